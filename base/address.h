@@ -1,0 +1,45 @@
+/* IPv4, IPv6 and MAC addresses and their text (RFC 5952). Depends on: libc. Pure, any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+
+struct ip_address {
+    uint8_t bytes[16]; /* network order; IPv4 in the first four, the rest 0 */
+    uint8_t version;   /* 4, 6; 0 = unknown */
+};
+
+#define ADDRESS_TEXT_BYTES 46 /* longest IPv6 text and its NUL */
+#define MAC_TEXT_BYTES     18
+
+/* Text by RFC 5952 (dotted quad for IPv4, empty for version 0) with a NUL; returns its length. Fast: own code,
+ * about 20 ns, since it is on the path of every record. */
+unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BYTES]);
+unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
+
+/* False when `text` (of `length` bytes, no NUL needed) is no address; `out` is then unchanged. No zone. */
+MUST_USE bool address_parse(const char *text, size_t length, struct ip_address *out);
+MUST_USE bool mac_parse(const char *text, size_t length, uint8_t out[6]);
+
+bool address_equal(const struct ip_address *a, const struct ip_address *b);
+/* By version, then bytes: < 0, 0, > 0. */
+int address_compare(const struct ip_address *a, const struct ip_address *b);
+
+struct ip_prefix {
+    struct ip_address address; /* bits behind prefix_bits are 0 */
+    uint8_t prefix_bits;
+};
+
+/* "10.0.0.0/8", or an address alone (then all bits). False: not a prefix, or bits set behind it. */
+MUST_USE bool prefix_parse(const char *text, size_t length, struct ip_prefix *out);
+bool prefix_contains(const struct ip_prefix *prefix, const struct ip_address *address);
+
+/* 224.0.0.0/4, ff00::/8 and 255.255.255.255. */
+bool address_is_multicast(const struct ip_address *address);
+/* 169.254.0.0/16 and fe80::/10. */
+bool address_is_link_local(const struct ip_address *address);
+/* RFC 1918, fc00::/7, loopback and link-local: the default of `networks.internal`. */
+bool address_is_private(const struct ip_address *address);

@@ -1,0 +1,36 @@
+/* Hashes. Keyed ones where traffic must not choose its bucket; stable ones for identities.
+ *
+ * Depends on: libc. Pure, any thread. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hash_key {
+    uint64_t a, b;
+};
+
+/* A random key from getrandom(2); falls back on the clock and the address of a local. */
+struct hash_key hash_key_random(void);
+
+/* 64-bit finaliser with full avalanche (the murmur3 constants). */
+static inline uint64_t hash_mix(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= UINT64_C(0xff51afd7ed558ccd);
+    x ^= x >> 33;
+    x *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return x ^ (x >> 33);
+}
+
+/* SipHash-1-3 of `bytes` under `key`. */
+uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length);
+
+/* CRC32C (Castagnoli, as in RFC 3720 appendix B.4), `crc` 0 for the first piece. Hardware where there is any. */
+uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length);
+
+/* SHA-1 (RFC 3174), for identifiers that are defined by it, not for security. */
+void hash_sha1(const void *bytes, size_t length, uint8_t digest[20]);
+
+/* 16 random bytes as 32 lower-case hex digits and a NUL (boot ids). */
+void hash_random_hex(char out[33]);
