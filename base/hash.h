@@ -28,6 +28,8 @@ uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length);
 
 /* CRC32C (Castagnoli, as in RFC 3720 appendix B.4), `crc` 0 for the first piece. Hardware where there is any. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length);
+/* The same by tables: what hash_crc32c falls back on. */
+uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
 
 /* SHA-1 (RFC 3174), for identifiers that are defined by it, not for security. */
 void hash_sha1(const void *bytes, size_t length, uint8_t digest[20]);

@@ -1,0 +1,255 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static char *put_octet(char *out, uint8_t value)
+{
+    if (value >= 100) {
+        *out++ = (char)('0' + value / 100);
+        *out++ = (char)('0' + value / 10 % 10);
+    } else if (value >= 10) {
+        *out++ = (char)('0' + value / 10);
+    }
+    *out++ = (char)('0' + value % 10);
+    return out;
+}
+
+static char *put_quad(char *out, const uint8_t bytes[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0) {
+            *out++ = '.';
+        }
+        out = put_octet(out, bytes[i]);
+    }
+    return out;
+}
+
+static char *put_group(char *out, unsigned group)
+{
+    if (group > 0xfff) {
+        *out++ = hex_digits[group >> 12];
+    }
+    if (group > 0xff) {
+        *out++ = hex_digits[group >> 8 & 15];
+    }
+    if (group > 0xf) {
+        *out++ = hex_digits[group >> 4 & 15];
+    }
+    *out++ = hex_digits[group & 15];
+    return out;
+}
+
+static bool is_mapped_v4(const uint8_t bytes[16])
+{
+    static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return memcmp(bytes, prefix, sizeof(prefix)) == 0;
+}
+
+static char *put_v6(char *out, const uint8_t bytes[16])
+{
+    if (is_mapped_v4(bytes)) { /* RFC 5952 section 5 */
+        memcpy(out, "::ffff:", 7);
+        return put_quad(out + 7, bytes + 12);
+    }
+    unsigned groups[8];
+    for (unsigned i = 0; i < 8; i++) {
+        groups[i] = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+    }
+    /* The first of the longest runs of at least two zero groups is written "::" (section 4.2). */
+    unsigned run_start = 8, run_length = 1;
+    for (unsigned i = 0; i < 8;) {
+        unsigned end = i;
+        while (end < 8 && groups[end] == 0) {
+            end++;
+        }
+        if (end - i > run_length) {
+            run_start = i;
+            run_length = end - i;
+        }
+        i = end + 1;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (i == run_start) {
+            *out++ = ':';
+            *out++ = ':';
+            i += run_length - 1;
+            continue;
+        }
+        if (i > 0 && i != run_start + run_length) {
+            *out++ = ':';
+        }
+        out = put_group(out, groups[i]);
+    }
+    return out;
+}
+
+unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BYTES])
+{
+    char *end = out;
+    if (address->version == 4) {
+        end = put_quad(out, address->bytes);
+    } else if (address->version == 6) {
+        end = put_v6(out, address->bytes);
+    }
+    *end = '\0';
+    return (unsigned)(end - out);
+}
+
+unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES])
+{
+    for (unsigned i = 0; i < 6; i++) {
+        out[3 * i] = hex_digits[mac[i] >> 4];
+        out[3 * i + 1] = hex_digits[mac[i] & 15];
+        out[3 * i + 2] = ':';
+    }
+    out[17] = '\0';
+    return 17;
+}
+
+bool address_parse(const char *text, size_t length, struct ip_address *out)
+{
+    char copy[ADDRESS_TEXT_BYTES];
+    if (length == 0 || length >= sizeof(copy) || memchr(text, '\0', length) != NULL) {
+        return false;
+    }
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+
+    struct ip_address address = {.version = memchr(copy, ':', length) != NULL ? 6 : 4};
+    if (inet_pton(address.version == 6 ? AF_INET6 : AF_INET, copy, address.bytes) != 1) {
+        return false;
+    }
+    *out = address;
+    return true;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    const char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+bool mac_parse(const char *text, size_t length, uint8_t out[6])
+{
+    if (length != 17 || (text[2] != ':' && text[2] != '-')) {
+        return false;
+    }
+    uint8_t mac[6];
+    for (unsigned i = 0; i < 6; i++) {
+        const int high = hex_value(text[3 * i]);
+        const int low = hex_value(text[3 * i + 1]);
+        if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != text[2])) {
+            return false;
+        }
+        mac[i] = (uint8_t)(high << 4 | low);
+    }
+    memcpy(out, mac, sizeof(mac));
+    return true;
+}
+
+bool address_equal(const struct ip_address *a, const struct ip_address *b)
+{
+    return a->version == b->version && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+int address_compare(const struct ip_address *a, const struct ip_address *b)
+{
+    if (a->version != b->version) {
+        return a->version < b->version ? -1 : 1;
+    }
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
+
+/* True when all bits of `bytes` from `from` up to `to` are 0. */
+static bool bits_are_zero(const uint8_t *bytes, unsigned from, unsigned to)
+{
+    for (unsigned bit = from; bit < to; bit++) {
+        if ((bytes[bit / 8] >> (7 - bit % 8) & 1) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool prefix_parse(const char *text, size_t length, struct ip_prefix *out)
+{
+    const char *slash = length > 0 ? memchr(text, '/', length) : NULL;
+    const size_t address_length = slash != NULL ? (size_t)(slash - text) : length;
+    struct ip_prefix prefix;
+    if (!address_parse(text, address_length, &prefix.address)) {
+        return false;
+    }
+    const unsigned bits_max = prefix.address.version == 4 ? 32 : 128;
+    unsigned bits = bits_max;
+    if (slash != NULL) {
+        const size_t digits = length - address_length - 1;
+        if (digits == 0 || digits > 3 || (digits > 1 && slash[1] == '0')) {
+            return false;
+        }
+        bits = 0;
+        for (size_t i = 1; i <= digits; i++) {
+            if (slash[i] < '0' || slash[i] > '9') {
+                return false;
+            }
+            bits = bits * 10 + (unsigned)(slash[i] - '0');
+        }
+    }
+    if (bits > bits_max || !bits_are_zero(prefix.address.bytes, bits, bits_max)) {
+        return false;
+    }
+    prefix.prefix_bits = (uint8_t)bits;
+    *out = prefix;
+    return true;
+}
+
+bool prefix_contains(const struct ip_prefix *prefix, const struct ip_address *address)
+{
+    if (prefix->address.version != address->version) {
+        return false;
+    }
+    const unsigned whole = prefix->prefix_bits / 8;
+    const unsigned rest = prefix->prefix_bits % 8;
+    if (memcmp(prefix->address.bytes, address->bytes, whole) != 0) {
+        return false;
+    }
+    return rest == 0 || (prefix->address.bytes[whole] ^ address->bytes[whole]) >> (8 - rest) == 0;
+}
+
+bool address_is_multicast(const struct ip_address *address)
+{
+    const uint8_t *b = address->bytes;
+    if (address->version == 4) {
+        return b[0] >> 4 == 14 || (b[0] & b[1] & b[2] & b[3]) == 255;
+    }
+    return address->version == 6 && b[0] == 0xff;
+}
+
+bool address_is_link_local(const struct ip_address *address)
+{
+    const uint8_t *b = address->bytes;
+    if (address->version == 4) {
+        return b[0] == 169 && b[1] == 254;
+    }
+    return address->version == 6 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
+}
+
+bool address_is_private(const struct ip_address *address)
+{
+    const uint8_t *b = address->bytes;
+    if (address_is_link_local(address)) {
+        return true;
+    }
+    if (address->version == 4) {
+        return b[0] == 10 || b[0] == 127 || (b[0] == 172 && b[1] >> 4 == 1) ||
+               (b[0] == 192 && b[1] == 168);
+    }
+    return address->version == 6 &&
+           ((b[0] & 0xfe) == 0xfc || (bits_are_zero(b, 0, 127) && b[15] == 1));
+}

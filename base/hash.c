@@ -1,0 +1,245 @@
+#include "base/hash.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+
+static void random_bytes(void *out, size_t length)
+{
+    uint8_t *at = out;
+    size_t left = length;
+    while (left > 0) {
+        const ssize_t got = getrandom(at, left, 0);
+        if (got > 0) {
+            at += got;
+            left -= (size_t)got;
+        } else if (got < 0 && errno != EINTR) {
+            break;
+        }
+    }
+    /* A kernel or a sandbox without getrandom: weak, but different for each process and call. */
+    static _Thread_local uint64_t calls;
+    uint64_t state = hash_mix(clock_wall_ns() ^ (uint64_t)(uintptr_t)&left) + ++calls;
+    while (left > 0) {
+        state = hash_mix(state + clock_monotonic_ns() + UINT64_C(0x9e3779b97f4a7c15));
+        const size_t piece = left < sizeof(state) ? left : sizeof(state);
+        memcpy(at, &state, piece);
+        at += piece;
+        left -= piece;
+    }
+}
+
+struct hash_key hash_key_random(void)
+{
+    struct hash_key key;
+    random_bytes(&key, sizeof(key));
+    return key;
+}
+
+void hash_random_hex(char out[33])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t bytes[16];
+    random_bytes(bytes, sizeof(bytes));
+    for (unsigned i = 0; i < sizeof(bytes); i++) {
+        out[2 * i] = hex[bytes[i] >> 4];
+        out[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    out[32] = '\0';
+}
+
+static inline uint64_t rotate_left_64(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline uint32_t rotate_left_32(uint32_t x, unsigned bits)
+{
+    return x << bits | x >> (32 - bits);
+}
+
+static inline uint64_t load_le64(const uint8_t *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = rotate_left_64(v[1], 13) ^ v[0];
+    v[0] = rotate_left_64(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotate_left_64(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotate_left_64(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotate_left_64(v[1], 17) ^ v[2];
+    v[2] = rotate_left_64(v[2], 32);
+}
+
+uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length)
+{
+    uint64_t v[4] = {
+        key.a ^ UINT64_C(0x736f6d6570736575),
+        key.b ^ UINT64_C(0x646f72616e646f6d),
+        key.a ^ UINT64_C(0x6c7967656e657261),
+        key.b ^ UINT64_C(0x7465646279746573),
+    };
+    const uint8_t *at = bytes;
+    size_t left = length;
+    for (; left >= 8; left -= 8, at += 8) {
+        const uint64_t word = load_le64(at);
+        v[3] ^= word;
+        sip_round(v);
+        v[0] ^= word;
+    }
+    uint64_t last = (uint64_t)length << 56;
+    for (size_t i = 0; i < left; i++) {
+        last |= (uint64_t)at[i] << (8 * i);
+    }
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    sip_round(v);
+    sip_round(v);
+    sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+#define CRC32C_POLYNOMIAL UINT32_C(0x82f63b78) /* bits reversed */
+
+/* Eight tables: a step eats eight bytes. Filled before main, so that any thread may read them. */
+static uint32_t crc_tables[8][256];
+
+__attribute__((constructor)) static void fill_crc_tables(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (unsigned bit = 0; bit < 8; bit++) {
+            crc = (crc & 1) != 0 ? crc >> 1 ^ CRC32C_POLYNOMIAL : crc >> 1;
+        }
+        crc_tables[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++) {
+        for (unsigned t = 1; t < 8; t++) {
+            const uint32_t before = crc_tables[t - 1][i];
+            crc_tables[t][i] = before >> 8 ^ crc_tables[0][before & 0xff];
+        }
+    }
+}
+
+uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    uint32_t c = ~crc;
+    for (; length >= 8; length -= 8, at += 8) {
+        const uint64_t word = load_le64(at) ^ c;
+        c = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            c ^= crc_tables[7 - i][word >> (8 * i) & 0xff];
+        }
+    }
+    for (size_t i = 0; i < length; i++) {
+        c = c >> 8 ^ crc_tables[0][(c ^ at[i]) & 0xff];
+    }
+    return ~c;
+}
+
+#ifdef __x86_64__
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const void *bytes,
+                                                               size_t length)
+{
+    const uint8_t *at = bytes;
+    uint64_t c = (uint32_t)~crc;
+    for (; length >= 8; length -= 8, at += 8) {
+        c = __builtin_ia32_crc32di(c, load_le64(at));
+    }
+    uint32_t c32 = (uint32_t)c;
+    for (size_t i = 0; i < length; i++) {
+        c32 = __builtin_ia32_crc32qi(c32, at[i]);
+    }
+    return ~c32;
+}
+#endif
+
+uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2")) {
+        return crc32c_sse42(crc, bytes, length);
+    }
+#endif
+    return hash_crc32c_portable(crc, bytes, length);
+}
+
+static void sha1_block(uint32_t h[5], const uint8_t block[64])
+{
+    uint32_t w[80];
+    for (unsigned i = 0; i < 16; i++) {
+        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
+               (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+    }
+    for (unsigned i = 16; i < 80; i++) {
+        w[i] = rotate_left_32(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    }
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    for (unsigned i = 0; i < 80; i++) {
+        uint32_t f;
+        if (i < 20) {
+            f = ((b & c) | (~b & d)) + UINT32_C(0x5a827999);
+        } else if (i < 40) {
+            f = (b ^ c ^ d) + UINT32_C(0x6ed9eba1);
+        } else if (i < 60) {
+            f = ((b & c) | (b & d) | (c & d)) + UINT32_C(0x8f1bbcdc);
+        } else {
+            f = (b ^ c ^ d) + UINT32_C(0xca62c1d6);
+        }
+        const uint32_t next = rotate_left_32(a, 5) + f + e + w[i];
+        e = d;
+        d = c;
+        c = rotate_left_32(b, 30);
+        b = a;
+        a = next;
+    }
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+void hash_sha1(const void *bytes, size_t length, uint8_t digest[20])
+{
+    uint32_t h[5] = {UINT32_C(0x67452301), UINT32_C(0xefcdab89), UINT32_C(0x98badcfe),
+                     UINT32_C(0x10325476), UINT32_C(0xc3d2e1f0)};
+    const uint8_t *at = bytes;
+    size_t left = length;
+    for (; left >= 64; left -= 64, at += 64) {
+        sha1_block(h, at);
+    }
+    uint8_t tail[128] = {0};
+    if (left > 0) {
+        memcpy(tail, at, left);
+    }
+    tail[left] = 0x80;
+    const size_t tail_bytes = left < 56 ? 64 : 128;
+    const uint64_t bits = (uint64_t)length * 8;
+    for (unsigned i = 0; i < 8; i++) {
+        tail[tail_bytes - 1 - i] = (uint8_t)(bits >> (8 * i));
+    }
+    sha1_block(h, tail);
+    if (tail_bytes == 128) {
+        sha1_block(h, tail + 64);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
+    }
+}
