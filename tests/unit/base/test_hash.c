@@ -1,0 +1,117 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+static void crc32c_has_the_values_of_rfc_3720(void **state)
+{
+    (void)state;
+    uint8_t bytes[32] = {0};
+    assert_int_equal(hash_crc32c(0, bytes, 32), 0x8a9136aa);
+    memset(bytes, 0xff, sizeof(bytes));
+    assert_int_equal(hash_crc32c(0, bytes, 32), 0x62a8ab43);
+    for (unsigned i = 0; i < 32; i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    assert_int_equal(hash_crc32c(0, bytes, 32), 0x46dd794e);
+    assert_int_equal(hash_crc32c(0, "123456789", 9), 0xe3069283);
+    assert_int_equal(hash_crc32c_portable(0, "123456789", 9), 0xe3069283);
+}
+
+static void crc32c_in_pieces_and_by_tables_is_the_same(void **state)
+{
+    (void)state;
+    uint8_t bytes[300];
+    for (unsigned i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)hash_mix(i);
+    }
+    for (unsigned length = 0; length <= sizeof(bytes); length++) {
+        const uint32_t whole = hash_crc32c(0, bytes, length);
+        assert_int_equal(hash_crc32c_portable(0, bytes, length), whole);
+        const unsigned cut = length / 3;
+        assert_int_equal(hash_crc32c(hash_crc32c(0, bytes, cut), bytes + cut, length - cut), whole);
+    }
+}
+
+static void sip_hash_13_has_its_reference_values(void **state)
+{
+    (void)state;
+    /* Key 00..0f, message 00..n-1, from the reference implementation's vectors for 1-3 (also
+     * Rust's). */
+    const struct hash_key key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
+    static const uint64_t expected[] = {UINT64_C(0xabac0158050fc4dc), UINT64_C(0xc9f49bf37d57ca93),
+                                        UINT64_C(0x82cb9b024dc7d44d), UINT64_C(0x8bf80ab8e7ddf7fb)};
+    const uint8_t message[4] = {0, 1, 2, 3};
+    for (size_t length = 0; length < 4; length++) {
+        assert_true(hash_bytes(key, message, length) == expected[length]);
+    }
+}
+
+static void every_bit_and_the_length_change_the_hash(void **state)
+{
+    (void)state;
+    const struct hash_key key = hash_key_random();
+    uint8_t bytes[21] = {0};
+    const uint64_t plain = hash_bytes(key, bytes, sizeof(bytes));
+    for (unsigned bit = 0; bit < 8 * sizeof(bytes); bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_true(hash_bytes(key, bytes, sizeof(bytes)) != plain);
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    assert_true(hash_bytes(key, bytes, sizeof(bytes) - 1) != plain);
+    assert_true(hash_bytes(hash_key_random(), bytes, sizeof(bytes)) != plain);
+}
+
+static void assert_sha1(const char *text, size_t length, const char *expected)
+{
+    uint8_t digest[20];
+    char hex[41];
+    hash_sha1(text, length, digest);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    }
+    assert_string_equal(hex, expected);
+}
+
+static void sha1_has_the_values_of_rfc_3174(void **state)
+{
+    (void)state;
+    assert_sha1("", 0, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    assert_sha1("abc", 3, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    assert_sha1("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+                "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+    char as[1000];
+    memset(as, 'a', sizeof(as));
+    assert_sha1(as, 1000, "291e9a6c66994949b57ba5e650361e98fc36b1ba");
+}
+
+static void random_ids_are_hex_and_differ(void **state)
+{
+    (void)state;
+    char a[33], b[33];
+    hash_random_hex(a);
+    hash_random_hex(b);
+    assert_int_equal(strlen(a), 32);
+    assert_int_equal(strspn(a, "0123456789abcdef"), 32);
+    assert_string_not_equal(a, b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_has_the_values_of_rfc_3720),
+        cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
+        cmocka_unit_test(sip_hash_13_has_its_reference_values),
+        cmocka_unit_test(every_bit_and_the_length_change_the_hash),
+        cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
+        cmocka_unit_test(random_ids_are_hex_and_differ),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
