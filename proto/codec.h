@@ -1,0 +1,78 @@
+/* Records <-> protobuf bytes (netscope.v1). Hot flows by an own writer and reader, tested against
+ * protobuf-c and nanopb; the rest by protobuf-c with a bounded arena.
+ *
+ * A shard encodes a record once without its identity; the publisher appends it
+ * (codec_append_identity: legal, since the order of fields is free); inside a Batch it is left out.
+ * Pure functions, any thread. Depends on: base, record.h; generated headers stay in the .c files.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attributes.h"
+#include "proto/record.h"
+
+/* Each returns the bytes written, or 0 when `capacity` is too small (nothing useful is then in
+ * `out`). The identity is written only where identity.seq is not 0. CODEC_FLOW_BYTES_MAX is enough
+ * for a flow whose texts are within their limits (names 255, others 256 bytes). */
+#define CODEC_FLOW_BYTES_MAX  32768
+#define CODEC_ALERT_BYTES_MAX 32768
+#define CODEC_STATS_BYTES_MAX 65536
+MUST_USE size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t capacity);
+MUST_USE size_t codec_encode_alert(const struct alert_record *record, uint8_t *out,
+                                   size_t capacity);
+MUST_USE size_t codec_encode_stats(const struct stats_record *record, uint8_t *out,
+                                   size_t capacity);
+MUST_USE size_t codec_encode_packet(const struct packet_sample *record, uint8_t *out,
+                                    size_t capacity);
+
+/* Fields 1 (sensor_id), 2 (boot_id), 3 (record_seq): equal numbers in every record message. */
+#define CODEC_IDENTITY_BYTES_MAX 320
+MUST_USE size_t codec_append_identity(const struct record_identity *identity, uint8_t *out,
+                                      size_t capacity);
+
+/* Decoders accept fields in any order, unknown fields, repeated sub-messages (merged, as protobuf
+ * says) and identity anywhere; they refuse (false) what is no protobuf, or over its bounds. Texts
+ * point into `bytes`; what has no room in a fixed array is dropped. Text is not checked for UTF-8
+ * here: outputs escape. */
+MUST_USE bool codec_decode_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
+/* `scratch` gives the memory protobuf-c needs; too small = false. `out` borrows from it. */
+MUST_USE bool codec_decode_alert(const uint8_t *bytes, size_t length, struct arena *scratch,
+                                 struct alert_record *out);
+MUST_USE bool codec_decode_stats(const uint8_t *bytes, size_t length, struct arena *scratch,
+                                 struct stats_record *out);
+MUST_USE bool codec_decode_packet(const uint8_t *bytes, size_t length, struct packet_sample *out);
+
+/* ---- batches of the ingest stream ---- */
+
+struct codec_slice {
+    const uint8_t *bytes;
+    uint32_t length;
+};
+
+struct codec_batch {
+    enum record_stream stream;
+    char boot_id[33];
+    uint64_t first_seq;
+    uint32_t record_count;
+};
+
+/* A ConnectRequest{batch{...}} around `records` (each one encoded without identity). */
+MUST_USE size_t codec_encode_batch(const struct codec_batch *batch,
+                                   const struct codec_slice *records, uint8_t *out,
+                                   size_t capacity);
+/* Bytes codec_encode_batch needs at most. */
+size_t codec_batch_bytes(const struct codec_slice *records, uint32_t count);
+
+/* Reads a Batch message (not the ConnectRequest around it). At most `records_max` slices that point
+ * into `bytes`. False: no protobuf, more records than fit, or record_count says otherwise than the
+ * list. */
+MUST_USE bool codec_decode_batch(const uint8_t *bytes, size_t length, struct codec_batch *out,
+                                 struct codec_slice *records, uint32_t records_max);
+
+/* A FlowBatch / AlertBatch / StatsBatch / PacketBatch ("repeated ... = 1") around `records`, as
+ * answers of the streams hold them. */
+MUST_USE size_t codec_encode_list(const struct codec_slice *records, uint32_t count, uint8_t *out,
+                                  size_t capacity);

@@ -1,0 +1,60 @@
+/* The filter language (AIP-160 shape): one grammar, one tree; back ends: predicate over flow
+ * records, SQL.
+ *
+ *   server.port = 443 AND client.ip = "10.0.0.0/8" AND NOT app = dns
+ *   tls.sni : "*.example.com" OR tcp.retransmits > 0
+ *
+ * Operators = != < <= > >= and : (has / glob / contains); AND OR NOT (any case), '-' as NOT,
+ * juxtaposition is AND, parentheses, IN (a, b). Bare word or quoted text without a field: matches
+ * any address, name, SNI, host or application. Addresses take prefixes; durations "80ms"; bytes
+ * "1MiB"; enum values by lower-case name ("established"). `filter_fields` is the list of names with
+ * types and help (completion, docs). Bounds: text 4096 bytes, 256 terms, depth 32. Depends on:
+ * base, proto. A compiled filter is immutable: any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "proto/record.h"
+
+struct filter;
+
+/* NULL with `err` set and *position (may be NULL) the 0-based column of the fault. An empty text
+ * matches all. */
+MUST_USE struct filter *filter_compile(const char *text, size_t length, struct error *err,
+                                       uint32_t *position);
+void filter_free(struct filter *filter);
+DEFINE_AUTO(filter, filter_free);
+
+bool filter_matches_flow(const struct filter *filter, const struct flow_record *record);
+
+/* SQL condition over the columns of the flow table of the collector's store (see
+ * filter_fields[].column), with "?" for values, which are handed out in order. Fields that have no
+ * column make the condition weaker (true): the caller applies filter_matches_flow to what comes
+ * back; *exact tells whether that is needed. False: `capacity` too small. */
+struct filter_value {
+    enum { FILTER_VALUE_U64, FILTER_VALUE_DOUBLE, FILTER_VALUE_TEXT, FILTER_VALUE_BYTES } type;
+    uint64_t u64;
+    double number;
+    const char *bytes; /* TEXT, BYTES: borrowed from the filter */
+    uint32_t length;
+};
+MUST_USE bool filter_to_sql(const struct filter *filter, char *sql, size_t capacity,
+                            struct filter_value *values, uint32_t values_max,
+                            uint32_t *values_count, bool *exact);
+
+/* The filter written back in canonical form (for people: how it was understood). Returns the
+ * length, 0 = too small. */
+size_t filter_to_text(const struct filter *filter, char *out, size_t capacity);
+
+struct filter_field {
+    const char *name;   /* "server.port" */
+    const char *type;   /* "address", "number", "text", "duration", "bytes", "choice" */
+    const char *column; /* column of the store, or NULL */
+    const char *help;
+};
+extern const struct filter_field filter_fields[];
+extern const size_t filter_fields_count;

@@ -1,0 +1,485 @@
+/* Flow, alert, statistics and packet records as plain C: what the programs work with. No protobuf
+ * header.
+ *
+ * Enums have the numbers of proto/netscope/v1 (a test keeps them equal). Texts and arrays are
+ * borrowed: a record lives as long as the memory behind them, which whoever fills it says.
+ * Zero-initialised means "nothing known". Times are ns since 1970 (packet time), durations ns.
+ * Depends on: base. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+
+struct record_text {
+    const char *data; /* no NUL needed; bytes from the wire may be anything */
+    uint32_t length;
+};
+
+enum record_stream {
+    RECORD_STREAM_NONE,
+    RECORD_FLOWS,
+    RECORD_ALERTS,
+    RECORD_STATS,
+    RECORD_PACKETS,
+    RECORD_DNS,
+    RECORD_STREAM_COUNT
+};
+
+/* Identity of a record: unique with its stream. */
+struct record_identity {
+    struct record_text sensor_id;
+    struct record_text boot_id; /* 32 hex digits */
+    uint64_t seq;               /* from 1, contiguous per stream */
+};
+
+/* ---- flows (netscope.v1.FlowRecord) ---- */
+
+enum flow_event { FLOW_EVENT_NONE, FLOW_START, FLOW_UPDATE, FLOW_END };
+
+enum flow_end_reason {
+    FLOW_END_NONE,
+    FLOW_END_IDLE,
+    FLOW_END_ACTIVE,
+    FLOW_END_END_OF_FLOW,
+    FLOW_END_FORCED,
+    FLOW_END_LACK_OF_RESOURCES
+};
+
+enum flow_end_detail {
+    FLOW_DETAIL_NONE,
+    FLOW_DETAIL_TCP_FIN,
+    FLOW_DETAIL_TCP_RST,
+    FLOW_DETAIL_TABLE_FULL,
+    FLOW_DETAIL_SHUTDOWN,
+    FLOW_DETAIL_OPERATOR,
+    FLOW_DETAIL_CAPTURE_END,
+    FLOW_DETAIL_PORT_REUSE
+};
+
+enum name_source {
+    NAME_NONE,
+    NAME_DNS_ANSWER,
+    NAME_TLS_SNI,
+    NAME_HTTP_HOST,
+    NAME_STATIC,
+    NAME_REVERSE_DNS
+};
+
+enum network_scope {
+    SCOPE_NONE,
+    SCOPE_INTERNAL,
+    SCOPE_EXTERNAL,
+    SCOPE_MULTICAST,
+    SCOPE_LINK_LOCAL
+};
+
+enum flow_initiator {
+    INITIATOR_NONE,
+    INITIATOR_SYN,
+    INITIATOR_FIRST_PACKET,
+    INITIATOR_PORT_GUESS,
+    INITIATOR_UNKNOWN
+};
+
+enum tcp_state {
+    TCP_NONE,
+    TCP_SYN_SENT,
+    TCP_SYN_ACK,
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT,
+    TCP_CLOSED,
+    TCP_RESET
+};
+
+enum app_confidence { APP_NONE, APP_GUESSED, APP_PORT, APP_DPI, APP_CERTAIN };
+
+/* Bits of flow_record.flags: bit n is the enum value n of netscope.v1.FlowFlag. */
+enum flow_flag {
+    FLOW_FLAG_TRUNCATED_TABLE = 1 << 1,
+    FLOW_FLAG_MIDSTREAM = 1 << 2,
+    FLOW_FLAG_ASYMMETRIC = 1 << 3,
+    FLOW_FLAG_FRAGMENTS_SEEN = 1 << 4,
+    FLOW_FLAG_CLOCK_STEP = 1 << 5,
+    FLOW_FLAG_GAP_BEFORE = 1 << 6
+};
+
+struct flow_endpoint {
+    struct ip_address ip;
+    uint16_t port;
+    bool has_mac;
+    uint8_t mac[6];
+    uint8_t scope;       /* enum network_scope */
+    uint8_t name_source; /* enum name_source */
+    struct record_text name;
+};
+
+struct flow_counters {
+    uint64_t delta_packets, delta_bytes, delta_payload_bytes, delta_ip_bytes;
+    uint64_t total_packets, total_bytes, total_payload_bytes, total_ip_bytes;
+    uint64_t missed_bytes;
+    bool has_ttl, has_dscp;
+    uint8_t ttl_min, ttl_max, dscp;
+};
+
+struct flow_round_trip { /* samples 0: not measured */
+    uint64_t min_ns, mean_ns, max_ns, last_ns, ewma_ns;
+    uint32_t samples;
+};
+
+struct flow_tcp_direction {
+    uint8_t flags; /* OR of the flag bytes */
+    bool has_initial_window, has_mss, has_window_scale;
+    uint8_t window_scale;
+    uint16_t initial_window, mss;
+    uint32_t syn_count, fin_count, rst_count;
+    uint64_t retransmitted_segments, retransmitted_bytes, out_of_order_segments;
+    uint64_t duplicate_acks, zero_window_events, keepalives, duplicate_packets;
+};
+
+struct flow_tcp {
+    uint8_t state;      /* enum tcp_state */
+    bool is_measured;   /* false: compact mode, only state and flags are known */
+    char conn_state[8]; /* Zeek's code, NUL at the end */
+    char history[34];   /* Zeek's letters, NUL at the end */
+    struct flow_tcp_direction forward, reverse;
+    struct flow_round_trip client_rtt, server_rtt;
+    bool has_handshake, has_response;
+    uint64_t handshake_ns, response_ns;
+};
+
+#define FLOW_ALPN_MAX    8
+#define FLOW_QUERIES_MAX 16
+#define FLOW_RCODES      24
+#define FLOW_HOSTS_MAX   8
+#define FLOW_TUNNELS_MAX 4
+
+struct flow_tunnel {
+    uint8_t type; /* netscope.v1.TunnelType */
+    uint64_t id;
+    struct ip_address outer_source, outer_target;
+};
+
+struct flow_tls {
+    struct record_text version, sni, ja3, ja3s, ja4, cert_sha256;
+    struct record_text alpn[FLOW_ALPN_MAX];
+    uint8_t alpn_count;
+    bool ech_offered;
+    uint16_t cipher;
+};
+
+struct flow_dns_query {
+    struct record_text name;
+    uint16_t type;
+    bool has_rcode; /* answered */
+    uint8_t rcode;
+    uint64_t latency_ns; /* valid when answered */
+};
+
+struct flow_dns {
+    uint32_t query_count, response_count, queries_omitted;
+    uint32_t rcode_counts[FLOW_RCODES];
+    bool has_response_time;
+    uint64_t response_time_ns; /* mean */
+    struct flow_dns_query queries[FLOW_QUERIES_MAX];
+    uint8_t queries_count;
+};
+
+struct flow_http {
+    struct record_text method, user_agent;
+    struct record_text hosts[FLOW_HOSTS_MAX];
+    uint8_t hosts_count;
+    uint16_t status;
+};
+
+struct flow_ssh {
+    struct record_text client_banner, server_banner, hassh, hassh_server;
+};
+
+struct flow_record {
+    struct record_identity identity; /* filled by the publisher; empty before */
+    uint64_t flow_id;                /* written as 16 hex digits */
+    uint8_t event;                   /* enum flow_event */
+    uint8_t end_reason;              /* enum flow_end_reason */
+    uint8_t end_detail;              /* enum flow_end_detail */
+    uint8_t initiator;               /* enum flow_initiator */
+    uint8_t ip_version, ip_protocol;
+    uint8_t flags; /* enum flow_flag bits */
+    bool has_tcp, has_icmp, has_tls, has_dns, has_http, has_ssh;
+    bool has_vlan, has_outer_vlan;
+    uint16_t vlan_id, outer_vlan_id;
+    uint8_t icmp_type, icmp_code;
+    uint8_t app_confidence; /* enum app_confidence */
+    uint8_t tunnels_count;
+    uint32_t update_index, observation_point, sampling_interval;
+    uint64_t start_ns, end_ns, delta_start_ns;
+    struct flow_endpoint client, server;
+    struct flow_counters forward, reverse;
+    struct record_text community_id, interface;
+    struct record_text app, app_method, quic_version;
+    struct flow_tunnel tunnels[FLOW_TUNNELS_MAX];
+    /* Read only where the has_ flag is set. */
+    struct flow_tcp tcp;
+    struct flow_tls tls;
+    struct flow_dns dns;
+    struct flow_http http;
+    struct flow_ssh ssh;
+};
+
+/* ---- alerts (netscope.v1.AlertRecord) ---- */
+
+enum alert_kind {
+    ALERT_NONE,
+    ALERT_SYN_FLOOD,
+    ALERT_PORT_SCAN_VERTICAL,
+    ALERT_PORT_SCAN_HORIZONTAL,
+    ALERT_HOST_SWEEP,
+    ALERT_UDP_FLOOD,
+    ALERT_ICMP_FLOOD,
+    ALERT_AMPLIFICATION,
+    ALERT_DNS_TUNNEL,
+    ALERT_DNS_NXDOMAIN_BURST,
+    ALERT_DGA,
+    ALERT_BEACON,
+    ALERT_LONG_CONNECTION,
+    ALERT_BRUTE_FORCE,
+    ALERT_DATA_EXFIL,
+    ALERT_LATERAL_MOVEMENT,
+    ALERT_NEW_HOST,
+    ALERT_NEW_SERVICE,
+    ALERT_ROGUE_DHCP,
+    ALERT_ARP_SPOOF,
+    ALERT_IPV6_RA_SPOOF,
+    ALERT_CLEARTEXT_CREDENTIALS,
+    ALERT_WEAK_TLS,
+    ALERT_UNUSUAL_PORT,
+    ALERT_TCP_HEALTH,
+    ALERT_SENSOR_LOSS,
+    ALERT_SENSOR_SILENT,
+    ALERT_UNIDIRECTIONAL,
+    ALERT_FRAGMENT_FLOOD,
+    ALERT_KIND_COUNT
+};
+
+enum alert_state { ALERT_STATE_NONE, ALERT_OPEN, ALERT_UPDATE, ALERT_CLOSE };
+enum alert_scope { ALERT_SCOPE_NONE, ALERT_SENSOR_SCOPE, ALERT_FLEET_SCOPE };
+enum severity {
+    SEVERITY_NONE,
+    SEVERITY_INFO,
+    SEVERITY_LOW,
+    SEVERITY_MEDIUM,
+    SEVERITY_HIGH,
+    SEVERITY_CRITICAL
+};
+enum close_reason {
+    CLOSE_NONE,
+    CLOSE_QUIET,
+    CLOSE_ACKNOWLEDGED,
+    CLOSE_SENSOR_LOST,
+    CLOSE_CONFIG_CHANGED,
+    CLOSE_SHUTDOWN
+};
+
+/* "syn_flood", "port_scan_vertical", ...; "unknown" out of range. Static. */
+const char *alert_kind_name(enum alert_kind kind);
+const char *severity_name(enum severity severity);
+
+#define ALERT_ENDPOINTS_MAX 16
+#define ALERT_EVIDENCE_MAX  16
+#define ALERT_MITRE_MAX     4
+#define ALERT_SAMPLES_MAX   16
+
+struct alert_evidence_item {
+    char key[64]; /* NUL at the end */
+    uint64_t count, max_overcount;
+};
+
+struct alert_mitre {
+    const char *tactic_id, *technique_id, *technique_name; /* static texts */
+    uint8_t mapping_confidence;                            /* 0..100 */
+};
+
+struct alert_endpoint {
+    struct ip_address ip;
+    uint16_t port;
+};
+
+/* Self-contained: holds copies, so that it can outlive the packets. */
+struct alert_record {
+    struct record_identity identity;
+    char alert_id[37];  /* UUIDv7 text */
+    char alert_key[17]; /* 16 hex digits */
+    uint8_t kind, state, severity, scope, close_reason;
+    uint8_t score, confidence; /* 0..100 */
+    bool has_baseline, saturated;
+    uint64_t first_ns, last_ns, window_ns;
+    double observed, threshold, estimate_error, baseline;
+    char unit[24];
+    char description[320]; /* one sentence */
+    char config_key[80];
+    char config_hash[17];
+    uint64_t suppressed_count, loss_during_window;
+    uint64_t attackers_total_estimate, victims_total_estimate;
+    uint8_t attackers_count, victims_count, mitre_count;
+    uint8_t top_sources_count, top_targets_count, top_ports_count, top_names_count, samples_count;
+    struct alert_endpoint attackers[ALERT_ENDPOINTS_MAX], victims[ALERT_ENDPOINTS_MAX];
+    struct alert_mitre mitre[ALERT_MITRE_MAX];
+    struct alert_evidence_item top_sources[ALERT_EVIDENCE_MAX], top_targets[ALERT_EVIDENCE_MAX];
+    struct alert_evidence_item top_ports[ALERT_EVIDENCE_MAX], top_names[ALERT_EVIDENCE_MAX];
+    char packet_sample_ids[ALERT_SAMPLES_MAX][24];
+};
+
+/* ---- statistics (netscope.v1.StatsRecord) ---- */
+
+struct stats_named_rate {
+    struct record_text key;
+    uint64_t bytes_in, bytes_out, packets, max_overcount;
+};
+
+enum stats_dimension {
+    STATS_BY_APPLICATION,
+    STATS_BY_HOST,
+    STATS_BY_SERVICE,
+    STATS_BY_DIRECTION,
+    STATS_DIMENSION_COUNT
+};
+
+#define STATS_TOP_MAX       32 /* items of one dimension, "other" included */
+#define STATS_TOP_FLOWS_MAX 50
+#define STATS_RTT_BOUNDS    12
+#define STATS_RCODES        24
+#define STATS_ROWS_MAX      64
+
+struct stats_top_list {
+    uint32_t count;
+    struct stats_named_rate items[STATS_TOP_MAX];
+};
+
+struct stats_top_flow {
+    uint64_t flow_id;
+    struct ip_address client_ip, server_ip;
+    uint16_t client_port, server_port;
+    uint8_t ip_protocol, tcp_state;
+    bool has_rtt;
+    double rtt_seconds;
+    struct record_text server_name, app;
+    uint64_t delta_bytes_forward, delta_bytes_reverse, delta_packets, total_bytes;
+    uint64_t retransmitted_segments;
+};
+
+struct stats_totals {
+    uint64_t packets, bytes, new_flows, ended_flows, flows_active;
+    uint64_t bytes_in, bytes_out, bytes_internal;
+    uint64_t malformed_packets, non_ip_packets, late_packets, lost_packets;
+};
+
+struct stats_interface {
+    struct record_text name, filter;
+    uint32_t linktype, snaplen;
+    uint64_t received_packets, received_bytes, kernel_dropped, interface_dropped;
+    bool promiscuous, up;
+};
+
+struct stats_ledger_reason {
+    const char *reason; /* static */
+    uint64_t count;
+};
+
+#define LEDGER_REASONS_MAX 8
+
+enum ledger_stage {
+    LEDGER_NONE,
+    LEDGER_INTERFACE,
+    LEDGER_KERNEL,
+    LEDGER_CAPTURE,
+    LEDGER_DECODE,
+    LEDGER_FLOW,
+    LEDGER_PUBLISH,
+    LEDGER_SINK,
+    LEDGER_SPOOL,
+    LEDGER_WIRE,
+    LEDGER_INGEST,
+    LEDGER_STORE,
+    LEDGER_FEED
+};
+
+struct stats_ledger_row {
+    uint8_t stage; /* enum ledger_stage */
+    char name[48];
+    const char *unit; /* "packets" or "records", static */
+    uint64_t in, out, held, packets_in, packets_out;
+    uint8_t lost_count;
+    struct stats_ledger_reason lost[LEDGER_REASONS_MAX];
+};
+
+struct stats_shard {
+    uint32_t shard, ring_used, ring_size, ring_high_water;
+    uint64_t packets, bytes, flows_active, flows_max, evicted;
+};
+
+struct stats_detector {
+    const char *kind; /* static */
+    uint64_t tracked_keys, key_capacity, memory_bytes;
+    bool saturated;
+};
+
+struct stats_sink {
+    char name[24];
+    bool connected;
+    uint64_t sent, acked, retried, failed, unacked, spool_bytes, oldest_age_ns;
+    char last_error[160];
+};
+
+struct stats_record {
+    struct record_identity identity;
+    uint64_t start_ns, end_ns; /* packet time */
+    uint64_t packets_total, bytes_total, uptime_ns;
+    struct stats_totals totals;
+    struct stats_top_list top[STATS_DIMENSION_COUNT];
+    struct stats_top_flow top_flows[STATS_TOP_FLOWS_MAX];
+    uint32_t top_flows_count;
+    /* TCP health of the interval; rtt_counts[i] counts samples up to rtt_bounds_seconds[i]. */
+    uint64_t data_segments, retransmitted_segments, out_of_order_segments, zero_window_events;
+    uint64_t resets, half_open;
+    uint64_t rtt_counts[STATS_RTT_BOUNDS + 1];
+    double rtt_sum_seconds;
+    uint64_t dns_queries, dns_responses, dns_rcode_counts[STATS_RCODES];
+    double dns_response_sum_seconds;
+    uint64_t flow_table_bytes, detectors_bytes, spool_bytes, rss_bytes, limit_bytes;
+    struct record_text version, config_hash;
+    struct stats_interface interfaces[STATS_ROWS_MAX];
+    struct stats_ledger_row ledger[STATS_ROWS_MAX];
+    struct stats_shard shards[STATS_ROWS_MAX];
+    struct stats_detector detectors[STATS_ROWS_MAX];
+    struct stats_sink sinks[STATS_ROWS_MAX];
+    uint32_t interfaces_count, ledger_count, shards_count, detectors_count, sinks_count;
+};
+
+/* Upper bounds of the RTT histogram: 0.5 ms .. 2 s. */
+extern const double stats_rtt_bounds_seconds[STATS_RTT_BOUNDS];
+
+/* ---- packet samples (netscope.v1.PacketSample); the tree is made when asked for ---- */
+
+enum sample_reason {
+    SAMPLE_NONE,
+    SAMPLE_RANDOM,
+    SAMPLE_ALERT_EVIDENCE,
+    SAMPLE_FLOW_FIRST_N,
+    SAMPLE_REQUESTED
+};
+
+#define PACKET_SAMPLE_BYTES_MAX 256
+
+struct packet_sample {
+    struct record_identity identity;
+    struct record_text id, interface, community_id, summary;
+    uint64_t time_ns, flow_id;
+    uint32_t linktype, wire_length, captured_length, sampling_interval;
+    uint8_t direction; /* 0 unknown, 1 forward, 2 reverse */
+    uint8_t reason;    /* enum sample_reason */
+    bool payload_redacted;
+    const uint8_t *data;
+    uint32_t data_length;
+};
