@@ -1,0 +1,393 @@
+/* The protobuf wire format (protobuf.dev, "Encoding"): a bounds-checked reader and a writer into a
+ * bounded buffer.
+ *
+ * Pure functions over the caller's bytes: no memory, no descriptors, any thread. All of it is
+ * inline, since a record of thirty fields must be written in some 25 ns. The reader is for hostile
+ * bytes: a read past the end, an overlong varint or a length beyond the input makes `ok` false for
+ * good, and that read gives 0. The writer sets `ok` to false for good when it has no room, and
+ * writes nothing then. Depends on: attributes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/attributes.h"
+
+enum wire_type {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2, /* bytes, string, message, packed */
+    WIRE_GROUP_BEGIN = 3,
+    WIRE_GROUP_END = 4,
+    WIRE_FIXED32 = 5,
+};
+
+#define WIRE_FIELD_MAX        ((UINT32_C(1) << 29) - 1)
+#define WIRE_VARINT_BYTES_MAX 10
+#define WIRE_TAG(field, type) (((uint32_t)(field) << 3) | (uint32_t)(type))
+
+/* ---- Reader ---- */
+
+struct wire_reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool ok;
+};
+
+/* A field's tag, and for WIRE_BYTES a view of its bytes. */
+struct wire_field {
+    uint32_t number;
+    enum wire_type type;
+    uint64_t value;       /* VARINT, FIXED64, FIXED32 */
+    const uint8_t *bytes; /* BYTES: borrowed from the input */
+    size_t length;
+};
+
+static inline struct wire_reader wire_reader_over(const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    return (struct wire_reader){.at = at, .end = at == NULL ? at : at + length, .ok = true};
+}
+
+static inline bool wire_at_end(const struct wire_reader *r)
+{
+    return !r->ok || r->at == r->end;
+}
+
+static inline size_t wire_left(const struct wire_reader *r)
+{
+    return (size_t)(r->end - r->at);
+}
+
+static inline uint64_t wire_fail(struct wire_reader *r)
+{
+    r->ok = false;
+    r->at = r->end;
+    return 0;
+}
+
+static inline uint64_t wire_read_varint(struct wire_reader *r)
+{
+    if (LIKELY(r->at != r->end) && LIKELY(*r->at < 0x80)) {
+        return *r->at++;
+    }
+    uint64_t value = 0;
+    const uint8_t *at = r->at;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        if (UNLIKELY(at == r->end)) {
+            return wire_fail(r);
+        }
+        const uint8_t byte = *at++;
+        if (UNLIKELY(shift == 63 && byte > 1)) {
+            return wire_fail(r); /* more than 64 bits */
+        }
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            r->at = at;
+            return value;
+        }
+    }
+    return wire_fail(r);
+}
+
+static inline uint32_t wire_read_fixed32(struct wire_reader *r)
+{
+    if (UNLIKELY(wire_left(r) < 4)) {
+        return (uint32_t)wire_fail(r);
+    }
+    const uint8_t *p = r->at;
+    r->at += 4;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t wire_read_fixed64(struct wire_reader *r)
+{
+    if (UNLIKELY(wire_left(r) < 8)) {
+        return wire_fail(r);
+    }
+    const uint64_t low = wire_read_fixed32(r);
+    return low | (uint64_t)wire_read_fixed32(r) << 32;
+}
+
+/* A length-delimited field's bytes, borrowed; NULL with length 0 on failure. */
+static inline const uint8_t *wire_read_bytes(struct wire_reader *r, size_t *length)
+{
+    const uint64_t claimed = wire_read_varint(r);
+    if (UNLIKELY(!r->ok || claimed > wire_left(r))) {
+        wire_fail(r);
+        *length = 0;
+        return NULL;
+    }
+    const uint8_t *bytes = r->at;
+    r->at += claimed;
+    *length = (size_t)claimed;
+    return bytes;
+}
+
+/* The tag of the next field as WIRE_TAG(field, type); 0 at the end or on failure (`ok` tells). */
+static inline uint32_t wire_read_tag(struct wire_reader *r)
+{
+    if (wire_at_end(r)) {
+        return 0;
+    }
+    const uint64_t tag = wire_read_varint(r);
+    if (UNLIKELY(tag > UINT32_MAX || tag >> 3 == 0)) {
+        return (uint32_t)wire_fail(r);
+    }
+    return (uint32_t)tag;
+}
+
+/* The value behind `tag`. False with `ok` false: damaged, or a group (none of our messages has
+ * one). */
+MUST_USE static inline bool wire_read_value(struct wire_reader *r, uint32_t tag,
+                                            struct wire_field *field)
+{
+    field->number = tag >> 3;
+    field->type = (enum wire_type)(tag & 7);
+    field->value = 0;
+    field->bytes = NULL;
+    field->length = 0;
+    switch (tag & 7) {
+    case WIRE_VARINT:
+        field->value = wire_read_varint(r);
+        break;
+    case WIRE_FIXED64:
+        field->value = wire_read_fixed64(r);
+        break;
+    case WIRE_BYTES:
+        field->bytes = wire_read_bytes(r, &field->length);
+        break;
+    case WIRE_FIXED32:
+        field->value = wire_read_fixed32(r);
+        break;
+    default:
+        wire_fail(r);
+        break;
+    }
+    return r->ok;
+}
+
+/* The next field whatever it is: `while (wire_next(&r, &f)) switch (f.number)`. False at the end
+ * and on failure; `ok` tells which. */
+MUST_USE static inline bool wire_next(struct wire_reader *r, struct wire_field *field)
+{
+    const uint32_t tag = wire_read_tag(r);
+    return tag != 0 && wire_read_value(r, tag, field);
+}
+
+/* Steps over the value behind `tag`. */
+static inline void wire_skip(struct wire_reader *r, uint32_t tag)
+{
+    struct wire_field ignored;
+    (void)!wire_read_value(r, tag, &ignored);
+}
+
+static inline int64_t wire_unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
+
+static inline double wire_double(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline float wire_float(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* ---- Writer ---- */
+
+struct wire_writer {
+    uint8_t *begin;
+    uint8_t *at;
+    uint8_t *end;
+    bool ok;
+};
+
+static inline struct wire_writer wire_writer_over(void *buffer, size_t capacity)
+{
+    uint8_t *begin = buffer;
+    return (struct wire_writer){.begin = begin, .at = begin, .end = begin + capacity, .ok = true};
+}
+
+static inline size_t wire_written(const struct wire_writer *w)
+{
+    return (size_t)(w->at - w->begin);
+}
+
+/* True when `bytes` more fit. A caller that has asked once for a whole record may then use the
+ * wire_put_ functions, which do not ask. */
+static inline bool wire_room(struct wire_writer *w, size_t bytes)
+{
+    if (LIKELY((size_t)(w->end - w->at) >= bytes) && LIKELY(w->ok)) {
+        return true;
+    }
+    w->ok = false;
+    return false;
+}
+
+static inline unsigned wire_varint_bytes(uint64_t value)
+{
+    const unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    return (bits * 9 + 64) / 64; /* bits / 7 rounded up, for 1..64 */
+}
+
+/* wire_put_*: the caller knows that there is room; they return the new end. */
+static inline uint8_t *wire_put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static inline uint8_t *wire_put_fixed32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+    at[2] = (uint8_t)(value >> 16);
+    at[3] = (uint8_t)(value >> 24);
+    return at + 4;
+}
+
+static inline uint8_t *wire_put_fixed64(uint8_t *at, uint64_t value)
+{
+    return wire_put_fixed32(wire_put_fixed32(at, (uint32_t)value), (uint32_t)(value >> 32));
+}
+
+static inline uint8_t *wire_put_bytes(uint8_t *at, const void *bytes, size_t length)
+{
+    at = wire_put_varint(at, length);
+    if (length > 0) {
+        memcpy(at, bytes, length);
+    }
+    return at + length;
+}
+
+/* wire_write_*: one field with its tag. They write 0 and empty as well: leaving out the default
+ * value of a field without presence is the caller's `if`. */
+static inline void wire_write_varint(struct wire_writer *w, uint32_t field, uint64_t value)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_VARINT);
+    if (wire_room(w, wire_varint_bytes(tag) + wire_varint_bytes(value))) {
+        w->at = wire_put_varint(wire_put_varint(w->at, tag), value);
+    }
+}
+
+static inline void wire_write_bool(struct wire_writer *w, uint32_t field, bool value)
+{
+    wire_write_varint(w, field, value ? 1 : 0);
+}
+
+/* int32, int64 and enums: negative numbers take ten bytes. */
+static inline void wire_write_int(struct wire_writer *w, uint32_t field, int64_t value)
+{
+    wire_write_varint(w, field, (uint64_t)value);
+}
+
+/* sint32, sint64 */
+static inline void wire_write_zigzag(struct wire_writer *w, uint32_t field, int64_t value)
+{
+    wire_write_varint(w, field, ((uint64_t)value << 1) ^ (uint64_t)(value < 0 ? -1 : 0));
+}
+
+static inline void wire_write_fixed32(struct wire_writer *w, uint32_t field, uint32_t value)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_FIXED32);
+    if (wire_room(w, wire_varint_bytes(tag) + 4)) {
+        w->at = wire_put_fixed32(wire_put_varint(w->at, tag), value);
+    }
+}
+
+static inline void wire_write_fixed64(struct wire_writer *w, uint32_t field, uint64_t value)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_FIXED64);
+    if (wire_room(w, wire_varint_bytes(tag) + 8)) {
+        w->at = wire_put_fixed64(wire_put_varint(w->at, tag), value);
+    }
+}
+
+static inline void wire_write_double(struct wire_writer *w, uint32_t field, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    wire_write_fixed64(w, field, bits);
+}
+
+static inline void wire_write_float(struct wire_writer *w, uint32_t field, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    wire_write_fixed32(w, field, bits);
+}
+
+/* `bytes` may be NULL when `length` is 0. */
+static inline void wire_write_bytes(struct wire_writer *w, uint32_t field, const void *bytes,
+                                    size_t length)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_BYTES);
+    if (length <= SIZE_MAX / 2 &&
+        wire_room(w, wire_varint_bytes(tag) + wire_varint_bytes(length) + length)) {
+        w->at = wire_put_bytes(wire_put_varint(w->at, tag), bytes, length);
+    }
+}
+
+static inline void wire_write_text(struct wire_writer *w, uint32_t field, const char *text)
+{
+    wire_write_bytes(w, field, text, strlen(text));
+}
+
+/* Bytes that are already encoded fields. */
+static inline void wire_write_raw(struct wire_writer *w, const void *bytes, size_t length)
+{
+    if (wire_room(w, length) && length > 0) {
+        memcpy(w->at, bytes, length);
+        w->at += length;
+    }
+}
+
+/* A nested message, or a packed field, whose length is not known yet: begin, write the fields, end
+ * with what begin returned. `length_bytes` is a guess of how many bytes the length will take (1:
+ * below 128 bytes, 2: below 16384); a wrong guess costs a memmove in wire_end, and the result is
+ * the shortest encoding either way. */
+struct wire_mark {
+    size_t offset; /* of the reserved length */
+    unsigned length_bytes;
+};
+
+static inline struct wire_mark wire_begin(struct wire_writer *w, uint32_t field,
+                                          unsigned length_bytes)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_BYTES);
+    if (wire_room(w, wire_varint_bytes(tag) + length_bytes)) {
+        w->at = wire_put_varint(w->at, tag) + length_bytes;
+        return (struct wire_mark){.offset = wire_written(w) - length_bytes,
+                                  .length_bytes = length_bytes};
+    }
+    return (struct wire_mark){0};
+}
+
+void wire_shift(struct wire_writer *w, struct wire_mark mark, size_t length); /* part of wire_end */
+
+static inline void wire_end(struct wire_writer *w, struct wire_mark mark)
+{
+    if (UNLIKELY(!w->ok)) {
+        return;
+    }
+    const size_t length = wire_written(w) - mark.offset - mark.length_bytes;
+    if (UNLIKELY(wire_varint_bytes(length) != mark.length_bytes)) {
+        wire_shift(w, mark, length);
+        return;
+    }
+    wire_put_varint(w->begin + mark.offset, length);
+}
