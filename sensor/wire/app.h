@@ -1,0 +1,66 @@
+/* Which application a flow speaks, judged by its first payload bytes, and only then by its ports.
+ *
+ * A label always comes with how it was decided: a guess by port is labelled as one.
+ * Depends on: wire/cursor.h, dns, tls_hello, http1. Pure, any thread. */
+#pragma once
+
+#include "sensor/wire/cursor.h"
+
+enum app {
+    APP_UNKNOWN,
+    APP_DNS,
+    APP_MDNS,
+    APP_LLMNR,
+    APP_TLS,
+    APP_QUIC,
+    APP_HTTP,
+    APP_SSH,
+    APP_NTP,
+    APP_DHCP,
+    APP_DHCPV6,
+    /* By port alone: */
+    APP_FTP,
+    APP_TELNET,
+    APP_SMTP,
+    APP_POP3,
+    APP_IMAP,
+    APP_SNMP,
+    APP_LDAP,
+    APP_SMB,
+    APP_RDP,
+    APP_SYSLOG,
+    APP_SIP,
+    APP_MQTT,
+    APP_MYSQL,
+    APP_POSTGRESQL,
+    APP_REDIS,
+    APP_BGP,
+    APP_KERBEROS,
+    APP_SSDP,
+    APP_NETBIOS,
+    APP_WIREGUARD,
+    APP_COUNT,
+};
+
+enum app_method {
+    APP_BY_NOTHING, /* APP_UNKNOWN */
+    APP_BY_PORT,    /* a well-known port, no byte looked at or none understood */
+    APP_BY_CONTENT, /* the payload is a well-formed beginning of that protocol */
+    APP_METHOD_COUNT,
+};
+
+struct app_guess {
+    uint8_t app;    /* enum app */
+    uint8_t method; /* enum app_method */
+};
+
+/* `payload` is the first payload of a direction (an empty span asks for the ports alone);
+ * `protocol` is TCP or UDP, any other gives APP_UNKNOWN. The lower well-known port counts as the
+ * server's. */
+struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
+                               uint16_t source_port, uint16_t target_port);
+
+/* "dns", "tls", ...; "" for APP_UNKNOWN. */
+const char *app_name(enum app app);
+/* "", "port", "content". */
+const char *app_method_name(enum app_method method);

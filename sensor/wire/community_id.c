@@ -1,0 +1,104 @@
+#include "sensor/wire/community_id.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "sensor/wire/packet.h"
+
+/* The type that answers `type`; -1 when there is none. */
+static int icmp_counterpart(uint8_t protocol, uint16_t type)
+{
+    static const uint8_t pairs_v4[][2] = {{8, 0}, {13, 14}, {15, 16}, {10, 9}, {17, 18}};
+    static const uint8_t pairs_v6[][2] = {{128, 129}, {133, 134}, {135, 136},
+                                          {130, 131}, {139, 140}, {144, 145}};
+    const bool is_v4 = protocol == IP_PROTOCOL_ICMP;
+    const uint8_t(*pairs)[2] = is_v4 ? pairs_v4 : pairs_v6;
+    const size_t count =
+        is_v4 ? sizeof(pairs_v4) / sizeof(pairs_v4[0]) : sizeof(pairs_v6) / sizeof(pairs_v6[0]);
+
+    for (size_t i = 0; i < count; i++) {
+        if (type == pairs[i][0]) {
+            return pairs[i][1];
+        }
+        if (type == pairs[i][1]) {
+            return pairs[i][0];
+        }
+    }
+    return -1;
+}
+
+static bool has_ports(uint8_t protocol)
+{
+    return protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_UDP ||
+           protocol == IP_PROTOCOL_SCTP || protocol == IP_PROTOCOL_ICMP ||
+           protocol == IP_PROTOCOL_ICMPV6;
+}
+
+static void base64_digest(const uint8_t digest[20], char out[29])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t padded[21] = {0};
+
+    memcpy(padded, digest, 20);
+    for (unsigned i = 0; i < 21; i += 3) {
+        const uint32_t bits =
+            (uint32_t)padded[i] << 16 | (uint32_t)padded[i + 1] << 8 | padded[i + 2];
+
+        *out++ = digits[bits >> 18];
+        *out++ = digits[bits >> 12 & 63];
+        *out++ = digits[bits >> 6 & 63];
+        *out++ = digits[bits & 63];
+    }
+    out[-1] = '='; /* 20 bytes leave one short of a group */
+    *out = '\0';
+}
+
+static uint8_t *put_u16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+    return at + 2;
+}
+
+void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
+                     char out[COMMUNITY_ID_TEXT_BYTES])
+{
+    const size_t address_bytes = flow->source.version == 6 ? 16 : 4;
+    const uint8_t *low = flow->source.bytes;
+    const uint8_t *high = flow->target.bytes;
+    uint16_t low_port = flow->source_port;
+    uint16_t high_port = flow->target_port;
+    bool is_one_way = false;
+
+    if (flow->protocol == IP_PROTOCOL_ICMP || flow->protocol == IP_PROTOCOL_ICMPV6) {
+        const int counterpart = icmp_counterpart(flow->protocol, flow->source_port);
+
+        is_one_way = counterpart < 0;
+        high_port = is_one_way ? flow->target_port : (uint16_t)counterpart;
+    }
+    const int order = memcmp(low, high, address_bytes);
+    if (!is_one_way && (order > 0 || (order == 0 && low_port > high_port))) {
+        low = flow->target.bytes;
+        high = flow->source.bytes;
+        const uint16_t port = low_port;
+        low_port = high_port;
+        high_port = port;
+    }
+
+    uint8_t input[2 + 32 + 2 + 4];
+    uint8_t digest[20];
+    uint8_t *at = put_u16(input, seed);
+    memcpy(at, low, address_bytes);
+    memcpy(at + address_bytes, high, address_bytes);
+    at += 2 * address_bytes;
+    *at++ = flow->protocol;
+    *at++ = 0; /* padding by the specification */
+    if (has_ports(flow->protocol)) {
+        at = put_u16(at, low_port);
+        at = put_u16(at, high_port);
+    }
+    hash_sha1(input, (size_t)(at - input), digest);
+    memcpy(out, "1:", 2);
+    base64_digest(digest, out + 2);
+}

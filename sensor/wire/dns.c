@@ -1,0 +1,224 @@
+#include "sensor/wire/dns.h"
+
+#define POINTER_MASK    0xc0
+#define LABEL_BYTES_MAX 63
+#define RECORDS_MAX     4096 /* claimed by the header: more than any real message of 64 KiB holds */
+
+/* Reads a name at `at` (a cursor within `message`). Pointers must lead to before the sequence they
+ * end, hence backwards for good; the 255 bytes bound the work. */
+static enum wire_status read_name(const struct cursor *message, struct cursor *at,
+                                  struct dns_name *out)
+{
+    struct cursor c = *at;
+    const uint8_t *sequence_start = c.at;
+    bool has_jumped = false;
+
+    out->length = 0;
+    for (;;) {
+        const uint8_t length = cursor_u8(&c);
+
+        if (!c.ok) {
+            return WIRE_TRUNCATED;
+        }
+        if ((length & POINTER_MASK) == POINTER_MASK) {
+            const uint32_t target = (uint32_t)(length & 0x3f) << 8 | cursor_u8(&c);
+
+            if (!c.ok) {
+                return WIRE_TRUNCATED;
+            }
+            if (!has_jumped) {
+                *at = c;
+                has_jumped = true;
+            }
+            if (target >= (size_t)(sequence_start - message->at)) {
+                return WIRE_MALFORMED; /* forwards or in a circle */
+            }
+            sequence_start = message->at + target;
+            c = (struct cursor){.at = sequence_start, .end = message->end, .ok = true};
+            continue;
+        }
+        if (length > LABEL_BYTES_MAX || out->length + 1U + length > DNS_NAME_BYTES_MAX) {
+            return WIRE_MALFORMED;
+        }
+        out->bytes[out->length++] = length;
+        if (length == 0) {
+            break;
+        }
+        cursor_copy(&c, out->bytes + out->length, length);
+        out->length = (uint16_t)(out->length + length);
+        if (!c.ok) {
+            return WIRE_TRUNCATED;
+        }
+    }
+    if (!has_jumped) {
+        *at = c;
+    }
+    return WIRE_OK;
+}
+
+enum wire_status dns_parse(const struct wire_span *message, struct dns *out,
+                           struct dns_reader *reader)
+{
+    struct cursor c = cursor_over(message->bytes, message->length);
+    const uint16_t id = cursor_u16(&c);
+    const uint16_t flags = cursor_u16(&c);
+    uint32_t records = 0;
+
+    *out = (struct dns){
+        .id = id,
+        .is_response = (flags & 0x8000) != 0,
+        .opcode = flags >> 11 & 15,
+        .is_authoritative = (flags & 0x0400) != 0,
+        .is_cut = (flags & 0x0200) != 0,
+        .is_recursion_desired = (flags & 0x0100) != 0,
+        .is_recursion_available = (flags & 0x0080) != 0,
+        .rcode = flags & 15,
+    };
+    for (unsigned i = 0; i < DNS_SECTION_COUNT; i++) {
+        out->counts[i] = cursor_u16(&c);
+        records += out->counts[i];
+    }
+    if (!c.ok) {
+        return WIRE_TRUNCATED;
+    }
+    /* Opcodes: query, inverse query, status, notify, update, stateful operations. */
+    if (out->opcode > 6 || out->opcode == 3 || records > RECORDS_MAX) {
+        return WIRE_MALFORMED;
+    }
+    if (reader != NULL) {
+        *reader = (struct dns_reader){.message = cursor_over(message->bytes, message->length),
+                                      .at = c,
+                                      .section = DNS_QUESTION,
+                                      .left = out->counts[DNS_QUESTION],
+                                      .status = WIRE_OK,
+                                      .header = *out};
+    }
+    return WIRE_OK;
+}
+
+static enum wire_status read_record(struct dns_reader *reader, struct dns_record *out)
+{
+    const uint8_t *start = reader->at.at;
+    const enum wire_status status = read_name(&reader->message, &reader->at, &out->name);
+
+    if (status != WIRE_OK) {
+        return status;
+    }
+    out->section = reader->section;
+    out->type = cursor_u16(&reader->at);
+    out->class = cursor_u16(&reader->at);
+    out->ttl_seconds = 0;
+    out->data = (struct wire_span){0};
+    if (reader->section != DNS_QUESTION) {
+        out->ttl_seconds = cursor_u32(&reader->at);
+        const uint16_t data_bytes = cursor_u16(&reader->at);
+        out->data = cursor_span(&reader->at, data_bytes);
+    }
+    out->offset = (uint32_t)(start - reader->message.at);
+    out->record_bytes = (uint32_t)(reader->at.at - start);
+    return reader->at.ok ? WIRE_OK : WIRE_TRUNCATED;
+}
+
+bool dns_next(struct dns_reader *reader, struct dns_record *out)
+{
+    while (reader->left == 0) {
+        if (reader->section == DNS_ADDITIONAL) {
+            return false;
+        }
+        reader->section++;
+        reader->left = reader->header.counts[reader->section];
+    }
+    if (reader->status != WIRE_OK) {
+        return false;
+    }
+    reader->left--;
+    reader->status = read_record(reader, out);
+    return reader->status == WIRE_OK;
+}
+
+enum wire_status dns_name_at(const struct dns_reader *reader, uint32_t offset, struct dns_name *out)
+{
+    struct cursor c = reader->message;
+
+    cursor_skip(&c, offset);
+    out->length = 0;
+    return c.ok ? read_name(&reader->message, &c, out) : WIRE_TRUNCATED;
+}
+
+uint32_t dns_data_offset(const struct dns_reader *reader, const struct dns_record *record)
+{
+    return record->data.bytes != NULL ? (uint32_t)(record->data.bytes - reader->message.at) : 0;
+}
+
+static unsigned add_label_byte(char *out, uint8_t byte)
+{
+    if (byte == '.' || byte == '\\') {
+        out[0] = '\\';
+        out[1] = (char)byte;
+        return 2;
+    }
+    if (byte > 0x20 && byte < 0x7f) {
+        out[0] = (char)byte;
+        return 1;
+    }
+    out[0] = '\\';
+    out[1] = (char)('0' + byte / 100);
+    out[2] = (char)('0' + byte / 10 % 10);
+    out[3] = (char)('0' + byte % 10);
+    return 4;
+}
+
+unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES])
+{
+    struct cursor c = cursor_over(name->bytes, name->length);
+    unsigned length = 0;
+
+    for (;;) {
+        const uint8_t label_bytes = cursor_u8(&c);
+
+        if (label_bytes == 0 || label_bytes > cursor_left(&c)) {
+            break;
+        }
+        if (length > 0) {
+            out[length++] = '.';
+        }
+        for (unsigned i = 0; i < label_bytes; i++) {
+            length += add_label_byte(out + length, cursor_u8(&c));
+        }
+    }
+    if (length == 0) {
+        out[length++] = '.';
+    }
+    out[length] = '\0';
+    return length;
+}
+
+const char *dns_type_name(uint16_t type)
+{
+    static const struct {
+        uint16_t type;
+        const char *name;
+    } names[] = {
+        {1, "A"},       {2, "NS"},     {5, "CNAME"},  {6, "SOA"},    {12, "PTR"},   {13, "HINFO"},
+        {15, "MX"},     {16, "TXT"},   {28, "AAAA"},  {29, "LOC"},   {33, "SRV"},   {35, "NAPTR"},
+        {39, "DNAME"},  {41, "OPT"},   {43, "DS"},    {44, "SSHFP"}, {46, "RRSIG"}, {47, "NSEC"},
+        {48, "DNSKEY"}, {50, "NSEC3"}, {52, "TLSA"},  {64, "SVCB"},  {65, "HTTPS"}, {99, "SPF"},
+        {10, "NULL"},   {250, "TSIG"}, {251, "IXFR"}, {252, "AXFR"}, {255, "ANY"},  {257, "CAA"},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].type == type) {
+            return names[i].name;
+        }
+    }
+    return NULL;
+}
+
+const char *dns_rcode_name(uint8_t rcode)
+{
+    static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
+
+    return rcode < sizeof(names) / sizeof(names[0]) ? names[rcode] : NULL;
+}

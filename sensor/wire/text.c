@@ -1,0 +1,70 @@
+#include "sensor/wire/text.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct text text_over(char *bytes, size_t capacity)
+{
+    assert(capacity > 0);
+    bytes[0] = '\0';
+    return (struct text){.bytes = bytes, .capacity = capacity};
+}
+
+static void add_bytes(struct text *text, const char *bytes, size_t length)
+{
+    const size_t room = text->capacity - 1 - text->length;
+
+    if (length > room) {
+        length = room;
+        text->is_cut = true;
+    }
+    memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    add_bytes(text, string, strlen(string));
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    char line[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    const int length = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (length > 0) {
+        add_bytes(text, line, (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1);
+        text->is_cut |= (size_t)length >= sizeof(line);
+    }
+}
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void text_escaped(struct text *text, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length && !text->is_cut; i++) {
+        const uint8_t byte = bytes[i];
+
+        if (byte == '\\') {
+            add_bytes(text, "\\\\", 2);
+        } else if (byte >= 0x20 && byte < 0x7f) {
+            add_bytes(text, (const char *)&byte, 1);
+        } else {
+            add_bytes(text,
+                      (const char[4]){'\\', 'x', hex_digits[byte >> 4], hex_digits[byte & 15]}, 4);
+        }
+    }
+}
+
+void text_hex(struct text *text, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length && !text->is_cut; i++) {
+        add_bytes(text, (const char[2]){hex_digits[bytes[i] >> 4], hex_digits[bytes[i] & 15]}, 2);
+    }
+}
