@@ -53,7 +53,8 @@ function(generated_module name)
     cmake_parse_arguments(M "" "" "SOURCES;USES;LIBS" ${ARGN})
     add_library(${name} STATIC ${M_SOURCES})
     target_link_libraries(${name} PUBLIC ${M_USES} ${M_LIBS} PRIVATE house_build)
-    target_include_directories(${name} SYSTEM PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_include_directories(${name} SYSTEM PUBLIC ${PROJECT_BINARY_DIR}/generated)
 endfunction()
 
 # program(NAME SOURCES ... USES ...): an executable in build/<preset>/bin.
