@@ -1,0 +1,27 @@
+/* What packet_tree and its application part write with. Depends on: packet_tree.h. Private to wire.
+ */
+#pragma once
+
+#include "sensor/wire/cursor.h"
+#include "sensor/wire/packet.h"
+#include "sensor/wire/packet_tree.h"
+
+struct tree_writer {
+    const struct frame *frame;
+    struct packet_tree *tree;
+};
+
+/* Begins a layer; the fields that follow are its own. */
+void tree_layer(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length);
+
+/* A field at `length` bytes from `at` (NULL: nowhere in the frame). */
+void tree_field(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length,
+                const char *format, ...) PRINTF_LIKE(5, 6);
+void tree_escaped(struct tree_writer *writer, const char *name, const struct wire_span *bytes);
+void tree_hex(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length);
+void tree_mac(struct tree_writer *writer, const char *name, const uint8_t *at);
+void tree_ip(struct tree_writer *writer, const char *name, const uint8_t *at, uint8_t version);
+
+/* The layers behind the transport header (tree_app.c). */
+void tree_payload(struct tree_writer *writer, uint8_t protocol, uint16_t source_port,
+                  uint16_t target_port, const struct wire_span *payload);
