@@ -1,0 +1,133 @@
+/* Live flows of one shard: a hash table keyed by the 5-tuple, both directions as one flow.
+ *
+ * What a record covers depends on the packets of its own flow alone: idle gap and UPDATE deadlines
+ * are tested against each packet's own time before it is counted; the timer wheel finds silent
+ * flows and cuts at the same limits. So records are equal for any number of shards and any speed,
+ * as long as no table is full, the input's times do not go backwards and flow_table_finish is told
+ * the time of the whole input. Deadlines: start + first_update_ns, then each active_timeout_ns; one
+ * without packets since the last record gives no record. An END always comes, with what is left.
+ *
+ * The sum of the deltas of all records of a flow is what was counted into it, always. All memory is
+ * taken and touched in flow_table_new; afterwards nothing here allocates, locks or logs. Depends
+ * on: base, proto/record.h, wire. Threads: one table, one thread; flow_budget is shared. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "proto/record.h"
+#include "sensor/flow/flow.h"
+#include "sensor/wire/packet.h"
+
+#define FLOW_BATCH_MAX 64
+
+/* One `flows_max` for several tables, handed out in chunks. */
+struct flow_budget {
+    _Atomic int64_t remaining;
+};
+
+void flow_budget_init(struct flow_budget *budget, uint64_t flows_max);
+
+struct flow_settings {
+    uint32_t flows_max;         /* slots of this table; with a budget fewer may be granted */
+    struct flow_budget *budget; /* NULL: flows_max alone counts. Outlives the table */
+    uint64_t idle_timeout_ns;   /* IPFIX 37; 0: never */
+    uint64_t active_timeout_ns; /* IPFIX 36; 0: no further UPDATE */
+    uint64_t first_update_ns;   /* 0: the first UPDATE comes after active_timeout_ns */
+    uint64_t linger_ns;         /* a closed TCP flow stays this long after its last packet, for what
+                                   trails; 0: 1 s */
+    bool measure_rtt;
+    bool measure_retransmissions;
+    bool measure_out_of_order; /* all three off: compact entries, half the memory */
+    bool emit_start;
+    struct hash_key key;
+    uint32_t community_id_seed;
+    const struct ip_prefix *internal; /* networks.internal; borrowed; none: address_is_private */
+    uint32_t internal_count;
+    struct record_text interface; /* borrowed */
+    uint32_t observation_point;
+};
+
+struct flow_observer {
+    void *context;
+    /* Each packet counted, after it was counted. `frame_bytes` is as given to add_batch. */
+    void (*on_packet)(void *context, const struct packet *packet, const uint8_t *frame_bytes,
+                      struct flow *flow, bool is_new, int direction);
+    /* A record is due: flow_fill_record gives it. After FLOW_END the flow is gone. The callback
+     * must not call the table, but for flow_fill_record and the const functions. */
+    void (*on_record)(void *context, struct flow *flow, enum flow_event event,
+                      enum flow_end_reason reason, enum flow_end_detail detail);
+};
+
+struct flow_table;
+
+/* NULL with `err` set: ENOMEM, EINVAL (flows_max 0, or the budget has no chunk left for it). Either
+ * callback may be NULL. */
+MUST_USE struct flow_table *flow_table_new(const struct flow_settings *settings,
+                                           const struct flow_observer *observer, struct error *err);
+/* Live flows vanish without records: call flow_table_finish first. NULL is allowed. */
+void flow_table_free(struct flow_table *table);
+DEFINE_AUTO(flow_table, flow_table_free);
+
+/* Counts each packet with ip_version != 0, whatever its verdict, into its flow; others are left to
+ * the caller. At most FLOW_BATCH_MAX. Returns how many were counted. */
+uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
+                              const uint8_t *const *frames, uint32_t count);
+
+/* Reports flows that are due at packet time `now_ns`, looking at about `budget` flows and slots at
+ * most; true when it got through. A time before the last one is allowed: beyond 10 s the clock has
+ * stepped and timeouts count from the new time (FLOW_FLAG_CLOCK_STEP). */
+bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget);
+
+/* Ends all flows: first what was due at `now_ns` (the last packet time of the whole input; 0: of
+ * this table), then the rest with reason and detail. */
+void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_reason reason,
+                       enum flow_end_detail detail);
+
+/* Flows with packets since the last tick, each once: for rates and top flows of a second without a
+ * look at silent ones (4 bytes a slot, 1 ns a packet). A flow that ended before is not among them:
+ * its flow_tick_delta still stands in on_record(FLOW_END). Starts the next tick. */
+void flow_table_tick(struct flow_table *table, void (*each)(void *context, struct flow *flow),
+                     void *context);
+
+/* Live flows from slot `*cursor` (0 first), looking at `slots_max` slots; false when all were seen.
+ * A flow that comes or goes between two calls may be missed. */
+bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32_t slots_max,
+                        void (*each)(void *context, const struct flow *flow), void *context);
+
+/* Everything the flow knows; app, tls, dns, http, ssh and names are left to inspect. Texts are the
+ * table's and stay until the next call of it. Counts nothing as reported: the table does so after
+ * on_record. `event` FLOW_EVENT_NONE gives a look at a live flow. */
+void flow_fill_record(const struct flow_table *table, const struct flow *flow,
+                      enum flow_event event, enum flow_end_reason reason,
+                      enum flow_end_detail detail, struct flow_record *out);
+
+/* NULL in compact mode. */
+const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);
+
+/* endpoint_a is the smaller by version, address, port: is the client endpoint a? */
+static inline bool flow_client_is_a(const struct flow *flow)
+{
+    return !flow_client_is_high(flow);
+}
+
+struct flow_table_statistics {
+    uint64_t packets, bytes; /* counted since the start */
+    uint64_t flows_created;
+    uint64_t flows_evicted; /* LACK_OF_RESOURCES */
+    uint64_t clock_steps;
+    uint64_t late_packets;     /* older than their flow's last packet */
+    uint64_t reported_packets; /* in records so far; packets - reported_packets are held */
+};
+
+struct flow_table_statistics flow_table_statistics(const struct flow_table *table);
+uint32_t flow_table_count(const struct flow_table *table);
+uint32_t flow_table_capacity(const struct flow_table *table);
+uint64_t flow_table_memory_bytes(const struct flow_table *table);
+/* For a memory estimate before the start: bytes of a table of these settings. */
+uint64_t flow_table_memory_needed(const struct flow_settings *settings);

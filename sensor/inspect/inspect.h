@@ -1,0 +1,70 @@
+/* What flows speak: application, names, DNS questions, from the first payload bytes of a flow.
+ *
+ * One state a flow, from a bounded pool taken at the start; a flow that finds the pool full goes on
+ * without and is counted. Names come from the wire: they are stored cut to their bounds and with
+ * every byte outside of printable ASCII escaped as \xHH, never trusted. Only messages that stand
+ * whole in one packet are read. Depends on: base, proto/record.h, wire, flow. Threads: one object,
+ * one thread, that of its flow table. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "proto/record.h"
+#include "sensor/flow/flow.h"
+#include "sensor/wire/packet.h"
+
+struct inspect;
+
+struct inspect_settings {
+    uint32_t flows_max;    /* states in the pool */
+    uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
+    uint64_t dns_timeout_ns; /* a question is forgotten after; 0: 10 s */
+};
+
+/* NULL with `err` set: ENOMEM, EINVAL when not one state fits. */
+MUST_USE struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err);
+void inspect_free(struct inspect *inspect); /* NULL is allowed */
+DEFINE_AUTO(inspect, inspect_free);
+
+/* The slow half of inspect_packet. */
+void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
+                     struct flow *flow, int direction);
+
+/* Reads what the packet tells about its flow. Cheap once the flow is known (FLOW_INSPECT_DONE) or
+ * when there is no payload. `direction` 0: sent by the client. */
+static inline void inspect_packet(struct inspect *inspect, const struct packet *packet,
+                                  const uint8_t *frame, struct flow *flow, int direction)
+{
+    if ((flow->bits & FLOW_INSPECT_DONE) == 0 && packet->payload_captured_bytes != 0) {
+        inspect_payload(inspect, packet, frame, flow, direction);
+    }
+}
+
+/* Adds app, tls, dns, http, ssh and the server's name to `record`. Texts live in `inspect` until
+ * its next call for this flow. */
+void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
+                         struct flow_record *record);
+
+/* After each record of the flow: DNS questions are told once. */
+void inspect_reported(struct inspect *inspect, struct flow *flow);
+
+/* After the flow's END: its state goes back to the pool. */
+void inspect_release(struct inspect *inspect, struct flow *flow);
+
+struct inspect_statistics {
+    uint32_t states_used, states_max;
+    uint64_t pool_full; /* flows that found no state */
+    uint64_t dns_queries, dns_responses, dns_questions_omitted;
+    uint64_t malformed; /* messages that contradict their protocol */
+    uint64_t memory_bytes;
+};
+
+struct inspect_statistics inspect_statistics(const struct inspect *inspect);
+
+/* "dns", "tls", ...: the label of a live flow for top lists; empty when unknown. Static. */
+struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow);
+/* SNI or Host of a live flow; empty when unknown. Until the flow's next packet. */
+struct record_text inspect_server_name(const struct inspect *inspect, const struct flow *flow);
