@@ -1,10 +1,11 @@
-/* Settings: tables of fields describe structs; YAML, environment and command line fill them; help, docs and
- * the example files are printed from the same tables. Alone knows the file format (libyaml).
+/* Settings: tables of fields describe structs; YAML, environment and command line fill them; help,
+ * docs and the example files are printed from the same tables. Alone knows the file format
+ * (libyaml).
  *
- * A program declares sections, each with a path ("flow" or "analysis.anomalies.syn_flood"), a table and the
- * struct it fills. An unknown key, a wrong type, a value out of bounds or a missing unit stops the start with
- * file, line and nearest name. Later sources win: default < file < environment < command line.
- * Threads: main, at start. Depends on: base, libyaml. */
+ * A program declares sections, each with a path ("flow" or "analysis.anomalies.syn_flood"), a table
+ * and the struct it fills. An unknown key, a wrong type, a value out of bounds or a missing unit
+ * stops the start with file, line and nearest name. Later sources win: default < file < environment
+ * < command line. Threads: main, at start. Depends on: base, libyaml. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ enum config_type {
     CONFIG_BOOL,     /* bool: true/false (also yes/no, on/off) */
     CONFIG_U64,      /* uint64_t: plain decimal number */
     CONFIG_DOUBLE,   /* double */
-    CONFIG_DURATION, /* uint64_t ns: "30s", "100ms", "1h30m"; a bare number is read in the unit `bare_unit` if given */
+    CONFIG_DURATION, /* uint64_t ns: "30s", "100ms", "1h30m"; a bare number is read in the unit
+                        `bare_unit` if given */
     CONFIG_BYTES,    /* uint64_t bytes: "64MiB", "1GiB", "65535B"; a bare number as above */
     CONFIG_TEXT,     /* const char *: owned by the config object; max bounds the length */
     CONFIG_CHOICE,   /* const char *: one of `choices`, separated by '|' */
@@ -40,47 +42,52 @@ struct config_map {
 
 struct config_field {
     enum config_type type;
-    const char *key;        /* as in YAML: "idle_timeout" */
-    size_t offset;          /* in the section's struct */
-    const char *value;      /* default, written as in YAML */
-    double min, max;        /* bounds: numbers, ns, bytes, or length of a text; both 0 = none */
-    const char *help;       /* one sentence */
-    const char *choices;    /* CONFIG_CHOICE: "a|b|c" */
-    const char *bare_unit;  /* unit of a number without one ("s", "ms", "MiB"), for files of the seed; NULL: refused */
-    const char *alias;      /* an older key with the same meaning ("timeout_secs"), or NULL */
-    bool is_secret;         /* printed as *** */
-    bool is_hot;            /* a reload may change it without a restart */
+    const char *key;       /* as in YAML: "idle_timeout" */
+    size_t offset;         /* in the section's struct */
+    const char *value;     /* default, written as in YAML */
+    double min, max;       /* bounds: numbers, ns, bytes, or length of a text; both 0 = none */
+    const char *help;      /* one sentence */
+    const char *choices;   /* CONFIG_CHOICE: "a|b|c" */
+    const char *bare_unit; /* unit of a number without one ("s", "ms", "MiB"), for files of the
+                              seed; NULL: refused */
+    const char *alias;     /* an older key with the same meaning ("timeout_secs"), or NULL */
+    bool is_secret;        /* printed as *** */
+    bool is_hot;           /* a reload may change it without a restart */
 };
 
 struct config_section {
-    const char *path;                 /* "capture" */
+    const char *path;                  /* "capture" */
     const struct config_field *fields; /* ended by {.key = NULL} */
-    void *settings;                   /* the struct */
+    void *settings;                    /* the struct */
     const char *help;
 };
 
 struct config;
 
-/* Settings are filled with their defaults. `env_prefix`: "NETSCOPE": NETSCOPE_CAPTURE__INTERFACE sets
- * capture.interface (names alone are split at "__"). Sections are borrowed for the life of the object. */
+/* Settings are filled with their defaults. `env_prefix`: "NETSCOPE": NETSCOPE_CAPTURE__INTERFACE
+ * sets capture.interface (names alone are split at "__"). Sections are borrowed for the life of the
+ * object. */
 MUST_USE struct config *config_new(const struct config_section *sections, uint32_t count,
                                    const char *env_prefix, struct error *err);
 void config_free(struct config *config);
 DEFINE_AUTO(config, config_free);
 
-/* 0, or -errno with "FILE:LINE: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?". */
+/* 0, or -errno with "FILE:LINE: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?".
+ */
 MUST_USE int config_load_file(struct config *config, const char *path, struct error *err);
-MUST_USE int config_load_text(struct config *config, const char *text, size_t length, const char *name,
-                              struct error *err);
-MUST_USE int config_load_environment(struct config *config, char *const *environment, struct error *err);
+MUST_USE int config_load_text(struct config *config, const char *text, size_t length,
+                              const char *name, struct error *err);
+MUST_USE int config_load_environment(struct config *config, char *const *environment,
+                                     struct error *err);
 /* One value, as by a flag; `origin` ("--snaplen") starts the message of a refusal. */
-MUST_USE int config_set(struct config *config, const char *path, const char *value, const char *origin,
-                        struct error *err);
+MUST_USE int config_set(struct config *config, const char *path, const char *value,
+                        const char *origin, struct error *err);
 
 /* True when the value came from a file, the environment or a flag. */
 bool config_is_set(const struct config *config, const char *path);
 
-/* Effective settings as YAML with a comment line a key (help, default, bounds); secrets masked. This is what
+/* Effective settings as YAML with a comment line a key (help, default, bounds); secrets masked.
+ * This is what
  * --print-config prints and, on defaults, what config/sensor.yaml holds. */
 void config_print_yaml(const struct config *config, FILE *out);
 /* A markdown table a section: key, type, default, bounds, meaning, environment variable. */
@@ -88,6 +95,7 @@ void config_print_markdown(const struct config *config, FILE *out);
 /* First 16 hex digits of the SHA-1 over the effective settings: config_hash in records. */
 void config_hash_text(const struct config *config, char out[17]);
 
-/* "30s" -> ns, "64MiB" -> bytes; false: not of that form. Used by flags and query parameters too. */
+/* "30s" -> ns, "64MiB" -> bytes; false: not of that form. Used by flags and query parameters too.
+ */
 MUST_USE bool config_parse_duration(const char *text, const char *bare_unit, uint64_t *ns);
 MUST_USE bool config_parse_bytes(const char *text, const char *bare_unit, uint64_t *bytes);

@@ -1,0 +1,253 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/config/config_object.h"
+
+/* Texts of all sources together; malloc gives address space, the pages come as they are used. */
+#define TEXTS_BYTES ((size_t)8 << 20)
+
+static uint32_t count_fields(const struct config_section *sections, uint32_t count)
+{
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        for (const struct config_field *field = sections[i].fields; field->key != NULL; field++) {
+            total++;
+        }
+    }
+    return total;
+}
+
+static int add_entry(struct config *config, const struct config_section *section,
+                     const struct config_field *field, struct error *err)
+{
+    char path[CONFIG_KEY_BYTES_MAX];
+    const int length = snprintf(path, sizeof(path), "%s%s%s", section->path,
+                                section->path[0] != '\0' ? "." : "", field->key);
+    if (length < 0 || (size_t)length >= sizeof(path)) {
+        return error_set(err, EINVAL, "the table of '%s' has a name that is too long",
+                         section->path);
+    }
+    if (config_find(config, path, (size_t)length) != NULL) {
+        return error_set(err, EINVAL, "the tables declare '%s' twice", path);
+    }
+    struct config_entry *entry = &config->entries[config->entry_count];
+    entry->section = section;
+    entry->field = field;
+    entry->path = arena_copy_text(config->texts, path, (size_t)length);
+    if (entry->path == NULL) {
+        return error_set(err, ENOMEM, "settings: no memory");
+    }
+    config->entry_count++;
+    const char *value = field->value != NULL ? field->value : "";
+    const int result = config_value_set(config, entry, value, strlen(value), err);
+    if (result != 0) {
+        error_prefix(err, "the default of a table");
+    }
+    return result;
+}
+
+/* Memory for `config` and its entries, each filled with its default. */
+static int prepare(struct config *config, struct error *err)
+{
+    const struct config_section *sections = config->sections;
+    const size_t fields = count_fields(sections, config->section_count);
+    config->entries = calloc(fields + 1, sizeof(*config->entries));
+    config->texts = arena_new(TEXTS_BYTES);
+    if (config->entries == NULL || config->texts == NULL) {
+        return error_set(err, ENOMEM, "settings: no memory");
+    }
+    for (uint32_t i = 0; i < config->section_count; i++) {
+        for (const struct config_field *field = sections[i].fields; field->key != NULL; field++) {
+            const int result = add_entry(config, &sections[i], field, err);
+            if (result != 0) {
+                return result;
+            }
+        }
+    }
+    return 0;
+}
+
+struct config *config_new(const struct config_section *sections, uint32_t count,
+                          const char *env_prefix, struct error *err)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    if (config == NULL) {
+        (void)error_set(err, ENOMEM, "settings: no memory");
+        return NULL;
+    }
+    config->sections = sections;
+    config->section_count = count;
+    config->env_prefix = env_prefix;
+    if (prepare(config, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (config != NULL) {
+        arena_free(config->texts);
+        free(config->entries);
+        free(config);
+    }
+}
+
+/* All of the file in `text` (CONFIG_FILE_BYTES_MAX + 1 bytes of room); its length or -errno. */
+static ssize_t read_all(int file, char *text)
+{
+    size_t length = 0;
+    while (length <= CONFIG_FILE_BYTES_MAX) {
+        const ssize_t got = read(file, text + length, CONFIG_FILE_BYTES_MAX + 1 - length);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -errno;
+        }
+        if (got == 0) {
+            break;
+        }
+        length += (size_t)got;
+    }
+    return (ssize_t)length;
+}
+
+int config_load_file(struct config *config, const char *path, struct error *err)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        const int code = errno;
+        return error_set(err, code, "open %s: %s", path, strerror(code));
+    }
+    char *text = malloc((size_t)CONFIG_FILE_BYTES_MAX + 1);
+    const ssize_t length = text != NULL ? read_all(file, text) : -ENOMEM;
+    (void)close(file);
+    int result;
+    if (length < 0) {
+        result = error_set(err, (int)-length, "read %s: %s", path, strerror((int)-length));
+    } else {
+        const char *slash = strrchr(path, '/');
+        result =
+            config_load_text(config, text, (size_t)length, slash != NULL ? slash + 1 : path, err);
+    }
+    free(text);
+    return result;
+}
+
+int config_set(struct config *config, const char *path, const char *value, const char *origin,
+               struct error *err)
+{
+    struct config_entry *entry = config_find(config, path, strlen(path));
+    const int result = entry != NULL ? config_value_set(config, entry, value, strlen(value), err)
+                                     : config_refuse_unknown(config, path, strlen(path), err);
+    if (entry == NULL || result != 0) {
+        error_prefix(err, "%s", origin);
+        return result;
+    }
+    entry->is_set = true;
+    return 0;
+}
+
+static char lower(char c)
+{
+    static const char large[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+    const char *at = c != '\0' ? strchr(large, c) : NULL;
+    if (at == NULL) {
+        return c;
+    }
+    return small[at - large];
+}
+
+/* "FLOW__IDLE_TIMEOUT" as "flow.idle_timeout". */
+static void path_of_variable(const char *name, size_t length, char out[CONFIG_KEY_BYTES_MAX])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && used < CONFIG_KEY_BYTES_MAX - 1; i++) {
+        if (name[i] == '_' && i + 1 < length && name[i + 1] == '_') {
+            out[used++] = '.';
+            i++;
+        } else {
+            out[used++] = lower(name[i]);
+        }
+    }
+    out[used] = '\0';
+}
+
+static struct config_entry *find_variable(const struct config *config, const char *name,
+                                          size_t length)
+{
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        char known[CONFIG_ENV_BYTES];
+        config_env_name(config, config->entries[i].path, known);
+        if (strlen(known) == length && memcmp(known, name, length) == 0) {
+            return &config->entries[i];
+        }
+    }
+    return NULL;
+}
+
+static int load_variable(struct config *config, const char *variable, struct error *err)
+{
+    const size_t prefix_length = strlen(config->env_prefix);
+    const char *equals = strchr(variable, '=');
+    if (equals == NULL || strncmp(variable, config->env_prefix, prefix_length) != 0 ||
+        variable[prefix_length] != '_') {
+        return 0;
+    }
+    const size_t name_length = (size_t)(equals - variable);
+    const char *rest = variable + prefix_length + 1;
+    if (rest > equals) {
+        return 0;
+    }
+    char path[CONFIG_KEY_BYTES_MAX];
+    path_of_variable(rest, (size_t)(equals - rest), path);
+    struct config_entry *entry = find_variable(config, variable, name_length);
+    if (entry == NULL) {
+        entry = config_find(config, path, strlen(path)); /* an older name */
+    }
+    if (entry != NULL) {
+        const int result = config_value_set(config, entry, equals + 1, strlen(equals + 1), err);
+        if (result != 0) {
+            error_prefix(err, "environment variable %.*s", (int)name_length, variable);
+            return result;
+        }
+        entry->is_set = true;
+        return 0;
+    }
+    if (strchr(path, '.') == NULL) {
+        return 0; /* without "__" it is some other program's */
+    }
+    const int shown = name_length > 100 ? 100 : (int)name_length;
+    const char *nearest = config_nearest(config, path, strlen(path));
+    if (nearest == NULL) {
+        return error_set(err, EINVAL, "unknown environment variable '%.*s'", shown, variable);
+    }
+    char near_name[CONFIG_ENV_BYTES];
+    config_env_name(config, nearest, near_name);
+    return error_set(err, EINVAL, "unknown environment variable '%.*s'; did you mean '%s'?", shown,
+                     variable, near_name);
+}
+
+int config_load_environment(struct config *config, char *const *environment, struct error *err)
+{
+    for (; *environment != NULL; environment++) {
+        const int result = load_variable(config, *environment, err);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+bool config_is_set(const struct config *config, const char *path)
+{
+    const struct config_entry *entry = config_find(config, path, strlen(path));
+    return entry != NULL && entry->is_set;
+}

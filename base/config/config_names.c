@@ -1,0 +1,180 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/config/config_object.h"
+
+static bool same(const char *name, const char *text, size_t length)
+{
+    return strlen(name) == length && memcmp(name, text, length) == 0;
+}
+
+/* True when `text` is the older name of `entry`: a key beside it, or with a dot a whole path. */
+static bool is_alias(const struct config_entry *entry, const char *text, size_t length)
+{
+    const char *alias = entry->field->alias;
+    if (alias == NULL) {
+        return false;
+    }
+    if (strchr(alias, '.') != NULL || entry->section->path[0] == '\0') {
+        return same(alias, text, length);
+    }
+    const size_t section_length = strlen(entry->section->path);
+    return length > section_length && memcmp(entry->section->path, text, section_length) == 0 &&
+           text[section_length] == '.' &&
+           same(alias, text + section_length + 1, length - section_length - 1);
+}
+
+struct config_entry *config_find(const struct config *config, const char *path, size_t length)
+{
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        if (same(config->entries[i].path, path, length)) {
+            return &config->entries[i];
+        }
+    }
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        if (is_alias(&config->entries[i], path, length)) {
+            return &config->entries[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_at_or_below(const char *name, const char *path, size_t length)
+{
+    return strncmp(name, path, length) == 0 && (name[length] == '.' || name[length] == '\0');
+}
+
+bool config_is_branch(const struct config *config, const char *path, size_t length)
+{
+    for (uint32_t i = 0; i < config->section_count; i++) {
+        if (is_at_or_below(config->sections[i].path, path, length)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        const char *alias = config->entries[i].field->alias;
+        if ((strncmp(config->entries[i].path, path, length) == 0 &&
+             config->entries[i].path[length] == '.') ||
+            (alias != NULL && strncmp(alias, path, length) == 0 && alias[length] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#define NAME_COMPARED_MAX 120
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions, changes and swaps of neighbours that turn `a` into `b`. */
+static unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    if (a_length > NAME_COMPARED_MAX || b_length > NAME_COMPARED_MAX) {
+        return NAME_COMPARED_MAX;
+    }
+    unsigned rows[3][NAME_COMPARED_MAX + 1];
+    for (size_t j = 0; j <= b_length; j++) {
+        rows[0][j] = (unsigned)j;
+    }
+    for (size_t i = 1; i <= a_length; i++) {
+        const unsigned *before = rows[(i - 1) % 3];
+        unsigned *row = rows[i % 3];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_length; j++) {
+            const unsigned change = before[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0);
+            row[j] = least(change, least(before[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                row[j] = least(row[j], rows[(i - 2) % 3][j - 2] + 1);
+            }
+        }
+    }
+    return rows[a_length % 3][b_length];
+}
+
+static const char *last_part(const char *path, size_t length, size_t *part_length)
+{
+    size_t start = length;
+    while (start > 0 && path[start - 1] != '.') {
+        start--;
+    }
+    *part_length = length - start;
+    return path + start;
+}
+
+/* Few slips for the length, or the right key in the wrong section. */
+static unsigned name_distance(const char *path, size_t length, const char *name)
+{
+    const size_t name_length = strlen(name);
+    unsigned distance = edit_distance(path, length, name, name_length);
+    size_t part_length, name_part_length;
+    const char *part = last_part(path, length, &part_length);
+    const char *name_part = last_part(name, name_length, &name_part_length);
+    if (part_length >= 4 && part_length == name_part_length &&
+        memcmp(part, name_part, part_length) == 0) {
+        distance = least(distance, 2);
+    }
+    return distance;
+}
+
+const char *config_nearest(const struct config *config, const char *path, size_t length)
+{
+    const unsigned distance_max = length < 6 ? 2 : least((unsigned)length / 4 + 1, 5);
+    unsigned best = distance_max + 1;
+    const char *nearest = NULL;
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        const unsigned distance = name_distance(path, length, config->entries[i].path);
+        if (distance < best) {
+            best = distance;
+            nearest = config->entries[i].path;
+        }
+    }
+    for (uint32_t i = 0; i < config->section_count; i++) {
+        const char *section = config->sections[i].path;
+        const unsigned distance = edit_distance(path, length, section, strlen(section));
+        if (distance < best) {
+            best = distance;
+            nearest = section;
+        }
+    }
+    return nearest;
+}
+
+/* As in a variable's name; plain ASCII whatever the locale. */
+static char upper(char c)
+{
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz-";
+    static const char large[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    const char *at = c != '\0' ? strchr(small, c) : NULL;
+    if (at == NULL) {
+        return c;
+    }
+    return large[at - small];
+}
+
+void config_env_name(const struct config *config, const char *path, char out[CONFIG_ENV_BYTES])
+{
+    size_t used = (size_t)snprintf(out, CONFIG_ENV_BYTES, "%s_", config->env_prefix);
+    for (; *path != '\0' && used < CONFIG_ENV_BYTES - 3; path++) {
+        if (*path == '.') {
+            out[used++] = '_';
+            out[used++] = '_';
+        } else {
+            out[used++] = upper(*path);
+        }
+    }
+    out[used] = '\0';
+}
+
+int config_refuse_unknown(const struct config *config, const char *path, size_t length,
+                          struct error *err)
+{
+    const int shown = length > 100 ? 100 : (int)length;
+    const char *nearest = config_nearest(config, path, length);
+    if (nearest == NULL) {
+        return error_set(err, EINVAL, "unknown key '%.*s'", shown, path);
+    }
+    return error_set(err, EINVAL, "unknown key '%.*s'; did you mean '%s'?", shown, path, nearest);
+}

@@ -1,0 +1,93 @@
+/* What the files of base/config share and nobody else sees. Depends on: base. Threads: main, at
+ * start. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/config/config.h"
+#include "base/error.h"
+
+/* Limits of a configuration: far above any honest one, far below what could hurt. */
+#define CONFIG_FILE_BYTES_MAX (UINT32_C(1) << 20)
+#define CONFIG_DEPTH_MAX      16   /* nesting of mappings and lists */
+#define CONFIG_NODES_MAX      8192 /* with every alias expanded */
+#define CONFIG_ITEMS_MAX      1024 /* of one list or one mapping */
+#define CONFIG_TEXT_BYTES_MAX 4096 /* of one value without a bound of its own */
+#define CONFIG_KEY_BYTES_MAX  256
+
+/* One setting: a field of one section. */
+struct config_entry {
+    const struct config_section *section;
+    const struct config_field *field;
+    const char *path; /* "flow.idle_timeout" */
+    bool is_set;      /* by a file, the environment or a flag */
+    uint32_t line;    /* where the file that is being read sets it; 0: not, or by a merge key */
+};
+
+struct config {
+    const struct config_section *sections;
+    uint32_t section_count;
+    const char *env_prefix;
+    struct config_entry *entries;
+    uint32_t entry_count;
+    struct arena *texts; /* all strings, lists and maps */
+};
+
+/* A piece of text with its length: names from a file need no NUL. */
+struct config_text {
+    const char *at;
+    size_t length;
+};
+
+/* Where an entry's value lives. */
+static inline void *config_target(const struct config_entry *entry)
+{
+    return (char *)entry->section->settings + entry->field->offset;
+}
+
+/* config_value.c: text to setting. The message names the setting, not the place. */
+MUST_USE int config_value_set(struct config *config, struct config_entry *entry, const char *text,
+                              size_t length, struct error *err);
+MUST_USE int config_value_set_list(struct config *config, struct config_entry *entry,
+                                   const struct config_text *items, uint32_t count,
+                                   struct error *err);
+MUST_USE int config_value_set_map(struct config *config, struct config_entry *entry,
+                                  const struct config_text *keys, const struct config_text *values,
+                                  uint32_t count, struct error *err);
+/* "a duration such as 30s": what a setting of this type must be. */
+const char *config_type_phrase(enum config_type type);
+
+/* config_units.c */
+enum config_unit_status {
+    CONFIG_UNIT_OK,
+    CONFIG_UNIT_MISSING,
+    CONFIG_UNIT_BAD,
+    CONFIG_UNIT_TOO_LARGE
+};
+enum config_unit_status config_read_duration(const char *text, const char *bare_unit, uint64_t *ns);
+enum config_unit_status config_read_bytes(const char *text, const char *bare_unit, uint64_t *bytes);
+#define CONFIG_NUMBER_BYTES 48
+/* The number as a setting of `type` is written: with the largest unit that gives a whole number. */
+void config_number_text(enum config_type type, uint64_t value, char out[CONFIG_NUMBER_BYTES]);
+void config_double_text(double value, char out[CONFIG_NUMBER_BYTES]);
+/* A bound of `field` with its unit. */
+void config_bound_text(const struct config_field *field, double bound,
+                       char out[CONFIG_NUMBER_BYTES]);
+
+/* config_names.c */
+/* The entry of that path or older name, or NULL. */
+struct config_entry *config_find(const struct config *config, const char *path, size_t length);
+/* True when some section or setting lies below `path`. */
+bool config_is_branch(const struct config *config, const char *path, size_t length);
+/* The known name nearest to `path`, or NULL when none is near. */
+const char *config_nearest(const struct config *config, const char *path, size_t length);
+#define CONFIG_ENV_BYTES 300
+/* "NETSCOPE_FLOW__IDLE_TIMEOUT" for "flow.idle_timeout". */
+void config_env_name(const struct config *config, const char *path, char out[CONFIG_ENV_BYTES]);
+/* "unknown key 'a.b'; did you mean 'a.c'?" */
+int config_refuse_unknown(const struct config *config, const char *path, size_t length,
+                          struct error *err);
