@@ -52,11 +52,12 @@ static bool is_mapped_v4(const uint8_t bytes[16])
 static char *put_v6(char *out, const uint8_t bytes[16])
 {
     if (is_mapped_v4(bytes)) { /* RFC 5952 section 5 */
-        memcpy(out, "::ffff:", 7);
-        return put_quad(out + 7, bytes + 12);
+        static const char mapped[7] = {':', ':', 'f', 'f', 'f', 'f', ':'};
+        memcpy(out, mapped, sizeof(mapped));
+        return put_quad(out + sizeof(mapped), bytes + 12);
     }
     unsigned groups[8];
-    for (unsigned i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         groups[i] = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
     }
     /* The first of the longest runs of at least two zero groups is written "::" (section 4.2). */
@@ -101,7 +102,7 @@ unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BY
 
 unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES])
 {
-    for (unsigned i = 0; i < 6; i++) {
+    for (size_t i = 0; i < 6; i++) {
         out[3 * i] = hex_digits[mac[i] >> 4];
         out[3 * i + 1] = hex_digits[mac[i] & 15];
         out[3 * i + 2] = ':';
@@ -142,7 +143,7 @@ bool mac_parse(const char *text, size_t length, uint8_t out[6])
         return false;
     }
     uint8_t mac[6];
-    for (unsigned i = 0; i < 6; i++) {
+    for (size_t i = 0; i < 6; i++) {
         const int high = hex_value(text[3 * i]);
         const int low = hex_value(text[3 * i + 1]);
         if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != text[2])) {

@@ -43,7 +43,7 @@ void hash_random_hex(char out[33])
     static const char hex[] = "0123456789abcdef";
     uint8_t bytes[16];
     random_bytes(bytes, sizeof(bytes));
-    for (unsigned i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < sizeof(bytes); i++) {
         out[2 * i] = hex[bytes[i] >> 4];
         out[2 * i + 1] = hex[bytes[i] & 15];
     }
@@ -183,7 +183,7 @@ uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length)
 static void sha1_block(uint32_t h[5], const uint8_t block[64])
 {
     uint32_t w[80];
-    for (unsigned i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
                (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
     }

@@ -19,7 +19,7 @@ static char *reserve(struct json_writer *w, size_t bytes)
     return at;
 }
 
-static void put(struct json_writer *w, const void *bytes, size_t length)
+static inline void put(struct json_writer *w, const void *bytes, size_t length)
 {
     char *at = reserve(w, length);
     if (at != NULL && length > 0) {
@@ -97,13 +97,9 @@ void json_array_end(struct json_writer *w)
 void json_key(struct json_writer *w, const char *key)
 {
     begin_value(w);
-    const size_t length = strlen(key);
-    char *at = reserve(w, length + 3);
-    if (at != NULL) {
-        *at++ = '"';
-        memcpy(at, key, length);
-        memcpy(at + length, "\":", 2);
-    }
+    put_char(w, '"');
+    put(w, key, strlen(key));
+    put(w, "\":", 2);
     w->after_key = true;
 }
 
@@ -256,8 +252,11 @@ void json_base64(struct json_writer *w, const void *bytes, size_t length)
         const uint32_t x = (uint32_t)in[0] << 16 | (length > 1 ? (uint32_t)in[1] << 8 : 0);
         at[0] = alphabet[x >> 18];
         at[1] = alphabet[x >> 12 & 63];
-        at[2] = length > 1 ? alphabet[x >> 6 & 63] : '=';
+        at[2] = '=';
         at[3] = '=';
+        if (length > 1) {
+            at[2] = alphabet[x >> 6 & 63];
+        }
         at += 4;
     }
     *at = '"';
