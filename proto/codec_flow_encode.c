@@ -1,0 +1,354 @@
+/* Writes FlowRecord. The bounds of each part are known, texts are cut, so the room is asked for
+ * once. */
+#include <assert.h>
+
+#include "proto/codec.h"
+#include "proto/codec_wire.h"
+
+#define NUMBER_FIELD_MAX 12 /* tag of two bytes, 64 bits */
+#define ENDPOINT_MAX     (4 * TEXT_FIELD_MAX)
+#define DIRECTION_MAX    (14 * NUMBER_FIELD_MAX)
+#define ROUND_TRIP_MAX   (5 * TIME_FIELD_MAX + NUMBER_FIELD_MAX)
+#define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 2 * NUMBER_FIELD_MAX + 4)
+
+#define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
+#define TLS_MAX ((6 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
+#define DNS_MAX                                                                                    \
+    (FLOW_QUERIES_MAX * (TEXT_FIELD_MAX + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4) +             \
+     FLOW_RCODES * 5 + TIME_FIELD_MAX + 5 * NUMBER_FIELD_MAX)
+#define HTTP_MAX ((2 + FLOW_HOSTS_MAX) * TEXT_FIELD_MAX + 2 * NUMBER_FIELD_MAX)
+#define SSH_MAX  (4 * TEXT_FIELD_MAX + NUMBER_FIELD_MAX)
+/* Everything but the four above. */
+#define COMMON_MAX                                                                                 \
+    (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 6 * TEXT_FIELD_MAX +    \
+     FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX)
+
+static_assert(COMMON_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <= CODEC_FLOW_BYTES_MAX,
+              "the advertised bound holds");
+static_assert(IDENTITY_BYTES_MAX <= CODEC_IDENTITY_BYTES_MAX, "the advertised bound holds");
+
+static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endpoint *endpoint)
+{
+    uint8_t *body = begin_message(at, field);
+    uint8_t *end = put_address(body, 1, &endpoint->ip);
+    end = put_number(end, 2, endpoint->port);
+    if (endpoint->has_mac) {
+        end = put_tag(end, 3, WIRE_BYTES);
+        *end = (uint8_t)mac_text(endpoint->mac, (char *)end + 1);
+        end += 1 + *end;
+    }
+    end = put_text(end, 4, endpoint->name, NAME_BYTES_MAX);
+    end = put_number(end, 5, endpoint->name_source);
+    end = put_number(end, 6, endpoint->scope);
+    return end == body ? at : end_message(body, end);
+}
+
+static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_counters *counters)
+{
+    uint8_t *body = begin_message(at, field);
+    uint8_t *end = put_number(body, 1, counters->delta_packets);
+    end = put_number(end, 2, counters->delta_bytes);
+    end = put_number(end, 3, counters->delta_payload_bytes);
+    end = put_number(end, 4, counters->total_packets);
+    end = put_number(end, 5, counters->total_bytes);
+    end = put_number(end, 6, counters->total_payload_bytes);
+    end = put_number(end, 7, counters->delta_ip_bytes);
+    end = put_number(end, 8, counters->total_ip_bytes);
+    end = put_number(end, 9, counters->missed_bytes);
+    if (counters->has_ttl) {
+        end = put_number_always(end, 10, counters->ttl_min);
+        end = put_number_always(end, 11, counters->ttl_max);
+    }
+    if (counters->has_dscp) {
+        end = put_number_always(end, 12, counters->dscp);
+    }
+    return end == body ? at : end_message(body, end);
+}
+
+static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp_direction *side,
+                              bool is_measured)
+{
+    uint8_t *body = begin_message(at, field);
+    uint8_t *end = put_number(body, 1, side->flags);
+    if (is_measured) {
+        end = put_number(end, 2, side->syn_count);
+        end = put_number(end, 3, side->fin_count);
+        end = put_number(end, 4, side->rst_count);
+        end = put_number(end, 5, side->retransmitted_segments);
+        end = put_number(end, 6, side->retransmitted_bytes);
+        end = put_number(end, 7, side->out_of_order_segments);
+        end = put_number(end, 8, side->duplicate_acks);
+        end = put_number(end, 9, side->zero_window_events);
+        end = put_number(end, 10, side->keepalives);
+        if (side->has_initial_window) {
+            end = put_number_always(end, 11, side->initial_window);
+        }
+        if (side->has_mss) {
+            end = put_number_always(end, 12, side->mss);
+        }
+        if (side->has_window_scale) {
+            end = put_number_always(end, 13, side->window_scale);
+        }
+        end = put_number(end, 14, side->duplicate_packets);
+    }
+    return end == body ? at : end_message(body, end);
+}
+
+static uint8_t *put_round_trip(uint8_t *at, uint32_t field, const struct flow_round_trip *rtt)
+{
+    if (rtt->samples == 0) {
+        return at;
+    }
+    uint8_t *body = begin_message(at, field);
+    uint8_t *end = put_time_always(body, 1, rtt->min_ns);
+    end = put_time_always(end, 2, rtt->mean_ns);
+    end = put_time_always(end, 3, rtt->max_ns);
+    end = put_time_always(end, 4, rtt->last_ns);
+    end = put_time_always(end, 5, rtt->ewma_ns);
+    end = put_number(end, 6, rtt->samples);
+    return end_message(body, end);
+}
+
+static uint8_t *put_chars(uint8_t *at, uint32_t field, const char *text, size_t bytes)
+{
+    const size_t length = strnlen(text, bytes - 1);
+    return length == 0 ? at : wire_put_bytes(put_tag(at, field, WIRE_BYTES), text, length);
+}
+
+static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
+{
+    uint8_t *body = begin_message(at, 15);
+    uint8_t *end = put_number(body, 1, tcp->state);
+    if (tcp->is_measured) {
+        end = put_chars(end, 2, tcp->conn_state, sizeof tcp->conn_state);
+        end = put_chars(end, 3, tcp->history, sizeof tcp->history);
+    }
+    end = put_direction(end, 4, &tcp->forward, tcp->is_measured);
+    end = put_direction(end, 5, &tcp->reverse, tcp->is_measured);
+    if (tcp->is_measured) {
+        end = put_round_trip(end, 6, &tcp->client_rtt);
+        end = put_round_trip(end, 7, &tcp->server_rtt);
+        if (tcp->has_handshake) {
+            end = put_time_always(end, 8, tcp->handshake_ns);
+        }
+        if (tcp->has_response) {
+            end = put_time_always(end, 9, tcp->response_ns);
+        }
+    }
+    return end_message(body, end);
+}
+
+static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
+{
+    uint8_t *body = begin_message(at, 41);
+    uint8_t *end = put_text(body, 1, tls->version, TEXT_BYTES_MAX);
+    end = put_text(end, 2, tls->sni, TEXT_BYTES_MAX);
+    for (unsigned i = 0; i < tls->alpn_count && i < FLOW_ALPN_MAX; i++) {
+        end = put_text_always(end, 3, tls->alpn[i], TEXT_BYTES_MAX);
+    }
+    end = put_number(end, 4, tls->cipher);
+    end = put_text(end, 5, tls->ja3, TEXT_BYTES_MAX);
+    end = put_text(end, 6, tls->ja3s, TEXT_BYTES_MAX);
+    end = put_text(end, 7, tls->ja4, TEXT_BYTES_MAX);
+    end = put_number(end, 8, tls->ech_offered);
+    end = put_text(end, 9, tls->cert_sha256, TEXT_BYTES_MAX);
+    return end_message(body, end);
+}
+
+static uint8_t *put_dns_query(uint8_t *at, const struct flow_dns_query *query)
+{
+    uint8_t *body = begin_message(at, 5);
+    uint8_t *end = put_text(body, 1, query->name, NAME_BYTES_MAX);
+    end = put_number(end, 2, query->type);
+    if (query->has_rcode) {
+        end = put_number_always(end, 3, query->rcode);
+        end = put_time_always(end, 4, query->latency_ns);
+    }
+    return end_message(body, end);
+}
+
+static uint8_t *put_dns(uint8_t *at, const struct flow_dns *dns)
+{
+    uint8_t *body = begin_message(at, 42);
+    uint8_t *end = put_number(body, 1, dns->query_count);
+    end = put_number(end, 2, dns->response_count);
+
+    unsigned rcodes = FLOW_RCODES; /* index = code: zeros at the end say nothing */
+    while (rcodes > 0 && dns->rcode_counts[rcodes - 1] == 0) {
+        rcodes--;
+    }
+    if (rcodes > 0) {
+        uint8_t *packed = begin_message(end, 3);
+        uint8_t *packed_end = packed;
+        for (unsigned i = 0; i < rcodes; i++) {
+            packed_end = wire_put_varint(packed_end, dns->rcode_counts[i]);
+        }
+        end = end_message(packed, packed_end);
+    }
+    if (dns->has_response_time) {
+        end = put_time_always(end, 4, dns->response_time_ns);
+    }
+    for (unsigned i = 0; i < dns->queries_count && i < FLOW_QUERIES_MAX; i++) {
+        end = put_dns_query(end, &dns->queries[i]);
+    }
+    end = put_number(end, 6, dns->queries_omitted);
+    return end_message(body, end);
+}
+
+static uint8_t *put_http(uint8_t *at, const struct flow_http *http)
+{
+    uint8_t *body = begin_message(at, 43);
+    uint8_t *end = put_text(body, 1, http->method, TEXT_BYTES_MAX);
+    for (unsigned i = 0; i < http->hosts_count && i < FLOW_HOSTS_MAX; i++) {
+        end = put_text_always(end, 2, http->hosts[i], TEXT_BYTES_MAX);
+    }
+    end = put_number(end, 3, http->status);
+    end = put_text(end, 4, http->user_agent, TEXT_BYTES_MAX);
+    return end_message(body, end);
+}
+
+static uint8_t *put_ssh(uint8_t *at, const struct flow_ssh *ssh)
+{
+    uint8_t *body = begin_message(at, 44);
+    uint8_t *end = put_text(body, 1, ssh->client_banner, TEXT_BYTES_MAX);
+    end = put_text(end, 2, ssh->server_banner, TEXT_BYTES_MAX);
+    end = put_text(end, 3, ssh->hassh, TEXT_BYTES_MAX);
+    end = put_text(end, 4, ssh->hassh_server, TEXT_BYTES_MAX);
+    return end_message(body, end);
+}
+
+static uint8_t *put_tunnels(uint8_t *at, const struct flow_record *record)
+{
+    for (unsigned i = 0; i < record->tunnels_count && i < FLOW_TUNNELS_MAX; i++) {
+        const struct flow_tunnel *tunnel = &record->tunnels[i];
+        uint8_t *body = begin_message(at, 32);
+        uint8_t *end = put_number(body, 1, tunnel->type);
+        end = put_number(end, 2, tunnel->id);
+        end = put_address(end, 3, &tunnel->outer_source);
+        end = put_address(end, 4, &tunnel->outer_target);
+        at = end_message(body, end);
+    }
+    return at;
+}
+
+static uint8_t *put_flags(uint8_t *at, uint8_t flags)
+{
+    if (flags == 0) {
+        return at;
+    }
+    uint8_t *body = begin_message(at, 52);
+    uint8_t *end = body;
+    for (uint8_t bit = 1; bit < 8; bit++) {
+        if ((flags >> bit & 1) != 0) {
+            *end++ = bit;
+        }
+    }
+    return end == body ? at : end_message(body, end);
+}
+
+/* Application parts: present where their has_ flag says so. */
+static uint8_t *put_application(uint8_t *at, const struct flow_record *record)
+{
+    if (record->has_icmp) {
+        uint8_t *body = begin_message(at, 40);
+        uint8_t *end = put_number(body, 1, record->icmp_type);
+        at = end_message(body, put_number(end, 2, record->icmp_code));
+    }
+    if (record->has_tls) {
+        at = put_tls(at, &record->tls);
+    }
+    if (record->has_dns) {
+        at = put_dns(at, &record->dns);
+    }
+    if (record->has_http) {
+        at = put_http(at, &record->http);
+    }
+    if (record->has_ssh) {
+        at = put_ssh(at, &record->ssh);
+    }
+    if (record->quic_version.length > 0) {
+        uint8_t *body = begin_message(at, 45);
+        at = end_message(body, put_text(body, 1, record->quic_version, TEXT_BYTES_MAX));
+    }
+    return at;
+}
+
+static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
+{
+    at = put_identity(at, &record->identity);
+    at = put_flow_id(at, 4, record->flow_id);
+    at = put_number(at, 5, record->event);
+    at = put_time(at, 6, record->start_ns);
+    at = put_time(at, 7, record->end_ns);
+    at = put_endpoint(at, 8, &record->client);
+    at = put_endpoint(at, 9, &record->server);
+    at = put_number(at, 10, record->ip_protocol);
+    at = put_counters(at, 11, &record->forward);
+    at = put_counters(at, 12, &record->reverse);
+    at = put_time(at, 13, record->delta_start_ns);
+    if (record->app.length > 0 || record->app_confidence != 0 || record->app_method.length > 0) {
+        uint8_t *body = begin_message(at, 14);
+        uint8_t *end = put_text(body, 1, record->app, TEXT_BYTES_MAX);
+        end = put_number(end, 2, record->app_confidence);
+        at = end_message(body, put_text(end, 3, record->app_method, TEXT_BYTES_MAX));
+    }
+    if (record->has_tcp) {
+        at = put_tcp(at, &record->tcp);
+    }
+    at = put_number(at, 20, record->end_reason);
+    at = put_number(at, 21, record->end_detail);
+    at = put_number(at, 22, record->update_index);
+    at = put_number(at, 23, record->initiator);
+    at = put_number(at, 24, record->ip_version);
+    at = put_text(at, 25, record->community_id, TEXT_BYTES_MAX);
+    if (record->has_vlan) {
+        at = put_number_always(at, 30, record->vlan_id);
+    }
+    if (record->has_outer_vlan) {
+        at = put_number_always(at, 31, record->outer_vlan_id);
+    }
+    at = put_tunnels(at, record);
+    at = put_text(at, 33, record->interface, TEXT_BYTES_MAX);
+    at = put_number(at, 34, record->observation_point);
+    at = put_number(at, 35, record->sampling_interval);
+    at = put_application(at, record);
+    return put_flags(at, record->flags);
+}
+
+static size_t bytes_at_most(const struct flow_record *record)
+{
+    return COMMON_MAX + (record->has_tls ? TLS_MAX : 0U) + (record->has_dns ? DNS_MAX : 0U) +
+           (record->has_http ? HTTP_MAX : 0U) + (record->has_ssh ? SSH_MAX : 0U);
+}
+
+/* A buffer that is smaller than the bound may still hold this record. */
+static __attribute__((noinline)) size_t encode_into_little_room(const struct flow_record *record,
+                                                                uint8_t *out, size_t capacity)
+{
+    uint8_t whole[CODEC_FLOW_BYTES_MAX];
+    const size_t length = (size_t)(put_flow(whole, record) - whole);
+    if (length > capacity) {
+        return 0;
+    }
+    memcpy(out, whole, length);
+    return length;
+}
+
+size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t capacity)
+{
+    if (UNLIKELY(capacity < bytes_at_most(record))) {
+        return encode_into_little_room(record, out, capacity);
+    }
+    return (size_t)(put_flow(out, record) - out);
+}
+
+size_t codec_append_identity(const struct record_identity *identity, uint8_t *out, size_t capacity)
+{
+    uint8_t whole[IDENTITY_BYTES_MAX];
+    const size_t length = (size_t)(put_identity(whole, identity) - whole);
+    if (length > capacity) {
+        return 0;
+    }
+    memcpy(out, whole, length);
+    return length;
+}

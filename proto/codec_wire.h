@@ -1,0 +1,214 @@
+/* Steps that the codecs share: fields written without asking for room, and values read with their
+ * bounds. Private to proto/codec_*.c.
+ *
+ * The put_ functions return the new end; the caller has made sure of the room. Defaults are left
+ * out (proto3) unless the name ends in _always. Pure functions, any thread. Depends on: base,
+ * record.h. */
+#pragma once
+
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/wire_format.h"
+#include "proto/record.h"
+
+#define NS_PER_SECOND  UINT64_C(1000000000)
+#define TEXT_BYTES_MAX 256                  /* longer texts are cut */
+#define NAME_BYTES_MAX 255                  /* RFC 1035 section 2.3.4 */
+#define TEXT_FIELD_MAX (TEXT_BYTES_MAX + 4) /* with tag and length */
+#define FLOW_ID_DIGITS 16
+#define SENSOR_ID_MAX  255
+#define BOOT_ID_MAX    40
+
+/* ---- writing ---- */
+
+/* `field` is a constant below 2048, so that this is one or two stores. */
+static inline uint8_t *put_tag(uint8_t *at, uint32_t field, enum wire_type type)
+{
+    const uint32_t tag = WIRE_TAG(field, type);
+    if (tag < 0x80) {
+        *at = (uint8_t)tag;
+        return at + 1;
+    }
+    at[0] = (uint8_t)(tag | 0x80);
+    at[1] = (uint8_t)(tag >> 7);
+    return at + 2;
+}
+
+static inline uint8_t *put_number_always(uint8_t *at, uint32_t field, uint64_t value)
+{
+    return wire_put_varint(put_tag(at, field, WIRE_VARINT), value);
+}
+
+static inline uint8_t *put_number(uint8_t *at, uint32_t field, uint64_t value)
+{
+    return value == 0 ? at : put_number_always(at, field, value);
+}
+
+/* The length of `text` within `length_max`, not cutting a UTF-8 sequence in two. */
+static inline uint32_t text_clamp(const char *text, uint32_t length, uint32_t length_max)
+{
+    if (LIKELY(length <= length_max)) {
+        return length;
+    }
+    length = length_max;
+    while (length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80) {
+        length--;
+    }
+    return length;
+}
+
+static inline uint8_t *put_text_always(uint8_t *at, uint32_t field, struct record_text text,
+                                       uint32_t length_max)
+{
+    const uint32_t length = text_clamp(text.data, text.length, length_max);
+    return wire_put_bytes(put_tag(at, field, WIRE_BYTES), text.data, length);
+}
+
+static inline uint8_t *put_text(uint8_t *at, uint32_t field, struct record_text text,
+                                uint32_t length_max)
+{
+    return text.length == 0 ? at : put_text_always(at, field, text, length_max);
+}
+
+/* A sub-message: its fields go to where begin_message points, one byte is kept for the length. */
+static inline uint8_t *begin_message(uint8_t *at, uint32_t field)
+{
+    return put_tag(at, field, WIRE_BYTES) + 1;
+}
+
+static inline uint8_t *end_message(uint8_t *body, uint8_t *end)
+{
+    const size_t length = (size_t)(end - body);
+    if (LIKELY(length < 0x80)) {
+        body[-1] = (uint8_t)length;
+        return end;
+    }
+    const unsigned extra = wire_varint_bytes(length) - 1;
+    memmove(body + extra, body, length);
+    wire_put_varint(body - 1, length);
+    return end + extra;
+}
+
+/* Timestamp and Duration look alike on the wire: seconds = 1, nanos = 2. */
+#define TIME_FIELD_MAX 20
+static inline uint8_t *put_time_always(uint8_t *at, uint32_t field, uint64_t ns)
+{
+    uint8_t *body = begin_message(at, field);
+    uint8_t *end = body;
+    if (ns >= NS_PER_SECOND) {
+        const uint64_t seconds = ns / NS_PER_SECOND;
+        ns -= seconds * NS_PER_SECOND;
+        end = put_number(end, 1, seconds);
+    }
+    end = put_number(end, 2, ns);
+    body[-1] = (uint8_t)(end - body);
+    return end;
+}
+
+static inline uint8_t *put_time(uint8_t *at, uint32_t field, uint64_t ns)
+{
+    return ns == 0 ? at : put_time_always(at, field, ns);
+}
+
+/* The eight hexadecimal digits of `value`, most significant first. */
+static inline void hex_digits(uint8_t *out, uint32_t value)
+{
+    /* One nibble a byte, then all eight become digits at once: 10..15 carry into bit 4. */
+    uint64_t x = value;
+    x = (x & UINT64_C(0xffff0000)) << 16 | (x & 0xffff);
+    x = (x & UINT64_C(0x0000ff000000ff00)) << 8 | (x & UINT64_C(0x000000ff000000ff));
+    x = (x & UINT64_C(0x00f000f000f000f0)) << 4 | (x & UINT64_C(0x000f000f000f000f));
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t is_letter = ((x + 6 * ones) >> 4) & ones;
+    x += '0' * ones + is_letter * ('a' - '0' - 10);
+    x = __builtin_bswap64(x);          /* the first digit lies at the lowest address ... */
+    for (unsigned i = 0; i < 8; i++) { /* ... whatever the byte order (one store) */
+        out[i] = (uint8_t)(x >> (8 * i));
+    }
+}
+
+static inline uint8_t *put_flow_id(uint8_t *at, uint32_t field, uint64_t flow_id)
+{
+    if (flow_id == 0) {
+        return at;
+    }
+    at = put_tag(at, field, WIRE_BYTES);
+    *at++ = FLOW_ID_DIGITS;
+    hex_digits(at, (uint32_t)(flow_id >> 32));
+    hex_digits(at + 8, (uint32_t)flow_id);
+    return at + FLOW_ID_DIGITS;
+}
+
+static inline uint8_t *put_address(uint8_t *at, uint32_t field, const struct ip_address *address)
+{
+    if (address->version == 0) {
+        return at;
+    }
+    at = put_tag(at, field, WIRE_BYTES);
+    const unsigned length = address_text(address, (char *)at + 1);
+    *at = (uint8_t)length;
+    return at + 1 + length;
+}
+
+#define IDENTITY_BYTES_MAX (SENSOR_ID_MAX + 3 + BOOT_ID_MAX + 3 + 11)
+static inline uint8_t *put_identity(uint8_t *at, const struct record_identity *identity)
+{
+    if (identity->seq == 0) {
+        return at;
+    }
+    at = put_text(at, 1, identity->sensor_id, SENSOR_ID_MAX);
+    at = put_text(at, 2, identity->boot_id, BOOT_ID_MAX);
+    return put_number_always(at, 3, identity->seq);
+}
+
+/* ---- reading: false or `ok` false = the value is out of its bounds ---- */
+
+static inline struct record_text read_text(const struct wire_field *field)
+{
+    return (struct record_text){.data = (const char *)field->bytes,
+                                .length = (uint32_t)field->length};
+}
+
+/* A fixed array with a NUL; what has no room is cut. */
+static inline void read_chars(const struct wire_field *field, char *out, size_t out_bytes)
+{
+    const uint32_t length =
+        text_clamp((const char *)field->bytes, (uint32_t)field->length, (uint32_t)out_bytes - 1);
+    if (length > 0) {
+        memcpy(out, field->bytes, length);
+    }
+    out[length] = '\0';
+}
+
+static inline uint64_t read_number(const struct wire_field *field, uint64_t value_max, bool *ok)
+{
+    *ok = *ok && field->value <= value_max;
+    return field->value;
+}
+
+/* A value of a later version is kept where it fits, else it is unspecified. */
+static inline uint8_t read_enum(const struct wire_field *field)
+{
+    return field->value <= UINT8_MAX ? (uint8_t)field->value : 0;
+}
+
+/* Merges: a part that is missing keeps its value. Times before 1970 and after 2554 are refused. */
+MUST_USE bool read_time(const struct wire_field *field, uint64_t *ns);
+MUST_USE bool read_flow_id(const struct wire_field *field, uint64_t *flow_id);
+MUST_USE bool read_address(const struct wire_field *field, struct ip_address *out);
+
+/* Fields 1, 2, 3 of every record. False when `field` is none of them. */
+static inline bool read_identity(const struct wire_field *field, struct record_identity *out)
+{
+    if (field->number == 1 && field->type == WIRE_BYTES) {
+        out->sensor_id = read_text(field);
+    } else if (field->number == 2 && field->type == WIRE_BYTES) {
+        out->boot_id = read_text(field);
+    } else if (field->number == 3 && field->type == WIRE_VARINT) {
+        out->seq = field->value;
+    } else {
+        return false;
+    }
+    return true;
+}

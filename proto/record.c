@@ -1,0 +1,49 @@
+#include "proto/record.h"
+
+#include "base/attributes.h"
+
+const char *alert_kind_name(enum alert_kind kind)
+{
+    static const char *const names[ALERT_KIND_COUNT] = {
+        [ALERT_NONE] = "unknown",
+        [ALERT_SYN_FLOOD] = "syn_flood",
+        [ALERT_PORT_SCAN_VERTICAL] = "port_scan_vertical",
+        [ALERT_PORT_SCAN_HORIZONTAL] = "port_scan_horizontal",
+        [ALERT_HOST_SWEEP] = "host_sweep",
+        [ALERT_UDP_FLOOD] = "udp_flood",
+        [ALERT_ICMP_FLOOD] = "icmp_flood",
+        [ALERT_AMPLIFICATION] = "amplification",
+        [ALERT_DNS_TUNNEL] = "dns_tunnel",
+        [ALERT_DNS_NXDOMAIN_BURST] = "dns_nxdomain_burst",
+        [ALERT_DGA] = "dga",
+        [ALERT_BEACON] = "beacon",
+        [ALERT_LONG_CONNECTION] = "long_connection",
+        [ALERT_BRUTE_FORCE] = "brute_force",
+        [ALERT_DATA_EXFIL] = "data_exfil",
+        [ALERT_LATERAL_MOVEMENT] = "lateral_movement",
+        [ALERT_NEW_HOST] = "new_host",
+        [ALERT_NEW_SERVICE] = "new_service",
+        [ALERT_ROGUE_DHCP] = "rogue_dhcp",
+        [ALERT_ARP_SPOOF] = "arp_spoof",
+        [ALERT_IPV6_RA_SPOOF] = "ipv6_ra_spoof",
+        [ALERT_CLEARTEXT_CREDENTIALS] = "cleartext_credentials",
+        [ALERT_WEAK_TLS] = "weak_tls",
+        [ALERT_UNUSUAL_PORT] = "unusual_port",
+        [ALERT_TCP_HEALTH] = "tcp_health",
+        [ALERT_SENSOR_LOSS] = "sensor_loss",
+        [ALERT_SENSOR_SILENT] = "sensor_silent",
+        [ALERT_UNIDIRECTIONAL] = "unidirectional",
+        [ALERT_FRAGMENT_FLOOD] = "fragment_flood",
+    };
+    return (unsigned)kind < ARRAY_COUNT(names) ? names[kind] : "unknown";
+}
+
+const char *severity_name(enum severity severity)
+{
+    static const char *const names[] = {"unknown", "info", "low", "medium", "high", "critical"};
+    return (unsigned)severity < ARRAY_COUNT(names) ? names[severity] : "unknown";
+}
+
+const double stats_rtt_bounds_seconds[STATS_RTT_BOUNDS] = {
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0,
+};
