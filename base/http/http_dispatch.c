@@ -26,9 +26,10 @@ static int64_t content_length(struct http_request *request)
 
 static bool is_last_request(struct http_request *request)
 {
-    const char *const version = lws_hdr_simple_ptr(request->connection->wsi, WSI_TOKEN_HTTP);
+    char version[16] = "";
+    const int copied = lws_hdr_copy(request->connection->wsi, version, sizeof version, WSI_TOKEN_HTTP);
     const char *const wish = http_request_header_copy(request, "Connection");
-    return version == NULL || strcmp(version, "HTTP/1.1") != 0 ||
+    return copied < 0 || strcmp(version, "HTTP/1.1") != 0 ||
            (wish != NULL && strcasestr(wish, "close") != NULL);
 }
 

@@ -281,8 +281,8 @@ static int make_context(struct http_server *server, struct error *err)
         .ssl_private_key_filepath = options->tls_key_path,
         .alpn = "http/1.1", /* the answers are written for HTTP/1 */
         .user = server,
-        .gid = (gid_t)-1,
-        .uid = (uid_t)-1,
+        .gid = -1,
+        .uid = -1,
         .fd_limit_per_thread = options->connections_max + 16,
         .max_http_header_data2 = (unsigned)(options->header_bytes_max + options->url_bytes_max),
         .max_http_header_pool2 = options->connections_max + 16,
