@@ -15,12 +15,13 @@ struct ip_address {
 #define ADDRESS_TEXT_BYTES 46 /* longest IPv6 text and its NUL */
 #define MAC_TEXT_BYTES     18
 
-/* Text by RFC 5952 (dotted quad for IPv4, empty for version 0) with a NUL; returns its length. Fast: own code,
- * about 20 ns, since it is on the path of every record. */
+/* Text by RFC 5952 (dotted quad for IPv4, empty for version 0) with a NUL; returns its length.
+ * Fast: own code, about 20 ns, since it is on the path of every record. */
 unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BYTES]);
 unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
 
-/* False when `text` (of `length` bytes, no NUL needed) is no address; `out` is then unchanged. No zone. */
+/* False when `text` (of `length` bytes, no NUL needed) is no address; `out` is then unchanged. No
+ * zone. */
 MUST_USE bool address_parse(const char *text, size_t length, struct ip_address *out);
 MUST_USE bool mac_parse(const char *text, size_t length, uint8_t out[6]);
 

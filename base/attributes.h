@@ -2,24 +2,24 @@
 #pragma once
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format_index, first_index) \
+#define PRINTF_LIKE(format_index, first_index)                                                     \
     __attribute__((format(printf, format_index, first_index)))
 #define UNUSED __attribute__((unused))
 
 /* Cleanup follows scope: `AUTO(arena) a = arena_new(...)` is freed on every path out, and
  * `return TAKE(a)` hands it on. A type takes part by DEFINE_AUTO(arena, arena_free). */
-#define DEFINE_AUTO(type, free_function)                 \
-    static inline void auto_free_##type(struct type **p) \
-    {                                                    \
-        free_function(*p);                               \
-    }                                                    \
+#define DEFINE_AUTO(type, free_function)                                                           \
+    static inline void auto_free_##type(struct type **p)                                           \
+    {                                                                                              \
+        free_function(*p);                                                                         \
+    }                                                                                              \
     struct type
 #define AUTO(type) __attribute__((cleanup(auto_free_##type))) struct type *
-#define TAKE(pointer)                         \
-    (__extension__({                          \
-        __typeof__(pointer) taken = (pointer); \
-        (pointer) = (void *)0;                \
-        taken;                                \
+#define TAKE(pointer)                                                                              \
+    (__extension__({                                                                               \
+        __typeof__(pointer) taken = (pointer);                                                     \
+        (pointer) = (void *)0;                                                                     \
+        taken;                                                                                     \
     }))
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)

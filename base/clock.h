@@ -21,7 +21,7 @@ extern const struct clock clock_system;
 uint64_t clock_monotonic_ns(void); /* CLOCK_MONOTONIC */
 uint64_t clock_wall_ns(void);      /* CLOCK_REALTIME */
 
-/* "2026-01-02T03:04:05.678901234Z" (RFC 3339, UTC) into `out`, at least CLOCK_TEXT_BYTES; `digits` of the
- * fraction: 0..9. Returns the length without the NUL. */
+/* "2026-01-02T03:04:05.678901234Z" (RFC 3339, UTC) into `out`, at least CLOCK_TEXT_BYTES; `digits`
+ * of the fraction: 0..9. Returns the length without the NUL. */
 #define CLOCK_TEXT_BYTES 40
 unsigned clock_text(uint64_t wall_ns, unsigned digits, char *out);

@@ -1,4 +1,5 @@
-/* 64-bit counter with one writer and any reader: no lock, no locked instruction. Depends on: libc. */
+/* 64-bit counter with one writer and any reader: no lock, no locked instruction. Depends on: libc.
+ */
 #pragma once
 
 #include <stdatomic.h>
@@ -27,5 +28,6 @@ static inline void counter_set(struct counter *counter, uint64_t value)
 
 static inline uint64_t counter_get(const struct counter *counter)
 {
-    return atomic_load_explicit(&((struct counter *)(uintptr_t)counter)->value, memory_order_relaxed);
+    return atomic_load_explicit(&((struct counter *)(uintptr_t)counter)->value,
+                                memory_order_relaxed);
 }

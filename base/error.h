@@ -11,8 +11,8 @@ struct error {
     char message[640]; /* one sentence without a newline; empty when code is 0 */
 };
 
-/* Fills `err` (NULL is allowed) and returns -code, so that `return error_set(err, ENOENT, ...)` works.
- * `code` must be > 0. A longer message is cut. */
+/* Fills `err` (NULL is allowed) and returns -code, so that `return error_set(err, ENOENT, ...)`
+ * works. `code` must be > 0. A longer message is cut. */
 int error_set(struct error *err, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "prefix: " before the message that is there. No effect when `err` is NULL or has no code. */

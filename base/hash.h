@@ -26,7 +26,8 @@ static inline uint64_t hash_mix(uint64_t x)
 /* SipHash-1-3 of `bytes` under `key`. */
 uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length);
 
-/* CRC32C (Castagnoli, as in RFC 3720 appendix B.4), `crc` 0 for the first piece. Hardware where there is any. */
+/* CRC32C (Castagnoli, as in RFC 3720 appendix B.4), `crc` 0 for the first piece. Hardware where
+ * there is any. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length);
 /* The same by tables: what hash_crc32c falls back on. */
 uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length);

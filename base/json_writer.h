@@ -1,8 +1,8 @@
-/* Streaming JSON writer into a bounded buffer (RFC 8259). Commas and nesting are kept here; too small a
- * buffer sets `overflow` for good, and nothing past the end is written.
+/* Streaming JSON writer into a bounded buffer (RFC 8259). Commas and nesting are kept here; too
+ * small a buffer sets `overflow` for good, and nothing past the end is written.
  *
- * Bytes that are no UTF-8 come out as U+FFFD, control characters, U+2028/9 and bidi controls as \u escapes:
- * names from the wire are hostile. Depends on: libc. One writer, one thread. */
+ * Bytes that are no UTF-8 come out as U+FFFD, control characters, U+2028/9 and bidi controls as \u
+ * escapes: names from the wire are hostile. Depends on: libc. One writer, one thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,8 @@ void json_key_bytes(struct json_writer *w, const void *key, size_t length);
 void json_text(struct json_writer *w, const char *text);
 void json_text_bytes(struct json_writer *w, const void *text, size_t length);
 void json_u64(struct json_writer *w, uint64_t value);
-void json_u64_text(struct json_writer *w, uint64_t value); /* as "123": proto3 JSON of 64-bit numbers */
+void json_u64_text(struct json_writer *w,
+                   uint64_t value); /* as "123": proto3 JSON of 64-bit numbers */
 void json_i64(struct json_writer *w, int64_t value);
 /* Shortest form that reads back the same; null when not finite. */
 void json_double(struct json_writer *w, double value);
@@ -38,4 +39,5 @@ void json_fixed(struct json_writer *w, double value, unsigned decimals);
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 void json_base64(struct json_writer *w, const void *bytes, size_t length); /* RFC 4648 section 4 */
-void json_raw(struct json_writer *w, const void *text, size_t length);     /* one complete value, as it is */
+void json_raw(struct json_writer *w, const void *text,
+              size_t length); /* one complete value, as it is */

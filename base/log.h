@@ -1,7 +1,8 @@
-/* Log lines to stderr: `time=2026-01-02T03:04:05.678Z level=warn part=kafka msg="broker is down" broker=...`.
+/* Log lines to stderr: `time=2026-01-02T03:04:05.678Z level=warn part=kafka msg="broker is down"
+ * broker=...`.
  *
- * Told its level by main, reads no settings. One write(2) a line, so lines of threads do not mix. Any
- * thread. Depends on: attributes. */
+ * Told its level by main, reads no settings. One write(2) a line, so lines of threads do not mix.
+ * Any thread. Depends on: attributes. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,13 +15,15 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, LOG_LEVEL_
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
-/* `part` names the room ("kafka"), `message` is a plain sentence and may be followed by pairs made by
- * `fields` ("broker=%s attempts=%u"; NULL for none). Values with spaces or quotes must be written with
- * log_quote by the caller; control characters are escaped here whatever their source. */
+/* `part` names the room ("kafka"), `message` is a plain sentence and may be followed by pairs made
+ * by `fields` ("broker=%s attempts=%u"; NULL for none). Values with spaces or quotes must be
+ * written with log_quote by the caller; control characters are escaped here whatever their source.
+ */
 void log_line(enum log_level level, const char *part, const char *message, const char *fields, ...)
     PRINTF_LIKE(4, 5);
 
-/* Writes `text` into `out` as a logfmt value: bare where possible, else quoted and escaped. Returns `out`. */
+/* Writes `text` into `out` as a logfmt value: bare where possible, else quoted and escaped. Returns
+ * `out`. */
 const char *log_quote(const char *text, char *out, uint32_t out_bytes);
 
 #define log_error(part, message, ...) log_line(LOG_ERROR, part, message, __VA_ARGS__)
@@ -29,7 +32,8 @@ const char *log_quote(const char *text, char *out, uint32_t out_bytes);
 #define log_debug(part, message, ...) log_line(LOG_DEBUG, part, message, __VA_ARGS__)
 
 /* At most one line each `interval_ns` from one call site: `static struct log_limit limit;`.
- * True when the line may go out; `suppressed` (may be NULL) gets how many were held back before it. */
+ * True when the line may go out; `suppressed` (may be NULL) gets how many were held back before it.
+ */
 struct log_limit {
     uint64_t next_ns;
     uint64_t suppressed;

@@ -1,6 +1,7 @@
 /* Prometheus text (exposition format 0.0.4): a page is built by the functions that own the figures.
  *
- * A writer calls metrics_family once, then one sample a label set. Depends on: libc. One page, one thread. */
+ * A writer calls metrics_family once, then one sample a label set. Depends on: libc. One page, one
+ * thread. */
 #pragma once
 
 #include <stddef.h>
@@ -20,8 +21,12 @@ void metrics_page_init(struct metrics_page *page, size_t bytes_max);
 void metrics_page_fini(struct metrics_page *page);
 
 /* "# HELP" and "# TYPE" lines. */
-void metrics_family(struct metrics_page *page, const char *name, enum metrics_type type, const char *help);
-/* `labels`: pairs of name and value, ended by NULL ("interface", "eth0", NULL), or NULL for none. Values are escaped. */
-void metrics_u64(struct metrics_page *page, const char *name, const char *const *labels, uint64_t value);
-void metrics_double(struct metrics_page *page, const char *name, const char *const *labels, double value);
+void metrics_family(struct metrics_page *page, const char *name, enum metrics_type type,
+                    const char *help);
+/* `labels`: pairs of name and value, ended by NULL ("interface", "eth0", NULL), or NULL for none.
+ * Values are escaped. */
+void metrics_u64(struct metrics_page *page, const char *name, const char *const *labels,
+                 uint64_t value);
+void metrics_double(struct metrics_page *page, const char *name, const char *const *labels,
+                    double value);
 #define METRICS_LABELS(...) ((const char *const[]){__VA_ARGS__, NULL})

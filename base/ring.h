@@ -1,6 +1,7 @@
 /* One-producer one-consumer queue of pointers, no lock. Full is told to the producer at once.
  *
- * Depends on: attributes. Threads: one pushes, one pops; ring_used() from any thread (a snapshot). */
+ * Depends on: attributes. Threads: one pushes, one pops; ring_used() from any thread (a snapshot).
+ */
 #pragma once
 
 #include <stdbool.h>
