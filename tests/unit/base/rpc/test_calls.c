@@ -1,0 +1,286 @@
+/* All four kinds of call, and the ways a call ends. */
+#include "tests/unit/base/rpc/fixture.h"
+
+static struct fixture fixture;
+
+static int open_all(void **state)
+{
+    (void)state;
+    const struct rpc_server_options options = {.receive_bytes_max = (size_t)1 << 20,
+                                               .streams_max = 100,
+                                               .calls_max = 100,
+                                               .header_bytes_max = 16384,
+                                               .keepalive_time_ns = NS_PER_SEC * 30,
+                                               .keepalive_timeout_ns = NS_PER_SEC * 10,
+                                               .ping_interval_min_ns = NS_PER_SEC,
+                                               .handshake_timeout_ns = NS_PER_SEC * 10};
+    fixture_open(&fixture, &options, NULL);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    fixture_close(&fixture);
+    return 0;
+}
+
+static struct rpc_call *start(const struct rpc_method *method, struct outcome *outcome,
+                              uint64_t timeout_ns)
+{
+    struct error err = {0};
+    const struct rpc_call_options options = {.timeout_ns = timeout_ns, .user_data = outcome};
+    struct rpc_call *call = rpc_call_start(fixture.channel, method, &options, &err);
+    assert_non_null(call);
+    return call;
+}
+
+static void a_unary_call_gets_its_answer(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Unary", "hello", 5, NULL, outcome),
+                     RPC_OK);
+    assert_int_equal(outcome->messages, 1);
+    assert_memory_equal(outcome->last, "hello", 5);
+    outcome_free(outcome);
+}
+
+static void an_empty_message_is_a_message(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Unary", "", 0, NULL, outcome),
+                     RPC_OK);
+    assert_int_equal(outcome->messages, 1);
+    assert_int_equal(outcome->bytes, 0);
+    outcome_free(outcome);
+}
+
+static void a_message_of_many_frames_arrives_whole(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    char *big = malloc(700000);
+    assert_non_null(big);
+    memset(big, 'b', 700000);
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Unary", big, 700000, NULL, outcome),
+                     RPC_OK);
+    assert_int_equal(outcome->bytes, 700000);
+    free(big);
+    outcome_free(outcome);
+}
+
+static void a_refusal_carries_status_sentence_and_details(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Unary", "fail", 4, NULL, outcome),
+                     RPC_NOT_FOUND);
+    assert_string_equal(outcome->message, "nothing here");
+    assert_int_equal(outcome->details_bytes, 2);
+    assert_memory_equal(outcome->details, "\x08\x05", 2);
+    outcome_free(outcome);
+}
+
+static void a_server_stream_delivers_everything_before_its_end(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Many", "3000", 4, NULL, outcome),
+                     RPC_OK);
+    assert_int_equal(outcome->messages, 3000);
+    outcome_free(outcome);
+}
+
+static void a_client_stream_is_summed_at_its_half_close(void **state)
+{
+    (void)state;
+    const struct rpc_method method = {
+        .path = "/test.Echo/Collect", RECORDING_CALLBACKS, .queue = {.messages_max = 1000}};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    for (unsigned i = 0; i < 500; i++) {
+        assert_int_equal(rpc_send(call, rpc_bytes_copy("0123456789", 10)), RPC_SEND_QUEUED);
+    }
+    rpc_half_close(call);
+    assert_int_equal(rpc_send(call, rpc_bytes_copy("late", 4)), RPC_SEND_CLOSED);
+    outcome_wait_done(outcome);
+    assert_int_equal(outcome->status, RPC_OK);
+    assert_memory_equal(outcome->last, "5000", 4);
+    rpc_unref(call);
+    outcome_free(outcome);
+}
+
+static void a_bidirectional_stream_echoes_while_it_is_open(void **state)
+{
+    (void)state;
+    const struct rpc_method method = {.path = "/test.Echo/Talk", RECORDING_CALLBACKS};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    for (unsigned i = 1; i <= 20; i++) {
+        assert_int_equal(rpc_send(call, rpc_bytes_copy(&i, sizeof i)), RPC_SEND_QUEUED);
+        outcome_wait_messages(outcome, i);
+        assert_memory_equal(outcome->last, &i, sizeof i);
+    }
+    rpc_half_close(call);
+    outcome_wait_done(outcome);
+    assert_int_equal(outcome->status, RPC_OK);
+    rpc_unref(call);
+    outcome_free(outcome);
+}
+
+static void a_call_without_a_message_is_refused_by_a_unary_method(void **state)
+{
+    (void)state;
+    const struct rpc_method method = {.path = "/test.Echo/Unary", RECORDING_CALLBACKS};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    rpc_half_close(call);
+    outcome_wait_done(outcome);
+    assert_int_equal(outcome->status, RPC_UNIMPLEMENTED);
+    rpc_unref(call);
+    outcome_free(outcome);
+}
+
+static void an_unknown_method_is_named_in_the_refusal(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Nothing", "", 0, NULL, outcome),
+                     RPC_UNIMPLEMENTED);
+    assert_non_null(strstr(outcome->message, "/test.Echo/Nothing"));
+    outcome_free(outcome);
+}
+
+static void a_deadline_ends_both_sides(void **state)
+{
+    (void)state;
+    const unsigned cancelled = atomic_load(&server_cancelled);
+    const struct rpc_call_options options = {.timeout_ns = 100 * NS_PER_MS};
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Hang", "", 0, &options, outcome),
+                     RPC_DEADLINE_EXCEEDED);
+    wait_until_above(&server_cancelled, cancelled);
+    outcome_free(outcome);
+}
+
+static void a_cancel_reaches_the_server(void **state)
+{
+    (void)state;
+    const unsigned started = atomic_load(&server_started);
+    const unsigned cancelled = atomic_load(&server_cancelled);
+    const struct rpc_method method = {.path = "/test.Echo/Hang", RECORDING_CALLBACKS};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    wait_until_above(&server_started, started);
+    rpc_cancel(call, RPC_CANCELLED, "enough");
+    outcome_wait_done(outcome);
+    assert_int_equal(outcome->status, RPC_CANCELLED);
+    wait_until_above(&server_cancelled, cancelled);
+    assert_int_equal(rpc_send(call, rpc_bytes_copy("late", 4)), RPC_SEND_CLOSED);
+    rpc_cancel(call, RPC_CANCELLED, "again");
+    rpc_read_more(call);
+    rpc_unref(call);
+    outcome_free(outcome);
+}
+
+static void a_message_above_the_limit_is_refused(void **state)
+{
+    (void)state;
+    struct outcome *outcome = outcome_new();
+    char *big = calloc(1, (size_t)2 << 20);
+    assert_non_null(big);
+    assert_int_equal(
+        fixture_unary(fixture.channel, "/test.Echo/Unary", big, (size_t)2 << 20, NULL, outcome),
+        RPC_RESOURCE_EXHAUSTED);
+    free(big);
+    outcome_free(outcome);
+}
+
+static void headers_deadline_and_peer_are_known_to_the_server(void **state)
+{
+    (void)state;
+    const struct rpc_metadata header = {"x-test", "some value that is long enough for the heap",
+                                        43};
+    const struct rpc_call_options options = {
+        .timeout_ns = 10 * NS_PER_SEC, .metadata = &header, .metadata_count = 1};
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(
+        fixture_unary(fixture.channel, "/test.Echo/Identity", "", 0, &options, outcome), RPC_OK);
+    outcome->last[outcome->last_bytes] = '\0';
+    assert_non_null(
+        strstr(outcome->last, "||some value that is long enough for the heap|ipv4:127.0.0.1:"));
+    assert_non_null(strstr(outcome->last, "|1"));
+    outcome_free(outcome);
+}
+
+static void a_header_that_is_not_legal_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const struct rpc_method method = {.path = "/test.Echo/Unary", RECORDING_CALLBACKS};
+    const struct rpc_call_options options = {
+        .bearer = "line\nbreak", .is_single_request = true, .request = rpc_bytes_copy("x", 1)};
+    assert_null(rpc_call_start(fixture.channel, &method, &options, &err));
+    assert_non_null(strstr(err.message, "authorization"));
+}
+
+static atomic_uint posted;
+
+static void count_posted(struct rpc_call *call, void *argument)
+{
+    (void)call;
+    atomic_fetch_add(&posted, *(unsigned *)argument);
+}
+
+static void count_run(void *argument)
+{
+    atomic_fetch_add(&posted, *(unsigned *)argument);
+}
+
+static void posted_work_runs_even_when_the_call_is_over(void **state)
+{
+    (void)state;
+    unsigned one = 1;
+    const struct rpc_method method = {.path = "/test.Echo/Talk", RECORDING_CALLBACKS};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    atomic_store(&posted, 0);
+    assert_true(rpc_post(call, count_posted, &one));
+    wait_until_above(&posted, 0);
+    rpc_half_close(call);
+    outcome_wait_done(outcome);
+    assert_true(rpc_post(call, count_posted, &one));
+    wait_until_above(&posted, 1);
+    rpc_unref(call);
+    assert_true(rpc_runtime_post(fixture.runtime, count_run, &one));
+    wait_until_above(&posted, 2);
+    const uint64_t before_ns = clock_monotonic_ns();
+    assert_true(rpc_runtime_post_after(fixture.runtime, 50 * NS_PER_MS, count_run, &one));
+    wait_until_above(&posted, 3);
+    assert_true(clock_monotonic_ns() - before_ns >= 50 * NS_PER_MS);
+    outcome_free(outcome);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_unary_call_gets_its_answer),
+        cmocka_unit_test(an_empty_message_is_a_message),
+        cmocka_unit_test(a_message_of_many_frames_arrives_whole),
+        cmocka_unit_test(a_refusal_carries_status_sentence_and_details),
+        cmocka_unit_test(a_server_stream_delivers_everything_before_its_end),
+        cmocka_unit_test(a_client_stream_is_summed_at_its_half_close),
+        cmocka_unit_test(a_bidirectional_stream_echoes_while_it_is_open),
+        cmocka_unit_test(a_call_without_a_message_is_refused_by_a_unary_method),
+        cmocka_unit_test(an_unknown_method_is_named_in_the_refusal),
+        cmocka_unit_test(a_deadline_ends_both_sides),
+        cmocka_unit_test(a_cancel_reaches_the_server),
+        cmocka_unit_test(a_message_above_the_limit_is_refused),
+        cmocka_unit_test(headers_deadline_and_peer_are_known_to_the_server),
+        cmocka_unit_test(a_header_that_is_not_legal_is_refused_at_once),
+        cmocka_unit_test(posted_work_runs_even_when_the_call_is_over),
+    };
+    return cmocka_run_group_tests_name("base/rpc calls", tests, open_all, close_all);
+}
