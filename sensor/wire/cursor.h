@@ -46,6 +46,9 @@ static inline const uint8_t *cursor_take(struct cursor *c, size_t length)
 {
     const uint8_t *at = c->at;
 
+    if (length == 0) { /* an empty cursor may hold NULL, to which not even 0 may be added */
+        return at;
+    }
     if (__builtin_expect((size_t)(c->end - at) < length, 0)) {
         c->ok = false;
         c->at = c->end;
@@ -134,7 +137,7 @@ static inline struct cursor cursor_sub(struct cursor *c, size_t length)
     const uint8_t *at = cursor_take(c, length);
 
     if (at == NULL) {
-        return (struct cursor){.at = c->end, .end = c->end, .ok = false};
+        return (struct cursor){.at = c->end, .end = c->end, .ok = c->ok};
     }
     return (struct cursor){.at = at, .end = at + length, .ok = true};
 }

@@ -259,8 +259,8 @@ static inline enum packet_verdict walk_ipv4(struct walk *walk, unsigned options)
     const uint32_t network_offset = walk_offset(walk);
     const enum wire_status status = ipv4_parse(&walk->at, &ip);
 
-    if (UNLIKELY(ip.header == NULL)) {
-        return verdict_of(status);
+    if (UNLIKELY(ip.header == NULL || status == WIRE_MALFORMED)) {
+        return verdict_of(status); /* lengths that lie: its addresses are not believed either */
     }
     memcpy(out->source_ip, ip.source, 4);
     memcpy(out->target_ip, ip.target, 4);
