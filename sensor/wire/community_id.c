@@ -99,6 +99,7 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
         at = put_u16(at, high_port);
     }
     hash_sha1(input, (size_t)(at - input), digest);
-    memcpy(out, "1:", 2);
+    out[0] = '1';
+    out[1] = ':';
     base64_digest(digest, out + 2);
 }

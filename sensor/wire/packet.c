@@ -447,19 +447,29 @@ static enum packet_verdict walk_link(struct walk *walk, unsigned options)
     }
 }
 
+/* A line at a time: GCC makes `rep stos` of the whole, which costs more than the walk (measured: 10
+ * ns). */
+static inline void clear(struct packet *out)
+{
+    uint8_t *bytes = (uint8_t *)out;
+
+    memset(bytes, 0, 64);
+    memset(bytes + 64, 0, 64);
+    memset(bytes + 128, 0, sizeof(*out) - 128);
+}
+
 enum packet_verdict packet_decode(const struct frame *frame, unsigned options, struct packet *out)
 {
     struct walk walk = {
         .at = cursor_over(frame->bytes, frame->captured_bytes), .frame = frame, .out = out};
 
     assert(frame->bytes != NULL || frame->captured_bytes == 0);
-    *out = (struct packet){
-        .time_ns = frame->time_ns,
-        .wire_bytes = frame->wire_bytes,
-        .captured_bytes = frame->captured_bytes,
-        .interface = frame->interface,
-        .link_type = frame->link_type,
-    };
+    clear(out);
+    out->time_ns = frame->time_ns;
+    out->wire_bytes = frame->wire_bytes;
+    out->captured_bytes = frame->captured_bytes;
+    out->interface = frame->interface;
+    out->link_type = frame->link_type;
     const enum packet_verdict verdict = LIKELY(frame->link_type == LINK_ETHERNET)
                                             ? walk_ethernet(&walk, options)
                                             : walk_link(&walk, options);
