@@ -60,15 +60,18 @@ const char *http_status_title(unsigned status)
 void http_answer_fini(struct http_answer *answer)
 {
     http_buffer_unref(answer->head);
+    http_headers_free(&answer->headers);
+    free(answer->content_type);
     http_buffer_unref(answer->body_buffer);
     *answer = (struct http_answer){0};
 }
 
 /* The head is written by hand: the answers then carry our headers and no others. */
-static struct http_buffer *make_head(const struct http_connection *connection, unsigned status,
-                                     const char *content_type, size_t body_bytes,
-                                     const struct http_headers *headers)
+static struct http_buffer *make_head(const struct http_connection *connection)
 {
+    const unsigned status = connection->answer.status;
+    const char *const content_type = connection->answer.content_type;
+    const struct http_headers *const headers = &connection->answer.headers;
     const bool has_length = status != 204 && status != 304;
     const char *const common = connection->server->common_headers;
     const size_t room =
@@ -79,7 +82,8 @@ static struct http_buffer *make_head(const struct http_connection *connection, u
     }
     char length_line[64] = "";
     if (has_length) {
-        snprintf(length_line, sizeof length_line, "Content-Length: %zu\r\n", body_bytes);
+        snprintf(length_line, sizeof length_line, "Content-Length: %zu\r\n",
+                 connection->answer.content_bytes);
     }
     const int written =
         snprintf((char *)head->data, room, "HTTP/1.1 %u %s\r\n%s%s%s%s%s%s%s%.*s\r\n", status,
@@ -99,12 +103,15 @@ static void answer(struct http_connection *connection, unsigned status, const ch
 {
     assert(connection->state != HTTP_CONNECTION_ANSWERING && "one request, one answer");
     http_answer_fini(&connection->answer);
-    connection->answer.head = make_head(connection, status, content_type, bytes, headers);
+    connection->answer.status = status;
+    connection->answer.content_type = content_type != NULL ? strdup(content_type) : NULL;
+    connection->answer.headers = *headers;
+    connection->answer.content_bytes = bytes;
+    *headers = (struct http_headers){0};
     connection->answer.body_buffer = buffer;
     connection->answer.body_constant = constant;
     connection->answer.body_bytes =
         connection->is_head || status == 204 || status == 304 ? 0 : bytes;
-    http_headers_free(headers);
     connection->state = HTTP_CONNECTION_ANSWERING;
     const unsigned class = status / 100;
     counter_add(&connection->server->counters.responses_by_class[class <= 5 ? class : 0], 1);
@@ -206,6 +213,10 @@ static int finish(struct http_connection *connection)
 {
     http_answer_fini(&connection->answer);
     http_request_fini(&connection->request);
+    if (connection->has_pipelined) {
+        connection->is_last = true; /* noticed too late for the header, still in time for us */
+        connection->may_have_body = true;
+    }
     if (!connection->is_last) {
         connection->state = HTTP_CONNECTION_IDLE;
         http_connection_timer(connection, ((uint64_t)connection->server->options.idle_timeout_s +
@@ -228,7 +239,14 @@ int http_answer_write(struct http_connection *connection)
 {
     struct http_answer *const out = &connection->answer;
     if (out->head == NULL) {
-        return -1; /* memory was out */
+        if (connection->has_pipelined) {
+            connection->is_last = true;
+            connection->may_have_body = true;
+        }
+        out->head = make_head(connection);
+        if (out->head == NULL) {
+            return -1;
+        }
     }
     const size_t head_bytes = out->head->bytes;
     const size_t total = head_bytes + out->body_bytes;
@@ -244,8 +262,8 @@ int http_answer_write(struct http_connection *connection)
             memcpy(first->data, out->head->data, head_bytes);
             memcpy(first->data + head_bytes, out->body_constant, body_bytes);
         }
-        const int written = lws_write(connection->wsi, first->data, head_bytes + body_bytes,
-                                      LWS_WRITE_HTTP_HEADERS);
+        const int written = http_connection_write(connection, first->data, head_bytes + body_bytes,
+                                                  LWS_WRITE_HTTP_HEADERS);
         if (first != out->head) {
             http_buffer_unref(first);
         }
@@ -259,7 +277,7 @@ int http_answer_write(struct http_connection *connection)
         const size_t piece = left < HTTP_PIECE_BYTES ? left : HTTP_PIECE_BYTES;
         /* HTTP/1 bodies go out as they are: the library does not write into them. */
         uint8_t *const from = (uint8_t *)(uintptr_t)out->body_constant + at;
-        if (lws_write(connection->wsi, from, piece, LWS_WRITE_HTTP) < 0) {
+        if (http_connection_write(connection, from, piece, LWS_WRITE_HTTP) < 0) {
             return -1;
         }
         out->sent += piece;

@@ -27,7 +27,8 @@ static int64_t content_length(struct http_request *request)
 static bool is_last_request(struct http_request *request)
 {
     char version[16] = "";
-    const int copied = lws_hdr_copy(request->connection->wsi, version, sizeof version, WSI_TOKEN_HTTP);
+    const int copied =
+        lws_hdr_copy(request->connection->wsi, version, sizeof version, WSI_TOKEN_HTTP);
     const char *const wish = http_request_header_copy(request, "Connection");
     return copied < 0 || strcmp(version, "HTTP/1.1") != 0 ||
            (wish != NULL && strcasestr(wish, "close") != NULL);
@@ -163,9 +164,7 @@ static void handle(struct http_connection *connection)
 {
     struct http_request *const request = &connection->request;
     connection->state = HTTP_CONNECTION_IDLE;
-    connection->is_handling = true;
     request->handler(request);
-    connection->is_handling = false;
     if (connection->state == HTTP_CONNECTION_IDLE) {
         http_problem(request, 500, "no_answer", "The server found no answer.", -1);
     }
@@ -227,9 +226,11 @@ int http_dispatch_head(struct http_connection *connection)
     connection->is_head = false;
     connection->is_last = true;
     connection->may_have_body = false;
+    connection->has_pipelined = false;
     counter_add(&connection->server->counters.requests, 1);
     if (!http_request_read(connection)) {
-        return -1;
+        http_answer_refuse(connection, 400, "bad_url", "The URL cannot be read.");
+        return 0;
     }
     connection->is_head = request->method == HTTP_HEAD;
     const int64_t length = content_length(request);

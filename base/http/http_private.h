@@ -58,11 +58,16 @@ struct http_request {
 
 /* The answer on its way out: head, then the body in pieces. */
 struct http_answer {
-    struct http_buffer *head;
+    struct http_buffer
+        *head; /* made with the first piece: by then we know whether the connection ends */
+    unsigned status;
+    char *content_type;
+    struct http_headers headers;
     struct http_buffer *body_buffer; /* one of the two */
     const uint8_t *body_constant;
-    size_t body_bytes;
-    size_t sent; /* of head and body together */
+    size_t content_bytes; /* of the body, also when HEAD keeps it back */
+    size_t body_bytes;    /* that go out */
+    size_t sent;          /* of head and body together */
 };
 
 enum http_connection_state {
@@ -83,6 +88,7 @@ struct http_connection {
     bool is_last;       /* the connection ends with this answer */
     bool may_have_body; /* unread bytes of a body may be on their way */
     bool is_head;       /* HEAD: no body in the answer */
+    bool has_pipelined; /* bytes of a further request came along with this one */
     bool is_handling;   /* inside a handler, hook included */
     uint64_t deadline_ns;
     char peer[64];
@@ -228,6 +234,11 @@ int http_ws_writable(struct http_connection *connection);
 void http_ws_gone(struct http_connection *connection);
 
 /* http_connection.c */
+/* Installs the hook by which pipelined bytes are noticed; once per process. */
+void http_connection_watch_pipelining(void);
+/* lws_write, told apart from what the hook looks for. */
+int http_connection_write(struct http_connection *connection, uint8_t *data, size_t bytes,
+                          enum lws_write_protocol protocol);
 int http_connection_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                           size_t bytes);
 void http_connection_accept(struct http_server *server);

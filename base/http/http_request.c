@@ -25,7 +25,8 @@ static bool read_queries(struct http_request *request, struct lws *wsi)
         const int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
         char *const text = http_text_new(&request->texts, (size_t)length + 1);
         if (text == NULL ||
-            lws_hdr_copy_fragment(wsi, text, length + 1, WSI_TOKEN_HTTP_URI_ARGS, i) < 0) {
+            lws_hdr_copy_fragment(wsi, text, length + 1, WSI_TOKEN_HTTP_URI_ARGS, i) < 0 ||
+            strlen(text) != (size_t)length) {
             return false;
         }
         char *const equals = strchr(text, '=');
@@ -69,7 +70,9 @@ bool http_request_read(struct http_connection *connection)
         request->method = HTTP_METHOD_COUNT; /* OPTIONS and what else has no handler */
         break;
     }
-    if (method < 0 || uri == NULL || uri_bytes <= 0) {
+    /* An escaped NUL would cut names short behind the back of whoever checked them. */
+    if (method < 0 || uri == NULL || uri_bytes <= 0 ||
+        memchr(uri, '\0', (size_t)uri_bytes) != NULL) {
         return false;
     }
     char *const path = http_text_new(&request->texts, (size_t)uri_bytes + 1);

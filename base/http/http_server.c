@@ -364,6 +364,7 @@ static int start(struct http_server *server, struct error *err)
 struct http_server *http_server_start(const struct http_server_options *options, struct error *err)
 {
     lws_set_log_level(LLL_ERR | LLL_WARN, library_log);
+    http_connection_watch_pipelining();
     struct http_server *const server = calloc(1, sizeof *server);
     if (server == NULL) {
         error_set(err, ENOMEM, "out of memory");

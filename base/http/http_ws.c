@@ -223,7 +223,8 @@ int http_ws_writable(struct http_connection *connection)
         return is_closing ? close_with(ws, ws->close_code, ws->close_reason) : 0;
     }
     const size_t bytes = message->buffer->bytes;
-    const int written = lws_write(ws->wsi, message->buffer->data, bytes, LWS_WRITE_TEXT);
+    const int written =
+        http_connection_write(connection, message->buffer->data, bytes, LWS_WRITE_TEXT);
     http_buffer_unref(message->buffer);
     free(message);
     if (written < 0) {
