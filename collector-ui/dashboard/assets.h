@@ -1,0 +1,16 @@
+/* The built dashboard, compiled into the program: hand it to base/http as the table of assets.
+ *
+ * Constant data. Depends on: base. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/asset.h"
+
+extern const struct http_asset dashboard_assets[];
+extern const size_t dashboard_assets_count;
+
+/* False when the program was built with NETSCOPE_DASHBOARD=OFF: the only asset is then a page that
+ * says so. */
+bool dashboard_is_built(void);
