@@ -162,6 +162,62 @@ static inline uint8_t *put_identity(uint8_t *at, const struct record_identity *i
     return put_number_always(at, 3, identity->seq);
 }
 
+/* ---- the same into a bounded writer, for records that are not hot ---- */
+
+static inline void write_number(struct wire_writer *w, uint32_t field, uint64_t value)
+{
+    if (value != 0) {
+        wire_write_varint(w, field, value);
+    }
+}
+
+static inline void write_double(struct wire_writer *w, uint32_t field, double value)
+{
+    if (value != 0.0) {
+        wire_write_double(w, field, value);
+    }
+}
+
+static inline void write_text(struct wire_writer *w, uint32_t field, struct record_text text)
+{
+    if (text.length > 0) {
+        wire_write_bytes(w, field, text.data, text_clamp(text.data, text.length, TEXT_BYTES_MAX));
+    }
+}
+
+/* NULL and "" are left out. */
+static inline void write_chars(struct wire_writer *w, uint32_t field, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        wire_write_text(w, field, text);
+    }
+}
+
+static inline void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+{
+    uint8_t whole[TIME_FIELD_MAX];
+    wire_write_raw(w, whole, (size_t)(put_time(whole, field, ns) - whole));
+}
+
+static inline void write_flow_id(struct wire_writer *w, uint32_t field, uint64_t flow_id)
+{
+    uint8_t whole[FLOW_ID_DIGITS + 4];
+    wire_write_raw(w, whole, (size_t)(put_flow_id(whole, field, flow_id) - whole));
+}
+
+static inline void write_address(struct wire_writer *w, uint32_t field,
+                                 const struct ip_address *address)
+{
+    uint8_t whole[ADDRESS_TEXT_BYTES + 4];
+    wire_write_raw(w, whole, (size_t)(put_address(whole, field, address) - whole));
+}
+
+static inline void write_identity(struct wire_writer *w, const struct record_identity *identity)
+{
+    uint8_t whole[IDENTITY_BYTES_MAX];
+    wire_write_raw(w, whole, (size_t)(put_identity(whole, identity) - whole));
+}
+
 /* ---- reading: false or `ok` false = the value is out of its bounds ---- */
 
 static inline struct record_text read_text(const struct wire_field *field)

@@ -44,6 +44,20 @@ const char *severity_name(enum severity severity)
     return (unsigned)severity < ARRAY_COUNT(names) ? names[severity] : "unknown";
 }
 
+const char *tcp_state_name(enum tcp_state state)
+{
+    static const char *const names[] = {"",         "syn_sent", "syn_ack", "established",
+                                        "fin_wait", "closed",   "reset"};
+    return (unsigned)state < ARRAY_COUNT(names) ? names[state] : "";
+}
+
+const char *stats_dimension_name(enum stats_dimension dimension)
+{
+    static const char *const names[STATS_DIMENSION_COUNT] = {"application", "host", "service",
+                                                             "direction"};
+    return (unsigned)dimension < ARRAY_COUNT(names) ? names[dimension] : "";
+}
+
 const double stats_rtt_bounds_seconds[STATS_RTT_BOUNDS] = {
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0,
 };

@@ -285,6 +285,8 @@ enum close_reason {
 /* "syn_flood", "port_scan_vertical", ...; "unknown" out of range. Static. */
 const char *alert_kind_name(enum alert_kind kind);
 const char *severity_name(enum severity severity);
+/* "established", ...; "" for TCP_NONE and out of range. Static. */
+const char *tcp_state_name(enum tcp_state state);
 
 #define ALERT_ENDPOINTS_MAX 16
 #define ALERT_EVIDENCE_MAX  16
@@ -345,6 +347,9 @@ enum stats_dimension {
     STATS_BY_DIRECTION,
     STATS_DIMENSION_COUNT
 };
+
+/* "application", "host", "service", "direction". Static. */
+const char *stats_dimension_name(enum stats_dimension dimension);
 
 #define STATS_TOP_MAX       32 /* items of one dimension, "other" included */
 #define STATS_TOP_FLOWS_MAX 50
