@@ -1,0 +1,366 @@
+#include "sensor/pipeline/epoch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- tables ---- */
+
+void epoch_table_reset(struct epoch_table *table)
+{
+    table->count = 0;
+    memset(table->slots, 0, sizeof(table->slots));
+    table->other_in = table->other_out = table->other_packets = 0;
+}
+
+/* FNV-1a; the table is small and emptied every second, so a key need not be secret. */
+static uint32_t key_hash(const char *key, uint32_t length)
+{
+    uint32_t hash = 2166136261U;
+
+    for (uint32_t i = 0; i < length; i++) {
+        hash = (hash ^ (uint8_t)key[i]) * 16777619U;
+    }
+    return hash;
+}
+
+static struct epoch_entry *table_entry(struct epoch_table *table, const char *key, uint32_t length,
+                                       uint32_t hash)
+{
+    uint32_t slot = hash % EPOCH_TABLE_SLOT;
+
+    while (table->slots[slot] != 0) {
+        struct epoch_entry *entry = &table->entries[table->slots[slot] - 1];
+
+        if (entry->hash == hash && strncmp(entry->key, key, length) == 0 &&
+            entry->key[length] == '\0') {
+            return entry;
+        }
+        slot = (slot + 1) % EPOCH_TABLE_SLOT;
+    }
+    if (table->count == EPOCH_TABLE_MAX) {
+        return NULL;
+    }
+    struct epoch_entry *entry = &table->entries[table->count++];
+
+    table->slots[slot] = (uint16_t)table->count;
+    memcpy(entry->key, key, length);
+    entry->key[length] = '\0';
+    entry->hash = hash;
+    entry->bytes_in = entry->bytes_out = entry->packets = 0;
+    return entry;
+}
+
+void epoch_table_add(struct epoch_table *table, const char *key, uint32_t length, uint64_t bytes_in,
+                     uint64_t bytes_out, uint64_t packets)
+{
+    if (length > EPOCH_KEY_BYTES - 1) {
+        length = EPOCH_KEY_BYTES - 1;
+    }
+    struct epoch_entry *entry = table_entry(table, key, length, key_hash(key, length));
+
+    if (entry == NULL) {
+        table->other_in += bytes_in;
+        table->other_out += bytes_out;
+        table->other_packets += packets;
+        return;
+    }
+    entry->bytes_in += bytes_in;
+    entry->bytes_out += bytes_out;
+    entry->packets += packets;
+}
+
+void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from)
+{
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct epoch_entry *entry = &from->entries[i];
+
+        epoch_table_add(into, entry->key, (uint32_t)strlen(entry->key), entry->bytes_in,
+                        entry->bytes_out, entry->packets);
+    }
+    into->other_in += from->other_in;
+    into->other_out += from->other_out;
+    into->other_packets += from->other_packets;
+}
+
+/* Larger first; equal ones by key, so that the order does not depend on the shards. */
+static int larger_entry(const void *a, const void *b)
+{
+    const struct epoch_entry *left = *(const struct epoch_entry *const *)a;
+    const struct epoch_entry *right = *(const struct epoch_entry *const *)b;
+    const uint64_t left_bytes = left->bytes_in + left->bytes_out;
+    const uint64_t right_bytes = right->bytes_in + right->bytes_out;
+
+    if (left_bytes != right_bytes) {
+        return left_bytes > right_bytes ? -1 : 1;
+    }
+    return strcmp(left->key, right->key);
+}
+
+void epoch_table_top(const struct epoch_table *table, struct stats_top_list *out)
+{
+    const struct epoch_entry *sorted[EPOCH_TABLE_MAX];
+    struct stats_named_rate other = {.key = {"other", 5},
+                                     .bytes_in = table->other_in,
+                                     .bytes_out = table->other_out,
+                                     .packets = table->other_packets};
+
+    for (uint32_t i = 0; i < table->count; i++) {
+        sorted[i] = &table->entries[i];
+    }
+    if (table->count > 0) {
+        qsort(sorted, table->count, sizeof(sorted[0]), larger_entry);
+    }
+    out->count = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (out->count < STATS_TOP_MAX - 1) {
+            out->items[out->count++] =
+                (struct stats_named_rate){.key = {sorted[i]->key, (uint32_t)strlen(sorted[i]->key)},
+                                          .bytes_in = sorted[i]->bytes_in,
+                                          .bytes_out = sorted[i]->bytes_out,
+                                          .packets = sorted[i]->packets};
+        } else {
+            other.bytes_in += sorted[i]->bytes_in;
+            other.bytes_out += sorted[i]->bytes_out;
+            other.packets += sorted[i]->packets;
+        }
+    }
+    if (other.packets > 0) {
+        out->items[out->count++] = other;
+    }
+}
+
+/* ---- seconds ---- */
+
+struct epoch *epoch_new(const struct detection_settings *detection, struct error *err)
+{
+    struct epoch *epoch = calloc(1, sizeof(*epoch));
+
+    if (epoch == NULL) {
+        error_set(err, ENOMEM, "statistics of a second: no memory for %zu bytes", sizeof(*epoch));
+        return NULL;
+    }
+    if (detection != NULL && detection->enabled) {
+        epoch->detection = detection_frame_new(detection, err);
+        if (epoch->detection == NULL) {
+            free(epoch);
+            return NULL;
+        }
+    }
+    return epoch;
+}
+
+void epoch_free(struct epoch *epoch)
+{
+    if (epoch != NULL) {
+        detection_frame_free(epoch->detection);
+        free(epoch);
+    }
+}
+
+void epoch_reset(struct epoch *epoch, uint64_t second)
+{
+    struct detection_frame *detection = epoch->detection;
+
+    epoch->second = second;
+    epoch->totals = (struct stats_totals){0};
+    epoch->data_segments = epoch->retransmitted_segments = epoch->out_of_order_segments = 0;
+    epoch->zero_window_events = epoch->resets = epoch->half_open = 0;
+    memset(epoch->rtt_counts, 0, sizeof(epoch->rtt_counts));
+    epoch->rtt_sum_seconds = 0;
+    epoch->dns_queries = epoch->dns_responses = 0;
+    memset(epoch->dns_rcode_counts, 0, sizeof(epoch->dns_rcode_counts));
+    epoch->dns_response_sum_seconds = 0;
+    epoch_table_reset(&epoch->applications);
+    epoch_table_reset(&epoch->hosts);
+    epoch_table_reset(&epoch->services);
+    epoch_table_reset(&epoch->directions);
+    epoch->flows_count = 0;
+    if (detection != NULL) {
+        detection_frame_reset(detection, second);
+    }
+}
+
+void epoch_add_rtt(struct epoch *epoch, uint64_t rtt_ns)
+{
+    const double seconds = (double)rtt_ns * 1e-9;
+    uint32_t bucket = 0;
+
+    while (bucket < STATS_RTT_BOUNDS && seconds > stats_rtt_bounds_seconds[bucket]) {
+        bucket++;
+    }
+    epoch->rtt_counts[bucket]++;
+    epoch->rtt_sum_seconds += seconds;
+}
+
+static uint64_t flow_delta(const struct epoch_flow *flow)
+{
+    return flow->flow.delta_bytes_forward + flow->flow.delta_bytes_reverse;
+}
+
+/* Order of the heap: fewer bytes first, then the larger flow id, so that ties fall alike with any
+ * number of shards. */
+static bool is_smaller(const struct epoch_flow *a, const struct epoch_flow *b)
+{
+    const uint64_t left = flow_delta(a);
+    const uint64_t right = flow_delta(b);
+
+    return left != right ? left < right : a->flow.flow_id > b->flow.flow_id;
+}
+
+bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes)
+{
+    return epoch->flows_count < STATS_TOP_FLOWS_MAX || delta_bytes >= flow_delta(&epoch->flows[0]);
+}
+
+static void swap_flows(struct epoch_flow *a, struct epoch_flow *b)
+{
+    const struct epoch_flow kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+static void sift_down(struct epoch *epoch, uint32_t at)
+{
+    for (;;) {
+        uint32_t least = at;
+
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2 && child < epoch->flows_count;
+             child++) {
+            if (is_smaller(&epoch->flows[child], &epoch->flows[least])) {
+                least = child;
+            }
+        }
+        if (least == at) {
+            return;
+        }
+        swap_flows(&epoch->flows[at], &epoch->flows[least]);
+        at = least;
+    }
+}
+
+static uint32_t copy_text(const struct record_text *text, char *out, uint32_t out_bytes)
+{
+    const uint32_t length = text->length < out_bytes ? text->length : out_bytes - 1;
+
+    if (length > 0) {
+        memcpy(out, text->data, length);
+    }
+    out[length] = '\0';
+    return length;
+}
+
+void epoch_add_flow(struct epoch *epoch, const struct stats_top_flow *flow)
+{
+    struct epoch_flow added = {.flow = *flow};
+
+    added.flow.server_name.length = copy_text(&flow->server_name, added.name, sizeof(added.name));
+    added.flow.app.length = copy_text(&flow->app, added.app, sizeof(added.app));
+    if (epoch->flows_count < STATS_TOP_FLOWS_MAX) {
+        uint32_t at = epoch->flows_count++;
+
+        epoch->flows[at] = added;
+        while (at > 0 && is_smaller(&epoch->flows[at], &epoch->flows[(at - 1) / 2])) {
+            swap_flows(&epoch->flows[at], &epoch->flows[(at - 1) / 2]);
+            at = (at - 1) / 2;
+        }
+    } else if (is_smaller(&epoch->flows[0], &added)) {
+        epoch->flows[0] = added;
+        sift_down(epoch, 0);
+    }
+}
+
+static void merge_totals(struct stats_totals *into, const struct stats_totals *from)
+{
+    into->packets += from->packets;
+    into->bytes += from->bytes;
+    into->new_flows += from->new_flows;
+    into->ended_flows += from->ended_flows;
+    into->flows_active += from->flows_active;
+    into->bytes_in += from->bytes_in;
+    into->bytes_out += from->bytes_out;
+    into->bytes_internal += from->bytes_internal;
+    into->malformed_packets += from->malformed_packets;
+    into->non_ip_packets += from->non_ip_packets;
+    into->late_packets += from->late_packets;
+    into->lost_packets += from->lost_packets;
+}
+
+void epoch_merge(struct epoch *into, const struct epoch *from)
+{
+    merge_totals(&into->totals, &from->totals);
+    into->data_segments += from->data_segments;
+    into->retransmitted_segments += from->retransmitted_segments;
+    into->out_of_order_segments += from->out_of_order_segments;
+    into->zero_window_events += from->zero_window_events;
+    into->resets += from->resets;
+    into->half_open += from->half_open;
+    for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
+        into->rtt_counts[i] += from->rtt_counts[i];
+    }
+    into->rtt_sum_seconds += from->rtt_sum_seconds;
+    into->dns_queries += from->dns_queries;
+    into->dns_responses += from->dns_responses;
+    for (uint32_t i = 0; i < STATS_RCODES; i++) {
+        into->dns_rcode_counts[i] += from->dns_rcode_counts[i];
+    }
+    into->dns_response_sum_seconds += from->dns_response_sum_seconds;
+    epoch_table_merge(&into->applications, &from->applications);
+    epoch_table_merge(&into->hosts, &from->hosts);
+    epoch_table_merge(&into->services, &from->services);
+    epoch_table_merge(&into->directions, &from->directions);
+    for (uint32_t i = 0; i < from->flows_count; i++) {
+        if (epoch_wants_flow(into, flow_delta(&from->flows[i]))) {
+            struct stats_top_flow flow = from->flows[i].flow;
+
+            flow.server_name.data = from->flows[i].name;
+            flow.app.data = from->flows[i].app;
+            epoch_add_flow(into, &flow);
+        }
+    }
+    if (into->detection != NULL && from->detection != NULL) {
+        detection_frame_merge(into->detection, from->detection);
+    }
+}
+
+static int larger_flow(const void *a, const void *b)
+{
+    const struct epoch_flow *left = a;
+    const struct epoch_flow *right = b;
+
+    return is_smaller(right, left) ? -1 : is_smaller(left, right);
+}
+
+void epoch_fill_stats(struct epoch *epoch, struct stats_record *out)
+{
+    out->start_ns = epoch->second * UINT64_C(1000000000);
+    out->end_ns = out->start_ns + UINT64_C(1000000000);
+    out->totals = epoch->totals;
+    epoch_table_top(&epoch->applications, &out->top[STATS_BY_APPLICATION]);
+    epoch_table_top(&epoch->hosts, &out->top[STATS_BY_HOST]);
+    epoch_table_top(&epoch->services, &out->top[STATS_BY_SERVICE]);
+    epoch_table_top(&epoch->directions, &out->top[STATS_BY_DIRECTION]);
+    /* Sorted, largest first; a sorted heap would be smallest first, but the second is over. */
+    if (epoch->flows_count > 0) {
+        qsort(epoch->flows, epoch->flows_count, sizeof(epoch->flows[0]), larger_flow);
+    }
+    for (uint32_t i = 0; i < epoch->flows_count; i++) {
+        out->top_flows[i] = epoch->flows[i].flow;
+        out->top_flows[i].server_name.data = epoch->flows[i].name;
+        out->top_flows[i].app.data = epoch->flows[i].app;
+    }
+    out->top_flows_count = epoch->flows_count;
+    out->data_segments = epoch->data_segments;
+    out->retransmitted_segments = epoch->retransmitted_segments;
+    out->out_of_order_segments = epoch->out_of_order_segments;
+    out->zero_window_events = epoch->zero_window_events;
+    out->resets = epoch->resets;
+    out->half_open = epoch->half_open;
+    memcpy(out->rtt_counts, epoch->rtt_counts, sizeof(out->rtt_counts));
+    out->rtt_sum_seconds = epoch->rtt_sum_seconds;
+    out->dns_queries = epoch->dns_queries;
+    out->dns_responses = epoch->dns_responses;
+    memcpy(out->dns_rcode_counts, epoch->dns_rcode_counts, sizeof(out->dns_rcode_counts));
+    out->dns_response_sum_seconds = epoch->dns_response_sum_seconds;
+}

@@ -1,0 +1,75 @@
+/* What one shard saw in one second of packet time, and the merge of all shards' seconds.
+ *
+ * A shard keeps the current second and the one before it open, and hands a second over when its
+ * time has passed the end of the next one: packets that are late by less than a second still count
+ * where they belong, and the sum does not depend on the number of shards. Depends on: base, proto,
+ * detection. Threads: owned by whoever holds it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "detection/detection.h"
+#include "proto/record.h"
+
+#define EPOCH_KEY_BYTES  48
+#define EPOCH_TABLE_MAX  1024
+#define EPOCH_TABLE_SLOT 2048
+
+/* Sums by a text key; keys that find no room go into "other". */
+struct epoch_table {
+    uint32_t count;
+    uint16_t slots[EPOCH_TABLE_SLOT]; /* 1 + index of an entry; 0 = free */
+    struct epoch_entry {
+        char key[EPOCH_KEY_BYTES]; /* NUL at the end */
+        uint32_t hash;
+        uint64_t bytes_in, bytes_out, packets;
+    } entries[EPOCH_TABLE_MAX];
+    uint64_t other_in, other_out, other_packets;
+};
+
+void epoch_table_reset(struct epoch_table *table);
+/* A key longer than EPOCH_KEY_BYTES - 1 is cut. */
+void epoch_table_add(struct epoch_table *table, const char *key, uint32_t length, uint64_t bytes_in,
+                     uint64_t bytes_out, uint64_t packets);
+void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from);
+/* The largest by bytes and, last, "other" where something is left. Keys are borrowed from the
+ * table. */
+void epoch_table_top(const struct epoch_table *table, struct stats_top_list *out);
+
+struct epoch_flow {
+    struct stats_top_flow flow; /* texts point into this struct */
+    char name[80];
+    char app[32];
+};
+
+struct epoch {
+    uint64_t second; /* since 1970, packet time */
+    struct stats_totals totals;
+    uint64_t data_segments, retransmitted_segments, out_of_order_segments, zero_window_events;
+    uint64_t resets, half_open;
+    uint64_t rtt_counts[STATS_RTT_BOUNDS + 1];
+    double rtt_sum_seconds;
+    uint64_t dns_queries, dns_responses, dns_rcode_counts[STATS_RCODES];
+    double dns_response_sum_seconds;
+    struct epoch_table applications, hosts, services, directions;
+    uint32_t flows_count;
+    struct epoch_flow flows[STATS_TOP_FLOWS_MAX]; /* a heap by delta bytes, smallest first */
+    struct detection_frame *detection;            /* NULL when detection is off */
+};
+
+/* `detection` NULL: none. */
+MUST_USE struct epoch *epoch_new(const struct detection_settings *detection, struct error *err);
+void epoch_free(struct epoch *epoch);
+DEFINE_AUTO(epoch, epoch_free);
+void epoch_reset(struct epoch *epoch, uint64_t second);
+void epoch_add_rtt(struct epoch *epoch, uint64_t rtt_ns);
+/* True when a flow with `delta_bytes` in this second would be among the largest so far. */
+bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes);
+/* Copies the texts. Call only after epoch_wants_flow. */
+void epoch_add_flow(struct epoch *epoch, const struct stats_top_flow *flow);
+void epoch_merge(struct epoch *into, const struct epoch *from);
+/* Fills totals, tops, health; texts are borrowed from `epoch`. The rest of `out` is left alone. */
+void epoch_fill_stats(struct epoch *epoch, struct stats_record *out);

@@ -1,0 +1,93 @@
+/* The whole packet path: shards, their input, the publisher and the sinks, started and stopped in
+ * order.
+ *
+ * Depends on: everything below. Threads: made here (one a shard, publisher, reader with several
+ * shards); functions that say "any thread" may be called from elsewhere while it runs. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "detection/detection.h"
+#include "sensor/capture/capture.h"
+#include "sensor/capture/pcap_writer.h"
+#include "sensor/flow/flow_table.h"
+#include "sensor/pipeline/publisher.h"
+#include "sensor/pipeline/shard.h"
+#include "sensor/pipeline/sink.h"
+
+struct pipeline_settings {
+    struct capture_settings capture; /* read_paths_count 0: live */
+    uint32_t shards;                 /* 1..PUBLISHER_SHARDS_MAX */
+    uint64_t count_max;              /* packets; 0 = all */
+    bool is_paced, is_looped;        /* files, see reader.h */
+    bool is_lossless;                /* network sinks push back too */
+    struct flow_settings flow;       /* flows_max is for all shards; budget is set here */
+    struct inspect_settings inspect; /* flows_max is for all shards */
+    struct detection_settings detection;
+    const char *sensor_id, *boot_id, *config_hash; /* borrowed */
+    struct sink sinks[PUBLISHER_SINKS_MAX];
+    uint32_t sinks_count;
+    uint32_t queue_batches, batches_per_shard;
+    uint64_t flush_ns;
+    bool verify_checksums, sample_payload;
+    double samples_per_second; /* of the whole sensor */
+    uint32_t sample_bytes;
+    enum shard_lines lines;
+    const struct pcap_writer_settings *write_pcap; /* producers is set here; NULL = none */
+    /* All on the publisher thread; each may be NULL. */
+    void (*on_alert)(void *context, const struct alert_record *alert);
+    void (*on_stats)(void *context, const struct stats_record *record);
+    void (*on_line)(void *context, const char *text, uint32_t length);
+    void *context;
+};
+
+struct pipeline;
+
+/* Opens the input (so that privileges may be dropped afterwards) and takes all memory. NULL with
+ * `err`. */
+MUST_USE struct pipeline *pipeline_new(const struct pipeline_settings *settings,
+                                       struct error *warning, struct error *err);
+MUST_USE int pipeline_start(struct pipeline *pipeline, struct error *err);
+/* Stop reading; what the kernel had handed over is still counted. Any thread, also twice. */
+void pipeline_stop(struct pipeline *pipeline);
+/* True when the input has ended and all shards have handed over what they had. Any thread. */
+bool pipeline_is_finished(const struct pipeline *pipeline);
+/* Waits for the end. 0, or -errno with `err`: a fault of the input, or a failed write of a sink or
+ * the pcap file. */
+MUST_USE int pipeline_join(struct pipeline *pipeline, struct error *err);
+void pipeline_free(
+    struct pipeline *pipeline); /* after pipeline_join; sinks are closed by their owner */
+DEFINE_AUTO(pipeline, pipeline_free);
+
+/* Sums over shards and interfaces since start. */
+struct pipeline_totals {
+    uint64_t packets, bytes;
+    uint64_t kernel_dropped, interface_dropped;
+    uint64_t
+        dispatch_dropped;  /* records and lines lost because no batch was free, pcap drops apart */
+    uint64_t lost_packets; /* packets in lost records */
+    uint64_t malformed, truncated, unsupported, non_ip, not_in_flow, checksum_bad, late;
+    uint64_t flow_packets, reported_packets, flows_active, flows_max, flows_created, flows_evicted;
+    uint64_t flow_table_bytes, detectors_bytes, inspect_bytes;
+    uint64_t samples, pcap_dropped;
+    uint64_t file_bytes_read, file_bytes_total; /* files; 0 = unknown */
+    uint64_t last_packet_ns;
+};
+void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out); /* any thread */
+
+/* Ledger rows of all stages up to the sinks. Any thread. */
+uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
+                         uint32_t rows_max);
+uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
+                             uint32_t rows_max);
+uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows,
+                             uint32_t rows_max);
+uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max);
+const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
+
+/* Asks all shards; `questions` holds one for each. Returns how many will be answered. Any thread.
+ */
+uint32_t pipeline_ask(struct pipeline *pipeline, struct shard_question *const *questions);
+uint32_t pipeline_shards(const struct pipeline *pipeline);

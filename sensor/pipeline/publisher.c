@@ -1,0 +1,661 @@
+#include "sensor/pipeline/publisher.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proto/codec.h"
+
+#define OWN_BATCHES     64
+#define OWN_BATCH_BYTES (4 * CODEC_STATS_BYTES_MAX)
+#define SLEEP_NS        (20 * NS_PER_MS)
+#define EPOCHS_WAITING  16
+
+/* References waiting for one sink. */
+struct sink_queue {
+    struct record_batch **slots;
+    uint32_t capacity, head, count;
+    uint64_t next_tick_ns;
+};
+
+/* Seconds of one shard that wait until all shards have passed them. */
+struct waiting {
+    struct epoch *epochs[EPOCHS_WAITING];
+    uint32_t count;
+};
+
+struct publisher {
+    struct publisher_settings settings;
+    struct publisher_counts counts;
+    struct sink_queue queues[PUBLISHER_SINKS_MAX];
+    struct waiting waiting[PUBLISHER_SHARDS_MAX];
+    struct wake wake;
+    struct batch_pool *own_pool;
+    struct record_batch *own; /* being filled with alerts and statistics */
+    struct epoch *merged;
+    struct detection *detection;
+    struct stats_record *stats;
+    uint64_t last_second;
+    uint64_t owed;
+    pthread_t thread;
+    bool is_started;
+};
+
+struct wake *publisher_wake(struct publisher *publisher)
+{
+    return &publisher->wake;
+}
+
+const struct publisher_counts *publisher_counts_of(const struct publisher *publisher)
+{
+    return &publisher->counts;
+}
+
+uint64_t publisher_owed(const struct publisher *publisher)
+{
+    return publisher->owed;
+}
+
+struct publisher *publisher_new(const struct publisher_settings *settings, struct error *err)
+{
+    assert(settings->shards <= PUBLISHER_SHARDS_MAX &&
+           settings->sinks_count <= PUBLISHER_SINKS_MAX);
+    AUTO(publisher) publisher = calloc(1, sizeof(*publisher));
+
+    if (publisher == NULL) {
+        error_set(err, ENOMEM, "publisher: no memory");
+        return NULL;
+    }
+    publisher->settings = *settings;
+    publisher->own_pool =
+        batch_pool_new(OWN_BATCHES, OWN_BATCH_BYTES, CODEC_IDENTITY_BYTES_MAX, err);
+    publisher->merged = epoch_new(settings->detection, err);
+    publisher->stats = calloc(1, sizeof(*publisher->stats));
+    if (publisher->own_pool == NULL || publisher->merged == NULL || publisher->stats == NULL) {
+        return NULL;
+    }
+    if (settings->detection != NULL && settings->detection->enabled) {
+        publisher->detection = detection_new(settings->detection, err);
+        if (publisher->detection == NULL) {
+            return NULL;
+        }
+    }
+    for (uint32_t i = 0; i < settings->sinks_count; i++) {
+        struct sink_queue *queue = &publisher->queues[i];
+
+        queue->capacity = settings->queue_batches;
+        queue->slots = calloc(queue->capacity, sizeof(struct record_batch *));
+        if (queue->slots == NULL) {
+            error_set(err, ENOMEM, "publisher: no memory for the queue of sink %s",
+                      settings->sinks[i].ops->name);
+            return NULL;
+        }
+    }
+    return TAKE(publisher);
+}
+
+void publisher_free(struct publisher *publisher)
+{
+    if (publisher == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        free(publisher->queues[i].slots);
+    }
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        for (uint32_t j = 0; j < publisher->waiting[i].count; j++) {
+            epoch_free(publisher->waiting[i].epochs[j]);
+        }
+    }
+    batch_pool_free(publisher->own_pool);
+    epoch_free(publisher->merged);
+    detection_free(publisher->detection);
+    free(publisher->stats);
+    free(publisher);
+}
+
+/* ---- sinks ---- */
+
+static bool pushes_back(const struct publisher *publisher, uint32_t sink)
+{
+    return publisher->settings.is_lossless ||
+           publisher->settings.sinks[sink].ops->when_full == SINK_PUSHES_BACK;
+}
+
+static void batch_packets(const struct record_batch *batch, uint64_t *records, uint64_t *packets)
+{
+    *records = 0;
+    *packets = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        *records += batch->entries[i].stream != RECORD_STREAM_NONE;
+        *packets += batch->entries[i].packets;
+    }
+}
+
+enum leave { LEAVE_TAKEN, LEAVE_REFUSED, LEAVE_FULL };
+
+/* The head of a sink's queue leaves it, one way or the other. */
+static void queue_leave(struct publisher *publisher, uint32_t sink, enum leave how)
+{
+    struct sink_queue *queue = &publisher->queues[sink];
+    struct publisher_sink_counts *counts = &publisher->counts.sinks[sink];
+    struct record_batch *batch = queue->slots[queue->head];
+    uint64_t records;
+    uint64_t packets;
+
+    batch_packets(batch, &records, &packets);
+    switch (how) {
+    case LEAVE_TAKEN:
+        counter_add(&counts->records_out, records);
+        counter_add(&counts->packets_out, packets);
+        break;
+    case LEAVE_REFUSED:
+        counter_add(&counts->dropped_refused, records);
+        break;
+    case LEAVE_FULL:
+        counter_add(&counts->dropped_full, records);
+        break;
+    }
+    counter_set(&counts->held, counter_get(&counts->held) - records);
+    queue->head = (queue->head + 1) % queue->capacity;
+    queue->count--;
+    batch_unref(batch);
+}
+
+/* Offers what waits; true when anything moved. */
+static bool drain_queues(struct publisher *publisher, uint64_t now_ns)
+{
+    bool moved = false;
+
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        const struct sink *sink = &publisher->settings.sinks[i];
+        struct sink_queue *queue = &publisher->queues[i];
+
+        while (queue->count > 0) {
+            const enum sink_verdict verdict =
+                sink->ops->offer(sink->state, queue->slots[queue->head]);
+
+            if (verdict == SINK_BUSY) {
+                break;
+            }
+            queue_leave(publisher, i, verdict == SINK_TAKEN ? LEAVE_TAKEN : LEAVE_REFUSED);
+            moved = true;
+        }
+        if (sink->ops->tick != NULL && now_ns >= queue->next_tick_ns) {
+            sink->ops->tick(sink->state);
+            queue->next_tick_ns = now_ns + SLEEP_NS;
+        }
+    }
+    return moved;
+}
+
+/* True when every sink that pushes back can take one more batch. */
+static bool sinks_have_room(const struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        if (pushes_back(publisher, i) &&
+            publisher->queues[i].count == publisher->queues[i].capacity) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void queue_batch(struct publisher *publisher, uint32_t sink, struct record_batch *batch,
+                        uint64_t records, uint64_t packets)
+{
+    struct sink_queue *queue = &publisher->queues[sink];
+    struct publisher_sink_counts *counts = &publisher->counts.sinks[sink];
+
+    if (queue->count == queue->capacity) {
+        queue_leave(publisher, sink, LEAVE_FULL);
+    }
+    batch_ref(batch);
+    queue->slots[(queue->head + queue->count) % queue->capacity] = batch;
+    queue->count++;
+    counter_add(&counts->records_in, records);
+    counter_add(&counts->packets_in, packets);
+    counter_add(&counts->held, records);
+}
+
+/* ---- numbering ---- */
+
+static void print_line(const struct publisher *publisher, const struct record_batch *batch,
+                       const struct batch_entry *entry)
+{
+    if (publisher->settings.on_line != NULL) {
+        publisher->settings.on_line(publisher->settings.context,
+                                    (const char *)batch->bytes + entry->offset, entry->length);
+    }
+}
+
+static void number_entry(struct publisher *publisher, struct record_batch *batch,
+                         struct batch_entry *entry)
+{
+    struct publisher_counts *counts = &publisher->counts;
+    struct record_identity identity = publisher->settings.identity;
+    const size_t room = batch->capacity - entry->offset - entry->length;
+
+    counter_add(&counts->records[entry->stream], 1);
+    entry->seq = identity.seq = counter_get(&counts->records[entry->stream]);
+    entry->full_length =
+        entry->length + (uint32_t)codec_append_identity(
+                            &identity, batch->bytes + entry->offset + entry->length, room);
+    if (entry->stream == RECORD_FLOWS) {
+        counter_add(&counts->flow_events[entry->event & 3], 1);
+        counter_add(&counts->delta_packets, entry->packets);
+        counter_add(&counts->delta_bytes, entry->wire_bytes);
+    }
+}
+
+/* Numbers the records of `batch` and gives it to all queues; takes the caller's reference. */
+static void publish(struct publisher *publisher, struct record_batch *batch)
+{
+    uint64_t records;
+    uint64_t packets;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct batch_entry *entry = &batch->entries[i];
+
+        if (entry->stream == RECORD_STREAM_NONE) {
+            print_line(publisher, batch, entry);
+        } else {
+            number_entry(publisher, batch, entry);
+        }
+    }
+    batch_packets(batch, &records, &packets);
+    counter_add(&publisher->counts.records_in, records);
+    counter_add(&publisher->counts.packets_in, packets);
+    for (uint32_t i = 0; records > 0 && i < publisher->settings.sinks_count; i++) {
+        queue_batch(publisher, i, batch, records, packets);
+    }
+    counter_add(&publisher->counts.records_out, records);
+    counter_add(&publisher->counts.packets_out, packets);
+    batch_unref(batch);
+}
+
+static bool take_batches(struct publisher *publisher)
+{
+    bool moved = false;
+
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        for (int turn = 0; turn < 4 && sinks_have_room(publisher); turn++) {
+            struct record_batch *batch = ring_pop(publisher->settings.outlets[i].batches);
+
+            if (batch == NULL) {
+                break;
+            }
+            publish(publisher, batch);
+            moved = true;
+        }
+    }
+    return moved;
+}
+
+/* ---- records of the publisher itself ---- */
+
+static void publish_own(struct publisher *publisher)
+{
+    if (publisher->own != NULL && publisher->own->count > 0) {
+        struct record_batch *batch = publisher->own;
+
+        publisher->own = NULL;
+        publish(publisher, batch);
+    }
+}
+
+/* Room for one record of its own, or NULL when the sinks hold all batches: counted by the caller.
+ */
+static uint8_t *own_reserve(struct publisher *publisher, uint32_t bytes)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        if (publisher->own == NULL) {
+            publisher->own = batch_take(publisher->own_pool);
+        }
+        if (publisher->own != NULL) {
+            uint8_t *out = batch_reserve(publisher->own, bytes);
+
+            if (out != NULL) {
+                return out;
+            }
+            publish_own(publisher);
+        }
+        (void)drain_queues(publisher, clock_monotonic_ns());
+    }
+    return NULL;
+}
+
+static void commit_own(struct publisher *publisher, size_t length, enum record_stream stream,
+                       uint8_t event, uint64_t time_ns)
+{
+    if (length == 0) {
+        counter_add(&publisher->counts.lost_no_batch, 1);
+        return;
+    }
+    struct batch_entry *entry = batch_commit(publisher->own, (uint32_t)length);
+
+    entry->stream = (uint8_t)stream;
+    entry->event = event;
+    entry->time_ns = time_ns;
+}
+
+static void on_alert(void *context, const struct alert_record *alert)
+{
+    struct publisher *publisher = context;
+    struct publisher_counts *counts = &publisher->counts;
+    uint8_t *out = own_reserve(publisher, CODEC_ALERT_BYTES_MAX);
+
+    if (alert->state == ALERT_OPEN) {
+        counter_add(&counts->alerts[alert->kind < ALERT_KIND_COUNT ? alert->kind : 0], 1);
+        counter_add(&counts->alerts_open, 1);
+    } else if (alert->state == ALERT_CLOSE) {
+        counter_set(&counts->alerts_open, counter_get(&counts->alerts_open) - 1);
+    }
+    if (publisher->settings.on_alert != NULL) {
+        publisher->settings.on_alert(publisher->settings.context, alert);
+    }
+    if (out == NULL) {
+        counter_add(&counts->lost_no_batch, 1);
+        return;
+    }
+    commit_own(publisher, codec_encode_alert(alert, out, CODEC_ALERT_BYTES_MAX), RECORD_ALERTS,
+               alert->state, alert->last_ns);
+}
+
+static void publish_stats(struct publisher *publisher)
+{
+    struct stats_record *stats = publisher->stats;
+
+    stats->ledger_count += publisher_ledger(publisher, stats->ledger + stats->ledger_count,
+                                            STATS_ROWS_MAX - stats->ledger_count);
+    stats->sinks_count = publisher_sink_rows(publisher, stats->sinks, STATS_ROWS_MAX);
+    if (publisher->detection != NULL) {
+        stats->detectors_count =
+            detection_statistics(publisher->detection, stats->detectors, STATS_ROWS_MAX);
+    }
+    if (publisher->settings.on_stats != NULL) {
+        publisher->settings.on_stats(publisher->settings.context, stats);
+    }
+    uint8_t *out = own_reserve(publisher, CODEC_STATS_BYTES_MAX);
+
+    if (out == NULL) {
+        counter_add(&publisher->counts.lost_no_batch, 1);
+        return;
+    }
+    commit_own(publisher, codec_encode_stats(stats, out, CODEC_STATS_BYTES_MAX), RECORD_STATS, 0,
+               stats->end_ns);
+}
+
+/* ---- seconds ---- */
+
+/* Takes over what the shards have pushed. False when nothing came. */
+static bool take_epochs(struct publisher *publisher)
+{
+    bool moved = false;
+
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        struct waiting *waiting = &publisher->waiting[i];
+
+        while (waiting->count < EPOCHS_WAITING) {
+            struct epoch *epoch = ring_pop(publisher->settings.outlets[i].epochs);
+
+            if (epoch == NULL) {
+                break;
+            }
+            waiting->epochs[waiting->count++] = epoch;
+            moved = true;
+        }
+    }
+    return moved;
+}
+
+/* The first second that some shard may still add to. Read before take_epochs. */
+static uint64_t watermark(const struct publisher *publisher)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        struct shard_outlet *outlet = &publisher->settings.outlets[i];
+
+        if (!atomic_load_explicit(&outlet->is_finished, memory_order_acquire)) {
+            const uint64_t second = atomic_load_explicit(&outlet->second, memory_order_acquire);
+
+            least = second < least ? second : least;
+        }
+    }
+    return least;
+}
+
+/* The earliest waiting second, or UINT64_MAX. */
+static uint64_t next_second(const struct publisher *publisher)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        const struct waiting *waiting = &publisher->waiting[i];
+
+        if (waiting->count > 0 && waiting->epochs[0]->second < next) {
+            next = waiting->epochs[0]->second;
+        }
+    }
+    return next;
+}
+
+static void decide(struct publisher *publisher, uint64_t second)
+{
+    epoch_reset(publisher->merged, second);
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        struct waiting *waiting = &publisher->waiting[i];
+
+        while (waiting->count > 0 && waiting->epochs[0]->second == second) {
+            struct epoch *epoch = waiting->epochs[0];
+
+            epoch_merge(publisher->merged, epoch);
+            waiting->count--;
+            memmove(waiting->epochs, waiting->epochs + 1, waiting->count * sizeof(epoch));
+            if (!ring_push(publisher->settings.outlets[i].epochs_free, epoch)) {
+                epoch_free(epoch); /* cannot be: the ring has a slot for each */
+            }
+        }
+    }
+    memset(publisher->stats, 0, sizeof(*publisher->stats));
+    epoch_fill_stats(publisher->merged, publisher->stats);
+    publisher->settings.fill_stats(publisher->settings.context, publisher->stats);
+    if (publisher->detection != NULL) {
+        detection_decide(publisher->detection, publisher->merged->detection,
+                         publisher->stats->totals.lost_packets, on_alert, publisher);
+    }
+    publisher->last_second = second;
+    publish_stats(publisher);
+}
+
+static bool decide_seconds(struct publisher *publisher)
+{
+    const uint64_t limit = watermark(publisher);
+    bool moved = take_epochs(publisher);
+
+    /* A second is decided when every shard has passed it and its parts have all been taken over: a
+     * shard with a full waiting list holds all of its parts up to the last one. */
+    for (;;) {
+        const uint64_t second = next_second(publisher);
+
+        if (second == UINT64_MAX || second >= limit || !sinks_have_room(publisher)) {
+            break;
+        }
+        decide(publisher, second);
+        moved = true;
+        (void)take_epochs(publisher);
+    }
+    publish_own(publisher);
+    return moved;
+}
+
+/* ---- thread ---- */
+
+static bool all_finished(const struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        if (!atomic_load_explicit(&publisher->settings.outlets[i].is_finished,
+                                  memory_order_acquire)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool queues_empty(const struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        if (publisher->queues[i].count > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void flush_sinks(struct publisher *publisher)
+{
+    const uint64_t deadline_ns = clock_monotonic_ns() + publisher->settings.flush_ns;
+
+    while (!queues_empty(publisher) && clock_monotonic_ns() < deadline_ns) {
+        if (!drain_queues(publisher, clock_monotonic_ns())) {
+            wake_sleep(&publisher->wake, NS_PER_MS);
+        }
+    }
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        const struct sink *sink = &publisher->settings.sinks[i];
+
+        publisher->owed += counter_get(&publisher->counts.sinks[i].held);
+        while (publisher->queues[i].count > 0) {
+            queue_leave(publisher, i, LEAVE_FULL);
+        }
+        if (sink->ops->flush != NULL) {
+            publisher->owed += sink->ops->flush(sink->state, deadline_ns);
+        }
+    }
+}
+
+static void finish(struct publisher *publisher)
+{
+    if (publisher->detection != NULL) {
+        detection_finish(publisher->detection, (publisher->last_second + 1) * NS_PER_SEC, on_alert,
+                         publisher);
+    }
+    publish_own(publisher);
+    flush_sinks(publisher);
+    if (publisher->own != NULL) {
+        batch_unref(publisher->own);
+        publisher->own = NULL;
+    }
+}
+
+static void *run(void *argument)
+{
+    struct publisher *publisher = argument;
+
+    for (;;) {
+        const bool ending = all_finished(publisher);
+        bool moved = take_batches(publisher);
+
+        moved |= decide_seconds(publisher);
+        moved |= drain_queues(publisher, clock_monotonic_ns());
+        if (!moved && ending && next_second(publisher) == UINT64_MAX &&
+            sinks_have_room(publisher)) {
+            break;
+        }
+        if (!moved) {
+            wake_sleep(&publisher->wake, SLEEP_NS);
+        }
+    }
+    finish(publisher);
+    return NULL;
+}
+
+int publisher_start(struct publisher *publisher, struct error *err)
+{
+    const int code = pthread_create(&publisher->thread, NULL, run, publisher);
+
+    if (code != 0) {
+        return error_set(err, code, "publisher thread: %s", strerror(code));
+    }
+    publisher->is_started = true;
+    return 0;
+}
+
+void publisher_join(struct publisher *publisher)
+{
+    if (publisher->is_started) {
+        (void)pthread_join(publisher->thread, NULL);
+        publisher->is_started = false;
+    }
+}
+
+/* ---- rows ---- */
+
+static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
+{
+    if (row->lost_count < LEDGER_REASONS_MAX) {
+        row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
+    }
+}
+
+uint32_t publisher_ledger(const struct publisher *publisher, struct stats_ledger_row *rows,
+                          uint32_t rows_max)
+{
+    const struct publisher_counts *counts = &publisher->counts;
+    uint32_t written = 0;
+
+    if (rows_max == 0) {
+        return 0;
+    }
+    struct stats_ledger_row *row = &rows[written++];
+    const uint64_t lost = counter_get(&counts->lost_no_batch);
+
+    *row = (struct stats_ledger_row){.stage = LEDGER_PUBLISH,
+                                     .unit = "records",
+                                     .in = counter_get(&counts->records_in) + lost,
+                                     .out = counter_get(&counts->records_out),
+                                     .packets_in = counter_get(&counts->packets_in),
+                                     .packets_out = counter_get(&counts->packets_out)};
+    row->held = row->in - row->out - lost;
+    add_reason(row, "no_batch", lost);
+    for (uint32_t i = 0; i < publisher->settings.sinks_count && written < rows_max; i++) {
+        const struct publisher_sink_counts *sink = &counts->sinks[i];
+
+        row = &rows[written++];
+        *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
+                                         .unit = "records",
+                                         .in = counter_get(&sink->records_in),
+                                         .out = counter_get(&sink->records_out),
+                                         .held = counter_get(&sink->held),
+                                         .packets_in = counter_get(&sink->packets_in),
+                                         .packets_out = counter_get(&sink->packets_out)};
+        (void)snprintf(row->name, sizeof(row->name), "%s", publisher->settings.sinks[i].ops->name);
+        add_reason(row, "sink_full", counter_get(&sink->dropped_full));
+        add_reason(row, "refused", counter_get(&sink->dropped_refused));
+    }
+    return written;
+}
+
+uint32_t publisher_sink_rows(const struct publisher *publisher, struct stats_sink *rows,
+                             uint32_t rows_max)
+{
+    uint32_t written = 0;
+
+    for (uint32_t i = 0; i < publisher->settings.sinks_count && written < rows_max; i++) {
+        const struct sink *sink = &publisher->settings.sinks[i];
+        struct stats_sink *row = &rows[written++];
+
+        *row = (struct stats_sink){0};
+        (void)snprintf(row->name, sizeof(row->name), "%s", sink->ops->name);
+        if (sink->ops->statistics != NULL) {
+            sink->ops->statistics(sink->state, row);
+        }
+    }
+    return written;
+}

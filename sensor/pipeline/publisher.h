@@ -1,0 +1,97 @@
+/* The publisher thread: takes batches and seconds from all shards, numbers records, decides
+ * seconds, and offers batches to the sinks through one bounded queue of references each.
+ *
+ * Depends on: base, proto, detection, batch, epoch, sink. Threads: start, stop and counts from any;
+ * all else on its own. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "base/error.h"
+#include "base/ring.h"
+#include "detection/detection.h"
+#include "sensor/pipeline/batch.h"
+#include "sensor/pipeline/epoch.h"
+#include "sensor/pipeline/sink.h"
+#include "sensor/pipeline/wake.h"
+
+#define PUBLISHER_SINKS_MAX  16
+#define PUBLISHER_SHARDS_MAX 64
+
+/* What a shard hands over. The shard pushes, the publisher pops, except `epochs_free`, which goes
+ * back. */
+struct shard_outlet {
+    struct ring *batches;
+    struct ring *epochs;
+    struct ring *epochs_free;
+    _Atomic uint64_t second; /* all seconds before it have been handed over */
+    atomic_bool is_finished; /* set after the last push */
+};
+
+struct publisher_settings {
+    struct record_identity identity; /* sensor_id and boot_id, borrowed for life; seq is not read */
+    struct shard_outlet *outlets;    /* borrowed */
+    uint32_t shards;
+    struct sink sinks[PUBLISHER_SINKS_MAX];
+    uint32_t sinks_count;
+    uint32_t queue_batches;                     /* references waiting for one sink: 4..4096 */
+    bool is_lossless;                           /* sinks that drop push back instead (--lossless) */
+    uint64_t flush_ns;                          /* longest wait for sinks at the end */
+    const struct detection_settings *detection; /* borrowed; NULL = off */
+    /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
+     * FLOW, totals.lost_packets. On the publisher thread. */
+    void (*fill_stats)(void *context, struct stats_record *record);
+    /* An alert was decided (for the terminal). On the publisher thread. May be NULL. */
+    void (*on_alert)(void *context, const struct alert_record *alert);
+    /* A second was decided. On the publisher thread. May be NULL. */
+    void (*on_stats)(void *context, const struct stats_record *record);
+    /* A line of text from a shard. On the publisher thread. May be NULL. */
+    void (*on_line)(void *context, const char *text, uint32_t length);
+    void *context;
+};
+
+/* One writer (the publisher), any reader. */
+struct publisher_sink_counts {
+    struct counter records_in, packets_in;   /* put into its queue or dropped in front of it */
+    struct counter records_out, packets_out; /* taken by the sink */
+    struct counter dropped_full, dropped_refused;
+    struct counter held; /* records waiting now */
+};
+
+struct publisher_counts {
+    struct counter records_in, packets_in; /* from shards and the publisher itself */
+    struct counter records_out, packets_out;
+    struct counter lost_no_batch;                /* alerts and statistics without room */
+    struct counter records[RECORD_STREAM_COUNT]; /* numbered so far = last seq of the stream */
+    struct counter flow_events[4];               /* by enum flow_event */
+    struct counter alerts[ALERT_KIND_COUNT];     /* opened */
+    struct counter alerts_open;                  /* now */
+    struct counter delta_packets, delta_bytes;   /* in flow records */
+    struct publisher_sink_counts sinks[PUBLISHER_SINKS_MAX];
+};
+
+struct publisher;
+
+/* NULL with `err`. The sinks are open already and are closed by their owner. */
+MUST_USE struct publisher *publisher_new(const struct publisher_settings *settings,
+                                         struct error *err);
+/* After publisher_join. */
+void publisher_free(struct publisher *publisher);
+DEFINE_AUTO(publisher, publisher_free);
+MUST_USE int publisher_start(struct publisher *publisher, struct error *err);
+struct wake *
+publisher_wake(struct publisher *publisher); /* shards call wake_up on it after a push */
+/* Returns when all shards are finished and all sinks flushed (or their time is over). */
+void publisher_join(struct publisher *publisher);
+const struct publisher_counts *publisher_counts_of(const struct publisher *publisher);
+/* Records that sinks still owed when the flush time was over. After publisher_join. */
+uint64_t publisher_owed(const struct publisher *publisher);
+/* Rows PUBLISH and SINK of the ledger. Returns how many were written. Any thread. */
+uint32_t publisher_ledger(const struct publisher *publisher, struct stats_ledger_row *rows,
+                          uint32_t rows_max);
+/* The rows of statistics of the sinks. */
+uint32_t publisher_sink_rows(const struct publisher *publisher, struct stats_sink *rows,
+                             uint32_t rows_max);

@@ -1,0 +1,429 @@
+#include "sensor/pipeline/reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/ring.h"
+#include "sensor/flow/flow_key.h"
+#include "sensor/pipeline/wake.h"
+#include "sensor/wire/packet.h"
+
+#define BLOCK_FRAMES 256
+#define BLOCK_BYTES  (512U * 1024U) /* more than the largest frame that libpcap hands over */
+#define BLOCKS       8
+#define READ_FRAMES  64
+#define PACE_STEP_NS (20 * NS_PER_MS)
+
+struct frame_block {
+    uint64_t watermark_ns;
+    uint32_t count, used;
+    bool is_last;
+    struct frame frames[BLOCK_FRAMES];
+    uint64_t indexes[BLOCK_FRAMES];
+    uint8_t bytes[BLOCK_BYTES];
+};
+
+/* One shard's side. */
+struct lane {
+    struct ring *full, *empty;
+    struct frame_block *filling;
+    struct wake shard_wake, reader_wake;
+};
+
+struct reader {
+    struct reader_settings settings;
+    struct reader_counts counts;
+    struct capture *capture;
+    struct lane *lanes; /* NULL with one shard */
+    uint64_t packets;
+    uint64_t watermark_ns;                /* largest packet time so far */
+    uint64_t pass_wall_ns, pass_first_ns; /* pacing: this pass began at, with the packet of */
+    bool pass_has_begun;
+};
+
+static void lanes_free(struct reader *reader)
+{
+    for (uint32_t i = 0; reader->lanes != NULL && i < reader->settings.shards_count; i++) {
+        struct lane *lane = &reader->lanes[i];
+
+        for (struct frame_block *block; lane->full != NULL && (block = ring_pop(lane->full));) {
+            free(block);
+        }
+        for (struct frame_block *block; lane->empty != NULL && (block = ring_pop(lane->empty));) {
+            free(block);
+        }
+        free(lane->filling);
+        ring_free(lane->full);
+        ring_free(lane->empty);
+    }
+    free(reader->lanes);
+}
+
+void reader_free(struct reader *reader)
+{
+    if (reader != NULL) {
+        lanes_free(reader);
+        capture_close(reader->capture);
+        free(reader);
+    }
+}
+
+static int lanes_new(struct reader *reader, struct error *err)
+{
+    reader->lanes = calloc(reader->settings.shards_count, sizeof(*reader->lanes));
+    for (uint32_t i = 0; reader->lanes != NULL && i < reader->settings.shards_count; i++) {
+        struct lane *lane = &reader->lanes[i];
+
+        lane->full = ring_new(BLOCKS);
+        lane->empty = ring_new(BLOCKS);
+        for (uint32_t j = 0; lane->full != NULL && lane->empty != NULL && j < BLOCKS; j++) {
+            struct frame_block *block = malloc(sizeof(*block));
+
+            if (block == NULL || !ring_push(lane->empty, block)) {
+                free(block);
+                return error_set(err, ENOMEM, "reader: no memory for blocks of shard %u", i);
+            }
+        }
+        if (lane->full == NULL || lane->empty == NULL) {
+            return error_set(err, ENOMEM, "reader: no memory for rings of shard %u", i);
+        }
+    }
+    return reader->lanes == NULL ? error_set(err, ENOMEM, "reader: no memory") : 0;
+}
+
+struct reader *reader_new(const struct reader_settings *settings, struct error *err)
+{
+    AUTO(reader) reader = calloc(1, sizeof(*reader));
+
+    if (reader == NULL) {
+        error_set(err, ENOMEM, "reader: no memory");
+        return NULL;
+    }
+    reader->settings = *settings;
+    if (settings->shards_count > 1 && lanes_new(reader, err) != 0) {
+        return NULL;
+    }
+    reader->capture = capture_open_file(&settings->capture, err);
+    return reader->capture == NULL ? NULL : TAKE(reader);
+}
+
+const struct reader_counts *reader_counts_of(const struct reader *reader)
+{
+    return &reader->counts;
+}
+
+void reader_progress(struct reader *reader, struct capture_progress *out)
+{
+    capture_progress_read(reader->capture, out);
+}
+
+/* ---- pacing ---- */
+
+static bool is_stopped(const struct reader *reader)
+{
+    return atomic_load_explicit(reader->settings.stop, memory_order_relaxed);
+}
+
+static void sleep_ns(uint64_t ns)
+{
+    const struct timespec pause = {(time_t)(ns / NS_PER_SEC), (long)(ns % NS_PER_SEC)};
+
+    (void)nanosleep(&pause, NULL);
+}
+
+/* Shifts the frames' times to this pass and returns how many are due by now; waits for the first.
+ */
+static uint32_t pace(struct reader *reader, struct frame *frames, uint32_t count)
+{
+    uint32_t due = 0;
+
+    if (!reader->pass_has_begun) {
+        reader->pass_has_begun = true;
+        reader->pass_wall_ns = clock_wall_ns();
+        reader->pass_first_ns = frames[0].time_ns;
+    }
+    while (due == 0 && !is_stopped(reader)) {
+        const uint64_t now_ns = clock_wall_ns();
+        uint64_t due_ns = 0;
+
+        for (; due < count; due++) {
+            const uint64_t offset = frames[due].time_ns > reader->pass_first_ns
+                                        ? frames[due].time_ns - reader->pass_first_ns
+                                        : 0;
+
+            due_ns = reader->pass_wall_ns + offset;
+            if (due_ns > now_ns) {
+                break;
+            }
+            frames[due].time_ns = due_ns;
+        }
+        if (due == 0) {
+            const uint64_t wait = due_ns - now_ns < PACE_STEP_NS ? due_ns - now_ns : PACE_STEP_NS;
+
+            sleep_ns(wait);
+            for (uint32_t i = 0; i < reader->settings.shards_count && reader->lanes == NULL; i++) {
+                shard_time(reader->settings.shards[i], now_ns);
+            }
+        }
+    }
+    return due;
+}
+
+/* ---- dealing to several shards ---- */
+
+static struct frame_block *take_block(struct lane *lane)
+{
+    struct frame_block *block;
+
+    while ((block = ring_pop(lane->empty)) == NULL) {
+        wake_sleep(&lane->reader_wake, NS_PER_MS);
+    }
+    block->count = block->used = 0;
+    block->is_last = false;
+    return block;
+}
+
+static void hand_over(struct reader *reader, struct lane *lane)
+{
+    if (lane->filling != NULL) {
+        lane->filling->watermark_ns = reader->watermark_ns;
+        /* A slot for every block: never full. */
+        if (ring_push(lane->full, lane->filling)) {
+            lane->filling = NULL;
+        }
+        wake_up(&lane->shard_wake);
+    }
+}
+
+/* A new second: what was dealt so far goes out under the old time, and every shard learns the new
+ * one. */
+static void open_second(struct reader *reader, uint64_t time_ns)
+{
+    for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
+        hand_over(reader, &reader->lanes[i]);
+    }
+    reader->watermark_ns = time_ns;
+    for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
+        reader->lanes[i].filling = take_block(&reader->lanes[i]);
+        hand_over(reader, &reader->lanes[i]);
+    }
+}
+
+static uint32_t shard_of(const struct reader *reader, const struct frame *frame)
+{
+    struct packet packet;
+    struct flow_key key;
+
+    (void)packet_decode(frame, 0, &packet);
+    if (packet.ip_version == 0) {
+        return 0;
+    }
+    (void)flow_key_of(&packet, &key);
+    return (uint32_t)(flow_key_hash(&key, reader->settings.key) & 0xffff) %
+           reader->settings.shards_count;
+}
+
+static void deal(struct reader *reader, const struct frame *frame, uint64_t index)
+{
+    if (frame->time_ns / NS_PER_SEC > reader->watermark_ns / NS_PER_SEC) {
+        open_second(reader, frame->time_ns);
+    } else if (frame->time_ns > reader->watermark_ns) {
+        reader->watermark_ns = frame->time_ns;
+    }
+    struct lane *lane = &reader->lanes[shard_of(reader, frame)];
+
+    if (lane->filling != NULL && (lane->filling->count == BLOCK_FRAMES ||
+                                  BLOCK_BYTES - lane->filling->used < frame->captured_bytes)) {
+        hand_over(reader, lane);
+    }
+    if (lane->filling == NULL) {
+        lane->filling = take_block(lane);
+    }
+    struct frame_block *block = lane->filling;
+    uint8_t *bytes = block->bytes + block->used;
+
+    memcpy(bytes, frame->bytes, frame->captured_bytes);
+    block->frames[block->count] = *frame;
+    block->frames[block->count].bytes = bytes;
+    block->indexes[block->count++] = index;
+    block->used += frame->captured_bytes;
+}
+
+static void deal_end(struct reader *reader)
+{
+    for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
+        struct lane *lane = &reader->lanes[i];
+
+        hand_over(reader, lane);
+        lane->filling = take_block(lane);
+        lane->filling->is_last = true;
+        hand_over(reader, lane);
+    }
+}
+
+static enum flow_end_detail end_detail(const struct reader *reader)
+{
+    return is_stopped(reader) ? FLOW_DETAIL_SHUTDOWN : FLOW_DETAIL_CAPTURE_END;
+}
+
+void reader_shard_run(struct reader *reader, uint32_t index)
+{
+    struct lane *lane = &reader->lanes[index];
+    struct shard *shard = reader->settings.shards[index];
+
+    for (;;) {
+        struct frame_block *block = ring_pop(lane->full);
+
+        if (block == NULL) {
+            shard_time(shard, 0);
+            wake_sleep(&lane->shard_wake, PACE_STEP_NS);
+            continue;
+        }
+        const bool is_last = block->is_last;
+        const uint64_t watermark_ns = block->watermark_ns;
+
+        if (is_last) {
+            shard_finish(shard, watermark_ns, end_detail(reader));
+        } else {
+            /* The block's own frames lie before the end of its second: the time of its last second
+             * is what counts, not the largest time, which a one-shard run would not have reached
+             * yet. */
+            shard_frames(shard, block->frames, block->count,
+                         watermark_ns - watermark_ns % NS_PER_SEC, block->indexes);
+        }
+        if (!ring_push(lane->empty, block)) {
+            free(block); /* cannot be: a slot for every block */
+        }
+        wake_up(&lane->reader_wake);
+        if (is_last) {
+            return;
+        }
+    }
+}
+
+/* ---- reading ---- */
+
+static void count_frames(struct reader *reader, const struct frame *frames, uint32_t count)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += frames[i].wire_bytes;
+    }
+    counter_add(&reader->counts.packets, count);
+    counter_add(&reader->counts.bytes, bytes);
+}
+
+static void forward(struct reader *reader, const struct frame *frames, uint32_t count)
+{
+    uint64_t indexes[READ_FRAMES];
+
+    for (uint32_t i = 0; i < count; i++) {
+        indexes[i] = ++reader->packets;
+    }
+    count_frames(reader, frames, count);
+    if (reader->lanes == NULL) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (frames[i].time_ns > reader->watermark_ns) {
+                reader->watermark_ns = frames[i].time_ns;
+            }
+        }
+        shard_frames(reader->settings.shards[0], frames, count, 0, indexes);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        deal(reader, &frames[i], indexes[i]);
+    }
+    if (reader->settings.is_paced) {
+        for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
+            hand_over(reader, &reader->lanes[i]);
+        }
+    }
+}
+
+static void forward_paced(struct reader *reader, struct frame *frames, uint32_t count)
+{
+    while (count > 0 && !is_stopped(reader)) {
+        const uint32_t due = pace(reader, frames, count);
+
+        forward(reader, frames, due);
+        frames += due;
+        count -= due;
+    }
+}
+
+static void note_progress(struct reader *reader)
+{
+    struct capture_progress progress;
+
+    capture_progress_read(reader->capture, &progress);
+    counter_set(&reader->counts.file_bytes_read, progress.bytes_read);
+    counter_set(&reader->counts.file_bytes_total, progress.bytes_total);
+}
+
+/* One pass over the input. Returns 0 at its end or when stopped, -errno on a fault. */
+static int read_pass(struct reader *reader, struct error *err)
+{
+    struct frame frames[READ_FRAMES];
+    int result = 0;
+
+    while (!is_stopped(reader)) {
+        uint32_t wanted = READ_FRAMES;
+
+        if (reader->settings.count_max > 0) {
+            const uint64_t left = reader->settings.count_max - reader->packets;
+
+            if (left == 0) {
+                break;
+            }
+            wanted = left < wanted ? (uint32_t)left : wanted;
+        }
+        const int32_t got = capture_next_batch(reader->capture, frames, wanted, err);
+
+        if (got == 0) {
+            break;
+        }
+        if (got < 0) {
+            result = got;
+            continue; /* the next file may still be read */
+        }
+        if (reader->settings.is_paced) {
+            forward_paced(reader, frames, (uint32_t)got);
+        } else {
+            forward(reader, frames, (uint32_t)got);
+        }
+        note_progress(reader);
+    }
+    counter_add(&reader->counts.passes, 1);
+    return result;
+}
+
+static int reopen(struct reader *reader, struct error *err)
+{
+    capture_close(reader->capture);
+    reader->capture = capture_open_file(&reader->settings.capture, err);
+    reader->pass_has_begun = false;
+    return reader->capture == NULL ? -err->code : 0;
+}
+
+int reader_run(struct reader *reader, struct error *err)
+{
+    int result = read_pass(reader, err);
+
+    while (result == 0 && reader->settings.is_looped && !is_stopped(reader) &&
+           (reader->settings.count_max == 0 || reader->packets < reader->settings.count_max)) {
+        result = reopen(reader, err);
+        if (result == 0) {
+            result = read_pass(reader, err);
+        }
+    }
+    if (reader->lanes == NULL) {
+        shard_finish(reader->settings.shards[0], reader->watermark_ns, end_detail(reader));
+    } else {
+        deal_end(reader);
+    }
+    return result;
+}

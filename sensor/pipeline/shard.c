@@ -1,0 +1,492 @@
+#include "sensor/pipeline/shard.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "sensor/pipeline/shard_private.h"
+#include "sensor/wire/packet_tree.h"
+
+#define BATCH_AGE_NS (100 * NS_PER_MS)
+#define WHEEL_BUDGET 256
+#define WAIT_NS      (200 * NS_PER_US)
+
+/* ---- life ---- */
+
+static bool make_epochs(struct shard *shard, struct error *err)
+{
+    struct shard_outlet *outlet = shard->settings.outlet;
+
+    for (uint32_t i = 0; i < SHARD_EPOCHS; i++) {
+        struct epoch *epoch = epoch_new(shard->settings.detection, err);
+
+        if (epoch == NULL) {
+            return false;
+        }
+        if (!ring_push(outlet->epochs_free, epoch)) {
+            epoch_free(epoch);
+            break;
+        }
+    }
+    return true;
+}
+
+struct shard *shard_new(const struct shard_settings *settings, struct error *err)
+{
+    AUTO(shard) shard = calloc(1, sizeof(*shard));
+
+    if (shard == NULL) {
+        error_set(err, ENOMEM, "shard %u: no memory", settings->index);
+        return NULL;
+    }
+    shard->settings = *settings;
+    shard->record = calloc(1, sizeof(*shard->record));
+    shard->tree = settings->lines >= SHARD_LINES_DETAILED ? malloc(sizeof(*shard->tree)) : NULL;
+    if (shard->record == NULL || (settings->lines >= SHARD_LINES_DETAILED && shard->tree == NULL)) {
+        error_set(err, ENOMEM, "shard %u: no memory", settings->index);
+        return NULL;
+    }
+    const struct flow_observer observer = {shard, shard_on_packet, shard_on_record};
+    uint8_t room[CODEC_IDENTITY_BYTES_MAX];
+    const struct record_identity widest = {settings->sensor_id, settings->boot_id, UINT64_MAX};
+    const uint32_t identity_room = (uint32_t)codec_append_identity(&widest, room, sizeof(room));
+
+    shard->table = flow_table_new(&settings->flow, &observer, err);
+    shard->inspect = shard->table == NULL ? NULL : inspect_new(&settings->inspect, err);
+    shard->pool = shard->inspect == NULL
+                      ? NULL
+                      : batch_pool_new(settings->batches, SHARD_BATCH_BYTES, identity_room, err);
+    if (shard->pool == NULL || !make_epochs(shard, err)) {
+        return NULL;
+    }
+    if (settings->samples_per_second > 0) {
+        shard->sample_interval_ns = (uint64_t)(1e9 / settings->samples_per_second);
+    }
+    counter_set(&shard->counts.flows_max, flow_table_capacity(shard->table));
+    counter_set(&shard->counts.flow_table_bytes, flow_table_memory_bytes(shard->table));
+    counter_set(&shard->counts.inspect_bytes, inspect_statistics(shard->inspect).memory_bytes);
+    return TAKE(shard);
+}
+
+static void free_epochs(struct ring *ring)
+{
+    struct epoch *epoch;
+
+    while (ring != NULL && (epoch = ring_pop(ring)) != NULL) {
+        epoch_free(epoch);
+    }
+}
+
+void shard_free(struct shard *shard)
+{
+    if (shard == NULL) {
+        return;
+    }
+    if (shard->batch != NULL) {
+        batch_unref(shard->batch);
+    }
+    for (struct record_batch *batch; shard->settings.outlet->batches != NULL &&
+                                     (batch = ring_pop(shard->settings.outlet->batches)) != NULL;) {
+        batch_unref(batch);
+    }
+    epoch_free(shard->current);
+    epoch_free(shard->previous);
+    free_epochs(shard->settings.outlet->epochs);
+    free_epochs(shard->settings.outlet->epochs_free);
+    flow_table_free(shard->table);
+    inspect_free(shard->inspect);
+    batch_pool_free(shard->pool);
+    free(shard->record);
+    free(shard->tree);
+    free(shard);
+}
+
+const struct shard_counts *shard_counts_of(const struct shard *shard)
+{
+    return &shard->counts;
+}
+
+uint32_t shard_index(const struct shard *shard)
+{
+    return shard->settings.index;
+}
+
+/* ---- batches ---- */
+
+static void pause_briefly(struct shard *shard)
+{
+    const struct timespec pause = {0, WAIT_NS};
+
+    wake_up(shard->settings.publisher_wake);
+    (void)nanosleep(&pause, NULL);
+}
+
+void shard_flush(struct shard *shard)
+{
+    struct record_batch *batch = shard->batch;
+
+    if (batch == NULL || batch->count == 0) {
+        return;
+    }
+    /* The ring has a slot for each batch of the pool, so it is never full. */
+    if (!ring_push(shard->settings.outlet->batches, batch)) {
+        return;
+    }
+    shard->batch = NULL;
+    const uint32_t used = ring_used(shard->settings.outlet->batches);
+
+    if (used > counter_get(&shard->counts.ring_high_water)) {
+        counter_set(&shard->counts.ring_high_water, used);
+    }
+    wake_up(shard->settings.publisher_wake);
+}
+
+uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
+{
+    for (;;) {
+        if (shard->batch == NULL) {
+            shard->batch = batch_take(shard->pool);
+            if (shard->batch != NULL) {
+                shard->batch->shard = shard->settings.index;
+                shard->batch->opened_ns = clock_monotonic_ns();
+            } else if (shard->settings.is_lossless) {
+                pause_briefly(shard);
+                continue;
+            } else {
+                return NULL;
+            }
+        }
+        uint8_t *out = batch_reserve(shard->batch, bytes_max);
+
+        if (out != NULL) {
+            return out;
+        }
+        shard_flush(shard);
+    }
+}
+
+/* ---- seconds ---- */
+
+static void hand_over(struct shard *shard, struct epoch *epoch)
+{
+    if (epoch != NULL) {
+        while (!ring_push(shard->settings.outlet->epochs, epoch)) {
+            pause_briefly(shard); /* cannot be: the ring has a slot for each */
+        }
+    }
+}
+
+/* A free second. The publisher returns them as soon as all shards have passed them; a shard far
+ * ahead of the others waits here (files) or, live, for at most the other shards' read timeout. */
+static struct epoch *open_epoch(struct shard *shard, uint64_t second)
+{
+    struct epoch *epoch;
+
+    while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
+        pause_briefly(shard);
+    }
+    epoch_reset(epoch, second);
+    return epoch;
+}
+
+static void close_second(struct shard *shard)
+{
+    struct epoch *epoch = shard->current;
+    const struct flow_table_statistics now = flow_table_statistics(shard->table);
+    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
+
+    flow_table_tick(shard->table, shard_on_tick, shard);
+    epoch->totals.new_flows += now.flows_created - shard->told.flows_created;
+    epoch->totals.flows_active = flow_table_count(shard->table);
+    epoch->totals.lost_packets = 0;
+    epoch->dns_queries += seen.dns_queries - shard->inspect_told.dns_queries;
+    epoch->dns_responses += seen.dns_responses - shard->inspect_told.dns_responses;
+    shard->told = now;
+    shard->inspect_told = seen;
+}
+
+static void publish_counts(struct shard *shard)
+{
+    const struct flow_table_statistics now = flow_table_statistics(shard->table);
+    struct shard_counts *counts = &shard->counts;
+
+    counter_set(&counts->flow_packets, now.packets);
+    counter_set(&counts->flow_bytes, now.bytes);
+    counter_set(&counts->flows_created, now.flows_created);
+    counter_set(&counts->flows_evicted, now.flows_evicted);
+    counter_set(&counts->flows_active, flow_table_count(shard->table));
+    counter_set(&counts->inspect_pool_full, inspect_statistics(shard->inspect).pool_full);
+    counter_set(&counts->last_packet_ns, shard->time_ns);
+}
+
+/* Time has reached `now_ns`: closes the current second when it is over. */
+static void roll(struct shard *shard, uint64_t now_ns)
+{
+    if (now_ns > shard->time_ns) {
+        shard->time_ns = now_ns;
+    }
+    if (now_ns < shard->current_end_ns) {
+        return;
+    }
+    const uint64_t second = now_ns / NS_PER_SEC;
+
+    if (shard->current != NULL) {
+        close_second(shard);
+        hand_over(shard, shard->previous);
+        shard->previous = NULL;
+        if (shard->current->second + 2 <= second) {
+            hand_over(shard, shard->current);
+        } else {
+            shard->previous = shard->current;
+        }
+        shard_flush(shard);
+    }
+    atomic_store_explicit(&shard->settings.outlet->second, second - (second > 0),
+                          memory_order_release);
+    wake_up(shard->settings.publisher_wake);
+    shard->current = open_epoch(shard, second);
+    shard->current_start_ns = second * NS_PER_SEC;
+    shard->current_end_ns = shard->current_start_ns + NS_PER_SEC;
+}
+
+struct epoch *shard_epoch_of(struct shard *shard, uint64_t time_ns)
+{
+    if (time_ns >= shard->current_start_ns) {
+        return shard->current;
+    }
+    const uint64_t second = shard->current->second - (shard->current->second > 0);
+
+    if (shard->previous == NULL) {
+        shard->previous = open_epoch(shard, second);
+    }
+    return shard->previous;
+}
+
+/* ---- frames ---- */
+
+static void count_verdict(struct shard *shard, const struct packet *packet, struct epoch *epoch)
+{
+    struct shard_counts *counts = &shard->counts;
+
+    switch ((enum packet_verdict)packet->verdict) {
+    case PACKET_TRUNCATED:
+        counter_add(&counts->truncated, 1);
+        epoch->totals.malformed_packets++;
+        break;
+    case PACKET_MALFORMED:
+        counter_add(&counts->malformed, 1);
+        epoch->totals.malformed_packets++;
+        break;
+    case PACKET_NOT_IP:
+        counter_add(&counts->non_ip, 1);
+        epoch->totals.non_ip_packets++;
+        break;
+    case PACKET_UNSUPPORTED_LINK:
+        counter_add(&counts->unsupported, 1);
+        epoch->totals.non_ip_packets++;
+        break;
+    default:
+        break;
+    }
+    if (packet->ip_version == 0) {
+        counter_add(&counts->not_in_flow, 1);
+    }
+}
+
+/* Decodes frame `i` of a batch and counts it into its second. */
+static void decode_frame(struct shard *shard, const struct frame *frame, uint32_t i)
+{
+    struct packet *packet = &shard->packets[i];
+    struct epoch *epoch = shard_epoch_of(shard, frame->time_ns);
+    const unsigned options = shard->settings.verify_checksums ? PACKET_CHECKSUMS : 0;
+
+    shard->frames[i] = frame->bytes;
+    if (frame->time_ns < shard->current_start_ns && frame->time_ns / NS_PER_SEC != epoch->second) {
+        epoch->totals.late_packets++;
+        counter_add(&shard->counts.late_packets, 1);
+    }
+    epoch->totals.packets++;
+    epoch->totals.bytes += frame->wire_bytes;
+    if (packet_decode(frame, options, packet) != PACKET_OK) {
+        count_verdict(shard, packet, epoch);
+    }
+    if ((packet->facts & PACKET_CHECKSUM_BAD) != 0) {
+        counter_add(&shard->counts.checksum_bad, 1);
+    }
+}
+
+static void add_frames(struct shard *shard, const struct frame *frames, uint32_t count)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        decode_frame(shard, &frames[i], i);
+        bytes += frames[i].wire_bytes;
+    }
+    counter_add(&shard->counts.frames, count);
+    counter_add(&shard->counts.bytes, bytes);
+    (void)flow_table_add_batch(shard->table, shard->packets, shard->frames, count);
+}
+
+static void write_pcap(struct shard *shard, const struct frame *frames, uint32_t count)
+{
+    struct error err = {0};
+
+    if (pcap_writer_offer(shard->settings.pcap, shard->settings.index, frames, count, &err) != 0) {
+        counter_add(&shard->counts.pcap_failed, 1);
+    }
+}
+
+static void print_frames(struct shard *shard, const struct frame *frames, uint32_t count,
+                         const uint64_t *indexes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t index;
+
+        if (indexes != NULL) {
+            index = indexes[i];
+        } else {
+            index = atomic_fetch_add_explicit(&shard->settings.packet_index->value, 1,
+                                              memory_order_relaxed) +
+                    1;
+        }
+        shard_print(shard, &frames[i], &shard->packets[i], index);
+    }
+}
+
+static void answer_questions(struct shard *shard)
+{
+    if (atomic_load_explicit(&shard->questions, memory_order_relaxed) == NULL) {
+        return;
+    }
+    struct shard_question *question =
+        atomic_exchange_explicit(&shard->questions, NULL, memory_order_acquire);
+
+    while (question != NULL) {
+        struct shard_question *next = question->next;
+
+        question->answer(shard, question);
+        question = next;
+    }
+}
+
+/* After each batch: time, questions, batches that wait too long. */
+static void after_batch(struct shard *shard)
+{
+    (void)flow_table_advance(shard->table, shard->time_ns, WHEEL_BUDGET);
+    answer_questions(shard);
+    publish_counts(shard);
+}
+
+void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
+                  uint64_t watermark_ns, const uint64_t *indexes)
+{
+    if (watermark_ns > 0) {
+        roll(shard, watermark_ns);
+    }
+    if (shard->settings.pcap != NULL) {
+        write_pcap(shard, frames, count);
+    }
+    for (uint32_t begin = 0; begin < count;) {
+        uint32_t end = begin;
+
+        roll(shard, frames[begin].time_ns);
+        /* Up to the next second, so that each frame meets its second open. */
+        while (end < count && end - begin < FLOW_BATCH_MAX &&
+               frames[end].time_ns < shard->current_end_ns) {
+            if (frames[end].time_ns > shard->time_ns) {
+                shard->time_ns = frames[end].time_ns;
+            }
+            end++;
+        }
+        add_frames(shard, frames + begin, end - begin);
+        if (shard->settings.lines != SHARD_LINES_NONE) {
+            print_frames(shard, frames + begin, end - begin,
+                         indexes == NULL ? NULL : indexes + begin);
+        }
+        begin = end;
+    }
+    after_batch(shard);
+}
+
+void shard_time(struct shard *shard, uint64_t now_ns)
+{
+    if (now_ns > shard->time_ns) {
+        roll(shard, now_ns);
+    }
+    after_batch(shard);
+    if (shard->batch != NULL && shard->batch->count > 0 &&
+        clock_monotonic_ns() - shard->batch->opened_ns >= BATCH_AGE_NS) {
+        shard_flush(shard);
+    }
+}
+
+void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail detail)
+{
+    if (now_ns > 0) {
+        roll(shard, now_ns);
+    }
+    flow_table_finish(shard->table, now_ns, FLOW_END_FORCED, detail);
+    if (shard->current != NULL) {
+        close_second(shard);
+        hand_over(shard, shard->previous);
+        hand_over(shard, shard->current);
+        shard->previous = shard->current = NULL;
+    }
+    shard_flush(shard);
+    publish_counts(shard);
+    atomic_store_explicit(&shard->is_finished, true, memory_order_seq_cst);
+    answer_questions(shard);
+    atomic_store_explicit(&shard->settings.outlet->is_finished, true, memory_order_release);
+    wake_up(shard->settings.publisher_wake);
+}
+
+/* ---- questions ---- */
+
+bool shard_ask(struct shard *shard, struct shard_question *question)
+{
+    struct shard_question *head = atomic_load_explicit(&shard->questions, memory_order_relaxed);
+
+    if (atomic_load_explicit(&shard->is_finished, memory_order_seq_cst)) {
+        return false;
+    }
+    do {
+        question->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&shard->questions, &head, question,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    /* The shard may have finished meanwhile, after its last look: then whoever finds the question
+     * answers it. */
+    if (atomic_load_explicit(&shard->is_finished, memory_order_seq_cst)) {
+        answer_questions(shard);
+    }
+    return true;
+}
+
+struct flow_walk {
+    struct shard *shard;
+    void (*each)(void *context, const struct flow_record *record);
+    void *context;
+};
+
+static void walk_flow(void *context, const struct flow *flow)
+{
+    const struct flow_walk *walk = context;
+    struct shard *shard = walk->shard;
+
+    flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
+                     shard->record);
+    inspect_fill_record(shard->inspect, flow, shard->record);
+    walk->each(walk->context, shard->record);
+}
+
+void shard_each_flow(struct shard *shard,
+                     void (*each)(void *context, const struct flow_record *record), void *context)
+{
+    struct flow_walk walk = {shard, each, context};
+    uint32_t cursor = 0;
+
+    while (flow_table_iterate(shard->table, &cursor, UINT32_MAX, walk_flow, &walk)) {
+    }
+}

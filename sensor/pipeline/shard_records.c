@@ -1,0 +1,255 @@
+/* What a shard does with each packet and each record of its flow table. */
+#include <stdio.h>
+#include <string.h>
+
+#include "sensor/detect/detect.h"
+#include "sensor/pipeline/shard_private.h"
+#include "sensor/wire/packet_summary.h"
+
+/* Behind this many keys a small flow no longer gets one of its own: a flood must not push the
+ * others out. */
+#define KEYS_FOR_ALL     (EPOCH_TABLE_MAX / 2)
+#define SMALL_FLOW_BYTES 2048
+
+/* ---- records ---- */
+
+static void fill_entry(struct batch_entry *entry, const struct flow_record *record)
+{
+    entry->stream = RECORD_FLOWS;
+    entry->event = record->event;
+    entry->end_reason = record->end_reason;
+    entry->time_ns = record->end_ns;
+    entry->packets = record->forward.delta_packets + record->reverse.delta_packets;
+    entry->wire_bytes = record->forward.delta_bytes + record->reverse.delta_bytes;
+}
+
+static void encode_flow(struct shard *shard, const struct flow_record *record)
+{
+    const uint64_t packets = record->forward.delta_packets + record->reverse.delta_packets;
+    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX);
+    const size_t length = out == NULL ? 0 : codec_encode_flow(record, out, CODEC_FLOW_BYTES_MAX);
+
+    counter_add(&shard->counts.reported_packets, packets);
+    if (length == 0) {
+        counter_add(&shard->counts.lost_records, 1);
+        counter_add(&shard->counts.lost_packets, packets);
+        return;
+    }
+    fill_entry(batch_commit(shard->batch, (uint32_t)length), record);
+}
+
+void shard_on_record(void *context, struct flow *flow, enum flow_event event,
+                     enum flow_end_reason reason, enum flow_end_detail detail)
+{
+    struct shard *shard = context;
+
+    flow_fill_record(shard->table, flow, event, reason, detail, shard->record);
+    inspect_fill_record(shard->inspect, flow, shard->record);
+    encode_flow(shard, shard->record);
+    inspect_reported(shard->inspect, flow);
+    if (event == FLOW_END) {
+        if (shard->current != NULL) {
+            shard_on_tick(shard, flow);
+            shard->current->totals.ended_flows++;
+        }
+        inspect_release(shard->inspect, flow);
+    }
+}
+
+/* ---- rates of a second ---- */
+
+static bool is_internal(const struct shard *shard, const struct ip_address *address)
+{
+    if (shard->settings.flow.internal_count == 0) {
+        return address_is_private(address);
+    }
+    for (uint32_t i = 0; i < shard->settings.flow.internal_count; i++) {
+        if (prefix_contains(&shard->settings.flow.internal[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_direction(struct epoch *epoch, bool client_inside, bool server_inside,
+                          const struct flow_tick_delta *delta)
+{
+    const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
+
+    if (client_inside == server_inside) {
+        const char *key = client_inside ? "internal" : "external";
+
+        epoch_table_add(&epoch->directions, key, 8, bytes, 0, delta->packets);
+        epoch->totals.bytes_internal += bytes;
+        return;
+    }
+    const uint64_t in = client_inside ? delta->bytes[1] : delta->bytes[0];
+
+    epoch->totals.bytes_in += in;
+    epoch->totals.bytes_out += bytes - in;
+    epoch_table_add(&epoch->directions, client_inside ? "outbound" : "inbound",
+                    client_inside ? 8 : 7, in, bytes - in, delta->packets);
+}
+
+static void add_host(struct epoch_table *table, const struct ip_address *address, uint64_t received,
+                     uint64_t sent, uint64_t packets)
+{
+    char text[ADDRESS_TEXT_BYTES];
+
+    if (table->count >= KEYS_FOR_ALL && received + sent < SMALL_FLOW_BYTES) {
+        table->other_in += received;
+        table->other_out += sent;
+        table->other_packets += packets;
+        return;
+    }
+    epoch_table_add(table, text, address_text(address, text), received, sent, packets);
+}
+
+static void add_service(struct epoch_table *table, const struct flow *flow,
+                        const struct flow_tick_delta *delta)
+{
+    char text[EPOCH_KEY_BYTES];
+    const char *name = ip_protocol_name(flow->key.protocol);
+    int length;
+
+    if (table->count >= KEYS_FOR_ALL && delta->bytes[0] + delta->bytes[1] < SMALL_FLOW_BYTES) {
+        table->other_in += delta->bytes[0];
+        table->other_out += delta->bytes[1];
+        table->other_packets += delta->packets;
+        return;
+    }
+    if (name == NULL) {
+        length = snprintf(text, sizeof(text), "protocol %u", flow->key.protocol);
+    } else if (flow_server_port(flow) != 0) {
+        length = snprintf(text, sizeof(text), "%s/%u", name, flow_server_port(flow));
+    } else {
+        length = snprintf(text, sizeof(text), "%s", name);
+    }
+    epoch_table_add(table, text, (uint32_t)length, delta->bytes[0], delta->bytes[1],
+                    delta->packets);
+}
+
+static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow,
+                         const struct flow_tick_delta *delta)
+{
+    const struct flow_tcp_part *tcp = flow_tcp(shard->table, flow);
+    struct stats_top_flow top = {.flow_id = flow->flow_id,
+                                 .client_ip = flow_client_address(flow),
+                                 .server_ip = flow_server_address(flow),
+                                 .client_port = flow_client_port(flow),
+                                 .server_port = flow_server_port(flow),
+                                 .ip_protocol = flow->key.protocol,
+                                 .tcp_state = flow->tcp_state,
+                                 .server_name = inspect_server_name(shard->inspect, flow),
+                                 .app = inspect_app_name(shard->inspect, flow),
+                                 .delta_bytes_forward = delta->bytes[0],
+                                 .delta_bytes_reverse = delta->bytes[1],
+                                 .delta_packets = delta->packets,
+                                 .total_bytes = flow_total_bytes(flow)};
+
+    if (tcp != NULL && flow->key.protocol == IP_PROTOCOL_TCP) {
+        const struct flow_tcp_side *sides = tcp->side;
+
+        top.has_rtt = sides[0].rtt.samples + sides[1].rtt.samples > 0;
+        top.rtt_seconds =
+            ((double)sides[0].rtt.ewma + sides[1].rtt.ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
+        top.retransmitted_segments =
+            (uint64_t)sides[0].retransmitted_segments + sides[1].retransmitted_segments;
+    }
+    epoch_add_flow(epoch, &top);
+}
+
+void shard_on_tick(void *context, struct flow *flow)
+{
+    struct shard *shard = context;
+    struct epoch *epoch = shard->current;
+    const struct flow_tick_delta delta = flow_tick_delta(flow);
+    const uint64_t bytes = delta.bytes[0] + delta.bytes[1];
+
+    if (delta.packets == 0) {
+        return;
+    }
+    const struct ip_address client = flow_client_address(flow);
+    const struct ip_address server = flow_server_address(flow);
+    struct record_text app = inspect_app_name(shard->inspect, flow);
+
+    if (app.length == 0) {
+        app = (struct record_text){"unknown", 7};
+    }
+    epoch_table_add(&epoch->applications, app.data, app.length, delta.bytes[0], delta.bytes[1],
+                    delta.packets);
+    add_direction(epoch, is_internal(shard, &client), is_internal(shard, &server), &delta);
+    add_host(&epoch->hosts, &client, delta.bytes[1], delta.bytes[0], delta.packets);
+    add_host(&epoch->hosts, &server, delta.bytes[0], delta.bytes[1], delta.packets);
+    add_service(&epoch->services, flow, &delta);
+    if (epoch_wants_flow(epoch, bytes)) {
+        add_top_flow(shard, epoch, flow, &delta);
+    }
+}
+
+/* ---- packets ---- */
+
+static void take_sample(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
+                        const struct flow *flow, int direction)
+{
+    const struct frame frame = {bytes,           packet->captured_bytes, packet->wire_bytes,
+                                packet->time_ns, packet->link_type,      packet->interface};
+    char id[40];
+    char summary[PACKET_SUMMARY_BYTES];
+    char community[COMMUNITY_ID_BYTES];
+    struct packet_sample sample = {.interface = shard->settings.interface,
+                                   .time_ns = packet->time_ns,
+                                   .flow_id = flow->flow_id,
+                                   .linktype = packet->link_type,
+                                   .wire_length = packet->wire_bytes,
+                                   .captured_length = packet->captured_bytes,
+                                   .direction = (uint8_t)(direction + 1),
+                                   .reason = SAMPLE_RANDOM,
+                                   .data = bytes,
+                                   .data_length = packet->captured_bytes};
+    uint8_t *out = shard_reserve(shard, 4096);
+
+    if (out == NULL) {
+        return;
+    }
+    flow_community_id(&flow->key, (flow->bits & FLOW_SOURCE_WAS_HIGH) != 0,
+                      shard->settings.flow.community_id_seed, community);
+    sample.community_id = (struct record_text){community, (uint32_t)strlen(community)};
+    sample.id.data = id;
+    sample.id.length = (uint32_t)snprintf(id, sizeof(id), "%u-%llu", shard->settings.index,
+                                          (unsigned long long)++shard->samples_taken);
+    sample.summary.data = summary;
+    sample.summary.length = (uint32_t)packet_summary(&frame, packet, summary, sizeof(summary));
+    if (!shard->settings.sample_payload && packet->payload_captured_bytes > 0) {
+        sample.data_length = packet->payload_offset;
+        sample.payload_redacted = true;
+    }
+    if (sample.data_length > shard->settings.sample_bytes) {
+        sample.data_length = shard->settings.sample_bytes;
+    }
+    const size_t length = codec_encode_packet(&sample, out, 4096);
+
+    if (length > 0) {
+        struct batch_entry *entry = batch_commit(shard->batch, (uint32_t)length);
+
+        entry->stream = RECORD_PACKETS;
+        entry->time_ns = packet->time_ns;
+        counter_add(&shard->counts.samples, 1);
+    }
+}
+
+void shard_on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
+                     struct flow *flow, bool is_new, int direction)
+{
+    struct shard *shard = context;
+
+    inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
+    if (shard->settings.detection != NULL) {
+        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, flow, is_new,
+                      direction);
+    }
+    if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns) {
+        shard->next_sample_ns = packet->time_ns + shard->sample_interval_ns;
+        take_sample(shard, packet, frame_bytes, flow, direction);
+    }
+}
