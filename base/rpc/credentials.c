@@ -95,7 +95,11 @@ static grpc_ssl_server_certificate_config *load_config(struct rpc_tls_source *so
         key == NULL || source->client_ca.path == NULL ? NULL : load(&source->client_ca, err);
     if (key != NULL && (source->client_ca.path == NULL || client_ca != NULL)) {
         const grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = certificate};
-        config = grpc_ssl_server_certificate_config_create(client_ca, &pair, 1);
+        /* The core aborts on a reloadable configuration without roots, also where no client
+         * certificate is asked for; any certificate does then, since nothing is checked against it.
+         */
+        config = grpc_ssl_server_certificate_config_create(
+            client_ca != NULL ? client_ca : certificate, &pair, 1);
     }
     free(certificate);
     free_secret(key);

@@ -11,7 +11,8 @@
 
 #define QUEUES_MAX 64
 
-/* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. */
+/* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. The last words
+ * before an abort always do. */
 static void log_from_core(gpr_log_func_args *args)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -21,7 +22,7 @@ static void log_from_core(gpr_log_func_args *args)
     pthread_mutex_lock(&lock);
     const bool is_allowed = log_allowed(&limit, NS_PER_SEC, &suppressed);
     pthread_mutex_unlock(&lock);
-    if (is_allowed) {
+    if (is_allowed || strstr(args->message, "assertion failed") != NULL) {
         char text[512];
         log_warn("grpc", "the gRPC library reports", "text=%s suppressed=%llu",
                  log_quote(args->message, text, sizeof text), (unsigned long long)suppressed);
