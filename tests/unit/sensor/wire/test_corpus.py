@@ -29,6 +29,17 @@ NOT_YET = {
 }
 
 
+def missing_ids(program, capture, truth):
+    """The Community IDs that another tool (Arkime) gave flows of `capture` and that no packet of it has here."""
+    peer = truth.get("peers", {}).get("arkime", {})
+    expected = {flow["community_id"] for flow in peer.get("flows", []) if flow.get("community_id")}
+    if not expected or truth["tunnelled_packets"]:
+        return set(), 0
+    result = subprocess.run([program, str(capture)], capture_output=True, text=True, check=False,
+                            env={**os.environ, "DECODE_CORPUS_IDS": "1"})
+    return expected - set(result.stderr.split()), len(expected)
+
+
 def main():
     program, repository = sys.argv[1:3]
     default = pathlib.Path(repository).parent / "shared" / "corpus"
@@ -41,7 +52,7 @@ def main():
     if result.returncode != 0:
         print(f"decode_corpus ended with {result.returncode}\n{result.stderr[-4000:]}")
         return 1
-    compared = wrong = 0
+    compared = wrong = ids = 0
     for line in result.stdout.splitlines():
         counted = json.loads(line)
         stem = pathlib.Path(counted["file"]).stem
@@ -54,7 +65,12 @@ def main():
             if truth[key] != counted[key]:
                 wrong += 1
                 print(f"{stem}: {key} is {counted[key]}, the truth says {truth[key]}")
-    print(f"{len(captures)} captures decoded, {compared} compared, {wrong} differences")
+        missing, count = missing_ids(program, counted["file"], truth)
+        ids += count
+        if missing:
+            wrong += 1
+            print(f"{stem}: no packet has the Community IDs {sorted(missing)}")
+    print(f"{len(captures)} captures decoded, {compared} compared, {ids} Community IDs, {wrong} differences")
     return 1 if wrong or compared < 100 else 0
 
 

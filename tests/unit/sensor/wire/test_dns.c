@@ -118,7 +118,7 @@ static void a_name_takes_255_bytes_and_no_more(void **state)
     uint8_t name[300];
 
     (void)state;
-    for (unsigned i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         name[i * 64] = 63;
         memset(name + i * 64 + 1, 'x', 63);
     }
