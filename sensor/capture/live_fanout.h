@@ -1,0 +1,21 @@
+/* Joins packet sockets of one interface into a group that spreads flows over them.
+ *
+ * Inside sensor/capture only. Depends on: Linux packet(7). Threads: any. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "sensor/capture/capture.h"
+
+/* Joins all `count` (>= 2) sockets under a new id that nobody else has. -errno with `err`. A member
+ * must not leave alone: the kernel would map the flows anew. */
+MUST_USE int live_fanout_join(const int *sockets, uint32_t count, enum capture_fanout mode,
+                              struct error *err);
+
+struct sock_filter;
+/* The program behind CAPTURE_FANOUT_CBPF; returns its length (<= 128). Its result for both
+ * directions of a flow is the same; fragments go by their addresses. */
+#define LIVE_FANOUT_PROGRAM_MAX 128
+uint32_t live_fanout_program(struct sock_filter *out);

@@ -1,0 +1,40 @@
+/* Opens all handles of one interface so that no packet is seen twice or by the wrong shard.
+ *
+ * Inside sensor/capture only. Depends on: libpcap, Linux packet(7). Threads: one group, one thread.
+ */
+#pragma once
+
+#include <pcap/pcap.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "sensor/capture/capture.h"
+
+#define LIVE_SHARDS_MAX 64
+
+struct live_opened {
+    pcap_t *handles[LIVE_SHARDS_MAX];
+    uint32_t
+        received_base[LIVE_SHARDS_MAX];     /* libpcap's counts when the group was complete, less */
+    uint32_t dropped_base[LIVE_SHARDS_MAX]; /* what is still in the ring */
+    uint32_t count;
+    uint64_t start_ns;        /* packets from before are not to be handed over */
+    uint32_t fraction_ns;     /* of one unit of pcap's tv_usec */
+    unsigned interface_index; /* 0 for "any" */
+    uint32_t mtu_bytes;
+    uint16_t link_type;
+};
+
+/* -errno with `err`. `warning` may be NULL. Settings must be complete (no zero for "default"). */
+MUST_USE int live_open(const struct capture_settings *settings, const char *interface,
+                       uint32_t shards, struct live_opened *out, struct error *warning,
+                       struct error *err);
+void live_opened_close(struct live_opened *opened);
+
+/* Closes the tap and leaves the ring as it is (pcap_setfilter() would filter that too). */
+MUST_USE int live_reject_all(int socket);
+
+/* Is it up? Errors count as no. "any" is always up. */
+bool live_interface_is_up(const char *interface);
