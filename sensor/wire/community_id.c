@@ -4,29 +4,8 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "sensor/wire/icmp.h"
 #include "sensor/wire/packet.h"
-
-/* The type that answers `type`; -1 when there is none. */
-static int icmp_counterpart(uint8_t protocol, uint16_t type)
-{
-    static const uint8_t pairs_v4[][2] = {{8, 0}, {13, 14}, {15, 16}, {10, 9}, {17, 18}};
-    static const uint8_t pairs_v6[][2] = {{128, 129}, {133, 134}, {135, 136},
-                                          {130, 131}, {139, 140}, {144, 145}};
-    const bool is_v4 = protocol == IP_PROTOCOL_ICMP;
-    const uint8_t(*pairs)[2] = is_v4 ? pairs_v4 : pairs_v6;
-    const size_t count =
-        is_v4 ? sizeof(pairs_v4) / sizeof(pairs_v4[0]) : sizeof(pairs_v6) / sizeof(pairs_v6[0]);
-
-    for (size_t i = 0; i < count; i++) {
-        if (type == pairs[i][0]) {
-            return pairs[i][1];
-        }
-        if (type == pairs[i][1]) {
-            return pairs[i][0];
-        }
-    }
-    return -1;
-}
 
 static bool has_ports(uint8_t protocol)
 {
@@ -72,7 +51,7 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
     bool is_one_way = false;
 
     if (flow->protocol == IP_PROTOCOL_ICMP || flow->protocol == IP_PROTOCOL_ICMPV6) {
-        const int counterpart = icmp_counterpart(flow->protocol, flow->source_port);
+        const int counterpart = icmp_reply_type(flow->protocol, flow->source_port);
 
         is_one_way = counterpart < 0;
         high_port = is_one_way ? flow->target_port : (uint16_t)counterpart;

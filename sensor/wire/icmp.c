@@ -1,5 +1,7 @@
 #include "sensor/wire/icmp.h"
 
+#include "sensor/wire/packet.h"
+
 enum wire_status icmp_parse(struct cursor *in, uint8_t ip_version, struct icmp *out)
 {
     struct cursor c = *in;
@@ -101,4 +103,25 @@ static const char *icmpv6_type_name(uint8_t type)
 const char *icmp_type_name(uint8_t ip_version, uint8_t type)
 {
     return ip_version == 6 ? icmpv6_type_name(type) : icmpv4_type_name(type);
+}
+
+int icmp_reply_type(uint8_t protocol, uint16_t type)
+{
+    static const uint8_t pairs_v4[][2] = {{8, 0}, {13, 14}, {15, 16}, {10, 9}, {17, 18}};
+    static const uint8_t pairs_v6[][2] = {{128, 129}, {133, 134}, {135, 136},
+                                          {130, 131}, {139, 140}, {144, 145}};
+    const bool is_v4 = protocol == IP_PROTOCOL_ICMP;
+    const uint8_t(*pairs)[2] = is_v4 ? pairs_v4 : pairs_v6;
+    const size_t count =
+        is_v4 ? sizeof(pairs_v4) / sizeof(pairs_v4[0]) : sizeof(pairs_v6) / sizeof(pairs_v6[0]);
+
+    for (size_t i = 0; i < count; i++) {
+        if (type == pairs[i][0]) {
+            return pairs[i][1];
+        }
+        if (type == pairs[i][1]) {
+            return pairs[i][0];
+        }
+    }
+    return -1;
 }

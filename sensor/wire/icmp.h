@@ -21,3 +21,7 @@ enum wire_status icmp_parse(struct cursor *in, uint8_t ip_version, struct icmp *
 
 /* "echo request", "destination unreachable", ...; NULL for a type without a well-known name. */
 const char *icmp_type_name(uint8_t ip_version, uint8_t type);
+
+/* The type that answers `type` or that it answers (echo, timestamp, ..., as Community ID v1 pairs
+ * them), for `protocol` ICMP or ICMPv6; -1 when there is none: a one-way message. */
+int icmp_reply_type(uint8_t protocol, uint16_t type);

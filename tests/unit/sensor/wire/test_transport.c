@@ -225,6 +225,16 @@ static void other_protocols_are_known_by_address_and_sctp_by_port(void **state)
     assert_int_equal(packet.target_port, 2906);
 }
 
+static void icmp_requests_and_replies_are_paired(void **state)
+{
+    (void)state;
+    assert_int_equal(icmp_reply_type(IP_PROTOCOL_ICMP, 8), 0);
+    assert_int_equal(icmp_reply_type(IP_PROTOCOL_ICMP, 0), 8);
+    assert_int_equal(icmp_reply_type(IP_PROTOCOL_ICMP, 3), -1);
+    assert_int_equal(icmp_reply_type(IP_PROTOCOL_ICMPV6, 136), 135);
+    assert_int_equal(icmp_reply_type(IP_PROTOCOL_ICMPV6, 8), -1);
+}
+
 static void protocol_names_are_given_where_known(void **state)
 {
     (void)state;
@@ -249,6 +259,7 @@ int main(void)
         cmocka_unit_test(the_packet_that_an_icmp_error_quotes_is_payload),
         cmocka_unit_test(icmp_of_every_length_is_survived),
         cmocka_unit_test(other_protocols_are_known_by_address_and_sctp_by_port),
+        cmocka_unit_test(icmp_requests_and_replies_are_paired),
         cmocka_unit_test(protocol_names_are_given_where_known),
     };
 
