@@ -58,7 +58,8 @@ struct flow_tcp_side {
     uint32_t initial_seq; /* of the SYN */
     uint32_t ack;         /* highest acknowledged to the peer */
     uint32_t highest_at;  /* when the highest segment was seen, in 1024 ns */
-    uint32_t last_seq, last_payload_bytes;
+    uint32_t last_seq;    /* of the last segment, with its length and IP id: to know a copy */
+    uint32_t last_payload_bytes;
     uint16_t last_ip_id;
     uint16_t window;
     uint16_t initial_window, mss;
@@ -67,8 +68,12 @@ struct flow_tcp_side {
     uint32_t retransmitted_segments, out_of_order_segments, duplicate_acks;
     uint8_t bits; /* enum flow_tcp_side_bit */
     uint8_t window_scale;
-    uint16_t reserved;
-    uint32_t fin_seq; /* behind the FIN */
+    uint8_t history_seen; /* Zeek's letters of this side, a bit each */
+    uint8_t reserved;
+    uint16_t duplicate_acks_running; /* since the last new ACK */
+    uint16_t reserved_2;
+    uint32_t hole_bytes; /* before next_seq, not seen so far */
+    uint32_t reserved_3;
     uint64_t retransmitted_bytes;
     uint64_t missed_bytes;
     struct flow_rtt rtt; /* of this side's data: between the sensor and its receiver */

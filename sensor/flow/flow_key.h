@@ -45,11 +45,3 @@ static inline bool flow_key_equal(const struct flow_key *a, const struct flow_ke
     memcpy(y, b, sizeof(y));
     return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
 }
-
-#define COMMUNITY_ID_BYTES 31 /* with the NUL */
-
-/* Community ID v1 (https://github.com/corelight/community-id-spec): "1:" and base64 of a SHA-1 over
- * seed and key. `source_is_high` counts for ICMP types without a counterpart alone, which the
- * standard leaves in the order they were sent. */
-void flow_community_id(const struct flow_key *key, bool source_is_high, uint32_t seed,
-                       char out[COMMUNITY_ID_BYTES]);

@@ -46,7 +46,7 @@ struct flow_settings {
     bool measure_out_of_order; /* all three off: compact entries, half the memory */
     bool emit_start;
     struct hash_key key;
-    uint32_t community_id_seed;
+    uint16_t community_id_seed;
     const struct ip_prefix *internal; /* networks.internal; borrowed; none: address_is_private */
     uint32_t internal_count;
     struct record_text interface; /* borrowed */

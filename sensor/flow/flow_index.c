@@ -1,0 +1,107 @@
+#include "sensor/flow/flow_table_internal.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag)
+{
+#ifdef __SSE2__
+    const __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket->tags);
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+#else
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < FLOW_BUCKET_SLOTS; i++) {
+        mask |= (unsigned)(bucket->tags[i] == tag) << i;
+    }
+    return mask;
+#endif
+}
+
+static inline uint32_t next_bucket(const struct flow_index *index, uint32_t at)
+{
+    return at + 1 == index->bucket_count ? 0 : at + 1;
+}
+
+uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash)
+{
+    const struct flow_index *index = &table->index;
+    const uint16_t tag = flow_index_tag(hash);
+    uint32_t at = flow_index_home(index, hash);
+
+    for (;;) {
+        const struct flow_bucket *bucket = &index->buckets[at];
+        for (unsigned match = flow_bucket_match(bucket, tag); match != 0; match &= match - 1) {
+            const uint32_t slot = bucket->slots[__builtin_ctz(match)];
+            if (flow_key_equal(&flow_at(table, slot)->key, key)) {
+                return slot;
+            }
+        }
+        if (bucket->overflows == 0) {
+            return FLOW_NONE;
+        }
+        at = next_bucket(index, at);
+    }
+}
+
+void flow_index_insert(struct flow_index *index, uint64_t hash, uint32_t slot)
+{
+    uint32_t at = flow_index_home(index, hash);
+
+    for (;;) {
+        struct flow_bucket *bucket = &index->buckets[at];
+        const unsigned empty = flow_bucket_match(bucket, 0);
+        if (empty != 0) {
+            const unsigned place = (unsigned)__builtin_ctz(empty);
+            bucket->tags[place] = flow_index_tag(hash);
+            bucket->slots[place] = slot;
+            return;
+        }
+        bucket->overflows++;
+        at = next_bucket(index, at);
+    }
+}
+
+void flow_index_remove(struct flow_index *index, uint64_t hash, uint32_t slot)
+{
+    const uint16_t tag = flow_index_tag(hash);
+    uint32_t at = flow_index_home(index, hash);
+
+    for (;;) {
+        struct flow_bucket *bucket = &index->buckets[at];
+        for (unsigned match = flow_bucket_match(bucket, tag); match != 0; match &= match - 1) {
+            const unsigned place = (unsigned)__builtin_ctz(match);
+            if (bucket->slots[place] == slot) {
+                bucket->tags[place] = 0;
+                return;
+            }
+        }
+        assert(bucket->overflows > 0);
+        bucket->overflows--;
+        at = next_bucket(index, at);
+    }
+}
+
+uint32_t flow_index_victim(const struct flow_table *table, uint64_t hash)
+{
+    const struct flow_index *index = &table->index;
+    uint32_t at = flow_index_home(index, hash);
+    uint32_t victim = FLOW_NONE;
+
+    assert(table->count > 0);
+    while (victim == FLOW_NONE) {
+        const struct flow_bucket *bucket = &index->buckets[at];
+        for (unsigned i = 0; i < FLOW_BUCKET_SLOTS; i++) {
+            if (bucket->tags[i] != 0 &&
+                (victim == FLOW_NONE ||
+                 flow_at(table, bucket->slots[i])->last_ns < flow_at(table, victim)->last_ns)) {
+                victim = bucket->slots[i];
+            }
+        }
+        at = next_bucket(index, at);
+    }
+    return victim;
+}

@@ -1,0 +1,202 @@
+#include "sensor/flow/flow_table_internal.h"
+#include "sensor/wire/community_id.h"
+
+static uint8_t scope_of(const struct flow_settings *settings, const struct ip_address *address)
+{
+    if (address_is_multicast(address)) {
+        return SCOPE_MULTICAST;
+    }
+    if (address_is_link_local(address)) {
+        return SCOPE_LINK_LOCAL;
+    }
+    if (settings->internal_count == 0) {
+        return address_is_private(address) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
+    }
+    for (uint32_t i = 0; i < settings->internal_count; i++) {
+        if (prefix_contains(&settings->internal[i], address)) {
+            return SCOPE_INTERNAL;
+        }
+    }
+    return SCOPE_EXTERNAL;
+}
+
+static struct flow_endpoint endpoint_of(const struct flow_settings *settings,
+                                        const struct flow *flow, bool is_client)
+{
+    const bool high = flow_client_is_high(flow) == is_client;
+    const uint16_t has_mac = is_client ? FLOW_HAS_MAC_CLIENT : FLOW_HAS_MAC_SERVER;
+    struct flow_endpoint endpoint = {.ip = flow_address(flow, high),
+                                     .port = flow_port(flow, high),
+                                     .has_mac = (flow->bits & has_mac) != 0};
+
+    memcpy(endpoint.mac, is_client ? flow->client_mac : flow->server_mac, sizeof(endpoint.mac));
+    endpoint.scope = scope_of(settings, &endpoint.ip);
+    return endpoint;
+}
+
+static struct flow_counters counters_of(const struct flow *flow, int direction)
+{
+    const struct flow_sums *sums = &flow->sums[direction];
+    const uint32_t *reported = flow->reported[direction];
+
+    return (struct flow_counters){
+        .delta_packets = (uint32_t)sums->packets - reported[0],
+        .delta_bytes = (uint32_t)sums->bytes - reported[1],
+        .delta_payload_bytes = (uint32_t)sums->payload_bytes - reported[2],
+        .delta_ip_bytes = (uint32_t)sums->ip_bytes - reported[3],
+        .total_packets = sums->packets,
+        .total_bytes = sums->bytes,
+        .total_payload_bytes = sums->payload_bytes,
+        .total_ip_bytes = sums->ip_bytes,
+        .has_ttl = sums->packets > 0,
+        .has_dscp = sums->packets > 0,
+        .ttl_min = flow->ttl_min[direction],
+        .ttl_max = flow->ttl_max[direction],
+        .dscp = flow->dscp[direction],
+    };
+}
+
+static uint64_t units_to_ns(uint32_t units)
+{
+    return (uint64_t)units * FLOW_ROUND_TRIP_UNIT_NS;
+}
+
+static struct flow_round_trip round_trip_of(const struct flow_rtt *rtt)
+{
+    if (rtt->samples == 0) {
+        return (struct flow_round_trip){0};
+    }
+    return (struct flow_round_trip){.min_ns = units_to_ns(rtt->min),
+                                    .mean_ns = rtt->sum_ns / rtt->samples,
+                                    .max_ns = units_to_ns(rtt->max),
+                                    .last_ns = units_to_ns(rtt->last),
+                                    .ewma_ns = units_to_ns(rtt->ewma),
+                                    .samples = rtt->samples};
+}
+
+static struct flow_tcp_direction direction_of(const struct flow_tcp_side *side, uint8_t flags)
+{
+    return (struct flow_tcp_direction){
+        .flags = flags,
+        .has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0,
+        .has_mss = (side->bits & SIDE_HAS_MSS) != 0,
+        .has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0,
+        .window_scale = side->window_scale,
+        .initial_window = side->initial_window,
+        .mss = side->mss,
+        .syn_count = side->syn_count,
+        .fin_count = side->fin_count,
+        .rst_count = side->rst_count,
+        .retransmitted_segments = side->retransmitted_segments,
+        .retransmitted_bytes = side->retransmitted_bytes,
+        .out_of_order_segments = side->out_of_order_segments,
+        .duplicate_acks = side->duplicate_acks,
+        .zero_window_events = side->zero_window_events,
+        .keepalives = side->keepalives,
+        .duplicate_packets = side->duplicate_packets,
+    };
+}
+
+static void fill_tcp(const struct flow_table *table, const struct flow *flow,
+                     struct flow_record *out)
+{
+    struct flow_tcp *tcp = &out->tcp;
+
+    out->has_tcp = true;
+    *tcp = (struct flow_tcp){.state = flow->tcp_state, .is_measured = table->is_measured};
+    memcpy(tcp->conn_state, tcp_conn_state(flow), strlen(tcp_conn_state(flow)) + 1);
+    tcp->forward.flags = flow->tcp_flags[0];
+    tcp->reverse.flags = flow->tcp_flags[1];
+    if (!table->is_measured) {
+        return;
+    }
+    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    memcpy(tcp->history, part->history, part->history_length);
+    tcp->forward = direction_of(&part->side[0], flow->tcp_flags[0]);
+    tcp->reverse = direction_of(&part->side[1], flow->tcp_flags[1]);
+    /* What the server sends comes back acknowledged from the client's side. */
+    tcp->client_rtt = round_trip_of(&part->side[1].rtt);
+    tcp->server_rtt = round_trip_of(&part->side[0].rtt);
+    tcp->has_handshake = part->handshake != 0;
+    tcp->handshake_ns = units_to_ns(part->handshake);
+    tcp->has_response = part->response != 0;
+    tcp->response_ns = units_to_ns(part->response);
+    out->forward.missed_bytes = part->side[0].missed_bytes;
+    out->reverse.missed_bytes = part->side[1].missed_bytes;
+}
+
+static uint8_t record_flags(const struct flow *flow)
+{
+    /* Acknowledging is answering: a sender of ACKs has a peer that we do not see. */
+    const bool is_one_sided =
+        flow->key.protocol == IP_PROTOCOL_TCP &&
+        ((flow->sums[0].packets == 0 && (flow->tcp_flags[1] & TCP_ACK) != 0) ||
+         (flow->sums[1].packets == 0 && (flow->tcp_flags[0] & TCP_ACK) != 0));
+    unsigned flags = is_one_sided ? FLOW_FLAG_ASYMMETRIC : 0;
+
+    flags |= (flow->bits & FLOW_TABLE_WAS_FULL) != 0 ? FLOW_FLAG_TRUNCATED_TABLE : 0;
+    flags |= (flow->bits & FLOW_SAW_MIDSTREAM) != 0 ? FLOW_FLAG_MIDSTREAM : 0;
+    flags |= (flow->bits & FLOW_SAW_FRAGMENT) != 0 ? FLOW_FLAG_FRAGMENTS_SEEN : 0;
+    flags |= (flow->bits & FLOW_SAW_CLOCK_STEP) != 0 ? FLOW_FLAG_CLOCK_STEP : 0;
+    return (uint8_t)flags;
+}
+
+static void fill_community_id(const struct flow_table *table, const struct flow *flow,
+                              struct flow_record *out)
+{
+    const bool source_is_high = (flow->bits & FLOW_SOURCE_WAS_HIGH) != 0;
+    const bool is_icmp =
+        flow->key.protocol == IP_PROTOCOL_ICMP || flow->key.protocol == IP_PROTOCOL_ICMPV6;
+    const struct community_id_flow of = {
+        .source = flow_address(flow, source_is_high),
+        .target = flow_address(flow, !source_is_high),
+        .protocol = flow->key.protocol,
+        .source_port = is_icmp ? flow->icmp_type : flow_port(flow, source_is_high),
+        .target_port = is_icmp ? flow->icmp_code : flow_port(flow, !source_is_high),
+    };
+
+    community_id_v1(&of, table->settings.community_id_seed, table->community_text);
+    out->community_id = (struct record_text){table->community_text, COMMUNITY_ID_TEXT_BYTES - 1};
+}
+
+void flow_fill_record(const struct flow_table *table, const struct flow *flow,
+                      enum flow_event event, enum flow_end_reason reason,
+                      enum flow_end_detail detail, struct flow_record *out)
+{
+    const struct flow_settings *settings = &table->settings;
+
+    /* The parts behind `tcp` are read only where their has_ flag is set. */
+    memset(out, 0, offsetof(struct flow_record, tcp));
+    out->flow_id = flow->flow_id;
+    out->event = (uint8_t)event;
+    out->end_reason = (uint8_t)reason;
+    out->end_detail = (uint8_t)detail;
+    out->initiator = flow->initiator;
+    out->ip_version = flow->key.ip_version;
+    out->ip_protocol = flow->key.protocol;
+    out->flags = record_flags(flow);
+    out->has_vlan = (flow->bits & FLOW_HAS_VLAN) != 0;
+    out->has_outer_vlan = (flow->bits & FLOW_HAS_OUTER_VLAN) != 0;
+    out->vlan_id = flow->vlan_id;
+    out->outer_vlan_id = flow->outer_vlan_id;
+    out->update_index = flow->update_index;
+    out->observation_point = settings->observation_point;
+    out->sampling_interval = 1;
+    out->start_ns = flow->first_ns;
+    out->end_ns = flow->last_ns > flow->first_ns ? flow->last_ns : flow->first_ns;
+    out->delta_start_ns = flow->delta_start_ns < out->end_ns ? flow->delta_start_ns : out->end_ns;
+    out->client = endpoint_of(settings, flow, true);
+    out->server = endpoint_of(settings, flow, false);
+    out->forward = counters_of(flow, 0);
+    out->reverse = counters_of(flow, 1);
+    out->interface = settings->interface;
+    if (flow->key.protocol == IP_PROTOCOL_TCP && (flow->bits & FLOW_HAS_KEY_PORTS) != 0) {
+        fill_tcp(table, flow, out);
+    }
+    if (flow->key.protocol == IP_PROTOCOL_ICMP || flow->key.protocol == IP_PROTOCOL_ICMPV6) {
+        out->has_icmp = true;
+        out->icmp_type = flow->icmp_type;
+        out->icmp_code = flow->icmp_code;
+    }
+    fill_community_id(table, flow, out);
+}
