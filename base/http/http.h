@@ -230,8 +230,9 @@ struct http_server_options {
     uint32_t ws_connections_max;   /* [256] further upgrades get 503 */
     size_t request_body_bytes_max; /* [1 MiB] 413 */
     size_t url_bytes_max;          /* [8 KiB] path and query; 414 */
-    size_t header_bytes_max;       /* [16 KiB] request line and headers together; 431 or closed */
-    uint32_t idle_timeout_s;       /* [60] a silent keep-alive connection is closed */
+    size_t header_bytes_max; /* [16 KiB] with url_bytes_max at most 60000; a longer head is hung up
+                                on */
+    uint32_t idle_timeout_s; /* [60] a silent keep-alive connection is closed */
     uint32_t
         request_timeout_s; /* [20] from the first byte to the whole request; also a stuck reader */
     uint32_t deferred_timeout_s;  /* [60] a deferred answer must come by then: 504 */

@@ -341,7 +341,7 @@ static void check_upgrade(struct http_connection *connection)
         http_headers_add(&request->headers, "Sec-WebSocket-Version", "13");
         http_answer_refuse(connection, 426, "websocket_version",
                            "The server speaks version 13 (RFC 6455).");
-    } else if (protocol == NULL || strlen(list) > 120) {
+    } else if (protocol == NULL || list == NULL || strlen(list) > 120) {
         http_answer_refuse(connection, 400, "unknown_subprotocol",
                            "Offer a subprotocol that this path speaks.");
     } else if (counter_get(&server->counters.ws_clients) >= server->options.ws_connections_max) {

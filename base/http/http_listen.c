@@ -54,11 +54,10 @@ int http_listen(const char *address, uint16_t *port, struct error *err)
         close(fd);
         return failed(address, *port, is_six, code, err);
     }
-    struct sockaddr_storage bound;
-    socklen_t bound_bytes = sizeof bound;
-    if (getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) == 0) {
-        *port = is_six ? ntohs(((const struct sockaddr_in6 *)(const void *)&bound)->sin6_port)
-                       : ntohs(((const struct sockaddr_in *)(const void *)&bound)->sin_port);
+    socklen_t bound_bytes = name_bytes;
+    if (getsockname(fd, is_six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in4, &bound_bytes) ==
+        0) {
+        *port = ntohs(is_six ? in6.sin6_port : in4.sin_port);
     }
     return fd;
 }

@@ -13,7 +13,10 @@
 /* No client has a reason to ask for this row as a subprotocol; whoever does is refused. */
 #define HTTP_PLAIN_PROTOCOL "netscope-plain-http"
 
-/* ../shared/ui has the measured set: no inline script or style is needed by the pages. */
+/* The library links headers by offsets of 16 bits. */
+#define HTTP_HEAD_BYTES_MAX 60000
+
+/* No inline script or style is needed by the pages. */
 static const char security_headers[] = "Content-Security-Policy: default-src 'none'; script-src "
                                        "'self'; style-src 'self'; img-src 'self' data:; "
                                        "font-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -205,6 +208,10 @@ static int check_tables(const struct http_server_options *options, struct error 
     }
     if ((options->tls_certificate_path == NULL) != (options->tls_key_path == NULL)) {
         return error_set(err, EINVAL, "TLS needs both a certificate and its key");
+    }
+    if (options->header_bytes_max + options->url_bytes_max > HTTP_HEAD_BYTES_MAX) {
+        return error_set(err, EINVAL, "limits: headers and URL together may have at most %d bytes",
+                         HTTP_HEAD_BYTES_MAX);
     }
     const char *const paths[] = {options->tls_certificate_path, options->tls_key_path};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
