@@ -134,8 +134,8 @@ struct flow {
     uint8_t tcp_flags[2]; /* OR of the flag bytes */
     uint8_t ttl_min[2], ttl_max[2], dscp[2];
     uint8_t icmp_type, icmp_code;
-    uint8_t app_confidence, app_protocol; /* inspect's */
-    uint8_t reserved[6];
+    uint8_t app_confidence, app_protocol, app_payloads; /* inspect's */
+    uint8_t reserved[5];
 };
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(sizeof(struct flow_tcp_part) <= 320, "five cache lines");
