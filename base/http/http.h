@@ -7,8 +7,11 @@
  * be called elsewhere. Guards that apply to every request: Host must name this server (DNS
  * rebinding), upgrades and state-changing requests must come from the same origin, sizes and times
  * are bounded, every answer carries the security headers. Errors are application/problem+json (RFC
- * 9457) with an added member `reason`. Standards: RFC 9110, 9112, 6455, 9457. Depends on: base;
- * libwebsockets inside. */
+ * 9457) with an added member `reason`.
+ *
+ * Requests need Content-Length (chunked ones get 411); a client that pipelines gets its first
+ * answer and a close; an escaped slash in a path counts as a slash; `;` parts query parameters as
+ * `&` does. Standards: RFC 9110, 9112, 6455, 9457. Depends on: base; libwebsockets inside. */
 #pragma once
 
 #include <stdatomic.h>
