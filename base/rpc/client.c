@@ -207,8 +207,10 @@ struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_me
         grpc_channel_create_call(channel->core, NULL, 0, queue->cq,
                                  grpc_slice_from_static_string(method->path), NULL, deadline, NULL);
     struct rpc_call *call = rpc_call_new(method, queue, core);
-    int error = call == NULL ? error_set(err, ENOMEM, "call %s: no memory", method->path) : 0;
-    if (error == 0) {
+    int error = -ENOMEM;
+    if (call == NULL) {
+        error_set(err, ENOMEM, "call %s: no memory", method->path);
+    } else {
         call->user_data = o->user_data;
         call->deadline = deadline;
         call->headers_tag.complete = headers_complete;

@@ -11,8 +11,8 @@
 
 #define QUEUES_MAX 64
 
-/* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. The last words
- * before an abort always do. */
+/* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. The
+ * last words before an abort always do. */
 static void log_from_core(gpr_log_func_args *args)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -123,7 +123,7 @@ static const struct rpc_method *find_method(const struct rpc_server *server, con
     const struct rpc_method **found = server->methods_count == 0
                                           ? NULL
                                           : bsearch(&wanted, server->methods, server->methods_count,
-                                                    sizeof *server->methods, compare_methods);
+                                                    sizeof(struct rpc_method *), compare_methods);
     return found == NULL ? NULL : *found;
 }
 
@@ -132,7 +132,7 @@ int rpc_server_add(struct rpc_server *server, const struct rpc_method *methods, 
 {
     assert(server->state == SERVER_NEW);
     const struct rpc_method **grown =
-        realloc(server->methods, (server->methods_count + count + 1) * sizeof *grown);
+        realloc(server->methods, (server->methods_count + count + 1) * sizeof(struct rpc_method *));
     if (grown == NULL) {
         return error_set(err, ENOMEM, "rpc: no memory for %zu methods", count);
     }
@@ -148,7 +148,7 @@ int rpc_server_add(struct rpc_server *server, const struct rpc_method *methods, 
             return error_set(err, EEXIST, "rpc: method %s is there already", methods[i].path);
         }
         server->methods[server->methods_count++] = &methods[i];
-        qsort(server->methods, server->methods_count, sizeof *server->methods, compare_methods);
+        qsort(server->methods, server->methods_count, sizeof(struct rpc_method *), compare_methods);
     }
     return 0;
 }

@@ -73,10 +73,12 @@ static int open_all(void **state)
     assert_non_null(reflection);
     assert_int_equal(rpc_health_add(health, server, &err), 0);
     assert_int_equal(rpc_reflection_add(reflection, server, &err), 0);
-    const int port = rpc_server_listen(server, "localhost:0", NULL, &err);
+    const int port = rpc_server_listen(server, "127.0.0.1:0", NULL, &err);
     assert_true(port > 0);
     rpc_server_start(server);
-    (void)snprintf(target, sizeof target, "localhost:%d", port);
+    /* By number: the resolver of libcares leaks the name it was asked for, ten bytes that the
+     * sanitizer finds. */
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", port);
     const struct rpc_channel_options options = rpc_channel_options_default(target);
     channel = rpc_channel_new(runtime, &options, &err);
     return channel == NULL ? -1 : 0;
