@@ -1,0 +1,63 @@
+/* gRPC services of the sensor: SensorService, FlowService, AlertService, StatsService,
+ * PacketService, health, reflection.
+ *
+ * It is a sink, too: the publisher's batches feed a history ring and the live streams, both owned
+ * by the rpc thread, so that a reader gets history and then live records without a gap or repeat at
+ * the seam. Slow readers lose their own records and are told (LossNotice). Questions about live
+ * flows go to the shards (pipeline_ask) and come back by rpc_post. Depends on: base, base/rpc,
+ * proto, proto/json, proto/filter, wire, pipeline. */
+#pragma once
+
+#include "base/config/config.h"
+#include "base/error.h"
+#include "base/rpc/rpc.h"
+#include "sensor/pipeline/pipeline.h"
+#include "sensor/pipeline/sink.h"
+
+struct grpc_settings {
+    const char *enabled;     /* auto (live or paced input) | on | off */
+    const char *listen;      /* "127.0.0.1:50051"; empty = no TCP */
+    const char *unix_socket; /* path; empty: $RUNTIME_DIRECTORY/sensor.sock if set, else none */
+    const char *tls_certificate, *tls_key, *tls_client_ca;
+    const char *token_file; /* bearer token wanted on TCP; empty = none */
+    bool insecure;          /* another address than loopback without TLS and token */
+    uint64_t history_records,
+        history_bytes;       /* 65536 flows and 64 MiB; packets: a ring of 2000; alerts: 4096 */
+    uint64_t streams_max;    /* 64 */
+    uint64_t queue_messages; /* of one reader: 64 */
+};
+
+extern const struct config_field grpc_fields[];
+
+/* What the unary methods tell; borrowed for life. */
+struct grpc_identity {
+    const char *sensor_id, *boot_id, *config_hash;
+    uint64_t start_wall_ns;
+    uint64_t flows_max, idle_timeout_ns, active_timeout_ns;
+    uint32_t shards;
+    const char *const *capabilities;
+    uint32_t capabilities_count;
+};
+
+struct grpc_server;
+
+/* Listens at once ("listen 127.0.0.1:50051: address in use"), serves after grpc_server_attach. NULL
+ * with `err`. */
+MUST_USE struct grpc_server *grpc_server_new(const struct grpc_settings *settings,
+                                             const struct grpc_identity *identity,
+                                             struct rpc_runtime *runtime, struct error *err);
+struct sink grpc_server_sink(struct grpc_server *server);
+/* The pipeline exists now: start serving. It must outlive grpc_server_stop. */
+void grpc_server_attach(struct grpc_server *server, struct pipeline *pipeline);
+/* Health NOT_SERVING, streams drained, port closed. */
+void grpc_server_stop(struct grpc_server *server);
+void grpc_server_free(struct grpc_server *server);
+DEFINE_AUTO(grpc_server, grpc_server_free);
+/* The TCP port in use (0 = none). */
+uint16_t grpc_server_port(const struct grpc_server *server);
+/* Counts for /metrics: streams now, records sent, records dropped for slow readers. */
+struct grpc_server_counts {
+    uint32_t streams;
+    uint64_t records_sent, records_dropped, calls_refused;
+};
+void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_counts *out);

@@ -1,0 +1,36 @@
+/* /metrics, /healthz and /readyz of the sensor over HTTP.
+ *
+ * Depends on: base, base/http, proto, pipeline. Threads: the HTTP server's own. */
+#pragma once
+
+#include "base/config/config.h"
+#include "base/error.h"
+#include "sensor/export/grpc_server.h"
+#include "sensor/pipeline/pipeline.h"
+
+struct http_export_settings {
+    const char *enabled; /* auto (live or paced input) | on | off */
+    const char *bind;    /* 127.0.0.1 */
+    uint64_t port;       /* 50080; 0 = pick one */
+    bool insecure;       /* another address than loopback without TLS */
+    const char *tls_certificate, *tls_key;
+};
+
+extern const struct config_field http_export_fields[];
+
+struct http_export;
+
+/* `grpc` may be NULL. The pipeline must outlive http_export_free. NULL with `err` ("listen
+ * 127.0.0.1:50080: ..."). */
+MUST_USE struct http_export *http_export_new(const struct http_export_settings *settings,
+                                             struct pipeline *pipeline, struct grpc_server *grpc,
+                                             struct error *err);
+void http_export_free(struct http_export *http);
+DEFINE_AUTO(http_export, http_export_free);
+uint16_t http_export_port(const struct http_export *http);
+
+/* The page of /metrics, for --metrics-file and tests: names of CONVENTIONS and the eight of the
+ * seed. */
+struct metrics_page;
+void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
+                         struct metrics_page *page);

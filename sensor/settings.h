@@ -1,0 +1,154 @@
+/* All settings of the sensor: one struct a section, its table of fields, and the flags that set
+ * them.
+ *
+ * A setting is a row in settings.c (or in the table of the sink it belongs to); parser, --help,
+ * docs/configuration.md and config/sensor.yaml follow. Depends on: base/config, the parts. Threads:
+ * main, at start. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config/config.h"
+#include "sensor/export/collector_sink.h"
+#include "sensor/export/grpc_server.h"
+#include "sensor/export/http_export.h"
+#include "sensor/export/kafka_sink.h"
+
+struct sensor_section {
+    const char *id; /* "" = kept in state_directory, else host name and interface */
+    const char *state_directory;
+};
+
+struct capture_section {
+    const char *interface;
+    const char *read_pcap;
+    bool promiscuous;
+    uint64_t snaplen;
+    uint64_t timeout_ns;
+    uint64_t buffer_bytes;
+    bool immediate_mode;
+    const char *filter;
+    const char *direction;
+    const char *fanout;
+    bool pace;
+    bool loop;
+};
+
+struct run_section {
+    uint64_t count;
+};
+
+struct output_section {
+    const char *write_pcap;
+    uint64_t write_pcap_rotate_bytes;
+    uint64_t write_pcap_max_files;
+    const char *flows_jsonl;
+    const char *expired_flows_jsonl;
+    const char *export_json;
+    const char *export_csv;
+    bool hex_dump;
+    bool quiet;
+};
+
+struct flow_section {
+    uint64_t idle_timeout_ns;
+    uint64_t active_timeout_ns;
+    uint64_t first_update_ns;
+    uint64_t max_flows;
+    bool emit_start;
+    uint64_t community_id_seed;
+    uint64_t inspect_flows;
+};
+
+struct stats_section {
+    bool enabled;
+    uint64_t interval_ns;
+    uint64_t top_flows;
+};
+
+struct analysis_section {
+    bool rtt, retrans, out_of_order;
+    bool checksums;
+    const char *alerts_jsonl;
+};
+
+struct anomalies_section {
+    bool enabled;
+    uint64_t victims_max, scanners_max;
+};
+
+struct syn_flood_section {
+    bool enabled;
+    uint64_t window_ns, syn_threshold, unique_src_threshold, cooldown_ns;
+};
+
+struct port_scan_section {
+    bool enabled;
+    uint64_t window_ns, unique_ports_threshold, unique_hosts_threshold, cooldown_ns;
+};
+
+struct pipeline_section {
+    bool enabled; /* the seed's key: more than one worker */
+    uint64_t workers;
+    const char *shards; /* number, or "auto" */
+    uint64_t channel_capacity;
+    bool lossless;
+    uint64_t sink_queue;
+    uint64_t flush_timeout_ns;
+};
+
+struct networks_section {
+    struct config_list internal;
+};
+
+struct packets_section {
+    double samples_per_second;
+    uint64_t sample_bytes;
+    bool payload;
+};
+
+#define SENSOR_SECTIONS 17
+
+struct sensor_settings {
+    struct config_section sections[SENSOR_SECTIONS]; /* filled by sensor_settings_new */
+    struct sensor_section sensor;
+    struct capture_section capture;
+    struct run_section run;
+    struct output_section output;
+    struct flow_section flow;
+    struct stats_section stats;
+    struct analysis_section analysis;
+    struct anomalies_section anomalies;
+    struct syn_flood_section syn_flood;
+    struct port_scan_section port_scan;
+    struct pipeline_section pipeline;
+    struct networks_section networks;
+    struct packets_section packets;
+    struct grpc_settings grpc;
+    struct http_export_settings http;
+    struct collector_settings collector;
+    struct kafka_settings kafka;
+};
+
+/* The configuration object over `settings`, filled with defaults; both live equally long. */
+MUST_USE struct config *sensor_settings_new(struct sensor_settings *settings, struct error *err);
+
+/* What the command line asks for beside settings. */
+struct sensor_command {
+    const char *config_path;
+    bool list_interfaces, show_help, show_version, check_config, print_config, print_docs,
+        print_cli;
+    bool has_synthetic;
+    uint64_t synthetic_flows;
+    unsigned verbosity; /* count of -v */
+};
+
+/* Reads flags into `command`, loads the file and the environment, then sets the flags' values in
+ * `config`. 0, or -EINVAL with `err` ("--snaplen: ..."); the exit status is then 2. A broken file
+ * is reported after command->list_interfaces is known, so that -l still works. */
+MUST_USE int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
+                                 struct sensor_command *command, struct error *err);
+void sensor_command_help(FILE *out);
+/* docs/cli.md from the same table. */
+void sensor_command_markdown(FILE *out);
