@@ -370,5 +370,6 @@ MUST_USE struct rpc_reflection *rpc_reflection_new(const uint8_t *descriptor_set
                                                    struct error *err);
 void rpc_reflection_free(struct rpc_reflection *reflection);
 DEFINE_AUTO(rpc_reflection, rpc_reflection_free);
+/* One server a reflection: list_services answers from it. */
 MUST_USE int rpc_reflection_add(struct rpc_reflection *reflection, struct rpc_server *server,
                                 struct error *err);

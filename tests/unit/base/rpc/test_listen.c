@@ -190,6 +190,15 @@ static void addresses_and_files_that_cannot_be_are_named(void **state)
     refuse_listen("127.0.0.1:0", &missing, ENOENT, "nothing.pem");
     refuse_listen("127.0.0.1:0", &no_pem, EINVAL, "PEM");
     refuse_listen("127.0.0.1:0", &mixed, EINVAL, "belong together");
+    char command[256];
+    (void)snprintf(command, sizeof command, "echo '-----BEGIN CERTIFICATE-----x' > %s/bad.pem",
+                   folder);
+    assert_int_equal(run(command), 0);
+    const struct rpc_server_tls bad = {in_folder("bad.pem"), in_folder("server.key"), NULL};
+    const struct rpc_server_tls bad_ca = {in_folder("server.pem"), in_folder("server.key"),
+                                          in_folder("bad.pem")};
+    refuse_listen("127.0.0.1:0", &bad, EINVAL, "cannot be used");
+    refuse_listen("127.0.0.1:0", &bad_ca, EINVAL, "cannot be used");
 }
 
 static void a_unix_socket_replaces_only_a_stale_one(void **state)
