@@ -22,17 +22,18 @@
 #include "sensor/capture/capture.h"
 #include "sensor/capture/live_open.h"
 
-#define INTERFACES_MAX      32U
-#define DISPATCH_MAX        1024
-#define COPY_MAX_BYTES      2048U /* longer frames are handed over in place, as the last of a batch */
-#define COPY_BUFFER_BYTES   (CAPTURE_BATCH_MAX * COPY_MAX_BYTES)
-#define HOUSEKEEPING_NS     NS_PER_SEC
-#define RETRY_FIRST_NS      (100 * NS_PER_MS)
-#define RETRY_LAST_NS       (5 * NS_PER_SEC)
-#define RELEASE_CHECK_NS    (5 * NS_PER_MS)
-#define STOP_STEP_NS        (2 * NS_PER_MS)
-#define LINK_OVERHEAD_BYTES 22U /* Ethernet header and two VLAN tags: above MTU + this is offload  \
-                                 */
+#define INTERFACES_MAX    32U
+#define DISPATCH_MAX      1024
+#define COPY_MAX_BYTES    2048U /* longer frames are handed over in place, as the last of a batch */
+#define COPY_BUFFER_BYTES (CAPTURE_BATCH_MAX * COPY_MAX_BYTES)
+#define HOUSEKEEPING_NS   NS_PER_SEC
+#define RETRY_FIRST_NS    (100 * NS_PER_MS)
+#define RETRY_LAST_NS     (5 * NS_PER_SEC)
+#define RELEASE_CHECK_NS  (5 * NS_PER_MS)
+#define STOP_STEP_NS      (2 * NS_PER_MS)
+#define LINK_OVERHEAD_BYTES                                                                        \
+    22U /* Ethernet header and two VLAN tags: above MTU + this is offload                          \
+         */
 
 enum phase { EMPTY, READY, RUNNING, RELEASED };
 

@@ -1,5 +1,6 @@
 #include "sensor/capture/live_fanout.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
@@ -7,6 +8,10 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
+#endif
 
 /* Targets of forward jumps. Below LABELS: so many instructions to skip. */
 enum label { NEXT = 0, LABELS = 200, NOT_V4 = LABELS, PORTS, FINISH, LABEL_END };
@@ -19,11 +24,13 @@ struct assembler {
 
 static void emit(struct assembler *as, uint32_t opcode, uint32_t k)
 {
+    assert(as->count < LIVE_FANOUT_PROGRAM_MAX);
     as->code[as->count++] = (struct sock_filter){.code = (uint16_t)opcode, .k = k};
 }
 
 static void emit_jump(struct assembler *as, uint32_t opcode, uint32_t k, unsigned yes, unsigned no)
 {
+    assert(as->count < LIVE_FANOUT_PROGRAM_MAX);
     as->code[as->count++] = (struct sock_filter){
         .code = (uint16_t)opcode, .jt = (uint8_t)yes, .jf = (uint8_t)no, .k = k};
 }
@@ -195,9 +202,10 @@ uint32_t live_fanout_program(struct sock_filter *out)
 }
 
 int live_fanout_join(const int *sockets, uint32_t count, enum capture_fanout mode,
-                     struct error *err)
+                     bool is_outgoing_ignored, struct error *err)
 {
-    const uint32_t kind = mode == CAPTURE_FANOUT_CBPF ? PACKET_FANOUT_CBPF : PACKET_FANOUT_HASH;
+    const uint32_t kind = (mode == CAPTURE_FANOUT_CBPF ? PACKET_FANOUT_CBPF : PACKET_FANOUT_HASH) |
+                          (is_outgoing_ignored ? PACKET_FANOUT_FLAG_IGNORE_OUTGOING : 0);
     /* The first asks for an id that nobody has; without that, another program with the same id
      * would silently take a part of the packets. */
     uint32_t argument = (kind | PACKET_FANOUT_FLAG_UNIQUEID) << 16;

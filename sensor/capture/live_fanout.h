@@ -3,6 +3,7 @@
  * Inside sensor/capture only. Depends on: Linux packet(7). Threads: any. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -10,12 +11,13 @@
 #include "sensor/capture/capture.h"
 
 /* Joins all `count` (>= 2) sockets under a new id that nobody else has. -errno with `err`. A member
- * must not leave alone: the kernel would map the flows anew. */
+ * must not leave alone: the kernel would map the flows anew. The group has a tap of its own: it
+ * heeds `is_outgoing_ignored`, not PACKET_IGNORE_OUTGOING of the members. */
 MUST_USE int live_fanout_join(const int *sockets, uint32_t count, enum capture_fanout mode,
-                              struct error *err);
+                              bool is_outgoing_ignored, struct error *err);
 
 struct sock_filter;
-/* The program behind CAPTURE_FANOUT_CBPF; returns its length (<= 128). Its result for both
- * directions of a flow is the same; fragments go by their addresses. */
-#define LIVE_FANOUT_PROGRAM_MAX 128
+/* The program behind CAPTURE_FANOUT_CBPF; returns its length (<= LIVE_FANOUT_PROGRAM_MAX). Its
+ * result for both directions of a flow is the same; fragments go by their addresses. */
+#define LIVE_FANOUT_PROGRAM_MAX 192
 uint32_t live_fanout_program(struct sock_filter *out);

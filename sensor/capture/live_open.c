@@ -150,6 +150,12 @@ static pcap_t *activate(const struct capture_settings *settings, const char *int
     return handle;
 }
 
+/* On lo each packet passes twice; libpcap would drop one of them without counting it. */
+static bool is_outgoing_ignored(const struct capture_settings *settings, const char *interface)
+{
+    return settings->direction == CAPTURE_IN || is_loopback(interface);
+}
+
 /* One handle, deaf until the group is complete. */
 static int open_one(const struct capture_settings *settings, const char *interface,
                     struct live_opened *out, struct error *warning, struct error *err)
@@ -169,8 +175,7 @@ static int open_one(const struct capture_settings *settings, const char *interfa
     if (pcap_setnonblock(handle, 1, message) != 0) {
         return error_set(err, EIO, "open %s: %s", interface, message);
     }
-    /* On lo each packet passes twice; libpcap would drop one of them without counting it. */
-    if (settings->direction == CAPTURE_IN || is_loopback(interface)) {
+    if (is_outgoing_ignored(settings, interface)) {
         const int on = 1;
         if (setsockopt(pcap_fileno(handle), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) !=
             0) {
@@ -299,7 +304,8 @@ static int open_group(const struct capture_settings *settings, const char *inter
         sockets[i] = pcap_fileno(out->handles[i]);
     }
     if (shards > 1) {
-        const int status = live_fanout_join(sockets, shards, settings->fanout, err);
+        const int status = live_fanout_join(sockets, shards, settings->fanout,
+                                            is_outgoing_ignored(settings, interface), err);
         if (status != 0) {
             error_prefix(err, "open %s", interface);
             return status;

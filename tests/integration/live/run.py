@@ -1,0 +1,383 @@
+"""Live capture on a veth pair: counts are exact, flows keep to their shard, lost interfaces come back.
+
+    run.py LIVE_PROBE VETH_GEN [CASE...]
+
+As root in two network namespaces of its own, else alone inside `unshare -Urn`; 77 with the reason where
+neither is allowed. Exit 1 names the cases that failed.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+PROBE, GENERATOR = (os.path.abspath(a) for a in sys.argv[1:3])
+PREFIX = f"nscap{os.getpid()}"
+INSIDE = os.environ.get("LIVE_TEST_INSIDE") == "1"  # one namespace, not root outside
+OURS, PEER = "nsv0", "nsv1"
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def in_ns(side):
+    return [] if INSIDE else ["ip", "netns", "exec", f"{PREFIX}{side}"]
+
+
+def run(*command, side="a", check=True):
+    done = subprocess.run(in_ns(side) + list(command), capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def veth_up():
+    if INSIDE:
+        run("ip", "link", "add", OURS, "type", "veth", "peer", "name", PEER)
+    else:
+        run("ip", "link", "add", OURS, "type", "veth", "peer", "name", PEER, "netns", f"{PREFIX}b")
+    for side, name in (("a", OURS), ("b", PEER)):
+        run("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{name}/disable_ipv6 2>/dev/null || true", side=side)
+        if subprocess.run(["which", "ethtool"], capture_output=True).returncode == 0:
+            run("ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", side=side, check=False)
+        run("ip", "link", "set", name, "up", side=side)
+    time.sleep(0.2)
+
+
+def veth_down():
+    run("ip", "link", "del", OURS, check=False)
+
+
+class Probe:
+    def __init__(self, *options, interface=OURS):
+        self.process = subprocess.Popen(in_ns("a") + [PROBE, interface, *options], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if line.strip() != "ready":
+            self.process.wait()
+            raise RuntimeError("probe: " + self.process.stderr.read().strip())
+
+    def status(self):
+        self.process.send_signal(signal.SIGUSR1)
+        return json.loads(self.process.stdout.readline())
+
+    def wait_state(self, state, seconds=10):
+        end = time.time() + seconds
+        while time.time() < end:
+            now = self.status()["interfaces"][0]
+            if now["state"] == state:
+                return now
+            time.sleep(0.1)
+        raise AssertionError(f"never {state}: {now}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        line = self.process.stdout.readline()
+        code = self.process.wait(timeout=20)
+        assert code == 0, f"exit {code}: {self.process.stderr.read()}"
+        result = json.loads(line)
+        for interface in result["interfaces"]:
+            for part in [interface] + interface["shards"]:
+                assert part["received"] == part["processed"] + part["precut"] + part["kernel_dropped"], part
+        assert result["frames"] == sum(i["processed"] for i in result["interfaces"]), result
+        return result
+
+
+def send(*options, side="b"):
+    return int(run(GENERATOR, "-i", PEER, *[str(o) for o in options], side=side))
+
+
+def start_sending(*options, interface=PEER, side="b"):
+    return subprocess.Popen(in_ns(side) + [GENERATOR, "-i", interface, *[str(o) for o in options]],
+                            stdout=subprocess.PIPE, text=True)
+
+
+def datagrams_to_self(count):
+    run("/usr/bin/python3", "-c", "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "r = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nr.bind(('127.0.0.1', 0))\n"
+        f"for _ in range({count}): s.sendto(b'x' * 40, r.getsockname())")
+
+
+def one(result):
+    return result["interfaces"][0]
+
+
+def same(got, wanted, what):
+    assert got == wanted, f"{what}: {got}, not {wanted}"
+
+
+# (a)
+@case
+def all_that_is_sent_is_received():
+    for size in (60, 1514):
+        probe = Probe("timeout_ms=10")
+        sent = send("-n", 100000, "-r", 50000, "-s", size, "-b")
+        result = probe.stop()
+        same(result["frames"], sent, f"frames of {size} bytes")
+        same(one(result)["bytes"], sent * size, "bytes")
+        same(one(result)["kernel_dropped"], 0, "dropped")
+        same(result["backwards"], 0, "times that run backwards")
+        print(f"    {size} B: {sent} frames, {one(result)['wakeups']} wake-ups, "
+              f"{result['cpu_ms'] * 1e6 / sent:.0f} ns CPU a frame (with the test's hashing)")
+
+
+# (b)
+@case
+def overload_is_counted_to_the_packet():
+    probe = Probe("timeout_ms=10", "buffer_kib=2048", "slow_ns=20000")
+    sent = send("-n", 100000)
+    result = probe.stop()
+    same(one(result)["processed"] + one(result)["kernel_dropped"], sent, "processed + dropped")
+    assert one(result)["kernel_dropped"] > 0, "nothing was dropped: no overload"
+
+
+# (c)
+@case
+def no_flow_is_on_two_shards():
+    kinds = {"v4": [], "v4 tcp": ["-t"], "v6": ["-6"], "vlan": ["-v", 10], "qinq": ["-v", 10, "-v", 20],
+             "fragments": ["-F", "-s", 98], "v6 fragments": ["-6", "-F", "-s", 126]}
+    for fanout in ("hash", "cbpf"):
+        for name, options in kinds.items():
+            alone = None
+            for shards in (1, 2, 4):
+                probe = Probe("timeout_ms=10", f"shards={shards}", f"fanout={fanout}")
+                sent = send("-n", 4096, "-r", 40000, "-f", 256, "-b", *options)
+                result = probe.stop()
+                same(result["frames"], sent, f"{fanout} {name} frames on {shards} shards")
+                same(result["split"], 0, f"{fanout} {name} flows on two of {shards} shards")
+                same(result["flows"], 256, f"{fanout} {name} flows")
+                alone = alone or result["hash"]
+                same(result["hash"], alone, f"{fanout} {name}: bytes against one shard")
+                if shards == 4:
+                    used = [s["processed"] for s in one(result)["shards"]]
+                    assert min(used) > sent / 16, f"{fanout} {name}: uneven {used}"
+
+
+# (d)
+@case
+def start_and_stop_in_running_traffic_split_no_flow():
+    traffic = start_sending("-n", 10000000, "-r", 60000, "-f", 256, "-b")
+    try:
+        time.sleep(0.3)
+        for _ in range(3):
+            probe = Probe("timeout_ms=10", "shards=4")
+            time.sleep(0.5)
+            result = probe.stop()
+            same(result["split"], 0, "split flows")
+            same(result["flows"], 256, "flows")
+            assert result["frames"] > 10000, result
+    finally:
+        traffic.terminate()
+        traffic.wait()
+
+
+# (e)
+@case
+def an_interface_that_goes_down_and_up_delivers_again():
+    probe = Probe("timeout_ms=10", "shards=2")
+    sent = send("-n", 1000, "-r", 20000)
+    run("ip", "link", "set", OURS, "down")
+    probe.wait_state("down")
+    before = one(probe.status())["wakeups"]
+    time.sleep(1)
+    assert one(probe.status())["wakeups"] - before < 100, "the poll loop spins while the interface is down"
+    run("ip", "link", "set", OURS, "up")
+    probe.wait_state("up")
+    time.sleep(0.3)
+    sent += send("-n", 1000, "-r", 20000)
+    result = probe.stop()
+    same(result["frames"], sent, "frames")
+    same(result["split"], 0, "split flows")
+    same(one(result)["reopened"], 0, "re-openings")
+
+
+@case
+def a_deleted_interface_is_opened_again():
+    probe = Probe("timeout_ms=10", "shards=2")
+    sent = send("-n", 1000, "-r", 20000)
+    veth_down()
+    gone = probe.wait_state("gone")
+    assert gone["last_error"], gone
+    veth_up()
+    back = probe.wait_state("up")
+    same(back["reopened"], 1, "re-openings")
+    sent += send("-n", 1000, "-r", 20000)
+    result = probe.stop()
+    same(result["frames"], sent, "frames over both lives")
+
+
+@case
+def a_renamed_interface_is_opened_when_its_name_is_back():
+    probe = Probe("timeout_ms=10")
+    sent = send("-n", 500, "-r", 20000)
+    for old, new in ((OURS, "nsv9"), ("nsv9", OURS)):
+        run("ip", "link", "set", old, "down")
+        run("ip", "link", "set", old, "name", new)
+        run("ip", "link", "set", new, "up")
+        if new != OURS:
+            probe.wait_state("gone")
+    probe.wait_state("up")
+    time.sleep(0.2)
+    sent += send("-n", 500, "-r", 20000)
+    result = probe.stop()
+    same(result["frames"], sent, "frames")
+
+
+# (f)
+@case
+def a_stop_on_an_idle_interface_is_quick():
+    for timeout in (10, 100):
+        probe = Probe(f"timeout_ms={timeout}", "shards=2", "poll_ms=60000")
+        time.sleep(0.3)
+        result = probe.stop()
+        assert result["stop_ms"] < 100, f"{result['stop_ms']} ms"
+        assert one(result)["wakeups"] < 10, "idle, and still it woke up"
+
+
+# (g)
+@case
+def a_stall_of_half_a_second_is_absorbed_by_the_ring():
+    for buffer_kib, may_lose in ((32768, False), (2048, True)):
+        probe = Probe("timeout_ms=10", f"buffer_kib={buffer_kib}")
+        traffic = start_sending("-n", 50000, "-r", 50000)
+        time.sleep(0.2)
+        probe.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        probe.process.send_signal(signal.SIGCONT)
+        sent = int(traffic.communicate()[0])
+        result = probe.stop()
+        dropped = one(result)["kernel_dropped"]
+        same(one(result)["processed"] + dropped, sent, "processed + dropped")
+        assert (dropped > 0) == may_lose, f"{buffer_kib} KiB: {dropped} dropped"
+
+
+# (h)
+@case
+def without_any_capability_an_open_capture_goes_on():
+    probe = Probe("timeout_ms=10", "shards=2", "drop_caps=1")
+    sent = send("-n", 2000, "-r", 20000)
+    run("ip", "link", "set", OURS, "down")
+    run("ip", "link", "set", OURS, "up")
+    time.sleep(0.3)
+    sent += send("-n", 2000, "-r", 20000)
+    same(probe.stop()["frames"], sent, "frames")
+
+
+# (i)
+@case
+def on_loopback_each_packet_is_seen_once():
+    run("ip", "link", "set", "lo", "up")
+    for direction in ("both", "in", "out"):
+        for shards in (1, 2):
+            probe = Probe("timeout_ms=10", f"direction={direction}", f"shards={shards}", "filter=udp", interface="lo")
+            datagrams_to_self(40)
+            same(probe.stop()["frames"], 40, f"datagrams with direction {direction} on {shards} shards")
+
+
+@case
+def the_direction_is_chosen_in_the_kernel():
+    for direction, wanted, shards in [(d, w, s) for d, w in (("in", 1000), ("out", 400), ("both", 1400)) for s in (1, 2)]:
+        probe = Probe("timeout_ms=10", f"direction={direction}", f"shards={shards}")
+        send("-n", 1000, "-r", 20000)
+        run(GENERATOR, "-i", OURS, "-n", "400", "-r", "20000", "-q")
+        result = probe.stop()
+        same(result["frames"], wanted, direction)
+        same(one(result)["received"], wanted, direction)
+
+
+@case
+def several_interfaces_are_read_at_once():
+    run("ip", "link", "set", "lo", "up")
+    probe = Probe("timeout_ms=10", "shards=2", "filter=udp", interface=f"{OURS},lo")
+    sent = send("-n", 500, "-r", 20000)
+    datagrams_to_self(20)
+    result = probe.stop()
+    same([i["processed"] for i in result["interfaces"]], [sent, 20], "frames by interface")
+
+
+@case
+def the_snaplen_cuts_in_the_kernel_and_is_counted():
+    probe = Probe("timeout_ms=10", "snaplen=96")
+    sent = send("-n", 1000, "-r", 20000, "-s", 1514)
+    result = probe.stop()
+    same(one(result)["truncated"], sent, "truncated")
+    same(one(result)["bytes"], sent * 1514, "bytes on the wire")
+
+
+@case
+def a_filter_lets_through_what_it_names():
+    probe = Probe("timeout_ms=10", "filter=udp src port 1030")
+    send("-n", 2560, "-r", 40000)
+    same(probe.stop()["frames"], 10, "frames of one of 256 flows")
+
+
+@case
+def mistakes_are_told_with_their_cure():
+    for interface, options, wanted in (
+            ("nsnone0", [], "no such interface (there are: "),
+            (OURS, ["filter=udp prot 53"], 'filter "udp prot 53": '),
+            (f"{OURS},{OURS}", [], "named twice"),
+            (OURS, ["shards=99"], "shards")):
+        try:
+            Probe(*options, interface=interface).stop()
+            raise AssertionError(f"{interface} {options}: no error")
+        except RuntimeError as error:
+            assert wanted in str(error), error
+    run("ip", "link", "set", OURS, "down")
+    try:
+        Probe()
+        raise AssertionError("a down interface was opened")
+    except RuntimeError as error:
+        assert "is down" in str(error), error
+    finally:
+        run("ip", "link", "set", OURS, "up")
+        time.sleep(0.2)
+
+
+@case
+def without_privilege_the_error_names_the_capability():
+    done = subprocess.run(in_ns("a") + ["setpriv", "--bounding-set=-all", "--inh-caps=-all", PROBE, OURS],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "needs CAP_NET_RAW" in done.stderr, done
+
+
+def main():
+    if not INSIDE and os.geteuid() != 0:
+        able = subprocess.run(["unshare", "-Urn", "true"], capture_output=True)
+        if able.returncode != 0:
+            print("SKIP: neither root nor user namespaces: no veth pair can be made")
+            return 77
+        return subprocess.run(["unshare", "-Urn", sys.executable, *sys.argv],
+                              env={**os.environ, "LIVE_TEST_INSIDE": "1"}).returncode
+    chosen = [c for c in CASES if not sys.argv[3:] or c.__name__ in sys.argv[3:]]
+    failed = []
+    try:
+        if not INSIDE:
+            for side in "ab":
+                made = subprocess.run(["ip", "netns", "add", PREFIX + side], capture_output=True, text=True)
+                if made.returncode != 0:
+                    print("SKIP: no network namespace can be made:", made.stderr.strip())
+                    return 77
+        for function in chosen:
+            veth_up()
+            try:
+                function()
+                print(f"ok   {function.__name__}", flush=True)
+            except (AssertionError, RuntimeError, subprocess.SubprocessError, ValueError) as error:
+                failed.append(function.__name__)
+                print(f"FAIL {function.__name__}: {error}", flush=True)
+            veth_down()
+    finally:
+        if not INSIDE:
+            for side in "ab":
+                subprocess.run(["ip", "netns", "del", PREFIX + side], capture_output=True)
+    print(f"{len(chosen) - len(failed)} of {len(chosen)} cases")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
