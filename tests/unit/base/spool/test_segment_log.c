@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +130,47 @@ static void a_reader_follows_the_writer(void **state)
         assert_int_equal(frame.next_position, segment_log_end(log));
         assert_int_equal(segment_reader_next(reader, segment_log_end(log), &frame, &err), 0);
     }
+}
+
+enum { THREAD_FRAMES = 3000 };
+
+static void *append_frames(void *argument)
+{
+    struct segment_log *log = argument;
+    for (uint64_t i = 0; i < THREAD_FRAMES; i++) {
+        uint8_t bytes[2048];
+        const size_t length = frame_bytes(i, bytes);
+        if (segment_log_append(log, bytes, length, NULL, NULL) != 0) {
+            return NULL;
+        }
+    }
+    return log;
+}
+
+static void a_reader_in_another_thread_sees_whole_frames_in_order(void **state)
+{
+    (void)state;
+    AUTO(segment_log) log = open_log(NULL);
+    AUTO(segment_reader) reader = segment_reader_new(directory, 0, limits.frame_bytes_max, &err);
+    assert_non_null(reader);
+    pthread_t writer;
+    assert_int_equal(pthread_create(&writer, NULL, append_frames, log), 0);
+    for (uint64_t i = 0; i < THREAD_FRAMES;) {
+        struct segment_frame frame;
+        const int result = segment_reader_next(reader, segment_log_end(log), &frame, &err);
+        if (result == 0) {
+            (void)sched_yield();
+            continue;
+        }
+        assert_int_equal(result, 1);
+        uint8_t bytes[2048];
+        assert_int_equal(frame.length, frame_bytes(i, bytes));
+        assert_memory_equal(frame.bytes, bytes, frame.length);
+        i++;
+    }
+    void *result;
+    assert_int_equal(pthread_join(writer, &result), 0);
+    assert_non_null(result);
 }
 
 static void an_opened_log_goes_on_behind_its_end(void **state)
@@ -352,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SEGMENT_TEST(what_was_appended_is_read_from_any_position),
         SEGMENT_TEST(a_reader_follows_the_writer),
+        SEGMENT_TEST(a_reader_in_another_thread_sees_whole_frames_in_order),
         SEGMENT_TEST(an_opened_log_goes_on_behind_its_end),
         SEGMENT_TEST(a_tail_torn_at_any_byte_is_cut_off),
         SEGMENT_TEST(a_last_frame_with_any_byte_changed_is_cut_off),
