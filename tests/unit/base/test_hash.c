@@ -74,7 +74,7 @@ static void assert_sha1(const char *text, size_t length, const char *expected)
     uint8_t digest[20];
     char hex[41];
     hash_sha1(text, length, digest);
-    for (unsigned i = 0; i < 20; i++) {
+    for (size_t i = 0; i < 20; i++) {
         (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     }
     assert_string_equal(hex, expected);

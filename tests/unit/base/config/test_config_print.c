@@ -106,6 +106,7 @@ static void the_printed_file_explains_each_key(void **state)
         "analysis:\n  anomalies:\n    # SYN floods.\n    syn_flood:\n      # On. Default: true.\n  "
         "    enabled: true\n",
         "  # Kafka.\n  kafka:\n",
+        "      # On. Default: true.\n      enabled: true\n",
         "    codecs: [lz4]\n",
     };
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {

@@ -271,7 +271,7 @@ static void no_record_is_neither_sent_nor_told(void **state)
             }
             struct spool_state now;
             spool_state(spool, &now);
-            assert_true(now.bytes <= 5 * (10 + SPOOL_ITEM_OVERHEAD_BYTES));
+            assert_true(now.bytes <= UINT64_C(5) * (10 + SPOOL_ITEM_OVERHEAD_BYTES));
         }
     }
 }
