@@ -103,8 +103,8 @@ static void the_printed_file_explains_each_key(void **state)
         "  # Which way. Default: both; in, out, both.\n  direction: both\n",
         "  idle_timeout: 1m\n",
         "Default: 60s; 1s to 1h; may change without a restart.\n",
-        "analysis:\n  anomalies:\n    # SYN floods.\n    syn_flood:\n      # On. Default: true.\n  "
-        "    enabled: true\n",
+        "analysis:\n  anomalies:\n    # SYN floods.\n    syn_flood:\n",
+        "      # On. Default: true.\n      enabled: true\n",
         "  # Kafka.\n  kafka:\n",
         "      # On. Default: true.\n      enabled: true\n",
         "    codecs: [lz4]\n",
