@@ -1,0 +1,253 @@
+#include "capture_file.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "sensor/capture/capture.h"
+#include "sensor/capture/pcap_writer.h"
+
+static uint8_t pattern[4096];
+
+static struct frame frame_of(uint32_t number, uint32_t bytes)
+{
+    return (struct frame){.bytes = pattern + number % 64,
+                          .captured_bytes = bytes,
+                          .wire_bytes = bytes + 4,
+                          .time_ns = 1000000000ULL * number + 123456789,
+                          .link_type = LINK_ETHERNET};
+}
+
+static uint32_t count_frames(const char *path, struct frame *first)
+{
+    struct error err = {0};
+    const struct capture_settings settings = {.read_paths = &path, .read_paths_count = 1};
+    struct capture *capture = capture_open_file(&settings, &err);
+    if (capture == NULL) {
+        fail_msg("%s", err.message);
+    }
+    struct frame frames[64];
+    uint32_t total = 0;
+    for (int32_t got; (got = capture_next_batch(capture, frames, 64, &err)) != 0;) {
+        assert_true(got > 0);
+        if (total == 0 && first != NULL) {
+            *first = frames[0];
+        }
+        total += (uint32_t)got;
+    }
+    capture_close(capture);
+    return total;
+}
+
+static void reading_and_writing_gives_the_same_file(void **state)
+{
+    (void)state;
+    for (int is_nano = 0; is_nano < 2; is_nano++) {
+        struct made_file file = {0};
+        put_header(&file, is_nano != 0 ? 0xa1b23c4dU : 0xa1b2c3d4U, 262144, 1);
+        for (uint32_t i = 0; i < 200; i++) {
+            put_record(&file, i, 999999, 60 + i, 1500, (uint8_t)i);
+        }
+        const char *source = made_write(&file, "in.pcap");
+        const char *target = in_directory("out.pcap");
+        struct error err = {0};
+        const struct capture_settings settings = {.read_paths = &source, .read_paths_count = 1};
+        const struct pcap_writer_settings to = {.path = target,
+                                                .producers = 1,
+                                                .link_type = PCAP_WRITER_LINK_OF_FIRST,
+                                                .is_nanosecond = is_nano != 0,
+                                                .is_lossless = true};
+        struct capture *capture = capture_open_file(&settings, &err);
+        struct pcap_writer *writer = pcap_writer_open(&to, &err);
+        assert_non_null(capture);
+        assert_non_null(writer);
+        struct frame frames[64];
+        for (int32_t got; (got = capture_next_batch(capture, frames, 64, &err)) > 0;) {
+            assert_int_equal(pcap_writer_offer(writer, 0, frames, (uint32_t)got, &err), 0);
+        }
+        capture_close(capture);
+        assert_int_equal(pcap_writer_close(writer, NULL, &err), 0);
+
+        static uint8_t written[1 << 16];
+        FILE *in = fopen(target, "rb");
+        assert_non_null(in);
+        assert_int_equal(fread(written, 1, sizeof written, in), file.count);
+        fclose(in);
+        assert_memory_equal(written, file.bytes, file.count);
+    }
+}
+
+static void rotation_keeps_the_last_segments_and_no_other_file(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct pcap_writer_counts counts;
+    const struct pcap_writer_settings settings = {.path = in_directory("rotated.pcap"),
+                                                  .rotate_bytes = 10000,
+                                                  .files_max = 3,
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = true};
+    struct pcap_writer *writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    for (uint32_t i = 0; i < 100; i++) {
+        const struct frame frame = frame_of(i, 984); /* 1000 with its header: 9 a segment */
+        assert_int_equal(pcap_writer_offer(writer, 0, &frame, 1, &err), 0);
+    }
+    assert_int_equal(pcap_writer_close(writer, &counts, &err), 0);
+    assert_int_equal(counts.written, 100);
+    assert_int_equal(counts.files, 12);
+    assert_int_equal(access(in_directory("rotated.pcap"), F_OK), -1);
+    assert_int_equal(access(in_directory("rotated.000009.pcap"), F_OK), -1);
+    assert_int_equal(count_frames(in_directory("rotated.000010.pcap"), NULL), 9);
+    assert_int_equal(count_frames(in_directory("rotated.000011.pcap"), NULL), 9);
+    assert_int_equal(count_frames(in_directory("rotated.000012.pcap"), NULL), 1);
+}
+
+struct producer {
+    struct pcap_writer *writer;
+    uint32_t index;
+};
+
+#define FRAMES_EACH 20000U
+
+static void *produce(void *context)
+{
+    const struct producer *producer = context;
+    for (uint32_t i = 0; i < FRAMES_EACH; i++) {
+        const struct frame frame = frame_of(i, 60 + i % 1400);
+        if (pcap_writer_offer(producer->writer, producer->index, &frame, 1, NULL) != 0) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void run_producers(bool is_lossless, struct pcap_writer_counts *counts)
+{
+    struct error err = {0};
+    const struct pcap_writer_settings settings = {.path = in_directory("many.pcap"),
+                                                  .producers = 3,
+                                                  .queue_bytes = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = is_lossless};
+    struct pcap_writer *writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    pthread_t threads[3];
+    struct producer producers[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        producers[i] = (struct producer){writer, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(pcap_writer_close(writer, counts, &err), 0);
+    assert_int_equal(counts->offered, 3 * FRAMES_EACH);
+    assert_int_equal(counts->written + counts->dropped, 3 * FRAMES_EACH);
+    assert_int_equal(count_frames(in_directory("many.pcap"), NULL), counts->written);
+}
+
+static void a_full_queue_waits_when_lossless_and_counts_when_not(void **state)
+{
+    (void)state;
+    struct pcap_writer_counts counts;
+    run_producers(true, &counts);
+    assert_int_equal(counts.dropped, 0);
+    run_producers(false, &counts);
+}
+
+static void a_failed_write_is_told(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct pcap_writer_counts counts;
+    if (access("/dev/full", W_OK) != 0) {
+        skip();
+    }
+    const struct pcap_writer_settings settings = {
+        .path = "/dev/full", .producers = 1, .link_type = LINK_ETHERNET, .is_lossless = true};
+    struct pcap_writer *writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    const struct frame frame = frame_of(1, 100);
+    int status = 0;
+    for (int i = 0; i < 500 && status == 0; i++) {
+        status = pcap_writer_offer(writer, 0, &frame, 1, &err);
+        usleep(2000);
+    }
+    assert_int_equal(status, -ENOSPC);
+    assert_int_equal(pcap_writer_close(writer, &counts, &err), -ENOSPC);
+    assert_string_equal(err.message, "write /dev/full: No space left on device");
+    assert_true(counts.failed > 0);
+    assert_int_equal(counts.offered, counts.written + counts.dropped + counts.failed);
+}
+
+static void a_second_link_type_is_refused_and_counted(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct pcap_writer_counts counts;
+    const struct pcap_writer_settings settings = {.path = in_directory("links.pcap"),
+                                                  .producers = 1,
+                                                  .link_type = PCAP_WRITER_LINK_OF_FIRST,
+                                                  .is_lossless = true};
+    struct pcap_writer *writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    struct frame frames[3] = {frame_of(1, 60), frame_of(2, 60), frame_of(3, 60)};
+    frames[0].link_type = LINK_RAW;
+    frames[2].link_type = LINK_RAW;
+    assert_int_equal(pcap_writer_offer(writer, 0, frames, 3, &err), 0);
+    assert_int_equal(pcap_writer_close(writer, &counts, &err), 0);
+    assert_int_equal(counts.written, 2);
+    assert_int_equal(counts.link_type_refused, 1);
+    struct frame first;
+    assert_int_equal(count_frames(in_directory("links.pcap"), &first), 2);
+    assert_int_equal(first.link_type, LINK_RAW);
+}
+
+static void wrong_settings_are_refused(void **state)
+{
+    (void)state;
+    const struct pcap_writer_settings cases[] = {
+        {.path = "/tmp/netscope_x.pcap", .rotate_bytes = 1, .producers = 1},
+        {.path = "/tmp/netscope_x.pcap", .files_max = 1, .producers = 1},
+        {.path = "-", .rotate_bytes = 1, .files_max = 1, .producers = 1},
+        {.path = "", .producers = 1},
+        {.path = "/tmp/netscope_x.pcap"},
+        {.path = "/tmp/netscope_no_such_directory/x.pcap", .producers = 1},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct error err = {0};
+        assert_null(pcap_writer_open(&cases[i], &err));
+        assert_true(err.code != 0);
+    }
+    assert_int_equal(access("/tmp/netscope_x.pcap", F_OK), -1);
+}
+
+static void a_capture_without_packets_leaves_a_valid_file(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const struct pcap_writer_settings settings = {
+        .path = in_directory("none.pcap"), .producers = 1, .link_type = PCAP_WRITER_LINK_OF_FIRST};
+    struct pcap_writer *writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    assert_int_equal(pcap_writer_close(writer, NULL, &err), 0);
+    assert_int_equal(count_frames(in_directory("none.pcap"), NULL), 0);
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof pattern; i++) {
+        pattern[i] = (uint8_t)(i * 7);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reading_and_writing_gives_the_same_file),
+        cmocka_unit_test(rotation_keeps_the_last_segments_and_no_other_file),
+        cmocka_unit_test(a_full_queue_waits_when_lossless_and_counts_when_not),
+        cmocka_unit_test(a_failed_write_is_told),
+        cmocka_unit_test(a_second_link_type_is_refused_and_counted),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(a_capture_without_packets_leaves_a_valid_file),
+    };
+    return cmocka_run_group_tests(tests, directory_make, directory_remove);
+}
