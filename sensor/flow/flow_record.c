@@ -20,40 +20,38 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
     return SCOPE_EXTERNAL;
 }
 
-static struct flow_endpoint endpoint_of(const struct flow_settings *settings,
-                                        const struct flow *flow, bool is_client)
+/* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */
+static void fill_endpoint(const struct flow_settings *settings, const struct flow *flow,
+                          bool is_client, struct flow_endpoint *out)
 {
     const bool high = flow_client_is_high(flow) == is_client;
     const uint16_t has_mac = is_client ? FLOW_HAS_MAC_CLIENT : FLOW_HAS_MAC_SERVER;
-    struct flow_endpoint endpoint = {.ip = flow_address(flow, high),
-                                     .port = flow_port(flow, high),
-                                     .has_mac = (flow->bits & has_mac) != 0};
 
-    memcpy(endpoint.mac, is_client ? flow->client_mac : flow->server_mac, sizeof(endpoint.mac));
-    endpoint.scope = scope_of(settings, &endpoint.ip);
-    return endpoint;
+    out->ip.version = flow->key.ip_version;
+    memcpy(out->ip.bytes, high ? flow->key.high_ip : flow->key.low_ip, sizeof(out->ip.bytes));
+    out->port = flow_port(flow, high);
+    out->has_mac = (flow->bits & has_mac) != 0;
+    memcpy(out->mac, is_client ? flow->client_mac : flow->server_mac, sizeof(out->mac));
+    out->scope = scope_of(settings, &out->ip);
 }
 
-static struct flow_counters counters_of(const struct flow *flow, int direction)
+static void fill_counters(const struct flow *flow, int direction, struct flow_counters *out)
 {
     const struct flow_sums *sums = &flow->sums[direction];
     const uint32_t *reported = flow->reported[direction];
 
-    return (struct flow_counters){
-        .delta_packets = (uint32_t)sums->packets - reported[0],
-        .delta_bytes = (uint32_t)sums->bytes - reported[1],
-        .delta_payload_bytes = (uint32_t)sums->payload_bytes - reported[2],
-        .delta_ip_bytes = (uint32_t)sums->ip_bytes - reported[3],
-        .total_packets = sums->packets,
-        .total_bytes = sums->bytes,
-        .total_payload_bytes = sums->payload_bytes,
-        .total_ip_bytes = sums->ip_bytes,
-        .has_ttl = sums->packets > 0,
-        .has_dscp = sums->packets > 0,
-        .ttl_min = flow->ttl_min[direction],
-        .ttl_max = flow->ttl_max[direction],
-        .dscp = flow->dscp[direction],
-    };
+    out->delta_packets = (uint32_t)sums->packets - reported[0];
+    out->delta_bytes = (uint32_t)sums->bytes - reported[1];
+    out->delta_payload_bytes = (uint32_t)sums->payload_bytes - reported[2];
+    out->delta_ip_bytes = (uint32_t)sums->ip_bytes - reported[3];
+    out->total_packets = sums->packets;
+    out->total_bytes = sums->bytes;
+    out->total_payload_bytes = sums->payload_bytes;
+    out->total_ip_bytes = sums->ip_bytes;
+    out->has_ttl = out->has_dscp = sums->packets > 0;
+    out->ttl_min = flow->ttl_min[direction];
+    out->ttl_max = flow->ttl_max[direction];
+    out->dscp = flow->dscp[direction];
 }
 
 static uint64_t units_to_ns(uint32_t units)
@@ -61,40 +59,37 @@ static uint64_t units_to_ns(uint32_t units)
     return (uint64_t)units * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
-static struct flow_round_trip round_trip_of(const struct flow_rtt *rtt)
+static void fill_round_trip(const struct flow_rtt *rtt, struct flow_round_trip *out)
 {
     if (rtt->samples == 0) {
-        return (struct flow_round_trip){0};
+        return;
     }
-    return (struct flow_round_trip){.min_ns = units_to_ns(rtt->min),
-                                    .mean_ns = rtt->sum_ns / rtt->samples,
-                                    .max_ns = units_to_ns(rtt->max),
-                                    .last_ns = units_to_ns(rtt->last),
-                                    .ewma_ns = units_to_ns(rtt->ewma),
-                                    .samples = rtt->samples};
+    out->min_ns = units_to_ns(rtt->min);
+    out->mean_ns = rtt->sum_ns / rtt->samples;
+    out->max_ns = units_to_ns(rtt->max);
+    out->last_ns = units_to_ns(rtt->last);
+    out->ewma_ns = units_to_ns(rtt->ewma);
+    out->samples = rtt->samples;
 }
 
-static struct flow_tcp_direction direction_of(const struct flow_tcp_side *side, uint8_t flags)
+static void fill_direction(const struct flow_tcp_side *side, struct flow_tcp_direction *out)
 {
-    return (struct flow_tcp_direction){
-        .flags = flags,
-        .has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0,
-        .has_mss = (side->bits & SIDE_HAS_MSS) != 0,
-        .has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0,
-        .window_scale = side->window_scale,
-        .initial_window = side->initial_window,
-        .mss = side->mss,
-        .syn_count = side->syn_count,
-        .fin_count = side->fin_count,
-        .rst_count = side->rst_count,
-        .retransmitted_segments = side->retransmitted_segments,
-        .retransmitted_bytes = side->retransmitted_bytes,
-        .out_of_order_segments = side->out_of_order_segments,
-        .duplicate_acks = side->duplicate_acks,
-        .zero_window_events = side->zero_window_events,
-        .keepalives = side->keepalives,
-        .duplicate_packets = side->duplicate_packets,
-    };
+    out->has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0;
+    out->has_mss = (side->bits & SIDE_HAS_MSS) != 0;
+    out->has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0;
+    out->window_scale = side->window_scale;
+    out->initial_window = side->initial_window;
+    out->mss = side->mss;
+    out->syn_count = side->syn_count;
+    out->fin_count = side->fin_count;
+    out->rst_count = side->rst_count;
+    out->retransmitted_segments = side->retransmitted_segments;
+    out->retransmitted_bytes = side->retransmitted_bytes;
+    out->out_of_order_segments = side->out_of_order_segments;
+    out->duplicate_acks = side->duplicate_acks;
+    out->zero_window_events = side->zero_window_events;
+    out->keepalives = side->keepalives;
+    out->duplicate_packets = side->duplicate_packets;
 }
 
 static void fill_tcp(const struct flow_table *table, const struct flow *flow,
@@ -103,7 +98,9 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     struct flow_tcp *tcp = &out->tcp;
 
     out->has_tcp = true;
-    *tcp = (struct flow_tcp){.state = flow->tcp_state, .is_measured = table->is_measured};
+    memset(tcp, 0, sizeof(*tcp));
+    tcp->state = flow->tcp_state;
+    tcp->is_measured = table->is_measured;
     memcpy(tcp->conn_state, tcp_conn_state(flow), strlen(tcp_conn_state(flow)) + 1);
     tcp->forward.flags = flow->tcp_flags[0];
     tcp->reverse.flags = flow->tcp_flags[1];
@@ -112,11 +109,11 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     }
     const struct flow_tcp_part *part = flow_tcp(table, flow);
     memcpy(tcp->history, part->history, part->history_length);
-    tcp->forward = direction_of(&part->side[0], flow->tcp_flags[0]);
-    tcp->reverse = direction_of(&part->side[1], flow->tcp_flags[1]);
+    fill_direction(&part->side[0], &tcp->forward);
+    fill_direction(&part->side[1], &tcp->reverse);
     /* What the server sends comes back acknowledged from the client's side. */
-    tcp->client_rtt = round_trip_of(&part->side[1].rtt);
-    tcp->server_rtt = round_trip_of(&part->side[0].rtt);
+    fill_round_trip(&part->side[1].rtt, &tcp->client_rtt);
+    fill_round_trip(&part->side[0].rtt, &tcp->server_rtt);
     tcp->has_handshake = part->handshake != 0;
     tcp->handshake_ns = units_to_ns(part->handshake);
     tcp->has_response = part->response != 0;
@@ -185,10 +182,10 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     out->start_ns = flow->first_ns;
     out->end_ns = flow->last_ns > flow->first_ns ? flow->last_ns : flow->first_ns;
     out->delta_start_ns = flow->delta_start_ns < out->end_ns ? flow->delta_start_ns : out->end_ns;
-    out->client = endpoint_of(settings, flow, true);
-    out->server = endpoint_of(settings, flow, false);
-    out->forward = counters_of(flow, 0);
-    out->reverse = counters_of(flow, 1);
+    fill_endpoint(settings, flow, true, &out->client);
+    fill_endpoint(settings, flow, false, &out->server);
+    fill_counters(flow, 0, &out->forward);
+    fill_counters(flow, 1, &out->reverse);
     out->interface = settings->interface;
     if (flow->key.protocol == IP_PROTOCOL_TCP && (flow->bits & FLOW_HAS_KEY_PORTS) != 0) {
         fill_tcp(table, flow, out);

@@ -1,0 +1,115 @@
+#include "tests/unit/sensor/flow/flow_harness.h"
+
+#include <stdlib.h>
+
+static void keep_record(void *context, struct flow *flow, enum flow_event event,
+                        enum flow_end_reason reason, enum flow_end_detail detail)
+{
+    struct harness *h = context;
+
+    if (h->count == h->capacity) {
+        h->capacity = h->capacity == 0 ? 64 : h->capacity * 2;
+        h->records = realloc(h->records, h->capacity * sizeof(*h->records));
+        h->ids = realloc(h->ids, h->capacity * sizeof(*h->ids));
+        if (h->records == NULL || h->ids == NULL) {
+            abort();
+        }
+    }
+    struct flow_record *record = &h->records[h->count];
+    memset(record, 0, sizeof(*record));
+    flow_fill_record(h->table, flow, event, reason, detail, record);
+    memcpy(h->ids[h->count], record->community_id.data, record->community_id.length);
+    h->ids[h->count][record->community_id.length] = 0;
+    record->community_id.data = NULL; /* ids[] may move */
+    h->count++;
+}
+
+struct flow_settings harness_settings(void)
+{
+    return (struct flow_settings){.flows_max = 1024,
+                                  .idle_timeout_ns = 60 * SECOND,
+                                  .active_timeout_ns = 60 * SECOND,
+                                  .first_update_ns = 5 * SECOND,
+                                  .measure_rtt = true,
+                                  .measure_retransmissions = true,
+                                  .measure_out_of_order = true,
+                                  .key = {1, 2}};
+}
+
+void harness_start(struct harness *h, const struct flow_settings *settings)
+{
+    const struct flow_observer observer = {.context = h, .on_record = keep_record};
+    struct error err;
+
+    memset(h, 0, sizeof(*h));
+    h->table = flow_table_new(settings, &observer, &err);
+    if (h->table == NULL) {
+        abort();
+    }
+}
+
+void harness_stop(struct harness *h)
+{
+    flow_table_free(h->table);
+    free(h->records);
+    free(h->ids);
+}
+
+void harness_add_frame(struct harness *h, const struct frame *frame)
+{
+    struct packet packet;
+
+    packet_decode(frame, 0, &packet);
+    flow_table_add_batch(h->table, &packet, &frame->bytes, 1);
+}
+
+void harness_tcp(struct harness *h, struct segment s)
+{
+    static const char *const addresses[2] = {"10.0.0.1", "192.0.2.1"};
+    static const uint16_t ports[2] = {40000, 443};
+    static const uint8_t payload[1500];
+
+    build_start(&h->builder, h->buffer, sizeof(h->buffer));
+    const struct frame frame = build_tcp_frame(&h->builder, addresses[s.side], addresses[!s.side],
+                                               (struct build_tcp){.source_port = ports[s.side],
+                                                                  .target_port = ports[!s.side],
+                                                                  .seq = s.seq,
+                                                                  .ack = s.ack,
+                                                                  .flags = s.flags,
+                                                                  .window = s.window},
+                                               payload, s.payload, s.at_ns);
+    struct packet packet;
+    packet_decode(&frame, 0, &packet);
+    if (s.window == 1) {
+        packet.tcp_window = 0;
+    }
+    flow_table_add_batch(h->table, &packet, &frame.bytes, 1);
+}
+
+void harness_handshake(struct harness *h, uint64_t at_ns)
+{
+    harness_tcp(h, (struct segment){at_ns, 0, TCP_SYN, 1000, 0, 0, 0});
+    harness_tcp(h, (struct segment){at_ns + 10 * MILLI, 1, TCP_SYN | TCP_ACK, 5000, 1001, 0, 0});
+    harness_tcp(h, (struct segment){at_ns + 30 * MILLI, 0, TCP_ACK, 1001, 5001, 0, 0});
+}
+
+void harness_udp(struct harness *h, uint64_t at_ns, const char *source, uint16_t source_port,
+                 const char *target, uint16_t target_port, uint32_t payload)
+{
+    static const uint8_t bytes[1500];
+
+    build_start(&h->builder, h->buffer, sizeof(h->buffer));
+    const struct frame frame = build_udp_frame(&h->builder, source, source_port, target,
+                                               target_port, bytes, payload, at_ns);
+    harness_add_frame(h, &frame);
+}
+
+void harness_finish(struct harness *h, uint64_t now_ns)
+{
+    flow_table_finish(h->table, now_ns, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
+}
+
+const struct flow_record *harness_last(const struct harness *h)
+{
+    return &h->records[h->count - 1];
+}

@@ -1,0 +1,43 @@
+/* A flow table whose records are kept, and packets from text. For tests of one thread. */
+#pragma once
+
+#include "sensor/flow/flow_table.h"
+#include "tests/support/packet_builder.h"
+
+#define SECOND UINT64_C(1000000000)
+#define MILLI  UINT64_C(1000000)
+
+struct harness {
+    struct flow_table *table;
+    struct flow_record *records; /* in order; community_id points into ids */
+    char (*ids)[32];
+    uint32_t count, capacity;
+    uint8_t buffer[2048];
+    struct packet_builder builder;
+};
+
+/* idle 60 s, active 60 s, first update 5 s, everything measured, 1024 flows, a fixed key. */
+struct flow_settings harness_settings(void);
+void harness_start(struct harness *h, const struct flow_settings *settings);
+void harness_stop(struct harness *h);
+
+void harness_add_frame(struct harness *h, const struct frame *frame);
+
+/* TCP between 10.0.0.1:40000 (side 0) and 192.0.2.1:443 (side 1). */
+struct segment {
+    uint64_t at_ns;
+    int side;
+    uint8_t flags;
+    uint32_t seq, ack;
+    uint16_t window; /* 0: 65535; 1 means a zero window */
+    uint32_t payload;
+};
+void harness_tcp(struct harness *h, struct segment segment);
+/* SYN at `at_ns`, SYN-ACK 10 ms and ACK 30 ms later; sequence numbers go on at 1001 and 5001. */
+void harness_handshake(struct harness *h, uint64_t at_ns);
+void harness_udp(struct harness *h, uint64_t at_ns, const char *source, uint16_t source_port,
+                 const char *target, uint16_t target_port, uint32_t payload);
+
+/* Ends all; `harness_last` is then the last record. */
+void harness_finish(struct harness *h, uint64_t now_ns);
+const struct flow_record *harness_last(const struct harness *h);
