@@ -1,0 +1,39 @@
+/* REST /v1, the live feed /v1/live, /metrics, health and the dashboard's files: what people and
+ * programs ask the collector.
+ *
+ * Contract: docs/live-feed.md. Depends on: base/http, history, fleet, dashboard, proto. Threads:
+ * the HTTP server's; long queries run on history's query threads and come back deferred. */
+#pragma once
+
+#include "base/config/config.h"
+#include "base/error.h"
+#include "collector-ui/fleet/sensor_registry.h"
+#include "collector-ui/history/history.h"
+
+struct api_settings {
+    const char *bind; /* 127.0.0.1 */
+    uint64_t port;    /* 8080; 0 = pick one */
+    bool tls_enabled;
+    const char *tls_certificate, *tls_key;
+    bool auth_enabled;
+    const char *auth_username, *auth_password_file; /* HTTP Basic; also as session cookie */
+    const char *token_file;                         /* bearer token for machines */
+    bool insecure; /* another address than loopback without TLS and login */
+    uint64_t tick_ns, top_n, packet_buffer, clients_max;
+};
+
+extern const struct config_field api_fields[];
+
+/* What ingest knows for /metrics; filled by the app. Any thread. */
+struct api_ingest_counts {
+    uint64_t connections, batches, records, duplicates, gap_records, refused, log_bytes;
+};
+
+struct api;
+MUST_USE struct api *api_new(const struct api_settings *settings, struct history *history,
+                             struct sensor_registry *registry,
+                             void (*ingest_counts)(void *context, struct api_ingest_counts *out),
+                             void *context, struct error *err);
+void api_free(struct api *api);
+DEFINE_AUTO(api, api_free);
+uint16_t api_port(const struct api *api);

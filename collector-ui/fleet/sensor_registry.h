@@ -1,0 +1,60 @@
+/* Who is in the fleet and how each sensor stands: connected, silent, gone; its last statistics.
+ *
+ * Told by ingest, asked by the API. Depends on: base, proto. Threads: any (one lock, short). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "proto/record.h"
+
+enum sensor_state { SENSOR_STATE_NONE, SENSOR_LIVE, SENSOR_STALE, SENSOR_OFFLINE };
+
+struct sensor_info {
+    char sensor_id[129];
+    char boot_id[33];
+    char version[32];
+    char host_name[65];
+    char peer[128];
+    char config_hash[17];
+    enum sensor_state
+        state; /* decided at the time of asking: silent for three heartbeats = STALE */
+    uint64_t connected_ns, last_seen_ns; /* collector's wall clock; 0 = never */
+    double clock_offset_ms;              /* sensor minus collector */
+    bool has_clock;
+    uint64_t records_received, records_duplicate, records_lost;
+    uint64_t unacked_batches;
+    /* From its last StatsRecord. */
+    bool has_stats;
+    uint64_t packets_total, bytes_total, flows_active, kernel_dropped, interface_dropped,
+        lost_packets;
+    uint64_t stats_time_ns;
+};
+
+struct sensor_registry;
+
+MUST_USE struct sensor_registry *sensor_registry_new(uint32_t sensors_max, uint64_t heartbeat_ns,
+                                                     struct error *err);
+void sensor_registry_free(struct sensor_registry *registry);
+DEFINE_AUTO(sensor_registry, sensor_registry_free);
+
+/* A sensor said hello. False: sensors_max are known already. */
+MUST_USE bool sensor_registry_connected(struct sensor_registry *registry,
+                                        const struct sensor_info *hello);
+void sensor_registry_disconnected(struct sensor_registry *registry, const char *sensor_id,
+                                  const char *boot_id);
+void sensor_registry_seen(struct sensor_registry *registry, const char *sensor_id, uint64_t now_ns);
+void sensor_registry_clock(struct sensor_registry *registry, const char *sensor_id,
+                           double offset_ms);
+void sensor_registry_records(struct sensor_registry *registry, const char *sensor_id,
+                             uint64_t received, uint64_t duplicate, uint64_t lost);
+void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_id,
+                           const struct stats_record *stats);
+
+/* Copies up to `out_max` sensors in order of sensor_id; returns how many there are. */
+uint32_t sensor_registry_list(struct sensor_registry *registry, uint64_t now_ns,
+                              struct sensor_info *out, uint32_t out_max);
+bool sensor_registry_find(struct sensor_registry *registry, uint64_t now_ns, const char *sensor_id,
+                          struct sensor_info *out);

@@ -1,0 +1,74 @@
+/* What the fleet reported: rows in one SQLite file a UTC day, rollups kept in memory and written by
+ * the second, the last 15 minutes at one second in memory, and an immutable snapshot a tick for the
+ * live feed.
+ *
+ * One store thread does all writes; up to two query threads read (read-only connections,
+ * cancellable). A batch arrives here after it is on disk in ingest's log; rows, rollups and
+ * position(sensor, boot, stream, seq) go in one transaction of one file, so a restart replays the
+ * log from history_log_position() and counts nothing twice. Files and retention go by receive time,
+ * queries by record time. Depends on: base, proto, proto/filter, SQLite. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "proto/record.h"
+
+struct history;
+
+/* One batch of records as ingest has it on disk. Borrowed for the call of history_offer. */
+struct history_batch {
+    struct record_text sensor_id;
+    enum record_stream stream;
+    char boot_id[33];
+    uint64_t first_seq;
+    uint32_t record_count;
+    uint64_t receive_ns;    /* collector's wall clock */
+    uint64_t log_position;  /* behind this batch in ingest's log */
+    const uint8_t *message; /* the Batch message (codec_decode_batch reads it) */
+    uint32_t length;
+};
+
+struct history_settings {
+    const char *directory;    /* of the day files and rollup.db */
+    uint64_t retention_ns;    /* raw day files older than this go whole */
+    uint64_t retention_bytes; /* and the oldest while all together are larger */
+    uint32_t queue_batches;   /* waiting for the store thread */
+    uint64_t commit_ns;       /* longest time between two transactions: 1 s */
+    uint32_t commit_rows;     /* 5000 */
+};
+
+/* Opens or makes the store and reads its positions. NULL with `err` ("/var/lib/netscope/...: ...").
+ */
+MUST_USE struct history *history_new(const struct history_settings *settings, struct error *err);
+/* Writes what is queued, closes. */
+void history_free(struct history *history);
+DEFINE_AUTO(history, history_free);
+
+/* Copies the batch into the queue of the store thread. Waits while the queue is full (so
+ * acknowledgements slow down); false when the store has failed for good (disk full, corrupt): the
+ * reason is in history_failure(). Any one thread. */
+MUST_USE bool history_offer(struct history *history, const struct history_batch *batch);
+const char *history_failure(struct history *history); /* NULL = none */
+
+/* Everything in the log before this position is in the store. Any thread. */
+uint64_t history_log_position(struct history *history);
+/* Calls `each` for every (sensor, boot, stream) in the store with the next sequence number. Before
+ * the first offer. */
+void history_each_position(struct history *history,
+                           void (*each)(void *context, const char *sensor_id, const char *boot_id,
+                                        enum record_stream stream, uint64_t next_seq),
+                           void *context);
+/* Tells a hole that will never be filled, for the quality of answers. Any thread. */
+void history_gap(struct history *history, const char *sensor_id, const char *boot_id,
+                 enum record_stream stream, uint64_t from_seq, uint64_t to_seq);
+
+struct history_counts {
+    uint64_t batches_in, records_in, records_stored, records_duplicate, records_undecodable;
+    uint64_t packets_stored, bytes_on_disk, queue_used, rows_flows, rows_alerts, rows_stats,
+        rows_packets;
+    uint64_t last_commit_ns, files;
+};
+void history_counts_read(struct history *history, struct history_counts *out); /* any thread */
