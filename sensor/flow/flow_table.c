@@ -125,7 +125,7 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
         error_set(err, EINVAL, "flow table: flow.max_flows is 0; at least 1 flow is needed");
         return NULL;
     }
-    AUTO(flow_table) table = calloc(1, sizeof(*table));
+    struct flow_table *table = calloc(1, sizeof(*table));
     if (table == NULL) {
         error_set(err, ENOMEM, "flow table: no memory for the table itself");
         return NULL;
@@ -147,13 +147,15 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
                   "flow table: flow.max_flows leaves no room for a further shard "
                   "(a shard needs %" PRIu32 " flows at least)",
                   table->chunk);
+        flow_table_free(table);
         return NULL;
     }
     const struct layout layout = layout_of(settings);
     if (map_memory(table, &layout, err) != 0) {
+        flow_table_free(table);
         return NULL;
     }
-    return TAKE(table);
+    return table;
 }
 
 void flow_table_free(struct flow_table *table)

@@ -24,7 +24,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
                   settings->memory_bytes, settings->flows_max, sizeof(struct inspect_block));
         return NULL;
     }
-    AUTO(inspect) inspect = calloc(1, sizeof(*inspect));
+    struct inspect *inspect = calloc(1, sizeof(*inspect));
     if (inspect != NULL) {
         inspect->blocks = malloc(blocks * sizeof(struct inspect_block));
         inspect->port_text = malloc(PORT_TEXT_BYTES);
@@ -32,6 +32,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     if (inspect == NULL || inspect->blocks == NULL || inspect->port_text == NULL) {
         error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " states (%" PRIu64 " MiB)",
                   blocks, blocks * sizeof(struct inspect_block) >> 20);
+        inspect_free(inspect);
         return NULL;
     }
     memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block)); /* touched now */
@@ -41,7 +42,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     inspect->statistics.states_max = (uint32_t)blocks;
     inspect->statistics.memory_bytes =
         sizeof(*inspect) + PORT_TEXT_BYTES + blocks * sizeof(struct inspect_block);
-    return TAKE(inspect);
+    return inspect;
 }
 
 void inspect_free(struct inspect *inspect)
