@@ -1,9 +1,10 @@
 /* Which interfaces there are, and which one the default route uses. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <net/if.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -78,64 +79,75 @@ int capture_list_interfaces(void (*found)(void *context, const struct capture_in
     return count;
 }
 
-/* proc(5), /proc/net/route: destination and mask in hexadecimal, both 0 for the default route. */
-static bool default_v4(char *name)
+#define FIELDS_MAX 12
+
+/* Cuts a line of a /proc table at its blanks; returns the number of fields. */
+static uint32_t fields_of(char *line, const char *fields[FIELDS_MAX])
 {
-    char line[256];
-    uint32_t best = UINT32_MAX;
-    bool is_found = false;
-    FILE *table = fopen("/proc/net/route", "re");
-    if (table == NULL) {
-        return false;
+    uint32_t count = 0;
+    char *rest = NULL;
+    for (char *field = strtok_r(line, " \t\n", &rest); field != NULL && count < FIELDS_MAX;
+         field = strtok_r(NULL, " \t\n", &rest)) {
+        fields[count++] = field;
     }
-    while (fgets(line, sizeof line, table) != NULL) {
-        char device[16];
-        uint32_t target, flags, metric, mask;
-        if (sscanf(line, "%15s %" SCNx32 " %*s %" SCNx32 " %*s %*s %" SCNu32 " %" SCNx32, device,
-                   &target, &flags, &metric, &mask) == 5 &&
-            target == 0 && mask == 0 && (flags & ROUTE_UP) != 0 && (flags & ROUTE_REJECT) == 0 &&
-            (!is_found || metric < best)) {
-            (void)strcpy(name, device);
-            best = metric;
-            is_found = true;
-        }
-    }
-    (void)fclose(table);
-    return is_found;
+    return count;
 }
 
-/* /proc/net/ipv6_route: target, its length, source, its length, next hop, metric, ..., flags, name.
- */
-static bool default_v6(char *name)
+static uint32_t number_of(const char *text, int base)
+{
+    return (uint32_t)strtoul(text, NULL, base); /* the kernel's own writing */
+}
+
+/* One of the two routing tables of proc(5); which fields hold what. */
+struct route_table {
+    const char *path;
+    uint32_t fields_min;
+    uint32_t device, target, length, metric, flags;
+    int metric_base;
+};
+
+/* Mask 00000000 or prefix length 00: the default route, if the target is 0 too. */
+static const struct route_table tables[] = {
+    {"/proc/net/route", 8, 0, 1, 7, 6, 3, 10},
+    {"/proc/net/ipv6_route", 10, 9, 0, 1, 5, 8, 16},
+};
+
+/* The default route of the lowest metric; false when there is none. */
+static bool default_of(const struct route_table *table, char *name)
 {
     char line[256];
-    uint32_t best = UINT32_MAX;
+    uint32_t best = 0;
     bool is_found = false;
-    FILE *table = fopen("/proc/net/ipv6_route", "re");
-    if (table == NULL) {
+    FILE *in = fopen(table->path, "re");
+    if (in == NULL) {
         return false;
     }
-    while (fgets(line, sizeof line, table) != NULL) {
-        char device[16], target[33];
-        uint32_t length, metric, flags;
-        if (sscanf(line, "%32s %" SCNx32 " %*s %*s %*s %" SCNx32 " %*s %*s %" SCNx32 " %15s",
-                   target, &length, &metric, &flags, device) == 5 &&
-            length == 0 && strspn(target, "0") == 32 && (flags & ROUTE_UP) != 0 &&
-            (flags & ROUTE_REJECT) == 0 && strcmp(device, "lo") != 0 &&
-            (!is_found || metric < best)) {
-            (void)strcpy(name, device);
+    while (fgets(line, sizeof line, in) != NULL) {
+        const char *fields[FIELDS_MAX];
+        if (fields_of(line, fields) < table->fields_min ||
+            strspn(fields[table->target], "0") != strlen(fields[table->target]) ||
+            strspn(fields[table->length], "0") != strlen(fields[table->length])) {
+            continue;
+        }
+        const uint32_t flags = number_of(fields[table->flags], 16);
+        const uint32_t metric = number_of(fields[table->metric], table->metric_base);
+        if ((flags & ROUTE_UP) != 0 && (flags & ROUTE_REJECT) == 0 &&
+            strcmp(fields[table->device], "lo") != 0 && (!is_found || metric < best)) {
+            (void)snprintf(name, IFNAMSIZ, "%s", fields[table->device]);
             best = metric;
             is_found = true;
         }
     }
-    (void)fclose(table);
+    (void)fclose(in);
     return is_found;
 }
 
 int capture_default_interface(char *name, struct error *err)
 {
-    if (default_v4(name) || default_v6(name)) {
-        return 0;
+    for (size_t i = 0; i < ARRAY_COUNT(tables); i++) {
+        if (default_of(&tables[i], name)) {
+            return 0;
+        }
     }
     return error_set(err, ENODEV,
                      "no interface is named and there is no default route: name one (-i)");

@@ -42,14 +42,14 @@ static int interface_ask(const char *interface, unsigned long request, struct if
 
 bool live_interface_is_up(const char *interface)
 {
-    struct ifreq answer;
+    struct ifreq answer = {0};
     return is_any(interface) || (interface_ask(interface, SIOCGIFFLAGS, &answer) == 0 &&
                                  (answer.ifr_flags & IFF_UP) != 0);
 }
 
 static bool is_loopback(const char *interface)
 {
-    struct ifreq answer;
+    struct ifreq answer = {0};
     return !is_any(interface) && interface_ask(interface, SIOCGIFFLAGS, &answer) == 0 &&
            (answer.ifr_flags & IFF_LOOPBACK) != 0;
 }
@@ -327,7 +327,7 @@ int live_open(const struct capture_settings *settings, const char *interface, ui
         return error_set(err, fault.code, "%s", fault.message);
     }
 
-    struct ifreq answer;
+    struct ifreq answer = {0};
     if (interface_ask(interface, SIOCGIFMTU, &answer) == 0) {
         out->mtu_bytes = (uint32_t)answer.ifr_mtu;
     }

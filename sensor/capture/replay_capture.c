@@ -95,7 +95,7 @@ struct capture *capture_open_file(const struct capture_settings *settings, struc
         error_set(err, EINVAL, "no capture file is named");
         return NULL;
     }
-    AUTO(capture) capture = calloc(1, sizeof *capture);
+    struct capture *capture = calloc(1, sizeof *capture);
     if (capture == NULL) {
         error_set(err, ENOMEM, "out of memory");
         return NULL;
@@ -104,12 +104,14 @@ struct capture *capture_open_file(const struct capture_settings *settings, struc
     capture->is_libpcap_forced = settings->is_libpcap_forced;
     if (paths_copy(capture, settings) != 0) {
         error_set(err, ENOMEM, "out of memory");
+        capture_close(capture);
         return NULL;
     }
     if (file_open(capture, err) != 0) {
+        capture_close(capture);
         return NULL;
     }
-    return TAKE(capture);
+    return capture;
 }
 
 int32_t capture_next_batch(struct capture *capture, struct frame *frames, uint32_t frames_max,

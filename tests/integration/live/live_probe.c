@@ -215,7 +215,7 @@ static void option_read(struct options *options, const char *text)
     struct capture_settings *capture = &options->capture;
     const size_t length = value == NULL ? 0 : (size_t)(value - text);
     value = value == NULL ? "" : value + 1;
-#define IS(name) (length == sizeof name - 1 && strncmp(text, name, length) == 0)
+#define IS(name) (length == sizeof(name) - 1 && strncmp(text, (name), length) == 0)
     if (IS("shards")) {
         options->shards = (uint32_t)number(value);
     } else if (IS("timeout_ms")) {
