@@ -1,10 +1,12 @@
 /* protobuf bytes <-> proto3 JSON by descriptors: one mapping for every message of netscope.v1.
  *
  * Out: snake_case names, enums by full name, 64-bit numbers as strings, Timestamp RFC 3339 with Z,
- * Duration "1.5s", bytes base64, numbers without presence always printed, absent messages left out
- * (or empty lists as []). In: both name forms (snake_case and lowerCamelCase), numbers as text or
- * number, enums by name or number. The descriptors are the embedded FileDescriptorSet. Depends on:
- * base, proto. Pure after json_descriptors(); any thread. */
+ * Duration "1.500s" (0, 3, 6 or 9 digits), FieldMask "startTime,app", bytes base64, NaN and
+ * infinity as text; numbers, texts, bools and enums without presence always printed, absent
+ * messages, absent members of a oneof and empty lists and maps left out. In: both name forms
+ * (snake_case and lowerCamelCase), numbers as text or number, enums by name or number. The
+ * descriptors are the embedded FileDescriptorSet. Depends on: base, proto. Pure after
+ * json_descriptors(); any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,7 +30,8 @@ const struct json_message *json_message_find(const char *full_name);
 MUST_USE bool json_from_wire(const struct json_message *message, const uint8_t *bytes,
                              size_t length, struct json_writer *out);
 
-/* Reads one JSON object. Returns the bytes written, or 0 with `err` set (position and field named:
+/* Reads one JSON object. Returns the bytes written, or 0 with `err` set; "{}" is 0 bytes without an
+ * error, so that err->code decides (`err` is cleared first; position and field are named:
  * "line 1 column 9: unknown field 'filtr' of netscope.v1.ObserveFlowsRequest; did you mean
  * 'filter'?"). Bounded depth. */
 MUST_USE size_t json_to_wire(const struct json_message *message, const char *text,
