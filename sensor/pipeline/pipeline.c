@@ -57,6 +57,11 @@ const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *
     return publisher_counts_of(pipeline->publisher);
 }
 
+uint64_t pipeline_owed(const struct pipeline *pipeline)
+{
+    return publisher_owed(pipeline->publisher);
+}
+
 /* ---- figures ---- */
 
 static void add_shard(struct pipeline_totals *out, const struct shard_counts *counts)

@@ -86,6 +86,8 @@ uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows
                              uint32_t rows_max);
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
+/* Records that sinks still owed when the flush time was over. After pipeline_join. */
+uint64_t pipeline_owed(const struct pipeline *pipeline);
 
 /* Asks all shards; `questions` holds one for each. Returns how many will be answered. Any thread.
  */

@@ -1,0 +1,547 @@
+#include "sensor/app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sensor/export/file_sink.h"
+#include "sensor/identity.h"
+#include "sensor/terminal.h"
+
+#define SHARDS_AUTO_MAX   8
+#define FILE_PACKET_BYTES 40 /* no capture file has more packets than one in so many bytes */
+#define RECORDS_PER_BATCH 512
+#define EXIT_FAILED       1
+#define EXIT_USAGE        2
+
+struct app {
+    const struct sensor_settings *settings;
+    struct pipeline_settings pipeline_settings;
+    struct pcap_writer_settings write_pcap;
+    struct pipeline *pipeline;
+    struct terminal *terminal;
+    struct rpc_runtime *runtime;
+    struct grpc_server *grpc;
+    struct http_export *http;
+    struct ip_prefix *internal;
+    const char *read_paths[1];
+    char sensor_id[SENSOR_ID_BYTES];
+    char boot_id[33];
+    char config_hash[17];
+    char interface[64];
+    FILE *human;
+    bool is_live;
+    bool is_service; /* live or paced: servers are on by default */
+};
+
+/* ---- settings into parts ---- */
+
+static bool is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* Human text leaves stdout alone when a file output writes there. */
+static FILE *human_stream(const struct sensor_settings *settings)
+{
+    const struct output_section *output = &settings->output;
+    const bool taken = is_stdout(output->flows_jsonl) || is_stdout(output->expired_flows_jsonl) ||
+                       is_stdout(output->export_json) || is_stdout(output->export_csv) ||
+                       is_stdout(output->write_pcap) || is_stdout(settings->analysis.alerts_jsonl);
+
+    return taken ? stderr : stdout;
+}
+
+static int count_shards(const struct sensor_settings *settings, uint32_t *out, struct error *err)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t half = cpus > 1 ? (uint32_t)cpus / 2 : 1;
+    char *end;
+
+    half = half > SHARDS_AUTO_MAX ? SHARDS_AUTO_MAX : half;
+    if (settings->pipeline.workers > 0) {
+        *out = (uint32_t)settings->pipeline.workers;
+        return 0;
+    }
+    if (settings->pipeline.enabled || strcmp(settings->pipeline.shards, "auto") == 0) {
+        *out = half;
+        return 0;
+    }
+    const unsigned long value = strtoul(settings->pipeline.shards, &end, 10);
+
+    if (*end != '\0' || settings->pipeline.shards[0] < '0' || settings->pipeline.shards[0] > '9' ||
+        value < 1 || value > PUBLISHER_SHARDS_MAX) {
+        return error_set(err, EINVAL, "pipeline.shards: '%s' is neither 1 to %u nor auto",
+                         settings->pipeline.shards, PUBLISHER_SHARDS_MAX);
+    }
+    *out = (uint32_t)value;
+    return 0;
+}
+
+static int parse_internal(struct app *app, struct error *err)
+{
+    const struct config_list *list = &app->settings->networks.internal;
+
+    if (list->count == 0) {
+        return 0;
+    }
+    app->internal = calloc(list->count, sizeof(*app->internal));
+    if (app->internal == NULL) {
+        return error_set(err, ENOMEM, "networks.internal: no memory");
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (!prefix_parse(list->items[i], strlen(list->items[i]), &app->internal[i])) {
+            return error_set(err, EINVAL, "networks.internal: '%s' is no prefix such as 10.0.0.0/8",
+                             list->items[i]);
+        }
+    }
+    return 0;
+}
+
+/* A file cannot hold more flows than packets: a small one does not need a large table. */
+static uint64_t flows_for_input(const struct app *app, uint64_t wanted)
+{
+    struct stat status;
+
+    if (app->is_live || is_stdout(app->settings->capture.read_pcap) ||
+        stat(app->settings->capture.read_pcap, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return wanted;
+    }
+    const uint64_t most = (uint64_t)status.st_size / FILE_PACKET_BYTES + 1024;
+
+    return most < wanted ? most : wanted;
+}
+
+/* flow.max_flows, or what fits in a quarter of the memory limit. */
+static uint64_t count_flows(const struct app *app, const struct flow_settings *flow)
+{
+    struct flow_settings sample = *flow;
+
+    if (app->settings->flow.max_flows > 0) {
+        return app->settings->flow.max_flows;
+    }
+    sample.flows_max = 1U << 20;
+    const uint64_t bytes_each = flow_table_memory_needed(&sample) / sample.flows_max + 1;
+    const uint64_t fit = identity_memory_limit() / 4 / bytes_each;
+
+    log_info("flow", "flow table sized by the memory limit", "flows_max=%llu bytes_each=%llu",
+             (unsigned long long)fit, (unsigned long long)bytes_each);
+    return fit < UINT32_MAX ? fit : UINT32_MAX;
+}
+
+static void fill_capture(struct app *app)
+{
+    const struct capture_section *from = &app->settings->capture;
+    struct capture_settings *to = &app->pipeline_settings.capture;
+
+    app->read_paths[0] = from->read_pcap;
+    *to = (struct capture_settings){
+        .interfaces = app->interface,
+        .read_paths = app->read_paths,
+        .read_paths_count = app->is_live ? 0 : 1,
+        .filter = from->filter,
+        .snaplen_bytes = (uint32_t)from->snaplen,
+        .timeout_ns = from->timeout_ns,
+        .buffer_bytes = from->buffer_bytes,
+        .is_promiscuous = from->promiscuous,
+        .is_immediate = from->immediate_mode,
+        .direction = strcmp(from->direction, "in") == 0    ? CAPTURE_IN
+                     : strcmp(from->direction, "out") == 0 ? CAPTURE_OUT
+                                                           : CAPTURE_BOTH,
+        .fanout = strcmp(from->fanout, "cbpf") == 0 ? CAPTURE_FANOUT_CBPF : CAPTURE_FANOUT_HASH};
+}
+
+static void fill_flow(struct app *app)
+{
+    const struct sensor_settings *from = app->settings;
+    struct flow_settings *to = &app->pipeline_settings.flow;
+
+    *to = (struct flow_settings){.idle_timeout_ns = from->flow.idle_timeout_ns,
+                                 .active_timeout_ns = from->flow.active_timeout_ns,
+                                 .first_update_ns = from->flow.first_update_ns,
+                                 .measure_rtt = from->analysis.rtt,
+                                 .measure_retransmissions = from->analysis.retrans,
+                                 .measure_out_of_order = from->analysis.out_of_order,
+                                 .emit_start = from->flow.emit_start,
+                                 .key = hash_key_random(),
+                                 .community_id_seed = (uint32_t)from->flow.community_id_seed,
+                                 .internal = app->internal,
+                                 .internal_count = from->networks.internal.count,
+                                 .interface = {app->interface, (uint32_t)strlen(app->interface)}};
+    const uint64_t flows = flows_for_input(app, count_flows(app, to));
+
+    to->flows_max = flows < UINT32_MAX ? (uint32_t)flows : UINT32_MAX;
+    app->pipeline_settings.inspect.flows_max =
+        (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
+}
+
+static void fill_detection(struct app *app)
+{
+    const struct sensor_settings *from = app->settings;
+    struct detection_settings *to = &app->pipeline_settings.detection;
+
+    *to = (struct detection_settings){
+        .enabled = from->anomalies.enabled && (from->syn_flood.enabled || from->port_scan.enabled),
+        .syn_flood = {.enabled = from->syn_flood.enabled,
+                      .window_ns = from->syn_flood.window_ns,
+                      .syn_threshold = from->syn_flood.syn_threshold,
+                      .unique_src_threshold = from->syn_flood.unique_src_threshold,
+                      .cooldown_ns = from->syn_flood.cooldown_ns},
+        .port_scan = {.enabled = from->port_scan.enabled,
+                      .window_ns = from->port_scan.window_ns,
+                      .unique_ports_threshold = from->port_scan.unique_ports_threshold,
+                      .unique_hosts_threshold = from->port_scan.unique_hosts_threshold,
+                      .cooldown_ns = from->port_scan.cooldown_ns},
+        .victims_max = (uint32_t)from->anomalies.victims_max,
+        .scanners_max = (uint32_t)from->anomalies.scanners_max,
+        /* Live, an attacker must not know it; from a file the same input gives the same answer. */
+        .seed = app->is_live ? hash_key_random().a : 1,
+        .scope = ALERT_SENSOR_SCOPE};
+    memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));
+}
+
+static void on_alert(void *context, const struct alert_record *alert)
+{
+    const struct app *app = context;
+
+    terminal_alert(app->terminal, alert);
+}
+
+static void on_stats(void *context, const struct stats_record *record)
+{
+    const struct app *app = context;
+
+    terminal_second(app->terminal, record);
+}
+
+static void on_line(void *context, const char *text, uint32_t length)
+{
+    const struct app *app = context;
+
+    terminal_line(app->terminal, text, length);
+}
+
+static enum shard_lines lines_wanted(const struct sensor_settings *settings, unsigned verbosity)
+{
+    if (settings->output.quiet) {
+        return SHARD_LINES_NONE;
+    }
+    return settings->output.hex_dump || verbosity >= 2 ? SHARD_LINES_HEX : SHARD_LINES_SUMMARY;
+}
+
+static int fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
+{
+    const struct sensor_settings *from = app->settings;
+    struct pipeline_settings *to = &app->pipeline_settings;
+
+    if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0) {
+        return -err->code;
+    }
+    fill_capture(app);
+    fill_flow(app);
+    fill_detection(app);
+    to->count_max = from->run.count;
+    to->is_paced = from->capture.pace;
+    to->is_looped = from->capture.loop;
+    to->is_lossless = from->pipeline.lossless && !app->is_live;
+    to->sensor_id = app->sensor_id;
+    to->boot_id = app->boot_id;
+    to->config_hash = app->config_hash;
+    to->queue_batches = (uint32_t)from->pipeline.sink_queue;
+    /* A sink's queue and what is on its way must fit in a shard's pool. */
+    to->batches_per_shard = (uint32_t)(from->pipeline.channel_capacity / RECORDS_PER_BATCH + 1 +
+                                       from->pipeline.sink_queue * 2 + 8);
+    to->flush_ns = from->pipeline.flush_timeout_ns;
+    to->verify_checksums = from->analysis.checksums;
+    to->sample_payload = from->packets.payload;
+    to->sample_bytes = (uint32_t)from->packets.sample_bytes;
+    to->samples_per_second = app->is_service || from->collector.address[0] != '\0'
+                                 ? from->packets.samples_per_second
+                                 : 0;
+    to->lines = lines_wanted(from, command->verbosity);
+    to->on_alert = on_alert;
+    to->on_stats = on_stats;
+    to->on_line = on_line;
+    to->context = app;
+    if (from->output.write_pcap[0] != '\0') {
+        app->write_pcap =
+            (struct pcap_writer_settings){.path = from->output.write_pcap,
+                                          .rotate_bytes = from->output.write_pcap_rotate_bytes,
+                                          .files_max = (uint32_t)from->output.write_pcap_max_files};
+        to->write_pcap = &app->write_pcap;
+    }
+    return 0;
+}
+
+/* ---- sinks and servers ---- */
+
+static int add_file_sink(struct app *app, enum file_sink_kind kind, const char *path,
+                         struct error *err)
+{
+    struct pipeline_settings *to = &app->pipeline_settings;
+
+    if (path[0] == '\0') {
+        return 0;
+    }
+    const int result = file_sink_open(kind, path, 0, &to->sinks[to->sinks_count], err);
+
+    to->sinks_count += result == 0;
+    return result;
+}
+
+static int add_file_sinks(struct app *app, struct error *err)
+{
+    const struct output_section *output = &app->settings->output;
+    int result = add_file_sink(app, FILE_FLOWS_JSONL, output->flows_jsonl, err);
+
+    if (result == 0) {
+        result = add_file_sink(app, FILE_EXPIRED_FLOWS_JSONL, output->expired_flows_jsonl, err);
+    }
+    if (result == 0) {
+        result = add_file_sink(app, FILE_ALERTS_JSONL, app->settings->analysis.alerts_jsonl, err);
+    }
+    if (result == 0) {
+        result = add_file_sink(app, FILE_EXPORT_JSON, output->export_json, err);
+    }
+    return result == 0 ? add_file_sink(app, FILE_EXPORT_CSV, output->export_csv, err) : result;
+}
+
+static bool is_wanted(const char *enabled, bool is_service)
+{
+    return strcmp(enabled, "on") == 0 || (strcmp(enabled, "auto") == 0 && is_service);
+}
+
+static int add_grpc(struct app *app, struct error *err)
+{
+    static const char *const capabilities[] = {"flows",   "alerts",    "stats",
+                                               "packets", "collector", "kafka"};
+    const struct grpc_identity identity = {
+        .sensor_id = app->sensor_id,
+        .boot_id = app->boot_id,
+        .config_hash = app->config_hash,
+        .start_wall_ns = clock_wall_ns(),
+        .flows_max = app->pipeline_settings.flow.flows_max,
+        .idle_timeout_ns = app->settings->flow.idle_timeout_ns,
+        .active_timeout_ns = app->settings->flow.active_timeout_ns,
+        .shards = app->pipeline_settings.shards,
+        .capabilities = capabilities,
+        .capabilities_count = sizeof(capabilities) / sizeof(capabilities[0])};
+    struct pipeline_settings *to = &app->pipeline_settings;
+
+    app->grpc = grpc_server_new(&app->settings->grpc, &identity, app->runtime, err);
+    if (app->grpc == NULL) {
+        return -err->code;
+    }
+    to->sinks[to->sinks_count++] = grpc_server_sink(app->grpc);
+    return 0;
+}
+
+static int add_network_sinks(struct app *app, struct error *err)
+{
+    const struct sensor_settings *from = app->settings;
+    struct pipeline_settings *to = &app->pipeline_settings;
+    const bool has_grpc = is_wanted(from->grpc.enabled, app->is_service);
+    int result = 0;
+
+    if (has_grpc || from->collector.address[0] != '\0') {
+        app->runtime = rpc_runtime_new(NULL, err);
+        if (app->runtime == NULL) {
+            return -err->code;
+        }
+    }
+    if (has_grpc) {
+        result = add_grpc(app, err);
+    }
+    if (result == 0 && from->collector.address[0] != '\0') {
+        const struct collector_hello hello = {app->sensor_id, app->boot_id, app->config_hash};
+
+        result = collector_sink_open(&from->collector, &hello, app->runtime,
+                                     &to->sinks[to->sinks_count], err);
+        to->sinks_count += result == 0;
+    }
+    if (result == 0 && from->kafka.brokers[0] != '\0') {
+        result = kafka_sink_open(&from->kafka, app->sensor_id, &to->sinks[to->sinks_count], err);
+        to->sinks_count += result == 0;
+    }
+    return result;
+}
+
+static int identify(struct app *app, const struct config *config, struct error *err)
+{
+    const char *directory = app->settings->sensor.state_directory;
+
+    if (app->is_live && app->settings->capture.interface[0] == '\0') {
+        if (capture_default_interface(app->interface, err) != 0) {
+            return -err->code;
+        }
+    } else if (app->is_live) {
+        (void)snprintf(app->interface, sizeof(app->interface), "%s",
+                       app->settings->capture.interface);
+    }
+    hash_random_hex(app->boot_id);
+    config_hash_text(config, app->config_hash);
+    if (directory[0] == '\0') {
+        directory = getenv("STATE_DIRECTORY");
+    }
+    return identity_sensor_id(app->settings->sensor.id, directory, app->interface, app->sensor_id,
+                              err);
+}
+
+static int build(struct app *app, const struct sensor_command *command, struct error *err)
+{
+    struct error warning = {0};
+
+    if (fill_pipeline(app, command, err) != 0 || add_file_sinks(app, err) != 0 ||
+        add_network_sinks(app, err) != 0) {
+        return -err->code;
+    }
+    app->terminal = terminal_new(app->human, (uint32_t)app->settings->stats.top_flows, err);
+    if (app->terminal == NULL) {
+        return -err->code;
+    }
+    app->pipeline = pipeline_new(&app->pipeline_settings, &warning, err);
+    if (app->pipeline == NULL) {
+        return -err->code;
+    }
+    if (warning.code != 0) {
+        log_warn("capture", warning.message, NULL);
+    }
+    if (app->grpc != NULL) {
+        grpc_server_attach(app->grpc, app->pipeline);
+        log_info("grpc", "serving", "port=%u", grpc_server_port(app->grpc));
+    }
+    if (is_wanted(app->settings->http.enabled, app->is_service)) {
+        app->http = http_export_new(&app->settings->http, app->pipeline, app->grpc, err);
+        if (app->http == NULL) {
+            return -err->code;
+        }
+        log_info("http", "serving metrics and health", "port=%u", http_export_port(app->http));
+    }
+    return pipeline_start(app->pipeline, err);
+}
+
+/* ---- running ---- */
+
+static void block_signals(sigset_t *set)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+/* Until the end of the input, or the first signal; then the shards hand over what they hold. */
+static void watch(struct app *app, const sigset_t *signals)
+{
+    const struct stats_section *stats = &app->settings->stats;
+    const uint64_t step_ns = stats->enabled && stats->interval_ns < 100 * NS_PER_MS
+                                 ? stats->interval_ns
+                                 : 100 * NS_PER_MS;
+    const struct timespec step = {0, (long)step_ns};
+    uint64_t next_ns = clock_monotonic_ns() + stats->interval_ns;
+
+    while (!pipeline_is_finished(app->pipeline)) {
+        if (sigtimedwait(signals, NULL, &step) > 0) {
+            log_info("app", "stopping", NULL);
+            pipeline_stop(app->pipeline);
+            break;
+        }
+        const uint64_t now_ns = clock_monotonic_ns();
+
+        if (stats->enabled && now_ns >= next_ns) {
+            terminal_statistics(app->terminal, app->pipeline, now_ns);
+            next_ns += stats->interval_ns;
+        }
+    }
+}
+
+static int finish(struct app *app, struct error *err)
+{
+    const int result = pipeline_join(app->pipeline, err);
+    const uint64_t owed = pipeline_owed(app->pipeline);
+
+    if (app->settings->stats.enabled) {
+        terminal_statistics(app->terminal, app->pipeline, clock_monotonic_ns());
+    }
+    terminal_summary(app->terminal, app->pipeline);
+    if (owed > 0) {
+        (void)fprintf(app->human, "records not delivered at the end (lost{shutdown}): %llu\n",
+                      (unsigned long long)owed);
+    }
+    return result;
+}
+
+static void take_down(struct app *app)
+{
+    http_export_free(app->http);
+    if (app->grpc != NULL) {
+        grpc_server_stop(app->grpc);
+    }
+    for (uint32_t i = 0; i < app->pipeline_settings.sinks_count; i++) {
+        const struct sink *sink = &app->pipeline_settings.sinks[i];
+
+        if (sink->ops->close != NULL) {
+            sink->ops->close(sink->state);
+        }
+    }
+    pipeline_free(app->pipeline);
+    grpc_server_free(app->grpc);
+    rpc_runtime_free(app->runtime);
+    terminal_free(app->terminal);
+    free(app->internal);
+}
+
+int app_run(const struct sensor_settings *settings, const struct config *config,
+            const struct sensor_command *command, struct error *err)
+{
+    struct app *app = calloc(1, sizeof(*app));
+    sigset_t signals;
+    int status = EXIT_SUCCESS;
+
+    if (app == NULL) {
+        error_set(err, ENOMEM, "no memory");
+        return EXIT_FAILED;
+    }
+    app->settings = settings;
+    app->human = human_stream(settings);
+    app->is_live = settings->capture.read_pcap[0] == '\0';
+    app->is_service = app->is_live || settings->capture.pace;
+    block_signals(&signals);
+    if (identify(app, config, err) != 0) {
+        status = EXIT_FAILED;
+    } else if (build(app, command, err) != 0) {
+        status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    } else {
+        watch(app, &signals);
+        status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
+    }
+    take_down(app);
+    free(app);
+    return status;
+}
+
+/* ---- small commands ---- */
+
+static void print_interface(void *context, const struct capture_interface *found)
+{
+    FILE *out = context;
+
+    (void)fprintf(out, "%-16s %s%s%s%s\n", found->name, found->is_up ? "up" : "down",
+                  found->is_loopback ? ", loopback" : "", found->description[0] != '\0' ? ", " : "",
+                  found->description);
+    if (found->addresses[0] != '\0') {
+        (void)fprintf(out, "%-16s   %s\n", "", found->addresses);
+    }
+}
+
+int app_list_interfaces(struct error *err)
+{
+    return capture_list_interfaces(print_interface, stdout, err) < 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}

@@ -1,0 +1,17 @@
+/* The wiring of the sensor: settings become parts, parts are started, watched and stopped in order.
+ * Alone knows every concrete name. Depends on: everything. Threads: main. */
+#pragma once
+
+#include "base/error.h"
+#include "sensor/settings.h"
+
+/* Runs until the input ends, the count is reached or SIGINT/SIGTERM comes. Returns the exit status:
+ * 0, 1 (input or output failed; what was read has been reported), 2 (settings that cannot work),
+ * each but 0 with `err`. */
+MUST_USE int app_run(const struct sensor_settings *settings, const struct config *config,
+                     const struct sensor_command *command, struct error *err);
+
+/* -l. */
+MUST_USE int app_list_interfaces(struct error *err);
+/* --synthetic-flows: fills a compact table and prints what it cost. */
+MUST_USE int app_synthetic_flows(uint32_t flows, struct error *err);

@@ -1,0 +1,87 @@
+/* netscope-sensor: command line, exit status. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sensor/app.h"
+#include "sensor/settings.h"
+
+#define EXIT_USAGE 2
+
+extern char **environ;
+
+static int fail(const struct error *err, int status)
+{
+    (void)fprintf(stderr, "netscope-sensor: %s\n", err->message);
+    return status;
+}
+
+static enum log_level level_of(unsigned verbosity)
+{
+    static const enum log_level levels[] = {LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE};
+
+    return levels[verbosity < 3 ? verbosity : 3];
+}
+
+/* Commands that only print. True when one was there. */
+static bool run_printer(const struct sensor_command *command, const struct config *config)
+{
+    if (command->show_help) {
+        sensor_command_help(stdout);
+    } else if (command->show_version) {
+        (void)printf("netscope-sensor %s\n", NETSCOPE_VERSION);
+    } else if (command->print_cli) {
+        sensor_command_markdown(stdout);
+    } else if (command->print_config) {
+        config_print_yaml(config, stdout);
+    } else if (command->print_docs) {
+        config_print_markdown(config, stdout);
+    } else if (command->check_config) {
+        (void)puts("settings are valid");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct sensor_settings settings;
+    struct sensor_command command;
+    struct error err = {0};
+    bool prints_topics = false;
+    AUTO(config) config = sensor_settings_new(&settings, &err);
+
+    if (config == NULL) {
+        return fail(&err, EXIT_FAILURE);
+    }
+    if (argc > 1 && strcmp(argv[1], "kafka-topics") == 0) {
+        prints_topics = true;
+        argv[1] = argv[0];
+        argv++;
+        argc--;
+    }
+    if (sensor_command_read(argc, argv, environ, config, &command, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
+    }
+    log_set_level(level_of(command.verbosity));
+    if (command.list_interfaces) {
+        return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
+    }
+    if (run_printer(&command, config)) {
+        return EXIT_SUCCESS;
+    }
+    if (prints_topics) {
+        kafka_topics_print(&settings.kafka, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (command.has_synthetic) {
+        return app_synthetic_flows((uint32_t)command.synthetic_flows, &err) == 0
+                   ? EXIT_SUCCESS
+                   : fail(&err, EXIT_FAILURE);
+    }
+    const int status = app_run(&settings, config, &command, &err);
+
+    return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+}
