@@ -199,7 +199,8 @@ static inline uint64_t flow_held_packets(const struct flow *flow)
            (uint64_t)((uint32_t)flow->sums[1].packets - flow->reported[1][0]);
 }
 
-/* Since the flow's last tick (flow_table_tick). */
+/* Since the flow's last tick (flow_table_tick); below 4 GiB a direction, as ticks of a second have
+ * it up to 34 Gbit/s of one flow. */
 struct flow_tick_delta {
     uint64_t bytes[2];
     uint64_t packets;

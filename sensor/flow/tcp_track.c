@@ -136,6 +136,22 @@ static void note_syn(struct flow_tcp_part *part, struct flow_tcp_side *side,
     }
 }
 
+/* Since the highest segment; the low bits of the clock are left out, and 73 minutes wrap. */
+static uint64_t since_highest(const struct flow_tcp_side *side, const struct packet *packet)
+{
+    const uint32_t now = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
+
+    return (uint64_t)(now - side->highest_at) << HIGHEST_SHIFT;
+}
+
+/* The switch showed the last segment twice: a host that sends it again takes a timeout for it. */
+static bool is_copy(const struct flow_tcp_side *side, const struct packet *packet)
+{
+    return packet->ip_id != 0 && (uint16_t)packet->ip_id == side->last_ip_id &&
+           packet->tcp_seq == side->last_seq && packet->payload_bytes == side->last_payload_bytes &&
+           since_highest(side, packet) < OUT_OF_ORDER_NS;
+}
+
 /* Whether the late segment fills a hole in time. */
 static bool is_out_of_order(const struct flow_tcp_part *part, const struct flow_tcp_side *side,
                             const struct flow_tcp_side *peer, const struct packet *packet,
@@ -144,9 +160,6 @@ static bool is_out_of_order(const struct flow_tcp_part *part, const struct flow_
     const uint64_t limit = part->handshake != 0
                                ? (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS
                                : OUT_OF_ORDER_NS;
-    const uint64_t since_highest =
-        (uint64_t)((uint32_t)(packet->time_ns >> HIGHEST_SHIFT) - side->highest_at)
-        << HIGHEST_SHIFT;
 
     if ((side->bits & SIDE_HAS_HOLE) == 0 || end == side->next_seq) {
         return false; /* it was seen before */
@@ -156,11 +169,11 @@ static bool is_out_of_order(const struct flow_tcp_part *part, const struct flow_
             return false; /* the receiver has it already */
         }
         if (peer->duplicate_acks_running >= 2 && packet->tcp_seq == peer->ack &&
-            since_highest < FAST_RETRANSMIT_NS) {
+            since_highest(side, packet) < FAST_RETRANSMIT_NS) {
             return false; /* asked for: fast retransmission (RFC 5681 3.2) */
         }
     }
-    return since_highest < limit;
+    return since_highest(side, packet) < limit;
 }
 
 static unsigned note_late_segment(const struct flow_settings *settings, struct flow_tcp_part *part,
@@ -170,9 +183,8 @@ static unsigned note_late_segment(const struct flow_settings *settings, struct f
     const uint32_t length = end - packet->tcp_seq;
 
     side->rtt.sent_ns = 0; /* Karn: which copy was acknowledged is not known */
-    if (packet->ip_id != 0 && packet->ip_id == side->last_ip_id &&
-        packet->tcp_seq == side->last_seq && packet->payload_bytes == side->last_payload_bytes) {
-        side->duplicate_packets++; /* the switch showed it twice */
+    if (is_copy(side, packet)) {
+        side->duplicate_packets++;
         return 0;
     }
     const bool fills = is_out_of_order(part, side, peer, packet, end);
@@ -236,7 +248,8 @@ static unsigned note_segment(const struct flow_settings *settings, struct flow_t
     return letters;
 }
 
-/* What `side` acknowledges of what `peer` sent. */
+/* What `side` acknowledges of what `peer` sent. A duplicate ACK is that of RFC 5681: the peer has
+ * data under way; the answer to a window probe is none. */
 static void note_ack(struct flow_tcp_side *side, struct flow_tcp_side *peer,
                      const struct packet *packet)
 {
@@ -251,9 +264,10 @@ static void note_ack(struct flow_tcp_side *side, struct flow_tcp_side *peer,
         return; /* old */
     }
     if (had_ack && advance == 0) {
-        const bool is_plain =
-            packet->payload_bytes == 0 && (packet->tcp_flags & (TCP_SYN | TCP_FIN)) == 0 &&
-            packet->tcp_window == side->window && packet->tcp_seq == side->next_seq;
+        const bool is_plain = packet->payload_bytes == 0 &&
+                              (packet->tcp_flags & (TCP_SYN | TCP_FIN)) == 0 &&
+                              packet->tcp_window == side->window && packet->tcp_window != 0 &&
+                              packet->tcp_seq == side->next_seq;
         if (is_plain && (peer->bits & SIDE_HAS_SEQ) != 0 && seq_diff(peer->next_seq, ack) > 0) {
             side->duplicate_acks++;
             if (side->duplicate_acks_running < UINT16_MAX) {

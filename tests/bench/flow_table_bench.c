@@ -93,7 +93,8 @@ static double run(uint32_t flows, uint32_t packets_total, bool is_measured)
 
 int main(int argc, char **argv)
 {
-    const uint32_t flows = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000000;
+    const uint32_t asked = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+    const uint32_t flows = asked > 0 ? asked : 1000000;
     const uint32_t packets = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 10000000;
 
     (void)run(flows, packets, true);

@@ -166,7 +166,7 @@ static void duplicate_acks_and_zero_windows_are_counted(void **state)
 
     (void)state;
     assert_int_equal(r->tcp.forward.zero_window_events, 1);
-    assert_int_equal(r->tcp.forward.duplicate_acks, 3); /* the fourth changes the window */
+    assert_int_equal(r->tcp.forward.duplicate_acks, 2); /* the rest change or close the window */
     assert_non_null(strchr(r->tcp.history, 'W'));
     harness_stop(&h);
 }
@@ -277,6 +277,33 @@ static void a_new_syn_over_closed_ports_is_a_new_flow(void **state)
     harness_stop(&h);
 }
 
+/* The builder's IP id is what the test sets: the same segment within microseconds and late. */
+static void a_copy_of_the_switch_is_told_from_a_retransmission_by_id_and_time(void **state)
+{
+    static const uint64_t times[] = {T(0), T(0) + 5000, T(300)};
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    for (size_t i = 0; i < 3; i++) {
+        build_start(&h.builder, h.buffer, sizeof(h.buffer));
+        build_ethernet(&h.builder);
+        build_ipv4(&h.builder,
+                   (struct build_ip){.source = "10.0.0.1", .target = "192.0.2.1", .id = 77});
+        build_tcp(&h.builder, (struct build_tcp){
+                                  .source_port = 40000, .target_port = 443, .seq = 9, .flags = A});
+        build_text(&h.builder, "hello");
+        const struct frame frame = build_frame(&h.builder, times[i]);
+        harness_add_frame(&h, &frame);
+    }
+    harness_finish(&h, 0);
+    assert_int_equal(harness_last(&h)->tcp.forward.duplicate_packets, 1);
+    assert_int_equal(harness_last(&h)->tcp.forward.retransmitted_segments, 1);
+    assert_int_equal(harness_last(&h)->forward.total_packets, 3);
+    harness_stop(&h);
+}
+
 static void one_direction_alone_is_marked(void **state)
 {
     struct harness h;
@@ -307,6 +334,7 @@ int main(void)
         cmocka_unit_test(conn_states_are_those_of_zeek),
         cmocka_unit_test(a_closed_connection_goes_after_a_second_with_what_trails),
         cmocka_unit_test(a_new_syn_over_closed_ports_is_a_new_flow),
+        cmocka_unit_test(a_copy_of_the_switch_is_told_from_a_retransmission_by_id_and_time),
         cmocka_unit_test(one_direction_alone_is_marked),
     };
 
