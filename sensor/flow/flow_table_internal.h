@@ -105,6 +105,14 @@ void flow_index_remove(struct flow_index *index, uint64_t hash, uint32_t slot);
 /* The longest silent flow of the first bucket from the home of `hash` on that has any. */
 uint32_t flow_index_victim(const struct flow_table *table, uint64_t hash);
 
+/* flow_budget.c */
+
+/* A further chunk for `table`; false when there is none, or it has no slots for more. */
+bool flow_budget_grant(struct flow_table *table);
+/* Hands back a chunk where three are unused, so that a table at the edge does not take and give by
+ * turns. */
+void flow_budget_give_back(struct flow_table *table);
+
 /* timer_wheel.c: intrusive lists of flows by when they are to be looked at next. */
 void wheel_insert(struct flow_table *table, struct flow *flow, uint32_t slot, uint64_t due_ns);
 void wheel_remove(struct flow_table *table, struct flow *flow);
