@@ -170,7 +170,7 @@ static void fill_flow(struct app *app)
                                  .measure_out_of_order = from->analysis.out_of_order,
                                  .emit_start = from->flow.emit_start,
                                  .key = hash_key_random(),
-                                 .community_id_seed = (uint32_t)from->flow.community_id_seed,
+                                 .community_id_seed = (uint16_t)from->flow.community_id_seed,
                                  .internal = app->internal,
                                  .internal_count = from->networks.internal.count,
                                  .interface = {app->interface, (uint32_t)strlen(app->interface)}};

@@ -1,0 +1,351 @@
+#include "sensor/export/file_sink.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proto/codec.h"
+#include "proto/json/transcoder.h"
+#include "sensor/export/flow_short.h"
+#include "sensor/export/output_file.h"
+#include "sensor/export/record_sorter.h"
+
+#define TEXT_BYTES    (512U * 1024U)
+#define SPILL_DEFAULT (UINT64_C(64) << 20)
+#define SCRATCH_BYTES (256U * 1024U)
+
+struct file_sink {
+    enum file_sink_kind kind;
+    struct output_file *file;
+    struct record_sorter *sorter; /* exports at the end */
+    const struct json_message *flow_message;
+    struct flow_record *record;
+    struct alert_record *alert;
+    struct arena *scratch;
+    uint64_t sent, failed, owed, exported;
+    struct error failure;
+    char text[TEXT_BYTES];
+};
+
+static const char *const names[] = {
+    [FILE_FLOWS_JSONL] = "flows_jsonl",   [FILE_EXPIRED_FLOWS_JSONL] = "expired_flows_jsonl",
+    [FILE_ALERTS_JSONL] = "alerts_jsonl", [FILE_EXPORT_JSON] = "export_json",
+    [FILE_EXPORT_CSV] = "export_csv",
+};
+
+static bool is_export(const struct file_sink *sink)
+{
+    return sink->kind == FILE_EXPORT_JSON || sink->kind == FILE_EXPORT_CSV;
+}
+
+/* Does the sink write records like this one? */
+static bool wants(const struct file_sink *sink, const struct batch_entry *entry)
+{
+    switch (sink->kind) {
+    case FILE_FLOWS_JSONL:
+        return entry->stream == RECORD_FLOWS;
+    case FILE_ALERTS_JSONL:
+        return entry->stream == RECORD_ALERTS;
+    default:
+        return entry->stream == RECORD_FLOWS && entry->event == FLOW_END;
+    }
+}
+
+static void line_end(struct file_sink *sink, const struct json_writer *writer)
+{
+    if (writer->overflow) {
+        sink->failed++;
+        return;
+    }
+    sink->text[writer->length] = '\n';
+    output_file_write(sink->file, sink->text, writer->length + 1);
+    sink->sent++;
+}
+
+static void seconds_member(struct json_writer *writer, const char *key, uint64_t ns)
+{
+    char text[40];
+    const int length =
+        snprintf(text, sizeof(text), "%llu.%06llu", (unsigned long long)(ns / NS_PER_SEC),
+                 (unsigned long long)(ns % NS_PER_SEC / NS_PER_US));
+
+    json_key(writer, key);
+    json_raw(writer, text, (size_t)length);
+}
+
+/* The seed's line: ts, reason, then the flow. */
+static void write_expired(struct file_sink *sink, struct json_writer *writer)
+{
+    static const char *const reasons[] = {"end", "timeout", "timeout", "end", "end", "eviction"};
+    const struct flow_record *record = sink->record;
+
+    json_object_begin(writer);
+    seconds_member(writer, "ts", record->end_ns);
+    json_key(writer, "reason");
+    json_text(writer,
+              reasons[record->end_reason <= FLOW_END_LACK_OF_RESOURCES ? record->end_reason : 0]);
+    flow_short_json(writer, record);
+    json_object_end(writer);
+    line_end(sink, writer);
+}
+
+static void endpoints(struct json_writer *writer, const char *key,
+                      const struct alert_endpoint *list, uint32_t count)
+{
+    json_key(writer, key);
+    json_array_begin(writer);
+    for (uint32_t i = 0; i < count; i++) {
+        char text[ADDRESS_TEXT_BYTES];
+
+        json_text_bytes(writer, text, address_text(&list[i].ip, text));
+    }
+    json_array_end(writer);
+}
+
+static void write_alert(struct file_sink *sink, struct json_writer *writer)
+{
+    static const char *const states[] = {"", "open", "update", "close"};
+    const struct alert_record *alert = sink->alert;
+    /* The seed knows one kind of scan; ours is told in "detail". */
+    const bool is_scan =
+        alert->kind == ALERT_PORT_SCAN_VERTICAL || alert->kind == ALERT_PORT_SCAN_HORIZONTAL;
+
+    json_object_begin(writer);
+    seconds_member(writer, "ts", alert->last_ns);
+    json_key(writer, "kind");
+    json_text(writer, is_scan ? "port_scan" : alert_kind_name((enum alert_kind)alert->kind));
+    json_key(writer, "description");
+    json_text(writer, alert->description);
+    json_key(writer, "detail");
+    json_text(writer, alert_kind_name((enum alert_kind)alert->kind));
+    json_key(writer, "state");
+    json_text(writer, states[alert->state & 3]);
+    json_key(writer, "severity");
+    json_text(writer, severity_name((enum severity)alert->severity));
+    json_key(writer, "alert_id");
+    json_text(writer, alert->alert_id);
+    json_key(writer, "alert_key");
+    json_text(writer, alert->alert_key);
+    seconds_member(writer, "first_seen", alert->first_ns);
+    seconds_member(writer, "last_seen", alert->last_ns);
+    json_key(writer, "observed");
+    json_double(writer, alert->observed);
+    json_key(writer, "threshold");
+    json_double(writer, alert->threshold);
+    json_key(writer, "unit");
+    json_text(writer, alert->unit);
+    endpoints(writer, "attackers", alert->attackers, alert->attackers_count);
+    endpoints(writer, "victims", alert->victims, alert->victims_count);
+    json_key(writer, "config_key");
+    json_text(writer, alert->config_key);
+    json_object_end(writer);
+    line_end(sink, writer);
+}
+
+/* Encoded flow -> its line; false when it cannot be read, which would be a fault of our own codec.
+ */
+static bool write_entry(struct file_sink *sink, const uint8_t *bytes, uint32_t length)
+{
+    struct json_writer writer;
+
+    json_init(&writer, sink->text, sizeof(sink->text) - 1);
+    if (sink->kind == FILE_FLOWS_JSONL) {
+        if (!json_from_wire(sink->flow_message, bytes, length, &writer)) {
+            return false;
+        }
+        line_end(sink, &writer);
+        return true;
+    }
+    if (sink->kind == FILE_ALERTS_JSONL) {
+        arena_reset(sink->scratch);
+        if (!codec_decode_alert(bytes, length, sink->scratch, sink->alert)) {
+            return false;
+        }
+        write_alert(sink, &writer);
+        return true;
+    }
+    if (!codec_decode_flow(bytes, length, sink->record)) {
+        return false;
+    }
+    write_expired(sink, &writer);
+    return true;
+}
+
+static bool keep_for_export(struct file_sink *sink, const uint8_t *bytes, uint32_t length)
+{
+    if (!codec_decode_flow(bytes, length, sink->record)) {
+        return false;
+    }
+    const uint64_t key = sink->record->forward.total_bytes + sink->record->reverse.total_bytes;
+
+    if (record_sorter_add(sink->sorter, key, bytes, length, &sink->failure) != 0) {
+        return false;
+    }
+    sink->sent++;
+    return true;
+}
+
+static const char *failure(void *state)
+{
+    const struct file_sink *sink = state;
+
+    if (sink->failure.code != 0) {
+        return sink->failure.message;
+    }
+    return output_file_failure(sink->file);
+}
+
+static enum sink_verdict offer(void *state, struct record_batch *batch)
+{
+    struct file_sink *sink = state;
+
+    if (failure(sink) != NULL) {
+        return SINK_REFUSED;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct batch_entry *entry = &batch->entries[i];
+
+        if (wants(sink, entry)) {
+            const uint8_t *bytes = batch->bytes + entry->offset;
+
+            if (!(is_export(sink) ? keep_for_export(sink, bytes, entry->full_length)
+                                  : write_entry(sink, bytes, entry->full_length))) {
+                sink->failed++;
+            }
+        }
+    }
+    return SINK_TAKEN;
+}
+
+static void tick(void *state)
+{
+    struct file_sink *sink = state;
+
+    if (!is_export(sink)) {
+        output_file_flush(sink->file);
+    }
+}
+
+static void export_flow(void *context, const void *bytes, uint32_t length)
+{
+    struct file_sink *sink = context;
+    struct json_writer writer;
+
+    if (!codec_decode_flow(bytes, length, sink->record)) {
+        sink->failed++;
+        return;
+    }
+    if (sink->kind == FILE_EXPORT_CSV) {
+        output_file_write(sink->file, sink->text,
+                          flow_short_csv(sink->record, sink->text, sizeof(sink->text)));
+        return;
+    }
+    json_init(&writer, sink->text, sizeof(sink->text));
+    json_object_begin(&writer);
+    flow_short_json(&writer, sink->record);
+    json_object_end(&writer);
+    if (sink->exported++ > 0) {
+        output_file_write(sink->file, ",\n", 2);
+    }
+    output_file_write(sink->file, sink->text, writer.length);
+}
+
+static uint64_t flush(void *state, uint64_t deadline_ns)
+{
+    struct file_sink *sink = state;
+
+    (void)deadline_ns; /* a disk is waited for: the run's result depends on it */
+    if (is_export(sink) && sink->failure.code == 0) {
+        if (sink->kind == FILE_EXPORT_CSV) {
+            output_file_write(sink->file, flow_short_csv_header, strlen(flow_short_csv_header));
+        } else {
+            output_file_write(sink->file, "[", 1);
+        }
+        if (record_sorter_each(sink->sorter, export_flow, sink, &sink->failure) == 0 &&
+            sink->kind == FILE_EXPORT_JSON) {
+            output_file_write(sink->file, "]\n", 2);
+        }
+    }
+    output_file_flush(sink->file);
+    return 0;
+}
+
+static void statistics(void *state, struct stats_sink *row)
+{
+    struct file_sink *sink = state;
+
+    row->connected = true;
+    row->sent = sink->sent;
+    row->acked = sink->sent;
+    row->failed = sink->failed;
+    if (failure(sink) != NULL) {
+        (void)snprintf(row->last_error, sizeof(row->last_error), "%.150s", failure(sink));
+    }
+}
+
+static void close_sink(void *state)
+{
+    struct file_sink *sink = state;
+
+    output_file_close(sink->file);
+    record_sorter_free(sink->sorter);
+    arena_free(sink->scratch);
+    free(sink->record);
+    free(sink->alert);
+    free(sink);
+}
+
+static int open_sorter(struct file_sink *sink, const char *path, uint64_t spill_bytes,
+                       struct error *err)
+{
+    char copy[4096];
+
+    (void)snprintf(copy, sizeof(copy), "%s", path);
+    sink->sorter =
+        record_sorter_new(spill_bytes > 0 ? spill_bytes : SPILL_DEFAULT, dirname(copy), err);
+    return sink->sorter == NULL ? -err->code : 0;
+}
+
+static const struct sink_ops ops[] = {
+    [FILE_FLOWS_JSONL] = {"flows_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
+                          close_sink},
+    [FILE_EXPIRED_FLOWS_JSONL] = {"expired_flows_jsonl", SINK_PUSHES_BACK, offer, tick, flush,
+                                  statistics, failure, close_sink},
+    [FILE_ALERTS_JSONL] = {"alerts_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics,
+                           failure, close_sink},
+    [FILE_EXPORT_JSON] = {"export_json", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
+                          close_sink},
+    [FILE_EXPORT_CSV] = {"export_csv", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
+                         close_sink},
+};
+
+int file_sink_open(enum file_sink_kind kind, const char *path, uint64_t spill_bytes,
+                   struct sink *out, struct error *err)
+{
+    struct file_sink *sink = calloc(1, sizeof(*sink));
+
+    if (sink != NULL) {
+        sink->kind = kind;
+        sink->record = calloc(1, sizeof(*sink->record));
+        sink->alert = calloc(1, sizeof(*sink->alert));
+        sink->scratch = arena_new(SCRATCH_BYTES);
+        sink->flow_message = json_message_find("netscope.v1.FlowRecord");
+    }
+    if (sink == NULL || sink->record == NULL || sink->alert == NULL || sink->scratch == NULL) {
+        if (sink != NULL) {
+            close_sink(sink);
+        }
+        return error_set(err, ENOMEM, "%s: no memory", names[kind]);
+    }
+    sink->file = output_file_open(path, err);
+    if (sink->file == NULL || (is_export(sink) && open_sorter(sink, path, spill_bytes, err) != 0)) {
+        error_prefix(err, "%s", names[kind]);
+        close_sink(sink);
+        return -err->code;
+    }
+    *out = (struct sink){&ops[kind], sink};
+    return 0;
+}
