@@ -196,7 +196,6 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
                                 packet->time_ns, packet->link_type,      packet->interface};
     char id[40];
     char summary[PACKET_SUMMARY_BYTES];
-    char community[COMMUNITY_ID_BYTES];
     struct packet_sample sample = {.interface = shard->settings.interface,
                                    .time_ns = packet->time_ns,
                                    .flow_id = flow->flow_id,
@@ -212,9 +211,9 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
     if (out == NULL) {
         return;
     }
-    flow_community_id(&flow->key, (flow->bits & FLOW_SOURCE_WAS_HIGH) != 0,
-                      shard->settings.flow.community_id_seed, community);
-    sample.community_id = (struct record_text){community, (uint32_t)strlen(community)};
+    flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
+                     shard->record);
+    sample.community_id = shard->record->community_id;
     sample.id.data = id;
     sample.id.length = (uint32_t)snprintf(id, sizeof(id), "%u-%llu", shard->settings.index,
                                           (unsigned long long)++shard->samples_taken);
