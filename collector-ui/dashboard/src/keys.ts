@@ -1,0 +1,72 @@
+/* The keyboard: one registry, from which `?` makes its help. Bare keys are off inside inputs; a page adds its own keys
+ * while it is shown. Two-key sequences are written "g o". */
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+
+export interface Binding {
+    keys: string;
+    does: string;
+    run: (event: KeyboardEvent) => void;
+    group: string;
+    in_inputs?: boolean;
+}
+
+export const bindings = signal<Binding[]>([]);
+
+let prefix = '';
+let prefix_timer: number | undefined;
+
+export function add_keys(list: Binding[]): () => void {
+    bindings.value = [...bindings.value, ...list];
+    return () => {
+        bindings.value = bindings.value.filter((b) => !list.includes(b));
+    };
+}
+
+/* While the component is shown. `run` always sees the newest render. */
+export function use_keys(list: Binding[]): void {
+    const box = useRef(list);
+    box.current = list;
+    useEffect(() => add_keys(box.current.map((b, i) => ({ ...b, run: (e) => box.current[i]?.run(e) }))), []);
+}
+
+export function is_typing(target: EventTarget | null): boolean {
+    const e = target as HTMLElement | null;
+    return !!e && (e.tagName === 'INPUT' || e.tagName === 'TEXTAREA' || e.tagName === 'SELECT' || e.isContentEditable);
+}
+
+export function name_of(event: KeyboardEvent): string {
+    return event.key === ' ' ? 'space' : event.key;
+}
+
+function on_key(event: KeyboardEvent): void {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
+        return;
+    }
+    const typing = is_typing(event.target);
+    const key = name_of(event);
+    /* a button that has the focus keeps its own keys */
+    if (!typing && (key === 'space' || key === 'Enter') && (event.target as HTMLElement)?.closest?.('button, a, summary')) {
+        return;
+    }
+    const wanted = prefix ? `${prefix} ${key}` : key;
+    prefix = '';
+    window.clearTimeout(prefix_timer);
+    const list = bindings.peek();
+    for (let i = list.length - 1; i >= 0; i--) {
+        const b = list[i];
+        if (b.keys.split(', ').includes(wanted) && (!typing || b.in_inputs)) {
+            event.preventDefault();
+            b.run(event);
+            return;
+        }
+    }
+    if (!typing && list.some((b) => b.keys.startsWith(`${key} `))) {
+        prefix = key;
+        prefix_timer = window.setTimeout(() => (prefix = ''), 1200);
+    }
+}
+
+export function start_keys(): void {
+    document.addEventListener('keydown', on_key);
+}

@@ -1,0 +1,283 @@
+/* The filter line: colours, chips, and the terms a click adds. The collector alone decides what a filter means and whether
+ * it is right (GET /v1/filter:check); here it is only cut into pieces. Grammar: AIP-160. Pure. */
+
+export type TokenKind = 'field' | 'operator' | 'keyword' | 'number' | 'text' | 'bracket' | 'space' | 'broken';
+
+export interface Token {
+    kind: TokenKind;
+    text: string;
+    at: number;
+}
+
+const PATTERN =
+    /(\s+)|("(?:[^"\\]|\\.)*")|("(?:[^"\\]|\\.)*$)|(!=|>=|<=|[=<>:])|([()[\],])|([^\s"()[\],=<>:!]+)|([^])/y;
+const KEYWORDS = new Set(['AND', 'OR', 'NOT', 'IN']);
+
+export function tokenize(text: string): Token[] {
+    const tokens: Token[] = [];
+    PATTERN.lastIndex = 0;
+    while (PATTERN.lastIndex < text.length) {
+        const at = PATTERN.lastIndex;
+        const m = PATTERN.exec(text);
+        if (!m) {
+            break;
+        }
+        let kind: TokenKind = 'broken';
+        if (m[1] !== undefined) {
+            kind = 'space';
+        } else if (m[2] !== undefined) {
+            kind = 'text';
+        } else if (m[4] !== undefined) {
+            kind = 'operator';
+        } else if (m[5] !== undefined) {
+            kind = 'bracket';
+        } else if (m[6] !== undefined) {
+            kind = KEYWORDS.has(m[6].toUpperCase()) ? 'keyword' : 'text';
+        }
+        tokens.push({ kind, text: m[0], at });
+    }
+    const solid = tokens.filter((t) => t.kind !== 'space');
+    solid.forEach((t, i) => {
+        if (t.kind !== 'text') {
+            return;
+        }
+        const before = solid[i - 1];
+        const after = solid[i + 1];
+        if (before?.kind === 'operator') {
+            t.kind = /^-?\d[\d.]*[a-zA-Z]{0,3}$/.test(t.text) && !/\d+\.\d+\.\d+/.test(t.text) ? 'number' : 'text';
+        } else if (after?.kind === 'operator' || (after?.kind === 'keyword' && after.text.toUpperCase() === 'IN')) {
+            t.kind = 'field';
+        }
+    });
+    return tokens;
+}
+
+/* Pieces that are joined by AND at the outermost level. An OR at that level makes the whole one piece. */
+export function conjuncts(text: string): string[] {
+    const pieces: string[] = [];
+    let depth = 0;
+    let start = 0;
+    for (const t of tokenize(text)) {
+        if (t.kind === 'bracket') {
+            depth += t.text === '(' || t.text === '[' ? 1 : t.text === ',' ? 0 : -1;
+        } else if (t.kind === 'keyword' && depth === 0) {
+            const word = t.text.toUpperCase();
+            if (word === 'OR') {
+                return text.trim() ? [text.trim()] : [];
+            }
+            if (word === 'AND') {
+                pieces.push(text.slice(start, t.at));
+                start = t.at + t.text.length;
+            }
+        }
+    }
+    pieces.push(text.slice(start));
+    return pieces.map((p) => p.trim()).filter(Boolean);
+}
+
+const has_outer_or = (text: string) => {
+    let depth = 0;
+    for (const t of tokenize(text)) {
+        if (t.kind === 'bracket' && t.text !== ',') {
+            depth += t.text === '(' || t.text === '[' ? 1 : -1;
+        }
+        if (depth === 0 && t.kind === 'keyword' && t.text.toUpperCase() === 'OR') {
+            return true;
+        }
+    }
+    return false;
+};
+
+export function join(pieces: string[]): string {
+    const used = pieces.filter((p) => p.trim() !== '');
+    return used.length === 1 ? used[0] : used.map((p) => (has_outer_or(p) ? `(${p})` : p)).join(' AND ');
+}
+
+export interface Chip {
+    text: string; /* the piece itself */
+    field: string;
+    operator: string;
+    value: string;
+    negated: boolean;
+}
+
+export function chip(piece: string): Chip {
+    let rest = piece;
+    let negated = false;
+    const not = /^(NOT\s+|-(?=[a-z]))/i.exec(rest);
+    if (not) {
+        negated = true;
+        rest = rest.slice(not[0].length);
+    }
+    const solid = tokenize(rest).filter((t) => t.kind !== 'space');
+    if (solid.length === 3 && solid[0].kind === 'field' && solid[1].kind === 'operator') {
+        const operator = solid[1].text;
+        if (operator === '!=') {
+            negated = !negated;
+        }
+        return { text: piece, field: solid[0].text, operator, value: unquote(solid[2].text), negated };
+    }
+    /* (a = x OR a = y): one field with several values */
+    const inner = /^\((.*)\)$/s.exec(rest)?.[1];
+    if (inner !== undefined) {
+        const parts = inner.split(/\s+OR\s+/i).map((p) => chip(p));
+        if (parts.length > 1 && parts.every((p) => p.field !== '' && p.field === parts[0].field && p.operator === '=' && !p.negated)) {
+            return { text: piece, field: parts[0].field, operator: '=', value: parts.map((p) => p.value).join(', '), negated };
+        }
+    }
+    return { text: piece, field: '', operator: '', value: rest, negated };
+}
+
+export function unquote(text: string): string {
+    return text.length >= 2 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1).replace(/\\(.)/gs, '$1') : text;
+}
+
+export function quote(value: string): string {
+    if ((/^[A-Za-z_][A-Za-z0-9_]*$/.test(value) && !KEYWORDS.has(value.toUpperCase())) || /^\d{1,15}$/.test(value)) {
+        return value;
+    }
+    return `"${value.replace(/[\\"]/g, '\\$&')}"`;
+}
+
+export const term = (field: string, value: string, operator = '=') => `${field} ${operator} ${quote(value)}`;
+
+export type ClickKind = 'include' | 'exclude' | 'only';
+
+/* What a click on a value makes of the filter: a second click on the same value takes the term away again; further
+ * values of one field are joined by OR. */
+export function click_value(filter: string, field: string, value: string, kind: ClickKind): string {
+    const wanted = kind === 'exclude' ? term(field, value, '!=') : term(field, value);
+    if (kind === 'only') {
+        return wanted;
+    }
+    const pieces = conjuncts(filter);
+    if (pieces.includes(wanted)) {
+        return join(pieces.filter((p) => p !== wanted));
+    }
+    const opposite = kind === 'exclude' ? term(field, value) : term(field, value, '!=');
+    const kept = pieces.filter((p) => p !== opposite);
+    if (kind === 'include') {
+        for (let i = 0; i < kept.length; i++) {
+            const alternatives = values_of(kept[i], field);
+            if (alternatives) {
+                const values = alternatives.includes(value) ? alternatives.filter((v) => v !== value) : [...alternatives, value];
+                kept[i] = values.length === 1 ? term(field, values[0]) : `(${values.map((v) => term(field, v)).join(' OR ')})`;
+                return join(kept);
+            }
+        }
+    }
+    return join([...kept, wanted]);
+}
+
+/* The values of `field = a` or `(field = a OR field = b)`, else null. */
+function values_of(piece: string, field: string): string[] | null {
+    const parts = (/^\((.*)\)$/s.exec(piece)?.[1] ?? piece).split(/\s+OR\s+/i).map((p) => chip(p));
+    return parts.every((p) => p.field === field && p.operator === '=' && !p.negated) ? parts.map((p) => p.value) : null;
+}
+
+export function state_of_value(filter: string, field: string, value: string): 'in' | 'out' | '' {
+    for (const piece of conjuncts(filter)) {
+        if (piece === term(field, value, '!=')) {
+            return 'out';
+        }
+        if (values_of(piece, field)?.includes(value)) {
+            return 'in';
+        }
+    }
+    return '';
+}
+
+export const FIELDS: [string, string][] = [
+    ['app.protocol', 'application, as "tls"'],
+    ['client.ip', 'address or prefix'],
+    ['client.port', 'number'],
+    ['community_id', 'text'],
+    ['flow_id', 'text'],
+    ['interface', 'text'],
+    ['ip_protocol', 'IANA number'],
+    ['sensor_id', 'text'],
+    ['server.ip', 'address or prefix'],
+    ['server.name', 'name seen on the wire'],
+    ['server.port', 'number'],
+    ['tcp.state', 'as ESTABLISHED'],
+    ['tls.sni', 'server name in the ClientHello'],
+    ['vlan_id', 'number'],
+];
+
+export interface Suggestion {
+    text: string; /* replaces [from, to) */
+    note: string;
+    from: number;
+    to: number;
+}
+
+/* What could stand where the caret is: fields, operators' keywords, or known values of the field before it. */
+export function complete(text: string, caret: number, values: Record<string, { value: string; note: string }[]>): Suggestion[] {
+    const tokens = tokenize(text.slice(0, caret));
+    const solid = tokens.filter((t) => t.kind !== 'space');
+    const last = solid[solid.length - 1];
+    const open = tokens.length > 0 && tokens[tokens.length - 1].kind !== 'space';
+    const typing = open && last && (last.kind === 'text' || last.kind === 'field' || last.kind === 'number' || last.kind === 'keyword' || last.kind === 'broken');
+    const word = typing ? last.text : '';
+    const from = typing ? last.at : caret;
+    const before = typing ? solid[solid.length - 2] : last;
+    const make = (t: string, note: string): Suggestion => ({ text: t, note, from, to: caret });
+    if (before?.kind === 'operator') {
+        const field = solid[solid.indexOf(before) - 1]?.text ?? '';
+        const start = unquote(word).replace(/^"/, '').toLowerCase();
+        return (values[field] ?? [])
+            .filter((v) => v.value.toLowerCase().startsWith(start))
+            .slice(0, 8)
+            .map((v) => make(quote(v.value), v.note));
+    }
+    if (before !== undefined && before.kind !== 'keyword' && !(before.kind === 'bracket' && before.text === '(')) {
+        return ['AND', 'OR', 'AND NOT'].filter((k) => k.startsWith(word.toUpperCase()) && k !== word).map((k) => make(k, ''));
+    }
+    if (before === undefined && word === '') {
+        return [];
+    }
+    return FIELDS.filter(([name]) => name.includes(word.toLowerCase()) && name !== word)
+        .sort((a, b) => Number(b[0].startsWith(word)) - Number(a[0].startsWith(word)))
+        .slice(0, 8)
+        .map(([name, note]) => make(name, note));
+}
+
+/* What somebody typed into "go to": an address, a prefix, a name, or already a filter. */
+export function search_to_filter(text: string, sensors: { id: string; name: string }[]): string {
+    const wanted = text.trim();
+    if (wanted === '') {
+        return '';
+    }
+    if (/[=<>:]\s*\S/.test(wanted) && tokenize(wanted).some((t) => t.kind === 'field') && !/^[0-9a-f:]+(\/\d+)?$/i.test(wanted)) {
+        return wanted;
+    }
+    const sensor = sensors.find((s) => s.name === wanted || s.id === wanted);
+    if (sensor) {
+        return term('sensor_id', sensor.id);
+    }
+    if (/^\d{1,3}(\.\d{1,3}){3}(\/\d{1,2})?$/.test(wanted) || /^[0-9a-f]*:[0-9a-f:.]*(\/\d{1,3})?$/i.test(wanted)) {
+        return `(client.ip = "${wanted}" OR server.ip = "${wanted}")`;
+    }
+    if (/^1:[A-Za-z0-9+/]{20,}=*$/.test(wanted)) {
+        return term('community_id', wanted);
+    }
+    if (/^\d{1,5}$/.test(wanted)) {
+        return term('server.port', wanted);
+    }
+    return `(server.name : ${quote(wanted)} OR tls.sni : ${quote(wanted)})`;
+}
+
+/* Byte offset in UTF-8 (what the server says) -> index in the string. */
+export function index_of_byte(text: string, byte: number): number {
+    let bytes = 0;
+    let i = 0;
+    for (const c of text) {
+        if (bytes >= byte) {
+            return i;
+        }
+        const code = c.codePointAt(0)!;
+        bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+        i += c.length;
+    }
+    return i;
+}

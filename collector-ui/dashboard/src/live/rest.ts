@@ -1,0 +1,104 @@
+/* REST calls (docs/live-feed.md section 2). Each takes an AbortSignal: leaving a view ends its queries. */
+import { num } from '../lib/format';
+
+export class Problem extends Error {
+    constructor(
+        readonly status: number,
+        readonly detail: string,
+        readonly reason: string,
+        readonly pos: number | null,
+        readonly request_id: string,
+    ) {
+        super(detail);
+    }
+}
+
+export type Bag = Record<string, unknown>;
+
+export async function get(path: string, query: Record<string, string | number | undefined> = {}, signal?: AbortSignal): Promise<Bag> {
+    const search = new URLSearchParams();
+    for (const [key, value] of Object.entries(query)) {
+        if (value !== undefined && value !== '') {
+            search.set(key, String(value));
+        }
+    }
+    const text = search.toString();
+    let response: Response;
+    try {
+        response = await fetch(path + (text ? `?${text}` : ''), { signal, headers: { accept: 'application/json' } });
+    } catch (error) {
+        if (signal?.aborted) {
+            throw error;
+        }
+        throw new Problem(0, 'The collector cannot be reached.', 'UNREACHABLE', null, '');
+    }
+    let body: unknown = null;
+    try {
+        body = await response.json();
+    } catch (error) {
+        if (signal?.aborted) {
+            throw error;
+        }
+    }
+    const bag = typeof body === 'object' && body !== null && !Array.isArray(body) ? (body as Bag) : {};
+    if (!response.ok) {
+        throw new Problem(
+            response.status,
+            typeof bag.detail === 'string' && bag.detail ? bag.detail : `The collector answered ${response.status}.`,
+            typeof bag.reason === 'string' ? bag.reason : '',
+            num(bag.pos),
+            typeof bag.request_id === 'string' ? bag.request_id : (response.headers.get('x-request-id') ?? ''),
+        );
+    }
+    if (body === null) {
+        throw new Problem(response.status, `The answer to ${path} is not JSON.`, 'INTERNAL', null, '');
+    }
+    return bag;
+}
+
+export interface Series {
+    step_ms: number;
+    t: number[];
+    series: { key: string; in: (number | null)[]; out: (number | null)[] | null }[];
+    quality: string;
+}
+
+export interface SeriesQuery {
+    metric: string;
+    by?: string;
+    from: number;
+    to: number;
+    step: number;
+    filter?: string;
+}
+
+export async function timeseries(q: SeriesQuery, signal?: AbortSignal): Promise<Series> {
+    const b = await get('/v1/timeseries', { ...q, by: q.by ?? 'none', from: Math.floor(q.from), to: Math.ceil(q.to) }, signal);
+    const t = (Array.isArray(b.t) ? b.t : []).map((v) => num(v) ?? NaN);
+    const step_ms = num(b.step_ms) ?? 0;
+    if (!(step_ms > 0) || t.some((v) => Number.isNaN(v))) {
+        throw new Problem(200, 'The collector sent a time series without steps.', 'INTERNAL', null, '');
+    }
+    const column = (v: unknown) => (Array.isArray(v) && v.length === t.length ? v.map(num) : null);
+    const series = (Array.isArray(b.series) ? (b.series as Bag[]) : []).map((s) => ({
+        key: String(s.key ?? ''),
+        in: column(s.in) ?? new Array<number | null>(t.length).fill(null),
+        out: column(s.out),
+    }));
+    return { step_ms, t, series, quality: String(b.quality ?? 'exact') };
+}
+
+export interface Counted {
+    matched: number | null;
+    scanned: number | null;
+    took_ms: number | null;
+    quality: string;
+    missing: string[];
+}
+
+export function counted(b: Bag): Counted {
+    return {
+        matched: num(b.matched), scanned: num(b.scanned), took_ms: num(b.took_ms), quality: String(b.quality ?? ''),
+        missing: Array.isArray(b.missing_sensors) ? b.missing_sensors.map(String) : [],
+    };
+}

@@ -1,0 +1,200 @@
+/* A time series on screen: history by REST, then live frames appended to it. */
+import { signal, useSignalEffect, type Signal, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { step_for, TimeRing } from '../lib/time_ring';
+import type { Frame } from './messages';
+import { timeseries, type Series } from './rest';
+import { chart_tick, dict, is_live, on_frame, paused_at, range, reload, server_now, view } from './store';
+
+export interface SeriesSpec {
+    metric: 'bps' | 'pps' | 'flows' | 'new_flows' | 'rtt' | 'loss';
+    by: 'none' | 'app' | 'sensor' | 'direction';
+    top?: number; /* series shown by themselves; the rest is added up as "other" */
+    points?: number;
+    step_min_ms?: number;
+    filter?: string;
+    window?: { from_ms: number; to_ms: number }; /* instead of the page's range: no live frames then */
+}
+
+export interface SeriesData {
+    state: 'loading' | 'ready' | 'error';
+    error: unknown;
+    keys: string[];
+    input: TimeRing | null;
+    output: TimeRing | null; /* the other direction, where the metric has one */
+    step_ms: number;
+    quality: string;
+    from_ms: number;
+    to_ms: number;
+}
+
+const EMPTY: SeriesData = { state: 'loading', error: null, keys: [], input: null, output: null, step_ms: 0, quality: '', from_ms: 0, to_ms: 0 };
+
+/* Largest first, "other" last. */
+function choose_keys(s: Series, top: number): string[] {
+    const sum = (c: (number | null)[] | null) => (c ?? []).reduce<number>((a, v) => a + (v ?? 0), 0);
+    const named = s.series.filter((x) => x.key !== 'other').map((x) => ({ key: x.key, size: sum(x.in) + sum(x.out) }));
+    named.sort((a, b) => b.size - a.size || (a.key < b.key ? -1 : 1));
+    const keys = named.slice(0, top).map((x) => x.key);
+    if (named.length > keys.length || s.series.some((x) => x.key === 'other')) {
+        keys.push('other');
+    }
+    return keys;
+}
+
+function gather(s: Series, keys: string[], side: 'in' | 'out'): (number | null)[][] {
+    const out = keys.map(() => new Array<number | null>(s.t.length).fill(null));
+    for (const row of s.series) {
+        const k = keys.includes(row.key) ? keys.indexOf(row.key) : keys.indexOf('other');
+        const column = row[side];
+        if (k < 0 || !column) {
+            continue;
+        }
+        for (let i = 0; i < column.length; i++) {
+            const value = column[i];
+            if (value !== null) {
+                out[k][i] = (out[k][i] ?? 0) + value;
+            }
+        }
+    }
+    return out;
+}
+
+/* The same figures out of a frame; null where the frame does not carry them. */
+function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (number | null)[]; out: (number | null)[] } | null {
+    const t = frame.totals;
+    if (spec.by === 'none') {
+        if (!t) {
+            return null;
+        }
+        switch (spec.metric) {
+            case 'bps':
+                return { in: [t.bps_in], out: [t.bps_out] };
+            case 'pps':
+                return { in: [t.pps], out: [null] };
+            case 'flows':
+                return { in: [t.flows], out: [null] };
+            case 'new_flows':
+                return { in: [t.new_ps], out: [null] };
+            case 'rtt':
+                return { in: [t.rtt_ms], out: [null] };
+            case 'loss':
+                return { in: [t.loss_ppm], out: [null] };
+        }
+    }
+    const nothing = () => new Array<number | null>(keys.length).fill(null);
+    const into = { in: nothing(), out: nothing() };
+    const add = (key: string, a: number | null, b: number | null) => {
+        const k = keys.includes(key) ? keys.indexOf(key) : keys.indexOf('other');
+        if (k >= 0) {
+            into.in[k] = a === null ? into.in[k] : (into.in[k] ?? 0) + a;
+            into.out[k] = b === null ? into.out[k] : (into.out[k] ?? 0) + b;
+        }
+    };
+    if (spec.by === 'app') {
+        if (!frame.by || frame.by.dim !== 'app' || spec.metric !== 'bps') {
+            return null;
+        }
+        frame.by.k.forEach((k, i) => add(k < 0 ? 'other' : (dict.value.app[k]?.name ?? 'other'), frame.by!.in[i], frame.by!.out[i]));
+        /* a frame that names its applications says that the others are silent */
+        if (frame.by.k.length > 0) {
+            for (let k = 0; k < keys.length; k++) {
+                into.in[k] ??= 0;
+                into.out[k] ??= 0;
+            }
+        }
+        return into;
+    }
+    if (spec.by === 'sensor') {
+        if (!frame.sensors) {
+            return null;
+        }
+        for (const s of frame.sensors) {
+            const id = dict.value.sensor[s.sensor]?.id;
+            if (id) {
+                add(id, s.state === 0 ? (spec.metric === 'loss' ? s.loss_ppm : spec.metric === 'pps' ? s.pps : s.bps) : null, null);
+            }
+        }
+        return into;
+    }
+    return t ? { in: keys.map((k) => (k === 'in' ? t.bps_in : t.bps_out)), out: nothing() } : null;
+}
+
+export function use_series(spec: SeriesSpec): Signal<SeriesData> {
+    const data = useSignal<SeriesData>(EMPTY);
+    const current = useRef(spec);
+    current.current = spec;
+    const identity = JSON.stringify(spec);
+    const identity_signal = useRef<Signal<string> | null>(null);
+    identity_signal.current ??= signal(identity);
+    useEffect(() => {
+        identity_signal.current!.value = identity;
+    }, [identity]);
+
+    useSignalEffect(() => {
+        const name = identity_signal.current!.value;
+        const r = range.value;
+        void reload.value;
+        void paused_at.value;
+        if (r === null) {
+            return;
+        }
+        const s = JSON.parse(name) as SeriesSpec;
+        const { from_ms, to_ms } = s.window ?? view();
+        const wanted = Math.max(s.step_min_ms ?? 1000, step_for(to_ms - from_ms, s.points ?? 360));
+        const abort = new AbortController();
+        timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter }, abort.signal)
+            .then((answer) => {
+                const keys = choose_keys(answer, s.top ?? 20);
+                const capacity = Math.max(answer.t.length, Math.ceil((to_ms - from_ms) / answer.step_ms) + 1, 2);
+                const input = new TimeRing(keys, answer.step_ms, capacity);
+                const known = Math.min(to_ms, answer.t.length ? answer.t[answer.t.length - 1] + answer.step_ms : from_ms);
+                input.fill(answer.t, gather(answer, keys, 'in'), known);
+                let output: TimeRing | null = null;
+                if (answer.series.some((x) => x.out)) {
+                    output = new TimeRing(keys, answer.step_ms, capacity);
+                    output.fill(answer.t, gather(answer, keys, 'out'), known);
+                }
+                data.value = { state: 'ready', error: null, keys, input, output, step_ms: answer.step_ms, quality: answer.quality, from_ms, to_ms };
+            })
+            .catch((error: unknown) => {
+                if (!abort.signal.aborted) {
+                    data.value = { ...data.peek(), state: 'error', error };
+                }
+            });
+        return () => abort.abort();
+    });
+
+    useEffect(
+        () =>
+            on_frame((frame) => {
+                const d = data.peek();
+                const s = current.current;
+                if (!is_live.peek() || s.window || s.filter || !d.input) {
+                    return;
+                }
+                if (d.keys.length === 0) {
+                    /* there was no history at all: the first frame names the series */
+                    if (s.by === 'none' || frame.by || frame.sensors) {
+                        const now = server_now();
+                        if (now - d.from_ms > 3000 && now - last_retry.current > 3000) {
+                            last_retry.current = now;
+                            reload.value++;
+                        }
+                    }
+                    return;
+                }
+                const values = from_frame(frame, s, d.keys);
+                if (values) {
+                    d.input.append(frame.ts_ms, frame.win_ms, values.in);
+                    d.output?.append(frame.ts_ms, frame.win_ms, values.out);
+                }
+            }),
+        [],
+    );
+    const last_retry = useRef(0);
+    return data;
+}
+
+/* Reading it makes a component draw again when series have new points. */
+export const follow_charts = () => chart_tick.value;

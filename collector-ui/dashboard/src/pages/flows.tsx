@@ -1,0 +1,567 @@
+/* Flows: filter, facets, matching traffic, the list, and one flow in the drawer. All of it is in the address:
+ * f = filter, o = order, sel = the flow shown, m = metric of the histogram. */
+import { useSignal, useSignalEffect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { use_keys } from '../keys';
+import { csv_line } from '../lib/csv';
+import { click_value, state_of_value, term, type ClickKind } from '../lib/filter';
+import { app_name, bytes, clock, enum_words, moment, ms, num, plural, safe, si, whole, NONE } from '../lib/format';
+import { flow_key, read_flow, type Flow } from '../live/records';
+import { counted, get, Problem, type Bag, type Counted } from '../live/rest';
+import { use_series } from '../live/series';
+import { app_slot, dict, go_live, is_live, live_flows, on_frame, param, patch, paused_at, range, reload, sensor_name, server_now, set_range, subscribe, view } from '../live/store';
+import { Histogram } from '../ui/histogram';
+import { WindowedList } from '../ui/list';
+import { Dot, download, Empty, Failed, Loading, Middle, Panel, problem_text, Segments } from '../ui/parts';
+import { Chips, QueryLine } from '../ui/query';
+import { Drawer } from './flow_drawer';
+
+const PAGE = 200;
+const REFRESH_MS = 5000;
+const EXPORT_MAX = 50_000;
+const ROW = 25;
+const ROW_PHONE = 53;
+
+interface Listing {
+    rows: Flow[];
+    next: string;
+    about: Counted;
+    paged: boolean;
+}
+
+const show_value = (field: string, value: string) =>
+    field === 'app.protocol' ? value.split(', ').map(app_name).join(', ') : field === 'sensor_id' ? value.split(', ').map(sensor_name).map(safe).join(', ') : field === 'tcp.state' ? enum_words(value) : safe(value);
+
+export function Flows() {
+    const filter = param('f');
+    const order = param('o') || 'end_time desc';
+    const selected = param('sel');
+    const metric = (['bps', 'pps', 'new_flows'].includes(param('m')) ? param('m') : 'bps') as 'bps' | 'pps' | 'new_flows';
+
+    const listing = useSignal<Listing | null>(null);
+    const pending = useSignal<Listing | null>(null);
+    const failed = useSignal<unknown>(null);
+    const loading = useSignal(false);
+    const facets = useSignal<Bag | null>(null);
+    const inside = useSignal(false);
+    const exporting = useSignal<{ done: number; abort: AbortController } | null>(null);
+    const note = useSignal('');
+    const paging = useRef(false);
+
+    const run = (f: string) => patch({ f, sel: '' });
+    const click = (field: string, value: string, kind: ClickKind) => run(click_value(filter, field, value, kind));
+
+    useEffect(() => {
+        subscribe({ flows: { top: 200, sort: 'bps', ...(filter ? { filter } : {}) } });
+    }, [filter]);
+
+    /* the list and its facets: at once, and while live again and again */
+    const query = useSignal(`${filter}\n${order}`);
+    query.value = `${filter}\n${order}`;
+    useSignalEffect(() => {
+        const [f, o] = query.value.split('\n');
+        const r = range.value;
+        void reload.value;
+        void paused_at.value;
+        if (r === null) {
+            return;
+        }
+        const abort = new AbortController();
+        let timer = 0;
+        loading.value = true;
+        pending.value = null;
+        const load = async (again: boolean) => {
+            const w = view();
+            const time = { from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) };
+            try {
+                const b = await get('/v1/flows', { filter: f, order_by: o, page_size: PAGE, ...time }, abort.signal);
+                const next: Listing = {
+                    rows: (Array.isArray(b.flows) ? b.flows : []).map(read_flow),
+                    next: typeof b.next_page_token === 'string' ? b.next_page_token : '',
+                    about: counted(b),
+                    paged: false,
+                };
+                failed.value = null;
+                take(next, again);
+            } catch (error) {
+                if (!abort.signal.aborted) {
+                    failed.value = error;
+                }
+            }
+            loading.value = false;
+            if (!abort.signal.aborted) {
+                get('/v1/facets', { filter: f, ...time }, abort.signal)
+                    .then((b) => (facets.value = b))
+                    .catch(() => undefined); /* the list has already said what is wrong */
+                timer = window.setTimeout(() => {
+                    if (is_live.peek() && !document.hidden) {
+                        void load(true);
+                    }
+                }, REFRESH_MS);
+            }
+        };
+        void load(false);
+        return () => {
+            abort.abort();
+            window.clearTimeout(timer);
+        };
+    });
+
+    /* Rows do not change places while one is selected, while the pointer is over them, or after further pages: then only
+     * their figures change and a chip tells how many are new. */
+    const take = (next: Listing, again: boolean) => {
+        const now = listing.peek();
+        const hold = again && now !== null && (inside.peek() || param('sel') !== '' || now.paged);
+        if (!hold) {
+            listing.value = next;
+            pending.value = null;
+            return;
+        }
+        const fresh = new Map(next.rows.map((r) => [r.key, r]));
+        listing.value = { ...now, rows: now.rows.map((r) => fresh.get(r.key) ?? r), about: next.about };
+        const known = new Set(now.rows.map((r) => r.key));
+        pending.value = next.rows.some((r) => !known.has(r.key)) ? next : null;
+    };
+    const new_rows = () => {
+        const known = new Set(listing.value?.rows.map((r) => r.key));
+        return pending.value?.rows.filter((r) => !known.has(r.key)).length ?? 0;
+    };
+
+    const more = async () => {
+        const now = listing.peek();
+        if (!now || now.next === '' || paging.current) {
+            return;
+        }
+        paging.current = true;
+        const w = view();
+        try {
+            const b = await get('/v1/flows', { filter, order_by: order, page_size: PAGE, page_token: now.next, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) });
+            const known = new Set(now.rows.map((r) => r.key));
+            listing.value = {
+                ...now,
+                rows: [...now.rows, ...(Array.isArray(b.flows) ? b.flows : []).map(read_flow).filter((r) => !known.has(r.key))],
+                next: typeof b.next_page_token === 'string' ? b.next_page_token : '',
+                paged: true,
+            };
+        } catch (error) {
+            note.value = problem_text(error).text;
+        }
+        paging.current = false;
+    };
+
+    /* figures of running flows come with the frames */
+    useEffect(
+        () =>
+            on_frame((frame) => {
+                const now = listing.peek();
+                if (!frame.flows || !now || !is_live.peek()) {
+                    return;
+                }
+                const d = dict.value;
+                const latest = new Map(frame.flows.map((f) => [flow_key(d.sensor[f.sensor]?.id ?? '', f.id), f]));
+                let changed = false;
+                const rows = now.rows.map((r) => {
+                    const f = latest.get(r.key);
+                    if (!f) {
+                        return r;
+                    }
+                    changed = true;
+                    return {
+                        ...r, end_ms: r.ended ? r.end_ms : Math.max(r.end_ms ?? 0, frame.ts_ms), bps: f.bps ?? r.bps,
+                        bytes_ab: f.bytes_ab ?? r.bytes_ab, bytes_ba: f.bytes_ba ?? r.bytes_ba,
+                        rtt_ms: f.rtt_ms ?? r.rtt_ms, retransmits: f.retr ?? r.retransmits, state: d.state[f.st] || r.state,
+                    };
+                });
+                if (changed) {
+                    listing.value = { ...now, rows };
+                }
+            }),
+        [],
+    );
+    void live_flows;
+
+    const rows = listing.value?.rows ?? [];
+    const index = rows.findIndex((r) => r.key === selected);
+    const select = (i: number) => {
+        const row = rows[Math.max(0, Math.min(rows.length - 1, i))];
+        if (row) {
+            patch({ sel: row.key }, selected !== '');
+        }
+    };
+    use_keys([
+        { keys: 'f', does: 'filter', group: 'Flows', run: () => document.getElementById('filter')?.focus() },
+        { keys: 'j, ArrowDown', does: 'next flow', group: 'Flows', run: () => select(index + 1) },
+        { keys: 'k, ArrowUp', does: 'flow before', group: 'Flows', run: () => select(index < 0 ? 0 : index - 1) },
+        { keys: 'Enter', does: 'open', group: 'Flows', run: () => index < 0 && select(0) },
+        { keys: 'x', does: 'leave out this server', group: 'Flows', run: () => index >= 0 && click('server.ip', rows[index].server_ip, 'exclude') },
+        { keys: 'Escape', does: 'close the drawer', group: 'Flows', run: () => patch({ sel: '' }, true) },
+        { keys: 'e', does: 'export CSV', group: 'Flows', run: () => void save('csv') },
+    ]);
+
+    const save = async (kind: 'csv' | 'json') => {
+        if (exporting.peek()) {
+            return;
+        }
+        const abort = new AbortController();
+        exporting.value = { done: 0, abort };
+        const w = view();
+        const records: Bag[] = [];
+        let token = '';
+        try {
+            do {
+                const b = await get('/v1/flows', { filter, order_by: order, page_size: 1000, page_token: token, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) }, abort.signal);
+                records.push(...((Array.isArray(b.flows) ? b.flows : []) as Bag[]));
+                token = typeof b.next_page_token === 'string' ? b.next_page_token : '';
+                exporting.value = { done: records.length, abort };
+            } while (token && records.length < EXPORT_MAX);
+            const name = `flows-${new Date(w.to_ms).toISOString().slice(0, 19).replace(/:/g, '')}`;
+            if (kind === 'csv') {
+                download(`${name}.csv`, 'text/csv;charset=utf-8', [csv_line(CSV_HEADER), ...records.map((r) => csv_line(csv_row(r)))]);
+            } else {
+                download(`${name}.jsonl`, 'application/x-ndjson', records.map((r) => JSON.stringify(r) + '\n'));
+            }
+            note.value = token ? `Only the first ${whole(records.length)} flows were saved: narrow the filter for the rest.` : `${plural(records.length, 'flow')} saved.`;
+        } catch (error) {
+            note.value = abort.signal.aborted ? 'Export cancelled.' : `Export failed: ${problem_text(error).text}`;
+        }
+        exporting.value = null;
+        window.setTimeout(() => (note.value = ''), 6000);
+    };
+
+    /* values for completion come from the facets */
+    const facet = (name: string) =>
+        (Array.isArray(facets.value?.[name]) ? (facets.value![name] as Bag[]) : []).map((v) => ({ value: String(v.value ?? ''), bytes: num(v.bytes) ?? 0 })).filter((v) => v.value !== '');
+    const known_values = Object.fromEntries(FACETS.map(([name, , field]) => [field, facet(name).map((v) => ({ value: v.value, note: bytes(v.bytes) }))]));
+
+    const about = listing.value?.about;
+    const filter_wrong = failed.value instanceof Problem && failed.value.status === 400;
+    return (
+        <div class={`explore ${selected ? 'with-drawer' : ''}`}>
+            <QueryLine value={filter} run={run} values={known_values} />
+            <Chips value={filter} run={run} show_value={show_value}>
+                {range.value?.kind === 'fixed' && (
+                    <span class="chip">
+                        time <b>{moment(range.value.from_ms, range.value.to_ms)} – {clock(range.value.to_ms)}</b>
+                        <button type="button" aria-label="Back to live" onClick={go_live}>
+                            ×
+                        </button>
+                    </span>
+                )}
+                <span class="hint hide-m">click = include · alt-click = exclude · shift-click = only · drag chart = zoom</span>
+            </Chips>
+            <div class="ex">
+                <section class="panel facets" aria-label="Facets">
+                    {FACETS.map(([name, title, field]) => (
+                        <Facet key={name} title={title} values={facet(name)} field={field} filter={filter} click={click} />
+                    ))}
+                </section>
+                <div class="mid-col">
+                    <Matching filter={filter} metric={metric} failed={filter_wrong} />
+                    <section class="panel tblw" aria-label="Flows">
+                        <Head order={order} />
+                        {failed.value !== null && rows.length === 0 ? (
+                            <Failed what={filter_wrong ? 'The filter was not understood.' : 'The flows could not be read.'} error={failed.value} retry={() => reload.value++} />
+                        ) : listing.value === null ? (
+                            <Loading rows={12} what="Searching flows" hint="Narrow the filter or the time range: that is faster." />
+                        ) : (
+                            <FlowRows
+                                rows={rows}
+                                selected={index}
+                                select={select}
+                                more={() => void more()}
+                                hover={(v) => (inside.value = v)}
+                                click={click}
+                                empty={<NoMatch filter={filter} run={run} />}
+                            />
+                        )}
+                        {new_rows() > 0 && (
+                            <button
+                                type="button"
+                                class="newer"
+                                onClick={() => {
+                                    listing.value = pending.value;
+                                    pending.value = null;
+                                }}
+                            >
+                                {new_rows()} new {order.startsWith('end_time desc') ? 'above' : 'in the list'}
+                            </button>
+                        )}
+                        <footer class="ft">
+                            <span>
+                                {about?.matched !== null && about?.matched !== undefined ? (
+                                    <>
+                                        <b>{whole(about.matched)}</b> {about.scanned !== null && `of ${whole(about.scanned)} `}flows match
+                                    </>
+                                ) : (
+                                    <>
+                                        <b>{whole(rows.length)}</b>
+                                        {listing.value?.next ? ' or more' : ''} flows
+                                    </>
+                                )}
+                            </span>
+                            {about && (
+                                <span class="hide-m">
+                                    {about.quality}
+                                    {about.took_ms !== null && ` · ${ms(about.took_ms)}`}
+                                    {about.missing.length > 0 && ` · without ${about.missing.map(sensor_name).map(safe).join(', ')}`}
+                                </span>
+                            )}
+                            {loading.value && <span>loading …</span>}
+                            {note.value && <span role="status">{safe(note.value)}</span>}
+                            <span class="sp" />
+                            {exporting.value ? (
+                                <button type="button" class="lnk" onClick={() => exporting.value?.abort.abort()}>
+                                    {whole(exporting.value.done)} flows … cancel
+                                </button>
+                            ) : (
+                                <>
+                                    <button type="button" class="lnk" onClick={() => void save('csv')}>
+                                        CSV
+                                    </button>
+                                    <button type="button" class="lnk" onClick={() => void save('json')}>
+                                        JSON
+                                    </button>
+                                </>
+                            )}
+                        </footer>
+                    </section>
+                </div>
+                {selected && <Drawer key={selected} selected={selected} row={rows[index] ?? null} filter={filter} click={click} close={() => patch({ sel: '' }, true)} />}
+            </div>
+        </div>
+    );
+}
+
+const FACETS: [string, string, string][] = [
+    ['application', 'Application', 'app.protocol'],
+    ['sensor', 'Sensor', 'sensor_id'],
+    ['server_port', 'Server port', 'server.port'],
+    ['tcp_state', 'TCP state', 'tcp.state'],
+];
+
+export function kind_of_click(e: MouseEvent): ClickKind {
+    return e.altKey ? 'exclude' : e.shiftKey ? 'only' : 'include';
+}
+
+function Facet(props: { title: string; values: { value: string; bytes: number }[]; field: string; filter: string; click: (field: string, value: string, kind: ClickKind) => void }) {
+    const total = props.values.reduce((a, v) => a + v.bytes, 0);
+    const top = Math.max(1, ...props.values.map((v) => v.bytes));
+    if (props.values.length === 0) {
+        return null;
+    }
+    return (
+        <div class="fg">
+            <h3>{props.title}</h3>
+            {props.values.map((v) => {
+                const state = state_of_value(props.filter, props.field, v.value);
+                return (
+                    <button type="button" key={v.value} class={`fr ${state === 'in' ? 'on' : state === 'out' ? 'no' : ''}`} aria-pressed={state !== ''} onClick={(e) => props.click(props.field, v.value, kind_of_click(e))}>
+                        <i style={{ width: `${(100 * v.bytes) / top}%` }} />
+                        <span class="cut">{show_value(props.field, v.value)}</span>
+                        <span class="num">{total > 0 ? `${share(v.bytes / total)}` : NONE}</span>
+                    </button>
+                );
+            })}
+        </div>
+    );
+}
+
+const share = (part: number) => (part > 0 && part < 0.005 ? '<1\u00a0%' : `${Math.round(part * 100)}\u00a0%`);
+
+/* When nothing matches: which term to drop. */
+function NoMatch({ filter, run }: { filter: string; run: (f: string) => void }) {
+    return (
+        <Empty>
+            {filter ? (
+                <>
+                    <p>No flow in this time matches the filter. Drop a term above, or</p>
+                    <button type="button" class="btn small" onClick={() => run('')}>
+                        show all flows
+                    </button>
+                </>
+            ) : (
+                <p>No flow in this time.</p>
+            )}
+        </Empty>
+    );
+}
+
+/* Traffic of what matches, from the same filter; where the collector cannot, all traffic, and it says so. */
+function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; failed: boolean }) {
+    const filtered = use_series({ metric: props.metric, by: 'none', points: 72, ...(props.filter ? { filter: props.filter } : {}) }).value;
+    const cannot = filtered.state === 'error' && filtered.error instanceof Problem && filtered.error.status === 501;
+    return (
+        <Panel
+            class="match"
+            title="Matching traffic"
+            sub={filtered.step_ms > 0 ? `${props.metric === 'bps' ? 'bit/s' : props.metric === 'pps' ? 'packets/s' : 'flows/s'}, a bar each ${filtered.step_ms >= 60000 ? `${filtered.step_ms / 60000} min` : `${filtered.step_ms / 1000} s`}` : ''}
+            tools={
+                <>
+                    <span class="keys-inout hide-m">
+                        <Dot slot={1} /> in <Dot slot={3} /> out
+                    </span>
+                    <Segments
+                        label="Measure"
+                        value={props.metric}
+                        options={[
+                            ['bps', 'bit/s'],
+                            ['pps', 'pkt/s'],
+                            ['new_flows', 'flows/s'],
+                        ]}
+                        choose={(v) => patch({ m: v === 'bps' ? '' : v }, true)}
+                    />
+                </>
+            }
+        >
+            {cannot ? (
+                <Empty>This collector cannot draw traffic by filter.</Empty>
+            ) : filtered.state === 'error' && !filtered.input ? (
+                props.failed ? <Empty>The filter was not understood.</Empty> : <Failed what="The traffic could not be read." error={filtered.error} retry={() => reload.value++} />
+            ) : (
+                <Histogram data={filtered} unit={props.metric === 'bps' ? 'bit/s' : '/s'} zoom={(from_ms, to_ms) => set_range({ kind: 'fixed', from_ms: Math.floor(from_ms), to_ms: Math.ceil(to_ms) })} />
+            )}
+        </Panel>
+    );
+}
+
+const COLUMNS: [string, string, string][] = [
+    ['c-t', 'Last seen', 'end_time'],
+    ['c-s', 'Sensor', ''],
+    ['c-src', 'Source', ''],
+    ['c-dst', 'Destination', ''],
+    ['c-rate', 'Rate', 'rate'],
+    ['c-b', 'Bytes', 'bytes'],
+    ['c-r', 'RTT', 'rtt'],
+    ['c-x', 'Retr.', 'retransmits'],
+    ['c-d', 'State', ''],
+];
+
+function Head({ order }: { order: string }) {
+    const [name, way] = order.split(' ');
+    return (
+        <div class="th" role="presentation">
+            {COLUMNS.map(([cls, title, key]) =>
+                key ? (
+                    <button
+                        type="button"
+                        key={cls}
+                        class={`${cls} ${name === key ? 'so' : ''}`}
+                        aria-label={`Sort by ${title}`}
+                        onClick={() => {
+                            const next = `${key} ${name === key && way !== 'asc' ? 'asc' : 'desc'}`;
+                            patch({ o: next === 'end_time desc' ? '' : next });
+                        }}
+                    >
+                        {title}
+                        {name === key ? (way === 'asc' ? ' ↑' : ' ↓') : ''}
+                    </button>
+                ) : (
+                    <span key={cls} class={cls}>
+                        {title}
+                    </span>
+                ),
+            )}
+        </div>
+    );
+}
+
+const SLOW_RTT_MS = 150;
+
+function FlowRows(props: {
+    rows: Flow[];
+    selected: number;
+    select: (i: number) => void;
+    more: () => void;
+    hover: (inside: boolean) => void;
+    click: (field: string, value: string, kind: ClickKind) => void;
+    empty: preact.ComponentChildren;
+}) {
+    const phone = matchMedia('(max-width: 720px)').matches;
+    const now = server_now();
+    const top = Math.max(1, ...props.rows.slice(0, 400).map((r) => (r.bytes_ab ?? 0) + (r.bytes_ba ?? 0)));
+    return (
+        <WindowedList
+            count={props.rows.length}
+            row_height={phone ? ROW_PHONE : ROW}
+            label="Flows"
+            selected={props.selected}
+            near_end={props.more}
+            on_hover={props.hover}
+            empty={props.empty}
+            choose={(i, e) => {
+                /* with Alt, Ctrl or Shift a value is filtered on; a plain click opens the flow */
+                const m = e as MouseEvent;
+                const value = (e.target as Element).closest('[data-field]');
+                if (value && (m.altKey || m.ctrlKey || m.shiftKey)) {
+                    props.click(value.getAttribute('data-field')!, value.getAttribute('data-value')!, m.altKey ? 'exclude' : m.shiftKey ? 'only' : 'include');
+                } else {
+                    props.select(i);
+                }
+            }}
+            row={(i) => {
+                const r = props.rows[i];
+                const total = (r.bytes_ab ?? 0) + (r.bytes_ba ?? 0);
+                const wide = 44 * Math.sqrt(total / top);
+                const out = total ? (wide * (r.bytes_ab ?? 0)) / total : 0;
+                return {
+                    key: r.key,
+                    class: 'fl',
+                    cells: (
+                        <>
+                            <span role="gridcell" class="c-t">
+                                {r.end_ms === null ? NONE : moment(r.end_ms, now)}
+                            </span>
+                            <span role="gridcell" class="c-s d" data-field="sensor_id" data-value={r.sensor_id}>
+                                {safe(sensor_name(r.sensor_id))}
+                            </span>
+                            <span role="gridcell" class="c-src" data-field="client.ip" data-value={r.client_ip} title={r.client_name ? safe(r.client_name) : undefined}>
+                                {safe(r.client_ip)}
+                                {r.client_port !== null && r.client_port > 0 && <span class="d">:{r.client_port}</span>}
+                            </span>
+                            <span role="gridcell" class="c-dst" data-field="server.ip" data-value={r.server_ip} title={`${safe(r.server_name)} ${safe(r.server_ip)}:${r.server_port ?? ''} ${app_name(r.app)}`}>
+                                <Dot slot={app_slot(r.app)} />
+                                <Middle text={r.server_name || r.server_ip} />
+                                {r.server_port !== null && r.server_port > 0 && <span class="d">:{r.server_port}</span>}
+                            </span>
+                            <span role="gridcell" class="c-rate num">
+                                {si(r.bps)}
+                            </span>
+                            <span role="gridcell" class="c-b">
+                                <span class="bar">
+                                    <i class="k1" style={{ width: `${Math.max(total ? 1 : 0, wide - out)}px` }} />
+                                    <i class="k3" style={{ width: `${Math.max(total ? 1 : 0, out)}px` }} />
+                                </span>
+                                <span class="num">{bytes(total)}</span>
+                            </span>
+                            <span role="gridcell" class={`c-r num ${(r.rtt_ms ?? 0) >= SLOW_RTT_MS ? 'warm' : ''}`}>
+                                {r.rtt_ms === null ? NONE : ms(r.rtt_ms)}
+                            </span>
+                            <span role="gridcell" class="c-x num d">
+                                {r.retransmits === null ? NONE : whole(r.retransmits)}
+                            </span>
+                            <span role="gridcell" class="c-d d">
+                                {r.state ? enum_words(r.state) : r.ended ? 'ended' : 'open'}
+                            </span>
+                        </>
+                    ),
+                };
+            }}
+        />
+    );
+}
+
+const CSV_HEADER = [
+    'sensor_id', 'flow_id', 'community_id', 'event', 'end_reason', 'start_time', 'end_time', 'ip_protocol', 'client_ip', 'client_port', 'client_name', 'server_ip',
+    'server_port', 'server_name', 'app', 'forward_packets', 'reverse_packets', 'forward_bytes', 'reverse_bytes', 'rtt_ms', 'retransmits', 'tcp_state', 'conn_state',
+];
+
+function csv_row(record: Bag): unknown[] {
+    const f = read_flow(record);
+    return [
+        f.sensor_id, f.id, f.community_id, String(record.event ?? ''), f.end_reason, String(record.start_time ?? ''), String(record.end_time ?? ''), f.protocol, f.client_ip,
+        f.client_port, f.client_name, f.server_ip, f.server_port, f.server_name, f.app, f.packets_ab, f.packets_ba, f.bytes_ab, f.bytes_ba, f.rtt_ms, f.retransmits, f.state,
+        f.conn_state,
+    ];
+}
+
+export { term };
