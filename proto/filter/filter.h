@@ -26,15 +26,45 @@ struct filter;
  * matches all. */
 MUST_USE struct filter *filter_compile(const char *text, size_t length, struct error *err,
                                        uint32_t *position);
+
+/* FlowFilter messages (common.proto) as plain C: fields AND, values within a field OR. Borrowed for
+ * the call. */
+struct filter_spec {
+    const char *const *ip, *const *client_ip, *const *server_ip;
+    const uint32_t *port, *server_port;
+    const char *const *protocol, *const *name, *const *app;
+    size_t ip_count, client_ip_count, server_ip_count, port_count, server_port_count;
+    size_t protocol_count, name_count, app_count;
+};
+
+/* (one of `include`, or there is none) and none of `exclude` and `text` (NULL or empty: all). NULL
+ * with `err` set: "include[0].ip[1]: expected ..." or the error of `text`. */
+MUST_USE struct filter *filter_build(const struct filter_spec *include, size_t include_count,
+                                     const struct filter_spec *exclude, size_t exclude_count,
+                                     const char *text, size_t text_length, struct error *err,
+                                     uint32_t *position);
 void filter_free(struct filter *filter);
 DEFINE_AUTO(filter, filter_free);
 
+/* A value that the record does not have (no TCP, no RTT sample) compares false with everything, so
+ * that only != and NOT match it. Texts compare without regard to ASCII case; '*' in a value stands
+ * for anything. */
 bool filter_matches_flow(const struct filter *filter, const struct flow_record *record);
 
-/* SQL condition over the columns of the flow table of the collector's store (see
- * filter_fields[].column), with "?" for values, which are handed out in order. Fields that have no
- * column make the condition weaker (true): the caller applies filter_matches_flow to what comes
- * back; *exact tells whether that is needed. False: `capacity` too small. */
+/* What "rtt" means: the moving averages of both sides added. False: not measured. */
+bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns);
+
+/* SQL condition (SQLite) over the columns of the flow table of the collector's store:
+ *
+ *   start_ns end_ns sensor_id flow_id(64 bits, signed) event ip_version protocol client_ip
+ * server_ip (BLOB of 4 or 16 bytes) client_port server_port server_name app tcp_state bytes_forward
+ *   bytes_reverse packets_forward packets_reverse (deltas of the record) retransmits (both ways)
+ *   rtt_ns (filter_flow_rtt) vlan community_id
+ *
+ * NULL = the record does not have it: tcp_state and retransmits without TCP, rtt_ns, vlan,
+ * addresses, and texts that are empty. "?" stands for values, which are handed out in order. Fields
+ * that have no column make the condition weaker (true): the caller applies filter_matches_flow to
+ * what comes back; *exact tells whether that is needed. False: `capacity` too small. */
 struct filter_value {
     enum { FILTER_VALUE_U64, FILTER_VALUE_DOUBLE, FILTER_VALUE_TEXT, FILTER_VALUE_BYTES } type;
     uint64_t u64;

@@ -1,0 +1,296 @@
+/* The predicate over flow records. */
+#include <string.h>
+
+#include "proto/filter/filter_tree.h"
+
+bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns)
+{
+    if (!record->has_tcp) {
+        return false;
+    }
+    const struct flow_round_trip *client = &record->tcp.client_rtt;
+    const struct flow_round_trip *server = &record->tcp.server_rtt;
+    *rtt_ns =
+        (client->samples > 0 ? client->ewma_ns : 0) + (server->samples > 0 ? server->ewma_ns : 0);
+    return client->samples > 0 || server->samples > 0;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool equal_run(const char *a, const char *b, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (lower(a[i]) != lower(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool contains(struct record_text text, const char *part, size_t length)
+{
+    for (size_t i = 0; i + length <= text.length; i++) {
+        if (equal_run(text.data + i, part, length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* '*' stands for any run of bytes. Goes back to the last '*' alone: O(text * pattern). */
+static bool glob(struct record_text text, const char *pattern, size_t length)
+{
+    size_t t = 0;
+    size_t p = 0;
+    size_t star = SIZE_MAX;
+    size_t star_text = 0;
+    while (t < text.length) {
+        if (p < length && pattern[p] == '*') {
+            star = p++;
+            star_text = t;
+        } else if (p < length && lower(pattern[p]) == lower(text.data[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++star_text;
+        } else {
+            return false;
+        }
+    }
+    while (p < length && pattern[p] == '*') {
+        p++;
+    }
+    return p == length;
+}
+
+bool filter_text_matches(struct record_text text, const struct filter_node *term, bool is_part)
+{
+    if (text.length == 0) {
+        return false; /* the record does not have it */
+    }
+    if (memchr(term->text, '*', term->text_length) != NULL) {
+        return glob(text, term->text, term->text_length);
+    }
+    if (is_part) {
+        return contains(text, term->text, term->text_length);
+    }
+    return text.length == term->text_length && equal_run(text.data, term->text, text.length);
+}
+
+static bool compare_numbers(uint64_t value, const struct filter_node *term)
+{
+    switch (term->compare) {
+    case OPERATOR_LESS:
+        return value < term->number;
+    case OPERATOR_LESS_EQUAL:
+        return value <= term->number;
+    case OPERATOR_GREATER:
+        return value > term->number;
+    case OPERATOR_GREATER_EQUAL:
+        return value >= term->number;
+    default:
+        return value == term->number;
+    }
+}
+
+/* At most two values; 0: the record does not have it. */
+static unsigned numbers_of(enum filter_field_id field, const struct flow_record *r,
+                           uint64_t values[2])
+{
+    switch (field) {
+    case FIELD_PORT:
+        values[0] = r->client.port;
+        values[1] = r->server.port;
+        return 2;
+    case FIELD_CLIENT_PORT:
+        values[0] = r->client.port;
+        return 1;
+    case FIELD_SERVER_PORT:
+        values[0] = r->server.port;
+        return 1;
+    case FIELD_PROTOCOL:
+        values[0] = r->ip_protocol;
+        return 1;
+    case FIELD_IP_VERSION:
+        values[0] = r->ip_version;
+        return 1;
+    case FIELD_FLOW_ID:
+        values[0] = r->flow_id;
+        return 1;
+    case FIELD_VLAN:
+        values[0] = r->vlan_id;
+        return r->has_vlan;
+    case FIELD_BYTES:
+        values[0] = r->forward.delta_bytes + r->reverse.delta_bytes;
+        return 1;
+    case FIELD_PACKETS:
+        values[0] = r->forward.delta_packets + r->reverse.delta_packets;
+        return 1;
+    case FIELD_TOTAL_BYTES:
+        values[0] = r->forward.total_bytes + r->reverse.total_bytes;
+        return 1;
+    case FIELD_TOTAL_PACKETS:
+        values[0] = r->forward.total_packets + r->reverse.total_packets;
+        return 1;
+    case FIELD_DURATION:
+        values[0] = r->end_ns > r->start_ns ? r->end_ns - r->start_ns : 0;
+        return 1;
+    case FIELD_RTT:
+        return filter_flow_rtt(r, &values[0]);
+    case FIELD_TCP_STATE:
+        values[0] = r->has_tcp ? r->tcp.state : 0;
+        return r->has_tcp;
+    case FIELD_TCP_RETRANSMITS:
+        values[0] = r->has_tcp ? r->tcp.forward.retransmitted_segments +
+                                     r->tcp.reverse.retransmitted_segments
+                               : 0;
+        return r->has_tcp;
+    case FIELD_TCP_OUT_OF_ORDER:
+        values[0] =
+            r->has_tcp ? r->tcp.forward.out_of_order_segments + r->tcp.reverse.out_of_order_segments
+                       : 0;
+        return r->has_tcp;
+    case FIELD_EVENT:
+        values[0] = r->event;
+        return 1;
+    case FIELD_END_REASON:
+        values[0] = r->end_reason;
+        return 1;
+    case FIELD_SCOPE:
+        values[0] = r->client.scope;
+        values[1] = r->server.scope;
+        return 2;
+    default:
+        return 0;
+    }
+}
+
+static bool match_sni(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    return r->has_tls && filter_text_matches(r->tls.sni, term, is_part);
+}
+
+static bool match_hosts(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    for (unsigned i = 0; r->has_http && i < r->http.hosts_count; i++) {
+        if (filter_text_matches(r->http.hosts[i], term, is_part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool match_queries(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    for (unsigned i = 0; r->has_dns && i < r->dns.queries_count; i++) {
+        if (filter_text_matches(r->dns.queries[i].name, term, is_part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool match_names(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    return filter_text_matches(r->server.name, term, is_part) ||
+           filter_text_matches(r->client.name, term, is_part) || match_sni(r, term, is_part) ||
+           match_hosts(r, term, is_part);
+}
+
+static bool match_address(const struct ip_address *address, const struct filter_node *term)
+{
+    return address->version != 0 && prefix_contains(&term->prefix, address);
+}
+
+static bool match_either(const struct flow_record *r, const struct filter_node *term)
+{
+    return match_address(&r->client.ip, term) || match_address(&r->server.ip, term);
+}
+
+static bool match_text(const struct flow_record *r, const struct filter_node *term)
+{
+    const bool is_part = term->compare == OPERATOR_HAS;
+    switch (term->field) {
+    case FIELD_APP:
+        return filter_text_matches(r->app, term, is_part);
+    case FIELD_NAME:
+        return match_names(r, term, is_part);
+    case FIELD_CLIENT_NAME:
+        return filter_text_matches(r->client.name, term, is_part);
+    case FIELD_SERVER_NAME:
+        return filter_text_matches(r->server.name, term, is_part);
+    case FIELD_TLS_SNI:
+        return match_sni(r, term, is_part);
+    case FIELD_TLS_VERSION:
+        return r->has_tls && filter_text_matches(r->tls.version, term, is_part);
+    case FIELD_HTTP_HOST:
+        return match_hosts(r, term, is_part);
+    case FIELD_DNS_NAME:
+        return match_queries(r, term, is_part);
+    case FIELD_COMMUNITY_ID:
+        return filter_text_matches(r->community_id, term, is_part);
+    case FIELD_SENSOR:
+        return filter_text_matches(r->identity.sensor_id, term, is_part);
+    case FIELD_INTERFACE:
+        return filter_text_matches(r->interface, term, is_part);
+    case FIELD_TCP_CONN_STATE: {
+        const struct record_text code = {
+            r->tcp.conn_state,
+            r->has_tcp ? (uint32_t)strnlen(r->tcp.conn_state, sizeof r->tcp.conn_state) : 0};
+        return filter_text_matches(code, term, is_part);
+    }
+    case FIELD_ANY:
+        if (term->is_address) {
+            return match_either(r, term);
+        }
+        return match_names(r, term, true) || filter_text_matches(r->app, term, true);
+    default:
+        return false;
+    }
+}
+
+static bool match_term(const struct filter_node *term, const struct flow_record *r)
+{
+    switch (term->kind) {
+    case KIND_TEXT:
+        return match_text(r, term);
+    case KIND_ADDRESS:
+        return term->field == FIELD_IP
+                   ? match_either(r, term)
+                   : match_address(term->field == FIELD_CLIENT_IP ? &r->client.ip : &r->server.ip,
+                                   term);
+    default:
+        break;
+    }
+    uint64_t values[2];
+    const unsigned count = numbers_of(term->field, r, values);
+    for (unsigned i = 0; i < count; i++) {
+        if (compare_numbers(values[i], term)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool match(const struct filter_node *node, const struct flow_record *record)
+{
+    switch (node->type) {
+    case NODE_AND:
+        return match(node->left, record) && match(node->right, record);
+    case NODE_OR:
+        return match(node->left, record) || match(node->right, record);
+    case NODE_NOT:
+        return !match(node->left, record);
+    default:
+        return match_term(node, record);
+    }
+}
+
+bool filter_matches_flow(const struct filter *filter, const struct flow_record *record)
+{
+    return filter->root == NULL || match(filter->root, record);
+}
