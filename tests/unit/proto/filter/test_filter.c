@@ -1,0 +1,375 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/filter/filter.h"
+#include "tests/support/record_random.h"
+
+/* 192.168.10.27:51234 -> 93.184.216.34:443, www.example.com, tls, closed */
+static struct flow_record flow;
+
+static int set_up(void **state)
+{
+    (void)state;
+    record_typical_flow(&flow);
+    flow.has_tls = true;
+    flow.tls.sni = (struct record_text){"Shop.Example.COM", 16};
+    flow.identity.sensor_id = (struct record_text){"edge-1", 6};
+    flow.tcp.forward.retransmitted_segments = 2;
+    return 0;
+}
+
+static bool matches(const char *text)
+{
+    struct error err = {0};
+    uint32_t position;
+    AUTO(filter) filter = filter_compile(text, strlen(text), &err, &position);
+    if (filter == NULL) {
+        fail_msg("%s: %s", text, err.message);
+    }
+    return filter_matches_flow(filter, &flow);
+}
+
+static void a_filter_matches_what_it_says(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {
+        "",
+        "  ",
+        "server.port = 443",
+        "server.port=443",
+        "SERVER.PORT = 443",
+        "server.port = 443 AND client.ip = \"192.168.0.0/16\"",
+        "port = 51234",
+        "port = 443",
+        "client.ip = 192.168.10.27",
+        "ip : 93.184.216.34",
+        "server.ip != 10.0.0.0/8",
+        "server.port != 80",
+        "server.port >= 443 server.port <= 443",
+        "server.port IN (80, 443)",
+        "server.port in (443)",
+        "app = tls",
+        "app = TLS",
+        "app != dns",
+        "NOT app = dns",
+        "-app = dns",
+        "-(app = dns)",
+        "tls.sni : \"*.example.com\"",
+        "tls.sni = shop.example.com",
+        "tls.sni : example",
+        "tls.sni = *.example.*",
+        "name = www.example.com",
+        "name : shop",
+        "example.com",
+        "\"example.com\"",
+        "192.168.10.0/24",
+        "93.184.216.34",
+        "protocol = tcp",
+        "protocol = 6",
+        "protocol IN (udp, tcp)",
+        "tcp.state = closed",
+        "event = end",
+        "end_reason = end_of_flow",
+        "scope = internal",
+        "scope = external",
+        "tcp.retransmits > 0",
+        "tcp.retransmits = 2",
+        "rtt < 80ms",
+        "rtt > 12ms",
+        "duration > 3s",
+        "duration < 1m",
+        "bytes > 19kB",
+        "bytes < 1MiB",
+        "packets = 27",
+        "total_packets >= 27",
+        "flow_id = 1f2e3d4c5b6a7988",
+        "community_id = 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+        "sensor = edge-1",
+        "sensor = edge-*",
+        "interface = eth0",
+        "tcp.conn_state = SF",
+        "app = dns OR server.port = 443",
+        "app = dns OR app = ssh OR port = 443",
+        "(app = dns OR app = tls) AND port = 443",
+        "app = dns port = 1 OR port = 443",
+        "ip.version = 4",
+        "vlan != 5",
+        "NOT vlan = 5",
+        "NOT NOT app = tls",
+        "app = tls AND NOT (port = 80 OR port = 81)",
+        "dns.name != x",
+    };
+    static const char *const no[] = {
+        "server.port = 80",
+        "server.port > 443",
+        "client.port = 443",
+        "client.ip = 10.0.0.0/8",
+        "ip = ::/0",
+        "app = tl",
+        "app : dns",
+        "tls.sni = example.com",
+        "tls.sni = *.example.org",
+        "tls.sni : \"*.example\"",
+        "vlan = 0",
+        "vlan < 5",
+        "http.host : a",
+        "dns.name : a",
+        "protocol = udp",
+        "tcp.state = established",
+        "event = start",
+        "scope = multicast",
+        "rtt > 80ms",
+        "app = tls AND app = dns",
+        "NOT app = tls",
+        "- app = tls",
+        "server.port NOT IN",
+        "fe80::1",
+        "missing.example",
+        "app = dns OR server.port = 443 AND port = 1",
+        "flow_id = 1",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(yes); i++) {
+        if (!matches(yes[i])) {
+            fail_msg("does not match: %s", yes[i]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(no); i++) {
+        if (strstr(no[i], "NOT IN") == NULL && matches(no[i])) {
+            fail_msg("matches: %s", no[i]);
+        }
+    }
+}
+
+static void a_mistake_is_told_with_its_column(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t position;
+        const char *message;
+    } cases[] = {
+        {"server.port = ", 14, "column 15: expected a value behind '='"},
+        {"server.prt = 1", 0, "column 1: unknown field 'server.prt'; did you mean 'server.port'?"},
+        {"app = a AND", 11, "column 12: expected a field or a value"},
+        {"(app = a", 8, "column 9: expected ')'"},
+        {"app = a)", 7, "column 8: expected nothing behind the filter, not ')'"},
+        {"app > a", 6, "column 7: 'app' has no order: use =, != or :"},
+        {"app = \"x", 6, "column 7: this quote has no end"},
+        {"port = x", 7, "column 8: 'x' does not fit 'port': expected a whole number"},
+        {"rtt > 80", 6,
+         "column 7: '80' does not fit 'rtt': expected a duration with its unit, as "
+         "80ms"},
+        {"port IN 80", 8, "column 9: expected '(' behind IN"},
+        {"port IN (80", 11, "column 12: expected ',' or ')' in the list"},
+        {"= 80", 0, "column 1: expected a field before '='"},
+        {"OR app = a", 0, "column 1: expected a field or a value before 'OR'"},
+        {"ip = 10.0.0.1/8", 5, NULL},
+        {"tcp.state = open", 12, NULL},
+        {"()", 1, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct error err = {0};
+        uint32_t position = 9999;
+        AUTO(filter)
+        filter = filter_compile(cases[i].text, strlen(cases[i].text), &err, &position);
+        assert_null(filter);
+        if (cases[i].message != NULL) {
+            assert_string_equal(err.message, cases[i].message);
+        }
+        if (position != cases[i].position) {
+            fail_msg("%s: column %u", cases[i].text, position + 1);
+        }
+    }
+}
+
+static void bounds_are_kept(void **state)
+{
+    (void)state;
+    static char text[8192];
+    struct error err = {0};
+    uint32_t position;
+    memset(text, '(', 100);
+    assert_null(filter_compile(text, 100, &err, &position));
+    assert_non_null(strstr(err.message, "nested deeper than 32"));
+    memset(text, '-', 4096);
+    assert_null(filter_compile(text, 4096, &err, &position));
+    assert_null(filter_compile(text, 4097, &err, &position));
+    assert_non_null(strstr(err.message, "4096"));
+    for (int i = 0; i < 300; i++) {
+        memcpy(text + i * 5, "a OR ", 5);
+    }
+    memcpy(text + 1500, "a", 2);
+    assert_null(filter_compile(text, 1501, &err, &position));
+    assert_non_null(strstr(err.message, "more than 256 terms"));
+    /* As many nodes as 4096 bytes can ask for. */
+    size_t at = 0;
+    while (at + 36 < 4096) {
+        memset(text + at, '-', 31);
+        memcpy(text + at + 31, "a ", 2);
+        at += 33;
+    }
+    AUTO(filter) filter = filter_compile(text, at, &err, &position);
+    assert_non_null(filter);
+}
+
+static void structured_filters_build_the_same_tree(void **state)
+{
+    (void)state;
+    static const char *const ips[] = {"10.0.0.0/8", "192.168.0.0/16"};
+    static const char *const names[] = {"*.example.com"};
+    static const char *const apps[] = {"dns"};
+    static const uint32_t ports[] = {443, 80};
+    const struct filter_spec include = {
+        .ip = ips, .ip_count = 2, .port = ports, .port_count = 2, .name = names, .name_count = 1};
+    const struct filter_spec exclude = {.app = apps, .app_count = 1};
+    struct error err = {0};
+    AUTO(filter)
+    filter = filter_build(&include, 1, &exclude, 1, "tcp.retransmits > 0", 19, &err, NULL);
+    assert_non_null(filter);
+    assert_true(filter_matches_flow(filter, &flow));
+    flow.app = (struct record_text){"dns", 3};
+    assert_false(filter_matches_flow(filter, &flow));
+    char text[512];
+    assert_true(filter_to_text(filter, text, sizeof text) > 0);
+    assert_string_equal(text, "(ip = \"10.0.0.0/8\" OR ip = \"192.168.0.0/16\") AND "
+                              "(port = 443 OR port = 80) AND (server.name = \"*.example.com\" OR "
+                              "tls.sni = \"*.example.com\" OR http.host = \"*.example.com\") AND "
+                              "tcp.retransmits > 0 AND app != \"dns\"");
+    (void)set_up(NULL);
+
+    static const char *const bad[] = {"10.0.0.300"};
+    const struct filter_spec wrong = {.server_ip = bad, .server_ip_count = 1};
+    assert_null(filter_build(&wrong, 1, NULL, 0, NULL, 0, &err, NULL));
+    assert_non_null(strstr(err.message, "include[0].server_ip[0]: '10.0.0.300'"));
+    const struct filter_spec empty = {0};
+    AUTO(filter) all = filter_build(&empty, 1, NULL, 0, NULL, 0, &err, NULL);
+    assert_non_null(all);
+    assert_true(filter_matches_flow(all, &flow));
+    assert_null(filter_build(NULL, 0, &empty, 1, NULL, 0, &err, NULL));
+}
+
+static void sql_is_bound_by_values_and_says_when_it_is_weaker(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *sql;
+        uint32_t count;
+        bool is_exact;
+    } cases[] = {
+        {"", "1", 0, true},
+        {"server.port = 443", "(server_port) IS ?", 1, true},
+        {"server.port > 443", "((server_port) IS NOT NULL AND (server_port) > ?)", 1, true},
+        {"client.ip = 10.0.0.1", "client_ip IS ?", 1, true},
+        {"client.ip = 10.0.0.0/8",
+         "(ip_version IS 4 AND client_ip IS NOT NULL AND client_ip >= ? AND client_ip <= ?)", 2,
+         true},
+        {"tls.sni : a", "1", 0, false},
+        {"NOT tls.sni : a", "NOT (0)", 0, false},
+        {"app = dns AND NOT (port = 1 OR tls.sni = a)",
+         "((app IS NOT NULL AND app = ? COLLATE NOCASE) AND NOT ((((client_port) IS ? OR "
+         "(server_port) IS ?) OR 0)))",
+         3, false},
+        {"server.name : 50%_x",
+         "(server_name IS NOT NULL AND server_name <> '' AND server_name LIKE ? ESCAPE '\\')", 1,
+         true},
+    };
+    char sql[1024];
+    struct filter_value values[8];
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct error err = {0};
+        AUTO(filter)
+        filter = filter_compile(cases[i].text, strlen(cases[i].text), &err, NULL);
+        assert_non_null(filter);
+        uint32_t count;
+        bool is_exact;
+        assert_true(filter_to_sql(filter, sql, sizeof sql, values, 8, &count, &is_exact));
+        assert_string_equal(sql, cases[i].sql);
+        assert_int_equal(count, cases[i].count);
+        assert_int_equal(is_exact, cases[i].is_exact);
+        assert_false(
+            filter_to_sql(filter, sql, strlen(cases[i].sql), values, 8, &count, &is_exact));
+        if (count > 0) {
+            assert_false(filter_to_sql(filter, sql, sizeof sql, values, cases[i].count - 1, &count,
+                                       &is_exact));
+        }
+    }
+    assert_string_equal(values[0].bytes, "%50\\%\\_x%");
+}
+
+static void the_range_of_a_prefix_is_its_first_and_last_address(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    AUTO(filter) filter = filter_compile("client.ip = 10.128.0.0/9", 24, &err, NULL);
+    assert_non_null(filter);
+    char sql[256];
+    struct filter_value values[2];
+    uint32_t count;
+    bool is_exact;
+    assert_true(filter_to_sql(filter, sql, sizeof sql, values, 2, &count, &is_exact));
+    assert_int_equal(values[0].length, 4);
+    assert_memory_equal(values[0].bytes, "\x0a\x80\x00\x00", 4);
+    assert_memory_equal(values[1].bytes, "\x0a\xff\xff\xff", 4);
+}
+
+/* What is printed means the same, and prints as itself. */
+static void the_canonical_text_compiles_to_the_same_filter(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "a b OR c",
+        "(a OR b) c",
+        "NOT (a b)",
+        "-app=x",
+        "port IN (1,2,3) OR rtt>1.5ms",
+        "name : \"quo\\\"te\" AND bytes >= 1.5MiB",
+        "NOT (NOT (a OR b) AND c)",
+        "tcp.state!=reset",
+    };
+    char first[1024];
+    char second[1024];
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        struct error err = {0};
+        AUTO(filter) filter = filter_compile(texts[i], strlen(texts[i]), &err, NULL);
+        assert_non_null(filter);
+        const size_t length = filter_to_text(filter, first, sizeof first);
+        assert_true(length > 0);
+        AUTO(filter) again = filter_compile(first, length, &err, NULL);
+        assert_non_null(again);
+        assert_int_equal(filter_to_text(again, second, sizeof second), length);
+        assert_string_equal(first, second);
+        assert_int_equal(filter_to_text(filter, second, length), 0);
+    }
+}
+
+static void the_list_of_fields_is_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < filter_fields_count; i++) {
+        assert_non_null(filter_fields[i].name);
+        assert_non_null(filter_fields[i].type);
+        assert_true(strlen(filter_fields[i].help) > 4);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_filter_matches_what_it_says, set_up),
+        cmocka_unit_test(a_mistake_is_told_with_its_column),
+        cmocka_unit_test(bounds_are_kept),
+        cmocka_unit_test_setup(structured_filters_build_the_same_tree, set_up),
+        cmocka_unit_test(sql_is_bound_by_values_and_says_when_it_is_weaker),
+        cmocka_unit_test(the_range_of_a_prefix_is_its_first_and_last_address),
+        cmocka_unit_test(the_canonical_text_compiles_to_the_same_filter),
+        cmocka_unit_test(the_list_of_fields_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
