@@ -177,6 +177,8 @@ static void fill_flow(struct app *app)
     const uint64_t flows = flows_for_input(app, count_flows(app, to));
 
     to->flows_max = flows < UINT32_MAX ? (uint32_t)flows : UINT32_MAX;
+    /* Live, a flood must not wait for memory; a file waits for nobody, and often needs little of it. */
+    to->touched_flows = app->is_live ? to->flows_max / app->pipeline_settings.shards : 0;
     app->pipeline_settings.inspect.flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
 }

@@ -8,7 +8,7 @@
  * without packets since the last record gives no record. An END always comes, with what is left.
  *
  * The sum of the deltas of all records of a flow is what was counted into it, always. All memory is
- * taken and touched in flow_table_new; afterwards nothing here allocates, locks or logs. Depends
+ * taken in flow_table_new; afterwards nothing here allocates, locks or logs. Depends
  * on: base, proto/record.h, wire. Threads: one table, one thread; flow_budget is shared. */
 #pragma once
 
@@ -35,6 +35,8 @@ void flow_budget_init(struct flow_budget *budget, uint64_t flows_max);
 
 struct flow_settings {
     uint32_t flows_max;         /* slots of this table; with a budget fewer may be granted */
+    uint32_t touched_flows;     /* slots whose memory is touched at the start, which costs about
+                                   1 us each; the others when they are first used */
     struct flow_budget *budget; /* NULL: flows_max alone counts. Outlives the table */
     uint64_t idle_timeout_ns;   /* IPFIX 37; 0: never */
     uint64_t active_timeout_ns; /* IPFIX 36; 0: no further UPDATE */

@@ -60,8 +60,13 @@ static int map_memory(struct flow_table *table, const struct layout *layout, str
     table->memory = memory;
     table->memory_bytes = layout->bytes;
     uint8_t *bytes = memory;
-    for (uint64_t at = 0; at < layout->bytes; at += SMALL_PAGE_BYTES) {
+    const uint64_t touched = (uint64_t)layout->stride * table->settings.touched_flows;
+    const uint64_t limit = touched < layout->buckets ? touched : layout->buckets;
+    for (uint64_t at = 0; at < limit; at += SMALL_PAGE_BYTES) {
         bytes[at] = 0; /* the first touch of a page is slow: here, not in a flood */
+    }
+    for (uint64_t at = layout->buckets; limit > 0 && at < layout->bytes; at += SMALL_PAGE_BYTES) {
+        bytes[at] = 0;
     }
     table->pool = bytes;
     table->stride = layout->stride;
