@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# The legs of `./netscope test`: each is one function leg_NAME below, run alone, timed, its output in
+# build/logs/NAME.log. A leg passes, fails, or is skipped with a reason; a reason where NETSCOPE_REQUIRE names the
+# leg (or says "all") is a failure. `tests/legs.sh --list` lists them; arguments choose some.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
+
+ROOT=$PWD
+LOGS=$ROOT/build/logs
+PYTHON=/usr/bin/python3
+JOBS=${NETSCOPE_JOBS:-$(nproc)}
+CORPUS=${NETSCOPE_CORPUS:-$ROOT/../shared/corpus}
+GRPCURL_VERSION=v1.9.3
+# Labels of tests that have a leg of their own; the sanitizer legs leave them out.
+OWN_LEGS='^(browser|grpcurl|kafka|containers)$'
+export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
+
+LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz dashboard browser grpcurl kafka containers)
+
+# ---- what a leg may call ----
+
+note() { printf '%s\n' "$*" >&3; } # shown under the leg's line
+skip() {
+    printf '%s\n' "$*" >"$LOGS/reason"
+    exit 77
+}
+need() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || skip "$program is not installed"
+    done
+}
+our_sources() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do
+    [[ -f $f ]] && printf '%s\n' "$f"
+done; }
+
+configure_and_build() {
+    local preset=$1
+    shift
+    cmake --preset "$preset" >/dev/null
+    cmake --build --preset "$preset" -j "$JOBS" "$@"
+}
+
+# run_ctest PRESET args...: fails as ctest does; tells what did not run.
+run_ctest() {
+    local preset=$1 status=0 out=$LOGS/ctest-$1.txt
+    shift
+    ctest --preset "$preset" -j "$JOBS" --no-tests=error "$@" >"$out" 2>&1 </dev/null || status=$?
+    cat "$out"
+    note "$(grep -E 'tests passed' "$out" | tail -1)"
+    sed -n '/^The following tests did not run/,/^$/p' "$out" | grep Skipped | sed 's/^ */  not run: /' >&3 || true
+    if ((status != 0)); then
+        sed -n '/^The following tests FAILED/,$p' "$out" >&3
+    elif required "$leg" && grep -q '(Skipped)' "$out"; then
+        note "skipped tests are failures here (NETSCOPE_REQUIRE)"
+        status=1
+    fi
+    return "$status"
+}
+
+# A leg that is a ctest label over the release build.
+run_label() {
+    local label=$1 count
+    configure_and_build release
+    count=$(ctest --test-dir build/release -N -L "^$label\$" | sed -n 's/^Total Tests: //p')
+    ((count > 0)) || skip "no test has the label $label here"
+    local status=0 out=$LOGS/ctest-$label.txt
+    ctest --test-dir build/release -L "^$label\$" --output-on-failure >"$out" 2>&1 </dev/null || status=$?
+    cat "$out"
+    ((status == 0)) || return "$status"
+    if grep -q '(Skipped)' "$out" || grep -q 'Skipped' "$out"; then
+        skip "$(grep -hoiE '^SKIP:? .*' "$out" "build/release/Testing/Temporary/LastTest.log" 2>/dev/null | tail -1 ||
+            true)"
+    fi
+    note "$(grep -E 'tests passed' "$out" | tail -1)"
+}
+
+# ---- the legs ----
+
+leg_format() {
+    need clang-format
+    our_sources '*.c' '*.h' | grep -v '^tests/.*generated' | xargs -P "$JOBS" -n 40 clang-format --dry-run -Werror
+}
+
+leg_layers() {
+    $PYTHON tests/architecture/check_layers.py
+    $PYTHON tests/architecture/check_layers.py --self-test
+}
+
+leg_proto() {
+    [[ -f tests/architecture/check_proto.py ]] || skip "tests/architecture/check_proto.py is not there"
+    $PYTHON tests/architecture/check_proto.py
+}
+
+# The printed pages equal what the programs print.
+leg_docs() {
+    configure_and_build release netscope-sensor netscope-collector
+    $PYTHON tests/integration/cli/generated_pages.py --bin build/release/bin
+}
+
+leg_dev() {
+    configure_and_build dev
+    run_ctest dev -LE "$OWN_LEGS"
+}
+
+# clang-tidy over our sources; a file whose text, headers and flags have not changed is not read again.
+leg_tidy() {
+    need clang-tidy
+    configure_and_build dev
+    local base stamps=$ROOT/build/tidy
+    mkdir -p "$stamps"
+    base=$(our_sources '*.h' '*.proto' .clang-tidy | xargs sha256sum | sha256sum | cut -c1-16)
+    export base stamps
+    our_sources base proto detection sensor collector-ui | grep '\.c$' |
+        while read -r file; do
+            grep -q "/$file\"" build/dev/compile_commands.json && printf '%s\n' "$file"
+        done | xargs -P "$JOBS" -n 1 bash -c '
+            stamp=$stamps/$({ echo "$base"; sha256sum "$0"; } | sha256sum | cut -c1-32)
+            [[ -e $stamp ]] && exit 0
+            clang-tidy -p build/dev --quiet "$0" 2>/dev/null && : >"$stamp"'
+}
+
+leg_clang() {
+    need clang
+    configure_and_build clang
+}
+
+leg_asan() {
+    configure_and_build asan
+    run_ctest asan -LE "$OWN_LEGS|^replay\$"
+}
+
+leg_tsan() {
+    export TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1"
+    configure_and_build tsan
+    run_ctest tsan -L '^(unit|scenario)$'
+}
+
+leg_replay() {
+    [[ -f $CORPUS/check_flows.py ]] || skip "no captures at $CORPUS (NETSCOPE_CORPUS names another place)"
+    configure_and_build release netscope-sensor
+    local map=()
+    [[ -f tests/replay/check_flows_map.json ]] && map=(--map tests/replay/check_flows_map.json)
+    local status=0
+    $PYTHON "$CORPUS/check_flows.py" --corpus "$CORPUS" --jobs "$JOBS" --max crashes=0 --max timeouts=0 "${map[@]}" \
+        --cmd "$ROOT/build/release/bin/netscope-sensor --read-pcap {pcap} --quiet --flows-jsonl -" \
+        >"$LOGS/score.txt" 2>&1 || status=$?
+    cat "$LOGS/score.txt"
+    sed 's/^/  /' "$LOGS/score.txt" | head -70 >&3
+    return "$status"
+}
+
+leg_fuzz() {
+    need clang
+    local seconds=${NETSCOPE_FUZZ_SECONDS:-300} targets each target
+    cmake --preset fuzz >/dev/null
+    mapfile -t targets < <(ninja -C build/fuzz -t targets all | sed -n 's,^\(fuzz/fuzz_[a-z0-9_]*\): .*,\1,p' | sort -u)
+    ((${#targets[@]} > 0)) || skip "no fuzz targets"
+    ninja -C build/fuzz -j "$JOBS" "${targets[@]}"
+    each=$((seconds / ${#targets[@]}))
+    ((each < 5)) && each=5
+    note "${#targets[@]} targets, $each s each"
+    for target in "${targets[@]}"; do
+        mkdir -p "build/fuzz/corpus/${target##*/}" "build/fuzz/artifacts"
+    done
+    export each
+    printf '%s\n' "${targets[@]##*/}" | xargs -P "$JOBS" -n 1 bash -c '
+        seeds=$(find tests/fuzz -type d -path "*$0*" | tr "\n" " ")
+        "build/fuzz/fuzz/$0" -max_total_time="$each" -timeout=25 -rss_limit_mb=2560 -print_final_stats=1 \
+            -artifact_prefix="build/fuzz/artifacts/$0-" "build/fuzz/corpus/$0" $seeds 2>&1 | tail -40
+        exit "${PIPESTATUS[0]}"'
+}
+
+leg_dashboard() {
+    need node npm
+    local work=$ROOT/build/dashboard-check
+    mkdir -p "$work"
+    tar -C collector-ui/dashboard --exclude=node_modules --exclude=dist -cf - . | tar -C "$work" -xf -
+    cd "$work"
+    if ! cmp -s package-lock.json node_modules/.installed; then
+        npm ci --ignore-scripts --no-audit --no-fund </dev/null
+        cp package-lock.json node_modules/.installed
+    fi
+    npx --no-install tsc --noEmit -p .
+    npm test --silent </dev/null
+}
+
+leg_browser() {
+    need chromium node
+    run_label browser
+}
+
+leg_grpcurl() {
+    local tools=$ROOT/build/tools/bin
+    if ! command -v grpcurl >/dev/null && [[ ! -x $tools/grpcurl ]]; then
+        need go
+        GOBIN=$tools GOFLAGS=-mod=mod go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION" ||
+            skip "grpcurl $GRPCURL_VERSION could not be built from the Go proxy"
+    fi
+    export PATH=$PATH:$tools
+    run_label grpcurl
+}
+
+leg_kafka() {
+    run_label kafka
+}
+
+leg_containers() {
+    need podman
+    run_label containers
+}
+
+# ---- running them ----
+
+required() {
+    [[ " ${NETSCOPE_MAY_SKIP:-} " == *" $1 "* ]] && return 1
+    [[ ${NETSCOPE_REQUIRE:-} == all || " ${NETSCOPE_REQUIRE:-} " == *" $1 "* ]]
+}
+
+run_leg() {
+    leg=$1
+    local started=$SECONDS status=0 verdict reason=
+    rm -f "$LOGS/reason"
+    printf '%-11s ' "$leg"
+    # In a child of its own: set -e holds inside, which it would not under an `if`.
+    bash -euo pipefail "$0" --leg "$leg" >"$LOGS/$leg.log" 2>&1 3>"$LOGS/$leg.notes" </dev/null || status=$?
+    case $status in
+    0) verdict=PASS ;;
+    77)
+        verdict=SKIP
+        reason=$(cat "$LOGS/reason" 2>/dev/null || true)
+        if required "$leg"; then
+            verdict=FAIL
+            reason="skipped, which NETSCOPE_REQUIRE forbids: $reason"
+        fi
+        ;;
+    *) verdict=FAIL ;;
+    esac
+    printf '%s %4d s  %s\n' "$verdict" "$((SECONDS - started))" "$reason"
+    sed 's/^/    /' "$LOGS/$leg.notes" | grep -v '^ *$' || true
+    if [[ $verdict == FAIL ]]; then
+        tail -60 "$LOGS/$leg.log" | sed 's/^/    | /'
+        printf '    the whole output: %s\n' "$LOGS/$leg.log"
+    fi
+    rows+=("$(printf '%-11s %-4s %5d s  %s' "$leg" "$verdict" "$((SECONDS - started))" "$reason")")
+    counts[$verdict]=$((counts[$verdict] + 1))
+}
+
+if [[ ${1:-} == --list ]]; then
+    printf '%s\n' "${LEGS[@]}"
+    exit 0
+fi
+mkdir -p "$LOGS"
+if [[ ${1:-} == --leg ]]; then
+    leg=$2
+    "leg_$leg"
+    exit 0
+fi
+(($# > 0)) || set -- "${LEGS[@]}"
+for name in "$@"; do
+    declare -F "leg_$name" >/dev/null || {
+        printf "no leg '%s'; there are: %s\n" "$name" "${LEGS[*]}" >&2
+        exit 2
+    }
+done
+declare -A counts=([PASS]=0 [FAIL]=0 [SKIP]=0)
+rows=()
+for name in "$@"; do
+    run_leg "$name"
+done
+printf '\n'
+printf '%s\n' "${rows[@]}"
+printf '%d passed, %d failed, %d skipped\n' "${counts[PASS]}" "${counts[FAIL]}" "${counts[SKIP]}"
+((counts[FAIL] == 0))
