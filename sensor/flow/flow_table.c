@@ -307,6 +307,43 @@ static inline bool delta_would_overflow(const struct flow *flow, const struct pa
            payload > UINT32_MAX - packet->payload_bytes || ip > UINT32_MAX - packet->ip_bytes;
 }
 
+/* Sums over all flows of what one segment added to its own: for the rates of a second. */
+static void add_rtt(struct flow_table_statistics *sums, const struct flow_rtt *rtt)
+{
+    const uint64_t ns = (uint64_t)rtt->last * FLOW_ROUND_TRIP_UNIT_NS;
+    const double seconds = (double)ns * 1e-9;
+    uint32_t bucket = 0;
+
+    while (bucket < STATS_RTT_BOUNDS && seconds > stats_rtt_bounds_seconds[bucket]) {
+        bucket++;
+    }
+    sums->rtt_counts[bucket]++;
+    sums->rtt_sum_ns += ns;
+}
+
+static void measure_tcp(struct flow_table *table, struct flow *flow, const struct packet *packet,
+                        int direction, uint8_t state_before)
+{
+    struct flow_table_statistics *sums = &table->statistics;
+    struct flow_tcp_part *part = flow_tcp_part(flow);
+    const struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_rtt *rtt = &part->side[!direction].rtt; /* an ACK completes the peer's */
+    const uint32_t retransmitted = side->retransmitted_segments;
+    const uint32_t out_of_order = side->out_of_order_segments;
+    const uint16_t zero_windows = side->zero_window_events;
+    const uint32_t samples = rtt->samples;
+
+    tcp_measure(&table->settings, flow, part, packet, direction, state_before);
+    sums->data_segments += packet->payload_bytes > 0;
+    sums->resets += (packet->tcp_flags & TCP_RST) != 0;
+    sums->retransmitted_segments += side->retransmitted_segments - retransmitted;
+    sums->out_of_order_segments += side->out_of_order_segments - out_of_order;
+    sums->zero_window_events += (uint16_t)(side->zero_window_events - zero_windows);
+    if (rtt->samples != samples) {
+        add_rtt(sums, rtt);
+    }
+}
+
 static void count_packet(struct flow_table *table, struct flow *flow, uint32_t slot,
                          const struct packet *packet, const uint8_t *frame, int direction)
 {
@@ -343,8 +380,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
         const uint8_t state_before = flow->tcp_state;
         tcp_follow(flow, packet, direction);
         if (table->is_measured) {
-            tcp_measure(&table->settings, flow, flow_tcp_part(flow), packet, direction,
-                        state_before);
+            measure_tcp(table, flow, packet, direction, state_before);
         }
         if (UNLIKELY(flow->tcp_state != state_before && flow_is_closed(flow))) {
             wheel_remove(table, flow);

@@ -125,6 +125,12 @@ struct flow_table_statistics {
     uint64_t clock_steps;
     uint64_t late_packets;     /* older than their flow's last packet */
     uint64_t reported_packets; /* in records so far; packets - reported_packets are held */
+    /* TCP over all flows; 0 in compact mode. */
+    uint64_t data_segments; /* with payload */
+    uint64_t retransmitted_segments, out_of_order_segments, zero_window_events;
+    uint64_t resets;                           /* segments with RST */
+    uint64_t rtt_counts[STATS_RTT_BOUNDS + 1]; /* samples up to stats_rtt_bounds_seconds[i] */
+    uint64_t rtt_sum_ns;
 };
 
 struct flow_table_statistics flow_table_statistics(const struct flow_table *table);

@@ -181,18 +181,6 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     }
 }
 
-void epoch_add_rtt(struct epoch *epoch, uint64_t rtt_ns)
-{
-    const double seconds = (double)rtt_ns * 1e-9;
-    uint32_t bucket = 0;
-
-    while (bucket < STATS_RTT_BOUNDS && seconds > stats_rtt_bounds_seconds[bucket]) {
-        bucket++;
-    }
-    epoch->rtt_counts[bucket]++;
-    epoch->rtt_sum_seconds += seconds;
-}
-
 static uint64_t flow_delta(const struct epoch_flow *flow)
 {
     return flow->flow.delta_bytes_forward + flow->flow.delta_bytes_reverse;

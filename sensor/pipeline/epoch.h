@@ -65,7 +65,6 @@ MUST_USE struct epoch *epoch_new(const struct detection_settings *detection, str
 void epoch_free(struct epoch *epoch);
 DEFINE_AUTO(epoch, epoch_free);
 void epoch_reset(struct epoch *epoch, uint64_t second);
-void epoch_add_rtt(struct epoch *epoch, uint64_t rtt_ns);
 /* True when a flow with `delta_bytes` in this second would be among the largest so far. */
 bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes);
 /* Copies the texts. Call only after epoch_wants_flow. */

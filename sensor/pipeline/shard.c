@@ -200,7 +200,16 @@ static void close_second(struct shard *shard)
     flow_table_tick(shard->table, shard_on_tick, shard);
     epoch->totals.new_flows += now.flows_created - shard->told.flows_created;
     epoch->totals.flows_active = flow_table_count(shard->table);
-    epoch->totals.lost_packets = 0;
+    epoch->data_segments += now.data_segments - shard->told.data_segments;
+    epoch->retransmitted_segments +=
+        now.retransmitted_segments - shard->told.retransmitted_segments;
+    epoch->out_of_order_segments += now.out_of_order_segments - shard->told.out_of_order_segments;
+    epoch->zero_window_events += now.zero_window_events - shard->told.zero_window_events;
+    epoch->resets += now.resets - shard->told.resets;
+    for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
+        epoch->rtt_counts[i] += now.rtt_counts[i] - shard->told.rtt_counts[i];
+    }
+    epoch->rtt_sum_seconds += (double)(now.rtt_sum_ns - shard->told.rtt_sum_ns) * 1e-9;
     epoch->dns_queries += seen.dns_queries - shard->inspect_told.dns_queries;
     epoch->dns_responses += seen.dns_responses - shard->inspect_told.dns_responses;
     shard->told = now;
