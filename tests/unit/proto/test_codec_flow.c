@@ -197,7 +197,7 @@ static void unknown_fields_are_stepped_over_at_every_level(void **state)
                 continue;
             }
             struct wire_reader r = wire_reader_over(pieces[j].bytes, pieces[j].length);
-            struct wire_field f;
+            struct wire_field f = {0};
             assert_true(wire_next(&r, &f));
             const struct wire_mark mark = wire_begin(&w, f.number, 1);
             wire_write_varint(&w, 901, 1);
@@ -225,7 +225,7 @@ static void a_sub_message_in_two_pieces_is_merged(void **state)
         struct wire_writer w = wire_writer_over(other, sizeof other);
         for (size_t j = 0; j < count; j++) {
             struct wire_reader r = wire_reader_over(pieces[j].bytes, pieces[j].length);
-            struct wire_field f;
+            struct wire_field f = {0};
             assert_true(wire_next(&r, &f));
             if (!is_single_message(pieces[j].tag)) {
                 wire_write_raw(&w, pieces[j].bytes, pieces[j].length);

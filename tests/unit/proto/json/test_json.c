@@ -77,8 +77,9 @@ static void flows_read_back_as_the_same_bytes(void **state)
             fail_msg("%s", err.message);
         }
         assert_true(codec_decode_flow(again, back, &decoded));
-        assert_int_equal(codec_encode_flow(&decoded, again, sizeof again), length);
-        assert_memory_equal(again, wire, length);
+        static uint8_t third[CODEC_FLOW_BYTES_MAX]; /* the texts lie in `again` */
+        assert_int_equal(codec_encode_flow(&decoded, third, sizeof third), length);
+        assert_memory_equal(third, wire, length);
     }
 }
 
