@@ -31,5 +31,29 @@ extern const struct config_field kafka_fields[];
  * `sensor_id` is borrowed. */
 MUST_USE int kafka_sink_open(const struct kafka_settings *settings, const char *sensor_id,
                              struct sink *out, struct error *err);
+
+#define KAFKA_CODES_MAX 16 /* kinds of error counted apart; the last row takes the rest */
+
+struct kafka_error_count {
+    const char *name; /* librdkafka's: "_MSG_TIMED_OUT". Static */
+    uint64_t count;
+};
+
+/* The law: offered = acked + failed + owed, owed = taken over and neither. */
+struct kafka_counts {
+    uint64_t offered;            /* records taken over from the publisher */
+    uint64_t sent;               /* of them given to librdkafka */
+    uint64_t acked;              /* delivery reports without error */
+    uint64_t failed;             /* never delivered, by any reason */
+    uint64_t possibly_persisted; /* of the failed: a broker may hold them all the same */
+    uint64_t queue_full;         /* times that librdkafka's queue was full */
+    uint64_t restarts;           /* producers replaced after a fatal error */
+    struct kafka_error_count errors[KAFKA_CODES_MAX]; /* the failed by error */
+    uint32_t errors_count;
+};
+
+/* Any thread. */
+void kafka_sink_counts(const struct sink *sink, struct kafka_counts *out);
+
 /* `netscope-sensor kafka-topics`: the commands that make the topics. */
 void kafka_topics_print(const struct kafka_settings *settings, FILE *out);

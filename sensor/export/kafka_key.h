@@ -1,0 +1,12 @@
+/* The key of a Kafka message, read from the encoded record. Depends on: base, proto/record.h. Pure,
+ * any thread. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "proto/record.h"
+
+/* community_id of a flow, alert_key of an alert, sensor_id of anything else. Borrowed from `bytes`;
+ * length 0: the record has none or is no protobuf. */
+struct record_text kafka_key_of(enum record_stream stream, const uint8_t *bytes, uint32_t length);
