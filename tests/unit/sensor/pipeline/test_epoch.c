@@ -1,0 +1,160 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sensor/pipeline/epoch.h"
+
+static struct epoch *fresh(void)
+{
+    struct epoch *epoch = epoch_new(NULL, NULL);
+
+    assert_non_null(epoch);
+    epoch_reset(epoch, 100);
+    return epoch;
+}
+
+static void a_top_list_is_sorted_and_the_rest_is_other(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+    struct stats_top_list top;
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < 100; i++) {
+        char key[16];
+        const int length = snprintf(key, sizeof(key), "key%u", i);
+
+        epoch_table_add(&epoch->hosts, key, (uint32_t)length, i, 2 * i, 1);
+    }
+    epoch_table_top(&epoch->hosts, &top);
+    assert_int_equal(top.count, STATS_TOP_MAX);
+    assert_memory_equal(top.items[0].key.data, "key99", 5);
+    assert_memory_equal(top.items[top.count - 1].key.data, "other", 5);
+    for (uint32_t i = 0; i < top.count; i++) {
+        sum += top.items[i].bytes_in + top.items[i].bytes_out;
+    }
+    assert_int_equal(sum, 3 * 99 * 100 / 2);
+    epoch_free(epoch);
+}
+
+static void a_full_table_counts_the_excess_as_other(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+    struct stats_top_list top;
+    uint64_t packets = 0;
+
+    for (uint32_t i = 0; i < 3 * EPOCH_TABLE_MAX; i++) {
+        char key[16];
+        const int length = snprintf(key, sizeof(key), "%u", i);
+
+        epoch_table_add(&epoch->hosts, key, (uint32_t)length, 10, 0, 1);
+    }
+    assert_int_equal(epoch->hosts.count, EPOCH_TABLE_MAX);
+    epoch_table_top(&epoch->hosts, &top);
+    for (uint32_t i = 0; i < top.count; i++) {
+        packets += top.items[i].packets;
+    }
+    assert_int_equal(packets, 3 * EPOCH_TABLE_MAX);
+    epoch_free(epoch);
+}
+
+static void a_key_too_long_is_cut(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+    char key[200];
+
+    memset(key, 'a', sizeof(key));
+    epoch_table_add(&epoch->hosts, key, sizeof(key), 1, 1, 1);
+    epoch_table_add(&epoch->hosts, key, sizeof(key), 1, 1, 1);
+    assert_int_equal(epoch->hosts.count, 1);
+    assert_int_equal(strlen(epoch->hosts.entries[0].key), EPOCH_KEY_BYTES - 1);
+    assert_int_equal(epoch->hosts.entries[0].packets, 2);
+    epoch_free(epoch);
+}
+
+static void add_flow(struct epoch *epoch, uint64_t id, uint64_t bytes)
+{
+    const struct stats_top_flow flow = {.flow_id = id,
+                                        .delta_bytes_forward = bytes,
+                                        .app = {"tls", 3},
+                                        .server_name = {"example.com", 11}};
+
+    if (epoch_wants_flow(epoch, bytes)) {
+        epoch_add_flow(epoch, &flow);
+    }
+}
+
+/* The 50 largest of 1000 flows, whatever the order and the number of parts. */
+static void the_largest_flows_are_kept_with_any_number_of_parts(void **state)
+{
+    (void)state;
+    struct stats_record *one = calloc(1, sizeof(*one));
+    struct stats_record *four = calloc(1, sizeof(*four));
+    struct epoch *whole = fresh();
+    struct epoch *merged = fresh();
+    struct epoch *parts[4] = {fresh(), fresh(), fresh(), fresh()};
+
+    srand(7);
+    for (uint64_t id = 1; id <= 1000; id++) {
+        const uint64_t bytes = (uint64_t)rand() % 300; /* many ties */
+
+        add_flow(whole, id, bytes);
+        add_flow(parts[id % 4], id, bytes);
+    }
+    for (int i = 0; i < 4; i++) {
+        epoch_merge(merged, parts[i]);
+        epoch_free(parts[i]);
+    }
+    epoch_fill_stats(whole, one);
+    epoch_fill_stats(merged, four);
+    assert_int_equal(one->top_flows_count, STATS_TOP_FLOWS_MAX);
+    assert_int_equal(four->top_flows_count, STATS_TOP_FLOWS_MAX);
+    for (uint32_t i = 0; i < STATS_TOP_FLOWS_MAX; i++) {
+        assert_int_equal(one->top_flows[i].flow_id, four->top_flows[i].flow_id);
+        assert_memory_equal(four->top_flows[i].server_name.data, "example.com", 11);
+        assert_true(i == 0 || one->top_flows[i - 1].delta_bytes_forward >=
+                                  one->top_flows[i].delta_bytes_forward);
+    }
+    epoch_free(whole);
+    epoch_free(merged);
+    free(one);
+    free(four);
+}
+
+static void a_reset_second_is_empty(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+    struct stats_record *stats = calloc(1, sizeof(*stats));
+
+    add_flow(epoch, 1, 100);
+    epoch->totals.packets = 3;
+    epoch_table_add(&epoch->services, "TCP/443", 7, 1, 1, 1);
+    epoch_reset(epoch, 101);
+    epoch_fill_stats(epoch, stats);
+    assert_int_equal(stats->totals.packets, 0);
+    assert_int_equal(stats->top_flows_count, 0);
+    assert_int_equal(stats->top[STATS_BY_SERVICE].count, 0);
+    assert_int_equal(stats->start_ns, UINT64_C(101000000000));
+    epoch_free(epoch);
+    free(stats);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_top_list_is_sorted_and_the_rest_is_other),
+        cmocka_unit_test(a_full_table_counts_the_excess_as_other),
+        cmocka_unit_test(a_key_too_long_is_cut),
+        cmocka_unit_test(the_largest_flows_are_kept_with_any_number_of_parts),
+        cmocka_unit_test(a_reset_second_is_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
