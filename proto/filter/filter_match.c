@@ -17,7 +17,7 @@ bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 static bool equal_run(const char *a, const char *b, size_t length)

@@ -55,7 +55,7 @@ static void skip_space(struct parser *p)
 static char peek(struct parser *p)
 {
     skip_space(p);
-    return p->at < p->end ? *p->at : '\0';
+    return (char)(p->at < p->end ? *p->at : '\0');
 }
 
 static bool take(struct parser *p, char c)
@@ -232,8 +232,8 @@ static const struct filter_node *parse_term(struct parser *p)
     const enum filter_field_id field = filter_field_find(at, length);
     const char *word_end = at + length;
     p->at = word_end;
-    enum filter_operator compare;
-    const char *operator_text;
+    enum filter_operator compare = OPERATOR_EQUAL;
+    const char *operator_text = "";
     const bool is_in = at_keyword(p, "IN");
     if (is_in ? field == FIELD_COUNT : !take_operator(p, &compare, &operator_text)) {
         if (length == 0) {

@@ -13,7 +13,7 @@ struct filter *filter_new(size_t text_bytes, struct error *err)
     struct filter *filter = calloc(1, sizeof *filter);
     if (filter != NULL) {
         filter->memory = arena_new(NODES_MAX * sizeof(struct filter_node) + 4 * text_bytes +
-                                   16 * FILTER_TERMS_MAX);
+                                   (size_t)16 * FILTER_TERMS_MAX);
     }
     if (filter == NULL || filter->memory == NULL) {
         (void)error_set(err, ENOMEM, "no memory for a filter");
@@ -281,7 +281,7 @@ static const char *like_pattern(struct filter *filter, const struct filter_node 
         if (c == '%' || c == '_' || c == '\\') {
             *at++ = '\\';
         }
-        *at++ = c == '*' ? '%' : c;
+        *at++ = (char)(c == '*' ? '%' : c);
     }
     if (!is_glob) {
         *at++ = '%';

@@ -45,11 +45,9 @@ static void *take(size_t bytes)
 static const char *copy_text(const char *prefix, const uint8_t *text, size_t length,
                              const char *suffix)
 {
-    const size_t prefix_length = strlen(prefix);
-    char *copy = take(prefix_length + length + strlen(suffix) + 1);
-    memcpy(copy, prefix, prefix_length);
-    memcpy(copy + prefix_length, text, length);
-    memcpy(copy + prefix_length + length, suffix, strlen(suffix) + 1);
+    const size_t bytes = strlen(prefix) + length + strlen(suffix) + 1;
+    char *copy = take(bytes);
+    (void)snprintf(copy, bytes, "%s%.*s%s", prefix, (int)length, (const char *)text, suffix);
     return copy;
 }
 

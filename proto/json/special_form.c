@@ -244,7 +244,7 @@ static bool take_offset(const char **at, const char *end, int64_t *offset)
         minutes > 59) {
         return false;
     }
-    *offset = (int64_t)(hours * 3600 + minutes * 60);
+    *offset = (int64_t)hours * 3600 + (int64_t)minutes * 60;
     *offset = is_east ? *offset : -*offset;
     return true;
 }

@@ -50,7 +50,7 @@ const char *text_next(struct text_reader *r)
 
 char text_peek(struct text_reader *r)
 {
-    return text_next(r) < r->end ? *r->at : '\0';
+    return (char)(text_next(r) < r->end ? *r->at : '\0');
 }
 
 bool text_take(struct text_reader *r, char c)

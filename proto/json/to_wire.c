@@ -135,9 +135,9 @@ static bool read_map(struct parse *p, const struct json_field *field, unsigned d
     const struct json_field *key_field = &field->message->fields[0];
     const struct json_field *value_field = &field->message->fields[1];
     do {
-        const char *at;
-        const char *key;
-        size_t length;
+        const char *at = NULL;
+        const char *key = NULL;
+        size_t length = 0;
         if (!read_key(p, &at, &key, &length)) {
             return false;
         }
@@ -176,9 +176,9 @@ struct met {
 static bool read_field(struct parse *p, const struct json_message *message, struct met *met,
                        unsigned depth)
 {
-    const char *at;
-    const char *key;
-    size_t length;
+    const char *at = NULL;
+    const char *key = NULL;
+    size_t length = 0;
     if (!read_key(p, &at, &key, &length)) {
         return false;
     }

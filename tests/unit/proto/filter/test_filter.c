@@ -295,12 +295,14 @@ static void sql_is_bound_by_values_and_says_when_it_is_weaker(void **state)
         assert_int_equal(is_exact, cases[i].is_exact);
         assert_false(
             filter_to_sql(filter, sql, strlen(cases[i].sql), values, 8, &count, &is_exact));
+        if (strstr(sql, "LIKE") != NULL) {
+            assert_string_equal(values[0].bytes, "%50\\%\\_x%");
+        }
         if (count > 0) {
             assert_false(filter_to_sql(filter, sql, sizeof sql, values, cases[i].count - 1, &count,
                                        &is_exact));
         }
     }
-    assert_string_equal(values[0].bytes, "%50\\%\\_x%");
 }
 
 static void the_range_of_a_prefix_is_its_first_and_last_address(void **state)
