@@ -58,6 +58,21 @@ static int set_if_given(rd_kafka_conf_t *conf, const char *setting, const char *
     return value == NULL || value[0] == '\0' ? 0 : set(conf, setting, property, value, err);
 }
 
+/* The library's own words for a missing file name neither the file nor the setting. */
+static int set_file(rd_kafka_conf_t *conf, const char *setting, const char *property,
+                    const char *path, struct error *err)
+{
+    if (path == NULL || path[0] == '\0') {
+        return 0;
+    }
+    if (access(path, R_OK) != 0) {
+        const int code = errno;
+
+        return error_set(err, code, "kafka.%s: open %s: %s", setting, path, strerror(code));
+    }
+    return set(conf, setting, property, path, err);
+}
+
 /* The first line of the file, which others must not be able to read. */
 static int read_password(const char *path, char out[PASSWORD_BYTES], struct error *err)
 {
@@ -100,10 +115,10 @@ static int set_security(rd_kafka_conf_t *conf, const struct kafka_settings *from
                      err) != 0 ||
         set_if_given(conf, "sasl_mechanism", "sasl.mechanism", from->sasl_mechanism, err) != 0 ||
         set_if_given(conf, "sasl_username", "sasl.username", from->sasl_username, err) != 0 ||
-        set_if_given(conf, "tls_ca", "ssl.ca.location", from->tls_ca, err) != 0 ||
-        set_if_given(conf, "tls_certificate", "ssl.certificate.location", from->tls_certificate,
-                     err) != 0 ||
-        set_if_given(conf, "tls_key", "ssl.key.location", from->tls_key, err) != 0) {
+        set_file(conf, "tls_ca", "ssl.ca.location", from->tls_ca, err) != 0 ||
+        set_file(conf, "tls_certificate", "ssl.certificate.location", from->tls_certificate, err) !=
+            0 ||
+        set_file(conf, "tls_key", "ssl.key.location", from->tls_key, err) != 0) {
         return -err->code;
     }
     if (from->sasl_password_file != NULL && from->sasl_password_file[0] != '\0') {
