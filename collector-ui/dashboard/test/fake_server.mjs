@@ -702,7 +702,8 @@ export function fake_collector(options = {}) {
     });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/* bundled into a test this file has another name */
+if (process.argv[1]?.endsWith('fake_server.mjs') && process.argv[1] === fileURLToPath(import.meta.url)) {
     const value = (name) => {
         const i = process.argv.indexOf(name);
         return i < 0 ? undefined : process.argv[i + 1];

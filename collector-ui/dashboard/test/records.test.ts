@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { alert_entity, alert_filter, alert_title, from_base64, read_alert, read_flow, read_packet, read_sensor } from '../src/live/records';
+import { situation } from '../src/lib/situation';
+import { hex_rows, layer_at, smallest_field_at } from '../src/lib/hex';
+import { Window } from '../src/lib/quantiles';
+import { make_world, parse_filter } from './fake_server.mjs';
+
+test('a flow record is read, and what is absent is null', () => {
+    const f = read_flow({
+        sensor_id: 's', flow_id: 'f', event: 'FLOW_EVENT_END', start_time: '2026-01-01T00:00:00Z', end_time: '2026-01-01T00:00:10Z', delta_start_time: '2026-01-01T00:00:05Z',
+        client: { ip: '10.0.0.1', port: 4000 }, server: { ip: '10.0.0.2', port: 443 }, ip_protocol: 6, forward: { delta_bytes: '1000', total_bytes: '3000', total_packets: '3' }, reverse: { delta_bytes: '4000', total_bytes: '9000', total_packets: '9' },
+        tls: { sni: 'example.org' }, tcp: { state: 'TCP_STATE_CLOSED', server_rtt: { mean: '0.010s' } },
+    });
+    assert.equal(f.bps, 8000);
+    assert.equal(f.server_name, 'example.org');
+    assert.equal(f.rtt_ms, 10);
+    assert.equal(f.retransmits, null);
+    assert.equal(f.state, 'CLOSED');
+    assert.equal(f.ended, true);
+});
+
+test('a flow of one packet has no rate', () => {
+    const at = '2026-01-01T00:00:00Z';
+    assert.equal(read_flow({ start_time: at, end_time: at, forward: { delta_bytes: '60' } }).bps, null);
+});
+
+test('records that are nonsense give empty rows, not a crash', () => {
+    for (const record of [null, 3, 'x', [], { client: 3, tcp: [], forward: 'y' }]) {
+        assert.equal(read_flow(record).client_ip, '');
+        assert.equal(read_alert(record).severity, 'info');
+        assert.equal(read_sensor(record).state, '');
+        assert.equal(read_packet(record).data.length, 0);
+    }
+});
+
+test('field ranges never point past the bytes', () => {
+    const p = read_packet({ id: 'p', data: 'AAECAw==', layers: [{ name: 'x', offset: 0, length: 99, fields: [{ name: 'a', value: 'b', offset: 3, length: 9 }, { name: 'c', value: 'd', offset: -5, length: 2 }, { name: 'e', value: 'f', offset: 1e9, length: 1e9 }] }] });
+    assert.equal(p.data.length, 4);
+    assert.equal(p.layers[0].length, 4);
+    assert.deepEqual(p.layers[0].fields.map((f) => [f.offset, f.length]), [[3, 1], [0, 2], [4, 0]]);
+    assert.equal(from_base64('***').length, 0);
+});
+
+test('a byte belongs to the smallest field and the innermost layer', () => {
+    const layers = [
+        { offset: 0, length: 14, fields: [{ offset: 0, length: 6 }] },
+        { offset: 14, length: 20, fields: [{ offset: 14, length: 1 }, { offset: 14, length: 20 }] },
+        { offset: 20, length: 14, fields: [] },
+    ];
+    assert.deepEqual(smallest_field_at(layers, 14), { offset: 14, length: 1 });
+    assert.deepEqual(smallest_field_at(layers, 15), { offset: 14, length: 20 });
+    assert.equal(smallest_field_at(layers, 8), null);
+    assert.equal(layer_at(layers, 25), 2);
+    assert.equal(layer_at(layers, 15), 1);
+    assert.equal(layer_at(layers, 99), null);
+    const rows = hex_rows(Uint8Array.from({ length: 17 }, (_, i) => 0x40 + i));
+    assert.deepEqual([rows.length, rows[0].bytes[1], rows[1].bytes, rows[0].text[1]], [2, '41', ['50'], 'A']);
+});
+
+const world = make_world({ now: Date.UTC(2026, 10, 23, 14, 4), frozen: true });
+const alerts = world.alerts.map((a: unknown) => read_alert(world.alert_record(a)));
+
+test('alerts are named, and the filter for their flows is one the collector takes', () => {
+    assert.equal(alert_title(alerts[0]), 'Port scan');
+    assert.equal(alert_entity(alerts[0]), '10.3.7.41 → 212 hosts');
+    assert.equal(alert_title(read_alert({ kind: 'ALERT_KIND_DNS_LONG_NAMES' })), 'DNS long names');
+    for (const a of alerts) {
+        parse_filter(alert_filter(a));
+    }
+    assert.equal(alert_filter(alerts[1]), 'client.ip = "10.3.7.41" AND server.ip = "198.51.100.23"');
+});
+
+const text = (s: ReturnType<typeof situation>) => s.phrases.map((p) => p.text).join('');
+const good = { name: 'a', state: 'LIVE', loss_ppm: 0 };
+
+test('the sentence says what is open, the worst first', () => {
+    const s = situation(alerts, [good, { name: 'b', state: 'LIVE', loss_ppm: 4100 }], true);
+    assert.equal(s.level, 'critical');
+    assert.match(text(s), /^10\.3\.7\.41 is scanning ports of 10\.20\.0\.5, /);
+    assert.match(text(s), /; 3 more alerts open\. /);
+});
+
+test('the sentence never says that all is well when it does not know', () => {
+    assert.equal(situation(null, null, true).level, 'unknown');
+    assert.equal(situation([], [good], false).level, 'unknown');
+    assert.match(text(situation([], [good], false)), /No connection/);
+    assert.equal(text(situation([], [good, good], true)), 'No alert is open. All 2 sensors report and lose nothing.');
+    assert.equal(situation([], [good, good], true).level, 'ok');
+    assert.notEqual(situation([], [good, { name: 'b', state: 'STALE', loss_ppm: null }], true).level, 'ok');
+    assert.match(text(situation([], [{ name: 'b', state: 'LIVE', loss_ppm: 5000 }, good, good], true)), /One sensor of 3 loses packets/);
+});
+
+test('quantiles are those of the last values', () => {
+    const w = new Window(4);
+    assert.deepEqual(w.quantiles([0.5]), [null]);
+    for (const v of [100, 1, 2, 3, 4]) {
+        w.add(v);
+    }
+    assert.deepEqual(w.quantiles([0, 0.5, 0.95, 1]), [1, 2, 4, 4]);
+});

@@ -1,0 +1,139 @@
+/* What the browser tests share: one Chromium with a fresh profile, and pages that note everything that must not happen.
+ *
+ * playwright-core comes from collector-ui/dashboard/node_modules, or from NODE_PATH. */
+import { createRequire } from 'node:module';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const dashboard_folder = join(here, '..', '..', 'collector-ui', 'dashboard');
+
+const FLAGS = [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+
+function load(name) {
+    for (const base of [join(dashboard_folder, 'package.json'), import.meta.url]) {
+        try {
+            return createRequire(base)(name);
+        } catch (error) {
+            if (error.code !== 'MODULE_NOT_FOUND') {
+                throw error;
+            }
+        }
+    }
+    throw new Error(`${name} is not installed: run npm ci in collector-ui/dashboard`);
+}
+
+export const chromium_path = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const has_browser = existsSync(chromium_path);
+
+export async function start_browser(viewport = { width: 1440, height: 900 }) {
+    const { chromium } = load('playwright-core');
+    const profile = mkdtempSync(join(tmpdir(), 'netscope-browser-'));
+    const context = await chromium.launchPersistentContext(profile, { executablePath: chromium_path, headless: true, args: FLAGS, viewport, acceptDownloads: true });
+    return {
+        context,
+        async close() {
+            await context.close();
+            rmSync(profile, { recursive: true, force: true });
+        },
+    };
+}
+
+/* A page and the list of what went wrong on it: console errors, uncaught errors, CSP violations, requests elsewhere. */
+export async function watched_page(context, base) {
+    const faults = [];
+    const page = await context.newPage();
+    const origin = new URL(base).origin;
+    page.on('console', (m) => {
+        if (m.type() === 'error') {
+            faults.push(`console: ${m.text()} (${m.location().url})`);
+        }
+    });
+    page.on('pageerror', (e) => faults.push(`uncaught: ${e.message}`));
+    page.on('request', (r) => {
+        const url = new URL(r.url());
+        if (['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol) && url.host !== new URL(origin).host) {
+            faults.push(`request to another origin: ${r.url()}`);
+        }
+    });
+    page.on('websocket', (ws) => {
+        if (new URL(ws.url()).host !== new URL(origin).host) {
+            faults.push(`socket to another origin: ${ws.url()}`);
+        }
+    });
+    await page.addInitScript(() => {
+        document.addEventListener('securitypolicyviolation', (e) => console.error(`CSP violation: ${e.violatedDirective} ${e.blockedURI}`));
+    });
+    return { page, faults };
+}
+
+/* Number of different colours on the first canvas that matches; 1 or 0 is a blank one. */
+export function colours_on(page, selector) {
+    return page.evaluate((s) => {
+        const canvas = document.querySelector(s);
+        if (!canvas || canvas.width === 0) {
+            return 0;
+        }
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        const seen = new Set();
+        for (let i = 0; i < data.length && seen.size < 64; i += 4 * 7) {
+            seen.add((data[i] << 24) | (data[i + 1] << 16) | (data[i + 2] << 8) | data[i + 3]);
+        }
+        return seen.size;
+    }, selector);
+}
+
+export async function wait_for(what, condition, timeout_ms = 10_000) {
+    const end = Date.now() + timeout_ms;
+    let last;
+    do {
+        last = await condition();
+        if (last) {
+            return last;
+        }
+        await new Promise((r) => setTimeout(r, 100));
+    } while (Date.now() < end);
+    throw new Error(`waited ${timeout_ms} ms for: ${what}`);
+}
+
+export function axe_source() {
+    return load('axe-core').source;
+}
+
+export function screenshot_folder() {
+    const folder = process.env.NETSCOPE_SCREENSHOT_DIR;
+    if (folder) {
+        mkdirSync(folder, { recursive: true });
+    }
+    return folder;
+}
+
+/* The fake collector with a dashboard built for this run; used where no real one is named. */
+export async function start_fake(options = {}) {
+    const { spawnSync } = await import('node:child_process');
+    const { fake_collector } = await import(join(dashboard_folder, 'test', 'fake_server.mjs'));
+    let dist = process.env.NETSCOPE_DASHBOARD_DIST;
+    let made = null;
+    if (!dist) {
+        made = dist = mkdtempSync(join(tmpdir(), 'netscope-dist-'));
+        const built = spawnSync(process.execPath, [join(dashboard_folder, 'build.mjs'), dist], { encoding: 'utf8' });
+        if (built.status !== 0) {
+            throw new Error(`the dashboard does not build:\n${built.stderr}`);
+        }
+    }
+    const fake = await fake_collector({ ...options, dist });
+    return {
+        ...fake,
+        dist,
+        async close() {
+            await fake.close();
+            if (made) {
+                rmSync(made, { recursive: true, force: true });
+            }
+        },
+    };
+}

@@ -1,0 +1,287 @@
+/* The dashboard in a browser against a collector that runs.
+ *
+ *   NETSCOPE_DASHBOARD_URL      http://127.0.0.1:8080; without it a fake collector with made-up data is started
+ *   NETSCOPE_EXPECT_SERVER_IP   address of a server that must be found in Flows (else the first flow's)
+ *   NETSCOPE_EXPECT_ALERTS=1    at least one alert must be listed
+ *   NETSCOPE_EXPECT_PACKETS=1   at least one packet sample must be listed
+ *   NETSCOPE_SCREENSHOT_DIR     where screenshots go; none are taken without it
+ *
+ * node --test tests/browser/dashboard.test.mjs */
+import assert from 'node:assert/strict';
+import { request as http_request } from 'node:http';
+import { after, before, test } from 'node:test';
+import { join } from 'node:path';
+import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
+
+const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
+const PAGES = ['overview', 'sensors', 'flows', 'alerts', 'packets'];
+const CSP =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+let fake = null;
+let base = process.env.NETSCOPE_DASHBOARD_URL?.replace(/\/$/, '');
+let browser;
+let page;
+let faults;
+
+before(async () => {
+    if (!has_browser) {
+        return;
+    }
+    if (!base) {
+        fake = await start_fake();
+        base = fake.url;
+    }
+    browser = await start_browser();
+    ({ page, faults } = await watched_page(browser.context, base));
+});
+
+after(async () => {
+    await browser?.close();
+    await fake?.close();
+});
+
+async function show(hash, size = { width: 1440, height: 900 }, theme = 'dark') {
+    await page.setViewportSize(size);
+    await page.goto('about:blank');
+    await page.goto(`${base}/healthz`).catch(() => undefined);
+    await page.evaluate((t) => localStorage.setItem('netscope.theme', t), theme);
+    await page.goto(`${base}/${hash}`);
+    await page.waitForSelector('main');
+    await wait_for('the connection', () => page.locator('.live:has-text("Live"), .btn:has-text("Go live"), .live.held').count());
+}
+
+const json = async (path) => (await fetch(base + path)).json();
+
+async function shot(name) {
+    const folder = screenshot_folder();
+    if (folder) {
+        await page.screenshot({ path: join(folder, `${name}.png`) });
+    }
+}
+
+test('the files come with a strict policy, compressed, and cached by their names', options, async () => {
+    const index = await fetch(`${base}/`, { headers: { 'accept-encoding': 'br' } });
+    assert.equal(index.status, 200);
+    assert.equal(index.headers.get('content-security-policy'), CSP);
+    assert.equal(index.headers.get('x-content-type-options'), 'nosniff');
+    assert.match(index.headers.get('cache-control') ?? '', /no-cache/);
+    const html = await index.text();
+    assert.doesNotMatch(html, /<script(?![^>]*src=)|<style|\son\w+=|style="/);
+    const script = /src="([^"]+\.js)"/.exec(html)[1];
+    const answer = await fetch(base + script, { headers: { 'accept-encoding': 'br' } });
+    assert.match(answer.headers.get('cache-control') ?? '', /immutable/);
+    assert.match(answer.headers.get('content-type') ?? '', /javascript/);
+});
+
+test('a page of another origin cannot open the live feed', options, async () => {
+    const url = new URL(base);
+    const status = await new Promise((resolve, reject) => {
+        const r = http_request({
+            host: url.hostname, port: url.port, path: '/v1/live',
+            headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-protocol': 'live.v1.json', origin: 'http://evil.example' },
+        });
+        r.on('response', (a) => resolve(a.statusCode));
+        r.on('upgrade', (a, socket) => (socket.destroy(), resolve(a.statusCode)));
+        r.on('error', (e) => (e.code === 'ECONNRESET' ? resolve(0) : reject(e)));
+        r.end();
+    });
+    assert.notEqual(status, 101);
+});
+
+test('the overview paints its chart, tiles and top flows', options, async () => {
+    await show('#/overview');
+    await page.waitForSelector('.uplot canvas');
+    await wait_for('a painted chart', async () => (await colours_on(page, '.uplot canvas')) > 4);
+    assert.equal(await page.locator('.kpi').count(), 6);
+    await wait_for('a figure in the first tile', async () => /\d/.test(await page.locator('.kpi .v').first().innerText()));
+    await wait_for('a sentence', async () => (await page.locator('.sit p').innerText()).length > 5);
+    await wait_for('sensors in the pulse', () => page.locator('.pl').count());
+    await wait_for('a painted strip', async () => (await colours_on(page, 'canvas.heat')) >= 1);
+    await wait_for('ribbons', () => page.locator('.ribbon').count());
+    await wait_for('top flows', () => page.locator('.tr').count());
+});
+
+test('the chart can be read as a table with the same steps', options, async () => {
+    await show('#/overview');
+    await page.waitForSelector('.uplot canvas');
+    await page.getByRole('button', { name: 'Show as table' }).click();
+    await wait_for('rows', () => page.locator('.ctable tbody tr').count());
+});
+
+test("a flow's server is found, opened, and still there after reloading", options, async () => {
+    const ip = process.env.NETSCOPE_EXPECT_SERVER_IP ?? (await json('/v1/flows?page_size=1&order_by=bytes%20desc')).flows[0]?.server.ip;
+    assert.ok(ip, 'the collector has no flow at all');
+    await show('#/flows');
+    await page.fill('#filter', `server.ip = "${ip}"`);
+    await page.keyboard.press('Enter');
+    await wait_for('matching rows', () => page.locator('.vr .c-dst').count());
+    assert.match(page.url(), /f=server\.ip/);
+    assert.equal(await page.locator('.chips .chip').filter({ hasText: 'destination' }).count(), 1);
+    await page.locator('.vr').first().click();
+    await page.waitForSelector('.dr .kv');
+    await wait_for('the address in the drawer', async () => (await page.locator('.dr').innerText()).includes(ip));
+    await shot('flow-drawer');
+    const url = page.url();
+    assert.match(url, /sel=/);
+    await page.reload();
+    await page.waitForSelector('.dr .kv');
+    assert.equal(page.url(), url);
+    assert.equal(await page.inputValue('#filter'), `server.ip = "${ip}"`);
+    await page.keyboard.press('Escape');
+    await wait_for('a closed drawer', async () => (await page.locator('.dr').count()) === 0);
+    await page.goBack();
+});
+
+test('a click on a facet includes, with Alt it excludes', options, async () => {
+    await show('#/flows');
+    await page.waitForSelector('.fr');
+    const first = page.locator('.fr').first();
+    await first.click();
+    await wait_for('a chip', () => page.locator('.chip:not(.not)').count());
+    assert.match(page.url(), /f=app\.protocol/);
+    await page.locator('.fr').first().click();
+    await wait_for('no chip', async () => !/[?&]f=/.test(page.url()));
+    await page.locator('.fr').first().click({ modifiers: ['Alt'] });
+    await wait_for('an excluding chip', () => page.locator('.chip.not').count());
+    await page.goBack();
+    await wait_for('the filter is gone again', async () => !/[?&]f=/.test(page.url()));
+});
+
+test('a wrong filter is underlined where it is wrong', options, async () => {
+    await show('#/flows');
+    await page.fill('#filter', 'server.port = 443 AND nonsense_field = 3');
+    await page.waitForSelector('.fault');
+    assert.equal(await page.locator('.wrong').first().innerText(), 'nonsense_field');
+    /* the collector's own answer of 400 is what the check is for */
+    faults.splice(0, faults.length, ...faults.filter((f) => !/400/.test(f)));
+    await page.fill('#filter', '');
+});
+
+test('names chosen by strangers are shown as text', options, async () => {
+    await show('#/flows?t=now-24h..now');
+    await page.waitForSelector('.vlist');
+    assert.equal(await page.locator('main img').count(), 0);
+    assert.doesNotMatch(await page.locator('main').innerText(), /[\u202a-\u202e\u2066-\u2069]/);
+});
+
+test('alerts are listed with their reason', options, async () => {
+    const { alerts } = await json('/v1/alerts?state=all');
+    await show('#/alerts');
+    if (process.env.NETSCOPE_EXPECT_ALERTS) {
+        assert.ok(alerts.length > 0, 'the collector has no alert');
+    }
+    if (alerts.length === 0) {
+        await wait_for('the empty state', () => page.locator('.state.empty').count());
+        return;
+    }
+    await page.waitForSelector('.al-row');
+    await page.locator('.al-row').first().click();
+    await page.waitForSelector('.dr .kv');
+    assert.match(await page.locator('.dr').innerText(), /Severity/);
+    await page.keyboard.press('Escape');
+});
+
+test('a field marks its bytes, a byte marks its field', options, async () => {
+    const { packets } = await json('/v1/packets?limit=5');
+    await show('#/packets');
+    if (process.env.NETSCOPE_EXPECT_PACKETS) {
+        assert.ok(packets.length > 0, 'the collector has no packet sample');
+    }
+    if (packets.length === 0) {
+        await wait_for('the empty state', () => page.locator('.state.empty').count());
+        return;
+    }
+    await page.waitForSelector('.vr');
+    await page.locator('.vr').first().click();
+    await page.waitForSelector('.tf2');
+    const field = page.locator('.tf2:not([data-length="0"])').first();
+    const offset = Number(await field.getAttribute('data-offset'));
+    const length = Number(await field.getAttribute('data-length'));
+    await field.click();
+    await page.mouse.move(5, 5);
+    await wait_for('marked bytes', async () => (await page.locator('.hex .by.hl').count()) === length);
+    assert.equal(await page.locator('.hex .by.hl').first().getAttribute('data-b'), String(offset));
+    const other = page.locator('.tf2:not([data-length="0"])').nth(2);
+    const wanted = Number(await other.getAttribute('data-offset'));
+    await page.locator(`.hex .by[data-b="${wanted}"]`).click();
+    await page.mouse.move(5, 5);
+    await wait_for('the marked field', async () => (await page.locator('.tf2.on').count()) > 0);
+    assert.equal(Number(await page.locator('.tf2.on').first().getAttribute('data-offset')), wanted);
+    assert.match(page.url(), /at_b=/);
+    await shot('packet');
+});
+
+test('pause keeps the instant in the address, resume goes on', options, async () => {
+    await show('#/overview?t=now-5m..now');
+    await wait_for('a frame', async () => !/frame 0\b/.test(await page.locator('.status').innerText()));
+    await page.keyboard.press('Space');
+    await page.waitForSelector('.note.held');
+    assert.match(page.url(), /at=\d+/);
+    await page.reload();
+    await page.waitForSelector('.note.held');
+    await page.keyboard.press('Space');
+    await wait_for('live again', async () => (await page.locator('.note.held').count()) === 0);
+    assert.doesNotMatch(page.url(), /at=\d/);
+});
+
+test('the keyboard alone walks through the pages, and ? lists every key', options, async () => {
+    await show('#/overview');
+    for (const [keys, name] of [['gf', 'flows'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
+        for (const k of keys) {
+            await page.keyboard.press(k);
+        }
+        await wait_for(name, async () => page.url().includes(`#/${name}`));
+    }
+    await page.keyboard.press('?');
+    await page.waitForSelector('dialog.help');
+    assert.ok((await page.locator('dialog.help dt').count()) >= 12);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('/');
+    await page.keyboard.type('gf t');
+    assert.equal(await page.inputValue('#search'), 'gf t');
+    assert.match(page.url(), /overview/);
+});
+
+test('the overlay shows what the page itself costs', options, async () => {
+    await page.goto('about:blank');
+    await page.goto(`${base}/?perf=1#/overview`);
+    await page.waitForSelector('.perf');
+    await wait_for('measured frames', async () => /render p50[^\n]*\n[\d.]+ \/ [\d.]+/.test(await page.locator('.perf').innerText()));
+    const text = await page.locator('.perf').innerText();
+    for (const what of ['fps', 'lag p50', 'frames missed', 'clock offset', '±']) {
+        assert.ok(text.includes(what), what);
+    }
+    await shot('perf');
+});
+
+for (const theme of ['dark', 'light']) {
+    for (const name of PAGES) {
+        test(`${name} in ${theme} has no accessibility violation`, options, async () => {
+            await show(`#/${name}`, undefined, theme);
+            await wait_for('content', () => page.locator('main .panel, main .first').count());
+            await page.waitForTimeout(1200);
+            /* through the debugger, which the page's policy does not bind */
+            await page.evaluate(axe_source());
+            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag22aa'] }));
+            assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(' | ')}`), []);
+            await shot(`${name}-${theme}`);
+        });
+    }
+}
+
+for (const name of PAGES) {
+    test(`${name} fits a phone without scrolling sideways`, options, async () => {
+        await show(`#/${name}`, { width: 390, height: 844 });
+        await page.waitForTimeout(800);
+        const wide = await page.evaluate(() => ({ page: document.documentElement.scrollWidth, inner: innerWidth, main: document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth }));
+        assert.ok(wide.page <= wide.inner && wide.main <= 0, JSON.stringify(wide));
+        await shot(`${name}-phone`);
+        await show(`#/${name}`, { width: 360, height: 740 });
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    });
+}
+
+test('nothing went wrong on the way: no error, no violation of the policy, no request elsewhere', options, () => {
+    assert.deepEqual(faults, []);
+});

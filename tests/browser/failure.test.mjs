@@ -1,0 +1,134 @@
+/* The dashboard beside a collector that misbehaves: always the fake one, which can be told to. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { chromium_path, colours_on, has_browser, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
+
+const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
+let fake;
+let browser;
+
+before(async () => {
+    if (has_browser) {
+        fake = await start_fake();
+        browser = await start_browser();
+    }
+});
+after(async () => {
+    await browser?.close();
+    await fake?.close();
+});
+
+const status = (page) => page.locator('.status').innerText();
+
+test('a lost collector is told at once, and the missing time comes from history', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
+    await wait_for('live', async () => /connected/.test(await status(page)));
+    await wait_for('a painted chart', async () => (await colours_on(page, '.uplot canvas')) > 4);
+    fake.control.refuse = true;
+    fake.lose_clients();
+    await page.waitForSelector('.note');
+    assert.match(await page.locator('.note').innerText(), /Lost the collector/);
+    assert.match(await status(page), /disconnected/);
+    const before_ms = fake.control.requests.length;
+    fake.control.refuse = false;
+    const lost = Date.now();
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await wait_for('live again', async () => /● connected/.test(await status(page)), 4000);
+    await wait_for('history is asked for again', () => fake.control.requests.slice(before_ms).some((r) => r.startsWith('/v1/timeseries')), 2000);
+    assert.ok(Date.now() - lost < 4000);
+    await page.close();
+});
+
+test('frames with unequal columns are counted and leave the page as it was', options, async () => {
+    const { page, faults } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/?perf=1#/overview?t=now-5m..now`);
+    await wait_for('live', async () => /connected/.test(await status(page)));
+    fake.control.broken_frames = 2;
+    await wait_for('two rejected', async () => /rejected \/ unknown\s+2 \/ 0/.test(await page.locator('.perf').innerText()));
+    assert.ok(await page.locator('.kpi').count());
+    assert.deepEqual(faults, []);
+    await page.close();
+});
+
+for (const skew of [500, -500, 3_600_000]) {
+    test(`a collector's clock ${skew} ms off gives no wrong lag`, options, async () => {
+        fake.control.clock_skew_ms = skew;
+        const { page } = await watched_page(browser.context, fake.url);
+        await page.goto(`${fake.url}/?perf=1#/sensors`);
+        await wait_for('several pings', async () => /\(([3-8]) pings\)/.test(await page.locator('.perf').innerText()));
+        const text = await page.locator('.perf').innerText();
+        const offset = Number(/clock offset\s+([+-]?[\d.]+)/.exec(text)[1]);
+        assert.ok(Math.abs(offset - skew) < 30, text);
+        await wait_for('a lag', async () => /lag p50[^\n]*\n\d+/.test(await page.locator('.perf').innerText()));
+        const lag = Number(/lag p50[^\n]*\n(\d+)/.exec(await page.locator('.perf').innerText())[1]);
+        assert.ok(lag >= 0 && lag < 400, `${lag}`);
+        await page.close();
+    });
+}
+test('the clock is right again', options, () => {
+    fake.control.clock_skew_ms = 0;
+});
+
+test('a collector without any sensor says how to connect one', options, async () => {
+    const empty = await start_fake({ empty: true });
+    const { page, faults } = await watched_page(browser.context, empty.url);
+    await page.goto(empty.url);
+    await page.waitForSelector('.first');
+    assert.match(await page.locator('.first').innerText(), /netscope-collector enroll/);
+    for (const name of ['flows', 'alerts', 'packets', 'sensors']) {
+        await page.goto(`${empty.url}/#/${name}`);
+        await wait_for(`${name} is empty and says so`, () => page.locator('.state.empty').count());
+    }
+    assert.deepEqual(faults, []);
+    await page.close();
+    await empty.close();
+});
+
+test('a slow answer shows that it is awaited', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    fake.control.slow_ms = 2500;
+    await page.goto(`${fake.url}/#/flows?t=now-15m..now`);
+    await page.waitForSelector('.skeleton');
+    fake.control.slow_ms = 0;
+    await wait_for('rows after all', () => page.locator('.vr').count());
+    await page.close();
+});
+
+test('the export holds what the filter says, and no cell can run', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/flows?t=now-1h..now&f=app.protocol%20%3D%20http`);
+    await page.waitForSelector('.vr');
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    const lines = readFileSync(await file.path(), 'utf8').trim().split('\r\n');
+    const shown = Number((await page.locator('.ft b').first().innerText()).replace(/\D/g, ''));
+    assert.equal(lines.length - 1, shown);
+    assert.ok(lines[0].startsWith('sensor_id,flow_id,'));
+    assert.ok(lines.some((l) => l.includes(`"'=HYPERLINK(""http://example.org"")"`)));
+    for (const line of lines.slice(1)) {
+        assert.doesNotMatch(line, /(^|,)[=+@]/);
+    }
+    await page.close();
+});
+
+test('bidi overrides in names are made visible', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/flows?t=now-6h..now&f=server.name%20%3A%20gpj`);
+    await page.waitForSelector('.vr');
+    assert.match(await page.locator('.vr .c-dst').first().innerText(), /⟨202E⟩/);
+    await page.close();
+});
+
+test('rows stay where they are while the pointer is over them', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/flows?t=now-1h..now`);
+    await page.waitForSelector('.vr');
+    await page.mouse.move(700, 500);
+    await page.waitForTimeout(200);
+    const order = () => page.locator('.vr .c-src').allInnerTexts();
+    const first = await order();
+    await page.waitForTimeout(6500);
+    assert.deepEqual(await order(), first);
+    await page.close();
+});
