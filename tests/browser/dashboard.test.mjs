@@ -43,9 +43,8 @@ after(async () => {
 
 async function show(hash, size = { width: 1440, height: 900 }, theme = 'dark') {
     await page.setViewportSize(size);
-    await page.goto('about:blank');
-    await page.goto(`${base}/healthz`).catch(() => undefined);
-    await page.evaluate((t) => localStorage.setItem('netscope.theme', t), theme);
+    await page.goto('about:blank'); /* else only the part behind # changes and nothing is loaded */
+    await page.addInitScript((t) => location.protocol.startsWith('http') && localStorage.setItem('netscope.theme', t), theme);
     await page.goto(`${base}/${hash}`);
     await page.waitForSelector('main');
     await wait_for('the connection', () => page.locator('.live:has-text("Live"), .btn:has-text("Go live"), .live.held').count());

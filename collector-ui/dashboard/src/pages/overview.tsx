@@ -1,5 +1,5 @@
 /* Overview: what is going on, in one look. */
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignal, useSignalEffect, type Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { app_name, ago, clock, GAP, moment, NONE, num, parse_time, percent_of_ppm, safe, scaled, si, span, whole, bytes as bytes_text, ms as ms_text, digits } from '../lib/format';
 import { situation, LOSS_MATTERS_PPM } from '../lib/situation';
@@ -216,7 +216,7 @@ function Throughput() {
     const by = (['app', 'sensor', 'direction'].includes(param('by')) ? param('by') : 'app') as By;
     const [hidden, set_hidden] = useState<Set<string>>(new Set());
     const [table, set_table] = useState(false);
-    const hover = useSignal<{ in: (number | null)[]; out: (number | null)[]; at_ms: number } | null>(null);
+    const hover = useSignal<Hover | null>(null);
     const data = use_series({ metric: 'bps', by: by === 'direction' ? 'none' : by, top: 6, points: 360 }).value;
 
     const name = (key: string) => (by === 'direction' ? 'All traffic' : key === 'other' ? 'Other' : by === 'app' ? app_name(key) : sensor_name(key));
@@ -284,13 +284,23 @@ function Throughput() {
                         stale={connection.value.state === 'lost'}
                         as_table={table}
                         zoom={(from_ms, to_ms) => set_range({ kind: 'fixed', from_ms: Math.floor(from_ms), to_ms: Math.ceil(to_ms) })}
-                        hover={(v) => (hover.value = v)}
+                        hover={(v) => {
+                            if (v?.at_ms !== hover.peek()?.at_ms) {
+                                hover.value = v;
+                            }
+                        }}
                     />
-                    <Legend data={data} name={name} color={color} hidden={hidden} click={click} at={hover.value} />
+                    <Legend data={data} name={name} color={color} hidden={hidden} click={click} at={hover} />
                 </div>
             )}
         </Panel>
     );
+}
+
+interface Hover {
+    in: (number | null)[];
+    out: (number | null)[];
+    at_ms: number;
 }
 
 function Legend(props: {
@@ -299,10 +309,11 @@ function Legend(props: {
     color: (key: string) => number;
     hidden: Set<string>;
     click: (key: string, alt: boolean) => void;
-    at: { in: (number | null)[]; out: (number | null)[]; at_ms: number } | null;
+    at: Signal<Hover | null>; /* read here only: moving the pointer must not draw the chart anew */
 }) {
     follow_charts();
-    const { data, at } = props;
+    const { data } = props;
+    const at = props.at.value;
     const value = (k: number, side: 'in' | 'out') => (at ? at[side][k] : ((side === 'in' ? data.input : data.output)?.last(k) ?? null));
     const has_out = data.output !== null;
     const sum = (side: 'in' | 'out') =>
