@@ -1,0 +1,106 @@
+/* Takes the streams of sensors (IngestService.Connect): each batch goes to a segment log, is
+ * acknowledged when the log is on disk, and is then given to the store.
+ *
+ * Knows neither store nor registry: the app connects them by struct ingest_events. A kill at any
+ * moment loses nothing that was acknowledged and stores nothing twice: at start the log is read
+ * again behind what the store has. Depends on: base, base/rpc, base/spool, proto. Threads:
+ * callbacks on the rpc threads, the log and the store on a log thread of its own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config/config.h"
+#include "base/error.h"
+#include "base/rpc/rpc.h"
+#include "proto/record.h"
+
+struct ingest_settings {
+    const char *listen; /* "127.0.0.1:50052" */
+    const char *tls_certificate, *tls_key;
+    const char *tls_client_ca; /* mTLS: a sensor's certificate names its id */
+    const char *tokens_file;   /* lines "sensor_id token" */
+    const char *require_auth;  /* auto | on | off */
+    bool insecure;             /* another address than loopback without TLS or credentials */
+    uint64_t heartbeat_ns;
+    uint64_t sensors_max;
+    uint64_t message_bytes_max;
+    uint64_t batch_records_max;
+    uint64_t window_batches;
+    uint64_t log_segment_bytes;
+    uint64_t log_queue_bytes; /* batches waiting for the log; then sensors are not read */
+    uint64_t commit_ns;       /* longest wait for more before a sync */
+    uint64_t commit_bytes;    /* and the size that ends it */
+};
+
+extern const struct config_field ingest_fields[];
+
+/* A batch that is on disk. Borrowed for the call. */
+struct ingest_batch {
+    const char *sensor_id;
+    const char *boot_id;
+    enum record_stream stream;
+    uint64_t first_seq;
+    uint32_t record_count;
+    uint64_t receive_ns;
+    uint64_t log_position;  /* behind it in the log */
+    const uint8_t *message; /* a Batch message */
+    uint32_t length;
+};
+
+/* Who said hello. Borrowed for the call. */
+struct ingest_peer {
+    const char *sensor_id, *boot_id, *version, *host_name, *config_hash, *peer;
+    uint64_t connected_ns;
+};
+
+/* To whom ingest tells; all must be set. Each says on which thread it comes. */
+struct ingest_events {
+    void *context;
+    /* Log thread, in the order of the log; at start on the caller's. May wait. False: the store
+     * takes nothing any more. */
+    bool (*store)(void *context, const struct ingest_batch *batch);
+    /* All before this position of the log is stored. Any thread. */
+    uint64_t (*stored_position)(void *context);
+    /* At start: calls `each` for all that is stored. */
+    void (*each_position)(void *context,
+                          void (*each)(void *argument, const char *sensor_id, const char *boot_id,
+                                       enum record_stream stream, uint64_t next_seq),
+                          void *argument);
+    void (*gap)(void *context, const char *sensor_id, const char *boot_id,
+                enum record_stream stream, uint64_t from_seq, uint64_t to_seq); /* log thread */
+    bool (*connected)(void *context, const struct ingest_peer *peer);           /* rpc threads */
+    void (*disconnected)(void *context, const char *sensor_id, const char *boot_id);
+    void (*seen)(void *context, const char *sensor_id, uint64_t now_ns);
+    void (*clock)(void *context, const char *sensor_id, double offset_ms);
+    void (*records)(void *context, const char *sensor_id, uint64_t received, uint64_t duplicate,
+                    uint64_t lost);
+    void (*stats)(void *context, const char *sensor_id,
+                  const struct stats_record *stats); /* log thread */
+};
+
+struct ingest_counts {
+    uint64_t connections; /* now */
+    uint64_t batches, records, duplicates, gap_records, refused, log_bytes;
+};
+
+struct ingest;
+
+/* Opens the log in `directory` (made if it is missing; EBUSY: another process has it), reads
+ * positions, gives the store what it lacks. NULL with `err`. `settings` and `events` are borrowed.
+ */
+MUST_USE struct ingest *ingest_new(const struct ingest_settings *settings, const char *directory,
+                                   const struct ingest_events *events, struct error *err);
+/* Listens and serves. Further services (health) may be added by `add`, which may be NULL. Returns
+ * the port or -errno. */
+MUST_USE int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
+                          int (*add)(void *context, struct rpc_server *server, struct error *err),
+                          void *add_context, struct error *err);
+/* Ends the streams (sensors dial again), closes the port, writes what is queued. */
+void ingest_stop(struct ingest *ingest);
+void ingest_free(struct ingest *ingest);
+DEFINE_AUTO(ingest, ingest_free);
+
+void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
+/* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
+const char *ingest_failure(struct ingest *ingest);

@@ -1,0 +1,232 @@
+/* Who may report: a certificate of the private CA whose name is the sensor's id, or the bearer
+ * token enrolled for that id. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "collector-ui/ingest/ingest_private.h"
+
+#define LINE_BYTES 4600
+#define NAMES_MAX  32 /* of one certificate */
+
+struct token {
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+    char *text;
+};
+
+struct ingest_auth {
+    bool is_required;
+    bool has_client_ca;
+    struct token *tokens;
+    uint32_t tokens_count;
+};
+
+static bool is_loopback(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    struct ip_address ip;
+
+    return strncmp(listen, "unix:", 5) == 0 || strncmp(listen, "localhost:", 10) == 0 ||
+           strncmp(listen, "[::1]:", 6) == 0 ||
+           (strncmp(listen, "127.", 4) == 0 && colon != NULL &&
+            address_parse(listen, (size_t)(colon - listen), &ip));
+}
+
+void ingest_auth_free(struct ingest_auth *auth)
+{
+    if (auth == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < auth->tokens_count; i++) {
+        free(auth->tokens[i].text);
+    }
+    free(auth->tokens);
+    free(auth);
+}
+
+static int add_token(struct ingest_auth *auth, char *line, const char *path, unsigned number,
+                     struct error *err)
+{
+    char *rest = NULL;
+    const char *id = strtok_r(line, " \t\r\n", &rest);
+    const char *text = strtok_r(NULL, " \t\r\n", &rest);
+
+    if (id == NULL || id[0] == '#') {
+        return 0;
+    }
+    if (text == NULL || strtok_r(NULL, " \t\r\n", &rest) != NULL || strlen(text) < 16 ||
+        strlen(id) >= INGEST_SENSOR_ID_BYTES) {
+        return error_set(err, EINVAL,
+                         "%s:%u: expected a sensor's id and its token of 16 characters or more",
+                         path, number);
+    }
+    struct token *larger = realloc(auth->tokens, (auth->tokens_count + 1) * sizeof(*auth->tokens));
+    char *copy = strdup(text);
+    if (larger != NULL) {
+        auth->tokens = larger;
+    }
+    if (larger == NULL || copy == NULL) {
+        free(copy);
+        return error_set(err, ENOMEM, "%s: no memory", path);
+    }
+    struct token *token = &auth->tokens[auth->tokens_count++];
+
+    *token = (struct token){.text = copy};
+    (void)strcpy(token->sensor_id, id);
+    return 0;
+}
+
+static int read_tokens(struct ingest_auth *auth, const char *path, struct error *err)
+{
+    struct stat status;
+    char line[LINE_BYTES];
+    int result = 0;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL || fstat(fileno(file), &status) != 0) {
+        const int code = errno;
+
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        return error_set(err, code, "ingest.tokens_file: open %s: %s", path, strerror(code));
+    }
+    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        (void)fclose(file);
+        return error_set(err, EACCES,
+                         "ingest.tokens_file: %s can be read by others (mode %04o; chmod 600 %s)",
+                         path, (unsigned)(status.st_mode & 07777), path);
+    }
+    for (unsigned number = 1; result == 0 && fgets(line, sizeof(line), file) != NULL; number++) {
+        result = add_token(auth, line, path, number, err);
+    }
+    (void)fclose(file);
+    return result;
+}
+
+static int check_listen(const struct ingest_settings *s, const struct ingest_auth *auth,
+                        struct error *err)
+{
+    const bool has_tls = s->tls_certificate[0] != '\0';
+
+    if (has_tls != (s->tls_key[0] != '\0')) {
+        return error_set(err, EINVAL,
+                         "ingest.tls_certificate and ingest.tls_key must be set together");
+    }
+    if (auth->has_client_ca && !has_tls) {
+        return error_set(err, EINVAL,
+                         "ingest.tls_client_ca needs ingest.tls_certificate and ingest.tls_key");
+    }
+    if (!is_loopback(s->listen) && !s->insecure && (!has_tls || !auth->is_required)) {
+        return error_set(err, EINVAL,
+                         "ingest.listen: %s is not loopback and needs TLS and credentials (see "
+                         "netscope-collector enroll), or ingest.insecure: true",
+                         s->listen);
+    }
+    if (auth->is_required && !auth->has_client_ca && auth->tokens_count == 0) {
+        return error_set(err, EINVAL,
+                         "ingest.require_auth: no sensor could pass; set ingest.tls_client_ca or "
+                         "ingest.tokens_file");
+    }
+    return 0;
+}
+
+struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, struct error *err)
+{
+    struct ingest_auth *auth = calloc(1, sizeof(*auth));
+
+    if (auth == NULL) {
+        (void)error_set(err, ENOMEM, "ingest: no memory");
+        return NULL;
+    }
+    auth->has_client_ca = settings->tls_client_ca[0] != '\0';
+    if (settings->tokens_file[0] != '\0' && read_tokens(auth, settings->tokens_file, err) != 0) {
+        ingest_auth_free(auth);
+        return NULL;
+    }
+    const bool is_auto = strcmp(settings->require_auth, "auto") == 0;
+
+    auth->is_required = strcmp(settings->require_auth, "on") == 0 ||
+                        (is_auto && (auth->has_client_ca || auth->tokens_count > 0 ||
+                                     (!is_loopback(settings->listen) && !settings->insecure)));
+    if (check_listen(settings, auth, err) != 0) {
+        ingest_auth_free(auth);
+        return NULL;
+    }
+    if (!auth->is_required && !is_loopback(settings->listen)) {
+        log_warn("ingest", "anyone who reaches the port may report (ingest.insecure)", "listen=%s",
+                 settings->listen);
+    }
+    return auth;
+}
+
+static bool has_name(struct rpc_call *call)
+{
+    char name[INGEST_SENSOR_ID_BYTES];
+
+    return rpc_peer_identity(call, RPC_IDENTITY_COMMON_NAME, 0, name, sizeof(name)) > 0 ||
+           rpc_peer_identity(call, RPC_IDENTITY_ALTERNATIVE_NAME, 0, name, sizeof(name)) > 0;
+}
+
+enum rpc_status ingest_auth_admit(void *context, struct rpc_call *call, const char *path,
+                                  struct error *reason)
+{
+    const struct ingest_auth *auth = context;
+
+    (void)path;
+    if (!auth->is_required || (auth->has_client_ca && has_name(call))) {
+        return RPC_OK;
+    }
+    for (uint32_t i = 0; i < auth->tokens_count; i++) {
+        const struct token *token = &auth->tokens[i];
+
+        if (rpc_bearer_equals(call, token->text, strlen(token->text))) {
+            return RPC_OK;
+        }
+    }
+    (void)error_set(reason, EACCES,
+                    "no certificate or token of an enrolled sensor (netscope-collector enroll)");
+    return RPC_UNAUTHENTICATED;
+}
+
+static bool has_this_name(struct rpc_call *call, enum rpc_identity kind, const char *sensor_id)
+{
+    char name[INGEST_SENSOR_ID_BYTES];
+
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        const size_t length = rpc_peer_identity(call, kind, i, name, sizeof(name));
+
+        if (length > 0 && strcmp(name, sensor_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum rpc_status ingest_auth_bind(const struct ingest_auth *auth, struct rpc_call *call,
+                                 const char *sensor_id, struct error *reason)
+{
+    if (!auth->is_required) {
+        return RPC_OK;
+    }
+    if (auth->has_client_ca && (has_this_name(call, RPC_IDENTITY_COMMON_NAME, sensor_id) ||
+                                has_this_name(call, RPC_IDENTITY_ALTERNATIVE_NAME, sensor_id))) {
+        return RPC_OK;
+    }
+    for (uint32_t i = 0; i < auth->tokens_count; i++) {
+        const struct token *token = &auth->tokens[i];
+
+        if (strcmp(token->sensor_id, sensor_id) == 0 &&
+            rpc_bearer_equals(call, token->text, strlen(token->text))) {
+            return RPC_OK;
+        }
+    }
+    (void)error_set(reason, EACCES,
+                    "sensor '%s' is not the one that this certificate or token was made for",
+                    sensor_id);
+    return RPC_PERMISSION_DENIED;
+}

@@ -1,0 +1,125 @@
+/* What the files of ingest share. Private to collector-ui/ingest. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/spool/segment_log.h"
+#include "collector-ui/ingest/ingest.h"
+#include "collector-ui/ingest/ingest_positions.h"
+#include "proto/codec.h"
+
+#define INGEST_BATCH_RECORDS_MAX 4096
+#define INGEST_CLOCK_SAMPLES     8
+
+/* ---- frames of the log: sensor, time, and a Batch or a GapNotice ---- */
+
+struct ingest_frame {
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+    uint64_t receive_ns;
+    const uint8_t *batch; /* one of the two; NULL: not there */
+    const uint8_t *gap;
+    uint32_t length;
+};
+
+#define INGEST_FRAME_HEAD_BYTES 192 /* all around the message */
+/* Bytes written, at most INGEST_FRAME_HEAD_BYTES + frame->length. */
+MUST_USE size_t ingest_frame_encode(const struct ingest_frame *frame, uint8_t *out,
+                                    size_t capacity);
+MUST_USE bool ingest_frame_decode(const uint8_t *bytes, size_t length, struct ingest_frame *out);
+
+/* ---- credentials ---- */
+
+struct ingest_auth;
+MUST_USE struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
+                                             struct error *err);
+void ingest_auth_free(struct ingest_auth *auth);
+/* The hook of the server: someone who is enrolled at all. */
+enum rpc_status ingest_auth_admit(void *auth, struct rpc_call *call, const char *path,
+                                  struct error *reason);
+/* After hello: the credentials are those of this sensor. */
+enum rpc_status ingest_auth_bind(const struct ingest_auth *auth, struct rpc_call *call,
+                                 const char *sensor_id, struct error *reason);
+
+/* ---- streams and the log's queue ---- */
+
+/* One Connect call. Its fields belong to the lock unless they say otherwise. */
+struct ingest_stream {
+    struct ingest *ingest;
+    struct rpc_call *call; /* a reference */
+    struct ingest_stream *next, *previous;
+    struct ingest_boot *boot; /* NULL before hello; pinned */
+    bool is_over;             /* replaced, refused or done: nothing more is taken */
+    bool is_paused;           /* the next message has not been asked for */
+    bool is_ack_due;          /* an acknowledgement found no room in the call's queue */
+    uint32_t waiting;         /* batches in the log's queue */
+    atomic_uint references;   /* the call's, and one for each queued batch */
+    /* The call's thread alone: */
+    uint64_t probe_id, probe_sent_ns; /* 0: none under way */
+    struct {
+        uint64_t trip_ns;
+        double offset_ms;
+    } samples[INGEST_CLOCK_SAMPLES];
+    uint32_t samples_count;
+};
+
+/* A batch or gap on its way to the log. */
+struct ingest_entry {
+    struct ingest_entry *next;
+    struct ingest_stream *stream;
+    struct ingest_place *place; /* its boot is pinned */
+    uint32_t generation;
+    bool is_gap;
+    bool is_void;
+    uint64_t first_seq, last_seq;
+    uint64_t receive_ns;
+    uint64_t log_position;
+    size_t message_offset, message_bytes; /* in bytes[] */
+    size_t length;
+    uint8_t bytes[]; /* the frame */
+};
+
+struct ingest {
+    const struct ingest_settings *settings;
+    const struct ingest_events *events;
+    char directory[4096];
+    struct segment_log *log;
+    struct ingest_auth *auth;
+    struct rpc_server *server;
+    struct rpc_method method;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* for the log thread */
+    struct ingest_positions *positions;
+    struct ingest_stream *streams;
+    struct ingest_entry *first, **last; /* the queue */
+    uint64_t queue_bytes;
+    bool is_stopping;
+    bool is_failed;
+    struct error failure;
+    struct ingest_counts counts;
+    uint64_t sessions;
+
+    pthread_t thread;
+    bool has_thread;
+    struct arena *scratch; /* the log thread's */
+    struct stats_record *stats;
+    struct codec_slice *slices;
+};
+
+/* ingest_stream.c */
+void ingest_stream_methods(struct ingest *ingest);
+void ingest_stream_unref(struct ingest_stream *stream);
+/* Sends the acknowledgement of a place to the sensor's stream. With the lock. */
+void ingest_stream_acknowledge(struct ingest_place *place);
+/* Asks for the next message where reading had stopped and there is room. With the lock. */
+void ingest_stream_resume(struct ingest *ingest);
+/* Ends the stream with this status. With the lock. */
+void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, const char *message);
+
+/* ingest_log.c */
+MUST_USE int ingest_log_open(struct ingest *ingest, struct error *err);
+MUST_USE int ingest_log_start(struct ingest *ingest, struct error *err);
+void ingest_log_stop(struct ingest *ingest);
+/* Puts the entry at the end of the queue. With the lock. */
+void ingest_log_push(struct ingest *ingest, struct ingest_entry *entry);

@@ -1,0 +1,137 @@
+/* The small messages of IngestService.Connect (hello, acknowledgements, heartbeats) as C structs,
+ * for both of its ends. Batches of records are codec.h's.
+ *
+ * Readers are for hostile bytes: false for what is no protobuf, for texts over their bounds and for
+ * streams that do not exist; unknown fields and members are skipped. Pure functions, any thread.
+ * Depends on: base, record.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "proto/record.h"
+
+#define INGEST_PROTOCOL_VERSION  1
+#define INGEST_CONNECT_PATH      "/netscope.v1.IngestService/Connect"
+#define INGEST_POSITIONS_MAX     64
+#define INGEST_SENSOR_ID_BYTES   129
+#define INGEST_BOOT_ID_BYTES     33
+#define INGEST_MESSAGE_BYTES_MAX 8192 /* enough for each ingest_encode_ function */
+
+struct ingest_position {
+    char boot_id[INGEST_BOOT_ID_BYTES];
+    enum record_stream stream;
+    uint64_t next_seq;
+};
+
+struct ingest_hello {
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+    char boot_id[INGEST_BOOT_ID_BYTES];
+    char version[32];
+    char config_hash[17];
+    char host_name[65];
+    uint32_t protocol_version;
+    uint32_t resume_count;
+    struct ingest_position resume[INGEST_POSITIONS_MAX];
+};
+
+struct ingest_gap {
+    char boot_id[INGEST_BOOT_ID_BYTES];
+    enum record_stream stream;
+    uint64_t from_seq, to_seq;
+    char reason[48];
+};
+
+struct ingest_probe {
+    uint64_t id;
+    uint64_t sent_ns; /* collector's wall clock */
+};
+
+struct ingest_heartbeat {
+    uint64_t time_ns; /* sensor's wall clock */
+    bool has_probe;
+    struct ingest_probe probe;
+};
+
+struct ingest_goodbye {
+    char reason[48];
+    uint64_t undelivered_records;
+};
+
+struct ingest_welcome {
+    char session_id[INGEST_BOOT_ID_BYTES];
+    uint64_t heartbeat_ns;
+    uint32_t max_batch;
+    uint32_t window_batches;
+    uint32_t resume_count;
+    struct ingest_position resume[INGEST_POSITIONS_MAX];
+};
+
+/* Numbers of the members of ConnectRequest. */
+enum ingest_request_kind {
+    INGEST_REQUEST_NONE, /* empty, or a member this version does not know */
+    INGEST_HELLO,
+    INGEST_BATCH,
+    INGEST_GAP,
+    INGEST_HEARTBEAT,
+    INGEST_SKETCH,
+    INGEST_COMMAND_RESULT,
+    INGEST_GOODBYE,
+};
+
+struct ingest_request {
+    enum ingest_request_kind kind;
+    const uint8_t *bytes; /* the member's own bytes (a Batch message), borrowed */
+    size_t length;
+    union {
+        struct ingest_hello hello;
+        struct ingest_gap gap;
+        struct ingest_heartbeat heartbeat;
+        struct ingest_goodbye goodbye;
+    };
+};
+
+/* Numbers of the members of ConnectResponse. */
+enum ingest_response_kind {
+    INGEST_RESPONSE_NONE,
+    INGEST_WELCOME,
+    INGEST_ACK,
+    INGEST_CONFIG_OFFER,
+    INGEST_COMMAND,
+    INGEST_THROTTLE,
+    INGEST_REDIRECT,
+    INGEST_PROBE,
+};
+
+struct ingest_response {
+    enum ingest_response_kind kind;
+    union {
+        struct ingest_welcome welcome;
+        struct ingest_position ack; /* next_seq: the last sequence number that is safe */
+        struct ingest_probe probe;
+    };
+};
+
+MUST_USE bool ingest_decode_request(const uint8_t *bytes, size_t length,
+                                    struct ingest_request *out);
+MUST_USE bool ingest_decode_response(const uint8_t *bytes, size_t length,
+                                     struct ingest_response *out);
+/* A GapNotice message without the ConnectRequest around it. */
+MUST_USE bool ingest_decode_gap(const uint8_t *bytes, size_t length, struct ingest_gap *out);
+
+/* A whole ConnectRequest or ConnectResponse. Bytes written, 0 when `capacity` is too small. */
+MUST_USE size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out,
+                                    size_t capacity);
+MUST_USE size_t ingest_encode_gap(const struct ingest_gap *gap, uint8_t *out, size_t capacity);
+MUST_USE size_t ingest_encode_heartbeat(const struct ingest_heartbeat *heartbeat, uint8_t *out,
+                                        size_t capacity);
+MUST_USE size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out,
+                                      size_t capacity);
+MUST_USE size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,
+                                      size_t capacity);
+MUST_USE size_t ingest_encode_ack(const struct ingest_position *durable, uint8_t *out,
+                                  size_t capacity);
+MUST_USE size_t ingest_encode_probe(const struct ingest_probe *probe, uint8_t *out,
+                                    size_t capacity);

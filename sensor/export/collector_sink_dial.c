@@ -1,0 +1,332 @@
+/* Where to, with which credentials, and when again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "sensor/export/collector_sink_private.h"
+
+#define BACKOFF_FIRST_NS       (500 * NS_PER_MS)
+#define BACKOFF_REFUSED_NS     (30 * NS_PER_SEC) /* a person must act first */
+#define BACKOFF_REFUSED_MAX_NS (300 * NS_PER_SEC)
+#define WELCOME_WAIT_NS        (30 * NS_PER_SEC)
+#define LIVED_NS               (10 * NS_PER_SEC)
+#define LOG_AGAIN_NS           (60 * NS_PER_SEC)
+#define CHANNEL_BACKOFF_NS     (500 * NS_PER_MS) /* the pauses are ours, not gRPC's */
+#define SYSTEM_ROOTS           "system"
+
+/* ---- credentials ---- */
+
+static bool is_unix(const char *address)
+{
+    return strncmp(address, "unix:", 5) == 0;
+}
+
+/* "127.0.0.1:50052", "[::1]:50052", "localhost:50052". A name that only resolves to loopback is not
+ * trusted to stay there. */
+static bool is_loopback(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    struct ip_address ip;
+
+    if (is_unix(address) || strncmp(address, "localhost:", 10) == 0) {
+        return true;
+    }
+    return strncmp(address, "[::1]:", 6) == 0 ||
+           (strncmp(address, "127.", 4) == 0 && colon != NULL &&
+            address_parse(address, (size_t)(colon - address), &ip));
+}
+
+static int check_settings(const struct collector_settings *s, struct error *err)
+{
+    const char *colon = strrchr(s->address, ':');
+
+    if (colon == NULL || colon[1] == '\0' || colon == s->address) {
+        return error_set(err, EINVAL, "collector.address: '%s' is neither host:port nor unix:/path",
+                         s->address);
+    }
+    if ((s->certificate[0] != '\0') != (s->key[0] != '\0')) {
+        return error_set(err, EINVAL, "collector.%s is set without collector.%s: mTLS needs both",
+                         s->certificate[0] != '\0' ? "certificate" : "key",
+                         s->certificate[0] != '\0' ? "key" : "certificate");
+    }
+    if (s->certificate[0] != '\0' && s->ca[0] == '\0') {
+        return error_set(err, EINVAL,
+                         "collector.certificate is set without collector.ca: name the CA that "
+                         "signed the collector's certificate");
+    }
+    if (s->ca[0] == '\0' && !is_loopback(s->address) && !s->insecure) {
+        return error_set(err, EINVAL,
+                         "collector.address: %s is not loopback and would be plaintext; set "
+                         "collector.ca (TLS), or collector.insecure: true to send in the clear",
+                         s->address);
+    }
+    return 0;
+}
+
+/* The token of the file in `out`. */
+static int read_token(const char *path, char out[COLLECTOR_TOKEN_MAX], struct error *err)
+{
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        const int code = errno;
+
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return error_set(err, code, "collector.token_file: open %s: %s", path, strerror(code));
+    }
+    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 || !S_ISREG(status.st_mode)) {
+        (void)close(fd);
+        return error_set(err, EACCES,
+                         "collector.token_file: %s must be a file that only its owner can read "
+                         "(mode is %04o; chmod 600 %s)",
+                         path, (unsigned)(status.st_mode & 07777), path);
+    }
+    const ssize_t got = read(fd, out, COLLECTOR_TOKEN_MAX - 1);
+
+    (void)close(fd);
+    size_t length = got > 0 ? (size_t)got : 0;
+    while (length > 0 && (out[length - 1] == '\n' || out[length - 1] == '\r')) {
+        length--;
+    }
+    out[length] = '\0';
+    for (size_t i = 0; i < length; i++) {
+        if (out[i] <= ' ' || out[i] > '~') {
+            length = 0;
+        }
+    }
+    if (length == 0) {
+        return error_set(err, EINVAL, "collector.token_file: %s must hold one token on one line",
+                         path);
+    }
+    return 0;
+}
+
+int collector_sink_prepare(struct collector_sink *sink, struct error *err)
+{
+    const struct collector_settings *s = sink->settings;
+    struct rpc_channel_options options = rpc_channel_options_default(s->address);
+    char token[COLLECTOR_TOKEN_MAX];
+
+    if (check_settings(s, err) != 0 ||
+        (s->token_file[0] != '\0' && read_token(s->token_file, token, err) != 0)) {
+        return -err->code;
+    }
+    if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !is_loopback(s->address)) {
+        log_warn("collector", "the token is sent in the clear (collector.insecure)", NULL);
+    }
+    options.is_tls = s->ca[0] != '\0';
+    options.ca_path = options.is_tls && strcmp(s->ca, SYSTEM_ROOTS) != 0 ? s->ca : NULL;
+    options.certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL;
+    options.key_path = s->key[0] != '\0' ? s->key : NULL;
+    options.server_name = s->server_name[0] != '\0' ? s->server_name : NULL;
+    options.backoff_initial_ns = CHANNEL_BACKOFF_NS;
+    options.backoff_max_ns = CHANNEL_BACKOFF_NS;
+    sink->channel = rpc_channel_new(sink->runtime, &options, err);
+    error_prefix(err, "collector");
+    return sink->channel == NULL ? -err->code : 0;
+}
+
+/* ---- dialling ---- */
+
+static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
+{
+    *hello = (struct ingest_hello){.protocol_version = INGEST_PROTOCOL_VERSION,
+                                   .resume_count = COLLECTOR_LANES};
+    memcpy(hello->sensor_id, sink->sensor_id, sizeof(hello->sensor_id));
+    memcpy(hello->boot_id, sink->boot_id, sizeof(hello->boot_id));
+    memcpy(hello->config_hash, sink->config_hash, sizeof(hello->config_hash));
+    (void)snprintf(hello->version, sizeof(hello->version), "%s", NETSCOPE_VERSION);
+    if (gethostname(hello->host_name, sizeof(hello->host_name) - 1) != 0) {
+        hello->host_name[0] = '\0';
+    }
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
+        struct spool_cursor_state state;
+
+        spool_cursor_state(sink->lanes[i].spool, 0, &state);
+        hello->resume[i].stream = sink->lanes[i].stream;
+        hello->resume[i].next_seq = state.acked_seq + 1;
+        memcpy(hello->resume[i].boot_id, sink->boot_id, sizeof(hello->resume[i].boot_id));
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+static uint64_t jittered(uint64_t pause_ns)
+{
+    const uint64_t spread_ns = pause_ns / 2; /* three quarters to five quarters of it */
+
+    return pause_ns - spread_ns / 2 + hash_key_random().a % (spread_ns + 1);
+}
+
+/* Says it once, and again when it changes or after a minute. */
+static void tell(struct collector_sink *sink, const char *reason, uint64_t pause_ns,
+                 uint64_t now_ns)
+{
+    char quoted[512];
+    const bool is_new = strncmp(sink->last_error, reason, sizeof(sink->last_error) - 1) != 0;
+
+    (void)snprintf(sink->last_error, sizeof(sink->last_error), "%.159s", reason);
+    if (is_new || now_ns - sink->error_logged_ns >= LOG_AGAIN_NS) {
+        sink->error_logged_ns = now_ns;
+        log_warn("collector", "not connected; records wait in the spool",
+                 "address=%s reason=%s retry_ms=%llu", sink->settings->address,
+                 log_quote(reason, quoted, sizeof(quoted)),
+                 (unsigned long long)(pause_ns / NS_PER_MS));
+    }
+}
+
+/* The call could not even begin. */
+static void postpone(struct collector_sink *sink, const char *reason, uint64_t now_ns)
+{
+    (void)pthread_mutex_lock(&sink->lock);
+    sink->is_dialing = false;
+    sink->dial_at_ns = now_ns + jittered(BACKOFF_REFUSED_NS);
+    tell(sink, reason, BACKOFF_REFUSED_NS, now_ns);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* True when the caller shall dial; cancels a collector that never answers. */
+static bool begin_dial(struct collector_sink *sink, uint64_t now_ns)
+{
+    struct rpc_call *stuck = NULL;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    const bool is_due = !sink->is_dialing && !sink->is_closing && now_ns >= sink->dial_at_ns;
+    if (is_due) {
+        sink->is_dialing = true;
+        sink->dialled_ns = now_ns;
+    } else if (sink->call != NULL && !sink->is_welcomed &&
+               now_ns - sink->dialled_ns > WELCOME_WAIT_NS) {
+        stuck = sink->call;
+        rpc_ref(stuck);
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    if (stuck != NULL) {
+        rpc_cancel(stuck, RPC_DEADLINE_EXCEEDED, "the collector does not answer the hello");
+        rpc_unref(stuck);
+    }
+    return is_due;
+}
+
+void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
+{
+    struct rpc_call_options options = {.user_data = sink};
+    char token[COLLECTOR_TOKEN_MAX];
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_hello hello;
+    struct error err = {0};
+
+    if (!begin_dial(sink, now_ns)) {
+        return;
+    }
+    if (sink->settings->token_file[0] != '\0') {
+        /* Each time, so that a new token needs no restart. */
+        if (read_token(sink->settings->token_file, token, &err) != 0) {
+            postpone(sink, err.message, now_ns);
+            return;
+        }
+        options.bearer = token;
+    }
+    fill_hello(sink, &hello);
+    struct rpc_call *call = rpc_call_start(sink->channel, &sink->method, &options, &err);
+    if (call == NULL) {
+        postpone(sink, err.message, now_ns);
+        return;
+    }
+    rpc_ref(call);
+    (void)pthread_mutex_lock(&sink->lock);
+    const bool is_over = !sink->is_dialing; /* on_done has been faster */
+    if (!is_over) {
+        sink->call = call;
+    }
+    (void)pthread_mutex_unlock(&sink->lock);
+    if (is_over) {
+        rpc_unref(call);
+    } else {
+        (void)rpc_send(call,
+                       rpc_bytes_copy(bytes, ingest_encode_hello(&hello, bytes, sizeof(bytes))));
+    }
+    rpc_unref(call);
+}
+
+/* ---- the end of a call ---- */
+
+/* What gRPC's words mean to whoever runs the sensor. NULL: they are plain enough. */
+static const char *plain_words(const char *message)
+{
+    static const struct {
+        const char *part, *meaning;
+    } table[] = {
+        {"ertificate verify failed",
+         "the collector's certificate is not signed by collector.ca, or has expired"},
+        {"CERTIFICATE_VERIFY_FAILED",
+         "the collector's certificate is not signed by collector.ca, or has expired"},
+        {"Hostname Verification",
+         "the collector's certificate is for another name (see collector.server_name)"},
+        {"not match", "the collector's certificate is for another name (see "
+                      "collector.server_name)"},
+        {"WRONG_VERSION_NUMBER", "the collector speaks plaintext, but collector.ca asks for TLS"},
+        {"wrong version number", "the collector speaks plaintext, but collector.ca asks for TLS"},
+        {"andshake", "TLS handshake failed: the collector does not take this sensor's certificate, "
+                     "or speaks plaintext"},
+        {"onnection refused", "nothing listens there"},
+        {"DNS resolution failed", "the host name cannot be resolved"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (strstr(message, table[i].part) != NULL) {
+            return table[i].meaning;
+        }
+    }
+    return NULL;
+}
+
+static bool is_refusal(enum rpc_status status)
+{
+    return status == RPC_UNAUTHENTICATED || status == RPC_PERMISSION_DENIED ||
+           status == RPC_ALREADY_EXISTS || status == RPC_FAILED_PRECONDITION ||
+           status == RPC_INVALID_ARGUMENT || status == RPC_UNIMPLEMENTED;
+}
+
+static uint64_t next_pause(const struct collector_sink *sink, enum rpc_status status)
+{
+    const bool refused = is_refusal(status) && (!sink->is_welcomed || status == RPC_ALREADY_EXISTS);
+    const uint64_t most_ns = refused ? BACKOFF_REFUSED_MAX_NS : sink->settings->backoff_max_ns;
+    const uint64_t first_ns = refused ? BACKOFF_REFUSED_NS : BACKOFF_FIRST_NS;
+    uint64_t pause_ns = sink->backoff_ns + sink->backoff_ns / 2;
+
+    pause_ns = pause_ns < first_ns ? first_ns : pause_ns;
+    return pause_ns < most_ns ? pause_ns : most_ns;
+}
+
+void collector_sink_ended(struct collector_sink *sink, const struct rpc_result *result,
+                          uint64_t now_ns)
+{
+    char reason[512];
+    const char *plain = result->status == RPC_UNAVAILABLE ? plain_words(result->message) : NULL;
+
+    if (sink->is_closing) {
+        return;
+    }
+    if (sink->is_welcomed && now_ns - sink->dialled_ns >= LIVED_NS) {
+        sink->backoff_ns = 0;
+    }
+    sink->backoff_ns = next_pause(sink, result->status);
+    const uint64_t pause_ns = jittered(sink->backoff_ns);
+
+    sink->dial_at_ns = now_ns + pause_ns;
+    (void)snprintf(reason, sizeof(reason), "%s: %s%s%.300s%s", rpc_status_name(result->status),
+                   plain != NULL ? plain : "", plain != NULL ? " (" : "", result->message,
+                   plain != NULL ? ")" : "");
+    tell(sink, reason, pause_ns, now_ns);
+}
