@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "sensor/export/file_sink.h"
 #include "sensor/identity.h"
 #include "sensor/terminal.h"
@@ -128,7 +129,7 @@ static uint64_t count_flows(const struct app *app, const struct flow_settings *f
     }
     sample.flows_max = 1U << 20;
     const uint64_t bytes_each = flow_table_memory_needed(&sample) / sample.flows_max + 1;
-    const uint64_t fit = identity_memory_limit() / 4 / bytes_each;
+    const uint64_t fit = process_memory_limit() / 4 / bytes_each;
 
     log_info("flow", "flow table sized by the memory limit", "flows_max=%llu bytes_each=%llu",
              (unsigned long long)fit, (unsigned long long)bytes_each);
@@ -177,7 +178,8 @@ static void fill_flow(struct app *app)
     const uint64_t flows = flows_for_input(app, count_flows(app, to));
 
     to->flows_max = flows < UINT32_MAX ? (uint32_t)flows : UINT32_MAX;
-    /* Live, a flood must not wait for memory; a file waits for nobody, and often needs little of it. */
+    /* Live, a flood must not wait for memory; a file waits for nobody, and often needs little of
+     * it. */
     to->touched_flows = app->is_live ? to->flows_max / app->pipeline_settings.shards : 0;
     app->pipeline_settings.inspect.flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);

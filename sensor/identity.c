@@ -72,27 +72,3 @@ int identity_sensor_id(const char *configured, const char *directory, const char
                    interface);
     return 0;
 }
-
-static uint64_t limit_in(const char *path)
-{
-    char text[64] = "";
-    FILE *file = fopen(path, "re");
-
-    if (file == NULL) {
-        return UINT64_MAX;
-    }
-    const bool has_line = fgets(text, sizeof(text), file) != NULL;
-
-    (void)fclose(file);
-    return has_line && text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : UINT64_MAX;
-}
-
-uint64_t identity_memory_limit(void)
-{
-    const uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    const uint64_t v2 = limit_in("/sys/fs/cgroup/memory.max");
-    const uint64_t v1 = limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    const uint64_t cgroup = v2 < v1 ? v2 : v1;
-
-    return cgroup < machine ? cgroup : machine;
-}

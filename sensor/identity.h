@@ -1,8 +1,6 @@
-/* Who this sensor is: its stable id and the memory it may use. Depends on: base. Threads: main, at
+/* Who this sensor is: its stable id. Depends on: base. Threads: main, at
  * start. */
 #pragma once
-
-#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/error.h"
@@ -14,6 +12,3 @@
 MUST_USE int identity_sensor_id(const char *configured, const char *directory,
                                 const char *interface, char out[SENSOR_ID_BYTES],
                                 struct error *err);
-
-/* Limit of the cgroup (v2 or v1), else the machine's memory, in bytes. */
-uint64_t identity_memory_limit(void);

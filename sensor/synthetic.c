@@ -1,30 +1,14 @@
 /* --synthetic-flows: what one flow costs in a compact table, without any traffic. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "sensor/app.h"
 #include "sensor/flow/flow_table.h"
 
 #define BATCH 64
-
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-
-    if (file == NULL) {
-        return 0;
-    }
-    if (fscanf(file, "%*u %llu", &pages) != 1) {
-        pages = 0;
-    }
-    (void)fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 /* UDP from 10.0.0.0/8 and up to 1024 ports each to one server: all keys differ. */
 static void make_packet(struct packet *packet, uint32_t number)
@@ -51,7 +35,7 @@ static void make_packet(struct packet *packet, uint32_t number)
 
 int app_synthetic_flows(uint32_t flows, struct error *err)
 {
-    const uint64_t before = resident_bytes();
+    const uint64_t before = process_resident_bytes();
     const struct flow_settings settings = {.flows_max = flows, .key = hash_key_random()};
     const struct flow_observer observer = {0};
     AUTO(flow_table) table = flow_table_new(&settings, &observer, err);
@@ -73,7 +57,7 @@ int app_synthetic_flows(uint32_t flows, struct error *err)
         done += count;
     }
     const double seconds = (double)(clock_monotonic_ns() - start_ns) * 1e-9;
-    const uint64_t resident = resident_bytes();
+    const uint64_t resident = process_resident_bytes();
 
     (void)printf("flows: %u inserted, %u held\n", flows, flow_table_count(table));
     (void)printf("insert time: %.3f s (%.1f ns per flow)\n", seconds, seconds * 1e9 / flows);

@@ -136,6 +136,11 @@ static void print_top_flows(struct terminal *terminal, double seconds)
     (void)pthread_mutex_unlock(&terminal->lock);
 }
 
+static unsigned long long since(uint64_t now, uint64_t then)
+{
+    return now - then;
+}
+
 void terminal_statistics(struct terminal *terminal, struct pipeline *pipeline, uint64_t now_ns)
 {
     struct pipeline_totals now;
@@ -144,18 +149,17 @@ void terminal_statistics(struct terminal *terminal, struct pipeline *pipeline, u
         now_ns > terminal->then_ns ? (double)(now_ns - terminal->then_ns) * 1e-9 : 1;
 
     pipeline_totals_read(pipeline, &now);
-    (void)fprintf(terminal->out,
-                  "[stats] %.2f Mbps | %.0f pps | %llu flows | drops=%llu (total=%llu) | "
-                  "kdrop=%llu (total=%llu) ifdrop=%llu (total=%llu)\n",
-                  (double)(now.bytes - then->bytes) * 8e-6 / seconds,
-                  (double)(now.packets - then->packets) / seconds,
-                  (unsigned long long)now.flows_active,
-                  (unsigned long long)(now.dispatch_dropped - then->dispatch_dropped),
-                  (unsigned long long)now.dispatch_dropped,
-                  (unsigned long long)(now.kernel_dropped - then->kernel_dropped),
-                  (unsigned long long)now.kernel_dropped,
-                  (unsigned long long)(now.interface_dropped - then->interface_dropped),
-                  (unsigned long long)now.interface_dropped);
+    (void)fprintf(
+        terminal->out,
+        "[stats] %.2f Mbps | %.0f pps | %llu flows | drops=%llu (total=%llu) | "
+        "kdrop=%llu (total=%llu) ifdrop=%llu (total=%llu)\n",
+        (double)(now.bytes - then->bytes) * 8e-6 / seconds,
+        (double)(now.packets - then->packets) / seconds, (unsigned long long)now.flows_active,
+        since(now.dispatch_dropped, then->dispatch_dropped),
+        (unsigned long long)now.dispatch_dropped, since(now.kernel_dropped, then->kernel_dropped),
+        (unsigned long long)now.kernel_dropped,
+        since(now.interface_dropped, then->interface_dropped),
+        (unsigned long long)now.interface_dropped);
     print_top_flows(terminal, seconds);
     (void)fflush(terminal->out);
     terminal->then = now;

@@ -83,11 +83,13 @@ void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from)
     into->other_packets += from->other_packets;
 }
 
-/* Larger first; equal ones by key, so that the order does not depend on the shards. */
-static int larger_entry(const void *a, const void *b)
+/* Indexes of entries: larger first; equal ones by key, so that the order does not depend on the
+ * shards. */
+static int larger_entry(const void *a, const void *b, void *context)
 {
-    const struct epoch_entry *left = *(const struct epoch_entry *const *)a;
-    const struct epoch_entry *right = *(const struct epoch_entry *const *)b;
+    const struct epoch_table *table = context;
+    const struct epoch_entry *left = &table->entries[*(const uint16_t *)a];
+    const struct epoch_entry *right = &table->entries[*(const uint16_t *)b];
     const uint64_t left_bytes = left->bytes_in + left->bytes_out;
     const uint64_t right_bytes = right->bytes_in + right->bytes_out;
 
@@ -97,32 +99,34 @@ static int larger_entry(const void *a, const void *b)
     return strcmp(left->key, right->key);
 }
 
-void epoch_table_top(const struct epoch_table *table, struct stats_top_list *out)
+void epoch_table_top(struct epoch_table *table, struct stats_top_list *out)
 {
-    const struct epoch_entry *sorted[EPOCH_TABLE_MAX];
+    uint16_t sorted[EPOCH_TABLE_MAX];
     struct stats_named_rate other = {.key = {"other", 5},
                                      .bytes_in = table->other_in,
                                      .bytes_out = table->other_out,
                                      .packets = table->other_packets};
 
     for (uint32_t i = 0; i < table->count; i++) {
-        sorted[i] = &table->entries[i];
+        sorted[i] = (uint16_t)i;
     }
     if (table->count > 0) {
-        qsort(sorted, table->count, sizeof(sorted[0]), larger_entry);
+        qsort_r(sorted, table->count, sizeof(sorted[0]), larger_entry, table);
     }
     out->count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
+        const struct epoch_entry *entry = &table->entries[sorted[i]];
+
         if (out->count < STATS_TOP_MAX - 1) {
             out->items[out->count++] =
-                (struct stats_named_rate){.key = {sorted[i]->key, (uint32_t)strlen(sorted[i]->key)},
-                                          .bytes_in = sorted[i]->bytes_in,
-                                          .bytes_out = sorted[i]->bytes_out,
-                                          .packets = sorted[i]->packets};
+                (struct stats_named_rate){.key = {entry->key, (uint32_t)strlen(entry->key)},
+                                          .bytes_in = entry->bytes_in,
+                                          .bytes_out = entry->bytes_out,
+                                          .packets = entry->packets};
         } else {
-            other.bytes_in += sorted[i]->bytes_in;
-            other.bytes_out += sorted[i]->bytes_out;
-            other.packets += sorted[i]->packets;
+            other.bytes_in += entry->bytes_in;
+            other.bytes_out += entry->bytes_out;
+            other.packets += entry->packets;
         }
     }
     if (other.packets > 0) {

@@ -37,7 +37,7 @@ void epoch_table_add(struct epoch_table *table, const char *key, uint32_t length
 void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from);
 /* The largest by bytes and, last, "other" where something is left. Keys are borrowed from the
  * table. */
-void epoch_table_top(const struct epoch_table *table, struct stats_top_list *out);
+void epoch_table_top(struct epoch_table *table, struct stats_top_list *out);
 
 struct epoch_flow {
     struct stats_top_flow flow; /* texts point into this struct */

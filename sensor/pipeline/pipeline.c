@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "sensor/pipeline/reader.h"
 
 #define LIVE_WAIT_NS (100 * NS_PER_MS)
@@ -257,21 +258,6 @@ uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *row
     return written;
 }
 
-/* Resident bytes of the process; 0 when the kernel does not tell. */
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-
-    if (file != NULL) {
-        if (fscanf(file, "%*u %llu", &pages) != 1) {
-            pages = 0;
-        }
-        (void)fclose(file);
-    }
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void fill_stats(void *context, struct stats_record *record)
 {
     struct pipeline *pipeline = context;
@@ -287,7 +273,7 @@ static void fill_stats(void *context, struct stats_record *record)
     record->uptime_ns = clock_monotonic_ns() - pipeline->started_ns;
     record->flow_table_bytes = totals.flow_table_bytes;
     record->detectors_bytes = totals.detectors_bytes;
-    record->rss_bytes = resident_bytes();
+    record->rss_bytes = process_resident_bytes();
     record->version = text_of(NETSCOPE_VERSION);
     record->config_hash = text_of(pipeline->settings.config_hash);
     record->interfaces_count = pipeline_interfaces(pipeline, record->interfaces, STATS_ROWS_MAX);

@@ -457,7 +457,9 @@ static void decide(struct publisher *publisher, uint64_t second)
 
             epoch_merge(publisher->merged, epoch);
             waiting->count--;
-            memmove(waiting->epochs, waiting->epochs + 1, waiting->count * sizeof(epoch));
+            for (uint32_t j = 0; j < waiting->count; j++) {
+                waiting->epochs[j] = waiting->epochs[j + 1];
+            }
             if (!ring_push(publisher->settings.outlets[i].epochs_free, epoch)) {
                 epoch_free(epoch); /* cannot be: the ring has a slot for each */
             }

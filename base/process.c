@@ -1,0 +1,43 @@
+#include "base/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* First number of a small file, after `skip` blanks; `missing` when there is none. */
+static uint64_t number_in(const char *path, unsigned skip, uint64_t missing)
+{
+    char text[256];
+    const char *at = text;
+    char *end;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        return missing;
+    }
+    if (fgets(text, sizeof(text), file) == NULL) {
+        text[0] = '\0';
+    }
+    (void)fclose(file);
+    for (; skip > 0 && *at != '\0'; at++) {
+        skip -= *at == ' ';
+    }
+    const uint64_t value = strtoull(at, &end, 10);
+
+    return end == at ? missing : value;
+}
+
+uint64_t process_resident_bytes(void)
+{
+    return number_in("/proc/self/statm", 1, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t process_memory_limit(void)
+{
+    const uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t v2 = number_in("/sys/fs/cgroup/memory.max", 0, UINT64_MAX);
+    const uint64_t v1 = number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes", 0, UINT64_MAX);
+    const uint64_t cgroup = v2 < v1 ? v2 : v1;
+
+    return cgroup < machine ? cgroup : machine;
+}
