@@ -38,7 +38,7 @@ configure_and_build() {
     local preset=$1
     shift
     cmake --preset "$preset" >/dev/null
-    cmake --build --preset "$preset" -j "$JOBS" "$@"
+    cmake --build --preset "$preset" -j "$JOBS" ${@:+--target "$@"}
 }
 
 # run_ctest PRESET args...: fails as ctest does; tells what did not run.
@@ -138,11 +138,10 @@ leg_tsan() {
 leg_replay() {
     [[ -f $CORPUS/check_flows.py ]] || skip "no captures at $CORPUS (NETSCOPE_CORPUS names another place)"
     configure_and_build release netscope-sensor
-    local map=()
-    [[ -f tests/replay/check_flows_map.json ]] && map=(--map tests/replay/check_flows_map.json)
     local status=0
-    $PYTHON "$CORPUS/check_flows.py" --corpus "$CORPUS" --jobs "$JOBS" --max crashes=0 --max timeouts=0 "${map[@]}" \
-        --cmd "$ROOT/build/release/bin/netscope-sensor --read-pcap {pcap} --quiet --flows-jsonl -" \
+    $PYTHON "$CORPUS/check_flows.py" --corpus "$CORPUS" --jobs "$JOBS" --max crashes=0 --max timeouts=0 \
+        --map tests/replay/check_flows_map.json --cmd "$PYTHON $ROOT/tests/replay/plain_units.py \
+        $ROOT/build/release/bin/netscope-sensor --read-pcap {pcap} --quiet --flows-jsonl -" \
         >"$LOGS/score.txt" 2>&1 || status=$?
     cat "$LOGS/score.txt"
     sed 's/^/  /' "$LOGS/score.txt" | head -70 >&3
