@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "proto/codec.h"
 #include "proto/json/transcoder.h"
 #include "sensor/export/flow_short.h"
@@ -25,8 +27,10 @@ struct file_sink {
     struct flow_record *record;
     struct alert_record *alert;
     struct arena *scratch;
-    uint64_t sent, failed, owed, exported;
-    struct error failure;
+    struct counter sent, failed; /* read by any thread */
+    uint64_t exported;
+    struct error failure; /* of the sorter: written once, before has_failed tells it */
+    atomic_bool has_failed;
     char text[TEXT_BYTES];
 };
 
@@ -57,12 +61,12 @@ static bool wants(const struct file_sink *sink, const struct batch_entry *entry)
 static void line_end(struct file_sink *sink, const struct json_writer *writer)
 {
     if (writer->overflow) {
-        sink->failed++;
+        counter_add(&sink->failed, 1);
         return;
     }
     sink->text[writer->length] = '\n';
     output_file_write(sink->file, sink->text, writer->length + 1);
-    sink->sent++;
+    counter_add(&sink->sent, 1);
 }
 
 static void seconds_member(struct json_writer *writer, const char *key, uint64_t ns)
@@ -174,6 +178,13 @@ static bool write_entry(struct file_sink *sink, const uint8_t *bytes, uint32_t l
     return true;
 }
 
+/* The text stands for good from here on, so that other threads may read it. */
+static void tell_failure(struct file_sink *sink)
+{
+    error_prefix(&sink->failure, "%s", names[sink->kind]);
+    atomic_store_explicit(&sink->has_failed, true, memory_order_release);
+}
+
 static bool keep_for_export(struct file_sink *sink, const uint8_t *bytes, uint32_t length)
 {
     if (!codec_decode_flow(bytes, length, sink->record)) {
@@ -182,9 +193,10 @@ static bool keep_for_export(struct file_sink *sink, const uint8_t *bytes, uint32
     const uint64_t key = sink->record->forward.total_bytes + sink->record->reverse.total_bytes;
 
     if (record_sorter_add(sink->sorter, key, bytes, length, &sink->failure) != 0) {
+        tell_failure(sink);
         return false;
     }
-    sink->sent++;
+    counter_add(&sink->sent, 1);
     return true;
 }
 
@@ -192,7 +204,7 @@ static const char *failure(void *state)
 {
     const struct file_sink *sink = state;
 
-    if (sink->failure.code != 0) {
+    if (atomic_load_explicit(&sink->has_failed, memory_order_acquire)) {
         return sink->failure.message;
     }
     return output_file_failure(sink->file);
@@ -213,7 +225,7 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
 
             if (!(is_export(sink) ? keep_for_export(sink, bytes, entry->full_length)
                                   : write_entry(sink, bytes, entry->full_length))) {
-                sink->failed++;
+                counter_add(&sink->failed, 1);
             }
         }
     }
@@ -235,18 +247,26 @@ static void export_flow(void *context, const void *bytes, uint32_t length)
     struct json_writer writer;
 
     if (!codec_decode_flow(bytes, length, sink->record)) {
-        sink->failed++;
+        counter_add(&sink->failed, 1);
         return;
     }
     if (sink->kind == FILE_EXPORT_CSV) {
-        output_file_write(sink->file, sink->text,
-                          flow_short_csv(sink->record, sink->text, sizeof(sink->text)));
+        const size_t line = flow_short_csv(sink->record, sink->text, sizeof(sink->text));
+
+        if (line == 0) {
+            counter_add(&sink->failed, 1);
+        }
+        output_file_write(sink->file, sink->text, line);
         return;
     }
     json_init(&writer, sink->text, sizeof(sink->text));
     json_object_begin(&writer);
     flow_short_json(&writer, sink->record);
     json_object_end(&writer);
+    if (writer.overflow) {
+        counter_add(&sink->failed, 1);
+        return;
+    }
     if (sink->exported++ > 0) {
         output_file_write(sink->file, ",\n", 2);
     }
@@ -258,14 +278,15 @@ static uint64_t flush(void *state, uint64_t deadline_ns)
     struct file_sink *sink = state;
 
     (void)deadline_ns; /* a disk is waited for: the run's result depends on it */
-    if (is_export(sink) && sink->failure.code == 0) {
+    if (is_export(sink) && failure(sink) == NULL) {
         if (sink->kind == FILE_EXPORT_CSV) {
             output_file_write(sink->file, flow_short_csv_header, strlen(flow_short_csv_header));
         } else {
             output_file_write(sink->file, "[", 1);
         }
-        if (record_sorter_each(sink->sorter, export_flow, sink, &sink->failure) == 0 &&
-            sink->kind == FILE_EXPORT_JSON) {
+        if (record_sorter_each(sink->sorter, export_flow, sink, &sink->failure) != 0) {
+            tell_failure(sink);
+        } else if (sink->kind == FILE_EXPORT_JSON) {
             output_file_write(sink->file, "]\n", 2);
         }
     }
@@ -278,9 +299,9 @@ static void statistics(void *state, struct stats_sink *row)
     struct file_sink *sink = state;
 
     row->connected = true;
-    row->sent = sink->sent;
-    row->acked = sink->sent;
-    row->failed = sink->failed;
+    row->sent = counter_get(&sink->sent);
+    row->acked = counter_get(&sink->sent);
+    row->failed = counter_get(&sink->failed);
     if (failure(sink) != NULL) {
         (void)snprintf(row->last_error, sizeof(row->last_error), "%.150s", failure(sink));
     }

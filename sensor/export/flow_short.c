@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "sensor/wire/packet.h"
 
 const char flow_short_csv_header[] =
@@ -18,7 +19,7 @@ const char flow_short_csv_header[] =
 struct view {
     const struct flow_endpoint *a, *b;
     const struct flow_counters *a_to_b, *b_to_a;
-    bool client_is_a;
+    bool client_is_a, knows_client;
     double duration;
     uint64_t packets, bytes;
     const char *protocol;
@@ -70,6 +71,8 @@ static struct view view_of(const struct flow_record *record)
 {
     const char *name = ip_protocol_name(record->ip_protocol);
     struct view view = {.client_is_a = compare_endpoints(&record->client, &record->server) <= 0,
+                        .knows_client = record->initiator != INITIATOR_NONE &&
+                                        record->initiator != INITIATOR_UNKNOWN,
                         .state = state_name(record),
                         .end_reason = reason_name(record),
                         .duration = record->end_ns > record->start_ns
@@ -219,7 +222,7 @@ void flow_short_json(struct json_writer *out, const struct flow_record *record)
     json_key(out, "tcp_state");
     json_text(out, view.state);
     json_key(out, "client");
-    if (record->initiator == INITIATOR_UNKNOWN) {
+    if (!view.knows_client) {
         json_null(out);
     } else {
         json_text(out, view.client_is_a ? "a_to_b" : "b_to_a");
@@ -251,11 +254,30 @@ static void csv_bytes(struct csv *csv, const char *bytes, size_t length)
     csv->length += length;
 }
 
-/* Quoted where RFC 4180 wants it; a leading = + - @ gets a ' so that a spreadsheet takes it for
- * text. */
+/* One character of a text: a quote doubled, what is no UTF-8 or would drive a terminal as U+FFFD.
+ * Returns the bytes it took. */
+static size_t csv_character(struct csv *csv, const char *text, size_t length)
+{
+    uint32_t code = 0;
+    const unsigned bytes = utf8_read((const uint8_t *)text, length, &code);
+    const bool is_control = (code < 0x20 && code != '\t' && code != '\r' && code != '\n') ||
+                            (code >= 0x7f && code < 0xa0);
+
+    if (bytes == 0 || is_control) {
+        csv_bytes(csv, "\xef\xbf\xbd", 3);
+        return bytes > 0 ? bytes : 1;
+    }
+    csv_bytes(csv, text, bytes);
+    if (code == '"') {
+        csv_bytes(csv, "\"", 1);
+    }
+    return bytes;
+}
+
+/* Quoted where RFC 4180 wants it; what a spreadsheet would take for a formula gets a ' in front. */
 static void csv_text(struct csv *csv, const char *text, size_t length)
 {
-    bool quotes = length > 0 && strchr("=+-@", text[0]) != NULL;
+    bool quotes = length > 0 && memchr("=+-@\t\r", text[0], 6) != NULL;
     const bool is_formula = quotes;
 
     for (size_t i = 0; i < length; i++) {
@@ -265,18 +287,15 @@ static void csv_text(struct csv *csv, const char *text, size_t length)
         csv_bytes(csv, ",", 1);
     }
     csv->has_field = true;
-    if (!quotes) {
-        csv_bytes(csv, text, length);
-        return;
+    if (quotes) {
+        csv_bytes(csv, is_formula ? "\"'" : "\"", is_formula ? 2 : 1);
     }
-    csv_bytes(csv, is_formula ? "\"'" : "\"", is_formula ? 2 : 1);
-    for (size_t i = 0; i < length; i++) {
-        csv_bytes(csv, text + i, 1);
-        if (text[i] == '"') {
-            csv_bytes(csv, "\"", 1);
-        }
+    for (size_t i = 0; i < length;) {
+        i += csv_character(csv, text + i, length - i);
     }
-    csv_bytes(csv, "\"", 1);
+    if (quotes) {
+        csv_bytes(csv, "\"", 1);
+    }
 }
 
 /* A number or a word of ours: never quoted. */
@@ -358,10 +377,7 @@ size_t flow_short_csv(const struct flow_record *record, char *out, size_t capaci
     csv_plain(&csv, "%" PRIu64, view.bytes);
     csv_plain(&csv, "%.3f", average_bps(&view));
     csv_plain(&csv, "%s", view.state);
-    csv_plain(&csv, "%s",
-              record->initiator == INITIATOR_UNKNOWN ? ""
-              : view.client_is_a                     ? "a_to_b"
-                                                     : "b_to_a");
+    csv_plain(&csv, "%s", !view.knows_client ? "" : view.client_is_a ? "a_to_b" : "b_to_a");
     csv_measured(&csv, &view);
     csv_plain(&csv, "%016" PRIx64, record->flow_id);
     csv_text(&csv, record->community_id.data, record->community_id.length);

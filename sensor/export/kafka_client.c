@@ -23,7 +23,8 @@ static void log_from_library(const rd_kafka_t *producer, int level, const char *
     uint64_t suppressed = 0;
 
     (void)producer;
-    if (level > SYSLOG_NOTICE) {
+    /* What fails is told by the error callback too. */
+    if (level > SYSLOG_NOTICE || strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0) {
         log_debug("kafka", "librdkafka", "facility=%s text=%s", facility,
                   log_quote(text, quoted, sizeof(quoted)));
     } else if (log_allowed(&limit, 10 * NS_PER_SEC, &suppressed)) {

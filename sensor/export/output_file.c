@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +15,8 @@ struct output_file {
     int descriptor;
     char *path;
     size_t used;
-    struct error failure;
+    struct error failure; /* written once, before has_failed tells it to other threads */
+    atomic_bool has_failed;
     uint8_t buffer[BUFFER_BYTES];
 };
 
@@ -39,16 +43,25 @@ struct output_file *output_file_open(const char *path, struct error *err)
     return file;
 }
 
-/* To the kernel, whole; the first failure is kept. */
+static void fail(struct output_file *file, int code)
+{
+    error_set(&file->failure, code, "%s: %s", file->path, strerror(code));
+    atomic_store_explicit(&file->has_failed, true, memory_order_release);
+}
+
+/* To the kernel, whole; the first failure is kept. A pipe that its reader made non-blocking is
+ * waited for: files push back. */
 static void write_all(struct output_file *file, const uint8_t *bytes, size_t length)
 {
     while (length > 0 && file->failure.code == 0) {
         const ssize_t written = write(file->descriptor, bytes, length);
 
-        if (written < 0 && errno != EINTR) {
-            const int code = errno;
+        if (written < 0 && errno == EAGAIN) {
+            struct pollfd wait = {.fd = file->descriptor, .events = POLLOUT};
 
-            error_set(&file->failure, code, "%s: %s", file->path, strerror(code));
+            (void)poll(&wait, 1, -1);
+        } else if (written < 0 && errno != EINTR) {
+            fail(file, errno);
         } else if (written > 0) {
             bytes += written;
             length -= (size_t)written;
@@ -80,7 +93,8 @@ void output_file_write(struct output_file *file, const void *bytes, size_t lengt
 
 const char *output_file_failure(const struct output_file *file)
 {
-    return file->failure.code != 0 ? file->failure.message : NULL;
+    return atomic_load_explicit(&file->has_failed, memory_order_acquire) ? file->failure.message
+                                                                         : NULL;
 }
 
 void output_file_close(struct output_file *file)

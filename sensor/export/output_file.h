@@ -1,5 +1,5 @@
 /* A file that is written in large pieces and remembers its first failure. "-" is stdout. Depends
- * on: base. One thread. */
+ * on: base. One thread; output_file_failure() from any. */
 #pragma once
 
 #include <stddef.h>

@@ -10,7 +10,11 @@
 
 #define RECORD_ROOM 64 /* of the index, for each record */
 #define RUNS_MAX    4096
-#define MERGE_BYTES (256U * 1024U)
+#define MERGE_BYTES (64U * 1024U) /* of each run: RUNS_MAX of them take 256 MiB */
+
+/* Below, the index has no room; above, offsets do not fit their 32 bits. */
+#define MEMORY_MIN (64U * 1024U)
+#define MEMORY_MAX (UINT64_C(4) << 30)
 
 struct item {
     uint64_t key;
@@ -50,6 +54,9 @@ struct record_sorter *record_sorter_new(uint64_t memory_bytes, const char *direc
 {
     AUTO(record_sorter) sorter = calloc(1, sizeof(*sorter));
 
+    if (memory_bytes < MEMORY_MIN || memory_bytes > MEMORY_MAX) {
+        memory_bytes = memory_bytes < MEMORY_MIN ? MEMORY_MIN : MEMORY_MAX;
+    }
     if (sorter != NULL) {
         sorter->items_capacity = memory_bytes / 4 / RECORD_ROOM;
         sorter->bytes_capacity = memory_bytes - sorter->items_capacity * sizeof(struct item);
@@ -185,6 +192,7 @@ static int run_next(struct record_sorter *sorter, struct run *run, struct error 
         const size_t wanted = rest < MERGE_BYTES - left ? (size_t)rest : MERGE_BYTES - left;
 
         memmove(run->buffer, run->buffer + run->at, left);
+        errno = 0;
         if (wanted > 0 && pread(fileno(sorter->file), run->buffer + left, wanted,
                                 (off_t)run->offset) != (ssize_t)wanted) {
             return file_fault(sorter, err);
@@ -210,6 +218,7 @@ static int merge_runs(struct record_sorter *sorter,
                       void (*each)(void *context, const void *bytes, uint32_t length),
                       void *context, struct error *err)
 {
+    errno = 0;
     if (fflush(sorter->file) != 0) {
         return file_fault(sorter, err);
     }

@@ -10,13 +10,14 @@
 
 struct record_sorter;
 
-/* `directory` takes the temporary file, if one is needed. NULL with `err`. */
+/* `memory_bytes` is taken as 64 KiB to 4 GiB. `directory` takes the temporary file, if one is
+ * needed. NULL with `err`. */
 MUST_USE struct record_sorter *record_sorter_new(uint64_t memory_bytes, const char *directory,
                                                  struct error *err);
 void record_sorter_free(struct record_sorter *sorter);
 DEFINE_AUTO(record_sorter, record_sorter_free);
-/* Copies the record. -errno with `err`: EFBIG (larger than the memory), ENOSPC and other faults of
- * the temporary file. */
+/* Copies the record. -errno with `err`: EFBIG (larger than 64 KiB or the memory), ENOSPC and other
+ * faults of the temporary file. */
 MUST_USE int record_sorter_add(struct record_sorter *sorter, uint64_t key, const void *bytes,
                                uint32_t length, struct error *err);
 /* Calls `each` for every record, largest key first, equal keys in the order they came. Once, at the
