@@ -186,7 +186,7 @@ void terminal_summary(struct terminal *terminal, struct pipeline *pipeline)
     (void)fprintf(terminal->out,
                   "parse errors: %llu (truncated %llu, malformed %llu, link type unknown %llu), "
                   "not IP: %llu\n",
-                  (unsigned long long)(totals.truncated + totals.malformed + totals.unsupported),
+                  since(totals.truncated + totals.malformed + totals.unsupported, 0),
                   (unsigned long long)totals.truncated, (unsigned long long)totals.malformed,
                   (unsigned long long)totals.unsupported, (unsigned long long)totals.non_ip);
     (void)fflush(terminal->out);
