@@ -108,6 +108,24 @@ test('the chart can be read as a table with the same steps', options, async () =
     await wait_for('rows', () => page.locator('.ctable tbody tr').count());
 });
 
+test('hovering reads the figures of that time, dragging chooses it, Back returns', options, async () => {
+    await show('#/overview');
+    await wait_for('a painted chart', async () => (await colours_on(page, '.uplot canvas')) > 4);
+    const box = await page.locator('.u-over').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 40);
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 40);
+    await wait_for('a time in the legend', async () => /\d\d:\d\d:\d\d/.test(await page.locator('.leg .hd').innerText()));
+    const before_url = page.url();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.8, box.y + 60, { steps: 5 });
+    await page.mouse.up();
+    await wait_for('a fixed range in the address', async () => /t=20\d\d-.*\.\.20\d\d-/.test(page.url()));
+    await page.getByRole('button', { name: 'Go live' }).waitFor();
+    await page.goBack();
+    await wait_for('the range before', async () => page.url() === before_url);
+});
+
 test("a flow's server is found, opened, and still there after reloading", options, async () => {
     const ip = process.env.NETSCOPE_EXPECT_SERVER_IP ?? (await json('/v1/flows?page_size=1&order_by=bytes%20desc')).flows[0]?.server.ip;
     assert.ok(ip, 'the collector has no flow at all');

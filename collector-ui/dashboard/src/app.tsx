@@ -267,7 +267,7 @@ function LivePill() {
             class="live"
             button={
                 <>
-                    <i class="pulse-dot" /> {c.state === 'open' ? 'Live' : 'Connecting'} <span class="hide-m">{rate_name(rate_hz.value)}</span>
+                    <i class={`pulse-dot ${live.counters.frames % 2 === 0 ? 'off' : ''}`} /> {c.state === 'open' ? 'Live' : 'Connecting'} <span class="hide-m">{rate_name(rate_hz.value)}</span>
                 </>
             }
         >

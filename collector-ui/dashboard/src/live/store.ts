@@ -190,8 +190,7 @@ function apply(): void {
             live_flows.value = frame.flows;
         }
         if (frame.sensors) {
-            const names = dict.value.sensor;
-            live_sensors.value = new Map(frame.sensors.filter((s) => names[s.sensor]).map((s) => [names[s.sensor].id, s]));
+            newest_sensors = frame.sensors;
         }
         tick_charts();
     });
@@ -200,23 +199,39 @@ function apply(): void {
     perf.painted++;
     perf.coalesced += frames.length - 1;
     const newest = frames[frames.length - 1];
-    perf.lag.add(live.clock.lag_ms(newest.frame.ts_ms, now_ms()));
+    /* the first frame of a subscription is the latest known one: its age says nothing about the way */
+    if (newest.frame.seq > 1) {
+        perf.lag.add(live.clock.lag_ms(newest.frame.ts_ms, now_ms()));
+    }
     perf.decode_to_paint.add(now_ms() - newest.received_ms);
 }
 
 const CHART_EVERY_MS = 250;
 
+let newest_sensors: LiveSensor[] | null = null;
+
+/* What is drawn on canvases, and the figures beside it. */
+function redraw(): void {
+    batch(() => {
+        last_chart_ms = performance.now();
+        chart_tick.value++;
+        if (newest_sensors) {
+            const names = dict.value.sensor;
+            live_sensors.value = new Map(newest_sensors.filter((s) => names[s.sensor]).map((s) => [names[s.sensor].id, s]));
+            newest_sensors = null;
+        }
+    });
+}
+
 function tick_charts(): void {
     const now = performance.now();
     if (now - last_chart_ms >= CHART_EVERY_MS) {
-        last_chart_ms = now;
-        chart_tick.value++;
+        redraw();
     } else if (chart_timer === undefined) {
         chart_timer = window.setTimeout(
             () => {
                 chart_timer = undefined;
-                last_chart_ms = performance.now();
-                chart_tick.value++;
+                redraw();
             },
             CHART_EVERY_MS - (now - last_chart_ms),
         );

@@ -114,7 +114,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     if (record.tls) {
         add('TLS', [tls_version(tls.version), safe(text(tls.alpn)), safe(text(tls.cipher))].filter(Boolean).join(' · '));
         add('SNI', value_button('tls.sni', text(tls.sni)));
-        add('JA4', text(tls.ja4) === '' ? '' : <span class="mono">{safe(text(tls.ja4))}</span>);
+        add('JA4', text(tls.ja4) === '' ? '' : <span class="mono" title={safe(text(tls.ja4))}>{safe(text(tls.ja4))}</span>);
     }
     if (record.dns) {
         add('DNS', [safe(text(dns.last_name)), safe(text(dns.last_type)), `${whole(num(dns.query_count))} asked, ${whole(num(dns.response_count))} answered`].filter(Boolean).join(' · '));
@@ -127,7 +127,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     add('Interface', safe(text(record.interface)));
     add('Seen', `${f.start_ms === null ? NONE : moment(f.start_ms, server_now())} – ${f.end_ms === null ? NONE : moment(f.end_ms, f.start_ms ?? 0)}`);
     add('Ended', f.ended ? enum_words(record.end_reason) || 'yes' : 'not yet');
-    add('Community ID', f.community_id === '' ? '' : <span class="mono">{safe(f.community_id)}</span>);
+    add('Community ID', f.community_id === '' ? '' : <span class="mono" title={safe(f.community_id)}>{safe(f.community_id)}</span>);
 
     return (
         <>

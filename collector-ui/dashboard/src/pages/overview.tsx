@@ -1,7 +1,7 @@
 /* Overview: what is going on, in one look. */
 import { useSignal, useSignalEffect, type Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
-import { app_name, ago, clock, GAP, moment, NONE, num, parse_time, percent_of_ppm, safe, scaled, si, span, whole, bytes as bytes_text, ms as ms_text, digits } from '../lib/format';
+import { app_name, ago, clock, GAP, NONE, num, percent_of_ppm, safe, scaled, si, span, whole, bytes as bytes_text, ms as ms_text, digits } from '../lib/format';
 import { situation, LOSS_MATTERS_PPM } from '../lib/situation';
 import type { Talker } from '../lib/ribbon';
 import { term } from '../lib/filter';
@@ -132,12 +132,6 @@ function Tile(p: TileProps) {
     );
 }
 
-function summary_note(from: number | null, words: (n: number) => string): string {
-    return from === null ? '' : words(from);
-}
-
-const summary = { value: null as Bag | null };
-
 function Tiles() {
     follow_charts();
     const bps = use_series({ metric: 'bps', by: 'none', points: 120 }).value;
@@ -181,14 +175,18 @@ function Tiles() {
     const [packet_value, packet_unit] = show(packets, '/s');
     const [new_value, new_unit] = show(new_ps, '/s');
     const lossy = (loss_ppm ?? 0) >= LOSS_MATTERS_PPM || (worst?.ppm ?? 0) >= LOSS_MATTERS_PPM;
-    const top = (d: SeriesData, words: (v: number) => string) => summary_note(peak(d), words);
+    /* the value now counts too: the series may be a frame behind */
+    const top = (d: SeriesData, now: number | null, words: (v: number) => string) => {
+        const high = Math.max(peak(d) ?? -Infinity, now ?? -Infinity);
+        return Number.isFinite(high) ? words(high) : '';
+    };
     return (
         <div class="kpis">
             <Tile label="Throughput" value={rate_value} unit={rate_unit} data={bps} sum href={href('overview', { by: 'direction' })} note={into === null && out === null ? 'no data yet' : `in ${si(into)} · out ${si(out)}`} />
             <Tile label="Packets" value={packet_value} unit={packet_unit} data={pps} sum href={href('flows', { o: 'packets desc' })} note={packets && rate !== null ? `${whole(rate / 8 / packets)}${GAP}B each` : ''} />
-            <Tile label="Active flows" value={active === null ? NONE : active >= 1e6 ? show(active, '').join(GAP) : whole(active)} unit="" data={flows} href={href('flows')} note={top(flows, (v) => `peak ${v >= 1e6 ? si(v) : whole(v)} in this range`)} />
-            <Tile label="New flows" value={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? whole(new_ps) : new_value} unit={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? '/s' : new_unit} data={fresh} href={href('flows', { o: 'start_time desc' })} note={top(fresh, (v) => `peak ${si(v)}/s in this range`)} />
-            <Tile label="Median RTT" value={rtt_ms === null ? NONE : digits(rtt_ms)} unit="ms" data={rtt} href={href('flows', { o: 'rtt desc' })} note={rtt_ms === null ? 'not measured' : top(rtt, (v) => `highest ${ms_text(v)} in this range`)} />
+            <Tile label="Active flows" value={active === null ? NONE : active >= 1e6 ? show(active, '').join(GAP) : whole(active)} unit="" data={flows} href={href('flows')} note={top(flows, active, (v) => `peak ${v >= 1e6 ? si(v) : whole(v)} in this range`)} />
+            <Tile label="New flows" value={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? whole(new_ps) : new_value} unit={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? '/s' : new_unit} data={fresh} href={href('flows', { o: 'start_time desc' })} note={top(fresh, new_ps, (v) => `peak ${si(v)}/s in this range`)} />
+            <Tile label="Median RTT" value={rtt_ms === null ? NONE : digits(rtt_ms)} unit="ms" data={rtt} href={href('flows', { o: 'rtt desc' })} note={rtt_ms === null ? 'not measured' : top(rtt, rtt_ms, (v) => `highest ${ms_text(v)} in this range`)} />
             <Tile
                 label="Unseen packets"
                 value={percent_of_ppm(loss_ppm)}
@@ -377,7 +375,6 @@ function Talkers() {
             const from = is_live.peek() ? Math.max(w.from_ms, w.to_ms - 60_000) : w.from_ms;
             get('/v1/summary', { from: Math.floor(from), to: Math.ceil(w.to_ms) }, abort.signal)
                 .then((b) => {
-                    summary.value = b;
                     failed.value = null;
                     talkers.value = {
                         rows: (Array.isArray(b.talkers) ? (b.talkers as Bag[]) : []).map((t) => ({
@@ -679,5 +676,3 @@ function OpenAlerts() {
         </Panel>
     );
 }
-
-export { moment, parse_time };
