@@ -1,0 +1,101 @@
+/* Subjects, each with the set of what they met, in fixed memory: what frames and windows are made
+ * of.
+ *
+ * A set is exact up to DETECTION_SET_MAX members; beyond, it keeps those whose hash starts with
+ * `level` zero bits (adaptive sampling, Flajolet 1990), so its size is members * 2^level. Which
+ * members are kept depends on the set alone, not on the order or on who saw them: merging parts
+ * gives what one table would hold, and each kept member has all its stamps. That is why a set can
+ * tell attempts with an answer from those without, which HyperLogLog cannot. When the memory is
+ * used up, the lightest of a few subjects makes room and the table is saturated. Depends on: base.
+ * Threads: one table, one thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/attributes.h"
+
+#define DETECTION_SET_MAX 256
+#define DETECTION_NONE    UINT32_MAX
+
+/* Whom a set is about; parts that do not matter are 0. */
+struct detection_subject {
+    struct ip_address source, target;
+    uint16_t port;
+    uint8_t protocol;
+    uint8_t reserved;
+};
+
+/* Events of one second towards a subject. */
+struct detection_counts {
+    uint32_t syn, answered, established, refused;
+};
+
+struct detection_member {
+    uint64_t hash;
+    struct ip_address address;
+    uint8_t protocol;
+    uint16_t port;
+    uint32_t count;                          /* attempts since it is held */
+    uint32_t attempt_second, answer_second;  /* the last of each; 0: none */
+    uint32_t subject, chain_next, list_next; /* number + 1, 0 = end; `subject` is a number */
+};
+
+struct detection_entry {
+    struct detection_subject subject;
+    bool is_live;
+    uint8_t level;
+    uint64_t hash;
+    uint64_t first_ns, last_ns;
+    uint32_t chain_next, members_first, members_count;
+};
+
+struct detection_table {
+    uint32_t entries_max, members_max, ring_seconds;
+    uint32_t entries_used, members_used; /* high-water marks: behind them nothing was touched */
+    uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
+    uint32_t entries_live;
+    uint32_t entry_mask, member_mask;
+    uint32_t hand; /* where the search for the lightest goes on */
+    bool is_saturated;
+    struct detection_entry *entries;
+    struct detection_member *members;
+    struct detection_counts *counts; /* entries_max * ring_seconds; NULL without */
+    uint32_t *entry_heads, *member_heads;
+};
+
+/* All memory now; false: none. `ring_seconds` 0: no counts. */
+MUST_USE bool detection_table_init(struct detection_table *table, uint32_t entries_max,
+                                   uint32_t members_max, uint32_t ring_seconds);
+void detection_table_fini(struct detection_table *table);
+uint64_t detection_table_bytes(const struct detection_table *table);
+/* O(what was used since the last reset). */
+void detection_table_reset(struct detection_table *table);
+
+/* The subject's number, made if new; DETECTION_NONE never. `hash` is the subject's, well mixed. */
+uint32_t detection_table_touch(struct detection_table *table,
+                               const struct detection_subject *subject, uint64_t hash,
+                               uint64_t first_ns, uint64_t last_ns);
+/* DETECTION_NONE: not held. */
+uint32_t detection_table_find(const struct detection_table *table,
+                              const struct detection_subject *subject, uint64_t hash);
+/* Adds or updates a member: stamps are maxima, counts sums. `member` gives hash to answer_second.
+ */
+void detection_table_add(struct detection_table *table, uint32_t number,
+                         const struct detection_member *member);
+struct detection_counts *detection_table_counts(const struct detection_table *table,
+                                                uint32_t number, uint64_t second);
+/* Adds all that `from`, a table of the second `second`, holds. */
+void detection_table_merge(struct detection_table *into, const struct detection_table *from,
+                           uint64_t second);
+/* Starts `second` in a window: forgets members last touched before `oldest_second` and subjects
+ * that are left with nothing. */
+void detection_table_advance(struct detection_table *table, uint64_t second,
+                             uint64_t oldest_second);
+
+/* Members of `entry`: for (m = first(...); m != NULL; m = next(...)). */
+const struct detection_member *detection_table_first(const struct detection_table *table,
+                                                     const struct detection_entry *entry);
+const struct detection_member *detection_table_next(const struct detection_table *table,
+                                                    const struct detection_member *member);
