@@ -1,0 +1,74 @@
+/* netscope-collector: command line, exit status. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "collector-ui/app.h"
+#include "collector-ui/enroll.h"
+#include "collector-ui/settings.h"
+
+#define EXIT_USAGE 2
+
+extern char **environ;
+
+static int fail(const struct error *err, int status)
+{
+    (void)fprintf(stderr, "netscope-collector: %s\n", err->message);
+    return status;
+}
+
+static enum log_level level_of(unsigned verbosity)
+{
+    static const enum log_level levels[] = {LOG_INFO, LOG_DEBUG, LOG_TRACE};
+
+    return levels[verbosity < 2 ? verbosity : 2];
+}
+
+/* Commands that only print. True when one was there. */
+static bool run_printer(const struct collector_command *command, const struct config *config)
+{
+    if (command->show_help) {
+        collector_command_help(stdout);
+    } else if (command->show_version) {
+        (void)printf("netscope-collector %s\n", NETSCOPE_VERSION);
+    } else if (command->print_cli) {
+        collector_command_markdown(stdout);
+    } else if (command->print_config) {
+        config_print_yaml(config, stdout);
+    } else if (command->print_docs) {
+        config_print_markdown(config, stdout);
+    } else if (command->check_config) {
+        (void)puts("settings are valid");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct collector_settings_all settings;
+    struct collector_command command;
+    struct error err = {0};
+
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0) {
+        const int status = enroll_run(argc - 1, argv + 1, stdout, &err);
+
+        return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+    }
+    AUTO(config) config = collector_settings_new(&settings, &err);
+    if (config == NULL) {
+        return fail(&err, EXIT_FAILURE);
+    }
+    if (collector_command_read(argc, argv, environ, config, &command, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
+    }
+    log_set_level(level_of(command.verbosity));
+    if (run_printer(&command, config)) {
+        return EXIT_SUCCESS;
+    }
+    const int status = app_run(&settings, &err);
+
+    return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+}

@@ -1,0 +1,63 @@
+#include "collector-ui/settings.h"
+
+#include <string.h>
+
+#define FIELD(member) offsetof(struct store_section, member)
+
+static const struct config_field store_fields[] = {
+    {.type = CONFIG_TEXT,
+     .key = "directory",
+     .offset = FIELD(directory),
+     .value = "",
+     .max = 1024,
+     .help = "Where the log and the history are kept; empty: $STATE_DIRECTORY (systemd) if set, "
+             "else netscope-collector-data in the working directory."},
+    {.type = CONFIG_DURATION,
+     .key = "retention",
+     .offset = FIELD(retention_ns),
+     .value = "168h",
+     .min = 6e10,
+     .max = 1e18,
+     .help = "Records older than this go, a day's file at once."},
+    {.type = CONFIG_BYTES,
+     .key = "retention_size",
+     .offset = FIELD(retention_bytes),
+     .value = "20GiB",
+     .min = 16777216,
+     .max = 1e15,
+     .help = "While the files are larger together, the oldest goes."},
+    {.type = CONFIG_U64,
+     .key = "queue_batches",
+     .offset = FIELD(queue_batches),
+     .value = "256",
+     .min = 1,
+     .max = 65536,
+     .help = "Batches that wait for the store; full, acknowledgements slow down."},
+    {.type = CONFIG_DURATION,
+     .key = "commit_interval",
+     .offset = FIELD(commit_ns),
+     .value = "1s",
+     .min = 1e6,
+     .max = 6e10,
+     .help = "Longest time between two transactions."},
+    {.type = CONFIG_U64,
+     .key = "commit_rows",
+     .offset = FIELD(commit_rows),
+     .value = "5000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Rows that end a transaction early."},
+    {0},
+};
+
+struct config *collector_settings_new(struct collector_settings_all *settings, struct error *err)
+{
+    const struct config_section sections[COLLECTOR_SECTIONS] = {
+        {"ingest", ingest_fields, &settings->ingest, "The port for sensors."},
+        {"store", store_fields, &settings->store, "What is kept, where and how long."},
+        {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
+    };
+
+    memcpy(settings->sections, sections, sizeof(sections));
+    return config_new(settings->sections, COLLECTOR_SECTIONS, "NETSCOPE_COLLECTOR", err);
+}

@@ -1,0 +1,51 @@
+/* All settings of the collector: one struct a section, its table of fields, and the flags that set
+ * them.
+ *
+ * A setting is a row in settings.c or in the table of the part it belongs to; parser, --help,
+ * docs/configuration.md and config/collector.yaml follow. Depends on: base/config, the parts.
+ * Threads: main, at start. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config/config.h"
+#include "collector-ui/api/api.h"
+#include "collector-ui/ingest/ingest.h"
+
+struct store_section {
+    const char *directory;
+    uint64_t retention_ns, retention_bytes;
+    uint64_t queue_batches;
+    uint64_t commit_ns;
+    uint64_t commit_rows;
+};
+
+#define COLLECTOR_SECTIONS 3
+
+struct collector_settings_all {
+    struct config_section sections[COLLECTOR_SECTIONS]; /* filled by collector_settings_new */
+    struct ingest_settings ingest;
+    struct store_section store;
+    struct api_settings web;
+};
+
+/* The configuration object over `settings`, filled with defaults; both live equally long. */
+MUST_USE struct config *collector_settings_new(struct collector_settings_all *settings,
+                                               struct error *err);
+
+/* What the command line asks for beside settings. */
+struct collector_command {
+    const char *config_path;
+    bool show_help, show_version, check_config, print_config, print_docs, print_cli;
+    unsigned verbosity; /* count of -v */
+};
+
+/* Reads flags into `command`, loads the file and the environment, then sets the flags' values in
+ * `config`. 0, or -errno with `err` ("--port: ..."); the exit status is then 2. */
+MUST_USE int collector_command_read(int argc, char **argv, char **environment,
+                                    struct config *config, struct collector_command *command,
+                                    struct error *err);
+void collector_command_help(FILE *out);
+/* docs/cli.md from the same table. */
+void collector_command_markdown(FILE *out);
