@@ -1,5 +1,6 @@
 #include "sensor/export/file_sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libgen.h>
 #include <stdatomic.h>
@@ -15,9 +16,9 @@
 #include "sensor/export/output_file.h"
 #include "sensor/export/record_sorter.h"
 
-#define TEXT_BYTES    (512U * 1024U)
+#define TEXT_BYTES    524288
 #define SPILL_DEFAULT (UINT64_C(64) << 20)
-#define SCRATCH_BYTES (256U * 1024U)
+#define SCRATCH_BYTES 262144
 
 struct file_sink {
     enum file_sink_kind kind;
@@ -214,6 +215,7 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
 {
     struct file_sink *sink = state;
 
+    assert(sink != NULL);
     if (failure(sink) != NULL) {
         return SINK_REFUSED;
     }

@@ -277,7 +277,7 @@ static size_t csv_character(struct csv *csv, const char *text, size_t length)
 /* Quoted where RFC 4180 wants it; what a spreadsheet would take for a formula gets a ' in front. */
 static void csv_text(struct csv *csv, const char *text, size_t length)
 {
-    bool quotes = length > 0 && memchr("=+-@\t\r", text[0], 6) != NULL;
+    bool quotes = length > 0 && text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
     const bool is_formula = quotes;
 
     for (size_t i = 0; i < length; i++) {

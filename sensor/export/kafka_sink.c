@@ -20,7 +20,7 @@
 #include "sensor/export/kafka_key.h"
 
 #define HAND_OVER_BATCHES 16 /* batches pinned by this sink at most, one more in work */
-#define JSON_BYTES        (1024U * 1024U)
+#define JSON_BYTES        1048576
 #define IDLE_MS           100
 #define FULL_WAIT_MS      20
 #define FLUSH_STEP_MS     20

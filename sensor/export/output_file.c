@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES (256U * 1024U)
+#define BUFFER_BYTES 262144
 
 struct output_file {
     int descriptor;

@@ -10,10 +10,10 @@
 
 #define RECORD_ROOM 64 /* of the index, for each record */
 #define RUNS_MAX    4096
-#define MERGE_BYTES (64U * 1024U) /* of each run: RUNS_MAX of them take 256 MiB */
+#define MERGE_BYTES 65536 /* of each run: RUNS_MAX of them take 256 MiB */
 
 /* Below, the index has no room; above, offsets do not fit their 32 bits. */
-#define MEMORY_MIN (64U * 1024U)
+#define MEMORY_MIN 65536
 #define MEMORY_MAX (UINT64_C(4) << 30)
 
 struct item {

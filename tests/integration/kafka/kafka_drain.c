@@ -15,7 +15,7 @@
 #include "base/json_writer.h"
 #include "proto/codec.h"
 
-#define TEXT_BYTES (1024U * 1024U)
+#define TEXT_BYTES 1048576
 
 static volatile sig_atomic_t is_ended;
 
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     struct drain *drain = calloc(1, sizeof(*drain));
     struct sigaction action = {.sa_handler = end};
 
-    if (argc < 5 || drain == NULL || (drain->scratch = arena_new(1024 * 1024)) == NULL) {
+    if (argc < 5 || drain == NULL || (drain->scratch = arena_new(TEXT_BYTES)) == NULL) {
         fprintf(stderr, "usage: kafka-drain BROKERS protobuf|json TOPIC PARTITIONS...\n");
         free(drain);
         return 2;

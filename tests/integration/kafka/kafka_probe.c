@@ -211,7 +211,7 @@ static int read_command(struct probe *probe, struct config *config, int argc, ch
         const uint64_t number = optarg != NULL && option != 's' ? strtoull(optarg, NULL, 10) : 0;
         struct error err = {0};
 
-        if (option == 's') {
+        if (option == 's' && optarg != NULL) {
             char path[256];
             const char *equals = strchr(optarg, '=');
 

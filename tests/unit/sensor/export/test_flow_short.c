@@ -192,10 +192,10 @@ static void every_tcp_state_has_the_name_of_the_seed(void **state)
                                         "fin_wait", "closed",   "reset",   "unknown"};
     struct flow_record record = tcp_flow();
 
-    for (uint8_t i = 0; i < ARRAY_COUNT(names); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         char wanted[64];
 
-        record.tcp.state = i;
+        record.tcp.state = (uint8_t)i;
         (void)snprintf(wanted, sizeof(wanted), "\"tcp_state\":\"%s\"", names[i]);
         assert_non_null(strstr(json_of(&record), wanted));
     }

@@ -92,7 +92,7 @@ static void runs_on_disk_give_the_order_of_memory(void **state)
 {
     (void)state;
     /* 64 KiB: about 140 records a run. 0 is taken as the same. */
-    static const uint64_t memories[] = {0, 64 * 1024, 100000, 1024 * 1024};
+    static const uint64_t memories[] = {0, 65536, 100000, 1048576};
     struct seen wanted;
 
     sort(UINT64_C(64) << 20, 5000, &wanted);
@@ -120,11 +120,11 @@ static void a_record_larger_than_a_run_is_refused_and_the_rest_stays(void **stat
     (void)state;
     struct error err = {0};
     AUTO(record_sorter) sorter = record_sorter_new(0, "/tmp", &err);
-    uint8_t *large = calloc(1, 1024 * 1024);
+    uint8_t *large = calloc(1, 1048576);
     uint8_t record[LENGTH_MAX];
     struct seen seen = {calloc(2, sizeof(uint64_t)), calloc(2, sizeof(uint32_t)), 0};
 
-    assert_int_equal(record_sorter_add(sorter, 1, large, 1024 * 1024, &err), -EFBIG);
+    assert_int_equal(record_sorter_add(sorter, 1, large, 1048576, &err), -EFBIG);
     assert_non_null(strstr(err.message, "1048576 bytes is too large"));
     assert_int_equal(record_sorter_add(sorter, 3, record, make(record, 3, 1), &err), 0);
     assert_int_equal(record_sorter_each(sorter, keep, &seen, &err), 0);
