@@ -1,0 +1,317 @@
+/* FlowService. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netscope/v1/flow.pb-c.h"
+#include "sensor/export/grpc_gather.h"
+
+enum { LIST_NEXT_PAGE = 2, LIST_TOTAL = 3 };
+enum { GET_FLOW = 1 };
+enum { TOP_GROUPS = 2 };
+enum { RECORD_SENSOR_ID = 1, RECORD_BOOT_ID = 2 };
+
+/* ---- ObserveFlows ---- */
+
+static bool read_bounds(struct rpc_call *call, const Netscope__V1__ObserveFlowsRequest *request)
+{
+    if (request->first > 0 && request->last > 0) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "FIRST_AND_LAST", -1,
+                    "first and last exclude each other");
+        return false;
+    }
+    if (request->max_batch > GRPC_BATCH_MAX) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                    "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch, GRPC_BATCH_MAX,
+                    GRPC_BATCH_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool read_mask(struct rpc_call *call, const Netscope__V1__ObserveFlowsRequest *request,
+                      struct grpc_reader *reader)
+{
+    struct error err = {0};
+
+    if (request->field_mask == NULL || request->field_mask->n_paths == 0) {
+        return true;
+    }
+    reader->mask = grpc_mask_new(&netscope__v1__flow_record__descriptor,
+                                 (const char *const *)request->field_mask->paths,
+                                 request->field_mask->n_paths, &err);
+    if (reader->mask == NULL) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FIELD_MASK", -1, "%s", err.message);
+    }
+    return reader->mask != NULL;
+}
+
+void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ObserveFlowsRequest *request =
+        (const Netscope__V1__ObserveFlowsRequest *)grpc_unpack(
+            call, &netscope__v1__observe_flows_request__descriptor, bytes, length);
+
+    if (request == NULL || !read_bounds(call, request)) {
+        return;
+    }
+    struct grpc_reader *reader = grpc_reader_new(call, RECORD_FLOWS);
+
+    if (reader == NULL) {
+        return;
+    }
+    if (!grpc_read_time(call, request->since, "since", &reader->since_ns) ||
+        !grpc_read_time(call, request->until, "until", &reader->until_ns) ||
+        !read_mask(call, request, reader) ||
+        !grpc_read_filter(call, (const ProtobufCMessage *const *)request->include,
+                          request->n_include, (const ProtobufCMessage *const *)request->exclude,
+                          request->n_exclude, request->filter, &reader->filter)) {
+        grpc_reader_free(reader);
+        return;
+    }
+    reader->is_following = request->follow;
+    reader->remaining = request->first == 0 ? UINT64_MAX : request->first;
+    reader->batch_max = request->max_batch == 0 ? GRPC_BATCH_MAX : request->max_batch;
+    reader->rate_max = request->max_rate;
+    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
+    grpc_reader_start(reader);
+}
+
+/* ---- flows alive now ---- */
+
+static bool read_order(struct rpc_call *call, Netscope__V1__FlowOrder order)
+{
+    if ((int)order < 0 || order > NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RTT) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "order: %d is none",
+                    (int)order);
+        return false;
+    }
+    return true;
+}
+
+/* A flow with the identity of the sensor, but no record_seq: it is no record of the stream. */
+static void write_flow(struct wire_writer *w, const struct grpc_server *server, uint32_t field,
+                       const struct gather_flow *flow)
+{
+    const struct wire_mark mark = wire_begin(w, field, 2);
+
+    wire_write_text(w, RECORD_SENSOR_ID, server->identity.sensor_id);
+    wire_write_text(w, RECORD_BOOT_ID, server->identity.boot_id);
+    wire_write_raw(w, flow->bytes, flow->length);
+    wire_end(w, mark);
+}
+
+static size_t flows_bytes(const struct grpc_server *server, const struct gather_result *result)
+{
+    const size_t identity =
+        strlen(server->identity.sensor_id) + strlen(server->identity.boot_id) + 16;
+    size_t bytes = 256;
+
+    for (uint32_t i = 0; i < result->flows_count; i++) {
+        bytes += result->flows[i].length + identity;
+    }
+    return bytes;
+}
+
+static void answer_list(struct rpc_call *call, const struct gather_settings *settings,
+                        const struct gather_result *result)
+{
+    const struct grpc_server *server = rpc_method_context(call);
+    /* One more than the page was asked for: is there another? */
+    const uint32_t page = settings->limit - 1;
+    const uint32_t count = result->flows_count < page ? result->flows_count : page;
+    struct rpc_buffer buffer = rpc_buffer_new(flows_bytes(server, result));
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    for (uint32_t i = 0; i < count; i++) {
+        write_flow(&w, server, 1, &result->flows[i]);
+    }
+    if (result->flows_count > page) {
+        const struct gather_flow *last = &result->flows[count - 1];
+        char token[64];
+
+        (void)snprintf(token, sizeof(token), "f%d-%llx-%llx", (int)settings->order,
+                       (unsigned long long)last->key, (unsigned long long)last->flow_id);
+        wire_write_text(&w, LIST_NEXT_PAGE, token);
+    }
+    wire_write_varint(&w, LIST_TOTAL, result->matched);
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+static bool read_token(struct rpc_call *call, const char *token, struct gather_settings *settings)
+{
+    char *end;
+
+    if (token[0] == '\0') {
+        return true;
+    }
+    const unsigned long order = token[0] == 'f' ? strtoul(token + 1, &end, 10) : 0;
+
+    if (token[0] == 'f' && end == token + 2 && *end == '-' &&
+        order == (unsigned long)settings->order) {
+        settings->cursor_key = strtoull(end + 1, &end, 16);
+        if (*end == '-' && end[1] != '\0') {
+            settings->cursor_flow_id = strtoull(end + 1, &end, 16);
+            settings->has_cursor = *end == '\0';
+        }
+    }
+    if (!settings->has_cursor) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", -1,
+                    "page_token: not one of an answer to the same request");
+    }
+    return settings->has_cursor;
+}
+
+void grpc_list_active_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ListActiveFlowsRequest *request =
+        (const Netscope__V1__ListActiveFlowsRequest *)grpc_unpack(
+            call, &netscope__v1__list_active_flows_request__descriptor, bytes, length);
+
+    if (request == NULL || !read_order(call, request->order_by)) {
+        return;
+    }
+    const uint32_t page_size =
+        grpc_read_page_size(call, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
+    struct gather_settings settings = {.order = request->order_by, .limit = page_size + 1};
+
+    if (page_size > 0 && read_token(call, request->page_token, &settings) &&
+        grpc_read_filter(call, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+        gather_start(call, &settings, answer_list);
+    }
+}
+
+static void answer_flow(struct rpc_call *call, const struct gather_settings *settings,
+                        const struct gather_result *result)
+{
+    const struct grpc_server *server = rpc_method_context(call);
+
+    if (result->flows_count == 0) {
+        if (settings->has_flow_id) {
+            grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
+                        "flow %016llx: not alive now; its records may be in the history "
+                        "(ObserveFlows)",
+                        (unsigned long long)settings->flow_id);
+        } else {
+            grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
+                        "no flow with Community ID %s is alive now", settings->community_id);
+        }
+        return;
+    }
+    struct rpc_buffer buffer = rpc_buffer_new(flows_bytes(server, result));
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    write_flow(&w, server, GET_FLOW, &result->flows[0]);
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__GetFlowRequest *request = (const Netscope__V1__GetFlowRequest *)grpc_unpack(
+        call, &netscope__v1__get_flow_request__descriptor, bytes, length);
+    struct gather_settings settings = {.order = NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_LAST_SEEN,
+                                       .limit = 1};
+
+    if (request == NULL) {
+        return;
+    }
+    const size_t id_length = strlen(request->flow_id);
+    const size_t community_length = strlen(request->community_id);
+
+    if ((id_length == 0) == (community_length == 0)) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "MISSING_FIELD", -1,
+                    "give either flow_id or community_id");
+        return;
+    }
+    if (id_length > 0) {
+        if (id_length != 16 || strspn(request->flow_id, "0123456789abcdef") != 16) {
+            grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_ID", -1,
+                        "flow_id: 16 lower-case hex digits were expected");
+            return;
+        }
+        settings.has_flow_id = true;
+        settings.flow_id = strtoull(request->flow_id, NULL, 16);
+    } else if (community_length >= sizeof(settings.community_id)) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_ID", -1,
+                    "community_id: '1:' and 28 characters were expected");
+        return;
+    }
+    (void)snprintf(settings.community_id, sizeof(settings.community_id), "%s",
+                   request->community_id);
+    gather_start(call, &settings, answer_flow);
+}
+
+/* ---- GetTopFlows ---- */
+
+static void answer_top(struct rpc_call *call, const struct gather_settings *settings,
+                       const struct gather_result *result)
+{
+    const struct grpc_server *server = rpc_method_context(call);
+    struct rpc_buffer buffer = rpc_buffer_new(
+        flows_bytes(server, result) + (size_t)result->groups_count * (GATHER_KEY_BYTES + 192));
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    for (uint32_t i = 0; i < result->flows_count; i++) {
+        write_flow(&w, server, 1, &result->flows[i]);
+    }
+    for (uint32_t i = 0; i < result->groups_count; i++) {
+        const struct gather_row *row = &result->groups[i];
+        const struct wire_mark mark = wire_begin(&w, TOP_GROUPS, 1);
+
+        wire_write_text(
+            &w, 1, settings->group == GATHER_BY_SENSOR ? server->identity.sensor_id : row->key);
+        wire_write_varint(&w, 2, row->bytes);
+        wire_write_varint(&w, 3, row->packets);
+        wire_write_varint(&w, 4, row->flows);
+        wire_end(&w, mark);
+    }
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+static bool read_group(struct rpc_call *call, const char *name, struct gather_settings *settings)
+{
+    static const char *const names[] = {"", "client", "server", "server_port", "app", "sensor"};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(names[i], name) == 0) {
+            settings->group = (enum gather_group)i;
+            if (i != GATHER_FLOWS &&
+                settings->order > NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_PACKETS) {
+                grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                            "by: groups are ordered by bytes or packets");
+                return false;
+            }
+            return true;
+        }
+    }
+    grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                "group_by: '%.40s' is none of client, server, server_port, app, sensor", name);
+    return false;
+}
+
+void grpc_get_top_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__GetTopFlowsRequest *request =
+        (const Netscope__V1__GetTopFlowsRequest *)grpc_unpack(
+            call, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
+    uint64_t window_ns = 0;
+
+    if (request == NULL || !read_order(call, request->by) ||
+        !grpc_read_duration(call, request->window, "window", &window_ns)) {
+        return;
+    }
+    if (window_ns > 0) {
+        grpc_refuse(call, RPC_UNIMPLEMENTED, "WINDOW_NOT_SERVED", -1,
+                    "window: a sensor knows its live flows since they began; leave it out, or ask "
+                    "a collector (QueryService.Aggregate)");
+        return;
+    }
+    struct gather_settings settings = {
+        .order = request->by,
+        .limit = grpc_read_page_size(call, "limit", request->limit, GRPC_TOP_DEFAULT)};
+
+    if (settings.limit > 0 && read_group(call, request->group_by, &settings) &&
+        grpc_read_filter(call, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+        gather_start(call, &settings, answer_top);
+    }
+}

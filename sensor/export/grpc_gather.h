@@ -1,0 +1,62 @@
+/* Questions about the flows alive now: each shard walks its table and keeps the best, and the rpc
+ * thread puts the answers together.
+ *
+ * A gather holds at most `limit` encoded flows, or GATHER_GROUPS_MAX groups, a shard. Private to
+ * sensor/export/grpc_*.c. */
+#pragma once
+
+#include "netscope/v1/flow_service.pb-c.h"
+#include "sensor/export/grpc_private.h"
+
+#define GATHER_GROUPS_MAX 16384
+#define GATHER_KEY_BYTES  64
+
+enum gather_group {
+    GATHER_FLOWS, /* no groups */
+    GATHER_BY_CLIENT,
+    GATHER_BY_SERVER,
+    GATHER_BY_SERVER_PORT,
+    GATHER_BY_APP,
+    GATHER_BY_SENSOR,
+};
+
+struct gather_flow {
+    uint64_t key; /* the larger, the earlier */
+    uint64_t flow_id;
+    uint8_t *bytes; /* encoded as UPDATE, without identity */
+    uint32_t length;
+};
+
+struct gather_row {
+    char key[GATHER_KEY_BYTES];
+    uint64_t bytes, packets, flows;
+};
+
+struct gather_settings {
+    enum gather_group group;
+    Netscope__V1__FlowOrder order;
+    uint32_t limit;
+    struct filter *filter; /* taken over; NULL = all */
+    /* Only flows behind this one in order. */
+    bool has_cursor;
+    uint64_t cursor_key, cursor_flow_id;
+    /* Only this flow. */
+    bool has_flow_id;
+    uint64_t flow_id;
+    char community_id[64]; /* "" = any */
+};
+
+struct gather_result {
+    struct gather_flow *flows; /* in order */
+    uint32_t flows_count;
+    struct gather_row *groups; /* in order, at most limit */
+    uint32_t groups_count;
+    uint64_t matched;
+    bool is_full; /* a shard had more groups than it could hold: the figures are lower bounds */
+};
+
+/* Refuses the call when too many gathers run. `answer` comes on the rpc thread, once, unless the
+ * call is over by then. */
+void gather_start(struct rpc_call *call, const struct gather_settings *settings,
+                  void (*answer)(struct rpc_call *call, const struct gather_settings *settings,
+                                 const struct gather_result *result));

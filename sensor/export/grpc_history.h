@@ -1,0 +1,64 @@
+/* The last records of one stream: a ring bounded by records and bytes.
+ *
+ * Records come in parcels, one block of memory for what one batch held of one stream; a parcel is
+ * freed when its last record has left. A place in the ring is a position that only grows, so that a
+ * reader who holds one meets every record once, history and live alike. Depends on: base. One
+ * thread; parcels are made by another and handed over whole. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+
+struct grpc_parcel;
+
+struct grpc_record {
+    struct grpc_parcel *parcel;
+    const uint8_t *bytes; /* with identity; in the parcel */
+    uint32_t length;
+    uint64_t seq, time_ns;
+};
+
+struct grpc_parcel {
+    struct grpc_parcel *next; /* for queues of whoever holds it */
+    uint8_t stream;           /* enum record_stream */
+    uint32_t count;           /* records filled */
+    uint32_t live;            /* records still in a ring */
+    size_t used, capacity;    /* bytes of records */
+    size_t memory;            /* of the whole block */
+    uint8_t *bytes;
+    struct grpc_record records[];
+};
+
+/* Room for `count` records of `bytes` in all. NULL: no memory. */
+MUST_USE struct grpc_parcel *grpc_parcel_new(uint8_t stream, uint32_t count, size_t bytes);
+void grpc_parcel_free(struct grpc_parcel *parcel); /* one that is in no ring; NULL is allowed */
+/* Copies one record; the parcel was made with room for it. */
+void grpc_parcel_add(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
+                     uint64_t seq, uint64_t time_ns);
+
+struct grpc_history {
+    struct grpc_record *slots;
+    uint64_t records_max, bytes_max;
+    uint64_t bytes;      /* of the parcels held */
+    uint64_t first, end; /* positions: [first, end) are held */
+    uint64_t last_seq, newest_ns;
+    /* A record is about to leave; may be NULL. */
+    void (*on_evict)(void *context, struct grpc_history *history, const struct grpc_record *record,
+                     uint64_t position);
+    void *context;
+};
+
+MUST_USE int grpc_history_init(struct grpc_history *history, uint64_t records_max,
+                               uint64_t bytes_max, struct error *err);
+void grpc_history_fini(struct grpc_history *history);
+/* Takes the parcel over; the oldest records leave to make room. */
+void grpc_history_add(struct grpc_history *history, struct grpc_parcel *parcel);
+
+static inline const struct grpc_record *grpc_history_at(const struct grpc_history *history,
+                                                        uint64_t position)
+{
+    return &history->slots[position % history->records_max];
+}

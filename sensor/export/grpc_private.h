@@ -1,0 +1,191 @@
+/* What the files of the gRPC server share: its state, its readers, replies. Private to
+ * sensor/export/grpc_*.c. All of it belongs to the one thread of the rpc runtime, except the inbox
+ * (publisher and rpc thread) and the counters. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <google/protobuf/duration.pb-c.h>
+#include <google/protobuf/timestamp.pb-c.h>
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "base/counter.h"
+#include "base/wire_format.h"
+#include "proto/codec.h"
+#include "proto/filter/filter.h"
+#include "sensor/export/grpc_history.h"
+#include "sensor/export/grpc_mask.h"
+#include "sensor/export/grpc_server.h"
+
+#define GRPC_BATCH_MAX     512 /* records in one message */
+#define GRPC_PAGE_MAX      1000
+#define GRPC_PAGE_DEFAULT  100
+#define GRPC_TOP_DEFAULT   10
+#define GRPC_REQUEST_BYTES (256 * 1024)
+#define GRPC_ARENA_BYTES   (2 * 1024 * 1024)
+#define GRPC_MESSAGE_BYTES (1024 * 1024) /* about: a batch is closed when it has reached this */
+#define GRPC_GATHERS_MAX   4
+#define GRPC_FILTERS_MAX   64 /* include[] and exclude[] each */
+#define GRPC_METHODS       16
+
+enum grpc_loss { GRPC_LOSS_READER, GRPC_LOSS_SINK, GRPC_LOSS_RATE, GRPC_LOSS_COUNT };
+
+/* What an alert must be to pass. Empty: all. */
+struct grpc_alert_choice {
+    uint32_t kinds;  /* bit n: kind n; 0 = all */
+    uint32_t states; /* bit n: state n; 0 = all */
+    uint8_t min_severity;
+    uint32_t subjects_count;
+    struct ip_prefix *subjects; /* owned */
+};
+
+/* One stream: a place in a history ring, moved on as far as its client keeps up. */
+struct grpc_reader {
+    struct grpc_server *server;
+    struct rpc_call *call; /* valid until on_done */
+    struct grpc_reader *next, *previous;
+    struct grpc_history *history;
+    enum record_stream stream;
+    uint64_t position;
+    uint64_t next_seq;           /* of the record expected at `position`; 0 = any */
+    uint64_t remaining;          /* records to go; UINT64_MAX = no bound */
+    uint64_t since_ns, until_ns; /* until 0 = none */
+    bool is_following, is_finished, has_layers, has_choice;
+    struct filter *filter;  /* NULL = all */
+    struct grpc_mask *mask; /* NULL = whole records */
+    struct grpc_alert_choice alerts;
+    uint32_t batch_max;
+    /* At most rate_max records a second. */
+    uint32_t rate_max; /* 0 = no bound */
+    uint32_t rate_used;
+    uint64_t rate_began_ns;
+    /* Statistics go out once an interval. */
+    uint64_t interval_ns, due_ns;
+    struct {
+        uint64_t from, to, count;
+    } loss[GRPC_LOSS_COUNT];
+    uint64_t rate_told_ns;
+    uint64_t last_sent_ns;
+    bool has_pending; /* a message that found the call's queue full */
+    struct rpc_bytes pending;
+    uint32_t pending_records;
+};
+
+/* The way back from timers and posts to a server that may be gone by then. */
+struct grpc_link {
+    pthread_mutex_t mutex; /* held while a callback works with the server */
+    struct grpc_server *server;
+    atomic_uint references;
+    atomic_uint gathers; /* questions to shards under way */
+};
+
+struct grpc_server {
+    struct grpc_settings settings;
+    struct grpc_identity identity;
+    struct rpc_runtime *runtime;
+    struct rpc_server *rpc;
+    struct rpc_health *health;
+    struct rpc_reflection *reflection;
+    struct rpc_method methods[GRPC_METHODS];
+    struct pipeline *pipeline;
+    struct grpc_link *link;
+    uint16_t port;
+    char *token; /* NULL = none wanted */
+    size_t token_length;
+
+    /* The inbox: parcels from the publisher. */
+    pthread_mutex_t inbox_mutex;
+    struct grpc_parcel *inbox_first, *inbox_last;
+    uint64_t inbox_records, inbox_bytes;
+    bool is_inbox_posted, is_stopping;
+
+    struct grpc_history histories[RECORD_STREAM_COUNT];
+    struct grpc_reader *readers;
+    uint32_t readers_count;
+    bool is_ticking, is_pump_posted;
+
+    struct arena *arena;      /* of one request, or one message */
+    struct flow_record *flow; /* scratch for filters */
+    struct counter streams, records_sent, records_dropped, taken;
+};
+
+/* ---- link ---- */
+
+struct grpc_link *grpc_link_ref(struct grpc_link *link);
+void grpc_link_unref(struct grpc_link *link);
+
+/* ---- requests and replies (grpc_reply.c) ---- */
+
+/* Unpacks into the server's arena. NULL: the call is finished with INVALID_ARGUMENT. */
+MUST_USE ProtobufCMessage *grpc_unpack(struct rpc_call *call,
+                                       const ProtobufCMessageDescriptor *descriptor,
+                                       const uint8_t *bytes, size_t length);
+/* Finishes with a status, an ErrorInfo{reason, domain} and, when position >= 0, its metadata. */
+void grpc_refuse(struct rpc_call *call, enum rpc_status status, const char *reason,
+                 int64_t position, const char *format, ...) PRINTF_LIKE(5, 6);
+/* Sends the only answer and finishes with OK. */
+void grpc_answer(struct rpc_call *call, struct rpc_buffer *buffer, size_t used);
+void grpc_answer_packed(struct rpc_call *call, const ProtobufCMessage *message);
+/* One field `number` with these bytes. */
+void grpc_answer_field(struct rpc_call *call, uint32_t number, const void *bytes, size_t length);
+/* False: refused. Absent leaves *ns. */
+MUST_USE bool grpc_read_time(struct rpc_call *call, const Google__Protobuf__Timestamp *time,
+                             const char *name, uint64_t *ns);
+MUST_USE bool grpc_read_duration(struct rpc_call *call, const Google__Protobuf__Duration *time,
+                                 const char *name, uint64_t *ns);
+/* Checks 1..GRPC_PAGE_MAX, 0 = `otherwise`. 0: refused. */
+MUST_USE uint32_t grpc_read_page_size(struct rpc_call *call, const char *name, uint32_t size,
+                                      uint32_t otherwise);
+/* Compiles text and messages; *out NULL when there is no choice at all. False: refused. */
+MUST_USE bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *include,
+                               size_t include_count, const ProtobufCMessage *const *exclude,
+                               size_t exclude_count, const char *text, struct filter **out);
+
+/* ---- readers (grpc_reader.c) ---- */
+
+/* The call's reader, not yet started, with `batch_max` set; NULL: refused (too many streams). */
+MUST_USE struct grpc_reader *grpc_reader_new(struct rpc_call *call, enum record_stream stream);
+/* From here on it is fed; freed by grpc_reader_done. */
+void grpc_reader_start(struct grpc_reader *reader);
+void grpc_reader_free(struct grpc_reader *reader); /* one that was not started */
+/* Back to the last `count` records of its choice; UINT64_MAX: all. */
+void grpc_reader_rewind(struct grpc_reader *reader, uint64_t count);
+/* Callbacks of the methods. */
+void grpc_reader_writable(struct rpc_call *call);
+void grpc_reader_done(struct rpc_call *call, const struct rpc_result *result);
+/* All that can move moves; posted again while there is more. */
+void grpc_pump(struct grpc_server *server);
+void grpc_tick(struct grpc_server *server);
+void grpc_on_evict(void *context, struct grpc_history *history, const struct grpc_record *record,
+                   uint64_t position);
+/* Runs `run` on the rpc thread with the server, if it is still there. */
+void grpc_post(struct grpc_server *server, void (*run)(struct grpc_server *server));
+void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,
+                     void (*run)(struct grpc_server *server));
+
+/* ---- choices ---- */
+
+/* A PacketSample's flow as far as its own bytes tell. False: no IP. */
+bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
+bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choice *choice,
+                        const uint8_t *bytes, size_t length, struct alert_record *out);
+
+/* ---- methods: on_message of each ---- */
+
+void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_list_active_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_top_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_observe_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_list_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_alert(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_watch_stats(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_observe_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_capture_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);

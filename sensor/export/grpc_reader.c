@@ -1,0 +1,491 @@
+/* Streams: each reader walks a history ring at its own pace, from history into live records. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "netscope/v1/flow.pb-c.h"
+#include "sensor/export/grpc_private.h"
+#include "sensor/export/packet_layers.h"
+
+#define SCAN_BUDGET    4096 /* records one reader may look at before the others have their turn */
+#define MESSAGE_BUDGET 8
+#define TICK_NS        (100 * NS_PER_MS)
+#define HEARTBEAT_NS   (10 * NS_PER_SEC)
+#define RATE_TOLD_NS   NS_PER_SEC
+#define HEAD_BYTES     32 /* tag and length of the batch inside the response */
+
+enum { RESPONSE_BATCH = 1, RESPONSE_LOSS = 2 };
+enum { LOSS_FROM = 1, LOSS_TO = 2, LOSS_COUNT = 3, LOSS_REASON = 4 };
+enum { HEARTBEAT_TIME = 1, HEARTBEAT_LAST_SEQ = 2 };
+enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
+
+static const char *const loss_reasons[GRPC_LOSS_COUNT] = {"slow_reader", "sink_full", "max_rate"};
+
+/* ---- life ---- */
+
+struct grpc_reader *grpc_reader_new(struct rpc_call *call, enum record_stream stream)
+{
+    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_reader *reader;
+
+    if (server->readers_count >= server->settings.streams_max) {
+        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", -1,
+                    "%u streams are served already (grpc.streams_max); try again later",
+                    server->readers_count);
+        return NULL;
+    }
+    reader = calloc(1, sizeof(*reader));
+    if (reader == NULL) {
+        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a stream");
+        return NULL;
+    }
+    reader->server = server;
+    reader->call = call;
+    reader->stream = stream;
+    reader->history = &server->histories[stream];
+    reader->position = reader->history->end;
+    reader->remaining = UINT64_MAX;
+    reader->batch_max = GRPC_BATCH_MAX;
+    reader->last_sent_ns = clock_monotonic_ns();
+    return reader;
+}
+
+void grpc_reader_free(struct grpc_reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    if (reader->has_pending) {
+        rpc_bytes_unref(&reader->pending);
+    }
+    filter_free(reader->filter);
+    grpc_mask_free(reader->mask);
+    free(reader->alerts.subjects);
+    free(reader);
+}
+
+static void tell_count(struct grpc_server *server)
+{
+    counter_set(&server->streams, server->readers_count);
+}
+
+void grpc_reader_start(struct grpc_reader *reader)
+{
+    struct grpc_server *server = reader->server;
+
+    if (rpc_is_done(reader->call)) {
+        grpc_reader_free(reader);
+        return;
+    }
+    rpc_set_user_data(reader->call, reader);
+    reader->next = server->readers;
+    if (reader->next != NULL) {
+        reader->next->previous = reader;
+    }
+    server->readers = reader;
+    server->readers_count++;
+    tell_count(server);
+    rpc_send_headers(reader->call);
+    if (!server->is_ticking) {
+        server->is_ticking = true;
+        grpc_post_after(server, TICK_NS, grpc_tick);
+    }
+    if (!server->is_pump_posted) {
+        server->is_pump_posted = true;
+        grpc_post(server, grpc_pump);
+    }
+}
+
+void grpc_reader_done(struct rpc_call *call, const struct rpc_result *result)
+{
+    struct grpc_reader *reader = rpc_user_data(call);
+
+    (void)result;
+    if (reader == NULL) {
+        return;
+    }
+    struct grpc_server *server = reader->server;
+
+    if (reader->previous != NULL) {
+        reader->previous->next = reader->next;
+    } else {
+        server->readers = reader->next;
+    }
+    if (reader->next != NULL) {
+        reader->next->previous = reader->previous;
+    }
+    server->readers_count--;
+    tell_count(server);
+    rpc_set_user_data(call, NULL);
+    grpc_reader_free(reader);
+}
+
+/* ---- choice ---- */
+
+static bool passes_filter(struct grpc_reader *reader, const struct grpc_record *record)
+{
+    struct grpc_server *server = reader->server;
+
+    switch (reader->stream) {
+    case RECORD_FLOWS:
+        return reader->filter == NULL ||
+               (codec_decode_flow(record->bytes, record->length, server->flow) &&
+                filter_matches_flow(reader->filter, server->flow));
+    case RECORD_PACKETS:
+        return reader->filter == NULL ||
+               (grpc_packet_flow(record->bytes, record->length, server->flow) &&
+                filter_matches_flow(reader->filter, server->flow));
+    case RECORD_ALERTS:
+        return !reader->has_choice ||
+               grpc_alert_matches(server, &reader->alerts, record->bytes, record->length, NULL);
+    default:
+        return true;
+    }
+}
+
+static bool is_chosen(struct grpc_reader *reader, const struct grpc_record *record)
+{
+    return record->time_ns >= reader->since_ns &&
+           (reader->until_ns == 0 || record->time_ns < reader->until_ns) &&
+           passes_filter(reader, record);
+}
+
+void grpc_reader_rewind(struct grpc_reader *reader, uint64_t count)
+{
+    const struct grpc_history *history = reader->history;
+
+    if (count == UINT64_MAX) {
+        reader->position = history->first;
+        return;
+    }
+    for (reader->position = history->end; reader->position > history->first && count > 0;) {
+        reader->position--;
+        count -= is_chosen(reader, grpc_history_at(history, reader->position));
+    }
+}
+
+/* ---- loss ---- */
+
+static void add_loss(struct grpc_reader *reader, enum grpc_loss reason, uint64_t from, uint64_t to)
+{
+    const uint64_t count = reason == GRPC_LOSS_SINK ? to - from + 1 : 1;
+
+    if (reader->loss[reason].count == 0) {
+        reader->loss[reason].from = from;
+    }
+    reader->loss[reason].to = to;
+    reader->loss[reason].count += count;
+    counter_add(&reader->server->records_dropped, count);
+}
+
+/* Records that the sensor itself lost in front of this sink: the numbers jump. */
+static void see_seq(struct grpc_reader *reader, uint64_t seq)
+{
+    if (reader->next_seq != 0 && seq > reader->next_seq) {
+        add_loss(reader, GRPC_LOSS_SINK, reader->next_seq, seq - 1);
+    }
+    reader->next_seq = seq + 1;
+}
+
+void grpc_on_evict(void *context, struct grpc_history *history, const struct grpc_record *record,
+                   uint64_t position)
+{
+    struct grpc_server *server = context;
+
+    for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
+        if (reader->history != history || reader->position > position || reader->is_finished) {
+            continue;
+        }
+        see_seq(reader, record->seq);
+        if (is_chosen(reader, record)) {
+            add_loss(reader, GRPC_LOSS_READER, record->seq, record->seq);
+        }
+        reader->position = position + 1;
+    }
+}
+
+/* ---- sending ---- */
+
+/* False: the call's queue is full (the message waits in `pending`) or the call is over. */
+static bool flush_pending(struct grpc_reader *reader)
+{
+    if (!reader->has_pending) {
+        return true;
+    }
+    const enum rpc_send_result result = rpc_send(reader->call, rpc_bytes_ref(&reader->pending));
+
+    if (result == RPC_SEND_FULL) {
+        return false;
+    }
+    rpc_bytes_unref(&reader->pending);
+    reader->has_pending = false;
+    if (result != RPC_SEND_QUEUED) {
+        reader->is_finished = true;
+        return false;
+    }
+    counter_add(&reader->server->records_sent, reader->pending_records);
+    reader->last_sent_ns = clock_monotonic_ns();
+    return true;
+}
+
+static bool send_bytes(struct grpc_reader *reader, struct rpc_bytes bytes, uint32_t records)
+{
+    reader->pending = bytes;
+    reader->pending_records = records;
+    reader->has_pending = true;
+    return flush_pending(reader);
+}
+
+static bool tell_losses(struct grpc_reader *reader, bool is_end)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+
+    for (unsigned i = 0; i < GRPC_LOSS_COUNT; i++) {
+        if (reader->loss[i].count == 0 || reader->stream == RECORD_STATS ||
+            (i == GRPC_LOSS_RATE && !is_end && now_ns - reader->rate_told_ns < RATE_TOLD_NS)) {
+            continue;
+        }
+        uint8_t text[96];
+        struct wire_writer w = wire_writer_over(text, sizeof(text));
+        const struct wire_mark mark = wire_begin(&w, RESPONSE_LOSS, 1);
+
+        wire_write_varint(&w, LOSS_FROM, reader->loss[i].from);
+        wire_write_varint(&w, LOSS_TO, reader->loss[i].to);
+        wire_write_varint(&w, LOSS_COUNT, reader->loss[i].count);
+        wire_write_text(&w, LOSS_REASON, loss_reasons[i]);
+        wire_end(&w, mark);
+        reader->loss[i].count = 0;
+        if (i == GRPC_LOSS_RATE) {
+            reader->rate_told_ns = now_ns;
+        }
+        if (!send_bytes(reader, rpc_bytes_copy(text, wire_written(&w)), 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void send_heartbeat(struct grpc_reader *reader)
+{
+    /* FlowService has a node_status in front of it. */
+    const uint32_t field = reader->stream == RECORD_FLOWS ? 4 : 3;
+    const uint64_t now_ns = clock_wall_ns();
+    uint8_t text[64];
+    struct wire_writer w = wire_writer_over(text, sizeof(text));
+    const struct wire_mark mark = wire_begin(&w, field, 1);
+    const struct wire_mark time = wire_begin(&w, HEARTBEAT_TIME, 1);
+
+    wire_write_varint(&w, TIME_SECONDS, now_ns / NS_PER_SEC);
+    wire_write_varint(&w, TIME_NANOS, now_ns % NS_PER_SEC);
+    wire_end(&w, time);
+    wire_write_varint(&w, HEARTBEAT_LAST_SEQ, reader->history->last_seq);
+    wire_end(&w, mark);
+    (void)send_bytes(reader, rpc_bytes_copy(text, wire_written(&w)), 0);
+}
+
+/* ---- batches ---- */
+
+struct batch {
+    struct codec_slice records[GRPC_BATCH_MAX];
+    uint32_t count;
+    size_t bytes; /* of the records and their heads */
+};
+
+/* The record as this reader wants it. False: no room in this message. */
+static bool add_record(struct grpc_reader *reader, struct batch *batch,
+                       const struct grpc_record *record)
+{
+    struct arena *arena = reader->server->arena;
+    struct codec_slice slice = {record->bytes, record->length};
+    size_t room = 0;
+
+    if (reader->mask != NULL) {
+        room = record->length;
+    } else if (reader->has_layers) {
+        room = record->length + (size_t)PACKET_LAYERS_BYTES_MAX;
+    }
+    if (room > 0) {
+        uint8_t *out = arena_take(arena, room, 1);
+
+        if (out == NULL) {
+            return false;
+        }
+        const size_t length =
+            reader->mask != NULL ? grpc_mask_apply(reader->mask, record->bytes, record->length, out)
+                                 : packet_layers_append(record->bytes, record->length, out, room);
+
+        arena->used -= room - length; /* give back the rest: it is the last piece */
+        slice = (struct codec_slice){out, (uint32_t)length};
+    }
+    batch->records[batch->count++] = slice;
+    batch->bytes += 1 + wire_varint_bytes(slice.length) + slice.length;
+    return true;
+}
+
+/* True: it may go out now; else it is counted as lost to the rate. */
+static bool within_rate(struct grpc_reader *reader, uint64_t seq)
+{
+    if (reader->rate_max == 0) {
+        return true;
+    }
+    const uint64_t now_ns = clock_monotonic_ns();
+
+    if (now_ns - reader->rate_began_ns >= NS_PER_SEC) {
+        reader->rate_began_ns = now_ns;
+        reader->rate_used = 0;
+    }
+    if (reader->rate_used < reader->rate_max) {
+        reader->rate_used++;
+        return true;
+    }
+    add_loss(reader, GRPC_LOSS_RATE, seq, seq);
+    return false;
+}
+
+static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
+{
+    const struct grpc_history *history = reader->history;
+    uint32_t scanned = 0;
+
+    arena_reset(reader->server->arena);
+    while (reader->position != history->end && scanned < SCAN_BUDGET &&
+           batch->count < reader->batch_max && reader->remaining > 0 &&
+           batch->bytes < GRPC_MESSAGE_BYTES) {
+        const struct grpc_record *record = grpc_history_at(history, reader->position);
+
+        if (reader->next_seq != 0 && record->seq > reader->next_seq && batch->count > 0) {
+            break; /* what is lost is told between what came before and after it */
+        }
+        see_seq(reader, record->seq);
+        if (reader->loss[GRPC_LOSS_SINK].count > 0 && batch->count == 0 &&
+            reader->loss[GRPC_LOSS_SINK].to == record->seq - 1) {
+            if (!tell_losses(reader, false)) {
+                return UINT32_MAX;
+            }
+        }
+        scanned++;
+        if (is_chosen(reader, record) && within_rate(reader, record->seq)) {
+            if (!add_record(reader, batch, record)) {
+                reader->next_seq = record->seq;
+                break;
+            }
+            reader->remaining -= reader->remaining != UINT64_MAX;
+        }
+        reader->position++;
+    }
+    return scanned;
+}
+
+static bool send_batch(struct grpc_reader *reader, const struct batch *batch)
+{
+    struct rpc_buffer buffer = rpc_buffer_new(batch->bytes + HEAD_BYTES);
+    uint8_t *at = wire_put_varint(buffer.data, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES));
+
+    at = wire_put_varint(at, batch->bytes);
+    const size_t head = (size_t)(at - buffer.data);
+    const size_t body = codec_encode_list(batch->records, batch->count, at, buffer.capacity - head);
+
+    return send_bytes(reader, rpc_buffer_done(&buffer, head + body), batch->count);
+}
+
+static bool is_past_until(const struct grpc_reader *reader)
+{
+    const struct grpc_server *server = reader->server;
+    const uint64_t stats_ns = server->histories[RECORD_STATS].newest_ns;
+
+    return reader->until_ns != 0 &&
+           (reader->history->newest_ns >= reader->until_ns || stats_ns >= reader->until_ns);
+}
+
+static void end(struct grpc_reader *reader)
+{
+    if (tell_losses(reader, true)) {
+        reader->is_finished = true;
+        rpc_finish(reader->call, RPC_OK, NULL);
+    }
+}
+
+/* True: there is more to do at once. */
+static bool step(struct grpc_reader *reader)
+{
+    uint32_t scanned = 0;
+
+    if (reader->is_finished || !flush_pending(reader)) {
+        return false;
+    }
+    if (reader->interval_ns > 0 && clock_monotonic_ns() < reader->due_ns) {
+        return false;
+    }
+    for (unsigned i = 0; i < MESSAGE_BUDGET && scanned < SCAN_BUDGET; i++) {
+        struct batch batch = {.count = 0};
+
+        if (!tell_losses(reader, false)) {
+            return false;
+        }
+        const uint32_t now = collect(reader, &batch);
+
+        if (now == UINT32_MAX) {
+            return false;
+        }
+        scanned += now;
+        if (batch.count > 0) {
+            if (reader->interval_ns > 0 && reader->position == reader->history->end) {
+                reader->due_ns = clock_monotonic_ns() + reader->interval_ns;
+            }
+            if (!send_batch(reader, &batch)) {
+                return false;
+            }
+        }
+        if (reader->remaining == 0 || (reader->position == reader->history->end &&
+                                       (!reader->is_following || is_past_until(reader)))) {
+            end(reader);
+            return false;
+        }
+        if (reader->position == reader->history->end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void grpc_reader_writable(struct rpc_call *call)
+{
+    struct grpc_reader *reader = rpc_user_data(call);
+
+    if (reader != NULL && step(reader) && !reader->server->is_pump_posted) {
+        reader->server->is_pump_posted = true;
+        grpc_post(reader->server, grpc_pump);
+    }
+}
+
+void grpc_pump(struct grpc_server *server)
+{
+    bool has_more = false;
+
+    server->is_pump_posted = false;
+    for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
+        has_more = step(reader) || has_more;
+    }
+    if (has_more && !server->is_pump_posted) {
+        server->is_pump_posted = true;
+        grpc_post(server, grpc_pump);
+    }
+}
+
+void grpc_tick(struct grpc_server *server)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+
+    for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
+        (void)step(reader);
+        if (!reader->is_finished && !reader->has_pending && reader->is_following &&
+            reader->interval_ns == 0 && now_ns > reader->last_sent_ns &&
+            now_ns - reader->last_sent_ns >= HEARTBEAT_NS) {
+            send_heartbeat(reader);
+        }
+    }
+    server->is_ticking = server->readers != NULL;
+    if (server->is_ticking) {
+        grpc_post_after(server, TICK_NS, grpc_tick);
+    }
+}

@@ -1,0 +1,197 @@
+/* Requests in, replies and refusals out. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "netscope/v1/common.pb-c.h"
+#include "sensor/export/grpc_private.h"
+
+#define DOMAIN        "netscope"
+#define DETAILS_BYTES 2048
+#define MESSAGE_BYTES 700
+
+/* google.rpc.Status, google.protobuf.Any, google.rpc.ErrorInfo and its map. */
+enum { STATUS_CODE = 1, STATUS_MESSAGE = 2, STATUS_DETAILS = 3 };
+enum { ANY_TYPE = 1, ANY_VALUE = 2 };
+enum { INFO_REASON = 1, INFO_DOMAIN = 2, INFO_METADATA = 3 };
+enum { MAP_KEY = 1, MAP_VALUE = 2 };
+
+static void *take(void *arena, size_t bytes)
+{
+    return arena_take(arena, bytes, _Alignof(max_align_t));
+}
+
+static void keep(void *arena, void *memory)
+{
+    (void)arena; /* emptied in one step */
+    (void)memory;
+}
+
+ProtobufCMessage *grpc_unpack(struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+                              const uint8_t *bytes, size_t length)
+{
+    struct grpc_server *server = rpc_method_context(call);
+    ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = server->arena};
+
+    arena_reset(server->arena);
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, length, bytes);
+
+    if (message == NULL) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
+                    "the request is no %s, or larger than the server's limit of %d bytes in memory",
+                    descriptor->name, GRPC_ARENA_BYTES);
+    }
+    return message;
+}
+
+void grpc_refuse(struct rpc_call *call, enum rpc_status status, const char *reason,
+                 int64_t position, const char *format, ...)
+{
+    char message[MESSAGE_BYTES];
+    char number[24];
+    uint8_t details[DETAILS_BYTES];
+    struct wire_writer w = wire_writer_over(details, sizeof(details));
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    wire_write_varint(&w, STATUS_CODE, status);
+    wire_write_text(&w, STATUS_MESSAGE, message);
+    const struct wire_mark any = wire_begin(&w, STATUS_DETAILS, 1);
+
+    wire_write_text(&w, ANY_TYPE, "type.googleapis.com/google.rpc.ErrorInfo");
+    const struct wire_mark info = wire_begin(&w, ANY_VALUE, 1);
+
+    wire_write_text(&w, INFO_REASON, reason);
+    wire_write_text(&w, INFO_DOMAIN, DOMAIN);
+    if (position >= 0) {
+        const struct wire_mark entry = wire_begin(&w, INFO_METADATA, 1);
+
+        (void)snprintf(number, sizeof(number), "%lld", (long long)position);
+        wire_write_text(&w, MAP_KEY, "position");
+        wire_write_text(&w, MAP_VALUE, number);
+        wire_end(&w, entry);
+    }
+    wire_end(&w, info);
+    wire_end(&w, any);
+    rpc_finish_details(call, status, message, details, w.ok ? wire_written(&w) : 0);
+}
+
+void grpc_answer(struct rpc_call *call, struct rpc_buffer *buffer, size_t used)
+{
+    (void)rpc_send(call, rpc_buffer_done(buffer, used));
+    rpc_finish(call, RPC_OK, NULL);
+}
+
+void grpc_answer_packed(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const size_t length = protobuf_c_message_get_packed_size(message);
+    struct rpc_buffer buffer = rpc_buffer_new(length + 1);
+
+    grpc_answer(call, &buffer, protobuf_c_message_pack(message, buffer.data));
+}
+
+void grpc_answer_field(struct rpc_call *call, uint32_t number, const void *bytes, size_t length)
+{
+    struct rpc_buffer buffer = rpc_buffer_new(length + 16);
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    wire_write_bytes(&w, number, bytes, length);
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+static bool read_span(struct rpc_call *call, int64_t seconds, int32_t nanos, const char *name,
+                      uint64_t *ns)
+{
+    if (seconds < 0 || (uint64_t)seconds >= UINT64_MAX / NS_PER_SEC || nanos < 0 ||
+        (uint64_t)nanos >= NS_PER_SEC) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                    "%s: neither negative nor beyond the year 2554", name);
+        return false;
+    }
+    *ns = (uint64_t)seconds * NS_PER_SEC + (uint64_t)nanos;
+    return true;
+}
+
+bool grpc_read_time(struct rpc_call *call, const Google__Protobuf__Timestamp *time,
+                    const char *name, uint64_t *ns)
+{
+    return time == NULL || read_span(call, time->seconds, time->nanos, name, ns);
+}
+
+bool grpc_read_duration(struct rpc_call *call, const Google__Protobuf__Duration *time,
+                        const char *name, uint64_t *ns)
+{
+    return time == NULL || read_span(call, time->seconds, time->nanos, name, ns);
+}
+
+uint32_t grpc_read_page_size(struct rpc_call *call, const char *name, uint32_t size,
+                             uint32_t otherwise)
+{
+    if (size > GRPC_PAGE_MAX) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                    "%s is %u: 1 to %d, or 0 for %u", name, size, GRPC_PAGE_MAX, otherwise);
+        return 0;
+    }
+    return size == 0 ? otherwise : size;
+}
+
+static struct filter_spec spec_of(const ProtobufCMessage *message)
+{
+    const Netscope__V1__FlowFilter *filter = (const Netscope__V1__FlowFilter *)message;
+
+    return (struct filter_spec){
+        .ip = (const char *const *)filter->ip,
+        .ip_count = filter->n_ip,
+        .client_ip = (const char *const *)filter->client_ip,
+        .client_ip_count = filter->n_client_ip,
+        .server_ip = (const char *const *)filter->server_ip,
+        .server_ip_count = filter->n_server_ip,
+        .port = filter->port,
+        .port_count = filter->n_port,
+        .server_port = filter->server_port,
+        .server_port_count = filter->n_server_port,
+        .protocol = (const char *const *)filter->protocol,
+        .protocol_count = filter->n_protocol,
+        .name = (const char *const *)filter->name,
+        .name_count = filter->n_name,
+        .app = (const char *const *)filter->app,
+        .app_count = filter->n_app,
+    };
+}
+
+bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *include,
+                      size_t include_count, const ProtobufCMessage *const *exclude,
+                      size_t exclude_count, const char *text, struct filter **out)
+{
+    struct filter_spec included[GRPC_FILTERS_MAX];
+    struct filter_spec excluded[GRPC_FILTERS_MAX];
+    struct error err = {0};
+    uint32_t position = 0;
+
+    *out = NULL;
+    if (include_count > GRPC_FILTERS_MAX || exclude_count > GRPC_FILTERS_MAX) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
+                    "include and exclude take at most %d filters each", GRPC_FILTERS_MAX);
+        return false;
+    }
+    if (include_count == 0 && exclude_count == 0 && (text == NULL || text[0] == '\0')) {
+        return true;
+    }
+    for (size_t i = 0; i < include_count; i++) {
+        included[i] = spec_of(include[i]);
+    }
+    for (size_t i = 0; i < exclude_count; i++) {
+        excluded[i] = spec_of(exclude[i]);
+    }
+    *out = filter_build(included, include_count, excluded, exclude_count, text,
+                        text == NULL ? 0 : strlen(text), &err, &position);
+    if (*out == NULL) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FILTER", position, "filter: %s",
+                    err.message);
+    }
+    return *out != NULL;
+}

@@ -1,0 +1,240 @@
+/* SensorService and StatsService. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "netscope/v1/sensor_service.pb-c.h"
+#include "netscope/v1/stats_service.pb-c.h"
+#include "sensor/export/grpc_private.h"
+#include "sensor/export/readiness.h"
+
+#define INTERVAL_MIN_NS NS_PER_SEC
+#define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
+
+/* Fields of StatsRecord and of the answers that carry the same messages. */
+enum { STATS_INTERFACES = 20, STATS_LEDGER = 22 };
+enum { INFO_INTERFACES = 6 };
+enum { LEDGER_ROWS = 1, LEDGER_BALANCED = 2 };
+enum { STATUS_STATS = 1, STATUS_READY = 2, STATUS_REASONS = 3 };
+enum { ANSWER_STATS = 1 };
+
+/* Copies each field `from` of an encoded message as field `to`. */
+static void copy_fields(struct wire_writer *out, const uint8_t *bytes, size_t length, uint32_t from,
+                        uint32_t to)
+{
+    struct wire_reader in = wire_reader_over(bytes, length);
+    struct wire_field field;
+
+    while (wire_next(&in, &field)) {
+        if (field.number == from && field.type == WIRE_BYTES) {
+            wire_write_bytes(out, to, field.bytes, field.length);
+        }
+    }
+}
+
+static Google__Protobuf__Duration duration_of(uint64_t ns)
+{
+    Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+
+    duration.seconds = (int64_t)(ns / NS_PER_SEC);
+    duration.nanos = (int32_t)(ns % NS_PER_SEC);
+    return duration;
+}
+
+static size_t pack_info(const struct grpc_server *server, uint8_t *out, size_t capacity)
+{
+    const struct grpc_identity *identity = &server->identity;
+    Netscope__V1__GetInfoResponse info = NETSCOPE__V1__GET_INFO_RESPONSE__INIT;
+    Netscope__V1__SensorLimits limits = NETSCOPE__V1__SENSOR_LIMITS__INIT;
+    Google__Protobuf__Timestamp start = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Google__Protobuf__Duration idle = duration_of(identity->idle_timeout_ns);
+    Google__Protobuf__Duration active = duration_of(identity->active_timeout_ns);
+
+    start.seconds = (int64_t)(identity->start_wall_ns / NS_PER_SEC);
+    start.nanos = (int32_t)(identity->start_wall_ns % NS_PER_SEC);
+    limits.flows_max = identity->flows_max;
+    limits.idle_timeout = &idle;
+    limits.active_timeout = &active;
+    limits.streams_max = (uint32_t)server->settings.streams_max;
+    limits.shards = identity->shards;
+    info.sensor_id = (char *)(uintptr_t)identity->sensor_id;
+    info.boot_id = (char *)(uintptr_t)identity->boot_id;
+    info.version = (char *)(uintptr_t)NETSCOPE_VERSION;
+    info.build = (char *)(uintptr_t)("C17, compiler " __VERSION__);
+    info.capabilities = (char **)(uintptr_t)identity->capabilities;
+    info.n_capabilities = identity->capabilities_count;
+    info.config_hash = (char *)(uintptr_t)identity->config_hash;
+    info.limits = &limits;
+    info.start_time = &start;
+    if (netscope__v1__get_info_response__get_packed_size(&info) > capacity) {
+        return 0;
+    }
+    return netscope__v1__get_info_response__pack(&info, out);
+}
+
+void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    struct grpc_server *server = rpc_method_context(call);
+
+    if (grpc_unpack(call, &netscope__v1__get_info_request__descriptor, bytes, length) == NULL) {
+        return;
+    }
+    struct stats_record *stats = calloc(1, sizeof(*stats));
+    uint8_t *encoded = malloc(CODEC_STATS_BYTES_MAX);
+    struct rpc_buffer buffer = rpc_buffer_new(2 * (size_t)CODEC_STATS_BYTES_MAX);
+    size_t used = pack_info(server, buffer.data, buffer.capacity);
+    struct wire_writer w = wire_writer_over(buffer.data + used, buffer.capacity - used);
+
+    if (stats != NULL && encoded != NULL) {
+        stats->interfaces_count =
+            pipeline_interfaces(server->pipeline, stats->interfaces, STATS_ROWS_MAX);
+        copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
+                    STATS_INTERFACES, INFO_INTERFACES);
+        used += wire_written(&w);
+    }
+    free(stats);
+    free(encoded);
+    grpc_answer(call, &buffer, used);
+}
+
+static const struct grpc_record *last_stats(const struct grpc_server *server)
+{
+    const struct grpc_history *history = &server->histories[RECORD_STATS];
+
+    return history->first == history->end ? NULL : grpc_history_at(history, history->end - 1);
+}
+
+void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    struct grpc_server *server = rpc_method_context(call);
+    struct readiness readiness;
+
+    if (grpc_unpack(call, &netscope__v1__get_status_request__descriptor, bytes, length) == NULL) {
+        return;
+    }
+    const struct grpc_record *last = last_stats(server);
+    struct rpc_buffer buffer =
+        rpc_buffer_new((last == NULL ? 0 : last->length) + sizeof(readiness) + 64);
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    readiness_read(server->pipeline, &readiness);
+    if (last != NULL) {
+        wire_write_bytes(&w, STATUS_STATS, last->bytes, last->length);
+    }
+    wire_write_bool(&w, STATUS_READY, readiness.count == 0);
+    for (uint32_t i = 0; i < readiness.count; i++) {
+        wire_write_text(&w, STATUS_REASONS, readiness.reasons[i]);
+    }
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+static uint64_t lost_in(const struct stats_ledger_row *row)
+{
+    uint64_t lost = 0;
+
+    for (uint32_t i = 0; i < row->lost_count; i++) {
+        lost += row->lost[i].count;
+    }
+    return lost;
+}
+
+/* Rows are read one counter after the other while the packets go on, so that a row may be off by
+ * what moved meanwhile. */
+static bool is_balanced(const struct stats_ledger_row *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].in != rows[i].out + lost_in(&rows[i]) + rows[i].held) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void answer_ledger(struct rpc_call *call, struct stats_record *stats, uint8_t *encoded)
+{
+    struct grpc_server *server = rpc_method_context(call);
+    struct rpc_buffer buffer = rpc_buffer_new(2 * (size_t)CODEC_STATS_BYTES_MAX);
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    stats->ledger_count = pipeline_ledger(server->pipeline, stats->ledger, STATS_ROWS_MAX);
+    copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
+                STATS_LEDGER, LEDGER_ROWS);
+    wire_write_bool(&w, LEDGER_BALANCED, is_balanced(stats->ledger, stats->ledger_count));
+    grpc_answer(call, &buffer, wire_written(&w));
+}
+
+void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const struct grpc_server *server = rpc_method_context(call);
+    const Netscope__V1__GetLossLedgerRequest *request =
+        (const Netscope__V1__GetLossLedgerRequest *)grpc_unpack(
+            call, &netscope__v1__get_loss_ledger_request__descriptor, bytes, length);
+    uint64_t since_ns = 0;
+
+    if (request == NULL || !grpc_read_time(call, request->since, "since", &since_ns)) {
+        return;
+    }
+    if (since_ns > server->identity.start_wall_ns) {
+        grpc_refuse(call, RPC_UNIMPLEMENTED, "SINCE_NOT_SERVED", -1,
+                    "since: this sensor counts from its start only; take the difference of two "
+                    "answers, or of two records of StatsService");
+        return;
+    }
+    struct stats_record *stats = calloc(1, sizeof(*stats));
+    uint8_t *encoded = malloc(CODEC_STATS_BYTES_MAX);
+
+    if (stats == NULL || encoded == NULL) {
+        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the ledger");
+    } else {
+        answer_ledger(call, stats, encoded);
+    }
+    free(stats);
+    free(encoded);
+}
+
+/* ---- StatsService ---- */
+
+void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const struct grpc_server *server = rpc_method_context(call);
+
+    if (grpc_unpack(call, &netscope__v1__get_stats_request__descriptor, bytes, length) == NULL) {
+        return;
+    }
+    const struct grpc_record *last = last_stats(server);
+
+    if (last == NULL) {
+        struct rpc_buffer nothing = rpc_buffer_new(1);
+
+        grpc_answer(call, &nothing, 0);
+        return;
+    }
+    grpc_answer_field(call, ANSWER_STATS, last->bytes, last->length);
+}
+
+void grpc_watch_stats(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__WatchStatsRequest *request =
+        (const Netscope__V1__WatchStatsRequest *)grpc_unpack(
+            call, &netscope__v1__watch_stats_request__descriptor, bytes, length);
+    uint64_t interval_ns = INTERVAL_MIN_NS;
+
+    if (request == NULL || !grpc_read_duration(call, request->interval, "interval", &interval_ns)) {
+        return;
+    }
+    if (interval_ns < INTERVAL_MIN_NS || interval_ns > INTERVAL_MAX_NS) {
+        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "interval: 1s to 3600s");
+        return;
+    }
+    struct grpc_reader *reader = grpc_reader_new(call, RECORD_STATS);
+
+    if (reader == NULL) {
+        return;
+    }
+    /* The tick is late by a little, never early: without this a record a second would wait for the
+     * second after. */
+    reader->interval_ns = interval_ns - NS_PER_SEC / 2;
+    reader->is_following = true;
+    grpc_reader_rewind(reader, 1);
+    grpc_reader_start(reader);
+}

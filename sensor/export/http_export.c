@@ -1,0 +1,187 @@
+#include "sensor/export/http_export.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/http/http.h"
+#include "base/json_writer.h"
+#include "base/metrics.h"
+#include "sensor/export/readiness.h"
+
+#define FIELD(member)      offsetof(struct http_export_settings, member)
+#define PAGE_BYTES_MAX     (1024 * 1024)
+#define METRICS_TYPE       "text/plain; version=0.0.4; charset=utf-8"
+#define REQUEST_BODY_BYTES 4096
+
+const struct config_field http_export_fields[] = {
+    {.type = CONFIG_CHOICE,
+     .key = "enabled",
+     .offset = FIELD(enabled),
+     .value = "auto",
+     .choices = "auto|on|off",
+     .help = "Serve /metrics, /healthz and /readyz; auto: with live or paced input."},
+    {.type = CONFIG_TEXT,
+     .key = "bind",
+     .offset = FIELD(bind),
+     .value = "127.0.0.1",
+     .min = 1,
+     .max = 64,
+     .help = "Numeric address. Another than loopback needs TLS."},
+    {.type = CONFIG_U64,
+     .key = "port",
+     .offset = FIELD(port),
+     .value = "50080",
+     .max = 65535,
+     .help = "Port; 0: pick one."},
+    {.type = CONFIG_BOOL,
+     .key = "insecure",
+     .offset = FIELD(insecure),
+     .value = "false",
+     .help = "Allow another address than loopback without TLS."},
+    {.type = CONFIG_TEXT,
+     .key = "tls_certificate",
+     .offset = FIELD(tls_certificate),
+     .value = "",
+     .max = 4096,
+     .help = "PEM with its chain; with tls_key."},
+    {.type = CONFIG_TEXT,
+     .key = "tls_key",
+     .offset = FIELD(tls_key),
+     .value = "",
+     .max = 4096,
+     .help = "PEM of the private key."},
+    {0},
+};
+
+struct http_export {
+    struct http_server *server;
+    struct pipeline *pipeline;
+    struct grpc_server *grpc;
+    char bind[72];
+};
+
+static void get_metrics(struct http_request *request)
+{
+    const struct http_export *http = http_request_context(request);
+    struct metrics_page page;
+
+    metrics_page_init(&page, PAGE_BYTES_MAX);
+    http_export_metrics(http->pipeline, http->grpc, &page);
+    http_reply(request, 200, METRICS_TYPE, page.text == NULL ? "" : page.text, page.length);
+    metrics_page_fini(&page);
+}
+
+/* The process answers: that is all liveness means. */
+static void get_health(struct http_request *request)
+{
+    static const char body[] = "{\"status\":\"ok\"}\n";
+
+    http_reply(request, 200, "application/json", body, sizeof(body) - 1);
+}
+
+static void get_ready(struct http_request *request)
+{
+    const struct http_export *http = http_request_context(request);
+    struct readiness readiness;
+    char body[READINESS_REASONS_MAX * 1100 + 64];
+
+    readiness_read(http->pipeline, &readiness);
+    struct json_writer json;
+
+    json_init(&json, body, sizeof(body));
+    json_object_begin(&json);
+    json_key(&json, "status");
+    json_text(&json, readiness.count == 0 ? "ready" : "not_ready");
+    json_key(&json, "reasons");
+    json_array_begin(&json);
+    for (uint32_t i = 0; i < readiness.count; i++) {
+        json_text(&json, readiness.reasons[i]);
+    }
+    json_array_end(&json);
+    json_object_end(&json);
+    http_reply(request, readiness.count == 0 ? 200 : 503, "application/json", body, json.length);
+}
+
+static void get_other(struct http_request *request)
+{
+    http_problem(request, 404, "no_such_path",
+                 "this sensor serves /metrics, /healthz and /readyz; its data is on gRPC", -1);
+}
+
+static const struct http_route routes[] = {
+    {HTTP_GET, "/metrics", get_metrics, HTTP_NO_AUTH},
+    {HTTP_GET, "/healthz", get_health, HTTP_NO_AUTH},
+    {HTTP_GET, "/readyz", get_ready, HTTP_NO_AUTH},
+    {HTTP_GET, "/api/health", get_health, HTTP_NO_AUTH},
+    {0},
+};
+
+static bool is_loopback(const char *bind)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+    struct ip_address address;
+
+    if (!address_parse(bind, strlen(bind), &address)) {
+        return false;
+    }
+    return address.version == 4 ? address.bytes[0] == 127
+                                : memcmp(address.bytes, loopback6, sizeof(loopback6)) == 0;
+}
+
+struct http_export *http_export_new(const struct http_export_settings *settings,
+                                    struct pipeline *pipeline, struct grpc_server *grpc,
+                                    struct error *err)
+{
+    const bool has_tls = settings->tls_certificate[0] != '\0';
+
+    if (has_tls != (settings->tls_key[0] != '\0')) {
+        error_set(err, EINVAL, "http: tls_certificate and tls_key go together");
+        return NULL;
+    }
+    if (!has_tls && !settings->insecure && !is_loopback(settings->bind)) {
+        error_set(err, EPERM,
+                  "http.bind %s: an address other than loopback needs TLS (http.tls_certificate, "
+                  "http.tls_key), or http.insecure: true",
+                  settings->bind);
+        return NULL;
+    }
+    AUTO(http_export) http = calloc(1, sizeof(*http));
+
+    if (http == NULL) {
+        error_set(err, ENOMEM, "http: no memory");
+        return NULL;
+    }
+    http->pipeline = pipeline;
+    http->grpc = grpc;
+    (void)snprintf(http->bind, sizeof(http->bind), "%s", settings->bind);
+    const struct http_server_options options = {.address = http->bind,
+                                                .port = (uint16_t)settings->port,
+                                                .tls_certificate_path =
+                                                    has_tls ? settings->tls_certificate : NULL,
+                                                .tls_key_path = has_tls ? settings->tls_key : NULL,
+                                                .routes = routes,
+                                                .fallback = get_other,
+                                                .context = http,
+                                                .connections_max = 64,
+                                                .request_body_bytes_max = REQUEST_BODY_BYTES};
+
+    http->server = http_server_start(&options, err);
+    return http->server == NULL ? NULL : TAKE(http);
+}
+
+void http_export_free(struct http_export *http)
+{
+    if (http != NULL) {
+        http_server_stop(http->server);
+        free(http);
+    }
+}
+
+uint16_t http_export_port(const struct http_export *http)
+{
+    return http_server_port(http->server);
+}

@@ -1,0 +1,274 @@
+/* The page of /metrics. Addresses and names never become labels: they would be without bound. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "sensor/export/http_export.h"
+
+#define ROWS_MAX        64
+#define STAT_START_TIME 22
+
+static void one(struct metrics_page *page, const char *name, enum metrics_type type,
+                const char *help, uint64_t value)
+{
+    metrics_family(page, name, type, help);
+    metrics_u64(page, name, NULL, value);
+}
+
+/* Since the process began: field 22 of /proc/self/stat counts clock ticks since boot. */
+static double uptime_seconds(void)
+{
+    char text[1024];
+    struct timespec now;
+    FILE *file = fopen("/proc/self/stat", "re");
+    const size_t length = file == NULL ? 0 : fread(text, 1, sizeof(text) - 1, file);
+    unsigned fields = 2; /* the name ends the second, and may hold anything */
+
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    text[length] = '\0';
+    const char *at = strrchr(text, ')');
+
+    for (; at != NULL && fields < STAT_START_TIME; fields++) {
+        at = strchr(at + 1, ' ');
+    }
+    if (at == NULL || clock_gettime(CLOCK_BOOTTIME, &now) != 0) {
+        return 0;
+    }
+    const double started = (double)strtoull(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+
+    return (double)now.tv_sec + (double)now.tv_nsec / (double)NS_PER_SEC - started;
+}
+
+/* The eight names of the first NetScope. */
+static void write_classic(struct metrics_page *page, const struct pipeline_totals *totals)
+{
+    metrics_family(page, "netscope_build_info", METRICS_GAUGE, "Version of the program; always 1.");
+    metrics_u64(page, "netscope_build_info", METRICS_LABELS("version", NETSCOPE_VERSION), 1);
+    metrics_family(page, "netscope_uptime_seconds", METRICS_GAUGE, "Since the process began.");
+    metrics_double(page, "netscope_uptime_seconds", NULL, uptime_seconds());
+    one(page, "netscope_active_flows", METRICS_GAUGE, "Flows alive now.", totals->flows_active);
+    one(page, "netscope_dispatch_drops_total", METRICS_COUNTER,
+        "Records and lines lost because no batch was free.", totals->dispatch_dropped);
+    one(page, "netscope_kernel_drops_total", METRICS_COUNTER,
+        "Packets dropped because the capture ring was full.", totals->kernel_dropped);
+    one(page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
+        "Packets dropped by the interface.", totals->interface_dropped);
+}
+
+static const char *text_of(struct record_text text, char *out, size_t capacity)
+{
+    (void)snprintf(out, capacity, "%.*s", (int)text.length, text.length == 0 ? "" : text.data);
+    return out;
+}
+
+static void write_capture(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_interface rows[ROWS_MAX];
+    const uint32_t count = pipeline_interfaces(pipeline, rows, ROWS_MAX);
+    char name[300];
+
+    metrics_family(page, "netscope_capture_packets_total", METRICS_COUNTER,
+                   "Packets handed over by the kernel or file.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_capture_packets_total",
+                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
+                    rows[i].received_packets);
+    }
+    metrics_family(page, "netscope_capture_bytes_total", METRICS_COUNTER,
+                   "Bytes on the wire of these packets.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_capture_bytes_total",
+                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
+                    rows[i].received_bytes);
+    }
+    metrics_family(page, "netscope_sensor_up", METRICS_GAUGE, "1: the interface is read.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_sensor_up",
+                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
+                    rows[i].up ? 1 : 0);
+    }
+}
+
+static const char *stage_name(uint8_t stage)
+{
+    static const char *const names[] = {"none",   "interface", "kernel", "capture", "decode",
+                                        "flow",   "publish",   "sink",   "spool",   "wire",
+                                        "ingest", "store",     "feed"};
+
+    return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "none";
+}
+
+static void write_lost(struct metrics_page *page, const struct stats_ledger_row *rows,
+                       uint32_t count, const char *unit, const char *name, const char *help)
+{
+    metrics_family(page, name, METRICS_COUNTER, help);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = 0; j < rows[i].lost_count && strcmp(rows[i].unit, unit) == 0; j++) {
+            metrics_u64(page, name,
+                        METRICS_LABELS("stage", stage_name(rows[i].stage), "name", rows[i].name,
+                                       "reason", rows[i].lost[j].reason),
+                        rows[i].lost[j].count);
+        }
+    }
+}
+
+static void write_ledger(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_ledger_row *rows = calloc(ROWS_MAX, sizeof(*rows));
+
+    if (rows == NULL) {
+        return;
+    }
+    const uint32_t count = pipeline_ledger(pipeline, rows, ROWS_MAX);
+
+    write_lost(page, rows, count, "packets", "netscope_dropped_packets_total",
+               "Packets lost, by stage and reason.");
+    write_lost(page, rows, count, "records", "netscope_dropped_records_total",
+               "Records lost, by stage and reason.");
+    metrics_family(page, "netscope_export_records_total", METRICS_COUNTER,
+                   "Records a sink has taken or lost.");
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].stage == LEDGER_SINK) {
+            metrics_u64(page, "netscope_export_records_total",
+                        METRICS_LABELS("sink", rows[i].name, "outcome", "taken"), rows[i].out);
+            metrics_u64(page, "netscope_export_records_total",
+                        METRICS_LABELS("sink", rows[i].name, "outcome", "lost"),
+                        rows[i].in - rows[i].out - rows[i].held);
+        }
+    }
+    free(rows);
+}
+
+static void write_flows(struct metrics_page *page, struct pipeline *pipeline,
+                        const struct pipeline_totals *totals)
+{
+    static const char *const events[] = {NULL, "start", "update", "end"};
+    const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
+    struct stats_shard rows[ROWS_MAX];
+    const uint32_t count = pipeline_shard_rows(pipeline, rows, ROWS_MAX);
+
+    metrics_family(page, "netscope_flows_active", METRICS_GAUGE, "Flows alive now, by shard.");
+    for (uint32_t i = 0; i < count; i++) {
+        char shard[16];
+
+        (void)snprintf(shard, sizeof(shard), "%u", rows[i].shard);
+        metrics_u64(page, "netscope_flows_active", METRICS_LABELS("shard", shard),
+                    rows[i].flows_active);
+    }
+    metrics_family(page, "netscope_flow_records_total", METRICS_COUNTER, "Flow records, by event.");
+    for (unsigned i = FLOW_START; i <= FLOW_END; i++) {
+        metrics_u64(page, "netscope_flow_records_total", METRICS_LABELS("event", events[i]),
+                    counter_get(&counts->flow_events[i]));
+    }
+    one(page, "netscope_flows_created_total", METRICS_COUNTER, "Flows begun.",
+        totals->flows_created);
+    one(page, "netscope_flows_evicted_total", METRICS_COUNTER, "Flows ended to make room.",
+        totals->flows_evicted);
+    one(page, "netscope_flow_table_memory_bytes", METRICS_GAUGE, "Memory of the flow tables.",
+        totals->flow_table_bytes);
+    one(page, "netscope_detectors_memory_bytes", METRICS_GAUGE, "Memory of the detectors.",
+        totals->detectors_bytes);
+}
+
+static void write_packets(struct metrics_page *page, const struct pipeline_totals *totals)
+{
+    const struct {
+        const char *verdict;
+        uint64_t count;
+    } verdicts[] = {{"malformed", totals->malformed},       {"truncated", totals->truncated},
+                    {"unsupported", totals->unsupported},   {"non_ip", totals->non_ip},
+                    {"checksum_bad", totals->checksum_bad}, {"late", totals->late}};
+
+    metrics_family(page, "netscope_packet_verdicts_total", METRICS_COUNTER,
+                   "Packets that are not plainly decoded and counted, by verdict.");
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        metrics_u64(page, "netscope_packet_verdicts_total",
+                    METRICS_LABELS("verdict", verdicts[i].verdict), verdicts[i].count);
+    }
+}
+
+static void write_alerts(struct metrics_page *page, struct pipeline *pipeline)
+{
+    const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
+
+    metrics_family(page, "netscope_alerts_total", METRICS_COUNTER, "Incidents opened, by kind.");
+    for (unsigned i = ALERT_NONE + 1; i < ALERT_KIND_COUNT; i++) {
+        const uint64_t count = counter_get(&counts->alerts[i]);
+
+        if (count > 0) {
+            metrics_u64(page, "netscope_alerts_total",
+                        METRICS_LABELS("kind", alert_kind_name((enum alert_kind)i)), count);
+        }
+    }
+    one(page, "netscope_alerts_open", METRICS_GAUGE, "Incidents open now.",
+        counter_get(&counts->alerts_open));
+}
+
+static void write_sinks(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_sink *rows = calloc(ROWS_MAX, sizeof(*rows));
+
+    if (rows == NULL) {
+        return;
+    }
+    const uint32_t count = pipeline_sink_rows(pipeline, rows, ROWS_MAX);
+
+    metrics_family(page, "netscope_spool_bytes", METRICS_GAUGE, "Bytes waiting, by sink.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_spool_bytes", METRICS_LABELS("sink", rows[i].name),
+                    rows[i].spool_bytes);
+    }
+    metrics_family(page, "netscope_spool_oldest_age_seconds", METRICS_GAUGE,
+                   "Age of the oldest record that waits, by sink.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_double(page, "netscope_spool_oldest_age_seconds",
+                       METRICS_LABELS("sink", rows[i].name),
+                       (double)rows[i].oldest_age_ns / (double)NS_PER_SEC);
+    }
+    metrics_family(page, "netscope_stream_unacked_records", METRICS_GAUGE,
+                   "Records sent and not confirmed, by sink.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_stream_unacked_records", METRICS_LABELS("sink", rows[i].name),
+                    rows[i].unacked);
+    }
+    free(rows);
+}
+
+static void write_grpc(struct metrics_page *page, struct grpc_server *grpc)
+{
+    struct grpc_server_counts counts;
+
+    if (grpc == NULL) {
+        return;
+    }
+    grpc_server_counts_read(grpc, &counts);
+    one(page, "netscope_grpc_streams", METRICS_GAUGE, "Streams served now.", counts.streams);
+    one(page, "netscope_grpc_records_sent_total", METRICS_COUNTER, "Records sent to readers.",
+        counts.records_sent);
+    one(page, "netscope_grpc_records_dropped_total", METRICS_COUNTER,
+        "Records that readers did not get, each told by a LossNotice.", counts.records_dropped);
+    one(page, "netscope_grpc_calls_refused_total", METRICS_COUNTER,
+        "Calls refused: no token, or too many calls.", counts.calls_refused);
+}
+
+void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
+                         struct metrics_page *page)
+{
+    struct pipeline_totals totals;
+
+    pipeline_totals_read(pipeline, &totals);
+    write_classic(page, &totals);
+    write_capture(page, pipeline);
+    write_ledger(page, pipeline);
+    write_flows(page, pipeline, &totals);
+    write_packets(page, &totals);
+    write_alerts(page, pipeline);
+    write_sinks(page, pipeline);
+    write_grpc(page, grpc);
+}
