@@ -155,14 +155,14 @@ export function make_world(options = {}) {
         const delta = (flow_bps(f) * interval) / 8000;
         return {
             sensor_id: SENSORS[f.s][0], boot_id: '00112233445566778899aabbccddeeff', record_seq: String(1000 + f.n), flow_id: f.id, community_id: `1:${createHash('sha1').update(f.id).digest('base64')}`,
-            event: f.ended ? 'FLOW_EVENT_END' : 'FLOW_EVENT_UPDATE', end_reason: f.ended ? 'END_REASON_END_OF_FLOW' : 'END_REASON_ACTIVE', start_time: iso(begin), end_time: iso(end), delta_start_time: iso(end - interval),
+            event: f.ended ? 'FLOW_EVENT_END' : 'FLOW_EVENT_UPDATE', end_reason: f.ended ? 'FLOW_END_REASON_END_OF_FLOW' : 'FLOW_END_REASON_ACTIVE', start_time: iso(begin), end_time: iso(end), delta_start_time: iso(end - interval),
             client: { ip: f.client, port: f.cport, name: '' }, server: { ip: f.server, port: f.port, name: f.name }, ip_version: f.client.includes(':') ? 6 : 4, ip_protocol: f.udp ? 17 : 6,
             interface: 'eno2', forward: { delta_packets: '12', delta_bytes: String(Math.round(delta * (1 - f.share_in))), total_packets: String(Math.ceil(total_out / 400)), total_bytes: String(total_out), total_payload_bytes: String(Math.round(total_out * 0.94)) },
             reverse: { delta_packets: '30', delta_bytes: String(Math.round(delta * f.share_in)), total_packets: String(Math.ceil(total_in / 1250)), total_bytes: String(total_in), total_payload_bytes: String(Math.round(total_in * 0.96)) },
-            ...(tcp ? { tcp } : {}), app: { protocol: f.app, confidence: f.app === 'kafka' ? 'CONFIDENCE_PORT' : 'CONFIDENCE_DPI', method: f.app === 'tls' ? 'ClientHello' : '' },
-            ...(f.app === 'tls' || f.app === 'quic' ? { tls: { sni: f.name, version: 'TLS 1.3', alpn: ['h2'], cipher: 'TLS_AES_128_GCM_SHA256', ja4: 't13d1516h2_8daaf6152771_b186095e22b6' } } : {}),
-            ...(f.app === 'dns' ? { dns: { query_count: 3, response_count: 3, last_name: 'www.example.org', last_type: 'A', response_time: '0.004s' } } : {}),
-            ...(f.app === 'http' ? { http: { method: 'GET', host: f.name, status: 200, user_agent: 'curl/8.5.0' } } : {}),
+            ...(tcp ? { tcp } : {}), app: { protocol: f.app, confidence: f.app === 'kafka' ? 'APP_CONFIDENCE_PORT' : 'APP_CONFIDENCE_CERTAIN', method: f.app === 'tls' ? 'client_hello' : '' },
+            ...(f.app === 'tls' || f.app === 'quic' ? { tls: { sni: f.name, version: '1.3', alpn: ['h2'], cipher: 4865, ja4: 't13d1516h2_8daaf6152771_b186095e22b6' } } : {}),
+            ...(f.app === 'dns' ? { dns: { query_count: 3, response_count: 3, response_time: '0.004s', queries: [{ name: 'www.example.org', type: 1, rcode: 0, latency: '0.004s' }], queries_omitted: 2 } } : {}),
+            ...(f.app === 'http' ? { http: { method: 'GET', hosts: [f.name], status: 200, user_agent: 'curl/8.5.0' } } : {}),
         };
     }
 
@@ -180,7 +180,7 @@ export function make_world(options = {}) {
             alert_id: a.alert_id, alert_key: `k-${a.alert_id}`, kind: `ALERT_KIND_${a.kind}`, kind_name: a.kind.toLowerCase(), state: a.closed ? 'ALERT_STATE_CLOSE' : 'ALERT_STATE_OPEN', scope: 'ALERT_SCOPE_SENSOR', sensor_ids: a.sensors ?? ['s-fra-1'],
             severity: `SEVERITY_${a.severity}`, score: 80, confidence: 90, first_time: iso(story_end - a.first), last_time: iso(story_end - a.last), ...(a.closed ? { close_reason: 'CLOSE_REASON_QUIET' } : {}),
             attackers: peers(a.attackers), victims: peers(a.victims), attackers_total_estimate: String(a.attackers.length), victims_total_estimate: String(a.victims_total ?? a.victims.length), ...(a.observed === null ? {} : { observed: a.observed, threshold: a.threshold }), unit: a.unit, window: '10s', estimate_error: 0.02, suppressed_count: String(a.suppressed),
-            evidence: a.kind.startsWith('PORT') ? { top_ports: [22, 80, 443, 445, 3389], top_sources: [], community_ids: ['1:LQU9qZlK+B5F3KDmev6m5PMibrg='], packet_sample_ids: ['p-1003'] } : {}, mitre: a.mitre ? [{ technique_id: a.mitre[0], technique_name: a.mitre[1] }] : [], description: a.description,
+            evidence: a.kind.startsWith('PORT') ? { top_ports: [22, 80, 443, 445, 3389].map((n) => ({ key: String(n), count: '40', max_overcount: '0' })), top_sources: [], community_ids: ['1:LQU9qZlK+B5F3KDmev6m5PMibrg='], packet_sample_ids: ['p-1003'] } : {}, mitre: a.mitre ? [{ technique_id: a.mitre[0], technique_name: a.mitre[1] }] : [], description: a.description,
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
@@ -250,15 +250,15 @@ function make_packet(world, i) {
     const what = hello ? `TLS ClientHello sni=${f.name}` : f.udp ? `len ${text.bytes.length}` : text.bytes.length ? `PSH ACK, len ${text.bytes.length}` : 'ACK';
     return {
         id: `p-${1000 + i}`, sensor_id: SENSORS[f.s][0], time: iso(world.started - 60_000 + i * 93).replace(/000000Z$/, `${String((i * 137) % 1000).padStart(3, '0')}000Z`), interface: 'eno2', linktype: 1, wire_length: data.length + (i % 5 === 0 ? 900 : 0), captured_length: data.length, data: data.toString('base64'),
-        payload_redacted: i % 5 === 0, flow_id: f.id, direction: forward ? 'DIRECTION_FORWARD' : 'DIRECTION_REVERSE', summary: `${f.udp ? 'UDP' : 'TCP'} ${src}:${sp} > ${dst}:${dp} | ${what}`, layers, reason: 'SAMPLE_REASON_RANDOM', sampling_interval: 100,
+        payload_redacted: i % 5 === 0, flow_id: f.id, direction: forward ? 'PACKET_DIRECTION_FORWARD' : 'PACKET_DIRECTION_REVERSE', summary: `${f.udp ? 'UDP' : 'TCP'} ${src}:${sp} > ${dst}:${dp} | ${what}`, layers, reason: 'SAMPLE_REASON_RANDOM', sampling_interval: 100,
     };
 }
 
 /* -- filter: enough of AIP-160 for the tests ------------------------------------------------------------------------ */
 
 const FIELDS = {
-    'app.protocol': (r) => r.app.protocol, sensor_id: (r) => r.sensor_id, 'client.ip': (r) => r.client.ip, 'server.ip': (r) => r.server.ip, 'client.port': (r) => r.client.port, 'server.port': (r) => r.server.port,
-    'server.name': (r) => r.server.name, 'tls.sni': (r) => r.tls?.sni ?? '', 'tcp.state': (r) => (r.tcp?.state ?? '').replace('TCP_STATE_', ''), ip_protocol: (r) => r.ip_protocol, community_id: (r) => r.community_id, flow_id: (r) => r.flow_id, vlan_id: () => undefined, interface: (r) => r.interface,
+    app: (r) => r.app.protocol, sensor: (r) => r.sensor_id, ip: (r) => [r.client.ip, r.server.ip], name: (r) => [r.server.name, r.client.name, r.tls?.sni, ...(r.http?.hosts ?? [])], port: (r) => [r.client.port, r.server.port], 'client.ip': (r) => r.client.ip, 'server.ip': (r) => r.server.ip, 'client.port': (r) => r.client.port, 'server.port': (r) => r.server.port,
+    'server.name': (r) => r.server.name, 'tls.sni': (r) => r.tls?.sni ?? '', 'tcp.state': (r) => (r.tcp?.state ?? '').replace('TCP_STATE_', '').toLowerCase(), protocol: (r) => r.ip_protocol, rtt: () => undefined, community_id: (r) => r.community_id, flow_id: (r) => r.flow_id, vlan: () => undefined, interface: (r) => r.interface,
 };
 
 class Syntax extends Error {
@@ -270,7 +270,7 @@ class Syntax extends Error {
 
 export function parse_filter(text) {
     const tokens = [];
-    const pattern = /\s+|"((?:[^"\\]|\\.)*)"|(!=|>=|<=|[=<>:()])|([^\s"()=<>:!]+)|(.)/gy;
+    const pattern = /\s+|"((?:[^"\\]|\\.)*)"|(!=|>=|<=|[=<>:(),])|([^\s"()=<>:!,]+)|(.)/gy;
     for (const m of text.matchAll(pattern)) {
         const pos = Buffer.byteLength(text.slice(0, m.index));
         if (m[4] !== undefined) {
@@ -331,6 +331,25 @@ export function parse_filter(text) {
             throw new Syntax(`unknown field "${field.value}"`, field.pos);
         }
         i++;
+        if (word('IN')) {
+            i++;
+            if (tokens[i]?.op !== '(') {
+                throw new Syntax('a list is missing after IN', tokens[i]?.pos ?? end);
+            }
+            const values = [];
+            do {
+                i++;
+                if (tokens[i]?.value === undefined) {
+                    throw new Syntax('a value is missing', tokens[i]?.pos ?? end);
+                }
+                values.push(tokens[i++].value);
+            } while (tokens[i]?.op === ',');
+            if (tokens[i]?.op !== ')') {
+                throw new Syntax('the list is not closed', tokens[i]?.pos ?? end);
+            }
+            i++;
+            return (r) => [read(r)].flat().some((v) => values.includes(String(v ?? '')));
+        }
         const op = tokens[i]?.op;
         if (!op || op === '(' || op === ')') {
             throw new Syntax(`a comparison is missing after ${field.value}`, tokens[i]?.pos ?? end);
@@ -343,6 +362,9 @@ export function parse_filter(text) {
         i++;
         return (r) => {
             const v = read(r);
+            if (Array.isArray(v)) {
+                return v.some((one) => (op === ':' ? String(one ?? '').toLowerCase().includes(value.toLowerCase()) : String(one ?? '') === value));
+            }
             if (op === ':') {
                 return String(v ?? '').toLowerCase().includes(value.toLowerCase());
             }
@@ -467,7 +489,7 @@ function rest(world, path, q) {
             }
             return [...sums].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([value, bytes]) => ({ value: String(value), bytes }));
         };
-        return ok({ application: facet((r) => r.app.protocol), sensor: facet((r) => r.sensor_id), tcp_state: facet((r) => (r.tcp?.state ?? '').replace('TCP_STATE_', '')), server_port: facet((r) => r.server.port), ...meta });
+        return ok({ application: facet((r) => r.app.protocol), sensor: facet((r) => r.sensor_id), tcp_state: facet((r) => (r.tcp?.state ?? '').replace('TCP_STATE_', '').toLowerCase()), server_port: facet((r) => r.server.port), ...meta });
     }
     if (path === '/v1/filter:check') {
         return ok({ ok: true });

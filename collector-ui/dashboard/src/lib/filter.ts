@@ -117,15 +117,23 @@ export function chip(piece: string): Chip {
         }
         return { text: piece, field: solid[0].text, operator, value: unquote(solid[2].text), negated };
     }
-    /* (a = x OR a = y): one field with several values */
-    const inner = /^\((.*)\)$/s.exec(rest)?.[1];
-    if (inner !== undefined) {
-        const parts = inner.split(/\s+OR\s+/i).map((p) => chip(p));
-        if (parts.length > 1 && parts.every((p) => p.field !== '' && p.field === parts[0].field && p.operator === '=' && !p.negated)) {
-            return { text: piece, field: parts[0].field, operator: '=', value: parts.map((p) => p.value).join(', '), negated };
-        }
+    /* one field with several values */
+    const values = in_list(solid);
+    if (values) {
+        return { text: piece, field: solid[0].text, operator: '=', value: values.join(', '), negated };
     }
     return { text: piece, field: '', operator: '', value: rest, negated };
+}
+
+/* `field IN (a, "b c")` -> its values */
+function in_list(solid: Token[]): string[] | null {
+    const n = solid.length;
+    if (n < 5 || solid[0].kind !== 'field' || solid[1].text.toUpperCase() !== 'IN' || solid[2].text !== '(' || solid[n - 1].text !== ')') {
+        return null;
+    }
+    const inner = solid.slice(3, n - 1);
+    const well = inner.every((t, i) => (i % 2 === 1 ? t.text === ',' : t.kind !== 'bracket')) && inner.length % 2 === 1;
+    return well ? inner.filter((_, i) => i % 2 === 0).map((t) => unquote(t.text)) : null;
 }
 
 export function unquote(text: string): string {
@@ -144,7 +152,7 @@ export const term = (field: string, value: string, operator = '=') => `${field} 
 export type ClickKind = 'include' | 'exclude' | 'only';
 
 /* What a click on a value makes of the filter: a second click on the same value takes the term away again; further
- * values of one field are joined by OR. */
+ * values of one field make it IN (a, b). */
 export function click_value(filter: string, field: string, value: string, kind: ClickKind): string {
     const wanted = kind === 'exclude' ? term(field, value, '!=') : term(field, value);
     if (kind === 'only') {
@@ -161,7 +169,7 @@ export function click_value(filter: string, field: string, value: string, kind: 
             const alternatives = values_of(kept[i], field);
             if (alternatives) {
                 const values = alternatives.includes(value) ? alternatives.filter((v) => v !== value) : [...alternatives, value];
-                kept[i] = values.length === 1 ? term(field, values[0]) : `(${values.map((v) => term(field, v)).join(' OR ')})`;
+                kept[i] = values.length === 1 ? term(field, values[0]) : `${field} IN (${values.map(quote).join(', ')})`;
                 return join(kept);
             }
         }
@@ -169,10 +177,13 @@ export function click_value(filter: string, field: string, value: string, kind: 
     return join([...kept, wanted]);
 }
 
-/* The values of `field = a` or `(field = a OR field = b)`, else null. */
+/* The values of `field = a` or `field IN (a, b)`, else null. */
 function values_of(piece: string, field: string): string[] | null {
-    const parts = (/^\((.*)\)$/s.exec(piece)?.[1] ?? piece).split(/\s+OR\s+/i).map((p) => chip(p));
-    return parts.every((p) => p.field === field && p.operator === '=' && !p.negated) ? parts.map((p) => p.value) : null;
+    const c = chip(piece);
+    if (c.field !== field || c.operator !== '=' || c.negated) {
+        return null;
+    }
+    return in_list(tokenize(piece).filter((t) => t.kind !== 'space')) ?? [c.value];
 }
 
 export function state_of_value(filter: string, field: string, value: string): 'in' | 'out' | '' {
@@ -188,20 +199,32 @@ export function state_of_value(filter: string, field: string, value: string): 'i
 }
 
 export const FIELDS: [string, string][] = [
-    ['app.protocol', 'application, as "tls"'],
+    ['app', 'application, as tls'],
+    ['bytes', 'of the record, as 1MiB'],
     ['client.ip', 'address or prefix'],
     ['client.port', 'number'],
+    ['dns.name', 'name asked for'],
+    ['duration', 'as 1.5s'],
     ['community_id', 'text'],
     ['flow_id', 'text'],
+    ['http.host', 'Host header'],
     ['interface', 'text'],
-    ['ip_protocol', 'IANA number'],
-    ['sensor_id', 'text'],
+    ['ip', 'either side: address or prefix'],
+    ['name', 'any name seen'],
+    ['port', 'either side'],
+    ['protocol', 'tcp, udp, or a number'],
+    ['rtt', 'as 80ms'],
+    ['scope', 'internal, external'],
+    ['sensor', 'which sensor saw it'],
     ['server.ip', 'address or prefix'],
     ['server.name', 'name seen on the wire'],
     ['server.port', 'number'],
-    ['tcp.state', 'as ESTABLISHED'],
+    ['tcp.conn_state', 'S0, SF, REJ'],
+    ['tcp.retransmits', 'number'],
+    ['tcp.state', 'as established'],
     ['tls.sni', 'server name in the ClientHello'],
-    ['vlan_id', 'number'],
+    ['total_bytes', 'of the flow, as 1MiB'],
+    ['vlan', 'number'],
 ];
 
 export interface Suggestion {
@@ -253,10 +276,10 @@ export function search_to_filter(text: string, sensors: { id: string; name: stri
     }
     const sensor = sensors.find((s) => s.name === wanted || s.id === wanted);
     if (sensor) {
-        return term('sensor_id', sensor.id);
+        return term('sensor', sensor.id);
     }
     if (/^\d{1,3}(\.\d{1,3}){3}(\/\d{1,2})?$/.test(wanted) || /^[0-9a-f]*:[0-9a-f:.]*(\/\d{1,3})?$/i.test(wanted)) {
-        return `(client.ip = "${wanted}" OR server.ip = "${wanted}")`;
+        return `ip = "${wanted}"`;
     }
     if (/^1:[A-Za-z0-9+/]{20,}=*$/.test(wanted)) {
         return term('community_id', wanted);
@@ -264,7 +287,7 @@ export function search_to_filter(text: string, sensors: { id: string; name: stri
     if (/^\d{1,5}$/.test(wanted)) {
         return term('server.port', wanted);
     }
-    return `(server.name : ${quote(wanted)} OR tls.sni : ${quote(wanted)})`;
+    return term('name', wanted, ':');
 }
 
 /* Byte offset in UTF-8 (what the server says) -> index in the string. */

@@ -205,7 +205,7 @@ export function endpoint(ip: string, port: number | null): string {
 
 /* "TCP_STATE_ESTABLISHED" -> "established" */
 const PREFIXES =
-    /^(TCP_STATE|FLOW_EVENT|END_REASON|FLOW_END_REASON|END_DETAIL|ALERT_KIND|ALERT_STATE|ALERT_SEVERITY|SEVERITY|CLOSE_REASON|CONN_STATE|APP_CONFIDENCE|CONFIDENCE|SAMPLE_REASON|DIRECTION|PACKET_DIRECTION|INITIATOR|NAME_SOURCE|SCOPE|ALERT_SCOPE|SENSOR_STATE|TLS_VERSION)_/;
+    /^(TCP_STATE|FLOW_EVENT|END_REASON|FLOW_END_REASON|FLOW_END_DETAIL|FLOW_FLAG|END_DETAIL|ALERT_KIND|ALERT_STATE|ALERT_SEVERITY|SEVERITY|CLOSE_REASON|CONN_STATE|APP_CONFIDENCE|CONFIDENCE|SAMPLE_REASON|DIRECTION|PACKET_DIRECTION|INITIATOR|NAME_SOURCE|NETWORK_SCOPE|SCOPE|ALERT_SCOPE|SENSOR_STATE|TLS_VERSION)_/;
 
 export function enum_tail(value: unknown): string {
     const text = String(value ?? '').replace(PREFIXES, '');
@@ -217,6 +217,7 @@ export function enum_words(value: unknown): string {
 }
 
 const APPS: Record<string, string> = {
+    tcp: 'TCP', udp: 'UDP', sctp: 'SCTP', ethernet: 'Ethernet', ipv4: 'IPv4', ipv6: 'IPv6', arp: 'ARP', vlan: 'VLAN', igmp: 'IGMP', gre: 'GRE', esp: 'ESP', payload: 'Payload',
     tls: 'TLS', quic: 'QUIC', dns: 'DNS', http: 'HTTP', http2: 'HTTP/2', ssh: 'SSH', ntp: 'NTP', dhcp: 'DHCP', mdns: 'mDNS',
     llmnr: 'LLMNR', kafka: 'Kafka', postgres: 'Postgres', postgresql: 'Postgres', mysql: 'MySQL', smb: 'SMB', ftp: 'FTP', smtp: 'SMTP',
     icmp: 'ICMP', icmpv6: 'ICMPv6', sip: 'SIP', rtp: 'RTP', rdp: 'RDP', wireguard: 'WireGuard', imap: 'IMAP', ldap: 'LDAP',

@@ -208,7 +208,7 @@ export function alert_entity(a: Alert, sensor_name: (id: string) => string = (id
 export function alert_filter(a: Alert): string {
     const one = (field: string, peers: Peer[]) => {
         const ips = [...new Set(peers.map((p) => p.ip).filter(Boolean))].slice(0, 8);
-        return ips.length === 0 ? '' : ips.length === 1 ? `${field} = "${ips[0]}"` : `(${ips.map((ip) => `${field} = "${ip}"`).join(' OR ')})`;
+        return ips.length === 0 ? '' : ips.length === 1 ? `${field} = "${ips[0]}"` : `${field} IN (${ips.map((ip) => `"${ip}"`).join(', ')})`;
     };
     const parts = [one('client.ip', a.attackers)];
     if (a.victims.length > 0 && (a.victims_total ?? a.victims.length) <= 8) {
@@ -321,6 +321,12 @@ export function from_base64(value: unknown): Uint8Array {
     }
 }
 
+/* A field of length 0 inside its layer is a part of one byte (packet.proto): that byte is marked. */
+function within(f: { offset: number; length: number }, layer: { offset: number; length: number }) {
+    const inside = f.offset >= layer.offset && f.offset < layer.offset + layer.length;
+    return f.length === 0 && inside ? { offset: f.offset, length: 1 } : f;
+}
+
 /* Ranges outside the bytes are cut, so that no highlight points past the end. */
 export function read_packet(record: unknown): Packet {
     const b = bag(record);
@@ -339,7 +345,7 @@ export function read_packet(record: unknown): Packet {
                 ...range(l),
                 fields: list(l.fields)
                     .map(bag)
-                    .map((f) => ({ name: text(f.name), value: text(f.value), ...range(f) })),
+                    .map((f) => ({ name: text(f.name), value: text(f.value), ...within(range(f), range(l)) })),
             })),
         interface: text(b.interface),
         linktype: num(b.linktype),

@@ -1,7 +1,7 @@
 /* Alerts: one line for each (kind, whom), the worst first; beside it why it was raised and what shows it. */
 import { useSignal } from '@preact/signals';
 import { use_keys } from '../keys';
-import { term } from '../lib/filter';
+import { quote, term } from '../lib/filter';
 import { ago, digits, enum_words, moment, num, plural, safe, si, span, whole, NONE } from '../lib/format';
 import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert, type Peer } from '../live/records';
 import type { Bag } from '../live/rest';
@@ -208,7 +208,7 @@ function Detail({ a, now, related }: { a: Alert; now: number; related: Alert[] }
     if (a.victims.length) {
         rows.push(['To', peers(a.victims, a.victims_total, 'server.ip')]);
     }
-    for (const [key, title] of [['top_ports', 'Ports'], ['top_sources', 'Sources'], ['top_names', 'Names']] as const) {
+    for (const [key, title] of [['top_ports', 'Ports'], ['top_sources', 'Sources'], ['top_targets', 'Targets'], ['top_names', 'Names']] as const) {
         const values = list_of(evidence[key]);
         if (values.length) {
             rows.push([title, safe(values.slice(0, 12).map(plain).join(', ')) + (values.length > 12 ? ` and ${values.length - 12} more` : '')]);
@@ -275,7 +275,7 @@ function Detail({ a, now, related }: { a: Alert; now: number; related: Alert[] }
                         </button>
                     )}
                     {ids.length > 0 && (
-                        <button type="button" class="btn small" onClick={() => go('flows', { f: ids.length === 1 ? term('community_id', ids[0]) : `(${ids.slice(0, 16).map((c) => term('community_id', c)).join(' OR ')})` })}>
+                        <button type="button" class="btn small" onClick={() => go('flows', { f: ids.length === 1 ? term('community_id', ids[0]) : `community_id IN (${ids.slice(0, 16).map(quote).join(', ')})` })}>
                             Flows in evidence
                         </button>
                     )}

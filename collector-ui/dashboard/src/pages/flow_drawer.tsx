@@ -11,6 +11,24 @@ import { Heat } from '../ui/heat';
 import { CopyButton, Failed, Loading } from '../ui/parts';
 import { Spark, thin } from '../ui/spark';
 
+const CIPHERS: Record<number, string> = { 0x1301: 'AES-128-GCM', 0x1302: 'AES-256-GCM', 0x1303: 'CHACHA20', 0xc02b: 'ECDHE-ECDSA AES-128-GCM', 0xc02f: 'ECDHE-RSA AES-128-GCM', 0xc02c: 'ECDHE-ECDSA AES-256-GCM', 0xc030: 'ECDHE-RSA AES-256-GCM' };
+function cipher(v: unknown): string {
+    const n = num(v);
+    return n === null || n === 0 ? '' : (CIPHERS[n] ?? `cipher 0x${n.toString(16).padStart(4, '0')}`);
+}
+const RR_TYPES: Record<number, string> = { 1: 'A', 2: 'NS', 5: 'CNAME', 6: 'SOA', 12: 'PTR', 15: 'MX', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 64: 'SVCB', 65: 'HTTPS', 255: 'ANY' };
+const RCODES = ['ok', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
+function asked(queries: unknown, omitted: number | null): string {
+    const list = Array.isArray(queries) ? queries.map(bag) : [];
+    const words = list.slice(0, 4).map((q) => {
+        const type = num(q.type);
+        const code = num(q.rcode);
+        return [safe(text(q.name)), type === null ? '' : (RR_TYPES[type] ?? `type ${type}`), code === null ? 'no answer' : (RCODES[code] ?? `rcode ${code}`)].filter(Boolean).join(' ');
+    });
+    const rest = Math.max(0, list.length - 4) + (omitted ?? 0);
+    return words.join('; ') + (rest > 0 ? `; ${rest} more` : '');
+}
+
 /* "TLS_VERSION_1_3", "TLS 1.3", "1.3" -> "1.3" */
 const tls_version = (v: unknown) => safe(text(v).replace(/^TLS(_VERSION)?[_ ]?/, '').replace(/_/g, '.'));
 const bag = (v: unknown): Bag => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as Bag) : {});
@@ -79,7 +97,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     const app = bag(record.app);
     const length = f.start_ms !== null && f.end_ms !== null ? f.end_ms - f.start_ms : null;
     const server = f.server_name || f.server_ip;
-    const own_filter = `${term('flow_id', f.id)} AND ${term('sensor_id', f.sensor_id)}`;
+    const own_filter = `${term('flow_id', f.id)} AND ${term('sensor', f.sensor_id)}`;
     const pair_filter = `${term('client.ip', f.client_ip)} AND ${term('server.ip', f.server_ip)}`;
 
     const rows: [string, preact.ComponentChildren][] = [];
@@ -97,7 +115,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     add('Source', value_button('client.ip', f.client_ip, endpoint(f.client_ip, f.client_port)));
     add('Destination', value_button('server.ip', f.server_ip, endpoint(f.server_ip, f.server_port)));
     add('Name', f.server_name === '' ? '' : value_button('server.name', f.server_name));
-    add('Application', f.app === '' ? '' : <>{value_button('app.protocol', f.app, app_name(f.app))} <span class="dim">{[enum_words(app.confidence), safe(text(app.method))].filter(Boolean).join(', ')}</span></>);
+    add('Application', f.app === '' ? '' : <>{value_button('app', f.app, app_name(f.app))} <span class="dim">{[enum_words(app.confidence), safe(text(app.method))].filter(Boolean).join(', ')}</span></>);
     add('Volume', `${bytes(shown.bytes_ba)} in · ${bytes(shown.bytes_ab)} out`);
     add('Packets', `${whole(f.packets_ba)} in · ${whole(f.packets_ab)} out`);
     const server_rtt = read_rtt(tcp.server_rtt);
@@ -112,17 +130,22 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     }
     add('TCP', [enum_words(tcp.state), safe(text(tcp.conn_state))].filter(Boolean).join(' · '));
     if (record.tls) {
-        add('TLS', [tls_version(tls.version), safe(text(tls.alpn)), safe(text(tls.cipher))].filter(Boolean).join(' · '));
+        add('TLS', [tls_version(tls.version), safe(text(tls.alpn)), cipher(tls.cipher), tls.ech_offered === true ? 'ECH offered' : ''].filter(Boolean).join(' · '));
         add('SNI', value_button('tls.sni', text(tls.sni)));
         add('JA4', text(tls.ja4) === '' ? '' : <span class="mono" title={safe(text(tls.ja4))}>{safe(text(tls.ja4))}</span>);
     }
     if (record.dns) {
-        add('DNS', [safe(text(dns.last_name)), safe(text(dns.last_type)), `${whole(num(dns.query_count))} asked, ${whole(num(dns.response_count))} answered`].filter(Boolean).join(' · '));
+        add('Asked', asked(dns.queries, num(dns.queries_omitted)));
+        add('DNS', [`${whole(num(dns.query_count))} asked, ${whole(num(dns.response_count))} answered`, parse_duration(dns.response_time) === null ? '' : `in ${ms(parse_duration(dns.response_time))}`].filter(Boolean).join(' · '));
     }
     if (record.http) {
-        add('HTTP', [safe(text(http.method)), safe(text(http.host)), safe(text(http.status))].filter(Boolean).join(' '));
+        add('HTTP', [safe(text(http.method)), safe(text(http.hosts ?? http.host)), safe(text(http.status))].filter(Boolean).join(' '));
         add('User agent', safe(text(http.user_agent)));
     }
+    const ssh = bag(record.ssh);
+    add('SSH', [safe(text(ssh.client_banner)), safe(text(ssh.server_banner))].filter(Boolean).join(' → '));
+    const weak = Array.isArray(record.flags) ? record.flags.map(enum_words).filter(Boolean) : [];
+    add('Weak points', weak.join(', '));
     add('VLAN', record.vlan_id === undefined || record.vlan_id === null ? '' : safe(text(record.vlan_id)));
     add('Interface', safe(text(record.interface)));
     add('Seen', `${f.start_ms === null ? NONE : moment(f.start_ms, server_now())} – ${f.end_ms === null ? NONE : moment(f.end_ms, f.start_ms ?? 0)}`);

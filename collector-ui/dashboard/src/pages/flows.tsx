@@ -30,7 +30,7 @@ interface Listing {
 }
 
 const show_value = (field: string, value: string) =>
-    field === 'app.protocol' ? value.split(', ').map(app_name).join(', ') : field === 'sensor_id' ? value.split(', ').map(sensor_name).map(safe).join(', ') : field === 'tcp.state' ? enum_words(value) : safe(value);
+    field === 'app' ? value.split(', ').map(app_name).join(', ') : field === 'sensor' ? value.split(', ').map(sensor_name).map(safe).join(', ') : field === 'tcp.state' ? enum_words(value) : safe(value);
 
 export function Flows() {
     const filter = param('f');
@@ -333,8 +333,8 @@ export function Flows() {
 }
 
 const FACETS: [string, string, string][] = [
-    ['application', 'Application', 'app.protocol'],
-    ['sensor', 'Sensor', 'sensor_id'],
+    ['application', 'Application', 'app'],
+    ['sensor', 'Sensor', 'sensor'],
     ['server_port', 'Server port', 'server.port'],
     ['tcp_state', 'TCP state', 'tcp.state'],
 ];
@@ -511,7 +511,7 @@ function FlowRows(props: {
                             <span role="gridcell" class="c-t">
                                 {r.end_ms === null ? NONE : moment(r.end_ms, now)}
                             </span>
-                            <span role="gridcell" class="c-s d" data-field="sensor_id" data-value={r.sensor_id}>
+                            <span role="gridcell" class="c-s d" data-field="sensor" data-value={r.sensor_id}>
                                 {safe(sensor_name(r.sensor_id))}
                             </span>
                             <span role="gridcell" class="c-src" data-field="client.ip" data-value={r.client_ip} title={r.client_name ? safe(r.client_name) : undefined}>

@@ -467,9 +467,9 @@ function Pulse() {
                         const state = sensor.state;
                         const first = values.findIndex((v) => v !== null);
                         return (
-                            <div class="pl" key={sensor.id} onClick={() => go('flows', { f: term('sensor_id', sensor.id) })}>
+                            <div class="pl" key={sensor.id} onClick={() => go('flows', { f: term('sensor', sensor.id) })}>
                                 {state === 'LIVE' ? <Severity level={losing ? 'high' : 'ok'} /> : <Severity level={state === 'STALE' ? 'low' : 'high'} />}
-                                <a class="nm" href={href('flows', { f: term('sensor_id', sensor.id) })} title={safe(sensor.name)}>
+                                <a class="nm" href={href('flows', { f: term('sensor', sensor.id) })} title={safe(sensor.name)}>
                                     {safe(sensor.name)}
                                 </a>
                                 <Heat
@@ -481,7 +481,7 @@ function Pulse() {
                                     choose={(i) => {
                                         if (load.input) {
                                             const from = load.input.start_ms + i * load.step_ms;
-                                            go('flows', { f: term('sensor_id', sensor.id), t: `${new Date(from).toISOString()}..${new Date(from + load.step_ms).toISOString()}`, at: '' });
+                                            go('flows', { f: term('sensor', sensor.id), t: `${new Date(from).toISOString()}..${new Date(from + load.step_ms).toISOString()}`, at: '' });
                                         }
                                     }}
                                 />

@@ -2,7 +2,7 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { use_keys } from '../keys';
-import { bytes as bytes_text, moment, NONE, num, safe, whole } from '../lib/format';
+import { app_name, bytes as bytes_text, moment, NONE, num, safe, whole } from '../lib/format';
 import { hex_rows, layer_at, smallest_field_at, type Range } from '../lib/hex';
 import { read_packet, read_packet_row, type Packet, type PacketRow } from '../live/records';
 import { get, Problem } from '../live/rest';
@@ -18,7 +18,7 @@ const REFRESH_MS = 2000;
 /* The colour of a layer is that of its place in the stack. */
 const slot_of_layer = (index: number) => (index === 0 ? 0 : [5, 3, 1, 2, 4, 6][(index - 1) % 6]);
 
-const PROTOCOLS = /\b(TLS|QUIC|DNS|mDNS|LLMNR|HTTP|SSH|DHCP|NTP|ICMPv6|ICMP|ARP|TCP|UDP|SCTP|IGMP|GRE|ESP)\b/g;
+const PROTOCOLS = /\b(TLS|QUIC|DNS|mDNS|LLMNR|HTTP|SSH|DHCP|NTP|ICMPv6|ICMP|ARP|TCP|UDP|SCTP|IGMP|GRE|ESP)\b/gi;
 
 /* The innermost protocol that the summary names. */
 function protocol_of(summary: string): string {
@@ -26,7 +26,8 @@ function protocol_of(summary: string): string {
     if (!found) {
         return '';
     }
-    return found.find((p) => p !== 'TCP' && p !== 'UDP') ?? found[0];
+    const names = found.map((p) => app_name(p.toLowerCase()));
+    return names.find((p) => p !== 'TCP' && p !== 'UDP') ?? names[0];
 }
 
 const SLOT_OF: Record<string, number> = { TLS: 1, QUIC: 2, TCP: 3, HTTP: 4, DNS: 5, SSH: 6, UDP: 2, ICMP: 4, ICMPv6: 4 };
@@ -341,7 +342,7 @@ function Both({ p }: { p: Packet }) {
                                     {closed.has(i) ? '▸' : '▾'}
                                 </span>
                                 <Dot slot={slot_of_layer(i)} />
-                                <b>{safe(l.name)}</b>
+                                <b>{app_name(l.name)}</b>
                                 <span class="dim">
                                     @{l.offset} +{l.length}
                                 </span>
@@ -377,7 +378,7 @@ function Both({ p }: { p: Packet }) {
                     {p.layers.map((l, i) =>
                         l.length ? (
                             <span key={i}>
-                                <Dot slot={slot_of_layer(i)} /> {safe(l.name)}
+                                <Dot slot={slot_of_layer(i)} /> {app_name(l.name)}
                             </span>
                         ) : null,
                     )}

@@ -34,7 +34,7 @@ const COLUMNS: Column[] = [
             </span>
         ),
     },
-    { key: 'name', title: 'Name', sort: (s) => s.name, text: true, cell: (s) => <a href={href('flows', { f: term('sensor_id', s.id) })} title={safe(s.id)}>{safe(s.name)}{s.site && <span class="dim"> {safe(s.site)}</span>}</a> },
+    { key: 'name', title: 'Name', sort: (s) => s.name, text: true, cell: (s) => <a href={href('flows', { f: term('sensor', s.id) })} title={safe(s.id)}>{safe(s.name)}{s.site && <span class="dim"> {safe(s.site)}</span>}</a> },
     { key: 'version', title: 'Version', sort: (s) => s.version, text: true, cell: (s) => safe(s.version) || NONE },
     { key: 'rate', title: 'bit/s now', sort: (s) => bps_of(s) ?? -1, text: false, cell: (s) => (s.state === 'LIVE' ? si(bps_of(s)) : NONE) },
     { key: 'packets', title: 'Packets', sort: (s) => s.packets ?? -1, text: false, cell: (s) => whole(s.packets) },
@@ -102,7 +102,7 @@ export function Sensors() {
                         </thead>
                         <tbody>
                             {rows.map((s) => (
-                                <tr key={s.id} class={s.state === 'LIVE' ? '' : 'stale'} onClick={() => go('flows', { f: term('sensor_id', s.id) })}>
+                                <tr key={s.id} class={s.state === 'LIVE' ? '' : 'stale'} onClick={() => go('flows', { f: term('sensor', s.id) })}>
                                     {COLUMNS.map((c) => (
                                         <td key={c.key} data-title={c.title} class={c.text ? '' : 'num'}>
                                             {c.cell(s)}

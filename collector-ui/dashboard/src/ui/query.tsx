@@ -126,7 +126,7 @@ export function QueryLine(props: QueryProps) {
                         autocomplete="off"
                         autocapitalize="off"
                         maxLength={2000}
-                        placeholder="Filter, e.g. server.port = 443 AND NOT app.protocol = tls"
+                        placeholder="Filter, e.g. server.port = 443 AND NOT app = tls"
                         aria-label="Filter"
                         role="combobox"
                         aria-expanded={list.length > 0}
@@ -174,8 +174,8 @@ export function QueryLine(props: QueryProps) {
 }
 
 const SHORT: Record<string, string> = {
-    'app.protocol': 'app', sensor_id: 'sensor', 'client.ip': 'source', 'server.ip': 'destination', 'server.port': 'port', 'server.name': 'name',
-    'tls.sni': 'SNI', 'tcp.state': 'state', community_id: 'Community ID', flow_id: 'flow', ip_protocol: 'IP protocol',
+    'client.ip': 'source', 'server.ip': 'destination', 'server.port': 'port', 'server.name': 'name',
+    'tls.sni': 'SNI', 'tcp.state': 'state', community_id: 'Community ID', flow_id: 'flow',
 };
 
 export function Chips(props: { value: string; run: (filter: string) => void; show_value: (field: string, value: string) => string; children?: preact.ComponentChildren }) {

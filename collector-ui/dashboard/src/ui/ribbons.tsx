@@ -38,10 +38,10 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
             return '';
         }
         if (n.column === 0) {
-            return term('sensor_id', n.key);
+            return term('sensor', n.key);
         }
         if (n.column === 1) {
-            return term('app.protocol', n.key);
+            return term('app', n.key);
         }
         return /^[0-9.]+$|:/.test(n.key) ? term('server.ip', n.key) : term('server.name', n.key);
     };
