@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "detection/detection_internal.h"
@@ -15,6 +16,19 @@ static uint64_t whole_seconds(uint64_t ns)
     const uint64_t seconds = (ns + NS_PER_SEC - 1) / NS_PER_SEC;
 
     return seconds > 0 ? seconds : 1;
+}
+
+static bool findings_init(struct detection *detection)
+{
+    uint32_t most = 0;
+
+    for (unsigned i = 0; i < VIEW_COUNT; i++) {
+        const uint32_t entries = detection->views[i].entries_max;
+
+        most = entries > most ? entries : most;
+    }
+    detection->findings = calloc(most, sizeof(*detection->findings));
+    return detection->findings != NULL;
 }
 
 struct detection *detection_new(const struct detection_settings *settings, struct error *err)
@@ -33,7 +47,8 @@ struct detection *detection_new(const struct detection_settings *settings, struc
     }
     if (detection == NULL || detection->lost == NULL || detection->incidents == NULL ||
         !detection_views_init(detection->views, settings, WINDOW_FACTOR,
-                              (uint32_t)(detection->flood_seconds + 1))) {
+                              (uint32_t)(detection->flood_seconds + 1)) ||
+        !findings_init(detection)) {
         error_set(err, ENOMEM,
                   "detection: no memory for windows of %u victims and %u scanners (lower "
                   "analysis.anomalies.victims_max or scanners_max)",
@@ -50,6 +65,7 @@ void detection_free(struct detection *detection)
             detection_table_fini(&detection->views[i]);
         }
         free(detection->lost);
+        free(detection->findings);
         free(detection->incidents);
         free(detection);
     }
@@ -59,6 +75,39 @@ double detection_level_error(unsigned level)
 {
     /* Flajolet 1990: 1.2 / sqrt of the size of the sample, which is at least half full. */
     return level == 0 ? 0 : 1.2 / sqrt(DETECTION_SET_MAX);
+}
+
+static int compare_findings(const void *a, const void *b)
+{
+    const struct detection_finding *left = a;
+    const struct detection_finding *right = b;
+
+    if (left->observed != right->observed) {
+        return left->observed > right->observed ? -1 : 1;
+    }
+    return memcmp(&left->subject, &right->subject, sizeof(left->subject));
+}
+
+void detection_sort_findings(struct detection *detection, uint32_t count)
+{
+    qsort(detection->findings, count, sizeof(*detection->findings), compare_findings);
+}
+
+bool detection_is_saturated(const struct detection *detection, enum detection_view view,
+                            uint64_t window_seconds)
+{
+    const uint64_t last = detection->saturated_second[view];
+
+    return last != 0 && last + window_seconds >= detection->now;
+}
+
+uint64_t detection_first_ns(const struct detection *detection, const struct detection_entry *entry,
+                            uint64_t window_seconds)
+{
+    const uint64_t start_ns =
+        detection->now > window_seconds ? (detection->now - window_seconds) * NS_PER_SEC : 0;
+
+    return entry->first_ns > start_ns ? entry->first_ns : start_ns;
 }
 
 /* Decides the second `second`; `frame` NULL: nothing happened in it. */
@@ -75,6 +124,9 @@ static void tick(struct detection *detection, uint64_t second, const struct dete
                                 second > window ? second - window : 0);
         if (frame != NULL) {
             detection_table_merge(&detection->views[i], &frame->views[i], second);
+        }
+        if (detection->views[i].is_saturated) {
+            detection->saturated_second[i] = second;
         }
     }
     port_scan_decide(detection);

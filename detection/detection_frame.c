@@ -103,6 +103,7 @@ static void add_victim(struct detection_frame *frame, enum detection_event event
                                        .protocol = PROTOCOL_TCP,
                                        .port = port,
                                        .count = 1,
+                                       .first_second = (uint32_t)frame->second,
                                        .attempt_second = (uint32_t)frame->second});
     }
 }
@@ -129,6 +130,7 @@ void detection_frame_add(struct detection_frame *frame, enum detection_event eve
         .protocol = protocol,
         .port = target_port,
         .count = is_attempt,
+        .first_second = is_attempt ? (uint32_t)frame->second : 0,
         .attempt_second = is_attempt ? (uint32_t)frame->second : 0,
         .answer_second = is_answer ? (uint32_t)frame->second : 0};
     struct detection_table *table = &frame->views[VIEW_PAIR];

@@ -35,13 +35,22 @@ struct detection_incident {
     struct alert_record alert; /* as last found */
 };
 
+/* A subject over its threshold. */
+struct detection_finding {
+    double observed;
+    uint32_t number; /* in its view */
+    struct detection_subject subject;
+};
+
 struct detection {
     struct detection_settings settings;
     uint64_t scan_seconds, flood_seconds; /* windows in whole seconds */
     uint64_t ring_seconds;
     uint64_t now; /* the last second that was decided; 0: none */
     struct detection_table views[VIEW_COUNT];
-    uint64_t *lost; /* packets, ring_seconds of them */
+    uint64_t saturated_second[VIEW_COUNT]; /* the last one; 0: never */
+    struct detection_finding *findings;    /* room for all subjects of a view */
+    uint64_t *lost;                        /* packets, ring_seconds of them */
     struct detection_incident *incidents;
     uint32_t incidents_open;
     uint64_t incidents_refused;
@@ -56,6 +65,14 @@ struct hash_key detection_hash_key(uint64_t seed);
 MUST_USE bool detection_views_init(struct detection_table views[VIEW_COUNT],
                                    const struct detection_settings *settings, uint32_t factor,
                                    uint32_t ring_seconds);
+/* Most first, then by subject: what is reported does not depend on the order in the tables. */
+void detection_sort_findings(struct detection *detection, uint32_t count);
+/* The window of `view` has lost something to a full table. */
+bool detection_is_saturated(const struct detection *detection, enum detection_view view,
+                            uint64_t window_seconds);
+/* When `entry` began, but not before the window. */
+uint64_t detection_first_ns(const struct detection *detection, const struct detection_entry *entry,
+                            uint64_t window_seconds);
 bool detection_scan_is_open(const struct detection *detection, enum alert_kind kind,
                             const struct ip_address *source);
 

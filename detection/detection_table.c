@@ -280,6 +280,10 @@ void detection_table_add(struct detection_table *table, uint32_t number,
         if (held->hash == member->hash && held->subject == number) {
             held->count += member->count;
             held->port = member->port > held->port ? member->port : held->port;
+            if (held->first_second == 0 ||
+                (member->first_second != 0 && member->first_second < held->first_second)) {
+                held->first_second = member->first_second;
+            }
             held->attempt_second = larger(held->attempt_second, member->attempt_second);
             held->answer_second = larger(held->answer_second, member->answer_second);
             return;
@@ -357,6 +361,9 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
             } else {
                 drop_member(table, entry, link);
             }
+        }
+        if (entry->members_count == 0) {
+            entry->level = 0; /* exact again */
         }
         if (entry->members_count == 0 && entry->last_ns / UINT64_C(1000000000) < oldest_second) {
             drop_entry(table, i);

@@ -38,6 +38,7 @@ struct detection_member {
     uint8_t protocol;
     uint16_t port;
     uint32_t count;                          /* attempts since it is held */
+    uint32_t first_second;                   /* of the first attempt; 0: none */
     uint32_t attempt_second, answer_second;  /* the last of each; 0: none */
     uint32_t subject, chain_next, list_next; /* number + 1, 0 = end; `subject` is a number */
 };
@@ -80,7 +81,8 @@ uint32_t detection_table_touch(struct detection_table *table,
 /* DETECTION_NONE: not held. */
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash);
-/* Adds or updates a member: stamps are maxima, counts sums. `member` gives hash to answer_second.
+/* Adds or updates a member: the first stamp is a minimum, the others maxima, counts sums. `member`
+ * gives hash to answer_second.
  */
 void detection_table_add(struct detection_table *table, uint32_t number,
                          const struct detection_member *member);

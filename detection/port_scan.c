@@ -22,11 +22,7 @@ static struct tally tally_of(const struct detection *detection, const struct det
 
     for (const struct detection_member *member = detection_table_first(table, entry);
          member != NULL; member = detection_table_next(table, member)) {
-        if (member->attempt_second == 0) {
-            continue;
-        }
-        if (member->attempt_second == detection->now && member->count <= 1 &&
-            member->answer_second == 0) {
+        if (member->attempt_second == 0 || member->first_second >= detection->now) {
             continue;
         }
         tally.tried += each;
@@ -47,15 +43,15 @@ static void add_mitre(struct alert_record *alert, const struct ip_address *sourc
 }
 
 static void fill_common(const struct detection *detection, struct alert_record *draft,
-                        const struct detection_table *table, const struct detection_entry *entry,
+                        enum detection_view view, const struct detection_entry *entry,
                         const struct tally *tally)
 {
-    draft->first_ns = entry->first_ns;
+    draft->first_ns = detection_first_ns(detection, entry, detection->scan_seconds);
     draft->last_ns = entry->last_ns;
     draft->window_ns = detection->settings.port_scan.window_ns;
     draft->observed = tally->tried - tally->answered;
     draft->estimate_error = detection_level_error(entry->level);
-    draft->saturated = table->is_saturated;
+    draft->saturated = detection_is_saturated(detection, view, detection->scan_seconds);
     draft->attackers[draft->attackers_count++].ip = entry->subject.source;
     draft->attackers_total_estimate = 1;
     add_mitre(draft, &entry->subject.source);
@@ -76,7 +72,7 @@ static void report_vertical(struct detection *detection, const struct detection_
     struct alert_record *draft = incident_draft(detection, ALERT_PORT_SCAN_VERTICAL);
     char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
 
-    fill_common(detection, draft, table, entry, tally);
+    fill_common(detection, draft, VIEW_PAIR, entry, tally);
     draft->threshold = (double)threshold;
     draft->victims[draft->victims_count++].ip = entry->subject.target;
     draft->victims_total_estimate = 1;
@@ -101,10 +97,10 @@ static void report_vertical(struct detection *detection, const struct detection_
     incident_report(detection, &entry->subject, detection->settings.port_scan.cooldown_ns);
 }
 
-/* All ports that the source tries on many hosts go into the evidence of one incident; `entry` is
- * the one with most hosts. */
+/* `entry` is the port with most hosts; ports[] are the others of this source that are over the
+ * threshold too. */
 static void report_horizontal(struct detection *detection, const struct detection_entry *entry,
-                              const struct tally *tally)
+                              const struct tally *tally, uint32_t findings)
 {
     const struct detection_table *table = &detection->views[VIEW_FAN];
     const uint64_t threshold = detection->settings.port_scan.unique_hosts_threshold;
@@ -112,7 +108,7 @@ static void report_horizontal(struct detection *detection, const struct detectio
     struct alert_record *draft = incident_draft(detection, ALERT_PORT_SCAN_HORIZONTAL);
     char source[ADDRESS_TEXT_BYTES];
 
-    fill_common(detection, draft, table, entry, tally);
+    fill_common(detection, draft, VIEW_FAN, entry, tally);
     draft->threshold = (double)threshold;
     draft->victims_total_estimate = (uint64_t)tally->tried;
     for (const struct detection_member *member = detection_table_first(table, entry);
@@ -131,8 +127,14 @@ static void report_horizontal(struct detection *detection, const struct detectio
             draft->victims_count--;
         }
     }
-    evidence_add_port(draft->top_ports, &draft->top_ports_count, entry->subject.protocol,
-                      entry->subject.port, (uint64_t)tally->tried);
+    for (uint32_t i = 0; i < findings; i++) {
+        const struct detection_finding *finding = &detection->findings[i];
+
+        if (address_equal(&finding->subject.source, &entry->subject.source)) {
+            evidence_add_port(draft->top_ports, &draft->top_ports_count, finding->subject.protocol,
+                              finding->subject.port, (uint64_t)finding->observed);
+        }
+    }
     (void)address_text(&entry->subject.source, source);
     (void)snprintf(draft->unit, sizeof(draft->unit), "hosts");
     (void)snprintf(draft->config_key, sizeof(draft->config_key),
@@ -144,42 +146,71 @@ static void report_horizontal(struct detection *detection, const struct detectio
     incident_report(detection, &subject, detection->settings.port_scan.cooldown_ns);
 }
 
-void port_scan_decide(struct detection *detection)
+/* Fills detection->findings, sorted; returns how many. */
+static uint32_t find_over(struct detection *detection, enum detection_view view, uint64_t threshold)
 {
-    const struct detection_port_scan_settings *settings = &detection->settings.port_scan;
-    const struct detection_table *fans = &detection->views[VIEW_FAN];
-    const struct detection_table *pairs = &detection->views[VIEW_PAIR];
+    const struct detection_table *table = &detection->views[view];
+    uint32_t count = 0;
 
-    if (!settings->enabled) {
-        return;
-    }
-    for (uint32_t i = 0; i < fans->entries_used; i++) {
-        const struct detection_entry *entry = &fans->entries[i];
-
-        if (entry->is_live) {
-            const struct tally tally = tally_of(detection, fans, entry);
-
-            if (tally.tried - tally.answered >= (double)settings->unique_hosts_threshold) {
-                report_horizontal(detection, entry, &tally);
-            }
-        }
-    }
-    for (uint32_t i = 0; i < pairs->entries_used; i++) {
-        const struct detection_entry *entry = &pairs->entries[i];
+    for (uint32_t i = 0; i < table->entries_used; i++) {
+        const struct detection_entry *entry = &table->entries[i];
 
         if (!entry->is_live) {
             continue;
         }
-        const struct tally tally = tally_of(detection, pairs, entry);
+        const struct tally tally = tally_of(detection, table, entry);
+        const double observed = tally.tried - tally.answered;
 
-        if (tally.tried - tally.answered < (double)settings->unique_ports_threshold) {
-            continue;
+        if (observed >= (double)threshold) {
+            detection->findings[count++] = (struct detection_finding){
+                .observed = observed, .number = i, .subject = entry->subject};
         }
-        if (detection_scan_is_open(detection, ALERT_PORT_SCAN_HORIZONTAL, &entry->subject.source)) {
-            const struct detection_subject scanner = {.source = entry->subject.source};
+    }
+    detection_sort_findings(detection, count);
+    return count;
+}
 
+static bool is_first_of_source(const struct detection *detection, uint32_t at)
+{
+    for (uint32_t i = 0; i < at; i++) {
+        if (address_equal(&detection->findings[i].subject.source,
+                          &detection->findings[at].subject.source)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void port_scan_decide(struct detection *detection)
+{
+    const struct detection_port_scan_settings *settings = &detection->settings.port_scan;
+
+    if (!settings->enabled) {
+        return;
+    }
+    uint32_t count = find_over(detection, VIEW_FAN, settings->unique_hosts_threshold);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_table *table = &detection->views[VIEW_FAN];
+        const struct detection_entry *entry = &table->entries[detection->findings[i].number];
+
+        if (is_first_of_source(detection, i)) {
+            const struct tally tally = tally_of(detection, table, entry);
+
+            report_horizontal(detection, entry, &tally, count);
+        }
+    }
+    count = find_over(detection, VIEW_PAIR, settings->unique_ports_threshold);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_table *table = &detection->views[VIEW_PAIR];
+        const struct detection_entry *entry = &table->entries[detection->findings[i].number];
+        const struct detection_subject scanner = {.source = entry->subject.source};
+
+        if (detection_scan_is_open(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner.source)) {
             incident_suppress(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner);
         } else {
+            const struct tally tally = tally_of(detection, table, entry);
+
             report_vertical(detection, entry, &tally);
         }
     }

@@ -1,6 +1,7 @@
 /* SYN floods: many SYN towards one address, few of them become connections. From one source that
  * tries many ports it is a port scan, and left to that detector. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "detection/detection_internal.h"
@@ -65,17 +66,33 @@ static bool is_scan(const struct detection *detection, const struct detection_en
     return ports * SYN_PER_SCANNED_PORT >= (double)syn;
 }
 
+static int compare_members(const void *a, const void *b)
+{
+    const struct detection_member *const *left = a;
+    const struct detection_member *const *right = b;
+
+    return (*left)->hash < (*right)->hash ? -1 : (*left)->hash > (*right)->hash;
+}
+
 static void fill_sources(struct detection *detection, struct alert_record *draft,
                          const struct detection_entry *entry)
 {
     const struct detection_table *table = &detection->views[VIEW_VICTIM];
+    const struct detection_member *members[DETECTION_SET_MAX];
+    uint32_t count = 0;
 
     for (const struct detection_member *member = detection_table_first(table, entry);
-         member != NULL; member = detection_table_next(table, member)) {
-        evidence_add_address(draft->top_sources, &draft->top_sources_count, &member->address,
-                             member->count);
-        evidence_add_port(draft->top_ports, &draft->top_ports_count, member->protocol, member->port,
-                          member->count);
+         member != NULL && count < DETECTION_SET_MAX;
+         member = detection_table_next(table, member)) {
+        members[count++] = member;
+    }
+    /* Ports repeat, and the list is short: what it holds depends on the order. */
+    qsort(members, count, sizeof(members[0]), compare_members);
+    for (uint32_t i = 0; i < count; i++) {
+        evidence_add_address(draft->top_sources, &draft->top_sources_count, &members[i]->address,
+                             members[i]->count);
+        evidence_add_port(draft->top_ports, &draft->top_ports_count, members[i]->protocol,
+                          members[i]->port, members[i]->count);
     }
     for (uint8_t i = 0; i < draft->top_sources_count && i < ALERT_ENDPOINTS_MAX; i++) {
         struct alert_endpoint *attacker = &draft->attackers[draft->attackers_count++];
@@ -90,18 +107,17 @@ static void fill_sources(struct detection *detection, struct alert_record *draft
 static void report(struct detection *detection, const struct detection_entry *entry,
                    const struct flood *flood)
 {
-    const struct detection_table *table = &detection->views[VIEW_VICTIM];
     const struct detection_syn_flood_settings *settings = &detection->settings.syn_flood;
     const bool is_distributed = flood->sources >= (double)settings->unique_src_threshold;
     struct alert_record *draft = incident_draft(detection, ALERT_SYN_FLOOD);
     char target[ADDRESS_TEXT_BYTES];
 
-    draft->first_ns = entry->first_ns;
+    draft->first_ns = detection_first_ns(detection, entry, detection->flood_seconds);
     draft->last_ns = entry->last_ns;
     draft->window_ns = settings->window_ns;
     draft->observed = (double)flood->syn;
     draft->threshold = (double)settings->syn_threshold;
-    draft->saturated = table->is_saturated;
+    draft->saturated = detection_is_saturated(detection, VIEW_VICTIM, detection->flood_seconds);
     draft->attackers_total_estimate = (uint64_t)flood->sources;
     draft->victims_total_estimate = 1;
     draft->victims[draft->victims_count++].ip = entry->subject.target;
@@ -130,6 +146,7 @@ void syn_flood_decide(struct detection *detection)
 {
     const struct detection_syn_flood_settings *settings = &detection->settings.syn_flood;
     const struct detection_table *table = &detection->views[VIEW_VICTIM];
+    uint32_t count = 0;
 
     if (!settings->enabled) {
         return;
@@ -150,6 +167,14 @@ void syn_flood_decide(struct detection *detection)
             is_scan(detection, entry, flood.syn)) {
             continue;
         }
-        report(detection, entry, &flood);
+        detection->findings[count++] = (struct detection_finding){
+            .observed = (double)flood.syn, .number = i, .subject = entry->subject};
+    }
+    detection_sort_findings(detection, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t number = detection->findings[i].number;
+        const struct flood flood = flood_of(detection, number);
+
+        report(detection, &table->entries[number], &flood);
     }
 }
