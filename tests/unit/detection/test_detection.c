@@ -1,0 +1,446 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "detection/detection.h"
+
+#define TCP        6
+#define START      UINT64_C(1700000000)
+#define ALERTS_MAX 64
+#define FRAMES_MAX 16
+
+struct event {
+    enum detection_event event;
+    uint8_t protocol;
+    struct ip_address source, target;
+    uint16_t port;
+    uint64_t time_ns;
+    uint32_t flow; /* all events of a flow come from one shard */
+};
+
+struct script {
+    uint32_t count;
+    struct event events[60000];
+};
+
+static struct script script; /* in order of seconds */
+
+static struct alerts {
+    uint32_t count;
+    struct alert_record alerts[ALERTS_MAX];
+} runs[5];
+
+static struct ip_address ip(uint32_t number)
+{
+    return (struct ip_address){.bytes = {(uint8_t)(number >> 24), (uint8_t)(number >> 16),
+                                         (uint8_t)(number >> 8), (uint8_t)number},
+                               .version = 4};
+}
+
+static void say(enum detection_event event, uint32_t source, uint32_t target, uint16_t port,
+                uint64_t at_ms)
+{
+    script.events[script.count] =
+        (struct event){.event = event,
+                       .protocol = TCP,
+                       .source = ip(source),
+                       .target = ip(target),
+                       .port = port,
+                       .time_ns = START * NS_PER_SEC + at_ms * NS_PER_MS,
+                       .flow = (uint32_t)hash_mix((uint64_t)source << 32 ^ target ^
+                                                  (uint64_t)port << 16 ^ at_ms / 500)};
+    script.count++;
+}
+
+static struct detection_settings settings_of_seed(void)
+{
+    return (struct detection_settings){
+        .enabled = true,
+        .syn_flood = {true, 5 * NS_PER_SEC, 200, 50, 10 * NS_PER_SEC},
+        .port_scan = {true, 10 * NS_PER_SEC, 25, 25, 30 * NS_PER_SEC},
+        .victims_max = 1024,
+        .scanners_max = 2048,
+        .seed = 1,
+        .scope = ALERT_SENSOR_SCOPE};
+}
+
+static void keep(void *context, const struct alert_record *alert)
+{
+    struct alerts *alerts = context;
+
+    if (alerts->count < ALERTS_MAX) {
+        alerts->alerts[alerts->count++] = *alert;
+    }
+}
+
+/* Plays the script with its flows dealt over `shards` frames; silent seconds are left out. */
+static struct alerts *play(const struct detection_settings *settings, unsigned shards, unsigned run)
+{
+    struct detection_frame *frames[FRAMES_MAX];
+    struct error err = {0};
+    AUTO(detection_frame) merged = detection_frame_new(settings, &err);
+    AUTO(detection) detection = detection_new(settings, &err);
+    struct alerts *out = &runs[run];
+    uint64_t second = START;
+
+    assert_non_null(merged);
+    assert_non_null(detection);
+    out->count = 0;
+    for (unsigned i = 0; i < shards; i++) {
+        frames[i] = detection_frame_new(settings, &err);
+        assert_non_null(frames[i]);
+    }
+    for (uint32_t at = 0; at < script.count;) {
+        second = script.events[at].time_ns / NS_PER_SEC;
+        for (unsigned i = 0; i < shards; i++) {
+            detection_frame_reset(frames[i], second);
+        }
+        for (; at < script.count && script.events[at].time_ns / NS_PER_SEC == second; at++) {
+            const struct event *e = &script.events[at];
+
+            detection_frame_add(frames[hash_mix(e->flow + shards) % shards], e->event, e->protocol,
+                                &e->source, &e->target, e->port, e->time_ns);
+        }
+        detection_frame_reset(merged, second);
+        for (unsigned i = 0; i < shards; i++) {
+            detection_frame_merge(merged, frames[(i * 7 + 3) % shards]);
+        }
+        detection_decide(detection, merged, 0, keep, out);
+    }
+    detection_finish(detection, (second + 1) * NS_PER_SEC, keep, out);
+    for (unsigned i = 0; i < shards; i++) {
+        detection_frame_free(frames[i]);
+    }
+    return out;
+}
+
+static unsigned count_of(const struct alerts *alerts, enum alert_kind kind, enum alert_state state)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        count += alerts->alerts[i].kind == kind && alerts->alerts[i].state == state;
+    }
+    return count;
+}
+
+static void scan_ports(uint32_t source, uint32_t target, unsigned ports, uint64_t from_ms,
+                       uint64_t step_ms)
+{
+    for (unsigned i = 0; i < ports; i++) {
+        say(DETECTION_SYN, source, target, (uint16_t)(1 + i), from_ms + i * step_ms);
+    }
+}
+
+static void flood(uint32_t sources, unsigned syn, uint64_t from_ms, uint64_t over_ms)
+{
+    for (unsigned i = 0; i < syn; i++) {
+        say(DETECTION_SYN, 0x0b000000 + i % sources, 0xc0a80001, 80, from_ms + i * over_ms / syn);
+    }
+}
+
+static void silence_of_others(uint64_t from_ms, uint64_t to_ms)
+{
+    for (uint64_t at = from_ms; at < to_ms; at += 1000) {
+        say(DETECTION_SYN, 0x0a0000fe, 0x0a0000fd, 443, at);
+        say(DETECTION_SYN_ACK, 0x0a0000fe, 0x0a0000fd, 443, at);
+        say(DETECTION_ESTABLISHED, 0x0a0000fe, 0x0a0000fd, 443, at);
+    }
+}
+
+static void a_scan_of_25_ports_is_one_incident_and_24_are_none(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    scan_ports(0x0a000005, 0x0a000009, 24, 0, 300);
+    assert_int_equal(play(&settings, 1, 0)->count, 0);
+    script.count = 0;
+    scan_ports(0x0a000005, 0x0a000009, 25, 0, 300);
+    alerts = play(&settings, 1, 0);
+    assert_int_equal(alerts->count, 2);
+    assert_int_equal(alerts->alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
+    assert_int_equal(alerts->alerts[0].state, ALERT_OPEN);
+    assert_true(alerts->alerts[0].observed == 25);
+    assert_true(alerts->alerts[0].estimate_error == 0);
+    assert_string_equal(alerts->alerts[0].description,
+                        "10.0.0.5 tries 25 ports of 10.0.0.9 in 10 s; 0 answered (threshold 25)");
+    assert_string_equal(alerts->alerts[0].config_key,
+                        "analysis.anomalies.port_scan.unique_ports_threshold");
+    assert_string_equal(alerts->alerts[0].mitre[0].technique_id, "T1046");
+    assert_int_equal(alerts->alerts[1].state, ALERT_CLOSE);
+    assert_int_equal(alerts->alerts[1].close_reason, CLOSE_SHUTDOWN);
+    assert_string_equal(alerts->alerts[1].alert_id, alerts->alerts[0].alert_id);
+    assert_int_equal(alerts->alerts[0].alert_id[14], '7');
+}
+
+static void ports_that_answer_are_no_scan_even_in_the_next_second(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    script.count = 0;
+    for (uint16_t i = 0; i < 200; i++) {
+        say(DETECTION_SYN, 0x0a000005, 0x0a000009, i, 990);
+        say(DETECTION_SYN, 0x0a000005, 0x0a010000U + i, 443, 990);
+    }
+    for (uint16_t i = 0; i < 200; i++) {
+        say(DETECTION_SYN_ACK, 0x0a000005, 0x0a000009, i, 1010);
+        say(DETECTION_SYN_ACK, 0x0a000005, 0x0a010000U + i, 443, 1010);
+    }
+    silence_of_others(2000, 30000);
+    assert_int_equal(play(&settings, 1, 0)->count, 0);
+}
+
+static void a_horizontal_scan_on_several_ports_is_one_incident(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        for (uint16_t port = 20; port < 24; port++) {
+            say(DETECTION_SYN, 0x5db8d822, 0x0a000000 + i, port, i * 5);
+        }
+    }
+    alerts = play(&settings, 4, 0);
+    assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_HORIZONTAL, ALERT_OPEN), 1);
+    assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_HORIZONTAL, ALERT_CLOSE), 1);
+    assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 0);
+    assert_string_equal(alerts->alerts[0].mitre[0].technique_id, "T1595");
+    assert_int_equal(alerts->alerts[0].top_ports_count, 4);
+}
+
+static void a_flood_over_the_border_of_two_seconds_and_windows_is_found(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    for (uint64_t from = 0; from < 12000; from += 700) {
+        script.count = 0;
+        silence_of_others(0, from);
+        flood(200, 200, from, 1000);
+        const struct alerts *alerts = play(&settings, 2, 0);
+
+        assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+        assert_true(alerts->alerts[0].observed <= 200);
+        assert_non_null(strstr(alerts->alerts[0].description, "distributed"));
+    }
+}
+
+static void just_below_the_threshold_there_is_no_flood(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    script.count = 0;
+    flood(60, 199, 0, 4000);
+    silence_of_others(4000, 20000);
+    assert_int_equal(play(&settings, 2, 0)->count, 0);
+}
+
+static void one_source_to_one_port_is_a_flood_and_not_distributed(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    flood(1, 1000, 0, 3000);
+    alerts = play(&settings, 2, 0);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+    assert_non_null(strstr(alerts->alerts[0].description, "single source"));
+    assert_string_equal(alerts->alerts[0].top_sources[0].key, "11.0.0.0");
+}
+
+static void a_scan_with_many_syn_is_no_flood(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    scan_ports(0x0a000005, 0x0a000009, 2000, 0, 3);
+    alerts = play(&settings, 4, 0);
+    assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 1);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 0);
+}
+
+static void a_busy_server_is_not_flooded(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    script.count = 0;
+    for (uint32_t i = 0; i < 5000; i++) {
+        say(DETECTION_SYN, 0x0b000000 + i, 0xc0a80001, 443, i);
+        say(DETECTION_SYN_ACK, 0x0b000000 + i, 0xc0a80001, 443, i);
+        say(DETECTION_ESTABLISHED, 0x0b000000 + i, 0xc0a80001, 443, i);
+    }
+    assert_int_equal(play(&settings, 4, 0)->count, 0);
+}
+
+static void quiet_closes_and_a_second_attack_opens_again(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    flood(100, 1000, 0, 2000);
+    flood(100, 1000, 60000, 2000); /* the seconds between are a gap */
+    alerts = play(&settings, 2, 0);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 2);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_CLOSE), 2);
+    assert_string_equal(alerts->alerts[0].alert_key, alerts->alerts[alerts->count - 1].alert_key);
+    assert_string_not_equal(alerts->alerts[0].alert_id, alerts->alerts[alerts->count - 1].alert_id);
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        if (alerts->alerts[i].state == ALERT_CLOSE) {
+            assert_int_equal(alerts->alerts[i].close_reason, CLOSE_QUIET);
+            break;
+        }
+    }
+}
+
+static void a_clock_that_goes_back_does_not_stop_detection(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    script.count = 0;
+    silence_of_others(100000, 103000);
+    flood(100, 1000, 0, 2000);
+    assert_int_equal(count_of(play(&settings, 2, 0), ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+}
+
+static void a_growing_attack_is_updated_and_not_repeated(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    flood(100, 300, 0, 1000);
+    flood(100, 20000, 2000, 4000);
+    alerts = play(&settings, 2, 0);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+    assert_in_range(count_of(alerts, ALERT_SYN_FLOOD, ALERT_UPDATE), 1, 4);
+    assert_int_equal(alerts->alerts[alerts->count - 1].severity, SEVERITY_CRITICAL);
+}
+
+static void full_tables_are_said_in_the_alert(void **state)
+{
+    struct detection_settings settings = settings_of_seed();
+    const struct alerts *alerts;
+
+    (void)state;
+    settings.victims_max = settings.scanners_max = 16;
+    script.count = 0;
+    for (uint32_t i = 0; i < 20000; i++) {
+        say(DETECTION_SYN, 0x0c000000 + i, 0x0d000000 + i, 80, i / 10);
+        if (i % 10 == 0) {
+            say(DETECTION_SYN, 0x0a000005, 0x0a000009, (uint16_t)(i / 10), i / 10);
+        }
+    }
+    alerts = play(&settings, 1, 0);
+    assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 1);
+    assert_true(alerts->alerts[0].saturated);
+}
+
+static void random_traffic(uint64_t seed)
+{
+    script.count = 0;
+    for (uint64_t ms = 0; ms < 20000 && script.count < 55000; ms++) {
+        const uint64_t dice = hash_mix(seed * 100003 + ms);
+        const uint32_t client = 0x0a000000 + (uint32_t)(dice % 50);
+
+        say(DETECTION_SYN, client, 0xc0000000 + (uint32_t)(dice >> 8 & 255), 443, ms);
+        if ((dice >> 20) % 100 < 97) {
+            say(DETECTION_SYN_ACK, client, 0xc0000000 + (uint32_t)(dice >> 8 & 255), 443, ms);
+            say(DETECTION_ESTABLISHED, client, 0xc0000000 + (uint32_t)(dice >> 8 & 255), 443, ms);
+        }
+        if (ms / 1000 % 7 < 4 && ms % 5 == 0) { /* two scanners */
+            say(DETECTION_SYN, 0x0a0000c8, 0x0a000009, (uint16_t)(dice >> 30), ms);
+            say(DETECTION_SYN, 0x5db8d822, 0x0a000100 + (uint32_t)(dice >> 33 & 1023),
+                (uint16_t)(22 + (dice >> 50) % 2), ms);
+        }
+        if (ms > 9000 && ms < 13000) {
+            say(DETECTION_SYN, 0x0b000000 + (uint32_t)(dice >> 40), 0xc0a80001,
+                (uint16_t)(dice >> 5 & 1023), ms);
+        }
+    }
+}
+
+static void alerts_do_not_depend_on_the_number_of_shards(void **state)
+{
+    static const unsigned shards[] = {1, 2, 4, 16};
+    const struct detection_settings settings = settings_of_seed();
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        random_traffic(seed);
+        for (unsigned i = 0; i < 4; i++) {
+            const struct alerts *alerts = play(&settings, shards[i], i);
+
+            if (i == 0) {
+                assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+                assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 1);
+                assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_HORIZONTAL, ALERT_OPEN), 1);
+            }
+            assert_int_equal(alerts->count, runs[0].count);
+            for (uint32_t j = 0; j < alerts->count; j++) {
+                if (memcmp(&alerts->alerts[j], &runs[0].alerts[j], sizeof(runs[0].alerts[j])) !=
+                    0) {
+                    print_error("seed %llu, %u shards: %s\n        one shard: %s\n",
+                                (unsigned long long)seed, shards[i], alerts->alerts[j].description,
+                                runs[0].alerts[j].description);
+                    fail();
+                }
+            }
+        }
+    }
+}
+
+static void a_frame_of_the_defaults_needs_less_than_4_mebibytes(void **state)
+{
+    const struct detection_settings settings = settings_of_seed();
+    struct error err = {0};
+    AUTO(detection_frame) frame = detection_frame_new(&settings, &err);
+
+    (void)state;
+    assert_non_null(frame);
+    print_message("a frame: %llu KiB\n", (unsigned long long)detection_frame_bytes(frame) / 1024);
+    assert_true(detection_frame_bytes(frame) < 4U << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scan_of_25_ports_is_one_incident_and_24_are_none),
+        cmocka_unit_test(ports_that_answer_are_no_scan_even_in_the_next_second),
+        cmocka_unit_test(a_horizontal_scan_on_several_ports_is_one_incident),
+        cmocka_unit_test(a_flood_over_the_border_of_two_seconds_and_windows_is_found),
+        cmocka_unit_test(just_below_the_threshold_there_is_no_flood),
+        cmocka_unit_test(one_source_to_one_port_is_a_flood_and_not_distributed),
+        cmocka_unit_test(a_scan_with_many_syn_is_no_flood),
+        cmocka_unit_test(a_busy_server_is_not_flooded),
+        cmocka_unit_test(quiet_closes_and_a_second_attack_opens_again),
+        cmocka_unit_test(a_clock_that_goes_back_does_not_stop_detection),
+        cmocka_unit_test(a_growing_attack_is_updated_and_not_repeated),
+        cmocka_unit_test(full_tables_are_said_in_the_alert),
+        cmocka_unit_test(alerts_do_not_depend_on_the_number_of_shards),
+        cmocka_unit_test(a_frame_of_the_defaults_needs_less_than_4_mebibytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

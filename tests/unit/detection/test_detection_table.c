@@ -1,0 +1,142 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "detection/detection_table.h"
+
+static struct detection_subject subject_of(uint32_t number)
+{
+    return (struct detection_subject){.port = (uint16_t)number,
+                                      .reserved = (uint8_t)(number >> 16)};
+}
+
+static void put(struct detection_table *table, uint32_t subject, uint64_t value, uint32_t second)
+{
+    const struct detection_subject key = subject_of(subject);
+
+    detection_table_add(table,
+                        detection_table_touch(table, &key, hash_mix(subject + 7), second, second),
+                        &(struct detection_member){.hash = hash_mix(value + 1),
+                                                   .count = 1,
+                                                   .first_second = second,
+                                                   .attempt_second = second});
+}
+
+static double size_of(const struct detection_table *table, uint32_t subject)
+{
+    const struct detection_subject key = subject_of(subject);
+    const uint32_t number = detection_table_find(table, &key, hash_mix(subject + 7));
+
+    if (number == DETECTION_NONE) {
+        return 0;
+    }
+    const struct detection_entry *entry = &table->entries[number];
+
+    return (double)entry->members_count * (double)(UINT64_C(1) << entry->level);
+}
+
+static void a_set_is_exact_up_to_256_and_near_the_truth_beyond(void **state)
+{
+    struct detection_table table;
+
+    (void)state;
+    assert_true(detection_table_init(&table, 16, 1024, 0));
+    for (uint64_t i = 0; i < DETECTION_SET_MAX; i++) {
+        put(&table, 1, i, 5);
+        put(&table, 1, i, 5);
+        assert_true(size_of(&table, 1) == (double)(i + 1));
+    }
+    for (uint64_t i = DETECTION_SET_MAX; i < 100000; i++) {
+        put(&table, 1, i, 5);
+    }
+    assert_true(size_of(&table, 1) > 80000 && size_of(&table, 1) < 120000);
+    assert_false(table.is_saturated);
+    detection_table_fini(&table);
+}
+
+static void parts_merged_in_any_order_are_the_whole(void **state)
+{
+    struct detection_table whole, part[3], merged;
+
+    (void)state;
+    assert_true(detection_table_init(&whole, 16, 2048, 0));
+    assert_true(detection_table_init(&merged, 16, 2048, 0));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(detection_table_init(&part[i], 16, 2048, 0));
+    }
+    for (uint64_t i = 0; i < 20000; i++) {
+        put(&whole, (uint32_t)(i % 4), i / (1 + i % 4 * 50), 5);
+        put(&part[hash_mix(i) % 3], (uint32_t)(i % 4), i / (1 + i % 4 * 50), 5);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        detection_table_merge(&merged, &part[2 - i], 5);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(size_of(&merged, i) == size_of(&whole, i));
+        assert_true(size_of(&whole, i) > 0);
+    }
+    detection_table_fini(&whole);
+    detection_table_fini(&merged);
+    for (unsigned i = 0; i < 3; i++) {
+        detection_table_fini(&part[i]);
+    }
+}
+
+static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
+{
+    struct detection_table table;
+
+    (void)state;
+    assert_true(detection_table_init(&table, 64, 300, 1));
+    for (uint64_t i = 0; i < 40; i++) {
+        put(&table, 1, i, 5);
+    }
+    assert_false(table.is_saturated);
+    for (uint32_t i = 2; i < 60000; i++) {
+        put(&table, i, i, 5);
+        assert_true(table.entries_live <= 64);
+    }
+    assert_true(table.is_saturated);
+    assert_true(size_of(&table, 1) == 40);
+    detection_table_reset(&table);
+    assert_false(table.is_saturated);
+    assert_true(size_of(&table, 1) == 0);
+    for (uint32_t i = 0; i <= table.entry_mask; i++) {
+        assert_int_equal(table.entry_heads[i], 0);
+    }
+    for (uint32_t i = 0; i <= table.member_mask; i++) {
+        assert_int_equal(table.member_heads[i], 0);
+    }
+    detection_table_fini(&table);
+}
+
+static void members_leave_when_the_window_has_passed(void **state)
+{
+    struct detection_table table;
+
+    (void)state;
+    assert_true(detection_table_init(&table, 16, 1024, 0));
+    put(&table, 1, 1, 5);
+    put(&table, 1, 2, 7);
+    detection_table_advance(&table, 8, 6);
+    assert_true(size_of(&table, 1) == 1);
+    detection_table_advance(&table, 9, 8);
+    assert_int_equal(table.entries_live, 0);
+    detection_table_fini(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_set_is_exact_up_to_256_and_near_the_truth_beyond),
+        cmocka_unit_test(parts_merged_in_any_order_are_the_whole),
+        cmocka_unit_test(a_full_table_stays_bounded_says_so_and_keeps_the_heavy),
+        cmocka_unit_test(members_leave_when_the_window_has_passed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "sensor/detect/detect.h"
+#include "sensor/flow/flow_table.h"
+#include "tests/support/packet_builder.h"
+
+#define START UINT64_C(1700000000)
+
+struct scene {
+    struct flow_table *table;
+    struct detection_frame *frame;
+    struct detection *detection;
+    uint64_t second;
+    uint32_t alerts_count;
+    struct alert_record alerts[16];
+};
+
+static struct scene scene;
+
+static void on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
+                      struct flow *flow, bool is_new, int direction)
+{
+    struct scene *s = context;
+
+    (void)frame_bytes;
+    detect_packet(s->frame, packet, flow, is_new, direction);
+}
+
+static void on_alert(void *context, const struct alert_record *alert)
+{
+    struct scene *s = context;
+
+    if (s->alerts_count < 16) {
+        s->alerts[s->alerts_count++] = *alert;
+    }
+}
+
+static int start(void **state)
+{
+    const struct detection_settings settings = {
+        .enabled = true,
+        .syn_flood = {true, 5 * NS_PER_SEC, 200, 50, 10 * NS_PER_SEC},
+        .port_scan = {true, 10 * NS_PER_SEC, 25, 25, 30 * NS_PER_SEC},
+        .victims_max = 1024,
+        .scanners_max = 2048,
+        .seed = 1,
+        .scope = ALERT_SENSOR_SCOPE};
+    const struct flow_settings flows = {.flows_max = 8192, .idle_timeout_ns = 60 * NS_PER_SEC};
+    const struct flow_observer observer = {.context = &scene, .on_packet = on_packet};
+    struct error err = {0};
+
+    (void)state;
+    scene = (struct scene){.second = START};
+    scene.table = flow_table_new(&flows, &observer, &err);
+    scene.frame = detection_frame_new(&settings, &err);
+    scene.detection = detection_new(&settings, &err);
+    detection_frame_reset(scene.frame, START);
+    return scene.table == NULL || scene.frame == NULL || scene.detection == NULL;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    flow_table_free(scene.table);
+    detection_frame_free(scene.frame);
+    detection_free(scene.detection);
+    return 0;
+}
+
+static void play(const struct frame *frame)
+{
+    struct packet packet;
+    const uint8_t *bytes = frame->bytes;
+
+    while (scene.second < frame->time_ns / NS_PER_SEC) {
+        detection_decide(scene.detection, scene.frame, 0, on_alert, &scene);
+        detection_frame_reset(scene.frame, ++scene.second);
+    }
+    (void)packet_decode(frame, 0, &packet);
+    assert_int_equal(flow_table_add_batch(scene.table, &packet, &bytes, 1), 1);
+}
+
+static void send_tcp(const char *source, uint16_t source_port, const char *target,
+                     uint16_t target_port, uint8_t flags, size_t payload_bytes, uint64_t at_ms)
+{
+    static const uint8_t payload[64];
+    struct packet_builder b;
+    uint8_t buffer[256];
+
+    build_start(&b, buffer, sizeof(buffer));
+    const struct frame frame = build_tcp_frame(
+        &b, source, target,
+        (struct build_tcp){.source_port = source_port, .target_port = target_port, .flags = flags},
+        payload, payload_bytes, START * NS_PER_SEC + at_ms * NS_PER_MS);
+
+    play(&frame);
+}
+
+static uint32_t finish(void)
+{
+    detection_decide(scene.detection, scene.frame, 0, on_alert, &scene);
+    detection_finish(scene.detection, (scene.second + 1) * NS_PER_SEC, on_alert, &scene);
+    return scene.alerts_count;
+}
+
+static void connect_and_ask(const char *client, uint16_t port, const char *server, uint64_t at_ms)
+{
+    send_tcp(client, port, server, 443, TCP_SYN, 0, at_ms);
+    send_tcp(server, 443, client, port, TCP_SYN | TCP_ACK, 0, at_ms);
+    send_tcp(client, port, server, 443, TCP_ACK, 0, at_ms);
+    send_tcp(client, port, server, 443, TCP_ACK | TCP_PSH, 20, at_ms);
+    send_tcp(server, 443, client, port, TCP_ACK | TCP_PSH, 60, at_ms);
+}
+
+static void refused_and_silent_ports_are_a_scan_and_open_ones_are_counted(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= 40; port++) {
+        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_SYN, 0, port * 45U);
+        if (port % 10 == 0) {
+            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_SYN | TCP_ACK, 0, port * 45U);
+            send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_RST, 0, port * 45U);
+        } else if (port % 2 == 0) {
+            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_RST | TCP_ACK, 0, port * 45U);
+        }
+    }
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
+    assert_string_equal(scene.alerts[1].description,
+                        "10.0.0.5 tries 40 ports of 10.0.0.9 in 10 s; 4 answered (threshold 25)");
+}
+
+static void a_browser_with_many_connections_raises_nothing(void **state)
+{
+    char server[32];
+
+    (void)state;
+    for (uint16_t i = 0; i < 400; i++) {
+        (void)snprintf(server, sizeof(server), "93.184.%u.%u", i / 8 % 7, i % 200);
+        connect_and_ask("10.0.0.5", (uint16_t)(30000 + i), server, i * 5U);
+    }
+    assert_int_equal(finish(), 0);
+}
+
+static void a_server_with_many_clients_raises_nothing(void **state)
+{
+    char client[32];
+
+    (void)state;
+    for (uint16_t i = 0; i < 2000; i++) {
+        (void)snprintf(client, sizeof(client), "93.184.%u.%u", i / 250, i % 250);
+        connect_and_ask(client, 30000, "10.0.0.9", i);
+    }
+    assert_int_equal(finish(), 0);
+}
+
+static void one_way_traffic_that_goes_on_is_no_flood_and_no_scan(void **state)
+{
+    char server[32];
+
+    (void)state;
+    for (uint16_t i = 0; i < 1000; i++) { /* the capture lacks the answers */
+        (void)snprintf(server, sizeof(server), "10.1.0.%u", i % 40);
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_SYN, 0, i * 4U);
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK, 0, i * 4U);
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK | TCP_PSH, 30, i * 4U);
+    }
+    assert_int_equal(finish(), 0);
+}
+
+static void spoofed_syn_are_a_distributed_flood(void **state)
+{
+    char source[32];
+
+    (void)state;
+    for (uint16_t i = 0; i < 1000; i++) {
+        (void)snprintf(source, sizeof(source), "93.184.%u.%u", i / 250, i % 250);
+        send_tcp(source, 30000, "10.0.0.9", 80, TCP_SYN, 0, i);
+        send_tcp("10.0.0.9", 80, source, 30000, TCP_SYN | TCP_ACK, 0, i);
+    }
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_SYN_FLOOD);
+    assert_int_equal(scene.alerts[0].state, ALERT_OPEN);
+    assert_true(scene.alerts[0].observed == 1000);
+}
+
+static void udp_probes_without_an_answer_are_a_scan(void **state)
+{
+    struct packet_builder b;
+    uint8_t buffer[256];
+
+    (void)state;
+    for (uint16_t port = 1; port <= 60; port++) {
+        build_start(&b, buffer, sizeof(buffer));
+        const struct frame frame = build_udp_frame(&b, "10.0.0.5", 40000, "10.0.0.9", port, "x", 1,
+                                                   START * NS_PER_SEC + port * NS_PER_MS);
+
+        play(&frame);
+    }
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
+    assert_true(scene.alerts[0].observed == 60);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(refused_and_silent_ports_are_a_scan_and_open_ones_are_counted),
+        TEST(a_browser_with_many_connections_raises_nothing),
+        TEST(a_server_with_many_clients_raises_nothing),
+        TEST(one_way_traffic_that_goes_on_is_no_flood_and_no_scan),
+        TEST(spoofed_syn_are_a_distributed_flood),
+        TEST(udp_probes_without_an_answer_are_a_scan),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
