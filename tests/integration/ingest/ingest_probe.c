@@ -1,0 +1,253 @@
+/* Both ends of the collector stream for tests, each as a process of its own.
+ *
+ *   ingest_probe collector DIR LISTEN [KEY=VALUE...]  ingest over a store that only counts
+ *   ingest_probe sensor ADDRESS RECORDS RATE [KEY=VALUE...]  the sink, fed with synthetic records
+ *   ingest_probe scan DIR  reads the log: records, missing, duplicates, told gaps
+ *
+ * KEY=VALUE sets ingest.KEY or collector.KEY. The sensor ends with 0 when all was acknowledged. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/config/config.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/spool/segment_log.h"
+#include "collector-ui/ingest/ingest_private.h"
+#include "sensor/export/collector_sink.h"
+#include "tests/support/ingest_store.h"
+#include "tests/support/record_feed.h"
+
+#define FEED_BATCHES   8
+#define BATCH_RECORDS  256
+#define FLUSH_NS       (120 * NS_PER_SEC)
+#define SCAN_FRAME_MAX (64U << 20)
+
+static int fail(const struct error *err)
+{
+    (void)fprintf(stderr, "ingest_probe: %s\n", err->message);
+    return EXIT_FAILURE;
+}
+
+/* "name=value" arguments into the one section of `config`. */
+static int apply(struct config *config, const char *section, int argc, char **argv,
+                 struct error *err)
+{
+    for (int i = 0; i < argc; i++) {
+        char path[256];
+        const char *equals = strchr(argv[i], '=');
+
+        if (equals == NULL) {
+            return error_set(err, EINVAL, "%s: expected KEY=VALUE", argv[i]);
+        }
+        (void)snprintf(path, sizeof(path), "%s.%.*s", section, (int)(equals - argv[i]), argv[i]);
+        if (config_set(config, path, equals + 1, argv[i], err) != 0) {
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec used;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+static int run_collector(int argc, char **argv, struct error *err)
+{
+    struct ingest_settings settings = {0};
+    struct config_section section = {"ingest", ingest_fields, &settings, ""};
+    static struct ingest_store store;
+    const struct ingest_events events = ingest_store_events(&store);
+    struct ingest_counts counts;
+    sigset_t signals;
+    AUTO(config) config = config_new(&section, 1, "PROBE", err);
+
+    if (argc < 2 || config == NULL ||
+        config_set(config, "ingest.listen", argv[1], "LISTEN", err) != 0 ||
+        apply(config, "ingest", argc - 2, argv + 2, err) != 0) {
+        return fail(err);
+    }
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    AUTO(rpc_runtime) runtime = rpc_runtime_new(NULL, err);
+    AUTO(ingest) ingest = runtime != NULL ? ingest_new(&settings, argv[0], &events, err) : NULL;
+    const int port = ingest != NULL ? ingest_start(ingest, runtime, NULL, NULL, err) : -1;
+
+    if (port < 0) {
+        return fail(err);
+    }
+    (void)printf("port %d\n", port);
+    (void)fflush(stdout);
+    int signal_number;
+    (void)sigwait(&signals, &signal_number);
+    ingest_counts_read(ingest, &counts);
+    ingest_stop(ingest);
+    (void)printf(
+        "records %llu duplicates %llu gap_records %llu clocks %llu cpu_ns_per_record %.0f\n",
+        (unsigned long long)counts.records, (unsigned long long)counts.duplicates,
+        (unsigned long long)counts.gap_records, (unsigned long long)atomic_load(&store.clocks),
+        counts.records > 0 ? cpu_seconds() * 1e9 / (double)counts.records : 0.0);
+    return EXIT_SUCCESS;
+}
+
+/* Offers `records` at `rate` a second (0: as fast as it goes). */
+static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_t records,
+                      uint64_t rate)
+{
+    const uint64_t start_ns = clock_monotonic_ns();
+
+    for (uint64_t made = 0; made < records;) {
+        struct record_batch *batch = record_feed_next(feed, BATCH_RECORDS);
+
+        made += batch->count;
+        (void)sink->ops->offer(sink->state, batch);
+        batch_unref(batch);
+        sink->ops->tick(sink->state);
+        while (rate > 0 && clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
+            const struct timespec step = {0, 1000000};
+
+            (void)nanosleep(&step, NULL);
+            sink->ops->tick(sink->state);
+        }
+    }
+}
+
+static int run_sensor(int argc, char **argv, struct error *err)
+{
+    struct collector_settings settings = {0};
+    struct config_section section = {"collector", collector_fields, &settings, ""};
+    char boot_id[33];
+    const char *sensor_id = getenv("PROBE_SENSOR_ID");
+    struct sink sink;
+    AUTO(config) config = config_new(&section, 1, "PROBE", err);
+
+    if (argc < 3 || config == NULL ||
+        config_set(config, "collector.address", argv[0], "ADDRESS", err) != 0 ||
+        apply(config, "collector", argc - 3, argv + 3, err) != 0) {
+        return fail(err);
+    }
+    hash_random_hex(boot_id);
+    const struct collector_hello hello = {sensor_id != NULL ? sensor_id : "probe", boot_id, "0"};
+    AUTO(rpc_runtime) runtime = rpc_runtime_new(NULL, err);
+    struct record_feed *feed = record_feed_new(FEED_BATCHES, err);
+
+    if (runtime == NULL || feed == NULL ||
+        collector_sink_open(&settings, &hello, runtime, &sink, err) != 0) {
+        return fail(err);
+    }
+    const uint64_t start_ns = clock_monotonic_ns();
+    const char *flush_text = getenv("PROBE_FLUSH_SECONDS");
+    const uint64_t flush_ns =
+        flush_text != NULL ? strtoull(flush_text, NULL, 10) * NS_PER_SEC : FLUSH_NS;
+
+    feed_sink(&sink, feed, strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10));
+    const uint64_t owed = sink.ops->flush(sink.state, clock_monotonic_ns() + flush_ns);
+    const double seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
+    struct stats_sink row = {0};
+
+    sink.ops->statistics(sink.state, &row);
+    sink.ops->close(sink.state);
+    (void)printf("owed %llu sent %llu acked %llu retried %llu lost %llu flows %llu alerts %llu "
+                 "stats %llu seconds %.3f cpu_ns_per_record %.0f error \"%s\"\n",
+                 (unsigned long long)owed, (unsigned long long)row.sent,
+                 (unsigned long long)row.acked, (unsigned long long)row.retried,
+                 (unsigned long long)row.failed,
+                 (unsigned long long)record_feed_last(feed, RECORD_FLOWS),
+                 (unsigned long long)record_feed_last(feed, RECORD_ALERTS),
+                 (unsigned long long)record_feed_last(feed, RECORD_STATS), seconds,
+                 row.sent > 0 ? cpu_seconds() * 1e9 / (double)row.sent : 0.0, row.last_error);
+    record_feed_free(feed);
+    return owed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+struct tally {
+    uint64_t records, duplicates, missing, gap_records, undecodable;
+    uint64_t next[RECORD_STREAM_COUNT];
+};
+
+static void tally_frame(struct tally *tally, const struct segment_frame *from)
+{
+    static struct codec_slice slices[INGEST_BATCH_RECORDS_MAX];
+    struct ingest_frame frame;
+    struct codec_batch batch;
+    struct ingest_gap gap;
+    uint64_t *next;
+    uint64_t first_seq;
+    uint64_t end_seq;
+
+    if (!ingest_frame_decode(from->bytes, from->length, &frame)) {
+        tally->undecodable++;
+        return;
+    }
+    if (frame.gap != NULL && ingest_decode_gap(frame.gap, frame.length, &gap)) {
+        next = &tally->next[gap.stream];
+        tally->gap_records += gap.to_seq + 1 - (gap.from_seq > *next ? gap.from_seq : *next);
+        *next = gap.to_seq + 1;
+        return;
+    }
+    if (frame.batch == NULL ||
+        !codec_decode_batch(frame.batch, frame.length, &batch, slices, INGEST_BATCH_RECORDS_MAX)) {
+        tally->undecodable++;
+        return;
+    }
+    next = &tally->next[batch.stream];
+    first_seq = batch.first_seq;
+    end_seq = first_seq + batch.record_count;
+    tally->records += batch.record_count;
+    tally->duplicates += first_seq < *next ? *next - first_seq : 0;
+    tally->missing += first_seq > *next ? first_seq - *next : 0;
+    *next = end_seq > *next ? end_seq : *next;
+}
+
+static int run_scan(const char *directory, struct error *err)
+{
+    struct tally tally = {.next = {1, 1, 1, 1, 1, 1}};
+    AUTO(segment_reader) reader = segment_reader_new(directory, 0, SCAN_FRAME_MAX, err);
+    struct segment_frame frame;
+    int result;
+
+    if (reader == NULL) {
+        return fail(err);
+    }
+    while ((result = segment_reader_next(reader, UINT64_MAX, &frame, err)) > 0) {
+        tally_frame(&tally, &frame);
+    }
+    (void)printf("records %llu missing %llu duplicates %llu gap_records %llu undecodable %llu "
+                 "flows %llu alerts %llu stats %llu\n",
+                 (unsigned long long)tally.records, (unsigned long long)tally.missing,
+                 (unsigned long long)tally.duplicates, (unsigned long long)tally.gap_records,
+                 (unsigned long long)tally.undecodable,
+                 (unsigned long long)tally.next[RECORD_FLOWS] - 1,
+                 (unsigned long long)tally.next[RECORD_ALERTS] - 1,
+                 (unsigned long long)tally.next[RECORD_STATS] - 1);
+    return result < 0 ? fail(err) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+
+    if (getenv("PROBE_VERBOSE") != NULL) {
+        log_set_level(LOG_DEBUG);
+    }
+    if (argc > 2 && strcmp(argv[1], "collector") == 0) {
+        return run_collector(argc - 2, argv + 2, &err);
+    }
+    if (argc > 2 && strcmp(argv[1], "sensor") == 0) {
+        return run_sensor(argc - 2, argv + 2, &err);
+    }
+    if (argc == 3 && strcmp(argv[1], "scan") == 0) {
+        return run_scan(argv[2], &err);
+    }
+    (void)fprintf(stderr, "usage: ingest_probe collector|sensor|scan ...\n");
+    return 2;
+}
