@@ -118,6 +118,10 @@ bool sensor_registry_connected(struct sensor_registry *registry, const struct se
     if (sensor != NULL) {
         struct sensor_info *info = &sensor->info;
 
+        if (strcmp(info->boot_id, hello->boot_id) != 0) {
+            info->has_stats = false; /* another process: it counts its packets from 0 */
+            info->lost_packets = 0;
+        }
         memcpy(info->sensor_id, hello->sensor_id, sizeof(info->sensor_id));
         memcpy(info->boot_id, hello->boot_id, sizeof(info->boot_id));
         memcpy(info->version, hello->version, sizeof(info->version));

@@ -1,0 +1,156 @@
+/* The small messages of the collector stream, both ways, and hostile bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/ingest_message.h"
+
+static struct ingest_hello sample_hello(void)
+{
+    return (struct ingest_hello){
+        .sensor_id = "berlin-1",
+        .boot_id = "00112233445566778899aabbccddeeff",
+        .version = "0.1.0",
+        .config_hash = "0123456789abcdef",
+        .host_name = "edge",
+        .protocol_version = 1,
+        .resume_count = 1,
+        .resume = {{"00112233445566778899aabbccddeeff", RECORD_STATS, UINT64_C(1) << 40}}};
+}
+
+static void a_hello_comes_out_as_it_went_in(void **state)
+{
+    (void)state;
+    const struct ingest_hello hello = sample_hello();
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_request request;
+    const size_t length = ingest_encode_hello(&hello, bytes, sizeof(bytes));
+
+    assert_true(ingest_decode_request(bytes, length, &request));
+    assert_int_equal(request.kind, INGEST_HELLO);
+    assert_string_equal(request.hello.sensor_id, hello.sensor_id);
+    assert_string_equal(request.hello.boot_id, hello.boot_id);
+    assert_string_equal(request.hello.version, hello.version);
+    assert_string_equal(request.hello.config_hash, hello.config_hash);
+    assert_string_equal(request.hello.host_name, hello.host_name);
+    assert_int_equal(request.hello.protocol_version, 1);
+    assert_int_equal(request.hello.resume_count, 1);
+    assert_int_equal(request.hello.resume[0].stream, RECORD_STATS);
+    assert_int_equal(request.hello.resume[0].next_seq, UINT64_C(1) << 40);
+}
+
+static void a_welcome_with_all_positions_fits(void **state)
+{
+    (void)state;
+    struct ingest_welcome welcome = {.session_id = "7",
+                                     .heartbeat_ns = UINT64_C(10500000000),
+                                     .max_batch = 4096,
+                                     .window_batches = 64,
+                                     .resume_count = INGEST_POSITIONS_MAX};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_response response;
+
+    for (uint32_t i = 0; i < INGEST_POSITIONS_MAX; i++) {
+        welcome.resume[i] = (struct ingest_position){.boot_id = "00112233445566778899aabbccddeeff",
+                                                     .stream = RECORD_FLOWS,
+                                                     .next_seq = UINT64_MAX - i};
+    }
+    const size_t length = ingest_encode_welcome(&welcome, bytes, sizeof(bytes));
+
+    assert_true(length > 0 && ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_WELCOME);
+    assert_int_equal(response.welcome.heartbeat_ns, welcome.heartbeat_ns);
+    assert_int_equal(response.welcome.window_batches, 64);
+    assert_int_equal(response.welcome.max_batch, 4096);
+    assert_int_equal(response.welcome.resume_count, INGEST_POSITIONS_MAX);
+    assert_int_equal(response.welcome.resume[INGEST_POSITIONS_MAX - 1].next_seq,
+                     UINT64_MAX - (INGEST_POSITIONS_MAX - 1));
+}
+
+static void small_messages_come_out_as_they_went_in(void **state)
+{
+    (void)state;
+    const struct ingest_gap gap = {
+        .boot_id = "b", .stream = RECORD_FLOWS, .from_seq = 5, .to_seq = 9, .reason = "spool_full"};
+    const struct ingest_heartbeat beat = {
+        .time_ns = 1700000000123456789, .has_probe = true, .probe = {3, 1700000000000000001}};
+    const struct ingest_position ack = {"b", RECORD_PACKETS, 12};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_request request;
+    struct ingest_response response;
+    size_t length = ingest_encode_gap(&gap, bytes, sizeof(bytes));
+
+    assert_true(ingest_decode_request(bytes, length, &request));
+    assert_int_equal(request.kind, INGEST_GAP);
+    assert_string_equal(request.gap.reason, gap.reason);
+    assert_int_equal(request.gap.stream, gap.stream);
+    assert_int_equal(request.gap.from_seq, gap.from_seq);
+    assert_int_equal(request.gap.to_seq, gap.to_seq);
+    length = ingest_encode_heartbeat(&beat, bytes, sizeof(bytes));
+    assert_true(ingest_decode_request(bytes, length, &request));
+    assert_int_equal(request.heartbeat.time_ns, beat.time_ns);
+    assert_true(request.heartbeat.has_probe);
+    assert_int_equal(request.heartbeat.probe.sent_ns, beat.probe.sent_ns);
+    length = ingest_encode_ack(&ack, bytes, sizeof(bytes));
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_ACK);
+    assert_string_equal(response.ack.boot_id, ack.boot_id);
+    assert_int_equal(response.ack.stream, ack.stream);
+    assert_int_equal(response.ack.next_seq, ack.next_seq);
+}
+
+/* Each in a heap block of exactly its size: one byte too far and ASan stops us. */
+static void messages_cut_short_or_changed_are_read_within_their_bounds(void **state)
+{
+    (void)state;
+    const struct ingest_hello hello = sample_hello();
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    const size_t length = ingest_encode_hello(&hello, bytes, sizeof(bytes));
+    struct ingest_request request;
+    struct ingest_response response;
+
+    for (size_t kept = 1; kept < length; kept++) {
+        uint8_t *copy = malloc(kept);
+
+        assert_non_null(copy);
+        memcpy(copy, bytes, kept);
+        assert_false(ingest_decode_request(copy, kept, &request));
+        for (unsigned change = 1; change < 256; change += 37) {
+            copy[kept / 2] = (uint8_t)(copy[kept / 2] + change);
+            (void)!ingest_decode_request(copy, kept, &request);
+            (void)!ingest_decode_response(copy, kept, &response);
+        }
+        free(copy);
+    }
+}
+
+static void ids_over_their_bounds_and_with_zero_bytes_are_refused(void **state)
+{
+    (void)state;
+    struct ingest_request request;
+    const uint8_t zero[] = {0x0a, 5, 0x0a, 3, 'a', 0, 'b'};
+    uint8_t large[2 + 3 + 200] = {0x0a, 203 | 0x80, 1, 0x0a, 200 | 0x80};
+
+    assert_false(ingest_decode_request(zero, sizeof(zero), &request));
+    memset(large + 5, 'x', sizeof(large) - 5);
+    large[5] = 1; /* second byte of the length 200 */
+    assert_false(ingest_decode_request(large, sizeof(large), &request));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hello_comes_out_as_it_went_in),
+        cmocka_unit_test(a_welcome_with_all_positions_fits),
+        cmocka_unit_test(small_messages_come_out_as_they_went_in),
+        cmocka_unit_test(messages_cut_short_or_changed_are_read_within_their_bounds),
+        cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
