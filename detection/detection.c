@@ -1,5 +1,6 @@
 #include "detection/detection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static uint64_t whole_seconds(uint64_t ns)
 
 static bool findings_init(struct detection *detection)
 {
-    uint32_t most = 0;
+    uint32_t most = 1;
 
     for (unsigned i = 0; i < VIEW_COUNT; i++) {
         const uint32_t entries = detection->views[i].entries_max;
@@ -114,6 +115,7 @@ uint64_t detection_first_ns(const struct detection *detection, const struct dete
 static void tick(struct detection *detection, uint64_t second, const struct detection_frame *frame,
                  uint64_t lost_packets)
 {
+    assert(detection->ring_seconds > 0);
     detection->now = second;
     detection->lost[second % detection->ring_seconds] = lost_packets;
     for (unsigned i = 0; i < VIEW_COUNT; i++) {

@@ -87,7 +87,7 @@ static void fill_sources(struct detection *detection, struct alert_record *draft
         members[count++] = member;
     }
     /* Ports repeat, and the list is short: what it holds depends on the order. */
-    qsort(members, count, sizeof(members[0]), compare_members);
+    qsort(members, count, sizeof(const struct detection_member *), compare_members);
     for (uint32_t i = 0; i < count; i++) {
         evidence_add_address(draft->top_sources, &draft->top_sources_count, &members[i]->address,
                              members[i]->count);
