@@ -210,7 +210,7 @@ static void a_horizontal_scan_on_several_ports_is_one_incident(void **state)
     script.count = 0;
     for (unsigned i = 0; i < 3000; i++) {
         for (uint16_t port = 20; port < 24; port++) {
-            say(DETECTION_SYN, 0x5db8d822, 0x0a000000 + i, port, i * 5);
+            say(DETECTION_SYN, 0x5db8d822, 0x0a000000 + i, port, i * UINT64_C(5));
         }
     }
     alerts = play(&settings, 4, 0);
@@ -379,6 +379,30 @@ static void random_traffic(uint64_t seed)
                 (uint16_t)(dice >> 5 & 1023), ms);
         }
     }
+}
+
+static bool same_items(const struct alert_evidence_item *a, uint8_t a_count,
+                       const struct alert_evidence_item *b, uint8_t b_count)
+{
+    for (uint8_t i = 0; i < a_count && a_count == b_count; i++) {
+        if (a[i].count != b[i].count || strcmp(a[i].key, b[i].key) != 0) {
+            return false;
+        }
+    }
+    return a_count == b_count;
+}
+
+static bool same_alert(const struct alert_record *a, const struct alert_record *b)
+{
+    return a->kind == b->kind && a->state == b->state && a->severity == b->severity &&
+           a->close_reason == b->close_reason && a->first_ns == b->first_ns &&
+           a->last_ns == b->last_ns && a->observed == b->observed &&
+           a->estimate_error == b->estimate_error && a->saturated == b->saturated &&
+           a->suppressed_count == b->suppressed_count && strcmp(a->alert_key, b->alert_key) == 0 &&
+           strcmp(a->alert_id, b->alert_id) == 0 && strcmp(a->description, b->description) == 0 &&
+           same_items(a->top_sources, a->top_sources_count, b->top_sources, b->top_sources_count) &&
+           same_items(a->top_targets, a->top_targets_count, b->top_targets, b->top_targets_count) &&
+           same_items(a->top_ports, a->top_ports_count, b->top_ports, b->top_ports_count);
 }
 
 static void alerts_do_not_depend_on_the_number_of_shards(void **state)

@@ -124,12 +124,14 @@ static void refused_and_silent_ports_are_a_scan_and_open_ones_are_counted(void *
 {
     (void)state;
     for (uint16_t port = 1; port <= 40; port++) {
-        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_SYN, 0, port * 45U);
+        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_SYN, 0, port * UINT64_C(45));
         if (port % 10 == 0) {
-            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_SYN | TCP_ACK, 0, port * 45U);
-            send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_RST, 0, port * 45U);
+            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_SYN | TCP_ACK, 0,
+                     port * UINT64_C(45));
+            send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_RST, 0, port * UINT64_C(45));
         } else if (port % 2 == 0) {
-            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_RST | TCP_ACK, 0, port * 45U);
+            send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_RST | TCP_ACK, 0,
+                     port * UINT64_C(45));
         }
     }
     assert_int_equal(finish(), 2);
@@ -145,7 +147,7 @@ static void a_browser_with_many_connections_raises_nothing(void **state)
     (void)state;
     for (uint16_t i = 0; i < 400; i++) {
         (void)snprintf(server, sizeof(server), "93.184.%u.%u", i / 8 % 7, i % 200);
-        connect_and_ask("10.0.0.5", (uint16_t)(30000 + i), server, i * 5U);
+        connect_and_ask("10.0.0.5", (uint16_t)(30000 + i), server, i * UINT64_C(5));
     }
     assert_int_equal(finish(), 0);
 }
@@ -169,9 +171,10 @@ static void one_way_traffic_that_goes_on_is_no_flood_and_no_scan(void **state)
     (void)state;
     for (uint16_t i = 0; i < 1000; i++) { /* the capture lacks the answers */
         (void)snprintf(server, sizeof(server), "10.1.0.%u", i % 40);
-        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_SYN, 0, i * 4U);
-        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK, 0, i * 4U);
-        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK | TCP_PSH, 30, i * 4U);
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_SYN, 0, i * UINT64_C(4));
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK, 0, i * UINT64_C(4));
+        send_tcp("10.0.0.5", (uint16_t)(20000 + i), server, 443, TCP_ACK | TCP_PSH, 30,
+                 i * UINT64_C(4));
     }
     assert_int_equal(finish(), 0);
 }
