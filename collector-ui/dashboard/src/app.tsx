@@ -386,7 +386,13 @@ function Status(props: { help: () => void }) {
             </span>
             {list && (
                 <span>
-                    {plural(list.length, 'sensor')} · <b>{well === list.length ? 'all live' : `${well} live`}</b>
+                    {list.length === 0 ? 'no sensor yet' : plural(list.length, 'sensor')}
+                    {list.length > 0 && (
+                        <>
+                            {' '}
+                            · <b>{well === list.length ? 'all live' : `${well} live`}</b>
+                        </>
+                    )}
                 </span>
             )}
             <span class="sp" />

@@ -120,8 +120,12 @@ function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (numb
     return t ? { in: keys.map((k) => (k === 'in' ? t.bps_in : t.bps_out)), out: nothing() } : null;
 }
 
+const EMPTY_RETRY_MS = 5000;
+
 export function use_series(spec: SeriesSpec): Signal<SeriesData> {
     const data = useSignal<SeriesData>(EMPTY);
+    const again = useSignal(0);
+    const last_retry = useRef(0);
     const current = useRef(spec);
     current.current = spec;
     const identity = JSON.stringify(spec);
@@ -135,6 +139,7 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
         const name = identity_signal.current!.value;
         const r = range.value;
         void reload.value;
+        void again.value;
         void paused_at.value;
         if (r === null) {
             return;
@@ -145,13 +150,14 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
         const abort = new AbortController();
         timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter }, abort.signal)
             .then((answer) => {
-                const keys = choose_keys(answer, s.top ?? 20);
+                /* a metric without any value yet still has its one series: frames fill it */
+                const keys = s.by === 'none' && answer.series.length === 0 ? ['total'] : choose_keys(answer, s.top ?? 20);
                 const capacity = Math.max(answer.t.length, Math.ceil((to_ms - from_ms) / answer.step_ms) + 1, 2);
                 const input = new TimeRing(keys, answer.step_ms, capacity);
                 const known = Math.min(to_ms, answer.t.length ? answer.t[answer.t.length - 1] + answer.step_ms : from_ms);
                 input.fill(answer.t, gather(answer, keys, 'in'), known);
                 let output: TimeRing | null = null;
-                if (answer.series.some((x) => x.out)) {
+                if (answer.series.some((x) => x.out) || (s.by === 'none' && s.metric === 'bps')) {
                     output = new TimeRing(keys, answer.step_ms, capacity);
                     output.fill(answer.t, gather(answer, keys, 'out'), known);
                 }
@@ -174,13 +180,11 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
                     return;
                 }
                 if (d.keys.length === 0) {
-                    /* there was no history at all: the first frame names the series */
-                    if (s.by === 'none' || frame.by || frame.sensors) {
-                        const now = server_now();
-                        if (now - d.from_ms > 3000 && now - last_retry.current > 3000) {
-                            last_retry.current = now;
-                            reload.value++;
-                        }
+                    /* there was no history at all: ask again for the names of the series */
+                    const now = server_now();
+                    if (((frame.by && frame.by.k.length > 0) || frame.sensors?.length) && now - last_retry.current > EMPTY_RETRY_MS) {
+                        last_retry.current = now;
+                        again.value++;
                     }
                     return;
                 }
@@ -192,7 +196,6 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
             }),
         [],
     );
-    const last_retry = useRef(0);
     return data;
 }
 
