@@ -91,9 +91,10 @@ static void report_vertical(struct detection *detection, const struct detection_
     (void)snprintf(draft->config_key, sizeof(draft->config_key),
                    "analysis.anomalies.port_scan.unique_ports_threshold");
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries %s%.0f ports of %s in %.4g s; %.0f answered (threshold %llu)", source,
-                   entry->level > 0 ? "about " : "", tally->tried, target,
-                   window_seconds(detection), tally->answered, (unsigned long long)threshold);
+                   "%s tries %s%.0f ports of %s in %.4g s; %s%.0f answered (threshold %llu)",
+                   source, entry->level > 0 ? "about " : "", tally->tried, target,
+                   window_seconds(detection), entry->level > 0 ? "about " : "", tally->answered,
+                   (unsigned long long)threshold);
     incident_report(detection, &entry->subject, detection->settings.port_scan.cooldown_ns);
 }
 
@@ -140,9 +141,10 @@ static void report_horizontal(struct detection *detection, const struct detectio
     (void)snprintf(draft->config_key, sizeof(draft->config_key),
                    "analysis.anomalies.port_scan.unique_hosts_threshold");
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries port %u of %s%.0f hosts in %.4g s; %.0f answered (threshold %llu)",
+                   "%s tries port %u of %s%.0f hosts in %.4g s; %s%.0f answered (threshold %llu)",
                    source, entry->subject.port, entry->level > 0 ? "about " : "", tally->tried,
-                   window_seconds(detection), tally->answered, (unsigned long long)threshold);
+                   window_seconds(detection), entry->level > 0 ? "about " : "", tally->answered,
+                   (unsigned long long)threshold);
     incident_report(detection, &subject, detection->settings.port_scan.cooldown_ns);
 }
 

@@ -423,8 +423,7 @@ static void alerts_do_not_depend_on_the_number_of_shards(void **state)
             }
             assert_int_equal(alerts->count, runs[0].count);
             for (uint32_t j = 0; j < alerts->count; j++) {
-                if (memcmp(&alerts->alerts[j], &runs[0].alerts[j], sizeof(runs[0].alerts[j])) !=
-                    0) {
+                if (!same_alert(&alerts->alerts[j], &runs[0].alerts[j])) {
                     print_error("seed %llu, %u shards: %s\n        one shard: %s\n",
                                 (unsigned long long)seed, shards[i], alerts->alerts[j].description,
                                 runs[0].alerts[j].description);
