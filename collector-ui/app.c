@@ -192,7 +192,9 @@ static void know_sensor(void *context, const char *sensor_id, const char *boot_i
     (void)next_seq;
     (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", sensor_id);
     (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", boot_id);
-    (void)sensor_registry_connected(app->registry, &info);
+    if (!sensor_registry_connected(app->registry, &info)) {
+        log_warn("app", "the store knows more sensors than ingest.sensors_max", NULL);
+    }
 }
 
 /* ---- parts in order ---- */

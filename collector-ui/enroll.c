@@ -229,7 +229,7 @@ static bool alternative_names(const char *hosts, char out[NAMES_BYTES])
     if (strlen(hosts) >= sizeof(copy)) {
         return false;
     }
-    (void)strcpy(copy, hosts);
+    (void)snprintf(copy, sizeof(copy), "%s", hosts);
     for (char *host = strtok_r(copy, ",", &rest); host != NULL; host = strtok_r(NULL, ",", &rest)) {
         ASN1_OCTET_STRING *ip = a2i_IPADDRESS(host);
         const int written = snprintf(out + used, NAMES_BYTES - used, "%s%s:%s", used > 0 ? "," : "",
@@ -370,14 +370,16 @@ static int read_options(int argc, char **argv, struct options *out, struct error
             out->wants_token = true;
             break;
         default:
-            return error_set(err, EINVAL,
-                             "%s: usage: netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] "
-                             "[--host NAME,ADDRESS] [--token]",
-                             argv[optind - 1]);
+            (void)error_set(err, EINVAL,
+                            "%s: usage: netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] "
+                            "[--host NAME,ADDRESS] [--token]",
+                            argv[optind - 1]);
+            return -EINVAL;
         }
     }
     if (optind != argc - 1) {
-        return error_set(err, EINVAL, "enroll: name one sensor, as in its sensor.id");
+        (void)error_set(err, EINVAL, "enroll: name one sensor, as in its sensor.id");
+        return -EINVAL;
     }
     out->name = argv[optind];
     out->ca_directory = out->ca_directory != NULL ? out->ca_directory : out->directory;
@@ -385,9 +387,10 @@ static int read_options(int argc, char **argv, struct options *out, struct error
     if (length == 0 || length >= NAME_BYTES || out->name[0] == '.' ||
         strspn(out->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
             length) {
-        return error_set(err, EINVAL,
-                         "enroll: '%s': a sensor's name has 1 to %d letters, digits, '.', '-', '_'",
-                         out->name, NAME_BYTES - 1);
+        (void)error_set(err, EINVAL,
+                        "enroll: '%s': a sensor's name has 1 to %d letters, digits, '.', '-', '_'",
+                        out->name, NAME_BYTES - 1);
+        return -EINVAL;
     }
     return 0;
 }

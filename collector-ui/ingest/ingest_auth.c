@@ -76,7 +76,7 @@ static int add_token(struct ingest_auth *auth, char *line, const char *path, uns
     struct token *token = &auth->tokens[auth->tokens_count++];
 
     *token = (struct token){.text = copy};
-    (void)strcpy(token->sensor_id, id);
+    (void)snprintf(token->sensor_id, sizeof(token->sensor_id), "%s", id);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "collector-ui/ingest/ingest_positions.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static struct ingest_sensor *sensor_of(struct ingest_positions *positions, const
     }
     struct ingest_sensor *sensor = calloc(1, sizeof(*sensor));
     if (sensor != NULL) {
-        memcpy(sensor->sensor_id, sensor_id, length);
+        (void)snprintf(sensor->sensor_id, sizeof(sensor->sensor_id), "%s", sensor_id);
         sensor->next = *bucket;
         *bucket = sensor;
         positions->sensors_count++;
@@ -120,7 +121,7 @@ static struct ingest_boot *add_boot(struct ingest_positions *positions,
     if (boot == NULL) {
         return NULL;
     }
-    memcpy(boot->boot_id, boot_id, length);
+    (void)snprintf(boot->boot_id, sizeof(boot->boot_id), "%s", boot_id);
     boot->sensor = sensor;
     for (uint32_t i = 0; i < RECORD_STREAM_COUNT; i++) {
         boot->places[i] =

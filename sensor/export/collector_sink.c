@@ -389,8 +389,8 @@ static int copy_identity(struct collector_sink *sink, const struct collector_hel
                          "collector: the sensor's id must have 1 to %zu bytes to report under it",
                          sizeof(sink->sensor_id) - 1);
     }
-    (void)strcpy(sink->sensor_id, hello->sensor_id);
-    (void)strcpy(sink->boot_id, hello->boot_id);
+    (void)snprintf(sink->sensor_id, sizeof(sink->sensor_id), "%s", hello->sensor_id);
+    (void)snprintf(sink->boot_id, sizeof(sink->boot_id), "%s", hello->boot_id);
     (void)snprintf(sink->config_hash, sizeof(sink->config_hash), "%.16s", hello->config_hash);
     return 0;
 }
