@@ -228,7 +228,7 @@ static void flood_writable_now(struct rpc_call *call)
     {                                                                                              \
         .path = "/test.Echo/" name, .on_message = flood_message,                                   \
         .on_writable = flood_writable_now, .on_done = count_done,                                  \
-        .queue = {.messages_max = 128, .bytes_max = (size_t)8 << 20, .when_full = (rule)},          \
+        .queue = {.messages_max = 128, .bytes_max = (size_t)8 << 20, .when_full = (rule)},         \
         .is_single_request = true                                                                  \
     }
 
