@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Pages and example files that the programs print themselves: are those in the repository the same?
+
+    generated_pages.py --bin DIR            exit 1 with the names of those that differ
+    generated_pages.py --bin DIR --write    write them
+
+What comes from the settings' and the flags' tables cannot be wrong in the documentation.
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+REMARK = "<!-- Printed by the programs (tests/integration/cli/generated_pages.py --write). Do not edit. -->\n"
+
+
+def printed(folder, program, flag):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NETSCOPE_")}
+    done = subprocess.run([os.path.join(folder, program), flag], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{program} {flag}: exit {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def configuration(folder):
+    return (REMARK + "# Settings\n\n"
+            "YAML, as in [config/sensor.yaml](../config/sensor.yaml) and [config/collector.yaml](../config/collector.yaml). "
+            "Order: flag, environment, file, default. A variable's name is the program's prefix, the section and the key, "
+            "dots and the last step as two underscores: `NETSCOPE_CAPTURE__INTERFACE=eth0` for the sensor, "
+            "`NETSCOPE_COLLECTOR_WEB__PORT=8081` for the collector. An unknown key, a wrong type or a value out of bounds "
+            "stops the start with file, line and the nearest name. `--check-config` checks, `--print-config` prints what is "
+            "in force.\n\n## netscope-sensor\n\n"
+            + printed(folder, "netscope-sensor", "--print-docs")
+            + "\n## netscope-collector\n\n" + printed(folder, "netscope-collector", "--print-docs"))
+
+
+def command_lines(folder):
+    return (REMARK + "# Command lines\n\n## netscope-sensor\n\n" + printed(folder, "netscope-sensor", "--print-cli")
+            + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-sensor", "--help") + "```\n"
+            + "\n## netscope-collector\n\n" + printed(folder, "netscope-collector", "--print-cli")
+            + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-collector", "--help") + "```\n")
+
+
+PAGES = {
+    "config/sensor.yaml": lambda folder: printed(folder, "netscope-sensor", "--print-config"),
+    "config/collector.yaml": lambda folder: printed(folder, "netscope-collector", "--print-config"),
+    "docs/configuration.md": configuration,
+    "docs/cli.md": command_lines,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    differ = []
+    for name, make in PAGES.items():
+        path = os.path.join(ROOT, name)
+        wanted = make(arguments.bin)
+        if arguments.write:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(wanted)
+            continue
+        try:
+            with open(path, encoding="utf-8") as file:
+                same = file.read() == wanted
+        except OSError:
+            same = False
+        if not same:
+            differ.append(name)
+    if differ:
+        print("not what the programs print: " + ", ".join(differ))
+        print("after a change of settings or flags: tests/integration/cli/generated_pages.py --bin BIN --write")
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
