@@ -191,7 +191,7 @@ class Collector(Network):
     def start(self, *more):
         self.http, self.ingest = free_port(), free_port()
         folder = tempfile.mkdtemp(dir=self.folder.name)
-        program = Program(COLLECTOR, "--port", self.http, "--ingest-listen", f"127.0.0.1:{self.ingest}", "--data-directory",
+        program = Program(COLLECTOR, "--port", self.http, "--ingest-listen", f"127.0.0.1:{self.ingest}", "--data-dir",
                           folder, *more)
         self.addCleanup(program.__exit__)
         wait_until("the collector", lambda: answers(f"http://127.0.0.1:{self.http}/healthz") or not program.is_running())
@@ -219,14 +219,14 @@ class Collector(Network):
 
     def test_a_dashboard_port_that_is_taken(self):
         self.start()
-        done = run(COLLECTOR, "--port", self.http, "--ingest-listen", f"127.0.0.1:{free_port()}", "--data-directory",
+        done = run(COLLECTOR, "--port", self.http, "--ingest-listen", f"127.0.0.1:{free_port()}", "--data-dir",
                    self.path("other"))
         self.assertIn(done.returncode, (1, 2))
         self.assertIn(str(self.http), done.stderr)
 
     def test_an_ingest_port_that_is_taken(self):
         self.start()
-        done = run(COLLECTOR, "--port", free_port(), "--ingest-listen", f"127.0.0.1:{self.ingest}", "--data-directory",
+        done = run(COLLECTOR, "--port", free_port(), "--ingest-listen", f"127.0.0.1:{self.ingest}", "--data-dir",
                    self.path("other"))
         self.assertIn(done.returncode, (1, 2))
         self.assertIn(str(self.ingest), done.stderr)
@@ -234,7 +234,7 @@ class Collector(Network):
     def test_a_data_directory_that_cannot_be_written(self):
         with open(self.path("plain-file"), "w", encoding="utf-8"):
             pass
-        done = run(COLLECTOR, "--port", free_port(), "--ingest-listen", f"127.0.0.1:{free_port()}", "--data-directory",
+        done = run(COLLECTOR, "--port", free_port(), "--ingest-listen", f"127.0.0.1:{free_port()}", "--data-dir",
                    self.path("plain-file/below"))
         self.assertIn(done.returncode, (1, 2))
         self.assertIn("plain-file", done.stderr)
