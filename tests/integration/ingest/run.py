@@ -100,7 +100,7 @@ def certificates_bind_a_sensor_to_its_name(place):
     subprocess.run(["/bin/sh", CERTS, str(certs)], check=True)
     collector = Collector(place / "tls", settings=[
         f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key", f"tls_client_ca={certs}/ca.pem"])
-    address = f"localhost:{collector.port}"
+    address = f"127.0.0.1:{collector.port}"
 
     def report(name, pair, ca="ca", flush=2):
         settings = [f"ca={certs}/{ca}.pem"]

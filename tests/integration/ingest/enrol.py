@@ -1,0 +1,88 @@
+"""netscope-collector itself: enrolled certificates and tokens, one collector a directory, clear refusals."""
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+
+COLLECTOR, PROBE = sys.argv[1:3]
+
+
+def run(*arguments):
+    return subprocess.run([COLLECTOR, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def start(place, *arguments):
+    """The process and the port for sensors."""
+    process = subprocess.Popen([COLLECTOR, "--data-dir", str(place / "data"), "--ingest-listen", "127.0.0.1:0",
+                                "--port", "0", *map(str, arguments)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line.startswith("ingest: 127.0.0.1:"), (line, process.communicate())
+    assert process.stdout.readline().startswith("dashboard: http://127.0.0.1:")
+    return process, int(line.rsplit(":", 1)[1])
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, (process.returncode, err)
+
+
+def report(port, name, **settings):
+    done = subprocess.run(
+        [PROBE, "sensor", f"127.0.0.1:{port}", "2000", "0", *(f"{key}={value}" for key, value in settings.items())],
+        env={**os.environ, "PROBE_SENSOR_ID": name, "PROBE_FLUSH_SECONDS": "3"}, capture_output=True, text=True,
+        timeout=60)
+    return done.returncode, done.stdout
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        place = pathlib.Path(name)
+        certs = place / "certs"
+        for sensor in ("berlin-1", "paris-1"):
+            made = run("enroll", sensor, "--dir", certs)
+            assert made.returncode == 0 and f"id: {sensor}" in made.stdout, made
+        for key in certs.glob("*.key"):
+            assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
+        again = run("enroll", "berlin-1", "--dir", certs)
+        assert again.returncode == 1 and "exists" in again.stderr, again
+        assert run("enroll", "../berlin", "--dir", certs).returncode == 2
+        assert run("enroll", "rome-1", "--token", "--dir", certs).returncode == 0
+
+        config = place / "collector.yaml"
+        config.write_text(f"ingest:\n  tls_certificate: {certs}/collector.pem\n  tls_key: {certs}/collector.key\n"
+                          f"  tls_client_ca: {certs}/ca.pem\n")
+        process, port = start(place, "--config", config)
+        pair = {"ca": certs / "ca.pem", "certificate": certs / "berlin-1.pem", "key": certs / "berlin-1.key"}
+        assert report(port, "berlin-1", **pair)[0] == 0
+        status, out = report(port, "paris-1", **pair)
+        assert status == 1 and "PERMISSION_DENIED" in out, out
+        second = run("--data-dir", place / "data", "--ingest-listen", "127.0.0.1:0", "--port", "0")
+        assert second.returncode == 1 and "another netscope-collector uses" in second.stderr, second
+        taken = run("--data-dir", place / "other", "--ingest-listen", f"127.0.0.1:{port}", "--port", "0")
+        assert taken.returncode == 1 and "address in use" in taken.stderr, taken
+        stop(process)
+
+        config.write_text(f"ingest:\n  tokens_file: {certs}/tokens\n")
+        process, port = start(place, "--config", config)
+        assert report(port, "rome-1", token_file=certs / "rome-1.token")[0] == 0
+        status, out = report(port, "berlin-1", token_file=certs / "rome-1.token")
+        assert status == 1 and "PERMISSION_DENIED" in out, out
+        stop(process)
+
+        (place / "file").write_text("")
+        unusable = run("--data-dir", place / "file" / "data")
+        assert unusable.returncode == 1 and "store.directory" in unusable.stderr, unusable
+        assert "needs TLS" in run("--ingest-listen", "0.0.0.0:50052", "--data-dir", place / "open").stderr
+        assert run("--check-config").stdout == "settings are valid\n"
+        config.write_text("ingest:\n  lisen: x\n")
+        wrong = run("--config", config, "--check-config")
+        assert wrong.returncode == 2 and "did you mean" in wrong.stderr, wrong
+    print("all passed")
+
+
+main()
