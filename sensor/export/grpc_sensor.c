@@ -12,7 +12,7 @@
 #define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
 
 /* Fields of StatsRecord and of the answers that carry the same messages. */
-enum { STATS_INTERFACES = 20, STATS_LEDGER = 22 };
+enum { STATS_INTERFACES = 20, STATS_LEDGER = 21 };
 enum { INFO_INTERFACES = 6 };
 enum { LEDGER_ROWS = 1, LEDGER_BALANCED = 2 };
 enum { STATUS_STATS = 1, STATUS_READY = 2, STATUS_REASONS = 3 };
