@@ -8,7 +8,7 @@
 #include "netscope/v1/flow_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
-#define GATHER_GROUPS_MAX 16384
+#define GATHER_GROUPS_MAX 16384U
 #define GATHER_KEY_BYTES  64
 
 enum gather_group {

@@ -40,7 +40,7 @@ ProtobufCMessage *grpc_unpack(struct rpc_call *call, const ProtobufCMessageDescr
 
     if (message == NULL) {
         grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
-                    "the request is no %s, or larger than the server's limit of %d bytes in memory",
+                    "the request is no %s, or larger than the server's limit of %u bytes in memory",
                     descriptor->name, GRPC_ARENA_BYTES);
     }
     return message;

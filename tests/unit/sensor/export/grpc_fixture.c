@@ -251,10 +251,13 @@ struct grpc_reading *grpc_reading_start(struct grpc_fixture *fixture, const char
         at++;
         assert_true(at < 16);
     }
-    paths[at] = path;
-    automatic[at] = (struct rpc_method){.path = path, .on_message = on_message, .on_done = on_done};
-    manual[at] = automatic[at];
-    manual[at].is_manual_read = true;
+    if (paths[at] == NULL) { /* once: calls under way read the table */
+        paths[at] = path;
+        automatic[at] =
+            (struct rpc_method){.path = path, .on_message = on_message, .on_done = on_done};
+        manual[at] = automatic[at];
+        manual[at].is_manual_read = true;
+    }
     struct grpc_reading *reading = calloc(1, sizeof(*reading));
 
     assert_non_null(reading);
