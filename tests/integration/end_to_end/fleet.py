@@ -1,0 +1,64 @@
+"""A collector, and what it knows by REST: shared by the tests of the whole way."""
+import os
+import subprocess
+import tempfile
+import urllib.parse
+
+from support.programs import COLLECTOR, PATIENCE, Program, answers, free_port, get_json, wait_until
+
+
+class Collector:
+    """netscope-collector in a folder of its own; may be killed and started again on the same ports."""
+
+    def __init__(self, folder, host="127.0.0.1", arguments=(), environment=None, prefix=()):
+        self.folder, self.prefix, self.arguments, self.environment = folder, prefix, list(arguments), environment
+        self.http, self.ingest, self.host = free_port(), free_port(), host
+        self.program = None
+        self.start()
+
+    def start(self):
+        self.program = Program(COLLECTOR, "--port", self.http, "--ingest-listen", f"{self.host}:{self.ingest}", "--data-dir",
+                               os.path.join(self.folder, "store"), *self.arguments, environment=self.environment,
+                               prefix=self.prefix)
+        wait_until("the collector", lambda: self.is_ready() or not self.program.is_running())
+        if not self.program.is_running():
+            raise AssertionError(self.program.text())
+
+    def fetch(self, path):
+        """The JSON of a path; inside the collector's namespace where it has one."""
+        url = f"http://127.0.0.1:{self.http}{path}"
+        if not self.prefix:
+            return get_json(url)
+        import json
+        done = subprocess.run([*self.prefix, "curl", "-sf", "--max-time", "10", url], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(f"{url}: curl {done.returncode}\n{self.program.text()[-2000:]}")
+        return json.loads(done.stdout)
+
+    def is_ready(self):
+        if not self.prefix:
+            return answers(f"http://127.0.0.1:{self.http}/healthz")
+        return subprocess.run([*self.prefix, "curl", "-sf", "--max-time", "2", "-o", "/dev/null",
+                               f"http://127.0.0.1:{self.http}/healthz"]).returncode == 0
+
+    def flows(self, from_ms=0, to_ms=4_000_000_000_000):
+        """Every flow in the store, its newest record."""
+        rows, token = [], ""
+        while True:
+            query = urllib.parse.urlencode({"from": from_ms, "to": to_ms, "page_size": 1000, "page_token": token})
+            answer = self.fetch(f"/v1/flows?{query}")
+            rows += answer["flows"]
+            token = answer.get("next_page_token", "")
+            if not token:
+                return rows
+
+    def flow_packets(self, sensor=None):
+        """Packets of all flows, by the totals of each flow's newest record."""
+        return sum(int(flow.get(way, {}).get("total_packets", 0)) for flow in self.flows()
+                   if sensor is None or flow["sensor_id"] == sensor for way in ("forward", "reverse"))
+
+    def sensors(self):
+        return {row["sensor_id"]: row for row in self.fetch("/v1/sensors")["sensors"]}
+
+    def close(self):
+        self.program.__exit__()
