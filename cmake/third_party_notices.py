@@ -25,7 +25,7 @@ def debian_packages(programs):
         for library in re.findall(r"NEEDED\s+(\S+)", output("objdump", "-p", program)):
             for line in output("dpkg-query", "-S", f"*/{library}").splitlines():
                 name = line.split(":")[0]
-                if not name.startswith("lib32") and os.path.exists(f"/usr/share/doc/{name}/copyright"):
+                if not name.startswith("lib32") and not name.endswith("-i386") and os.path.exists(f"/usr/share/doc/{name}/copyright"):
                     packages.add(name)
                     break
     return sorted(packages)
