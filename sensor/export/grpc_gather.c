@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 
-#define INDEX_SLOTS (2U * GATHER_GROUPS_MAX)
+#define INDEX_SLOTS ((uint64_t)2 * GATHER_GROUPS_MAX)
 
 struct gather;
 

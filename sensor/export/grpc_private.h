@@ -23,12 +23,13 @@
 #define GRPC_PAGE_MAX      1000
 #define GRPC_PAGE_DEFAULT  100
 #define GRPC_TOP_DEFAULT   10
-#define GRPC_REQUEST_BYTES (256U * 1024)
-#define GRPC_ARENA_BYTES   (2U * 1024 * 1024)
-#define GRPC_MESSAGE_BYTES (1024U * 1024) /* about: a batch is closed when it has reached this */
-#define GRPC_GATHERS_MAX   4
-#define GRPC_FILTERS_MAX   64 /* include[] and exclude[] each */
-#define GRPC_METHODS       16
+#define GRPC_REQUEST_BYTES ((size_t)256 * 1024)
+#define GRPC_ARENA_BYTES   ((size_t)2 * 1024 * 1024)
+#define GRPC_MESSAGE_BYTES                                                                         \
+    ((size_t)1024 * 1024) /* about: a batch is closed when it has reached this */
+#define GRPC_GATHERS_MAX 4
+#define GRPC_FILTERS_MAX 64 /* include[] and exclude[] each */
+#define GRPC_METHODS     16
 
 enum grpc_loss { GRPC_LOSS_READER, GRPC_LOSS_SINK, GRPC_LOSS_RATE, GRPC_LOSS_COUNT };
 

@@ -39,9 +39,10 @@ ProtobufCMessage *grpc_unpack(struct rpc_call *call, const ProtobufCMessageDescr
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, length, bytes);
 
     if (message == NULL) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
-                    "the request is no %s, or larger than the server's limit of %u bytes in memory",
-                    descriptor->name, GRPC_ARENA_BYTES);
+        grpc_refuse(
+            call, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
+            "the request is no %s, or larger than the server's limit of %zu bytes in memory",
+            descriptor->name, GRPC_ARENA_BYTES);
     }
     return message;
 }

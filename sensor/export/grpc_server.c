@@ -18,7 +18,7 @@
 #define STATS_MAX          3600
 #define PACKETS_MAX        2000
 #define TOKEN_BYTES_MAX    4096
-#define STREAM_QUEUE_BYTES (2U * 1024 * 1024)
+#define STREAM_QUEUE_BYTES ((size_t)2 * 1024 * 1024)
 #define STOP_GRACE_NS      (2 * NS_PER_SEC)
 #define HEALTH_WATCHERS    64
 #define CALLS_MAX          1024

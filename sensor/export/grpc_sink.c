@@ -9,8 +9,8 @@
 #include "sensor/export/grpc_sink.h"
 
 /* What may wait for the rpc thread: then the publisher's queue fills, and drops by its rule. */
-#define INBOX_RECORDS_MAX (64U * BATCH_RECORDS_MAX)
-#define INBOX_BYTES_MAX   (32U * 1024 * 1024)
+#define INBOX_RECORDS_MAX ((uint64_t)64 * BATCH_RECORDS_MAX)
+#define INBOX_BYTES_MAX   ((uint64_t)32 * 1024 * 1024)
 
 static void drain_inbox(struct grpc_server *server)
 {

@@ -13,7 +13,7 @@
 #include "sensor/export/readiness.h"
 
 #define FIELD(member)      offsetof(struct http_export_settings, member)
-#define PAGE_BYTES_MAX     (1024U * 1024)
+#define PAGE_BYTES_MAX     ((size_t)1024 * 1024)
 #define METRICS_TYPE       "text/plain; version=0.0.4; charset=utf-8"
 #define REQUEST_BODY_BYTES 4096
 
