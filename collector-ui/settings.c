@@ -56,6 +56,8 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"ingest", ingest_fields, &settings->ingest, "The port for sensors."},
         {"store", store_fields, &settings->store, "What is kept, where and how long."},
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
+        {"web.tls", api_tls_fields, &settings->web, "HTTPS."},
+        {"web.auth", api_auth_fields, &settings->web, "Login."},
     };
 
     memcpy(settings->sections, sections, sizeof(sections));

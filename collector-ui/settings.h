@@ -21,7 +21,7 @@ struct store_section {
     uint64_t commit_rows;
 };
 
-#define COLLECTOR_SECTIONS 3
+#define COLLECTOR_SECTIONS 5
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS]; /* filled by collector_settings_new */

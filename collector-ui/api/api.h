@@ -22,7 +22,8 @@ struct api_settings {
     uint64_t tick_ns, top_n, packet_buffer, clients_max;
 };
 
-extern const struct config_field api_fields[];
+/* Sections "web", "web.tls" and "web.auth", all three in struct api_settings. */
+extern const struct config_field api_fields[], api_tls_fields[], api_auth_fields[];
 
 /* What ingest knows for /metrics; filled by the app. Any thread. */
 struct api_ingest_counts {

@@ -1,0 +1,67 @@
+/* Settings of the API: one row is the whole truth. */
+#include "collector-ui/api/api.h"
+
+#define FIELD(member) #member, offsetof(struct api_settings, member)
+
+const struct config_field api_fields[] = {
+    {CONFIG_TEXT, FIELD(bind), "127.0.0.1", 0, 63,
+     "Numeric address of REST, live feed and dashboard; another than loopback needs TLS and login.",
+     .alias = "listen"},
+    {CONFIG_U64, FIELD(port), "8080", 0, 65535, "Port; 0: the kernel picks one."},
+    {CONFIG_TEXT, FIELD(token_file), "", 0, 4095, "File whose first line is the bearer token."},
+    {CONFIG_BOOL, FIELD(insecure), "false", 0, 1,
+     "Allow another address than loopback without TLS and login."},
+    {.type = CONFIG_DURATION,
+     .key = "tick",
+     .offset = offsetof(struct api_settings, tick_ns),
+     .value = "1s",
+     .min = 33e6,
+     .max = 5e9,
+     .help = "Time between two frames of the live feed.",
+     .bare_unit = "ms",
+     .alias = "tick_ms"},
+    {CONFIG_U64, FIELD(top_n), "50", 1, 200, "Most flows in a frame that asks for no number."},
+    {CONFIG_U64, FIELD(packet_buffer), "2000", 1, 100000, "Packet samples kept."},
+    {CONFIG_U64, FIELD(clients_max), "64", 1, 1024, "Live clients at once."},
+    {.key = NULL}};
+
+/* Their own sections, so that they have the names of the first NetScope: web.tls.cert_path. */
+const struct config_field api_tls_fields[] = {
+    {.type = CONFIG_BOOL,
+     .key = "enabled",
+     .offset = offsetof(struct api_settings, tls_enabled),
+     .value = "false",
+     .help = "Serve HTTPS."},
+    {.type = CONFIG_TEXT,
+     .key = "cert_path",
+     .offset = offsetof(struct api_settings, tls_certificate),
+     .value = "",
+     .max = 4095,
+     .help = "PEM file of the certificate and its chain."},
+    {.type = CONFIG_TEXT,
+     .key = "key_path",
+     .offset = offsetof(struct api_settings, tls_key),
+     .value = "",
+     .max = 4095,
+     .help = "PEM file of its key."},
+    {.key = NULL}};
+
+const struct config_field api_auth_fields[] = {
+    {.type = CONFIG_BOOL,
+     .key = "enabled",
+     .offset = offsetof(struct api_settings, auth_enabled),
+     .value = "false",
+     .help = "Ask for a login (HTTP Basic, bearer token or session cookie)."},
+    {.type = CONFIG_TEXT,
+     .key = "username",
+     .offset = offsetof(struct api_settings, auth_username),
+     .value = "",
+     .max = 128,
+     .help = "Name of the one user."},
+    {.type = CONFIG_TEXT,
+     .key = "password_file",
+     .offset = offsetof(struct api_settings, auth_password_file),
+     .value = "",
+     .max = 4095,
+     .help = "File whose first line is the password; secrets stand in no configuration file."},
+    {.key = NULL}};
