@@ -168,7 +168,7 @@ static void read_batch(struct grpc_reading *reading, const struct wire_field *ba
                 follow(reading, inner.value, inner.value);
             }
         }
-        if (field.length <= sizeof(reading->record)) {
+        if (field.bytes != NULL && field.length <= sizeof(reading->record)) {
             memcpy(reading->record, field.bytes, field.length);
             reading->record_bytes = field.length;
         }
@@ -187,7 +187,7 @@ static void read_notice(struct grpc_reading *reading, const struct wire_field *n
     while (wire_next(&in, &field)) {
         if (field.number <= 3) {
             numbers[field.number] = field.value;
-        } else if (field.number == 4 && field.length < sizeof(reading->reason)) {
+        } else if (field.bytes != NULL && field.length < sizeof(reading->reason)) {
             memcpy(reading->reason, field.bytes, field.length);
             reading->reason[field.length] = '\0';
         }

@@ -287,12 +287,12 @@ static uint32_t read_page(const struct grpc_reading *reading, char ids[][37], ch
         struct wire_reader alert = wire_reader_over(field.bytes, field.length);
         struct wire_field inner;
 
-        if (field.number == 2) {
+        if (field.number == 2 && field.bytes != NULL) {
             memcpy(token, field.bytes, field.length);
             token[field.length] = '\0';
         }
         while (field.number == 1 && wire_next(&alert, &inner)) {
-            if (inner.number == 4) {
+            if (inner.number == 4 && inner.bytes != NULL) {
                 memcpy(ids[count], inner.bytes, inner.length);
                 ids[count++][inner.length] = '\0';
             }
