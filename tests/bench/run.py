@@ -146,14 +146,14 @@ PROGRAMS = [
 ]
 
 
-def run_programs(build, quick):
+def run_programs(build):
     for program, title in PROGRAMS:
         path = f"{build}/bin/{program}"
         print(f"\n{title} ({program})")
         if not os.access(path, os.X_OK):
             print("  SKIP: not built")
             continue
-        result = subprocess.run([path] + (["--quick"] if quick and program.endswith("_quick") else []),
+        result = subprocess.run([path],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 timeout=600)
         for line in result.stdout.splitlines():
@@ -186,6 +186,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     arguments = parser.parse_args()
 
+    sys.stdout.reconfigure(line_buffering=True)
     runs = arguments.runs or (3 if arguments.quick else 5)
     build = arguments.build
     directory = os.environ.get("NETSCOPE_BENCH_DIR") or os.path.join(os.path.dirname(build) or ".", "bench")
@@ -196,7 +197,7 @@ def main():
             packets = packets or count_packets(build, file)
             results[name] = run_workload(name, file, packets, build, scratch, runs)
     if not arguments.no_programs:
-        run_programs(build, arguments.quick)
+        run_programs(build)
     print()
     holds = check_goals(results)
     if arguments.json:
