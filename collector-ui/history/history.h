@@ -38,6 +38,7 @@ struct history_settings {
     uint32_t queue_batches;   /* waiting for the store thread */
     uint64_t commit_ns;       /* longest time between two transactions: 1 s */
     uint32_t commit_rows;     /* 5000 */
+    uint32_t packet_buffer;   /* packet samples kept, newest; 0: 2000 */
 };
 
 /* Opens or makes the store and reads its positions. NULL with `err` ("/var/lib/netscope/...: ...").
@@ -70,5 +71,6 @@ struct history_counts {
     uint64_t packets_stored, bytes_on_disk, queue_used, rows_flows, rows_alerts, rows_stats,
         rows_packets;
     uint64_t last_commit_ns, files;
+    uint64_t gap_records, files_set_aside;
 };
 void history_counts_read(struct history *history, struct history_counts *out); /* any thread */

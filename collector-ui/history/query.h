@@ -1,0 +1,133 @@
+/* Questions to the store: jobs on two threads with read-only connections, bounded in time and rows.
+ *
+ * A day file that overlaps the range is read after the other and the answers merged here. Times are
+ * record times, ranges are half open. What the store thread has not committed yet (at most
+ * commit_ns) is not seen. Depends on: history.h, live.h, rollup.h. Threads: history_submit and the
+ * functions of struct history any; those of a reader only inside its job. */
+#pragma once
+
+#include "collector-ui/history/history.h"
+#include "collector-ui/history/live.h"
+#include "collector-ui/history/rollup.h"
+#include "proto/filter/filter.h"
+
+struct history_reader;
+
+/* Runs `run` on a query thread; `drop` instead of it when the store closes first. False: too many
+ * wait already, nothing will be called. */
+MUST_USE bool history_submit(struct history *history,
+                             void (*run)(struct history_reader *reader, void *context),
+                             void (*drop)(void *context), void *context);
+
+struct history_limits {
+    bool (*is_wanted)(void *context); /* NULL: always */
+    void *context;
+    uint64_t time_ns;  /* 0: 20 s */
+    uint64_t rows_max; /* 0: 5 million */
+};
+void history_reader_limit(struct history_reader *reader, const struct history_limits *limits);
+struct history *history_reader_history(struct history_reader *reader);
+
+struct history_cost {
+    uint64_t scanned; /* rows */
+    bool is_partial;  /* a bound was met: what was read until then is the answer */
+    char failure[256];
+};
+void history_reader_cost(const struct history_reader *reader, struct history_cost *out);
+
+/* Record times in the store; false: it is empty. */
+bool history_span(struct history *history, uint64_t *from_ns, uint64_t *to_ns);
+/* The live feed's window since the last call. One caller. */
+MUST_USE struct live_window *history_take_live(struct history *history);
+
+struct history_bytes {
+    uint8_t *bytes;
+    uint32_t length;
+};
+/* A list of records, each malloc'ed. */
+struct history_list {
+    struct history_bytes *items;
+    uint64_t count, room;
+};
+void history_list_fini(struct history_list *list);
+
+/* ---- flows ---- */
+
+enum history_order {
+    ORDER_END_TIME,
+    ORDER_START_TIME,
+    ORDER_BYTES,
+    ORDER_PACKETS,
+    ORDER_RATE,
+    ORDER_RTT,
+    ORDER_RETRANSMITS,
+    ORDER_DURATION,
+    ORDER_COUNT
+};
+
+struct history_cursor { /* the last flow of the page before */
+    int64_t key;
+    uint64_t flow_id, sensor_hash;
+};
+
+struct history_flows_query {
+    uint64_t from_ns, to_ns;
+    const struct filter *filter; /* NULL: all */
+    enum history_order order;
+    bool is_ascending;
+    uint32_t page_size; /* 0: only the sums */
+    const struct history_cursor *after;
+    bool wants_facets;
+};
+
+#define HISTORY_FACETS_MAX 8
+enum history_facet { FACET_APP, FACET_SENSOR, FACET_TCP_STATE, FACET_PORT, FACET_COUNT };
+struct history_facet_value {
+    char value[132];
+    uint64_t bytes;
+};
+
+struct history_flows {
+    struct history_list records; /* FlowRecords with identity, in order */
+    uint64_t matched;            /* flows over all pages */
+    bool has_more;
+    struct history_cursor last;
+    struct history_facet_value facets[FACET_COUNT][HISTORY_FACETS_MAX];
+    uint32_t facets_count[FACET_COUNT];
+};
+/* 0, or -ENOMEM, -ECANCELED (not wanted any more). */
+MUST_USE int history_query_flows(struct history_reader *reader,
+                                 const struct history_flows_query *query,
+                                 struct history_flows *out);
+void history_flows_fini(struct history_flows *flows);
+/* The newest record of a flow; `sensor_id` NULL: of any. False: unknown, or a bound was met (see
+ * cost). */
+MUST_USE bool history_query_flow(struct history_reader *reader, uint64_t flow_id,
+                                 const char *sensor_id, struct history_bytes *out);
+
+/* ---- sums ---- */
+
+/* Calls `each` for every sensor and step of `step_s` (1, 60, 3600) that starts in the range. */
+MUST_USE int history_query_rollups(struct history_reader *reader, uint32_t step_s, uint64_t from_s,
+                                   uint64_t to_s,
+                                   void (*each)(void *context, int64_t start_s,
+                                                const char *sensor_id, const struct rollup *rollup),
+                                   void *context);
+/* Sums of the flow records whose end lies in the range, exact: whole minutes from their sums, the
+ * edges from the rows. Talkers (key: sensor_id NUL app NUL host) go into `talkers`. */
+struct history_record_sums {
+    uint64_t rows, packets, bytes, new_flows;
+};
+MUST_USE int history_query_records(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+                                   struct history_record_sums *sums, struct rollup_list *talkers);
+
+/* ---- alerts, packets ---- */
+
+/* The newest record of each alert, newest first: all that are open, and unless `only_open` those
+ * whose last_time lies in the range. */
+MUST_USE int history_query_alerts(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+                                  bool only_open, struct history_list *out);
+/* Newest first, the samples that `wants` says yes to, at most `limit`; any thread. */
+MUST_USE int history_packets(struct history *history, uint32_t limit,
+                             bool (*wants)(void *context, const struct packet_sample *sample),
+                             void *context, struct history_list *out, uint64_t *held);

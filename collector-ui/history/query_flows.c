@@ -1,0 +1,449 @@
+/* Flows of a range: every record is looked at once, the newest of a flow decides, the page is then
+ * fetched by row. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "collector-ui/history/query_private.h"
+
+#define FLOWS_MAX 2000000u /* different ones in a query */
+
+struct flow_entry {
+    uint64_t flow_id, sensor_hash;
+    int64_t end_ns, seq, key, rowid, bytes;
+    uint32_t file, app, sensor;
+    uint16_t port;
+    uint8_t tcp_state;
+    bool is_match;
+};
+
+struct name_table {
+    char (*names)[132];
+    uint32_t count;
+};
+
+struct flow_scan {
+    struct history_reader *reader;
+    const struct history_flows_query *query;
+    const char *condition;
+    const struct filter_value *values;
+    uint32_t values_count;
+    bool is_exact;
+    struct flow_entry *entries;
+    uint32_t *slots;
+    uint32_t count, room;
+    struct name_table apps, sensors;
+    struct flow_record *record;
+};
+
+#define NAMES_MAX 4096u
+
+static uint32_t name_number(struct name_table *table, const char *name)
+{
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (strcmp(table->names[i], name) == 0) {
+            return i;
+        }
+    }
+    if (table->count == NAMES_MAX) {
+        return NAMES_MAX - 1;
+    }
+    if (table->names == NULL) {
+        table->names = calloc(NAMES_MAX, sizeof *table->names);
+        if (table->names == NULL) {
+            return 0;
+        }
+    }
+    snprintf(table->names[table->count], sizeof table->names[0], "%.131s", name);
+    return table->count++;
+}
+
+static const char *const order_keys[ORDER_COUNT] = {
+    [ORDER_END_TIME] = "f.end_ns",
+    [ORDER_START_TIME] = "f.start_ns",
+    [ORDER_BYTES] = "f.total_bytes",
+    [ORDER_PACKETS] = "f.total_packets",
+    [ORDER_RATE] = "CAST((f.bytes_forward + f.bytes_reverse) * 1e9 /"
+                   " MAX(f.end_ns - f.delta_start_ns, 1) AS INTEGER)",
+    [ORDER_RTT] = "COALESCE(f.rtt_ns, -1)",
+    [ORDER_RETRANSMITS] = "COALESCE(f.retransmits, -1)",
+    [ORDER_DURATION] = "f.end_ns - f.start_ns",
+};
+
+static bool scan_grow(struct flow_scan *scan)
+{
+    const uint32_t room = scan->room == 0 ? 4096 : scan->room * 2;
+    struct flow_entry *const more = realloc(scan->entries, room * sizeof *more);
+    if (more == NULL) {
+        return false;
+    }
+    scan->entries = more;
+    uint32_t *const slots = calloc((size_t)room * 2, sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    free(scan->slots);
+    scan->slots = slots;
+    scan->room = room;
+    for (uint32_t i = 0; i < scan->count; i++) {
+        uint32_t at = (uint32_t)hash_mix(more[i].flow_id ^ more[i].sensor_hash) & (room * 2 - 1);
+        while (slots[at] != 0) {
+            at = (at + 1) & (room * 2 - 1);
+        }
+        slots[at] = i + 1;
+    }
+    return true;
+}
+
+/* The place of a flow, made if new. NULL: no memory, or too many (then the answer is partial). */
+static struct flow_entry *scan_find(struct flow_scan *scan, uint64_t flow_id, uint64_t sensor_hash)
+{
+    if (scan->count == FLOWS_MAX) {
+        scan->reader->cost.is_partial = true;
+        return NULL;
+    }
+    if (scan->count == scan->room && !scan_grow(scan)) {
+        return NULL;
+    }
+    const uint32_t mask = scan->room * 2 - 1;
+    uint32_t at = (uint32_t)hash_mix(flow_id ^ sensor_hash) & mask;
+    while (scan->slots[at] != 0) {
+        struct flow_entry *const entry = &scan->entries[scan->slots[at] - 1];
+        if (entry->flow_id == flow_id && entry->sensor_hash == sensor_hash) {
+            return entry;
+        }
+        at = (at + 1) & mask;
+    }
+    struct flow_entry *const entry = &scan->entries[scan->count++];
+    *entry = (struct flow_entry){.flow_id = flow_id, .sensor_hash = sensor_hash, .end_ns = -1};
+    scan->slots[at] = scan->count;
+    return entry;
+}
+
+static void bind_values(sqlite3_stmt *rows, int at, const struct filter_value *values,
+                        uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++, at++) {
+        switch (values[i].type) {
+        case FILTER_VALUE_U64:
+            sqlite3_bind_int64(rows, at, (int64_t)values[i].u64);
+            break;
+        case FILTER_VALUE_DOUBLE:
+            sqlite3_bind_double(rows, at, values[i].number);
+            break;
+        case FILTER_VALUE_TEXT:
+            sqlite3_bind_text(rows, at, values[i].bytes, (int)values[i].length, SQLITE_STATIC);
+            break;
+        case FILTER_VALUE_BYTES:
+            sqlite3_bind_blob(rows, at, values[i].bytes, (int)values[i].length, SQLITE_STATIC);
+            break;
+        }
+    }
+}
+
+static uint64_t sensor_hash_of(const char *sensor_id)
+{
+    uint64_t hash = 1;
+    for (; *sensor_id != '\0'; sensor_id++) {
+        hash = hash_mix(hash ^ (uint8_t)*sensor_id);
+    }
+    return hash;
+}
+
+/* Columns that say more than SQL knows are checked on the record itself. */
+static bool matches(struct flow_scan *scan, sqlite3_stmt *rows, int match_at, int record_at)
+{
+    if (sqlite3_column_int(rows, match_at) == 0) {
+        return false;
+    }
+    if (scan->is_exact) {
+        return true;
+    }
+    struct history_bytes bytes;
+    if (!query_record(rows, record_at, &bytes)) {
+        return false;
+    }
+    const bool is_match = codec_decode_flow(bytes.bytes, bytes.length, scan->record) &&
+                          filter_matches_flow(scan->query->filter, scan->record);
+    free(bytes.bytes);
+    return is_match;
+}
+
+static int scan_file(void *context, sqlite3 *db, uint32_t file)
+{
+    struct flow_scan *const scan = context;
+    const size_t room = strlen(scan->condition) + 1024;
+    char *const sql = malloc(room);
+    if (sql == NULL) {
+        return -ENOMEM;
+    }
+    snprintf(sql, room,
+             "SELECT f.rowid, f.flow_id, f.sensor_id, f.end_ns, f.seq, %s, f.total_bytes, f.app,"
+             " f.tcp_state, f.server_port, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
+             " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
+             " WHERE f.end_ns >= ? AND f.start_ns < ?",
+             order_keys[scan->query->order], scan->condition);
+    sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
+    free(sql);
+    int result = 0;
+    if (rows != NULL) {
+        bind_values(rows, 1, scan->values, scan->values_count);
+        const uint64_t to = scan->query->to_ns > INT64_MAX ? INT64_MAX : scan->query->to_ns;
+        sqlite3_bind_int64(rows, (int)scan->values_count + 1, (int64_t)scan->query->from_ns);
+        sqlite3_bind_int64(rows, (int)scan->values_count + 2, (int64_t)to);
+    }
+    while (result == 0 && query_step(scan->reader, rows)) {
+        const char *const sensor_id = (const char *)sqlite3_column_text(rows, 2);
+        const int64_t end_ns = sqlite3_column_int64(rows, 3);
+        const int64_t seq = sqlite3_column_int64(rows, 4);
+        struct flow_entry *const e = scan_find(scan, (uint64_t)sqlite3_column_int64(rows, 1),
+                                               sensor_hash_of(sensor_id == NULL ? "" : sensor_id));
+        if (e == NULL) {
+            result = scan->reader->cost.is_partial ? 0 : -ENOMEM;
+            break;
+        }
+        if (end_ns < e->end_ns || (end_ns == e->end_ns && seq < e->seq)) {
+            continue;
+        }
+        e->end_ns = end_ns;
+        e->seq = seq;
+        e->rowid = sqlite3_column_int64(rows, 0);
+        e->file = file;
+        e->key = sqlite3_column_int64(rows, 5);
+        e->bytes = sqlite3_column_int64(rows, 6);
+        e->tcp_state = (uint8_t)sqlite3_column_int(rows, 8);
+        e->port = (uint16_t)sqlite3_column_int(rows, 9);
+        if (scan->query->wants_facets) {
+            const char *const app = (const char *)sqlite3_column_text(rows, 7);
+            e->app = name_number(&scan->apps, app == NULL ? "" : app);
+            e->sensor = name_number(&scan->sensors, sensor_id == NULL ? "" : sensor_id);
+        }
+        e->is_match = matches(scan, rows, 10, 11);
+    }
+    sqlite3_finalize(rows);
+    return result;
+}
+
+static int compare(const struct flow_entry *a, const struct flow_entry *b, bool is_ascending)
+{
+    if (a->key != b->key) {
+        return (a->key < b->key) == is_ascending ? -1 : 1;
+    }
+    if (a->flow_id != b->flow_id) {
+        return a->flow_id < b->flow_id ? -1 : 1;
+    }
+    return a->sensor_hash < b->sensor_hash ? -1 : a->sensor_hash > b->sensor_hash;
+}
+
+static int by_key_up(const void *a, const void *b)
+{
+    return compare(a, b, true);
+}
+
+static int by_key_down(const void *a, const void *b)
+{
+    return compare(a, b, false);
+}
+
+struct fetching {
+    struct flow_scan *scan;
+    struct flow_entry *entries;
+    struct history_bytes *out;
+    uint32_t count;
+};
+
+static int fetch_file(void *context, sqlite3 *db, uint32_t file)
+{
+    struct fetching *const f = context;
+    sqlite3_stmt *const rows =
+        query_prepare(f->scan->reader, db,
+                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
+                      " LEFT JOIN boots b ON b.no = f.boot_no WHERE f.rowid = ?");
+    for (uint32_t i = 0; rows != NULL && i < f->count; i++) {
+        if (f->entries[i].file == file && f->out[i].bytes == NULL) {
+            sqlite3_bind_int64(rows, 1, f->entries[i].rowid);
+            if (sqlite3_step(rows) == SQLITE_ROW && !query_record(rows, 0, &f->out[i])) {
+                break;
+            }
+            sqlite3_reset(rows);
+        }
+    }
+    sqlite3_finalize(rows);
+    return 0;
+}
+
+static int fetch_page(struct flow_scan *scan, uint32_t matched, struct history_flows *out)
+{
+    const struct history_flows_query *const query = scan->query;
+    uint32_t first = 0;
+    if (query->after != NULL) {
+        const struct flow_entry after = {.key = query->after->key,
+                                         .flow_id = query->after->flow_id,
+                                         .sensor_hash = query->after->sensor_hash};
+        while (first < matched &&
+               compare(&scan->entries[first], &after, query->is_ascending) <= 0) {
+            first++;
+        }
+    }
+    const uint32_t left = matched - first;
+    const uint32_t count = left < query->page_size ? left : query->page_size;
+    out->has_more = count < left;
+    if (count == 0) {
+        return 0;
+    }
+    struct history_bytes *const bytes = calloc(count, sizeof *bytes);
+    if (bytes == NULL) {
+        return -ENOMEM;
+    }
+    struct fetching fetching = {scan, &scan->entries[first], bytes, count};
+    const bool was_partial = scan->reader->cost.is_partial;
+    scan->reader->cost.is_partial = false; /* what was found is shown */
+    int result =
+        query_files(scan->reader, query->from_ns, query->to_ns, false, fetch_file, &fetching);
+    scan->reader->cost.is_partial |= was_partial;
+    for (uint32_t i = 0; i < count; i++) {
+        if (bytes[i].bytes != NULL && !list_add(&out->records, bytes[i])) {
+            result = -ENOMEM;
+        }
+    }
+    free(bytes);
+    const struct flow_entry *const last = &scan->entries[first + count - 1];
+    out->last = (struct history_cursor){last->key, last->flow_id, last->sensor_hash};
+    return result;
+}
+
+static void facets_of(struct flow_scan *scan, uint32_t matched, struct history_flows *out)
+{
+    for (unsigned facet = 0; facet < FACET_COUNT; facet++) {
+        const uint32_t size = facet == FACET_PORT ? 65536 : NAMES_MAX;
+        uint64_t *const sums = calloc(size, sizeof *sums);
+        for (uint32_t i = 0; sums != NULL && i < matched; i++) {
+            const struct flow_entry *const e = &scan->entries[i];
+            const uint32_t at = facet == FACET_APP      ? e->app
+                                : facet == FACET_SENSOR ? e->sensor
+                                : facet == FACET_PORT   ? e->port
+                                                        : e->tcp_state;
+            sums[at] += (uint64_t)e->bytes + 1; /* a flow without bytes counts as seen */
+        }
+        while (sums != NULL && out->facets_count[facet] < HISTORY_FACETS_MAX) {
+            uint32_t best = 0;
+            for (uint32_t i = 1; i < size; i++) {
+                best = sums[i] > sums[best] ? i : best;
+            }
+            if (sums[best] == 0) {
+                break;
+            }
+            const char *const name = facet == FACET_APP      ? scan->apps.names[best]
+                                     : facet == FACET_SENSOR ? scan->sensors.names[best]
+                                     : facet == FACET_TCP_STATE
+                                         ? tcp_state_name((enum tcp_state)best)
+                                         : NULL;
+            struct history_facet_value *const value = &out->facets[facet][out->facets_count[facet]];
+            if (name == NULL) {
+                snprintf(value->value, sizeof value->value, "%u", best);
+            } else {
+                snprintf(value->value, sizeof value->value, "%s", name);
+            }
+            value->bytes = sums[best] - 1;
+            sums[best] = 0;
+            if (value->value[0] != '\0' && (facet != FACET_PORT || best != 0)) {
+                out->facets_count[facet]++;
+            }
+        }
+        free(sums);
+    }
+}
+
+int history_query_flows(struct history_reader *reader, const struct history_flows_query *query,
+                        struct history_flows *out)
+{
+    enum { CONDITION_BYTES = 128 * 1024, VALUES_MAX = 1024 };
+    memset(out, 0, sizeof *out);
+    struct flow_scan scan = {.reader = reader, .query = query, .condition = "1", .is_exact = true};
+    char *const condition = malloc(CONDITION_BYTES);
+    struct filter_value *const values = calloc(VALUES_MAX, sizeof *values);
+    scan.record = calloc(1, sizeof *scan.record);
+    int result = condition == NULL || values == NULL || scan.record == NULL ? -ENOMEM : 0;
+    if (result == 0 && query->filter != NULL) {
+        scan.condition = condition;
+        scan.values = values;
+        if (!filter_to_sql(query->filter, condition, CONDITION_BYTES, values, VALUES_MAX,
+                           &scan.values_count, &scan.is_exact)) {
+            scan.condition = "1"; /* too long for SQL: each record is asked */
+            scan.values_count = 0;
+            scan.is_exact = false;
+        }
+    }
+    if (result == 0) {
+        result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
+    }
+    uint32_t matched = 0;
+    for (uint32_t i = 0; i < scan.count; i++) {
+        if (scan.entries[i].is_match) {
+            scan.entries[matched++] = scan.entries[i];
+        }
+    }
+    out->matched = matched;
+    if (result == 0 && matched > 0) {
+        qsort(scan.entries, matched, sizeof *scan.entries,
+              query->is_ascending ? by_key_up : by_key_down);
+        result = query->page_size > 0 ? fetch_page(&scan, matched, out) : 0;
+        if (query->wants_facets) {
+            facets_of(&scan, matched, out);
+        }
+    }
+    free(condition);
+    free(values);
+    free(scan.record);
+    free(scan.entries);
+    free(scan.slots);
+    free(scan.apps.names);
+    free(scan.sensors.names);
+    return result;
+}
+
+void history_flows_fini(struct history_flows *flows)
+{
+    history_list_fini(&flows->records);
+}
+
+struct flow_search {
+    struct history_reader *reader;
+    uint64_t flow_id;
+    const char *sensor_id;
+    struct history_bytes *out;
+    bool is_found;
+};
+
+static int search_file(void *context, sqlite3 *db, uint32_t file)
+{
+    struct flow_search *const s = context;
+    (void)file;
+    sqlite3_stmt *const rows =
+        query_prepare(s->reader, db,
+                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
+                      " LEFT JOIN boots b ON b.no = f.boot_no"
+                      " WHERE f.flow_id = ?1 AND (?2 IS NULL OR f.sensor_id = ?2)"
+                      " ORDER BY f.end_ns DESC LIMIT 1");
+    if (rows != NULL) {
+        sqlite3_bind_int64(rows, 1, (int64_t)s->flow_id);
+        if (s->sensor_id != NULL) {
+            sqlite3_bind_text(rows, 2, s->sensor_id, -1, SQLITE_STATIC);
+        }
+    }
+    if (query_step(s->reader, rows)) {
+        s->is_found = query_record(rows, 0, s->out);
+    }
+    sqlite3_finalize(rows);
+    return s->is_found ? 1 : 0;
+}
+
+bool history_query_flow(struct history_reader *reader, uint64_t flow_id, const char *sensor_id,
+                        struct history_bytes *out)
+{
+    struct flow_search search = {reader, flow_id, sensor_id, out, false};
+    (void)query_files(reader, 0, UINT64_MAX, false, search_file, &search);
+    return search.is_found;
+}

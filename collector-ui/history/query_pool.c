@@ -1,0 +1,270 @@
+/* Query threads and what all queries share. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "collector-ui/history/query_private.h"
+
+static void *worker_main(void *context)
+{
+    struct history *const h = context;
+    for (;;) {
+        pthread_mutex_lock(&h->lock);
+        while (h->job_head == NULL && !h->is_stopping) {
+            pthread_cond_wait(&h->has_job, &h->lock);
+        }
+        struct history_job *const job = h->is_stopping ? NULL : h->job_head;
+        if (job != NULL) {
+            h->job_head = job->next;
+            if (h->job_head == NULL) {
+                h->job_tail = &h->job_head;
+            }
+            h->jobs_count--;
+        }
+        pthread_mutex_unlock(&h->lock);
+        if (job == NULL) {
+            return NULL;
+        }
+        struct history_reader reader = {.history = h};
+        history_reader_limit(&reader, &(struct history_limits){0});
+        job->run(&reader, job->context);
+        free(job);
+    }
+}
+
+int query_pool_start(struct history *h, struct error *err)
+{
+    for (; h->workers_count < HISTORY_WORKERS; h->workers_count++) {
+        if (pthread_create(&h->workers[h->workers_count], NULL, worker_main, h) != 0) {
+            return error_set(err, EAGAIN, "history: no thread for queries");
+        }
+    }
+    return 0;
+}
+
+void query_pool_stop(struct history *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->is_stopping = true;
+    pthread_cond_broadcast(&h->has_job);
+    pthread_mutex_unlock(&h->lock);
+    for (unsigned i = 0; i < h->workers_count; i++) {
+        pthread_join(h->workers[i], NULL);
+    }
+    h->workers_count = 0;
+    while (h->job_head != NULL) {
+        struct history_job *const job = h->job_head;
+        h->job_head = job->next;
+        job->drop(job->context);
+        free(job);
+    }
+}
+
+bool history_submit(struct history *h, void (*run)(struct history_reader *reader, void *context),
+                    void (*drop)(void *context), void *context)
+{
+    struct history_job *const job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return false;
+    }
+    *job = (struct history_job){NULL, run, drop, context};
+    pthread_mutex_lock(&h->lock);
+    const bool is_taken = h->jobs_count < HISTORY_JOBS_MAX && !h->is_stopping;
+    if (is_taken) {
+        *h->job_tail = job;
+        h->job_tail = &job->next;
+        h->jobs_count++;
+        pthread_cond_signal(&h->has_job);
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (!is_taken) {
+        free(job);
+    }
+    return is_taken;
+}
+
+void history_reader_limit(struct history_reader *reader, const struct history_limits *limits)
+{
+    reader->limits = *limits;
+    reader->limits.time_ns = limits->time_ns != 0 ? limits->time_ns : 20 * NS_PER_SEC;
+    reader->limits.rows_max = limits->rows_max != 0 ? limits->rows_max : 5000000;
+    reader->deadline_ns = clock_monotonic_ns() + reader->limits.time_ns;
+}
+
+struct history *history_reader_history(struct history_reader *reader)
+{
+    return reader->history;
+}
+
+void history_reader_cost(const struct history_reader *reader, struct history_cost *out)
+{
+    *out = reader->cost;
+}
+
+bool query_is_over(struct history_reader *reader)
+{
+    if (reader->limits.is_wanted != NULL && !reader->limits.is_wanted(reader->limits.context)) {
+        reader->is_cancelled = true;
+    }
+    if (clock_monotonic_ns() > reader->deadline_ns) {
+        reader->cost.is_partial = true;
+    }
+    return reader->is_cancelled || reader->cost.is_partial;
+}
+
+static int on_progress(void *context)
+{
+    return query_is_over(context);
+}
+
+sqlite3_stmt *query_prepare(struct history_reader *reader, sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) {
+        snprintf(reader->cost.failure, sizeof reader->cost.failure, "%s", sqlite3_errmsg(db));
+        reader->cost.is_partial = true;
+        return NULL;
+    }
+    return statement;
+}
+
+bool query_step(struct history_reader *reader, sqlite3_stmt *rows)
+{
+    if (rows == NULL || reader->cost.is_partial || reader->is_cancelled) {
+        return false;
+    }
+    const int code = sqlite3_step(rows);
+    if (code == SQLITE_ROW) {
+        if (++reader->cost.scanned <= reader->limits.rows_max) {
+            return true;
+        }
+        reader->cost.is_partial = true;
+    } else if (code != SQLITE_DONE && code != SQLITE_INTERRUPT) {
+        snprintf(reader->cost.failure, sizeof reader->cost.failure, "%s",
+                 sqlite3_errmsg(sqlite3_db_handle(rows)));
+        reader->cost.is_partial = true;
+    }
+    return false;
+}
+
+static int query_file(struct history_reader *reader, const char *path, uint32_t file,
+                      int (*each)(void *context, sqlite3 *db, uint32_t file), void *context)
+{
+    sqlite3 *db = NULL;
+    int result = 0;
+    /* Not read-only to SQLite, which then could not make the shared memory of the WAL; query_only
+     * keeps it from writing. A file that has just gone (retention) is no error. */
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK) {
+        sqlite3_busy_timeout(db, 2000);
+        sqlite3_exec(db, "PRAGMA query_only=1; PRAGMA mmap_size=1073741824;", NULL, NULL, NULL);
+        sqlite3_progress_handler(db, 10000, on_progress, reader);
+        result = each(context, db, file);
+    }
+    sqlite3_close(db);
+    return reader->is_cancelled ? -ECANCELED : result;
+}
+
+int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+                bool is_archive_wanted, int (*each)(void *context, sqlite3 *db, uint32_t file),
+                void *context)
+{
+    struct history *const h = reader->history;
+    char path[4096];
+    pthread_mutex_lock(&h->lock);
+    const uint32_t count = h->files_count;
+    struct file_entry *const files = malloc(((size_t)count + 1) * sizeof *files);
+    if (files != NULL && count > 0) {
+        memcpy(files, h->files, count * sizeof *files);
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (files == NULL) {
+        return -ENOMEM;
+    }
+    int result = 0;
+    for (uint32_t i = count; i > 0 && result == 0 && !reader->cost.is_partial; i--) {
+        const struct file_entry *const file = &files[i - 1];
+        if (file->max_ns >= from_ns && file->min_ns < to_ns) {
+            day_file_path(h->directory, file->day, path, sizeof path);
+            result = query_file(reader, path, (uint32_t)file->day, each, context);
+        }
+    }
+    free(files);
+    if (result == 0 && is_archive_wanted && !reader->cost.is_partial) {
+        snprintf(path, sizeof path, "%s/" ARCHIVE_NAME, h->directory);
+        result = query_file(reader, path, 0, each, context);
+    }
+    return result;
+}
+
+bool list_add(struct history_list *list, struct history_bytes bytes)
+{
+    if (list->count == list->room) {
+        const uint64_t room = list->room == 0 ? 64 : list->room * 2;
+        struct history_bytes *const more = realloc(list->items, room * sizeof *more);
+        if (more == NULL) {
+            free(bytes.bytes);
+            return false;
+        }
+        list->items = more;
+        list->room = room;
+    }
+    list->items[list->count++] = bytes;
+    return true;
+}
+
+void history_list_fini(struct history_list *list)
+{
+    for (uint64_t i = 0; i < list->count; i++) {
+        free(list->items[i].bytes);
+    }
+    free(list->items);
+    memset(list, 0, sizeof *list);
+}
+
+static struct record_text column_text(sqlite3_stmt *rows, int at)
+{
+    const char *const text = (const char *)sqlite3_column_text(rows, at);
+    return (struct record_text){text == NULL ? "" : text, (uint32_t)sqlite3_column_bytes(rows, at)};
+}
+
+bool query_record(sqlite3_stmt *rows, int at, struct history_bytes *out)
+{
+    const void *const record = sqlite3_column_blob(rows, at);
+    const uint32_t length = (uint32_t)sqlite3_column_bytes(rows, at);
+    const struct record_identity identity = {.sensor_id = column_text(rows, at + 1),
+                                             .boot_id = column_text(rows, at + 2),
+                                             .seq = (uint64_t)sqlite3_column_int64(rows, at + 3)};
+    out->bytes = malloc((size_t)length + CODEC_IDENTITY_BYTES_MAX);
+    if (out->bytes == NULL) {
+        return false;
+    }
+    if (length > 0) {
+        memcpy(out->bytes, record, length);
+    }
+    out->length = length + (uint32_t)codec_append_identity(&identity, out->bytes + length,
+                                                           CODEC_IDENTITY_BYTES_MAX);
+    return true;
+}
+
+bool history_span(struct history *h, uint64_t *from_ns, uint64_t *to_ns)
+{
+    *from_ns = UINT64_MAX;
+    *to_ns = 0;
+    pthread_mutex_lock(&h->lock);
+    for (uint32_t i = 0; i < h->files_count; i++) {
+        if (h->files[i].max_ns != 0) {
+            *from_ns = h->files[i].min_ns < *from_ns ? h->files[i].min_ns : *from_ns;
+            *to_ns = h->files[i].max_ns > *to_ns ? h->files[i].max_ns : *to_ns;
+        }
+    }
+    pthread_mutex_unlock(&h->lock);
+    return *to_ns != 0;
+}
+
+struct live_window *history_take_live(struct history *h)
+{
+    return live_take(h->live);
+}
