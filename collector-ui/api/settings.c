@@ -1,16 +1,25 @@
 /* Settings of the API: one row is the whole truth. */
 #include "collector-ui/api/api.h"
 
-#define FIELD(member) #member, offsetof(struct api_settings, member)
+#define ROW(TYPE, MEMBER, VALUE, MIN, MAX, HELP)                                                   \
+    {                                                                                              \
+        .type = TYPE, .key = #MEMBER, .offset = offsetof(struct api_settings, MEMBER),             \
+        .value = VALUE, .min = MIN, .max = MAX, .help = HELP                                       \
+    }
 
 const struct config_field api_fields[] = {
-    {CONFIG_TEXT, FIELD(bind), "127.0.0.1", 0, 63,
-     "Numeric address of REST, live feed and dashboard; another than loopback needs TLS and login.",
+    {.type = CONFIG_TEXT,
+     .key = "bind",
+     .offset = offsetof(struct api_settings, bind),
+     .value = "127.0.0.1",
+     .max = 63,
+     .help = "Numeric address of REST, live feed and dashboard; another than loopback needs TLS and"
+             " login.",
      .alias = "listen"},
-    {CONFIG_U64, FIELD(port), "8080", 0, 65535, "Port; 0: the kernel picks one."},
-    {CONFIG_TEXT, FIELD(token_file), "", 0, 4095, "File whose first line is the bearer token."},
-    {CONFIG_BOOL, FIELD(insecure), "false", 0, 1,
-     "Allow another address than loopback without TLS and login."},
+    ROW(CONFIG_U64, port, "8080", 0, 65535, "Port; 0: the kernel picks one."),
+    ROW(CONFIG_TEXT, token_file, "", 0, 4095, "File whose first line is the bearer token."),
+    ROW(CONFIG_BOOL, insecure, "false", 0, 1,
+        "Allow another address than loopback without TLS and login."),
     {.type = CONFIG_DURATION,
      .key = "tick",
      .offset = offsetof(struct api_settings, tick_ns),
@@ -20,9 +29,9 @@ const struct config_field api_fields[] = {
      .help = "Time between two frames of the live feed.",
      .bare_unit = "ms",
      .alias = "tick_ms"},
-    {CONFIG_U64, FIELD(top_n), "50", 1, 200, "Most flows in a frame that asks for no number."},
-    {CONFIG_U64, FIELD(packet_buffer), "2000", 1, 100000, "Packet samples kept."},
-    {CONFIG_U64, FIELD(clients_max), "64", 1, 1024, "Live clients at once."},
+    ROW(CONFIG_U64, top_n, "50", 1, 200, "Most flows in a frame that asks for no number."),
+    ROW(CONFIG_U64, packet_buffer, "2000", 1, 100000, "Packet samples kept."),
+    ROW(CONFIG_U64, clients_max, "64", 1, 1024, "Live clients at once."),
     {.key = NULL}};
 
 /* Their own sections, so that they have the names of the first NetScope: web.tls.cert_path. */

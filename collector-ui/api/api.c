@@ -1,0 +1,147 @@
+/* Wiring of the API: the table of routes, the door, the life of its parts. */
+#include "collector-ui/api/api.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "collector-ui/api/api_private.h"
+#include "collector-ui/dashboard/assets.h"
+
+static const struct http_route routes[] = {
+    {HTTP_GET, "/v1/summary", route_summary, 0},
+    {HTTP_GET, "/v1/timeseries", route_timeseries, 0},
+    {HTTP_GET, "/v1/flows", route_flows, 0},
+    {HTTP_GET, "/v1/flows/{id}", route_flow, 0},
+    {HTTP_GET, "/v1/facets", route_facets, 0},
+    {HTTP_GET, "/v1/filter:check", route_filter_check, 0},
+    {HTTP_GET, "/v1/sensors", route_sensors, 0},
+    {HTTP_GET, "/v1/sensors/{id}", route_sensor, 0},
+    {HTTP_GET, "/v1/alerts", route_alerts, 0},
+    {HTTP_GET, "/v1/packets", route_packets, 0},
+    {HTTP_GET, "/v1/packets/{id}", route_packet, 0},
+    {HTTP_GET, "/healthz", route_health, HTTP_NO_AUTH},
+    {HTTP_GET, "/api/health", route_health, HTTP_NO_AUTH},
+    {HTTP_GET, "/readyz", route_ready, HTTP_NO_AUTH},
+    {HTTP_GET, "/metrics", route_metrics, 0},
+    {HTTP_GET, NULL, NULL, 0},
+};
+
+static const char *const headers[] = {
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src"
+    " 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    NULL};
+
+static bool is_loopback(const char *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address, &v4) == 1) {
+        return ntohl(v4.s_addr) >> 24 == 127;
+    }
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_exposure(const struct api_settings *s, struct error *err)
+{
+    if (is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
+        return 0;
+    }
+    return error_set(err, EACCES,
+                     "api.bind %s: another address than loopback needs TLS and a login"
+                     " (web.tls.enabled, web.auth.enabled), or web.insecure: true to do without",
+                     s->bind);
+}
+
+struct api *api_new(const struct api_settings *settings, struct history *history,
+                    struct sensor_registry *registry,
+                    void (*ingest_counts)(void *context, struct api_ingest_counts *out),
+                    void *context, struct error *err)
+{
+    AUTO(api) api = calloc(1, sizeof *api);
+    struct error local = {0};
+    err = err == NULL ? &local : err;
+    error_clear(err);
+    if (api == NULL) {
+        error_set(err, ENOMEM, "api: out of memory");
+        return NULL;
+    }
+    api->settings = *settings;
+    if (settings->bind == NULL || settings->bind[0] == '\0') {
+        api->settings.bind = "127.0.0.1";
+    }
+    api->settings.tick_ns = settings->tick_ns != 0 ? settings->tick_ns : NS_PER_SEC;
+    api->settings.top_n = settings->top_n != 0 ? settings->top_n : 50;
+    api->settings.clients_max = settings->clients_max != 0 ? settings->clients_max : 64;
+    api->settings.auth_username = settings->auth_username != NULL ? settings->auth_username : "";
+    api->history = history;
+    api->registry = registry;
+    api->ingest_counts = ingest_counts;
+    api->context = context;
+    api->started_ns = clock_wall_ns();
+    hash_random_hex(api->boot_id);
+    hash_random_hex(api->session);
+    (void)gethostname(api->host_name, sizeof api->host_name - 1);
+    if (check_exposure(&api->settings, err) != 0 || auth_read(api, err) != 0) {
+        return NULL;
+    }
+    api->feed = live_feed_new(api, err);
+    if (api->feed == NULL) {
+        return NULL;
+    }
+    const struct http_server_options options = {
+        .address = api->settings.bind,
+        .port = (uint16_t)api->settings.port,
+        .tls_certificate_path = api->settings.tls_enabled ? api->settings.tls_certificate : NULL,
+        .tls_key_path = api->settings.tls_enabled ? api->settings.tls_key : NULL,
+        .routes = routes,
+        .ws_protocols = live_protocols,
+        .assets = dashboard_assets,
+        .assets_count = dashboard_assets_count,
+        .fallback = route_nothing,
+        .authorize = auth_check,
+        .authenticate = "Basic realm=\"netscope\", charset=\"UTF-8\"",
+        .context = api,
+        .extra_headers = headers,
+        .ws_connections_max = (uint32_t)api->settings.clients_max + 16};
+    api->server = http_server_start(&options, err);
+    if (api->server == NULL) {
+        return NULL;
+    }
+    live_feed_start(api->feed);
+    return TAKE(api);
+}
+
+void api_free(struct api *api)
+{
+    if (api == NULL) {
+        return;
+    }
+    atomic_store(&api->is_stopping, true);
+    if (api->feed != NULL) {
+        live_feed_stop(api->feed);
+    }
+    http_server_stop(api->server);
+    /* Nobody wants their answers any more, so they end soon. */
+    while (atomic_load(&api->jobs) > 0) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    live_feed_free(api->feed);
+    if (api->password != NULL) {
+        explicit_bzero(api->password, strlen(api->password));
+    }
+    free(api->password);
+    free(api->token);
+    free(api);
+}
+
+uint16_t api_port(const struct api *api)
+{
+    return http_server_port(api->server);
+}

@@ -1,0 +1,104 @@
+/* The inside of the API: one object, its jobs on history's threads, its live feed. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/http/http.h"
+#include "base/json_writer.h"
+#include "collector-ui/api/api.h"
+#include "collector-ui/history/query.h"
+
+struct live_feed;
+
+struct api {
+    struct api_settings settings;
+    struct history *history;
+    struct sensor_registry *registry;
+    void (*ingest_counts)(void *context, struct api_ingest_counts *out);
+    void *context;
+    struct http_server *server;
+    struct live_feed *feed;
+    char boot_id[33];
+    char session[33]; /* value of the cookie of whoever has logged in */
+    char host_name[65];
+    char *password, *token; /* NULL: none */
+    uint64_t started_ns;
+    _Atomic uint64_t queries, queries_partial, queries_refused, live_frames, live_merged,
+        live_resyncs, live_unknown, live_refused, packets_base;
+    _Atomic uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface, packets_received;
+    _Atomic bool is_stopping;
+    _Atomic uint32_t jobs; /* handed to history and not over */
+};
+
+/* ---- rest.c: what the routes share ---- */
+
+struct rest_job {
+    struct api *api;
+    struct http_deferred *deferred;
+    uint64_t from_ns, to_ns, started_ns;
+    bool is_default_range;
+    struct filter *filter;
+    char text[3][260]; /* the route's own */
+    uint64_t number[4];
+    struct history_cursor cursor;
+    bool has_cursor;
+    /* Asks the store, then writes one JSON object's members; false: *status, err tell why. */
+    int (*run)(struct rest_job *job, struct history_reader *reader, struct error *err);
+    void (*write)(struct rest_job *job, struct json_writer *out);
+    void (*fini)(struct rest_job *job);
+    void *result;
+    struct history_cost cost;
+};
+
+/* NULL: the request has been answered (400, 503). Reads from, to and filter when the flags say so.
+ */
+#define REST_RANGE  1
+#define REST_FILTER 2
+MUST_USE struct rest_job *rest_job_new(struct http_request *request, unsigned flags);
+void rest_job_free(struct rest_job *job);
+/* Hands the job to history; answers 503 when that is busy. */
+void rest_job_submit(struct http_request *request, struct rest_job *job);
+/* Query parameter as a number in [min, max], `value` untouched when absent; false: answered. */
+MUST_USE bool rest_number(struct http_request *request, const char *name, uint64_t min,
+                          uint64_t max, uint64_t *value);
+/* took_ms and quality, at the end of an answer. */
+void rest_meta(const struct rest_job *job, struct json_writer *out);
+/* Outside records: a number below 2^53, else text. */
+void rest_count(struct json_writer *out, uint64_t value);
+void rest_time(struct json_writer *out, uint64_t ns); /* RFC 3339, or null for 0 */
+/* A record as proto3 JSON; null when it cannot be read. */
+void rest_record(struct json_writer *out, const char *message, const struct history_bytes *record);
+/* Answers at once with what `write` writes. */
+void rest_answer(struct http_request *request,
+                 void (*write)(struct api *api, struct http_request *request,
+                               struct json_writer *out));
+MUST_USE char *json_grown(void (*write)(void *context, struct json_writer *out), void *context,
+                          size_t *length);
+
+/* ---- routes ---- */
+void route_summary(struct http_request *request);
+void route_timeseries(struct http_request *request);
+void route_flows(struct http_request *request);
+void route_flow(struct http_request *request);
+void route_facets(struct http_request *request);
+void route_filter_check(struct http_request *request);
+void route_sensors(struct http_request *request);
+void route_sensor(struct http_request *request);
+void route_alerts(struct http_request *request);
+void route_packets(struct http_request *request);
+void route_packet(struct http_request *request);
+void route_health(struct http_request *request);
+void route_ready(struct http_request *request);
+void route_metrics(struct http_request *request);
+void route_nothing(struct http_request *request);
+
+/* ---- auth.c ---- */
+MUST_USE int auth_read(struct api *api, struct error *err);
+enum http_auth_verdict auth_check(struct http_request *request);
+
+/* ---- live_feed.c ---- */
+extern const struct http_ws_protocol live_protocols[];
+MUST_USE struct live_feed *live_feed_new(struct api *api, struct error *err);
+void live_feed_start(struct live_feed *feed);
+void live_feed_stop(struct live_feed *feed); /* says bye; before the server stops */
+void live_feed_free(struct live_feed *feed);

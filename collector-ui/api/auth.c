@@ -1,0 +1,160 @@
+/* Who may ask: HTTP Basic, bearer token, session cookie. Comparisons take constant time. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "collector-ui/api/api_private.h"
+
+/* First line of a file, without its end; NULL with `err`. */
+static char *first_line(const char *path, const char *key, struct error *err)
+{
+    char line[1024];
+    FILE *const file = fopen(path, "re");
+    if (file == NULL) {
+        error_set(err, errno, "api.%s: %s: %s", key, path, strerror(errno));
+        return NULL;
+    }
+    const bool is_read = fgets(line, sizeof line, file) != NULL;
+    fclose(file);
+    line[is_read ? strcspn(line, "\r\n") : 0] = '\0';
+    if (line[0] == '\0') {
+        error_set(err, EINVAL, "api.%s: %s: its first line is empty", key, path);
+        return NULL;
+    }
+    char *const copy = strdup(line);
+    explicit_bzero(line, sizeof line);
+    return copy;
+}
+
+int auth_read(struct api *api, struct error *err)
+{
+    const struct api_settings *const s = &api->settings;
+    if (s->auth_password_file != NULL && s->auth_password_file[0] != '\0') {
+        api->password = first_line(s->auth_password_file, "auth_password_file", err);
+        if (api->password == NULL) {
+            return -err->code;
+        }
+    }
+    if (s->token_file != NULL && s->token_file[0] != '\0') {
+        api->token = first_line(s->token_file, "token_file", err);
+        if (api->token == NULL) {
+            return -err->code;
+        }
+    }
+    if (s->auth_enabled && api->password == NULL && api->token == NULL) {
+        return error_set(err, EINVAL,
+                         "web.auth.enabled: needs web.auth.username with web.auth.password_file, or"
+                         " web.token_file");
+    }
+    return 0;
+}
+
+static bool equal_in_constant_time(const char *a, const char *b)
+{
+    const size_t length = strlen(a);
+    const size_t other = strlen(b);
+    unsigned difference = length != other;
+    for (size_t i = 0; i < length; i++) {
+        difference |=
+            (unsigned)((unsigned char)a[i] ^ (unsigned char)b[other == 0 ? 0 : i % other]);
+    }
+    return difference == 0;
+}
+
+static int sextet(char c)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *const at = c == '\0' ? NULL : strchr(alphabet, c);
+    return at == NULL ? -1 : (int)(at - alphabet);
+}
+
+/* RFC 4648 section 4; false: no base64, or longer than `room`. */
+static bool base64_text(const char *in, char *out, size_t room)
+{
+    unsigned bits = 0;
+    unsigned kept = 0;
+    size_t length = 0;
+    for (; *in != '\0' && *in != '='; in++) {
+        const int value = sextet(*in);
+        if (value < 0) {
+            return false;
+        }
+        bits = (bits << 6) | (unsigned)value;
+        kept += 6;
+        if (kept >= 8) {
+            kept -= 8;
+            if (length + 1 >= room) {
+                return false;
+            }
+            out[length++] = (char)(bits >> kept & 0xffU);
+        }
+    }
+    out[length] = '\0';
+    return true;
+}
+
+static bool is_basic(const struct api *api, const char *header)
+{
+    char text[1400];
+    char wanted[1400];
+    if (api->password == NULL || strncasecmp(header, "Basic ", 6) != 0 ||
+        !base64_text(header + 6, text, sizeof text)) {
+        return false;
+    }
+    snprintf(wanted, sizeof wanted, "%s:%s", api->settings.auth_username, api->password);
+    const bool is_equal = equal_in_constant_time(text, wanted);
+    explicit_bzero(text, sizeof text);
+    explicit_bzero(wanted, sizeof wanted);
+    return is_equal;
+}
+
+static bool has_session(const struct api *api, const char *cookie)
+{
+    static const char name[] = "netscope_session=";
+    const char *at = cookie == NULL ? NULL : strstr(cookie, name);
+    char value[sizeof api->session];
+    if (at == NULL) {
+        return false;
+    }
+    at += sizeof name - 1;
+    const size_t length = strcspn(at, "; ");
+    if (length >= sizeof value) {
+        return false;
+    }
+    memcpy(value, at, length);
+    value[length] = '\0';
+    return equal_in_constant_time(value, api->session);
+}
+
+enum http_auth_verdict auth_check(struct http_request *request)
+{
+    const struct api *const api = http_request_context(request);
+    if (!api->settings.auth_enabled) {
+        return HTTP_AUTH_ALLOW;
+    }
+    const char *const header = http_request_header(request, "Authorization");
+    if (has_session(api, http_request_header(request, "Cookie"))) {
+        http_request_set_identity(request, api->settings.auth_username);
+        return HTTP_AUTH_ALLOW;
+    }
+    if (header == NULL) {
+        return HTTP_AUTH_UNKNOWN;
+    }
+    if (api->token != NULL && strncasecmp(header, "Bearer ", 7) == 0 &&
+        equal_in_constant_time(header + 7, api->token)) {
+        http_request_set_identity(request, "token");
+        return HTTP_AUTH_ALLOW;
+    }
+    if (is_basic(api, header)) {
+        char cookie[200];
+        snprintf(cookie, sizeof cookie, "netscope_session=%s; HttpOnly; SameSite=Strict; Path=/%s",
+                 api->session, api->settings.tls_enabled ? "; Secure" : "");
+        (void)http_header(request, "Set-Cookie", cookie);
+        http_request_set_identity(request, api->settings.auth_username);
+        return HTTP_AUTH_ALLOW;
+    }
+    return HTTP_AUTH_UNKNOWN;
+}

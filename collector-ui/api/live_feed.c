@@ -1,0 +1,576 @@
+/* The live feed: a tick thread closes windows, makes each distinct frame once, sends it. Clients
+ * that do not keep up get their ticks merged into the next frame. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "collector-ui/api/live_private.h"
+#include "proto/json/transcoder.h"
+
+#define BODY_BYTES_MAX ((size_t)1000 << 10)
+#define SENSORS_MAX    4096u
+
+/* ---- ticks ---- */
+
+static void tick_fini(struct live_tick *tick)
+{
+    for (uint32_t i = 0;
+         tick->alerts != NULL && tick->window != NULL && i < tick->window->alerts_count; i++) {
+        free(tick->alerts[i]);
+    }
+    live_window_free(tick->window);
+    free(tick->apps);
+    free(tick->sensors);
+    free(tick->states);
+    free(tick->alerts);
+    free(tick->alert_bytes);
+    memset(tick, 0, sizeof *tick);
+}
+
+static void write_alert(void *context, struct json_writer *out)
+{
+    const struct live_alert *const alert = context;
+    rest_record(out, "netscope.v1.AlertRecord",
+                &(struct history_bytes){alert->record, alert->length});
+}
+
+static void sensor_states(struct live_feed *feed, struct live_tick *tick)
+{
+    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
+    if (list == NULL) {
+        return;
+    }
+    uint32_t count = sensor_registry_list(feed->api->registry, clock_wall_ns(), list, SENSORS_MAX);
+    count = count < SENSORS_MAX ? count : SENSORS_MAX;
+    for (uint32_t i = 0; i < tick->window->sensors_count; i++) {
+        for (uint32_t n = 0; n < count; n++) {
+            if (strcmp(list[n].sensor_id, tick->window->sensors[i].sensor_id) == 0) {
+                tick->states[i] = list[n].state == SENSOR_LIVE    ? 0
+                                  : list[n].state == SENSOR_STALE ? 1
+                                                                  : 2;
+                break;
+            }
+        }
+    }
+    free(list);
+}
+
+/* False: out of memory; the window comes with the next tick. */
+static bool tick_make(struct live_feed *feed, double win_ms, struct live_tick *tick)
+{
+    memset(tick, 0, sizeof *tick);
+    tick->window = history_take_live(feed->api->history);
+    if (tick->window == NULL) {
+        return false;
+    }
+    const struct live_window *const w = tick->window;
+    tick->ts_ms = clock_wall_ns() / NS_PER_MS;
+    tick->win_ms = win_ms;
+    tick->apps = calloc((size_t)w->apps_count + 1, sizeof *tick->apps);
+    tick->sensors = calloc((size_t)w->sensors_count + 1, sizeof *tick->sensors);
+    tick->states = calloc((size_t)w->sensors_count + 1, sizeof *tick->states);
+    tick->alerts = calloc((size_t)w->alerts_count + 1, sizeof *tick->alerts);
+    tick->alert_bytes = calloc((size_t)w->alerts_count + 1, sizeof *tick->alert_bytes);
+    if (tick->apps == NULL || tick->sensors == NULL || tick->states == NULL ||
+        tick->alerts == NULL || tick->alert_bytes == NULL) {
+        tick_fini(tick);
+        return false;
+    }
+    for (uint32_t i = 0; i < w->alerts_count; i++) {
+        tick->alerts[i] = json_grown(write_alert, &w->alerts[i], &tick->alert_bytes[i]);
+    }
+    sensor_states(feed, tick);
+    return true;
+}
+
+static void tick_name(struct live_feed *feed, struct live_tick *tick)
+{
+    const struct live_window *const w = tick->window;
+    for (uint32_t i = 0; i < w->apps_count; i++) {
+        tick->apps[i] = live_dict_app(&feed->dict, w->apps[i].name);
+    }
+    for (uint32_t i = 0; i < w->sensors_count; i++) {
+        tick->sensors[i] = live_dict_sensor(&feed->dict, w->sensors[i].sensor_id);
+        for (uint32_t n = 0; n < w->sensors[i].flows_count; n++) {
+            (void)live_dict_app(&feed->dict, w->sensors[i].flows[n].app);
+        }
+    }
+}
+
+/* ---- sending ---- */
+
+bool live_send(struct live_client *client, void (*write)(void *context, struct json_writer *out),
+               void *context)
+{
+    size_t length = 0;
+    char *const text = json_grown(write, context, &length);
+    struct http_buffer *const buffer = text == NULL ? NULL : http_buffer_from(text, length);
+    free(text);
+    const bool is_sent = buffer != NULL && http_ws_send(client->ws, buffer) == HTTP_WS_TAKEN;
+    http_buffer_unref(buffer);
+    return is_sent;
+}
+
+static void write_dict(void *context, struct json_writer *out)
+{
+    const struct live_feed *const feed = context;
+    live_dict_write(&feed->dict, out);
+}
+
+static bool send_dict(struct live_client *client)
+{
+    if (client->dict_rev == client->feed->dict.rev) {
+        return true;
+    }
+    if (!live_send(client, write_dict, client->feed)) {
+        return false;
+    }
+    client->dict_rev = client->feed->dict.rev;
+    return true;
+}
+
+struct resync {
+    uint64_t from_seq, to_seq, from_ms, to_ms;
+};
+
+static void write_resync(void *context, struct json_writer *out)
+{
+    const struct resync *const r = context;
+    json_object_begin(out);
+    json_key(out, "t");
+    json_text(out, "resync");
+    json_key(out, "reason");
+    json_text(out, "lag");
+    json_key(out, "from_seq");
+    json_u64(out, r->from_seq);
+    json_key(out, "to_seq");
+    json_u64(out, r->to_seq);
+    json_key(out, "from_ms");
+    json_u64(out, r->from_ms);
+    json_key(out, "to_ms");
+    json_u64(out, r->to_ms);
+    json_object_end(out);
+}
+
+static double window_ms(const struct live_feed *feed, uint64_t after, uint64_t until)
+{
+    double sum = 0;
+    for (uint64_t n = after + 1; n <= until; n++) {
+        sum += feed->ticks[n % LIVE_TICKS].win_ms;
+    }
+    return sum;
+}
+
+void live_send_frame(struct live_client *client, uint64_t after, uint64_t until, const char *body,
+                     size_t body_bytes)
+{
+    struct live_feed *const feed = client->feed;
+    const double win_ms = window_ms(feed, after, until);
+    const uint64_t per_frame = client->sub.ticks;
+    const uint64_t merged = (until - after + per_frame - 1) / per_frame;
+    char head[400];
+    const int head_bytes = snprintf(
+        head, sizeof head,
+        "{\"t\":\"frame\",\"seq\":%llu,\"boot\":\"%s\",\"rev\":%u,\"ts_ms\":%llu,\"win_ms\":%.0f,"
+        "\"merged\":%llu%s",
+        (unsigned long long)client->seq + 1, feed->api->boot_id, feed->dict.rev,
+        (unsigned long long)feed->ticks[until % LIVE_TICKS].ts_ms, win_ms < 1 ? 1 : win_ms,
+        (unsigned long long)merged, body_bytes > 0 ? "," : "");
+    struct http_buffer *const buffer = http_buffer_new((size_t)head_bytes + body_bytes + 1);
+    if (buffer == NULL) {
+        return;
+    }
+    memcpy(buffer->data, head, (size_t)head_bytes);
+    memcpy(buffer->data + head_bytes, body, body_bytes);
+    buffer->data[(size_t)head_bytes + body_bytes] = '}';
+    if (send_dict(client) && http_ws_send(client->ws, buffer) == HTTP_WS_TAKEN) {
+        client->seq++;
+        client->tick_sent = until;
+        client->sent_ns[client->seq % LIVE_SENT_MAX] = clock_monotonic_ns();
+        atomic_fetch_add(&feed->api->live_frames, 1);
+        if (merged > 1) {
+            atomic_fetch_add(&feed->api->live_merged, 1);
+        }
+    }
+    http_buffer_unref(buffer);
+}
+
+/* Frames of the last second do not count: a client acknowledges once a second. */
+static bool is_behind(const struct live_client *client)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+    unsigned late = 0;
+    for (uint64_t seq = client->acked + 1; seq <= client->seq && late < 2; seq++) {
+        if (client->seq - seq >= LIVE_SENT_MAX ||
+            now_ns - client->sent_ns[seq % LIVE_SENT_MAX] > NS_PER_SEC + NS_PER_SEC / 10) {
+            late++;
+        }
+    }
+    return late >= 2;
+}
+
+/* ---- frames, each distinct one made once ---- */
+
+struct made_frame {
+    const struct subscription *sub;
+    uint64_t after;
+    char *body;
+    size_t bytes;
+};
+
+static bool subscription_equal(const struct subscription *a, const struct subscription *b)
+{
+    return a->totals == b->totals && a->by == b->by && a->sensors == b->sensors &&
+           a->flows == b->flows && a->alerts == b->alerts &&
+           (!a->by || (a->dim == b->dim && a->by_top == b->by_top)) &&
+           (!a->flows || (a->sort == b->sort && a->flows_top == b->flows_top &&
+                          strcmp(a->filter_text, b->filter_text) == 0));
+}
+
+/* Members without the braces around them: the head of each client's own frame goes before. */
+static char *make_body(struct live_feed *feed, const struct subscription *sub, uint64_t after,
+                       uint64_t until, size_t *bytes)
+{
+    struct json_writer out;
+    for (size_t room = 32768; room <= BODY_BYTES_MAX * 2; room *= 4) {
+        char *const text = malloc(room);
+        if (text == NULL) {
+            return NULL;
+        }
+        json_init(&out, text, room);
+        json_object_begin(&out);
+        live_frame_write(feed, sub, after, until, &out);
+        json_object_end(&out);
+        if (!out.overflow && out.length < BODY_BYTES_MAX) {
+            *bytes = out.length - 2;
+            memmove(text, text + 1, *bytes);
+            return text;
+        }
+        free(text);
+    }
+    return NULL;
+}
+
+/* What the ring of ticks has lost, the client is told to fetch. */
+static uint64_t catch_up(struct live_client *client, uint64_t until)
+{
+    struct live_feed *const feed = client->feed;
+    const uint64_t oldest = until >= LIVE_TICKS ? until - LIVE_TICKS + 1 : 0;
+    if (client->tick_sent >= oldest) {
+        return client->tick_sent;
+    }
+    const struct live_tick *const first = &feed->ticks[(oldest + 1) % LIVE_TICKS];
+    struct resync resync = {
+        client->seq, client->seq + 1,
+        first->ts_ms - (uint64_t)((double)(oldest - client->tick_sent + 1) * first->win_ms),
+        first->ts_ms};
+    if (live_send(client, write_resync, &resync)) {
+        atomic_fetch_add(&feed->api->live_resyncs, 1);
+        client->tick_sent = oldest;
+    }
+    return oldest;
+}
+
+static void send_frames(struct live_feed *feed)
+{
+    const uint64_t until = feed->tick_number;
+    struct made_frame *const made = calloc((size_t)feed->clients_count + 1, sizeof *made);
+    uint32_t count = 0;
+    for (uint32_t i = 0; made != NULL && i < feed->clients_count; i++) {
+        struct live_client *const client = feed->clients[i];
+        if (!client->is_subscribed || until - client->tick_sent < client->sub.ticks ||
+            is_behind(client)) {
+            continue;
+        }
+        const uint64_t after = catch_up(client, until);
+        uint32_t at = 0;
+        while (at < count &&
+               (made[at].after != after || !subscription_equal(made[at].sub, &client->sub))) {
+            at++;
+        }
+        if (at == count) {
+            made[at] = (struct made_frame){&client->sub, after, NULL, 0};
+            made[at].body = make_body(feed, &client->sub, after, until, &made[at].bytes);
+            count++;
+        }
+        if (made[at].body != NULL) {
+            live_send_frame(client, after, until, made[at].body, made[at].bytes);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        free(made[i].body);
+    }
+    free(made);
+}
+
+void live_first_frame(struct live_client *client)
+{
+    struct live_feed *const feed = client->feed;
+    const uint64_t until = feed->tick_number;
+    if (until == 0) {
+        client->tick_sent = 0;
+        return;
+    }
+    uint64_t after = until > client->sub.ticks ? until - client->sub.ticks : 0;
+    if (until - after >= LIVE_TICKS) {
+        after = until - LIVE_TICKS + 1;
+    }
+    client->tick_sent = until;
+    size_t bytes = 0;
+    char *const body = make_body(feed, &client->sub, after, until, &bytes);
+    if (body != NULL) {
+        live_send_frame(client, after, until, body, bytes);
+    }
+    free(body);
+}
+
+/* ---- the thread ---- */
+
+static void *feed_main(void *context)
+{
+    struct live_feed *const feed = context;
+    const uint64_t tick_ns = feed->api->settings.tick_ns;
+    uint64_t last_ns = clock_monotonic_ns();
+    uint64_t due_ns = last_ns + tick_ns;
+    pthread_mutex_lock(&feed->lock);
+    while (!feed->is_stopping) {
+        const struct timespec until = {(time_t)(due_ns / NS_PER_SEC), (long)(due_ns % NS_PER_SEC)};
+        if (pthread_cond_timedwait(&feed->wake, &feed->lock, &until) != ETIMEDOUT) {
+            continue;
+        }
+        pthread_mutex_unlock(&feed->lock);
+        const uint64_t now_ns = clock_monotonic_ns();
+        struct live_tick tick;
+        const bool is_made = tick_make(feed, (double)(now_ns - last_ns) / 1e6, &tick);
+        pthread_mutex_lock(&feed->lock);
+        if (is_made) {
+            last_ns = now_ns;
+            tick_name(feed, &tick);
+            tick.number = ++feed->tick_number;
+            struct live_tick *const slot = &feed->ticks[tick.number % LIVE_TICKS];
+            tick_fini(slot);
+            *slot = tick;
+            atomic_store(&feed->api->packets_received, tick.window->packets_received);
+            atomic_store(&feed->api->cum_bytes, tick.window->cum_bytes);
+            atomic_store(&feed->api->cum_packets, tick.window->cum_packets);
+            atomic_store(&feed->api->cum_kernel, tick.window->cum_kernel);
+            atomic_store(&feed->api->cum_interface, tick.window->cum_interface);
+            send_frames(feed);
+        }
+        due_ns += tick_ns;
+        if (due_ns < now_ns) { /* the machine slept: do not catch up */
+            due_ns = now_ns + tick_ns;
+        }
+    }
+    pthread_mutex_unlock(&feed->lock);
+    return NULL;
+}
+
+/* ---- connections (the HTTP loop) ---- */
+
+static void write_hello(void *context, struct json_writer *out)
+{
+    static const struct {
+        uint64_t step_ms, span_s;
+    } steps[] = {{1000, 86400}, {60000, 60 * 86400}, {3600000, 365 * 86400}};
+    const struct live_client *const client = context;
+    const struct api *const api = client->feed->api;
+    uint64_t from_ns = 0;
+    uint64_t to_ns = 0;
+    json_object_begin(out);
+    json_key(out, "t");
+    json_text(out, "hello");
+    json_key(out, "v");
+    json_u64(out, 1);
+    json_key(out, "boot");
+    json_text(out, api->boot_id);
+    json_key(out, "server");
+    json_text(out, api->host_name);
+    json_key(out, "version");
+    json_text(out, NETSCOPE_VERSION);
+    json_key(out, "now_ms");
+    json_u64(out, clock_wall_ns() / NS_PER_MS);
+    json_key(out, "tick_ms");
+    json_u64(out, api->settings.tick_ns / NS_PER_MS);
+    json_key(out, "min_tick_ms");
+    json_u64(out, api->settings.tick_ns / NS_PER_MS);
+    json_key(out, "history");
+    json_array_begin(out);
+    for (unsigned i = 0; i < ARRAY_COUNT(steps); i++) {
+        json_object_begin(out);
+        json_key(out, "step_ms");
+        json_u64(out, steps[i].step_ms);
+        json_key(out, "span_s");
+        json_u64(out, steps[i].span_s);
+        json_object_end(out);
+    }
+    json_array_end(out);
+    json_key(out, "data");
+    if (history_span(api->history, &from_ns, &to_ns)) {
+        json_object_begin(out);
+        json_key(out, "from_ms");
+        rest_count(out, from_ns / NS_PER_MS);
+        json_key(out, "to_ms");
+        rest_count(out, to_ns / NS_PER_MS + 1); /* half open */
+        json_object_end(out);
+    } else {
+        json_null(out);
+    }
+    json_key(out, "caps");
+    json_object_begin(out);
+    json_key(out, "capture");
+    json_bool(out, false);
+    json_key(out, "packets");
+    json_bool(out, true);
+    json_key(out, "ack");
+    json_bool(out, false);
+    json_object_end(out);
+    json_key(out, "user");
+    json_text(out, http_ws_identity(client->ws));
+    json_key(out, "dict_rev");
+    json_u64(out, client->feed->dict.rev);
+    json_object_end(out);
+}
+
+static void bye(struct http_ws *ws, const char *reason, uint16_t code)
+{
+    char text[100];
+    const int length =
+        snprintf(text, sizeof text, "{\"t\":\"bye\",\"reason\":\"%s\",\"retry_ms\":1000}", reason);
+    struct http_buffer *const buffer = http_buffer_from(text, (size_t)length);
+    if (buffer != NULL) {
+        (void)http_ws_send(ws, buffer);
+    }
+    http_buffer_unref(buffer);
+    http_ws_close(ws, code, reason);
+}
+
+static bool on_open(struct http_ws *ws, void *context, void **connection)
+{
+    struct api *const api = context;
+    struct live_feed *const feed = api->feed;
+    *connection = NULL;
+    pthread_mutex_lock(&feed->lock);
+    struct live_client *const client =
+        feed->clients_count < api->settings.clients_max ? calloc(1, sizeof *client) : NULL;
+    if (client == NULL) {
+        pthread_mutex_unlock(&feed->lock);
+        atomic_fetch_add(&api->live_refused, 1);
+        bye(ws, "limit", 1013);
+        return true;
+    }
+    client->ws = http_ws_ref(ws);
+    client->feed = feed;
+    client->dict_rev = feed->dict.rev + 1; /* none yet */
+    feed->clients[feed->clients_count++] = client;
+    *connection = client;
+    (void)live_send(client, write_hello, client);
+    (void)send_dict(client);
+    pthread_mutex_unlock(&feed->lock);
+    return true;
+}
+
+static void on_message(struct http_ws *ws, void *connection, const uint8_t *data, size_t bytes,
+                       bool is_text)
+{
+    struct live_client *const client = connection;
+    if (client == NULL) {
+        return;
+    }
+    if (!is_text) {
+        bye(ws, "protocol", 1003);
+        return;
+    }
+    pthread_mutex_lock(&client->feed->lock);
+    live_message(client, (const char *)data, bytes);
+    pthread_mutex_unlock(&client->feed->lock);
+}
+
+static void on_close(struct http_ws *ws, void *connection)
+{
+    struct live_client *const client = connection;
+    (void)ws;
+    if (client == NULL) {
+        return;
+    }
+    struct live_feed *const feed = client->feed;
+    pthread_mutex_lock(&feed->lock);
+    for (uint32_t i = 0; i < feed->clients_count; i++) {
+        if (feed->clients[i] == client) {
+            feed->clients[i] = feed->clients[--feed->clients_count];
+            break;
+        }
+    }
+    pthread_mutex_unlock(&feed->lock);
+    http_ws_unref(client->ws);
+    filter_free(client->sub.filter);
+    free(client);
+}
+
+const struct http_ws_protocol live_protocols[] = {
+    {"live.v1.json", "/v1/live", on_open, on_message, on_close, NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL}};
+
+struct live_feed *live_feed_new(struct api *api, struct error *err)
+{
+    struct live_feed *const feed = calloc(1, sizeof *feed);
+    if (feed == NULL) {
+        error_set(err, ENOMEM, "api: out of memory");
+        return NULL;
+    }
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&feed->lock, NULL);
+    pthread_cond_init(&feed->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    feed->api = api;
+    feed->dict.rev = 1;
+    feed->dict.sensors = calloc(LIVE_DICT_SENSORS, sizeof *feed->dict.sensors);
+    feed->clients = calloc(api->settings.clients_max, sizeof(struct live_client *));
+    if (feed->dict.sensors == NULL || feed->clients == NULL) {
+        live_feed_free(feed);
+        error_set(err, ENOMEM, "api: out of memory");
+        return NULL;
+    }
+    return feed;
+}
+
+void live_feed_start(struct live_feed *feed)
+{
+    feed->is_started = pthread_create(&feed->thread, NULL, feed_main, feed) == 0;
+}
+
+void live_feed_stop(struct live_feed *feed)
+{
+    pthread_mutex_lock(&feed->lock);
+    feed->is_stopping = true;
+    pthread_cond_broadcast(&feed->wake);
+    for (uint32_t i = 0; i < feed->clients_count; i++) {
+        feed->clients[i]->is_subscribed = false;
+        bye(feed->clients[i]->ws, "shutdown", 1001);
+    }
+    pthread_mutex_unlock(&feed->lock);
+    if (feed->is_started) {
+        pthread_join(feed->thread, NULL);
+        feed->is_started = false;
+    }
+}
+
+void live_feed_free(struct live_feed *feed)
+{
+    if (feed == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < LIVE_TICKS; i++) {
+        tick_fini(&feed->ticks[i]);
+    }
+    free(feed->dict.sensors);
+    free((void *)feed->clients);
+    pthread_mutex_destroy(&feed->lock);
+    pthread_cond_destroy(&feed->wake);
+    free(feed);
+}

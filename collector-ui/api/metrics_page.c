@@ -1,0 +1,163 @@
+/* /metrics: the collector's own figures, and the eight names of the first NetScope where they have
+ * a meaning here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "collector-ui/api/api_private.h"
+
+static void one(struct metrics_page *page, const char *name, enum metrics_type type,
+                const char *help, uint64_t value)
+{
+    metrics_family(page, name, type, help);
+    metrics_u64(page, name, NULL, value);
+}
+
+static void write_history(struct metrics_page *page, struct api *api)
+{
+    struct history_counts c;
+    history_counts_read(api->history, &c);
+    const struct {
+        const char *name, *help;
+        enum metrics_type type;
+        uint64_t value;
+    } rows[] = {
+        {"netscope_collector_batches_total", "Batches given to the store.", METRICS_COUNTER,
+         c.batches_in},
+        {"netscope_collector_records_total", "Records given to the store.", METRICS_COUNTER,
+         c.records_in},
+        {"netscope_collector_records_stored_total", "Records stored.", METRICS_COUNTER,
+         c.records_stored},
+        {"netscope_collector_records_duplicate_total", "Records that were stored already.",
+         METRICS_COUNTER, c.records_duplicate},
+        {"netscope_collector_records_undecodable_total", "Records that could not be read.",
+         METRICS_COUNTER, c.records_undecodable},
+        {"netscope_collector_sequence_gap_records_total", "Records that will never come.",
+         METRICS_COUNTER, c.gap_records},
+        {"netscope_collector_flow_packets_stored", "Packets in the stored flow records.",
+         METRICS_GAUGE, c.packets_stored},
+        {"netscope_collector_store_bytes", "Day files on disk.", METRICS_GAUGE, c.bytes_on_disk},
+        {"netscope_collector_store_files", "Day files.", METRICS_GAUGE, c.files},
+        {"netscope_collector_store_files_set_aside", "Damaged day files set aside.", METRICS_GAUGE,
+         c.files_set_aside},
+        {"netscope_collector_store_queue_batches", "Batches that wait for the store.",
+         METRICS_GAUGE, c.queue_used},
+        {"netscope_collector_store_failed", "1: the store has stopped.", METRICS_GAUGE,
+         history_failure(api->history) != NULL},
+        {"netscope_collector_queries_total", "Queries answered.", METRICS_COUNTER,
+         atomic_load(&api->queries)},
+        {"netscope_collector_queries_partial_total", "Queries that met a bound.", METRICS_COUNTER,
+         atomic_load(&api->queries_partial)},
+        {"netscope_collector_queries_refused_total", "Queries refused, too many waited.",
+         METRICS_COUNTER, atomic_load(&api->queries_refused)},
+        {"netscope_collector_live_frames_total", "Frames sent.", METRICS_COUNTER,
+         atomic_load(&api->live_frames)},
+        {"netscope_collector_live_frames_merged_total", "Frames of more than one tick.",
+         METRICS_COUNTER, atomic_load(&api->live_merged)},
+        {"netscope_collector_live_resyncs_total", "Times a client was told to fetch.",
+         METRICS_COUNTER, atomic_load(&api->live_resyncs)},
+        {"netscope_collector_live_unknown_total", "Messages of clients not understood.",
+         METRICS_COUNTER, atomic_load(&api->live_unknown)},
+        {"netscope_collector_live_refused_total", "Clients refused.", METRICS_COUNTER,
+         atomic_load(&api->live_refused)},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        one(page, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+    }
+}
+
+static void write_ingest(struct metrics_page *page, struct api *api)
+{
+    struct api_ingest_counts c = {0};
+    if (api->ingest_counts == NULL) {
+        return;
+    }
+    api->ingest_counts(api->context, &c);
+    one(page, "netscope_collector_connections", METRICS_GAUGE, "Sensors connected.", c.connections);
+    one(page, "netscope_collector_ingest_batches_total", METRICS_COUNTER, "Batches received.",
+        c.batches);
+    one(page, "netscope_collector_ingest_records_total", METRICS_COUNTER, "Records received.",
+        c.records);
+    one(page, "netscope_collector_ingest_duplicates_total", METRICS_COUNTER,
+        "Records received twice.", c.duplicates);
+    one(page, "netscope_collector_ingest_gap_records_total", METRICS_COUNTER, "Records told lost.",
+        c.gap_records);
+    one(page, "netscope_collector_ingest_refused_total", METRICS_COUNTER, "Streams refused.",
+        c.refused);
+    one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);
+}
+
+static void write_http(struct metrics_page *page, struct api *api)
+{
+    struct http_server_stats s;
+    http_server_stats(api->server, &s);
+    one(page, "netscope_collector_http_requests_total", METRICS_COUNTER, "Requests.", s.requests);
+    one(page, "netscope_collector_http_refused_total", METRICS_COUNTER, "Requests refused.",
+        s.requests_refused);
+    one(page, "netscope_collector_http_auth_refused_total", METRICS_COUNTER, "Logins refused.",
+        s.auth_refused);
+    one(page, "netscope_collector_live_clients", METRICS_GAUGE, "Live clients.", s.ws_clients);
+    one(page, "netscope_collector_live_full_total", METRICS_COUNTER,
+        "Sends that found a full queue.", s.ws_full);
+    metrics_family(page, "netscope_collector_http_responses_total", METRICS_COUNTER,
+                   "Answers by class.");
+    static const char *const classes[] = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    for (unsigned i = 1; i < 6; i++) {
+        metrics_u64(page, "netscope_collector_http_responses_total",
+                    METRICS_LABELS("class", classes[i]), s.responses_by_class[i]);
+    }
+}
+
+static void write_sensors(struct metrics_page *page, struct api *api)
+{
+    enum { SENSORS_MAX = 4096 };
+    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
+    uint32_t count =
+        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
+    count = count < SENSORS_MAX ? count : SENSORS_MAX;
+    uint64_t active = 0;
+    metrics_family(page, "netscope_sensor_up", METRICS_GAUGE, "1: the sensor is live.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_sensor_up", METRICS_LABELS("sensor", list[i].sensor_id),
+                    list[i].state == SENSOR_LIVE);
+        active += list[i].state == SENSOR_LIVE ? list[i].flows_active : 0;
+    }
+    metrics_family(page, "netscope_collector_sensor_last_seen_timestamp_seconds", METRICS_GAUGE,
+                   "When it was heard last.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_double(page, "netscope_collector_sensor_last_seen_timestamp_seconds",
+                       METRICS_LABELS("sensor", list[i].sensor_id),
+                       (double)list[i].last_seen_ns / 1e9);
+    }
+    one(page, "netscope_active_flows", METRICS_GAUGE, "Flows active on all live sensors.", active);
+    free(list);
+}
+
+void route_metrics(struct http_request *request)
+{
+    struct api *const api = http_request_context(request);
+    struct metrics_page page;
+    metrics_page_init(&page, (size_t)4 << 20);
+    metrics_family(&page, "netscope_build_info", METRICS_GAUGE, "Version of the program.");
+    metrics_u64(&page, "netscope_build_info",
+                METRICS_LABELS("version", NETSCOPE_VERSION, "program", "collector"), 1);
+    metrics_family(&page, "netscope_uptime_seconds", METRICS_GAUGE, "Since the start.");
+    metrics_double(&page, "netscope_uptime_seconds", NULL,
+                   (double)(clock_wall_ns() - api->started_ns) / 1e9);
+    one(&page, "netscope_capture_packets_total", METRICS_COUNTER,
+        "Packets told by sensors since the start.", atomic_load(&api->cum_packets));
+    one(&page, "netscope_capture_bytes_total", METRICS_COUNTER,
+        "Bytes told by sensors since the start.", atomic_load(&api->cum_bytes));
+    one(&page, "netscope_kernel_drops_total", METRICS_COUNTER,
+        "Dropped by sensors' kernels since the start.", atomic_load(&api->cum_kernel));
+    one(&page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
+        "Dropped by sensors' interfaces since the start.", atomic_load(&api->cum_interface));
+    write_sensors(&page, api);
+    write_history(&page, api);
+    write_ingest(&page, api);
+    write_http(&page, api);
+    http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+               page.text == NULL ? "" : page.text, page.length);
+    metrics_page_fini(&page);
+}

@@ -1,0 +1,359 @@
+/* /v1/sensors, /v1/alerts, /v1/packets */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "collector-ui/api/api_private.h"
+#include "proto/codec.h"
+
+#define SENSORS_MAX 4096u
+
+static const char *state_name(enum sensor_state state)
+{
+    return state == SENSOR_LIVE ? "LIVE" : state == SENSOR_STALE ? "STALE" : "OFFLINE";
+}
+
+static void write_text(struct json_writer *out, const char *key, const char *value)
+{
+    json_key(out, key);
+    json_text(out, value);
+}
+
+static void write_number(struct json_writer *out, const char *key, bool is_known, uint64_t value)
+{
+    json_key(out, key);
+    if (is_known) {
+        rest_count(out, value);
+    } else {
+        json_null(out);
+    }
+}
+
+static void write_sensor(struct json_writer *out, const struct sensor_info *s)
+{
+    json_object_begin(out);
+    write_text(out, "sensor_id", s->sensor_id);
+    write_text(out, "name", s->sensor_id);
+    write_text(out, "site", "");
+    write_text(out, "state", state_name(s->state));
+    write_text(out, "version", s->version);
+    write_text(out, "boot_id", s->boot_id);
+    write_text(out, "host_name", s->host_name);
+    write_text(out, "peer", s->peer);
+    json_key(out, "connected_time");
+    rest_time(out, s->connected_ns);
+    json_key(out, "last_seen_time");
+    rest_time(out, s->last_seen_ns);
+    write_number(out, "packets_total", s->has_stats, s->packets_total);
+    write_number(out, "bytes_total", s->has_stats, s->bytes_total);
+    write_number(out, "kernel_dropped", s->has_stats, s->kernel_dropped);
+    write_number(out, "interface_dropped", s->has_stats, s->interface_dropped);
+    write_number(out, "flows_active", s->has_stats, s->flows_active);
+    write_number(out, "unacked", true, s->unacked_batches);
+    write_number(out, "records_received", true, s->records_received);
+    write_number(out, "records_duplicate", true, s->records_duplicate);
+    write_number(out, "records_lost", true, s->records_lost);
+    json_key(out, "clock_offset_ms");
+    if (s->has_clock) {
+        json_double(out, s->clock_offset_ms);
+    } else {
+        json_null(out);
+    }
+    write_text(out, "config_hash", s->config_hash);
+    json_object_end(out);
+}
+
+static void write_sensors(struct api *api, struct http_request *request, struct json_writer *out)
+{
+    (void)request;
+    const uint64_t started_ns = clock_monotonic_ns();
+    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
+    const uint32_t all =
+        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
+    json_object_begin(out);
+    json_key(out, "sensors");
+    json_array_begin(out);
+    for (uint32_t i = 0; i < all && i < SENSORS_MAX; i++) {
+        write_sensor(out, &list[i]);
+    }
+    json_array_end(out);
+    json_key(out, "matched");
+    rest_count(out, all);
+    json_key(out, "took_ms");
+    json_fixed(out, (double)(clock_monotonic_ns() - started_ns) / 1e6, 3);
+    json_key(out, "quality");
+    json_text(out, list != NULL && all <= SENSORS_MAX ? "exact" : "partial");
+    json_object_end(out);
+    free(list);
+}
+
+void route_sensors(struct http_request *request)
+{
+    rest_answer(request, write_sensors);
+}
+
+static void write_one_sensor(struct api *api, struct http_request *request, struct json_writer *out)
+{
+    struct sensor_info info;
+    if (sensor_registry_find(api->registry, clock_wall_ns(), http_request_param(request, "id"),
+                             &info)) {
+        write_sensor(out, &info);
+    }
+}
+
+void route_sensor(struct http_request *request)
+{
+    struct api *const api = http_request_context(request);
+    struct sensor_info info;
+    if (sensor_registry_find(api->registry, clock_wall_ns(), http_request_param(request, "id"),
+                             &info)) {
+        rest_answer(request, write_one_sensor);
+    } else {
+        http_problem(request, 404, "NOT_FOUND", "no sensor of this id is known", -1);
+    }
+}
+
+/* ---- alerts ---- */
+
+enum { N_ONLY_OPEN, N_PAGE_SIZE, N_OFFSET };
+
+static int run_alerts(struct rest_job *job, struct history_reader *reader, struct error *err)
+{
+    (void)err;
+    struct history_list *const list = calloc(1, sizeof *list);
+    if (list == NULL) {
+        return -ENOMEM;
+    }
+    job->result = list;
+    return history_query_alerts(reader, job->from_ns, job->to_ns, job->number[N_ONLY_OPEN] != 0,
+                                list);
+}
+
+static void write_alerts(struct rest_job *job, struct json_writer *out)
+{
+    const struct history_list *const list = job->result;
+    const uint64_t first = job->number[N_OFFSET];
+    uint64_t next = first;
+    char token[32] = "";
+    json_object_begin(out);
+    json_key(out, "alerts");
+    json_array_begin(out);
+    for (; next < list->count && next - first < job->number[N_PAGE_SIZE]; next++) {
+        rest_record(out, "netscope.v1.AlertRecord", &list->items[next]);
+    }
+    json_array_end(out);
+    if (next < list->count) {
+        snprintf(token, sizeof token, "a1.%" PRIu64, next);
+    }
+    write_text(out, "next_page_token", token);
+    json_key(out, "matched");
+    rest_count(out, list->count);
+    json_key(out, "scanned");
+    rest_count(out, job->cost.scanned);
+    rest_meta(job, out);
+    json_object_end(out);
+}
+
+static void fini_list(struct rest_job *job)
+{
+    if (job->result != NULL) {
+        history_list_fini(job->result);
+    }
+}
+
+static bool read_alert_parameters(struct http_request *request, struct rest_job *job)
+{
+    const char *const state = http_request_query(request, "state");
+    const char *const token = http_request_query(request, "page_token");
+    job->number[N_PAGE_SIZE] = 100;
+    if (state != NULL && strcmp(state, "open") != 0 && strcmp(state, "all") != 0) {
+        http_problem(request, 400, "BAD_REQUEST", "state: open or all", -1);
+        return false;
+    }
+    job->number[N_ONLY_OPEN] = state != NULL && strcmp(state, "open") == 0;
+    int end = 0;
+    if (token != NULL && token[0] != '\0' &&
+        (sscanf(token, "a1.%" SCNu64 "%n", &job->number[N_OFFSET], &end) != 1 ||
+         token[end] != '\0')) {
+        http_problem(request, 400, "BAD_REQUEST", "page_token: not one of this query", -1);
+        return false;
+    }
+    return rest_number(request, "page_size", 1, 1000, &job->number[N_PAGE_SIZE]);
+}
+
+void route_alerts(struct http_request *request)
+{
+    struct rest_job *const job = rest_job_new(request, REST_RANGE);
+    if (job == NULL) {
+        return;
+    }
+    if (!read_alert_parameters(request, job)) {
+        rest_job_free(job);
+        return;
+    }
+    job->run = run_alerts;
+    job->write = write_alerts;
+    job->fini = fini_list;
+    rest_job_submit(request, job);
+}
+
+/* ---- packets ---- */
+
+struct packet_wish {
+    const char *sensor_id, *id;
+    bool has_flow;
+    uint64_t flow_id;
+};
+
+static bool text_is(struct record_text text, const char *other)
+{
+    return text.length == strlen(other) && memcmp(text.data, other, text.length) == 0;
+}
+
+static bool wants_packet(void *context, const struct packet_sample *sample)
+{
+    const struct packet_wish *const wish = context;
+    return (wish->sensor_id == NULL || text_is(sample->identity.sensor_id, wish->sensor_id)) &&
+           (wish->id == NULL || text_is(sample->id, wish->id)) &&
+           (!wish->has_flow || sample->flow_id == wish->flow_id);
+}
+
+static void write_sample(struct json_writer *out, const struct history_bytes *record)
+{
+    struct packet_sample s;
+    char flow_id[17];
+    if (!codec_decode_packet(record->bytes, record->length, &s)) {
+        return;
+    }
+    json_object_begin(out);
+    json_key(out, "id");
+    json_text_bytes(out, s.id.data == NULL ? "" : s.id.data, s.id.length);
+    json_key(out, "sensor_id");
+    json_text_bytes(out, s.identity.sensor_id.data == NULL ? "" : s.identity.sensor_id.data,
+                    s.identity.sensor_id.length);
+    json_key(out, "time");
+    char time[CLOCK_TEXT_BYTES];
+    clock_text(s.time_ns, 9, time);
+    json_text(out, time);
+    json_key(out, "summary");
+    json_text_bytes(out, s.summary.data == NULL ? "" : s.summary.data, s.summary.length);
+    json_key(out, "wire_length");
+    json_u64(out, s.wire_length);
+    json_key(out, "captured_length");
+    json_u64(out, s.captured_length);
+    snprintf(flow_id, sizeof flow_id, "%016" PRIx64, s.flow_id);
+    write_text(out, "flow_id", s.flow_id == 0 ? "" : flow_id);
+    write_text(out, "direction", s.direction == 1 ? "FORWARD" : s.direction == 2 ? "REVERSE" : "");
+    json_object_end(out);
+}
+
+struct packet_answer {
+    struct history_list list;
+    uint64_t held, started_ns, received;
+};
+
+static void write_packets(void *context, struct json_writer *out)
+{
+    const struct packet_answer *const answer = context;
+    json_object_begin(out);
+    json_key(out, "packets");
+    json_array_begin(out);
+    for (uint64_t i = 0; i < answer->list.count; i++) {
+        write_sample(out, &answer->list.items[i]);
+    }
+    json_array_end(out);
+    json_key(out, "held");
+    rest_count(out, answer->held);
+    json_key(out, "received");
+    rest_count(out, answer->received);
+    json_key(out, "took_ms");
+    json_fixed(out, (double)(clock_monotonic_ns() - answer->started_ns) / 1e6, 3);
+    json_object_end(out);
+}
+
+static void reply_text(struct http_request *request, char *text, size_t length)
+{
+    if (text == NULL) {
+        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+    } else {
+        http_reply(request, 200, "application/json", text, length);
+    }
+    free(text);
+}
+
+void route_packets(struct http_request *request)
+{
+    struct api *const api = http_request_context(request);
+    struct packet_answer answer = {.started_ns = clock_monotonic_ns()};
+    struct packet_wish wish = {.sensor_id = http_request_query(request, "sensor_id")};
+    const char *const flow_id = http_request_query(request, "flow_id");
+    uint64_t limit = 200;
+    size_t length = 0;
+    if (!rest_number(request, "limit", 1, 2000, &limit)) {
+        return;
+    }
+    if (flow_id != NULL && flow_id[0] != '\0') {
+        if (strlen(flow_id) != 16 || strspn(flow_id, "0123456789abcdefABCDEF") != 16) {
+            http_problem(request, 400, "BAD_REQUEST", "flow_id: expected 16 hexadecimal digits",
+                         -1);
+            return;
+        }
+        wish.has_flow = true;
+        wish.flow_id = strtoull(flow_id, NULL, 16);
+    }
+    if (wish.sensor_id != NULL && wish.sensor_id[0] == '\0') {
+        wish.sensor_id = NULL;
+    }
+    const int result = history_packets(api->history, (uint32_t)limit, wants_packet, &wish,
+                                       &answer.list, &answer.held);
+    struct history_counts counts;
+    history_counts_read(api->history, &counts);
+    answer.received = counts.rows_packets;
+    reply_text(request, result != 0 ? NULL : json_grown(write_packets, &answer, &length), length);
+    history_list_fini(&answer.list);
+}
+
+static bool wants_all(void *context, const struct packet_sample *sample)
+{
+    struct record_text *const oldest = context;
+    const uint32_t length = sample->id.length < 63 ? sample->id.length : 63;
+    memcpy((char *)(uintptr_t)oldest->data, sample->id.data, length);
+    ((char *)(uintptr_t)oldest->data)[length] = '\0';
+    return false;
+}
+
+static void write_packet(void *context, struct json_writer *out)
+{
+    rest_record(out, "netscope.v1.PacketSample", context);
+}
+
+void route_packet(struct http_request *request)
+{
+    struct api *const api = http_request_context(request);
+    struct history_list list = {0};
+    uint64_t held = 0;
+    struct packet_wish wish = {.id = http_request_param(request, "id"),
+                               .sensor_id = http_request_query(request, "sensor_id")};
+    if (history_packets(api->history, 1, wants_packet, &wish, &list, &held) != 0) {
+        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+    } else if (list.count == 1) {
+        size_t length = 0;
+        reply_text(request, json_grown(write_packet, &list.items[0], &length), length);
+    } else {
+        char oldest[64] = "";
+        char detail[160];
+        struct record_text text = {oldest, 0};
+        if (history_packets(api->history, 1, wants_all, &text, &list, &held) != 0) {
+            held = 0;
+        }
+        snprintf(detail, sizeof detail,
+                 held == 0 ? "no packet samples are held"
+                           : "this packet is not held (any more); the oldest is %s",
+                 oldest);
+        http_problem(request, 404, "NOT_FOUND", detail, -1);
+    }
+    history_list_fini(&list);
+}

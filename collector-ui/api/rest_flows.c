@@ -1,0 +1,220 @@
+/* /v1/flows, /v1/flows/{id}, /v1/facets */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "collector-ui/api/api_private.h"
+
+static const char *const order_names[ORDER_COUNT] = {
+    "end_time", "start_time", "bytes", "packets", "rate", "rtt", "retransmits", "duration"};
+
+enum { N_ORDER, N_ASCENDING, N_PAGE_SIZE, N_FACETS };
+
+static bool read_order(struct http_request *request, struct rest_job *job)
+{
+    const char *const text = http_request_query(request, "order_by");
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    for (unsigned i = 0; i < ORDER_COUNT; i++) {
+        const size_t length = strlen(order_names[i]);
+        if (strncmp(text, order_names[i], length) != 0) {
+            continue;
+        }
+        const char *const rest = text + length;
+        if (*rest == '\0' || strcmp(rest, " desc") == 0 || strcmp(rest, " asc") == 0) {
+            job->number[N_ORDER] = i;
+            job->number[N_ASCENDING] = strcmp(rest, " asc") == 0;
+            return true;
+        }
+    }
+    http_problem(request, 400, "BAD_REQUEST",
+                 "order_by: one of end_time, start_time, bytes, packets, rate, rtt, retransmits,"
+                 " duration, then ' desc' or ' asc'",
+                 -1);
+    return false;
+}
+
+/* The token holds the range too: without from and to every page would have another one. */
+static bool read_token(struct http_request *request, struct rest_job *job)
+{
+    const char *const text = http_request_query(request, "page_token");
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    unsigned order = 0;
+    unsigned ascending = 0;
+    int end = 0;
+    if (sscanf(text, "f1.%u.%u.%" SCNu64 ".%" SCNu64 ".%" SCNd64 ".%" SCNx64 ".%" SCNx64 "%n",
+               &order, &ascending, &job->from_ns, &job->to_ns, &job->cursor.key,
+               &job->cursor.flow_id, &job->cursor.sensor_hash, &end) != 7 ||
+        text[end] != '\0' || order != job->number[N_ORDER] ||
+        ascending != job->number[N_ASCENDING] || job->from_ns >= job->to_ns) {
+        http_problem(
+            request, 400, "BAD_REQUEST",
+            "page_token: not one of this query (same order_by and filter, unchanged token)", -1);
+        return false;
+    }
+    job->has_cursor = true;
+    return true;
+}
+
+static int run_flows(struct rest_job *job, struct history_reader *reader, struct error *err)
+{
+    (void)err;
+    struct history_flows *const flows = calloc(1, sizeof *flows);
+    if (flows == NULL) {
+        return -ENOMEM;
+    }
+    job->result = flows;
+    const struct history_flows_query query = {.from_ns = job->from_ns,
+                                              .to_ns = job->to_ns,
+                                              .filter = job->filter,
+                                              .order = (enum history_order)job->number[N_ORDER],
+                                              .is_ascending = job->number[N_ASCENDING] != 0,
+                                              .page_size = (uint32_t)job->number[N_PAGE_SIZE],
+                                              .after = job->has_cursor ? &job->cursor : NULL,
+                                              .wants_facets = job->number[N_FACETS] != 0};
+    return history_query_flows(reader, &query, flows);
+}
+
+static void fini_flows(struct rest_job *job)
+{
+    if (job->result != NULL) {
+        history_flows_fini(job->result);
+    }
+}
+
+static void write_flows(struct rest_job *job, struct json_writer *out)
+{
+    const struct history_flows *const flows = job->result;
+    char token[200] = "";
+    if (flows->has_more) {
+        snprintf(token, sizeof token,
+                 "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRId64 ".%" PRIx64 ".%" PRIx64,
+                 (unsigned)job->number[N_ORDER], (unsigned)job->number[N_ASCENDING], job->from_ns,
+                 job->to_ns, flows->last.key, flows->last.flow_id, flows->last.sensor_hash);
+    }
+    json_object_begin(out);
+    json_key(out, "flows");
+    json_array_begin(out);
+    for (uint64_t i = 0; i < flows->records.count; i++) {
+        rest_record(out, "netscope.v1.FlowRecord", &flows->records.items[i]);
+    }
+    json_array_end(out);
+    json_key(out, "next_page_token");
+    json_text(out, token);
+    json_key(out, "matched");
+    rest_count(out, flows->matched);
+    json_key(out, "scanned");
+    rest_count(out, job->cost.scanned);
+    rest_meta(job, out);
+    json_object_end(out);
+}
+
+void route_flows(struct http_request *request)
+{
+    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER);
+    if (job == NULL) {
+        return;
+    }
+    job->number[N_PAGE_SIZE] = 100;
+    if (!rest_number(request, "page_size", 1, 1000, &job->number[N_PAGE_SIZE]) ||
+        !read_order(request, job) || !read_token(request, job)) {
+        rest_job_free(job);
+        return;
+    }
+    job->run = run_flows;
+    job->write = write_flows;
+    job->fini = fini_flows;
+    rest_job_submit(request, job);
+}
+
+static void write_facets(struct rest_job *job, struct json_writer *out)
+{
+    static const char *const names[FACET_COUNT] = {"application", "sensor", "tcp_state",
+                                                   "server_port"};
+    const struct history_flows *const flows = job->result;
+    json_object_begin(out);
+    for (unsigned facet = 0; facet < FACET_COUNT; facet++) {
+        json_key(out, names[facet]);
+        json_array_begin(out);
+        for (uint32_t i = 0; i < flows->facets_count[facet]; i++) {
+            json_object_begin(out);
+            json_key(out, "value");
+            json_text(out, flows->facets[facet][i].value);
+            json_key(out, "bytes");
+            rest_count(out, flows->facets[facet][i].bytes);
+            json_object_end(out);
+        }
+        json_array_end(out);
+    }
+    json_key(out, "matched");
+    rest_count(out, flows->matched);
+    json_key(out, "scanned");
+    rest_count(out, job->cost.scanned);
+    rest_meta(job, out);
+    json_object_end(out);
+}
+
+void route_facets(struct http_request *request)
+{
+    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER);
+    if (job != NULL) {
+        job->number[N_FACETS] = 1;
+        job->run = run_flows;
+        job->write = write_facets;
+        job->fini = fini_flows;
+        rest_job_submit(request, job);
+    }
+}
+
+static int run_flow(struct rest_job *job, struct history_reader *reader, struct error *err)
+{
+    struct history_bytes *const record = calloc(1, sizeof *record);
+    if (record == NULL) {
+        return -ENOMEM;
+    }
+    job->result = record;
+    if (!history_query_flow(reader, job->number[0], job->text[0][0] == '\0' ? NULL : job->text[0],
+                            record)) {
+        return error_set(err, ENOENT, "flow %016" PRIx64 ": not in the history", job->number[0]);
+    }
+    return 0;
+}
+
+static void write_flow(struct rest_job *job, struct json_writer *out)
+{
+    rest_record(out, "netscope.v1.FlowRecord", job->result);
+}
+
+static void fini_flow(struct rest_job *job)
+{
+    if (job->result != NULL) {
+        free(((struct history_bytes *)job->result)->bytes);
+    }
+}
+
+void route_flow(struct http_request *request)
+{
+    const char *const id = http_request_param(request, "id");
+    const char *const sensor_id = http_request_query(request, "sensor_id");
+    char *end = NULL;
+    const uint64_t flow_id = strtoull(id, &end, 16);
+    if (strlen(id) != 16 || strspn(id, "0123456789abcdefABCDEF") != 16) {
+        http_problem(request, 400, "BAD_REQUEST", "flow id: expected 16 hexadecimal digits", -1);
+        return;
+    }
+    struct rest_job *const job = rest_job_new(request, 0);
+    if (job != NULL) {
+        job->number[0] = flow_id;
+        snprintf(job->text[0], sizeof job->text[0], "%s", sensor_id == NULL ? "" : sensor_id);
+        job->run = run_flow;
+        job->write = write_flow;
+        job->fini = fini_flow;
+        rest_job_submit(request, job);
+    }
+}
