@@ -14,6 +14,7 @@
 #define OWN_BATCHES     64
 #define OWN_BATCH_BYTES (4 * CODEC_STATS_BYTES_MAX)
 #define SLEEP_NS        (20 * NS_PER_MS)
+#define OWN_AGE_NS      (100 * NS_PER_MS)
 #define EPOCHS_WAITING  16
 
 /* References waiting for one sink. */
@@ -167,7 +168,26 @@ static void queue_leave(struct publisher *publisher, uint32_t sink, enum leave h
     batch_unref(batch);
 }
 
-/* Offers what waits; true when anything moved. */
+/* Offers what waits for one sink; true when anything moved. */
+static bool drain_queue(struct publisher *publisher, uint32_t sink)
+{
+    const struct sink *to = &publisher->settings.sinks[sink];
+    struct sink_queue *queue = &publisher->queues[sink];
+    bool moved = false;
+
+    while (queue->count > 0) {
+        const enum sink_verdict verdict = to->ops->offer(to->state, queue->slots[queue->head]);
+
+        if (verdict == SINK_BUSY) {
+            break;
+        }
+        queue_leave(publisher, sink, verdict == SINK_TAKEN ? LEAVE_TAKEN : LEAVE_REFUSED);
+        moved = true;
+    }
+    return moved;
+}
+
+/* Offers what waits, and lets sinks do their timed work; true when anything moved. */
 static bool drain_queues(struct publisher *publisher, uint64_t now_ns)
 {
     bool moved = false;
@@ -176,16 +196,7 @@ static bool drain_queues(struct publisher *publisher, uint64_t now_ns)
         const struct sink *sink = &publisher->settings.sinks[i];
         struct sink_queue *queue = &publisher->queues[i];
 
-        while (queue->count > 0) {
-            const enum sink_verdict verdict =
-                sink->ops->offer(sink->state, queue->slots[queue->head]);
-
-            if (verdict == SINK_BUSY) {
-                break;
-            }
-            queue_leave(publisher, i, verdict == SINK_TAKEN ? LEAVE_TAKEN : LEAVE_REFUSED);
-            moved = true;
-        }
+        moved |= drain_queue(publisher, i);
         if (sink->ops->tick != NULL && now_ns >= queue->next_tick_ns) {
             sink->ops->tick(sink->state);
             queue->next_tick_ns = now_ns + SLEEP_NS;
@@ -212,7 +223,8 @@ static void queue_batch(struct publisher *publisher, uint32_t sink, struct recor
     struct sink_queue *queue = &publisher->queues[sink];
     struct publisher_sink_counts *counts = &publisher->counts.sinks[sink];
 
-    if (queue->count == queue->capacity) {
+    /* Only a sink that is busy now loses anything. */
+    if (queue->count == queue->capacity && !drain_queue(publisher, sink)) {
         queue_leave(publisher, sink, LEAVE_FULL);
     }
     batch_ref(batch);
@@ -316,6 +328,9 @@ static uint8_t *own_reserve(struct publisher *publisher, uint32_t bytes)
     for (int turn = 0; turn < 2; turn++) {
         if (publisher->own == NULL) {
             publisher->own = batch_take(publisher->own_pool);
+            if (publisher->own != NULL) {
+                publisher->own->opened_ns = clock_monotonic_ns();
+            }
         }
         if (publisher->own != NULL) {
             uint8_t *out = batch_reserve(publisher->own, bytes);
@@ -493,7 +508,6 @@ static bool decide_seconds(struct publisher *publisher)
         moved = true;
         (void)take_epochs(publisher);
     }
-    publish_own(publisher);
     return moved;
 }
 
@@ -556,6 +570,20 @@ static void finish(struct publisher *publisher)
     }
 }
 
+/* Statistics and alerts leave when there is nothing else to do, or after a while: a file's seconds
+ * pass by the thousand, and a batch for each would fill the queues. */
+static bool publish_own_in_time(struct publisher *publisher, bool is_idle)
+{
+    const struct record_batch *own = publisher->own;
+
+    if (own == NULL || own->count == 0 ||
+        (!is_idle && clock_monotonic_ns() - own->opened_ns < OWN_AGE_NS)) {
+        return false;
+    }
+    publish_own(publisher);
+    return true;
+}
+
 static void *run(void *argument)
 {
     struct publisher *publisher = argument;
@@ -565,6 +593,7 @@ static void *run(void *argument)
         bool moved = take_batches(publisher);
 
         moved |= decide_seconds(publisher);
+        moved |= publish_own_in_time(publisher, !moved);
         moved |= drain_queues(publisher, clock_monotonic_ns());
         if (!moved && ending && next_second(publisher) == UINT64_MAX &&
             sinks_have_room(publisher)) {

@@ -177,6 +177,25 @@ static void a_busy_sink_that_drops_loses_its_own_records_alone(void **state)
     bench_free(&bench);
 }
 
+static void a_ready_sink_loses_nothing_however_short_its_queue(void **state)
+{
+    (void)state;
+    struct bench bench = {0};
+
+    bench_start(&bench, 2, SINK_DROPS, 1);
+    for (uint64_t i = 0; i < 40; i++) {
+        push_batch(&bench);
+        if (i % 2 == 0 && i < 30) {
+            push_epoch(&bench, 100 + i);
+        }
+    }
+    bench_finish(&bench);
+    assert_int_equal(bench.sinks[1].records[RECORD_FLOWS], 40 * RECORDS);
+    assert_int_equal(bench.sinks[1].records[RECORD_STATS], 15);
+    assert_int_equal(counter_get(&publisher_counts_of(bench.publisher)->sinks[1].dropped_full), 0);
+    bench_free(&bench);
+}
+
 static void a_busy_sink_that_pushes_back_holds_the_shard(void **state)
 {
     (void)state;
@@ -255,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sink_gets_every_record_with_contiguous_numbers),
         cmocka_unit_test(a_busy_sink_that_drops_loses_its_own_records_alone),
+        cmocka_unit_test(a_ready_sink_loses_nothing_however_short_its_queue),
         cmocka_unit_test(a_busy_sink_that_pushes_back_holds_the_shard),
         cmocka_unit_test(a_refusal_is_counted_and_the_rest_goes_on),
         cmocka_unit_test(a_sink_that_stays_busy_at_the_end_is_owed_what_it_missed),
