@@ -147,6 +147,23 @@ static void append(struct collector_sink *sink, struct collector_lane *lane, uin
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
+/* The record as it travels: a packet sample gets its protocol tree here, since the collector has no
+ * parsers. `at` numbers the samples of one batch: each has its place in sink->layers. */
+static struct codec_slice slice_of(struct collector_sink *sink, const struct record_batch *batch,
+                                   const struct batch_entry *entry, uint32_t at)
+{
+    const struct codec_slice plain = {batch->bytes + entry->offset, entry->length};
+
+    if (entry->stream != RECORD_PACKETS) {
+        return plain;
+    }
+    uint8_t *out = sink->layers + (size_t)at * COLLECTOR_SAMPLE_BYTES;
+    const size_t length =
+        packet_layers_append(plain.bytes, plain.length, out, COLLECTOR_SAMPLE_BYTES);
+
+    return length > 0 ? (struct codec_slice){out, (uint32_t)length} : plain;
+}
+
 /* Runs of records of one stream that follow each other become items. */
 static void take_stream(struct collector_sink *sink, struct collector_lane *lane,
                         const struct record_batch *batch, uint32_t records_max)
@@ -170,8 +187,9 @@ static void take_stream(struct collector_sink *sink, struct collector_lane *lane
         if (count == 0) {
             first_seq = entry->seq;
         }
-        sink->slices[count++] = (struct codec_slice){batch->bytes + entry->offset, entry->length};
-        bytes += entry->length;
+        sink->slices[count] = slice_of(sink, batch, entry, count);
+        bytes += sink->slices[count].length;
+        count++;
     }
     if (count > 0) {
         append(sink, lane, first_seq, count);
@@ -191,7 +209,11 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
     }
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
         if (is_there[sink->lanes[i].stream]) {
-            take_stream(sink, &sink->lanes[i], batch, records_max);
+            const bool is_packets = sink->lanes[i].stream == RECORD_PACKETS;
+
+            take_stream(sink, &sink->lanes[i], batch,
+                        is_packets && records_max > COLLECTOR_SAMPLES_MAX ? COLLECTOR_SAMPLES_MAX
+                                                                          : records_max);
         }
     }
     collector_sink_wake(sink);
@@ -323,6 +345,7 @@ static void free_sink(struct collector_sink *sink)
         spool_free(sink->lanes[i].spool);
     }
     free(sink->scratch);
+    free(sink->layers);
     (void)pthread_cond_destroy(&sink->changed);
     (void)pthread_mutex_destroy(&sink->lock);
     free(sink);
@@ -413,7 +436,11 @@ int collector_sink_open(const struct collector_settings *settings,
     struct collector_sink *sink = calloc(1, sizeof(*sink));
     pthread_condattr_t attributes;
 
-    if (sink == NULL) {
+    if (sink != NULL) {
+        sink->layers = malloc((size_t)COLLECTOR_SAMPLES_MAX * COLLECTOR_SAMPLE_BYTES);
+    }
+    if (sink == NULL || sink->layers == NULL) {
+        free(sink);
         return error_set(err, ENOMEM, "collector: no memory");
     }
     (void)pthread_mutex_init(&sink->lock, NULL);

@@ -13,10 +13,14 @@
 #include "proto/codec.h"
 #include "proto/ingest_message.h"
 #include "sensor/export/collector_sink.h"
+#include "sensor/export/packet_layers.h"
 
 #define COLLECTOR_LANES      (RECORD_STREAM_COUNT - 1)
 #define COLLECTOR_WINDOW_MAX 1024 /* batches on their way, whatever the collector allows */
 #define COLLECTOR_TOKEN_MAX  4096
+/* Packet samples of one batch, and the room of each with its protocol tree. */
+#define COLLECTOR_SAMPLES_MAX  16
+#define COLLECTOR_SAMPLE_BYTES (4096 + PACKET_LAYERS_BYTES_MAX)
 
 /* What is on its way: one batch, or a gap told (no records). */
 struct collector_sent {
@@ -70,6 +74,7 @@ struct collector_sink {
 
     /* The publisher's own, without the lock. */
     struct codec_slice slices[BATCH_RECORDS_MAX];
+    uint8_t *layers; /* COLLECTOR_SAMPLES_MAX samples with their protocol trees */
     uint8_t *scratch;
     size_t scratch_bytes;
 };
