@@ -237,7 +237,7 @@ run_leg() {
     printf '%s %4d s  %s\n' "$verdict" "$((SECONDS - started))" "$reason"
     sed 's/^/    /' "$LOGS/$leg.notes" | grep -v '^ *$' || true
     if [[ $verdict == FAIL ]]; then
-        tail -60 "$LOGS/$leg.log" | sed 's/^/    | /'
+        tail -60 "$LOGS/$leg.log" | cut -c1-400 | sed 's/^/    | /'
         printf '    the whole output: %s\n' "$LOGS/$leg.log"
     fi
     rows+=("$(printf '%-11s %-4s %5d s  %s' "$leg" "$verdict" "$((SECONDS - started))" "$reason")")
