@@ -97,8 +97,23 @@ const char *filter_choice_name(enum filter_field_id field, unsigned value)
     }
 }
 
+/* Names of the records themselves, as programs write them (docs/live-feed.md 2.3). */
+static const struct {
+    const char *name;
+    enum filter_field_id field;
+} other_names[] = {{"app.protocol", FIELD_APP},
+                   {"sensor_id", FIELD_SENSOR},
+                   {"ip_protocol", FIELD_PROTOCOL},
+                   {"vlan_id", FIELD_VLAN}};
+
 enum filter_field_id filter_field_find(const char *name, size_t length)
 {
+    for (unsigned i = 0; i < ARRAY_COUNT(other_names); i++) {
+        if (strlen(other_names[i].name) == length &&
+            strncasecmp(other_names[i].name, name, length) == 0) {
+            return other_names[i].field;
+        }
+    }
     for (unsigned i = 0; i < FIELD_COUNT; i++) {
         if (strlen(filter_fields[i].name) == length &&
             strncasecmp(filter_fields[i].name, name, length) == 0) {
