@@ -54,7 +54,7 @@ static int check_exposure(const struct api_settings *s, struct error *err)
         return 0;
     }
     return error_set(err, EACCES,
-                     "api.bind %s: another address than loopback needs TLS and a login"
+                     "web.bind %s: another address than loopback needs TLS and a login"
                      " (web.tls.enabled, web.auth.enabled), or web.insecure: true to do without",
                      s->bind);
 }

@@ -61,6 +61,8 @@ void rest_job_submit(struct http_request *request, struct rest_job *job);
 /* Query parameter as a number in [min, max], `value` untouched when absent; false: answered. */
 MUST_USE bool rest_number(struct http_request *request, const char *name, uint64_t min,
                           uint64_t max, uint64_t *value);
+/* Reads a number that `ending` follows from a page token; false: it is none. */
+MUST_USE bool rest_token_number(const char **at, int base, char ending, uint64_t *value);
 /* took_ms and quality, at the end of an answer. */
 void rest_meta(const struct rest_job *job, struct json_writer *out);
 /* Outside records: a number below 2^53, else text. */

@@ -13,14 +13,14 @@ static char *first_line(const char *path, const char *key, struct error *err)
     char line[1024];
     FILE *const file = fopen(path, "re");
     if (file == NULL) {
-        error_set(err, errno, "api.%s: %s: %s", key, path, strerror(errno));
+        error_set(err, errno, "web.%s: %s: %s", key, path, strerror(errno));
         return NULL;
     }
     const bool is_read = fgets(line, sizeof line, file) != NULL;
     fclose(file);
     line[is_read ? strcspn(line, "\r\n") : 0] = '\0';
     if (line[0] == '\0') {
-        error_set(err, EINVAL, "api.%s: %s: its first line is empty", key, path);
+        error_set(err, EINVAL, "web.%s: %s: its first line is empty", key, path);
         return NULL;
     }
     char *const copy = strdup(line);
@@ -32,7 +32,7 @@ int auth_read(struct api *api, struct error *err)
 {
     const struct api_settings *const s = &api->settings;
     if (s->auth_password_file != NULL && s->auth_password_file[0] != '\0') {
-        api->password = first_line(s->auth_password_file, "auth_password_file", err);
+        api->password = first_line(s->auth_password_file, "auth.password_file", err);
         if (api->password == NULL) {
             return -err->code;
         }
@@ -98,8 +98,8 @@ static bool base64_text(const char *in, char *out, size_t room)
 
 static bool is_basic(const struct api *api, const char *header)
 {
-    char text[1400];
-    char wanted[1400];
+    char text[1400] = "";
+    char wanted[1400] = "";
     if (api->password == NULL || strncasecmp(header, "Basic ", 6) != 0 ||
         !base64_text(header + 6, text, sizeof text)) {
         return false;

@@ -20,7 +20,10 @@ static void skip_space(struct parsing *p)
 
 static char peek(const struct parsing *p)
 {
-    return p->at < p->r->length ? p->r->text[p->at] : '\0';
+    if (p->at >= p->r->length) {
+        return '\0';
+    }
+    return p->r->text[p->at];
 }
 
 static struct json_value *value_new(struct parsing *p, enum json_type type)

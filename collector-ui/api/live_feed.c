@@ -375,7 +375,7 @@ static void write_hello(void *context, struct json_writer *out)
 {
     static const struct {
         uint64_t step_ms, span_s;
-    } steps[] = {{1000, 86400}, {60000, 60 * 86400}, {3600000, 365 * 86400}};
+    } steps[] = {{1000, 86400}, {60000, UINT64_C(60) * 86400}, {3600000, UINT64_C(365) * 86400}};
     const struct live_client *const client = context;
     const struct api *const api = client->feed->api;
     uint64_t from_ns = 0;

@@ -11,7 +11,7 @@
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define TIME_MS_MAX      UINT64_C(9223372036854) /* ns fit 63 bits */
-#define DEFAULT_RANGE_NS (15 * 60 * NS_PER_SEC)
+#define DEFAULT_RANGE_NS (900 * NS_PER_SEC)
 
 bool rest_number(struct http_request *request, const char *name, uint64_t min, uint64_t max,
                  uint64_t *value)
@@ -32,6 +32,18 @@ bool rest_number(struct http_request *request, const char *name, uint64_t min, u
         return false;
     }
     *value = number;
+    return true;
+}
+
+bool rest_token_number(const char **at, int base, char ending, uint64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoull(*at, &end, base);
+    if (end == *at || *end != ending || errno != 0) {
+        return false;
+    }
+    *at = ending == '\0' ? end : end + 1;
     return true;
 }
 

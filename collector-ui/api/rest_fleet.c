@@ -174,10 +174,9 @@ static bool read_alert_parameters(struct http_request *request, struct rest_job 
         return false;
     }
     job->number[N_ONLY_OPEN] = state != NULL && strcmp(state, "open") == 0;
-    int end = 0;
+    const char *at = token != NULL && strncmp(token, "a1.", 3) == 0 ? token + 3 : "";
     if (token != NULL && token[0] != '\0' &&
-        (sscanf(token, "a1.%" SCNu64 "%n", &job->number[N_OFFSET], &end) != 1 ||
-         token[end] != '\0')) {
+        !rest_token_number(&at, 10, '\0', &job->number[N_OFFSET])) {
         http_problem(request, 400, "BAD_REQUEST", "page_token: not one of this query", -1);
         return false;
     }
@@ -274,8 +273,11 @@ static void write_packets(void *context, struct json_writer *out)
     json_object_end(out);
 }
 
-static void reply_text(struct http_request *request, char *text, size_t length)
+static void reply_written(struct http_request *request,
+                          void (*write)(void *context, struct json_writer *out), void *context)
 {
+    size_t length = 0;
+    char *const text = json_grown(write, context, &length);
     if (text == NULL) {
         http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
     } else {
@@ -291,7 +293,6 @@ void route_packets(struct http_request *request)
     struct packet_wish wish = {.sensor_id = http_request_query(request, "sensor_id")};
     const char *const flow_id = http_request_query(request, "flow_id");
     uint64_t limit = 200;
-    size_t length = 0;
     if (!rest_number(request, "limit", 1, 2000, &limit)) {
         return;
     }
@@ -312,7 +313,11 @@ void route_packets(struct http_request *request)
     struct history_counts counts;
     history_counts_read(api->history, &counts);
     answer.received = counts.rows_packets;
-    reply_text(request, result != 0 ? NULL : json_grown(write_packets, &answer, &length), length);
+    if (result != 0) {
+        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+    } else {
+        reply_written(request, write_packets, &answer);
+    }
     history_list_fini(&answer.list);
 }
 
@@ -340,8 +345,7 @@ void route_packet(struct http_request *request)
     if (history_packets(api->history, 1, wants_packet, &wish, &list, &held) != 0) {
         http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
     } else if (list.count == 1) {
-        size_t length = 0;
-        reply_text(request, json_grown(write_packet, &list.items[0], &length), length);
+        reply_written(request, write_packet, &list.items[0]);
     } else {
         char oldest[64] = "";
         char detail[160];

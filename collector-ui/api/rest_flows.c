@@ -45,14 +45,19 @@ static bool read_token(struct http_request *request, struct rest_job *job)
     if (text == NULL || text[0] == '\0') {
         return true;
     }
-    unsigned order = 0;
-    unsigned ascending = 0;
-    int end = 0;
-    if (sscanf(text, "f1.%u.%u.%" SCNu64 ".%" SCNu64 ".%" SCNd64 ".%" SCNx64 ".%" SCNx64 "%n",
-               &order, &ascending, &job->from_ns, &job->to_ns, &job->cursor.key,
-               &job->cursor.flow_id, &job->cursor.sensor_hash, &end) != 7 ||
-        text[end] != '\0' || order != job->number[N_ORDER] ||
-        ascending != job->number[N_ASCENDING] || job->from_ns >= job->to_ns) {
+    uint64_t order = 0;
+    uint64_t ascending = 0;
+    uint64_t key = 0; /* signed, as its 64 bits */
+    const char *at = strncmp(text, "f1.", 3) == 0 ? text + 3 : "";
+    const bool is_read =
+        rest_token_number(&at, 10, '.', &order) && rest_token_number(&at, 10, '.', &ascending) &&
+        rest_token_number(&at, 10, '.', &job->from_ns) &&
+        rest_token_number(&at, 10, '.', &job->to_ns) && rest_token_number(&at, 16, '.', &key) &&
+        rest_token_number(&at, 16, '.', &job->cursor.flow_id) &&
+        rest_token_number(&at, 16, '\0', &job->cursor.sensor_hash);
+    job->cursor.key = (int64_t)key;
+    if (!is_read || order != job->number[N_ORDER] || ascending != job->number[N_ASCENDING] ||
+        job->from_ns >= job->to_ns || job->from_ns > INT64_MAX) {
         http_problem(
             request, 400, "BAD_REQUEST",
             "page_token: not one of this query (same order_by and filter, unchanged token)", -1);
@@ -94,9 +99,10 @@ static void write_flows(struct rest_job *job, struct json_writer *out)
     char token[200] = "";
     if (flows->has_more) {
         snprintf(token, sizeof token,
-                 "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRId64 ".%" PRIx64 ".%" PRIx64,
+                 "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
                  (unsigned)job->number[N_ORDER], (unsigned)job->number[N_ASCENDING], job->from_ns,
-                 job->to_ns, flows->last.key, flows->last.flow_id, flows->last.sensor_hash);
+                 job->to_ns, (uint64_t)flows->last.key, flows->last.flow_id,
+                 flows->last.sensor_hash);
     }
     json_object_begin(out);
     json_key(out, "flows");

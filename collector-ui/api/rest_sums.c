@@ -17,7 +17,7 @@
 static uint32_t sums_step(uint64_t from_ns, uint64_t to_ns)
 {
     const uint64_t seconds = (to_ns - from_ns) / NS_PER_SEC;
-    return seconds <= 2 * 3600 ? 1 : seconds <= 14 * 86400 ? 60 : 3600;
+    return seconds <= 7200 ? 1 : seconds <= UINT64_C(14) * 86400 ? 60 : 3600;
 }
 
 /* ---- summary ---- */
@@ -238,7 +238,6 @@ enum { N_METRIC, N_BY, N_STEP_MS };
 
 struct point {
     double a, b; /* in and out; packets and lost; sums */
-    uint32_t seconds;
     bool is_known;
 };
 
@@ -256,7 +255,10 @@ struct series {
     uint32_t points;
     struct column *columns;
     uint32_t count;
-    bool *covered;
+    struct {
+        int64_t last_s;
+        uint32_t steps; /* base steps in it that a sensor told of */
+    } * covered;
     bool is_out_of_memory;
 };
 
@@ -301,7 +303,6 @@ static void add_point(struct series *s, const char *key, size_t length, uint32_t
     point->a += a;
     point->b += b;
     point->is_known = true;
-    point->seconds = sums->seconds > point->seconds ? (uint32_t)sums->seconds : point->seconds;
     column->weight += a + b;
     if (column->rtt != NULL) {
         for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
@@ -349,7 +350,10 @@ static void add_series(void *context, int64_t start_s, const char *sensor_id,
     const uint32_t i = (uint32_t)at;
     double a;
     double b;
-    s->covered[i] = true;
+    if (s->covered[i].steps == 0 || s->covered[i].last_s != start_s) {
+        s->covered[i].last_s = start_s;
+        s->covered[i].steps++;
+    }
     if (s->by == BY_APP) {
         for (uint32_t n = 0; n < rollup->apps.count; n++) {
             const struct rollup_name *const app = &rollup->apps.items[n];
@@ -414,9 +418,9 @@ static int run_series(struct rest_job *job, struct history_reader *reader, struc
     const uint64_t least_s = (range_s + POINTS_MAX - 3) / (POINTS_MAX - 2);
     step_s = step_s < least_s ? least_s : step_s;
     /* Seconds are kept as long as the flows are, but a long range of them is too much to read. */
-    s->base_s = step_s >= 3600 || range_s > 60 * 86400 ? 3600
-                : step_s >= 60 || range_s > 86400      ? 60
-                                                       : 1;
+    s->base_s = step_s >= 3600 || range_s > UINT64_C(60) * 86400 ? 3600
+                : step_s >= 60 || range_s > 86400                ? 60
+                                                                 : 1;
     s->step_s = (step_s + s->base_s - 1) / s->base_s * s->base_s;
     s->from_s = job->from_ns / NS_PER_SEC / s->step_s * s->step_s;
     const uint64_t last_s = (job->to_ns - 1) / NS_PER_SEC / s->step_s * s->step_s;
@@ -441,7 +445,7 @@ static void write_value(const struct series *s, const struct column *column, uin
 {
     const struct point *const p = &column->points[i];
     double value = is_out ? p->b : p->a;
-    bool is_known = p->is_known || (s->covered[i] && s->by != BY_SENSOR);
+    bool is_known = p->is_known || (s->covered[i].steps > 0 && s->by != BY_SENSOR);
     switch (s->metric) {
     case METRIC_RTT:
         is_known = rollup_rtt_median_ms(&column->rtt[i], &value);
@@ -451,7 +455,7 @@ static void write_value(const struct series *s, const struct column *column, uin
         value = is_known ? p->b * 1e6 / (p->a + p->b) : 0;
         break;
     case METRIC_FLOWS: /* a mean for each base step was added */
-        value /= (double)(s->step_s / s->base_s);
+        value /= s->covered[i].steps > 0 ? s->covered[i].steps : 1;
         break;
     default:
         value /= seconds;

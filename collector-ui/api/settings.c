@@ -1,11 +1,13 @@
 /* Settings of the API: one row is the whole truth. */
 #include "collector-ui/api/api.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): they would be no initializers then */
 #define ROW(TYPE, MEMBER, VALUE, MIN, MAX, HELP)                                                   \
     {                                                                                              \
         .type = TYPE, .key = #MEMBER, .offset = offsetof(struct api_settings, MEMBER),             \
         .value = VALUE, .min = MIN, .max = MAX, .help = HELP                                       \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct config_field api_fields[] = {
     {.type = CONFIG_TEXT,

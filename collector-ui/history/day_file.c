@@ -41,8 +41,8 @@ static const char *const statements[DAY_STATEMENT_COUNT] = {
     [DAY_PACKET_TRIM] = "DELETE FROM packets WHERE number <= ?",
     [DAY_POSITION] = "INSERT OR REPLACE INTO positions VALUES(?,?,?,?,?)",
     [DAY_META] = "INSERT OR REPLACE INTO meta VALUES(?,?)",
-    [DAY_META_ADD] = "INSERT INTO meta VALUES(?,?)"
-                     " ON CONFLICT(key) DO UPDATE SET value = value + excluded.value",
+    [DAY_META_ADD] =
+        "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=value+excluded.value",
     [DAY_BOOT] = "INSERT INTO boots VALUES(?,?)",
     [DAY_ROLLUP_READ] =
         "SELECT data FROM rollups WHERE step=? AND start_s=? AND sensor_id=? AND origin=?",

@@ -1,6 +1,7 @@
 #include "collector-ui/history/live.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,11 +103,11 @@ static void add_apps(struct live_window *now, const struct stats_top_list *list)
         }
         if (at == LIVE_APPS_MAX) {
             at = LIVE_APPS_MAX - 1; /* the last one then stands for all others */
-            strcpy(now->apps[at].name, "other");
+            snprintf(now->apps[at].name, LIVE_NAME_BYTES, "other");
         } else if (at == now->apps_count) {
             now->apps_count++;
             memset(&now->apps[at], 0, sizeof now->apps[at]);
-            strcpy(now->apps[at].name, name);
+            memcpy(now->apps[at].name, name, sizeof name);
         }
         now->apps[at].in += list->items[i].bytes_in;
         now->apps[at].out += list->items[i].bytes_out;

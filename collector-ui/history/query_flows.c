@@ -65,8 +65,8 @@ static const char *const order_keys[ORDER_COUNT] = {
     [ORDER_START_TIME] = "f.start_ns",
     [ORDER_BYTES] = "f.total_bytes",
     [ORDER_PACKETS] = "f.total_packets",
-    [ORDER_RATE] = "CAST((f.bytes_forward + f.bytes_reverse) * 1e9 /"
-                   " MAX(f.end_ns - f.delta_start_ns, 1) AS INTEGER)",
+    [ORDER_RATE] =
+        "CAST((f.bytes_forward+f.bytes_reverse)*1e9/MAX(f.end_ns-f.delta_start_ns,1) AS INTEGER)",
     [ORDER_RTT] = "COALESCE(f.rtt_ns, -1)",
     [ORDER_RETRANSMITS] = "COALESCE(f.retransmits, -1)",
     [ORDER_DURATION] = "f.end_ns - f.start_ns",
