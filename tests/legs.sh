@@ -169,23 +169,34 @@ leg_fuzz() {
         exit "${PIPESTATUS[0]}"'
 }
 
-leg_dashboard() {
+# A copy of the dashboard's sources with its npm packages: nothing is written into the source tree.
+DASHBOARD=$ROOT/build/dashboard-check
+install_dashboard() {
     need node npm
-    local work=$ROOT/build/dashboard-check
-    mkdir -p "$work"
-    tar -C collector-ui/dashboard --exclude=node_modules --exclude=dist -cf - . | tar -C "$work" -xf -
-    cd "$work"
-    if ! cmp -s package-lock.json node_modules/.installed; then
-        npm ci --ignore-scripts --no-audit --no-fund </dev/null
-        cp package-lock.json node_modules/.installed
+    mkdir -p "$DASHBOARD"
+    tar -C collector-ui/dashboard --exclude=node_modules --exclude=dist -cf - . | tar -C "$DASHBOARD" -xf -
+    if ! cmp -s "$DASHBOARD/package-lock.json" "$DASHBOARD/node_modules/.installed"; then
+        (cd "$DASHBOARD" && npm ci --ignore-scripts --no-audit --no-fund </dev/null)
+        cp "$DASHBOARD/package-lock.json" "$DASHBOARD/node_modules/.installed"
     fi
+}
+
+leg_dashboard() {
+    install_dashboard
+    cd "$DASHBOARD"
     npx --no-install tsc --noEmit -p .
     npm test --silent </dev/null
 }
 
 leg_browser() {
-    need chromium node
-    run_named browser
+    install_dashboard
+    configure_and_build release netscope-sensor netscope-collector netscope-traffic
+    local status=0
+    $PYTHON tests/integration/end_to_end/browser.py build/release/bin "$DASHBOARD/node_modules" build/screenshots ||
+        status=$?
+    ((status != 77)) || skip "$(grep -h '^SKIP' "$LOGS/browser.log" | tail -1)"
+    ((status == 0)) || return "$status"
+    note "$(grep -hE '^. (tests|pass|fail) ' "$LOGS/browser.log" | tr '\n' ' ')"
 }
 
 leg_grpcurl() {
