@@ -1,5 +1,6 @@
 #include "sensor/pipeline/reader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,16 @@
 #include "sensor/wire/packet.h"
 
 #define BLOCK_FRAMES 256
-#define BLOCK_BYTES  (512U * 1024U) /* more than the largest frame that libpcap hands over */
+#define BLOCK_BYTES  (512U * 1024U)
 #define BLOCKS       8
 #define READ_FRAMES  64
 #define PACE_STEP_NS (20 * NS_PER_MS)
+
+/* A file may claim anything. Times stop in the year 2262, so that time plus a timeout never wraps;
+ * frames stop at libpcap's usual bound, which a block always has room for. */
+#define FRAME_TIME_MAX_NS ((uint64_t)INT64_MAX)
+#define FRAME_BYTES_MAX   (256U * 1024U)
+static_assert(FRAME_BYTES_MAX <= BLOCK_BYTES, "a block holds at least one frame");
 
 struct frame_block {
     uint64_t watermark_ns;
@@ -364,6 +371,18 @@ static void note_progress(struct reader *reader)
     counter_set(&reader->counts.file_bytes_total, progress.bytes_total);
 }
 
+static void bound_frames(struct frame *frames, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (frames[i].time_ns > FRAME_TIME_MAX_NS) {
+            frames[i].time_ns = FRAME_TIME_MAX_NS;
+        }
+        if (frames[i].captured_bytes > FRAME_BYTES_MAX) {
+            frames[i].captured_bytes = FRAME_BYTES_MAX;
+        }
+    }
+}
+
 /* One pass over the input. Returns 0 at its end or when stopped, -errno on a fault. */
 static int read_pass(struct reader *reader, struct error *err)
 {
@@ -390,6 +409,7 @@ static int read_pass(struct reader *reader, struct error *err)
             result = got;
             continue; /* the next file may still be read */
         }
+        bound_frames(frames, (uint32_t)got);
         if (reader->settings.is_paced) {
             forward_paced(reader, frames, (uint32_t)got);
         } else {
@@ -412,9 +432,16 @@ static int reopen(struct reader *reader, struct error *err)
 int reader_run(struct reader *reader, struct error *err)
 {
     int result = read_pass(reader, err);
+    uint64_t packets = 0;
 
     while (result == 0 && reader->settings.is_looped && !is_stopped(reader) &&
            (reader->settings.count_max == 0 || reader->packets < reader->settings.count_max)) {
+        if (reader->packets == packets) {
+            result = error_set(err, ENODATA, "%s: nothing to loop over: no packet was read from it",
+                               reader->settings.capture.read_paths[0]);
+            break;
+        }
+        packets = reader->packets;
         result = reopen(reader, err);
         if (result == 0) {
             result = read_pass(reader, err);

@@ -403,13 +403,13 @@ void shard_frames(struct shard *shard, const struct frame *frames, uint32_t coun
 
         roll(shard, frames[begin].time_ns);
         /* Up to the next second, so that each frame meets its second open. */
-        while (end < count && end - begin < FLOW_BATCH_MAX &&
-               frames[end].time_ns < shard->current_end_ns) {
+        do {
             if (frames[end].time_ns > shard->time_ns) {
                 shard->time_ns = frames[end].time_ns;
             }
             end++;
-        }
+        } while (end < count && end - begin < FLOW_BATCH_MAX &&
+                 frames[end].time_ns < shard->current_end_ns);
         add_frames(shard, frames + begin, end - begin);
         if (shard->settings.lines != SHARD_LINES_NONE) {
             print_frames(shard, frames + begin, end - begin,
