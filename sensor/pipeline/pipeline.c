@@ -33,6 +33,8 @@ struct pipeline {
     struct reader *reader;     /* files */
     struct capture_live *live; /* interfaces */
     struct pcap_writer *pcap;
+    pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
+    uint64_t pcap_dropped;     /* after that */
     struct counter packet_index;
     struct counter live_count; /* packets taken towards count_max */
     uint64_t started_ns;
@@ -92,6 +94,38 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     out->last_packet_ns = last_ns > out->last_packet_ns ? last_ns : out->last_packet_ns;
 }
 
+static uint64_t pcap_dropped(struct pipeline *pipeline)
+{
+    (void)pthread_mutex_lock(&pipeline->pcap_lock);
+    uint64_t dropped = pipeline->pcap_dropped;
+
+    if (pipeline->pcap != NULL) {
+        struct pcap_writer_counts written;
+
+        pcap_writer_counts_read(pipeline->pcap, &written);
+        dropped = written.dropped;
+    }
+    (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    return dropped;
+}
+
+/* Closes the pcap file, if there is one; its figures stay. */
+static int close_pcap(struct pipeline *pipeline, struct error *err)
+{
+    struct pcap_writer_counts written = {0};
+
+    if (pipeline->pcap == NULL) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&pipeline->pcap_lock);
+    const int result = pcap_writer_close(pipeline->pcap, &written, err);
+
+    pipeline->pcap = NULL;
+    pipeline->pcap_dropped = written.dropped;
+    (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    return result;
+}
+
 void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out)
 {
     *out = (struct pipeline_totals){0};
@@ -106,12 +140,7 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
         out->kernel_dropped += status.sum.kernel_dropped;
         out->interface_dropped += status.sum.interface_dropped;
     }
-    if (pipeline->pcap != NULL) {
-        struct pcap_writer_counts written;
-
-        pcap_writer_counts_read(pipeline->pcap, &written);
-        out->pcap_dropped = written.dropped;
-    }
+    out->pcap_dropped = pcap_dropped(pipeline);
     if (pipeline->reader != NULL) {
         const struct reader_counts *counts = reader_counts_of(pipeline->reader);
 
@@ -351,6 +380,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .queue_batches = from->queue_batches,
         .is_lossless = from->is_lossless,
         .flush_ns = from->flush_ns,
+        .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .fill_stats = fill_stats,
         .on_alert = on_alert,
@@ -445,6 +475,7 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
         error_set(err, ENOMEM, "pipeline: no memory");
         return NULL;
     }
+    (void)pthread_mutex_init(&pipeline->pcap_lock, NULL);
     pipeline->settings = *settings;
     pipeline->started_ns = clock_monotonic_ns();
     flow_budget_init(&pipeline->budget, settings->flow.flows_max);
@@ -478,13 +509,12 @@ void pipeline_free(struct pipeline *pipeline)
     }
     reader_free(pipeline->reader);
     capture_live_close(pipeline->live);
-    if (pipeline->pcap != NULL) {
-        struct error err = {0};
+    struct error err = {0};
 
-        if (pcap_writer_close(pipeline->pcap, NULL, &err) != 0) {
-            log_error("pipeline", "the pcap file was not closed in order", NULL);
-        }
+    if (close_pcap(pipeline, &err) != 0) {
+        log_error("pipeline", "the pcap file was not closed in order", NULL);
     }
+    (void)pthread_mutex_destroy(&pipeline->pcap_lock);
     publisher_free(pipeline->publisher);
     for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
         shard_free(pipeline->shards[i]);
@@ -575,6 +605,26 @@ static int start_thread(struct pipeline *pipeline, struct shard_thread *thread, 
     return 0;
 }
 
+/* A thread could not be made: ends those that run, so that the pipeline may be freed. */
+static void abandon_start(struct pipeline *pipeline)
+{
+    struct error ignored = {0};
+
+    pipeline_stop(pipeline);
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        if (!pipeline->threads[i].is_started) {
+            atomic_store_explicit(&pipeline->outlets[i].is_finished, true, memory_order_release);
+        }
+    }
+    if (pipeline->reader != NULL && pipeline->settings.shards > 1) {
+        /* Stopped, it only tells the shards that it is over. */
+        pipeline->result = reader_run(pipeline->reader, &ignored);
+    }
+    if (pipeline_join(pipeline, &ignored) != 0) {
+        log_warn("pipeline", "ended at the start", "reason=\"%s\"", ignored.message);
+    }
+}
+
 int pipeline_start(struct pipeline *pipeline, struct error *err)
 {
     int result = publisher_start(pipeline->publisher, err);
@@ -584,6 +634,9 @@ int pipeline_start(struct pipeline *pipeline, struct error *err)
     }
     if (result == 0 && pipeline->reader != NULL && pipeline->settings.shards > 1) {
         result = start_thread(pipeline, &pipeline->reader_thread, 0, run_reader, err);
+    }
+    if (result != 0) {
+        abandon_start(pipeline);
     }
     return result;
 }
@@ -603,6 +656,21 @@ bool pipeline_is_finished(const struct pipeline *pipeline)
         }
     }
     return true;
+}
+
+bool pipeline_has_ended(const struct pipeline *pipeline)
+{
+    return publisher_has_ended(pipeline->publisher);
+}
+
+bool pipeline_pcap_failed(const struct pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        if (counter_get(&shard_counts_of(pipeline->shards[i])->pcap_failed) > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* First failure that a sink keeps, into `err`. */
@@ -638,17 +706,12 @@ int pipeline_join(struct pipeline *pipeline, struct error *err)
     if (result != 0) {
         *err = pipeline->fault;
     }
-    if (pipeline->pcap != NULL) {
-        struct error failed = {0};
-        struct pcap_writer *writer = pipeline->pcap;
+    struct error failed = {0};
+    const int closed = close_pcap(pipeline, &failed);
 
-        pipeline->pcap = NULL;
-        const int closed = pcap_writer_close(writer, NULL, &failed);
-
-        if (result == 0 && closed != 0) {
-            result = closed;
-            *err = failed;
-        }
+    if (result == 0 && closed != 0) {
+        result = closed;
+        *err = failed;
     }
     return result != 0 ? result : sink_failures(pipeline, err);
 }

@@ -49,11 +49,16 @@ struct pipeline;
  * `err`. */
 MUST_USE struct pipeline *pipeline_new(const struct pipeline_settings *settings,
                                        struct error *warning, struct error *err);
+/* On failure nothing runs any more. */
 MUST_USE int pipeline_start(struct pipeline *pipeline, struct error *err);
 /* Stop reading; what the kernel had handed over is still counted. Any thread, also twice. */
 void pipeline_stop(struct pipeline *pipeline);
 /* True when the input has ended and all shards have handed over what they had. Any thread. */
 bool pipeline_is_finished(const struct pipeline *pipeline);
+/* True when the sinks have been flushed too: pipeline_join no longer waits. Any thread. */
+bool pipeline_has_ended(const struct pipeline *pipeline);
+/* True when a packet could not be written to the pcap file. Any thread. */
+bool pipeline_pcap_failed(const struct pipeline *pipeline);
 /* Waits for the end. 0, or -errno with `err`: a fault of the input, or a failed write of a sink or
  * the pcap file. */
 MUST_USE int pipeline_join(struct pipeline *pipeline, struct error *err);

@@ -43,6 +43,9 @@ struct publisher {
     struct stats_record *stats;
     uint64_t last_second;
     uint64_t owed;
+    uint64_t patience_end_ns; /* after a stop: until then sinks may push back; 0 = no stop yet */
+    bool is_impatient;
+    atomic_bool has_ended;
     pthread_t thread;
     bool is_started;
 };
@@ -60,6 +63,11 @@ const struct publisher_counts *publisher_counts_of(const struct publisher *publi
 uint64_t publisher_owed(const struct publisher *publisher)
 {
     return publisher->owed;
+}
+
+bool publisher_has_ended(const struct publisher *publisher)
+{
+    return atomic_load_explicit(&publisher->has_ended, memory_order_acquire);
 }
 
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *err)
@@ -124,8 +132,23 @@ void publisher_free(struct publisher *publisher)
 
 static bool pushes_back(const struct publisher *publisher, uint32_t sink)
 {
-    return publisher->settings.is_lossless ||
-           publisher->settings.sinks[sink].ops->when_full == SINK_PUSHES_BACK;
+    return !publisher->is_impatient &&
+           (publisher->settings.is_lossless ||
+            publisher->settings.sinks[sink].ops->when_full == SINK_PUSHES_BACK);
+}
+
+/* A stop must end even when a sink that pushes back never takes anything again. */
+static void lose_patience(struct publisher *publisher, uint64_t now_ns)
+{
+    const atomic_bool *stop = publisher->settings.stop;
+
+    if (stop == NULL || !atomic_load_explicit(stop, memory_order_relaxed)) {
+        return;
+    }
+    if (publisher->patience_end_ns == 0) {
+        publisher->patience_end_ns = now_ns + publisher->settings.flush_ns;
+    }
+    publisher->is_impatient = now_ns >= publisher->patience_end_ns;
 }
 
 static void batch_packets(const struct record_batch *batch, uint64_t *records, uint64_t *packets)
@@ -338,7 +361,9 @@ static uint8_t *own_reserve(struct publisher *publisher, uint32_t bytes)
             if (out != NULL) {
                 return out;
             }
-            publish_own(publisher);
+            if (sinks_have_room(publisher)) {
+                publish_own(publisher);
+            }
         }
         (void)drain_queues(publisher, clock_monotonic_ns());
     }
@@ -576,7 +601,7 @@ static bool publish_own_in_time(struct publisher *publisher, bool is_idle)
 {
     const struct record_batch *own = publisher->own;
 
-    if (own == NULL || own->count == 0 ||
+    if (own == NULL || own->count == 0 || !sinks_have_room(publisher) ||
         (!is_idle && clock_monotonic_ns() - own->opened_ns < OWN_AGE_NS)) {
         return false;
     }
@@ -590,6 +615,7 @@ static void *run(void *argument)
 
     for (;;) {
         const bool ending = all_finished(publisher);
+        lose_patience(publisher, clock_monotonic_ns());
         bool moved = take_batches(publisher);
 
         moved |= decide_seconds(publisher);
@@ -604,6 +630,7 @@ static void *run(void *argument)
         }
     }
     finish(publisher);
+    atomic_store_explicit(&publisher->has_ended, true, memory_order_release);
     return NULL;
 }
 

@@ -37,9 +37,12 @@ struct publisher_settings {
     uint32_t shards;
     struct sink sinks[PUBLISHER_SINKS_MAX];
     uint32_t sinks_count;
-    uint32_t queue_batches;                     /* references waiting for one sink: 4..4096 */
-    bool is_lossless;                           /* sinks that drop push back instead (--lossless) */
-    uint64_t flush_ns;                          /* longest wait for sinks at the end */
+    uint32_t queue_batches; /* references waiting for one sink: 4..4096 */
+    bool is_lossless;       /* sinks that drop push back instead (--lossless) */
+    uint64_t flush_ns;      /* longest wait for sinks at the end */
+    /* Borrowed; NULL = never. Once true, sinks hold the shards back for `flush_ns` more at most:
+     * then what they cannot take is dropped and counted. */
+    const atomic_bool *stop;
     const struct detection_settings *detection; /* borrowed; NULL = off */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
@@ -86,6 +89,8 @@ struct wake *
 publisher_wake(struct publisher *publisher); /* shards call wake_up on it after a push */
 /* Returns when all shards are finished and all sinks flushed (or their time is over). */
 void publisher_join(struct publisher *publisher);
+/* True when its thread has flushed all sinks. Any thread. */
+bool publisher_has_ended(const struct publisher *publisher);
 const struct publisher_counts *publisher_counts_of(const struct publisher *publisher);
 /* Records that sinks still owed when the flush time was over. After publisher_join. */
 uint64_t publisher_owed(const struct publisher *publisher);

@@ -1,6 +1,8 @@
 /* The whole packet path over a capture file: the same answer with any number of shards, sums exact.
  */
+#include <errno.h>
 #include <pcap/pcap.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -256,6 +258,176 @@ static void shards_answer_questions_while_they_run(void **state)
     fake_sink_clear(&sink);
 }
 
+/* A pcapng file with one interface of nanoseconds and one small UDP packet at each time. */
+static void write_times(const char *out_path, const uint64_t *times_ns, uint32_t count)
+{
+    FILE *out = fopen(out_path, "wb");
+    const uint32_t section[7] = {0x0A0D0D0A, 28, 0x1A2B3C4D, 1, UINT32_MAX, UINT32_MAX, 28};
+    const uint32_t interface[8] = {1, 32, 1, 65535, 9 | 1U << 16, 9, 0, 32};
+    uint8_t buffer[256];
+    struct packet_builder b;
+
+    assert_non_null(out);
+    build_start(&b, buffer, sizeof(buffer));
+    assert_int_equal(fwrite(section, sizeof(section), 1, out), 1);
+    assert_int_equal(fwrite(interface, sizeof(interface), 1, out), 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct frame frame =
+            build_udp_frame(&b, "10.0.0.1", 1000, "10.0.0.2", 2000, "ab", 2, 0);
+        const uint32_t length = 32 + frame.captured_bytes;
+        const uint32_t head[7] = {6,
+                                  length,
+                                  0,
+                                  (uint32_t)(times_ns[i] >> 32),
+                                  (uint32_t)times_ns[i],
+                                  frame.captured_bytes,
+                                  frame.wire_bytes};
+
+        assert_int_equal(frame.captured_bytes % 4, 0);
+        assert_int_equal(fwrite(head, sizeof(head), 1, out), 1);
+        assert_int_equal(fwrite(frame.bytes, frame.captured_bytes, 1, out), 1);
+        assert_int_equal(fwrite(&length, sizeof(length), 1, out), 1);
+    }
+    assert_int_equal(fclose(out), 0);
+}
+
+static void a_time_at_the_end_of_time_neither_hangs_nor_loses(void **state)
+{
+    (void)state;
+    static const uint64_t times_ns[] = {
+        0, START_NS, UINT64_MAX, UINT64_MAX - 1, UINT64_C(18446744073) * NS_PER_SEC, START_NS + 5,
+        1};
+    const char *paths[1] = {"/tmp/netscope-test-pipeline-times.pcapng"};
+
+    write_times(paths[0], times_ns, 7);
+    for (uint32_t shards = 1; shards <= 3; shards += 2) {
+        struct fake_sink sink = {0};
+        struct pipeline_totals totals;
+        struct pipeline_settings settings = settings_for(shards, &sink);
+
+        settings.capture.read_paths = paths;
+        run(&settings, &totals);
+        assert_int_equal(totals.packets, 7);
+        assert_int_equal(sink.packets, 7);
+        fake_sink_clear(&sink);
+    }
+    assert_int_equal(unlink(paths[0]), 0);
+}
+
+/* libpcap lets D-Bus captures have frames of up to 128 MiB. */
+static void a_frame_larger_than_a_block_is_cut(void **state)
+{
+    (void)state;
+    enum { FRAME_BYTES = 700000 };
+    const char *paths[1] = {"/tmp/netscope-test-pipeline-large.pcap"};
+    const uint32_t header[6] = {0xa1b2c3d4, 2 | 4U << 16, 0, 0, FRAME_BYTES, 231};
+    const uint32_t record[4] = {1700000000, 0, FRAME_BYTES, FRAME_BYTES};
+    uint8_t *bytes = calloc(1, FRAME_BYTES);
+    FILE *out = fopen(paths[0], "wb");
+
+    assert_non_null(bytes);
+    assert_non_null(out);
+    assert_int_equal(fwrite(header, sizeof(header), 1, out), 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fwrite(record, sizeof(record), 1, out), 1);
+        assert_int_equal(fwrite(bytes, FRAME_BYTES, 1, out), 1);
+    }
+    assert_int_equal(fclose(out), 0);
+    free(bytes);
+    for (uint32_t shards = 1; shards <= 3; shards += 2) {
+        struct fake_sink sink = {0};
+        struct pipeline_totals totals;
+        struct pipeline_settings settings = settings_for(shards, &sink);
+
+        settings.capture.read_paths = paths;
+        run(&settings, &totals);
+        assert_int_equal(totals.packets, 3);
+        assert_int_equal(totals.bytes, 3 * FRAME_BYTES);
+        fake_sink_clear(&sink);
+    }
+    assert_int_equal(unlink(paths[0]), 0);
+}
+
+static void a_loop_over_nothing_ends_with_a_reason(void **state)
+{
+    (void)state;
+    struct fake_sink sink = {0};
+    struct error err = {0};
+    struct pipeline_settings settings = settings_for(1, &sink);
+
+    settings.capture.filter = "host 203.0.113.1";
+    settings.is_looped = true;
+    struct pipeline *pipeline = pipeline_new(&settings, NULL, &err);
+
+    assert_non_null(pipeline);
+    assert_int_equal(pipeline_start(pipeline, &err), 0);
+    assert_int_equal(pipeline_join(pipeline, &err), -ENODATA);
+    assert_non_null(strstr(err.message, "nothing to loop over"));
+    pipeline_free(pipeline);
+    fake_sink_clear(&sink);
+}
+
+/* Threads that may still be made before one fails; -1 = all. */
+static int threads_left = -1;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*routine)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*routine)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*routine)(void *), void *argument)
+{
+    if (threads_left == 0) {
+        return EAGAIN;
+    }
+    threads_left -= threads_left > 0;
+    return __real_pthread_create(thread, attributes, routine, argument);
+}
+
+static void a_start_that_fails_half_way_leaves_nothing_running(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads < 5; threads++) {
+        struct fake_sink sink = {0};
+        struct error err = {0};
+        const struct pipeline_settings settings = settings_for(3, &sink);
+        struct pipeline *pipeline = pipeline_new(&settings, NULL, &err);
+
+        assert_non_null(pipeline);
+        threads_left = threads;
+        assert_int_equal(pipeline_start(pipeline, &err), -EAGAIN);
+        threads_left = -1;
+        pipeline_free(pipeline);
+        fake_sink_clear(&sink);
+    }
+}
+
+static void a_stop_ends_though_a_sink_never_takes_anything(void **state)
+{
+    (void)state;
+    struct fake_sink sink = {.busy = 1};
+    struct error err = {0};
+    struct pipeline_settings settings = settings_for(2, &sink);
+    struct pipeline_totals totals;
+
+    settings.flow.flows_max = 64; /* evictions: many records */
+    settings.is_looped = true;
+    settings.flush_ns = 50 * NS_PER_MS;
+    struct pipeline *pipeline = pipeline_new(&settings, NULL, &err);
+
+    assert_non_null(pipeline);
+    assert_int_equal(pipeline_start(pipeline, &err), 0);
+    (void)usleep(200000); /* until all queues and pools are full, as a rule */
+    pipeline_totals_read(pipeline, &totals);
+    assert_true(totals.packets > 0);
+    pipeline_stop(pipeline);
+    assert_int_equal(pipeline_join(pipeline, &err), 0);
+    assert_true(pipeline_has_ended(pipeline));
+    assert_true(pipeline_owed(pipeline) > 0);
+    pipeline_free(pipeline);
+    fake_sink_clear(&sink);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +435,11 @@ int main(void)
         cmocka_unit_test(records_are_the_same_with_any_number_of_shards),
         cmocka_unit_test(a_count_stops_after_so_many_packets),
         cmocka_unit_test(shards_answer_questions_while_they_run),
+        cmocka_unit_test(a_time_at_the_end_of_time_neither_hangs_nor_loses),
+        cmocka_unit_test(a_frame_larger_than_a_block_is_cut),
+        cmocka_unit_test(a_loop_over_nothing_ends_with_a_reason),
+        cmocka_unit_test(a_start_that_fails_half_way_leaves_nothing_running),
+        cmocka_unit_test(a_stop_ends_though_a_sink_never_takes_anything),
     };
     return cmocka_run_group_tests(tests, write_capture, remove_capture);
 }
