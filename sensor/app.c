@@ -48,15 +48,36 @@ static bool is_stdout(const char *path)
     return strcmp(path, "-") == 0;
 }
 
-/* Human text leaves stdout alone when a file output writes there. */
-static FILE *human_stream(const struct sensor_settings *settings)
+/* Each output has a path of its own, or the files would be mixed up without a word. `human` gets
+ * where text for people goes: stdout is left alone when an output writes there. */
+static int check_outputs(const struct sensor_settings *settings, FILE **human, struct error *err)
 {
     const struct output_section *output = &settings->output;
-    const bool taken = is_stdout(output->flows_jsonl) || is_stdout(output->expired_flows_jsonl) ||
-                       is_stdout(output->export_json) || is_stdout(output->export_csv) ||
-                       is_stdout(output->write_pcap) || is_stdout(settings->analysis.alerts_jsonl);
+    const struct {
+        const char *key, *path;
+    } outputs[] = {{"output.flows_jsonl", output->flows_jsonl},
+                   {"output.expired_flows_jsonl", output->expired_flows_jsonl},
+                   {"output.export_json", output->export_json},
+                   {"output.export_csv", output->export_csv},
+                   {"output.write_pcap", output->write_pcap},
+                   {"analysis.alerts_jsonl", settings->analysis.alerts_jsonl}};
+    const size_t count = sizeof(outputs) / sizeof(outputs[0]);
 
-    return taken ? stderr : stdout;
+    *human = stdout;
+    for (size_t i = 0; i < count; i++) {
+        if (is_stdout(outputs[i].path)) {
+            *human = stderr;
+        }
+        for (size_t j = 0; j < i && outputs[i].path[0] != '\0'; j++) {
+            if (strcmp(outputs[i].path, outputs[j].path) == 0 &&
+                strncmp(outputs[i].path, "/dev/", 5) != 0) {
+                return error_set(err, EINVAL, "%s and %s both write to %s: give one another path",
+                                 outputs[j].key, outputs[i].key,
+                                 is_stdout(outputs[i].path) ? "standard output" : outputs[i].path);
+            }
+        }
+    }
+    return 0;
 }
 
 static int count_shards(const struct sensor_settings *settings, uint32_t *out, struct error *err)
@@ -441,6 +462,35 @@ static void block_signals(sigset_t *set)
     (void)pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
+/* After a stop: what is held goes out, for at most pipeline.flush_timeout if all goes well. A disk
+ * or pipe that blocks has no such limit, so a second signal ends the program at once. It must be a
+ * second of its own: a terminal and the script behind it often send one each. */
+static void wait_for_end(struct app *app, const sigset_t *signals)
+{
+    const struct timespec step = {0, 50 * (long)NS_PER_MS};
+    const uint64_t deaf_until_ns = clock_monotonic_ns() + NS_PER_SEC;
+
+    while (!pipeline_has_ended(app->pipeline)) {
+        const int number = sigtimedwait(signals, NULL, &step);
+
+        if (number > 0 && clock_monotonic_ns() >= deaf_until_ns) {
+            (void)fputs("netscope-sensor: second signal: ending at once; records on their way to "
+                        "outputs are lost\n",
+                        stderr);
+            (void)signal(number, SIG_DFL);
+            (void)raise(number);
+            (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        }
+    }
+}
+
+/* True when nobody reads what is printed any more, or the packets cannot be written: going on would
+ * help nobody. */
+static bool has_lost_its_output(const struct app *app)
+{
+    return ferror(app->human) != 0 || pipeline_pcap_failed(app->pipeline);
+}
+
 /* Until the end of the input, or the first signal; then the shards hand over what they hold. */
 static void watch(struct app *app, const sigset_t *signals)
 {
@@ -455,7 +505,11 @@ static void watch(struct app *app, const sigset_t *signals)
         if (sigtimedwait(signals, NULL, &step) > 0) {
             log_info("app", "stopping", NULL);
             pipeline_stop(app->pipeline);
+            wait_for_end(app, signals);
             break;
+        }
+        if (has_lost_its_output(app)) {
+            pipeline_stop(app->pipeline);
         }
         const uint64_t now_ns = clock_monotonic_ns();
 
@@ -468,7 +522,7 @@ static void watch(struct app *app, const sigset_t *signals)
 
 static int finish(struct app *app, struct error *err)
 {
-    const int result = pipeline_join(app->pipeline, err);
+    int result = pipeline_join(app->pipeline, err);
     const uint64_t owed = pipeline_owed(app->pipeline);
 
     if (app->settings->stats.enabled) {
@@ -478,6 +532,9 @@ static int finish(struct app *app, struct error *err)
     if (owed > 0) {
         (void)fprintf(app->human, "records not delivered at the end (lost{shutdown}): %llu\n",
                       (unsigned long long)owed);
+    }
+    if (result == 0 && (fflush(app->human) != 0 || ferror(app->human) != 0)) {
+        result = error_set(err, EIO, "standard output: a write failed (closed or full)");
     }
     return result;
 }
@@ -514,11 +571,12 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
         return EXIT_FAILED;
     }
     app->settings = settings;
-    app->human = human_stream(settings);
     app->is_live = settings->capture.read_pcap[0] == '\0';
     app->is_service = app->is_live || settings->capture.pace;
     block_signals(&signals);
-    if (identify(app, config, err) != 0) {
+    if (check_outputs(settings, &app->human, err) != 0) {
+        status = EXIT_USAGE;
+    } else if (identify(app, config, err) != 0) {
         status = EXIT_FAILED;
     } else if (build(app, command, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
