@@ -120,7 +120,7 @@ class Fleet(unittest.TestCase):
         sensors = [self.start_sensor(k, collector) for k in range(SENSORS)]
         for sensor in sensors:
             self.addCleanup(sensor.__exit__)
-        wait_until("five sensors", lambda: len(collector.sensors()) == SENSORS)
+        wait_until("five sensors", lambda: len(collector.sensors()) == SENSORS, 60)
         return collector, sensors
 
     def finish(self, collector, sensors, generators):
