@@ -1,0 +1,73 @@
+/* Who talks to whom: the last minute while live, else the whole range. */
+import { useSignal, useSignalEffect } from '@preact/signals';
+import type { Talker } from '../../lib/ribbon';
+import { num } from '../../lib/format';
+import { get, type Bag } from '../../live/rest';
+import { is_live, paused_at, range, reload, view } from '../../live/store';
+import { Empty, Failed, Loading, Panel } from '../../ui/parts';
+import { Ribbons } from '../../ui/ribbons';
+
+const TALKERS_EVERY_MS = 5000;
+
+export function Talkers() {
+    const talkers = useSignal<{ rows: Talker[]; from_ms: number; to_ms: number } | null>(null);
+    const failed = useSignal<unknown>(null);
+    const again = useSignal(0);
+
+    useSignalEffect(() => {
+        const r = range.value;
+        void reload.value;
+        void paused_at.value;
+        void again.value;
+        if (r === null) {
+            return;
+        }
+        const abort = new AbortController();
+        const load = () => {
+            const w = view();
+            /* live: the last minute; a chosen range: that range */
+            const from = is_live.peek() ? Math.max(w.from_ms, w.to_ms - 60_000) : w.from_ms;
+            get('/v1/summary', { from: Math.floor(from), to: Math.ceil(w.to_ms) }, abort.signal)
+                .then((b) => {
+                    failed.value = null;
+                    talkers.value = {
+                        rows: (Array.isArray(b.talkers) ? (b.talkers as Bag[]) : []).map((t) => ({
+                            sensor: String(t.sensor ?? ''), app: String(t.app ?? ''), host: String(t.host ?? ''), bytes: num(t.bytes) ?? 0,
+                        })),
+                        from_ms: num(b.from_ms) ?? from,
+                        to_ms: num(b.to_ms) ?? w.to_ms,
+                    };
+                })
+                .catch((error: unknown) => {
+                    if (!abort.signal.aborted) {
+                        failed.value = error;
+                    }
+                });
+        };
+        load();
+        const timer = window.setInterval(() => {
+            if (is_live.peek() && !document.hidden) {
+                load();
+            }
+        }, TALKERS_EVERY_MS);
+        return () => {
+            window.clearInterval(timer);
+            abort.abort();
+        };
+    });
+
+    const t = talkers.value;
+    return (
+        <Panel class="p-talk" title="Who talks to whom" sub={`bit/s, ${is_live.value ? 'last minute' : 'mean of this range'}`}>
+            {failed.value !== null && t === null ? (
+                <Failed what="The summary could not be read." error={failed.value} retry={() => again.value++} />
+            ) : t === null ? (
+                <Loading rows={5} />
+            ) : t.rows.length === 0 ? (
+                <Empty>No traffic in this time.</Empty>
+            ) : (
+                <Ribbons talkers={t.rows} seconds={Math.max(1, (t.to_ms - t.from_ms) / 1000)} />
+            )}
+        </Panel>
+    );
+}
