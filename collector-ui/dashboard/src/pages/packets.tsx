@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { use_keys } from '../keys';
 import { app_name, bytes as bytes_text, moment, NONE, num, safe, whole } from '../lib/format';
 import { hex_rows, layer_at, smallest_field_at, type Range } from '../lib/hex';
+import { packet_info } from '../lib/packet_info';
 import { read_packet, read_packet_row, type Packet, type PacketRow } from '../live/records';
 import { get, Problem } from '../live/rest';
 import { flow_key } from '../live/records';
@@ -184,7 +185,7 @@ export function Packets() {
                                                 {protocol}
                                             </span>
                                             <span role="gridcell" title={safe(p.summary)}>
-                                                {safe(p.summary)}
+                                                {safe(packet_info(p.summary))}
                                             </span>
                                             <span role="gridcell" class="num">
                                                 {whole(p.wire_length)}
