@@ -53,6 +53,8 @@ function compute(props: ChartProps): Painted {
     };
 }
 
+const SIDE_MIN = 0.22; /* of the larger direction */
+
 function nice_top(value: number): number {
     if (!(value > 0)) {
         return 1;
@@ -123,9 +125,11 @@ export function Chart(props: ChartProps) {
         u.batch(() => {
             u.setData([p.t, top, bottom] as uPlot.AlignedData, false);
             u.setScale('x', { min: from_ms / 1000, max: to_ms / 1000 });
-            const high = nice_top(1.06 * Math.max(0, ...top.map((v) => v ?? 0)));
-            const low = p.down.length ? Math.max(0, ...bottom.map((v) => -(v ?? 0))) * 1.12 : 0;
-            u.setScale('y', { min: -low, max: high });
+            const up = 1.06 * Math.max(0, ...top.map((v) => v ?? 0));
+            const down = p.down.length ? Math.max(0, ...bottom.map((v) => -(v ?? 0))) * 1.12 : 0;
+            /* one scale for both, but each keeps some height: the zero line is not an edge */
+            const low = p.down.length ? Math.max(down, SIDE_MIN * up) : 0;
+            u.setScale('y', { min: -low, max: nice_top(Math.max(up, SIDE_MIN * down)) });
         });
         place_markers(u);
     });
