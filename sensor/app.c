@@ -38,7 +38,8 @@ struct app {
     char interface[64];
     FILE *human;
     bool is_live;
-    bool is_service; /* live or paced: servers are on by default */
+    bool is_interface_down[STATS_ROWS_MAX]; /* as last told */
+    bool is_service;                        /* live or paced: servers are on by default */
 };
 
 /* ---- settings into parts ---- */
@@ -484,6 +485,29 @@ static void wait_for_end(struct app *app, const sigset_t *signals)
     }
 }
 
+/* Tells when an interface goes down or away and when it is back; the capture waits for it
+ * meanwhile.
+ */
+static void watch_interfaces(struct app *app)
+{
+    struct stats_interface rows[STATS_ROWS_MAX];
+    const uint32_t count =
+        app->is_live ? pipeline_interfaces(app->pipeline, rows, STATS_ROWS_MAX) : 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].up == app->is_interface_down[i]) {
+            app->is_interface_down[i] = !rows[i].up;
+            if (rows[i].up) {
+                log_warn("capture", "the interface is up again: capturing", "interface=%s",
+                         app->interface);
+            } else {
+                log_warn("capture", "the interface is down or gone: waiting for it", "interface=%s",
+                         app->interface);
+            }
+        }
+    }
+}
+
 /* True when nobody reads what is printed any more, or the packets cannot be written: going on would
  * help nobody. */
 static bool has_lost_its_output(const struct app *app)
@@ -508,6 +532,7 @@ static void watch(struct app *app, const sigset_t *signals)
             wait_for_end(app, signals);
             break;
         }
+        watch_interfaces(app);
         if (has_lost_its_output(app)) {
             pipeline_stop(app->pipeline);
         }
