@@ -315,6 +315,39 @@ static int apply_settings(const struct given *given, struct config *config, stru
     return 0;
 }
 
+/* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
+ * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
+static bool is_of_the_collector(const char *variable)
+{
+    static const char prefix[] = "NETSCOPE_COLLECTOR_";
+
+    return strncmp(variable, prefix, sizeof(prefix) - 1) == 0 &&
+           variable[sizeof(prefix) - 1] != '_';
+}
+
+static int load_environment(struct config *config, char **environment, struct error *err)
+{
+    size_t count = 0;
+
+    while (environment[count] != NULL) {
+        count++;
+    }
+    char **ours = calloc(count + 1, sizeof(char *));
+
+    if (ours == NULL) {
+        return error_set(err, ENOMEM, "environment: no memory");
+    }
+    for (size_t i = 0, kept = 0; i < count; i++) {
+        if (!is_of_the_collector(environment[i])) {
+            ours[kept++] = environment[i];
+        }
+    }
+    const int result = config_load_environment(config, ours, err);
+
+    free(ours);
+    return result;
+}
+
 int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
                         struct sensor_command *command, struct error *err)
 {
@@ -342,7 +375,7 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
         result = config_load_file(config, command->config_path, err);
     }
     if (result == 0) {
-        result = config_load_environment(config, environment, err);
+        result = load_environment(config, environment, err);
     }
     return result == 0 ? apply_settings(&given, config, err) : result;
 }

@@ -265,7 +265,7 @@ struct http_server_stats {
 };
 
 /* Binds, starts the thread, returns when requests are served. NULL with `err`: EADDRINUSE ("listen
- * 127.0.0.1:8080: address in use (choose another with --port)"), EACCES, EINVAL (options,
+ * 127.0.0.1:8080: address in use (choose another port)"), EACCES, EINVAL (options,
  * certificate), ENOMEM. Texts and tables in `options` are borrowed until http_server_stop. */
 MUST_USE struct http_server *http_server_start(const struct http_server_options *options,
                                                struct error *err);

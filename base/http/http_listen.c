@@ -14,7 +14,7 @@ static int failed(const char *address, uint16_t port, bool is_six, int code, str
     const char *cure = "";
     if (code == EADDRINUSE) {
         cause = "address in use";
-        cure = " (choose another with --port)";
+        cure = " (choose another port)";
     } else if (code == EACCES) {
         cause = "permission denied";
         cure = " (ports below 1024 need CAP_NET_BIND_SERVICE)";

@@ -32,12 +32,6 @@ static const struct http_route routes[] = {
     {HTTP_GET, NULL, NULL, 0},
 };
 
-static const char *const headers[] = {
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src"
-    " 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
-    NULL};
-
 static bool is_loopback(const char *address)
 {
     struct in_addr v4;
@@ -108,7 +102,6 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         .authorize = auth_check,
         .authenticate = "Basic realm=\"netscope\", charset=\"UTF-8\"",
         .context = api,
-        .extra_headers = headers,
         .ws_connections_max = (uint32_t)api->settings.clients_max + 16};
     api->server = http_server_start(&options, err);
     if (api->server == NULL) {

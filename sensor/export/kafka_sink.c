@@ -65,7 +65,7 @@ static const char *const message_names[KAFKA_TOPICS] = {
 static void keep_error(struct kafka_sink *sink, const char *text)
 {
     (void)pthread_mutex_lock(&sink->error_lock);
-    (void)snprintf(sink->last_error, sizeof(sink->last_error), "%s", text);
+    (void)snprintf(sink->last_error, sizeof(sink->last_error), "%.159s", text);
     (void)pthread_mutex_unlock(&sink->error_lock);
 }
 

@@ -439,8 +439,8 @@ static void a_taken_port_is_named_with_the_cure(void **state)
     fixture_options(&options);
     options.port = fixture.port;
     assert_null(http_server_start(&options, &err));
-    snprintf(sentence, sizeof sentence,
-             "listen 127.0.0.1:%u: address in use (choose another with --port)", fixture.port);
+    snprintf(sentence, sizeof sentence, "listen 127.0.0.1:%u: address in use (choose another port)",
+             fixture.port);
     assert_string_equal(err.message, sentence);
     assert_int_equal(err.code, EADDRINUSE);
     /* The port is free again as soon as the server has stopped. */
