@@ -300,5 +300,7 @@ for (const name of PAGES) {
 }
 
 test('nothing went wrong on the way: no error, no violation of the policy, no request elsewhere', options, () => {
-    assert.deepEqual(faults, []);
+    /* a collector may answer 501 to a series with a filter; the page says so in words */
+    const allowed = /status of 501 .*\/v1\/timeseries\?.*filter=/;
+    assert.deepEqual(faults.filter((f) => !allowed.test(f)), []);
 });
