@@ -30,7 +30,9 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
 
     const { width, height } = size;
     const layout = ribbon_layout(talkers, Math.max(0, height - 6));
-    const x_of = (column: number) => (column === 0 ? 0 : column === 1 ? width / 2 - NODE / 2 : width - NODE);
+    /* left of the centre: sensors and applications have short names, hosts long ones */
+    const centre = width * 0.4;
+    const x_of = (column: number) => (column === 0 ? 0 : column === 1 ? centre - NODE / 2 : width - NODE);
     const name_of = (n: RibbonNode) => (n.key === '' ? 'Other' : n.column === 0 ? sensor_name(n.key) : n.column === 1 ? app_name(n.key) : n.key);
     const rate = (bytes: number) => si((bytes * 8) / Math.max(1, seconds));
     const filter_of = (n: RibbonNode): string => {
@@ -52,15 +54,18 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
         }
     };
     const largest = [...talkers].sort((a, b) => b.bytes - a.bytes)[0];
-    /* A name may take half the width; where one of the middle column stands at the same height, what that leaves. */
+    /* A name may reach the next column; where one of the middle column stands at the same height, what that leaves. */
     const middle = layout.nodes.filter((n) => n.column === 1 && n.label_y !== null).map((n) => ({ y: n.label_y!, wide: 6.6 * (name_of(n).length + rate(n.bytes).length + 1) }));
     const room_of = (n: RibbonNode) => {
-        const half = width / 2 - NODE - 14;
-        if (n.column !== 2) {
-            return half;
+        if (n.column === 0) {
+            return centre - 1.5 * NODE - 10;
+        }
+        const right = width - centre - 1.5 * NODE - 10;
+        if (n.column === 1) {
+            return right / 2;
         }
         const beside = middle.filter((m) => Math.abs(m.y - n.label_y!) < 14).map((m) => m.wide);
-        return half - NODE / 2 - Math.max(0, ...beside) - 4;
+        return right - Math.max(0, ...beside) - 4;
     };
     /* without room for both the name stays; the figure is in the tooltip */
     const label_of = (n: RibbonNode) => {

@@ -3,7 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import type { Talker } from '../../lib/ribbon';
 import { num } from '../../lib/format';
 import { get, type Bag } from '../../live/rest';
-import { is_live, paused_at, range, reload, view } from '../../live/store';
+import { is_live, paused_at, range, reload, sensors, view } from '../../live/store';
 import { Empty, Failed, Loading, Panel } from '../../ui/parts';
 import { Ribbons } from '../../ui/ribbons';
 
@@ -29,10 +29,12 @@ export function Talkers() {
             const from = is_live.peek() ? Math.max(w.from_ms, w.to_ms - 60_000) : w.from_ms;
             get('/v1/summary', { from: Math.floor(from), to: Math.ceil(w.to_ms) }, abort.signal)
                 .then((b) => {
+                    const known = sensors.peek() ?? [];
+                    const only = known.length === 1 ? known[0].id : ''; /* whose the rest must be */
                     failed.value = null;
                     talkers.value = {
                         rows: (Array.isArray(b.talkers) ? (b.talkers as Bag[]) : []).map((t) => ({
-                            sensor: String(t.sensor ?? ''), app: String(t.app ?? ''), host: String(t.host ?? ''), bytes: num(t.bytes) ?? 0,
+                            sensor: String(t.sensor ?? '') || only, app: String(t.app ?? ''), host: String(t.host ?? ''), bytes: num(t.bytes) ?? 0,
                         })),
                         from_ms: num(b.from_ms) ?? from,
                         to_ms: num(b.to_ms) ?? w.to_ms,
