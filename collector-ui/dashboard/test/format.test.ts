@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { app_name, bytes, digits, endpoint, enum_tail, ms, num, parse_duration, parse_time, percent_of_ppm, safe, si, span, whole, with_unit } from '../src/lib/format';
+import { middle_cut, app_name, bytes, digits, endpoint, enum_tail, ms, num, parse_duration, parse_time, percent_of_ppm, safe, si, span, whole, with_unit } from '../src/lib/format';
 
 const G = '\u00a0';
 
@@ -84,4 +84,12 @@ test('known names are spelled as people spell them, and inherited keys are no na
     assert.equal(enum_tail('ESTABLISHED'), 'ESTABLISHED');
     assert.equal(endpoint('2001:db8::1', 443), '[2001:db8::1]:443');
     assert.equal(endpoint('10.0.0.1', null), '10.0.0.1');
+});
+
+test('a long name is cut before its last labels, never inside a short one', () => {
+    const end = (name: string) => name.slice(middle_cut(name));
+    assert.equal(end('static.site-2327.example.com'), 'example.com');
+    assert.equal(end('video.a-rather-long-organisation-name.org'), 'org');
+    assert.equal(end('2001:db8:ffff:b::76b'), 'fff:b::76b');
+    assert.equal(end('averyveryverylonglabelwithoutdots'), 'ithoutdots');
 });

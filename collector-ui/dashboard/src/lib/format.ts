@@ -240,3 +240,15 @@ export function ip_protocol(n: number | null): string {
 export function plural(n: number, one: string, many = one + 's'): string {
     return `${whole(n)} ${n === 1 ? one : many}`;
 }
+
+/* Where a long name is cut in the middle: its end keeps whole labels ("example.org") where they are short enough. */
+export function middle_cut(text: string): number {
+    const last = text.lastIndexOf('.');
+    for (const dot of [text.lastIndexOf('.', last - 1), last]) {
+        const length = text.length - dot - 1;
+        if (dot > 0 && length >= 2 && length <= 14) {
+            return dot + 1;
+        }
+    }
+    return Math.max(0, text.length - 10);
+}

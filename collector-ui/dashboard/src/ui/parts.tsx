@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { safe } from '../lib/format';
+import { middle_cut, safe } from '../lib/format';
 import { Problem } from '../live/rest';
 import { Icon } from './icons';
 
@@ -41,7 +41,7 @@ export function Middle({ text, title }: { text: string; title?: string }) {
             </span>
         );
     }
-    const cut = shown.length - 10;
+    const cut = middle_cut(shown);
     return (
         <span class="mid" title={title ?? shown}>
             <span>{shown.slice(0, cut)}</span>
