@@ -201,10 +201,12 @@ export function Chart(props: ChartProps) {
                     g.beginPath();
                     for (let j = i; j <= end; j++) {
                         const py = y_of(sign * upper[j]!);
+                        /* no outline where there is nothing of its own: it would cover the colour below */
+                        const own = lower === null || Math.abs(y_of(sign * (lower[j] ?? 0)) - py) >= 1;
                         if (widen) {
                             g.moveTo(x[j] - widen, py);
                             g.lineTo(x[j] + widen, py);
-                        } else if (j === i) {
+                        } else if (j === i || !own) {
                             g.moveTo(x[j], py);
                         } else {
                             g.lineTo(x[j], py);
