@@ -31,6 +31,8 @@ export interface ChartProps {
     axis?: (value: number) => string;
 }
 
+const MARKER_APART = 25; /* px: what a finger or WCAG 2.2 asks for */
+
 interface Painted {
     t: number[];
     up: (number | null)[][];
@@ -75,7 +77,7 @@ export function Chart(props: ChartProps) {
     const latest = useRef(props);
     latest.current = props;
     const [size, set_size] = useState({ width: 0, height: 0 });
-    const [marks, set_marks] = useState<{ x: number; top: number; marker: Marker; label: boolean }[]>([]);
+    const [marks, set_marks] = useState<{ x: number; top: number; marker: Marker; label: boolean; rank: number; more: number }[]>([]);
     const spoken = useSignal('');
     const colors = palette.value;
     follow_charts();
@@ -144,14 +146,23 @@ export function Chart(props: ChartProps) {
                 continue;
             }
             const x = u.valToPos(marker.at_ms / 1000, 'x') + u.bbox.left / uPlot.pxRatio;
+            const before = next[next.length - 1];
+            if (before && x - before.x < MARKER_APART) {
+                /* too near to be hit by itself: the worse one stands for both, its line stays */
+                const worse = list.indexOf(marker) < before.rank ? marker : before.marker;
+                before.rank = Math.min(before.rank, list.indexOf(marker));
+                before.more++;
+                before.marker = worse;
+                continue;
+            }
             const wide = marker.label.length * 6 + 22;
             const label = x - wide > Math.max(free_from, u.bbox.left / uPlot.pxRatio);
-            next.push({ x, top: u.bbox.top / uPlot.pxRatio, marker, label });
+            next.push({ x, top: u.bbox.top / uPlot.pxRatio, marker, label, rank: list.indexOf(marker), more: 0 });
             free_from = x + 8;
         }
         const same =
             next.length === marks.length &&
-            next.every((m, i) => Math.abs(m.x - marks[i].x) < 0.5 && m.marker.href === marks[i].marker.href && m.label === marks[i].label);
+            next.every((m, i) => Math.abs(m.x - marks[i].x) < 0.5 && m.marker.href === marks[i].marker.href && m.label === marks[i].label && m.more === marks[i].more);
         if (!same) {
             set_marks(next);
         }
@@ -385,7 +396,7 @@ export function Chart(props: ChartProps) {
             />
             {!props.as_table &&
                 marks.map((m) => (
-                    <a key={m.marker.href} class={`marker sev-${m.marker.severity}`} href={m.marker.href} title={m.marker.label} style={{ left: `${m.x}px`, top: `${m.top - 19}px` }}>
+                    <a key={m.marker.href} class={`marker sev-${m.marker.severity}`} href={m.marker.href} title={m.more ? `${m.marker.label} and ${m.more} more` : m.marker.label} style={{ left: `${m.x}px`, top: `${m.top - 19}px` }}>
                         {m.label && <span class="marker-name">{m.marker.label}</span>}
                         <MarkerShape level={m.marker.severity} />
                     </a>
