@@ -308,9 +308,11 @@ static inline bool delta_would_overflow(const struct flow *flow, const struct pa
 }
 
 /* Sums over all flows of what one segment added to its own: for the rates of a second. */
-static void add_rtt(struct flow_table_statistics *sums, const struct flow_rtt *rtt)
+static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_part *part)
 {
-    const uint64_t ns = (uint64_t)rtt->last * FLOW_ROUND_TRIP_UNIT_NS;
+    /* Both sides of the sensor together, since one of them may be next door. */
+    const uint64_t ns =
+        ((uint64_t)part->side[0].rtt.ewma + part->side[1].rtt.ewma) * FLOW_ROUND_TRIP_UNIT_NS;
     const double seconds = (double)ns * 1e-9;
     uint32_t bucket = 0;
 
@@ -340,7 +342,7 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
     sums->out_of_order_segments += side->out_of_order_segments - out_of_order;
     sums->zero_window_events += (uint16_t)(side->zero_window_events - zero_windows);
     if (rtt->samples != samples) {
-        add_rtt(sums, rtt);
+        add_rtt(sums, part);
     }
 }
 

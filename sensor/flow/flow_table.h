@@ -129,7 +129,8 @@ struct flow_table_statistics {
     uint64_t data_segments; /* with payload */
     uint64_t retransmitted_segments, out_of_order_segments, zero_window_events;
     uint64_t resets;                           /* segments with RST */
-    uint64_t rtt_counts[STATS_RTT_BOUNDS + 1]; /* samples up to stats_rtt_bounds_seconds[i] */
+    uint64_t rtt_counts[STATS_RTT_BOUNDS + 1]; /* both sides' round trips added; up to
+                                                  stats_rtt_bounds_seconds[i] */
     uint64_t rtt_sum_ns;
 };
 

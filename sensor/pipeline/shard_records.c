@@ -71,24 +71,35 @@ static bool is_internal(const struct shard *shard, const struct ip_address *addr
     return false;
 }
 
-static void add_direction(struct epoch *epoch, bool client_inside, bool server_inside,
-                          const struct flow_tick_delta *delta)
+/* Bytes of a flow as "in" and "out": towards and from the inside; where both ends are on one side,
+ * as the client sees it. Every sum of applications, services and directions has this one meaning.
+ */
+struct in_out {
+    uint64_t in, out;
+};
+
+static struct in_out in_out_of(bool client_inside, bool server_inside,
+                               const struct flow_tick_delta *delta)
 {
-    const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
+    if (server_inside && !client_inside) {
+        return (struct in_out){.in = delta->bytes[0], .out = delta->bytes[1]};
+    }
+    return (struct in_out){.in = delta->bytes[1], .out = delta->bytes[0]};
+}
 
+static void add_direction(struct epoch *epoch, bool client_inside, bool server_inside,
+                          const struct in_out *bytes, uint64_t packets)
+{
     if (client_inside == server_inside) {
-        const char *key = client_inside ? "internal" : "external";
-
-        epoch_table_add(&epoch->directions, key, 8, bytes, 0, delta->packets);
-        epoch->totals.bytes_internal += bytes;
+        epoch_table_add(&epoch->directions, client_inside ? "internal" : "external", 8, bytes->in,
+                        bytes->out, packets);
+        epoch->totals.bytes_internal += bytes->in + bytes->out;
         return;
     }
-    const uint64_t in = client_inside ? delta->bytes[1] : delta->bytes[0];
-
-    epoch->totals.bytes_in += in;
-    epoch->totals.bytes_out += bytes - in;
+    epoch->totals.bytes_in += bytes->in;
+    epoch->totals.bytes_out += bytes->out;
     epoch_table_add(&epoch->directions, client_inside ? "outbound" : "inbound",
-                    client_inside ? 8 : 7, in, bytes - in, delta->packets);
+                    client_inside ? 8 : 7, bytes->in, bytes->out, packets);
 }
 
 static void add_host(struct epoch_table *table, const struct ip_address *address, uint64_t received,
@@ -106,16 +117,16 @@ static void add_host(struct epoch_table *table, const struct ip_address *address
 }
 
 static void add_service(struct epoch_table *table, const struct flow *flow,
-                        const struct flow_tick_delta *delta)
+                        const struct in_out *bytes, uint64_t packets)
 {
     char text[EPOCH_KEY_BYTES];
     const char *name = ip_protocol_name(flow->key.protocol);
     int length;
 
-    if (table->count >= KEYS_FOR_ALL && delta->bytes[0] + delta->bytes[1] < SMALL_FLOW_BYTES) {
-        table->other_in += delta->bytes[0];
-        table->other_out += delta->bytes[1];
-        table->other_packets += delta->packets;
+    if (table->count >= KEYS_FOR_ALL && bytes->in + bytes->out < SMALL_FLOW_BYTES) {
+        table->other_in += bytes->in;
+        table->other_out += bytes->out;
+        table->other_packets += packets;
         return;
     }
     if (name == NULL) {
@@ -125,8 +136,7 @@ static void add_service(struct epoch_table *table, const struct flow *flow,
     } else {
         length = snprintf(text, sizeof(text), "%s", name);
     }
-    epoch_table_add(table, text, (uint32_t)length, delta->bytes[0], delta->bytes[1],
-                    delta->packets);
+    epoch_table_add(table, text, (uint32_t)length, bytes->in, bytes->out, packets);
 }
 
 static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow,
@@ -176,12 +186,16 @@ void shard_on_tick(void *context, struct flow *flow)
     if (app.length == 0) {
         app = (struct record_text){"unknown", 7};
     }
-    epoch_table_add(&epoch->applications, app.data, app.length, delta.bytes[0], delta.bytes[1],
+    const bool client_inside = is_internal(shard, &client);
+    const bool server_inside = is_internal(shard, &server);
+    const struct in_out in_out = in_out_of(client_inside, server_inside, &delta);
+
+    epoch_table_add(&epoch->applications, app.data, app.length, in_out.in, in_out.out,
                     delta.packets);
-    add_direction(epoch, is_internal(shard, &client), is_internal(shard, &server), &delta);
+    add_direction(epoch, client_inside, server_inside, &in_out, delta.packets);
     add_host(&epoch->hosts, &client, delta.bytes[1], delta.bytes[0], delta.packets);
     add_host(&epoch->hosts, &server, delta.bytes[0], delta.bytes[1], delta.packets);
-    add_service(&epoch->services, flow, &delta);
+    add_service(&epoch->services, flow, &in_out, delta.packets);
     if (epoch_wants_flow(epoch, bytes)) {
         add_top_flow(shard, epoch, flow, &delta);
     }

@@ -229,8 +229,11 @@ static void tree_ipv4(struct tree_writer *writer, struct cursor *c)
     tree_field(writer, "ecn", at + 1, 1, "%u", ip.traffic_class & 3);
     tree_field(writer, "total_length", at + 2, 2, "%u", ip.total_bytes);
     tree_field(writer, "id", at + 4, 2, "0x%04x", ip.id);
-    tree_field(writer, "flags", at + 6, 1, "%s%s", ip.is_dont_fragment ? "DF " : "",
-               ip.has_more_fragments ? "MF" : "");
+    tree_field(writer, "flags", at + 6, 1, "%s",
+               ip.is_dont_fragment && ip.has_more_fragments ? "DF MF"
+               : ip.is_dont_fragment                        ? "DF"
+               : ip.has_more_fragments                      ? "MF"
+                                                            : "none");
     tree_field(writer, "fragment_offset", at + 6, 2, "%u", ip.fragment_offset_bytes);
     tree_field(writer, "ttl", at + 8, 1, "%u", ip.ttl);
     protocol_field(writer, "protocol", at + 9, ip.protocol);
