@@ -71,8 +71,8 @@ struct capture_progress {
 };
 
 /* Opens the first file (a file that cannot be opened later is an error of that batch). NULL with
- * `err`: ENOENT, EACCES, EISDIR, EINVAL ("x: not a capture file (unknown file format)", a filter
- * that does not compile: libpcap's message and the text), ENOMEM. */
+ * `err`: ENOENT, EACCES, EISDIR, EBADMSG ("x: not a capture file (unknown file format)"), EINVAL (a
+ * filter that does not compile: libpcap's message and the text), ENOMEM. */
 MUST_USE struct capture *capture_open_file(const struct capture_settings *settings,
                                            struct error *err);
 

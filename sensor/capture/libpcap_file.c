@@ -68,15 +68,15 @@ void *libpcap_file_open(struct file_reader *reader, struct error *err)
         fclose(stream);
         free(file);
         if (reader->source.peeked_bytes == 0) {
-            error_set(err, EINVAL, "not a capture file (it is empty)");
+            error_set(err, EBADMSG, "not a capture file (it is empty)");
         } else if (strstr(message, "truncated") != NULL && is_microsecond_pcap(&reader->source)) {
             error_set(err, EBADMSG, "truncated in the file header");
         } else if (strstr(message, "truncated") != NULL) {
-            error_set(err, EINVAL, "not a capture file (too short)");
+            error_set(err, EBADMSG, "not a capture file (too short)");
         } else if (strcmp(message, "unknown file format") == 0) {
-            error_set(err, EINVAL, "not a capture file (unknown file format)");
+            error_set(err, EBADMSG, "not a capture file (unknown file format)");
         } else {
-            error_set(err, EINVAL, "%s", message);
+            error_set(err, EBADMSG, "%s", message);
         }
         return NULL;
     }

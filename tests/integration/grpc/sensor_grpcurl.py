@@ -122,10 +122,11 @@ class Sensor:
 
 class Client:
     def __init__(self, grpcurl, target, headers=()):
+        # The name form: grpcurl's own flag -unix takes a bare path in some versions and refuses it in others.
         is_unix = target.startswith("/")
-        self.base = [grpcurl, "-plaintext", *(["-unix", "-authority", "localhost"] if is_unix else []),
+        self.base = [grpcurl, "-plaintext", *(["-authority", "localhost"] if is_unix else []),
                      *(x for h in headers for x in ("-H", h))]
-        self.target = target
+        self.target = f"unix://{target}" if is_unix else target
 
     def run(self, *arguments, data=None, limit=None):
         command = [*self.base, *(["-max-time", str(limit)] if limit else []), *(["-d", data] if data is not None
