@@ -359,6 +359,7 @@ static void two_processes_cannot_write_one_log(void **state)
 {
     (void)state;
     AUTO(segment_log) log = open_log(NULL);
+    assert_non_null(log);
     assert_null(segment_log_open(directory, &limits, NULL, &err));
     assert_int_equal(err.code, EBUSY);
     assert_null(segment_log_open("/proc/no/such", &limits, NULL, &err));

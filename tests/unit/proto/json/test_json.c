@@ -41,8 +41,8 @@ static void every_field_of_a_flow_lands_under_its_name(void **state)
         "\"event\":\"FLOW_EVENT_END\"",
         "\"start_time\":\"2023-11-14T22:13:20.123456789Z\"",
         "\"client\":{\"ip\":\"192.168.10.27\",\"port\":51234,",
-        "\"name\":\"www.example.com\",\"name_source\":\"NAME_SOURCE_TLS_SNI\","
-        "\"scope\":\"NETWORK_SCOPE_EXTERNAL\"",
+        ("\"name\":\"www.example.com\",\"name_source\":\"NAME_SOURCE_TLS_SNI\","
+         "\"scope\":\"NETWORK_SCOPE_EXTERNAL\""),
         "\"forward\":{\"delta_packets\":\"12\",\"delta_bytes\":\"1870\"",
         "\"missed_bytes\":\"0\",\"ttl_min\":64,\"ttl_max\":64}",
         "\"app\":{\"protocol\":\"tls\",\"confidence\":\"APP_CONFIDENCE_CERTAIN\"",
