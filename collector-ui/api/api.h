@@ -20,6 +20,8 @@ struct api_settings {
     const char *token_file;                         /* bearer token for machines */
     bool insecure; /* another address than loopback without TLS and login */
     uint64_t tick_ns, top_n, packet_buffer, clients_max;
+    uint64_t sample_rate;   /* one of so many packet samples is shown; 0 = no packets at all */
+    uint64_t payload_bytes; /* shown of each */
 };
 
 /* Sections "web", "web.tls" and "web.auth", all three in struct api_settings. */

@@ -424,7 +424,7 @@ static void write_hello(void *context, struct json_writer *out)
     json_key(out, "capture");
     json_bool(out, false);
     json_key(out, "packets");
-    json_bool(out, true);
+    json_bool(out, api->settings.sample_rate > 0);
     json_key(out, "ack");
     json_bool(out, false);
     json_object_end(out);

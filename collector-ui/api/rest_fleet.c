@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/wire_format.h"
 #include "collector-ui/api/api_private.h"
 #include "proto/codec.h"
 
@@ -205,6 +206,7 @@ struct packet_wish {
     const char *sensor_id, *id;
     bool has_flow;
     uint64_t flow_id;
+    uint64_t rate; /* one of so many: always the same ones */
 };
 
 static bool text_is(struct record_text text, const char *other)
@@ -215,7 +217,8 @@ static bool text_is(struct record_text text, const char *other)
 static bool wants_packet(void *context, const struct packet_sample *sample)
 {
     const struct packet_wish *const wish = context;
-    return (wish->sensor_id == NULL || text_is(sample->identity.sensor_id, wish->sensor_id)) &&
+    return sample->identity.seq % wish->rate == 0 &&
+           (wish->sensor_id == NULL || text_is(sample->identity.sensor_id, wish->sensor_id)) &&
            (wish->id == NULL || text_is(sample->id, wish->id)) &&
            (!wish->has_flow || sample->flow_id == wish->flow_id);
 }
@@ -286,11 +289,25 @@ static void reply_written(struct http_request *request,
     free(text);
 }
 
+/* False when the operator has switched packets off; the answer has been given. */
+static bool packets_are_on(const struct api *api, struct http_request *request)
+{
+    if (api->settings.sample_rate == 0) {
+        http_problem(request, 404, "SWITCHED_OFF",
+                     "packet samples are switched off here (web.sample_rate is 0)", -1);
+    }
+    return api->settings.sample_rate > 0;
+}
+
 void route_packets(struct http_request *request)
 {
     struct api *const api = http_request_context(request);
     struct packet_answer answer = {.started_ns = clock_monotonic_ns()};
-    struct packet_wish wish = {.sensor_id = http_request_query(request, "sensor_id")};
+    struct packet_wish wish = {.sensor_id = http_request_query(request, "sensor_id"),
+                               .rate = api->settings.sample_rate};
+    if (!packets_are_on(api, request)) {
+        return;
+    }
     const char *const flow_id = http_request_query(request, "flow_id");
     uint64_t limit = 200;
     if (!rest_number(request, "limit", 1, 2000, &limit)) {
@@ -330,9 +347,43 @@ static bool wants_all(void *context, const struct packet_sample *sample)
     return false;
 }
 
+#define SAMPLE_DATA 10 /* PacketSample.data */
+
+struct shown_packet {
+    struct history_bytes record;
+    uint64_t bytes_max;
+};
+
+/* The sample with no more than `bytes_max` of its bytes; every other field as it is. */
+static size_t cut_sample(const struct shown_packet *shown, uint8_t *out)
+{
+    struct wire_reader reader = wire_reader_over(shown->record.bytes, shown->record.length);
+    struct wire_writer writer = wire_writer_over(out, shown->record.length);
+    const uint8_t *begin = reader.at;
+    struct wire_field field;
+    while (wire_next(&reader, &field)) {
+        if (field.number == SAMPLE_DATA && field.type == WIRE_BYTES &&
+            field.length > shown->bytes_max) {
+            wire_write_bytes(&writer, SAMPLE_DATA, field.bytes, shown->bytes_max);
+        } else {
+            wire_write_raw(&writer, begin, (size_t)(reader.at - begin));
+        }
+        begin = reader.at;
+    }
+    return wire_written(&writer);
+}
+
 static void write_packet(void *context, struct json_writer *out)
 {
-    rest_record(out, "netscope.v1.PacketSample", context);
+    const struct shown_packet *const shown = context;
+    uint8_t *const bytes = malloc(shown->record.length);
+    if (bytes == NULL) {
+        json_null(out);
+        return;
+    }
+    const struct history_bytes cut = {.bytes = bytes, .length = (uint32_t)cut_sample(shown, bytes)};
+    rest_record(out, "netscope.v1.PacketSample", &cut);
+    free(bytes);
 }
 
 void route_packet(struct http_request *request)
@@ -341,11 +392,16 @@ void route_packet(struct http_request *request)
     struct history_list list = {0};
     uint64_t held = 0;
     struct packet_wish wish = {.id = http_request_param(request, "id"),
-                               .sensor_id = http_request_query(request, "sensor_id")};
+                               .sensor_id = http_request_query(request, "sensor_id"),
+                               .rate = 1};
+    if (!packets_are_on(api, request)) {
+        return;
+    }
     if (history_packets(api->history, 1, wants_packet, &wish, &list, &held) != 0) {
         http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
     } else if (list.count == 1) {
-        reply_written(request, write_packet, &list.items[0]);
+        struct shown_packet shown = {list.items[0], api->settings.payload_bytes};
+        reply_written(request, write_packet, &shown);
     } else {
         char oldest[64] = "";
         char detail[160];

@@ -33,6 +33,9 @@ const struct config_field api_fields[] = {
      .alias = "tick_ms"},
     ROW(CONFIG_U64, top_n, "50", 1, 200, "Most flows in a frame that asks for no number."),
     ROW(CONFIG_U64, packet_buffer, "2000", 1, 100000, "Packet samples kept."),
+    ROW(CONFIG_U64, sample_rate, "1", 0, 1000000,
+        "One of so many packet samples is shown; 0: the page of packets is off."),
+    ROW(CONFIG_U64, payload_bytes, "256", 0, 256, "Bytes shown of each packet sample."),
     ROW(CONFIG_U64, clients_max, "64", 1, 1024, "Live clients at once."),
     {.key = NULL}};
 

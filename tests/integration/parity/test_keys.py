@@ -59,6 +59,8 @@ COLLECTOR_ROWS = [
     ("web.tick_ms", "500", "tick: 500ms", "15"),
     ("web.top_n", "20", "20", "x"),
     ("web.packet_buffer", "3000", "3000", "x"),
+    ("web.sample_rate", "0", "0", "x"),
+    ("web.payload_bytes", "64", "64", "257"),
     ("web.tls.enabled", "false", "false", "x"),
     ("web.tls.cert_path", "c.pem", "c.pem", None),
     ("web.tls.key_path", "k.pem", "k.pem", None),

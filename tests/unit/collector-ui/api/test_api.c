@@ -44,8 +44,12 @@ static void stop(struct fixture *f)
     harness_remove(&f->harness);
 }
 
-static const struct api_settings plain = {
-    .bind = "127.0.0.1", .tick_ns = 50000000, .top_n = 50, .clients_max = 2};
+static const struct api_settings plain = {.bind = "127.0.0.1",
+                                          .tick_ns = 50000000,
+                                          .top_n = 50,
+                                          .clients_max = 2,
+                                          .sample_rate = 1,
+                                          .payload_bytes = 256};
 
 static void get(struct fixture *f, const char *path, struct http_response *out)
 {
@@ -134,6 +138,32 @@ static void every_route_answers(void **state)
     expect(&f, "/metrics", 200, "netscope_collector_records_stored_total 27");
     expect(&f, "/metrics", 200, "netscope_collector_flow_packets_stored 210");
     expect(&f, "/", 200, "<html");
+    stop(&f);
+}
+
+static void packets_can_be_cut_and_switched_off(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct api_settings settings = plain;
+    settings.payload_bytes = 3;
+    start(&f, &settings);
+    fill(&f);
+    struct http_response cut;
+    get(&f, "/v1/packets/p-1", &cut);
+    assert_int_equal(cut.status, 200);
+    const char *const data = strstr(cut.body, "\"data\":\"");
+    assert_non_null(data);
+    assert_int_equal(strcspn(data + 8, "\""), 4); /* base64 of three bytes */
+    assert_non_null(strstr(cut.body, "\"summary\":\"TCP <b>\""));
+    http_response_fini(&cut);
+    stop(&f);
+
+    settings.sample_rate = 0;
+    start(&f, &settings);
+    fill(&f);
+    expect(&f, "/v1/packets", 404, "web.sample_rate is 0");
+    expect(&f, "/v1/packets/p-1", 404, "web.sample_rate is 0");
     stop(&f);
 }
 
@@ -456,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_answers),
+        cmocka_unit_test(packets_can_be_cut_and_switched_off),
         cmocka_unit_test(pages_hold_each_flow_once),
         cmocka_unit_test(absurd_requests_get_a_clear_400),
         cmocka_unit_test(the_door_is_shut_to_strangers),
