@@ -254,3 +254,24 @@ bool address_is_private(const struct ip_address *address)
     return address->version == 6 &&
            ((b[0] & 0xfe) == 0xfc || (bits_are_zero(b, 0, 127) && b[15] == 1));
 }
+
+bool address_is_loopback(const struct ip_address *address)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+
+    if (address->version == 4) {
+        return address->bytes[0] == 127;
+    }
+    return address->version == 6 && memcmp(address->bytes, loopback6, sizeof(loopback6)) == 0;
+}
+
+bool address_is_local_endpoint(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    struct ip_address address;
+
+    return strncmp(text, "unix:", 5) == 0 || strncmp(text, "localhost:", 10) == 0 ||
+           strncmp(text, "[::1]:", 6) == 0 ||
+           (strncmp(text, "127.", 4) == 0 && colon != NULL &&
+            address_parse(text, (size_t)(colon - text), &address));
+}

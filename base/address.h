@@ -44,3 +44,10 @@ bool address_is_multicast(const struct ip_address *address);
 bool address_is_link_local(const struct ip_address *address);
 /* RFC 1918, fc00::/7, loopback and link-local: the default of `networks.internal`. */
 bool address_is_private(const struct ip_address *address);
+
+/* 127.0.0.0/8 and ::1. */
+bool address_is_loopback(const struct ip_address *address);
+
+/* "127.0.0.1:50052", "[::1]:50052", "localhost:50052", "unix:/path": an endpoint that does not
+ * leave this machine. A name that only resolves to loopback is not trusted to stay there. */
+bool address_is_local_endpoint(const char *text);

@@ -25,17 +25,6 @@ struct ingest_auth {
     uint32_t tokens_count;
 };
 
-static bool is_loopback(const char *listen)
-{
-    const char *colon = strrchr(listen, ':');
-    struct ip_address ip;
-
-    return strncmp(listen, "unix:", 5) == 0 || strncmp(listen, "localhost:", 10) == 0 ||
-           strncmp(listen, "[::1]:", 6) == 0 ||
-           (strncmp(listen, "127.", 4) == 0 && colon != NULL &&
-            address_parse(listen, (size_t)(colon - listen), &ip));
-}
-
 void ingest_auth_free(struct ingest_auth *auth)
 {
     if (auth == NULL) {
@@ -121,7 +110,7 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
         return error_set(err, EINVAL,
                          "ingest.tls_client_ca needs ingest.tls_certificate and ingest.tls_key");
     }
-    if (!is_loopback(s->listen) && !s->insecure && (!has_tls || !auth->is_required)) {
+    if (!address_is_local_endpoint(s->listen) && !s->insecure && (!has_tls || !auth->is_required)) {
         return error_set(err, EINVAL,
                          "ingest.listen: %s is not loopback and needs TLS and credentials (see "
                          "netscope-collector enroll), or ingest.insecure: true",
@@ -150,14 +139,15 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
     }
     const bool is_auto = strcmp(settings->require_auth, "auto") == 0;
 
-    auth->is_required = strcmp(settings->require_auth, "on") == 0 ||
-                        (is_auto && (auth->has_client_ca || auth->tokens_count > 0 ||
-                                     (!is_loopback(settings->listen) && !settings->insecure)));
+    auth->is_required =
+        strcmp(settings->require_auth, "on") == 0 ||
+        (is_auto && (auth->has_client_ca || auth->tokens_count > 0 ||
+                     (!address_is_local_endpoint(settings->listen) && !settings->insecure)));
     if (check_listen(settings, auth, err) != 0) {
         ingest_auth_free(auth);
         return NULL;
     }
-    if (!auth->is_required && !is_loopback(settings->listen)) {
+    if (!auth->is_required && !address_is_local_endpoint(settings->listen)) {
         log_warn("ingest", "anyone who reaches the port may report (ingest.insecure)", "listen=%s",
                  settings->listen);
     }

@@ -23,26 +23,6 @@
 
 /* ---- credentials ---- */
 
-static bool is_unix(const char *address)
-{
-    return strncmp(address, "unix:", 5) == 0;
-}
-
-/* "127.0.0.1:50052", "[::1]:50052", "localhost:50052". A name that only resolves to loopback is not
- * trusted to stay there. */
-static bool is_loopback(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    struct ip_address ip;
-
-    if (is_unix(address) || strncmp(address, "localhost:", 10) == 0) {
-        return true;
-    }
-    return strncmp(address, "[::1]:", 6) == 0 ||
-           (strncmp(address, "127.", 4) == 0 && colon != NULL &&
-            address_parse(address, (size_t)(colon - address), &ip));
-}
-
 static int check_settings(const struct collector_settings *s, struct error *err)
 {
     const char *colon = strrchr(s->address, ':');
@@ -61,7 +41,7 @@ static int check_settings(const struct collector_settings *s, struct error *err)
                          "collector.certificate is set without collector.ca: name the CA that "
                          "signed the collector's certificate");
     }
-    if (s->ca[0] == '\0' && !is_loopback(s->address) && !s->insecure) {
+    if (s->ca[0] == '\0' && !address_is_local_endpoint(s->address) && !s->insecure) {
         return error_set(err, EINVAL,
                          "collector.address: %s is not loopback and would be plaintext; set "
                          "collector.ca (TLS), or collector.insecure: true to send in the clear",
@@ -121,7 +101,7 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
         (s->token_file[0] != '\0' && read_token(s->token_file, token, err) != 0)) {
         return -err->code;
     }
-    if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !is_loopback(s->address)) {
+    if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !address_is_local_endpoint(s->address)) {
         log_warn("collector", "the token is sent in the clear (collector.insecure)", NULL);
     }
     options.is_tls = s->ca[0] != '\0';

@@ -170,7 +170,6 @@ static bool is_loopback(const char *listen)
     const char *colon = strrchr(listen, ':');
     size_t length = colon == NULL ? strlen(listen) : (size_t)(colon - listen);
     struct ip_address address;
-    static const uint8_t loopback6[16] = {[15] = 1};
 
     if (length >= 2 && listen[0] == '[' && listen[length - 1] == ']') {
         listen++;
@@ -179,11 +178,7 @@ static bool is_loopback(const char *listen)
     if (length == 9 && memcmp(listen, "localhost", 9) == 0) {
         return true;
     }
-    if (!address_parse(listen, length, &address)) {
-        return false;
-    }
-    return address.version == 4 ? address.bytes[0] == 127
-                                : memcmp(address.bytes, loopback6, sizeof(loopback6)) == 0;
+    return address_parse(listen, length, &address) && address_is_loopback(&address);
 }
 
 static int listen_tcp(struct grpc_server *server, struct error *err)

@@ -122,14 +122,9 @@ static const struct http_route routes[] = {
 
 static bool is_loopback(const char *bind)
 {
-    static const uint8_t loopback6[16] = {[15] = 1};
     struct ip_address address;
 
-    if (!address_parse(bind, strlen(bind), &address)) {
-        return false;
-    }
-    return address.version == 4 ? address.bytes[0] == 127
-                                : memcmp(address.bytes, loopback6, sizeof(loopback6)) == 0;
+    return address_parse(bind, strlen(bind), &address) && address_is_loopback(&address);
 }
 
 struct http_export *http_export_new(const struct http_export_settings *settings,

@@ -182,9 +182,27 @@ static void addresses_have_an_order(void **state)
     assert_false(address_equal(&a, &b));
 }
 
+static void only_this_machine_is_a_local_endpoint(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"127.0.0.1:1", "127.9.9.9:50052", "[::1]:1",
+                                        "localhost:50052", "unix:/run/x.sock"};
+    static const char *const remote[] = {"0.0.0.0:1",         "10.0.0.1:1",  "[::]:1",
+                                         "127.0.0.1.evil:1",  "127.evil:1",  "localhost.evil:1",
+                                         "collector.local:1", "[fe80::1]:1", ""};
+
+    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+        assert_true(address_is_local_endpoint(local[i]));
+    }
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
+        assert_false(address_is_local_endpoint(remote[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_this_machine_is_a_local_endpoint),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
         cmocka_unit_test(text_and_address_convert_into_each_other),
         cmocka_unit_test(a_text_that_is_no_address_is_refused),
