@@ -261,6 +261,7 @@ struct grpc_reading *grpc_reading_start(struct grpc_fixture *fixture, const char
     struct grpc_reading *reading = calloc(1, sizeof(*reading));
 
     assert_non_null(reading);
+    reading->expects_holes = fixture->expects_holes;
     (void)pthread_mutex_init(&reading->lock, NULL);
     (void)pthread_cond_init(&reading->changed, NULL);
     const struct rpc_call_options options = {.user_data = reading,
