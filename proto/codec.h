@@ -27,6 +27,10 @@ MUST_USE size_t codec_encode_stats(const struct stats_record *record, uint8_t *o
                                    size_t capacity);
 MUST_USE size_t codec_encode_packet(const struct packet_sample *record, uint8_t *out,
                                     size_t capacity);
+/* Enough for DNS_ANSWERS_MAX answers of texts within their limits (names and data 1024 bytes). */
+#define CODEC_DNS_BYTES_MAX 73728
+MUST_USE size_t codec_encode_dns(const struct dns_transaction *record, uint8_t *out,
+                                 size_t capacity);
 
 /* Fields 1 (sensor_id), 2 (boot_id), 3 (record_seq): equal numbers in every record message. */
 #define CODEC_IDENTITY_BYTES_MAX 320
@@ -44,6 +48,7 @@ MUST_USE bool codec_decode_alert(const uint8_t *bytes, size_t length, struct are
 MUST_USE bool codec_decode_stats(const uint8_t *bytes, size_t length, struct arena *scratch,
                                  struct stats_record *out);
 MUST_USE bool codec_decode_packet(const uint8_t *bytes, size_t length, struct packet_sample *out);
+MUST_USE bool codec_decode_dns(const uint8_t *bytes, size_t length, struct dns_transaction *out);
 
 /* ---- batches of the ingest stream ---- */
 
