@@ -3,8 +3,9 @@
  * The client is decided on the flow's first packet and stays: the sender of a SYN, the receiver of
  * a SYN-ACK, else the sender of the first packet; without SYN and with a port below 1024 on the
  * sender's side alone, the sender is taken for the server (INITIATOR_PORT_GUESS). All fields but
- * `app` and the FLOW_INSPECT_ bits are the table's; others read. A pointer to a flow is valid until
- * the table's next call. Depends on: base, proto/record.h, flow_key.h. Threads: the table's. */
+ * `app`, the app_ fields and the FLOW_INSPECT_ bits are the table's; others read. A pointer to a
+ * flow is valid until the table's next call. Depends on: base, proto/record.h, flow_key.h. Threads:
+ * the table's. */
 #pragma once
 
 #include <assert.h>
@@ -134,8 +135,9 @@ struct flow {
     uint8_t tcp_flags[2]; /* OR of the flag bytes */
     uint8_t ttl_min[2], ttl_max[2], dscp[2];
     uint8_t icmp_type, icmp_code;
-    uint8_t app_confidence, app_protocol, app_payloads; /* inspect's */
-    uint8_t reserved[5];
+    uint8_t app_confidence, app_protocol, app_payloads; /* inspect's, and */
+    uint8_t app_handler, app_refusals, app_bits;        /* these, too */
+    uint8_t reserved[2];
 };
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(sizeof(struct flow_tcp_part) <= 320, "five cache lines");

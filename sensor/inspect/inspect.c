@@ -55,42 +55,6 @@ void inspect_free(struct inspect *inspect)
     free(inspect);
 }
 
-uint32_t inspect_take(struct inspect *inspect)
-{
-    uint32_t handle = inspect->free_head;
-
-    if (handle != INSPECT_NONE) {
-        inspect->free_head = inspect_block(inspect, handle)->next;
-    } else if (inspect->fresh < inspect->blocks_max) {
-        handle = ++inspect->fresh;
-    } else {
-        return INSPECT_NONE;
-    }
-    memset(inspect_block(inspect, handle), 0, sizeof(struct inspect_block));
-    inspect->statistics.states_used++;
-    return handle;
-}
-
-void inspect_give(struct inspect *inspect, uint32_t handle)
-{
-    inspect_block(inspect, handle)->next = inspect->free_head;
-    inspect->free_head = handle;
-    inspect->statistics.states_used--;
-}
-
-struct inspect_block *inspect_head(struct inspect *inspect, struct flow *flow)
-{
-    if (flow->app == INSPECT_NONE) {
-        flow->app = inspect_take(inspect);
-        if (flow->app == INSPECT_NONE) {
-            inspect->statistics.pool_full++;
-            flow->bits |= FLOW_INSPECT_DONE; /* it keeps its label */
-            return NULL;
-        }
-    }
-    return inspect_block(inspect, flow->app);
-}
-
 uint16_t inspect_copy(char *out, size_t capacity, const struct wire_span *bytes)
 {
     struct text text = text_over(out, capacity);
@@ -99,92 +63,114 @@ uint16_t inspect_copy(char *out, size_t capacity, const struct wire_span *bytes)
     return (uint16_t)text.length;
 }
 
-/* The label, by the first payload that shows one. */
-static void recognise(struct inspect *inspect, const struct packet *packet,
-                      const struct wire_span *payload, struct flow *flow)
+void inspect_switch(struct flow *flow, enum app app)
 {
-    const struct app_guess guess =
-        app_recognise(packet->protocol, payload, packet->source_port, packet->target_port);
+    flow->app_handler = (uint8_t)app;
+}
 
-    (void)inspect;
-    if (guess.method == APP_BY_CONTENT) {
-        flow->app_protocol = guess.app;
-        flow->app_confidence = APP_DPI;
-    } else if (++flow->app_payloads >= INSPECT_PAYLOADS_MAX) {
+/* What the flow speaks, by the bytes that show it first. False: not known so far. */
+static bool recognise(const struct inspect_input *input, struct flow *flow)
+{
+    const struct packet *packet = input->packet;
+    const struct app_guess guess =
+        app_recognise(packet->protocol, &input->bytes, packet->source_port, packet->target_port);
+
+    if (guess.method != APP_BY_CONTENT) {
+        return false;
+    }
+    flow->app_handler = guess.app;
+    if (flow->app_protocol == APP_UNKNOWN) { /* else another protocol led to this one */
+        inspect_label(flow, (enum app)guess.app, APP_DPI);
+    }
+    return true;
+}
+
+/* The handler took the flow for something that it is not. */
+static void refuse(struct inspect *inspect, struct flow *flow, const struct inspect_app_ops *ops)
+{
+    if (inspect_find(inspect, flow, ops->part) != NULL) {
+        if (ops->release != NULL) {
+            ops->release(inspect, flow);
+        }
+        inspect_drop(inspect, flow, ops->part);
+    }
+    if (flow->app_protocol == flow->app_handler) {
+        inspect_label(flow, APP_UNKNOWN, 0);
+    }
+    flow->app_handler = APP_UNKNOWN;
+    if (++flow->app_refusals >= INSPECT_REFUSALS_MAX) {
         flow->bits |= FLOW_INSPECT_DONE;
+    }
+}
+
+static void offer(struct inspect *inspect, struct flow *flow, struct inspect_input input)
+{
+    for (;;) {
+        if (flow->app_handler == APP_UNKNOWN && !recognise(&input, flow)) {
+            if (++flow->app_payloads >= INSPECT_PAYLOADS_MAX) {
+                flow->bits |= FLOW_INSPECT_DONE;
+            }
+            return;
+        }
+        const uint8_t handler = flow->app_handler;
+        const struct inspect_app_ops *ops = inspect_ops(handler);
+        if (ops == NULL) { /* a label is all there is */
+            flow->bits |= FLOW_INSPECT_DONE;
+            return;
+        }
+        const struct inspect_step step = ops->input(inspect, flow, &input);
+        if (step.verdict == INSPECT_REFUSED) {
+            refuse(inspect, flow, ops);
+            return;
+        }
+        if (step.verdict != INSPECT_MORE) {
+            flow->bits |= FLOW_INSPECT_DONE;
+            return;
+        }
+        if (flow->app_handler == handler || step.consumed_bytes >= input.bytes.length) {
+            return;
+        }
+        input.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
+        input.bytes.length -= step.consumed_bytes;
     }
 }
 
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
                      struct flow *flow, int direction)
 {
-    const struct wire_span payload = {.bytes = frame + packet->payload_offset,
-                                      .length = packet->payload_captured_bytes};
-    bool is_done = true;
-
     if (frame == NULL || (packet->facts & PACKET_HAS_PORTS) == 0 ||
         (packet->facts & PACKET_IS_LATER_FRAGMENT) != 0) {
         return;
     }
-    if (flow->app_protocol == APP_UNKNOWN) {
-        recognise(inspect, packet, &payload, flow);
-        if (flow->app_protocol == APP_UNKNOWN) {
-            return;
-        }
-    }
-    switch (flow->app_protocol) {
-    case APP_DNS:
-    case APP_MDNS:
-    case APP_LLMNR:
-        inspect_dns_packet(inspect, packet, &payload, flow);
-        is_done = false;
-        break;
-    case APP_TLS:
-        is_done = inspect_tls_packet(inspect, &payload, flow);
-        break;
-    case APP_HTTP:
-        is_done = inspect_http_packet(inspect, &payload, flow, direction);
-        break;
-    case APP_SSH:
-        is_done = inspect_ssh_packet(inspect, &payload, flow, direction);
-        break;
-    default:
-        break; /* a label is all there is */
-    }
-    if (is_done) {
-        flow->bits |= FLOW_INSPECT_DONE;
-    }
-}
-
-static void give_chain(struct inspect *inspect, uint32_t handle)
-{
-    while (handle != INSPECT_NONE) {
-        const uint32_t next = inspect_block(inspect, handle)->next;
-        inspect_give(inspect, handle);
-        handle = next;
-    }
+    offer(inspect, flow,
+          (struct inspect_input){.packet = packet,
+                                 .bytes = {.bytes = frame + packet->payload_offset,
+                                           .length = packet->payload_captured_bytes},
+                                 .direction = direction,
+                                 .is_last = packet->protocol != IP_PROTOCOL_TCP});
 }
 
 void inspect_release(struct inspect *inspect, struct flow *flow)
 {
-    if (flow->app == INSPECT_NONE) {
-        return;
+    const struct inspect_app_ops *ops;
+
+    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if (ops->release != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
+            ops->release(inspect, flow);
+        }
     }
-    const struct inspect_block *head = inspect_block(inspect, flow->app);
-    if (inspect_is_dns(flow->app_protocol)) {
-        give_chain(inspect, head->of.dns.first_question);
-    } else if (flow->app_protocol == APP_HTTP) {
-        give_chain(inspect, head->of.http.first_host);
-    }
-    inspect_give(inspect, flow->app);
-    flow->app = INSPECT_NONE;
+    inspect_drop_all(inspect, flow);
     flow->bits |= FLOW_INSPECT_DONE;
 }
 
 void inspect_reported(struct inspect *inspect, struct flow *flow)
 {
-    if (flow->app != INSPECT_NONE && inspect_is_dns(flow->app_protocol)) {
-        inspect_dns_reported(inspect, flow);
+    const struct inspect_app_ops *ops;
+
+    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if (ops->reported != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
+            ops->reported(inspect, flow);
+        }
     }
 }
 

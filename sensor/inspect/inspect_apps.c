@@ -1,0 +1,35 @@
+#include "sensor/inspect/handler.h"
+
+/* What is done with each application. A label without a row is all there is of it. */
+static const struct {
+    const struct inspect_app_ops *ops;
+    const char *method;
+} rows[APP_COUNT] = {
+    [APP_DNS] = {&inspect_dns, "dns_message"},    [APP_MDNS] = {&inspect_dns, "dns_message"},
+    [APP_LLMNR] = {&inspect_dns, "dns_message"},  [APP_TLS] = {&inspect_tls, "tls_hello"},
+    [APP_HTTP] = {&inspect_http, "http_message"}, [APP_SSH] = {&inspect_ssh, "ssh_banner"},
+};
+
+static const struct inspect_app_ops *const handlers[] = {
+    &inspect_tls,
+    &inspect_http,
+    &inspect_dns,
+    &inspect_ssh,
+};
+
+const struct inspect_app_ops *inspect_ops(uint8_t app)
+{
+    assert(app < APP_COUNT);
+    return rows[app].ops;
+}
+
+const struct inspect_app_ops *inspect_handler_at(unsigned index)
+{
+    return index < sizeof(handlers) / sizeof(handlers[0]) ? handlers[index] : NULL;
+}
+
+const char *inspect_method(uint8_t app)
+{
+    assert(app < APP_COUNT);
+    return rows[app].method != NULL ? rows[app].method : app_method_name(APP_BY_CONTENT);
+}

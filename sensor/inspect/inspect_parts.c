@@ -1,0 +1,158 @@
+#include "sensor/inspect/inspect_internal.h"
+
+/* A zeroed block, or INSPECT_NONE when the pool is full. */
+static uint32_t take(struct inspect *inspect)
+{
+    uint32_t handle = inspect->free_head;
+
+    if (handle != INSPECT_NONE) {
+        inspect->free_head = inspect_block(inspect, handle)->next;
+    } else if (inspect->fresh < inspect->blocks_max) {
+        handle = ++inspect->fresh;
+    } else {
+        return INSPECT_NONE;
+    }
+    memset(inspect_block(inspect, handle), 0, sizeof(struct inspect_block));
+    inspect->statistics.states_used++;
+    return handle;
+}
+
+static void give(struct inspect *inspect, uint32_t handle)
+{
+    inspect_block(inspect, handle)->next = inspect->free_head;
+    inspect->free_head = handle;
+    inspect->statistics.states_used--;
+}
+
+/* ---- parts ---- */
+
+static struct inspect_block *find(const struct inspect *inspect, const struct flow *flow,
+                                  uint8_t tag)
+{
+    uint32_t handle = flow->app;
+
+    while (handle != INSPECT_NONE) {
+        struct inspect_block *block = inspect_block(inspect, handle);
+        if (block->tag == tag) {
+            return block;
+        }
+        handle = block->next;
+    }
+    return NULL;
+}
+
+void *inspect_find(const struct inspect *inspect, const struct flow *flow,
+                   enum inspect_part_tag tag)
+{
+    struct inspect_block *block = find(inspect, flow, (uint8_t)tag);
+
+    return block != NULL ? block->bytes : NULL;
+}
+
+void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag)
+{
+    struct inspect_block *block = find(inspect, flow, (uint8_t)tag);
+
+    if (block != NULL) {
+        return block->bytes;
+    }
+    const uint32_t handle = take(inspect);
+    if (handle == INSPECT_NONE) {
+        if ((flow->bits & FLOW_INSPECT_DONE) == 0) {
+            inspect->statistics.pool_full++;
+            flow->bits |= FLOW_INSPECT_DONE; /* it keeps its label */
+        }
+        return NULL;
+    }
+    block = inspect_block(inspect, handle);
+    block->tag = (uint8_t)tag;
+    block->next = flow->app;
+    flow->app = handle;
+    return block->bytes;
+}
+
+void inspect_drop(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag)
+{
+    uint32_t *link = &flow->app;
+
+    while (*link != INSPECT_NONE) {
+        const uint32_t handle = *link;
+        struct inspect_block *block = inspect_block(inspect, handle);
+        if (block->tag == tag) {
+            *link = block->next;
+            give(inspect, handle);
+            return;
+        }
+        link = &block->next;
+    }
+}
+
+void inspect_drop_all(struct inspect *inspect, struct flow *flow)
+{
+    while (flow->app != INSPECT_NONE) {
+        const uint32_t next = inspect_block(inspect, flow->app)->next;
+        give(inspect, flow->app);
+        flow->app = next;
+    }
+}
+
+/* ---- lists ---- */
+
+void *inspect_list_add(struct inspect *inspect, struct inspect_list *list)
+{
+    const uint32_t handle = take(inspect);
+
+    if (handle == INSPECT_NONE) {
+        return NULL;
+    }
+    if (list->last != INSPECT_NONE) {
+        inspect_block(inspect, list->last)->next = handle;
+    } else {
+        list->first = handle;
+    }
+    list->last = handle;
+    list->count++;
+    return inspect_block(inspect, handle)->bytes;
+}
+
+void *inspect_item(const struct inspect *inspect, uint32_t handle)
+{
+    return inspect_block(inspect, handle)->bytes;
+}
+
+uint32_t inspect_next(const struct inspect *inspect, uint32_t handle)
+{
+    return inspect_block(inspect, handle)->next;
+}
+
+void inspect_list_filter(struct inspect *inspect, struct inspect_list *list,
+                         bool (*is_kept)(const void *item, const void *context),
+                         const void *context)
+{
+    struct inspect_list kept = {0};
+    uint32_t handle = list->first;
+
+    while (handle != INSPECT_NONE) {
+        struct inspect_block *block = inspect_block(inspect, handle);
+        const uint32_t next = block->next;
+        if (is_kept == NULL || !is_kept(block->bytes, context)) {
+            give(inspect, handle);
+        } else {
+            block->next = INSPECT_NONE;
+            if (kept.last != INSPECT_NONE) {
+                inspect_block(inspect, kept.last)->next = handle;
+            } else {
+                kept.first = handle;
+            }
+            kept.last = handle;
+            kept.count++;
+        }
+        handle = next;
+    }
+    *list = kept;
+}
+
+void inspect_list_free(struct inspect *inspect, struct inspect_list *list)
+{
+    inspect_list_filter(inspect, list, NULL, NULL);
+}
