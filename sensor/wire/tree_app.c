@@ -231,6 +231,16 @@ void tree_payload(struct tree_writer *writer, uint8_t protocol, uint16_t source_
             return;
         }
         break;
+    case APP_DHCP:
+        if (tree_dhcp(writer, payload)) {
+            return;
+        }
+        break;
+    case APP_DHCPV6:
+        if (tree_dhcpv6(writer, payload)) {
+            return;
+        }
+        break;
     default:
         break;
     }

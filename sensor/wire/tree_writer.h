@@ -25,3 +25,10 @@ void tree_ip(struct tree_writer *writer, const char *name, const uint8_t *at, ui
 /* The layers behind the transport header (tree_app.c). */
 void tree_payload(struct tree_writer *writer, uint8_t protocol, uint16_t source_port,
                   uint16_t target_port, const struct wire_span *payload);
+
+/* tree_asset.c: false, and nothing written, when the bytes are no such message. `c` moves behind
+ * the packet. */
+bool tree_arp(struct tree_writer *writer, struct cursor *c);
+bool tree_ndp(struct tree_writer *writer, const struct wire_span *message); /* from its type byte */
+bool tree_dhcp(struct tree_writer *writer, const struct wire_span *payload);
+bool tree_dhcpv6(struct tree_writer *writer, const struct wire_span *payload);
