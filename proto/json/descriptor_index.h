@@ -1,5 +1,6 @@
 /* What the transcoder has to know of each message, field and enum: read once from the embedded
- * FileDescriptorSet, constant afterwards. Private to proto/json. Depends on: base. Any thread. */
+ * FileDescriptorSet, constant afterwards. Private to proto/json and proto/row. Depends on: base.
+ * Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,8 +9,8 @@
 
 #include "base/wire_format.h"
 
-#define JSON_FIELDS_MAX     64 /* of one message */
-#define JSON_DEPTH_MAX      32 /* messages inside messages */
+#define JSON_FIELDS_MAX     240 /* of one message: FlowRow is wide */
+#define JSON_DEPTH_MAX      32  /* messages inside messages */
 #define JSON_DIRECT_NUMBERS 128
 
 /* Types of descriptor.proto. */
@@ -85,12 +86,20 @@ static inline const struct json_field *message_field(const struct json_message *
         const unsigned index = message->direct[number];
         return index == 0 ? NULL : &message->fields[index - 1];
     }
-    for (uint32_t i = 0; i < message->fields_count; i++) {
-        if (message->fields[i].number == number) {
-            return &message->fields[i];
+    uint32_t low = 0;
+    uint32_t high = message->fields == NULL ? 0 : message->fields_count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (message->fields[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return message->fields != NULL && low < message->fields_count &&
+                   message->fields[low].number == number
+               ? &message->fields[low]
+               : NULL;
 }
 
 /* Either name form. NULL: no such field. */

@@ -281,7 +281,8 @@ static bool write_pieces(const struct json_field *field, struct wire_reader r,
 static bool find_fields(const struct json_message *message, struct wire_reader *r,
                         struct slot *slots)
 {
-    uint32_t oneof_last[JSON_FIELDS_MAX + 1] = {0}; /* by oneof: index + 1 of the member met last */
+    uint32_t oneof_last[JSON_FIELDS_MAX + 1]; /* by oneof: index + 1 of the member met last */
+    memset(oneof_last, 0, (message->fields_count + 1) * sizeof oneof_last[0]);
     struct wire_field f;
     for (;;) {
         const uint8_t *tag_at = r->at;

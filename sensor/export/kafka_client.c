@@ -216,14 +216,15 @@ static int check_prefix(const char *prefix, struct error *err)
     return 0;
 }
 
-static int open_topics(struct kafka_client *client, const char *prefix, struct error *err)
+static int open_topics(struct kafka_client *client, const struct kafka_settings *settings,
+                       struct error *err)
 {
-    static const char *const suffixes[KAFKA_TOPICS] = {"flows", "alerts", "stats"};
+    const char *const suffixes[KAFKA_TOPICS] = {kafka_flows_suffix(settings), "alerts", "stats"};
 
     for (int i = 0; i < KAFKA_TOPICS; i++) {
         char name[TOPIC_NAME_MAX + 1];
 
-        (void)snprintf(name, sizeof(name), "%s.%s.v1", prefix, suffixes[i]);
+        (void)snprintf(name, sizeof(name), "%s.%s.v1", settings->topic_prefix, suffixes[i]);
         client->topics[i] = rd_kafka_topic_new(client->producer, name, NULL);
         if (client->topics[i] == NULL) {
             return error_set(err, EINVAL, "kafka: topic %s: %s", name,
@@ -258,7 +259,7 @@ int kafka_client_open(struct kafka_client *client, const struct kafka_settings *
         return error_set(err, EINVAL, "kafka: %s", reason);
     }
     (void)rd_kafka_set_log_queue(client->producer, NULL); /* NULL: the queue that poll serves */
-    if (open_topics(client, settings->topic_prefix, err) != 0) {
+    if (open_topics(client, settings, err) != 0) {
         kafka_client_close(client);
         return -err->code;
     }

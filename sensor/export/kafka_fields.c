@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "sensor/export/kafka_sink.h"
 
@@ -39,8 +40,10 @@ const struct config_field kafka_fields[] = {
      .key = "value",
      .offset = FIELD(value),
      .value = "protobuf",
-     .choices = "protobuf|json",
-     .help = "One netscope.v1 message a record without a prefix, or proto3 JSON."},
+     .choices = "protobuf|json|flow_row",
+     .help =
+         "One netscope.v1 message a record without a prefix, proto3 JSON, or for flows the flat "
+         "FlowRow (for ClickHouse; topic PREFIX.flowrows.v1)."},
     {.type = CONFIG_CHOICE,
      .key = "key",
      .offset = FIELD(key),
@@ -138,6 +141,11 @@ const struct config_field kafka_fields[] = {
     {0},
 };
 
+const char *kafka_flows_suffix(const struct kafka_settings *settings)
+{
+    return strcmp(settings->value, "flow_row") == 0 ? "flowrows" : "flows";
+}
+
 void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
 {
     const char *brokers = settings->brokers[0] != '\0' ? settings->brokers : "localhost:9092";
@@ -147,7 +155,7 @@ void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
         unsigned partitions;
         unsigned days;
     } topics[] = {
-        {"flows", settings->flows, 6, 7},
+        {kafka_flows_suffix(settings), settings->flows, 6, 7},
         {"alerts", settings->alerts, 3, 30},
         {"stats", settings->stats, 3, 7},
     };

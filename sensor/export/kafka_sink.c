@@ -16,11 +16,12 @@
 #include "base/log.h"
 #include "base/ring.h"
 #include "proto/json/transcoder.h"
+#include "proto/row/flow_row.h"
 #include "sensor/export/kafka_client.h"
 #include "sensor/export/kafka_key.h"
 
 #define HAND_OVER_BATCHES 16 /* batches pinned by this sink at most, one more in work */
-#define JSON_BYTES        1048576
+#define SCRATCH_BYTES     1048576
 #define IDLE_MS           100
 #define FULL_WAIT_MS      20
 #define FLUSH_STEP_MS     20
@@ -45,7 +46,8 @@ struct kafka_sink {
     bool has_fatal_error;
     uint64_t reopen_ns; /* without a client: when to try again */
     const struct json_message *messages[KAFKA_TOPICS];
-    char *json; /* NULL: protobuf */
+    uint8_t *scratch; /* the value in another form; NULL: the record's own bytes */
+    bool is_json, is_row;
     struct log_limit failure_log, error_log, full_log;
 
     struct counter offered; /* by the publisher; all else by the producer's thread */
@@ -274,6 +276,20 @@ static bool produce(struct kafka_sink *sink, int topic, const void *value, size_
     }
 }
 
+/* The record as JSON or as a row, in `scratch`: its length, or 0. */
+static size_t convert(struct kafka_sink *sink, int topic, const uint8_t *bytes, size_t length)
+{
+    struct json_writer writer;
+
+    if (!sink->is_json) {
+        return flow_row_from_flow(bytes, length, sink->scratch, SCRATCH_BYTES);
+    }
+    json_init(&writer, (char *)sink->scratch, SCRATCH_BYTES);
+    return json_from_wire(sink->messages[topic], bytes, length, &writer) && !writer.overflow
+               ? writer.length
+               : 0;
+}
+
 static bool produce_entry(struct kafka_sink *sink, int topic, const struct batch_entry *entry,
                           const uint8_t *bytes)
 {
@@ -286,16 +302,13 @@ static bool produce_entry(struct kafka_sink *sink, int topic, const struct batch
     } else if (topic != 0 || sink->keys_by_flow) {
         key = kafka_key_of((enum record_stream)entry->stream, bytes, entry->full_length);
     }
-    if (sink->json != NULL) {
-        struct json_writer writer;
-
-        json_init(&writer, sink->json, JSON_BYTES);
-        if (!json_from_wire(sink->messages[topic], bytes, length, &writer) || writer.overflow) {
+    if (sink->is_json || (sink->is_row && topic == 0)) {
+        length = convert(sink, topic, bytes, length);
+        if (length == 0) {
             count_failure(sink, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, false);
             return true;
         }
-        value = sink->json;
-        length = writer.length;
+        value = sink->scratch;
     }
     return produce(sink, topic, value, length, key);
 }
@@ -413,7 +426,7 @@ static void free_sink(struct kafka_sink *sink)
         (void)close(sink->event);
     }
     (void)pthread_mutex_destroy(&sink->error_lock);
-    free(sink->json);
+    free(sink->scratch);
     free(sink);
 }
 
@@ -496,17 +509,18 @@ int kafka_sink_open(const struct kafka_settings *settings, const char *sensor_id
     (void)pthread_mutex_init(&sink->error_lock, NULL);
     sink->hand_over = ring_new(HAND_OVER_BATCHES);
     sink->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const bool is_json = strcmp(settings->value, "json") == 0;
-
-    if (is_json) {
-        sink->json = malloc(JSON_BYTES);
+    sink->is_json = strcmp(settings->value, "json") == 0;
+    sink->is_row = strcmp(settings->value, "flow_row") == 0;
+    if (sink->is_json || sink->is_row) {
+        sink->scratch = malloc(SCRATCH_BYTES);
         for (int i = 0; i < KAFKA_TOPICS; i++) {
             sink->messages[i] = json_message_find(message_names[i]);
         }
     }
     int result = 0;
 
-    if (sink->hand_over == NULL || sink->event < 0 || (is_json && sink->json == NULL)) {
+    if (sink->hand_over == NULL || sink->event < 0 ||
+        ((sink->is_json || sink->is_row) && sink->scratch == NULL)) {
         result = error_set(err, ENOMEM, "kafka: no memory");
     } else {
         result = open_client(sink, err);

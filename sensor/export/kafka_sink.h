@@ -15,7 +15,7 @@ struct kafka_settings {
     const char *brokers;      /* "host:9092,host:9092"; empty = off */
     const char *topic_prefix; /* "netscope": netscope.flows.v1, .alerts.v1, .stats.v1 */
     bool flows, alerts, stats;
-    const char *value;       /* protobuf | json */
+    const char *value;       /* protobuf | json | flow_row */
     const char *key;         /* community_id | sensor | none (flows) */
     const char *flow_events; /* all | end */
     uint64_t queue_messages, queue_bytes, linger_ns, message_timeout_ns;
@@ -54,6 +54,9 @@ struct kafka_counts {
 
 /* Any thread. */
 void kafka_sink_counts(const struct sink *sink, struct kafka_counts *out);
+
+/* "flows", or "flowrows": another layout has another topic. Static. */
+const char *kafka_flows_suffix(const struct kafka_settings *settings);
 
 /* `netscope-sensor kafka-topics`: the commands that make the topics. */
 void kafka_topics_print(const struct kafka_settings *settings, FILE *out);

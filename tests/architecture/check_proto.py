@@ -3,6 +3,7 @@ form of .proto files (buf STANDARD rules that apply, a comment on everything).
 
   check_proto.py            compare with proto.lock.json and lint; exit 1 on a fault
   check_proto.py --update   the same, then write additions into the lock (breaking changes are still refused)
+                            and flow_row.proto, which follows from flow.proto
   check_proto.py --self-test   prove that each kind of fault is found
 """
 import json
@@ -22,6 +23,11 @@ except ImportError:
     sys.exit(77)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.dont_write_bytecode = True  # beside proto/
+sys.path.insert(0, str(ROOT / "proto" / "row"))
+import flow_row_proto  # noqa: E402
+
+ROW = ROOT / "proto" / "netscope" / "v1" / "flow_row.proto"
 LOCK = pathlib.Path(__file__).resolve().parent / "proto.lock.json"
 FIELD = descriptor_pb2.FieldDescriptorProto
 
@@ -236,12 +242,27 @@ service TestService {
     return 1 if missed else 0
 
 
+def check_row(files):
+    """flow_row.proto says what flow.proto says. Faults; with --update the file is written first."""
+    try:
+        text = flow_row_proto.text_of(files)
+    except flow_row_proto.Fault as fault:
+        return [f"flow_row.proto: {fault}"]
+    if ROW.exists() and ROW.read_text() == text:
+        return []
+    if "--update" in sys.argv:
+        ROW.write_text(text)
+        return []
+    return [f"{ROW.name} does not follow flow.proto: run {pathlib.Path(__file__).name} --update and commit it"]
+
+
 def main():
     if "--self-test" in sys.argv:
         return self_test()
+    row_faults = check_row(compile_protos(ROOT / "proto"))
     files = compile_protos(ROOT / "proto")
     now = contract(files)
-    faults = lint(files)
+    faults = row_faults + lint(files)
     if LOCK.exists():
         faults += breaking(json.loads(LOCK.read_text()), now)
     elif "--update" not in sys.argv:
