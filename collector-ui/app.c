@@ -318,6 +318,39 @@ static int build(struct app *app, struct error *err)
     return 0;
 }
 
+#define PRIVILEGED_PORTS_END 1024
+
+/* Before the first thread: nothing the collector does needs a capability, but a low port. */
+static int give_up_privileges(const struct app *app, struct error *err)
+{
+    const uint64_t port = app->settings->web.port;
+    const char *const keep[] = {port > 0 && port < PRIVILEGED_PORTS_END ? "net_bind_service"
+                                                                        : NULL};
+    const struct confine_privileges privileges = {.user = app->settings->security.user,
+                                                  .keep = keep,
+                                                  .keep_count = 1,
+                                                  .keep_too =
+                                                      &app->settings->security.keep_capabilities};
+    const int result = confine_privileges(&privileges, err);
+
+    if (result != 0) {
+        error_prefix(err, "security");
+    }
+    return result;
+}
+
+static void filter_system_calls(const struct app *app)
+{
+    const enum confine_mode mode = confine_mode_of(app->settings->security.seccomp);
+    struct error err = {0};
+
+    if (mode != CONFINE_OFF && !confine_can_filter()) {
+        log_info("security", "this build is for tests: no system call filter", NULL);
+    } else if (confine_system_calls(mode, &err) != 0) {
+        log_warn("security", err.message, NULL);
+    }
+}
+
 /* Until a signal, or until a part can do its work no more. */
 static int watch(struct app *app, const sigset_t *signals, struct error *err)
 {
@@ -364,10 +397,11 @@ int app_run(const struct collector_settings_all *settings, struct error *err)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
-    if (build(&app, err) != 0) {
+    if (give_up_privileges(&app, err) != 0 || build(&app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
-    } else if (watch(&app, &signals, err) != 0) {
-        status = EXIT_FAILED;
+    } else {
+        filter_system_calls(&app);
+        status = watch(&app, &signals, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
     take_down(&app);
     return status;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/config/config.h"
+#include "base/confine/confine.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/ingest/ingest.h"
 
@@ -21,13 +22,14 @@ struct store_section {
     uint64_t commit_rows;
 };
 
-#define COLLECTOR_SECTIONS 5
+#define COLLECTOR_SECTIONS 6
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS]; /* filled by collector_settings_new */
     struct ingest_settings ingest;
     struct store_section store;
     struct api_settings web;
+    struct confine_settings security;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

@@ -452,6 +452,57 @@ static int build(struct app *app, const struct sensor_command *command, struct e
     return pipeline_start(app->pipeline, err);
 }
 
+/* ---- what the process may still do ---- */
+
+static bool writes_files(const struct sensor_settings *settings)
+{
+    const struct output_section *output = &settings->output;
+
+    return output->write_pcap[0] != '\0' || output->flows_jsonl[0] != '\0' ||
+           output->expired_flows_jsonl[0] != '\0' || output->export_json[0] != '\0' ||
+           output->export_csv[0] != '\0' || settings->analysis.alerts_jsonl[0] != '\0';
+}
+
+/* Before the first thread. Capturing needs one capability, also to take up an interface that went
+ * away; root keeps the right to read the file given, and to write into a directory of another user
+ * where an output is asked for (sudo in a home directory). */
+static int give_up_privileges(const struct app *app, struct error *err)
+{
+    const char *const keep[] = {app->is_live ? "net_raw" : "dac_read_search",
+                                writes_files(app->settings) ? "dac_override" : NULL};
+    const struct confine_privileges privileges = {.user = app->settings->security.user,
+                                                  .keep = keep,
+                                                  .keep_count = sizeof(keep) / sizeof(keep[0]),
+                                                  .keep_too =
+                                                      &app->settings->security.keep_capabilities};
+    const int result = confine_privileges(&privileges, err);
+
+    if (result != 0) {
+        error_prefix(err, "security");
+    }
+    return result;
+}
+
+/* Behind the start: all threads at once. A kernel that knows no such filter is told and lived
+ * with. */
+static void filter_system_calls(const struct app *app)
+{
+    const enum confine_mode mode = confine_mode_of(app->settings->security.seccomp);
+    struct confine_state state;
+    char capabilities[256];
+    struct error err = {0};
+
+    if (mode != CONFINE_OFF && !confine_can_filter()) {
+        log_info("security", "this build is for tests: no system call filter", NULL);
+    } else if (confine_system_calls(mode, &err) != 0) {
+        log_warn("security", err.message, NULL);
+    }
+    confine_state_read(&state);
+    log_info("security", "confined", "user=%u capabilities=%s seccomp=%s", state.user,
+             confine_capabilities_text(state.capabilities, capabilities, sizeof(capabilities)),
+             state.has_filter ? app->settings->security.seccomp : "off");
+}
+
 /* ---- running ---- */
 
 static void block_signals(sigset_t *set)
@@ -599,13 +650,14 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     app->is_live = settings->capture.read_pcap[0] == '\0';
     app->is_service = app->is_live || settings->capture.pace;
     block_signals(&signals);
-    if (check_outputs(settings, &app->human, err) != 0) {
-        status = EXIT_USAGE;
+    if (check_outputs(settings, &app->human, err) != 0 || give_up_privileges(app, err) != 0) {
+        status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else if (identify(app, config, err) != 0) {
         status = EXIT_FAILED;
     } else if (build(app, command, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else {
+        filter_system_calls(app);
         watch(app, &signals);
         status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }

@@ -478,6 +478,7 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"http", http_export_fields, &settings->http, "Metrics and health over HTTP."},
         {"collector", collector_fields, &settings->collector, "Stream to a collector."},
         {"kafka", kafka_fields, &settings->kafka, "Records to Kafka."},
+        {"security", confine_fields, &settings->security, "What the process may still do."},
     };
 
     memcpy(settings->sections, sections, sizeof(sections));

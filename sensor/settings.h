@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/config/config.h"
+#include "base/confine/confine.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/grpc_server.h"
 #include "sensor/export/http_export.h"
@@ -108,7 +109,7 @@ struct packets_section {
     bool payload;
 };
 
-#define SENSOR_SECTIONS 17
+#define SENSOR_SECTIONS 18
 
 struct sensor_settings {
     struct config_section sections[SENSOR_SECTIONS]; /* filled by sensor_settings_new */
@@ -129,6 +130,7 @@ struct sensor_settings {
     struct http_export_settings http;
     struct collector_settings collector;
     struct kafka_settings kafka;
+    struct confine_settings security;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

@@ -2,22 +2,33 @@
  *
  * Two steps. confine_privileges while there is one thread: user, capabilities, no_new_privs;
  * threads made later inherit them. confine_system_calls once all is open and the threads run: a
- * seccomp filter for every thread of the process. Neither can be undone. Depends on: base, libcap,
- * libseccomp. Threads: main. */
+ * seccomp filter for every thread of the process. Neither can be undone. Depends on: base,
+ * base/config, libcap, libseccomp. Threads: main. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/config/config.h"
 #include "base/error.h"
+
+/* The section `security` of both programs. */
+struct confine_settings {
+    const char *user;
+    struct config_list keep_capabilities;
+    const char *seccomp;
+};
+
+extern const struct config_field confine_fields[];
 
 struct confine_privileges {
     const char *user; /* name or number to become; "" or NULL: stay. Needs root. */
-    /* Capabilities to keep where the process has them, by name without "cap_" ("net_raw"); all
-     * others are dropped, also from the bounding set where that is allowed. */
+    /* Capabilities to keep where the process has them, by name without "cap_" ("net_raw"), NULL
+     * entries skipped; all others are dropped, also from the bounding set where that is allowed. */
     const char *const *keep;
     uint32_t keep_count;
+    const struct config_list *keep_too; /* may be NULL */
 };
 
 /* Groups and user are changed first, capabilities dropped after, no_new_privs set at the end.
@@ -35,6 +46,10 @@ enum confine_mode {
 
 /* "off", "log", "refuse", "kill"; CONFINE_OFF for any other text. */
 enum confine_mode confine_mode_of(const char *text);
+
+/* Whether this build can work behind a filter: the runtimes of sanitizers cannot (they trace the
+ * process at its end). */
+bool confine_can_filter(void);
 
 /* Allows what a network service with threads, files and sockets needs. Programs cannot be run, code
  * of other processes not be touched, nothing mounted or loaded: these end the process in modes

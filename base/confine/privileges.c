@@ -69,30 +69,41 @@ static int capability_of(const char *name, cap_value_t *out, struct error *err)
     return 0;
 }
 
+/* Adds capability `name` to `kept` when it is permitted now. */
+static int keep(cap_t now, cap_t kept, const char *name, struct error *err)
+{
+    cap_value_t value;
+    cap_flag_value_t is_permitted = CAP_CLEAR;
+
+    if (capability_of(name, &value, err) != 0) {
+        return -err->code;
+    }
+    (void)cap_get_flag(now, value, CAP_PERMITTED, &is_permitted);
+    if (is_permitted == CAP_SET) {
+        (void)cap_set_flag(kept, CAP_PERMITTED, 1, &value, CAP_SET);
+        (void)cap_set_flag(kept, CAP_EFFECTIVE, 1, &value, CAP_SET);
+    }
+    return 0;
+}
+
 /* Fills `kept` with what is wanted and permitted now. */
 static int choose(const struct confine_privileges *settings, cap_t kept, struct error *err)
 {
     cap_t now = cap_get_proc();
+    const uint32_t more = settings->keep_too != NULL ? settings->keep_too->count : 0;
+    int result = 0;
 
     if (now == NULL) {
         return error_set(err, errno, "read capabilities: %s", strerror(errno));
     }
-    for (uint32_t i = 0; i < settings->keep_count; i++) {
-        cap_value_t value;
-        cap_flag_value_t is_permitted = CAP_CLEAR;
-
-        if (capability_of(settings->keep[i], &value, err) != 0) {
-            (void)cap_free(now);
-            return -err->code;
-        }
-        (void)cap_get_flag(now, value, CAP_PERMITTED, &is_permitted);
-        if (is_permitted == CAP_SET) {
-            (void)cap_set_flag(kept, CAP_PERMITTED, 1, &value, CAP_SET);
-            (void)cap_set_flag(kept, CAP_EFFECTIVE, 1, &value, CAP_SET);
-        }
+    for (uint32_t i = 0; result == 0 && i < settings->keep_count; i++) {
+        result = settings->keep[i] != NULL ? keep(now, kept, settings->keep[i], err) : 0;
+    }
+    for (uint32_t i = 0; result == 0 && i < more; i++) {
+        result = keep(now, kept, settings->keep_too->items[i], err);
     }
     (void)cap_free(now);
-    return 0;
+    return result;
 }
 
 /* Needs CAP_SETPCAP, which an ordinary user has not: no_new_privs then keeps the bounding set
@@ -114,11 +125,13 @@ int confine_privileges(const struct confine_privileges *settings, struct error *
     cap_t kept = cap_init();
     int result = kept != NULL ? choose(settings, kept, err) : error_set(err, ENOMEM, "no memory");
 
+    if (result == 0) {
+        drop_bounding_set(kept); /* while CAP_SETPCAP is in effect: the change of user ends that */
+    }
     if (result == 0 && settings->user != NULL && settings->user[0] != '\0') {
         result = become(settings->user, err);
     }
     if (result == 0) {
-        drop_bounding_set(kept);
         (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         if (cap_set_proc(kept) != 0) {
             result = error_set(err, errno, "drop capabilities: %s", strerror(errno));

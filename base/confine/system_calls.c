@@ -98,6 +98,15 @@ enum confine_mode confine_mode_of(const char *text)
                                          : CONFINE_OFF;
 }
 
+bool confine_can_filter(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return false;
+#else
+    return true;
+#endif
+}
+
 /* Calls that this machine's processor does not have are left out. */
 static int add(scmp_filter_ctx filter, uint32_t action, const char *const *names, size_t count)
 {
