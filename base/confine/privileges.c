@@ -72,7 +72,7 @@ static int capability_of(const char *name, cap_value_t *out, struct error *err)
 /* Adds capability `name` to `kept` when it is permitted now. */
 static int keep(cap_t now, cap_t kept, const char *name, struct error *err)
 {
-    cap_value_t value;
+    cap_value_t value = 0;
     cap_flag_value_t is_permitted = CAP_CLEAR;
 
     if (capability_of(name, &value, err) != 0) {
