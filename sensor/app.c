@@ -205,6 +205,8 @@ static void fill_flow(struct app *app)
     to->touched_flows = app->is_live ? to->flows_max / app->pipeline_settings.shards : 0;
     app->pipeline_settings.inspect.flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
+    app->pipeline_settings.inspect.stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;
+    app->pipeline_settings.inspect.held_bytes = from->flow.inspect_held_bytes;
 }
 
 static void fill_detection(struct app *app)

@@ -218,6 +218,24 @@ static const struct config_field flow_fields[] = {
      .min = 64,
      .max = 1e8,
      .help = "Flows whose application is inspected at once; more go on without and are counted."},
+    {.type = CONFIG_BYTES,
+     .key = "inspect_stream",
+     .offset = FIELD(flow_section, inspect_stream_bytes),
+     .value = "16KiB",
+     .min = 1024,
+     .max = 65536,
+     .help =
+         "Bytes of one direction of a flow that are put in order for its application's parser at "
+         "most."},
+    {.type = CONFIG_BYTES,
+     .key = "inspect_buffer",
+     .offset = FIELD(flow_section, inspect_held_bytes),
+     .value = "64MiB",
+     .min = 65536,
+     .max = 68719476736.0,
+     .help =
+         "Room for bytes that wait for others of their stream or datagram, over all flows; when it "
+         "is full, what is missing is passed over and counted."},
     {0},
 };
 

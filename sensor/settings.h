@@ -60,6 +60,8 @@ struct flow_section {
     bool emit_start;
     uint64_t community_id_seed;
     uint64_t inspect_flows;
+    uint64_t inspect_stream_bytes;
+    uint64_t inspect_held_bytes;
 };
 
 struct stats_section {

@@ -25,7 +25,7 @@
  * contiguous; each call offers the rest of the last one again, longer. In order and consumed at
  * once they stand in the frame itself and nothing was copied. Anything else (UDP, ...): one
  * datagram, put together from its IP fragments where it came in some; each datagram once.
- * At most the window (flow.inspect_stream_bytes, 16 KiB) is held unconsumed, but `bytes` may be
+ * At most the window (flow.inspect_stream, 16 KiB) is held unconsumed, but `bytes` may be
  * longer than that when one frame is. They are borrowed for the call. Hostile, as ever. */
 struct inspect_input {
     const struct packet *packet; /* whose arrival made this call; never NULL. At the flow's end one
@@ -165,6 +165,9 @@ extern const struct inspect_app_ops inspect_tls;
 extern const struct inspect_app_ops inspect_dns;
 extern const struct inspect_app_ops inspect_http;
 extern const struct inspect_app_ops inspect_ssh;
+
+/* Bytes of more than one packet that are no TCP stream (QUIC's CRYPTO frames): a struct window
+ * (window.h) in a part, over inspect->held (inspect_internal.h); `release` clears it. */
 
 /* ---- small helps ---- */
 

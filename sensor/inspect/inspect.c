@@ -1,5 +1,6 @@
 #include "sensor/inspect/inspect.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,13 +36,24 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         inspect_free(inspect);
         return NULL;
     }
+    if (!byte_pool_init(&inspect->held,
+                        settings->held_bytes != 0 ? settings->held_bytes : INSPECT_HELD_BYTES,
+                        err)) {
+        inspect_free(inspect);
+        return NULL;
+    }
     memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block)); /* touched now */
     inspect->blocks_max = (uint32_t)blocks;
+    inspect->stream_bytes =
+        settings->stream_bytes != 0 ? settings->stream_bytes : INSPECT_STREAM_BYTES;
+    assert(inspect->stream_bytes <= BYTE_POOL_BLOCK_MAX);
     inspect->dns_timeout_ns =
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
-    inspect->statistics.memory_bytes =
-        sizeof(*inspect) + PORT_TEXT_BYTES + blocks * sizeof(struct inspect_block);
+    inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES +
+                                       blocks * sizeof(struct inspect_block) +
+                                       byte_pool_memory_bytes(&inspect->held);
+    inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
     return inspect;
 }
 
@@ -50,6 +62,7 @@ void inspect_free(struct inspect *inspect)
     if (inspect == NULL) {
         return;
     }
+    byte_pool_fini(&inspect->held);
     free(inspect->blocks);
     free(inspect->port_text);
     free(inspect);
@@ -176,5 +189,10 @@ void inspect_reported(struct inspect *inspect, struct flow *flow)
 
 struct inspect_statistics inspect_statistics(const struct inspect *inspect)
 {
-    return inspect->statistics;
+    struct inspect_statistics statistics = inspect->statistics;
+
+    statistics.held_bytes = inspect->held.used_bytes;
+    statistics.held_bytes_peak = inspect->held.used_bytes_peak;
+    statistics.held_full = inspect->held.refused;
+    return statistics;
 }

@@ -22,6 +22,8 @@ struct inspect_settings {
     uint32_t flows_max;    /* states in the pool */
     uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
     uint64_t dns_timeout_ns; /* a question is forgotten after; 0: 10 s */
+    uint32_t stream_bytes;   /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
+    uint64_t held_bytes;     /* over all flows; taken at the start, touched when used; 0: 4 MiB */
 };
 
 /* NULL with `err` set: ENOMEM, EINVAL when not one state fits. */
@@ -60,6 +62,8 @@ struct inspect_statistics {
     uint64_t dns_queries, dns_responses, dns_questions_omitted;
     uint64_t malformed; /* messages that contradict their protocol */
     uint64_t memory_bytes;
+    uint64_t held_bytes, held_bytes_peak, held_bytes_max; /* of streams and datagrams, in blocks */
+    uint64_t held_full; /* times that there was no room for bytes */
 };
 
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);

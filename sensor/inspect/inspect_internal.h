@@ -6,11 +6,14 @@
 
 #include <stdalign.h>
 
+#include "sensor/inspect/byte_pool.h"
 #include "sensor/inspect/handler.h"
 
 #define INSPECT_PAYLOADS_MAX   8 /* packets with payload before an unknown flow is left alone */
 #define INSPECT_REFUSALS_MAX   3 /* a flow whose handlers gave up so often is left alone */
 #define INSPECT_DNS_TIMEOUT_NS UINT64_C(10000000000)
+#define INSPECT_STREAM_BYTES   16384
+#define INSPECT_HELD_BYTES     (UINT64_C(4) << 20)
 
 struct inspect_block {
     uint32_t next; /* in the flow's chain, in a list or in the free list */
@@ -25,6 +28,8 @@ struct inspect {
     uint32_t blocks_max;
     uint32_t fresh;
     uint32_t free_head;
+    struct byte_pool held; /* for the windows of all flows */
+    uint32_t stream_bytes;
     uint64_t dns_timeout_ns;
     struct inspect_statistics statistics;
     char *port_text; /* "port 443" of the record filled last */

@@ -24,7 +24,7 @@ struct pipeline_settings {
     bool is_paced, is_looped;        /* files, see reader.h */
     bool is_lossless;                /* network sinks push back too */
     struct flow_settings flow;       /* flows_max is for all shards; budget is set here */
-    struct inspect_settings inspect; /* flows_max is for all shards */
+    struct inspect_settings inspect; /* flows_max, memory_bytes and held_bytes are for all shards */
     struct detection_settings detection;
     const char *sensor_id, *boot_id, *config_hash; /* borrowed */
     struct sink sinks[PUBLISHER_SINKS_MAX];

@@ -1,0 +1,73 @@
+/* A bounded window over a stream of bytes that come in any order: pieces go in by their offset, the
+ * contiguous bytes at the window's base come out.
+ *
+ * One thing for TCP streams, IP datagrams and QUIC CRYPTO frames. The byte seen first at an offset
+ * stays; what comes later for it is compared and told (put.conflicts). A window holds one block of
+ * a byte_pool while it holds bytes, and nothing otherwise; offsets are modulo 2^64. A zeroed window
+ * is empty and begins at offset 0. Depends on: base, wire/cursor.h, byte_pool.h. Threads: the
+ * pool's. */
+#pragma once
+
+#include <assert.h>
+
+#include "sensor/inspect/byte_pool.h"
+#include "sensor/wire/cursor.h"
+
+#define WINDOW_RANGES_MAX 12 /* pieces apart from each other */
+
+struct window_range {
+    uint32_t from, to; /* relative to the base */
+};
+
+struct window {
+    uint64_t base;  /* offset of the first byte that was not consumed */
+    uint32_t block; /* BYTE_POOL_NONE: holds nothing */
+    uint32_t start; /* where in the block the base stands */
+    uint32_t range_count;
+    struct window_range ranges[WINDOW_RANGES_MAX]; /* rising, never touching each other */
+};
+
+enum window_status {
+    WINDOW_OK,        /* all is in, or was there or consumed before */
+    WINDOW_FAR,       /* it reaches beyond base + limit: what is within was taken */
+    WINDOW_SCATTERED, /* it would be one piece too many: nothing was taken */
+    WINDOW_FULL,      /* the pool has no room: nothing was taken */
+};
+
+struct window_put {
+    uint8_t status;            /* enum window_status */
+    bool conflicts;            /* bytes differ from those seen first */
+    uint32_t new_bytes;        /* taken */
+    uint32_t overlapped_bytes; /* held already; those before the base are not counted */
+};
+
+/* Takes the bytes at `offset` that are not there so far. `limit_bytes` at most
+ * BYTE_POOL_BLOCK_MAX. Cost: a copy of the new bytes, a comparison of the others. */
+struct window_put window_put(struct window *window, struct byte_pool *pool, uint32_t limit_bytes,
+                             uint64_t offset, const struct wire_span *bytes);
+
+/* The contiguous bytes at the base, until the next call for this window; empty: none. */
+struct wire_span window_bytes(const struct window *window, const struct byte_pool *pool);
+
+/* Length of the hole at which those end; 0 where nothing is held behind them. */
+static inline uint32_t window_hole_bytes(const struct window *window)
+{
+    if (window->range_count == 0) {
+        return 0;
+    }
+    if (window->ranges[0].from > 0) {
+        return window->ranges[0].from;
+    }
+    return window->range_count > 1 ? window->ranges[1].from - window->ranges[0].to : 0;
+}
+
+/* Moves the base forward, over held bytes and holes alike. */
+void window_consume(struct window *window, struct byte_pool *pool, uint64_t bytes);
+
+/* Moves the base back, so that earlier bytes can still come; false when the pool has no room or
+ * the held bytes would reach beyond `limit_bytes`: nothing has changed then. */
+bool window_lower(struct window *window, struct byte_pool *pool, uint32_t limit_bytes,
+                  uint32_t bytes);
+
+/* Gives everything back; the base stays. */
+void window_clear(struct window *window, struct byte_pool *pool);
