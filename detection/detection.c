@@ -1,6 +1,5 @@
 #include "detection/detection.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +10,11 @@
 
 /* The window holds several seconds of frames. */
 #define WINDOW_FACTOR 4
+/* Sub-buckets of a window: of one second up to a minute, then a minute's sixtieth part. */
+#define BUCKETS_MAX 60
+/* Over a gap in the input the clock goes on by seconds, then by minutes. */
+#define GAP_SECONDS 120
+#define GAP_MINUTES 1560
 
 static uint64_t whole_seconds(uint64_t ns)
 {
@@ -19,17 +23,76 @@ static uint64_t whole_seconds(uint64_t ns)
     return seconds > 0 ? seconds : 1;
 }
 
-static bool findings_init(struct detection *detection)
+/* ---- life ---- */
+
+static bool open_window(struct detection *detection, uint32_t detector, uint32_t number)
+{
+    const struct detector_rules *rules = &detection->settings->rules[detector];
+    const struct detector_window *from = &rules->ops->windows[number];
+    struct window *window = &detection->windows[rules->first_window + number];
+    struct detection_shape shape =
+        detection_view_shape(detection->settings, &rules->ops->views[from->view], WINDOW_FACTOR);
+    const uint64_t length_ns =
+        from->param == 0 ? rules->window_ns : rules->params[from->param - 1].number;
+
+    window->detector = detector;
+    window->view = rules->first_view + from->view;
+    window->seconds = whole_seconds(length_ns);
+    shape.bucket_seconds = (uint32_t)((window->seconds + BUCKETS_MAX - 1) / BUCKETS_MAX);
+    /* One more: the second being decided, whose attempts may still get an answer. */
+    shape.ring =
+        (uint32_t)((window->seconds + shape.bucket_seconds - 1) / shape.bucket_seconds) + 1;
+    if (!rules->enabled) {
+        shape.entries_max = 1;
+        shape.members_max = 0;
+        shape.ring = 2;
+    }
+    if (window->seconds + 1 > detection->lost_seconds) {
+        detection->lost_seconds = window->seconds + 1;
+    }
+    return detection_table_init(&window->table, &shape);
+}
+
+static bool open_detectors(struct detection *detection)
+{
+    for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
+        const struct detector_rules *rules = &detection->settings->rules[i];
+        struct detector *detector = &detection->detectors[i];
+
+        detector->rules = rules;
+        for (uint32_t j = 0; j < rules->ops->windows_count; j++) {
+            detection->windows_count = rules->first_window + j + 1;
+            if (!open_window(detection, i, j)) {
+                return false;
+            }
+        }
+        if (rules->enabled && rules->ops->state_bytes > 0) {
+            detector->state = calloc(1, rules->ops->state_bytes);
+            if (detector->state == NULL) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool take_memory(struct detection *detection)
 {
     uint32_t most = 1;
 
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
-        const uint32_t entries = detection->views[i].entries_max;
+    if (!open_detectors(detection)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        const uint32_t entries = detection->windows[i].table.shape.entries_max;
 
         most = entries > most ? entries : most;
     }
+    detection->lost_seconds = detection->lost_seconds > 0 ? detection->lost_seconds : 1;
     detection->findings = calloc(most, sizeof(*detection->findings));
-    return detection->findings != NULL;
+    detection->lost = calloc(detection->lost_seconds, sizeof(*detection->lost));
+    detection->incidents = calloc(INCIDENTS_MAX, sizeof(*detection->incidents));
+    return detection->findings != NULL && detection->lost != NULL && detection->incidents != NULL;
 }
 
 struct detection *detection_new(const struct detection_settings *settings, struct error *err)
@@ -37,23 +100,14 @@ struct detection *detection_new(const struct detection_settings *settings, struc
     AUTO(detection) detection = calloc(1, sizeof(*detection));
 
     if (detection != NULL) {
-        detection->settings = *settings;
-        detection->scan_seconds = whole_seconds(settings->port_scan.window_ns);
-        detection->flood_seconds = whole_seconds(settings->syn_flood.window_ns);
-        detection->ring_seconds =
-            1 + (detection->scan_seconds > detection->flood_seconds ? detection->scan_seconds
-                                                                    : detection->flood_seconds);
-        detection->lost = calloc(detection->ring_seconds, sizeof(*detection->lost));
-        detection->incidents = calloc(INCIDENTS_MAX, sizeof(*detection->incidents));
+        detection->settings = settings;
+        detection->seed = settings->seed;
     }
-    if (detection == NULL || detection->lost == NULL || detection->incidents == NULL ||
-        !detection_views_init(detection->views, settings, WINDOW_FACTOR,
-                              (uint32_t)(detection->flood_seconds + 1)) ||
-        !findings_init(detection)) {
+    if (detection == NULL || !take_memory(detection)) {
         error_set(err, ENOMEM,
-                  "detection: no memory for windows of %u victims and %u scanners (lower "
-                  "analysis.anomalies.victims_max or scanners_max)",
-                  settings->victims_max, settings->scanners_max);
+                  "detection: no memory for windows of %u victims, %u scanners and %u keys (lower "
+                  "analysis.anomalies.victims_max, scanners_max or keys_max)",
+                  settings->victims_max, settings->scanners_max, settings->keys_max);
         return NULL;
     }
     return TAKE(detection);
@@ -62,8 +116,11 @@ struct detection *detection_new(const struct detection_settings *settings, struc
 void detection_free(struct detection *detection)
 {
     if (detection != NULL) {
-        for (unsigned i = 0; i < VIEW_COUNT; i++) {
-            detection_table_fini(&detection->views[i]);
+        for (uint32_t i = 0; i < detection->windows_count; i++) {
+            detection_table_fini(&detection->windows[i].table);
+        }
+        for (uint32_t i = 0; i < DETECTORS_MAX; i++) {
+            free(detection->detectors[i].state);
         }
         free(detection->lost);
         free(detection->findings);
@@ -72,10 +129,250 @@ void detection_free(struct detection *detection)
     }
 }
 
+uint64_t detection_bytes(const struct detection *detection)
+{
+    uint64_t bytes = sizeof(*detection) + INCIDENTS_MAX * sizeof(*detection->incidents) +
+                     detection->lost_seconds * sizeof(*detection->lost);
+
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        bytes += detection_table_bytes(&detection->windows[i].table);
+    }
+    for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
+        bytes += detection->detectors[i].state != NULL
+                     ? detection->settings->rules[i].ops->state_bytes
+                     : 0;
+    }
+    return bytes;
+}
+
 double detection_level_error(unsigned level)
 {
     /* Flajolet 1990: 1.2 / sqrt of the size of the sample, which is at least half full. */
     return level == 0 ? 0 : 1.2 / sqrt(DETECTION_SET_MAX);
+}
+
+bool detection_is_warm(const struct detection *detection)
+{
+    return detection->now - detection->first >= detection->settings->warm_up_ns / NS_PER_SEC;
+}
+
+/* ---- seconds ---- */
+
+static void advance_windows(struct detection *detection, const struct detection_frame *frame)
+{
+    const uint64_t second = detection->now;
+
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        struct window *window = &detection->windows[i];
+
+        if (!detection->settings->rules[window->detector].enabled) {
+            continue;
+        }
+        detection_table_advance(&window->table, second,
+                                second > window->seconds ? second - window->seconds : 0);
+        if (frame != NULL) {
+            detection_table_merge(&window->table, &frame->views[window->view]);
+        }
+        if (window->table.is_saturated) {
+            window->saturated_second = second;
+        }
+    }
+}
+
+/* Decides the second `second`; `frame` NULL: nothing happened in it. */
+static void tick(struct detection *detection, uint64_t second, const struct detection_frame *frame,
+                 const struct detection_second *costs)
+{
+    detection->now = second;
+    detection->costs = costs != NULL ? *costs : (struct detection_second){0};
+    detection->lost[second % detection->lost_seconds] = detection->costs.lost_packets;
+    advance_windows(detection, frame);
+    for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
+        struct detector *detector = &detection->detectors[i];
+
+        if (detector->rules->enabled) {
+            detector->rules->ops->decide(detection, detector);
+        }
+    }
+    incident_close_quiet(detection);
+}
+
+static bool is_idle(const struct detection *detection)
+{
+    if (detection->incidents_open > 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        if (detection->windows[i].table.entries_live > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The clock went back, or the seed changed: the windows are of another time. */
+static void start_again(struct detection *detection, uint64_t second)
+{
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        detection_table_reset(&detection->windows[i].table);
+        detection->windows[i].saturated_second = 0;
+    }
+    for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
+        struct alert_record *alert = &detection->incidents[i].alert;
+
+        if (alert->last_ns > second * NS_PER_SEC) {
+            alert->last_ns = second * NS_PER_SEC; /* quiet counts from here */
+        }
+    }
+}
+
+static void cross_gap(struct detection *detection, uint64_t second)
+{
+    for (uint32_t step = 0; detection->now + 1 < second && !is_idle(detection); step++) {
+        const uint64_t by = step < GAP_SECONDS ? 1 : 60;
+
+        if (step == GAP_SECONDS + GAP_MINUTES) {
+            break; /* longer than the longest window */
+        }
+        tick(detection, detection->now + by < second ? detection->now + by : second - 1, NULL,
+             NULL);
+    }
+    if (detection->now + 1 < second) {
+        memset(detection->lost, 0, detection->lost_seconds * sizeof(*detection->lost));
+    }
+}
+
+void detection_decide(struct detection *detection, const struct detection_frame *merged,
+                      const struct detection_second *costs, detection_emit *emit, void *context)
+{
+    const uint64_t second = merged->second;
+
+    detection->emit = emit;
+    detection->emit_context = context;
+    if (detection->now == 0) {
+        detection->first = second;
+    }
+    if (merged->seed != detection->seed) {
+        detection->seed = merged->seed;
+        start_again(detection, second);
+    }
+    if (detection->now != 0 && second <= detection->now) {
+        start_again(detection, second);
+        detection->first = second < detection->first ? second : detection->first;
+    } else if (detection->now != 0) {
+        cross_gap(detection, second);
+    }
+    tick(detection, second, merged, costs);
+}
+
+void detection_finish(struct detection *detection, uint64_t now_ns, detection_emit *emit,
+                      void *context)
+{
+    detection->emit = emit;
+    detection->emit_context = context;
+    if (detection->now != 0) {
+        tick(detection, detection->now + 1, NULL, NULL); /* the last second has had its grace */
+    }
+    incident_close_all(detection, now_ns);
+}
+
+uint32_t detection_statistics(const struct detection *detection, struct stats_detector *rows,
+                              uint32_t rows_max)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < detection->settings->detectors_count && count < rows_max; i++) {
+        const struct detector_rules *rules = &detection->settings->rules[i];
+        const struct detector_counts *counts = &detection->counts[i];
+        struct stats_detector *row = &rows[count];
+
+        if (!rules->enabled) {
+            continue;
+        }
+        *row = (struct stats_detector){.kind = rules->ops->name,
+                                       .saturated = counts->open > 0 &&
+                                                    detection->incidents_open == INCIDENTS_MAX,
+                                       .opened = counts->opened,
+                                       .open = counts->open,
+                                       .logged = counts->logged,
+                                       .learnt = counts->learnt,
+                                       .suppressed = counts->suppressed + counts->refused};
+        for (uint32_t j = 0; j < rules->ops->windows_count; j++) {
+            const struct detection_table *table =
+                &detection->windows[rules->first_window + j].table;
+
+            row->tracked_keys += table->entries_live;
+            row->key_capacity += table->shape.entries_max;
+            row->memory_bytes += detection_table_bytes(table);
+            row->saturated = row->saturated || table->is_saturated;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* ---- for detectors ---- */
+
+static const struct window *window_of(const struct detection *detection,
+                                      const struct detector *self, uint32_t window)
+{
+    return &detection->windows[self->rules->first_window + window];
+}
+
+struct detection_table *detector_window(struct detection *detection, const struct detector *self,
+                                        uint32_t window)
+{
+    return &detection->windows[self->rules->first_window + window].table;
+}
+
+uint64_t detector_window_seconds(const struct detection *detection, const struct detector *self,
+                                 uint32_t window)
+{
+    return window_of(detection, self, window)->seconds;
+}
+
+uint64_t detection_now(const struct detection *detection)
+{
+    return detection->now;
+}
+
+const struct detection_second *detection_costs(const struct detection *detection)
+{
+    return &detection->costs;
+}
+
+struct detector *detection_find(struct detection *detection, const char *name)
+{
+    for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
+        struct detector *detector = &detection->detectors[i];
+
+        if (detector->rules->enabled && strcmp(detector->rules->ops->name, name) == 0) {
+            return detector;
+        }
+    }
+    return NULL;
+}
+
+uint32_t detection_lookup(struct detection *detection, const struct detector *self, uint32_t window,
+                          const struct detection_subject *subject)
+{
+    return detection_table_find(
+        detector_window(detection, self, window), subject,
+        detection_subject_hash(detection_hash_key(detection->seed), subject));
+}
+
+const struct detector_override *detection_override(const struct detector_rules *rules,
+                                                   const struct detection_subject *subject)
+{
+    for (uint32_t i = 0; i < rules->overrides_count; i++) {
+        const struct ip_prefix *prefix = &rules->overrides[i].prefix;
+
+        if ((subject->target.version != 0 && prefix_contains(prefix, &subject->target)) ||
+            (subject->source.version != 0 && prefix_contains(prefix, &subject->source))) {
+            return &rules->overrides[i];
+        }
+    }
+    return NULL;
 }
 
 static int compare_findings(const void *a, const void *b)
@@ -89,120 +386,56 @@ static int compare_findings(const void *a, const void *b)
     return memcmp(&left->subject, &right->subject, sizeof(left->subject));
 }
 
-void detection_sort_findings(struct detection *detection, uint32_t count)
+uint32_t detector_find_over(struct detection *detection, const struct detector *self,
+                            uint32_t window, double medium, detector_measure *measure,
+                            const struct detection_finding **out)
 {
-    qsort(detection->findings, count, sizeof(*detection->findings), compare_findings);
-}
-
-bool detection_is_saturated(const struct detection *detection, enum detection_view view,
-                            uint64_t window_seconds)
-{
-    const uint64_t last = detection->saturated_second[view];
-
-    return last != 0 && last + window_seconds >= detection->now;
-}
-
-uint64_t detection_first_ns(const struct detection *detection, const struct detection_entry *entry,
-                            uint64_t window_seconds)
-{
-    const uint64_t start_ns =
-        detection->now > window_seconds ? (detection->now - window_seconds) * NS_PER_SEC : 0;
-
-    return entry->first_ns > start_ns ? entry->first_ns : start_ns;
-}
-
-/* Decides the second `second`; `frame` NULL: nothing happened in it. */
-static void tick(struct detection *detection, uint64_t second, const struct detection_frame *frame,
-                 uint64_t lost_packets)
-{
-    assert(detection->ring_seconds > 0);
-    detection->now = second;
-    detection->lost[second % detection->ring_seconds] = lost_packets;
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
-        const uint64_t window =
-            i == VIEW_VICTIM ? detection->flood_seconds : detection->scan_seconds;
-
-        detection_table_advance(&detection->views[i], second,
-                                second > window ? second - window : 0);
-        if (frame != NULL) {
-            detection_table_merge(&detection->views[i], &frame->views[i], second);
-        }
-        if (detection->views[i].is_saturated) {
-            detection->saturated_second[i] = second;
-        }
-    }
-    port_scan_decide(detection);
-    syn_flood_decide(detection);
-    incident_close_quiet(detection);
-}
-
-static bool is_idle(const struct detection *detection)
-{
-    return detection->incidents_open == 0 && detection->views[VIEW_VICTIM].entries_live == 0 &&
-           detection->views[VIEW_PAIR].entries_live == 0 &&
-           detection->views[VIEW_FAN].entries_live == 0;
-}
-
-/* The clock went back: the window is of another time. */
-static void start_again(struct detection *detection, uint64_t second)
-{
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
-        detection_table_reset(&detection->views[i]);
-    }
-    for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
-        detection->incidents[i].found_second = second;
-    }
-}
-
-void detection_decide(struct detection *detection, const struct detection_frame *merged,
-                      uint64_t lost_packets, detection_emit *emit, void *context)
-{
-    const uint64_t second = merged->second;
-
-    detection->emit = emit;
-    detection->emit_context = context;
-    if (detection->now != 0 && second <= detection->now) {
-        start_again(detection, second);
-    } else if (detection->now != 0) {
-        while (detection->now + 1 < second && !is_idle(detection)) {
-            tick(detection, detection->now + 1, NULL, 0);
-        }
-        if (detection->now + 1 < second) {
-            for (uint64_t i = 0; i < detection->ring_seconds; i++) {
-                detection->lost[i] = 0;
-            }
-        }
-    }
-    tick(detection, second, merged, lost_packets);
-}
-
-void detection_finish(struct detection *detection, uint64_t now_ns, detection_emit *emit,
-                      void *context)
-{
-    detection->emit = emit;
-    detection->emit_context = context;
-    if (detection->now != 0) {
-        tick(detection, detection->now + 1, NULL, 0); /* the last second has had its grace */
-    }
-    incident_close_all(detection, now_ns);
-}
-
-uint32_t detection_statistics(const struct detection *detection, struct stats_detector *rows,
-                              uint32_t rows_max)
-{
-    static const enum alert_kind kinds[VIEW_COUNT] = {ALERT_SYN_FLOOD, ALERT_PORT_SCAN_VERTICAL,
-                                                      ALERT_PORT_SCAN_HORIZONTAL};
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct detector_rules *rules = self->rules;
+    const double scale = medium > 0 ? medium / rules->levels[LEVEL_MEDIUM] : 1;
     uint32_t count = 0;
 
-    for (unsigned i = 0; i < VIEW_COUNT && count < rows_max; i++) {
-        const struct detection_table *table = &detection->views[i];
+    for (uint32_t i = 0; i < table->entries_used; i++) {
+        const struct detection_entry *entry = &table->entries[i];
 
-        rows[count++] = (struct stats_detector){
-            .kind = alert_kind_name(kinds[i]),
-            .tracked_keys = table->entries_live,
-            .key_capacity = table->entries_max,
-            .memory_bytes = detection_table_bytes(table),
-            .saturated = table->is_saturated || detection->incidents_open == INCIDENTS_MAX};
+        if (!entry->is_live) {
+            continue;
+        }
+        const double observed = measure(detection, self, window, i);
+
+        if (observed <= 0) {
+            continue;
+        }
+        const struct detector_override *other =
+            rules->overrides_count > 0 ? detection_override(rules, &entry->subject) : NULL;
+        const double *levels = other != NULL ? other->levels : rules->levels;
+
+        if (observed >= levels[LEVEL_MEDIUM] * scale) {
+            detection->findings[count++] = (struct detection_finding){
+                .observed = observed, .number = i, .subject = entry->subject};
+        }
     }
+    if (count > 0) {
+        qsort(detection->findings, count, sizeof(*detection->findings), compare_findings);
+    }
+    *out = detection->findings;
     return count;
+}
+
+struct detection_tally detector_tally(const struct detection *detection,
+                                      const struct detection_table *table, uint32_t number)
+{
+    const struct detection_entry *entry = &table->entries[number];
+    const double each = (double)(UINT64_C(1) << entry->level);
+    struct detection_tally tally = {0};
+
+    for (const struct detection_member *member = detection_table_first(table, entry);
+         member != NULL; member = detection_table_next(table, member)) {
+        if (member->attempt_second == 0 || member->first_second >= detection->now) {
+            continue;
+        }
+        tally.tried += each;
+        tally.answered += member->answer_second != 0 ? each : 0;
+    }
+    return tally;
 }

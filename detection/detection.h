@@ -1,11 +1,12 @@
 /* Incidents from sketches: one code for shard, sensor and fleet scope.
  *
- * A `detection_frame` holds the fixed-size sketches of one second of packet time. Each shard fills
- * its own; frames of the same second are merged (exactly: HyperLogLog and plain count-min merge,
- * SpaceSaving merges all inputs in one step), and `detection` decides on the merged one: windows of
- * sub-buckets, thresholds, incidents OPEN / UPDATE / CLOSE. All memory is taken at start; all time
- * is packet time, so a replay gives the same alerts at any number of shards. Depends on: base,
- * base/sketch, proto/record.h. Threads: an object belongs to one thread at a time. */
+ * What is seen comes as facts. A `detection_frame` holds the fixed-size sketches of one second of
+ * packet time; each shard fills its own, frames of the same second are merged, and `detection`
+ * decides on the merged one: windows of sub-buckets, thresholds, incidents OPEN / UPDATE / CLOSE.
+ * The collector merges the sensors' frames (detection_frame_write, _read) by the same code. All
+ * memory is taken at start; all time is packet time, so a replay gives the same alerts at any
+ * number of shards. Depends on: base, base/sketch, proto/record.h. Threads: an object belongs to
+ * one thread at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,76 +16,134 @@
 #include "base/address.h"
 #include "base/attributes.h"
 #include "base/error.h"
+#include "detection/detection_settings.h"
 #include "proto/record.h"
 
-struct detection_syn_flood_settings {
-    bool enabled;
-    uint64_t window_ns;            /* 5 s */
-    uint64_t syn_threshold;        /* 200 in the window */
-    uint64_t unique_src_threshold; /* 50: from there on it is called distributed */
-    uint64_t cooldown_ns;          /* 10 s quiet closes the incident */
+/* ---- facts ---- */
+
+/* One thing that the packet path, a parser or a flow's end tells. `source` is the client, `target`
+ * the server, whoever sent the packet. */
+enum detection_event {
+    DETECTION_SYN,         /* a new flow's first SYN, or a SYN again (each counts) */
+    DETECTION_SYN_ACK,     /* target answered: seen from source's point of view; UDP too */
+    DETECTION_ESTABLISHED, /* handshake complete: both handshake and answer are good */
+    DETECTION_RST,         /* refused */
+    DETECTION_PROBE,       /* first packet of a UDP or other flow without an answer so far */
+    DETECTION_ECHO,        /* ICMP echo request; `code` 1: an echo reply, as an answer */
+    DETECTION_VOLUME,      /* a flow's packets and bytes of one second; `first_ns` of the flow */
+    DETECTION_CLOSE,       /* a TCP connection was closed: totals, `first_ns`; `code`: 1 + direction
+                              of who closed first */
+    DETECTION_END,         /* a flow ended: totals and TCP sums */
+    DETECTION_FRAGMENT,    /* one IP fragment, from source to target */
+    DETECTION_DNS,    /* a DNS question with its answer, or none in time (`is_answered`): `name`,
+                         `type`, `code` the rcode, payload_bytes of both */
+    DETECTION_ARP,    /* ARP or NDP: source's address is at `mac`; `is_answered`: a reply or an
+                         announcement, else a question for target */
+    DETECTION_DHCP,   /* a server's message: `code` its type, source the server; `mac` */
+    DETECTION_ROUTER, /* IPv6 router advertisement: source the router; `mac` */
+    DETECTION_TLS,    /* a TLS handshake: `code` the version chosen (0x0303), `name` the SNI;
+                         `is_weak` by cipher or certificate */
+    DETECTION_HTTP,   /* an HTTP answer: `code` the status; `is_weak`: Basic credentials */
+    DETECTION_CREDENTIALS, /* a log-in in clear text; `name`: the protocol */
+    DETECTION_EVENT_COUNT
 };
 
-struct detection_port_scan_settings {
-    bool enabled;
-    uint64_t window_ns;              /* 10 s */
-    uint64_t unique_ports_threshold; /* 25: vertical */
-    uint64_t unique_hosts_threshold; /* 25: horizontal (10 in the seed's key set) */
-    uint64_t cooldown_ns;            /* 30 s */
+/* Services whose log-ins are guessed at. */
+enum detection_service {
+    DETECTION_SERVICE_NONE,
+    DETECTION_SERVICE_SSH,
+    DETECTION_SERVICE_RDP,
+    DETECTION_SERVICE_SMB,
+    DETECTION_SERVICE_FTP,
+    DETECTION_SERVICE_TELNET,
+    DETECTION_SERVICE_DATABASE,
+    DETECTION_SERVICE_MAIL,
+    DETECTION_SERVICE_HTTP,
+    DETECTION_SERVICE_TLS,
+    DETECTION_SERVICE_DNS,
+    DETECTION_SERVICE_COUNT
 };
 
-struct detection_settings {
-    bool enabled;
-    struct detection_syn_flood_settings syn_flood;
-    struct detection_port_scan_settings port_scan;
-    uint32_t victims_max;  /* SYN-flood targets tracked at once: 1024 */
-    uint32_t scanners_max; /* sources tracked at once: 2048 */
-    uint64_t seed;         /* equal wherever frames are merged */
-    char config_hash[17];
-    enum alert_scope scope;
+struct detection_fact {
+    uint8_t event;    /* enum detection_event */
+    uint8_t protocol; /* IP protocol number */
+    uint8_t service;  /* enum detection_service, by recognised application, else by port */
+    bool is_weak;
+    bool is_answered; /* DNS: an answer came. ARP: a reply. ECHO: a reply */
+    uint8_t mac[6];
+    uint16_t source_port, target_port; /* 0 where there are none */
+    uint16_t type;                     /* DNS: of the question. ARP: 4 or 6 */
+    uint32_t code;                     /* by event; DNS: rcode */
+    struct ip_address source, target;
+    uint64_t time_ns, first_ns;
+    /* [0] client to server, [1] back. VOLUME: of the second; CLOSE, END: of the flow. DNS: bytes of
+     * question and answer. */
+    uint64_t packets[2], bytes[2], payload_bytes[2];
+    uint64_t retransmitted, segments, zero_windows; /* END: both directions */
+    uint64_t rtt_ns;                                /* END: mean; 0: not measured */
+    struct record_text name;                        /* borrowed for the call */
+    bool is_source_internal, is_target_internal;    /* networks.internal */
 };
+
+/* ---- frames ---- */
 
 struct detection_frame; /* sketches of one second */
 
-/* NULL with `err` when memory is short. */
+/* `settings` is borrowed for life. NULL with `err` when memory is short. */
 MUST_USE struct detection_frame *detection_frame_new(const struct detection_settings *settings,
                                                      struct error *err);
 void detection_frame_free(struct detection_frame *frame);
 DEFINE_AUTO(detection_frame, detection_frame_free);
-void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds);
+/* Empties it for a second; hashes are by the seed from now on. */
+void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed);
 uint64_t detection_frame_bytes(const struct detection_frame *frame);
+uint64_t detection_frame_second(const struct detection_frame *frame);
+bool detection_frame_is_empty(const struct detection_frame *frame);
 
-/* One connection attempt or its outcome, as the packet path sees it. O(1). */
-enum detection_event {
-    DETECTION_SYN,         /* a new flow's first SYN, or a SYN again (each counts) */
-    DETECTION_SYN_ACK,     /* target answered: seen from source's point of view */
-    DETECTION_ESTABLISHED, /* handshake complete: both handshake and answer are good */
-    DETECTION_RST,         /* refused */
-    DETECTION_PROBE,       /* first packet of a UDP or other flow without an answer so far */
-    DETECTION_ECHO,        /* ICMP echo request */
-};
-void detection_frame_add(struct detection_frame *frame, enum detection_event event,
-                         uint8_t protocol, const struct ip_address *source,
-                         const struct ip_address *target, uint16_t target_port, uint64_t time_ns);
-/* `source` belongs to the same seed and sizes. */
-void detection_frame_merge(struct detection_frame *into, const struct detection_frame *source);
+/* O(1) for each detector that asks for this event. */
+void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact);
+/* False: of another seed, nothing was merged (the caller counts it). */
+MUST_USE bool detection_frame_merge(struct detection_frame *into,
+                                    const struct detection_frame *source);
+
+#define DETECTION_ENCODING 1 /* of detection_frame_write */
+/* Short name of a seed, to compare without telling it. */
+uint32_t detection_seed_id(uint64_t seed);
+/* The frame as bytes (little-endian, versioned; docs/detection.md): the heaviest subjects that fit;
+ * what does not fit marks its view as saturated. Returns the length, 0 when `out_bytes` is below
+ * 256. */
+size_t detection_frame_write(const struct detection_frame *frame, uint8_t *out, size_t out_bytes);
+/* Adds what `bytes` hold to `into` (its second and seed are taken as given); `origin` 0 to 63 names
+ * the sensor. False: malformed, `into` may hold a part of it. */
+MUST_USE bool detection_frame_read(struct detection_frame *into, const uint8_t *bytes,
+                                   size_t length, unsigned origin);
+
+/* ---- decisions ---- */
 
 struct detection;
+/* `settings` is borrowed for life. */
 MUST_USE struct detection *detection_new(const struct detection_settings *settings,
                                          struct error *err);
 void detection_free(struct detection *detection);
 DEFINE_AUTO(detection, detection_free);
 
-/* `alert` is borrowed for the call; identity is empty. */
-typedef void detection_emit(void *context, const struct alert_record *alert);
+/* `alert` is borrowed for the call; identity is empty. `is_logged` in it: the detector's mode is
+ * log, so it belongs in the log and not among the alerts. `origins`: fleet, a bit a sensor. */
+typedef void detection_emit(void *context, const struct alert_record *alert, uint64_t origins);
+
+/* What a second cost, beside the frame. */
+struct detection_second {
+    uint64_t packets, lost_packets; /* counted, and dropped by kernel, interface or the sensor */
+};
 
 /* Decides the second that `merged` holds; calls come in order of epochs, gaps allowed (a gap is
- * silence). `lost_packets`: what the sensor dropped in that second. */
+ * silence). */
 void detection_decide(struct detection *detection, const struct detection_frame *merged,
-                      uint64_t lost_packets, detection_emit *emit, void *context);
+                      const struct detection_second *second, detection_emit *emit, void *context);
 /* Closes what is open (SHUTDOWN). */
 void detection_finish(struct detection *detection, uint64_t now_ns, detection_emit *emit,
                       void *context);
+uint64_t detection_bytes(const struct detection *detection);
 
 /* One row a detector, for statistics. Returns how many. */
 uint32_t detection_statistics(const struct detection *detection, struct stats_detector *rows,

@@ -3,13 +3,19 @@
 
 #include "detection/detection_internal.h"
 
-/* Members for each subject on average; one set alone can take DETECTION_SET_MAX. */
-#define MEMBERS_PER_SUBJECT 4
-#define PROTOCOL_TCP        6
+/* So that a set and others find room. */
+#define ENTRIES_LEAST 128
+#define ENTRIES_FEW   256
+#define MEMBERS_LEAST (2 * DETECTION_SET_MAX)
 
 struct hash_key detection_hash_key(uint64_t seed)
 {
     return (struct hash_key){seed, hash_mix(seed + 1)};
+}
+
+uint32_t detection_seed_id(uint64_t seed)
+{
+    return (uint32_t)hash_bytes(detection_hash_key(seed), "seed", 4);
 }
 
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject)
@@ -17,24 +23,38 @@ uint64_t detection_subject_hash(struct hash_key key, const struct detection_subj
     return hash_bytes(key, subject, sizeof(*subject));
 }
 
-bool detection_views_init(struct detection_table views[VIEW_COUNT],
-                          const struct detection_settings *settings, uint32_t factor,
-                          uint32_t ring_seconds)
+struct detection_shape detection_view_shape(const struct detection_settings *settings,
+                                            const struct detector_view *view, uint32_t factor)
 {
-    const uint32_t least = 128; /* so that a set and others find room */
-    const uint32_t victims = settings->victims_max > least ? settings->victims_max : least;
-    const uint32_t scanners = settings->scanners_max > least ? settings->scanners_max : least;
-    const uint32_t sizes[VIEW_COUNT] = {victims, scanners, scanners};
+    const uint32_t sizes[] = {settings->victims_max, settings->scanners_max, settings->keys_max,
+                              ENTRIES_FEW};
+    const uint32_t entries =
+        (sizes[view->size] > ENTRIES_LEAST ? sizes[view->size] : ENTRIES_LEAST) * factor;
+    const uint32_t members = entries * view->members;
 
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
-        const uint32_t entries = sizes[i] * factor;
+    return (struct detection_shape){.entries_max = entries,
+                                    .members_max = view->members == 0        ? 0
+                                                   : members > MEMBERS_LEAST ? members
+                                                                             : MEMBERS_LEAST,
+                                    .counters = view->counters,
+                                    .ring = 1,
+                                    .bucket_seconds = 1,
+                                    .has_names = view->has_names};
+}
 
-        if (!detection_table_init(&views[i], entries, entries * MEMBERS_PER_SUBJECT,
-                                  i == VIEW_VICTIM ? ring_seconds : 0)) {
-            return false;
+static void subscribe(struct detection_frame *frame)
+{
+    for (uint32_t event = 0; event < DETECTION_EVENT_COUNT; event++) {
+        uint32_t count = 0;
+
+        for (uint32_t i = 0; i < frame->settings->detectors_count; i++) {
+            const struct detector_rules *rules = &frame->settings->rules[i];
+
+            if (rules->enabled && (rules->ops->events >> event & 1) != 0) {
+                frame->wanted[event][count++] = rules;
+            }
         }
     }
-    return true;
 }
 
 struct detection_frame *detection_frame_new(const struct detection_settings *settings,
@@ -42,31 +62,56 @@ struct detection_frame *detection_frame_new(const struct detection_settings *set
 {
     AUTO(detection_frame) frame = calloc(1, sizeof(*frame));
 
-    if (frame == NULL || !detection_views_init(frame->views, settings, 1, 1)) {
+    for (uint32_t i = 0; frame != NULL && i < settings->detectors_count; i++) {
+        const struct detector_rules *rules = &settings->rules[i];
+
+        for (uint32_t j = 0; j < DETECTOR_VIEWS_MAX && rules->ops->views[j].name != NULL; j++) {
+            struct detection_shape shape = detection_view_shape(settings, &rules->ops->views[j], 1);
+
+            if (!rules->enabled) { /* nothing will come */
+                shape.entries_max = 1;
+                shape.members_max = 0;
+            }
+            frame->views_count = rules->first_view + j + 1;
+            if (!detection_table_init(&frame->views[rules->first_view + j], &shape)) {
+                detection_frame_free(frame);
+                frame = NULL;
+                break;
+            }
+        }
+    }
+    if (frame == NULL) {
         error_set(err, ENOMEM,
-                  "detection: no memory for a frame of %u victims and %u scanners (lower "
-                  "analysis.anomalies.victims_max or scanners_max)",
-                  settings->victims_max, settings->scanners_max);
+                  "detection: no memory for a frame of %u victims, %u scanners and %u keys (lower "
+                  "analysis.anomalies.victims_max, scanners_max or keys_max)",
+                  settings->victims_max, settings->scanners_max, settings->keys_max);
         return NULL;
     }
+    frame->settings = settings;
+    frame->seed = settings->seed;
     frame->key = detection_hash_key(settings->seed);
+    subscribe(frame);
     return TAKE(frame);
 }
 
 void detection_frame_free(struct detection_frame *frame)
 {
     if (frame != NULL) {
-        for (unsigned i = 0; i < VIEW_COUNT; i++) {
+        for (uint32_t i = 0; i < frame->views_count; i++) {
             detection_table_fini(&frame->views[i]);
         }
         free(frame);
     }
 }
 
-void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds)
+void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed)
 {
     frame->second = epoch_seconds;
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
+    if (frame->seed != seed) {
+        frame->seed = seed;
+        frame->key = detection_hash_key(seed);
+    }
+    for (uint32_t i = 0; i < frame->views_count; i++) {
         detection_table_reset(&frame->views[i]);
     }
 }
@@ -75,82 +120,117 @@ uint64_t detection_frame_bytes(const struct detection_frame *frame)
 {
     uint64_t bytes = sizeof(*frame);
 
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
+    for (uint32_t i = 0; i < frame->views_count; i++) {
         bytes += detection_table_bytes(&frame->views[i]);
     }
     return bytes;
 }
 
-static void add_victim(struct detection_frame *frame, enum detection_event event,
-                       const struct ip_address *source, const struct ip_address *target,
-                       uint16_t port, uint64_t time_ns)
+uint64_t detection_frame_second(const struct detection_frame *frame)
 {
-    struct detection_table *table = &frame->views[VIEW_VICTIM];
-    const struct detection_subject subject = {.target = *target};
-    const uint32_t number = detection_table_touch(
-        table, &subject, detection_subject_hash(frame->key, &subject), time_ns, time_ns);
-    struct detection_counts *counts = detection_table_counts(table, number, frame->second);
+    return frame->second;
+}
 
-    counts->syn += event == DETECTION_SYN;
-    counts->answered += event == DETECTION_SYN_ACK;
-    counts->established += event == DETECTION_ESTABLISHED;
-    counts->refused += event == DETECTION_RST;
-    if (event == DETECTION_SYN) {
-        detection_table_add(
-            table, number,
-            &(struct detection_member){.hash = hash_bytes(frame->key, source, sizeof(*source)),
-                                       .address = *source,
-                                       .protocol = PROTOCOL_TCP,
-                                       .port = port,
-                                       .count = 1,
-                                       .first_second = (uint32_t)frame->second,
-                                       .attempt_second = (uint32_t)frame->second});
+bool detection_frame_is_empty(const struct detection_frame *frame)
+{
+    for (uint32_t i = 0; i < frame->views_count; i++) {
+        if (frame->views[i].entries_live > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_in(const struct ip_prefix *prefixes, uint32_t count,
+                  const struct ip_address *address)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (prefix_contains(&prefixes[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_exempt(const struct detector_rules *rules, const struct detection_fact *fact)
+{
+    if (is_in(rules->exempt_sources, rules->exempt_sources_count, &fact->source) ||
+        is_in(rules->exempt_targets, rules->exempt_targets_count, &fact->target)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < rules->exempt_ports_count; i++) {
+        if (rules->exempt_ports[i] == fact->target_port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
+{
+    for (const struct detector_rules *const *rules = frame->wanted[fact->event]; *rules != NULL;
+         rules++) {
+        if (!is_exempt(*rules, fact)) {
+            (*rules)->ops->feed(*rules, frame, fact);
+        }
     }
 }
 
-void detection_frame_add(struct detection_frame *frame, enum detection_event event,
-                         uint8_t protocol, const struct ip_address *source,
-                         const struct ip_address *target, uint16_t target_port, uint64_t time_ns)
+bool detection_frame_merge(struct detection_frame *into, const struct detection_frame *source)
 {
-    const bool is_attempt = event == DETECTION_SYN || event == DETECTION_PROBE;
-    const bool is_answer = event == DETECTION_SYN_ACK || event == DETECTION_ESTABLISHED;
-
-    if (protocol == PROTOCOL_TCP) {
-        add_victim(frame, event, source, target, target_port, time_ns);
+    if (into->seed != source->seed) {
+        return false;
     }
-    if (!is_attempt && !is_answer) {
-        return; /* a refusal leaves the attempt without an answer */
+    for (uint32_t i = 0; i < into->views_count; i++) {
+        detection_table_merge(&into->views[i], &source->views[i]);
     }
-    const struct detection_subject pair = {.source = *source, .target = *target};
-    const struct detection_subject fan = {
-        .source = *source, .port = target_port, .protocol = protocol};
-    struct detection_member member = {
-        .hash = hash_bytes(frame->key, &(uint32_t){(uint32_t)protocol << 16 | target_port}, 4),
-        .address = *target,
-        .protocol = protocol,
-        .port = target_port,
-        .count = is_attempt,
-        .first_second = is_attempt ? (uint32_t)frame->second : 0,
-        .attempt_second = is_attempt ? (uint32_t)frame->second : 0,
-        .answer_second = is_answer ? (uint32_t)frame->second : 0};
-    struct detection_table *table = &frame->views[VIEW_PAIR];
-
-    detection_table_add(table,
-                        detection_table_touch(table, &pair,
-                                              detection_subject_hash(frame->key, &pair), time_ns,
-                                              time_ns),
-                        &member);
-    member.hash = hash_bytes(frame->key, target, sizeof(*target));
-    table = &frame->views[VIEW_FAN];
-    detection_table_add(table,
-                        detection_table_touch(table, &fan, detection_subject_hash(frame->key, &fan),
-                                              time_ns, time_ns),
-                        &member);
+    return true;
 }
 
-void detection_frame_merge(struct detection_frame *into, const struct detection_frame *source)
+/* ---- for detectors ---- */
+
+struct hash_key detection_frame_key(const struct detection_frame *frame)
 {
-    for (unsigned i = 0; i < VIEW_COUNT; i++) {
-        detection_table_merge(&into->views[i], &source->views[i], source->second);
-    }
+    return frame->key;
+}
+
+struct detection_table *detector_view(const struct detector_rules *rules,
+                                      struct detection_frame *frame, uint32_t view)
+{
+    return &frame->views[rules->first_view + view];
+}
+
+uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
+                        uint32_t view, const struct detection_subject *subject, uint64_t time_ns)
+{
+    return detection_table_touch(detector_view(rules, frame, view), subject,
+                                 detection_subject_hash(frame->key, subject), time_ns, time_ns);
+}
+
+struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
+                                        const struct detection_fact *fact, bool is_attempt,
+                                        bool is_answer)
+{
+    const uint32_t second = (uint32_t)frame->second;
+
+    return (struct detection_member){.hash = hash,
+                                     .address = fact->target,
+                                     .protocol = fact->protocol,
+                                     .port = fact->target_port,
+                                     .client_port = fact->source_port,
+                                     .count = is_attempt,
+                                     .first_second = is_attempt ? second : 0,
+                                     .attempt_second = is_attempt ? second : 0,
+                                     .answer_second = is_answer ? second : 0};
+}
+
+uint64_t detector_hash_address(const struct detection_frame *frame,
+                               const struct ip_address *address)
+{
+    return hash_bytes(frame->key, address, sizeof(*address));
+}
+
+uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length)
+{
+    return hash_bytes(frame->key, bytes, length);
 }

@@ -7,38 +7,118 @@
 #include "base/clock.h"
 #include "detection/detection_internal.h"
 
-#define UPDATE_FACTOR   10
-#define HIGH_FACTOR     4
-#define CRITICAL_FACTOR 20
+#define UPDATE_FACTOR 10
 
 /* The same for every sensor and run: keys of incidents must be equal everywhere. */
 static const struct hash_key identity_key = {UINT64_C(0x6e657473636f7065),
                                              UINT64_C(0x696e636964656e74)};
 
-struct alert_record *incident_draft(struct detection *detection, enum alert_kind kind)
+/* ---- drafts ---- */
+
+static uint8_t severity_of(const struct detector_rules *rules, const double levels[LEVEL_COUNT],
+                           double scale, double observed)
 {
+    static const uint8_t usual[LEVEL_COUNT] = {SEVERITY_MEDIUM, SEVERITY_HIGH, SEVERITY_CRITICAL};
+    const uint8_t *severities =
+        rules->ops->severities[0] != SEVERITY_NONE ? rules->ops->severities : usual;
+    uint32_t level = LEVEL_MEDIUM;
+
+    while (rules->ops->defaults.medium != NULL && level + 1 < LEVEL_COUNT &&
+           observed >= levels[level + 1] * scale) {
+        level++;
+    }
+    return severities[level];
+}
+
+static uint8_t score_of(uint8_t severity)
+{
+    static const uint8_t scores[] = {0, 10, 25, 50, 75, 95};
+
+    return scores[severity];
+}
+
+static void fill_loss(const struct detection *detection, struct alert_record *draft)
+{
+    const uint64_t seconds = draft->window_ns / NS_PER_SEC + 1;
+
+    for (uint64_t i = 0; i < seconds && i < detection->lost_seconds && i <= detection->now; i++) {
+        draft->loss_during_window +=
+            detection->lost[(detection->now - i) % detection->lost_seconds];
+    }
+}
+
+/* What the window knows of the draft's subject. */
+static void fill_window(struct detection *detection, const struct detector *self,
+                        const struct incident_start *start, struct alert_record *draft)
+{
+    const struct window *window = &detection->windows[self->rules->first_window + start->window];
+    const struct detection_entry *entry = &window->table.entries[start->number];
+    const uint64_t start_ns =
+        detection->now > window->seconds ? (detection->now - window->seconds) * NS_PER_SEC : 0;
+    const uint8_t param = self->rules->ops->windows[start->window].param;
+
+    draft->window_ns = param == 0 ? self->rules->window_ns : self->rules->params[param - 1].number;
+    draft->first_ns = entry->first_ns > start_ns ? entry->first_ns : start_ns;
+    draft->last_ns = entry->last_ns;
+    draft->estimate_error = detection_level_error(entry->level);
+    draft->saturated = window->saturated_second != 0 &&
+                       window->saturated_second + window->seconds >= detection->now;
+    detection->draft_origins = entry->origins;
+}
+
+struct alert_record *incident_draft(struct detection *detection, const struct detector *self,
+                                    const struct incident_start *start)
+{
+    const struct detector_rules *rules = self->rules;
     struct alert_record *draft = &detection->draft;
+    const struct detector_override *other = NULL;
+    const double scale = start->scale > 0 ? start->scale : 1;
 
     memset(draft, 0, sizeof(*draft));
-    draft->kind = (uint8_t)kind;
-    draft->scope = (uint8_t)detection->settings.scope;
-    memcpy(draft->config_hash, detection->settings.config_hash, sizeof(draft->config_hash));
+    draft->kind = (uint8_t)start->kind;
+    draft->scope = (uint8_t)detection->settings->scope;
+    draft->observed = start->observed;
+    memcpy(draft->config_hash, detection->settings->config_hash, sizeof(draft->config_hash));
+    (void)snprintf(draft->unit, sizeof(draft->unit), "%s", start->unit);
+    (void)snprintf(draft->config_key, sizeof(draft->config_key), "%s.%s", rules->path,
+                   start->key != NULL ? start->key : "levels.medium");
+    detection->draft_origins = 0;
+    if (start->window != INCIDENT_NO_WINDOW) {
+        const struct detection_table *table = detector_window(detection, self, start->window);
+
+        fill_window(detection, self, start, draft);
+        other = detection_override(rules, &table->entries[start->number].subject);
+    } else {
+        draft->window_ns = rules->window_ns;
+        draft->first_ns = draft->last_ns = detection->now * NS_PER_SEC;
+    }
+    const double *levels = other != NULL ? other->levels : rules->levels;
+
+    detection->draft_mode = other != NULL ? other->mode : rules->mode;
+    draft->threshold = levels[LEVEL_MEDIUM] * scale;
+    draft->severity = severity_of(rules, levels, scale, draft->observed);
+    draft->score = score_of(draft->severity);
+    draft->confidence = draft->saturated ? 60 : 85;
+    fill_loss(detection, draft);
     return draft;
 }
 
-static uint64_t key_of(const struct detection *detection, enum alert_kind kind,
+/* ---- incidents ---- */
+
+static uint64_t hash_of(enum alert_kind kind, const struct detection_subject *subject)
+{
+    return hash_bytes(identity_key, subject, sizeof(*subject)) + (uint64_t)kind;
+}
+
+static uint64_t key_of(const struct detection *detection, const struct alert_record *draft,
                        const struct detection_subject *subject)
 {
-    const struct detection_port_scan_settings *scan = &detection->settings.port_scan;
-    const struct detection_syn_flood_settings *flood = &detection->settings.syn_flood;
     const uint64_t parts[] = {
-        (uint64_t)kind,
-        (uint64_t)detection->settings.scope,
+        draft->kind,
+        (uint64_t)detection->settings->scope,
         hash_bytes(identity_key, subject, sizeof(*subject)),
-        kind == ALERT_SYN_FLOOD ? flood->window_ns : scan->window_ns,
-        kind == ALERT_SYN_FLOOD            ? flood->syn_threshold
-        : kind == ALERT_PORT_SCAN_VERTICAL ? scan->unique_ports_threshold
-                                           : scan->unique_hosts_threshold,
+        draft->window_ns,
+        (uint64_t)draft->threshold,
     };
 
     return hash_bytes(identity_key, parts, sizeof(parts));
@@ -57,27 +137,15 @@ static void write_id(const struct alert_record *alert, uint64_t key, char out[37
                    UINT64_C(0x8000) | (high >> 16 & 0x3fff), low & UINT64_C(0xffffffffffff));
 }
 
-static enum severity severity_of(const struct alert_record *alert)
-{
-    const double factor = alert->observed / (alert->threshold > 0 ? alert->threshold : 1);
-
-    return factor >= CRITICAL_FACTOR ? SEVERITY_CRITICAL
-           : factor >= HIGH_FACTOR   ? SEVERITY_HIGH
-                                     : SEVERITY_MEDIUM;
-}
-
-static uint8_t score_of(uint8_t severity)
-{
-    return severity == SEVERITY_CRITICAL ? 95 : severity == SEVERITY_HIGH ? 75 : 50;
-}
-
 static struct detection_incident *find(struct detection *detection, enum alert_kind kind,
                                        const struct detection_subject *subject)
 {
-    for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
+    const uint64_t hash = hash_of(kind, subject);
+
+    for (uint32_t i = 0; detection->incidents_open > 0 && i < INCIDENTS_MAX; i++) {
         struct detection_incident *incident = &detection->incidents[i];
 
-        if (incident->is_open && incident->alert.kind == kind &&
+        if (incident->is_open && incident->hash == hash && incident->alert.kind == kind &&
             memcmp(&incident->subject, subject, sizeof(*subject)) == 0) {
             return incident;
         }
@@ -85,14 +153,14 @@ static struct detection_incident *find(struct detection *detection, enum alert_k
     return NULL;
 }
 
-bool detection_scan_is_open(const struct detection *detection, enum alert_kind kind,
-                            const struct ip_address *source)
+bool incident_is_open(const struct detection *detection, enum alert_kind kind,
+                      const struct detection_subject *subject)
 {
-    for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
+    for (uint32_t i = 0; detection->incidents_open > 0 && i < INCIDENTS_MAX; i++) {
         const struct detection_incident *incident = &detection->incidents[i];
 
         if (incident->is_open && incident->alert.kind == kind &&
-            address_equal(&incident->subject.source, source)) {
+            memcmp(&incident->subject, subject, sizeof(*subject)) == 0) {
             return true;
         }
     }
@@ -102,25 +170,27 @@ bool detection_scan_is_open(const struct detection *detection, enum alert_kind k
 static void send(struct detection *detection, struct detection_incident *incident,
                  enum alert_state state)
 {
+    struct detector_counts *counts = &detection->counts[incident->detector];
+
     incident->alert.state = (uint8_t)state;
-    detection->emit(detection->emit_context, &incident->alert);
-}
-
-static void fill_loss(const struct detection *detection, struct alert_record *draft)
-{
-    const uint64_t seconds = draft->window_ns / NS_PER_SEC + 1;
-
-    for (uint64_t i = 0; i < seconds && i < detection->ring_seconds && i <= detection->now; i++) {
-        draft->loss_during_window +=
-            detection->lost[(detection->now - i) % detection->ring_seconds];
+    incident->alert.is_logged = incident->mode == DETECTOR_LOG;
+    if (state == ALERT_OPEN) {
+        counts->opened += incident->mode == DETECTOR_ALERT;
+        counts->logged += incident->mode == DETECTOR_LOG;
+        counts->learnt += incident->mode == DETECTOR_LEARN;
+    }
+    if (incident->mode != DETECTOR_LEARN) {
+        detection->emit(detection->emit_context, &incident->alert, incident->origins);
     }
 }
 
-static void open_incident(struct detection *detection, const struct detection_subject *subject,
-                          uint64_t cooldown_ns)
+static void open_incident(struct detection *detection, const struct detector *self,
+                          const struct detection_subject *subject)
 {
     struct alert_record *draft = &detection->draft;
-    const uint64_t key = key_of(detection, draft->kind, subject);
+    const uint64_t key = key_of(detection, draft, subject);
+    const uint32_t detector = (uint32_t)(self - detection->detectors);
+    struct detector_counts *counts = &detection->counts[detector];
 
     for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
         struct detection_incident *incident = &detection->incidents[i];
@@ -131,30 +201,59 @@ static void open_incident(struct detection *detection, const struct detection_su
         (void)snprintf(draft->alert_key, sizeof(draft->alert_key), "%016" PRIx64, key);
         write_id(draft, key, draft->alert_id);
         *incident = (struct detection_incident){.is_open = true,
+                                                .hash = hash_of(draft->kind, subject),
                                                 .subject = *subject,
-                                                .found_second = detection->now,
-                                                .cooldown_ns = cooldown_ns,
+                                                .quiet_ns = self->rules->quiet_ns,
+                                                .origins = detection->draft_origins,
                                                 .reported = draft->observed,
+                                                .mode = detection->draft_mode,
+                                                .detector = detector,
                                                 .alert = *draft};
         detection->incidents_open++;
+        counts->open++;
         send(detection, incident, ALERT_OPEN);
         return;
     }
-    detection->incidents_refused++;
+    counts->refused++;
 }
 
-void incident_report(struct detection *detection, const struct detection_subject *subject,
-                     uint64_t cooldown_ns)
+/* What is told is the worst that was seen. */
+static void take_draft(struct detection *detection, struct alert_record *held)
+{
+    struct alert_record *draft = &detection->draft;
+
+    memcpy(draft->alert_id, held->alert_id, sizeof(draft->alert_id));
+    memcpy(draft->alert_key, held->alert_key, sizeof(draft->alert_key));
+    draft->first_ns = held->first_ns;
+    draft->last_ns = held->last_ns;
+    draft->saturated = held->saturated;
+    draft->suppressed_count = held->suppressed_count;
+    draft->loss_during_window = held->loss_during_window;
+    if (draft->severity < held->severity) {
+        draft->severity = held->severity;
+        draft->score = held->score;
+    }
+    *held = *draft;
+}
+
+void incident_report(struct detection *detection, const struct detector *self,
+                     const struct detection_subject *subject)
 {
     struct alert_record *draft = &detection->draft;
     struct detection_incident *incident = find(detection, draft->kind, subject);
 
-    draft->severity = (uint8_t)severity_of(draft);
-    draft->score = score_of(draft->severity);
-    draft->confidence = draft->saturated ? 60 : 85;
-    fill_loss(detection, draft);
+    if (detection->now * NS_PER_SEC >= draft->last_ns + self->rules->quiet_ns) {
+        return; /* a long window still holds what is over */
+    }
     if (incident == NULL) {
-        open_incident(detection, subject, cooldown_ns);
+        const bool is_local = detection->settings->scope == ALERT_FLEET_SCOPE &&
+                              __builtin_popcountll(detection->draft_origins) < 2;
+
+        if (is_local || !detection_is_warm(detection)) {
+            detection->counts[self - detection->detectors].suppressed += !is_local;
+            return; /* one sensor's own finding, or too early to tell */
+        }
+        open_incident(detection, self, subject);
         return;
     }
     struct alert_record *held = &incident->alert;
@@ -162,26 +261,16 @@ void incident_report(struct detection *detection, const struct detection_subject
     const bool is_news =
         draft->severity > held->severity || draft->observed >= incident->reported * UPDATE_FACTOR;
 
-    incident->found_second = detection->now;
+    incident->origins |= detection->draft_origins;
     held->suppressed_count += !is_news;
+    detection->counts[incident->detector].suppressed += !is_news;
     held->last_ns = draft->last_ns > held->last_ns ? draft->last_ns : held->last_ns;
     held->saturated = held->saturated || draft->saturated;
     if (held->loss_during_window < draft->loss_during_window) {
         held->loss_during_window = draft->loss_during_window;
     }
-    if (is_more || is_news) { /* what is told is the worst that was seen */
-        memcpy(draft->alert_id, held->alert_id, sizeof(draft->alert_id));
-        memcpy(draft->alert_key, held->alert_key, sizeof(draft->alert_key));
-        draft->first_ns = held->first_ns;
-        draft->last_ns = held->last_ns;
-        draft->saturated = held->saturated;
-        draft->suppressed_count = held->suppressed_count;
-        draft->loss_during_window = held->loss_during_window;
-        if (draft->severity < held->severity) {
-            draft->severity = held->severity;
-            draft->score = held->score;
-        }
-        *held = *draft;
+    if (is_more || is_news) {
+        take_draft(detection, held);
     }
     if (is_news) {
         incident->reported = draft->observed;
@@ -196,6 +285,7 @@ void incident_suppress(struct detection *detection, enum alert_kind kind,
 
     if (incident != NULL) {
         incident->alert.suppressed_count++;
+        detection->counts[incident->detector].suppressed++;
     }
 }
 
@@ -205,16 +295,17 @@ static void close_incident(struct detection *detection, struct detection_inciden
     incident->alert.close_reason = (uint8_t)reason;
     incident->is_open = false;
     detection->incidents_open--;
+    detection->counts[incident->detector].open--;
     send(detection, incident, ALERT_CLOSE);
 }
 
 void incident_close_quiet(struct detection *detection)
 {
-    for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
+    for (uint32_t i = 0; detection->incidents_open > 0 && i < INCIDENTS_MAX; i++) {
         struct detection_incident *incident = &detection->incidents[i];
 
-        if (incident->is_open && incident->found_second < detection->now &&
-            detection->now * NS_PER_SEC >= incident->alert.last_ns + incident->cooldown_ns) {
+        if (incident->is_open &&
+            detection->now * NS_PER_SEC >= incident->alert.last_ns + incident->quiet_ns) {
             close_incident(detection, incident, CLOSE_QUIET);
         }
     }
@@ -232,54 +323,4 @@ void incident_close_all(struct detection *detection, uint64_t now_ns)
             close_incident(detection, incident, CLOSE_SHUTDOWN);
         }
     }
-}
-
-void evidence_add(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
-                  const char *key, uint64_t weight)
-{
-    uint8_t at = 0;
-
-    for (uint8_t i = 0; i < *count; i++) {
-        if (strcmp(items[i].key, key) == 0) { /* seen before: it takes its new place */
-            weight += items[i].count;
-            memmove(&items[i], &items[i + 1], (size_t)(*count - i - 1) * sizeof(items[0]));
-            (*count)--;
-            break;
-        }
-    }
-    while (at < *count && (items[at].count > weight ||
-                           (items[at].count == weight && strcmp(items[at].key, key) < 0))) {
-        at++;
-    }
-    if (at == ALERT_EVIDENCE_MAX) {
-        return;
-    }
-    if (*count < ALERT_EVIDENCE_MAX) {
-        (*count)++;
-    }
-    memmove(&items[at + 1], &items[at], (size_t)(*count - at - 1) * sizeof(items[0]));
-    items[at] = (struct alert_evidence_item){.count = weight};
-    (void)snprintf(items[at].key, sizeof(items[at].key), "%s", key);
-}
-
-void evidence_add_address(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
-                          const struct ip_address *address, uint64_t weight)
-{
-    char text[ADDRESS_TEXT_BYTES];
-
-    (void)address_text(address, text);
-    evidence_add(items, count, text, weight);
-}
-
-void evidence_add_port(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
-                       uint8_t protocol, uint16_t port, uint64_t weight)
-{
-    char text[24];
-
-    (void)snprintf(text, sizeof(text), "%s/%u",
-                   protocol == 6    ? "tcp"
-                   : protocol == 17 ? "udp"
-                                    : "ip",
-                   port);
-    evidence_add(items, count, text, weight);
 }

@@ -9,7 +9,7 @@
 /* How many subjects are weighed to find one that makes room. */
 #define WEIGHED_MAX 8
 
-static_assert(sizeof(struct detection_subject) == 38, "subjects are compared as bytes");
+static_assert(sizeof(struct detection_subject) == 46, "subjects are compared as bytes");
 
 static uint32_t power_of_two(uint32_t least)
 {
@@ -21,24 +21,33 @@ static uint32_t power_of_two(uint32_t least)
     return size;
 }
 
-bool detection_table_init(struct detection_table *table, uint32_t entries_max, uint32_t members_max,
-                          uint32_t ring_seconds)
+bool detection_table_init(struct detection_table *table, const struct detection_shape *shape)
 {
-    *table = (struct detection_table){.entries_max = entries_max,
-                                      .members_max = members_max,
-                                      .ring_seconds = ring_seconds,
-                                      .entry_mask = power_of_two(entries_max) - 1,
-                                      .member_mask = power_of_two(members_max) - 1};
-    assert(entries_max > 0 && members_max > DETECTION_SET_MAX);
-    table->entries = calloc(entries_max, sizeof(*table->entries));
-    table->members = calloc(members_max, sizeof(*table->members));
+    const size_t entries = shape->entries_max;
+
+    *table = (struct detection_table){.shape = *shape,
+                                      .entry_mask = power_of_two(shape->entries_max) - 1,
+                                      .member_mask = power_of_two(shape->members_max) - 1};
+    assert(entries > 0 && shape->ring > 0 && shape->bucket_seconds > 0);
+    assert(shape->members_max == 0 || shape->members_max > DETECTION_SET_MAX);
+    table->entries = calloc(entries, sizeof(*table->entries));
     table->entry_heads = calloc((size_t)table->entry_mask + 1, sizeof(uint32_t));
-    table->member_heads = calloc((size_t)table->member_mask + 1, sizeof(uint32_t));
-    if (ring_seconds > 0) {
-        table->counts = calloc((size_t)entries_max * ring_seconds, sizeof(*table->counts));
+    table->sums = calloc(entries * shape->counters + 1, sizeof(uint64_t));
+    if (shape->members_max > 0) {
+        table->members = calloc(shape->members_max, sizeof(*table->members));
+        table->member_heads = calloc((size_t)table->member_mask + 1, sizeof(uint32_t));
     }
-    return table->entries != NULL && table->members != NULL && table->entry_heads != NULL &&
-           table->member_heads != NULL && (ring_seconds == 0 || table->counts != NULL);
+    if (shape->ring > 1 && shape->counters > 0) {
+        table->buckets = calloc(entries * shape->ring * shape->counters, sizeof(uint64_t));
+    }
+    if (shape->has_names) {
+        table->entry_names = calloc(entries, sizeof(*table->entry_names));
+        table->member_names = calloc((size_t)shape->members_max + 1, sizeof(*table->member_names));
+    }
+    return table->entries != NULL && table->entry_heads != NULL && table->sums != NULL &&
+           (shape->members_max == 0 || (table->members != NULL && table->member_heads != NULL)) &&
+           (shape->ring == 1 || shape->counters == 0 || table->buckets != NULL) &&
+           (!shape->has_names || (table->entry_names != NULL && table->member_names != NULL));
 }
 
 void detection_table_fini(struct detection_table *table)
@@ -47,16 +56,26 @@ void detection_table_fini(struct detection_table *table)
     free(table->members);
     free(table->entry_heads);
     free(table->member_heads);
-    free(table->counts);
+    free(table->buckets);
+    free(table->sums);
+    free(table->entry_names);
+    free(table->member_names);
     *table = (struct detection_table){0};
 }
 
 uint64_t detection_table_bytes(const struct detection_table *table)
 {
-    return (uint64_t)table->entries_max * sizeof(*table->entries) +
-           (uint64_t)table->members_max * sizeof(*table->members) +
-           ((uint64_t)table->entry_mask + 1 + table->member_mask + 1) * sizeof(uint32_t) +
-           (uint64_t)table->entries_max * table->ring_seconds * sizeof(*table->counts);
+    const struct detection_shape *shape = &table->shape;
+    const uint64_t each_entry =
+        sizeof(*table->entries) +
+        (uint64_t)shape->counters * sizeof(uint64_t) * (shape->ring > 1 ? shape->ring + 1U : 1U) +
+        (shape->has_names ? DETECTION_NAME_BYTES : 0U);
+    const uint64_t each_member =
+        sizeof(*table->members) + (shape->has_names ? DETECTION_NAME_BYTES : 0U);
+
+    return shape->entries_max * each_entry + shape->members_max * each_member +
+           ((uint64_t)table->entry_mask + 1) * sizeof(uint32_t) +
+           (shape->members_max > 0 ? ((uint64_t)table->member_mask + 1) * sizeof(uint32_t) : 0);
 }
 
 static uint32_t *entry_head(const struct detection_table *table, uint64_t hash)
@@ -134,6 +153,24 @@ static void drop_entry(struct detection_table *table, uint32_t number)
     table->entries_live--;
 }
 
+static uint64_t *bucket_of(const struct detection_table *table, uint32_t number, uint64_t bucket)
+{
+    const struct detection_shape *shape = &table->shape;
+
+    return &table->buckets[((size_t)number * shape->ring + bucket % shape->ring) * shape->counters];
+}
+
+static uint64_t *sums_of(const struct detection_table *table, uint32_t number)
+{
+    return &table->sums[(size_t)number * table->shape.counters];
+}
+
+static uint64_t weight_of(const struct detection_table *table, uint32_t number)
+{
+    return table->entries[number].members_count +
+           (table->shape.counters > 0 ? sums_of(table, number)[0] : 0);
+}
+
 /* Ends the lightest of a few subjects other than `kept`. */
 static void make_room(struct detection_table *table, uint32_t kept)
 {
@@ -150,7 +187,7 @@ static void make_room(struct detection_table *table, uint32_t kept)
         }
         weighed++;
         if (lightest == DETECTION_NONE ||
-            entry->members_count < table->entries[lightest].members_count) {
+            weight_of(table, table->hand) < weight_of(table, lightest)) {
             lightest = table->hand;
         }
     }
@@ -173,9 +210,19 @@ uint32_t detection_table_find(const struct detection_table *table,
     return DETECTION_NONE;
 }
 
+static void clear_sums(struct detection_table *table, uint32_t number)
+{
+    const size_t counters = table->shape.counters;
+
+    memset(sums_of(table, number), 0, counters * sizeof(uint64_t));
+    if (table->buckets != NULL) {
+        memset(bucket_of(table, number, 0), 0, table->shape.ring * counters * sizeof(uint64_t));
+    }
+}
+
 static uint32_t new_entry(struct detection_table *table)
 {
-    if (table->entries_free == 0 && table->entries_used < table->entries_max) {
+    if (table->entries_free == 0 && table->entries_used < table->shape.entries_max) {
         return table->entries_used++;
     }
     if (table->entries_free == 0) {
@@ -211,9 +258,9 @@ uint32_t detection_table_touch(struct detection_table *table,
                                                       .chain_next = *head};
     *head = number + 1;
     table->entries_live++;
-    if (table->counts != NULL) {
-        memset(&table->counts[(size_t)number * table->ring_seconds], 0,
-               table->ring_seconds * sizeof(*table->counts));
+    clear_sums(table, number);
+    if (table->entry_names != NULL) {
+        table->entry_names[number][0] = '\0';
     }
     return number;
 }
@@ -247,7 +294,7 @@ static void raise_level(struct detection_table *table, struct detection_entry *e
 
 static uint32_t new_member(struct detection_table *table, uint32_t number)
 {
-    if (table->members_free == 0 && table->members_used < table->members_max) {
+    if (table->members_free == 0 && table->members_used < table->shape.members_max) {
         return table->members_used++;
     }
     while (table->members_free == 0) {
@@ -264,22 +311,52 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+static void copy_name(char out[DETECTION_NAME_BYTES], const char *name, size_t length)
+{
+    const size_t cut = length < DETECTION_NAME_BYTES ? 0 : length - (DETECTION_NAME_BYTES - 1);
+
+    memcpy(out, name + cut, length - cut);
+    out[length - cut] = '\0';
+}
+
+void detection_table_set_name(struct detection_table *table, uint32_t number, const char *name,
+                              size_t length)
+{
+    if (table->entry_names != NULL && table->entry_names[number][0] == '\0') {
+        copy_name(table->entry_names[number], name, length);
+    }
+}
+
+const char *detection_table_name(const struct detection_table *table, uint32_t number)
+{
+    return table->entry_names != NULL ? table->entry_names[number] : "";
+}
+
+const char *detection_member_name(const struct detection_table *table,
+                                  const struct detection_member *member)
+{
+    return table->member_names != NULL ? table->member_names[member - table->members] : "";
+}
+
 void detection_table_add(struct detection_table *table, uint32_t number,
-                         const struct detection_member *member)
+                         const struct detection_member *member, const char *name)
 {
     struct detection_entry *entry = &table->entries[number];
 
-    if (!is_sampled(member->hash, entry->level)) {
+    if (table->members == NULL || !is_sampled(member->hash, entry->level)) {
         return;
     }
     uint32_t *head = member_head(table, number, member->hash);
 
-    for (uint32_t name = *head; name != 0; name = table->members[name - 1].chain_next) {
-        struct detection_member *held = &table->members[name - 1];
+    for (uint32_t next = *head; next != 0; next = table->members[next - 1].chain_next) {
+        struct detection_member *held = &table->members[next - 1];
 
         if (held->hash == member->hash && held->subject == number) {
             held->count += member->count;
             held->port = member->port > held->port ? member->port : held->port;
+            if (member->client_port > held->client_port) {
+                held->client_port = member->client_port;
+            }
             if (held->first_second == 0 ||
                 (member->first_second != 0 && member->first_second < held->first_second)) {
                 held->first_second = member->first_second;
@@ -293,6 +370,10 @@ void detection_table_add(struct detection_table *table, uint32_t number,
 
     table->members[at] = *member;
     table->members[at].subject = number;
+    if (table->member_names != NULL) {
+        copy_name(table->member_names[at], name != NULL ? name : "",
+                  name != NULL ? strlen(name) : 0);
+    }
     table->members[at].chain_next = *head;
     table->members[at].list_next = entry->members_first;
     *head = at + 1;
@@ -303,55 +384,118 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     }
 }
 
-struct detection_counts *detection_table_counts(const struct detection_table *table,
-                                                uint32_t number, uint64_t second)
+void detection_table_count(struct detection_table *table, uint32_t number, uint32_t counter,
+                           uint64_t by)
 {
-    return &table->counts[(size_t)number * table->ring_seconds + second % table->ring_seconds];
+    assert(counter < table->shape.counters);
+    sums_of(table, number)[counter] += by;
+    if (table->buckets != NULL) {
+        bucket_of(table, number, table->bucket)[counter] += by;
+    }
 }
 
-void detection_table_merge(struct detection_table *into, const struct detection_table *from,
-                           uint64_t second)
+uint64_t detection_table_sum(const struct detection_table *table, uint32_t number, uint32_t counter)
 {
+    return sums_of(table, number)[counter];
+}
+
+uint64_t detection_table_recent(const struct detection_table *table, uint32_t number,
+                                uint32_t counter)
+{
+    return table->buckets != NULL ? bucket_of(table, number, table->bucket)[counter]
+                                  : sums_of(table, number)[counter];
+}
+
+double detection_table_members(const struct detection_table *table, uint32_t number)
+{
+    const struct detection_entry *entry = &table->entries[number];
+
+    return (double)entry->members_count * (double)(UINT64_C(1) << entry->level);
+}
+
+void detection_table_raise(struct detection_table *table, uint32_t number, unsigned level)
+{
+    if (table->entries[number].level < level) {
+        raise_level(table, &table->entries[number], level);
+    }
+}
+
+static void merge_entry(struct detection_table *into, const struct detection_table *from,
+                        uint32_t at)
+{
+    const struct detection_entry *entry = &from->entries[at];
+    const uint32_t number =
+        detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns);
+
+    into->entries[number].origins |= entry->origins;
+    if (from->entry_names != NULL) {
+        detection_table_set_name(into, number, from->entry_names[at],
+                                 strlen(from->entry_names[at]));
+    }
+    detection_table_raise(into, number, entry->level);
+    for (uint32_t i = 0; i < into->shape.counters; i++) {
+        detection_table_count(into, number, i, sums_of(from, at)[i]);
+    }
+    for (const struct detection_member *member = detection_table_first(from, entry); member != NULL;
+         member = detection_table_next(from, member)) {
+        detection_table_add(into, number, member, detection_member_name(from, member));
+    }
+}
+
+void detection_table_merge(struct detection_table *into, const struct detection_table *from)
+{
+    assert(into->shape.counters == from->shape.counters);
     into->is_saturated = into->is_saturated || from->is_saturated;
     for (uint32_t i = 0; i < from->entries_used; i++) {
-        const struct detection_entry *entry = &from->entries[i];
-
-        if (!entry->is_live) {
-            continue;
-        }
-        const uint32_t number = detection_table_touch(into, &entry->subject, entry->hash,
-                                                      entry->first_ns, entry->last_ns);
-
-        if (into->entries[number].level < entry->level) {
-            raise_level(into, &into->entries[number], entry->level);
-        }
-        if (into->counts != NULL) {
-            struct detection_counts *sum = detection_table_counts(into, number, second);
-            const struct detection_counts *added = detection_table_counts(from, i, second);
-
-            sum->syn += added->syn;
-            sum->answered += added->answered;
-            sum->established += added->established;
-            sum->refused += added->refused;
-        }
-        for (const struct detection_member *member = detection_table_first(from, entry);
-             member != NULL; member = detection_table_next(from, member)) {
-            detection_table_add(into, number, member);
+        if (from->entries[i].is_live) {
+            merge_entry(into, from, i);
         }
     }
 }
 
+/* Takes the sums of `count` sub-buckets before the new current one out of the window. */
+static void expire_buckets(struct detection_table *table, uint32_t number, uint64_t count)
+{
+    uint64_t *sums = sums_of(table, number);
+
+    for (uint64_t i = 0; i < count && i < table->shape.ring; i++) {
+        uint64_t *bucket = bucket_of(table, number, table->bucket - i);
+
+        for (uint32_t j = 0; j < table->shape.counters; j++) {
+            sums[j] -= bucket[j];
+            bucket[j] = 0;
+        }
+    }
+}
+
+static bool has_sums(const struct detection_table *table, uint32_t number)
+{
+    for (uint32_t i = 0; i < table->shape.counters; i++) {
+        if (sums_of(table, number)[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void detection_table_advance(struct detection_table *table, uint64_t second, uint64_t oldest_second)
 {
+    const uint64_t bucket = second / table->shape.bucket_seconds;
+    const uint64_t step = bucket - table->bucket;
+
     table->is_saturated = false;
+    if (step == 0) {
+        return;
+    }
+    table->bucket = bucket;
     for (uint32_t i = 0; i < table->entries_used; i++) {
         struct detection_entry *entry = &table->entries[i];
 
         if (!entry->is_live) {
             continue;
         }
-        if (table->counts != NULL) {
-            *detection_table_counts(table, i, second) = (struct detection_counts){0};
+        if (table->buckets != NULL) {
+            expire_buckets(table, i, step);
         }
         for (uint32_t *link = &entry->members_first; *link != 0;) {
             struct detection_member *member = &table->members[*link - 1];
@@ -365,7 +509,8 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
         if (entry->members_count == 0) {
             entry->level = 0; /* exact again */
         }
-        if (entry->members_count == 0 && entry->last_ns / UINT64_C(1000000000) < oldest_second) {
+        if (entry->members_count == 0 && entry->last_ns / UINT64_C(1000000000) < oldest_second &&
+            !has_sums(table, i)) {
             drop_entry(table, i);
         }
     }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/address.h"
@@ -19,24 +20,34 @@
 #define DETECTION_SET_MAX 256
 #define DETECTION_NONE    UINT32_MAX
 
+/* Texts beside subjects and members of tables that keep them (domains, names); longer ones lose
+ * their beginning. */
+#define DETECTION_NAME_BYTES 64
+
 /* Whom a set is about; parts that do not matter are 0. */
 struct detection_subject {
     struct ip_address source, target;
     uint16_t port;
     uint8_t protocol;
     uint8_t reserved;
+    uint8_t label[8]; /* hash of a name, or a MAC */
 };
 
-/* Events of one second towards a subject. */
-struct detection_counts {
-    uint32_t syn, answered, established, refused;
+/* Sizes of a table. */
+struct detection_shape {
+    uint32_t entries_max, members_max; /* members_max 0: no sets */
+    uint32_t counters;                 /* sums of each subject: 0 to 16 */
+    uint32_t ring;                     /* sub-buckets of the sums' window; 1: no window */
+    uint32_t bucket_seconds;           /* length of a sub-bucket */
+    bool has_names;
 };
 
 struct detection_member {
     uint64_t hash;
     struct ip_address address;
     uint8_t protocol;
-    uint16_t port;
+    uint16_t port;                           /* the target's */
+    uint16_t client_port;                    /* of some attempt */
     uint32_t count;                          /* attempts since it is held */
     uint32_t first_second;                   /* of the first attempt; 0: none */
     uint32_t attempt_second, answer_second;  /* the last of each; 0: none */
@@ -49,11 +60,15 @@ struct detection_entry {
     uint8_t level;
     uint64_t hash;
     uint64_t first_ns, last_ns;
+    uint64_t origins; /* fleet: a bit for each sensor that saw it */
+    double baseline;  /* windows: what is usual, as its detector keeps it */
+    uint32_t baseline_seconds;
     uint32_t chain_next, members_first, members_count;
 };
 
 struct detection_table {
-    uint32_t entries_max, members_max, ring_seconds;
+    struct detection_shape shape;
+    uint64_t bucket;                     /* the current one: second / bucket_seconds */
     uint32_t entries_used, members_used; /* high-water marks: behind them nothing was touched */
     uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
     uint32_t entries_live;
@@ -62,13 +77,15 @@ struct detection_table {
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
-    struct detection_counts *counts; /* entries_max * ring_seconds; NULL without */
+    uint64_t *buckets; /* entries_max * ring * counters; NULL when ring is 1 */
+    uint64_t *sums;    /* entries_max * counters: over the window */
+    char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
     uint32_t *entry_heads, *member_heads;
 };
 
-/* All memory now; false: none. `ring_seconds` 0: no counts. */
-MUST_USE bool detection_table_init(struct detection_table *table, uint32_t entries_max,
-                                   uint32_t members_max, uint32_t ring_seconds);
+/* All memory now; false: none. */
+MUST_USE bool detection_table_init(struct detection_table *table,
+                                   const struct detection_shape *shape);
 void detection_table_fini(struct detection_table *table);
 uint64_t detection_table_bytes(const struct detection_table *table);
 /* O(what was used since the last reset). */
@@ -82,17 +99,31 @@ uint32_t detection_table_touch(struct detection_table *table,
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash);
 /* Adds or updates a member: the first stamp is a minimum, the others maxima, counts sums. `member`
- * gives hash to answer_second.
- */
+ * gives hash to answer_second. `name` (NULL: none) is kept where the table has names. */
 void detection_table_add(struct detection_table *table, uint32_t number,
-                         const struct detection_member *member);
-struct detection_counts *detection_table_counts(const struct detection_table *table,
-                                                uint32_t number, uint64_t second);
-/* Adds all that `from`, a table of the second `second`, holds. */
-void detection_table_merge(struct detection_table *into, const struct detection_table *from,
-                           uint64_t second);
-/* Starts `second` in a window: forgets members last touched before `oldest_second` and subjects
- * that are left with nothing. */
+                         const struct detection_member *member, const char *name);
+/* Keeps only what is sampled at `level`, if its level is lower. */
+void detection_table_raise(struct detection_table *table, uint32_t number, unsigned level);
+void detection_table_count(struct detection_table *table, uint32_t number, uint32_t counter,
+                           uint64_t by);
+/* Over the window, with the current sub-bucket. */
+uint64_t detection_table_sum(const struct detection_table *table, uint32_t number,
+                             uint32_t counter);
+/* In the current sub-bucket. */
+uint64_t detection_table_recent(const struct detection_table *table, uint32_t number,
+                                uint32_t counter);
+/* Of the set: exact at level 0. */
+double detection_table_members(const struct detection_table *table, uint32_t number);
+/* "" without. Set once; later ones are left. */
+void detection_table_set_name(struct detection_table *table, uint32_t number, const char *name,
+                              size_t length);
+const char *detection_table_name(const struct detection_table *table, uint32_t number);
+const char *detection_member_name(const struct detection_table *table,
+                                  const struct detection_member *member);
+/* Adds all that `from`, a table of one second, holds. */
+void detection_table_merge(struct detection_table *into, const struct detection_table *from);
+/* Starts `second` in a window: when a sub-bucket ends, forgets sums that leave the window, members
+ * last touched before `oldest_second` and subjects that are left with nothing. Any step forward. */
 void detection_table_advance(struct detection_table *table, uint64_t second,
                              uint64_t oldest_second);
 

@@ -1,219 +1,263 @@
 /* Port scans: distinct ports of one target (vertical), or distinct targets on one port
- * (horizontal), that were tried and gave no answer.
+ * (horizontal), that were tried and gave no answer; each over a short and a long window.
  *
  * One horizontal incident a source, whatever ports it tries; while it is open, vertical findings of
  * that source are its suppressed ones. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
-#include "detection/detection_internal.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
 
-struct tally {
-    double tried, answered; /* estimates */
-    uint64_t last_second;   /* of an attempt in the window */
-};
+enum { VIEW_PAIR /* source and target: ports */, VIEW_FAN /* source and port: targets */ };
+enum { WINDOW_PAIR, WINDOW_FAN, WINDOW_PAIR_SLOW, WINDOW_FAN_SLOW };
+enum { PARAM_HOSTS, PARAM_PAIR_SLOW, PARAM_PORTS_SLOW, PARAM_FAN_SLOW, PARAM_HOSTS_SLOW };
 
-/* Attempts of the window that ends before `now`: those of `now` may still get an answer. */
-static struct tally tally_of(const struct detection *detection, const struct detection_table *table,
-                             const struct detection_entry *entry)
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
 {
-    const double each = (double)(UINT64_C(1) << entry->level);
-    struct tally tally = {0};
+    const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
+    const uint32_t service = (uint32_t)fact->protocol << 16 | fact->target_port;
+    const struct detection_subject pair = {.source = fact->source, .target = fact->target};
+    const struct detection_subject fan = {
+        .source = fact->source, .port = fact->target_port, .protocol = fact->protocol};
+    struct detection_member member =
+        detector_member(frame, detector_hash_bytes(frame, &service, sizeof(service)), fact,
+                        is_attempt, !is_attempt);
 
-    for (const struct detection_member *member = detection_table_first(table, entry);
-         member != NULL; member = detection_table_next(table, member)) {
-        if (member->attempt_second == 0 || member->first_second >= detection->now) {
-            continue;
-        }
-        tally.tried += each;
-        tally.answered += member->answer_second != 0 ? each : 0;
-        if (member->attempt_second > tally.last_second) {
-            tally.last_second = member->attempt_second;
-        }
-    }
-    return tally;
+    detection_table_add(detector_view(rules, frame, VIEW_PAIR),
+                        detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns), &member,
+                        NULL);
+    member.hash = detector_hash_address(frame, &fact->target);
+    detection_table_add(detector_view(rules, frame, VIEW_FAN),
+                        detector_touch(rules, frame, VIEW_FAN, &fan, fact->time_ns), &member, NULL);
 }
 
-static void add_mitre(struct alert_record *alert, const struct ip_address *source)
+static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,
+                         uint32_t number)
 {
-    alert->mitre[alert->mitre_count++] =
-        address_is_private(source)
-            ? (struct alert_mitre){"TA0007", "T1046", "Network Service Discovery", 80}
-            : (struct alert_mitre){"TA0043", "T1595", "Active Scanning", 80};
+    const struct detection_tally tally =
+        detector_tally(detection, detector_window(detection, self, window), number);
+
+    return tally.tried - tally.answered;
 }
 
-static void fill_common(const struct detection *detection, struct alert_record *draft,
-                        enum detection_view view, const struct detection_entry *entry,
-                        const struct tally *tally)
+static double window_length(const struct detector *self, uint32_t window)
 {
-    draft->first_ns = detection_first_ns(detection, entry, detection->scan_seconds);
-    draft->last_ns = entry->last_ns;
-    draft->window_ns = detection->settings.port_scan.window_ns;
-    draft->observed = tally->tried - tally->answered;
-    draft->estimate_error = detection_level_error(entry->level);
-    draft->saturated = detection_is_saturated(detection, view, detection->scan_seconds);
-    draft->attackers[draft->attackers_count++].ip = entry->subject.source;
+    const uint64_t ns = window == WINDOW_PAIR_SLOW  ? self->rules->params[PARAM_PAIR_SLOW].number
+                        : window == WINDOW_FAN_SLOW ? self->rules->params[PARAM_FAN_SLOW].number
+                                                    : self->rules->window_ns;
+
+    return (double)ns / (double)NS_PER_SEC;
+}
+
+static double level_of(const struct detector *self, uint32_t window)
+{
+    const struct detector_rules *rules = self->rules;
+
+    return window == WINDOW_PAIR_SLOW  ? (double)rules->params[PARAM_PORTS_SLOW].number
+           : window == WINDOW_FAN      ? (double)rules->params[PARAM_HOSTS].number
+           : window == WINDOW_FAN_SLOW ? (double)rules->params[PARAM_HOSTS_SLOW].number
+                                       : rules->levels[LEVEL_MEDIUM];
+}
+
+static const char *key_of(uint32_t window)
+{
+    static const char *const keys[] = {[WINDOW_PAIR] = "unique_ports_threshold",
+                                       [WINDOW_FAN] = "unique_hosts_threshold",
+                                       [WINDOW_PAIR_SLOW] = "slow_ports_threshold",
+                                       [WINDOW_FAN_SLOW] = "slow_hosts_threshold"};
+
+    return keys[window];
+}
+
+static struct alert_record *draft_of(struct detection *detection, struct detector *self,
+                                     enum alert_kind kind, uint32_t window, uint32_t number,
+                                     const struct detection_tally *tally)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct ip_address *source = &table->entries[number].subject.source;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){
+                           .kind = kind,
+                           .window = window,
+                           .number = number,
+                           .observed = tally->tried - tally->answered,
+                           .scale = level_of(self, window) / self->rules->levels[LEVEL_MEDIUM],
+                           .unit = kind == ALERT_PORT_SCAN_VERTICAL ? "ports" : "hosts",
+                           .key = key_of(window)});
+
+    evidence_attacker(draft, source, 0);
     draft->attackers_total_estimate = 1;
-    add_mitre(draft, &entry->subject.source);
-    evidence_add_address(draft->top_sources, &draft->top_sources_count, &entry->subject.source,
+    evidence_mitre_scan(draft, source);
+    evidence_add_address(draft->top_sources, &draft->top_sources_count, source,
                          (uint64_t)tally->tried);
+    return draft;
 }
 
-static double window_seconds(const struct detection *detection)
+static void report_vertical(struct detection *detection, struct detector *self, uint32_t window,
+                            uint32_t number)
 {
-    return (double)detection->settings.port_scan.window_ns / (double)NS_PER_SEC;
-}
-
-static void report_vertical(struct detection *detection, const struct detection_entry *entry,
-                            const struct tally *tally)
-{
-    const struct detection_table *table = &detection->views[VIEW_PAIR];
-    const uint64_t threshold = detection->settings.port_scan.unique_ports_threshold;
-    struct alert_record *draft = incident_draft(detection, ALERT_PORT_SCAN_VERTICAL);
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct detection_subject subject = table->entries[number].subject;
+    const struct detection_tally tally = detector_tally(detection, table, number);
+    struct alert_record *draft =
+        draft_of(detection, self, ALERT_PORT_SCAN_VERTICAL, window, number, &tally);
     char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+    const char *about = evidence_about(table, number);
 
-    fill_common(detection, draft, VIEW_PAIR, entry, tally);
-    draft->threshold = (double)threshold;
-    draft->victims[draft->victims_count++].ip = entry->subject.target;
+    evidence_victim(draft, &subject.target, 0);
     draft->victims_total_estimate = 1;
-    evidence_add_address(draft->top_targets, &draft->top_targets_count, &entry->subject.target,
-                         (uint64_t)tally->tried);
-    for (const struct detection_member *member = detection_table_first(table, entry);
-         member != NULL; member = detection_table_next(table, member)) {
-        if (member->attempt_second != 0) {
-            evidence_add_port(draft->top_ports, &draft->top_ports_count, member->protocol,
-                              member->port, member->count);
-        }
-    }
-    (void)address_text(&entry->subject.source, source);
-    (void)address_text(&entry->subject.target, target);
-    (void)snprintf(draft->unit, sizeof(draft->unit), "ports");
-    (void)snprintf(draft->config_key, sizeof(draft->config_key),
-                   "analysis.anomalies.port_scan.unique_ports_threshold");
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target,
+                         (uint64_t)tally.tried);
+    evidence_of_set(NULL, NULL, draft->top_ports, &draft->top_ports_count, table, number);
+    (void)address_text(&subject.source, source);
+    (void)address_text(&subject.target, target);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries %s%.0f ports of %s in %.4g s; %s%.0f answered (threshold %llu)",
-                   source, entry->level > 0 ? "about " : "", tally->tried, target,
-                   window_seconds(detection), entry->level > 0 ? "about " : "", tally->answered,
-                   (unsigned long long)threshold);
-    incident_report(detection, &entry->subject, detection->settings.port_scan.cooldown_ns);
+                   "%s tries %s%.0f ports of %s in %.4g s; %s%.0f answered (threshold %.10g)",
+                   source, about, tally.tried, target, window_length(self, window), about,
+                   tally.answered, draft->threshold);
+    incident_report(detection, self, &subject);
 }
 
-/* `entry` is the port with most hosts; ports[] are the others of this source that are over the
- * threshold too. */
-static void report_horizontal(struct detection *detection, const struct detection_entry *entry,
-                              const struct tally *tally, uint32_t findings)
+/* `number` is the port with most hosts; findings[] are all ports over the threshold. */
+static void report_horizontal(struct detection *detection, struct detector *self, uint32_t window,
+                              uint32_t number, const struct detection_finding *findings,
+                              uint32_t count)
 {
-    const struct detection_table *table = &detection->views[VIEW_FAN];
-    const uint64_t threshold = detection->settings.port_scan.unique_hosts_threshold;
-    const struct detection_subject subject = {.source = entry->subject.source};
-    struct alert_record *draft = incident_draft(detection, ALERT_PORT_SCAN_HORIZONTAL);
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct detection_subject fan = table->entries[number].subject;
+    const struct detection_subject subject = {.source = fan.source};
+    const struct detection_tally tally = detector_tally(detection, table, number);
+    struct alert_record *draft =
+        draft_of(detection, self, ALERT_PORT_SCAN_HORIZONTAL, window, number, &tally);
     char source[ADDRESS_TEXT_BYTES];
+    const char *about = evidence_about(table, number);
 
-    fill_common(detection, draft, VIEW_FAN, entry, tally);
-    draft->threshold = (double)threshold;
-    draft->victims_total_estimate = (uint64_t)tally->tried;
-    for (const struct detection_member *member = detection_table_first(table, entry);
-         member != NULL; member = detection_table_next(table, member)) {
-        if (member->attempt_second != 0) {
-            evidence_add_address(draft->top_targets, &draft->top_targets_count, &member->address,
-                                 member->count);
+    draft->victims_total_estimate = (uint64_t)tally.tried;
+    evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
+    evidence_victims_of_targets(draft, fan.port);
+    for (uint32_t i = 0; i < count; i++) {
+        if (address_equal(&findings[i].subject.source, &fan.source)) {
+            evidence_add_port(draft->top_ports, &draft->top_ports_count,
+                              findings[i].subject.protocol, findings[i].subject.port,
+                              (uint64_t)findings[i].observed);
         }
     }
-    for (uint8_t i = 0; i < draft->top_targets_count && i < ALERT_ENDPOINTS_MAX; i++) {
-        struct alert_endpoint *victim = &draft->victims[draft->victims_count++];
-
-        victim->port = entry->subject.port;
-        if (!address_parse(draft->top_targets[i].key, __builtin_strlen(draft->top_targets[i].key),
-                           &victim->ip)) {
-            draft->victims_count--;
-        }
-    }
-    for (uint32_t i = 0; i < findings; i++) {
-        const struct detection_finding *finding = &detection->findings[i];
-
-        if (address_equal(&finding->subject.source, &entry->subject.source)) {
-            evidence_add_port(draft->top_ports, &draft->top_ports_count, finding->subject.protocol,
-                              finding->subject.port, (uint64_t)finding->observed);
-        }
-    }
-    (void)address_text(&entry->subject.source, source);
-    (void)snprintf(draft->unit, sizeof(draft->unit), "hosts");
-    (void)snprintf(draft->config_key, sizeof(draft->config_key),
-                   "analysis.anomalies.port_scan.unique_hosts_threshold");
+    (void)address_text(&fan.source, source);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries port %u of %s%.0f hosts in %.4g s; %s%.0f answered (threshold %llu)",
-                   source, entry->subject.port, entry->level > 0 ? "about " : "", tally->tried,
-                   window_seconds(detection), entry->level > 0 ? "about " : "", tally->answered,
-                   (unsigned long long)threshold);
-    incident_report(detection, &subject, detection->settings.port_scan.cooldown_ns);
+                   "%s tries port %u of %s%.0f hosts in %.4g s; %s%.0f answered (threshold %.10g)",
+                   source, fan.port, about, tally.tried, window_length(self, window), about,
+                   tally.answered, draft->threshold);
+    incident_report(detection, self, &subject);
 }
 
-/* Fills detection->findings, sorted; returns how many. */
-static uint32_t find_over(struct detection *detection, enum detection_view view, uint64_t threshold)
-{
-    const struct detection_table *table = &detection->views[view];
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < table->entries_used; i++) {
-        const struct detection_entry *entry = &table->entries[i];
-
-        if (!entry->is_live) {
-            continue;
-        }
-        const struct tally tally = tally_of(detection, table, entry);
-        const double observed = tally.tried - tally.answered;
-
-        if (observed >= (double)threshold) {
-            detection->findings[count++] = (struct detection_finding){
-                .observed = observed, .number = i, .subject = entry->subject};
-        }
-    }
-    detection_sort_findings(detection, count);
-    return count;
-}
-
-static bool is_first_of_source(const struct detection *detection, uint32_t at)
+static bool is_first_of_source(const struct detection_finding *findings, uint32_t at)
 {
     for (uint32_t i = 0; i < at; i++) {
-        if (address_equal(&detection->findings[i].subject.source,
-                          &detection->findings[at].subject.source)) {
+        if (address_equal(&findings[i].subject.source, &findings[at].subject.source)) {
             return false;
         }
     }
     return true;
 }
 
-void port_scan_decide(struct detection *detection)
+static void decide_horizontal(struct detection *detection, struct detector *self, uint32_t window)
 {
-    const struct detection_port_scan_settings *settings = &detection->settings.port_scan;
-
-    if (!settings->enabled) {
-        return;
-    }
-    uint32_t count = find_over(detection, VIEW_FAN, settings->unique_hosts_threshold);
+    const struct detection_finding *findings;
+    const uint32_t count =
+        detector_find_over(detection, self, window, level_of(self, window), unanswered, &findings);
 
     for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = &detection->views[VIEW_FAN];
-        const struct detection_entry *entry = &table->entries[detection->findings[i].number];
-
-        if (is_first_of_source(detection, i)) {
-            const struct tally tally = tally_of(detection, table, entry);
-
-            report_horizontal(detection, entry, &tally, count);
-        }
-    }
-    count = find_over(detection, VIEW_PAIR, settings->unique_ports_threshold);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = &detection->views[VIEW_PAIR];
-        const struct detection_entry *entry = &table->entries[detection->findings[i].number];
-        const struct detection_subject scanner = {.source = entry->subject.source};
-
-        if (detection_scan_is_open(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner.source)) {
-            incident_suppress(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner);
-        } else {
-            const struct tally tally = tally_of(detection, table, entry);
-
-            report_vertical(detection, entry, &tally);
+        if (is_first_of_source(findings, i)) {
+            report_horizontal(detection, self, window, findings[i].number, findings, count);
         }
     }
 }
+
+static void decide_vertical(struct detection *detection, struct detector *self, uint32_t window)
+{
+    const struct detection_finding *findings;
+    const uint32_t count =
+        detector_find_over(detection, self, window, level_of(self, window), unanswered, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_subject scanner = {.source = findings[i].subject.source};
+
+        if (incident_is_open(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner)) {
+            incident_suppress(detection, ALERT_PORT_SCAN_HORIZONTAL, &scanner);
+        } else {
+            report_vertical(detection, self, window, findings[i].number);
+        }
+    }
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    decide_horizontal(detection, self, WINDOW_FAN);
+    decide_horizontal(detection, self, WINDOW_FAN_SLOW);
+    decide_vertical(detection, self, WINDOW_PAIR);
+    decide_vertical(detection, self, WINDOW_PAIR_SLOW);
+}
+
+const struct detector_ops port_scan_detector = {
+    .name = "port_scan",
+    .help = "Port scans.",
+    .kind = ALERT_PORT_SCAN_VERTICAL,
+    .defaults = {.mode = "alert",
+                 .window = "10s",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 6e10,
+                 .window_alias = "window_secs",
+                 .medium = "25",
+                 .high = "0",
+                 .critical = "0",
+                 .medium_min = 2,
+                 .medium_max = 65536,
+                 .medium_key = "unique_ports_threshold",
+                 .medium_help = "Ports of one target tried without an answer: a vertical scan.",
+                 .quiet = "30s",
+                 .quiet_key = "cooldown",
+                 .quiet_alias = "cooldown_secs"},
+    .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(PROBE),
+    .views = {{.name = "pair", .size = SIZE_SCANNERS, .members = 4},
+              {.name = "fan", .size = SIZE_SCANNERS, .members = 4}},
+    .windows = {{VIEW_PAIR, 0},
+                {VIEW_FAN, 0},
+                {VIEW_PAIR, 1 + PARAM_PAIR_SLOW},
+                {VIEW_FAN, 1 + PARAM_FAN_SLOW}},
+    .windows_count = 4,
+    .params = {{.type = CONFIG_U64,
+                .key = "unique_hosts_threshold",
+                .value = "25",
+                .min = 2,
+                .max = 1e9,
+                .help = "Targets tried on one port without an answer: a horizontal scan."},
+               {.type = CONFIG_DURATION,
+                .key = "slow_ports_window",
+                .value = "1h",
+                .min = 6e10,
+                .max = 8.64e13,
+                .help = "The long window of vertical scans."},
+               {.type = CONFIG_U64,
+                .key = "slow_ports_threshold",
+                .value = "60",
+                .min = 2,
+                .max = 65536,
+                .help = "Ports in it."},
+               {.type = CONFIG_DURATION,
+                .key = "slow_hosts_window",
+                .value = "5m",
+                .min = 6e10,
+                .max = 8.64e13,
+                .help = "The long window of horizontal scans."},
+               {.type = CONFIG_U64,
+                .key = "slow_hosts_threshold",
+                .value = "60",
+                .min = 2,
+                .max = 1e9,
+                .help = "Targets in it."}},
+    .feed = feed,
+    .decide = decide};

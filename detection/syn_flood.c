@@ -1,180 +1,190 @@
 /* SYN floods: many SYN towards one address, few of them become connections. From one source that
  * tries many ports it is a port scan, and left to that detector. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
-#include "detection/detection_internal.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
 
 /* A scanner sends each port a few SYN; a flood sends one port many. */
 #define SYN_PER_SCANNED_PORT 4
-#define COMPLETED_PERCENT    30
+
+enum { COUNT_SYN, COUNT_ANSWERED, COUNT_ESTABLISHED, COUNT_REFUSED, COUNTERS };
+enum { PARAM_SOURCES, PARAM_COMPLETED };
 
 struct flood {
-    uint64_t syn, answered, established;
+    uint64_t syn, answered, established, refused;
     double sources;
 };
 
-static struct flood flood_of(const struct detection *detection, uint32_t number)
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
 {
-    const struct detection_table *table = &detection->views[VIEW_VICTIM];
-    const struct detection_entry *entry = &table->entries[number];
-    struct flood flood = {0};
-
-    for (uint64_t i = 0; i <= detection->flood_seconds && i <= detection->now; i++) {
-        const struct detection_counts *counts =
-            detection_table_counts(table, number, detection->now - i);
-
-        /* The SYN of this second may still become connections. */
-        flood.syn += i > 0 ? counts->syn : 0;
-        flood.answered += counts->answered;
-        flood.established += counts->established;
+    if (fact->protocol != 6) {
+        return;
     }
-    flood.sources = (double)entry->members_count * (double)(UINT64_C(1) << entry->level);
-    return flood;
+    static const uint8_t counters[] = {[DETECTION_SYN] = COUNT_SYN,
+                                       [DETECTION_SYN_ACK] = COUNT_ANSWERED,
+                                       [DETECTION_ESTABLISHED] = COUNT_ESTABLISHED,
+                                       [DETECTION_RST] = COUNT_REFUSED};
+    struct detection_table *table = detector_view(rules, frame, 0);
+    const struct detection_subject subject = {.target = fact->target};
+    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+
+    detection_table_count(table, number, counters[fact->event], 1);
+    if (fact->event == DETECTION_SYN) {
+        struct detection_member member =
+            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
+
+        member.address = fact->source;
+        detection_table_add(table, number, &member, NULL);
+    }
+}
+
+static struct flood flood_of(struct detection *detection, const struct detector *self,
+                             uint32_t window, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+
+    return (struct flood){/* The SYN of this second may still become connections. */
+                          .syn = detection_table_sum(table, number, COUNT_SYN) -
+                                 detection_table_recent(table, number, COUNT_SYN),
+                          .answered = detection_table_sum(table, number, COUNT_ANSWERED),
+                          .established = detection_table_sum(table, number, COUNT_ESTABLISHED),
+                          .refused = detection_table_sum(table, number, COUNT_REFUSED),
+                          .sources = detection_table_members(table, number)};
 }
 
 /* True when one source with this many SYN has tried so many ports of the target that it is a scan.
  */
-static bool is_scan(const struct detection *detection, const struct detection_entry *victim,
+static bool is_scan(struct detection *detection, const struct detector *self, uint32_t number,
                     uint64_t syn)
 {
-    const struct detection_table *sources = &detection->views[VIEW_VICTIM];
-    const struct detection_table *pairs = &detection->views[VIEW_PAIR];
-    const struct hash_key key = detection_hash_key(detection->settings.seed);
+    const struct detector *scans = detection_find(detection, "port_scan");
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_entry *victim = &table->entries[number];
     double ports = 0;
 
-    if (!detection->settings.port_scan.enabled) {
+    if (scans == NULL) {
         return false;
     }
-    for (const struct detection_member *member = detection_table_first(sources, victim);
-         member != NULL; member = detection_table_next(sources, member)) {
+    for (const struct detection_member *member = detection_table_first(table, victim);
+         member != NULL; member = detection_table_next(table, member)) {
         const struct detection_subject pair = {.source = member->address,
                                                .target = victim->subject.target};
-        const uint32_t number =
-            detection_table_find(pairs, &pair, detection_subject_hash(key, &pair));
+        const uint32_t found = detection_lookup(detection, scans, 0, &pair);
 
-        if (number != DETECTION_NONE) {
-            const struct detection_entry *entry = &pairs->entries[number];
+        if (found != DETECTION_NONE) {
             const double tried =
-                (double)entry->members_count * (double)(UINT64_C(1) << entry->level);
+                detection_table_members(detector_window(detection, scans, 0), found);
 
-            ports +=
-                tried >= (double)detection->settings.port_scan.unique_ports_threshold ? tried : 0;
+            ports += tried >= scans->rules->levels[LEVEL_MEDIUM] ? tried : 0;
         }
     }
     return ports * SYN_PER_SCANNED_PORT >= (double)syn;
 }
 
-static int compare_members(const void *a, const void *b)
+static double measure(struct detection *detection, const struct detector *self, uint32_t window,
+                      uint32_t number)
 {
-    const struct detection_member *const *left = a;
-    const struct detection_member *const *right = b;
+    const struct flood flood = flood_of(detection, self, window, number);
+    const struct detector_rules *rules = self->rules;
 
-    return (*left)->hash < (*right)->hash ? -1 : (*left)->hash > (*right)->hash;
+    if ((double)flood.syn < rules->levels[LEVEL_MEDIUM] && rules->overrides_count == 0) {
+        return -1;
+    }
+    if (flood.established * 100 >= flood.syn * rules->params[PARAM_COMPLETED].number) {
+        return -1;
+    }
+    if (flood.sources < (double)rules->params[PARAM_SOURCES].number &&
+        is_scan(detection, self, number, flood.syn)) {
+        return -1;
+    }
+    return (double)flood.syn;
 }
 
-static void fill_sources(struct detection *detection, struct alert_record *draft,
-                         const struct detection_entry *entry)
+static void report(struct detection *detection, struct detector *self, uint32_t number)
 {
-    const struct detection_table *table = &detection->views[VIEW_VICTIM];
-    const struct detection_member *members[DETECTION_SET_MAX];
-    uint32_t count = 0;
-
-    for (const struct detection_member *member = detection_table_first(table, entry);
-         member != NULL && count < DETECTION_SET_MAX;
-         member = detection_table_next(table, member)) {
-        members[count++] = member;
-    }
-    /* Ports repeat, and the list is short: what it holds depends on the order. */
-    qsort(members, count, sizeof(const struct detection_member *), compare_members);
-    for (uint32_t i = 0; i < count; i++) {
-        evidence_add_address(draft->top_sources, &draft->top_sources_count, &members[i]->address,
-                             members[i]->count);
-        evidence_add_port(draft->top_ports, &draft->top_ports_count, members[i]->protocol,
-                          members[i]->port, members[i]->count);
-    }
-    for (uint8_t i = 0; i < draft->top_sources_count && i < ALERT_ENDPOINTS_MAX; i++) {
-        struct alert_endpoint *attacker = &draft->attackers[draft->attackers_count++];
-
-        if (!address_parse(draft->top_sources[i].key, __builtin_strlen(draft->top_sources[i].key),
-                           &attacker->ip)) {
-            draft->attackers_count--;
-        }
-    }
-}
-
-static void report(struct detection *detection, const struct detection_entry *entry,
-                   const struct flood *flood)
-{
-    const struct detection_syn_flood_settings *settings = &detection->settings.syn_flood;
-    const bool is_distributed = flood->sources >= (double)settings->unique_src_threshold;
-    struct alert_record *draft = incident_draft(detection, ALERT_SYN_FLOOD);
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_subject subject = table->entries[number].subject;
+    const struct flood flood = flood_of(detection, self, 0, number);
+    const bool is_distributed = flood.sources >= (double)self->rules->params[PARAM_SOURCES].number;
+    const uint64_t done = flood.established + flood.refused;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_SYN_FLOOD,
+                                                .number = number,
+                                                .observed = (double)flood.syn,
+                                                .unit = "SYN",
+                                                .key = "syn_threshold"});
     char target[ADDRESS_TEXT_BYTES];
 
-    draft->first_ns = detection_first_ns(detection, entry, detection->flood_seconds);
-    draft->last_ns = entry->last_ns;
-    draft->window_ns = settings->window_ns;
-    draft->observed = (double)flood->syn;
-    draft->threshold = (double)settings->syn_threshold;
-    draft->saturated = detection_is_saturated(detection, VIEW_VICTIM, detection->flood_seconds);
-    draft->attackers_total_estimate = (uint64_t)flood->sources;
+    draft->estimate_error = 0; /* SYN are counted, only sources are sampled */
+    draft->attackers_total_estimate = (uint64_t)flood.sources;
     draft->victims_total_estimate = 1;
-    draft->victims[draft->victims_count++].ip = entry->subject.target;
-    fill_sources(detection, draft, entry);
-    evidence_add_address(draft->top_targets, &draft->top_targets_count, &entry->subject.target,
-                         flood->syn);
-    draft->mitre[draft->mitre_count++] =
-        (struct alert_mitre){"TA0040", "T1499.001", "OS Exhaustion Flood", 80};
-    (void)address_text(&entry->subject.target, target);
-    (void)snprintf(draft->unit, sizeof(draft->unit), "SYN");
-    (void)snprintf(draft->config_key, sizeof(draft->config_key),
-                   "analysis.anomalies.syn_flood.syn_threshold");
+    evidence_victim(draft, &subject.target, 0);
+    evidence_of_set(draft->top_sources, &draft->top_sources_count, draft->top_ports,
+                    &draft->top_ports_count, table, number);
+    evidence_attackers_of_sources(draft);
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, flood.syn);
+    evidence_mitre(draft, "TA0040", "T1499.001", "OS Exhaustion Flood", 80);
+    (void)address_text(&subject.target, target);
     (void)snprintf(
         draft->description, sizeof(draft->description),
-        "%s gets %llu SYN in %.4g s from %s%.0f %s (%s); %llu handshakes completed "
-        "(threshold %llu)",
-        target, (unsigned long long)flood->syn, (double)settings->window_ns / (double)NS_PER_SEC,
-        entry->level > 0 ? "about " : "", flood->sources,
-        flood->sources == 1 ? "source" : "sources",
+        "%s gets %llu SYN in %.4g s from %s%.0f %s (%s); %llu handshakes completed, "
+        "%llu answered, about %llu half open (threshold %.10g)",
+        target, (unsigned long long)flood.syn, (double)self->rules->window_ns / (double)NS_PER_SEC,
+        evidence_about(table, number), flood.sources, flood.sources == 1 ? "source" : "sources",
         is_distributed ? "distributed" : "single source or few",
-        (unsigned long long)flood->established, (unsigned long long)settings->syn_threshold);
-    incident_report(detection, &entry->subject, settings->cooldown_ns);
+        (unsigned long long)flood.established, (unsigned long long)flood.answered,
+        (unsigned long long)(flood.answered > done ? flood.answered - done : 0), draft->threshold);
+    incident_report(detection, self, &subject);
 }
 
-void syn_flood_decide(struct detection *detection)
+static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_syn_flood_settings *settings = &detection->settings.syn_flood;
-    const struct detection_table *table = &detection->views[VIEW_VICTIM];
-    uint32_t count = 0;
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
 
-    if (!settings->enabled) {
-        return;
-    }
-    for (uint32_t i = 0; i < table->entries_used; i++) {
-        const struct detection_entry *entry = &table->entries[i];
-
-        if (!entry->is_live) {
-            continue;
-        }
-        const struct flood flood = flood_of(detection, i);
-
-        if (flood.syn < settings->syn_threshold ||
-            flood.established * 100 >= flood.syn * COMPLETED_PERCENT) {
-            continue;
-        }
-        if (flood.sources < (double)settings->unique_src_threshold &&
-            is_scan(detection, entry, flood.syn)) {
-            continue;
-        }
-        detection->findings[count++] = (struct detection_finding){
-            .observed = (double)flood.syn, .number = i, .subject = entry->subject};
-    }
-    detection_sort_findings(detection, count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t number = detection->findings[i].number;
-        const struct flood flood = flood_of(detection, number);
-
-        report(detection, &table->entries[number], &flood);
+        report(detection, self, findings[i].number);
     }
 }
+
+const struct detector_ops syn_flood_detector = {
+    .name = "syn_flood",
+    .help = "SYN floods.",
+    .kind = ALERT_SYN_FLOOD,
+    .defaults = {.mode = "alert",
+                 .window = "5s",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 6e10,
+                 .window_alias = "window_secs",
+                 .medium = "200",
+                 .high = "0",
+                 .critical = "0",
+                 .medium_min = 1,
+                 .medium_max = 1e12,
+                 .medium_key = "syn_threshold",
+                 .medium_help = "SYNs to one target in the window.",
+                 .quiet = "10s",
+                 .quiet_key = "cooldown",
+                 .quiet_alias = "cooldown_secs"},
+    .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST),
+    .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
+    .windows = {{0, 0}},
+    .windows_count = 1,
+    .params = {{.type = CONFIG_U64,
+                .key = "unique_src_threshold",
+                .value = "50",
+                .min = 1,
+                .max = 1e9,
+                .help = "From so many sources on it is called distributed."},
+               {.type = CONFIG_U64,
+                .key = "completed_percent",
+                .value = "30",
+                .min = 1,
+                .max = 100,
+                .help = "No flood when at least so many of a hundred handshakes complete."}},
+    .feed = feed,
+    .decide = decide};

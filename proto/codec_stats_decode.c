@@ -136,6 +136,11 @@ static void take_detector(const Netscope__V1__DetectorStats *from, struct stats_
         .key_capacity = from->key_capacity,
         .memory_bytes = from->memory_bytes,
         .saturated = from->saturated != 0,
+        .opened = from->opened,
+        .open = from->open,
+        .logged = from->logged,
+        .learnt = from->learnt,
+        .suppressed = from->suppressed,
     };
 }
 

@@ -123,12 +123,17 @@ static void write_memory(struct wire_writer *w, const struct stats_record *recor
 
 static void write_detector(struct wire_writer *w, const struct stats_detector *detector)
 {
-    const struct wire_mark mark = wire_begin(w, 24, 1);
+    const struct wire_mark mark = wire_begin(w, 24, 2);
     write_chars(w, 1, detector->kind);
     write_number(w, 2, detector->tracked_keys);
     write_number(w, 3, detector->key_capacity);
     write_number(w, 4, detector->saturated);
     write_number(w, 5, detector->memory_bytes);
+    write_number(w, 6, detector->opened);
+    write_number(w, 7, detector->open);
+    write_number(w, 8, detector->logged);
+    write_number(w, 9, detector->learnt);
+    write_number(w, 10, detector->suppressed);
     wire_end(w, mark);
 }
 

@@ -316,6 +316,7 @@ struct alert_record {
     uint8_t kind, state, severity, scope, close_reason;
     uint8_t score, confidence; /* 0..100 */
     bool has_baseline, saturated;
+    bool is_logged; /* its detector is in mode log: for the log, not for sinks; not encoded */
     uint64_t first_ns, last_ns, window_ns;
     double observed, threshold, estimate_error, baseline;
     char unit[24];
@@ -428,6 +429,10 @@ struct stats_detector {
     const char *kind; /* static */
     uint64_t tracked_keys, key_capacity, memory_bytes;
     bool saturated;
+    uint64_t opened, open; /* incidents since the start, and now */
+    uint64_t logged;       /* opened in mode log */
+    uint64_t learnt;       /* would have opened in mode learn */
+    uint64_t suppressed;   /* findings that became no message of their own */
 };
 
 struct stats_sink {

@@ -23,6 +23,7 @@
 
 struct app {
     const struct sensor_settings *settings;
+    const struct config *config;
     struct pipeline_settings pipeline_settings;
     struct pcap_writer_settings write_pcap;
     struct pipeline *pipeline;
@@ -209,29 +210,18 @@ static void fill_flow(struct app *app)
     app->pipeline_settings.inspect.held_bytes = from->flow.inspect_held_bytes;
 }
 
-static void fill_detection(struct app *app)
+static int fill_detection(struct app *app, struct error *err)
 {
-    const struct sensor_settings *from = app->settings;
     struct detection_settings *to = &app->pipeline_settings.detection;
 
-    *to = (struct detection_settings){
-        .enabled = from->anomalies.enabled && (from->syn_flood.enabled || from->port_scan.enabled),
-        .syn_flood = {.enabled = from->syn_flood.enabled,
-                      .window_ns = from->syn_flood.window_ns,
-                      .syn_threshold = from->syn_flood.syn_threshold,
-                      .unique_src_threshold = from->syn_flood.unique_src_threshold,
-                      .cooldown_ns = from->syn_flood.cooldown_ns},
-        .port_scan = {.enabled = from->port_scan.enabled,
-                      .window_ns = from->port_scan.window_ns,
-                      .unique_ports_threshold = from->port_scan.unique_ports_threshold,
-                      .unique_hosts_threshold = from->port_scan.unique_hosts_threshold,
-                      .cooldown_ns = from->port_scan.cooldown_ns},
-        .victims_max = (uint32_t)from->anomalies.victims_max,
-        .scanners_max = (uint32_t)from->anomalies.scanners_max,
-        /* Live, an attacker must not know it; from a file the same input gives the same answer. */
-        .seed = app->is_live ? hash_key_random().a : 1,
-        .scope = ALERT_SENSOR_SCOPE};
+    if (detection_compile(&app->settings->anomalies, app->config, to, err) != 0) {
+        return -err->code;
+    }
+    /* Live, an attacker must not know it; from a file the same input gives the same answer. */
+    to->seed = app->is_live ? hash_key_random().a : 1;
+    to->warm_up_ns = app->is_live ? to->warm_up_ns : 0;
     memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));
+    return 0;
 }
 
 static void on_alert(void *context, const struct alert_record *alert)
@@ -268,12 +258,12 @@ static int fill_pipeline(struct app *app, const struct sensor_command *command, 
     const struct sensor_settings *from = app->settings;
     struct pipeline_settings *to = &app->pipeline_settings;
 
-    if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0) {
+    if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0 ||
+        fill_detection(app, err) != 0) {
         return -err->code;
     }
     fill_capture(app);
     fill_flow(app);
-    fill_detection(app);
     to->count_max = from->run.count;
     to->is_paced = from->capture.pace;
     to->is_looped = from->capture.loop;
@@ -440,6 +430,15 @@ static int build(struct app *app, const struct sensor_command *command, struct e
     if (warning.code != 0) {
         log_warn("capture", warning.message, NULL);
     }
+    struct pipeline_totals totals;
+
+    pipeline_totals_read(app->pipeline, &totals);
+    log_info("detect", "detectors sized",
+             "memory_bytes=%llu keys_max=%u victims_max=%u "
+             "scanners_max=%u",
+             (unsigned long long)totals.detectors_bytes, app->pipeline_settings.detection.keys_max,
+             app->pipeline_settings.detection.victims_max,
+             app->pipeline_settings.detection.scanners_max);
     if (app->grpc != NULL) {
         grpc_server_attach(app->grpc, app->pipeline);
         log_info("grpc", "serving", "port=%u", grpc_server_port(app->grpc));
@@ -649,6 +648,7 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
         return EXIT_FAILED;
     }
     app->settings = settings;
+    app->config = config;
     app->is_live = settings->capture.read_pcap[0] == '\0';
     app->is_service = app->is_live || settings->capture.pace;
     block_signals(&signals);

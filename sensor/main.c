@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "detection/detection_settings.h"
 #include "sensor/app.h"
 #include "sensor/settings.h"
 
@@ -48,6 +49,7 @@ static bool run_printer(const struct sensor_command *command, const struct confi
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
+    static struct detection_settings detection; /* looked at, and made again by app */
     struct sensor_command command;
     struct error err = {0};
     bool prints_topics = false;
@@ -68,6 +70,9 @@ int main(int argc, char **argv)
     log_set_level(level_of(command.verbosity));
     if (command.list_interfaces) {
         return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
+    }
+    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;

@@ -1,6 +1,9 @@
 #include "sensor/settings.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "base/attributes.h"
 
 #define FIELD(section, member) offsetof(struct section, member)
 
@@ -293,111 +296,6 @@ static const struct config_field analysis_fields[] = {
     {0},
 };
 
-static const struct config_field anomalies_fields[] = {
-    {.type = CONFIG_BOOL,
-     .key = "enabled",
-     .offset = FIELD(anomalies_section, enabled),
-     .value = "true",
-     .help = "Look for anomalies."},
-    {.type = CONFIG_U64,
-     .key = "victims_max",
-     .offset = FIELD(anomalies_section, victims_max),
-     .value = "1024",
-     .min = 16,
-     .max = 65536,
-     .help = "Targets tracked at once."},
-    {.type = CONFIG_U64,
-     .key = "scanners_max",
-     .offset = FIELD(anomalies_section, scanners_max),
-     .value = "2048",
-     .min = 16,
-     .max = 65536,
-     .help = "Sources tracked at once."},
-    {0},
-};
-
-static const struct config_field syn_flood_fields[] = {
-    {.type = CONFIG_BOOL,
-     .key = "enabled",
-     .offset = FIELD(syn_flood_section, enabled),
-     .value = "true",
-     .help = "Look for SYN floods."},
-    {.type = CONFIG_DURATION,
-     .key = "window",
-     .offset = FIELD(syn_flood_section, window_ns),
-     .value = "5s",
-     .min = 1e9,
-     .max = 6e10,
-     .bare_unit = "s",
-     .alias = "window_secs",
-     .help = "Length of the window."},
-    {.type = CONFIG_U64,
-     .key = "syn_threshold",
-     .offset = FIELD(syn_flood_section, syn_threshold),
-     .value = "200",
-     .min = 1,
-     .max = 1e12,
-     .help = "SYNs to one target in the window."},
-    {.type = CONFIG_U64,
-     .key = "unique_src_threshold",
-     .offset = FIELD(syn_flood_section, unique_src_threshold),
-     .value = "50",
-     .min = 1,
-     .max = 1e9,
-     .help = "From so many sources on it is called distributed."},
-    {.type = CONFIG_DURATION,
-     .key = "cooldown",
-     .offset = FIELD(syn_flood_section, cooldown_ns),
-     .value = "10s",
-     .min = 1e9,
-     .max = 3.6e12,
-     .bare_unit = "s",
-     .alias = "cooldown_secs",
-     .help = "The incident is closed when quiet this long."},
-    {0},
-};
-
-static const struct config_field port_scan_fields[] = {
-    {.type = CONFIG_BOOL,
-     .key = "enabled",
-     .offset = FIELD(port_scan_section, enabled),
-     .value = "true",
-     .help = "Look for port scans."},
-    {.type = CONFIG_DURATION,
-     .key = "window",
-     .offset = FIELD(port_scan_section, window_ns),
-     .value = "10s",
-     .min = 1e9,
-     .max = 6e10,
-     .bare_unit = "s",
-     .alias = "window_secs",
-     .help = "Length of the window."},
-    {.type = CONFIG_U64,
-     .key = "unique_ports_threshold",
-     .offset = FIELD(port_scan_section, unique_ports_threshold),
-     .value = "25",
-     .min = 2,
-     .max = 65536,
-     .help = "Ports of one target tried without an answer: a vertical scan."},
-    {.type = CONFIG_U64,
-     .key = "unique_hosts_threshold",
-     .offset = FIELD(port_scan_section, unique_hosts_threshold),
-     .value = "25",
-     .min = 2,
-     .max = 1e9,
-     .help = "Targets tried on one port without an answer: a horizontal scan."},
-    {.type = CONFIG_DURATION,
-     .key = "cooldown",
-     .offset = FIELD(port_scan_section, cooldown_ns),
-     .value = "30s",
-     .min = 1e9,
-     .max = 3.6e12,
-     .bare_unit = "s",
-     .alias = "cooldown_secs",
-     .help = "The incident is closed when quiet this long."},
-    {0},
-};
-
 static const struct config_field pipeline_fields[] = {
     {.type = CONFIG_BOOL,
      .key = "enabled",
@@ -476,9 +374,16 @@ static const struct config_field packets_fields[] = {
     {0},
 };
 
+static uint32_t add(struct config_section *out, uint32_t count, const struct config_section *rows,
+                    uint32_t rows_count)
+{
+    memcpy(out + count, rows, rows_count * sizeof(*rows));
+    return count + rows_count;
+}
+
 struct config *sensor_settings_new(struct sensor_settings *settings, struct error *err)
 {
-    const struct config_section sections[SENSOR_SECTIONS] = {
+    const struct config_section before[] = {
         {"sensor", sensor_fields, &settings->sensor, "Who this sensor is."},
         {"capture", capture_fields, &settings->capture, "Where packets come from."},
         {"run", run_fields, &settings->run, "How long it runs."},
@@ -486,9 +391,8 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"flow", flow_fields, &settings->flow, "The flow table."},
         {"stats", stats_fields, &settings->stats, "Statistics on the terminal."},
         {"analysis", analysis_fields, &settings->analysis, "What is measured."},
-        {"analysis.anomalies", anomalies_fields, &settings->anomalies, "Detection."},
-        {"analysis.anomalies.syn_flood", syn_flood_fields, &settings->syn_flood, "SYN floods."},
-        {"analysis.anomalies.port_scan", port_scan_fields, &settings->port_scan, "Port scans."},
+    };
+    const struct config_section after[] = {
         {"pipeline", pipeline_fields, &settings->pipeline, "Threads and queues."},
         {"networks", networks_fields, &settings->networks, "What is inside."},
         {"packets", packets_fields, &settings->packets, "Packet samples."},
@@ -498,7 +402,12 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"kafka", kafka_fields, &settings->kafka, "Records to Kafka."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
     };
+    uint32_t count = add(settings->sections, 0, before, ARRAY_COUNT(before));
 
-    memcpy(settings->sections, sections, sizeof(sections));
-    return config_new(settings->sections, SENSOR_SECTIONS, "NETSCOPE", err);
+    static_assert(ARRAY_COUNT(before) + ARRAY_COUNT(after) + DETECTION_SECTIONS_MAX <=
+                      SENSOR_SECTIONS_MAX,
+                  "room for all sections");
+    count += detection_sections(&settings->anomalies, settings->sections + count);
+    count = add(settings->sections, count, after, ARRAY_COUNT(after));
+    return config_new(settings->sections, count, "NETSCOPE", err);
 }

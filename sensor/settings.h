@@ -11,6 +11,7 @@
 
 #include "base/config/config.h"
 #include "base/confine/confine.h"
+#include "detection/detection_settings.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/grpc_server.h"
 #include "sensor/export/http_export.h"
@@ -76,21 +77,6 @@ struct analysis_section {
     const char *alerts_jsonl;
 };
 
-struct anomalies_section {
-    bool enabled;
-    uint64_t victims_max, scanners_max;
-};
-
-struct syn_flood_section {
-    bool enabled;
-    uint64_t window_ns, syn_threshold, unique_src_threshold, cooldown_ns;
-};
-
-struct port_scan_section {
-    bool enabled;
-    uint64_t window_ns, unique_ports_threshold, unique_hosts_threshold, cooldown_ns;
-};
-
 struct pipeline_section {
     bool enabled; /* the seed's key: more than one worker */
     uint64_t workers;
@@ -111,10 +97,10 @@ struct packets_section {
     bool payload;
 };
 
-#define SENSOR_SECTIONS 18
+#define SENSOR_SECTIONS_MAX (24 + DETECTION_SECTIONS_MAX)
 
 struct sensor_settings {
-    struct config_section sections[SENSOR_SECTIONS]; /* filled by sensor_settings_new */
+    struct config_section sections[SENSOR_SECTIONS_MAX]; /* filled by sensor_settings_new */
     struct sensor_section sensor;
     struct capture_section capture;
     struct run_section run;
@@ -122,9 +108,7 @@ struct sensor_settings {
     struct flow_section flow;
     struct stats_section stats;
     struct analysis_section analysis;
-    struct anomalies_section anomalies;
-    struct syn_flood_section syn_flood;
-    struct port_scan_section port_scan;
+    struct detection_config anomalies;
     struct pipeline_section pipeline;
     struct networks_section networks;
     struct packets_section packets;

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -140,6 +141,31 @@ int config_load_file(struct config *config, const char *path, struct error *err)
     return result;
 }
 
+void config_set_origin(struct config *config, struct config_entry *entry, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    const int length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    entry->origin = NULL;
+    if (length > 0) {
+        entry->origin = arena_copy_text(config->texts, text, strlen(text));
+    }
+}
+
+int config_refuse(const struct config *config, const char *path, struct error *err)
+{
+    const struct config_entry *entry =
+        config != NULL ? config_find(config, path, strlen(path)) : NULL;
+
+    if (entry != NULL && entry->origin != NULL) {
+        error_prefix(err, "%s", entry->origin);
+    }
+    return -err->code;
+}
+
 int config_set(struct config *config, const char *path, const char *value, const char *origin,
                struct error *err)
 {
@@ -151,6 +177,7 @@ int config_set(struct config *config, const char *path, const char *value, const
         return result;
     }
     entry->is_set = true;
+    config_set_origin(config, entry, "%s", origin);
     return 0;
 }
 
@@ -219,6 +246,7 @@ static int load_variable(struct config *config, const char *variable, struct err
             return result;
         }
         entry->is_set = true;
+        config_set_origin(config, entry, "environment variable %.*s", (int)name_length, variable);
         return 0;
     }
     if (strchr(path, '.') == NULL) {

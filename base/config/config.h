@@ -83,6 +83,11 @@ MUST_USE int config_load_environment(struct config *config, char *const *environ
 MUST_USE int config_set(struct config *config, const char *path, const char *value,
                         const char *origin, struct error *err);
 
+/* For what only the program can judge, such as two settings that contradict each other: puts where
+ * the value of `path` came from ("sensor.yaml:12") before the message in `err`, if it is not the
+ * default. `config` NULL: nothing. Returns -err->code. */
+int config_refuse(const struct config *config, const char *path, struct error *err);
+
 /* True when the value came from a file, the environment or a flag. */
 bool config_is_set(const struct config *config, const char *path);
 

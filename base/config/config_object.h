@@ -23,9 +23,10 @@
 struct config_entry {
     const struct config_section *section;
     const struct config_field *field;
-    const char *path; /* "flow.idle_timeout" */
-    bool is_set;      /* by a file, the environment or a flag */
-    uint32_t line;    /* where the file that is being read sets it; 0: not, or by a merge key */
+    const char *path;   /* "flow.idle_timeout" */
+    bool is_set;        /* by a file, the environment or a flag */
+    const char *origin; /* "sensor.yaml:12", "--snaplen"; NULL: the default */
+    uint32_t line;      /* where the file that is being read sets it; 0: not, or by a merge key */
 };
 
 struct config {
@@ -48,6 +49,10 @@ static inline void *config_target(const struct config_entry *entry)
 {
     return (char *)entry->section->settings + entry->field->offset;
 }
+
+/* Remembers where the value came from; without memory it is left out. */
+void config_set_origin(struct config *config, struct config_entry *entry, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* config_value.c: text to setting. The message names the setting, not the place. */
 MUST_USE int config_value_set(struct config *config, struct config_entry *entry, const char *text,

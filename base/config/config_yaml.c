@@ -255,6 +255,7 @@ static int read_entry(struct reader *r, struct config_entry *entry, const yaml_n
     if (result == 0) {
         entry->is_set = true;
         entry->line = is_merge ? 0 : line;
+        config_set_origin(r->config, entry, "%.200s:%u", r->name, line);
     }
     return result;
 }

@@ -1,23 +1,83 @@
 #include "sensor/detect/detect.h"
 
+#include <string.h>
+
 #include "base/attributes.h"
+#include "sensor/wire/app.h"
 
 /* A handshake is over within this many packets, repeated SYN included; the rest of a connection
- * tells nothing. */
+ * tells nothing until it is closed. */
 #define HANDSHAKE_PACKETS_MAX 12
+
+#define ICMP_ECHO_REPLY     0
+#define ICMP_ECHO_REQUEST   8
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY   129
+
+static struct detection_fact fact_of_flow(enum detection_event event, const struct flow *flow,
+                                          uint64_t time_ns)
+{
+    return (struct detection_fact){.event = (uint8_t)event,
+                                   .protocol = flow->key.protocol,
+                                   .source_port = flow_client_port(flow),
+                                   .target_port = flow_server_port(flow),
+                                   .source = flow_client_address(flow),
+                                   .target = flow_server_address(flow),
+                                   .first_ns = flow->first_ns,
+                                   .time_ns = time_ns};
+}
 
 static void add(struct detection_frame *frame, enum detection_event event,
                 const struct packet *packet, const struct flow *flow)
 {
-    const struct ip_address client = flow_client_address(flow);
-    const struct ip_address server = flow_server_address(flow);
+    const struct detection_fact fact = fact_of_flow(event, flow, packet->time_ns);
 
-    if (address_is_multicast(&server)) {
-        return; /* nobody answers in its name */
+    if (!address_is_multicast(&fact.target)) { /* nobody answers in its name */
+        detection_frame_add(frame, &fact);
     }
-    detection_frame_add(frame, event, packet->protocol, &client, &server, flow_server_port(flow),
-                        packet->time_ns);
 }
+
+/* ---- services ---- */
+
+enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t server_port)
+{
+    static const struct {
+        uint8_t app;
+        uint16_t port;
+        uint8_t service;
+    } services[] = {{APP_SSH, 22, DETECTION_SERVICE_SSH},
+                    {APP_RDP, 3389, DETECTION_SERVICE_RDP},
+                    {APP_SMB, 445, DETECTION_SERVICE_SMB},
+                    {APP_FTP, 21, DETECTION_SERVICE_FTP},
+                    {APP_TELNET, 23, DETECTION_SERVICE_TELNET},
+                    {APP_MYSQL, 3306, DETECTION_SERVICE_DATABASE},
+                    {APP_POSTGRESQL, 5432, DETECTION_SERVICE_DATABASE},
+                    {APP_REDIS, 6379, DETECTION_SERVICE_DATABASE},
+                    {APP_UNKNOWN, 1433, DETECTION_SERVICE_DATABASE},
+                    {APP_UNKNOWN, 1521, DETECTION_SERVICE_DATABASE},
+                    {APP_UNKNOWN, 27017, DETECTION_SERVICE_DATABASE},
+                    {APP_POP3, 110, DETECTION_SERVICE_MAIL},
+                    {APP_IMAP, 143, DETECTION_SERVICE_MAIL},
+                    {APP_SMTP, 587, DETECTION_SERVICE_MAIL},
+                    {APP_HTTP, 80, DETECTION_SERVICE_HTTP},
+                    {APP_TLS, 443, DETECTION_SERVICE_TLS},
+                    {APP_DNS, 53, DETECTION_SERVICE_DNS}};
+
+    for (size_t i = 0; i < ARRAY_COUNT(services) && app != APP_UNKNOWN; i++) {
+        if (services[i].app == app) {
+            return (enum detection_service)services[i].service;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(services) && app == APP_UNKNOWN; i++) {
+        if (services[i].port == server_port &&
+            (protocol == IP_PROTOCOL_TCP || services[i].service == DETECTION_SERVICE_DNS)) {
+            return (enum detection_service)services[i].service;
+        }
+    }
+    return DETECTION_SERVICE_NONE;
+}
+
+/* ---- packets ---- */
 
 /* True for the one packet that shows that the client has got the server's SYN-ACK: the bare ACK
  * before any payload, or the first payload where the capture lacks the answers. */
@@ -34,8 +94,33 @@ static bool completes_handshake(const struct packet *packet, const struct flow *
            ((flow->bits & FLOW_SAW_SYN_ACK) == 0 || flow->sums[0].packets == 2);
 }
 
+/* The first FIN or RST of a connection that was seen to begin. */
+static void detect_close(struct detection_frame *frame, const struct packet *packet,
+                         const struct flow *flow, const struct flow_tcp_part *tcp, int direction)
+{
+    if (tcp == NULL || (flow->bits & FLOW_SAW_SYN) == 0 ||
+        tcp->side[0].fin_count + tcp->side[0].rst_count + tcp->side[1].fin_count +
+                tcp->side[1].rst_count !=
+            1) {
+        return;
+    }
+    struct detection_fact fact = fact_of_flow(DETECTION_CLOSE, flow, packet->time_ns);
+
+    fact.code = (uint32_t)direction + 1;
+    fact.is_weak = (packet->tcp_flags & TCP_RST) != 0;
+    fact.is_answered = flow->sums[1].packets > 0;
+    fact.service =
+        (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
+    for (int i = 0; i < 2; i++) {
+        fact.packets[i] = flow->sums[i].packets;
+        fact.bytes[i] = flow->sums[i].bytes;
+        fact.payload_bytes[i] = flow->sums[i].payload_bytes;
+    }
+    detection_frame_add(frame, &fact);
+}
+
 static void detect_tcp(struct detection_frame *frame, const struct packet *packet,
-                       const struct flow *flow, int direction)
+                       const struct flow *flow, const struct flow_tcp_part *tcp, int direction)
 {
     const uint8_t flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST);
 
@@ -47,21 +132,71 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
         if (direction == 1 && flow->sums[1].packets == 1) {
             add(frame, DETECTION_RST, packet, flow);
         }
-    } else if (flags == TCP_ACK && direction == 0 && completes_handshake(packet, flow)) {
+    } else if (flags == TCP_ACK && direction == 0 &&
+               flow_total_packets(flow) <= HANDSHAKE_PACKETS_MAX &&
+               completes_handshake(packet, flow)) {
         add(frame, DETECTION_ESTABLISHED, packet, flow);
+    }
+    if ((packet->tcp_flags & (TCP_FIN | TCP_RST)) != 0) {
+        detect_close(frame, packet, flow, tcp, direction);
     }
 }
 
-void detect_packet(struct detection_frame *frame, const struct packet *packet,
-                   const struct flow *flow, bool is_new, int direction)
+static void detect_icmp(struct detection_frame *frame, const struct packet *packet,
+                        const struct flow *flow, int direction)
 {
+    const bool is_v4 = packet->protocol == IP_PROTOCOL_ICMP;
+    struct detection_fact fact = fact_of_flow(DETECTION_ECHO, flow, packet->time_ns);
+
+    if ((packet->facts & PACKET_HAS_ICMP) == 0 || address_is_multicast(&fact.target)) {
+        return;
+    }
+    if (packet->icmp_type == (is_v4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST)) {
+        fact.is_answered = false;
+    } else if (packet->icmp_type == (is_v4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY)) {
+        fact.is_answered = true;
+    } else {
+        return;
+    }
+    /* A flow may have been taken up at its reply. */
+    if (fact.is_answered != (direction == 1)) {
+        const struct ip_address other = fact.source;
+
+        fact.source = fact.target;
+        fact.target = other;
+    }
+    detection_frame_add(frame, &fact);
+}
+
+static void detect_fragment(struct detection_frame *frame, const struct packet *packet)
+{
+    const struct detection_fact fact = {.event = DETECTION_FRAGMENT,
+                                        .protocol = packet->protocol,
+                                        .source = packet_source(packet),
+                                        .target = packet_target(packet),
+                                        .target_port = packet->target_port,
+                                        .packets = {1, 0},
+                                        .bytes = {packet->wire_bytes, 0},
+                                        .time_ns = packet->time_ns};
+
+    detection_frame_add(frame, &fact);
+}
+
+void detect_packet(struct detection_frame *frame, const struct packet *packet,
+                   const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
+                   int direction)
+{
+    if (UNLIKELY((packet->facts & PACKET_IS_FRAGMENT) != 0)) {
+        detect_fragment(frame, packet);
+    }
     if (LIKELY(flow_total_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
+        ((packet->tcp_flags & (TCP_FIN | TCP_RST)) == 0) &&
         (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN) {
         return;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {
         if ((packet->facts & PACKET_HAS_TCP) != 0) {
-            detect_tcp(frame, packet, flow, direction);
+            detect_tcp(frame, packet, flow, tcp, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {
         if (is_new && direction == 0) {
@@ -69,5 +204,38 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet,
         } else if (direction == 1 && flow->sums[1].packets == 1) {
             add(frame, DETECTION_SYN_ACK, packet, flow); /* an answer */
         }
+    } else if (packet->protocol == IP_PROTOCOL_ICMP || packet->protocol == IP_PROTOCOL_ICMPV6) {
+        detect_icmp(frame, packet, flow, direction);
     }
+}
+
+/* ---- flows of a second ---- */
+
+/* The flow keeps one sum of packets a tick; a direction's part follows from its mean frame. */
+static uint64_t packets_back(const struct flow *flow, const struct flow_tick_delta *delta)
+{
+    if (delta->bytes[0] == 0 || flow->sums[1].bytes == 0) {
+        return delta->bytes[1] == 0 ? 0 : delta->packets;
+    }
+    const double mean = (double)flow->sums[1].bytes / (double)flow->sums[1].packets;
+    const uint64_t packets = (uint64_t)((double)delta->bytes[1] / mean + 0.5);
+
+    return packets < delta->packets ? packets : delta->packets;
+}
+
+void detect_volume(struct detection_frame *frame, const struct flow *flow,
+                   const struct flow_tick_delta *delta, bool is_client_internal,
+                   bool is_server_internal)
+{
+    struct detection_fact fact = fact_of_flow(DETECTION_VOLUME, flow, flow->last_ns);
+
+    fact.bytes[0] = delta->bytes[0];
+    fact.bytes[1] = delta->bytes[1];
+    fact.packets[1] = packets_back(flow, delta);
+    fact.packets[0] = delta->packets - fact.packets[1];
+    fact.service =
+        (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
+    fact.is_source_internal = is_client_internal;
+    fact.is_target_internal = is_server_internal;
+    detection_frame_add(frame, &fact);
 }

@@ -1,17 +1,43 @@
-/* Feeds a shard's packets and flows to the detectors' frame of the current second.
+/* Turns what a shard sees into facts for the detectors' frame of the current second.
  *
- * Depends on: base, detection, wire, flow. Threads: the shard's. O(1) per packet, no allocation. */
+ * Four sources: packets (handshakes, pings, fragments, closes), flows of a second (volume), records
+ * (what a flow was and spoke), transactions (DNS). Depends on: base, proto/record.h, detection,
+ * wire, flow. Threads: the shard's. O(1) per packet, no allocation. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "detection/detection.h"
-#include "sensor/flow/flow.h"
+#include "sensor/flow/flow_table.h"
 #include "sensor/wire/packet.h"
 
 /* Looks at one packet that was just counted into `flow`. `frame` is the frame of the packet's
  * second. Packets that can tell nothing (payload of an established connection) return after one
- * comparison. `direction` as in flow_observer. */
+ * comparison. `tcp` is the flow's second part, NULL in compact mode: connections then are never
+ * seen to close. `direction` as in flow_observer. */
 void detect_packet(struct detection_frame *frame, const struct packet *packet,
-                   const struct flow *flow, bool is_new, int direction);
+                   const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
+                   int direction);
+
+/* A flow's packets and bytes of the second that `frame` holds; called once a flow and second. */
+void detect_volume(struct detection_frame *frame, const struct flow *flow,
+                   const struct flow_tick_delta *delta, bool is_client_internal,
+                   bool is_server_internal);
+
+/* A record of a flow is made (UPDATE or END), all of it filled. */
+void detect_record(struct detection_frame *frame, const struct flow_record *record);
+
+/* One DNS question with its answer or without. */
+struct detect_dns {
+    struct ip_address client, server;
+    struct record_text name;
+    uint64_t time_ns;
+    uint32_t query_bytes, response_bytes; /* of the messages; 0 unknown */
+    uint16_t type, rcode;
+    bool is_answered;
+};
+void detect_dns(struct detection_frame *frame, const struct detect_dns *dns);
+
+/* Which service a flow talks to, by what was recognised, else by the server's port. */
+enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t server_port);

@@ -210,6 +210,55 @@ static void write_alerts(struct metrics_page *page, struct pipeline *pipeline)
         counter_get(&counts->alerts_open));
 }
 
+static void write_detectors(struct metrics_page *page, struct pipeline *pipeline)
+{
+    const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
+    const struct {
+        const char *name;
+        enum metrics_type type;
+        const char *help;
+        size_t offset;
+    } families[] = {
+#define COLUMN(member) offsetof(struct publisher_detector_counts, member)
+        {"netscope_detector_memory_bytes", METRICS_GAUGE, "Memory of its windows.",
+         COLUMN(memory_bytes)},
+        {"netscope_detector_tracked_keys", METRICS_GAUGE, "Subjects held.", COLUMN(tracked_keys)},
+        {"netscope_detector_key_capacity", METRICS_GAUGE, "Room for subjects.",
+         COLUMN(key_capacity)},
+        {"netscope_detector_saturated", METRICS_GAUGE,
+         "1 while a table was full in the last second: figures are lower bounds.",
+         COLUMN(saturated)},
+        {"netscope_detector_incidents_open", METRICS_GAUGE, "Incidents open, in any mode.",
+         COLUMN(open)},
+        {"netscope_detector_alerts_total", METRICS_COUNTER, "Incidents opened as alerts.",
+         COLUMN(opened)},
+        {"netscope_detector_logged_total", METRICS_COUNTER, "Incidents opened in mode log.",
+         COLUMN(logged)},
+        {"netscope_detector_learnt_total", METRICS_COUNTER,
+         "Incidents that mode learn kept to itself.", COLUMN(learnt)},
+        {"netscope_detector_suppressed_total", METRICS_COUNTER,
+         "Findings that became no message of their own.", COLUMN(suppressed)},
+#undef COLUMN
+    };
+
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        metrics_family(page, families[i].name, families[i].type, families[i].help);
+        for (uint32_t j = 0; j < DETECTORS_MAX; j++) {
+            const struct publisher_detector_counts *row = &counts->detectors[j];
+            const char *name = atomic_load_explicit(&row->name, memory_order_acquire);
+            const char *column = (const char *)row + families[i].offset;
+
+            if (name != NULL) {
+                metrics_u64(page, families[i].name, METRICS_LABELS("detector", name),
+                            counter_get((const struct counter *)(const void *)column));
+            }
+        }
+    }
+    one(page, "netscope_sketch_frames_refused_total", METRICS_COUNTER,
+        "Seconds of a shard that were not merged: sketched under another seed.",
+        counter_get(&counts->sketch_frames_refused));
+}
+
 static void write_sinks(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct stats_sink *rows = calloc(ROWS_MAX, sizeof(*rows));
@@ -269,6 +318,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);
     write_alerts(page, pipeline);
+    write_detectors(page, pipeline);
     write_sinks(page, pipeline);
     write_grpc(page, grpc);
 }

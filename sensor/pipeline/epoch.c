@@ -145,6 +145,7 @@ struct epoch *epoch_new(const struct detection_settings *detection, struct error
         return NULL;
     }
     if (detection != NULL && detection->enabled) {
+        epoch->seed = detection->seed;
         epoch->detection = detection_frame_new(detection, err);
         if (epoch->detection == NULL) {
             free(epoch);
@@ -180,8 +181,9 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     epoch_table_reset(&epoch->services);
     epoch_table_reset(&epoch->directions);
     epoch->flows_count = 0;
+    epoch->frames_refused = 0;
     if (detection != NULL) {
-        detection_frame_reset(detection, second);
+        detection_frame_reset(detection, second, epoch->seed);
     }
 }
 
@@ -311,8 +313,9 @@ void epoch_merge(struct epoch *into, const struct epoch *from)
             epoch_add_flow(into, &flow);
         }
     }
-    if (into->detection != NULL && from->detection != NULL) {
-        detection_frame_merge(into->detection, from->detection);
+    if (into->detection != NULL && from->detection != NULL &&
+        !detection_frame_merge(into->detection, from->detection)) {
+        into->frames_refused++;
     }
 }
 

@@ -58,6 +58,8 @@ struct epoch {
     uint32_t flows_count;
     struct epoch_flow flows[STATS_TOP_FLOWS_MAX]; /* a heap by delta bytes, smallest first */
     struct detection_frame *detection;            /* NULL when detection is off */
+    uint64_t seed;           /* of the detection frame from the next reset on */
+    uint32_t frames_refused; /* merged seconds whose frame had another seed */
 };
 
 /* `detection` NULL: none. */

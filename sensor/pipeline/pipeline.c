@@ -141,6 +141,7 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
         out->interface_dropped += status.sum.interface_dropped;
     }
     out->pcap_dropped = pcap_dropped(pipeline);
+    out->detectors_bytes = counter_get(&publisher_counts_of(pipeline->publisher)->detectors_bytes);
     if (pipeline->reader != NULL) {
         const struct reader_counts *counts = reader_counts_of(pipeline->reader);
 
@@ -382,6 +383,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .flush_ns = from->flush_ns,
         .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
+        .epochs_per_shard = SHARD_EPOCHS,
         .fill_stats = fill_stats,
         .on_alert = on_alert,
         .on_stats = on_stats,

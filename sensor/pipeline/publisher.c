@@ -93,6 +93,10 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         if (publisher->detection == NULL) {
             return NULL;
         }
+        counter_set(&publisher->counts.detectors_bytes,
+                    detection_bytes(publisher->detection) +
+                        detection_frame_bytes(publisher->merged->detection) *
+                            (1 + (uint64_t)settings->shards * settings->epochs_per_shard));
     }
     for (uint32_t i = 0; i < settings->sinks_count; i++) {
         struct sink_queue *queue = &publisher->queues[i];
@@ -384,10 +388,27 @@ static void commit_own(struct publisher *publisher, size_t length, enum record_s
     entry->time_ns = time_ns;
 }
 
-static void on_alert(void *context, const struct alert_record *alert)
+static void log_incident(const struct alert_record *alert)
+{
+    const char *state = alert->state == ALERT_OPEN    ? "open"
+                        : alert->state == ALERT_CLOSE ? "close"
+                                                      : "update";
+
+    log_info("detect", alert->description, "kind=%s state=%s severity=%s alert_id=%s",
+             alert_kind_name((enum alert_kind)alert->kind), state,
+             severity_name((enum severity)alert->severity), alert->alert_id);
+}
+
+static void on_alert(void *context, const struct alert_record *alert, uint64_t origins)
 {
     struct publisher *publisher = context;
     struct publisher_counts *counts = &publisher->counts;
+
+    (void)origins;
+    if (alert->is_logged) {
+        log_incident(alert);
+        return;
+    }
     uint8_t *out = own_reserve(publisher, CODEC_ALERT_BYTES_MAX);
 
     if (alert->state == ALERT_OPEN) {
@@ -407,6 +428,25 @@ static void on_alert(void *context, const struct alert_record *alert)
                alert->state, alert->last_ns);
 }
 
+static void count_detectors(struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->stats->detectors_count && i < DETECTORS_MAX; i++) {
+        const struct stats_detector *row = &publisher->stats->detectors[i];
+        struct publisher_detector_counts *counts = &publisher->counts.detectors[i];
+
+        counter_set(&counts->tracked_keys, row->tracked_keys);
+        counter_set(&counts->key_capacity, row->key_capacity);
+        counter_set(&counts->memory_bytes, row->memory_bytes);
+        counter_set(&counts->saturated, row->saturated);
+        counter_set(&counts->opened, row->opened);
+        counter_set(&counts->open, row->open);
+        counter_set(&counts->logged, row->logged);
+        counter_set(&counts->learnt, row->learnt);
+        counter_set(&counts->suppressed, row->suppressed);
+        atomic_store_explicit(&counts->name, row->kind, memory_order_release);
+    }
+}
+
 static void publish_stats(struct publisher *publisher)
 {
     struct stats_record *stats = publisher->stats;
@@ -417,6 +457,7 @@ static void publish_stats(struct publisher *publisher)
     if (publisher->detection != NULL) {
         stats->detectors_count =
             detection_statistics(publisher->detection, stats->detectors, STATS_ROWS_MAX);
+        count_detectors(publisher);
     }
     if (publisher->settings.on_stats != NULL) {
         publisher->settings.on_stats(publisher->settings.context, stats);
@@ -508,9 +549,14 @@ static void decide(struct publisher *publisher, uint64_t second)
     memset(publisher->stats, 0, sizeof(*publisher->stats));
     epoch_fill_stats(publisher->merged, publisher->stats);
     publisher->settings.fill_stats(publisher->settings.context, publisher->stats);
+    counter_add(&publisher->counts.sketch_frames_refused, publisher->merged->frames_refused);
     if (publisher->detection != NULL) {
-        detection_decide(publisher->detection, publisher->merged->detection,
-                         publisher->stats->totals.lost_packets, on_alert, publisher);
+        const struct detection_second costs = {.packets = publisher->stats->totals.packets,
+                                               .lost_packets =
+                                                   publisher->stats->totals.lost_packets};
+
+        detection_decide(publisher->detection, publisher->merged->detection, &costs, on_alert,
+                         publisher);
     }
     publisher->last_second = second;
     publish_stats(publisher);

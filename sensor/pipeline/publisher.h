@@ -35,6 +35,7 @@ struct publisher_settings {
     struct record_identity identity; /* sensor_id and boot_id, borrowed for life; seq is not read */
     struct shard_outlet *outlets;    /* borrowed */
     uint32_t shards;
+    uint32_t epochs_per_shard; /* for the sum of memory */
     struct sink sinks[PUBLISHER_SINKS_MAX];
     uint32_t sinks_count;
     uint32_t queue_batches; /* references waiting for one sink: 4..4096 */
@@ -64,6 +65,13 @@ struct publisher_sink_counts {
     struct counter held; /* records waiting now */
 };
 
+/* As in struct stats_detector, of the last second. */
+struct publisher_detector_counts {
+    const char *_Atomic name; /* static; NULL: no such row */
+    struct counter tracked_keys, key_capacity, memory_bytes, saturated;
+    struct counter opened, open, logged, learnt, suppressed;
+};
+
 struct publisher_counts {
     struct counter records_in, packets_in; /* from shards and the publisher itself */
     struct counter records_out, packets_out;
@@ -72,7 +80,10 @@ struct publisher_counts {
     struct counter flow_events[4];               /* by enum flow_event */
     struct counter alerts[ALERT_KIND_COUNT];     /* opened */
     struct counter alerts_open;                  /* now */
-    struct counter delta_packets, delta_bytes;   /* in flow records */
+    struct counter detectors_bytes;              /* frames of all shards, and windows */
+    struct counter sketch_frames_refused;        /* seconds of a shard under another seed */
+    struct publisher_detector_counts detectors[DETECTORS_MAX];
+    struct counter delta_packets, delta_bytes; /* in flow records */
     struct publisher_sink_counts sinks[PUBLISHER_SINKS_MAX];
 };
 

@@ -25,6 +25,8 @@ enum shard_lines {
     SHARD_LINES_HEX,      /* and its bytes */
 };
 
+#define SHARD_EPOCHS 8 /* seconds that one shard may have open or on their way */
+
 struct shard_settings {
     uint32_t index;
     struct flow_settings flow;

@@ -6,7 +6,6 @@
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/shard.h"
 
-#define SHARD_EPOCHS      8
 #define SHARD_BATCH_BYTES (384U * 1024U)
 
 struct shard {

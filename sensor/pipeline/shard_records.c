@@ -51,6 +51,9 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
         if (shard->current != NULL) {
             shard_on_tick(shard, flow);
             shard->current->totals.ended_flows++;
+            if (shard->current->detection != NULL) {
+                detect_record(shard->current->detection, shard->record);
+            }
         }
         inspect_release(shard->inspect, flow);
     }
@@ -196,6 +199,9 @@ void shard_on_tick(void *context, struct flow *flow)
     add_host(&epoch->hosts, &client, delta.bytes[1], delta.bytes[0], delta.packets);
     add_host(&epoch->hosts, &server, delta.bytes[0], delta.bytes[1], delta.packets);
     add_service(&epoch->services, flow, &in_out, delta.packets);
+    if (epoch->detection != NULL) {
+        detect_volume(epoch->detection, flow, &delta, client_inside, server_inside);
+    }
     if (epoch_wants_flow(epoch, bytes)) {
         add_top_flow(shard, epoch, flow, &delta);
     }
@@ -258,8 +264,8 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
 
     inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
     if (shard->settings.detection != NULL) {
-        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, flow, is_new,
-                      direction);
+        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, flow,
+                      flow_tcp(shard->table, flow), is_new, direction);
     }
     if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns) {
         shard->next_sample_ns = packet->time_ns + shard->sample_interval_ns;

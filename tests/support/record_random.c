@@ -503,7 +503,12 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
                                                     .tracked_keys = number(random, 64),
                                                     .key_capacity = number(random, 64),
                                                     .memory_bytes = number(random, 64),
-                                                    .saturated = chance(random, 2)};
+                                                    .saturated = chance(random, 2),
+                                                    .opened = number(random, 64),
+                                                    .open = number(random, 64),
+                                                    .logged = number(random, 64),
+                                                    .learnt = number(random, 64),
+                                                    .suppressed = number(random, 64)};
     }
     out->sinks_count = record_random_below(random, 5);
     for (uint32_t i = 0; i < out->sinks_count; i++) {

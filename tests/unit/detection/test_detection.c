@@ -59,20 +59,25 @@ static void say(enum detection_event event, uint32_t source, uint32_t target, ui
     script.count++;
 }
 
-static struct detection_settings settings_of_seed(void)
+static struct detection_settings settings;
+
+/* The two detectors of the first NetScope alone. */
+static void use_seed_detectors(void)
 {
-    return (struct detection_settings){
-        .enabled = true,
-        .syn_flood = {true, 5 * NS_PER_SEC, 200, 50, 10 * NS_PER_SEC},
-        .port_scan = {true, 10 * NS_PER_SEC, 25, 25, 30 * NS_PER_SEC},
-        .victims_max = 1024,
-        .scanners_max = 2048,
-        .seed = 1,
-        .scope = ALERT_SENSOR_SCOPE};
+    struct error err = {0};
+
+    assert_int_equal(detection_settings_default(&settings, &err), 0);
+    for (uint32_t i = 0; i < settings.detectors_count; i++) {
+        struct detector_rules *rules = &settings.rules[i];
+
+        rules->enabled = rules == detection_rules(&settings, "syn_flood") ||
+                         rules == detection_rules(&settings, "port_scan");
+    }
 }
 
-static void keep(void *context, const struct alert_record *alert)
+static void keep(void *context, const struct alert_record *alert, uint64_t origins)
 {
+    (void)origins;
     struct alerts *alerts = context;
 
     if (alerts->count < ALERTS_MAX) {
@@ -81,12 +86,12 @@ static void keep(void *context, const struct alert_record *alert)
 }
 
 /* Plays the script with its flows dealt over `shards` frames; silent seconds are left out. */
-static struct alerts *play(const struct detection_settings *settings, unsigned shards, unsigned run)
+static struct alerts *play(unsigned shards, unsigned run)
 {
     struct detection_frame *frames[FRAMES_MAX];
     struct error err = {0};
-    AUTO(detection_frame) merged = detection_frame_new(settings, &err);
-    AUTO(detection) detection = detection_new(settings, &err);
+    AUTO(detection_frame) merged = detection_frame_new(&settings, &err);
+    AUTO(detection) detection = detection_new(&settings, &err);
     struct alerts *out = &runs[run];
     uint64_t second = START;
 
@@ -94,25 +99,31 @@ static struct alerts *play(const struct detection_settings *settings, unsigned s
     assert_non_null(detection);
     out->count = 0;
     for (unsigned i = 0; i < shards; i++) {
-        frames[i] = detection_frame_new(settings, &err);
+        frames[i] = detection_frame_new(&settings, &err);
         assert_non_null(frames[i]);
     }
     for (uint32_t at = 0; at < script.count;) {
         second = script.events[at].time_ns / NS_PER_SEC;
         for (unsigned i = 0; i < shards; i++) {
-            detection_frame_reset(frames[i], second);
+            detection_frame_reset(frames[i], second, settings.seed);
         }
         for (; at < script.count && script.events[at].time_ns / NS_PER_SEC == second; at++) {
             const struct event *e = &script.events[at];
 
-            detection_frame_add(frames[hash_mix(e->flow + shards) % shards], e->event, e->protocol,
-                                &e->source, &e->target, e->port, e->time_ns);
+            const struct detection_fact fact = {.event = (uint8_t)e->event,
+                                                .protocol = e->protocol,
+                                                .source = e->source,
+                                                .target = e->target,
+                                                .target_port = e->port,
+                                                .time_ns = e->time_ns};
+
+            detection_frame_add(frames[hash_mix(e->flow + shards) % shards], &fact);
         }
-        detection_frame_reset(merged, second);
+        detection_frame_reset(merged, second, settings.seed);
         for (unsigned i = 0; i < shards; i++) {
-            detection_frame_merge(merged, frames[(i * 7 + 3) % shards]);
+            assert_true(detection_frame_merge(merged, frames[(i * 7 + 3) % shards]));
         }
-        detection_decide(detection, merged, 0, keep, out);
+        detection_decide(detection, merged, NULL, keep, out);
     }
     detection_finish(detection, (second + 1) * NS_PER_SEC, keep, out);
     for (unsigned i = 0; i < shards; i++) {
@@ -157,16 +168,15 @@ static void silence_of_others(uint64_t from_ms, uint64_t to_ms)
 
 static void a_scan_of_25_ports_is_one_incident_and_24_are_none(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
     script.count = 0;
     scan_ports(0x0a000005, 0x0a000009, 24, 0, 300);
-    assert_int_equal(play(&settings, 1, 0)->count, 0);
+    assert_int_equal(play(1, 0)->count, 0);
     script.count = 0;
     scan_ports(0x0a000005, 0x0a000009, 25, 0, 300);
-    alerts = play(&settings, 1, 0);
+    alerts = play(1, 0);
     assert_int_equal(alerts->count, 2);
     assert_int_equal(alerts->alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
     assert_int_equal(alerts->alerts[0].state, ALERT_OPEN);
@@ -185,7 +195,6 @@ static void a_scan_of_25_ports_is_one_incident_and_24_are_none(void **state)
 
 static void ports_that_answer_are_no_scan_even_in_the_next_second(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     script.count = 0;
@@ -198,12 +207,11 @@ static void ports_that_answer_are_no_scan_even_in_the_next_second(void **state)
         say(DETECTION_SYN_ACK, 0x0a000005, 0x0a010000U + i, 443, 1010);
     }
     silence_of_others(2000, 30000);
-    assert_int_equal(play(&settings, 1, 0)->count, 0);
+    assert_int_equal(play(1, 0)->count, 0);
 }
 
 static void a_horizontal_scan_on_several_ports_is_one_incident(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
@@ -213,7 +221,7 @@ static void a_horizontal_scan_on_several_ports_is_one_incident(void **state)
             say(DETECTION_SYN, 0x5db8d822, 0x0a000000 + i, port, i * UINT64_C(5));
         }
     }
-    alerts = play(&settings, 4, 0);
+    alerts = play(4, 0);
     assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_HORIZONTAL, ALERT_OPEN), 1);
     assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_HORIZONTAL, ALERT_CLOSE), 1);
     assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 0);
@@ -223,14 +231,13 @@ static void a_horizontal_scan_on_several_ports_is_one_incident(void **state)
 
 static void a_flood_over_the_border_of_two_seconds_and_windows_is_found(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     for (uint64_t from = 0; from < 12000; from += 700) {
         script.count = 0;
         silence_of_others(0, from);
         flood(200, 200, from, 1000);
-        const struct alerts *alerts = play(&settings, 2, 0);
+        const struct alerts *alerts = play(2, 0);
 
         assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
         assert_true(alerts->alerts[0].observed <= 200);
@@ -240,24 +247,22 @@ static void a_flood_over_the_border_of_two_seconds_and_windows_is_found(void **s
 
 static void just_below_the_threshold_there_is_no_flood(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     script.count = 0;
     flood(60, 199, 0, 4000);
     silence_of_others(4000, 20000);
-    assert_int_equal(play(&settings, 2, 0)->count, 0);
+    assert_int_equal(play(2, 0)->count, 0);
 }
 
 static void one_source_to_one_port_is_a_flood_and_not_distributed(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
     script.count = 0;
     flood(1, 1000, 0, 3000);
-    alerts = play(&settings, 2, 0);
+    alerts = play(2, 0);
     assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
     assert_non_null(strstr(alerts->alerts[0].description, "single source"));
     assert_string_equal(alerts->alerts[0].top_sources[0].key, "11.0.0.0");
@@ -265,20 +270,18 @@ static void one_source_to_one_port_is_a_flood_and_not_distributed(void **state)
 
 static void a_scan_with_many_syn_is_no_flood(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
     script.count = 0;
     scan_ports(0x0a000005, 0x0a000009, 2000, 0, 3);
-    alerts = play(&settings, 4, 0);
+    alerts = play(4, 0);
     assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 1);
     assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 0);
 }
 
 static void a_busy_server_is_not_flooded(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     script.count = 0;
@@ -287,19 +290,18 @@ static void a_busy_server_is_not_flooded(void **state)
         say(DETECTION_SYN_ACK, 0x0b000000 + i, 0xc0a80001, 443, i);
         say(DETECTION_ESTABLISHED, 0x0b000000 + i, 0xc0a80001, 443, i);
     }
-    assert_int_equal(play(&settings, 4, 0)->count, 0);
+    assert_int_equal(play(4, 0)->count, 0);
 }
 
 static void quiet_closes_and_a_second_attack_opens_again(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
     script.count = 0;
     flood(100, 1000, 0, 2000);
     flood(100, 1000, 60000, 2000); /* the seconds between are a gap */
-    alerts = play(&settings, 2, 0);
+    alerts = play(2, 0);
     assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 2);
     assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_CLOSE), 2);
     assert_string_equal(alerts->alerts[0].alert_key, alerts->alerts[alerts->count - 1].alert_key);
@@ -314,25 +316,23 @@ static void quiet_closes_and_a_second_attack_opens_again(void **state)
 
 static void a_clock_that_goes_back_does_not_stop_detection(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     script.count = 0;
     silence_of_others(100000, 103000);
     flood(100, 1000, 0, 2000);
-    assert_int_equal(count_of(play(&settings, 2, 0), ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+    assert_int_equal(count_of(play(2, 0), ALERT_SYN_FLOOD, ALERT_OPEN), 1);
 }
 
 static void a_growing_attack_is_updated_and_not_repeated(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
     script.count = 0;
     flood(100, 300, 0, 1000);
     flood(100, 20000, 2000, 4000);
-    alerts = play(&settings, 2, 0);
+    alerts = play(2, 0);
     assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
     assert_in_range(count_of(alerts, ALERT_SYN_FLOOD, ALERT_UPDATE), 1, 4);
     assert_int_equal(alerts->alerts[alerts->count - 1].severity, SEVERITY_CRITICAL);
@@ -340,10 +340,10 @@ static void a_growing_attack_is_updated_and_not_repeated(void **state)
 
 static void full_tables_are_said_in_the_alert(void **state)
 {
-    struct detection_settings settings = settings_of_seed();
     const struct alerts *alerts;
 
     (void)state;
+    use_seed_detectors();
     settings.victims_max = settings.scanners_max = 16;
     script.count = 0;
     for (uint32_t i = 0; i < 20000; i++) {
@@ -352,7 +352,7 @@ static void full_tables_are_said_in_the_alert(void **state)
             say(DETECTION_SYN, 0x0a000005, 0x0a000009, (uint16_t)(i / 10), i / 10);
         }
     }
-    alerts = play(&settings, 1, 0);
+    alerts = play(1, 0);
     assert_int_equal(count_of(alerts, ALERT_PORT_SCAN_VERTICAL, ALERT_OPEN), 1);
     assert_true(alerts->alerts[0].saturated);
 }
@@ -408,13 +408,12 @@ static bool same_alert(const struct alert_record *a, const struct alert_record *
 static void alerts_do_not_depend_on_the_number_of_shards(void **state)
 {
     static const unsigned shards[] = {1, 2, 4, 16};
-    const struct detection_settings settings = settings_of_seed();
 
     (void)state;
     for (uint64_t seed = 1; seed <= 6; seed++) {
         random_traffic(seed);
         for (unsigned i = 0; i < 4; i++) {
-            const struct alerts *alerts = play(&settings, shards[i], i);
+            const struct alerts *alerts = play(shards[i], i);
 
             if (i == 0) {
                 assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
@@ -436,7 +435,6 @@ static void alerts_do_not_depend_on_the_number_of_shards(void **state)
 
 static void a_frame_of_the_defaults_needs_less_than_4_mebibytes(void **state)
 {
-    const struct detection_settings settings = settings_of_seed();
     struct error err = {0};
     AUTO(detection_frame) frame = detection_frame_new(&settings, &err);
 
@@ -446,23 +444,30 @@ static void a_frame_of_the_defaults_needs_less_than_4_mebibytes(void **state)
     assert_true(detection_frame_bytes(frame) < 4U << 20);
 }
 
+static int set_up(void **state)
+{
+    (void)state;
+    use_seed_detectors();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_scan_of_25_ports_is_one_incident_and_24_are_none),
-        cmocka_unit_test(ports_that_answer_are_no_scan_even_in_the_next_second),
-        cmocka_unit_test(a_horizontal_scan_on_several_ports_is_one_incident),
-        cmocka_unit_test(a_flood_over_the_border_of_two_seconds_and_windows_is_found),
-        cmocka_unit_test(just_below_the_threshold_there_is_no_flood),
-        cmocka_unit_test(one_source_to_one_port_is_a_flood_and_not_distributed),
-        cmocka_unit_test(a_scan_with_many_syn_is_no_flood),
-        cmocka_unit_test(a_busy_server_is_not_flooded),
-        cmocka_unit_test(quiet_closes_and_a_second_attack_opens_again),
-        cmocka_unit_test(a_clock_that_goes_back_does_not_stop_detection),
-        cmocka_unit_test(a_growing_attack_is_updated_and_not_repeated),
-        cmocka_unit_test(full_tables_are_said_in_the_alert),
-        cmocka_unit_test(alerts_do_not_depend_on_the_number_of_shards),
-        cmocka_unit_test(a_frame_of_the_defaults_needs_less_than_4_mebibytes),
+        cmocka_unit_test_setup(a_scan_of_25_ports_is_one_incident_and_24_are_none, set_up),
+        cmocka_unit_test_setup(ports_that_answer_are_no_scan_even_in_the_next_second, set_up),
+        cmocka_unit_test_setup(a_horizontal_scan_on_several_ports_is_one_incident, set_up),
+        cmocka_unit_test_setup(a_flood_over_the_border_of_two_seconds_and_windows_is_found, set_up),
+        cmocka_unit_test_setup(just_below_the_threshold_there_is_no_flood, set_up),
+        cmocka_unit_test_setup(one_source_to_one_port_is_a_flood_and_not_distributed, set_up),
+        cmocka_unit_test_setup(a_scan_with_many_syn_is_no_flood, set_up),
+        cmocka_unit_test_setup(a_busy_server_is_not_flooded, set_up),
+        cmocka_unit_test_setup(quiet_closes_and_a_second_attack_opens_again, set_up),
+        cmocka_unit_test_setup(a_clock_that_goes_back_does_not_stop_detection, set_up),
+        cmocka_unit_test_setup(a_growing_attack_is_updated_and_not_repeated, set_up),
+        cmocka_unit_test_setup(full_tables_are_said_in_the_alert, set_up),
+        cmocka_unit_test_setup(alerts_do_not_depend_on_the_number_of_shards, set_up),
+        cmocka_unit_test_setup(a_frame_of_the_defaults_needs_less_than_4_mebibytes, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,13 @@
 #include "base/hash.h"
 #include "detection/detection_table.h"
 
+static bool open_table(struct detection_table *table, uint32_t entries, uint32_t members)
+{
+    return detection_table_init(
+        table, &(struct detection_shape){
+                   .entries_max = entries, .members_max = members, .ring = 1, .bucket_seconds = 1});
+}
+
 static struct detection_subject subject_of(uint32_t number)
 {
     return (struct detection_subject){.port = (uint16_t)number,
@@ -23,7 +30,8 @@ static void put(struct detection_table *table, uint32_t subject, uint64_t value,
                         &(struct detection_member){.hash = hash_mix(value + 1),
                                                    .count = 1,
                                                    .first_second = second,
-                                                   .attempt_second = second});
+                                                   .attempt_second = second},
+                        NULL);
 }
 
 static double size_of(const struct detection_table *table, uint32_t subject)
@@ -44,7 +52,7 @@ static void a_set_is_exact_up_to_256_and_near_the_truth_beyond(void **state)
     struct detection_table table;
 
     (void)state;
-    assert_true(detection_table_init(&table, 16, 1024, 0));
+    assert_true(open_table(&table, 16, 1024));
     for (uint64_t i = 0; i < DETECTION_SET_MAX; i++) {
         put(&table, 1, i, 5);
         put(&table, 1, i, 5);
@@ -63,17 +71,17 @@ static void parts_merged_in_any_order_are_the_whole(void **state)
     struct detection_table whole, part[3], merged;
 
     (void)state;
-    assert_true(detection_table_init(&whole, 16, 2048, 0));
-    assert_true(detection_table_init(&merged, 16, 2048, 0));
+    assert_true(open_table(&whole, 16, 2048));
+    assert_true(open_table(&merged, 16, 2048));
     for (unsigned i = 0; i < 3; i++) {
-        assert_true(detection_table_init(&part[i], 16, 2048, 0));
+        assert_true(open_table(&part[i], 16, 2048));
     }
     for (uint64_t i = 0; i < 20000; i++) {
         put(&whole, (uint32_t)(i % 4), i / (1 + i % 4 * 50), 5);
         put(&part[hash_mix(i) % 3], (uint32_t)(i % 4), i / (1 + i % 4 * 50), 5);
     }
     for (unsigned i = 0; i < 3; i++) {
-        detection_table_merge(&merged, &part[2 - i], 5);
+        detection_table_merge(&merged, &part[2 - i]);
     }
     for (uint32_t i = 0; i < 4; i++) {
         assert_true(size_of(&merged, i) == size_of(&whole, i));
@@ -91,7 +99,7 @@ static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
     struct detection_table table;
 
     (void)state;
-    assert_true(detection_table_init(&table, 64, 300, 1));
+    assert_true(open_table(&table, 64, 300));
     for (uint64_t i = 0; i < 40; i++) {
         put(&table, 1, i, 5);
     }
@@ -119,7 +127,7 @@ static void members_leave_when_the_window_has_passed(void **state)
     struct detection_table table;
 
     (void)state;
-    assert_true(detection_table_init(&table, 16, 1024, 0));
+    assert_true(open_table(&table, 16, 1024));
     put(&table, 1, 1, 5);
     put(&table, 1, 2, 7);
     detection_table_advance(&table, 8, 6);

@@ -24,6 +24,7 @@ struct scene {
 };
 
 static struct scene scene;
+static struct detection_settings settings;
 
 static void on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
                       struct flow *flow, bool is_new, int direction)
@@ -31,11 +32,12 @@ static void on_packet(void *context, const struct packet *packet, const uint8_t 
     struct scene *s = context;
 
     (void)frame_bytes;
-    detect_packet(s->frame, packet, flow, is_new, direction);
+    detect_packet(s->frame, packet, flow, flow_tcp(s->table, flow), is_new, direction);
 }
 
-static void on_alert(void *context, const struct alert_record *alert)
+static void on_alert(void *context, const struct alert_record *alert, uint64_t origins)
 {
+    (void)origins;
     struct scene *s = context;
 
     if (s->alerts_count < 16) {
@@ -45,24 +47,19 @@ static void on_alert(void *context, const struct alert_record *alert)
 
 static int start(void **state)
 {
-    const struct detection_settings settings = {
-        .enabled = true,
-        .syn_flood = {true, 5 * NS_PER_SEC, 200, 50, 10 * NS_PER_SEC},
-        .port_scan = {true, 10 * NS_PER_SEC, 25, 25, 30 * NS_PER_SEC},
-        .victims_max = 1024,
-        .scanners_max = 2048,
-        .seed = 1,
-        .scope = ALERT_SENSOR_SCOPE};
     const struct flow_settings flows = {.flows_max = 8192, .idle_timeout_ns = 60 * NS_PER_SEC};
     const struct flow_observer observer = {.context = &scene, .on_packet = on_packet};
     struct error err = {0};
 
     (void)state;
+    if (detection_settings_default(&settings, &err) != 0) {
+        return 1;
+    }
     scene = (struct scene){.second = START};
     scene.table = flow_table_new(&flows, &observer, &err);
     scene.frame = detection_frame_new(&settings, &err);
     scene.detection = detection_new(&settings, &err);
-    detection_frame_reset(scene.frame, START);
+    detection_frame_reset(scene.frame, START, settings.seed);
     return scene.table == NULL || scene.frame == NULL || scene.detection == NULL;
 }
 
@@ -81,8 +78,8 @@ static void play(const struct frame *frame)
     const uint8_t *bytes = frame->bytes;
 
     while (scene.second < frame->time_ns / NS_PER_SEC) {
-        detection_decide(scene.detection, scene.frame, 0, on_alert, &scene);
-        detection_frame_reset(scene.frame, ++scene.second);
+        detection_decide(scene.detection, scene.frame, NULL, on_alert, &scene);
+        detection_frame_reset(scene.frame, ++scene.second, settings.seed);
     }
     (void)packet_decode(frame, 0, &packet);
     assert_int_equal(flow_table_add_batch(scene.table, &packet, &bytes, 1), 1);
@@ -106,7 +103,7 @@ static void send_tcp(const char *source, uint16_t source_port, const char *targe
 
 static uint32_t finish(void)
 {
-    detection_decide(scene.detection, scene.frame, 0, on_alert, &scene);
+    detection_decide(scene.detection, scene.frame, NULL, on_alert, &scene);
     detection_finish(scene.detection, (scene.second + 1) * NS_PER_SEC, on_alert, &scene);
     return scene.alerts_count;
 }

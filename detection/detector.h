@@ -1,0 +1,188 @@
+/* How a detector is written: one file with one `struct detector_ops`, one row in detectors.c, and
+ * its tests. Not for others than the files of this folder.
+ *
+ * `feed` puts facts into the detector's own views of a frame: tables of subjects with sums and sets
+ * (detection_table.h), which merge over shards and sensors. `decide` looks each second at the
+ * detector's windows, which are such views over a longer time, and reports what is over its level.
+ * Depends on: detection.h, detection_table.h. Threads: feed a shard's, decide the publisher's. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "detection/detection.h"
+#include "detection/detection_table.h"
+
+#define DETECTOR_VIEWS_MAX   3
+#define DETECTOR_WINDOWS_MAX 4
+#define EVENT(name)          (UINT64_C(1) << DETECTION_##name)
+
+/* Which setting sizes a view. */
+enum detector_size { SIZE_VICTIMS, SIZE_SCANNERS, SIZE_KEYS, SIZE_FEW /* 256 */ };
+
+struct detector_view {
+    const char *name; /* NULL: no more views */
+    uint8_t size;     /* enum detector_size */
+    uint8_t counters; /* sums of each subject */
+    uint8_t members;  /* in its set, on average over all subjects; 0: no set */
+    bool has_names;
+};
+
+struct detector_window {
+    uint8_t view;
+    uint8_t param; /* length: 0: `window`; else 1 + index of a parameter that is a duration */
+};
+
+struct detector_param {
+    enum config_type type;
+    const char *key; /* NULL: no more parameters */
+    const char *value;
+    double min, max;
+    const char *help;
+    const char *alias;
+};
+
+/* Defaults as written in YAML, and bounds. NULL: the detector has no such setting. */
+struct detector_defaults {
+    const char *mode; /* "alert" or "log" */
+    const char *window;
+    double window_min_ns, window_max_ns;
+    const char *medium, *high, *critical; /* high and critical "0": 4 and 20 times medium */
+    double medium_min, medium_max;
+    const char *min_volume, *min_volume_help;
+    const char *quiet;
+    /* Names that differ: of the first NetScope. */
+    const char *window_alias, *medium_key, *medium_help, *quiet_key, *quiet_alias;
+};
+
+struct detector {
+    const struct detector_rules *rules;
+    void *state; /* ops->state_bytes, zeroed, for life; decide's alone */
+};
+
+struct detector_ops {
+    const char *name; /* "syn_flood": its section is analysis.anomalies.syn_flood */
+    const char *help;
+    enum alert_kind kind;            /* of its statistics; incidents may have others */
+    uint8_t severities[LEVEL_COUNT]; /* all 0: MEDIUM, HIGH, CRITICAL */
+    struct detector_defaults defaults;
+    uint64_t events; /* EVENT(SYN) | ... */
+    struct detector_view views[DETECTOR_VIEWS_MAX];
+    struct detector_window windows[DETECTOR_WINDOWS_MAX];
+    uint32_t windows_count;
+    struct detector_param params[DETECTOR_PARAMS_MAX + 1];
+    size_t state_bytes;
+    void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact);
+    void (*decide)(struct detection *detection, struct detector *self);
+};
+
+/* All detectors, in the order of their decisions. */
+extern const struct detector_ops *const detector_table[];
+uint32_t detector_count(void);
+
+/* ---- for feed ---- */
+
+struct hash_key detection_frame_key(const struct detection_frame *frame);
+/* The subject's number in view `view` of the detector, made if new. */
+uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
+                        uint32_t view, const struct detection_subject *subject, uint64_t time_ns);
+struct detection_table *detector_view(const struct detector_rules *rules,
+                                      struct detection_frame *frame, uint32_t view);
+/* A member at the frame's second: attempt, answer or both. */
+struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
+                                        const struct detection_fact *fact, bool is_attempt,
+                                        bool is_answer);
+uint64_t detector_hash_address(const struct detection_frame *frame,
+                               const struct ip_address *address);
+uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length);
+
+/* ---- for decide ---- */
+
+struct detection_table *detector_window(struct detection *detection, const struct detector *self,
+                                        uint32_t window);
+uint64_t detector_window_seconds(const struct detection *detection, const struct detector *self,
+                                 uint32_t window);
+uint64_t detection_now(const struct detection *detection); /* the second being decided */
+const struct detection_second *detection_costs(const struct detection *detection);
+/* A detector by name when it is enabled, or NULL. */
+struct detector *detection_find(struct detection *detection, const char *name);
+uint32_t detection_lookup(struct detection *detection, const struct detector *self, uint32_t window,
+                          const struct detection_subject *subject);
+
+struct detection_finding {
+    double observed;
+    uint32_t number; /* in its window */
+    struct detection_subject subject;
+};
+
+/* The value to hold against the levels; below 0: not a candidate. */
+typedef double detector_measure(struct detection *detection, const struct detector *self,
+                                uint32_t window, uint32_t number);
+/* Subjects at or above `medium` (0: the level of their override or rules), most first, then by
+ * subject: what is reported does not depend on the order in the tables. `*out` is borrowed until
+ * the next call. */
+uint32_t detector_find_over(struct detection *detection, const struct detector *self,
+                            uint32_t window, double medium, detector_measure *measure,
+                            const struct detection_finding **out);
+
+/* Attempts of a set that ended before the second being decided: those of that second may still get
+ * an answer. */
+struct detection_tally {
+    double tried, answered; /* estimates */
+};
+struct detection_tally detector_tally(const struct detection *detection,
+                                      const struct detection_table *table, uint32_t number);
+
+/* ---- incidents ---- */
+
+#define INCIDENT_NO_WINDOW UINT32_MAX
+
+/* What a draft is made of. */
+struct incident_start {
+    enum alert_kind kind;
+    uint32_t window, number; /* the subject there; INCIDENT_NO_WINDOW: it is in no window */
+    double observed;
+    double scale;     /* the detector's levels times this are the levels; 0: 1 */
+    const char *unit; /* "ports" */
+    const char *key; /* the setting that tunes it, below the detector's path; NULL: levels.medium */
+};
+
+/* An empty draft with what all alerts have: times, window, error bound, saturation, threshold,
+ * severity, unit, config key. Until incident_report. */
+struct alert_record *incident_draft(struct detection *detection, const struct detector *self,
+                                    const struct incident_start *start);
+/* Opens or goes on with the incident of the draft's kind and `subject`; fills key and id. */
+void incident_report(struct detection *detection, const struct detector *self,
+                     const struct detection_subject *subject);
+/* True when an incident of `kind` with this source is open. */
+bool incident_is_open(const struct detection *detection, enum alert_kind kind,
+                      const struct detection_subject *subject);
+/* Counts a finding that the open incident of `kind` and `subject` explains. */
+void incident_suppress(struct detection *detection, enum alert_kind kind,
+                       const struct detection_subject *subject);
+
+/* Evidence: an item takes its place, heaviest first, then by key; at most ALERT_EVIDENCE_MAX. */
+void evidence_add(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
+                  const char *key, uint64_t weight);
+void evidence_add_address(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
+                          const struct ip_address *address, uint64_t weight);
+void evidence_add_port(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
+                       uint8_t protocol, uint16_t port, uint64_t weight);
+void evidence_attacker(struct alert_record *draft, const struct ip_address *address, uint16_t port);
+void evidence_victim(struct alert_record *draft, const struct ip_address *address, uint16_t port);
+/* The heaviest of top_sources as attackers, of top_targets as victims. */
+void evidence_attackers_of_sources(struct alert_record *draft);
+void evidence_victims_of_targets(struct alert_record *draft, uint16_t port);
+/* Addresses (sources of a victim, targets of a source) and ports of a set, in an order of its own.
+ */
+void evidence_of_set(struct alert_evidence_item addresses[ALERT_EVIDENCE_MAX],
+                     uint8_t *addresses_count, struct alert_evidence_item ports[ALERT_EVIDENCE_MAX],
+                     uint8_t *ports_count, const struct detection_table *table, uint32_t number);
+void evidence_mitre(struct alert_record *draft, const char *tactic_id, const char *technique_id,
+                    const char *technique_name, uint8_t confidence);
+/* By direction: an internal source is T1046, an external one T1595. */
+void evidence_mitre_scan(struct alert_record *draft, const struct ip_address *source);
+/* "about " where the set is sampled. */
+const char *evidence_about(const struct detection_table *table, uint32_t number);

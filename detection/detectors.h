@@ -1,0 +1,7 @@
+/* The names of all detectors, each in its own file. Depends on: detector.h. */
+#pragma once
+
+struct detector_ops;
+
+extern const struct detector_ops port_scan_detector;
+extern const struct detector_ops syn_flood_detector;

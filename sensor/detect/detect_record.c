@@ -1,0 +1,113 @@
+/* Facts from what is known only once a flow is reported, or a transaction complete. */
+#include <string.h>
+
+#include "sensor/detect/detect.h"
+#include "sensor/wire/packet.h"
+
+#define TLS_1_0 0x0301
+
+static struct detection_fact fact_of_record(enum detection_event event,
+                                            const struct flow_record *record)
+{
+    return (struct detection_fact){
+        .event = (uint8_t)event,
+        .protocol = record->ip_protocol,
+        .source_port = record->client.port,
+        .target_port = record->server.port,
+        .source = record->client.ip,
+        .target = record->server.ip,
+        .first_ns = record->start_ns,
+        .time_ns = record->end_ns,
+        .packets = {record->forward.total_packets, record->reverse.total_packets},
+        .bytes = {record->forward.total_bytes, record->reverse.total_bytes},
+        .payload_bytes = {record->forward.total_payload_bytes, record->reverse.total_payload_bytes},
+        .is_source_internal = record->client.scope == SCOPE_INTERNAL,
+        .is_target_internal = record->server.scope == SCOPE_INTERNAL};
+}
+
+static void add_end(struct detection_frame *frame, const struct flow_record *record)
+{
+    struct detection_fact fact = fact_of_record(DETECTION_END, record);
+
+    if (record->has_tcp && record->tcp.is_measured) {
+        const struct flow_tcp *tcp = &record->tcp;
+        const uint64_t both = tcp->client_rtt.mean_ns + tcp->server_rtt.mean_ns;
+
+        fact.retransmitted =
+            tcp->forward.retransmitted_segments + tcp->reverse.retransmitted_segments;
+        fact.zero_windows = tcp->forward.zero_window_events + tcp->reverse.zero_window_events;
+        fact.segments = record->forward.total_packets + record->reverse.total_packets;
+        fact.rtt_ns = tcp->client_rtt.samples > 0 && tcp->server_rtt.samples > 0 ? both : 0;
+    }
+    detection_frame_add(frame, &fact);
+}
+
+/* "1.0" of "TLS 1.0", "TLSv1.2", "1.3": 0x0301 and so on; SSL: below; 0 when unknown. */
+static uint32_t tls_version(const struct record_text *text)
+{
+    const char *end = text->data + text->length;
+    const char *dot = text->length > 2 ? memchr(text->data, '.', text->length) : NULL;
+
+    if (dot == NULL || dot == text->data || dot + 1 >= end || dot[1] < '0' || dot[1] > '9') {
+        return 0;
+    }
+    if (memchr(text->data, 'S', text->length) != NULL &&
+        memchr(text->data, 'T', text->length) == NULL) {
+        return 0x0300;
+    }
+    return TLS_1_0 + (uint32_t)(dot[1] - '0');
+}
+
+static void add_tls(struct detection_frame *frame, const struct flow_record *record)
+{
+    struct detection_fact fact = fact_of_record(DETECTION_TLS, record);
+
+    fact.code = tls_version(&record->tls.version);
+    fact.name = record->tls.sni;
+    fact.type = record->tls.cipher;
+    detection_frame_add(frame, &fact);
+}
+
+static void add_http(struct detection_frame *frame, const struct flow_record *record)
+{
+    struct detection_fact fact = fact_of_record(DETECTION_HTTP, record);
+
+    fact.code = record->http.status;
+    if (record->http.hosts_count > 0) {
+        fact.name = record->http.hosts[0];
+    }
+    detection_frame_add(frame, &fact);
+}
+
+void detect_record(struct detection_frame *frame, const struct flow_record *record)
+{
+    if (record->event != FLOW_END) {
+        return;
+    }
+    add_end(frame, record);
+    if (record->has_tls) {
+        add_tls(frame, record);
+    }
+    if (record->has_http) {
+        add_http(frame, record);
+    }
+}
+
+void detect_dns(struct detection_frame *frame, const struct detect_dns *dns)
+{
+    const struct detection_fact fact = {.event = DETECTION_DNS,
+                                        .protocol = IP_PROTOCOL_UDP,
+                                        .service = DETECTION_SERVICE_DNS,
+                                        .target_port = 53,
+                                        .source = dns->client,
+                                        .target = dns->server,
+                                        .time_ns = dns->time_ns,
+                                        .first_ns = dns->time_ns,
+                                        .type = dns->type,
+                                        .code = dns->rcode,
+                                        .is_answered = dns->is_answered,
+                                        .payload_bytes = {dns->query_bytes, dns->response_bytes},
+                                        .name = dns->name};
+
+    detection_frame_add(frame, &fact);
+}
