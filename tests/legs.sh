@@ -15,7 +15,7 @@ GRPCURL_VERSION=v1.9.3
 OWN_LEGS='browser|grpcurl|containers'
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
-LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz dashboard browser grpcurl kafka containers)
+LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz dashboard browser grpcurl kafka clickhouse containers)
 
 # ---- what a leg may call ----
 
@@ -212,6 +212,24 @@ leg_grpcurl() {
 
 leg_kafka() {
     run_named kafka
+}
+
+# A package of its own in the build tree, since the engine in it is large.
+leg_clickhouse() {
+    need node npm
+    local package=$ROOT/build/clickhouse-check
+    configure_and_build release netscope-sensor netscope-traffic kafka-mock
+    mkdir -p "$package"
+    cp tests/clickhouse/package.json tests/clickhouse/package-lock.json tests/clickhouse/*.mjs .npmrc "$package"
+    if ! cmp -s "$package/package-lock.json" "$package/node_modules/.installed"; then
+        # Not `npm ci`: it wants the engine of every other system in the lock file too.
+        (cd "$package" && npm install --no-save --ignore-scripts --no-audit --no-fund </dev/null) ||
+            skip "chdb could not be fetched from the npm registry"
+        cp "$package/package-lock.json" "$package/node_modules/.installed"
+    fi
+    cd "$package"
+    NETSCOPE_ROOT=$ROOT NETSCOPE_BIN=$ROOT/build/release/bin npm test --silent </dev/null
+    note "$(grep -hE '^# (tests|pass|fail) ' "$LOGS/clickhouse.log" | tr '\n' ' ')"
 }
 
 leg_containers() {

@@ -1,0 +1,103 @@
+-- Questions that people ask, each answered from the smallest table that can. Times are UTC; {from:DateTime} and
+-- {to:DateTime} are parameters (clickhouse-client --param_from=... --param_to=...).
+
+-- name: top_talkers
+-- Hosts inside with the most bytes, both ways.
+SELECT
+    client_ip AS host,
+    sum(forward_delta_bytes) AS bytes_sent,
+    sum(reverse_delta_bytes) AS bytes_received,
+    uniqExact(server_ip) AS servers
+FROM netscope.flows FINAL
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime} AND client_scope = 'internal'
+GROUP BY host
+ORDER BY bytes_sent + bytes_received DESC
+LIMIT 20;
+
+-- name: services
+-- What is served where: bytes, flows and clients by server and port, from the five-minute sums.
+SELECT
+    server_ip, server_port, app_protocol,
+    sum(forward_bytes + reverse_bytes) AS bytes,
+    sum(flows_ended) AS flows,
+    uniqMerge(clients) AS clients
+FROM netscope.flows_5m
+WHERE time >= {from:DateTime} AND time < {to:DateTime}
+GROUP BY server_ip, server_port, app_protocol
+ORDER BY bytes DESC
+LIMIT 20;
+
+-- name: traffic_by_minute
+SELECT
+    time,
+    sum(forward_bytes + reverse_bytes) * 8 / 60 AS bits_per_second,
+    sum(forward_packets + reverse_packets) / 60 AS packets_per_second
+FROM netscope.flows_1m
+WHERE time >= {from:DateTime} AND time < {to:DateTime}
+GROUP BY time
+ORDER BY time;
+
+-- name: handshake_percentiles
+-- How long TCP handshakes take, by service: median, 90 and 99 in a hundred, in milliseconds.
+SELECT
+    server_ip, server_port,
+    arrayMap(nanos -> round(nanos / 1e6, 3), quantilesTDigestMerge(0.5, 0.9, 0.99)(handshake_nanos)) AS milliseconds,
+    sum(flows_ended) AS flows
+FROM netscope.flows_1h
+WHERE time >= toStartOfHour({from:DateTime}) AND time < {to:DateTime} AND ip_protocol = 6
+GROUP BY server_ip, server_port
+HAVING flows >= 10
+ORDER BY milliseconds[3] DESC
+LIMIT 20;
+
+-- name: retransmissions
+-- Services that lose segments: of flows that ended, since a total counts once there.
+SELECT
+    server_ip, server_port,
+    sum(tcp_forward_retransmitted_segments + tcp_reverse_retransmitted_segments) AS retransmitted,
+    sum(forward_total_packets + reverse_total_packets) AS packets,
+    round(100 * retransmitted / packets, 2) AS percent
+FROM netscope.flows FINAL
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime} AND ip_protocol = 6 AND event = 'end'
+GROUP BY server_ip, server_port
+HAVING packets >= 100
+ORDER BY percent DESC
+LIMIT 20;
+
+-- name: scans
+-- Who tries many ports or hosts without getting an answer: Zeek's S0 and REJ.
+SELECT
+    client_ip,
+    uniqExact(server_ip) AS hosts,
+    uniqExact(server_port) AS ports,
+    count() AS attempts,
+    min(start_time) AS first, max(end_time) AS last
+FROM netscope.flows FINAL
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime} AND event = 'end'
+  AND tcp_conn_state IN ('S0', 'REJ', 'RSTOS0', 'SH')
+GROUP BY client_ip
+HAVING hosts >= 25 OR ports >= 25
+ORDER BY attempts DESC
+LIMIT 20;
+
+-- name: names
+-- Names asked for and not answered well, by client.
+SELECT
+    client_ip, name, rcode, count() AS times
+FROM netscope.flows FINAL
+ARRAY JOIN dns_queries_name AS name, dns_queries_rcode AS rcode
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime} AND rcode != 0
+GROUP BY client_ip, name, rcode
+ORDER BY times DESC
+LIMIT 20;
+
+-- name: lost_records
+-- Holes in the numbers of a sensor: records that never arrived. END-only topics and filters make holes by intent.
+SELECT
+    sensor_id, boot_id,
+    max(record_seq) - min(record_seq) + 1 - uniqExact(record_seq) AS missing,
+    count() - uniqExact(record_seq) AS delivered_twice
+FROM netscope.flows
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
+GROUP BY sensor_id, boot_id
+ORDER BY missing DESC;

@@ -1,0 +1,248 @@
+// deploy/clickhouse in the real engine: sensor -> Kafka -> raw table -> rollups, with the sums of the sensor's own
+// files. NETSCOPE_BIN: the folder of the programs; NETSCOPE_ROOT: the source tree. The mock cluster is
+// librdkafka's; the engine reads it with its own Kafka table.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Session } from 'chdb';
+
+const ROOT = path.resolve(process.env.NETSCOPE_ROOT ?? '../..');
+const BIN = path.resolve(process.env.NETSCOPE_BIN ?? path.join(ROOT, 'build/release/bin'));
+const TOPIC = 'netscope.flowrows.v1';
+const FLOWS = 20000;
+const WAIT_MS = 120000;
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'netscope-clickhouse-'));
+let session;
+let mock;
+let brokers;
+let records; // what the sensor wrote to its file: the same records
+let ledger; // what its metrics would say: from the summary
+
+// Statements of a file, without comments. No text in them holds a semicolon.
+function statements(name) {
+    return fs
+        .readFileSync(path.join(ROOT, 'deploy/clickhouse', name), 'utf8')
+        .replace(/--.*$/gm, '')
+        .split(';')
+        .map((text) => text.trim())
+        .filter(Boolean);
+}
+
+function ask(text) {
+    const lines = String(session.query(text, 'JSONEachRow')).split('\n').filter(Boolean);
+    return lines.map((line) => JSON.parse(line));
+}
+
+function number(text) {
+    return BigInt(Object.values(ask(text)[0])[0]);
+}
+
+function startMock() {
+    mock = spawn(process.env.NETSCOPE_KAFKA_MOCK ?? path.join(BIN, '../tests/kafka-mock'), ['3'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = [];
+    const waiting = [];
+    let rest = '';
+    mock.stdout.on('data', (data) => {
+        rest += data;
+        for (let end; (end = rest.indexOf('\n')) >= 0; rest = rest.slice(end + 1)) {
+            const line = rest.slice(0, end);
+            waiting.length > 0 ? waiting.shift()(line) : lines.push(line);
+        }
+    });
+    const next = () => (lines.length > 0 ? Promise.resolve(lines.shift()) : new Promise((done) => waiting.push(done)));
+    return {
+        next,
+        say: async (text) => {
+            mock.stdin.write(text + '\n');
+            assert.equal(await next(), 'ok', text);
+        },
+    };
+}
+
+// The sensor must not block this process: the engine's threads and the mock cluster go on meanwhile.
+function runSensor(...args) {
+    return new Promise((done, failed) => {
+        const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('NETSCOPE_')));
+        const child = spawn(path.join(BIN, 'netscope-sensor'), args, {
+            env: { ...env, NETSCOPE_KAFKA__VALUE: 'flow_row' },
+            stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        let text = '';
+        child.stdout.on('data', (data) => (text += data));
+        child.stderr.on('data', (data) => (text += data));
+        child.on('exit', (code) => (code === 0 ? done(text) : failed(new Error(`sensor: exit ${code}: ${text}`))));
+    });
+}
+
+async function until(what, condition) {
+    const end = Date.now() + WAIT_MS;
+    let last;
+    while (Date.now() < end) {
+        last = condition();
+        if (last === true) {
+            return;
+        }
+        await new Promise((done) => setTimeout(done, 200));
+    }
+    assert.fail(`not within ${WAIT_MS / 1000} s: ${what}; last: ${last}`);
+}
+
+function sum(way, field, choose = () => true) {
+    return records.filter(choose).reduce((total, r) => total + BigInt(r[way]?.[field] ?? 0), 0n);
+}
+
+const both = (field, choose) => sum('forward', field, choose) + sum('reverse', field, choose);
+
+before(async () => {
+    // The engine looks for schemas below its working directory.
+    fs.cpSync(path.join(ROOT, 'proto/netscope'), path.join(folder, 'netscope'), { recursive: true });
+    fs.mkdirSync(path.join(folder, 'google/protobuf'), { recursive: true });
+    for (const name of ['timestamp', 'duration']) {
+        fs.copyFileSync(`/usr/include/google/protobuf/${name}.proto`, path.join(folder, `google/protobuf/${name}.proto`));
+    }
+    process.chdir(folder);
+    session = new Session(path.join(folder, 'db'));
+
+    const cluster = startMock();
+    brokers = await cluster.next();
+    await cluster.say(`topic ${TOPIC} 4`);
+
+    const capture = path.join(folder, 'mix.pcap');
+    const made = spawnSync(path.join(BIN, 'netscope-traffic'), ['mix', capture, '-f', String(FLOWS)], { encoding: 'utf8' });
+    assert.equal(made.status, 0, made.stderr);
+    const lines = path.join(folder, 'flows.jsonl');
+    const said = await runSensor('--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers, '--flows-jsonl', lines);
+    records = fs.readFileSync(lines, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    ledger = BigInt(/packets captured: (\d+)/.exec(said)[1]) - BigInt(/not IP: (\d+)/.exec(said)[1]);
+});
+
+after(() => {
+    mock?.stdin.end('quit\n');
+    session?.cleanup();
+    process.chdir(os.tmpdir());
+    fs.rmSync(folder, { recursive: true, force: true });
+});
+
+test('every statement runs as it is shipped, twice', () => {
+    for (const name of ['01_flows.sql', '02_rollups.sql']) {
+        for (const text of [...statements(name), ...statements(name)]) {
+            session.query(text);
+        }
+    }
+    // The capture is old: its rows would be dropped at once.
+    for (const table of ['flows', 'flows_1m', 'flows_5m', 'flows_1h']) {
+        session.query(`ALTER TABLE netscope.${table} REMOVE TTL`);
+    }
+    for (const text of statements('03_kafka.sql')) {
+        session.query(text.replace('KAFKA_BROKERS', brokers));
+    }
+});
+
+test('every record of the topic becomes one row', async () => {
+    await until('all rows are there', () => {
+        const rows = number('SELECT count() FROM netscope.flows FINAL');
+        return rows === BigInt(records.length) || `${rows} of ${records.length} rows`;
+    });
+    assert.equal(number('SELECT uniqExact(sensor_id, boot_id, record_seq) FROM netscope.flows'), BigInt(records.length));
+});
+
+test('sums over the raw table and each rollup equal the ledger', async () => {
+    assert.equal(both('delta_packets'), ledger);
+    const raw = 'FROM netscope.flows FINAL';
+    assert.equal(number(`SELECT sum(forward_delta_packets + reverse_delta_packets) ${raw}`), ledger);
+    assert.equal(number(`SELECT sum(forward_delta_bytes + reverse_delta_bytes) ${raw}`), both('delta_bytes'));
+    for (const table of ['flows_1m', 'flows_5m', 'flows_1h']) {
+        // A block becomes visible in the raw table first, then in what its views write.
+        await until(`all of ${table} is there`, () => {
+            const rows = number(`SELECT sum(records) FROM netscope.${table}`);
+            return rows >= BigInt(records.length) || `${rows} of ${records.length} records`;
+        });
+        const of = (what) => number(`SELECT ${what} FROM netscope.${table}`);
+        assert.equal(of('sum(forward_packets + reverse_packets)'), ledger, table);
+        assert.equal(of('sum(forward_bytes)'), sum('forward', 'delta_bytes'), table);
+        assert.equal(of('sum(reverse_bytes)'), sum('reverse', 'delta_bytes'), table);
+        assert.equal(of('sum(records)'), BigInt(records.length), table);
+        assert.equal(of('sum(flows_ended)'), BigInt(records.filter((r) => r.event === 'FLOW_EVENT_END').length), table);
+    }
+});
+
+test('a row says what its record says', () => {
+    const word = (text) => text.replace(/^[A-Z_]*?_(?=(START|UPDATE|END|INTERNAL|EXTERNAL|MULTICAST|LINK_LOCAL)$)/, '').toLowerCase();
+    const address = (text) => (text.startsWith('::ffff:') ? text.slice(7) : text);
+    for (let i = 0; i < records.length; i += Math.ceil(records.length / 200)) {
+        const record = records[i];
+        const row = ask(`SELECT *, lower(hex(flow_id)) AS id, toUnixTimestamp64Nano(start_time) AS start FROM netscope.flows FINAL
+            WHERE record_seq = ${record.record_seq}`)[0];
+        assert.equal(row.sensor_id, record.sensor_id);
+        assert.equal(row.boot_id, record.boot_id);
+        assert.equal(row.id.padStart(16, '0'), record.flow_id);
+        assert.equal(row.event, word(record.event));
+        assert.equal(address(row.client_ip), record.client.ip);
+        assert.equal(address(row.server_ip), record.server.ip);
+        assert.equal(row.client_port, record.client.port);
+        assert.equal(row.server_port, record.server.port);
+        assert.equal(row.client_scope, word(record.client.scope));
+        assert.equal(row.server_name, record.server.name);
+        assert.equal(row.ip_protocol, record.ip_protocol);
+        assert.equal(row.community_id, record.community_id);
+        assert.equal(row.vlan_id, record.vlan_id ?? null);
+        assert.equal(String(row.forward_total_bytes), record.forward.total_bytes);
+        assert.equal(row.app_protocol, record.app?.protocol ?? '');
+        assert.equal(row.tls_sni, record.tls?.sni ?? '');
+        assert.deepEqual(row.dns_queries_name, (record.dns?.queries ?? []).map((q) => q.name));
+        assert.deepEqual(row.dns_queries_rcode, (record.dns?.queries ?? []).map((q) => q.rcode ?? -1));
+        assert.equal(BigInt(row.start) / 1000000000n, BigInt(Math.floor(Date.parse(record.start_time) / 1000)));
+    }
+});
+
+test('a record that comes twice is one row', () => {
+    session.query('INSERT INTO netscope.flows SELECT * FROM netscope.flows LIMIT 500');
+    assert.equal(number('SELECT count() FROM netscope.flows FINAL'), BigInt(records.length));
+    session.query('OPTIMIZE TABLE netscope.flows FINAL');
+    assert.equal(number('SELECT count() FROM netscope.flows'), BigInt(records.length));
+});
+
+// The text of queries.sql by its "-- name:" lines.
+function queries() {
+    const text = fs.readFileSync(path.join(ROOT, 'deploy/clickhouse/queries.sql'), 'utf8');
+    return Object.fromEntries(
+        text.split(/^-- name: /m).slice(1).map((part) => {
+            const end = part.indexOf('\n');
+            return [part.slice(0, end).trim(), part.slice(end).replace(/--.*$/gm, '').replace(/;\s*$/, '')];
+        }),
+    );
+}
+
+function answer(name) {
+    const times = records.map((r) => Date.parse(r.end_time));
+    const low = times.reduce((a, b) => Math.min(a, b));
+    const high = times.reduce((a, b) => Math.max(a, b));
+    const text = (ms) => `toDateTime(${Math.floor(ms / 1000)}, 'UTC')`;
+    return ask(
+        queries()[name].replaceAll('{from:DateTime}', text(low - 3600000)).replaceAll('{to:DateTime}', text(high + 3600000)),
+    );
+}
+
+test('the shipped questions are answered, and rightly', () => {
+    for (const name of Object.keys(queries())) {
+        assert.ok(Array.isArray(answer(name)), name);
+    }
+    const bytes = new Map();
+    for (const record of records.filter((r) => r.client.scope.endsWith('_INTERNAL'))) {
+        const more = BigInt(record.forward?.delta_bytes ?? 0) + BigInt(record.reverse?.delta_bytes ?? 0);
+        bytes.set(record.client.ip, (bytes.get(record.client.ip) ?? 0n) + more);
+    }
+    const most = [...bytes.values()].reduce((a, b) => (a > b ? a : b));
+    const top = answer('top_talkers')[0];
+    assert.equal(BigInt(top.bytes_sent) + BigInt(top.bytes_received), most);
+    const port = (list) => list.filter((row) => row.server_port === 443).length;
+    assert.ok(port(answer('services')) > 0);
+    assert.ok(answer('handshake_percentiles').every((row) => row.milliseconds[0] <= row.milliseconds[2]));
+    const lost = answer('lost_records');
+    assert.equal(lost.length, 1);
+    assert.equal(Number(lost[0].missing), 0);
+});
