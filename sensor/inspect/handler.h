@@ -53,7 +53,7 @@ struct inspect_step {
     uint8_t verdict; /* enum inspect_verdict */
     /* TCP: bytes that the handler needs no more. It may exceed bytes.length: then so many bytes
      * that are still to come are passed over without being held or offered (a body of known length,
-     * a record or message that is too long or of no interest): below 2^31. Datagrams: not looked
+     * a record or message that is too long or of no interest): below 2^30. Datagrams: not looked
      * at. */
     uint32_t consumed_bytes;
 };
@@ -128,8 +128,9 @@ static inline void inspect_label(struct flow *flow, enum app app, uint8_t confid
 
 /* Hands the rest of the flow, both directions, to the handler of `app`: after the call that asked
  * for it returns INSPECT_MORE, its consumed bytes are taken off and the rest is offered to the new
- * handler at once. Parts stay: both handlers fill the record. The label is left as it is: see
- * inspect_label. APP_UNKNOWN: what comes is looked at as a flow's first bytes are. */
+ * handler at once (a direction that was done stays so). Parts stay: both handlers fill the record.
+ * The label is left as it is: see inspect_label. APP_UNKNOWN: what comes is looked at as a flow's
+ * first bytes are. */
 void inspect_switch(struct flow *flow, enum app app);
 
 /* ---- a handler ---- */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "sensor/inspect/assembly.h"
 #include "sensor/inspect/inspect_internal.h"
 #include "sensor/wire/text.h"
 
@@ -44,6 +45,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     }
     memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block)); /* touched now */
     inspect->blocks_max = (uint32_t)blocks;
+    inspect->table = settings->table;
     inspect->stream_bytes =
         settings->stream_bytes != 0 ? settings->stream_bytes : INSPECT_STREAM_BYTES;
     assert(inspect->stream_bytes <= BYTE_POOL_BLOCK_MAX);
@@ -82,11 +84,10 @@ void inspect_switch(struct flow *flow, enum app app)
 }
 
 /* What the flow speaks, by the bytes that show it first. False: not known so far. */
-static bool recognise(const struct inspect_input *input, struct flow *flow)
+static bool recognise(const struct packet *packet, const struct wire_span *bytes, struct flow *flow)
 {
-    const struct packet *packet = input->packet;
     const struct app_guess guess =
-        app_recognise(packet->protocol, &input->bytes, packet->source_port, packet->target_port);
+        app_recognise(packet->protocol, bytes, packet->source_port, packet->target_port);
 
     if (guess.method != APP_BY_CONTENT) {
         return false;
@@ -96,6 +97,28 @@ static bool recognise(const struct inspect_input *input, struct flow *flow)
         inspect_label(flow, (enum app)guess.app, APP_DPI);
     }
     return true;
+}
+
+/* Unknown so far: the bytes, or the newest segment alone; how many are passed over. */
+static struct inspect_step look(const struct inspect_input *input, struct flow *flow,
+                                uint32_t fresh)
+{
+    const struct wire_span newest = {input->bytes.bytes + fresh, input->bytes.length - fresh};
+    const bool is_tcp = flow->key.protocol == IP_PROTOCOL_TCP;
+
+    if (recognise(input->packet, &input->bytes, flow)) {
+        return inspect_more(0);
+    }
+    if (fresh > 0 && recognise(input->packet, &newest, flow)) {
+        return inspect_more(fresh);
+    }
+    flow->app_payloads++;
+    const bool is_trickle =
+        is_tcp && flow->sums[0].payload_bytes + flow->sums[1].payload_bytes < INSPECT_TRICKLE_BYTES;
+    if (flow->app_payloads >= (is_trickle ? INSPECT_TRICKLE_MAX : INSPECT_PAYLOADS_MAX)) {
+        return inspect_stop(INSPECT_DONE);
+    }
+    return inspect_more(input->bytes.length < INSPECT_UNKNOWN_BYTES ? 0 : input->bytes.length);
 }
 
 /* The handler took the flow for something that it is not. */
@@ -116,35 +139,60 @@ static void refuse(struct inspect *inspect, struct flow *flow, const struct insp
     }
 }
 
-static void offer(struct inspect *inspect, struct flow *flow, struct inspect_input input)
+struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
+                                     const struct inspect_input *input, uint32_t fresh)
 {
-    for (;;) {
-        if (flow->app_handler == APP_UNKNOWN && !recognise(&input, flow)) {
-            if (++flow->app_payloads >= INSPECT_PAYLOADS_MAX) {
-                flow->bits |= FLOW_INSPECT_DONE;
+    struct inspect_input rest = *input;
+    uint32_t consumed = 0;
+
+    for (unsigned i = 0; i < INSPECT_SWITCHES_MAX; i++) {
+        if (flow->app_handler == APP_UNKNOWN) {
+            const struct inspect_step step = look(&rest, flow, fresh);
+            consumed += step.consumed_bytes;
+            if (flow->app_handler == APP_UNKNOWN) {
+                return (struct inspect_step){step.verdict, consumed};
             }
-            return;
+            rest.bytes.bytes += step.consumed_bytes;
+            rest.bytes.length -= step.consumed_bytes;
         }
         const uint8_t handler = flow->app_handler;
         const struct inspect_app_ops *ops = inspect_ops(handler);
         if (ops == NULL) { /* a label is all there is */
-            flow->bits |= FLOW_INSPECT_DONE;
-            return;
+            return inspect_stop(INSPECT_DONE);
         }
-        const struct inspect_step step = ops->input(inspect, flow, &input);
+        const struct inspect_step step = ops->input(inspect, flow, &rest);
         if (step.verdict == INSPECT_REFUSED) {
             refuse(inspect, flow, ops);
-            return;
+            return inspect_more(consumed + rest.bytes.length);
         }
-        if (step.verdict != INSPECT_MORE) {
-            flow->bits |= FLOW_INSPECT_DONE;
-            return;
+        consumed += step.consumed_bytes;
+        if (step.verdict != INSPECT_MORE || flow->app_handler == handler ||
+            step.consumed_bytes >= rest.bytes.length) {
+            return (struct inspect_step){step.verdict, consumed};
         }
-        if (flow->app_handler == handler || step.consumed_bytes >= input.bytes.length) {
-            return;
-        }
-        input.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
-        input.bytes.length -= step.consumed_bytes;
+        rest.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
+        rest.bytes.length -= step.consumed_bytes;
+        fresh = 0;
+    }
+    return inspect_stop(INSPECT_DONE); /* handlers that hand over in a circle */
+}
+
+/* A whole datagram, for its handler. */
+static void take_datagram(struct inspect *inspect, const struct packet *packet,
+                          const struct wire_span *bytes, struct flow *flow, int direction)
+{
+    const struct inspect_input input = {
+        .packet = packet, .bytes = *bytes, .direction = direction, .is_last = true};
+
+    if ((flow->app_bits & (INSPECT_DONE_CLIENT << direction)) != 0) {
+        return;
+    }
+    const struct inspect_step step = inspect_dispatch(inspect, flow, &input, 0);
+    if (step.verdict == INSPECT_DIRECTION_DONE) {
+        flow->app_bits |= (uint8_t)(INSPECT_DONE_CLIENT << direction);
+    }
+    if (step.verdict == INSPECT_DONE || (flow->app_bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
+        flow->bits |= FLOW_INSPECT_DONE;
     }
 }
 
@@ -155,18 +203,34 @@ void inspect_payload(struct inspect *inspect, const struct packet *packet, const
         (packet->facts & PACKET_IS_LATER_FRAGMENT) != 0) {
         return;
     }
-    offer(inspect, flow,
-          (struct inspect_input){.packet = packet,
-                                 .bytes = {.bytes = frame + packet->payload_offset,
-                                           .length = packet->payload_captured_bytes},
-                                 .direction = direction,
-                                 .is_last = packet->protocol != IP_PROTOCOL_TCP});
+    const struct wire_span bytes = {.bytes = frame + packet->payload_offset,
+                                    .length = packet->payload_captured_bytes};
+    if ((packet->facts & PACKET_HAS_TCP) != 0) {
+        assembly_segment(inspect, flow, packet, &bytes, direction);
+    } else if (bytes.length > 0) {
+        take_datagram(inspect, packet, &bytes, flow, direction);
+    }
+}
+
+void inspect_finish(struct inspect *inspect, struct flow *flow)
+{
+    const struct packet last = {.source_port = flow_client_port(flow),
+                                .target_port = flow_server_port(flow),
+                                .ip_version = flow->key.ip_version,
+                                .protocol = flow->key.protocol,
+                                .facts = PACKET_HAS_PORTS,
+                                .time_ns = flow->last_ns};
+
+    if (flow->app != INSPECT_NONE && flow->key.protocol == IP_PROTOCOL_TCP) {
+        assembly_finish(inspect, flow, &last);
+    }
 }
 
 void inspect_release(struct inspect *inspect, struct flow *flow)
 {
     const struct inspect_app_ops *ops;
 
+    assembly_drop(inspect, flow);
     for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
         if (ops->release != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
             ops->release(inspect, flow);

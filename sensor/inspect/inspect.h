@@ -2,9 +2,9 @@
  *
  * One state a flow, from a bounded pool taken at the start; a flow that finds the pool full goes on
  * without and is counted. Names come from the wire: they are stored cut to their bounds and with
- * every byte outside of printable ASCII escaped as \xHH, never trusted. Only messages that stand
- * whole in one packet are read. Depends on: base, proto/record.h, wire, flow. Threads: one object,
- * one thread, that of its flow table. */
+ * every byte outside of printable ASCII escaped as \xHH, never trusted. TCP streams are put in
+ * order (assembly.h) for the handlers of the applications (handler.h). Depends on: base,
+ * proto/record.h, wire, flow. Threads: one object, one thread, that of its flow table. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,9 @@
 struct inspect;
 
 struct inspect_settings {
-    uint32_t flows_max;    /* states in the pool */
+    uint32_t flows_max;             /* states in the pool */
+    const struct flow_table *table; /* whose flows these are, borrowed: it knows where a TCP stream
+                                       begins and what is acknowledged. NULL: as seen */
     uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
     uint64_t dns_timeout_ns; /* a question is forgotten after; 0: 10 s */
     uint32_t stream_bytes;   /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
@@ -31,6 +33,8 @@ MUST_USE struct inspect *inspect_new(const struct inspect_settings *settings, st
 void inspect_free(struct inspect *inspect); /* NULL is allowed */
 DEFINE_AUTO(inspect, inspect_free);
 
+#define INSPECT_WAITS (1 << 2) /* in flow.app_bits: packets without payload count, too */
+
 /* The slow half of inspect_packet. */
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
                      struct flow *flow, int direction);
@@ -40,10 +44,14 @@ void inspect_payload(struct inspect *inspect, const struct packet *packet, const
 static inline void inspect_packet(struct inspect *inspect, const struct packet *packet,
                                   const uint8_t *frame, struct flow *flow, int direction)
 {
-    if ((flow->bits & FLOW_INSPECT_DONE) == 0 && packet->payload_captured_bytes != 0) {
+    if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
+        (packet->payload_captured_bytes != 0 || (flow->app_bits & INSPECT_WAITS) != 0)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }
 }
+
+/* Before the last record of a flow: what waits for missing bytes is read without them. */
+void inspect_finish(struct inspect *inspect, struct flow *flow);
 
 /* Adds app, tls, dns, http, ssh and the server's name to `record`. Texts live in `inspect` until
  * its next call for this flow. */
@@ -63,7 +71,12 @@ struct inspect_statistics {
     uint64_t malformed; /* messages that contradict their protocol */
     uint64_t memory_bytes;
     uint64_t held_bytes, held_bytes_peak, held_bytes_max; /* of streams and datagrams, in blocks */
-    uint64_t held_full; /* times that there was no room for bytes */
+    uint64_t held_full;        /* times that there was no room for bytes */
+    uint64_t stream_gaps;      /* holes in TCP streams given up */
+    uint64_t stream_overlaps;  /* segments with bytes that were held already ... */
+    uint64_t stream_conflicts; /* ... with other contents: the first seen stand */
+    uint64_t stream_overflows; /* windows that were full of what a handler did not consume */
+    uint64_t stream_ignored;   /* segments far beyond what their receiver acknowledged */
 };
 
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);

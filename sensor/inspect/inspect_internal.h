@@ -9,8 +9,12 @@
 #include "sensor/inspect/byte_pool.h"
 #include "sensor/inspect/handler.h"
 
-#define INSPECT_PAYLOADS_MAX   8 /* packets with payload before an unknown flow is left alone */
-#define INSPECT_REFUSALS_MAX   3 /* a flow whose handlers gave up so often is left alone */
+#define INSPECT_PAYLOADS_MAX   8    /* packets with payload before an unknown flow is left alone */
+#define INSPECT_TRICKLE_MAX    64   /* ... when those payloads are tiny */
+#define INSPECT_TRICKLE_BYTES  256  /* of the flow, to be called so */
+#define INSPECT_UNKNOWN_BYTES  1024 /* contiguous bytes that say nothing: looked at no more */
+#define INSPECT_SWITCHES_MAX   8    /* in one call */
+#define INSPECT_REFUSALS_MAX   3    /* a flow whose handlers gave up so often is left alone */
 #define INSPECT_DNS_TIMEOUT_NS UINT64_C(10000000000)
 #define INSPECT_STREAM_BYTES   16384
 #define INSPECT_HELD_BYTES     (UINT64_C(4) << 20)
@@ -23,12 +27,21 @@ struct inspect_block {
 };
 static_assert(sizeof(struct inspect_block) == 384, "six cache lines");
 
+enum inspect_flow_bit {                               /* flow.app_bits */
+                        INSPECT_DONE_CLIENT = 1 << 0, /* no more bytes of direction 0 ... */
+                        INSPECT_DONE_SERVER = 1 << 1, /* ... and 1 */
+                        INSPECT_DONE_BOTH = INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER,
+                        /* 1 << 2 is INSPECT_WAITS */
+                        INSPECT_SAW_CONFLICT = 1 << 3, /* bytes sent again with other contents */
+};
+
 struct inspect {
     struct inspect_block *blocks;
     uint32_t blocks_max;
     uint32_t fresh;
     uint32_t free_head;
-    struct byte_pool held; /* for the windows of all flows */
+    const struct flow_table *table; /* NULL: streams begin at what is seen */
+    struct byte_pool held;          /* for the windows of all flows */
     uint32_t stream_bytes;
     uint64_t dns_timeout_ns;
     struct inspect_statistics statistics;
@@ -39,6 +52,12 @@ static inline struct inspect_block *inspect_block(const struct inspect *inspect,
 {
     return &inspect->blocks[handle - 1];
 }
+
+/* Offers `input` to the flow's handler, found by these bytes where there is none so far; `fresh` is
+ * where the newest segment of a stream begins in them. The verdict is one of MORE, DIRECTION_DONE
+ * and DONE. */
+struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
+                                     const struct inspect_input *input, uint32_t fresh);
 
 /* All parts of the flow go back; their lists must be freed before. */
 void inspect_drop_all(struct inspect *inspect, struct flow *flow);

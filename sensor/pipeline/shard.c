@@ -54,7 +54,9 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     const uint32_t identity_room = (uint32_t)codec_append_identity(&widest, room, sizeof(room));
 
     shard->table = flow_table_new(&settings->flow, &observer, err);
-    shard->inspect = shard->table == NULL ? NULL : inspect_new(&settings->inspect, err);
+    struct inspect_settings inspect_settings = settings->inspect;
+    inspect_settings.table = shard->table;
+    shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect_settings, err);
     shard->pool = shard->inspect == NULL
                       ? NULL
                       : batch_pool_new(settings->batches, SHARD_BATCH_BYTES, identity_room, err);

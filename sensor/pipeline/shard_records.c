@@ -43,6 +43,9 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 {
     struct shard *shard = context;
 
+    if (event == FLOW_END) {
+        inspect_finish(shard->inspect, flow);
+    }
     flow_fill_record(shard->table, flow, event, reason, detail, shard->record);
     inspect_fill_record(shard->inspect, flow, shard->record);
     encode_flow(shard, shard->record);

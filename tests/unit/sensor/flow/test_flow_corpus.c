@@ -38,6 +38,9 @@ static void on_record(void *context, struct flow *flow, enum flow_event event,
     struct replay *replay = context;
     struct flow_record record;
 
+    if (event == FLOW_END) {
+        inspect_finish(replay->inspect, flow);
+    }
     flow_fill_record(replay->table, flow, event, reason, detail, &record);
     inspect_fill_record(replay->inspect, flow, &record);
     inspect_reported(replay->inspect, flow);
@@ -57,7 +60,7 @@ static void replay_file(const char *path, struct replay *total)
     pcap_t *pcap =
         pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, message);
     struct flow_settings settings = harness_settings();
-    const struct inspect_settings inspect_settings = {.flows_max = 1000};
+    struct inspect_settings inspect_settings = {.flows_max = 1000};
     struct replay replay = {0};
     const struct flow_observer observer = {&replay, on_packet, on_record};
     struct pcap_pkthdr *header;
@@ -70,6 +73,7 @@ static void replay_file(const char *path, struct replay *total)
     }
     settings.flows_max = 3000;
     replay.table = flow_table_new(&settings, &observer, &err);
+    inspect_settings.table = replay.table;
     replay.inspect = inspect_new(&inspect_settings, &err);
     assert_non_null(replay.table);
     assert_non_null(replay.inspect);

@@ -22,6 +22,8 @@ struct bench {
     unsigned records;
     char text[4096]; /* "app=... method=... name=..." of the last record */
     uint8_t buffer[2048], payload[1500];
+    uint32_t seq[2]; /* client, server: next of the flow that was fed last */
+    uint16_t server_port;
 };
 
 static void on_packet(void *context, const struct packet *packet, const uint8_t *frame,
@@ -78,6 +80,9 @@ static void on_record(void *context, struct flow *flow, enum flow_event event,
 {
     struct bench *bench = context;
 
+    if (event == FLOW_END) {
+        inspect_finish(bench->inspect, flow);
+    }
     flow_fill_record(bench->table, flow, event, reason, detail, &bench->record);
     inspect_fill_record(bench->inspect, flow, &bench->record);
     describe(bench);
@@ -96,11 +101,12 @@ static void start(struct bench *bench, uint32_t states)
                                            .first_update_ns = 5000 * MILLI,
                                            .measure_rtt = true};
     const struct flow_observer observer = {bench, on_packet, on_record};
-    const struct inspect_settings inspect_settings = {.flows_max = states};
+    struct inspect_settings inspect_settings = {.flows_max = states};
     struct error err;
 
     memset(bench, 0, sizeof(*bench));
     bench->table = flow_table_new(&settings, &observer, &err);
+    inspect_settings.table = bench->table;
     bench->inspect = inspect_new(&inspect_settings, &err);
     assert_non_null(bench->table);
     assert_non_null(bench->inspect);
@@ -110,6 +116,7 @@ static void finish(struct bench *bench)
 {
     flow_table_finish(bench->table, 0, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
     assert_int_equal(inspect_statistics(bench->inspect).states_used, 0);
+    assert_int_equal(inspect_statistics(bench->inspect).held_bytes, 0);
 }
 
 static void stop(struct bench *bench)
@@ -153,13 +160,19 @@ static void tcp_payload(struct bench *bench, bool from_server, uint16_t server_p
 {
     struct packet_builder b;
 
+    if (bench->server_port != server_port) {
+        bench->server_port = server_port;
+        bench->seq[0] = bench->seq[1] = 1;
+    }
+    const uint32_t seq = bench->seq[from_server];
+    bench->seq[from_server] += (uint32_t)length;
     build_start(&b, bench->buffer, sizeof(bench->buffer));
     const struct frame frame = build_tcp_frame(
         &b, from_server ? "192.0.2.1" : "10.0.0.1", from_server ? "10.0.0.1" : "192.0.2.1",
         (struct build_tcp){.source_port = from_server ? server_port : 40000,
                            .target_port = from_server ? 40000 : server_port,
-                           .seq = 1,
-                           .ack = 1,
+                           .seq = seq,
+                           .ack = bench->seq[!from_server],
                            .flags = TCP_ACK | TCP_PSH},
         payload, length, MILLI);
     add(bench, &frame);

@@ -1,0 +1,320 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/support/assembly_script.h"
+
+#define ISN   1000u
+#define FIRST PLAY_MARGIN /* index of the byte with that sequence number */
+
+static void start(enum play_behaviour behaviour)
+{
+    play_start(16384, 1 << 20);
+    play.behaviour = behaviour;
+}
+
+static void finish(void)
+{
+    play_finish();
+    play_stop();
+}
+
+/* Each byte of [from, to) was offered. */
+static void assert_offered(uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        assert_true(play.offered[i]);
+    }
+}
+
+static void in_order_bytes_that_are_consumed_are_never_held(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play.expects_no_gap = true;
+    for (uint32_t i = 0; i < 20; i++) {
+        play_segment(ISN, FIRST + i * 1400, 1400, 0, 0);
+    }
+    assert_int_equal(play.calls, 20);
+    assert_int_equal(play.inspect.held.used_bytes_peak, 0);
+    assert_offered(FIRST, FIRST + 20 * 1400);
+    finish();
+}
+
+static void segments_out_of_order_wait_for_the_missing_one(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play.expects_no_gap = true;
+    play_segment(ISN, FIRST, 100, 0, 0);
+    play_segment(ISN, FIRST + 200, 100, 0, 0);
+    play_segment(ISN, FIRST + 300, 100, 0, 0);
+    assert_int_equal(play.calls, 1);
+    play_segment(ISN, FIRST + 100, 100, 0, 0);
+    assert_int_equal(play.calls, 2);
+    assert_offered(FIRST, FIRST + 400);
+    assert_int_equal(play.inspect.held.used_bytes, 0);
+    finish();
+}
+
+static void what_a_handler_leaves_is_offered_again_longer(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    play.expects_no_gap = true;
+    for (uint32_t i = 0; i < 10; i++) {
+        play_segment(ISN, FIRST + i, 1, 0, 0);
+    }
+    assert_int_equal(play.calls, 10);
+    assert_int_equal(window_bytes(&play_side()->window, &play.inspect.held).length, 10);
+    finish();
+    assert_int_equal(play.calls, 11); /* the last look */
+}
+
+static void without_a_syn_earlier_bytes_come_before_those_seen_first(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    play_segment(ISN, FIRST + 500, 500, 0, 0);
+    play_segment(ISN, FIRST, 500, 0, 0);
+    assert_int_equal(window_bytes(&play_side()->window, &play.inspect.held).length, 1000);
+    play.behaviour = PLAY_CONSUMES_ALL;
+    play_segment(ISN, FIRST + 1000, 1, 0, 0);
+    assert_offered(FIRST, FIRST + 1001);
+    play_segment(ISN, FIRST - 100, 100, 0, 0); /* too late now */
+    assert_false(play.offered[FIRST - 1]);
+    assert_int_equal(play.inspect.statistics.stream_gaps, 0);
+    finish();
+}
+
+static void a_hole_is_given_up_when_the_receiver_acknowledges_beyond_it(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play_segment(ISN, FIRST, 100, 0, 0);
+    play_segment(ISN, FIRST + 200, 100, 0, 0);
+    play_ack(ISN, FIRST + 100);
+    assert_int_equal(play.inspect.statistics.stream_gaps, 0);
+    assert_int_not_equal(play.flow.app_bits & INSPECT_WAITS, 0);
+    play_ack(ISN, FIRST + 300);
+    assert_int_equal(play.inspect.statistics.stream_gaps, 1);
+    assert_int_equal(play.flow.app_bits & INSPECT_WAITS, 0);
+    assert_offered(FIRST + 200, FIRST + 300);
+    play_segment(ISN, FIRST + 100, 100, 0, 0); /* late: before what was consumed */
+    assert_false(play.offered[FIRST + 100]);
+    finish();
+}
+
+static void a_hole_is_given_up_after_many_segments_or_a_full_window(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play_segment(ISN, FIRST, 1, 0, 0);
+    for (uint32_t i = 0; i < ASSEMBLY_WAITING_MAX; i++) {
+        assert_int_equal(play.inspect.statistics.stream_gaps, 0);
+        play_segment(ISN, FIRST + 2 + i, 1, 0, 0);
+    }
+    assert_int_equal(play.inspect.statistics.stream_gaps, 1);
+    assert_offered(FIRST + 2, FIRST + 2 + ASSEMBLY_WAITING_MAX);
+    finish();
+
+    start(PLAY_CONSUMES_ALL);
+    play_segment(ISN, FIRST, 1, 0, 0);
+    for (uint32_t i = 0; i < 13; i++) {
+        play_segment(ISN, FIRST + 2 + i * 1400, 1400, 0, 0);
+    }
+    assert_int_equal(play.inspect.statistics.stream_gaps, 1);
+    assert_offered(FIRST + 2, FIRST + 2 + 13 * 1400);
+    finish();
+
+    start(PLAY_CONSUMES_ALL);
+    play_segment(ISN, FIRST, 1, 0, 0);
+    for (uint32_t i = 0; i < WINDOW_RANGES_MAX + 1; i++) {
+        play_segment(ISN, FIRST + 2 + i * 2, 1, 0, 0);
+    }
+    assert_int_equal(play.inspect.statistics.stream_gaps, 1);
+    finish();
+}
+
+static void a_segment_cut_by_the_capture_is_a_gap_at_once(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    play_segment(ISN, FIRST, 1400, 1370, 0);
+    assert_int_equal(play.calls, 2); /* the second is the last look */
+    assert_int_equal(play.inspect.held.used_bytes, 0);
+    play.behaviour = PLAY_CONSUMES_ALL;
+    play_segment(ISN, FIRST + 1400, 50, 0, 0);
+    assert_int_equal(play.calls, 3);
+    assert_int_equal(play.inspect.statistics.stream_gaps, 1);
+    assert_offered(FIRST + 1400, FIRST + 1450);
+    finish();
+}
+
+static void what_waits_at_the_end_of_the_flow_is_offered(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play_segment(ISN, FIRST, 10, 0, 0);
+    play_segment(ISN, FIRST + 20, 10, 0, 0);
+    play_segment(ISN, FIRST + 40, 10, 0, 0);
+    play_finish();
+    assert_offered(FIRST + 20, FIRST + 30);
+    assert_offered(FIRST + 40, FIRST + 50);
+    play_stop();
+}
+
+static void a_window_full_of_what_is_not_consumed_is_dropped_after_a_last_look(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    for (uint32_t i = 0; i < 30; i++) {
+        play_segment(ISN, FIRST + i * 1400, 1400, 0, 0);
+    }
+    assert_true(play.inspect.statistics.stream_overflows >= 2);
+    assert_true(play.inspect.held.used_bytes_peak <= 16384 + 8192); /* while it grows: both */
+    finish();
+}
+
+static void a_handshake_handler_sees_the_first_16_kib_of_a_direction(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_ALL);
+    play.is_handshake = true;
+    for (uint32_t i = 0; i < 30; i++) {
+        play_segment(ISN, FIRST + i * 1400, 1400, 0, 0);
+    }
+    assert_int_equal(play.calls, 12);
+    assert_int_equal(play.flow.app_bits & INSPECT_DONE_BOTH, INSPECT_DONE_CLIENT);
+    finish();
+}
+
+static void the_bytes_seen_first_stand_and_others_are_counted(void **state)
+{
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    play_segment(ISN, FIRST, 100, 0, 0);
+    play_segment(ISN, FIRST + 50, 100, 0, 0x55);
+    assert_int_equal(play.inspect.statistics.stream_conflicts, 1);
+    assert_int_not_equal(play.flow.app_bits & INSPECT_SAW_CONFLICT, 0);
+    play_segment(ISN, FIRST + 120, 10, 0, 0x55); /* the same again */
+    assert_int_equal(play.inspect.statistics.stream_conflicts, 1);
+    assert_int_equal(play.inspect.statistics.stream_overlaps, 2);
+    finish();
+}
+
+static void a_keep_alive_and_a_reset_add_no_bytes(void **state)
+{
+    const uint8_t text[] = "connection refused";
+    const struct wire_span span = {text, sizeof(text)};
+    const struct packet reset = {.protocol = IP_PROTOCOL_TCP,
+                                 .facts = PACKET_HAS_TCP | PACKET_HAS_PORTS,
+                                 .tcp_flags = TCP_RST,
+                                 .tcp_seq = ISN + 100,
+                                 .payload_bytes = sizeof(text),
+                                 .payload_captured_bytes = sizeof(text)};
+
+    (void)state;
+    start(PLAY_CONSUMES_NOTHING);
+    play_segment(ISN, FIRST, 100, 0, 0);
+    play_segment(ISN, FIRST - 1, 1, 0, 0x55);
+    assembly_segment(&play.inspect, &play.flow, &reset, &span, 0);
+    assert_int_equal(play.calls, 1);
+    finish();
+}
+
+static void a_full_pool_of_bytes_makes_gaps_and_no_harm(void **state)
+{
+    (void)state;
+    play_start(16384, 65536);
+    uint32_t taken = byte_pool_take(&play.inspect.held, 65536);
+    play.foreign_bytes = 65536;
+    play.behaviour = PLAY_CONSUMES_NOTHING;
+    play_segment(ISN, FIRST, 100, 0, 0);
+    assert_int_equal(play.calls, 2);
+    play_segment(ISN, FIRST + 200, 100, 0, 0);
+    assert_int_equal(play.calls, 4);
+    assert_int_equal(play.inspect.statistics.stream_gaps, 3);
+    assert_true(play.inspect.held.refused > 0);
+    play_finish();
+    byte_pool_give(&play.inspect.held, taken);
+    play_stop();
+}
+
+static void any_segments_give_what_the_plain_assembler_gives(void **state)
+{
+    static const uint32_t isns[] = {0, 1000, UINT32_MAX - 2000, 0x7fffff00};
+    uint8_t script[1500];
+
+    (void)state;
+    for (unsigned seed = 1; seed <= 2000; seed++) {
+        uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15);
+        for (size_t i = 0; i < sizeof(script); i++) {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            script[i] = (uint8_t)(x >> 24);
+        }
+        play.seed = seed;
+        play_script(script, sizeof(script), isns[seed % 4]);
+    }
+}
+
+/* Shuffled within the window, some twice: every byte comes, in order, without a gap. */
+static void a_shuffled_stream_comes_out_whole(void **state)
+{
+    enum { SEGMENTS = 30 };
+
+    (void)state;
+    for (unsigned seed = 1; seed <= 500; seed++) {
+        uint32_t order[SEGMENTS];
+
+        srand(seed);
+        start(seed % 2 == 0 ? PLAY_CONSUMES_ALL : PLAY_CONSUMES_NOTHING);
+        play.seed = seed;
+        play.expects_no_gap = true;
+        for (uint32_t i = 0; i < SEGMENTS; i++) {
+            order[i] = i;
+        }
+        for (uint32_t i = 1; i + 1 < SEGMENTS; i++) { /* the first stays first */
+            const uint32_t j = i + (uint32_t)rand() % (SEGMENTS - i < 4 ? SEGMENTS - i : 4);
+            const uint32_t other = order[i];
+            order[i] = order[j];
+            order[j] = other;
+        }
+        for (uint32_t i = 0; i < SEGMENTS; i++) {
+            const uint32_t from = order[i] * 500;
+            const uint32_t more = rand() % 3 == 0 && order[i] > 0 ? (uint32_t)rand() % 400 : 0;
+            play_segment(UINT32_MAX - 5000, FIRST + from - more, 500 + more, 0, 0);
+        }
+        assert_int_equal(play.inspect.statistics.stream_gaps, 0);
+        assert_offered(FIRST, FIRST + SEGMENTS * 500);
+        finish();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_order_bytes_that_are_consumed_are_never_held),
+        cmocka_unit_test(segments_out_of_order_wait_for_the_missing_one),
+        cmocka_unit_test(what_a_handler_leaves_is_offered_again_longer),
+        cmocka_unit_test(without_a_syn_earlier_bytes_come_before_those_seen_first),
+        cmocka_unit_test(a_hole_is_given_up_when_the_receiver_acknowledges_beyond_it),
+        cmocka_unit_test(a_hole_is_given_up_after_many_segments_or_a_full_window),
+        cmocka_unit_test(a_segment_cut_by_the_capture_is_a_gap_at_once),
+        cmocka_unit_test(what_waits_at_the_end_of_the_flow_is_offered),
+        cmocka_unit_test(a_window_full_of_what_is_not_consumed_is_dropped_after_a_last_look),
+        cmocka_unit_test(a_handshake_handler_sees_the_first_16_kib_of_a_direction),
+        cmocka_unit_test(the_bytes_seen_first_stand_and_others_are_counted),
+        cmocka_unit_test(a_keep_alive_and_a_reset_add_no_bytes),
+        cmocka_unit_test(a_full_pool_of_bytes_makes_gaps_and_no_harm),
+        cmocka_unit_test(any_segments_give_what_the_plain_assembler_gives),
+        cmocka_unit_test(a_shuffled_stream_comes_out_whole),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
