@@ -433,6 +433,9 @@ static bool read_tunnel(const struct wire_field *message, struct flow_tunnel *ou
         case BYTES(4):
             ok &= read_address(&f, &out->outer_target);
             break;
+        case NUMBER(5):
+            out->omitted = (uint32_t)f.value;
+            break;
         default:
             break;
         }

@@ -9,7 +9,7 @@
 #define ENDPOINT_MAX     (4 * TEXT_FIELD_MAX)
 #define DIRECTION_MAX    (14 * NUMBER_FIELD_MAX)
 #define ROUND_TRIP_MAX   (5 * TIME_FIELD_MAX + NUMBER_FIELD_MAX)
-#define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 2 * NUMBER_FIELD_MAX + 4)
+#define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 #define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
 #define TLS_MAX ((6 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
@@ -226,6 +226,7 @@ static uint8_t *put_tunnels(uint8_t *at, const struct flow_record *record)
         end = put_number(end, 2, tunnel->id);
         end = put_address(end, 3, &tunnel->outer_source);
         end = put_address(end, 4, &tunnel->outer_target);
+        end = put_number(end, 5, tunnel->omitted);
         at = end_message(body, end);
     }
     return at;

@@ -157,9 +157,10 @@ struct flow_tcp {
 #define FLOW_TUNNELS_MAX 4
 
 struct flow_tunnel {
-    uint8_t type; /* netscope.v1.TunnelType */
+    uint8_t type;     /* netscope.v1.TunnelType */
+    uint32_t omitted; /* tunnels further inside that are not listed; of the last one alone */
     uint64_t id;
-    struct ip_address outer_source, outer_target;
+    struct ip_address outer_source, outer_target; /* on the client's and the server's side */
 };
 
 struct flow_tls {

@@ -324,7 +324,8 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
     out->app_confidence = (uint8_t)record_random_below(random, APP_CERTAIN + 1);
     out->tunnels_count = (uint8_t)record_random_below(random, FLOW_TUNNELS_MAX + 1);
     for (unsigned i = 0; i < out->tunnels_count; i++) {
-        out->tunnels[i] = (struct flow_tunnel){.type = (uint8_t)record_random_below(random, 11),
+        out->tunnels[i] = (struct flow_tunnel){.type = (uint8_t)record_random_below(random, 21),
+                                               .omitted = number32(random),
                                                .id = number(random, 64),
                                                .outer_source = address(random),
                                                .outer_target = address(random)};
