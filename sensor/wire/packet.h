@@ -1,9 +1,11 @@
 /* One walk over a frame fills one `struct packet`: addresses, ports, lengths, TCP fields, offsets.
  *
- * Nothing here allocates, reads a clock or logs; a wrong packet is a verdict, not an error.
- * Standards: IEEE 802.1Q, RFC 791, 8200, 9293, 768, 792, 4443; LINKTYPE_LINUX_SLL, _SLL2, _NULL,
- * _RAW. Depends on: base/address.h, wire/frame.h. Pure, any thread. Cost: about 15 ns for Ethernet,
- * IPv4, TCP. */
+ * The innermost IP header that could be read keys the packet; the tunnels around it are listed. A
+ * tunnel whose inside cannot be read leaves the packet to the header outside. ICMP errors are not
+ * opened. Nothing here allocates, reads a clock or logs; a wrong packet is a verdict, not an error.
+ * The walk itself is walk.h: packet_tree takes the same one. docs/protocols.md lists all layers.
+ * Depends on: base/address.h, wire/frame.h. Pure, any thread. Cost: about 15 ns for Ethernet, IPv4,
+ * TCP. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,11 +14,12 @@
 
 #include "base/address.h"
 #include "sensor/wire/frame.h"
+#include "sensor/wire/packet_rules.h"
 
 enum packet_verdict {
     PACKET_OK,
     PACKET_TRUNCATED,        /* the capture ends inside a header */
-    PACKET_MALFORMED,        /* a header contradicts its standard */
+    PACKET_MALFORMED,        /* a header contradicts its standard, or they nest too deep */
     PACKET_NOT_IP,           /* ARP, LLDP, ...: `ethertype` says which */
     PACKET_UNSUPPORTED_LINK, /* no decoder for the frame's link type */
     PACKET_VERDICT_COUNT,
@@ -40,6 +43,8 @@ enum packet_fact {
     PACKET_HAS_SLL_SOURCE = 1 << 11, /* only the sender's MAC is there, at mac_offset */
     PACKET_HAS_IP_OPTIONS =
         1 << 12, /* IPv4 options or IPv6 extension headers other than a fragment's */
+    PACKET_OUTER_FRAGMENT = 1 << 13, /* an IP header around this one is a first fragment: it stands
+                                        at outer_fragment_offset */
 };
 
 enum tcp_flag {
@@ -67,9 +72,11 @@ enum ip_protocol {
     IP_PROTOCOL_HOP_BY_HOP = 0,
     IP_PROTOCOL_ICMP = 1,
     IP_PROTOCOL_IGMP = 2,
+    IP_PROTOCOL_IPV4 = 4,
     IP_PROTOCOL_TCP = 6,
     IP_PROTOCOL_UDP = 17,
     IP_PROTOCOL_DCCP = 33,
+    IP_PROTOCOL_IPV6 = 41,
     IP_PROTOCOL_ROUTING = 43,
     IP_PROTOCOL_FRAGMENT = 44,
     IP_PROTOCOL_GRE = 47,
@@ -78,20 +85,48 @@ enum ip_protocol {
     IP_PROTOCOL_ICMPV6 = 58,
     IP_PROTOCOL_NONE = 59,
     IP_PROTOCOL_DESTINATION = 60,
+    IP_PROTOCOL_IPIP = 94,
+    IP_PROTOCOL_ETHERIP = 97,
+    IP_PROTOCOL_L2TP = 115,
     IP_PROTOCOL_SCTP = 132,
     IP_PROTOCOL_MOBILITY = 135,
     IP_PROTOCOL_UDPLITE = 136,
+    IP_PROTOCOL_MPLS = 137,
     IP_PROTOCOL_HIP = 139,
     IP_PROTOCOL_SHIM6 = 140,
+    IP_PROTOCOL_ETHERNET = 143,
+    IP_PROTOCOL_NSH = 145,
 };
 
+/* What is around a packet; the numbers are those of netscope.v1.TunnelType. `id` as listed. */
 enum tunnel_type {
-    TUNNEL_NONE, /* no decapsulation yet: tunnel_count stays 0 */
+    TUNNEL_NONE,
+    TUNNEL_GRE,       /* key */
+    TUNNEL_VXLAN,     /* VNI */
+    TUNNEL_GENEVE,    /* VNI */
+    TUNNEL_IP_IN_IP,  /* 0 */
+    TUNNEL_GTP_U,     /* TEID, which differs by direction; version 0: flow label */
+    TUNNEL_TEREDO,    /* 0 */
+    TUNNEL_L2TP,      /* version 2: tunnel << 16 | session; 3: session */
+    TUNNEL_MPLS,      /* bottom label */
+    TUNNEL_ERSPAN,    /* session */
+    TUNNEL_PPPOE,     /* session */
+    TUNNEL_VXLAN_GPE, /* VNI */
+    TUNNEL_NVGRE,     /* VSID */
+    TUNNEL_PPTP,      /* call */
+    TUNNEL_NSH,       /* service path */
+    TUNNEL_ETHERIP,   /* 0 */
+    TUNNEL_AYIYA,     /* 0 */
+    TUNNEL_PBB,       /* I-SID */
+    TUNNEL_CAPWAP,    /* radio */
+    TUNNEL_TZSP,      /* 0 */
+    TUNNEL_WCCP,      /* 0 */
     TUNNEL_TYPE_COUNT,
 };
 
 #define PACKET_TUNNELS_MAX 4
 #define PACKET_VLANS_MAX   2
+#define PACKET_NO_OUTER_IP UINT16_MAX
 
 /* With verdict OK everything below holds. With TRUNCATED and MALFORMED what was read before the
  * fault stays: `ip_version` != 0 means that the addresses and `protocol` are known, so that the
@@ -125,12 +160,12 @@ struct packet {
     uint16_t tcp_window; /* unscaled, as sent */
     uint16_t tcp_mss;
     uint8_t tcp_window_scale;
-    uint8_t tcp_options; /* enum tcp_option_bit */
-    uint8_t ttl;         /* hop limit */
-    uint8_t dscp;        /* 0..63 */
-    uint8_t ecn;         /* 0..3 */
-    uint8_t vlan_count;  /* tags in the frame, may exceed PACKET_VLANS_MAX */
-    uint8_t tunnel_count;
+    uint8_t tcp_options;  /* enum tcp_option_bit */
+    uint8_t ttl;          /* hop limit */
+    uint8_t dscp;         /* 0..63 */
+    uint8_t ecn;          /* 0..3 */
+    uint8_t vlan_count;   /* tags in the frame, may exceed PACKET_VLANS_MAX */
+    uint8_t tunnel_count; /* around the IP header, may exceed PACKET_TUNNELS_MAX */
     uint8_t tcp_header_bytes;
     uint16_t
         vlan_ids[PACKET_VLANS_MAX]; /* [0] outermost, [1] innermost when there are two or more */
@@ -144,10 +179,16 @@ struct packet {
     uint16_t icmp_id;                        /* echo identifier; 0 for other types */
     uint32_t ip_id;                          /* IPv4 identification; IPv6: of the fragment header */
     uint32_t tunnel_ids[PACKET_TUNNELS_MAX]; /* VNI, key, TEID, label; outermost first */
-    uint8_t tunnel_types[PACKET_TUNNELS_MAX]; /* enum tunnel_type */
-    uint16_t interface;                       /* of the frame */
+    uint8_t tunnel_types[PACKET_TUNNELS_MAX];    /* enum tunnel_type */
+    uint16_t tunnel_offsets[PACKET_TUNNELS_MAX]; /* of the IP header around each;
+                                                    PACKET_NO_OUTER_IP: none (MPLS, PPPoE) */
+    uint16_t interface;                          /* of the frame */
     uint16_t link_type;
     uint32_t flow_label; /* IPv6 */
+    uint16_t tenant;     /* of the tunnels that name a network; 0: none. See packet_tenant */
+    uint16_t outer_fragment_offset; /* with PACKET_OUTER_FRAGMENT */
+    uint8_t fault_layer;            /* enum wire_layer where the walk ended early */
+    uint8_t fault_reason;           /* enum decode_reason; DECODE_WHOLE: it did not */
 };
 
 /* Options of packet_decode. */
@@ -156,8 +197,24 @@ enum packet_option {
 };
 
 /* Decodes `frame` into `out`, which is written whole. Returns out->verdict. ICMP errors are not
- * opened: the packet they quote is payload. */
-enum packet_verdict packet_decode(const struct frame *frame, unsigned options, struct packet *out);
+ * opened: the packet they quote is payload. `rules` NULL: packet_rules_default. */
+enum packet_verdict packet_decode_by(const struct packet_rules *rules, const struct frame *frame,
+                                     unsigned options, struct packet *out);
+
+static inline enum packet_verdict packet_decode(const struct frame *frame, unsigned options,
+                                                struct packet *out)
+{
+    return packet_decode_by(NULL, frame, options, out);
+}
+
+/* One step of packet.tenant: `tenant` of the tunnels so far (0: none) and one more inside. VXLAN,
+ * VXLAN-GPE, Geneve, NVGRE, keyed GRE and 802.1ah name a network, whose addresses another one may
+ * use again. TEIDs, labels and sessions differ by direction or change in the life of a
+ * conversation, so they do not count. The result is 0 or 2..65535. */
+uint16_t packet_tenant(uint16_t tenant, enum tunnel_type type, uint32_t id);
+
+/* "GRE", "VXLAN", ...; "" for TUNNEL_NONE. Static. */
+const char *tunnel_type_name(enum tunnel_type type);
 
 /* "ok", "truncated", "malformed", "not_ip", "unsupported_link". */
 const char *packet_verdict_name(enum packet_verdict verdict);

@@ -1,12 +1,13 @@
 /* The layers of one frame with their fields, for people: gRPC GetPacket, the dashboard's inspector,
- * the detailed terminal view. Written by the same parse functions as packet_decode, so it cannot
- * say otherwise.
+ * the detailed terminal view. Written by the same walk as packet_decode takes, so it cannot say
+ * otherwise.
  *
  * All bounds are fixed: a frame with more to say is cut and `is_cut` says so.
  * Depends on: the parsers of wire. Pure, any thread. */
 #pragma once
 
 #include "sensor/wire/frame.h"
+#include "sensor/wire/packet.h"
 #include "sensor/wire/text.h"
 
 #define PACKET_TREE_LAYERS_MAX 40
@@ -40,5 +41,10 @@ struct packet_tree {
 };
 
 /* Fills `out` whole. A frame that ends early or contradicts itself gets a last layer "Truncated" or
- * "Malformed". */
+ * "Malformed". Everything is open: packet_rules_default. */
 void packet_tree(const struct frame *frame, struct packet_tree *out);
+
+/* The same by other rules (NULL: the default), with the packet that packet_decode_by makes of the
+ * frame with PACKET_CHECKSUMS, and its verdict. */
+enum packet_verdict packet_tree_by(const struct packet_rules *rules, const struct frame *frame,
+                                   struct packet *packet, struct packet_tree *out);

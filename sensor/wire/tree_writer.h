@@ -22,6 +22,27 @@ void tree_hex(struct tree_writer *writer, const char *name, const uint8_t *at, s
 void tree_mac(struct tree_writer *writer, const char *name, const uint8_t *at);
 void tree_ip(struct tree_writer *writer, const char *name, const uint8_t *at, uint8_t version);
 
+/* tree_layers.c: the fields of headers already parsed; bytes at `at` where there is one. */
+struct ipv4;
+struct ipv6;
+struct ipv6_extension;
+struct tcp;
+struct udp;
+struct icmp;
+
+void tree_ethernet(struct tree_writer *writer, const uint8_t *at);
+void tree_ipv4(struct tree_writer *writer, const struct ipv4 *ip, enum wire_status status);
+void tree_ipv6(struct tree_writer *writer, const struct ipv6 *ip);
+void tree_extension(struct tree_writer *writer, const uint8_t *at,
+                    const struct ipv6_extension *extension);
+void tree_tcp(struct tree_writer *writer, const struct tcp *tcp, enum wire_status status);
+void tree_udp(struct tree_writer *writer, const uint8_t *at, const struct udp *udp);
+void tree_icmp(struct tree_writer *writer, const uint8_t *at, size_t header_bytes,
+               uint8_t ip_version, const struct icmp *icmp);
+/* A protocol of IP without decoder; bytes that are no IP. */
+void tree_other(struct tree_writer *writer, const struct cursor *c, uint8_t protocol);
+void tree_not_ip(struct tree_writer *writer, const struct cursor *c, uint16_t ethertype);
+
 /* The layers behind the transport header (tree_app.c). */
 void tree_payload(struct tree_writer *writer, uint8_t protocol, uint16_t source_port,
                   uint16_t target_port, const struct wire_span *payload);
