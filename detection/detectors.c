@@ -5,8 +5,8 @@
 #include "detection/detector.h"
 
 const struct detector_ops *const detector_table[] = {
-    &port_scan_detector,
-    &syn_flood_detector,
+    &port_scan_detector, &syn_flood_detector,  &host_sweep_detector,
+    &udp_flood_detector, &icmp_flood_detector, &amplification_detector,
 };
 
 uint32_t detector_count(void)

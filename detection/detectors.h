@@ -3,5 +3,9 @@
 
 struct detector_ops;
 
+extern const struct detector_ops amplification_detector;
+extern const struct detector_ops host_sweep_detector;
+extern const struct detector_ops icmp_flood_detector;
 extern const struct detector_ops port_scan_detector;
 extern const struct detector_ops syn_flood_detector;
+extern const struct detector_ops udp_flood_detector;

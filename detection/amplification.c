@@ -1,0 +1,157 @@
+/* Amplification: answers of reflectors (DNS, NTP, CLDAP, SSDP, memcached, ...) to an address that
+ * did not ask for them, or asked for far less. A resolver gets many answers too, each to a question
+ * of its own size. */
+#include <stdio.h>
+
+#include "base/attributes.h"
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+
+#define PROTOCOL_UDP 17
+
+enum { COUNT_IN, COUNT_OUT, COUNTERS }; /* bytes to the victim, and by it */
+enum { PARAM_RATIO, PARAM_REFLECTORS };
+
+static bool is_reflector_port(uint16_t port)
+{
+    /* qotd, chargen, dns, tftp, portmap, ntp, netbios, snmp, cldap, rip, ssdp, ws-discovery, arms,
+     * sip, mdns, coap, memcached */
+    static const uint16_t ports[] = {17,  19,   53,   69,   111,  123,  137,  161,  389,
+                                     520, 1900, 3702, 3283, 5060, 5353, 5683, 11211};
+
+    for (size_t i = 0; i < ARRAY_COUNT(ports); i++) {
+        if (ports[i] == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    const bool is_to_client = is_reflector_port(fact->target_port);
+
+    if (fact->protocol != PROTOCOL_UDP || address_is_multicast(&fact->target) ||
+        (!is_to_client && !is_reflector_port(fact->source_port))) {
+        return;
+    }
+    struct detection_table *table = detector_view(rules, frame, 0);
+    const struct ip_address *reflector = is_to_client ? &fact->target : &fact->source;
+    const struct detection_subject subject = {.target = is_to_client ? fact->source : fact->target};
+    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    const uint64_t in = fact->bytes[is_to_client];
+
+    detection_table_count(table, number, COUNT_IN, in);
+    detection_table_count(table, number, COUNT_OUT, fact->bytes[!is_to_client]);
+    if (in > 0) {
+        struct detection_member member =
+            detector_member(frame, detector_hash_address(frame, reflector), fact, true, false);
+
+        member.address = *reflector;
+        member.port = is_to_client ? fact->target_port : fact->source_port;
+        member.count = in < UINT32_MAX ? (uint32_t)in : UINT32_MAX;
+        detection_table_add(table, number, &member, NULL);
+    }
+}
+
+static double rate_of(struct detection *detection, const struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const uint64_t bytes = detection_table_sum(table, number, COUNT_IN) -
+                           detection_table_recent(table, number, COUNT_IN);
+
+    return 8 * (double)bytes / (double)detector_window_seconds(detection, self, 0);
+}
+
+static double measure(struct detection *detection, const struct detector *self, uint32_t window,
+                      uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const union detector_value *params = self->rules->params;
+    const double in = (double)detection_table_sum(table, number, COUNT_IN);
+    const double out = (double)detection_table_sum(table, number, COUNT_OUT);
+
+    if (in < out * params[PARAM_RATIO].real ||
+        detection_table_members(table, number) < (double)params[PARAM_REFLECTORS].number) {
+        return -1;
+    }
+    return rate_of(detection, self, number);
+}
+
+static void report(struct detection *detection, struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_subject subject = table->entries[number].subject;
+    const double rate = rate_of(detection, self, number);
+    const double reflectors = detection_table_members(table, number);
+    const uint64_t in = detection_table_sum(table, number, COUNT_IN);
+    const uint64_t out = detection_table_sum(table, number, COUNT_OUT);
+    struct alert_record *draft = incident_draft(
+        detection, self,
+        &(struct incident_start){
+            .kind = ALERT_AMPLIFICATION, .number = number, .observed = rate, .unit = "bit/s"});
+    char target[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0; /* bytes are counted, only reflectors are sampled */
+    draft->attackers_total_estimate = (uint64_t)reflectors;
+    draft->victims_total_estimate = 1;
+    evidence_victim(draft, &subject.target, 0);
+    evidence_of_set(draft->top_sources, &draft->top_sources_count, draft->top_ports,
+                    &draft->top_ports_count, table, number);
+    evidence_attackers_of_sources(draft);
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, in);
+    evidence_mitre(draft, "TA0040", "T1498.002", "Reflection Amplification", 80);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s gets %.2f Mbit/s of answers over %.4g s from %s%.0f reflectors, %llu bytes "
+                   "for %llu asked (threshold %.10g bit/s)",
+                   target, rate * 1e-6, (double)self->rules->window_ns / (double)NS_PER_SEC,
+                   evidence_about(table, number), reflectors, (unsigned long long)in,
+                   (unsigned long long)out, draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        report(detection, self, findings[i].number);
+    }
+}
+
+const struct detector_ops amplification_detector = {
+    .name = "amplification",
+    .help = "Amplification: unasked answers of many reflectors to one address, in bit/s.",
+    .kind = ALERT_AMPLIFICATION,
+    .defaults = {.mode = "log",
+                 .window = "10s",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 6e10,
+                 .medium = "5000000",
+                 .high = "50000000",
+                 .critical = "500000000",
+                 .medium_min = 1000,
+                 .medium_max = 1e13,
+                 .quiet = "30s"},
+    .events = EVENT(VOLUME),
+    .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
+    .windows = {{0, 0}},
+    .windows_count = 1,
+    .params = {{.type = CONFIG_DOUBLE,
+                .key = "min_ratio",
+                .value = "10",
+                .min = 1,
+                .max = 1e6,
+                .help = "Bytes of answers for each byte that was asked."},
+               {.type = CONFIG_U64,
+                .key = "min_reflectors",
+                .value = "10",
+                .min = 1,
+                .max = 1e9,
+                .help = "Distinct reflectors."}},
+    .feed = feed,
+    .decide = decide};

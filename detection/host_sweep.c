@@ -1,0 +1,116 @@
+/* Host sweeps: one source asks many addresses whether somebody is there, by ICMP echo or by ARP and
+ * NDP, and a part of them keeps silent.
+ *
+ * A monitor asks many hosts too, but those it knows to be there: nearly all answer. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+
+enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+enum { PARAM_SILENT };
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    /* ARP: an answer is told from the side of who has the address. */
+    const bool is_arp_answer = fact->event == DETECTION_ARP && fact->is_answered;
+    const struct detection_subject subject = {
+        .source = is_arp_answer ? fact->target : fact->source,
+        .protocol = fact->event == DETECTION_ECHO ? fact->protocol : 0};
+    struct ip_address asked = is_arp_answer ? fact->source : fact->target;
+
+    if (subject.source.version == 0 || address_equal(&subject.source, &asked)) {
+        return; /* a probe without an address of its own, or an announcement */
+    }
+    struct detection_member member = detector_member(frame, detector_hash_address(frame, &asked),
+                                                     fact, !fact->is_answered, fact->is_answered);
+
+    member.address = asked;
+    detection_table_add(detector_view(rules, frame, 0),
+                        detector_touch(rules, frame, 0, &subject, fact->time_ns), &member, NULL);
+}
+
+static double measure(struct detection *detection, const struct detector *self, uint32_t window,
+                      uint32_t number)
+{
+    const struct detection_tally tally =
+        detector_tally(detection, detector_window(detection, self, window), number);
+    const double silent = tally.tried - tally.answered;
+
+    return silent * 100 < tally.tried * (double)self->rules->params[PARAM_SILENT].number
+               ? -1
+               : tally.tried;
+}
+
+static void report(struct detection *detection, struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_subject subject = table->entries[number].subject;
+    const struct detection_tally tally = detector_tally(detection, table, number);
+    struct alert_record *draft = incident_draft(
+        detection, self,
+        &(struct incident_start){
+            .kind = ALERT_HOST_SWEEP, .number = number, .observed = tally.tried, .unit = "hosts"});
+    const char *about = evidence_about(table, number);
+    char source[ADDRESS_TEXT_BYTES];
+
+    evidence_attacker(draft, &subject.source, 0);
+    draft->attackers_total_estimate = 1;
+    draft->victims_total_estimate = (uint64_t)tally.tried;
+    evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
+                         (uint64_t)tally.tried);
+    evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
+    evidence_victims_of_targets(draft, 0);
+    evidence_mitre(draft, "TA0007", "T1018", "Remote System Discovery", 80);
+    (void)address_text(&subject.source, source);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s asks by %s for %s%.0f addresses in %.4g s; %s%.0f answered (threshold "
+                   "%.10g)",
+                   source,
+                   subject.protocol == PROTOCOL_ICMP     ? "ICMP echo"
+                   : subject.protocol == PROTOCOL_ICMPV6 ? "ICMPv6 echo"
+                   : subject.source.version == 6         ? "neighbour discovery"
+                                                         : "ARP",
+                   about, tally.tried, (double)self->rules->window_ns / (double)NS_PER_SEC, about,
+                   tally.answered, draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        report(detection, self, findings[i].number);
+    }
+}
+
+const struct detector_ops host_sweep_detector = {
+    .name = "host_sweep",
+    .help = "Sweeps for live hosts by ICMP echo, ARP or neighbour discovery.",
+    .kind = ALERT_HOST_SWEEP,
+    .defaults = {.mode = "alert",
+                 .window = "10s",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 3.6e12,
+                 .medium = "15",
+                 .high = "100",
+                 .critical = "1000",
+                 .medium_min = 2,
+                 .medium_max = 1e9,
+                 .quiet = "60s"},
+    .events = EVENT(ECHO) | EVENT(ARP),
+    .views = {{.name = "source", .size = SIZE_SCANNERS, .members = 4}},
+    .windows = {{0, 0}},
+    .windows_count = 1,
+    .params = {{.type = CONFIG_U64,
+                .key = "silent_percent",
+                .value = "20",
+                .max = 100,
+                .help = "No sweep unless so many of a hundred do not answer: a monitor asks hosts "
+                        "that are there."}},
+    .feed = feed,
+    .decide = decide};

@@ -1,0 +1,48 @@
+/* UDP floods: packets towards one address that it does not answer. A download over QUIC has as many
+ * packets, and an acknowledgement for every few of them. */
+#include "detection/detectors.h"
+#include "detection/flood.h"
+
+#define PROTOCOL_UDP 17
+/* One packet back for so many: a conversation. */
+#define ANSWERED_EACH 20
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    if (fact->protocol != PROTOCOL_UDP || address_is_multicast(&fact->target)) {
+        return;
+    }
+    if (fact->packets[0] > 0 && fact->packets[1] * ANSWERED_EACH <= fact->packets[0]) {
+        flood_add(rules, frame, fact, false);
+    }
+    if (fact->packets[1] > 0 && fact->packets[0] * ANSWERED_EACH <= fact->packets[1]) {
+        flood_add(rules, frame, fact, true);
+    }
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    flood_decide(detection, self, ALERT_UDP_FLOOD, "UDP");
+}
+
+const struct detector_ops udp_flood_detector = {
+    .name = "udp_flood",
+    .help = "UDP floods: unanswered packets a second towards one address.",
+    .kind = ALERT_UDP_FLOOD,
+    .defaults = {.mode = "alert",
+                 .window = "5s",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 6e10,
+                 .medium = "20000",
+                 .high = "100000",
+                 .critical = "500000",
+                 .medium_min = 1,
+                 .medium_max = 1e12,
+                 .quiet = "10s"},
+    .events = EVENT(VOLUME),
+    .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = FLOOD_COUNTERS, .members = 4}},
+    .windows = {{0, 0}},
+    .windows_count = 1,
+    .feed = feed,
+    .decide = decide};
