@@ -21,6 +21,8 @@
 
 /* ---- facts ---- */
 
+#define DETECTION_NAME_MAX 256 /* of a fact, with a NUL */
+
 /* One thing that the packet path, a parser or a flow's end tells. `source` is the client, `target`
  * the server, whoever sent the packet. */
 enum detection_event {

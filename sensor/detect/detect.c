@@ -1,9 +1,10 @@
-#include "sensor/detect/detect.h"
+#include "sensor/detect/detect_internal.h"
 
 #include <string.h>
 
 #include "base/attributes.h"
 #include "sensor/wire/app.h"
+#include "sensor/wire/dhcp.h"
 
 /* A handshake is over within this many packets, repeated SYN included; the rest of a connection
  * tells nothing until it is closed. */
@@ -182,12 +183,15 @@ static void detect_fragment(struct detection_frame *frame, const struct packet *
     detection_frame_add(frame, &fact);
 }
 
-void detect_packet(struct detection_frame *frame, const struct packet *packet,
+void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
                    const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
                    int direction)
 {
     if (UNLIKELY((packet->facts & PACKET_IS_FRAGMENT) != 0)) {
         detect_fragment(frame, packet);
+    }
+    if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6)) {
+        detect_ndp(frame, packet, bytes);
     }
     if (LIKELY(flow_total_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
         ((packet->tcp_flags & (TCP_FIN | TCP_RST)) == 0) &&
@@ -199,6 +203,9 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet,
             detect_tcp(frame, packet, flow, tcp, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {
+        if (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT) {
+            detect_dhcp(frame, packet, bytes);
+        }
         if (is_new && direction == 0) {
             add(frame, DETECTION_PROBE, packet, flow);
         } else if (direction == 1 && flow->sums[1].packets == 1) {

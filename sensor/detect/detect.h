@@ -13,12 +13,15 @@
 #include "sensor/wire/packet.h"
 
 /* Looks at one packet that was just counted into `flow`. `frame` is the frame of the packet's
- * second. Packets that can tell nothing (payload of an established connection) return after one
- * comparison. `tcp` is the flow's second part, NULL in compact mode: connections then are never
- * seen to close. `direction` as in flow_observer. */
-void detect_packet(struct detection_frame *frame, const struct packet *packet,
+ * second, `bytes` the captured frame. Packets that can tell nothing (payload of an established
+ * connection) return after one comparison. `tcp` is the flow's second part, NULL in compact mode:
+ * connections then are never seen to close. `direction` as in flow_observer. */
+void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
                    const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
                    int direction);
+
+/* A frame that is no IP: ARP. */
+void detect_link(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes);
 
 /* A flow's packets and bytes of the second that `frame` holds; called once a flow and second. */
 void detect_volume(struct detection_frame *frame, const struct flow *flow,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "sensor/detect/detect.h"
 #include "sensor/pipeline/shard_private.h"
 #include "sensor/wire/packet_tree.h"
 
@@ -322,6 +323,9 @@ static void decode_frame(struct shard *shard, const struct frame *frame, uint32_
     epoch->totals.bytes += frame->wire_bytes;
     if (packet_decode(frame, options, packet) != PACKET_OK) {
         count_verdict(shard, packet, epoch);
+        if (packet->verdict == PACKET_NOT_IP && epoch->detection != NULL) {
+            detect_link(epoch->detection, packet, frame->bytes);
+        }
     }
     if ((packet->facts & PACKET_CHECKSUM_BAD) != 0) {
         counter_add(&shard->counts.checksum_bad, 1);

@@ -267,7 +267,7 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
 
     inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
     if (shard->settings.detection != NULL) {
-        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, flow,
+        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes, flow,
                       flow_tcp(shard->table, flow), is_new, direction);
     }
     if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns) {
