@@ -17,7 +17,7 @@
 /* Each returns the bytes written, or 0 when `capacity` is too small (nothing useful is then in
  * `out`). The identity is written only where identity.seq is not 0. CODEC_FLOW_BYTES_MAX is enough
  * for a flow whose texts are within their limits (names 255, others 256 bytes). */
-#define CODEC_FLOW_BYTES_MAX  32768
+#define CODEC_FLOW_BYTES_MAX  40960
 #define CODEC_ALERT_BYTES_MAX 32768
 #define CODEC_STATS_BYTES_MAX 65536
 MUST_USE size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t capacity);
@@ -36,6 +36,12 @@ MUST_USE size_t codec_encode_dns(const struct dns_transaction *record, uint8_t *
 #define CODEC_IDENTITY_BYTES_MAX 320
 MUST_USE size_t codec_append_identity(const struct record_identity *identity, uint8_t *out,
                                       size_t capacity);
+
+/* An endpoint's name behind an encoded flow: FlowRecord.client or .server once more, with name and
+ * name_source alone, which every reader merges with the one before (protobuf: several occurrences
+ * of a sub-message are one). 0: no room. */
+MUST_USE size_t codec_append_name(bool is_server, struct record_text name, uint8_t source,
+                                  uint8_t *out, size_t capacity);
 
 /* Decoders accept fields in any order, unknown fields, repeated sub-messages (merged, as protobuf
  * says) and identity anywhere; they refuse (false) what is no protobuf, or over its bounds. Texts

@@ -1,7 +1,6 @@
 #include "proto/codec.h"
 #include "proto/codec_wire.h"
 
-#define DNS_TEXT_MAX     1024 /* a name of 255 bytes, each written as \DDD */
 #define ANSWER_BYTES_MAX (2 * (DNS_TEXT_MAX + 4) + 64)
 #define DNS_ANSWER_FIELD 12
 

@@ -306,11 +306,17 @@ static bool read_dns_query(const struct wire_field *message, struct flow_dns_que
             out->type = (uint16_t)read_number(&f, UINT16_MAX, &ok);
             break;
         case NUMBER(3):
-            out->rcode = (uint8_t)read_number(&f, UINT8_MAX, &ok);
+            out->rcode = (uint16_t)read_number(&f, UINT16_MAX, &ok);
             out->has_rcode = true;
             break;
         case BYTES(4):
             ok &= read_time(&f, &out->latency_ns);
+            out->has_latency = true;
+            break;
+        case BYTES(5):
+            if (out->answers_count < FLOW_ANSWERS_MAX) {
+                ok &= read_address(&f, &out->answers[out->answers_count++]);
+            }
             break;
         default:
             break;
@@ -392,6 +398,18 @@ static bool read_http(const struct wire_field *message, struct flow_http *out)
         case BYTES(4):
             out->user_agent = read_text(&f);
             break;
+        case BYTES(5):
+            out->path = read_text(&f);
+            break;
+        case BYTES(6):
+            out->content_type = read_text(&f);
+            break;
+        case NUMBER(7):
+            out->request_count = (uint32_t)read_number(&f, UINT32_MAX, &ok);
+            break;
+        case NUMBER(8):
+            out->response_count = (uint32_t)read_number(&f, UINT32_MAX, &ok);
+            break;
         default:
             break;
         }
@@ -472,6 +490,9 @@ static bool read_app(const struct wire_field *message, struct flow_record *out)
             break;
         case BYTES(3):
             out->app_method = read_text(&f);
+            break;
+        case BYTES(4):
+            out->app_carrier = read_text(&f);
             break;
         default:
             break;

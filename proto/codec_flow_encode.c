@@ -14,13 +14,14 @@
 #define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
 #define TLS_MAX ((6 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
 #define DNS_MAX                                                                                    \
-    (FLOW_QUERIES_MAX * (TEXT_FIELD_MAX + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4) +             \
+    (FLOW_QUERIES_MAX * (DNS_TEXT_MAX + 4 + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4 +            \
+                         FLOW_ANSWERS_MAX * (ADDRESS_TEXT_BYTES + 4)) +                            \
      FLOW_RCODES * 5 + TIME_FIELD_MAX + 5 * NUMBER_FIELD_MAX)
-#define HTTP_MAX ((2 + FLOW_HOSTS_MAX) * TEXT_FIELD_MAX + 2 * NUMBER_FIELD_MAX)
+#define HTTP_MAX ((4 + FLOW_HOSTS_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
 #define SSH_MAX  (4 * TEXT_FIELD_MAX + NUMBER_FIELD_MAX)
 /* Everything but the four above. */
 #define COMMON_MAX                                                                                 \
-    (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 6 * TEXT_FIELD_MAX +    \
+    (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 7 * TEXT_FIELD_MAX +    \
      FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX)
 
 static_assert(COMMON_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <= CODEC_FLOW_BYTES_MAX,
@@ -158,11 +159,16 @@ static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
 static uint8_t *put_dns_query(uint8_t *at, const struct flow_dns_query *query)
 {
     uint8_t *body = begin_message(at, 5);
-    uint8_t *end = put_text(body, 1, query->name, NAME_BYTES_MAX);
+    uint8_t *end = put_text(body, 1, query->name, DNS_TEXT_MAX);
     end = put_number(end, 2, query->type);
     if (query->has_rcode) {
         end = put_number_always(end, 3, query->rcode);
+    }
+    if (query->has_latency) {
         end = put_time_always(end, 4, query->latency_ns);
+    }
+    for (unsigned i = 0; i < query->answers_count && i < FLOW_ANSWERS_MAX; i++) {
+        end = put_address(end, 5, &query->answers[i]);
     }
     return end_message(body, end);
 }
@@ -204,6 +210,10 @@ static uint8_t *put_http(uint8_t *at, const struct flow_http *http)
     }
     end = put_number(end, 3, http->status);
     end = put_text(end, 4, http->user_agent, TEXT_BYTES_MAX);
+    end = put_text(end, 5, http->path, TEXT_BYTES_MAX);
+    end = put_text(end, 6, http->content_type, TEXT_BYTES_MAX);
+    end = put_number(end, 7, http->request_count);
+    end = put_number(end, 8, http->response_count);
     return end_message(body, end);
 }
 
@@ -291,7 +301,8 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
         uint8_t *body = begin_message(at, 14);
         uint8_t *end = put_text(body, 1, record->app, TEXT_BYTES_MAX);
         end = put_number(end, 2, record->app_confidence);
-        at = end_message(body, put_text(end, 3, record->app_method, TEXT_BYTES_MAX));
+        end = put_text(end, 3, record->app_method, TEXT_BYTES_MAX);
+        at = end_message(body, put_text(end, 4, record->app_carrier, TEXT_BYTES_MAX));
     }
     if (record->has_tcp) {
         at = put_tcp(at, &record->tcp);
@@ -352,4 +363,18 @@ size_t codec_append_identity(const struct record_identity *identity, uint8_t *ou
     }
     memcpy(out, whole, length);
     return length;
+}
+
+size_t codec_append_name(bool is_server, struct record_text name, uint8_t source, uint8_t *out,
+                         size_t capacity)
+{
+    uint8_t body[NAME_BYTES_MAX + 8];
+    struct wire_writer inner = wire_writer_over(body, sizeof(body));
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    wire_write_bytes(&inner, 4, name.data, text_clamp(name.data, name.length, NAME_BYTES_MAX));
+    write_number(&inner, 5, source);
+    assert(inner.ok);
+    wire_write_bytes(&w, is_server ? 9 : 8, body, wire_written(&inner));
+    return w.ok ? wire_written(&w) : 0;
 }

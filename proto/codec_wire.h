@@ -15,6 +15,7 @@
 #define NS_PER_SECOND  UINT64_C(1000000000)
 #define TEXT_BYTES_MAX 256                  /* longer texts are cut */
 #define NAME_BYTES_MAX 255                  /* RFC 1035 section 2.3.4 */
+#define DNS_TEXT_MAX   1024                 /* such a name with each byte as \DDD */
 #define TEXT_FIELD_MAX (TEXT_BYTES_MAX + 4) /* with tag and length */
 #define FLOW_ID_DIGITS 16
 #define SENSOR_ID_MAX  255

@@ -154,6 +154,7 @@ struct flow_tcp {
 #define FLOW_QUERIES_MAX 16
 #define FLOW_RCODES      24
 #define FLOW_HOSTS_MAX   8
+#define FLOW_ANSWERS_MAX 4
 #define FLOW_TUNNELS_MAX 4
 
 struct flow_tunnel {
@@ -174,9 +175,12 @@ struct flow_tls {
 struct flow_dns_query {
     struct record_text name;
     uint16_t type;
-    bool has_rcode; /* answered */
-    uint8_t rcode;
-    uint64_t latency_ns; /* valid when answered */
+    bool has_rcode;   /* answered */
+    bool has_latency; /* and the question was seen, too */
+    uint16_t rcode;   /* 12 bits with EDNS */
+    uint64_t latency_ns;
+    struct ip_address answers[FLOW_ANSWERS_MAX]; /* the first addresses of the answer */
+    uint8_t answers_count;
 };
 
 struct flow_dns {
@@ -190,6 +194,9 @@ struct flow_dns {
 
 struct flow_http {
     struct record_text method, user_agent;
+    struct record_text path;         /* of the first request, without its query */
+    struct record_text content_type; /* of the first response */
+    uint32_t request_count, response_count;
     struct record_text hosts[FLOW_HOSTS_MAX];
     uint8_t hosts_count;
     uint16_t status;
@@ -219,7 +226,7 @@ struct flow_record {
     struct flow_endpoint client, server;
     struct flow_counters forward, reverse;
     struct record_text community_id, interface;
-    struct record_text app, app_method, quic_version;
+    struct record_text app, app_method, app_carrier, quic_version;
     struct flow_tunnel tunnels[FLOW_TUNNELS_MAX];
     /* Read only where the has_ flag is set. */
     struct flow_tcp tcp;
@@ -366,6 +373,7 @@ struct stats_top_list {
 
 struct stats_top_flow {
     uint64_t flow_id;
+    uint64_t start_ns; /* the sensor's own: not written */
     struct ip_address client_ip, server_ip;
     uint16_t client_port, server_port;
     uint8_t ip_protocol, tcp_state;

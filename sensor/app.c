@@ -59,6 +59,7 @@ static int check_outputs(const struct sensor_settings *settings, FILE **human, s
         const char *key, *path;
     } outputs[] = {{"output.flows_jsonl", output->flows_jsonl},
                    {"output.expired_flows_jsonl", output->expired_flows_jsonl},
+                   {"output.dns_jsonl", output->dns_jsonl},
                    {"output.export_json", output->export_json},
                    {"output.export_csv", output->export_csv},
                    {"output.write_pcap", output->write_pcap},
@@ -253,6 +254,11 @@ static enum shard_lines lines_wanted(const struct sensor_settings *settings, uns
     return settings->output.hex_dump || verbosity >= 2 ? SHARD_LINES_HEX : SHARD_LINES_SUMMARY;
 }
 
+static bool wants_dns_records(const struct sensor_settings *settings)
+{
+    return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
+}
+
 static int fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
@@ -282,6 +288,12 @@ static int fill_pipeline(struct app *app, const struct sensor_command *command, 
     to->samples_per_second = app->is_service || from->collector.address[0] != '\0'
                                  ? from->packets.samples_per_second
                                  : 0;
+    to->dns_records = wants_dns_records(from);
+    to->inspect.dns_timeout_ns = from->dns.timeout_ns;
+    to->names = (struct passive_names_settings){.answers_max = (uint32_t)from->names.max,
+                                                .ttl_min_ns = from->names.ttl_min_ns,
+                                                .ttl_max_ns = from->names.ttl_max_ns,
+                                                .key = to->flow.key};
     to->lines = lines_wanted(from, command->verbosity);
     to->on_alert = on_alert;
     to->on_stats = on_stats;
@@ -325,6 +337,9 @@ static int add_file_sinks(struct app *app, struct error *err)
         result = add_file_sink(app, FILE_ALERTS_JSONL, app->settings->analysis.alerts_jsonl, err);
     }
     if (result == 0) {
+        result = add_file_sink(app, FILE_DNS_JSONL, output->dns_jsonl, err);
+    }
+    if (result == 0) {
         result = add_file_sink(app, FILE_EXPORT_JSON, output->export_json, err);
     }
     return result == 0 ? add_file_sink(app, FILE_EXPORT_CSV, output->export_csv, err) : result;
@@ -337,8 +352,8 @@ static bool is_wanted(const char *enabled, bool is_service)
 
 static int add_grpc(struct app *app, struct error *err)
 {
-    static const char *const capabilities[] = {"flows",   "alerts",    "stats",
-                                               "packets", "collector", "kafka"};
+    static const char *const capabilities[] = {"flows", "alerts",    "stats", "packets",
+                                               "dns",   "collector", "kafka"};
     const struct grpc_identity identity = {
         .sensor_id = app->sensor_id,
         .boot_id = app->boot_id,
@@ -349,7 +364,8 @@ static int add_grpc(struct app *app, struct error *err)
         .active_timeout_ns = app->settings->flow.active_timeout_ns,
         .shards = app->pipeline_settings.shards,
         .capabilities = capabilities,
-        .capabilities_count = sizeof(capabilities) / sizeof(capabilities[0])};
+        .capabilities_count = sizeof(capabilities) / sizeof(capabilities[0]),
+        .has_dns_records = wants_dns_records(app->settings)};
     struct pipeline_settings *to = &app->pipeline_settings;
 
     app->grpc = grpc_server_new(&app->settings->grpc, &identity, app->runtime, err);
@@ -439,6 +455,11 @@ static int build(struct app *app, const struct sensor_command *command, struct e
              (unsigned long long)totals.detectors_bytes, app->pipeline_settings.detection.keys_max,
              app->pipeline_settings.detection.victims_max,
              app->pipeline_settings.detection.scanners_max);
+    struct pipeline_names names;
+
+    pipeline_names_read(app->pipeline, &names);
+    log_info("names", "room for DNS answers", "answers_max=%llu memory_mib=%llu",
+             (unsigned long long)names.answers_max, (unsigned long long)names.memory_bytes >> 20);
     if (app->grpc != NULL) {
         grpc_server_attach(app->grpc, app->pipeline);
         log_info("grpc", "serving", "port=%u", grpc_server_port(app->grpc));

@@ -149,6 +149,13 @@ static const struct config_field output_fields[] = {
      .max = 4096,
      .help = "Ended flows in the short form, one a line, as they end; - is stdout."},
     {.type = CONFIG_TEXT,
+     .key = "dns_jsonl",
+     .offset = FIELD(output_section, dns_jsonl),
+     .value = "",
+     .max = 4096,
+     .help =
+         "Every DNS transaction as proto3 JSON, one a line; - is stdout. Turns dns.records on."},
+    {.type = CONFIG_TEXT,
      .key = "export_json",
      .offset = FIELD(output_section, export_json),
      .value = "",
@@ -374,6 +381,45 @@ static const struct config_field packets_fields[] = {
     {0},
 };
 
+static const struct config_field dns_fields[] = {
+    {.type = CONFIG_BOOL,
+     .key = "records",
+     .offset = FIELD(dns_section, records),
+     .value = "false",
+     .help = "A record for every DNS transaction: DnsService, stream DNS of the collector."},
+    {.type = CONFIG_DURATION,
+     .key = "timeout",
+     .offset = FIELD(dns_section, timeout_ns),
+     .value = "10s",
+     .min = 1e6,
+     .max = 3.6e12,
+     .help = "A question without an answer for so long is told as unanswered."},
+    {0},
+};
+
+static const struct config_field names_fields[] = {
+    {.type = CONFIG_U64,
+     .key = "max",
+     .offset = FIELD(names_section, max),
+     .value = "65536",
+     .max = 16777216,
+     .help = "DNS answers remembered to name servers of flows; 0: none. Full: the oldest goes."},
+    {.type = CONFIG_DURATION,
+     .key = "ttl_min",
+     .offset = FIELD(names_section, ttl_min_ns),
+     .value = "60s",
+     .max = 8.64e13,
+     .help = "An answer names flows for at least so long: clients keep names past short TTLs."},
+    {.type = CONFIG_DURATION,
+     .key = "ttl_max",
+     .offset = FIELD(names_section, ttl_max_ns),
+     .value = "24h",
+     .min = 1e9,
+     .max = 6.048e14,
+     .help = "An answer names flows for at most so long."},
+    {0},
+};
+
 static uint32_t add(struct config_section *out, uint32_t count, const struct config_section *rows,
                     uint32_t rows_count)
 {
@@ -396,6 +442,8 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"pipeline", pipeline_fields, &settings->pipeline, "Threads and queues."},
         {"networks", networks_fields, &settings->networks, "What is inside."},
         {"packets", packets_fields, &settings->packets, "Packet samples."},
+        {"dns", dns_fields, &settings->dns, "DNS transactions."},
+        {"names", names_fields, &settings->names, "Names of servers from DNS answers."},
         {"grpc", grpc_fields, &settings->grpc, "gRPC services of the sensor."},
         {"http", http_export_fields, &settings->http, "Metrics and health over HTTP."},
         {"collector", collector_fields, &settings->collector, "Stream to a collector."},

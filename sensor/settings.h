@@ -47,6 +47,7 @@ struct output_section {
     uint64_t write_pcap_max_files;
     const char *flows_jsonl;
     const char *expired_flows_jsonl;
+    const char *dns_jsonl;
     const char *export_json;
     const char *export_csv;
     bool hex_dump;
@@ -97,6 +98,16 @@ struct packets_section {
     bool payload;
 };
 
+struct dns_section {
+    bool records;
+    uint64_t timeout_ns;
+};
+
+struct names_section {
+    uint64_t max;
+    uint64_t ttl_min_ns, ttl_max_ns;
+};
+
 #define SENSOR_SECTIONS_MAX (24 + DETECTION_SECTIONS_MAX)
 
 struct sensor_settings {
@@ -112,6 +123,8 @@ struct sensor_settings {
     struct pipeline_section pipeline;
     struct networks_section networks;
     struct packets_section packets;
+    struct dns_section dns;
+    struct names_section names;
     struct grpc_settings grpc;
     struct http_export_settings http;
     struct collector_settings collector;

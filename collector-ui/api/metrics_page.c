@@ -33,6 +33,8 @@ static void write_history(struct metrics_page *page, struct api *api)
          METRICS_COUNTER, c.records_duplicate},
         {"netscope_collector_records_undecodable_total", "Records that could not be read.",
          METRICS_COUNTER, c.records_undecodable},
+        {"netscope_collector_records_not_kept_total",
+         "Records of streams that are not stored (DNS).", METRICS_COUNTER, c.records_not_kept},
         {"netscope_collector_sequence_gap_records_total", "Records that will never come.",
          METRICS_COUNTER, c.gap_records},
         {"netscope_collector_flow_packets_stored", "Packets in the stored flow records.",

@@ -68,6 +68,7 @@ void history_gap(struct history *history, const char *sensor_id, const char *boo
 
 struct history_counts {
     uint64_t batches_in, records_in, records_stored, records_duplicate, records_undecodable;
+    uint64_t records_not_kept; /* of streams that the store has no table for (DNS) */
     uint64_t packets_stored, bytes_on_disk, queue_used, rows_flows, rows_alerts, rows_stats,
         rows_packets;
     uint64_t last_commit_ns, files;

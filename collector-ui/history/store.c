@@ -248,6 +248,9 @@ static int put_records(struct applying *a, const struct codec_batch *list, uint6
         case RECORD_PACKETS:
             result = put_packet(a, bytes, seq);
             break;
+        case RECORD_DNS: /* acknowledged; who wants them asks the sensor, or Kafka */
+            h->pending.records_not_kept++;
+            break;
         default: /* a stream of a newer sensor: its place is kept, its records are counted */
             h->pending.records_undecodable++;
             break;
@@ -391,6 +394,7 @@ static void add_counts(struct history *h)
     to->records_stored += from->records_stored;
     to->records_duplicate += from->records_duplicate;
     to->records_undecodable += from->records_undecodable;
+    to->records_not_kept += from->records_not_kept;
     to->packets_stored += from->packets_stored;
     to->rows_flows += from->rows_flows;
     to->rows_alerts += from->rows_alerts;

@@ -23,8 +23,8 @@
 struct file_sink {
     enum file_sink_kind kind;
     struct output_file *file;
-    struct record_sorter *sorter; /* exports at the end */
-    const struct json_message *flow_message;
+    struct record_sorter *sorter;       /* exports at the end */
+    const struct json_message *message; /* of the records written as they are; NULL = none */
     struct flow_record *record;
     struct alert_record *alert;
     struct arena *scratch;
@@ -37,8 +37,8 @@ struct file_sink {
 
 static const char *const names[] = {
     [FILE_FLOWS_JSONL] = "flows_jsonl",   [FILE_EXPIRED_FLOWS_JSONL] = "expired_flows_jsonl",
-    [FILE_ALERTS_JSONL] = "alerts_jsonl", [FILE_EXPORT_JSON] = "export_json",
-    [FILE_EXPORT_CSV] = "export_csv",
+    [FILE_ALERTS_JSONL] = "alerts_jsonl", [FILE_DNS_JSONL] = "dns_jsonl",
+    [FILE_EXPORT_JSON] = "export_json",   [FILE_EXPORT_CSV] = "export_csv",
 };
 
 static bool is_export(const struct file_sink *sink)
@@ -54,6 +54,8 @@ static bool wants(const struct file_sink *sink, const struct batch_entry *entry)
         return entry->stream == RECORD_FLOWS;
     case FILE_ALERTS_JSONL:
         return entry->stream == RECORD_ALERTS;
+    case FILE_DNS_JSONL:
+        return entry->stream == RECORD_DNS;
     default:
         return entry->stream == RECORD_FLOWS && entry->event == FLOW_END;
     }
@@ -150,15 +152,16 @@ static void write_alert(struct file_sink *sink, struct json_writer *writer)
     line_end(sink, writer);
 }
 
-/* Encoded flow -> its line; false when it cannot be read, which would be a fault of our own codec.
+/* Encoded record -> its line; false when it cannot be read, which would be a fault of our own
+ * codec.
  */
 static bool write_entry(struct file_sink *sink, const uint8_t *bytes, uint32_t length)
 {
     struct json_writer writer;
 
     json_init(&writer, sink->text, sizeof(sink->text) - 1);
-    if (sink->kind == FILE_FLOWS_JSONL) {
-        if (!json_from_wire(sink->flow_message, bytes, length, &writer)) {
+    if (sink->message != NULL) {
+        if (!json_from_wire(sink->message, bytes, length, &writer)) {
             return false;
         }
         line_end(sink, &writer);
@@ -339,6 +342,8 @@ static const struct sink_ops ops[] = {
                                   statistics, failure, close_sink},
     [FILE_ALERTS_JSONL] = {"alerts_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics,
                            failure, close_sink},
+    [FILE_DNS_JSONL] = {"dns_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
+                        close_sink},
     [FILE_EXPORT_JSON] = {"export_json", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
                           close_sink},
     [FILE_EXPORT_CSV] = {"export_csv", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
@@ -355,7 +360,11 @@ int file_sink_open(enum file_sink_kind kind, const char *path, uint64_t spill_by
         sink->record = calloc(1, sizeof(*sink->record));
         sink->alert = calloc(1, sizeof(*sink->alert));
         sink->scratch = arena_new(SCRATCH_BYTES);
-        sink->flow_message = json_message_find("netscope.v1.FlowRecord");
+        if (kind == FILE_FLOWS_JSONL) {
+            sink->message = json_message_find("netscope.v1.FlowRecord");
+        } else if (kind == FILE_DNS_JSONL) {
+            sink->message = json_message_find("netscope.v1.DnsRecord");
+        }
     }
     if (sink == NULL || sink->record == NULL || sink->alert == NULL || sink->scratch == NULL) {
         if (sink != NULL) {

@@ -1,5 +1,5 @@
-/* Records to files: flow records, ended flows and alerts as JSON lines as they come; all flows of
- * the run as JSON or CSV at the end.
+/* Records to files: flow records, ended flows, alerts and DNS transactions as JSON lines as they
+ * come; all flows of the run as JSON or CSV at the end.
  *
  * A path of "-" is stdout. Each is one `struct sink` that pushes back. A failed write is kept as
  * the sink's failure and its records are refused from then on. Depends on: base, proto, proto/json,
@@ -14,6 +14,7 @@ enum file_sink_kind {
     FILE_EXPIRED_FLOWS_JSONL, /* the seed's short form of ended flows: PARITY "Flow fields", ts and
                                  reason */
     FILE_ALERTS_JSONL, /* {"ts":...,"kind":...,"description":...} and our fields behind them */
+    FILE_DNS_JSONL,    /* every DNS transaction, proto3 JSON with snake_case names */
     FILE_EXPORT_JSON,  /* one array, sorted by total bytes, at the end */
     FILE_EXPORT_CSV,   /* the same as CSV (RFC 4180) with a header line */
 };

@@ -42,6 +42,14 @@ struct grpc_alert_choice {
     struct ip_prefix *subjects; /* owned */
 };
 
+/* What a DNS transaction must be to pass. Empty: all. */
+struct grpc_dns_choice {
+    uint32_t prefixes_count, names_count, types_count, rcodes_count;
+    struct ip_prefix *prefixes; /* these are owned */
+    char **names;               /* lower case; ".example.com": with all below it */
+    uint32_t *types, *rcodes;
+};
+
 /* One stream: a place in a history ring, moved on as far as its client keeps up. */
 struct grpc_reader {
     struct grpc_server *server;
@@ -57,6 +65,7 @@ struct grpc_reader {
     struct filter *filter;  /* NULL = all */
     struct grpc_mask *mask; /* NULL = whole records */
     struct grpc_alert_choice alerts;
+    struct grpc_dns_choice dns;
     uint32_t batch_max;
     /* At most rate_max records a second. */
     uint32_t rate_max; /* 0 = no bound */
@@ -107,8 +116,9 @@ struct grpc_server {
     uint32_t readers_count;
     bool is_ticking, is_pump_posted;
 
-    struct arena *arena;      /* of one request, or one message */
-    struct flow_record *flow; /* scratch for filters */
+    struct arena *arena;         /* of one request, or one message */
+    struct flow_record *flow;    /* scratch for filters */
+    struct dns_transaction *dns; /* likewise */
     struct counter streams, records_sent, records_dropped, taken;
 };
 
@@ -172,6 +182,9 @@ void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,
 bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
 bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choice *choice,
                         const uint8_t *bytes, size_t length, struct alert_record *out);
+bool grpc_dns_matches(struct grpc_server *server, const struct grpc_dns_choice *choice,
+                      const uint8_t *bytes, size_t length);
+void grpc_dns_choice_free(struct grpc_dns_choice *choice); /* what it owns */
 
 /* ---- methods: on_message of each ---- */
 
@@ -190,3 +203,4 @@ void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_observe_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_capture_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_observe_dns(struct rpc_call *call, const uint8_t *bytes, size_t length);

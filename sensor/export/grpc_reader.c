@@ -61,6 +61,7 @@ void grpc_reader_free(struct grpc_reader *reader)
     filter_free(reader->filter);
     grpc_mask_free(reader->mask);
     free(reader->alerts.subjects);
+    grpc_dns_choice_free(&reader->dns);
     free(reader);
 }
 
@@ -138,6 +139,9 @@ static bool passes_filter(struct grpc_reader *reader, const struct grpc_record *
     case RECORD_ALERTS:
         return !reader->has_choice ||
                grpc_alert_matches(server, &reader->alerts, record->bytes, record->length, NULL);
+    case RECORD_DNS:
+        return !reader->has_choice ||
+               grpc_dns_matches(server, &reader->dns, record->bytes, record->length);
     default:
         return true;
     }

@@ -17,6 +17,7 @@
 #define ALERTS_MAX         4096
 #define STATS_MAX          3600
 #define PACKETS_MAX        2000
+#define DNS_MAX            16384
 #define TOKEN_BYTES_MAX    4096
 #define STREAM_QUEUE_BYTES ((size_t)2 * 1024 * 1024)
 #define STOP_GRACE_NS      (2 * NS_PER_SEC)
@@ -256,6 +257,7 @@ static const struct row rows[] = {
     {"/" PACKAGE "PacketService/ObservePackets", grpc_observe_packets, true},
     {"/" PACKAGE "PacketService/GetPacket", grpc_get_packet, false},
     {"/" PACKAGE "PacketService/CapturePackets", grpc_capture_packets, false},
+    {"/" PACKAGE "DnsService/ObserveDns", grpc_observe_dns, true},
 };
 static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
 
@@ -264,7 +266,8 @@ static const char *const services[] = {"",
                                        PACKAGE "FlowService",
                                        PACKAGE "AlertService",
                                        PACKAGE "StatsService",
-                                       PACKAGE "PacketService"};
+                                       PACKAGE "PacketService",
+                                       PACKAGE "DnsService"};
 
 static void fill_methods(struct grpc_server *server)
 {
@@ -326,12 +329,14 @@ static int add_services(struct grpc_server *server, struct error *err)
 
 static int take_memory(struct grpc_server *server, struct error *err)
 {
-    const uint64_t counts[RECORD_STREAM_COUNT] = {[RECORD_FLOWS] = server->settings.history_records,
-                                                  [RECORD_ALERTS] = ALERTS_MAX,
-                                                  [RECORD_STATS] = STATS_MAX,
-                                                  [RECORD_PACKETS] = PACKETS_MAX};
+    const uint64_t counts[RECORD_STREAM_COUNT] = {
+        [RECORD_FLOWS] = server->settings.history_records,
+        [RECORD_ALERTS] = ALERTS_MAX,
+        [RECORD_STATS] = STATS_MAX,
+        [RECORD_PACKETS] = PACKETS_MAX,
+        [RECORD_DNS] = server->identity.has_dns_records ? DNS_MAX : 1};
 
-    for (unsigned i = RECORD_FLOWS; i <= RECORD_PACKETS; i++) {
+    for (unsigned i = RECORD_FLOWS; i < RECORD_STREAM_COUNT; i++) {
         struct grpc_history *history = &server->histories[i];
 
         if (grpc_history_init(history, counts[i], server->settings.history_bytes, err) != 0) {
@@ -342,8 +347,10 @@ static int take_memory(struct grpc_server *server, struct error *err)
     }
     server->arena = arena_new(GRPC_ARENA_BYTES);
     server->flow = calloc(1, sizeof(*server->flow));
+    server->dns = calloc(1, sizeof(*server->dns));
     server->link = calloc(1, sizeof(*server->link));
-    if (server->arena == NULL || server->flow == NULL || server->link == NULL) {
+    if (server->arena == NULL || server->flow == NULL || server->dns == NULL ||
+        server->link == NULL) {
         return error_set(err, ENOMEM, "grpc: no memory");
     }
     (void)pthread_mutex_init(&server->link->mutex, NULL);
@@ -408,6 +415,7 @@ void grpc_server_free(struct grpc_server *server)
     }
     arena_free(server->arena);
     free(server->flow);
+    free(server->dns);
     free(server->token);
     (void)pthread_mutex_destroy(&server->inbox_mutex);
     free(server);

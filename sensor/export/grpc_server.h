@@ -1,5 +1,5 @@
 /* gRPC services of the sensor: SensorService, FlowService, AlertService, StatsService,
- * PacketService, health, reflection.
+ * PacketService, DnsService, health, reflection.
  *
  * It is a sink, too: the publisher's batches feed a history ring and the live streams, both owned
  * by the rpc thread, so that a reader gets history and then live records without a gap or repeat at
@@ -22,7 +22,7 @@ struct grpc_settings {
     const char *token_file; /* bearer token wanted on TCP; empty = none */
     bool insecure;          /* another address than loopback without TLS and token */
     uint64_t history_records,
-        history_bytes;       /* 65536 flows and 64 MiB; packets: a ring of 2000; alerts: 4096 */
+        history_bytes;       /* 65536 flows and 64 MiB; packets: 2000; alerts: 4096; DNS: 16384 */
     uint64_t streams_max;    /* 64 */
     uint64_t queue_messages; /* of one reader: 64 */
 };
@@ -37,6 +37,7 @@ struct grpc_identity {
     uint32_t shards;
     const char *const *capabilities;
     uint32_t capabilities_count;
+    bool has_dns_records; /* else DnsService refuses */
 };
 
 struct grpc_server;

@@ -54,7 +54,7 @@ static bool copy_batch(const struct record_batch *batch,
         bytes[batch->entries[i].stream] += batch->entries[i].full_length;
         counts[batch->entries[i].stream]++;
     }
-    for (unsigned i = RECORD_FLOWS; i <= RECORD_PACKETS; i++) {
+    for (unsigned i = RECORD_FLOWS; i < RECORD_STREAM_COUNT; i++) {
         if (counts[i] == 0) {
             continue;
         }

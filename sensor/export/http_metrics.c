@@ -193,6 +193,35 @@ static void write_packets(struct metrics_page *page, const struct pipeline_total
     }
 }
 
+static void write_names(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct pipeline_names names;
+
+    pipeline_names_read(pipeline, &names);
+    one(page, "netscope_names_answers", METRICS_GAUGE, "DNS answers remembered now.",
+        names.answers_used);
+    one(page, "netscope_names_answers_max", METRICS_GAUGE, "Room for them (names.max).",
+        names.answers_max);
+    one(page, "netscope_names_memory_bytes", METRICS_GAUGE, "Memory taken for them at the start.",
+        names.memory_bytes);
+    one(page, "netscope_names_added_total", METRICS_COUNTER, "Answers remembered since the start.",
+        names.added);
+    one(page, "netscope_names_replaced_total", METRICS_COUNTER,
+        "Oldest answers that made room for newer ones.", names.replaced);
+    one(page, "netscope_names_refused_total", METRICS_COUNTER, "Answers for what is no host name.",
+        names.refused);
+    one(page, "netscope_names_lost_total", METRICS_COUNTER,
+        "Answers that found the way to the publisher full.", names.lost);
+    one(page, "netscope_names_servers_total", METRICS_COUNTER,
+        "Flow records whose server was named by an answer.", names.named_servers);
+    one(page, "netscope_names_clients_total", METRICS_COUNTER,
+        "Flow records whose client was named by an answer.", names.named_clients);
+    one(page, "netscope_names_no_room_total", METRICS_COUNTER,
+        "Names that did not fit behind their record.", names.no_room);
+    one(page, "netscope_names_early_total", METRICS_COUNTER,
+        "Batches that did not wait for the answers of all shards.", names.early);
+}
+
 static void write_alerts(struct metrics_page *page, struct pipeline *pipeline)
 {
     const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
@@ -317,6 +346,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_ledger(page, pipeline);
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);
+    write_names(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);
     write_sinks(page, pipeline);

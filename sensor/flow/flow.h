@@ -30,9 +30,9 @@ enum flow_bit {
     FLOW_SAW_FRAGMENT = 1 << 9,
     FLOW_SAW_CLOCK_STEP = 1 << 10,
     FLOW_TABLE_WAS_FULL = 1 << 11,
-    FLOW_IS_LIVE = 1 << 12,      /* the slot holds a flow */
-    FLOW_INSPECT_DONE = 1 << 13, /* inspect wants no more of its packets */
-    FLOW_INSPECT_NAMED = 1 << 14,
+    FLOW_IS_LIVE = 1 << 12,       /* the slot holds a flow */
+    FLOW_INSPECT_DONE = 1 << 13,  /* inspect wants no more of its packets */
+    FLOW_INSPECT_FULL = 1 << 14,  /* inspect holds as much as a record tells: report it now */
     FLOW_HAS_KEY_PORTS = 1 << 15, /* the ports are real ones, not ICMP's */
 };
 

@@ -22,6 +22,11 @@ static void emit(struct flow_table *table, struct flow *flow, enum flow_event ev
     flow->update_index++;
 }
 
+void flow_table_report(struct flow_table *table, struct flow *flow)
+{
+    emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
+}
+
 static void end_flow(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
                      enum flow_end_detail detail)
 {

@@ -61,7 +61,8 @@ struct flow_observer {
     void (*on_packet)(void *context, const struct packet *packet, const uint8_t *frame_bytes,
                       struct flow *flow, bool is_new, int direction);
     /* A record is due: flow_fill_record gives it. After FLOW_END the flow is gone. The callback
-     * must not call the table, but for flow_fill_record and the const functions. */
+     * must not call the table, but for flow_fill_record, flow_table_report and the const functions.
+     */
     void (*on_record)(void *context, struct flow *flow, enum flow_event event,
                       enum flow_end_reason reason, enum flow_end_detail detail);
 };
@@ -108,6 +109,10 @@ bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32
 void flow_fill_record(const struct flow_table *table, const struct flow *flow,
                       enum flow_event event, enum flow_end_reason reason,
                       enum flow_end_detail detail, struct flow_record *out);
+
+/* An UPDATE of the flow at once, out of turn: more was found out than one record holds. Allowed in
+ * on_packet and, before flow_fill_record, in on_record. */
+void flow_table_report(struct flow_table *table, struct flow *flow);
 
 /* NULL in compact mode. */
 const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);

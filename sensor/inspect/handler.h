@@ -113,8 +113,7 @@ void *inspect_item(const struct inspect *inspect, uint32_t handle);
 uint32_t inspect_next(const struct inspect *inspect, uint32_t handle);
 /* Frees the items for which `is_kept` says no; the others stay in order. */
 void inspect_list_filter(struct inspect *inspect, struct inspect_list *list,
-                         bool (*is_kept)(const void *item, const void *context),
-                         const void *context);
+                         bool (*is_kept)(const void *item, void *context), void *context);
 
 /* ---- the label, and handing over ---- */
 

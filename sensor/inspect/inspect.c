@@ -7,9 +7,11 @@
 
 #include "sensor/inspect/assembly.h"
 #include "sensor/inspect/inspect_internal.h"
+#include "sensor/wire/dns.h"
 #include "sensor/wire/text.h"
 
 #define PORT_TEXT_BYTES 16
+#define DNS_NAMES_BYTES ((size_t)FLOW_QUERIES_MAX * DNS_NAME_TEXT_BYTES)
 
 struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err)
 {
@@ -30,8 +32,13 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     if (inspect != NULL) {
         inspect->blocks = malloc(blocks * sizeof(struct inspect_block));
         inspect->port_text = malloc(PORT_TEXT_BYTES);
+        inspect->dns_names = malloc(DNS_NAMES_BYTES);
+        inspect->observer = settings->observer;
+        inspect->dns_scratch = settings->observer.on_dns != NULL ? inspect_dns_scratch_new() : NULL;
     }
-    if (inspect == NULL || inspect->blocks == NULL || inspect->port_text == NULL) {
+    if (inspect == NULL || inspect->blocks == NULL || inspect->port_text == NULL ||
+        inspect->dns_names == NULL ||
+        (settings->observer.on_dns != NULL && inspect->dns_scratch == NULL)) {
         error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " states (%" PRIu64 " MiB)",
                   blocks, blocks * sizeof(struct inspect_block) >> 20);
         inspect_free(inspect);
@@ -52,7 +59,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     inspect->dns_timeout_ns =
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
-    inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES +
+    inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES +
                                        blocks * sizeof(struct inspect_block) +
                                        byte_pool_memory_bytes(&inspect->held);
     inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
@@ -67,6 +74,8 @@ void inspect_free(struct inspect *inspect)
     byte_pool_fini(&inspect->held);
     free(inspect->blocks);
     free(inspect->port_text);
+    free(inspect->dns_names);
+    inspect_dns_scratch_free(inspect->dns_scratch);
     free(inspect);
 }
 

@@ -14,9 +14,20 @@
 #include "base/error.h"
 #include "proto/record.h"
 #include "sensor/flow/flow.h"
+#include "sensor/inspect/passive_names.h"
 #include "sensor/wire/packet.h"
 
 struct inspect;
+
+/* Who is told of DNS as it is read. Each may be NULL. */
+struct inspect_observer {
+    void *context;
+    /* A transaction is complete, or its answer did not come in time. Borrowed for the call;
+     * community_id is left empty. */
+    void (*on_dns)(void *context, const struct flow *flow, struct dns_transaction *transaction);
+    /* An answer named an address. */
+    void (*on_name)(void *context, const struct passive_name *name);
+};
 
 struct inspect_settings {
     uint32_t flows_max;             /* states in the pool */
@@ -26,6 +37,7 @@ struct inspect_settings {
     uint64_t dns_timeout_ns; /* a question is forgotten after; 0: 10 s */
     uint32_t stream_bytes;   /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
     uint64_t held_bytes;     /* over all flows; taken at the start, touched when used; 0: 4 MiB */
+    struct inspect_observer observer;
 };
 
 /* NULL with `err` set: ENOMEM, EINVAL when not one state fits. */

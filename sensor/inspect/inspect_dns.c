@@ -1,118 +1,352 @@
-#include "sensor/inspect/inspect_internal.h"
-#include "sensor/wire/dns.h"
+/* DNS, mDNS and LLMNR over UDP and TCP: counts, questions and their answers. */
+#include "sensor/inspect/inspect_dns_internal.h"
 
 #define TCP_LENGTH_BYTES 2 /* before each message over TCP (RFC 1035 4.2.2) */
-#define NAME_BYTES       272
+#define MESSAGE_HELD_MAX                                                                           \
+    16384                /* a longer message over TCP is read as far as its first segments         \
+                          */
+#define WAITING_MAX   48 /* questions that were told and still wait for their answer */
+#define TELL_AT_LEAST (FLOW_QUERIES_MAX / 2) /* so that a burst costs no record each */
+#define SEARCH_BYTES  4096                   /* looked through for a message behind a gap */
 
 struct dns_state {
-    struct inspect_list questions; /* of struct dns_question */
+    struct inspect_list questions; /* of struct dns_question, as they came */
+    uint32_t untold;               /* of them */
     uint32_t query_count, response_count, omitted;
     uint16_t rcode_counts[FLOW_RCODES];
     uint64_t response_time_ns; /* sum */
     uint32_t response_times;
+    uint16_t lost_sync; /* bit a direction: in the middle of the stream, no message found yet */
 };
 static_assert(sizeof(struct dns_state) <= INSPECT_PART_BYTES, "a part");
 
-struct dns_question {
-    uint64_t asked_ns;
-    uint64_t latency_ns;
-    uint16_t type;
-    uint16_t id;
-    uint16_t name_length;
-    uint8_t rcode;
-    bool is_answered;
-    char name[NAME_BYTES];
-};
-static_assert(sizeof(struct dns_question) <= INSPECT_PART_BYTES, "a block of a list");
+/* ---- questions ---- */
 
-/* Whether a record before the end tells this question: it is answered, or will not be. */
-static bool is_settled(const struct inspect *inspect, const struct flow *flow,
-                       const struct dns_question *question)
+static bool is_over(const struct inspect *inspect, const struct flow *flow,
+                    const struct dns_question *question)
 {
-    return question->is_answered || (flow->last_ns > question->asked_ns &&
-                                     flow->last_ns - question->asked_ns > inspect->dns_timeout_ns);
+    return flow->last_ns > question->asked_ns &&
+           flow->last_ns - question->asked_ns > inspect->dns_timeout_ns;
 }
 
+/* Whether the next record tells this question: it is answered, or will not be, or room is wanted,
+ * or it is the flow's last record. */
+static bool is_due(const struct inspect *inspect, const struct flow *flow,
+                   const struct dns_question *question, uint8_t event)
+{
+    return !question->is_told && (event == FLOW_END || question->is_answered ||
+                                  question->is_pressed || is_over(inspect, flow, question));
+}
+
+static bool is_same(const struct dns_question *a, const struct dns_question *b)
+{
+    return a->id == b->id && a->type == b->type && a->name.length == b->name.length &&
+           memcmp(a->name.bytes, b->name.bytes, a->name.length) == 0;
+}
+
+/* One that waits for its answer, else (`is_answered`) one that has it and is not told. */
 static struct dns_question *find_question(const struct inspect *inspect,
                                           const struct dns_state *dns,
-                                          const struct dns_question *like)
+                                          const struct dns_question *like, bool is_answered)
 {
     for (uint32_t at = dns->questions.first; at != INSPECT_NONE; at = inspect_next(inspect, at)) {
         struct dns_question *question = inspect_item(inspect, at);
-        if (!question->is_answered && question->id == like->id && question->type == like->type &&
-            question->name_length == like->name_length &&
-            memcmp(question->name, like->name, like->name_length) == 0) {
+        if (question->is_answered == is_answered && is_same(question, like)) {
             return question;
         }
     }
     return NULL;
 }
 
-static void add_question(struct inspect *inspect, struct dns_state *dns,
-                         const struct dns_question *question)
+/* As many as a record tells: those with their answer go first, then the oldest. */
+static void press(struct inspect *inspect, struct flow *flow, struct dns_state *dns)
 {
-    struct dns_question *added =
-        dns->questions.count < FLOW_QUERIES_MAX ? inspect_list_add(inspect, &dns->questions) : NULL;
+    uint32_t due = 0;
 
+    for (uint32_t at = dns->questions.first; at != INSPECT_NONE; at = inspect_next(inspect, at)) {
+        due += is_due(inspect, flow, inspect_item(inspect, at), FLOW_UPDATE);
+    }
+    for (uint32_t at = dns->questions.first; due < TELL_AT_LEAST && at != INSPECT_NONE;
+         at = inspect_next(inspect, at)) {
+        struct dns_question *question = inspect_item(inspect, at);
+        if (!question->is_told && !is_due(inspect, flow, question, FLOW_UPDATE)) {
+            question->is_pressed = true;
+            due++;
+        }
+    }
+    flow->bits |= FLOW_INSPECT_FULL;
+}
+
+struct leaving {
+    struct inspect *inspect;
+    struct flow *flow;
+    uint32_t left; /* that may still leave */
+};
+
+/* Of those that were told and wait for their answer, the oldest leave. */
+static bool is_worth_its_place(const void *item, void *context)
+{
+    struct leaving *leaving = context;
+    const struct dns_question *question = item;
+
+    if (!question->is_told || leaving->left == 0) {
+        return true;
+    }
+    leaving->left--;
+    inspect_dns_tell_unanswered(leaving->inspect, leaving->flow, question);
+    return false;
+}
+
+static struct dns_question *add_question(struct inspect *inspect, struct flow *flow,
+                                         struct dns_state *dns, const struct dns_question *question)
+{
+    const bool is_full = dns->questions.count >= FLOW_QUERIES_MAX + WAITING_MAX;
+    struct dns_question *added = is_full ? NULL : inspect_list_add(inspect, &dns->questions);
+
+    if (added == NULL) { /* the flow's own bound, or the pool's */
+        struct leaving leaving = {inspect, flow, TELL_AT_LEAST};
+        inspect_list_filter(inspect, &dns->questions, is_worth_its_place, &leaving);
+        added = leaving.left < TELL_AT_LEAST ? inspect_list_add(inspect, &dns->questions) : NULL;
+    }
     if (added == NULL) {
         dns->omitted++;
         inspect->statistics.dns_questions_omitted++;
-        return;
+        return NULL;
     }
     *added = *question;
+    if (++dns->untold >= FLOW_QUERIES_MAX) {
+        press(inspect, flow, dns);
+    }
+    return added;
 }
 
-static void note_response(struct inspect *inspect, struct dns_state *dns, struct dns_question *like,
-                          const struct dns *header, uint64_t now_ns)
-{
-    struct dns_question *question = find_question(inspect, dns, like);
+/* ---- messages ---- */
 
-    if (question == NULL || now_ns < question->asked_ns) {
+static struct dns_question question_of(const struct dns_message *message,
+                                       const struct dns_record *record)
+{
+    return (struct dns_question){.asked_ns = message->time_ns,
+                                 .type = record->type,
+                                 .class = record->class,
+                                 .id = message->header.id,
+                                 .opcode = message->header.opcode,
+                                 .is_recursion_desired = message->header.is_recursion_desired,
+                                 .is_checking_disabled = message->header.is_checking_disabled,
+                                 .is_dnssec_ok = message->is_dnssec_ok,
+                                 .name = record->name};
+}
+
+static void note_query(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                       struct dns_question *question, bool is_from_client)
+{
+    struct dns_question *known = find_question(inspect, dns, question, false);
+
+    if (known != NULL) { /* asked again */
+        known->retries = (uint8_t)(known->retries + (known->retries < UINT8_MAX));
         return;
     }
-    question->is_answered = true;
-    question->rcode = header->rcode;
-    question->latency_ns = now_ns - question->asked_ns;
-    dns->response_time_ns += question->latency_ns;
-    dns->response_times++;
+    question->is_asked = true;
+    question->is_from_client = is_from_client;
+    (void)add_question(inspect, flow, dns, question);
 }
 
-static void read_message(struct inspect *inspect, const struct wire_span *message,
-                         struct dns_state *dns, uint64_t now_ns)
+/* The first addresses of the answer. */
+static void keep_addresses(const struct dns_message *message, struct dns_question *question)
 {
     struct dns_reader reader;
     struct dns header;
     struct dns_record record;
 
-    if (dns_parse(message, &header, &reader) != WIRE_OK) {
-        inspect->statistics.malformed++;
+    question->answers_count = 0;
+    if (dns_parse(message->bytes, &header, &reader) != WIRE_OK) {
         return;
     }
-    if (header.is_response) {
-        dns->response_count++;
-        inspect->statistics.dns_responses++;
-        if (header.rcode < FLOW_RCODES && dns->rcode_counts[header.rcode] < UINT16_MAX) {
-            dns->rcode_counts[header.rcode]++;
+    while (question->answers_count < FLOW_ANSWERS_MAX && dns_next(&reader, &record) &&
+           record.section <= DNS_ANSWER) {
+        const bool is_a = record.type == DNS_TYPE_A && record.data.length == 4;
+        const bool is_aaaa = record.type == DNS_TYPE_AAAA && record.data.length == 16;
+
+        if (is_a || is_aaaa) {
+            struct ip_address *address = &question->answers[question->answers_count++];
+            *address = (struct ip_address){.version = is_a ? 4 : 6};
+            memcpy(address->bytes, record.data.bytes, record.data.length);
         }
-    } else {
+    }
+}
+
+static void note_response(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                          const struct dns_message *message, struct dns_question *like,
+                          bool is_first)
+{
+    struct dns_question *question = find_question(inspect, dns, like, false);
+
+    if (question == NULL) {
+        if (find_question(inspect, dns, like, true) != NULL) {
+            return; /* the same answer once more */
+        }
+        like->is_answered = true;
+        like->rcode = message->rcode;
+        if (is_first) {
+            keep_addresses(message, like);
+        }
+        inspect_dns_tell_answer(inspect, message, like, is_first);
+        (void)add_question(inspect, flow, dns, like);
+        return;
+    }
+    question->is_answered = true;
+    question->rcode = message->rcode;
+    if (message->time_ns >= question->asked_ns) {
+        question->latency_ns = message->time_ns - question->asked_ns;
+        dns->response_time_ns += question->latency_ns;
+        dns->response_times++;
+    }
+    if (is_first) {
+        keep_addresses(message, question);
+    }
+    inspect_dns_tell_answer(inspect, message, question, is_first);
+    if (question->is_told) { /* once more, with its answer */
+        question->is_told = false;
+        if (++dns->untold >= FLOW_QUERIES_MAX) {
+            press(inspect, flow, dns);
+        }
+    }
+}
+
+static void count_message(struct inspect *inspect, struct dns_state *dns,
+                          const struct dns_message *message)
+{
+    if (!message->header.is_response) {
         dns->query_count++;
         inspect->statistics.dns_queries++;
+        return;
     }
-    while (dns_next(&reader, &record) && record.section == DNS_QUESTION) {
-        struct dns_question question = {.asked_ns = now_ns, .type = record.type, .id = header.id};
-        char text[DNS_NAME_TEXT_BYTES];
-        const unsigned length = dns_name_text(&record.name, text);
-        question.name_length = (uint16_t)(length < NAME_BYTES ? length : NAME_BYTES);
-        memcpy(question.name, text, question.name_length);
-        if (header.is_response) {
-            note_response(inspect, dns, &question, &header, now_ns);
-        } else if (find_question(inspect, dns, &question) == NULL) { /* else asked again */
-            add_question(inspect, dns, &question);
+    dns->response_count++;
+    inspect->statistics.dns_responses++;
+    if (message->rcode < FLOW_RCODES && dns->rcode_counts[message->rcode] < UINT16_MAX) {
+        dns->rcode_counts[message->rcode]++;
+    }
+}
+
+/* The OPT record stands near the end: what it says belongs to the whole message. */
+static enum wire_status read_edns(const struct wire_span *bytes, struct dns_message *message)
+{
+    struct dns_reader reader;
+    struct dns header;
+    struct dns_record record;
+    struct dns_edns edns;
+
+    message->rcode = message->header.rcode;
+    (void)dns_parse(bytes, &header, &reader); /* it was read before */
+    while (dns_next(&reader, &record)) {
+        if (dns_edns_read(&record, &edns)) {
+            message->rcode = (uint16_t)(edns.rcode_high << 4 | message->header.rcode);
+            message->is_dnssec_ok = edns.is_dnssec_ok;
         }
     }
-    if (reader.status == WIRE_MALFORMED) {
+    return reader.status;
+}
+
+/* False: no DNS message. What the capture has of one counts. */
+static bool read_message(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                         const struct inspect_input *input, const struct wire_span *bytes)
+{
+    struct dns_message message = {.bytes = bytes,
+                                  .flow = flow,
+                                  .time_ns = input->packet->time_ns,
+                                  .direction = input->direction};
+    struct dns_reader reader;
+    struct dns_record record;
+    unsigned questions = 0;
+
+    if (dns_parse(bytes, &message.header, &reader) != WIRE_OK) {
+        inspect->statistics.malformed++;
+        return false;
+    }
+    if (read_edns(bytes, &message) == WIRE_MALFORMED) {
         inspect->statistics.malformed++;
     }
+    count_message(inspect, dns, &message);
+    while (dns_next(&reader, &record) && record.section == DNS_QUESTION) {
+        struct dns_question question = question_of(&message, &record);
+
+        if (message.header.is_response) {
+            note_response(inspect, flow, dns, &message, &question, questions == 0);
+        } else {
+            note_query(inspect, flow, dns, &question, input->direction == 0);
+        }
+        questions++;
+    }
+    if (message.header.is_response && questions == 0) {
+        inspect_dns_tell_answer(inspect, &message, NULL, true);
+    }
+    if (message.header.is_response) {
+        inspect_dns_names(inspect, &message);
+    }
+    return true;
+}
+
+/* ---- streams ---- */
+
+/* Offset of a message behind a gap, where its length and all of it stand in `bytes`; UINT32_MAX:
+ * none. */
+static uint32_t find_message(const struct wire_span *bytes)
+{
+    const uint32_t limit = bytes->length < SEARCH_BYTES ? bytes->length : SEARCH_BYTES;
+
+    for (uint32_t at = 0; at + TCP_LENGTH_BYTES + DNS_HEADER_BYTES <= limit; at++) {
+        const uint16_t length = wire_u16(bytes->bytes + at);
+        const struct wire_span message = {.bytes = bytes->bytes + at + TCP_LENGTH_BYTES,
+                                          .length = length};
+
+        if (length >= DNS_HEADER_BYTES && length <= bytes->length - at - TCP_LENGTH_BYTES &&
+            dns_is_whole(&message)) {
+            return at;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static struct inspect_step stream_input(struct inspect *inspect, struct flow *flow,
+                                        struct dns_state *dns, const struct inspect_input *input)
+{
+    const uint16_t bit = (uint16_t)(1U << input->direction);
+    uint32_t used = 0;
+
+    if (input->is_after_gap || (dns->lost_sync & bit) != 0) {
+        const uint32_t at = find_message(&input->bytes);
+
+        if (at == UINT32_MAX) { /* a whole message may come with more bytes */
+            dns->lost_sync |= bit;
+            return inspect_more(
+                input->is_last || input->bytes.length > SEARCH_BYTES ? input->bytes.length : 0);
+        }
+        dns->lost_sync &= (uint16_t)~bit;
+        used = at;
+    }
+    while (used + TCP_LENGTH_BYTES <= input->bytes.length) {
+        const uint16_t length = wire_u16(input->bytes.bytes + used);
+        const uint32_t left = input->bytes.length - used - TCP_LENGTH_BYTES;
+        const bool is_whole = length <= left;
+        const struct wire_span message = {.bytes = input->bytes.bytes + used + TCP_LENGTH_BYTES,
+                                          .length = is_whole ? length : left};
+
+        if (!is_whole && !input->is_last && left < MESSAGE_HELD_MAX) {
+            break; /* offered again with its rest */
+        }
+        if (length < DNS_HEADER_BYTES || (message.length >= DNS_HEADER_BYTES &&
+                                          !read_message(inspect, flow, dns, input, &message))) {
+            if (dns->query_count + dns->response_count == 0 && dns->questions.count == 0) {
+                return inspect_stop(INSPECT_REFUSED);
+            }
+            dns->lost_sync |= bit;
+            return inspect_more(input->bytes.length);
+        }
+        used += TCP_LENGTH_BYTES + length; /* may lie behind what is there: passed over */
+        if (!is_whole) {
+            break;
+        }
+    }
+    return inspect_more(used);
 }
 
 static struct inspect_step dns_input(struct inspect *inspect, struct flow *flow,
@@ -123,23 +357,21 @@ static struct inspect_step dns_input(struct inspect *inspect, struct flow *flow,
     if (dns == NULL) {
         return inspect_stop(INSPECT_DONE);
     }
-    flow->app_confidence = APP_CERTAIN;
-    if (input->packet->protocol != IP_PROTOCOL_TCP) {
-        read_message(inspect, &input->bytes, dns, input->packet->time_ns);
-        return inspect_more(0);
-    }
-    /* Messages that stand whole in this segment, from its first byte on. */
-    struct cursor in = cursor_over(input->bytes.bytes, input->bytes.length);
-    while (cursor_left(&in) > TCP_LENGTH_BYTES) {
-        const uint16_t length = cursor_u16(&in);
-        const struct wire_span message = cursor_span(&in, length);
-        if (!in.ok || length < DNS_HEADER_BYTES) {
-            break;
+    if (input->packet->protocol == IP_PROTOCOL_TCP) {
+        const struct inspect_step step = stream_input(inspect, flow, dns, input);
+
+        if (dns->query_count + dns->response_count > 0) {
+            flow->app_confidence = APP_CERTAIN;
         }
-        read_message(inspect, &message, dns, input->packet->time_ns);
+        return step;
     }
-    return inspect_more(input->bytes.length);
+    if (read_message(inspect, flow, dns, input, &input->bytes)) {
+        flow->app_confidence = APP_CERTAIN;
+    }
+    return inspect_more(0);
 }
+
+/* ---- records ---- */
 
 static void dns_fill(const struct inspect *inspect, const struct flow *flow,
                      struct flow_record *record)
@@ -158,47 +390,85 @@ static void dns_fill(const struct inspect *inspect, const struct flow *flow,
     if (state->response_times > 0) {
         dns->response_time_ns = state->response_time_ns / state->response_times;
     }
-    for (uint32_t at = state->questions.first; at != INSPECT_NONE; at = inspect_next(inspect, at)) {
+    for (uint32_t at = state->questions.first;
+         at != INSPECT_NONE && dns->queries_count < FLOW_QUERIES_MAX;
+         at = inspect_next(inspect, at)) {
         const struct dns_question *question = inspect_item(inspect, at);
-        if (record->event != FLOW_END && !is_settled(inspect, flow, question)) {
+        if (!is_due(inspect, flow, question, record->event)) {
             continue; /* its answer may come: a later record tells both */
         }
-        dns->queries[dns->queries_count++] =
-            (struct flow_dns_query){.name = inspect_text(question->name, question->name_length),
-                                    .type = question->type,
-                                    .has_rcode = question->is_answered,
-                                    .rcode = question->rcode,
-                                    .latency_ns = question->latency_ns};
+        char *text = inspect->dns_names + (size_t)dns->queries_count * DNS_NAME_TEXT_BYTES;
+        struct flow_dns_query *query = &dns->queries[dns->queries_count++];
+        *query = (struct flow_dns_query){
+            .name = inspect_text(text, dns_name_text(&question->name, text)),
+            .type = question->type,
+            .has_rcode = question->is_answered,
+            .has_latency = question->is_asked && question->is_answered,
+            .rcode = question->rcode,
+            .latency_ns = question->latency_ns,
+            .answers_count = question->answers_count};
+        memcpy(query->answers, question->answers, sizeof(query->answers));
     }
 }
 
-struct waiting {
-    const struct inspect *inspect;
-    const struct flow *flow;
-};
-
-static bool still_waits(const void *item, const void *context)
+/* Answered ones have been told in full. Others stay for their answer until it is late. */
+static bool stays(const void *item, void *context)
 {
-    const struct waiting *waiting = context;
+    const struct leaving *leaving = context;
+    const struct dns_question *question = item;
 
-    return !is_settled(waiting->inspect, waiting->flow, item);
+    if (!question->is_told) {
+        return true;
+    }
+    if (question->is_answered) {
+        return false;
+    }
+    if (is_over(leaving->inspect, leaving->flow, question)) {
+        inspect_dns_tell_unanswered(leaving->inspect, leaving->flow, question);
+        return false;
+    }
+    return true;
 }
 
-/* Questions are told once; those that wait for their answer stay. */
+/* Questions are told once; those that wait for their answer stay. Runs over them as dns_fill did.
+ */
 static void dns_reported(struct inspect *inspect, struct flow *flow)
 {
     struct dns_state *dns = inspect_find(inspect, flow, PART_DNS);
-    const struct waiting waiting = {inspect, flow};
+    struct leaving leaving = {inspect, flow, 0};
+    uint32_t told = 0;
 
-    inspect_list_filter(inspect, &dns->questions, still_waits, &waiting);
-    *dns = (struct dns_state){.questions = dns->questions};
+    flow->bits &= (uint16_t)~FLOW_INSPECT_FULL;
+    for (uint32_t at = dns->questions.first; at != INSPECT_NONE && told < FLOW_QUERIES_MAX;
+         at = inspect_next(inspect, at)) {
+        struct dns_question *question = inspect_item(inspect, at);
+        if (is_due(inspect, flow, question, FLOW_UPDATE)) {
+            question->is_told = true;
+            question->is_pressed = false;
+            told++;
+        }
+    }
+    const uint32_t untold = dns->untold - told;
+    inspect_list_filter(inspect, &dns->questions, stays, &leaving);
+    *dns = (struct dns_state){
+        .questions = dns->questions, .untold = untold, .lost_sync = dns->lost_sync};
+    if (untold >= FLOW_QUERIES_MAX) {
+        press(inspect, flow, dns);
+    }
 }
 
 static void dns_release(struct inspect *inspect, struct flow *flow)
 {
     struct dns_state *dns = inspect_find(inspect, flow, PART_DNS);
 
+    for (uint32_t at = dns->questions.first; at != INSPECT_NONE; at = inspect_next(inspect, at)) {
+        const struct dns_question *question = inspect_item(inspect, at);
+        if (!question->is_answered) {
+            inspect_dns_tell_unanswered(inspect, flow, question);
+        }
+    }
     inspect_list_free(inspect, &dns->questions);
+    flow->bits &= (uint16_t)~FLOW_INSPECT_FULL;
 }
 
 const struct inspect_app_ops inspect_dns = {

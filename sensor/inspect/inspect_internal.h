@@ -34,6 +34,7 @@ enum inspect_flow_bit {                               /* flow.app_bits */
                         /* 1 << 2 is INSPECT_WAITS */
                         INSPECT_SAW_CONFLICT = 1 << 3, /* bytes sent again with other contents */
 };
+struct dns_scratch;
 
 struct inspect {
     struct inspect_block *blocks;
@@ -44,6 +45,9 @@ struct inspect {
     struct byte_pool held;          /* for the windows of all flows */
     uint32_t stream_bytes;
     uint64_t dns_timeout_ns;
+    struct inspect_observer observer;
+    char *dns_names; /* texts of the record filled last: FLOW_QUERIES_MAX of DNS_NAME_TEXT_BYTES */
+    struct dns_scratch *dns_scratch; /* where transactions are put together; NULL: nobody asks */
     struct inspect_statistics statistics;
     char *port_text; /* "port 443" of the record filled last */
 };
@@ -61,3 +65,7 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
 
 /* All parts of the flow go back; their lists must be freed before. */
 void inspect_drop_all(struct inspect *inspect, struct flow *flow);
+
+/* inspect_dns_report.c: memory for transactions. NULL: none. */
+struct dns_scratch *inspect_dns_scratch_new(void);
+void inspect_dns_scratch_free(struct dns_scratch *scratch); /* NULL is allowed */

@@ -126,8 +126,7 @@ uint32_t inspect_next(const struct inspect *inspect, uint32_t handle)
 }
 
 void inspect_list_filter(struct inspect *inspect, struct inspect_list *list,
-                         bool (*is_kept)(const void *item, const void *context),
-                         const void *context)
+                         bool (*is_kept)(const void *item, void *context), void *context)
 {
     struct inspect_list kept = {0};
     uint32_t handle = list->first;

@@ -71,6 +71,7 @@ struct record_batch *batch_take(struct batch_pool *pool)
     batch->count = 0;
     batch->used = 0;
     batch->opened_ns = 0;
+    batch->names_until_ns = 0;
     atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&pool->used, 1, memory_order_relaxed);
     return batch;
@@ -114,10 +115,17 @@ uint8_t *batch_reserve(struct record_batch *batch, uint32_t bytes_max)
 
 struct batch_entry *batch_commit(struct record_batch *batch, uint32_t length)
 {
+    return batch_commit_named(batch, length, 0);
+}
+
+struct batch_entry *batch_commit_named(struct record_batch *batch, uint32_t length,
+                                       uint16_t name_room)
+{
     struct batch_entry *entry = &batch->entries[batch->count++];
 
-    *entry = (struct batch_entry){.offset = batch->used, .length = length, .full_length = length};
-    batch->used += length + batch->pool->identity_room;
+    *entry = (struct batch_entry){
+        .offset = batch->used, .length = length, .full_length = length, .name_room = name_room};
+    batch->used += length + name_room + batch->pool->identity_room;
     assert(batch->used <= batch->capacity);
     return entry;
 }

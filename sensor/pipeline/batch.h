@@ -27,6 +27,11 @@ struct batch_entry {
     uint64_t time_ns;    /* end time of the record, packet time */
     uint64_t packets;    /* sum of delta_packets in it (flows) */
     uint64_t wire_bytes; /* sum of delta_bytes in it (flows) */
+    /* What the publisher needs to name a flow's ends, and bytes kept behind the record for it. */
+    uint64_t start_ns;
+    struct ip_address client, server;
+    uint16_t name_room;
+    bool wants_client_name, wants_server_name;
 };
 
 struct batch_pool;
@@ -41,6 +46,7 @@ struct record_batch {
     uint32_t capacity; /* bytes there are */
     uint64_t
         opened_ns; /* monotonic time of the first record: old batches leave before they are full */
+    uint64_t names_until_ns; /* latest start of a flow that wants a name; 0 = none does */
     struct batch_entry entries[BATCH_RECORDS_MAX];
     uint8_t *bytes;
 };
@@ -64,3 +70,6 @@ MUST_USE uint8_t *batch_reserve(struct record_batch *batch, uint32_t bytes_max);
 /* Takes the `length` bytes written at the reserved place as the next record; the caller fills the
  * entry. */
 struct batch_entry *batch_commit(struct record_batch *batch, uint32_t length);
+/* Likewise, with bytes kept behind it for names; both together at most what was reserved. */
+struct batch_entry *batch_commit_named(struct record_batch *batch, uint32_t length,
+                                       uint16_t name_room);

@@ -14,6 +14,7 @@
 #include "sensor/pipeline/reader.h"
 
 #define LIVE_WAIT_NS (100 * NS_PER_MS)
+#define NAME_SLOTS   1024 /* answers of one shard on their way to the publisher */
 
 struct shard_thread {
     struct pipeline *pipeline;
@@ -53,6 +54,29 @@ static bool is_live(const struct pipeline *pipeline)
 uint32_t pipeline_shards(const struct pipeline *pipeline)
 {
     return pipeline->settings.shards;
+}
+
+void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out)
+{
+    const struct name_join_counts *counts = publisher_names(pipeline->publisher);
+
+    *out = (struct pipeline_names){0};
+    if (counts == NULL) {
+        return;
+    }
+    out->answers_used = counter_get(&counts->answers_used);
+    out->answers_max = counter_get(&counts->answers_max);
+    out->added = counter_get(&counts->added);
+    out->replaced = counter_get(&counts->replaced);
+    out->refused = counter_get(&counts->refused);
+    out->memory_bytes = counter_get(&counts->memory_bytes);
+    out->named_servers = counter_get(&counts->named_servers);
+    out->named_clients = counter_get(&counts->named_clients);
+    out->no_room = counter_get(&counts->no_room);
+    out->early = counter_get(&counts->early);
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        out->lost += counter_get(&shard_counts_of(pipeline->shards[i])->lost_names);
+    }
 }
 
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline)
@@ -363,6 +387,12 @@ static int make_outlets(struct pipeline *pipeline, struct error *err)
         outlet->batches = ring_new(pipeline->settings.batches_per_shard);
         outlet->epochs = ring_new(32);
         outlet->epochs_free = ring_new(32);
+        if (pipeline->settings.names.answers_max > 0) {
+            outlet->names.queue = name_queue_new(NAME_SLOTS);
+            if (outlet->names.queue == NULL) {
+                return error_set(err, ENOMEM, "names: no memory for the queue of shard %u", i);
+            }
+        }
         if (outlet->batches == NULL || outlet->epochs == NULL || outlet->epochs_free == NULL) {
             return error_set(err, ENOMEM, "pipeline: no memory for rings of shard %u", i);
         }
@@ -384,6 +414,8 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .epochs_per_shard = SHARD_EPOCHS,
+        .names = from->names,
+        .held_batches = from->batches_per_shard / 2,
         .fill_stats = fill_stats,
         .on_alert = on_alert,
         .on_stats = on_stats,
@@ -418,6 +450,8 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .sample_payload = from->sample_payload,
         .samples_per_second = from->samples_per_second / from->shards,
         .sample_bytes = from->sample_bytes,
+        .dns_records = from->dns_records,
+        .names = from->names.answers_max > 0 ? &pipeline->outlets[index].names : NULL,
         .lines = from->lines,
         .packet_index = &pipeline->packet_index,
         .pcap = pipeline->pcap};
@@ -525,6 +559,7 @@ void pipeline_free(struct pipeline *pipeline)
         ring_free(pipeline->outlets[i].batches);
         ring_free(pipeline->outlets[i].epochs);
         ring_free(pipeline->outlets[i].epochs_free);
+        name_queue_free(pipeline->outlets[i].names.queue);
     }
     free(pipeline);
 }

@@ -34,6 +34,8 @@ struct pipeline_settings {
     bool verify_checksums, sample_payload;
     double samples_per_second; /* of the whole sensor */
     uint32_t sample_bytes;
+    bool dns_records;                    /* a record for each DNS transaction */
+    struct passive_names_settings names; /* answers_max 0: off */
     enum shard_lines lines;
     const struct pcap_writer_settings *write_pcap; /* producers is set here; NULL = none */
     /* All on the publisher thread; each may be NULL. */
@@ -90,6 +92,15 @@ uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *
 uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows,
                              uint32_t rows_max);
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max);
+/* Names from DNS answers. Any thread. */
+struct pipeline_names {
+    uint64_t answers_used, answers_max, added, replaced, refused, memory_bytes;
+    uint64_t lost; /* answers that found the way to the publisher full (live) */
+    uint64_t named_servers, named_clients; /* records */
+    uint64_t no_room, early;               /* see name_join.h */
+};
+/* All 0 when names are off. */
+void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
 /* Records that sinks still owed when the flush time was over. After pipeline_join. */
 uint64_t pipeline_owed(const struct pipeline *pipeline);

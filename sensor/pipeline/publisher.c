@@ -35,6 +35,9 @@ struct publisher {
     struct publisher_counts counts;
     struct sink_queue queues[PUBLISHER_SINKS_MAX];
     struct waiting waiting[PUBLISHER_SHARDS_MAX];
+    struct name_join *names; /* NULL = off */
+    struct name_outlet *name_outlets[PUBLISHER_SHARDS_MAX];
+    struct record_batch *held[PUBLISHER_SHARDS_MAX]; /* waits for the other shards' answers */
     struct wake wake;
     struct batch_pool *own_pool;
     struct record_batch *own; /* being filled with alerts and statistics */
@@ -58,6 +61,11 @@ struct wake *publisher_wake(struct publisher *publisher)
 const struct publisher_counts *publisher_counts_of(const struct publisher *publisher)
 {
     return &publisher->counts;
+}
+
+const struct name_join_counts *publisher_names(const struct publisher *publisher)
+{
+    return publisher->names != NULL ? name_join_counts_of(publisher->names) : NULL;
 }
 
 uint64_t publisher_owed(const struct publisher *publisher)
@@ -84,6 +92,16 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
     publisher->own_pool =
         batch_pool_new(OWN_BATCHES, OWN_BATCH_BYTES, CODEC_IDENTITY_BYTES_MAX, err);
     publisher->merged = epoch_new(settings->detection, err);
+    if (settings->names.answers_max > 0) {
+        for (uint32_t i = 0; i < settings->shards; i++) {
+            publisher->name_outlets[i] = &settings->outlets[i].names;
+        }
+        publisher->names =
+            name_join_new(&settings->names, publisher->name_outlets, settings->shards, err);
+        if (publisher->names == NULL) {
+            return NULL;
+        }
+    }
     publisher->stats = calloc(1, sizeof(*publisher->stats));
     if (publisher->own_pool == NULL || publisher->merged == NULL || publisher->stats == NULL) {
         return NULL;
@@ -125,6 +143,12 @@ void publisher_free(struct publisher *publisher)
             epoch_free(publisher->waiting[i].epochs[j]);
         }
     }
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        if (publisher->held[i] != NULL) {
+            batch_unref(publisher->held[i]);
+        }
+    }
+    name_join_free(publisher->names);
     batch_pool_free(publisher->own_pool);
     epoch_free(publisher->merged);
     detection_free(publisher->detection);
@@ -318,13 +342,36 @@ static void publish(struct publisher *publisher, struct record_batch *batch)
     batch_unref(batch);
 }
 
+/* The next batch of a shard that may be published now, or NULL. */
+static struct record_batch *next_batch(struct publisher *publisher, uint32_t shard)
+{
+    struct ring *batches = publisher->settings.outlets[shard].batches;
+    struct record_batch *batch = publisher->held[shard];
+
+    if (batch == NULL) {
+        batch = ring_pop(batches);
+    }
+    publisher->held[shard] = NULL;
+    if (batch == NULL || publisher->names == NULL) {
+        return batch;
+    }
+    const bool is_ready = name_join_is_ready(publisher->names, shard, batch);
+
+    if (!is_ready && ring_used(batches) < publisher->settings.held_batches) {
+        publisher->held[shard] = batch;
+        return NULL;
+    }
+    name_join_batch(publisher->names, batch, !is_ready);
+    return batch;
+}
+
 static bool take_batches(struct publisher *publisher)
 {
     bool moved = false;
 
     for (uint32_t i = 0; i < publisher->settings.shards; i++) {
         for (int turn = 0; turn < 4 && sinks_have_room(publisher); turn++) {
-            struct record_batch *batch = ring_pop(publisher->settings.outlets[i].batches);
+            struct record_batch *batch = next_batch(publisher, i);
 
             if (batch == NULL) {
                 break;
@@ -333,7 +380,20 @@ static bool take_batches(struct publisher *publisher)
             moved = true;
         }
     }
+    if (publisher->names != NULL) {
+        name_join_relieve(publisher->names);
+    }
     return moved;
+}
+
+static bool holds_batches(const struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        if (publisher->held[i] != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- records of the publisher itself ---- */
@@ -527,6 +587,25 @@ static uint64_t next_second(const struct publisher *publisher)
     return next;
 }
 
+/* Top flows without a name of their own get the one that their records have. */
+static void name_top_flows(struct publisher *publisher, uint64_t second)
+{
+    struct stats_record *stats = publisher->stats;
+
+    if (publisher->names == NULL) {
+        return;
+    }
+    name_join_advance(publisher->names, second * NS_PER_SEC + NS_PER_SEC - 1);
+    for (uint32_t i = 0; i < stats->top_flows_count; i++) {
+        struct stats_top_flow *flow = &stats->top_flows[i];
+
+        if (flow->server_name.length == 0) {
+            flow->server_name = name_join_find(publisher->names, &flow->server_ip, &flow->client_ip,
+                                               flow->start_ns);
+        }
+    }
+}
+
 static void decide(struct publisher *publisher, uint64_t second)
 {
     epoch_reset(publisher->merged, second);
@@ -548,6 +627,7 @@ static void decide(struct publisher *publisher, uint64_t second)
     }
     memset(publisher->stats, 0, sizeof(*publisher->stats));
     epoch_fill_stats(publisher->merged, publisher->stats);
+    name_top_flows(publisher, second);
     publisher->settings.fill_stats(publisher->settings.context, publisher->stats);
     counter_add(&publisher->counts.sketch_frames_refused, publisher->merged->frames_refused);
     if (publisher->detection != NULL) {
@@ -667,7 +747,7 @@ static void *run(void *argument)
         moved |= decide_seconds(publisher);
         moved |= publish_own_in_time(publisher, !moved);
         moved |= drain_queues(publisher, clock_monotonic_ns());
-        if (!moved && ending && next_second(publisher) == UINT64_MAX &&
+        if (!moved && ending && !holds_batches(publisher) && next_second(publisher) == UINT64_MAX &&
             sinks_have_room(publisher)) {
             break;
         }

@@ -15,6 +15,7 @@
 #include "detection/detection.h"
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
+#include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
 #include "sensor/pipeline/wake.h"
 
@@ -27,8 +28,9 @@ struct shard_outlet {
     struct ring *batches;
     struct ring *epochs;
     struct ring *epochs_free;
-    _Atomic uint64_t second; /* all seconds before it have been handed over */
-    atomic_bool is_finished; /* set after the last push */
+    _Atomic uint64_t second;  /* all seconds before it have been handed over */
+    atomic_bool is_finished;  /* set after the last push */
+    struct name_outlet names; /* queue NULL: off */
 };
 
 struct publisher_settings {
@@ -45,6 +47,8 @@ struct publisher_settings {
      * then what they cannot take is dropped and counted. */
     const atomic_bool *stop;
     const struct detection_settings *detection; /* borrowed; NULL = off */
+    struct passive_names_settings names;        /* answers_max 0: off */
+    uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
     void (*fill_stats)(void *context, struct stats_record *record);
@@ -103,6 +107,8 @@ void publisher_join(struct publisher *publisher);
 /* True when its thread has flushed all sinks. Any thread. */
 bool publisher_has_ended(const struct publisher *publisher);
 const struct publisher_counts *publisher_counts_of(const struct publisher *publisher);
+/* NULL when names are off. Any thread. */
+const struct name_join_counts *publisher_names(const struct publisher *publisher);
 /* Records that sinks still owed when the flush time was over. After publisher_join. */
 uint64_t publisher_owed(const struct publisher *publisher);
 /* Rows PUBLISH and SINK of the ledger. Returns how many were written. Any thread. */

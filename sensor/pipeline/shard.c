@@ -45,7 +45,9 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     shard->settings = *settings;
     shard->record = calloc(1, sizeof(*shard->record));
     shard->tree = settings->lines >= SHARD_LINES_DETAILED ? malloc(sizeof(*shard->tree)) : NULL;
-    if (shard->record == NULL || (settings->lines >= SHARD_LINES_DETAILED && shard->tree == NULL)) {
+    shard->dns_room = settings->dns_records ? malloc(CODEC_DNS_BYTES_MAX) : NULL;
+    if (shard->record == NULL || (settings->dns_records && shard->dns_room == NULL) ||
+        (settings->lines >= SHARD_LINES_DETAILED && shard->tree == NULL)) {
         error_set(err, ENOMEM, "shard %u: no memory", settings->index);
         return NULL;
     }
@@ -55,9 +57,14 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     const uint32_t identity_room = (uint32_t)codec_append_identity(&widest, room, sizeof(room));
 
     shard->table = flow_table_new(&settings->flow, &observer, err);
-    struct inspect_settings inspect_settings = settings->inspect;
-    inspect_settings.table = shard->table;
-    shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect_settings, err);
+    struct inspect_settings inspect = settings->inspect;
+
+    inspect.table = shard->table;
+    inspect.observer =
+        (struct inspect_observer){.context = shard,
+                                  .on_dns = settings->dns_records ? shard_on_dns : NULL,
+                                  .on_name = settings->names != NULL ? shard_on_name : NULL};
+    shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect, err);
     shard->pool = shard->inspect == NULL
                       ? NULL
                       : batch_pool_new(settings->batches, SHARD_BATCH_BYTES, identity_room, err);
@@ -102,6 +109,7 @@ void shard_free(struct shard *shard)
     inspect_free(shard->inspect);
     batch_pool_free(shard->pool);
     free(shard->record);
+    free(shard->dns_room);
     free(shard->tree);
     free(shard);
 }
@@ -118,7 +126,7 @@ uint32_t shard_index(const struct shard *shard)
 
 /* ---- batches ---- */
 
-static void pause_briefly(struct shard *shard)
+void shard_pause(struct shard *shard)
 {
     const struct timespec pause = {0, WAIT_NS};
 
@@ -155,7 +163,7 @@ uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
                 shard->batch->shard = shard->settings.index;
                 shard->batch->opened_ns = clock_monotonic_ns();
             } else if (shard->settings.is_lossless) {
-                pause_briefly(shard);
+                shard_pause(shard);
                 continue;
             } else {
                 return NULL;
@@ -176,7 +184,7 @@ static void hand_over(struct shard *shard, struct epoch *epoch)
 {
     if (epoch != NULL) {
         while (!ring_push(shard->settings.outlet->epochs, epoch)) {
-            pause_briefly(shard); /* cannot be: the ring has a slot for each */
+            shard_pause(shard); /* cannot be: the ring has a slot for each */
         }
     }
 }
@@ -188,7 +196,7 @@ static struct epoch *open_epoch(struct shard *shard, uint64_t second)
     struct epoch *epoch;
 
     while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
-        pause_briefly(shard);
+        shard_pause(shard);
     }
     epoch_reset(epoch, second);
     return epoch;
@@ -343,6 +351,7 @@ static void add_frames(struct shard *shard, const struct frame *frames, uint32_t
     counter_add(&shard->counts.frames, count);
     counter_add(&shard->counts.bytes, bytes);
     (void)flow_table_add_batch(shard->table, shard->packets, shard->frames, count);
+    shard_passed(shard, shard->time_ns);
 }
 
 static void write_pcap(struct shard *shard, const struct frame *frames, uint32_t count)
@@ -432,6 +441,7 @@ void shard_time(struct shard *shard, uint64_t now_ns)
         roll(shard, now_ns);
     }
     after_batch(shard);
+    shard_passed(shard, shard->time_ns);
     if (shard->batch != NULL && shard->batch->count > 0 &&
         clock_monotonic_ns() - shard->batch->opened_ns >= BATCH_AGE_NS) {
         shard_flush(shard);
@@ -443,6 +453,7 @@ void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail det
     if (now_ns > 0) {
         roll(shard, now_ns);
     }
+    shard_passed(shard, UINT64_MAX);
     flow_table_finish(shard->table, now_ns, FLOW_END_FORCED, detail);
     if (shard->current != NULL) {
         close_second(shard);

@@ -15,6 +15,7 @@
 #include "sensor/capture/pcap_writer.h"
 #include "sensor/flow/flow_table.h"
 #include "sensor/inspect/inspect.h"
+#include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/publisher.h"
 #include "sensor/wire/frame.h"
 
@@ -45,6 +46,8 @@ struct shard_settings {
     enum shard_lines lines;
     struct counter *packet_index; /* shared by the shards: number of the next line */
     struct pcap_writer *pcap;     /* borrowed; NULL = none. Producer number = index */
+    bool dns_records;             /* a record for each DNS transaction */
+    struct name_outlet *names;    /* borrowed; NULL: DNS answers name nothing */
 };
 
 /* One writer (the shard), any reader. */
@@ -60,6 +63,8 @@ struct shard_counts {
     struct counter flows_active, flows_max, flows_created, flows_evicted;
     struct counter late_packets;
     struct counter samples;
+    struct counter dns_records;
+    struct counter lost_names; /* answers that found the queue to the publisher full */
     struct counter ring_high_water;
     struct counter inspect_pool_full;
     struct counter flow_table_bytes, inspect_bytes;
@@ -78,6 +83,10 @@ DEFINE_AUTO(shard, shard_free);
  * frame in the input. */
 void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
                   uint64_t watermark_ns, const uint64_t *indexes);
+/* No packet before this time will come to the shard any more: its answers up to there have been
+ * handed over. Called by whoever deals frames to several shards; shard_frames tells what it can
+ * know itself. */
+void shard_passed(struct shard *shard, uint64_t time_ns);
 /* Time has passed without packets. */
 void shard_time(struct shard *shard, uint64_t now_ns);
 /* Ends all flows, hands over what is left and marks the outlet finished. `now_ns`: last packet time

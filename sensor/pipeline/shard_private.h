@@ -25,6 +25,7 @@ struct shard {
     struct packet packets[FLOW_BATCH_MAX];
     const uint8_t *frames[FLOW_BATCH_MAX];
     struct flow_record *record;
+    uint8_t *dns_room; /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
     uint64_t next_sample_ns, sample_interval_ns, samples_taken;
     struct flow_table_statistics told; /* at the last roll */
     struct inspect_statistics inspect_told;
@@ -47,9 +48,14 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
                      struct flow *flow, bool is_new, int direction);
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail);
+/* Callbacks of inspect. */
+void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
+void shard_on_name(void *context, const struct passive_name *name);
 /* Adds a flow's bytes since its last tick to the current second. */
 void shard_on_tick(void *context, struct flow *flow);
 
+/* Lets the publisher work for a moment. */
+void shard_pause(struct shard *shard);
 /* Terminal text of one frame. */
 void shard_print(struct shard *shard, const struct frame *frame, const struct packet *packet,
                  uint64_t index);

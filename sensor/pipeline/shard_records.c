@@ -13,7 +13,8 @@
 
 /* ---- records ---- */
 
-static void fill_entry(struct batch_entry *entry, const struct flow_record *record)
+static void fill_entry(struct shard *shard, struct batch_entry *entry,
+                       const struct flow_record *record)
 {
     entry->stream = RECORD_FLOWS;
     entry->event = record->event;
@@ -21,12 +22,27 @@ static void fill_entry(struct batch_entry *entry, const struct flow_record *reco
     entry->time_ns = record->end_ns;
     entry->packets = record->forward.delta_packets + record->reverse.delta_packets;
     entry->wire_bytes = record->forward.delta_bytes + record->reverse.delta_bytes;
+    if (entry->name_room > 0) {
+        entry->start_ns = record->start_ns;
+        entry->client = record->client.ip;
+        entry->server = record->server.ip;
+        entry->wants_client_name = record->client.name.length == 0;
+        entry->wants_server_name = record->server.name.length == 0;
+        if (record->start_ns > shard->batch->names_until_ns) {
+            shard->batch->names_until_ns = record->start_ns;
+        }
+    }
 }
 
 static void encode_flow(struct shard *shard, const struct flow_record *record)
 {
     const uint64_t packets = record->forward.delta_packets + record->reverse.delta_packets;
-    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX);
+    const uint16_t name_room =
+        shard->settings.names != NULL && record->client.ip.version != 0 &&
+                (record->client.name.length == 0 || record->server.name.length == 0)
+            ? NAME_JOIN_ROOM
+            : 0;
+    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM);
     const size_t length = out == NULL ? 0 : codec_encode_flow(record, out, CODEC_FLOW_BYTES_MAX);
 
     counter_add(&shard->counts.reported_packets, packets);
@@ -35,7 +51,7 @@ static void encode_flow(struct shard *shard, const struct flow_record *record)
         counter_add(&shard->counts.lost_packets, packets);
         return;
     }
-    fill_entry(batch_commit(shard->batch, (uint32_t)length), record);
+    fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, name_room), record);
 }
 
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
@@ -45,6 +61,9 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 
     if (event == FLOW_END) {
         inspect_finish(shard->inspect, flow);
+    }
+    while (event == FLOW_END && (flow->bits & FLOW_INSPECT_FULL) != 0) {
+        flow_table_report(shard->table, flow); /* what does not fit into the last record */
     }
     flow_fill_record(shard->table, flow, event, reason, detail, shard->record);
     inspect_fill_record(shard->inspect, flow, shard->record);
@@ -59,6 +78,52 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
             }
         }
         inspect_release(shard->inspect, flow);
+    }
+}
+
+/* ---- DNS ---- */
+
+void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction)
+{
+    struct shard *shard = context;
+
+    flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
+                     shard->record);
+    transaction->community_id = shard->record->community_id;
+    const size_t length = codec_encode_dns(transaction, shard->dns_room, CODEC_DNS_BYTES_MAX);
+    uint8_t *out = length > 0 ? shard_reserve(shard, (uint32_t)length) : NULL;
+
+    if (out == NULL) {
+        counter_add(&shard->counts.lost_records, 1);
+        return;
+    }
+    memcpy(out, shard->dns_room, length);
+    struct batch_entry *entry = batch_commit(shard->batch, (uint32_t)length);
+
+    entry->stream = RECORD_DNS;
+    entry->time_ns = transaction->time_ns;
+    counter_add(&shard->counts.dns_records, 1);
+}
+
+void shard_on_name(void *context, const struct passive_name *name)
+{
+    struct shard *shard = context;
+
+    while (!name_queue_push(shard->settings.names->queue, name)) {
+        if (!shard->settings.is_lossless) {
+            counter_add(&shard->counts.lost_names, 1);
+            return;
+        }
+        shard_pause(shard); /* the publisher empties full queues whatever it waits for */
+    }
+}
+
+void shard_passed(struct shard *shard, uint64_t time_ns)
+{
+    struct name_outlet *names = shard->settings.names;
+
+    if (names != NULL && time_ns > atomic_load_explicit(&names->passed_ns, memory_order_relaxed)) {
+        atomic_store_explicit(&names->passed_ns, time_ns, memory_order_release);
     }
 }
 
@@ -150,6 +215,7 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
 {
     const struct flow_tcp_part *tcp = flow_tcp(shard->table, flow);
     struct stats_top_flow top = {.flow_id = flow->flow_id,
+                                 .start_ns = flow->first_ns,
                                  .client_ip = flow_client_address(flow),
                                  .server_ip = flow_server_address(flow),
                                  .client_port = flow_client_port(flow),
@@ -266,6 +332,9 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
     struct shard *shard = context;
 
     inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
+    while ((flow->bits & FLOW_INSPECT_FULL) != 0) {
+        flow_table_report(shard->table, flow);
+    }
     if (shard->settings.detection != NULL) {
         detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes, flow,
                       flow_tcp(shard->table, flow), is_new, direction);

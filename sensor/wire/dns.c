@@ -72,6 +72,9 @@ enum wire_status dns_parse(const struct wire_span *message, struct dns *out,
         .is_cut = (flags & 0x0200) != 0,
         .is_recursion_desired = (flags & 0x0100) != 0,
         .is_recursion_available = (flags & 0x0080) != 0,
+        .has_reserved_bit = (flags & 0x0040) != 0,
+        .is_authentic = (flags & 0x0020) != 0,
+        .is_checking_disabled = (flags & 0x0010) != 0,
         .rcode = flags & 15,
     };
     for (unsigned i = 0; i < DNS_SECTION_COUNT; i++) {
@@ -193,17 +196,105 @@ unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES
     return length;
 }
 
+bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
+{
+    if (a->length != b->length) {
+        return false;
+    }
+    for (unsigned i = 0; i < a->length; i++) { /* length bytes are below 'A', so they stay */
+        const uint8_t x = a->bytes[i];
+        const uint8_t y = b->bytes[i];
+        const uint8_t folded_x = x >= 'A' && x <= 'Z' ? (uint8_t)(x + 32) : x;
+        const uint8_t folded_y = y >= 'A' && y <= 'Z' ? (uint8_t)(y + 32) : y;
+
+        if (folded_x != folded_y) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool dns_edns_read(const struct dns_record *record, struct dns_edns *out)
+{
+    if (record->type != DNS_TYPE_OPT || record->section != DNS_ADDITIONAL) {
+        return false;
+    }
+    *out = (struct dns_edns){.version = (uint8_t)(record->ttl_seconds >> 16),
+                             .rcode_high = (uint8_t)(record->ttl_seconds >> 24),
+                             .is_dnssec_ok = (record->ttl_seconds & 0x8000) != 0,
+                             .udp_payload_bytes = record->class};
+    return true;
+}
+
+/* ---- is it DNS at all ---- */
+
+static bool is_class(uint16_t class)
+{
+    const uint16_t plain = class & 0x7fff; /* mDNS: the top bit asks for a unicast answer */
+
+    return (plain >= 1 && plain <= 4) || plain == 254 || plain == 255;
+}
+
+bool dns_is_whole(const struct wire_span *message)
+{
+    struct dns header;
+    struct dns_reader reader;
+    struct dns_record record;
+
+    if (dns_parse(message, &header, &reader) != WIRE_OK || header.counts[DNS_QUESTION] != 1 ||
+        (header.opcode != 0 && header.opcode != 4 && header.opcode != 5) ||
+        header.has_reserved_bit ||
+        (!header.is_response && (header.rcode != 0 || header.is_recursion_available ||
+                                 (header.opcode == 0 && header.counts[DNS_ANSWER] != 0)))) {
+        return false;
+    }
+    while (dns_next(&reader, &record)) {
+        const bool is_question = record.section == DNS_QUESTION;
+
+        if ((is_question && (!is_class(record.class) || record.type == 0 ||
+                             record.name.length < 3)) || /* the root alone is too little to see */
+            (!is_question && record.type != DNS_TYPE_OPT && !is_class(record.class))) {
+            return false;
+        }
+    }
+    return reader.status == WIRE_OK && cursor_left(&reader.at) == 0;
+}
+
+bool dns_is_likely(const struct wire_span *message)
+{
+    struct dns header;
+    struct dns_reader reader;
+    struct dns_record record;
+
+    if (dns_parse(message, &header, &reader) != WIRE_OK || header.has_reserved_bit) {
+        return false;
+    }
+    if (dns_next(&reader, &record)) {
+        return record.type != 0 &&
+               (record.type == DNS_TYPE_OPT || is_class(record.class) || header.opcode == 5);
+    }
+    /* Cut by the capture, or a bare header: an answer of an error, nothing else. */
+    return reader.status == WIRE_TRUNCATED || (reader.status == WIRE_OK && header.rcode != 0);
+}
+
 const char *dns_type_name(uint16_t type)
 {
     static const struct {
         uint16_t type;
         const char *name;
     } names[] = {
-        {1, "A"},       {2, "NS"},     {5, "CNAME"},  {6, "SOA"},    {12, "PTR"},   {13, "HINFO"},
-        {15, "MX"},     {16, "TXT"},   {28, "AAAA"},  {29, "LOC"},   {33, "SRV"},   {35, "NAPTR"},
-        {39, "DNAME"},  {41, "OPT"},   {43, "DS"},    {44, "SSHFP"}, {46, "RRSIG"}, {47, "NSEC"},
-        {48, "DNSKEY"}, {50, "NSEC3"}, {52, "TLSA"},  {64, "SVCB"},  {65, "HTTPS"}, {99, "SPF"},
-        {10, "NULL"},   {250, "TSIG"}, {251, "IXFR"}, {252, "AXFR"}, {255, "ANY"},  {257, "CAA"},
+        {1, "A"},         {2, "NS"},       {5, "CNAME"},       {6, "SOA"},     {12, "PTR"},
+        {13, "HINFO"},    {15, "MX"},      {16, "TXT"},        {28, "AAAA"},   {29, "LOC"},
+        {33, "SRV"},      {35, "NAPTR"},   {39, "DNAME"},      {41, "OPT"},    {43, "DS"},
+        {44, "SSHFP"},    {46, "RRSIG"},   {47, "NSEC"},       {48, "DNSKEY"}, {50, "NSEC3"},
+        {52, "TLSA"},     {64, "SVCB"},    {65, "HTTPS"},      {99, "SPF"},    {10, "NULL"},
+        {250, "TSIG"},    {251, "IXFR"},   {252, "AXFR"},      {255, "ANY"},   {257, "CAA"},
+        {3, "MD"},        {4, "MF"},       {7, "MB"},          {8, "MG"},      {9, "MR"},
+        {11, "WKS"},      {14, "MINFO"},   {17, "RP"},         {18, "AFSDB"},  {24, "SIG"},
+        {25, "KEY"},      {36, "KX"},      {37, "CERT"},       {38, "A6"},     {42, "APL"},
+        {45, "IPSECKEY"}, {49, "DHCID"},   {51, "NSEC3PARAM"}, {53, "SMIMEA"}, {55, "HIP"},
+        {59, "CDS"},      {60, "CDNSKEY"}, {61, "OPENPGPKEY"}, {62, "CSYNC"},  {63, "ZONEMD"},
+        {108, "EUI48"},   {109, "EUI64"},  {249, "TKEY"},      {256, "URI"},
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -214,11 +305,13 @@ const char *dns_type_name(uint16_t type)
     return NULL;
 }
 
-const char *dns_rcode_name(uint8_t rcode)
+const char *dns_rcode_name(uint16_t rcode)
 {
-    static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
-                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
-                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
+    static const char *const names[] = {"NOERROR", "FORMERR",   "SERVFAIL", "NXDOMAIN", "NOTIMP",
+                                        "REFUSED", "YXDOMAIN",  "YXRRSET",  "NXRRSET",  "NOTAUTH",
+                                        "NOTZONE", "DSOTYPENI", NULL,       NULL,       NULL,
+                                        NULL,      "BADVERS",   "BADKEY",   "BADTIME",  "BADMODE",
+                                        "BADNAME", "BADALG",    "BADTRUNC", "BADCOOKIE"};
 
     return rcode < sizeof(names) / sizeof(names[0]) ? names[rcode] : NULL;
 }

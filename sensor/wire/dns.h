@@ -26,14 +26,25 @@ enum dns_type {
     DNS_TYPE_CNAME = 5,
     DNS_TYPE_SOA = 6,
     DNS_TYPE_PTR = 12,
+    DNS_TYPE_HINFO = 13,
     DNS_TYPE_MX = 15,
     DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,
     DNS_TYPE_SRV = 33,
+    DNS_TYPE_NAPTR = 35,
+    DNS_TYPE_DNAME = 39,
     DNS_TYPE_OPT = 41,
+    DNS_TYPE_DS = 43,
+    DNS_TYPE_SSHFP = 44,
+    DNS_TYPE_RRSIG = 46,
+    DNS_TYPE_NSEC = 47,
+    DNS_TYPE_DNSKEY = 48,
+    DNS_TYPE_TLSA = 52,
     DNS_TYPE_SVCB = 64,
     DNS_TYPE_HTTPS = 65,
+    DNS_TYPE_SPF = 99,
     DNS_TYPE_ANY = 255,
+    DNS_TYPE_CAA = 257,
 };
 
 struct dns {
@@ -43,8 +54,11 @@ struct dns {
     bool is_cut; /* the TC bit */
     bool is_recursion_desired;
     bool is_recursion_available;
+    bool is_authentic;         /* AD (RFC 4035) */
+    bool is_checking_disabled; /* CD */
+    bool has_reserved_bit;     /* Z: 0 from every speaker of the standard */
     uint8_t opcode;
-    uint8_t rcode;                      /* the low four bits; EDNS has more */
+    uint8_t rcode;                      /* the low four bits; EDNS has more: dns_edns_read */
     uint16_t counts[DNS_SECTION_COUNT]; /* as the header claims */
 };
 
@@ -94,7 +108,39 @@ uint32_t dns_data_offset(const struct dns_reader *reader, const struct dns_recor
  * are not printable ASCII as \DDD (RFC 4343). Returns its length. */
 unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES]);
 
+/* Whether two names are the same, upper and lower case alike (RFC 4343). */
+bool dns_name_equal(const struct dns_name *a, const struct dns_name *b);
+
+/* What an OPT record says (RFC 6891). */
+struct dns_edns {
+    uint8_t version;
+    uint8_t rcode_high; /* bits 4 to 11 of the response code */
+    bool is_dnssec_ok;  /* DO */
+    uint16_t udp_payload_bytes;
+};
+
+/* False: no OPT record. */
+bool dns_edns_read(const struct dns_record *record, struct dns_edns *out);
+
+/* A message that is well-formed beyond doubt, so that it is taken for DNS on any port: one question
+ * of a known class, flags and counts that fit a query or an answer, every record whole and nothing
+ * behind the last. Costs a walk over the message. */
+bool dns_is_whole(const struct wire_span *message);
+
+/* A message as far as it goes: a plausible header, and a first record that is well-formed as far as
+ * the bytes go. Enough on a port of DNS. */
+bool dns_is_likely(const struct wire_span *message);
+
 /* "A", "AAAA", ...; NULL for a type without a well-known name. */
 const char *dns_type_name(uint16_t type);
 /* "NOERROR", "NXDOMAIN", ...; NULL likewise. */
-const char *dns_rcode_name(uint8_t rcode);
+const char *dns_rcode_name(uint16_t rcode);
+
+/* Text of a record's data as zone files write it (RFC 1035 section 5.1, RFC 9460 for SVCB):
+ * "192.0.2.1", "10 mail.example.com"; \# and hex digits (RFC 3597) for types without one, and for
+ * data that contradicts its type. Always printable ASCII with a NUL; cut at `capacity`. Returns its
+ * length. */
+unsigned dns_data_text(const struct dns_reader *reader, const struct dns_record *record, char *out,
+                       size_t capacity);
+/* "A", or "TYPE65400" in `room` (RFC 3597). */
+const char *dns_type_text(uint16_t type, char room[16]);

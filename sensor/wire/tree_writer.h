@@ -53,3 +53,9 @@ bool tree_arp(struct tree_writer *writer, struct cursor *c);
 bool tree_ndp(struct tree_writer *writer, const struct wire_span *message); /* from its type byte */
 bool tree_dhcp(struct tree_writer *writer, const struct wire_span *payload);
 bool tree_dhcpv6(struct tree_writer *writer, const struct wire_span *payload);
+
+/* tree_dns.c, tree_http.c: likewise. A stream holds messages behind their lengths (RFC 1035 4.2.2).
+ */
+bool tree_dns(struct tree_writer *writer, const char *layer, const struct wire_span *message);
+bool tree_dns_stream(struct tree_writer *writer, const char *layer, const struct wire_span *bytes);
+bool tree_http1(struct tree_writer *writer, const struct wire_span *payload);

@@ -244,8 +244,15 @@ static void fill_dns(struct record_random *random, struct flow_dns *out)
         out->queries[i] = (struct flow_dns_query){
             .name = text(random), .type = number16(random), .has_rcode = chance(random, 2)};
         if (out->queries[i].has_rcode) {
-            out->queries[i].rcode = number8(random);
+            out->queries[i].rcode = number16(random);
+            out->queries[i].has_latency = chance(random, 2);
+        }
+        if (out->queries[i].has_latency) {
             out->queries[i].latency_ns = number(random, 36);
+        }
+        out->queries[i].answers_count = (uint8_t)record_random_below(random, FLOW_ANSWERS_MAX + 1);
+        for (unsigned j = 0; j < out->queries[i].answers_count; j++) {
+            out->queries[i].answers[j] = address(random);
         }
     }
 }
@@ -254,6 +261,10 @@ static void fill_http(struct record_random *random, struct flow_http *out)
 {
     out->method = text(random);
     out->user_agent = text(random);
+    out->path = text(random);
+    out->content_type = text(random);
+    out->request_count = number32(random);
+    out->response_count = number32(random);
     out->hosts_count = (uint8_t)record_random_below(random, FLOW_HOSTS_MAX + 1);
     for (unsigned i = 0; i < out->hosts_count; i++) {
         out->hosts[i] = element(random);
@@ -344,6 +355,7 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
     out->interface = text(random);
     out->app = text(random);
     out->app_method = text(random);
+    out->app_carrier = text(random);
     out->quic_version = text(random);
     fill_parts(random, out);
 }

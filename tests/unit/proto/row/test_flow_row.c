@@ -223,6 +223,23 @@ static void assert_lists(struct place from, struct place row)
     }
 }
 
+/* Texts of a list inside a list: one text, with commas between. */
+static void assert_joined(struct place from, struct place row, size_t index)
+{
+    char joined[4096];
+    size_t length = 0;
+
+    joined[0] = '\0';
+    for (size_t i = 0; i < count_of(from); i++) {
+        const int added = snprintf(joined + length, sizeof joined - length, "%s%s",
+                                   i == 0 ? "" : ",", text_at(value_of(from, i)));
+
+        assert_in_range(added, 0, sizeof joined - length - 1);
+        length += (size_t)added;
+    }
+    assert_string_equal(joined, text_at(value_of(row, index)));
+}
+
 struct way {
     const char *prefix;
     uint32_t number;
@@ -309,6 +326,8 @@ static void assert_same(const ProtobufCMessageDescriptor *type, const void *mess
 
         if (is_time(from.field)) {
             assert_time(from, to, index, way.is_in_list);
+        } else if (is_repeated(from.field) && way.is_in_list) {
+            assert_joined(from, to, index);
         } else if (is_repeated(from.field)) {
             assert_lists(from, to);
         } else {
@@ -416,8 +435,12 @@ static void an_unanswered_question_keeps_its_place_in_the_lists(void **state)
     record = (struct flow_record){.has_dns = true};
     record.dns.queries_count = 2;
     record.dns.queries[0] = (struct flow_dns_query){.name = {"a.example", 9}, .type = 1};
-    record.dns.queries[1] = (struct flow_dns_query){
-        .name = {"b.example", 9}, .type = 28, .has_rcode = true, .rcode = 3, .latency_ns = 5};
+    record.dns.queries[1] = (struct flow_dns_query){.name = {"b.example", 9},
+                                                    .type = 28,
+                                                    .has_rcode = true,
+                                                    .has_latency = true,
+                                                    .rcode = 3,
+                                                    .latency_ns = 5};
     const size_t length = codec_encode_flow(&record, encoded, sizeof encoded);
     Netscope__V1__FlowRow *row = netscope__v1__flow_row__unpack(
         NULL, flow_row_from_flow(encoded, length, flat, sizeof flat), flat);

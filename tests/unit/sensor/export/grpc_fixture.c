@@ -4,7 +4,8 @@
 
 static const char *const no_capabilities[] = {"flows"};
 
-void grpc_fixture_open(struct grpc_fixture *fixture, void (*change)(struct grpc_settings *))
+static void open_with(struct grpc_fixture *fixture, void (*change)(struct grpc_settings *),
+                      bool has_dns_records)
 {
     struct error err = {0};
     struct grpc_settings settings = {.enabled = "on",
@@ -22,7 +23,8 @@ void grpc_fixture_open(struct grpc_fixture *fixture, void (*change)(struct grpc_
                                            .boot_id = FIXTURE_BOOT,
                                            .config_hash = "0123456789abcdef",
                                            .capabilities = no_capabilities,
-                                           .capabilities_count = 1};
+                                           .capabilities_count = 1,
+                                           .has_dns_records = has_dns_records};
     char target[64];
 
     if (change != NULL) {
@@ -44,6 +46,16 @@ void grpc_fixture_open(struct grpc_fixture *fixture, void (*change)(struct grpc_
 
     fixture->channel = rpc_channel_new(fixture->runtime, &options, &err);
     assert_non_null(fixture->channel);
+}
+
+void grpc_fixture_open(struct grpc_fixture *fixture, void (*change)(struct grpc_settings *))
+{
+    open_with(fixture, change, false);
+}
+
+void grpc_fixture_open_dns(struct grpc_fixture *fixture)
+{
+    open_with(fixture, NULL, true);
 }
 
 void grpc_fixture_close(struct grpc_fixture *fixture)
@@ -125,6 +137,29 @@ void grpc_fixture_alert(struct grpc_fixture *fixture, const struct alert_record 
     assert_non_null(at);
     add(fixture, batch, at, codec_encode_alert(alert, at, CODEC_ALERT_BYTES_MAX), RECORD_ALERTS,
         alert->last_ns);
+    publish(fixture, batch);
+}
+
+void grpc_fixture_dns(struct grpc_fixture *fixture, uint32_t count)
+{
+    struct record_batch *batch = batch_take(fixture->pool);
+
+    assert_non_null(batch);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[32];
+        struct dns_transaction record = {
+            .time_ns = (i + 1) * NS_PER_SEC,
+            .client_ip = {{10, 0, 0, 1}, 4},
+            .server_ip = {{10, 0, 0, 53}, 4},
+            .type = 1,
+            .has_response = true,
+            .rcode = i % 2 == 0 ? 0 : 3,
+            .name = {name, (uint32_t)snprintf(name, sizeof(name), "%u.Example.com", i)}};
+        uint8_t *at = batch_reserve(batch, 4096);
+
+        assert_non_null(at);
+        add(fixture, batch, at, codec_encode_dns(&record, at, 4096), RECORD_DNS, record.time_ns);
+    }
     publish(fixture, batch);
 }
 

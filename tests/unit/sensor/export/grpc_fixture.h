@@ -36,11 +36,15 @@ struct grpc_fixture {
 
 /* `change` may alter the settings; NULL: the defaults with port 0. */
 void grpc_fixture_open(struct grpc_fixture *fixture, void (*change)(struct grpc_settings *));
+/* Likewise, and DnsService answers. */
+void grpc_fixture_open_dns(struct grpc_fixture *fixture);
 void grpc_fixture_close(struct grpc_fixture *fixture);
 /* Publishes `count` flow records with the next numbers; server port = 1000 + seq % 100, `padding`
  * bytes of server name. Waits where the inbox is full. */
 void grpc_fixture_flows(struct grpc_fixture *fixture, uint32_t count, uint32_t padding);
 void grpc_fixture_alert(struct grpc_fixture *fixture, const struct alert_record *alert);
+/* Questions 0.example.com, 1.example.com, ... of type A from 10.0.0.1, the odd ones NXDOMAIN. */
+void grpc_fixture_dns(struct grpc_fixture *fixture, uint32_t count);
 /* Skips numbers, as where the publisher's queue has dropped batches. */
 void grpc_fixture_skip(struct grpc_fixture *fixture, enum record_stream stream, uint64_t count);
 /* Until the rpc thread has taken all. */

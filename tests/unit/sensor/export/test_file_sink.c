@@ -121,6 +121,20 @@ static void add_alert(struct fixture *fixture, enum alert_kind kind, const char 
     commit(fixture, codec_encode_alert(&record, room, RECORD_ROOM), RECORD_ALERTS, ALERT_OPEN);
 }
 
+static void add_dns(struct fixture *fixture, uint64_t seq, const char *name)
+{
+    static struct dns_transaction record;
+    uint8_t *room = batch_reserve(fixture->batch, RECORD_ROOM);
+
+    assert_non_null(room);
+    record = (struct dns_transaction){.identity = {{"s1", 2}, {"boot", 4}, seq},
+                                      .time_ns = UINT64_C(1700000000000000000),
+                                      .name = {name, (uint32_t)strlen(name)},
+                                      .has_response = true,
+                                      .rcode_name = {"NOERROR", 7}};
+    commit(fixture, codec_encode_dns(&record, room, RECORD_ROOM), RECORD_DNS, 0);
+}
+
 static uint32_t lines_of(const char *text)
 {
     uint32_t lines = 0;
@@ -148,6 +162,27 @@ static void flow_lines_hold_every_record_and_nothing_else(void **state)
     assert_non_null(strstr(text, "\"record_seq\":\"1\""));
     assert_non_null(strstr(text, "\"event\":\"FLOW_EVENT_UPDATE\""));
     assert_non_null(strstr(text, "\"event\":\"FLOW_EVENT_END\""));
+    free(text);
+    finish(&f);
+}
+
+static void dns_lines_hold_every_transaction_and_nothing_else(void **state)
+{
+    (void)state;
+    struct fixture f = begin(FILE_DNS_JSONL, path_of("dns.jsonl"), 0);
+
+    add_dns(&f, 1, "a.example");
+    add_flow(&f, 2, 20, FLOW_END, FLOW_END_IDLE);
+    add_dns(&f, 2, "\xff\"\n");
+    assert_int_equal(offer(&f), SINK_TAKEN);
+    f.sink.ops->tick(f.sink.state);
+    char *text = contents("dns.jsonl");
+
+    assert_int_equal(lines_of(text), 2);
+    assert_non_null(strstr(text, "\"name\":\"a.example\""));
+    assert_non_null(strstr(text, "\"rcode\":0"));
+    assert_non_null(strstr(text, "\"rcode_name\":\"NOERROR\""));
+    assert_null(strchr(text, '\xff'));
     free(text);
     finish(&f);
 }
@@ -471,6 +506,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flow_lines_hold_every_record_and_nothing_else),
+        cmocka_unit_test(dns_lines_hold_every_transaction_and_nothing_else),
         cmocka_unit_test(ended_flows_have_the_line_of_the_seed),
         cmocka_unit_test(alert_lines_begin_as_those_of_the_seed),
         cmocka_unit_test(an_export_is_one_array_sorted_by_total_bytes),

@@ -33,6 +33,9 @@ static void on_packet(void *context, const struct packet *packet, const uint8_t 
 
     (void)is_new;
     inspect_packet(bench->inspect, packet, frame, flow, direction);
+    while ((flow->bits & FLOW_INSPECT_FULL) != 0) {
+        flow_table_report(bench->table, flow);
+    }
 }
 
 static void describe(struct bench *bench)
@@ -82,6 +85,9 @@ static void on_record(void *context, struct flow *flow, enum flow_event event,
 
     if (event == FLOW_END) {
         inspect_finish(bench->inspect, flow);
+    }
+    while (event == FLOW_END && (flow->bits & FLOW_INSPECT_FULL) != 0) {
+        flow_table_report(bench->table, flow);
     }
     flow_fill_record(bench->table, flow, event, reason, detail, &bench->record);
     inspect_fill_record(bench->inspect, flow, &bench->record);
@@ -224,22 +230,65 @@ static void questions_are_told_once_and_one_that_waits_is_told_with_its_answer(v
     stop(&bench);
 }
 
-static void more_than_16_questions_a_record_are_counted_as_omitted(void **state)
+static void questions_that_fill_a_record_are_told_at_once_and_none_is_lost(void **state)
+{
+    struct bench bench;
+    char name[32];
+    unsigned told = 0;
+    unsigned records = 0;
+
+    (void)state;
+    start(&bench, 64);
+    for (uint16_t i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "n%u.example", i);
+        udp_dns(&bench, 1000 + i, (struct build_dns){.id = i, .name = name});
+        if (bench.records > records) {
+            records = bench.records;
+            assert_in_range(bench.record.dns.queries_count, 8, 16);
+            assert_int_equal(bench.record.event, FLOW_UPDATE);
+            assert_false(bench.record.dns.queries[0].has_rcode);
+            told += bench.record.dns.queries_count;
+        }
+    }
+    finish(&bench);
+    told += bench.record.dns.queries_count;
+    assert_int_equal(told + bench.record.dns.queries_omitted, 100);
+    assert_int_equal(bench.record.dns.queries_omitted, 0);
+    stop(&bench);
+}
+
+static void a_question_told_early_is_told_again_with_its_answer(void **state)
 {
     struct bench bench;
     char name[32];
 
     (void)state;
     start(&bench, 64);
-    for (uint16_t i = 0; i < 20; i++) {
+    for (uint16_t i = 0; i < 16; i++) {
         (void)snprintf(name, sizeof(name), "n%u.example", i);
         udp_dns(&bench, 1000 + i, (struct build_dns){.id = i, .name = name});
     }
+    assert_int_equal(bench.records, 1);
+    udp_dns(&bench, 1030, (struct build_dns){.id = 0, .name = "n0.example", .is_response = true});
     finish(&bench);
-    assert_int_equal(bench.record.dns.queries_count, 16);
-    assert_int_equal(bench.record.dns.queries_omitted, 4);
-    assert_int_equal(bench.record.dns.query_count, 20);
-    assert_false(bench.record.dns.queries[15].has_rcode);
+    assert_non_null(strstr(bench.text, "n0.example/1:1:0:30"));
+    assert_int_equal(bench.record.dns.queries_count, 9);
+    stop(&bench);
+}
+
+static void an_answer_without_a_question_is_told_without_latency(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    start(&bench, 64);
+    udp_dns(&bench, 1000, (struct build_dns){.id = 7, .name = "late.example", .is_response = true});
+    udp_dns(&bench, 1001, (struct build_dns){.id = 7, .name = "late.example", .is_response = true});
+    finish(&bench);
+    assert_int_equal(bench.record.dns.queries_count, 1);
+    assert_true(bench.record.dns.queries[0].has_rcode);
+    assert_false(bench.record.dns.queries[0].has_latency);
+    assert_int_equal(bench.record.dns.response_count, 2);
     stop(&bench);
 }
 
@@ -383,7 +432,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dns_answer_is_told_with_its_question_and_latency),
         cmocka_unit_test(questions_are_told_once_and_one_that_waits_is_told_with_its_answer),
-        cmocka_unit_test(more_than_16_questions_a_record_are_counted_as_omitted),
+        cmocka_unit_test(questions_that_fill_a_record_are_told_at_once_and_none_is_lost),
+        cmocka_unit_test(a_question_told_early_is_told_again_with_its_answer),
+        cmocka_unit_test(an_answer_without_a_question_is_told_without_latency),
         cmocka_unit_test(a_client_hello_gives_the_name_and_the_server_hello_the_choice),
         cmocka_unit_test(an_sni_that_is_no_host_name_is_kept_escaped_and_names_nobody),
         cmocka_unit_test(http_gives_method_hosts_status_and_agent),
