@@ -26,9 +26,25 @@ static inline uint32_t next_bucket(const struct flow_index *index, uint32_t at)
     return at + 1 == index->bucket_count ? 0 : at + 1;
 }
 
-uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash)
+/* Whether a packet of the flow's 5-tuple, from the end that did not send the first one, answers it
+ * from another network. */
+static bool takes_answer(const struct flow_table *table, uint32_t slot, uint16_t tenant,
+                         bool source_is_high)
+{
+    const struct flow *flow = flow_at(table, slot);
+
+    if (source_is_high == ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0)) {
+        return false;
+    }
+    return flow->sums[source_is_high != flow_client_is_high(flow)].packets == 0 ||
+           flow_tunnels_is_answer(table->tunnels, slot, tenant);
+}
+
+uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash,
+                         bool source_is_high)
 {
     const struct flow_index *index = &table->index;
+    uint32_t second = FLOW_NONE;
     const uint16_t tag = flow_index_tag(hash);
     uint32_t at = flow_index_home(index, hash);
 
@@ -36,12 +52,19 @@ uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *
         const struct flow_bucket *bucket = &index->buckets[at];
         for (unsigned match = flow_bucket_match(bucket, tag); match != 0; match &= match - 1) {
             const uint32_t slot = bucket->slots[__builtin_ctz(match)];
-            if (flow_key_equal(&flow_at(table, slot)->key, key)) {
+            const struct flow_key *found = &flow_at(table, slot)->key;
+            if (!flow_key_same_tuple(found, key)) {
+                continue;
+            }
+            if (found->tenant == key->tenant) {
                 return slot;
+            }
+            if (second == FLOW_NONE && takes_answer(table, slot, key->tenant, source_is_high)) {
+                second = slot;
             }
         }
         if (bucket->overflows == 0) {
-            return FLOW_NONE;
+            return second;
         }
         at = next_bucket(index, at);
     }

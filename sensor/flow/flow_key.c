@@ -59,7 +59,7 @@ bool flow_key_of(const struct packet *packet, struct flow_key *key)
     key->high_port = source_is_high ? source_port : target_port;
     key->protocol = packet->protocol;
     key->ip_version = packet->ip_version;
-    key->reserved = 0;
+    key->tenant = packet->tenant;
     return source_is_high;
 }
 
@@ -77,6 +77,7 @@ uint64_t flow_key_hash(const struct flow_key *key, struct hash_key secret)
     uint64_t w[5];
 
     memcpy(w, key, sizeof(w));
+    w[4] &= FLOW_KEY_TUPLE_MASK;
     if (key->ip_version == 4) {
         const uint64_t addresses = (w[0] & UINT32_MAX) << 32 | (w[2] & UINT32_MAX);
         return fold(fold(addresses ^ secret.a, w[4] ^ secret.b) ^ secret.b,

@@ -186,6 +186,8 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     fill_endpoint(settings, flow, false, &out->server);
     fill_counters(flow, 0, &out->forward);
     fill_counters(flow, 1, &out->reverse);
+    flow_tunnels_fill(table->tunnels, flow_slot(table, flow),
+                      flow_client_is_high(flow) != ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0), out);
     out->interface = settings->interface;
     if (flow->key.protocol == IP_PROTOCOL_TCP && (flow->bits & FLOW_HAS_KEY_PORTS) != 0) {
         fill_tcp(table, flow, out);

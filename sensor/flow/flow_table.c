@@ -34,6 +34,7 @@ static void end_flow(struct flow_table *table, uint32_t slot, enum flow_end_reas
 
     emit(table, flow, FLOW_END, reason, detail);
     wheel_remove(table, flow);
+    flow_tunnels_clear(table->tunnels, slot);
     flow_index_remove(&table->index, flow_key_hash(&flow->key, table->settings.key), slot);
     flow->bits = 0;
     flow->wheel_next = table->free_head;
@@ -173,7 +174,7 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
 
 /* ---- packets ---- */
 
-static uint64_t flow_id_of(const struct flow *flow)
+static uint64_t flow_id_of(const struct flow *flow, uint32_t tunnels)
 {
     /* Fixed, so that runs and shards agree on the id; it is no secret. */
     static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
@@ -182,11 +183,12 @@ static uint64_t flow_id_of(const struct flow *flow)
         struct flow_key key;
         uint64_t first_ns;
         uint16_t vlan_id, outer_vlan_id;
-        uint32_t reserved;
+        uint32_t tunnels;
     } of = {.key = flow->key,
             .first_ns = flow->first_ns,
             .vlan_id = flow->vlan_id,
-            .outer_vlan_id = flow->outer_vlan_id};
+            .outer_vlan_id = flow->outer_vlan_id,
+            .tunnels = tunnels};
 
     return hash_bytes(identity, &of, sizeof(of));
 }
@@ -235,7 +237,7 @@ static uint32_t take_slot(struct flow_table *table, uint64_t hash, bool *was_ful
 }
 
 static uint32_t create_flow(struct flow_table *table, const struct packet *packet,
-                            const struct flow_item *item)
+                            const uint8_t *frame, const struct flow_item *item)
 {
     bool was_full = false;
     const uint32_t slot = take_slot(table, item->hash, &was_full);
@@ -264,7 +266,7 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
         flow->bits |= FLOW_HAS_OUTER_VLAN;
     }
     decide_client(flow, packet, item->source_is_high);
-    flow->flow_id = flow_id_of(flow);
+    flow->flow_id = flow_id_of(flow, flow_tunnels_set(table->tunnels, slot, packet, frame));
     flow_index_insert(&table->index, item->hash, slot);
     table->count++;
     table->statistics.flows_created++;
@@ -404,9 +406,12 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
 
     if (slot == FLOW_NONE || (flow_at(table, slot)->bits & FLOW_IS_LIVE) == 0 ||
         !flow_key_equal(&flow_at(table, slot)->key, &item->key)) {
-        slot = flow_index_find(table, &item->key, item->hash);
+        slot = flow_index_find(table, &item->key, item->hash, item->source_is_high);
         if (slot == FLOW_NONE) {
             return FLOW_NONE;
+        }
+        if (UNLIKELY(flow_at(table, slot)->key.tenant != item->key.tenant)) {
+            flow_tunnels_set_answer(table->tunnels, slot, item->key.tenant);
         }
     }
     struct flow *flow = flow_at(table, slot);
@@ -440,7 +445,7 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
     const bool is_new = slot == FLOW_NONE;
 
     if (is_new) {
-        slot = create_flow(table, packet, item);
+        slot = create_flow(table, packet, frame, item);
     }
     struct flow *flow = flow_at(table, slot);
     const int direction = item->source_is_high != flow_client_is_high(flow);
@@ -550,7 +555,10 @@ const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struc
 
 struct flow_table_statistics flow_table_statistics(const struct flow_table *table)
 {
-    return table->statistics;
+    struct flow_table_statistics statistics = table->statistics;
+
+    statistics.tunnels_full = flow_tunnels_full(table->tunnels);
+    return statistics;
 }
 
 uint32_t flow_table_count(const struct flow_table *table)
@@ -565,5 +573,5 @@ uint32_t flow_table_capacity(const struct flow_table *table)
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
 {
-    return table->memory_bytes + sizeof(*table);
+    return table->memory_bytes + sizeof(*table) + flow_tunnels_memory(table->settings.flows_max);
 }

@@ -130,6 +130,7 @@ struct flow_table_statistics {
     uint64_t clock_steps;
     uint64_t late_packets;     /* older than their flow's last packet */
     uint64_t reported_packets; /* in records so far; packets - reported_packets are held */
+    uint64_t tunnels_full;     /* flows whose tunnels found no room */
     /* TCP over all flows; 0 in compact mode. */
     uint64_t data_segments; /* with payload */
     uint64_t retransmitted_segments, out_of_order_segments, zero_window_events;

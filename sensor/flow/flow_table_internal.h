@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sensor/flow/flow_table.h"
+#include "sensor/flow/flow_tunnels.h"
 
 #define FLOW_NONE          UINT32_MAX /* no slot */
 #define FLOW_BUCKET_SLOTS  8
@@ -47,6 +48,7 @@ struct flow_table {
     uint32_t granted; /* flows that the budget allows now */
     uint32_t chunk;
     struct flow_index index;
+    struct flow_tunnels *tunnels;
     uint32_t *wheel;       /* heads of the lists */
     uint64_t wheel_cursor; /* the tick whose list is being emptied */
     uint64_t now_ns;       /* as far as the wheel has been told */
@@ -97,8 +99,10 @@ static inline uint16_t flow_index_tag(uint64_t hash)
 
 /* Bit n: tags[n] is `tag`. */
 unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag);
-/* FLOW_NONE when it is not there. */
-uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash);
+/* The flow of the key; else one of the same 5-tuple whose answers come under the key's tenant, or
+ * which has had no answer so far. FLOW_NONE: neither is there. */
+uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash,
+                         bool source_is_high);
 /* There is room by construction: more places than flows. */
 void flow_index_insert(struct flow_index *index, uint64_t hash, uint32_t slot);
 void flow_index_remove(struct flow_index *index, uint64_t hash, uint32_t slot);

@@ -112,6 +112,13 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
         return NULL;
     }
     const struct layout layout = layout_of(settings);
+    table->tunnels = flow_tunnels_new(settings->flows_max, settings->key);
+    if (table->tunnels == NULL) {
+        error_set(err, ENOMEM, "flow table: no memory for the tunnels of %" PRIu32 " flows",
+                  settings->flows_max);
+        flow_table_free(table);
+        return NULL;
+    }
     if (map_memory(table, &layout, err) != 0) {
         flow_table_free(table);
         return NULL;
@@ -131,10 +138,12 @@ void flow_table_free(struct flow_table *table)
     if (table->memory != NULL) {
         (void)munmap(table->memory, table->memory_bytes);
     }
+    flow_tunnels_free(table->tunnels);
     free(table);
 }
 
 uint64_t flow_table_memory_needed(const struct flow_settings *settings)
 {
-    return layout_of(settings).bytes + sizeof(struct flow_table);
+    return layout_of(settings).bytes + sizeof(struct flow_table) +
+           flow_tunnels_memory(settings->flows_max);
 }

@@ -45,6 +45,20 @@ static void add_u32(struct packet_builder *b, uint32_t value)
     put_u32(reserve(b, 4), value);
 }
 
+static uint16_t ppp_number(uint16_t ethertype)
+{
+    switch (ethertype) {
+    case 0x0800:
+        return 0x0021;
+    case 0x86dd:
+        return 0x0057;
+    case 0x8847:
+        return 0x0281;
+    default:
+        return 0xc021; /* LCP */
+    }
+}
+
 /* What the new layer is called by the one before it. */
 static void tell_previous(struct packet_builder *b, uint16_t ethertype, uint8_t protocol)
 {
@@ -75,6 +89,15 @@ static void tell_previous(struct packet_builder *b, uint16_t ethertype, uint8_t 
         break;
     case BUILD_EXTENSION:
         header[0] = header[0] != 0 ? header[0] : protocol;
+        break;
+    case BUILD_HEADER:
+        if (last->next == BUILD_NEXT_ETHERTYPE) {
+            put_u16(header + last->next_at, ethertype);
+        } else if (last->next == BUILD_NEXT_PPP) {
+            put_u16(header + last->next_at, ppp_number(ethertype));
+        } else if (last->next == BUILD_NEXT_PROTOCOL) {
+            header[last->next_at] = protocol;
+        }
         break;
     default:
         break;
@@ -271,6 +294,109 @@ void build_icmpv6(struct packet_builder *b, uint8_t type, uint8_t code, uint16_t
                   uint16_t sequence)
 {
     add_icmp(b, BUILD_ICMPV6, 58, (const uint16_t[4]){type, code, id, sequence});
+}
+
+void build_header(struct packet_builder *b, struct build_header header)
+{
+    uint8_t *at = add_layer(b, BUILD_HEADER, header.length, header.ethertype, header.protocol);
+    struct build_layer *layer = &b->layers[b->layer_count - 1];
+
+    memcpy(at, header.bytes, header.length);
+    layer->next = header.next;
+    layer->next_at = header.next_at;
+    layer->length_at = header.length_at;
+    layer->length_without = header.length_without;
+}
+
+void build_gre(struct packet_builder *b)
+{
+    build_header(b, (struct build_header){.bytes = (const uint8_t[4]){0},
+                                          .length = 4,
+                                          .protocol = 47,
+                                          .next = BUILD_NEXT_ETHERTYPE,
+                                          .next_at = 2});
+}
+
+void build_gre_key(struct packet_builder *b, uint32_t key)
+{
+    uint8_t bytes[8] = {0x20};
+
+    put_u32(bytes + 4, key);
+    build_header(b, (struct build_header){.bytes = bytes,
+                                          .length = 8,
+                                          .protocol = 47,
+                                          .next = BUILD_NEXT_ETHERTYPE,
+                                          .next_at = 2});
+}
+
+void build_vxlan(struct packet_builder *b, uint32_t vni)
+{
+    uint8_t bytes[8] = {0x08};
+
+    put_u32(bytes + 4, vni << 8);
+    build_header(b, (struct build_header){.bytes = bytes, .length = 8});
+}
+
+void build_geneve(struct packet_builder *b, uint32_t vni, size_t options_bytes)
+{
+    uint8_t bytes[8 + 252] = {0};
+
+    bytes[0] = (uint8_t)(options_bytes / 4);
+    put_u32(bytes + 4, vni << 8);
+    build_header(b, (struct build_header){.bytes = bytes,
+                                          .length = 8 + options_bytes,
+                                          .next = BUILD_NEXT_ETHERTYPE,
+                                          .next_at = 2});
+}
+
+void build_gtp(struct packet_builder *b, uint32_t teid)
+{
+    uint8_t bytes[8] = {0x30, 0xff};
+
+    put_u32(bytes + 4, teid);
+    build_header(
+        b, (struct build_header){.bytes = bytes, .length = 8, .length_at = 2, .length_without = 8});
+}
+
+void build_mpls(struct packet_builder *b, uint32_t label, bool is_bottom)
+{
+    uint8_t bytes[4];
+
+    put_u32(bytes, label << 12 | (is_bottom ? 0x100U : 0) | 64);
+    build_header(b, (struct build_header){
+                        .bytes = bytes, .length = 4, .ethertype = 0x8847, .protocol = 137});
+}
+
+void build_pppoe(struct packet_builder *b, uint16_t session)
+{
+    uint8_t bytes[8] = {0x11};
+
+    put_u16(bytes + 2, session);
+    build_header(b, (struct build_header){.bytes = bytes,
+                                          .length = 8,
+                                          .ethertype = 0x8864,
+                                          .next = BUILD_NEXT_PPP,
+                                          .next_at = 6,
+                                          .length_at = 4,
+                                          .length_without = 6});
+}
+
+void build_vxlan_udp(struct packet_builder *b, uint32_t vni)
+{
+    build_udp(b, 50000, 4789);
+    build_vxlan(b, vni);
+}
+
+void build_geneve_udp(struct packet_builder *b, uint32_t vni, size_t options_bytes)
+{
+    build_udp(b, 50000, 6081);
+    build_geneve(b, vni, options_bytes);
+}
+
+void build_gtp_udp(struct packet_builder *b, uint32_t teid)
+{
+    build_udp(b, 2152, 2152);
+    build_gtp(b, teid);
 }
 
 void build_bytes(struct packet_builder *b, const void *bytes, size_t length)
@@ -496,6 +622,11 @@ static void patch_layer(struct packet_builder *b, unsigned index)
         break;
     case BUILD_TCP:
         patch_transport_checksum(b, index, 6, 16);
+        break;
+    case BUILD_HEADER:
+        if (layer->length_at > 0) {
+            put_u16(header + layer->length_at, b->length - layer->offset - layer->length_without);
+        }
         break;
     case BUILD_UDP:
         put_u16(header + 4, b->length - layer->offset);

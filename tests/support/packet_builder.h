@@ -37,12 +37,34 @@ enum build_kind {
     BUILD_UDP,
     BUILD_ICMP,
     BUILD_ICMPV6,
+    BUILD_HEADER, /* any other: see struct build_header */
+};
+
+enum build_next {
+    BUILD_NEXT_NONE,      /* the header does not say what follows */
+    BUILD_NEXT_ETHERTYPE, /* two bytes */
+    BUILD_NEXT_PPP,       /* two bytes */
+    BUILD_NEXT_PROTOCOL,  /* one byte */
+};
+
+/* A header that the builder knows by its bytes alone. */
+struct build_header {
+    const void *bytes;
+    size_t length;
+    uint16_t ethertype;   /* what the layer before calls it */
+    uint8_t protocol;     /* the same of IP */
+    enum build_next next; /* how the next layer is named, at next_at */
+    size_t next_at;
+    size_t length_at;      /* two bytes for a length, patched at the end; 0: none */
+    size_t length_without; /* bytes of the header that this length leaves out */
 };
 
 struct build_layer {
     enum build_kind kind;
     size_t offset;
     size_t header_bytes;
+    enum build_next next; /* BUILD_HEADER */
+    size_t next_at, length_at, length_without;
 };
 
 struct packet_builder {
@@ -123,6 +145,19 @@ void build_icmp(struct packet_builder *b, uint8_t type, uint8_t code, uint16_t i
                 uint16_t sequence);
 void build_icmpv6(struct packet_builder *b, uint8_t type, uint8_t code, uint16_t id,
                   uint16_t sequence);
+
+void build_header(struct packet_builder *b, struct build_header header);
+void build_gre(struct packet_builder *b);
+void build_gre_key(struct packet_builder *b, uint32_t key);
+void build_vxlan(struct packet_builder *b, uint32_t vni);
+void build_geneve(struct packet_builder *b, uint32_t vni, size_t options_bytes);
+void build_gtp(struct packet_builder *b, uint32_t teid);
+void build_mpls(struct packet_builder *b, uint32_t label, bool is_bottom);
+void build_pppoe(struct packet_builder *b, uint16_t session); /* with PPP's protocol field */
+/* UDP to `port`, then the header of the tunnel. */
+void build_vxlan_udp(struct packet_builder *b, uint32_t vni);
+void build_geneve_udp(struct packet_builder *b, uint32_t vni, size_t options_bytes);
+void build_gtp_udp(struct packet_builder *b, uint32_t teid);
 
 void build_bytes(struct packet_builder *b, const void *bytes, size_t length);
 void build_text(struct packet_builder *b, const char *text);
