@@ -3,9 +3,12 @@
 #include <assert.h>
 
 #include "sensor/wire/dns.h"
+#include "sensor/wire/dtls.h"
+#include "sensor/wire/gquic.h"
 #include "sensor/wire/http1.h"
 #include "sensor/wire/packet.h"
-#include "sensor/wire/tls_hello.h"
+#include "sensor/wire/quic.h"
+#include "sensor/wire/tls_stream.h"
 
 enum {
     PORT_TCP = 1,
@@ -69,37 +72,12 @@ static bool is_dns(const struct wire_span *payload)
     return dns_parse(payload, &header, &reader) == WIRE_OK && dns_next(&reader, &record);
 }
 
-static bool is_tls(const struct wire_span *payload)
-{
-    struct tls_hello hello;
-    const enum wire_status status = tls_record_hello(payload, &hello);
-
-    /* A hello of which at least the version was there. */
-    return status == WIRE_OK || (status == WIRE_TRUNCATED && hello.legacy_version >> 8 == 3);
-}
-
 static bool is_http1(const struct wire_span *payload)
 {
     struct http1 http;
     const enum wire_status status = http1_parse(payload, &http);
 
     return status == WIRE_OK || (status == WIRE_TRUNCATED && payload->length >= 8);
-}
-
-/* Long header with the fixed bit and a known version (RFC 9000, RFC 9369, drafts), connection ids
- * of at most 20 bytes. */
-static bool is_quic(const struct wire_span *payload)
-{
-    struct cursor c = cursor_over(payload->bytes, payload->length);
-    const uint8_t first = cursor_u8(&c);
-    const uint32_t version = cursor_u32(&c);
-    const uint8_t target_id_bytes = cursor_u8(&c);
-    cursor_skip(&c, target_id_bytes);
-    const uint8_t source_id_bytes = cursor_u8(&c);
-    cursor_skip(&c, source_id_bytes);
-
-    return c.ok && (first & 0xc0) == 0xc0 && target_id_bytes <= 20 && source_id_bytes <= 20 &&
-           (version == 1 || version == 0x6b3343cf || version >> 8 == 0xff0000);
 }
 
 static bool is_ntp(const struct wire_span *payload)
@@ -129,7 +107,7 @@ static uint8_t tcp_content(const struct wire_span *payload, uint8_t by_port)
     if (begins_with(payload, "SSH-")) {
         return APP_SSH;
     }
-    if (is_tls(payload)) {
+    if (tls_stream_likeness(payload) == TLS_SURE) {
         return APP_TLS;
     }
     if (is_http1(payload) || begins_with(payload, "PRI * HTTP/2.0\r\n")) {
@@ -161,7 +139,10 @@ static uint8_t udp_content(const struct wire_span *payload, uint8_t by_port)
     if (is_dhcp(payload)) {
         return APP_DHCP;
     }
-    return is_quic(payload) ? APP_QUIC : APP_UNKNOWN;
+    if (dtls_likely(payload)) {
+        return APP_DTLS;
+    }
+    return quic_likely(payload) || gquic_likely(payload) ? APP_QUIC : APP_UNKNOWN;
 }
 
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
@@ -194,37 +175,22 @@ struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload
 const char *app_name(enum app app)
 {
     static const char *const names[APP_COUNT] = {
-        [APP_UNKNOWN] = "",
-        [APP_DNS] = "dns",
-        [APP_MDNS] = "mdns",
-        [APP_LLMNR] = "llmnr",
-        [APP_TLS] = "tls",
-        [APP_QUIC] = "quic",
-        [APP_HTTP] = "http",
-        [APP_SSH] = "ssh",
-        [APP_NTP] = "ntp",
-        [APP_DHCP] = "dhcp",
-        [APP_DHCPV6] = "dhcpv6",
-        [APP_FTP] = "ftp",
-        [APP_TELNET] = "telnet",
-        [APP_SMTP] = "smtp",
-        [APP_POP3] = "pop3",
-        [APP_IMAP] = "imap",
-        [APP_SNMP] = "snmp",
-        [APP_LDAP] = "ldap",
-        [APP_SMB] = "smb",
-        [APP_RDP] = "rdp",
-        [APP_SYSLOG] = "syslog",
-        [APP_SIP] = "sip",
-        [APP_MQTT] = "mqtt",
-        [APP_MYSQL] = "mysql",
-        [APP_POSTGRESQL] = "postgresql",
-        [APP_REDIS] = "redis",
-        [APP_BGP] = "bgp",
-        [APP_KERBEROS] = "kerberos",
-        [APP_SSDP] = "ssdp",
-        [APP_NETBIOS] = "netbios",
-        [APP_WIREGUARD] = "wireguard",
+        [APP_UNKNOWN] = "",          [APP_DNS] = "dns",
+        [APP_MDNS] = "mdns",         [APP_LLMNR] = "llmnr",
+        [APP_TLS] = "tls",           [APP_QUIC] = "quic",
+        [APP_DTLS] = "dtls",         [APP_HTTP] = "http",
+        [APP_SSH] = "ssh",           [APP_NTP] = "ntp",
+        [APP_DHCP] = "dhcp",         [APP_DHCPV6] = "dhcpv6",
+        [APP_FTP] = "ftp",           [APP_TELNET] = "telnet",
+        [APP_SMTP] = "smtp",         [APP_POP3] = "pop3",
+        [APP_IMAP] = "imap",         [APP_SNMP] = "snmp",
+        [APP_LDAP] = "ldap",         [APP_SMB] = "smb",
+        [APP_RDP] = "rdp",           [APP_SYSLOG] = "syslog",
+        [APP_SIP] = "sip",           [APP_MQTT] = "mqtt",
+        [APP_MYSQL] = "mysql",       [APP_POSTGRESQL] = "postgresql",
+        [APP_REDIS] = "redis",       [APP_BGP] = "bgp",
+        [APP_KERBEROS] = "kerberos", [APP_SSDP] = "ssdp",
+        [APP_NETBIOS] = "netbios",   [APP_WIREGUARD] = "wireguard",
     };
 
     assert(app < APP_COUNT);

@@ -13,6 +13,7 @@ enum app {
     APP_LLMNR,
     APP_TLS,
     APP_QUIC,
+    APP_DTLS,
     APP_HTTP,
     APP_SSH,
     APP_NTP,

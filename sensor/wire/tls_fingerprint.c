@@ -1,0 +1,316 @@
+#include "sensor/wire/tls_fingerprint.h"
+
+#define PIECE_BYTES      512
+#define HASH_BYTES_SHOWN 6
+
+/* Text on its way into a digest. */
+struct piece {
+    struct crypto *crypto;
+    void (*add)(struct crypto *crypto, const void *bytes, size_t length);
+    size_t length;
+    char text[PIECE_BYTES];
+};
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static void piece_flush(struct piece *piece)
+{
+    piece->add(piece->crypto, piece->text, piece->length);
+    piece->length = 0;
+}
+
+static void piece_char(struct piece *piece, char c)
+{
+    if (piece->length == sizeof(piece->text)) {
+        piece_flush(piece);
+    }
+    piece->text[piece->length++] = c;
+}
+
+static void piece_decimal(struct piece *piece, unsigned value)
+{
+    char digits[10];
+    unsigned count = 0;
+
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (count > 0) {
+        piece_char(piece, digits[--count]);
+    }
+}
+
+static void piece_hex(struct piece *piece, uint16_t value)
+{
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        piece_char(piece, hex_digits[value >> shift & 15]);
+    }
+}
+
+/* ",1-2-3": the 2-byte values of `list` without GREASE. */
+static void add_values(struct piece *piece, const struct wire_span *list)
+{
+    char before = ',';
+
+    for (uint32_t at = 0; at + 2 <= list->length; at += 2) {
+        const uint16_t value = wire_u16(list->bytes + at);
+
+        if (!tls_is_grease(value)) {
+            piece_char(piece, before);
+            piece_decimal(piece, value);
+            before = '-';
+        }
+    }
+    if (before == ',') {
+        piece_char(piece, ',');
+    }
+}
+
+static void add_extensions(struct piece *piece, const struct tls_hello *hello)
+{
+    struct wire_span list = hello->extensions, data;
+    char before = ',';
+    uint16_t type;
+
+    while (tls_extension_next(&list, &type, &data)) {
+        if (!tls_is_grease(type)) {
+            piece_char(piece, before);
+            piece_decimal(piece, type);
+            before = '-';
+        }
+    }
+    if (before == ',') {
+        piece_char(piece, ',');
+    }
+}
+
+bool tls_ja3(struct crypto *crypto, const struct tls_hello *hello, uint8_t out[CRYPTO_MD5_BYTES])
+{
+    struct piece piece;
+
+    if (!hello->is_complete || hello->is_ssl2 || !crypto_has_md5(crypto)) {
+        return false;
+    }
+    piece.crypto = crypto;
+    piece.add = crypto_md5_add;
+    piece.length = 0;
+    crypto_md5_start(crypto);
+    piece_decimal(&piece, hello->legacy_version);
+    if (hello->is_client) {
+        add_values(&piece, &hello->ciphers);
+        add_extensions(&piece, hello);
+        add_values(&piece, &hello->groups);
+        piece_char(&piece, ',');
+        for (uint32_t i = 0; i < hello->point_formats.length; i++) {
+            if (i > 0) {
+                piece_char(&piece, '-');
+            }
+            piece_decimal(&piece, hello->point_formats.bytes[i]);
+        }
+    } else {
+        piece_char(&piece, ',');
+        piece_decimal(&piece, hello->cipher);
+        add_extensions(&piece, hello);
+    }
+    piece_flush(&piece);
+    crypto_md5_finish(crypto, out);
+    return true;
+}
+
+/* Numbers to be sorted, without GREASE. */
+struct numbers {
+    uint32_t count;
+    uint16_t values[TLS_FINGERPRINT_LIST_MAX];
+};
+
+static bool numbers_add(struct numbers *numbers, uint16_t value)
+{
+    if (tls_is_grease(value)) {
+        return true;
+    }
+    if (numbers->count == TLS_FINGERPRINT_LIST_MAX) {
+        return false;
+    }
+    numbers->values[numbers->count++] = value;
+    return true;
+}
+
+/* Shell's sort with Ciura's gaps: short lists are the rule, long ones must not cost a square. */
+static void numbers_sort(struct numbers *numbers)
+{
+    static const uint16_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};
+
+    for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
+        const uint32_t gap = gaps[g];
+
+        for (uint32_t i = gap; i < numbers->count; i++) {
+            const uint16_t value = numbers->values[i];
+            uint32_t at = i;
+
+            while (at >= gap && numbers->values[at - gap] > value) {
+                numbers->values[at] = numbers->values[at - gap];
+                at -= gap;
+            }
+            numbers->values[at] = value;
+        }
+    }
+}
+
+static void add_numbers(struct piece *piece, const struct numbers *numbers)
+{
+    for (uint32_t i = 0; i < numbers->count; i++) {
+        if (i > 0) {
+            piece_char(piece, ',');
+        }
+        piece_hex(piece, numbers->values[i]);
+    }
+}
+
+/* The first bytes of the SHA-256 of what is in `piece`; of nothing: zeros. */
+static void finish_hash(struct piece *piece, bool is_empty, uint8_t out[HASH_BYTES_SHOWN])
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+
+    piece_flush(piece);
+    crypto_sha256_finish(piece->crypto, digest);
+    if (is_empty) {
+        memset(digest, 0, sizeof(digest));
+    }
+    memcpy(out, digest, HASH_BYTES_SHOWN);
+}
+
+static struct piece start_hash(struct crypto *crypto)
+{
+    crypto_sha256_start(crypto);
+    return (struct piece){.crypto = crypto, .add = crypto_sha256_add};
+}
+
+static const char *ja4_version(uint16_t version)
+{
+    switch (version) {
+    case TLS_VERSION_1_3:
+        return "13";
+    case TLS_VERSION_1_2:
+        return "12";
+    case 0x0302:
+        return "11";
+    case TLS_VERSION_1_0:
+        return "10";
+    case TLS_VERSION_SSL3:
+        return "s3";
+    case TLS_VERSION_SSL2:
+        return "s2";
+    case DTLS_VERSION_1_0:
+        return "d1";
+    case DTLS_VERSION_1_2:
+        return "d2";
+    case DTLS_VERSION_1_3:
+        return "d3";
+    default:
+        return "00";
+    }
+}
+
+static char *add_count(char *at, uint32_t count)
+{
+    const uint32_t shown = count < 99 ? count : 99;
+
+    *at++ = (char)('0' + shown / 10);
+    *at++ = (char)('0' + shown % 10);
+    return at;
+}
+
+static bool is_alphanumeric(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* First and last character of the first name; of its hex form where they are no letters or digits.
+ */
+static char *add_alpn(char *at, const struct tls_hello *hello)
+{
+    struct wire_span list = hello->alpn, name;
+
+    if (!tls_alpn_next(&list, &name)) {
+        *at++ = '0';
+        *at++ = '0';
+        return at;
+    }
+    const uint8_t first = name.bytes[0];
+    const uint8_t last = name.bytes[name.length - 1];
+    const bool is_text = is_alphanumeric(first) && is_alphanumeric(last);
+    *at++ = is_text ? (char)first : hex_digits[first >> 4];
+    *at++ = is_text ? (char)last : hex_digits[last & 15];
+    return at;
+}
+
+bool tls_ja4(struct crypto *crypto, const struct tls_hello *hello, enum tls_transport transport,
+             struct tls_ja4 *out)
+{
+    static const char transports[] = "tqd";
+    struct numbers ciphers = {.count = 0}, extensions = {.count = 0};
+    struct wire_span list = hello->extensions, data;
+    uint32_t extension_count = 0;
+    bool fits = hello->is_complete && hello->is_client && !hello->is_ssl2;
+    uint16_t type;
+
+    for (uint32_t i = 0; fits && i + 2 <= hello->ciphers.length; i += 2) {
+        fits = numbers_add(&ciphers, wire_u16(hello->ciphers.bytes + i));
+    }
+    while (fits && tls_extension_next(&list, &type, &data)) {
+        extension_count += !tls_is_grease(type);
+        if (type != TLS_EXTENSION_SERVER_NAME && type != TLS_EXTENSION_ALPN) {
+            fits = numbers_add(&extensions, type);
+        }
+    }
+    if (!fits || hello->signature_algorithms.length > 2 * TLS_FINGERPRINT_LIST_MAX) {
+        return false;
+    }
+    numbers_sort(&ciphers);
+    numbers_sort(&extensions);
+
+    char *at = out->start;
+    const char *version = ja4_version(hello->version);
+    *at++ = transports[transport];
+    *at++ = version[0];
+    *at++ = version[1];
+    *at++ = hello->has_sni ? 'd' : 'i';
+    at = add_count(at, ciphers.count);
+    at = add_count(at, extension_count);
+    (void)add_alpn(at, hello);
+
+    struct piece piece = start_hash(crypto);
+    add_numbers(&piece, &ciphers);
+    finish_hash(&piece, ciphers.count == 0, out->hashes[0]);
+    piece = start_hash(crypto);
+    add_numbers(&piece, &extensions);
+    char before = '_';
+    for (uint32_t i = 0; i + 2 <= hello->signature_algorithms.length; i += 2) {
+        const uint16_t value = wire_u16(hello->signature_algorithms.bytes + i);
+
+        if (!tls_is_grease(value)) {
+            piece_char(&piece, before);
+            piece_hex(&piece, value);
+            before = ',';
+        }
+    }
+    finish_hash(&piece, extensions.count == 0 && before == '_', out->hashes[1]);
+    return true;
+}
+
+unsigned tls_ja4_text(const struct tls_ja4 *ja4, char out[TLS_JA4_TEXT_BYTES])
+{
+    char *at = out + sizeof(ja4->start);
+
+    memcpy(out, ja4->start, sizeof(ja4->start));
+    for (unsigned hash = 0; hash < 2; hash++) {
+        *at++ = '_';
+        for (unsigned i = 0; i < HASH_BYTES_SHOWN; i++) {
+            *at++ = hex_digits[ja4->hashes[hash][i] >> 4];
+            *at++ = hex_digits[ja4->hashes[hash][i] & 15];
+        }
+    }
+    *at = '\0';
+    return (unsigned)(at - out);
+}
