@@ -248,6 +248,66 @@ static bool read_tcp(const struct wire_field *message, struct flow_tcp *out)
     return r.ok && ok;
 }
 
+/* A Timestamp of whole seconds, which may lie before 1970. */
+static bool read_date(const struct wire_field *message, int64_t *seconds)
+{
+    struct wire_reader r = wire_reader_over(message->bytes, message->length);
+    struct wire_field f;
+    while (wire_next(&r, &f)) {
+        if (tag_of(&f) == NUMBER(1)) {
+            *seconds = (int64_t)f.value;
+        }
+    }
+    return r.ok;
+}
+
+/* The fields behind those that each handshake has. */
+static bool read_tls_more(const struct wire_field *f, struct flow_tls *out)
+{
+    bool ok = true;
+    switch (tag_of(f)) {
+    case BYTES(10):
+        out->client_version = read_text(f);
+        break;
+    case BYTES(11):
+        out->alpn_selected = read_text(f);
+        break;
+    case NUMBER(12):
+        out->group = (uint16_t)read_number(f, UINT16_MAX, &ok);
+        break;
+    case NUMBER(13):
+        out->hello_retry = f->value != 0;
+        break;
+    case NUMBER(14):
+        out->hello_cut = f->value != 0;
+        break;
+    case BYTES(15):
+        out->cert_subject = read_text(f);
+        break;
+    case BYTES(16):
+        out->cert_issuer = read_text(f);
+        break;
+    case BYTES(17):
+        out->cert_serial = read_text(f);
+        break;
+    case BYTES(18):
+        out->has_cert_validity = true;
+        return read_date(f, &out->cert_not_before_seconds);
+    case BYTES(19):
+        out->has_cert_validity = true;
+        return read_date(f, &out->cert_not_after_seconds);
+    case NUMBER(20):
+        out->cert_san_count = (uint32_t)read_number(f, UINT32_MAX, &ok);
+        break;
+    case BYTES(21):
+        out->ja3_retry = read_text(f);
+        break;
+    default:
+        break;
+    }
+    return ok;
+}
+
 static bool read_tls(const struct wire_field *message, struct flow_tls *out)
 {
     struct wire_reader r = wire_reader_over(message->bytes, message->length);
@@ -285,6 +345,7 @@ static bool read_tls(const struct wire_field *message, struct flow_tls *out)
             out->cert_sha256 = read_text(&f);
             break;
         default:
+            ok &= read_tls_more(&f, out);
             break;
         }
     }
@@ -518,6 +579,31 @@ static bool read_flags(const struct wire_field *packed, struct flow_record *out)
 }
 
 /* The parts are zeroed where they are first met: most flows have none of them. */
+static bool read_quic(const struct wire_field *message, struct flow_record *out)
+{
+    struct wire_reader r = wire_reader_over(message->bytes, message->length);
+    struct wire_field f;
+    while (wire_next(&r, &f)) {
+        switch (tag_of(&f)) {
+        case BYTES(1):
+            out->quic_version = read_text(&f);
+            break;
+        case NUMBER(2):
+            out->quic_retry = f.value != 0;
+            break;
+        case NUMBER(3):
+            out->quic_version_negotiation = f.value != 0;
+            break;
+        case NUMBER(4):
+            out->quic_zero_rtt = f.value != 0;
+            break;
+        default:
+            break;
+        }
+    }
+    return r.ok;
+}
+
 static bool read_parts(const struct wire_field *f, struct flow_record *out, unsigned *rcodes)
 {
     switch (tag_of(f)) {
@@ -557,10 +643,8 @@ static bool read_parts(const struct wire_field *f, struct flow_record *out, unsi
                                              &out->ssh.hassh, &out->ssh.hassh_server};
         return read_texts(f, texts, ARRAY_COUNT(texts));
     }
-    case BYTES(45): {
-        struct record_text *const texts[] = {&out->quic_version};
-        return read_texts(f, texts, ARRAY_COUNT(texts));
-    }
+    case BYTES(45):
+        return read_quic(f, out);
     default: /* risk_score, alert_ids, observers are the collector's own; the rest is unknown */
         return true;
     }

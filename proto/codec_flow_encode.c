@@ -12,7 +12,7 @@
 #define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 #define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
-#define TLS_MAX ((6 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
+#define TLS_MAX ((12 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 12 * NUMBER_FIELD_MAX)
 #define DNS_MAX                                                                                    \
     (FLOW_QUERIES_MAX * (DNS_TEXT_MAX + 4 + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4 +            \
                          FLOW_ANSWERS_MAX * (ADDRESS_TEXT_BYTES + 4)) +                            \
@@ -139,6 +139,14 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
     return end_message(body, end);
 }
 
+/* A Timestamp of whole seconds, which may lie before 1970. */
+static uint8_t *put_date(uint8_t *at, uint32_t field, int64_t seconds)
+{
+    uint8_t *body = begin_message(at, field);
+
+    return end_message(body, put_number(body, 1, (uint64_t)seconds));
+}
+
 static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
 {
     uint8_t *body = begin_message(at, 41);
@@ -153,6 +161,20 @@ static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
     end = put_text(end, 7, tls->ja4, TEXT_BYTES_MAX);
     end = put_number(end, 8, tls->ech_offered);
     end = put_text(end, 9, tls->cert_sha256, TEXT_BYTES_MAX);
+    end = put_text(end, 10, tls->client_version, TEXT_BYTES_MAX);
+    end = put_text(end, 11, tls->alpn_selected, TEXT_BYTES_MAX);
+    end = put_number(end, 12, tls->group);
+    end = put_number(end, 13, tls->hello_retry);
+    end = put_number(end, 14, tls->hello_cut);
+    end = put_text(end, 15, tls->cert_subject, TEXT_BYTES_MAX);
+    end = put_text(end, 16, tls->cert_issuer, TEXT_BYTES_MAX);
+    end = put_text(end, 17, tls->cert_serial, TEXT_BYTES_MAX);
+    if (tls->has_cert_validity) {
+        end = put_date(end, 18, tls->cert_not_before_seconds);
+        end = put_date(end, 19, tls->cert_not_after_seconds);
+    }
+    end = put_number(end, 20, tls->cert_san_count);
+    end = put_text(end, 21, tls->ja3_retry, TEXT_BYTES_MAX);
     return end_message(body, end);
 }
 
@@ -279,7 +301,10 @@ static uint8_t *put_application(uint8_t *at, const struct flow_record *record)
     }
     if (record->quic_version.length > 0) {
         uint8_t *body = begin_message(at, 45);
-        at = end_message(body, put_text(body, 1, record->quic_version, TEXT_BYTES_MAX));
+        uint8_t *end = put_text(body, 1, record->quic_version, TEXT_BYTES_MAX);
+        end = put_number(end, 2, record->quic_retry);
+        end = put_number(end, 3, record->quic_version_negotiation);
+        at = end_message(body, put_number(end, 4, record->quic_zero_rtt));
     }
     return at;
 }

@@ -166,10 +166,14 @@ struct flow_tunnel {
 
 struct flow_tls {
     struct record_text version, sni, ja3, ja3s, ja4, cert_sha256;
+    struct record_text client_version, alpn_selected, cert_subject, cert_issuer, cert_serial,
+        ja3_retry;
     struct record_text alpn[FLOW_ALPN_MAX];
     uint8_t alpn_count;
-    bool ech_offered;
-    uint16_t cipher;
+    bool ech_offered, hello_retry, hello_cut, has_cert_validity;
+    uint16_t cipher, group;
+    uint32_t cert_san_count;
+    int64_t cert_not_before_seconds, cert_not_after_seconds; /* since 1970: may lie before */
 };
 
 struct flow_dns_query {
@@ -217,6 +221,7 @@ struct flow_record {
     uint8_t flags; /* enum flow_flag bits */
     bool has_tcp, has_icmp, has_tls, has_dns, has_http, has_ssh;
     bool has_vlan, has_outer_vlan;
+    bool quic_retry, quic_version_negotiation, quic_zero_rtt;
     uint16_t vlan_id, outer_vlan_id;
     uint8_t icmp_type, icmp_code;
     uint8_t app_confidence; /* enum app_confidence */

@@ -220,6 +220,21 @@ static void fill_tls(struct record_random *random, struct flow_tls *out)
     out->ja3s = text(random);
     out->ja4 = text(random);
     out->cert_sha256 = text(random);
+    out->client_version = text(random);
+    out->alpn_selected = text(random);
+    out->cert_subject = text(random);
+    out->cert_issuer = text(random);
+    out->cert_serial = text(random);
+    out->ja3_retry = text(random);
+    out->hello_retry = chance(random, 2);
+    out->hello_cut = chance(random, 2);
+    out->group = number16(random);
+    out->cert_san_count = number32(random);
+    out->has_cert_validity = chance(random, 2);
+    if (out->has_cert_validity) {
+        out->cert_not_before_seconds = (int64_t)number(random, 36) - (INT64_C(1) << 35);
+        out->cert_not_after_seconds = (int64_t)number(random, 36) - (INT64_C(1) << 35);
+    }
     out->alpn_count = (uint8_t)record_random_below(random, FLOW_ALPN_MAX + 1);
     for (unsigned i = 0; i < out->alpn_count; i++) {
         out->alpn[i] = element(random);
@@ -357,6 +372,11 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
     out->app_method = text(random);
     out->app_carrier = text(random);
     out->quic_version = text(random);
+    if (out->quic_version.length > 0) {
+        out->quic_retry = chance(random, 2);
+        out->quic_version_negotiation = chance(random, 2);
+        out->quic_zero_rtt = chance(random, 2);
+    }
     fill_parts(random, out);
 }
 
