@@ -79,6 +79,10 @@ enum inspect_part_tag {
     PART_NONE,
     PART_STREAM, /* the core's: TCP in order */
     PART_TLS,
+    PART_CERTIFICATE, /* of TLS: the server's */
+    PART_DTLS,
+    PART_QUIC,
+    PART_STARTTLS,
     PART_DNS,
     PART_HTTP,
     PART_SSH,
@@ -162,6 +166,9 @@ const struct inspect_app_ops *inspect_handler_at(unsigned index);
 const char *inspect_method(uint8_t app);
 
 extern const struct inspect_app_ops inspect_tls;
+extern const struct inspect_app_ops inspect_dtls;
+extern const struct inspect_app_ops inspect_quic;
+extern const struct inspect_app_ops inspect_starttls;
 extern const struct inspect_app_ops inspect_dns;
 extern const struct inspect_app_ops inspect_http;
 extern const struct inspect_app_ops inspect_ssh;

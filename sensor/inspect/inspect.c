@@ -7,11 +7,31 @@
 
 #include "sensor/inspect/assembly.h"
 #include "sensor/inspect/inspect_internal.h"
+#include "sensor/inspect/tls_state.h"
+#include "sensor/wire/crypto.h"
 #include "sensor/wire/dns.h"
+#include "sensor/wire/quic.h"
 #include "sensor/wire/text.h"
 
 #define PORT_TEXT_BYTES 16
 #define DNS_NAMES_BYTES ((size_t)FLOW_QUERIES_MAX * DNS_NAME_TEXT_BYTES)
+/* With room for one more message behind it. */
+#define SCRATCH_BYTES_ALL (INSPECT_SCRATCH_BYTES + INSPECT_STREAM_BYTES)
+
+/* What handlers of TLS and QUIC work with. */
+static bool take_tools(struct inspect *inspect, struct error *err)
+{
+    inspect->scratch = malloc(SCRATCH_BYTES_ALL);
+    inspect->tls_texts = malloc(sizeof(struct tls_texts));
+    inspect->quic_text = malloc(QUIC_VERSION_TEXT_BYTES);
+    if (inspect->scratch == NULL || inspect->tls_texts == NULL || inspect->quic_text == NULL) {
+        error_set(err, ENOMEM, "inspection: no memory for %d bytes", SCRATCH_BYTES_ALL);
+        return false;
+    }
+    memset(inspect->scratch, 0, SCRATCH_BYTES_ALL); /* touched now */
+    inspect->crypto = crypto_new(err);
+    return inspect->crypto != NULL;
+}
 
 struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err)
 {
@@ -44,6 +64,10 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         inspect_free(inspect);
         return NULL;
     }
+    if (!take_tools(inspect, err)) {
+        inspect_free(inspect);
+        return NULL;
+    }
     if (!byte_pool_init(&inspect->held,
                         settings->held_bytes != 0 ? settings->held_bytes : INSPECT_HELD_BYTES,
                         err)) {
@@ -60,7 +84,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
     inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES +
-                                       blocks * sizeof(struct inspect_block) +
+                                       SCRATCH_BYTES_ALL + blocks * sizeof(struct inspect_block) +
                                        byte_pool_memory_bytes(&inspect->held);
     inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
     return inspect;
@@ -72,6 +96,10 @@ void inspect_free(struct inspect *inspect)
         return;
     }
     byte_pool_fini(&inspect->held);
+    crypto_free(inspect->crypto);
+    free(inspect->scratch);
+    free(inspect->tls_texts);
+    free(inspect->quic_text);
     free(inspect->blocks);
     free(inspect->port_text);
     free(inspect->dns_names);

@@ -80,7 +80,8 @@ struct inspect_statistics {
     uint32_t states_used, states_max;
     uint64_t pool_full; /* flows that found no state */
     uint64_t dns_queries, dns_responses, dns_questions_omitted;
-    uint64_t malformed; /* messages that contradict their protocol */
+    uint64_t malformed;                    /* messages that contradict their protocol */
+    uint64_t quic_initials, quic_unopened; /* tried to open; of those, in vain */
     uint64_t memory_bytes;
     uint64_t held_bytes, held_bytes_peak, held_bytes_max; /* of streams and datagrams, in blocks */
     uint64_t held_full;        /* times that there was no room for bytes */

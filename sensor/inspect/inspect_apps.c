@@ -7,14 +7,17 @@ static const struct {
 } rows[APP_COUNT] = {
     [APP_DNS] = {&inspect_dns, "dns_message"},    [APP_MDNS] = {&inspect_dns, "dns_message"},
     [APP_LLMNR] = {&inspect_dns, "dns_message"},  [APP_TLS] = {&inspect_tls, "tls_hello"},
+    [APP_DTLS] = {&inspect_dtls, "dtls_hello"},   [APP_QUIC] = {&inspect_quic, "quic_initial"},
+    [APP_SMTP] = {&inspect_starttls, NULL},       [APP_IMAP] = {&inspect_starttls, NULL},
+    [APP_POP3] = {&inspect_starttls, NULL},       [APP_FTP] = {&inspect_starttls, NULL},
+    [APP_LDAP] = {&inspect_starttls, NULL},       [APP_RDP] = {&inspect_starttls, NULL},
+    [APP_MYSQL] = {&inspect_starttls, NULL},      [APP_POSTGRESQL] = {&inspect_starttls, NULL},
     [APP_HTTP] = {&inspect_http, "http_message"}, [APP_SSH] = {&inspect_ssh, "ssh_banner"},
 };
 
 static const struct inspect_app_ops *const handlers[] = {
-    &inspect_tls,
-    &inspect_http,
-    &inspect_dns,
-    &inspect_ssh,
+    &inspect_tls,  &inspect_dtls, &inspect_quic, &inspect_starttls,
+    &inspect_http, &inspect_dns,  &inspect_ssh,
 };
 
 const struct inspect_app_ops *inspect_ops(uint8_t app)

@@ -36,6 +36,11 @@ enum inspect_flow_bit {                               /* flow.app_bits */
 };
 struct dns_scratch;
 
+#define INSPECT_SCRATCH_BYTES 65536 /* a handshake message, an opened packet */
+
+struct crypto;
+struct tls_texts;
+
 struct inspect {
     struct inspect_block *blocks;
     uint32_t blocks_max;
@@ -50,6 +55,10 @@ struct inspect {
     struct dns_scratch *dns_scratch; /* where transactions are put together; NULL: nobody asks */
     struct inspect_statistics statistics;
     char *port_text; /* "port 443" of the record filled last */
+    struct crypto *crypto;
+    uint8_t *scratch; /* INSPECT_SCRATCH_BYTES, and behind them room for one more message */
+    struct tls_texts *tls_texts; /* of the record filled last */
+    char *quic_text;
 };
 
 static inline struct inspect_block *inspect_block(const struct inspect *inspect, uint32_t handle)

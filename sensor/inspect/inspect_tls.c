@@ -1,99 +1,143 @@
 #include "sensor/inspect/inspect_internal.h"
-#include "sensor/wire/tls_hello.h"
+#include "sensor/inspect/tls_state.h"
+#include "sensor/wire/tls_stream.h"
 
-#define ALPN_BYTES 40
-
-struct tls_state {
-    uint16_t client_version, server_version, cipher;
-    uint16_t sni_length;
-    uint8_t alpn_lengths[FLOW_ALPN_MAX]; /* of the names one behind the other in alpn[] */
-    uint8_t alpn_count;
-    bool is_host_name, has_ech, has_client, has_server;
-    char alpn[ALPN_BYTES];
-    char sni[256];
+enum {
+    SSL2_SERVER_HELLO = 4,
+    SSL2_CERTIFICATE_X509 = 1,
 };
-static_assert(sizeof(struct tls_state) <= INSPECT_PART_BYTES, "a part");
 
-static void keep_alpn(struct tls_state *tls, const struct tls_hello *hello)
+/* Bytes that were no TLS, or are none any more. */
+static struct inspect_step give_up(const struct tls_state *tls, const struct inspect_input *input)
 {
-    struct wire_span list = hello->alpn, name;
-    size_t used = 0;
+    const bool is_ours = tls->has_client || tls->has_server || input->is_after_gap;
 
-    while (tls->alpn_count < FLOW_ALPN_MAX && tls_alpn_next(&list, &name)) {
-        if (used + 1 >= sizeof(tls->alpn)) {
-            return;
-        }
-        const uint16_t length = inspect_copy(tls->alpn + used, sizeof(tls->alpn) - used, &name);
-        tls->alpn_lengths[tls->alpn_count++] = (uint8_t)length;
-        used += length;
+    return is_ours ? inspect_stop(INSPECT_DIRECTION_DONE) : inspect_stop(INSPECT_REFUSED);
+}
+
+/* SERVER-HELLO of SSL 2.0 (draft-hickman-netscape-ssl-00): it has the certificate in it. */
+static bool take_ssl2_server(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
+                             const struct wire_span *bytes)
+{
+    struct cursor c = cursor_over(bytes->bytes, bytes->length);
+    const uint16_t length = cursor_u16(&c);
+    const uint8_t type = cursor_u8(&c);
+    cursor_skip(&c, 1); /* session id hit */
+    const uint8_t certificate_type = cursor_u8(&c);
+    const uint16_t version = cursor_u16(&c);
+    const uint16_t certificate_bytes = cursor_u16(&c);
+    cursor_skip(&c, 4); /* lengths of ciphers and connection id */
+
+    if (!c.ok || (length & 0x8000) == 0 || type != SSL2_SERVER_HELLO) {
+        return false;
     }
+    tls->has_server = true;
+    tls->is_server_done = true;
+    tls->server_version = version;
+    cursor_limit(&c, certificate_bytes);
+    const struct wire_span der = {.bytes = c.at, .length = (uint32_t)cursor_left(&c)};
+    return certificate_type != SSL2_CERTIFICATE_X509 || certificate_bytes == 0 ||
+           tls_take_certificate(inspect, flow, tls, &der, certificate_bytes);
+}
+
+static struct inspect_step ssl2_input(struct inspect *inspect, struct flow *flow,
+                                      struct tls_state *tls, const struct inspect_input *input)
+{
+    struct tls_hello hello;
+
+    if (tls->has_client && !tls->has_server && tls->client_version == TLS_VERSION_SSL2 &&
+        take_ssl2_server(inspect, flow, tls, &input->bytes)) {
+        return tls->is_certificate_done || input->is_last ? inspect_stop(INSPECT_DIRECTION_DONE)
+                                                          : inspect_more(0);
+    }
+    const enum wire_status status = tls_ssl2_hello(&input->bytes, &hello);
+    if (status == WIRE_MALFORMED) {
+        return give_up(tls, input);
+    }
+    if (hello.is_ssl2) {
+        if (flow->app_protocol == APP_TLS) {
+            inspect_label(flow, APP_TLS, APP_CERTAIN);
+        }
+        tls_take_hello(inspect, tls, TLS_OVER_TCP, &hello);
+    }
+    return status == WIRE_OK || input->is_last ? inspect_stop(INSPECT_DIRECTION_DONE)
+                                               : inspect_more(0);
+}
+
+/* After a HelloRetryRequest each side sends its hello anew, behind a ChangeCipherSpec without
+ * meaning. */
+static bool waits_for_second(const struct tls_state *tls)
+{
+    return tls->has_retry && !tls->is_server_done;
+}
+
+/* Nothing more of the client's direction is of interest. */
+static bool is_client_enough(const struct tls_state *tls, bool was_whole)
+{
+    return was_whole && !waits_for_second(tls);
+}
+
+static bool is_server_enough(const struct tls_state *tls, bool is_hello_done)
+{
+    return tls->is_server_done && (tls_version_rank(tls->server_version) >= TLS_RANK_1_3 ||
+                                   tls->is_certificate_done || is_hello_done);
+}
+
+/* Whether the bytes are the client's: they have its hello, or its hello came this way. */
+static bool is_from_client(const struct tls_state *tls, const struct inspect_input *input)
+{
+    return tls->has_client && tls->client_direction == input->direction;
 }
 
 static struct inspect_step tls_input(struct inspect *inspect, struct flow *flow,
                                      const struct inspect_input *input)
 {
-    struct tls_hello hello;
-    bool is_done = ++flow->app_payloads >= INSPECT_PAYLOADS_MAX;
-
-    if (tls_record_hello(&input->bytes, &hello) == WIRE_MALFORMED) {
-        return is_done ? inspect_stop(INSPECT_DONE) : inspect_more(input->bytes.length);
-    }
     struct tls_state *tls = inspect_part(inspect, flow, PART_TLS);
+    struct tls_message message;
+    bool is_hello_done = false;
+    uint32_t read_bytes = 0; /* up to the end of a message that ends its record */
+
     if (tls == NULL) {
         return inspect_stop(INSPECT_DONE);
     }
-    if (hello.is_client && !tls->has_client) {
-        tls->has_client = true;
-        tls->client_version = hello.version;
-        tls->has_ech = hello.has_ech;
-        tls->is_host_name = hello.is_sni_host_name;
-        tls->sni_length = inspect_copy(tls->sni, sizeof(tls->sni), &hello.sni);
-        keep_alpn(tls, &hello);
-    } else if (!hello.is_client && !tls->has_server) {
-        tls->has_server = true;
-        tls->server_version = hello.version;
-        tls->cipher = hello.cipher;
+    if (input->bytes.bytes[0] >= 0x80) {
+        return ssl2_input(inspect, flow, tls, input);
     }
-    inspect_label(flow, APP_TLS, APP_CERTAIN);
-    is_done = is_done || (tls->has_client && tls->has_server);
-    return is_done ? inspect_stop(INSPECT_DONE) : inspect_more(input->bytes.length);
-}
-
-static void tls_fill(const struct inspect *inspect, const struct flow *flow,
-                     struct flow_record *record)
-{
-    static const char prefix[] = "TLS ";
-    const struct tls_state *tls = inspect_find(inspect, flow, PART_TLS);
-    const uint16_t version = tls->has_server ? tls->server_version : tls->client_version;
-    const char *name = tls_version_name(version);
-    size_t used = 0;
-
-    if (name != NULL && strncmp(name, prefix, sizeof(prefix) - 1) == 0) {
-        name += sizeof(prefix) - 1;
+    struct tls_stream stream =
+        tls_stream_over(&input->bytes, inspect->scratch, INSPECT_SCRATCH_BYTES);
+    const bool was_whole = tls->is_client_whole;
+    stream.is_change_skipped = waits_for_second(tls);
+    while (tls_stream_next(&stream, &message)) {
+        is_hello_done |= message.type == TLS_SERVER_HELLO_DONE;
+        if (message.type == TLS_CLIENT_HELLO && !tls->has_client) {
+            tls->client_direction = (uint8_t)input->direction;
+        }
+        if (message.type == TLS_CERTIFICATE && is_from_client(tls, input)) {
+            continue; /* the client's own */
+        }
+        if (!tls_take_message(inspect, flow, TLS_OVER_TCP, &message)) {
+            return inspect_stop(INSPECT_DONE);
+        }
+        if (stream.record.length == 0 && message.body.length == message.length) {
+            read_bytes = (uint32_t)(stream.in.at - input->bytes.bytes);
+        }
+        stream.is_change_skipped = waits_for_second(tls);
     }
-    record->has_tls = true;
-    record->tls =
-        (struct flow_tls){.version = inspect_text(name, name != NULL ? (uint32_t)strlen(name) : 0),
-                          .sni = inspect_text(tls->sni, tls->sni_length),
-                          .alpn_count = tls->alpn_count,
-                          .ech_offered = tls->has_ech,
-                          .cipher = tls->cipher};
-    for (unsigned i = 0; i < tls->alpn_count; i++) {
-        record->tls.alpn[i] = inspect_text(tls->alpn + used, tls->alpn_lengths[i]);
-        used += tls->alpn_lengths[i];
+    if (stream.state == TLS_STREAM_BROKEN) {
+        return give_up(tls, input);
     }
-}
-
-static struct record_text tls_server_name(const struct inspect *inspect, const struct flow *flow,
-                                          uint8_t *source)
-{
-    const struct tls_state *tls = inspect_find(inspect, flow, PART_TLS);
-
-    if (!tls->is_host_name) {
-        return inspect_text(NULL, 0);
+    if (flow->app_protocol == APP_TLS && (tls->has_client || tls->has_server)) {
+        inspect_label(flow, APP_TLS, APP_CERTAIN);
     }
-    *source = NAME_TLS_SNI;
-    return inspect_text(tls->sni, tls->sni_length);
+    const bool is_client = is_from_client(tls, input);
+    if (stream.state == TLS_STREAM_SECURED || input->is_last ||
+        (is_client ? is_client_enough(tls, was_whole) : is_server_enough(tls, is_hello_done))) {
+        return inspect_stop(INSPECT_DIRECTION_DONE);
+    }
+    if (is_client && !was_whole && tls->is_client_whole) {
+        return inspect_more(read_bytes); /* a HelloRetryRequest may ask for a second */
+    }
+    return inspect_more(0); /* a message goes on: it is read anew when more is there */
 }
 
 const struct inspect_app_ops inspect_tls = {
