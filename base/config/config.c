@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -178,6 +179,30 @@ int config_set(struct config *config, const char *path, const char *value, const
     }
     entry->is_set = true;
     config_set_origin(config, entry, "%s", origin);
+    return 0;
+}
+
+int config_set_list(struct config *config, const char *path, const char *const *values,
+                    uint32_t count, const char *origin, struct error *err)
+{
+    struct config_entry *entry = config_find(config, path, strlen(path));
+    struct config_text *items = calloc(count + 1U, sizeof(*items));
+    assert(entry != NULL && entry->field->type == CONFIG_LIST);
+
+    if (items == NULL) {
+        return error_set(err, ENOMEM, "%s: out of memory", path);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = (struct config_text){values[i], strlen(values[i])};
+    }
+    const int result = config_value_set_list(config, entry, items, count, err);
+
+    free(items);
+    if (result != 0) {
+        error_prefix(err, "%s", origin);
+        return result;
+    }
+    entry->is_set = true;
     return 0;
 }
 

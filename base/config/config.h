@@ -87,6 +87,9 @@ MUST_USE int config_set(struct config *config, const char *path, const char *val
  * the value of `path` came from ("sensor.yaml:12") before the message in `err`, if it is not the
  * default. `config` NULL: nothing. Returns -err->code. */
 int config_refuse(const struct config *config, const char *path, struct error *err);
+/* A CONFIG_LIST of `count` values, taken as they are: commas do not part them. */
+MUST_USE int config_set_list(struct config *config, const char *path, const char *const *values,
+                             uint32_t count, const char *origin, struct error *err);
 
 /* True when the value came from a file, the environment or a flag. */
 bool config_is_set(const struct config *config, const char *path);
