@@ -2,9 +2,7 @@
  *
  * The two differ in who drives. A file is pulled (capture_next_batch) by one reader thread and
  * pushes back; an interface hands over what the kernel has (capture_live_poll) in each shard's own
- * thread. Depends on: base, wire/frame.h, libpcap (hidden). Nothing here logs. Limits: libpcap
- * tells link types per file, not per packet, so a pcapng file with several link types ends in an
- * error at the first interface that differs. */
+ * thread. Depends on: base, wire/frame.h, libpcap, zlib, libzstd (hidden). Nothing here logs. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +11,7 @@
 #include "base/attributes.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "base/name_table.h"
 #include "sensor/wire/frame.h"
 
 enum capture_direction {
@@ -31,15 +30,18 @@ enum capture_fanout {
 /* What to read. Texts are borrowed until the open call returns. */
 struct capture_settings {
     const char *interfaces; /* live: "eth0" or "eth0,eth1"; NULL or "": the default route's */
-    const char *const *read_paths; /* files, read one after the other; "-" is stdin */
+    const char *const *read_paths; /* files, directories, patterns; "-" is stdin */
     uint32_t read_paths_count;
-    const char *filter;     /* BPF in the syntax of pcap-filter(7); NULL or "": all */
-    uint32_t snaplen_bytes; /* live; 0 means 65535. Files keep what they hold */
-    uint64_t timeout_ns;    /* live: the kernel hands over a block after this; 0 means 100 ms */
-    uint64_t buffer_bytes;  /* live: ring of each shard and interface; 0 means 32 MiB */
-    bool is_promiscuous;    /* live */
-    bool is_immediate;      /* live: a wake-up per packet, about 100 times the CPU */
-    bool is_libpcap_forced; /* files: never the fast reader (for comparison) */
+    struct name_table *names; /* gets the names that frame.interface is a number in: of the file, or
+                                 of the interface where pcapng names it; NULL: all are 0. Files
+                                 alone; outlives the capture */
+    const char *filter;       /* BPF in the syntax of pcap-filter(7); NULL or "": all */
+    uint32_t snaplen_bytes;   /* live; 0 means 65535. Files keep what they hold */
+    uint64_t timeout_ns;      /* live: the kernel hands over a block after this; 0 means 100 ms */
+    uint64_t buffer_bytes;    /* live: ring of each shard and interface; 0 means 32 MiB */
+    bool is_promiscuous;      /* live */
+    bool is_immediate;        /* live: a wake-up per packet, about 100 times the CPU */
+    bool is_libpcap_forced;   /* files: not by the own readers (for comparison) */
     enum capture_direction direction;
     enum capture_fanout fanout;
 };
@@ -48,10 +50,11 @@ struct capture_settings {
 
 struct capture; /* one thread at a time */
 
-/* The file behind a capture: one table of functions each for the fast reader and for libpcap. */
+/* The file behind a capture: one table of functions for each reader. */
 struct capture_ops {
     const char *name;
-    /* Fills at most `frames_max` frames; 0 = end, -errno with `err`. */
+    /* Fills at most `frames_max` frames; 0 = end, -EAGAIN = none passed the filter for long: ask
+     * again, else -errno with `err`. */
     int32_t (*next_batch)(void *state, struct frame *frames, uint32_t frames_max,
                           struct error *err);
     void (*close)(void *state);
@@ -59,30 +62,38 @@ struct capture_ops {
 
 struct capture_progress {
     const char *path;        /* of the file being read; borrowed until the next capture_ call */
-    const char *reader;      /* "pcap" (fast reader) or "libpcap" */
-    uint64_t bytes_read;     /* of this file */
+    const char *reader;      /* "pcap", "pcapng" or "libpcap" */
+    uint64_t bytes_read;     /* of all files, as they are on disk (compressed) */
     uint64_t bytes_total;    /* 0 where unknown (pipe, stdin) */
     uint64_t packets_read;   /* of all files, before the filter */
     uint64_t packets_passed; /* by the filter: those handed over */
+    /* What pcapng files say that those who wrote them did not get, as far as it was read. */
+    uint64_t kernel_dropped, interface_dropped;
     uint32_t files_done;
     uint32_t files_total;
-    uint16_t link_type; /* of this file */
-    bool is_nanosecond; /* this file holds nanoseconds; pcapng counts as such */
+    uint16_t link_type; /* of this file; pcapng: of its first interface */
+    bool is_nanosecond; /* a file holds nanoseconds; pcapng counts as such */
 };
 
-/* Opens the first file (a file that cannot be opened later is an error of that batch). NULL with
- * `err`: ENOENT, EACCES, EISDIR, EBADMSG ("x: not a capture file (unknown file format)"), EINVAL (a
- * filter that does not compile: libpcap's message and the text), ENOMEM. */
+/* A path is a file, a directory (the captures in it) or a pattern of glob(7). Several files are
+ * merged by time: each is looked at once for when it begins. NULL with `err` when none can be read:
+ * ENOENT, EACCES, EBADMSG ("x: not a capture file (unknown file format)"), or for the first file
+ * that the filter does not compile for EINVAL (libpcap's message and the text); ENOMEM. */
 MUST_USE struct capture *capture_open_file(const struct capture_settings *settings,
                                            struct error *err);
 
 /* Fills `frames` with up to `frames_max` (>= 1) frames that pass the filter and returns how many.
  * Their bytes are borrowed until the next capture_ call. 0: the end of all files. Negative: -errno
  * with `err` ("trace.pcap: truncated after 12 packets"); everything before it has been handed over,
- * and the next call goes on with the next file (0 when there is none). Blocks where the file does
- * (pipe). */
+ * and the next call goes on with the other files (0 when there is none). -EAGAIN, without `err`:
+ * the filter passed nothing for so long that the caller is asked whether to go on. Blocks where the
+ * file does (pipe). */
 MUST_USE int32_t capture_next_batch(struct capture *capture, struct frame *frames,
                                     uint32_t frames_max, struct error *err);
+
+/* Bytes of all files that `settings` names; UINT64_MAX where that says nothing about how much is in
+ * them: pipes, compressed files, what cannot be opened. */
+uint64_t capture_input_bytes(const struct capture_settings *settings);
 
 void capture_progress_read(const struct capture *capture, struct capture_progress *out);
 void capture_close(struct capture *capture); /* NULL is allowed */

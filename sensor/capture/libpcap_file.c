@@ -1,4 +1,4 @@
-/* Files through libpcap: pcapng, old versions of pcap, unusual link types. */
+/* Files through libpcap: what the own readers are compared with. It knows one link type a file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,7 @@
 struct libpcap_file {
     struct file_reader *reader;
     pcap_t *handle;
-    bool has_filter;
-    struct bpf_program program;
+    const struct bpf_program *filter;
     /* The packet that did not fit into the last batch; its bytes are still libpcap's. */
     bool has_pending;
     struct frame pending;
@@ -26,9 +25,6 @@ static void libpcap_file_close(void *state)
     struct libpcap_file *file = state;
     if (file == NULL) {
         return;
-    }
-    if (file->has_filter) {
-        pcap_freecode(&file->program);
     }
     if (file->handle != NULL) {
         pcap_close(file->handle);
@@ -82,12 +78,9 @@ void *libpcap_file_open(struct file_reader *reader, struct error *err)
     }
     reader->link_type = capture_link_type_of(pcap_datalink(file->handle));
 
-    if (!capture_filter_is_empty(reader->filter)) {
-        if (capture_filter_compile(file->handle, reader->filter, &file->program, err) != 0) {
-            libpcap_file_close(file);
-            return NULL;
-        }
-        file->has_filter = true;
+    if (link_filters_program(reader->filters, reader->link_type, &file->filter, err) != 0) {
+        libpcap_file_close(file);
+        return NULL;
     }
     return file;
 }
@@ -122,16 +115,17 @@ static int fetch(struct libpcap_file *file, struct error *err)
         }
 
         reader->packets_read++;
-        if (file->has_filter && pcap_offline_filter(&file->program, header, bytes) == 0) {
-            continue;
-        }
         file->pending = (struct frame){
             .bytes = bytes,
             .captured_bytes = header->caplen,
             .wire_bytes = header->len,
             .time_ns = time_of(&header->ts),
             .link_type = reader->link_type,
+            .interface = reader->name,
         };
+        if (!link_filter_passes(file->filter, &file->pending)) {
+            continue;
+        }
         file->has_pending = true;
         return 1;
     }

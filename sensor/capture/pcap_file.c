@@ -1,212 +1,205 @@
-/* Fast reader of classic pcap files
- * (https://www.ietf.org/archive/id/draft-gharris-opsawg-pcap-01.html). It gives what libpcap gives;
- * whatever is not plain is left to libpcap. */
-#include <endian.h>
+/* Classic pcap files (https://www.ietf.org/archive/id/draft-gharris-opsawg-pcap-01.html): versions
+ * 2.0 to 2.4, both byte orders, microseconds and nanoseconds, and the longer record header that a
+ * Linux patch of old once wrote. It gives what libpcap gives. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "sensor/capture/capture_filter.h"
+#include "sensor/capture/file_block.h"
 #include "sensor/capture/file_reader.h"
+#include "sensor/capture/pseudo_header.h"
 
-#define BLOCK_BYTES         (1U << 20) /* from 256 KiB to 1 MiB it makes no difference */
-#define FILE_HEADER_BYTES   24
-#define RECORD_HEADER_BYTES 16
-#define SNAPLEN_MAX_BYTES   262144U /* libpcap's bound for these link types */
-#define MAGIC_MICROSECOND   0xa1b2c3d4U
-#define MAGIC_NANOSECOND    0xa1b23c4dU
+#define FILE_HEADER_BYTES    24
+#define RECORD_HEADER_BYTES  16
+#define PATCHED_HEADER_BYTES 24 /* interface, protocol and packet type behind the plain header */
+#define MAGIC_MICROSECOND    0xa1b2c3d4U
+#define MAGIC_NANOSECOND     0xa1b23c4dU
+#define MAGIC_PATCHED        0xa1b2cd34U
+#define VERSION_DG_UX        543
+
+enum length_order {
+    LENGTHS_CAPTURED_FIRST,
+    LENGTHS_WIRE_FIRST,    /* before version 2.3 */
+    LENGTHS_SMALLER_FIRST, /* version 2.3: some wrote the one, some the other */
+};
 
 struct pcap_file {
     struct file_reader *reader;
-    uint8_t *block;
-    size_t at, end; /* what is left in the block */
-    bool is_swapped, is_end;
-    bool has_filter;
-    struct bpf_program program;
-    uint32_t fraction_ns; /* of one unit of the fraction field */
-    uint32_t snaplen_bytes;
+    struct file_block block;
+    const struct bpf_program *filter;
+    bool is_swapped, is_header_native;
+    enum length_order length_order;
+    uint32_t header_bytes; /* of a record */
+    uint32_t fraction_ns;  /* of one unit of the fraction field */
+    uint32_t snaplen_bytes, captured_max;
 };
 
-static uint32_t u32(const struct pcap_file *file, const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return file->is_swapped ? __builtin_bswap32(value) : value;
-}
-
-static uint16_t u16(const struct pcap_file *file, const uint8_t *at)
-{
-    uint16_t value;
-    memcpy(&value, at, sizeof value);
-    return file->is_swapped ? __builtin_bswap16(value) : value;
-}
-
-/* Link types whose bytes libpcap hands over untouched. The cooked ones it corrects in swapped
- * files. */
-static bool is_plain_link(uint32_t link_type, bool is_swapped)
+uint32_t file_packet_bytes_max(uint16_t link_type)
 {
     switch (link_type) {
-    case LINK_NULL:
-    case LINK_ETHERNET:
-    case LINK_RAW_BSD:
-    case LINK_RAW_OPENBSD:
-    case LINK_RAW:
-    case LINK_LOOP:
-    case LINK_IPV4:
-    case LINK_IPV6:
-        return true;
-    case LINK_SLL2:
-        return !is_swapped;
+    case LINK_USB_LINUX:
+    case LINK_USB_LINUX_MMAPPED:
+    case 231: /* D-Bus: messages, not packets */
+    case 249: /* USBPcap */
+    case 279: /* Elektrobit hardware */
+        return FILE_BLOCK_BYTES_MAX - 4096;
     default:
-        return false;
+        return 262144;
     }
 }
 
-/* Reads the file header; false: libpcap's business. */
-static bool header_read(struct pcap_file *file, const uint8_t *header)
+static bool is_magic(uint32_t magic)
 {
-    uint32_t magic;
-    memcpy(&magic, header, sizeof magic);
-    file->is_swapped = magic == __builtin_bswap32(MAGIC_MICROSECOND) ||
-                       magic == __builtin_bswap32(MAGIC_NANOSECOND);
-    magic = u32(file, header);
-    if ((magic != MAGIC_MICROSECOND && magic != MAGIC_NANOSECOND) || u16(file, header + 4) != 2 ||
-        u16(file, header + 6) != 4) {
-        return false;
-    }
+    return magic == MAGIC_MICROSECOND || magic == MAGIC_NANOSECOND || magic == MAGIC_PATCHED;
+}
 
-    const uint32_t snaplen = u32(file, header + 16);
-    const uint32_t link = u32(file, header + 20) & 0x03ffffffU; /* above: length of the FCS */
-    if ((snaplen > SNAPLEN_MAX_BYTES && snaplen <= INT32_MAX) ||
-        !is_plain_link(link, file->is_swapped)) {
-        return false;
+bool pcap_file_is(const uint8_t *first, size_t count)
+{
+    return count >= 4 && (is_magic(file_u32(first, false)) || is_magic(file_u32(first, true)));
+}
+
+static int header_read(struct pcap_file *file, const uint8_t *header, struct error *err)
+{
+    const bool is_swapped = !is_magic(file_u32(header, false));
+    const uint32_t magic = file_u32(header, is_swapped);
+    const unsigned major = file_u16(header + 4, is_swapped);
+    const unsigned minor = file_u16(header + 6, is_swapped);
+
+    if (!((major == 2 && minor <= 4) || (major == VERSION_DG_UX && minor == 0))) {
+        return error_set(err, EBADMSG, "pcap version %u.%u is unknown (2.0 to 2.4 are read)", major,
+                         minor);
     }
-    file->snaplen_bytes = snaplen == 0 || snaplen > INT32_MAX ? SNAPLEN_MAX_BYTES : snaplen;
+    struct file_reader *reader = file->reader;
+    /* The upper half: how long the frames' check sequences are, and whether that is known. */
+    reader->link_type = capture_link_type_of((int)(file_u32(header + 20, is_swapped) & 0xffff));
+    reader->is_nanosecond = magic == MAGIC_NANOSECOND;
+    file->is_swapped = is_swapped;
+    file->is_header_native = is_swapped && pseudo_header_is_native(reader->link_type);
+    file->length_order = major == VERSION_DG_UX || minor < 3 ? LENGTHS_WIRE_FIRST
+                         : minor == 3                        ? LENGTHS_SMALLER_FIRST
+                                                             : LENGTHS_CAPTURED_FIRST;
+    file->header_bytes = magic == MAGIC_PATCHED ? PATCHED_HEADER_BYTES : RECORD_HEADER_BYTES;
     file->fraction_ns = magic == MAGIC_NANOSECOND ? 1 : 1000;
-    file->reader->is_nanosecond = magic == MAGIC_NANOSECOND;
-    file->reader->link_type =
-        link == LINK_RAW_BSD ? (uint16_t)LINK_RAW : (uint16_t)link; /* as libpcap says it */
-    return true;
-}
+    file->captured_max = file_packet_bytes_max(reader->link_type);
 
-static int filter_prepare(struct pcap_file *file, struct error *err)
-{
-    if (capture_filter_is_empty(file->reader->filter)) {
-        return 0;
+    const uint32_t snaplen = file_u32(header + 16, is_swapped);
+    file->snaplen_bytes = snaplen == 0 || snaplen > INT32_MAX ? file->captured_max : snaplen;
+    if (magic == MAGIC_PATCHED && reader->link_type == LINK_ETHERNET) {
+        file->snaplen_bytes += 14; /* a cooked capture got its Ethernet header on top */
     }
-    pcap_t *dead =
-        pcap_open_dead(capture_dlt_of(file->reader->link_type), (int)file->snaplen_bytes);
-    if (dead == NULL) {
-        return error_set(err, ENOMEM, "out of memory");
-    }
-    const int status = capture_filter_compile(dead, file->reader->filter, &file->program, err);
-    file->has_filter = status == 0;
-    pcap_close(dead);
-    return status;
+    return 0;
 }
 
 static void pcap_file_close(void *state)
 {
     struct pcap_file *file = state;
-    if (file == NULL) {
-        return;
+    if (file != NULL) {
+        file_block_fini(&file->block);
+        free(file);
     }
-    if (file->has_filter) {
-        pcap_freecode(&file->program);
-    }
-    free(file->block);
-    free(file);
 }
 
-void *pcap_file_open(struct file_reader *reader, bool *is_taken, struct error *err)
+void *pcap_file_open(struct file_reader *reader, struct error *err)
 {
-    *is_taken = false;
-    struct pcap_file probe = {.reader = reader};
-    if (reader->source.peeked_bytes < FILE_HEADER_BYTES ||
-        !header_read(&probe, reader->source.peeked)) {
-        return NULL;
-    }
-
-    *is_taken = true;
-    struct pcap_file *file = malloc(sizeof *file);
-    probe.block = malloc(BLOCK_BYTES);
-    if (file == NULL || probe.block == NULL) {
-        free(file);
-        free(probe.block);
+    struct pcap_file *file = calloc(1, sizeof *file);
+    if (file == NULL) {
         error_set(err, ENOMEM, "out of memory");
         return NULL;
     }
-    *file = probe;
-    if (byte_source_read(&reader->source, file->block, FILE_HEADER_BYTES) != FILE_HEADER_BYTES ||
-        filter_prepare(file, err) != 0) {
+    file->reader = reader;
+    if (file_block_init(&file->block, &reader->source, reader->block_bytes, err) != 0 ||
+        file_block_fill(&file->block, FILE_HEADER_BYTES, err) != 0) {
         pcap_file_close(file);
         return NULL;
     }
+    if (file_block_left(&file->block) < FILE_HEADER_BYTES) {
+        error_set(err, EBADMSG, "truncated in the file header");
+        pcap_file_close(file);
+        return NULL;
+    }
+    if (header_read(file, file_block_at(&file->block), err) != 0 ||
+        link_filters_program(reader->filters, reader->link_type, &file->filter, err) != 0) {
+        pcap_file_close(file);
+        return NULL;
+    }
+    file->block.at += FILE_HEADER_BYTES;
     return file;
 }
 
-/* Moves what is left to the front and reads until `needed` bytes are there or the file ends. A pipe
- * is not waited for longer than that. */
-static int refill(struct pcap_file *file, size_t needed, struct error *err)
+struct lengths {
+    uint32_t captured, wire;
+};
+
+static struct lengths lengths_read(const struct pcap_file *file, const uint8_t *record)
 {
-    memmove(file->block, file->block + file->at, file->end - file->at);
-    file->end -= file->at;
-    file->at = 0;
-    while (file->end < needed && !file->is_end) {
-        const ssize_t got = byte_source_read(&file->reader->source, file->block + file->end,
-                                             BLOCK_BYTES - file->end);
-        if (got < 0) {
-            return error_set(err, (int)-got, "%s after %llu packets", strerror((int)-got),
-                             (unsigned long long)file->reader->packets_read);
-        }
-        file->is_end = got == 0;
-        file->end += (size_t)got;
-    }
-    return 0;
+    const uint32_t first = file_u32(record + 8, file->is_swapped);
+    const uint32_t second = file_u32(record + 12, file->is_swapped);
+    const bool is_wire_first = file->length_order == LENGTHS_WIRE_FIRST ||
+                               (file->length_order == LENGTHS_SMALLER_FIRST && first > second);
+
+    return is_wire_first ? (struct lengths){second, first} : (struct lengths){first, second};
 }
 
-/* 1: a whole record lies at `at`; 0: the file ends here; -EAGAIN: the block must be refilled first,
- * but frames of this batch still point into it; else -errno. */
-static int record_ready(struct pcap_file *file, bool may_refill, struct error *err)
+/* 1: a whole record lies in the block, its lengths in `out`; 0: the file ends here; -EAGAIN: the
+ * block must be filled first, but frames of this batch still point into it; else -errno. */
+static int record_ready(struct pcap_file *file, bool may_fill, struct lengths *out,
+                        struct error *err)
 {
     const unsigned long long read_so_far = file->reader->packets_read;
-    size_t needed = RECORD_HEADER_BYTES;
+    size_t needed = file->header_bytes;
 
     for (int part = 0; part < 2; part++) {
-        if (file->end - file->at < needed) {
-            if (!may_refill) {
+        if (file_block_left(&file->block) < needed) {
+            if (!may_fill) {
                 return -EAGAIN;
             }
-            const int status = refill(file, needed, err);
+            struct error fault = {0};
+            const int status = file_block_fill(&file->block, needed, &fault);
             if (status != 0) {
-                return status;
+                return error_set(err, -status, "%s after %llu packets", fault.message, read_so_far);
             }
-            if (file->end == 0) {
+            if (file_block_left(&file->block) == 0) {
                 return 0;
             }
-            if (file->end < needed) {
+            if (file_block_left(&file->block) < needed) {
                 return error_set(err, EBADMSG, "truncated after %llu packets", read_so_far);
             }
         }
-        const uint32_t captured = u32(file, file->block + file->at + 8);
-        if (captured > SNAPLEN_MAX_BYTES) {
+        *out = lengths_read(file, file_block_at(&file->block));
+        if (out->captured > file->captured_max) {
             return error_set(err, EBADMSG,
-                             "packet %llu: invalid captured length %u, more than the maximum of %u",
-                             read_so_far + 1, captured, SNAPLEN_MAX_BYTES);
+                             "packet %llu: invalid captured length %u, more than the maximum of %u "
+                             "(at offset %llu)",
+                             read_so_far + 1, out->captured, file->captured_max,
+                             (unsigned long long)file_block_offset(&file->block));
         }
-        needed = RECORD_HEADER_BYTES + (size_t)captured;
+        needed = file->header_bytes + (size_t)out->captured;
     }
     return 1;
 }
 
-static bool passes(const struct pcap_file *file, const struct frame *frame)
+/* The record at the front becomes a frame and is used up. */
+static void take_record(struct pcap_file *file, struct lengths lengths, struct frame *frame)
 {
-    if (!file->has_filter) {
-        return true;
+    uint8_t *record = file->block.bytes + file->block.at;
+    uint8_t *bytes = record + file->header_bytes;
+
+    *frame = (struct frame){
+        .bytes = bytes,
+        .captured_bytes =
+            lengths.captured < file->snaplen_bytes ? lengths.captured : file->snaplen_bytes,
+        .wire_bytes = lengths.wire,
+        .time_ns = file_u32(record, file->is_swapped) * NS_PER_SEC +
+                   (uint64_t)file_u32(record + 4, file->is_swapped) * file->fraction_ns,
+        .link_type = file->reader->link_type,
+        .interface = file->reader->name,
+    };
+    if (file->is_header_native) {
+        pseudo_header_swap(frame->link_type, bytes, frame->captured_bytes, frame->wire_bytes);
     }
-    const struct pcap_pkthdr header = {.caplen = frame->captured_bytes, .len = frame->wire_bytes};
-    return pcap_offline_filter(&file->program, &header, frame->bytes) != 0;
+    file->block.at += file->header_bytes + (size_t)lengths.captured;
+    file->reader->packets_read++;
 }
 
 static int32_t pcap_file_next_batch(void *state, struct frame *frames, uint32_t frames_max,
@@ -215,27 +208,19 @@ static int32_t pcap_file_next_batch(void *state, struct frame *frames, uint32_t 
     struct pcap_file *file = state;
     uint32_t count = 0;
 
-    while (count < frames_max) {
-        const int status = record_ready(file, count == 0, count == 0 ? err : NULL);
+    for (uint32_t seen = 0; count < frames_max; seen++) {
+        struct lengths lengths = {0, 0};
+        const int status = record_ready(file, count == 0, &lengths, count == 0 ? err : NULL);
+
         if (status <= 0) {
             /* What went wrong behind these frames is met again by the next call. */
             return count > 0 ? (int32_t)count : status;
         }
-
-        const uint8_t *record = file->block + file->at;
-        const uint32_t captured = u32(file, record + 8);
-        struct frame *frame = &frames[count];
-        *frame = (struct frame){
-            .bytes = record + RECORD_HEADER_BYTES,
-            .captured_bytes = captured < file->snaplen_bytes ? captured : file->snaplen_bytes,
-            .wire_bytes = u32(file, record + 12),
-            .time_ns = u32(file, record) * NS_PER_SEC +
-                       (uint64_t)u32(file, record + 4) * file->fraction_ns,
-            .link_type = file->reader->link_type,
-        };
-        file->at += RECORD_HEADER_BYTES + (size_t)captured;
-        file->reader->packets_read++;
-        count += passes(file, frame) ? 1U : 0U;
+        take_record(file, lengths, &frames[count]);
+        count += link_filter_passes(file->filter, &frames[count]) ? 1U : 0U;
+        if (count == 0 && seen == FILE_READER_PATIENCE) {
+            return -EAGAIN;
+        }
     }
     return (int32_t)count;
 }
