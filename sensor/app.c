@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 #include "sensor/terminal.h"
 
 #define SHARDS_AUTO_MAX   8
-#define FILE_PACKET_BYTES 40 /* no capture file has more packets than one in so many bytes */
+#define FILE_PACKET_BYTES 32 /* no capture file has more packets than one in so many bytes */
 #define RECORDS_PER_BATCH 512
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
@@ -32,7 +31,6 @@ struct app {
     struct grpc_server *grpc;
     struct http_export *http;
     struct ip_prefix *internal;
-    const char *read_paths[1];
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
     char config_hash[17];
@@ -132,13 +130,9 @@ static int parse_internal(struct app *app, struct error *err)
 /* A file cannot hold more flows than packets: a small one does not need a large table. */
 static uint64_t flows_for_input(const struct app *app, uint64_t wanted)
 {
-    struct stat status;
-
-    if (app->is_live || is_stdout(app->settings->capture.read_pcap) ||
-        stat(app->settings->capture.read_pcap, &status) != 0 || !S_ISREG(status.st_mode)) {
-        return wanted;
-    }
-    const uint64_t most = (uint64_t)status.st_size / FILE_PACKET_BYTES + 1024;
+    const uint64_t bytes =
+        app->is_live ? UINT64_MAX : capture_input_bytes(&app->pipeline_settings.capture);
+    const uint64_t most = bytes / FILE_PACKET_BYTES + 1024;
 
     return most < wanted ? most : wanted;
 }
@@ -165,11 +159,10 @@ static void fill_capture(struct app *app)
     const struct capture_section *from = &app->settings->capture;
     struct capture_settings *to = &app->pipeline_settings.capture;
 
-    app->read_paths[0] = from->read_pcap;
     *to = (struct capture_settings){
         .interfaces = app->interface,
-        .read_paths = app->read_paths,
-        .read_paths_count = app->is_live ? 0 : 1,
+        .read_paths = from->read_pcap.items,
+        .read_paths_count = from->read_pcap.count,
         .filter = from->filter,
         .snaplen_bytes = (uint32_t)from->snaplen,
         .timeout_ns = from->timeout_ns,
@@ -670,7 +663,7 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     }
     app->settings = settings;
     app->config = config;
-    app->is_live = settings->capture.read_pcap[0] == '\0';
+    app->is_live = settings->capture.read_pcap.count == 0;
     app->is_service = app->is_live || settings->capture.pace;
     block_signals(&signals);
     if (check_outputs(settings, &app->human, err) != 0 || give_up_privileges(app, err) != 0) {

@@ -9,6 +9,7 @@
 enum flag_action {
     FLAG_SET,   /* sets `path` to the argument */
     FLAG_FIXED, /* sets `path` to `value` */
+    FLAG_ADD,   /* adds the argument to the list `path`; so do arguments without a flag */
     FLAG_CONFIG,
     FLAG_LIST,
     FLAG_HELP,
@@ -34,8 +35,8 @@ struct flag {
 static const struct flag flags[] = {
     {"interface", 'i', FLAG_SET, "IFACE", "capture.interface", NULL,
      "capture live on this interface (default: that of the default route)"},
-    {"read-pcap", 0, FLAG_SET, "PATH", "capture.read_pcap", NULL,
-     "read a capture file instead; - is stdin; needs no privileges"},
+    {"read-pcap", 0, FLAG_ADD, "PATH", "capture.read_pcap", NULL,
+     "read a capture file, or all in a directory; - is stdin; several: merged by time"},
     {"filter", 'f', FLAG_SET, "EXPR", "capture.filter", NULL, "BPF filter, as in tcpdump"},
     {"count", 'c', FLAG_SET, "N", "run.count", NULL, "stop after N packets (0: all)"},
     {"promiscuous", 'p', FLAG_FIXED, NULL, "capture.promiscuous", "true",
@@ -150,6 +151,8 @@ static int flag_of(int code)
 struct given {
     bool is_given[FLAGS_COUNT];
     const char *argument[FLAGS_COUNT];
+    const char **added; /* of the one FLAG_ADD */
+    uint32_t added_count;
 };
 
 static int refuse_web(char **argv, int argc, struct error *err)
@@ -192,6 +195,13 @@ static int read_flags(int argc, char **argv, struct given *given, struct error *
 
         given->is_given[flag] = true;
         given->argument[flag] = optarg;
+        if (flags[flag].action == FLAG_ADD) {
+            given->added[given->added_count++] = optarg;
+        }
+    }
+    /* --read-pcap *.pcap, as the shell hands it over. */
+    for (; given->added_count > 0 && optind < argc; optind++) {
+        given->added[given->added_count++] = argv[optind];
     }
     return optind < argc
                ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
@@ -302,21 +312,26 @@ static int note_flag(int flag, const char *argument, struct sensor_command *comm
 
 static int apply_settings(const struct given *given, struct config *config, struct error *err)
 {
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        if (given->is_given[i] && (flags[i].action == FLAG_SET || flags[i].action == FLAG_FIXED)) {
-            char origin[64];
+    int result = 0;
 
-            (void)snprintf(origin, sizeof(origin), "--%s", flags[i].name);
-            const int result = config_set(
-                config, flags[i].path,
-                flags[i].action == FLAG_SET ? given->argument[i] : flags[i].value, origin, err);
+    for (int i = 0; result == 0 && i < FLAGS_COUNT; i++) {
+        const struct flag *flag = &flags[i];
+        char origin[64];
 
-            if (result != 0) {
-                return result;
-            }
+        (void)snprintf(origin, sizeof(origin), "--%s", flag->name);
+        if (!given->is_given[i]) {
+            continue;
+        }
+        if (flag->action == FLAG_ADD) {
+            result =
+                config_set_list(config, flag->path, given->added, given->added_count, origin, err);
+        } else if (flag->action == FLAG_SET || flag->action == FLAG_FIXED) {
+            result = config_set(config, flag->path,
+                                flag->action == FLAG_SET ? given->argument[i] : flag->value, origin,
+                                err);
         }
     }
-    return 0;
+    return result;
 }
 
 /* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
@@ -352,23 +367,21 @@ static int load_environment(struct config *config, char **environment, struct er
     return result;
 }
 
-int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
-                        struct sensor_command *command, struct error *err)
+static int read_all(int argc, char **argv, char **environment, struct config *config,
+                    struct given *given, struct sensor_command *command, struct error *err)
 {
-    struct given given = {0};
     int result = refuse_web(argv, argc, err);
 
-    *command = (struct sensor_command){0};
     if (result == 0) {
-        result = read_flags(argc, argv, &given, err);
+        result = read_flags(argc, argv, given, err);
     }
     for (int i = 0; result == 0 && i < FLAGS_COUNT; i++) {
-        if (given.is_given[i]) {
-            result = note_flag(i, given.argument[i], command, err);
+        if (given->is_given[i]) {
+            result = note_flag(i, given->argument[i], command, err);
         }
     }
     if (result == 0) {
-        result = check_conflicts(&given, err);
+        result = check_conflicts(given, err);
     }
     command->verbosity = count_verbose(argc, argv);
     if (result != 0 || command->list_interfaces || command->show_help || command->show_version ||
@@ -381,7 +394,22 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
     if (result == 0) {
         result = load_environment(config, environment, err);
     }
-    return result == 0 ? apply_settings(&given, config, err) : result;
+    return result == 0 ? apply_settings(given, config, err) : result;
+}
+
+int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
+                        struct sensor_command *command, struct error *err)
+{
+    struct given given = {.added = calloc((size_t)argc + 1, sizeof(char *))};
+
+    *command = (struct sensor_command){0};
+    if (given.added == NULL) {
+        return error_set(err, ENOMEM, "arguments: no memory");
+    }
+    const int result = read_all(argc, argv, environment, config, &given, command, err);
+
+    free(given.added);
+    return result;
 }
 
 void sensor_command_help(FILE *out)
@@ -390,6 +418,7 @@ void sensor_command_help(FILE *out)
         "netscope-sensor: packets to flows, names, health figures and alerts.\n\n"
         "  netscope-sensor -i eth0 --stats             live, one line a packet and statistics\n"
         "  netscope-sensor --read-pcap x.pcap --quiet --stats --flows-jsonl -\n"
+        "  netscope-sensor --read-pcap *.pcap.gz       several files, merged by time\n"
         "  netscope-sensor --config sensor.yaml        as a service\n"
         "  netscope-sensor kafka-topics [--config F]   print the commands that make the Kafka "
         "topics\n\n"

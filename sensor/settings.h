@@ -24,7 +24,7 @@ struct sensor_section {
 
 struct capture_section {
     const char *interface;
-    const char *read_pcap;
+    struct config_list read_pcap; /* none: live */
     bool promiscuous;
     uint64_t snaplen;
     uint64_t timeout_ns;

@@ -203,6 +203,7 @@ int config_set_list(struct config *config, const char *path, const char *const *
         return result;
     }
     entry->is_set = true;
+    config_set_origin(config, entry, "%s", origin);
     return 0;
 }
 

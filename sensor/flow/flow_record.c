@@ -156,6 +156,16 @@ static void fill_community_id(const struct flow_table *table, const struct flow 
     out->community_id = (struct record_text){table->community_text, COMMUNITY_ID_TEXT_BYTES - 1};
 }
 
+struct record_text flow_interface_name(const struct flow_settings *settings, uint16_t number)
+{
+    struct record_text name = {0};
+
+    if (settings->names != NULL) {
+        name.data = name_table_text(settings->names, number, &name.length);
+    }
+    return name.length > 0 ? name : settings->interface;
+}
+
 void flow_fill_record(const struct flow_table *table, const struct flow *flow,
                       enum flow_event event, enum flow_end_reason reason,
                       enum flow_end_detail detail, struct flow_record *out)
@@ -188,7 +198,7 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     fill_counters(flow, 1, &out->reverse);
     flow_tunnels_fill(table->tunnels, flow_slot(table, flow),
                       flow_client_is_high(flow) != ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0), out);
-    out->interface = settings->interface;
+    out->interface = flow_interface_name(settings, flow->interface);
     if (flow->key.protocol == IP_PROTOCOL_TCP && (flow->bits & FLOW_HAS_KEY_PORTS) != 0) {
         fill_tcp(table, flow, out);
     }

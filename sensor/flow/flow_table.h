@@ -20,6 +20,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/name_table.h"
 #include "proto/record.h"
 #include "sensor/flow/flow.h"
 #include "sensor/wire/packet.h"
@@ -51,9 +52,13 @@ struct flow_settings {
     uint16_t community_id_seed;
     const struct ip_prefix *internal; /* networks.internal; borrowed; none: address_is_private */
     uint32_t internal_count;
-    struct record_text interface; /* borrowed */
+    struct record_text interface;   /* borrowed */
+    const struct name_table *names; /* of packet.interface; borrowed. NULL: `interface` for all */
     uint32_t observation_point;
 };
+
+/* What records call the interface `number`; lives as long as the settings' texts. */
+struct record_text flow_interface_name(const struct flow_settings *settings, uint16_t number);
 
 struct flow_observer {
     void *context;

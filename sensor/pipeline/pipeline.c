@@ -10,11 +10,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/name_table.h"
 #include "base/process.h"
 #include "sensor/pipeline/reader.h"
 
 #define LIVE_WAIT_NS (100 * NS_PER_MS)
 #define NAME_SLOTS   1024 /* answers of one shard on their way to the publisher */
+/* Of a capture file; further interfaces go by the name of the first. */
+#define INTERFACE_NAMES_MAX 1024
 
 struct shard_thread {
     struct pipeline *pipeline;
@@ -41,6 +44,7 @@ struct pipeline {
     uint64_t started_ns;
     uint64_t lost_told; /* lost packets at the last second's statistics */
     char file_name[48];
+    struct name_table *names; /* of frame.interface */
     atomic_bool stop, is_finished;
     int result;
     struct error fault;
@@ -127,7 +131,7 @@ static uint64_t pcap_dropped(struct pipeline *pipeline)
         struct pcap_writer_counts written;
 
         pcap_writer_counts_read(pipeline->pcap, &written);
-        dropped = written.dropped;
+        dropped = written.dropped + written.link_type_refused;
     }
     (void)pthread_mutex_unlock(&pipeline->pcap_lock);
     return dropped;
@@ -142,11 +146,18 @@ static int close_pcap(struct pipeline *pipeline, struct error *err)
         return 0;
     }
     (void)pthread_mutex_lock(&pipeline->pcap_lock);
-    const int result = pcap_writer_close(pipeline->pcap, &written, err);
+    int result = pcap_writer_close(pipeline->pcap, &written, err);
 
     pipeline->pcap = NULL;
-    pipeline->pcap_dropped = written.dropped;
+    pipeline->pcap_dropped = written.dropped + written.link_type_refused;
     (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    if (result == 0 && written.link_type_refused > 0) {
+        result = error_set(
+            err, EPROTOTYPE,
+            "%s: a pcap file has one link type: %llu packets of another one than the "
+            "first were not written",
+            pipeline->settings.write_pcap->path, (unsigned long long)written.link_type_refused);
+    }
     return result;
 }
 
@@ -171,6 +182,8 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
 
         out->file_bytes_read = counter_get(&counts->file_bytes_read);
         out->file_bytes_total = counter_get(&counts->file_bytes_total);
+        out->kernel_dropped = counter_get(&counts->kernel_dropped);
+        out->interface_dropped = counter_get(&counts->interface_dropped);
     }
 }
 
@@ -193,6 +206,8 @@ uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *
                                      .filter = text_of(capture->filter),
                                      .received_packets = counter_get(&counts->packets),
                                      .received_bytes = counter_get(&counts->bytes),
+                                     .kernel_dropped = counter_get(&counts->kernel_dropped),
+                                     .interface_dropped = counter_get(&counts->interface_dropped),
                                      .up = !atomic_load(&pipeline->is_finished)};
         return written;
     }
@@ -202,17 +217,17 @@ uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *
         struct capture_interface_status status;
 
         capture_live_status(pipeline->live, i, &status);
-        rows[written++] =
-            (struct stats_interface){.name = pipeline->settings.flow.interface,
-                                     .filter = text_of(capture->filter),
-                                     .linktype = status.link_type,
-                                     .snaplen = capture->snaplen_bytes,
-                                     .received_packets = status.sum.received,
-                                     .received_bytes = status.sum.processed_bytes,
-                                     .kernel_dropped = status.sum.kernel_dropped,
-                                     .interface_dropped = status.sum.interface_dropped,
-                                     .promiscuous = capture->is_promiscuous,
-                                     .up = status.state == CAPTURE_UP};
+        rows[written++] = (struct stats_interface){
+            .name = flow_interface_name(&pipeline->settings.flow, (uint16_t)i),
+            .filter = text_of(capture->filter),
+            .linktype = status.link_type,
+            .snaplen = capture->snaplen_bytes,
+            .received_packets = status.sum.received,
+            .received_bytes = status.sum.processed_bytes,
+            .kernel_dropped = status.sum.kernel_dropped,
+            .interface_dropped = status.sum.interface_dropped,
+            .promiscuous = capture->is_promiscuous,
+            .up = status.state == CAPTURE_UP};
     }
     return written;
 }
@@ -248,7 +263,32 @@ static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_
     row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
 }
 
-/* INTERFACE and KERNEL, one of each an interface; a file has none. */
+/* INTERFACE and KERNEL as a capture file tells of the machine that wrote it. */
+static uint32_t file_rows(struct pipeline *pipeline, struct stats_ledger_row *rows)
+{
+    const struct reader_counts *counts = reader_counts_of(pipeline->reader);
+    const uint64_t packets = counter_get(&counts->packets);
+    const uint64_t by_kernel = counter_get(&counts->kernel_dropped);
+    const uint64_t by_interface = counter_get(&counts->interface_dropped);
+
+    if (by_kernel == 0 && by_interface == 0) { /* most files say nothing */
+        return 0;
+    }
+    rows[0] = (struct stats_ledger_row){.stage = LEDGER_INTERFACE,
+                                        .unit = "packets",
+                                        .in = packets + by_kernel + by_interface,
+                                        .out = packets + by_kernel};
+    add_reason(&rows[0], "interface_dropped", by_interface);
+    rows[1] = (struct stats_ledger_row){
+        .stage = LEDGER_KERNEL, .unit = "packets", .in = packets + by_kernel, .out = packets};
+    add_reason(&rows[1], "ring_full", by_kernel);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "%s", pipeline->file_name);
+    }
+    return 2;
+}
+
+/* INTERFACE and KERNEL, one of each an interface. */
 static uint32_t live_rows(struct pipeline *pipeline, struct stats_ledger_row *rows,
                           uint32_t rows_max)
 {
@@ -286,7 +326,9 @@ uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *row
                          uint32_t rows_max)
 {
     struct pipeline_totals totals;
-    uint32_t written = live_rows(pipeline, rows, rows_max);
+    uint32_t written = pipeline->reader != NULL && rows_max >= 2
+                           ? file_rows(pipeline, rows)
+                           : live_rows(pipeline, rows, rows_max);
 
     pipeline_totals_read(pipeline, &totals);
     if (written + 3 > rows_max) {
@@ -460,12 +502,26 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
     return pipeline->shards[index] == NULL ? -err->code : 0;
 }
 
+/* In the order of their numbers. */
+static void name_interfaces(struct pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < capture_live_interfaces(pipeline->live); i++) {
+        struct capture_interface_status status;
+
+        capture_live_status(pipeline->live, i, &status);
+        (void)name_table_add(pipeline->names, status.name, strlen(status.name));
+    }
+}
+
 static int open_input(struct pipeline *pipeline, struct error *warning, struct error *err)
 {
     const struct pipeline_settings *from = &pipeline->settings;
 
     if (is_live(pipeline)) {
         pipeline->live = capture_live_open(&from->capture, from->shards, warning, err);
+        if (pipeline->live != NULL) {
+            name_interfaces(pipeline);
+        }
         return pipeline->live == NULL ? -err->code : 0;
     }
     const struct reader_settings settings = {.capture = from->capture,
@@ -515,6 +571,11 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
     }
     (void)pthread_mutex_init(&pipeline->pcap_lock, NULL);
     pipeline->settings = *settings;
+    pipeline->names = name_table_new(INTERFACE_NAMES_MAX);
+    if (pipeline->names == NULL) {
+        error_set(err, ENOMEM, "pipeline: no memory");
+        return NULL;
+    }
     pipeline->started_ns = clock_monotonic_ns();
     flow_budget_init(&pipeline->budget, settings->flow.flows_max);
     if (settings->shards > 1) {
@@ -525,8 +586,12 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
                        base_name(settings->capture.read_paths[0]));
         if (pipeline->settings.flow.interface.length == 0) {
             pipeline->settings.flow.interface = text_of(pipeline->file_name);
+        } else {
+            name_table_free(pipeline->names); /* told by the caller: the same for all */
+            pipeline->names = NULL;
         }
     }
+    pipeline->settings.flow.names = pipeline->settings.capture.names = pipeline->names;
     /* The input first: its faults are the likely ones, and cheap to find before memory is taken. */
     if (open_input(pipeline, warning, err) != 0 || open_pcap(pipeline, err) != 0 ||
         make_outlets(pipeline, err) != 0 || make_publisher(pipeline, err) != 0) {
@@ -561,6 +626,7 @@ void pipeline_free(struct pipeline *pipeline)
         ring_free(pipeline->outlets[i].epochs_free);
         name_queue_free(pipeline->outlets[i].names.queue);
     }
+    name_table_free(pipeline->names);
     free(pipeline);
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/ring.h"
 #include "sensor/flow/flow_key.h"
 #include "sensor/pipeline/wake.h"
@@ -369,6 +370,8 @@ static void note_progress(struct reader *reader)
     capture_progress_read(reader->capture, &progress);
     counter_set(&reader->counts.file_bytes_read, progress.bytes_read);
     counter_set(&reader->counts.file_bytes_total, progress.bytes_total);
+    counter_set(&reader->counts.kernel_dropped, progress.kernel_dropped);
+    counter_set(&reader->counts.interface_dropped, progress.interface_dropped);
 }
 
 static void bound_frames(struct frame *frames, uint32_t count)
@@ -387,6 +390,7 @@ static void bound_frames(struct frame *frames, uint32_t count)
 static int read_pass(struct reader *reader, struct error *err)
 {
     struct frame frames[READ_FRAMES];
+    struct error told = {0};
     int result = 0;
 
     while (!is_stopped(reader)) {
@@ -400,14 +404,23 @@ static int read_pass(struct reader *reader, struct error *err)
             }
             wanted = left < wanted ? (uint32_t)left : wanted;
         }
-        const int32_t got = capture_next_batch(reader->capture, frames, wanted, err);
+        struct error fault = {0};
+        const int32_t got = capture_next_batch(reader->capture, frames, wanted, &fault);
 
         if (got == 0) {
             break;
         }
+        if (got == -EAGAIN) {
+            note_progress(reader);
+            continue;
+        }
         if (got < 0) {
+            if (result != 0) { /* the last one is the caller's to tell */
+                log_warn("capture", told.message, NULL);
+            }
             result = got;
-            continue; /* the next file may still be read */
+            told = fault;
+            continue; /* the other files may still be read */
         }
         bound_frames(frames, (uint32_t)got);
         if (reader->settings.is_paced) {
@@ -417,8 +430,9 @@ static int read_pass(struct reader *reader, struct error *err)
         }
         note_progress(reader);
     }
+    note_progress(reader); /* what stands behind the last packet, too */
     counter_add(&reader->counts.passes, 1);
-    return result;
+    return result == 0 ? 0 : error_set(err, told.code, "%s", told.message);
 }
 
 static int reopen(struct reader *reader, struct error *err)

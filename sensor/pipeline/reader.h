@@ -29,6 +29,7 @@ struct reader_settings {
 
 struct reader_counts { /* one writer, any reader */
     struct counter packets, bytes, file_bytes_read, file_bytes_total, passes;
+    struct counter kernel_dropped, interface_dropped; /* before the file, as the file tells */
 };
 
 struct reader;

@@ -285,16 +285,17 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
                                 packet->time_ns, packet->link_type,      packet->interface};
     char id[40];
     char summary[PACKET_SUMMARY_BYTES];
-    struct packet_sample sample = {.interface = shard->settings.interface,
-                                   .time_ns = packet->time_ns,
-                                   .flow_id = flow->flow_id,
-                                   .linktype = packet->link_type,
-                                   .wire_length = packet->wire_bytes,
-                                   .captured_length = packet->captured_bytes,
-                                   .direction = (uint8_t)(direction + 1),
-                                   .reason = SAMPLE_RANDOM,
-                                   .data = bytes,
-                                   .data_length = packet->captured_bytes};
+    struct packet_sample sample = {
+        .interface = flow_interface_name(&shard->settings.flow, packet->interface),
+        .time_ns = packet->time_ns,
+        .flow_id = flow->flow_id,
+        .linktype = packet->link_type,
+        .wire_length = packet->wire_bytes,
+        .captured_length = packet->captured_bytes,
+        .direction = (uint8_t)(direction + 1),
+        .reason = SAMPLE_RANDOM,
+        .data = bytes,
+        .data_length = packet->captured_bytes};
     uint8_t *out = shard_reserve(shard, 4096);
 
     if (out == NULL) {

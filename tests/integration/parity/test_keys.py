@@ -13,7 +13,7 @@ from support.programs import COLLECTOR, SENSOR, main, run, sensor
 
 ROWS = [
     ("capture.interface", "lo", "lo", None),
-    ("capture.read_pcap", "some.pcap", "some.pcap", None),
+    ("capture.read_pcap", "some.pcap", "[some.pcap]", None),
     ("capture.promiscuous", "false", "false", "maybe"),
     ("capture.snaplen", "256", "256", "1"),
     ("capture.timeout_ms", "50", "timeout: 50ms", "-1"),

@@ -1,0 +1,178 @@
+"""Capture files as people have them: many, packed, of several interfaces, cut."""
+import gzip
+import os
+import struct
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support.programs import delta_packets, json_lines, main, read_pcap, sensor, udp, write_pcap
+
+ETHERNET, RAW = 1, 101
+
+
+def block(kind, body):
+    body += b"\0" * (-len(body) % 4)
+    return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+
+def option(code, value):
+    return struct.pack("<HH", code, len(value)) + value + b"\0" * (-len(value) % 4)
+
+
+def section():
+    return block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+
+
+def interface(link_type, name=b"", more=b""):
+    return block(1, struct.pack("<HHI", link_type, 0, 0) + (option(2, name) if name else b"") + more)
+
+
+def packet(number, second, frame):
+    units = second * 1_000_000
+    return block(6, struct.pack("<IIIII", number, units >> 32, units & 0xFFFFFFFF, len(frame), len(frame)) + frame)
+
+
+def statistics(number, by_interface, by_system):
+    drops = option(5, struct.pack("<Q", by_interface)) + option(7, struct.pack("<Q", by_system))
+    return block(5, struct.pack("<III", number, 0, 0) + drops)
+
+
+def frame_of(port, payload=b"x"):
+    return udp("10.0.0.1", port, "10.0.0.2", 2000, payload)
+
+
+class CaptureFiles(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, *names):
+        return os.path.join(self.folder.name, *names)
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as out:
+            out.write(data)
+        return self.path(name)
+
+    def ports_in_order(self, *arguments, **more):
+        """The source ports as the packet lines have them."""
+        done = sensor(*arguments, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [int(line.split("UDP ")[1].split()[0]) for line in done.stdout.splitlines() if "UDP " in line]
+
+    def make_three(self):
+        """Three files that overlap: packets of second n have port 1000 + n."""
+        os.makedirs(self.path("days"), exist_ok=True)
+        for name, seconds in (("b.pcap", (0, 3, 6)), ("a.pcap", (1, 4, 7)), ("c.pcap", (2, 5, 8, 9))):
+            write_pcap(self.path("days", name), [(second, frame_of(1000 + second)) for second in seconds])
+        return [self.path("days", name) for name in ("a.pcap", "b.pcap", "c.pcap")]
+
+    def test_several_files_are_one_capture_in_the_order_of_time(self):
+        a, b, c = self.make_three()
+        wanted = list(range(1000, 1010))
+        self.assertEqual(self.ports_in_order("--read-pcap", c, "--read-pcap", a, "--read-pcap", b), wanted)
+        self.assertEqual(self.ports_in_order("--read-pcap", self.path("days")), wanted)
+        self.assertEqual(self.ports_in_order("--read-pcap", self.path("days", "[abc].pcap")), wanted)
+        self.assertEqual(self.ports_in_order("--read-pcap", a, b, c), wanted)  # as the shell expands *.pcap
+        self.assertEqual(self.ports_in_order("--read-pcap", self.path("days"), "-c", 4), wanted[:4])
+        self.assertEqual(self.ports_in_order("--read-pcap", self.path("days"), "-f", "udp src portrange 1003-1005"),
+                         wanted[3:6])
+
+    def test_several_files_come_from_settings_too(self):
+        a, b, c = self.make_three()
+        settings = self.write("s.yaml", f"capture:\n  read_pcap: [{a}, {b}, {c}]\n".encode())
+        self.assertEqual(len(self.ports_in_order("--config", settings)), 10)
+        settings = self.write("one.yaml", f"capture:\n  read_pcap: {a}\n".encode())
+        self.assertEqual(len(self.ports_in_order("--config", settings)), 3)
+
+    def test_a_name_with_a_comma_is_one_file_on_the_command_line(self):
+        file = write_pcap(self.path("a,b.pcap"), [(0, frame_of(1000))])
+        self.assertEqual(self.ports_in_order("--read-pcap", file), [1000])
+
+    def test_the_result_does_not_depend_on_shards(self):
+        self.make_three()
+        results = []
+        for shards in (1, 3):
+            done = sensor("--read-pcap", self.path("days"), "--quiet", "--shards", shards, "--flows-jsonl", "-")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            results.append(sorted((record["flow_id"], delta_packets(record)) for record in json_lines(done.stdout)))
+        self.assertEqual([count for _, count in results[0]], [count for _, count in results[1]])
+
+    def test_one_broken_file_does_not_end_the_others(self):
+        a, b, c = self.make_three()
+        with open(c, "r+b") as file:
+            file.truncate(os.path.getsize(c) - 1)
+        self.write("text", b"no capture, a text of some length")
+        done = sensor("--read-pcap", a, "--read-pcap", self.path("text"), "--read-pcap", b, "--read-pcap", c,
+                      "--read-pcap", self.path("nowhere"), "--quiet")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"packets captured: 9\b")
+        for fault in (r"text: not a capture file", r"c\.pcap: truncated after 3 packets", r"nowhere: No such file"):
+            self.assertRegex(done.stderr, fault)
+
+    def test_packed_files_are_read_through(self):
+        a, _, _ = self.make_three()
+        with open(a, "rb") as file:
+            packed = gzip.compress(file.read())
+        file = self.write("a.pcap.gz", packed)
+        self.assertEqual(self.ports_in_order("--read-pcap", file), [1001, 1004, 1007])
+        self.assertEqual(self.ports_in_order("--read-pcap", "-", input_bytes=packed), [1001, 1004, 1007])
+        done = sensor("--read-pcap", self.write("cut.gz", packed[:-5]), "--quiet")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"cut\.gz: the compressed data is cut off after 3 packets")
+        done = sensor("--read-pcap", self.write("x.lz4", b"\x04\x22\x4d\x18" + b"x" * 40), "--quiet")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"x\.lz4: compressed with lz4, which is not read here")
+
+    def make_mixed(self):
+        """Two link types, named interfaces, drops."""
+        return self.write("mixed.pcapng", section() + interface(ETHERNET, b"en0") + interface(RAW, b"utun1") +
+                          packet(0, 5, frame_of(1000)) + packet(1, 6, frame_of(1001)[14:]) +
+                          statistics(0, 3, 40) + packet(1, 7, frame_of(1002)[14:]) + statistics(0, 3, 41) +
+                          statistics(1, 1, 0))
+
+    def test_interfaces_of_different_link_types_are_told_apart(self):
+        done = sensor("--read-pcap", self.make_mixed(), "--quiet", "--flows-jsonl", "-")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        names = {min(record["client"]["port"], record["server"]["port"]): record["interface"]
+                 for record in json_lines(done.stdout)}
+        self.assertEqual(names, {1000: "en0", 1001: "utun1", 1002: "utun1"})
+
+    def test_the_filter_is_asked_for_each_link_type(self):
+        for shards in (1, 2):
+            self.assertEqual(self.ports_in_order("--read-pcap", self.make_mixed(), "--shards", shards, "-f",
+                                                 "udp src port 1000 or udp src port 1002"), [1000, 1002])
+        done = sensor("--read-pcap", self.make_mixed(), "--quiet", "-f", "not ether host 1:2:3:4:5:6")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"packets captured: 1\b")
+        self.assertRegex(done.stderr, r'mixed\.pcapng: packet 2: Enhanced Packet Block at offset \d+: filter "not ether')
+
+    def test_drops_that_the_file_tells_of_are_counted(self):
+        done = sensor("--read-pcap", self.make_mixed(), "--quiet")
+        self.assertRegex(done.stdout, r"kernel drops: 41, interface drops: 4\b")
+
+    def test_a_pcap_of_mixed_packets_is_not_written_in_silence(self):
+        out = self.path("out.pcap")
+        done = sensor("--read-pcap", self.make_mixed(), "--quiet", "--write-pcap", out)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"out\.pcap: a pcap file has one link type: 2 packets")
+        self.assertEqual([len(frame[3]) for frame in read_pcap(out)], [len(frame_of(1000))])
+
+    def test_a_cut_pcapng_keeps_what_was_read_and_ends_with_1(self):
+        with open(self.make_mixed(), "rb") as file:
+            data = file.read()
+        done = sensor("--read-pcap", self.write("cut.pcapng", data[:-1]), "--quiet")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"packets captured: 3\b")
+        self.assertRegex(done.stderr, r"cut\.pcapng: truncated after 3 packets \(in the block at offset \d+\)")
+
+    def test_an_unknown_version_is_refused_by_name_place_and_block(self):
+        done = sensor("--read-pcap", self.write("new.pcapng", section()[:12] + struct.pack("<HH", 7, 0) + section()[16:]))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"new\.pcapng: .*Section Header Block at offset 0: pcapng version 7\.0 is unknown")
+
+
+if __name__ == "__main__":
+    main()
