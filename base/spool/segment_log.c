@@ -446,6 +446,26 @@ uint64_t segment_log_bytes(const struct segment_log *log)
     return log->bytes;
 }
 
+uint64_t segment_log_file_after(const struct segment_log *log, uint64_t position)
+{
+    for (uint32_t i = 0; i < log->files.count; i++) {
+        if (log->files.at[i].base > position) {
+            return log->files.at[i].base;
+        }
+    }
+    return 0;
+}
+
+uint64_t segment_log_file_before(const struct segment_log *log, uint64_t position)
+{
+    for (uint32_t i = log->files.count; i > 0; i--) {
+        if (log->files.at[i - 1].base < position) {
+            return log->files.at[i - 1].base;
+        }
+    }
+    return 0;
+}
+
 int segment_log_delete_before(struct segment_log *log, uint64_t position, struct error *err)
 {
     uint32_t gone = 0;

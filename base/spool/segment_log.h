@@ -66,6 +66,10 @@ uint64_t segment_log_bytes(const struct segment_log *log); /* on disk */
 MUST_USE int segment_log_delete_before(struct segment_log *log, uint64_t position,
                                        struct error *err);
 
+/* Where the first file behind `position` begins, and the last one before it; 0: there is none. */
+uint64_t segment_log_file_after(const struct segment_log *log, uint64_t position);
+uint64_t segment_log_file_before(const struct segment_log *log, uint64_t position);
+
 struct segment_frame {
     const uint8_t *bytes; /* borrowed until the next call on the reader */
     uint32_t length;
