@@ -12,6 +12,8 @@
 /* Texts of all sources together; malloc gives address space, the pages come as they are used. */
 #define TEXTS_BYTES ((size_t)8 << 20)
 
+#define NAME_BYTES_MAX 20
+
 static uint32_t count_fields(const struct config_section *sections, uint32_t count)
 {
     uint32_t total = 0;
@@ -21,6 +23,16 @@ static uint32_t count_fields(const struct config_section *sections, uint32_t cou
         }
     }
     return total;
+}
+
+/* With room for sections that get a name. NULL: no memory. */
+static struct config_section *copy_sections(const struct config_section *sections, uint32_t count)
+{
+    struct config_section *copy = calloc(count + CONFIG_NAMES_MAX, sizeof(*copy));
+    if (copy != NULL && count > 0) {
+        memcpy(copy, sections, count * sizeof(*copy));
+    }
+    return copy;
 }
 
 static int add_entry(struct config *config, const struct config_section *section,
@@ -37,6 +49,7 @@ static int add_entry(struct config *config, const struct config_section *section
         return error_set(err, EINVAL, "the tables declare '%s' twice", path);
     }
     struct config_entry *entry = &config->entries[config->entry_count];
+    *entry = (struct config_entry){0};
     entry->section = section;
     entry->field = field;
     entry->path = arena_copy_text(config->texts, path, (size_t)length);
@@ -52,22 +65,105 @@ static int add_entry(struct config *config, const struct config_section *section
     return result;
 }
 
+static int add_entries(struct config *config, const struct config_section *section,
+                       struct error *err)
+{
+    for (const struct config_field *field = section->fields; field->key != NULL; field++) {
+        const int result = add_entry(config, section, field, err);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
 /* Memory for `config` and its entries, each filled with its default. */
 static int prepare(struct config *config, struct error *err)
 {
     const struct config_section *sections = config->sections;
-    const size_t fields = count_fields(sections, config->section_count);
+    const size_t fields = sections != NULL ? count_fields(sections, config->section_count) : 0;
     config->entries = calloc(fields + 1, sizeof(*config->entries));
+    config->entry_room = fields + 1;
     config->texts = arena_new(TEXTS_BYTES);
-    if (config->entries == NULL || config->texts == NULL) {
+    if (config->sections == NULL || config->entries == NULL || config->texts == NULL) {
         return error_set(err, ENOMEM, "settings: no memory");
     }
     for (uint32_t i = 0; i < config->section_count; i++) {
-        for (const struct config_field *field = sections[i].fields; field->key != NULL; field++) {
-            const int result = add_entry(config, &sections[i], field, err);
-            if (result != 0) {
-                return result;
-            }
+        const int result = add_entries(config, &sections[i], err);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+int config_add_named(struct config *config, const struct config_named *named, struct error *err)
+{
+    const struct config_section form = {named->path, named->fields, NULL, NULL};
+    const size_t more = (size_t)named->names_max * count_fields(&form, 1);
+    struct config_entry *entries =
+        realloc(config->entries, (config->entry_room + more) * sizeof(*entries));
+    if (entries == NULL) {
+        return error_set(err, ENOMEM, "settings: no memory");
+    }
+    config->entries = entries;
+    config->entry_room += more;
+    config->name_room += named->names_max;
+    if (config->named_count == CONFIG_NAMED_MAX || config->name_room > CONFIG_NAMES_MAX) {
+        return error_set(err, ENOSPC, "the tables declare too many named sections");
+    }
+    config->named[config->named_count++] = named;
+    return 0;
+}
+
+static int add_name(struct config *config, const struct config_named *named, const char *name,
+                    size_t length, struct error *err)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (length == 0 || length > NAME_BYTES_MAX || strspn(name, letters) < length) {
+        return error_set(err, EINVAL,
+                         "'%.*s' is no name for a section of %s: small letters, digits, '-' and "
+                         "'_', at most %d",
+                         length > 40 ? 40 : (int)length, name, named->path, NAME_BYTES_MAX);
+    }
+    uint32_t number = 0;
+    while (number < named->names_max && named->names[number] != NULL) {
+        if (strlen(named->names[number]) == length &&
+            memcmp(named->names[number], name, length) == 0) {
+            return 0;
+        }
+        number++;
+    }
+    if (number == named->names_max) {
+        return error_set(err, ENOSPC, "%s holds more than %u sections", named->path,
+                         named->names_max);
+    }
+    char path[CONFIG_KEY_BYTES_MAX];
+    const int bytes = snprintf(path, sizeof(path), "%s.%.*s", named->path, (int)length, name);
+    struct config_section *section = &config->sections[config->section_count];
+    *section = (struct config_section){
+        .path = arena_copy_text(config->texts, path, (size_t)bytes),
+        .fields = named->fields,
+        .settings = (char *)named->settings + number * named->bytes,
+    };
+    named->names[number] = arena_copy_text(config->texts, name, length);
+    if (section->path == NULL || named->names[number] == NULL) {
+        return error_set(err, ENOMEM, "settings: no memory");
+    }
+    config->section_count++;
+    return add_entries(config, section, err);
+}
+
+int config_name_section(struct config *config, const char *path, size_t length, struct error *err)
+{
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        const size_t own = strlen(config->named[i]->path);
+        if (length > own && memcmp(path, config->named[i]->path, own) == 0 && path[own] == '.') {
+            const char *name = path + own + 1;
+            const size_t rest = length - own - 1;
+            const char *dot = memchr(name, '.', rest);
+            return add_name(config, config->named[i], name,
+                            dot != NULL ? (size_t)(dot - name) : rest, err);
         }
     }
     return 0;
@@ -81,7 +177,7 @@ struct config *config_new(const struct config_section *sections, uint32_t count,
         (void)error_set(err, ENOMEM, "settings: no memory");
         return NULL;
     }
-    config->sections = sections;
+    config->sections = copy_sections(sections, count);
     config->section_count = count;
     config->env_prefix = env_prefix;
     if (prepare(config, err) != 0) {
@@ -96,6 +192,7 @@ void config_free(struct config *config)
     if (config != NULL) {
         arena_free(config->texts);
         free(config->entries);
+        free(config->sections);
         free(config);
     }
 }
@@ -170,6 +267,10 @@ int config_refuse(const struct config *config, const char *path, struct error *e
 int config_set(struct config *config, const char *path, const char *value, const char *origin,
                struct error *err)
 {
+    if (config_name_section(config, path, strlen(path), err) != 0) {
+        error_prefix(err, "%s", origin);
+        return -err->code;
+    }
     struct config_entry *entry = config_find(config, path, strlen(path));
     const int result = entry != NULL ? config_value_set(config, entry, value, strlen(value), err)
                                      : config_refuse_unknown(config, path, strlen(path), err);
@@ -261,6 +362,10 @@ static int load_variable(struct config *config, const char *variable, struct err
     }
     char path[CONFIG_KEY_BYTES_MAX];
     path_of_variable(rest, (size_t)(equals - rest), path);
+    if (config_name_section(config, path, strlen(path), err) != 0) {
+        error_prefix(err, "environment variable %.*s", (int)name_length, variable);
+        return -err->code;
+    }
     struct config_entry *entry = find_variable(config, variable, name_length);
     if (entry == NULL) {
         entry = config_find(config, path, strlen(path)); /* an older name */

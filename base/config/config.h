@@ -53,6 +53,9 @@ struct config_field {
     const char *alias;     /* an older key with the same meaning ("timeout_secs"), or NULL */
     bool is_secret;        /* printed as *** */
     bool is_hot;           /* a reload may change it without a restart */
+    /* CONFIG_TEXT (`key` NULL) and each pair of a CONFIG_MAP: what bounds cannot say; not asked for
+     * the empty text. 0 or -errno with `err`, which then gets file and line. May be NULL. */
+    int (*check)(const char *key, const char *value, struct error *err);
 };
 
 struct config_section {
@@ -60,6 +63,18 @@ struct config_section {
     const struct config_field *fields; /* ended by {.key = NULL} */
     void *settings;                    /* the struct */
     const char *help;
+};
+
+/* Sections of one form below `path`, under names of the user's choice
+ * ("kafka_clusters.paris.brokers"; small letters, digits, '-' and '_', at most 20). */
+struct config_named {
+    const char *path;
+    const struct config_field *fields;
+    const char *help;
+    uint32_t names_max;
+    const char **names; /* names_max; those that are there, in order of appearance, then NULL */
+    void *settings;     /* an array of names_max structs ... */
+    size_t bytes;       /* ... of this size; those of names that are there are filled */
 };
 
 struct config;
@@ -71,6 +86,11 @@ MUST_USE struct config *config_new(const struct config_section *sections, uint32
                                    const char *env_prefix, struct error *err);
 void config_free(struct config *config);
 DEFINE_AUTO(config, config_free);
+
+/* Declares named sections, before anything is loaded. `named` is borrowed for the life of the
+ * object. 0 or -errno: ENOMEM, ENOSPC. */
+MUST_USE int config_add_named(struct config *config, const struct config_named *named,
+                              struct error *err);
 
 /* 0, or -errno with "FILE:LINE: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?".
  */

@@ -46,6 +46,11 @@ static bool is_at_or_below(const char *name, const char *path, size_t length)
 
 bool config_is_branch(const struct config *config, const char *path, size_t length)
 {
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        if (is_at_or_below(config->named[i]->path, path, length)) {
+            return true;
+        }
+    }
     for (uint32_t i = 0; i < config->section_count; i++) {
         if (is_at_or_below(config->sections[i].path, path, length)) {
             return true;
@@ -129,6 +134,14 @@ const char *config_nearest(const struct config *config, const char *path, size_t
         if (distance < best) {
             best = distance;
             nearest = config->entries[i].path;
+        }
+    }
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        const char *section = config->named[i]->path;
+        const unsigned distance = edit_distance(path, length, section, strlen(section));
+        if (distance < best) {
+            best = distance;
+            nearest = section;
         }
     }
     for (uint32_t i = 0; i < config->section_count; i++) {

@@ -18,6 +18,8 @@
 #define CONFIG_ITEMS_MAX      1024 /* of one list or one mapping */
 #define CONFIG_TEXT_BYTES_MAX 4096 /* of one value without a bound of its own */
 #define CONFIG_KEY_BYTES_MAX  256
+#define CONFIG_NAMED_MAX      4  /* kinds of named sections */
+#define CONFIG_NAMES_MAX      32 /* named sections in all */
 
 /* One setting: a field of one section. */
 struct config_entry {
@@ -30,8 +32,12 @@ struct config_entry {
 };
 
 struct config {
-    const struct config_section *sections;
+    struct config_section *sections; /* a copy, with room for those that get a name */
     uint32_t section_count;
+    const struct config_named *named[CONFIG_NAMED_MAX];
+    uint32_t named_count;
+    uint32_t name_room; /* of all named sections */
+    size_t entry_room;
     const char *env_prefix;
     struct config_entry *entries;
     uint32_t entry_count;
@@ -63,6 +69,10 @@ MUST_USE int config_value_set_list(struct config *config, struct config_entry *e
 MUST_USE int config_value_set_map(struct config *config, struct config_entry *entry,
                                   const struct config_text *keys, const struct config_text *values,
                                   uint32_t count, struct error *err);
+/* The field's own check of a pair that has come so far. */
+MUST_USE int config_value_check_pair(const struct config_entry *entry,
+                                     const struct config_text *key, const struct config_text *value,
+                                     struct error *err);
 /* "a duration such as 30s": what a setting of this type must be. */
 const char *config_type_phrase(enum config_type type);
 
@@ -86,6 +96,10 @@ void config_bound_text(const struct config_field *field, double bound,
 /* config_names.c */
 /* The entry of that path or older name, or NULL. */
 struct config_entry *config_find(const struct config *config, const char *path, size_t length);
+/* config.c: makes the section of that name when `path` lies in a section of named ones ("a.NAME" or
+ * below). 0, or -errno: no more room, or no name. */
+MUST_USE int config_name_section(struct config *config, const char *path, size_t length,
+                                 struct error *err);
 /* True when some section or setting lies below `path`. */
 bool config_is_branch(const struct config *config, const char *path, size_t length);
 /* The known name nearest to `path`, or NULL when none is near. */

@@ -306,6 +306,9 @@ void config_print_markdown(const struct config *config, FILE *out)
                     entry->field->is_hot ? " May change without a restart." : "", variable);
         }
     }
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        fprintf(out, "\n## `%s.NAME`\n\n%s\n", config->named[i]->path, config->named[i]->help);
+    }
 }
 
 void config_hash_text(const struct config *config, char out[17])

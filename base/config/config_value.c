@@ -253,6 +253,22 @@ int config_value_set_list(struct config *config, struct config_entry *entry,
     return 0;
 }
 
+int config_value_check_pair(const struct config_entry *entry, const struct config_text *key,
+                            const struct config_text *value, struct error *err)
+{
+    if (entry->field->check == NULL) {
+        return 0;
+    }
+    char *key_copy = strndup(key->at, key->length);
+    char *value_copy = strndup(value->at, value->length);
+    const int result = key_copy == NULL || value_copy == NULL
+                           ? no_memory(entry, err)
+                           : entry->field->check(key_copy, value_copy, err);
+    free(key_copy);
+    free(value_copy);
+    return result;
+}
+
 int config_value_set_map(struct config *config, struct config_entry *entry,
                          const struct config_text *keys, const struct config_text *values,
                          uint32_t count, struct error *err)
@@ -272,6 +288,10 @@ int config_value_set_map(struct config *config, struct config_entry *entry,
         }
         if (keys[i].length == 0) {
             return error_set(err, EINVAL, "'%s' holds an empty key", entry->path);
+        }
+        result = config_value_check_pair(entry, &keys[i], &values[i], err);
+        if (result != 0) {
+            return result;
         }
         copies[i] = arena_copy_text(config->texts, keys[i].at, keys[i].length);
         copies[count + i] = arena_copy_text(config->texts, values[i].at, values[i].length);
@@ -372,7 +392,11 @@ int config_value_set(struct config *config, struct config_entry *entry, const ch
         status = set_with_unit(entry, copy, err);
         break;
     case CONFIG_TEXT:
-        status = set_text(config, entry, copy, length, err);
+        status =
+            length > 0 && entry->field->check != NULL ? entry->field->check(NULL, copy, err) : 0;
+        if (status == 0) {
+            status = set_text(config, entry, copy, length, err);
+        }
         break;
     case CONFIG_CHOICE:
         status = set_choice(config, entry, copy, length, err);

@@ -218,7 +218,13 @@ static int read_map(struct reader *r, struct config_entry *entry, const yaml_nod
                                      entry->path, CONFIG_ITEMS_MAX));
         }
         keys[count] = scalar_text(key);
-        values[count++] = scalar_text(value);
+        values[count] = scalar_text(value);
+        /* Here, where the line of the pair is known. */
+        const int result = config_value_check_pair(entry, &keys[count], &values[count], r->err);
+        if (result != 0) {
+            return at_line(r, line_of(key->start_mark), result);
+        }
+        count++;
     }
     return at_line(r, line_of(node->start_mark),
                    config_value_set_map(r->config, entry, keys, values, count, r->err));
@@ -285,6 +291,9 @@ static int read_pair(struct reader *r, const yaml_node_t *key, const yaml_node_t
     if (written < 0 || (size_t)written != length || length >= CONFIG_KEY_BYTES_MAX ||
         strlen((const char *)key->data.scalar.value) != key->data.scalar.length) {
         return at_line(r, line, config_refuse_unknown(r->config, name, length, r->err));
+    }
+    if (config_name_section(r->config, name, length, r->err) != 0) {
+        return at_line(r, line, -r->err->code);
     }
     struct config_entry *entry = config_find(r->config, name, length);
     if (entry != NULL) {
