@@ -369,6 +369,29 @@ static int add_grpc(struct app *app, struct error *err)
     return 0;
 }
 
+/* The cluster of section `kafka`, and those of `kafka_clusters`. */
+static int add_kafka(struct app *app, struct error *err)
+{
+    const struct sensor_settings *from = app->settings;
+    struct pipeline_settings *to = &app->pipeline_settings;
+    int result = 0;
+
+    if (from->kafka.brokers[0] != '\0') {
+        result = kafka_sink_open(&from->kafka, NULL, &from->spool, app->sensor_id,
+                                 &to->sinks[to->sinks_count], err);
+        to->sinks_count += result == 0;
+    }
+    for (int i = 0; i < KAFKA_CLUSTERS_MAX && from->kafka_names[i] != NULL && result == 0; i++) {
+        result = kafka_sink_open(&from->kafka_clusters[i], from->kafka_names[i], &from->spool,
+                                 app->sensor_id, &to->sinks[to->sinks_count], err);
+        if (result != 0) {
+            error_prefix(err, "kafka_clusters.%s", from->kafka_names[i]);
+        }
+        to->sinks_count += result == 0;
+    }
+    return result;
+}
+
 static int add_network_sinks(struct app *app, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
@@ -392,11 +415,7 @@ static int add_network_sinks(struct app *app, struct error *err)
                                      &to->sinks[to->sinks_count], err);
         to->sinks_count += result == 0;
     }
-    if (result == 0 && from->kafka.brokers[0] != '\0') {
-        result = kafka_sink_open(&from->kafka, app->sensor_id, &to->sinks[to->sinks_count], err);
-        to->sinks_count += result == 0;
-    }
-    return result;
+    return result == 0 ? add_kafka(app, err) : result;
 }
 
 static int identify(struct app *app, const struct config *config, struct error *err)

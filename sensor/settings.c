@@ -450,6 +450,8 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"collector", collector_fields, &settings->collector, "Stream to a collector."},
         {"kafka", kafka_fields, &settings->kafka, "Records to Kafka."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
+        {"spool", kafka_spool_fields, &settings->spool,
+         "Where records wait for Kafka through long outages and restarts."},
     };
     uint32_t count = add(settings->sections, 0, before, ARRAY_COUNT(before));
 
@@ -458,5 +460,21 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
                   "room for all sections");
     count += detection_sections(&settings->anomalies, settings->sections + count);
     count = add(settings->sections, count, after, ARRAY_COUNT(after));
-    return config_new(settings->sections, count, "NETSCOPE", err);
+    settings->named_clusters = (struct config_named){
+        .path = "kafka_clusters",
+        .fields = kafka_fields,
+        .help = "Further Kafka clusters, each a sink of its own under a name of your choice, with "
+                "the keys of `kafka`.",
+        .names_max = KAFKA_CLUSTERS_MAX,
+        .names = settings->kafka_names,
+        .settings = settings->kafka_clusters,
+        .bytes = sizeof(settings->kafka_clusters[0]),
+    };
+    struct config *config = config_new(settings->sections, count, "NETSCOPE", err);
+
+    if (config != NULL && config_add_named(config, &settings->named_clusters, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
 }

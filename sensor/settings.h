@@ -130,6 +130,10 @@ struct sensor_settings {
     struct collector_settings collector;
     struct kafka_settings kafka;
     struct confine_settings security;
+    struct kafka_settings kafka_clusters[KAFKA_CLUSTERS_MAX];
+    struct config_named named_clusters;
+    const char *kafka_names[KAFKA_CLUSTERS_MAX]; /* NULL: not there */
+    struct kafka_spool_settings spool;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

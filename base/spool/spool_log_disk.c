@@ -70,7 +70,7 @@ void spool_disk_reopen(struct spool_log *log)
 
 int spool_log_drop_oldest(struct spool_log *log, struct error *err)
 {
-    struct spool_header header;
+    struct spool_header header = {0};
 
     if (log->disk == NULL) {
         return error_set(err, ENOENT, "the spool has nothing on disk");
@@ -96,7 +96,7 @@ unsigned spool_log_expire(struct spool_log *log, uint64_t time_ns)
 {
     unsigned count = 0;
     struct error err = {0};
-    struct spool_header header;
+    struct spool_header header = {0};
 
     while (log->disk != NULL) {
         const uint64_t next = segment_log_file_after(log->disk, segment_log_begin(log->disk));
@@ -119,6 +119,31 @@ static int cursors_path(const struct spool_log *log, const char *suffix, char ou
     return length > 0 && length < PATH_BYTES ? 0 : -ENAMETOOLONG;
 }
 
+/* "name ordinal records position" */
+static bool read_cursor(const char *line, struct spool_log_reader *cursor)
+{
+    const size_t length = strcspn(line, " ");
+    uint64_t numbers[3];
+
+    if (length == 0 || length >= SPOOL_LOG_NAME_BYTES) {
+        return false;
+    }
+    memcpy(cursor->name, line, length);
+    cursor->name[length] = '\0';
+    line += length;
+    for (int i = 0; i < 3; i++) {
+        char *end = NULL;
+
+        numbers[i] = strtoull(line, &end, 10);
+        if (end == line) {
+            return false;
+        }
+        line = end;
+    }
+    cursor->acked = (struct spool_log_place){numbers[0], numbers[1], numbers[2]};
+    return true;
+}
+
 /* A file that is missing or not ours means: begin with the oldest. */
 static void load_cursors(struct spool_log *log)
 {
@@ -135,8 +160,7 @@ static void load_cursors(struct spool_log *log)
             struct spool_log_reader *cursor = &log->saved[log->saved_count];
             struct spool_log_place *place = &cursor->acked;
 
-            if (sscanf(line, "%31s %" SCNu64 " %" SCNu64 " %" SCNu64, cursor->name, &place->ordinal,
-                       &place->records_end, &place->next_position) == 4) {
+            if (read_cursor(line, cursor)) {
                 log->saved_count++;
                 if (place->ordinal > log->last_ordinal) {
                     log->last_ordinal = place->ordinal;
@@ -209,7 +233,7 @@ static int find_end(struct spool_log *log, struct error *err)
 
     while (log->disk_ordinal == 0 && (base = segment_log_file_before(log->disk, base)) > 0) {
         struct segment_frame frame;
-        struct spool_header header;
+        struct spool_header header = {0};
         AUTO(segment_reader)
         reader = segment_reader_new(log->directory, base, spool_frame_bytes_max(log), err);
 

@@ -149,6 +149,9 @@ static int refuse_property(const char *key, struct error *err)
         {"ssl.keystore.password", "secrets come from files: use kafka.tls_key"},
         {"transactional.id", "records are sent at least once, without transactions"},
         {"delivery.report.only.error", "every delivery report is counted"},
+        {"enable.idempotence", "records are sent idempotently: that is what keeps their order"},
+        {"partitioner", "the key's partition is part of the contract: murmur2_random"},
+        {"queuing.strategy", "the order of records is kept"},
         {"log.queue", "the sink reads librdkafka's log"},
         {"plugin.library.paths", "no foreign code is loaded"},
     };
@@ -200,33 +203,169 @@ static int fill_conf(rd_kafka_conf_t *conf, const struct kafka_settings *from, s
     return set_properties(conf, &from->properties, err);
 }
 
-static int check_prefix(const char *prefix, struct error *err)
+int kafka_check_property(const char *key, const char *value, struct error *err)
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    int result = refuse_property(key, err);
+
+    if (result == 0) {
+        result = set(conf, "properties", key, value, err);
+    }
+    rd_kafka_conf_destroy(conf);
+    return result;
+}
+
+static const char topic_characters[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+static bool is_topic(const char *name)
+{
+    const size_t length = strlen(name);
+
+    return length > 0 && length <= TOPIC_NAME_MAX && strspn(name, topic_characters) == length &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static int check_topics(const struct kafka_settings *settings, struct error *err)
+{
+    const char *prefix = settings->topic_prefix;
     const size_t length = strlen(prefix);
 
-    if (length == 0 || length + strlen(".alerts.v1") > TOPIC_NAME_MAX ||
-        strspn(prefix, allowed) != length) {
+    if (length == 0 || length + strlen(".aggregaterows-packed.v1") > TOPIC_NAME_MAX ||
+        strspn(prefix, topic_characters) != length) {
         return error_set(err, EINVAL,
                          "kafka.topic_prefix: \"%.100s\" gives no topic name (letters, digits, "
                          "'.', '_' and '-'; %u characters with the rest of the name)",
                          prefix, TOPIC_NAME_MAX);
     }
+    for (int kind = 0; kind < KAFKA_KINDS; kind++) {
+        const char *name = settings->topics[kind];
+
+        if (name != NULL && name[0] != '\0' && !is_topic(name)) {
+            return error_set(err, EINVAL,
+                             "kafka.%s_topic: \"%.100s\" is no topic name (letters, digits, '.', "
+                             "'_' and '-'; %u characters)",
+                             kafka_kind_name((enum kafka_kind)kind), name, TOPIC_NAME_MAX);
+        }
+    }
     return 0;
+}
+
+/* One "host:port" or "[address]:port" of `length` bytes; the port may be left out (9092). */
+static bool is_broker(const char *text, size_t length)
+{
+    const char *end = text + length;
+    const char *port;
+    const char *host_end;
+
+    if (length > 0 && text[0] == '[') {
+        const char *close = memchr(text, ']', length);
+
+        if (close == NULL || close == text + 1) {
+            return false;
+        }
+        host_end = close + 1;
+        port = host_end;
+    } else {
+        const char *colon = memchr(text, ':', length);
+
+        host_end = colon != NULL ? colon : end;
+        port = host_end;
+        for (const char *at = text; at < host_end; at++) {
+            if (strchr(topic_characters, *at) == NULL) {
+                return false;
+            }
+        }
+    }
+    if (host_end == text) {
+        return false;
+    }
+    if (port == end) {
+        return true;
+    }
+    uint32_t number = 0;
+
+    if (*port != ':' || port + 1 == end || end - port > 6) {
+        return false;
+    }
+    for (port++; port < end; port++) {
+        if (*port < '0' || *port > '9') {
+            return false;
+        }
+        number = number * 10 + (uint32_t)(*port - '0');
+    }
+    return number > 0 && number <= UINT16_MAX;
+}
+
+int kafka_check_brokers(const char *key, const char *text, struct error *err)
+{
+    (void)key;
+    for (;;) {
+        text += strspn(text, " ");
+        size_t length = strcspn(text, ",");
+        const char *next = text + length;
+
+        while (length > 0 && text[length - 1] == ' ') {
+            length--;
+        }
+        if (!is_broker(text, length)) {
+            return error_set(err, EINVAL,
+                             "kafka.brokers: \"%.*s\" is no host:port (port 1 to 65535; IPv6 "
+                             "addresses in brackets; several with commas)",
+                             length > 100 ? 100 : (int)length, text);
+        }
+        if (*next == '\0') {
+            return 0;
+        }
+        text = next + 1;
+    }
+}
+
+int kafka_settings_check(const struct kafka_settings *settings, struct error *err)
+{
+    if (kafka_check_brokers(NULL, settings->brokers, err) != 0 ||
+        check_topics(settings, err) != 0) {
+        return -err->code;
+    }
+    if (settings->packed && strcmp(settings->value, "json") == 0) {
+        return error_set(err, EINVAL,
+                         "kafka.packed: needs kafka.value protobuf or flow_row, not json");
+    }
+    const bool is_sasl = strncmp(settings->security_protocol, "sasl", 4) == 0;
+
+    if (is_sasl && settings->sasl_mechanism[0] == '\0') {
+        return error_set(err, EINVAL, "kafka.sasl_mechanism: needed by security_protocol %s",
+                         settings->security_protocol);
+    }
+    if (!is_sasl && (settings->sasl_mechanism[0] != '\0' || settings->sasl_username[0] != '\0' ||
+                     settings->sasl_password_file[0] != '\0')) {
+        return error_set(err, EINVAL,
+                         "kafka.sasl_*: a login needs security_protocol sasl_ssl or "
+                         "sasl_plaintext, not %s",
+                         settings->security_protocol);
+    }
+    if (settings->tls_key[0] != '\0' && settings->tls_certificate[0] == '\0') {
+        return error_set(err, EINVAL, "kafka.tls_key: needs kafka.tls_certificate too");
+    }
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    const int result = fill_conf(conf, settings, err);
+
+    rd_kafka_conf_destroy(conf);
+    return result;
 }
 
 static int open_topics(struct kafka_client *client, const struct kafka_settings *settings,
                        struct error *err)
 {
-    const char *const suffixes[KAFKA_TOPICS] = {kafka_flows_suffix(settings), "alerts", "stats"};
+    for (int kind = 0; kind < KAFKA_KINDS; kind++) {
+        char name[KAFKA_TOPIC_BYTES];
 
-    for (int i = 0; i < KAFKA_TOPICS; i++) {
-        char name[TOPIC_NAME_MAX + 1];
-
-        (void)snprintf(name, sizeof(name), "%s.%s.v1", settings->topic_prefix, suffixes[i]);
-        client->topics[i] = rd_kafka_topic_new(client->producer, name, NULL);
-        if (client->topics[i] == NULL) {
+        if (!settings->is_on[kind]) {
+            continue;
+        }
+        kafka_topic_name(settings, (enum kafka_kind)kind, name);
+        client->topics[kind] = rd_kafka_topic_new(client->producer, name, NULL);
+        if (client->topics[kind] == NULL) {
             return error_set(err, EINVAL, "kafka: topic %s: %s", name,
                              rd_kafka_err2str(rd_kafka_last_error()));
         }
@@ -240,9 +379,6 @@ int kafka_client_open(struct kafka_client *client, const struct kafka_settings *
     char reason[512];
 
     *client = (struct kafka_client){0};
-    if (check_prefix(settings->topic_prefix, err) != 0) {
-        return -err->code;
-    }
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
     if (fill_conf(conf, settings, err) != 0) {
@@ -268,7 +404,7 @@ int kafka_client_open(struct kafka_client *client, const struct kafka_settings *
 
 void kafka_client_close(struct kafka_client *client)
 {
-    for (int i = 0; i < KAFKA_TOPICS; i++) {
+    for (int i = 0; i < KAFKA_KINDS; i++) {
         if (client->topics[i] != NULL) {
             rd_kafka_topic_destroy(client->topics[i]);
         }

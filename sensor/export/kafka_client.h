@@ -10,11 +10,9 @@
 #include "base/error.h"
 #include "sensor/export/kafka_sink.h"
 
-#define KAFKA_TOPICS 3 /* flows, alerts, stats */
-
 struct kafka_client {
     rd_kafka_t *producer;
-    rd_kafka_topic_t *topics[KAFKA_TOPICS];
+    rd_kafka_topic_t *topics[KAFKA_KINDS]; /* NULL: the kind is off */
 };
 
 /* All are called from rd_kafka_poll() and rd_kafka_flush(), on the caller's thread. */
@@ -23,6 +21,10 @@ struct kafka_callbacks {
     void (*failed)(rd_kafka_t *producer, int code, const char *reason, void *context);
     void *context;
 };
+
+/* Checks of single settings, for config_field.check. */
+MUST_USE int kafka_check_property(const char *key, const char *value, struct error *err);
+MUST_USE int kafka_check_brokers(const char *key, const char *text, struct error *err);
 
 /* 0, or -errno with `err` naming the setting or the property. Asks no broker. */
 MUST_USE int kafka_client_open(struct kafka_client *client, const struct kafka_settings *settings,

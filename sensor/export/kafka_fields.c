@@ -1,7 +1,6 @@
-#include <inttypes.h>
 #include <stddef.h>
-#include <string.h>
 
+#include "sensor/export/kafka_client.h"
 #include "sensor/export/kafka_sink.h"
 
 #define FIELD(member) offsetof(struct kafka_settings, member)
@@ -12,6 +11,7 @@ const struct config_field kafka_fields[] = {
      .offset = FIELD(brokers),
      .value = "",
      .max = 2048,
+     .check = kafka_check_brokers,
      .help = "First brokers to ask, host:port with commas; empty: no Kafka."},
     {.type = CONFIG_TEXT,
      .key = "topic_prefix",
@@ -19,23 +19,94 @@ const struct config_field kafka_fields[] = {
      .value = "netscope",
      .min = 1,
      .max = 200,
-     .help = "Topics are PREFIX.flows.v1, PREFIX.alerts.v1 and PREFIX.stats.v1; they must exist "
+     .help = "Topics are PREFIX.flows.v1, PREFIX.alerts.v1 and so on; they must exist "
              "(netscope-sensor kafka-topics prints how to make them)."},
     {.type = CONFIG_BOOL,
      .key = "flows",
-     .offset = FIELD(flows),
+     .offset = FIELD(is_on[KAFKA_FLOWS]),
      .value = "true",
      .help = "Send flow records."},
+    {.type = CONFIG_TEXT,
+     .key = "flows_topic",
+     .offset = FIELD(topics[KAFKA_FLOWS]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of flows; empty: by topic_prefix."},
     {.type = CONFIG_BOOL,
      .key = "alerts",
-     .offset = FIELD(alerts),
+     .offset = FIELD(is_on[KAFKA_ALERTS]),
      .value = "true",
      .help = "Send alerts."},
+    {.type = CONFIG_TEXT,
+     .key = "alerts_topic",
+     .offset = FIELD(topics[KAFKA_ALERTS]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of alerts; empty: by topic_prefix."},
     {.type = CONFIG_BOOL,
      .key = "stats",
-     .offset = FIELD(stats),
+     .offset = FIELD(is_on[KAFKA_STATS]),
      .value = "true",
      .help = "Send statistics."},
+    {.type = CONFIG_TEXT,
+     .key = "stats_topic",
+     .offset = FIELD(topics[KAFKA_STATS]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of stats; empty: by topic_prefix."},
+    {.type = CONFIG_BOOL,
+     .key = "dns",
+     .offset = FIELD(is_on[KAFKA_DNS]),
+     .value = "false",
+     .help = "Send DNS transactions."},
+    {.type = CONFIG_TEXT,
+     .key = "dns_topic",
+     .offset = FIELD(topics[KAFKA_DNS]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of dns; empty: by topic_prefix."},
+    {.type = CONFIG_BOOL,
+     .key = "packets",
+     .offset = FIELD(is_on[KAFKA_PACKETS]),
+     .value = "false",
+     .help = "Send packet samples."},
+    {.type = CONFIG_TEXT,
+     .key = "packets_topic",
+     .offset = FIELD(topics[KAFKA_PACKETS]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of packets; empty: by topic_prefix."},
+    {.type = CONFIG_BOOL,
+     .key = "aggregates",
+     .offset = FIELD(is_on[KAFKA_AGGREGATES]),
+     .value = "false",
+     .help = "Send sums of flow records by aggregate_by and aggregate_interval; alone with flows: "
+             "false."},
+    {.type = CONFIG_TEXT,
+     .key = "aggregates_topic",
+     .offset = FIELD(topics[KAFKA_AGGREGATES]),
+     .value = "",
+     .max = 249,
+     .help = "Topic of aggregates; empty: by topic_prefix."},
+    {.type = CONFIG_TEXT,
+     .key = "flows_filter",
+     .offset = FIELD(flows_filter),
+     .value = "",
+     .max = 4096,
+     .help =
+         "Only flow records that match, in topic and sums: server.port = 443 AND NOT app = dns; "
+         "empty: all."},
+    {.type = CONFIG_CHOICE,
+     .key = "alerts_severity",
+     .offset = FIELD(alerts_severity),
+     .value = "none",
+     .choices = "none|info|low|medium|high|critical",
+     .help = "Only alerts of this severity or a higher one; none: all."},
+    {.type = CONFIG_LIST,
+     .key = "alerts_kinds",
+     .offset = FIELD(alerts_kinds),
+     .value = "",
+     .help = "Only these kinds of alert, as syn_flood; empty: all."},
     {.type = CONFIG_CHOICE,
      .key = "value",
      .offset = FIELD(value),
@@ -44,12 +115,32 @@ const struct config_field kafka_fields[] = {
      .help =
          "One netscope.v1 message a record without a prefix, proto3 JSON, or for flows the flat "
          "FlowRow (for ClickHouse; topic PREFIX.flowrows.v1)."},
+    {.type = CONFIG_BOOL,
+     .key = "packed",
+     .offset = FIELD(packed),
+     .value = "false",
+     .help = "Many records a message, as FlowBatch or FlowRowBatch, for high rates; all of one "
+             "partition. Flows, aggregates, DNS and packets; topics end in -packed.v1."},
+    {.type = CONFIG_BYTES,
+     .key = "pack_bytes",
+     .offset = FIELD(pack_bytes),
+     .value = "64KiB",
+     .min = 1024,
+     .max = 1000000,
+     .help = "A packed message is not made larger, but for one record alone."},
+    {.type = CONFIG_MAP,
+     .key = "schema_ids",
+     .offset = FIELD(schema_ids),
+     .value = "",
+     .help = "Ids of a schema registry by kind (flows: 17): values then begin with Confluent's "
+             "framing."},
     {.type = CONFIG_CHOICE,
      .key = "key",
      .offset = FIELD(key),
      .value = "community_id",
      .choices = "community_id|sensor|none",
-     .help = "Key of flow records: both directions and all sensors of a flow in one partition, "
+     .help = "Key of flows, DNS and packets: both directions and all sensors of a flow in one "
+             "partition, "
              "all of a sensor in one, or any."},
     {.type = CONFIG_CHOICE,
      .key = "flow_events",
@@ -57,6 +148,26 @@ const struct config_field kafka_fields[] = {
      .value = "all",
      .choices = "all|end",
      .help = "All flow records, or only those of ended flows."},
+    {.type = CONFIG_LIST,
+     .key = "aggregate_by",
+     .offset = FIELD(aggregate_by),
+     .value = "client_ip,server_ip,server_port,ip_protocol,app_protocol",
+     .help = "Fields that make a group: client_ip, server_ip, client_port, server_port, "
+             "ip_protocol, app_protocol, server_name, interface, vlan_id."},
+    {.type = CONFIG_DURATION,
+     .key = "aggregate_interval",
+     .offset = FIELD(aggregate_interval_ns),
+     .value = "1m",
+     .min = 1e9,
+     .max = 86400e9,
+     .help = "A group is sent once in this time, packet time."},
+    {.type = CONFIG_U64,
+     .key = "aggregate_groups",
+     .offset = FIELD(aggregate_groups),
+     .value = "65536",
+     .min = 16,
+     .max = 16777216,
+     .help = "Groups held at once; more: the interval's groups are sent early, and again."},
     {.type = CONFIG_U64,
      .key = "queue_messages",
      .offset = FIELD(queue_messages),
@@ -137,38 +248,43 @@ const struct config_field kafka_fields[] = {
      .key = "properties",
      .offset = FIELD(properties),
      .value = "",
+     .check = kafka_check_property,
      .help = "Further properties of librdkafka (its CONFIGURATION.md), checked at the start."},
     {0},
 };
 
-const char *kafka_flows_suffix(const struct kafka_settings *settings)
-{
-    return strcmp(settings->value, "flow_row") == 0 ? "flowrows" : "flows";
-}
+#undef FIELD
+#define FIELD(member) offsetof(struct kafka_spool_settings, member)
 
-void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
-{
-    const char *brokers = settings->brokers[0] != '\0' ? settings->brokers : "localhost:9092";
-    const struct {
-        const char *name;
-        bool is_on;
-        unsigned partitions;
-        unsigned days;
-    } topics[] = {
-        {kafka_flows_suffix(settings), settings->flows, 6, 7},
-        {"alerts", settings->alerts, 3, 30},
-        {"stats", settings->stats, 3, 7},
-    };
-
-    fprintf(out, "# Partitions and replicas are a proposal: more partitions for more readers.\n");
-    for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
-        if (topics[i].is_on) {
-            fprintf(out,
-                    "kafka-topics.sh --bootstrap-server '%s' --create --if-not-exists "
-                    "--topic '%s.%s.v1' --partitions %u --replication-factor 3 "
-                    "--config min.insync.replicas=2 --config retention.ms=%" PRIu64 "\n",
-                    brokers, settings->topic_prefix, topics[i].name, topics[i].partitions,
-                    UINT64_C(86400000) * topics[i].days);
-        }
-    }
-}
+const struct config_field kafka_spool_fields[] = {
+    {.type = CONFIG_TEXT,
+     .key = "directory",
+     .offset = FIELD(directory),
+     .value = "",
+     .max = 1024,
+     .help =
+         "Where records wait that no broker has acknowledged, through long outages and restarts; "
+         "empty: in memory alone, as much as kafka.queue_messages."},
+    {.type = CONFIG_BYTES,
+     .key = "bytes",
+     .offset = FIELD(bytes_max),
+     .value = "1GiB",
+     .min = 8388608,
+     .max = 1e15,
+     .help = "On disk at most, for each sink; the oldest records are dropped, told and counted."},
+    {.type = CONFIG_DURATION,
+     .key = "age",
+     .offset = FIELD(age_max_ns),
+     .value = "0s",
+     .min = 0,
+     .max = 3.2e16,
+     .help = "Older records are dropped from disk, told and counted; 0: never."},
+    {.type = CONFIG_BYTES,
+     .key = "memory",
+     .offset = FIELD(memory_bytes),
+     .value = "16MiB",
+     .min = 65536,
+     .max = 4294967296.0,
+     .help = "Records in memory for each topic; what lags further behind goes to disk."},
+    {0},
+};

@@ -2,26 +2,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/counter.h"
-#include "base/log.h"
-#include "base/ring.h"
-#include "proto/json/transcoder.h"
-#include "proto/row/flow_row.h"
-#include "sensor/export/kafka_client.h"
-#include "sensor/export/kafka_key.h"
+#include "sensor/export/kafka_private.h"
 
 #define HAND_OVER_BATCHES 16 /* batches pinned by this sink at most, one more in work */
-#define SCRATCH_BYTES     1048576
+#define PACKED_PARTITIONS 10000
 #define IDLE_MS           100
 #define FULL_WAIT_MS      20
 #define FLUSH_STEP_MS     20
@@ -29,50 +19,17 @@
 #define REOPEN_NS         NS_PER_SEC
 #define LOG_INTERVAL_NS   (10 * NS_PER_SEC)
 
-struct kafka_sink {
-    struct kafka_settings settings;
-    const char *sensor_id;
-    uint32_t sensor_id_length;
-    bool only_ended, keys_by_flow, keys_by_sensor;
-
-    /* The publisher pushes, the producer's thread pops. */
-    struct ring *hand_over;
-    int event; /* eventfd: a batch, or something for rd_kafka_poll() */
-    atomic_bool is_flushing, is_stopping;
-    pthread_t thread;
-
-    /* The producer's thread, and kafka_sink_open() before it starts. */
-    struct kafka_client client;
-    bool has_fatal_error;
-    uint64_t reopen_ns; /* without a client: when to try again */
-    const struct json_message *messages[KAFKA_TOPICS];
-    uint8_t *scratch; /* the value in another form; NULL: the record's own bytes */
-    bool is_json, is_row;
-    struct log_limit failure_log, error_log, full_log;
-
-    struct counter offered; /* by the publisher; all else by the producer's thread */
-    struct counter sent, acked, failed, possibly_persisted, queue_full, restarts;
-    struct counter code_counts[KAFKA_CODES_MAX];
-    atomic_int codes[KAFKA_CODES_MAX];
-    atomic_bool is_connected;
-    pthread_mutex_t error_lock; /* the one text that other threads read */
-    char last_error[160];
-};
-
-static const char *const message_names[KAFKA_TOPICS] = {
-    "netscope.v1.FlowRecord", "netscope.v1.AlertRecord", "netscope.v1.StatsRecord"};
-
 /* ---- what is counted ---- */
 
-static void keep_error(struct kafka_sink *sink, const char *text)
+void kafka_keep_error(struct kafka_sink *sink, const char *text)
 {
     (void)pthread_mutex_lock(&sink->error_lock);
     (void)snprintf(sink->last_error, sizeof(sink->last_error), "%.159s", text);
     (void)pthread_mutex_unlock(&sink->error_lock);
 }
 
-static void count_failure(struct kafka_sink *sink, rd_kafka_resp_err_t code,
-                          bool is_possibly_persisted)
+void kafka_count_failure(struct kafka_sink *sink, rd_kafka_resp_err_t code, uint32_t records,
+                         bool is_possibly_persisted)
 {
     char quoted[256];
     uint64_t suppressed = 0;
@@ -85,14 +42,14 @@ static void count_failure(struct kafka_sink *sink, rd_kafka_resp_err_t code,
     if (counter_get(&sink->code_counts[i]) == 0) {
         sink->codes[i] = (int)code;
     }
-    counter_add(&sink->code_counts[i], 1);
-    counter_add(&sink->failed, 1);
+    counter_add(&sink->code_counts[i], records);
+    counter_add(&sink->failed, records);
     if (is_possibly_persisted) {
-        counter_add(&sink->possibly_persisted, 1);
+        counter_add(&sink->possibly_persisted, records);
     }
-    keep_error(sink, rd_kafka_err2str(code));
+    kafka_keep_error(sink, rd_kafka_err2str(code));
     if (log_allowed(&sink->failure_log, LOG_INTERVAL_NS, &suppressed)) {
-        log_warn("kafka", "a record could not be delivered",
+        log_warn(sink->name, "a record could not be delivered",
                  "error=%s reason=%s failed=%" PRIu64 " suppressed=%" PRIu64,
                  rd_kafka_err2name(code), log_quote(rd_kafka_err2str(code), quoted, sizeof(quoted)),
                  counter_get(&sink->failed), suppressed);
@@ -102,15 +59,23 @@ static void count_failure(struct kafka_sink *sink, rd_kafka_resp_err_t code,
 static void on_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
 {
     struct kafka_sink *sink = context;
+    const uintptr_t opaque = (uintptr_t)message->_private;
 
     (void)producer;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        counter_add(&sink->acked, 1);
         atomic_store_explicit(&sink->is_connected, true, memory_order_relaxed);
-        return;
     }
-    count_failure(sink, message->err,
-                  rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED);
+    if (opaque >= TICKET_ALIGN) {
+        kafka_spool_delivered(
+            message, (struct kafka_ticket *)((uint8_t *)message->_private - opaque % TICKET_ALIGN),
+            (uint32_t)(opaque % TICKET_ALIGN));
+    } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        counter_add(&sink->acked, opaque);
+    } else {
+        kafka_count_failure(sink, message->err, (uint32_t)opaque,
+                            rd_kafka_message_status(message) ==
+                                RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED);
+    }
 }
 
 static void on_error(rd_kafka_t *producer, int code, const char *reason, void *context)
@@ -124,45 +89,32 @@ static void on_error(rd_kafka_t *producer, int code, const char *reason, void *c
         const rd_kafka_resp_err_t cause = rd_kafka_fatal_error(producer, text, sizeof(text));
 
         sink->has_fatal_error = true;
-        log_error("kafka", "the producer failed and is made anew", "error=%s reason=%s",
+        log_error(sink->name, "the producer failed and is made anew", "error=%s reason=%s",
                   rd_kafka_err2name(cause), log_quote(text, quoted, sizeof(quoted)));
         reason = text;
     } else if (log_allowed(&sink->error_log, LOG_INTERVAL_NS, &suppressed)) {
-        log_warn("kafka", "brokers", "error=%s reason=%s suppressed=%" PRIu64,
+        log_warn(sink->name, "brokers", "error=%s reason=%s suppressed=%" PRIu64,
                  rd_kafka_err2name((rd_kafka_resp_err_t)code),
                  log_quote(reason, quoted, sizeof(quoted)), suppressed);
     }
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__FATAL) {
         atomic_store_explicit(&sink->is_connected, false, memory_order_relaxed);
     }
-    keep_error(sink, reason);
+    kafka_keep_error(sink, reason);
 }
 
-/* Records taken over that have neither been acknowledged nor given up. */
+/* Records taken over of which nothing more is known. */
 static uint64_t owed(const struct kafka_sink *sink)
 {
-    const uint64_t done = counter_get(&sink->acked) + counter_get(&sink->failed);
-    const uint64_t offered = counter_get(&sink->offered);
+    const uint64_t done = counter_get(&sink->acked) + counter_get(&sink->failed) +
+                          counter_get(&sink->left_out) + counter_get(&sink->spool_lost);
+    const uint64_t taken =
+        counter_get(&sink->offered) + counter_get(&sink->made) + counter_get(&sink->recovered);
 
-    return offered > done ? offered - done : 0;
+    return taken > done ? taken - done : 0;
 }
 
-/* ---- the producer's thread ---- */
-
-/* Index of the topic, or -1: this record does not go to Kafka. */
-static int topic_of(const struct kafka_sink *sink, const struct batch_entry *entry)
-{
-    switch (entry->stream) {
-    case RECORD_FLOWS:
-        return sink->settings.flows && (!sink->only_ended || entry->event == FLOW_END) ? 0 : -1;
-    case RECORD_ALERTS:
-        return sink->settings.alerts ? 1 : -1;
-    case RECORD_STATS:
-        return sink->settings.stats ? 2 : -1;
-    default:
-        return -1;
-    }
-}
+/* ---- the sink's thread ---- */
 
 static int open_client(struct kafka_sink *sink, struct error *err)
 {
@@ -206,22 +158,14 @@ static void replace_client(struct kafka_sink *sink)
     }
     sink->has_fatal_error = false;
     if (open_client(sink, &err) != 0) {
-        log_error("kafka", "no new producer", "reason=\"%s\"", err.message);
-        keep_error(sink, err.message);
+        log_error(sink->name, "no new producer", "reason=\"%s\"", err.message);
+        kafka_keep_error(sink, err.message);
         sink->has_fatal_error = true;
         sink->reopen_ns = now_ns + REOPEN_NS;
     }
 }
 
-static void take_events(struct kafka_sink *sink)
-{
-    uint64_t events;
-
-    (void)!read(sink->event, &events, sizeof(events));
-}
-
-/* Callbacks run here: delivery reports, errors, the library's log. */
-static void serve(struct kafka_sink *sink, int timeout_ms)
+void kafka_serve(struct kafka_sink *sink, int timeout_ms)
 {
     if (sink->client.producer != NULL) {
         if (atomic_load_explicit(&sink->is_flushing, memory_order_relaxed)) {
@@ -235,128 +179,132 @@ static void serve(struct kafka_sink *sink, int timeout_ms)
     }
 }
 
-/* Hands one message to librdkafka; its queue being full is waited for here, where nobody waits for
- * us. False: stopping. */
-static bool produce(struct kafka_sink *sink, int topic, const void *value, size_t length,
-                    struct record_text key)
+static void dispatch(struct kafka_stream *stream, const struct kafka_run *run)
 {
-    for (;;) {
-        rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FATAL;
-
-        if (sink->client.producer != NULL) {
-            if (rd_kafka_produce(sink->client.topics[topic], RD_KAFKA_PARTITION_UA,
-                                 RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value, length,
-                                 key.length > 0 ? key.data : NULL, key.length, NULL) == 0) {
-                counter_add(&sink->sent, 1);
-                return true;
-            }
-            code = rd_kafka_last_error();
-        }
-        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            uint64_t suppressed = 0;
-
-            counter_add(&sink->queue_full, 1);
-            if (log_allowed(&sink->full_log, LOG_INTERVAL_NS, &suppressed)) {
-                log_warn("kafka", "the queue is full: later records wait, then are dropped",
-                         "owed=%" PRIu64, owed(sink));
-            }
-        } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
-            sink->has_fatal_error = true;
-        } else {
-            count_failure(sink, code, false);
-            return true;
-        }
-        if (atomic_load_explicit(&sink->is_stopping, memory_order_acquire)) {
-            return false;
-        }
-        serve(sink, FULL_WAIT_MS);
-        if (sink->client.producer == NULL) {
-            (void)poll(NULL, 0, FULL_WAIT_MS);
-        }
+    if (run->count == 0) {
+        return;
+    }
+    if (stream->log != NULL) {
+        kafka_spool_append(stream, run);
+    } else {
+        kafka_send_all(stream, run);
     }
 }
 
-/* The record as JSON or as a row, in `scratch`: its length, or 0. */
-static size_t convert(struct kafka_sink *sink, int topic, const uint8_t *bytes, size_t length)
+static void on_aggregate(void *context, const uint8_t *record, uint32_t length)
 {
-    struct json_writer writer;
+    struct kafka_sink *sink = context;
+    struct kafka_run *run = &sink->made_run;
 
-    if (!sink->is_json) {
-        return flow_row_from_flow(bytes, length, sink->scratch, SCRATCH_BYTES);
-    }
-    json_init(&writer, (char *)sink->scratch, SCRATCH_BYTES);
-    return json_from_wire(sink->messages[topic], bytes, length, &writer) && !writer.overflow
-               ? writer.length
-               : 0;
+    run->at[0].bytes = record;
+    run->at[0].length = length;
+    run->count = 1;
+    counter_add(&sink->made, 1);
+    dispatch(&sink->streams[KAFKA_AGGREGATES], run);
 }
 
-static bool produce_entry(struct kafka_sink *sink, int topic, const struct batch_entry *entry,
-                          const uint8_t *bytes)
+/* The records of `batch` that the stream takes. */
+static void gather(struct kafka_stream *stream, const struct record_batch *batch,
+                   struct kafka_run *run)
 {
-    const void *value = bytes;
-    size_t length = entry->full_length;
-    struct record_text key = {NULL, 0};
+    struct kafka_sink *sink = stream->sink;
 
-    if (topic == 0 ? sink->keys_by_sensor : entry->stream == RECORD_STATS) {
-        key = (struct record_text){sink->sensor_id, sink->sensor_id_length};
-    } else if (topic != 0 || sink->keys_by_flow) {
-        key = kafka_key_of((enum record_stream)entry->stream, bytes, entry->full_length);
-    }
-    if (sink->is_json || (sink->is_row && topic == 0)) {
-        length = convert(sink, topic, bytes, length);
-        if (length == 0) {
-            count_failure(sink, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, false);
-            return true;
-        }
-        value = sink->scratch;
-    }
-    return produce(sink, topic, value, length, key);
-}
-
-/* Copies the batch into librdkafka's queue and lets it go. What a stop leaves over is counted. */
-static void produce_batch(struct kafka_sink *sink, struct record_batch *batch)
-{
-    bool goes_on = true;
-
+    run->count = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct batch_entry *entry = &batch->entries[i];
-        const int topic = topic_of(sink, entry);
+        const uint8_t *bytes = batch->bytes + entry->offset;
 
-        if (topic < 0) {
+        if (kafka_stream_of(sink, entry) != stream) {
             continue;
         }
-        goes_on = goes_on && produce_entry(sink, topic, entry, batch->bytes + entry->offset);
-        if (!goes_on) {
-            count_failure(sink, RD_KAFKA_RESP_ERR__PURGE_QUEUE, false);
+        if (!kafka_stream_wants(stream, bytes, entry->full_length)) {
+            counter_add(&sink->left_out, 1);
+            continue;
+        }
+        run->at[run->count].bytes = bytes;
+        run->at[run->count++].length = entry->full_length;
+    }
+}
+
+/* Sums need every record, whatever `flow_events` says. */
+static void aggregate(struct kafka_sink *sink, const struct record_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct batch_entry *entry = &batch->entries[i];
+        const uint8_t *bytes = batch->bytes + entry->offset;
+
+        if (entry->stream == RECORD_FLOWS &&
+            kafka_stream_wants(&sink->streams[KAFKA_FLOWS], bytes, entry->full_length)) {
+            kafka_aggregate_add(sink->aggregate, bytes, entry->full_length);
         }
     }
+}
+
+static void take_batch(struct kafka_sink *sink, struct record_batch *batch)
+{
+    for (int kind = 0; kind < KAFKA_AGGREGATES; kind++) {
+        struct kafka_stream *stream = &sink->streams[kind];
+
+        if (stream->is_on) {
+            gather(stream, batch, &sink->run);
+            dispatch(stream, &sink->run);
+        }
+    }
+    if (sink->aggregate != NULL) {
+        aggregate(sink, batch);
+    }
     batch_unref(batch);
+}
+
+static void take_events(struct kafka_sink *sink)
+{
+    uint64_t events;
+
+    (void)!read(sink->event, &events, sizeof(events));
 }
 
 static void *run(void *context)
 {
     struct kafka_sink *sink = context;
+    bool is_busy = false;
 
     (void)pthread_setname_np(pthread_self(), "kafka");
     while (!atomic_load_explicit(&sink->is_stopping, memory_order_acquire)) {
+        const bool is_flushing = atomic_load_explicit(&sink->is_flushing, memory_order_relaxed);
         struct pollfd wait = {.fd = sink->event, .events = POLLIN};
         struct record_batch *batch = NULL;
 
-        if (!atomic_load_explicit(&sink->is_flushing, memory_order_relaxed)) {
-            (void)poll(&wait, 1, IDLE_MS);
+        if (!is_flushing) {
+            (void)poll(&wait, 1, is_busy ? 0 : IDLE_MS);
         }
         take_events(sink);
         while ((batch = ring_pop(sink->hand_over)) != NULL) {
-            produce_batch(sink, batch);
-            serve(sink, 0);
+            take_batch(sink, batch);
+            (void)kafka_spool_pump(sink);
+            kafka_serve(sink, 0);
         }
-        serve(sink,
-              atomic_load_explicit(&sink->is_flushing, memory_order_relaxed) ? FLUSH_STEP_MS : 0);
+        if (sink->aggregate != NULL) {
+            if (is_flushing) {
+                kafka_aggregate_flush(sink->aggregate);
+            } else {
+                kafka_aggregate_tick(sink->aggregate, clock_monotonic_ns());
+            }
+        }
+        is_busy = kafka_spool_pump(sink);
+        kafka_spool_keep_house(sink);
+        kafka_serve(sink, is_flushing && !is_busy ? FLUSH_STEP_MS : 0);
+        if (is_flushing) {
+            atomic_fetch_add_explicit(&sink->flush_rounds, 1, memory_order_release);
+        }
     }
     for (struct record_batch *batch = NULL; (batch = ring_pop(sink->hand_over)) != NULL;) {
-        produce_batch(sink, batch);
+        take_batch(sink, batch);
+    }
+    if (sink->aggregate != NULL) {
+        kafka_aggregate_flush(sink->aggregate);
     }
     end_client(sink);
+    kafka_spool_close(sink);
     return NULL;
 }
 
@@ -373,11 +321,15 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
 {
     struct kafka_sink *sink = state;
     uint64_t wanted = 0;
+    bool is_summed = false;
 
     for (uint32_t i = 0; i < batch->count; i++) {
-        wanted += topic_of(sink, &batch->entries[i]) >= 0;
+        const struct batch_entry *entry = &batch->entries[i];
+
+        wanted += kafka_stream_of(sink, entry) != NULL;
+        is_summed = is_summed || (sink->aggregate != NULL && entry->stream == RECORD_FLOWS);
     }
-    if (wanted == 0) {
+    if (wanted == 0 && !is_summed) {
         return SINK_TAKEN;
     }
     batch_ref(batch);
@@ -394,25 +346,34 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
 static uint64_t flush(void *state, uint64_t deadline_ns)
 {
     struct kafka_sink *sink = state;
+    const unsigned rounds = atomic_load_explicit(&sink->flush_rounds, memory_order_relaxed);
 
     atomic_store_explicit(&sink->is_flushing, true, memory_order_relaxed);
     wake_thread(sink);
-    while (owed(sink) > 0 && clock_monotonic_ns() < deadline_ns) {
-        (void)poll(NULL, 0, 5);
+    /* A whole round with nothing owed: aggregates have been sent too. */
+    while ((owed(sink) > 0 ||
+            atomic_load_explicit(&sink->flush_rounds, memory_order_acquire) - rounds < 2) &&
+           clock_monotonic_ns() < deadline_ns) {
+        (void)poll(NULL, 0, 2);
     }
     atomic_store_explicit(&sink->is_flushing, false, memory_order_relaxed);
-    return owed(sink);
+    return sink->has_spool ? 0 : owed(sink); /* the spool keeps the rest for the next start */
 }
 
 static void statistics(void *state, struct stats_sink *row)
 {
     struct kafka_sink *sink = state;
+    const uint64_t oldest_ns = counter_get(&sink->oldest_ns);
+    const uint64_t now_ns = clock_wall_ns();
 
     row->connected = atomic_load_explicit(&sink->is_connected, memory_order_relaxed);
     row->sent = counter_get(&sink->sent);
     row->acked = counter_get(&sink->acked);
-    row->failed = counter_get(&sink->failed);
+    row->retried = counter_get(&sink->resent);
+    row->failed = counter_get(&sink->failed) + counter_get(&sink->spool_lost);
     row->unacked = owed(sink);
+    row->spool_bytes = counter_get(&sink->spool_bytes);
+    row->oldest_age_ns = oldest_ns != 0 && now_ns > oldest_ns ? now_ns - oldest_ns : 0;
     (void)pthread_mutex_lock(&sink->error_lock);
     (void)snprintf(row->last_error, sizeof(row->last_error), "%s", sink->last_error);
     (void)pthread_mutex_unlock(&sink->error_lock);
@@ -421,27 +382,34 @@ static void statistics(void *state, struct stats_sink *row)
 static void free_sink(struct kafka_sink *sink)
 {
     kafka_client_close(&sink->client);
+    kafka_spool_close(sink);
+    kafka_streams_close(sink);
+    kafka_aggregate_free(sink->aggregate);
     ring_free(sink->hand_over);
     if (sink->event >= 0) {
         (void)close(sink->event);
     }
     (void)pthread_mutex_destroy(&sink->error_lock);
     free(sink->scratch);
+    free(sink->item);
+    free(sink->heads);
     free(sink);
 }
 
 static void close_sink(void *state)
 {
     struct kafka_sink *sink = state;
+    const uint64_t lost = counter_get(&sink->spool_lost);
 
     atomic_store_explicit(&sink->is_stopping, true, memory_order_release);
     wake_thread(sink);
     (void)pthread_join(sink->thread, NULL);
-    if (counter_get(&sink->failed) > 0) {
-        log_warn("kafka", "records not delivered",
-                 "acked=%" PRIu64 " failed=%" PRIu64 " possibly_persisted=%" PRIu64,
+    if (counter_get(&sink->failed) > 0 || lost > 0) {
+        log_warn(sink->name, "records not delivered",
+                 "acked=%" PRIu64 " failed=%" PRIu64 " possibly_persisted=%" PRIu64
+                 " dropped_from_spool=%" PRIu64,
                  counter_get(&sink->acked), counter_get(&sink->failed),
-                 counter_get(&sink->possibly_persisted));
+                 counter_get(&sink->possibly_persisted), lost);
     }
     free_sink(sink);
 }
@@ -461,10 +429,18 @@ void kafka_sink_counts(const struct sink *from, struct kafka_counts *out)
 
     *out = (struct kafka_counts){
         .offered = counter_get(&sink->offered),
+        .made = counter_get(&sink->made),
+        .recovered = counter_get(&sink->recovered),
+        .left_out = counter_get(&sink->left_out),
         .sent = counter_get(&sink->sent),
         .acked = counter_get(&sink->acked),
         .failed = counter_get(&sink->failed),
         .possibly_persisted = counter_get(&sink->possibly_persisted),
+        .spool_lost = counter_get(&sink->spool_lost),
+        .resent = counter_get(&sink->resent),
+        .owed = owed(sink),
+        .messages = counter_get(&sink->messages),
+        .spool_bytes = counter_get(&sink->spool_bytes),
         .queue_full = counter_get(&sink->queue_full),
         .restarts = counter_get(&sink->restarts),
     };
@@ -492,46 +468,79 @@ static int start_thread(struct kafka_sink *sink, struct error *err)
     return code == 0 ? 0 : error_set(err, code, "kafka: start a thread: %s", strerror(code));
 }
 
-int kafka_sink_open(const struct kafka_settings *settings, const char *sensor_id, struct sink *out,
-                    struct error *err)
+static int open_parts(struct kafka_sink *sink, struct error *err)
+{
+    sink->hand_over = ring_new(HAND_OVER_BATCHES);
+    sink->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sink->scratch = malloc((size_t)2 * SCRATCH_BYTES);
+    sink->item = sink->has_spool ? malloc(ITEM_BYTES_MAX) : NULL;
+    sink->heads = sink->settings.packed ? malloc(PACKED_PARTITIONS * sizeof(*sink->heads)) : NULL;
+    if (sink->hand_over == NULL || sink->event < 0 || sink->scratch == NULL ||
+        (sink->has_spool && sink->item == NULL) || (sink->settings.packed && sink->heads == NULL)) {
+        return error_set(err, ENOMEM, "kafka: no memory");
+    }
+    int result = kafka_streams_open(sink, err);
+
+    if (result == 0 && sink->streams[KAFKA_AGGREGATES].is_on) {
+        sink->aggregate =
+            kafka_aggregate_new(&sink->settings, sink->sensor_id, on_aggregate, sink, err);
+        result = sink->aggregate == NULL ? -err->code : 0;
+    }
+    if (result == 0) {
+        result = kafka_spool_open(sink, err);
+    }
+    if (result == 0) {
+        result = open_client(sink, err);
+    }
+    return result == 0 ? start_thread(sink, err) : result;
+}
+
+static struct kafka_sink *new_sink(const struct kafka_settings *settings, const char *name,
+                                   const struct kafka_spool_settings *spool, const char *sensor_id)
 {
     struct kafka_sink *sink = calloc(1, sizeof(*sink));
 
     if (sink == NULL) {
-        return error_set(err, ENOMEM, "kafka: no memory");
+        return NULL;
     }
+    (void)snprintf(sink->name, sizeof(sink->name), "kafka%s%s", name != NULL ? ":" : "",
+                   name != NULL ? name : "");
+    sink->ops = ops;
+    sink->ops.name = sink->name;
     sink->settings = *settings;
+    if (spool != NULL) {
+        sink->spool = *spool;
+    }
+    sink->has_spool = sink->spool.directory != NULL && sink->spool.directory[0] != '\0';
     sink->sensor_id = sensor_id;
     sink->sensor_id_length = (uint32_t)strlen(sensor_id);
     sink->only_ended = strcmp(settings->flow_events, "end") == 0;
     sink->keys_by_flow = strcmp(settings->key, "community_id") == 0;
     sink->keys_by_sensor = strcmp(settings->key, "sensor") == 0;
-    (void)pthread_mutex_init(&sink->error_lock, NULL);
-    sink->hand_over = ring_new(HAND_OVER_BATCHES);
-    sink->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sink->is_json = strcmp(settings->value, "json") == 0;
     sink->is_row = strcmp(settings->value, "flow_row") == 0;
-    if (sink->is_json || sink->is_row) {
-        sink->scratch = malloc(SCRATCH_BYTES);
-        for (int i = 0; i < KAFKA_TOPICS; i++) {
-            sink->messages[i] = json_message_find(message_names[i]);
-        }
-    }
-    int result = 0;
+    (void)pthread_mutex_init(&sink->error_lock, NULL);
+    return sink;
+}
 
-    if (sink->hand_over == NULL || sink->event < 0 ||
-        ((sink->is_json || sink->is_row) && sink->scratch == NULL)) {
-        result = error_set(err, ENOMEM, "kafka: no memory");
-    } else {
-        result = open_client(sink, err);
+int kafka_sink_open(const struct kafka_settings *settings, const char *name,
+                    const struct kafka_spool_settings *spool, const char *sensor_id,
+                    struct sink *out, struct error *err)
+{
+    if (kafka_settings_check(settings, err) != 0) {
+        return -err->code;
     }
-    if (result == 0) {
-        result = start_thread(sink, err);
+    struct kafka_sink *sink = new_sink(settings, name, spool, sensor_id);
+
+    if (sink == NULL) {
+        return error_set(err, ENOMEM, "kafka: no memory");
     }
+    const int result = open_parts(sink, err);
+
     if (result != 0) {
         free_sink(sink);
         return result;
     }
-    *out = (struct sink){&ops, sink};
+    *out = (struct sink){&sink->ops, sink};
     return 0;
 }

@@ -1,23 +1,45 @@
-/* Flows, alerts and statistics to Kafka by librdkafka: one record a message, keyed, idempotent,
- * counted by delivery report.
+/* Records to Kafka by librdkafka: keyed, idempotent, counted by delivery report; each kind of
+ * record has its topic.
  *
  * A thread of its own produces and polls; the publisher only hands references over. Broker down:
- * librdkafka's bounded queue, then SINK_BUSY, then the sink's queue drops, counted. Topics are made
- * by the operator (kafka-topics prints how). Depends on: base, base/config, proto, proto/json,
- * pipeline, librdkafka. */
+ * librdkafka's bounded queue, then the spool (memory, then disk), which forgets a record only when
+ * it was acknowledged; without a spool SINK_BUSY, then the sink's queue drops, counted. Topics are
+ * made by the operator (kafka-topics prints how). Depends on: base, base/config, base/spool, proto,
+ * proto/json, proto/row, proto/filter, pipeline, librdkafka. */
 #pragma once
 
 #include "base/config/config.h"
 #include "base/error.h"
 #include "sensor/pipeline/sink.h"
 
+enum kafka_kind {
+    KAFKA_FLOWS,
+    KAFKA_ALERTS,
+    KAFKA_STATS,
+    KAFKA_DNS,
+    KAFKA_PACKETS,
+    KAFKA_AGGREGATES,
+    KAFKA_KINDS
+};
+
+#define KAFKA_CLUSTERS_MAX 4 /* beside the one of section `kafka` */
+
 struct kafka_settings {
     const char *brokers;      /* "host:9092,host:9092"; empty = off */
-    const char *topic_prefix; /* "netscope": netscope.flows.v1, .alerts.v1, .stats.v1 */
-    bool flows, alerts, stats;
-    const char *value;       /* protobuf | json | flow_row */
-    const char *key;         /* community_id | sensor | none (flows) */
-    const char *flow_events; /* all | end */
+    const char *topic_prefix; /* "netscope": netscope.flows.v1, .alerts.v1, ... */
+    bool is_on[KAFKA_KINDS];
+    const char *topics[KAFKA_KINDS]; /* empty: by prefix and kind */
+    const char *flows_filter;        /* proto/filter */
+    const char *alerts_severity;     /* none | info | low | ... */
+    struct config_list alerts_kinds; /* empty: all */
+    const char *value;               /* protobuf | json | flow_row */
+    bool packed;
+    uint64_t pack_bytes;
+    struct config_map schema_ids; /* kind: id of the schema registry */
+    const char *key;              /* community_id | sensor | none (flows, DNS, packets) */
+    const char *flow_events;      /* all | end */
+    struct config_list aggregate_by;
+    uint64_t aggregate_interval_ns, aggregate_groups;
     uint64_t queue_messages, queue_bytes, linger_ns, message_timeout_ns;
     const char *compression; /* lz4 | zstd | snappy | none */
     const char *security_protocol, *sasl_mechanism, *sasl_username, *sasl_password_file;
@@ -27,10 +49,24 @@ struct kafka_settings {
 
 extern const struct config_field kafka_fields[];
 
-/* 0 with `out` filled; -errno with `err` naming the property. A broker that is down is no error.
- * `sensor_id` is borrowed. */
-MUST_USE int kafka_sink_open(const struct kafka_settings *settings, const char *sensor_id,
+/* Section `spool`: what is not acknowledged survives long outages and restarts. */
+struct kafka_spool_settings {
+    const char *directory; /* empty: no spool */
+    uint64_t bytes_max;    /* on disk, of one sink */
+    uint64_t age_max_ns;
+    uint64_t memory_bytes; /* a reader further behind reads from disk */
+};
+
+extern const struct config_field kafka_spool_fields[];
+
+/* 0 with `out` filled; -errno with `err` naming the setting or the property. A broker that is down
+ * is no error. `name` is NULL for the first cluster, else its name among several; `spool` may be
+ * NULL; `sensor_id` is borrowed. */
+MUST_USE int kafka_sink_open(const struct kafka_settings *settings, const char *name,
+                             const struct kafka_spool_settings *spool, const char *sensor_id,
                              struct sink *out, struct error *err);
+/* What kafka_sink_open refuses before it opens anything; asks no broker and writes nothing. */
+MUST_USE int kafka_settings_check(const struct kafka_settings *settings, struct error *err);
 
 #define KAFKA_CODES_MAX 16 /* kinds of error counted apart; the last row takes the rest */
 
@@ -39,15 +75,25 @@ struct kafka_error_count {
     uint64_t count;
 };
 
-/* The law: offered = acked + failed + owed, owed = taken over and neither. */
+/* The law: offered + made + recovered = left_out + acked + failed + spool_lost + owed, owed = taken
+ * over and none of these. In records. */
 struct kafka_counts {
-    uint64_t offered;            /* records taken over from the publisher */
-    uint64_t sent;               /* of them given to librdkafka */
-    uint64_t acked;              /* delivery reports without error */
-    uint64_t failed;             /* never delivered, by any reason */
-    uint64_t possibly_persisted; /* of the failed: a broker may hold them all the same */
-    uint64_t queue_full;         /* times that librdkafka's queue was full */
-    uint64_t restarts;           /* producers replaced after a fatal error */
+    uint64_t offered;   /* taken over from the publisher */
+    uint64_t made;      /* aggregates */
+    uint64_t recovered; /* of earlier runs, from the spool */
+    uint64_t left_out;  /* by a filter, or counted into an aggregate alone */
+    uint64_t sent;      /* given to librdkafka; more than once after a failure */
+    uint64_t acked;     /* delivery reports without error */
+    uint64_t failed;    /* never delivered, by any reason */
+    uint64_t
+        possibly_persisted; /* of the failed or sent again: a broker may hold them all the same */
+    uint64_t spool_lost;    /* dropped from the spool: its size, its age, a full disk */
+    uint64_t resent;        /* failed in a way that passes, and sent again from the spool */
+    uint64_t owed;
+    uint64_t messages;   /* given to librdkafka: fewer than records when packed */
+    uint64_t queue_full; /* times that librdkafka's queue was full */
+    uint64_t restarts;   /* producers replaced after a fatal error */
+    uint64_t spool_bytes;
     struct kafka_error_count errors[KAFKA_CODES_MAX]; /* the failed by error */
     uint32_t errors_count;
 };
@@ -55,8 +101,12 @@ struct kafka_counts {
 /* Any thread. */
 void kafka_sink_counts(const struct sink *sink, struct kafka_counts *out);
 
-/* "flows", or "flowrows": another layout has another topic. Static. */
-const char *kafka_flows_suffix(const struct kafka_settings *settings);
+/* "netscope.flows.v1"; another layout has another topic ("flowrows", "-packed"). `out` holds 250
+ * bytes. */
+#define KAFKA_TOPIC_BYTES 250
+void kafka_topic_name(const struct kafka_settings *settings, enum kafka_kind kind,
+                      char out[KAFKA_TOPIC_BYTES]);
+const char *kafka_kind_name(enum kafka_kind kind); /* "flows" */
 
 /* `netscope-sensor kafka-topics`: the commands that make the topics. */
 void kafka_topics_print(const struct kafka_settings *settings, FILE *out);

@@ -2,11 +2,12 @@
  * record each 1000 of them, at a given rate.
  *
  *     kafka-probe [--set KEY=VALUE]... [--sensor ID] [--reverse] [--records N] [--rate N]
- *                 [--keys N] [--offer-ms N] [--flush-ms N]
+ *                 [--keys N] [--offer-ms N] [--flush-ms N] [--boot ID]
  *
- * --set: a row of kafka_fields. --reverse: the same flows seen from the other side. --offer-ms: how
- * long a batch is offered again while the sink is busy, then it is dropped and counted. Prints one
- * line of JSON; exit 1 with the sentence of the error when the sink cannot be opened. */
+ * --set: a row of kafka_fields, or of kafka_spool_fields as spool.KEY. --reverse: the same flows
+ * seen from the other side. --offer-ms: how long a batch is offered again while the sink is busy,
+ * then it is dropped and counted. Prints one line of JSON; exit 1 with the sentence of the error
+ * when the sink cannot be opened. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@
 
 struct probe {
     const char *sensor;
-    bool is_reverse;
+    const char *boot;
+    bool is_reverse, has_spool;
     uint64_t records, rate, keys, offer_ns, flush_ns;
     struct sink sink;
     struct batch_pool *pool;
@@ -57,7 +59,7 @@ static struct record_identity next_identity(struct probe *probe, enum record_str
 {
     return (struct record_identity){
         .sensor_id = {probe->sensor, (uint32_t)strlen(probe->sensor)},
-        .boot_id = {"0123456789abcdef0123456789abcdef", 32},
+        .boot_id = {probe->boot, (uint32_t)strlen(probe->boot)},
         .seq = ++probe->seq[stream],
     };
 }
@@ -178,6 +180,7 @@ static void report(const struct probe *probe, uint64_t owed, uint64_t elapsed_ns
     struct stats_sink row = {0};
 
     kafka_sink_counts(&probe->sink, &counts);
+    owed = probe->has_spool ? counts.owed : owed;
     probe->sink.ops->statistics(probe->sink.state, &row);
     printf("{\"flows\":%" PRIu64 ",\"alerts\":%" PRIu64 ",\"stats\":%" PRIu64
            ",\"dropped\":%" PRIu64 ",\"busy\":%" PRIu64,
@@ -187,6 +190,11 @@ static void report(const struct probe *probe, uint64_t owed, uint64_t elapsed_ns
            ",\"possibly_persisted\":%" PRIu64 ",\"queue_full\":%" PRIu64 ",\"restarts\":%" PRIu64,
            counts.offered, counts.sent, counts.acked, counts.failed, counts.possibly_persisted,
            counts.queue_full, counts.restarts);
+    printf(",\"made\":%" PRIu64 ",\"recovered\":%" PRIu64 ",\"left_out\":%" PRIu64
+           ",\"spool_lost\":%" PRIu64 ",\"resent\":%" PRIu64 ",\"messages\":%" PRIu64
+           ",\"spool_bytes\":%" PRIu64,
+           counts.made, counts.recovered, counts.left_out, counts.spool_lost, counts.resent,
+           counts.messages, counts.spool_bytes);
     printf(",\"owed\":%" PRIu64 ",\"connected\":%s,\"row_failed\":%" PRIu64
            ",\"row_unacked\":%" PRIu64 ",\"offer_max_ms\":%.3f,\"seconds\":%.3f,\"errors\":{",
            owed, row.connected ? "true" : "false", row.failed, row.unacked,
@@ -201,9 +209,11 @@ static void report(const struct probe *probe, uint64_t owed, uint64_t elapsed_ns
 static int read_command(struct probe *probe, struct config *config, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"set", 1, NULL, 's'},      {"sensor", 1, NULL, 'i'},   {"reverse", 0, NULL, 'v'},
-        {"records", 1, NULL, 'n'},  {"rate", 1, NULL, 'r'},     {"keys", 1, NULL, 'k'},
-        {"offer-ms", 1, NULL, 'o'}, {"flush-ms", 1, NULL, 'f'}, {0},
+        {"set", 1, NULL, 's'},      {"sensor", 1, NULL, 'i'},
+        {"reverse", 0, NULL, 'v'},  {"records", 1, NULL, 'n'},
+        {"rate", 1, NULL, 'r'},     {"keys", 1, NULL, 'k'},
+        {"offer-ms", 1, NULL, 'o'}, {"flush-ms", 1, NULL, 'f'},
+        {"boot", 1, NULL, 'b'},     {0},
     };
     int option = 0;
 
@@ -215,7 +225,8 @@ static int read_command(struct probe *probe, struct config *config, int argc, ch
             char path[256];
             const char *equals = strchr(optarg, '=');
 
-            (void)snprintf(path, sizeof(path), "kafka.%.*s",
+            (void)snprintf(path, sizeof(path), "%s%.*s",
+                           strncmp(optarg, "spool.", 6) == 0 ? "" : "kafka.",
                            equals != NULL ? (int)(equals - optarg) : 0, optarg);
             if (equals == NULL || config_set(config, path, equals + 1, "--set", &err) != 0) {
                 fprintf(stderr, "kafka-probe: %s\n", err.message);
@@ -223,6 +234,8 @@ static int read_command(struct probe *probe, struct config *config, int argc, ch
             }
         } else if (option == 'i') {
             probe->sensor = optarg;
+        } else if (option == 'b') {
+            probe->boot = optarg;
         } else if (option == 'v') {
             probe->is_reverse = true;
         } else if (option == '?') {
@@ -242,16 +255,21 @@ static int read_command(struct probe *probe, struct config *config, int argc, ch
 int main(int argc, char **argv)
 {
     struct kafka_settings settings = {0};
-    const struct config_section section = {"kafka", kafka_fields, &settings, "Records to Kafka."};
+    struct kafka_spool_settings spool = {0};
+    const struct config_section sections[] = {
+        {.path = "kafka", .fields = kafka_fields, .settings = &settings},
+        {.path = "spool", .fields = kafka_spool_fields, .settings = &spool},
+    };
     struct error err = {0};
     struct probe *probe = calloc(1, sizeof(*probe));
-    AUTO(config) config = config_new(&section, 1, "NETSCOPE", &err);
+    AUTO(config) config = config_new(sections, 2, "NETSCOPE", &err);
 
     if (probe == NULL || config == NULL) {
         fprintf(stderr, "kafka-probe: %s\n", err.message);
         return 1;
     }
     *probe = (struct probe){.sensor = "sensor-a",
+                            .boot = "0123456789abcdef0123456789abcdef",
                             .records = 10000,
                             .rate = 20000,
                             .keys = 500,
@@ -260,7 +278,9 @@ int main(int argc, char **argv)
                             .random = record_random_from(7)};
     int result = read_command(probe, config, argc, argv);
 
-    if (result == 0 && kafka_sink_open(&settings, probe->sensor, &probe->sink, &err) != 0) {
+    probe->has_spool = spool.directory[0] != '\0';
+    if (result == 0 &&
+        kafka_sink_open(&settings, NULL, &spool, probe->sensor, &probe->sink, &err) != 0) {
         fprintf(stderr, "kafka-probe: %s\n", err.message);
         result = 1;
     }

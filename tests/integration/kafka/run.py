@@ -33,8 +33,9 @@ def finish(probe, seconds=90):
     if probe.returncode != 0:
         raise AssertionError(f"probe: exit {probe.returncode}: {err.strip()}")
     result = json.loads(out)
-    same("offered = acked + failed + owed", result["offered"],
-         result["acked"] + result["failed"] + result["owed"])
+    same("offered + made + recovered = left_out + acked + failed + spool_lost + owed",
+         result["offered"] + result["made"] + result["recovered"],
+         sum(result[key] for key in ("left_out", "acked", "failed", "spool_lost", "owed")))
     same("sum of the errors", sum(result["errors"].values()), result["failed"])
     if result["offer_max_ms"] > 250:
         raise AssertionError(f"offer held the publisher for {result['offer_max_ms']} ms")
@@ -265,7 +266,9 @@ def a_wrong_setting_is_refused_by_name():
     for setting, wanted in (("topic_prefix=a/b", "kafka.topic_prefix"), ("value=xml", "kafka.value"),
                             ("sasl_password_file=/nowhere/password", "open /nowhere/password"),
                             ("tls_ca=/nowhere/ca.pem", "/nowhere/ca.pem")):
-        message = refused("--set", setting, "--set", "security_protocol=ssl")
+        login = setting.startswith("sasl")
+        message = refused("--set", setting, "--set", f"security_protocol={'sasl_ssl' if login else 'ssl'}",
+                          *(("--set", "sasl_mechanism=PLAIN") if login else ()))
         same(f"{setting}: {message!r}", wanted in message, True)
 
 

@@ -125,7 +125,8 @@ static void kafka_is_off_by_default_and_its_defaults_are_safe(void **state)
 
     assert_string_equal(settings->brokers, "");
     assert_string_equal(settings->topic_prefix, "netscope");
-    assert_true(settings->flows && settings->alerts && settings->stats);
+    assert_true(settings->is_on[KAFKA_FLOWS] && settings->is_on[KAFKA_ALERTS] &&
+                settings->is_on[KAFKA_STATS] && !settings->is_on[KAFKA_DNS]);
     assert_string_equal(settings->value, "protobuf");
     assert_string_equal(settings->key, "community_id");
     assert_string_equal(settings->flow_events, "all");
@@ -148,7 +149,7 @@ static void all_settings_are_read_from_yaml(void **state)
     assert_int_equal(config_load_text(fixture->config, text, sizeof(text) - 1, "x.yaml", &err), 0);
     assert_string_equal(fixture->settings.brokers, "a:9092,b:9092");
     assert_string_equal(fixture->settings.value, "json");
-    assert_false(fixture->settings.alerts);
+    assert_false(fixture->settings.is_on[KAFKA_ALERTS]);
     assert_int_equal(fixture->settings.linger_ns, 5 * NS_PER_MS);
     assert_int_equal(fixture->settings.queue_bytes, 2 << 20);
     assert_int_equal(fixture->settings.properties.count, 2);
@@ -163,7 +164,7 @@ static void commands_for_the_topics_that_are_on_are_printed(void **state)
 
     fixture->settings.brokers = "k1:9092";
     fixture->settings.topic_prefix = "lab";
-    fixture->settings.stats = false;
+    fixture->settings.is_on[KAFKA_STATS] = false;
     kafka_topics_print(&fixture->settings, out);
     (void)fclose(out);
     assert_non_null(strstr(text, "--bootstrap-server 'k1:9092' --create --if-not-exists "
@@ -179,7 +180,7 @@ static void assert_refused(struct kafka_settings settings, const char *wanted)
     struct sink sink;
 
     settings.brokers = "127.0.0.1:1";
-    assert_true(kafka_sink_open(&settings, "s", &sink, &err) < 0);
+    assert_true(kafka_sink_open(&settings, NULL, NULL, "s", &sink, &err) < 0);
     if (strstr(err.message, wanted) == NULL) {
         fail_msg("\"%s\" is not in \"%s\"", wanted, err.message);
     }
@@ -214,7 +215,111 @@ static void a_wrong_property_is_refused_with_its_name(void **state)
     assert_refused(changed, "kafka.tls_ca: open /nowhere/ca.pem: No such file");
     changed = settings;
     changed.sasl_password_file = "/dev/null";
+    assert_refused(changed, "a login needs security_protocol sasl_ssl or sasl_plaintext");
+    changed.security_protocol = "sasl_plaintext";
+    assert_refused(changed, "kafka.sasl_mechanism: needed by");
+    changed.sasl_mechanism = "PLAIN";
     assert_refused(changed, "kafka.sasl_password_file: /dev/null must be a file");
+}
+
+static void an_address_that_is_none_is_refused_with_its_flag(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const wrong[] = {
+        "host:999999",
+        "host:0",
+        "host:",
+        ":9092",
+        "a:1,,b:2",
+        "a:1,",
+        "a b:1",
+        "[::1:9092",
+        "[]:1",
+        "::1:9092",
+        "a:x",
+        "a:-1",
+        "http://a:1",
+        "a:1;b:2",
+        "[::1]9092",
+        "a:65536",
+        "PLAINTEXT://a:1/",
+    };
+    static const char *const right[] = {"host",       "host:9092", "10.0.0.1:1,10.0.0.2:65535",
+                                        "[::1]:9092", "[::1]",     "a-b.c_d.example:9092",
+                                        "a:1, b:2 ,c"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct error err = {0};
+
+        if (config_set(fixture->config, "kafka.brokers", wrong[i], "--kafka", &err) == 0 ||
+            strstr(err.message, "--kafka: kafka.brokers: \"") != err.message) {
+            fail_msg("%s: \"%s\"", wrong[i], err.message);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(right); i++) {
+        struct error err = {0};
+
+        if (config_set(fixture->config, "kafka.brokers", right[i], "--kafka", &err) != 0) {
+            fail_msg("%s: \"%s\"", right[i], err.message);
+        }
+    }
+}
+
+static void topics_filters_and_layouts_that_do_not_go_together_are_refused(void **state)
+{
+    const struct kafka_settings settings = ((struct fixture *)*state)->settings;
+    struct kafka_settings changed = settings;
+    const char *const kind = "syn_fload";
+    const char *const group = "colour";
+    const char *const keys[] = {"flows", "flow"};
+    const char *const values[] = {"0", "1"};
+
+    changed.topics[KAFKA_ALERTS] = "a/b";
+    assert_refused(changed, "kafka.alerts_topic: \"a/b\" is no topic name");
+    changed = settings;
+    changed.flows_filter = "server.prt = 5";
+    assert_refused(changed, "kafka.flows_filter: column 1: ");
+    changed = settings;
+    changed.alerts_kinds = (struct config_list){&kind, 1};
+    assert_refused(changed, "kafka.alerts_kinds: \"syn_fload\" is no kind of alert");
+    changed = settings;
+    changed.is_on[KAFKA_AGGREGATES] = true;
+    changed.aggregate_by = (struct config_list){&group, 1};
+    assert_refused(changed, "kafka.aggregate_by: \"colour\" is none of");
+    changed = settings;
+    changed.packed = true;
+    changed.value = "json";
+    assert_refused(changed, "kafka.packed: needs kafka.value protobuf or flow_row");
+    changed = settings;
+    changed.schema_ids = (struct config_map){keys, values, 1};
+    assert_refused(changed, "kafka.schema_ids.flows: \"0\" is no id");
+    changed.schema_ids = (struct config_map){keys + 1, values + 1, 1};
+    assert_refused(changed, "kafka.schema_ids: \"flow\" is none of");
+    changed = settings;
+    changed.tls_key = "/dev/null";
+    assert_refused(changed, "kafka.tls_key: needs kafka.tls_certificate");
+}
+
+static void each_layout_has_a_topic_of_its_own(void **state)
+{
+    struct kafka_settings settings = ((struct fixture *)*state)->settings;
+    char name[KAFKA_TOPIC_BYTES];
+
+    kafka_topic_name(&settings, KAFKA_FLOWS, name);
+    assert_string_equal(name, "netscope.flows.v1");
+    settings.value = "flow_row";
+    kafka_topic_name(&settings, KAFKA_FLOWS, name);
+    assert_string_equal(name, "netscope.flowrows.v1");
+    kafka_topic_name(&settings, KAFKA_ALERTS, name);
+    assert_string_equal(name, "netscope.alerts.v1");
+    settings.packed = true;
+    kafka_topic_name(&settings, KAFKA_AGGREGATES, name);
+    assert_string_equal(name, "netscope.aggregaterows-packed.v1");
+    kafka_topic_name(&settings, KAFKA_STATS, name);
+    assert_string_equal(name, "netscope.stats.v1");
+    settings.topics[KAFKA_STATS] = "my.stats";
+    kafka_topic_name(&settings, KAFKA_STATS, name);
+    assert_string_equal(name, "my.stats");
 }
 
 /* Nobody listens on port 1: the sink opens, takes batches until it is full, says so and lets go. */
@@ -229,7 +334,7 @@ static void without_a_broker_batches_are_taken_until_the_queue_is_full(void **st
 
     settings.brokers = "127.0.0.1:1";
     settings.queue_messages = 1000;
-    assert_int_equal(kafka_sink_open(&settings, "s", &sink, &err), 0);
+    assert_int_equal(kafka_sink_open(&settings, NULL, NULL, "s", &sink, &err), 0);
     for (int i = 0; i < 200 && busy < 3; i++) {
         struct record_batch *batch = batch_take(pool);
 
@@ -281,6 +386,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(commands_for_the_topics_that_are_on_are_printed,
                                         open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(a_wrong_property_is_refused_with_its_name, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(an_address_that_is_none_is_refused_with_its_flag,
+                                        open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(
+            topics_filters_and_layouts_that_do_not_go_together_are_refused, open_fixture,
+            close_fixture),
+        cmocka_unit_test_setup_teardown(each_layout_has_a_topic_of_its_own, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(without_a_broker_batches_are_taken_until_the_queue_is_full,
                                         open_fixture, close_fixture),
