@@ -1,0 +1,21 @@
+#include "base/domain/domain.h"
+
+#include <ctype.h>
+#include <libpsl.h>
+
+size_t domain_registered(const char *name, size_t length)
+{
+    char text[DOMAIN_NAME_MAX + 1];
+    const size_t skipped = length > DOMAIN_NAME_MAX ? length - DOMAIN_NAME_MAX : 0;
+    size_t kept = length - skipped;
+
+    for (size_t i = 0; i < kept; i++) {
+        /* An embedded NUL would end the name early. */
+        const unsigned char c = (unsigned char)name[skipped + i];
+        text[i] = c == '\0' ? '_' : (char)tolower(c);
+    }
+    text[kept] = '\0';
+    const char *registered = psl_registrable_domain(psl_builtin(), text);
+
+    return registered != NULL ? skipped + (size_t)(registered - text) : 0;
+}

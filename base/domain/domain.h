@@ -1,0 +1,14 @@
+/* Which part of a host name somebody has registered, by the Public Suffix List (publicsuffix.org).
+ *
+ * The list is the one that libpsl brings: no file is read. Depends on: base, libpsl. Pure, any
+ * thread; about 1 us a name. */
+#pragma once
+
+#include <stddef.h>
+
+#define DOMAIN_NAME_MAX 255
+
+/* Where the registered domain begins in `name` ("a.b.example.co.uk": at "example.co.uk"), without a
+ * last dot and without regard to case. 0: the name is one itself, or a public suffix, or has no
+ * dot. A name over DOMAIN_NAME_MAX bytes is read from its last DOMAIN_NAME_MAX on. */
+size_t domain_registered(const char *name, size_t length);

@@ -1,0 +1,250 @@
+/* Brute force: one source that logs in to a service again and again, each time for a moment.
+ *
+ * What counts is a connection to a service with log-ins, recognised by its first bytes or else by
+ * its port, in which the client said enough to have tried and that was over soon; for HTTP an
+ * answer 401. A health check says less, a session that works says more. When a connection of the
+ * same pair is a session while the incident is open, the guess may have been right: severity is at
+ * least HIGH. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+
+#define HTTP_UNAUTHORIZED 401
+#define ATTEMPT_NS        (10 * NS_PER_SEC)
+#define SESSION_NS        (30 * NS_PER_SEC)
+
+enum { VIEW_PAIR /* source, target, port */, VIEW_VICTIM /* target, port: sources */ };
+enum { COUNT_ATTEMPT, COUNT_SESSION, COUNTERS };
+enum { PARAM_SOURCES };
+
+/* Payload of the client in one attempt: below it has not come to a log-in, above it has got in. */
+struct attempt_bytes {
+    uint64_t least, most;
+};
+
+static struct attempt_bytes bytes_of(uint8_t service)
+{
+    switch (service) {
+    case DETECTION_SERVICE_SSH: /* the key exchange alone is over a kilobyte */
+        return (struct attempt_bytes){900, 6000};
+    case DETECTION_SERVICE_RDP:
+    case DETECTION_SERVICE_SMB:
+        return (struct attempt_bytes){300, 10000};
+    case DETECTION_SERVICE_FTP:
+    case DETECTION_SERVICE_TELNET:
+    case DETECTION_SERVICE_MAIL:
+        return (struct attempt_bytes){12, 1500};
+    case DETECTION_SERVICE_DATABASE:
+        return (struct attempt_bytes){30, 2500};
+    default:
+        return (struct attempt_bytes){0};
+    }
+}
+
+static const char *name_of(uint16_t port)
+{
+    return port == 22 ? " (SSH)" : port == 3389 ? " (RDP)" : port == 445 ? " (SMB)" : "";
+}
+
+static void count(const struct detector_rules *rules, struct detection_frame *frame,
+                  const struct detection_fact *fact, uint32_t counter)
+{
+    const struct detection_subject pair = {.source = fact->source,
+                                           .target = fact->target,
+                                           .port = fact->target_port,
+                                           .protocol = fact->protocol};
+    const struct detection_subject victim = {
+        .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
+
+    detection_table_count(detector_view(rules, frame, VIEW_PAIR),
+                          detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns), counter,
+                          1);
+    if (counter == COUNT_ATTEMPT) {
+        struct detection_table *table = detector_view(rules, frame, VIEW_VICTIM);
+        const uint32_t number = detector_touch(rules, frame, VIEW_VICTIM, &victim, fact->time_ns);
+        struct detection_member member =
+            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
+
+        member.address = fact->source;
+        detection_table_count(table, number, COUNT_ATTEMPT, 1);
+        detection_table_add(table, number, &member, NULL);
+    }
+}
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    const uint64_t lasted_ns = fact->time_ns > fact->first_ns ? fact->time_ns - fact->first_ns : 0;
+
+    if (fact->event == DETECTION_HTTP) {
+        if (fact->code == HTTP_UNAUTHORIZED) {
+            count(rules, frame, fact, COUNT_ATTEMPT);
+        }
+        return;
+    }
+    const struct attempt_bytes bytes = bytes_of(fact->service);
+
+    if (bytes.most == 0 || !fact->is_answered || fact->payload_bytes[0] < bytes.least) {
+        return;
+    }
+    if (fact->payload_bytes[0] <= bytes.most && lasted_ns <= ATTEMPT_NS) {
+        count(rules, frame, fact, COUNT_ATTEMPT);
+    } else if (lasted_ns >= SESSION_NS || fact->payload_bytes[0] > 2 * bytes.most) {
+        count(rules, frame, fact, COUNT_SESSION);
+    }
+}
+
+static double attempts(struct detection *detection, const struct detector *self, uint32_t window,
+                       uint32_t number)
+{
+    return (double)detection_table_sum(detector_window(detection, self, window), number,
+                                       COUNT_ATTEMPT);
+}
+
+/* Many sources, each too slow to be seen alone. */
+static double distributed(struct detection *detection, const struct detector *self, uint32_t window,
+                          uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+
+    return detection_table_members(table, number) >=
+                   (double)self->rules->params[PARAM_SOURCES].number
+               ? attempts(detection, self, window, number)
+               : -1;
+}
+
+static double minutes(const struct detector *self)
+{
+    return (double)self->rules->window_ns / (60 * (double)NS_PER_SEC);
+}
+
+static void report_pair(struct detection *detection, struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, VIEW_PAIR);
+    const struct detection_subject subject = table->entries[number].subject;
+    const uint64_t tries = detection_table_sum(table, number, COUNT_ATTEMPT);
+    const uint64_t sessions = detection_table_sum(table, number, COUNT_SESSION);
+    struct alert_record *draft = incident_draft(detection, self,
+                                                &(struct incident_start){.kind = ALERT_BRUTE_FORCE,
+                                                                         .window = VIEW_PAIR,
+                                                                         .number = number,
+                                                                         .observed = (double)tries,
+                                                                         .unit = "attempts"});
+    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+
+    if (sessions > 0 && draft->severity < SEVERITY_HIGH) {
+        draft->severity = SEVERITY_HIGH;
+    }
+    draft->estimate_error = 0;
+    draft->attackers_total_estimate = draft->victims_total_estimate = 1;
+    evidence_attacker(draft, &subject.source, 0);
+    evidence_victim(draft, &subject.target, subject.port);
+    evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source, tries);
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, tries);
+    evidence_add_port(draft->top_ports, &draft->top_ports_count, subject.protocol, subject.port,
+                      tries);
+    evidence_mitre(draft, "TA0006", "T1110", "Brute Force", 75);
+    (void)address_text(&subject.source, source);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s logs in to %s port %u%s %llu times in %.4g min, each for a moment; %llu "
+                   "connections became sessions (threshold %.10g)",
+                   source, target, subject.port, name_of(subject.port), (unsigned long long)tries,
+                   minutes(self), (unsigned long long)sessions, draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
+static void report_victim(struct detection *detection, struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, VIEW_VICTIM);
+    const struct detection_subject subject = table->entries[number].subject;
+    const uint64_t tries = detection_table_sum(table, number, COUNT_ATTEMPT);
+    const double sources = detection_table_members(table, number);
+    struct alert_record *draft = incident_draft(detection, self,
+                                                &(struct incident_start){.kind = ALERT_BRUTE_FORCE,
+                                                                         .window = VIEW_VICTIM,
+                                                                         .number = number,
+                                                                         .observed = (double)tries,
+                                                                         .unit = "attempts"});
+    char target[ADDRESS_TEXT_BYTES];
+
+    draft->attackers_total_estimate = (uint64_t)sources;
+    draft->victims_total_estimate = 1;
+    evidence_victim(draft, &subject.target, subject.port);
+    evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table, number);
+    evidence_attackers_of_sources(draft);
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, tries);
+    evidence_mitre(draft, "TA0006", "T1110.003", "Password Spraying", 60);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s%.0f sources log in to %s port %u%s %llu times in %.4g min, each for a "
+                   "moment (threshold %.10g)",
+                   evidence_about(table, number), sources, target, subject.port,
+                   name_of(subject.port), (unsigned long long)tries, minutes(self),
+                   draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
+/* A source of this victim is an incident of its own. */
+static bool is_explained(struct detection *detection, const struct detector *self, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, VIEW_VICTIM);
+    const struct detection_entry *victim = &table->entries[number];
+
+    for (const struct detection_member *member = detection_table_first(table, victim);
+         member != NULL; member = detection_table_next(table, member)) {
+        struct detection_subject pair = victim->subject;
+
+        pair.source = member->address;
+        if (incident_is_open(detection, ALERT_BRUTE_FORCE, &pair)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    const struct detection_finding *findings;
+    uint32_t count = detector_find_over(detection, self, VIEW_PAIR, 0, attempts, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        report_pair(detection, self, findings[i].number);
+    }
+    count = detector_find_over(detection, self, VIEW_VICTIM, 0, distributed, &findings);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_explained(detection, self, findings[i].number)) {
+            report_victim(detection, self, findings[i].number);
+        }
+    }
+}
+
+const struct detector_ops brute_force_detector = {
+    .name = "brute_force",
+    .help = "Log-ins guessed at: SSH, RDP, SMB, FTP, Telnet, mail, databases, HTTP 401.",
+    .kind = ALERT_BRUTE_FORCE,
+    .defaults = {.mode = "log",
+                 .window = "30m",
+                 .window_min_ns = 1e10,
+                 .window_max_ns = 8.64e13,
+                 .medium = "30",
+                 .high = "0",
+                 .critical = "0",
+                 .medium_min = 2,
+                 .medium_max = 1e9,
+                 .quiet = "10m"},
+    .events = EVENT(CLOSE) | EVENT(HTTP),
+    .views = {{.name = "pair", .size = SIZE_SCANNERS, .counters = COUNTERS},
+              {.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
+    .windows = {{VIEW_PAIR, 0}, {VIEW_VICTIM, 0}},
+    .windows_count = 2,
+    .params = {{.type = CONFIG_U64,
+                .key = "sources",
+                .value = "10",
+                .min = 2,
+                .max = 1e9,
+                .help = "From so many sources on one service it is one distributed attack."}},
+    .feed = feed,
+    .decide = decide};

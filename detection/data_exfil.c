@@ -1,0 +1,132 @@
+/* Data leaving: a host inside sends much more than it gets to a host outside that few others
+ * inside talk to. A backup service or a cloud that many use is not rare. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+
+#define MEGABYTE 1e6
+
+enum { VIEW_PAIR, VIEW_TARGET /* its clients inside */ };
+enum { COUNT_UP, COUNT_DOWN, COUNTERS };
+enum { PARAM_RARE, PARAM_RATIO };
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    if (!fact->is_source_internal || fact->is_target_internal) {
+        return;
+    }
+    const struct detection_subject pair = {.source = fact->source, .target = fact->target};
+    const struct detection_subject target = {.target = fact->target};
+    struct detection_table *pairs = detector_view(rules, frame, VIEW_PAIR);
+    struct detection_table *targets = detector_view(rules, frame, VIEW_TARGET);
+    const uint32_t number = detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns);
+    struct detection_member member =
+        detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
+
+    detection_table_count(pairs, number, COUNT_UP, fact->bytes[0]);
+    detection_table_count(pairs, number, COUNT_DOWN, fact->bytes[1]);
+    member.address = fact->source;
+    detection_table_add(targets, detector_touch(rules, frame, VIEW_TARGET, &target, fact->time_ns),
+                        &member, NULL);
+}
+
+static double clients_of(struct detection *detection, const struct detector *self,
+                         const struct ip_address *address)
+{
+    const struct detection_subject target = {.target = *address};
+    const uint32_t number = detection_lookup(detection, self, VIEW_TARGET, &target);
+
+    return number != DETECTION_NONE
+               ? detection_table_members(detector_window(detection, self, VIEW_TARGET), number)
+               : 0;
+}
+
+/* Megabytes sent, where more was sent than received and the target is rare. */
+static double measure(struct detection *detection, const struct detector *self, uint32_t window,
+                      uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const uint64_t up = detection_table_sum(table, number, COUNT_UP);
+    const uint64_t down = detection_table_sum(table, number, COUNT_DOWN);
+    const union detector_value *params = self->rules->params;
+
+    if ((double)up < (double)down * params[PARAM_RATIO].real ||
+        clients_of(detection, self, &table->entries[number].subject.target) >
+            (double)params[PARAM_RARE].number) {
+        return -1;
+    }
+    return (double)up / MEGABYTE;
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, VIEW_PAIR, 0, measure, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_subject subject = findings[i].subject;
+        struct alert_record *draft =
+            incident_draft(detection, self,
+                           &(struct incident_start){.kind = ALERT_DATA_EXFIL,
+                                                    .window = VIEW_PAIR,
+                                                    .number = findings[i].number,
+                                                    .observed = findings[i].observed,
+                                                    .unit = "MB"});
+        char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+
+        draft->estimate_error = 0;
+        draft->attackers_total_estimate = draft->victims_total_estimate = 1;
+        evidence_attacker(draft, &subject.source, 0);
+        evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
+                             (uint64_t)(findings[i].observed * MEGABYTE));
+        evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target,
+                             (uint64_t)(findings[i].observed * MEGABYTE));
+        evidence_mitre(draft, "TA0010", "T1048", "Exfiltration Over Alternative Protocol", 40);
+        (void)address_text(&subject.source, source);
+        (void)address_text(&subject.target, target);
+        (void)snprintf(draft->description, sizeof(draft->description),
+                       "%s sent %.1f MB to %s in %.4g min, which %.0f inside talk to (threshold "
+                       "%.10g)",
+                       source, findings[i].observed, target,
+                       (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
+                       clients_of(detection, self, &subject.target), draft->threshold);
+        incident_report(detection, self, &subject);
+    }
+}
+
+const struct detector_ops data_exfil_detector = {
+    .name = "data_exfil",
+    .help = "Much data sent to a host outside that few talk to.",
+    .kind = ALERT_DATA_EXFIL,
+    .defaults = {.mode = "log",
+                 .window = "1h",
+                 .window_min_ns = 6e10,
+                 .window_max_ns = 8.64e13,
+                 .medium = "100",
+                 .high = "1000",
+                 .critical = "10000",
+                 .medium_min = 0.001,
+                 .medium_max = 1e12,
+                 .quiet = "1h"},
+    .events = EVENT(VOLUME),
+    .views = {{.name = "pair", .size = SIZE_KEYS, .counters = COUNTERS},
+              {.name = "target", .size = SIZE_KEYS, .members = 2}},
+    .windows = {{VIEW_PAIR, 0}, {VIEW_TARGET, 0}},
+    .windows_count = 2,
+    .params = {{.type = CONFIG_U64,
+                .key = "rare_clients",
+                .value = "2",
+                .min = 1,
+                .max = 1e9,
+                .help = "A host outside is rare up to so many clients inside in the window."},
+               {.type = CONFIG_DOUBLE,
+                .key = "ratio",
+                .value = "2",
+                .min = 0,
+                .max = 1e6,
+                .help = "Sent bytes must be so many times the received ones."}},
+    .feed = feed,
+    .decide = decide};

@@ -1,0 +1,101 @@
+#include "detection/dns_name.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/domain/domain.h"
+
+#define RANDOM_LENGTH_MIN  8
+#define RANDOM_ENTROPY_MIN 2750 /* thousandths of a bit */
+
+struct record_text dns_name_domain(struct record_text name)
+{
+    const size_t at = domain_registered(name.data, name.length);
+
+    return (struct record_text){name.data + at, name.length - (uint32_t)at};
+}
+
+struct record_text dns_name_host(struct record_text name)
+{
+    const size_t at = domain_registered(name.data, name.length);
+
+    return (struct record_text){name.data, at > 0 ? (uint32_t)at - 1 : 0};
+}
+
+static struct record_text first_label(struct record_text name)
+{
+    const char *dot = name.length > 0 ? memchr(name.data, '.', name.length) : NULL;
+
+    return (struct record_text){name.data, dot != NULL ? (uint32_t)(dot - name.data) : name.length};
+}
+
+struct record_text dns_name_label(struct record_text name)
+{
+    const struct record_text first = first_label(name);
+
+    if (first.length == 3 && name.length > 4 && memcmp(first.data, "www", 3) == 0) {
+        return first_label((struct record_text){name.data + 4, name.length - 4});
+    }
+    return first;
+}
+
+uint32_t dns_name_entropy(struct record_text text)
+{
+    uint32_t counts[256] = {0};
+    double bits = 0;
+
+    for (uint32_t i = 0; i < text.length; i++) {
+        counts[(uint8_t)text.data[i]]++;
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        if (counts[i] > 0) {
+            const double part = (double)counts[i] / (double)text.length;
+            bits -= part * log2(part);
+        }
+    }
+    return (uint32_t)(bits * 1000 + 0.5);
+}
+
+static bool is_vowel(char c)
+{
+    return c != '\0' && strchr("aeiouyAEIOUY", c) != NULL;
+}
+
+bool dns_label_looks_random(struct record_text label)
+{
+    uint32_t vowels = 0, digits = 0, changes = 0, run = 0, longest = 0;
+
+    if (label.length < RANDOM_LENGTH_MIN || dns_name_entropy(label) < RANDOM_ENTROPY_MIN) {
+        return false;
+    }
+    for (uint32_t i = 0; i < label.length; i++) {
+        const char c = label.data[i];
+        const bool is_digit = c >= '0' && c <= '9';
+
+        if (c == '-' || c == '_') {
+            return false; /* words joined */
+        }
+        digits += is_digit;
+        vowels += is_vowel(c);
+        run = is_vowel(c) || is_digit ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+        changes += i > 0 && is_digit != (label.data[i - 1] >= '0' && label.data[i - 1] <= '9');
+    }
+    const uint32_t letters = label.length - digits;
+
+    return changes >= 3 || longest >= 5 || (letters >= RANDOM_LENGTH_MIN && vowels * 5 < letters);
+}
+
+static bool ends_with(struct record_text name, const char *text)
+{
+    const size_t length = strlen(text);
+
+    return name.length >= length && memcmp(name.data + name.length - length, text, length) == 0;
+}
+
+bool dns_name_is_local(struct record_text name)
+{
+    return name.length == 0 || memchr(name.data, '.', name.length) == NULL ||
+           ends_with(name, ".in-addr.arpa") || ends_with(name, ".ip6.arpa") ||
+           ends_with(name, ".local") || ends_with(name, ".lan") || ends_with(name, ".home.arpa");
+}

@@ -1,0 +1,22 @@
+/* What a DNS name looks like, for detectors. Depends on: base, base/domain. Pure, any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/record.h"
+
+/* The registered domain at the end of `name`; the whole name where there is none. */
+struct record_text dns_name_domain(struct record_text name);
+/* What stands before the registered domain, without the dot between; empty where there is
+ * nothing. */
+struct record_text dns_name_host(struct record_text name);
+/* The first label, or the second where the first is "www". */
+struct record_text dns_name_label(struct record_text name);
+/* Shannon entropy of the bytes, in thousandths of a bit: 0 to 8000. */
+uint32_t dns_name_entropy(struct record_text text);
+/* A label as algorithms make them: long, of many different letters, hard to speak or with digits in
+ * between. */
+bool dns_label_looks_random(struct record_text label);
+/* Below in-addr.arpa or ip6.arpa, or without a dot: no name of the world outside. */
+bool dns_name_is_local(struct record_text name);

@@ -1,0 +1,158 @@
+/* DNS tunnels: one client asks for ever new names below one registered domain, and the names carry
+ * data: they look random, or they are long. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+#include "detection/dns_name.h"
+
+enum { COUNT_QUERIES, COUNT_NAME_BYTES, COUNT_ENTROPY, COUNT_UP_BYTES, COUNTERS };
+enum { PARAM_ENTROPY, PARAM_UPLOAD, PARAM_EXEMPT_DOMAINS };
+
+static bool is_exempt(const struct detector_rules *rules, struct record_text domain)
+{
+    const struct config_list *list = &rules->params[PARAM_EXEMPT_DOMAINS].list;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (strlen(list->items[i]) == domain.length &&
+            strncasecmp(list->items[i], domain.data, domain.length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    const struct record_text domain = dns_name_domain(fact->name);
+    const struct record_text host = dns_name_host(fact->name);
+    struct detection_subject subject = {.source = fact->source};
+
+    if (host.length == 0 || dns_name_is_local(fact->name) || is_exempt(rules, domain)) {
+        return;
+    }
+    const uint64_t hash = detector_hash_bytes(frame, domain.data, domain.length);
+    struct detection_table *table = detector_view(rules, frame, 0);
+
+    memcpy(subject.label, &hash, sizeof(subject.label));
+    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    const struct detection_member member = detector_member(
+        frame, detector_hash_bytes(frame, host.data, host.length), fact, true, fact->is_answered);
+    char name[DETECTION_NAME_BYTES];
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)host.length, host.data);
+    detection_table_set_name(table, number, domain.data, domain.length);
+    detection_table_count(table, number, COUNT_QUERIES, 1);
+    detection_table_count(table, number, COUNT_NAME_BYTES, host.length);
+    detection_table_count(table, number, COUNT_ENTROPY, dns_name_entropy(host));
+    detection_table_count(table, number, COUNT_UP_BYTES, fact->payload_bytes[0]);
+    detection_table_add(table, number, &member, name);
+}
+
+static double mean_entropy(const struct detection_table *table, uint32_t number)
+{
+    const uint64_t queries = detection_table_sum(table, number, COUNT_QUERIES);
+
+    return queries > 0
+               ? (double)detection_table_sum(table, number, COUNT_ENTROPY) / (double)queries / 1000
+               : 0;
+}
+
+/* Names, where they carry data; else no candidate. */
+static double measure(struct detection *detection, const struct detector *self, uint32_t window,
+                      uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const union detector_value *params = self->rules->params;
+    const bool is_data =
+        mean_entropy(table, number) >= params[PARAM_ENTROPY].real ||
+        detection_table_sum(table, number, COUNT_NAME_BYTES) >= params[PARAM_UPLOAD].number;
+
+    return is_data ? detection_table_members(table, number) : -1;
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_table *table = detector_window(detection, self, 0);
+        const uint32_t number = findings[i].number;
+        const struct detection_subject subject = findings[i].subject;
+        struct alert_record *draft =
+            incident_draft(detection, self,
+                           &(struct incident_start){.kind = ALERT_DNS_TUNNEL,
+                                                    .number = number,
+                                                    .observed = findings[i].observed,
+                                                    .unit = "names"});
+        char source[ADDRESS_TEXT_BYTES];
+
+        draft->attackers_total_estimate = 1;
+        evidence_attacker(draft, &subject.source, 0);
+        evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
+                             detection_table_sum(table, number, COUNT_QUERIES));
+        evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
+        evidence_add(draft->top_names, &draft->top_names_count, detection_table_name(table, number),
+                     detection_table_sum(table, number, COUNT_QUERIES));
+        evidence_mitre(draft, "TA0011", "T1071.004", "DNS", 70);
+        (void)address_text(&subject.source, source);
+        (void)snprintf(draft->description, sizeof(draft->description),
+                       "%s asks for %s%.0f names below %s in %.4g min: %.1f bit a character, %llu "
+                       "bytes in names (threshold %.10g)",
+                       source, evidence_about(table, number), findings[i].observed,
+                       detection_table_name(table, number),
+                       (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
+                       mean_entropy(table, number),
+                       (unsigned long long)detection_table_sum(table, number, COUNT_NAME_BYTES),
+                       draft->threshold);
+        incident_report(detection, self, &subject);
+    }
+}
+
+const struct detector_ops dns_tunnel_detector = {
+    .name = "dns_tunnel",
+    .help = "Data carried in DNS names.",
+    .kind = ALERT_DNS_TUNNEL,
+    .defaults = {.mode = "log",
+                 .window = "1h",
+                 .window_min_ns = 1e10,
+                 .window_max_ns = 8.64e13,
+                 .medium = "100",
+                 .high = "500",
+                 .critical = "1000",
+                 .medium_min = 2,
+                 .medium_max = 1e9,
+                 .quiet = "10m"},
+    .events = EVENT(DNS),
+    .views = {{.name = "domain",
+               .size = SIZE_KEYS,
+               .counters = COUNTERS,
+               .members = 4,
+               .has_names = true}},
+    .windows = {{0, 0}},
+    .windows_count = 1,
+    .params = {{.type = CONFIG_DOUBLE,
+                .key = "entropy",
+                .value = "3.5",
+                .min = 0,
+                .max = 8,
+                .help = "Bits a character of the names, on average, from which they carry data."},
+               {.type = CONFIG_BYTES,
+                .key = "upload",
+                .value = "50kB",
+                .min = 0,
+                .max = 1e15,
+                .help = "Or so many bytes of names."},
+               {.type = CONFIG_LIST,
+                .key = "exempt_domains",
+                .value = "",
+                .min = 0,
+                .max = 64,
+                .help =
+                    "Registered domains to leave alone: reputation services, content networks."}},
+    .feed = feed,
+    .decide = decide};

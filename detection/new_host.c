@@ -1,0 +1,127 @@
+/* Hosts and services inside that were not there in the learning period: an inventory note. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "detection/detector.h"
+#include "detection/detectors.h"
+
+enum { COUNT_CONNECTIONS, COUNTERS };
+enum { VIEW_HOST, VIEW_SERVICE };
+enum { PARAM_LEARNING };
+
+struct start {
+    uint64_t first_second;
+};
+
+static void feed(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact)
+{
+    /* Both directions: a host that was answered, a service that answered. */
+    const bool is_connection = fact->packets[0] > 0 && fact->packets[1] > 0;
+    const struct detection_subject host = {.source = fact->source};
+    const struct detection_subject service = {
+        .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
+
+    if (is_connection && fact->is_source_internal) {
+        detection_table_count(detector_view(rules, frame, VIEW_HOST),
+                              detector_touch(rules, frame, VIEW_HOST, &host, fact->time_ns),
+                              COUNT_CONNECTIONS, 1);
+    }
+    if (is_connection && fact->is_target_internal && fact->target_port != 0) {
+        detection_table_count(detector_view(rules, frame, VIEW_SERVICE),
+                              detector_touch(rules, frame, VIEW_SERVICE, &service, fact->time_ns),
+                              COUNT_CONNECTIONS, 1);
+    }
+}
+
+static double connections(struct detection *detection, const struct detector *self, uint32_t window,
+                          uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct start *start = self->state;
+
+    return table->entries[number].first_ns / NS_PER_SEC >=
+                   start->first_second + self->rules->params[PARAM_LEARNING].number / NS_PER_SEC
+               ? (double)detection_table_sum(table, number, COUNT_CONNECTIONS)
+               : -1;
+}
+
+static void report(struct detection *detection, struct detector *self, uint32_t window,
+                   const struct detection_finding *finding)
+{
+    const bool is_service = window == VIEW_SERVICE;
+    const struct detection_subject *subject = &finding->subject;
+    const struct ip_address *address = is_service ? &subject->target : &subject->source;
+    struct alert_record *draft = incident_draft(
+        detection, self,
+        &(struct incident_start){.kind = is_service ? ALERT_NEW_SERVICE : ALERT_NEW_HOST,
+                                 .window = window,
+                                 .number = finding->number,
+                                 .observed = finding->observed,
+                                 .unit = "connections"});
+    char text[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    evidence_victim(draft, address, subject->port);
+    (void)address_text(address, text);
+    if (is_service) {
+        (void)snprintf(draft->description, sizeof(draft->description),
+                       "%s serves port %u, which it did not in the learning period (%.0f "
+                       "connections, threshold %.10g)",
+                       text, subject->port, finding->observed, draft->threshold);
+    } else {
+        (void)snprintf(draft->description, sizeof(draft->description),
+                       "%s was not there in the learning period (%.0f connections, threshold "
+                       "%.10g)",
+                       text, finding->observed, draft->threshold);
+    }
+    incident_report(detection, self, subject);
+}
+
+static void decide(struct detection *detection, struct detector *self)
+{
+    struct start *start = self->state;
+
+    if (start->first_second == 0) {
+        start->first_second = detection_now(detection);
+    }
+    for (uint32_t window = VIEW_HOST; window <= VIEW_SERVICE; window++) {
+        const struct detection_finding *findings;
+        const uint32_t count =
+            detector_find_over(detection, self, window, 0, connections, &findings);
+
+        for (uint32_t i = 0; i < count; i++) {
+            report(detection, self, window, &findings[i]);
+        }
+    }
+}
+
+const struct detector_ops new_host_detector = {
+    .name = "new_host",
+    .help = "Hosts and services inside that were not there before, as information.",
+    .kind = ALERT_NEW_HOST,
+    .severities = {SEVERITY_INFO, SEVERITY_INFO, SEVERITY_INFO},
+    .defaults = {.mode = "log",
+                 .window = "24h",
+                 .window_min_ns = 1e9,
+                 .window_max_ns = 6.048e14,
+                 .medium = "1",
+                 .high = "0",
+                 .critical = "0",
+                 .medium_min = 1,
+                 .medium_max = 1e9,
+                 .quiet = "24h"},
+    .events = EVENT(END),
+    .views = {{.name = "host", .size = SIZE_KEYS, .counters = COUNTERS},
+              {.name = "service", .size = SIZE_KEYS, .counters = COUNTERS}},
+    .windows = {{VIEW_HOST, 0}, {VIEW_SERVICE, 0}},
+    .windows_count = 2,
+    .params = {{.type = CONFIG_DURATION,
+                .key = "learning",
+                .value = "24h",
+                .min = 0,
+                .max = 6.048e14,
+                .help = "After the start, what is seen belongs here."}},
+    .state_bytes = sizeof(struct start),
+    .feed = feed,
+    .decide = decide};

@@ -1,0 +1,60 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/domain/domain.h"
+
+static const char *of(const char *name)
+{
+    return name + domain_registered(name, strlen(name));
+}
+
+static void what_is_registered_stands_below_the_public_suffix(void **state)
+{
+    (void)state;
+    assert_string_equal(of("www.example.com"), "example.com");
+    assert_string_equal(of("a.b.c.Example.CO.UK"), "Example.CO.UK");
+    assert_string_equal(of("host.example.com"), "example.com");
+    assert_string_equal(of("example.com"), "example.com");
+}
+
+static void names_without_one_are_their_own(void **state)
+{
+    (void)state;
+    assert_string_equal(of("co.uk"), "co.uk");
+    assert_string_equal(of("localhost"), "localhost");
+    assert_string_equal(of(""), "");
+    assert_string_equal(of("."), ".");
+}
+
+/* The name lies in a block of its size: one byte too far and ASan stops us. */
+static void hostile_names_are_read_to_their_end_alone(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length < 600; length += 37) {
+        char *name = malloc(length);
+
+        assert_non_null(name);
+        for (size_t i = 0; i < length; i++) {
+            name[i] = i % 5 == 4 ? '.' : (char)(i * 37);
+        }
+        assert_true(domain_registered(name, length) <= length);
+        free(name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_registered_stands_below_the_public_suffix),
+        cmocka_unit_test(names_without_one_are_their_own),
+        cmocka_unit_test(hostile_names_are_read_to_their_end_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* DNS tunnels, NXDOMAIN bursts and DGA: what is found, what is just below, what looks alike. */
+#include "detection/dns_name.h"
+#include "tests/unit/detection/detector_play.h"
+
+#define CLIENT   5
+#define RESOLVER 53
+
+static char names[40000][80];
+static uint32_t names_count;
+
+static void ask(const char *name, uint32_t rcode, uint64_t at_ms)
+{
+    struct detection_fact *fact = play_fact(DETECTION_DNS, CLIENT, RESOLVER, 53, at_ms);
+
+    assert_true(names_count < sizeof(names) / sizeof(names[0]));
+    (void)snprintf(names[names_count], sizeof(names[0]), "%s", name);
+    fact->name = play_text(names[names_count++]);
+    fact->protocol = 17;
+    fact->is_answered = true;
+    fact->code = rcode;
+    fact->type = 1;
+    fact->payload_bytes[0] = strlen(name) + 18;
+    fact->payload_bytes[1] = 100;
+}
+
+/* A label of base-32 letters, as tunnels write bytes. */
+static const char *data_label(uint32_t number, unsigned length)
+{
+    static char text[64];
+    uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
+
+    for (unsigned i = 0; i < length; i++) {
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407U;
+        text[i] = "abcdefghijklmnopqrstuvwxyz234567"[state >> 59];
+    }
+    text[length] = '\0';
+    return text;
+}
+
+static void tunnel(unsigned count, unsigned length, uint64_t step_ms)
+{
+    char name[80];
+
+    names_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(name, sizeof(name), "%s.t.example.com", data_label(i, length));
+        ask(name, 0, i * step_ms);
+    }
+}
+
+static void names_with_data_below_one_domain_are_a_tunnel(void **state)
+{
+    (void)state;
+    play_only("dns_tunnel");
+    tunnel(100, 40, 200);
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DNS_TUNNEL), 1);
+    const struct alert_record *alert = play_first(alerts);
+
+    assert_int_equal(alert->severity, SEVERITY_MEDIUM);
+    assert_string_equal(alert->top_names[0].key, "example.com");
+    assert_string_equal(alert->top_sources[0].key, "10.0.0.5");
+    assert_string_equal(alert->mitre[0].technique_id, "T1071.004");
+    assert_string_equal(alert->config_key, "analysis.anomalies.dns_tunnel.levels.medium");
+}
+
+static void one_name_less_is_none(void **state)
+{
+    (void)state;
+    play_only("dns_tunnel");
+    tunnel(99, 40, 200);
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* A content network: many hosts, short and alike. */
+static void short_names_of_words_are_no_tunnel(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_tunnel");
+    names_count = 0;
+    for (unsigned i = 0; i < 900; i++) {
+        (void)snprintf(name, sizeof(name), "img%u.static.example.net", i);
+        ask(name, 0, i * 100);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void a_resolver_that_asks_for_many_domains_is_no_tunnel(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_tunnel");
+    names_count = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        (void)snprintf(name, sizeof(name), "%s.site%u.com", data_label(i, 30), i);
+        ask(name, 0, i * 20);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void an_exempt_domain_is_left_alone(void **state)
+{
+    static const char *const domains[] = {"EXAMPLE.com"};
+    struct detector_rules *rules = play_only("dns_tunnel");
+
+    (void)state;
+    rules->params[2].list = (struct config_list){.items = (void *)domains, .count = 1};
+    tunnel(300, 40, 100);
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void missing_names_in_a_minute(unsigned count, const char *format)
+{
+    char name[80];
+
+    names_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(name, sizeof(name), format, data_label(i * 7 + 1, 14));
+        ask(name, 3, i * 1000);
+    }
+}
+
+static void many_missing_names_of_words_are_a_burst(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_nxdomain");
+    names_count = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "printer%u.office.example.com", i);
+        ask(name, 3, i * 1000);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DNS_NXDOMAIN_BURST), 1);
+    assert_int_equal(play_opened(alerts, ALERT_DGA), 0);
+    assert_true(play_first(alerts)->observed == 20);
+}
+
+static void names_made_by_an_algorithm_are_dga(void **state)
+{
+    (void)state;
+    play_only("dns_nxdomain");
+    missing_names_in_a_minute(25, "%s.com");
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DGA), 1);
+    assert_int_equal(play_opened(alerts, ALERT_DNS_NXDOMAIN_BURST), 0);
+    assert_string_equal(play_first(alerts)->mitre[0].technique_id, "T1568.002");
+}
+
+static void nineteen_missing_names_are_none(void **state)
+{
+    (void)state;
+    play_only("dns_nxdomain");
+    missing_names_in_a_minute(19, "%s.com");
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* What a search list appends is one question of a person. */
+static void a_search_list_does_not_multiply_names(void **state)
+{
+    static const char *const suffixes[] = {"corp.example.com", "eu.corp.example.com", "example.com",
+                                           "lab.example.org"};
+    char name[80];
+
+    (void)state;
+    play_only("dns_nxdomain");
+    names_count = 0;
+    for (unsigned i = 0; i < 60; i++) {
+        (void)snprintf(name, sizeof(name), "wiki%u.%s", i / 4, suffixes[i % 4]);
+        ask(name, 3, i * 900);
+    }
+    assert_int_equal(play(0)->count, 0); /* 15 names */
+}
+
+/* A mail server asks a block list about each sender: most are not on it, but others resolve. */
+static void missing_names_among_many_good_ones_are_none(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_nxdomain");
+    names_count = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "host%u.example.com", i);
+        ask(name, i % 3 == 0 ? 3 : 0, i * 500);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void reverse_lookups_do_not_count(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_nxdomain");
+    names_count = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        (void)snprintf(name, sizeof(name), "%u.0.168.192.in-addr.arpa", i);
+        ask(name, 3, i * 100);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void labels_are_told_apart(void **state)
+{
+    static const char *const random[] = {"xj3kq9zt2mw7", "qwrtpsdfgh", "kq7x2mzp9w4t"};
+    static const char *const spoken[] = {
+        "mail",      "documentation", "stackoverflow", "my-long-host-name", "googleusercontent",
+        "office365", "printer12"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(random) / sizeof(random[0]); i++) {
+        assert_true(dns_label_looks_random(play_text(random[i])));
+    }
+    for (size_t i = 0; i < sizeof(spoken) / sizeof(spoken[0]); i++) {
+        assert_false(dns_label_looks_random(play_text(spoken[i])));
+    }
+    assert_int_equal(dns_name_entropy(play_text("aaaa")), 0);
+    assert_int_equal(dns_name_entropy(play_text("abcd")), 2000);
+    assert_int_equal(dns_name_entropy(play_text("")), 0);
+    assert_int_equal(dns_name_label(play_text("www.heise.de")).length, 5);
+    assert_int_equal(dns_name_host(play_text("example.com")).length, 0);
+    assert_int_equal(dns_name_host(play_text("a.b.example.com")).length, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_with_data_below_one_domain_are_a_tunnel),
+        cmocka_unit_test(one_name_less_is_none),
+        cmocka_unit_test(short_names_of_words_are_no_tunnel),
+        cmocka_unit_test(a_resolver_that_asks_for_many_domains_is_no_tunnel),
+        cmocka_unit_test(an_exempt_domain_is_left_alone),
+        cmocka_unit_test(many_missing_names_of_words_are_a_burst),
+        cmocka_unit_test(names_made_by_an_algorithm_are_dga),
+        cmocka_unit_test(nineteen_missing_names_are_none),
+        cmocka_unit_test(a_search_list_does_not_multiply_names),
+        cmocka_unit_test(missing_names_among_many_good_ones_are_none),
+        cmocka_unit_test(reverse_lookups_do_not_count),
+        cmocka_unit_test(labels_are_told_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

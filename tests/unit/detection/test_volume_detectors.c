@@ -1,0 +1,321 @@
+/* Exfiltration, long connections, TCP health, one-way traffic, loss, fragments: what is found, what
+ * is just below, what looks alike. */
+#include "tests/unit/detection/detector_play.h"
+
+#define HOUR_MS 3600000
+
+/* ---- data_exfil ---- */
+
+static void upload(uint32_t source, uint32_t target, uint64_t up, uint64_t down, uint64_t at_ms)
+{
+    struct detection_fact *fact = play_fact(DETECTION_VOLUME, source, target, 443, at_ms);
+
+    fact->is_source_internal = true;
+    fact->bytes[0] = up;
+    fact->bytes[1] = down;
+}
+
+static void an_upload_of_100_megabytes_to_a_rare_host_is_exfiltration(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    for (unsigned i = 0; i < 100; i++) {
+        upload(5, 1000, 1000000, 20000, i * 1000);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DATA_EXFIL), 1);
+    assert_true(play_first(alerts)->observed == 100);
+    assert_string_equal(play_first(alerts)->top_targets[0].key, "10.0.3.232");
+}
+
+static void a_little_less_is_none(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    for (unsigned i = 0; i < 99; i++) {
+        upload(5, 1000, 1000000, 20000, i * 1000);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* A backup service: three hosts inside send to it. */
+static void what_many_send_to_is_no_exfiltration(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    for (unsigned i = 0; i < 600; i++) {
+        upload(5 + i % 3, 1000, 1000000, 20000, i * 1000);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void a_conversation_both_ways_is_no_exfiltration(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    for (unsigned i = 0; i < 300; i++) {
+        upload(5, 1000, 1000000, 900000, i * 1000);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* ---- long_connection ---- */
+
+static void talk(uint64_t age_ms, uint64_t at_ms)
+{
+    struct detection_fact *fact = play_fact(DETECTION_VOLUME, 5, 1000, 4444, at_ms);
+
+    fact->first_ns = fact->time_ns - age_ms * NS_PER_MS;
+    fact->bytes[0] = 100;
+}
+
+static void four_hours_are_long_and_rise(void **state)
+{
+    (void)state;
+    play_only("long_connection");
+    for (unsigned minute = 0; minute < 13 * 60; minute++) {
+        talk(minute * UINT64_C(60000), minute * UINT64_C(60000));
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_LONG_CONNECTION), 1);
+    assert_int_equal(play_first(alerts)->severity, SEVERITY_LOW);
+    assert_int_equal(alerts->count, 4); /* OPEN at 4 h, UPDATE at 8 h and 12 h, CLOSE */
+    assert_int_equal(alerts->alerts[2].severity, SEVERITY_HIGH);
+}
+
+static void just_below_four_hours_and_many_short_ones_are_none(void **state)
+{
+    (void)state;
+    play_only("long_connection");
+    for (unsigned i = 0; i < 300; i++) {
+        talk(4 * HOUR_MS - 2000, i * 1000);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* ---- tcp_health ---- */
+
+static void end_of(uint64_t segments, uint64_t retransmitted, uint64_t zero_windows,
+                   uint64_t rtt_ms, uint64_t at_ms)
+{
+    struct detection_fact *fact =
+        play_fact(DETECTION_END, 100 + (uint32_t)(at_ms / 500 % 90), 7, 443, at_ms);
+
+    fact->segments = segments;
+    fact->retransmitted = retransmitted;
+    fact->zero_windows = zero_windows;
+    fact->rtt_ns = rtt_ms * NS_PER_MS;
+}
+
+static void five_percent_sent_again_is_a_lossy_service(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 20; i++) {
+        end_of(100, 5, 0, 0, i * 1000);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_TCP_HEALTH), 1);
+    assert_string_equal(play_first(alerts)->description,
+                        "10.0.0.7 port 443: 5.0 % of 1000 segments were sent again (threshold 5)");
+}
+
+static void a_little_loss_and_few_segments_are_none(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 50; i++) {
+        end_of(100, 4, 0, 0, i * 1000);
+    }
+    assert_int_equal(play(0)->count, 0);
+    play_only("tcp_health");
+    end_of(900, 400, 0, 0, 0); /* one bad connection */
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void windows_that_fall_to_zero_are_told(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 50; i++) {
+        end_of(100, 0, 1, 0, i * 500);
+    }
+    assert_int_equal(play_opened(play(0), ALERT_TCP_HEALTH), 1);
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 49; i++) {
+        end_of(100, 0, 1, 0, i * 500);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void round_trips_that_triple_are_told_with_their_baseline(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 600; i++) {
+        end_of(100, 0, 0, i < 400 ? 40 : 400, i * 500);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_TCP_HEALTH), 1);
+    assert_true(play_first(alerts)->has_baseline);
+    assert_true(play_first(alerts)->baseline > 39 && play_first(alerts)->baseline < 60);
+}
+
+static void slow_growth_is_learnt(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 3000; i++) {
+        end_of(100, 0, 0, 40 + i / 40, i * 500);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* ---- unidirectional ---- */
+
+static void connection(bool is_one_way, uint64_t payload, uint64_t at_ms)
+{
+    struct detection_fact *fact = play_fact(DETECTION_END, (uint32_t)(at_ms / 100), 7, 443, at_ms);
+
+    fact->packets[0] = 6;
+    fact->packets[1] = is_one_way ? 0 : 5;
+    fact->payload_bytes[0] = payload;
+}
+
+static void a_third_of_one_way_connections_is_a_blind_mirror(void **state)
+{
+    (void)state;
+    play_only("unidirectional");
+    for (unsigned i = 0; i < 100; i++) {
+        connection(i % 3 == 0, 500, i * 100); /* 34 */
+    }
+    assert_int_equal(play_opened(play(0), ALERT_UNIDIRECTIONAL), 1);
+}
+
+static void fewer_or_too_few_are_none(void **state)
+{
+    (void)state;
+    play_only("unidirectional");
+    for (unsigned i = 0; i < 1000; i++) {
+        connection(i % 4 == 0, 500, i * 100);
+    }
+    assert_int_equal(play(0)->count, 0);
+    play_only("unidirectional");
+    for (unsigned i = 0; i < 99; i++) {
+        connection(true, 500, i * 100);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+static void attempts_without_an_answer_are_no_blind_mirror(void **state)
+{
+    (void)state;
+    play_only("unidirectional");
+    for (unsigned i = 0; i < 1000; i++) {
+        connection(true, 0, i * 100); /* a scan */
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* ---- sensor_loss ---- */
+
+static void one_in_a_thousand_lost_is_told(void **state)
+{
+    (void)state;
+    play_only("sensor_loss");
+    for (unsigned i = 0; i < 30; i++) {
+        play_loss(i * 1000, 9990, i == 20 ? 400 : 0);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_SENSOR_LOSS), 1);
+    assert_int_equal(play_first(alerts)->loss_during_window, 400);
+}
+
+static void less_loss_and_an_idle_link_are_none(void **state)
+{
+    (void)state;
+    play_only("sensor_loss");
+    for (unsigned i = 0; i < 30; i++) {
+        play_loss(i * 1000, 9990, i % 10 == 0 ? 9 : 0);
+    }
+    assert_int_equal(play(0)->count, 0);
+    play_only("sensor_loss");
+    play_loss(0, 100, 50);
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* ---- fragment_flood ---- */
+
+static void fragments(unsigned count, uint32_t sources, uint64_t bytes)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct detection_fact *fact =
+            play_fact(DETECTION_FRAGMENT, 100 + i % sources, 7, 0, i * 8000 / count);
+
+        fact->packets[0] = 1;
+        fact->bytes[0] = bytes;
+    }
+}
+
+static void fragments_from_many_or_tiny_ones_are_a_flood(void **state)
+{
+    (void)state;
+    play_only("fragment_flood");
+    fragments(2000, 50, 1500);
+    assert_int_equal(play_opened(play(0), ALERT_FRAGMENT_FLOOD), 1);
+    play_only("fragment_flood");
+    fragments(2000, 1, 60);
+    assert_int_equal(play_opened(play(0), ALERT_FRAGMENT_FLOOD), 1);
+}
+
+static void just_below_is_no_flood(void **state)
+{
+    (void)state;
+    play_only("fragment_flood");
+    fragments(1999, 50, 1500);
+    assert_int_equal(play(0)->count, 0);
+    play_only("fragment_flood");
+    fragments(5000, 49, 1500);
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* NFS over UDP. */
+static void a_file_server_of_large_datagrams_is_no_flood(void **state)
+{
+    (void)state;
+    play_only("fragment_flood");
+    fragments(100000, 1, 1514);
+    assert_int_equal(play(0)->count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_upload_of_100_megabytes_to_a_rare_host_is_exfiltration),
+        cmocka_unit_test(a_little_less_is_none),
+        cmocka_unit_test(what_many_send_to_is_no_exfiltration),
+        cmocka_unit_test(a_conversation_both_ways_is_no_exfiltration),
+        cmocka_unit_test(four_hours_are_long_and_rise),
+        cmocka_unit_test(just_below_four_hours_and_many_short_ones_are_none),
+        cmocka_unit_test(five_percent_sent_again_is_a_lossy_service),
+        cmocka_unit_test(a_little_loss_and_few_segments_are_none),
+        cmocka_unit_test(windows_that_fall_to_zero_are_told),
+        cmocka_unit_test(round_trips_that_triple_are_told_with_their_baseline),
+        cmocka_unit_test(slow_growth_is_learnt),
+        cmocka_unit_test(a_third_of_one_way_connections_is_a_blind_mirror),
+        cmocka_unit_test(fewer_or_too_few_are_none),
+        cmocka_unit_test(attempts_without_an_answer_are_no_blind_mirror),
+        cmocka_unit_test(one_in_a_thousand_lost_is_told),
+        cmocka_unit_test(less_loss_and_an_idle_link_are_none),
+        cmocka_unit_test(fragments_from_many_or_tiny_ones_are_a_flood),
+        cmocka_unit_test(just_below_is_no_flood),
+        cmocka_unit_test(a_file_server_of_large_datagrams_is_no_flood),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
