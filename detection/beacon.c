@@ -2,6 +2,7 @@
  * master for work. So do monitoring and clocks: it is a hint, and servers inside do not count. The
  * score is the mean of two terms, each 0 to 100: how even the intervals are (their median deviation
  * from the median), and how evenly the connections fill the time between the first and the last. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,9 @@ static int by_value(const void *a, const void *b)
 
 static double median(const uint32_t *sorted, uint32_t count)
 {
-    return count % 2 == 1 ? sorted[count / 2]
-                          : (sorted[count / 2 - 1] + (double)sorted[count / 2]) / 2;
+    const uint32_t middle = count / 2;
+
+    return count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + (double)sorted[middle]) / 2;
 }
 
 /* `seconds` in order, at least three. */
@@ -52,6 +54,7 @@ static double score_of(const uint32_t *seconds, uint32_t count, double *interval
     const double share = (double)count / SECTIONS;
     double uneven = 0;
 
+    assert(count >= 3 && count <= DETECTION_SET_MAX);
     for (uint32_t i = 0; i + 1 < count; i++) {
         gaps[i] = seconds[i + 1] - seconds[i];
     }

@@ -50,11 +50,12 @@ static void decide(struct detection *detection, struct detector *self)
     draft->first_ns = draft->last_ns = now * NS_PER_SEC;
     draft->window_ns = self->rules->window_ns;
     draft->loss_during_window = lost;
+    const uint64_t all = packets + lost;
+
     (void)snprintf(draft->description, sizeof(draft->description),
                    "%llu of %llu packets were lost before they could be counted (%.2f %%, "
                    "threshold %.10g): more shards, a larger capture buffer or a filter",
-                   (unsigned long long)lost, (unsigned long long)(packets + lost), percent,
-                   draft->threshold);
+                   (unsigned long long)lost, (unsigned long long)all, percent, draft->threshold);
     incident_report(detection, self, &subject);
 }
 

@@ -1,6 +1,5 @@
 #include "base/domain/domain.h"
 
-#include <ctype.h>
 #include <libpsl.h>
 
 size_t domain_registered(const char *name, size_t length)
@@ -11,8 +10,9 @@ size_t domain_registered(const char *name, size_t length)
 
     for (size_t i = 0; i < kept; i++) {
         /* An embedded NUL would end the name early. */
-        const unsigned char c = (unsigned char)name[skipped + i];
-        text[i] = c == '\0' ? '_' : (char)tolower(c);
+        const char c = name[skipped + i];
+
+        text[i] = c == '\0' ? '_' : (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
     }
     text[kept] = '\0';
     const char *registered = psl_registrable_domain(psl_builtin(), text);
