@@ -16,8 +16,8 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     const uint64_t age_ns = fact->time_ns > fact->first_ns ? fact->time_ns - fact->first_ns : 0;
     const double hours = (double)age_ns / (double)NS_PER_SEC / HOUR_SECONDS;
 
-    if (hours < rules->levels[LEVEL_MEDIUM]) {
-        return;
+    if (fact->first_ns == 0 || hours < rules->levels[LEVEL_MEDIUM]) {
+        return; /* a file without times begins at 0 */
     }
     const struct detection_subject subject = {.source = fact->source,
                                               .target = fact->target,
