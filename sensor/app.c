@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "sensor/decode_rules.h"
 #include "sensor/export/file_sink.h"
 #include "sensor/identity.h"
 #include "sensor/terminal.h"
@@ -24,6 +25,7 @@ struct app {
     const struct sensor_settings *settings;
     const struct config *config;
     struct pipeline_settings pipeline_settings;
+    struct packet_rules rules;
     struct pcap_writer_settings write_pcap;
     struct pipeline *pipeline;
     struct terminal *terminal;
@@ -258,7 +260,7 @@ static int fill_pipeline(struct app *app, const struct sensor_command *command, 
     struct pipeline_settings *to = &app->pipeline_settings;
 
     if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0 ||
-        fill_detection(app, err) != 0) {
+        decode_rules_from(&from->decode, &app->rules, err) != 0 || fill_detection(app, err) != 0) {
         return -err->code;
     }
     fill_capture(app);
@@ -275,6 +277,7 @@ static int fill_pipeline(struct app *app, const struct sensor_command *command, 
     to->batches_per_shard = (uint32_t)(from->pipeline.channel_capacity / RECORDS_PER_BATCH + 1 +
                                        from->pipeline.sink_queue * 2 + 8);
     to->flush_ns = from->pipeline.flush_timeout_ns;
+    to->rules = &app->rules;
     to->verify_checksums = from->analysis.checksums;
     to->sample_payload = from->packets.payload;
     to->sample_bytes = (uint32_t)from->packets.sample_bytes;

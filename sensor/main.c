@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "detection/detection_settings.h"
 #include "sensor/app.h"
+#include "sensor/decode_rules.h"
 #include "sensor/settings.h"
 
 #define EXIT_USAGE 2
@@ -49,7 +50,8 @@ static bool run_printer(const struct sensor_command *command, const struct confi
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
-    static struct detection_settings detection; /* looked at, and made again by app */
+    static struct detection_settings detection; /* looked at, and made again by app; */
+    static struct packet_rules rules;           /* these, too */
     struct sensor_command command;
     struct error err = {0};
     bool prints_topics = false;
@@ -71,7 +73,8 @@ int main(int argc, char **argv)
     if (command.list_interfaces) {
         return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
     }
-    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0) {
+    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0 ||
+        decode_rules_from(&settings.decode, &rules, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {

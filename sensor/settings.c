@@ -107,6 +107,38 @@ static const struct config_field capture_fields[] = {
     {0},
 };
 
+static const struct config_field decode_fields[] = {
+    {.type = CONFIG_U64,
+     .key = "layers_max",
+     .offset = FIELD(decode_section, layers_max),
+     .value = "32",
+     .min = 1,
+     .max = 128,
+     .help = "Headers read in one packet, one inside the other; what is deeper stays payload."},
+    {.type = CONFIG_LIST,
+     .key = "disabled_layers",
+     .offset = FIELD(decode_section, disabled_layers),
+     .value = "",
+     .help = "Layers that are not opened, such as vxlan or gre (docs/protocols.md): what is around "
+             "them is the flow."},
+    {.type = CONFIG_LIST,
+     .key = "vxlan_ports",
+     .offset = FIELD(decode_section, vxlan_ports),
+     .value = "",
+     .help = "Further UDP ports of VXLAN, beside 4789 and 8472."},
+    {.type = CONFIG_LIST,
+     .key = "geneve_ports",
+     .offset = FIELD(decode_section, geneve_ports),
+     .value = "",
+     .help = "Further UDP ports of Geneve, beside 6081."},
+    {.type = CONFIG_LIST,
+     .key = "gtp_ports",
+     .offset = FIELD(decode_section, gtp_ports),
+     .value = "",
+     .help = "Further UDP ports of GTP-U, beside 2152 and 3386."},
+    {0},
+};
+
 static const struct config_field run_fields[] = {
     {.type = CONFIG_U64,
      .key = "count",
@@ -433,6 +465,7 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
     const struct config_section before[] = {
         {"sensor", sensor_fields, &settings->sensor, "Who this sensor is."},
         {"capture", capture_fields, &settings->capture, "Where packets come from."},
+        {"decode", decode_fields, &settings->decode, "Which layers and tunnels are opened."},
         {"run", run_fields, &settings->run, "How long it runs."},
         {"output", output_fields, &settings->output, "Files and the terminal."},
         {"flow", flow_fields, &settings->flow, "The flow table."},

@@ -37,6 +37,12 @@ struct capture_section {
     bool loop;
 };
 
+struct decode_section {
+    uint64_t layers_max;
+    struct config_list disabled_layers;
+    struct config_list vxlan_ports, geneve_ports, gtp_ports;
+};
+
 struct run_section {
     uint64_t count;
 };
@@ -114,6 +120,7 @@ struct sensor_settings {
     struct config_section sections[SENSOR_SECTIONS_MAX]; /* filled by sensor_settings_new */
     struct sensor_section sensor;
     struct capture_section capture;
+    struct decode_section decode;
     struct run_section run;
     struct output_section output;
     struct flow_section flow;

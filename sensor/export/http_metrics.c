@@ -193,6 +193,29 @@ static void write_packets(struct metrics_page *page, const struct pipeline_total
     }
 }
 
+static void write_decode(struct metrics_page *page, const struct pipeline_totals *totals)
+{
+    metrics_family(page, "netscope_decode_faults_total", METRICS_COUNTER,
+                   "Packets not read to their last header, by the layer where it ended and why; "
+                   "pairs that never happened are left out.");
+    for (unsigned layer = 0; layer < LAYER_COUNT; layer++) {
+        for (unsigned reason = 0; reason < DECODE_REASON_COUNT; reason++) {
+            const uint64_t count = totals->decode_faults[layer][reason];
+
+            if (count > 0) {
+                metrics_u64(page, "netscope_decode_faults_total",
+                            METRICS_LABELS("layer", wire_layer_name((enum wire_layer)layer),
+                                           "reason",
+                                           decode_reason_name((enum decode_reason)reason)),
+                            count);
+            }
+        }
+    }
+    one(page, "netscope_flow_tunnels_full_total", METRICS_COUNTER,
+        "Flows recorded without their tunnels: no room for another stack of them.",
+        totals->tunnels_full);
+}
+
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct pipeline_names names;
@@ -346,6 +369,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_ledger(page, pipeline);
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);
+    write_decode(page, &totals);
     write_names(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);

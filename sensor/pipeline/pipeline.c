@@ -108,6 +108,13 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     out->unsupported += counter_get(&counts->unsupported);
     out->non_ip += counter_get(&counts->non_ip);
     out->not_in_flow += counter_get(&counts->not_in_flow);
+    for (unsigned reason = 0; reason < DECODE_REASON_COUNT; reason++) {
+        out->not_in_flow_by[reason] += counter_get(&counts->not_in_flow_by[reason]);
+        for (unsigned layer = 0; layer < LAYER_COUNT; layer++) {
+            out->decode_faults[layer][reason] += counter_get(&counts->decode_faults[layer][reason]);
+        }
+    }
+    out->tunnels_full += counter_get(&counts->tunnels_full);
     out->checksum_bad += counter_get(&counts->checksum_bad);
     out->late += counter_get(&counts->late_packets);
     out->flow_packets += counter_get(&counts->flow_packets);
@@ -342,7 +349,11 @@ uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *row
                                      .unit = "packets",
                                      .in = totals.packets,
                                      .out = totals.packets - totals.not_in_flow};
-    add_reason(row, "no_ip_flow", totals.not_in_flow);
+    add_reason(row, "non_ip", totals.not_in_flow_by[DECODE_WHOLE]);
+    for (unsigned reason = DECODE_WHOLE + 1; reason < DECODE_REASON_COUNT; reason++) {
+        add_reason(row, decode_reason_name((enum decode_reason)reason),
+                   totals.not_in_flow_by[reason]);
+    }
     row = &rows[written++];
     *row = (struct stats_ledger_row){.stage = LEDGER_FLOW,
                                      .unit = "packets",
@@ -488,6 +499,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .interface = from->flow.interface,
         .batches = from->batches_per_shard,
         .is_lossless = !is_live(pipeline),
+        .rules = from->rules,
         .verify_checksums = from->verify_checksums,
         .sample_payload = from->sample_payload,
         .samples_per_second = from->samples_per_second / from->shards,
@@ -529,6 +541,7 @@ static int open_input(struct pipeline *pipeline, struct error *warning, struct e
                                              .is_paced = from->is_paced,
                                              .is_looped = from->is_looped,
                                              .key = from->flow.key,
+                                             .rules = from->rules,
                                              .shards = pipeline->shards,
                                              .shards_count = from->shards,
                                              .stop = &pipeline->stop};

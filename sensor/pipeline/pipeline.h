@@ -31,6 +31,7 @@ struct pipeline_settings {
     uint32_t sinks_count;
     uint32_t queue_batches, batches_per_shard;
     uint64_t flush_ns;
+    const struct packet_rules *rules; /* borrowed; NULL: packet_rules_default */
     bool verify_checksums, sample_payload;
     double samples_per_second; /* of the whole sensor */
     uint32_t sample_bytes;
@@ -76,6 +77,9 @@ struct pipeline_totals {
         dispatch_dropped;  /* records and lines lost because no batch was free, pcap drops apart */
     uint64_t lost_packets; /* packets in lost records */
     uint64_t malformed, truncated, unsupported, non_ip, not_in_flow, checksum_bad, late;
+    uint64_t decode_faults[LAYER_COUNT][DECODE_REASON_COUNT]; /* walks that ended early */
+    uint64_t not_in_flow_by[DECODE_REASON_COUNT]; /* DECODE_WHOLE: read to its end, and no IP */
+    uint64_t tunnels_full;                        /* flows whose tunnels found no room */
     uint64_t flow_packets, reported_packets, flows_active, flows_max, flows_created, flows_evicted;
     uint64_t flow_table_bytes, detectors_bytes, inspect_bytes;
     uint64_t samples, pcap_dropped;

@@ -225,7 +225,7 @@ static uint32_t shard_of(const struct reader *reader, const struct frame *frame)
     struct packet packet;
     struct flow_key key;
 
-    (void)packet_decode(frame, 0, &packet);
+    (void)packet_decode_by(reader->settings.rules, frame, 0, &packet);
     if (packet.ip_version == 0) {
         return 0;
     }

@@ -22,7 +22,8 @@ struct reader_settings {
     bool is_paced;  /* as fast as the capture was, its times shifted so that each pass starts now */
     bool is_looped; /* again from the start at the end, until stopped */
     struct hash_key key;
-    struct shard *const *shards; /* borrowed */
+    const struct packet_rules *rules; /* borrowed, those of the shards; NULL: the default */
+    struct shard *const *shards;      /* borrowed */
     uint32_t shards_count;
     const atomic_bool *stop; /* set by others: stop soon */
 };

@@ -236,6 +236,7 @@ static void publish_counts(struct shard *shard)
     counter_set(&counts->flow_bytes, now.bytes);
     counter_set(&counts->flows_created, now.flows_created);
     counter_set(&counts->flows_evicted, now.flows_evicted);
+    counter_set(&counts->tunnels_full, now.tunnels_full);
     counter_set(&counts->flows_active, flow_table_count(shard->table));
     counter_set(&counts->inspect_pool_full, inspect_statistics(shard->inspect).pool_full);
     counter_set(&counts->last_packet_ns, shard->time_ns);
@@ -312,6 +313,7 @@ static void count_verdict(struct shard *shard, const struct packet *packet, stru
     }
     if (packet->ip_version == 0) {
         counter_add(&counts->not_in_flow, 1);
+        counter_add(&counts->not_in_flow_by[packet->fault_reason], 1);
     }
 }
 
@@ -329,11 +331,14 @@ static void decode_frame(struct shard *shard, const struct frame *frame, uint32_
     }
     epoch->totals.packets++;
     epoch->totals.bytes += frame->wire_bytes;
-    if (packet_decode(frame, options, packet) != PACKET_OK) {
+    if (packet_decode_by(shard->settings.rules, frame, options, packet) != PACKET_OK) {
         count_verdict(shard, packet, epoch);
         if (packet->verdict == PACKET_NOT_IP && epoch->detection != NULL) {
             detect_link(epoch->detection, packet, frame->bytes);
         }
+    }
+    if (packet->fault_reason != DECODE_WHOLE) {
+        counter_add(&shard->counts.decode_faults[packet->fault_layer][packet->fault_reason], 1);
     }
     if ((packet->facts & PACKET_CHECKSUM_BAD) != 0) {
         counter_add(&shard->counts.checksum_bad, 1);

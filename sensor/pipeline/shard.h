@@ -38,11 +38,12 @@ struct shard_settings {
     struct record_text sensor_id, boot_id;      /* borrowed: the room kept for the identity */
     struct record_text interface;               /* borrowed: name in packet samples */
     uint32_t batches;                           /* in the pool: 8.. */
-    bool is_lossless;          /* wait for a batch instead of losing a record (files) */
-    bool verify_checksums;     /* IPv4 header checksums: counted, never dropped */
-    bool sample_payload;       /* packet samples keep what is behind the transport header */
-    double samples_per_second; /* packet time; 0 = no samples */
-    uint32_t sample_bytes;     /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
+    bool is_lossless;                 /* wait for a batch instead of losing a record (files) */
+    const struct packet_rules *rules; /* borrowed; NULL: packet_rules_default */
+    bool verify_checksums;            /* IPv4 header checksums: counted, never dropped */
+    bool sample_payload;              /* packet samples keep what is behind the transport header */
+    double samples_per_second;        /* packet time; 0 = no samples */
+    uint32_t sample_bytes;            /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
     enum shard_lines lines;
     struct counter *packet_index; /* shared by the shards: number of the next line */
     struct pcap_writer *pcap;     /* borrowed; NULL = none. Producer number = index */
@@ -55,6 +56,9 @@ struct shard_counts {
     struct counter frames, bytes;                             /* handed to the shard */
     struct counter malformed, truncated, unsupported, non_ip; /* frames with such a verdict */
     struct counter not_in_flow;                               /* frames that no flow could count */
+    struct counter not_in_flow_by[DECODE_REASON_COUNT];       /* of them; WHOLE: it was no IP */
+    struct counter decode_faults[LAYER_COUNT][DECODE_REASON_COUNT]; /* walks that ended early */
+    struct counter tunnels_full; /* flows whose tunnels found no room */
     struct counter checksum_bad;
     struct counter flow_packets, flow_bytes;   /* counted into flows */
     struct counter reported_packets;           /* in records handed over or lost */

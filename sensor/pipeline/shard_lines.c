@@ -27,8 +27,9 @@ static void line_end(struct shard *shard, size_t length)
 static void print_tree(struct shard *shard, const struct frame *frame)
 {
     struct packet_tree *tree = shard->tree;
+    struct packet packet;
 
-    packet_tree(frame, tree);
+    (void)packet_tree_by(shard->settings.rules, frame, &packet, tree);
     for (uint32_t i = 0; i < tree->layer_count; i++) {
         const struct packet_tree_layer *layer = &tree->layers[i];
         char *out = line_begin(shard);

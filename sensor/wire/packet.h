@@ -128,9 +128,11 @@ enum tunnel_type {
 #define PACKET_VLANS_MAX   2
 #define PACKET_NO_OUTER_IP UINT16_MAX
 
-/* With verdict OK everything below holds. With TRUNCATED and MALFORMED what was read before the
- * fault stays: `ip_version` != 0 means that the addresses and `protocol` are known, so that the
- * packet can still be counted into a flow (by its ports where PACKET_HAS_PORTS is set). */
+/* With verdict OK everything below holds. With NOT_IP `ethertype` and `payload_offset` say what
+ * begins where (0: the link has no ethertype, or a length). With TRUNCATED and MALFORMED what was
+ * read before the fault stays: `ip_version` != 0 means that the addresses and `protocol` are known,
+ * so that the packet can still be counted into a flow (by its ports where PACKET_HAS_PORTS is set).
+ */
 struct packet {
     /* First line: what keys a flow. */
     uint8_t source_ip[16]; /* network order; IPv4 in the first four, the rest 0 */

@@ -234,9 +234,7 @@ void walk_not_ip(struct walk *walk)
     struct packet *out = walk->out;
 
     if (out->ip_version == 0 && walk->tunnel_count == 0) {
-        out->payload_offset = walk_offset(walk);
-        out->payload_captured_bytes = walk_left(walk);
-        out->payload_bytes = walk_declared(walk);
+        out->payload_offset = walk_offset(walk); /* for who reads ARP; it is no payload */
     }
     struct cursor c = walk->at;
     if (walk->tree != NULL && (walk->ethertype != ETHERTYPE_ARP || !tree_arp(walk->tree, &c))) {

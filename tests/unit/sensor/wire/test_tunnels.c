@@ -1,0 +1,601 @@
+/* Tunnels: the packet inside keys the flow, what is around it is listed, and what only looks like a
+ * tunnel is left as payload. */
+#include "sensor/wire/ethernet.h"
+#include "tests/unit/sensor/wire/walk_check.h"
+
+#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+#define MACS       2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1
+
+static const struct build_ip outside = {.source = "198.51.100.1", .target = "198.51.100.2"};
+static const struct build_ip outside_6 = {.source = "2001:db8:f::1", .target = "2001:db8:f::2"};
+
+static struct build_ip outside_with(uint8_t protocol)
+{
+    struct build_ip ip = outside;
+
+    ip.protocol = protocol;
+    return ip;
+}
+
+/* What stands between the outer IP header and the packet inside. */
+struct tunnel_case {
+    const char *name;
+    uint8_t protocol; /* 17: UDP to `port` first */
+    uint16_t port;
+    const uint8_t *bytes;
+    size_t length;
+    size_t length_at, length_without; /* a length field to patch */
+    enum tunnel_type type;
+    uint32_t id;
+    bool is_ipv6; /* inside */
+};
+
+static const struct tunnel_case cases[] = {
+    {"IP in IP", 4, 0, NULL, 0, 0, 0, TUNNEL_IP_IN_IP, 0, false},
+    {"6in4", 41, 0, NULL, 0, 0, 0, TUNNEL_IP_IN_IP, 0, true},
+    {"IPIP", 94, 0, NULL, 0, 0, 0, TUNNEL_IP_IN_IP, 0, false},
+    {"GRE", 47, 0, BYTES(0, 0, 8, 0), 0, 0, TUNNEL_GRE, 0, false},
+    {"GRE around IPv6", 47, 0, BYTES(0, 0, 0x86, 0xdd), 0, 0, TUNNEL_GRE, 0, true},
+    {"GRE, checksum, key, sequence", 47, 0,
+     BYTES(0xb0, 0, 8, 0, 1, 2, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1), 0, 0, TUNNEL_GRE, 9, false},
+    {"GRE, routing", 47, 0, BYTES(0x40, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 4, 10, 0, 0, 1, 0, 0, 0, 0),
+     0, 0, TUNNEL_GRE, 0, false},
+    {"GRE around Ethernet", 47, 0, BYTES(0, 0, 0x65, 0x58, MACS, 8, 0), 0, 0, TUNNEL_GRE, 0, false},
+    {"NVGRE", 47, 0, BYTES(0x20, 0, 0x65, 0x58, 0, 0, 7, 1, MACS, 8, 0), 0, 0, TUNNEL_NVGRE, 7,
+     false},
+    {"GRE over UDP", 17, 4754, BYTES(0, 0, 8, 0), 0, 0, TUNNEL_GRE, 0, false},
+    {"PPTP", 47, 0, BYTES(0x30, 1, 0x88, 0x0b, 0, 39, 0, 5, 0, 0, 0, 1, 0xff, 3, 0, 0x21), 0, 0,
+     TUNNEL_PPTP, 5, false},
+    {"PPTP with acknowledgement", 47, 0,
+     BYTES(0x30, 0x81, 0x88, 0x0b, 0, 36, 0, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0x21), 0, 0, TUNNEL_PPTP, 5,
+     false},
+    {"MPLS in IP", 137, 0, BYTES(0, 1, 0x01, 64), 0, 0, TUNNEL_MPLS, 16, false},
+    {"MPLS in UDP", 17, 6635, BYTES(0, 1, 0x00, 64, 0, 2, 0x01, 64), 0, 0, TUNNEL_MPLS, 32, false},
+    {"VXLAN", 17, 4789, BYTES(8, 0, 0, 0, 0, 0, 7, 0, MACS, 8, 0), 0, 0, TUNNEL_VXLAN, 7, false},
+    {"VXLAN with a group", 17, 8472, BYTES(0x88, 0, 0, 5, 0, 0, 7, 0, MACS, 8, 0), 0, 0,
+     TUNNEL_VXLAN, 7, false},
+    {"VXLAN around VLAN", 17, 4789, BYTES(8, 0, 0, 0, 0, 0, 7, 0, MACS, 0x81, 0, 0, 3, 8, 0), 0, 0,
+     TUNNEL_VXLAN, 7, false},
+    {"VXLAN-GPE around IPv6", 17, 4790, BYTES(0x0c, 0, 0, 2, 0, 0, 7, 0), 0, 0, TUNNEL_VXLAN_GPE, 7,
+     true},
+    {"VXLAN-GPE around Ethernet", 17, 4790, BYTES(0x0c, 0, 0, 3, 0, 0, 7, 0, MACS, 8, 0), 0, 0,
+     TUNNEL_VXLAN_GPE, 7, false},
+    {"VXLAN-GPE without protocol", 17, 4790, BYTES(8, 0, 0, 0, 0, 0, 7, 0, MACS, 8, 0), 0, 0,
+     TUNNEL_VXLAN_GPE, 7, false},
+    {"Geneve around IP", 17, 6081, BYTES(0, 0, 8, 0, 0, 0, 7, 0), 0, 0, TUNNEL_GENEVE, 7, false},
+    {"Geneve with options", 17, 6081,
+     BYTES(2, 0x40, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 1, 4, 5, 6, 7, MACS, 8, 0), 0, 0,
+     TUNNEL_GENEVE, 7, false},
+    {"GTP-U", 17, 2152, BYTES(0x30, 0xff, 0, 0, 0, 0, 0, 9), 2, 8, TUNNEL_GTP_U, 9, false},
+    {"GTP-U around IPv6", 17, 2152, BYTES(0x30, 0xff, 0, 0, 0, 0, 0, 9), 2, 8, TUNNEL_GTP_U, 9,
+     true},
+    {"GTP-U, sequence", 17, 2152, BYTES(0x32, 0xff, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0), 2, 8,
+     TUNNEL_GTP_U, 9, false},
+    {"GTP-U, extension headers", 17, 2152,
+     BYTES(0x34, 0xff, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0xc0, 1, 0, 1, 0x85, 1, 0x10, 9, 0), 2, 8,
+     TUNNEL_GTP_U, 9, false},
+    {"GTP version 0", 17, 3386,
+     BYTES(0x1e, 0xff, 0, 0, 0, 1, 0, 9, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8), 2, 20,
+     TUNNEL_GTP_U, 9, false},
+    {"Teredo", 17, 3544, NULL, 0, 0, 0, TUNNEL_TEREDO, 0, true},
+    {"Teredo with origin", 17, 3544, BYTES(0, 0, 0x12, 0x34, 1, 2, 3, 4), 0, 0, TUNNEL_TEREDO, 0,
+     true},
+    {"Teredo with authentication and origin", 17, 3544,
+     BYTES(0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0x12, 0x34, 1, 2, 3, 4), 0, 0,
+     TUNNEL_TEREDO, 0, true},
+    {"AYIYA", 17, 5072,
+     BYTES(0x41, 0x52, 0x11, 41, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+           0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19),
+     0, 0, TUNNEL_AYIYA, 0, true},
+    {"L2TP", 17, 1701, BYTES(0, 2, 0, 3, 0, 4, 0xff, 3, 0, 0x21), 0, 0, TUNNEL_L2TP, 0x30004,
+     false},
+    {"L2TP, length, sequence, offset", 17, 1701,
+     BYTES(0x4a, 2, 0, 0, 0, 3, 0, 4, 0, 1, 0, 1, 0, 2, 9, 9, 0, 0x21), 2, 0, TUNNEL_L2TP, 0x30004,
+     false},
+    {"L2TPv3 over UDP", 17, 1701, BYTES(0, 3, 0, 0, 0, 0, 0, 7, MACS, 8, 0), 0, 0, TUNNEL_L2TP, 7,
+     false},
+    {"L2TPv3 over IP", 115, 0, BYTES(0, 0, 0, 7, MACS, 8, 0), 0, 0, TUNNEL_L2TP, 7, false},
+    {"L2TPv3, cookie and sublayer", 115, 0,
+     BYTES(0, 0, 0, 7, 9, 9, 9, 9, 9, 9, 9, 9, 0x40, 0, 0, 1, MACS, 8, 0), 0, 0, TUNNEL_L2TP, 7,
+     false},
+    {"L2TPv3 around HDLC", 115, 0, BYTES(0, 0, 0, 7, 0x0f, 0, 8, 0), 0, 0, TUNNEL_L2TP, 7, false},
+    {"NSH", 145, 0, BYTES(0x0f, 0xc2, 2, 1, 0, 0, 7, 0xff), 0, 0, TUNNEL_NSH, 7, false},
+    {"EtherIP", 97, 0, BYTES(0x30, 0, MACS, 8, 0), 0, 0, TUNNEL_ETHERIP, 0, false},
+    {"Ethernet in IP", 143, 0, BYTES(MACS, 8, 0), 0, 0, TUNNEL_ETHERIP, 0, false},
+    {"CAPWAP, 802.3", 17, 5247, BYTES(0, 0x10, 0x40, 0, 0, 0, 0, 0, MACS, 8, 0), 0, 0,
+     TUNNEL_CAPWAP, 1, false},
+    {"CAPWAP, 802.11", 17, 5247,
+     BYTES(0, 0x10, 0x43, 0, 0, 0, 0, 0, 8, 1, 0, 0, MACS, 2, 0, 0, 0, 0, 8, 0, 0, 0xaa, 0xaa, 3, 0,
+           0, 0, 8, 0),
+     0, 0, TUNNEL_CAPWAP, 1, false},
+    {"CAPWAP, 802.11 with swapped control", 17, 5247,
+     BYTES(0, 0x10, 0x43, 0, 0, 0, 0, 0, 1, 8, 0, 0, MACS, 2, 0, 0, 0, 0, 8, 0, 0, 0xaa, 0xaa, 3, 0,
+           0, 0, 8, 0),
+     0, 0, TUNNEL_CAPWAP, 1, false},
+    {"TZSP", 17, 37008, BYTES(1, 0, 0, 1, 0, 10, 1, 5, 1, MACS, 8, 0), 0, 0, TUNNEL_TZSP, 0, false},
+};
+
+static void build_case(const struct tunnel_case *c, bool is_over_6)
+{
+    struct packet_builder *b = check_start(LINK_ETHERNET);
+    struct build_ip ip = is_over_6 ? outside_6 : outside;
+
+    ip.protocol = c->protocol;
+    build_ethernet(b);
+    if (is_over_6) {
+        build_ipv6(b, ip);
+    } else {
+        build_ipv4(b, ip);
+    }
+    if (c->protocol == 17) {
+        build_udp(b, 50000, c->port);
+    }
+    if (c->length > 0) {
+        build_header(b, (struct build_header){.bytes = c->bytes,
+                                              .length = c->length,
+                                              .length_at = c->length_at,
+                                              .length_without = c->length_without});
+    }
+    check_add_inside(c->is_ipv6);
+}
+
+static void every_tunnel_is_opened_and_listed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct tunnel_case *c = &cases[i / 2];
+
+        build_case(c, i % 2 != 0);
+        if (check_decode(NULL) != PACKET_OK || check_packet.source_port != 40000) {
+            fail_msg("%s: %s, %s in %s", c->name,
+                     packet_verdict_name((enum packet_verdict)check_packet.verdict),
+                     decode_reason_name((enum decode_reason)check_packet.fault_reason),
+                     wire_layer_name((enum wire_layer)check_packet.fault_layer));
+        }
+        check_is_inside();
+        assert_int_equal(check_packet.tunnel_count, 1);
+        assert_string_equal(tunnel_type_name((enum tunnel_type)check_packet.tunnel_types[0]),
+                            tunnel_type_name(c->type));
+        assert_int_equal(check_packet.tunnel_ids[0], c->id);
+        assert_int_equal(check_packet.tunnel_offsets[0], ETHERNET_HEADER_BYTES);
+        check_cuts();
+    }
+}
+
+static void nothing_of_the_outer_header_is_left(void **state)
+{
+    (void)state;
+    build_case(&cases[0], true); /* IPv4 in IPv6 */
+    (void)check_decode(NULL);
+    for (int i = 4; i < 16; i++) {
+        assert_int_equal(check_packet.source_ip[i] | check_packet.target_ip[i], 0);
+    }
+    assert_int_equal(check_packet.ip_bytes, 35);
+    assert_int_equal(check_packet.flow_label, 0);
+}
+
+static void erspan_of_all_types_is_opened(void **state)
+{
+    const struct {
+        const uint8_t *bytes;
+        size_t length;
+        uint32_t session;
+        uint8_t count;
+    } kinds[] = {
+        {BYTES(0, 0, 0x88, 0xbe, MACS, 8, 0), 0, 2},
+        {BYTES(0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 5, 0, 0x65, 0, 0, 0, 0, MACS, 8, 0), 0x65, 2},
+        {BYTES(0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 0x65, 0, 0, 0, 0, 0, 0, 0, 0, MACS, 8,
+               0),
+         0x65, 2},
+        {BYTES(0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 0x65, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+               0, 0, 0, 0, 0, MACS, 8, 0),
+         0x65, 2},
+        {BYTES(0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 0x65, 0, 0, 0, 0, 0, 0, 8, 0), 0x65, 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct packet_builder *b = check_start(LINK_ETHERNET);
+
+        build_ethernet(b);
+        build_ipv4(b, outside_with(47));
+        check_add(kinds[i].bytes, kinds[i].length);
+        check_add_inside(false);
+        assert_int_equal(check_decode(NULL), PACKET_OK);
+        check_is_inside();
+        assert_int_equal(check_packet.tunnel_count, kinds[i].count);
+        assert_int_equal(check_packet.tunnel_types[0], TUNNEL_GRE);
+        assert_int_equal(check_packet.tunnel_types[1], TUNNEL_ERSPAN);
+        assert_int_equal(check_packet.tunnel_ids[1], kinds[i].session);
+        check_cuts();
+    }
+}
+
+static void mpls_is_opened_by_what_follows_it(void **state)
+{
+    const struct {
+        const uint8_t *bytes;
+        size_t length;
+    } kinds[] = {
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 0x01, 64)},
+        {BYTES(MACS, 0x88, 0x48, 0, 1, 0, 64, 0, 2, 0, 64, 0, 3, 1, 64)},
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 0x01, 64, 0, 0, 0, 7, MACS, 8, 0)}, /* control word */
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 0x01, 64, MACS, 8, 0)},
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 0x01, 64, 0, 0x1b, 0x21, 1, 2, 3, 0, 0x1b, 0x21, 4, 5, 6, 8,
+               0)},
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 0x01, 64, 0x42, 0, 0x21, 1, 2, 3, 0, 0x1b, 0x21, 4, 5, 6, 8,
+               0)}, /* an address that looks like IPv4 */
+        {BYTES(MACS, 0x81, 0, 0, 9, 0x88, 0x47, 0, 0, 0x01, 64)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        check_start(LINK_ETHERNET);
+        check_add(kinds[i].bytes, kinds[i].length);
+        check_add_inside(false);
+        assert_int_equal(check_decode(NULL), PACKET_OK);
+        check_is_inside();
+        assert_int_equal(check_packet.tunnel_types[0], TUNNEL_MPLS);
+        assert_int_equal(check_packet.tunnel_offsets[0], PACKET_NO_OUTER_IP);
+        check_cuts();
+    }
+}
+
+static void wccp_of_both_versions_is_opened(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        struct packet_builder *b = check_start(LINK_ETHERNET);
+
+        build_ethernet(b);
+        build_ipv4(b, outside_with(47));
+        check_add(BYTES(0, 0, 0x88, 0x3e));
+        if (version == 2) {
+            check_add(BYTES(0, 0, 0, 0));
+        }
+        check_add_inside(false);
+        assert_int_equal(check_decode(NULL), PACKET_OK);
+        check_is_inside();
+        assert_int_equal(check_packet.tunnel_types[1], TUNNEL_WCCP);
+        check_cuts();
+    }
+}
+
+static void tunnels_nest_and_the_outermost_four_are_listed(void **state)
+{
+    struct packet_builder *b = check_start(LINK_ETHERNET);
+
+    (void)state;
+    build_ethernet(b);
+    build_pppoe(b, 5);
+    build_ipv4(b, outside);
+    build_gre_key(b, 6);
+    build_ipv6(b, outside_6);
+    build_vxlan_udp(b, 7);
+    build_ethernet(b);
+    build_mpls(b, 8, true);
+    build_ipv4(b, outside);
+    build_gtp_udp(b, 9);
+    check_add_inside(true);
+    assert_int_equal(check_decode(NULL), PACKET_OK);
+    check_is_inside();
+    assert_int_equal(check_packet.tunnel_count, 5);
+    assert_int_equal(check_packet.tunnel_types[0], TUNNEL_PPPOE);
+    assert_int_equal(check_packet.tunnel_types[1], TUNNEL_GRE);
+    assert_int_equal(check_packet.tunnel_types[2], TUNNEL_VXLAN);
+    assert_int_equal(check_packet.tunnel_types[3], TUNNEL_MPLS);
+    assert_int_equal(check_packet.tunnel_offsets[0], PACKET_NO_OUTER_IP);
+    assert_int_equal(check_builder.bytes[check_packet.tunnel_offsets[1]] >> 4, 4);
+    assert_int_equal(check_builder.bytes[check_packet.tunnel_offsets[2]] >> 4, 6);
+    assert_int_equal(check_packet.tunnel_offsets[2], check_packet.tunnel_offsets[3]);
+    check_cuts();
+}
+
+/* ---- what is no tunnel ---- */
+
+static const struct {
+    const char *name;
+    uint8_t protocol;
+    uint16_t port;
+    const uint8_t *bytes;
+    size_t length;
+    enum wire_layer layer;
+    enum decode_reason reason;
+} others[] = {
+    {"VXLAN without its flag", 17, 4789, BYTES(0, 0, 0, 0, 0, 0, 7, 0, MACS, 8, 0), LAYER_VXLAN,
+     DECODE_REFUSED},
+    {"VXLAN of 3 bytes", 17, 4789, BYTES(8, 0, 0), LAYER_VXLAN, DECODE_MALFORMED},
+    {"VXLAN around ARP", 17, 4789, BYTES(8, 0, 0, 0, 0, 0, 7, 0, MACS, 8, 6, 0, 1), LAYER_NONE,
+     DECODE_WHOLE},
+    {"Geneve of version 1", 17, 6081, BYTES(0x40, 0, 8, 0, 0, 0, 7, 0, 0x45), LAYER_GENEVE,
+     DECODE_REFUSED},
+    {"Geneve with options beyond its end", 17, 6081, BYTES(0x3f, 0, 8, 0, 0, 0, 7, 0, 0x45),
+     LAYER_GENEVE, DECODE_REFUSED},
+    {"GTP'", 17, 3386, BYTES(0x0f, 0xff, 0, 4, 0, 0, 1, 2, 3, 4), LAYER_GTP_U, DECODE_REFUSED},
+    {"GTP-U longer than the datagram", 17, 2152, BYTES(0x30, 0xff, 1, 0, 0, 0, 0, 9, 0x45),
+     LAYER_GTP_U, DECODE_REFUSED},
+    {"GTP-U, extension of length 0", 17, 2152,
+     BYTES(0x34, 0xff, 0, 8, 0, 0, 0, 9, 0, 0, 0, 0xc0, 0, 0, 0, 0), LAYER_GTP_U, DECODE_REFUSED},
+    {"GTP-U around anything", 17, 2152,
+     BYTES(0x30, 0xff, 0, 40, 0, 0, 0, 9, 0x45, 0, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+           0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+     LAYER_GTP_U, DECODE_REFUSED},
+    {"GTP-U echo", 17, 2152, BYTES(0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0), LAYER_NONE,
+     DECODE_WHOLE},
+    {"Teredo's port, other bytes", 17, 3544, BYTES(0x60, 0, 0, 0, 1, 2, 3, 4), LAYER_TEREDO,
+     DECODE_REFUSED},
+    {"L2TP control", 17, 1701, BYTES(0xc8, 2, 0, 12, 0, 1, 0, 0, 0, 0, 0, 0), LAYER_NONE,
+     DECODE_WHOLE},
+    {"L2F", 17, 1701, BYTES(0, 1, 0, 0, 0, 0, 0, 0), LAYER_L2TP, DECODE_REFUSED},
+    {"L2TP longer than the datagram", 17, 1701, BYTES(0x40, 2, 1, 0, 0, 1, 0, 1, 0, 0x21),
+     LAYER_L2TP, DECODE_REFUSED},
+    {"L2TPv3 control", 115, 0, BYTES(0, 0, 0, 0, 1, 2, 3, 4), LAYER_NONE, DECODE_WHOLE},
+    {"L2TPv3 around anything", 115, 0, BYTES(0, 0, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8), LAYER_L2TP,
+     DECODE_UNSUPPORTED},
+    {"AYIYA without a packet", 17, 5072, BYTES(0, 0, 0, 59, 0, 0, 0, 0, 1), LAYER_NONE,
+     DECODE_WHOLE},
+    {"GRE of version 3", 47, 0, BYTES(0, 3, 8, 0, 0x45), LAYER_GRE, DECODE_MALFORMED},
+    {"GRE without end of its routes", 47, 0, BYTES(0x40, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 4),
+     LAYER_GRE, DECODE_MALFORMED},
+    {"GRE keepalive", 47, 0, BYTES(0, 0, 0, 0), LAYER_NONE, DECODE_WHOLE},
+    {"GRE around OSI", 47, 0, BYTES(0, 0, 0, 0xfe, 1, 2, 3), LAYER_GRE, DECODE_UNSUPPORTED},
+    {"PPTP acknowledgement", 47, 0, BYTES(0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 5, 0, 0, 0, 1),
+     LAYER_NONE, DECODE_WHOLE},
+    {"ERSPAN II of version 7", 47, 0,
+     BYTES(0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x70, 5, 0, 0x65, 0, 0, 0, 0, MACS, 8, 0), LAYER_ERSPAN,
+     DECODE_MALFORMED},
+    {"EtherIP of version 4", 97, 0, BYTES(0x40, 0, MACS, 8, 0), LAYER_ETHERIP, DECODE_MALFORMED},
+    {"NSH of 4 bytes", 145, 0, BYTES(0x0f, 0xc1, 2, 1, 0, 0, 7, 0xff), LAYER_NSH, DECODE_MALFORMED},
+    {"NSH around BIER", 145, 0, BYTES(0x0f, 0xc2, 2, 9, 0, 0, 7, 0xff), LAYER_NSH,
+     DECODE_UNSUPPORTED},
+    {"CAPWAP under DTLS", 17, 5247, BYTES(1, 0, 0, 0, 22, 0xfe, 0xff, 0), LAYER_CAPWAP,
+     DECODE_PROTECTED},
+    {"CAPWAP keepalive", 17, 5247, BYTES(0, 0x10, 0x42, 8, 0, 0, 0, 0), LAYER_CAPWAP,
+     DECODE_UNSUPPORTED},
+    {"TZSP without end of its tags", 17, 37008, BYTES(1, 0, 0, 1, 0, 0, 0), LAYER_TZSP,
+     DECODE_MALFORMED},
+    {"IP in IP, no IP", 4, 0, BYTES(0x15, 0, 0, 0), LAYER_IP_IN_IP, DECODE_MALFORMED},
+    {"IP in IP, header length 0", 4, 0,
+     BYTES(0x40, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), LAYER_IPV4,
+     DECODE_MALFORMED},
+    {"MPLS around anything", 137, 0, BYTES(0, 1, 1, 64, 0x90, 1, 2, 3), LAYER_PSEUDOWIRE,
+     DECODE_UNSUPPORTED},
+};
+
+static void what_cannot_be_opened_stays_with_the_outer_flow(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct packet_builder *b = check_start(LINK_ETHERNET);
+
+        build_ethernet(b);
+        build_ipv4(b, outside_with(others[i].protocol));
+        if (others[i].protocol == 17) {
+            build_udp(b, 50000, others[i].port);
+        }
+        check_add(others[i].bytes, others[i].length);
+        (void)check_decode(NULL);
+        if (check_packet.fault_layer != others[i].layer ||
+            check_packet.fault_reason != others[i].reason) {
+            fail_msg("%s: %s in %s", others[i].name,
+                     decode_reason_name((enum decode_reason)check_packet.fault_reason),
+                     wire_layer_name((enum wire_layer)check_packet.fault_layer));
+        }
+        assert_int_equal(check_packet.ip_version, 4);
+        assert_int_equal(check_packet.source_ip[0], 198);
+        assert_int_equal(check_packet.protocol, others[i].protocol);
+        assert_int_equal(check_packet.tunnel_count, 0);
+        assert_int_equal(check_packet.tenant, 0);
+        assert_int_equal(check_packet.payload_captured_bytes, others[i].length);
+        assert_int_equal(check_packet.verdict,
+                         others[i].reason == DECODE_MALFORMED ? PACKET_MALFORMED : PACKET_OK);
+        check_cuts();
+    }
+}
+
+static void errors_of_icmp_are_not_opened(void **state)
+{
+    struct packet_builder *b = check_start(LINK_ETHERNET);
+
+    (void)state;
+    build_ethernet(b);
+    build_ipv4(b, outside);
+    build_icmp(b, 3, 3, 0, 0);
+    check_add_inside(false);
+    assert_int_equal(check_decode(NULL), PACKET_OK);
+    assert_int_equal(check_packet.protocol, IP_PROTOCOL_ICMP);
+    assert_int_equal(check_packet.source_ip[0], 198);
+    assert_int_equal(check_packet.facts & PACKET_HAS_PORTS, 0);
+}
+
+static void a_later_fragment_of_a_tunnel_is_not_opened_and_the_first_is_known(void **state)
+{
+    struct packet_builder *b = check_start(LINK_ETHERNET);
+    struct build_ip ip = outside_with(17);
+
+    (void)state;
+    ip.fragment_offset_bytes = 8;
+    build_ethernet(b);
+    build_ipv4(b, ip);
+    build_vxlan_udp(b, 7);
+    build_ethernet(b);
+    check_add_inside(false);
+    assert_int_equal(check_decode(NULL), PACKET_OK);
+    assert_int_equal(check_packet.source_ip[0], 198);
+    assert_true(check_packet.facts & PACKET_IS_LATER_FRAGMENT);
+
+    b = check_start(LINK_ETHERNET);
+    ip.fragment_offset_bytes = 0;
+    ip.has_more_fragments = true;
+    build_ethernet(b);
+    build_ipv4(b, ip);
+    build_vxlan_udp(b, 7);
+    build_ethernet(b);
+    check_add_inside(false);
+    assert_int_equal(check_decode(NULL), PACKET_OK);
+    check_is_inside();
+    assert_int_equal(check_packet.facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT),
+                     PACKET_OUTER_FRAGMENT);
+    assert_int_equal(check_packet.outer_fragment_offset, 14);
+}
+
+/* ---- rules ---- */
+
+static void a_tunnel_that_is_switched_off_leaves_the_outer_flow(void **state)
+{
+    static const enum wire_layer layers[] = {LAYER_VXLAN, LAYER_GRE, LAYER_IP_IN_IP, LAYER_GTP_U};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (size_t l = 0; l < 4; l++) {
+            struct packet_rules rules = packet_rules_default;
+            const bool is_off = (layers[l] == LAYER_VXLAN && cases[i].type == TUNNEL_VXLAN) ||
+                                (layers[l] == LAYER_GRE &&
+                                 (cases[i].type == TUNNEL_GRE || cases[i].type == TUNNEL_NVGRE ||
+                                  cases[i].type == TUNNEL_PPTP)) ||
+                                (layers[l] == LAYER_IP_IN_IP && cases[i].type == TUNNEL_IP_IN_IP) ||
+                                (layers[l] == LAYER_GTP_U && cases[i].type == TUNNEL_GTP_U);
+
+            packet_rules_disable(&rules, layers[l]);
+            build_case(&cases[i], false);
+            assert_int_equal(check_decode(&rules), PACKET_OK);
+            assert_int_equal(check_packet.tunnel_count, is_off ? 0 : 1);
+            assert_int_equal(check_packet.source_ip[0] == 198, is_off);
+        }
+    }
+}
+
+static void further_ports_are_taken_from_the_rules(void **state)
+{
+    struct packet_rules rules = packet_rules_default;
+    struct packet_builder *b;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        b = check_start(LINK_ETHERNET);
+        build_ethernet(b);
+        build_ipv4(b, outside);
+        build_udp(b, 50000, 65330);
+        build_vxlan(b, 7);
+        build_ethernet(b);
+        check_add_inside(false);
+        assert_int_equal(check_decode(&rules), PACKET_OK);
+        assert_int_equal(check_packet.tunnel_count, i);
+        assert_true(packet_rules_add_port(&rules, 65330, LAYER_VXLAN));
+    }
+    for (unsigned port = 1; rules.port_count < PACKET_PORTS_MAX; port++) {
+        assert_true(packet_rules_add_port(&rules, (uint16_t)port, LAYER_GENEVE));
+    }
+    assert_false(packet_rules_add_port(&rules, 999, LAYER_GENEVE));
+    assert_true(packet_rules_add_port(&rules, 65330, LAYER_GENEVE)); /* it was there */
+    assert_int_equal(packet_rules_layer(&rules, 65330), LAYER_GENEVE);
+}
+
+static void the_default_rules_know_their_own_ports(void **state)
+{
+    struct packet_rules made = {.layers_max = PACKET_LAYERS_DEFAULT};
+
+    (void)state;
+    for (unsigned i = 0; i < packet_rules_default.port_count; i++) {
+        assert_true(packet_rules_add_port(&made, packet_rules_default.ports[i].port,
+                                          (enum wire_layer)packet_rules_default.ports[i].layer));
+    }
+    assert_memory_equal(&made, &packet_rules_default, sizeof(made));
+}
+
+static void sixty_four_nested_headers_are_too_deep(void **state)
+{
+    struct packet_rules rules = packet_rules_default;
+    uint8_t headers[64 * 20];
+
+    (void)state;
+    for (int i = 0; i < 64; i++) {
+        uint8_t *at = headers + i * 20;
+        const size_t total = sizeof(headers) - (size_t)i * 20 + 35;
+
+        memset(at, 0, 20);
+        at[0] = 0x45;
+        at[2] = (uint8_t)(total >> 8);
+        at[3] = (uint8_t)total;
+        at[9] = 4;
+        at[12] = at[16] = (uint8_t)(i + 1);
+    }
+    check_start(LINK_RAW);
+    check_add(headers, sizeof(headers));
+    check_add_inside(false);
+    assert_int_equal(check_decode(NULL), PACKET_MALFORMED);
+    check_fault(LAYER_IP_IN_IP, DECODE_TOO_DEEP);
+    assert_int_equal(check_packet.source_ip[0], 16); /* the deepest that was read */
+    assert_int_equal(check_packet.tunnel_count, 15);
+    rules.layers_max = 3;
+    assert_int_equal(check_decode(&rules), PACKET_MALFORMED);
+    assert_int_equal(check_packet.source_ip[0], 1);
+    rules.layers_max = PACKET_LAYERS_MAX;
+    assert_int_equal(check_decode(&rules), PACKET_MALFORMED);
+    assert_int_equal(check_packet.source_ip[0], 64);
+    check_cuts();
+}
+
+static void loops_of_frames_in_frames_end(void **state)
+{
+    uint8_t tags[3000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(tags); i++) { /* 802.1ah in itself */
+        static const uint8_t one[18] = {0x88, 0xe7, 0, 0, 0, 1, MACS};
+
+        tags[i] = one[i % 18];
+    }
+    check_start(LINK_ETHERNET);
+    check_add(BYTES(MACS));
+    check_add(tags, sizeof(tags));
+    (void)check_decode(NULL);
+    assert_int_equal(check_packet.fault_reason, DECODE_TOO_DEEP);
+    memset(tags, 0, sizeof(tags)); /* label stacks without a bottom */
+    check_start(LINK_ETHERNET);
+    check_add(BYTES(MACS, 0x88, 0x47));
+    check_add(tags, sizeof(tags));
+    (void)check_decode(NULL);
+    check_fault(LAYER_MPLS, DECODE_TOO_DEEP);
+}
+
+static void tenants_are_named_by_networks_and_not_by_sessions(void **state)
+{
+    uint32_t same = 0;
+
+    (void)state;
+    assert_int_equal(packet_tenant(0, TUNNEL_GTP_U, 5), 0);
+    assert_int_equal(packet_tenant(0, TUNNEL_MPLS, 5), 0);
+    assert_int_equal(packet_tenant(0, TUNNEL_GRE, 0), 0);
+    assert_true(packet_tenant(0, TUNNEL_VXLAN, 0) > 1);
+    assert_int_not_equal(packet_tenant(0, TUNNEL_VXLAN, 5), packet_tenant(0, TUNNEL_GENEVE, 5));
+    assert_int_equal(packet_tenant(9, TUNNEL_GTP_U, 5), 9);
+    for (uint32_t id = 0; id < 4096; id++) {
+        same += packet_tenant(0, TUNNEL_VXLAN, id) == packet_tenant(0, TUNNEL_VXLAN, id + 1);
+        assert_true(packet_tenant(0, TUNNEL_VXLAN, id) > 1);
+    }
+    assert_int_equal(same, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_tunnel_is_opened_and_listed),
+        cmocka_unit_test(nothing_of_the_outer_header_is_left),
+        cmocka_unit_test(erspan_of_all_types_is_opened),
+        cmocka_unit_test(mpls_is_opened_by_what_follows_it),
+        cmocka_unit_test(wccp_of_both_versions_is_opened),
+        cmocka_unit_test(tunnels_nest_and_the_outermost_four_are_listed),
+        cmocka_unit_test(what_cannot_be_opened_stays_with_the_outer_flow),
+        cmocka_unit_test(errors_of_icmp_are_not_opened),
+        cmocka_unit_test(a_later_fragment_of_a_tunnel_is_not_opened_and_the_first_is_known),
+        cmocka_unit_test(a_tunnel_that_is_switched_off_leaves_the_outer_flow),
+        cmocka_unit_test(further_ports_are_taken_from_the_rules),
+        cmocka_unit_test(the_default_rules_know_their_own_ports),
+        cmocka_unit_test(sixty_four_nested_headers_are_too_deep),
+        cmocka_unit_test(loops_of_frames_in_frames_end),
+        cmocka_unit_test(tenants_are_named_by_networks_and_not_by_sessions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
