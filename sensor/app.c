@@ -13,6 +13,7 @@
 #include "sensor/decode_rules.h"
 #include "sensor/export/file_sink.h"
 #include "sensor/identity.h"
+#include "sensor/progress.h"
 #include "sensor/terminal.h"
 
 #define SHARDS_AUTO_MAX   8
@@ -38,6 +39,8 @@ struct app {
     char config_hash[17];
     char interface[64];
     FILE *human;
+    struct progress progress; /* on stderr, where it is a terminal */
+    bool shows_progress;
     bool is_live;
     bool is_interface_down[STATS_ROWS_MAX]; /* as last told */
     bool is_service;                        /* live or paced: servers are on by default */
@@ -220,10 +223,19 @@ static int fill_detection(struct app *app, struct error *err)
     return 0;
 }
 
+/* The line of the progress goes before anything else is printed. Any thread. */
+static void hide_progress(struct app *app)
+{
+    if (app->shows_progress) {
+        progress_clear(&app->progress);
+    }
+}
+
 static void on_alert(void *context, const struct alert_record *alert)
 {
-    const struct app *app = context;
+    struct app *app = context;
 
+    hide_progress(app);
     terminal_alert(app->terminal, alert);
 }
 
@@ -236,8 +248,9 @@ static void on_stats(void *context, const struct stats_record *record)
 
 static void on_line(void *context, const char *text, uint32_t length)
 {
-    const struct app *app = context;
+    struct app *app = context;
 
+    hide_progress(app);
     terminal_line(app->terminal, text, length);
 }
 
@@ -603,6 +616,19 @@ static bool has_lost_its_output(const struct app *app)
     return ferror(app->human) != 0 || pipeline_pcap_failed(app->pipeline);
 }
 
+static void show_progress(struct app *app, uint64_t now_ns)
+{
+    struct pipeline_totals totals;
+
+    if (app->shows_progress) {
+        pipeline_totals_read(app->pipeline, &totals);
+        progress_draw(&app->progress,
+                      &(struct progress_facts){totals.file_bytes_read, totals.file_bytes_total,
+                                               totals.packets},
+                      now_ns);
+    }
+}
+
 /* Until the end of the input, or the first signal; then the shards hand over what they hold. */
 static void watch(struct app *app, const sigset_t *signals)
 {
@@ -627,14 +653,17 @@ static void watch(struct app *app, const sigset_t *signals)
         const uint64_t now_ns = clock_monotonic_ns();
 
         if (stats->enabled && now_ns >= next_ns) {
+            hide_progress(app);
             terminal_statistics(app->terminal, app->pipeline, now_ns);
             next_ns += stats->interval_ns;
         }
+        show_progress(app, now_ns);
     }
 }
 
 static int finish(struct app *app, struct error *err)
 {
+    hide_progress(app);
     int result = pipeline_join(app->pipeline, err);
     const uint64_t owed = pipeline_owed(app->pipeline);
 
@@ -687,6 +716,8 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     app->config = config;
     app->is_live = settings->capture.read_pcap.count == 0;
     app->is_service = app->is_live || settings->capture.pace;
+    app->shows_progress = !app->is_service && !settings->output.quiet && progress_is_wanted(stderr);
+    progress_init(&app->progress, stderr, clock_monotonic_ns());
     block_signals(&signals);
     if (check_outputs(settings, &app->human, err) != 0 || give_up_privileges(app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
@@ -700,6 +731,7 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
         status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
     take_down(app);
+    progress_fini(&app->progress);
     free(app);
     return status;
 }

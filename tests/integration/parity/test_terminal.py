@@ -1,12 +1,16 @@
 """What the sensor prints for people."""
 import os
+import pty
 import re
+import select
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import ACK, SYN, dns_query, echo, main, make_traffic, sensor, tcp, udp, write_pcap
+from support.programs import SENSOR, ACK, SYN, clean_environment, dns_query, echo, main, make_traffic, sensor, tcp, udp, write_pcap
 
 
 class Terminal(unittest.TestCase):
@@ -74,6 +78,34 @@ class Terminal(unittest.TestCase):
         name = "a\x1b[31m.example"
         line = self.line_of(udp("10.0.0.1", 1000, "10.0.0.2", 53, dns_query(name)))
         self.assertFalse(re.search(r"[\x00-\x08\x0b-\x1f\x7f]", line), repr(line))
+
+    def progress_of(self, *arguments):
+        """What stderr shows, as a terminal, of a run whose packet lines nobody takes for a while."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([SENSOR, "--read-pcap", self.demo, *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=theirs, env=clean_environment()) as process:
+            os.close(theirs)
+            shown, until = b"", time.monotonic() + 1.5
+            while time.monotonic() < until and process.poll() is None:
+                if select.select([ours], [], [], 0.1)[0]:
+                    shown += os.read(ours, 4096)
+            process.stdout.read()
+            self.assertEqual(process.wait(60), 0)
+        while select.select([ours], [], [], 0.2)[0]:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:
+                break
+        os.close(ours)
+        return shown.decode()
+
+    def test_reading_a_file_shows_share_rate_and_time_left_on_a_terminal(self):
+        shown = self.progress_of()
+        self.assertRegex(shown, r"\r *\d+ %  [\d.]+ ?[kM]? ?packets/s  [\d.]+ [kMG]?B/s")
+        self.assertTrue(shown.endswith("\r\x1b[K"), repr(shown[-40:]))
+
+    def test_quiet_shows_no_progress(self):
+        self.assertNotIn("packets/s", self.progress_of("--quiet", "--flows-jsonl", "-"))
 
 
 if __name__ == "__main__":
