@@ -139,6 +139,7 @@ def run_workload(name, file, packets, build, scratch, runs):
 # Bench programs of the rooms: their lines are shown as they are.
 PROGRAMS = [
     ("wire_bench", "decode: the plain walk and tunnels"),
+    ("reader_bench", "capture files: own readers beside libpcap"),
     ("flow_table_bench", "flow table"),
     ("codec_bench", "records: encode and decode"),
     ("grpc_bench", "gRPC records"),
