@@ -115,10 +115,6 @@ static double measure(struct detection *detection, const struct detector *self, 
 static void decide(struct detection *detection, struct detector *self)
 {
     const struct detection_finding *findings;
-
-    if (detection_now(detection) % 60 != 0) {
-        return; /* nothing that takes hours needs to be found within a second */
-    }
     const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
 
     for (uint32_t i = 0; i < count; i++) {

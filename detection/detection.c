@@ -13,8 +13,9 @@
 /* Sub-buckets of a window: of one second up to a minute, then a minute's sixtieth part. */
 #define BUCKETS_MAX 60
 /* Over a gap in the input the clock goes on by seconds, then by minutes. */
-#define GAP_SECONDS 120
-#define GAP_MINUTES 1560
+#define GAP_SECONDS    120
+#define RECENT_SECONDS 2 /* an answer may come in the next second */
+#define GAP_MINUTES    1560
 
 static uint64_t whole_seconds(uint64_t ns)
 {
@@ -186,6 +187,9 @@ static void tick(struct detection *detection, uint64_t second, const struct dete
     detection->now = second;
     detection->costs = costs != NULL ? *costs : (struct detection_second){0};
     detection->lost[second % detection->lost_seconds] = detection->costs.lost_packets;
+    if (detection->costs.lost_packets > 0) {
+        detection->last_loss = second;
+    }
     advance_windows(detection, frame);
     for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
         struct detector *detector = &detection->detectors[i];
@@ -398,7 +402,8 @@ uint32_t detector_find_over(struct detection *detection, const struct detector *
     for (uint32_t i = 0; i < table->entries_used; i++) {
         const struct detection_entry *entry = &table->entries[i];
 
-        if (!entry->is_live) {
+        if (!entry->is_live || (!rules->ops->measures_silence &&
+                                entry->last_ns / NS_PER_SEC + RECENT_SECONDS < detection->now)) {
             continue;
         }
         const double observed = measure(detection, self, window, i);

@@ -41,6 +41,9 @@ static void fill_loss(const struct detection *detection, struct alert_record *dr
 {
     const uint64_t seconds = draft->window_ns / NS_PER_SEC + 1;
 
+    if (detection->last_loss == 0 || detection->last_loss + seconds < detection->now) {
+        return;
+    }
     for (uint64_t i = 0; i < seconds && i < detection->lost_seconds && i <= detection->now; i++) {
         draft->loss_during_window +=
             detection->lost[(detection->now - i) % detection->lost_seconds];

@@ -57,6 +57,7 @@ struct detection {
     struct detection_finding *findings; /* room for all subjects of a window */
     uint64_t *lost;                     /* packets, lost_seconds of them */
     uint64_t lost_seconds;
+    uint64_t last_loss;            /* second of it; 0: none so far */
     struct detection_second costs; /* of `now` */
     struct detection_incident *incidents;
     uint32_t incidents_open;

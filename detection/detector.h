@@ -73,6 +73,9 @@ struct detector_ops {
     uint32_t windows_count;
     struct detector_param params[DETECTOR_PARAMS_MAX + 1];
     size_t state_bytes;
+    /* `measure` must see each second the subjects too of which nothing was told lately: it learns
+     * from silence. */
+    bool measures_silence;
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact);
     void (*decide)(struct detection *detection, struct detector *self);
@@ -120,7 +123,9 @@ struct detection_finding {
 /* The value to hold against the levels; below 0: not a candidate. */
 typedef double detector_measure(struct detection *detection, const struct detector *self,
                                 uint32_t window, uint32_t number);
-/* Subjects at or above `medium` (0: the level of their override or rules), most first, then by
+/* Subjects at or above `medium` (0: the level of their override or rules) of which something was
+ * told in this second or the two before, so that the cost of a second does not grow with what long
+ * windows hold; a level is never crossed by silence. Most first, then by
  * subject: what is reported does not depend on the order in the tables. `*out` is borrowed until
  * the next call. */
 uint32_t detector_find_over(struct detection *detection, const struct detector *self,

@@ -43,5 +43,6 @@ const struct detector_ops icmp_flood_detector = {
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = FLOOD_COUNTERS, .members = 4}},
     .windows = {{0, 0}},
     .windows_count = 1,
+    .measures_silence = true,
     .feed = feed,
     .decide = decide};
