@@ -103,7 +103,8 @@ enum flow_flag {
     FLOW_FLAG_ASYMMETRIC = 1 << 3,
     FLOW_FLAG_FRAGMENTS_SEEN = 1 << 4,
     FLOW_FLAG_CLOCK_STEP = 1 << 5,
-    FLOW_FLAG_GAP_BEFORE = 1 << 6
+    FLOW_FLAG_GAP_BEFORE = 1 << 6,
+    FLOW_FLAG_FRAGMENT_FAULT = 1 << 7
 };
 
 struct flow_endpoint {

@@ -137,7 +137,8 @@ struct flow {
     uint8_t icmp_type, icmp_code;
     uint8_t app_confidence, app_protocol, app_payloads; /* inspect's, and */
     uint8_t app_handler, app_refusals, app_bits;        /* these, too */
-    uint8_t reserved[2];
+    uint8_t fragment_fault; /* 1: a fragment of it overlapped or was built to evade */
+    uint8_t reserved[1];
 };
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(sizeof(struct flow_tcp_part) <= 320, "five cache lines");

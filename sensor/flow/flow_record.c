@@ -135,6 +135,7 @@ static uint8_t record_flags(const struct flow *flow)
     flags |= (flow->bits & FLOW_SAW_MIDSTREAM) != 0 ? FLOW_FLAG_MIDSTREAM : 0;
     flags |= (flow->bits & FLOW_SAW_FRAGMENT) != 0 ? FLOW_FLAG_FRAGMENTS_SEEN : 0;
     flags |= (flow->bits & FLOW_SAW_CLOCK_STEP) != 0 ? FLOW_FLAG_CLOCK_STEP : 0;
+    flags |= flow->fragment_fault != 0 ? FLOW_FLAG_FRAGMENT_FAULT : 0;
     return (uint8_t)flags;
 }
 

@@ -236,6 +236,14 @@ static uint32_t take_slot(struct flow_table *table, uint64_t hash, bool *was_ful
     return slot;
 }
 
+/* When the packet was captured. Deadlines and silence are tested at its time_ns, which is later
+ * for a fragment that was held back: by then other packets have been counted. */
+static inline uint64_t seen_ns(const struct packet *packet)
+{
+    return UNLIKELY((packet->facts & PACKET_WAS_HELD) != 0) ? packet->held_since_ns
+                                                            : packet->time_ns;
+}
+
 static uint32_t create_flow(struct flow_table *table, const struct packet *packet,
                             const uint8_t *frame, const struct flow_item *item)
 {
@@ -252,7 +260,7 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
     flow->key = item->key;
     flow->bits = (uint16_t)(FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0) |
                             ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0));
-    flow->first_ns = flow->last_ns = flow->delta_start_ns = packet->time_ns;
+    flow->first_ns = flow->last_ns = flow->delta_start_ns = seen_ns(packet);
     flow->next_update_ns = first_update != 0 ? add_time(packet->time_ns, first_update) : UINT64_MAX;
     flow->interface = packet->interface;
     flow->icmp_type = packet->icmp_type;
@@ -375,8 +383,8 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
     sums->bytes += packet->wire_bytes;
     sums->payload_bytes += packet->payload_bytes;
     sums->ip_bytes += packet->ip_bytes;
-    if (packet->time_ns > flow->last_ns) {
-        flow->last_ns = packet->time_ns;
+    if (seen_ns(packet) > flow->last_ns) {
+        flow->last_ns = seen_ns(packet);
     }
     if (flow->touched_tick != table->tick) {
         flow->touched_tick = table->tick;
@@ -384,6 +392,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
     }
     if ((packet->facts & PACKET_IS_FRAGMENT) != 0) {
         flow->bits |= FLOW_SAW_FRAGMENT;
+        flow->fragment_fault |= (packet->facts & PACKET_FRAGMENT_FAULT) != 0;
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0) {
         const uint8_t state_before = flow->tcp_state;

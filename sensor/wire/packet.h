@@ -45,6 +45,10 @@ enum packet_fact {
         1 << 12, /* IPv4 options or IPv6 extension headers other than a fragment's */
     PACKET_OUTER_FRAGMENT = 1 << 13, /* an IP header around this one is a first fragment: it stands
                                         at outer_fragment_offset */
+    PACKET_WAS_HELD = 1 << 14,       /* a later fragment that waited for its first: seen at
+                                        held_since_ns, counted at time_ns */
+    PACKET_FRAGMENT_FAULT = 1 << 15, /* a fragment that overlaps, or is built to evade: see
+                                        fragment_table.h */
 };
 
 enum tcp_flag {
@@ -152,8 +156,13 @@ struct packet {
     uint32_t captured_bytes;
 
     /* Second line: TCP and payload. */
-    uint32_t tcp_seq;
-    uint32_t tcp_ack;
+    union {
+        struct {
+            uint32_t tcp_seq;
+            uint32_t tcp_ack;
+        };
+        uint64_t held_since_ns; /* with PACKET_WAS_HELD: such a packet has no TCP header */
+    };
     uint32_t payload_bytes; /* behind the transport header, declared by the IP length, no padding */
     uint32_t payload_captured_bytes; /* of them in the capture, from frame.bytes + payload_offset */
     uint32_t payload_offset;
