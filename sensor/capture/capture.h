@@ -11,6 +11,7 @@
 #include "base/attributes.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/name_table.h"
 #include "sensor/wire/frame.h"
 
@@ -22,8 +23,8 @@ enum capture_direction {
 };
 
 enum capture_fanout {
-    CAPTURE_FANOUT_HASH, /* the kernel's flow hash; looks inside GRE and IP in IP */
-    CAPTURE_FANOUT_CBPF, /* outer addresses and ports only, the same for both directions */
+    CAPTURE_FANOUT_CBPF, /* deal_hash() of the outer addresses and ports, under `key` */
+    CAPTURE_FANOUT_HASH, /* the kernel's flow hash, which nobody can compute again */
     CAPTURE_FANOUT_COUNT
 };
 
@@ -44,6 +45,7 @@ struct capture_settings {
     bool is_libpcap_forced;   /* files: not by the own readers (for comparison) */
     enum capture_direction direction;
     enum capture_fanout fanout;
+    struct hash_key key; /* of the fanout program */
 };
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -67,21 +67,40 @@ static void resolve(struct assembler *as)
 
 enum memory { HASH, OFFSET, PROTOCOL, WORD };
 
-/* A = hash of the 16 bytes at X + offset, order of the words kept. Uses WORD. */
-static void emit_fold_v6(struct assembler *as, uint32_t offset)
+/* A ^= A >> bits. X is lost. */
+static void emit_shift_xor(struct assembler *as, uint32_t bits)
 {
-    for (uint32_t i = 0; i < 4; i++) {
-        if (i == 0) {
-            emit(as, BPF_LD | BPF_IMM, 0);
-            emit(as, BPF_ST, WORD);
-        }
+    emit(as, BPF_MISC | BPF_TAX, 0);
+    emit(as, BPF_ALU | BPF_RSH | BPF_K, bits);
+    emit(as, BPF_ALU | BPF_XOR | BPF_X, 0);
+}
+
+/* A = deal_mix(A, key). X is lost. */
+static void emit_mix(struct assembler *as, uint32_t key)
+{
+    emit(as, BPF_ALU | BPF_XOR | BPF_K, key);
+    emit(as, BPF_ALU | BPF_MUL | BPF_K, DEAL_MULTIPLY_1);
+    emit_shift_xor(as, DEAL_SHIFT_1);
+    emit(as, BPF_ALU | BPF_MUL | BPF_K, DEAL_MULTIPLY_2);
+    emit_shift_xor(as, DEAL_SHIFT_2);
+}
+
+/* HASH += deal_one_end() of the `words` at OFFSET + offset. Uses WORD. */
+static void emit_end(struct assembler *as, uint32_t offset, uint32_t words, uint32_t key)
+{
+    for (uint32_t i = 0; i < words; i++) {
         emit(as, BPF_LDX | BPF_MEM, OFFSET);
         emit(as, BPF_LD | BPF_W | BPF_IND, NET(offset + 4 * i));
-        emit(as, BPF_LDX | BPF_MEM, WORD);
-        emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
-        emit(as, BPF_ALU | BPF_MUL | BPF_K, 0x9e3779b1U);
+        if (i > 0) {
+            emit(as, BPF_LDX | BPF_MEM, WORD);
+            emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
+        }
+        emit_mix(as, key);
         emit(as, BPF_ST, WORD);
     }
+    emit(as, BPF_LDX | BPF_MEM, HASH);
+    emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
+    emit(as, BPF_ST, HASH);
 }
 
 /* Behind up to two VLAN tags that are still in the data: OFFSET and A = EtherType. */
@@ -102,88 +121,72 @@ static void emit_tags(struct assembler *as)
     emit(as, BPF_STX, OFFSET);
 }
 
-static void emit_v4(struct assembler *as)
+static void emit_v4(struct assembler *as, struct deal_key key)
 {
     emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, NEXT, NOT_V4);
-    emit(as, BPF_LD | BPF_W | BPF_IND, NET(12));
-    emit(as, BPF_ST, WORD);
-    emit(as, BPF_LD | BPF_W | BPF_IND, NET(16));
-    emit(as, BPF_LDX | BPF_MEM, WORD);
-    emit(as, BPF_ALU | BPF_ADD | BPF_X, 0); /* a + b: the same in both directions */
-    emit(as, BPF_ALU | BPF_MUL | BPF_K, 0x9e3779b1U);
-    emit(as, BPF_ST, HASH);
+    emit_end(as, 12, 1, key.address);
+    emit_end(as, 16, 1, key.address);
     emit(as, BPF_LDX | BPF_MEM, OFFSET);
     emit(as, BPF_LD | BPF_H | BPF_IND, NET(6));
-    emit_jump(as, BPF_JMP | BPF_JSET | BPF_K, 0x3fff, FINISH, NEXT); /* any part of a fragment */
+    emit_jump(as, BPF_JMP | BPF_JSET | BPF_K, 0x3fff, NEXT, 1); /* any part of a fragment */
+    emit(as, BPF_JMP | BPF_JA, FINISH);
     emit(as, BPF_LD | BPF_B | BPF_IND, NET(9));
     emit(as, BPF_ST, PROTOCOL);
     emit(as, BPF_LD | BPF_B | BPF_IND, NET(0));
     emit(as, BPF_ALU | BPF_AND | BPF_K, 0x0f);
     emit(as, BPF_ALU | BPF_LSH | BPF_K, 2);
     emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
-    emit(as, BPF_MISC | BPF_TAX, 0); /* X = where the ports are */
+    emit(as, BPF_ST, OFFSET); /* where the ports are */
     emit(as, BPF_JMP | BPF_JA, PORTS);
 }
 
-static void emit_v6(struct assembler *as)
+static void emit_v6(struct assembler *as, struct deal_key key)
 {
     place(as, NOT_V4);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 2, NEXT);
     emit(as, BPF_ST, HASH); /* neither: all frames of an EtherType together */
-    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, NEXT, FINISH);
-    emit_fold_v6(as, 8);
-    emit(as, BPF_ST, HASH);
-    emit_fold_v6(as, 24);
-    emit(as, BPF_LDX | BPF_MEM, HASH);
-    emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
-    emit(as, BPF_ST, HASH);
+    emit(as, BPF_JMP | BPF_JA, FINISH);
+    emit_end(as, 8, 4, key.address);
+    emit_end(as, 24, 4, key.address);
     emit(as, BPF_LDX | BPF_MEM, OFFSET);
     emit(as, BPF_LD | BPF_B | BPF_IND, NET(6)); /* extension headers: by addresses alone */
     emit(as, BPF_ST, PROTOCOL);
     emit(as, BPF_MISC | BPF_TXA, 0);
     emit(as, BPF_ALU | BPF_ADD | BPF_K, 40);
-    emit(as, BPF_MISC | BPF_TAX, 0);
+    emit(as, BPF_ST, OFFSET);
 }
 
-/* HASH += source + target port, for protocols that have them. */
-static void emit_ports(struct assembler *as)
+/* HASH += both ports mixed, for the protocols of deal_has_ports. */
+static void emit_ports(struct assembler *as, struct deal_key key)
 {
     place(as, PORTS);
     emit(as, BPF_LD | BPF_MEM, PROTOCOL);
-    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 2, NEXT);
-    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, NEXT);
-    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_SCTP, NEXT, FINISH);
-    emit(as, BPF_LD | BPF_H | BPF_IND, NET(0));
-    emit(as, BPF_ST, WORD);
-    emit(as, BPF_LD | BPF_H | BPF_IND, NET(2));
-    emit(as, BPF_LDX | BPF_MEM, WORD);
-    emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
-    emit(as, BPF_ALU | BPF_MUL | BPF_K, 0x85ebca77U);
-    emit(as, BPF_LDX | BPF_MEM, HASH);
-    emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
-    emit(as, BPF_ST, HASH);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 5, NEXT);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 4, NEXT);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_SCTP, 3, NEXT);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDPLITE, 2, NEXT);
+    emit_jump(as, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_DCCP, 1, NEXT);
+    emit(as, BPF_JMP | BPF_JA, FINISH);
+    for (uint32_t side = 0; side < 2; side++) {
+        emit(as, BPF_LDX | BPF_MEM, OFFSET);
+        emit(as, BPF_LD | BPF_H | BPF_IND, NET(2 * side));
+        emit_mix(as, key.port);
+        emit(as, BPF_LDX | BPF_MEM, HASH);
+        emit(as, BPF_ALU | BPF_ADD | BPF_X, 0);
+        emit(as, BPF_ST, HASH);
+    }
 }
 
-static void emit_shift_xor(struct assembler *as, uint32_t bits)
-{
-    emit(as, BPF_MISC | BPF_TAX, 0);
-    emit(as, BPF_ALU | BPF_RSH | BPF_K, bits);
-    emit(as, BPF_ALU | BPF_XOR | BPF_X, 0);
-}
-
-/* The group takes the result modulo its size: every bit must reach the low ones. */
+/* The group takes the result modulo its size. */
 static void emit_finish(struct assembler *as)
 {
     place(as, FINISH);
     emit(as, BPF_LD | BPF_MEM, HASH);
-    emit_shift_xor(as, 16);
-    emit(as, BPF_ALU | BPF_MUL | BPF_K, 0x85ebca6bU);
-    emit_shift_xor(as, 13);
-    emit(as, BPF_ALU | BPF_MUL | BPF_K, 0xc2b2ae35U);
-    emit_shift_xor(as, 16);
+    emit_mix(as, 0);
     emit(as, BPF_RET | BPF_A, 0); /* the only one: the checker loses track of memory behind a RET */
 }
 
-uint32_t live_fanout_program(struct sock_filter *out)
+uint32_t live_fanout_program(struct deal_key key, struct sock_filter *out)
 {
     struct assembler as = {.code = out};
     /* Each word is written before any jump: the checker wants that on every path. */
@@ -193,16 +196,16 @@ uint32_t live_fanout_program(struct sock_filter *out)
     emit(&as, BPF_ST, PROTOCOL);
     emit(&as, BPF_ST, WORD);
     emit_tags(&as);
-    emit_v4(&as);
-    emit_v6(&as);
-    emit_ports(&as);
+    emit_v4(&as, key);
+    emit_v6(&as, key);
+    emit_ports(&as, key);
     emit_finish(&as);
     resolve(&as);
     return as.count;
 }
 
 int live_fanout_join(const int *sockets, uint32_t count, enum capture_fanout mode,
-                     bool is_outgoing_ignored, struct error *err)
+                     struct deal_key key, bool is_outgoing_ignored, struct error *err)
 {
     const uint32_t kind = (mode == CAPTURE_FANOUT_CBPF ? PACKET_FANOUT_CBPF : PACKET_FANOUT_HASH) |
                           (is_outgoing_ignored ? PACKET_FANOUT_FLAG_IGNORE_OUTGOING : 0);
@@ -226,7 +229,7 @@ int live_fanout_join(const int *sockets, uint32_t count, enum capture_fanout mod
     }
     if (mode == CAPTURE_FANOUT_CBPF) {
         struct sock_filter code[LIVE_FANOUT_PROGRAM_MAX];
-        const struct sock_fprog program = {.len = (uint16_t)live_fanout_program(code),
+        const struct sock_fprog program = {.len = (uint16_t)live_fanout_program(key, code),
                                            .filter = code};
         if (setsockopt(sockets[0], SOL_PACKET, PACKET_FANOUT_DATA, &program, sizeof program) != 0) {
             const int code_of = errno;

@@ -304,8 +304,9 @@ static int open_group(const struct capture_settings *settings, const char *inter
         sockets[i] = pcap_fileno(out->handles[i]);
     }
     if (shards > 1) {
-        const int status = live_fanout_join(sockets, shards, settings->fanout,
-                                            is_outgoing_ignored(settings, interface), err);
+        const int status =
+            live_fanout_join(sockets, shards, settings->fanout, deal_key_of(settings->key),
+                             is_outgoing_ignored(settings, interface), err);
         if (status != 0) {
             error_prefix(err, "open %s", interface);
             return status;
