@@ -203,6 +203,12 @@ static void fill_flow(struct app *app)
     /* Live, a flood must not wait for memory; a file waits for nobody, and often needs little of
      * it. */
     to->touched_flows = app->is_live ? to->flows_max / app->pipeline_settings.shards : 0;
+    app->pipeline_settings.fragments =
+        (struct fragment_settings){.datagrams_max = (uint32_t)from->flow.fragments_max,
+                                   .held_max = (uint32_t)from->flow.fragments_held,
+                                   .timeout_v4_ns = from->flow.fragment_timeout_ns,
+                                   .timeout_v6_ns = from->flow.fragment_timeout_v6_ns};
+    app->pipeline_settings.handover_bytes = from->pipeline.handover_bytes;
     app->pipeline_settings.inspect.flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
     app->pipeline_settings.inspect.stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;

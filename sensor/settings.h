@@ -67,6 +67,8 @@ struct flow_section {
     uint64_t max_flows;
     bool emit_start;
     uint64_t community_id_seed;
+    uint64_t fragments_max, fragments_held;
+    uint64_t fragment_timeout_ns, fragment_timeout_v6_ns;
     uint64_t inspect_flows;
     uint64_t inspect_stream_bytes;
     uint64_t inspect_held_bytes;
@@ -91,6 +93,7 @@ struct pipeline_section {
     uint64_t channel_capacity;
     bool lossless;
     uint64_t sink_queue;
+    uint64_t handover_bytes;
     uint64_t flush_timeout_ns;
 };
 

@@ -25,6 +25,8 @@ struct pipeline_settings {
     bool is_lossless;                /* network sinks push back too */
     struct flow_settings flow;       /* flows_max is for all shards; budget is set here */
     struct inspect_settings inspect; /* flows_max, memory_bytes and held_bytes are for all shards */
+    struct fragment_settings fragments; /* for all shards; key is set here; datagrams_max 0: none */
+    uint64_t handover_bytes;            /* live with several shards: rings into each */
     struct detection_settings detection;
     const char *sensor_id, *boot_id, *config_hash; /* borrowed */
     struct sink sinks[PUBLISHER_SINKS_MAX];
@@ -69,6 +71,14 @@ void pipeline_free(
     struct pipeline *pipeline); /* after pipeline_join; sinks are closed by their owner */
 DEFINE_AUTO(pipeline, pipeline_free);
 
+/* As in fragment_table.h, over all tables. */
+struct pipeline_fragments {
+    uint64_t fragments, atomic, datagrams, completed, attributed, held, held_now;
+    uint64_t unattributed_timeout, unattributed_evicted, unattributed_full, unattributed_end;
+    uint64_t evicted, duplicates;
+    uint64_t overlaps, tiny, oversized, odd, empty, contradictory, too_many;
+};
+
 /* Sums over shards and interfaces since start. */
 struct pipeline_totals {
     uint64_t packets, bytes;
@@ -76,6 +86,9 @@ struct pipeline_totals {
     uint64_t
         dispatch_dropped;  /* records and lines lost because no batch was free, pcap drops apart */
     uint64_t lost_packets; /* packets in lost records */
+    uint64_t handover_packets, handover_dropped, handover_held; /* between shards, live */
+    uint64_t fragments_held;
+    struct pipeline_fragments fragments;
     uint64_t malformed, truncated, unsupported, non_ip, not_in_flow, checksum_bad, late;
     uint64_t decode_faults[LAYER_COUNT][DECODE_REASON_COUNT]; /* walks that ended early */
     uint64_t not_in_flow_by[DECODE_REASON_COUNT]; /* DECODE_WHOLE: read to its end, and no IP */

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
-#include "sensor/flow/flow_key.h"
 #include "sensor/pipeline/wake.h"
+#include "sensor/wire/deal_hash.h"
 #include "sensor/wire/packet.h"
 
 #define BLOCK_FRAMES 256
@@ -30,7 +30,9 @@ struct frame_block {
     uint32_t count, used;
     bool is_last;
     struct frame frames[BLOCK_FRAMES];
+    struct packet packets[BLOCK_FRAMES];
     uint64_t indexes[BLOCK_FRAMES];
+    uint8_t works[BLOCK_FRAMES]; /* enum shard_work */
     uint8_t bytes[BLOCK_BYTES];
 };
 
@@ -45,7 +47,10 @@ struct reader {
     struct reader_settings settings;
     struct reader_counts counts;
     struct capture *capture;
-    struct lane *lanes; /* NULL with one shard */
+    struct lane *lanes;               /* NULL with one shard */
+    struct fragment_table *fragments; /* with several: asked in the order of the file */
+    uint64_t fragments_due_ns;
+    struct deal_key deal_key;
     uint64_t packets;
     uint64_t watermark_ns;                /* largest packet time so far */
     uint64_t pass_wall_ns, pass_first_ns; /* pacing: this pass began at, with the packet of */
@@ -74,6 +79,7 @@ void reader_free(struct reader *reader)
 {
     if (reader != NULL) {
         lanes_free(reader);
+        fragment_table_free(reader->fragments);
         capture_close(reader->capture);
         free(reader);
     }
@@ -111,8 +117,18 @@ struct reader *reader_new(const struct reader_settings *settings, struct error *
         return NULL;
     }
     reader->settings = *settings;
-    if (settings->shards_count > 1 && lanes_new(reader, err) != 0) {
-        return NULL;
+    reader->deal_key = deal_key_of(settings->key);
+    reader->fragments_due_ns = UINT64_MAX;
+    if (settings->shards_count > 1) {
+        if (settings->fragments.datagrams_max > 0) {
+            reader->fragments = fragment_table_new(&settings->fragments, err);
+            if (reader->fragments == NULL) {
+                return NULL;
+            }
+        }
+        if (lanes_new(reader, err) != 0) {
+            return NULL;
+        }
     }
     reader->capture = capture_open_file(&settings->capture, err);
     return reader->capture == NULL ? NULL : TAKE(reader);
@@ -121,6 +137,11 @@ struct reader *reader_new(const struct reader_settings *settings, struct error *
 const struct reader_counts *reader_counts_of(const struct reader *reader)
 {
     return &reader->counts;
+}
+
+const struct fragment_counts *reader_fragment_counts(const struct reader *reader)
+{
+    return reader->fragments == NULL ? NULL : fragment_table_counts(reader->fragments);
 }
 
 void reader_progress(struct reader *reader, struct capture_progress *out)
@@ -220,31 +241,21 @@ static void open_second(struct reader *reader, uint64_t time_ns)
     }
 }
 
-static uint32_t shard_of(const struct reader *reader, const struct frame *frame)
+static struct lane *lane_of(const struct reader *reader, const struct packet *packet)
 {
-    struct packet packet;
-    struct flow_key key;
+    const uint32_t hash = packet->ip_version == 0 ? 0 : deal_hash(packet, reader->deal_key);
 
-    (void)packet_decode_by(reader->settings.rules, frame, 0, &packet);
-    if (packet.ip_version == 0) {
-        return 0;
-    }
-    (void)flow_key_of(&packet, &key);
-    return (uint32_t)(flow_key_hash(&key, reader->settings.key) & 0xffff) %
-           reader->settings.shards_count;
+    return &reader->lanes[hash % reader->settings.shards_count];
 }
 
-static void deal(struct reader *reader, const struct frame *frame, uint64_t index)
+/* Puts an item into the lane's block. `frame->bytes` NULL: the packet alone. */
+static void put(struct reader *reader, struct lane *lane, const struct frame *frame,
+                const struct packet *packet, uint64_t index, uint8_t works)
 {
-    if (frame->time_ns / NS_PER_SEC > reader->watermark_ns / NS_PER_SEC) {
-        open_second(reader, frame->time_ns);
-    } else if (frame->time_ns > reader->watermark_ns) {
-        reader->watermark_ns = frame->time_ns;
-    }
-    struct lane *lane = &reader->lanes[shard_of(reader, frame)];
+    const uint32_t length = frame->bytes != NULL ? frame->captured_bytes : 0;
 
-    if (lane->filling != NULL && (lane->filling->count == BLOCK_FRAMES ||
-                                  BLOCK_BYTES - lane->filling->used < frame->captured_bytes)) {
+    if (lane->filling != NULL &&
+        (lane->filling->count == BLOCK_FRAMES || BLOCK_BYTES - lane->filling->used < length)) {
         hand_over(reader, lane);
     }
     if (lane->filling == NULL) {
@@ -253,15 +264,78 @@ static void deal(struct reader *reader, const struct frame *frame, uint64_t inde
     struct frame_block *block = lane->filling;
     uint8_t *bytes = block->bytes + block->used;
 
-    memcpy(bytes, frame->bytes, frame->captured_bytes);
     block->frames[block->count] = *frame;
-    block->frames[block->count].bytes = bytes;
+    if (frame->bytes != NULL) {
+        memcpy(bytes, frame->bytes, length);
+        block->frames[block->count].bytes = bytes;
+    }
+    block->packets[block->count] = *packet;
+    block->works[block->count] = works;
     block->indexes[block->count++] = index;
-    block->used += frame->captured_bytes;
+    block->used += length;
+}
+
+/* Fragments that the table lets go. Their frames were counted when they came. */
+static void deal_released(struct reader *reader)
+{
+    struct packet *packet;
+    const uint8_t *bytes;
+
+    while (fragment_table_next(reader->fragments, &packet, &bytes)) {
+        const struct frame frame = {.bytes = bytes,
+                                    .captured_bytes = packet->captured_bytes,
+                                    .wire_bytes = packet->wire_bytes,
+                                    .time_ns = packet->time_ns,
+                                    .link_type = packet->link_type,
+                                    .interface = packet->interface};
+
+        if (packet->time_ns / NS_PER_SEC > reader->watermark_ns / NS_PER_SEC) {
+            open_second(reader, packet->time_ns);
+        }
+        put(reader, lane_of(reader, packet), &frame, packet, 0, SHARD_WORK_FLOW);
+    }
+    reader->fragments_due_ns = fragment_table_due_ns(reader->fragments);
+}
+
+static void deal_fragment(struct reader *reader, const struct frame *frame, struct packet *packet,
+                          uint64_t index)
+{
+    const bool is_held =
+        fragment_table_add(reader->fragments, packet, frame->bytes) == FRAGMENT_HELD;
+
+    put(reader, lane_of(reader, packet), frame, packet, index,
+        is_held ? SHARD_WORK_FRAME : SHARD_WORK_FRAME | SHARD_WORK_FLOW);
+    deal_released(reader);
+}
+
+static void deal(struct reader *reader, const struct frame *frame, uint64_t index)
+{
+    struct packet packet;
+
+    if (frame->time_ns >= reader->fragments_due_ns) { /* before the time goes on: they are older */
+        fragment_table_expire(reader->fragments, frame->time_ns);
+        deal_released(reader);
+    }
+    if (frame->time_ns / NS_PER_SEC > reader->watermark_ns / NS_PER_SEC) {
+        open_second(reader, frame->time_ns);
+    } else if (frame->time_ns > reader->watermark_ns) {
+        reader->watermark_ns = frame->time_ns;
+    }
+    (void)packet_decode_by(reader->settings.rules, frame, reader->settings.packet_options, &packet);
+    if (reader->fragments != NULL && fragment_table_wants(&packet)) {
+        deal_fragment(reader, frame, &packet, index);
+    } else {
+        put(reader, lane_of(reader, &packet), frame, &packet, index,
+            SHARD_WORK_FRAME | SHARD_WORK_FLOW);
+    }
 }
 
 static void deal_end(struct reader *reader)
 {
+    if (reader->fragments != NULL) {
+        fragment_table_finish(reader->fragments, reader->watermark_ns);
+        deal_released(reader);
+    }
     for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
         struct lane *lane = &reader->lanes[i];
 
@@ -299,8 +373,10 @@ void reader_shard_run(struct reader *reader, uint32_t index)
             /* The block's own frames lie before the end of its second: the time of its last second
              * is what counts, not the largest time, which a one-shard run would not have reached
              * yet. */
-            shard_frames(shard, block->frames, block->count,
-                         watermark_ns - watermark_ns % NS_PER_SEC, block->indexes);
+            const struct shard_dealt dealt = {block->frames, block->packets, block->works,
+                                              block->indexes, block->count};
+
+            shard_take_dealt(shard, &dealt, watermark_ns - watermark_ns % NS_PER_SEC);
         }
         if (!ring_push(lane->empty, block)) {
             free(block); /* cannot be: a slot for every block */
@@ -339,7 +415,7 @@ static void forward(struct reader *reader, const struct frame *frames, uint32_t 
                 reader->watermark_ns = frames[i].time_ns;
             }
         }
-        shard_frames(reader->settings.shards[0], frames, count, 0, indexes);
+        shard_frames(reader->settings.shards[0], frames, count, indexes);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {

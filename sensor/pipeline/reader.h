@@ -1,5 +1,6 @@
-/* Reads capture files: with one shard on the shard's own thread, with more as a thread that deals
- * blocks of frames to the shards by the hash of the flow key.
+/* Reads capture files: with one shard on the shard's own thread, with more as a thread that decodes
+ * frames and deals them to the shards in blocks, by the innermost addresses and ports. Fragments
+ * find their flow here, in the order of the file, so that the number of shards makes no difference.
  *
  * A frame that opens a new second of packet time starts a new block, and every shard gets the news,
  * so that all shards close the same seconds at the same frames. Depends on: base, capture, wire,
@@ -22,8 +23,10 @@ struct reader_settings {
     bool is_paced;  /* as fast as the capture was, its times shifted so that each pass starts now */
     bool is_looped; /* again from the start at the end, until stopped */
     struct hash_key key;
-    const struct packet_rules *rules; /* borrowed, those of the shards; NULL: the default */
-    struct shard *const *shards;      /* borrowed */
+    const struct packet_rules *rules;   /* borrowed, those of the shards; NULL: the default */
+    struct fragment_settings fragments; /* with several shards; datagrams_max 0: none */
+    unsigned packet_options;            /* likewise: enum packet_option */
+    struct shard *const *shards;        /* borrowed */
     uint32_t shards_count;
     const atomic_bool *stop; /* set by others: stop soon */
 };
@@ -47,5 +50,7 @@ MUST_USE int reader_run(struct reader *reader, struct error *err);
 void reader_shard_run(struct reader *reader, uint32_t shard);
 
 const struct reader_counts *reader_counts_of(const struct reader *reader);
+/* NULL with one shard: that one has the table. */
+const struct fragment_counts *reader_fragment_counts(const struct reader *reader);
 /* Link type and path of the file being read; valid after reader_new. */
 void reader_progress(struct reader *reader, struct capture_progress *out);

@@ -20,7 +20,8 @@ static bool make_epochs(struct shard *shard, struct error *err)
 {
     struct shard_outlet *outlet = shard->settings.outlet;
 
-    for (uint32_t i = 0; i < SHARD_EPOCHS; i++) {
+    for (uint32_t i = 0;
+         i < SHARD_EPOCHS + (shard->settings.handover != NULL ? SHARD_EPOCHS_HANDED : 0); i++) {
         struct epoch *epoch = epoch_new(shard->settings.detection, err);
 
         if (epoch == NULL) {
@@ -57,6 +58,15 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     const uint32_t identity_room = (uint32_t)codec_append_identity(&widest, room, sizeof(room));
 
     shard->table = flow_table_new(&settings->flow, &observer, err);
+    if (settings->fragments.datagrams_max > 0) {
+        shard->fragments = fragment_table_new(&settings->fragments, err);
+        if (shard->fragments == NULL) {
+            return NULL;
+        }
+    }
+    shard->fragments_due_ns = UINT64_MAX;
+    shard->deal_key = deal_key_of(settings->flow.key);
+    shard->limit_ns = UINT64_MAX;
     struct inspect_settings inspect = settings->inspect;
 
     inspect.table = shard->table;
@@ -102,9 +112,12 @@ void shard_free(struct shard *shard)
         batch_unref(batch);
     }
     epoch_free(shard->current);
-    epoch_free(shard->previous);
+    for (uint32_t i = 0; i < shard->older_count; i++) {
+        epoch_free(shard->older[i]);
+    }
     free_epochs(shard->settings.outlet->epochs);
     free_epochs(shard->settings.outlet->epochs_free);
+    fragment_table_free(shard->fragments);
     flow_table_free(shard->table);
     inspect_free(shard->inspect);
     batch_pool_free(shard->pool);
@@ -178,54 +191,7 @@ uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
     }
 }
 
-/* ---- seconds ---- */
-
-static void hand_over(struct shard *shard, struct epoch *epoch)
-{
-    if (epoch != NULL) {
-        while (!ring_push(shard->settings.outlet->epochs, epoch)) {
-            shard_pause(shard); /* cannot be: the ring has a slot for each */
-        }
-    }
-}
-
-/* A free second. The publisher returns them as soon as all shards have passed them; a shard far
- * ahead of the others waits here (files) or, live, for at most the other shards' read timeout. */
-static struct epoch *open_epoch(struct shard *shard, uint64_t second)
-{
-    struct epoch *epoch;
-
-    while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
-        shard_pause(shard);
-    }
-    epoch_reset(epoch, second);
-    return epoch;
-}
-
-static void close_second(struct shard *shard)
-{
-    struct epoch *epoch = shard->current;
-    const struct flow_table_statistics now = flow_table_statistics(shard->table);
-    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
-
-    flow_table_tick(shard->table, shard_on_tick, shard);
-    epoch->totals.new_flows += now.flows_created - shard->told.flows_created;
-    epoch->totals.flows_active = flow_table_count(shard->table);
-    epoch->data_segments += now.data_segments - shard->told.data_segments;
-    epoch->retransmitted_segments +=
-        now.retransmitted_segments - shard->told.retransmitted_segments;
-    epoch->out_of_order_segments += now.out_of_order_segments - shard->told.out_of_order_segments;
-    epoch->zero_window_events += now.zero_window_events - shard->told.zero_window_events;
-    epoch->resets += now.resets - shard->told.resets;
-    for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
-        epoch->rtt_counts[i] += now.rtt_counts[i] - shard->told.rtt_counts[i];
-    }
-    epoch->rtt_sum_seconds += (double)(now.rtt_sum_ns - shard->told.rtt_sum_ns) * 1e-9;
-    epoch->dns_queries += seen.dns_queries - shard->inspect_told.dns_queries;
-    epoch->dns_responses += seen.dns_responses - shard->inspect_told.dns_responses;
-    shard->told = now;
-    shard->inspect_told = seen;
-}
+/* ---- figures ---- */
 
 static void publish_counts(struct shard *shard)
 {
@@ -240,49 +206,6 @@ static void publish_counts(struct shard *shard)
     counter_set(&counts->flows_active, flow_table_count(shard->table));
     counter_set(&counts->inspect_pool_full, inspect_statistics(shard->inspect).pool_full);
     counter_set(&counts->last_packet_ns, shard->time_ns);
-}
-
-/* Time has reached `now_ns`: closes the current second when it is over. */
-static void roll(struct shard *shard, uint64_t now_ns)
-{
-    if (now_ns > shard->time_ns) {
-        shard->time_ns = now_ns;
-    }
-    if (now_ns < shard->current_end_ns) {
-        return;
-    }
-    const uint64_t second = now_ns / NS_PER_SEC;
-
-    if (shard->current != NULL) {
-        close_second(shard);
-        hand_over(shard, shard->previous);
-        shard->previous = NULL;
-        if (shard->current->second + 2 <= second) {
-            hand_over(shard, shard->current);
-        } else {
-            shard->previous = shard->current;
-        }
-        shard_flush(shard);
-    }
-    atomic_store_explicit(&shard->settings.outlet->second, second - (second > 0),
-                          memory_order_release);
-    wake_up(shard->settings.publisher_wake);
-    shard->current = open_epoch(shard, second);
-    shard->current_start_ns = second * NS_PER_SEC;
-    shard->current_end_ns = shard->current_start_ns + NS_PER_SEC;
-}
-
-struct epoch *shard_epoch_of(struct shard *shard, uint64_t time_ns)
-{
-    if (time_ns >= shard->current_start_ns) {
-        return shard->current;
-    }
-    const uint64_t second = shard->current->second - (shard->current->second > 0);
-
-    if (shard->previous == NULL) {
-        shard->previous = open_epoch(shard, second);
-    }
-    return shard->previous;
 }
 
 /* ---- frames ---- */
@@ -317,21 +240,18 @@ static void count_verdict(struct shard *shard, const struct packet *packet, stru
     }
 }
 
-/* Decodes frame `i` of a batch and counts it into its second. */
-static void decode_frame(struct shard *shard, const struct frame *frame, uint32_t i)
+/* Counts a frame into its second. */
+static void count_frame(struct shard *shard, const struct frame *frame, const struct packet *packet)
 {
-    struct packet *packet = &shard->packets[i];
     struct epoch *epoch = shard_epoch_of(shard, frame->time_ns);
-    const unsigned options = shard->settings.verify_checksums ? PACKET_CHECKSUMS : 0;
 
-    shard->frames[i] = frame->bytes;
     if (frame->time_ns < shard->current_start_ns && frame->time_ns / NS_PER_SEC != epoch->second) {
         epoch->totals.late_packets++;
         counter_add(&shard->counts.late_packets, 1);
     }
     epoch->totals.packets++;
     epoch->totals.bytes += frame->wire_bytes;
-    if (packet_decode_by(shard->settings.rules, frame, options, packet) != PACKET_OK) {
+    if (packet->verdict != PACKET_OK) {
         count_verdict(shard, packet, epoch);
         if (packet->verdict == PACKET_NOT_IP && epoch->detection != NULL) {
             detect_link(epoch->detection, packet, frame->bytes);
@@ -345,18 +265,24 @@ static void decode_frame(struct shard *shard, const struct frame *frame, uint32_
     }
 }
 
-static void add_frames(struct shard *shard, const struct frame *frames, uint32_t count)
+/* Decodes a batch and counts its frames. */
+static void decode_frames(struct shard *shard, const struct frame *frames, uint32_t count)
 {
+    const unsigned options = shard->settings.verify_checksums ? PACKET_CHECKSUMS : 0;
     uint64_t bytes = 0;
 
+    shard->facts = 0;
     for (uint32_t i = 0; i < count; i++) {
-        decode_frame(shard, &frames[i], i);
+        struct packet *packet = &shard->packets[i];
+
+        (void)packet_decode_by(shard->settings.rules, &frames[i], options, packet);
+        shard->frames[i] = frames[i].bytes;
+        shard->facts |= packet->facts;
+        count_frame(shard, &frames[i], packet);
         bytes += frames[i].wire_bytes;
     }
     counter_add(&shard->counts.frames, count);
     counter_add(&shard->counts.bytes, bytes);
-    (void)flow_table_add_batch(shard->table, shard->packets, shard->frames, count);
-    shard_passed(shard, shard->time_ns);
 }
 
 static void write_pcap(struct shard *shard, const struct frame *frames, uint32_t count)
@@ -368,8 +294,8 @@ static void write_pcap(struct shard *shard, const struct frame *frames, uint32_t
     }
 }
 
-static void print_frames(struct shard *shard, const struct frame *frames, uint32_t count,
-                         const uint64_t *indexes)
+static void print_frames(struct shard *shard, const struct frame *frames,
+                         const struct packet *packets, uint32_t count, const uint64_t *indexes)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint64_t index;
@@ -381,7 +307,7 @@ static void print_frames(struct shard *shard, const struct frame *frames, uint32
                                               memory_order_relaxed) +
                     1;
         }
-        shard_print(shard, &frames[i], &shard->packets[i], index);
+        shard_print(shard, &frames[i], &packets[i], index);
     }
 }
 
@@ -409,44 +335,114 @@ static void after_batch(struct shard *shard)
     publish_counts(shard);
 }
 
-void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
-                  uint64_t watermark_ns, const uint64_t *indexes)
+/* The first frames of a batch that fit one look: up to the next second, so that each frame meets
+ * its second open, and up to the next fragment that has waited long enough. */
+static uint32_t batch_end(struct shard *shard, const struct frame *frames, uint32_t begin,
+                          uint32_t count)
 {
-    if (watermark_ns > 0) {
-        roll(shard, watermark_ns);
+    uint32_t end = begin;
+
+    if (UNLIKELY(frames[begin].time_ns >= shard->fragments_due_ns)) {
+        shard_expire_fragments(shard, frames[begin].time_ns);
     }
+    shard_roll(shard, frames[begin].time_ns);
+    do {
+        if (frames[end].time_ns > shard->time_ns) {
+            shard->time_ns = frames[end].time_ns;
+        }
+        end++;
+    } while (end < count && end - begin < FLOW_BATCH_MAX &&
+             frames[end].time_ns < shard->current_end_ns &&
+             frames[end].time_ns < shard->fragments_due_ns);
+    return end;
+}
+
+void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
+                  const uint64_t *indexes)
+{
     if (shard->settings.pcap != NULL) {
         write_pcap(shard, frames, count);
     }
     for (uint32_t begin = 0; begin < count;) {
-        uint32_t end = begin;
+        const uint32_t end = batch_end(shard, frames, begin, count);
 
-        roll(shard, frames[begin].time_ns);
-        /* Up to the next second, so that each frame meets its second open. */
-        do {
-            if (frames[end].time_ns > shard->time_ns) {
-                shard->time_ns = frames[end].time_ns;
-            }
-            end++;
-        } while (end < count && end - begin < FLOW_BATCH_MAX &&
-                 frames[end].time_ns < shard->current_end_ns);
-        add_frames(shard, frames + begin, end - begin);
+        decode_frames(shard, frames + begin, end - begin);
         if (shard->settings.lines != SHARD_LINES_NONE) {
-            print_frames(shard, frames + begin, end - begin,
+            print_frames(shard, frames + begin, shard->packets, end - begin,
                          indexes == NULL ? NULL : indexes + begin);
+        }
+        shard_route(shard, end - begin);
+        shard_tell_passed(shard);
+        begin = end;
+    }
+    after_batch(shard);
+}
+
+/* What of a dealt item is to be done, in a row of items with the same `works`. */
+static void work_on(struct shard *shard, const struct shard_dealt *dealt, uint32_t begin,
+                    uint32_t end)
+{
+    const uint8_t works = dealt->works[begin];
+    const struct frame *frames = dealt->frames + begin;
+    const struct packet *packets = dealt->packets + begin;
+    const uint32_t count = end - begin;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        shard->frames[i] = frames[i].bytes;
+        if ((works & SHARD_WORK_FRAME) != 0) {
+            count_frame(shard, &frames[i], &packets[i]);
+            bytes += frames[i].wire_bytes;
+        }
+    }
+    if ((works & SHARD_WORK_FRAME) != 0) {
+        counter_add(&shard->counts.frames, count);
+        counter_add(&shard->counts.bytes, bytes);
+        if (shard->settings.pcap != NULL) {
+            write_pcap(shard, frames, count);
+        }
+        if (shard->settings.lines != SHARD_LINES_NONE) {
+            print_frames(shard, frames, packets, count, dealt->indexes + begin);
+        }
+    }
+    if ((works & SHARD_WORK_FLOW) != 0) {
+        (void)flow_table_add_batch(shard->table, packets, shard->frames, count);
+    }
+}
+
+void shard_take_dealt(struct shard *shard, const struct shard_dealt *dealt, uint64_t watermark_ns)
+{
+    if (watermark_ns > 0) {
+        shard_roll(shard, watermark_ns);
+    }
+    for (uint32_t begin = 0; begin < dealt->count;) {
+        const uint32_t end = batch_end(shard, dealt->frames, begin, dealt->count);
+
+        for (uint32_t first = begin; first < end;) {
+            uint32_t last = first + 1;
+
+            while (last < end && dealt->works[last] == dealt->works[first]) {
+                last++;
+            }
+            work_on(shard, dealt, first, last);
+            first = last;
         }
         begin = end;
     }
+    shard_tell_passed(shard);
     after_batch(shard);
 }
 
 void shard_time(struct shard *shard, uint64_t now_ns)
 {
     if (now_ns > shard->time_ns) {
-        roll(shard, now_ns);
+        shard_roll(shard, now_ns);
+    }
+    if (shard->time_ns >= shard->fragments_due_ns) {
+        shard_expire_fragments(shard, shard->time_ns);
     }
     after_batch(shard);
-    shard_passed(shard, shard->time_ns);
+    shard_tell_passed(shard);
     if (shard->batch != NULL && shard->batch->count > 0 &&
         clock_monotonic_ns() - shard->batch->opened_ns >= BATCH_AGE_NS) {
         shard_flush(shard);
@@ -456,16 +452,12 @@ void shard_time(struct shard *shard, uint64_t now_ns)
 void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail detail)
 {
     if (now_ns > 0) {
-        roll(shard, now_ns);
+        shard_roll(shard, now_ns);
     }
+    shard_end_fragments(shard);
     shard_passed(shard, UINT64_MAX);
     flow_table_finish(shard->table, now_ns, FLOW_END_FORCED, detail);
-    if (shard->current != NULL) {
-        close_second(shard);
-        hand_over(shard, shard->previous);
-        hand_over(shard, shard->current);
-        shard->previous = shard->current = NULL;
-    }
+    shard_close_seconds(shard);
     shard_flush(shard);
     publish_counts(shard);
     atomic_store_explicit(&shard->is_finished, true, memory_order_seq_cst);

@@ -14,7 +14,9 @@
 #include "detection/detection.h"
 #include "sensor/capture/pcap_writer.h"
 #include "sensor/flow/flow_table.h"
+#include "sensor/flow/fragment_table.h"
 #include "sensor/inspect/inspect.h"
+#include "sensor/pipeline/handover.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/publisher.h"
 #include "sensor/wire/frame.h"
@@ -26,10 +28,12 @@ enum shard_lines {
     SHARD_LINES_HEX,      /* and its bytes */
 };
 
-#define SHARD_EPOCHS 8 /* seconds that one shard may have open or on their way */
+#define SHARD_EPOCHS        8 /* seconds that one shard may have open or on their way, ... */
+#define SHARD_EPOCHS_HANDED 4 /* ... and so many more where others hand packets over */
 
 struct shard_settings {
     uint32_t index;
+    uint32_t shards_count;
     struct flow_settings flow;
     struct inspect_settings inspect;
     const struct detection_settings *detection; /* borrowed; NULL = off */
@@ -45,10 +49,12 @@ struct shard_settings {
     double samples_per_second;        /* packet time; 0 = no samples */
     uint32_t sample_bytes;            /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
     enum shard_lines lines;
-    struct counter *packet_index; /* shared by the shards: number of the next line */
-    struct pcap_writer *pcap;     /* borrowed; NULL = none. Producer number = index */
-    bool dns_records;             /* a record for each DNS transaction */
-    struct name_outlet *names;    /* borrowed; NULL: DNS answers name nothing */
+    struct counter *packet_index;       /* shared by the shards: number of the next line */
+    struct pcap_writer *pcap;           /* borrowed; NULL = none. Producer number = index */
+    bool dns_records;                   /* a record for each DNS transaction */
+    struct name_outlet *names;          /* borrowed; NULL: DNS answers name nothing */
+    struct fragment_settings fragments; /* datagrams_max 0: the reader looks after fragments */
+    struct handover *handover;          /* borrowed; NULL = all packets are its own */
 };
 
 /* One writer (the shard), any reader. */
@@ -82,14 +88,41 @@ MUST_USE struct shard *shard_new(const struct shard_settings *settings, struct e
 void shard_free(struct shard *shard); /* after the publisher has ended */
 DEFINE_AUTO(shard, shard_free);
 
-/* Counts frames. `watermark_ns`: packet time that the whole input has reached before the first of
- * them; 0 = only what this shard has seen. `indexes` (NULL = the shared counter): number of each
- * frame in the input. */
+/* Decodes and counts frames of its own input. `indexes` (NULL = the shared counter): number of each
+ * frame in the input. With a hand-over, packets of other shards' flows are pushed, not yet
+ * published. */
 void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
-                  uint64_t watermark_ns, const uint64_t *indexes);
+                  const uint64_t *indexes);
+
+/* What a shard is to do with an item that a reader has dealt to it. A fragment that waits for its
+ * first one is a frame when it comes and a packet of a flow when that is known. */
+enum shard_work {
+    SHARD_WORK_FRAME = 1 << 0, /* count the frame, print it, write it */
+    SHARD_WORK_FLOW = 1 << 1,  /* count the packet into its flow */
+};
+
+struct shard_dealt {
+    const struct frame *frames; /* bytes NULL: none were kept */
+    const struct packet *packets;
+    const uint8_t *works; /* enum shard_work bits */
+    const uint64_t *indexes;
+    uint32_t count;
+};
+
+/* Counts what a reader has decoded and dealt. `watermark_ns`: packet time that the whole input has
+ * reached before the first of them. */
+void shard_take_dealt(struct shard *shard, const struct shard_dealt *dealt, uint64_t watermark_ns);
+
+/* Live with several shards: counts what others have handed over, at most a few thousand packets;
+ * true when nothing was left. Pushes (and does not publish) what must go on from here. */
+bool shard_take_handed(struct shard *shard);
+/* No packet from before `limit_ns` will be handed over any more: seconds before it may close. */
+void shard_limit(struct shard *shard, uint64_t limit_ns);
+/* Gives up all fragments that wait; before shard_finish where others must get them. */
+void shard_end_fragments(struct shard *shard);
+uint64_t shard_time_ns(const struct shard *shard); /* packet time reached; its own thread */
 /* No packet before this time will come to the shard any more: its answers up to there have been
- * handed over. Called by whoever deals frames to several shards; shard_frames tells what it can
- * know itself. */
+ * handed over. */
 void shard_passed(struct shard *shard, uint64_t time_ns);
 /* Time has passed without packets. */
 void shard_time(struct shard *shard, uint64_t now_ns);
@@ -98,6 +131,8 @@ void shard_time(struct shard *shard, uint64_t now_ns);
 void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail detail);
 
 const struct shard_counts *shard_counts_of(const struct shard *shard);
+/* NULL: it has no table of fragments. */
+const struct fragment_counts *shard_fragment_counts(const struct shard *shard);
 
 /* A question that the shard answers on its own thread between two batches, in any order. The memory
  * is the asker's until `answer` is called; every question is answered, at the latest by

@@ -5,8 +5,10 @@
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/shard.h"
+#include "sensor/wire/deal_hash.h"
 
 #define SHARD_BATCH_BYTES (384U * 1024U)
+#define SHARD_OLDER_MAX   SHARD_EPOCHS_HANDED /* seconds open beside the current one */
 
 struct shard {
     struct shard_settings settings;
@@ -16,11 +18,18 @@ struct shard {
     struct batch_pool *pool;
     struct record_batch *batch; /* being filled, or NULL */
 
-    /* The two open seconds. `current` covers [current_start_ns, current_end_ns); `previous` may be
-     * NULL. */
-    struct epoch *current, *previous;
+    /* The open seconds. `current` covers [current_start_ns, current_end_ns); `older` are before it,
+     * in order. */
+    struct epoch *current, *older[SHARD_OLDER_MAX];
+    uint32_t older_count;
     uint64_t current_start_ns, current_end_ns;
-    uint64_t time_ns; /* packet time reached */
+    uint64_t time_ns;  /* packet time reached */
+    uint64_t limit_ns; /* and by those who may hand packets over: UINT64_MAX: nobody */
+
+    struct fragment_table *fragments; /* NULL: whoever deals to this shard has it */
+    uint64_t fragments_due_ns;
+    struct deal_key deal_key;
+    uint16_t facts; /* of all packets of the batch */
 
     struct packet packets[FLOW_BATCH_MAX];
     const uint8_t *frames[FLOW_BATCH_MAX];
@@ -40,8 +49,23 @@ struct shard {
 uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max);
 void shard_flush(struct shard *shard); /* hands the batch over, if it holds anything */
 
+/* Lets the publisher work for a moment. */
+void shard_pause(struct shard *shard);
+
+/* Tells the publisher how far the packets of this shard are, those of others included. */
+void shard_tell_passed(struct shard *shard);
+/* Time has reached `now_ns`: closes the current second when it is over. shard_seconds.c */
+void shard_roll(struct shard *shard, uint64_t now_ns);
+/* Hands over all that is open; the end. */
+void shard_close_seconds(struct shard *shard);
 /* Open second that a packet of this time belongs to. */
 struct epoch *shard_epoch_of(struct shard *shard, uint64_t time_ns);
+
+/* Counts shard->packets[0..count) into flows: fragments into that of their first one, packets of
+ * other shards' flows by handing them over. shard_route.c */
+void shard_route(struct shard *shard, uint32_t count);
+/* Counts fragments that have waited too long by `now_ns`, at the end of their wait. */
+void shard_expire_fragments(struct shard *shard, uint64_t now_ns);
 
 /* Callbacks of the flow table. */
 void shard_on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
@@ -54,8 +78,6 @@ void shard_on_name(void *context, const struct passive_name *name);
 /* Adds a flow's bytes since its last tick to the current second. */
 void shard_on_tick(void *context, struct flow *flow);
 
-/* Lets the publisher work for a moment. */
-void shard_pause(struct shard *shard);
 /* Terminal text of one frame. */
 void shard_print(struct shard *shard, const struct frame *frame, const struct packet *packet,
                  uint64_t index);

@@ -1,0 +1,362 @@
+/* What a pipeline counts: sums, rows of interfaces and shards, the ledger. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "sensor/pipeline/pipeline_private.h"
+
+uint32_t pipeline_shards(const struct pipeline *pipeline)
+{
+    return pipeline->settings.shards;
+}
+
+void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out)
+{
+    const struct name_join_counts *counts = publisher_names(pipeline->publisher);
+
+    *out = (struct pipeline_names){0};
+    if (counts == NULL) {
+        return;
+    }
+    out->answers_used = counter_get(&counts->answers_used);
+    out->answers_max = counter_get(&counts->answers_max);
+    out->added = counter_get(&counts->added);
+    out->replaced = counter_get(&counts->replaced);
+    out->refused = counter_get(&counts->refused);
+    out->memory_bytes = counter_get(&counts->memory_bytes);
+    out->named_servers = counter_get(&counts->named_servers);
+    out->named_clients = counter_get(&counts->named_clients);
+    out->no_room = counter_get(&counts->no_room);
+    out->early = counter_get(&counts->early);
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        out->lost += counter_get(&shard_counts_of(pipeline->shards[i])->lost_names);
+    }
+}
+
+const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline)
+{
+    return publisher_counts_of(pipeline->publisher);
+}
+
+uint64_t pipeline_owed(const struct pipeline *pipeline)
+{
+    return publisher_owed(pipeline->publisher);
+}
+
+static void add_shard(struct pipeline_totals *out, const struct shard_counts *counts)
+{
+    const uint64_t last_ns = counter_get(&counts->last_packet_ns);
+
+    out->packets += counter_get(&counts->frames);
+    out->bytes += counter_get(&counts->bytes);
+    out->dispatch_dropped += counter_get(&counts->lost_records) + counter_get(&counts->lost_lines);
+    out->lost_packets += counter_get(&counts->lost_packets);
+    out->malformed += counter_get(&counts->malformed);
+    out->truncated += counter_get(&counts->truncated);
+    out->unsupported += counter_get(&counts->unsupported);
+    out->non_ip += counter_get(&counts->non_ip);
+    out->not_in_flow += counter_get(&counts->not_in_flow);
+    for (unsigned reason = 0; reason < DECODE_REASON_COUNT; reason++) {
+        out->not_in_flow_by[reason] += counter_get(&counts->not_in_flow_by[reason]);
+        for (unsigned layer = 0; layer < LAYER_COUNT; layer++) {
+            out->decode_faults[layer][reason] += counter_get(&counts->decode_faults[layer][reason]);
+        }
+    }
+    out->tunnels_full += counter_get(&counts->tunnels_full);
+    out->checksum_bad += counter_get(&counts->checksum_bad);
+    out->late += counter_get(&counts->late_packets);
+    out->flow_packets += counter_get(&counts->flow_packets);
+    out->reported_packets += counter_get(&counts->reported_packets);
+    out->flows_active += counter_get(&counts->flows_active);
+    out->flows_max += counter_get(&counts->flows_max);
+    out->flows_created += counter_get(&counts->flows_created);
+    out->flows_evicted += counter_get(&counts->flows_evicted);
+    out->flow_table_bytes += counter_get(&counts->flow_table_bytes);
+    out->inspect_bytes += counter_get(&counts->inspect_bytes);
+    out->samples += counter_get(&counts->samples);
+    out->last_packet_ns = last_ns > out->last_packet_ns ? last_ns : out->last_packet_ns;
+}
+
+static uint64_t pcap_dropped(struct pipeline *pipeline)
+{
+    (void)pthread_mutex_lock(&pipeline->pcap_lock);
+    uint64_t dropped = pipeline->pcap_dropped;
+
+    if (pipeline->pcap != NULL) {
+        struct pcap_writer_counts written;
+
+        pcap_writer_counts_read(pipeline->pcap, &written);
+        dropped = written.dropped + written.link_type_refused;
+    }
+    (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    return dropped;
+}
+
+static void add_fragments(struct pipeline_fragments *out, const struct fragment_counts *counts)
+{
+    if (counts == NULL) {
+        return;
+    }
+    out->fragments += counter_get(&counts->fragments);
+    out->atomic += counter_get(&counts->atomic);
+    out->datagrams += counter_get(&counts->datagrams);
+    out->completed += counter_get(&counts->completed);
+    out->attributed += counter_get(&counts->attributed);
+    out->held += counter_get(&counts->held);
+    out->held_now += counter_get(&counts->held_now);
+    out->unattributed_timeout += counter_get(&counts->unattributed_timeout);
+    out->unattributed_evicted += counter_get(&counts->unattributed_evicted);
+    out->unattributed_full += counter_get(&counts->unattributed_full);
+    out->unattributed_end += counter_get(&counts->unattributed_end);
+    out->evicted += counter_get(&counts->evicted);
+    out->duplicates += counter_get(&counts->duplicates);
+    out->overlaps += counter_get(&counts->overlaps);
+    out->tiny += counter_get(&counts->tiny);
+    out->oversized += counter_get(&counts->oversized);
+    out->odd += counter_get(&counts->odd);
+    out->empty += counter_get(&counts->empty);
+    out->contradictory += counter_get(&counts->contradictory);
+    out->too_many += counter_get(&counts->too_many);
+}
+
+static void read_fragments(const struct pipeline *pipeline, struct pipeline_fragments *out)
+{
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        add_fragments(out, shard_fragment_counts(pipeline->shards[i]));
+    }
+    if (pipeline->reader != NULL) {
+        add_fragments(out, reader_fragment_counts(pipeline->reader));
+    }
+}
+
+void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out)
+{
+    *out = (struct pipeline_totals){0};
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        add_shard(out, shard_counts_of(pipeline->shards[i]));
+    }
+    for (uint32_t i = 0; pipeline->live != NULL && i < capture_live_interfaces(pipeline->live);
+         i++) {
+        struct capture_interface_status status;
+
+        capture_live_status(pipeline->live, i, &status);
+        out->kernel_dropped += status.sum.kernel_dropped;
+        out->interface_dropped += status.sum.interface_dropped;
+    }
+    out->pcap_dropped = pcap_dropped(pipeline);
+    out->detectors_bytes = counter_get(&publisher_counts_of(pipeline->publisher)->detectors_bytes);
+    for (uint32_t i = 0; pipeline->handover != NULL && i < pipeline->settings.shards; i++) {
+        const struct handover_counts *counts = handover_counts(pipeline->handover, i);
+
+        out->handover_packets += counter_get(&counts->pushed);
+        out->handover_dropped += counter_get(&counts->dropped);
+    }
+    out->handover_held = pipeline->handover == NULL ? 0 : handover_held(pipeline->handover);
+    read_fragments(pipeline, &out->fragments);
+    out->fragments_held = out->fragments.held_now;
+    if (pipeline->reader != NULL) {
+        const struct reader_counts *counts = reader_counts_of(pipeline->reader);
+
+        out->file_bytes_read = counter_get(&counts->file_bytes_read);
+        out->file_bytes_total = counter_get(&counts->file_bytes_total);
+        out->kernel_dropped = counter_get(&counts->kernel_dropped);
+        out->interface_dropped = counter_get(&counts->interface_dropped);
+    }
+}
+
+uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
+                             uint32_t rows_max)
+{
+    const struct capture_settings *capture = &pipeline->settings.capture;
+    uint32_t written = 0;
+
+    if (pipeline->reader != NULL && rows_max > 0) {
+        const struct reader_counts *counts = reader_counts_of(pipeline->reader);
+
+        rows[written++] =
+            (struct stats_interface){.name = pipeline_text(pipeline->file_name),
+                                     .filter = pipeline_text(capture->filter),
+                                     .received_packets = counter_get(&counts->packets),
+                                     .received_bytes = counter_get(&counts->bytes),
+                                     .kernel_dropped = counter_get(&counts->kernel_dropped),
+                                     .interface_dropped = counter_get(&counts->interface_dropped),
+                                     .up = !atomic_load(&pipeline->is_finished)};
+        return written;
+    }
+    for (uint32_t i = 0; pipeline->live != NULL && i < capture_live_interfaces(pipeline->live) &&
+                         written < rows_max;
+         i++) {
+        struct capture_interface_status status;
+
+        capture_live_status(pipeline->live, i, &status);
+        rows[written++] = (struct stats_interface){
+            .name = flow_interface_name(&pipeline->settings.flow, (uint16_t)i),
+            .filter = pipeline_text(capture->filter),
+            .linktype = status.link_type,
+            .snaplen = capture->snaplen_bytes,
+            .received_packets = status.sum.received,
+            .received_bytes = status.sum.processed_bytes,
+            .kernel_dropped = status.sum.kernel_dropped,
+            .interface_dropped = status.sum.interface_dropped,
+            .promiscuous = capture->is_promiscuous,
+            .up = status.state == CAPTURE_UP};
+    }
+    return written;
+}
+
+uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows, uint32_t rows_max)
+{
+    uint32_t written = 0;
+
+    for (uint32_t i = 0; i < pipeline->settings.shards && written < rows_max; i++) {
+        const struct shard_counts *counts = shard_counts_of(pipeline->shards[i]);
+
+        rows[written++] =
+            (struct stats_shard){.shard = i,
+                                 .ring_used = ring_used(pipeline->outlets[i].batches),
+                                 .ring_size = ring_capacity(pipeline->outlets[i].batches),
+                                 .ring_high_water = (uint32_t)counter_get(&counts->ring_high_water),
+                                 .packets = counter_get(&counts->frames),
+                                 .bytes = counter_get(&counts->bytes),
+                                 .flows_active = counter_get(&counts->flows_active),
+                                 .flows_max = counter_get(&counts->flows_max),
+                                 .evicted = counter_get(&counts->flows_evicted)};
+    }
+    return written;
+}
+
+uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max)
+{
+    return publisher_sink_rows(pipeline->publisher, rows, rows_max);
+}
+
+static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
+{
+    row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
+}
+
+/* INTERFACE and KERNEL as a capture file tells of the machine that wrote it. */
+static uint32_t file_rows(struct pipeline *pipeline, struct stats_ledger_row *rows)
+{
+    const struct reader_counts *counts = reader_counts_of(pipeline->reader);
+    const uint64_t packets = counter_get(&counts->packets);
+    const uint64_t by_kernel = counter_get(&counts->kernel_dropped);
+    const uint64_t by_interface = counter_get(&counts->interface_dropped);
+
+    if (by_kernel == 0 && by_interface == 0) { /* most files say nothing */
+        return 0;
+    }
+    rows[0] = (struct stats_ledger_row){.stage = LEDGER_INTERFACE,
+                                        .unit = "packets",
+                                        .in = packets + by_kernel + by_interface,
+                                        .out = packets + by_kernel};
+    add_reason(&rows[0], "interface_dropped", by_interface);
+    rows[1] = (struct stats_ledger_row){
+        .stage = LEDGER_KERNEL, .unit = "packets", .in = packets + by_kernel, .out = packets};
+    add_reason(&rows[1], "ring_full", by_kernel);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "%s", pipeline->file_name);
+    }
+    return 2;
+}
+
+/* INTERFACE and KERNEL, one of each an interface. */
+static uint32_t live_rows(struct pipeline *pipeline, struct stats_ledger_row *rows,
+                          uint32_t rows_max)
+{
+    uint32_t written = 0;
+
+    for (uint32_t i = 0; pipeline->live != NULL && i < capture_live_interfaces(pipeline->live) &&
+                         written + 2 <= rows_max;
+         i++) {
+        struct capture_interface_status status;
+
+        capture_live_status(pipeline->live, i, &status);
+        const struct capture_counts *sum = &status.sum;
+        struct stats_ledger_row *row = &rows[written++];
+
+        *row = (struct stats_ledger_row){.stage = LEDGER_INTERFACE,
+                                         .unit = "packets",
+                                         .in = sum->received + sum->interface_dropped,
+                                         .out = sum->received};
+        memcpy(row->name, status.name, sizeof(status.name));
+        add_reason(row, "interface_dropped", sum->interface_dropped);
+        row = &rows[written++];
+        *row = (struct stats_ledger_row){
+            .stage = LEDGER_KERNEL, .unit = "packets", .in = sum->received, .out = sum->processed};
+        memcpy(row->name, status.name, sizeof(status.name));
+        add_reason(row, "ring_full", sum->kernel_dropped);
+        add_reason(row, "before_start", sum->precut);
+        const uint64_t gone = sum->processed + sum->kernel_dropped + sum->precut;
+
+        row->held = row->in > gone ? row->in - gone : 0;
+    }
+    return written;
+}
+
+uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
+                         uint32_t rows_max)
+{
+    struct pipeline_totals totals;
+    uint32_t written = pipeline->reader != NULL && rows_max >= 2
+                           ? file_rows(pipeline, rows)
+                           : live_rows(pipeline, rows, rows_max);
+
+    pipeline_totals_read(pipeline, &totals);
+    if (written + 3 > rows_max) {
+        return written;
+    }
+    rows[written++] = (struct stats_ledger_row){
+        .stage = LEDGER_CAPTURE, .unit = "packets", .in = totals.packets, .out = totals.packets};
+    struct stats_ledger_row *row = &rows[written++];
+
+    *row = (struct stats_ledger_row){.stage = LEDGER_DECODE,
+                                     .unit = "packets",
+                                     .in = totals.packets,
+                                     .held = totals.fragments_held + totals.handover_held};
+    row->out = row->in - totals.not_in_flow - totals.handover_dropped - row->held;
+    add_reason(row, "non_ip", totals.not_in_flow_by[DECODE_WHOLE]);
+    for (unsigned reason = DECODE_WHOLE + 1; reason < DECODE_REASON_COUNT; reason++) {
+        add_reason(row, decode_reason_name((enum decode_reason)reason),
+                   totals.not_in_flow_by[reason]);
+    }
+    add_reason(row, "handover_full", totals.handover_dropped);
+    row = &rows[written++];
+    *row = (struct stats_ledger_row){.stage = LEDGER_FLOW,
+                                     .unit = "packets",
+                                     .in = totals.flow_packets,
+                                     .out = totals.reported_packets - totals.lost_packets,
+                                     .held = totals.flow_packets - totals.reported_packets};
+    add_reason(row, "no_batch", totals.lost_packets);
+    written += publisher_ledger(pipeline->publisher, rows + written, rows_max - written);
+    return written;
+}
+
+void pipeline_fill_stats(void *context, struct stats_record *record)
+{
+    struct pipeline *pipeline = context;
+    struct pipeline_totals totals;
+
+    pipeline_totals_read(pipeline, &totals);
+    const uint64_t lost = totals.kernel_dropped + totals.interface_dropped + totals.lost_packets;
+
+    record->totals.lost_packets = lost - pipeline->lost_told;
+    pipeline->lost_told = lost;
+    record->packets_total = totals.packets;
+    record->bytes_total = totals.bytes;
+    record->uptime_ns = clock_monotonic_ns() - pipeline->started_ns;
+    record->flow_table_bytes = totals.flow_table_bytes;
+    record->detectors_bytes = totals.detectors_bytes;
+    record->rss_bytes = process_resident_bytes();
+    record->version = pipeline_text(NETSCOPE_VERSION);
+    record->config_hash = pipeline_text(pipeline->settings.config_hash);
+    record->interfaces_count = pipeline_interfaces(pipeline, record->interfaces, STATS_ROWS_MAX);
+    record->shards_count = pipeline_shard_rows(pipeline, record->shards, STATS_ROWS_MAX);
+    /* The publisher adds its own rows: keep to the packet stages here. */
+    struct stats_ledger_row rows[STATS_ROWS_MAX];
+    const uint32_t count = pipeline_ledger(pipeline, rows, STATS_ROWS_MAX);
+
+    for (uint32_t i = 0; i < count && rows[i].stage < LEDGER_PUBLISH; i++) {
+        record->ledger[record->ledger_count++] = rows[i];
+    }
+}

@@ -1,0 +1,55 @@
+/* Inside of a pipeline, shared by pipeline*.c alone. */
+#pragma once
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/name_table.h"
+#include "sensor/pipeline/handover.h"
+#include "sensor/pipeline/pipeline.h"
+#include "sensor/pipeline/reader.h"
+
+struct shard_thread {
+    struct pipeline *pipeline;
+    uint32_t index;
+    pthread_t thread;
+    bool is_started;
+};
+
+struct pipeline {
+    struct pipeline_settings settings;
+    struct shard_outlet outlets[PUBLISHER_SHARDS_MAX];
+    struct shard *shards[PUBLISHER_SHARDS_MAX];
+    struct shard_thread threads[PUBLISHER_SHARDS_MAX];
+    struct shard_thread reader_thread;
+    struct flow_budget budget;
+    struct publisher *publisher;
+    struct reader *reader;     /* files */
+    struct capture_live *live; /* interfaces */
+    struct handover *handover; /* between several shards of these; else NULL */
+    struct pcap_writer *pcap;
+    pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
+    uint64_t pcap_dropped;     /* after that */
+    struct counter packet_index;
+    struct counter live_count; /* packets taken towards count_max */
+    uint64_t started_ns;
+    uint64_t lost_told; /* lost packets at the last second's statistics */
+    char file_name[48];
+    struct name_table *names; /* of frame.interface */
+    atomic_bool stop, is_finished;
+    int result;
+    struct error fault;
+};
+
+static inline bool pipeline_is_live(const struct pipeline *pipeline)
+{
+    return pipeline->settings.capture.read_paths_count == 0;
+}
+
+static inline struct record_text pipeline_text(const char *text)
+{
+    return (struct record_text){text, text == NULL ? 0 : (uint32_t)strlen(text)};
+}
+
+/* The publisher's fill_stats; pipeline_figures.c. */
+void pipeline_fill_stats(void *context, struct stats_record *record);

@@ -1,0 +1,183 @@
+/* The seconds of packet time that a shard has open, and when they go to the publisher. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sensor/pipeline/shard_private.h"
+
+static void hand_over(struct shard *shard, struct epoch *epoch)
+{
+    if (epoch != NULL) {
+        while (!ring_push(shard->settings.outlet->epochs, epoch)) {
+            shard_pause(shard); /* cannot be: the ring has a slot for each */
+        }
+    }
+}
+
+/* A free second. The publisher returns them as soon as all shards have passed them; a shard far
+ * ahead of the others waits here (files) or, live, for at most the other shards' read timeout. */
+static struct epoch *open_epoch(struct shard *shard, uint64_t second)
+{
+    struct epoch *epoch;
+
+    while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
+        shard_pause(shard);
+    }
+    epoch_reset(epoch, second);
+    return epoch;
+}
+
+static void close_second(struct shard *shard)
+{
+    struct epoch *epoch = shard->current;
+    const struct flow_table_statistics now = flow_table_statistics(shard->table);
+    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
+
+    flow_table_tick(shard->table, shard_on_tick, shard);
+    epoch->totals.new_flows += now.flows_created - shard->told.flows_created;
+    epoch->totals.flows_active = flow_table_count(shard->table);
+    epoch->data_segments += now.data_segments - shard->told.data_segments;
+    epoch->retransmitted_segments +=
+        now.retransmitted_segments - shard->told.retransmitted_segments;
+    epoch->out_of_order_segments += now.out_of_order_segments - shard->told.out_of_order_segments;
+    epoch->zero_window_events += now.zero_window_events - shard->told.zero_window_events;
+    epoch->resets += now.resets - shard->told.resets;
+    for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
+        epoch->rtt_counts[i] += now.rtt_counts[i] - shard->told.rtt_counts[i];
+    }
+    epoch->rtt_sum_seconds += (double)(now.rtt_sum_ns - shard->told.rtt_sum_ns) * 1e-9;
+    epoch->dns_queries += seen.dns_queries - shard->inspect_told.dns_queries;
+    epoch->dns_responses += seen.dns_responses - shard->inspect_told.dns_responses;
+    shard->told = now;
+    shard->inspect_told = seen;
+}
+
+/* What all packets of this shard have passed: its own input, and those who may hand it some. */
+static uint64_t passed_ns(const struct shard *shard)
+{
+    return shard->time_ns < shard->limit_ns ? shard->time_ns : shard->limit_ns;
+}
+
+static uint64_t passed_second(const struct shard *shard)
+{
+    return passed_ns(shard) / NS_PER_SEC;
+}
+
+void shard_tell_passed(struct shard *shard)
+{
+    shard_passed(shard, passed_ns(shard));
+}
+
+/* Hands over what lies before the second in front of the one passed: a packet may be late by less
+ * than a second. */
+static void hand_over_passed(struct shard *shard)
+{
+    const uint64_t passed = passed_second(shard);
+    const uint64_t end = passed - (passed > 0);
+    uint32_t count = 0;
+
+    while (count < shard->older_count && shard->older[count]->second < end) {
+        hand_over(shard, shard->older[count++]);
+    }
+    if (count > 0) {
+        shard->older_count -= count;
+        memmove(shard->older, shard->older + count, shard->older_count * sizeof(shard->older[0]));
+    }
+    if (end > atomic_load_explicit(&shard->settings.outlet->second, memory_order_relaxed)) {
+        atomic_store_explicit(&shard->settings.outlet->second, end, memory_order_release);
+        wake_up(shard->settings.publisher_wake);
+    }
+}
+
+/* Puts an open second among the older ones, which stay in order. A full list hands over the oldest,
+ * whatever may still come for it: then it counts late. */
+static void keep_open(struct shard *shard, struct epoch *epoch)
+{
+    if (shard->older_count == SHARD_OLDER_MAX) {
+        hand_over(shard, shard->older[0]);
+        shard->older_count--;
+        memmove(shard->older, shard->older + 1, shard->older_count * sizeof(shard->older[0]));
+    }
+    uint32_t at = shard->older_count++;
+
+    for (; at > 0 && shard->older[at - 1]->second > epoch->second; at--) {
+        shard->older[at] = shard->older[at - 1];
+    }
+    shard->older[at] = epoch;
+}
+
+void shard_roll(struct shard *shard, uint64_t now_ns)
+{
+    if (now_ns > shard->time_ns) {
+        shard->time_ns = now_ns;
+    }
+    if (now_ns < shard->current_end_ns) {
+        return;
+    }
+    const uint64_t second = now_ns / NS_PER_SEC;
+
+    if (shard->current != NULL) {
+        close_second(shard);
+        keep_open(shard, shard->current);
+        shard->current = NULL;
+        shard_flush(shard);
+    }
+    hand_over_passed(shard);
+    shard->current = open_epoch(shard, second);
+    shard->current_start_ns = second * NS_PER_SEC;
+    shard->current_end_ns = shard->current_start_ns + NS_PER_SEC;
+}
+
+void shard_limit(struct shard *shard, uint64_t limit_ns)
+{
+    const uint64_t before = passed_second(shard);
+
+    shard->limit_ns = limit_ns;
+    if (shard->current != NULL && passed_second(shard) != before) {
+        hand_over_passed(shard);
+    }
+}
+
+struct epoch *shard_epoch_of(struct shard *shard, uint64_t time_ns)
+{
+    if (time_ns >= shard->current_start_ns) {
+        return shard->current;
+    }
+    const uint64_t passed = passed_second(shard);
+    const uint64_t first = passed - (passed > 0); /* before it all have gone */
+    const uint64_t wanted = time_ns / NS_PER_SEC;
+    const uint64_t second = wanted > first ? wanted : first;
+
+    if (second >= shard->current->second) {
+        return shard->current;
+    }
+    for (uint32_t i = 0; i < shard->older_count; i++) {
+        if (shard->older[i]->second >= second) {
+            if (shard->older[i]->second == second || shard->older_count == SHARD_OLDER_MAX) {
+                return shard->older[i];
+            }
+            break;
+        }
+    }
+    if (shard->older_count == SHARD_OLDER_MAX) {
+        return shard->older[SHARD_OLDER_MAX - 1];
+    }
+    struct epoch *epoch = open_epoch(shard, second);
+
+    keep_open(shard, epoch);
+    return epoch;
+}
+
+void shard_close_seconds(struct shard *shard)
+{
+    if (shard->current == NULL) {
+        return;
+    }
+    close_second(shard);
+    for (uint32_t i = 0; i < shard->older_count; i++) {
+        hand_over(shard, shard->older[i]);
+    }
+    shard->older_count = 0;
+    hand_over(shard, shard->current);
+    shard->current = NULL;
+}
