@@ -81,7 +81,8 @@ static int message_index(const char *name)
 
         while (wire_next(&parts, &part)) {
             if (part.number == 2) { /* the package comes before the messages */
-                is_ours = part.length == 11 && memcmp(part.bytes, "netscope.v1", 11) == 0;
+                is_ours = part.bytes != NULL && part.length == 11 &&
+                          memcmp(part.bytes, "netscope.v1", 11) == 0;
             }
             if (part.number != 4) {
                 continue;

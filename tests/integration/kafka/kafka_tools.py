@@ -60,6 +60,12 @@ class Cluster:
         self.readers.append(reader)
         return reader
 
+    def check(self, records, seconds, topics):
+        """kafka-check in the background; `result_of` gives what it found."""
+        words = [str(word) for pair in topics.items() for word in pair]
+        return subprocess.Popen([os.path.join(self.folder, "kafka-check"), self.brokers, str(records), str(seconds),
+                                 *words], stdout=subprocess.PIPE, text=True)
+
     def __enter__(self):
         return self
 
@@ -103,6 +109,18 @@ class Reader:
                 self.process.kill()
                 self.process.wait()
         self.file.close()
+
+
+def result_of(check, seconds=300):
+    out, _ = check.communicate(timeout=seconds)
+    return json.loads(out)
+
+
+def kept_contract(found, records):
+    """Every record is there, the same each time it came, in order by key and in its key's partition."""
+    same("records", found["unique"], records)
+    for fault in ("differing", "disordered", "misplaced", "damaged"):
+        same(fault, found[fault], 0)
 
 
 def has_kcat():

@@ -4,7 +4,6 @@
 
 77 without kcat. Exit 1 names the cases that failed.
 """
-import json
 import os
 import subprocess
 import sys
@@ -13,41 +12,17 @@ import time
 
 from kafka_tools import (ALERTS, FLOWS, PARTITIONS, STATS, Cluster, has_kcat, murmur2, partition_of, run_cases,
                          same)
+import probe_tools
+from probe_tools import finish, probe, start, total
 
 FOLDER = os.path.abspath(sys.argv[1])
+probe_tools.FOLDER = FOLDER
 CASES = []
 
 
 def case(function):
     CASES.append(function)
     return function
-
-
-def start(brokers, *arguments):
-    return subprocess.Popen([os.path.join(FOLDER, "kafka-probe"), "--set", f"brokers={brokers}", *arguments],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(probe, seconds=90):
-    out, err = probe.communicate(timeout=seconds)
-    if probe.returncode != 0:
-        raise AssertionError(f"probe: exit {probe.returncode}: {err.strip()}")
-    result = json.loads(out)
-    same("offered + made + recovered = left_out + acked + failed + spool_lost + owed",
-         result["offered"] + result["made"] + result["recovered"],
-         sum(result[key] for key in ("left_out", "acked", "failed", "spool_lost", "owed")))
-    same("sum of the errors", sum(result["errors"].values()), result["failed"])
-    if result["offer_max_ms"] > 250:
-        raise AssertionError(f"offer held the publisher for {result['offer_max_ms']} ms")
-    return result
-
-
-def probe(brokers, *arguments):
-    return finish(start(brokers, *arguments))
-
-
-def total(result):
-    return result["flows"] + result["alerts"] + result["stats"]
 
 
 def identities(records):

@@ -1,0 +1,35 @@
+"""kafka-probe, our sink in a process of its own, and the law that its counters keep."""
+import json
+import os
+import subprocess
+
+from kafka_tools import same
+
+FOLDER = ""  # of the programs; the caller sets it
+
+
+def start(brokers, *arguments):
+    return subprocess.Popen([os.path.join(FOLDER, "kafka-probe"), "--set", f"brokers={brokers}", *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(running, seconds=90):
+    out, err = running.communicate(timeout=seconds)
+    if running.returncode != 0:
+        raise AssertionError(f"probe: exit {running.returncode}: {err.strip()}")
+    result = json.loads(out)
+    same("offered + made + recovered = left_out + acked + failed + spool_lost + owed",
+         result["offered"] + result["made"] + result["recovered"],
+         sum(result[key] for key in ("left_out", "acked", "failed", "spool_lost", "owed")))
+    same("sum of the errors", sum(result["errors"].values()), result["failed"])
+    if result["offer_max_ms"] > 250:
+        raise AssertionError(f"offer held the publisher for {result['offer_max_ms']} ms")
+    return result
+
+
+def probe(brokers, *arguments):
+    return finish(start(brokers, *arguments))
+
+
+def total(result):
+    return result["flows"] + result["alerts"] + result["stats"]
