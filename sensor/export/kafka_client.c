@@ -187,6 +187,7 @@ static int fill_conf(rd_kafka_conf_t *conf, const struct kafka_settings *from, s
         set(conf, "properties", "enable.idempotence", "true", err) != 0 ||
         set(conf, "properties", "acks", "all", err) != 0 ||
         set(conf, "properties", "reconnect.backoff.max.ms", "1000", err) != 0 ||
+        set(conf, "properties", "topic.metadata.propagation.max.ms", "5000", err) != 0 ||
         set(conf, "properties", "log.queue", "true", err) != 0 ||
         set(conf, "properties", "log.connection.close", "false", err) != 0 ||
         set(conf, "compression", "compression.type", from->compression, err) != 0 ||
