@@ -302,6 +302,9 @@ static bool read_tls_more(const struct wire_field *f, struct flow_tls *out)
     case BYTES(21):
         out->ja3_retry = read_text(f);
         break;
+    case BYTES(22):
+        out->ja4_retry = read_text(f);
+        break;
     default:
         break;
     }

@@ -12,7 +12,7 @@
 #define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 #define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
-#define TLS_MAX ((12 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 12 * NUMBER_FIELD_MAX)
+#define TLS_MAX ((13 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 12 * NUMBER_FIELD_MAX)
 #define DNS_MAX                                                                                    \
     (FLOW_QUERIES_MAX * (DNS_TEXT_MAX + 4 + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4 +            \
                          FLOW_ANSWERS_MAX * (ADDRESS_TEXT_BYTES + 4)) +                            \
@@ -175,6 +175,7 @@ static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
     }
     end = put_number(end, 20, tls->cert_san_count);
     end = put_text(end, 21, tls->ja3_retry, TEXT_BYTES_MAX);
+    end = put_text(end, 22, tls->ja4_retry, TEXT_BYTES_MAX);
     return end_message(body, end);
 }
 

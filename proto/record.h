@@ -168,7 +168,7 @@ struct flow_tunnel {
 struct flow_tls {
     struct record_text version, sni, ja3, ja3s, ja4, cert_sha256;
     struct record_text client_version, alpn_selected, cert_subject, cert_issuer, cert_serial,
-        ja3_retry;
+        ja3_retry, ja4_retry;
     struct record_text alpn[FLOW_ALPN_MAX];
     uint8_t alpn_count;
     bool ech_offered, hello_retry, hello_cut, has_cert_validity;

@@ -80,6 +80,7 @@ enum inspect_part_tag {
     PART_STREAM, /* the core's: TCP in order */
     PART_TLS,
     PART_CERTIFICATE, /* of TLS: the server's */
+    PART_TLS_RETRY,   /* of TLS: the hello after a HelloRetryRequest */
     PART_DTLS,
     PART_QUIC,
     PART_STARTTLS,

@@ -58,7 +58,7 @@ static struct inspect_step ssl2_input(struct inspect *inspect, struct flow *flow
         if (flow->app_protocol == APP_TLS) {
             inspect_label(flow, APP_TLS, APP_CERTAIN);
         }
-        tls_take_hello(inspect, tls, TLS_OVER_TCP, &hello);
+        tls_take_hello(inspect, flow, tls, TLS_OVER_TCP, &hello);
     }
     return status == WIRE_OK || input->is_last ? inspect_stop(INSPECT_DIRECTION_DONE)
                                                : inspect_more(0);

@@ -25,12 +25,30 @@ void tls_take_name(struct tls_state *tls, const struct wire_span *name, bool is_
     tls->is_host_name = is_host_name && tls->sni_length == name->length;
 }
 
-static void take_client(struct inspect *inspect, struct tls_state *tls,
+static void take_retry(struct inspect *inspect, struct flow *flow, const struct tls_state *tls,
+                       enum tls_transport transport, const struct tls_hello *hello)
+{
+    struct retry_state fresh = {0};
+
+    fresh.has_ja3 = tls_ja3(inspect->crypto, hello, fresh.ja3) &&
+                    memcmp(fresh.ja3, tls->ja3, sizeof(tls->ja3)) != 0;
+    fresh.has_ja4 = tls_ja4(inspect->crypto, hello, transport, &fresh.ja4) &&
+                    memcmp(&fresh.ja4, &tls->ja4, sizeof(tls->ja4)) != 0;
+    if (fresh.has_ja3 || fresh.has_ja4) {
+        struct retry_state *retry = inspect_part(inspect, flow, PART_TLS_RETRY);
+
+        if (retry != NULL) {
+            *retry = fresh;
+        }
+    }
+}
+
+static void take_client(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
                         enum tls_transport transport, const struct tls_hello *hello)
 {
     if (tls->is_client_whole) { /* after a cookie or a HelloRetryRequest */
-        if (tls->has_retry && tls_ja3(inspect->crypto, hello, tls->ja3_retry)) {
-            tls->has_ja3_retry = memcmp(tls->ja3, tls->ja3_retry, sizeof(tls->ja3)) != 0;
+        if (tls->has_retry) {
+            take_retry(inspect, flow, tls, transport, hello);
         }
         return;
     }
@@ -71,11 +89,11 @@ static void take_server(struct inspect *inspect, struct tls_state *tls,
     }
 }
 
-void tls_take_hello(struct inspect *inspect, struct tls_state *tls, enum tls_transport transport,
-                    const struct tls_hello *hello)
+void tls_take_hello(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
+                    enum tls_transport transport, const struct tls_hello *hello)
 {
     if (hello->is_client) {
-        take_client(inspect, tls, transport, hello);
+        take_client(inspect, flow, tls, transport, hello);
     } else {
         take_server(inspect, tls, hello);
     }
@@ -158,7 +176,7 @@ bool tls_take_message(struct inspect *inspect, struct flow *flow, enum tls_trans
             inspect->statistics.malformed++;
         }
         if (hello.legacy_version != 0) {
-            tls_take_hello(inspect, tls, transport, &hello);
+            tls_take_hello(inspect, flow, tls, transport, &hello);
         }
         return true;
     case TLS_CERTIFICATE:
@@ -215,6 +233,7 @@ void tls_fill(const struct inspect *inspect, const struct flow *flow, struct flo
 {
     const struct tls_state *tls = inspect_find(inspect, flow, PART_TLS);
     const struct certificate_state *certificate = inspect_find(inspect, flow, PART_CERTIFICATE);
+    const struct retry_state *retry = inspect_find(inspect, flow, PART_TLS_RETRY);
     struct tls_texts *texts = inspect->tls_texts;
     struct flow_tls *out = &record->tls;
     size_t used = 0;
@@ -241,8 +260,12 @@ void tls_fill(const struct inspect *inspect, const struct flow *flow, struct flo
     if (tls->has_ja3) {
         out->ja3 = hex_text(texts->ja3, tls->ja3, sizeof(tls->ja3));
     }
-    if (tls->has_ja3_retry) {
-        out->ja3_retry = hex_text(texts->ja3_retry, tls->ja3_retry, sizeof(tls->ja3_retry));
+    if (retry != NULL && retry->has_ja3) {
+        out->ja3_retry = hex_text(texts->ja3_retry, retry->ja3, sizeof(retry->ja3));
+    }
+    if (retry != NULL && retry->has_ja4) {
+        out->ja4_retry =
+            inspect_text(texts->ja4_retry, tls_ja4_text(&retry->ja4, texts->ja4_retry));
     }
     if (tls->has_ja4) {
         out->ja4 = inspect_text(texts->ja4, tls_ja4_text(&tls->ja4, texts->ja4));

@@ -8,7 +8,7 @@
 #include "sensor/wire/tls_fingerprint.h"
 #include "sensor/wire/tls_hello.h"
 
-#define TLS_SNI_BYTES           220 /* a longer name is cut, and no host name */
+#define TLS_SNI_BYTES           236 /* a longer name is cut, and no host name */
 #define TLS_ALPN_BYTES          40
 #define TLS_ALPN_SELECTED_BYTES 12
 #define TLS_CERT_NAME_BYTES     144 /* of subject and issuer as text each; the rest is cut */
@@ -24,16 +24,22 @@ struct tls_state {
     bool is_client_done, is_server_done; /* all of it, or all that will come */
     bool is_client_whole;
     bool has_ja3, has_ja3s, has_ja4, has_retry;
-    bool has_ja3_retry; /* the hello after a HelloRetryRequest has another */
     bool is_certificate_done;
     uint8_t client_direction; /* of the flow, valid with has_client; TLS over TCP */
-    uint8_t ja3[CRYPTO_MD5_BYTES], ja3s[CRYPTO_MD5_BYTES], ja3_retry[CRYPTO_MD5_BYTES];
+    uint8_t ja3[CRYPTO_MD5_BYTES], ja3s[CRYPTO_MD5_BYTES];
     struct tls_ja4 ja4;
     char alpn_selected[TLS_ALPN_SELECTED_BYTES];
     char alpn[TLS_ALPN_BYTES];
     char sni[TLS_SNI_BYTES];
 };
 static_assert(sizeof(struct tls_state) <= INSPECT_PART_BYTES, "a part");
+
+/* The ClientHello that answers a HelloRetryRequest, where it has other fingerprints. */
+struct retry_state {
+    bool has_ja3, has_ja4;
+    uint8_t ja3[CRYPTO_MD5_BYTES];
+    struct tls_ja4 ja4;
+};
 
 struct certificate_state {
     int64_t not_before_seconds, not_after_seconds;
@@ -51,7 +57,7 @@ static_assert(sizeof(struct certificate_state) <= INSPECT_PART_BYTES, "a part");
 struct tls_texts {
     char ja3[2 * CRYPTO_MD5_BYTES + 1], ja3s[2 * CRYPTO_MD5_BYTES + 1];
     char ja3_retry[2 * CRYPTO_MD5_BYTES + 1];
-    char ja4[TLS_JA4_TEXT_BYTES];
+    char ja4[TLS_JA4_TEXT_BYTES], ja4_retry[TLS_JA4_TEXT_BYTES];
     char digest[2 * CRYPTO_SHA256_BYTES + 1];
     char serial[2 * TLS_CERT_SERIAL_BYTES + 1];
 };
@@ -61,8 +67,8 @@ struct tls_texts {
 bool tls_take_message(struct inspect *inspect, struct flow *flow, enum tls_transport transport,
                       const struct tls_message *message);
 /* The same for a hello that was read already (SSL 2.0). */
-void tls_take_hello(struct inspect *inspect, struct tls_state *tls, enum tls_transport transport,
-                    const struct tls_hello *hello);
+void tls_take_hello(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
+                    enum tls_transport transport, const struct tls_hello *hello);
 /* A server's certificate, `length` bytes long of which `der` are there. */
 bool tls_take_certificate(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
                           const struct wire_span *der, uint32_t length);

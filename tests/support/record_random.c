@@ -226,6 +226,7 @@ static void fill_tls(struct record_random *random, struct flow_tls *out)
     out->cert_issuer = text(random);
     out->cert_serial = text(random);
     out->ja3_retry = text(random);
+    out->ja4_retry = text(random);
     out->hello_retry = chance(random, 2);
     out->hello_cut = chance(random, 2);
     out->group = number16(random);

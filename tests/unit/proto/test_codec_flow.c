@@ -299,7 +299,7 @@ static void texts_beyond_their_limit_are_cut_and_fit(void **state)
     record.tls.version = record.tls.sni = record.tls.ja3 = record.tls.ja3s = text;
     record.tls.ja4 = record.tls.cert_sha256 = text;
     record.tls.client_version = record.tls.alpn_selected = record.tls.cert_serial = text;
-    record.tls.ja3_retry = text;
+    record.tls.ja3_retry = record.tls.ja4_retry = text;
     record.tls.cert_subject = record.tls.cert_issuer = text;
     record.tls.has_cert_validity = true;
     record.tls.cert_not_before_seconds = record.tls.cert_not_after_seconds = INT64_MIN;
