@@ -3,9 +3,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Whether `at` stands in the frame or just behind it. */
+static bool is_in_frame(const struct tree_writer *writer, const uint8_t *at)
+{
+    const uintptr_t start = (uintptr_t)writer->frame->bytes;
+
+    return at != NULL && (uintptr_t)at >= start &&
+           (uintptr_t)at - start <= writer->frame->captured_bytes;
+}
+
 static uint32_t offset_of(const struct tree_writer *writer, const uint8_t *at)
 {
-    return at != NULL ? (uint32_t)(at - writer->frame->bytes) : 0;
+    return is_in_frame(writer, at) ? (uint32_t)(at - writer->frame->bytes) : 0;
 }
 
 void tree_layer(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length)
@@ -40,7 +49,7 @@ static struct packet_tree_field *add_field(struct tree_writer *writer, const cha
     *field = (struct packet_tree_field){.name = name,
                                         .value = tree->text + tree->text_bytes,
                                         .offset = offset_of(writer, at),
-                                        .length = (uint32_t)length};
+                                        .length = is_in_frame(writer, at) ? (uint32_t)length : 0};
     return field;
 }
 

@@ -14,7 +14,8 @@ struct tree_writer {
 /* Begins a layer; the fields that follow are its own. */
 void tree_layer(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length);
 
-/* A field at `length` bytes from `at` (NULL: nowhere in the frame). */
+/* A field at `length` bytes from `at` (NULL, or a place outside of the frame such as an opened
+ * packet: nowhere in the frame). */
 void tree_field(struct tree_writer *writer, const char *name, const uint8_t *at, size_t length,
                 const char *format, ...) PRINTF_LIKE(5, 6);
 void tree_escaped(struct tree_writer *writer, const char *name, const struct wire_span *bytes);
@@ -53,6 +54,15 @@ bool tree_arp(struct tree_writer *writer, struct cursor *c);
 bool tree_ndp(struct tree_writer *writer, const struct wire_span *message); /* from its type byte */
 bool tree_dhcp(struct tree_writer *writer, const struct wire_span *payload);
 bool tree_dhcpv6(struct tree_writer *writer, const struct wire_span *payload);
+
+/* tree_tls.c, tree_quic.c: likewise. An Initial of a client is opened (its keys stand in it), with
+ * a crypto object made for the call: the tree is for people. */
+struct tls_message;
+bool tree_tls(struct tree_writer *writer, const struct wire_span *payload);
+bool tree_dtls(struct tree_writer *writer, const struct wire_span *payload);
+bool tree_quic(struct tree_writer *writer, const struct wire_span *payload);
+/* The fields of one handshake message, in the layer that is begun. */
+void tree_tls_message(struct tree_writer *writer, const struct tls_message *message);
 
 /* tree_dns.c, tree_http.c: likewise. A stream holds messages behind their lengths (RFC 1035 4.2.2).
  */

@@ -143,6 +143,7 @@ PROGRAMS = [
     ("flow_table_bench", "flow table"),
     ("codec_bench", "records: encode and decode"),
     ("grpc_bench", "gRPC records"),
+    ("tls_bench", "TLS and QUIC handshakes"),
 ]
 INGEST_RECORDS = 500_000
 
