@@ -240,8 +240,8 @@ static char *add_alpn(char *at, const struct tls_hello *hello)
     const uint8_t first = name.bytes[0];
     const uint8_t last = name.bytes[name.length - 1];
     const bool is_text = is_alphanumeric(first) && is_alphanumeric(last);
-    *at++ = is_text ? (char)first : hex_digits[first >> 4];
-    *at++ = is_text ? (char)last : hex_digits[last & 15];
+    *at++ = (char)(is_text ? first : (uint8_t)hex_digits[first >> 4]);
+    *at++ = (char)(is_text ? last : (uint8_t)hex_digits[last & 15]);
     return at;
 }
 
