@@ -216,6 +216,60 @@ static void write_decode(struct metrics_page *page, const struct pipeline_totals
         totals->tunnels_full);
 }
 
+static void write_fragments(struct metrics_page *page, const struct pipeline_totals *totals)
+{
+    const struct pipeline_fragments *fragments = &totals->fragments;
+    const struct {
+        const char *fate;
+        uint64_t count;
+    } fates[] = {{"attributed", fragments->attributed},
+                 {"timeout", fragments->unattributed_timeout},
+                 {"evicted", fragments->unattributed_evicted},
+                 {"no_room", fragments->unattributed_full},
+                 {"end", fragments->unattributed_end}};
+    const struct {
+        const char *fault;
+        uint64_t count;
+    } faults[] = {{"overlap", fragments->overlaps},    {"tiny", fragments->tiny},
+                  {"oversized", fragments->oversized}, {"odd", fragments->odd},
+                  {"empty", fragments->empty},         {"contradictory", fragments->contradictory},
+                  {"too_many", fragments->too_many}};
+
+    one(page, "netscope_fragments_total", METRICS_COUNTER, "IP fragments seen.",
+        fragments->fragments);
+    one(page, "netscope_fragment_datagrams_total", METRICS_COUNTER, "Fragmented datagrams begun.",
+        fragments->datagrams);
+    one(page, "netscope_fragment_datagrams_evicted_total", METRICS_COUNTER,
+        "Datagrams that made room for others (flow.fragments_max).", fragments->evicted);
+    metrics_family(
+        page, "netscope_fragments_later_total", METRICS_COUNTER,
+        "Later fragments: counted in the flow of their first one (attributed), or without "
+        "ports and why.");
+    for (size_t i = 0; i < sizeof(fates) / sizeof(fates[0]); i++) {
+        metrics_u64(page, "netscope_fragments_later_total", METRICS_LABELS("fate", fates[i].fate),
+                    fates[i].count);
+    }
+    one(page, "netscope_fragments_held_total", METRICS_COUNTER,
+        "Later fragments that came before their first one and were held back.", fragments->held);
+    one(page, "netscope_fragments_held", METRICS_GAUGE, "Held back now.", fragments->held_now);
+    one(page, "netscope_fragment_duplicates_total", METRICS_COUNTER, "Fragments seen twice.",
+        fragments->duplicates);
+    metrics_family(page, "netscope_fragment_faults_total", METRICS_COUNTER,
+                   "Fragments that overlap or are built to evade, by fault.");
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        metrics_u64(page, "netscope_fragment_faults_total",
+                    METRICS_LABELS("fault", faults[i].fault), faults[i].count);
+    }
+    one(page, "netscope_handover_packets_total", METRICS_COUNTER,
+        "Packets of tunnels and fragments that one shard received and another one owns.",
+        totals->handover_packets);
+    one(page, "netscope_handover_dropped_total", METRICS_COUNTER,
+        "Of them lost because the ring was full (pipeline.handover_buffer).",
+        totals->handover_dropped);
+    one(page, "netscope_handover_high_water_bytes", METRICS_GAUGE,
+        "Most bytes that stood in one ring.", totals->handover_high_water_bytes);
+}
+
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct pipeline_names names;
@@ -370,6 +424,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);
     write_decode(page, &totals);
+    write_fragments(page, &totals);
     write_names(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);

@@ -87,6 +87,7 @@ struct pipeline_totals {
         dispatch_dropped;  /* records and lines lost because no batch was free, pcap drops apart */
     uint64_t lost_packets; /* packets in lost records */
     uint64_t handover_packets, handover_dropped, handover_held; /* between shards, live */
+    uint64_t handover_high_water_bytes;                         /* in one ring */
     uint64_t fragments_held;
     struct pipeline_fragments fragments;
     uint64_t malformed, truncated, unsupported, non_ip, not_in_flow, checksum_bad, late;

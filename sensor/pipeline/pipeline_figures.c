@@ -150,6 +150,10 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
 
         out->handover_packets += counter_get(&counts->pushed);
         out->handover_dropped += counter_get(&counts->dropped);
+        const uint64_t high_water = counter_get(&counts->high_water_bytes);
+        out->handover_high_water_bytes = high_water > out->handover_high_water_bytes
+                                             ? high_water
+                                             : out->handover_high_water_bytes;
     }
     out->handover_held = pipeline->handover == NULL ? 0 : handover_held(pipeline->handover);
     read_fragments(pipeline, &out->fragments);
@@ -338,7 +342,8 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     struct pipeline_totals totals;
 
     pipeline_totals_read(pipeline, &totals);
-    const uint64_t lost = totals.kernel_dropped + totals.interface_dropped + totals.lost_packets;
+    const uint64_t lost = totals.kernel_dropped + totals.interface_dropped + totals.lost_packets +
+                          totals.handover_dropped;
 
     record->totals.lost_packets = lost - pipeline->lost_told;
     pipeline->lost_told = lost;
