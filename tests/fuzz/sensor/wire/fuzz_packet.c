@@ -1,19 +1,20 @@
 /* The walk, the tree, the line and the hex dump over any bytes: the first byte chooses the link
- * type, the second how much longer the frame was on the wire. With no corpus, the first inputs are
- * frames of the packet builder. */
+ * type, the second whether the frame was longer on the wire (bit 0) and by which rules it is walked
+ * (bits 1 to 3; 0: the usual ones). With no corpus, the first inputs are frames of the packet
+ * builder. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "sensor/wire/community_id.h"
+#include "sensor/wire/packet_rules.h"
 #include "sensor/wire/packet_summary.h"
 #include "sensor/wire/packet_tree.h"
+#include "tests/fuzz/support/link_types.h"
 #include "tests/support/packet_builder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
-
-static const uint16_t link_types[] = {LINK_ETHERNET, LINK_NULL, LINK_LOOP, LINK_RAW, LINK_SLL,
-                                      LINK_SLL2,     LINK_IPV4, LINK_IPV6, 9999};
 
 static void check(int holds)
 {
@@ -50,24 +51,77 @@ static void check_tree(const struct frame *frame, const struct packet_tree *tree
     }
 }
 
+/* All open; few layers; all closed that can be; one closed; a port of a tunnel elsewhere. */
+static const struct packet_rules *rules_of(unsigned choice)
+{
+    static struct packet_rules rules;
+
+    rules = packet_rules_default;
+    switch (choice) {
+    case 0:
+        return NULL;
+    case 1:
+        rules.layers_max = 1;
+        break;
+    case 2:
+        for (unsigned layer = 0; layer < LAYER_COUNT; layer++) {
+            if (wire_layer_is_optional((enum wire_layer)layer)) {
+                packet_rules_disable(&rules, (enum wire_layer)layer);
+            }
+        }
+        break;
+    case 3:
+        packet_rules_disable(&rules, LAYER_VLAN);
+        break;
+    default:
+        for (unsigned port = 0; packet_rules_add_port(&rules, (uint16_t)(53 + port), LAYER_VXLAN);
+             port++) {
+        }
+        break;
+    }
+    return &rules;
+}
+
+static void check_id(const struct packet *packet)
+{
+    const struct community_id_flow flow = {.source = packet_source(packet),
+                                           .target = packet_target(packet),
+                                           .protocol = packet->protocol,
+                                           .source_port = packet->source_port,
+                                           .target_port = packet->target_port};
+    char id[COMMUNITY_ID_TEXT_BYTES];
+
+    if (packet->ip_version != 0) {
+        community_id_v1(&flow, 0, id);
+        check(strlen(id) == COMMUNITY_ID_TEXT_BYTES - 1);
+    }
+    check(decode_reason_name((enum decode_reason)packet->fault_reason) != NULL);
+    check(wire_layer_name((enum wire_layer)packet->fault_layer) != NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct packet_tree tree;
     static char line[PACKET_SUMMARY_BYTES];
     char hex[PACKET_HEX_LINE_BYTES];
-    struct packet packet;
+    struct packet packet, seen;
 
     if (size < 2) {
         return 0;
     }
+    const struct packet_rules *rules = rules_of(data[1] >> 1 & 7);
     const struct frame frame = {
         .bytes = data + 2,
         .captured_bytes = (uint32_t)(size - 2),
-        .wire_bytes = (uint32_t)(size - 2) + data[1],
-        .link_type = link_types[data[0] % (sizeof(link_types) / sizeof(link_types[0]))],
+        .wire_bytes = (uint32_t)(size - 2) + (data[1] & 1) * 100,
+        .link_type = fuzz_link_types[data[0] % FUZZ_LINK_TYPES],
     };
-    (void)packet_decode(&frame, PACKET_CHECKSUMS, &packet);
+    (void)packet_decode_by(rules, &frame, PACKET_CHECKSUMS, &packet);
     check_packet(&frame, &packet);
+    check_id(&packet);
+    check(packet_tree_by(rules, &frame, &seen, &tree) == packet.verdict);
+    check(memcmp(&seen, &packet, sizeof(packet)) == 0);
+    check_tree(&frame, &tree);
     packet_tree(&frame, &tree);
     check_tree(&frame, &tree);
     check(packet_line(1, &frame, &packet, line, sizeof(line)) == strlen(line));
@@ -87,7 +141,7 @@ static size_t build(uint8_t *data, size_t size_max, unsigned kind)
         return 0;
     }
     data[0] = 0;
-    data[1] = 0;
+    data[1] = (uint8_t)(kind >> 4 & 15);
     build_start(&b, data + 2, size_max - 2);
     build_ethernet(&b);
     if (kind & 1) {
