@@ -15,7 +15,7 @@ GRPCURL_VERSION=v1.9.3
 OWN_LEGS='browser|grpcurl|containers'
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
-LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz dashboard browser grpcurl kafka clickhouse containers)
+LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz coverage dashboard browser grpcurl kafka clickhouse containers)
 
 # ---- what a leg may call ----
 
@@ -148,25 +148,31 @@ leg_replay() {
     return "$status"
 }
 
+# All first inputs of all targets, then NETSCOPE_FUZZ_SECONDS of fuzzing in all (tests/fuzz/README.md).
 leg_fuzz() {
     need clang
-    local seconds=${NETSCOPE_FUZZ_SECONDS:-300} targets each target
+    local targets status=0
     cmake --preset fuzz >/dev/null
     mapfile -t targets < <(ninja -C build/fuzz -t targets all | sed -n 's,^\(fuzz/fuzz_[a-z0-9_]*\): .*,\1,p' | sort -u)
     ((${#targets[@]} > 0)) || skip "no fuzz targets"
-    ninja -C build/fuzz -j "$JOBS" "${targets[@]}"
-    each=$((seconds / ${#targets[@]}))
-    ((each < 5)) && each=5
-    note "${#targets[@]} targets, $each s each"
-    for target in "${targets[@]}"; do
-        mkdir -p "build/fuzz/corpus/${target##*/}" "build/fuzz/artifacts"
-    done
-    export each
-    printf '%s\n' "${targets[@]##*/}" | xargs -P "$JOBS" -n 1 bash -c '
-        seeds=$(find tests/fuzz -type d -path "*$0*" | tr "\n" " ")
-        "build/fuzz/fuzz/$0" -max_total_time="$each" -timeout=25 -rss_limit_mb=2560 -print_final_stats=1 \
-            -artifact_prefix="build/fuzz/artifacts/$0-" "build/fuzz/corpus/$0" $seeds 2>&1 | tail -40
-        exit "${PIPESTATUS[0]}"'
+    mapfile -t -O "${#targets[@]}" targets < <(ninja -C build/fuzz -t targets all | sed -n 's,^\(tests/test_wire_[a-z0-9_]*\): .*,\1,p' | sort -u)
+    ninja -C build/fuzz -j "$JOBS" "${targets[@]}" bin/fuzz_seeds
+    $PYTHON tests/fuzz/run.py --build build/fuzz --corpus "$CORPUS" --jobs "$JOBS" \
+        --seconds "${NETSCOPE_FUZZ_SECONDS:-300}" >"$LOGS/fuzz-run.txt" 2>&1 || status=$?
+    cat "$LOGS/fuzz-run.txt"
+    grep -E '^(out of captures|no captures|replay|fuzzing|fuzz_[a-z_]*: FAILED)' "$LOGS/fuzz-run.txt" | cut -c1-300 >&3 || true
+    return "$status"
+}
+
+# Lines of sensor/wire that first inputs and the shared captures reach.
+leg_coverage() {
+    need gcov
+    [[ -f $CORPUS/check_flows.py ]] || skip "no captures at $CORPUS (NETSCOPE_CORPUS names another place)"
+    local status=0
+    $PYTHON tests/coverage.py --corpus "$CORPUS" --jobs "$JOBS" --least 90 >"$LOGS/coverage-lines.txt" 2>&1 || status=$?
+    cat "$LOGS/coverage-lines.txt"
+    tail -3 "$LOGS/coverage-lines.txt" >&3
+    return "$status"
 }
 
 # A copy of the dashboard's sources with its npm packages: nothing is written into the source tree.

@@ -1,4 +1,5 @@
 #include "tests/support/packet_builder.h"
+#include "tests/support/seed_writer.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -653,11 +654,14 @@ void build_finish(struct packet_builder *b)
 struct frame build_frame(struct packet_builder *b, uint64_t time_ns)
 {
     build_finish(b);
-    return (struct frame){.bytes = b->bytes,
-                          .captured_bytes = (uint32_t)b->length,
-                          .wire_bytes = (uint32_t)b->length,
-                          .time_ns = time_ns,
-                          .link_type = b->link_type};
+    const struct frame frame = {.bytes = b->bytes,
+                                .captured_bytes = (uint32_t)b->length,
+                                .wire_bytes = (uint32_t)b->length,
+                                .time_ns = time_ns,
+                                .link_type = b->link_type};
+
+    seed_write_frame(&frame);
+    return frame;
 }
 
 static void restart(struct packet_builder *b, const char *source, const char *target)
