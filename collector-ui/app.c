@@ -10,8 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "collector-ui/detect/fleet_detector.h"
+#include "proto/codec.h"
+#include "proto/ingest_message.h"
 #include "proto/json/transcoder.h"
 
 #define EXIT_FAILED       1
@@ -21,9 +26,12 @@
 #define WATCHERS_MAX      64
 #define WATCH_STEP_NS     (200 * NS_PER_MS)
 #define INGEST_SERVICE    "netscope.v1.IngestService"
+#define NOTED_RECORDS_MAX 4096
+#define SCRATCH_BYTES     ((size_t)1 << 20)
 
 struct app {
     const struct collector_settings_all *settings;
+    const struct config *config;
     char directory[PATH_BYTES / 2];
     int lock_fd;
     struct history *history;
@@ -33,6 +41,11 @@ struct app {
     struct rpc_reflection *reflection;
     struct ingest *ingest;
     struct ingest_events events;
+    struct detection_settings detection;
+    struct fleet_detector *fleet; /* NULL: detection is off */
+    struct arena *scratch;        /* of alerts on the log thread */
+    struct alert_record noted;    /* likewise */
+    struct codec_slice slices[NOTED_RECORDS_MAX];
     struct api *api;
 };
 
@@ -73,11 +86,132 @@ static int lock_directory(struct app *app, struct error *err)
     return 0;
 }
 
+/* ---- detection over the fleet ---- */
+
+/* The same after a restart, or sensors would have to begin their windows anew. */
+static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
+{
+    char path[PATH_BYTES];
+    unsigned long long value = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/sketch_seed", app->directory);
+    FILE *file = fopen(path, "re");
+
+    if (file != NULL) {
+        const bool is_read = fscanf(file, "%16llx", &value) == 1;
+
+        (void)fclose(file);
+        if (is_read && value != 0) {
+            *seed = value;
+            return 0;
+        }
+    }
+    const int handle = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    *seed = hash_key_random().a | 1;
+    if (handle < 0 || dprintf(handle, "%016llx\n", (unsigned long long)*seed) < 0) {
+        const int code = errno;
+
+        if (handle >= 0) {
+            (void)close(handle);
+        }
+        return error_set(err, code, "write %s: %s", path, strerror(code));
+    }
+    (void)close(handle);
+    return 0;
+}
+
+static void store_alert(void *context, const struct alert_record *alert)
+{
+    struct app *app = context;
+    uint8_t *bytes = malloc(CODEC_ALERT_BYTES_MAX);
+    const size_t length =
+        bytes == NULL ? 0 : codec_encode_alert(alert, bytes, CODEC_ALERT_BYTES_MAX);
+
+    if (length == 0 || !ingest_local(app->ingest, RECORD_ALERTS, bytes, (uint32_t)length)) {
+        log_warn("detect", "a fleet alert was lost: the log takes nothing", NULL);
+    }
+    free(bytes);
+}
+
+static int open_fleet(struct app *app, struct error *err)
+{
+    if (detection_compile(&app->settings->anomalies, app->config, &app->detection, err) != 0) {
+        return -err->code;
+    }
+    if (!app->detection.enabled) {
+        return 0;
+    }
+    app->detection.scope = ALERT_FLEET_SCOPE;
+    app->detection.identity = hash_mix(ALERT_FLEET_SCOPE);
+    config_hash_text(app->config, app->detection.config_hash);
+    app->scratch = arena_new(SCRATCH_BYTES);
+    if (app->scratch == NULL) {
+        return error_set(err, ENOMEM, "detection: no memory");
+    }
+    if (read_seed(app, &app->detection.seed, err) != 0) {
+        return -err->code;
+    }
+    app->fleet = fleet_detector_new(&app->detection, store_alert, app, err);
+    if (app->fleet == NULL) {
+        return -err->code;
+    }
+    struct fleet_counts counts;
+
+    fleet_detector_counts(app->fleet, &counts);
+    log_info("detect", "fleet detectors sized", "memory_bytes=%llu",
+             (unsigned long long)counts.memory_bytes);
+    return 0;
+}
+
+static void tell_sketch(void *context, const struct ingest_sketch_told *told)
+{
+    static struct log_limit limit;
+    const struct app *app = context;
+
+    if (app->fleet == NULL || told->kind != INGEST_SKETCH_DETECTION_FRAME) {
+        return;
+    }
+    const enum fleet_verdict verdict =
+        fleet_detector_sketch(app->fleet, &(struct fleet_sketch){.sensor_id = told->sensor_id,
+                                                                 .epoch = told->epoch,
+                                                                 .seed_id = told->seed_id,
+                                                                 .encoding = told->encoding,
+                                                                 .bytes = told->bytes,
+                                                                 .length = told->length,
+                                                                 .wall_ns = clock_wall_ns(),
+                                                                 .now_ns = clock_monotonic_ns()});
+
+    if (verdict != FLEET_TAKEN && log_allowed(&limit, 10 * NS_PER_SEC, NULL)) {
+        char id[258];
+
+        log_warn("detect", "a sketch was refused", "sensor=%s reason=%s",
+                 log_quote(told->sensor_id, id, sizeof(id)), fleet_verdict_name(verdict));
+    }
+}
+
+/* Alerts of sensors on their way into the store: what fleet alerts may explain. Log thread. */
+static void note_alerts(struct app *app, const struct ingest_batch *batch)
+{
+    struct codec_batch head;
+
+    if (!codec_decode_batch(batch->message, batch->length, &head, app->slices, NOTED_RECORDS_MAX)) {
+        return;
+    }
+    for (uint32_t i = 0; i < head.record_count; i++) {
+        arena_reset(app->scratch);
+        if (codec_decode_alert(app->slices[i].bytes, app->slices[i].length, app->scratch,
+                               &app->noted)) {
+            fleet_detector_note(app->fleet, batch->sensor_id, &app->noted);
+        }
+    }
+}
+
 /* ---- ingest tells history and registry ---- */
 
 static bool store_batch(void *context, const struct ingest_batch *batch)
 {
-    const struct app *app = context;
+    struct app *app = context;
     struct history_batch out = {.sensor_id = {batch->sensor_id, (uint32_t)strlen(batch->sensor_id)},
                                 .stream = batch->stream,
                                 .first_seq = batch->first_seq,
@@ -88,6 +222,9 @@ static bool store_batch(void *context, const struct ingest_batch *batch)
                                 .length = batch->length};
 
     (void)snprintf(out.boot_id, sizeof(out.boot_id), "%s", batch->boot_id);
+    if (app->fleet != NULL && batch->stream == RECORD_ALERTS) {
+        note_alerts(app, batch);
+    }
     return history_offer(app->history, &out);
 }
 
@@ -168,17 +305,20 @@ static void tell_stats(void *context, const char *sensor_id, const struct stats_
 
 static void fill_events(struct app *app)
 {
-    app->events = (struct ingest_events){.context = app,
-                                         .store = store_batch,
-                                         .stored_position = stored_position,
-                                         .each_position = each_position,
-                                         .gap = tell_gap,
-                                         .connected = tell_connected,
-                                         .disconnected = tell_disconnected,
-                                         .seen = tell_seen,
-                                         .clock = tell_clock,
-                                         .records = tell_records,
-                                         .stats = tell_stats};
+    app->events =
+        (struct ingest_events){.context = app,
+                               .store = store_batch,
+                               .stored_position = stored_position,
+                               .each_position = each_position,
+                               .gap = tell_gap,
+                               .connected = tell_connected,
+                               .disconnected = tell_disconnected,
+                               .seen = tell_seen,
+                               .clock = tell_clock,
+                               .records = tell_records,
+                               .stats = tell_stats,
+                               .sketch = tell_sketch,
+                               .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
 }
 
 /* Sensors that reported in an earlier life are known as offline. */
@@ -190,6 +330,9 @@ static void know_sensor(void *context, const char *sensor_id, const char *boot_i
 
     (void)stream;
     (void)next_seq;
+    if (strcmp(sensor_id, INGEST_LOCAL_SENSOR) == 0) {
+        return; /* the collector itself */
+    }
     (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", sensor_id);
     (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", boot_id);
     if (!sensor_registry_connected(app->registry, &info)) {
@@ -302,7 +445,7 @@ static void print_dashboard(const struct app *app)
 static int build(struct app *app, struct error *err)
 {
     choose_directory(app);
-    if (lock_directory(app, err) != 0 || open_history(app, err) != 0) {
+    if (lock_directory(app, err) != 0 || open_fleet(app, err) != 0 || open_history(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -359,6 +502,10 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
     while (sigtimedwait(signals, NULL, &step) <= 0) {
         const char *failure = history_failure(app->history);
 
+        if (app->fleet != NULL) {
+            fleet_detector_tick(app->fleet, clock_monotonic_ns());
+        }
+
         failure = failure != NULL ? failure : ingest_failure(app->ingest);
         if (failure != NULL) {
             return error_set(err, EIO, "%s", failure);
@@ -375,23 +522,30 @@ static void take_down(struct app *app)
         (void)rpc_health_set(app->health, INGEST_SERVICE, false);
     }
     api_free(app->api);
+    if (app->fleet != NULL) {
+        fleet_detector_finish(app->fleet); /* while the log still takes its last alerts */
+    }
     ingest_free(app->ingest); /* its last batches still go to history */
     rpc_reflection_free(app->reflection);
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);
     sensor_registry_free(app->registry);
     history_free(app->history);
+    fleet_detector_free(app->fleet);
+    arena_free(app->scratch);
     if (app->lock_fd >= 0) {
         (void)close(app->lock_fd);
     }
 }
 
-int app_run(const struct collector_settings_all *settings, struct error *err)
+int app_run(const struct collector_settings_all *settings, const struct config *config,
+            struct error *err)
 {
-    struct app app = {.settings = settings, .lock_fd = -1};
+    static struct app app;
     sigset_t signals;
     int status = EXIT_SUCCESS;
 
+    app = (struct app){.settings = settings, .config = config, .lock_fd = -1};
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);

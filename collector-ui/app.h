@@ -6,4 +6,5 @@
 
 /* Runs until SIGINT or SIGTERM. The exit status: 0, 1 with `err` (a part failed), 2 with `err`
  * (settings). Prints the addresses on stdout. */
-MUST_USE int app_run(const struct collector_settings_all *settings, struct error *err);
+MUST_USE int app_run(const struct collector_settings_all *settings, const struct config *config,
+                     struct error *err);

@@ -49,6 +49,7 @@ static bool run_printer(const struct collector_command *command, const struct co
 int main(int argc, char **argv)
 {
     static struct collector_settings_all settings;
+    static struct detection_settings detection; /* looked at, and made again by app */
     struct collector_command command;
     struct error err = {0};
 
@@ -65,10 +66,13 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     log_set_level(level_of(command.verbosity));
+    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
+    }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
     }
-    const int status = app_run(&settings, &err);
+    const int status = app_run(&settings, config, &err);
 
     return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
 }

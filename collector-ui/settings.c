@@ -1,6 +1,9 @@
 #include "collector-ui/settings.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "base/attributes.h"
 
 #define FIELD(member) offsetof(struct store_section, member)
 
@@ -52,7 +55,7 @@ static const struct config_field store_fields[] = {
 
 struct config *collector_settings_new(struct collector_settings_all *settings, struct error *err)
 {
-    const struct config_section sections[COLLECTOR_SECTIONS] = {
+    const struct config_section sections[] = {
         {"ingest", ingest_fields, &settings->ingest, "The port for sensors."},
         {"store", store_fields, &settings->store, "What is kept, where and how long."},
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
@@ -61,6 +64,11 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"security", confine_fields, &settings->security, "What the process may still do."},
     };
 
+    uint32_t count = ARRAY_COUNT(sections);
+
+    static_assert(ARRAY_COUNT(sections) + DETECTION_SECTIONS_MAX <= COLLECTOR_SECTIONS_MAX,
+                  "room for all sections");
     memcpy(settings->sections, sections, sizeof(sections));
-    return config_new(settings->sections, COLLECTOR_SECTIONS, "NETSCOPE_COLLECTOR", err);
+    count += detection_sections(&settings->anomalies, settings->sections + count);
+    return config_new(settings->sections, count, "NETSCOPE_COLLECTOR", err);
 }

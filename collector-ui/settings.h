@@ -13,6 +13,7 @@
 #include "base/confine/confine.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/ingest/ingest.h"
+#include "detection/detection_settings.h"
 
 struct store_section {
     const char *directory;
@@ -22,14 +23,15 @@ struct store_section {
     uint64_t commit_rows;
 };
 
-#define COLLECTOR_SECTIONS 6
+#define COLLECTOR_SECTIONS_MAX (12 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
-    struct config_section sections[COLLECTOR_SECTIONS]; /* filled by collector_settings_new */
+    struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
     struct ingest_settings ingest;
     struct store_section store;
     struct api_settings web;
     struct confine_settings security;
+    struct detection_config anomalies; /* of the fleet */
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

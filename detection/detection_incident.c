@@ -127,8 +127,8 @@ static uint64_t key_of(const struct detection *detection, const struct alert_rec
     return hash_bytes(identity_key, parts, sizeof(parts));
 }
 
-/* UUIDv7 (RFC 9562) of the first packet's time; the rest is a hash, so that a replay gives the same
- * one. */
+/* UUIDv7 (RFC 9562) of the first packet's time; the rest is a hash, so that a replay on the same
+ * sensor gives the same one. */
 static void write_id(const struct alert_record *alert, uint64_t key, char out[37])
 {
     const uint64_t ms = alert->first_ns / NS_PER_MS;
@@ -202,7 +202,7 @@ static void open_incident(struct detection *detection, const struct detector *se
             continue;
         }
         (void)snprintf(draft->alert_key, sizeof(draft->alert_key), "%016" PRIx64, key);
-        write_id(draft, key, draft->alert_id);
+        write_id(draft, key ^ detection->settings->identity, draft->alert_id);
         *incident = (struct detection_incident){.is_open = true,
                                                 .hash = hash_of(draft->kind, subject),
                                                 .subject = *subject,

@@ -30,7 +30,7 @@ static void write_items(struct wire_writer *w, uint32_t field,
 static void write_evidence(struct wire_writer *w, const struct alert_record *record)
 {
     if (record->top_sources_count + record->top_targets_count + record->top_ports_count +
-            record->top_names_count + record->samples_count ==
+            record->top_names_count + record->samples_count + record->community_ids_count ==
         0) {
         return;
     }
@@ -38,6 +38,9 @@ static void write_evidence(struct wire_writer *w, const struct alert_record *rec
     write_items(w, 1, record->top_sources, record->top_sources_count);
     write_items(w, 2, record->top_ports, record->top_ports_count);
     write_items(w, 3, record->top_names, record->top_names_count);
+    for (unsigned i = 0; i < record->community_ids_count && i < ALERT_FLOWS_MAX; i++) {
+        wire_write_text(w, 4, record->community_ids[i]);
+    }
     for (unsigned i = 0; i < record->samples_count && i < ALERT_SAMPLES_MAX; i++) {
         wire_write_text(w, 5, record->packet_sample_ids[i]);
     }
@@ -73,6 +76,9 @@ size_t codec_encode_alert(const struct alert_record *record, uint8_t *out, size_
     write_time(&w, 11, record->last_ns);
     write_chars(&w, 12, record->description);
     write_number(&w, 20, record->scope);
+    for (unsigned i = 0; i < record->sensor_ids_count && i < ALERT_SENSORS_MAX; i++) {
+        wire_write_text(&w, 21, record->sensor_ids[i]);
+    }
     write_number(&w, 22, record->score);
     write_number(&w, 23, record->confidence);
     write_number(&w, 24, record->close_reason);
@@ -95,6 +101,9 @@ size_t codec_encode_alert(const struct alert_record *record, uint8_t *out, size_
     write_chars(&w, 43, record->config_key);
     write_chars(&w, 44, record->config_hash);
     write_number(&w, 46, record->saturated);
+    for (unsigned i = 0; i < record->explains_count && i < ALERT_EXPLAINS_MAX; i++) {
+        wire_write_text(&w, 47, record->explains[i]);
+    }
     return w.ok ? wire_written(&w) : 0;
 }
 
@@ -131,6 +140,10 @@ static void take_evidence(const Netscope__V1__Evidence *from, struct alert_recor
     take_items(from->top_targets, from->n_top_targets, out->top_targets, &out->top_targets_count);
     take_items(from->top_ports, from->n_top_ports, out->top_ports, &out->top_ports_count);
     take_items(from->top_names, from->n_top_names, out->top_names, &out->top_names_count);
+    out->community_ids_count = (uint8_t)unpacked_count(from->n_community_ids, ALERT_FLOWS_MAX);
+    for (unsigned i = 0; i < out->community_ids_count; i++) {
+        unpacked_chars(out->community_ids[i], sizeof out->community_ids[i], from->community_ids[i]);
+    }
     out->samples_count = (uint8_t)unpacked_count(from->n_packet_sample_ids, ALERT_SAMPLES_MAX);
     for (unsigned i = 0; i < out->samples_count; i++) {
         unpacked_chars(out->packet_sample_ids[i], sizeof out->packet_sample_ids[i],
@@ -167,6 +180,14 @@ static void take_texts(const Netscope__V1__AlertRecord *from, struct alert_recor
     unpacked_chars(out->description, sizeof out->description, from->description);
     unpacked_chars(out->config_key, sizeof out->config_key, from->config_key);
     unpacked_chars(out->config_hash, sizeof out->config_hash, from->config_hash);
+    out->sensor_ids_count = (uint8_t)unpacked_count(from->n_sensor_ids, ALERT_SENSORS_MAX);
+    for (unsigned i = 0; i < out->sensor_ids_count; i++) {
+        unpacked_chars(out->sensor_ids[i], sizeof out->sensor_ids[i], from->sensor_ids[i]);
+    }
+    out->explains_count = (uint8_t)unpacked_count(from->n_explains_alert_ids, ALERT_EXPLAINS_MAX);
+    for (unsigned i = 0; i < out->explains_count; i++) {
+        unpacked_chars(out->explains[i], sizeof out->explains[i], from->explains_alert_ids[i]);
+    }
 }
 
 static void take_figures(const Netscope__V1__AlertRecord *from, struct alert_record *out)

@@ -211,6 +211,31 @@ static bool read_goodbye(const uint8_t *bytes, size_t length, struct ingest_good
 }
 
 /* The last member there is: what a oneof means. False: no protobuf. */
+static bool read_sketch(const uint8_t *bytes, size_t length, struct ingest_sketch *out)
+{
+    struct wire_reader r = wire_reader_over(bytes, length);
+    struct wire_field f;
+
+    *out = (struct ingest_sketch){0};
+    while (wire_next(&r, &f)) {
+        if (f.number == 6 && f.type == WIRE_BYTES) {
+            out->bytes = f.bytes;
+            out->length = f.length;
+        } else if (f.type != WIRE_VARINT) {
+            continue;
+        } else if (f.number == 1 && f.value <= UINT32_MAX) {
+            out->kind = (uint32_t)f.value;
+        } else if (f.number == 3) {
+            out->epoch = f.value;
+        } else if (f.number == 4 && f.value <= UINT32_MAX) {
+            out->seed_id = (uint32_t)f.value;
+        } else if (f.number == 5 && f.value <= UINT32_MAX) {
+            out->encoding = (uint32_t)f.value;
+        }
+    }
+    return r.ok;
+}
+
 static bool find_member(const uint8_t *bytes, size_t length, uint32_t numbers_max,
                         struct wire_field *out)
 {
@@ -243,6 +268,8 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
         return ingest_decode_gap(member.bytes, member.length, &out->gap);
     case INGEST_HEARTBEAT:
         return read_heartbeat(member.bytes, member.length, &out->heartbeat);
+    case INGEST_SKETCH:
+        return read_sketch(member.bytes, member.length, &out->sketch);
     case INGEST_GOODBYE:
         return read_goodbye(member.bytes, member.length, &out->goodbye);
     default:
@@ -268,6 +295,8 @@ static bool read_welcome(const uint8_t *bytes, size_t length, struct ingest_welc
             out->max_batch = f.value < UINT32_MAX ? (uint32_t)f.value : UINT32_MAX;
         } else if (f.number == 5 && f.type == WIRE_VARINT) {
             out->window_batches = f.value < UINT32_MAX ? (uint32_t)f.value : UINT32_MAX;
+        } else if (f.number == 6 && f.type == WIRE_FIXED64) {
+            out->sketch_seed = f.value;
         }
     }
     return ok && r.ok;
@@ -387,6 +416,19 @@ size_t ingest_encode_heartbeat(const struct ingest_heartbeat *heartbeat, uint8_t
     return finish(&w, mark);
 }
 
+size_t ingest_encode_sketch(const struct ingest_sketch *sketch, uint8_t *out, size_t capacity)
+{
+    struct wire_writer w = wire_writer_over(out, capacity);
+    const struct wire_mark mark = wire_begin(&w, INGEST_SKETCH, 4);
+
+    write_number(&w, 1, sketch->kind);
+    write_number(&w, 3, sketch->epoch);
+    write_number(&w, 4, sketch->seed_id);
+    write_number(&w, 5, sketch->encoding);
+    wire_write_bytes(&w, 6, sketch->bytes, sketch->length);
+    return finish(&w, mark);
+}
+
 size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out, size_t capacity)
 {
     struct wire_writer w = wire_writer_over(out, capacity);
@@ -407,6 +449,9 @@ size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,
     write_time(&w, 3, welcome->heartbeat_ns);
     write_number(&w, 4, welcome->max_batch);
     write_number(&w, 5, welcome->window_batches);
+    if (welcome->sketch_seed != 0) {
+        wire_write_fixed64(&w, 6, welcome->sketch_seed);
+    }
     return finish(&w, mark);
 }
 

@@ -65,9 +65,22 @@ struct ingest_welcome {
     uint64_t heartbeat_ns;
     uint32_t max_batch;
     uint32_t window_batches;
+    uint64_t sketch_seed; /* 0: none is wanted */
     uint32_t resume_count;
     struct ingest_position resume[INGEST_POSITIONS_MAX];
 };
+
+/* A frame of the detectors (detection_frame_write) on its way to the fleet's merge. */
+struct ingest_sketch {
+    uint32_t kind; /* SKETCH_KIND_DETECTION_FRAME, or what this version does not know */
+    uint32_t seed_id, encoding;
+    uint64_t epoch;
+    const uint8_t *bytes; /* borrowed */
+    size_t length;
+};
+
+#define INGEST_SKETCH_DETECTION_FRAME 4
+#define INGEST_SKETCH_HEAD_BYTES      64 /* all around the frame */
 
 /* Numbers of the members of ConnectRequest. */
 enum ingest_request_kind {
@@ -90,6 +103,7 @@ struct ingest_request {
         struct ingest_gap gap;
         struct ingest_heartbeat heartbeat;
         struct ingest_goodbye goodbye;
+        struct ingest_sketch sketch;
     };
 };
 
@@ -127,6 +141,9 @@ MUST_USE size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *o
 MUST_USE size_t ingest_encode_gap(const struct ingest_gap *gap, uint8_t *out, size_t capacity);
 MUST_USE size_t ingest_encode_heartbeat(const struct ingest_heartbeat *heartbeat, uint8_t *out,
                                         size_t capacity);
+/* Needs INGEST_SKETCH_HEAD_BYTES more than the frame. */
+MUST_USE size_t ingest_encode_sketch(const struct ingest_sketch *sketch, uint8_t *out,
+                                     size_t capacity);
 MUST_USE size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out,
                                       size_t capacity);
 MUST_USE size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,

@@ -306,6 +306,9 @@ const char *tcp_state_name(enum tcp_state state);
 #define ALERT_EVIDENCE_MAX  16
 #define ALERT_MITRE_MAX     4
 #define ALERT_SAMPLES_MAX   16
+#define ALERT_FLOWS_MAX     32
+#define ALERT_SENSORS_MAX   16
+#define ALERT_EXPLAINS_MAX  16
 
 struct alert_evidence_item {
     char key[64]; /* NUL at the end */
@@ -346,6 +349,10 @@ struct alert_record {
     struct alert_evidence_item top_sources[ALERT_EVIDENCE_MAX], top_targets[ALERT_EVIDENCE_MAX];
     struct alert_evidence_item top_ports[ALERT_EVIDENCE_MAX], top_names[ALERT_EVIDENCE_MAX];
     char packet_sample_ids[ALERT_SAMPLES_MAX][24];
+    uint8_t community_ids_count, sensor_ids_count, explains_count;
+    char community_ids[ALERT_FLOWS_MAX][32];
+    char sensor_ids[ALERT_SENSORS_MAX][129]; /* scope FLEET: who contributed */
+    char explains[ALERT_EXPLAINS_MAX][37];   /* alert_ids of sensors that it explains */
 };
 
 /* ---- statistics (netscope.v1.StatsRecord) ---- */

@@ -224,6 +224,7 @@ static int fill_detection(struct app *app, struct error *err)
     }
     /* Live, an attacker must not know it; from a file the same input gives the same answer. */
     to->seed = app->is_live ? hash_key_random().a : 1;
+    to->identity = hash_bytes((struct hash_key){0}, app->sensor_id, strlen(app->sensor_id));
     to->warm_up_ns = app->is_live ? to->warm_up_ns : 0;
     memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));
     return 0;

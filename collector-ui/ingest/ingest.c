@@ -224,6 +224,7 @@ void ingest_free(struct ingest *ingest)
     rpc_server_free(ingest->server);
     segment_log_close(ingest->log);
     ingest_positions_free(ingest->positions);
+    free(ingest->local);
     ingest_auth_free(ingest->auth);
     arena_free(ingest->scratch);
     free(ingest->stats);

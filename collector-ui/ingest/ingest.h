@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/config/config.h"
@@ -54,6 +55,19 @@ struct ingest_peer {
     uint64_t connected_ns;
 };
 
+/* A sketch of a sensor's detectors, as it came. Borrowed for the call. */
+struct ingest_sketch_told {
+    const char *sensor_id;
+    uint32_t kind, seed_id, encoding;
+    uint64_t epoch;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+/* Under whose name records of the collector itself are kept; a sensor that calls itself so is
+ * refused. */
+#define INGEST_LOCAL_SENSOR "fleet"
+
 /* To whom ingest tells; all must be set. Each says on which thread it comes. */
 struct ingest_events {
     void *context;
@@ -76,7 +90,9 @@ struct ingest_events {
     void (*records)(void *context, const char *sensor_id, uint64_t received, uint64_t duplicate,
                     uint64_t lost);
     void (*stats)(void *context, const char *sensor_id,
-                  const struct stats_record *stats); /* log thread */
+                  const struct stats_record *stats);                        /* log thread */
+    void (*sketch)(void *context, const struct ingest_sketch_told *sketch); /* rpc threads */
+    uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
 };
 
 struct ingest_counts {
@@ -101,6 +117,10 @@ void ingest_stop(struct ingest *ingest);
 void ingest_free(struct ingest *ingest);
 DEFINE_AUTO(ingest, ingest_free);
 
+/* Takes a record that the collector itself has made (encoded without identity) as if a sensor had
+ * sent it. False: nothing is taken any more. Any thread. */
+MUST_USE bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_t *record,
+                           uint32_t length);
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
 /* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
 const char *ingest_failure(struct ingest *ingest);

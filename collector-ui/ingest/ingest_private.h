@@ -99,6 +99,8 @@ struct ingest {
     struct error failure;
     struct ingest_counts counts;
     uint64_t sessions;
+    struct ingest_stream *local; /* ingest_local.c; NULL: nothing yet */
+    char local_boot_id[INGEST_BOOT_ID_BYTES];
 
     pthread_t thread;
     bool has_thread;

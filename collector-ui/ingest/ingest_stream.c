@@ -151,7 +151,8 @@ static void send_welcome(struct ingest_stream *stream, const struct ingest_hello
     uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
     struct ingest_welcome welcome = {.heartbeat_ns = ingest->settings->heartbeat_ns,
                                      .max_batch = (uint32_t)ingest->settings->batch_records_max,
-                                     .window_batches = (uint32_t)ingest->settings->window_batches};
+                                     .window_batches = (uint32_t)ingest->settings->window_batches,
+                                     .sketch_seed = ingest->events->sketch_seed};
 
     (void)snprintf(welcome.session_id, sizeof(welcome.session_id), "%llu",
                    (unsigned long long)++ingest->sessions);
@@ -245,6 +246,11 @@ static void take_hello(struct ingest_stream *stream, const struct ingest_hello *
         !is_plain_name(hello->sensor_id) || !is_plain_name(hello->boot_id)) {
         refuse(stream, RPC_INVALID_ARGUMENT,
                "hello needs a sensor_id and a boot_id without spaces or control characters");
+        return;
+    }
+    if (strcmp(hello->sensor_id, INGEST_LOCAL_SENSOR) == 0) {
+        refuse(stream, RPC_INVALID_ARGUMENT,
+               "sensor_id '" INGEST_LOCAL_SENSOR "' is the collector's own: choose another");
         return;
     }
     const enum rpc_status status =
@@ -584,6 +590,23 @@ static void read_on(struct ingest_stream *stream)
     }
 }
 
+static void tell_sketch(struct ingest_stream *stream, const char *sensor_id,
+                        const struct ingest_sketch *sketch)
+{
+    const struct ingest_events *events = stream->ingest->events;
+    const struct ingest_sketch_told told = {.sensor_id = sensor_id,
+                                            .kind = sketch->kind,
+                                            .seed_id = sketch->seed_id,
+                                            .encoding = sketch->encoding,
+                                            .epoch = sketch->epoch,
+                                            .bytes = sketch->bytes,
+                                            .length = sketch->length};
+
+    if (events->sketch != NULL && sketch->bytes != NULL) {
+        events->sketch(events->context, &told);
+    }
+}
+
 static void take_request(struct ingest_stream *stream, const struct ingest_request *request)
 {
     struct ingest *ingest = stream->ingest;
@@ -618,11 +641,14 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
     case INGEST_HEARTBEAT:
         take_heartbeat(stream, sensor_id, &request->heartbeat);
         break;
+    case INGEST_SKETCH:
+        tell_sketch(stream, sensor_id, &request->sketch);
+        break;
     case INGEST_GOODBYE:
         log_info("ingest", "a sensor leaves", "sensor=%s undelivered_records=%llu", sensor_id,
                  (unsigned long long)request->goodbye.undelivered_records);
         break;
-    default: /* sketches and answers to commands, which this collector does not ask for */
+    default: /* answers to commands, which this collector does not ask for */
         break;
     }
 }

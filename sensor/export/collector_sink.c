@@ -15,6 +15,7 @@
 #define SPOOL_PARTS        16                /* flows get 12 of them, the other streams one each */
 #define SPOOL_PARTS_FLOWS  (SPOOL_PARTS - (COLLECTOR_LANES - 1))
 #define SPOOL_BYTES_MIN    (UINT64_C(1) << 20)
+#define SKETCH_ENCODING    1 /* of detection_frame_write */
 #define TIME_BYTES         8 /* in front of each item: when it was taken */
 #define CLOSE_WAIT_NS      (2 * NS_PER_SEC)
 #define FLUSH_STEP_NS      (5 * NS_PER_MS)
@@ -220,6 +221,56 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
     return SINK_TAKEN;
 }
 
+/* ---- sketches ---- */
+
+void collector_sink_forget_sketches(struct collector_sink *sink)
+{
+    sink->sketch_seed = 0;
+    for (; sink->sketches_count > 0; sink->sketches_count--) {
+        rpc_bytes_unref(&sink->sketches[sink->sketches_head]);
+        sink->sketches_head = (sink->sketches_head + 1) % COLLECTOR_SKETCHES_MAX;
+        sink->sketches_dropped++;
+    }
+}
+
+static uint64_t sketch_seed(void *state)
+{
+    struct collector_sink *sink = state;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    const uint64_t seed = sink->sketch_seed;
+    (void)pthread_mutex_unlock(&sink->lock);
+    return seed;
+}
+
+static void take_sketch(void *state, const struct sink_sketch *sketch)
+{
+    struct collector_sink *sink = state;
+    const struct ingest_sketch message = {.kind = INGEST_SKETCH_DETECTION_FRAME,
+                                          .seed_id = sketch->seed_id,
+                                          .encoding = SKETCH_ENCODING,
+                                          .epoch = sketch->epoch,
+                                          .bytes = sketch->bytes,
+                                          .length = sketch->length};
+
+    if (!reserve_scratch(sink, sketch->length + INGEST_SKETCH_HEAD_BYTES)) {
+        return;
+    }
+    const size_t length = ingest_encode_sketch(&message, sink->scratch, sink->scratch_bytes);
+    const struct rpc_bytes bytes = rpc_bytes_copy(sink->scratch, length);
+
+    (void)pthread_mutex_lock(&sink->lock);
+    if (sink->sketches_count == COLLECTOR_SKETCHES_MAX) {
+        rpc_bytes_unref(&sink->sketches[sink->sketches_head]);
+        sink->sketches_head = (sink->sketches_head + 1) % COLLECTOR_SKETCHES_MAX;
+        sink->sketches_count--;
+        sink->sketches_dropped++;
+    }
+    sink->sketches[(sink->sketches_head + sink->sketches_count++) % COLLECTOR_SKETCHES_MAX] = bytes;
+    (void)pthread_mutex_unlock(&sink->lock);
+    collector_sink_wake(sink);
+}
+
 /* ---- time ---- */
 
 static void tick(void *state)
@@ -344,6 +395,7 @@ static void free_sink(struct collector_sink *sink)
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
         spool_free(sink->lanes[i].spool);
     }
+    collector_sink_forget_sketches(sink);
     free(sink->scratch);
     free(sink->layers);
     (void)pthread_cond_destroy(&sink->changed);
@@ -425,6 +477,8 @@ static const struct sink_ops ops = {
     .tick = tick,
     .flush = flush,
     .statistics = statistics,
+    .sketch_seed = sketch_seed,
+    .sketch = take_sketch,
     .failure = failure,
     .close = close_sink,
 };

@@ -29,6 +29,9 @@ struct collector_sent {
     uint32_t records;
 };
 
+/* Sketches that wait: each is worth little when it is late, so the oldest goes first. */
+#define COLLECTOR_SKETCHES_MAX 8
+
 /* One stream of records. */
 struct collector_lane {
     enum record_stream stream;
@@ -61,6 +64,10 @@ struct collector_sink {
     bool is_heartbeat_due;
     bool has_probe;
     struct ingest_probe probe;
+    uint64_t sketch_seed;                              /* of Welcome; 0: none, or not connected */
+    struct rpc_bytes sketches[COLLECTOR_SKETCHES_MAX]; /* whole messages, a ring */
+    uint32_t sketches_head, sketches_count;
+    uint64_t sketches_dropped;
     uint32_t window_max;
     uint32_t batch_records_max;
     uint64_t heartbeat_ns, heartbeat_at_ns;
@@ -91,6 +98,8 @@ void collector_sink_ended(struct collector_sink *sink, const struct rpc_result *
 
 /* collector_sink_stream.c */
 
+/* Frees those that wait and asks for no more. With the lock. */
+void collector_sink_forget_sketches(struct collector_sink *sink);
 void collector_sink_methods(struct collector_sink *sink);
 /* Has the pump run on the call's thread. Without the lock. */
 void collector_sink_wake(struct collector_sink *sink);

@@ -160,6 +160,22 @@ static void send_goodbye(struct collector_sink *sink, struct rpc_call *call)
     (void)pthread_mutex_lock(&sink->lock);
 }
 
+static void send_sketches(struct collector_sink *sink, struct rpc_call *call)
+{
+    while (sink->sketches_count > 0 && !sink->is_full) {
+        const struct rpc_bytes message = sink->sketches[sink->sketches_head];
+
+        sink->sketches_head = (sink->sketches_head + 1) % COLLECTOR_SKETCHES_MAX;
+        sink->sketches_count--;
+        (void)pthread_mutex_unlock(&sink->lock);
+        const enum rpc_send_result result = rpc_send(call, message);
+
+        (void)pthread_mutex_lock(&sink->lock);
+        sink->sketches_dropped += result != RPC_SEND_QUEUED;
+        sink->is_full = result == RPC_SEND_FULL;
+    }
+}
+
 /* Sends what the window and the queue allow. With the lock. */
 static void pump(struct collector_sink *sink, struct rpc_call *call)
 {
@@ -177,6 +193,9 @@ static void pump(struct collector_sink *sink, struct rpc_call *call)
         } while (sent == SENT_ONE && sink->is_welcomed);
         if (sent == SENT_FULL) {
             break;
+        }
+        if (send_order[i] == RECORD_STATS) {
+            send_sketches(sink, call); /* behind the alerts that they may explain */
         }
     }
     if (sink->is_closing && !sink->is_goodbye_sent) {
@@ -276,6 +295,7 @@ static bool take_welcome(struct collector_sink *sink, const struct ingest_welcom
     sink->heartbeat_ns = welcome->heartbeat_ns < NS_PER_SEC ? NS_PER_SEC : welcome->heartbeat_ns;
     sink->heartbeat_at_ns = clock_monotonic_ns() + sink->heartbeat_ns;
     sink->is_heartbeat_due = true; /* the first one brings a probe of the clock */
+    sink->sketch_seed = welcome->sketch_seed;
     sink->is_welcomed = true;
     sink->is_posted = false; /* a post of the call before does nothing for this one */
     sink->last_error[0] = '\0';
@@ -350,6 +370,7 @@ static void on_done(struct rpc_call *call, const struct rpc_result *result)
     sink->is_welcomed = false;
     sink->is_full = false;
     sink->has_probe = false;
+    collector_sink_forget_sketches(sink);
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
         spool_cursor_rewind(sink->lanes[i].spool, 0);
         sink->lanes[i].window_count = 0;

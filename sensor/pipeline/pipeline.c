@@ -115,6 +115,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .epochs_per_shard = SHARD_EPOCHS + (pipeline->handover != NULL ? SHARD_EPOCHS_HANDED : 0),
+        .sketch_seed = &pipeline->sketch_seed,
         .names = from->names,
         .held_batches = from->batches_per_shard / 2,
         .fill_stats = pipeline_fill_stats,
@@ -157,6 +158,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
                     .stream_bytes = from->inspect.stream_bytes,
                     .held_bytes = from->inspect.held_bytes / from->shards},
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
+        .sketch_seed = &pipeline->sketch_seed,
         .outlet = &pipeline->outlets[index],
         .publisher_wake = publisher_wake(pipeline->publisher),
         .sensor_id = pipeline_text(from->sensor_id),
@@ -294,6 +296,7 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
     }
     settle_fragments(pipeline);
     pipeline->settings.capture.key = settings->flow.key;
+    atomic_init(&pipeline->sketch_seed, settings->detection.seed);
     pipeline->started_ns = clock_monotonic_ns();
     flow_budget_init(&pipeline->budget, settings->flow.flows_max);
     if (settings->shards > 1) {

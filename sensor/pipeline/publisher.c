@@ -16,6 +16,7 @@
 #define SLEEP_NS        (20 * NS_PER_MS)
 #define OWN_AGE_NS      (100 * NS_PER_MS)
 #define EPOCHS_WAITING  16
+#define SKETCH_BYTES    (128U * 1024U) /* of one second on its way to the collector */
 
 /* References waiting for one sink. */
 struct sink_queue {
@@ -44,6 +45,7 @@ struct publisher {
     struct epoch *merged;
     struct detection *detection;
     struct stats_record *stats;
+    uint8_t *sketch; /* SKETCH_BYTES; NULL: detection is off */
     uint64_t last_second;
     uint64_t owed;
     uint64_t patience_end_ns; /* after a stop: until then sinks may push back; 0 = no stop yet */
@@ -111,6 +113,11 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         if (publisher->detection == NULL) {
             return NULL;
         }
+        publisher->sketch = malloc(SKETCH_BYTES);
+        if (publisher->sketch == NULL) {
+            error_set(err, ENOMEM, "publisher: no memory for sketches");
+            return NULL;
+        }
         counter_set(&publisher->counts.detectors_bytes,
                     detection_bytes(publisher->detection) +
                         detection_frame_bytes(publisher->merged->detection) *
@@ -153,6 +160,7 @@ void publisher_free(struct publisher *publisher)
     epoch_free(publisher->merged);
     detection_free(publisher->detection);
     free(publisher->stats);
+    free(publisher->sketch);
     free(publisher);
 }
 
@@ -606,8 +614,62 @@ static void name_top_flows(struct publisher *publisher, uint64_t second)
     }
 }
 
+/* What the collector merges over the fleet goes before this sensor decides for itself. */
+static void send_sketch(struct publisher *publisher)
+{
+    const struct detection_frame *frame = publisher->merged->detection;
+    struct sink_sketch sketch = {.epoch = publisher->merged->second,
+                                 .seed_id = detection_seed_id(publisher->merged->seed),
+                                 .bytes = publisher->sketch};
+
+    if (detection_frame_is_empty(frame)) {
+        return;
+    }
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        const struct sink *sink = &publisher->settings.sinks[i];
+
+        if (sink->ops->sketch == NULL ||
+            sink->ops->sketch_seed(sink->state) != publisher->merged->seed) {
+            continue;
+        }
+        if (sketch.length == 0) {
+            sketch.length = detection_frame_write(frame, publisher->sketch, SKETCH_BYTES);
+        }
+        sink->ops->sketch(sink->state, &sketch);
+        counter_add(&publisher->counts.sketch_frames_sent, 1);
+        counter_add(&publisher->counts.sketch_bytes_sent, sketch.length);
+    }
+}
+
+/* The seed that a collector asks for, for all seconds that begin from now on. */
+static void follow_seed(struct publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        const struct sink *sink = &publisher->settings.sinks[i];
+        const uint64_t seed =
+            sink->ops->sketch_seed != NULL ? sink->ops->sketch_seed(sink->state) : 0;
+
+        if (seed != 0) {
+            atomic_store_explicit(publisher->settings.sketch_seed, seed, memory_order_relaxed);
+        }
+    }
+}
+
+static uint64_t seed_of_second(const struct publisher *publisher, uint64_t second)
+{
+    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
+        const struct waiting *waiting = &publisher->waiting[i];
+
+        if (waiting->count > 0 && waiting->epochs[0]->second == second) {
+            return waiting->epochs[0]->seed;
+        }
+    }
+    return publisher->merged->seed;
+}
+
 static void decide(struct publisher *publisher, uint64_t second)
 {
+    publisher->merged->seed = seed_of_second(publisher, second);
     epoch_reset(publisher->merged, second);
     for (uint32_t i = 0; i < publisher->settings.shards; i++) {
         struct waiting *waiting = &publisher->waiting[i];
@@ -635,6 +697,8 @@ static void decide(struct publisher *publisher, uint64_t second)
                                                .lost_packets =
                                                    publisher->stats->totals.lost_packets};
 
+        follow_seed(publisher);
+        send_sketch(publisher);
         detection_decide(publisher->detection, publisher->merged->detection, &costs, on_alert,
                          publisher);
     }

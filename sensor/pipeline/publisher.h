@@ -47,7 +47,8 @@ struct publisher_settings {
      * then what they cannot take is dropped and counted. */
     const atomic_bool *stop;
     const struct detection_settings *detection; /* borrowed; NULL = off */
-    struct passive_names_settings names;        /* answers_max 0: off */
+    _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
+    struct passive_names_settings names; /* answers_max 0: off */
     uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
@@ -86,6 +87,7 @@ struct publisher_counts {
     struct counter alerts_open;                  /* now */
     struct counter detectors_bytes;              /* frames of all shards, and windows */
     struct counter sketch_frames_refused;        /* seconds of a shard under another seed */
+    struct counter sketch_frames_sent, sketch_bytes_sent;
     struct publisher_detector_counts detectors[DETECTORS_MAX];
     struct counter delta_packets, delta_bytes; /* in flow records */
     struct publisher_sink_counts sinks[PUBLISHER_SINKS_MAX];

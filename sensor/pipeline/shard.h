@@ -37,6 +37,7 @@ struct shard_settings {
     struct flow_settings flow;
     struct inspect_settings inspect;
     const struct detection_settings *detection; /* borrowed; NULL = off */
+    const _Atomic uint64_t *sketch_seed;        /* borrowed: what each second is hashed by */
     struct shard_outlet *outlet;                /* borrowed */
     struct wake *publisher_wake;                /* borrowed */
     struct record_text sensor_id, boot_id;      /* borrowed: the room kept for the identity */

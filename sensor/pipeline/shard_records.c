@@ -83,10 +83,32 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 
 /* ---- DNS ---- */
 
+/* A question's bytes are not kept: header, name and fixed part (RFC 1035 4.1). */
+#define DNS_QUESTION_BYTES 18
+
+static void detect_transaction(struct shard *shard, const struct dns_transaction *transaction)
+{
+    const struct detect_dns dns = {
+        .client = transaction->client_ip,
+        .server = transaction->server_ip,
+        .name = transaction->name,
+        .time_ns = shard->time_ns,
+        .query_bytes = transaction->has_query ? transaction->name.length + DNS_QUESTION_BYTES : 0,
+        .response_bytes = transaction->response_bytes,
+        .type = transaction->type,
+        .rcode = transaction->rcode,
+        .is_answered = transaction->has_response};
+
+    detect_dns(shard->current->detection, &dns);
+}
+
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction)
 {
     struct shard *shard = context;
 
+    if (shard->current != NULL && shard->current->detection != NULL) {
+        detect_transaction(shard, transaction);
+    }
     flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
                      shard->record);
     transaction->community_id = shard->record->community_id;

@@ -23,6 +23,9 @@ static struct epoch *open_epoch(struct shard *shard, uint64_t second)
     while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
         shard_pause(shard);
     }
+    if (shard->settings.sketch_seed != NULL) {
+        epoch->seed = atomic_load_explicit(shard->settings.sketch_seed, memory_order_relaxed);
+    }
     epoch_reset(epoch, second);
     return epoch;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -25,6 +26,14 @@ enum sink_when_full {
     SINK_DROPS, /* the oldest waiting batch is dropped and counted as lost{sink_full} (network) */
 };
 
+/* What the detectors saw in one second, all shards together: for a merge over several sensors. */
+struct sink_sketch {
+    uint64_t epoch; /* second of packet time */
+    uint32_t seed_id;
+    const uint8_t *bytes; /* detection_frame_write; borrowed for the call */
+    size_t length;
+};
+
 struct sink_ops {
     const char *name; /* "kafka", "flows_jsonl": its name in the ledger and metrics */
     enum sink_when_full when_full;
@@ -41,6 +50,10 @@ struct sink_ops {
      * exit status. */
     const char *(*failure)(void *sink);
     void (*close)(void *sink);
+    /* Both NULL: this sink has no use for sketches. `sketch_seed`: what they must be hashed by; 0:
+     * none is wanted now. A sketch may be dropped. */
+    uint64_t (*sketch_seed)(void *sink);
+    void (*sketch)(void *sink, const struct sink_sketch *sketch);
 };
 
 struct sink {

@@ -451,6 +451,18 @@ void record_random_alert(struct record_random *random, struct alert_record *out)
     for (unsigned i = 0; i < out->samples_count; i++) {
         letters(random, out->packet_sample_ids[i], sizeof out->packet_sample_ids[i]);
     }
+    out->community_ids_count = (uint8_t)record_random_below(random, ALERT_FLOWS_MAX + 1);
+    for (unsigned i = 0; i < out->community_ids_count; i++) {
+        letters(random, out->community_ids[i], sizeof out->community_ids[i]);
+    }
+    out->sensor_ids_count = (uint8_t)record_random_below(random, ALERT_SENSORS_MAX + 1);
+    for (unsigned i = 0; i < out->sensor_ids_count; i++) {
+        letters(random, out->sensor_ids[i], sizeof out->sensor_ids[i]);
+    }
+    out->explains_count = (uint8_t)record_random_below(random, ALERT_EXPLAINS_MAX + 1);
+    for (unsigned i = 0; i < out->explains_count; i++) {
+        letters(random, out->explains[i], sizeof out->explains[i]);
+    }
 }
 
 static void fill_top(struct record_random *random, struct stats_record *out)
