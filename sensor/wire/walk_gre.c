@@ -58,9 +58,12 @@ static bool skip_routes(struct walk *walk)
 
 static void go_on_behind_gre(struct walk *walk, const struct gre *gre)
 {
-    const bool is_nvgre = gre->protocol == ETHERTYPE_BRIDGING && (gre->bits & GRE_KEY) != 0;
+    /* RFC 7637: the key is a virtual subnet, of which the first 4096 are not used, and a flow.
+     * Other keys around Ethernet are plain ones. */
+    const bool is_nvgre =
+        gre->protocol == ETHERTYPE_BRIDGING && gre->bits == GRE_KEY && gre->key >> 8 >= 0x1000;
 
-    if (is_nvgre) { /* RFC 7637: the key is a virtual subnet and a flow */
+    if (is_nvgre) {
         walk_tunnel(walk, TUNNEL_NVGRE, gre->key >> 8);
     } else {
         walk_tunnel(walk, TUNNEL_GRE, gre->key);

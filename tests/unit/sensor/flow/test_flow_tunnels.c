@@ -10,6 +10,8 @@
 
 #include "tests/unit/sensor/flow/flow_harness.h"
 
+#include <netscope/v1/flow.pb-c.h>
+
 static struct harness h;
 
 enum around { PLAIN, VXLAN, GENEVE, GTP, KEYED_GRE, MPLS };
@@ -232,8 +234,10 @@ static void one_stack_serves_many_flows_and_is_given_back(void **state)
     (void)state;
     harness_start(&h, &settings);
     for (uint32_t i = 0; i < 1000; i++) { /* far more tunnels than stacks, one after the other */
-        add(GTP, i, 0, SECOND + i * 10 * SECOND);
-        (void)flow_table_advance(h.table, SECOND + i * 10 * SECOND + 5 * SECOND, 4096);
+        const uint64_t at_ns = SECOND * (1 + UINT64_C(10) * i);
+
+        add(GTP, i, 0, at_ns);
+        (void)flow_table_advance(h.table, at_ns + 5 * SECOND, 4096);
     }
     assert_int_equal(flow_table_statistics(h.table).tunnels_full, 0);
     for (uint32_t i = 0; i < h.count; i++) {
@@ -271,9 +275,36 @@ static void a_flow_without_room_for_its_tunnels_is_counted_and_kept(void **state
     harness_stop(&h);
 }
 
+static void the_numbers_are_those_of_the_public_enum(void **state)
+{
+    const ProtobufCEnumDescriptor *descriptor = &netscope__v1__tunnel_type__descriptor;
+
+    (void)state;
+    assert_int_equal(descriptor->n_values, TUNNEL_TYPE_COUNT);
+    for (unsigned type = TUNNEL_NONE + 1; type < TUNNEL_TYPE_COUNT; type++) {
+        const ProtobufCEnumValue *value =
+            protobuf_c_enum_descriptor_get_value(descriptor, (int)type);
+        const char *mine = tunnel_type_name((enum tunnel_type)type);
+        const char *theirs;
+
+        assert_non_null(value);
+        theirs = value->name + strlen("TUNNEL_TYPE_");
+        if (type == TUNNEL_IP_IN_IP) {
+            continue; /* "IPIP" */
+        }
+        for (; *mine != 0; mine++, theirs++) { /* "GTP-U" is GTP_U */
+            const char upper = (char)(*mine >= 'a' && *mine <= 'z' ? *mine - 32 : *mine);
+
+            assert_int_equal(*theirs, upper == '-' ? '_' : upper);
+        }
+        assert_int_equal(*theirs, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_numbers_are_those_of_the_public_enum),
         cmocka_unit_test(both_directions_of_a_tunnel_are_one_flow_with_its_tunnel),
         cmocka_unit_test(outer_addresses_are_told_from_the_client_to_the_server),
         cmocka_unit_test(equal_addresses_in_two_networks_are_two_flows),

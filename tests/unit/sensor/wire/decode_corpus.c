@@ -22,7 +22,22 @@ struct counts {
     uint64_t first_fragments;
     uint64_t verdicts[PACKET_VERDICT_COUNT];
     uint64_t protocols[256];
+    uint64_t tunnelled; /* packets with an IP header around the one that keys them */
+    uint64_t tunnels[TUNNEL_TYPE_COUNT];
+    uint64_t faults[LAYER_COUNT][DECODE_REASON_COUNT];
 };
+
+static void count_walk(const struct packet *packet, struct counts *counts)
+{
+    bool has_outer = false;
+
+    for (unsigned i = 0; i < packet->tunnel_count && i < PACKET_TUNNELS_MAX; i++) {
+        counts->tunnels[packet->tunnel_types[i]]++;
+        has_outer |= packet->tunnel_offsets[i] != PACKET_NO_OUTER_IP;
+    }
+    counts->tunnelled += has_outer;
+    counts->faults[packet->fault_layer][packet->fault_reason]++;
+}
 
 static void decode(const struct frame *frame, struct counts *counts)
 {
@@ -32,6 +47,7 @@ static void decode(const struct frame *frame, struct counts *counts)
     struct packet packet;
 
     counts->verdicts[packet_decode(frame, PACKET_CHECKSUMS, &packet)]++;
+    count_walk(&packet, counts);
     counts->packets++;
     counts->wire_bytes += frame->wire_bytes;
     counts->without_ip += packet.ip_version == 0;
@@ -65,6 +81,33 @@ static void decode(const struct frame *frame, struct counts *counts)
         community_id_v1(&flow, 0, id);
         (void)fprintf(stderr, "%s\n", id);
     }
+}
+
+static void print_walk(const struct counts *counts)
+{
+    const char *separator = "";
+
+    (void)printf(",\"tunnelled\":%" PRIu64 ",\"tunnels\":{", counts->tunnelled);
+    for (unsigned type = TUNNEL_NONE + 1; type < TUNNEL_TYPE_COUNT; type++) {
+        if (counts->tunnels[type] > 0) {
+            (void)printf("%s\"%s\":%" PRIu64, separator, tunnel_type_name((enum tunnel_type)type),
+                         counts->tunnels[type]);
+            separator = ",";
+        }
+    }
+    (void)printf("},\"faults\":{");
+    separator = "";
+    for (unsigned layer = LAYER_NONE + 1; layer < LAYER_COUNT; layer++) {
+        for (unsigned reason = 0; reason < DECODE_REASON_COUNT; reason++) {
+            if (counts->faults[layer][reason] > 0) {
+                (void)printf(
+                    "%s\"%s %s\":%" PRIu64, separator, wire_layer_name((enum wire_layer)layer),
+                    decode_reason_name((enum decode_reason)reason), counts->faults[layer][reason]);
+                separator = ",";
+            }
+        }
+    }
+    (void)printf("}");
 }
 
 static void read_file(const char *path, struct counts *counts)
@@ -111,6 +154,7 @@ int main(int count, char **arguments)
             (void)printf(",\"%s\":%" PRIu64, packet_verdict_name(verdict),
                          counts.verdicts[verdict]);
         }
+        print_walk(&counts);
         (void)printf(",\"tcp\":%" PRIu64 ",\"udp\":%" PRIu64 ",\"icmp\":%" PRIu64
                      ",\"icmpv6\":%" PRIu64 "}\n",
                      counts.protocols[6], counts.protocols[17], counts.protocols[1],

@@ -20,6 +20,60 @@ NOT_COMPARED = {
 }
 
 
+# How tshark calls a tunnel in its stacks of protocols, and the types that it may have here.
+TUNNELS = {"vxlan": ("VXLAN", "VXLAN-GPE"), "geneve": ("Geneve",), "gtp": ("GTP-U",), "teredo": ("Teredo",),
+           "ayiya": ("AYIYA",), "erspan": ("ERSPAN",), "gre": ("GRE", "NVGRE")}
+
+# Opened here, and not by the tool that made the truth: IPv6 lengths of 0 over UDP (segmentation offload).
+TUNNELLED_BY_US = {"geneve--bigtcp-ipv4-in-geneve-ipv6": 1}
+
+# What the truth does not count as a tunnel, and links with a row of their own: one figure of each capture.
+ROWS = {
+    "link--chdlc-http": ("tcp", None), "link--fddi-llc-snaplen": ("tcp", 1333), "link--ipoib": ("tcp", 20),
+    "link--nflog-10pkts": ("tcp", 10), "link--pktap": ("udp", 1), "link--null-loopback-3pkts": ("udp", 2),
+    "link--wlan-radiotap-http": ("tcp", 26), "link--raw-ipv6-linktype229": ("ipv6", None),
+    "link--wlan-80211-join-nokia": ("faults.wlan protected", 1), "vlan--etag-8021br": ("tcp", 1),
+    "link--pppoe-65pkts": ("tunnels.PPPoE", 25), "link--pppoe-over-qinq": ("tunnels.PPPoE", 86),
+    "vlan--pbb-8021ah": ("tunnels.PBB", 10), "nsh--nsh-type1": ("tunnels.NSH", 1),
+    "mpls--mpls-in-vlan": ("tunnels.MPLS", 2), "mpls--mpls-packets": ("tunnels.MPLS", 2),
+    "gtp--gtp-false-positive": ("faults.gtp_u refused", 5), "ipip--6in4-127pkts": ("tunnels.IPIP", 127),
+    "malformed--too-many-layers": ("faults.pseudowire unsupported", 1),
+}
+
+
+def value_of(counted, path):
+    for step in path.split(".", 1):
+        counted = counted.get(step, 0)
+    return counted
+
+
+def tunnel_differences(stem, counted, truth):
+    """Sentences about tunnels that were opened more or less often than the truth says."""
+    expected = {name: 0 for name in TUNNELS}
+    for stack, packets in truth["tunnel_stacks"].items():
+        for layer in stack.split(":"):
+            if layer in expected:
+                expected[layer] += packets
+    if stem in TUNNELLED_BY_US:
+        return []
+    wrong = []
+    if counted["tunnelled"] != (truth["tunnelled_packets"] or 0):
+        wrong.append(f"{counted['tunnelled']} packets in tunnels, the truth says {truth['tunnelled_packets']}")
+    for name, types in TUNNELS.items():
+        seen = sum(counted["tunnels"].get(kind, 0) for kind in types)
+        if seen < expected[name]:  # the truth lists the eight most frequent stacks alone
+            wrong.append(f"{name} is opened {seen} times, the truth says {expected[name]}")
+    return wrong
+
+
+def row_difference(stem, counted):
+    if stem not in ROWS:
+        return []
+    path, expected = ROWS[stem]
+    seen = value_of(counted, path)
+    return [] if seen == expected or (expected is None and seen > 0) else [f"{path} is {seen}, not {expected}"]
+
+
 def missing_ids(program, capture, truth):
     """The Community IDs that another tool (Arkime) gave flows of `capture` and that no packet of it has here."""
     peer = truth.get("peers", {}).get("arkime", {})
@@ -56,6 +110,9 @@ def main():
             if truth[key] != counted[key]:
                 wrong += 1
                 print(f"{stem}: {key} is {counted[key]}, the truth says {truth[key]}")
+        for sentence in tunnel_differences(stem, counted, truth) + row_difference(stem, counted):
+            wrong += 1
+            print(f"{stem}: {sentence}")
         missing, count = missing_ids(program, counted["file"], truth)
         ids += count
         if missing:

@@ -41,8 +41,10 @@ static const struct tunnel_case cases[] = {
     {"GRE, routing", 47, 0, BYTES(0x40, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 4, 10, 0, 0, 1, 0, 0, 0, 0),
      0, 0, TUNNEL_GRE, 0, false},
     {"GRE around Ethernet", 47, 0, BYTES(0, 0, 0x65, 0x58, MACS, 8, 0), 0, 0, TUNNEL_GRE, 0, false},
-    {"NVGRE", 47, 0, BYTES(0x20, 0, 0x65, 0x58, 0, 0, 7, 1, MACS, 8, 0), 0, 0, TUNNEL_NVGRE, 7,
-     false},
+    {"NVGRE", 47, 0, BYTES(0x20, 0, 0x65, 0x58, 0, 0x10, 7, 1, MACS, 8, 0), 0, 0, TUNNEL_NVGRE,
+     0x1007, false},
+    {"a small key around Ethernet", 47, 0, BYTES(0x20, 0, 0x65, 0x58, 0, 0, 7, 1, MACS, 8, 0), 0, 0,
+     TUNNEL_GRE, 0x701, false},
     {"GRE over UDP", 17, 4754, BYTES(0, 0, 8, 0), 0, 0, TUNNEL_GRE, 0, false},
     {"PPTP", 47, 0, BYTES(0x30, 1, 0x88, 0x0b, 0, 39, 0, 5, 0, 0, 0, 1, 0xff, 3, 0, 0x21), 0, 0,
      TUNNEL_PPTP, 5, false},
@@ -509,9 +511,9 @@ static void sixty_four_nested_headers_are_too_deep(void **state)
     uint8_t headers[64 * 20];
 
     (void)state;
-    for (int i = 0; i < 64; i++) {
+    for (size_t i = 0; i < 64; i++) {
         uint8_t *at = headers + i * 20;
-        const size_t total = sizeof(headers) - (size_t)i * 20 + 35;
+        const size_t total = sizeof(headers) - i * 20 + 35;
 
         memset(at, 0, 20);
         at[0] = 0x45;
