@@ -5,12 +5,17 @@ static bool span_is(const struct wire_span *span, const char *text)
     return span->length == strlen(text) && memcmp(span->bytes, text, span->length) == 0;
 }
 
+/* The registered methods that are met, and those of UPnP and RPC over HTTP. */
 static bool is_method(const struct wire_span *word)
 {
-    static const char *const methods[] = {"GET",     "POST",    "HEAD",     "PUT",    "DELETE",
-                                          "OPTIONS", "CONNECT", "PATCH",    "TRACE",  "PROPFIND",
-                                          "REPORT",  "MERGE",   "MKCOL",    "NOTIFY", "M-SEARCH",
-                                          "COPY",    "MOVE",    "PROPPATCH"};
+    static const char *const methods[] = {
+        "GET",       "POST",        "HEAD",         "PUT",        "DELETE",         "OPTIONS",
+        "CONNECT",   "PATCH",       "TRACE",        "REPORT",     "MERGE",          "MKCOL",
+        "NOTIFY",    "M-SEARCH",    "COPY",         "MOVE",       "LOCK",           "UNLOCK",
+        "SEARCH",    "SUBSCRIBE",   "UNSUBSCRIBE",  "LINK",       "UNLINK",         "ACL",
+        "BIND",      "REBIND",      "UNBIND",       "CHECKIN",    "LABEL",          "CHECKOUT",
+        "UPDATE",    "PURGE",       "QUERY",        "MKCALENDAR", "PROPFIND",       "MKREDIRECTREF",
+        "PROPPATCH", "RPC_IN_DATA", "RPC_OUT_DATA", "BITS_POST",  "VERSION-CONTROL"};
 
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (span_is(word, methods[i])) {
@@ -119,6 +124,54 @@ static struct wire_span trim(struct wire_span value)
     return value;
 }
 
+static bool ends_with(const struct wire_span *value, const char *lower)
+{
+    const size_t length = strlen(lower);
+
+    if (value->length < length) {
+        return false;
+    }
+    const struct wire_span tail = {.bytes = value->bytes + value->length - length,
+                                   .length = (uint32_t)length};
+    return name_is(&tail, lower);
+}
+
+/* A length with anything but digits is none: the message then ends where the stream does. */
+static void read_length(struct wire_span value, struct http1 *out)
+{
+    uint64_t length = 0;
+
+    for (uint32_t i = 0; i < value.length; i++) {
+        const uint8_t c = value.bytes[i];
+
+        if (c < '0' || c > '9' || length > (UINT64_MAX - 9) / 10) {
+            return;
+        }
+        length = length * 10 + c - '0';
+    }
+    if (value.length > 0) {
+        out->has_content_length = true;
+        out->content_length = length;
+    }
+}
+
+static void take_header(const struct wire_span *name, struct wire_span value, struct http1 *out)
+{
+    if (name_is(name, "host") && out->host.bytes == NULL) {
+        out->host = value;
+    } else if (name_is(name, "user-agent") && out->user_agent.bytes == NULL) {
+        out->user_agent = value;
+    } else if (name_is(name, "content-type") && out->content_type.bytes == NULL) {
+        out->content_type = value;
+    } else if (name_is(name, "upgrade") && out->upgrade.bytes == NULL) {
+        out->upgrade = value;
+    } else if (name_is(name, "transfer-encoding")) {
+        out->is_chunked = ends_with(&value, "chunked");
+    } else if (name_is(name, "content-length") && !out->has_content_length) {
+        read_length(value, out);
+    }
+}
+
 enum wire_status http1_parse(const struct wire_span *bytes, struct http1 *out)
 {
     struct cursor c = cursor_over(bytes->bytes, bytes->length);
@@ -130,17 +183,106 @@ enum wire_status http1_parse(const struct wire_span *bytes, struct http1 *out)
     if (status != WIRE_OK) {
         return status;
     }
-    for (unsigned i = 0; i < HTTP1_HEADERS_MAX && next_line(&c, &line); i++) {
+    for (unsigned i = 0; next_line(&c, &line); i++) {
         if (line.length == 0) {
             out->is_complete = true;
+            out->head_bytes = (uint32_t)(c.at - bytes->bytes);
             break;
         }
-        const struct wire_span name = cut(&line, ':');
-        if (name_is(&name, "host") && out->host.bytes == NULL) {
-            out->host = trim(line);
-        } else if (name_is(&name, "user-agent") && out->user_agent.bytes == NULL) {
-            out->user_agent = trim(line);
+        if (i < HTTP1_HEADERS_MAX) {
+            const struct wire_span name = cut(&line, ':');
+            take_header(&name, trim(line), out);
         }
     }
+    return WIRE_OK;
+}
+
+/* Behind "http://" and its kin; NULL bytes where the target is no absolute form. */
+static struct wire_span behind_scheme(const struct wire_span *target)
+{
+    for (uint32_t i = 0; i + 2 < target->length && i < 12; i++) {
+        if (target->bytes[i] == ':' && target->bytes[i + 1] == '/' && target->bytes[i + 2] == '/') {
+            return (struct wire_span){.bytes = target->bytes + i + 3,
+                                      .length = target->length - i - 3};
+        }
+        if (target->bytes[i] == '/') {
+            break;
+        }
+    }
+    return (struct wire_span){0};
+}
+
+struct wire_span http1_authority(const struct http1 *request)
+{
+    struct wire_span rest = behind_scheme(&request->target);
+
+    if (span_is(&request->method, "CONNECT")) {
+        return request->target;
+    }
+    return rest.bytes != NULL ? cut(&rest, '/') : rest;
+}
+
+struct wire_span http1_path(const struct http1 *request)
+{
+    struct wire_span path = behind_scheme(&request->target);
+
+    if (span_is(&request->method, "CONNECT")) {
+        return (struct wire_span){0};
+    }
+    if (path.bytes == NULL) {
+        path = request->target;
+    } else {
+        const uint8_t *slash = path.length > 0 ? memchr(path.bytes, '/', path.length) : NULL;
+
+        if (slash == NULL) {
+            return (struct wire_span){0};
+        }
+        path.length -= (uint32_t)(slash - path.bytes);
+        path.bytes = slash;
+    }
+    path = cut(&path, '?');
+    return cut(&path, '#');
+}
+
+bool http1_line(struct cursor *c, struct wire_span *line)
+{
+    struct cursor next = *c;
+
+    if (!next_line(&next, line)) {
+        return false;
+    }
+    *c = next;
+    return true;
+}
+
+enum wire_status http1_chunk(struct cursor *c, uint64_t *bytes)
+{
+    struct cursor next = *c;
+    struct wire_span line;
+    uint64_t size = 0;
+    uint32_t digits = 0;
+
+    if (!next_line(&next, &line)) {
+        return cursor_left(c) > 256 ? WIRE_MALFORMED : WIRE_TRUNCATED;
+    }
+    for (; digits < line.length; digits++) {
+        const uint8_t byte = line.bytes[digits];
+        const unsigned folded = byte | 0x20U;
+
+        if (byte >= '0' && byte <= '9') {
+            size = size << 4 | (byte - '0');
+        } else if (folded >= 'a' && folded <= 'f') {
+            size = size << 4 | (folded - 'a' + 10);
+        } else {
+            break;
+        }
+    }
+    if (digits == 0 || digits > 15 ||
+        (digits < line.length && line.bytes[digits] != ';' && line.bytes[digits] != ' ' &&
+         line.bytes[digits] != '\t')) {
+        return WIRE_MALFORMED;
+    }
+    *c = next;
+    *bytes = size;
     return WIRE_OK;
 }
