@@ -9,7 +9,7 @@
 #define PATH_BYTES    256
 #define TYPE_BYTES    100
 #define HEAD_HELD_MAX 16000 /* a head that is longer is read as far as it goes */
-#define PENDING_MAX   16    /* requests that wait for their response: what they were matters to it */
+#define PENDING_MAX   16 /* requests that wait for their response: what they were matters to it */
 #define SKIP_MAX      (UINT64_C(1) << 30)
 
 enum side_state {
@@ -40,7 +40,7 @@ struct http_state {
     uint16_t status;
     uint8_t pending_count;
     uint8_t method_length;
-    bool is_tunnel; /* CONNECT was granted */
+    bool is_tunnel;      /* CONNECT was granted */
     uint8_t requests_of; /* direction that requests come from, 1 + direction; 0: not known */
     char method[HTTP1_METHOD_MAX];
 };
@@ -341,7 +341,8 @@ static uint32_t read_head(struct inspect *inspect, struct flow *flow, struct htt
 
     if (!is_final && !is_lost) {
         /* So far it may be one. Only the first line is asked, and only while it is all there is. */
-        return side->scanned > 64 || http1_parse(bytes, &message) != WIRE_MALFORMED ? 0 : UINT32_MAX;
+        return side->scanned > 64 || http1_parse(bytes, &message) != WIRE_MALFORMED ? 0
+                                                                                    : UINT32_MAX;
     }
     const enum wire_status status = http1_parse(bytes, &message);
     if (status != WIRE_OK) {
@@ -351,8 +352,8 @@ static uint32_t read_head(struct inspect *inspect, struct flow *flow, struct htt
         return 0;
     }
     if (http->requests_of == 0) {
-        http->requests_of = (uint8_t)(1 + (message.is_request ? input->direction
-                                                              : !input->direction));
+        http->requests_of =
+            (uint8_t)(1 + (message.is_request ? input->direction : !input->direction));
     }
     if (message.is_request != (http->requests_of == 1 + input->direction)) {
         return UINT32_MAX; /* a body that looks like a head */

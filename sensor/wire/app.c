@@ -179,6 +179,7 @@ const char *app_name(enum app app)
         [APP_MDNS] = "mdns",         [APP_LLMNR] = "llmnr",
         [APP_TLS] = "tls",           [APP_QUIC] = "quic",
         [APP_DTLS] = "dtls",         [APP_HTTP] = "http",
+        [APP_HTTP2] = "http2",       [APP_WEBSOCKET] = "websocket",
         [APP_SSH] = "ssh",           [APP_NTP] = "ntp",
         [APP_DHCP] = "dhcp",         [APP_DHCPV6] = "dhcpv6",
         [APP_FTP] = "ftp",           [APP_TELNET] = "telnet",

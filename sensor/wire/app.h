@@ -15,6 +15,8 @@ enum app {
     APP_QUIC,
     APP_DTLS,
     APP_HTTP,
+    APP_HTTP2,
+    APP_WEBSOCKET,
     APP_SSH,
     APP_NTP,
     APP_DHCP,
