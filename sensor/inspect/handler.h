@@ -87,6 +87,7 @@ enum inspect_part_tag {
     PART_DNS,
     PART_HTTP,
     PART_SSH,
+    PART_SOCKS,
     PART_COUNT,
 };
 
@@ -173,6 +174,7 @@ extern const struct inspect_app_ops inspect_starttls;
 extern const struct inspect_app_ops inspect_dns;
 extern const struct inspect_app_ops inspect_http;
 extern const struct inspect_app_ops inspect_ssh;
+extern const struct inspect_app_ops inspect_socks;
 
 /* Bytes of more than one packet that are no TCP stream (QUIC's CRYPTO frames): a struct window
  * (window.h) in a part, over inspect->held (inspect_internal.h); `release` clears it. */

@@ -1,5 +1,5 @@
-/* HTTP/1 over streams: every request and response head, bodies passed over by their length; what an
- * upgrade or a proxy's CONNECT leads to is handed over. */
+/* HTTP/1 over streams, and as SSDP in datagrams: every request and response head, bodies passed
+ * over by their length; what an upgrade or a proxy's CONNECT leads to is handed over. */
 #include "base/address.h"
 #include "sensor/inspect/inspect_internal.h"
 #include "sensor/wire/http1.h"
@@ -420,6 +420,22 @@ static uint32_t read_some(struct inspect *inspect, struct flow *flow, struct htt
     }
 }
 
+/* SSDP: a head is a datagram. */
+static void read_datagram(struct inspect *inspect, struct http_state *http,
+                          const struct inspect_input *input)
+{
+    struct http1 message;
+
+    if (http1_parse(&input->bytes, &message) != WIRE_OK) {
+        return;
+    }
+    if (message.is_request) {
+        keep_request(inspect, http, &message);
+    } else {
+        keep_response(inspect, http, &message);
+    }
+}
+
 static struct inspect_step http_input(struct inspect *inspect, struct flow *flow,
                                       const struct inspect_input *input)
 {
@@ -428,6 +444,10 @@ static struct inspect_step http_input(struct inspect *inspect, struct flow *flow
 
     if (http == NULL) {
         return inspect_stop(INSPECT_DONE);
+    }
+    if (input->packet->protocol != IP_PROTOCOL_TCP) {
+        read_datagram(inspect, http, input);
+        return inspect_more(0);
     }
     struct http_side *side = &http->side[input->direction];
     if (input->is_after_gap) {

@@ -1,7 +1,11 @@
 /* Which application a flow speaks, judged by its first payload bytes, and only then by its ports.
  *
- * A label always comes with how it was decided: a guess by port is labelled as one.
- * Depends on: wire/cursor.h, dns, tls_hello, http1. Pure, any thread. */
+ * A label always comes with how it was decided: a guess by port is labelled as one. Content is
+ * judged by structure (lengths that add up, fields within their bounds), never by a byte or two;
+ * formats too loose for that count on their own ports only. To add one: a value of enum app, its
+ * name and ports in app.c, a check in app_text.c, app_stream.c or app_datagram.c, a sample and its
+ * look-alikes in tests/unit/sensor/wire/test_app_signatures.c. Depends on: wire/cursor.h, the
+ * parsers of wire. Pure, any thread. */
 #pragma once
 
 #include "sensor/wire/cursor.h"
@@ -21,7 +25,6 @@ enum app {
     APP_NTP,
     APP_DHCP,
     APP_DHCPV6,
-    /* By port alone: */
     APP_FTP,
     APP_TELNET,
     APP_SMTP,
@@ -42,6 +45,48 @@ enum app {
     APP_SSDP,
     APP_NETBIOS,
     APP_WIREGUARD,
+    APP_KAFKA,
+    APP_MSSQL,
+    APP_ORACLE,
+    APP_MONGODB,
+    APP_CASSANDRA,
+    APP_MEMCACHED,
+    APP_AMQP,
+    APP_NATS,
+    APP_XMPP,
+    APP_IRC,
+    APP_RTSP,
+    APP_RTP,
+    APP_RTCP,
+    APP_STUN,
+    APP_TFTP,
+    APP_RADIUS,
+    APP_DIAMETER,
+    APP_BITTORRENT,
+    APP_OPENVPN,
+    APP_IKE,
+    APP_ESP_IN_UDP,
+    APP_PPTP,
+    APP_VNC,
+    APP_RSYNC,
+    APP_GIT,
+    APP_RPC,
+    APP_NFS,
+    APP_DCERPC,
+    APP_ZABBIX,
+    APP_LDP,
+    APP_RIP,
+    APP_MODBUS,
+    APP_DNP3,
+    APP_BACNET,
+    APP_S7COMM,
+    APP_COAP,
+    APP_SLP,
+    APP_NETFLOW,
+    APP_SFLOW,
+    APP_SOCKS,
+    APP_RTMP,
+    APP_GTP_C,
     APP_COUNT,
 };
 
@@ -59,7 +104,7 @@ struct app_guess {
 
 /* `payload` is the first payload of a direction (an empty span asks for the ports alone);
  * `protocol` is TCP or UDP, any other gives APP_UNKNOWN. The lower well-known port counts as the
- * server's. */
+ * server's; who sends what is told from it (a greeting comes from the server's port). */
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port);
 

@@ -3,7 +3,6 @@
 #define COOKIE_BYTES 16
 #define LINES_MAX    16 /* before the identification */
 #define PADDING_MIN  4
-#define BLOCK_MIN    8
 
 static bool is_identification(const struct wire_span *line)
 {
@@ -51,7 +50,7 @@ enum wire_status ssh_packet(const struct wire_span *bytes, struct wire_span *pay
         return WIRE_TRUNCATED;
     }
     if (packet_bytes > SSH_PACKET_MAX || padding_bytes < PADDING_MIN ||
-        packet_bytes < padding_bytes + 2U || (packet_bytes + 4) % BLOCK_MIN != 0) {
+        packet_bytes < padding_bytes + 2U) { /* that it is a multiple of 8 not all heed */
         return WIRE_MALFORMED;
     }
     *payload = cursor_span(&c, packet_bytes - padding_bytes - 1);

@@ -120,6 +120,8 @@ static void loose_formats_need_their_port_and_well_formed_bytes(void **state)
     build_dns(&b, (struct build_dns){.name = "example.com"});
     assert_guess(17, built(), 53, APP_DNS, APP_BY_CONTENT);
     assert_guess(17, built(), 5353, APP_MDNS, APP_BY_CONTENT);
+    assert_guess(17, built(), 4000, APP_DNS, APP_BY_CONTENT); /* well-formed beyond doubt */
+    buffer[b.length - 1] = 9;                                 /* a class that there is not */
     assert_guess(17, built(), 4000, APP_UNKNOWN, APP_BY_NOTHING);
     assert_guess(17, (struct wire_span){ntp, sizeof(ntp)}, 123, APP_NTP, APP_BY_CONTENT);
     assert_guess(17, (struct wire_span){ntp, 47}, 123, APP_NTP, APP_BY_PORT);
@@ -130,7 +132,7 @@ static void a_guess_by_port_is_called_one(void **state)
 {
     (void)state;
     assert_guess(6, (struct wire_span){0}, 443, APP_TLS, APP_BY_PORT);
-    assert_guess(6, text("220 mail ESMTP\r\n"), 25, APP_SMTP, APP_BY_PORT);
+    assert_guess(6, text("hello\r\n"), 25, APP_SMTP, APP_BY_PORT);
     assert_guess(17, text("?"), 53, APP_DNS, APP_BY_PORT);
     assert_guess(1, text("?"), 53, APP_UNKNOWN, APP_BY_NOTHING);
     assert_string_equal(app_method_name(APP_BY_PORT), "port");
