@@ -209,10 +209,13 @@ static void fill_flow(struct app *app)
                                    .timeout_v4_ns = from->flow.fragment_timeout_ns,
                                    .timeout_v6_ns = from->flow.fragment_timeout_v6_ns};
     app->pipeline_settings.handover_bytes = from->pipeline.handover_bytes;
-    app->pipeline_settings.inspect.flows_max =
+    struct inspect_settings *inspect = &app->pipeline_settings.inspect;
+    inspect->flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
-    app->pipeline_settings.inspect.stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;
-    app->pipeline_settings.inspect.held_bytes = from->flow.inspect_held_bytes;
+    inspect->stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;
+    inspect->datagrams_max = (uint32_t)from->flow.inspect_datagrams;
+    inspect->datagram_timeout_ns = from->flow.fragment_timeout_ns;
+    inspect->held_bytes = from->flow.inspect_held_bytes;
 }
 
 static int fill_detection(struct app *app, struct error *err)

@@ -311,6 +311,15 @@ static const struct config_field flow_fields[] = {
      .help =
          "Room for bytes that wait for others of their stream or datagram, over all flows; when it "
          "is full, what is missing is passed over and counted."},
+    {.type = CONFIG_U64,
+     .key = "inspect_datagrams",
+     .offset = FIELD(flow_section, inspect_datagrams),
+     .value = "4096",
+     .min = 1,
+     .max = 1e6,
+     .help =
+         "IP datagrams put together from their fragments at once, for the application's parser; "
+         "the oldest makes room. One is given up after fragment_timeout."},
     {0},
 };
 

@@ -72,6 +72,7 @@ struct flow_section {
     uint64_t inspect_flows;
     uint64_t inspect_stream_bytes;
     uint64_t inspect_held_bytes;
+    uint64_t inspect_datagrams;
 };
 
 struct stats_section {

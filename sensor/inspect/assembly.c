@@ -410,11 +410,7 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
         take_payload(&call, *bytes, direction);
     }
     follow_switches(&call);
-    if ((flow->bits & FLOW_INSPECT_DONE) != 0) {
-        assembly_drop(inspect, flow);
-    } else {
-        note_holes(&call);
-    }
+    note_holes(&call);
 }
 
 void assembly_finish(struct inspect *inspect, struct flow *flow, const struct packet *last)

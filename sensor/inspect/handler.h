@@ -77,7 +77,8 @@ static inline struct inspect_step inspect_stop(enum inspect_verdict verdict)
  * is larger takes several tags. */
 enum inspect_part_tag {
     PART_NONE,
-    PART_STREAM, /* the core's: TCP in order */
+    PART_STREAM,    /* the core's: TCP in order */
+    PART_DATAGRAMS, /* the core's: IP fragments */
     PART_TLS,
     PART_CERTIFICATE, /* of TLS: the server's */
     PART_TLS_RETRY,   /* of TLS: the hello after a HelloRetryRequest */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "sensor/inspect/assembly.h"
+#include "sensor/inspect/datagrams.h"
 #include "sensor/inspect/inspect_internal.h"
 #include "sensor/inspect/tls_state.h"
 #include "sensor/wire/crypto.h"
@@ -80,6 +81,10 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     inspect->stream_bytes =
         settings->stream_bytes != 0 ? settings->stream_bytes : INSPECT_STREAM_BYTES;
     assert(inspect->stream_bytes <= BYTE_POOL_BLOCK_MAX);
+    inspect->datagrams_max =
+        settings->datagrams_max != 0 ? settings->datagrams_max : INSPECT_DATAGRAMS;
+    inspect->datagram_timeout_ns =
+        settings->datagram_timeout_ns != 0 ? settings->datagram_timeout_ns : INSPECT_DATAGRAM_NS;
     inspect->dns_timeout_ns =
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
@@ -233,19 +238,40 @@ static void take_datagram(struct inspect *inspect, const struct packet *packet,
     }
 }
 
+void inspect_transport(struct inspect *inspect, struct flow *flow, const struct packet *packet,
+                       const struct wire_span *bytes, int direction)
+{
+    if ((packet->facts & PACKET_HAS_TCP) != 0) {
+        assembly_segment(inspect, flow, packet, bytes, direction);
+    } else if (bytes->length > 0) {
+        take_datagram(inspect, packet, bytes, flow, direction);
+    }
+}
+
+/* One of several pieces whose flow speaks something that is inspected. */
+static bool is_fragment_to_join(const struct packet *packet, const struct flow *flow)
+{
+    return (packet->facts & (PACKET_IS_LATER_FRAGMENT | PACKET_HAS_MORE_FRAGMENTS)) != 0 &&
+           (flow->bits & FLOW_HAS_KEY_PORTS) != 0 &&
+           (flow->key.protocol == IP_PROTOCOL_TCP || flow->key.protocol == IP_PROTOCOL_UDP);
+}
+
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
                      struct flow *flow, int direction)
 {
-    if (frame == NULL || (packet->facts & PACKET_HAS_PORTS) == 0 ||
-        (packet->facts & PACKET_IS_LATER_FRAGMENT) != 0) {
+    if (frame == NULL || (packet->facts & PACKET_HAS_PORTS) == 0) {
         return;
     }
-    const struct wire_span bytes = {.bytes = frame + packet->payload_offset,
-                                    .length = packet->payload_captured_bytes};
-    if ((packet->facts & PACKET_HAS_TCP) != 0) {
-        assembly_segment(inspect, flow, packet, &bytes, direction);
-    } else if (bytes.length > 0) {
-        take_datagram(inspect, packet, &bytes, flow, direction);
+    if (is_fragment_to_join(packet, flow)) {
+        datagrams_add(inspect, flow, packet, frame, direction);
+    } else if ((packet->facts & PACKET_IS_LATER_FRAGMENT) == 0) {
+        const struct wire_span bytes = {.bytes = frame + packet->payload_offset,
+                                        .length = packet->payload_captured_bytes};
+        inspect_transport(inspect, flow, packet, &bytes, direction);
+    }
+    if ((flow->bits & FLOW_INSPECT_DONE) != 0 && flow->app != INSPECT_NONE) {
+        assembly_drop(inspect, flow);
+        datagrams_drop(inspect, flow);
     }
 }
 
@@ -258,7 +284,8 @@ void inspect_finish(struct inspect *inspect, struct flow *flow)
                                 .facts = PACKET_HAS_PORTS,
                                 .time_ns = flow->last_ns};
 
-    if (flow->app != INSPECT_NONE && flow->key.protocol == IP_PROTOCOL_TCP) {
+    if (flow->app != INSPECT_NONE) {
+        datagrams_finish(inspect, flow, &last);
         assembly_finish(inspect, flow, &last);
     }
 }
@@ -268,6 +295,7 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
     const struct inspect_app_ops *ops;
 
     assembly_drop(inspect, flow);
+    datagrams_drop(inspect, flow);
     for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
         if (ops->release != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
             ops->release(inspect, flow);

@@ -34,9 +34,11 @@ struct inspect_settings {
     const struct flow_table *table; /* whose flows these are, borrowed: it knows where a TCP stream
                                        begins and what is acknowledged. NULL: as seen */
     uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
-    uint64_t dns_timeout_ns; /* a question is forgotten after; 0: 10 s */
-    uint32_t stream_bytes;   /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
-    uint64_t held_bytes;     /* over all flows; taken at the start, touched when used; 0: 4 MiB */
+    uint64_t dns_timeout_ns;      /* a question is forgotten after; 0: 10 s */
+    uint32_t stream_bytes;        /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
+    uint32_t datagrams_max;       /* put together from IP fragments at once; 0: 1024 */
+    uint64_t datagram_timeout_ns; /* one is given up after; 0: 30 s */
+    uint64_t held_bytes; /* over all flows; taken at the start, touched when used; 0: 4 MiB */
     struct inspect_observer observer;
 };
 
@@ -57,7 +59,8 @@ static inline void inspect_packet(struct inspect *inspect, const struct packet *
                                   const uint8_t *frame, struct flow *flow, int direction)
 {
     if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
-        (packet->payload_captured_bytes != 0 || (flow->app_bits & INSPECT_WAITS) != 0)) {
+        (packet->payload_captured_bytes != 0 || (flow->app_bits & INSPECT_WAITS) != 0 ||
+         (packet->facts & PACKET_IS_FRAGMENT) != 0)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }
 }
@@ -84,12 +87,20 @@ struct inspect_statistics {
     uint64_t quic_initials, quic_unopened; /* tried to open; of those, in vain */
     uint64_t memory_bytes;
     uint64_t held_bytes, held_bytes_peak, held_bytes_max; /* of streams and datagrams, in blocks */
-    uint64_t held_full;        /* times that there was no room for bytes */
-    uint64_t stream_gaps;      /* holes in TCP streams given up */
-    uint64_t stream_overlaps;  /* segments with bytes that were held already ... */
-    uint64_t stream_conflicts; /* ... with other contents: the first seen stand */
-    uint64_t stream_overflows; /* windows that were full of what a handler did not consume */
-    uint64_t stream_ignored;   /* segments far beyond what their receiver acknowledged */
+    uint64_t held_full;           /* times that there was no room for bytes */
+    uint64_t stream_gaps;         /* holes in TCP streams given up */
+    uint64_t stream_overlaps;     /* segments with bytes that were held already ... */
+    uint64_t stream_conflicts;    /* ... with other contents: the first seen stand */
+    uint64_t stream_overflows;    /* windows that were full of what a handler did not consume */
+    uint32_t datagrams_used;      /* in progress now */
+    uint64_t datagrams_completed; /* put together from fragments */
+    uint64_t datagrams_timed_out; /* given up: too old, or their flow ended */
+    uint64_t datagrams_evicted;   /* ... for want of room for a newer one */
+    uint64_t
+        datagrams_dropped; /* ... overlapping (IPv6), contradictory, cut, or no room for bytes */
+    uint64_t datagram_overlaps;  /* fragments that overlap others ... */
+    uint64_t datagram_conflicts; /* ... or copies with other contents */
+    uint64_t stream_ignored;     /* segments far beyond what their receiver acknowledged */
 };
 
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);

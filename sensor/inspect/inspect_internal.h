@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdalign.h>
+#include <stddef.h>
 
 #include "sensor/inspect/byte_pool.h"
 #include "sensor/inspect/handler.h"
@@ -18,6 +19,8 @@
 #define INSPECT_DNS_TIMEOUT_NS UINT64_C(10000000000)
 #define INSPECT_STREAM_BYTES   16384
 #define INSPECT_HELD_BYTES     (UINT64_C(4) << 20)
+#define INSPECT_DATAGRAMS      1024
+#define INSPECT_DATAGRAM_NS    UINT64_C(30000000000)
 
 struct inspect_block {
     uint32_t next; /* in the flow's chain, in a list or in the free list */
@@ -49,6 +52,9 @@ struct inspect {
     const struct flow_table *table; /* NULL: streams begin at what is seen */
     struct byte_pool held;          /* for the windows of all flows */
     uint32_t stream_bytes;
+    uint32_t datagrams_max;
+    uint32_t datagram_oldest, datagram_youngest; /* handles; see datagrams.c */
+    uint64_t datagram_timeout_ns;
     uint64_t dns_timeout_ns;
     struct inspect_observer observer;
     char *dns_names; /* texts of the record filled last: FLOW_QUERIES_MAX of DNS_NAME_TEXT_BYTES */
@@ -65,6 +71,20 @@ static inline struct inspect_block *inspect_block(const struct inspect *inspect,
 {
     return &inspect->blocks[handle - 1];
 }
+
+/* Of a part or an item of a list. */
+static inline uint32_t inspect_handle(const struct inspect *inspect, const void *bytes)
+{
+    const uint8_t *block = (const uint8_t *)bytes - offsetof(struct inspect_block, bytes);
+
+    return (uint32_t)((uint64_t)(block - (const uint8_t *)inspect->blocks) /
+                      sizeof(struct inspect_block)) +
+           1;
+}
+
+/* The payload of a whole TCP segment or UDP datagram, in `bytes`. */
+void inspect_transport(struct inspect *inspect, struct flow *flow, const struct packet *packet,
+                       const struct wire_span *bytes, int direction);
 
 /* Offers `input` to the flow's handler, found by these bytes where there is none so far; `fresh` is
  * where the newest segment of a stream begins in them. The verdict is one of MORE, DIRECTION_DONE

@@ -156,6 +156,9 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
                     .memory_bytes = from->inspect.memory_bytes / from->shards,
                     .dns_timeout_ns = from->inspect.dns_timeout_ns,
                     .stream_bytes = from->inspect.stream_bytes,
+                    .datagrams_max =
+                        (from->inspect.datagrams_max + from->shards - 1) / from->shards,
+                    .datagram_timeout_ns = from->inspect.datagram_timeout_ns,
                     .held_bytes = from->inspect.held_bytes / from->shards},
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .sketch_seed = &pipeline->sketch_seed,

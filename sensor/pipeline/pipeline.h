@@ -18,13 +18,13 @@
 #include "sensor/pipeline/sink.h"
 
 struct pipeline_settings {
-    struct capture_settings capture; /* read_paths_count 0: live */
-    uint32_t shards;                 /* 1..PUBLISHER_SHARDS_MAX */
-    uint64_t count_max;              /* packets; 0 = all */
-    bool is_paced, is_looped;        /* files, see reader.h */
-    bool is_lossless;                /* network sinks push back too */
-    struct flow_settings flow;       /* flows_max is for all shards; budget is set here */
-    struct inspect_settings inspect; /* flows_max, memory_bytes and held_bytes are for all shards */
+    struct capture_settings capture;    /* read_paths_count 0: live */
+    uint32_t shards;                    /* 1..PUBLISHER_SHARDS_MAX */
+    uint64_t count_max;                 /* packets; 0 = all */
+    bool is_paced, is_looped;           /* files, see reader.h */
+    bool is_lossless;                   /* network sinks push back too */
+    struct flow_settings flow;          /* flows_max is for all shards; budget is set here */
+    struct inspect_settings inspect;    /* all but times and stream_bytes is for all shards */
     struct fragment_settings fragments; /* for all shards; key is set here; datagrams_max 0: none */
     uint64_t handover_bytes;            /* live with several shards: rings into each */
     struct detection_settings detection;
