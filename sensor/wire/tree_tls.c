@@ -93,7 +93,9 @@ static void add_hello(struct tree_writer *writer, const struct tls_message *mess
     const enum wire_status status = tls_hello_read(message, &hello);
     struct wire_span list = hello.alpn, name;
 
-    add_version(writer, "legacy_version", message->body.bytes, hello.legacy_version);
+    if (message->body.length >= 2) {
+        add_version(writer, "legacy_version", message->body.bytes, hello.legacy_version);
+    }
     add_version(writer, "version", hello.supported_versions.bytes, hello.version);
     if (hello.is_client) {
         tree_field(writer, "cipher_count", hello.ciphers.bytes, hello.ciphers.length, "%u",

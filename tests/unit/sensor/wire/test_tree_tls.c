@@ -104,6 +104,23 @@ static void a_server_flight_shows_each_message(void **state)
     assert_field("TLS ChangeCipherSpec", "record_bytes", "1");
 }
 
+/* show() looks at every place. */
+static void a_hello_cut_at_any_byte_shows_nothing_beyond_it(void **state)
+{
+    (void)state;
+    start();
+    build_handshake(&message, &hello);
+    build_records(&payload, message_bytes, message.length, 16384);
+    const size_t whole = payload.length;
+
+    for (size_t kept = 1; kept <= whole; kept++) {
+        build_start(&b, buffer, sizeof(buffer));
+        payload.length = kept;
+        show(true);
+    }
+    assert_field("TLS ClientHello", "legacy_version", "0x0303 TLS 1.2");
+}
+
 static void a_hello_that_is_cut_says_so(void **state)
 {
     (void)state;
@@ -180,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_hello_shows_its_lists_and_extensions),
         cmocka_unit_test(a_server_flight_shows_each_message),
+        cmocka_unit_test(a_hello_cut_at_any_byte_shows_nothing_beyond_it),
         cmocka_unit_test(a_hello_that_is_cut_says_so),
         cmocka_unit_test(dtls_shows_hellos_and_fragments),
         cmocka_unit_test(an_initial_is_opened_and_its_hello_shown),
