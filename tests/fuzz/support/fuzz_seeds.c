@@ -23,7 +23,7 @@
 #define SEED_BYTES_MAX 4096U
 #define FILE_BYTES_MAX 65536L
 
-enum part { PART_FRAME, PART_IP, PART_UDP, PART_TCP, PART_ETHER, PART_FILE };
+enum part { PART_FRAME, PART_FRAGMENT, PART_IP, PART_UDP, PART_TCP, PART_ETHER, PART_FILE };
 
 struct row {
     char target[64];
@@ -66,9 +66,10 @@ static void add_row(const char *target, const char *prefix, const char *part)
         const char *name;
         enum part part;
         int base;
-    } kinds[] = {{"frame", PART_FRAME, 0}, {"ip/", PART_IP, 10},       {"udp/", PART_UDP, 10},
-                 {"tcp/", PART_TCP, 10},   {"ether/", PART_ETHER, 16}, {"file", PART_FILE, 0},
-                 {"udp=", PART_UDP, -1},   {"tcp=", PART_TCP, -1}};
+    } kinds[] = {
+        {"frame", PART_FRAME, 0}, {"fragment", PART_FRAGMENT, 0}, {"ip/", PART_IP, 10},
+        {"udp/", PART_UDP, 10},   {"tcp/", PART_TCP, 10},         {"ether/", PART_ETHER, 16},
+        {"file", PART_FILE, 0},   {"udp=", PART_UDP, -1},         {"tcp=", PART_TCP, -1}};
     struct row row = {.number = 0};
 
     (void)snprintf(row.target, sizeof(row.target), "%s", target);
@@ -179,6 +180,13 @@ static void take_part(struct row *row, const struct frame *frame, const struct p
     switch (row->part) {
     case PART_FRAME:
         take_frame(row, frame);
+        break;
+    case PART_FRAGMENT:
+        if (packet->ip_version != 0 &&
+            (packet->facts & (PACKET_IS_FRAGMENT | PACKET_IS_LATER_FRAGMENT)) != 0) {
+            take(row, frame->bytes + packet->network_offset,
+                 frame->captured_bytes - packet->network_offset);
+        }
         break;
     case PART_IP:
         if (packet->ip_version != 0 && packet->protocol == row->number) {

@@ -1,5 +1,5 @@
-/* The DNS reader over any bytes; every name must become bounded printable text, every span lie in
- * the message. */
+/* The DNS reader over any bytes; every name and every record's data must become bounded printable
+ * text, every span lie in the message. A message that is DNS beyond doubt is also likely to be. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +20,51 @@ static void check_name(const struct dns_name *name)
     }
 }
 
+/* Into rooms of three sizes, each with a sentinel behind it. */
+static void check_data(const struct dns_reader *reader, const struct dns_record *record)
+{
+    static const size_t rooms[] = {1, 12, 1000};
+    char text[1001];
+    char room[16];
+
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+        text[rooms[i]] = 0x55;
+        const unsigned length = dns_data_text(reader, record, text, rooms[i]);
+
+        if (length >= rooms[i] || strlen(text) != length || text[rooms[i]] != 0x55) {
+            abort();
+        }
+        for (unsigned j = 0; j < length; j++) {
+            if (text[j] < 0x20 || text[j] > 0x7e) {
+                abort();
+            }
+        }
+    }
+    if (strlen(dns_type_text(record->type, room)) >= sizeof(room)) {
+        abort();
+    }
+}
+
+static void check_record(const struct dns_reader *reader, const struct dns_record *record)
+{
+    struct dns_name name;
+    struct dns_edns edns;
+
+    check_name(&record->name);
+    check_data(reader, record);
+    if (dns_edns_read(record, &edns) && record->type != DNS_TYPE_OPT) {
+        abort();
+    }
+    if (record->data.length > 0 &&
+        dns_name_at(reader, dns_data_offset(reader, record), &name) == WIRE_OK) {
+        check_name(&name);
+        if (dns_name_equal(&name, &record->name) != dns_name_equal(&record->name, &name) ||
+            !dns_name_equal(&name, &name)) {
+            abort();
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct wire_span message = {.bytes = data, .length = (uint32_t)size};
@@ -27,19 +72,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dns_reader reader;
     struct dns_record record;
 
+    if (dns_is_whole(&message) && !dns_is_likely(&message)) {
+        abort();
+    }
     if (dns_parse(&message, &header, &reader) != WIRE_OK) {
         return 0;
     }
+    (void)dns_rcode_name(header.rcode);
     while (dns_next(&reader, &record)) {
-        struct dns_name name;
-
-        check_name(&record.name);
+        check_record(&reader, &record);
         if (record.offset + record.record_bytes > size) {
             abort();
-        }
-        if (record.data.length > 0 &&
-            dns_name_at(&reader, dns_data_offset(&reader, &record), &name) == WIRE_OK) {
-            check_name(&name);
         }
     }
     return 0;
