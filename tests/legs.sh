@@ -12,7 +12,7 @@ JOBS=${NETSCOPE_JOBS:-$(nproc)}
 CORPUS=${NETSCOPE_CORPUS:-$ROOT/../shared/corpus}
 GRPCURL_VERSION=v1.9.3
 # Tests by name that have a leg of their own, since they need a tool from elsewhere.
-OWN_LEGS='browser|grpcurl|containers'
+OWN_LEGS='browser|grpcurl|containers|kafka_broker'
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
 LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz coverage dashboard browser grpcurl kafka clickhouse containers)

@@ -371,6 +371,11 @@ static bool put_element(struct output *out, const struct layout *list,
     return true;
 }
 
+static size_t wire_left_of(const uint8_t *at, const struct wire_reader *r)
+{
+    return (size_t)(r->end - at);
+}
+
 static bool put_message(struct output *out, const struct layout *from, struct wire_reader r)
 {
     struct wire_field f;
@@ -394,8 +399,12 @@ static bool put_message(struct output *out, const struct layout *from, struct wi
         case ACTION_COPY: {
             const size_t length = (size_t)(r.at - value);
 
-            if (put_tag(out, step, f.type, length)) {
-                memcpy(out->at, value, length);
+            if (put_tag(out, step, f.type, length < 8 ? 8 : length)) {
+                if (length <= 8 && wire_left_of(value, &r) >= 8) {
+                    memcpy(out->at, value, 8); /* one store: most values are short */
+                } else {
+                    memcpy(out->at, value, length);
+                }
                 out->at += length;
             }
             break;

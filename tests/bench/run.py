@@ -146,6 +146,7 @@ PROGRAMS = [
     ("tls_bench", "TLS and QUIC handshakes"),
 ]
 INGEST_RECORDS = 500_000
+KAFKA_RECORDS, KAFKA_RATE = 1_000_000, 200_000
 
 
 def run_programs(build):
@@ -189,6 +190,27 @@ def run_ingest(build):
         fail("ingest_probe failed")
 
 
+def run_kafka(build):
+    """Records to a cluster of three mock brokers in another process; librdkafka alone in the same run."""
+    bench, mock = f"{build}/bin/kafka_bench", f"{build}/tests/kafka-mock"
+    print("\nrecords to Kafka (kafka_bench)")
+    if not os.access(bench, os.X_OK) or not os.access(mock, os.X_OK):
+        print("  SKIP: not built")
+        return
+    cluster = subprocess.Popen([mock, "3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    brokers = cluster.stdout.readline().strip()
+    for layout in ("flows", "flowrows", "flows-packed", "flowrows-packed"):
+        cluster.stdin.write(f"topic netscope.{layout}.v1 6\n")
+        cluster.stdout.readline()
+    result = subprocess.run([bench, brokers, str(KAFKA_RECORDS), str(KAFKA_RATE)], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    cluster.stdin.close()
+    cluster.wait(timeout=30)
+    print(result.stdout, end="")
+    if result.returncode != 0:
+        fail(f"kafka_bench: exit {result.returncode}")
+
+
 def check_goals(results):
     """Less CPU than nfpcapd and softflowd on small and mix. True when all hold that could be measured."""
     holds = True
@@ -226,6 +248,7 @@ def main():
     if not arguments.no_programs:
         run_programs(build)
         run_ingest(build)
+        run_kafka(build)
     print()
     holds = check_goals(results)
     if arguments.json:
