@@ -8,9 +8,14 @@
 void spool_cursor_skip(struct spool_log_reader *cursor, uint64_t ordinal, uint64_t records_before)
 {
     if (records_before > cursor->records_before) {
-        cursor->lost_records += records_before - cursor->records_before;
-        cursor->pending_lost += records_before - cursor->records_before;
-        cursor->lost_until = ordinal;
+        uint64_t lost = records_before - cursor->records_before;
+        const uint64_t known = lost < cursor->ahead_lost ? lost : cursor->ahead_lost;
+
+        cursor->ahead_lost -= known;
+        lost -= known;
+        cursor->lost_records += lost;
+        cursor->pending_lost += lost;
+        cursor->lost_until = ordinal > cursor->lost_until ? ordinal : cursor->lost_until;
     }
     cursor->next_ordinal = ordinal;
     cursor->records_before = records_before;
@@ -46,13 +51,17 @@ static void drop_oldest_node(struct spool_log *log)
 {
     const struct spool_node *node = log->oldest;
 
-    /* Older ones on disk are still there: only who would read this one next has lost it; others
-     * meet the jump when they come to it. */
+    /* Older ones on disk are still there: whoever reads those meets a jump here later. */
     for (int i = 0; i < log->cursors_count; i++) {
         struct spool_log_reader *cursor = &log->cursors[i];
 
         if (cursor->next_ordinal == node->ordinal) {
             spool_cursor_skip(cursor, node->ordinal + 1, node->records_before + node->records);
+        } else if (cursor->next_ordinal < node->ordinal) {
+            cursor->lost_records += node->records;
+            cursor->pending_lost += node->records;
+            cursor->ahead_lost += node->records;
+            cursor->lost_until = node->ordinal + 1;
         }
     }
     spool_free_oldest(log);
@@ -267,7 +276,7 @@ void spool_log_ack(struct spool_log *log, int number, const struct spool_log_pla
 
     if (place->ordinal > cursor->acked.ordinal) {
         cursor->acked = *place;
-        if (place->ordinal + 1 >= cursor->lost_until) {
+        if (place->ordinal + 1 >= cursor->lost_until && cursor->ahead_lost == 0) {
             cursor->pending_lost = 0;
         }
         log->is_moved = true;
@@ -285,10 +294,9 @@ void spool_log_rewind(struct spool_log *log, int number)
     cursor->last = NULL;
     cursor->next_ordinal = cursor->acked.ordinal + 1;
     cursor->records_before = cursor->acked.records_end;
-    if (cursor->pending_lost > 0) { /* met again, and counted again */
-        cursor->lost_records -= cursor->pending_lost;
-        cursor->pending_lost = 0;
-    }
+    /* What it had come to is met again, and counted again. */
+    cursor->lost_records -= cursor->pending_lost - cursor->ahead_lost;
+    cursor->pending_lost = cursor->ahead_lost;
 }
 
 static bool is_name(const char *name)

@@ -28,6 +28,7 @@ struct spool_log_reader {
     uint64_t records_before; /* records up to there: a jump tells what was lost */
     uint64_t lost_records;
     uint64_t pending_lost;            /* of them those behind what is acknowledged, ... */
+    uint64_t ahead_lost;              /* of them those that it has not come to yet */
     uint64_t lost_until;              /* ... all before this item */
     const struct spool_node *last;    /* what it read last, while that is in memory */
     const struct spool_node *reading; /* what peek shows, if it is in memory */

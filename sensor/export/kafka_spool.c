@@ -179,6 +179,26 @@ void kafka_spool_delivered(const rd_kafka_message_t *message, struct kafka_ticke
 
 /* ---- sending ---- */
 
+/* What a cap, an age or a disk that takes nothing has cost since the last time. */
+static void count_lost(struct kafka_stream *stream, const char *why)
+{
+    struct kafka_sink *sink = stream->sink;
+    struct spool_log_cursor_state state;
+    uint64_t suppressed = 0;
+
+    spool_log_cursor_state(stream->log, stream->cursor, &state);
+    if (state.lost_records <= stream->lost_seen) {
+        return;
+    }
+    counter_add(&sink->spool_lost, state.lost_records - stream->lost_seen);
+    stream->lost_seen = state.lost_records;
+    if (log_allowed(&sink->spool_log, LOG_INTERVAL_NS, &suppressed)) {
+        log_warn(sink->name, "the spool dropped its oldest records",
+                 "topic=%s reason=\"%s\" lost=%" PRIu64, kafka_kind_name(stream->kind), why,
+                 counter_get(&sink->spool_lost));
+    }
+}
+
 void kafka_spool_append(struct kafka_stream *stream, const struct kafka_run *run)
 {
     struct kafka_sink *sink = stream->sink;
@@ -202,6 +222,7 @@ void kafka_spool_append(struct kafka_stream *stream, const struct kafka_run *run
             kafka_count_failure(sink, RD_KAFKA_RESP_ERR__FAIL, records, false);
         }
     }
+    count_lost(stream, "disk");
 }
 
 /* The records of an item. False: it is damaged. */
@@ -346,25 +367,6 @@ bool kafka_spool_pump(struct kafka_sink *sink)
 }
 
 /* ---- keeping house ---- */
-
-static void count_lost(struct kafka_stream *stream, const char *why)
-{
-    struct kafka_sink *sink = stream->sink;
-    struct spool_log_cursor_state state;
-    uint64_t suppressed = 0;
-
-    spool_log_cursor_state(stream->log, stream->cursor, &state);
-    if (state.lost_records <= stream->lost_seen) {
-        return;
-    }
-    counter_add(&sink->spool_lost, state.lost_records - stream->lost_seen);
-    stream->lost_seen = state.lost_records;
-    if (log_allowed(&sink->spool_log, LOG_INTERVAL_NS, &suppressed)) {
-        log_warn(sink->name, "the spool dropped its oldest records",
-                 "topic=%s reason=\"%s\" lost=%" PRIu64, kafka_kind_name(stream->kind), why,
-                 counter_get(&sink->spool_lost));
-    }
-}
 
 static uint64_t disk_bytes(const struct kafka_stream *stream)
 {

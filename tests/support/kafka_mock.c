@@ -3,7 +3,8 @@
  *     kafka-mock [BROKERS]
  *
  * Prints the bootstrap servers, then answers each line of stdin with "ok" or "error ...":
- *   topic NAME PARTITIONS | down N | up N | rtt N MS | err APIKEY CODE COUNT | quit
+ *   topic NAME PARTITIONS | down N | up N | rtt N MS | err APIKEY CODE COUNT |
+ *   leader TOPIC PARTITION N | quit
  * N = 0 means every broker. err: the next COUNT requests of that kind are answered with CODE and
  * not carried out (0 = Produce, 3 = Metadata). End of input ends it too. The mock keeps about 5 MB
  * a partition, so consumers must run beside the producer. */
@@ -58,6 +59,9 @@ static bool obey(struct cluster *cluster, char *const words[WORDS_MAX], rd_kafka
     if (strcmp(verb, "topic") == 0 && words[2] != NULL) {
         *result = rd_kafka_mock_topic_create(cluster->mock, words[1], (int)number(words[2]),
                                              cluster->brokers);
+    } else if (strcmp(verb, "leader") == 0 && words[3] != NULL) {
+        *result = rd_kafka_mock_partition_set_leader(
+            cluster->mock, words[1], (int32_t)number(words[2]), (int32_t)number(words[3]));
     } else if (strcmp(verb, "err") == 0 && words[3] != NULL) {
         *result = push_errors(cluster, first, (int)number(words[2]), number(words[3]));
     } else if ((strcmp(verb, "down") == 0 || strcmp(verb, "up") == 0 || strcmp(verb, "rtt") == 0) &&

@@ -8,8 +8,8 @@ from kafka_tools import same
 FOLDER = ""  # of the programs; the caller sets it
 
 
-def start(brokers, *arguments):
-    return subprocess.Popen([os.path.join(FOLDER, "kafka-probe"), "--set", f"brokers={brokers}", *arguments],
+def start(brokers, *arguments, before=()):
+    return subprocess.Popen([*before, os.path.join(FOLDER, "kafka-probe"), "--set", f"brokers={brokers}", *arguments],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -18,6 +18,7 @@ def finish(running, seconds=90):
     if running.returncode != 0:
         raise AssertionError(f"probe: exit {running.returncode}: {err.strip()}")
     result = json.loads(out)
+    result["log"] = err
     same("offered + made + recovered = left_out + acked + failed + spool_lost + owed",
          result["offered"] + result["made"] + result["recovered"],
          sum(result[key] for key in ("left_out", "acked", "failed", "spool_lost", "owed")))
@@ -29,6 +30,14 @@ def finish(running, seconds=90):
 
 def probe(brokers, *arguments):
     return finish(start(brokers, *arguments))
+
+
+def lines_with(text, *words):
+    """The lines of a log that hold all words; the first is shown, since docs/troubleshooting.md quotes it."""
+    found = [line for line in text.splitlines() if all(word in line for word in words)]
+    same(f"a line with {words} in: {text[-1500:]}", bool(found), True)
+    print("      " + found[0])
+    return found
 
 
 def total(result):

@@ -14,7 +14,7 @@ import time
 
 from kafka_tools import ALERTS, FLOWS, PARTITIONS, STATS, Cluster, kept_contract, result_of, run_cases, same
 import probe_tools
-from probe_tools import finish, probe, start, total
+from probe_tools import finish, lines_with, probe, start, total
 
 FOLDER, DESCRIPTORS = (os.path.abspath(path) for path in sys.argv[1:3])
 probe_tools.FOLDER = FOLDER
@@ -51,6 +51,7 @@ def an_outage_longer_than_all_queues_loses_nothing():
         cluster.say("up 0")
         result = finish(running)
         same("dropped", result["dropped"], 0)
+        lines_with(result["log"], "level=warn", "Connection refused")
         same("failed", result["failed"] + result["spool_lost"], 0)
         same("owed", result["owed"], 0)
         found = result_of(check)
@@ -65,9 +66,11 @@ def after_a_restart_the_rest_is_sent_under_its_old_identity():
         cluster.say("down 0")
         first = probe(cluster.brokers, "--records", "20000", *spool(folder), "--flush-ms", "100", "--boot", "a" * 32)
         same("all is owed", first["owed"], total(first))
+        lines_with(first["log"], "wait in the spool for the next start")
         cluster.say("up 0")
         second = probe(cluster.brokers, "--records", "20000", *spool(folder), "--boot", "b" * 32, "--flush-ms", "40000")
         same("recovered", second["recovered"], total(first))
+        lines_with(second["log"], "records of an earlier run")
         same("acked", second["acked"], total(first) + total(second))
         kept_contract(result_of(check), 40440)
         third = probe(cluster.brokers, "--records", "1", *spool(folder), "--boot", "c" * 32)
@@ -102,6 +105,7 @@ def over_its_size_the_oldest_go_and_are_counted():
         cluster.say("up 0")
         result = finish(running)
         same("lost", result["spool_lost"] > 10000, True)
+        lines_with(result["log"], "level=warn", "the spool dropped its oldest records")
         same("dropped before", result["dropped"], 0)
         same("the rest arrives", result["acked"], total(result) - result["spool_lost"])
         found = result_of(check)
@@ -117,11 +121,65 @@ def errors_of_the_topic_keep_records_in_the_spool():
             cluster.say(f"err 0 {code} 2")
         result = probe(cluster.brokers, "--records", "20000", *spool(folder), "--flush-ms", "60000")
         same("sent again", result["resent"] > 0, True)
+        lines_with(result["log"], "level=warn", "records wait in the spool")
         same("failed", result["failed"], 0)
         same("acked", result["acked"], total(result))
         kept = result_of(check)
         same("records", kept["unique"], total(result))
         same("differing", kept["differing"], 0)
+
+
+@case
+def leaders_that_move_cost_nothing():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+        check = cluster.check(30330, 60, PARTITIONS)
+        running = start(cluster.brokers, "--records", "30000", "--rate", "6000", *spool(folder), "--flush-ms", "40000")
+        for n in range(12):
+            time.sleep(0.4)
+            for partition in range(PARTITIONS[FLOWS]):
+                cluster.say(f"leader {FLOWS} {partition} {(n + partition) % 3 + 1}")
+        result = finish(running)
+        same("acked", (result["acked"], result["failed"]), (total(result), 0))
+        kept_contract(result_of(check), total(result))
+
+
+@case
+def a_slow_broker_is_told_and_costs_nothing():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+        check = cluster.check(20220, 90, PARTITIONS)
+        running = start(cluster.brokers, "--records", "20000", "--rate", "4000", *spool(folder), "--flush-ms", "60000",
+                        "--set", "properties=socket.timeout.ms=1000")
+        time.sleep(1)
+        cluster.say("rtt 0 3000")
+        time.sleep(4)
+        cluster.say("rtt 0 0")
+        result = finish(running)
+        lines_with(result["log"], "level=warn", "timed out")
+        same("acked", (result["acked"], result["failed"]), (total(result), 0))
+        found = result_of(check)
+        same("unique", (found["unique"], found["differing"]), (total(result), 0))
+
+
+@case
+def a_brokers_full_disk_is_waited_out():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+        check = cluster.check(5055, 60, PARTITIONS)
+        cluster.say("err 0 56 20")  # KAFKA_STORAGE_ERROR
+        result = probe(cluster.brokers, "--records", "5000", *spool(folder), "--flush-ms", "60000")
+        same("acked", (result["acked"], result["failed"]), (total(result), 0))
+        same("unique", result_of(check)["unique"], total(result))
+
+
+@case
+def a_spool_on_a_full_disk_drops_its_oldest_and_says_so():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+        cluster.say("down 0")
+        limit = ["bash", "-c", 'trap "" XFSZ; ulimit -f 3000; exec "$@"', "bash"]  # files of 3 MB at most
+        running = start(cluster.brokers, "--records", "30000", "--rate", "30000", *spool(folder), *SMALL_MEMORY, "--set",
+                        "queue_messages=1000", "--flush-ms", "100", before=limit)
+        result = finish(running)
+        lines_with(result["log"], "level=error", "the spool cannot be written")
+        same("lost", result["spool_lost"] > 1000, True)
 
 
 @case
@@ -143,6 +201,7 @@ def a_fatal_error_loses_nothing_with_a_spool():
         cluster.say("err 0 45 1")  # OUT_OF_ORDER_SEQUENCE_NUMBER
         result = finish(running)
         same("restarts", result["restarts"], 1)
+        lines_with(result["log"], "level=error", "made anew")
         same("failed", result["failed"], 0)
         same("acked", result["acked"], total(result))
         found = result_of(check)

@@ -14,9 +14,9 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import probe_tools  # noqa: E402
-from kafka_broker import HERE, PASSWORD, Broker, Missing, fetch_jars  # noqa: E402
+from kafka_broker import HERE, PASSWORD, Broker, Missing, fetch_jars, free_port  # noqa: E402
 from kafka_tools import FLOWS, has_kcat, kept_contract, result_of, run_cases, same  # noqa: E402
-from probe_tools import finish, probe, start, total  # noqa: E402
+from probe_tools import finish, lines_with, probe, start  # noqa: E402
 
 BUILD, FOLDER, SENSOR, TRAFFIC, CERTS = (os.path.abspath(path) for path in sys.argv[1:6])
 probe_tools.FOLDER = FOLDER
@@ -39,14 +39,6 @@ def check(records, seconds, topics):
 def contract(topic, records):
     done = broker.java("-Dx=1", os.path.join(HERE, "Contract.java"), broker.brokers, topic, str(records), "60")
     return json.loads(done.strip().splitlines()[-1])
-
-
-def lines_with(text, *words):
-    """The sensor's own lines that hold all words; shown, since docs/troubleshooting.md quotes them."""
-    found = [line for line in text.splitlines() if all(word in line for word in words)]
-    same(f"a line with {words} in: {text[-1500:]}", bool(found), True)
-    print("      " + found[0])
-    return found
 
 
 def attempt(*settings, seconds=6, records="50"):
@@ -108,6 +100,22 @@ def a_killed_broker_loses_and_repeats_nothing():
         found = result_of(check(100000, 60, {topic: 6}))
         kept_contract(found, 100000)
         same("an idempotent producer repeats nothing", found["duplicates"], 0)
+
+
+@case
+def a_broker_that_comes_back_under_another_address_is_found():
+    broker.create("moved.flows.v1", 3)
+    before, after = broker.brokers, f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        running = start(f"{before},{after}", "--records", "30000", "--rate", "3000", "--set", "topic_prefix=moved", "--set",
+                        "alerts=false", "--set", "stats=false", "--set", f"spool.directory={folder}", "--flush-ms", "90000")
+        time.sleep(3)
+        broker.kill()
+        broker.move(after)
+        broker.start()
+        result = finish(running, seconds=200)
+    same("acked", (result["acked"], result["failed"]), (30000, 0))
+    kept_contract(result_of(check(30000, 60, {"moved.flows.v1": 3})), 30000)
 
 
 @case

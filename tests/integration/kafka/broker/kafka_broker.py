@@ -104,6 +104,15 @@ class Broker:
         self.process.kill()
         self.process.wait()
 
+    def move(self, address):
+        """Another address of the listener without login, from the next start on."""
+        path = os.path.join(self.folder, "server.properties")
+        with open(path, encoding="ascii") as file:
+            text = file.read().replace(f"PLAINTEXT://{self.brokers}", f"PLAINTEXT://{address}")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        self.brokers = address
+
     def topics(self, commands):
         """Runs kafka-topics.sh lines; one broker holds one replica."""
         for line in commands.splitlines():
