@@ -214,6 +214,13 @@ static void write_decode(struct metrics_page *page, const struct pipeline_totals
     one(page, "netscope_flow_tunnels_full_total", METRICS_COUNTER,
         "Flows recorded without their tunnels: no room for another stack of them.",
         totals->tunnels_full);
+    one(page, "netscope_inspect_pool_full_total", METRICS_COUNTER,
+        "Flows whose application found no state: they keep their label alone.",
+        totals->inspect_pool_full);
+    one(page, "netscope_quic_initials_total", METRICS_COUNTER,
+        "QUIC Initials that were tried to be opened, at most 32 a flow.", totals->quic_initials);
+    one(page, "netscope_quic_initials_unopened_total", METRICS_COUNTER,
+        "QUIC Initials that did not open: other keys, or junk.", totals->quic_unopened);
 }
 
 static void write_fragments(struct metrics_page *page, const struct pipeline_totals *totals)

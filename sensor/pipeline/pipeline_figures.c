@@ -63,6 +63,9 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
         }
     }
     out->tunnels_full += counter_get(&counts->tunnels_full);
+    out->inspect_pool_full += counter_get(&counts->inspect_pool_full);
+    out->quic_initials += counter_get(&counts->quic_initials);
+    out->quic_unopened += counter_get(&counts->quic_unopened);
     out->checksum_bad += counter_get(&counts->checksum_bad);
     out->late += counter_get(&counts->late_packets);
     out->flow_packets += counter_get(&counts->flow_packets);

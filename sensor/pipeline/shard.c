@@ -204,7 +204,10 @@ static void publish_counts(struct shard *shard)
     counter_set(&counts->flows_evicted, now.flows_evicted);
     counter_set(&counts->tunnels_full, now.tunnels_full);
     counter_set(&counts->flows_active, flow_table_count(shard->table));
-    counter_set(&counts->inspect_pool_full, inspect_statistics(shard->inspect).pool_full);
+    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
+    counter_set(&counts->inspect_pool_full, seen.pool_full);
+    counter_set(&counts->quic_initials, seen.quic_initials);
+    counter_set(&counts->quic_unopened, seen.quic_unopened);
     counter_set(&counts->last_packet_ns, shard->time_ns);
 }
 

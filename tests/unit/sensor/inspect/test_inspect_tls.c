@@ -29,13 +29,18 @@ static struct bench {
     struct packet_builder frame, message, stream, frames;
     uint32_t seq[2];
     uint64_t now_ns;
+    uint8_t app; /* what new flows are taken for; APP_UNKNOWN: by their bytes */
 } bench;
 
 static void on_packet(void *context, const struct packet *packet, const uint8_t *frame,
                       struct flow *flow, bool is_new, int direction)
 {
     (void)context;
-    (void)is_new;
+    if (is_new && bench.app != APP_UNKNOWN) {
+        flow->app_protocol = bench.app;
+        flow->app_confidence = APP_DPI;
+        flow->app_handler = bench.app;
+    }
     inspect_packet(bench.inspect, packet, frame, flow, direction);
 }
 
@@ -317,6 +322,63 @@ static void ech_keeps_the_outer_name(void **state)
                "name=www.example.com cipher=0000 ja3=32 ja4=t13d0407h2_ ech");
 }
 
+/* ---- protocols that change to TLS ---- */
+
+static void protocols_that_change_to_tls_keep_their_label(void **state)
+{
+    static const struct {
+        uint8_t app;
+        const char *label, *server, *client;
+        uint8_t server_bytes, client_bytes;
+    } cases[] = {
+        {APP_SMTP, "smtp", "220 hi\r\n", "EHLO a\r\nSTARTTLS\r\n", 8, 18},
+        {APP_IMAP, "imap", "* OK\r\n", "a1 STARTTLS\r\n", 6, 13},
+        {APP_POP3, "pop3", "+OK\r\n", "STLS\r\n", 5, 6},
+        {APP_FTP, "ftp", "220 hi\r\n", "AUTH TLS\r\n", 8, 10},
+        {APP_LDAP, "ldap", NULL, "\x30\x05xxxxx", 0, 7},
+        {APP_POSTGRESQL, "postgresql", NULL, "\x00\x00\x00\x08\x04\xd2\x16\x2f", 0, 8},
+        {APP_MYSQL, "mysql", "\x02\x00\x00\x00hi", "\x04\x00\x00\x01\x85\xae\xff\x19", 6, 8},
+        {APP_RDP, "rdp", NULL, "\x03\x00\x00\x08\x03\xe0\x00\x00", 0, 8},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char expected[200];
+
+        assert_int_equal(set_up(state), 0);
+        bench.app = cases[i].app;
+        if (cases[i].server != NULL) {
+            send_tcp(1, cases[i].server, cases[i].server_bytes, 443);
+        }
+        for (uint8_t at = 0; at < cases[i].client_bytes; at += 5) { /* in small segments */
+            const uint8_t left = cases[i].client_bytes - at;
+            send_tcp(0, cases[i].client + at, left < 5 ? left : 5, 443);
+        }
+        put_hello(&(struct build_handshake){.sni = "mail.example"}, 16384);
+        send_stream(0, 1400);
+        put_hello(&(struct build_handshake){.is_server = true}, 16384);
+        send_stream(1, 1400);
+        (void)snprintf(expected, sizeof(expected),
+                       "app=%s version=1.2 sni=mail.example name=mail.example cipher=1301 ja3=32 "
+                       "ja4=t12d040100_",
+                       cases[i].label);
+        assert_end(expected);
+        (void)tear_down(state);
+    }
+}
+
+static void a_mail_that_is_sent_without_tls_tells_none(void **state)
+{
+    static const char mail[] = "EHLO a\r\nMAIL FROM:<a>\r\nDATA\r\n";
+
+    (void)state;
+    bench.app = APP_SMTP;
+    send_tcp(1, "220 hi\r\n", 8, 443);
+    send_tcp(0, mail, sizeof(mail) - 1, 443);
+    put_hello(&client, 16384); /* in the mail's text */
+    send_stream(0, 1400);
+    assert_end("app=smtp ");
+}
+
 /* ---- datagrams ---- */
 
 static void send_udp(int direction, const void *bytes, size_t length)
@@ -498,6 +560,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_overlong_name_is_cut_and_names_nobody, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(ech_keeps_the_outer_name, set_up, tear_down),
+        cmocka_unit_test(protocols_that_change_to_tls_keep_their_label),
+        cmocka_unit_test_setup_teardown(a_mail_that_is_sent_without_tls_tells_none, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(fragments_of_dtls_in_any_order_make_a_hello, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hello_over_initials_in_any_order_is_read, set_up,
