@@ -130,13 +130,13 @@ bool walk_is_ip(const struct walk *walk);
 /* The layers. */
 void walk_sll(struct walk *walk); /* walk_link.c */
 void walk_loopback(struct walk *walk);
-void walk_nflog(struct walk *walk);
+void walk_fddi(struct walk *walk);
+void walk_token_ring(struct walk *walk);
+void walk_nflog(struct walk *walk); /* walk_wrapper.c */
 void walk_ipoib(struct walk *walk);
 void walk_pktap(struct walk *walk);
 void walk_wrapper(struct walk *walk);
 void walk_docsis(struct walk *walk);
-void walk_fddi(struct walk *walk);
-void walk_token_ring(struct walk *walk);
 void walk_ppp(struct walk *walk); /* walk_ppp.c */
 void walk_hdlc(struct walk *walk);
 void walk_frame_relay(struct walk *walk);
