@@ -208,6 +208,7 @@ static void fill_flow(struct app *app)
                                    .held_max = (uint32_t)from->flow.fragments_held,
                                    .timeout_v4_ns = from->flow.fragment_timeout_ns,
                                    .timeout_v6_ns = from->flow.fragment_timeout_v6_ns};
+    app->pipeline_settings.assets_max = (uint32_t)from->assets.max;
     app->pipeline_settings.handover_bytes = from->pipeline.handover_bytes;
     struct inspect_settings *inspect = &app->pipeline_settings.inspect;
     inspect->flows_max =

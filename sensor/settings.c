@@ -480,6 +480,18 @@ static const struct config_field dns_fields[] = {
     {0},
 };
 
+static const struct config_field assets_fields[] = {
+    {.type = CONFIG_U64,
+     .key = "max",
+     .offset = FIELD(assets_section, max),
+     .value = "8192",
+     .max = 1e6,
+     .help =
+         "Pairs of address and MAC known from ARP, neighbour discovery and DHCP; 0: none. Full: "
+         "the one unseen for the longest makes room."},
+    {0},
+};
+
 static const struct config_field names_fields[] = {
     {.type = CONFIG_U64,
      .key = "max",
@@ -527,6 +539,7 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"networks", networks_fields, &settings->networks, "What is inside."},
         {"packets", packets_fields, &settings->packets, "Packet samples."},
         {"dns", dns_fields, &settings->dns, "DNS transactions."},
+        {"assets", assets_fields, &settings->assets, "Who is who on the link."},
         {"names", names_fields, &settings->names, "Names of servers from DNS answers."},
         {"grpc", grpc_fields, &settings->grpc, "gRPC services of the sensor."},
         {"http", http_export_fields, &settings->http, "Metrics and health over HTTP."},

@@ -113,6 +113,10 @@ struct dns_section {
     uint64_t timeout_ns;
 };
 
+struct assets_section {
+    uint64_t max;
+};
+
 struct names_section {
     uint64_t max;
     uint64_t ttl_min_ns, ttl_max_ns;
@@ -136,6 +140,7 @@ struct sensor_settings {
     struct packets_section packets;
     struct dns_section dns;
     struct names_section names;
+    struct assets_section assets;
     struct grpc_settings grpc;
     struct http_export_settings http;
     struct collector_settings collector;

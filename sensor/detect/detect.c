@@ -187,10 +187,14 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
                    const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
                    int direction)
 {
+    /* A later fragment is the middle of something; one that was held back may come without bytes.
+     */
+    const bool has_head = bytes != NULL && (packet->facts & PACKET_IS_LATER_FRAGMENT) == 0;
+
     if (UNLIKELY((packet->facts & PACKET_IS_FRAGMENT) != 0)) {
         detect_fragment(frame, packet);
     }
-    if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6)) {
+    if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6) && has_head) {
         detect_ndp(frame, packet, bytes);
     }
     if (LIKELY(flow_total_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
@@ -203,7 +207,8 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
             detect_tcp(frame, packet, flow, tcp, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {
-        if (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT) {
+        if (has_head &&
+            (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT)) {
             detect_dhcp(frame, packet, bytes);
         }
         if (is_new && direction == 0) {

@@ -29,7 +29,7 @@
     ((size_t)1024 * 1024) /* about: a batch is closed when it has reached this */
 #define GRPC_GATHERS_MAX 4
 #define GRPC_FILTERS_MAX 64 /* include[] and exclude[] each */
-#define GRPC_METHODS     16
+#define GRPC_METHODS     24
 
 enum grpc_loss { GRPC_LOSS_READER, GRPC_LOSS_SINK, GRPC_LOSS_RATE, GRPC_LOSS_COUNT };
 
@@ -191,6 +191,7 @@ void grpc_dns_choice_free(struct grpc_dns_choice *choice); /* what it owns */
 void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_list_assets(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_list_active_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length);

@@ -245,6 +245,7 @@ static const struct row rows[] = {
     {"/" PACKAGE "SensorService/GetInfo", grpc_get_info, false},
     {"/" PACKAGE "SensorService/GetStatus", grpc_get_status, false},
     {"/" PACKAGE "SensorService/GetLossLedger", grpc_get_loss_ledger, false},
+    {"/" PACKAGE "SensorService/ListAssets", grpc_list_assets, false},
     {"/" PACKAGE "FlowService/ObserveFlows", grpc_observe_flows, true},
     {"/" PACKAGE "FlowService/ListActiveFlows", grpc_list_active_flows, false},
     {"/" PACKAGE "FlowService/GetFlow", grpc_get_flow, false},

@@ -277,6 +277,24 @@ static void write_fragments(struct metrics_page *page, const struct pipeline_tot
         "Most bytes that stood in one ring.", totals->handover_high_water_bytes);
 }
 
+static void write_assets(struct metrics_page *page, struct pipeline *pipeline,
+                         const struct pipeline_totals *totals)
+{
+    struct asset_list_sum sum;
+
+    (void)pipeline_assets(pipeline, NULL, NULL, 0, &sum);
+    one(page, "netscope_assets", METRICS_GAUGE, "Pairs of address and MAC known now.", sum.count);
+    one(page, "netscope_assets_replaced_total", METRICS_COUNTER,
+        "Unseen for the longest, that made room (assets.max).", sum.replaced);
+    one(page, "netscope_assets_refused_total", METRICS_COUNTER,
+        "More than a shard keeps of one second.", sum.refused);
+    metrics_family(page, "netscope_arp_packets_total", METRICS_COUNTER, "ARP packets, by kind.");
+    for (unsigned kind = 0; kind < ARP_KIND_COUNT; kind++) {
+        metrics_u64(page, "netscope_arp_packets_total",
+                    METRICS_LABELS("kind", arp_kind_name((enum arp_kind)kind)), totals->arp[kind]);
+    }
+}
+
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct pipeline_names names;
@@ -432,6 +450,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_packets(page, &totals);
     write_decode(page, &totals);
     write_fragments(page, &totals);
+    write_assets(page, pipeline, &totals);
     write_names(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);

@@ -159,6 +159,7 @@ void epoch_free(struct epoch *epoch)
 {
     if (epoch != NULL) {
         detection_frame_free(epoch->detection);
+        asset_table_free(epoch->assets);
         free(epoch);
     }
 }
@@ -182,6 +183,9 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     epoch_table_reset(&epoch->directions);
     epoch->flows_count = 0;
     epoch->frames_refused = 0;
+    if (epoch->assets != NULL) {
+        asset_table_reset(epoch->assets);
+    }
     if (detection != NULL) {
         detection_frame_reset(detection, second, epoch->seed);
     }

@@ -117,6 +117,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .epochs_per_shard = SHARD_EPOCHS + (pipeline->handover != NULL ? SHARD_EPOCHS_HANDED : 0),
         .sketch_seed = &pipeline->sketch_seed,
         .names = from->names,
+        .assets_max = from->assets_max,
         .held_batches = from->batches_per_shard / 2,
         .fill_stats = pipeline_fill_stats,
         .on_alert = on_alert,
@@ -180,6 +181,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .packet_index = &pipeline->packet_index,
         .pcap = pipeline->pcap,
         .fragments = fragments_of_shard(pipeline),
+        .assets_max = from->assets_max,
         .handover = pipeline->handover};
 
     pipeline->shards[index] = shard_new(&settings, err);

@@ -26,6 +26,7 @@ struct pipeline_settings {
     struct flow_settings flow;          /* flows_max is for all shards; budget is set here */
     struct inspect_settings inspect;    /* all but times and stream_bytes is for all shards */
     struct fragment_settings fragments; /* for all shards; key is set here; datagrams_max 0: none */
+    uint32_t assets_max;                /* 0: none are kept */
     uint64_t handover_bytes;            /* live with several shards: rings into each */
     struct detection_settings detection;
     const char *sensor_id, *boot_id, *config_hash; /* borrowed */
@@ -90,6 +91,7 @@ struct pipeline_totals {
     uint64_t handover_high_water_bytes;                         /* in one ring */
     uint64_t fragments_held;
     struct pipeline_fragments fragments;
+    uint64_t arp[ARP_KIND_COUNT]; /* by enum arp_kind */
     uint64_t malformed, truncated, unsupported, non_ip, not_in_flow, checksum_bad, late;
     uint64_t decode_faults[LAYER_COUNT][DECODE_REASON_COUNT]; /* walks that ended early */
     uint64_t not_in_flow_by[DECODE_REASON_COUNT]; /* DECODE_WHOLE: read to its end, and no IP */
@@ -110,6 +112,11 @@ uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *
                              uint32_t rows_max);
 uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows,
                              uint32_t rows_max);
+/* As asset_list_read. Any thread. */
+uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_key *after,
+                         struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
+/* Name of the interface with this number. */
+struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint16_t number);
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max);
 /* Names from DNS answers. Any thread. */
 struct pipeline_names {

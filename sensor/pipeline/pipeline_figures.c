@@ -62,6 +62,9 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
             out->decode_faults[layer][reason] += counter_get(&counts->decode_faults[layer][reason]);
         }
     }
+    for (unsigned kind = 0; kind < ARP_KIND_COUNT; kind++) {
+        out->arp[kind] += counter_get(&counts->arp[kind]);
+    }
     out->tunnels_full += counter_get(&counts->tunnels_full);
     out->inspect_pool_full += counter_get(&counts->inspect_pool_full);
     out->quic_initials += counter_get(&counts->quic_initials);
@@ -230,6 +233,17 @@ uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows
                                  .evicted = counter_get(&counts->flows_evicted)};
     }
     return written;
+}
+
+uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_key *after,
+                         struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
+{
+    return publisher_list_assets(pipeline->publisher, after, out, out_max, sum);
+}
+
+struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint16_t number)
+{
+    return flow_interface_name(&pipeline->settings.flow, number);
 }
 
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max)

@@ -43,6 +43,7 @@ struct publisher {
     struct batch_pool *own_pool;
     struct record_batch *own; /* being filled with alerts and statistics */
     struct epoch *merged;
+    struct asset_list *assets; /* NULL: none are kept */
     struct detection *detection;
     struct stats_record *stats;
     uint8_t *sketch; /* SKETCH_BYTES; NULL: detection is off */
@@ -68,6 +69,14 @@ const struct publisher_counts *publisher_counts_of(const struct publisher *publi
 const struct name_join_counts *publisher_names(const struct publisher *publisher)
 {
     return publisher->names != NULL ? name_join_counts_of(publisher->names) : NULL;
+}
+
+uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
+                               struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
+{
+    *sum = (struct asset_list_sum){0};
+    return publisher->assets == NULL ? 0
+                                     : asset_list_read(publisher->assets, after, out, out_max, sum);
 }
 
 uint64_t publisher_owed(const struct publisher *publisher)
@@ -101,6 +110,12 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         publisher->names =
             name_join_new(&settings->names, publisher->name_outlets, settings->shards, err);
         if (publisher->names == NULL) {
+            return NULL;
+        }
+    }
+    if (settings->assets_max > 0) {
+        publisher->assets = asset_list_new(settings->assets_max, err);
+        if (publisher->assets == NULL) {
             return NULL;
         }
     }
@@ -156,6 +171,7 @@ void publisher_free(struct publisher *publisher)
         }
     }
     name_join_free(publisher->names);
+    asset_list_free(publisher->assets);
     batch_pool_free(publisher->own_pool);
     epoch_free(publisher->merged);
     detection_free(publisher->detection);
@@ -678,6 +694,9 @@ static void decide(struct publisher *publisher, uint64_t second)
             struct epoch *epoch = waiting->epochs[0];
 
             epoch_merge(publisher->merged, epoch);
+            if (publisher->assets != NULL && epoch->assets != NULL) {
+                asset_list_add(publisher->assets, epoch->assets);
+            }
             waiting->count--;
             for (uint32_t j = 0; j < waiting->count; j++) {
                 waiting->epochs[j] = waiting->epochs[j + 1];

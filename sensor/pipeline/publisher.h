@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/ring.h"
 #include "detection/detection.h"
+#include "sensor/pipeline/asset_list.h"
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/name_join.h"
@@ -49,6 +50,7 @@ struct publisher_settings {
     const struct detection_settings *detection; /* borrowed; NULL = off */
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
     struct passive_names_settings names; /* answers_max 0: off */
+    uint32_t assets_max;                 /* 0: none are kept */
     uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
@@ -111,6 +113,9 @@ bool publisher_has_ended(const struct publisher *publisher);
 const struct publisher_counts *publisher_counts_of(const struct publisher *publisher);
 /* NULL when names are off. Any thread. */
 const struct name_join_counts *publisher_names(const struct publisher *publisher);
+/* As asset_list_read; 0 when none are kept. Any thread. */
+uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
+                               struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
 /* Records that sinks still owed when the flush time was over. After publisher_join. */
 uint64_t publisher_owed(const struct publisher *publisher);
 /* Rows PUBLISH and SINK of the ledger. Returns how many were written. Any thread. */

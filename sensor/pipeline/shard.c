@@ -27,6 +27,13 @@ static bool make_epochs(struct shard *shard, struct error *err)
         if (epoch == NULL) {
             return false;
         }
+        if (shard->settings.assets_max > 0) {
+            epoch->assets = asset_table_new(SHARD_ASSETS, false, shard->settings.flow.key, err);
+            if (epoch->assets == NULL) {
+                epoch_free(epoch);
+                return false;
+            }
+        }
         if (!ring_push(outlet->epochs_free, epoch)) {
             epoch_free(epoch);
             break;
@@ -256,8 +263,11 @@ static void count_frame(struct shard *shard, const struct frame *frame, const st
     epoch->totals.bytes += frame->wire_bytes;
     if (packet->verdict != PACKET_OK) {
         count_verdict(shard, packet, epoch);
-        if (packet->verdict == PACKET_NOT_IP && epoch->detection != NULL) {
-            detect_link(epoch->detection, packet, frame->bytes);
+        if (packet->verdict == PACKET_NOT_IP) {
+            shard_note_arp(shard, packet, frame->bytes, epoch);
+            if (epoch->detection != NULL) {
+                detect_link(epoch->detection, packet, frame->bytes);
+            }
         }
     }
     if (packet->fault_reason != DECODE_WHOLE) {

@@ -19,6 +19,7 @@
 #include "sensor/pipeline/handover.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/publisher.h"
+#include "sensor/wire/arp.h"
 #include "sensor/wire/frame.h"
 
 enum shard_lines {
@@ -28,8 +29,9 @@ enum shard_lines {
     SHARD_LINES_HEX,      /* and its bytes */
 };
 
-#define SHARD_EPOCHS        8 /* seconds that one shard may have open or on their way, ... */
-#define SHARD_EPOCHS_HANDED 4 /* ... and so many more where others hand packets over */
+#define SHARD_EPOCHS        8   /* seconds that one shard may have open or on their way, ... */
+#define SHARD_ASSETS        256 /* told in one second; more are refused and counted */
+#define SHARD_EPOCHS_HANDED 4   /* ... and so many more where others hand packets over */
 
 struct shard_settings {
     uint32_t index;
@@ -54,6 +56,7 @@ struct shard_settings {
     struct pcap_writer *pcap;           /* borrowed; NULL = none. Producer number = index */
     bool dns_records;                   /* a record for each DNS transaction */
     struct name_outlet *names;          /* borrowed; NULL: DNS answers name nothing */
+    uint32_t assets_max;                /* of the whole sensor; 0: none are kept */
     struct fragment_settings fragments; /* datagrams_max 0: the reader looks after fragments */
     struct handover *handover;          /* borrowed; NULL = all packets are its own */
 };
@@ -75,7 +78,8 @@ struct shard_counts {
     struct counter late_packets;
     struct counter samples;
     struct counter dns_records;
-    struct counter lost_names; /* answers that found the queue to the publisher full */
+    struct counter arp[ARP_KIND_COUNT]; /* by enum arp_kind */
+    struct counter lost_names;          /* answers that found the queue to the publisher full */
     struct counter ring_high_water;
     struct counter inspect_pool_full;
     struct counter quic_initials, quic_unopened; /* tried to open; of those, in vain */

@@ -72,6 +72,9 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
                      struct flow *flow, bool is_new, int direction);
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail);
+/* Counts a frame that is ARP, and what it tells. */
+void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
+                    struct epoch *epoch);
 /* Callbacks of inspect. */
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
 void shard_on_name(void *context, const struct passive_name *name);

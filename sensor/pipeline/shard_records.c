@@ -349,12 +349,40 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
     }
 }
 
+static void note_assets(struct shard *shard, const struct packet *packet, const uint8_t *bytes)
+{
+    struct asset assets[ASSET_FACTS_MAX];
+    const uint32_t count = asset_read(packet, bytes, assets);
+
+    for (uint32_t i = 0; i < count; i++) {
+        asset_table_add(shard_epoch_of(shard, packet->time_ns)->assets, &assets[i]);
+    }
+}
+
+void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
+                    struct epoch *epoch)
+{
+    struct asset assets[ASSET_FACTS_MAX];
+    int kind;
+    const uint32_t count = asset_read_arp(packet, bytes, assets, &kind);
+
+    if (kind >= 0) {
+        counter_add(&shard->counts.arp[kind], 1);
+    }
+    for (uint32_t i = 0; epoch->assets != NULL && i < count; i++) {
+        asset_table_add(epoch->assets, &assets[i]);
+    }
+}
+
 void shard_on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
                      struct flow *flow, bool is_new, int direction)
 {
     struct shard *shard = context;
 
     inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
+    if (shard->settings.assets_max > 0 && frame_bytes != NULL && asset_wants(packet)) {
+        note_assets(shard, packet, frame_bytes);
+    }
     while ((flow->bits & FLOW_INSPECT_FULL) != 0) {
         flow_table_report(shard->table, flow);
     }
@@ -362,7 +390,8 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
         detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes, flow,
                       flow_tcp(shard->table, flow), is_new, direction);
     }
-    if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns) {
+    if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns &&
+        frame_bytes != NULL) {
         shard->next_sample_ns = packet->time_ns + shard->sample_interval_ns;
         take_sample(shard, packet, frame_bytes, flow, direction);
     }

@@ -17,6 +17,7 @@
 #include "tests/unit/sensor/pipeline/fake_sink.h"
 
 #define ACTIONS  6000
+#define ASSETS   1024
 #define START_NS (UINT64_C(1700000000) * NS_PER_SEC)
 
 static char path[64];
@@ -24,6 +25,8 @@ static uint32_t seed;
 static uint64_t now_ns, frames_written, ip_frames;
 static pcap_dumper_t *dumper;
 static uint8_t buffer[4096], inner_buffer[4096];
+static struct asset assets[2][ASSETS]; /* of one shard, of several */
+static uint32_t assets_count[2];
 
 static uint32_t next_random(uint32_t below)
 {
@@ -130,7 +133,17 @@ static void write_arp(void)
     build_start(&b, buffer, sizeof(buffer));
     build_ethernet(&b);
     build_set_ethertype(&b, 0x0806);
-    build_zeros(&b, 28);
+    const uint8_t arp[28] = {0,  1,
+                             8,  0,
+                             6,  4,
+                             0,  2,
+                             2,  0,
+                             0,  0,
+                             0,  (uint8_t)next_random(3),
+                             10, 0,
+                             0,  (uint8_t)next_random(30)};
+
+    build_bytes(&b, arp, sizeof(arp));
     const struct frame frame = build_frame(&b, now_ns);
 
     write_frame(&frame);
@@ -303,6 +316,7 @@ static struct pipeline_settings settings_for(uint32_t shards, struct fake_sink *
                                                        .held_max = 64,
                                                        .timeout_v4_ns = 30 * NS_PER_SEC,
                                                        .timeout_v6_ns = 60 * NS_PER_SEC},
+                                         .assets_max = ASSETS,
                                          .sensor_id = "test",
                                          .boot_id = "0123456789abcdef0123456789abcdef",
                                          .config_hash = "0",
@@ -339,6 +353,10 @@ static void run(uint32_t shards, struct fake_sink *sink, struct pipeline_totals 
         assert_int_equal(rows[i].in, rows[i].out + lost + rows[i].held);
         assert_int_equal(rows[i].held, 0);
     }
+    struct asset_list_sum sum;
+
+    assets_count[shards > 1] = pipeline_assets(pipeline, NULL, assets[shards > 1], ASSETS, &sum);
+    assert_int_equal(assets_count[shards > 1], sum.count);
     pipeline_free(pipeline);
     fake_sink_sort(sink);
 }
@@ -378,6 +396,7 @@ static void any_number_of_shards_gives_the_records_of_one(void **state)
         assert_true(alone.fragments.attributed > 500 && alone.fragments.held > 100);
         assert_true(alone.fragments.unattributed_timeout > 0);
         assert_true(alone.fragments.evicted > 0 && alone.fragments.overlaps > 0);
+        assert_true(assets_count[0] > 50);
         for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
             struct fake_sink many = {.keeps_flows = true};
 
@@ -386,6 +405,8 @@ static void any_number_of_shards_gives_the_records_of_one(void **state)
             assert_int_equal(totals.bytes, alone.bytes);
             assert_memory_equal(&totals.fragments, &alone.fragments, sizeof(totals.fragments));
             compare(of_seed, numbers[i], &one, &many);
+            assert_int_equal(assets_count[1], assets_count[0]);
+            assert_memory_equal(assets[1], assets[0], assets_count[0] * sizeof(assets[0][0]));
             fake_sink_clear(&many);
         }
         fake_sink_clear(&one);
