@@ -52,6 +52,7 @@ struct reader {
     uint64_t fragments_due_ns;
     struct deal_key deal_key;
     uint64_t packets;
+    uint64_t last_ns;                     /* time of the last frame */
     uint64_t watermark_ns;                /* largest packet time so far */
     uint64_t pass_wall_ns, pass_first_ns; /* pacing: this pass began at, with the packet of */
     bool pass_has_begun;
@@ -450,15 +451,21 @@ static void note_progress(struct reader *reader)
     counter_set(&reader->counts.interface_dropped, progress.interface_dropped);
 }
 
-static void bound_frames(struct frame *frames, uint32_t count)
+/* A packet without a time (Simple Packet Block) gets that of the one before it: at the epoch it
+ * would end flows, and begin them. */
+static void bound_frames(struct reader *reader, struct frame *frames, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
+        if (frames[i].time_ns == 0) {
+            frames[i].time_ns = reader->last_ns;
+        }
         if (frames[i].time_ns > FRAME_TIME_MAX_NS) {
             frames[i].time_ns = FRAME_TIME_MAX_NS;
         }
         if (frames[i].captured_bytes > FRAME_BYTES_MAX) {
             frames[i].captured_bytes = FRAME_BYTES_MAX;
         }
+        reader->last_ns = frames[i].time_ns;
     }
 }
 
@@ -498,7 +505,7 @@ static int read_pass(struct reader *reader, struct error *err)
             told = fault;
             continue; /* the other files may still be read */
         }
-        bound_frames(frames, (uint32_t)got);
+        bound_frames(reader, frames, (uint32_t)got);
         if (reader->settings.is_paced) {
             forward_paced(reader, frames, (uint32_t)got);
         } else {
@@ -516,6 +523,7 @@ static int reopen(struct reader *reader, struct error *err)
     capture_close(reader->capture);
     reader->capture = capture_open_file(&reader->settings.capture, err);
     reader->pass_has_begun = false;
+    reader->last_ns = 0;
     return reader->capture == NULL ? -err->code : 0;
 }
 

@@ -153,6 +153,18 @@ class CaptureFiles(unittest.TestCase):
         done = sensor("--read-pcap", self.make_mixed(), "--quiet")
         self.assertRegex(done.stdout, r"kernel drops: 41, interface drops: 4\b")
 
+    def test_a_packet_without_a_time_has_that_of_the_one_before_it(self):
+        frame = frame_of(1000)
+        simple = block(3, struct.pack("<I", len(frame)) + frame)
+        file = self.write("simple.pcapng", section() + interface(ETHERNET) + simple + packet(0, 5, frame) + simple +
+                          packet(0, 6, frame))
+        done = sensor("--read-pcap", file)
+        self.assertEqual([line.split()[1] for line in done.stdout.splitlines()[:4]],
+                         ["00:00:00.000000", "00:00:05.000000", "00:00:05.000000", "00:00:06.000000"])
+        for shards in (1, 2):
+            done = sensor("--read-pcap", file, "--quiet", "--shards", shards, "--flows-jsonl", "-")
+            self.assertEqual(sum(map(delta_packets, json_lines(done.stdout))), 4)
+
     def test_a_pcap_of_mixed_packets_is_not_written_in_silence(self):
         out = self.path("out.pcap")
         done = sensor("--read-pcap", self.make_mixed(), "--quiet", "--write-pcap", out)
