@@ -176,6 +176,19 @@ static void write_flows(struct metrics_page *page, struct pipeline *pipeline,
         totals->detectors_bytes);
 }
 
+static void write_inspect(struct metrics_page *page, const struct pipeline_totals *totals)
+{
+    char name[80];
+
+    for (unsigned i = 0; i < INSPECT_FIGURES; i++) {
+        const struct inspect_figure *figure = &inspect_figures[i];
+
+        (void)snprintf(name, sizeof(name), "netscope_inspect_%s", figure->name);
+        one(page, name, figure->is_gauge ? METRICS_GAUGE : METRICS_COUNTER, figure->help,
+            totals->inspect[i]);
+    }
+}
+
 static void write_packets(struct metrics_page *page, const struct pipeline_totals *totals)
 {
     const struct {
@@ -214,9 +227,6 @@ static void write_decode(struct metrics_page *page, const struct pipeline_totals
     one(page, "netscope_flow_tunnels_full_total", METRICS_COUNTER,
         "Flows recorded without their tunnels: no room for another stack of them.",
         totals->tunnels_full);
-    one(page, "netscope_inspect_pool_full_total", METRICS_COUNTER,
-        "Flows whose application found no state: they keep their label alone.",
-        totals->inspect_pool_full);
     one(page, "netscope_quic_initials_total", METRICS_COUNTER,
         "QUIC Initials that were tried to be opened, at most 32 a flow.", totals->quic_initials);
     one(page, "netscope_quic_initials_unopened_total", METRICS_COUNTER,
@@ -449,6 +459,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);
     write_decode(page, &totals);
+    write_inspect(page, &totals);
     write_fragments(page, &totals);
     write_assets(page, pipeline, &totals);
     write_names(page, pipeline);

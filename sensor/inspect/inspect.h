@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -80,7 +81,7 @@ void inspect_reported(struct inspect *inspect, struct flow *flow);
 void inspect_release(struct inspect *inspect, struct flow *flow);
 
 struct inspect_statistics {
-    uint32_t states_used, states_max;
+    uint64_t states_used, states_max;
     uint64_t pool_full; /* flows that found no state */
     uint64_t dns_queries, dns_responses, dns_questions_omitted;
     uint64_t malformed;                    /* messages that contradict their protocol */
@@ -92,7 +93,7 @@ struct inspect_statistics {
     uint64_t stream_overlaps;     /* segments with bytes that were held already ... */
     uint64_t stream_conflicts;    /* ... with other contents: the first seen stand */
     uint64_t stream_overflows;    /* windows that were full of what a handler did not consume */
-    uint32_t datagrams_used;      /* in progress now */
+    uint64_t datagrams_used;      /* in progress now */
     uint64_t datagrams_completed; /* put together from fragments */
     uint64_t datagrams_timed_out; /* given up: too old, or their flow ended */
     uint64_t datagrams_evicted;   /* ... for want of room for a newer one */
@@ -104,6 +105,24 @@ struct inspect_statistics {
 };
 
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);
+
+/* A figure of the above as operators see it: netscope_inspect_<name>. */
+struct inspect_figure {
+    const char *name;
+    size_t offset; /* in struct inspect_statistics, of a uint64_t */
+    bool is_gauge; /* else it only grows */
+    const char *help;
+};
+
+#define INSPECT_FIGURES 20
+extern const struct inspect_figure inspect_figures[INSPECT_FIGURES];
+
+static inline uint64_t inspect_figure_of(const struct inspect_statistics *statistics,
+                                         unsigned figure)
+{
+    return *(const uint64_t *)(const void *)((const uint8_t *)statistics +
+                                             inspect_figures[figure].offset);
+}
 
 /* "dns", "tls", ...: the label of a live flow for top lists; empty when unknown. Static. */
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow);

@@ -96,9 +96,10 @@ struct pipeline_totals {
     uint64_t decode_faults[LAYER_COUNT][DECODE_REASON_COUNT]; /* walks that ended early */
     uint64_t not_in_flow_by[DECODE_REASON_COUNT]; /* DECODE_WHOLE: read to its end, and no IP */
     uint64_t tunnels_full;                        /* flows whose tunnels found no room */
-    uint64_t inspect_pool_full, quic_initials, quic_unopened;
+    uint64_t quic_initials, quic_unopened;
     uint64_t flow_packets, reported_packets, flows_active, flows_max, flows_created, flows_evicted;
     uint64_t flow_table_bytes, detectors_bytes, inspect_bytes;
+    uint64_t inspect[INSPECT_FIGURES]; /* inspect_figures */
     uint64_t samples, pcap_dropped;
     uint64_t file_bytes_read, file_bytes_total; /* files; 0 = unknown */
     uint64_t last_packet_ns;

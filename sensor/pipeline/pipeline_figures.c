@@ -66,7 +66,6 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
         out->arp[kind] += counter_get(&counts->arp[kind]);
     }
     out->tunnels_full += counter_get(&counts->tunnels_full);
-    out->inspect_pool_full += counter_get(&counts->inspect_pool_full);
     out->quic_initials += counter_get(&counts->quic_initials);
     out->quic_unopened += counter_get(&counts->quic_unopened);
     out->checksum_bad += counter_get(&counts->checksum_bad);
@@ -79,6 +78,9 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     out->flows_evicted += counter_get(&counts->flows_evicted);
     out->flow_table_bytes += counter_get(&counts->flow_table_bytes);
     out->inspect_bytes += counter_get(&counts->inspect_bytes);
+    for (unsigned i = 0; i < INSPECT_FIGURES; i++) {
+        out->inspect[i] += counter_get(&counts->inspect[i]);
+    }
     out->samples += counter_get(&counts->samples);
     out->last_packet_ns = last_ns > out->last_packet_ns ? last_ns : out->last_packet_ns;
 }

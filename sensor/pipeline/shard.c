@@ -204,6 +204,7 @@ static void publish_counts(struct shard *shard)
 {
     const struct flow_table_statistics now = flow_table_statistics(shard->table);
     struct shard_counts *counts = &shard->counts;
+    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
 
     counter_set(&counts->flow_packets, now.packets);
     counter_set(&counts->flow_bytes, now.bytes);
@@ -211,8 +212,9 @@ static void publish_counts(struct shard *shard)
     counter_set(&counts->flows_evicted, now.flows_evicted);
     counter_set(&counts->tunnels_full, now.tunnels_full);
     counter_set(&counts->flows_active, flow_table_count(shard->table));
-    const struct inspect_statistics seen = inspect_statistics(shard->inspect);
-    counter_set(&counts->inspect_pool_full, seen.pool_full);
+    for (unsigned i = 0; i < INSPECT_FIGURES; i++) {
+        counter_set(&counts->inspect[i], inspect_figure_of(&seen, i));
+    }
     counter_set(&counts->quic_initials, seen.quic_initials);
     counter_set(&counts->quic_unopened, seen.quic_unopened);
     counter_set(&counts->last_packet_ns, shard->time_ns);

@@ -81,7 +81,7 @@ struct shard_counts {
     struct counter arp[ARP_KIND_COUNT]; /* by enum arp_kind */
     struct counter lost_names;          /* answers that found the queue to the publisher full */
     struct counter ring_high_water;
-    struct counter inspect_pool_full;
+    struct counter inspect[INSPECT_FIGURES];     /* inspect_figures */
     struct counter quic_initials, quic_unopened; /* tried to open; of those, in vain */
     struct counter flow_table_bytes, inspect_bytes;
     struct counter pcap_failed;
