@@ -47,6 +47,21 @@ static bool run_printer(const struct sensor_command *command, const struct confi
     return true;
 }
 
+/* What the tables cannot say of one setting alone. Asks no broker. */
+static int check_kafka(const struct sensor_settings *settings, struct error *err)
+{
+    if (settings->kafka.brokers[0] != '\0' && kafka_settings_check(&settings->kafka, err) != 0) {
+        return -err->code;
+    }
+    for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
+        if (kafka_settings_check(&settings->kafka_clusters[i], err) != 0) {
+            error_prefix(err, "kafka_clusters.%s", settings->kafka_names[i]);
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
@@ -77,11 +92,18 @@ int main(int argc, char **argv)
         decode_rules_from(&settings.decode, &rules, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
+    if (command.check_config && check_kafka(&settings, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
+    }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
     }
     if (prints_topics) {
         kafka_topics_print(&settings.kafka, stdout);
+        for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings.kafka_names[i] != NULL; i++) {
+            (void)printf("# kafka_clusters.%s\n", settings.kafka_names[i]);
+            kafka_topics_print(&settings.kafka_clusters[i], stdout);
+        }
         return EXIT_SUCCESS;
     }
     if (command.has_synthetic) {

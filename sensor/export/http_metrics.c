@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "sensor/export/http_export.h"
+#include "sensor/export/kafka_metrics.h"
 
 #define ROWS_MAX        64
 #define STAT_START_TIME 22
@@ -466,5 +467,6 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);
     write_sinks(page, pipeline);
+    kafka_metrics_write(pipeline, page);
     write_grpc(page, grpc);
 }

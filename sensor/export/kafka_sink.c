@@ -423,6 +423,11 @@ static const struct sink_ops ops = {
     .close = close_sink,
 };
 
+bool kafka_is_sink(const struct sink *sink)
+{
+    return sink->ops != NULL && sink->ops->offer == offer;
+}
+
 void kafka_sink_counts(const struct sink *from, struct kafka_counts *out)
 {
     const struct kafka_sink *sink = from->state;

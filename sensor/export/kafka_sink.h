@@ -98,6 +98,8 @@ struct kafka_counts {
     uint32_t errors_count;
 };
 
+/* True: `sink` is one of ours. */
+bool kafka_is_sink(const struct sink *sink);
 /* Any thread. */
 void kafka_sink_counts(const struct sink *sink, struct kafka_counts *out);
 

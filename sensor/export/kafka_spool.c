@@ -491,7 +491,7 @@ void kafka_spool_close(struct kafka_sink *sink)
         free(ticket);
     }
     if (kept > 0) {
-        log_info(sink->name, "records wait in the spool for the next start",
+        log_warn(sink->name, "records wait in the spool for the next start",
                  "records=%" PRIu64 " directory=%s", kept, sink->spool.directory);
     }
 }

@@ -119,6 +119,8 @@ uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_key *afte
 /* Name of the interface with this number. */
 struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint16_t number);
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max);
+/* The sinks as they were given; constant. */
+const struct sink *pipeline_sinks(const struct pipeline *pipeline, uint32_t *count);
 /* Names from DNS answers. Any thread. */
 struct pipeline_names {
     uint64_t answers_used, answers_max, added, replaced, refused, memory_bytes;

@@ -248,6 +248,12 @@ struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint
     return flow_interface_name(&pipeline->settings.flow, number);
 }
 
+const struct sink *pipeline_sinks(const struct pipeline *pipeline, uint32_t *count)
+{
+    *count = pipeline->settings.sinks_count;
+    return pipeline->settings.sinks;
+}
+
 uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, uint32_t rows_max)
 {
     return publisher_sink_rows(pipeline->publisher, rows, rows_max);

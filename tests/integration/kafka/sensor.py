@@ -98,6 +98,47 @@ def without_a_broker_the_sensor_goes_on_and_says_what_is_lost():
 
 
 @case
+def a_spool_carries_records_over_a_restart():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+        capture = make_capture(folder, "mix", 20000)
+        files = [os.path.join(folder, name) for name in ("a.jsonl", "b.jsonl")]
+        drain = cluster.drain()
+        os.environ["NETSCOPE_SPOOL__DIRECTORY"] = os.path.join(folder, "spool")
+        try:
+            cluster.say("down 0")
+            done = sense("--read-pcap", capture, "--flows-jsonl", files[0], "--kafka", cluster.brokers, "--lossless")
+            same("says it", "records wait in the spool for the next start" in done.stderr, True)
+            cluster.say("up 0")
+            sense("--read-pcap", capture, "--flows-jsonl", files[1], "--kafka", cluster.brokers, "--lossless")
+        finally:
+            del os.environ["NETSCOPE_SPOOL__DIRECTORY"]
+        wanted = records_of(files[0]) + records_of(files[1])
+        arrived = [r for r in drain.records(len(wanted)) if r["topic"] == FLOWS]
+        same("identities", sorted({(r["sensor_id"], r["boot_id"], r["seq"]) for r in arrived}),
+             sorted((r["sensor_id"], r["boot_id"], int(r["record_seq"])) for r in wanted))
+        same("boots", len({r["boot_id"] for r in arrived}), 2)
+
+
+@case
+def each_cluster_gets_what_its_settings_say():
+    with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as first, Cluster(FOLDER) as second:
+        capture = make_capture(folder, "mix", 20000)
+        lines, config = (os.path.join(folder, name) for name in ("a.jsonl", "sensor.yaml"))
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"kafka:\n  brokers: {first.brokers}\nkafka_clusters:\n  soc:\n    brokers: {second.brokers}\n"
+                       "    flow_events: end\n    stats: false\n    flows_filter: server.port = 443\n"
+                       f"  gone:\n    brokers: 127.0.0.1:1\nspool:\n  directory: {folder}/spool\n")
+        drains = first.drain(), second.drain()
+        sense("--config", config, "--read-pcap", capture, "--flows-jsonl", lines, "--lossless")
+        wanted = records_of(lines)
+        arrived = [[r for r in drain.records(1) if r["topic"] == FLOWS] for drain in drains]
+        same("all", len(arrived[0]), len(wanted))
+        chosen = [r for r in wanted if r["event"] == "FLOW_EVENT_END" and r["server"]["port"] == 443]
+        same("some", 0 < len(chosen) < len(wanted), True)
+        same("chosen", sorted(r["seq"] for r in arrived[1]), sorted(int(r["record_seq"]) for r in chosen))
+
+
+@case
 def a_wrong_property_stops_the_start_by_its_name():
     with tempfile.TemporaryDirectory() as folder:
         config = os.path.join(folder, "sensor.yaml")
