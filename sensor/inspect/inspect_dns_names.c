@@ -32,7 +32,8 @@ static bool set_name(struct passive_name *out, const struct dns_name *name)
         return false;
     }
     for (unsigned i = 0; i < length; i++) {
-        out->name[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+        const char c = text[i];
+        out->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
     }
     out->name_length = (uint16_t)length;
     return true;
@@ -131,7 +132,10 @@ static int hex_value(uint8_t c)
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static bool ends_in(const struct cursor *c, const uint8_t *tail, size_t tail_bytes)

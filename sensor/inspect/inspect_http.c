@@ -341,8 +341,11 @@ static uint32_t read_head(struct inspect *inspect, struct flow *flow, struct htt
 
     if (!is_final && !is_lost) {
         /* So far it may be one. Only the first line is asked, and only while it is all there is. */
-        return side->scanned > 64 || http1_parse(bytes, &message) != WIRE_MALFORMED ? 0
-                                                                                    : UINT32_MAX;
+        const bool has_word =
+            memchr(bytes->bytes, ' ', bytes->length) != NULL || bytes->length > HTTP1_METHOD_MAX;
+        return !has_word || side->scanned > 64 || http1_parse(bytes, &message) != WIRE_MALFORMED
+                   ? 0
+                   : UINT32_MAX;
     }
     const enum wire_status status = http1_parse(bytes, &message);
     if (status != WIRE_OK) {

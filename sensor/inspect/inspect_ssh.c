@@ -41,7 +41,7 @@ static void set_hassh(struct inspect *inspect, struct ssh_side *side, bool is_cl
         }
     }
     crypto_md5_finish(inspect->crypto, digest);
-    for (unsigned i = 0; i < CRYPTO_MD5_BYTES; i++) {
+    for (size_t i = 0; i < CRYPTO_MD5_BYTES; i++) {
         side->hassh[2 * i] = digits[digest[i] >> 4];
         side->hassh[2 * i + 1] = digits[digest[i] & 15];
     }

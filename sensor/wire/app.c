@@ -243,6 +243,7 @@ const char *app_name(enum app app)
         [APP_RADIUS] = "radius",
         [APP_DIAMETER] = "diameter",
         [APP_BITTORRENT] = "bittorrent",
+        [APP_GNUTELLA] = "gnutella",
         [APP_OPENVPN] = "openvpn",
         [APP_IKE] = "ike",
         [APP_ESP_IN_UDP] = "esp_in_udp",

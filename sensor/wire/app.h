@@ -63,6 +63,7 @@ enum app {
     APP_RADIUS,
     APP_DIAMETER,
     APP_BITTORRENT,
+    APP_GNUTELLA,
     APP_OPENVPN,
     APP_IKE,
     APP_ESP_IN_UDP,

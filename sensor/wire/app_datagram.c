@@ -140,6 +140,19 @@ static bool is_bittorrent(const struct app_bytes *in)
            app_begins(in, "d1:eli2") || app_begins(in, "BT-SEARCH * HTTP/1.1\r\n");
 }
 
+/* A descriptor: an id, a kind, time to live and hops, and a length that fills the datagram. */
+static bool is_gnutella(const struct app_bytes *in)
+{
+    if (in->length < 23) {
+        return false;
+    }
+    const uint8_t kind = in->at[16];
+
+    return app_u32_le(in->at + 19) + 23 == in->length && in->at[17] + in->at[18] <= 10 &&
+           in->at[17] >= 1 &&
+           (kind <= 2 || kind == 0x30 || kind == 0x31 || kind == 0x80 || kind == 0x81);
+}
+
 static bool is_wireguard(const struct app_bytes *in)
 {
     if (in->length < 32 || in->at[1] != 0 || in->at[2] != 0 || in->at[3] != 0) {
@@ -370,6 +383,7 @@ static const struct app_check checks[] = {
     {APP_KERBEROS, true, is_kerberos},
     {APP_LDAP, true, app_is_ldap},
     {APP_BITTORRENT, true, is_bittorrent},
+    {APP_GNUTELLA, true, is_gnutella},
     {APP_WIREGUARD, true, is_wireguard},
     {APP_OPENVPN, true, is_openvpn},
     {APP_NFS, true, is_nfs},

@@ -408,9 +408,10 @@ static bool is_telnet(const struct app_bytes *in)
 {
     unsigned count = 0;
 
-    while (count < 8 && count * 3 + 3 <= in->length && in->at[count * 3] == 0xff &&
-           in->at[count * 3 + 1] >= 251 && in->at[count * 3 + 1] <= 254 &&
-           (in->at[count * 3 + 2] <= 49 || in->at[count * 3 + 2] == 255)) {
+    for (uint32_t at = 0;
+         count < 8 && at + 3 <= in->length && in->at[at] == 0xff && in->at[at + 1] >= 251 &&
+         in->at[at + 1] <= 254 && (in->at[at + 2] <= 49 || in->at[at + 2] == 255);
+         at += 3) {
         count++;
     }
     return count >= 2 || (count == 1 && in->by_port == APP_TELNET);

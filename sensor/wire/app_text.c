@@ -195,7 +195,7 @@ static bool is_redis(const struct app_bytes *in)
     }
     for (unsigned i = 0; i < 2; i++) {
         if (!http1_line(&c, &line) || line.length < 2 || line.length > 8 ||
-            line.bytes[0] != "*$"[i]) {
+            line.bytes[0] != (i == 0 ? 0x2a : 0x24)) /* '*', '$' */ {
             return false;
         }
         for (uint32_t j = 1; j < line.length; j++) {
@@ -262,6 +262,11 @@ static bool is_bittorrent(const struct app_bytes *in)
                           "BitTorrent protocol");
 }
 
+static bool is_gnutella(const struct app_bytes *in)
+{
+    return app_begins(in, "GNUTELLA CONNECT/0.") || app_begins(in, "GNUTELLA/0.6 ");
+}
+
 static bool is_amqp(const struct app_bytes *in)
 {
     return in->length >= 8 && memcmp(in->at, "AMQP", 4) == 0 && in->at[4] <= 3 && in->at[5] <= 1 &&
@@ -293,16 +298,27 @@ static bool is_http1(const struct app_bytes *in)
 }
 
 static const struct app_check checks[] = {
-    {APP_HTTP2, true, is_http2}, {APP_SSH, true, is_ssh},
-    {APP_RTSP, true, is_rtsp},   {APP_SIP, true, is_sip},
-    {APP_HTTP, true, is_http1},  {APP_SMTP, true, is_smtp},
-    {APP_FTP, true, is_ftp},     {APP_POP3, true, is_pop3},
-    {APP_IMAP, true, is_imap},   {APP_REDIS, true, is_redis},
-    {APP_XMPP, true, is_xmpp},   {APP_IRC, true, is_irc},
-    {APP_NATS, true, is_nats},   {APP_MEMCACHED, false, is_memcached},
-    {APP_RSYNC, true, is_rsync}, {APP_GIT, true, is_git},
-    {APP_VNC, true, is_vnc},     {APP_BITTORRENT, true, is_bittorrent},
-    {APP_AMQP, true, is_amqp},   {APP_ZABBIX, true, is_zabbix},
+    {APP_HTTP2, true, is_http2},
+    {APP_SSH, true, is_ssh},
+    {APP_RTSP, true, is_rtsp},
+    {APP_SIP, true, is_sip},
+    {APP_HTTP, true, is_http1},
+    {APP_SMTP, true, is_smtp},
+    {APP_FTP, true, is_ftp},
+    {APP_POP3, true, is_pop3},
+    {APP_IMAP, true, is_imap},
+    {APP_REDIS, true, is_redis},
+    {APP_XMPP, true, is_xmpp},
+    {APP_IRC, true, is_irc},
+    {APP_NATS, true, is_nats},
+    {APP_MEMCACHED, false, is_memcached},
+    {APP_RSYNC, true, is_rsync},
+    {APP_GIT, true, is_git},
+    {APP_VNC, true, is_vnc},
+    {APP_GNUTELLA, true, is_gnutella},
+    {APP_BITTORRENT, true, is_bittorrent},
+    {APP_AMQP, true, is_amqp},
+    {APP_ZABBIX, true, is_zabbix},
 };
 
 /* What is sent as datagrams, too. */

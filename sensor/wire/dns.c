@@ -266,15 +266,12 @@ bool dns_is_likely(const struct wire_span *message)
     struct dns_reader reader;
     struct dns_record record;
 
-    if (dns_parse(message, &header, &reader) != WIRE_OK || header.has_reserved_bit) {
+    if (dns_parse(message, &header, &reader) != WIRE_OK) {
         return false;
     }
-    if (dns_next(&reader, &record)) {
-        return record.type != 0 &&
-               (record.type == DNS_TYPE_OPT || is_class(record.class) || header.opcode == 5);
-    }
-    /* Cut by the capture, or a bare header: an answer of an error, nothing else. */
-    return reader.status == WIRE_TRUNCATED || (reader.status == WIRE_OK && header.rcode != 0);
+    /* Else cut by the capture, or a bare header: an answer of an error, nothing else. */
+    return dns_next(&reader, &record) || reader.status == WIRE_TRUNCATED ||
+           (reader.status == WIRE_OK && header.rcode != 0);
 }
 
 const char *dns_type_name(uint16_t type)

@@ -61,7 +61,13 @@ void tree_payload(struct tree_writer *writer, uint8_t protocol, uint16_t source_
             return;
         }
         break;
+    case APP_SSH:
+        if (tree_ssh(writer, payload)) {
+            return;
+        }
+        break;
     case APP_HTTP:
+    case APP_SSDP:
         if (tree_http1(writer, payload)) {
             return;
         }

@@ -68,4 +68,5 @@ void tree_tls_message(struct tree_writer *writer, const struct tls_message *mess
  */
 bool tree_dns(struct tree_writer *writer, const char *layer, const struct wire_span *message);
 bool tree_dns_stream(struct tree_writer *writer, const char *layer, const struct wire_span *bytes);
+bool tree_ssh(struct tree_writer *writer, const struct wire_span *payload);
 bool tree_http1(struct tree_writer *writer, const struct wire_span *payload);

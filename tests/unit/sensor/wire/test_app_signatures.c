@@ -60,6 +60,8 @@ static const struct sample samples[] = {
      S("\x13"
        "BitTorrent protocol\0\0\0\0\0\0\0\0")},
     {APP_BITTORRENT, UDP, ODD, S("d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:aa1:y1:qe")},
+    {APP_GNUTELLA, TCP, ODD, S("GNUTELLA CONNECT/0.6\r\n")},
+    {APP_GNUTELLA, UDP, ODD, S("0123456789abcdef\x01\x01\0\x02\0\0\0hi")},
     {APP_AMQP, TCP, ODD, S("AMQP\0\0\x09\x01")},
     {APP_ZABBIX, TCP, ODD, S("ZBXD\x01\x02\0\0\0\0\0\0\0{}")},
     {APP_SMB, TCP, ODD, S("\0\0\0\x40\xfeSMB\x40\0")},
