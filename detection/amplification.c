@@ -127,7 +127,7 @@ const struct detector_ops amplification_detector = {
     .name = "amplification",
     .help = "Amplification: unasked answers of many reflectors to one address, in bit/s.",
     .kind = ALERT_AMPLIFICATION,
-    .defaults = {.mode = "log",
+    .defaults = {.mode = "alert",
                  .window = "10s",
                  .window_min_ns = 1e9,
                  .window_max_ns = 6e10,

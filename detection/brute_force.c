@@ -225,7 +225,7 @@ const struct detector_ops brute_force_detector = {
     .name = "brute_force",
     .help = "Log-ins guessed at: SSH, RDP, SMB, FTP, Telnet, mail, databases, HTTP 401.",
     .kind = ALERT_BRUTE_FORCE,
-    .defaults = {.mode = "log",
+    .defaults = {.mode = "alert",
                  .window = "30m",
                  .window_min_ns = 1e10,
                  .window_max_ns = 8.64e13,

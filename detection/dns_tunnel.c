@@ -1,5 +1,6 @@
 /* DNS tunnels: one client asks for ever new names below one registered domain, and the names carry
- * data: they look random, or they are long. */
+ * data: they look random, they are long, or records of raw bytes (NULL, private types) are asked
+ * for, which nothing else uses. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,11 @@
 #include "detection/detectors.h"
 #include "detection/dns_name.h"
 
-enum { COUNT_QUERIES, COUNT_NAME_BYTES, COUNT_ENTROPY, COUNT_UP_BYTES, COUNTERS };
+#define DNS_PORT           53
+#define TYPE_NULL          10    /* RFC 1035 3.3.10 */
+#define TYPE_PRIVATE_FIRST 65280 /* RFC 6895 3.1 */
+
+enum { COUNT_QUERIES, COUNT_NAME_BYTES, COUNT_ENTROPY, COUNT_UP_BYTES, COUNT_RAW, COUNTERS };
 enum { PARAM_ENTROPY, PARAM_UPLOAD, PARAM_EXEMPT_DOMAINS };
 
 static bool is_exempt(const struct detector_rules *rules, struct record_text domain)
@@ -49,6 +54,8 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     detection_table_count(table, number, COUNT_NAME_BYTES, host.length);
     detection_table_count(table, number, COUNT_ENTROPY, dns_name_entropy(host));
     detection_table_count(table, number, COUNT_UP_BYTES, fact->payload_bytes[0]);
+    detection_table_count(table, number, COUNT_RAW,
+                          fact->type == TYPE_NULL || fact->type >= TYPE_PRIVATE_FIRST);
     detection_table_add(table, number, &member, name);
 }
 
@@ -69,6 +76,8 @@ static double measure(struct detection *detection, const struct detector *self, 
     const union detector_value *params = self->rules->params;
     const bool is_data =
         mean_entropy(table, number) >= params[PARAM_ENTROPY].real ||
+        2 * detection_table_sum(table, number, COUNT_RAW) >=
+            detection_table_sum(table, number, COUNT_QUERIES) ||
         detection_table_sum(table, number, COUNT_NAME_BYTES) >= params[PARAM_UPLOAD].number;
 
     return is_data ? detection_table_members(table, number) : -1;
@@ -96,6 +105,7 @@ static void decide(struct detection *detection, struct detector *self)
         evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
                              detection_table_sum(table, number, COUNT_QUERIES));
         evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
+        evidence_victims_of_targets(draft, DNS_PORT); /* the server that is asked, often a relay */
         evidence_add(draft->top_names, &draft->top_names_count, detection_table_name(table, number),
                      detection_table_sum(table, number, COUNT_QUERIES));
         evidence_mitre(draft, "TA0011", "T1071.004", "DNS", 70);
@@ -117,7 +127,7 @@ const struct detector_ops dns_tunnel_detector = {
     .name = "dns_tunnel",
     .help = "Data carried in DNS names.",
     .kind = ALERT_DNS_TUNNEL,
-    .defaults = {.mode = "log",
+    .defaults = {.mode = "alert",
                  .window = "1h",
                  .window_min_ns = 1e10,
                  .window_max_ns = 8.64e13,

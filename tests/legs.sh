@@ -145,6 +145,10 @@ leg_replay() {
         >"$LOGS/score.txt" 2>&1 || status=$?
     cat "$LOGS/score.txt"
     sed 's/^/  /' "$LOGS/score.txt" | head -70 >&3
+    $PYTHON tests/replay/anomalies.py build/release/bin/netscope-sensor --corpus "$CORPUS" \
+        >"$LOGS/anomalies.txt" 2>&1 || status=$?
+    cat "$LOGS/anomalies.txt"
+    tail -1 "$LOGS/anomalies.txt" >&3
     return "$status"
 }
 

@@ -77,10 +77,10 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     struct inspect_settings inspect = settings->inspect;
 
     inspect.table = shard->table;
-    inspect.observer =
-        (struct inspect_observer){.context = shard,
-                                  .on_dns = settings->dns_records ? shard_on_dns : NULL,
-                                  .on_name = settings->names != NULL ? shard_on_name : NULL};
+    inspect.observer = (struct inspect_observer){
+        .context = shard,
+        .on_dns = settings->dns_records || settings->detection != NULL ? shard_on_dns : NULL,
+        .on_name = settings->names != NULL ? shard_on_name : NULL};
     shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect, err);
     shard->pool = shard->inspect == NULL
                       ? NULL

@@ -109,6 +109,9 @@ void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction
     if (shard->current != NULL && shard->current->detection != NULL) {
         detect_transaction(shard, transaction);
     }
+    if (!shard->settings.dns_records) {
+        return;
+    }
     flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
                      shard->record);
     transaction->community_id = shard->record->community_id;
