@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "sensor/compare.h"
 #include "sensor/decode_rules.h"
 #include "sensor/export/file_sink.h"
 #include "sensor/identity.h"
@@ -39,7 +40,8 @@ struct app {
     char config_hash[17];
     char interface[64];
     FILE *human;
-    struct progress progress; /* on stderr, where it is a terminal */
+    struct alert_list *alerts; /* of a comparison; else NULL */
+    struct progress progress;  /* on stderr, where it is a terminal */
     bool shows_progress;
     bool is_live;
     bool is_interface_down[STATS_ROWS_MAX]; /* as last told */
@@ -246,6 +248,10 @@ static void on_alert(void *context, const struct alert_record *alert)
 {
     struct app *app = context;
 
+    if (app->alerts != NULL) {
+        alert_list_add(app->alerts, alert);
+        return;
+    }
     hide_progress(app);
     terminal_alert(app->terminal, alert);
 }
@@ -712,6 +718,16 @@ static void take_down(struct app *app)
     free(app->internal);
 }
 
+/* A comparison tells people nothing but its result. */
+static int silence(struct app *app, struct error *err)
+{
+    if (app->alerts == NULL) {
+        return 0;
+    }
+    app->human = fopen("/dev/null", "we");
+    return app->human == NULL ? error_set(err, errno, "open /dev/null: %s", strerror(errno)) : 0;
+}
+
 int app_run(const struct sensor_settings *settings, const struct config *config,
             const struct sensor_command *command, struct error *err)
 {
@@ -730,7 +746,9 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     app->shows_progress = !app->is_service && !settings->output.quiet && progress_is_wanted(stderr);
     progress_init(&app->progress, stderr, clock_monotonic_ns());
     block_signals(&signals);
-    if (check_outputs(settings, &app->human, err) != 0 || give_up_privileges(app, err) != 0) {
+    app->alerts = command->alerts;
+    if (check_outputs(settings, &app->human, err) != 0 || silence(app, err) != 0 ||
+        give_up_privileges(app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else if (identify(app, config, err) != 0) {
         status = EXIT_FAILED;

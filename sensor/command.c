@@ -11,6 +11,7 @@ enum flag_action {
     FLAG_FIXED, /* sets `path` to `value` */
     FLAG_ADD,   /* adds the argument to the list `path`; so do arguments without a flag */
     FLAG_CONFIG,
+    FLAG_COMPARE,
     FLAG_LIST,
     FLAG_HELP,
     FLAG_VERSION,
@@ -106,6 +107,9 @@ static const struct flag flags[] = {
      "report to the collector at host:port"},
     {"kafka", 0, FLAG_SET, "BROKERS", "kafka.brokers", NULL,
      "send records to Kafka: host:port,host:port"},
+    {"compare", 0, FLAG_COMPARE, "PATH", NULL, NULL,
+     "with --read-pcap: print the alerts that appear, vanish and change against this older "
+     "YAML file"},
     {"config", 0, FLAG_CONFIG, "PATH", NULL, NULL, "read settings from this YAML file"},
     {"check-config", 0, FLAG_CHECK, NULL, NULL, NULL, "check settings and exit"},
     {"print-config", 0, FLAG_PRINT, NULL, NULL, NULL,
@@ -271,6 +275,9 @@ static int note_flag(int flag, const char *argument, struct sensor_command *comm
     switch (flags[flag].action) {
     case FLAG_CONFIG:
         command->config_path = argument;
+        break;
+    case FLAG_COMPARE:
+        command->compare_path = argument;
         break;
     case FLAG_LIST:
         command->list_interfaces = true;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "detection/detection_settings.h"
 #include "sensor/app.h"
+#include "sensor/compare.h"
 #include "sensor/decode_rules.h"
 #include "sensor/settings.h"
 
@@ -110,6 +111,11 @@ int main(int argc, char **argv)
         return app_synthetic_flows((uint32_t)command.synthetic_flows, &err) == 0
                    ? EXIT_SUCCESS
                    : fail(&err, EXIT_FAILURE);
+    }
+    if (command.compare_path != NULL) {
+        const int result = compare_run(argc, argv, environ, &settings, config, &command, &err);
+
+        return result == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, result);
     }
     const int status = app_run(&settings, config, &command, &err);
 

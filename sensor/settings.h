@@ -155,9 +155,13 @@ struct sensor_settings {
 /* The configuration object over `settings`, filled with defaults; both live equally long. */
 MUST_USE struct config *sensor_settings_new(struct sensor_settings *settings, struct error *err);
 
+struct alert_list; /* sensor/compare.h */
+
 /* What the command line asks for beside settings. */
 struct sensor_command {
     const char *config_path;
+    const char *compare_path;  /* NULL: no comparison */
+    struct alert_list *alerts; /* borrowed: gets all alerts, and people are told nothing; or NULL */
     bool list_interfaces, show_help, show_version, check_config, print_config, print_docs,
         print_cli;
     bool has_synthetic;
