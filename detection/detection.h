@@ -28,7 +28,8 @@
 enum detection_event {
     DETECTION_SYN,         /* a new flow's first SYN, or a SYN again (each counts) */
     DETECTION_SYN_ACK,     /* target answered: seen from source's point of view; UDP too */
-    DETECTION_ESTABLISHED, /* handshake complete: both handshake and answer are good */
+    DETECTION_ESTABLISHED, /* handshake complete: both handshake and answer are good; `is_answered`:
+                              the SYN-ACK was seen and told before */
     DETECTION_RST,         /* refused */
     DETECTION_PROBE,       /* first packet of a UDP or other flow without an answer so far */
     DETECTION_ECHO,        /* ICMP echo request; `code` 1: an echo reply, as an answer */

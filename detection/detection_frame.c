@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "detection/detection_internal.h"
 
@@ -18,9 +19,44 @@ uint32_t detection_seed_id(uint64_t seed)
     return (uint32_t)hash_bytes(detection_hash_key(seed), "seed", 4);
 }
 
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    const wide product = (wide)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t word_at(const uint8_t *at, size_t length)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, at, length < sizeof(word) ? length : sizeof(word));
+    return word;
+}
+
+uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    uint64_t hash = key.a ^ fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
+
+    while (length > 0) {
+        const size_t second = length > 8 ? length - 8 : 0;
+        const uint64_t low = word_at(at, length);
+        const uint64_t high = second > 0 ? word_at(at + 8, second) : 0;
+        const size_t step = length < 16 ? length : 16;
+
+        hash = fold(low ^ key.b ^ hash, high ^ key.a ^ UINT64_C(0xe7037ed1a0b428db)) ^
+               fold(hash ^ key.a, UINT64_C(0x8ebc6af09c88c6e3));
+        at += step;
+        length -= step;
+    }
+    return hash_mix(hash);
+}
+
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject)
 {
-    return hash_bytes(key, subject, sizeof(*subject));
+    return detection_hash(key, subject, sizeof(*subject));
 }
 
 struct detection_shape detection_view_shape(const struct detection_settings *settings,
@@ -227,10 +263,10 @@ struct detection_member detector_member(const struct detection_frame *frame, uin
 uint64_t detector_hash_address(const struct detection_frame *frame,
                                const struct ip_address *address)
 {
-    return hash_bytes(frame->key, address, sizeof(*address));
+    return detection_hash(frame->key, address, sizeof(*address));
 }
 
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length)
 {
-    return hash_bytes(frame->key, bytes, length);
+    return detection_hash(frame->key, bytes, length);
 }

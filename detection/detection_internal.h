@@ -69,6 +69,9 @@ struct detection {
 };
 
 struct hash_key detection_hash_key(uint64_t seed);
+/* A keyed hash of short texts, for views alone: multiply and fold (as wyhash does), a third of the
+ * time of SipHash. Whoever does not know the key cannot aim at it, and keys are never told. */
+uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length);
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject);
 /* Sizes of view `view` of a detector; `factor` of entries. */
 struct detection_shape detection_view_shape(const struct detection_settings *settings,

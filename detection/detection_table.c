@@ -176,6 +176,7 @@ static void make_room(struct detection_table *table, uint32_t kept)
 {
     uint32_t lightest = DETECTION_NONE;
     uint32_t weighed = 0;
+    uint64_t least = UINT64_MAX;
 
     table->is_saturated = true;
     for (uint32_t seen = 0; seen < table->entries_used && weighed < WEIGHED_MAX; seen++) {
@@ -186,9 +187,14 @@ static void make_room(struct detection_table *table, uint32_t kept)
             continue;
         }
         weighed++;
-        if (lightest == DETECTION_NONE ||
-            weight_of(table, table->hand) < weight_of(table, lightest)) {
+        const uint64_t weight = weight_of(table, table->hand);
+
+        if (lightest == DETECTION_NONE || weight < least) {
             lightest = table->hand;
+            least = weight;
+        }
+        if (least <= 1) {
+            break; /* nothing is lighter: so it is in a flood, where this must be cheap */
         }
     }
     if (lightest != DETECTION_NONE) {

@@ -18,6 +18,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                  const struct detection_fact *fact)
 {
     const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
+    if (fact->event == DETECTION_ESTABLISHED && fact->is_answered) {
+        return; /* known since the SYN-ACK */
+    }
     const uint32_t service = (uint32_t)fact->protocol << 16 | fact->target_port;
     const struct detection_subject pair = {.source = fact->source, .target = fact->target};
     const struct detection_subject fan = {

@@ -31,8 +31,9 @@ static struct detection_fact fact_of_flow(enum detection_event event, const stru
 static void add(struct detection_frame *frame, enum detection_event event,
                 const struct packet *packet, const struct flow *flow)
 {
-    const struct detection_fact fact = fact_of_flow(event, flow, packet->time_ns);
+    struct detection_fact fact = fact_of_flow(event, flow, packet->time_ns);
 
+    fact.is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
     if (!address_is_multicast(&fact.target)) { /* nobody answers in its name */
         detection_frame_add(frame, &fact);
     }

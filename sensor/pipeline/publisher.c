@@ -671,31 +671,29 @@ static void follow_seed(struct publisher *publisher)
     }
 }
 
-static uint64_t seed_of_second(const struct publisher *publisher, uint64_t second)
+/* Gathers the second's parts in `merged`: the first becomes it, the others are added. */
+static void merge_second(struct publisher *publisher, uint64_t second)
 {
-    for (uint32_t i = 0; i < publisher->settings.shards; i++) {
-        const struct waiting *waiting = &publisher->waiting[i];
+    bool is_first = true;
 
-        if (waiting->count > 0 && waiting->epochs[0]->second == second) {
-            return waiting->epochs[0]->seed;
-        }
-    }
-    return publisher->merged->seed;
-}
-
-static void decide(struct publisher *publisher, uint64_t second)
-{
-    publisher->merged->seed = seed_of_second(publisher, second);
-    epoch_reset(publisher->merged, second);
     for (uint32_t i = 0; i < publisher->settings.shards; i++) {
         struct waiting *waiting = &publisher->waiting[i];
 
         while (waiting->count > 0 && waiting->epochs[0]->second == second) {
             struct epoch *epoch = waiting->epochs[0];
 
-            epoch_merge(publisher->merged, epoch);
             if (publisher->assets != NULL && epoch->assets != NULL) {
                 asset_list_add(publisher->assets, epoch->assets);
+            }
+            if (is_first) {
+                waiting->epochs[0] = publisher->merged;
+                publisher->merged = epoch;
+                epoch = waiting->epochs[0];
+                epoch->assets = publisher->merged->assets; /* the shard's: it goes back */
+                publisher->merged->assets = NULL;
+                is_first = false;
+            } else {
+                epoch_merge(publisher->merged, epoch);
             }
             waiting->count--;
             for (uint32_t j = 0; j < waiting->count; j++) {
@@ -706,6 +704,11 @@ static void decide(struct publisher *publisher, uint64_t second)
             }
         }
     }
+}
+
+static void decide(struct publisher *publisher, uint64_t second)
+{
+    merge_second(publisher, second);
     memset(publisher->stats, 0, sizeof(*publisher->stats));
     epoch_fill_stats(publisher->merged, publisher->stats);
     name_top_flows(publisher, second);
