@@ -129,7 +129,7 @@ uint32_t asset_list_read(struct asset_list *list, const struct asset_key *after,
     if (out_max > 0) {
         asset_table_each(list->table, collect, &walk);
         if (walk.count > 0) {
-            qsort(list->sorted, walk.count, sizeof(list->sorted[0]), compare_pointers);
+            qsort(list->sorted, walk.count, sizeof(void *), compare_pointers);
         }
     }
     const uint32_t count = walk.count < out_max ? walk.count : out_max;

@@ -60,7 +60,7 @@ struct handover *handover_new(uint32_t shards, uint64_t bytes_per_shard,
     AUTO(handover) handover = calloc(1, sizeof(*handover));
     uint64_t ring_bytes = RING_BYTES_MIN;
 
-    while (ring_bytes * 2 * (shards - 1) <= bytes_per_shard) {
+    while (ring_bytes * 2 * (shards - UINT64_C(1)) <= bytes_per_shard) {
         ring_bytes *= 2;
     }
     if (handover != NULL) {

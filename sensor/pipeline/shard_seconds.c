@@ -84,7 +84,7 @@ static void hand_over_passed(struct shard *shard)
     }
     if (count > 0) {
         shard->older_count -= count;
-        memmove(shard->older, shard->older + count, shard->older_count * sizeof(shard->older[0]));
+        memmove(shard->older, shard->older + count, shard->older_count * sizeof(void *));
     }
     if (end > atomic_load_explicit(&shard->settings.outlet->second, memory_order_relaxed)) {
         atomic_store_explicit(&shard->settings.outlet->second, end, memory_order_release);
@@ -99,7 +99,7 @@ static void keep_open(struct shard *shard, struct epoch *epoch)
     if (shard->older_count == SHARD_OLDER_MAX) {
         hand_over(shard, shard->older[0]);
         shard->older_count--;
-        memmove(shard->older, shard->older + 1, shard->older_count * sizeof(shard->older[0]));
+        memmove(shard->older, shard->older + 1, shard->older_count * sizeof(void *));
     }
     uint32_t at = shard->older_count++;
 
