@@ -106,11 +106,9 @@ static int compare_members(const void *a, const void *b)
     return (*left)->hash < (*right)->hash ? -1 : (*left)->hash > (*right)->hash;
 }
 
-void evidence_of_set(struct alert_evidence_item addresses[ALERT_EVIDENCE_MAX],
-                     uint8_t *addresses_count, struct alert_evidence_item ports[ALERT_EVIDENCE_MAX],
-                     uint8_t *ports_count, const struct detection_table *table, uint32_t number)
+static uint32_t sorted_attempts(const struct detection_table *table, uint32_t number,
+                                const struct detection_member *members[DETECTION_SET_MAX])
 {
-    const struct detection_member *members[DETECTION_SET_MAX];
     uint32_t count = 0;
 
     for (const struct detection_member *member =
@@ -125,6 +123,42 @@ void evidence_of_set(struct alert_evidence_item addresses[ALERT_EVIDENCE_MAX],
     if (count > 0) {
         qsort(members, count, sizeof(const struct detection_member *), compare_members);
     }
+    return count;
+}
+
+void evidence_flows(const struct detection *detection, struct alert_record *alert)
+{
+    const struct detection_settings *settings = detection->settings;
+    const struct detection_member *members[DETECTION_SET_MAX];
+    const struct detection_table *table = detection->draft_table;
+    const bool has_flows =
+        settings->community_id != NULL && table != NULL && table->members != NULL;
+    const uint32_t count = has_flows ? sorted_attempts(table, detection->draft_number, members) : 0;
+
+    alert->community_ids_count = 0;
+    for (uint32_t i = 0; i < count && alert->community_ids_count < ALERT_FLOWS_MAX; i++) {
+        const struct detection_subject *subject = &table->entries[detection->draft_number].subject;
+        const struct detection_flow flow = {
+            .source = subject->source.version != 0 ? subject->source : members[i]->address,
+            .target = subject->target.version != 0 ? subject->target : members[i]->address,
+            .source_port = members[i]->client_port,
+            .target_port = members[i]->port,
+            .protocol = members[i]->protocol};
+
+        if (flow.source_port != 0 && flow.source.version == flow.target.version) {
+            settings->community_id(&flow, settings->community_id_seed,
+                                   alert->community_ids[alert->community_ids_count++]);
+        }
+    }
+}
+
+void evidence_of_set(struct alert_evidence_item addresses[ALERT_EVIDENCE_MAX],
+                     uint8_t *addresses_count, struct alert_evidence_item ports[ALERT_EVIDENCE_MAX],
+                     uint8_t *ports_count, const struct detection_table *table, uint32_t number)
+{
+    const struct detection_member *members[DETECTION_SET_MAX];
+    const uint32_t count = sorted_attempts(table, number, members);
+
     for (uint32_t i = 0; i < count; i++) {
         if (addresses != NULL) {
             evidence_add_address(addresses, addresses_count, &members[i]->address,

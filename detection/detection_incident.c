@@ -67,6 +67,8 @@ static void fill_window(struct detection *detection, const struct detector *self
     draft->saturated = window->saturated_second != 0 &&
                        window->saturated_second + window->seconds >= detection->now;
     detection->draft_origins = entry->origins;
+    detection->draft_table = &window->table;
+    detection->draft_number = start->number;
 }
 
 struct alert_record *incident_draft(struct detection *detection, const struct detector *self,
@@ -86,6 +88,7 @@ struct alert_record *incident_draft(struct detection *detection, const struct de
     (void)snprintf(draft->config_key, sizeof(draft->config_key), "%s.%s", rules->path,
                    start->key != NULL ? start->key : "levels.medium");
     detection->draft_origins = 0;
+    detection->draft_table = NULL;
     if (start->window != INCIDENT_NO_WINDOW) {
         const struct detection_table *table = detector_window(detection, self, start->window);
 
@@ -201,6 +204,7 @@ static void open_incident(struct detection *detection, const struct detector *se
         if (incident->is_open) {
             continue;
         }
+        evidence_flows(detection, draft);
         (void)snprintf(draft->alert_key, sizeof(draft->alert_key), "%016" PRIx64, key);
         write_id(draft, key ^ detection->settings->identity, draft->alert_id);
         *incident = (struct detection_incident){.is_open = true,
@@ -276,6 +280,7 @@ void incident_report(struct detection *detection, const struct detector *self,
         take_draft(detection, held);
     }
     if (is_news) {
+        evidence_flows(detection, held);
         incident->reported = draft->observed;
         send(detection, incident, ALERT_UPDATE);
     }

@@ -63,6 +63,8 @@ struct detection {
     uint32_t incidents_open;
     struct alert_record draft;
     uint64_t draft_origins;
+    const struct detection_table *draft_table; /* of its subject, NULL: none */
+    uint32_t draft_number;
     uint8_t draft_mode;
     detection_emit *emit; /* during a call */
     void *emit_context;
@@ -82,5 +84,7 @@ bool detection_is_warm(const struct detection *detection);
 /* The relative error of a set at this level. */
 double detection_level_error(unsigned level);
 
+/* Community IDs of flows of the draft's set, in an order of its own. */
+void evidence_flows(const struct detection *detection, struct alert_record *alert);
 void incident_close_quiet(struct detection *detection);
 void incident_close_all(struct detection *detection, uint64_t now_ns);

@@ -66,7 +66,17 @@ struct detector_rules {
     char path[DETECTION_PATH_BYTES];   /* "analysis.anomalies.syn_flood" */
 };
 
+/* A flow of the evidence, for its Community ID. */
+struct detection_flow {
+    struct ip_address source, target; /* client, server */
+    uint16_t source_port, target_port;
+    uint8_t protocol;
+};
+
 struct detection_settings {
+    /* Writes the flow's Community ID; NULL: evidence names no flows. */
+    void (*community_id)(const struct detection_flow *flow, uint16_t seed, char out[31]);
+    uint16_t community_id_seed;
     bool enabled; /* and at least one detector is */
     uint32_t victims_max, scanners_max, keys_max;
     uint64_t warm_up_ns; /* after the first second nothing opens for so long; 0 from files */

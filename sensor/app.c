@@ -16,6 +16,7 @@
 #include "sensor/identity.h"
 #include "sensor/progress.h"
 #include "sensor/terminal.h"
+#include "sensor/wire/community_id.h"
 
 #define SHARDS_AUTO_MAX   8
 #define FILE_PACKET_BYTES 32 /* no capture file has more packets than one in so many bytes */
@@ -221,6 +222,16 @@ static void fill_flow(struct app *app)
     inspect->held_bytes = from->flow.inspect_held_bytes;
 }
 
+static void write_community_id(const struct detection_flow *flow, uint16_t seed, char out[31])
+{
+    community_id_v1(&(struct community_id_flow){.source = flow->source,
+                                                .target = flow->target,
+                                                .protocol = flow->protocol,
+                                                .source_port = flow->source_port,
+                                                .target_port = flow->target_port},
+                    seed, out);
+}
+
 static int fill_detection(struct app *app, struct error *err)
 {
     struct detection_settings *to = &app->pipeline_settings.detection;
@@ -230,6 +241,8 @@ static int fill_detection(struct app *app, struct error *err)
     }
     /* Live, an attacker must not know it; from a file the same input gives the same answer. */
     to->seed = app->is_live ? hash_key_random().a : 1;
+    to->community_id = write_community_id;
+    to->community_id_seed = (uint16_t)app->settings->flow.community_id_seed;
     to->identity = hash_bytes((struct hash_key){0}, app->sensor_id, strlen(app->sensor_id));
     to->warm_up_ns = app->is_live ? to->warm_up_ns : 0;
     memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));

@@ -148,6 +148,12 @@ static void write_alert(struct file_sink *sink, struct json_writer *writer)
     endpoints(writer, "victims", alert->victims, alert->victims_count);
     json_key(writer, "config_key");
     json_text(writer, alert->config_key);
+    json_key(writer, "community_ids");
+    json_array_begin(writer);
+    for (unsigned i = 0; i < alert->community_ids_count && i < ALERT_FLOWS_MAX; i++) {
+        json_text(writer, alert->community_ids[i]);
+    }
+    json_array_end(writer);
     json_object_end(writer);
     line_end(sink, writer);
 }
