@@ -127,6 +127,9 @@ leg_clang() {
 leg_asan() {
     configure_and_build asan
     run_ctest asan -E "$OWN_LEGS" -LE '^replay$'
+    # All captures once, for the sanitizers alone.
+    [[ ! -f $CORPUS/check_flows.py ]] ||
+        $PYTHON tests/replay/shards_agree.py --bin build/asan/bin/netscope-sensor --corpus "$CORPUS" --shards 2 --jobs "$JOBS"
 }
 
 leg_tsan() {
@@ -149,6 +152,7 @@ leg_replay() {
         >"$LOGS/anomalies.txt" 2>&1 || status=$?
     cat "$LOGS/anomalies.txt"
     tail -1 "$LOGS/anomalies.txt" >&3
+    $PYTHON tests/replay/shards_agree.py --bin build/release/bin/netscope-sensor --corpus "$CORPUS" --jobs "$JOBS" || status=$?
     return "$status"
 }
 
