@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_BYTES_MIN (256U * 1024U) /* a few of the longest frames */
+#define RING_BYTES_MIN (UINT64_C(256) * 1024) /* a few of the longest frames */
 #define ITEM_ALIGN     64U
 
 /* In front of each packet. `bytes` of both ring ends only grow; places are taken modulo the size.
