@@ -198,7 +198,7 @@ size_t detection_frame_write(const struct detection_frame *frame, uint8_t *out, 
                 continue;
             }
             /* Each view its share of what is left. */
-            struct writer share = {w.at, w.at + left(&w) / live};
+            struct writer share = {w.at, w.at + left(&w) / (live > 0 ? live : 1)};
 
             if (left(&share) < NAME_BYTES + 16) {
                 share.end = w.end;

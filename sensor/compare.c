@@ -95,6 +95,7 @@ static int run_child(const struct sensor_settings *settings, const struct config
     command->alerts = &alerts;
     const int status = app_run(settings, config, command, &err);
 
+    command->alerts = NULL;
     if (status != 0) {
         (void)fprintf(stderr, "netscope-sensor: %s\n", err.message);
         return status;

@@ -66,6 +66,35 @@ static void a_set_is_exact_up_to_256_and_near_the_truth_beyond(void **state)
     detection_table_fini(&table);
 }
 
+/* Over many seeds the mean of the estimates is the truth, and their spread is within the standard
+ * error that alerts tell (1.2 / sqrt(256)). */
+static void the_error_over_many_seeds_is_within_its_bound(void **state)
+{
+    static const uint32_t sizes[] = {300, 1000, 10000, 60000};
+    const double bound = 1.2 / 16;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        double sum = 0, squares = 0;
+
+        for (uint64_t seed = 1; seed <= 200; seed++) {
+            struct detection_table table;
+
+            assert_true(open_table(&table, 4, 1024));
+            for (uint64_t value = 0; value < sizes[i]; value++) {
+                put(&table, 1, hash_mix(seed << 32 ^ value), 5);
+            }
+            const double error = size_of(&table, 1) / sizes[i] - 1;
+
+            sum += error;
+            squares += error * error;
+            detection_table_fini(&table);
+        }
+        assert_true(sum / 200 > -0.02 && sum / 200 < 0.02);
+        assert_true(squares / 200 < bound * bound * 1.3 * 1.3);
+    }
+}
+
 static void parts_merged_in_any_order_are_the_whole(void **state)
 {
     struct detection_table whole, part[3], merged;
@@ -141,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_set_is_exact_up_to_256_and_near_the_truth_beyond),
+        cmocka_unit_test(the_error_over_many_seeds_is_within_its_bound),
         cmocka_unit_test(parts_merged_in_any_order_are_the_whole),
         cmocka_unit_test(a_full_table_stays_bounded_says_so_and_keeps_the_heavy),
         cmocka_unit_test(members_leave_when_the_window_has_passed),
