@@ -741,6 +741,22 @@ static int silence(struct app *app, struct error *err)
     return app->human == NULL ? error_set(err, errno, "open /dev/null: %s", strerror(errno)) : 0;
 }
 
+/* Everything up to the running pipeline; the exit status of what failed. */
+static int prepare(struct app *app, const struct sensor_command *command, struct error *err)
+{
+    if (check_outputs(app->settings, &app->human, err) != 0 || silence(app, err) != 0 ||
+        give_up_privileges(app, err) != 0) {
+        return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    }
+    if (identify(app, app->config, err) != 0) {
+        return EXIT_FAILED;
+    }
+    if (build(app, command, err) != 0) {
+        return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    }
+    return EXIT_SUCCESS;
+}
+
 int app_run(const struct sensor_settings *settings, const struct config *config,
             const struct sensor_command *command, struct error *err)
 {
@@ -760,14 +776,8 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     progress_init(&app->progress, stderr, clock_monotonic_ns());
     block_signals(&signals);
     app->alerts = command->alerts;
-    if (check_outputs(settings, &app->human, err) != 0 || silence(app, err) != 0 ||
-        give_up_privileges(app, err) != 0) {
-        status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
-    } else if (identify(app, config, err) != 0) {
-        status = EXIT_FAILED;
-    } else if (build(app, command, err) != 0) {
-        status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
-    } else {
+    status = prepare(app, command, err);
+    if (status == EXIT_SUCCESS) {
         filter_system_calls(app);
         watch(app, &signals);
         status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
