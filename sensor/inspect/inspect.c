@@ -296,8 +296,9 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
 
     assembly_drop(inspect, flow);
     datagrams_drop(inspect, flow);
-    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->release != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
+    const uint32_t parts = inspect_parts(inspect, flow);
+    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if (ops->release != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
             ops->release(inspect, flow);
         }
     }
@@ -307,10 +308,11 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
 
 void inspect_reported(struct inspect *inspect, struct flow *flow)
 {
+    const uint32_t parts = inspect_parts(inspect, flow);
     const struct inspect_app_ops *ops;
 
-    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->reported != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
+    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if (ops->reported != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
             ops->reported(inspect, flow);
         }
     }

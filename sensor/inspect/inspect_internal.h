@@ -72,6 +72,18 @@ static inline struct inspect_block *inspect_block(const struct inspect *inspect,
     return &inspect->blocks[handle - 1];
 }
 
+/* Which parts the flow has, a bit a tag: one walk of the chain. */
+static inline uint32_t inspect_parts(const struct inspect *inspect, const struct flow *flow)
+{
+    uint32_t parts = 0;
+
+    static_assert(PART_COUNT <= 32, "a bit each");
+    for (uint32_t at = flow->app; at != INSPECT_NONE; at = inspect_block(inspect, at)->next) {
+        parts |= UINT32_C(1) << inspect_block(inspect, at)->tag;
+    }
+    return parts;
+}
+
 /* Of a part or an item of a list. */
 static inline uint32_t inspect_handle(const struct inspect *inspect, const void *bytes)
 {

@@ -41,11 +41,12 @@ struct record_text inspect_app_name(const struct inspect *inspect, const struct 
 static struct record_text name_of(const struct inspect *inspect, const struct flow *flow,
                                   uint8_t *source)
 {
+    const uint32_t parts = inspect_parts(inspect, flow);
     const struct inspect_app_ops *ops;
 
     *source = NAME_NONE;
-    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->server_name != NULL && inspect_find(inspect, flow, ops->part) != NULL) {
+    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if (ops->server_name != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
             const struct record_text name = ops->server_name(inspect, flow, source);
             if (name.length > 0) {
                 return name;
@@ -85,12 +86,13 @@ static void fill_label(const struct inspect *inspect, const struct flow *flow,
 void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
                          struct flow_record *record)
 {
+    const uint32_t parts = inspect_parts(inspect, flow);
     const struct inspect_app_ops *ops;
     uint8_t source;
 
     fill_label(inspect, flow, record);
-    for (unsigned i = 0; flow->app != INSPECT_NONE && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (inspect_find(inspect, flow, ops->part) != NULL) {
+    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
+        if ((parts & UINT32_C(1) << ops->part) != 0) {
             ops->fill(inspect, flow, record);
         }
     }

@@ -190,6 +190,19 @@ def run_ingest(build):
         fail("ingest_probe failed")
 
 
+def run_inspect(build, file):
+    """What the applications' parsers cost on this workload."""
+    program = f"{build}/bin/inspect_bench"
+    print("\napplication parsers, with and without (inspect_bench)")
+    if file is None or not os.access(program, os.X_OK):
+        print("  SKIP: not built, or the workload mix was not asked for")
+        return
+    result = subprocess.run([program, file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=600)
+    print(f"  {result.stdout.strip()}")
+    if result.returncode != 0:
+        fail(f"inspect_bench: exit {result.returncode}")
+
+
 def run_kafka(build):
     """Records to a cluster of three mock brokers in another process; librdkafka alone in the same run."""
     bench, mock = f"{build}/bin/kafka_bench", f"{build}/tests/kafka-mock"
@@ -239,14 +252,16 @@ def main():
     runs = arguments.runs or (3 if arguments.quick else 5)
     build = arguments.build
     directory = os.environ.get("NETSCOPE_BENCH_DIR") or os.path.join(os.path.dirname(build) or ".", "bench")
-    results = {}
+    results, files = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.workload or WORKLOADS:
             file, packets = make_workload(name, directory, build, arguments.quick)
             packets = packets or count_packets(build, file)
+            files[name] = file
             results[name] = run_workload(name, file, packets, build, scratch, runs)
     if not arguments.no_programs:
         run_programs(build)
+        run_inspect(build, files.get("mix"))
         run_ingest(build)
         run_kafka(build)
     print()
