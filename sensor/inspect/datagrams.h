@@ -7,8 +7,10 @@
  * own flow alone; at the flow's end; when a fragment overlaps another with IPv6 (RFC 5722), or when
  * its pieces contradict each other: then the handler gets what stands whole from its start, once.
  * With IPv4 the byte seen first stands. An exact copy is no overlap. Extension headers behind a
- * fragment header are not read: such datagrams are never whole. Standards: RFC 791 3.2, 8200
- * 4.5, 5722, 6946. Depends on: inspect_internal.h, window.h, wire. Threads: those of inspect. */
+ * fragment header are not read: such datagrams are never whole. Fragments of an IP packet that has
+ * a tunnel inside are not joined: what is inside is read as far as the first of them goes.
+ * Standards: RFC 791 3.2, 8200 4.5, 5722, 6946. Depends on: inspect_internal.h, window.h, wire.
+ * Threads: those of inspect. */
 #pragma once
 
 #include "sensor/inspect/inspect_internal.h"

@@ -129,7 +129,7 @@ static double run(const struct capture *capture, bool is_inspected, uint64_t *na
 int main(int count, char **arguments)
 {
     char message[PCAP_ERRBUF_SIZE];
-    const int rounds = count > 2 ? atoi(arguments[2]) : 5;
+    const long rounds = count > 2 ? strtol(arguments[2], NULL, 10) : 5;
     struct capture capture = {.frames = malloc(PACKETS_MAX * sizeof(struct frame)),
                               .bytes = malloc(BYTES_MAX)};
     pcap_t *pcap = count > 1 ? pcap_open_offline_with_tstamp_precision(
@@ -145,7 +145,7 @@ int main(int count, char **arguments)
     capture.link_type = (uint16_t)pcap_datalink(pcap);
     (void)pcap_loop(pcap, -1, keep, (unsigned char *)(void *)&capture);
     pcap_close(pcap);
-    for (int i = 0; i < rounds; i++) {
+    for (long i = 0; i < rounds; i++) {
         for (int on = 0; on < 2; on++) { /* in turns: both see the same noise */
             const double seconds = run(&capture, on != 0, &named);
             if (seconds < 0 || capture.count == 0) {
