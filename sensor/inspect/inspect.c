@@ -12,6 +12,7 @@
 #include "sensor/wire/crypto.h"
 #include "sensor/wire/dns.h"
 #include "sensor/wire/quic.h"
+#include "sensor/wire/sctp.h"
 #include "sensor/wire/text.h"
 
 #define PORT_TEXT_BYTES 16
@@ -248,6 +249,22 @@ void inspect_transport(struct inspect *inspect, struct flow *flow, const struct 
     }
 }
 
+/* The user messages of an SCTP packet that stand in one chunk each; those in several are not put
+ * together. */
+static void take_messages(struct inspect *inspect, const struct packet *packet,
+                          const uint8_t *frame, struct flow *flow, int direction)
+{
+    struct cursor in = cursor_over(frame + packet->payload_offset, packet->payload_captured_bytes);
+    struct sctp_chunk chunk;
+
+    cursor_skip(&in, SCTP_HEADER_BYTES);
+    while ((flow->bits & FLOW_INSPECT_DONE) == 0 && in.ok && sctp_next(&in, &chunk)) {
+        if (chunk.is_whole_message && chunk.user_data.length > 0) {
+            take_datagram(inspect, packet, &chunk.user_data, flow, direction);
+        }
+    }
+}
+
 /* One of several pieces whose flow speaks something that is inspected. */
 static bool is_fragment_to_join(const struct packet *packet, const struct flow *flow)
 {
@@ -264,6 +281,10 @@ void inspect_payload(struct inspect *inspect, const struct packet *packet, const
     }
     if (is_fragment_to_join(packet, flow)) {
         datagrams_add(inspect, flow, packet, frame, direction);
+    } else if (packet->protocol == IP_PROTOCOL_SCTP) {
+        if ((packet->facts & PACKET_IS_FRAGMENT) == 0) {
+            take_messages(inspect, packet, frame, flow, direction);
+        }
     } else if ((packet->facts & PACKET_IS_LATER_FRAGMENT) == 0) {
         const struct wire_span bytes = {.bytes = frame + packet->payload_offset,
                                         .length = packet->payload_captured_bytes};

@@ -160,7 +160,8 @@ static uint8_t udp_content(const struct wire_span *payload, const struct app_byt
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port)
 {
-    const bool is_tcp = protocol == IP_PROTOCOL_TCP;
+    /* What runs over SCTP instead of TCP says the same and has the same ports. */
+    const bool is_tcp = protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_SCTP;
     const uint8_t transport = is_tcp ? PORT_TCP : PORT_UDP;
     const uint16_t low = source_port < target_port ? source_port : target_port;
     const uint16_t high = source_port < target_port ? target_port : source_port;
