@@ -172,6 +172,26 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
     }
 }
 
+void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns)
+{
+    for (uint32_t slot = 0; slot < table->fresh; slot++) {
+        struct flow *flow = flow_at(table, slot);
+
+        if ((flow->bits & FLOW_IS_LIVE) == 0 || !settle(table, slot, until_ns)) {
+            continue;
+        }
+        flow->bits |= FLOW_SAW_CLOCK_STEP;
+        if (flow_is_closed(flow)) {
+            end_closed(table, slot);
+        } else {
+            end_flow(table, slot, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
+        }
+    }
+    table->statistics.clock_steps++;
+    table->has_time = false;
+    wheel_start(table, now_ns);
+}
+
 /* ---- packets ---- */
 
 static uint64_t flow_id_of(const struct flow *flow, uint32_t tunnels)

@@ -3,9 +3,10 @@
  * What a record covers depends on the packets of its own flow alone: idle gap and UPDATE deadlines
  * are tested against each packet's own time before it is counted; the timer wheel finds silent
  * flows and cuts at the same limits. So records are equal for any number of shards and any speed,
- * as long as no table is full, the input's times do not go backwards and flow_table_finish is told
- * the time of the whole input. Deadlines: start + first_update_ns, then each active_timeout_ns; one
- * without packets since the last record gives no record. An END always comes, with what is left.
+ * as long as no table is full, flow_table_step_clock is told where the input's clock was set back,
+ * and flow_table_finish the time of the whole input. Deadlines: start + first_update_ns, then each
+ * active_timeout_ns; one without packets since the last record gives no record. An END always
+ * comes, with what is left.
  *
  * The sum of the deltas of all records of a flow is what was counted into it, always. All memory is
  * taken in flow_table_new; afterwards nothing here allocates, locks or logs. Depends
@@ -74,6 +75,8 @@ struct flow_observer {
 
 struct flow_table;
 
+#define FLOW_CLOCK_STEP_NS UINT64_C(10000000000) /* going back this far is a step, not disorder */
+
 /* NULL with `err` set: ENOMEM, EINVAL (flows_max 0, or the budget has no chunk left for it). Either
  * callback may be NULL. */
 MUST_USE struct flow_table *flow_table_new(const struct flow_settings *settings,
@@ -91,6 +94,11 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
  * most; true when it got through. A time before the last one is allowed: beyond 10 s the clock has
  * stepped and timeouts count from the new time (FLOW_FLAG_CLOCK_STEP). */
 bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget);
+
+/* The input's clock was set back, from `until_ns` to `now_ns`: its time so far is over. Ends all
+ * flows as flow_table_finish does (FORCED, CAPTURE_END, FLOW_FLAG_CLOCK_STEP) and takes the new
+ * time for its own. Told at the same packet for any number of shards, it keeps records equal. */
+void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns);
 
 /* Ends all flows: first what was due at `now_ns` (the last packet time of the whole input; 0: of
  * this table), then the rest with reason and detail. */

@@ -6,12 +6,11 @@
 #include "sensor/flow/flow_table.h"
 #include "sensor/flow/flow_tunnels.h"
 
-#define FLOW_NONE          UINT32_MAX /* no slot */
-#define FLOW_BUCKET_SLOTS  8
-#define FLOW_WHEEL_SLOTS   2048 /* of 67 ms: 137 s ahead; what is due later is looked at again */
-#define FLOW_WHEEL_SHIFT   26
-#define FLOW_CLOCK_STEP_NS UINT64_C(10000000000) /* going back this far is a step, not disorder */
-#define FLOW_REUSE_NS      UINT64_C(1000000000)  /* silence before a SYN opens a new connection */
+#define FLOW_NONE         UINT32_MAX /* no slot */
+#define FLOW_BUCKET_SLOTS 8
+#define FLOW_WHEEL_SLOTS  2048 /* of 67 ms: 137 s ahead; what is due later is looked at again */
+#define FLOW_WHEEL_SHIFT  26
+#define FLOW_REUSE_NS     UINT64_C(1000000000) /* silence before a SYN opens a new connection */
 
 /* One cache line. `overflows` counts the flows that wanted this bucket and were put further on: a
  * lookup stops at a bucket without, so removal needs no tombstones. */

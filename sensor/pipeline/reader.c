@@ -29,6 +29,8 @@ struct frame_block {
     uint64_t watermark_ns;
     uint32_t count, used;
     bool is_last;
+    bool is_step; /* nothing but the news that the clock was set back, from and to */
+    uint64_t step_from_ns, step_to_ns;
     struct frame frames[BLOCK_FRAMES];
     struct packet packets[BLOCK_FRAMES];
     uint64_t indexes[BLOCK_FRAMES];
@@ -54,6 +56,7 @@ struct reader {
     uint64_t packets;
     uint64_t last_ns;                     /* time of the last frame */
     uint64_t watermark_ns;                /* largest packet time so far */
+    uint64_t era_ns;                      /* the same, since the clock was last set back */
     uint64_t pass_wall_ns, pass_first_ns; /* pacing: this pass began at, with the packet of */
     bool pass_has_begun;
 };
@@ -212,7 +215,7 @@ static struct frame_block *take_block(struct lane *lane)
         wake_sleep(&lane->reader_wake, NS_PER_MS);
     }
     block->count = block->used = 0;
-    block->is_last = false;
+    block->is_last = block->is_step = false;
     return block;
 }
 
@@ -309,10 +312,47 @@ static void deal_fragment(struct reader *reader, const struct frame *frame, stru
     deal_released(reader);
 }
 
+/* Whether the input's clock was set back before this frame; keeps the largest time since then. */
+static bool is_step_back(struct reader *reader, uint64_t time_ns, uint64_t *from_ns)
+{
+    *from_ns = reader->era_ns;
+    if (time_ns + FLOW_CLOCK_STEP_NS < reader->era_ns) {
+        reader->era_ns = time_ns;
+        return true;
+    }
+    if (time_ns > reader->era_ns) {
+        reader->era_ns = time_ns;
+    }
+    return false;
+}
+
+/* All shards learn it behind the same frames. */
+static void deal_step(struct reader *reader, uint64_t from_ns, uint64_t to_ns)
+{
+    if (reader->fragments != NULL) {
+        fragment_table_finish(reader->fragments, reader->watermark_ns);
+        deal_released(reader);
+    }
+    for (uint32_t i = 0; i < reader->settings.shards_count; i++) {
+        struct lane *lane = &reader->lanes[i];
+
+        hand_over(reader, lane);
+        lane->filling = take_block(lane);
+        lane->filling->is_step = true;
+        lane->filling->step_from_ns = from_ns;
+        lane->filling->step_to_ns = to_ns;
+        hand_over(reader, lane);
+    }
+}
+
 static void deal(struct reader *reader, const struct frame *frame, uint64_t index)
 {
     struct packet packet;
+    uint64_t from_ns;
 
+    if (is_step_back(reader, frame->time_ns, &from_ns)) {
+        deal_step(reader, from_ns, frame->time_ns);
+    }
     if (frame->time_ns >= reader->fragments_due_ns) { /* before the time goes on: they are older */
         fragment_table_expire(reader->fragments, frame->time_ns);
         deal_released(reader);
@@ -368,7 +408,9 @@ void reader_shard_run(struct reader *reader, uint32_t index)
         const bool is_last = block->is_last;
         const uint64_t watermark_ns = block->watermark_ns;
 
-        if (is_last) {
+        if (block->is_step) {
+            shard_step_clock(shard, block->step_from_ns, block->step_to_ns);
+        } else if (is_last) {
             shard_finish(shard, watermark_ns, end_detail(reader));
         } else {
             /* The block's own frames lie before the end of its second: the time of its last second
@@ -402,6 +444,28 @@ static void count_frames(struct reader *reader, const struct frame *frames, uint
     counter_add(&reader->counts.bytes, bytes);
 }
 
+static void forward_to_one(struct reader *reader, const struct frame *frames, uint32_t count,
+                           const uint64_t *indexes)
+{
+    struct shard *shard = reader->settings.shards[0];
+    uint32_t begin = 0;
+    uint64_t from_ns;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_step_back(reader, frames[i].time_ns, &from_ns)) {
+            if (i > begin) {
+                shard_frames(shard, frames + begin, i - begin, indexes + begin);
+            }
+            shard_step_clock(shard, from_ns, frames[i].time_ns);
+            begin = i;
+        }
+        if (frames[i].time_ns > reader->watermark_ns) {
+            reader->watermark_ns = frames[i].time_ns;
+        }
+    }
+    shard_frames(shard, frames + begin, count - begin, indexes + begin);
+}
+
 static void forward(struct reader *reader, const struct frame *frames, uint32_t count)
 {
     uint64_t indexes[READ_FRAMES];
@@ -411,12 +475,7 @@ static void forward(struct reader *reader, const struct frame *frames, uint32_t 
     }
     count_frames(reader, frames, count);
     if (reader->lanes == NULL) {
-        for (uint32_t i = 0; i < count; i++) {
-            if (frames[i].time_ns > reader->watermark_ns) {
-                reader->watermark_ns = frames[i].time_ns;
-            }
-        }
-        shard_frames(reader->settings.shards[0], frames, count, indexes);
+        forward_to_one(reader, frames, count, indexes);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -345,7 +345,7 @@ static void answer_questions(struct shard *shard)
 /* After each batch: time, questions, batches that wait too long. */
 static void after_batch(struct shard *shard)
 {
-    (void)flow_table_advance(shard->table, shard->time_ns, WHEEL_BUDGET);
+    (void)flow_table_advance(shard->table, shard->flow_ns, WHEEL_BUDGET);
     answer_questions(shard);
     publish_counts(shard);
 }
@@ -364,6 +364,9 @@ static uint32_t batch_end(struct shard *shard, const struct frame *frames, uint3
     do {
         if (frames[end].time_ns > shard->time_ns) {
             shard->time_ns = frames[end].time_ns;
+        }
+        if (frames[end].time_ns > shard->flow_ns) {
+            shard->flow_ns = frames[end].time_ns;
         }
         end++;
     } while (end < count && end - begin < FLOW_BATCH_MAX &&
@@ -462,6 +465,16 @@ void shard_time(struct shard *shard, uint64_t now_ns)
         clock_monotonic_ns() - shard->batch->opened_ns >= BATCH_AGE_NS) {
         shard_flush(shard);
     }
+}
+
+void shard_step_clock(struct shard *shard, uint64_t from_ns, uint64_t to_ns)
+{
+    if (shard->fragments != NULL) {
+        shard_end_fragments(shard);
+    }
+    flow_table_step_clock(shard->table, from_ns, to_ns);
+    shard->flow_ns = to_ns;
+    publish_counts(shard);
 }
 
 void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail detail)

@@ -132,6 +132,10 @@ uint64_t shard_time_ns(const struct shard *shard); /* packet time reached; its o
 void shard_passed(struct shard *shard, uint64_t time_ns);
 /* Time has passed without packets. */
 void shard_time(struct shard *shard, uint64_t now_ns);
+/* The input's clock was set back by more than FLOW_CLOCK_STEP_NS, from `from_ns`, the largest time
+ * since the start or the last step, to `to_ns`: flows end and begin anew. Seconds go on counting
+ * from the largest time of all; packets before it are late. */
+void shard_step_clock(struct shard *shard, uint64_t from_ns, uint64_t to_ns);
 /* Ends all flows, hands over what is left and marks the outlet finished. `now_ns`: last packet time
  * of the whole input, 0 = of this shard. */
 void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail detail);

@@ -23,6 +23,7 @@ struct shard {
     struct epoch *current, *older[SHARD_OLDER_MAX];
     uint32_t older_count;
     uint64_t current_start_ns, current_end_ns;
+    uint64_t flow_ns;  /* as time_ns, since the input's clock was last set back */
     uint64_t time_ns;  /* packet time reached */
     uint64_t limit_ns; /* and by those who may hand packets over: UINT64_MAX: nobody */
 

@@ -112,7 +112,7 @@ static void keep_open(struct shard *shard, struct epoch *epoch)
 void shard_roll(struct shard *shard, uint64_t now_ns)
 {
     if (now_ns > shard->time_ns) {
-        shard->time_ns = now_ns;
+        shard->time_ns = shard->flow_ns = now_ns;
     }
     if (now_ns < shard->current_end_ns) {
         return;

@@ -10,10 +10,11 @@ bool sctp_next(struct cursor *in, struct sctp_chunk *out)
     const uint8_t flags = cursor_u8(&c);
     const uint16_t length = cursor_u16(&c);
 
-    if (!c.ok || length < CHUNK_HEADER_BYTES || length - CHUNK_HEADER_BYTES > cursor_left(&c)) {
+    if (!c.ok || length < CHUNK_HEADER_BYTES ||
+        (size_t)length - CHUNK_HEADER_BYTES > cursor_left(&c)) {
         return false;
     }
-    struct cursor value = cursor_sub(&c, length - CHUNK_HEADER_BYTES);
+    struct cursor value = cursor_sub(&c, (size_t)length - CHUNK_HEADER_BYTES);
 
     *out = (struct sctp_chunk){.type = type, .flags = flags};
     if (type == SCTP_DATA || type == SCTP_I_DATA) {
@@ -25,8 +26,9 @@ bool sctp_next(struct cursor *in, struct sctp_chunk *out)
             out->user_data = cursor_span(&value, cursor_left(&value));
         }
     }
-    cursor_skip(&c, cursor_left(&c) < (-(unsigned)length & 3) ? cursor_left(&c)
-                                                              : (-(unsigned)length & 3));
+    const size_t padding = -(size_t)length & 3;
+
+    cursor_skip(&c, padding < cursor_left(&c) ? padding : cursor_left(&c));
     *in = c;
     return true;
 }
