@@ -125,8 +125,9 @@ def errors_of_the_topic_keep_records_in_the_spool():
         same("failed", result["failed"], 0)
         same("acked", result["acked"], total(result))
         kept = result_of(check)
-        # Told to fail a request, the mock of librdkafka 2.0.2 now and then acknowledges records all the same, without
-        # keeping them; plain librdkafka beside it counts them as delivered too. The real broker's tests allow none.
+        # With errors injected into Produce, librdkafka 2.0.2's idempotent producer sometimes reports records as
+        # delivered that its mock has not stored (seen without the spool too; real brokers lost nothing). So at most
+        # 10 may be missing here; the cases with a real broker allow none.
         same("records", total(result) - kept["unique"] <= 10, True)
         same("differing", kept["differing"], 0)
 
