@@ -84,6 +84,31 @@ def alerts_reach_their_topic():
 
 
 @case
+def dns_records_reach_their_topic_with_the_key_of_their_flow():
+    topic = "netscope.dns.v1"
+    for value in ("json", "protobuf"):
+        with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
+            cluster.say(f"topic {topic} 4")
+            capture = make_capture(folder, "mix", 20000)
+            lines = os.path.join(folder, "dns.jsonl")
+            kcat = cluster.kcat(topic, "%k %S %s\n" if value == "json" else "%k %S\n")
+            os.environ.update({"NETSCOPE_KAFKA__VALUE": value, "NETSCOPE_KAFKA__DNS": "true"})
+            try:
+                sense("--read-pcap", capture, "--dns-records", "--dns-jsonl", lines, "--kafka", cluster.brokers, "--lossless")
+            finally:
+                del os.environ["NETSCOPE_KAFKA__VALUE"], os.environ["NETSCOPE_KAFKA__DNS"]
+            wanted = records_of(lines)
+            arrived = kcat.wait_for(len(wanted))
+            same("records are there", len(wanted) > 100, True)
+            same("records", len(arrived), len(wanted))
+            same("keys", sorted(line.split(" ")[0] for line in arrived), sorted(r["community_id"] for r in wanted))
+            if value == "json":
+                read = [json.loads(line.split(" ", 2)[2]) for line in arrived]
+                same("identities", sorted((r["boot_id"], int(r["record_seq"])) for r in read),
+                     sorted((r["boot_id"], int(r["record_seq"])) for r in wanted))
+
+
+@case
 def without_a_broker_the_sensor_goes_on_and_says_what_is_lost():
     with tempfile.TemporaryDirectory() as folder:
         capture = make_capture(folder, "mix", 20000)

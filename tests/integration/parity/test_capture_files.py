@@ -142,8 +142,9 @@ class CaptureFiles(unittest.TestCase):
 
     def test_the_filter_is_asked_for_each_link_type(self):
         for shards in (1, 2):
-            self.assertEqual(self.ports_in_order("--read-pcap", self.make_mixed(), "--shards", shards, "-f",
-                                                 "udp src port 1000 or udp src port 1002"), [1000, 1002])
+            ports = self.ports_in_order("--read-pcap", self.make_mixed(), "--shards", shards, "-f",
+                                        "udp src port 1000 or udp src port 1002")
+            self.assertEqual(ports if shards == 1 else sorted(ports), [1000, 1002])  # lines of shards come as they are ready
         done = sensor("--read-pcap", self.make_mixed(), "--quiet", "-f", "not ether host 1:2:3:4:5:6")
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stdout, r"packets captured: 1\b")
