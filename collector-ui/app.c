@@ -92,16 +92,17 @@ static int lock_directory(struct app *app, struct error *err)
 static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
 {
     char path[PATH_BYTES];
-    unsigned long long value = 0;
+    char text[32] = "";
 
     (void)snprintf(path, sizeof(path), "%s/sketch_seed", app->directory);
     FILE *file = fopen(path, "re");
 
     if (file != NULL) {
-        const bool is_read = fscanf(file, "%16llx", &value) == 1;
+        const bool is_read = fgets(text, sizeof(text), file) != NULL;
+        const unsigned long long value = is_read ? strtoull(text, NULL, 16) : 0;
 
         (void)fclose(file);
-        if (is_read && value != 0) {
+        if (value != 0) {
             *seed = value;
             return 0;
         }

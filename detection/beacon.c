@@ -48,13 +48,15 @@ static double median(const uint32_t *sorted, uint32_t count)
 /* `seconds` in order, at least three. */
 static double score_of(const uint32_t *seconds, uint32_t count, double *interval)
 {
-    uint32_t gaps[DETECTION_SET_MAX], deviations[DETECTION_SET_MAX];
+    uint32_t gaps[DETECTION_SET_MAX] = {0}, deviations[DETECTION_SET_MAX] = {0};
     uint32_t filled[SECTIONS] = {0};
-    const double span = seconds[count - 1] - seconds[0];
+    const uint32_t last = count < DETECTION_SET_MAX ? count - 1 : DETECTION_SET_MAX - 1;
+    const double span = (double)seconds[last] - seconds[0];
     const double share = (double)count / SECTIONS;
     double uneven = 0;
 
     assert(count >= 3 && count <= DETECTION_SET_MAX);
+
     for (uint32_t i = 0; i + 1 < count; i++) {
         gaps[i] = seconds[i + 1] - seconds[i];
     }
@@ -100,7 +102,7 @@ static double measure(struct detection *detection, const struct detector *self, 
                       uint32_t number)
 {
     const union detector_value *params = self->rules->params;
-    uint32_t seconds[DETECTION_SET_MAX];
+    uint32_t seconds[DETECTION_SET_MAX] = {0};
     const uint32_t count = gather(detector_window(detection, self, window), number, seconds);
     double interval;
 
@@ -119,7 +121,7 @@ static void decide(struct detection *detection, struct detector *self)
 
     for (uint32_t i = 0; i < count; i++) {
         const struct detection_subject subject = findings[i].subject;
-        uint32_t seconds[DETECTION_SET_MAX];
+        uint32_t seconds[DETECTION_SET_MAX] = {0};
         double interval = 0;
         const uint32_t connections =
             gather(detector_window(detection, self, 0), findings[i].number, seconds);

@@ -200,15 +200,15 @@ uint32_t detection_sections(struct detection_config *config, struct config_secti
         const struct detector_ops *ops = detector_table[i];
 
         make_fields(config, i);
-        (void)snprintf(config->paths[2 * i], DETECTION_PATH_BYTES, ROOT ".%s", ops->name);
-        out[count++] = (struct config_section){config->paths[2 * i], config->fields[i],
+        (void)snprintf(config->paths[(size_t)2 * i], DETECTION_PATH_BYTES, ROOT ".%s", ops->name);
+        out[count++] = (struct config_section){config->paths[(size_t)2 * i], config->fields[i],
                                                &config->detectors[i], ops->help};
         if (ops->defaults.medium != NULL) {
             make_level_fields(config, i);
-            (void)snprintf(config->paths[2 * i + 1], DETECTION_PATH_BYTES, ROOT ".%s.levels",
-                           ops->name);
+            (void)snprintf(config->paths[(size_t)2 * i + 1], DETECTION_PATH_BYTES,
+                           ROOT ".%s.levels", ops->name);
             out[count++] =
-                (struct config_section){config->paths[2 * i + 1], config->level_fields[i],
+                (struct config_section){config->paths[(size_t)2 * i + 1], config->level_fields[i],
                                         &config->detectors[i], "Levels of severity."};
         }
     }
@@ -325,9 +325,9 @@ static bool take_word(const char *word, struct detector_override *out)
                    out->levels[i] <= 1e15;
         }
     }
-    for (uint8_t i = 0; i < ARRAY_COUNT(modes); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
         if (strcmp(word, modes[i]) == 0) {
-            out->mode = i;
+            out->mode = (uint8_t)i;
             return true;
         }
     }

@@ -2,6 +2,16 @@
 
 #include <libpsl.h>
 
+static char ascii_lower(char c)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+
+    if (c >= 'A' && c <= 'Z') {
+        return letters[c - 'A'];
+    }
+    return c;
+}
+
 size_t domain_registered(const char *name, size_t length)
 {
     char text[DOMAIN_NAME_MAX + 1];
@@ -10,9 +20,10 @@ size_t domain_registered(const char *name, size_t length)
 
     for (size_t i = 0; i < kept; i++) {
         /* An embedded NUL would end the name early. */
-        const char c = name[skipped + i];
-
-        text[i] = c == '\0' ? '_' : (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
+        text[i] = ascii_lower(name[skipped + i]);
+        if (text[i] == '\0') {
+            text[i] = '_';
+        }
     }
     text[kept] = '\0';
     const char *registered = psl_registrable_domain(psl_builtin(), text);

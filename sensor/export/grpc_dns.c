@@ -20,7 +20,12 @@ void grpc_dns_choice_free(struct grpc_dns_choice *choice)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+
+    if (c >= 'A' && c <= 'Z') {
+        return letters[c - 'A'];
+    }
+    return c;
 }
 
 /* ---- reading the request ---- */

@@ -33,7 +33,13 @@ static bool set_name(struct passive_name *out, const struct dns_name *name)
     }
     for (unsigned i = 0; i < length; i++) {
         const char c = text[i];
-        out->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+
+        if (c >= 'A' && c <= 'Z') {
+            out->name[i] = letters[c - 'A'];
+        } else {
+            out->name[i] = c;
+        }
     }
     out->name_length = (uint16_t)length;
     return true;

@@ -68,7 +68,8 @@ struct passive_names *passive_names_new(const struct passive_names_settings *set
     memset(names->bytes, 0, names->bytes_max);
     names->statistics.answers_max = count;
     names->statistics.memory_bytes = sizeof(*names) + count * sizeof(struct entry) +
-                                     names->bytes_max + CHAIN_COUNT * buckets * sizeof(uint32_t);
+                                     names->bytes_max +
+                                     (uint64_t)CHAIN_COUNT * buckets * sizeof(uint32_t);
     return names;
 }
 

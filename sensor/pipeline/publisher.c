@@ -16,7 +16,7 @@
 #define SLEEP_NS        (20 * NS_PER_MS)
 #define OWN_AGE_NS      (100 * NS_PER_MS)
 #define EPOCHS_WAITING  16
-#define SKETCH_BYTES    (128U * 1024U) /* of one second on its way to the collector */
+#define SKETCH_BYTES    ((size_t)128 * 1024) /* of one second on its way to the collector */
 
 /* References waiting for one sink. */
 struct sink_queue {

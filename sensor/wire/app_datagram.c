@@ -341,11 +341,10 @@ static bool is_rtcp(const struct app_bytes *in)
         const uint8_t type = cursor_u8(&c);
         const uint16_t words = cursor_u16(&c);
 
-        if (first >> 6 != 2 || type < (packets == 0 ? 200 : 200) || type > 207 ||
-            (packets == 0 && type > 201)) {
+        if (first >> 6 != 2 || type < 200 || type > 207 || (packets == 0 && type > 201)) {
             return false;
         }
-        cursor_skip(&c, 4U * words);
+        cursor_skip(&c, (size_t)4 * words);
         packets++;
     }
     return c.ok && cursor_left(&c) == 0 && packets >= 2;
