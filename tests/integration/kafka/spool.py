@@ -320,10 +320,12 @@ def filters_leave_records_out_and_count_them():
 
 @case
 def a_million_records_survive_broker_kills():
+    # Sanitized programs get a tenth of it in the same time.
+    records = 1000000 if float(os.environ.get("NETSCOPE_TEST_PATIENCE", "1")) <= 1 else 100000
     with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
-        check = cluster.check(1011000, 200, PARTITIONS)
-        running = start(cluster.brokers, "--records", "1000000", "--rate", "50000", *spool(folder), "--flush-ms",
-                        "120000", "--keys", "5000")
+        check = cluster.check(records * 1011 // 1000, 200, PARTITIONS)
+        running = start(cluster.brokers, "--records", str(records), "--rate", str(records // 20), *spool(folder),
+                        "--flush-ms", "120000", "--keys", "5000")
         for n in range(1, 7):
             time.sleep(2)
             cluster.say(f"down {n % 3 + 1}")
@@ -334,7 +336,7 @@ def a_million_records_survive_broker_kills():
         same("acked", result["acked"], total(result))
         found = result_of(check)
         kept_contract(found, total(result))
-        same("packets in the topic", found["packets"], 7000000)
+        same("packets in the topic", found["packets"], 7 * records)
         print(f"      {found['duplicates']} duplicates, {result['seconds']:.1f} s")
 
 
