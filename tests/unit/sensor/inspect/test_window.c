@@ -213,7 +213,7 @@ static void any_script_gives_what_the_plain_assembler_gives(void **state)
     uint8_t script[5 * 300];
 
     (void)state;
-    for (unsigned seed = 0; seed < 200; seed++) {
+    for (unsigned seed = 0; seed < 60; seed++) {
         uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
         for (size_t i = 0; i < sizeof(script); i++) {
             x ^= x << 13;
