@@ -341,19 +341,20 @@ static int open_sorter(struct file_sink *sink, const char *path, uint64_t spill_
     return sink->sorter == NULL ? -err->code : 0;
 }
 
+/* The same functions under another name each: every file takes all that it is offered. */
+#define FILE_OPS(its_name)                                                                         \
+    {                                                                                              \
+        .name = (its_name), .when_full = SINK_PUSHES_BACK, .offer = offer, .tick = tick,           \
+        .flush = flush, .statistics = statistics, .failure = failure, .close = close_sink          \
+    }
+
 static const struct sink_ops ops[] = {
-    [FILE_FLOWS_JSONL] = {"flows_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
-                          close_sink},
-    [FILE_EXPIRED_FLOWS_JSONL] = {"expired_flows_jsonl", SINK_PUSHES_BACK, offer, tick, flush,
-                                  statistics, failure, close_sink},
-    [FILE_ALERTS_JSONL] = {"alerts_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics,
-                           failure, close_sink},
-    [FILE_DNS_JSONL] = {"dns_jsonl", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
-                        close_sink},
-    [FILE_EXPORT_JSON] = {"export_json", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
-                          close_sink},
-    [FILE_EXPORT_CSV] = {"export_csv", SINK_PUSHES_BACK, offer, tick, flush, statistics, failure,
-                         close_sink},
+    [FILE_FLOWS_JSONL] = FILE_OPS("flows_jsonl"),
+    [FILE_EXPIRED_FLOWS_JSONL] = FILE_OPS("expired_flows_jsonl"),
+    [FILE_ALERTS_JSONL] = FILE_OPS("alerts_jsonl"),
+    [FILE_DNS_JSONL] = FILE_OPS("dns_jsonl"),
+    [FILE_EXPORT_JSON] = FILE_OPS("export_json"),
+    [FILE_EXPORT_CSV] = FILE_OPS("export_csv"),
 };
 
 int file_sink_open(enum file_sink_kind kind, const char *path, uint64_t spill_bytes,

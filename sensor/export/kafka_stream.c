@@ -204,7 +204,8 @@ static int check_kinds(const struct config_list *names, struct error *err)
         bool is_known = false;
 
         for (int kind = 1; kind < ALERT_KIND_COUNT; kind++) {
-            is_known = is_known || strcmp(alert_kind_name(kind), names->items[i]) == 0;
+            is_known =
+                is_known || strcmp(alert_kind_name((enum alert_kind)kind), names->items[i]) == 0;
         }
         if (!is_known) {
             return error_set(err, EINVAL, "kafka.alerts_kinds: \"%.40s\" is no kind of alert",
@@ -219,7 +220,7 @@ int kafka_streams_open(struct kafka_sink *sink, struct error *err)
     int result = check_schema_ids(&sink->settings.schema_ids, err);
 
     for (int severity = 0; severity <= SEVERITY_CRITICAL; severity++) {
-        if (strcmp(severity_name(severity), sink->settings.alerts_severity) == 0) {
+        if (strcmp(severity_name((enum severity)severity), sink->settings.alerts_severity) == 0) {
             sink->severity_min = (uint8_t)severity;
         }
     }
@@ -227,7 +228,7 @@ int kafka_streams_open(struct kafka_sink *sink, struct error *err)
         result = check_kinds(&sink->settings.alerts_kinds, err);
     }
     for (int kind = 0; kind < KAFKA_KINDS && result == 0; kind++) {
-        result = open_stream(sink, kind, err);
+        result = open_stream(sink, (enum kafka_kind)kind, err);
     }
     return result == 0 ? open_filter(sink, err) : result;
 }
@@ -351,7 +352,7 @@ void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
         if (!settings->is_on[kind]) {
             continue;
         }
-        kafka_topic_name(settings, kind, name);
+        kafka_topic_name(settings, (enum kafka_kind)kind, name);
         fprintf(out,
                 "kafka-topics.sh --bootstrap-server '%s' --create --if-not-exists "
                 "--topic '%s' --partitions %u --replication-factor 3 "

@@ -13,7 +13,7 @@
 static void start(enum play_behaviour behaviour)
 {
     play_start(16384, 1 << 20);
-    play.behaviour = behaviour;
+    play.behaviour = (int)behaviour;
 }
 
 static void finish(void)
