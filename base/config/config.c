@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/config/config_object.h"
 
 /* Texts of all sources together; malloc gives address space, the pages come as they are used. */
@@ -308,17 +309,6 @@ int config_set_list(struct config *config, const char *path, const char *const *
     return 0;
 }
 
-static char lower(char c)
-{
-    static const char large[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
-    const char *at = c != '\0' ? strchr(large, c) : NULL;
-    if (at == NULL) {
-        return c;
-    }
-    return small[at - large];
-}
-
 /* "FLOW__IDLE_TIMEOUT" as "flow.idle_timeout". */
 static void path_of_variable(const char *name, size_t length, char out[CONFIG_KEY_BYTES_MAX])
 {
@@ -328,7 +318,7 @@ static void path_of_variable(const char *name, size_t length, char out[CONFIG_KE
             out[used++] = '.';
             i++;
         } else {
-            out[used++] = lower(name[i]);
+            out[used++] = ascii_lower(name[i]);
         }
     }
     out[used] = '\0';

@@ -2,15 +2,7 @@
 
 #include <libpsl.h>
 
-static char ascii_lower(char c)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-
-    if (c >= 'A' && c <= 'Z') {
-        return letters[c - 'A'];
-    }
-    return c;
-}
+#include "base/ascii.h"
 
 size_t domain_registered(const char *name, size_t length)
 {

@@ -1,6 +1,7 @@
 /* The predicate over flow records. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "proto/filter/filter_tree.h"
 
 bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns)
@@ -15,15 +16,10 @@ bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns)
     return client->samples > 0 || server->samples > 0;
 }
 
-static char lower(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
 static bool equal_run(const char *a, const char *b, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (lower(a[i]) != lower(b[i])) {
+        if (ascii_lower(a[i]) != ascii_lower(b[i])) {
             return false;
         }
     }
@@ -51,7 +47,7 @@ static bool glob(struct record_text text, const char *pattern, size_t length)
         if (p < length && pattern[p] == '*') {
             star = p++;
             star_text = t;
-        } else if (p < length && lower(pattern[p]) == lower(text.data[t])) {
+        } else if (p < length && ascii_lower(pattern[p]) == ascii_lower(text.data[t])) {
             p++;
             t++;
         } else if (star != SIZE_MAX) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "netscope/v1/dns_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
@@ -16,16 +17,6 @@ void grpc_dns_choice_free(struct grpc_dns_choice *choice)
     free(choice->prefixes);
     free(choice->types);
     free(choice->rcodes);
-}
-
-static char lower(char c)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-
-    if (c >= 'A' && c <= 'Z') {
-        return letters[c - 'A'];
-    }
-    return c;
 }
 
 /* ---- reading the request ---- */
@@ -100,7 +91,7 @@ static bool read_names(struct rpc_call *call, char *const *texts, size_t count,
             return refuse_memory(call);
         }
         for (size_t j = 0; j < length; j++) {
-            out->names[i][j] = lower(texts[i][j]);
+            out->names[i][j] = ascii_lower(texts[i][j]);
         }
         out->names_count++;
     }
@@ -140,7 +131,7 @@ static bool ends_with(const struct record_text *name, const char *tail, size_t l
         return false;
     }
     for (size_t i = 0; i < length; i++) {
-        if (lower(name->data[name->length - length + i]) != tail[i]) {
+        if (ascii_lower(name->data[name->length - length + i]) != tail[i]) {
             return false;
         }
     }

@@ -1,6 +1,8 @@
 /* Passive names: which address a response gives to which name. */
 #include "sensor/inspect/inspect_dns_internal.h"
 
+#include "base/ascii.h"
+
 #define RECORDS_MAX 64 /* of one response */
 #define ALIASES_MAX 12 /* names of one chain of CNAME records */
 
@@ -32,14 +34,7 @@ static bool set_name(struct passive_name *out, const struct dns_name *name)
         return false;
     }
     for (unsigned i = 0; i < length; i++) {
-        const char c = text[i];
-        static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-
-        if (c >= 'A' && c <= 'Z') {
-            out->name[i] = letters[c - 'A'];
-        } else {
-            out->name[i] = c;
-        }
+        out->name[i] = ascii_lower(text[i]);
     }
     out->name_length = (uint16_t)length;
     return true;
