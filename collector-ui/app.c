@@ -483,18 +483,6 @@ static int give_up_privileges(const struct app *app, struct error *err)
     return result;
 }
 
-static void filter_system_calls(const struct app *app)
-{
-    const enum confine_mode mode = confine_mode_of(app->settings->security.seccomp);
-    struct error err = {0};
-
-    if (mode != CONFINE_OFF && !confine_can_filter()) {
-        log_info("security", "this build is for tests: no system call filter", NULL);
-    } else if (confine_system_calls(mode, &err) != 0) {
-        log_warn("security", err.message, NULL);
-    }
-}
-
 /* Until a signal, or until a part can do its work no more. */
 static int watch(struct app *app, const sigset_t *signals, struct error *err)
 {
@@ -555,7 +543,7 @@ int app_run(const struct collector_settings_all *settings, const struct config *
     if (give_up_privileges(&app, err) != 0 || build(&app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else {
-        filter_system_calls(&app);
+        confine_finish(&app.settings->security);
         status = watch(&app, &signals, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
     take_down(&app);

@@ -68,3 +68,7 @@ struct confine_state {
 void confine_state_read(struct confine_state *out);
 /* "net_raw,dac_override" of a bit set, "none" when empty. Returns `out`. */
 const char *confine_capabilities_text(uint64_t capabilities, char *out, uint32_t out_bytes);
+
+/* The end of a program's start: applies `seccomp` of the settings and logs what is in force. A
+ * kernel or a build that knows no such filter is told and lived with. */
+void confine_finish(const struct confine_settings *settings);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/confine/confine.h"
+#include "base/log.h"
 
 static const char *const allowed[] = {
     /* files */
@@ -156,4 +157,22 @@ int confine_system_calls(enum confine_mode mode, struct error *err)
                          strerror(-result));
     }
     return 0;
+}
+
+void confine_finish(const struct confine_settings *settings)
+{
+    const enum confine_mode mode = confine_mode_of(settings->seccomp);
+    struct confine_state state;
+    char capabilities[256];
+    struct error err = {0};
+
+    if (mode != CONFINE_OFF && !confine_can_filter()) {
+        log_info("security", "this build is for tests: no system call filter", NULL);
+    } else if (confine_system_calls(mode, &err) != 0) {
+        log_warn("security", err.message, NULL);
+    }
+    confine_state_read(&state);
+    log_info("security", "confined", "user=%u capabilities=%s seccomp=%s", state.user,
+             confine_capabilities_text(state.capabilities, capabilities, sizeof(capabilities)),
+             state.has_filter ? settings->seccomp : "off");
 }

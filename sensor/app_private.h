@@ -1,0 +1,64 @@
+/* What the files of the wiring share; nobody else includes it. Depends on: everything. Threads:
+ * main, but for the callbacks of the publisher. */
+#pragma once
+
+#include <stdio.h>
+
+#include "sensor/app.h"
+#include "sensor/identity.h"
+#include "sensor/progress.h"
+#include "sensor/terminal.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE  2
+
+struct app {
+    const struct sensor_settings *settings;
+    const struct config *config;
+    struct pipeline_settings pipeline_settings;
+    struct packet_rules rules;
+    struct pcap_writer_settings write_pcap;
+    struct pipeline *pipeline;
+    struct terminal *terminal;
+    struct rpc_runtime *runtime;
+    struct grpc_server *grpc;
+    struct http_export *http;
+    struct ip_prefix *internal;
+    char sensor_id[SENSOR_ID_BYTES];
+    char boot_id[33];
+    char config_hash[17];
+    char interface[64];
+    FILE *human;
+    struct alert_list *alerts; /* of a comparison; else NULL */
+    struct progress progress;  /* on stderr, where it is a terminal */
+    bool shows_progress;
+    bool is_live;
+    bool is_interface_down[STATS_ROWS_MAX]; /* as last told */
+    bool is_service;                        /* live or paced: servers are on by default */
+};
+
+/* ---- app_settings.c ---- */
+
+/* Each output has a path of its own, or the files would be mixed up without a word. `human` gets
+ * where text for people goes: stdout is left alone when an output writes there. */
+MUST_USE int app_check_outputs(const struct sensor_settings *settings, FILE **human,
+                               struct error *err);
+/* Settings into `app->pipeline_settings`, but for the sinks. 0 or -errno. */
+MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
+                               struct error *err);
+bool app_wants_dns_records(const struct sensor_settings *settings);
+
+/* ---- app_parts.c ---- */
+
+/* Names the sensor and the run: sensor_id, boot_id, config_hash, interface. 0 or -errno. */
+MUST_USE int app_identify(struct app *app, struct error *err);
+/* Opens sinks, servers and the pipeline, and starts it. 0 or -errno; app_take_down after both. */
+MUST_USE int app_build(struct app *app, const struct sensor_command *command, struct error *err);
+void app_take_down(struct app *app);
+
+/* ---- app.c ---- */
+
+/* Of the publisher; context is the app. */
+void app_on_alert(void *context, const struct alert_record *alert);
+void app_on_stats(void *context, const struct stats_record *record);
+void app_on_line(void *context, const char *text, uint32_t length);

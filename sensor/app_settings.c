@@ -1,0 +1,274 @@
+/* Settings into what the pipeline is told. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/process.h"
+#include "sensor/app_private.h"
+#include "sensor/decode_rules.h"
+#include "sensor/wire/community_id.h"
+
+#define SHARDS_AUTO_MAX   8
+#define FILE_PACKET_BYTES 32 /* no capture file has more packets than one in so many bytes */
+#define RECORDS_PER_BATCH 512
+
+static bool is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+int app_check_outputs(const struct sensor_settings *settings, FILE **human, struct error *err)
+{
+    const struct output_section *output = &settings->output;
+    const struct {
+        const char *key, *path;
+    } outputs[] = {{"output.flows_jsonl", output->flows_jsonl},
+                   {"output.expired_flows_jsonl", output->expired_flows_jsonl},
+                   {"output.dns_jsonl", output->dns_jsonl},
+                   {"output.export_json", output->export_json},
+                   {"output.export_csv", output->export_csv},
+                   {"output.write_pcap", output->write_pcap},
+                   {"analysis.alerts_jsonl", settings->analysis.alerts_jsonl}};
+    const size_t count = sizeof(outputs) / sizeof(outputs[0]);
+
+    *human = stdout;
+    for (size_t i = 0; i < count; i++) {
+        if (is_stdout(outputs[i].path)) {
+            *human = stderr;
+        }
+        for (size_t j = 0; j < i && outputs[i].path[0] != '\0'; j++) {
+            if (strcmp(outputs[i].path, outputs[j].path) == 0 &&
+                strncmp(outputs[i].path, "/dev/", 5) != 0) {
+                return error_set(err, EINVAL, "%s and %s both write to %s: give one another path",
+                                 outputs[j].key, outputs[i].key,
+                                 is_stdout(outputs[i].path) ? "standard output" : outputs[i].path);
+            }
+        }
+    }
+    return 0;
+}
+
+static int count_shards(const struct sensor_settings *settings, uint32_t *out, struct error *err)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t half = cpus > 1 ? (uint32_t)cpus / 2 : 1;
+    char *end;
+
+    half = half > SHARDS_AUTO_MAX ? SHARDS_AUTO_MAX : half;
+    if (settings->pipeline.workers > 0) {
+        *out = (uint32_t)settings->pipeline.workers;
+        return 0;
+    }
+    if (settings->pipeline.enabled || strcmp(settings->pipeline.shards, "auto") == 0) {
+        *out = half;
+        return 0;
+    }
+    const unsigned long value = strtoul(settings->pipeline.shards, &end, 10);
+
+    if (*end != '\0' || settings->pipeline.shards[0] < '0' || settings->pipeline.shards[0] > '9' ||
+        value < 1 || value > PUBLISHER_SHARDS_MAX) {
+        return error_set(err, EINVAL, "pipeline.shards: '%s' is neither 1 to %u nor auto",
+                         settings->pipeline.shards, PUBLISHER_SHARDS_MAX);
+    }
+    *out = (uint32_t)value;
+    return 0;
+}
+
+static int parse_internal(struct app *app, struct error *err)
+{
+    const struct config_list *list = &app->settings->networks.internal;
+
+    if (list->count == 0) {
+        return 0;
+    }
+    app->internal = calloc(list->count, sizeof(*app->internal));
+    if (app->internal == NULL) {
+        return error_set(err, ENOMEM, "networks.internal: no memory");
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (!prefix_parse(list->items[i], strlen(list->items[i]), &app->internal[i])) {
+            return error_set(err, EINVAL, "networks.internal: '%s' is no prefix such as 10.0.0.0/8",
+                             list->items[i]);
+        }
+    }
+    return 0;
+}
+
+/* A file cannot hold more flows than packets: a small one does not need a large table. */
+static uint64_t flows_for_input(const struct app *app, uint64_t wanted)
+{
+    const uint64_t bytes =
+        app->is_live ? UINT64_MAX : capture_input_bytes(&app->pipeline_settings.capture);
+    const uint64_t most = bytes / FILE_PACKET_BYTES + 1024;
+
+    return most < wanted ? most : wanted;
+}
+
+/* flow.max_flows, or what fits in a quarter of the memory limit. */
+static uint64_t count_flows(const struct app *app, const struct flow_settings *flow)
+{
+    struct flow_settings sample = *flow;
+
+    if (app->settings->flow.max_flows > 0) {
+        return app->settings->flow.max_flows;
+    }
+    sample.flows_max = 1U << 20;
+    const uint64_t bytes_each = flow_table_memory_needed(&sample) / sample.flows_max + 1;
+    const uint64_t fit = process_memory_limit() / 4 / bytes_each;
+
+    log_info("flow", "flow table sized by the memory limit", "flows_max=%llu bytes_each=%llu",
+             (unsigned long long)fit, (unsigned long long)bytes_each);
+    return fit < UINT32_MAX ? fit : UINT32_MAX;
+}
+
+static void fill_capture(struct app *app)
+{
+    const struct capture_section *from = &app->settings->capture;
+    struct capture_settings *to = &app->pipeline_settings.capture;
+
+    *to = (struct capture_settings){
+        .interfaces = app->interface,
+        .read_paths = from->read_pcap.items,
+        .read_paths_count = from->read_pcap.count,
+        .filter = from->filter,
+        .snaplen_bytes = (uint32_t)from->snaplen,
+        .timeout_ns = from->timeout_ns,
+        .buffer_bytes = from->buffer_bytes,
+        .is_promiscuous = from->promiscuous,
+        .is_immediate = from->immediate_mode,
+        .direction = strcmp(from->direction, "in") == 0    ? CAPTURE_IN
+                     : strcmp(from->direction, "out") == 0 ? CAPTURE_OUT
+                                                           : CAPTURE_BOTH,
+        .fanout = strcmp(from->fanout, "cbpf") == 0 ? CAPTURE_FANOUT_CBPF : CAPTURE_FANOUT_HASH};
+}
+
+static void fill_flow(struct app *app)
+{
+    const struct sensor_settings *from = app->settings;
+    struct flow_settings *to = &app->pipeline_settings.flow;
+
+    *to = (struct flow_settings){.idle_timeout_ns = from->flow.idle_timeout_ns,
+                                 .active_timeout_ns = from->flow.active_timeout_ns,
+                                 .first_update_ns = from->flow.first_update_ns,
+                                 .measure_rtt = from->analysis.rtt,
+                                 .measure_retransmissions = from->analysis.retrans,
+                                 .measure_out_of_order = from->analysis.out_of_order,
+                                 .emit_start = from->flow.emit_start,
+                                 .key = hash_key_random(),
+                                 .community_id_seed = (uint16_t)from->flow.community_id_seed,
+                                 .internal = app->internal,
+                                 .internal_count = from->networks.internal.count,
+                                 .interface = {app->interface, (uint32_t)strlen(app->interface)}};
+    const uint64_t flows = flows_for_input(app, count_flows(app, to));
+
+    to->flows_max = flows < UINT32_MAX ? (uint32_t)flows : UINT32_MAX;
+    /* Live, a flood must not wait for memory; a file waits for nobody, and often needs little of
+     * it. */
+    to->touched_flows = app->is_live ? to->flows_max / app->pipeline_settings.shards : 0;
+    app->pipeline_settings.fragments =
+        (struct fragment_settings){.datagrams_max = (uint32_t)from->flow.fragments_max,
+                                   .held_max = (uint32_t)from->flow.fragments_held,
+                                   .timeout_v4_ns = from->flow.fragment_timeout_ns,
+                                   .timeout_v6_ns = from->flow.fragment_timeout_v6_ns};
+    app->pipeline_settings.assets_max = (uint32_t)from->assets.max;
+    app->pipeline_settings.handover_bytes = from->pipeline.handover_bytes;
+    struct inspect_settings *inspect = &app->pipeline_settings.inspect;
+    inspect->flows_max =
+        (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
+    inspect->stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;
+    inspect->datagrams_max = (uint32_t)from->flow.inspect_datagrams;
+    inspect->datagram_timeout_ns = from->flow.fragment_timeout_ns;
+    inspect->held_bytes = from->flow.inspect_held_bytes;
+}
+
+static void write_community_id(const struct detection_flow *flow, uint16_t seed, char out[31])
+{
+    community_id_v1(&(struct community_id_flow){.source = flow->source,
+                                                .target = flow->target,
+                                                .protocol = flow->protocol,
+                                                .source_port = flow->source_port,
+                                                .target_port = flow->target_port},
+                    seed, out);
+}
+
+static int fill_detection(struct app *app, struct error *err)
+{
+    struct detection_settings *to = &app->pipeline_settings.detection;
+
+    if (detection_compile(&app->settings->anomalies, app->config, to, err) != 0) {
+        return -err->code;
+    }
+    /* Live, an attacker must not know it; from a file the same input gives the same answer. */
+    to->seed = app->is_live ? hash_key_random().a : 1;
+    to->community_id = write_community_id;
+    to->community_id_seed = (uint16_t)app->settings->flow.community_id_seed;
+    to->identity = hash_bytes((struct hash_key){0}, app->sensor_id, strlen(app->sensor_id));
+    to->warm_up_ns = app->is_live ? to->warm_up_ns : 0;
+    memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));
+    return 0;
+}
+static enum shard_lines lines_wanted(const struct sensor_settings *settings, unsigned verbosity)
+{
+    if (settings->output.quiet) {
+        return SHARD_LINES_NONE;
+    }
+    return settings->output.hex_dump || verbosity >= 2 ? SHARD_LINES_HEX : SHARD_LINES_SUMMARY;
+}
+
+bool app_wants_dns_records(const struct sensor_settings *settings)
+{
+    return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
+}
+
+int app_fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
+{
+    const struct sensor_settings *from = app->settings;
+    struct pipeline_settings *to = &app->pipeline_settings;
+
+    if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0 ||
+        decode_rules_from(&from->decode, &app->rules, err) != 0 || fill_detection(app, err) != 0) {
+        return -err->code;
+    }
+    fill_capture(app);
+    fill_flow(app);
+    to->count_max = from->run.count;
+    to->is_paced = from->capture.pace;
+    to->is_looped = from->capture.loop;
+    to->is_lossless = from->pipeline.lossless && !app->is_live;
+    to->sensor_id = app->sensor_id;
+    to->boot_id = app->boot_id;
+    to->config_hash = app->config_hash;
+    to->queue_batches = (uint32_t)from->pipeline.sink_queue;
+    /* A sink's queue and what is on its way must fit in a shard's pool. */
+    to->batches_per_shard = (uint32_t)(from->pipeline.channel_capacity / RECORDS_PER_BATCH + 1 +
+                                       from->pipeline.sink_queue * 2 + 8);
+    to->flush_ns = from->pipeline.flush_timeout_ns;
+    to->rules = &app->rules;
+    to->verify_checksums = from->analysis.checksums;
+    to->sample_payload = from->packets.payload;
+    to->sample_bytes = (uint32_t)from->packets.sample_bytes;
+    to->samples_per_second = app->is_service || from->collector.address[0] != '\0'
+                                 ? from->packets.samples_per_second
+                                 : 0;
+    to->dns_records = app_wants_dns_records(from);
+    to->inspect.dns_timeout_ns = from->dns.timeout_ns;
+    to->names = (struct passive_names_settings){.answers_max = (uint32_t)from->names.max,
+                                                .ttl_min_ns = from->names.ttl_min_ns,
+                                                .ttl_max_ns = from->names.ttl_max_ns,
+                                                .key = to->flow.key};
+    to->lines = lines_wanted(from, command->verbosity);
+    to->on_alert = app_on_alert;
+    to->on_stats = app_on_stats;
+    to->on_line = app_on_line;
+    to->context = app;
+    if (from->output.write_pcap[0] != '\0') {
+        app->write_pcap =
+            (struct pcap_writer_settings){.path = from->output.write_pcap,
+                                          .rotate_bytes = from->output.write_pcap_rotate_bytes,
+                                          .files_max = (uint32_t)from->output.write_pcap_max_files};
+        to->write_pcap = &app->write_pcap;
+    }
+    return 0;
+}
