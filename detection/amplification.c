@@ -80,8 +80,10 @@ static double measure(struct detection *detection, const struct detector *self, 
     return rate_of(detection, self, number);
 }
 
-static void report(struct detection *detection, struct detector *self, uint32_t number)
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
 {
+    const uint32_t number = finding->number;
     const struct detection_table *table = detector_window(detection, self, 0);
     const struct detection_subject subject = table->entries[number].subject;
     const double rate = rate_of(detection, self, number);
@@ -115,12 +117,7 @@ static void report(struct detection *detection, struct detector *self, uint32_t 
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, findings[i].number);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops amplification_detector = {

@@ -77,40 +77,41 @@ static double contested(struct detection *detection, const struct detector *self
     return count;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_entry *entry = &table->entries[finding->number];
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_ARP_SPOOF,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "MAC addresses"});
+    char address[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    draft->attackers_total_estimate = 1;
+    draft->victims_total_estimate = 1;
+    evidence_victim(draft, &finding->subject.source, 0);
+    for (const struct detection_member *member = detection_table_first(table, entry);
+         member != NULL; member = detection_table_next(table, member)) {
+        evidence_add(draft->top_names, &draft->top_names_count,
+                     detection_member_name(table, member), member->count);
+    }
+    evidence_mitre(draft, "TA0006", "T1557.002", "ARP Cache Poisoning", 70);
+    (void)address_text(&finding->subject.source, address);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%.0f MAC addresses claim %s at the same time, most often %s and %s "
+                   "(threshold %.10g)",
+                   finding->observed, address, draft->top_names[0].key, draft->top_names[1].key,
+                   draft->threshold);
+    incident_report(detection, self, &finding->subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, contested, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = detector_window(detection, self, 0);
-        const struct detection_entry *entry = &table->entries[findings[i].number];
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_ARP_SPOOF,
-                                                    .number = findings[i].number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "MAC addresses"});
-        char address[ADDRESS_TEXT_BYTES];
-
-        draft->estimate_error = 0;
-        draft->attackers_total_estimate = 1;
-        draft->victims_total_estimate = 1;
-        evidence_victim(draft, &findings[i].subject.source, 0);
-        for (const struct detection_member *member = detection_table_first(table, entry);
-             member != NULL; member = detection_table_next(table, member)) {
-            evidence_add(draft->top_names, &draft->top_names_count,
-                         detection_member_name(table, member), member->count);
-        }
-        evidence_mitre(draft, "TA0006", "T1557.002", "ARP Cache Poisoning", 70);
-        (void)address_text(&findings[i].subject.source, address);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       "%.0f MAC addresses claim %s at the same time, most often %s and %s "
-                       "(threshold %.10g)",
-                       findings[i].observed, address, draft->top_names[0].key,
-                       draft->top_names[1].key, draft->threshold);
-        incident_report(detection, self, &findings[i].subject);
-    }
+    detector_report_over(detection, self, 0, 0, contested, report);
 }
 
 const struct detector_ops arp_spoof_detector = {

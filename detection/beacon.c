@@ -114,39 +114,40 @@ static double measure(struct detection *detection, const struct detector *self, 
     return interval * (double)NS_PER_SEC >= (double)params[PARAM_INTERVAL].number ? score : -1;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_subject subject = finding->subject;
+    uint32_t seconds[DETECTION_SET_MAX] = {0};
+    double interval = 0;
+    const uint32_t connections =
+        gather(detector_window(detection, self, 0), finding->number, seconds);
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_BEACON,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "score"});
+    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+
+    (void)score_of(seconds, connections, &interval);
+    draft->attackers_total_estimate = draft->victims_total_estimate = 1;
+    evidence_attacker(draft, &subject.source, 0);
+    evidence_victim(draft, &subject.target, subject.port);
+    evidence_mitre(draft, "TA0011", "T1071", "Application Layer Protocol", 40);
+    (void)address_text(&subject.source, source);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s connects to %s port %u about each %.0f s, %u times: score %.0f of 100 "
+                   "(threshold %.10g)",
+                   source, target, subject.port, interval, connections, finding->observed,
+                   draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_subject subject = findings[i].subject;
-        uint32_t seconds[DETECTION_SET_MAX] = {0};
-        double interval = 0;
-        const uint32_t connections =
-            gather(detector_window(detection, self, 0), findings[i].number, seconds);
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_BEACON,
-                                                    .number = findings[i].number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "score"});
-        char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
-
-        (void)score_of(seconds, connections, &interval);
-        draft->attackers_total_estimate = draft->victims_total_estimate = 1;
-        evidence_attacker(draft, &subject.source, 0);
-        evidence_victim(draft, &subject.target, subject.port);
-        evidence_mitre(draft, "TA0011", "T1071", "Application Layer Protocol", 40);
-        (void)address_text(&subject.source, source);
-        (void)address_text(&subject.target, target);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       "%s connects to %s port %u about each %.0f s, %u times: score %.0f of 100 "
-                       "(threshold %.10g)",
-                       source, target, subject.port, interval, connections, findings[i].observed,
-                       draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops beacon_detector = {

@@ -1,4 +1,5 @@
-/* Brute force: one source that logs in to a service again and again, each time for a moment.
+/* Brute force: one source that logs in to a service again and again, each time for a moment; or
+ * many sources at one service, or one source at many, each pair too slow to be seen alone.
  *
  * What counts is a connection to a service with log-ins, recognised by its first bytes or else by
  * its port, in which the client said enough to have tried and that was over soon; for HTTP an
@@ -14,8 +15,13 @@
 #define HTTP_UNAUTHORIZED 401
 #define ATTEMPT_NS        (10 * NS_PER_SEC)
 #define SESSION_NS        (30 * NS_PER_SEC)
+#define SPREAD_EACH       3 /* attempts at each of many targets */
 
-enum { VIEW_PAIR /* source, target, port */, VIEW_VICTIM /* target, port: sources */ };
+enum {
+    VIEW_PAIR,   /* source, target, port */
+    VIEW_VICTIM, /* target, port: sources */
+    VIEW_SPREAD, /* source, port: targets */
+};
 enum { COUNT_ATTEMPT, COUNT_SESSION, COUNTERS };
 enum { PARAM_SOURCES };
 
@@ -48,6 +54,28 @@ static const char *name_of(uint16_t port)
     return port == 22 ? " (SSH)" : port == 3389 ? " (RDP)" : port == 445 ? " (SMB)" : "";
 }
 
+/* An attempt in a view of many: the other end of it. */
+static void add_peer(const struct detector_rules *rules, struct detection_frame *frame,
+                     const struct detection_fact *fact, uint32_t view,
+                     const struct ip_address *peer)
+{
+    struct detection_subject subject = {.port = fact->target_port, .protocol = fact->protocol};
+    struct detection_member member =
+        detector_member(frame, detector_hash_address(frame, peer), fact, true, false);
+
+    if (view == VIEW_VICTIM) {
+        subject.target = fact->target;
+    } else {
+        subject.source = fact->source;
+    }
+    struct detection_table *table = detector_view(rules, frame, view);
+    const uint32_t number = detector_touch(rules, frame, view, &subject, fact->time_ns);
+
+    member.address = *peer;
+    detection_table_count(table, number, COUNT_ATTEMPT, 1);
+    detection_table_add(table, number, &member, NULL);
+}
+
 static void count(const struct detector_rules *rules, struct detection_frame *frame,
                   const struct detection_fact *fact, uint32_t counter)
 {
@@ -55,21 +83,13 @@ static void count(const struct detector_rules *rules, struct detection_frame *fr
                                            .target = fact->target,
                                            .port = fact->target_port,
                                            .protocol = fact->protocol};
-    const struct detection_subject victim = {
-        .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
 
     detection_table_count(detector_view(rules, frame, VIEW_PAIR),
                           detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns), counter,
                           1);
     if (counter == COUNT_ATTEMPT) {
-        struct detection_table *table = detector_view(rules, frame, VIEW_VICTIM);
-        const uint32_t number = detector_touch(rules, frame, VIEW_VICTIM, &victim, fact->time_ns);
-        struct detection_member member =
-            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
-
-        member.address = fact->source;
-        detection_table_count(table, number, COUNT_ATTEMPT, 1);
-        detection_table_add(table, number, &member, NULL);
+        add_peer(rules, frame, fact, VIEW_VICTIM, &fact->source);
+        add_peer(rules, frame, fact, VIEW_SPREAD, &fact->target);
     }
 }
 
@@ -103,15 +123,67 @@ static double attempts(struct detection *detection, const struct detector *self,
                                        COUNT_ATTEMPT);
 }
 
+/* What of a victim's sources, or of a source's targets, is no incident of its own. */
+struct rest {
+    double peers, attempts;
+};
+
+static struct rest rest_of(struct detection *detection, const struct detector *self,
+                           uint32_t window, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const struct detection_entry *entry = &table->entries[number];
+    struct rest rest = {.peers = detection_table_members(table, number),
+                        .attempts = attempts(detection, self, window, number)};
+
+    for (const struct detection_member *member = detection_table_first(table, entry);
+         member != NULL; member = detection_table_next(table, member)) {
+        struct detection_subject pair = entry->subject;
+
+        *(window == VIEW_VICTIM ? &pair.source : &pair.target) = member->address;
+        if (incident_is_open(detection, ALERT_BRUTE_FORCE, &pair)) {
+            const uint32_t found = detection_lookup(detection, self, VIEW_PAIR, &pair);
+
+            rest.peers -= (double)(UINT64_C(1) << entry->level);
+            rest.attempts -=
+                found != DETECTION_NONE ? attempts(detection, self, VIEW_PAIR, found) : 0;
+        }
+    }
+    return rest;
+}
+
+static bool is_wide(struct detection *detection, const struct detector *self, uint32_t window,
+                    uint32_t number)
+{
+    return detection_table_members(detector_window(detection, self, window), number) >=
+           (double)self->rules->params[PARAM_SOURCES].number;
+}
+
 /* Many sources, each too slow to be seen alone. */
 static double distributed(struct detection *detection, const struct detector *self, uint32_t window,
                           uint32_t number)
 {
-    const struct detection_table *table = detector_window(detection, self, window);
+    if (!is_wide(detection, self, window, number)) {
+        return -1;
+    }
+    const struct rest rest = rest_of(detection, self, window, number);
 
-    return detection_table_members(table, number) >=
-                   (double)self->rules->params[PARAM_SOURCES].number
-               ? attempts(detection, self, window, number)
+    return rest.peers >= (double)self->rules->params[PARAM_SOURCES].number ? rest.attempts : -1;
+}
+
+/* One source at many targets, each of which it leaves soon. What manages hosts logs in to many as
+ * well, and needs one log-in each. */
+static double spread(struct detection *detection, const struct detector *self, uint32_t window,
+                     uint32_t number)
+{
+    if (!is_wide(detection, self, window, number)) {
+        return -1;
+    }
+    const struct rest rest = rest_of(detection, self, window, number);
+
+    return rest.peers >= (double)self->rules->params[PARAM_SOURCES].number &&
+                   rest.attempts >= rest.peers * SPREAD_EACH
+               ? rest.attempts
                : -1;
 }
 
@@ -120,8 +192,10 @@ static double minutes(const struct detector *self)
     return (double)self->rules->window_ns / (60 * (double)NS_PER_SEC);
 }
 
-static void report_pair(struct detection *detection, struct detector *self, uint32_t number)
+static void report_pair(struct detection *detection, struct detector *self,
+                        const struct detection_finding *finding)
 {
+    const uint32_t number = finding->number;
     const struct detection_table *table = detector_window(detection, self, VIEW_PAIR);
     const struct detection_subject subject = table->entries[number].subject;
     const uint64_t tries = detection_table_sum(table, number, COUNT_ATTEMPT);
@@ -156,69 +230,60 @@ static void report_pair(struct detection *detection, struct detector *self, uint
     incident_report(detection, self, &subject);
 }
 
-static void report_victim(struct detection *detection, struct detector *self, uint32_t number)
+/* A victim with many sources, or a source with many victims. */
+static void report_wide(struct detection *detection, struct detector *self,
+                        const struct detection_finding *finding)
 {
-    const struct detection_table *table = detector_window(detection, self, VIEW_VICTIM);
-    const struct detection_subject subject = table->entries[number].subject;
-    const uint64_t tries = detection_table_sum(table, number, COUNT_ATTEMPT);
-    const double sources = detection_table_members(table, number);
-    struct alert_record *draft = incident_draft(detection, self,
-                                                &(struct incident_start){.kind = ALERT_BRUTE_FORCE,
-                                                                         .window = VIEW_VICTIM,
-                                                                         .number = number,
-                                                                         .observed = (double)tries,
-                                                                         .unit = "attempts"});
-    char target[ADDRESS_TEXT_BYTES];
+    const bool is_victim = finding->window == VIEW_VICTIM;
+    const struct detection_table *table = detector_window(detection, self, finding->window);
+    const struct detection_subject *subject = &finding->subject;
+    const struct ip_address *address = is_victim ? &subject->target : &subject->source;
+    const double peers = rest_of(detection, self, finding->window, finding->number).peers;
+    const uint64_t tries = (uint64_t)finding->observed;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_BRUTE_FORCE,
+                                                .window = finding->window,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "attempts"});
+    char text[ADDRESS_TEXT_BYTES];
 
-    draft->attackers_total_estimate = (uint64_t)sources;
-    draft->victims_total_estimate = 1;
-    evidence_victim(draft, &subject.target, subject.port);
-    evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table, number);
-    evidence_attackers_of_sources(draft);
-    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, tries);
-    evidence_mitre(draft, "TA0006", "T1110.003", "Password Spraying", 60);
-    (void)address_text(&subject.target, target);
-    (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s%.0f sources log in to %s port %u%s %llu times in %.4g min, each for a "
-                   "moment (threshold %.10g)",
-                   evidence_about(table, number), sources, target, subject.port,
-                   name_of(subject.port), (unsigned long long)tries, minutes(self),
-                   draft->threshold);
-    incident_report(detection, self, &subject);
-}
-
-/* A source of this victim is an incident of its own. */
-static bool is_explained(struct detection *detection, const struct detector *self, uint32_t number)
-{
-    const struct detection_table *table = detector_window(detection, self, VIEW_VICTIM);
-    const struct detection_entry *victim = &table->entries[number];
-
-    for (const struct detection_member *member = detection_table_first(table, victim);
-         member != NULL; member = detection_table_next(table, member)) {
-        struct detection_subject pair = victim->subject;
-
-        pair.source = member->address;
-        if (incident_is_open(detection, ALERT_BRUTE_FORCE, &pair)) {
-            return true;
-        }
+    draft->attackers_total_estimate = is_victim ? (uint64_t)peers : 1;
+    draft->victims_total_estimate = is_victim ? 1 : (uint64_t)peers;
+    (void)address_text(address, text);
+    if (is_victim) {
+        evidence_victim(draft, address, subject->port);
+        evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table,
+                        finding->number);
+        evidence_attackers_of_sources(draft);
+        evidence_add_address(draft->top_targets, &draft->top_targets_count, address, tries);
+    } else {
+        evidence_attacker(draft, address, 0);
+        evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table,
+                        finding->number);
+        evidence_victims_of_targets(draft, subject->port);
+        evidence_add_address(draft->top_sources, &draft->top_sources_count, address, tries);
     }
-    return false;
+    evidence_add_port(draft->top_ports, &draft->top_ports_count, subject->protocol, subject->port,
+                      tries);
+    evidence_mitre(draft, "TA0006", "T1110.003", "Password Spraying", 60);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   is_victim ? "%s port %u%s: %s%.0f sources log in %llu times in %.4g min, each "
+                               "for a moment (threshold %.10g)"
+                             : "%s logs in to port %u%s of %s%.0f hosts %llu times in %.4g min, "
+                               "each for a moment (threshold %.10g)",
+                   text, subject->port, name_of(subject->port),
+                   evidence_about(table, finding->number), peers, (unsigned long long)tries,
+                   minutes(self), draft->threshold);
+    incident_report(detection, self, subject);
 }
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    uint32_t count = detector_find_over(detection, self, VIEW_PAIR, 0, attempts, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report_pair(detection, self, findings[i].number);
-    }
-    count = detector_find_over(detection, self, VIEW_VICTIM, 0, distributed, &findings);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_explained(detection, self, findings[i].number)) {
-            report_victim(detection, self, findings[i].number);
-        }
-    }
+    detector_report_over(detection, self, VIEW_PAIR, 0, attempts, report_pair);
+    detector_report_over(detection, self, VIEW_VICTIM, 0, distributed, report_wide);
+    detector_report_over(detection, self, VIEW_SPREAD, 0, spread, report_wide);
 }
 
 const struct detector_ops brute_force_detector = {
@@ -237,14 +302,18 @@ const struct detector_ops brute_force_detector = {
                  .quiet = "10m"},
     .events = EVENT(CLOSE) | EVENT(HTTP),
     .views = {{.name = "pair", .size = SIZE_SCANNERS, .counters = COUNTERS},
-              {.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
-    .windows = {{VIEW_PAIR, 0}, {VIEW_VICTIM, 0}},
-    .windows_count = 2,
-    .params = {{.type = CONFIG_U64,
-                .key = "sources",
-                .value = "10",
-                .min = 2,
-                .max = 1e9,
-                .help = "From so many sources on one service it is one distributed attack."}},
+              {.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4},
+              {.name = "spread", .size = SIZE_SCANNERS, .counters = COUNTERS, .members = 4}},
+    .windows = {{VIEW_PAIR, 0}, {VIEW_VICTIM, 0}, {VIEW_SPREAD, 0}},
+    .windows_count = 3,
+    .params =
+        {{.type = CONFIG_U64,
+          .key = "sources",
+          .value = "10",
+          .min = 2,
+          .max = 1e9,
+          .help =
+              "From so many sources on one service, or of one source on so many hosts, it is one "
+              "distributed attack."}},
     .feed = feed,
     .decide = decide};

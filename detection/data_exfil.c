@@ -61,40 +61,41 @@ static double measure(struct detection *detection, const struct detector *self, 
     return (double)up / MEGABYTE;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_subject subject = finding->subject;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_DATA_EXFIL,
+                                                .window = VIEW_PAIR,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "MB"});
+    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    draft->attackers_total_estimate = draft->victims_total_estimate = 1;
+    evidence_attacker(draft, &subject.source, 0);
+    evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
+                         (uint64_t)(finding->observed * MEGABYTE));
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target,
+                         (uint64_t)(finding->observed * MEGABYTE));
+    evidence_mitre(draft, "TA0010", "T1048", "Exfiltration Over Alternative Protocol", 40);
+    (void)address_text(&subject.source, source);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s sent %.1f MB to %s in %.4g min, which %.0f inside talk to (threshold "
+                   "%.10g)",
+                   source, finding->observed, target,
+                   (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
+                   clients_of(detection, self, &subject.target), draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, VIEW_PAIR, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_subject subject = findings[i].subject;
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_DATA_EXFIL,
-                                                    .window = VIEW_PAIR,
-                                                    .number = findings[i].number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "MB"});
-        char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
-
-        draft->estimate_error = 0;
-        draft->attackers_total_estimate = draft->victims_total_estimate = 1;
-        evidence_attacker(draft, &subject.source, 0);
-        evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
-                             (uint64_t)(findings[i].observed * MEGABYTE));
-        evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target,
-                             (uint64_t)(findings[i].observed * MEGABYTE));
-        evidence_mitre(draft, "TA0010", "T1048", "Exfiltration Over Alternative Protocol", 40);
-        (void)address_text(&subject.source, source);
-        (void)address_text(&subject.target, target);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       "%s sent %.1f MB to %s in %.4g min, which %.0f inside talk to (threshold "
-                       "%.10g)",
-                       source, findings[i].observed, target,
-                       (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
-                       clients_of(detection, self, &subject.target), draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, VIEW_PAIR, 0, measure, report);
 }
 
 const struct detector_ops data_exfil_detector = {

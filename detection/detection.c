@@ -217,6 +217,7 @@ static bool is_idle(const struct detection *detection)
 /* The clock went back, or the seed changed: the windows are of another time. */
 static void start_again(struct detection *detection, uint64_t second)
 {
+    detection->since = second;
     for (uint32_t i = 0; i < detection->windows_count; i++) {
         detection_table_reset(&detection->windows[i].table);
         detection->windows[i].saturated_second = 0;
@@ -254,7 +255,7 @@ void detection_decide(struct detection *detection, const struct detection_frame 
     detection->emit = emit;
     detection->emit_context = context;
     if (detection->now == 0) {
-        detection->first = second;
+        detection->first = detection->since = second;
     }
     if (merged->seed != detection->seed) {
         detection->seed = merged->seed;
@@ -417,7 +418,7 @@ uint32_t detector_find_over(struct detection *detection, const struct detector *
 
         if (observed >= levels[LEVEL_MEDIUM] * scale) {
             detection->findings[count++] = (struct detection_finding){
-                .observed = observed, .number = i, .subject = entry->subject};
+                .observed = observed, .window = window, .number = i, .subject = entry->subject};
         }
     }
     if (count > 0) {
@@ -425,6 +426,24 @@ uint32_t detector_find_over(struct detection *detection, const struct detector *
     }
     *out = detection->findings;
     return count;
+}
+
+void detector_report_over(struct detection *detection, struct detector *self, uint32_t window,
+                          double medium, detector_measure *measure, detector_report *report)
+{
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, window, medium, measure, &findings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        report(detection, self, &findings[i]);
+    }
+}
+
+bool detector_is_learnt(const struct detection *detection, const struct detection_table *table,
+                        uint32_t number, uint64_t learning_ns)
+{
+    return table->entries[number].first_ns / NS_PER_SEC <
+           detection->since + learning_ns / NS_PER_SEC;
 }
 
 struct detection_tally detector_tally(const struct detection *detection,

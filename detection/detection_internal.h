@@ -43,6 +43,7 @@ struct detection {
     const struct detection_settings *settings;
     uint64_t now;   /* the last second that was decided; 0: none */
     uint64_t first; /* the first one */
+    uint64_t since; /* the first one of what the windows hold */
     uint64_t seed;  /* of the frames in the windows */
     struct detector detectors[DETECTORS_MAX];
     struct detector_counts counts[DETECTORS_MAX];

@@ -116,7 +116,7 @@ uint32_t detection_lookup(struct detection *detection, const struct detector *se
 
 struct detection_finding {
     double observed;
-    uint32_t number; /* in its window */
+    uint32_t window, number; /* the window, and in it */
     struct detection_subject subject;
 };
 
@@ -131,6 +131,18 @@ typedef double detector_measure(struct detection *detection, const struct detect
 uint32_t detector_find_over(struct detection *detection, const struct detector *self,
                             uint32_t window, double medium, detector_measure *measure,
                             const struct detection_finding **out);
+
+/* Makes an incident of a finding: draft, evidence, sentence, incident_report. */
+typedef void detector_report(struct detection *detection, struct detector *self,
+                             const struct detection_finding *finding);
+/* `report` for each subject that detector_find_over finds. */
+void detector_report_over(struct detection *detection, struct detector *self, uint32_t window,
+                          double medium, detector_measure *measure, detector_report *report);
+
+/* True for a subject that was seen in the first `learning_ns` of what the windows hold: it belongs
+ * here. They begin anew, and so does learning, with another seed and a clock that goes back. */
+bool detector_is_learnt(const struct detection *detection, const struct detection_table *table,
+                        uint32_t number, uint64_t learning_ns);
 
 /* Attempts of a set that ended before the second being decided: those of that second may still get
  * an answer. */

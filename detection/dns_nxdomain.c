@@ -96,12 +96,7 @@ static void report(struct detection *detection, struct detector *self,
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, &findings[i]);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops dns_nxdomain_detector = {

@@ -83,44 +83,44 @@ static double measure(struct detection *detection, const struct detector *self, 
     return is_data ? detection_table_members(table, number) : -1;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const uint32_t number = finding->number;
+    const struct detection_subject subject = finding->subject;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_DNS_TUNNEL,
+                                                .number = number,
+                                                .observed = finding->observed,
+                                                .unit = "names"});
+    char source[ADDRESS_TEXT_BYTES];
+
+    draft->attackers_total_estimate = 1;
+    evidence_attacker(draft, &subject.source, 0);
+    evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
+                         detection_table_sum(table, number, COUNT_QUERIES));
+    evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
+    evidence_victims_of_targets(draft, DNS_PORT); /* the server that is asked, often a relay */
+    evidence_add(draft->top_names, &draft->top_names_count, detection_table_name(table, number),
+                 detection_table_sum(table, number, COUNT_QUERIES));
+    evidence_mitre(draft, "TA0011", "T1071.004", "DNS", 70);
+    (void)address_text(&subject.source, source);
+    (void)snprintf(
+        draft->description, sizeof(draft->description),
+        "%s asks for %s%.0f names below %s in %.4g min: %.1f bit a character, %llu "
+        "bytes in names (threshold %.10g)",
+        source, evidence_about(table, number), finding->observed,
+        detection_table_name(table, number),
+        (double)self->rules->window_ns / (60 * (double)NS_PER_SEC), mean_entropy(table, number),
+        (unsigned long long)detection_table_sum(table, number, COUNT_NAME_BYTES), draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = detector_window(detection, self, 0);
-        const uint32_t number = findings[i].number;
-        const struct detection_subject subject = findings[i].subject;
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_DNS_TUNNEL,
-                                                    .number = number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "names"});
-        char source[ADDRESS_TEXT_BYTES];
-
-        draft->attackers_total_estimate = 1;
-        evidence_attacker(draft, &subject.source, 0);
-        evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
-                             detection_table_sum(table, number, COUNT_QUERIES));
-        evidence_of_set(draft->top_targets, &draft->top_targets_count, NULL, NULL, table, number);
-        evidence_victims_of_targets(draft, DNS_PORT); /* the server that is asked, often a relay */
-        evidence_add(draft->top_names, &draft->top_names_count, detection_table_name(table, number),
-                     detection_table_sum(table, number, COUNT_QUERIES));
-        evidence_mitre(draft, "TA0011", "T1071.004", "DNS", 70);
-        (void)address_text(&subject.source, source);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       "%s asks for %s%.0f names below %s in %.4g min: %.1f bit a character, %llu "
-                       "bytes in names (threshold %.10g)",
-                       source, evidence_about(table, number), findings[i].observed,
-                       detection_table_name(table, number),
-                       (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
-                       mean_entropy(table, number),
-                       (unsigned long long)detection_table_sum(table, number, COUNT_NAME_BYTES),
-                       draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops dns_tunnel_detector = {

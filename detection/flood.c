@@ -61,9 +61,12 @@ static double measure(struct detection *detection, const struct detector *self, 
     return rate >= FLOOD_FACTOR * usual_of(entry) ? rate : -1;
 }
 
-static void report(struct detection *detection, struct detector *self, enum alert_kind kind,
-                   const char *what, uint32_t number)
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
 {
+    const enum alert_kind kind = self->rules->ops->kind;
+    const char *what = kind == ALERT_UDP_FLOOD ? "UDP" : "ICMP";
+    const uint32_t number = finding->number;
     const struct detection_table *table = detector_window(detection, self, 0);
     const struct detection_entry *entry = &table->entries[number];
     const struct detection_subject subject = entry->subject;
@@ -103,13 +106,7 @@ static void report(struct detection *detection, struct detector *self, enum aler
     incident_report(detection, self, &subject);
 }
 
-void flood_decide(struct detection *detection, struct detector *self, enum alert_kind kind,
-                  const char *what)
+void flood_decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, kind, what, findings[i].number);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }

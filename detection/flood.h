@@ -12,6 +12,5 @@ enum flood_count { FLOOD_PACKETS, FLOOD_BYTES, FLOOD_COUNTERS };
 /* Packets from `from` to `target`, by the rules' only view. */
 void flood_add(const struct detector_rules *rules, struct detection_frame *frame,
                const struct detection_fact *fact, bool is_backward);
-/* Looks for floods of `kind`; `what` is "UDP" or "ICMP". */
-void flood_decide(struct detection *detection, struct detector *self, enum alert_kind kind,
-                  const char *what);
+/* Looks for floods of the detector's kind. */
+void flood_decide(struct detection *detection, struct detector *self);

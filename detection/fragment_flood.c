@@ -38,46 +38,45 @@ static double measure(struct detection *detection, const struct detector *self, 
     return is_spread || bytes < fragments * params[PARAM_TINY].number ? (double)fragments : -1;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const uint32_t number = finding->number;
+    const struct detection_subject subject = finding->subject;
+    const uint64_t fragments = detection_table_sum(table, number, COUNT_FRAGMENTS);
+    const double sources = detection_table_members(table, number);
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_FRAGMENT_FLOOD,
+                                                .number = number,
+                                                .observed = (double)fragments,
+                                                .unit = "fragments"});
+    char target[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    draft->attackers_total_estimate = (uint64_t)sources;
+    draft->victims_total_estimate = 1;
+    evidence_victim(draft, &subject.target, 0);
+    evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table, number);
+    evidence_attackers_of_sources(draft);
+    evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, fragments);
+    evidence_mitre(draft, "TA0040", "T1498.001", "Direct Network Flood", 60);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(
+        draft->description, sizeof(draft->description),
+        "%s gets %llu fragments in %.4g s, %llu bytes each on average, from %s%.0f %s "
+        "(threshold %.10g)",
+        target, (unsigned long long)fragments, (double)self->rules->window_ns / (double)NS_PER_SEC,
+        (unsigned long long)(detection_table_sum(table, number, COUNT_BYTES) / fragments),
+        evidence_about(table, number), sources, sources == 1 ? "source" : "sources",
+        draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = detector_window(detection, self, 0);
-        const uint32_t number = findings[i].number;
-        const struct detection_subject subject = findings[i].subject;
-        const uint64_t fragments = detection_table_sum(table, number, COUNT_FRAGMENTS);
-        const double sources = detection_table_members(table, number);
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_FRAGMENT_FLOOD,
-                                                    .number = number,
-                                                    .observed = (double)fragments,
-                                                    .unit = "fragments"});
-        char target[ADDRESS_TEXT_BYTES];
-
-        draft->estimate_error = 0;
-        draft->attackers_total_estimate = (uint64_t)sources;
-        draft->victims_total_estimate = 1;
-        evidence_victim(draft, &subject.target, 0);
-        evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table, number);
-        evidence_attackers_of_sources(draft);
-        evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target,
-                             fragments);
-        evidence_mitre(draft, "TA0040", "T1498.001", "Direct Network Flood", 60);
-        (void)address_text(&subject.target, target);
-        (void)snprintf(
-            draft->description, sizeof(draft->description),
-            "%s gets %llu fragments in %.4g s, %llu bytes each on average, from %s%.0f %s "
-            "(threshold %.10g)",
-            target, (unsigned long long)fragments,
-            (double)self->rules->window_ns / (double)NS_PER_SEC,
-            (unsigned long long)(detection_table_sum(table, number, COUNT_BYTES) / fragments),
-            evidence_about(table, number), sources, sources == 1 ? "source" : "sources",
-            draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops fragment_flood_detector = {

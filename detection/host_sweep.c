@@ -44,8 +44,10 @@ static double measure(struct detection *detection, const struct detector *self, 
                : tally.tried;
 }
 
-static void report(struct detection *detection, struct detector *self, uint32_t number)
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
 {
+    const uint32_t number = finding->number;
     const struct detection_table *table = detector_window(detection, self, 0);
     const struct detection_subject subject = table->entries[number].subject;
     const struct detection_tally tally = detector_tally(detection, table, number);
@@ -80,12 +82,7 @@ static void report(struct detection *detection, struct detector *self, uint32_t 
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, measure, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, findings[i].number);
-    }
+    detector_report_over(detection, self, 0, 0, measure, report);
 }
 
 const struct detector_ops host_sweep_detector = {

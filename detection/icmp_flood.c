@@ -20,11 +20,6 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
 }
 
-static void decide(struct detection *detection, struct detector *self)
-{
-    flood_decide(detection, self, ALERT_ICMP_FLOOD, "ICMP");
-}
-
 const struct detector_ops icmp_flood_detector = {
     .name = "icmp_flood",
     .help = "ICMP floods: packets a second towards one address.",
@@ -45,4 +40,4 @@ const struct detector_ops icmp_flood_detector = {
     .windows_count = 1,
     .measures_silence = true,
     .feed = feed,
-    .decide = decide};
+    .decide = flood_decide};

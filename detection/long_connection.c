@@ -42,33 +42,34 @@ static double hours_open(struct detection *detection, const struct detector *sel
                      : -1;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_subject subject = finding->subject;
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_LONG_CONNECTION,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "hours"});
+    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    draft->attackers_total_estimate = draft->victims_total_estimate = 1;
+    evidence_attacker(draft, &subject.source, 0);
+    evidence_victim(draft, &subject.target, subject.port);
+    evidence_mitre(draft, "TA0011", "T1572", "Protocol Tunneling", 30);
+    (void)address_text(&subject.source, source);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s has been connected to %s port %u for %.1f h (threshold %.10g)", source,
+                   target, subject.port, finding->observed, draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, hours_open, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_subject subject = findings[i].subject;
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_LONG_CONNECTION,
-                                                    .number = findings[i].number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "hours"});
-        char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
-
-        draft->estimate_error = 0;
-        draft->attackers_total_estimate = draft->victims_total_estimate = 1;
-        evidence_attacker(draft, &subject.source, 0);
-        evidence_victim(draft, &subject.target, subject.port);
-        evidence_mitre(draft, "TA0011", "T1572", "Protocol Tunneling", 30);
-        (void)address_text(&subject.source, source);
-        (void)address_text(&subject.target, target);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       "%s has been connected to %s port %u for %.1f h (threshold %.10g)", source,
-                       target, subject.port, findings[i].observed, draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, 0, 0, hours_open, report);
 }
 
 const struct detector_ops long_connection_detector = {

@@ -1,17 +1,12 @@
 /* Hosts and services inside that were not there in the learning period: an inventory note. */
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
 enum { COUNT_CONNECTIONS, COUNTERS };
 enum { VIEW_HOST, VIEW_SERVICE };
 enum { PARAM_LEARNING };
-
-struct start {
-    uint64_t first_second;
-};
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
@@ -38,24 +33,22 @@ static double connections(struct detection *detection, const struct detector *se
                           uint32_t number)
 {
     const struct detection_table *table = detector_window(detection, self, window);
-    const struct start *start = self->state;
 
-    return table->entries[number].first_ns / NS_PER_SEC >=
-                   start->first_second + self->rules->params[PARAM_LEARNING].number / NS_PER_SEC
-               ? (double)detection_table_sum(table, number, COUNT_CONNECTIONS)
-               : -1;
+    return detector_is_learnt(detection, table, number, self->rules->params[PARAM_LEARNING].number)
+               ? -1
+               : (double)detection_table_sum(table, number, COUNT_CONNECTIONS);
 }
 
-static void report(struct detection *detection, struct detector *self, uint32_t window,
+static void report(struct detection *detection, struct detector *self,
                    const struct detection_finding *finding)
 {
-    const bool is_service = window == VIEW_SERVICE;
+    const bool is_service = finding->window == VIEW_SERVICE;
     const struct detection_subject *subject = &finding->subject;
     const struct ip_address *address = is_service ? &subject->target : &subject->source;
     struct alert_record *draft = incident_draft(
         detection, self,
         &(struct incident_start){.kind = is_service ? ALERT_NEW_SERVICE : ALERT_NEW_HOST,
-                                 .window = window,
+                                 .window = finding->window,
                                  .number = finding->number,
                                  .observed = finding->observed,
                                  .unit = "connections"});
@@ -80,20 +73,8 @@ static void report(struct detection *detection, struct detector *self, uint32_t 
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    struct start *start = self->state;
-
-    if (start->first_second == 0) {
-        start->first_second = detection_now(detection);
-    }
-    for (uint32_t window = VIEW_HOST; window <= VIEW_SERVICE; window++) {
-        const struct detection_finding *findings;
-        const uint32_t count =
-            detector_find_over(detection, self, window, 0, connections, &findings);
-
-        for (uint32_t i = 0; i < count; i++) {
-            report(detection, self, window, &findings[i]);
-        }
-    }
+    detector_report_over(detection, self, VIEW_HOST, 0, connections, report);
+    detector_report_over(detection, self, VIEW_SERVICE, 0, connections, report);
 }
 
 const struct detector_ops new_host_detector = {
@@ -122,6 +103,5 @@ const struct detector_ops new_host_detector = {
                 .min = 0,
                 .max = 6.048e14,
                 .help = "After the start, what is seen belongs here."}},
-    .state_bytes = sizeof(struct start),
     .feed = feed,
     .decide = decide};

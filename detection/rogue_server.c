@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
@@ -16,10 +15,6 @@
 enum { COUNT_MESSAGES, COUNTERS };
 enum { KIND_DHCP = 1, KIND_ROUTER = 2 }; /* in subject.port */
 enum { PARAM_LEARNING, PARAM_SERVERS };
-
-struct start {
-    uint64_t first_second; /* 0: nothing decided so far */
-};
 
 static bool is_offer(const struct detection_fact *fact)
 {
@@ -62,13 +57,10 @@ static double messages(struct detection *detection, const struct detector *self,
                        uint32_t number)
 {
     const struct detection_table *table = detector_window(detection, self, window);
-    const struct start *start = self->state;
-    const uint64_t learnt_until =
-        start->first_second + self->rules->params[PARAM_LEARNING].number / NS_PER_SEC;
 
-    return table->entries[number].first_ns / NS_PER_SEC >= learnt_until
-               ? (double)detection_table_sum(table, number, COUNT_MESSAGES)
-               : -1;
+    return detector_is_learnt(detection, table, number, self->rules->params[PARAM_LEARNING].number)
+               ? -1
+               : (double)detection_table_sum(table, number, COUNT_MESSAGES);
 }
 
 static void report(struct detection *detection, struct detector *self,
@@ -105,17 +97,7 @@ static void report(struct detection *detection, struct detector *self,
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    struct start *start = self->state;
-    const struct detection_finding *findings;
-
-    if (start->first_second == 0) {
-        start->first_second = detection_now(detection);
-    }
-    const uint32_t count = detector_find_over(detection, self, 0, 0, messages, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, &findings[i]);
-    }
+    detector_report_over(detection, self, 0, 0, messages, report);
 }
 
 const struct detector_ops rogue_server_detector = {
@@ -149,6 +131,5 @@ const struct detector_ops rogue_server_detector = {
                 .min = 0,
                 .max = 64,
                 .help = "Addresses of servers and routers that belong here."}},
-    .state_bytes = sizeof(struct start),
     .feed = feed,
     .decide = decide};

@@ -103,8 +103,8 @@ static double rtt_step(struct detection *detection, const struct detector *self,
     return -1;
 }
 
-static void report(struct detection *detection, struct detector *self,
-                   const struct detection_finding *finding, enum health health)
+static void report_health(struct detection *detection, struct detector *self,
+                          const struct detection_finding *finding, enum health health)
 {
     static const char *const units[] = {"percent", "times", "times"};
     static const char *const keys[] = {NULL, "zero_windows", "rtt_factor"};
@@ -157,25 +157,32 @@ static void report(struct detection *detection, struct detector *self,
     incident_report(detection, self, &subject);
 }
 
-static void decide_one(struct detection *detection, struct detector *self, enum health health,
-                       double medium, detector_measure *measure)
+static void report_retransmits(struct detection *detection, struct detector *self,
+                               const struct detection_finding *finding)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, medium, measure, &findings);
+    report_health(detection, self, finding, HEALTH_RETRANSMITS);
+}
 
-    for (uint32_t i = 0; i < count; i++) {
-        report(detection, self, &findings[i], health);
-    }
+static void report_zero_windows(struct detection *detection, struct detector *self,
+                                const struct detection_finding *finding)
+{
+    report_health(detection, self, finding, HEALTH_ZERO_WINDOW);
+}
+
+static void report_rtt(struct detection *detection, struct detector *self,
+                       const struct detection_finding *finding)
+{
+    report_health(detection, self, finding, HEALTH_RTT);
 }
 
 static void decide(struct detection *detection, struct detector *self)
 {
     const union detector_value *params = self->rules->params;
 
-    decide_one(detection, self, HEALTH_RETRANSMITS, 0, percent_retransmitted);
-    decide_one(detection, self, HEALTH_ZERO_WINDOW, (double)params[PARAM_ZERO_WINDOWS].number,
-               zero_windows);
-    decide_one(detection, self, HEALTH_RTT, params[PARAM_RTT_FACTOR].real, rtt_step);
+    detector_report_over(detection, self, 0, 0, percent_retransmitted, report_retransmits);
+    detector_report_over(detection, self, 0, (double)params[PARAM_ZERO_WINDOWS].number,
+                         zero_windows, report_zero_windows);
+    detector_report_over(detection, self, 0, params[PARAM_RTT_FACTOR].real, rtt_step, report_rtt);
 }
 
 const struct detector_ops tcp_health_detector = {

@@ -21,11 +21,6 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
 }
 
-static void decide(struct detection *detection, struct detector *self)
-{
-    flood_decide(detection, self, ALERT_UDP_FLOOD, "UDP");
-}
-
 const struct detector_ops udp_flood_detector = {
     .name = "udp_flood",
     .help = "UDP floods: unanswered packets a second towards one address.",
@@ -46,4 +41,4 @@ const struct detector_ops udp_flood_detector = {
     .windows_count = 1,
     .measures_silence = true,
     .feed = feed,
-    .decide = decide};
+    .decide = flood_decide};

@@ -41,30 +41,31 @@ static double percent_one_way(struct detection *detection, const struct detector
                : -1;
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    struct alert_record *draft =
+        incident_draft(detection, self,
+                       &(struct incident_start){.kind = ALERT_UNIDIRECTIONAL,
+                                                .number = finding->number,
+                                                .observed = finding->observed,
+                                                .unit = "percent"});
+
+    draft->estimate_error = 0;
+    (void)snprintf(
+        draft->description, sizeof(draft->description),
+        "%.0f %% of %llu connections with data are seen in one direction alone: "
+        "look at the mirror port or the routes (threshold %.10g)",
+        finding->observed,
+        (unsigned long long)detection_table_sum(table, finding->number, COUNT_CONNECTIONS),
+        draft->threshold);
+    incident_report(detection, self, &finding->subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, percent_one_way, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = detector_window(detection, self, 0);
-        struct alert_record *draft =
-            incident_draft(detection, self,
-                           &(struct incident_start){.kind = ALERT_UNIDIRECTIONAL,
-                                                    .number = findings[i].number,
-                                                    .observed = findings[i].observed,
-                                                    .unit = "percent"});
-
-        draft->estimate_error = 0;
-        (void)snprintf(
-            draft->description, sizeof(draft->description),
-            "%.0f %% of %llu connections with data are seen in one direction alone: "
-            "look at the mirror port or the routes (threshold %.10g)",
-            findings[i].observed,
-            (unsigned long long)detection_table_sum(table, findings[i].number, COUNT_CONNECTIONS),
-            draft->threshold);
-        incident_report(detection, self, &findings[i].subject);
-    }
+    detector_report_over(detection, self, 0, 0, percent_one_way, report);
 }
 
 const struct detector_ops unidirectional_detector = {

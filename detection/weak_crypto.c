@@ -70,38 +70,39 @@ static double times(struct detection *detection, const struct detector *self, ui
                                        COUNT_TIMES);
 }
 
+static void report(struct detection *detection, struct detector *self,
+                   const struct detection_finding *finding)
+{
+    const struct detection_table *table = detector_window(detection, self, 0);
+    const struct detection_subject subject = finding->subject;
+    const bool is_tls = subject.label[0] == KIND_TLS;
+    struct alert_record *draft = incident_draft(
+        detection, self,
+        &(struct incident_start){.kind = is_tls ? ALERT_WEAK_TLS : ALERT_CLEARTEXT_CREDENTIALS,
+                                 .number = finding->number,
+                                 .observed = finding->observed,
+                                 .unit = is_tls ? "handshakes" : "log-ins"});
+    char target[ADDRESS_TEXT_BYTES];
+
+    draft->estimate_error = 0;
+    draft->victims_total_estimate = 1;
+    evidence_victim(draft, &subject.target, subject.port);
+    evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table,
+                    finding->number);
+    evidence_mitre(draft, "TA0006", "T1040", "Network Sniffing", 30);
+    (void)address_text(&subject.target, target);
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   is_tls ? "%s port %u speaks weak TLS (%s), %.0f handshakes (threshold %.10g)"
+                          : "%s port %u takes log-ins in clear text (%s), %.0f times "
+                            "(threshold %.10g)",
+                   target, subject.port, detection_table_name(table, finding->number),
+                   finding->observed, draft->threshold);
+    incident_report(detection, self, &subject);
+}
+
 static void decide(struct detection *detection, struct detector *self)
 {
-    const struct detection_finding *findings;
-    const uint32_t count = detector_find_over(detection, self, 0, 0, times, &findings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct detection_table *table = detector_window(detection, self, 0);
-        const struct detection_subject subject = findings[i].subject;
-        const bool is_tls = subject.label[0] == KIND_TLS;
-        struct alert_record *draft = incident_draft(
-            detection, self,
-            &(struct incident_start){.kind = is_tls ? ALERT_WEAK_TLS : ALERT_CLEARTEXT_CREDENTIALS,
-                                     .number = findings[i].number,
-                                     .observed = findings[i].observed,
-                                     .unit = is_tls ? "handshakes" : "log-ins"});
-        char target[ADDRESS_TEXT_BYTES];
-
-        draft->estimate_error = 0;
-        draft->victims_total_estimate = 1;
-        evidence_victim(draft, &subject.target, subject.port);
-        evidence_of_set(draft->top_sources, &draft->top_sources_count, NULL, NULL, table,
-                        findings[i].number);
-        evidence_mitre(draft, "TA0006", "T1040", "Network Sniffing", 30);
-        (void)address_text(&subject.target, target);
-        (void)snprintf(draft->description, sizeof(draft->description),
-                       is_tls ? "%s port %u speaks weak TLS (%s), %.0f handshakes (threshold %.10g)"
-                              : "%s port %u takes log-ins in clear text (%s), %.0f times "
-                                "(threshold %.10g)",
-                       target, subject.port, detection_table_name(table, findings[i].number),
-                       findings[i].observed, draft->threshold);
-        incident_report(detection, self, &subject);
-    }
+    detector_report_over(detection, self, 0, 0, times, report);
 }
 
 const struct detector_ops weak_crypto_detector = {

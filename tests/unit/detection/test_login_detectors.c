@@ -78,6 +78,62 @@ static void many_slow_sources_are_one_distributed_attack(void **state)
     assert_string_equal(play_first(alerts)->mitre[0].technique_id, "T1110.003");
 }
 
+static void guess_at_hosts(unsigned hosts, unsigned each)
+{
+    for (unsigned i = 0; i < hosts * each; i++) {
+        closed(ATTACKER, 22, DETECTION_SERVICE_SSH, 1744, 2000, 10000 + i * 1000)->target =
+            play_ip(1000 + i % hosts);
+    }
+}
+
+static void one_source_at_many_hosts_a_few_times_each_is_one_attack(void **state)
+{
+    (void)state;
+    play_only("brute_force");
+    guess_at_hosts(12, 3);
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_BRUTE_FORCE), 1);
+    const struct alert_record *alert = play_first(alerts);
+
+    assert_string_equal(alert->description,
+                        "10.0.0.9 logs in to port 22 (SSH) of 12 hosts 36 times in 30 min, each "
+                        "for a moment (threshold 30)");
+    assert_int_equal(alert->attackers_count, 1);
+    assert_string_equal(alert->mitre[0].technique_id, "T1110.003");
+}
+
+/* What manages hosts logs in to each of them once, or twice. */
+static void management_of_many_hosts_is_none(void **state)
+{
+    (void)state;
+    play_only("brute_force");
+    guess_at_hosts(60, 2);
+    assert_int_equal(play(0)->count, 0);
+    play_only("brute_force");
+    guess_at_hosts(9, 5); /* too few hosts to be spread, too few attempts at each */
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* The one loud source is an incident of its own; it does not hide the others. */
+static void a_loud_source_does_not_hide_a_distributed_attack(void **state)
+{
+    (void)state;
+    play_only("brute_force");
+    for (unsigned i = 0; i < 40; i++) {
+        closed(200, 902, DETECTION_SERVICE_SSH, 1744, 2000, 10000 + i * 1000);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        closed(ATTACKER + i % 20, 902, DETECTION_SERVICE_SSH, 1744, 2000, 60000 + i * 1000);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_BRUTE_FORCE), 2);
+    assert_string_equal(alerts->alerts[0].top_sources[0].key, "10.0.0.200");
+    assert_true(alerts->alerts[1].observed == 30);
+    assert_true(alerts->alerts[1].attackers_total_estimate == 20);
+}
+
 /* Monitoring connects, reads the banner and leaves: the client says one line. */
 static void a_health_check_is_none(void **state)
 {
@@ -186,6 +242,9 @@ int main(void)
         cmocka_unit_test(twenty_nine_are_none),
         cmocka_unit_test(a_session_after_the_guesses_raises_the_severity),
         cmocka_unit_test(many_slow_sources_are_one_distributed_attack),
+        cmocka_unit_test(one_source_at_many_hosts_a_few_times_each_is_one_attack),
+        cmocka_unit_test(management_of_many_hosts_is_none),
+        cmocka_unit_test(a_loud_source_does_not_hide_a_distributed_attack),
         cmocka_unit_test(a_health_check_is_none),
         cmocka_unit_test(sessions_that_work_are_none),
         cmocka_unit_test(connections_that_nobody_answers_are_none),
