@@ -182,6 +182,9 @@ static void apply(const struct flow_facts *flow, struct packet *packet)
     packet->icmp_code = flow->icmp_code;
     packet->icmp_id = flow->icmp_id;
     packet->facts |= flow->facts;
+    if ((flow->facts & PACKET_OUTER_FRAGMENT) != 0) {
+        packet->outer_fragment_offset = packet->network_offset;
+    }
 }
 
 /* All held fragments of the datagram become ready, at `time_ns` or when they were seen. */
@@ -409,13 +412,15 @@ static struct datagram_key key_of(const struct fragment *fragment, const struct 
     return key;
 }
 
-static struct flow_facts facts_of(const struct packet *packet)
+static struct flow_facts facts_of(const struct packet *packet, bool is_outer)
 {
+    const unsigned kept =
+        PACKET_HAS_PORTS | PACKET_HAS_ICMP | (is_outer ? PACKET_OUTER_FRAGMENT : 0U);
     struct flow_facts flow = {.source_port = packet->source_port,
                               .target_port = packet->target_port,
                               .tenant = packet->tenant,
                               .icmp_id = packet->icmp_id,
-                              .facts = packet->facts & (PACKET_HAS_PORTS | PACKET_HAS_ICMP),
+                              .facts = (uint16_t)(packet->facts & kept),
                               .ip_version = packet->ip_version,
                               .protocol = packet->protocol,
                               .icmp_type = packet->icmp_type,
@@ -428,7 +433,7 @@ static struct flow_facts facts_of(const struct packet *packet)
 
 static bool is_same_flow(const struct flow_facts *flow, const struct packet *packet)
 {
-    const struct flow_facts other = facts_of(packet);
+    const struct flow_facts other = facts_of(packet, (flow->facts & PACKET_OUTER_FRAGMENT) != 0);
 
     return memcmp(flow, &other, sizeof(other)) == 0;
 }
@@ -489,7 +494,7 @@ static enum fragment_verdict add(struct fragment_table *table, const struct frag
     if (fragment->offset_bytes == 0) {
         if ((datagram->bits & HAS_FIRST) == 0) { /* the first one seen counts: as with streams */
             datagram->bits |= HAS_FIRST;
-            datagram->flow = facts_of(packet);
+            datagram->flow = facts_of(packet, is_outer);
             let_go(table, datagram, packet->time_ns, &table->counts.attributed);
         }
         return FRAGMENT_COUNT;

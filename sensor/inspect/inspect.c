@@ -79,6 +79,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block)); /* touched now */
     inspect->blocks_max = (uint32_t)blocks;
     inspect->table = settings->table;
+    inspect->rules = settings->rules;
     inspect->stream_bytes =
         settings->stream_bytes != 0 ? settings->stream_bytes : INSPECT_STREAM_BYTES;
     assert(inspect->stream_bytes <= BYTE_POOL_BLOCK_MAX);
@@ -268,8 +269,10 @@ static void take_messages(struct inspect *inspect, const struct packet *packet,
 /* One of several pieces whose flow speaks something that is inspected. */
 static bool is_fragment_to_join(const struct packet *packet, const struct flow *flow)
 {
-    return (packet->facts & (PACKET_IS_LATER_FRAGMENT | PACKET_HAS_MORE_FRAGMENTS)) != 0 &&
-           (flow->bits & FLOW_HAS_KEY_PORTS) != 0 &&
+    const unsigned is_part =
+        PACKET_IS_LATER_FRAGMENT | PACKET_HAS_MORE_FRAGMENTS | PACKET_OUTER_FRAGMENT;
+
+    return (packet->facts & is_part) != 0 && (flow->bits & FLOW_HAS_KEY_PORTS) != 0 &&
            (flow->key.protocol == IP_PROTOCOL_TCP || flow->key.protocol == IP_PROTOCOL_UDP);
 }
 

@@ -35,10 +35,11 @@ struct inspect_settings {
     const struct flow_table *table; /* whose flows these are, borrowed: it knows where a TCP stream
                                        begins and what is acknowledged. NULL: as seen */
     uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
-    uint64_t dns_timeout_ns;      /* a question is forgotten after; 0: 10 s */
-    uint32_t stream_bytes;        /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
-    uint32_t datagrams_max;       /* put together from IP fragments at once; 0: 1024 */
-    uint64_t datagram_timeout_ns; /* one is given up after; 0: 30 s */
+    uint64_t dns_timeout_ns;          /* a question is forgotten after; 0: 10 s */
+    uint32_t stream_bytes;            /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
+    uint32_t datagrams_max;           /* put together from IP fragments at once; 0: 1024 */
+    uint64_t datagram_timeout_ns;     /* one is given up after; 0: 30 s */
+    const struct packet_rules *rules; /* for packets put together, borrowed; NULL: the default */
     uint64_t held_bytes; /* over all flows; taken at the start, touched when used; 0: 4 MiB */
     struct inspect_observer observer;
 };
@@ -61,7 +62,7 @@ static inline void inspect_packet(struct inspect *inspect, const struct packet *
 {
     if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
         (packet->payload_captured_bytes != 0 || (flow->app_bits & INSPECT_WAITS) != 0 ||
-         (packet->facts & PACKET_IS_FRAGMENT) != 0)) {
+         (packet->facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT)) != 0)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }
 }
@@ -95,6 +96,7 @@ struct inspect_statistics {
     uint64_t stream_overflows;    /* windows that were full of what a handler did not consume */
     uint64_t datagrams_used;      /* in progress now */
     uint64_t datagrams_completed; /* put together from fragments */
+    uint64_t datagrams_tunnelled; /* of these: packets with a tunnel inside */
     uint64_t datagrams_timed_out; /* given up: too old, or their flow ended */
     uint64_t datagrams_evicted;   /* ... for want of room for a newer one */
     uint64_t
@@ -114,7 +116,7 @@ struct inspect_figure {
     const char *help;
 };
 
-#define INSPECT_FIGURES 20
+#define INSPECT_FIGURES 21
 extern const struct inspect_figure inspect_figures[INSPECT_FIGURES];
 
 static inline uint64_t inspect_figure_of(const struct inspect_statistics *statistics,

@@ -26,6 +26,8 @@ const struct inspect_figure inspect_figures[INSPECT_FIGURES] = {
     {"datagrams", FIGURE(datagrams_used), true, "IP datagrams being put together."},
     {"datagrams_completed_total", FIGURE(datagrams_completed), false,
      "IP datagrams put together from fragments."},
+    {"datagrams_tunnelled_total", FIGURE(datagrams_tunnelled), false,
+     "Of these, packets with a tunnel inside."},
     {"datagrams_timed_out_total", FIGURE(datagrams_timed_out), false,
      "IP datagrams given up: too old, or their flow ended."},
     {"datagrams_evicted_total", FIGURE(datagrams_evicted), false,

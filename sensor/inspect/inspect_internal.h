@@ -55,6 +55,7 @@ struct inspect {
     uint32_t datagrams_max;
     uint32_t datagram_oldest, datagram_youngest; /* handles; see datagrams.c */
     uint64_t datagram_timeout_ns;
+    const struct packet_rules *rules; /* of datagrams put together */
     uint64_t dns_timeout_ns;
     struct inspect_observer observer;
     char *dns_names; /* texts of the record filled last: FLOW_QUERIES_MAX of DNS_NAME_TEXT_BYTES */

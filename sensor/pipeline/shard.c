@@ -77,6 +77,7 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     struct inspect_settings inspect = settings->inspect;
 
     inspect.table = shard->table;
+    inspect.rules = settings->rules;
     inspect.observer = (struct inspect_observer){
         .context = shard,
         .on_dns = settings->dns_records || settings->detection != NULL ? shard_on_dns : NULL,

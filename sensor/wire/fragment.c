@@ -19,6 +19,7 @@ static bool read_v4(struct cursor *c, struct fragment *out)
         .offset_bytes = ip.fragment_offset_bytes,
         .data_bytes =
             ip.total_bytes != 0 ? ip.total_bytes - ip.header_bytes : (uint32_t)cursor_left(c),
+        .header_bytes = ip.header_bytes,
     };
     memcpy(out->source, ip.source, 4);
     memcpy(out->target, ip.target, 4);
@@ -27,6 +28,7 @@ static bool read_v4(struct cursor *c, struct fragment *out)
 
 static bool read_v6(struct cursor *c, struct fragment *out)
 {
+    const uint8_t *start = c->at;
     struct ipv6 ip;
 
     if (ipv6_parse(c, &ip) != WIRE_OK) {
@@ -51,6 +53,7 @@ static bool read_v6(struct cursor *c, struct fragment *out)
                 .id = extension.fragment_id,
                 .offset_bytes = extension.fragment_offset_bytes,
                 .data_bytes = left,
+                .header_bytes = (uint32_t)(c->at - start),
             };
             memcpy(out->source, ip.source, 16);
             memcpy(out->target, ip.target, 16);

@@ -14,7 +14,8 @@ struct fragment {
     uint8_t target[16];
     uint32_t id;
     uint32_t offset_bytes;
-    uint32_t data_bytes; /* as the headers declare; may exceed what was captured */
+    uint32_t data_bytes;   /* as the headers declare; may exceed what was captured */
+    uint32_t header_bytes; /* from the IP header to the data */
 };
 
 /* Reads the fragment whose IP header stands at `offset` of `frame`. False: there is no fragment

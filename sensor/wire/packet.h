@@ -44,7 +44,8 @@ enum packet_fact {
     PACKET_HAS_IP_OPTIONS =
         1 << 12, /* IPv4 options or IPv6 extension headers other than a fragment's */
     PACKET_OUTER_FRAGMENT = 1 << 13, /* an IP header around this one is a first fragment: it stands
-                                        at outer_fragment_offset */
+                                        at outer_fragment_offset; fragment_table sets it for later
+                                        ones, too */
     PACKET_WAS_HELD = 1 << 14,       /* a later fragment that waited for its first: seen at
                                         held_since_ns, counted at time_ns */
     PACKET_FRAGMENT_FAULT = 1 << 15, /* a fragment that overlaps, or is built to evade: see

@@ -1,7 +1,7 @@
 /* IP fragments fed to sensor/inspect/datagrams.c, by hand or by a script of bytes; what it delivers
  * is compared with the datagram that they were cut from. Used by a unit test and a fuzz target.
  *
- * It stands in for inspect.c (inspect_transport): include it once. Depends on:
+ * It stands in for inspect.c (inspect_payload): include it once. Depends on:
  * sensor/inspect/datagrams.h. Threads: one. */
 #pragma once
 
@@ -12,16 +12,17 @@
 #include "sensor/inspect/datagrams.h"
 
 #define PIECES_NETWORK_OFFSET 14u
-#define PIECES_HEADERS        48u /* of IP, IPv6 with its fragment header */
 #define PIECES_BLOCKS         64u
 #define PIECES_BYTES          6000u
+#define PIECES_EXTENSION      8u /* destination options behind the fragment header */
 
 static struct pieces {
     struct inspect inspect;
     struct flow flow;
     uint8_t first[PIECES_BYTES]; /* of the datagram under test: what was seen first */
     bool seen[PIECES_BYTES];
-    bool is_watched; /* deliveries are compared with first[] */
+    bool has_extension; /* IPv6: an extension header stands before the transport header */
+    bool is_watched;    /* deliveries are compared with first[] */
     uint32_t deliveries;
     uint32_t delivered_bytes, declared_bytes; /* of the last payload */
     uint64_t delivered_ns;
@@ -39,19 +40,26 @@ static void pieces_check(bool holds, const char *what)
 }
 #define PIECES_CHECK(holds) pieces_check((holds), #holds)
 
-void inspect_transport(struct inspect *inspect, struct flow *flow, const struct packet *packet,
-                       const struct wire_span *bytes, int direction)
+void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
+                     struct flow *flow, int direction)
 {
+    const struct wire_span payload = {frame + packet->payload_offset,
+                                      packet->payload_captured_bytes};
+    const struct wire_span *bytes = &payload;
     const bool is_tcp = (packet->facts & PACKET_HAS_TCP) != 0;
-    const uint32_t header = is_tcp ? (pieces.is_watched ? pieces.first[12] >> 4 : 5) * 4u : 8;
+    const uint32_t extension = pieces.has_extension ? PIECES_EXTENSION : 0;
+    const uint32_t header =
+        extension + (is_tcp ? (pieces.is_watched ? pieces.first[extension + 12] >> 4 : 5) * 4u : 8);
 
     (void)inspect;
     (void)flow;
     PIECES_CHECK(direction == 0);
     PIECES_CHECK((packet->facts & (PACKET_IS_FRAGMENT | PACKET_IS_LATER_FRAGMENT |
                                    PACKET_HAS_MORE_FRAGMENTS)) == 0);
-    PIECES_CHECK(packet->payload_captured_bytes == bytes->length);
     PIECES_CHECK(packet->payload_bytes >= bytes->length);
+    if (bytes->length == 0) {
+        return; /* as inspect.c has it */
+    }
     for (uint32_t i = 0; pieces.is_watched && i < bytes->length; i++) {
         PIECES_CHECK(header + i < PIECES_BYTES && pieces.seen[header + i]);
         PIECES_CHECK(bytes->bytes[i] == pieces.first[header + i]);
@@ -77,8 +85,10 @@ static void pieces_start(uint8_t ip_version, uint8_t protocol, uint32_t datagram
     pieces.inspect.datagram_timeout_ns = 30000;
     PIECES_CHECK(pieces.inspect.blocks != NULL &&
                  byte_pool_init(&pieces.inspect.held, 1 << 20, &err));
-    pieces.flow.key.ip_version = ip_version;
-    pieces.flow.key.protocol = protocol;
+    pieces.flow.key = (struct flow_key){
+        .low_port = 4000, .high_port = 53, .ip_version = ip_version, .protocol = protocol};
+    memset(pieces.flow.key.low_ip, 1, ip_version == 6 ? 16 : 4);
+    memset(pieces.flow.key.high_ip, 2, ip_version == 6 ? 16 : 4);
 }
 
 static void pieces_finish(void)
@@ -99,9 +109,17 @@ static void pieces_finish(void)
 static uint8_t pieces_byte(uint32_t at, uint32_t total)
 {
     static const uint8_t tcp[20] = {0x0f, 0xa0, 0, 53, 1, 2, 3, 4, 0, 0, 0, 9, 0x50, 0x10};
-    const uint8_t udp[8] = {0x0f, 0xa0, 0, 53, (uint8_t)(total >> 8), (uint8_t)total};
     const bool is_tcp = pieces.flow.key.protocol == IP_PROTOCOL_TCP;
+    const uint8_t options[PIECES_EXTENSION] = {pieces.flow.key.protocol, 0, 1, 4};
 
+    if (pieces.has_extension) {
+        total -= PIECES_EXTENSION;
+        if (at < PIECES_EXTENSION) {
+            return options[at];
+        }
+        at -= PIECES_EXTENSION;
+    }
+    const uint8_t udp[8] = {0x0f, 0xa0, 0, 53, (uint8_t)(total >> 8), (uint8_t)total};
     if (at < (is_tcp ? sizeof(tcp) : sizeof(udp))) {
         return is_tcp ? tcp[at] : udp[at];
     }
@@ -117,46 +135,79 @@ struct fragment_sent {
     uint64_t time_ns;
 };
 
+/* The IP header of a fragment; returns its length. */
+static uint32_t pieces_header(const struct fragment_sent *sent, uint8_t *at)
+{
+    const struct flow_key *key = &pieces.flow.key;
+    const uint32_t more = sent->is_last ? 0 : 1;
+
+    if (key->ip_version == 6) {
+        const uint32_t bytes = 8 + sent->length;
+        const uint8_t next = pieces.has_extension ? IP_PROTOCOL_DESTINATION : key->protocol;
+        const uint8_t header[48] = {0x60, 0, 0, 0, (uint8_t)(bytes >> 8), (uint8_t)bytes, 44, 64};
+        const uint8_t fragment[8] = {next,
+                                     0,
+                                     (uint8_t)(sent->offset >> 8),
+                                     (uint8_t)(sent->offset | more),
+                                     (uint8_t)(sent->id >> 24),
+                                     (uint8_t)(sent->id >> 16),
+                                     (uint8_t)(sent->id >> 8),
+                                     (uint8_t)sent->id};
+        memcpy(at, header, 40);
+        memcpy(at + 8, key->low_ip, 16);
+        memcpy(at + 24, key->high_ip, 16);
+        memcpy(at + 40, fragment, 8);
+        return 48;
+    }
+    const uint32_t bytes = 20 + sent->length;
+    const uint32_t offset = sent->offset / 8 | more << 13;
+    const uint8_t header[20] = {0x45,
+                                0,
+                                (uint8_t)(bytes >> 8),
+                                (uint8_t)bytes,
+                                (uint8_t)(sent->id >> 8),
+                                (uint8_t)sent->id,
+                                (uint8_t)(offset >> 8),
+                                (uint8_t)offset,
+                                64,
+                                key->protocol};
+    memcpy(at, header, 20);
+    memcpy(at + 12, key->low_ip, 4);
+    memcpy(at + 16, key->high_ip, 4);
+    return 20;
+}
+
 static void pieces_send(struct fragment_sent sent)
 {
     const uint32_t captured_data = sent.length > sent.cut ? sent.length - sent.cut : 0;
-    const uint32_t data_at = PIECES_NETWORK_OFFSET + PIECES_HEADERS;
-    const uint32_t header = pieces.flow.key.protocol == IP_PROTOCOL_TCP ? 20 : 8;
-    uint8_t *frame = malloc(data_at + captured_data); /* exactly so long: asan sees the end */
-    struct packet packet = {.ip_version = pieces.flow.key.ip_version,
-                            .protocol = pieces.flow.key.protocol,
-                            .facts = PACKET_IS_FRAGMENT | PACKET_HAS_PORTS,
-                            .ip_id = sent.id,
-                            .fragment_offset_bytes = (uint16_t)sent.offset,
-                            .network_offset = PIECES_NETWORK_OFFSET,
-                            .transport_offset = (uint16_t)data_at,
-                            .ip_bytes = PIECES_HEADERS + sent.length,
-                            .captured_bytes = data_at + captured_data,
-                            .time_ns = sent.time_ns};
+    const bool is_v6 = pieces.flow.key.ip_version == 6;
+    const uint32_t data_at = PIECES_NETWORK_OFFSET + (is_v6 ? 48 : 20);
+    uint8_t *bytes = malloc(data_at + captured_data); /* exactly so long: asan sees the end */
+    struct packet packet;
 
-    PIECES_CHECK(frame != NULL);
-    memset(frame, 0xee, data_at);
+    PIECES_CHECK(bytes != NULL);
+    memset(bytes, 0, PIECES_NETWORK_OFFSET);
+    bytes[12] = is_v6 ? 0x86 : 0x08;
+    bytes[13] = is_v6 ? 0xdd : 0x00;
+    PIECES_CHECK(PIECES_NETWORK_OFFSET + pieces_header(&sent, bytes + PIECES_NETWORK_OFFSET) ==
+                 data_at);
     for (uint32_t i = 0; i < captured_data; i++) {
-        frame[data_at + i] = pieces_byte(sent.offset + i, sent.total) ^ sent.twist;
+        bytes[data_at + i] = pieces_byte(sent.offset + i, sent.total) ^ sent.twist;
         const uint32_t at = sent.offset + i;
         if (at < PIECES_BYTES && !pieces.seen[at]) {
             pieces.seen[at] = true;
-            pieces.first[at] = frame[data_at + i];
+            pieces.first[at] = bytes[data_at + i];
         }
     }
-    packet.facts |= sent.is_last ? 0 : PACKET_HAS_MORE_FRAGMENTS;
-    if (sent.offset > 0) {
-        packet.facts |= PACKET_IS_LATER_FRAGMENT;
-        packet.payload_offset = data_at;
-        packet.payload_bytes = sent.length;
-        packet.payload_captured_bytes = captured_data;
-    } else if (captured_data >= header) {
-        packet.payload_offset = data_at + header;
-        packet.payload_bytes = sent.length - header;
-        packet.payload_captured_bytes = captured_data - header;
-    } /* else the decoder found no transport header */
-    datagrams_add(&pieces.inspect, &pieces.flow, &packet, frame, 0);
-    free(frame);
+    const struct frame frame = {.bytes = bytes,
+                                .captured_bytes = data_at + captured_data,
+                                .wire_bytes = data_at + sent.length,
+                                .time_ns = sent.time_ns,
+                                .link_type = LINK_ETHERNET};
+    (void)packet_decode(&frame, 0, &packet);
+    packet.facts |= PACKET_HAS_PORTS; /* as the table of fragments tells it */
+    datagrams_add(&pieces.inspect, &pieces.flow, &packet, bytes, 0);
+    free(bytes);
     PIECES_CHECK(pieces.inspect.statistics.datagrams_used <= pieces.inspect.datagrams_max);
     PIECES_CHECK(pieces.inspect.held.used_bytes <= DATAGRAMS_FLOW_MAX * BYTE_POOL_BLOCK_MAX);
 }

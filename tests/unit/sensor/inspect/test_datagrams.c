@@ -86,6 +86,43 @@ static void a_first_fragment_without_the_whole_tcp_header_is_joined(void **state
     pieces_finish();
 }
 
+static void extension_headers_behind_the_fragment_header_are_read(void **state)
+{
+    (void)state;
+    for (uint32_t first = 0; first < 4; first++) {
+        start(6, first & 1 ? IP_PROTOCOL_UDP : IP_PROTOCOL_TCP);
+        pieces.has_extension = true;
+        for (uint32_t i = 0; i < 4; i++) {
+            pieces_send(nth(9, (first + i) & 3));
+        }
+        assert_int_equal(pieces.deliveries, 1);
+        assert_int_equal(pieces.delivered_bytes, TOTAL - PIECES_EXTENSION - (first & 1 ? 8 : 20));
+        assert_int_equal(pieces.source_port, 4000);
+        pieces_finish();
+    }
+}
+
+/* More than a 64 KiB block with its headers holds is given up, not written beyond. */
+static void a_datagram_of_the_largest_size_is_no_harm(void **state)
+{
+    (void)state;
+    for (int version = 4; version <= 6; version += 2) {
+        start((uint8_t)version, IP_PROTOCOL_UDP);
+        pieces.is_watched = false;
+        for (uint32_t at = 0; at < 65528; at += 1480) {
+            const uint32_t length = 65528 - at < 1480 ? 65528 - at : 1480;
+            pieces_send((struct fragment_sent){.id = 3,
+                                               .offset = at,
+                                               .length = length,
+                                               .total = 65528,
+                                               .is_last = at + 1480 >= 65528});
+        }
+        assert_int_equal(pieces.inspect.statistics.datagrams_dropped, 1);
+        assert_int_equal(pieces.deliveries, 1); /* what stood whole from the start */
+        pieces_finish();
+    }
+}
+
 static void with_ipv4_the_byte_seen_first_stands(void **state)
 {
     struct fragment_sent again = nth(1, 1);
@@ -244,6 +281,8 @@ int main(void)
         cmocka_unit_test(four_fragments_in_any_order_are_one_datagram),
         cmocka_unit_test(two_datagrams_do_not_mix),
         cmocka_unit_test(a_first_fragment_without_the_whole_tcp_header_is_joined),
+        cmocka_unit_test(extension_headers_behind_the_fragment_header_are_read),
+        cmocka_unit_test(a_datagram_of_the_largest_size_is_no_harm),
         cmocka_unit_test(with_ipv4_the_byte_seen_first_stands),
         cmocka_unit_test(with_ipv6_an_overlap_ends_the_datagram_and_a_copy_does_not),
         cmocka_unit_test(pieces_that_contradict_each_other_end_the_datagram),
