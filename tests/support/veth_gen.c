@@ -1,10 +1,13 @@
 /* Sends an exact number of made-up frames at a given pace through an interface, for the live tests.
  *
  *     veth_gen -i IFACE [-n FRAMES] [-r FRAMES_PER_SECOND (0: as fast as it goes)] [-s FRAME_BYTES]
- *              [-f FLOWS] [-6] [-v VLAN_ID]... [-F (fragments)] [-t (TCP)] [-b (both directions)]
+ *              [-f FLOWS] [-6] [-v VLAN_ID]... [-F (fragments)] [-t (TCP)] [-g (GRE)] [-b (both
+ * ways)]
  *              [-q (through the queue: captures on the sending side see it too)]
  *
  * Flow k has its own client address and port; with -b every second frame of a flow is the answer.
+ * With -g the frame is that of a tunnel (RFC 2784, IPv4 in IPv4) between 10.255.0.1 and .2, so that
+ * all flows have one outer pair of addresses.
  * Prints the number sent. Exit 1 if not all could be. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +32,7 @@ struct plan {
     uint64_t frames, frames_per_second;
     uint32_t frame_bytes, flows, tags_count;
     uint16_t tags[TAGS_MAX];
-    bool is_v6, is_fragmented, is_tcp, is_both_ways, is_queued;
+    bool is_v6, is_fragmented, is_tcp, is_gre, is_both_ways, is_queued;
 };
 
 static void put16(uint8_t *at, uint32_t value)
@@ -88,6 +91,20 @@ static uint32_t put_v4(const struct plan *plan, uint8_t *at, uint32_t bytes, uin
     return 20;
 }
 
+/* The outer header of a tunnel and GRE without options (RFC 2784 2). */
+#define GRE_BYTES 24U
+static void put_gre(uint8_t *at, uint32_t bytes, bool is_answer)
+{
+    at[0] = 0x45;
+    put16(at + 2, bytes);
+    at[8] = 64;
+    at[9] = 47;
+    put32(at + 12, is_answer ? 0x0aff0002U : 0x0aff0001U);
+    put32(at + 16, is_answer ? 0x0aff0001U : 0x0aff0002U);
+    put16(at + 10, header_checksum(at, 20));
+    put16(at + 22, ETH_P_IP);
+}
+
 static uint32_t put_v6(const struct plan *plan, uint8_t *at, uint32_t bytes, uint32_t flow,
                        bool is_answer, bool is_later)
 {
@@ -124,6 +141,10 @@ static void frame_make(const struct plan *plan, uint8_t *out, uint32_t flow, boo
     }
     put16(out + at, plan->is_v6 ? ETH_P_IPV6 : ETH_P_IP);
     at += 2;
+    if (plan->is_gre) {
+        put_gre(out + at, plan->frame_bytes - at, is_answer);
+        at += GRE_BYTES;
+    }
     const uint32_t bytes = plan->frame_bytes - at;
     const uint32_t header = plan->is_v6 ? put_v6(plan, out + at, bytes, flow, is_answer, is_later)
                                         : put_v4(plan, out + at, bytes, flow, is_answer, is_later);
@@ -213,7 +234,7 @@ static uint64_t number_of(const char *text, uint64_t most)
 static struct plan plan_read(int argc, char **argv)
 {
     struct plan plan = {.frames = 1000, .frame_bytes = 60, .flows = 256};
-    for (int option; (option = getopt(argc, argv, "i:n:r:s:f:v:6Ftbq")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "i:n:r:s:f:v:6Ftgbq")) != -1;) {
         switch (option) {
         case 'i':
             plan.interface = optarg;
@@ -244,6 +265,9 @@ static struct plan plan_read(int argc, char **argv)
         case 't':
             plan.is_tcp = true;
             break;
+        case 'g':
+            plan.is_gre = true;
+            break;
         case 'b':
             plan.is_both_ways = true;
             break;
@@ -254,10 +278,11 @@ static struct plan plan_read(int argc, char **argv)
             exit(2);
         }
     }
-    const uint32_t least = 14 + 4 * plan.tags_count + (plan.is_v6 ? 48 : 20) + 20;
+    const uint32_t least =
+        14 + 4 * plan.tags_count + (plan.is_gre ? GRE_BYTES : 0) + (plan.is_v6 ? 48 : 20) + 20;
     plan.frame_bytes = plan.frame_bytes < least ? least : plan.frame_bytes;
-    if (plan.interface == NULL || plan.flows == 0) {
-        fprintf(stderr, "veth_gen: -i IFACE is needed, flows are at least 1\n");
+    if (plan.interface == NULL || plan.flows == 0 || (plan.is_gre && plan.is_v6)) {
+        fprintf(stderr, "veth_gen: -i IFACE is needed, flows are at least 1, -g goes without -6\n");
         exit(2);
     }
     return plan;

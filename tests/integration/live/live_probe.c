@@ -71,8 +71,9 @@ static uint64_t flow_key(const struct frame *frame)
     const uint32_t left = frame->captured_bytes - offset - 2;
     if (is_v4 && left >= 24) {
         const bool is_fragment = (ip[6] & 0x3f) != 0 || ip[7] != 0;
+        const bool has_ports = !is_fragment && (ip[9] == 6 || ip[9] == 17);
         const uint64_t addresses = bytes_hash(ip + 12, 4) + bytes_hash(ip + 16, 4);
-        return mix(addresses + (is_fragment ? 0 : bytes_hash(ip + 20, 2) + bytes_hash(ip + 22, 2)));
+        return mix(addresses + (!has_ports ? 0 : bytes_hash(ip + 20, 2) + bytes_hash(ip + 22, 2)));
     }
     if (is_v6 && left >= 44) {
         const uint64_t addresses = bytes_hash(ip + 8, 16) + bytes_hash(ip + 24, 16);
