@@ -17,11 +17,14 @@ export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
 LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz coverage dashboard browser grpcurl kafka clickhouse containers)
 
+# Legs that wait more than they compute.
+BESIDE_TIDY=(kafka)
+
 # ---- what a leg may call ----
 
 note() { printf '%s\n' "$*" >&3; } # shown under the leg's line
 skip() {
-    printf '%s\n' "$*" >"$LOGS/reason"
+    printf '%s\n' "$*" >"$LOGS/$leg.reason"
     exit 77
 }
 need() {
@@ -267,18 +270,50 @@ required() {
     [[ ${NETSCOPE_REQUIRE:-} == all || " ${NETSCOPE_REQUIRE:-} " == *" $1 "* ]]
 }
 
+# In a child of its own: set -e holds inside, which it would not under an `if`.
+leg_process() {
+    rm -f "$LOGS/$1.reason"
+    bash -euo pipefail "$0" --leg "$1" >"$LOGS/$1.log" 2>&1 3>"$LOGS/$1.notes" </dev/null
+}
+
+# A leg that mostly waits for another program runs beside those that only compile and read; its line comes in its turn.
+start_beside() {
+    local name=$1
+    rm -f "$LOGS/$name.ended"
+    set -m # a process group of its own, so that it can be stopped whole
+    (
+        SECONDS=0
+        status=0
+        leg_process "$name" || status=$?
+        printf '%d %d\n' "$status" "$SECONDS" >"$LOGS/$name.ended"
+    ) &
+    beside[$name]=$!
+    set +m
+}
+
+stop_beside() {
+    local name
+    for name in "${!beside[@]}"; do
+        [[ -e $LOGS/$name.ended ]] || kill -- "-${beside[$name]}" 2>/dev/null || true
+    done
+}
+
 run_leg() {
     leg=$1
-    local started=$SECONDS status=0 verdict reason=
-    rm -f "$LOGS/reason"
+    local started=$SECONDS status=0 took verdict reason=
     printf '%-11s ' "$leg"
-    # In a child of its own: set -e holds inside, which it would not under an `if`.
-    bash -euo pipefail "$0" --leg "$leg" >"$LOGS/$leg.log" 2>&1 3>"$LOGS/$leg.notes" </dev/null || status=$?
+    if [[ -n ${beside[$leg]:-} ]]; then
+        wait "${beside[$leg]}" || true
+        read -r status took <"$LOGS/$leg.ended" || status=1
+    else
+        leg_process "$leg" || status=$?
+        took=$((SECONDS - started))
+    fi
     case $status in
     0) verdict=PASS ;;
     77)
         verdict=SKIP
-        reason=$(cat "$LOGS/reason" 2>/dev/null || true)
+        reason=$(cat "$LOGS/$leg.reason" 2>/dev/null || true)
         if required "$leg"; then
             verdict=FAIL
             reason="skipped, which NETSCOPE_REQUIRE forbids: $reason"
@@ -286,13 +321,13 @@ run_leg() {
         ;;
     *) verdict=FAIL ;;
     esac
-    printf '%s %4d s  %s\n' "$verdict" "$((SECONDS - started))" "$reason"
+    printf '%s %4d s  %s\n' "$verdict" "$took" "$reason"
     sed 's/^/    /' "$LOGS/$leg.notes" | grep -v '^ *$' || true
     if [[ $verdict == FAIL ]]; then
         tail -60 "$LOGS/$leg.log" | cut -c1-400 | sed 's/^/    | /'
         printf '    the whole output: %s\n' "$LOGS/$leg.log"
     fi
-    rows+=("$(printf '%-11s %-4s %5d s  %s' "$leg" "$verdict" "$((SECONDS - started))" "$reason")")
+    rows+=("$(printf '%-11s %-4s %5d s  %s' "$leg" "$verdict" "$took" "$reason")")
     counts[$verdict]=$((counts[$verdict] + 1))
 }
 
@@ -315,7 +350,16 @@ for name in "$@"; do
 done
 declare -A counts=([PASS]=0 [FAIL]=0 [SKIP]=0)
 rows=()
+# Beside the longest legs that nothing in them times: all tests that measure or wait run after these.
+declare -A beside=()
+trap stop_beside EXIT
 for name in "$@"; do
+    [[ $name != asan ]] || wait
+    if [[ $name == tidy ]]; then
+        for other in "${BESIDE_TIDY[@]}"; do
+            [[ " $* " != *" $other "* ]] || start_beside "$other"
+        done
+    fi
     run_leg "$name"
 done
 printf '\n'
