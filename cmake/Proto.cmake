@@ -47,7 +47,7 @@ function(proto_generate)
     set(paths -I ${P_ROOT} -I ${WELL_KNOWN_PROTO_DIR})
     add_custom_command(OUTPUT ${c_outputs} ${P_SET}
         COMMAND ${PROTOC} --plugin=protoc-gen-c=${PROTOC_GEN_C} ${paths} --c_out=${out} ${P_C}
-        COMMAND ${PROTOC} ${paths} --include_imports --descriptor_set_out=${P_SET} ${P_SET_FILES}
+        COMMAND ${PROTOC} ${paths} --include_imports --include_source_info --descriptor_set_out=${P_SET} ${P_SET_FILES}
         DEPENDS ${depends} VERBATIM COMMENT "protobuf-c and descriptors from proto/")
     add_custom_command(OUTPUT ${nanopb_outputs}
         COMMAND ${PROTOC} --plugin=protoc-gen-nanopb=${PROTOC_GEN_NANOPB} ${paths}

@@ -21,38 +21,37 @@ struct request {
     size_t subjects_count;
 };
 
-static bool read_bits(struct rpc_call *call, const char *name, int value, int count, uint32_t *bits)
+static bool read_bits(struct grpc_ask *ask, const char *name, int value, int count, uint32_t *bits)
 {
     if (value < 1 || value >= count) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "%s: %d is none", name, value);
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: %d is none", name, value);
         return false;
     }
     *bits |= 1U << value;
     return true;
 }
 
-static bool read_subjects(struct rpc_call *call, const struct request *request,
+static bool read_subjects(struct grpc_ask *ask, const struct request *request,
                           struct grpc_alert_choice *out)
 {
     if (request->subjects_count == 0) {
         return true;
     }
     if (request->subjects_count > SUBJECTS_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "subject: at most %d",
-                    SUBJECTS_MAX);
+        grpc_refuse_field(ask, "subject", "OUT_OF_BOUNDS", -1, "subject: at most %d", SUBJECTS_MAX);
         return false;
     }
     out->subjects = calloc(request->subjects_count, sizeof(*out->subjects));
     if (out->subjects == NULL) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return false;
     }
     for (size_t i = 0; i < request->subjects_count; i++) {
         if (!prefix_parse(request->subjects[i], strlen(request->subjects[i]), &out->subjects[i])) {
-            grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FILTER", -1,
-                        "subject[%zu]: '%.60s' is neither an address nor a prefix such as "
-                        "10.0.0.0/8",
-                        i, request->subjects[i]);
+            grpc_refuse_field(ask, "subject", "INVALID_FILTER", -1,
+                              "subject[%zu]: '%.60s' is neither an address nor a prefix such as "
+                              "10.0.0.0/8",
+                              i, request->subjects[i]);
             return false;
         }
     }
@@ -60,26 +59,26 @@ static bool read_subjects(struct rpc_call *call, const struct request *request,
     return true;
 }
 
-static bool read_choice(struct rpc_call *call, const struct request *request,
+static bool read_choice(struct grpc_ask *ask, const struct request *request,
                         struct grpc_alert_choice *out)
 {
     for (size_t i = 0; i < request->kinds_count; i++) {
-        if (!read_bits(call, "kinds", (int)request->kinds[i], ALERT_KIND_COUNT, &out->kinds)) {
+        if (!read_bits(ask, "kinds", (int)request->kinds[i], ALERT_KIND_COUNT, &out->kinds)) {
             return false;
         }
     }
     for (size_t i = 0; i < request->states_count; i++) {
-        if (!read_bits(call, "states", (int)request->states[i], ALERT_CLOSE + 1, &out->states)) {
+        if (!read_bits(ask, "states", (int)request->states[i], ALERT_CLOSE + 1, &out->states)) {
             return false;
         }
     }
     if ((int)request->min_severity < 0 || (int)request->min_severity > SEVERITY_CRITICAL) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "min_severity: %d is none",
-                    (int)request->min_severity);
+        grpc_refuse_field(ask, "min_severity", "OUT_OF_BOUNDS", -1, "min_severity: %d is none",
+                          (int)request->min_severity);
         return false;
     }
     out->min_severity = (uint8_t)request->min_severity;
-    return read_subjects(call, request, out);
+    return read_subjects(ask, request, out);
 }
 
 static bool is_subject(const struct grpc_alert_choice *choice, const struct alert_record *alert)
@@ -113,12 +112,12 @@ bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choi
            alert->severity >= choice->min_severity && is_subject(choice, alert);
 }
 
-void grpc_observe_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ObserveAlertsRequest *request =
         (const Netscope__V1__ObserveAlertsRequest *)grpc_unpack(
-            call, &netscope__v1__observe_alerts_request__descriptor, bytes, length);
-    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(call, RECORD_ALERTS);
+            ask, &netscope__v1__observe_alerts_request__descriptor, bytes, length);
+    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(ask, RECORD_ALERTS);
 
     if (reader == NULL) {
         return;
@@ -127,8 +126,8 @@ void grpc_observe_alerts(struct rpc_call *call, const uint8_t *bytes, size_t len
                                    request->n_states, request->min_severity, request->subject,
                                    request->n_subject};
 
-    if (!read_choice(call, &choice, &reader->alerts) ||
-        !grpc_read_time(call, request->since, "since", &reader->since_ns)) {
+    if (!read_choice(ask, &choice, &reader->alerts) ||
+        !grpc_read_time(ask, request->since, "since", &reader->since_ns)) {
         grpc_reader_free(reader);
         return;
     }
@@ -157,7 +156,7 @@ static bool add_id(struct ids *ids, const char *id)
     return true;
 }
 
-static bool read_token(struct rpc_call *call, const char *token, uint64_t *before_seq)
+static bool read_token(struct grpc_ask *ask, const char *token, uint64_t *before_seq)
 {
     char *end;
 
@@ -171,15 +170,15 @@ static bool read_token(struct rpc_call *call, const char *token, uint64_t *befor
             return true;
         }
     }
-    grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", -1,
-                "page_token: not one of this method's answers");
+    grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
+                      "page_token: not one of this method's answers");
     return false;
 }
 
-static void answer_list(struct rpc_call *call, const struct grpc_alert_choice *choice,
+static void answer_list(struct grpc_ask *ask, const struct grpc_alert_choice *choice,
                         uint32_t page_size, uint64_t before_seq, struct ids *ids)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
     struct codec_slice page[GRPC_PAGE_MAX];
     uint32_t count = 0;
@@ -215,16 +214,16 @@ static void answer_list(struct rpc_call *call, const struct grpc_alert_choice *c
         (void)snprintf(token, sizeof(token), "a%llx", (unsigned long long)last_seq);
         wire_write_text(&w, LIST_NEXT_PAGE, token);
     }
-    grpc_answer(call, &buffer, used + wire_written(&w));
+    grpc_answer(ask, &buffer, used + wire_written(&w));
 }
 
-void grpc_list_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
     const Netscope__V1__ListAlertsRequest *request =
         (const Netscope__V1__ListAlertsRequest *)grpc_unpack(
-            call, &netscope__v1__list_alerts_request__descriptor, bytes, length);
+            ask, &netscope__v1__list_alerts_request__descriptor, bytes, length);
     struct grpc_alert_choice choice = {0};
     uint64_t before_seq;
 
@@ -235,34 +234,34 @@ void grpc_list_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length
                                    request->n_states, request->min_severity, request->subject,
                                    request->n_subject};
     const uint32_t page_size =
-        grpc_read_page_size(call, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
+        grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     struct ids ids = {calloc(history->end - history->first + 1, ID_BYTES), 0};
 
-    if (ids.seen != NULL && page_size > 0 && read_token(call, request->page_token, &before_seq) &&
-        read_choice(call, &wanted, &choice)) {
-        answer_list(call, &choice, page_size, before_seq, &ids);
+    if (ids.seen != NULL && page_size > 0 && read_token(ask, request->page_token, &before_seq) &&
+        read_choice(ask, &wanted, &choice)) {
+        answer_list(ask, &choice, page_size, before_seq, &ids);
     } else if (ids.seen == NULL) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
     }
     free(choice.subjects);
     free(ids.seen);
 }
 
-void grpc_get_alert(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     static const struct grpc_alert_choice all = {0};
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
     struct alert_record alert;
     const Netscope__V1__GetAlertRequest *request =
         (const Netscope__V1__GetAlertRequest *)grpc_unpack(
-            call, &netscope__v1__get_alert_request__descriptor, bytes, length);
+            ask, &netscope__v1__get_alert_request__descriptor, bytes, length);
 
     if (request == NULL) {
         return;
     }
     if (request->alert_id[0] == '\0') {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "MISSING_FIELD", -1, "alert_id: not given");
+        grpc_refuse_field(ask, "alert_id", "MISSING_FIELD", -1, "alert_id: not given");
         return;
     }
     for (uint64_t at = history->end; at > history->first; at--) {
@@ -270,11 +269,11 @@ void grpc_get_alert(struct rpc_call *call, const uint8_t *bytes, size_t length)
 
         if (grpc_alert_matches(server, &all, record->bytes, record->length, &alert) &&
             strcmp(alert.alert_id, request->alert_id) == 0) {
-            grpc_answer_field(call, GET_ALERT, record->bytes, record->length);
+            grpc_answer_field(ask, GET_ALERT, record->bytes, record->length);
             return;
         }
     }
-    grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_ALERT", -1,
+    grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_ALERT", -1,
                 "alert %.60s: not among the last %llu alert records of this sensor",
                 request->alert_id, (unsigned long long)(history->end - history->first));
 }

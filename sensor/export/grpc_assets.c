@@ -94,7 +94,7 @@ static void write_token(const struct asset_key *key, char out[2 * sizeof(struct 
     }
 }
 
-static bool read_token(struct rpc_call *call, const char *token, struct asset_key *key)
+static bool read_token(struct grpc_ask *ask, const char *token, struct asset_key *key)
 {
     uint8_t *bytes = (uint8_t *)key;
     bool is_right =
@@ -106,21 +106,21 @@ static bool read_token(struct rpc_call *call, const char *token, struct asset_ke
         bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
     }
     if (!is_right) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", -1,
-                    "page_token: not one of this method's answers");
+        grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
+                          "page_token: not one of this method's answers");
     }
     return is_right;
 }
 
-static void answer(struct rpc_call *call, const struct asset_key *after, uint32_t page_size)
+static void answer(struct grpc_ask *ask, const struct asset_key *after, uint32_t page_size)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     /* One more than the page: is there another? */
     struct asset *assets = malloc((page_size + 1) * sizeof(*assets));
     struct asset_list_sum sum;
 
     if (assets == NULL) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
         return;
     }
     const uint32_t found = pipeline_assets(server->pipeline, after, assets, page_size + 1, &sum);
@@ -140,24 +140,24 @@ static void answer(struct rpc_call *call, const struct asset_key *after, uint32_
     wire_write_varint(&w, RESPONSE_TOTAL, sum.count);
     wire_write_varint(&w, RESPONSE_REPLACED, sum.replaced);
     free(assets);
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-void grpc_list_assets(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_list_assets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ListAssetsRequest *request =
         (const Netscope__V1__ListAssetsRequest *)grpc_unpack(
-            call, &netscope__v1__list_assets_request__descriptor, bytes, length);
+            ask, &netscope__v1__list_assets_request__descriptor, bytes, length);
     struct asset_key after;
 
     if (request == NULL) {
         return;
     }
     const uint32_t page_size =
-        grpc_read_page_size(call, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
+        grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     const bool is_first = request->page_token[0] == '\0';
 
-    if (page_size > 0 && (is_first || read_token(call, request->page_token, &after))) {
-        answer(call, is_first ? NULL : &after, page_size);
+    if (page_size > 0 && (is_first || read_token(ask, request->page_token, &after))) {
+        answer(ask, is_first ? NULL : &after, page_size);
     }
 }

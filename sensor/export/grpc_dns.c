@@ -21,40 +21,40 @@ void grpc_dns_choice_free(struct grpc_dns_choice *choice)
 
 /* ---- reading the request ---- */
 
-static bool check_count(struct rpc_call *call, const char *name, size_t count)
+static bool check_count(struct grpc_ask *ask, const char *name, size_t count)
 {
     if (count > CHOICES_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "%s: at most %d", name,
-                    CHOICES_MAX);
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: at most %d", name, CHOICES_MAX);
         return false;
     }
     return true;
 }
 
-static bool refuse_memory(struct rpc_call *call)
+static bool refuse_memory(struct grpc_ask *ask)
 {
-    grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+    grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
     return false;
 }
 
-static bool read_prefixes(struct rpc_call *call, char *const *texts, size_t count,
+static bool read_prefixes(struct grpc_ask *ask, char *const *texts, size_t count,
                           struct grpc_dns_choice *out)
 {
     if (count == 0) {
         return true;
     }
-    if (!check_count(call, "ip", count)) {
+    if (!check_count(ask, "ip", count)) {
         return false;
     }
     out->prefixes = calloc(count, sizeof(*out->prefixes));
     if (out->prefixes == NULL) {
-        return refuse_memory(call);
+        return refuse_memory(ask);
     }
     for (size_t i = 0; i < count; i++) {
         if (!prefix_parse(texts[i], strlen(texts[i]), &out->prefixes[i])) {
-            grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FILTER", -1,
-                        "ip[%zu]: '%.60s' is neither an address nor a prefix such as 10.0.0.0/8", i,
-                        texts[i]);
+            grpc_refuse_field(
+                ask, "ip", "INVALID_FILTER", -1,
+                "ip[%zu]: '%.60s' is neither an address nor a prefix such as 10.0.0.0/8", i,
+                texts[i]);
             return false;
         }
     }
@@ -62,18 +62,18 @@ static bool read_prefixes(struct rpc_call *call, char *const *texts, size_t coun
     return true;
 }
 
-static bool read_names(struct rpc_call *call, char *const *texts, size_t count,
+static bool read_names(struct grpc_ask *ask, char *const *texts, size_t count,
                        struct grpc_dns_choice *out)
 {
     if (count == 0) {
         return true;
     }
-    if (!check_count(call, "name", count)) {
+    if (!check_count(ask, "name", count)) {
         return false;
     }
     out->names = calloc(count, sizeof(*out->names));
     if (out->names == NULL) {
-        return refuse_memory(call);
+        return refuse_memory(ask);
     }
     for (size_t i = 0; i < count; i++) {
         size_t length = strlen(texts[i]);
@@ -82,13 +82,14 @@ static bool read_names(struct rpc_call *call, char *const *texts, size_t count,
             length--; /* the root's dot, which records do not write */
         }
         if (length == 0 || length > 1024) {
-            grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FILTER", -1,
-                        "name[%zu]: 1 to 1024 characters, '.example.com' for all below it", i);
+            grpc_refuse_field(ask, "name", "INVALID_FILTER", -1,
+                              "name[%zu]: 1 to 1024 characters, '.example.com' for all below it",
+                              i);
             return false;
         }
         out->names[i] = calloc(1, length + 1);
         if (out->names[i] == NULL) {
-            return refuse_memory(call);
+            return refuse_memory(ask);
         }
         for (size_t j = 0; j < length; j++) {
             out->names[i][j] = ascii_lower(texts[i][j]);
@@ -98,25 +99,25 @@ static bool read_names(struct rpc_call *call, char *const *texts, size_t count,
     return true;
 }
 
-static bool read_numbers(struct rpc_call *call, const char *name, const uint32_t *values,
+static bool read_numbers(struct grpc_ask *ask, const char *name, const uint32_t *values,
                          size_t count, uint32_t **out, uint32_t *out_count)
 {
     if (count == 0) {
         return true;
     }
-    if (!check_count(call, name, count)) {
+    if (!check_count(ask, name, count)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         if (values[i] > UINT16_MAX) {
-            grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "%s[%zu]: %u is none",
-                        name, i, values[i]);
+            grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s[%zu]: %u is none", name, i,
+                              values[i]);
             return false;
         }
     }
     *out = calloc(count, sizeof(**out));
     if (*out == NULL) {
-        return refuse_memory(call);
+        return refuse_memory(ask);
     }
     memcpy(*out, values, count * sizeof(**out));
     *out_count = (uint32_t)count;
@@ -194,39 +195,39 @@ bool grpc_dns_matches(struct grpc_server *server, const struct grpc_dns_choice *
 
 /* ---- ObserveDns ---- */
 
-void grpc_observe_dns(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     const Netscope__V1__ObserveDnsRequest *request =
         (const Netscope__V1__ObserveDnsRequest *)grpc_unpack(
-            call, &netscope__v1__observe_dns_request__descriptor, bytes, length);
+            ask, &netscope__v1__observe_dns_request__descriptor, bytes, length);
 
     if (request == NULL) {
         return;
     }
     if (!server->identity.has_dns_records) {
-        grpc_refuse(call, RPC_FAILED_PRECONDITION, "DNS_RECORDS_OFF", -1,
+        grpc_refuse(ask, RPC_FAILED_PRECONDITION, "DNS_RECORDS_OFF", -1,
                     "this sensor does not keep DNS transactions: set dns.records: true");
         return;
     }
     if (request->max_batch > GRPC_BATCH_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                    "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch, GRPC_BATCH_MAX,
-                    GRPC_BATCH_MAX);
+        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
+                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
+                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
         return;
     }
-    struct grpc_reader *reader = grpc_reader_new(call, RECORD_DNS);
+    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_DNS);
 
     if (reader == NULL) {
         return;
     }
     struct grpc_dns_choice *choice = &reader->dns;
 
-    if (!read_prefixes(call, request->ip, request->n_ip, choice) ||
-        !read_names(call, request->name, request->n_name, choice) ||
-        !read_numbers(call, "types", request->types, request->n_types, &choice->types,
+    if (!read_prefixes(ask, request->ip, request->n_ip, choice) ||
+        !read_names(ask, request->name, request->n_name, choice) ||
+        !read_numbers(ask, "types", request->types, request->n_types, &choice->types,
                       &choice->types_count) ||
-        !read_numbers(call, "rcodes", request->rcodes, request->n_rcodes, &choice->rcodes,
+        !read_numbers(ask, "rcodes", request->rcodes, request->n_rcodes, &choice->rcodes,
                       &choice->rcodes_count)) {
         grpc_reader_free(reader);
         return;

@@ -13,23 +13,22 @@ enum { RECORD_SENSOR_ID = 1, RECORD_BOOT_ID = 2 };
 
 /* ---- ObserveFlows ---- */
 
-static bool read_bounds(struct rpc_call *call, const Netscope__V1__ObserveFlowsRequest *request)
+static bool read_bounds(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request)
 {
     if (request->first > 0 && request->last > 0) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "FIRST_AND_LAST", -1,
-                    "first and last exclude each other");
+        grpc_refuse_field(ask, "first", "FIRST_AND_LAST", -1, "first and last exclude each other");
         return false;
     }
     if (request->max_batch > GRPC_BATCH_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                    "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch, GRPC_BATCH_MAX,
-                    GRPC_BATCH_MAX);
+        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
+                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
+                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
         return false;
     }
     return true;
 }
 
-static bool read_mask(struct rpc_call *call, const Netscope__V1__ObserveFlowsRequest *request,
+static bool read_mask(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request,
                       struct grpc_reader *reader)
 {
     struct error err = {0};
@@ -41,29 +40,29 @@ static bool read_mask(struct rpc_call *call, const Netscope__V1__ObserveFlowsReq
                                  (const char *const *)request->field_mask->paths,
                                  request->field_mask->n_paths, &err);
     if (reader->mask == NULL) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FIELD_MASK", -1, "%s", err.message);
+        grpc_refuse_field(ask, "field_mask", "INVALID_FIELD_MASK", -1, "%s", err.message);
     }
     return reader->mask != NULL;
 }
 
-void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ObserveFlowsRequest *request =
         (const Netscope__V1__ObserveFlowsRequest *)grpc_unpack(
-            call, &netscope__v1__observe_flows_request__descriptor, bytes, length);
+            ask, &netscope__v1__observe_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_bounds(call, request)) {
+    if (request == NULL || !read_bounds(ask, request)) {
         return;
     }
-    struct grpc_reader *reader = grpc_reader_new(call, RECORD_FLOWS);
+    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_FLOWS);
 
     if (reader == NULL) {
         return;
     }
-    if (!grpc_read_time(call, request->since, "since", &reader->since_ns) ||
-        !grpc_read_time(call, request->until, "until", &reader->until_ns) ||
-        !read_mask(call, request, reader) ||
-        !grpc_read_filter(call, (const ProtobufCMessage *const *)request->include,
+    if (!grpc_read_time(ask, request->since, "since", &reader->since_ns) ||
+        !grpc_read_time(ask, request->until, "until", &reader->until_ns) ||
+        !read_mask(ask, request, reader) ||
+        !grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
                           request->n_include, (const ProtobufCMessage *const *)request->exclude,
                           request->n_exclude, request->filter, &reader->filter)) {
         grpc_reader_free(reader);
@@ -79,11 +78,10 @@ void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t leng
 
 /* ---- flows alive now ---- */
 
-static bool read_order(struct rpc_call *call, Netscope__V1__FlowOrder order)
+static bool read_order(struct grpc_ask *ask, Netscope__V1__FlowOrder order)
 {
     if ((int)order < 0 || order > NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RTT) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "order: %d is none",
-                    (int)order);
+        grpc_refuse_field(ask, "order", "OUT_OF_BOUNDS", -1, "order: %d is none", (int)order);
         return false;
     }
     return true;
@@ -113,10 +111,10 @@ static size_t flows_bytes(const struct grpc_server *server, const struct gather_
     return bytes;
 }
 
-static void answer_list(struct rpc_call *call, const struct gather_settings *settings,
+static void answer_list(struct grpc_ask *ask, const struct gather_settings *settings,
                         const struct gather_result *result)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     /* One more than the page was asked for: is there another? */
     const uint32_t page = settings->limit - 1;
     const uint32_t count = result->flows_count < page ? result->flows_count : page;
@@ -135,10 +133,10 @@ static void answer_list(struct rpc_call *call, const struct gather_settings *set
         wire_write_text(&w, LIST_NEXT_PAGE, token);
     }
     wire_write_varint(&w, LIST_TOTAL, result->matched);
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-static bool read_token(struct rpc_call *call, const char *token, struct gather_settings *settings)
+static bool read_token(struct grpc_ask *ask, const char *token, struct gather_settings *settings)
 {
     char *end;
 
@@ -156,44 +154,44 @@ static bool read_token(struct rpc_call *call, const char *token, struct gather_s
         }
     }
     if (!settings->has_cursor) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", -1,
-                    "page_token: not one of an answer to the same request");
+        grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
+                          "page_token: not one of an answer to the same request");
     }
     return settings->has_cursor;
 }
 
-void grpc_list_active_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ListActiveFlowsRequest *request =
         (const Netscope__V1__ListActiveFlowsRequest *)grpc_unpack(
-            call, &netscope__v1__list_active_flows_request__descriptor, bytes, length);
+            ask, &netscope__v1__list_active_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_order(call, request->order_by)) {
+    if (request == NULL || !read_order(ask, request->order_by)) {
         return;
     }
     const uint32_t page_size =
-        grpc_read_page_size(call, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
+        grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     struct gather_settings settings = {.order = request->order_by, .limit = page_size + 1};
 
-    if (page_size > 0 && read_token(call, request->page_token, &settings) &&
-        grpc_read_filter(call, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
-        gather_start(call, &settings, answer_list);
+    if (page_size > 0 && read_token(ask, request->page_token, &settings) &&
+        grpc_read_filter(ask, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+        gather_start(ask, &settings, answer_list);
     }
 }
 
-static void answer_flow(struct rpc_call *call, const struct gather_settings *settings,
+static void answer_flow(struct grpc_ask *ask, const struct gather_settings *settings,
                         const struct gather_result *result)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
 
     if (result->flows_count == 0) {
         if (settings->has_flow_id) {
-            grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
+            grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
                         "flow %016llx: not alive now; its records may be in the history "
                         "(ObserveFlows)",
                         (unsigned long long)settings->flow_id);
         } else {
-            grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
+            grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
                         "no flow with Community ID %s is alive now", settings->community_id);
         }
         return;
@@ -202,13 +200,13 @@ static void answer_flow(struct rpc_call *call, const struct gather_settings *set
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     write_flow(&w, server, GET_FLOW, &result->flows[0]);
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__GetFlowRequest *request = (const Netscope__V1__GetFlowRequest *)grpc_unpack(
-        call, &netscope__v1__get_flow_request__descriptor, bytes, length);
+        ask, &netscope__v1__get_flow_request__descriptor, bytes, length);
     struct gather_settings settings = {.order = NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_LAST_SEEN,
                                        .limit = 1};
 
@@ -219,34 +217,34 @@ void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length)
     const size_t community_length = strlen(request->community_id);
 
     if ((id_length == 0) == (community_length == 0)) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "MISSING_FIELD", -1,
-                    "give either flow_id or community_id");
+        grpc_refuse_field(ask, "flow_id", "MISSING_FIELD", -1,
+                          "give either flow_id or community_id");
         return;
     }
     if (id_length > 0) {
         if (id_length != 16 || strspn(request->flow_id, "0123456789abcdef") != 16) {
-            grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_ID", -1,
-                        "flow_id: 16 lower-case hex digits were expected");
+            grpc_refuse_field(ask, "flow_id", "BAD_ID", -1,
+                              "flow_id: 16 lower-case hex digits were expected");
             return;
         }
         settings.has_flow_id = true;
         settings.flow_id = strtoull(request->flow_id, NULL, 16);
     } else if (community_length >= sizeof(settings.community_id)) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "BAD_ID", -1,
-                    "community_id: '1:' and 28 characters were expected");
+        grpc_refuse_field(ask, "community_id", "BAD_ID", -1,
+                          "community_id: '1:' and 28 characters were expected");
         return;
     }
     (void)snprintf(settings.community_id, sizeof(settings.community_id), "%s",
                    request->community_id);
-    gather_start(call, &settings, answer_flow);
+    gather_start(ask, &settings, answer_flow);
 }
 
 /* ---- GetTopFlows ---- */
 
-static void answer_top(struct rpc_call *call, const struct gather_settings *settings,
+static void answer_top(struct grpc_ask *ask, const struct gather_settings *settings,
                        const struct gather_result *result)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     struct rpc_buffer buffer = rpc_buffer_new(
         flows_bytes(server, result) + (size_t)result->groups_count * (GATHER_KEY_BYTES + 192));
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
@@ -265,10 +263,10 @@ static void answer_top(struct rpc_call *call, const struct gather_settings *sett
         wire_write_varint(&w, 4, row->flows);
         wire_end(&w, mark);
     }
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-static bool read_group(struct rpc_call *call, const char *name, struct gather_settings *settings)
+static bool read_group(struct grpc_ask *ask, const char *name, struct gather_settings *settings)
 {
     static const char *const names[] = {"", "client", "server", "server_port", "app", "sensor"};
 
@@ -277,41 +275,42 @@ static bool read_group(struct rpc_call *call, const char *name, struct gather_se
             settings->group = (enum gather_group)i;
             if (i != GATHER_FLOWS &&
                 settings->order > NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_PACKETS) {
-                grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                            "by: groups are ordered by bytes or packets");
+                grpc_refuse_field(ask, "by", "OUT_OF_BOUNDS", -1,
+                                  "by: groups are ordered by bytes or packets");
                 return false;
             }
             return true;
         }
     }
-    grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                "group_by: '%.40s' is none of client, server, server_port, app, sensor", name);
+    grpc_refuse_field(ask, "group_by", "OUT_OF_BOUNDS", -1,
+                      "group_by: '%.40s' is none of client, server, server_port, app, sensor",
+                      name);
     return false;
 }
 
-void grpc_get_top_flows(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__GetTopFlowsRequest *request =
         (const Netscope__V1__GetTopFlowsRequest *)grpc_unpack(
-            call, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
+            ask, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
     uint64_t window_ns = 0;
 
-    if (request == NULL || !read_order(call, request->by) ||
-        !grpc_read_duration(call, request->window, "window", &window_ns)) {
+    if (request == NULL || !read_order(ask, request->by) ||
+        !grpc_read_duration(ask, request->window, "window", &window_ns)) {
         return;
     }
     if (window_ns > 0) {
-        grpc_refuse(call, RPC_UNIMPLEMENTED, "WINDOW_NOT_SERVED", -1,
+        grpc_refuse(ask, RPC_UNIMPLEMENTED, "WINDOW_NOT_SERVED", -1,
                     "window: a sensor knows its live flows since they began; leave it out, or ask "
                     "a collector (QueryService.Aggregate)");
         return;
     }
     struct gather_settings settings = {
         .order = request->by,
-        .limit = grpc_read_page_size(call, "limit", request->limit, GRPC_TOP_DEFAULT)};
+        .limit = grpc_read_page_size(ask, "limit", request->limit, GRPC_TOP_DEFAULT)};
 
-    if (settings.limit > 0 && read_group(call, request->group_by, &settings) &&
-        grpc_read_filter(call, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
-        gather_start(call, &settings, answer_top);
+    if (settings.limit > 0 && read_group(ask, request->group_by, &settings) &&
+        grpc_read_filter(ask, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+        gather_start(ask, &settings, answer_top);
     }
 }

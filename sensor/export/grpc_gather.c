@@ -24,12 +24,13 @@ struct part {
 
 struct gather {
     struct gather_settings settings;
-    struct rpc_call *call;  /* a reference */
+    struct grpc_ask ask;    /* kept */
     struct grpc_link *link; /* a reference; NULL until it counts */
+    struct rpc_runtime *runtime;
     atomic_uint pending;
     uint32_t parts_count;
     struct hash_key hash;
-    void (*answer)(struct rpc_call *call, const struct gather_settings *settings,
+    void (*answer)(struct grpc_ask *ask, const struct gather_settings *settings,
                    const struct gather_result *result);
     struct part parts[];
 };
@@ -244,26 +245,24 @@ static void gather_free(struct gather *gather)
     free(gather);
 }
 
-static void gather_finish(struct rpc_call *call, void *argument);
+static void gather_finish(void *argument);
 
 static void gather_done(struct gather *gather, uint32_t count)
 {
     if (atomic_fetch_sub(&gather->pending, count) != count) {
         return;
     }
-    struct rpc_call *call = gather->call;
-
-    if (!rpc_post(call, gather_finish, gather)) {
-        gather_free(gather); /* the runtime is going: nobody waits for it */
+    if (!rpc_runtime_post(gather->runtime, gather_finish, gather)) {
+        grpc_ask_abandon(&gather->ask); /* the runtime is going: nobody waits for it */
+        gather_free(gather);
     }
-    rpc_unref(call);
 }
 
 static void answer_part(struct shard *shard, struct shard_question *question)
 {
     struct part *part = (struct part *)question;
 
-    if (!rpc_is_done(part->gather->call)) {
+    if (!grpc_ask_is_done(&part->gather->ask)) {
         shard_each_flow(shard, each_flow, part);
     }
     gather_done(part->gather, 1);
@@ -343,23 +342,35 @@ static void merge_groups(struct gather *gather, struct gather_result *result)
     result->is_full = first->is_full;
 }
 
-static void gather_finish(struct rpc_call *call, void *argument)
+static void gather_answer(struct gather *gather)
 {
-    struct gather *gather = argument;
     struct gather_result result = {.matched = 0};
 
-    if (!rpc_is_done(call)) {
-        for (uint32_t i = 0; i < gather->parts_count; i++) {
-            result.matched += gather->parts[i].matched;
-        }
-        if (gather->settings.group == GATHER_FLOWS) {
-            merge_flows(gather, &result);
-        } else {
-            merge_groups(gather, &result);
-        }
-        gather->answer(call, &gather->settings, &result);
-        free(result.flows);
+    for (uint32_t i = 0; i < gather->parts_count; i++) {
+        result.matched += gather->parts[i].matched;
     }
+    if (gather->settings.group == GATHER_FLOWS) {
+        merge_flows(gather, &result);
+    } else {
+        merge_groups(gather, &result);
+    }
+    gather->answer(&gather->ask, &gather->settings, &result);
+    free(result.flows);
+}
+
+static void gather_finish(void *argument)
+{
+    struct gather *gather = argument;
+
+    /* The server of a question from REST may be gone by now. */
+    pthread_mutex_lock(&gather->link->mutex);
+    if (gather->link->server == NULL || grpc_ask_is_done(&gather->ask)) {
+        grpc_ask_abandon(&gather->ask);
+    } else {
+        gather_answer(gather);
+        grpc_ask_release(&gather->ask);
+    }
+    pthread_mutex_unlock(&gather->link->mutex);
     gather_free(gather);
 }
 
@@ -383,28 +394,29 @@ static bool take_memory(struct gather *gather)
     return true;
 }
 
-void gather_start(struct rpc_call *call, const struct gather_settings *settings,
-                  void (*answer)(struct rpc_call *call, const struct gather_settings *settings,
+void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
+                  void (*answer)(struct grpc_ask *ask, const struct gather_settings *settings,
                                  const struct gather_result *result))
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     const uint32_t shards = pipeline_shards(server->pipeline);
     struct shard_question *questions[PUBLISHER_SHARDS_MAX];
     struct gather *gather = calloc(1, sizeof(*gather) + shards * sizeof(struct part));
 
     if (gather == NULL) {
         filter_free(settings->filter);
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }
     gather->settings = *settings;
     gather->parts_count = shards;
     gather->answer = answer;
     gather->hash = hash_key_random();
-    gather->call = call;
+    gather->ask = *ask;
+    gather->runtime = server->runtime;
     atomic_init(&gather->pending, shards + 1);
     if (atomic_load(&server->link->gathers) >= GRPC_GATHERS_MAX || !take_memory(gather)) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,
                     "%d questions about live flows are being answered; try again",
                     GRPC_GATHERS_MAX);
         gather_free(gather);
@@ -412,7 +424,7 @@ void gather_start(struct rpc_call *call, const struct gather_settings *settings,
     }
     gather->link = grpc_link_ref(server->link);
     atomic_fetch_add(&gather->link->gathers, 1);
-    rpc_ref(call);
+    grpc_ask_keep(ask);
     for (uint32_t i = 0; i < shards; i++) {
         questions[i] = &gather->parts[i].question;
     }

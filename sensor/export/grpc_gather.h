@@ -57,6 +57,6 @@ struct gather_result {
 
 /* Refuses the call when too many gathers run. `answer` comes on the rpc thread, once, unless the
  * call is over by then. */
-void gather_start(struct rpc_call *call, const struct gather_settings *settings,
-                  void (*answer)(struct rpc_call *call, const struct gather_settings *settings,
+void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
+                  void (*answer)(struct grpc_ask *ask, const struct gather_settings *settings,
                                  const struct gather_result *result));

@@ -42,17 +42,17 @@ bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *o
     return true;
 }
 
-void grpc_observe_packets(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ObservePacketsRequest *request =
         (const Netscope__V1__ObservePacketsRequest *)grpc_unpack(
-            call, &netscope__v1__observe_packets_request__descriptor, bytes, length);
-    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(call, RECORD_PACKETS);
+            ask, &netscope__v1__observe_packets_request__descriptor, bytes, length);
+    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(ask, RECORD_PACKETS);
 
     if (reader == NULL) {
         return;
     }
-    if (!grpc_read_filter(call, (const ProtobufCMessage *const *)request->include,
+    if (!grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
                           request->n_include, NULL, 0, NULL, &reader->filter)) {
         grpc_reader_free(reader);
         return;
@@ -63,9 +63,9 @@ void grpc_observe_packets(struct rpc_call *call, const uint8_t *bytes, size_t le
     grpc_reader_start(reader);
 }
 
-static void answer_packet(struct rpc_call *call, const struct grpc_record *record)
+static void answer_packet(struct grpc_ask *ask, const struct grpc_record *record)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     const size_t capacity = record->length + (size_t)PACKET_LAYERS_BYTES_MAX;
 
     arena_reset(server->arena);
@@ -74,19 +74,19 @@ static void answer_packet(struct rpc_call *call, const struct grpc_record *recor
         out == NULL ? 0 : packet_layers_append(record->bytes, record->length, out, capacity);
 
     if (length == 0) {
-        grpc_refuse(call, RPC_INTERNAL, "DAMAGED", -1, "the sample cannot be read");
+        grpc_refuse(ask, RPC_INTERNAL, "DAMAGED", -1, "the sample cannot be read");
         return;
     }
-    grpc_answer_field(call, GET_PACKET, out, length);
+    grpc_answer_field(ask, GET_PACKET, out, length);
 }
 
-void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_PACKETS];
     const Netscope__V1__GetPacketRequest *request =
         (const Netscope__V1__GetPacketRequest *)grpc_unpack(
-            call, &netscope__v1__get_packet_request__descriptor, bytes, length);
+            ask, &netscope__v1__get_packet_request__descriptor, bytes, length);
     struct packet_sample sample = {0};
 
     if (request == NULL) {
@@ -95,7 +95,7 @@ void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length)
     const size_t id_length = strlen(request->id);
 
     if (id_length == 0) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "MISSING_FIELD", -1, "id: not given");
+        grpc_refuse_field(ask, "id", "MISSING_FIELD", -1, "id: not given");
         return;
     }
     for (uint64_t at = history->end; at > history->first; at--) {
@@ -103,26 +103,26 @@ void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length)
 
         if (codec_decode_packet(record->bytes, record->length, &sample) &&
             sample.id.length == id_length && memcmp(sample.id.data, request->id, id_length) == 0) {
-            answer_packet(call, record);
+            answer_packet(ask, record);
             return;
         }
     }
     if (history->first == history->end) {
-        grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
+        grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
                     "packet %.60s: this sensor holds no samples (packets.samples_per_second)",
                     request->id);
         return;
     }
-    grpc_refuse(call, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
+    grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
                 "packet %.60s: not held; the oldest sample held is %.*s", request->id,
                 (int)sample.id.length, sample.id.data);
 }
 
-void grpc_capture_packets(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     (void)bytes;
     (void)length;
-    grpc_refuse(call, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
+    grpc_refuse(ask, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
                 "this sensor does not capture on request; take samples with "
                 "PacketService.ObservePackets, or all packets with --write-pcap at its start");
 }

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/counter.h"
+#include "base/http/http.h"
 #include "base/wire_format.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
@@ -29,7 +30,7 @@
     ((size_t)1024 * 1024) /* about: a batch is closed when it has reached this */
 #define GRPC_GATHERS_MAX 4
 #define GRPC_FILTERS_MAX 64 /* include[] and exclude[] each */
-#define GRPC_METHODS     24
+#define GRPC_METHODS     32
 
 enum grpc_loss { GRPC_LOSS_READER, GRPC_LOSS_SINK, GRPC_LOSS_RATE, GRPC_LOSS_COUNT };
 
@@ -91,6 +92,9 @@ struct grpc_link {
     atomic_uint gathers; /* questions to shards under way */
 };
 
+struct grpc_ask;
+struct grpc_method;
+
 struct grpc_server {
     struct grpc_settings settings;
     struct grpc_identity identity;
@@ -98,7 +102,8 @@ struct grpc_server {
     struct rpc_server *rpc;
     struct rpc_health *health;
     struct rpc_reflection *reflection;
-    struct rpc_method methods[GRPC_METHODS];
+    struct rpc_method rpc_methods[GRPC_METHODS];
+    struct grpc_method *methods; /* as many as grpc_rows */
     struct pipeline *pipeline;
     struct grpc_link *link;
     uint16_t port;
@@ -122,6 +127,47 @@ struct grpc_server {
     struct counter streams, records_sent, records_dropped, taken;
 };
 
+/* ---- questions ---- */
+
+/* One method of the server: its row is the whole truth for gRPC, REST and the OpenAPI document. */
+struct grpc_row {
+    const char *path; /* "/netscope.v1.FlowService/GetFlow" */
+    void (*ask)(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+    /* Of REST, for methods with one answer: "/v1/flows/{flow_id}". GET with fields of the request
+     * as query parameters, or POST with the request as JSON. */
+    const char *rest[2];
+    bool is_stream;
+    bool is_changing; /* REST: POST alone */
+};
+
+extern const struct grpc_row grpc_rows[];
+extern const size_t grpc_rows_count;
+
+/* What a method of the rpc server is given. */
+struct grpc_method {
+    struct grpc_server *server;
+    const struct grpc_row *row;
+};
+
+/* A question: a gRPC call, or a request of REST that is owed an answer. A value: whoever answers
+ * later keeps a copy and grpc_ask_keep. Each question is answered or refused exactly once, on the
+ * rpc thread. */
+struct grpc_ask {
+    struct grpc_server *server;
+    struct rpc_call *call;      /* NULL: REST */
+    struct http_deferred *http; /* NULL: gRPC */
+    const struct grpc_row *row;
+};
+
+/* Nobody waits for the answer any more. Any thread. */
+bool grpc_ask_is_done(const struct grpc_ask *ask);
+/* The copy may be answered after the method has returned. */
+void grpc_ask_keep(const struct grpc_ask *ask);
+/* The end of a kept copy that was answered or refused. Any thread. */
+void grpc_ask_release(const struct grpc_ask *ask);
+/* Nobody can be answered any more (the runtime is going). Any thread. */
+void grpc_ask_abandon(const struct grpc_ask *ask);
+
 /* ---- link ---- */
 
 struct grpc_link *grpc_link_ref(struct grpc_link *link);
@@ -130,34 +176,55 @@ void grpc_link_unref(struct grpc_link *link);
 /* ---- requests and replies (grpc_reply.c) ---- */
 
 /* Unpacks into the server's arena. NULL: the call is finished with INVALID_ARGUMENT. */
-MUST_USE ProtobufCMessage *grpc_unpack(struct rpc_call *call,
+MUST_USE ProtobufCMessage *grpc_unpack(struct grpc_ask *ask,
                                        const ProtobufCMessageDescriptor *descriptor,
                                        const uint8_t *bytes, size_t length);
-/* Finishes with a status, an ErrorInfo{reason, domain} and, when position >= 0, its metadata. */
-void grpc_refuse(struct rpc_call *call, enum rpc_status status, const char *reason,
-                 int64_t position, const char *format, ...) PRINTF_LIKE(5, 6);
+/* Finishes with a status and the details of google.rpc: ErrorInfo{reason, domain} with `position`
+ * in its metadata when it is >= 0, and a RetryInfo where a later attempt may be taken
+ * (RESOURCE_EXHAUSTED, UNAVAILABLE). */
+void grpc_refuse(struct grpc_ask *ask, enum rpc_status status, const char *reason, int64_t position,
+                 const char *format, ...) PRINTF_LIKE(5, 6);
+/* INVALID_ARGUMENT with a BadRequest that names the field, too. */
+void grpc_refuse_field(struct grpc_ask *ask, const char *field, const char *reason,
+                       int64_t position, const char *format, ...) PRINTF_LIKE(5, 6);
 /* Sends the only answer and finishes with OK. */
-void grpc_answer(struct rpc_call *call, struct rpc_buffer *buffer, size_t used);
-void grpc_answer_packed(struct rpc_call *call, const ProtobufCMessage *message);
+void grpc_answer(struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used);
+void grpc_answer_packed(struct grpc_ask *ask, const ProtobufCMessage *message);
 /* One field `number` with these bytes. */
-void grpc_answer_field(struct rpc_call *call, uint32_t number, const void *bytes, size_t length);
+void grpc_answer_field(struct grpc_ask *ask, uint32_t number, const void *bytes, size_t length);
 /* False: refused. Absent leaves *ns. */
-MUST_USE bool grpc_read_time(struct rpc_call *call, const Google__Protobuf__Timestamp *time,
+MUST_USE bool grpc_read_time(struct grpc_ask *ask, const Google__Protobuf__Timestamp *time,
                              const char *name, uint64_t *ns);
-MUST_USE bool grpc_read_duration(struct rpc_call *call, const Google__Protobuf__Duration *time,
+MUST_USE bool grpc_read_duration(struct grpc_ask *ask, const Google__Protobuf__Duration *time,
                                  const char *name, uint64_t *ns);
 /* Checks 1..GRPC_PAGE_MAX, 0 = `otherwise`. 0: refused. */
-MUST_USE uint32_t grpc_read_page_size(struct rpc_call *call, const char *name, uint32_t size,
+MUST_USE uint32_t grpc_read_page_size(struct grpc_ask *ask, const char *name, uint32_t size,
                                       uint32_t otherwise);
 /* Compiles text and messages; *out NULL when there is no choice at all. False: refused. */
-MUST_USE bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *include,
+MUST_USE bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *const *include,
                                size_t include_count, const ProtobufCMessage *const *exclude,
                                size_t exclude_count, const char *text, struct filter **out);
+
+/* ---- who may ask (grpc_server.c) ---- */
+
+/* Of REST, where there is no unix socket and no client certificate: `token` NULL = none was given.
+ * RPC_OK, RPC_UNAUTHENTICATED or RPC_PERMISSION_DENIED. Any thread. */
+enum rpc_status grpc_may_ask(const struct grpc_server *server, const char *path, const char *token);
+
+/* ---- REST (grpc_rest.c) ---- */
+
+void grpc_rest_answer(const struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used);
+struct grpc_refusal {
+    enum rpc_status status;
+    const char *reason, *field, *message; /* field NULL = none */
+    int64_t position;                     /* -1 = none */
+};
+void grpc_rest_refuse(const struct grpc_ask *ask, const struct grpc_refusal *refusal);
 
 /* ---- readers (grpc_reader.c) ---- */
 
 /* The call's reader, not yet started, with `batch_max` set; NULL: refused (too many streams). */
-MUST_USE struct grpc_reader *grpc_reader_new(struct rpc_call *call, enum record_stream stream);
+MUST_USE struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, enum record_stream stream);
 /* From here on it is fed; freed by grpc_reader_done. */
 void grpc_reader_start(struct grpc_reader *reader);
 void grpc_reader_free(struct grpc_reader *reader); /* one that was not started */
@@ -186,22 +253,23 @@ bool grpc_dns_matches(struct grpc_server *server, const struct grpc_dns_choice *
                       const uint8_t *bytes, size_t length);
 void grpc_dns_choice_free(struct grpc_dns_choice *choice); /* what it owns */
 
-/* ---- methods: on_message of each ---- */
+/* ---- methods: one question each (grpc_table.c) ---- */
 
-void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_list_assets(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_observe_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_list_active_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_flow(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_top_flows(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_observe_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_list_alerts(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_alert(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_watch_stats(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_observe_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_get_packet(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_capture_packets(struct rpc_call *call, const uint8_t *bytes, size_t length);
-void grpc_observe_dns(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void grpc_get_info(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_loss_ledger(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_list_assets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

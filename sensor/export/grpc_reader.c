@@ -23,24 +23,24 @@ static const char *const loss_reasons[GRPC_LOSS_COUNT] = {"slow_reader", "sink_f
 
 /* ---- life ---- */
 
-struct grpc_reader *grpc_reader_new(struct rpc_call *call, enum record_stream stream)
+struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, enum record_stream stream)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     struct grpc_reader *reader;
 
     if (server->readers_count >= server->settings.streams_max) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", -1,
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", -1,
                     "%u streams are served already (grpc.streams_max); try again later",
                     server->readers_count);
         return NULL;
     }
     reader = calloc(1, sizeof(*reader));
     if (reader == NULL) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a stream");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a stream");
         return NULL;
     }
     reader->server = server;
-    reader->call = call;
+    reader->call = ask->call;
     reader->stream = stream;
     reader->history = &server->histories[stream];
     reader->position = reader->history->end;

@@ -8,16 +8,6 @@
 #include "netscope/v1/common.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
-#define DOMAIN        "netscope"
-#define DETAILS_BYTES 2048
-#define MESSAGE_BYTES 700
-
-/* google.rpc.Status, google.protobuf.Any, google.rpc.ErrorInfo and its map. */
-enum { STATUS_CODE = 1, STATUS_MESSAGE = 2, STATUS_DETAILS = 3 };
-enum { ANY_TYPE = 1, ANY_VALUE = 2 };
-enum { INFO_REASON = 1, INFO_DOMAIN = 2, INFO_METADATA = 3 };
-enum { MAP_KEY = 1, MAP_VALUE = 2 };
-
 static void *take(void *arena, size_t bytes)
 {
     return arena_take(arena, bytes, _Alignof(max_align_t));
@@ -29,10 +19,10 @@ static void keep(void *arena, void *memory)
     (void)memory;
 }
 
-ProtobufCMessage *grpc_unpack(struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+ProtobufCMessage *grpc_unpack(struct grpc_ask *ask, const ProtobufCMessageDescriptor *descriptor,
                               const uint8_t *bytes, size_t length)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = server->arena};
 
     arena_reset(server->arena);
@@ -40,101 +30,71 @@ ProtobufCMessage *grpc_unpack(struct rpc_call *call, const ProtobufCMessageDescr
 
     if (message == NULL) {
         grpc_refuse(
-            call, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
+            ask, RPC_INVALID_ARGUMENT, "BAD_MESSAGE", -1,
             "the request is no %s, or larger than the server's limit of %zu bytes in memory",
             descriptor->name, GRPC_ARENA_BYTES);
     }
     return message;
 }
 
-void grpc_refuse(struct rpc_call *call, enum rpc_status status, const char *reason,
-                 int64_t position, const char *format, ...)
+void grpc_answer(struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used)
 {
-    char message[MESSAGE_BYTES];
-    char number[24];
-    uint8_t details[DETAILS_BYTES];
-    struct wire_writer w = wire_writer_over(details, sizeof(details));
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    wire_write_varint(&w, STATUS_CODE, status);
-    wire_write_text(&w, STATUS_MESSAGE, message);
-    const struct wire_mark any = wire_begin(&w, STATUS_DETAILS, 1);
-
-    wire_write_text(&w, ANY_TYPE, "type.googleapis.com/google.rpc.ErrorInfo");
-    const struct wire_mark info = wire_begin(&w, ANY_VALUE, 1);
-
-    wire_write_text(&w, INFO_REASON, reason);
-    wire_write_text(&w, INFO_DOMAIN, DOMAIN);
-    if (position >= 0) {
-        const struct wire_mark entry = wire_begin(&w, INFO_METADATA, 1);
-
-        (void)snprintf(number, sizeof(number), "%lld", (long long)position);
-        wire_write_text(&w, MAP_KEY, "position");
-        wire_write_text(&w, MAP_VALUE, number);
-        wire_end(&w, entry);
+    if (ask->http != NULL) {
+        grpc_rest_answer(ask, buffer, used);
+        return;
     }
-    wire_end(&w, info);
-    wire_end(&w, any);
-    rpc_finish_details(call, status, message, details, w.ok ? wire_written(&w) : 0);
+    (void)rpc_send(ask->call, rpc_buffer_done(buffer, used));
+    rpc_finish(ask->call, RPC_OK, NULL);
 }
 
-void grpc_answer(struct rpc_call *call, struct rpc_buffer *buffer, size_t used)
-{
-    (void)rpc_send(call, rpc_buffer_done(buffer, used));
-    rpc_finish(call, RPC_OK, NULL);
-}
-
-void grpc_answer_packed(struct rpc_call *call, const ProtobufCMessage *message)
+void grpc_answer_packed(struct grpc_ask *ask, const ProtobufCMessage *message)
 {
     const size_t length = protobuf_c_message_get_packed_size(message);
     struct rpc_buffer buffer = rpc_buffer_new(length + 1);
 
-    grpc_answer(call, &buffer, protobuf_c_message_pack(message, buffer.data));
+    grpc_answer(ask, &buffer, protobuf_c_message_pack(message, buffer.data));
 }
 
-void grpc_answer_field(struct rpc_call *call, uint32_t number, const void *bytes, size_t length)
+void grpc_answer_field(struct grpc_ask *ask, uint32_t number, const void *bytes, size_t length)
 {
     struct rpc_buffer buffer = rpc_buffer_new(length + 16);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     wire_write_bytes(&w, number, bytes, length);
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-static bool read_span(struct rpc_call *call, int64_t seconds, int32_t nanos, const char *name,
+static bool read_span(struct grpc_ask *ask, int64_t seconds, int32_t nanos, const char *name,
                       uint64_t *ns)
 {
     if (seconds < 0 || (uint64_t)seconds >= UINT64_MAX / NS_PER_SEC || nanos < 0 ||
         (uint64_t)nanos >= NS_PER_SEC) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                    "%s: neither negative nor beyond the year 2554", name);
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1,
+                          "%s: neither negative nor beyond the year 2554", name);
         return false;
     }
     *ns = (uint64_t)seconds * NS_PER_SEC + (uint64_t)nanos;
     return true;
 }
 
-bool grpc_read_time(struct rpc_call *call, const Google__Protobuf__Timestamp *time,
-                    const char *name, uint64_t *ns)
+bool grpc_read_time(struct grpc_ask *ask, const Google__Protobuf__Timestamp *time, const char *name,
+                    uint64_t *ns)
 {
-    return time == NULL || read_span(call, time->seconds, time->nanos, name, ns);
+    return time == NULL || read_span(ask, time->seconds, time->nanos, name, ns);
 }
 
-bool grpc_read_duration(struct rpc_call *call, const Google__Protobuf__Duration *time,
+bool grpc_read_duration(struct grpc_ask *ask, const Google__Protobuf__Duration *time,
                         const char *name, uint64_t *ns)
 {
-    return time == NULL || read_span(call, time->seconds, time->nanos, name, ns);
+    return time == NULL || read_span(ask, time->seconds, time->nanos, name, ns);
 }
 
-uint32_t grpc_read_page_size(struct rpc_call *call, const char *name, uint32_t size,
+uint32_t grpc_read_page_size(struct grpc_ask *ask, const char *name, uint32_t size,
                              uint32_t otherwise)
 {
     if (size > GRPC_PAGE_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                    "%s is %u: 1 to %d, or 0 for %u", name, size, GRPC_PAGE_MAX, otherwise);
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s is %u: 1 to %d, or 0 for %u", name,
+                          size, GRPC_PAGE_MAX, otherwise);
         return 0;
     }
     return size == 0 ? otherwise : size;
@@ -164,7 +124,7 @@ static struct filter_spec spec_of(const ProtobufCMessage *message)
     };
 }
 
-bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *include,
+bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *const *include,
                       size_t include_count, const ProtobufCMessage *const *exclude,
                       size_t exclude_count, const char *text, struct filter **out)
 {
@@ -175,8 +135,9 @@ bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *incl
 
     *out = NULL;
     if (include_count > GRPC_FILTERS_MAX || exclude_count > GRPC_FILTERS_MAX) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1,
-                    "include and exclude take at most %d filters each", GRPC_FILTERS_MAX);
+        grpc_refuse_field(ask, include_count > GRPC_FILTERS_MAX ? "include" : "exclude",
+                          "OUT_OF_BOUNDS", -1, "include and exclude take at most %d filters each",
+                          GRPC_FILTERS_MAX);
         return false;
     }
     if (include_count == 0 && exclude_count == 0 && (text == NULL || text[0] == '\0')) {
@@ -191,8 +152,7 @@ bool grpc_read_filter(struct rpc_call *call, const ProtobufCMessage *const *incl
     *out = filter_build(included, include_count, excluded, exclude_count, text,
                         text == NULL ? 0 : strlen(text), &err, &position);
     if (*out == NULL) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "INVALID_FILTER", position, "filter: %s",
-                    err.message);
+        grpc_refuse_field(ask, "filter", "INVALID_FILTER", position, "filter: %s", err.message);
     }
     return *out != NULL;
 }

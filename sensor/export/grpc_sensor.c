@@ -72,11 +72,11 @@ static size_t pack_info(const struct grpc_server *server, uint8_t *out, size_t c
     return netscope__v1__get_info_response__pack(&info, out);
 }
 
-void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_info(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
 
-    if (grpc_unpack(call, &netscope__v1__get_info_request__descriptor, bytes, length) == NULL) {
+    if (grpc_unpack(ask, &netscope__v1__get_info_request__descriptor, bytes, length) == NULL) {
         return;
     }
     struct stats_record *stats = calloc(1, sizeof(*stats));
@@ -94,7 +94,7 @@ void grpc_get_info(struct rpc_call *call, const uint8_t *bytes, size_t length)
     }
     free(stats);
     free(encoded);
-    grpc_answer(call, &buffer, used);
+    grpc_answer(ask, &buffer, used);
 }
 
 static const struct grpc_record *last_stats(const struct grpc_server *server)
@@ -104,12 +104,12 @@ static const struct grpc_record *last_stats(const struct grpc_server *server)
     return history->first == history->end ? NULL : grpc_history_at(history, history->end - 1);
 }
 
-void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     struct readiness readiness;
 
-    if (grpc_unpack(call, &netscope__v1__get_status_request__descriptor, bytes, length) == NULL) {
+    if (grpc_unpack(ask, &netscope__v1__get_status_request__descriptor, bytes, length) == NULL) {
         return;
     }
     const struct grpc_record *last = last_stats(server);
@@ -125,7 +125,7 @@ void grpc_get_status(struct rpc_call *call, const uint8_t *bytes, size_t length)
     for (uint32_t i = 0; i < readiness.count; i++) {
         wire_write_text(&w, STATUS_REASONS, readiness.reasons[i]);
     }
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
 static uint64_t lost_in(const struct stats_ledger_row *row)
@@ -150,9 +150,9 @@ static bool is_balanced(const struct stats_ledger_row *rows, uint32_t count)
     return true;
 }
 
-static void answer_ledger(struct rpc_call *call, struct stats_record *stats, uint8_t *encoded)
+static void answer_ledger(struct grpc_ask *ask, struct stats_record *stats, uint8_t *encoded)
 {
-    struct grpc_server *server = rpc_method_context(call);
+    struct grpc_server *server = ask->server;
     struct rpc_buffer buffer = rpc_buffer_new(2 * (size_t)CODEC_STATS_BYTES_MAX);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
@@ -160,22 +160,22 @@ static void answer_ledger(struct rpc_call *call, struct stats_record *stats, uin
     copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
                 STATS_LEDGER, LEDGER_ROWS);
     wire_write_bool(&w, LEDGER_BALANCED, is_balanced(stats->ledger, stats->ledger_count));
-    grpc_answer(call, &buffer, wire_written(&w));
+    grpc_answer(ask, &buffer, wire_written(&w));
 }
 
-void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_loss_ledger(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
     const Netscope__V1__GetLossLedgerRequest *request =
         (const Netscope__V1__GetLossLedgerRequest *)grpc_unpack(
-            call, &netscope__v1__get_loss_ledger_request__descriptor, bytes, length);
+            ask, &netscope__v1__get_loss_ledger_request__descriptor, bytes, length);
     uint64_t since_ns = 0;
 
-    if (request == NULL || !grpc_read_time(call, request->since, "since", &since_ns)) {
+    if (request == NULL || !grpc_read_time(ask, request->since, "since", &since_ns)) {
         return;
     }
     if (since_ns > server->identity.start_wall_ns) {
-        grpc_refuse(call, RPC_UNIMPLEMENTED, "SINCE_NOT_SERVED", -1,
+        grpc_refuse(ask, RPC_UNIMPLEMENTED, "SINCE_NOT_SERVED", -1,
                     "since: this sensor counts from its start only; take the difference of two "
                     "answers, or of two records of StatsService");
         return;
@@ -184,9 +184,9 @@ void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t le
     uint8_t *encoded = malloc(CODEC_STATS_BYTES_MAX);
 
     if (stats == NULL || encoded == NULL) {
-        grpc_refuse(call, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the ledger");
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the ledger");
     } else {
-        answer_ledger(call, stats, encoded);
+        answer_ledger(ask, stats, encoded);
     }
     free(stats);
     free(encoded);
@@ -194,11 +194,11 @@ void grpc_get_loss_ledger(struct rpc_call *call, const uint8_t *bytes, size_t le
 
 /* ---- StatsService ---- */
 
-void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    const struct grpc_server *server = rpc_method_context(call);
+    const struct grpc_server *server = ask->server;
 
-    if (grpc_unpack(call, &netscope__v1__get_stats_request__descriptor, bytes, length) == NULL) {
+    if (grpc_unpack(ask, &netscope__v1__get_stats_request__descriptor, bytes, length) == NULL) {
         return;
     }
     const struct grpc_record *last = last_stats(server);
@@ -206,27 +206,27 @@ void grpc_get_stats(struct rpc_call *call, const uint8_t *bytes, size_t length)
     if (last == NULL) {
         struct rpc_buffer nothing = rpc_buffer_new(1);
 
-        grpc_answer(call, &nothing, 0);
+        grpc_answer(ask, &nothing, 0);
         return;
     }
-    grpc_answer_field(call, ANSWER_STATS, last->bytes, last->length);
+    grpc_answer_field(ask, ANSWER_STATS, last->bytes, last->length);
 }
 
-void grpc_watch_stats(struct rpc_call *call, const uint8_t *bytes, size_t length)
+void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__WatchStatsRequest *request =
         (const Netscope__V1__WatchStatsRequest *)grpc_unpack(
-            call, &netscope__v1__watch_stats_request__descriptor, bytes, length);
+            ask, &netscope__v1__watch_stats_request__descriptor, bytes, length);
     uint64_t interval_ns = INTERVAL_MIN_NS;
 
-    if (request == NULL || !grpc_read_duration(call, request->interval, "interval", &interval_ns)) {
+    if (request == NULL || !grpc_read_duration(ask, request->interval, "interval", &interval_ns)) {
         return;
     }
     if (interval_ns < INTERVAL_MIN_NS || interval_ns > INTERVAL_MAX_NS) {
-        grpc_refuse(call, RPC_INVALID_ARGUMENT, "OUT_OF_BOUNDS", -1, "interval: 1s to 3600s");
+        grpc_refuse_field(ask, "interval", "OUT_OF_BOUNDS", -1, "interval: 1s to 3600s");
         return;
     }
-    struct grpc_reader *reader = grpc_reader_new(call, RECORD_STATS);
+    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_STATS);
 
     if (reader == NULL) {
         return;
@@ -237,4 +237,15 @@ void grpc_watch_stats(struct rpc_call *call, const uint8_t *bytes, size_t length
     reader->is_following = true;
     grpc_reader_rewind(reader, 1);
     grpc_reader_start(reader);
+}
+
+/* ---- ConfigService ---- */
+
+void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    (void)length;
+    grpc_refuse(ask, RPC_UNIMPLEMENTED, "APPLY_NOT_SERVED", -1,
+                "a sensor takes its settings from its file alone: change the file, check it with "
+                "ConfigService.ValidateConfig and put it in force with ConfigService.ReloadConfig");
 }

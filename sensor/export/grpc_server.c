@@ -138,6 +138,31 @@ static bool is_packet_call(const char *path)
     return strncmp(path, prefix, sizeof(prefix) - 1) == 0;
 }
 
+/* The length may show, the content may not: every byte is compared. */
+static bool is_token(const struct grpc_server *server, const char *token, size_t length)
+{
+    volatile unsigned difference = length != server->token_length;
+
+    for (size_t i = 0; i < length && i < server->token_length; i++) {
+        difference = difference | (unsigned)(token[i] ^ server->token[i]);
+    }
+    return difference == 0;
+}
+
+bool grpc_server_has_token(const struct grpc_server *server)
+{
+    return server->token != NULL;
+}
+
+enum rpc_status grpc_may_ask(const struct grpc_server *server, const char *path, const char *token)
+{
+    if (server->token != NULL) {
+        return token != NULL && is_token(server, token, strlen(token)) ? RPC_OK
+                                                                       : RPC_UNAUTHENTICATED;
+    }
+    return is_packet_call(path) ? RPC_PERMISSION_DENIED : RPC_OK;
+}
+
 static enum rpc_status authorize(void *context, struct rpc_call *call, const char *path,
                                  struct error *reason)
 {
@@ -235,51 +260,38 @@ static int listen_unix(struct grpc_server *server, struct error *err)
 
 /* ---- methods ---- */
 
-struct row {
-    const char *path;
-    void (*on_message)(struct rpc_call *call, const uint8_t *bytes, size_t length);
-    bool is_stream;
-};
-
-static const struct row rows[] = {
-    {"/" PACKAGE "SensorService/GetInfo", grpc_get_info, false},
-    {"/" PACKAGE "SensorService/GetStatus", grpc_get_status, false},
-    {"/" PACKAGE "SensorService/GetLossLedger", grpc_get_loss_ledger, false},
-    {"/" PACKAGE "SensorService/ListAssets", grpc_list_assets, false},
-    {"/" PACKAGE "FlowService/ObserveFlows", grpc_observe_flows, true},
-    {"/" PACKAGE "FlowService/ListActiveFlows", grpc_list_active_flows, false},
-    {"/" PACKAGE "FlowService/GetFlow", grpc_get_flow, false},
-    {"/" PACKAGE "FlowService/GetTopFlows", grpc_get_top_flows, false},
-    {"/" PACKAGE "AlertService/ObserveAlerts", grpc_observe_alerts, true},
-    {"/" PACKAGE "AlertService/ListAlerts", grpc_list_alerts, false},
-    {"/" PACKAGE "AlertService/GetAlert", grpc_get_alert, false},
-    {"/" PACKAGE "StatsService/WatchStats", grpc_watch_stats, true},
-    {"/" PACKAGE "StatsService/GetStats", grpc_get_stats, false},
-    {"/" PACKAGE "PacketService/ObservePackets", grpc_observe_packets, true},
-    {"/" PACKAGE "PacketService/GetPacket", grpc_get_packet, false},
-    {"/" PACKAGE "PacketService/CapturePackets", grpc_capture_packets, false},
-    {"/" PACKAGE "DnsService/ObserveDns", grpc_observe_dns, true},
-};
-static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
-
 static const char *const services[] = {"",
                                        PACKAGE "SensorService",
                                        PACKAGE "FlowService",
                                        PACKAGE "AlertService",
                                        PACKAGE "StatsService",
                                        PACKAGE "PacketService",
-                                       PACKAGE "DnsService"};
+                                       PACKAGE "DnsService",
+                                       PACKAGE "ConfigService"};
 
-static void fill_methods(struct grpc_server *server)
+static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct rpc_method *method = &server->methods[i];
+    const struct grpc_method *method = rpc_method_context(call);
+    struct grpc_ask ask = {.server = method->server, .call = call, .row = method->row};
 
-        *method = (struct rpc_method){.path = rows[i].path,
-                                      .context = server,
-                                      .on_message = rows[i].on_message,
+    method->row->ask(&ask, bytes, length);
+}
+
+static int fill_methods(struct grpc_server *server, struct error *err)
+{
+    server->methods = calloc(grpc_rows_count, sizeof(*server->methods));
+    if (server->methods == NULL) {
+        return error_set(err, ENOMEM, "grpc: no memory");
+    }
+    for (size_t i = 0; i < grpc_rows_count; i++) {
+        struct rpc_method *method = &server->rpc_methods[i];
+
+        server->methods[i] = (struct grpc_method){server, &grpc_rows[i]};
+        *method = (struct rpc_method){.path = grpc_rows[i].path,
+                                      .context = &server->methods[i],
+                                      .on_message = on_message,
                                       .is_single_request = true};
-        if (rows[i].is_stream) {
+        if (grpc_rows[i].is_stream) {
             method->on_writable = grpc_reader_writable;
             method->on_done = grpc_reader_done;
             method->queue =
@@ -291,6 +303,7 @@ static void fill_methods(struct grpc_server *server)
             method->queue = (struct rpc_queue_limits){.messages_max = 1, .when_full = RPC_REJECT};
         }
     }
+    return 0;
 }
 
 static void tell_health(struct grpc_server *server, bool is_serving)
@@ -316,9 +329,11 @@ static int add_services(struct grpc_server *server, struct error *err)
     if (server->rpc == NULL || server->health == NULL || server->reflection == NULL) {
         return -err->code;
     }
-    fill_methods(server);
+    if (fill_methods(server, err) != 0) {
+        return -err->code;
+    }
     tell_health(server, false);
-    if (rpc_server_add(server->rpc, server->methods, ARRAY_COUNT(rows), err) != 0 ||
+    if (rpc_server_add(server->rpc, server->rpc_methods, grpc_rows_count, err) != 0 ||
         rpc_health_add(server->health, server->rpc, err) != 0 ||
         rpc_reflection_add(server->reflection, server->rpc, err) != 0) {
         return -err->code;
@@ -418,6 +433,7 @@ void grpc_server_free(struct grpc_server *server)
     free(server->flow);
     free(server->dns);
     free(server->token);
+    free(server->methods);
     (void)pthread_mutex_destroy(&server->inbox_mutex);
     free(server);
 }

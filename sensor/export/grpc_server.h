@@ -54,6 +54,8 @@ void grpc_server_attach(struct grpc_server *server, struct pipeline *pipeline);
 void grpc_server_stop(struct grpc_server *server);
 void grpc_server_free(struct grpc_server *server);
 DEFINE_AUTO(grpc_server, grpc_server_free);
+/* Callers on TCP must show a token. */
+bool grpc_server_has_token(const struct grpc_server *server);
 /* The TCP port in use (0 = none). */
 uint16_t grpc_server_port(const struct grpc_server *server);
 /* Counts for /metrics: streams now, records sent, records dropped for slow readers. */

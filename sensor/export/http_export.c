@@ -10,12 +10,14 @@
 #include "base/http/http.h"
 #include "base/json_writer.h"
 #include "base/metrics.h"
+#include "sensor/export/grpc_rest.h"
 #include "sensor/export/readiness.h"
 
 #define FIELD(member)      offsetof(struct http_export_settings, member)
 #define PAGE_BYTES_MAX     ((size_t)1024 * 1024)
 #define METRICS_TYPE       "text/plain; version=0.0.4; charset=utf-8"
-#define REQUEST_BODY_BYTES 4096
+#define REQUEST_BODY_BYTES ((size_t)256 * 1024)
+#define OWN_ROUTES         5
 
 const struct config_field http_export_fields[] = {
     {.type = CONFIG_CHOICE,
@@ -23,7 +25,8 @@ const struct config_field http_export_fields[] = {
      .offset = FIELD(enabled),
      .value = "auto",
      .choices = "auto|on|off",
-     .help = "Serve /metrics, /healthz and /readyz; auto: with live or paced input."},
+     .help = "Serve REST (/v1), /metrics, /healthz and /readyz; auto: with live or paced "
+             "input."},
     {.type = CONFIG_TEXT,
      .key = "bind",
      .offset = FIELD(bind),
@@ -62,6 +65,9 @@ struct http_export {
     struct pipeline *pipeline;
     struct grpc_server *grpc;
     char bind[72];
+    bool is_open; /* other machines may reach it */
+    struct http_buffer *openapi;
+    struct http_route routes[OWN_ROUTES + GRPC_REST_ROUTES + 1];
 };
 
 static void get_metrics(struct http_request *request)
@@ -108,17 +114,69 @@ static void get_ready(struct http_request *request)
 
 static void get_other(struct http_request *request)
 {
+    const struct http_export *http = http_request_context(request);
+
     http_problem(request, 404, "no_such_path",
-                 "this sensor serves /metrics, /healthz and /readyz; its data is on gRPC", -1);
+                 http->grpc == NULL
+                     ? "this sensor serves /metrics, /healthz and /readyz; /v1 needs grpc.enabled"
+                     : "no such path; /v1/openapi.json lists all",
+                 -1);
 }
 
-static const struct http_route routes[] = {
-    {HTTP_GET, "/metrics", get_metrics, HTTP_NO_AUTH},
-    {HTTP_GET, "/healthz", get_health, HTTP_NO_AUTH},
-    {HTTP_GET, "/readyz", get_ready, HTTP_NO_AUTH},
-    {HTTP_GET, "/api/health", get_health, HTTP_NO_AUTH},
-    {0},
-};
+static void get_openapi(struct http_request *request)
+{
+    struct http_export *http = http_request_context(request);
+
+    if (http->openapi == NULL) {
+        http->openapi = grpc_rest_openapi();
+    }
+    if (http->openapi == NULL) {
+        http_problem(request, 503, "no_memory", "no memory for the document", -1);
+        return;
+    }
+    http_reply_buffer(request, 200, "application/json", http_buffer_ref(http->openapi));
+}
+
+static void ask_method(struct http_request *request)
+{
+    const struct http_export *http = http_request_context(request);
+
+    grpc_rest_ask(http->grpc, request);
+}
+
+/* Where other machines can ask, records are told to those with a token alone. */
+static enum http_auth_verdict authorize(struct http_request *request)
+{
+    const struct http_export *http = http_request_context(request);
+
+    if (http->grpc == NULL) {
+        return HTTP_AUTH_ALLOW; /* the fallback: nothing is there */
+    }
+    if (http->is_open && !grpc_server_has_token(http->grpc)) {
+        return HTTP_AUTH_FORBIDDEN;
+    }
+    return grpc_rest_authorize(http->grpc, request);
+}
+
+static void fill_routes(struct http_export *http)
+{
+    static const struct http_route own[OWN_ROUTES] = {
+        {HTTP_GET, "/metrics", get_metrics, HTTP_NO_AUTH},
+        {HTTP_GET, "/healthz", get_health, HTTP_NO_AUTH},
+        {HTTP_GET, "/readyz", get_ready, HTTP_NO_AUTH},
+        {HTTP_GET, "/api/health", get_health, HTTP_NO_AUTH},
+        {HTTP_GET, "/v1/openapi.json", get_openapi, HTTP_NO_AUTH},
+    };
+    size_t count = 0;
+
+    for (; count < OWN_ROUTES - (http->grpc == NULL ? 1 : 0); count++) {
+        http->routes[count] = own[count];
+    }
+    if (http->grpc != NULL) {
+        count += grpc_rest_routes(ask_method, http->routes + count);
+    }
+    http->routes[count] = (struct http_route){0};
+}
 
 static bool is_loopback(const char *bind)
 {
@@ -152,14 +210,17 @@ struct http_export *http_export_new(const struct http_export_settings *settings,
     }
     http->pipeline = pipeline;
     http->grpc = grpc;
+    http->is_open = !settings->insecure && !is_loopback(settings->bind);
+    fill_routes(http);
     (void)snprintf(http->bind, sizeof(http->bind), "%s", settings->bind);
     const struct http_server_options options = {.address = http->bind,
                                                 .port = (uint16_t)settings->port,
                                                 .tls_certificate_path =
                                                     has_tls ? settings->tls_certificate : NULL,
                                                 .tls_key_path = has_tls ? settings->tls_key : NULL,
-                                                .routes = routes,
+                                                .routes = http->routes,
                                                 .fallback = get_other,
+                                                .authorize = authorize,
                                                 .context = http,
                                                 .connections_max = 64,
                                                 .request_body_bytes_max = REQUEST_BODY_BYTES};
@@ -172,6 +233,7 @@ void http_export_free(struct http_export *http)
 {
     if (http != NULL) {
         http_server_stop(http->server);
+        http_buffer_unref(http->openapi);
         free(http);
     }
 }

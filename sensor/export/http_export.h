@@ -1,4 +1,4 @@
-/* /metrics, /healthz and /readyz of the sensor over HTTP.
+/* REST (/v1), /metrics, /healthz and /readyz of the sensor over HTTP.
  *
  * Depends on: base, base/http, proto, pipeline. Threads: the HTTP server's own. */
 #pragma once

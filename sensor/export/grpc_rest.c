@@ -1,0 +1,391 @@
+#include "sensor/export/grpc_rest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/http/http_route.h"
+#include "proto/json/openapi.h"
+#include "proto/json/service_index.h"
+#include "proto/json/transcoder.h"
+#include "sensor/export/grpc_private.h"
+
+#define JSON_TYPE          "application/json"
+#define PROBLEM_TYPE       "application/problem+json"
+#define ANSWER_BYTES_MAX   ((size_t)64 * 1024 * 1024)
+#define DOCUMENT_BYTES_MAX ((size_t)1024 * 1024)
+#define PROBLEM_BYTES      8192
+#define NAME_BYTES         64
+
+/* A request on its way to the rpc thread. */
+struct job {
+    struct grpc_link *link;
+    struct http_deferred *http;
+    const struct grpc_row *row;
+    size_t length;
+    uint8_t bytes[]; /* the request as protobuf */
+};
+
+/* ---- routes ---- */
+
+size_t grpc_rest_routes(void (*handler)(struct http_request *request),
+                        struct http_route routes[GRPC_REST_ROUTES])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < grpc_rows_count; i++) {
+        const struct grpc_row *row = &grpc_rows[i];
+
+        for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
+            if (count + 2 > GRPC_REST_ROUTES) {
+                return count;
+            }
+            if (!row->is_changing) {
+                routes[count++] = (struct http_route){HTTP_GET, row->rest[j], handler, 0};
+            }
+            routes[count++] = (struct http_route){HTTP_POST, row->rest[j], handler,
+                                                  row->is_changing ? 0 : HTTP_READ_ONLY};
+        }
+    }
+    return count;
+}
+
+static const struct grpc_row *find_row(const char *path, const char **pattern)
+{
+    struct http_params params;
+
+    for (size_t i = 0; i < grpc_rows_count; i++) {
+        for (unsigned j = 0; j < ARRAY_COUNT(grpc_rows[i].rest); j++) {
+            *pattern = grpc_rows[i].rest[j];
+            if (*pattern != NULL && http_route_matches(*pattern, path, &params)) {
+                return &grpc_rows[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ---- problems ---- */
+
+static unsigned http_status_of(enum rpc_status status)
+{
+    static const uint16_t statuses[RPC_STATUS_COUNT] = {
+        [RPC_OK] = 200,
+        [RPC_CANCELLED] = 499,
+        [RPC_UNKNOWN] = 500,
+        [RPC_INVALID_ARGUMENT] = 400,
+        [RPC_DEADLINE_EXCEEDED] = 504,
+        [RPC_NOT_FOUND] = 404,
+        [RPC_ALREADY_EXISTS] = 409,
+        [RPC_PERMISSION_DENIED] = 403,
+        [RPC_RESOURCE_EXHAUSTED] = 429,
+        [RPC_FAILED_PRECONDITION] = 400,
+        [RPC_ABORTED] = 409,
+        [RPC_OUT_OF_RANGE] = 400,
+        [RPC_UNIMPLEMENTED] = 501,
+        [RPC_INTERNAL] = 500,
+        [RPC_UNAVAILABLE] = 503,
+        [RPC_DATA_LOSS] = 500,
+        [RPC_UNAUTHENTICATED] = 401,
+    };
+
+    return status < RPC_STATUS_COUNT ? statuses[status] : 500;
+}
+
+static const char *title_of(unsigned status)
+{
+    switch (status) {
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 409:
+        return "Conflict";
+    case 429:
+        return "Too Many Requests";
+    case 501:
+        return "Not Implemented";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+/* Returns the length. */
+static size_t write_problem(const struct grpc_refusal *refusal, char out[PROBLEM_BYTES])
+{
+    const unsigned status = http_status_of(refusal->status);
+    struct json_writer json;
+
+    json_init(&json, out, PROBLEM_BYTES);
+    json_object_begin(&json);
+    json_key(&json, "type");
+    json_text(&json, "about:blank");
+    json_key(&json, "title");
+    json_text(&json, title_of(status));
+    json_key(&json, "status");
+    json_u64(&json, status);
+    json_key(&json, "detail");
+    json_text(&json, refusal->message);
+    json_key(&json, "reason");
+    json_text(&json, refusal->reason);
+    json_key(&json, "domain");
+    json_text(&json, "netscope");
+    json_key(&json, "code");
+    json_text(&json, rpc_status_name(refusal->status));
+    if (refusal->position >= 0) {
+        json_key(&json, "pos");
+        json_i64(&json, refusal->position);
+    }
+    if (refusal->field != NULL) {
+        json_key(&json, "field_violations");
+        json_array_begin(&json);
+        json_object_begin(&json);
+        json_key(&json, "field");
+        json_text(&json, refusal->field);
+        json_key(&json, "description");
+        json_text(&json, refusal->message);
+        json_object_end(&json);
+        json_array_end(&json);
+    }
+    json_object_end(&json);
+    return json.length;
+}
+
+void grpc_rest_refuse(const struct grpc_ask *ask, const struct grpc_refusal *refusal)
+{
+    char text[PROBLEM_BYTES];
+    const size_t length = write_problem(refusal, text);
+    struct http_buffer *body = http_buffer_from(text, length);
+
+    if (body == NULL) {
+        http_deferred_drop(ask->http);
+        return;
+    }
+    if (refusal->status == RPC_RESOURCE_EXHAUSTED || refusal->status == RPC_UNAVAILABLE) {
+        (void)http_deferred_header(ask->http, "Retry-After", "1");
+    }
+    http_reply_deferred(ask->http, http_status_of(refusal->status), PROBLEM_TYPE, body);
+}
+
+/* On the http thread: what is wrong with the request itself. */
+static void refuse_request(struct http_request *request, const char *reason, const char *field,
+                           const char *message)
+{
+    char text[PROBLEM_BYTES];
+    const struct grpc_refusal refusal = {.status = RPC_INVALID_ARGUMENT,
+                                         .reason = reason,
+                                         .field = field,
+                                         .message = message,
+                                         .position = -1};
+    const size_t length = write_problem(&refusal, text);
+
+    http_reply(request, 400, PROBLEM_TYPE, text, length);
+}
+
+/* ---- answers ---- */
+
+/* NULL: no memory, or the message is damaged. */
+static struct http_buffer *to_json(const struct json_message *type, const uint8_t *bytes,
+                                   size_t length)
+{
+    for (size_t room = 4096 + 8 * length; room <= ANSWER_BYTES_MAX; room *= 4) {
+        struct http_buffer *body = http_buffer_new(room);
+        struct json_writer json;
+
+        if (body == NULL) {
+            return NULL;
+        }
+        json_init(&json, (char *)body->data, room);
+        if (!json_from_wire(type, bytes, length, &json)) {
+            http_buffer_unref(body);
+            return NULL;
+        }
+        if (!json.overflow) {
+            body->bytes = json.length;
+            return body;
+        }
+        http_buffer_unref(body);
+    }
+    return NULL;
+}
+
+void grpc_rest_answer(const struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used)
+{
+    const struct json_method *method = json_method_find(ask->row->path);
+    struct http_buffer *body = to_json(method->output, buffer->data, used);
+
+    rpc_buffer_discard(buffer);
+    if (body == NULL) {
+        const struct grpc_refusal refusal = {.status = RPC_INTERNAL,
+                                             .reason = "NO_MEMORY",
+                                             .message = "the answer could not be written as JSON",
+                                             .position = -1};
+
+        grpc_rest_refuse(ask, &refusal);
+        return;
+    }
+    http_reply_deferred(ask->http, 200, JSON_TYPE, body);
+}
+
+/* ---- questions ---- */
+
+static void run_job(void *argument)
+{
+    struct job *job = argument;
+
+    pthread_mutex_lock(&job->link->mutex);
+    if (job->link->server != NULL) {
+        struct grpc_ask ask = {.server = job->link->server, .http = job->http, .row = job->row};
+
+        job->row->ask(&ask, job->bytes, job->length);
+    } else {
+        http_deferred_drop(job->http);
+    }
+    pthread_mutex_unlock(&job->link->mutex);
+    grpc_link_unref(job->link);
+    free(job);
+}
+
+/* The body and the query come first, and what the path says holds in any case. False: refused. */
+static bool read_request(struct http_request *request, const char *pattern,
+                         const struct json_method *method, uint8_t *out, size_t *length)
+{
+    struct error err = {0};
+    size_t body_bytes = 0;
+    const uint8_t *body = http_request_body(request, &body_bytes);
+    const char *name;
+    const char *value;
+
+    *length = 0;
+    if (http_request_method(request) == HTTP_POST && body_bytes > 0) {
+        *length = json_to_wire(method->input, (const char *)body, body_bytes, out,
+                               GRPC_REQUEST_BYTES, &err);
+        if (err.code != 0) {
+            refuse_request(request, "BAD_MESSAGE", NULL, err.message);
+            return false;
+        }
+    }
+    for (size_t i = 0; http_request_query_at(request, i, &name, &value); i++) {
+        if (json_set_parameter(method->input, name, value, out, GRPC_REQUEST_BYTES, length, &err) !=
+            0) {
+            refuse_request(request, err.code == ENOENT ? "UNKNOWN_PARAMETER" : "BAD_PARAMETER",
+                           name, err.message);
+            return false;
+        }
+    }
+    for (const char *at = strchr(pattern, '{'); at != NULL; at = strchr(at + 1, '{')) {
+        char key[NAME_BYTES];
+        const size_t key_length = strcspn(at + 1, "}");
+
+        if (key_length >= sizeof(key)) {
+            continue; /* a mistake of ours: no field has such a name */
+        }
+        memcpy(key, at + 1, key_length);
+        key[key_length] = '\0';
+        value = http_request_param(request, key);
+        if (value != NULL && json_set_parameter(method->input, key, value, out, GRPC_REQUEST_BYTES,
+                                                length, &err) != 0) {
+            refuse_request(request, "BAD_PARAMETER", key, err.message);
+            return false;
+        }
+    }
+    return true;
+}
+
+void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
+{
+    const char *pattern = NULL;
+    const struct grpc_row *row = find_row(http_request_path(request), &pattern);
+    const struct json_method *method = row == NULL ? NULL : json_method_find(row->path);
+    struct job *job = malloc(sizeof(*job) + GRPC_REQUEST_BYTES);
+
+    if (method == NULL || job == NULL) {
+        free(job);
+        http_problem(request, 503, "NO_MEMORY", "no memory for the request", -1);
+        return;
+    }
+    if (!read_request(request, pattern, method, job->bytes, &job->length)) {
+        free(job);
+        return;
+    }
+    job->row = row;
+    job->http = http_defer(request);
+    if (job->http == NULL) {
+        free(job);
+        return;
+    }
+    job->link = grpc_link_ref(server->link);
+    if (!rpc_runtime_post(server->runtime, run_job, job)) {
+        http_deferred_drop(job->http);
+        grpc_link_unref(job->link);
+        free(job);
+    }
+}
+
+enum http_auth_verdict grpc_rest_authorize(const struct grpc_server *server,
+                                           const struct http_request *request)
+{
+    static const char scheme[] = "Bearer ";
+    const char *pattern;
+    const struct grpc_row *row = find_row(http_request_path(request), &pattern);
+    const char *header = http_request_header(request, "authorization");
+    const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
+
+    switch (grpc_may_ask(server, row == NULL ? "" : row->path,
+                         has_scheme ? header + sizeof(scheme) - 1 : NULL)) {
+    case RPC_OK:
+        return HTTP_AUTH_ALLOW;
+    case RPC_UNAUTHENTICATED:
+        return HTTP_AUTH_UNKNOWN;
+    default:
+        return HTTP_AUTH_FORBIDDEN;
+    }
+}
+
+/* ---- document ---- */
+
+struct http_buffer *grpc_rest_openapi(void)
+{
+    struct openapi_route routes[GRPC_REST_ROUTES];
+    size_t count = 0;
+
+    for (size_t i = 0; i < grpc_rows_count; i++) {
+        const struct grpc_row *row = &grpc_rows[i];
+
+        for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
+            if (count < GRPC_REST_ROUTES) {
+                routes[count++] = (struct openapi_route){row->path, row->rest[j], row->is_changing};
+            }
+        }
+    }
+    const struct openapi_settings settings = {
+        .title = "netscope-sensor",
+        .version = NETSCOPE_VERSION,
+        .description = "The methods of netscope.v1 that have one answer. Messages are proto3 JSON "
+                       "with snake_case names; lowerCamelCase is understood, too. Live streams are "
+                       "on gRPC.",
+        .routes = routes,
+        .routes_count = count,
+    };
+    struct http_buffer *body = http_buffer_new(DOCUMENT_BYTES_MAX);
+    struct json_writer json;
+
+    if (body == NULL) {
+        return NULL;
+    }
+    json_init(&json, (char *)body->data, DOCUMENT_BYTES_MAX);
+    if (!openapi_write(&settings, &json) || json.overflow) {
+        http_buffer_unref(body);
+        return NULL;
+    }
+    body->bytes = json.length;
+    return body;
+}

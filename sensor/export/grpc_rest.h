@@ -1,0 +1,25 @@
+/* REST: the methods with one answer as /v1 paths, for the http server. The rows of grpc_table.c say
+ * which; requests and answers are proto3 JSON by descriptors, both name forms taken, and errors are
+ * application/problem+json with the reason of google.rpc.ErrorInfo.
+ *
+ * GET takes the fields of the request as query parameters ("page_size", "since"), POST takes the
+ * request as JSON; names in the path go into the request, too. A request is read on the http
+ * thread, answered on the rpc thread, and written back on that. */
+#pragma once
+
+#include "base/http/http.h"
+#include "sensor/export/grpc_server.h"
+
+/* At most this many routes. */
+#define GRPC_REST_ROUTES 64
+
+/* Fills routes of all methods, each with `handler`, which calls grpc_rest_ask. Returns how many. */
+size_t grpc_rest_routes(void (*handler)(struct http_request *request),
+                        struct http_route routes[GRPC_REST_ROUTES]);
+/* Answers one request that a route was found for. On the http thread. */
+void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
+/* May this request have its answer (token, packet bytes)? On the http thread. */
+enum http_auth_verdict grpc_rest_authorize(const struct grpc_server *server,
+                                           const struct http_request *request);
+/* The OpenAPI 3.1 document; NULL: no memory. The caller owns the reference. */
+struct http_buffer *grpc_rest_openapi(void);
