@@ -10,87 +10,69 @@
 #include "sensor/wire/quic.h"
 #include "sensor/wire/tls_stream.h"
 
-enum {
-    PORT_TCP = 1,
-    PORT_UDP = 2,
-    PORT_BOTH = 3,
+/* The applications of well-known ports, by the port itself: looked at for each new flow and for
+ * most records, where a walk over the few that there are costs more than the cache lines of these.
+ */
+static const uint8_t tcp_ports[] = {
+    [20] = APP_FTP,          [21] = APP_FTP,     [22] = APP_SSH,          [23] = APP_TELNET,
+    [25] = APP_SMTP,         [53] = APP_DNS,     [80] = APP_HTTP,         [88] = APP_KERBEROS,
+    [102] = APP_S7COMM,      [110] = APP_POP3,   [111] = APP_RPC,         [135] = APP_DCERPC,
+    [139] = APP_NETBIOS,     [143] = APP_IMAP,   [161] = APP_SNMP,        [162] = APP_SNMP,
+    [179] = APP_BGP,         [389] = APP_LDAP,   [427] = APP_SLP,         [443] = APP_TLS,
+    [445] = APP_SMB,         [465] = APP_SMTP,   [502] = APP_MODBUS,      [554] = APP_RTSP,
+    [587] = APP_SMTP,        [636] = APP_TLS,    [646] = APP_LDP,         [853] = APP_TLS,
+    [873] = APP_RSYNC,       [993] = APP_TLS,    [995] = APP_TLS,         [1080] = APP_SOCKS,
+    [1194] = APP_OPENVPN,    [1433] = APP_MSSQL, [1521] = APP_ORACLE,     [1723] = APP_PPTP,
+    [1883] = APP_MQTT,       [1935] = APP_RTMP,  [2049] = APP_NFS,        [3128] = APP_HTTP,
+    [3268] = APP_LDAP,       [3306] = APP_MYSQL, [3389] = APP_RDP,        [3478] = APP_STUN,
+    [3868] = APP_DIAMETER,   [4222] = APP_NATS,  [5060] = APP_SIP,        [5222] = APP_XMPP,
+    [5269] = APP_XMPP,       [5355] = APP_LLMNR, [5432] = APP_POSTGRESQL, [5672] = APP_AMQP,
+    [5900] = APP_VNC,        [6379] = APP_REDIS, [6667] = APP_IRC,        [6881] = APP_BITTORRENT,
+    [8000] = APP_HTTP,       [8080] = APP_HTTP,  [8443] = APP_TLS,        [9042] = APP_CASSANDRA,
+    [9092] = APP_KAFKA,      [9418] = APP_GIT,   [10050] = APP_ZABBIX,    [10051] = APP_ZABBIX,
+    [11211] = APP_MEMCACHED, [20000] = APP_DNP3, [27017] = APP_MONGODB,
 };
 
-static const struct {
-    uint16_t port;
-    uint8_t transports;
-    uint8_t app;
-} well_known[] = {
-    {53, PORT_BOTH, APP_DNS},          {5353, PORT_UDP, APP_MDNS},
-    {5355, PORT_BOTH, APP_LLMNR},      {443, PORT_TCP, APP_TLS},
-    {853, PORT_TCP, APP_TLS},          {993, PORT_TCP, APP_TLS},
-    {995, PORT_TCP, APP_TLS},          {636, PORT_TCP, APP_TLS},
-    {8443, PORT_TCP, APP_TLS},         {443, PORT_UDP, APP_QUIC},
-    {4433, PORT_UDP, APP_QUIC},        {853, PORT_UDP, APP_QUIC},
-    {80, PORT_TCP, APP_HTTP},          {8080, PORT_TCP, APP_HTTP},
-    {8000, PORT_TCP, APP_HTTP},        {3128, PORT_TCP, APP_HTTP},
-    {22, PORT_TCP, APP_SSH},           {123, PORT_UDP, APP_NTP},
-    {67, PORT_UDP, APP_DHCP},          {68, PORT_UDP, APP_DHCP},
-    {546, PORT_UDP, APP_DHCPV6},       {547, PORT_UDP, APP_DHCPV6},
-    {20, PORT_TCP, APP_FTP},           {21, PORT_TCP, APP_FTP},
-    {23, PORT_TCP, APP_TELNET},        {25, PORT_TCP, APP_SMTP},
-    {465, PORT_TCP, APP_SMTP},         {587, PORT_TCP, APP_SMTP},
-    {110, PORT_TCP, APP_POP3},         {143, PORT_TCP, APP_IMAP},
-    {161, PORT_BOTH, APP_SNMP},        {162, PORT_BOTH, APP_SNMP},
-    {389, PORT_BOTH, APP_LDAP},        {3268, PORT_TCP, APP_LDAP},
-    {445, PORT_TCP, APP_SMB},          {3389, PORT_BOTH, APP_RDP},
-    {514, PORT_UDP, APP_SYSLOG},       {5060, PORT_BOTH, APP_SIP},
-    {1883, PORT_TCP, APP_MQTT},        {3306, PORT_TCP, APP_MYSQL},
-    {5432, PORT_TCP, APP_POSTGRESQL},  {6379, PORT_TCP, APP_REDIS},
-    {179, PORT_TCP, APP_BGP},          {88, PORT_BOTH, APP_KERBEROS},
-    {1900, PORT_UDP, APP_SSDP},        {137, PORT_UDP, APP_NETBIOS},
-    {138, PORT_UDP, APP_NETBIOS},      {139, PORT_TCP, APP_NETBIOS},
-    {51820, PORT_UDP, APP_WIREGUARD},  {9092, PORT_TCP, APP_KAFKA},
-    {1433, PORT_TCP, APP_MSSQL},       {1521, PORT_TCP, APP_ORACLE},
-    {27017, PORT_TCP, APP_MONGODB},    {9042, PORT_TCP, APP_CASSANDRA},
-    {11211, PORT_BOTH, APP_MEMCACHED}, {5672, PORT_TCP, APP_AMQP},
-    {4222, PORT_TCP, APP_NATS},        {5222, PORT_TCP, APP_XMPP},
-    {5269, PORT_TCP, APP_XMPP},        {6667, PORT_TCP, APP_IRC},
-    {554, PORT_TCP, APP_RTSP},         {3478, PORT_BOTH, APP_STUN},
-    {69, PORT_UDP, APP_TFTP},          {1812, PORT_UDP, APP_RADIUS},
-    {1813, PORT_UDP, APP_RADIUS},      {1645, PORT_UDP, APP_RADIUS},
-    {1646, PORT_UDP, APP_RADIUS},      {3799, PORT_UDP, APP_RADIUS},
-    {3868, PORT_TCP, APP_DIAMETER},    {6881, PORT_BOTH, APP_BITTORRENT},
-    {1194, PORT_BOTH, APP_OPENVPN},    {500, PORT_UDP, APP_IKE},
-    {4500, PORT_UDP, APP_ESP_IN_UDP},  {1723, PORT_TCP, APP_PPTP},
-    {5900, PORT_TCP, APP_VNC},         {873, PORT_TCP, APP_RSYNC},
-    {9418, PORT_TCP, APP_GIT},         {111, PORT_BOTH, APP_RPC},
-    {2049, PORT_BOTH, APP_NFS},        {135, PORT_TCP, APP_DCERPC},
-    {10050, PORT_TCP, APP_ZABBIX},     {10051, PORT_TCP, APP_ZABBIX},
-    {646, PORT_BOTH, APP_LDP},         {520, PORT_UDP, APP_RIP},
-    {502, PORT_TCP, APP_MODBUS},       {20000, PORT_BOTH, APP_DNP3},
-    {47808, PORT_UDP, APP_BACNET},     {102, PORT_TCP, APP_S7COMM},
-    {5683, PORT_UDP, APP_COAP},        {427, PORT_BOTH, APP_SLP},
-    {2055, PORT_UDP, APP_NETFLOW},     {9995, PORT_UDP, APP_NETFLOW},
-    {4739, PORT_UDP, APP_NETFLOW},     {6343, PORT_UDP, APP_SFLOW},
-    {1080, PORT_TCP, APP_SOCKS},       {1935, PORT_TCP, APP_RTMP},
-    {2123, PORT_UDP, APP_GTP_C},
+static const uint8_t udp_ports[] = {
+    [53] = APP_DNS,       [67] = APP_DHCP,         [68] = APP_DHCP,         [69] = APP_TFTP,
+    [88] = APP_KERBEROS,  [111] = APP_RPC,         [123] = APP_NTP,         [137] = APP_NETBIOS,
+    [138] = APP_NETBIOS,  [161] = APP_SNMP,        [162] = APP_SNMP,        [389] = APP_LDAP,
+    [427] = APP_SLP,      [443] = APP_QUIC,        [500] = APP_IKE,         [514] = APP_SYSLOG,
+    [520] = APP_RIP,      [546] = APP_DHCPV6,      [547] = APP_DHCPV6,      [646] = APP_LDP,
+    [853] = APP_QUIC,     [1194] = APP_OPENVPN,    [1645] = APP_RADIUS,     [1646] = APP_RADIUS,
+    [1812] = APP_RADIUS,  [1813] = APP_RADIUS,     [1900] = APP_SSDP,       [2049] = APP_NFS,
+    [2055] = APP_NETFLOW, [2123] = APP_GTP_C,      [3389] = APP_RDP,        [3478] = APP_STUN,
+    [3799] = APP_RADIUS,  [4433] = APP_QUIC,       [4500] = APP_ESP_IN_UDP, [4739] = APP_NETFLOW,
+    [5060] = APP_SIP,     [5353] = APP_MDNS,       [5355] = APP_LLMNR,      [5683] = APP_COAP,
+    [6343] = APP_SFLOW,   [6881] = APP_BITTORRENT, [9995] = APP_NETFLOW,    [11211] = APP_MEMCACHED,
+    [20000] = APP_DNP3,   [47808] = APP_BACNET,    [51820] = APP_WIREGUARD,
 };
 
-static uint8_t app_of_port(uint8_t transport, uint16_t port)
+static uint8_t app_of_port(bool is_tcp, uint16_t port)
 {
-    for (size_t i = 0; i < sizeof(well_known) / sizeof(well_known[0]); i++) {
-        if (well_known[i].port == port && (well_known[i].transports & transport) != 0) {
-            return well_known[i].app;
-        }
+    if (is_tcp) {
+        return port < sizeof(tcp_ports) ? tcp_ports[port] : APP_UNKNOWN;
     }
-    return APP_UNKNOWN;
+    return port < sizeof(udp_ports) ? udp_ports[port] : APP_UNKNOWN;
+}
+
+static bool can_begin(const struct app_check *check, uint8_t first)
+{
+    return first >= check->first_low && first <= check->first_high;
 }
 
 uint8_t app_by_checks(const struct app_check *checks, size_t count, const struct app_bytes *in)
 {
+    const uint8_t first = in->at[0];
+
     for (size_t i = 0; in->by_port != APP_UNKNOWN && i < count; i++) {
-        if (checks[i].app == in->by_port && checks[i].is(in)) {
+        if (checks[i].app == in->by_port && can_begin(&checks[i], first) && checks[i].is(in)) {
             return checks[i].app;
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (checks[i].on_any_port && checks[i].app != in->by_port && checks[i].is(in)) {
+        if (can_begin(&checks[i], first) && checks[i].on_any_port && checks[i].app != in->by_port &&
+            checks[i].is(in)) {
             return checks[i].app;
         }
     }
@@ -162,16 +144,15 @@ struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload
 {
     /* What runs over SCTP instead of TCP says the same and has the same ports. */
     const bool is_tcp = protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_SCTP;
-    const uint8_t transport = is_tcp ? PORT_TCP : PORT_UDP;
     const uint16_t low = source_port < target_port ? source_port : target_port;
     const uint16_t high = source_port < target_port ? target_port : source_port;
 
     if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
         return (struct app_guess){0};
     }
-    uint8_t by_port = app_of_port(transport, low);
+    uint8_t by_port = app_of_port(is_tcp, low);
     if (by_port == APP_UNKNOWN) {
-        by_port = app_of_port(transport, high);
+        by_port = app_of_port(is_tcp, high);
     }
     if (payload->length > 0) {
         const struct app_bytes in = {.at = payload->bytes,

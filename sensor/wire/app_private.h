@@ -11,14 +11,21 @@ struct app_bytes {
     uint16_t source_port, target_port;
 };
 
-/* One format. `on_any_port`: its structure leaves no doubt; else its own port must agree. */
+/* One format. `on_any_port`: its structure leaves no doubt; else its own port must agree. `is`
+ * never says yes to bytes whose first one is outside of [first_low, first_high], so that most
+ * checks are passed over unasked; ANY_BYTE where the first byte tells nothing. */
 struct app_check {
     uint8_t app;
     bool on_any_port;
+    uint8_t first_low, first_high;
     bool (*is)(const struct app_bytes *in);
 };
 
-/* The first check that holds: that of the port's own application before the others. */
+#define ANY_BYTE  0x00, 0xff
+#define TEXT_BYTE 0x20, 0x7e
+
+/* The first check that holds: that of the port's own application before the others. `in` is not
+ * empty. */
 uint8_t app_by_checks(const struct app_check *checks, size_t count, const struct app_bytes *in);
 
 /* By what the format is: lines of text (TCP, and SIP and its like over UDP), binary over TCP,

@@ -291,39 +291,39 @@ static bool is_ssh(const struct app_bytes *in)
 static bool is_http1(const struct app_bytes *in)
 {
     const struct wire_span payload = {.bytes = in->at, .length = in->length};
-    struct http1 http;
-    const enum wire_status status = http1_parse(&payload, &http);
+    const enum wire_status status = http1_begins(&payload);
 
     return status == WIRE_OK || (status == WIRE_TRUNCATED && in->length >= 8);
 }
 
 static const struct app_check checks[] = {
-    {APP_HTTP2, true, is_http2},
-    {APP_SSH, true, is_ssh},
-    {APP_RTSP, true, is_rtsp},
-    {APP_SIP, true, is_sip},
-    {APP_HTTP, true, is_http1},
-    {APP_SMTP, true, is_smtp},
-    {APP_FTP, true, is_ftp},
-    {APP_POP3, true, is_pop3},
-    {APP_IMAP, true, is_imap},
-    {APP_REDIS, true, is_redis},
-    {APP_XMPP, true, is_xmpp},
-    {APP_IRC, true, is_irc},
-    {APP_NATS, true, is_nats},
-    {APP_MEMCACHED, false, is_memcached},
-    {APP_RSYNC, true, is_rsync},
-    {APP_GIT, true, is_git},
-    {APP_VNC, true, is_vnc},
-    {APP_GNUTELLA, true, is_gnutella},
-    {APP_BITTORRENT, true, is_bittorrent},
-    {APP_AMQP, true, is_amqp},
-    {APP_ZABBIX, true, is_zabbix},
+    {APP_HTTP2, true, 'P', 'P', is_http2},
+    {APP_SSH, true, 'S', 'S', is_ssh},
+    {APP_RTSP, true, TEXT_BYTE, is_rtsp},
+    {APP_SIP, true, TEXT_BYTE, is_sip},
+    {APP_HTTP, true, 'A', 'Z', is_http1},
+    {APP_SMTP, true, '2', 'h', is_smtp},
+    {APP_FTP, true, '2', 'u', is_ftp},
+    {APP_POP3, true, '+', 'U', is_pop3},
+    {APP_IMAP, true, TEXT_BYTE, is_imap},
+    {APP_REDIS, true, '*', 'P', is_redis},
+    {APP_XMPP, true, '<', '<', is_xmpp},
+    {APP_IRC, true, ':', 'N', is_irc},
+    {APP_NATS, true, 'C', 'I', is_nats},
+    {APP_MEMCACHED, false, ANY_BYTE, is_memcached},
+    {APP_RSYNC, true, '@', '@', is_rsync},
+    {APP_GIT, true, '0', 'f', is_git},
+    {APP_VNC, true, 'R', 'R', is_vnc},
+    {APP_GNUTELLA, true, 'G', 'G', is_gnutella},
+    {APP_BITTORRENT, true, 0x13, 0x13, is_bittorrent},
+    {APP_AMQP, true, 'A', 'A', is_amqp},
+    {APP_ZABBIX, true, 'Z', 'Z', is_zabbix},
 };
 
 /* What is sent as datagrams, too. */
-static const struct app_check datagram_checks[] = {
-    {APP_SSDP, true, is_ssdp}, {APP_SIP, true, is_sip}, {APP_MEMCACHED, false, is_memcached}};
+static const struct app_check datagram_checks[] = {{APP_SSDP, true, 'H', 'N', is_ssdp},
+                                                   {APP_SIP, true, TEXT_BYTE, is_sip},
+                                                   {APP_MEMCACHED, false, ANY_BYTE, is_memcached}};
 
 uint8_t app_of_text(const struct app_bytes *in)
 {

@@ -8,17 +8,54 @@ static bool span_is(const struct wire_span *span, const char *text)
 /* The registered methods that are met, and those of UPnP and RPC over HTTP. */
 static bool is_method(const struct wire_span *word)
 {
-    static const char *const methods[] = {
-        "GET",       "POST",        "HEAD",         "PUT",        "DELETE",         "OPTIONS",
-        "CONNECT",   "PATCH",       "TRACE",        "REPORT",     "MERGE",          "MKCOL",
-        "NOTIFY",    "M-SEARCH",    "COPY",         "MOVE",       "LOCK",           "UNLOCK",
-        "SEARCH",    "SUBSCRIBE",   "UNSUBSCRIBE",  "LINK",       "UNLINK",         "ACL",
-        "BIND",      "REBIND",      "UNBIND",       "CHECKIN",    "LABEL",          "CHECKOUT",
-        "UPDATE",    "PURGE",       "QUERY",        "MKCALENDAR", "PROPFIND",       "MKREDIRECTREF",
-        "PROPPATCH", "RPC_IN_DATA", "RPC_OUT_DATA", "BITS_POST",  "VERSION-CONTROL"};
+    static const struct {
+        uint8_t length;
+        char text[16];
+    } methods[] = {{3, "GET"},
+                   {4, "POST"},
+                   {4, "HEAD"},
+                   {3, "PUT"},
+                   {6, "DELETE"},
+                   {7, "OPTIONS"},
+                   {7, "CONNECT"},
+                   {5, "PATCH"},
+                   {5, "TRACE"},
+                   {6, "REPORT"},
+                   {5, "MERGE"},
+                   {5, "MKCOL"},
+                   {6, "NOTIFY"},
+                   {8, "M-SEARCH"},
+                   {4, "COPY"},
+                   {4, "MOVE"},
+                   {4, "LOCK"},
+                   {6, "UNLOCK"},
+                   {6, "SEARCH"},
+                   {9, "SUBSCRIBE"},
+                   {11, "UNSUBSCRIBE"},
+                   {4, "LINK"},
+                   {6, "UNLINK"},
+                   {3, "ACL"},
+                   {4, "BIND"},
+                   {6, "REBIND"},
+                   {6, "UNBIND"},
+                   {7, "CHECKIN"},
+                   {5, "LABEL"},
+                   {8, "CHECKOUT"},
+                   {6, "UPDATE"},
+                   {5, "PURGE"},
+                   {5, "QUERY"},
+                   {10, "MKCALENDAR"},
+                   {8, "PROPFIND"},
+                   {13, "MKREDIRECTREF"},
+                   {9, "PROPPATCH"},
+                   {11, "RPC_IN_DATA"},
+                   {12, "RPC_OUT_DATA"},
+                   {9, "BITS_POST"},
+                   {15, "VERSION-CONTROL"}};
 
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (span_is(word, methods[i])) {
+        if (word->length == methods[i].length &&
+            memcmp(word->bytes, methods[i].text, methods[i].length) == 0) {
             return true;
         }
     }
@@ -170,6 +207,16 @@ static void take_header(const struct wire_span *name, struct wire_span value, st
     } else if (name_is(name, "content-length") && !out->has_content_length) {
         read_length(value, out);
     }
+}
+
+enum wire_status http1_begins(const struct wire_span *bytes)
+{
+    struct cursor c = cursor_over(bytes->bytes, bytes->length);
+    struct http1 message = {0};
+    struct wire_span line;
+    const bool is_whole = next_line(&c, &line);
+
+    return read_first_line(line, is_whole, &message);
 }
 
 enum wire_status http1_parse(const struct wire_span *bytes, struct http1 *out)

@@ -29,6 +29,8 @@ struct http1 {
  * method is then set where it was. WIRE_OK: the first line is whole, the headers as far as they go.
  */
 enum wire_status http1_parse(const struct wire_span *bytes, struct http1 *out);
+/* What http1_parse would answer, by the first line alone. */
+enum wire_status http1_begins(const struct wire_span *bytes);
 
 /* The authority that a target names ("example.com:443" of CONNECT, that of "http://host/path");
  * empty where it names none. */
