@@ -1,15 +1,22 @@
+/* Digests go through libcrypto's functions of one algorithm each: they are what EVP ends in, and
+ * EVP's own way there (a provider's context reset and looked up for each digest) costs as much as
+ * hashing a fingerprint does. Version 3 calls them deprecated, which is about keys and engines. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "sensor/wire/crypto.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <openssl/evp.h>
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 #define SHA256_BLOCK_BYTES 64
 
 struct crypto {
-    EVP_MD *md5, *sha256;
-    EVP_MD_CTX *md5_context, *sha256_context;
+    MD5_CTX md5;
+    SHA256_CTX sha256;
+    bool has_md5; /* as the library's configuration has it, though the function is always there */
     EVP_CIPHER *block, *gcm;
     EVP_CIPHER_CTX *block_context, *gcm_context;
 };
@@ -22,6 +29,19 @@ static void must(int is_done)
     }
 }
 
+/* Whether the library's providers have the digest: one run by the rules of FIPS has no MD5. */
+static bool is_allowed(const char *digest)
+{
+    EVP_MD *method = EVP_MD_fetch(NULL, digest, NULL);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    const bool is_there =
+        method != NULL && context != NULL && EVP_DigestInit_ex2(context, method, NULL) == 1;
+
+    EVP_MD_CTX_free(context);
+    EVP_MD_free(method);
+    return is_there;
+}
+
 struct crypto *crypto_new(struct error *err)
 {
     struct crypto *crypto = calloc(1, sizeof(*crypto));
@@ -30,27 +50,17 @@ struct crypto *crypto_new(struct error *err)
         error_set(err, ENOMEM, "digests: no memory");
         return NULL;
     }
-    crypto->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-    crypto->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    crypto->has_md5 = is_allowed("MD5");
     crypto->block = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
     crypto->gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-    crypto->md5_context = EVP_MD_CTX_new();
-    crypto->sha256_context = EVP_MD_CTX_new();
     crypto->block_context = EVP_CIPHER_CTX_new();
     crypto->gcm_context = EVP_CIPHER_CTX_new();
-    if (crypto->md5_context == NULL || crypto->sha256_context == NULL ||
-        crypto->block_context == NULL || crypto->gcm_context == NULL) {
+    if (crypto->block_context == NULL || crypto->gcm_context == NULL) {
         error_set(err, ENOMEM, "digests: no memory");
         crypto_free(crypto);
         return NULL;
     }
-    if (crypto->md5 != NULL &&
-        EVP_DigestInit_ex2(crypto->md5_context, crypto->md5, NULL) != 1) { /* FIPS */
-        EVP_MD_free(crypto->md5);
-        crypto->md5 = NULL;
-    }
-    if (crypto->sha256 == NULL || crypto->block == NULL || crypto->gcm == NULL ||
-        EVP_DigestInit_ex2(crypto->sha256_context, crypto->sha256, NULL) != 1 ||
+    if (!is_allowed("SHA256") || crypto->block == NULL || crypto->gcm == NULL ||
         EVP_EncryptInit_ex2(crypto->block_context, crypto->block, NULL, NULL, NULL) != 1 ||
         EVP_DecryptInit_ex2(crypto->gcm_context, crypto->gcm, NULL, NULL, NULL) != 1) {
         error_set(err, ENOTSUP, "digests: libcrypto has no SHA-256 or AES-128");
@@ -65,12 +75,8 @@ void crypto_free(struct crypto *crypto)
     if (crypto == NULL) {
         return;
     }
-    EVP_MD_CTX_free(crypto->md5_context);
-    EVP_MD_CTX_free(crypto->sha256_context);
     EVP_CIPHER_CTX_free(crypto->block_context);
     EVP_CIPHER_CTX_free(crypto->gcm_context);
-    EVP_MD_free(crypto->md5);
-    EVP_MD_free(crypto->sha256);
     EVP_CIPHER_free(crypto->block);
     EVP_CIPHER_free(crypto->gcm);
     free(crypto);
@@ -78,37 +84,37 @@ void crypto_free(struct crypto *crypto)
 
 bool crypto_has_md5(const struct crypto *crypto)
 {
-    return crypto->md5 != NULL;
+    return crypto->has_md5;
 }
 
 void crypto_md5_start(struct crypto *crypto)
 {
-    must(EVP_DigestInit_ex2(crypto->md5_context, NULL, NULL));
+    must(MD5_Init(&crypto->md5));
 }
 
 void crypto_md5_add(struct crypto *crypto, const void *bytes, size_t length)
 {
-    must(EVP_DigestUpdate(crypto->md5_context, bytes, length));
+    must(MD5_Update(&crypto->md5, bytes, length));
 }
 
 void crypto_md5_finish(struct crypto *crypto, uint8_t out[CRYPTO_MD5_BYTES])
 {
-    must(EVP_DigestFinal_ex(crypto->md5_context, out, NULL));
+    must(MD5_Final(out, &crypto->md5));
 }
 
 void crypto_sha256_start(struct crypto *crypto)
 {
-    must(EVP_DigestInit_ex2(crypto->sha256_context, NULL, NULL));
+    must(SHA256_Init(&crypto->sha256));
 }
 
 void crypto_sha256_add(struct crypto *crypto, const void *bytes, size_t length)
 {
-    must(EVP_DigestUpdate(crypto->sha256_context, bytes, length));
+    must(SHA256_Update(&crypto->sha256, bytes, length));
 }
 
 void crypto_sha256_finish(struct crypto *crypto, uint8_t out[CRYPTO_SHA256_BYTES])
 {
-    must(EVP_DigestFinal_ex(crypto->sha256_context, out, NULL));
+    must(SHA256_Final(out, &crypto->sha256));
 }
 
 void crypto_hmac_sha256(struct crypto *crypto, const uint8_t *key, size_t key_bytes,
