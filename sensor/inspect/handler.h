@@ -163,8 +163,8 @@ struct inspect_app_ops {
 
 /* The handler of an application, NULL where a label is all there is. */
 const struct inspect_app_ops *inspect_ops(uint8_t app);
-/* Each handler once, in the order of precedence for names; `index` from 0, NULL behind the last. */
-const struct inspect_app_ops *inspect_handler_at(unsigned index);
+/* Each handler once, in the order of precedence for names, and NULL behind the last. */
+extern const struct inspect_app_ops *const inspect_handlers[];
 /* What record.app_method says of a label by content: "tls_hello", ... */
 const char *inspect_method(uint8_t app);
 

@@ -31,6 +31,10 @@ static bool take_tools(struct inspect *inspect, struct error *err)
         return false;
     }
     memset(inspect->scratch, 0, SCRATCH_BYTES_ALL); /* touched now */
+    inspect->fingerprints = fingerprints_new(err);
+    if (inspect->fingerprints == NULL) {
+        return false;
+    }
     inspect->crypto = crypto_new(err);
     return inspect->crypto != NULL;
 }
@@ -91,7 +95,8 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
     inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES +
-                                       SCRATCH_BYTES_ALL + blocks * sizeof(struct inspect_block) +
+                                       SCRATCH_BYTES_ALL + fingerprints_memory_bytes() +
+                                       blocks * sizeof(struct inspect_block) +
                                        byte_pool_memory_bytes(&inspect->held);
     inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
     return inspect;
@@ -104,6 +109,7 @@ void inspect_free(struct inspect *inspect)
     }
     byte_pool_fini(&inspect->held);
     crypto_free(inspect->crypto);
+    fingerprints_free(inspect->fingerprints);
     free(inspect->scratch);
     free(inspect->tls_texts);
     free(inspect->quic_text);
@@ -316,15 +322,15 @@ void inspect_finish(struct inspect *inspect, struct flow *flow)
 
 void inspect_release(struct inspect *inspect, struct flow *flow)
 {
-    const struct inspect_app_ops *ops;
-
     assembly_drop(inspect, flow);
     datagrams_drop(inspect, flow);
     const uint32_t parts = inspect_parts(inspect, flow);
-    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->release != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
-            ops->release(inspect, flow);
+    const struct inspect_app_ops *const *at = inspect_handlers;
+    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
+        if ((*at)->release != NULL) {
+            (*at)->release(inspect, flow);
         }
+        at++;
     }
     inspect_drop_all(inspect, flow);
     flow->bits |= FLOW_INSPECT_DONE;
@@ -333,12 +339,12 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
 void inspect_reported(struct inspect *inspect, struct flow *flow)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *ops;
-
-    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->reported != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
-            ops->reported(inspect, flow);
+    const struct inspect_app_ops *const *at = inspect_handlers;
+    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
+        if ((*at)->reported != NULL) {
+            (*at)->reported(inspect, flow);
         }
+        at++;
     }
 }
 

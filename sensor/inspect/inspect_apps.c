@@ -16,20 +16,15 @@ static const struct {
     [APP_SSDP] = {&inspect_http, NULL},           [APP_SOCKS] = {&inspect_socks, NULL},
 };
 
-static const struct inspect_app_ops *const handlers[] = {
-    &inspect_tls,  &inspect_dtls, &inspect_quic, &inspect_starttls,
-    &inspect_http, &inspect_dns,  &inspect_ssh,  &inspect_socks,
+const struct inspect_app_ops *const inspect_handlers[] = {
+    &inspect_tls, &inspect_dtls,  &inspect_quic, &inspect_starttls, &inspect_http, &inspect_dns,
+    &inspect_ssh, &inspect_socks, NULL,
 };
 
 const struct inspect_app_ops *inspect_ops(uint8_t app)
 {
     assert(app < APP_COUNT);
     return rows[app].ops;
-}
-
-const struct inspect_app_ops *inspect_handler_at(unsigned index)
-{
-    return index < sizeof(handlers) / sizeof(handlers[0]) ? handlers[index] : NULL;
 }
 
 const char *inspect_method(uint8_t app)

@@ -42,6 +42,7 @@ struct dns_scratch;
 #define INSPECT_SCRATCH_BYTES 65536 /* a handshake message, an opened packet */
 
 struct crypto;
+struct fingerprints;
 struct tls_texts;
 
 struct inspect {
@@ -63,6 +64,7 @@ struct inspect {
     struct inspect_statistics statistics;
     char *port_text; /* "port 443" of the record filled last */
     struct crypto *crypto;
+    struct fingerprints *fingerprints;
     uint8_t *scratch; /* INSPECT_SCRATCH_BYTES, and behind them room for one more message */
     struct tls_texts *tls_texts; /* of the record filled last */
     char *quic_text;
@@ -83,6 +85,16 @@ static inline uint32_t inspect_parts(const struct inspect *inspect, const struct
         parts |= UINT32_C(1) << inspect_block(inspect, at)->tag;
     }
     return parts;
+}
+
+/* The handler at or behind `at` whose part is among `parts`; NULL stands there behind the last. */
+static inline const struct inspect_app_ops *const *
+inspect_from(const struct inspect_app_ops *const *at, uint32_t parts)
+{
+    while (*at != NULL && (parts & UINT32_C(1) << (*at)->part) == 0) {
+        at++;
+    }
+    return at;
 }
 
 /* Of a part or an item of a list. */

@@ -39,19 +39,18 @@ struct record_text inspect_app_name(const struct inspect *inspect, const struct 
 
 /* Of the first handler that knows one. */
 static struct record_text name_of(const struct inspect *inspect, const struct flow *flow,
-                                  uint8_t *source)
+                                  uint32_t parts, uint8_t *source)
 {
-    const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *ops;
+    const struct inspect_app_ops *const *at = inspect_handlers;
 
-    *source = NAME_NONE;
-    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if (ops->server_name != NULL && (parts & UINT32_C(1) << ops->part) != 0) {
-            const struct record_text name = ops->server_name(inspect, flow, source);
+    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
+        if ((*at)->server_name != NULL) {
+            const struct record_text name = (*at)->server_name(inspect, flow, source);
             if (name.length > 0) {
                 return name;
             }
         }
+        at++;
     }
     *source = NAME_NONE;
     return inspect_text(NULL, 0);
@@ -61,7 +60,7 @@ struct record_text inspect_server_name(const struct inspect *inspect, const stru
 {
     uint8_t source;
 
-    return name_of(inspect, flow, &source);
+    return name_of(inspect, flow, inspect_parts(inspect, flow), &source);
 }
 
 static void fill_label(const struct inspect *inspect, const struct flow *flow,
@@ -87,16 +86,17 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
                          struct flow_record *record)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *ops;
+    const struct inspect_app_ops *const *at = inspect_handlers;
     uint8_t source;
 
     fill_label(inspect, flow, record);
-    for (unsigned i = 0; parts != 0 && (ops = inspect_handler_at(i)) != NULL; i++) {
-        if ((parts & UINT32_C(1) << ops->part) != 0) {
-            ops->fill(inspect, flow, record);
-        }
+    if (parts == 0) {
+        return;
     }
-    const struct record_text name = name_of(inspect, flow, &source);
+    for (; *(at = inspect_from(at, parts)) != NULL; at++) {
+        (*at)->fill(inspect, flow, record);
+    }
+    const struct record_text name = name_of(inspect, flow, parts, &source);
     if (source != NAME_NONE) {
         record->server.name = name;
         record->server.name_source = source;

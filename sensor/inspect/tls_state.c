@@ -28,14 +28,13 @@ void tls_take_name(struct tls_state *tls, const struct wire_span *name, bool is_
 static void take_retry(struct inspect *inspect, struct flow *flow, const struct tls_state *tls,
                        enum tls_transport transport, const struct tls_hello *hello)
 {
-    struct retry_state fresh = {0};
+    struct fingerprints_of_hello fresh = {0};
 
-    fresh.has_ja3 = tls_ja3(inspect->crypto, hello, fresh.ja3) &&
-                    memcmp(fresh.ja3, tls->ja3, sizeof(tls->ja3)) != 0;
-    fresh.has_ja4 = tls_ja4(inspect->crypto, hello, transport, &fresh.ja4) &&
-                    memcmp(&fresh.ja4, &tls->ja4, sizeof(tls->ja4)) != 0;
+    fingerprints_take(inspect->fingerprints, inspect->crypto, hello, transport, &fresh);
+    fresh.has_ja3 = fresh.has_ja3 && memcmp(fresh.ja3, tls->ja3, sizeof(tls->ja3)) != 0;
+    fresh.has_ja4 = fresh.has_ja4 && memcmp(&fresh.ja4, &tls->ja4, sizeof(tls->ja4)) != 0;
     if (fresh.has_ja3 || fresh.has_ja4) {
-        struct retry_state *retry = inspect_part(inspect, flow, PART_TLS_RETRY);
+        struct fingerprints_of_hello *retry = inspect_part(inspect, flow, PART_TLS_RETRY);
 
         if (retry != NULL) {
             *retry = fresh;
@@ -62,12 +61,16 @@ static void take_client(struct inspect *inspect, struct flow *flow, struct tls_s
     }
     tls->is_client_whole = true;
     tls->is_client_done = true;
-    tls->has_ja3 = tls_ja3(inspect->crypto, hello, tls->ja3);
-    tls->has_ja4 = tls_ja4(inspect->crypto, hello, transport, &tls->ja4);
+    struct fingerprints_of_hello found;
+    fingerprints_take(inspect->fingerprints, inspect->crypto, hello, transport, &found);
+    tls->has_ja3 = found.has_ja3;
+    tls->has_ja4 = found.has_ja4;
+    memcpy(tls->ja3, found.ja3, sizeof(tls->ja3));
+    tls->ja4 = found.ja4;
 }
 
 static void take_server(struct inspect *inspect, struct tls_state *tls,
-                        const struct tls_hello *hello)
+                        enum tls_transport transport, const struct tls_hello *hello)
 {
     struct wire_span list = hello->alpn, name;
 
@@ -85,7 +88,10 @@ static void take_server(struct inspect *inspect, struct tls_state *tls,
     }
     if (hello->is_complete) {
         tls->is_server_done = !hello->is_retry;
-        tls->has_ja3s = tls_ja3(inspect->crypto, hello, tls->ja3s);
+        struct fingerprints_of_hello found;
+        fingerprints_take(inspect->fingerprints, inspect->crypto, hello, transport, &found);
+        tls->has_ja3s = found.has_ja3;
+        memcpy(tls->ja3s, found.ja3, sizeof(tls->ja3s));
     }
 }
 
@@ -95,7 +101,7 @@ void tls_take_hello(struct inspect *inspect, struct flow *flow, struct tls_state
     if (hello->is_client) {
         take_client(inspect, flow, tls, transport, hello);
     } else {
-        take_server(inspect, tls, hello);
+        take_server(inspect, tls, transport, hello);
     }
 }
 
@@ -233,7 +239,7 @@ void tls_fill(const struct inspect *inspect, const struct flow *flow, struct flo
 {
     const struct tls_state *tls = inspect_find(inspect, flow, PART_TLS);
     const struct certificate_state *certificate = inspect_find(inspect, flow, PART_CERTIFICATE);
-    const struct retry_state *retry = inspect_find(inspect, flow, PART_TLS_RETRY);
+    const struct fingerprints_of_hello *retry = inspect_find(inspect, flow, PART_TLS_RETRY);
     struct tls_texts *texts = inspect->tls_texts;
     struct flow_tls *out = &record->tls;
     size_t used = 0;

@@ -4,6 +4,7 @@
  * Depends on: handler.h, wire. Threads: those of inspect. */
 #pragma once
 
+#include "sensor/inspect/fingerprints.h"
 #include "sensor/inspect/handler.h"
 #include "sensor/wire/tls_fingerprint.h"
 #include "sensor/wire/tls_hello.h"
@@ -34,12 +35,9 @@ struct tls_state {
 };
 static_assert(sizeof(struct tls_state) <= INSPECT_PART_BYTES, "a part");
 
-/* The ClientHello that answers a HelloRetryRequest, where it has other fingerprints. */
-struct retry_state {
-    bool has_ja3, has_ja4;
-    uint8_t ja3[CRYPTO_MD5_BYTES];
-    struct tls_ja4 ja4;
-};
+/* PART_TLS_RETRY: of the ClientHello that answers a HelloRetryRequest, those of its fingerprints
+ * that differ. */
+static_assert(sizeof(struct fingerprints_of_hello) <= INSPECT_PART_BYTES, "a part");
 
 struct certificate_state {
     int64_t not_before_seconds, not_after_seconds;

@@ -27,25 +27,37 @@ static void piece_char(struct piece *piece, char c)
     piece->text[piece->length++] = c;
 }
 
-static void piece_decimal(struct piece *piece, unsigned value)
+/* Room for one number and what separates it. */
+static char *piece_room(struct piece *piece)
 {
-    char digits[10];
-    unsigned count = 0;
-
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (count > 0) {
-        piece_char(piece, digits[--count]);
+    if (piece->length + 8 > sizeof(piece->text)) {
+        piece_flush(piece);
     }
+    return piece->text + piece->length;
+}
+
+static void piece_decimal(struct piece *piece, uint16_t value)
+{
+    char *at = piece_room(piece);
+    const unsigned digits = 1U + (value > 9) + (value > 99) + (value > 999) + (value > 9999);
+    unsigned rest = value;
+
+    for (unsigned i = digits; i > 0; i--) {
+        at[i - 1] = (char)('0' + rest % 10);
+        rest /= 10;
+    }
+    piece->length += digits;
 }
 
 static void piece_hex(struct piece *piece, uint16_t value)
 {
-    for (int shift = 12; shift >= 0; shift -= 4) {
-        piece_char(piece, hex_digits[value >> shift & 15]);
-    }
+    char *at = piece_room(piece);
+
+    at[0] = hex_digits[value >> 12];
+    at[1] = hex_digits[value >> 8 & 15];
+    at[2] = hex_digits[value >> 4 & 15];
+    at[3] = hex_digits[value & 15];
+    piece->length += 4;
 }
 
 /* ",1-2-3": the 2-byte values of `list` without GREASE. */
@@ -298,6 +310,89 @@ bool tls_ja4(struct crypto *crypto, const struct tls_hello *hello, enum tls_tran
     finish_hash(&piece, extensions.count == 0 && before == '_', out->hashes[1]);
     return true;
 }
+
+/* ---- keys ---- */
+
+struct key {
+    uint8_t *at, *end; /* of the room; `at` NULL: it was too small */
+};
+
+static void key_u16(struct key *key, uint16_t value)
+{
+    if (key->at == NULL || key->end - key->at < 2) {
+        key->at = NULL;
+        return;
+    }
+    *key->at++ = (uint8_t)(value >> 8);
+    *key->at++ = (uint8_t)value;
+}
+
+/* A list of 2-byte values without GREASE, behind how many they are. */
+static void key_values(struct key *key, const struct wire_span *list)
+{
+    uint8_t *const start = key->at;
+    uint16_t count = 0;
+
+    if (start == NULL || key->end - start < (ptrdiff_t)list->length + 2) {
+        key->at = NULL;
+        return;
+    }
+    key->at += 2;
+    for (uint32_t i = 0; i + 2 <= list->length; i += 2) {
+        if (!tls_is_grease(wire_u16(list->bytes + i))) {
+            memcpy(key->at, list->bytes + i, 2);
+            key->at += 2;
+            count++;
+        }
+    }
+    start[0] = (uint8_t)(count >> 8);
+    start[1] = (uint8_t)count;
+}
+
+static void key_extensions(struct key *key, const struct tls_hello *hello)
+{
+    struct wire_span list = hello->extensions, data;
+    uint16_t type;
+
+    while (tls_extension_next(&list, &type, &data)) {
+        if (!tls_is_grease(type)) {
+            key_u16(key, type);
+        }
+    }
+    key_u16(key, 0x0a0a); /* no type here has this number: the end of the list */
+}
+
+size_t tls_fingerprint_key(const struct tls_hello *hello, enum tls_transport transport,
+                           uint8_t out[TLS_FINGERPRINT_KEY_BYTES])
+{
+    struct key key = {out, out + TLS_FINGERPRINT_KEY_BYTES};
+    struct wire_span list = hello->alpn, name;
+    const bool has_alpn = tls_alpn_next(&list, &name);
+
+    if (!hello->is_complete || hello->is_ssl2) {
+        return 0;
+    }
+    key_u16(&key, (uint16_t)(hello->is_client | hello->has_sni << 1 | has_alpn << 2 |
+                             (unsigned)transport << 3));
+    key_u16(&key, hello->legacy_version);
+    key_u16(&key, hello->version);
+    key_u16(&key, hello->cipher);
+    key_u16(&key, has_alpn ? (uint16_t)(name.bytes[0] << 8 | name.bytes[name.length - 1]) : 0);
+    key_u16(&key, (uint16_t)hello->point_formats.length);
+    for (uint32_t i = 0; i < hello->point_formats.length; i++) {
+        key_u16(&key, hello->point_formats.bytes[i]);
+    }
+    key_values(&key, &hello->ciphers);
+    key_values(&key, &hello->groups);
+    key_values(&key, &hello->signature_algorithms);
+    key_extensions(&key, hello);
+    while (key.at != NULL && (key.at - out) % 8 != 0) {
+        key_u16(&key, 0);
+    }
+    return key.at == NULL ? 0 : (size_t)(key.at - out);
+}
+
+/* ---- text ---- */
 
 unsigned tls_ja4_text(const struct tls_ja4 *ja4, char out[TLS_JA4_TEXT_BYTES])
 {

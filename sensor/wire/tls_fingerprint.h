@@ -33,5 +33,12 @@ struct tls_ja4 {
 /* False: no complete ClientHello, or too long a list. */
 bool tls_ja4(struct crypto *crypto, const struct tls_hello *hello, enum tls_transport transport,
              struct tls_ja4 *out);
+/* The numbers of the hello that decide its fingerprints, and nothing else (no name, no random, no
+ * GREASE): hellos with equal keys have equal ja3 and ja4. Returns its length, a multiple of 8 with
+ * zeros at the end; 0: longer than the room, or none to be had. */
+#define TLS_FINGERPRINT_KEY_BYTES 320
+size_t tls_fingerprint_key(const struct tls_hello *hello, enum tls_transport transport,
+                           uint8_t out[TLS_FINGERPRINT_KEY_BYTES]);
+
 /* As text with a NUL; its length, always the same. */
 unsigned tls_ja4_text(const struct tls_ja4 *ja4, char out[TLS_JA4_TEXT_BYTES]);
