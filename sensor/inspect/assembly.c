@@ -393,6 +393,9 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
     const bool has_bytes =
         bytes->length > 0 && (packet->tcp_flags & TCP_RST) == 0 && !is_over(flow, direction);
 
+    if (!has_bytes && (flow->app_bits & INSPECT_WAITS) == 0) {
+        return; /* nothing is held: most packets of a direction that is done */
+    }
     call.assembly = has_bytes ? inspect_part(inspect, flow, PART_STREAM)
                               : inspect_find(inspect, flow, PART_STREAM);
     if (call.assembly == NULL) {

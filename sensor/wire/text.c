@@ -46,15 +46,32 @@ void text_format(struct text *text, const char *format, ...)
 
 static const char hex_digits[] = "0123456789abcdef";
 
+/* How many at the start need no escape. */
+static size_t plain_bytes(const uint8_t *bytes, size_t length)
+{
+    size_t count = 0;
+
+    while (count < length && bytes[count] >= 0x20 && bytes[count] < 0x7f && bytes[count] != '\\') {
+        count++;
+    }
+    return count;
+}
+
 void text_escaped(struct text *text, const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0; i < length && !text->is_cut; i++) {
-        const uint8_t byte = bytes[i];
+        const size_t plain = plain_bytes(bytes + i, length - i);
 
+        if (plain > 0) {
+            add_bytes(text, (const char *)bytes + i, plain);
+            i += plain;
+        }
+        if (i == length || text->is_cut) {
+            return;
+        }
+        const uint8_t byte = bytes[i];
         if (byte == '\\') {
             add_bytes(text, "\\\\", 2);
-        } else if (byte >= 0x20 && byte < 0x7f) {
-            add_bytes(text, (const char *)&byte, 1);
         } else {
             add_bytes(text,
                       (const char[4]){'\\', 'x', hex_digits[byte >> 4], hex_digits[byte & 15]}, 4);
@@ -64,7 +81,19 @@ void text_escaped(struct text *text, const uint8_t *bytes, size_t length)
 
 void text_hex(struct text *text, const uint8_t *bytes, size_t length)
 {
-    for (size_t i = 0; i < length && !text->is_cut; i++) {
-        add_bytes(text, (const char[2]){hex_digits[bytes[i] >> 4], hex_digits[bytes[i] & 15]}, 2);
+    const size_t room = text->capacity - 1 - text->length;
+    char *at = text->bytes + text->length;
+
+    for (size_t i = 0; i < length && i < room / 2; i++) {
+        *at++ = hex_digits[bytes[i] >> 4];
+        *at++ = hex_digits[bytes[i] & 15];
     }
+    if (length > room / 2) {
+        if (room % 2 != 0) {
+            *at++ = hex_digits[bytes[room / 2] >> 4];
+        }
+        text->is_cut = true;
+    }
+    *at = '\0';
+    text->length = (size_t)(at - text->bytes);
 }
