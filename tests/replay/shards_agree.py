@@ -1,6 +1,6 @@
-"""Every capture of the corpus with 1, 2 and 16 shards: the same records, order aside, and no fault of the program.
+"""Every capture of the corpus with 1, 2, 3, 8 and 16 shards: the same records, order aside, and no fault of the program.
 
-usage: shards_agree.py --bin SENSOR [--corpus DIR] [--shards 1,2,16] [--jobs 2]
+usage: shards_agree.py --bin SENSOR [--corpus DIR] [--shards 1,2,3,8,16] [--jobs 2]
 
 Left out of the comparison: record_seq, boot_id, alert_ids. With a sanitized program one number of shards is enough: --shards 1.
 Exit 0: all agree; 1: some do not; 77: no corpus.
@@ -49,7 +49,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--corpus", default=os.environ.get("NETSCOPE_CORPUS", "../shared/corpus"))
-    parser.add_argument("--shards", default="1,2,16")
+    parser.add_argument("--shards", default="1,2,3,8,16")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     captures = sorted(path for path in pathlib.Path(args.corpus).glob("*.pcap*"))
