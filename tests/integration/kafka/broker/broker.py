@@ -82,6 +82,32 @@ def both_directions_from_two_sensors_share_a_partition():
 
 
 @case
+def what_clients_and_the_broker_say_is_recognised_as_kafka():
+    if os.geteuid() != 0 or not has_kcat():
+        print("  the label of real traffic: needs root and kcat, left out")
+        return
+    broker.create("label.flows.v1", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = os.path.join(folder, "flows.jsonl")
+        port = broker.brokers.rpartition(":")[2]  # chosen by the kernel: it tells nothing
+        capture = subprocess.Popen([SENSOR, "-i", "lo", "--quiet", "--no-anomalies", "--flows-jsonl", lines, "--grpc-listen",
+                                    "127.0.0.1:0", "-f", f"tcp port {port}"], stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        subprocess.run(["kcat", "-b", broker.brokers, "-P", "-t", "label.flows.v1"], input=b"one\ntwo\n", check=True, timeout=60)
+        read = subprocess.run(["kcat", "-b", broker.brokers, "-C", "-t", "label.flows.v1", "-e", "-q"], check=True, timeout=60,
+                              capture_output=True).stdout
+        time.sleep(1)
+        capture.terminate()
+        same("exit status", capture.wait(timeout=60), 0)
+        same("messages", read, b"one\ntwo\n")
+        with open(lines, encoding="utf-8") as file:
+            flows = [record for record in map(json.loads, file) if record["event"] == "FLOW_EVENT_END"]
+    labels = {(flow.get("app", {}).get("protocol"), flow.get("app", {}).get("confidence")) for flow in flows
+              if int(flow["forward"]["total_payload_bytes"]) > 0}
+    same("labels", labels, {("kafka", "APP_CONFIDENCE_DPI")})
+
+
+@case
 def a_killed_broker_loses_and_repeats_nothing():
     broker.create("kill.flows.v1", 6)
     broker.create("kill.flows-packed.v1", 6)

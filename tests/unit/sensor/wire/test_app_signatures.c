@@ -295,6 +295,12 @@ static void look_alikes_are_not_taken(void **state)
         {APP_MODBUS, TCP, ODD, S("\0\x01\0\0\0\x06\x01\x03\0\0\0\x0a")}, /* its own port alone */
         {APP_RDP, TCP, ODD, S("\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x09\0\x08\0\x03\0\0\0")},
         {APP_SMB, TCP, ODD, S("\0\0\0\x40\xfeSMC\x40\0")},
+        {APP_KAFKA, TCP, ODD, /* no such version; then a size that is not that of the bytes */
+         S("\0\0\0\x0f\0\x12\0\x40\0\0\0\x01\0\x05"
+           "abcde")},
+        {APP_KAFKA, TCP, ODD,
+         S("\0\0\0\x10\0\x12\0\x03\0\0\0\x01\0\x05"
+           "abcde")},
     };
 
     (void)state;
