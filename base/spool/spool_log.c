@@ -43,6 +43,7 @@ void spool_free_oldest(struct spool_log *log)
     }
     log->oldest = node->next;
     log->newest = node->next == NULL ? NULL : log->newest;
+    log->unwritten = log->unwritten == node ? node->next : log->unwritten;
     log->memory_bytes -= cost_of(node);
     free(node);
 }
@@ -67,11 +68,8 @@ static void drop_oldest_node(struct spool_log *log)
     spool_free_oldest(log);
 }
 
-/* Writes the oldest item in memory to disk; -errno: it is still there. */
-int spool_spill_oldest(struct spool_log *log, struct error *err)
+static int write_node(struct spool_log *log, struct spool_node *node, struct error *err)
 {
-    const struct spool_node *node = log->oldest;
-
     if (log->disk == NULL) {
         spool_disk_reopen(log);
     }
@@ -95,8 +93,31 @@ int spool_spill_oldest(struct spool_log *log, struct error *err)
         return result;
     }
     log->disk_ordinal = node->ordinal;
-    spool_free_oldest(log);
+    log->is_unsynced = true;
+    node->next_position = segment_log_end(log->disk);
+    log->unwritten = node->next;
     return 0;
+}
+
+/* Lets the oldest item in memory go, written to disk; -errno: it is still there. */
+int spool_spill_oldest(struct spool_log *log, struct error *err)
+{
+    const int result = log->oldest == log->unwritten ? write_node(log, log->oldest, err) : 0;
+
+    if (result == 0) {
+        spool_free_oldest(log);
+    }
+    return result;
+}
+
+int spool_log_write(struct spool_log *log, struct error *err)
+{
+    int result = 0;
+
+    while (log->directory != NULL && log->unwritten != NULL && result == 0) {
+        result = write_node(log, log->unwritten, err);
+    }
+    return result;
 }
 
 static void keep_within_memory(struct spool_log *log)
@@ -140,6 +161,7 @@ int spool_log_append(struct spool_log *log, const void *bytes, uint32_t length, 
         log->oldest = node;
     }
     log->newest = node;
+    log->unwritten = log->unwritten == NULL ? node : log->unwritten;
     log->memory_bytes += cost_of(node);
     keep_within_memory(log);
     return 0;
@@ -162,9 +184,9 @@ static int peek_disk(struct spool_log *log, struct spool_log_reader *cursor, str
     if (cursor->reader == NULL) {
         const bool is_behind_acked = cursor->next_ordinal == cursor->acked.ordinal + 1;
 
-        cursor->reader =
-            segment_reader_new(log->directory, is_behind_acked ? cursor->acked.next_position : 0,
-                               spool_frame_bytes_max(log), err);
+        cursor->reader = segment_reader_new(
+            log->directory, is_behind_acked ? cursor->acked.next_position : cursor->sent_position,
+            spool_frame_bytes_max(log), err);
         if (cursor->reader == NULL) {
             return -err->code;
         }
@@ -174,8 +196,9 @@ static int peek_disk(struct spool_log *log, struct spool_log_reader *cursor, str
             segment_reader_next(cursor->reader, segment_log_end(log->disk), &frame, err);
 
         if (result == -EBADMSG) {
-            log->disk_errors++;
-            (void)snprintf(log->disk_error, sizeof(log->disk_error), "%.159s", err->message);
+            log->damages++;
+            spool_disk_failed(log, err);
+            error_clear(err);
             continue; /* goes on with the next file; the jump shows what is lost */
         }
         if (result <= 0) {
@@ -200,7 +223,8 @@ static int peek_memory(struct spool_log *log, struct spool_log_reader *cursor)
             const struct spool_header header = {node->ordinal, node->records_before, node->time_ns,
                                                 node->records};
 
-            spool_frame_item(node->frame, node->length, &header, 0, &cursor->item);
+            spool_frame_item(node->frame, node->length, &header, node->next_position,
+                             &cursor->item);
             cursor->reading = node;
             return 1;
         }
@@ -216,7 +240,8 @@ int spool_log_peek(struct spool_log *log, int number, struct spool_log_item *ite
 
     if (!cursor->has_item) {
         result = 0;
-        if (cursor->next_ordinal <= log->disk_ordinal) {
+        if (cursor->next_ordinal <= log->disk_ordinal &&
+            (log->oldest == NULL || cursor->next_ordinal < log->oldest->ordinal)) {
             result = peek_disk(log, cursor, err);
         }
         if (result == 0) {
@@ -243,6 +268,11 @@ void spool_log_sent(struct spool_log *log, int number)
     if (cursor->has_item) {
         cursor->has_item = false;
         cursor->last = cursor->reading;
+        cursor->sent_position = cursor->item.place.next_position;
+        if (cursor->reading != NULL) { /* who reads from memory again has passed the disk */
+            segment_reader_free(cursor->reader);
+            cursor->reader = NULL;
+        }
         cursor->next_ordinal = cursor->item.place.ordinal + 1;
         cursor->records_before = cursor->item.place.records_end;
     }
@@ -359,6 +389,7 @@ void spool_log_state(const struct spool_log *log, struct spool_log_state *out)
         .records = log->records,
         .oldest_time_ns = log->oldest != NULL ? log->oldest->time_ns : 0,
         .disk_errors = log->disk_errors,
+        .damages = log->damages,
         .truncated_bytes = log->truncated_bytes,
         .disk_error = log->disk_error,
     };

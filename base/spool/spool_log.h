@@ -26,6 +26,7 @@ struct spool_log_limits {
     uint32_t item_bytes_max;
 };
 #define SPOOL_LOG_ITEM_OVERHEAD 96
+#define SPOOL_LOG_TAIL_BYTES    64
 
 /* What a reader hands back when an item has arrived. */
 struct spool_log_place {
@@ -65,6 +66,16 @@ MUST_USE int spool_log_cursor(struct spool_log *log, const char *name, struct er
 MUST_USE int spool_log_append(struct spool_log *log, const void *bytes, uint32_t length,
                               uint32_t records, uint64_t time_ns, struct error *err);
 
+/* Copies all that is in memory alone to disk, where it survives the death of the process; it stays
+ * in memory too. 0 (also without a directory), or -errno: the rest is in memory alone. */
+MUST_USE int spool_log_write(struct spool_log *log, struct error *err);
+/* What was written survives a power cut when this returns 0. Waits for the disk. */
+MUST_USE int spool_log_sync(struct spool_log *log, struct error *err);
+/* The first bytes, at most SPOOL_LOG_TAIL_BYTES, of the last item that spool_log_open found on
+ * disk, and its number of records. Returns how many; 0: there was none. */
+uint32_t spool_log_tail(const struct spool_log *log, uint8_t out[SPOOL_LOG_TAIL_BYTES],
+                        uint32_t *records);
+
 /* The next item: 1, 0 when there is none, -errno when the disk cannot be read now. The same until
  * spool_log_sent. */
 MUST_USE int spool_log_peek(struct spool_log *log, int cursor, struct spool_log_item *item,
@@ -87,7 +98,8 @@ struct spool_log_state {
     uint64_t memory_bytes, disk_bytes;
     uint64_t records;         /* appended since the first one ever */
     uint64_t oldest_time_ns;  /* of the oldest item that is in memory; 0: none */
-    uint64_t disk_errors;     /* writes that failed */
+    uint64_t disk_errors;     /* writes and reads that failed */
+    uint64_t damages;         /* of them: frames that were not what was written */
     uint64_t truncated_bytes; /* cut off at the start */
     const char *disk_error;   /* the last one, or "" */
 };

@@ -87,6 +87,9 @@ int spool_log_drop_oldest(struct spool_log *log, struct error *err)
             spool_cursor_skip(&log->cursors[i], header.ordinal, header.records_before);
         }
     }
+    while (has_header && log->oldest != NULL && log->oldest->ordinal < header.ordinal) {
+        spool_free_oldest(log); /* copies of what goes */
+    }
     const int result = segment_log_delete_before(log->disk, next, err);
 
     return result < 0 ? result : 0;
@@ -226,6 +229,23 @@ int spool_log_save(struct spool_log *log, struct error *err)
 
 /* ---- start and end ---- */
 
+static void keep_tail(struct spool_log *log, const struct segment_frame *frame, uint32_t records)
+{
+    const uint32_t length = frame->length - SPOOL_HEADER_BYTES;
+
+    log->tail_length = length < SPOOL_LOG_TAIL_BYTES ? length : SPOOL_LOG_TAIL_BYTES;
+    log->tail_records = records;
+    memcpy(log->tail, frame->bytes + SPOOL_HEADER_BYTES, log->tail_length);
+}
+
+uint32_t spool_log_tail(const struct spool_log *log, uint8_t out[SPOOL_LOG_TAIL_BYTES],
+                        uint32_t *records)
+{
+    *records = log->tail_records;
+    memcpy(out, log->tail, log->tail_length);
+    return log->tail_length;
+}
+
 /* Where the last run ended: the last whole frame there is. */
 static int find_end(struct spool_log *log, struct error *err)
 {
@@ -254,6 +274,7 @@ static int find_end(struct spool_log *log, struct error *err)
             }
             if (spool_frame_read(frame.bytes, frame.length, &header)) {
                 log->disk_ordinal = header.ordinal;
+                keep_tail(log, &frame, header.records);
                 if (header.ordinal > log->last_ordinal) {
                     log->last_ordinal = header.ordinal;
                     log->records = header.records_before + header.records;
@@ -295,6 +316,22 @@ struct spool_log *spool_log_open(const char *directory, const struct spool_log_l
         return NULL;
     }
     return log;
+}
+
+int spool_log_sync(struct spool_log *log, struct error *err)
+{
+    if (log->disk == NULL || !log->is_unsynced) {
+        return 0;
+    }
+    const int result = segment_log_sync(log->disk, err);
+
+    if (result != 0) {
+        spool_disk_failed(log, err);
+        spool_disk_reopen(log);
+    } else {
+        log->is_unsynced = false;
+    }
+    return result;
 }
 
 int spool_log_flush(struct spool_log *log, struct error *err)

@@ -14,6 +14,7 @@
 struct spool_node {
     struct spool_node *next;
     uint64_t ordinal, records_before, time_ns;
+    uint64_t next_position; /* behind its copy on disk; 0: there is none */
     uint32_t records;
     uint32_t length; /* of the frame, with its header */
     uint8_t frame[];
@@ -33,7 +34,8 @@ struct spool_log_reader {
     const struct spool_node *last;    /* what it read last, while that is in memory */
     const struct spool_node *reading; /* what peek shows, if it is in memory */
     struct segment_reader *reader;
-    bool has_item; /* `item` is what peek shows */
+    uint64_t sent_position; /* behind what it read last, on disk; 0: not known */
+    bool has_item;          /* `item` is what peek shows */
     struct spool_log_item item;
 };
 
@@ -43,11 +45,15 @@ struct spool_log {
     struct segment_log *disk; /* NULL: none, or it failed */
     uint64_t reopen_ns;
     struct spool_node *oldest, *newest;
+    struct spool_node *unwritten; /* the first one without a copy on disk */
     uint64_t memory_bytes;
     uint64_t last_ordinal, records; /* of the last append */
     uint64_t disk_ordinal;          /* the last item on disk; 0: none */
-    uint64_t disk_errors, truncated_bytes;
-    bool is_moved; /* cursors have moved since they were saved */
+    uint64_t disk_errors, truncated_bytes, damages;
+    bool is_moved;    /* cursors have moved since they were saved */
+    bool is_unsynced; /* written since the last sync */
+    uint32_t tail_length, tail_records;
+    uint8_t tail[SPOOL_LOG_TAIL_BYTES];
     char disk_error[160];
     int cursors_count;
     struct spool_log_reader cursors[SPOOL_LOG_CURSORS_MAX];
@@ -91,6 +97,7 @@ static inline bool spool_frame_read(const uint8_t *frame, uint32_t length, struc
     return out->ordinal > 0;
 }
 
+/* `next_position`: of the frame, 0 for one that is in memory alone. */
 static inline void spool_frame_item(const uint8_t *frame, uint32_t length,
                                     const struct spool_header *header, uint64_t next_position,
                                     struct spool_log_item *out)

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -466,6 +467,88 @@ static void wrong_names_sizes_and_a_second_process_are_refused(void **state)
 
 /* Any order of appends, reads, acknowledgements, rewinds and restarts: nothing is skipped without
  * being counted, and nothing comes out of order. */
+/* A process of its own appends `count` items to `log` and dies without a word. */
+static void append_and_die(uint64_t count, bool is_written)
+{
+    int status = 0;
+    const pid_t child = fork();
+
+    if (child == 0) {
+        struct spool_log *log = spool_log_open(directory, &roomy, &err);
+
+        if (log == NULL || spool_log_cursor(log, "kafka", &err) < 0) {
+            _exit(1);
+        }
+        append(log, 1, count);
+        if (is_written && (spool_log_write(log, &err) != 0 || spool_log_sync(log, &err) != 0)) {
+            _exit(2);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void what_was_written_survives_the_death_of_its_process(void **state)
+{
+    (void)state;
+    uint8_t tail[SPOOL_LOG_TAIL_BYTES];
+    uint8_t bytes[ITEM_BYTES_MAX];
+    uint32_t records = 0;
+
+    append_and_die(100, true);
+    AUTO(spool_log) log = open_log(&roomy);
+    const int cursor = cursor_of(log, "kafka");
+
+    (void)read_items(log, cursor, 1, 100);
+    assert_end(log, cursor);
+    const uint32_t length = item_bytes(100, bytes);
+    const uint32_t shown = length < sizeof(tail) ? length : (uint32_t)sizeof(tail);
+
+    assert_int_equal(spool_log_tail(log, tail, &records), shown);
+    assert_memory_equal(tail, bytes, shown);
+    assert_int_equal(records, item_records(100));
+}
+
+static void what_is_in_memory_alone_dies_with_its_process(void **state)
+{
+    (void)state;
+    uint8_t tail[SPOOL_LOG_TAIL_BYTES];
+    uint32_t records;
+
+    append_and_die(100, false);
+    AUTO(spool_log) log = open_log(&roomy);
+
+    assert_end(log, cursor_of(log, "kafka"));
+    assert_int_equal(spool_log_tail(log, tail, &records), 0);
+}
+
+static void what_is_written_and_in_memory_is_read_once_and_dropped_once(void **state)
+{
+    (void)state;
+    AUTO(spool_log) log = open_log(&roomy);
+    const int cursor = cursor_of(log, "kafka");
+    struct spool_log_state found;
+    struct spool_log_item item;
+
+    append(log, 1, 50);
+    assert_int_equal(spool_log_write(log, &err), 0);
+    append(log, 51, 60);
+    spool_log_state(log, &found);
+    assert_true(found.disk_bytes > 0 && found.memory_bytes > 0);
+    (void)read_items(log, cursor, 1, 60);
+    assert_end(log, cursor);
+    spool_log_rewind(log, cursor);
+    assert_int_equal(spool_log_drop_oldest(log, &err), 0);
+    assert_int_equal(spool_log_peek(log, cursor, &item, &err), 1);
+    assert_true(item.place.ordinal > 1); /* not from the copy in memory */
+    assert_true(lost(log, cursor) == records_of(1, item.place.ordinal - 1));
+    const struct spool_log_place place = read_items(log, cursor, item.place.ordinal, 60);
+
+    spool_log_ack(log, cursor, &place);
+    assert_true(unacked(log, cursor) == 0);
+}
+
 static void chance_finds_no_item_that_is_lost_in_silence(void **state)
 {
     (void)state;
@@ -484,6 +567,10 @@ static void chance_finds_no_item_that_is_lost_in_silence(void **state)
         if (choice < 45) {
             append(log, appended + 1, appended + 1);
             appended++;
+            /* For a while with copies on disk (spool.write), for a while without. */
+            if (step / 500 % 2 == 1 && choice % 4 == 0) {
+                assert_int_equal(spool_log_write(log, &err), 0);
+            }
         } else if (choice < 75 && sent < 64 && spool_log_peek(log, cursor, &item, &err) == 1) {
             places[sent] = read_one(log, cursor, acked + sent + 1);
             sent++;
@@ -526,6 +613,9 @@ int main(void)
         IN_DIRECTORY(a_disk_that_takes_nothing_costs_the_oldest_and_is_told),
         IN_DIRECTORY(without_a_directory_the_oldest_go_and_are_counted),
         IN_DIRECTORY(wrong_names_sizes_and_a_second_process_are_refused),
+        IN_DIRECTORY(what_was_written_survives_the_death_of_its_process),
+        IN_DIRECTORY(what_is_in_memory_alone_dies_with_its_process),
+        IN_DIRECTORY(what_is_written_and_in_memory_is_read_once_and_dropped_once),
         IN_DIRECTORY(chance_finds_no_item_that_is_lost_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
