@@ -3,6 +3,8 @@
 #include "proto/codec.h"
 #include "proto/codec_unpacked.h"
 
+#define NANOS INT32_C(1000000000)
+
 static void take_totals(const Netscope__V1__IntervalTotals *from, struct stats_totals *to)
 {
     if (from != NULL) {
@@ -154,10 +156,32 @@ static bool take_sink(const Netscope__V1__SinkStats *from, struct stats_sink *to
         .failed = from->failed,
         .unacked = from->unacked,
         .spool_bytes = from->spool_bytes,
+        .spool_errors = from->spool_disk_errors,
     };
+    unpacked_chars(to->spool_trouble, sizeof to->spool_trouble, from->spool_trouble);
     unpacked_chars(to->name, sizeof to->name, from->name);
     unpacked_chars(to->last_error, sizeof to->last_error, from->last_error);
     return unpacked_duration(from->oldest_age, &to->oldest_age_ns);
+}
+
+static bool take_clock(const Netscope__V1__ClockStats *from, struct stats_clock *to)
+{
+    *to = (struct stats_clock){0};
+    if (from == NULL) {
+        return true;
+    }
+    to->is_synced = from->synced != 0;
+    if (from->offset_estimate != NULL) {
+        const int64_t seconds = from->offset_estimate->seconds;
+        const int32_t nanos = from->offset_estimate->nanos;
+
+        if (seconds > INT64_MAX / NANOS - 1 || seconds < INT64_MIN / NANOS + 1 || nanos >= NANOS ||
+            nanos <= -NANOS) {
+            return false;
+        }
+        to->offset_ns = seconds * NANOS + nanos;
+    }
+    return unpacked_duration(from->rtt, &to->trip_ns);
 }
 
 static void take_health(const Netscope__V1__StatsRecord *from, struct stats_record *out)
@@ -250,5 +274,6 @@ bool codec_decode_stats(const uint8_t *bytes, size_t length, struct arena *scrat
     take_health(from, out);
     return unpacked_timestamp(from->start_time, &out->start_ns) &&
            unpacked_timestamp(from->end_time, &out->end_ns) &&
-           unpacked_duration(from->uptime, &out->uptime_ns) && take_rows(from, out);
+           unpacked_duration(from->uptime, &out->uptime_ns) &&
+           take_clock(from->clock, &out->clock) && take_rows(from, out);
 }

@@ -200,6 +200,29 @@ static void write_sink(struct wire_writer *w, const struct stats_sink *sink)
     write_number(w, 8, sink->spool_bytes);
     write_time(w, 9, sink->oldest_age_ns);
     write_chars(w, 10, sink->last_error);
+    write_number(w, 11, sink->spool_errors);
+    write_chars(w, 12, sink->spool_trouble);
+    wire_end(w, mark);
+}
+
+/* A Duration, whose parts have the same sign. */
+static void write_signed_time(struct wire_writer *w, uint32_t field, int64_t ns)
+{
+    const struct wire_mark mark = wire_begin(w, field, 1);
+    write_number(w, 1, (uint64_t)(ns / (int64_t)NS_PER_SECOND));
+    write_number(w, 2, (uint64_t)(ns % (int64_t)NS_PER_SECOND));
+    wire_end(w, mark);
+}
+
+static void write_clock(struct wire_writer *w, const struct stats_clock *clock)
+{
+    if (!clock->is_synced) {
+        return;
+    }
+    const struct wire_mark mark = wire_begin(w, 28, 1);
+    write_signed_time(w, 1, clock->offset_ns);
+    write_time(w, 2, clock->trip_ns);
+    write_number(w, 3, 1);
     wire_end(w, mark);
 }
 
@@ -242,6 +265,7 @@ size_t codec_encode_stats(const struct stats_record *record, uint8_t *out, size_
     for (uint32_t i = 0; i < record->sinks_count && i < STATS_ROWS_MAX; i++) {
         write_sink(&w, &record->sinks[i]);
     }
+    write_clock(&w, &record->clock);
     write_text(&w, 29, record->version);
     write_text(&w, 30, record->config_hash);
     return w.ok ? wire_written(&w) : 0;

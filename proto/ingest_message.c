@@ -322,6 +322,20 @@ bool ingest_decode_response(const uint8_t *bytes, size_t length, struct ingest_r
     }
 }
 
+uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length)
+{
+    struct wire_reader r = wire_reader_over(bytes, length);
+    struct wire_field f;
+    uint64_t delay_ns = 0;
+
+    while (wire_next(&r, &f)) {
+        if (f.number == 1 && !read_time(&f, &delay_ns)) {
+            delay_ns = 0;
+        }
+    }
+    return delay_ns;
+}
+
 /* ---- writing ---- */
 
 static void write_text(struct wire_writer *w, uint32_t field, const char *text)

@@ -135,6 +135,9 @@ MUST_USE bool ingest_decode_response(const uint8_t *bytes, size_t length,
 /* A GapNotice message without the ConnectRequest around it. */
 MUST_USE bool ingest_decode_gap(const uint8_t *bytes, size_t length, struct ingest_gap *out);
 
+/* The delay of a google.rpc.RetryInfo in ns; 0: it has none. */
+uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length);
+
 /* A whole ConnectRequest or ConnectResponse. Bytes written, 0 when `capacity` is too small. */
 MUST_USE size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out,
                                     size_t capacity);

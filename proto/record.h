@@ -457,11 +457,21 @@ struct stats_detector {
     uint64_t suppressed;   /* findings that became no message of their own */
 };
 
+/* Our clock beside the collector's. */
+struct stats_clock {
+    bool is_synced;
+    int64_t offset_ns; /* ours minus the collector's */
+    uint64_t trip_ns;  /* there and back, of the probe that this rests on */
+};
+
 struct stats_sink {
     char name[24];
     bool connected;
     uint64_t sent, acked, retried, failed, unacked, spool_bytes, oldest_age_ns;
     char last_error[160];
+    uint64_t spool_errors;    /* of its disk */
+    char spool_trouble[160];  /* why its spool is not on disk as it should be; "": it is */
+    struct stats_clock clock; /* of its peer; not part of the row as it travels */
 };
 
 struct stats_record {
@@ -487,6 +497,7 @@ struct stats_record {
     struct stats_detector detectors[STATS_ROWS_MAX];
     struct stats_sink sinks[STATS_ROWS_MAX];
     uint32_t interfaces_count, ledger_count, shards_count, detectors_count, sinks_count;
+    struct stats_clock clock;
 };
 
 /* Upper bounds of the RTT histogram: 0.5 ms .. 2 s. */

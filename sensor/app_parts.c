@@ -98,10 +98,35 @@ static int add_kafka(struct app *app, struct error *err)
     return result;
 }
 
+/* "": there is none. */
+static const char *state_directory(const struct app *app)
+{
+    const char *given = getenv("STATE_DIRECTORY"); /* systemd's */
+
+    return app->settings->sensor.state_directory[0] != '\0' ? app->settings->sensor.state_directory
+           : given != NULL                                  ? given
+                                                            : "";
+}
+
+static int add_collector(struct app *app, struct error *err)
+{
+    struct pipeline_settings *to = &app->pipeline_settings;
+    const struct collector_options options = {.sensor_id = app->sensor_id,
+                                              .boot_id = app->boot_id,
+                                              .config_hash = app->config_hash,
+                                              .spool = &app->settings->spool,
+                                              .state_directory = state_directory(app),
+                                              .is_lossless = to->is_lossless};
+    const int result = collector_sink_open(&app->settings->collector, &options, app->runtime,
+                                           &to->sinks[to->sinks_count], err);
+
+    to->sinks_count += result == 0;
+    return result;
+}
+
 static int add_network_sinks(struct app *app, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
-    struct pipeline_settings *to = &app->pipeline_settings;
     const bool has_grpc = is_wanted(from->grpc.enabled, app->is_service);
     int result = 0;
 
@@ -115,19 +140,13 @@ static int add_network_sinks(struct app *app, struct error *err)
         result = add_grpc(app, err);
     }
     if (result == 0 && from->collector.address[0] != '\0') {
-        const struct collector_hello hello = {app->sensor_id, app->boot_id, app->config_hash};
-
-        result = collector_sink_open(&from->collector, &hello, app->runtime,
-                                     &to->sinks[to->sinks_count], err);
-        to->sinks_count += result == 0;
+        result = add_collector(app, err);
     }
     return result == 0 ? add_kafka(app, err) : result;
 }
 
 int app_identify(struct app *app, struct error *err)
 {
-    const char *directory = app->settings->sensor.state_directory;
-
     if (app->is_live && app->settings->capture.interface[0] == '\0') {
         if (capture_default_interface(app->interface, err) != 0) {
             return -err->code;
@@ -138,11 +157,8 @@ int app_identify(struct app *app, struct error *err)
     }
     hash_random_hex(app->boot_id);
     config_hash_text(app->config, app->config_hash);
-    if (directory[0] == '\0') {
-        directory = getenv("STATE_DIRECTORY");
-    }
-    return identity_sensor_id(app->settings->sensor.id, directory, app->interface, app->sensor_id,
-                              err);
+    return identity_sensor_id(app->settings->sensor.id, state_directory(app), app->interface,
+                              app->sensor_id, err);
 }
 
 int app_build(struct app *app, const struct sensor_command *command, struct error *err)

@@ -448,7 +448,6 @@ static const struct config_field packets_fields[] = {
      .offset = FIELD(packets_section, samples_per_second),
      .value = "50",
      .max = 50,
-     .is_hot = true,
      .help = "Packet samples for the inspector, in packet time; 0: none."},
     {.type = CONFIG_U64,
      .key = "sample_bytes",
@@ -532,7 +531,6 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"run", run_fields, &settings->run, "How long it runs."},
         {"output", output_fields, &settings->output, "Files and the terminal."},
         {"flow", flow_fields, &settings->flow, "The flow table."},
-        {"log", log_fields, &settings->log, "Lines about the program itself, on stderr."},
         {"stats", stats_fields, &settings->stats, "Statistics on the terminal."},
         {"analysis", analysis_fields, &settings->analysis, "What is measured."},
     };
@@ -548,8 +546,8 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"collector", collector_fields, &settings->collector, "Stream to a collector."},
         {"kafka", kafka_fields, &settings->kafka, "Records to Kafka."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
-        {"spool", kafka_spool_fields, &settings->spool,
-         "Where records wait for Kafka through long outages and restarts."},
+        {"spool", spool_fields, &settings->spool,
+         "Where records wait for the collector and Kafka through long outages and restarts."},
     };
     uint32_t count = add(settings->sections, 0, before, ARRAY_COUNT(before));
 

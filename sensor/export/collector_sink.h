@@ -1,15 +1,17 @@
 /* The stream to a collector: IngestService.Connect, dialled from here.
  *
- * Batches are encoded once into a memory spool per stream (bounded; the oldest goes and is told as
- * GapNotice), sent within the collector's window, kept until its Ack says they are on disk, and
- * sent again after a reconnect from where Welcome says. Never blocks the publisher. Depends on:
- * base, base/rpc, base/spool, proto, pipeline. Threads: offer by the publisher; the rest on the rpc
- * thread. */
+ * Batches are encoded once into a spool per stream (memory first, then segment files; bounded, the
+ * oldest goes and is told as GapNotice), sent within the collector's window, kept until its Ack
+ * says they are on its disk, and sent again after a reconnect from where Welcome says. What a run
+ * leaves in the spool the next one sends first, under the boot_id of the former. Never blocks the
+ * publisher. Depends on: base, base/rpc, base/spool, proto, pipeline. Threads: offer and sketch by
+ * the publisher; all else on a thread of its own. */
 #pragma once
 
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "sensor/export/spool_settings.h"
 #include "sensor/pipeline/sink.h"
 
 struct collector_settings {
@@ -20,19 +22,23 @@ struct collector_settings {
     const char *server_name; /* expected in the collector's certificate; empty = host of address */
     const char *token_file;  /* bearer token; file mode must not be readable by others */
     bool insecure;           /* plaintext to an address that is not loopback */
-    uint64_t spool_bytes;    /* 256 MiB */
+    uint64_t spool_bytes;    /* 256 MiB; without a directory */
     uint64_t backoff_max_ns; /* 15 s, jittered */
 };
 
 extern const struct config_field collector_fields[];
 
-/* What Hello says. Borrowed for life. */
-struct collector_hello {
-    const char *sensor_id, *boot_id, *config_hash;
+/* What the sink needs beside its settings. Texts and `spool` are borrowed for life. */
+struct collector_options {
+    const char *sensor_id, *boot_id, *config_hash; /* what Hello says */
+    const struct spool_settings *spool;
+    const char *state_directory; /* for a spool without a directory of its own; NULL or "": none */
+    bool is_lossless;            /* a full spool pushes back instead of dropping */
 };
 
-/* 0 with `out` filled; -errno with `err` (certificate files, plaintext refused, token file's mode).
- * A collector that is down is no error. */
+/* 0 with `out` filled; -errno with `err` (certificate files, plaintext refused, token file's mode,
+ * a spool directory that cannot be used). A collector that is down is no error, nor a disk that is
+ * full or read-only: the spool then is in memory, and the log says so. */
 MUST_USE int collector_sink_open(const struct collector_settings *settings,
-                                 const struct collector_hello *hello, struct rpc_runtime *runtime,
-                                 struct sink *out, struct error *err);
+                                 const struct collector_options *options,
+                                 struct rpc_runtime *runtime, struct sink *out, struct error *err);

@@ -118,10 +118,24 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
 
 /* ---- dialling ---- */
 
-static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
+/* Positions of one process, as many as there is room for. */
+static void add_resume(struct ingest_hello *hello, const struct collector_boot *boot)
 {
-    *hello = (struct ingest_hello){.protocol_version = INGEST_PROTOCOL_VERSION,
-                                   .resume_count = COLLECTOR_LANES};
+    for (uint32_t i = 0; i < COLLECTOR_LANES && hello->resume_count < INGEST_POSITIONS_MAX; i++) {
+        struct ingest_position *position = &hello->resume[hello->resume_count++];
+
+        position->stream = (enum record_stream)(i + 1);
+        position->next_seq = boot->lanes[i].acked_seq + 1;
+        memcpy(position->boot_id, boot->boot_id, sizeof(position->boot_id));
+    }
+}
+
+/* This process, then the earlier ones of which something may wait, oldest first. */
+static void fill_hello(const struct collector_sink *sink, struct ingest_hello *hello)
+{
+    const uint32_t last = sink->boots.count - 1;
+
+    *hello = (struct ingest_hello){.protocol_version = INGEST_PROTOCOL_VERSION};
     memcpy(hello->sensor_id, sink->sensor_id, sizeof(hello->sensor_id));
     memcpy(hello->boot_id, sink->boot_id, sizeof(hello->boot_id));
     memcpy(hello->config_hash, sink->config_hash, sizeof(hello->config_hash));
@@ -129,16 +143,12 @@ static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
     if (gethostname(hello->host_name, sizeof(hello->host_name) - 1) != 0) {
         hello->host_name[0] = '\0';
     }
-    (void)pthread_mutex_lock(&sink->lock);
-    for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
-        struct spool_cursor_state state;
-
-        spool_cursor_state(sink->lanes[i].spool, 0, &state);
-        hello->resume[i].stream = sink->lanes[i].stream;
-        hello->resume[i].next_seq = state.acked_seq + 1;
-        memcpy(hello->resume[i].boot_id, sink->boot_id, sizeof(hello->resume[i].boot_id));
+    add_resume(hello, &sink->boots.at[last]);
+    for (uint32_t i = 0; i < last; i++) {
+        if (!collector_boot_is_done(&sink->boots.at[i])) {
+            add_resume(hello, &sink->boots.at[i]);
+        }
     }
-    (void)pthread_mutex_unlock(&sink->lock);
 }
 
 static uint64_t jittered(uint64_t pause_ns)
@@ -168,34 +178,8 @@ static void tell(struct collector_sink *sink, const char *reason, uint64_t pause
 /* The call could not even begin. */
 static void postpone(struct collector_sink *sink, const char *reason, uint64_t now_ns)
 {
-    (void)pthread_mutex_lock(&sink->lock);
-    sink->is_dialing = false;
     sink->dial_at_ns = now_ns + jittered(BACKOFF_REFUSED_NS);
     tell(sink, reason, BACKOFF_REFUSED_NS, now_ns);
-    (void)pthread_mutex_unlock(&sink->lock);
-}
-
-/* True when the caller shall dial; cancels a collector that never answers. */
-static bool begin_dial(struct collector_sink *sink, uint64_t now_ns)
-{
-    struct rpc_call *stuck = NULL;
-
-    (void)pthread_mutex_lock(&sink->lock);
-    const bool is_due = !sink->is_dialing && !sink->is_closing && now_ns >= sink->dial_at_ns;
-    if (is_due) {
-        sink->is_dialing = true;
-        sink->dialled_ns = now_ns;
-    } else if (sink->call != NULL && !sink->is_welcomed &&
-               now_ns - sink->dialled_ns > WELCOME_WAIT_NS) {
-        stuck = sink->call;
-        rpc_ref(stuck);
-    }
-    (void)pthread_mutex_unlock(&sink->lock);
-    if (stuck != NULL) {
-        rpc_cancel(stuck, RPC_DEADLINE_EXCEEDED, "the collector does not answer the hello");
-        rpc_unref(stuck);
-    }
-    return is_due;
 }
 
 void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
@@ -206,9 +190,13 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
     struct ingest_hello hello;
     struct error err = {0};
 
-    if (!begin_dial(sink, now_ns)) {
+    if (sink->call != NULL && !sink->is_welcomed && now_ns - sink->dialled_ns > WELCOME_WAIT_NS) {
+        rpc_cancel(sink->call, RPC_DEADLINE_EXCEEDED, "the collector does not answer the hello");
+    }
+    if (sink->call != NULL || now_ns < sink->dial_at_ns) {
         return;
     }
+    sink->dialled_ns = now_ns;
     if (sink->settings->token_file[0] != '\0') {
         /* Each time, so that a new token needs no restart. */
         if (read_token(sink->settings->token_file, token, &err) != 0) {
@@ -218,25 +206,13 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
         options.bearer = token;
     }
     fill_hello(sink, &hello);
-    struct rpc_call *call = rpc_call_start(sink->channel, &sink->method, &options, &err);
-    if (call == NULL) {
+    sink->call = rpc_call_start(sink->channel, &sink->method, &options, &err);
+    if (sink->call == NULL) {
         postpone(sink, err.message, now_ns);
         return;
     }
-    rpc_ref(call);
-    (void)pthread_mutex_lock(&sink->lock);
-    const bool is_over = !sink->is_dialing; /* on_done has been faster */
-    if (!is_over) {
-        sink->call = call;
-    }
-    (void)pthread_mutex_unlock(&sink->lock);
-    if (is_over) {
-        rpc_unref(call);
-    } else {
-        (void)rpc_send(call,
-                       rpc_bytes_copy(bytes, ingest_encode_hello(&hello, bytes, sizeof(bytes))));
-    }
-    rpc_unref(call);
+    (void)rpc_send(sink->call,
+                   rpc_bytes_copy(bytes, ingest_encode_hello(&hello, bytes, sizeof(bytes))));
 }
 
 /* ---- the end of a call ---- */
@@ -289,24 +265,27 @@ static uint64_t next_pause(const struct collector_sink *sink, enum rpc_status st
     return pause_ns < most_ns ? pause_ns : most_ns;
 }
 
-void collector_sink_ended(struct collector_sink *sink, const struct rpc_result *result,
+void collector_sink_ended(struct collector_sink *sink, const struct collector_news *news,
                           uint64_t now_ns)
 {
-    char reason[512];
-    const char *plain = result->status == RPC_UNAVAILABLE ? plain_words(result->message) : NULL;
+    char reason[640];
+    const char *plain = news->status == RPC_UNAVAILABLE ? plain_words(news->message) : NULL;
 
-    if (sink->is_closing) {
+    if (sink->is_goodbye_sent) {
         return;
     }
     if (sink->is_welcomed && now_ns - sink->dialled_ns >= LIVED_NS) {
         sink->backoff_ns = 0;
     }
-    sink->backoff_ns = next_pause(sink, result->status);
-    const uint64_t pause_ns = jittered(sink->backoff_ns);
+    sink->backoff_ns = next_pause(sink, news->status);
+    uint64_t pause_ns = jittered(sink->backoff_ns);
 
+    if (pause_ns < news->retry_ns) { /* never earlier than asked, and not all at once */
+        pause_ns = news->retry_ns + jittered(BACKOFF_FIRST_NS);
+    }
     sink->dial_at_ns = now_ns + pause_ns;
-    (void)snprintf(reason, sizeof(reason), "%s: %s%s%.300s%s", rpc_status_name(result->status),
-                   plain != NULL ? plain : "", plain != NULL ? " (" : "", result->message,
+    (void)snprintf(reason, sizeof(reason), "%s: %s%s%.300s%s", rpc_status_name(news->status),
+                   plain != NULL ? plain : "", plain != NULL ? " (" : "", news->message,
                    plain != NULL ? ")" : "");
     tell(sink, reason, pause_ns, now_ns);
 }

@@ -1,105 +1,217 @@
 /* Parts of the collector sink that its files share. Private to sensor/export/collector_sink*.c.
  *
- * One mutex guards it all; it is held for the copy of a batch at most, never while gRPC is called.
- * The publisher appends to the spools and dials; all sending is done on the call's own thread
- * (collector_sink_pump), so messages leave in order. Depends on: collector_sink.h. */
+ * The publisher encodes batches and queues them; gRPC's callbacks note what came (struct
+ * collector_news); the sink's own thread appends to the spools, writes to disk, dials and sends. So
+ * neither the publisher nor gRPC's thread waits for a disk. `lock` guards the queue, the news and
+ * the figures shown; it is never held while the disk or gRPC is called. Depends on:
+ * collector_sink.h. */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/spool/spool.h"
+#include "base/spool/spool_log.h"
 #include "proto/codec.h"
 #include "proto/ingest_message.h"
+#include "sensor/export/collector_boots.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/packet_layers.h"
 
-#define COLLECTOR_LANES      (RECORD_STREAM_COUNT - 1)
 #define COLLECTOR_WINDOW_MAX 1024 /* batches on their way, whatever the collector allows */
 #define COLLECTOR_TOKEN_MAX  4096
 /* Packet samples of one batch, and the room of each with its protocol tree. */
 #define COLLECTOR_SAMPLES_MAX  16
 #define COLLECTOR_SAMPLE_BYTES (4096 + PACKET_LAYERS_BYTES_MAX)
-
-/* What is on its way: one batch, or a gap told (no records). */
-struct collector_sent {
-    uint64_t last_seq;
-    uint64_t taken_ns; /* monotonic time when the batch came from the publisher */
-    uint32_t records;
-};
-
+#define COLLECTOR_ACKS_MAX     320 /* COLLECTOR_BOOTS_MAX of each stream */
+#define COLLECTOR_PATH_BYTES   4200
 /* Sketches that wait: each is worth little when it is late, so the oldest goes first. */
 #define COLLECTOR_SKETCHES_MAX 8
 
-/* One stream of records. */
+/* In front of the ConnectRequest in each item of the spool: boot_id (NUL-padded), first_seq. */
+#define COLLECTOR_ITEM_HEAD_BYTES 48
+#define COLLECTOR_ITEM_BOOT_BYTES 40
+
+struct collector_item {
+    char boot_id[INGEST_BOOT_ID_BYTES];
+    uint64_t first_seq;
+    uint64_t last_seq;
+    uint32_t records;
+    const uint8_t *message;
+    uint32_t length;
+};
+
+/* What is on its way: one batch, or a gap told (no place). */
+struct collector_sent {
+    char boot_id[INGEST_BOOT_ID_BYTES];
+    uint64_t last_seq;
+    uint64_t taken_ns; /* wall clock, when the batch came from the publisher */
+    uint32_t records;
+    struct spool_log_place place;
+};
+
+/* One stream of records. The sink's thread alone. */
 struct collector_lane {
     enum record_stream stream;
-    struct spool *spool;
+    struct spool_log *log;
+    int cursor;
+    bool is_dirty;                                      /* appended to since spool.write's turn */
     struct collector_sent window[COLLECTOR_WINDOW_MAX]; /* a ring */
     uint32_t window_head, window_count;
-    uint64_t highest_seq; /* ever sent as a batch */
+    uint64_t damages_seen, errors_seen;
+};
+
+/* A batch between the publisher and the sink's thread: an item of the spool. */
+struct collector_queued {
+    struct collector_queued *next;
+    enum record_stream stream;
+    uint32_t records;
+    uint64_t last_seq;
+    uint64_t taken_ns;
+    uint32_t length;
+    uint8_t bytes[];
+};
+
+/* What gRPC's callbacks have to say. */
+struct collector_news {
+    bool has_welcome, has_probe, is_writable, is_over;
+    struct ingest_welcome welcome;
+    struct ingest_probe probe;
+    uint64_t probe_wall_ns, probe_monotonic_ns; /* when it came */
+    uint32_t acks_count;
+    struct ingest_position acks[COLLECTOR_ACKS_MAX];
+    const char *complaint; /* what the collector did against the protocol; NULL: nothing */
+    /* The end of the call. */
+    enum rpc_status status;
+    uint64_t retry_ns; /* google.rpc.RetryInfo; 0: none */
+    char message[512];
+};
+
+#define COLLECTOR_CLOCK_SAMPLES 8
+
+struct collector_clock {
+    struct {
+        uint64_t trip_ns;
+        int64_t offset_ns; /* sensor minus collector */
+    } samples[COLLECTOR_CLOCK_SAMPLES];
+    uint32_t count;
+    uint64_t sent_wall_ns, sent_monotonic_ns; /* the heartbeat that waits for a probe; 0: none */
 };
 
 struct collector_sink {
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* an acknowledgement, the end of a call */
     const struct collector_settings *settings;
+    const struct spool_settings *spool_settings;
+    enum spool_write write;
     struct rpc_runtime *runtime;
     struct rpc_channel *channel;
     struct rpc_method method;
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char boot_id[INGEST_BOOT_ID_BYTES];
     char config_hash[17];
-    struct collector_lane lanes[COLLECTOR_LANES];
+    char directory[COLLECTOR_PATH_BYTES]; /* "": the spool is in memory */
+    bool is_lossless;
 
-    struct rpc_call *call; /* NULL: not connected */
-    bool is_dialing;       /* between rpc_call_start and the end of the call */
-    bool is_welcomed;
-    bool is_full;   /* the call's queue is; on_writable goes on */
-    bool is_posted; /* a pump is on its way to this call's thread */
-    uint32_t posts; /* pumps on their way or running, of all calls */
-    bool is_closing;
-    bool is_goodbye_sent;
-    bool is_heartbeat_due;
-    bool has_probe;
-    struct ingest_probe probe;
-    uint64_t sketch_seed;                              /* of Welcome; 0: none, or not connected */
+    pthread_t thread;
+    bool has_thread;
+
+    /* ---- shared, with the lock ---- */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;    /* for the sink's thread */
+    pthread_cond_t changed; /* figures have, or a flush is through */
+    struct collector_queued *first, **last;
+    uint64_t queue_bytes, queue_records;
+    uint64_t refused;                                  /* records that found no memory */
     struct rpc_bytes sketches[COLLECTOR_SKETCHES_MAX]; /* whole messages, a ring */
     uint32_t sketches_head, sketches_count;
     uint64_t sketches_dropped;
-    uint32_t window_max;
+    uint64_t sketch_seed; /* of Welcome; 0: none, or not connected */
+    struct collector_news news;
+    bool has_news;
+    bool is_closing;
+    uint32_t flush_wanted, flush_done; /* counts of spool_log_flush */
     uint32_t batch_records_max;
+    struct stats_sink row;
+    bool is_flush_vain; /* with a spool on disk: waiting for this collector is */
+    uint64_t unwritten; /* records that the last flush could not write */
+
+    /* ---- the sink's thread alone ---- */
+    struct collector_lane lanes[COLLECTOR_LANES];
+    struct collector_boots boots;
+    struct rpc_call *call; /* NULL: not connected */
+    bool is_welcomed;
+    bool is_full; /* the call's queue is; on_writable goes on */
+    bool is_goodbye_sent;
+    bool has_probe; /* to be echoed */
+    struct ingest_probe probe;
     uint64_t heartbeat_ns, heartbeat_at_ns;
+    uint32_t window_max;
     uint64_t dialled_ns; /* monotonic; of this call */
     uint64_t dial_at_ns;
     uint64_t backoff_ns; /* 0: none yet */
-
-    uint64_t sent, acked, retried, lost, gaps; /* records; gaps: notices */
+    uint64_t house_ns;
+    struct collector_clock clock;
+    uint64_t sent, acked, retried, gaps; /* records; gaps: notices */
+    uint64_t lost, lost_told, refused_here;
+    uint64_t taken_bytes, taken_records; /* since the figures were shown last */
+    uint64_t disk_errors, spool_trouble_ns;
+    char spool_trouble[160]; /* what the spool's disk said last; "": nothing */
     char last_error[160];
     uint64_t error_logged_ns;
 
-    /* The publisher's own, without the lock. */
+    /* ---- the publisher's own ---- */
     struct codec_slice slices[BATCH_RECORDS_MAX];
     uint8_t *layers; /* COLLECTOR_SAMPLES_MAX samples with their protocol trees */
     uint8_t *scratch;
     size_t scratch_bytes;
 };
 
+/* collector_sink_spool.c: the logs of the five streams. */
+
+/* Opens them where the settings say. 0 or -errno with `err`. */
+MUST_USE int collector_spool_open(struct collector_sink *sink, const char *state_directory,
+                                  struct error *err);
+/* Writes all and closes; says what waits for the next start, or what is lost. */
+void collector_spool_close(struct collector_sink *sink);
+/* Appends what is queued, freeing it; what was numbered and not taken is counted as lost. Returns
+ * the rest of the list: a lossless spool that is full, unless it `takes_all`. */
+struct collector_queued *collector_spool_take(struct collector_sink *sink,
+                                              struct collector_queued *list, bool takes_all);
+/* spool.write's turn, the caps, once a second the age and the cursors. */
+void collector_spool_keep_house(struct collector_sink *sink, uint64_t now_ns);
+/* All to disk. Records that could not be written. */
+uint64_t collector_spool_flush(struct collector_sink *sink);
+/* The head of what the cursor shows. 1, 0 none, -errno. */
+MUST_USE int collector_spool_peek(struct collector_sink *sink, struct collector_lane *lane,
+                                  struct spool_log_item *item, struct collector_item *out);
+struct collector_course *collector_spool_course(struct collector_sink *sink,
+                                                const struct collector_lane *lane,
+                                                const char *boot_id);
+/* Fills the figures of the spools, with the lock or before there are threads. */
+void collector_spool_figures(const struct collector_sink *sink, struct stats_sink *row);
+
 /* collector_sink_dial.c */
 
 /* Checks settings and makes the channel. 0 or -errno with `err`. */
 MUST_USE int collector_sink_prepare(struct collector_sink *sink, struct error *err);
-/* Starts a call when there is none and it is time. By the publisher. */
+/* Starts a call when there is none and it is time; cancels one that is never welcomed. */
 void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns);
-/* The call has ended: says why in plain words and decides when to dial again. With the lock. */
-void collector_sink_ended(struct collector_sink *sink, const struct rpc_result *result,
+/* The call has ended: says why in plain words and decides when to dial again. */
+void collector_sink_ended(struct collector_sink *sink, const struct collector_news *news,
                           uint64_t now_ns);
 
-/* collector_sink_stream.c */
+/* collector_sink_stream.c: what comes and what goes on one call. */
 
-/* Frees those that wait and asks for no more. With the lock. */
-void collector_sink_forget_sketches(struct collector_sink *sink);
 void collector_sink_methods(struct collector_sink *sink);
-/* Has the pump run on the call's thread. Without the lock. */
-void collector_sink_wake(struct collector_sink *sink);
+/* Acts upon what the callbacks noted. */
+void collector_stream_take(struct collector_sink *sink, const struct collector_news *news,
+                           uint64_t now_ns);
+/* Sends what the window and the queue allow; closing, a goodbye at the end. */
+void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing);
+/* Frees the sketches that wait and asks for no more. With the lock. */
+void collector_sink_forget_sketches(struct collector_sink *sink);
+
+/* collector_sink_thread.c */
+
+MUST_USE int collector_thread_start(struct collector_sink *sink, struct error *err);
+/* Says goodbye, ends the call, joins. */
+void collector_thread_stop(struct collector_sink *sink);

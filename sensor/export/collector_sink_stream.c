@@ -1,14 +1,17 @@
-/* The stream itself: what is sent, in which order, and what comes back. All on the call's thread,
- * but collector_sink_wake. */
+/* One call to the collector: what goes, in which order, and what comes back. The callbacks run on
+ * gRPC's thread and only note what came; all else runs on the sink's thread. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wire_format.h"
 #include "sensor/export/collector_sink_private.h"
 
-#define TIME_BYTES         8 /* in front of each item, see collector_sink.c */
 #define QUEUE_MESSAGES_MAX 128
 #define QUEUE_BYTES_MAX    ((size_t)8 << 20)
+#define RETRY_MAX_NS       (UINT64_C(3600) * NS_PER_SEC)
+#define RETRY_INFO_TYPE    "type.googleapis.com/google.rpc.RetryInfo"
 
 /* Alerts and figures before the mass of flows. */
 static const enum record_stream send_order[COLLECTOR_LANES] = {
@@ -19,332 +22,447 @@ static struct collector_lane *lane_of(struct collector_sink *sink, enum record_s
     return &sink->lanes[stream - 1];
 }
 
-/* ---- sending ---- */
+/* ---- what is on its way ---- */
 
-static void window_push(struct collector_lane *lane, uint64_t last_seq, uint64_t taken_ns,
-                        uint32_t records)
+static void window_push(struct collector_lane *lane, const char *boot_id, uint64_t last_seq,
+                        const struct spool_log_item *item)
 {
-    const uint32_t at = (lane->window_head + lane->window_count) % COLLECTOR_WINDOW_MAX;
+    struct collector_sent *sent =
+        &lane->window[(lane->window_head + lane->window_count) % COLLECTOR_WINDOW_MAX];
 
-    lane->window[at] = (struct collector_sent){last_seq, taken_ns, records};
+    *sent = (struct collector_sent){.last_seq = last_seq, .taken_ns = clock_wall_ns()};
+    (void)snprintf(sent->boot_id, sizeof(sent->boot_id), "%s", boot_id);
+    if (item != NULL) {
+        sent->taken_ns = item->time_ns;
+        sent->records = item->records;
+        sent->place = item->place;
+    }
     lane->window_count++;
 }
 
-/* Takes back what was pushed last: it did not go. */
-static void window_pop_newest(struct collector_lane *lane)
+/* What the collector has leaves the window, and the spool. */
+static void settle(struct collector_sink *sink, struct collector_lane *lane)
 {
-    lane->window_count--;
+    while (lane->window_count > 0) {
+        const struct collector_sent *sent = &lane->window[lane->window_head];
+        const struct collector_course *course = collector_spool_course(sink, lane, sent->boot_id);
+
+        if (sent->last_seq > course->durable_seq) {
+            return;
+        }
+        if (sent->place.ordinal > 0) {
+            spool_log_ack(lane->log, lane->cursor, &sent->place);
+            sink->acked += sent->records;
+        }
+        lane->window_head = (lane->window_head + 1) % COLLECTOR_WINDOW_MAX;
+        lane->window_count--;
+    }
 }
+
+/* ---- sending ---- */
 
 enum sent { SENT_NOTHING, SENT_ONE, SENT_FULL };
 
-static void count_sent(struct collector_sink *sink, struct collector_lane *lane,
-                       const struct spool_item *item)
+static enum sent send_bytes(struct collector_sink *sink, const uint8_t *bytes, size_t length)
 {
-    if (item->first_seq > lane->highest_seq) {
-        sink->sent += item->record_count;
-        lane->highest_seq = item->last_seq;
-    } else {
-        sink->retried += item->record_count;
-    }
-}
+    const enum rpc_send_result result = rpc_send(sink->call, rpc_bytes_copy(bytes, length));
 
-static struct rpc_bytes gap_message(struct collector_sink *sink, const struct collector_lane *lane,
-                                    const struct spool_gap *gap, uint64_t acked_seq,
-                                    uint64_t *to_seq)
-{
-    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
-    struct ingest_gap notice = {.stream = lane->stream, .from_seq = gap->from_seq};
-    const bool was_acked = gap->from_seq <= acked_seq;
-
-    /* A collector that lost what it had acknowledged asks for it in vain: two different reasons. */
-    notice.to_seq = was_acked && acked_seq < gap->to_seq ? acked_seq : gap->to_seq;
-    (void)snprintf(notice.reason, sizeof(notice.reason), "%s",
-                   was_acked ? "acknowledged_before" : "spool_full");
-    memcpy(notice.boot_id, sink->boot_id, sizeof(notice.boot_id));
-    *to_seq = notice.to_seq;
-    return rpc_bytes_copy(bytes, ingest_encode_gap(&notice, bytes, sizeof(bytes)));
-}
-
-/* One item or gap of the lane. The lock is held before and after, not while sending; the cursor
- * moves first, since the publisher may drop the item meanwhile. */
-static enum sent send_next(struct collector_sink *sink, struct rpc_call *call,
-                           struct collector_lane *lane)
-{
-    struct spool_item item = {0};
-    struct spool_gap gap = {0};
-    struct spool_cursor_state state;
-    struct error err = {0};
-    struct rpc_bytes message;
-    uint64_t first_seq;
-    uint64_t to_seq;
-
-    if (lane->window_count >= sink->window_max) {
-        return SENT_NOTHING;
-    }
-    switch (spool_cursor_peek(lane->spool, 0, &item, &gap)) {
-    case SPOOL_END:
-        return SENT_NOTHING;
-    case SPOOL_GAP:
-        spool_cursor_state(lane->spool, 0, &state);
-        message = gap_message(sink, lane, &gap, state.acked_seq, &to_seq);
-        first_seq = gap.from_seq;
-        spool_cursor_sent(lane->spool, 0);
-        if (to_seq < gap.to_seq && spool_cursor_seek(lane->spool, 0, to_seq + 1, &err) != 0) {
-            log_error("collector", err.message, NULL);
-        }
-        window_push(lane, to_seq, clock_monotonic_ns(), 0);
-        break;
-    default: {
-        uint64_t taken_ns;
-
-        memcpy(&taken_ns, item.bytes, TIME_BYTES);
-        message =
-            rpc_bytes_copy((const uint8_t *)item.bytes + TIME_BYTES, item.length - TIME_BYTES);
-        first_seq = item.first_seq;
-        spool_cursor_sent(lane->spool, 0);
-        window_push(lane, item.last_seq, taken_ns, item.record_count);
-        break;
-    }
-    }
-    (void)pthread_mutex_unlock(&sink->lock);
-    const enum rpc_send_result result = rpc_send(call, message);
-
-    (void)pthread_mutex_lock(&sink->lock);
     if (result == RPC_SEND_QUEUED) {
-        if (gap.from_seq > 0) {
-            sink->gaps++;
-        } else {
-            count_sent(sink, lane, &item);
-        }
         return SENT_ONE;
-    }
-    window_pop_newest(lane);
-    if (spool_cursor_seek(lane->spool, 0, first_seq, &err) != 0) {
-        log_error("collector", err.message, NULL);
     }
     sink->is_full = result == RPC_SEND_FULL;
     return SENT_FULL;
 }
 
-static void send_heartbeat(struct collector_sink *sink, struct rpc_call *call)
+static enum sent send_gap(struct collector_sink *sink, struct collector_lane *lane,
+                          const char *boot_id, struct collector_course *course, uint64_t to_seq)
+{
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_gap notice = {
+        .stream = lane->stream, .from_seq = course->sent_seq + 1, .to_seq = to_seq};
+    /* A collector that lost what it had acknowledged asks for it in vain: another reason. */
+    const bool was_acked = notice.from_seq <= course->acked_seq;
+    struct spool_log_state state;
+
+    spool_log_state(lane->log, &state);
+    if (was_acked && course->acked_seq < to_seq) {
+        notice.to_seq = course->acked_seq;
+    }
+    (void)snprintf(notice.reason, sizeof(notice.reason), "%s",
+                   was_acked                            ? "acknowledged_before"
+                   : state.damages > lane->damages_seen ? "spool_damaged"
+                                                        : "spool_full");
+    memcpy(notice.boot_id, boot_id, sizeof(notice.boot_id));
+    const enum sent sent =
+        send_bytes(sink, bytes, ingest_encode_gap(&notice, bytes, sizeof(bytes)));
+
+    if (sent == SENT_ONE) {
+        lane->damages_seen = state.damages;
+        window_push(lane, boot_id, notice.to_seq, NULL);
+        course->sent_seq = notice.to_seq;
+        if (course->highest_seq < notice.to_seq) {
+            course->highest_seq = notice.to_seq;
+        }
+        sink->gaps++;
+    }
+    return sent;
+}
+
+/* What earlier processes numbered, and is not in the spool before the records of `boot_id`. */
+static enum sent send_gap_before(struct collector_sink *sink, struct collector_lane *lane,
+                                 const char *boot_id)
+{
+    const int end = collector_boots_find(&sink->boots, boot_id);
+
+    for (int i = 0; i < end; i++) {
+        struct collector_boot *boot = &sink->boots.at[i];
+        struct collector_course *course = &boot->lanes[lane->stream - 1];
+
+        if (course->sent_seq < course->last_seq) {
+            return send_gap(sink, lane, boot->boot_id, course, course->last_seq);
+        }
+    }
+    return SENT_NOTHING;
+}
+
+static enum sent send_item(struct collector_sink *sink, struct collector_lane *lane,
+                           struct collector_course *course, const struct spool_log_item *raw,
+                           const struct collector_item *item)
+{
+    if (item->last_seq > course->sent_seq) {
+        const enum sent sent = send_bytes(sink, item->message, item->length);
+
+        if (sent != SENT_ONE) {
+            return sent;
+        }
+        if (item->last_seq > course->highest_seq) {
+            sink->sent += item->records;
+            course->highest_seq = item->last_seq;
+        } else {
+            sink->retried += item->records;
+        }
+        course->sent_seq = item->last_seq;
+    }
+    /* Else the collector had it before this connection. */
+    window_push(lane, item->boot_id, item->last_seq, raw);
+    spool_log_sent(lane->log, lane->cursor);
+    settle(sink, lane);
+    return SENT_ONE;
+}
+
+/* One item or gap of the lane. */
+static enum sent send_next(struct collector_sink *sink, struct collector_lane *lane)
+{
+    struct spool_log_item raw;
+    struct collector_item item;
+
+    if (lane->window_count >= sink->window_max) {
+        return SENT_NOTHING;
+    }
+    const int found = collector_spool_peek(sink, lane, &raw, &item);
+
+    if (found < 0) {
+        return SENT_NOTHING;
+    }
+    const char *boot_id = found > 0 ? item.boot_id : sink->boot_id;
+    struct collector_course *course = collector_spool_course(sink, lane, boot_id);
+    const uint64_t before_seq = found > 0 ? item.first_seq - 1 : course->last_seq;
+    const enum sent told = send_gap_before(sink, lane, boot_id);
+
+    if (told != SENT_NOTHING) {
+        return told;
+    }
+    if (course->sent_seq < before_seq) {
+        return send_gap(sink, lane, boot_id, course, before_seq);
+    }
+    return found > 0 ? send_item(sink, lane, course, &raw, &item) : SENT_NOTHING;
+}
+
+static void send_heartbeat(struct collector_sink *sink)
 {
     uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
     const struct ingest_heartbeat heartbeat = {
         .time_ns = clock_wall_ns(), .has_probe = sink->has_probe, .probe = sink->probe};
 
-    sink->is_heartbeat_due = false;
+    if (!sink->has_probe) { /* it is answered with a probe, whose time is looked at */
+        sink->clock.sent_wall_ns = heartbeat.time_ns;
+        sink->clock.sent_monotonic_ns = clock_monotonic_ns();
+    }
     sink->has_probe = false;
-    (void)pthread_mutex_unlock(&sink->lock);
-    (void)rpc_send(call,
-                   rpc_bytes_copy(bytes, ingest_encode_heartbeat(&heartbeat, bytes, sizeof bytes)));
-    (void)pthread_mutex_lock(&sink->lock);
+    (void)send_bytes(sink, bytes, ingest_encode_heartbeat(&heartbeat, bytes, sizeof(bytes)));
 }
 
-static void send_goodbye(struct collector_sink *sink, struct rpc_call *call)
+static void send_goodbye(struct collector_sink *sink)
 {
     uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
     struct ingest_goodbye goodbye = {.reason = "shutdown"};
+    struct stats_sink figures = {0};
 
-    for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
-        struct spool_state state;
-
-        spool_state(sink->lanes[i].spool, &state);
-        goodbye.undelivered_records += state.records;
-    }
+    collector_spool_figures(sink, &figures);
+    goodbye.undelivered_records = figures.unacked;
     sink->is_goodbye_sent = true;
-    (void)pthread_mutex_unlock(&sink->lock);
-    (void)rpc_send(call,
-                   rpc_bytes_copy(bytes, ingest_encode_goodbye(&goodbye, bytes, sizeof bytes)));
-    rpc_half_close(call);
-    (void)pthread_mutex_lock(&sink->lock);
+    (void)send_bytes(sink, bytes, ingest_encode_goodbye(&goodbye, bytes, sizeof(bytes)));
+    rpc_half_close(sink->call);
 }
 
-static void send_sketches(struct collector_sink *sink, struct rpc_call *call)
+static void send_sketches(struct collector_sink *sink)
 {
-    while (sink->sketches_count > 0 && !sink->is_full) {
-        const struct rpc_bytes message = sink->sketches[sink->sketches_head];
-
-        sink->sketches_head = (sink->sketches_head + 1) % COLLECTOR_SKETCHES_MAX;
-        sink->sketches_count--;
-        (void)pthread_mutex_unlock(&sink->lock);
-        const enum rpc_send_result result = rpc_send(call, message);
+    for (;;) {
+        struct rpc_bytes message;
 
         (void)pthread_mutex_lock(&sink->lock);
-        sink->sketches_dropped += result != RPC_SEND_QUEUED;
+        const bool has_one = sink->sketches_count > 0 && !sink->is_full;
+        if (has_one) {
+            message = sink->sketches[sink->sketches_head];
+            sink->sketches_head = (sink->sketches_head + 1) % COLLECTOR_SKETCHES_MAX;
+            sink->sketches_count--;
+        }
+        (void)pthread_mutex_unlock(&sink->lock);
+        if (!has_one) {
+            return;
+        }
+        const enum rpc_send_result result = rpc_send(sink->call, message);
+
         sink->is_full = result == RPC_SEND_FULL;
+        if (result != RPC_SEND_QUEUED) {
+            (void)pthread_mutex_lock(&sink->lock);
+            sink->sketches_dropped++;
+            (void)pthread_mutex_unlock(&sink->lock);
+        }
     }
 }
 
-/* Sends what the window and the queue allow. With the lock. */
-static void pump(struct collector_sink *sink, struct rpc_call *call)
+void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing)
 {
-    if (!sink->is_welcomed || sink->call != call || sink->is_goodbye_sent) {
+    if (!sink->is_welcomed || sink->is_goodbye_sent) {
         return;
     }
-    if (sink->is_heartbeat_due || sink->has_probe) {
-        send_heartbeat(sink, call);
+    if (sink->has_probe) {
+        send_heartbeat(sink);
+    }
+    if (now_ns >= sink->heartbeat_at_ns) {
+        sink->heartbeat_at_ns = now_ns + sink->heartbeat_ns;
+        send_heartbeat(sink);
     }
     for (uint32_t i = 0; i < COLLECTOR_LANES && !sink->is_full; i++) {
         enum sent sent;
 
         do {
-            sent = send_next(sink, call, lane_of(sink, send_order[i]));
-        } while (sent == SENT_ONE && sink->is_welcomed);
+            sent = send_next(sink, lane_of(sink, send_order[i]));
+        } while (sent == SENT_ONE);
         if (sent == SENT_FULL) {
             break;
         }
         if (send_order[i] == RECORD_STATS) {
-            send_sketches(sink, call); /* behind the alerts that they may explain */
+            send_sketches(sink); /* behind the alerts that they may explain */
         }
     }
-    if (sink->is_closing && !sink->is_goodbye_sent) {
-        send_goodbye(sink, call);
+    if (is_closing) {
+        send_goodbye(sink);
     }
 }
 
-static void run_pump(struct rpc_call *call, void *argument)
-{
-    struct collector_sink *sink = argument;
+/* ---- what came ---- */
 
-    (void)pthread_mutex_lock(&sink->lock);
-    sink->is_posted = false; /* what comes while this sends asks for another one */
-    pump(sink, call);
-    sink->posts--;
-    (void)pthread_cond_broadcast(&sink->changed); /* close() waits for the posts */
-    (void)pthread_mutex_unlock(&sink->lock);
+static void advance(struct collector_course *course, uint64_t durable_seq)
+{
+    course->durable_seq = durable_seq;
+    course->sent_seq = course->sent_seq < durable_seq ? durable_seq : course->sent_seq;
+    course->acked_seq = course->acked_seq < durable_seq ? durable_seq : course->acked_seq;
 }
 
-void collector_sink_wake(struct collector_sink *sink)
+/* NULL, or what is wrong with it. */
+static const char *take_ack(struct collector_sink *sink, const struct ingest_position *ack)
 {
-    (void)pthread_mutex_lock(&sink->lock);
-    struct rpc_call *call = sink->is_welcomed && !sink->is_posted ? sink->call : NULL;
-    if (call != NULL) {
-        sink->is_posted = true;
-        sink->posts++;
-        rpc_ref(call);
+    struct collector_lane *lane = lane_of(sink, ack->stream);
+    const int found = collector_boots_find(&sink->boots, ack->boot_id);
+
+    if (found < 0) {
+        return NULL; /* of a process that is long forgotten here */
     }
-    (void)pthread_mutex_unlock(&sink->lock);
-    if (call == NULL) {
-        return;
+    struct collector_course *course = &sink->boots.at[found].lanes[ack->stream - 1];
+    const bool is_current = (uint32_t)found == sink->boots.count - 1;
+
+    /* It may acknowledge what came on an earlier connection, and for an earlier process what that
+     * one sent. */
+    if (is_current && ack->next_seq > course->highest_seq) {
+        return "it acknowledges records that were never sent";
     }
-    if (!rpc_post(call, run_pump, sink)) {
-        (void)pthread_mutex_lock(&sink->lock);
-        sink->is_posted = false;
-        sink->posts--;
-        (void)pthread_cond_broadcast(&sink->changed);
-        (void)pthread_mutex_unlock(&sink->lock);
+    sink->backoff_ns = 0; /* it works: the next trouble starts anew */
+    if (ack->next_seq > course->durable_seq) {
+        advance(course, ack->next_seq);
+        settle(sink, lane);
     }
-    rpc_unref(call);
+    return NULL;
 }
 
-/* ---- receiving ---- */
-
-/* False with the error set: the collector acknowledges what it was never sent. */
-static bool take_ack(struct collector_sink *sink, struct collector_lane *lane, uint64_t durable_seq,
-                     struct error *err)
+/* Where each course stands with this collector; what it does not name begins at 1. */
+static const char *take_positions(struct collector_sink *sink, const struct ingest_welcome *welcome)
 {
-    struct spool_state before;
-    struct spool_state after;
+    const struct collector_boot *current = &sink->boots.at[sink->boots.count - 1];
 
-    spool_state(lane->spool, &before);
-    if (spool_cursor_ack(lane->spool, 0, durable_seq, err) != 0) {
-        return false;
+    for (uint32_t i = 0; i < sink->boots.count; i++) {
+        for (uint32_t lane = 0; lane < COLLECTOR_LANES; lane++) {
+            sink->boots.at[i].lanes[lane].durable_seq = 0;
+            sink->boots.at[i].lanes[lane].sent_seq = 0;
+        }
     }
-    spool_state(lane->spool, &after);
-    sink->acked += before.records - after.records;
-    while (lane->window_count > 0 && lane->window[lane->window_head].last_seq <= durable_seq) {
-        lane->window_head = (lane->window_head + 1) % COLLECTOR_WINDOW_MAX;
-        lane->window_count--;
-    }
-    return true;
-}
-
-static uint64_t resume_seq(const struct collector_sink *sink, const struct ingest_welcome *welcome,
-                           enum record_stream stream)
-{
     for (uint32_t i = 0; i < welcome->resume_count; i++) {
-        if (welcome->resume[i].stream == stream && welcome->resume[i].next_seq > 0 &&
-            strcmp(welcome->resume[i].boot_id, sink->boot_id) == 0) {
-            return welcome->resume[i].next_seq;
+        const struct ingest_position *position = &welcome->resume[i];
+        const int found = collector_boots_find(&sink->boots, position->boot_id);
+
+        if (found < 0 || position->next_seq == 0) {
+            continue;
         }
+        struct collector_course *course = &sink->boots.at[found].lanes[position->stream - 1];
+
+        /* What an earlier process sent is not known here; what this one did is. */
+        if (&sink->boots.at[found] == current && position->next_seq - 1 > course->highest_seq) {
+            return "it has records that were never sent";
+        }
+        advance(course, position->next_seq - 1);
     }
-    return 1;
+    return NULL;
 }
 
-static bool take_welcome(struct collector_sink *sink, const struct ingest_welcome *welcome,
-                         struct error *err)
+static uint32_t bounded(uint32_t value, uint32_t least, uint32_t most)
 {
+    return value < least ? least : value > most ? most : value;
+}
+
+static const char *take_welcome(struct collector_sink *sink, const struct ingest_welcome *welcome,
+                                uint64_t now_ns)
+{
+    const char *complaint = take_positions(sink, welcome);
+
+    if (complaint != NULL) {
+        return complaint;
+    }
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
         struct collector_lane *lane = &sink->lanes[i];
-        const uint64_t next_seq = resume_seq(sink, welcome, lane->stream);
 
+        settle(sink, lane); /* what had arrived before the last call ended */
         lane->window_count = 0;
-        if (!take_ack(sink, lane, next_seq - 1, err) ||
-            spool_cursor_seek(lane->spool, 0, next_seq, err) != 0) {
-            return false;
-        }
+        spool_log_rewind(lane->log, lane->cursor);
     }
-    sink->window_max = welcome->window_batches;
-    if (sink->window_max == 0 || sink->window_max > COLLECTOR_WINDOW_MAX) {
-        sink->window_max = sink->window_max == 0 ? 1 : COLLECTOR_WINDOW_MAX;
-    }
+    sink->window_max = bounded(welcome->window_batches, 1, COLLECTOR_WINDOW_MAX);
+    sink->heartbeat_ns = welcome->heartbeat_ns < NS_PER_SEC ? NS_PER_SEC : welcome->heartbeat_ns;
+    sink->heartbeat_at_ns = now_ns; /* the first one brings a probe of the clock */
+    sink->is_welcomed = true;
+    sink->last_error[0] = '\0';
+    (void)pthread_mutex_lock(&sink->lock);
     sink->batch_records_max = welcome->max_batch > 0 && welcome->max_batch < BATCH_RECORDS_MAX
                                   ? welcome->max_batch
                                   : BATCH_RECORDS_MAX;
-    sink->heartbeat_ns = welcome->heartbeat_ns < NS_PER_SEC ? NS_PER_SEC : welcome->heartbeat_ns;
-    sink->heartbeat_at_ns = clock_monotonic_ns() + sink->heartbeat_ns;
-    sink->is_heartbeat_due = true; /* the first one brings a probe of the clock */
     sink->sketch_seed = welcome->sketch_seed;
-    sink->is_welcomed = true;
-    sink->is_posted = false; /* a post of the call before does nothing for this one */
-    sink->last_error[0] = '\0';
+    (void)pthread_mutex_unlock(&sink->lock);
     log_info("collector", "connected", "address=%s session=%s window=%u", sink->settings->address,
              welcome->session_id, sink->window_max);
-    return true;
+    return NULL;
 }
 
-static bool take_response(struct collector_sink *sink, const struct ingest_response *response,
-                          struct error *err)
+/* The answer to a heartbeat shows the collector's clock: it is asked for halfway, and the shortest
+ * way there and back knows best (as NTP, RFC 5905). */
+static void take_clock(struct collector_sink *sink, const struct collector_news *news)
 {
-    switch (response->kind) {
-    case INGEST_WELCOME:
-        return sink->is_welcomed || take_welcome(sink, &response->welcome, err);
-    case INGEST_ACK:
-        if (!sink->is_welcomed || strcmp(response->ack.boot_id, sink->boot_id) != 0) {
-            return true;
-        }
-        sink->backoff_ns = 0; /* it works: the next trouble starts anew */
-        return take_ack(sink, lane_of(sink, response->ack.stream), response->ack.next_seq, err);
-    case INGEST_PROBE:
-        sink->has_probe = true;
-        sink->probe = response->probe;
-        return true;
-    default:
-        return true; /* what this version does not know */
+    struct collector_clock *clock = &sink->clock;
+    const uint64_t trip_ns = news->probe_monotonic_ns - clock->sent_monotonic_ns;
+    const uint64_t wall_ns = news->probe_wall_ns - clock->sent_wall_ns;
+
+    /* A clock that was set meanwhile shows nothing. */
+    if (clock->sent_monotonic_ns != 0 && wall_ns - trip_ns + NS_PER_MS < 2 * NS_PER_MS) {
+        clock->samples[clock->count % COLLECTOR_CLOCK_SAMPLES].trip_ns = trip_ns;
+        clock->samples[clock->count % COLLECTOR_CLOCK_SAMPLES].offset_ns =
+            (int64_t)(clock->sent_wall_ns + wall_ns / 2 - news->probe.sent_ns);
+        clock->count++;
     }
+    clock->sent_monotonic_ns = 0;
+}
+
+static void forget_call(struct collector_sink *sink)
+{
+    rpc_unref(sink->call);
+    sink->call = NULL;
+    sink->is_welcomed = false;
+    sink->is_full = false;
+    sink->has_probe = false;
+    sink->clock.sent_monotonic_ns = 0;
+    (void)pthread_mutex_lock(&sink->lock);
+    collector_sink_forget_sketches(sink);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
+void collector_stream_take(struct collector_sink *sink, const struct collector_news *news,
+                           uint64_t now_ns)
+{
+    const char *complaint = news->complaint;
+
+    if (news->has_welcome && !sink->is_welcomed && complaint == NULL) {
+        complaint = take_welcome(sink, &news->welcome, now_ns);
+    }
+    for (uint32_t i = 0; sink->is_welcomed && i < news->acks_count && complaint == NULL; i++) {
+        complaint = take_ack(sink, &news->acks[i]);
+    }
+    if (news->has_probe) {
+        take_clock(sink, news);
+        sink->has_probe = true;
+        sink->probe = news->probe;
+    }
+    if (news->is_writable) {
+        sink->is_full = false;
+    }
+    if (complaint != NULL && !news->is_over) {
+        rpc_cancel(sink->call, RPC_INTERNAL, complaint);
+    }
+    if (news->is_over) {
+        collector_sink_ended(sink, news, now_ns);
+        forget_call(sink);
+    }
+}
+
+/* ---- callbacks: gRPC's thread ---- */
+
+static void note_ack(struct collector_news *news, const struct ingest_position *ack)
+{
+    for (uint32_t i = news->acks_count; i > 0; i--) {
+        struct ingest_position *known = &news->acks[i - 1];
+
+        if (known->stream == ack->stream && strcmp(known->boot_id, ack->boot_id) == 0) {
+            known->next_seq = known->next_seq < ack->next_seq ? ack->next_seq : known->next_seq;
+            return;
+        }
+    }
+    if (news->acks_count == COLLECTOR_ACKS_MAX) {
+        news->complaint = "it acknowledges more streams than there can be";
+        return;
+    }
+    news->acks[news->acks_count++] = *ack;
 }
 
 static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
 {
     struct collector_sink *sink = rpc_user_data(call);
+    struct collector_news *news = &sink->news;
     struct ingest_response response;
-    struct error err = {0};
+    const bool is_good = ingest_decode_response(bytes, length, &response);
 
-    if (!ingest_decode_response(bytes, length, &response)) {
-        rpc_cancel(call, RPC_INTERNAL, "the collector sent what is no ConnectResponse");
-        return;
-    }
     (void)pthread_mutex_lock(&sink->lock);
-    bool is_good = sink->call == call && take_response(sink, &response, &err);
-    if (is_good) {
-        pump(sink, call);
-    }
-    (void)pthread_cond_broadcast(&sink->changed);
+    if (!is_good) {
+        news->complaint = "it sent what is no ConnectResponse";
+    } else if (response.kind == INGEST_WELCOME) {
+        news->has_welcome = true;
+        news->welcome = response.welcome;
+    } else if (response.kind == INGEST_ACK) {
+        note_ack(news, &response.ack);
+    } else if (response.kind == INGEST_PROBE) {
+        news->has_probe = true;
+        news->probe = response.probe;
+        news->probe_wall_ns = clock_wall_ns();
+        news->probe_monotonic_ns = clock_monotonic_ns();
+    } /* else what this version does not know */
+    sink->has_news = true;
+    (void)pthread_cond_signal(&sink->wake);
     (void)pthread_mutex_unlock(&sink->lock);
-    if (err.code != 0) {
-        rpc_cancel(call, RPC_INTERNAL, err.message);
-    }
 }
 
 static void on_writable(struct rpc_call *call)
@@ -352,9 +470,37 @@ static void on_writable(struct rpc_call *call)
     struct collector_sink *sink = rpc_user_data(call);
 
     (void)pthread_mutex_lock(&sink->lock);
-    sink->is_full = false;
-    pump(sink, call);
+    sink->news.is_writable = true;
+    sink->has_news = true;
+    (void)pthread_cond_signal(&sink->wake);
     (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status; 0: there is none.
+ */
+static uint64_t retry_delay_ns(const uint8_t *details, size_t length)
+{
+    struct wire_reader status = wire_reader_over(details, details != NULL ? length : 0);
+    struct wire_field f;
+    uint64_t delay_ns = 0;
+
+    while (wire_next(&status, &f)) {
+        struct wire_reader any = wire_reader_over(f.bytes, f.type == WIRE_BYTES ? f.length : 0);
+        bool is_retry = false;
+
+        if (f.number != 3) {
+            continue;
+        }
+        while (wire_next(&any, &f)) {
+            if (f.number == 1 && f.type == WIRE_BYTES) {
+                is_retry = f.length == strlen(RETRY_INFO_TYPE) &&
+                           memcmp(f.bytes, RETRY_INFO_TYPE, f.length) == 0;
+            } else if (f.number == 2 && f.type == WIRE_BYTES && is_retry) {
+                delay_ns = ingest_retry_delay(f.bytes, f.length);
+            }
+        }
+    }
+    return delay_ns < RETRY_MAX_NS ? delay_ns : RETRY_MAX_NS;
 }
 
 static void on_done(struct rpc_call *call, const struct rpc_result *result)
@@ -362,22 +508,13 @@ static void on_done(struct rpc_call *call, const struct rpc_result *result)
     struct collector_sink *sink = rpc_user_data(call);
 
     (void)pthread_mutex_lock(&sink->lock);
-    struct rpc_call *owned = sink->call;
-
-    collector_sink_ended(sink, result, clock_monotonic_ns());
-    sink->call = NULL;
-    sink->is_dialing = false;
-    sink->is_welcomed = false;
-    sink->is_full = false;
-    sink->has_probe = false;
-    collector_sink_forget_sketches(sink);
-    for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
-        spool_cursor_rewind(sink->lanes[i].spool, 0);
-        sink->lanes[i].window_count = 0;
-    }
-    (void)pthread_cond_broadcast(&sink->changed);
-    (void)pthread_mutex_unlock(&sink->lock);
-    rpc_unref(owned); /* the sink may be gone by now; NULL: dial has not stored it yet */
+    sink->news.is_over = true;
+    sink->news.status = result->status;
+    sink->news.retry_ns = retry_delay_ns(result->details, result->details_bytes);
+    (void)snprintf(sink->news.message, sizeof(sink->news.message), "%s", result->message);
+    sink->has_news = true;
+    (void)pthread_cond_signal(&sink->wake);
+    (void)pthread_mutex_unlock(&sink->lock); /* the sink may be gone from here on */
 }
 
 void collector_sink_methods(struct collector_sink *sink)

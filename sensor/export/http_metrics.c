@@ -422,6 +422,12 @@ static void write_sinks(struct metrics_page *page, struct pipeline *pipeline)
                        METRICS_LABELS("sink", rows[i].name),
                        (double)rows[i].oldest_age_ns / (double)NS_PER_SEC);
     }
+    metrics_family(page, "netscope_spool_disk_errors_total", METRICS_COUNTER,
+                   "Failures of the spool's disk, by sink.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_spool_disk_errors_total", METRICS_LABELS("sink", rows[i].name),
+                    rows[i].spool_errors);
+    }
     metrics_family(page, "netscope_stream_unacked_records", METRICS_GAUGE,
                    "Records sent and not confirmed, by sink.");
     for (uint32_t i = 0; i < count; i++) {

@@ -252,39 +252,3 @@ const struct config_field kafka_fields[] = {
      .help = "Further properties of librdkafka (its CONFIGURATION.md), checked at the start."},
     {0},
 };
-
-#undef FIELD
-#define FIELD(member) offsetof(struct kafka_spool_settings, member)
-
-const struct config_field kafka_spool_fields[] = {
-    {.type = CONFIG_TEXT,
-     .key = "directory",
-     .offset = FIELD(directory),
-     .value = "",
-     .max = 1024,
-     .help =
-         "Where records wait that no broker has acknowledged, through long outages and restarts; "
-         "empty: in memory alone, as much as kafka.queue_messages."},
-    {.type = CONFIG_BYTES,
-     .key = "bytes",
-     .offset = FIELD(bytes_max),
-     .value = "1GiB",
-     .min = 8388608,
-     .max = 1e15,
-     .help = "On disk at most, for each sink; the oldest records are dropped, told and counted."},
-    {.type = CONFIG_DURATION,
-     .key = "age",
-     .offset = FIELD(age_max_ns),
-     .value = "0s",
-     .min = 0,
-     .max = 3.2e16,
-     .help = "Older records are dropped from disk, told and counted; 0: never."},
-    {.type = CONFIG_BYTES,
-     .key = "memory",
-     .offset = FIELD(memory_bytes),
-     .value = "16MiB",
-     .min = 65536,
-     .max = 4294967296.0,
-     .help = "Records in memory for each topic; what lags further behind goes to disk."},
-    {0},
-};

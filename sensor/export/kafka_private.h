@@ -92,7 +92,7 @@ struct kafka_sink {
     struct sink_ops ops; /* its own name in it */
     char name[SPOOL_LOG_NAME_BYTES + 8];
     struct kafka_settings settings;
-    struct kafka_spool_settings spool;
+    struct spool_settings spool;
     const char *sensor_id;
     uint32_t sensor_id_length;
     bool only_ended, keys_by_flow, keys_by_sensor, is_json, is_row, has_spool;

@@ -373,6 +373,7 @@ static void statistics(void *state, struct stats_sink *row)
     row->failed = counter_get(&sink->failed) + counter_get(&sink->spool_lost);
     row->unacked = owed(sink);
     row->spool_bytes = counter_get(&sink->spool_bytes);
+    row->spool_errors = counter_get(&sink->spool_disk_errors);
     row->oldest_age_ns = oldest_ns != 0 && now_ns > oldest_ns ? now_ns - oldest_ns : 0;
     (void)pthread_mutex_lock(&sink->error_lock);
     (void)snprintf(row->last_error, sizeof(row->last_error), "%s", sink->last_error);
@@ -501,7 +502,7 @@ static int open_parts(struct kafka_sink *sink, struct error *err)
 }
 
 static struct kafka_sink *new_sink(const struct kafka_settings *settings, const char *name,
-                                   const struct kafka_spool_settings *spool, const char *sensor_id)
+                                   const struct spool_settings *spool, const char *sensor_id)
 {
     struct kafka_sink *sink = calloc(1, sizeof(*sink));
 
@@ -516,7 +517,7 @@ static struct kafka_sink *new_sink(const struct kafka_settings *settings, const 
     if (spool != NULL) {
         sink->spool = *spool;
     }
-    sink->has_spool = sink->spool.directory != NULL && sink->spool.directory[0] != '\0';
+    sink->has_spool = spool_settings_directory(&sink->spool) != NULL;
     sink->sensor_id = sensor_id;
     sink->sensor_id_length = (uint32_t)strlen(sensor_id);
     sink->only_ended = strcmp(settings->flow_events, "end") == 0;
@@ -529,8 +530,8 @@ static struct kafka_sink *new_sink(const struct kafka_settings *settings, const 
 }
 
 int kafka_sink_open(const struct kafka_settings *settings, const char *name,
-                    const struct kafka_spool_settings *spool, const char *sensor_id,
-                    struct sink *out, struct error *err)
+                    const struct spool_settings *spool, const char *sensor_id, struct sink *out,
+                    struct error *err)
 {
     if (kafka_settings_check(settings, err) != 0) {
         return -err->code;

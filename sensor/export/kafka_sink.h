@@ -10,6 +10,7 @@
 
 #include "base/config/config.h"
 #include "base/error.h"
+#include "sensor/export/spool_settings.h"
 #include "sensor/pipeline/sink.h"
 
 enum kafka_kind {
@@ -49,21 +50,11 @@ struct kafka_settings {
 
 extern const struct config_field kafka_fields[];
 
-/* Section `spool`: what is not acknowledged survives long outages and restarts. */
-struct kafka_spool_settings {
-    const char *directory; /* empty: no spool */
-    uint64_t bytes_max;    /* on disk, of one sink */
-    uint64_t age_max_ns;
-    uint64_t memory_bytes; /* a reader further behind reads from disk */
-};
-
-extern const struct config_field kafka_spool_fields[];
-
 /* 0 with `out` filled; -errno with `err` naming the setting or the property. A broker that is down
  * is no error. `name` is NULL for the first cluster, else its name among several; `spool` may be
  * NULL; `sensor_id` is borrowed. */
 MUST_USE int kafka_sink_open(const struct kafka_settings *settings, const char *name,
-                             const struct kafka_spool_settings *spool, const char *sensor_id,
+                             const struct spool_settings *spool, const char *sensor_id,
                              struct sink *out, struct error *err);
 /* What kafka_sink_open refuses before it opens anything; asks no broker and writes nothing. */
 MUST_USE int kafka_settings_check(const struct kafka_settings *settings, struct error *err);

@@ -53,7 +53,7 @@ int kafka_spool_open(struct kafka_sink *sink, struct error *err)
     char parent[PATH_BYTES - 32];
     const char *name = sink->name[5] == ':' ? sink->name + 6 : "kafka";
 
-    if (sink->spool.directory == NULL || sink->spool.directory[0] == '\0') {
+    if (!sink->has_spool) {
         return 0;
     }
     (void)snprintf(parent, sizeof(parent), "%s/%s", sink->spool.directory, name);
@@ -334,10 +334,23 @@ static bool send_next(struct kafka_stream *stream)
     return true;
 }
 
+/* spool.write: what is sent is on disk before. A disk that takes nothing is told by count_state. */
+static void write_ahead(struct kafka_stream *stream)
+{
+    const enum spool_write how = spool_settings_write(&stream->sink->spool);
+    struct error err = {0};
+
+    if (how != SPOOL_WRITE_LAGGING && spool_log_write(stream->log, &err) == 0 &&
+        how == SPOOL_WRITE_SYNCED) {
+        (void)!spool_log_sync(stream->log, &err);
+    }
+}
+
 static bool pump(struct kafka_stream *stream)
 {
     bool has_sent = false;
 
+    write_ahead(stream);
     if (stream->is_failing) {
         /* In order again: first the reports of all that is on its way. */
         if (stream->in_flight > 0 || clock_monotonic_ns() < stream->resume_ns ||

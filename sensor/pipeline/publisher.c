@@ -538,6 +538,12 @@ static void publish_stats(struct publisher *publisher)
     stats->ledger_count += publisher_ledger(publisher, stats->ledger + stats->ledger_count,
                                             STATS_ROWS_MAX - stats->ledger_count);
     stats->sinks_count = publisher_sink_rows(publisher, stats->sinks, STATS_ROWS_MAX);
+    stats->clock = (struct stats_clock){0};
+    for (uint32_t i = 0; i < stats->sinks_count; i++) {
+        if (stats->sinks[i].clock.is_synced) {
+            stats->clock = stats->sinks[i].clock;
+        }
+    }
     if (publisher->detection != NULL) {
         stats->detectors_count =
             detection_statistics(publisher->detection, stats->detectors, STATS_ROWS_MAX);
@@ -719,11 +725,6 @@ static void decide(struct publisher *publisher, uint64_t second)
                                                .lost_packets =
                                                    publisher->stats->totals.lost_packets};
 
-        if (publisher->settings.detection_now != NULL) {
-            detection_use(
-                publisher->detection,
-                atomic_load_explicit(publisher->settings.detection_now, memory_order_acquire));
-        }
         follow_seed(publisher);
         send_sketch(publisher);
         detection_decide(publisher->detection, publisher->merged->detection, &costs, on_alert,
@@ -832,7 +833,6 @@ static void *run(void *argument)
 
     for (;;) {
         const bool ending = all_finished(publisher);
-        counter_add(&publisher->counts.rounds, 1);
         lose_patience(publisher, clock_monotonic_ns());
         bool moved = take_batches(publisher);
 

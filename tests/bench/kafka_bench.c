@@ -145,7 +145,7 @@ static bool run_floor(struct bench *bench)
 }
 
 static struct sink open_sink(const struct bench *bench, const char *const *settings,
-                             struct kafka_settings *kafka, struct kafka_spool_settings *spool,
+                             struct kafka_settings *kafka, struct spool_settings *spool,
                              struct config **config)
 {
     static struct config_section sections[2];
@@ -154,7 +154,7 @@ static struct sink open_sink(const struct bench *bench, const char *const *setti
     bool ok = true;
 
     sections[0] = (struct config_section){"kafka", kafka_fields, kafka, NULL};
-    sections[1] = (struct config_section){"spool", kafka_spool_fields, spool, NULL};
+    sections[1] = (struct config_section){"spool", spool_fields, spool, NULL};
     *config = config_new(sections, 2, "BENCH", &err);
     ok = *config != NULL &&
          config_set(*config, "kafka.brokers", bench->brokers, "kafka.brokers", &err) == 0;
@@ -173,7 +173,7 @@ static bool run_sink(struct bench *bench, const char *title, const char *const *
                      uint64_t rate)
 {
     struct kafka_settings kafka;
-    struct kafka_spool_settings spool;
+    struct spool_settings spool;
     struct config *config = NULL;
     struct sink sink = open_sink(bench, settings, &kafka, &spool, &config);
     struct kafka_counts counts;

@@ -4,7 +4,8 @@
  *   ingest_probe sensor ADDRESS RECORDS RATE [KEY=VALUE...]  the sink, fed with synthetic records
  *   ingest_probe scan DIR  reads the log: records, missing, duplicates, told gaps
  *
- * KEY=VALUE sets ingest.KEY or collector.KEY. The sensor ends with 0 when all was acknowledged. */
+ * KEY=VALUE sets ingest.KEY or collector.KEY, or with a dot in it that one (spool.KEY). The sensor
+ * ends with 0 when all was acknowledged. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +45,10 @@ static int apply(struct config *config, const char *section, int argc, char **ar
         if (equals == NULL) {
             return error_set(err, EINVAL, "%s: expected KEY=VALUE", argv[i]);
         }
-        (void)snprintf(path, sizeof(path), "%s.%.*s", section, (int)(equals - argv[i]), argv[i]);
+        const bool is_whole = memchr(argv[i], '.', (size_t)(equals - argv[i])) != NULL;
+
+        (void)snprintf(path, sizeof(path), "%s%s%.*s", is_whole ? "" : section, is_whole ? "" : ".",
+                       (int)(equals - argv[i]), argv[i]);
         if (config_set(config, path, equals + 1, argv[i], err) != 0) {
             return -err->code;
         }
@@ -104,19 +108,18 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
                       uint64_t rate)
 {
     const uint64_t start_ns = clock_monotonic_ns();
+    const struct timespec step = {0, 1000000};
 
     for (uint64_t made = 0; made < records;) {
         struct record_batch *batch = record_feed_next(feed, BATCH_RECORDS);
 
         made += batch->count;
-        (void)sink->ops->offer(sink->state, batch);
-        batch_unref(batch);
-        sink->ops->tick(sink->state);
-        while (rate > 0 && clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
-            const struct timespec step = {0, 1000000};
-
+        while (sink->ops->offer(sink->state, batch) == SINK_BUSY) {
             (void)nanosleep(&step, NULL);
-            sink->ops->tick(sink->state);
+        }
+        batch_unref(batch);
+        while (rate > 0 && clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
+            (void)nanosleep(&step, NULL);
         }
     }
 }
@@ -124,11 +127,13 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
 static int run_sensor(int argc, char **argv, struct error *err)
 {
     struct collector_settings settings = {0};
-    struct config_section section = {"collector", collector_fields, &settings, ""};
+    struct spool_settings spool = {0};
+    struct config_section sections[] = {{"collector", collector_fields, &settings, ""},
+                                        {"spool", spool_fields, &spool, ""}};
     char boot_id[33];
     const char *sensor_id = getenv("PROBE_SENSOR_ID");
     struct sink sink;
-    AUTO(config) config = config_new(&section, 1, "PROBE", err);
+    AUTO(config) config = config_new(sections, 2, "PROBE", err);
 
     if (argc < 3 || config == NULL ||
         config_set(config, "collector.address", argv[0], "ADDRESS", err) != 0 ||
@@ -136,12 +141,16 @@ static int run_sensor(int argc, char **argv, struct error *err)
         return fail(err);
     }
     hash_random_hex(boot_id);
-    const struct collector_hello hello = {sensor_id != NULL ? sensor_id : "probe", boot_id, "0"};
+    const struct collector_options options = {.sensor_id = sensor_id != NULL ? sensor_id : "probe",
+                                              .boot_id = boot_id,
+                                              .config_hash = "0",
+                                              .spool = &spool,
+                                              .is_lossless = getenv("PROBE_LOSSLESS") != NULL};
     AUTO(rpc_runtime) runtime = rpc_runtime_new(NULL, err);
     struct record_feed *feed = record_feed_new(FEED_BATCHES, err);
 
     if (runtime == NULL || feed == NULL ||
-        collector_sink_open(&settings, &hello, runtime, &sink, err) != 0) {
+        collector_sink_open(&settings, &options, runtime, &sink, err) != 0) {
         return fail(err);
     }
     const uint64_t start_ns = clock_monotonic_ns();

@@ -4,7 +4,7 @@
  *     kafka-probe [--set KEY=VALUE]... [--sensor ID] [--reverse] [--records N] [--rate N]
  *                 [--keys N] [--offer-ms N] [--flush-ms N] [--boot ID]
  *
- * --set: a row of kafka_fields, or of kafka_spool_fields as spool.KEY. --reverse: the same flows
+ * --set: a row of kafka_fields, or of spool_fields as spool.KEY. --reverse: the same flows
  * seen from the other side. --offer-ms: how long a batch is offered again while the sink is busy,
  * then it is dropped and counted. Prints one line of JSON; exit 1 with the sentence of the error
  * when the sink cannot be opened. */
@@ -255,10 +255,10 @@ static int read_command(struct probe *probe, struct config *config, int argc, ch
 int main(int argc, char **argv)
 {
     struct kafka_settings settings = {0};
-    struct kafka_spool_settings spool = {0};
+    struct spool_settings spool = {0};
     const struct config_section sections[] = {
         {.path = "kafka", .fields = kafka_fields, .settings = &settings},
-        {.path = "spool", .fields = kafka_spool_fields, .settings = &spool},
+        {.path = "spool", .fields = spool_fields, .settings = &spool},
     };
     struct error err = {0};
     struct probe *probe = calloc(1, sizeof(*probe));

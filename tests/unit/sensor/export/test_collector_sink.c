@@ -23,10 +23,13 @@
 
 struct fixture {
     struct collector_settings settings;
-    struct config_section section;
+    struct spool_settings spool;
+    struct config_section sections[2];
     struct config *config;
     struct rpc_runtime *runtime;
     struct record_feed *feed;
+    const char *state_directory;
+    bool is_lossless;
     struct sink sink;
     bool has_sink;
     /* the other end */
@@ -44,8 +47,9 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct error err = {0};
 
-    f->section = (struct config_section){"collector", collector_fields, &f->settings, ""};
-    f->config = config_new(&f->section, 1, "T", &err);
+    f->sections[0] = (struct config_section){"collector", collector_fields, &f->settings, ""};
+    f->sections[1] = (struct config_section){"spool", spool_fields, &f->spool, ""};
+    f->config = config_new(f->sections, 2, "T", &err);
     f->ingest_section = (struct config_section){"ingest", ingest_fields, &f->ingest_settings, ""};
     f->ingest_config = config_new(&f->ingest_section, 1, "T", &err);
     f->runtime = rpc_runtime_new(NULL, &err);
@@ -84,13 +88,31 @@ static void set(struct fixture *f, const char *path, const char *value)
     assert_int_equal(config_set(f->config, path, value, "test", &err), 0);
 }
 
-static int open_sink(struct fixture *f, struct error *err)
+#define FIRST_BOOT "00112233445566778899aabbccddeeff"
+
+static int open_boot(struct fixture *f, const char *boot_id, struct error *err)
 {
-    const struct collector_hello hello = {"probe", "00112233445566778899aabbccddeeff", "0"};
-    const int result = collector_sink_open(&f->settings, &hello, f->runtime, &f->sink, err);
+    const struct collector_options options = {.sensor_id = "probe",
+                                              .boot_id = boot_id,
+                                              .config_hash = "0",
+                                              .spool = &f->spool,
+                                              .state_directory = f->state_directory,
+                                              .is_lossless = f->is_lossless};
+    const int result = collector_sink_open(&f->settings, &options, f->runtime, &f->sink, err);
 
     f->has_sink = result == 0;
     return result;
+}
+
+static int open_sink(struct fixture *f, struct error *err)
+{
+    return open_boot(f, FIRST_BOOT, err);
+}
+
+static void close_sink(struct fixture *f)
+{
+    f->sink.ops->close(f->sink.state);
+    f->has_sink = false;
 }
 
 /* A collector on `listen`; its port. */
@@ -115,7 +137,6 @@ static void offer(struct fixture *f, uint32_t count)
     assert_int_equal(f->sink.ops->offer(f->sink.state, batch), SINK_TAKEN);
     assert_int_equal(atomic_load(&batch->references), 1); /* copied, not kept */
     batch_unref(batch);
-    f->sink.ops->tick(f->sink.state);
 }
 
 static uint64_t flush(struct fixture *f, uint64_t wait_ns)
@@ -167,8 +188,7 @@ static void all_arrives_once_and_holes_of_the_publisher_are_told(void **state)
     assert_int_equal(row.acked, 40 * 256);
     assert_int_equal(row.unacked, 0);
     assert_int_equal(row.spool_bytes, 0);
-    f->sink.ops->close(f->sink.state);
-    f->has_sink = false;
+    close_sink(f);
     ingest_stop(f->ingest);
     assert_int_equal(atomic_load(&f->store.records), 40 * 256);
     assert_int_equal(atomic_load(&f->store.duplicate), 0);
@@ -198,6 +218,201 @@ static void a_collector_that_comes_late_gets_all_that_the_spool_holds(void **sta
     (void)serve(f, address);
     assert_int_equal(flush(f, LONG_NS), 0);
     assert_int_equal(atomic_load(&f->store.duplicate), 0);
+}
+
+/* Nothing listens; the spool is in the fixture's directory. */
+static void spool_to_disk(struct fixture *f, char address[64])
+{
+    char path[96];
+    const int port = serve(f, "127.0.0.1:0");
+
+    (void)snprintf(address, 64, "127.0.0.1:%d", port);
+    ingest_free(f->ingest);
+    f->ingest = NULL;
+    (void)snprintf(path, sizeof(path), "%s/spool", f->directory);
+    set(f, "spool.directory", path);
+    set(f, "collector.address", address);
+    set(f, "collector.backoff_max", "500ms");
+}
+
+static void a_run_leaves_its_records_to_the_next_ones(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct stats_sink row = {0};
+    char address[64];
+
+    spool_to_disk(f, address);
+    assert_int_equal(open_sink(f, &err), 0);
+    offer(f, 256);
+    offer(f, 256);
+    assert_int_equal(flush(f, SHORT_NS), 0); /* not owed: it is on disk */
+    close_sink(f);
+    record_feed_free(f->feed); /* the next process numbers from 1 again */
+    f->feed = record_feed_new(2, &err);
+    assert_int_equal(open_boot(f, "second", &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, SHORT_NS), 0);
+    f->sink.ops->statistics(f->sink.state, &row);
+    assert_int_equal(row.unacked, 768);
+    assert_true(row.oldest_age_ns > 0);
+    close_sink(f);
+    (void)serve(f, address);
+    record_feed_free(f->feed);
+    f->feed = record_feed_new(2, &err);
+    assert_int_equal(open_boot(f, "third", &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    f->sink.ops->statistics(f->sink.state, &row);
+    assert_int_equal(row.acked, 1024);
+    assert_int_equal(row.spool_errors, 0);
+    assert_true(row.clock.is_synced && row.clock.offset_ns > -(int64_t)NS_PER_SEC &&
+                row.clock.offset_ns < (int64_t)NS_PER_SEC);
+    close_sink(f);
+    ingest_stop(f->ingest);
+    assert_int_equal(atomic_load(&f->store.records), 1024);
+    assert_int_equal(atomic_load(&f->store.gaps), 0);
+    assert_int_equal(atomic_load(&f->store.duplicate), 0);
+}
+
+/* Writes over the middle of the oldest file of the flows. */
+static void damage_spool(const struct fixture *f)
+{
+    char path[160];
+    static const uint8_t noise[64] = {0xff};
+
+    (void)snprintf(path, sizeof(path), "%s/spool/collector/flows/00000000000000000001.log",
+                   f->directory);
+    FILE *file = fopen(path, "r+e");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 400000, SEEK_SET), 0);
+    assert_int_equal(fwrite(noise, 1, sizeof(noise), file), sizeof(noise));
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_damaged_file_of_the_spool_is_told_with_its_exact_range(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct stats_sink row = {0};
+    char address[64];
+    uint64_t offered = 0;
+
+    spool_to_disk(f, address);
+    set(f, "spool.bytes", "8MiB"); /* files of 1 MiB */
+    assert_int_equal(open_sink(f, &err), 0);
+    for (unsigned i = 0; i < 60; i++) {
+        offer(f, 256);
+        offered += 256;
+    }
+    assert_int_equal(flush(f, SHORT_NS), 0);
+    close_sink(f);
+    damage_spool(f);
+    (void)serve(f, address);
+    assert_int_equal(open_boot(f, "second", &err), 0);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    f->sink.ops->statistics(f->sink.state, &row);
+    close_sink(f);
+    ingest_stop(f->ingest);
+    assert_true(atomic_load(&f->store.lost) > 0);
+    assert_int_equal(atomic_load(&f->store.records) + atomic_load(&f->store.lost), offered);
+    assert_int_equal(row.failed, atomic_load(&f->store.lost));
+    assert_int_equal(row.spool_errors, 1);
+    assert_int_equal(atomic_load(&f->store.gaps), 1);
+}
+
+static void what_an_earlier_process_lost_wholly_is_told_too(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char address[64];
+    char command[200];
+
+    spool_to_disk(f, address);
+    assert_int_equal(open_sink(f, &err), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        offer(f, 256);
+    }
+    assert_int_equal(flush(f, SHORT_NS), 0);
+    close_sink(f);
+    (void)snprintf(command, sizeof(command), "rm %s/spool/collector/flows/*.log", f->directory);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own mkdtemp name */
+    const uint64_t flows = record_feed_last(f->feed, RECORD_FLOWS);
+
+    (void)serve(f, address);
+    assert_int_equal(open_boot(f, "second", &err), 0);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    for (unsigned i = 0; i < 100 && atomic_load(&f->store.lost) < flows; i++) {
+        const struct timespec step = {0, 20000000};
+
+        (void)nanosleep(&step, NULL);
+    }
+    close_sink(f);
+    ingest_stop(f->ingest);
+    assert_int_equal(atomic_load(&f->store.lost), flows);
+    assert_int_equal(atomic_load(&f->store.records), 1024 - flows);
+}
+
+static void a_full_spool_pushes_back_when_nothing_may_be_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct stats_sink row = {0};
+    char address[64];
+    enum sink_verdict verdict = SINK_TAKEN;
+    uint64_t offered = 0;
+
+    spool_to_disk(f, address);
+    set(f, "spool.directory", "memory");
+    set(f, "collector.spool", "1MiB");
+    f->is_lossless = true;
+    assert_int_equal(open_sink(f, &err), 0);
+    struct record_batch *batch = NULL;
+
+    for (unsigned i = 0; i < 1000 && verdict == SINK_TAKEN; i++) {
+        batch = record_feed_next(f->feed, 256);
+        verdict = f->sink.ops->offer(f->sink.state, batch);
+        offered += 256;
+        if (verdict == SINK_TAKEN) {
+            batch_unref(batch);
+        }
+    }
+    assert_int_equal(verdict, SINK_BUSY);
+    (void)serve(f, address);
+    for (unsigned i = 0; i < 1000 && verdict == SINK_BUSY; i++) {
+        const struct timespec step = {0, 20000000};
+
+        (void)nanosleep(&step, NULL);
+        verdict = f->sink.ops->offer(f->sink.state, batch);
+    }
+    assert_int_equal(verdict, SINK_TAKEN);
+    batch_unref(batch);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    f->sink.ops->statistics(f->sink.state, &row);
+    assert_int_equal(row.failed, 0);
+    assert_int_equal(row.acked, offered);
+    assert_int_equal(atomic_load(&f->store.gaps), 0);
+}
+
+static void a_place_that_cannot_be_used_is_refused_unless_the_disk_is_to_blame(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct stats_sink row = {0};
+
+    set(f, "collector.address", "127.0.0.1:1");
+    set(f, "spool.directory", "/proc/nowhere/spool");
+    assert_int_not_equal(open_sink(f, &err), 0);
+    assert_non_null(strstr(err.message, "spool.directory"));
+    set(f, "spool.directory", "");
+    f->state_directory = "/proc/nowhere"; /* found, not asked for */
+    error_clear(&err);
+    log_set_level(LOG_ERROR);
+    assert_int_equal(open_sink(f, &err), 0);
+    f->sink.ops->statistics(f->sink.state, &row);
+    (void)flush(f, SHORT_NS);
+    f->sink.ops->statistics(f->sink.state, &row);
+    assert_string_not_equal(row.spool_trouble, "");
 }
 
 static void refuse_settings(struct fixture *f, const char *words)
@@ -251,6 +466,11 @@ int main(void)
         WITH_SINK(without_a_collector_all_is_owed_and_nothing_waits_longer),
         WITH_SINK(all_arrives_once_and_holes_of_the_publisher_are_told),
         WITH_SINK(a_collector_that_comes_late_gets_all_that_the_spool_holds),
+        WITH_SINK(a_run_leaves_its_records_to_the_next_ones),
+        WITH_SINK(a_damaged_file_of_the_spool_is_told_with_its_exact_range),
+        WITH_SINK(what_an_earlier_process_lost_wholly_is_told_too),
+        WITH_SINK(a_full_spool_pushes_back_when_nothing_may_be_lost),
+        WITH_SINK(a_place_that_cannot_be_used_is_refused_unless_the_disk_is_to_blame),
         WITH_SINK(settings_that_cannot_be_safe_are_refused),
     };
 
