@@ -3,19 +3,18 @@
  *
  * What counts is a connection to a service with log-ins, recognised by its first bytes or else by
  * its port, in which the client said enough to have tried and that was over soon; for HTTP an
- * answer 401. A health check says less, a session that works says more. When a connection of the
- * same pair is a session while the incident is open, the guess may have been right: severity is at
- * least HIGH. */
+ * answer 401 or 407 to credentials. A health check says less, a session that works says more. When
+ * a connection of the same pair is a session while the incident is open, the guess may have been
+ * right: severity is at least HIGH. */
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
-#define HTTP_UNAUTHORIZED 401
-#define ATTEMPT_NS        (10 * NS_PER_SEC)
-#define SESSION_NS        (30 * NS_PER_SEC)
-#define SPREAD_EACH       3 /* attempts at each of many targets */
+#define ATTEMPT_NS  (10 * NS_PER_SEC)
+#define SESSION_NS  (30 * NS_PER_SEC)
+#define SPREAD_EACH 3 /* attempts at each of many targets */
 
 enum {
     VIEW_PAIR,   /* source, target, port */
@@ -98,10 +97,8 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 {
     const uint64_t lasted_ns = fact->time_ns > fact->first_ns ? fact->time_ns - fact->first_ns : 0;
 
-    if (fact->event == DETECTION_HTTP) {
-        if (fact->code == HTTP_UNAUTHORIZED) {
-            count(rules, frame, fact, COUNT_ATTEMPT);
-        }
+    if (fact->event == DETECTION_REFUSED) {
+        count(rules, frame, fact, COUNT_ATTEMPT);
         return;
     }
     const struct attempt_bytes bytes = bytes_of(fact->service);
@@ -300,7 +297,7 @@ const struct detector_ops brute_force_detector = {
                  .medium_min = 2,
                  .medium_max = 1e9,
                  .quiet = "10m"},
-    .events = EVENT(CLOSE) | EVENT(HTTP),
+    .events = EVENT(CLOSE) | EVENT(REFUSED),
     .views = {{.name = "pair", .size = SIZE_SCANNERS, .counters = COUNTERS},
               {.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4},
               {.name = "spread", .size = SIZE_SCANNERS, .counters = COUNTERS, .members = 4}},

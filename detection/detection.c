@@ -223,10 +223,13 @@ static void start_again(struct detection *detection, uint64_t second)
         detection->windows[i].saturated_second = 0;
     }
     for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
-        struct alert_record *alert = &detection->incidents[i].alert;
+        struct detection_incident *incident = &detection->incidents[i];
 
-        if (alert->last_ns > second * NS_PER_SEC) {
-            alert->last_ns = second * NS_PER_SEC; /* quiet counts from here */
+        if (incident->told_ns > second * NS_PER_SEC) {
+            incident->told_ns = second * NS_PER_SEC; /* quiet counts from here */
+        }
+        if (incident->alert.last_ns > second * NS_PER_SEC) {
+            incident->alert.last_ns = second * NS_PER_SEC;
         }
     }
 }
@@ -404,7 +407,7 @@ uint32_t detector_find_over(struct detection *detection, const struct detector *
         const struct detection_entry *entry = &table->entries[i];
 
         if (!entry->is_live || (!rules->ops->measures_silence &&
-                                entry->last_ns / NS_PER_SEC + RECENT_SECONDS < detection->now)) {
+                                entry->told_second + RECENT_SECONDS < detection->now)) {
             continue;
         }
         const double observed = measure(detection, self, window, i);

@@ -44,9 +44,10 @@ enum detection_event {
                          announcement, else a question for target */
     DETECTION_DHCP,   /* a server's message: `code` its type, source the server; `mac` */
     DETECTION_ROUTER, /* IPv6 router advertisement: source the router; `mac` */
-    DETECTION_TLS,    /* a TLS handshake: `code` the version chosen (0x0303), `name` the SNI;
-                         `is_weak` by cipher or certificate */
-    DETECTION_HTTP,   /* an HTTP answer: `code` the status; `is_weak`: Basic credentials */
+    DETECTION_TLS,    /* a TLS handshake: `code` the version chosen (0x0303; 0: unknown), `type` the
+                         cipher, `certificate`, `name` the SNI */
+    DETECTION_REFUSED,     /* a server refused a log-in: `code` its status (HTTP 401), `name` the
+                              protocol */
     DETECTION_CREDENTIALS, /* a log-in in clear text; `name`: the protocol */
     DETECTION_EVENT_COUNT
 };
@@ -67,12 +68,19 @@ enum detection_service {
     DETECTION_SERVICE_COUNT
 };
 
+enum detection_certificate {
+    DETECTION_CERT_EXPIRED = 1,
+    DETECTION_CERT_EARLY = 2, /* not valid so far */
+    DETECTION_CERT_SELF = 4,  /* its issuer is its subject */
+};
+
 struct detection_fact {
-    uint8_t event;    /* enum detection_event */
-    uint8_t protocol; /* IP protocol number */
-    uint8_t service;  /* enum detection_service, by recognised application, else by port */
-    bool is_weak;
-    bool is_answered; /* DNS: an answer came. ARP: a reply. ECHO: a reply */
+    uint8_t event;       /* enum detection_event */
+    uint8_t protocol;    /* IP protocol number */
+    uint8_t service;     /* enum detection_service, by recognised application, else by port */
+    uint8_t certificate; /* TLS: enum detection_certificate, what is wrong with it */
+    bool is_weak;        /* CLOSE: by a reset */
+    bool is_answered;    /* DNS: an answer came. ARP: a reply. ECHO: a reply */
     uint8_t mac[6];
     uint16_t source_port, target_port; /* 0 where there are none */
     uint16_t type;                     /* DNS: of the question. ARP: 4 or 6 */

@@ -63,10 +63,16 @@ static void fill_window(struct detection *detection, const struct detector *self
     draft->window_ns = param == 0 ? self->rules->window_ns : self->rules->params[param - 1].number;
     draft->first_ns = entry->first_ns > start_ns ? entry->first_ns : start_ns;
     draft->last_ns = entry->last_ns;
+    if (draft->first_ns > draft->last_ns) { /* old news that were told in the window */
+        draft->first_ns = draft->last_ns;
+    }
     draft->estimate_error = detection_level_error(entry->level);
     draft->saturated = window->saturated_second != 0 &&
                        window->saturated_second + window->seconds >= detection->now;
     detection->draft_origins = entry->origins;
+    detection->draft_told_ns = entry->told_second * NS_PER_SEC > entry->last_ns
+                                   ? entry->told_second * NS_PER_SEC
+                                   : entry->last_ns;
     detection->draft_table = &window->table;
     detection->draft_number = start->number;
 }
@@ -97,6 +103,7 @@ struct alert_record *incident_draft(struct detection *detection, const struct de
     } else {
         draft->window_ns = rules->window_ns;
         draft->first_ns = draft->last_ns = detection->now * NS_PER_SEC;
+        detection->draft_told_ns = draft->last_ns;
     }
     const double *levels = other != NULL ? other->levels : rules->levels;
 
@@ -212,6 +219,7 @@ static void open_incident(struct detection *detection, const struct detector *se
                                                 .subject = *subject,
                                                 .quiet_ns = self->rules->quiet_ns,
                                                 .origins = detection->draft_origins,
+                                                .told_ns = detection->draft_told_ns,
                                                 .reported = draft->observed,
                                                 .mode = detection->draft_mode,
                                                 .detector = detector,
@@ -249,7 +257,7 @@ void incident_report(struct detection *detection, const struct detector *self,
     struct alert_record *draft = &detection->draft;
     struct detection_incident *incident = find(detection, draft->kind, subject);
 
-    if (detection->now * NS_PER_SEC >= draft->last_ns + self->rules->quiet_ns) {
+    if (detection->now * NS_PER_SEC >= detection->draft_told_ns + self->rules->quiet_ns) {
         return; /* a long window still holds what is over */
     }
     if (incident == NULL) {
@@ -269,6 +277,9 @@ void incident_report(struct detection *detection, const struct detector *self,
         draft->severity > held->severity || draft->observed >= incident->reported * UPDATE_FACTOR;
 
     incident->origins |= detection->draft_origins;
+    if (incident->told_ns < detection->draft_told_ns) {
+        incident->told_ns = detection->draft_told_ns;
+    }
     held->suppressed_count += !is_news;
     detection->counts[incident->detector].suppressed += !is_news;
     held->last_ns = draft->last_ns > held->last_ns ? draft->last_ns : held->last_ns;
@@ -313,7 +324,7 @@ void incident_close_quiet(struct detection *detection)
         struct detection_incident *incident = &detection->incidents[i];
 
         if (incident->is_open &&
-            detection->now * NS_PER_SEC >= incident->alert.last_ns + incident->quiet_ns) {
+            detection->now * NS_PER_SEC >= incident->told_ns + incident->quiet_ns) {
             close_incident(detection, incident, CLOSE_QUIET);
         }
     }

@@ -27,7 +27,8 @@ struct detection_incident {
     uint64_t hash; /* of kind and subject */
     struct detection_subject subject;
     uint64_t quiet_ns, origins;
-    double reported; /* observed value of the last OPEN or UPDATE */
+    uint64_t told_ns; /* when something of it was last told: not before alert.last_ns */
+    double reported;  /* observed value of the last OPEN or UPDATE */
     uint8_t mode;
     uint32_t detector;
     struct alert_record alert; /* as last found */
@@ -63,7 +64,7 @@ struct detection {
     struct detection_incident *incidents;
     uint32_t incidents_open;
     struct alert_record draft;
-    uint64_t draft_origins;
+    uint64_t draft_origins, draft_told_ns;
     const struct detection_table *draft_table; /* of its subject, NULL: none */
     uint32_t draft_number;
     uint8_t draft_mode;

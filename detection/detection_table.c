@@ -434,6 +434,7 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
         detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns);
 
     into->entries[number].origins |= entry->origins;
+    into->entries[number].told_second = into->second;
     if (from->entry_names != NULL) {
         detection_table_set_name(into, number, from->entry_names[at],
                                  strlen(from->entry_names[at]));
@@ -490,6 +491,7 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
     const uint64_t step = bucket - table->bucket;
 
     table->is_saturated = false;
+    table->second = second;
     if (step == 0) {
         return;
     }
@@ -515,7 +517,7 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
         if (entry->members_count == 0) {
             entry->level = 0; /* exact again */
         }
-        if (entry->members_count == 0 && entry->last_ns / UINT64_C(1000000000) < oldest_second &&
+        if (entry->members_count == 0 && entry->told_second < oldest_second &&
             !has_sums(table, i)) {
             drop_entry(table, i);
         }

@@ -59,16 +59,18 @@ struct detection_entry {
     bool is_live;
     uint8_t level;
     uint64_t hash;
-    uint64_t first_ns, last_ns;
-    uint64_t origins; /* fleet: a bit for each sensor that saw it */
-    double baseline;  /* windows: what is usual, as its detector keeps it */
+    uint64_t first_ns, last_ns; /* of what was told: a flow that ended may be old news */
+    uint64_t told_second;       /* windows: the last one in which something was told */
+    uint64_t origins;           /* fleet: a bit for each sensor that saw it */
+    double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
     uint32_t chain_next, members_first, members_count;
 };
 
 struct detection_table {
     struct detection_shape shape;
-    uint64_t bucket;                     /* the current one: second / bucket_seconds */
+    uint64_t second;                     /* windows: the current one, ... */
+    uint64_t bucket;                     /* ... and its sub-bucket: second / bucket_seconds */
     uint32_t entries_used, members_used; /* high-water marks: behind them nothing was touched */
     uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
     uint32_t entries_live;

@@ -252,3 +252,21 @@ void detect_volume(struct detection_frame *frame, const struct flow *flow,
     fact.is_target_internal = is_server_internal;
     detection_frame_add(frame, &fact);
 }
+
+/* ---- log-ins ---- */
+
+void detect_login(struct detection_frame *frame, const struct flow *flow,
+                  const struct detect_login *login)
+{
+    struct detection_fact fact = fact_of_flow(DETECTION_CREDENTIALS, flow, login->time_ns);
+
+    fact.name = (struct record_text){login->protocol, (uint32_t)strlen(login->protocol)};
+    if (login->is_clear) {
+        detection_frame_add(frame, &fact);
+    }
+    if (login->is_refused) {
+        fact.event = DETECTION_REFUSED;
+        fact.code = login->status;
+        detection_frame_add(frame, &fact);
+    }
+}

@@ -43,5 +43,16 @@ struct detect_dns {
 };
 void detect_dns(struct detection_frame *frame, const struct detect_dns *dns);
 
+/* A log-in that was seen in a flow; never what it said. */
+struct detect_login {
+    const char *protocol; /* "ftp" */
+    bool is_clear;        /* in clear text */
+    bool is_refused;      /* the server refused it: `status` */
+    uint16_t status;
+    uint64_t time_ns;
+};
+void detect_login(struct detection_frame *frame, const struct flow *flow,
+                  const struct detect_login *login);
+
 /* Which service a flow talks to, by what was recognised, else by the server's port. */
 enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t server_port);

@@ -1,6 +1,7 @@
 /* Facts from what is known only once a flow is reported, or a transaction complete. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "sensor/detect/detect.h"
 #include "sensor/wire/packet.h"
 
@@ -58,6 +59,25 @@ static uint32_t tls_version(const struct record_text *text)
     return TLS_1_0 + (uint32_t)(dot[1] - '0');
 }
 
+static bool same_text(const struct record_text *a, const struct record_text *b)
+{
+    return a->length == b->length && a->length > 0 && memcmp(a->data, b->data, a->length) == 0;
+}
+
+/* What is wrong with the server's certificate, where one was seen (below TLS 1.3). */
+static uint8_t certificate_of(const struct flow_record *record)
+{
+    const struct flow_tls *tls = &record->tls;
+    const int64_t now = (int64_t)(record->start_ns / NS_PER_SEC);
+    uint8_t faults = 0;
+
+    if (tls->has_cert_validity && now != 0) { /* a file without times begins at 0 */
+        faults |= tls->cert_not_after_seconds < now ? DETECTION_CERT_EXPIRED : 0;
+        faults |= tls->cert_not_before_seconds > now ? DETECTION_CERT_EARLY : 0;
+    }
+    return faults | (same_text(&tls->cert_subject, &tls->cert_issuer) ? DETECTION_CERT_SELF : 0);
+}
+
 static void add_tls(struct detection_frame *frame, const struct flow_record *record)
 {
     struct detection_fact fact = fact_of_record(DETECTION_TLS, record);
@@ -65,17 +85,7 @@ static void add_tls(struct detection_frame *frame, const struct flow_record *rec
     fact.code = tls_version(&record->tls.version);
     fact.name = record->tls.sni;
     fact.type = record->tls.cipher;
-    detection_frame_add(frame, &fact);
-}
-
-static void add_http(struct detection_frame *frame, const struct flow_record *record)
-{
-    struct detection_fact fact = fact_of_record(DETECTION_HTTP, record);
-
-    fact.code = record->http.status;
-    if (record->http.hosts_count > 0) {
-        fact.name = record->http.hosts[0];
-    }
+    fact.certificate = certificate_of(record);
     detection_frame_add(frame, &fact);
 }
 
@@ -87,9 +97,6 @@ void detect_record(struct detection_frame *frame, const struct flow_record *reco
     add_end(frame, record);
     if (record->has_tls) {
         add_tls(frame, record);
-    }
-    if (record->has_http) {
-        add_http(frame, record);
     }
 }
 

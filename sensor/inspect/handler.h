@@ -89,6 +89,7 @@ enum inspect_part_tag {
     PART_HTTP,
     PART_SSH,
     PART_SOCKS,
+    PART_TELNET,
     PART_COUNT,
 };
 
@@ -176,11 +177,16 @@ extern const struct inspect_app_ops inspect_dns;
 extern const struct inspect_app_ops inspect_http;
 extern const struct inspect_app_ops inspect_ssh;
 extern const struct inspect_app_ops inspect_socks;
+extern const struct inspect_app_ops inspect_telnet;
 
 /* Bytes of more than one packet that are no TCP stream (QUIC's CRYPTO frames): a struct window
  * (window.h) in a part, over inspect->held (inspect_internal.h); `release` clears it. */
 
 /* ---- small helps ---- */
+
+/* Tells the observer, if it wants to know. */
+void inspect_tell_login(struct inspect *inspect, const struct flow *flow,
+                        const struct inspect_login *login);
 
 /* Copies at most `capacity` bytes, those outside of printable ASCII as \xHH; the length. */
 uint16_t inspect_copy(char *out, size_t capacity, const struct wire_span *bytes);

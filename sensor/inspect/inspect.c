@@ -128,6 +128,14 @@ uint16_t inspect_copy(char *out, size_t capacity, const struct wire_span *bytes)
     return (uint16_t)text.length;
 }
 
+void inspect_tell_login(struct inspect *inspect, const struct flow *flow,
+                        const struct inspect_login *login)
+{
+    if (inspect->observer.on_login != NULL) {
+        inspect->observer.on_login(inspect->observer.context, flow, login);
+    }
+}
+
 void inspect_switch(struct flow *flow, enum app app)
 {
     flow->app_handler = (uint8_t)app;

@@ -20,7 +20,15 @@
 
 struct inspect;
 
-/* Who is told of DNS as it is read. Each may be NULL. */
+/* A log-in was seen. What it said is not kept, nor told. */
+struct inspect_login {
+    const char *protocol; /* "http", "ftp", ...: static */
+    bool is_clear;        /* its secret went over the wire in clear text */
+    bool is_refused;      /* the server refused one, in the clear or not */
+    uint16_t status;      /* of the refusal, where it has a number */
+};
+
+/* Who is told of what is read. Each may be NULL. */
 struct inspect_observer {
     void *context;
     /* A transaction is complete, or its answer did not come in time. Borrowed for the call;
@@ -28,6 +36,9 @@ struct inspect_observer {
     void (*on_dns)(void *context, const struct flow *flow, struct dns_transaction *transaction);
     /* An answer named an address. */
     void (*on_name)(void *context, const struct passive_name *name);
+    /* Each log-in of HTTP that is refused; each in clear text, of HTTP the first of a flow.
+     * Borrowed for the call. */
+    void (*on_login)(void *context, const struct flow *flow, const struct inspect_login *login);
 };
 
 struct inspect_settings {

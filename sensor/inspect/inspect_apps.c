@@ -14,11 +14,12 @@ static const struct {
     [APP_MYSQL] = {&inspect_starttls, NULL},      [APP_POSTGRESQL] = {&inspect_starttls, NULL},
     [APP_HTTP] = {&inspect_http, "http_message"}, [APP_SSH] = {&inspect_ssh, "ssh_banner"},
     [APP_SSDP] = {&inspect_http, NULL},           [APP_SOCKS] = {&inspect_socks, NULL},
+    [APP_TELNET] = {&inspect_telnet, NULL},
 };
 
 const struct inspect_app_ops *const inspect_handlers[] = {
-    &inspect_tls, &inspect_dtls,  &inspect_quic, &inspect_starttls, &inspect_http, &inspect_dns,
-    &inspect_ssh, &inspect_socks, NULL,
+    &inspect_tls, &inspect_dtls, &inspect_quic,  &inspect_starttls, &inspect_http,
+    &inspect_dns, &inspect_ssh,  &inspect_socks, &inspect_telnet,   NULL,
 };
 
 const struct inspect_app_ops *inspect_ops(uint8_t app)

@@ -3,6 +3,7 @@
 #include "base/address.h"
 #include "sensor/inspect/inspect_internal.h"
 #include "sensor/wire/http1.h"
+#include "sensor/wire/login.h"
 
 #define HOST_BYTES    272
 #define AGENT_BYTES   240
@@ -11,6 +12,9 @@
 #define HEAD_HELD_MAX 16000 /* a head that is longer is read as far as it goes */
 #define PENDING_MAX   16 /* requests that wait for their response: what they were matters to it */
 #define SKIP_MAX      (UINT64_C(1) << 30)
+
+#define HTTP_UNAUTHORIZED       401
+#define HTTP_PROXY_UNAUTHORIZED 407
 
 enum side_state {
     SIDE_HEAD,       /* at the first byte of a message */
@@ -37,8 +41,11 @@ struct http_state {
     struct http_side side[2];  /* 0: requests */
     uint32_t request_count, response_count;
     uint32_t pending; /* 2 bits a request, the oldest lowest: enum request_kind */
+    uint16_t
+        pending_login; /* a bit a request, the oldest lowest: with credentials that were tried */
     uint16_t status;
     uint8_t pending_count;
+    bool has_told_basic;
     uint8_t method_length;
     bool is_tunnel;      /* CONNECT was granted */
     uint8_t requests_of; /* direction that requests come from, 1 + direction; 0: not known */
@@ -176,9 +183,10 @@ static void keep_response(struct inspect *inspect, struct http_state *http,
 
 /* ---- messages ---- */
 
-static void push_request(struct http_state *http, enum request_kind kind)
+static void push_request(struct http_state *http, enum request_kind kind, bool is_login)
 {
     if (http->pending_count < PENDING_MAX) {
+        http->pending_login |= (uint16_t)(is_login << http->pending_count);
         http->pending |= (uint32_t)kind << (2 * http->pending_count++);
     }
 }
@@ -189,6 +197,7 @@ static enum request_kind pop_request(struct http_state *http)
 
     if (http->pending_count > 0) {
         http->pending >>= 2;
+        http->pending_login >>= 1;
         http->pending_count--;
     }
     return kind;
@@ -249,6 +258,20 @@ static void upgrade(struct flow *flow, struct http_state *http, const struct htt
     }
 }
 
+/* Whether the request tries credentials; those in clear text are told once a flow. */
+static bool take_login(struct inspect *inspect, const struct flow *flow, struct http_state *http,
+                       const struct http1 *request)
+{
+    const enum login_scheme scheme = login_scheme(&request->authorization);
+
+    if (scheme == LOGIN_BASIC && !http->has_told_basic) {
+        http->has_told_basic = true;
+        inspect_tell_login(inspect, flow,
+                           &(struct inspect_login){.protocol = "http", .is_clear = true});
+    }
+    return scheme == LOGIN_BASIC || scheme == LOGIN_OTHER;
+}
+
 /* A whole head, or as much of it as there will ever be. */
 static void take_message(struct inspect *inspect, struct flow *flow, struct http_state *http,
                          struct http_side *side, const struct http1 *message)
@@ -258,7 +281,7 @@ static void take_message(struct inspect *inspect, struct flow *flow, struct http
                                        : is_word(&message->method, "HEAD")  ? REQUEST_HEAD
                                                                             : REQUEST_PLAIN;
         keep_request(inspect, http, message);
-        push_request(http, kind);
+        push_request(http, kind, take_login(inspect, flow, http, message));
         begin_body(side, message, false);
         return;
     }
@@ -271,6 +294,12 @@ static void take_message(struct inspect *inspect, struct flow *flow, struct http
         side->state = SIDE_HEAD;
         side->scanned = 0;
         return;
+    }
+    if ((http->pending_login & 1) != 0 &&
+        (message->status == HTTP_UNAUTHORIZED || message->status == HTTP_PROXY_UNAUTHORIZED)) {
+        inspect_tell_login(inspect, flow,
+                           &(struct inspect_login){
+                               .protocol = "http", .is_refused = true, .status = message->status});
     }
     const enum request_kind kind = pop_request(http);
     keep_response(inspect, http, message);

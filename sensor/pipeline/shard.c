@@ -81,7 +81,8 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     inspect.observer = (struct inspect_observer){
         .context = shard,
         .on_dns = settings->dns_records || settings->detection != NULL ? shard_on_dns : NULL,
-        .on_name = settings->names != NULL ? shard_on_name : NULL};
+        .on_name = settings->names != NULL ? shard_on_name : NULL,
+        .on_login = settings->detection != NULL ? shard_on_login : NULL};
     shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect, err);
     shard->pool = shard->inspect == NULL
                       ? NULL

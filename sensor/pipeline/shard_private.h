@@ -77,6 +77,7 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
                     struct epoch *epoch);
 /* Callbacks of inspect. */
+void shard_on_login(void *context, const struct flow *flow, const struct inspect_login *login);
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
 void shard_on_name(void *context, const struct passive_name *name);
 /* Adds a flow's bytes since its last tick to the current second. */

@@ -130,6 +130,20 @@ void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction
     counter_add(&shard->counts.dns_records, 1);
 }
 
+void shard_on_login(void *context, const struct flow *flow, const struct inspect_login *login)
+{
+    struct shard *shard = context;
+
+    if (shard->current != NULL && shard->current->detection != NULL) {
+        detect_login(shard->current->detection, flow,
+                     &(struct detect_login){.protocol = login->protocol,
+                                            .is_clear = login->is_clear,
+                                            .is_refused = login->is_refused,
+                                            .status = login->status,
+                                            .time_ns = shard->time_ns});
+    }
+}
+
 void shard_on_name(void *context, const struct passive_name *name)
 {
     struct shard *shard = context;

@@ -202,6 +202,9 @@ static void take_header(const struct wire_span *name, struct wire_span value, st
         out->content_type = value;
     } else if (name_is(name, "upgrade") && out->upgrade.bytes == NULL) {
         out->upgrade = value;
+    } else if ((name_is(name, "authorization") || name_is(name, "proxy-authorization")) &&
+               out->authorization.bytes == NULL) {
+        out->authorization = value;
     } else if (name_is(name, "transfer-encoding")) {
         out->is_chunked = ends_with(&value, "chunked");
     } else if (name_is(name, "content-length") && !out->has_content_length) {

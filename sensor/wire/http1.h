@@ -23,6 +23,7 @@ struct http1 {
     struct wire_span user_agent;
     struct wire_span content_type; /* with its parameters */
     struct wire_span upgrade;
+    struct wire_span authorization; /* or Proxy-Authorization: the first of them */
 };
 
 /* WIRE_MALFORMED: no HTTP/1 message begins here. WIRE_TRUNCATED: the first line is not whole; the

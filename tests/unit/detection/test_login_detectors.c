@@ -167,19 +167,17 @@ static void connections_that_nobody_answers_are_none(void **state)
     assert_int_equal(play(0)->count, 0);
 }
 
-static void answers_401_count_and_others_do_not(void **state)
+static void refused_log_ins_of_http_count(void **state)
 {
     (void)state;
     play_only("brute_force");
-    for (unsigned i = 0; i < 90; i++) {
-        play_fact(DETECTION_HTTP, ATTACKER, SERVER, 80, i * 1000)->code = i % 3 == 0 ? 401 : 200;
+    for (unsigned i = 0; i < 30; i++) {
+        play_fact(DETECTION_REFUSED, ATTACKER, SERVER, 80, i * 3000)->code = 401;
+        if (i == 28) {
+            assert_int_equal(play(0)->count, 0);
+        }
     }
     assert_int_equal(play_opened(play(0), ALERT_BRUTE_FORCE), 1);
-    play_only("brute_force");
-    for (unsigned i = 0; i < 90; i++) {
-        play_fact(DETECTION_HTTP, ATTACKER, SERVER, 80, i * 1000)->code = i % 4 == 0 ? 401 : 404;
-    }
-    assert_int_equal(play(0)->count, 0); /* 23 of them */
 }
 
 static void hand_shake(uint32_t code, uint16_t cipher, uint64_t at_ms)
@@ -205,9 +203,47 @@ static void old_tls_and_broken_ciphers_are_told_once_as_information(void **state
     assert_int_equal(play_opened(play(0), ALERT_WEAK_TLS), 1);
 }
 
+static void each_broken_suite_is_named(void **state)
+{
+    /* RSA NULL, export RC4, RC4, DES, 3DES, anonymous DH, 3DES with ECDHE and PSK, NULL and
+     * anonymous with ECDH. */
+    static const uint16_t broken[] = {0x0002, 0x0003, 0x0005, 0x0009, 0x000a, 0x0018,
+                                      0xc012, 0x008b, 0x003b, 0xc010, 0xc018, 0x006d};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        char text[32];
+
+        play_only("weak_crypto");
+        hand_shake(0x0303, broken[i], 0);
+        const struct play_alerts *alerts = play(0);
+
+        (void)snprintf(text, sizeof(text), "(cipher 0x%04x)", broken[i]);
+        assert_int_equal(play_opened(alerts, ALERT_WEAK_TLS), 1);
+        assert_non_null(strstr(play_first(alerts)->description, text));
+    }
+}
+
+static void what_is_wrong_with_a_certificate_is_told(void **state)
+{
+    (void)state;
+    play_only("weak_crypto");
+    hand_shake(0x0303, 0xc02f, 0);
+    play_fact(DETECTION_TLS, ATTACKER, SERVER, 443, 1000)->certificate =
+        DETECTION_CERT_EXPIRED | DETECTION_CERT_SELF;
+    play_fact(DETECTION_TLS, ATTACKER, SERVER, 443, 2000)->certificate = DETECTION_CERT_EARLY;
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_WEAK_TLS), 3);
+    assert_string_equal(alerts->alerts[0].description,
+                        "10.0.0.22 port 443 speaks weak TLS (expired certificate), 1 handshakes "
+                        "(threshold 1)");
+}
+
 static void good_tls_is_no_finding(void **state)
 {
-    static const uint16_t good[] = {0xc02f, 0x1301, 0x1302, 0xcca8, 0x009c, 0x002f + 0x6e, 0x0035};
+    static const uint16_t good[] = {0xc02f, 0x1301, 0x1302, 0xcca8, 0x009c, 0x009d, 0x0035,
+                                    0x002f, 0xc013, 0xc014, 0xc009, 0xc00a, 0x0033, 0x0039};
 
     (void)state;
     play_only("weak_crypto");
@@ -230,9 +266,6 @@ static void log_ins_in_clear_text_are_told_with_their_protocol(void **state)
     assert_string_equal(play_first(alerts)->description,
                         "10.0.0.22 port 21 takes log-ins in clear text (ftp), 1 times "
                         "(threshold 1)");
-    play_only("weak_crypto");
-    play_fact(DETECTION_HTTP, ATTACKER, SERVER, 80, 0)->code = 200; /* no Basic */
-    assert_int_equal(play(0)->count, 0);
 }
 
 int main(void)
@@ -248,8 +281,10 @@ int main(void)
         cmocka_unit_test(a_health_check_is_none),
         cmocka_unit_test(sessions_that_work_are_none),
         cmocka_unit_test(connections_that_nobody_answers_are_none),
-        cmocka_unit_test(answers_401_count_and_others_do_not),
+        cmocka_unit_test(refused_log_ins_of_http_count),
         cmocka_unit_test(old_tls_and_broken_ciphers_are_told_once_as_information),
+        cmocka_unit_test(each_broken_suite_is_named),
+        cmocka_unit_test(what_is_wrong_with_a_certificate_is_told),
         cmocka_unit_test(good_tls_is_no_finding),
         cmocka_unit_test(log_ins_in_clear_text_are_told_with_their_protocol),
     };

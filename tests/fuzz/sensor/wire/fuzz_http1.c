@@ -31,9 +31,9 @@ static void check_head(const struct wire_span *bytes)
     }
     const struct wire_span authority = http1_authority(&head);
     const struct wire_span path = http1_path(&head);
-    const struct wire_span *spans[] = {
-        &head.method,       &head.target,  &head.host, &head.user_agent,
-        &head.content_type, &head.upgrade, &authority, &path};
+    const struct wire_span *spans[] = {&head.method,        &head.target,       &head.host,
+                                       &head.user_agent,    &head.content_type, &head.upgrade,
+                                       &head.authorization, &authority,         &path};
 
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
         check_span(bytes, spans[i]);

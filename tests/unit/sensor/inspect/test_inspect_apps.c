@@ -114,6 +114,20 @@ static void on_name(void *context, const struct passive_name *name)
                    name->address.bytes[3], name->source, name->ttl_seconds);
 }
 
+static void on_login(void *context, const struct flow *flow, const struct inspect_login *login)
+{
+    const size_t at = strlen(bench.told);
+
+    (void)context;
+    assert_int_equal(flow_server_port(flow), bench.port);
+    (void)snprintf(bench.told + at, sizeof(bench.told) - at, "%s%s%s%s", at > 0 ? " " : "",
+                   login->protocol, login->is_clear ? " clear" : "",
+                   login->is_refused ? " refused" : "");
+    if (login->is_refused) {
+        assert_int_equal(login->status, 401);
+    }
+}
+
 static void start(uint16_t port, bool has_observer)
 {
     const struct flow_settings settings = {
@@ -126,7 +140,7 @@ static void start(uint16_t port, bool has_observer)
     bench.table = flow_table_new(&settings, &observer, &err);
     inspect_settings.table = bench.table;
     if (has_observer) {
-        inspect_settings.observer = (struct inspect_observer){NULL, on_dns, on_name};
+        inspect_settings.observer = (struct inspect_observer){NULL, on_dns, on_name, on_login};
     }
     bench.inspect = inspect_new(&inspect_settings, &err);
     assert_non_null(bench.table);
@@ -195,6 +209,125 @@ static const size_t pieces[] = {1, 7, 40, 1400};
 #define EACH_PIECE(piece)                                                                          \
     for (size_t p_ = 0, piece = pieces[0]; p_ < sizeof(pieces) / sizeof(pieces[0]);                \
          p_++, piece = pieces[p_ < 3 ? p_ : 3])
+
+/* ---- log-ins in clear text ---- */
+
+/* Client and server in turn, the client first where `greeting` is NULL; what was told of it. */
+static const char *told_of(uint16_t port, size_t piece, const char *greeting,
+                           const char *const *lines)
+{
+    start(port, true);
+    if (greeting != NULL) {
+        send_text(1, greeting, piece);
+    }
+    for (int from_server = 0; *lines != NULL; lines++, from_server = !from_server) {
+        send_text(from_server, *lines, piece);
+    }
+    finish();
+    return bench.told;
+}
+
+#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void log_ins_of_lines_are_told_and_nothing_of_what_they_say(void **state)
+{
+    (void)state;
+    EACH_PIECE(piece)
+    {
+        assert_string_equal(told_of(21, piece, "220 a FTP server\r\n",
+                                    LINES("USER bob\r\n", "331 Password\r\n", "PASS x1\r\n",
+                                          "530 No\r\n", "USER bob\r\nPASS x2\r\n")),
+                            "ftp clear ftp clear");
+        assert_string_equal(told_of(110, piece, "+OK POP3 server ready\r\n",
+                                    LINES("USER bob\r\n", "+OK\r\n", "PASS x1\r\n", "+OK\r\n")),
+                            "pop3 clear");
+        assert_string_equal(told_of(143, piece, "* OK IMAP4rev1 ready\r\n",
+                                    LINES("a1 LOGIN bob x1\r\n", "a1 OK\r\n")),
+                            "imap clear");
+        assert_string_equal(told_of(25, piece, "220 a.example ESMTP\r\n",
+                                    LINES("EHLO b\r\n", "250 AUTH PLAIN\r\n",
+                                          "AUTH PLAIN AGJvYgB4MQ==\r\n", "235 OK\r\n")),
+                            "smtp clear");
+    }
+}
+
+static void log_ins_that_hide_their_secret_are_none(void **state)
+{
+    (void)state;
+    assert_string_equal(told_of(21, 1400, "220 a FTP server\r\n",
+                                LINES("USER anonymous\r\n", "331 Mail\r\n", "PASS me@\r\n")),
+                        "");
+    assert_string_equal(told_of(110, 1400, "+OK POP3 server ready <1.2@a>\r\n",
+                                LINES("APOP bob 0123456789abcdef\r\n", "+OK\r\n")),
+                        "");
+    assert_string_equal(told_of(143, 1400, "* OK IMAP4rev1 ready\r\n",
+                                LINES("a1 AUTHENTICATE CRAM-MD5\r\n", "+ eA==\r\n", "eQ==\r\n")),
+                        "");
+    /* Mail is no conversation. */
+    assert_string_equal(told_of(25, 1400, "220 a.example ESMTP\r\n",
+                                LINES("EHLO b\r\n", "250 a\r\n", "MAIL FROM:<a@b>\r\n",
+                                      "250 OK\r\n", "AUTH PLAIN AGJvYgB4MQ==\r\n")),
+                        "");
+}
+
+static void a_simple_bind_with_a_password_is_told(void **state)
+{
+    static const uint8_t bind[] = "\x30\x10\x02\x01\x01\x60\x0b\x02\x01\x03\x04\x03o=x\x80\x01p";
+    static const uint8_t anonymous[] = "\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00";
+
+    (void)state;
+    start(389, true);
+    send_in(0, bind, sizeof(bind) - 1, 1400);
+    finish();
+    assert_string_equal(bench.told, "ldap clear");
+    start(389, true);
+    send_in(0, anonymous, sizeof(anonymous) - 1, 1400);
+    finish();
+    assert_string_equal(bench.told, "");
+}
+
+static void an_answer_to_a_prompt_of_telnet_is_told_once(void **state)
+{
+    (void)state;
+    EACH_PIECE(piece)
+    {
+        assert_string_equal(told_of(23, piece, "\xff\xfd\x18\xff\xfb\x01\r\nlogin: ",
+                                    LINES("\xff\xfb\x18\xff\xfc\x01"
+                                          "bob\r\n",
+                                          "\r\nPassword: ", "x1\r\n", "Password: ", "x2\r\n")),
+                            "telnet clear");
+    }
+    assert_string_equal(told_of(23, 1400, "\xff\xfd\x18\xff\xfb\x01\r\nPassword: none needed\r\n",
+                                LINES("ls\r\n", "a b\r\n")),
+                        "");
+}
+
+#define GET(value) "GET / HTTP/1.1\r\nHost: a\r\n" value "\r\n"
+#define REFUSED    "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+#define TAKEN      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+static void each_refused_log_in_of_http_is_told(void **state)
+{
+    (void)state;
+    EACH_PIECE(piece)
+    {
+        assert_string_equal(
+            told_of(80, piece, NULL,
+                    LINES(GET("Authorization: Basic YTpi\r\n"), REFUSED,
+                          GET("Authorization: Basic YTpj\r\n") GET("Authorization: Digest x=y\r\n"),
+                          REFUSED REFUSED, GET("Authorization: Basic YTpk\r\n"), TAKEN)),
+            "http clear http refused http refused http refused");
+    }
+    /* Asked for credentials, and the first half of NTLM: nothing was tried. */
+    assert_string_equal(
+        told_of(80, 1400, NULL,
+                LINES(GET(""), REFUSED, GET("Authorization: NTLM TlRMTVNTUAABAAAA\r\n"), REFUSED,
+                      GET("Authorization: NTLM TlRMTVNTUAADAAAA\r\n"), TAKEN)),
+        "");
+    assert_string_equal(
+        told_of(80, 1400, NULL, LINES(GET("Authorization: NTLM TlRMTVNTUAADAAAA\r\n"), REFUSED)),
+        "http refused");
+}
 
 /* ---- HTTP ---- */
 
@@ -554,6 +687,11 @@ static void socks_hands_the_tunnel_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(log_ins_of_lines_are_told_and_nothing_of_what_they_say),
+        cmocka_unit_test(log_ins_that_hide_their_secret_are_none),
+        cmocka_unit_test(a_simple_bind_with_a_password_is_told),
+        cmocka_unit_test(an_answer_to_a_prompt_of_telnet_is_told_once),
+        cmocka_unit_test(each_refused_log_in_of_http_is_told),
         cmocka_unit_test(requests_on_one_connection_are_all_read_whatever_the_segments),
         cmocka_unit_test(a_body_of_known_length_is_passed_over),
         cmocka_unit_test(a_request_in_absolute_form_names_its_host),
