@@ -98,8 +98,10 @@ static bool completes_handshake(const struct packet *packet, const struct flow *
 
 /* The first FIN or RST of a connection that was seen to begin. */
 static void detect_close(struct detection_frame *frame, const struct packet *packet,
-                         const struct flow *flow, const struct flow_tcp_part *tcp, int direction)
+                         const struct flow_table *table, const struct flow *flow, int direction)
 {
+    const struct flow_tcp_part *tcp = flow_tcp(table, flow);
+
     if (tcp == NULL || (flow->bits & FLOW_SAW_SYN) == 0 ||
         tcp->side[0].fin_count + tcp->side[0].rst_count + tcp->side[1].fin_count +
                 tcp->side[1].rst_count !=
@@ -114,15 +116,15 @@ static void detect_close(struct detection_frame *frame, const struct packet *pac
     fact.service =
         (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
     for (int i = 0; i < 2; i++) {
-        fact.packets[i] = flow->sums[i].packets;
-        fact.bytes[i] = flow->sums[i].bytes;
-        fact.payload_bytes[i] = flow->sums[i].payload_bytes;
+        fact.packets[i] = flow_total(table, flow, i, FLOW_SUM_PACKETS);
+        fact.bytes[i] = flow_total(table, flow, i, FLOW_SUM_BYTES);
+        fact.payload_bytes[i] = flow_total(table, flow, i, FLOW_SUM_PAYLOAD);
     }
     detection_frame_add(frame, &fact);
 }
 
 static void detect_tcp(struct detection_frame *frame, const struct packet *packet,
-                       const struct flow *flow, const struct flow_tcp_part *tcp, int direction)
+                       const struct flow_table *table, const struct flow *flow, int direction)
 {
     const uint8_t flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST);
 
@@ -134,13 +136,12 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
         if (direction == 1 && flow->sums[1].packets == 1) {
             add(frame, DETECTION_RST, packet, flow);
         }
-    } else if (flags == TCP_ACK && direction == 0 &&
-               flow_total_packets(flow) <= HANDSHAKE_PACKETS_MAX &&
+    } else if (flags == TCP_ACK && direction == 0 && flow_packets(flow) <= HANDSHAKE_PACKETS_MAX &&
                completes_handshake(packet, flow)) {
         add(frame, DETECTION_ESTABLISHED, packet, flow);
     }
     if ((packet->tcp_flags & (TCP_FIN | TCP_RST)) != 0) {
-        detect_close(frame, packet, flow, tcp, direction);
+        detect_close(frame, packet, table, flow, direction);
     }
 }
 
@@ -185,7 +186,7 @@ static void detect_fragment(struct detection_frame *frame, const struct packet *
 }
 
 void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
-                   const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
+                   const struct flow_table *table, const struct flow *flow, bool is_new,
                    int direction)
 {
     /* A later fragment is the middle of something; one that was held back may come without bytes.
@@ -198,14 +199,14 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
     if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6) && has_head) {
         detect_ndp(frame, packet, bytes);
     }
-    if (LIKELY(flow_total_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
+    if (LIKELY(flow_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
         ((packet->tcp_flags & (TCP_FIN | TCP_RST)) == 0) &&
         (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN) {
         return;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {
         if ((packet->facts & PACKET_HAS_TCP) != 0) {
-            detect_tcp(frame, packet, flow, tcp, direction);
+            detect_tcp(frame, packet, table, flow, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {
         if (has_head &&
@@ -224,18 +225,6 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
 
 /* ---- flows of a second ---- */
 
-/* The flow keeps one sum of packets a tick; a direction's part follows from its mean frame. */
-static uint64_t packets_back(const struct flow *flow, const struct flow_tick_delta *delta)
-{
-    if (delta->bytes[0] == 0 || flow->sums[1].bytes == 0) {
-        return delta->bytes[1] == 0 ? 0 : delta->packets;
-    }
-    const double mean = (double)flow->sums[1].bytes / (double)flow->sums[1].packets;
-    const uint64_t packets = (uint64_t)((double)delta->bytes[1] / mean + 0.5);
-
-    return packets < delta->packets ? packets : delta->packets;
-}
-
 void detect_volume(struct detection_frame *frame, const struct flow *flow,
                    const struct flow_tick_delta *delta, bool is_client_internal,
                    bool is_server_internal)
@@ -244,8 +233,8 @@ void detect_volume(struct detection_frame *frame, const struct flow *flow,
 
     fact.bytes[0] = delta->bytes[0];
     fact.bytes[1] = delta->bytes[1];
-    fact.packets[1] = packets_back(flow, delta);
-    fact.packets[0] = delta->packets - fact.packets[1];
+    fact.packets[1] = delta->reverse_packets;
+    fact.packets[0] = delta->packets - delta->reverse_packets;
     fact.service =
         (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
     fact.is_source_internal = is_client_internal;

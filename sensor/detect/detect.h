@@ -14,11 +14,10 @@
 
 /* Looks at one packet that was just counted into `flow`. `frame` is the frame of the packet's
  * second, `bytes` the captured frame (NULL: they were not kept). Packets that can tell nothing
- * (payload of an established connection) return after one comparison. `tcp` is the flow's second
- * part, NULL in compact mode: connections then are never seen to close. `direction` as in
- * flow_observer. */
+ * (payload of an established connection) return after one comparison. `table` has the flow; in
+ * compact mode connections are never seen to close. `direction` as in flow_observer. */
 void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
-                   const struct flow *flow, const struct flow_tcp_part *tcp, bool is_new,
+                   const struct flow_table *table, const struct flow *flow, bool is_new,
                    int direction);
 
 /* A frame that is no IP: ARP. */

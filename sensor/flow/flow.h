@@ -30,27 +30,61 @@ enum flow_bit {
     FLOW_SAW_FRAGMENT = 1 << 9,
     FLOW_SAW_CLOCK_STEP = 1 << 10,
     FLOW_TABLE_WAS_FULL = 1 << 11,
-    FLOW_IS_LIVE = 1 << 12,       /* the slot holds a flow */
-    FLOW_INSPECT_DONE = 1 << 13,  /* inspect wants no more of its packets */
-    FLOW_INSPECT_FULL = 1 << 14,  /* inspect holds as much as a record tells: report it now */
-    FLOW_HAS_KEY_PORTS = 1 << 15, /* the ports are real ones, not ICMP's */
+    FLOW_IS_LIVE = 1 << 12,            /* the slot holds a flow */
+    FLOW_INSPECT_DONE = 1 << 13,       /* inspect wants no more of its packets */
+    FLOW_INSPECT_FULL = 1 << 14,       /* inspect holds as much as a record tells: report it now */
+    FLOW_HAS_KEY_PORTS = 1 << 15,      /* the ports are real ones, not ICMP's */
+    FLOW_SAW_FRAGMENT_FAULT = 1 << 16, /* a fragment overlapped or was built to evade */
+    FLOW_HAS_TCP_PART = 1 << 17,       /* `part` is a struct flow_tcp_part */
+    FLOW_INITIATOR_SHIFT = 20,         /* enum flow_initiator, 3 bits */
+    FLOW_VLAN_SHIFT = 24,              /* bits 12..14 of the VLAN ids (ISL), 3 bits each */
 };
 
+/* What the table's entries cost is memory and cache lines of every packet, so a member goes where
+ * the rarest of its readers is:
+ * - struct flow, two lines, all flows: what each packet reads or writes, and what each flow has.
+ * - struct flow_tcp_part, three lines: what each TCP segment asks, one line a side; the third line
+ *   is for the handshake and first data. Only for TCP and only when something is measured.
+ * - struct flow_tcp_rtt: from the first sample on.
+ * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
+ * - struct flow_reported: from the first record on that is not the last.
+ * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
+ * not there reads as zeros (flow_table_internal.h). static_asserts below hold the sizes. */
+
+/* Low halves of a direction's sums since the start; flow_total_ gives the whole. */
 struct flow_sums {
-    uint64_t packets;
-    uint64_t bytes;         /* of frames on the wire */
-    uint64_t payload_bytes; /* behind the transport header, as the headers say */
-    uint64_t ip_bytes;
+    uint32_t packets;
+    uint32_t bytes;         /* of frames on the wire */
+    uint32_t payload_bytes; /* behind the transport header, as the headers say */
+    uint32_t ip_bytes;
 };
 
 #define FLOW_ROUND_TRIP_UNIT_NS 16 /* of the fields below: 68 s at most */
 
 struct flow_rtt {
     uint64_t sum_ns;
-    uint64_t sent_ns;              /* when the segment being timed was seen; 0: none */
-    uint32_t until;                /* the ACK that completes the sample */
     uint32_t min, max, last, ewma; /* in FLOW_ROUND_TRIP_UNIT_NS */
     uint32_t samples;
+    uint32_t reserved;
+};
+
+/* Of each side's data: between the sensor and its receiver. */
+struct flow_tcp_rtt {
+    struct flow_rtt side[2];
+};
+
+/* What goes wrong with one side's segments. */
+struct flow_tcp_fault_side {
+    uint64_t retransmitted_bytes;
+    uint64_t missed_bytes;
+    uint32_t retransmitted_segments, out_of_order_segments, duplicate_acks;
+    uint32_t hole_bytes; /* before next_seq, not seen so far */
+    uint16_t zero_window_events, keepalives, duplicate_packets;
+    uint16_t duplicate_acks_running; /* since the last new ACK */
+};
+
+struct flow_tcp_faults {
+    struct flow_tcp_fault_side side[2];
 };
 
 /* TCP of one direction: what its sender sent. */
@@ -65,19 +99,13 @@ struct flow_tcp_side {
     uint16_t window;
     uint16_t initial_window, mss;
     uint16_t syn_count, fin_count, rst_count;
-    uint16_t zero_window_events, keepalives, duplicate_packets;
-    uint32_t retransmitted_segments, out_of_order_segments, duplicate_acks;
     uint8_t bits; /* enum flow_tcp_side_bit */
     uint8_t window_scale;
+    uint64_t rtt_sent_ns; /* when the segment being timed was seen; 0: none */
+    uint32_t rtt_until;   /* the ACK that completes the sample */
     uint8_t history_seen; /* Zeek's letters of this side, a bit each */
-    uint8_t reserved;
-    uint16_t duplicate_acks_running; /* since the last new ACK */
-    uint16_t reserved_2;
-    uint32_t hole_bytes; /* before next_seq, not seen so far */
-    uint32_t reserved_3;
-    uint64_t retransmitted_bytes;
-    uint64_t missed_bytes;
-    struct flow_rtt rtt; /* of this side's data: between the sensor and its receiver */
+    uint8_t reserved[3];
+    uint8_t room[8];
 };
 
 enum flow_tcp_side_bit {
@@ -100,55 +128,97 @@ struct flow_tcp_part {
     char history[16]; /* Zeek's letters */
     uint8_t history_length;
     uint8_t reset_by; /* 1 + direction of the first RST; 0: none */
-    uint8_t reserved[6];
+    uint8_t room[10];
+    uint32_t rtt, faults, reported; /* parts; 0: none */
+};
+
+/* What the last record told. */
+struct flow_reported {
+    uint32_t sums[2][4];  /* low halves, as in struct flow_sums */
+    uint16_t highs[2][4]; /* of the sums since the start: bits 32..47 */
+    uint64_t delta_start_ns;
+    uint32_t update_index;
+    uint32_t reserved;
+};
+
+/* Addresses stand in the key (IPv4) or behind the flow (IPv6, struct flow_wide); flow_address. */
+struct flow_short_key {
+    uint32_t low, high; /* IPv4 in network order; IPv6: the last word of each */
+    uint16_t low_port;
+    uint16_t high_port;
+    uint8_t protocol;
+    uint8_t ip_version;
+    uint16_t tenant; /* of the flow's first packet */
 };
 
 struct flow {
-    /* First line: key and what each packet asks. */
-    struct flow_key key;
+    struct flow_short_key key;
     uint64_t last_ns;        /* of the last packet; goes back when the clock does */
     uint64_t next_update_ns; /* of the next UPDATE; UINT64_MAX: none */
-    uint16_t bits;           /* enum flow_bit */
+    uint32_t bits;           /* enum flow_bit */
+    uint32_t part;           /* a struct flow_tcp_part or flow_reported; 0: none */
+    uint32_t touched;        /* 1 + its place among those with packets since the tick; 0: none */
     uint8_t tcp_state;       /* enum tcp_state */
-    uint8_t initiator;       /* enum flow_initiator */
-    uint32_t touched_tick;
-
-    /* Second line: since the start of the flow. */
-    struct flow_sums sums[2];
-
-    /* Third line. */
-    uint64_t first_ns;
-    uint32_t reported[2][4]; /* low halves of `sums` at the last record */
-    uint32_t ticked[2];      /* low halves of the bytes at the last tick */
-    uint32_t wheel_next, wheel_previous;
+    uint8_t app_protocol;    /* this and all other app_ members are inspect's */
+    union {
+        uint8_t tcp_flags[2]; /* OR of the flag bytes */
+        struct {
+            uint8_t icmp_type, icmp_code;
+        };
+    };
     uint32_t app; /* inspect's handle; 0: none */
-    uint32_t update_index;
-
-    /* Fourth line. */
-    uint64_t delta_start_ns;
-    uint64_t flow_id;
-    uint32_t wheel_slot;
-    uint32_t ticked_packets;
-    uint8_t client_mac[6], server_mac[6];
-    uint16_t vlan_id, outer_vlan_id;
+    uint8_t app_confidence, app_payloads, app_handler, app_refusals, app_bits;
+    uint8_t ttl_min[2];
+    uint8_t vlan_ids[3]; /* twelve bits each; flow_vlan_id, flow_outer_vlan_id */
     uint16_t interface;
-    uint8_t tcp_flags[2]; /* OR of the flag bytes */
-    uint8_t ttl_min[2], ttl_max[2], dscp[2];
-    uint8_t icmp_type, icmp_code;
-    uint8_t app_confidence, app_protocol, app_payloads; /* inspect's, and */
-    uint8_t app_handler, app_refusals, app_bits;        /* these, too */
-    uint8_t fragment_fault; /* 1: a fragment of it overlapped or was built to evade */
-    uint8_t reserved[1];
+
+    /* Second line. */
+    struct flow_sums sums[2];
+    uint8_t ttl_max[2], dscp[2];
+    uint8_t client_mac[6], server_mac[6];
+    uint64_t first_ns;
+    uint32_t wheel_next, wheel_previous;
 };
-static_assert(sizeof(struct flow) == 256, "four cache lines");
-static_assert(sizeof(struct flow_tcp_part) <= 320, "five cache lines");
+static_assert(sizeof(struct flow) == 128, "two cache lines");
+static_assert(sizeof(struct flow_tcp_side) == 64, "a cache line a side");
+static_assert(sizeof(struct flow_tcp_part) == 192, "three cache lines");
+static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
+static_assert(sizeof(struct flow_reported) == 64, "one cache line");
+static_assert(sizeof(struct flow_short_key) == 16, "two words");
+
+struct flow_wide {
+    struct flow flow;
+    uint8_t low_ip[16], high_ip[16]; /* network order */
+};
 
 static inline struct ip_address flow_address(const struct flow *flow, bool high)
 {
     struct ip_address address = {.version = flow->key.ip_version};
 
-    memcpy(address.bytes, high ? flow->key.high_ip : flow->key.low_ip, sizeof(address.bytes));
+    if (flow->key.ip_version == 6) {
+        const struct flow_wide *wide = (const struct flow_wide *)(const void *)flow;
+        memcpy(address.bytes, high ? wide->high_ip : wide->low_ip, sizeof(address.bytes));
+    } else {
+        memcpy(address.bytes, high ? &flow->key.high : &flow->key.low, sizeof(flow->key.low));
+    }
     return address;
+}
+
+static inline enum flow_initiator flow_initiator(const struct flow *flow)
+{
+    return (enum flow_initiator)(flow->bits >> FLOW_INITIATOR_SHIFT & 7);
+}
+
+static inline uint16_t flow_vlan_id(const struct flow *flow)
+{
+    return (uint16_t)(flow->vlan_ids[0] | (flow->vlan_ids[1] & 15U) << 8 |
+                      (flow->bits >> FLOW_VLAN_SHIFT & 7) << 12);
+}
+
+static inline uint16_t flow_outer_vlan_id(const struct flow *flow)
+{
+    return (uint16_t)(flow->vlan_ids[1] >> 4 | (unsigned)flow->vlan_ids[2] << 4 |
+                      (flow->bits >> (FLOW_VLAN_SHIFT + 3) & 7) << 12);
 }
 
 static inline bool flow_client_is_high(const struct flow *flow)
@@ -185,34 +255,18 @@ static inline uint16_t flow_server_port(const struct flow *flow)
     return flow_port(flow, !flow_client_is_high(flow));
 }
 
-static inline uint64_t flow_total_bytes(const struct flow *flow)
-{
-    return flow->sums[0].bytes + flow->sums[1].bytes;
-}
+/* Of a direction's sums; the bits 32..47 stand in a part of the table's: flow_table.h. */
+enum flow_sum { FLOW_SUM_PACKETS, FLOW_SUM_BYTES, FLOW_SUM_PAYLOAD, FLOW_SUM_IP };
 
-static inline uint64_t flow_total_packets(const struct flow *flow)
+/* Up to 2^32. */
+static inline uint64_t flow_packets(const struct flow *flow)
 {
-    return flow->sums[0].packets + flow->sums[1].packets;
-}
-
-/* Packets counted and not yet in a record: what the ledger calls held. */
-static inline uint64_t flow_held_packets(const struct flow *flow)
-{
-    return (uint32_t)flow->sums[0].packets - flow->reported[0][0] +
-           (uint64_t)((uint32_t)flow->sums[1].packets - flow->reported[1][0]);
+    return (uint64_t)flow->sums[0].packets + flow->sums[1].packets;
 }
 
 /* Since the flow's last tick (flow_table_tick); below 4 GiB a direction, as ticks of a second have
  * it up to 34 Gbit/s of one flow. */
 struct flow_tick_delta {
     uint64_t bytes[2];
-    uint64_t packets;
+    uint64_t packets, reverse_packets; /* of both directions; of direction 1 alone */
 };
-
-static inline struct flow_tick_delta flow_tick_delta(const struct flow *flow)
-{
-    return (struct flow_tick_delta){.bytes = {(uint32_t)flow->sums[0].bytes - flow->ticked[0],
-                                              (uint32_t)flow->sums[1].bytes - flow->ticked[1]},
-                                    .packets =
-                                        (uint32_t)flow_total_packets(flow) - flow->ticked_packets};
-}

@@ -40,26 +40,26 @@ static bool takes_answer(const struct flow_table *table, uint32_t slot, uint16_t
            flow_tunnels_is_answer(table->tunnels, slot, tenant);
 }
 
-uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash,
-                         bool source_is_high)
+uint32_t flow_index_find(const struct flow_table *table, const struct flow_item *item)
 {
     const struct flow_index *index = &table->index;
     uint32_t second = FLOW_NONE;
-    const uint16_t tag = flow_index_tag(hash);
-    uint32_t at = flow_index_home(index, hash);
+    const uint16_t tag = flow_index_tag(item->hash);
+    uint32_t at = flow_index_home(index, item->hash);
 
     for (;;) {
         const struct flow_bucket *bucket = &index->buckets[at];
         for (unsigned match = flow_bucket_match(bucket, tag); match != 0; match &= match - 1) {
             const uint32_t slot = bucket->slots[__builtin_ctz(match)];
-            const struct flow_key *found = &flow_at(table, slot)->key;
-            if (!flow_key_same_tuple(found, key)) {
+            const struct flow *flow = flow_at(table, slot);
+            if (!flow_is_of(flow, item, FLOW_KEY_TUPLE_MASK)) {
                 continue;
             }
-            if (found->tenant == key->tenant) {
+            if (flow->key.tenant == item->key.tenant) {
                 return slot;
             }
-            if (second == FLOW_NONE && takes_answer(table, slot, key->tenant, source_is_high)) {
+            if (second == FLOW_NONE &&
+                takes_answer(table, slot, item->key.tenant, item->source_is_high)) {
                 second = slot;
             }
         }

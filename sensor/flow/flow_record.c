@@ -20,6 +20,26 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
     return SCOPE_EXTERNAL;
 }
 
+uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
+{
+    /* Fixed, so that runs and shards agree on the id; it is no secret. */
+    static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
+                                             UINT64_C(0x666c6f772d696431)};
+    struct {
+        struct flow_key key;
+        uint64_t first_ns;
+        uint16_t vlan_id, outer_vlan_id;
+        uint32_t tunnels;
+    } of = {.key = flow_whole_key(flow),
+            .first_ns = flow->first_ns,
+            .vlan_id = flow_vlan_id(flow),
+            .outer_vlan_id = flow_outer_vlan_id(flow),
+            .tunnels =
+                table != NULL ? flow_tunnels_hash(table->tunnels, flow_slot(table, flow)) : 0};
+
+    return hash_bytes(identity, &of, sizeof(of));
+}
+
 /* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */
 static void fill_endpoint(const struct flow_settings *settings, const struct flow *flow,
                           bool is_client, struct flow_endpoint *out)
@@ -27,27 +47,28 @@ static void fill_endpoint(const struct flow_settings *settings, const struct flo
     const bool high = flow_client_is_high(flow) == is_client;
     const uint16_t has_mac = is_client ? FLOW_HAS_MAC_CLIENT : FLOW_HAS_MAC_SERVER;
 
-    out->ip.version = flow->key.ip_version;
-    memcpy(out->ip.bytes, high ? flow->key.high_ip : flow->key.low_ip, sizeof(out->ip.bytes));
+    out->ip = flow_address(flow, high);
     out->port = flow_port(flow, high);
     out->has_mac = (flow->bits & has_mac) != 0;
     memcpy(out->mac, is_client ? flow->client_mac : flow->server_mac, sizeof(out->mac));
     out->scope = scope_of(settings, &out->ip);
 }
 
-static void fill_counters(const struct flow *flow, int direction, struct flow_counters *out)
+static void fill_counters(const struct flow *flow, const struct flow_reported *told, int direction,
+                          struct flow_counters *out)
 {
     const struct flow_sums *sums = &flow->sums[direction];
-    const uint32_t *reported = flow->reported[direction];
+    const uint32_t *reported = told->sums[direction];
+    const uint16_t *highs = told->highs[direction];
 
-    out->delta_packets = (uint32_t)sums->packets - reported[0];
-    out->delta_bytes = (uint32_t)sums->bytes - reported[1];
-    out->delta_payload_bytes = (uint32_t)sums->payload_bytes - reported[2];
-    out->delta_ip_bytes = (uint32_t)sums->ip_bytes - reported[3];
-    out->total_packets = sums->packets;
-    out->total_bytes = sums->bytes;
-    out->total_payload_bytes = sums->payload_bytes;
-    out->total_ip_bytes = sums->ip_bytes;
+    out->delta_packets = sums->packets - reported[0];
+    out->delta_bytes = sums->bytes - reported[1];
+    out->delta_payload_bytes = sums->payload_bytes - reported[2];
+    out->delta_ip_bytes = sums->ip_bytes - reported[3];
+    out->total_packets = (uint64_t)highs[0] << 32 | sums->packets;
+    out->total_bytes = (uint64_t)highs[1] << 32 | sums->bytes;
+    out->total_payload_bytes = (uint64_t)highs[2] << 32 | sums->payload_bytes;
+    out->total_ip_bytes = (uint64_t)highs[3] << 32 | sums->ip_bytes;
     out->has_ttl = out->has_dscp = sums->packets > 0;
     out->ttl_min = flow->ttl_min[direction];
     out->ttl_max = flow->ttl_max[direction];
@@ -72,7 +93,8 @@ static void fill_round_trip(const struct flow_rtt *rtt, struct flow_round_trip *
     out->samples = rtt->samples;
 }
 
-static void fill_direction(const struct flow_tcp_side *side, struct flow_tcp_direction *out)
+static void fill_direction(const struct flow_tcp_side *side,
+                           const struct flow_tcp_fault_side *faults, struct flow_tcp_direction *out)
 {
     out->has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0;
     out->has_mss = (side->bits & SIDE_HAS_MSS) != 0;
@@ -83,13 +105,13 @@ static void fill_direction(const struct flow_tcp_side *side, struct flow_tcp_dir
     out->syn_count = side->syn_count;
     out->fin_count = side->fin_count;
     out->rst_count = side->rst_count;
-    out->retransmitted_segments = side->retransmitted_segments;
-    out->retransmitted_bytes = side->retransmitted_bytes;
-    out->out_of_order_segments = side->out_of_order_segments;
-    out->duplicate_acks = side->duplicate_acks;
-    out->zero_window_events = side->zero_window_events;
-    out->keepalives = side->keepalives;
-    out->duplicate_packets = side->duplicate_packets;
+    out->retransmitted_segments = faults->retransmitted_segments;
+    out->retransmitted_bytes = faults->retransmitted_bytes;
+    out->out_of_order_segments = faults->out_of_order_segments;
+    out->duplicate_acks = faults->duplicate_acks;
+    out->zero_window_events = faults->zero_window_events;
+    out->keepalives = faults->keepalives;
+    out->duplicate_packets = faults->duplicate_packets;
 }
 
 static void fill_tcp(const struct flow_table *table, const struct flow *flow,
@@ -104,22 +126,24 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     memcpy(tcp->conn_state, tcp_conn_state(flow), strlen(tcp_conn_state(flow)) + 1);
     tcp->forward.flags = flow->tcp_flags[0];
     tcp->reverse.flags = flow->tcp_flags[1];
-    if (!table->is_measured) {
+    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    if (part == NULL) { /* compact, or no segment whose header could be read */
         return;
     }
-    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);
+    const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
     memcpy(tcp->history, part->history, part->history_length);
-    fill_direction(&part->side[0], &tcp->forward);
-    fill_direction(&part->side[1], &tcp->reverse);
+    fill_direction(&part->side[0], &faults->side[0], &tcp->forward);
+    fill_direction(&part->side[1], &faults->side[1], &tcp->reverse);
     /* What the server sends comes back acknowledged from the client's side. */
-    fill_round_trip(&part->side[1].rtt, &tcp->client_rtt);
-    fill_round_trip(&part->side[0].rtt, &tcp->server_rtt);
+    fill_round_trip(&rtt->side[1], &tcp->client_rtt);
+    fill_round_trip(&rtt->side[0], &tcp->server_rtt);
     tcp->has_handshake = part->handshake != 0;
     tcp->handshake_ns = units_to_ns(part->handshake);
     tcp->has_response = part->response != 0;
     tcp->response_ns = units_to_ns(part->response);
-    out->forward.missed_bytes = part->side[0].missed_bytes;
-    out->reverse.missed_bytes = part->side[1].missed_bytes;
+    out->forward.missed_bytes = faults->side[0].missed_bytes;
+    out->reverse.missed_bytes = faults->side[1].missed_bytes;
 }
 
 static uint8_t record_flags(const struct flow *flow)
@@ -135,7 +159,7 @@ static uint8_t record_flags(const struct flow *flow)
     flags |= (flow->bits & FLOW_SAW_MIDSTREAM) != 0 ? FLOW_FLAG_MIDSTREAM : 0;
     flags |= (flow->bits & FLOW_SAW_FRAGMENT) != 0 ? FLOW_FLAG_FRAGMENTS_SEEN : 0;
     flags |= (flow->bits & FLOW_SAW_CLOCK_STEP) != 0 ? FLOW_FLAG_CLOCK_STEP : 0;
-    flags |= flow->fragment_fault != 0 ? FLOW_FLAG_FRAGMENT_FAULT : 0;
+    flags |= (flow->bits & FLOW_SAW_FRAGMENT_FAULT) != 0 ? FLOW_FLAG_FRAGMENT_FAULT : 0;
     return (uint8_t)flags;
 }
 
@@ -172,31 +196,33 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
                       enum flow_end_detail detail, struct flow_record *out)
 {
     const struct flow_settings *settings = &table->settings;
+    const struct flow_reported *told = flow_reported(table, flow);
 
     /* The parts behind `tcp` are read only where their has_ flag is set. */
     memset(out, 0, offsetof(struct flow_record, tcp));
-    out->flow_id = flow->flow_id;
+    out->flow_id = flow_id(table, flow);
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;
     out->end_detail = (uint8_t)detail;
-    out->initiator = flow->initiator;
+    out->initiator = (uint8_t)flow_initiator(flow);
     out->ip_version = flow->key.ip_version;
     out->ip_protocol = flow->key.protocol;
     out->flags = record_flags(flow);
     out->has_vlan = (flow->bits & FLOW_HAS_VLAN) != 0;
     out->has_outer_vlan = (flow->bits & FLOW_HAS_OUTER_VLAN) != 0;
-    out->vlan_id = flow->vlan_id;
-    out->outer_vlan_id = flow->outer_vlan_id;
-    out->update_index = flow->update_index;
+    out->vlan_id = flow_vlan_id(flow);
+    out->outer_vlan_id = flow_outer_vlan_id(flow);
+    out->update_index = told->update_index;
     out->observation_point = settings->observation_point;
     out->sampling_interval = 1;
     out->start_ns = flow->first_ns;
     out->end_ns = flow->last_ns > flow->first_ns ? flow->last_ns : flow->first_ns;
-    out->delta_start_ns = flow->delta_start_ns < out->end_ns ? flow->delta_start_ns : out->end_ns;
+    const uint64_t delta_start_ns = flow_delta_start(table, flow);
+    out->delta_start_ns = delta_start_ns < out->end_ns ? delta_start_ns : out->end_ns;
     fill_endpoint(settings, flow, true, &out->client);
     fill_endpoint(settings, flow, false, &out->server);
-    fill_counters(flow, 0, &out->forward);
-    fill_counters(flow, 1, &out->reverse);
+    fill_counters(flow, told, 0, &out->forward);
+    fill_counters(flow, told, 1, &out->reverse);
     flow_tunnels_fill(table->tunnels, flow_slot(table, flow),
                       flow_client_is_high(flow) != ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0), out);
     out->interface = flow_interface_name(settings, flow->interface);

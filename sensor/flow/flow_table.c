@@ -4,22 +4,27 @@
 
 #define SERVER_PORTS_END 1024
 
+static inline bool is_icmp(uint8_t protocol)
+{
+    return protocol == IP_PROTOCOL_ICMP || protocol == IP_PROTOCOL_ICMPV6;
+}
+
 /* ---- records ---- */
 
 static void emit(struct flow_table *table, struct flow *flow, enum flow_event event,
                  enum flow_end_reason reason, enum flow_end_detail detail)
 {
-    table->statistics.reported_packets += flow_held_packets(flow);
+    table->statistics.reported_packets += flow_held_packets(table, flow);
     if (table->observer.on_record != NULL) {
         table->observer.on_record(table->observer.context, flow, event, reason, detail);
     }
-    for (int d = 0; d < 2; d++) {
-        flow->reported[d][0] = (uint32_t)flow->sums[d].packets;
-        flow->reported[d][1] = (uint32_t)flow->sums[d].bytes;
-        flow->reported[d][2] = (uint32_t)flow->sums[d].payload_bytes;
-        flow->reported[d][3] = (uint32_t)flow->sums[d].ip_bytes;
+    if (event == FLOW_END) {
+        return; /* the flow goes: nobody asks what was told */
     }
-    flow->update_index++;
+    struct flow_reported *reported = flow_take_reported(table, flow);
+    static_assert(sizeof(reported->sums) == sizeof(flow->sums), "the same sums");
+    memcpy(reported->sums, flow->sums, sizeof(reported->sums));
+    reported->update_index++;
 }
 
 void flow_table_report(struct flow_table *table, struct flow *flow)
@@ -33,12 +38,16 @@ static void end_flow(struct flow_table *table, uint32_t slot, enum flow_end_reas
     struct flow *flow = flow_at(table, slot);
 
     emit(table, flow, FLOW_END, reason, detail);
+    const struct flow_key key = flow_whole_key(flow);
+    struct flow_pool *pool = slot < table->wide_first ? &table->narrow : &table->wide;
+
     wheel_remove(table, flow);
     flow_tunnels_clear(table->tunnels, slot);
-    flow_index_remove(&table->index, flow_key_hash(&flow->key, table->settings.key), slot);
+    flow_index_remove(&table->index, flow_key_hash(&key, table->settings.key), slot);
+    flow_give_parts(table, flow);
     flow->bits = 0;
-    flow->wheel_next = table->free_head;
-    table->free_head = slot;
+    flow->wheel_next = pool->free_head;
+    pool->free_head = slot;
     table->count--;
     flow_budget_give_back(table);
 }
@@ -84,17 +93,18 @@ static void pass_deadlines(struct flow_table *table, struct flow *flow, uint64_t
     if (flow->next_update_ns > until_ns) {
         return;
     }
-    if (flow_held_packets(flow) > 0) {
+    if (flow_held_packets(table, flow) > 0) {
         emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
     }
+    struct flow_reported *reported = flow_take_reported(table, flow);
     if (interval == 0) {
-        flow->delta_start_ns = flow->next_update_ns;
+        reported->delta_start_ns = flow->next_update_ns;
         flow->next_update_ns = UINT64_MAX;
         return;
     }
     const uint64_t passed = (until_ns - flow->next_update_ns) / interval;
-    flow->delta_start_ns = flow->next_update_ns + passed * interval;
-    flow->next_update_ns = add_time(flow->delta_start_ns, interval);
+    reported->delta_start_ns = flow->next_update_ns + passed * interval;
+    flow->next_update_ns = add_time(reported->delta_start_ns, interval);
 }
 
 static void step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns)
@@ -153,40 +163,67 @@ bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budg
     return wheel_advance(table, now_ns, budget, look_at_flow);
 }
 
+#define AHEAD 8 /* flows whose lines are on their way while others are ended */
+
+/* The bucket that ending the flow will take it out of. */
+static void prefetch_bucket(const struct flow_table *table, const struct flow *flow)
+{
+    if ((flow->bits & FLOW_IS_LIVE) != 0) {
+        const struct flow_key key = flow_whole_key(flow);
+        const uint64_t hash = flow_key_hash(&key, table->settings.key);
+
+        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
+    }
+}
+
+struct ending {
+    uint64_t until_ns;
+    enum flow_end_reason reason;
+    enum flow_end_detail detail;
+    uint32_t bits; /* to be set before */
+};
+
+static void end_pool(struct flow_table *table, const struct flow_pool *pool,
+                     const struct ending *how)
+{
+    for (uint32_t slot = pool->first; slot < pool->fresh; slot++) {
+        struct flow *flow = flow_at(table, slot);
+
+        if (slot + AHEAD < pool->fresh) {
+            prefetch_bucket(table, flow_at(table, slot + AHEAD));
+        }
+        if ((flow->bits & FLOW_IS_LIVE) == 0 || !settle(table, slot, how->until_ns)) {
+            continue;
+        }
+        flow->bits |= how->bits;
+        if (flow_is_closed(flow)) {
+            end_closed(table, slot);
+        } else {
+            end_flow(table, slot, how->reason, how->detail);
+        }
+    }
+}
+
 void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_reason reason,
                        enum flow_end_detail detail)
 {
     if (now_ns == 0) {
         now_ns = table->newest_ns > table->now_ns ? table->newest_ns : table->now_ns;
     }
-    for (uint32_t slot = 0; slot < table->fresh; slot++) {
-        struct flow *flow = flow_at(table, slot);
-        if ((flow->bits & FLOW_IS_LIVE) == 0 || !settle(table, slot, now_ns)) {
-            continue;
-        }
-        if (flow_is_closed(flow)) {
-            end_closed(table, slot);
-        } else {
-            end_flow(table, slot, reason, detail);
-        }
-    }
+    const struct ending how = {.until_ns = now_ns, .reason = reason, .detail = detail};
+    end_pool(table, &table->narrow, &how);
+    end_pool(table, &table->wide, &how);
 }
 
 void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns)
 {
-    for (uint32_t slot = 0; slot < table->fresh; slot++) {
-        struct flow *flow = flow_at(table, slot);
+    const struct ending how = {.until_ns = until_ns,
+                               .reason = FLOW_END_FORCED,
+                               .detail = FLOW_DETAIL_CAPTURE_END,
+                               .bits = FLOW_SAW_CLOCK_STEP};
 
-        if ((flow->bits & FLOW_IS_LIVE) == 0 || !settle(table, slot, until_ns)) {
-            continue;
-        }
-        flow->bits |= FLOW_SAW_CLOCK_STEP;
-        if (flow_is_closed(flow)) {
-            end_closed(table, slot);
-        } else {
-            end_flow(table, slot, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
-        }
-    }
+    end_pool(table, &table->narrow, &how);
+    end_pool(table, &table->wide, &how);
     table->statistics.clock_steps++;
     table->has_time = false;
     wheel_start(table, now_ns);
@@ -194,39 +231,20 @@ void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t
 
 /* ---- packets ---- */
 
-static uint64_t flow_id_of(const struct flow *flow, uint32_t tunnels)
-{
-    /* Fixed, so that runs and shards agree on the id; it is no secret. */
-    static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
-                                             UINT64_C(0x666c6f772d696431)};
-    struct {
-        struct flow_key key;
-        uint64_t first_ns;
-        uint16_t vlan_id, outer_vlan_id;
-        uint32_t tunnels;
-    } of = {.key = flow->key,
-            .first_ns = flow->first_ns,
-            .vlan_id = flow->vlan_id,
-            .outer_vlan_id = flow->outer_vlan_id,
-            .tunnels = tunnels};
-
-    return hash_bytes(identity, &of, sizeof(of));
-}
-
 /* Who is the client, and how that is known, from the first packet. */
 static void decide_client(struct flow *flow, const struct packet *packet, bool source_is_high)
 {
+    enum flow_initiator initiator = INITIATOR_FIRST_PACKET;
     bool sender_is_client = true;
 
-    flow->initiator = INITIATOR_FIRST_PACKET;
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) != 0) {
         sender_is_client = (packet->tcp_flags & TCP_ACK) == 0;
-        flow->initiator = INITIATOR_SYN;
+        initiator = INITIATOR_SYN;
         flow->bits |= sender_is_client ? 0 : FLOW_SAW_MIDSTREAM;
     } else if ((packet->facts & PACKET_HAS_PORTS) != 0 && packet->source_port < SERVER_PORTS_END &&
                packet->target_port >= SERVER_PORTS_END) {
         sender_is_client = false;
-        flow->initiator = INITIATOR_PORT_GUESS;
+        initiator = INITIATOR_PORT_GUESS;
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) == 0) {
         flow->bits |= FLOW_SAW_MIDSTREAM;
@@ -237,22 +255,25 @@ static void decide_client(struct flow *flow, const struct packet *packet, bool s
     if (source_is_high == sender_is_client) {
         flow->bits |= FLOW_CLIENT_IS_HIGH;
     }
+    flow->bits |= (uint32_t)initiator << FLOW_INITIATOR_SHIFT;
 }
 
-static uint32_t take_slot(struct flow_table *table, uint64_t hash, bool *was_full)
+static uint32_t take_slot(struct flow_table *table, const struct flow_item *item, bool *was_full)
 {
+    struct flow_pool *pool = item->key.ip_version == 6 ? &table->wide : &table->narrow;
+
     if (table->count == table->granted && !flow_budget_grant(table)) {
-        const uint32_t victim = flow_index_victim(table, hash);
+        const uint32_t victim = flow_index_victim(table, item->hash);
         flow_at(table, victim)->bits |= FLOW_TABLE_WAS_FULL;
         table->statistics.flows_evicted++;
         *was_full = true;
         end_flow(table, victim, FLOW_END_LACK_OF_RESOURCES, FLOW_DETAIL_TABLE_FULL);
     }
-    if (table->free_head == FLOW_NONE) {
-        return table->fresh++;
+    if (pool->free_head == FLOW_NONE) {
+        return pool->fresh++;
     }
-    const uint32_t slot = table->free_head;
-    table->free_head = flow_at(table, slot)->wheel_next;
+    const uint32_t slot = pool->free_head;
+    pool->free_head = flow_at(table, slot)->wheel_next;
     return slot;
 }
 
@@ -264,37 +285,54 @@ static inline uint64_t seen_ns(const struct packet *packet)
                                                             : packet->time_ns;
 }
 
+static void note_vlans(struct flow *flow, const struct packet *packet)
+{
+    const unsigned count = packet->vlan_count;
+    const uint16_t inner = count > 0 ? packet->vlan_ids[count > 1 ? 1 : 0] : 0;
+    const uint16_t outer = count > 1 ? packet->vlan_ids[0] : 0;
+
+    flow->bits |= (count > 0 ? FLOW_HAS_VLAN : 0U) | (count > 1 ? FLOW_HAS_OUTER_VLAN : 0U) |
+                  (inner >> 12 & 7U) << FLOW_VLAN_SHIFT |
+                  (outer >> 12 & 7U) << (FLOW_VLAN_SHIFT + 3);
+    flow->vlan_ids[0] = (uint8_t)inner;
+    flow->vlan_ids[1] = (uint8_t)((inner >> 8 & 15U) | (outer & 15U) << 4);
+    flow->vlan_ids[2] = (uint8_t)(outer >> 4);
+}
+
 static uint32_t create_flow(struct flow_table *table, const struct packet *packet,
                             const uint8_t *frame, const struct flow_item *item)
 {
     bool was_full = false;
-    const uint32_t slot = take_slot(table, item->hash, &was_full);
+    const uint32_t slot = take_slot(table, item, &was_full);
     struct flow *flow = flow_at(table, slot);
-    const uint32_t touched_tick = flow->touched_tick; /* the slot may be in the list already */
+    const uint32_t touched = flow->touched; /* the slot may be in the list already */
     const uint64_t first_update = table->settings.first_update_ns != 0
                                       ? table->settings.first_update_ns
                                       : table->settings.active_timeout_ns;
 
-    memset(flow, 0, table->stride);
-    flow->touched_tick = touched_tick;
-    flow->key = item->key;
-    flow->bits = (uint16_t)(FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0) |
-                            ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0));
-    flow->first_ns = flow->last_ns = flow->delta_start_ns = seen_ns(packet);
+    memset(flow, 0, sizeof(*flow));
+    if (touched != 0) {
+        table->touched[touched - 1] = (struct flow_touch){.slot = slot};
+        flow->touched = touched;
+    }
+    flow->key = item->short_key;
+    if (item->key.ip_version == 6) {
+        struct flow_wide *wide = (struct flow_wide *)(void *)flow;
+        memcpy(wide->low_ip, item->key.low_ip, sizeof(wide->low_ip));
+        memcpy(wide->high_ip, item->key.high_ip, sizeof(wide->high_ip));
+    }
+    flow->bits = FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
+                 ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U);
+    flow->first_ns = flow->last_ns = seen_ns(packet);
     flow->next_update_ns = first_update != 0 ? add_time(packet->time_ns, first_update) : UINT64_MAX;
     flow->interface = packet->interface;
-    flow->icmp_type = packet->icmp_type;
-    flow->icmp_code = packet->icmp_code;
-    if (packet->vlan_count > 0) {
-        flow->vlan_id = packet->vlan_ids[packet->vlan_count > 1 ? 1 : 0];
-        flow->bits |= FLOW_HAS_VLAN;
+    if (is_icmp(item->key.protocol)) {
+        flow->icmp_type = packet->icmp_type;
+        flow->icmp_code = packet->icmp_code;
     }
-    if (packet->vlan_count > 1) {
-        flow->outer_vlan_id = packet->vlan_ids[0];
-        flow->bits |= FLOW_HAS_OUTER_VLAN;
-    }
+    note_vlans(flow, packet);
     decide_client(flow, packet, item->source_is_high);
-    flow->flow_id = flow_id_of(flow, flow_tunnels_set(table->tunnels, slot, packet, frame));
+    flow_tunnels_set(table->tunnels, slot, packet, frame);
     flow_index_insert(&table->index, item->hash, slot);
     table->count++;
     table->statistics.flows_created++;
@@ -328,26 +366,60 @@ static void note_macs(struct flow *flow, const struct packet *packet, const uint
     }
 }
 
-/* Deltas are told by 32-bit snapshots: a record is cut before one would run over. */
-static inline bool delta_would_overflow(const struct flow *flow, const struct packet *packet,
-                                        int direction)
-{
-    const struct flow_sums *sums = &flow->sums[direction];
-    const uint32_t *reported = flow->reported[direction];
-    const uint32_t bytes = (uint32_t)sums->bytes - reported[1];
-    const uint32_t payload = (uint32_t)sums->payload_bytes - reported[2];
-    const uint32_t ip = (uint32_t)sums->ip_bytes - reported[3];
+#define SUM_STEP_SHIFT 30
+#define DELTA_MAX      (UINT32_C(1) << 31)
 
-    return bytes > UINT32_MAX - packet->wire_bytes ||
-           payload > UINT32_MAX - packet->payload_bytes || ip > UINT32_MAX - packet->ip_bytes;
+/* One of the sums is about to pass a multiple of 2^30. Deltas are told by 32-bit halves: a record
+ * is cut before one could run over; and what goes beyond 32 bits is carried. */
+static void pass_step(struct flow_table *table, struct flow *flow, const struct packet *packet,
+                      int direction, const uint32_t after[4])
+{
+    const uint32_t *before = &flow->sums[direction].packets;
+    const uint32_t *told = flow_reported(table, flow)->sums[direction];
+    bool is_large = false;
+
+    for (unsigned i = 0; i < 4; i++) {
+        const uint32_t delta = before[i] - told[i];
+        is_large |= delta >= DELTA_MAX || delta > UINT32_MAX - (after[i] - before[i]);
+    }
+    if (is_large) {
+        emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
+        flow_take_reported(table, flow)->delta_start_ns = packet->time_ns;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        if (after[i] < before[i]) {
+            flow_take_reported(table, flow)->highs[direction][i]++;
+        }
+    }
+}
+
+static inline void add_sums(struct flow_table *table, struct flow *flow,
+                            const struct packet *packet, int direction)
+{
+    struct flow_sums *sums = &flow->sums[direction];
+    const uint32_t after[4] = {sums->packets + 1, sums->bytes + packet->wire_bytes,
+                               sums->payload_bytes + packet->payload_bytes,
+                               sums->ip_bytes + packet->ip_bytes};
+
+    const uint32_t added = packet->wire_bytes | packet->payload_bytes | packet->ip_bytes;
+
+    if (UNLIKELY(((after[0] ^ sums->packets) | (after[1] ^ sums->bytes) |
+                  (after[2] ^ sums->payload_bytes) | (after[3] ^ sums->ip_bytes) | added) >>
+                     SUM_STEP_SHIFT !=
+                 0)) {
+        pass_step(table, flow, packet, direction, after);
+    }
+    sums->packets = after[0];
+    sums->bytes = after[1];
+    sums->payload_bytes = after[2];
+    sums->ip_bytes = after[3];
 }
 
 /* Sums over all flows of what one segment added to its own: for the rates of a second. */
-static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_part *part)
+static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_rtt *rtt)
 {
     /* Both sides of the sensor together, since one of them may be next door. */
-    const uint64_t ns =
-        ((uint64_t)part->side[0].rtt.ewma + part->side[1].rtt.ewma) * FLOW_ROUND_TRIP_UNIT_NS;
+    const uint64_t ns = ((uint64_t)rtt->side[0].ewma + rtt->side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS;
     const double seconds = (double)ns * 1e-9;
     uint32_t bucket = 0;
 
@@ -362,35 +434,44 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
                         int direction, uint8_t state_before)
 {
     struct flow_table_statistics *sums = &table->statistics;
-    struct flow_tcp_part *part = flow_tcp_part(flow);
-    const struct flow_tcp_side *side = &part->side[direction];
-    const struct flow_rtt *rtt = &part->side[!direction].rtt; /* an ACK completes the peer's */
-    const uint32_t retransmitted = side->retransmitted_segments;
-    const uint32_t out_of_order = side->out_of_order_segments;
-    const uint16_t zero_windows = side->zero_window_events;
-    const uint32_t samples = rtt->samples;
+    struct flow_tcp_part *part =
+        flow_has_tcp_part(flow) ? flow_tcp_part(table, flow) : flow_take_tcp(table, flow);
+    const unsigned events = tcp_measure(table, part, packet, direction, state_before);
 
-    tcp_measure(&table->settings, flow, part, packet, direction, state_before);
     sums->data_segments += packet->payload_bytes > 0;
     sums->resets += (packet->tcp_flags & TCP_RST) != 0;
-    sums->retransmitted_segments += side->retransmitted_segments - retransmitted;
-    sums->out_of_order_segments += side->out_of_order_segments - out_of_order;
-    sums->zero_window_events += (uint16_t)(side->zero_window_events - zero_windows);
-    if (rtt->samples != samples) {
-        add_rtt(sums, part);
+    if (events == 0) {
+        return;
+    }
+    sums->retransmitted_segments += (events & TCP_EVENT_RETRANSMITTED) != 0;
+    sums->out_of_order_segments += (events & TCP_EVENT_OUT_OF_ORDER) != 0;
+    sums->zero_window_events += (events & TCP_EVENT_ZERO_WINDOW) != 0;
+    if ((events & TCP_EVENT_SAMPLE) != 0) {
+        add_rtt(sums, flow_tcp_rtt(table, part));
+    }
+}
+
+/* The flow has its first packet since the tick. */
+static void touch(struct flow_table *table, struct flow *flow, uint32_t slot)
+{
+    struct flow_touch *at = &table->touched[table->touched_count];
+
+    *at = (struct flow_touch){.slot = slot,
+                              .packets = {flow->sums[0].packets, flow->sums[1].packets},
+                              .bytes = {flow->sums[0].bytes, flow->sums[1].bytes}};
+    flow->touched = ++table->touched_count;
+    if (table->touched_count > table->touched_peak) {
+        table->touched_peak = table->touched_count;
     }
 }
 
 static void count_packet(struct flow_table *table, struct flow *flow, uint32_t slot,
                          const struct packet *packet, const uint8_t *frame, int direction)
 {
-    struct flow_sums *sums = &flow->sums[direction];
-
-    if (UNLIKELY(delta_would_overflow(flow, packet, direction))) {
-        emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
-        flow->delta_start_ns = packet->time_ns;
+    if (flow->touched == 0) {
+        touch(table, flow, slot);
     }
-    if (UNLIKELY(sums->packets == 0)) {
+    if (UNLIKELY(flow->sums[direction].packets == 0)) {
         note_macs(flow, packet, frame, direction);
         flow->ttl_min[direction] = flow->ttl_max[direction] = packet->ttl;
         flow->dscp[direction] = packet->dscp;
@@ -399,20 +480,13 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
     } else if (packet->ttl > flow->ttl_max[direction]) {
         flow->ttl_max[direction] = packet->ttl;
     }
-    sums->packets++;
-    sums->bytes += packet->wire_bytes;
-    sums->payload_bytes += packet->payload_bytes;
-    sums->ip_bytes += packet->ip_bytes;
+    add_sums(table, flow, packet, direction);
     if (seen_ns(packet) > flow->last_ns) {
         flow->last_ns = seen_ns(packet);
     }
-    if (flow->touched_tick != table->tick) {
-        flow->touched_tick = table->tick;
-        table->touched[table->touched_count++] = slot;
-    }
     if ((packet->facts & PACKET_IS_FRAGMENT) != 0) {
-        flow->bits |= FLOW_SAW_FRAGMENT;
-        flow->fragment_fault |= (packet->facts & PACKET_FRAGMENT_FAULT) != 0;
+        flow->bits |= FLOW_SAW_FRAGMENT |
+                      ((packet->facts & PACKET_FRAGMENT_FAULT) != 0 ? FLOW_SAW_FRAGMENT_FAULT : 0U);
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0) {
         const uint8_t state_before = flow->tcp_state;
@@ -434,8 +508,8 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
     uint32_t slot = item->candidate;
 
     if (slot == FLOW_NONE || (flow_at(table, slot)->bits & FLOW_IS_LIVE) == 0 ||
-        !flow_key_equal(&flow_at(table, slot)->key, &item->key)) {
-        slot = flow_index_find(table, &item->key, item->hash, item->source_is_high);
+        !flow_is_of(flow_at(table, slot), item, UINT64_MAX)) {
+        slot = flow_index_find(table, item);
         if (slot == FLOW_NONE) {
             return FLOW_NONE;
         }
@@ -458,8 +532,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) != 0) {
         const int direction = item->source_is_high != flow_client_is_high(flow);
-        if (tcp_is_reuse(flow, table->is_measured ? flow_tcp_part(flow) : NULL, packet,
-                         direction)) {
+        if (tcp_is_reuse(flow, flow_tcp(table, flow), packet, direction)) {
             end_flow(table, slot, FLOW_END_END_OF_FLOW, FLOW_DETAIL_PORT_REUSE);
             return FLOW_NONE;
         }
@@ -494,7 +567,7 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
 }
 
 /* Finds the likely entry by its tag and fetches its lines. */
-static void prefetch_entry(const struct flow_table *table, struct flow_item *item)
+static inline void prefetch_entry(const struct flow_table *table, struct flow_item *item)
 {
     const struct flow_bucket *bucket =
         &table->index.buckets[flow_index_home(&table->index, item->hash)];
@@ -502,16 +575,37 @@ static void prefetch_entry(const struct flow_table *table, struct flow_item *ite
 
     item->candidate = FLOW_NONE;
     if (match == 0) {
-        if (table->free_head != FLOW_NONE) {
-            __builtin_prefetch(flow_at(table, table->free_head), 1);
+        const struct flow_pool *pool = item->key.ip_version == 6 ? &table->wide : &table->narrow;
+        if (pool->free_head != FLOW_NONE) {
+            flow_prefetch_lines(flow_at(table, pool->free_head), 2);
         }
         return;
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
-    const uint8_t *entry = (const uint8_t *)flow_at(table, item->candidate);
-    for (uint32_t at = 0; at < table->stride; at += CACHE_LINE) {
-        __builtin_prefetch(entry + at, 1);
+    flow_prefetch_lines(flow_at(table, item->candidate), item->key.ip_version == 6 ? 3 : 2);
+}
+
+/* The lines of both sides, where the entry has arrived. */
+static inline void prefetch_tcp(const struct flow_table *table, const struct flow_item *item)
+{
+    if (item->candidate != FLOW_NONE) {
+        const struct flow *flow = flow_at(table, item->candidate);
+
+        if (flow_has_tcp_part(flow)) {
+            flow_prefetch_lines(flow_tcp_part(table, flow), 3);
+        }
     }
+}
+
+static inline void make_short_key(struct flow_item *item)
+{
+    const struct flow_key *key = &item->key;
+    struct flow_short_key *out = &item->short_key;
+    const unsigned at = key->ip_version == 6 ? 12 : 0;
+
+    memcpy(&out->low, key->low_ip + at, sizeof(out->low));
+    memcpy(&out->high, key->high_ip + at, sizeof(out->high));
+    memcpy(&out->low_port, &key->low_port, 8);
 }
 
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
@@ -527,12 +621,18 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
             continue;
         }
         items[i].source_is_high = flow_key_of(&packets[i], &items[i].key);
+        make_short_key(&items[i]);
         items[i].hash = flow_key_hash(&items[i].key, table->settings.key);
         __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, items[i].hash)], 1);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (items[i].is_ip) {
             prefetch_entry(table, &items[i]);
+        }
+    }
+    for (uint32_t i = 0; i < count && table->is_measured; i++) {
+        if (items[i].is_ip && items[i].key.protocol == IP_PROTOCOL_TCP) {
+            prefetch_tcp(table, &items[i]);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -542,65 +642,4 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
         }
     }
     return counted;
-}
-
-/* ---- views ---- */
-
-void flow_table_tick(struct flow_table *table, void (*each)(void *context, struct flow *flow),
-                     void *context)
-{
-    for (uint32_t i = 0; i < table->touched_count; i++) {
-        struct flow *flow = flow_at(table, table->touched[i]);
-        if ((flow->bits & FLOW_IS_LIVE) == 0) {
-            continue;
-        }
-        if (each != NULL) {
-            each(context, flow);
-        }
-        flow->ticked[0] = (uint32_t)flow->sums[0].bytes;
-        flow->ticked[1] = (uint32_t)flow->sums[1].bytes;
-        flow->ticked_packets = (uint32_t)flow_total_packets(flow);
-    }
-    table->touched_count = 0;
-    table->tick++;
-}
-
-bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32_t slots_max,
-                        void (*each)(void *context, const struct flow *flow), void *context)
-{
-    for (uint32_t seen = 0; seen < slots_max && *cursor < table->fresh; seen++) {
-        const struct flow *flow = flow_at(table, (*cursor)++);
-        if ((flow->bits & FLOW_IS_LIVE) != 0) {
-            each(context, flow);
-        }
-    }
-    return *cursor < table->fresh;
-}
-
-const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow)
-{
-    return table->is_measured ? (const struct flow_tcp_part *)(const void *)(flow + 1) : NULL;
-}
-
-struct flow_table_statistics flow_table_statistics(const struct flow_table *table)
-{
-    struct flow_table_statistics statistics = table->statistics;
-
-    statistics.tunnels_full = flow_tunnels_full(table->tunnels);
-    return statistics;
-}
-
-uint32_t flow_table_count(const struct flow_table *table)
-{
-    return table->count;
-}
-
-uint32_t flow_table_capacity(const struct flow_table *table)
-{
-    return table->settings.flows_max;
-}
-
-uint64_t flow_table_memory_bytes(const struct flow_table *table)
-{
-    return table->memory_bytes + sizeof(*table) + flow_tunnels_memory(table->settings.flows_max);
 }

@@ -47,7 +47,7 @@ struct flow_settings {
                                    trails; 0: 1 s */
     bool measure_rtt;
     bool measure_retransmissions;
-    bool measure_out_of_order; /* all three off: compact entries, half the memory */
+    bool measure_out_of_order; /* all three off: compact entries, less than half the memory */
     bool emit_start;
     struct hash_key key;
     uint16_t community_id_seed;
@@ -105,11 +105,14 @@ void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t
 void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_reason reason,
                        enum flow_end_detail detail);
 
-/* Flows with packets since the last tick, each once: for rates and top flows of a second without a
- * look at silent ones (4 bytes a slot, 1 ns a packet). A flow that ended before is not among them:
- * its flow_tick_delta still stands in on_record(FLOW_END). Starts the next tick. */
-void flow_table_tick(struct flow_table *table, void (*each)(void *context, struct flow *flow),
-                     void *context);
+/* Flows with packets since the last tick, each once, with what they were: for rates and top flows
+ * of a second without a look at silent ones (20 bytes a flow). A flow that ended before is not
+ * among them: flow_table_tick_delta gives its own in on_record(FLOW_END). Starts the next tick. */
+typedef void (*flow_tick_function)(void *context, struct flow *flow,
+                                   const struct flow_tick_delta *delta);
+void flow_table_tick(struct flow_table *table, flow_tick_function each, void *context);
+struct flow_tick_delta flow_table_tick_delta(const struct flow_table *table,
+                                             const struct flow *flow);
 
 /* Live flows from slot `*cursor` (0 first), looking at `slots_max` slots; false when all were seen.
  * A flow that comes or goes between two calls may be missed. */
@@ -127,8 +130,19 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
  * on_packet and, before flow_fill_record, in on_record. */
 void flow_table_report(struct flow_table *table, struct flow *flow);
 
-/* NULL in compact mode. */
+/* NULL in compact mode, and for a flow without a TCP header so far. */
 const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);
+/* NULL: no sample so far. */
+const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
+                                                const struct flow *flow);
+/* Of both sides. */
+uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow);
+/* A sum since the start of the flow; flow->sums has its low half. */
+uint64_t flow_total(const struct flow_table *table, const struct flow *flow, int direction,
+                    enum flow_sum which);
+/* What records call the flow: a hash of its key, first time, VLANs and tunnels. `table` NULL: the
+ * flow has no tunnels. */
+uint64_t flow_id(const struct flow_table *table, const struct flow *flow);
 
 /* endpoint_a is the smaller by version, address, port: is the client endpoint a? */
 static inline bool flow_client_is_a(const struct flow *flow)
@@ -156,6 +170,8 @@ struct flow_table_statistics {
 struct flow_table_statistics flow_table_statistics(const struct flow_table *table);
 uint32_t flow_table_count(const struct flow_table *table);
 uint32_t flow_table_capacity(const struct flow_table *table);
+/* In use now or before: what the table occupies, rounded up to pages. */
 uint64_t flow_table_memory_bytes(const struct flow_table *table);
-/* For a memory estimate before the start: bytes of a table of these settings. */
+/* For a memory estimate before the start: bytes of a table of these settings when it is full of
+ * IPv6, each flow with a round trip and a record. */
 uint64_t flow_table_memory_needed(const struct flow_settings *settings);

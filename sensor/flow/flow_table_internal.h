@@ -29,20 +29,37 @@ struct flow_index {
 
 struct flow_item {
     struct flow_key key;
+    struct flow_short_key short_key;
     uint64_t hash;
     uint32_t candidate;
     bool source_is_high;
     bool is_ip;
 };
 
+/* Entries of one kind. Indexes begin at `first`; those of parts at 1, since 0 means none. */
+struct flow_pool {
+    uint8_t *base; /* of entry `first` */
+    uint32_t stride;
+    uint32_t first;
+    uint32_t fresh; /* entries from here on were never used */
+    uint32_t free_head;
+};
+
+enum flow_part { FLOW_PART_TCP, FLOW_PART_RTT, FLOW_PART_FAULTS, FLOW_PART_REPORTED, FLOW_PARTS };
+
+/* A flow with packets since the last tick, and its sums then. */
+struct flow_touch {
+    uint32_t slot;
+    uint32_t packets[2], bytes[2];
+};
+
 struct flow_table {
     struct flow_settings settings;
     struct flow_observer observer;
     bool is_measured;
-    uint8_t *pool;
-    uint32_t stride;
-    uint32_t fresh; /* slots from here on were never used */
-    uint32_t free_head;
+    uint32_t wide_first; /* slots from here on are those of IPv6 */
+    struct flow_pool narrow, wide;
+    struct flow_pool parts[FLOW_PARTS];
     uint32_t count;
     uint32_t granted; /* flows that the budget allows now */
     uint32_t chunk;
@@ -53,29 +70,157 @@ struct flow_table {
     uint64_t now_ns;       /* as far as the wheel has been told */
     uint64_t newest_ns;    /* of all packets */
     bool has_time;
-    uint32_t tick;
-    uint32_t *touched; /* slots with packets since the last tick */
-    uint32_t touched_count;
+    struct flow_touch *touched;
+    uint32_t touched_count, touched_peak;
     char *community_text;
     void *memory;
     uint64_t memory_bytes;
+    uint64_t fixed_bytes; /* of memory_bytes, those of index and wheel */
     struct flow_table_statistics statistics;
     struct flow_item items[FLOW_BATCH_MAX];
 };
 
+static inline void flow_prefetch_lines(const void *entry, unsigned lines)
+{
+    for (unsigned i = 0; i < lines; i++) {
+        __builtin_prefetch((const uint8_t *)entry + (size_t)i * CACHE_LINE, 1);
+    }
+}
+
+static inline void *flow_pool_at(const struct flow_pool *pool, uint32_t index)
+{
+    return pool->base + (uint64_t)(index - pool->first) * pool->stride;
+}
+
 static inline struct flow *flow_at(const struct flow_table *table, uint32_t slot)
 {
-    return (struct flow *)(void *)(table->pool + (uint64_t)slot * table->stride);
+    const uint64_t narrow = (uint64_t)slot * sizeof(struct flow);
+    const uint64_t wide = (uint64_t)(slot - table->wide_first) * sizeof(struct flow_wide);
+
+    return (struct flow *)(void *)(slot < table->wide_first ? table->narrow.base + narrow
+                                                            : table->wide.base + wide);
 }
 
 static inline uint32_t flow_slot(const struct flow_table *table, const struct flow *flow)
 {
-    return (uint32_t)((uint64_t)((const uint8_t *)flow - table->pool) / table->stride);
+    const uint8_t *at = (const uint8_t *)flow;
+
+    /* The wide entries lie behind the narrow ones. */
+    return at < table->wide.base
+               ? (uint32_t)((uint64_t)(at - table->narrow.base) / sizeof(struct flow))
+               : table->wide_first +
+                     (uint32_t)((uint64_t)(at - table->wide.base) / sizeof(struct flow_wide));
 }
 
-static inline struct flow_tcp_part *flow_tcp_part(struct flow *flow)
+/* flow_parts.c */
+
+/* A zeroed entry; there is always one, since no pool has fewer than flows_max. */
+uint32_t flow_pool_take(struct flow_pool *pool);
+void flow_pool_give(struct flow_pool *pool, uint32_t index);
+
+/* The first TCP segment of the flow. */
+struct flow_tcp_part *flow_take_tcp(struct flow_table *table, struct flow *flow);
+struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part);
+struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_part *part);
+struct flow_reported *flow_take_reported(struct flow_table *table, struct flow *flow);
+/* All parts of a flow that has ended. */
+void flow_give_parts(struct flow_table *table, struct flow *flow);
+
+/* The flow's; there is one. */
+static inline struct flow_tcp_part *flow_tcp_part(const struct flow_table *table,
+                                                  const struct flow *flow)
 {
-    return (struct flow_tcp_part *)(void *)(flow + 1);
+    return flow_pool_at(&table->parts[FLOW_PART_TCP], flow->part);
+}
+
+static inline bool flow_has_tcp_part(const struct flow *flow)
+{
+    return (flow->bits & FLOW_HAS_TCP_PART) != 0;
+}
+
+/* To be read: zeros where there was no fault so far. */
+static inline const struct flow_tcp_faults *flow_tcp_faults(const struct flow_table *table,
+                                                            const struct flow_tcp_part *part)
+{
+    static const struct flow_tcp_faults none;
+
+    return part->faults != 0 ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], part->faults) : &none;
+}
+
+static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *table,
+                                                      const struct flow_tcp_part *part)
+{
+    static const struct flow_tcp_rtt none;
+
+    return part->rtt != 0 ? flow_pool_at(&table->parts[FLOW_PART_RTT], part->rtt) : &none;
+}
+
+static inline uint32_t flow_reported_index(const struct flow_table *table, const struct flow *flow)
+{
+    return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow)->reported : flow->part;
+}
+
+static const struct flow_reported flow_never_reported;
+
+static inline const struct flow_reported *flow_reported(const struct flow_table *table,
+                                                        const struct flow *flow)
+{
+    const uint32_t index = flow_reported_index(table, flow);
+
+    return index != 0 ? flow_pool_at(&table->parts[FLOW_PART_REPORTED], index)
+                      : &flow_never_reported;
+}
+
+static inline uint64_t flow_delta_start(const struct flow_table *table, const struct flow *flow)
+{
+    return flow_reported_index(table, flow) != 0 ? flow_reported(table, flow)->delta_start_ns
+                                                 : flow->first_ns;
+}
+
+/* Packets counted and not yet in a record: what the ledger calls held. */
+static inline uint64_t flow_held_packets(const struct flow_table *table, const struct flow *flow)
+{
+    const struct flow_reported *told = flow_reported(table, flow);
+
+    return (uint64_t)(flow->sums[0].packets - told->sums[0][0]) +
+           (flow->sums[1].packets - told->sums[1][0]);
+}
+
+static inline uint32_t flow_sum_low(const struct flow_sums *sums, enum flow_sum which)
+{
+    const uint32_t lows[4] = {sums->packets, sums->bytes, sums->payload_bytes, sums->ip_bytes};
+
+    return lows[which];
+}
+
+/* Whether the flow is that of the item's key; `mask` says what counts of its last word. */
+static inline bool flow_is_of(const struct flow *flow, const struct flow_item *item, uint64_t mask)
+{
+    uint64_t x[2], y[2];
+
+    memcpy(x, &flow->key, sizeof(x));
+    memcpy(y, &item->short_key, sizeof(y));
+    if (((x[0] ^ y[0]) | ((x[1] ^ y[1]) & mask)) != 0) {
+        return false;
+    }
+    return LIKELY(item->short_key.ip_version != 6) ||
+           memcmp(((const struct flow_wide *)(const void *)flow)->low_ip, item->key.low_ip, 32) ==
+               0;
+}
+
+/* The key as it was made from the first packet. */
+static inline struct flow_key flow_whole_key(const struct flow *flow)
+{
+    struct flow_key key = {.low_port = flow->key.low_port,
+                           .high_port = flow->key.high_port,
+                           .protocol = flow->key.protocol,
+                           .ip_version = flow->key.ip_version,
+                           .tenant = flow->key.tenant};
+    const struct ip_address low = flow_address(flow, false), high = flow_address(flow, true);
+
+    memcpy(key.low_ip, low.bytes, sizeof(key.low_ip));
+    memcpy(key.high_ip, high.bytes, sizeof(key.high_ip));
+    return key;
 }
 
 static inline bool flow_is_closed(const struct flow *flow)
@@ -98,10 +243,9 @@ static inline uint16_t flow_index_tag(uint64_t hash)
 
 /* Bit n: tags[n] is `tag`. */
 unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag);
-/* The flow of the key; else one of the same 5-tuple whose answers come under the key's tenant, or
- * which has had no answer so far. FLOW_NONE: neither is there. */
-uint32_t flow_index_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash,
-                         bool source_is_high);
+/* The flow of the item's key; else one of the same 5-tuple whose answers come under the key's
+ * tenant, or which has had no answer so far. FLOW_NONE: neither is there. */
+uint32_t flow_index_find(const struct flow_table *table, const struct flow_item *item);
 /* There is room by construction: more places than flows. */
 void flow_index_insert(struct flow_index *index, uint64_t hash, uint32_t slot);
 void flow_index_remove(struct flow_index *index, uint64_t hash, uint32_t slot);
@@ -129,9 +273,16 @@ bool wheel_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget,
 
 /* State and flags, before tcp_measure and in compact mode alone. */
 void tcp_follow(struct flow *flow, const struct packet *packet, int direction);
-void tcp_measure(const struct flow_settings *settings, struct flow *flow,
-                 struct flow_tcp_part *part, const struct packet *packet, int direction,
-                 uint8_t state_before);
+/* What one segment added, besides bytes: for the sums over all flows. */
+enum tcp_event {
+    TCP_EVENT_RETRANSMITTED = 1 << 0,
+    TCP_EVENT_OUT_OF_ORDER = 1 << 1,
+    TCP_EVENT_ZERO_WINDOW = 1 << 2,
+    TCP_EVENT_SAMPLE = 1 << 3, /* a round trip of the peer's data */
+};
+/* Returns enum tcp_event bits. */
+unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
+                     const struct packet *packet, int direction, uint8_t state_before);
 /* A SYN that opens a new connection over the ports of `flow`. */
 bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
                   const struct packet *packet, int direction);

@@ -27,6 +27,7 @@ struct stack {
 
 struct place {
     uint32_t stack;
+    uint32_t hash; /* of the stack, held or not: for the flow's id */
     uint16_t answer;
     uint16_t reserved;
 };
@@ -68,7 +69,7 @@ struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key)
     tunnels->fresh = 1;
     tunnels->key = key;
     /* Untouched pages of calloc are not there: see the header. */
-    tunnels->places = calloc(flows_max, sizeof(*tunnels->places));
+    tunnels->places = calloc((size_t)2 * flows_max, sizeof(*tunnels->places));
     tunnels->stacks = calloc((size_t)tunnels->stacks_max + 1, sizeof(*tunnels->stacks));
     tunnels->buckets = calloc(tunnels->bucket_count, sizeof(*tunnels->buckets));
     if (tunnels->places == NULL || tunnels->stacks == NULL || tunnels->buckets == NULL) {
@@ -135,8 +136,8 @@ static uint32_t new_stack(struct flow_tunnels *tunnels, const struct stack *stac
     return at;
 }
 
-uint32_t flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct packet *packet,
-                          const uint8_t *frame)
+void flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct packet *packet,
+                      const uint8_t *frame)
 {
     /* Fixed, so that runs and shards agree on the flow's id. */
     static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
@@ -144,7 +145,7 @@ uint32_t flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const str
     struct stack stack;
 
     if (packet->tunnel_count == 0) {
-        return 0;
+        return;
     }
     memset(&stack, 0, sizeof(stack));
     stack.count = packet->tunnel_count;
@@ -163,12 +164,16 @@ uint32_t flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const str
         tunnels->full++;
     } else {
         tunnels->stacks[at].flows++;
-        tunnels->places[slot] = (struct place){.stack = at};
-        tunnels->used++;
     }
     const uint64_t hash = hash_bytes(identity, &stack, STACK_IDENTITY_BYTES);
     const uint32_t folded = (uint32_t)(hash ^ hash >> 32);
-    return folded != 0 ? folded : 1;
+    tunnels->places[slot] = (struct place){.stack = at, .hash = folded != 0 ? folded : 1};
+    tunnels->used++;
+}
+
+uint32_t flow_tunnels_hash(const struct flow_tunnels *tunnels, uint32_t slot)
+{
+    return tunnels->used > 0 ? tunnels->places[slot].hash : 0;
 }
 
 static void release_stack(struct flow_tunnels *tunnels, uint32_t at)
@@ -193,7 +198,7 @@ void flow_tunnels_clear(struct flow_tunnels *tunnels, uint32_t slot)
         return;
     }
     struct place *place = &tunnels->places[slot];
-    if (place->stack == NO_STACK && place->answer == 0) {
+    if (place->hash == 0 && place->answer == 0) {
         return;
     }
     if (place->stack != NO_STACK) {
@@ -213,7 +218,7 @@ void flow_tunnels_set_answer(struct flow_tunnels *tunnels, uint32_t slot, uint16
 {
     struct place *place = &tunnels->places[slot];
 
-    if (place->stack == NO_STACK && place->answer == 0) {
+    if (place->hash == 0 && place->answer == 0) {
         tunnels->used++;
     }
     place->answer = tenant != 0 ? tenant : ANSWER_IS_PLAIN;

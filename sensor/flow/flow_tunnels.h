@@ -15,17 +15,21 @@
 
 struct flow_tunnels;
 
-/* Bytes for a table of `flows_max`; a stack for each eighth flow, 64 at least. */
+/* Bytes for a table of `flows_max`, whose slots go up to twice that; a stack for each eighth flow,
+ * 64 at least. */
 uint64_t flow_tunnels_memory(uint32_t flows_max);
 /* NULL: no memory. */
 MUST_USE struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key);
 void flow_tunnels_free(struct flow_tunnels *tunnels);
 
 /* Of the flow in `slot`, by its first packet; `frame` holds the outer addresses, NULL: they stay
- * unknown. Returns a hash of the stack for the flow's id, 0 where there is none. When no stack is
- * free the flow goes without, which is counted; the hash is the same. O(1). */
-uint32_t flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct packet *packet,
-                          const uint8_t *frame);
+ * unknown. When no stack is free the flow goes without, which is counted. O(1). */
+void flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct packet *packet,
+                      const uint8_t *frame);
+/* A hash of the flow's stack for its id, whether there was room for the stack or not; 0: no
+ * tunnels.
+ */
+uint32_t flow_tunnels_hash(const struct flow_tunnels *tunnels, uint32_t slot);
 /* The flow in `slot` has ended. */
 void flow_tunnels_clear(struct flow_tunnels *tunnels, uint32_t slot);
 

@@ -47,8 +47,8 @@ void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
     } else if ((flags & TCP_SYN) != 0) {
         const bool is_answer = (flags & TCP_ACK) != 0;
         flow->bits |= is_answer ? FLOW_SAW_SYN_ACK : FLOW_SAW_SYN;
-        if (!is_answer && flow->initiator == INITIATOR_SYN) {
-            flow->bits &= (uint16_t)~FLOW_SAW_MIDSTREAM;
+        if (!is_answer && flow_initiator(flow) == INITIATOR_SYN) {
+            flow->bits &= ~(uint32_t)FLOW_SAW_MIDSTREAM;
         }
         if (is_answer && state < TCP_SYN_ACK) {
             state = TCP_SYN_ACK;
@@ -96,12 +96,15 @@ static void note_history(struct flow_tcp_part *part, int direction, unsigned let
     }
 }
 
-static void add_sample(struct flow_rtt *rtt, uint64_t now_ns)
+static void add_sample(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                       uint64_t now_ns)
 {
-    const uint64_t ns = now_ns > rtt->sent_ns ? now_ns - rtt->sent_ns : 0;
+    struct flow_tcp_side *side = &part->side[direction];
+    struct flow_rtt *rtt = &flow_take_rtt(table, part)->side[direction];
+    const uint64_t ns = now_ns > side->rtt_sent_ns ? now_ns - side->rtt_sent_ns : 0;
     const uint32_t units = round_trip_units(ns);
 
-    rtt->sent_ns = 0;
+    side->rtt_sent_ns = 0;
     rtt->sum_ns += ns;
     rtt->last = units;
     if (rtt->samples == 0) {
@@ -113,6 +116,13 @@ static void add_sample(struct flow_rtt *rtt, uint64_t now_ns)
         rtt->ewma = (uint32_t)(((uint64_t)rtt->ewma * 7 + units) / 8);
     }
     rtt->samples++;
+}
+
+/* The faults of a side, to be written. */
+static struct flow_tcp_fault_side *faults_of(struct flow_table *table, struct flow_tcp_part *part,
+                                             int direction)
+{
+    return &flow_take_faults(table, part)->side[direction];
 }
 
 /* The handshake's SYN, or SYN-ACK, of this side. */
@@ -153,10 +163,11 @@ static bool is_copy(const struct flow_tcp_side *side, const struct packet *packe
 }
 
 /* Whether the late segment fills a hole in time. */
-static bool is_out_of_order(const struct flow_tcp_part *part, const struct flow_tcp_side *side,
-                            const struct flow_tcp_side *peer, const struct packet *packet,
-                            uint32_t end)
+static bool is_out_of_order(const struct flow_table *table, const struct flow_tcp_part *part,
+                            int direction, const struct packet *packet, uint32_t end)
 {
+    const struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
     const uint64_t limit = part->handshake != 0
                                ? (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS
                                : OUT_OF_ORDER_NS;
@@ -168,48 +179,54 @@ static bool is_out_of_order(const struct flow_tcp_part *part, const struct flow_
         if (seq_diff(end, peer->ack) <= 0) {
             return false; /* the receiver has it already */
         }
-        if (peer->duplicate_acks_running >= 2 && packet->tcp_seq == peer->ack &&
-            since_highest(side, packet) < FAST_RETRANSMIT_NS) {
+        if (flow_tcp_faults(table, part)->side[!direction].duplicate_acks_running >= 2 &&
+            packet->tcp_seq == peer->ack && since_highest(side, packet) < FAST_RETRANSMIT_NS) {
             return false; /* asked for: fast retransmission (RFC 5681 3.2) */
         }
     }
     return since_highest(side, packet) < limit;
 }
 
-static unsigned note_late_segment(const struct flow_settings *settings, struct flow_tcp_part *part,
-                                  struct flow_tcp_side *side, const struct flow_tcp_side *peer,
-                                  const struct packet *packet, uint32_t end)
+static unsigned note_late_segment(struct flow_table *table, struct flow_tcp_part *part,
+                                  int direction, const struct packet *packet, uint32_t end,
+                                  unsigned *events)
 {
+    struct flow_tcp_side *side = &part->side[direction];
+    struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
     const uint32_t length = end - packet->tcp_seq;
 
-    side->rtt.sent_ns = 0; /* Karn: which copy was acknowledged is not known */
+    side->rtt_sent_ns = 0; /* Karn: which copy was acknowledged is not known */
     if (is_copy(side, packet)) {
-        side->duplicate_packets++;
+        faults->duplicate_packets++;
         return 0;
     }
-    const bool fills = is_out_of_order(part, side, peer, packet, end);
+    const bool fills = is_out_of_order(table, part, direction, packet, end);
     if ((side->bits & SIDE_HAS_HOLE) != 0) {
-        side->hole_bytes -= length < side->hole_bytes ? length : side->hole_bytes;
+        faults->hole_bytes -= length < faults->hole_bytes ? length : faults->hole_bytes;
     }
     if (seq_diff(end, side->next_seq) > 0) {
         side->next_seq = end;
     }
     if (fills) {
-        side->out_of_order_segments += settings->measure_out_of_order;
+        if (table->settings.measure_out_of_order) {
+            faults->out_of_order_segments++;
+            *events |= TCP_EVENT_OUT_OF_ORDER;
+        }
         return 0;
     }
-    if (settings->measure_retransmissions) {
-        side->retransmitted_segments++;
-        side->retransmitted_bytes += packet->payload_bytes;
+    if (table->settings.measure_retransmissions) {
+        faults->retransmitted_segments++;
+        faults->retransmitted_bytes += packet->payload_bytes;
+        *events |= TCP_EVENT_RETRANSMITTED;
     }
     return HISTORY_RETRANSMISSION;
 }
 
 /* Bytes of this segment against what was seen; gives letters for the history. */
-static unsigned note_segment(const struct flow_settings *settings, struct flow_tcp_part *part,
-                             struct flow_tcp_side *side, const struct flow_tcp_side *peer,
-                             const struct packet *packet)
+static unsigned note_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                             const struct packet *packet, unsigned *events)
 {
+    struct flow_tcp_side *side = &part->side[direction];
     const uint8_t flags = packet->tcp_flags;
     const uint32_t length =
         packet->payload_bytes + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
@@ -222,24 +239,24 @@ static unsigned note_segment(const struct flow_settings *settings, struct flow_t
     }
     const int32_t ahead = seq_diff(packet->tcp_seq, side->next_seq);
     if (ahead == -1 && packet->payload_bytes <= 1 && (flags & (TCP_SYN | TCP_FIN)) == 0) {
-        side->keepalives++;
+        faults_of(table, part, direction)->keepalives++;
         return 0;
     }
     if (length == 0) {
         return 0;
     }
     if (ahead < 0) {
-        letters = note_late_segment(settings, part, side, peer, packet, end);
+        letters = note_late_segment(table, part, direction, packet, end, events);
     } else {
         if (ahead > 0) {
             side->bits |= SIDE_HAS_HOLE;
-            side->hole_bytes += (uint32_t)ahead;
+            faults_of(table, part, direction)->hole_bytes += (uint32_t)ahead;
         }
         side->next_seq = end;
         side->highest_at = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
-        if (settings->measure_rtt && side->rtt.sent_ns == 0) {
-            side->rtt.sent_ns = packet->time_ns;
-            side->rtt.until = end;
+        if (table->settings.measure_rtt && side->rtt_sent_ns == 0) {
+            side->rtt_sent_ns = packet->time_ns;
+            side->rtt_until = end;
         }
     }
     side->last_seq = packet->tcp_seq;
@@ -250,15 +267,18 @@ static unsigned note_segment(const struct flow_settings *settings, struct flow_t
 
 /* What `side` acknowledges of what `peer` sent. A duplicate ACK is that of RFC 5681: the peer has
  * data under way; the answer to a window probe is none. */
-static void note_ack(struct flow_tcp_side *side, struct flow_tcp_side *peer,
-                     const struct packet *packet)
+static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                     const struct packet *packet, unsigned *events)
 {
+    struct flow_tcp_side *side = &part->side[direction];
+    struct flow_tcp_side *peer = &part->side[!direction];
     const uint32_t ack = packet->tcp_ack;
     const bool had_ack = (side->bits & SIDE_HAS_ACK) != 0;
     const int32_t advance = had_ack ? seq_diff(ack, side->ack) : 0;
 
-    if (peer->rtt.sent_ns != 0 && seq_diff(ack, peer->rtt.until) >= 0) {
-        add_sample(&peer->rtt, packet->time_ns);
+    if (peer->rtt_sent_ns != 0 && seq_diff(ack, peer->rtt_until) >= 0) {
+        add_sample(table, part, !direction, packet->time_ns);
+        *events |= TCP_EVENT_SAMPLE;
     }
     if (had_ack && advance < 0) {
         return; /* old */
@@ -269,38 +289,49 @@ static void note_ack(struct flow_tcp_side *side, struct flow_tcp_side *peer,
                               packet->tcp_window == side->window && packet->tcp_window != 0 &&
                               packet->tcp_seq == side->next_seq;
         if (is_plain && (peer->bits & SIDE_HAS_SEQ) != 0 && seq_diff(peer->next_seq, ack) > 0) {
-            side->duplicate_acks++;
-            if (side->duplicate_acks_running < UINT16_MAX) {
-                side->duplicate_acks_running++;
+            struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
+            faults->duplicate_acks++;
+            if (faults->duplicate_acks_running < UINT16_MAX) {
+                faults->duplicate_acks_running++;
             }
         }
         return;
     }
-    side->duplicate_acks_running = 0;
+    if (part->faults != 0) {
+        faults_of(table, part, direction)->duplicate_acks_running = 0;
+    }
     side->ack = ack;
     side->bits |= SIDE_HAS_ACK;
     if ((peer->bits & SIDE_HAS_SEQ) == 0) {
-        peer->missed_bytes += (uint32_t)advance; /* the other direction is not seen at all */
+        if (advance != 0) { /* the other direction is not seen at all */
+            faults_of(table, part, !direction)->missed_bytes += (uint32_t)advance;
+        }
         return;
     }
     const int32_t unseen = seq_diff(ack, peer->next_seq);
     if (unseen >= 0) {
-        peer->missed_bytes += (uint32_t)unseen + peer->hole_bytes;
-        peer->hole_bytes = 0;
+        if (unseen > 0 || part->faults != 0) {
+            struct flow_tcp_fault_side *faults = faults_of(table, part, !direction);
+            faults->missed_bytes += (uint32_t)unseen + faults->hole_bytes;
+            faults->hole_bytes = 0;
+        }
         peer->bits &= (uint8_t)~SIDE_HAS_HOLE;
         peer->next_seq = ack;
     }
 }
 
-static void note_window(struct flow_tcp_side *side, const struct packet *packet, unsigned *letters)
+static void note_window(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                        const struct packet *packet, unsigned *letters, unsigned *events)
 {
+    struct flow_tcp_side *side = &part->side[direction];
     const uint16_t window = packet->tcp_window;
 
     if ((side->bits & SIDE_HAS_WINDOW) == 0) {
         side->bits |= SIDE_HAS_WINDOW;
         side->initial_window = window;
     } else if (window == 0 && side->window != 0) {
-        side->zero_window_events++;
+        faults_of(table, part, direction)->zero_window_events++;
+        *events |= TCP_EVENT_ZERO_WINDOW;
         *letters |= HISTORY_ZERO_WINDOW;
     }
     side->window = window;
@@ -330,16 +361,13 @@ static void note_times(struct flow_tcp_part *part, const struct packet *packet, 
     }
 }
 
-void tcp_measure(const struct flow_settings *settings, struct flow *flow,
-                 struct flow_tcp_part *part, const struct packet *packet, int direction,
-                 uint8_t state_before)
+unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
+                     const struct packet *packet, int direction, uint8_t state_before)
 {
     struct flow_tcp_side *side = &part->side[direction];
-    struct flow_tcp_side *peer = &part->side[!direction];
     const uint8_t flags = packet->tcp_flags;
-    unsigned letters = 0;
+    unsigned letters = 0, events = 0;
 
-    (void)flow;
     if ((flags & TCP_RST) != 0) {
         /* Its sequence number need not be one of the stream. */
         side->rst_count++;
@@ -347,7 +375,7 @@ void tcp_measure(const struct flow_settings *settings, struct flow *flow,
             part->reset_by = (uint8_t)(1 + direction);
         }
         note_history(part, direction, HISTORY_RST);
-        return;
+        return 0;
     }
     if ((flags & TCP_SYN) != 0) {
         note_syn(part, side, packet, direction);
@@ -360,13 +388,14 @@ void tcp_measure(const struct flow_settings *settings, struct flow *flow,
         side->fin_count++;
         letters |= HISTORY_FIN;
     }
-    letters |= note_segment(settings, part, side, peer, packet);
+    letters |= note_segment(table, part, direction, packet, &events);
     if ((flags & TCP_ACK) != 0) {
-        note_ack(side, peer, packet);
+        note_ack(table, part, direction, packet, &events);
     }
-    note_window(side, packet, &letters);
+    note_window(table, part, direction, packet, &letters, &events);
     note_times(part, packet, direction, state_before);
     note_history(part, direction, letters);
+    return events;
 }
 
 const char *tcp_conn_state(const struct flow *flow)

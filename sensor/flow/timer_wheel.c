@@ -1,5 +1,8 @@
 #include "sensor/flow/flow_table_internal.h"
 
+/* The first flow of a list has the list's number in place of the one before it. */
+#define IS_HEAD (UINT32_C(1) << 31)
+
 void wheel_start(struct flow_table *table, uint64_t now_ns)
 {
     if (!table->has_time) {
@@ -21,8 +24,7 @@ void wheel_insert(struct flow_table *table, struct flow *flow, uint32_t slot, ui
     const uint32_t list = (uint32_t)(tick % FLOW_WHEEL_SLOTS);
     const uint32_t next = table->wheel[list];
 
-    flow->wheel_slot = list;
-    flow->wheel_previous = FLOW_NONE;
+    flow->wheel_previous = IS_HEAD | list;
     flow->wheel_next = next;
     if (next != FLOW_NONE) {
         flow_at(table, next)->wheel_previous = slot;
@@ -32,18 +34,20 @@ void wheel_insert(struct flow_table *table, struct flow *flow, uint32_t slot, ui
 
 void wheel_remove(struct flow_table *table, struct flow *flow)
 {
-    if (flow->wheel_slot == FLOW_NONE) {
+    const uint32_t previous = flow->wheel_previous;
+
+    if (previous == FLOW_NONE) {
         return;
     }
     if (flow->wheel_next != FLOW_NONE) {
-        flow_at(table, flow->wheel_next)->wheel_previous = flow->wheel_previous;
+        flow_at(table, flow->wheel_next)->wheel_previous = previous;
     }
-    if (flow->wheel_previous != FLOW_NONE) {
-        flow_at(table, flow->wheel_previous)->wheel_next = flow->wheel_next;
+    if ((previous & IS_HEAD) == 0) {
+        flow_at(table, previous)->wheel_next = flow->wheel_next;
     } else {
-        table->wheel[flow->wheel_slot] = flow->wheel_next;
+        table->wheel[previous & ~IS_HEAD] = flow->wheel_next;
     }
-    flow->wheel_slot = FLOW_NONE;
+    flow->wheel_previous = FLOW_NONE;
 }
 
 bool wheel_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget,

@@ -438,7 +438,7 @@ static void dns_reported(struct inspect *inspect, struct flow *flow)
     struct leaving leaving = {inspect, flow, 0};
     uint32_t told = 0;
 
-    flow->bits &= (uint16_t)~FLOW_INSPECT_FULL;
+    flow->bits &= ~(uint32_t)FLOW_INSPECT_FULL;
     for (uint32_t at = dns->questions.first; at != INSPECT_NONE && told < FLOW_QUERIES_MAX;
          at = inspect_next(inspect, at)) {
         struct dns_question *question = inspect_item(inspect, at);
@@ -468,7 +468,7 @@ static void dns_release(struct inspect *inspect, struct flow *flow)
         }
     }
     inspect_list_free(inspect, &dns->questions);
-    flow->bits &= (uint16_t)~FLOW_INSPECT_FULL;
+    flow->bits &= ~(uint32_t)FLOW_INSPECT_FULL;
 }
 
 const struct inspect_app_ops inspect_dns = {

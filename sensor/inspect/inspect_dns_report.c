@@ -1,6 +1,7 @@
 /* DNS transactions for whoever wants each of them. */
 #include <stdlib.h>
 
+#include "sensor/flow/flow_table.h"
 #include "sensor/inspect/inspect_dns_internal.h"
 
 #define TYPE_TEXT_BYTES 16
@@ -37,7 +38,7 @@ static struct dns_transaction *begin(struct inspect *inspect, const struct flow 
     struct dns_transaction *out = &inspect->dns_scratch->transaction;
 
     *out = (struct dns_transaction){
-        .flow_id = flow->flow_id,
+        .flow_id = flow_id(inspect->table, flow),
         .client_ip = is_client ? flow_client_address(flow) : flow_server_address(flow),
         .server_ip = is_client ? flow_server_address(flow) : flow_client_address(flow),
         .client_port = is_client ? flow_client_port(flow) : flow_server_port(flow),

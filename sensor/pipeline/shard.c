@@ -214,6 +214,7 @@ static void publish_counts(struct shard *shard)
     counter_set(&counts->flows_evicted, now.flows_evicted);
     counter_set(&counts->tunnels_full, now.tunnels_full);
     counter_set(&counts->flows_active, flow_table_count(shard->table));
+    counter_set(&counts->flow_table_bytes, flow_table_memory_bytes(shard->table));
     for (unsigned i = 0; i < INSPECT_FIGURES; i++) {
         counter_set(&counts->inspect[i], inspect_figure_of(&seen, i));
     }

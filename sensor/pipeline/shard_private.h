@@ -81,7 +81,7 @@ void shard_on_login(void *context, const struct flow *flow, const struct inspect
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
 void shard_on_name(void *context, const struct passive_name *name);
 /* Adds a flow's bytes since its last tick to the current second. */
-void shard_on_tick(void *context, struct flow *flow);
+void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta);
 
 /* Terminal text of one frame. */
 void shard_print(struct shard *shard, const struct frame *frame, const struct packet *packet,

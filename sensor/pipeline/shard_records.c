@@ -71,7 +71,8 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
     inspect_reported(shard->inspect, flow);
     if (event == FLOW_END) {
         if (shard->current != NULL) {
-            shard_on_tick(shard, flow);
+            const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
+            shard_on_tick(shard, flow, &delta);
             shard->current->totals.ended_flows++;
             if (shard->current->detection != NULL) {
                 detect_record(shard->current->detection, shard->record);
@@ -252,8 +253,8 @@ static void add_service(struct epoch_table *table, const struct flow *flow,
 static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow,
                          const struct flow_tick_delta *delta)
 {
-    const struct flow_tcp_part *tcp = flow_tcp(shard->table, flow);
-    struct stats_top_flow top = {.flow_id = flow->flow_id,
+    const struct flow_tcp_rtt *rtt = flow_tcp_round_trips(shard->table, flow);
+    struct stats_top_flow top = {.flow_id = flow_id(shard->table, flow),
                                  .start_ns = flow->first_ns,
                                  .client_ip = flow_client_address(flow),
                                  .server_ip = flow_server_address(flow),
@@ -266,28 +267,25 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
                                  .delta_bytes_forward = delta->bytes[0],
                                  .delta_bytes_reverse = delta->bytes[1],
                                  .delta_packets = delta->packets,
-                                 .total_bytes = flow_total_bytes(flow)};
+                                 .total_bytes = flow_total(shard->table, flow, 0, FLOW_SUM_BYTES) +
+                                                flow_total(shard->table, flow, 1, FLOW_SUM_BYTES)};
 
-    if (tcp != NULL && flow->key.protocol == IP_PROTOCOL_TCP) {
-        const struct flow_tcp_side *sides = tcp->side;
-
-        top.has_rtt = sides[0].rtt.samples + sides[1].rtt.samples > 0;
+    if (rtt != NULL) {
+        top.has_rtt = true;
         top.rtt_seconds =
-            ((double)sides[0].rtt.ewma + sides[1].rtt.ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
-        top.retransmitted_segments =
-            (uint64_t)sides[0].retransmitted_segments + sides[1].retransmitted_segments;
+            ((double)rtt->side[0].ewma + rtt->side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
     }
+    top.retransmitted_segments = flow_tcp_retransmitted_segments(shard->table, flow);
     epoch_add_flow(epoch, &top);
 }
 
-void shard_on_tick(void *context, struct flow *flow)
+void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
 {
     struct shard *shard = context;
     struct epoch *epoch = shard->current;
-    const struct flow_tick_delta delta = flow_tick_delta(flow);
-    const uint64_t bytes = delta.bytes[0] + delta.bytes[1];
+    const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
 
-    if (delta.packets == 0) {
+    if (delta->packets == 0) {
         return;
     }
     const struct ip_address client = flow_client_address(flow);
@@ -299,19 +297,19 @@ void shard_on_tick(void *context, struct flow *flow)
     }
     const bool client_inside = is_internal(shard, &client);
     const bool server_inside = is_internal(shard, &server);
-    const struct in_out in_out = in_out_of(client_inside, server_inside, &delta);
+    const struct in_out in_out = in_out_of(client_inside, server_inside, delta);
 
     epoch_table_add(&epoch->applications, app.data, app.length, in_out.in, in_out.out,
-                    delta.packets);
-    add_direction(epoch, client_inside, server_inside, &in_out, delta.packets);
-    add_host(&epoch->hosts, &client, delta.bytes[1], delta.bytes[0], delta.packets);
-    add_host(&epoch->hosts, &server, delta.bytes[0], delta.bytes[1], delta.packets);
-    add_service(&epoch->services, flow, &in_out, delta.packets);
+                    delta->packets);
+    add_direction(epoch, client_inside, server_inside, &in_out, delta->packets);
+    add_host(&epoch->hosts, &client, delta->bytes[1], delta->bytes[0], delta->packets);
+    add_host(&epoch->hosts, &server, delta->bytes[0], delta->bytes[1], delta->packets);
+    add_service(&epoch->services, flow, &in_out, delta->packets);
     if (epoch->detection != NULL) {
-        detect_volume(epoch->detection, flow, &delta, client_inside, server_inside);
+        detect_volume(epoch->detection, flow, delta, client_inside, server_inside);
     }
     if (epoch_wants_flow(epoch, bytes)) {
-        add_top_flow(shard, epoch, flow, &delta);
+        add_top_flow(shard, epoch, flow, delta);
     }
 }
 
@@ -327,7 +325,7 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
     struct packet_sample sample = {
         .interface = flow_interface_name(&shard->settings.flow, packet->interface),
         .time_ns = packet->time_ns,
-        .flow_id = flow->flow_id,
+        .flow_id = flow_id(shard->table, flow),
         .linktype = packet->link_type,
         .wire_length = packet->wire_bytes,
         .captured_length = packet->captured_bytes,
@@ -404,8 +402,8 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
         flow_table_report(shard->table, flow);
     }
     if (shard->settings.detection != NULL) {
-        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes, flow,
-                      flow_tcp(shard->table, flow), is_new, direction);
+        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes,
+                      shard->table, flow, is_new, direction);
     }
     if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns &&
         frame_bytes != NULL) {

@@ -31,7 +31,7 @@ static void on_packet(void *context, const struct packet *packet, const uint8_t 
 {
     struct scene *s = context;
 
-    detect_packet(s->frame, packet, frame_bytes, flow, flow_tcp(s->table, flow), is_new, direction);
+    detect_packet(s->frame, packet, frame_bytes, s->table, flow, is_new, direction);
 }
 
 static void on_alert(void *context, const struct alert_record *alert, uint64_t origins)

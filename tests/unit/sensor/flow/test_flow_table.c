@@ -229,30 +229,46 @@ static void a_clock_that_steps_back_is_marked_and_does_not_hold_flows(void **sta
     harness_stop(&h);
 }
 
-static void count_flow(void *context, struct flow *flow)
+struct tick_sums {
+    unsigned flows;
+    uint64_t packets, reverse_packets, bytes[2];
+};
+
+static void sum_flow(void *context, struct flow *flow, const struct flow_tick_delta *delta)
 {
+    struct tick_sums *sums = context;
+
     (void)flow;
-    ++*(unsigned *)context;
+    sums->flows++;
+    sums->packets += delta->packets;
+    sums->reverse_packets += delta->reverse_packets;
+    sums->bytes[0] += delta->bytes[0];
+    sums->bytes[1] += delta->bytes[1];
 }
 
 static void a_tick_gives_the_flows_of_that_tick_alone(void **state)
 {
     struct harness h;
     const struct flow_settings settings = harness_settings();
-    unsigned seen = 0;
+    struct tick_sums seen = {0};
 
     (void)state;
     harness_start(&h, &settings);
     for (uint16_t i = 0; i < 100; i++) {
         harness_udp(&h, i, "10.0.0.1", (uint16_t)(2000 + i), "10.0.0.2", 3000, 10);
     }
-    flow_table_tick(h.table, count_flow, &seen);
-    assert_int_equal(seen, 100);
-    seen = 0;
+    flow_table_tick(h.table, sum_flow, &seen);
+    assert_int_equal(seen.flows, 100);
+    assert_int_equal(seen.packets, 100);
+    assert_int_equal(seen.reverse_packets, 0);
+    seen = (struct tick_sums){0};
     harness_udp(&h, SECOND, "10.0.0.1", 2000, "10.0.0.2", 3000, 10);
     harness_udp(&h, SECOND, "10.0.0.2", 3000, "10.0.0.1", 2000, 10);
-    flow_table_tick(h.table, count_flow, &seen);
-    assert_int_equal(seen, 1);
+    flow_table_tick(h.table, sum_flow, &seen);
+    assert_int_equal(seen.flows, 1);
+    assert_int_equal(seen.packets, 2);
+    assert_int_equal(seen.reverse_packets, 1);
+    assert_true(seen.bytes[0] == seen.bytes[1] && seen.bytes[0] > 0);
     harness_stop(&h);
 }
 
