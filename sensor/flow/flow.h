@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -202,6 +203,44 @@ static inline struct ip_address flow_address(const struct flow *flow, bool high)
         memcpy(address.bytes, high ? &flow->key.high : &flow->key.low, sizeof(flow->key.low));
     }
     return address;
+}
+
+/* The key as it was made from the first packet. */
+static inline struct flow_key flow_whole_key(const struct flow *flow)
+{
+    struct flow_key key = {.low_port = flow->key.low_port,
+                           .high_port = flow->key.high_port,
+                           .protocol = flow->key.protocol,
+                           .ip_version = flow->key.ip_version,
+                           .tenant = flow->key.tenant};
+    const struct ip_address low = flow_address(flow, false), high = flow_address(flow, true);
+
+    memcpy(key.low_ip, low.bytes, sizeof(key.low_ip));
+    memcpy(key.high_ip, high.bytes, sizeof(key.high_ip));
+    return key;
+}
+
+static inline struct flow_short_key flow_short_key_of(const struct flow_key *key)
+{
+    const unsigned at = key->ip_version == 6 ? 12 : 0;
+    struct flow_short_key out;
+
+    memcpy(&out.low, key->low_ip + at, sizeof(out.low));
+    memcpy(&out.high, key->high_ip + at, sizeof(out.high));
+    memcpy(&out.low_port, &key->low_port, sizeof(out) - offsetof(struct flow_short_key, low_port));
+    return out;
+}
+
+/* With IPv6 `flow` is the beginning of a struct flow_wide. */
+static inline void flow_set_key(struct flow *flow, const struct flow_key *key)
+{
+    flow->key = flow_short_key_of(key);
+    if (key->ip_version == 6) {
+        struct flow_wide *wide = (struct flow_wide *)(void *)flow;
+
+        memcpy(wide->low_ip, key->low_ip, sizeof(wide->low_ip));
+        memcpy(wide->high_ip, key->high_ip, sizeof(wide->high_ip));
+    }
 }
 
 static inline enum flow_initiator flow_initiator(const struct flow *flow)

@@ -315,12 +315,7 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
         table->touched[touched - 1] = (struct flow_touch){.slot = slot};
         flow->touched = touched;
     }
-    flow->key = item->short_key;
-    if (item->key.ip_version == 6) {
-        struct flow_wide *wide = (struct flow_wide *)(void *)flow;
-        memcpy(wide->low_ip, item->key.low_ip, sizeof(wide->low_ip));
-        memcpy(wide->high_ip, item->key.high_ip, sizeof(wide->high_ip));
-    }
+    flow_set_key(flow, &item->key);
     flow->bits = FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
                  ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U);
     flow->first_ns = flow->last_ns = seen_ns(packet);
@@ -597,17 +592,6 @@ static inline void prefetch_tcp(const struct flow_table *table, const struct flo
     }
 }
 
-static inline void make_short_key(struct flow_item *item)
-{
-    const struct flow_key *key = &item->key;
-    struct flow_short_key *out = &item->short_key;
-    const unsigned at = key->ip_version == 6 ? 12 : 0;
-
-    memcpy(&out->low, key->low_ip + at, sizeof(out->low));
-    memcpy(&out->high, key->high_ip + at, sizeof(out->high));
-    memcpy(&out->low_port, &key->low_port, 8);
-}
-
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
                               const uint8_t *const *frames, uint32_t count)
 {
@@ -621,7 +605,7 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
             continue;
         }
         items[i].source_is_high = flow_key_of(&packets[i], &items[i].key);
-        make_short_key(&items[i]);
+        items[i].short_key = flow_short_key_of(&items[i].key);
         items[i].hash = flow_key_hash(&items[i].key, table->settings.key);
         __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, items[i].hash)], 1);
     }

@@ -208,21 +208,6 @@ static inline bool flow_is_of(const struct flow *flow, const struct flow_item *i
                0;
 }
 
-/* The key as it was made from the first packet. */
-static inline struct flow_key flow_whole_key(const struct flow *flow)
-{
-    struct flow_key key = {.low_port = flow->key.low_port,
-                           .high_port = flow->key.high_port,
-                           .protocol = flow->key.protocol,
-                           .ip_version = flow->key.ip_version,
-                           .tenant = flow->key.tenant};
-    const struct ip_address low = flow_address(flow, false), high = flow_address(flow, true);
-
-    memcpy(key.low_ip, low.bytes, sizeof(key.low_ip));
-    memcpy(key.high_ip, high.bytes, sizeof(key.high_ip));
-    return key;
-}
-
 static inline bool flow_is_closed(const struct flow *flow)
 {
     return flow->tcp_state == TCP_CLOSED || flow->tcp_state == TCP_RESET;

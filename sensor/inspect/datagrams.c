@@ -167,14 +167,15 @@ static bool put_header(struct inspect *inspect, struct datagram *datagram,
 /* Whether the rebuilt packet is one of the flow's. */
 static bool is_of_flow(const struct packet *packet, const struct flow *flow)
 {
+    const struct flow_key own = flow_whole_key(flow);
     struct flow_key key;
 
     (void)flow_key_of(packet, &key);
     if ((packet->facts & PACKET_IS_LATER_FRAGMENT) != 0) { /* inside of a tunnel: it has no ports */
-        key.low_port = flow->key.low_port;
-        key.high_port = flow->key.high_port;
+        key.low_port = own.low_port;
+        key.high_port = own.high_port;
     }
-    return flow_key_same_tuple(&key, &flow->key);
+    return flow_key_same_tuple(&key, &own);
 }
 
 /* The first `length` bytes of the window are read like a captured packet. Handlers may drop all

@@ -18,7 +18,10 @@
 
 static struct pieces {
     struct inspect inspect;
-    struct flow flow;
+    union {
+        struct flow flow;
+        struct flow_wide wide; /* with IPv6 */
+    };
     uint8_t first[PIECES_BYTES]; /* of the datagram under test: what was seen first */
     bool seen[PIECES_BYTES];
     bool has_extension; /* IPv6: an extension header stands before the transport header */
@@ -85,10 +88,11 @@ static void pieces_start(uint8_t ip_version, uint8_t protocol, uint32_t datagram
     pieces.inspect.datagram_timeout_ns = 30000;
     PIECES_CHECK(pieces.inspect.blocks != NULL &&
                  byte_pool_init(&pieces.inspect.held, 1 << 20, &err));
-    pieces.flow.key = (struct flow_key){
+    struct flow_key key = {
         .low_port = 4000, .high_port = 53, .ip_version = ip_version, .protocol = protocol};
-    memset(pieces.flow.key.low_ip, 1, ip_version == 6 ? 16 : 4);
-    memset(pieces.flow.key.high_ip, 2, ip_version == 6 ? 16 : 4);
+    memset(key.low_ip, 1, ip_version == 6 ? 16 : 4);
+    memset(key.high_ip, 2, ip_version == 6 ? 16 : 4);
+    flow_set_key(&pieces.flow, &key);
 }
 
 static void pieces_finish(void)
@@ -138,7 +142,8 @@ struct fragment_sent {
 /* The IP header of a fragment; returns its length. */
 static uint32_t pieces_header(const struct fragment_sent *sent, uint8_t *at)
 {
-    const struct flow_key *key = &pieces.flow.key;
+    const struct flow_key whole = flow_whole_key(&pieces.flow);
+    const struct flow_key *key = &whole;
     const uint32_t more = sent->is_last ? 0 : 1;
 
     if (key->ip_version == 6) {

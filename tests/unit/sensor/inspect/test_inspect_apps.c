@@ -95,7 +95,7 @@ static void on_dns(void *context, const struct flow *flow, struct dns_transactio
     const size_t at = strlen(bench.told);
 
     (void)context;
-    assert_true(dns->flow_id == flow->flow_id);
+    assert_true(dns->flow_id == flow_id(bench.table, flow));
     (void)snprintf(bench.told + at, sizeof(bench.told) - at, "%s%.*s/%.*s/%.*s/%u/%u",
                    at > 0 ? " " : "", (int)dns->name.length, dns->name.data,
                    (int)dns->type_name.length, dns->type_name.data, (int)dns->rcode_name.length,

@@ -46,7 +46,7 @@ static void on_record(void *context, struct flow *flow, enum flow_event event,
     flow_fill_record(bench.table, flow, event, reason, detail, &record);
     inspect_fill_record(bench.inspect, flow, &record);
     bench.records++;
-    bench.packets += flow_total_packets(flow);
+    bench.packets += flow_packets(flow);
     bench.protocol = record.ip_protocol;
     if (record.has_http && record.http.hosts_count > 0) {
         memcpy(bench.host, record.http.hosts[0].data, record.http.hosts[0].length);
