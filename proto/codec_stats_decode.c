@@ -93,6 +93,35 @@ static void take_interface(const Netscope__V1__InterfaceStats *from, struct stat
         .interface_dropped = from->interface_dropped,
         .promiscuous = from->promiscuous != 0,
         .up = from->up != 0,
+        .processed_packets = from->processed_packets,
+        .precut_packets = from->precut_packets,
+        .truncated_packets = from->truncated_packets,
+        .superpackets = from->superpackets,
+        .wakeups = from->wakeups,
+        .in_ring = from->in_ring,
+        .in_ring_high_water = from->in_ring_high_water,
+        .batch_max = from->batch_max,
+        .reopened = from->reopened,
+        .stall_tolerance_seconds = from->stall_tolerance_seconds,
+    };
+    unpacked_chars(to->last_error, sizeof to->last_error, from->last_error);
+}
+
+static void take_capture_ring(const Netscope__V1__CaptureRingStats *from,
+                              struct stats_capture_ring *to)
+{
+    *to = (struct stats_capture_ring){
+        .interface = unpacked_text(from->interface),
+        .shard = from->shard,
+        .received_packets = from->received_packets,
+        .processed_packets = from->processed_packets,
+        .precut_packets = from->precut_packets,
+        .kernel_dropped = from->kernel_dropped,
+        .in_ring = from->in_ring,
+        .in_ring_high_water = from->in_ring_high_water,
+        .wakeups = from->wakeups,
+        .batch_max = from->batch_max,
+        .stall_tolerance_seconds = from->stall_tolerance_seconds,
     };
 }
 
@@ -249,6 +278,10 @@ static bool take_rows(const Netscope__V1__StatsRecord *from, struct stats_record
     out->sinks_count = (uint32_t)unpacked_count(from->n_sinks, STATS_ROWS_MAX);
     for (uint32_t i = 0; i < out->sinks_count; i++) {
         ok = ok && take_sink(from->sinks[i], &out->sinks[i]);
+    }
+    out->capture_rings_count = (uint32_t)unpacked_count(from->n_capture_rings, STATS_ROWS_MAX);
+    for (uint32_t i = 0; i < out->capture_rings_count; i++) {
+        take_capture_ring(from->capture_rings[i], &out->capture_rings[i]);
     }
     return ok;
 }

@@ -61,7 +61,7 @@ static void write_top_flow(struct wire_writer *w, const struct stats_top_flow *f
 
 static void write_interface(struct wire_writer *w, const struct stats_interface *interface)
 {
-    const struct wire_mark mark = wire_begin(w, 20, 1);
+    const struct wire_mark mark = wire_begin(w, 20, 2);
     write_text(w, 1, interface->name);
     write_number(w, 2, interface->linktype);
     write_number(w, 3, interface->snaplen);
@@ -72,6 +72,34 @@ static void write_interface(struct wire_writer *w, const struct stats_interface 
     write_number(w, 8, interface->interface_dropped);
     write_number(w, 9, interface->promiscuous);
     write_number(w, 10, interface->up);
+    write_number(w, 11, interface->precut_packets);
+    write_number(w, 12, interface->truncated_packets);
+    write_number(w, 13, interface->superpackets);
+    write_number(w, 14, interface->wakeups);
+    write_number(w, 15, interface->in_ring);
+    write_number(w, 16, interface->in_ring_high_water);
+    write_number(w, 17, interface->batch_max);
+    write_number(w, 18, interface->reopened);
+    write_chars(w, 19, interface->last_error);
+    write_double(w, 20, interface->stall_tolerance_seconds);
+    write_number(w, 21, interface->processed_packets);
+    wire_end(w, mark);
+}
+
+static void write_capture_ring(struct wire_writer *w, const struct stats_capture_ring *ring)
+{
+    const struct wire_mark mark = wire_begin(w, 36, 1);
+    write_text(w, 1, ring->interface);
+    write_number(w, 2, ring->shard);
+    write_number(w, 3, ring->received_packets);
+    write_number(w, 4, ring->processed_packets);
+    write_number(w, 5, ring->precut_packets);
+    write_number(w, 6, ring->kernel_dropped);
+    write_number(w, 7, ring->in_ring);
+    write_number(w, 8, ring->in_ring_high_water);
+    write_number(w, 9, ring->wakeups);
+    write_number(w, 10, ring->batch_max);
+    write_double(w, 11, ring->stall_tolerance_seconds);
     wire_end(w, mark);
 }
 
@@ -268,5 +296,8 @@ size_t codec_encode_stats(const struct stats_record *record, uint8_t *out, size_
     write_clock(&w, &record->clock);
     write_text(&w, 29, record->version);
     write_text(&w, 30, record->config_hash);
+    for (uint32_t i = 0; i < record->capture_rings_count && i < STATS_ROWS_MAX; i++) {
+        write_capture_ring(&w, &record->capture_rings[i]);
+    }
     return w.ok ? wire_written(&w) : 0;
 }

@@ -408,6 +408,18 @@ struct stats_interface {
     uint32_t linktype, snaplen;
     uint64_t received_packets, received_bytes, kernel_dropped, interface_dropped;
     bool promiscuous, up;
+    uint64_t processed_packets, precut_packets, truncated_packets, superpackets, wakeups;
+    uint64_t in_ring, in_ring_high_water, batch_max, reopened;
+    double stall_tolerance_seconds; /* 0 = not known */
+    char last_error[160];
+};
+
+struct stats_capture_ring {
+    struct record_text interface;
+    uint32_t shard;
+    uint64_t received_packets, processed_packets, precut_packets, kernel_dropped;
+    uint64_t in_ring, in_ring_high_water, wakeups, batch_max;
+    double stall_tolerance_seconds; /* 0 = not known */
 };
 
 struct stats_ledger_reason {
@@ -496,7 +508,9 @@ struct stats_record {
     struct stats_shard shards[STATS_ROWS_MAX];
     struct stats_detector detectors[STATS_ROWS_MAX];
     struct stats_sink sinks[STATS_ROWS_MAX];
+    struct stats_capture_ring capture_rings[STATS_ROWS_MAX];
     uint32_t interfaces_count, ledger_count, shards_count, detectors_count, sinks_count;
+    uint32_t capture_rings_count;
     struct stats_clock clock;
 };
 

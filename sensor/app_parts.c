@@ -161,6 +161,24 @@ int app_identify(struct app *app, struct error *err)
                               app->sensor_id, err);
 }
 
+/* What the kernel's rings take in while nobody reads them. */
+static void tell_ring(const struct app *app)
+{
+    const struct capture_ring ring = capture_ring_of(&app->pipeline_settings.capture);
+
+    log_info("capture", "kernel ring of each shard and interface",
+             "bytes=%llu blocks=%u stall_max_ms=%llu packets_60B=%llu packets_1514B=%llu "
+             "stall_ms_at_100kpps_60B=%llu stall_ms_at_100kpps_1514B=%llu",
+             (unsigned long long)ring.bytes, ring.blocks,
+             (unsigned long long)(ring.is_by_frames
+                                      ? 0
+                                      : capture_ring_stall_ns(&ring, 0, 0) / NS_PER_MS),
+             (unsigned long long)capture_ring_packets(&ring, 60),
+             (unsigned long long)capture_ring_packets(&ring, 1514),
+             (unsigned long long)capture_ring_stall_ns(&ring, 100000, 60) / NS_PER_MS,
+             (unsigned long long)capture_ring_stall_ns(&ring, 100000, 1514) / NS_PER_MS);
+}
+
 int app_build(struct app *app, const struct sensor_command *command, struct error *err)
 {
     struct error warning = {0};
@@ -179,6 +197,9 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
     }
     if (warning.code != 0) {
         log_warn("capture", warning.message, NULL);
+    }
+    if (app->is_live) {
+        tell_ring(app);
     }
     struct pipeline_totals totals;
 

@@ -76,6 +76,19 @@ static int count_shards(const struct sensor_settings *settings, uint32_t *out, s
     return 0;
 }
 
+static int parse_cpus(struct app *app, struct error *err)
+{
+    const struct config_list *list = &app->settings->pipeline.cpus;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (cpu_list_add(&app->pipeline_settings.cpus, list->items[i], err) != 0) {
+            error_prefix(err, "pipeline.cpus");
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
 static int parse_internal(struct app *app, struct error *err)
 {
     const struct config_list *list = &app->settings->networks.internal;
@@ -227,8 +240,9 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     const struct sensor_settings *from = app->settings;
     struct pipeline_settings *to = &app->pipeline_settings;
 
-    if (count_shards(from, &to->shards, err) != 0 || parse_internal(app, err) != 0 ||
-        decode_rules_from(&from->decode, &app->rules, err) != 0 || fill_detection(app, err) != 0) {
+    if (count_shards(from, &to->shards, err) != 0 || parse_cpus(app, err) != 0 ||
+        parse_internal(app, err) != 0 || decode_rules_from(&from->decode, &app->rules, err) != 0 ||
+        fill_detection(app, err) != 0) {
         return -err->code;
     }
     fill_capture(app);

@@ -396,6 +396,13 @@ static const struct config_field pipeline_fields[] = {
      .max = 4,
      .help =
          "Threads that each own a part of the flows: 1 to 64, or auto (half the CPUs, at most 8)."},
+    {.type = CONFIG_LIST,
+     .key = "cpus",
+     .offset = FIELD(pipeline_section, cpus),
+     .value = "",
+     .help =
+         "CPUs that shards are pinned to in turn, as 0,2-3; empty: the kernel chooses. One that "
+         "is not there, or not allowed, ends the start."},
     {.type = CONFIG_U64,
      .key = "channel_capacity",
      .offset = FIELD(pipeline_section, channel_capacity),

@@ -91,6 +91,7 @@ struct pipeline_section {
     bool enabled; /* the seed's key: more than one worker */
     uint64_t workers;
     const char *shards; /* number, or "auto" */
+    struct config_list cpus;
     uint64_t channel_capacity;
     bool lossless;
     uint64_t sink_queue;

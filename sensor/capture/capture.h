@@ -115,18 +115,41 @@ enum capture_state {
     CAPTURE_STATE_COUNT
 };
 
+/* The kernel's ring of one shard and interface. It is given in blocks, and a block is closed at the
+ * timeout however empty it is: a stall is survived for the time of all blocks, or until their bytes
+ * are full, whichever comes first. In immediate mode there are frames of full size and no time. */
+struct capture_ring {
+    uint64_t bytes;
+    uint32_t blocks; /* 0: is_by_frames */
+    uint32_t frame_bytes_max;
+    uint64_t timeout_ns;
+    bool is_by_frames;
+};
+/* As capture_live_open() will make it. */
+struct capture_ring capture_ring_of(const struct capture_settings *settings);
+/* How many frames of this length find room. */
+uint64_t capture_ring_packets(const struct capture_ring *ring, uint64_t wire_bytes);
+/* How long nobody may read before packets are lost; UINT64_MAX: no traffic, and nothing but that
+ * fills it. */
+uint64_t capture_ring_stall_ns(const struct capture_ring *ring, uint64_t packets_per_second,
+                               uint64_t wire_bytes);
+
 /* Counters of one shard on one interface since the start, over all re-openings.
- * After the end: received == processed + precut + kernel_dropped. */
+ * received == processed + precut + kernel_dropped + in_ring; in_ring is 0 after the end. */
 struct capture_counts {
-    uint64_t received;          /* what the kernel's filter passed to this handle */
-    uint64_t processed;         /* handed over */
-    uint64_t processed_bytes;   /* on the wire, of those */
-    uint64_t precut;            /* from before the group was complete: not handed over */
-    uint64_t kernel_dropped;    /* ring full */
-    uint64_t interface_dropped; /* by the device, as sysfs tells; of the interface: shard 0 only */
-    uint64_t truncated;         /* captured less than was on the wire */
-    uint64_t superpackets;      /* larger than the MTU allows: segmentation offload */
-    uint64_t wakeups;           /* of the poll loop for this handle */
+    uint64_t received;           /* what the kernel's filter passed to this handle */
+    uint64_t processed;          /* handed over */
+    uint64_t processed_bytes;    /* on the wire, of those */
+    uint64_t precut;             /* from before the group was complete: not handed over */
+    uint64_t kernel_dropped;     /* ring full */
+    uint64_t interface_dropped;  /* by the device, as sysfs tells; of the interface: shard 0 only */
+    uint64_t truncated;          /* captured less than was on the wire */
+    uint64_t superpackets;       /* larger than the MTU allows: segmentation offload */
+    uint64_t wakeups;            /* of the poll loop for this handle */
+    uint64_t in_ring;            /* not handed over yet */
+    uint64_t in_ring_high_water; /* most that was found at the looks, once a second */
+    uint64_t batch_max;          /* most packets handed over in one go */
+    uint64_t stall_ns; /* capture_ring_stall_ns at the last second's rate; of a sum: the least */
 };
 
 struct capture_interface_status {

@@ -19,6 +19,12 @@ static void counts_add(struct capture_counts *sum, const struct capture_counts *
     sum->truncated += more->truncated;
     sum->superpackets += more->superpackets;
     sum->wakeups += more->wakeups;
+    sum->in_ring += more->in_ring;
+    sum->batch_max = more->batch_max > sum->batch_max ? more->batch_max : sum->batch_max;
+    sum->in_ring_high_water = more->in_ring_high_water > sum->in_ring_high_water
+                                  ? more->in_ring_high_water
+                                  : sum->in_ring_high_water;
+    sum->stall_ns = more->stall_ns < sum->stall_ns ? more->stall_ns : sum->stall_ns;
 }
 
 /* Fills in the defaults and checks. */
@@ -31,9 +37,9 @@ static int settings_take(struct capture_live *live, const struct capture_setting
         return error_set(err, EINVAL, "1 to %d shards, not %u", LIVE_SHARDS_MAX, shards);
     }
     live->shards_count = shards;
-    ours->snaplen_bytes = ours->snaplen_bytes == 0 ? 65535 : ours->snaplen_bytes;
-    ours->timeout_ns = ours->timeout_ns == 0 ? 100 * NS_PER_MS : ours->timeout_ns;
-    ours->buffer_bytes = ours->buffer_bytes == 0 ? UINT64_C(32) << 20 : ours->buffer_bytes;
+    ours->snaplen_bytes = ours->snaplen_bytes == 0 ? LIVE_SNAPLEN : ours->snaplen_bytes;
+    ours->timeout_ns = ours->timeout_ns == 0 ? LIVE_TIMEOUT_NS : ours->timeout_ns;
+    ours->buffer_bytes = ours->buffer_bytes == 0 ? LIVE_BUFFER_BYTES : ours->buffer_bytes;
     /* A timeout of 0 would mean that nothing comes before a block is full. */
     ours->timeout_ns = ours->timeout_ns < NS_PER_MS ? NS_PER_MS : ours->timeout_ns;
     if (ours->snaplen_bytes > 262144 || ours->timeout_ns > 60 * NS_PER_SEC ||
@@ -45,6 +51,7 @@ static int settings_take(struct capture_live *live, const struct capture_setting
     ours->filter = live->filter;
     ours->interfaces = NULL;
     ours->read_paths = NULL;
+    live->ring = capture_ring_of(ours);
     return live->filter == NULL ? error_set(err, ENOMEM, "out of memory") : 0;
 }
 
@@ -263,11 +270,25 @@ uint32_t capture_live_interfaces(const struct capture_live *live)
     return live->groups_count;
 }
 
+/* The kernel is asked once a second, and shards count on meanwhile: at least what they have handed
+ * over has been received. At the end all is as the kernel says. Under the lock. */
+static void counts_told(const struct capture_live *live, const struct live_handle *handle,
+                        struct capture_counts *out)
+{
+    live_counts_of(handle, out);
+    const uint64_t gone = out->processed + out->precut + out->kernel_dropped;
+
+    if (out->received < gone && !atomic_load_explicit(&live->is_stopping, memory_order_relaxed)) {
+        out->received = gone;
+    }
+    out->in_ring = out->received > gone ? out->received - gone : 0;
+}
+
 void capture_live_counts(struct capture_live *live, uint32_t interface, uint32_t shard,
                          struct capture_counts *out)
 {
     (void)pthread_mutex_lock(&live->lock);
-    live_counts_of(&live->groups[interface].handles[shard], out);
+    counts_told(live, &live->groups[interface].handles[shard], out);
     (void)pthread_mutex_unlock(&live->lock);
 }
 
@@ -283,11 +304,12 @@ void capture_live_status(struct capture_live *live, uint32_t interface,
         .state = group->state,
         .reopened = group->reopened,
     };
+    out->sum.stall_ns = UINT64_MAX;
     (void)snprintf(out->name, sizeof out->name, "%s", group->name);
     (void)snprintf(out->last_error, sizeof out->last_error, "%s", group->last_error);
     for (uint32_t i = 0; i < live->shards_count; i++) {
         struct capture_counts counts;
-        live_counts_of(&group->handles[i], &counts);
+        counts_told(live, &group->handles[i], &counts);
         counts_add(&out->sum, &counts);
     }
     (void)pthread_mutex_unlock(&live->lock);

@@ -39,7 +39,7 @@ struct live_handle {
 
     /* By the shard. */
     _Alignas(CACHE_LINE) struct counter processed;
-    struct counter processed_bytes, precut, truncated, superpackets, wakeups;
+    struct counter processed_bytes, precut, truncated, superpackets, wakeups, batch_max;
     bool is_drained;        /* while stopping */
     uint64_t agreed_ns;     /* when the counts first agreed while stopping; 0: they do not */
     uint64_t stop_limit_ns; /* no longer than this for a disagreement */
@@ -48,6 +48,9 @@ struct live_handle {
     _Alignas(CACHE_LINE) uint32_t received_last;
     uint32_t dropped_last, interface_dropped_last;
     uint64_t received, kernel_dropped, interface_dropped;
+    uint64_t in_ring_high_water;                      /* of the looks once a second */
+    uint64_t looked_ns, packets_looked, bytes_looked; /* at the last look */
+    uint64_t stall_ns;
 };
 
 struct live_group {
@@ -77,6 +80,7 @@ struct capture_shard {
 struct capture_live {
     struct capture_settings settings; /* texts are ours; no zero for "default" */
     char *filter;
+    struct capture_ring ring;
     uint32_t shards_count, groups_count;
     struct capture_shard *shards;
     struct live_group *groups;
@@ -109,6 +113,9 @@ static inline int live_phase_of(const struct live_handle *handle)
                                 memory_order_acquire);
 }
 
+/* libpcap's counts have 32 bits and wrap: differences are taken modulo 2^32. Under the lock. */
+void live_statistics_add(struct live_handle *handle, const struct pcap_stat *stat,
+                         bool is_first_shard);
 /* Asks the kernel for a handle's counts. Under the lock. */
 void live_statistics_take(struct live_handle *handle, bool is_first_shard);
 

@@ -13,21 +13,25 @@
 /* Ethernet header and two VLAN tags: what is longer than MTU + this comes from offload. */
 #define LINK_OVERHEAD_BYTES 22U
 
-/* libpcap's counts have 32 bits and wrap: differences are taken modulo 2^32. */
+void live_statistics_add(struct live_handle *handle, const struct pcap_stat *stat,
+                         bool is_first_shard)
+{
+    handle->received += (uint32_t)(stat->ps_recv - handle->received_last);
+    handle->kernel_dropped += (uint32_t)(stat->ps_drop - handle->dropped_last);
+    if (is_first_shard) {
+        handle->interface_dropped += (uint32_t)(stat->ps_ifdrop - handle->interface_dropped_last);
+    }
+    handle->received_last = stat->ps_recv;
+    handle->dropped_last = stat->ps_drop;
+    handle->interface_dropped_last = stat->ps_ifdrop;
+}
+
 void live_statistics_take(struct live_handle *handle, bool is_first_shard)
 {
     struct pcap_stat stat;
-    if (handle->pcap == NULL || pcap_stats(handle->pcap, &stat) != 0) {
-        return;
+    if (handle->pcap != NULL && pcap_stats(handle->pcap, &stat) == 0) {
+        live_statistics_add(handle, &stat, is_first_shard);
     }
-    handle->received += (uint32_t)(stat.ps_recv - handle->received_last);
-    handle->kernel_dropped += (uint32_t)(stat.ps_drop - handle->dropped_last);
-    if (is_first_shard) {
-        handle->interface_dropped += (uint32_t)(stat.ps_ifdrop - handle->interface_dropped_last);
-    }
-    handle->received_last = stat.ps_recv;
-    handle->dropped_last = stat.ps_drop;
-    handle->interface_dropped_last = stat.ps_ifdrop;
 }
 
 void live_counts_of(const struct live_handle *handle, struct capture_counts *out)
@@ -42,7 +46,34 @@ void live_counts_of(const struct live_handle *handle, struct capture_counts *out
         .truncated = counter_get(&handle->truncated),
         .superpackets = counter_get(&handle->superpackets),
         .wakeups = counter_get(&handle->wakeups),
+        .batch_max = counter_get(&handle->batch_max),
+        .in_ring_high_water = handle->in_ring_high_water,
+        .stall_ns = handle->stall_ns,
     };
+}
+
+/* What the ring holds, and how long it could hold out at the rate since the last look. Under the
+ * lock, after live_statistics_take. */
+static void ring_look(const struct capture_live *live, struct live_handle *handle, uint64_t now_ns)
+{
+    struct capture_counts counts;
+    live_counts_of(handle, &counts);
+    const uint64_t gone = counts.processed + counts.precut + counts.kernel_dropped;
+    const uint64_t held = counts.received > gone ? counts.received - gone : 0;
+    const uint64_t packets = counts.processed - handle->packets_looked;
+    const uint64_t bytes = counts.processed_bytes - handle->bytes_looked;
+    const uint64_t passed_ns = now_ns - handle->looked_ns;
+
+    if (held > handle->in_ring_high_water) {
+        handle->in_ring_high_water = held;
+    }
+    handle->stall_ns = capture_ring_stall_ns(
+        &live->ring,
+        handle->looked_ns == 0 ? 0 : (uint64_t)((double)packets * 1e9 / (double)passed_ns),
+        packets == 0 ? 0 : bytes / packets);
+    handle->looked_ns = now_ns;
+    handle->packets_looked = counts.processed;
+    handle->bytes_looked = counts.processed_bytes;
 }
 
 /* Puts the opened handles into the group. Under the lock. */
@@ -179,13 +210,14 @@ static uint64_t group_keep(struct capture_live *live, struct live_group *group, 
     return now_ns + HOUSEKEEPING_NS;
 }
 
-static void statistics_take_all(struct capture_live *live)
+static void statistics_take_all(struct capture_live *live, uint64_t now_ns)
 {
     (void)pthread_mutex_lock(&live->lock);
     for (uint32_t g = 0; g < live->groups_count; g++) {
         struct live_group *group = &live->groups[g];
         for (uint32_t i = 0; i < live->shards_count; i++) {
             live_statistics_take(&group->handles[i], i == 0);
+            ring_look(live, &group->handles[i], now_ns);
         }
         if (group->state != CAPTURE_GONE) {
             group->state = live_interface_is_up(group->name) ? CAPTURE_UP : CAPTURE_DOWN;
@@ -202,7 +234,7 @@ void *live_keeper_run(void *context)
     while (!atomic_load_explicit(&live->is_closing, memory_order_acquire)) {
         const uint64_t now_ns = clock_monotonic_ns();
         if (now_ns >= statistics_at_ns) {
-            statistics_take_all(live);
+            statistics_take_all(live, now_ns);
             statistics_at_ns = now_ns + HOUSEKEEPING_NS;
         }
         uint64_t next_ns = statistics_at_ns;

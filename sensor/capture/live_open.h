@@ -9,10 +9,16 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "sensor/capture/capture.h"
 
 #define LIVE_SHARDS_MAX 64
+
+/* What 0 means in the settings. */
+#define LIVE_SNAPLEN      65535U
+#define LIVE_TIMEOUT_NS   (100 * NS_PER_MS)
+#define LIVE_BUFFER_BYTES (UINT64_C(32) << 20)
 
 struct live_opened {
     pcap_t *handles[LIVE_SHARDS_MAX];

@@ -85,6 +85,9 @@ static int dispatch(struct delivery *delivery, struct live_handle *handle)
     const int status =
         pcap_dispatch(handle->pcap, DISPATCH_MAX, on_packet, (unsigned char *)(void *)delivery);
     deliver(delivery);
+    if (status > 0 && (uint64_t)status > counter_get(&handle->batch_max)) {
+        counter_set(&handle->batch_max, (uint64_t)status);
+    }
     return status;
 }
 

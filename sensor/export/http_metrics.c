@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "sensor/export/http_export.h"
+#include "sensor/export/http_parts.h"
 #include "sensor/export/kafka_metrics.h"
 
 #define ROWS_MAX        64
@@ -60,40 +61,6 @@ static void write_classic(struct metrics_page *page, const struct pipeline_total
         "Packets dropped because the capture ring was full.", totals->kernel_dropped);
     one(page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
         "Packets dropped by the interface.", totals->interface_dropped);
-}
-
-static const char *text_of(struct record_text text, char *out, size_t capacity)
-{
-    (void)snprintf(out, capacity, "%.*s", (int)text.length, text.length == 0 ? "" : text.data);
-    return out;
-}
-
-static void write_capture(struct metrics_page *page, struct pipeline *pipeline)
-{
-    struct stats_interface rows[ROWS_MAX];
-    const uint32_t count = pipeline_interfaces(pipeline, rows, ROWS_MAX);
-    char name[300];
-
-    metrics_family(page, "netscope_capture_packets_total", METRICS_COUNTER,
-                   "Packets handed over by the kernel or file.");
-    for (uint32_t i = 0; i < count; i++) {
-        metrics_u64(page, "netscope_capture_packets_total",
-                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
-                    rows[i].received_packets);
-    }
-    metrics_family(page, "netscope_capture_bytes_total", METRICS_COUNTER,
-                   "Bytes on the wire of these packets.");
-    for (uint32_t i = 0; i < count; i++) {
-        metrics_u64(page, "netscope_capture_bytes_total",
-                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
-                    rows[i].received_bytes);
-    }
-    metrics_family(page, "netscope_sensor_up", METRICS_GAUGE, "1: the interface is read.");
-    for (uint32_t i = 0; i < count; i++) {
-        metrics_u64(page, "netscope_sensor_up",
-                    METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))),
-                    rows[i].up ? 1 : 0);
-    }
 }
 
 static const char *stage_name(uint8_t stage)
@@ -461,7 +428,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
 
     pipeline_totals_read(pipeline, &totals);
     write_classic(page, &totals);
-    write_capture(page, pipeline);
+    http_write_capture(page, pipeline);
     write_ledger(page, pipeline);
     write_flows(page, pipeline, &totals);
     write_packets(page, &totals);

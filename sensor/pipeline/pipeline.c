@@ -424,8 +424,17 @@ static int start_thread(struct pipeline *pipeline, struct shard_thread *thread, 
 {
     thread->pipeline = pipeline;
     thread->index = index;
-    const int code = pthread_create(&thread->thread, NULL, run, thread);
+    const struct cpu_list *cpus = &pipeline->settings.cpus;
+    pthread_attr_t attributes;
+    int code = pthread_attr_init(&attributes);
 
+    if (code == 0 && cpus->count > 0 && run == run_shard) {
+        code = -cpu_list_pin(&attributes, cpus->cpus[index % cpus->count]);
+    }
+    if (code == 0) {
+        code = pthread_create(&thread->thread, &attributes, run, thread);
+    }
+    (void)pthread_attr_destroy(&attributes);
     if (code != 0) {
         return error_set(err, code, "shard thread %u: %s", index, strerror(code));
     }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cpu_list.h"
 #include "base/error.h"
 #include "detection/detection.h"
 #include "sensor/capture/capture.h"
@@ -20,6 +21,7 @@
 struct pipeline_settings {
     struct capture_settings capture;    /* read_paths_count 0: live */
     uint32_t shards;                    /* 1..PUBLISHER_SHARDS_MAX */
+    struct cpu_list cpus;               /* that shards are pinned to in turn; none: not pinned */
     uint64_t count_max;                 /* packets; 0 = all */
     bool is_paced, is_looped;           /* files, see reader.h */
     bool is_lossless;                   /* network sinks push back too */
@@ -111,6 +113,9 @@ uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *row
                          uint32_t rows_max);
 uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
                              uint32_t rows_max);
+/* The kernel's rings, live: one for each interface and shard. Any thread. */
+uint32_t pipeline_capture_rings(struct pipeline *pipeline, struct stats_capture_ring *rows,
+                                uint32_t rows_max);
 uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows,
                              uint32_t rows_max);
 /* As asset_list_read. Any thread. */

@@ -176,46 +176,6 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
     }
 }
 
-uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
-                             uint32_t rows_max)
-{
-    const struct capture_settings *capture = &pipeline->settings.capture;
-    uint32_t written = 0;
-
-    if (pipeline->reader != NULL && rows_max > 0) {
-        const struct reader_counts *counts = reader_counts_of(pipeline->reader);
-
-        rows[written++] =
-            (struct stats_interface){.name = pipeline_text(pipeline->file_name),
-                                     .filter = pipeline_text(capture->filter),
-                                     .received_packets = counter_get(&counts->packets),
-                                     .received_bytes = counter_get(&counts->bytes),
-                                     .kernel_dropped = counter_get(&counts->kernel_dropped),
-                                     .interface_dropped = counter_get(&counts->interface_dropped),
-                                     .up = !atomic_load(&pipeline->is_finished)};
-        return written;
-    }
-    for (uint32_t i = 0; pipeline->live != NULL && i < capture_live_interfaces(pipeline->live) &&
-                         written < rows_max;
-         i++) {
-        struct capture_interface_status status;
-
-        capture_live_status(pipeline->live, i, &status);
-        rows[written++] = (struct stats_interface){
-            .name = flow_interface_name(&pipeline->settings.flow, (uint16_t)i),
-            .filter = pipeline_text(capture->filter),
-            .linktype = status.link_type,
-            .snaplen = capture->snaplen_bytes,
-            .received_packets = status.sum.received,
-            .received_bytes = status.sum.processed_bytes,
-            .kernel_dropped = status.sum.kernel_dropped,
-            .interface_dropped = status.sum.interface_dropped,
-            .promiscuous = capture->is_promiscuous,
-            .up = status.state == CAPTURE_UP};
-    }
-    return written;
-}
-
 uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows, uint32_t rows_max)
 {
     uint32_t written = 0;
@@ -264,79 +224,18 @@ static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_
     row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
 }
 
-/* INTERFACE and KERNEL as a capture file tells of the machine that wrote it. */
-static uint32_t file_rows(struct pipeline *pipeline, struct stats_ledger_row *rows)
-{
-    const struct reader_counts *counts = reader_counts_of(pipeline->reader);
-    const uint64_t packets = counter_get(&counts->packets);
-    const uint64_t by_kernel = counter_get(&counts->kernel_dropped);
-    const uint64_t by_interface = counter_get(&counts->interface_dropped);
-
-    if (by_kernel == 0 && by_interface == 0) { /* most files say nothing */
-        return 0;
-    }
-    rows[0] = (struct stats_ledger_row){.stage = LEDGER_INTERFACE,
-                                        .unit = "packets",
-                                        .in = packets + by_kernel + by_interface,
-                                        .out = packets + by_kernel};
-    add_reason(&rows[0], "interface_dropped", by_interface);
-    rows[1] = (struct stats_ledger_row){
-        .stage = LEDGER_KERNEL, .unit = "packets", .in = packets + by_kernel, .out = packets};
-    add_reason(&rows[1], "ring_full", by_kernel);
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(rows[i].name, sizeof(rows[i].name), "%s", pipeline->file_name);
-    }
-    return 2;
-}
-
-/* INTERFACE and KERNEL, one of each an interface. */
-static uint32_t live_rows(struct pipeline *pipeline, struct stats_ledger_row *rows,
-                          uint32_t rows_max)
-{
-    uint32_t written = 0;
-
-    for (uint32_t i = 0; pipeline->live != NULL && i < capture_live_interfaces(pipeline->live) &&
-                         written + 2 <= rows_max;
-         i++) {
-        struct capture_interface_status status;
-
-        capture_live_status(pipeline->live, i, &status);
-        const struct capture_counts *sum = &status.sum;
-        struct stats_ledger_row *row = &rows[written++];
-
-        *row = (struct stats_ledger_row){.stage = LEDGER_INTERFACE,
-                                         .unit = "packets",
-                                         .in = sum->received + sum->interface_dropped,
-                                         .out = sum->received};
-        memcpy(row->name, status.name, sizeof(status.name));
-        add_reason(row, "interface_dropped", sum->interface_dropped);
-        row = &rows[written++];
-        *row = (struct stats_ledger_row){
-            .stage = LEDGER_KERNEL, .unit = "packets", .in = sum->received, .out = sum->processed};
-        memcpy(row->name, status.name, sizeof(status.name));
-        add_reason(row, "ring_full", sum->kernel_dropped);
-        add_reason(row, "before_start", sum->precut);
-        const uint64_t gone = sum->processed + sum->kernel_dropped + sum->precut;
-
-        row->held = row->in > gone ? row->in - gone : 0;
-    }
-    return written;
-}
-
 uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
                          uint32_t rows_max)
 {
     struct pipeline_totals totals;
-    uint32_t written = pipeline->reader != NULL && rows_max >= 2
-                           ? file_rows(pipeline, rows)
-                           : live_rows(pipeline, rows, rows_max);
 
+    /* From the end to the beginning, so that what is under way is held, never missing. */
     pipeline_totals_read(pipeline, &totals);
-    if (written + 3 > rows_max) {
+    uint32_t written = pipeline_input_ledger(pipeline, totals.packets, rows, rows_max);
+
+    if (written + 2 > rows_max) {
         return written;
     }
-    rows[written++] = (struct stats_ledger_row){
-        .stage = LEDGER_CAPTURE, .unit = "packets", .in = totals.packets, .out = totals.packets};
     struct stats_ledger_row *row = &rows[written++];
 
     *row = (struct stats_ledger_row){.stage = LEDGER_DECODE,
@@ -382,6 +281,8 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     record->config_hash = pipeline_text(pipeline->settings.config_hash);
     record->interfaces_count = pipeline_interfaces(pipeline, record->interfaces, STATS_ROWS_MAX);
     record->shards_count = pipeline_shard_rows(pipeline, record->shards, STATS_ROWS_MAX);
+    record->capture_rings_count =
+        pipeline_capture_rings(pipeline, record->capture_rings, STATS_ROWS_MAX);
     /* The publisher adds its own rows: keep to the packet stages here. */
     struct stats_ledger_row rows[STATS_ROWS_MAX];
     const uint32_t count = pipeline_ledger(pipeline, rows, STATS_ROWS_MAX);

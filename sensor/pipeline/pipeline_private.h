@@ -52,5 +52,9 @@ static inline struct record_text pipeline_text(const char *text)
     return (struct record_text){text, text == NULL ? 0 : (uint32_t)strlen(text)};
 }
 
+/* Ledger rows INTERFACE, KERNEL and CAPTURE; `decoded`: frames that the shards have counted, read
+ * before. pipeline_capture.c */
+uint32_t pipeline_input_ledger(struct pipeline *pipeline, uint64_t decoded,
+                               struct stats_ledger_row *rows, uint32_t rows_max);
 /* The publisher's fill_stats; pipeline_figures.c. */
 void pipeline_fill_stats(void *context, struct stats_record *record);

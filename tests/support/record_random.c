@@ -513,7 +513,33 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
                                                       .kernel_dropped = number(random, 64),
                                                       .interface_dropped = number(random, 64),
                                                       .promiscuous = chance(random, 2),
-                                                      .up = chance(random, 2)};
+                                                      .up = chance(random, 2),
+                                                      .processed_packets = number(random, 64),
+                                                      .precut_packets = number(random, 64),
+                                                      .truncated_packets = number(random, 64),
+                                                      .superpackets = number(random, 64),
+                                                      .wakeups = number(random, 64),
+                                                      .in_ring = number(random, 64),
+                                                      .in_ring_high_water = number(random, 64),
+                                                      .batch_max = number(random, 64),
+                                                      .reopened = number(random, 64),
+                                                      .stall_tolerance_seconds = real(random)};
+        letters(random, out->interfaces[i].last_error, sizeof out->interfaces[i].last_error);
+    }
+    out->capture_rings_count = record_random_below(random, 8);
+    for (uint32_t i = 0; i < out->capture_rings_count; i++) {
+        out->capture_rings[i] =
+            (struct stats_capture_ring){.interface = text(random),
+                                        .shard = number32(random),
+                                        .received_packets = number(random, 64),
+                                        .processed_packets = number(random, 64),
+                                        .precut_packets = number(random, 64),
+                                        .kernel_dropped = number(random, 64),
+                                        .in_ring = number(random, 64),
+                                        .in_ring_high_water = number(random, 64),
+                                        .wakeups = number(random, 64),
+                                        .batch_max = number(random, 64),
+                                        .stall_tolerance_seconds = real(random)};
     }
     out->ledger_count = record_random_below(random, 20);
     for (uint32_t i = 0; i < out->ledger_count; i++) {

@@ -132,12 +132,15 @@ static void print_counts(const struct capture_counts *c)
 {
     printf("\"received\":%llu,\"processed\":%llu,\"bytes\":%llu,\"precut\":%llu,"
            "\"kernel_dropped\":%llu,\"interface_dropped\":%llu,\"truncated\":%llu,"
-           "\"superpackets\":%llu,\"wakeups\":%llu",
+           "\"superpackets\":%llu,\"wakeups\":%llu,\"in_ring\":%llu,"
+           "\"in_ring_high_water\":%llu,\"batch_max\":%llu,\"stall_ms\":%llu",
            (unsigned long long)c->received, (unsigned long long)c->processed,
            (unsigned long long)c->processed_bytes, (unsigned long long)c->precut,
            (unsigned long long)c->kernel_dropped, (unsigned long long)c->interface_dropped,
            (unsigned long long)c->truncated, (unsigned long long)c->superpackets,
-           (unsigned long long)c->wakeups);
+           (unsigned long long)c->wakeups, (unsigned long long)c->in_ring,
+           (unsigned long long)c->in_ring_high_water, (unsigned long long)c->batch_max,
+           (unsigned long long)(c->stall_ns / NS_PER_MS));
 }
 
 static void print_status(struct capture_live *live)

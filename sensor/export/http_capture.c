@@ -1,0 +1,165 @@
+/* The part of /metrics that tells of the input: interfaces, the kernel's rings, the shards' queues.
+ */
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/counter.h"
+#include "sensor/export/http_parts.h"
+
+#define ROWS_MAX 64
+
+enum kind { KIND_U64, KIND_U32, KIND_BOOL, KIND_DOUBLE };
+
+/* One column of a row. */
+struct figure {
+    const char *name;
+    enum metrics_type type;
+    const char *help;
+    size_t offset;
+    enum kind kind;
+};
+
+static void write_value(struct metrics_page *page, const struct figure *figure, const void *row,
+                        const char *const *labels)
+{
+    const void *at = (const char *)row + figure->offset;
+
+    switch (figure->kind) {
+    case KIND_U64:
+        metrics_u64(page, figure->name, labels, *(const uint64_t *)at);
+        break;
+    case KIND_U32:
+        metrics_u64(page, figure->name, labels, *(const uint32_t *)at);
+        break;
+    case KIND_BOOL:
+        metrics_u64(page, figure->name, labels, *(const bool *)at ? 1 : 0);
+        break;
+    case KIND_DOUBLE:
+        metrics_double(page, figure->name, labels, *(const double *)at);
+        break;
+    }
+}
+
+static const char *text_of(struct record_text text, char *out, size_t capacity)
+{
+    (void)snprintf(out, capacity, "%.*s", (int)text.length, text.length == 0 ? "" : text.data);
+    return out;
+}
+
+#define OF(member) offsetof(struct stats_interface, member)
+static const struct figure interface_figures[] = {
+    {"netscope_capture_packets_total", METRICS_COUNTER,
+     "Packets handed over by the kernel or file.", OF(received_packets), KIND_U64},
+    {"netscope_capture_bytes_total", METRICS_COUNTER, "Bytes on the wire of these packets.",
+     OF(received_bytes), KIND_U64},
+    {"netscope_sensor_up", METRICS_GAUGE, "1: the interface is read.", OF(up), KIND_BOOL},
+    {"netscope_capture_truncated_total", METRICS_COUNTER,
+     "Packets captured shorter than they were on the wire (capture.snaplen).",
+     OF(truncated_packets), KIND_U64},
+    {"netscope_capture_superpackets_total", METRICS_COUNTER,
+     "Packets longer than the MTU allows: put together by segmentation offload.", OF(superpackets),
+     KIND_U64},
+    {"netscope_capture_reopened_total", METRICS_COUNTER,
+     "Times that a lost interface was opened again.", OF(reopened), KIND_U64},
+};
+#undef OF
+
+static void write_interfaces(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_interface rows[ROWS_MAX];
+    const uint32_t count = pipeline_interfaces(pipeline, rows, ROWS_MAX);
+    char name[300];
+
+    for (size_t f = 0; f < ARRAY_COUNT(interface_figures); f++) {
+        const struct figure *figure = &interface_figures[f];
+
+        metrics_family(page, figure->name, figure->type, figure->help);
+        for (uint32_t i = 0; i < count; i++) {
+            write_value(page, figure, &rows[i],
+                        METRICS_LABELS("interface", text_of(rows[i].name, name, sizeof(name))));
+        }
+    }
+}
+
+#define OF(member) offsetof(struct stats_capture_ring, member)
+static const struct figure ring_figures[] = {
+    {"netscope_capture_ring_received_total", METRICS_COUNTER,
+     "Packets that passed the kernel's filter; = processed + precut + dropped + held.",
+     OF(received_packets), KIND_U64},
+    {"netscope_capture_ring_processed_total", METRICS_COUNTER, "Handed over to the shard.",
+     OF(processed_packets), KIND_U64},
+    {"netscope_capture_ring_precut_total", METRICS_COUNTER,
+     "From before all shards had opened the interface.", OF(precut_packets), KIND_U64},
+    {"netscope_capture_ring_dropped_total", METRICS_COUNTER,
+     "Dropped because the ring was full (capture.buffer_size).", OF(kernel_dropped), KIND_U64},
+    {"netscope_capture_ring_held", METRICS_GAUGE, "In the ring now.", OF(in_ring), KIND_U64},
+    {"netscope_capture_ring_high_water", METRICS_GAUGE,
+     "Most packets that were found in the ring, looked at once a second.", OF(in_ring_high_water),
+     KIND_U64},
+    {"netscope_capture_ring_wakeups_total", METRICS_COUNTER,
+     "Times that the shard woke up for the ring.", OF(wakeups), KIND_U64},
+    {"netscope_capture_ring_batch_max", METRICS_GAUGE, "Most packets handed over in one go.",
+     OF(batch_max), KIND_U64},
+    {"netscope_capture_stall_tolerance_seconds", METRICS_GAUGE,
+     "How long the shard may stand still at the last second's rate; 0: not known.",
+     OF(stall_tolerance_seconds), KIND_DOUBLE},
+};
+#undef OF
+
+static void write_rings(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_capture_ring rows[ROWS_MAX];
+    const uint32_t count = pipeline_capture_rings(pipeline, rows, ROWS_MAX);
+
+    for (size_t f = 0; f < ARRAY_COUNT(ring_figures) && count > 0; f++) {
+        const struct figure *figure = &ring_figures[f];
+
+        metrics_family(page, figure->name, figure->type, figure->help);
+        for (uint32_t i = 0; i < count; i++) {
+            char name[300];
+            char shard[16];
+
+            (void)snprintf(shard, sizeof(shard), "%u", rows[i].shard);
+            write_value(page, figure, &rows[i],
+                        METRICS_LABELS("interface", text_of(rows[i].interface, name, sizeof(name)),
+                                       "shard", shard));
+        }
+    }
+}
+
+#define OF(member) offsetof(struct stats_shard, member)
+static const struct figure shard_figures[] = {
+    {"netscope_shard_packets_total", METRICS_COUNTER, "Packets that a shard has decoded.",
+     OF(packets), KIND_U64},
+    {"netscope_shard_batches_held", METRICS_GAUGE,
+     "Batches of records that wait for the publisher.", OF(ring_used), KIND_U32},
+    {"netscope_shard_batches_high_water", METRICS_GAUGE, "Most batches that ever waited.",
+     OF(ring_high_water), KIND_U32},
+    {"netscope_shard_batches_max", METRICS_GAUGE, "Room for batches.", OF(ring_size), KIND_U32},
+};
+#undef OF
+
+static void write_shards(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct stats_shard rows[ROWS_MAX];
+    const uint32_t count = pipeline_shard_rows(pipeline, rows, ROWS_MAX);
+
+    for (size_t f = 0; f < ARRAY_COUNT(shard_figures); f++) {
+        const struct figure *figure = &shard_figures[f];
+
+        metrics_family(page, figure->name, figure->type, figure->help);
+        for (uint32_t i = 0; i < count; i++) {
+            char shard[16];
+
+            (void)snprintf(shard, sizeof(shard), "%u", rows[i].shard);
+            write_value(page, figure, &rows[i], METRICS_LABELS("shard", shard));
+        }
+    }
+}
+
+void http_write_capture(struct metrics_page *page, struct pipeline *pipeline)
+{
+    write_interfaces(page, pipeline);
+    write_rings(page, pipeline);
+    write_shards(page, pipeline);
+}

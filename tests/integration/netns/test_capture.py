@@ -1,0 +1,196 @@
+"""Live capture by the whole sensor in a network namespace: the ledger closes to the packet, rings are told by interface
+and shard, threads are pinned where the settings say.
+
+Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..")]
+from support.programs import PATIENCE, SENSOR, Program, delta_packets, json_lines, main, run
+
+GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", "")
+PREFIX = f"nscapture{os.getpid()}"
+INSIDE = ["ip", "netns", "exec", PREFIX]
+
+
+def command(*words, check=True):
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def send(*options):
+    return int(command(*INSIDE, GENERATOR, "-i", "gen0", *options))
+
+
+class Rings:
+    """The page of /metrics, by name and labels."""
+
+    def __init__(self, port):
+        page = command(*INSIDE, "curl", "-sf", f"http://127.0.0.1:{port}/metrics")
+        self.values = {}
+        for line in page.splitlines():
+            if line and line[0] != "#":
+                name, _, value = line.rpartition(" ")
+                self.values[name] = float(value)
+
+    def of(self, name):
+        """By label text: the samples of one family."""
+        found = {}
+        for key, value in self.values.items():
+            if key == name or key.startswith(name + "{"):
+                found[key[len(name):]] = value
+        return found
+
+    def sum(self, name):
+        return sum(self.of(name).values())
+
+
+class Capture(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("needs root: it makes a network namespace")
+        for program in ("ip", "ethtool", "curl"):
+            if shutil.which(program) is None:
+                raise unittest.SkipTest(f"{program} is not installed")
+        if not os.access(GENERATOR, os.X_OK):
+            raise unittest.SkipTest("veth_gen is not built")
+        cls.addClassCleanup(lambda: command("ip", "netns", "del", PREFIX, check=False))
+        try:
+            command("ip", "netns", "add", PREFIX)
+            command(*INSIDE, "ip", "link", "set", "lo", "up")
+            command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
+            for link in ("cap0", "gen0"):
+                command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
+                command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
+                command(*INSIDE, "ip", "link", "set", link, "up")
+        except AssertionError as error:
+            raise unittest.SkipTest(f"network namespaces are not allowed here: {error}") from error
+
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.flows = f"{self.temporary.name}/flows.jsonl"
+
+    def start(self, *options, **environment):
+        sensor = Program(SENSOR, "-i", "cap0", "--quiet", "-v", "--no-anomalies", "-t", "10", "--flows-jsonl", self.flows,
+                         "--grpc-listen", "127.0.0.1:0", *options, prefix=INSIDE,
+                         environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_HTTP__PORT": "0", **environment})
+        self.addCleanup(sensor.__exit__)
+        end = time.monotonic() + 20 * PATIENCE
+        while "serving metrics" not in sensor.text() or "confined" not in sensor.text():
+            self.assertLess(time.monotonic(), end, sensor.text())
+            self.assertTrue(sensor.is_running(), sensor.text())
+            time.sleep(0.05)
+        self.port = re.search(r"serving metrics and health.*port=(\d+)", sensor.text()).group(1)
+        return sensor
+
+    def ledger(self):
+        """After a second: what the kernel is asked for once a second has then been asked for."""
+        time.sleep(1.3 * PATIENCE)
+        page = Rings(self.port)
+        for label in page.of("netscope_capture_ring_received_total"):
+            received, *parts = (page.of(f"netscope_capture_ring_{name}")[label] for name in (
+                "received_total", "processed_total", "precut_total", "dropped_total", "held"))
+            self.assertEqual(received, sum(parts), f"received = processed + precut + dropped + held of {label}: {parts}")
+        return page
+
+    def end(self, sensor):
+        self.assertEqual(sensor.stop(signal.SIGINT), 0, sensor.text())
+        return sum(map(delta_packets, json_lines(self.flows)))
+
+    def counted(self):
+        return int(command(*INSIDE, "cat", "/sys/class/net/cap0/statistics/rx_packets"))
+
+    def check_chain(self, shards):
+        before = self.counted()
+        sensor = self.start("--shards", shards)
+        sent = send("-n", 30000, "-r", 30000, "-f", 300, "-b") + send("-n", 500, "-r", 20000, "-s", 1514)
+        page = self.ledger()
+        self.assertEqual(page.sum("netscope_capture_ring_received_total"), sent)
+        self.assertEqual(self.counted() - before, sent, "the interface's own counter")
+        self.assertEqual(page.sum("netscope_capture_ring_processed_total"), sent)
+        self.assertEqual(page.sum("netscope_shard_packets_total"), sent)
+        self.assertEqual(len(page.of("netscope_capture_ring_received_total")), shards)
+        self.assertEqual(page.sum("netscope_dropped_packets_total"), 0)
+        self.assertEqual(page.sum("netscope_capture_truncated_total"), 0)
+        for stall in page.of("netscope_capture_stall_tolerance_seconds").values():
+            self.assertGreater(stall, 0.5)
+        self.assertGreater(max(page.of("netscope_capture_ring_batch_max").values()), 1)
+        self.assertGreaterEqual(max(page.of("netscope_shard_batches_high_water").values()), 0)
+        self.assertEqual(self.end(sensor), sent, "packets in flow records")
+
+    def test_interface_to_flow_is_exact_with_one_shard(self):
+        self.check_chain(1)
+
+    def test_interface_to_flow_is_exact_with_four_shards(self):
+        self.check_chain(4)
+
+    def test_a_stalled_sensor_with_a_small_ring_tells_every_packet_it_lost(self):
+        sensor = self.start(NETSCOPE_CAPTURE__BUFFER_SIZE="1MiB")
+        sensor.process.send_signal(signal.SIGSTOP)
+        sent = send("-n", 60000)
+        sensor.process.send_signal(signal.SIGCONT)
+        page = self.ledger()
+        dropped = page.sum("netscope_capture_ring_dropped_total")
+        self.assertGreater(dropped, 10000)
+        self.assertEqual(page.sum("netscope_kernel_drops_total"), dropped)
+        self.assertEqual(page.values['netscope_dropped_packets_total{stage="kernel",name="cap0",reason="ring_full"}'], dropped)
+        self.assertEqual(page.sum("netscope_shard_packets_total") + dropped, sent)
+        self.assertGreater(page.sum("netscope_capture_ring_batch_max"), 100)
+        self.assertEqual(self.end(sensor) + dropped, sent, "packets in flow records and dropped ones")
+        self.assertIn(f"kernel drops: {int(dropped)}", sensor.text())
+
+    def test_what_the_snaplen_cuts_and_the_filter_keeps_out_is_told(self):
+        sensor = self.start("--snaplen", "96", "--filter", "udp src port 1030")
+        send("-n", 2560, "-r", 20000, "-s", 1514)
+        page = self.ledger()
+        self.assertEqual(page.sum("netscope_capture_ring_received_total"), 10)
+        self.assertEqual(page.sum("netscope_capture_truncated_total"), 10)
+        self.assertEqual(self.end(sensor), 10)
+
+    def test_a_count_live_is_exact_and_what_lies_beyond_is_told(self):
+        sensor = self.start("--count", "1000", "--shards", "2")
+        try:
+            send("-n", 20000, "-r", 100000, "-b")
+        finally:
+            self.assertEqual(sensor.process.wait(timeout=20 * PATIENCE), 0, sensor.text())
+        self.assertEqual(sum(map(delta_packets, json_lines(self.flows))), 1000)
+
+    def test_the_ring_is_told_at_the_start_and_shards_are_pinned(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        chosen = [cpus[0], cpus[-1]] if len(cpus) > 1 else cpus
+        sensor = self.start("--shards", "2", NETSCOPE_PIPELINE__CPUS=",".join(map(str, chosen)))
+        self.assertRegex(sensor.text(), r"bytes=33554432 blocks=128 stall_max_ms=1280 packets_60B=\d+ packets_1514B=\d+")
+        tasks = f"/proc/{self.sensor_pid(sensor)}/task"
+        pinned = []
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/status", encoding="ascii") as status:
+                allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", status.read()).group(1)
+            pinned += [int(allowed)] if allowed.isdigit() else []
+        if len(cpus) > 1:
+            self.assertEqual(sorted(pinned), sorted(chosen))
+        self.end(sensor)
+
+    def sensor_pid(self, sensor):
+        return sensor.process.pid  # `ip netns exec` becomes the program
+
+    def test_a_cpu_that_is_not_there_ends_the_start(self):
+        done = run(SENSOR, "-i", "lo", environment={"NETSCOPE_PIPELINE__CPUS": "1000"})
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"pipeline.cpus: CPU 1000 is not there, or not allowed to this process \(it has [\d, -]+\)")
+
+
+if __name__ == "__main__":
+    main()
