@@ -1,8 +1,9 @@
 /* Log lines to stderr: `time=2026-01-02T03:04:05.678Z level=warn part=kafka msg="broker is down"
  * broker=...`.
  *
- * Told its level by main, reads no settings. One write(2) a line, so lines of threads do not mix.
- * Any thread. Depends on: attributes. */
+ * Told its level and form by main, reads no settings. One write(2) a line, so lines of threads do
+ * not mix. A sentence that comes again and again is held back (log_set_limit) and its repetitions
+ * are counted. Any thread. Depends on: attributes. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +16,33 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, LOG_LEVEL_
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
+enum log_format {
+    LOG_AUTO,   /* LOG_TEXT on a terminal, else LOG_LOGFMT */
+    LOG_LOGFMT, /* as above */
+    LOG_JSON,   /* one object a line, the same keys; RFC 8259 */
+    LOG_TEXT,   /* for people: "03:04:05 warn kafka: broker is down broker=..." */
+};
+
+void log_set_format(enum log_format format);
+/* At most `lines` of the same part and message in `interval_ns`; further ones are counted and told
+ * as `suppressed=N` with the next one that goes out, or by log_flush. 0 lines: no limit (the state
+ * at the start). */
+void log_set_limit(uint32_t lines, uint64_t interval_ns);
+/* Tells what has been held back for an interval without a further line. Call it each second or so,
+ * and at the end with `is_end`: all of it then. */
+void log_flush(bool is_end);
+/* Lines held back since the start. */
+uint64_t log_suppressed(void);
+
 /* `part` names the room ("kafka"), `message` is a plain sentence and may be followed by pairs made
  * by `fields` ("broker=%s attempts=%u"; NULL for none). Values with spaces or quotes must be
  * written with log_quote by the caller; control characters are escaped here whatever their source.
  */
 void log_line(enum log_level level, const char *part, const char *message, const char *fields, ...)
     PRINTF_LIKE(4, 5);
+
+/* The same at level info, whatever the level and the limit: what somebody has asked for. */
+void log_note(const char *part, const char *message, const char *fields, ...) PRINTF_LIKE(3, 4);
 
 /* Writes `text` into `out` as a logfmt value: bare where possible, else quoted and escaped. Returns
  * `out`. */

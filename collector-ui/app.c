@@ -10,44 +10,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "collector-ui/detect/fleet_detector.h"
-#include "proto/codec.h"
-#include "proto/ingest_message.h"
+#include "base/process.h"
+#include "base/service/audit.h"
+#include "base/service/notify.h"
+#include "collector-ui/app_private.h"
 #include "proto/json/transcoder.h"
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
 #define DEFAULT_DIRECTORY "netscope-collector-data"
-#define PATH_BYTES        4096
 #define WATCHERS_MAX      64
 #define WATCH_STEP_NS     (200 * NS_PER_MS)
 #define INGEST_SERVICE    "netscope.v1.IngestService"
-#define NOTED_RECORDS_MAX 4096
-#define SCRATCH_BYTES     ((size_t)1 << 20)
-
-struct app {
-    const struct collector_settings_all *settings;
-    const struct config *config;
-    char directory[PATH_BYTES / 2];
-    int lock_fd;
-    struct history *history;
-    struct sensor_registry *registry;
-    struct rpc_runtime *runtime;
-    struct rpc_health *health;
-    struct rpc_reflection *reflection;
-    struct ingest *ingest;
-    struct ingest_events events;
-    struct detection_settings detection;
-    struct fleet_detector *fleet; /* NULL: detection is off */
-    struct arena *scratch;        /* of alerts on the log thread */
-    struct alert_record noted;    /* likewise */
-    struct codec_slice slices[NOTED_RECORDS_MAX];
-    struct api *api;
-};
 
 /* ---- the data directory ---- */
 
@@ -85,262 +61,6 @@ static int lock_directory(struct app *app, struct error *err)
     }
     return 0;
 }
-
-/* ---- detection over the fleet ---- */
-
-/* The same after a restart, or sensors would have to begin their windows anew. */
-static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
-{
-    char path[PATH_BYTES];
-    char text[32] = "";
-
-    (void)snprintf(path, sizeof(path), "%s/sketch_seed", app->directory);
-    FILE *file = fopen(path, "re");
-
-    if (file != NULL) {
-        const bool is_read = fgets(text, sizeof(text), file) != NULL;
-        const unsigned long long value = is_read ? strtoull(text, NULL, 16) : 0;
-
-        (void)fclose(file);
-        if (value != 0) {
-            *seed = value;
-            return 0;
-        }
-    }
-    const int handle = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-    *seed = hash_key_random().a | 1;
-    if (handle < 0 || dprintf(handle, "%016llx\n", (unsigned long long)*seed) < 0) {
-        const int code = errno;
-
-        if (handle >= 0) {
-            (void)close(handle);
-        }
-        return error_set(err, code, "write %s: %s", path, strerror(code));
-    }
-    (void)close(handle);
-    return 0;
-}
-
-static void store_alert(void *context, const struct alert_record *alert)
-{
-    struct app *app = context;
-    uint8_t *bytes = malloc(CODEC_ALERT_BYTES_MAX);
-    const size_t length =
-        bytes == NULL ? 0 : codec_encode_alert(alert, bytes, CODEC_ALERT_BYTES_MAX);
-
-    if (length == 0 || !ingest_local(app->ingest, RECORD_ALERTS, bytes, (uint32_t)length)) {
-        log_warn("detect", "a fleet alert was lost: the log takes nothing", NULL);
-    }
-    free(bytes);
-}
-
-static int open_fleet(struct app *app, struct error *err)
-{
-    if (detection_compile(&app->settings->anomalies, app->config, &app->detection, err) != 0) {
-        return -err->code;
-    }
-    if (!app->detection.enabled) {
-        return 0;
-    }
-    app->detection.scope = ALERT_FLEET_SCOPE;
-    app->detection.identity = hash_mix(ALERT_FLEET_SCOPE);
-    config_hash_text(app->config, app->detection.config_hash);
-    app->scratch = arena_new(SCRATCH_BYTES);
-    if (app->scratch == NULL) {
-        return error_set(err, ENOMEM, "detection: no memory");
-    }
-    if (read_seed(app, &app->detection.seed, err) != 0) {
-        return -err->code;
-    }
-    app->fleet = fleet_detector_new(&app->detection, store_alert, app, err);
-    if (app->fleet == NULL) {
-        return -err->code;
-    }
-    struct fleet_counts counts;
-
-    fleet_detector_counts(app->fleet, &counts);
-    log_info("detect", "fleet detectors sized", "memory_bytes=%llu",
-             (unsigned long long)counts.memory_bytes);
-    return 0;
-}
-
-static void tell_sketch(void *context, const struct ingest_sketch_told *told)
-{
-    static struct log_limit limit;
-    const struct app *app = context;
-
-    if (app->fleet == NULL || told->kind != INGEST_SKETCH_DETECTION_FRAME) {
-        return;
-    }
-    const enum fleet_verdict verdict =
-        fleet_detector_sketch(app->fleet, &(struct fleet_sketch){.sensor_id = told->sensor_id,
-                                                                 .epoch = told->epoch,
-                                                                 .seed_id = told->seed_id,
-                                                                 .encoding = told->encoding,
-                                                                 .bytes = told->bytes,
-                                                                 .length = told->length,
-                                                                 .wall_ns = clock_wall_ns(),
-                                                                 .now_ns = clock_monotonic_ns()});
-
-    if (verdict != FLEET_TAKEN && log_allowed(&limit, 10 * NS_PER_SEC, NULL)) {
-        char id[258];
-
-        log_warn("detect", "a sketch was refused", "sensor=%s reason=%s",
-                 log_quote(told->sensor_id, id, sizeof(id)), fleet_verdict_name(verdict));
-    }
-}
-
-/* Alerts of sensors on their way into the store: what fleet alerts may explain. Log thread. */
-static void note_alerts(struct app *app, const struct ingest_batch *batch)
-{
-    struct codec_batch head;
-
-    if (!codec_decode_batch(batch->message, batch->length, &head, app->slices, NOTED_RECORDS_MAX)) {
-        return;
-    }
-    for (uint32_t i = 0; i < head.record_count; i++) {
-        arena_reset(app->scratch);
-        if (codec_decode_alert(app->slices[i].bytes, app->slices[i].length, app->scratch,
-                               &app->noted)) {
-            fleet_detector_note(app->fleet, batch->sensor_id, &app->noted);
-        }
-    }
-}
-
-/* ---- ingest tells history and registry ---- */
-
-static bool store_batch(void *context, const struct ingest_batch *batch)
-{
-    struct app *app = context;
-    struct history_batch out = {.sensor_id = {batch->sensor_id, (uint32_t)strlen(batch->sensor_id)},
-                                .stream = batch->stream,
-                                .first_seq = batch->first_seq,
-                                .record_count = batch->record_count,
-                                .receive_ns = batch->receive_ns,
-                                .log_position = batch->log_position,
-                                .message = batch->message,
-                                .length = batch->length};
-
-    (void)snprintf(out.boot_id, sizeof(out.boot_id), "%s", batch->boot_id);
-    if (app->fleet != NULL && batch->stream == RECORD_ALERTS) {
-        note_alerts(app, batch);
-    }
-    return history_offer(app->history, &out);
-}
-
-static uint64_t stored_position(void *context)
-{
-    const struct app *app = context;
-
-    return history_log_position(app->history);
-}
-
-static void each_position(void *context,
-                          void (*each)(void *argument, const char *sensor_id, const char *boot_id,
-                                       enum record_stream stream, uint64_t next_seq),
-                          void *argument)
-{
-    const struct app *app = context;
-
-    history_each_position(app->history, each, argument);
-}
-
-static void tell_gap(void *context, const char *sensor_id, const char *boot_id,
-                     enum record_stream stream, uint64_t from_seq, uint64_t to_seq)
-{
-    const struct app *app = context;
-
-    history_gap(app->history, sensor_id, boot_id, stream, from_seq, to_seq);
-}
-
-static bool tell_connected(void *context, const struct ingest_peer *peer)
-{
-    const struct app *app = context;
-    struct sensor_info info = {.connected_ns = peer->connected_ns};
-
-    (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", peer->sensor_id);
-    (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", peer->boot_id);
-    (void)snprintf(info.version, sizeof(info.version), "%s", peer->version);
-    (void)snprintf(info.host_name, sizeof(info.host_name), "%s", peer->host_name);
-    (void)snprintf(info.peer, sizeof(info.peer), "%s", peer->peer);
-    (void)snprintf(info.config_hash, sizeof(info.config_hash), "%s", peer->config_hash);
-    return sensor_registry_connected(app->registry, &info);
-}
-
-static void tell_disconnected(void *context, const char *sensor_id, const char *boot_id)
-{
-    const struct app *app = context;
-
-    sensor_registry_disconnected(app->registry, sensor_id, boot_id);
-}
-
-static void tell_seen(void *context, const char *sensor_id, uint64_t now_ns)
-{
-    const struct app *app = context;
-
-    sensor_registry_seen(app->registry, sensor_id, now_ns);
-}
-
-static void tell_clock(void *context, const char *sensor_id, double offset_ms)
-{
-    const struct app *app = context;
-
-    sensor_registry_clock(app->registry, sensor_id, offset_ms);
-}
-
-static void tell_records(void *context, const char *sensor_id, uint64_t received,
-                         uint64_t duplicate, uint64_t lost)
-{
-    const struct app *app = context;
-
-    sensor_registry_records(app->registry, sensor_id, received, duplicate, lost);
-}
-
-static void tell_stats(void *context, const char *sensor_id, const struct stats_record *stats)
-{
-    const struct app *app = context;
-
-    sensor_registry_stats(app->registry, sensor_id, stats);
-}
-
-static void fill_events(struct app *app)
-{
-    app->events =
-        (struct ingest_events){.context = app,
-                               .store = store_batch,
-                               .stored_position = stored_position,
-                               .each_position = each_position,
-                               .gap = tell_gap,
-                               .connected = tell_connected,
-                               .disconnected = tell_disconnected,
-                               .seen = tell_seen,
-                               .clock = tell_clock,
-                               .records = tell_records,
-                               .stats = tell_stats,
-                               .sketch = tell_sketch,
-                               .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
-}
-
-/* Sensors that reported in an earlier life are known as offline. */
-static void know_sensor(void *context, const char *sensor_id, const char *boot_id,
-                        enum record_stream stream, uint64_t next_seq)
-{
-    struct app *app = context;
-    struct sensor_info info = {0};
-
-    (void)stream;
-    (void)next_seq;
-    if (strcmp(sensor_id, INGEST_LOCAL_SENSOR) == 0) {
-        return; /* the collector itself */
-    }
-    (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", sensor_id);
-    (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", boot_id);
-    if (!sensor_registry_connected(app->registry, &info)) {
-        log_warn("app", "the store knows more sensors than ingest.sensors_max", NULL);
-    }
-}
-
 /* ---- parts in order ---- */
 
 static int open_history(struct app *app, struct error *err)
@@ -368,7 +88,7 @@ static int open_history(struct app *app, struct error *err)
     if (app->registry == NULL) {
         return -err->code;
     }
-    history_each_position(app->history, know_sensor, app);
+    history_each_position(app->history, app_know_sensor, app);
     return 0;
 }
 
@@ -396,7 +116,7 @@ static int open_ingest(struct app *app, struct error *err)
     char path[PATH_BYTES];
 
     (void)snprintf(path, sizeof(path), "%s/log", app->directory);
-    fill_events(app);
+    app_fill_events(app);
     app->runtime = rpc_runtime_new(NULL, err);
     if (app->runtime == NULL) {
         return -err->code;
@@ -446,7 +166,8 @@ static void print_dashboard(const struct app *app)
 static int build(struct app *app, struct error *err)
 {
     choose_directory(app);
-    if (lock_directory(app, err) != 0 || open_fleet(app, err) != 0 || open_history(app, err) != 0) {
+    if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
+        open_history(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -483,21 +204,70 @@ static int give_up_privileges(const struct app *app, struct error *err)
     return result;
 }
 
-/* Until a signal, or until a part can do its work no more. */
+static void note_counters(const struct app *app)
+{
+    struct ingest_counts counts;
+
+    ingest_counts_read(app->ingest, &counts);
+    log_note("counters", "ingest",
+             "connections=%llu batches=%llu records=%llu duplicates=%llu gap_records=%llu "
+             "refused=%llu log_bytes=%llu",
+             (unsigned long long)counts.connections, (unsigned long long)counts.batches,
+             (unsigned long long)counts.records, (unsigned long long)counts.duplicates,
+             (unsigned long long)counts.gap_records, (unsigned long long)counts.refused,
+             (unsigned long long)counts.log_bytes);
+    log_note("counters", "process", "resident_bytes=%llu log_lines_suppressed=%llu",
+             (unsigned long long)process_resident_bytes(), (unsigned long long)log_suppressed());
+}
+
+/* True when the signal ends the program. A terminal that closes sends SIGHUP, too: there it does,
+ * unless there is a file of settings. */
+static bool take_signal(struct app *app, int number)
+{
+    if (number == SIGUSR1) {
+        note_counters(app);
+    } else if (number == SIGHUP &&
+               (app->command->config_path != NULL || isatty(STDIN_FILENO) != 1)) {
+        app_reload(app);
+    } else if (number > 0) {
+        return true;
+    }
+    return false;
+}
+
+static void tell_manager(const struct app *app, uint64_t now_ns)
+{
+    struct ingest_counts counts;
+
+    notify_alive(now_ns);
+    if (notify_is_on()) {
+        ingest_counts_read(app->ingest, &counts);
+        notify_status("%llu sensors connected, %llu records taken",
+                      (unsigned long long)counts.connections, (unsigned long long)counts.records);
+    }
+}
+
+/* Until a signal, or until a part can do its work no more: then the watchdog is not told either. */
 static int watch(struct app *app, const sigset_t *signals, struct error *err)
 {
     const struct timespec step = {0, (long)WATCH_STEP_NS};
+    uint64_t second = 0;
 
-    while (sigtimedwait(signals, NULL, &step) <= 0) {
+    while (!take_signal(app, sigtimedwait(signals, NULL, &step))) {
+        const uint64_t now_ns = clock_monotonic_ns();
         const char *failure = history_failure(app->history);
 
         if (app->fleet != NULL) {
-            fleet_detector_tick(app->fleet, clock_monotonic_ns());
+            fleet_detector_tick(app->fleet, now_ns);
         }
-
         failure = failure != NULL ? failure : ingest_failure(app->ingest);
         if (failure != NULL) {
             return error_set(err, EIO, "%s", failure);
+        }
+        if (now_ns / NS_PER_SEC != second) {
+            second = now_ns / NS_PER_SEC;
+            log_flush(false);
+            tell_manager(app, now_ns);
         }
     }
     log_info("app", "stopping", NULL);
@@ -527,25 +297,34 @@ static void take_down(struct app *app)
     }
 }
 
-int app_run(const struct collector_settings_all *settings, const struct config *config,
-            struct error *err)
+int app_run(const struct collector_settings_all *settings, struct config *config,
+            const struct collector_command *command, struct error *err)
 {
     static struct app app;
     sigset_t signals;
     int status = EXIT_SUCCESS;
 
-    app = (struct app){.settings = settings, .config = config, .lock_fd = -1};
+    app = (struct app){.settings = settings, .config = config, .command = command, .lock_fd = -1};
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
-    if (give_up_privileges(&app, err) != 0 || build(&app, err) != 0) {
+    notify_open();
+    if (give_up_privileges(&app, err) != 0 || audit_open(settings->security.audit_file, err) != 0 ||
+        build(&app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     } else {
         confine_finish(&app.settings->security);
+        notify_ready();
         status = watch(&app, &signals, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
+    notify_stopping();
     take_down(&app);
+    app_reload_free(&app);
+    audit_close();
+    log_flush(true);
     return status;
 }

@@ -129,29 +129,48 @@ static int apply_flag(const struct flag *flag, const char *argument, struct conf
                : result;
 }
 
-int collector_command_read(int argc, char **argv, char **environment, struct config *config,
-                           struct collector_command *command, struct error *err)
+/* File, environment, flags. */
+static int load_settings(const struct given *given, const struct collector_command *command,
+                         struct config *config, struct error *err)
 {
-    struct given given = {0};
-    int result;
+    int result = 0;
 
-    *command = (struct collector_command){0};
-    result = read_flags(argc, argv, &given, command, err);
-    if (result != 0 || command->show_help || command->show_version || command->print_cli) {
-        return result;
-    }
     if (command->config_path != NULL) {
         result = config_load_file(config, command->config_path, err);
     }
     if (result == 0) {
-        result = config_load_environment(config, environment, err);
+        result = config_load_environment(config, command->environment, err);
     }
     for (int i = 0; result == 0 && i < FLAGS_COUNT; i++) {
-        if (given.is_given[i] && flags[i].action == FLAG_SET) {
-            result = apply_flag(&flags[i], given.argument[i], config, err);
+        if (given->is_given[i] && flags[i].action == FLAG_SET) {
+            result = apply_flag(&flags[i], given->argument[i], config, err);
         }
     }
     return result;
+}
+
+int collector_command_load(const struct collector_command *command, struct config *config,
+                           struct error *err)
+{
+    struct collector_command scratch = {0};
+    struct given given = {0};
+    const int result = read_flags(command->argc, command->argv, &given, &scratch, err);
+
+    return result != 0 ? result : load_settings(&given, command, config, err);
+}
+
+int collector_command_read(int argc, char **argv, char **environment, struct config *config,
+                           struct collector_command *command, struct error *err)
+{
+    struct given given = {0};
+
+    *command = (struct collector_command){.argc = argc, .argv = argv, .environment = environment};
+    const int result = read_flags(argc, argv, &given, command, err);
+
+    if (result != 0 || command->show_help || command->show_version || command->print_cli) {
+        return result;
+    }
+    return load_settings(&given, command, config, err);
 }
 
 void collector_command_help(FILE *out)

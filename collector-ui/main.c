@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/service/fatal.h"
 #include "collector-ui/app.h"
 #include "collector-ui/enroll.h"
 #include "collector-ui/settings.h"
@@ -16,13 +16,6 @@ static int fail(const struct error *err, int status)
 {
     (void)fprintf(stderr, "netscope-collector: %s\n", err->message);
     return status;
-}
-
-static enum log_level level_of(unsigned verbosity)
-{
-    static const enum log_level levels[] = {LOG_INFO, LOG_DEBUG, LOG_TRACE};
-
-    return levels[verbosity < 2 ? verbosity : 2];
 }
 
 /* Commands that only print. True when one was there. */
@@ -49,7 +42,6 @@ static bool run_printer(const struct collector_command *command, const struct co
 int main(int argc, char **argv)
 {
     static struct collector_settings_all settings;
-    static struct detection_settings detection; /* looked at, and made again by app */
     struct collector_command command;
     struct error err = {0};
 
@@ -65,14 +57,15 @@ int main(int argc, char **argv)
     if (collector_command_read(argc, argv, environ, config, &command, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
-    log_set_level(level_of(command.verbosity));
-    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0) {
+    app_set_log(&settings, &command);
+    fatal_install("netscope-collector", NETSCOPE_VERSION);
+    if (app_check_settings(&settings, config, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
     }
-    const int status = app_run(&settings, config, &err);
+    const int status = app_run(&settings, config, &command, &err);
 
     return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
 }

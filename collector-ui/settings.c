@@ -61,6 +61,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
         {"web.tls", api_tls_fields, &settings->web, "HTTPS."},
         {"web.auth", api_auth_fields, &settings->web, "Login."},
+        {"log", log_fields, &settings->log, "Lines about the program itself, on stderr."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
     };
 

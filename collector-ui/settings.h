@@ -11,6 +11,7 @@
 
 #include "base/config/config.h"
 #include "base/confine/confine.h"
+#include "base/service/log_settings.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/ingest/ingest.h"
 #include "detection/detection_settings.h"
@@ -31,6 +32,7 @@ struct collector_settings_all {
     struct store_section store;
     struct api_settings web;
     struct confine_settings security;
+    struct log_settings log;
     struct detection_config anomalies; /* of the fleet */
 };
 
@@ -40,6 +42,8 @@ MUST_USE struct config *collector_settings_new(struct collector_settings_all *se
 
 /* What the command line asks for beside settings. */
 struct collector_command {
+    int argc; /* as they came, to read settings again */
+    char **argv, **environment;
     const char *config_path;
     bool show_help, show_version, check_config, print_config, print_docs, print_cli;
     unsigned verbosity; /* count of -v */
@@ -49,6 +53,9 @@ struct collector_command {
  * `config`. 0, or -errno with `err` ("--port: ..."); the exit status is then 2. */
 MUST_USE int collector_command_read(int argc, char **argv, char **environment,
                                     struct config *config, struct collector_command *command,
+                                    struct error *err);
+/* Only the settings, into a `config` of defaults. 0 or -errno. */
+MUST_USE int collector_command_load(const struct collector_command *command, struct config *config,
                                     struct error *err);
 void collector_command_help(FILE *out);
 /* docs/cli.md from the same table. */

@@ -1,5 +1,6 @@
 #include "detection/detection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -112,6 +113,18 @@ struct detection *detection_new(const struct detection_settings *settings, struc
         return NULL;
     }
     return TAKE(detection);
+}
+
+void detection_use(struct detection *detection, const struct detection_settings *settings)
+{
+    if (detection->settings == settings) {
+        return;
+    }
+    assert(settings->detectors_count == detection->settings->detectors_count);
+    detection->settings = settings;
+    for (uint32_t i = 0; i < settings->detectors_count; i++) {
+        detection->detectors[i].rules = &settings->rules[i];
+    }
 }
 
 void detection_free(struct detection *detection)

@@ -107,6 +107,8 @@ void detection_frame_free(struct detection_frame *frame);
 DEFINE_AUTO(detection_frame, detection_frame_free);
 /* Empties it for a second; hashes are by the seed from now on. */
 void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed);
+/* Other thresholds, modes and exemptions from the next fact on; see detection_use. */
+void detection_frame_use(struct detection_frame *frame, const struct detection_settings *settings);
 uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
 bool detection_frame_is_empty(const struct detection_frame *frame);
@@ -137,6 +139,11 @@ MUST_USE struct detection *detection_new(const struct detection_settings *settin
                                          struct error *err);
 void detection_free(struct detection *detection);
 DEFINE_AUTO(detection, detection_free);
+
+/* Other thresholds, modes, quiet times and exemptions from the next second on; incidents that are
+ * open stay. `settings` is borrowed for life and has the same detectors, sizes and windows as those
+ * before, which must stay until no frame uses them. */
+void detection_use(struct detection *detection, const struct detection_settings *settings);
 
 /* `alert` is borrowed for the call; identity is empty. `is_logged` in it: the detector's mode is
  * log, so it belongs in the log and not among the alerts. `origins`: fleet, a bit a sensor. */

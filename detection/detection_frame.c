@@ -130,6 +130,14 @@ struct detection_frame *detection_frame_new(const struct detection_settings *set
     return TAKE(frame);
 }
 
+void detection_frame_use(struct detection_frame *frame, const struct detection_settings *settings)
+{
+    if (frame->settings != settings) {
+        frame->settings = settings;
+        subscribe(frame);
+    }
+}
+
 void detection_frame_free(struct detection_frame *frame)
 {
     if (frame != NULL) {

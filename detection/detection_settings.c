@@ -84,8 +84,13 @@ static struct config_field *add_own(struct config_field *at, const struct detect
 static struct config_field *add_list(struct config_field *at, const char *key, size_t offset,
                                      uint32_t max, const char *help)
 {
-    *at = (struct config_field){
-        .type = CONFIG_LIST, .key = key, .offset = offset, .value = "", .max = max, .help = help};
+    *at = (struct config_field){.type = CONFIG_LIST,
+                                .key = key,
+                                .offset = offset,
+                                .value = "",
+                                .max = max,
+                                .is_hot = true,
+                                .help = help};
     return at + 1;
 }
 
@@ -103,6 +108,7 @@ static struct config_field *add_scalars(struct config_field *at, const struct de
                                   .offset = DETECTOR_FIELD(mode),
                                   .value = defaults->mode,
                                   .choices = "alert|log|learn",
+                                  .is_hot = true,
                                   .help = "What becomes of an incident: an alert, a line in the "
                                           "log, or only a count while baselines are learnt."};
     if (defaults->window != NULL) {
@@ -123,6 +129,7 @@ static struct config_field *add_scalars(struct config_field *at, const struct de
                                       .value = defaults->medium,
                                       .min = defaults->medium_min,
                                       .max = defaults->medium_max,
+                                      .is_hot = true,
                                       .help = defaults->medium_help};
     }
     if (defaults->min_volume != NULL) {
@@ -131,6 +138,7 @@ static struct config_field *add_scalars(struct config_field *at, const struct de
                                       .offset = DETECTOR_FIELD(min_volume),
                                       .value = defaults->min_volume,
                                       .max = 1e15,
+                                      .is_hot = true,
                                       .help = defaults->min_volume_help};
     }
     return at;
@@ -152,6 +160,7 @@ static void make_fields(struct detection_config *config, uint32_t number)
                                   .max = 8.64e13,
                                   .bare_unit = defaults->quiet_alias != NULL ? "s" : NULL,
                                   .alias = defaults->quiet_alias,
+                                  .is_hot = true,
                                   .help = "The incident is closed when quiet this long."};
     at = add_list(at, "exempt_sources", DETECTOR_FIELD(exempt_sources), DETECTOR_PREFIXES_MAX,
                   "Clients that this detector does not look at: addresses and networks.");
@@ -185,6 +194,7 @@ static void make_level_fields(struct detection_config *config, uint32_t number)
                                       .value = values[i],
                                       .min = i == LEVEL_MEDIUM ? defaults->medium_min : 0,
                                       .max = i == LEVEL_MEDIUM ? defaults->medium_max : 1e15,
+                                      .is_hot = true,
                                       .help = helps[i]};
     }
     *at = (struct config_field){0};

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/service/audit.h"
+#include "base/service/notify.h"
 #include "sensor/app_private.h"
 #include "sensor/compare.h"
 
@@ -86,7 +89,21 @@ static void block_signals(sigset_t *set)
     (void)sigemptyset(set);
     (void)sigaddset(set, SIGINT);
     (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static bool is_stop(int number)
+{
+    return number == SIGINT || number == SIGTERM;
+}
+
+/* A terminal that closes sends SIGHUP, too: there it ends the program, unless it is a service with
+ * a file of settings. */
+static bool is_reload(const struct app *app, int number)
+{
+    return number == SIGHUP && (app->command->config_path != NULL || isatty(STDIN_FILENO) != 1);
 }
 
 /* After a stop: what is held goes out, for at most pipeline.flush_timeout if all goes well. A disk
@@ -100,7 +117,8 @@ static void wait_for_end(struct app *app, const sigset_t *signals)
     while (!pipeline_has_ended(app->pipeline)) {
         const int number = sigtimedwait(signals, NULL, &step);
 
-        if (number > 0 && clock_monotonic_ns() >= deaf_until_ns) {
+        app_tell_manager(app, clock_monotonic_ns());
+        if (is_stop(number) && clock_monotonic_ns() >= deaf_until_ns) {
             (void)fputs("netscope-sensor: second signal: ending at once; records on their way to "
                         "outputs are lost\n",
                         stderr);
@@ -163,14 +181,24 @@ static void watch(struct app *app, const sigset_t *signals)
                                  : 100 * NS_PER_MS;
     const struct timespec step = {0, (long)step_ns};
     uint64_t next_ns = clock_monotonic_ns() + stats->interval_ns;
+    uint64_t log_due_ns = 0;
 
     while (!pipeline_is_finished(app->pipeline)) {
-        if (sigtimedwait(signals, NULL, &step) > 0) {
+        const int number = sigtimedwait(signals, NULL, &step);
+
+        if (is_reload(app, number)) {
+            app_reload(app);
+        } else if (number == SIGUSR1) {
+            app_note_counters(app);
+        } else if (number > 0) {
             log_info("app", "stopping", NULL);
+            notify_stopping();
+            control_close(&app->control);
             pipeline_stop(app->pipeline);
             wait_for_end(app, signals);
             break;
         }
+        app_answer_control(app);
         watch_interfaces(app);
         if (has_lost_its_output(app)) {
             pipeline_stop(app->pipeline);
@@ -183,7 +211,14 @@ static void watch(struct app *app, const sigset_t *signals)
             next_ns += stats->interval_ns;
         }
         show_progress(app, now_ns);
+        app_tell_manager(app, now_ns);
+        if (now_ns >= log_due_ns) {
+            log_flush(false);
+            log_due_ns = now_ns + NS_PER_SEC;
+        }
     }
+    notify_stopping();
+    control_close(&app->control);
 }
 
 static int finish(struct app *app, struct error *err)
@@ -223,7 +258,7 @@ static int prepare(struct app *app, const struct sensor_command *command, struct
         give_up_privileges(app, err) != 0) {
         return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     }
-    if (app_identify(app, err) != 0) {
+    if (audit_open(app->settings->security.audit_file, err) != 0 || app_identify(app, err) != 0) {
         return EXIT_FAILED;
     }
     if (app_build(app, command, err) != 0) {
@@ -232,7 +267,7 @@ static int prepare(struct app *app, const struct sensor_command *command, struct
     return EXIT_SUCCESS;
 }
 
-int app_run(const struct sensor_settings *settings, const struct config *config,
+int app_run(const struct sensor_settings *settings, struct config *config,
             const struct sensor_command *command, struct error *err)
 {
     struct app *app = calloc(1, sizeof(*app));
@@ -245,19 +280,26 @@ int app_run(const struct sensor_settings *settings, const struct config *config,
     }
     app->settings = settings;
     app->config = config;
+    app->command = command;
+    control_init(&app->control);
     app->is_live = settings->capture.read_pcap.count == 0;
     app->is_service = app->is_live || settings->capture.pace;
     app->shows_progress = !app->is_service && !settings->output.quiet && progress_is_wanted(stderr);
     progress_init(&app->progress, stderr, clock_monotonic_ns());
     block_signals(&signals);
+    notify_open();
     app->alerts = command->alerts;
     status = prepare(app, command, err);
     if (status == EXIT_SUCCESS) {
         confine_finish(&app->settings->security);
+        notify_ready();
         watch(app, &signals);
         status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
     app_take_down(app);
+    app_reload_free(app);
+    audit_close();
+    log_flush(true);
     progress_fini(&app->progress);
     free(app);
     return status;

@@ -8,9 +8,15 @@
 /* Runs until the input ends, the count is reached or SIGINT/SIGTERM comes. Returns the exit status:
  * 0, 1 (input or output failed; what was read has been reported), 2 (settings that cannot work),
  * each but 0 with `err`. */
-MUST_USE int app_run(const struct sensor_settings *settings, const struct config *config,
+MUST_USE int app_run(const struct sensor_settings *settings, struct config *config,
                      const struct sensor_command *command, struct error *err);
 
+/* What the tables cannot say of one setting alone; opens nothing. 0 or -errno with file and line.
+ */
+MUST_USE int app_check_settings(const struct sensor_settings *settings, const struct config *config,
+                                struct error *err);
+/* Level and form of the log by settings and -v. */
+void app_set_log(const struct sensor_settings *settings, const struct sensor_command *command);
 /* -l. */
 MUST_USE int app_list_interfaces(struct error *err);
 /* --synthetic-flows: fills a compact table and prints what it cost. */

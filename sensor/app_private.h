@@ -3,7 +3,10 @@
 #pragma once
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/service/control.h"
 #include "sensor/app.h"
 #include "sensor/identity.h"
 #include "sensor/progress.h"
@@ -13,8 +16,11 @@
 #define EXIT_USAGE  2
 
 struct app {
-    const struct sensor_settings *settings;
-    const struct config *config;
+    const struct sensor_settings *settings; /* in force: a reload changes the hot ones */
+    struct config *config;                  /* over them */
+    const struct sensor_command *command;
+    struct control control;
+    struct app_reload *reload;
     struct pipeline_settings pipeline_settings;
     struct packet_rules rules;
     struct pcap_writer_settings write_pcap;
@@ -33,8 +39,10 @@ struct app {
     struct progress progress;  /* on stderr, where it is a terminal */
     bool shows_progress;
     bool is_live;
-    bool is_interface_down[STATS_ROWS_MAX]; /* as last told */
-    bool is_service;                        /* live or paced: servers are on by default */
+    bool is_interface_down[STATS_ROWS_MAX];    /* as last told */
+    bool is_service;                           /* live or paced: servers are on by default */
+    uint64_t rounds[PUBLISHER_SHARDS_MAX + 1]; /* of its threads, as last seen by the watchdog */
+    uint64_t status_due_ns;
 };
 
 /* ---- app_settings.c ---- */
@@ -47,6 +55,20 @@ MUST_USE int app_check_outputs(const struct sensor_settings *settings, FILE **hu
 MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
                                struct error *err);
 bool app_wants_dns_records(const struct sensor_settings *settings);
+
+/* ---- app_health.c ---- */
+
+/* Watchdog and status; each round of main. */
+void app_tell_manager(struct app *app, uint64_t now_ns);
+/* SIGUSR1: the counters into the log. */
+void app_note_counters(const struct app *app);
+
+/* ---- app_reload.c ---- */
+
+/* Answers SIGHUP and the requests of ConfigService. */
+void app_reload(struct app *app);
+void app_answer_control(struct app *app);
+void app_reload_free(struct app *app);
 
 /* ---- app_parts.c ---- */
 

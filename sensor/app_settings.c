@@ -286,3 +286,59 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     }
     return 0;
 }
+
+/* ---- before anything is opened ---- */
+
+/* What the tables cannot say of one setting alone. Asks no broker. */
+static int check_kafka(const struct sensor_settings *settings, struct error *err)
+{
+    if (settings->kafka.brokers[0] != '\0' && kafka_settings_check(&settings->kafka, err) != 0) {
+        return -err->code;
+    }
+    for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
+        if (kafka_settings_check(&settings->kafka_clusters[i], err) != 0) {
+            error_prefix(err, "kafka_clusters.%s", settings->kafka_names[i]);
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
+static int check_parts(const struct sensor_settings *settings, const struct config *config,
+                       struct app *scratch, struct error *err)
+{
+    FILE *human = NULL;
+    uint32_t shards = 0;
+
+    scratch->settings = settings;
+    if (detection_compile(&settings->anomalies, config, &scratch->pipeline_settings.detection,
+                          err) != 0 ||
+        decode_rules_from(&settings->decode, &scratch->rules, err) != 0 ||
+        app_check_outputs(settings, &human, err) != 0 ||
+        count_shards(settings, &shards, err) != 0 || parse_internal(scratch, err) != 0) {
+        return -err->code;
+    }
+    return check_kafka(settings, err);
+}
+
+int app_check_settings(const struct sensor_settings *settings, const struct config *config,
+                       struct error *err)
+{
+    struct app *scratch = calloc(1, sizeof(*scratch));
+
+    if (scratch == NULL) {
+        return error_set(err, ENOMEM, "no memory");
+    }
+    const int result = check_parts(settings, config, scratch, err);
+
+    free(scratch->internal);
+    free(scratch);
+    return result;
+}
+
+void app_set_log(const struct sensor_settings *settings, const struct sensor_command *command)
+{
+    static const enum log_level levels[] = {LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE};
+
+    log_settings_apply(&settings->log, levels[command->verbosity < 3 ? command->verbosity : 3]);
+}

@@ -374,8 +374,25 @@ static int load_environment(struct config *config, char **environment, struct er
     return result;
 }
 
-static int read_all(int argc, char **argv, char **environment, struct config *config,
-                    struct given *given, struct sensor_command *command, struct error *err)
+/* File (or `yaml` instead), environment, flags. */
+static int load_settings(const struct given *given, const struct sensor_command *command,
+                         struct config *config, const char *yaml, size_t length, struct error *err)
+{
+    int result = 0;
+
+    if (yaml != NULL) {
+        result = config_load_text(config, yaml, length, SENSOR_REQUEST_NAME, err);
+    } else if (command->config_path != NULL) {
+        result = config_load_file(config, command->config_path, err);
+    }
+    if (result == 0) {
+        result = load_environment(config, command->environment, err);
+    }
+    return result == 0 ? apply_settings(given, config, err) : result;
+}
+
+static int read_all(int argc, char **argv, struct config *config, struct given *given,
+                    struct sensor_command *command, struct error *err)
 {
     int result = refuse_web(argv, argc, err);
 
@@ -395,13 +412,24 @@ static int read_all(int argc, char **argv, char **environment, struct config *co
         command->print_cli) {
         return result;
     }
-    if (command->config_path != NULL) {
-        result = config_load_file(config, command->config_path, err);
+    return load_settings(given, command, config, NULL, 0, err);
+}
+
+int sensor_command_load(const struct sensor_command *command, struct config *config,
+                        const char *yaml, size_t length, struct error *err)
+{
+    struct given given = {.added = calloc((size_t)command->argc + 1, sizeof(char *))};
+
+    if (given.added == NULL) {
+        return error_set(err, ENOMEM, "arguments: no memory");
     }
+    int result = read_flags(command->argc, command->argv, &given, err);
+
     if (result == 0) {
-        result = load_environment(config, environment, err);
+        result = load_settings(&given, command, config, yaml, length, err);
     }
-    return result == 0 ? apply_settings(given, config, err) : result;
+    free(given.added);
+    return result;
 }
 
 int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
@@ -409,11 +437,11 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
 {
     struct given given = {.added = calloc((size_t)argc + 1, sizeof(char *))};
 
-    *command = (struct sensor_command){0};
+    *command = (struct sensor_command){.argc = argc, .argv = argv, .environment = environment};
     if (given.added == NULL) {
         return error_set(err, ENOMEM, "arguments: no memory");
     }
-    const int result = read_all(argc, argv, environment, config, &given, command, err);
+    const int result = read_all(argc, argv, config, &given, command, err);
 
     free(given.added);
     return result;

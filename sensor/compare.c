@@ -86,7 +86,7 @@ static bool write_all(int file, const void *bytes, size_t length)
 }
 
 /* In a child, since a run gives up what it needs for another one: its alerts go to `pipe`. */
-static int run_child(const struct sensor_settings *settings, const struct config *config,
+static int run_child(const struct sensor_settings *settings, struct config *config,
                      struct sensor_command *command, int pipe)
 {
     struct alert_list alerts = {0};
@@ -128,7 +128,7 @@ static int read_alerts(int pipe, struct alert_list *out)
     }
 }
 
-static int run(const struct sensor_settings *settings, const struct config *config,
+static int run(const struct sensor_settings *settings, struct config *config,
                struct sensor_command *command, struct alert_list *out, struct error *err)
 {
     int ends[2];
@@ -275,7 +275,7 @@ static int print(const struct alert_list *now, const struct alert_list *before, 
 }
 
 int compare_run(int argc, char **argv, char **environment, const struct sensor_settings *settings,
-                const struct config *config, struct sensor_command *command, struct error *err)
+                struct config *config, struct sensor_command *command, struct error *err)
 {
     struct alert_list now = {0}, before = {0};
 

@@ -25,5 +25,5 @@ void alert_list_fini(struct alert_list *list);
 /* --compare OLD: replays under the settings given and under those of the file OLD with the same
  * flags; prints to stdout what appears, vanishes, changes. The exit status, with `err`. */
 MUST_USE int compare_run(int argc, char **argv, char **environment,
-                         const struct sensor_settings *settings, const struct config *config,
+                         const struct sensor_settings *settings, struct config *config,
                          struct sensor_command *command, struct error *err);

@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "detection/detection_settings.h"
+#include "base/service/fatal.h"
 #include "sensor/app.h"
 #include "sensor/compare.h"
-#include "sensor/decode_rules.h"
 #include "sensor/settings.h"
 
 #define EXIT_USAGE 2
@@ -18,13 +16,6 @@ static int fail(const struct error *err, int status)
 {
     (void)fprintf(stderr, "netscope-sensor: %s\n", err->message);
     return status;
-}
-
-static enum log_level level_of(unsigned verbosity)
-{
-    static const enum log_level levels[] = {LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE};
-
-    return levels[verbosity < 3 ? verbosity : 3];
 }
 
 /* Commands that only print. True when one was there. */
@@ -48,26 +39,9 @@ static bool run_printer(const struct sensor_command *command, const struct confi
     return true;
 }
 
-/* What the tables cannot say of one setting alone. Asks no broker. */
-static int check_kafka(const struct sensor_settings *settings, struct error *err)
-{
-    if (settings->kafka.brokers[0] != '\0' && kafka_settings_check(&settings->kafka, err) != 0) {
-        return -err->code;
-    }
-    for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
-        if (kafka_settings_check(&settings->kafka_clusters[i], err) != 0) {
-            error_prefix(err, "kafka_clusters.%s", settings->kafka_names[i]);
-            return -err->code;
-        }
-    }
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
-    static struct detection_settings detection; /* looked at, and made again by app; */
-    static struct packet_rules rules;           /* these, too */
     struct sensor_command command;
     struct error err = {0};
     bool prints_topics = false;
@@ -85,15 +59,12 @@ int main(int argc, char **argv)
     if (sensor_command_read(argc, argv, environ, config, &command, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
-    log_set_level(level_of(command.verbosity));
+    app_set_log(&settings, &command);
+    fatal_install("netscope-sensor", NETSCOPE_VERSION);
     if (command.list_interfaces) {
         return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
     }
-    if (detection_compile(&settings.anomalies, config, &detection, &err) != 0 ||
-        decode_rules_from(&settings.decode, &rules, &err) != 0) {
-        return fail(&err, EXIT_USAGE);
-    }
-    if (command.check_config && check_kafka(&settings, &err) != 0) {
+    if (app_check_settings(&settings, config, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {

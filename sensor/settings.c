@@ -455,6 +455,7 @@ static const struct config_field packets_fields[] = {
      .offset = FIELD(packets_section, samples_per_second),
      .value = "50",
      .max = 50,
+     .is_hot = true,
      .help = "Packet samples for the inspector, in packet time; 0: none."},
     {.type = CONFIG_U64,
      .key = "sample_bytes",
@@ -538,6 +539,7 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"run", run_fields, &settings->run, "How long it runs."},
         {"output", output_fields, &settings->output, "Files and the terminal."},
         {"flow", flow_fields, &settings->flow, "The flow table."},
+        {"log", log_fields, &settings->log, "Lines about the program itself, on stderr."},
         {"stats", stats_fields, &settings->stats, "Statistics on the terminal."},
         {"analysis", analysis_fields, &settings->analysis, "What is measured."},
     };

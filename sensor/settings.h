@@ -11,6 +11,7 @@
 
 #include "base/config/config.h"
 #include "base/confine/confine.h"
+#include "base/service/log_settings.h"
 #include "detection/detection_settings.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/grpc_server.h"
@@ -131,6 +132,7 @@ struct sensor_settings {
     struct capture_section capture;
     struct decode_section decode;
     struct run_section run;
+    struct log_settings log;
     struct output_section output;
     struct flow_section flow;
     struct stats_section stats;
@@ -160,6 +162,8 @@ struct alert_list; /* sensor/compare.h */
 
 /* What the command line asks for beside settings. */
 struct sensor_command {
+    int argc; /* as they came, to read settings again */
+    char **argv, **environment;
     const char *config_path;
     const char *compare_path;  /* NULL: no comparison */
     struct alert_list *alerts; /* borrowed: gets all alerts, and people are told nothing; or NULL */
@@ -175,6 +179,11 @@ struct sensor_command {
  * is reported after command->list_interfaces is known, so that -l still works. */
 MUST_USE int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
                                  struct sensor_command *command, struct error *err);
+/* Only the settings, into a `config` of defaults: the file (or `yaml`, when it is not NULL, which
+ * lines of a refusal call SENSOR_REQUEST_NAME), environment and flags. 0 or -errno. */
+MUST_USE int sensor_command_load(const struct sensor_command *command, struct config *config,
+                                 const char *yaml, size_t length, struct error *err);
+#define SENSOR_REQUEST_NAME "request"
 void sensor_command_help(FILE *out);
 /* docs/cli.md from the same table. */
 void sensor_command_markdown(FILE *out);

@@ -127,3 +127,27 @@ void config_hash_text(const struct config *config, char out[17]);
  */
 MUST_USE bool config_parse_duration(const char *text, const char *bare_unit, uint64_t *ns);
 MUST_USE bool config_parse_bytes(const char *text, const char *bare_unit, uint64_t *bytes);
+
+/* ---- changes while a program runs ---- */
+
+/* Calls `each` for every setting whose value differs, or that only one of them has (named
+ * sections); both were made from the same tables. `is_hot`: it may be taken over by config_adopt
+ * and needs no restart. Returns how many. */
+uint32_t config_compare(const struct config *from, const struct config *to,
+                        void (*each)(void *context, const char *path, bool is_hot), void *context);
+/* Takes the value of `path` over from `from`. What it points at belongs to `into` afterwards; what
+ * it pointed at before stays until config_free, so that readers may still hold it. 0 or -errno. */
+MUST_USE int config_adopt(struct config *into, const char *path, const struct config *from,
+                          struct error *err);
+
+#define CONFIG_PATH_BYTES 256
+/* One reason why settings were refused. */
+struct config_issue {
+    char path[CONFIG_PATH_BYTES]; /* "flow.idle_timeout"; empty: not of one setting */
+    uint32_t line;                /* in the file, from 1; 0: elsewhere */
+    char reason[640];             /* the whole sentence */
+};
+/* What `err` of config_load_* or a later check says, in parts. `file`: the name given to
+ * config_load_text, or the last part of the path given to config_load_file. */
+void config_issue_of(const struct config *config, const char *file, const struct error *err,
+                     struct config_issue *out);

@@ -18,6 +18,7 @@ struct confine_settings {
     const char *user;
     struct config_list keep_capabilities;
     const char *seccomp;
+    const char *audit_file; /* of base/service/audit.h; empty: the log */
 };
 
 extern const struct config_field confine_fields[];

@@ -26,5 +26,12 @@ const struct config_field confine_fields[] = {
      .choices = "off|log|refuse|kill",
      .help = "System calls that are not on the list of a network service: allowed, allowed and "
              "logged by the kernel, refused, or the end of the process."},
+    {.type = CONFIG_TEXT,
+     .key = "audit_file",
+     .offset = FIELD(audit_file),
+     .value = "",
+     .max = 4096,
+     .help = "File for a line about each control call and reload: who, what, when, result "
+             "(JSON; opened anew on SIGHUP); empty: the log."},
     {0},
 };

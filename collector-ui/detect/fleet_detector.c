@@ -229,6 +229,18 @@ static unsigned origin_of(struct fleet_detector *fleet, const char *sensor_id)
     return fleet->sensors_count++;
 }
 
+void fleet_detector_use(struct fleet_detector *fleet, const struct detection_settings *settings)
+{
+    (void)pthread_mutex_lock(&fleet->lock);
+    fleet->settings = settings;
+    detection_use(fleet->detection, settings);
+    for (uint32_t i = 0; i < PENDING_MAX; i++) {
+        detection_frame_use(fleet->frames[i], settings);
+    }
+    detection_frame_use(fleet->silence, settings);
+    (void)pthread_mutex_unlock(&fleet->lock);
+}
+
 static void decide(struct fleet_detector *fleet, struct detection_frame *frame)
 {
     fleet->decided = detection_frame_second(frame);

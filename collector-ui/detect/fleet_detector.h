@@ -30,6 +30,8 @@ MUST_USE struct fleet_detector *fleet_detector_new(const struct detection_settin
 void fleet_detector_finish(struct fleet_detector *fleet);
 void fleet_detector_free(struct fleet_detector *fleet);
 DEFINE_AUTO(fleet_detector, fleet_detector_free);
+/* Other thresholds and modes, as detection_use; both are borrowed for life. Any thread. */
+void fleet_detector_use(struct fleet_detector *fleet, const struct detection_settings *settings);
 
 /* As it came from a sensor. */
 struct fleet_sketch {

@@ -106,6 +106,8 @@ struct grpc_server {
     struct grpc_method *methods; /* as many as grpc_rows */
     struct pipeline *pipeline;
     struct grpc_link *link;
+    _Atomic(struct grpc_retune *) retune; /* waits for the rpc thread; NULL = none */
+    char config_hash[17];                 /* identity.config_hash, once it has changed */
     uint16_t port;
     char *token; /* NULL = none wanted */
     size_t token_length;

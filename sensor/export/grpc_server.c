@@ -434,6 +434,7 @@ void grpc_server_free(struct grpc_server *server)
     free(server->dns);
     free(server->token);
     free(server->methods);
+    free(atomic_load(&server->retune));
     (void)pthread_mutex_destroy(&server->inbox_mutex);
     free(server);
 }

@@ -56,6 +56,12 @@ void grpc_server_free(struct grpc_server *server);
 DEFINE_AUTO(grpc_server, grpc_server_free);
 /* Callers on TCP must show a token. */
 bool grpc_server_has_token(const struct grpc_server *server);
+/* What a reload changes; taken up on the rpc thread. Any thread. */
+struct grpc_tuning {
+    const char *config_hash; /* copied */
+    uint64_t idle_timeout_ns, active_timeout_ns;
+};
+void grpc_server_retune(struct grpc_server *server, const struct grpc_tuning *tuning);
 /* The TCP port in use (0 = none). */
 uint16_t grpc_server_port(const struct grpc_server *server);
 /* Counts for /metrics: streams now, records sent, records dropped for slow readers. */

@@ -66,6 +66,12 @@ static inline uint64_t add_time(uint64_t time_ns, uint64_t by_ns)
     return time_ns > UINT64_MAX - by_ns ? UINT64_MAX : time_ns + by_ns;
 }
 
+void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_t active_ns)
+{
+    table->settings.idle_timeout_ns = idle_ns;
+    table->settings.active_timeout_ns = active_ns;
+}
+
 /* How long the flow may be silent. */
 static inline uint64_t silence_limit(const struct flow_table *table, const struct flow *flow)
 {

@@ -114,6 +114,10 @@ void flow_table_tick(struct flow_table *table, flow_tick_function each, void *co
 struct flow_tick_delta flow_table_tick_delta(const struct flow_table *table,
                                              const struct flow *flow);
 
+/* Other limits from now on. A flow that is there is looked at when its old limit is over: a shorter
+ * one ends it late once, by at most the old one; an UPDATE that is due keeps its time. */
+void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_t active_ns);
+
 /* Live flows from slot `*cursor` (0 first), looking at `slots_max` slots; false when all were seen.
  * A flow that comes or goes between two calls may be missed. */
 bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32_t slots_max,

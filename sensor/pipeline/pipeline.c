@@ -116,6 +116,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .epochs_per_shard = SHARD_EPOCHS + (pipeline->handover != NULL ? SHARD_EPOCHS_HANDED : 0),
         .sketch_seed = &pipeline->sketch_seed,
+        .detection_now = &pipeline->detection_now,
         .names = from->names,
         .assets_max = from->assets_max,
         .held_batches = from->batches_per_shard / 2,
@@ -163,6 +164,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
                     .held_bytes = from->inspect.held_bytes / from->shards},
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
         .sketch_seed = &pipeline->sketch_seed,
+        .detection_now = &pipeline->detection_now,
         .outlet = &pipeline->outlets[index],
         .publisher_wake = publisher_wake(pipeline->publisher),
         .sensor_id = pipeline_text(from->sensor_id),
@@ -302,6 +304,8 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
     settle_fragments(pipeline);
     pipeline->settings.capture.key = settings->flow.key;
     atomic_init(&pipeline->sketch_seed, settings->detection.seed);
+    atomic_init(&pipeline->detection_now, &pipeline->settings.detection);
+    atomic_init(&pipeline->config_hash, settings->config_hash);
     pipeline->started_ns = clock_monotonic_ns();
     flow_budget_init(&pipeline->budget, settings->flow.flows_max);
     if (settings->shards > 1) {

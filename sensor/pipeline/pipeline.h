@@ -143,3 +143,17 @@ uint64_t pipeline_owed(const struct pipeline *pipeline);
  */
 uint32_t pipeline_ask(struct pipeline *pipeline, struct shard_question *const *questions);
 uint32_t pipeline_shards(const struct pipeline *pipeline);
+
+/* Rounds of the threads' loops since the start: one number a shard, the publisher's behind them.
+ * `is_over[i]`: that thread has ended. Both have room for pipeline_shards() + 1. Any thread. */
+void pipeline_rounds(const struct pipeline *pipeline, uint64_t *rounds, bool *is_over);
+
+/* ---- changes while it runs. Any thread; no packet is lost or waits. ---- */
+
+/* Rules for the seconds that begin from now on, as detection_use: both are borrowed until
+ * pipeline_free. `config_hash` stands in statistics from then on. */
+void pipeline_use_rules(struct pipeline *pipeline, const struct detection_settings *rules,
+                        const char *config_hash);
+/* `samples_per_second` is of the whole sensor. Each shard follows between two batches. -ENOMEM:
+ * nothing has changed. */
+MUST_USE int pipeline_tune(struct pipeline *pipeline, const struct shard_tuning *tuning);

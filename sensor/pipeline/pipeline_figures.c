@@ -278,7 +278,8 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     record->detectors_bytes = totals.detectors_bytes;
     record->rss_bytes = process_resident_bytes();
     record->version = pipeline_text(NETSCOPE_VERSION);
-    record->config_hash = pipeline_text(pipeline->settings.config_hash);
+    record->config_hash =
+        pipeline_text(atomic_load_explicit(&pipeline->config_hash, memory_order_acquire));
     record->interfaces_count = pipeline_interfaces(pipeline, record->interfaces, STATS_ROWS_MAX);
     record->shards_count = pipeline_shard_rows(pipeline, record->shards, STATS_ROWS_MAX);
     record->capture_rings_count =

@@ -31,8 +31,10 @@ struct pipeline {
     pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
     uint64_t pcap_dropped;     /* after that */
     struct counter packet_index;
-    struct counter live_count;    /* packets taken towards count_max */
-    _Atomic uint64_t sketch_seed; /* of the seconds that begin */
+    struct counter live_count;                                /* packets taken towards count_max */
+    _Atomic uint64_t sketch_seed;                             /* of the seconds that begin */
+    _Atomic(const struct detection_settings *) detection_now; /* likewise */
+    _Atomic(const char *) config_hash;                        /* as told in statistics */
     uint64_t started_ns;
     uint64_t lost_told; /* lost packets at the last second's statistics */
     char file_name[48];

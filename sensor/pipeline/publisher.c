@@ -725,6 +725,11 @@ static void decide(struct publisher *publisher, uint64_t second)
                                                .lost_packets =
                                                    publisher->stats->totals.lost_packets};
 
+        if (publisher->settings.detection_now != NULL) {
+            detection_use(
+                publisher->detection,
+                atomic_load_explicit(publisher->settings.detection_now, memory_order_acquire));
+        }
         follow_seed(publisher);
         send_sketch(publisher);
         detection_decide(publisher->detection, publisher->merged->detection, &costs, on_alert,
@@ -833,6 +838,7 @@ static void *run(void *argument)
 
     for (;;) {
         const bool ending = all_finished(publisher);
+        counter_add(&publisher->counts.rounds, 1);
         lose_patience(publisher, clock_monotonic_ns());
         bool moved = take_batches(publisher);
 

@@ -48,6 +48,8 @@ struct publisher_settings {
      * then what they cannot take is dropped and counted. */
     const atomic_bool *stop;
     const struct detection_settings *detection; /* borrowed; NULL = off */
+    /* Borrowed: the rules of the next second; NULL: `detection`. */
+    _Atomic(const struct detection_settings *) *detection_now;
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
     struct passive_names_settings names; /* answers_max 0: off */
     uint32_t assets_max;                 /* 0: none are kept */
@@ -80,6 +82,7 @@ struct publisher_detector_counts {
 };
 
 struct publisher_counts {
+    struct counter rounds;                 /* of its loop: it is alive */
     struct counter records_in, packets_in; /* from shards and the publisher itself */
     struct counter records_out, packets_out;
     struct counter lost_no_batch;                /* alerts and statistics without room */

@@ -42,6 +42,12 @@ static bool make_epochs(struct shard *shard, struct error *err)
     return true;
 }
 
+/* 0: no samples. */
+static uint64_t sample_interval(double samples_per_second)
+{
+    return samples_per_second > 0 ? (uint64_t)(1e9 / samples_per_second) : 0;
+}
+
 struct shard *shard_new(const struct shard_settings *settings, struct error *err)
 {
     AUTO(shard) shard = calloc(1, sizeof(*shard));
@@ -90,9 +96,7 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
     if (shard->pool == NULL || !make_epochs(shard, err)) {
         return NULL;
     }
-    if (settings->samples_per_second > 0) {
-        shard->sample_interval_ns = (uint64_t)(1e9 / settings->samples_per_second);
-    }
+    shard->sample_interval_ns = sample_interval(settings->samples_per_second);
     counter_set(&shard->counts.flows_max, flow_table_capacity(shard->table));
     counter_set(&shard->counts.flow_table_bytes, flow_table_memory_bytes(shard->table));
     counter_set(&shard->counts.inspect_bytes, inspect_statistics(shard->inspect).memory_bytes);
@@ -351,6 +355,7 @@ static void after_batch(struct shard *shard)
     (void)flow_table_advance(shard->table, shard->flow_ns, WHEEL_BUDGET);
     answer_questions(shard);
     publish_counts(shard);
+    counter_add(&shard->counts.rounds, 1);
 }
 
 /* The first frames of a batch that fit one look: up to the next second, so that each frame meets
@@ -495,6 +500,13 @@ void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail det
     answer_questions(shard);
     atomic_store_explicit(&shard->settings.outlet->is_finished, true, memory_order_release);
     wake_up(shard->settings.publisher_wake);
+}
+
+void shard_tune(struct shard *shard, const struct shard_tuning *tuning)
+{
+    flow_table_set_timeouts(shard->table, tuning->idle_timeout_ns, tuning->active_timeout_ns);
+    shard->sample_interval_ns = sample_interval(tuning->samples_per_second);
+    shard->next_sample_ns = 0;
 }
 
 /* ---- questions ---- */

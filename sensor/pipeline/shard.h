@@ -40,17 +40,19 @@ struct shard_settings {
     struct inspect_settings inspect;
     const struct detection_settings *detection; /* borrowed; NULL = off */
     const _Atomic uint64_t *sketch_seed;        /* borrowed: what each second is hashed by */
-    struct shard_outlet *outlet;                /* borrowed */
-    struct wake *publisher_wake;                /* borrowed */
-    struct record_text sensor_id, boot_id;      /* borrowed: the room kept for the identity */
-    struct record_text interface;               /* borrowed: name in packet samples */
-    uint32_t batches;                           /* in the pool: 8.. */
-    bool is_lossless;                 /* wait for a batch instead of losing a record (files) */
-    const struct packet_rules *rules; /* borrowed; NULL: packet_rules_default */
-    bool verify_checksums;            /* IPv4 header checksums: counted, never dropped */
-    bool sample_payload;              /* packet samples keep what is behind the transport header */
-    double samples_per_second;        /* packet time; 0 = no samples */
-    uint32_t sample_bytes;            /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
+    /* Borrowed: by which rules each second is looked at; NULL: `detection`. */
+    _Atomic(const struct detection_settings *) *detection_now;
+    struct shard_outlet *outlet;           /* borrowed */
+    struct wake *publisher_wake;           /* borrowed */
+    struct record_text sensor_id, boot_id; /* borrowed: the room kept for the identity */
+    struct record_text interface;          /* borrowed: name in packet samples */
+    uint32_t batches;                      /* in the pool: 8.. */
+    bool is_lossless;                      /* wait for a batch instead of losing a record (files) */
+    const struct packet_rules *rules;      /* borrowed; NULL: packet_rules_default */
+    bool verify_checksums;                 /* IPv4 header checksums: counted, never dropped */
+    bool sample_payload;       /* packet samples keep what is behind the transport header */
+    double samples_per_second; /* packet time; 0 = no samples */
+    uint32_t sample_bytes;     /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
     enum shard_lines lines;
     struct counter *packet_index;       /* shared by the shards: number of the next line */
     struct pcap_writer *pcap;           /* borrowed; NULL = none. Producer number = index */
@@ -63,6 +65,7 @@ struct shard_settings {
 
 /* One writer (the shard), any reader. */
 struct shard_counts {
+    struct counter rounds;                                    /* of its loop: it is alive */
     struct counter frames, bytes;                             /* handed to the shard */
     struct counter malformed, truncated, unsupported, non_ip; /* frames with such a verdict */
     struct counter not_in_flow;                               /* frames that no flow could count */
@@ -154,6 +157,14 @@ struct shard_question {
 /* False: the shard has finished. Any thread. */
 MUST_USE bool shard_ask(struct shard *shard, struct shard_question *question);
 
+/* What may change while a shard runs. */
+struct shard_tuning {
+    uint64_t idle_timeout_ns, active_timeout_ns; /* as in struct flow_settings */
+    double samples_per_second;                   /* of this shard; 0: none */
+};
+
+/* For answers: from the next packet on. */
+void shard_tune(struct shard *shard, const struct shard_tuning *tuning);
 /* For answers: calls `each` with a filled record of every live flow, as FLOW_EVENT_NONE. */
 void shard_each_flow(struct shard *shard,
                      void (*each)(void *context, const struct flow_record *record), void *context);

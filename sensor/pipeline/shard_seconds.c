@@ -26,6 +26,10 @@ static struct epoch *open_epoch(struct shard *shard, uint64_t second)
     if (shard->settings.sketch_seed != NULL) {
         epoch->seed = atomic_load_explicit(shard->settings.sketch_seed, memory_order_relaxed);
     }
+    if (epoch->detection != NULL && shard->settings.detection_now != NULL) {
+        detection_frame_use(epoch->detection, atomic_load_explicit(shard->settings.detection_now,
+                                                                   memory_order_acquire));
+    }
     epoch_reset(epoch, second);
     return epoch;
 }

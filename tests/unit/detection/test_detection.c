@@ -85,6 +85,10 @@ static void keep(void *context, const struct alert_record *alert, uint64_t origi
     }
 }
 
+/* A reload: these rules from this second on. */
+static const struct detection_settings *changed;
+static uint64_t changed_from;
+
 /* Plays the script with its flows dealt over `shards` frames; silent seconds are left out. */
 static struct alerts *play(unsigned shards, unsigned run)
 {
@@ -104,7 +108,13 @@ static struct alerts *play(unsigned shards, unsigned run)
     }
     for (uint32_t at = 0; at < script.count;) {
         second = script.events[at].time_ns / NS_PER_SEC;
+        if (changed != NULL && second >= changed_from) {
+            detection_use(detection, changed);
+        }
         for (unsigned i = 0; i < shards; i++) {
+            if (changed != NULL && second >= changed_from) {
+                detection_frame_use(frames[i], changed);
+            }
             detection_frame_reset(frames[i], second, settings.seed);
         }
         for (; at < script.count && script.events[at].time_ns / NS_PER_SEC == second; at++) {
@@ -451,6 +461,36 @@ static int set_up(void **state)
     return 0;
 }
 
+static void other_levels_are_in_force_from_the_next_second_on(void **state)
+{
+    static struct detection_settings other;
+
+    (void)state;
+    other = settings;
+    detection_rules(&settings, "syn_flood")->levels[LEVEL_MEDIUM] = 1e9;
+    detection_rules(&settings, "syn_flood")->levels[LEVEL_HIGH] = 2e9;
+    detection_rules(&settings, "syn_flood")->levels[LEVEL_CRITICAL] = 3e9;
+    script.count = 0;
+    flood(500, 4000, 0, 20000);
+    const struct alerts *before = play(2, 0);
+    assert_int_equal(count_of(before, ALERT_SYN_FLOOD, ALERT_OPEN), 0);
+
+    changed = &other;
+    changed_from = START + 10;
+    const struct alerts *after = play(2, 1);
+    assert_int_equal(count_of(after, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+    assert_true(after->alerts[0].last_ns / NS_PER_SEC >= changed_from);
+
+    /* Nothing of it is looked at any more. */
+    changed_from = START;
+    struct detector_rules *rules = detection_rules(&other, "syn_flood");
+    rules->exempt_targets_count = 1;
+    assert_true(prefix_parse("0.0.0.0/0", 9, &rules->exempt_targets[0]));
+    after = play(2, 2);
+    changed = NULL;
+    assert_int_equal(count_of(after, ALERT_SYN_FLOOD, ALERT_OPEN), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup(a_growing_attack_is_updated_and_not_repeated, set_up),
         cmocka_unit_test_setup(full_tables_are_said_in_the_alert, set_up),
         cmocka_unit_test_setup(alerts_do_not_depend_on_the_number_of_shards, set_up),
+        cmocka_unit_test_setup(other_levels_are_in_force_from_the_next_second_on, set_up),
         cmocka_unit_test_setup(a_frame_of_the_defaults_needs_less_than_4_mebibytes, set_up),
     };
 

@@ -1,0 +1,129 @@
+#include "base/service/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+
+#define LINE_BYTES 2048
+
+static struct {
+    pthread_mutex_t lock;
+    char *path; /* NULL: the log */
+    int file;
+} audit = {.lock = PTHREAD_MUTEX_INITIALIZER, .file = -1};
+
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+int audit_open(const char *path, struct error *err)
+{
+    if (path == NULL || path[0] == '\0') {
+        return 0;
+    }
+    const int file = open_file(path);
+
+    if (file < 0) {
+        return error_set(err, errno, "security.audit_file: open %s: %s", path, strerror(errno));
+    }
+    (void)pthread_mutex_lock(&audit.lock);
+    audit.file = file;
+    audit.path = strdup(path);
+    (void)pthread_mutex_unlock(&audit.lock);
+    return 0;
+}
+
+void audit_reopen(void)
+{
+    (void)pthread_mutex_lock(&audit.lock);
+    if (audit.path != NULL) {
+        const int file = open_file(audit.path);
+
+        if (file >= 0) {
+            (void)close(audit.file);
+            audit.file = file;
+        } else {
+            log_warn("audit", "the file cannot be opened anew; the one before stays in use",
+                     "reason=%d", errno);
+        }
+    }
+    (void)pthread_mutex_unlock(&audit.lock);
+}
+
+void audit_close(void)
+{
+    (void)pthread_mutex_lock(&audit.lock);
+    if (audit.file >= 0) {
+        (void)close(audit.file);
+    }
+    audit.file = -1;
+    free(audit.path);
+    audit.path = NULL;
+    (void)pthread_mutex_unlock(&audit.lock);
+}
+
+static void member(struct json_writer *json, const char *key, const char *value)
+{
+    if (value != NULL && value[0] != '\0') {
+        json_key(json, key);
+        json_text(json, value);
+    }
+}
+
+static void to_file(const char *who, const char *peer, const char *what, const char *result,
+                    const char *detail)
+{
+    char line[LINE_BYTES];
+    char time[CLOCK_TEXT_BYTES];
+    char cut[LINE_BYTES / 8];
+    struct json_writer json;
+
+    /* Each byte may take six; the rest of the line is short by its makers. */
+    (void)snprintf(cut, sizeof(cut), "%s", detail != NULL ? detail : "");
+    (void)clock_text(clock_wall_ns(), 3, time);
+    json_init(&json, line, sizeof(line) - 1);
+    json_object_begin(&json);
+    member(&json, "time", time);
+    member(&json, "who", who);
+    member(&json, "peer", peer);
+    member(&json, "what", what);
+    member(&json, "result", result);
+    member(&json, "detail", cut);
+    json_object_end(&json);
+    if (json.length < sizeof(line)) {
+        line[json.length++] = '\n';
+        (void)pthread_mutex_lock(&audit.lock);
+        if (write(audit.file, line, json.length) != (ssize_t)json.length) {
+            log_error("audit", "a line could not be written", NULL);
+        }
+        (void)pthread_mutex_unlock(&audit.lock);
+    }
+}
+
+void audit_line(const char *who, const char *peer, const char *what, const char *result,
+                const char *detail)
+{
+    char texts[4][300];
+
+    (void)pthread_mutex_lock(&audit.lock);
+    const bool has_file = audit.file >= 0;
+    (void)pthread_mutex_unlock(&audit.lock);
+    if (has_file) {
+        to_file(who, peer, what, result, detail);
+        return;
+    }
+    log_note("audit", what, "who=%s peer=%s result=%s detail=%s",
+             log_quote(who, texts[0], sizeof(texts[0])),
+             log_quote(peer != NULL ? peer : "", texts[1], sizeof(texts[1])),
+             log_quote(result, texts[2], sizeof(texts[2])),
+             log_quote(detail != NULL ? detail : "", texts[3], sizeof(texts[3])));
+}

@@ -1,0 +1,100 @@
+#include "base/service/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void reload_add(struct reload_paths *paths, const char *path)
+{
+    char **larger = realloc(paths->items, (paths->count + 1U) * sizeof(*larger));
+
+    if (larger == NULL) {
+        return;
+    }
+    paths->items = larger;
+    larger[paths->count] = strdup(path);
+    paths->count += larger[paths->count] != NULL;
+}
+
+static void free_paths(struct reload_paths *paths)
+{
+    for (uint32_t i = 0; i < paths->count; i++) {
+        free(paths->items[i]);
+    }
+    free((void *)paths->items);
+    *paths = (struct reload_paths){0};
+}
+
+void reload_result_free(struct reload_result *result)
+{
+    free_paths(&result->applied);
+    free_paths(&result->needs_restart);
+}
+
+const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes)
+{
+    size_t used = 0;
+
+    (void)snprintf(out, out_bytes, "none");
+    for (uint32_t i = 0; i < paths->count && used < out_bytes; i++) {
+        const int length =
+            snprintf(out + used, out_bytes - used, "%s%s", i > 0 ? "," : "", paths->items[i]);
+        used += length > 0 ? (size_t)length : 0;
+    }
+    return out;
+}
+
+static void note_change(void *context, const char *path, bool is_hot)
+{
+    struct reload_result *result = context;
+
+    reload_add(is_hot ? &result->applied : &result->needs_restart, path);
+}
+
+static void refuse(const struct config *config, const char *file, const struct error *err,
+                   struct reload_result *result)
+{
+    result->is_refused = true;
+    config_issue_of(config, file, err, &result->issue);
+    free_paths(&result->applied);
+    free_paths(&result->needs_restart);
+}
+
+static int adopt_all(struct config *in_force, const struct config *candidate,
+                     const struct reload_paths *paths, struct error *err)
+{
+    for (uint32_t i = 0; i < paths->count; i++) {
+        if (config_adopt(in_force, paths->items[i], candidate, err) != 0) {
+            error_prefix(err, "a part of the new settings is in force; restart");
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
+void reload_run(const struct reload_ops *ops, struct config *in_force, const char *yaml,
+                size_t length, bool does_apply, struct reload_result *result)
+{
+    struct error err = {0};
+
+    *result = (struct reload_result){0};
+    struct config *candidate = ops->make(ops->context, &err);
+
+    if (candidate == NULL) {
+        refuse(in_force, ops->file, &err, result);
+        return;
+    }
+    if (ops->load(ops->context, candidate, yaml, length, &err) != 0 ||
+        ops->check(ops->context, candidate, &err) != 0) {
+        refuse(candidate, ops->file, &err, result);
+    } else {
+        (void)config_compare(in_force, candidate, note_change, result);
+        if (does_apply && adopt_all(in_force, candidate, &result->applied, &err) != 0) {
+            refuse(candidate, ops->file, &err, result);
+        } else if (does_apply) {
+            ops->apply(ops->context, result);
+        }
+    }
+    ops->discard(ops->context, candidate);
+}

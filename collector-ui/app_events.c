@@ -1,0 +1,270 @@
+/* Detection over the fleet, and what ingest tells the other parts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "collector-ui/app_private.h"
+#include "proto/ingest_message.h"
+
+#define SCRATCH_BYTES ((size_t)1 << 20)
+
+/* ---- detection over the fleet ---- */
+
+/* The same after a restart, or sensors would have to begin their windows anew. */
+static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
+{
+    char path[PATH_BYTES];
+    char text[32] = "";
+
+    (void)snprintf(path, sizeof(path), "%s/sketch_seed", app->directory);
+    FILE *file = fopen(path, "re");
+
+    if (file != NULL) {
+        const bool is_read = fgets(text, sizeof(text), file) != NULL;
+        const unsigned long long value = is_read ? strtoull(text, NULL, 16) : 0;
+
+        (void)fclose(file);
+        if (value != 0) {
+            *seed = value;
+            return 0;
+        }
+    }
+    const int handle = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    *seed = hash_key_random().a | 1;
+    if (handle < 0 || dprintf(handle, "%016llx\n", (unsigned long long)*seed) < 0) {
+        const int code = errno;
+
+        if (handle >= 0) {
+            (void)close(handle);
+        }
+        return error_set(err, code, "write %s: %s", path, strerror(code));
+    }
+    (void)close(handle);
+    return 0;
+}
+
+static void store_alert(void *context, const struct alert_record *alert)
+{
+    struct app *app = context;
+    uint8_t *bytes = malloc(CODEC_ALERT_BYTES_MAX);
+    const size_t length =
+        bytes == NULL ? 0 : codec_encode_alert(alert, bytes, CODEC_ALERT_BYTES_MAX);
+
+    if (length == 0 || !ingest_local(app->ingest, RECORD_ALERTS, bytes, (uint32_t)length)) {
+        log_warn("detect", "a fleet alert was lost: the log takes nothing", NULL);
+    }
+    free(bytes);
+}
+
+int app_open_fleet(struct app *app, struct error *err)
+{
+    if (detection_compile(&app->settings->anomalies, app->config, &app->detection, err) != 0) {
+        return -err->code;
+    }
+    if (!app->detection.enabled) {
+        return 0;
+    }
+    app->detection.scope = ALERT_FLEET_SCOPE;
+    app->detection.identity = hash_mix(ALERT_FLEET_SCOPE);
+    config_hash_text(app->config, app->detection.config_hash);
+    app->scratch = arena_new(SCRATCH_BYTES);
+    if (app->scratch == NULL) {
+        return error_set(err, ENOMEM, "detection: no memory");
+    }
+    if (read_seed(app, &app->detection.seed, err) != 0) {
+        return -err->code;
+    }
+    app->fleet = fleet_detector_new(&app->detection, store_alert, app, err);
+    if (app->fleet == NULL) {
+        return -err->code;
+    }
+    struct fleet_counts counts;
+
+    fleet_detector_counts(app->fleet, &counts);
+    log_info("detect", "fleet detectors sized", "memory_bytes=%llu",
+             (unsigned long long)counts.memory_bytes);
+    return 0;
+}
+
+static void tell_sketch(void *context, const struct ingest_sketch_told *told)
+{
+    static struct log_limit limit;
+    const struct app *app = context;
+
+    if (app->fleet == NULL || told->kind != INGEST_SKETCH_DETECTION_FRAME) {
+        return;
+    }
+    const enum fleet_verdict verdict =
+        fleet_detector_sketch(app->fleet, &(struct fleet_sketch){.sensor_id = told->sensor_id,
+                                                                 .epoch = told->epoch,
+                                                                 .seed_id = told->seed_id,
+                                                                 .encoding = told->encoding,
+                                                                 .bytes = told->bytes,
+                                                                 .length = told->length,
+                                                                 .wall_ns = clock_wall_ns(),
+                                                                 .now_ns = clock_monotonic_ns()});
+
+    if (verdict != FLEET_TAKEN && log_allowed(&limit, 10 * NS_PER_SEC, NULL)) {
+        char id[258];
+
+        log_warn("detect", "a sketch was refused", "sensor=%s reason=%s",
+                 log_quote(told->sensor_id, id, sizeof(id)), fleet_verdict_name(verdict));
+    }
+}
+
+/* Alerts of sensors on their way into the store: what fleet alerts may explain. Log thread. */
+static void note_alerts(struct app *app, const struct ingest_batch *batch)
+{
+    struct codec_batch head;
+
+    if (!codec_decode_batch(batch->message, batch->length, &head, app->slices, NOTED_RECORDS_MAX)) {
+        return;
+    }
+    for (uint32_t i = 0; i < head.record_count; i++) {
+        arena_reset(app->scratch);
+        if (codec_decode_alert(app->slices[i].bytes, app->slices[i].length, app->scratch,
+                               &app->noted)) {
+            fleet_detector_note(app->fleet, batch->sensor_id, &app->noted);
+        }
+    }
+}
+
+/* ---- ingest tells history and registry ---- */
+
+static bool store_batch(void *context, const struct ingest_batch *batch)
+{
+    struct app *app = context;
+    struct history_batch out = {.sensor_id = {batch->sensor_id, (uint32_t)strlen(batch->sensor_id)},
+                                .stream = batch->stream,
+                                .first_seq = batch->first_seq,
+                                .record_count = batch->record_count,
+                                .receive_ns = batch->receive_ns,
+                                .log_position = batch->log_position,
+                                .message = batch->message,
+                                .length = batch->length};
+
+    (void)snprintf(out.boot_id, sizeof(out.boot_id), "%s", batch->boot_id);
+    if (app->fleet != NULL && batch->stream == RECORD_ALERTS) {
+        note_alerts(app, batch);
+    }
+    return history_offer(app->history, &out);
+}
+
+static uint64_t stored_position(void *context)
+{
+    const struct app *app = context;
+
+    return history_log_position(app->history);
+}
+
+static void each_position(void *context,
+                          void (*each)(void *argument, const char *sensor_id, const char *boot_id,
+                                       enum record_stream stream, uint64_t next_seq),
+                          void *argument)
+{
+    const struct app *app = context;
+
+    history_each_position(app->history, each, argument);
+}
+
+static void tell_gap(void *context, const char *sensor_id, const char *boot_id,
+                     enum record_stream stream, uint64_t from_seq, uint64_t to_seq)
+{
+    const struct app *app = context;
+
+    history_gap(app->history, sensor_id, boot_id, stream, from_seq, to_seq);
+}
+
+static bool tell_connected(void *context, const struct ingest_peer *peer)
+{
+    const struct app *app = context;
+    struct sensor_info info = {.connected_ns = peer->connected_ns};
+
+    (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", peer->sensor_id);
+    (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", peer->boot_id);
+    (void)snprintf(info.version, sizeof(info.version), "%s", peer->version);
+    (void)snprintf(info.host_name, sizeof(info.host_name), "%s", peer->host_name);
+    (void)snprintf(info.peer, sizeof(info.peer), "%s", peer->peer);
+    (void)snprintf(info.config_hash, sizeof(info.config_hash), "%s", peer->config_hash);
+    return sensor_registry_connected(app->registry, &info);
+}
+
+static void tell_disconnected(void *context, const char *sensor_id, const char *boot_id)
+{
+    const struct app *app = context;
+
+    sensor_registry_disconnected(app->registry, sensor_id, boot_id);
+}
+
+static void tell_seen(void *context, const char *sensor_id, uint64_t now_ns)
+{
+    const struct app *app = context;
+
+    sensor_registry_seen(app->registry, sensor_id, now_ns);
+}
+
+static void tell_clock(void *context, const char *sensor_id, double offset_ms)
+{
+    const struct app *app = context;
+
+    sensor_registry_clock(app->registry, sensor_id, offset_ms);
+}
+
+static void tell_records(void *context, const char *sensor_id, uint64_t received,
+                         uint64_t duplicate, uint64_t lost)
+{
+    const struct app *app = context;
+
+    sensor_registry_records(app->registry, sensor_id, received, duplicate, lost);
+}
+
+static void tell_stats(void *context, const char *sensor_id, const struct stats_record *stats)
+{
+    const struct app *app = context;
+
+    sensor_registry_stats(app->registry, sensor_id, stats);
+}
+
+void app_fill_events(struct app *app)
+{
+    app->events =
+        (struct ingest_events){.context = app,
+                               .store = store_batch,
+                               .stored_position = stored_position,
+                               .each_position = each_position,
+                               .gap = tell_gap,
+                               .connected = tell_connected,
+                               .disconnected = tell_disconnected,
+                               .seen = tell_seen,
+                               .clock = tell_clock,
+                               .records = tell_records,
+                               .stats = tell_stats,
+                               .sketch = tell_sketch,
+                               .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
+}
+
+/* Sensors that reported in an earlier life are known as offline. */
+void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
+                     enum record_stream stream, uint64_t next_seq)
+{
+    struct app *app = context;
+    struct sensor_info info = {0};
+
+    (void)stream;
+    (void)next_seq;
+    if (strcmp(sensor_id, INGEST_LOCAL_SENSOR) == 0) {
+        return; /* the collector itself */
+    }
+    (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", sensor_id);
+    (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", boot_id);
+    if (!sensor_registry_connected(app->registry, &info)) {
+        log_warn("app", "the store knows more sensors than ingest.sensors_max", NULL);
+    }
+}

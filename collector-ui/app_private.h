@@ -1,0 +1,50 @@
+/* What the files of the wiring share; nobody else includes it. Depends on: everything. Threads:
+ * main, but for the events of ingest. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/service/control.h"
+#include "collector-ui/app.h"
+#include "collector-ui/detect/fleet_detector.h"
+#include "proto/codec.h"
+
+#define PATH_BYTES        4096
+#define NOTED_RECORDS_MAX 4096
+
+struct app {
+    const struct collector_settings_all *settings;
+    struct config *config; /* over them */
+    const struct collector_command *command;
+    struct app_reload *reload;
+    char directory[PATH_BYTES / 2];
+    int lock_fd;
+    struct history *history;
+    struct sensor_registry *registry;
+    struct rpc_runtime *runtime;
+    struct rpc_health *health;
+    struct rpc_reflection *reflection;
+    struct ingest *ingest;
+    struct ingest_events events;
+    struct detection_settings detection;
+    struct fleet_detector *fleet; /* NULL: detection is off */
+    struct arena *scratch;        /* of alerts on the log thread */
+    struct alert_record noted;    /* likewise */
+    struct codec_slice slices[NOTED_RECORDS_MAX];
+    struct api *api;
+};
+
+/* ---- app_events.c ---- */
+
+/* Detection over the fleet, unless it is off. 0 or -errno. */
+MUST_USE int app_open_fleet(struct app *app, struct error *err);
+/* What ingest tells history, registry and detection. */
+void app_fill_events(struct app *app);
+/* A sensor that reported in an earlier life: of history_each_position; context is the app. */
+void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
+                     enum record_stream stream, uint64_t next_seq);
+
+/* ---- app_reload.c ---- */
+
+/* SIGHUP. */
+void app_reload(struct app *app);
+void app_reload_free(struct app *app);

@@ -1,0 +1,158 @@
+/* Settings read again while the collector runs (SIGHUP). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/service/audit.h"
+#include "base/service/notify.h"
+#include "base/service/reload.h"
+#include "collector-ui/app_private.h"
+
+/* Rules that detection may still work by: kept until the end, 150 KiB a reload that changes any. */
+struct generation {
+    struct generation *next;
+    struct detection_settings rules;
+};
+
+struct app_reload {
+    struct generation *generations;
+    struct collector_settings_all candidate; /* of the reload that is under way */
+};
+
+int app_check_settings(const struct collector_settings_all *settings, const struct config *config,
+                       struct error *err)
+{
+    struct detection_settings *rules = calloc(1, sizeof(*rules));
+    const int result = rules == NULL ? error_set(err, ENOMEM, "no memory")
+                                     : detection_compile(&settings->anomalies, config, rules, err);
+
+    free(rules);
+    return result;
+}
+
+void app_set_log(const struct collector_settings_all *settings,
+                 const struct collector_command *command)
+{
+    static const enum log_level levels[] = {LOG_INFO, LOG_DEBUG, LOG_TRACE};
+
+    log_settings_apply(&settings->log, levels[command->verbosity < 2 ? command->verbosity : 2]);
+}
+
+static struct config *make(void *context, struct error *err)
+{
+    struct app *app = context;
+
+    memset(&app->reload->candidate, 0, sizeof(app->reload->candidate));
+    return collector_settings_new(&app->reload->candidate, err);
+}
+
+static void discard(void *context, struct config *candidate)
+{
+    (void)context;
+    config_free(candidate);
+}
+
+static int load(void *context, struct config *candidate, const char *yaml, size_t length,
+                struct error *err)
+{
+    const struct app *app = context;
+
+    (void)yaml;
+    (void)length;
+    return collector_command_load(app->command, candidate, err);
+}
+
+static int check(void *context, struct config *candidate, struct error *err)
+{
+    const struct app *app = context;
+
+    return app_check_settings(&app->reload->candidate, candidate, err);
+}
+
+static void use_rules(struct app *app)
+{
+    struct generation *next = app->fleet == NULL ? NULL : calloc(1, sizeof(*next));
+    struct error err = {0};
+
+    if (next == NULL ||
+        detection_compile(&app->settings->anomalies, app->config, &next->rules, &err) != 0) {
+        free(next);
+        return;
+    }
+    next->rules.scope = app->detection.scope;
+    next->rules.identity = app->detection.identity;
+    next->rules.seed = app->detection.seed;
+    config_hash_text(app->config, next->rules.config_hash);
+    next->next = app->reload->generations;
+    app->reload->generations = next;
+    fleet_detector_use(app->fleet, &next->rules);
+}
+
+static void apply(void *context, struct reload_result *result)
+{
+    struct app *app = context;
+
+    if (result->applied.count > 0) {
+        app_set_log(app->settings, app->command);
+        use_rules(app);
+    }
+}
+
+static void tell(const struct reload_result *result)
+{
+    char applied[1024], waiting[1024];
+
+    if (result->is_refused) {
+        log_error("config", "the new settings are refused; those before stay in force", "reason=%s",
+                  log_quote(result->issue.reason, applied, sizeof(applied)));
+    } else {
+        log_note("config", "settings read again", "applied=%s needs_restart=%s",
+                 reload_text(&result->applied, applied, sizeof(applied)),
+                 reload_text(&result->needs_restart, waiting, sizeof(waiting)));
+    }
+    audit_line("signal", NULL, "SIGHUP", result->is_refused ? "refused" : "ok",
+               result->is_refused ? result->issue.reason : NULL);
+}
+
+void app_reload(struct app *app)
+{
+    const char *path = app->command->config_path;
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    const struct reload_ops ops = {.context = app,
+                                   .make = make,
+                                   .discard = discard,
+                                   .load = load,
+                                   .check = check,
+                                   .apply = apply,
+                                   .file = path == NULL    ? ""
+                                           : slash != NULL ? slash + 1
+                                                           : path};
+    struct reload_result result;
+
+    if (app->reload == NULL) {
+        app->reload = calloc(1, sizeof(*app->reload));
+    }
+    if (app->reload == NULL) {
+        log_error("config", "no memory to read settings again", NULL);
+        return;
+    }
+    notify_reloading();
+    reload_run(&ops, app->config, NULL, 0, true, &result);
+    audit_reopen();
+    tell(&result);
+    notify_ready();
+    reload_result_free(&result);
+}
+
+void app_reload_free(struct app *app)
+{
+    while (app->reload != NULL && app->reload->generations != NULL) {
+        struct generation *next = app->reload->generations->next;
+
+        free(app->reload->generations);
+        app->reload->generations = next;
+    }
+    free(app->reload);
+    app->reload = NULL;
+}

@@ -1,0 +1,210 @@
+/* Settings read again while the sensor runs: by SIGHUP or by ConfigService. Nothing of it touches
+ * the packet path but a pointer that each shard takes up at its next second, and a question that it
+ * answers between two batches. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/service/audit.h"
+#include "base/service/notify.h"
+#include "base/service/reload.h"
+#include "sensor/app_private.h"
+
+/* Rules that shards may still work by: kept until the end, 150 KiB a reload that changes something.
+ */
+struct generation {
+    struct generation *next;
+    struct detection_settings rules;
+};
+
+struct app_reload {
+    struct generation *generations;
+    struct sensor_settings candidate; /* of the reload that is under way */
+};
+
+static struct config *make(void *context, struct error *err)
+{
+    struct app *app = context;
+
+    memset(&app->reload->candidate, 0, sizeof(app->reload->candidate));
+    return sensor_settings_new(&app->reload->candidate, err);
+}
+
+static void discard(void *context, struct config *candidate)
+{
+    (void)context;
+    config_free(candidate);
+}
+
+static int load(void *context, struct config *candidate, const char *yaml, size_t length,
+                struct error *err)
+{
+    const struct app *app = context;
+
+    return sensor_command_load(app->command, candidate, yaml, length, err);
+}
+
+static int check(void *context, struct config *candidate, struct error *err)
+{
+    const struct app *app = context;
+
+    return app_check_settings(&app->reload->candidate, candidate, err);
+}
+
+/* What is not a setting stays as it was at the start: seed, identity, warm-up. */
+static void use_rules(struct app *app)
+{
+    const struct detection_settings *before = &app->pipeline_settings.detection;
+    struct generation *next = calloc(1, sizeof(*next));
+    struct error err = {0};
+
+    if (next == NULL ||
+        detection_compile(&app->settings->anomalies, app->config, &next->rules, &err) != 0) {
+        log_error("config", "the detectors go on with the rules before", "reason=%d",
+                  next == NULL ? ENOMEM : err.code);
+        free(next);
+        return;
+    }
+    next->rules.seed = before->seed;
+    next->rules.community_id = before->community_id;
+    next->rules.community_id_seed = before->community_id_seed;
+    next->rules.identity = before->identity;
+    next->rules.warm_up_ns = before->warm_up_ns;
+    next->rules.scope = before->scope;
+    config_hash_text(app->config, next->rules.config_hash);
+    next->next = app->reload->generations;
+    app->reload->generations = next;
+    pipeline_use_rules(app->pipeline, &next->rules, next->rules.config_hash);
+}
+
+static void apply(void *context, struct reload_result *result)
+{
+    struct app *app = context;
+    const struct sensor_settings *settings = app->settings;
+
+    if (result->applied.count == 0) {
+        return;
+    }
+    app_set_log(settings, app->command);
+    use_rules(app);
+    config_hash_text(app->config, app->config_hash);
+    const struct shard_tuning tuning = {
+        .idle_timeout_ns = settings->flow.idle_timeout_ns,
+        .active_timeout_ns = settings->flow.active_timeout_ns,
+        .samples_per_second = app->pipeline_settings.samples_per_second > 0 || app->is_service
+                                  ? settings->packets.samples_per_second
+                                  : 0};
+
+    if (pipeline_tune(app->pipeline, &tuning) != 0) {
+        log_error("config", "no memory: the shards go on with the times before", NULL);
+    }
+    if (app->grpc != NULL) {
+        grpc_server_retune(app->grpc,
+                           &(struct grpc_tuning){.config_hash = app->config_hash,
+                                                 .idle_timeout_ns = tuning.idle_timeout_ns,
+                                                 .active_timeout_ns = tuning.active_timeout_ns});
+    }
+}
+
+static const char *file_of(const struct sensor_command *command)
+{
+    const char *path = command->config_path;
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+
+    return path == NULL ? "" : slash != NULL ? slash + 1 : path;
+}
+
+static void run(struct app *app, const char *yaml, size_t length, bool does_apply,
+                struct reload_result *result)
+{
+    struct reload_ops ops = {.context = app,
+                             .make = make,
+                             .discard = discard,
+                             .load = load,
+                             .check = check,
+                             .apply = apply,
+                             .file = yaml != NULL ? SENSOR_REQUEST_NAME : file_of(app->command)};
+
+    if (app->reload == NULL) {
+        app->reload = calloc(1, sizeof(*app->reload));
+    }
+    if (app->reload == NULL) {
+        *result = (struct reload_result){.is_refused = true};
+        (void)snprintf(result->issue.reason, sizeof(result->issue.reason), "no memory");
+        return;
+    }
+    reload_run(&ops, app->config, yaml, length, does_apply, result);
+}
+
+static void reload_now(struct app *app, struct reload_result *result)
+{
+    char applied[1024], waiting[1024];
+
+    notify_reloading();
+    run(app, NULL, 0, true, result);
+    audit_reopen();
+    if (result->is_refused) {
+        log_error("config", "the new settings are refused; those before stay in force", "reason=%s",
+                  log_quote(result->issue.reason, applied, sizeof(applied)));
+    } else {
+        log_note("config", "settings read again", "applied=%s needs_restart=%s config_hash=%s",
+                 reload_text(&result->applied, applied, sizeof(applied)),
+                 reload_text(&result->needs_restart, waiting, sizeof(waiting)), app->config_hash);
+    }
+    notify_ready();
+}
+
+void app_reload(struct app *app)
+{
+    struct reload_result result;
+
+    reload_now(app, &result);
+    audit_line("signal", NULL, "SIGHUP", result.is_refused ? "refused" : "ok",
+               result.is_refused ? result.issue.reason : NULL);
+    reload_result_free(&result);
+}
+
+void app_answer_control(struct app *app)
+{
+    struct control_request *request;
+
+    while ((request = control_take(&app->control)) != NULL) {
+        char *text = NULL;
+
+        request->text = NULL;
+        switch (request->kind) {
+        case CONTROL_GET: {
+            FILE *out = open_memstream(&text, &request->text_bytes);
+
+            if (out != NULL) {
+                config_print_yaml(app->config, out);
+                request->text = fclose(out) == 0 ? text : NULL;
+            }
+            break;
+        }
+        case CONTROL_VALIDATE:
+            run(app, request->yaml, request->yaml_bytes, false, &request->result);
+            break;
+        case CONTROL_RELOAD:
+            reload_now(app, &request->result);
+            break;
+        }
+        memcpy(request->hash, app->config_hash, sizeof(request->hash));
+        request->answer(request); /* it may free the request */
+        free(text);
+    }
+}
+
+void app_reload_free(struct app *app)
+{
+    control_close(&app->control);
+    while (app->reload != NULL && app->reload->generations != NULL) {
+        struct generation *next = app->reload->generations->next;
+
+        free(app->reload->generations);
+        app->reload->generations = next;
+    }
+    free(app->reload);
+    app->reload = NULL;
+}

@@ -1,0 +1,239 @@
+/* Reload, requests to main, audit lines. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/service/audit.h"
+#include "base/service/control.h"
+#include "base/service/reload.h"
+#include "tests/unit/base/config/sample_settings.h"
+
+static struct sample_settings in_force, candidate;
+static struct config_section in_force_sections[SAMPLE_SECTIONS],
+    candidate_sections[SAMPLE_SECTIONS];
+static struct error err;
+static unsigned applies, discards;
+static const char *check_refuses;
+
+static struct config *make(void *context, struct error *error)
+{
+    (void)context;
+    sample_sections(&candidate, candidate_sections);
+    return config_new(candidate_sections, SAMPLE_SECTIONS, "NETSCOPE", error);
+}
+
+static void discard(void *context, struct config *config)
+{
+    (void)context;
+    discards++;
+    config_free(config);
+}
+
+static int load(void *context, struct config *config, const char *yaml, size_t length,
+                struct error *error)
+{
+    return yaml != NULL ? config_load_text(config, yaml, length, "request", error)
+                        : config_load_text(config, context, strlen(context), "a.yaml", error);
+}
+
+static int check(void *context, struct config *config, struct error *error)
+{
+    (void)context;
+    if (check_refuses != NULL) {
+        (void)error_set(error, EINVAL, "flow.idle_timeout does not suit");
+        return config_refuse(config, check_refuses, error);
+    }
+    return 0;
+}
+
+static void apply(void *context, struct reload_result *result)
+{
+    (void)context;
+    applies++;
+    reload_add(&result->applied, "a.file");
+}
+
+static struct reload_result run(struct config *config, char *file, const char *yaml,
+                                bool does_apply)
+{
+    const struct reload_ops ops = {.context = file,
+                                   .make = make,
+                                   .discard = discard,
+                                   .load = load,
+                                   .check = check,
+                                   .apply = apply,
+                                   .file = yaml != NULL ? "request" : "a.yaml"};
+    struct reload_result result;
+    reload_run(&ops, config, yaml, yaml == NULL ? 0 : strlen(yaml), does_apply, &result);
+    return result;
+}
+
+static struct config *fresh(void)
+{
+    sample_sections(&in_force, in_force_sections);
+    applies = discards = 0;
+    check_refuses = NULL;
+    return config_new(in_force_sections, SAMPLE_SECTIONS, "NETSCOPE", &err);
+}
+
+static void hot_values_change_and_the_others_wait(void **state)
+{
+    static char file[] = "flow: {idle_timeout: 9s, flows_max: 7}\n";
+    char text[100];
+    (void)state;
+    AUTO(config) config = fresh();
+    struct reload_result result = run(config, file, NULL, true);
+    assert_false(result.is_refused);
+    assert_string_equal(reload_text(&result.applied, text, sizeof(text)),
+                        "flow.idle_timeout,a.file");
+    assert_string_equal(reload_text(&result.needs_restart, text, sizeof(text)), "flow.flows_max");
+    assert_int_equal(in_force.flow.idle_timeout_ns, 9000000000);
+    assert_int_equal(in_force.flow.flows_max, 1048576);
+    assert_int_equal(applies, 1);
+    assert_int_equal(discards, 1);
+    reload_result_free(&result);
+}
+
+static void a_look_changes_nothing(void **state)
+{
+    char text[100];
+    (void)state;
+    AUTO(config) config = fresh();
+    struct reload_result result = run(config, NULL, "flow: {idle_timeout: 9s}\n", false);
+    assert_string_equal(reload_text(&result.applied, text, sizeof(text)), "flow.idle_timeout");
+    assert_string_equal(reload_text(&result.needs_restart, text, sizeof(text)), "none");
+    assert_int_equal(in_force.flow.idle_timeout_ns, 60000000000);
+    assert_int_equal(applies, 0);
+    reload_result_free(&result);
+}
+
+static void a_refusal_changes_nothing_and_says_where(void **state)
+{
+    static char file[] = "capture:\n  interface: x\nflow:\n  idle_timeout: 9s\n";
+    (void)state;
+    AUTO(config) config = fresh();
+    struct reload_result result = run(config, NULL, "flow:\n  idle_timeout: never\n", true);
+    assert_true(result.is_refused);
+    assert_string_equal(result.issue.path, "flow.idle_timeout");
+    assert_int_equal(result.issue.line, 2);
+    reload_result_free(&result);
+    check_refuses = "flow.idle_timeout";
+    result = run(config, file, NULL, true);
+    assert_true(result.is_refused);
+    assert_int_equal(result.applied.count, 0);
+    assert_string_equal(result.issue.reason, "a.yaml:4: flow.idle_timeout does not suit");
+    assert_int_equal(result.issue.line, 4);
+    reload_result_free(&result);
+    assert_int_equal(in_force.flow.idle_timeout_ns, 60000000000);
+    assert_string_equal(in_force.capture.interface, "");
+    assert_int_equal(applies, 0);
+    assert_int_equal(discards, 2);
+}
+
+/* ---- requests ---- */
+
+static unsigned answered, over;
+
+static void answer(struct control_request *request)
+{
+    answered++;
+    over += request->is_over;
+}
+
+static void *ask(void *argument)
+{
+    struct control *control = argument;
+    static struct control_request requests[2];
+    for (int i = 0; i < 2; i++) {
+        requests[i].answer = answer;
+        if (!control_ask(control, &requests[i])) {
+            return NULL;
+        }
+    }
+    return control;
+}
+
+static void requests_of_another_thread_are_answered_in_order_and_at_the_end(void **state)
+{
+    struct control control;
+    pthread_t thread;
+    void *was_taken = NULL;
+    (void)state;
+    control_init(&control);
+    assert_null(control_take(&control));
+    assert_int_equal(pthread_create(&thread, NULL, ask, &control), 0);
+    assert_int_equal(pthread_join(thread, &was_taken), 0);
+    assert_non_null(was_taken);
+    struct control_request *first = control_take(&control);
+    assert_non_null(first);
+    first->answer(first);
+    assert_int_equal(over, 0);
+    control_close(&control);
+    assert_int_equal(answered, 2);
+    assert_int_equal(over, 1);
+    struct control_request late = {.answer = answer};
+    assert_false(control_ask(&control, &late));
+}
+
+/* ---- audit ---- */
+
+static void audit_lines_are_json_in_a_file_of_its_owner(void **state)
+{
+    char directory[] = "/tmp/audit-XXXXXX";
+    char path[64], moved[64], text[1024] = "";
+    struct stat status;
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/audit.log", directory);
+    (void)snprintf(moved, sizeof(moved), "%s/audit.log.1", directory);
+    assert_int_equal(audit_open(path, &err), 0);
+    audit_line("token \"a\"\n", "ipv4:10.0.0.1:5", "ConfigService/ReloadConfig", "ok", "applied=x");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(rename(path, moved), 0); /* as logrotate does */
+    audit_reopen();
+    audit_line("b", NULL, "x", "refused", NULL);
+    audit_close();
+    FILE *file = fopen(moved, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_null(fgets(text + 512, 512, file));
+    (void)fclose(file);
+    assert_non_null(strstr(text, "\"who\":\"token \\\"a\\\"\\n\",\"peer\":\"ipv4:10.0.0.1:5\","
+                                 "\"what\":\"ConfigService/ReloadConfig\",\"result\":\"ok\","
+                                 "\"detail\":\"applied=x\"}\n"));
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    (void)fclose(file);
+    assert_non_null(strstr(text, "\"who\":\"b\",\"what\":\"x\",\"result\":\"refused\"}\n"));
+    assert_true(audit_open("/no/such/place/audit.log", &err) < 0);
+    assert_non_null(strstr(err.message, "security.audit_file: open /no/such/place"));
+    (void)unlink(path);
+    (void)unlink(moved);
+    (void)rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hot_values_change_and_the_others_wait),
+        cmocka_unit_test(a_look_changes_nothing),
+        cmocka_unit_test(a_refusal_changes_nothing_and_says_where),
+        cmocka_unit_test(requests_of_another_thread_are_answered_in_order_and_at_the_end),
+        cmocka_unit_test(audit_lines_are_json_in_a_file_of_its_owner),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
