@@ -20,6 +20,7 @@ struct shard {
 
     /* The open seconds. `current` covers [current_start_ns, current_end_ns); `older` are before it,
      * in order. */
+    uint64_t silent_second; /* between two packets: opened when a flow ends in it; 0: none */
     struct epoch *current, *older[SHARD_OLDER_MAX];
     uint32_t older_count;
     uint64_t current_start_ns, current_end_ns;
@@ -77,6 +78,8 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
                     struct epoch *epoch);
 /* Callbacks of inspect. */
+/* Before what an ending flow tells: its second is open. */
+void shard_second_of_end(struct shard *shard);
 void shard_on_login(void *context, const struct flow *flow, const struct inspect_login *login);
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
 void shard_on_name(void *context, const struct passive_name *name);

@@ -60,6 +60,7 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
     struct shard *shard = context;
 
     if (event == FLOW_END) {
+        shard_second_of_end(shard);
         inspect_finish(shard->inspect, flow);
     }
     while (event == FLOW_END && (flow->bits & FLOW_INSPECT_FULL) != 0) {
@@ -87,13 +88,14 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
 /* A question's bytes are not kept: header, name and fixed part (RFC 1035 4.1). */
 #define DNS_QUESTION_BYTES 18
 
-static void detect_transaction(struct shard *shard, const struct dns_transaction *transaction)
+static void detect_transaction(struct shard *shard, const struct flow *flow,
+                               const struct dns_transaction *transaction)
 {
     const struct detect_dns dns = {
         .client = transaction->client_ip,
         .server = transaction->server_ip,
         .name = transaction->name,
-        .time_ns = shard->time_ns,
+        .time_ns = flow->last_ns,
         .query_bytes = transaction->has_query ? transaction->name.length + DNS_QUESTION_BYTES : 0,
         .response_bytes = transaction->response_bytes,
         .type = transaction->type,
@@ -108,7 +110,7 @@ void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction
     struct shard *shard = context;
 
     if (shard->current != NULL && shard->current->detection != NULL) {
-        detect_transaction(shard, transaction);
+        detect_transaction(shard, flow, transaction);
     }
     if (!shard->settings.dns_records) {
         return;
@@ -141,7 +143,7 @@ void shard_on_login(void *context, const struct flow *flow, const struct inspect
                                             .is_clear = login->is_clear,
                                             .is_refused = login->is_refused,
                                             .status = login->status,
-                                            .time_ns = shard->time_ns});
+                                            .time_ns = flow->last_ns});
     }
 }
 

@@ -113,6 +113,52 @@ static void keep_open(struct shard *shard, struct epoch *epoch)
     shard->older[at] = epoch;
 }
 
+static void open_second(struct shard *shard, uint64_t second)
+{
+    hand_over_passed(shard);
+    shard->current = open_epoch(shard, second);
+    shard->current_start_ns = second * NS_PER_SEC;
+    shard->current_end_ns = shard->current_start_ns + NS_PER_SEC;
+}
+
+static void leave_second(struct shard *shard)
+{
+    if (shard->current != NULL) {
+        close_second(shard);
+        keep_open(shard, shard->current);
+        shard->current = NULL;
+        shard_flush(shard);
+    }
+}
+
+void shard_second_of_end(struct shard *shard)
+{
+    if (shard->current == NULL && shard->silent_second != 0) {
+        open_second(shard, shard->silent_second);
+    }
+}
+
+/* Files: a flow that falls silent ends in the second in which it is due, and not in the one in
+ * which this shard has its next packet, which depends on the number of shards. Until then what this
+ * shard has passed is no more than those seconds. */
+static void end_silent_flows(struct shard *shard, uint64_t second)
+{
+    const uint64_t now_ns = shard->time_ns;
+
+    shard->time_ns = shard->current_end_ns - 1;
+    (void)flow_table_advance(shard->table, shard->current_end_ns, UINT32_MAX);
+    leave_second(shard);
+    for (uint64_t silent = shard->current_end_ns / NS_PER_SEC;
+         silent < second && flow_table_count(shard->table) > 0; silent++) {
+        shard->silent_second = silent;
+        shard->time_ns = (silent + 1) * NS_PER_SEC - 1;
+        (void)flow_table_advance(shard->table, (silent + 1) * NS_PER_SEC, UINT32_MAX);
+        leave_second(shard);
+    }
+    shard->silent_second = 0;
+    shard->time_ns = now_ns;
+}
+
 void shard_roll(struct shard *shard, uint64_t now_ns)
 {
     if (now_ns > shard->time_ns) {
@@ -123,16 +169,11 @@ void shard_roll(struct shard *shard, uint64_t now_ns)
     }
     const uint64_t second = now_ns / NS_PER_SEC;
 
-    if (shard->current != NULL) {
-        close_second(shard);
-        keep_open(shard, shard->current);
-        shard->current = NULL;
-        shard_flush(shard);
+    if (shard->current != NULL && shard->settings.is_lossless) {
+        end_silent_flows(shard, second);
     }
-    hand_over_passed(shard);
-    shard->current = open_epoch(shard, second);
-    shard->current_start_ns = second * NS_PER_SEC;
-    shard->current_end_ns = shard->current_start_ns + NS_PER_SEC;
+    leave_second(shard);
+    open_second(shard, second);
 }
 
 void shard_limit(struct shard *shard, uint64_t limit_ns)
