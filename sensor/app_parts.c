@@ -64,7 +64,8 @@ static int add_grpc(struct app *app, struct error *err)
         .shards = app->pipeline_settings.shards,
         .capabilities = capabilities,
         .capabilities_count = sizeof(capabilities) / sizeof(capabilities[0]),
-        .has_dns_records = app_wants_dns_records(app->settings)};
+        .has_dns_records = app_wants_dns_records(app->settings),
+        .control = &app->control};
     struct pipeline_settings *to = &app->pipeline_settings;
 
     app->grpc = grpc_server_new(&app->settings->grpc, &identity, app->runtime, err);

@@ -21,6 +21,7 @@ struct generation {
 struct app_reload {
     struct generation *generations;
     struct sensor_settings candidate; /* of the reload that is under way */
+    struct grpc_access *access;       /* read for it; NULL: no tokens are wanted */
 };
 
 static struct config *make(void *context, struct error *err)
@@ -49,6 +50,14 @@ static int check(void *context, struct config *candidate, struct error *err)
 {
     const struct app *app = context;
 
+    grpc_access_free(app->reload->access);
+    app->reload->access = NULL;
+    if (app->grpc != NULL && grpc_server_has_token(app->grpc)) {
+        app->reload->access = grpc_access_read(app->settings->grpc.token_file, err);
+        if (app->reload->access == NULL) {
+            return -err->code;
+        }
+    }
     return app_check_settings(&app->reload->candidate, candidate, err);
 }
 
@@ -83,6 +92,10 @@ static void apply(void *context, struct reload_result *result)
     struct app *app = context;
     const struct sensor_settings *settings = app->settings;
 
+    if (app->reload->access != NULL) {
+        grpc_server_use_access(app->grpc, app->reload->access);
+        app->reload->access = NULL;
+    }
     if (result->applied.count == 0) {
         return;
     }
@@ -204,6 +217,9 @@ void app_reload_free(struct app *app)
 
         free(app->reload->generations);
         app->reload->generations = next;
+    }
+    if (app->reload != NULL) {
+        grpc_access_free(app->reload->access);
     }
     free(app->reload);
     app->reload = NULL;

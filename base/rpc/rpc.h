@@ -228,6 +228,19 @@ size_t rpc_peer_identity(struct rpc_call *call, enum rpc_identity kind, unsigned
  */
 bool rpc_bearer_equals(struct rpc_call *call, const char *token, size_t length);
 
+/* ---- Calls a second of one peer, for authorize hooks. ---- */
+
+/* A bucket for each address (a client's host, whatever its port) that holds two seconds' worth of
+ * calls; addresses whose hashes meet share one. Unix sockets are not counted. */
+struct rpc_rate;
+/* `per_second` > 0. NULL: no memory. */
+MUST_USE struct rpc_rate *rpc_rate_new(uint32_t per_second);
+void rpc_rate_free(struct rpc_rate *rate); /* NULL is allowed */
+/* False: the peer has had its share. Any thread. */
+MUST_USE bool rpc_rate_take(struct rpc_rate *rate, struct rpc_call *call);
+/* The same by the peer's text ("ipv4:10.0.0.7:41234") and a monotonic time. */
+MUST_USE bool rpc_rate_take_at(struct rpc_rate *rate, const char *peer, uint64_t now_ns);
+
 /* ---- Server. ---- */
 
 struct rpc_server_options {

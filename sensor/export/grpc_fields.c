@@ -48,7 +48,9 @@ const struct config_field grpc_fields[] = {
      .offset = FIELD(token_file),
      .value = "",
      .max = 4096,
-     .help = "File with the bearer token wanted on TCP; not readable by others; empty: none."},
+     .help = "File with the bearer tokens wanted on TCP (mode 0600): a token alone, or lines 'NAME "
+             "SCOPES TOKEN' with scopes flows, packets, config; read again on a reload; empty: "
+             "none."},
     {.type = CONFIG_BOOL,
      .key = "insecure",
      .offset = FIELD(insecure),
@@ -82,5 +84,12 @@ const struct config_field grpc_fields[] = {
      .min = 1,
      .max = 4096,
      .help = "Messages that wait for one reader; then it falls behind in the history."},
+    {.type = CONFIG_U64,
+     .key = "calls_per_second",
+     .offset = FIELD(calls_per_second),
+     .value = "200",
+     .max = 1000000,
+     .help = "Calls that one address may begin on TCP each second, twice as many at once; more: "
+             "RESOURCE_EXHAUSTED. 0: no limit."},
     {0},
 };

@@ -16,6 +16,7 @@
 #include "base/wire_format.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
+#include "sensor/export/grpc_access.h"
 #include "sensor/export/grpc_history.h"
 #include "sensor/export/grpc_mask.h"
 #include "sensor/export/grpc_server.h"
@@ -109,8 +110,9 @@ struct grpc_server {
     _Atomic(struct grpc_retune *) retune; /* waits for the rpc thread; NULL = none */
     char config_hash[17];                 /* identity.config_hash, once it has changed */
     uint16_t port;
-    char *token; /* NULL = none wanted */
-    size_t token_length;
+    pthread_rwlock_t access_lock;
+    struct grpc_access *access; /* NULL = no tokens */
+    struct rpc_rate *rate;      /* NULL = no limit */
 
     /* The inbox: parcels from the publisher. */
     pthread_mutex_t inbox_mutex;
@@ -159,6 +161,7 @@ struct grpc_ask {
     struct rpc_call *call;      /* NULL: REST */
     struct http_deferred *http; /* NULL: gRPC */
     const struct grpc_row *row;
+    char who[GRPC_WHO_BYTES]; /* REST: who asks */
 };
 
 /* Nobody waits for the answer any more. Any thread. */
@@ -211,7 +214,12 @@ MUST_USE bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *con
 
 /* Of REST, where there is no unix socket and no client certificate: `token` NULL = none was given.
  * RPC_OK, RPC_UNAUTHENTICATED or RPC_PERMISSION_DENIED. Any thread. */
-enum rpc_status grpc_may_ask(const struct grpc_server *server, const char *path, const char *token);
+enum rpc_status grpc_may_ask(struct grpc_server *server, const char *path, const char *token,
+                             char who[GRPC_WHO_BYTES]);
+/* Of a call, in its callbacks; also on the unix socket and by client certificate. */
+enum rpc_status grpc_identify(struct grpc_server *server, struct rpc_call *call,
+                              enum grpc_scope scope, char who[GRPC_WHO_BYTES],
+                              struct error *reason);
 
 /* ---- REST (grpc_rest.c) ---- */
 
@@ -273,5 +281,8 @@ void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -22,6 +22,7 @@ struct job {
     struct grpc_link *link;
     struct http_deferred *http;
     const struct grpc_row *row;
+    char who[GRPC_WHO_BYTES];
     size_t length;
     uint8_t bytes[]; /* the request as protobuf */
 };
@@ -237,6 +238,16 @@ void grpc_rest_answer(const struct grpc_ask *ask, struct rpc_buffer *buffer, siz
 
 /* ---- questions ---- */
 
+/* Who showed this header; for the audit. */
+static void name_caller(struct grpc_server *server, const char *path, const char *header,
+                        char who[GRPC_WHO_BYTES])
+{
+    static const char scheme[] = "Bearer ";
+    const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
+
+    (void)grpc_may_ask(server, path, has_scheme ? header + sizeof(scheme) - 1 : NULL, who);
+}
+
 static void run_job(void *argument)
 {
     struct job *job = argument;
@@ -245,6 +256,7 @@ static void run_job(void *argument)
     if (job->link->server != NULL) {
         struct grpc_ask ask = {.server = job->link->server, .http = job->http, .row = job->row};
 
+        memcpy(ask.who, job->who, sizeof(ask.who));
         job->row->ask(&ask, job->bytes, job->length);
     } else {
         http_deferred_drop(job->http);
@@ -317,6 +329,7 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
         return;
     }
     job->row = row;
+    name_caller(server, row->path, http_request_header(request, "authorization"), job->who);
     job->http = http_defer(request);
     if (job->http == NULL) {
         free(job);
@@ -330,7 +343,7 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
     }
 }
 
-enum http_auth_verdict grpc_rest_authorize(const struct grpc_server *server,
+enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request)
 {
     static const char scheme[] = "Bearer ";
@@ -339,8 +352,10 @@ enum http_auth_verdict grpc_rest_authorize(const struct grpc_server *server,
     const char *header = http_request_header(request, "authorization");
     const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
 
+    char who[GRPC_WHO_BYTES];
+
     switch (grpc_may_ask(server, row == NULL ? "" : row->path,
-                         has_scheme ? header + sizeof(scheme) - 1 : NULL)) {
+                         has_scheme ? header + sizeof(scheme) - 1 : NULL, who)) {
     case RPC_OK:
         return HTTP_AUTH_ALLOW;
     case RPC_UNAUTHENTICATED:

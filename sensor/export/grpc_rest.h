@@ -19,7 +19,7 @@ size_t grpc_rest_routes(void (*handler)(struct http_request *request),
 /* Answers one request that a route was found for. On the http thread. */
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
 /* May this request have its answer (token, packet bytes)? On the http thread. */
-enum http_auth_verdict grpc_rest_authorize(const struct grpc_server *server,
+enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request);
 /* The OpenAPI 3.1 document; NULL: no memory. The caller owns the reference. */
 struct http_buffer *grpc_rest_openapi(void);

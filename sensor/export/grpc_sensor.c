@@ -240,12 +240,3 @@ void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 }
 
 /* ---- ConfigService ---- */
-
-void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    (void)bytes;
-    (void)length;
-    grpc_refuse(ask, RPC_UNIMPLEMENTED, "APPLY_NOT_SERVED", -1,
-                "a sensor takes its settings from its file alone: change the file, check it with "
-                "ConfigService.ValidateConfig and put it in force with ConfigService.ReloadConfig");
-}

@@ -10,6 +10,8 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/service/audit.h"
 #include "proto/json/transcoder.h"
 #include "sensor/export/grpc_private.h"
 #include "sensor/export/grpc_sink.h"
@@ -18,7 +20,6 @@
 #define STATS_MAX          3600
 #define PACKETS_MAX        2000
 #define DNS_MAX            16384
-#define TOKEN_BYTES_MAX    4096
 #define STREAM_QUEUE_BYTES ((size_t)2 * 1024 * 1024)
 #define STOP_GRACE_NS      (2 * NS_PER_SEC)
 #define HEALTH_WATCHERS    64
@@ -85,108 +86,133 @@ void grpc_post(struct grpc_server *server, void (*run)(struct grpc_server *serve
 
 /* ---- who may call ---- */
 
-static int read_token(struct grpc_server *server, struct error *err)
+static int read_access(struct grpc_server *server, struct error *err)
 {
-    const char *path = server->settings.token_file;
-    char text[TOKEN_BYTES_MAX + 2];
-    struct stat status;
-
-    if (path[0] == '\0') {
-        return 0;
+    if (server->settings.token_file[0] != '\0') {
+        server->access = grpc_access_read(server->settings.token_file, err);
+        return server->access == NULL ? -err->code : 0;
     }
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (file < 0 || fstat(file, &status) != 0) {
-        const int code = errno;
-
-        if (file >= 0) {
-            (void)close(file);
-        }
-        return error_set(err, code, "grpc.token_file %s: %s", path, strerror(code));
-    }
-    const ssize_t got = read(file, text, sizeof(text));
-
-    (void)close(file);
-    if (!S_ISREG(status.st_mode) || (status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-        return error_set(err, EACCES,
-                         "grpc.token_file %s: must be a file that others cannot read (chmod 600)",
-                         path);
-    }
-    size_t length = got > 0 ? (size_t)got : 0;
-
-    while (length > 0 &&
-           (text[length - 1] == '\n' || text[length - 1] == '\r' || text[length - 1] == ' ')) {
-        length--;
-    }
-    if (length == 0 || length > TOKEN_BYTES_MAX) {
-        return error_set(err, EINVAL, "grpc.token_file %s: a token of 1 to %d bytes was expected",
-                         path, TOKEN_BYTES_MAX);
-    }
-    server->token = malloc(length);
-    if (server->token == NULL) {
-        return error_set(err, ENOMEM, "grpc: no memory");
-    }
-    memcpy(server->token, text, length);
-    server->token_length = length;
     return 0;
-}
-
-static bool is_packet_call(const char *path)
-{
-    static const char prefix[] = "/" PACKAGE "PacketService/";
-
-    return strncmp(path, prefix, sizeof(prefix) - 1) == 0;
-}
-
-/* The length may show, the content may not: every byte is compared. */
-static bool is_token(const struct grpc_server *server, const char *token, size_t length)
-{
-    volatile unsigned difference = length != server->token_length;
-
-    for (size_t i = 0; i < length && i < server->token_length; i++) {
-        difference = difference | (unsigned)(token[i] ^ server->token[i]);
-    }
-    return difference == 0;
 }
 
 bool grpc_server_has_token(const struct grpc_server *server)
 {
-    return server->token != NULL;
+    return server->settings.token_file[0] != '\0';
 }
 
-enum rpc_status grpc_may_ask(const struct grpc_server *server, const char *path, const char *token)
+void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access)
 {
-    if (server->token != NULL) {
-        return token != NULL && is_token(server, token, strlen(token)) ? RPC_OK
-                                                                       : RPC_UNAUTHENTICATED;
+    (void)pthread_rwlock_wrlock(&server->access_lock);
+    struct grpc_access *before = server->access;
+
+    server->access = access;
+    (void)pthread_rwlock_unlock(&server->access_lock);
+    grpc_access_free(before);
+}
+
+static enum rpc_status check_token(struct grpc_server *server, const char *token, size_t length,
+                                   enum grpc_scope scope, char who[GRPC_WHO_BYTES],
+                                   struct error *reason)
+{
+    (void)pthread_rwlock_rdlock(&server->access_lock);
+    const enum rpc_status status =
+        grpc_access_check(server->access, token, length, scope, who, reason);
+    (void)pthread_rwlock_unlock(&server->access_lock);
+    return status;
+}
+
+/* Nobody who is not known may see bytes of packets or settings. */
+static enum rpc_status check_anonymous(enum grpc_scope scope, struct error *reason)
+{
+    if (scope == GRPC_SCOPE_FLOWS) {
+        return RPC_OK;
     }
-    return is_packet_call(path) ? RPC_PERMISSION_DENIED : RPC_OK;
+    error_set(reason, EACCES,
+              "%s need the unix socket, a token (grpc.token_file) or a client certificate "
+              "(grpc.tls_client_ca)",
+              scope == GRPC_SCOPE_PACKETS ? "packet bytes" : "calls about settings");
+    return RPC_PERMISSION_DENIED;
+}
+
+enum rpc_status grpc_may_ask(struct grpc_server *server, const char *path, const char *token,
+                             char who[GRPC_WHO_BYTES])
+{
+    struct error reason = {0};
+
+    (void)snprintf(who, GRPC_WHO_BYTES, "anonymous");
+    if (grpc_server_has_token(server)) {
+        return check_token(server, token, token == NULL ? 0 : strlen(token), grpc_scope_of(path),
+                           who, &reason);
+    }
+    return check_anonymous(grpc_scope_of(path), &reason);
+}
+
+enum rpc_status grpc_identify(struct grpc_server *server, struct rpc_call *call,
+                              enum grpc_scope scope, char who[GRPC_WHO_BYTES], struct error *reason)
+{
+    static const char scheme[] = "Bearer ";
+    const size_t scheme_bytes = sizeof(scheme) - 1;
+    char peer[RPC_PEER_BYTES];
+    size_t length = 0;
+
+    rpc_peer(call, peer);
+    (void)snprintf(who, GRPC_WHO_BYTES, "unix");
+    if (strncmp(peer, "unix:", 5) == 0) {
+        return RPC_OK;
+    }
+    if (grpc_server_has_token(server)) {
+        const char *header = rpc_header(call, "authorization", &length);
+        const bool has_scheme =
+            header != NULL && length > scheme_bytes && memcmp(header, scheme, scheme_bytes) == 0;
+
+        return check_token(server, has_scheme ? header + scheme_bytes : NULL,
+                           has_scheme ? length - scheme_bytes : 0, scope, who, reason);
+    }
+    if (server->settings.tls_client_ca[0] != '\0') {
+        if (rpc_peer_identity(call, RPC_IDENTITY_COMMON_NAME, 0, who, GRPC_WHO_BYTES) == 0) {
+            (void)snprintf(who, GRPC_WHO_BYTES, "certificate");
+        }
+        return RPC_OK;
+    }
+    (void)snprintf(who, GRPC_WHO_BYTES, "anonymous");
+    return check_anonymous(scope, reason);
+}
+
+/* Refused calls, and those for bytes of packets; a storm of refusals is cut. Calls about settings
+ * are noted with their result (grpc_config.c). */
+static void note_call(struct rpc_call *call, const char *path, enum grpc_scope scope,
+                      enum rpc_status status, const char *who, const char *reason)
+{
+    static struct log_limit limit;
+    char peer[RPC_PEER_BYTES];
+
+    if ((status == RPC_OK && scope != GRPC_SCOPE_PACKETS) ||
+        (status != RPC_OK && !log_allowed(&limit, NS_PER_SEC / 10, NULL))) {
+        return;
+    }
+    rpc_peer(call, peer);
+    audit_line(who, peer, path, status == RPC_OK ? "allowed" : rpc_status_name(status), reason);
 }
 
 static enum rpc_status authorize(void *context, struct rpc_call *call, const char *path,
                                  struct error *reason)
 {
-    const struct grpc_server *server = context;
-    char peer[RPC_PEER_BYTES];
+    struct grpc_server *server = context;
+    const enum grpc_scope scope = grpc_scope_of(path);
+    char who[GRPC_WHO_BYTES];
 
-    rpc_peer(call, peer);
-    if (strncmp(peer, "unix:", 5) == 0) {
-        return RPC_OK;
+    if (server->rate != NULL && !rpc_rate_take(server->rate, call)) {
+        struct grpc_ask ask = {.server = server, .call = call};
+
+        grpc_refuse(&ask, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", -1,
+                    "this peer may make %llu calls a second (grpc.calls_per_second)",
+                    (unsigned long long)server->settings.calls_per_second);
+        return RPC_RESOURCE_EXHAUSTED; /* it is finished already, with details */
     }
-    if (server->token != NULL) {
-        if (rpc_bearer_equals(call, server->token, server->token_length)) {
-            return RPC_OK;
-        }
-        error_set(reason, EACCES, "this sensor wants 'authorization: Bearer TOKEN' with its token");
-        return RPC_UNAUTHENTICATED;
-    }
-    if (is_packet_call(path) && server->settings.tls_client_ca[0] == '\0') {
-        error_set(reason, EACCES,
-                  "packet bytes need the unix socket, a token (grpc.token_file) or a client "
-                  "certificate");
-        return RPC_PERMISSION_DENIED;
-    }
-    return RPC_OK;
+    const enum rpc_status status = grpc_identify(server, call, scope, who, reason);
+
+    note_call(call, path, scope, status, who, reason->message);
+    return status;
 }
 
 /* ---- listening ---- */
@@ -211,7 +237,7 @@ static int listen_tcp(struct grpc_server *server, struct error *err)
 {
     const struct grpc_settings *settings = &server->settings;
     const bool has_tls = settings->tls_certificate[0] != '\0' || settings->tls_key[0] != '\0';
-    const bool has_identity = server->token != NULL || settings->tls_client_ca[0] != '\0';
+    const bool has_identity = server->access != NULL || settings->tls_client_ca[0] != '\0';
     const struct rpc_server_tls tls = {
         .certificate_path = settings->tls_certificate,
         .key_path = settings->tls_key,
@@ -319,6 +345,12 @@ static int add_services(struct grpc_server *server, struct error *err)
     size_t set_length;
     const uint8_t *set = json_descriptor_set(&set_length);
 
+    if (server->settings.calls_per_second > 0) {
+        server->rate = rpc_rate_new((uint32_t)server->settings.calls_per_second);
+        if (server->rate == NULL) {
+            return error_set(err, ENOMEM, "grpc: no memory");
+        }
+    }
     options.receive_bytes_max = GRPC_REQUEST_BYTES;
     options.calls_max = CALLS_MAX;
     options.authorize = authorize;
@@ -386,10 +418,11 @@ struct grpc_server *grpc_server_new(const struct grpc_settings *settings,
         return NULL;
     }
     (void)pthread_mutex_init(&server->inbox_mutex, NULL);
+    (void)pthread_rwlock_init(&server->access_lock, NULL);
     server->settings = *settings;
     server->identity = *identity;
     server->runtime = runtime;
-    if (take_memory(server, err) != 0 || read_token(server, err) != 0 ||
+    if (take_memory(server, err) != 0 || read_access(server, err) != 0 ||
         add_services(server, err) != 0 || listen_tcp(server, err) != 0 ||
         listen_unix(server, err) != 0) {
         return NULL;
@@ -432,7 +465,9 @@ void grpc_server_free(struct grpc_server *server)
     arena_free(server->arena);
     free(server->flow);
     free(server->dns);
-    free(server->token);
+    grpc_access_free(server->access);
+    (void)pthread_rwlock_destroy(&server->access_lock);
+    rpc_rate_free(server->rate);
     free(server->methods);
     free(atomic_load(&server->retune));
     (void)pthread_mutex_destroy(&server->inbox_mutex);

@@ -11,6 +11,8 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "base/service/control.h"
+#include "sensor/export/grpc_access.h"
 #include "sensor/pipeline/pipeline.h"
 #include "sensor/pipeline/sink.h"
 
@@ -22,9 +24,10 @@ struct grpc_settings {
     const char *token_file; /* bearer token wanted on TCP; empty = none */
     bool insecure;          /* another address than loopback without TLS and token */
     uint64_t history_records,
-        history_bytes;       /* 65536 flows and 64 MiB; packets: 2000; alerts: 4096; DNS: 16384 */
-    uint64_t streams_max;    /* 64 */
-    uint64_t queue_messages; /* of one reader: 64 */
+        history_bytes;         /* 65536 flows and 64 MiB; packets: 2000; alerts: 4096; DNS: 16384 */
+    uint64_t streams_max;      /* 64 */
+    uint64_t queue_messages;   /* of one reader: 64 */
+    uint64_t calls_per_second; /* of one peer; 0: no limit */
 };
 
 extern const struct config_field grpc_fields[];
@@ -37,7 +40,8 @@ struct grpc_identity {
     uint32_t shards;
     const char *const *capabilities;
     uint32_t capabilities_count;
-    bool has_dns_records; /* else DnsService refuses */
+    bool has_dns_records;    /* else DnsService refuses */
+    struct control *control; /* who answers ConfigService; NULL: nobody */
 };
 
 struct grpc_server;
@@ -56,6 +60,8 @@ void grpc_server_free(struct grpc_server *server);
 DEFINE_AUTO(grpc_server, grpc_server_free);
 /* Callers on TCP must show a token. */
 bool grpc_server_has_token(const struct grpc_server *server);
+/* Other tokens from the next call on; taken over. Only where grpc_server_has_token. Any thread. */
+void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access);
 /* What a reload changes; taken up on the rpc thread. Any thread. */
 struct grpc_tuning {
     const char *config_hash; /* copied */
