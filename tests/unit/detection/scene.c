@@ -26,6 +26,11 @@ static struct {
     struct detection_fact *facts;
     char (*names)[DETECTION_NAME_MAX];
     uint16_t next_port;
+    uint32_t losses_count;
+    struct {
+        uint64_t second;
+        struct detection_second costs;
+    } losses[256];
 } script;
 
 static struct scene_alerts runs[2];
@@ -60,7 +65,7 @@ void scene_only(const char *detector)
 
 void scene_clear(void)
 {
-    script.count = 0;
+    script.count = script.losses_count = 0;
     script.next_port = 32768;
 }
 
@@ -232,6 +237,24 @@ void scene_arp(uint32_t asker, uint32_t asked, uint64_t at_ms, bool is_answered)
         memcpy(fact.mac + 2, fact.source.bytes, 4);
         scene_add(&fact);
     }
+}
+
+void scene_loss(uint64_t at_ms, uint64_t packets, uint64_t lost)
+{
+    assert_true(script.losses_count < sizeof(script.losses) / sizeof(script.losses[0]));
+    script.losses[script.losses_count].second = scene_ns(at_ms) / NS_PER_SEC;
+    script.losses[script.losses_count++].costs =
+        (struct detection_second){.packets = packets, .lost_packets = lost};
+}
+
+static struct detection_second costs_of(uint64_t second)
+{
+    for (uint32_t i = 0; i < script.losses_count; i++) {
+        if (script.losses[i].second == second) {
+            return script.losses[i].costs;
+        }
+    }
+    return (struct detection_second){.packets = 1000};
 }
 
 void scene_dns(uint32_t client, uint32_t server, const char *name, uint16_t type, uint16_t rcode,
@@ -468,7 +491,9 @@ static const struct scene_alerts *play(unsigned parts, bool is_by_wire)
                 assert_true(detection_frame_merge(merged, stage.frames[parts - 1 - i]));
             }
         }
-        detection_decide(detection, merged, &(struct detection_second){.packets = 1000}, keep, out);
+        const struct detection_second costs = costs_of(second);
+
+        detection_decide(detection, merged, &costs, keep, out);
     }
     detection_finish(detection, (second + 1) * NS_PER_SEC, keep, out);
     for (unsigned i = 0; i < parts; i++) {

@@ -54,6 +54,8 @@ void scene_udp(uint32_t client, uint16_t client_port, uint32_t server, uint16_t 
                uint64_t at_ms, uint64_t packets_up, uint64_t packets_down, uint64_t bytes_each);
 void scene_ping(uint32_t client, uint32_t server, uint64_t at_ms, bool is_answered);
 void scene_arp(uint32_t asker, uint32_t asked, uint64_t at_ms, bool is_answered);
+/* What the second at `at_ms` cost; without: 1000 packets and none lost. */
+void scene_loss(uint64_t at_ms, uint64_t packets, uint64_t lost);
 void scene_dns(uint32_t client, uint32_t server, const char *name, uint16_t type, uint16_t rcode,
                uint64_t at_ms, uint64_t query_bytes, uint64_t response_bytes);
 
