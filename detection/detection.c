@@ -297,6 +297,12 @@ void detection_finish(struct detection *detection, uint64_t now_ns, detection_em
     incident_close_all(detection, now_ns);
 }
 
+bool detection_is_saturated(const struct detection *detection, const struct window *window)
+{
+    return window->saturated_second != 0 &&
+           window->saturated_second + window->seconds >= detection->now;
+}
+
 uint32_t detection_statistics(const struct detection *detection, struct stats_detector *rows,
                               uint32_t rows_max)
 {
@@ -319,13 +325,13 @@ uint32_t detection_statistics(const struct detection *detection, struct stats_de
                                        .learnt = counts->learnt,
                                        .suppressed = counts->suppressed + counts->refused};
         for (uint32_t j = 0; j < rules->ops->windows_count; j++) {
-            const struct detection_table *table =
-                &detection->windows[rules->first_window + j].table;
+            const struct window *window = &detection->windows[rules->first_window + j];
+            const struct detection_table *table = &window->table;
 
             row->tracked_keys += table->entries_live;
             row->key_capacity += table->shape.entries_max;
             row->memory_bytes += detection_table_bytes(table);
-            row->saturated = row->saturated || table->is_saturated;
+            row->saturated = row->saturated || detection_is_saturated(detection, window);
         }
         count++;
     }

@@ -67,8 +67,7 @@ static void fill_window(struct detection *detection, const struct detector *self
         draft->first_ns = draft->last_ns;
     }
     draft->estimate_error = detection_level_error(entry->level);
-    draft->saturated = window->saturated_second != 0 &&
-                       window->saturated_second + window->seconds >= detection->now;
+    draft->saturated = detection_is_saturated(detection, window);
     detection->draft_origins = entry->origins;
     detection->draft_told_ns = entry->told_second * NS_PER_SEC > entry->last_ns
                                    ? entry->told_second * NS_PER_SEC

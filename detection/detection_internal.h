@@ -82,6 +82,8 @@ struct detection_shape detection_view_shape(const struct detection_settings *set
                                             const struct detector_view *view, uint32_t factor);
 const struct detector_override *detection_override(const struct detector_rules *rules,
                                                    const struct detection_subject *subject);
+/* Something of what the window still holds did not fit. */
+bool detection_is_saturated(const struct detection *detection, const struct window *window);
 bool detection_is_warm(const struct detection *detection);
 /* The relative error of a set at this level. */
 double detection_level_error(unsigned level);

@@ -380,6 +380,27 @@ static int take_override(const char *item, const struct config *config,
     return 0;
 }
 
+static int check_addresses(const struct detector_config *from, const struct config *config,
+                           const struct detector_rules *rules, struct error *err)
+{
+    for (uint32_t i = 0; rules->ops->params[i].key != NULL; i++) {
+        const struct detector_param *param = &rules->ops->params[i];
+        const uint32_t count = param->is_addresses ? from->params[i].list.count : 0;
+
+        for (uint32_t j = 0; j < count; j++) {
+            const char *item = from->params[i].list.items[j];
+            struct ip_address address;
+
+            if (!address_parse(item, strlen(item), &address)) {
+                (void)error_set(err, EINVAL, "%s.%s: '%.64s' is no address", rules->path,
+                                param->key, item);
+                return refuse(config, rules, param->key, err);
+            }
+        }
+    }
+    return 0;
+}
+
 static int compile_one(const struct detector_config *from, const struct config *config,
                        struct detector_rules *rules, struct error *err)
 {
@@ -394,7 +415,8 @@ static int compile_one(const struct detector_config *from, const struct config *
                       &rules->exempt_sources_count, err) != 0 ||
         take_prefixes(&from->exempt_targets, config, rules, "exempt_targets", rules->exempt_targets,
                       &rules->exempt_targets_count, err) != 0 ||
-        take_ports(&from->exempt_ports, config, rules, err) != 0) {
+        take_ports(&from->exempt_ports, config, rules, err) != 0 ||
+        check_addresses(from, config, rules, err) != 0) {
         return -err->code;
     }
     for (uint32_t i = 0; i < from->overrides.count; i++) {

@@ -41,6 +41,7 @@ struct detector_param {
     double min, max;
     const char *help;
     const char *alias;
+    bool is_addresses; /* a list of addresses: anything else refuses */
 };
 
 /* Defaults as written in YAML, and bounds. NULL: the detector has no such setting. */

@@ -154,6 +154,7 @@ static void random_mixes_give_the_same_incidents_wherever_they_are_seen(void **s
     for (uint64_t seed = 1; seed <= mixes; seed++) {
         assert_int_equal(scene_begin(NULL), 0);
         use_short_learning();
+        scene_settings.victims_max = scene_settings.scanners_max = scene_settings.keys_max = 4096;
         const unsigned attacks = play_mix(seed);
         const struct scene_alerts *alerts = scene_play_everywhere();
         unsigned opened = 0;
