@@ -91,6 +91,7 @@ static void take_interface(const Netscope__V1__InterfaceStats *from, struct stat
         .received_bytes = from->received_bytes,
         .kernel_dropped = from->kernel_dropped,
         .interface_dropped = from->interface_dropped,
+        .missed_bytes_estimate = from->missed_bytes_estimate,
         .promiscuous = from->promiscuous != 0,
         .up = from->up != 0,
         .processed_packets = from->processed_packets,

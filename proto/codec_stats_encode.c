@@ -83,6 +83,7 @@ static void write_interface(struct wire_writer *w, const struct stats_interface 
     write_chars(w, 19, interface->last_error);
     write_double(w, 20, interface->stall_tolerance_seconds);
     write_number(w, 21, interface->processed_packets);
+    write_number(w, 22, interface->missed_bytes_estimate);
     wire_end(w, mark);
 }
 

@@ -407,6 +407,7 @@ struct stats_interface {
     struct record_text name, filter;
     uint32_t linktype, snaplen;
     uint64_t received_packets, received_bytes, kernel_dropped, interface_dropped;
+    uint64_t missed_bytes_estimate;
     bool promiscuous, up;
     uint64_t processed_packets, precut_packets, truncated_packets, superpackets, wakeups;
     uint64_t in_ring, in_ring_high_water, batch_max, reopened;

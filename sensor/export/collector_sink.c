@@ -341,6 +341,7 @@ static int copy_identity(struct collector_sink *sink, const struct collector_opt
 static const struct sink_ops ops = {
     .name = "collector",
     .when_full = SINK_DROPS,
+    .is_durable = true,
     .offer = offer,
     .flush = flush,
     .statistics = statistics,

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "netscope/v1/sensor_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
@@ -23,19 +22,9 @@ enum {
     ASSET_LAST_TIME = 12,
     ASSET_SIGHTINGS = 13,
 };
-enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
 
 #define ASSET_BYTES_MAX     512 /* one, encoded; an interface name is at most 64 bytes */
 #define ASSET_SOURCES_COUNT 4
-
-static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
-{
-    const struct wire_mark mark = wire_begin(w, field, 1);
-
-    wire_write_varint(w, TIME_SECONDS, ns / NS_PER_SEC);
-    wire_write_varint(w, TIME_NANOS, ns % NS_PER_SEC);
-    wire_end(w, mark);
-}
 
 static void write_text(struct wire_writer *w, uint32_t field, const struct asset_text *text)
 {
@@ -78,8 +67,8 @@ static void write_asset(struct wire_writer *w, const struct pipeline *pipeline,
     if ((asset->roles & ASSET_IS_DHCP_SERVER) != 0) {
         wire_write_bool(w, ASSET_DHCP_SERVER, true);
     }
-    write_time(w, ASSET_FIRST_TIME, asset->first_ns);
-    write_time(w, ASSET_LAST_TIME, asset->last_ns);
+    grpc_write_time(w, ASSET_FIRST_TIME, asset->first_ns);
+    grpc_write_time(w, ASSET_LAST_TIME, asset->last_ns);
     wire_write_varint(w, ASSET_SIGHTINGS, asset->sightings);
     wire_end(w, mark);
 }

@@ -197,6 +197,11 @@ void grpc_answer(struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used);
 void grpc_answer_packed(struct grpc_ask *ask, const ProtobufCMessage *message);
 /* One field `number` with these bytes. */
 void grpc_answer_field(struct grpc_ask *ask, uint32_t number, const void *bytes, size_t length);
+/* Copies each field `from` of an encoded message as field `to`. */
+void grpc_copy_fields(struct wire_writer *out, const uint8_t *bytes, size_t length, uint32_t from,
+                      uint32_t to);
+/* A Timestamp. */
+void grpc_write_time(struct wire_writer *w, uint32_t field, uint64_t ns);
 /* False: refused. Absent leaves *ns. */
 MUST_USE bool grpc_read_time(struct grpc_ask *ask, const Google__Protobuf__Timestamp *time,
                              const char *name, uint64_t *ns);

@@ -156,3 +156,26 @@ bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *const *inclu
     }
     return *out != NULL;
 }
+
+void grpc_copy_fields(struct wire_writer *out, const uint8_t *bytes, size_t length, uint32_t from,
+                      uint32_t to)
+{
+    struct wire_reader in = wire_reader_over(bytes, length);
+    struct wire_field field;
+
+    while (wire_next(&in, &field)) {
+        if (field.number == from && field.type == WIRE_BYTES) {
+            wire_write_bytes(out, to, field.bytes, field.length);
+        }
+    }
+}
+
+void grpc_write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+{
+    enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
+    const struct wire_mark mark = wire_begin(w, field, 1);
+
+    wire_write_varint(w, TIME_SECONDS, ns / NS_PER_SEC);
+    wire_write_varint(w, TIME_NANOS, ns % NS_PER_SEC);
+    wire_end(w, mark);
+}

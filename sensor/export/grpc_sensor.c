@@ -12,25 +12,10 @@
 #define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
 
 /* Fields of StatsRecord and of the answers that carry the same messages. */
-enum { STATS_INTERFACES = 20, STATS_LEDGER = 21 };
+enum { STATS_INTERFACES = 20 };
 enum { INFO_INTERFACES = 6 };
-enum { LEDGER_ROWS = 1, LEDGER_BALANCED = 2 };
 enum { STATUS_STATS = 1, STATUS_READY = 2, STATUS_REASONS = 3 };
 enum { ANSWER_STATS = 1 };
-
-/* Copies each field `from` of an encoded message as field `to`. */
-static void copy_fields(struct wire_writer *out, const uint8_t *bytes, size_t length, uint32_t from,
-                        uint32_t to)
-{
-    struct wire_reader in = wire_reader_over(bytes, length);
-    struct wire_field field;
-
-    while (wire_next(&in, &field)) {
-        if (field.number == from && field.type == WIRE_BYTES) {
-            wire_write_bytes(out, to, field.bytes, field.length);
-        }
-    }
-}
 
 static Google__Protobuf__Duration duration_of(uint64_t ns)
 {
@@ -88,8 +73,8 @@ void grpc_get_info(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     if (stats != NULL && encoded != NULL) {
         stats->interfaces_count =
             pipeline_interfaces(server->pipeline, stats->interfaces, STATS_ROWS_MAX);
-        copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
-                    STATS_INTERFACES, INFO_INTERFACES);
+        grpc_copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
+                         STATS_INTERFACES, INFO_INTERFACES);
         used += wire_written(&w);
     }
     free(stats);
@@ -126,70 +111,6 @@ void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         wire_write_text(&w, STATUS_REASONS, readiness.reasons[i]);
     }
     grpc_answer(ask, &buffer, wire_written(&w));
-}
-
-static uint64_t lost_in(const struct stats_ledger_row *row)
-{
-    uint64_t lost = 0;
-
-    for (uint32_t i = 0; i < row->lost_count; i++) {
-        lost += row->lost[i].count;
-    }
-    return lost;
-}
-
-/* Rows are read one counter after the other while the packets go on, so that a row may be off by
- * what moved meanwhile. */
-static bool is_balanced(const struct stats_ledger_row *rows, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (rows[i].in != rows[i].out + lost_in(&rows[i]) + rows[i].held) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void answer_ledger(struct grpc_ask *ask, struct stats_record *stats, uint8_t *encoded)
-{
-    struct grpc_server *server = ask->server;
-    struct rpc_buffer buffer = rpc_buffer_new(2 * (size_t)CODEC_STATS_BYTES_MAX);
-    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
-
-    stats->ledger_count = pipeline_ledger(server->pipeline, stats->ledger, STATS_ROWS_MAX);
-    copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
-                STATS_LEDGER, LEDGER_ROWS);
-    wire_write_bool(&w, LEDGER_BALANCED, is_balanced(stats->ledger, stats->ledger_count));
-    grpc_answer(ask, &buffer, wire_written(&w));
-}
-
-void grpc_get_loss_ledger(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const struct grpc_server *server = ask->server;
-    const Netscope__V1__GetLossLedgerRequest *request =
-        (const Netscope__V1__GetLossLedgerRequest *)grpc_unpack(
-            ask, &netscope__v1__get_loss_ledger_request__descriptor, bytes, length);
-    uint64_t since_ns = 0;
-
-    if (request == NULL || !grpc_read_time(ask, request->since, "since", &since_ns)) {
-        return;
-    }
-    if (since_ns > server->identity.start_wall_ns) {
-        grpc_refuse(ask, RPC_UNIMPLEMENTED, "SINCE_NOT_SERVED", -1,
-                    "since: this sensor counts from its start only; take the difference of two "
-                    "answers, or of two records of StatsService");
-        return;
-    }
-    struct stats_record *stats = calloc(1, sizeof(*stats));
-    uint8_t *encoded = malloc(CODEC_STATS_BYTES_MAX);
-
-    if (stats == NULL || encoded == NULL) {
-        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the ledger");
-    } else {
-        answer_ledger(ask, stats, encoded);
-    }
-    free(stats);
-    free(encoded);
 }
 
 /* ---- StatsService ---- */

@@ -418,6 +418,7 @@ static void close_sink(void *state)
 static const struct sink_ops ops = {
     .name = "kafka",
     .when_full = SINK_DROPS,
+    .is_durable = true,
     .offer = offer,
     .flush = flush,
     .statistics = statistics,

@@ -89,6 +89,7 @@ struct pipeline_totals {
     uint64_t
         dispatch_dropped;  /* records and lines lost because no batch was free, pcap drops apart */
     uint64_t lost_packets; /* packets in lost records */
+    uint64_t lost_records; /* by the shards */
     uint64_t handover_packets, handover_dropped, handover_held; /* between shards, live */
     uint64_t handover_high_water_bytes;                         /* in one ring */
     uint64_t fragments_held;
@@ -108,9 +109,11 @@ struct pipeline_totals {
 };
 void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out); /* any thread */
 
-/* Ledger rows of all stages up to the sinks. Any thread. */
+/* Ledger rows of all stages up to the sinks, and of what a sink has behind it (spool, wire). Any
+ * thread; see pipeline_ledger.c for what `held` means while packets move. */
 uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
                          uint32_t rows_max);
+uint64_t pipeline_ledger_lost(const struct stats_ledger_row *row); /* all reasons together */
 uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
                              uint32_t rows_max);
 /* The kernel's rings, live: one for each interface and shard. Any thread. */

@@ -16,6 +16,18 @@ static double stall_seconds(uint64_t stall_ns)
     return stall_ns == UINT64_MAX ? 0 : (double)stall_ns / (double)NS_PER_SEC;
 }
 
+static uint64_t missed_bytes(const struct pipeline *pipeline, uint32_t first, uint32_t end)
+{
+    uint64_t missed = 0;
+
+    for (uint32_t i = 0; i < pipeline->settings.shards; i++) {
+        for (uint32_t j = first; j < end && j < SHARD_INTERFACES; j++) {
+            missed += counter_get(&shard_counts_of(pipeline->shards[i])->missed_bytes[j]);
+        }
+    }
+    return missed;
+}
+
 static struct stats_interface file_row(const struct pipeline *pipeline)
 {
     const struct reader_counts *counts = reader_counts_of(pipeline->reader);
@@ -27,6 +39,8 @@ static struct stats_interface file_row(const struct pipeline *pipeline)
                                     .processed_packets = counter_get(&counts->packets),
                                     .kernel_dropped = counter_get(&counts->kernel_dropped),
                                     .interface_dropped = counter_get(&counts->interface_dropped),
+                                    .missed_bytes_estimate =
+                                        missed_bytes(pipeline, 0, SHARD_INTERFACES),
                                     .up = !atomic_load(&pipeline->is_finished)};
 }
 
@@ -47,6 +61,7 @@ static struct stats_interface live_row(const struct pipeline *pipeline, uint32_t
         .precut_packets = status.sum.precut,
         .kernel_dropped = status.sum.kernel_dropped,
         .interface_dropped = status.sum.interface_dropped,
+        .missed_bytes_estimate = missed_bytes(pipeline, index, index + 1),
         .truncated_packets = status.sum.truncated,
         .superpackets = status.sum.superpackets,
         .wakeups = status.sum.wakeups,

@@ -1,4 +1,5 @@
-/* What a pipeline counts: sums, rows of interfaces and shards, the ledger. */
+/* What a pipeline counts: sums, rows of interfaces and shards. */
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -47,10 +48,13 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
 {
     const uint64_t last_ns = counter_get(&counts->last_packet_ns);
 
-    out->packets += counter_get(&counts->frames);
-    out->bytes += counter_get(&counts->bytes);
+    /* Downstream first: see pipeline_ledger.c. */
+    out->reported_packets += counter_get(&counts->reported_packets);
+    atomic_thread_fence(memory_order_acquire);
+    out->flow_packets += counter_get(&counts->flow_packets);
     out->dispatch_dropped += counter_get(&counts->lost_records) + counter_get(&counts->lost_lines);
     out->lost_packets += counter_get(&counts->lost_packets);
+    out->lost_records += counter_get(&counts->lost_records);
     out->malformed += counter_get(&counts->malformed);
     out->truncated += counter_get(&counts->truncated);
     out->unsupported += counter_get(&counts->unsupported);
@@ -70,8 +74,6 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     out->quic_unopened += counter_get(&counts->quic_unopened);
     out->checksum_bad += counter_get(&counts->checksum_bad);
     out->late += counter_get(&counts->late_packets);
-    out->flow_packets += counter_get(&counts->flow_packets);
-    out->reported_packets += counter_get(&counts->reported_packets);
     out->flows_active += counter_get(&counts->flows_active);
     out->flows_max += counter_get(&counts->flows_max);
     out->flows_created += counter_get(&counts->flows_created);
@@ -83,6 +85,9 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     }
     out->samples += counter_get(&counts->samples);
     out->last_packet_ns = last_ns > out->last_packet_ns ? last_ns : out->last_packet_ns;
+    atomic_thread_fence(memory_order_acquire);
+    out->packets += counter_get(&counts->frames);
+    out->bytes += counter_get(&counts->bytes);
 }
 
 static uint64_t pcap_dropped(struct pipeline *pipeline)
@@ -219,47 +224,6 @@ uint32_t pipeline_sink_rows(struct pipeline *pipeline, struct stats_sink *rows, 
     return publisher_sink_rows(pipeline->publisher, rows, rows_max);
 }
 
-static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
-{
-    row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
-}
-
-uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
-                         uint32_t rows_max)
-{
-    struct pipeline_totals totals;
-
-    /* From the end to the beginning, so that what is under way is held, never missing. */
-    pipeline_totals_read(pipeline, &totals);
-    uint32_t written = pipeline_input_ledger(pipeline, totals.packets, rows, rows_max);
-
-    if (written + 2 > rows_max) {
-        return written;
-    }
-    struct stats_ledger_row *row = &rows[written++];
-
-    *row = (struct stats_ledger_row){.stage = LEDGER_DECODE,
-                                     .unit = "packets",
-                                     .in = totals.packets,
-                                     .held = totals.fragments_held + totals.handover_held};
-    row->out = row->in - totals.not_in_flow - totals.handover_dropped - row->held;
-    add_reason(row, "non_ip", totals.not_in_flow_by[DECODE_WHOLE]);
-    for (unsigned reason = DECODE_WHOLE + 1; reason < DECODE_REASON_COUNT; reason++) {
-        add_reason(row, decode_reason_name((enum decode_reason)reason),
-                   totals.not_in_flow_by[reason]);
-    }
-    add_reason(row, "handover_full", totals.handover_dropped);
-    row = &rows[written++];
-    *row = (struct stats_ledger_row){.stage = LEDGER_FLOW,
-                                     .unit = "packets",
-                                     .in = totals.flow_packets,
-                                     .out = totals.reported_packets - totals.lost_packets,
-                                     .held = totals.flow_packets - totals.reported_packets};
-    add_reason(row, "no_batch", totals.lost_packets);
-    written += publisher_ledger(pipeline->publisher, rows + written, rows_max - written);
-    return written;
-}
-
 void pipeline_fill_stats(void *context, struct stats_record *record)
 {
     struct pipeline *pipeline = context;
@@ -284,11 +248,5 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     record->shards_count = pipeline_shard_rows(pipeline, record->shards, STATS_ROWS_MAX);
     record->capture_rings_count =
         pipeline_capture_rings(pipeline, record->capture_rings, STATS_ROWS_MAX);
-    /* The publisher adds its own rows: keep to the packet stages here. */
-    struct stats_ledger_row rows[STATS_ROWS_MAX];
-    const uint32_t count = pipeline_ledger(pipeline, rows, STATS_ROWS_MAX);
-
-    for (uint32_t i = 0; i < count && rows[i].stage < LEDGER_PUBLISH; i++) {
-        record->ledger[record->ledger_count++] = rows[i];
-    }
+    record->ledger_count = pipeline_ledger(pipeline, record->ledger, STATS_ROWS_MAX);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -535,8 +536,6 @@ static void publish_stats(struct publisher *publisher)
 {
     struct stats_record *stats = publisher->stats;
 
-    stats->ledger_count += publisher_ledger(publisher, stats->ledger + stats->ledger_count,
-                                            STATS_ROWS_MAX - stats->ledger_count);
     stats->sinks_count = publisher_sink_rows(publisher, stats->sinks, STATS_ROWS_MAX);
     stats->clock = (struct stats_clock){0};
     for (uint32_t i = 0; i < stats->sinks_count; i++) {
@@ -886,6 +885,59 @@ static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_
     }
 }
 
+/* SPOOL and WIRE of a durable sink. What was sent and is neither confirmed nor waiting for that any
+ * more was dropped on the way; what else was given up had not been sent. */
+static uint32_t durable_ledger(const struct sink *sink, struct stats_ledger_row rows[2])
+{
+    struct stats_sink row = {0};
+
+    sink->ops->statistics(sink->state, &row);
+    const uint64_t unconfirmed = row.sent > row.acked ? row.sent - row.acked : 0;
+    const uint64_t waiting = row.unacked < unconfirmed ? row.unacked : unconfirmed;
+    const uint64_t given_up =
+        row.failed < unconfirmed - waiting ? row.failed : unconfirmed - waiting;
+
+    rows[0] = (struct stats_ledger_row){.stage = LEDGER_SPOOL,
+                                        .unit = "records",
+                                        .in = row.acked + row.failed + row.unacked,
+                                        .out = row.sent};
+    add_reason(&rows[0], "given_up_unsent", row.failed - given_up);
+    rows[1] = (struct stats_ledger_row){
+        .stage = LEDGER_WIRE, .unit = "records", .in = row.sent, .out = row.acked};
+    add_reason(&rows[1], "given_up_unconfirmed", given_up);
+    for (int i = 0; i < 2; i++) {
+        const uint64_t gone = rows[i].out + rows[i].lost[0].count;
+
+        rows[i].held = rows[i].in > gone ? rows[i].in - gone : 0;
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "%s", sink->ops->name);
+    }
+    return 2;
+}
+
+/* The sink's own row, and those of what it keeps behind it. */
+static uint32_t sink_ledger(const struct publisher *publisher, uint32_t sink,
+                            struct stats_ledger_row *rows, uint32_t rows_max)
+{
+    const struct sink *to = &publisher->settings.sinks[sink];
+    const struct publisher_sink_counts *counts = &publisher->counts.sinks[sink];
+    struct stats_ledger_row *row = &rows[0];
+    const uint32_t behind = to->ops->is_durable && rows_max >= 3 ? durable_ledger(to, rows + 1) : 0;
+
+    atomic_thread_fence(memory_order_acquire);
+    *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
+                                     .unit = "records",
+                                     .out = counter_get(&counts->records_out),
+                                     .packets_out = counter_get(&counts->packets_out)};
+    (void)snprintf(row->name, sizeof(row->name), "%s", to->ops->name);
+    add_reason(row, "sink_full", counter_get(&counts->dropped_full));
+    add_reason(row, "refused", counter_get(&counts->dropped_refused));
+    atomic_thread_fence(memory_order_acquire);
+    row->in = counter_get(&counts->records_in);
+    row->packets_in = counter_get(&counts->packets_in);
+    row->held = row->in - row->out - row->lost[0].count - row->lost[1].count;
+    return 1 + behind;
+}
+
 uint32_t publisher_ledger(const struct publisher *publisher, struct stats_ledger_row *rows,
                           uint32_t rows_max)
 {
@@ -895,32 +947,22 @@ uint32_t publisher_ledger(const struct publisher *publisher, struct stats_ledger
     if (rows_max == 0) {
         return 0;
     }
-    struct stats_ledger_row *row = &rows[written++];
+    struct stats_ledger_row *const own = &rows[written++];
+
+    *own = (struct stats_ledger_row){.stage = LEDGER_PUBLISH, .unit = "records"};
+    for (uint32_t i = 0; i < publisher->settings.sinks_count && written < rows_max; i++) {
+        written += sink_ledger(publisher, i, &rows[written], rows_max - written);
+    }
+    /* Downstream first, here and above: what is counted behind was counted before. */
     const uint64_t lost = counter_get(&counts->lost_no_batch);
 
-    *row = (struct stats_ledger_row){.stage = LEDGER_PUBLISH,
-                                     .unit = "records",
-                                     .in = counter_get(&counts->records_in) + lost,
-                                     .out = counter_get(&counts->records_out),
-                                     .packets_in = counter_get(&counts->packets_in),
-                                     .packets_out = counter_get(&counts->packets_out)};
-    row->held = row->in - row->out - lost;
-    add_reason(row, "no_batch", lost);
-    for (uint32_t i = 0; i < publisher->settings.sinks_count && written < rows_max; i++) {
-        const struct publisher_sink_counts *sink = &counts->sinks[i];
-
-        row = &rows[written++];
-        *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
-                                         .unit = "records",
-                                         .in = counter_get(&sink->records_in),
-                                         .out = counter_get(&sink->records_out),
-                                         .held = counter_get(&sink->held),
-                                         .packets_in = counter_get(&sink->packets_in),
-                                         .packets_out = counter_get(&sink->packets_out)};
-        (void)snprintf(row->name, sizeof(row->name), "%s", publisher->settings.sinks[i].ops->name);
-        add_reason(row, "sink_full", counter_get(&sink->dropped_full));
-        add_reason(row, "refused", counter_get(&sink->dropped_refused));
-    }
+    own->out = counter_get(&counts->records_out);
+    own->packets_out = counter_get(&counts->packets_out);
+    atomic_thread_fence(memory_order_acquire);
+    own->in = counter_get(&counts->records_in) + lost;
+    own->packets_in = counter_get(&counts->packets_in);
+    own->held = own->in - own->out - lost;
+    add_reason(own, "no_batch", lost);
     return written;
 }
 

@@ -63,6 +63,8 @@ struct shard_settings {
     struct handover *handover;          /* borrowed; NULL = all packets are its own */
 };
 
+#define SHARD_INTERFACES 32 /* told apart; the last stands for all behind it, too */
+
 /* One writer (the shard), any reader. */
 struct shard_counts {
     struct counter rounds;                                    /* of its loop: it is alive */
@@ -88,6 +90,7 @@ struct shard_counts {
     struct counter quic_initials, quic_unopened; /* tried to open; of those, in vain */
     struct counter flow_table_bytes, inspect_bytes;
     struct counter pcap_failed;
+    struct counter missed_bytes[SHARD_INTERFACES]; /* ACKed and never seen, of ended flows */
     struct counter last_packet_ns;
 };
 

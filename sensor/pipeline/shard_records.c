@@ -54,6 +54,20 @@ static void encode_flow(struct shard *shard, const struct flow_record *record)
     fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, name_room), record);
 }
 
+/* TCP bytes that were acknowledged and never seen: what was lost where no counter is. */
+static void count_missed(struct shard *shard, const struct flow *flow,
+                         const struct flow_record *record)
+{
+    const uint64_t missed = record->forward.missed_bytes + record->reverse.missed_bytes;
+
+    if (missed > 0) {
+        const uint32_t last = SHARD_INTERFACES - 1;
+        const uint32_t interface = flow->interface < last ? flow->interface : last;
+
+        counter_add(&shard->counts.missed_bytes[interface], missed);
+    }
+}
+
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail)
 {
@@ -71,6 +85,7 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
     encode_flow(shard, shard->record);
     inspect_reported(shard->inspect, flow);
     if (event == FLOW_END) {
+        count_missed(shard, flow, shard->record);
         if (shard->current != NULL) {
             const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
             shard_on_tick(shard, flow, &delta);

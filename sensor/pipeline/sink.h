@@ -37,6 +37,8 @@ struct sink_sketch {
 struct sink_ops {
     const char *name; /* "kafka", "flows_jsonl": its name in the ledger and metrics */
     enum sink_when_full when_full;
+    bool is_durable; /* keeps records until its peer has confirmed them: the ledger has SPOOL and
+                      * WIRE rows for it, from `statistics` */
     /* Never blocks on a peer. The batch is borrowed for the call unless referenced. */
     enum sink_verdict (*offer)(void *sink, struct record_batch *batch);
     /* Called about every 20 ms, for time-driven work; may be NULL. */

@@ -512,6 +512,7 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
                                                       .received_bytes = number(random, 64),
                                                       .kernel_dropped = number(random, 64),
                                                       .interface_dropped = number(random, 64),
+                                                      .missed_bytes_estimate = number(random, 64),
                                                       .promiscuous = chance(random, 2),
                                                       .up = chance(random, 2),
                                                       .processed_packets = number(random, 64),
