@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "netscope/v1/flow.pb-c.h"
-#include "sensor/export/grpc_gather.h"
+#include "sensor/export/grpc_window.h"
 
 enum { LIST_NEXT_PAGE = 2, LIST_TOTAL = 3 };
 enum { GET_FLOW = 1 };
-enum { TOP_GROUPS = 2 };
 enum { RECORD_SENSOR_ID = 1, RECORD_BOOT_ID = 2 };
 
 /* ---- ObserveFlows ---- */
@@ -87,8 +86,7 @@ static bool read_order(struct grpc_ask *ask, Netscope__V1__FlowOrder order)
     return true;
 }
 
-/* A flow with the identity of the sensor, but no record_seq: it is no record of the stream. */
-static void write_flow(struct wire_writer *w, const struct grpc_server *server, uint32_t field,
+void gather_write_flow(struct wire_writer *w, const struct grpc_server *server, uint32_t field,
                        const struct gather_flow *flow)
 {
     const struct wire_mark mark = wire_begin(w, field, 2);
@@ -122,7 +120,7 @@ static void answer_list(struct grpc_ask *ask, const struct gather_settings *sett
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     for (uint32_t i = 0; i < count; i++) {
-        write_flow(&w, server, 1, &result->flows[i]);
+        gather_write_flow(&w, server, 1, &result->flows[i]);
     }
     if (result->flows_count > page) {
         const struct gather_flow *last = &result->flows[count - 1];
@@ -199,7 +197,7 @@ static void answer_flow(struct grpc_ask *ask, const struct gather_settings *sett
     struct rpc_buffer buffer = rpc_buffer_new(flows_bytes(server, result));
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
-    write_flow(&w, server, GET_FLOW, &result->flows[0]);
+    gather_write_flow(&w, server, GET_FLOW, &result->flows[0]);
     grpc_answer(ask, &buffer, wire_written(&w));
 }
 
@@ -250,7 +248,7 @@ static void answer_top(struct grpc_ask *ask, const struct gather_settings *setti
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     for (uint32_t i = 0; i < result->flows_count; i++) {
-        write_flow(&w, server, 1, &result->flows[i]);
+        gather_write_flow(&w, server, 1, &result->flows[i]);
     }
     for (uint32_t i = 0; i < result->groups_count; i++) {
         const struct gather_row *row = &result->groups[i];
@@ -263,6 +261,7 @@ static void answer_top(struct grpc_ask *ask, const struct gather_settings *setti
         wire_write_varint(&w, 4, row->flows);
         wire_end(&w, mark);
     }
+    wire_write_bool(&w, TOP_TRUNCATED, result->is_full);
     grpc_answer(ask, &buffer, wire_written(&w));
 }
 
@@ -293,24 +292,23 @@ void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
     const Netscope__V1__GetTopFlowsRequest *request =
         (const Netscope__V1__GetTopFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
-    uint64_t window_ns = 0;
 
-    if (request == NULL || !read_order(ask, request->by) ||
-        !grpc_read_duration(ask, request->window, "window", &window_ns)) {
-        return;
-    }
-    if (window_ns > 0) {
-        grpc_refuse(ask, RPC_UNIMPLEMENTED, "WINDOW_NOT_SERVED", -1,
-                    "window: a sensor knows its live flows since they began; leave it out, or ask "
-                    "a collector (QueryService.Aggregate)");
+    if (request == NULL || !read_order(ask, request->by)) {
         return;
     }
     struct gather_settings settings = {
         .order = request->by,
         .limit = grpc_read_page_size(ask, "limit", request->limit, GRPC_TOP_DEFAULT)};
 
-    if (settings.limit > 0 && read_group(ask, request->group_by, &settings) &&
-        grpc_read_filter(ask, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+    if (settings.limit == 0 ||
+        !grpc_read_duration(ask, request->window, "window", &settings.window_ns) ||
+        !read_group(ask, request->group_by, &settings) ||
+        !grpc_read_filter(ask, NULL, 0, NULL, 0, request->filter, &settings.filter)) {
+        return;
+    }
+    if (settings.window_ns > 0) {
+        window_start(ask, &settings);
+    } else {
         gather_start(ask, &settings, answer_top);
     }
 }

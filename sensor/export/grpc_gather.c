@@ -37,7 +37,7 @@ struct gather {
 
 /* ---- order ---- */
 
-static uint64_t order_key(Netscope__V1__FlowOrder order, const struct flow_record *flow)
+uint64_t gather_order_key(Netscope__V1__FlowOrder order, const struct flow_record *flow)
 {
     uint64_t rtt_ns = 0;
 
@@ -111,7 +111,7 @@ static void heap_down(struct gather_flow *heap, uint32_t count)
 static void keep_flow(struct part *part, const struct flow_record *record)
 {
     const struct gather_settings *settings = &part->gather->settings;
-    struct gather_flow flow = {.key = order_key(settings->order, record),
+    struct gather_flow flow = {.key = gather_order_key(settings->order, record),
                                .flow_id = record->flow_id};
     struct flow_record update;
     uint8_t bytes[CODEC_FLOW_BYTES_MAX];
@@ -141,7 +141,7 @@ static void keep_flow(struct part *part, const struct flow_record *record)
     heap_down(part->flows, part->flows_count);
 }
 
-static void group_key(enum gather_group group, const struct flow_record *record,
+void gather_group_key(enum gather_group group, const struct flow_record *record,
                       char key[GATHER_KEY_BYTES])
 {
     switch (group) {
@@ -194,7 +194,7 @@ static void add_group(struct part *part, const struct flow_record *record)
 {
     char key[GATHER_KEY_BYTES];
 
-    group_key(part->gather->settings.group, record, key);
+    gather_group_key(part->gather->settings.group, record, key);
     struct gather_row *row = find_row(part, key);
 
     if (row != NULL) {

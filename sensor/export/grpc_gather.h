@@ -44,7 +44,12 @@ struct gather_settings {
     bool has_flow_id;
     uint64_t flow_id;
     char community_id[64]; /* "" = any */
+    uint64_t window_ns;    /* of window_start */
 };
+
+/* Fields of GetTopFlowsResponse. */
+enum { TOP_FLOWS = 1, TOP_GROUPS = 2, TOP_FROM = 3, TOP_TRUNCATED = 4 };
+#define RECORD_IDENTITY_BYTES_MAX 192 /* sensor_id and boot_id in a record */
 
 struct gather_result {
     struct gather_flow *flows; /* in order */
@@ -54,6 +59,15 @@ struct gather_result {
     uint64_t matched;
     bool is_full; /* a shard had more groups than it could hold: the figures are lower bounds */
 };
+
+/* By what a flow is ranked, the larger the earlier; sums are since it began. */
+uint64_t gather_order_key(Netscope__V1__FlowOrder order, const struct flow_record *flow);
+/* The value of group_by; "" for the sensor. */
+void gather_group_key(enum gather_group group, const struct flow_record *record,
+                      char key[GATHER_KEY_BYTES]);
+/* A flow with the identity of the sensor, but no record_seq: it is no record of the stream. */
+void gather_write_flow(struct wire_writer *w, const struct grpc_server *server, uint32_t field,
+                       const struct gather_flow *flow);
 
 /* Refuses the call when too many gathers run. `answer` comes on the rpc thread, once, unless the
  * call is over by then. */

@@ -80,7 +80,8 @@ struct grpc_reader {
     } loss[GRPC_LOSS_COUNT];
     uint64_t rate_told_ns;
     uint64_t last_sent_ns;
-    bool has_pending; /* a message that found the call's queue full */
+    uint32_t node_told; /* version of the server's state that the client knows */
+    bool has_pending;   /* a message that found the call's queue full */
     struct rpc_bytes pending;
     uint32_t pending_records;
 };
@@ -95,6 +96,14 @@ struct grpc_link {
 
 struct grpc_ask;
 struct grpc_method;
+
+/* How the sensor itself stands, as streams of flows tell it. */
+struct grpc_node {
+    uint32_t version; /* counts changes; 0 = not looked at yet */
+    bool is_ready;
+    char reason[256];
+    uint64_t looked_ns;
+};
 
 struct grpc_server {
     struct grpc_settings settings;
@@ -123,6 +132,7 @@ struct grpc_server {
     struct grpc_history histories[RECORD_STREAM_COUNT];
     struct grpc_reader *readers;
     uint32_t readers_count;
+    struct grpc_node node;
     bool is_ticking, is_pump_posted;
 
     struct arena *arena;         /* of one request, or one message */
@@ -257,6 +267,14 @@ void grpc_on_evict(void *context, struct grpc_history *history, const struct grp
 void grpc_post(struct grpc_server *server, void (*run)(struct grpc_server *server));
 void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,
                      void (*run)(struct grpc_server *server));
+
+/* ---- news of the sensor (grpc_node.c) ---- */
+
+#define GRPC_NODE_BYTES 640
+/* Looks again when a second has passed. */
+void grpc_node_look(struct grpc_server *server, uint64_t now_ns);
+/* A whole ObserveFlowsResponse with a NodeStatus; 0: no room. */
+size_t grpc_node_write(const struct grpc_server *server, uint8_t out[GRPC_NODE_BYTES]);
 
 /* ---- choices ---- */
 

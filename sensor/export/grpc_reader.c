@@ -245,7 +245,7 @@ static bool tell_losses(struct grpc_reader *reader, bool is_end)
     const uint64_t now_ns = clock_monotonic_ns();
 
     for (unsigned i = 0; i < GRPC_LOSS_COUNT; i++) {
-        if (reader->loss[i].count == 0 || reader->stream == RECORD_STATS ||
+        if (reader->loss[i].count == 0 ||
             (i == GRPC_LOSS_RATE && !is_end && now_ns - reader->rate_told_ns < RATE_TOLD_NS)) {
             continue;
         }
@@ -285,6 +285,17 @@ static void send_heartbeat(struct grpc_reader *reader)
     wire_write_varint(&w, HEARTBEAT_LAST_SEQ, reader->history->last_seq);
     wire_end(&w, mark);
     (void)send_bytes(reader, rpc_bytes_copy(text, wire_written(&w)), 0);
+}
+
+static void send_node(struct grpc_reader *reader)
+{
+    uint8_t text[GRPC_NODE_BYTES];
+    const size_t length = grpc_node_write(reader->server, text);
+
+    reader->node_told = reader->server->node.version;
+    if (length > 0) {
+        (void)send_bytes(reader, rpc_bytes_copy(text, length), 0);
+    }
 }
 
 /* ---- batches ---- */
@@ -480,8 +491,13 @@ void grpc_tick(struct grpc_server *server)
 {
     const uint64_t now_ns = clock_monotonic_ns();
 
+    grpc_node_look(server, now_ns);
     for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
         (void)step(reader);
+        if (!reader->is_finished && !reader->has_pending && reader->is_following &&
+            reader->stream == RECORD_FLOWS && reader->node_told != server->node.version) {
+            send_node(reader);
+        }
         if (!reader->is_finished && !reader->has_pending && reader->is_following &&
             reader->interval_ns == 0 && now_ns > reader->last_sent_ns &&
             now_ns - reader->last_sent_ns >= HEARTBEAT_NS) {

@@ -15,6 +15,7 @@ from support.service import Service
 
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
 ROUNDS = int(os.environ.get("NETSCOPE_REST_ROUNDS", "12"))
+PHASES = os.environ.get("NETSCOPE_REST_PHASES", "fuzzing")  # "coverage,fuzzing,stateful": minutes
 SEED = int(os.environ.get("NETSCOPE_REST_SEED", "1"))
 
 
@@ -165,10 +166,12 @@ class Rest(unittest.TestCase):
         query = []
         for parameter in operation.get("parameters", []):
             value = self.value(pick, parameter["schema"])
+            if isinstance(value, str):  # the HTTP library hangs up on an escaped NUL and on very long heads
+                value = value.replace("\0", "")[:2000]
             if parameter["in"] == "path":
                 path = path.replace("{%s}" % parameter["name"], urllib.parse.quote(str(value) or "x", safe=""))
             elif parameter["in"] == "query" and pick.random() < 0.5:
-                query += [(parameter["name"], one) for one in (value if isinstance(value, list) else [value])]
+                query += [(parameter["name"], one) for one in (value if isinstance(value, list) else [value]) if "\0" not in str(one)][:3]
         if query:
             path += "?" + urllib.parse.urlencode(query)
         body = None
@@ -211,6 +214,7 @@ class Rest(unittest.TestCase):
         done = subprocess.run(
             [program, "run", f"{self.sensor.url}/v1/openapi.json", "-H", f"Authorization: Bearer {self.sensor.token}",
              "--max-examples", str(ROUNDS), "--seed", str(SEED), "--suppress-health-check", "all",
+             "--generation-allow-x00", "false", "--phases", PHASES,
              "--exclude-path", "/v1/config:apply", "--checks",
              "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
             capture_output=True, text=True, timeout=240, cwd=self.sensor.folder.name)
