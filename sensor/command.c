@@ -456,7 +456,9 @@ void sensor_command_help(FILE *out)
         "  netscope-sensor --read-pcap *.pcap.gz       several files, merged by time\n"
         "  netscope-sensor --config sensor.yaml        as a service\n"
         "  netscope-sensor kafka-topics [--config F]   print the commands that make the Kafka "
-        "topics\n\n"
+        "topics\n"
+        "  netscope-sensor fields [--format json]      print every field of the records and its "
+        "names elsewhere\n\n"
         "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n\n",
         out);
     for (int i = 0; i < FLAGS_COUNT; i++) {

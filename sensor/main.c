@@ -6,6 +6,7 @@
 #include "base/service/fatal.h"
 #include "sensor/app.h"
 #include "sensor/compare.h"
+#include "sensor/fields.h"
 #include "sensor/settings.h"
 
 #define EXIT_USAGE 2
@@ -49,6 +50,9 @@ int main(int argc, char **argv)
 
     if (config == NULL) {
         return fail(&err, EXIT_FAILURE);
+    }
+    if (argc > 1 && strcmp(argv[1], "fields") == 0) {
+        return fields_main(argc, argv);
     }
     if (argc > 1 && strcmp(argv[1], "kafka-topics") == 0) {
         prints_topics = true;

@@ -15,11 +15,11 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 REMARK = "<!-- Printed by the programs (tests/integration/cli/generated_pages.py --write). Do not edit. -->\n"
 
 
-def printed(folder, program, flag):
+def printed(folder, program, *arguments):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NETSCOPE_")}
-    done = subprocess.run([os.path.join(folder, program), flag], capture_output=True, text=True, env=environment)
+    done = subprocess.run([os.path.join(folder, program), *arguments], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
-        sys.exit(f"{program} {flag}: exit {done.returncode}: {done.stderr}")
+        sys.exit(f"{program} {arguments}: exit {done.returncode}: {done.stderr}")
     return done.stdout
 
 
@@ -42,11 +42,21 @@ def command_lines(folder):
             + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-collector", "--help") + "```\n")
 
 
+def fields(folder):
+    return (REMARK + "# Fields of the records\n\n"
+            "Every field of the records of `netscope.v1` with its type, its unit and the names that IPFIX (IANA's information "
+            "elements), the Elastic Common Schema 9 and OpenTelemetry have for it; empty = none is known. `netscope-sensor fields "
+            "--format text|json|markdown` prints this table. Times are RFC 3339 in UTC with nanoseconds, durations seconds with "
+            "`s` behind them (proto3 JSON). A field in a list has `[]` before it.\n"
+            + printed(folder, "netscope-sensor", "fields", "--format", "markdown"))
+
+
 PAGES = {
     "config/sensor.yaml": lambda folder: printed(folder, "netscope-sensor", "--print-config"),
     "config/collector.yaml": lambda folder: printed(folder, "netscope-collector", "--print-config"),
     "docs/configuration.md": configuration,
     "docs/cli.md": command_lines,
+    "docs/fields.md": fields,
 }
 
 
