@@ -151,6 +151,7 @@ const struct field_row field_rows[] = {
     {"StatsRecord.clock", NONE, NONE, NONE, NONE},
     {"StatsRecord.version", NONE, NONE, "observer.version", "service.version"},
     {"StatsRecord.config_hash", NONE, NONE, NONE, NONE},
+    {"StatsRecord.capture_rings", NONE, NONE, NONE, NONE},
 
     {"PacketSample.sensor_id", NONE, "observationDomainName 300", "observer.name", "host.name"},
     {"PacketSample.boot_id", NONE, NONE, NONE, NONE},
@@ -345,6 +346,17 @@ const struct field_row field_rows[] = {
     {"InterfaceStats.promiscuous", NONE, NONE, NONE, NONE},
     {"InterfaceStats.up", NONE, NONE, NONE, NONE},
     {"InterfaceStats.missed_bytes_estimate", "bytes", NONE, NONE, NONE},
+    {"InterfaceStats.precut_packets", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.truncated_packets", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.superpackets", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.wakeups", "wake-ups", NONE, NONE, NONE},
+    {"InterfaceStats.in_ring", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.in_ring_high_water", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.batch_max", "packets", NONE, NONE, NONE},
+    {"InterfaceStats.reopened", "times", NONE, NONE, NONE},
+    {"InterfaceStats.last_error", NONE, NONE, NONE, NONE},
+    {"InterfaceStats.stall_tolerance_seconds", "s", NONE, NONE, NONE},
+    {"InterfaceStats.processed_packets", "packets", NONE, NONE, NONE},
 
     {"LedgerRow.stage", NONE, NONE, NONE, NONE},
     {"LedgerRow.name", NONE, NONE, NONE, NONE},
@@ -408,6 +420,8 @@ const struct field_row field_rows[] = {
     {"SinkStats.spool_bytes", "bytes", NONE, NONE, NONE},
     {"SinkStats.oldest_age", "s", NONE, NONE, NONE},
     {"SinkStats.last_error", NONE, NONE, NONE, NONE},
+    {"SinkStats.spool_disk_errors", "errors", NONE, NONE, NONE},
+    {"SinkStats.spool_trouble", NONE, NONE, NONE, NONE},
 
     {"ClockStats.offset_estimate", "s", NONE, NONE, NONE},
     {"ClockStats.rtt", "s", NONE, NONE, NONE},
@@ -463,6 +477,19 @@ const struct field_row field_rows[] = {
     {"PacketField.value", NONE, NONE, NONE, NONE},
     {"PacketField.offset", "bytes", NONE, NONE, NONE},
     {"PacketField.length", "bytes", NONE, NONE, NONE},
+
+    {"CaptureRingStats.interface", NONE, NONE, "observer.ingress.interface.name",
+     "network.interface.name"},
+    {"CaptureRingStats.shard", NONE, NONE, NONE, NONE},
+    {"CaptureRingStats.received_packets", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.processed_packets", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.precut_packets", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.kernel_dropped", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.in_ring", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.in_ring_high_water", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.wakeups", "wake-ups", NONE, NONE, NONE},
+    {"CaptureRingStats.batch_max", "packets", NONE, NONE, NONE},
+    {"CaptureRingStats.stall_tolerance_seconds", "s", NONE, NONE, NONE},
 };
 const size_t field_rows_count = ARRAY_COUNT(field_rows);
 
