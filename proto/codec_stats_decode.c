@@ -250,6 +250,28 @@ static void take_health(const Netscope__V1__StatsRecord *from, struct stats_reco
     }
 }
 
+static bool take_pcap(const Netscope__V1__PcapWriterStats *from, struct stats_pcap *to)
+{
+    if (from == NULL) {
+        return true;
+    }
+    *to = (struct stats_pcap){
+        .is_on = true,
+        .is_disk_full = from->is_disk_full != 0,
+        .offered = from->offered,
+        .written = from->written,
+        .written_bytes = from->written_bytes,
+        .queue_full = from->queue_full,
+        .refused = from->refused,
+        .disk_full = from->disk_full,
+        .failed = from->failed,
+        .files = from->files,
+        .files_deleted = from->files_deleted,
+        .queued_high_water = from->queued_high_water,
+    };
+    return unpacked_timestamp(from->oldest_time, &to->oldest_ns);
+}
+
 static bool take_rows(const Netscope__V1__StatsRecord *from, struct stats_record *out)
 {
     bool ok = true;
@@ -309,5 +331,6 @@ bool codec_decode_stats(const uint8_t *bytes, size_t length, struct arena *scrat
     return unpacked_timestamp(from->start_time, &out->start_ns) &&
            unpacked_timestamp(from->end_time, &out->end_ns) &&
            unpacked_duration(from->uptime, &out->uptime_ns) &&
-           take_clock(from->clock, &out->clock) && take_rows(from, out);
+           take_clock(from->clock, &out->clock) && take_pcap(from->pcap, &out->pcap) &&
+           take_rows(from, out);
 }

@@ -104,6 +104,24 @@ static void write_capture_ring(struct wire_writer *w, const struct stats_capture
     wire_end(w, mark);
 }
 
+static void write_pcap(struct wire_writer *w, const struct stats_pcap *pcap)
+{
+    const struct wire_mark mark = wire_begin(w, 37, 1);
+    write_number(w, 1, pcap->offered);
+    write_number(w, 2, pcap->written);
+    write_number(w, 3, pcap->written_bytes);
+    write_number(w, 4, pcap->queue_full);
+    write_number(w, 5, pcap->refused);
+    write_number(w, 6, pcap->disk_full);
+    write_number(w, 7, pcap->failed);
+    write_number(w, 8, pcap->files);
+    write_number(w, 9, pcap->files_deleted);
+    write_time(w, 10, pcap->oldest_ns);
+    write_number(w, 11, pcap->queued_high_water);
+    write_number(w, 12, pcap->is_disk_full);
+    wire_end(w, mark);
+}
+
 static void write_ledger_row(struct wire_writer *w, const struct stats_ledger_row *row)
 {
     const struct wire_mark mark = wire_begin(w, 21, 1);
@@ -299,6 +317,9 @@ size_t codec_encode_stats(const struct stats_record *record, uint8_t *out, size_
     write_text(&w, 30, record->config_hash);
     for (uint32_t i = 0; i < record->capture_rings_count && i < STATS_ROWS_MAX; i++) {
         write_capture_ring(&w, &record->capture_rings[i]);
+    }
+    if (record->pcap.is_on) {
+        write_pcap(&w, &record->pcap);
     }
     return w.ok ? wire_written(&w) : 0;
 }

@@ -487,6 +487,13 @@ struct stats_sink {
     struct stats_clock clock; /* of its peer; not part of the row as it travels */
 };
 
+/* The packets that are written to pcap files. */
+struct stats_pcap {
+    bool is_on, is_disk_full;
+    uint64_t offered, written, written_bytes, queue_full, refused, disk_full, failed;
+    uint64_t files, files_deleted, oldest_ns, queued_high_water;
+};
+
 struct stats_record {
     struct record_identity identity;
     uint64_t start_ns, end_ns; /* packet time */
@@ -512,6 +519,7 @@ struct stats_record {
     struct stats_capture_ring capture_rings[STATS_ROWS_MAX];
     uint32_t interfaces_count, ledger_count, shards_count, detectors_count, sinks_count;
     uint32_t capture_rings_count;
+    struct stats_pcap pcap; /* written where is_on */
     struct stats_clock clock;
 };
 

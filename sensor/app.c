@@ -152,6 +152,24 @@ static void watch_interfaces(struct app *app)
     }
 }
 
+/* Tells when the disk of the pcap files is full and when it no longer is. */
+static void watch_disk(struct app *app)
+{
+    struct pcap_writer_counts counts;
+
+    if (!pipeline_pcap_counts(app->pipeline, &counts) || counts.is_disk_full == app->is_disk_full) {
+        return;
+    }
+    app->is_disk_full = counts.is_disk_full;
+    if (counts.is_disk_full) {
+        log_warn("pcap", "the disk is full: packets are not written", "path=%s",
+                 app->settings->output.write_pcap);
+    } else {
+        log_warn("pcap", "the disk has room again: packets are written", "path=%s lost=%llu",
+                 app->settings->output.write_pcap, (unsigned long long)counts.disk_full);
+    }
+}
+
 /* True when nobody reads what is printed any more, or the packets cannot be written: going on would
  * help nobody. */
 static bool has_lost_its_output(const struct app *app)
@@ -200,6 +218,7 @@ static void watch(struct app *app, const sigset_t *signals)
         }
         app_answer_control(app);
         watch_interfaces(app);
+        watch_disk(app);
         if (has_lost_its_output(app)) {
             pipeline_stop(app->pipeline);
         }

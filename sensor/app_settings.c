@@ -235,6 +235,13 @@ bool app_wants_dns_records(const struct sensor_settings *settings)
     return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
 }
 
+static enum pcap_writer_format pcap_format_of(const char *text)
+{
+    return strcmp(text, "pcapng") == 0 ? PCAP_WRITER_PCAPNG
+           : strcmp(text, "pcap") == 0 ? PCAP_WRITER_PCAP
+                                       : PCAP_WRITER_BY_PATH;
+}
+
 int app_fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
@@ -281,7 +288,13 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
         app->write_pcap =
             (struct pcap_writer_settings){.path = from->output.write_pcap,
                                           .rotate_bytes = from->output.write_pcap_rotate_bytes,
-                                          .files_max = (uint32_t)from->output.write_pcap_max_files};
+                                          .rotate_ns = from->output.write_pcap_rotate_ns,
+                                          .rotate_packets = from->output.write_pcap_rotate_packets,
+                                          .files_max = (uint32_t)from->output.write_pcap_max_files,
+                                          .bytes_max = from->output.write_pcap_max_bytes,
+                                          .keep_ns = from->output.write_pcap_keep_ns,
+                                          .queue_bytes = from->output.write_pcap_queue_bytes,
+                                          .format = pcap_format_of(from->output.write_pcap_format)};
         to->write_pcap = &app->write_pcap;
     }
     return 0;

@@ -51,7 +51,11 @@ struct run_section {
 struct output_section {
     const char *write_pcap;
     uint64_t write_pcap_rotate_bytes;
-    uint64_t write_pcap_max_files;
+    uint64_t write_pcap_rotate_ns, write_pcap_rotate_packets;
+    uint64_t write_pcap_max_files, write_pcap_max_bytes;
+    uint64_t write_pcap_keep_ns;
+    uint64_t write_pcap_queue_bytes;
+    const char *write_pcap_format;
     const char *flows_jsonl;
     const char *expired_flows_jsonl;
     const char *dns_jsonl;

@@ -152,6 +152,7 @@ const struct field_row field_rows[] = {
     {"StatsRecord.version", NONE, NONE, "observer.version", "service.version"},
     {"StatsRecord.config_hash", NONE, NONE, NONE, NONE},
     {"StatsRecord.capture_rings", NONE, NONE, NONE, NONE},
+    {"StatsRecord.pcap", NONE, NONE, NONE, NONE},
 
     {"PacketSample.sensor_id", NONE, "observationDomainName 300", "observer.name", "host.name"},
     {"PacketSample.boot_id", NONE, NONE, NONE, NONE},
@@ -357,6 +358,19 @@ const struct field_row field_rows[] = {
     {"InterfaceStats.last_error", NONE, NONE, NONE, NONE},
     {"InterfaceStats.stall_tolerance_seconds", "s", NONE, NONE, NONE},
     {"InterfaceStats.processed_packets", "packets", NONE, NONE, NONE},
+
+    {"PcapWriterStats.offered", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.written", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.written_bytes", "bytes", NONE, NONE, NONE},
+    {"PcapWriterStats.queue_full", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.refused", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.disk_full", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.failed", "packets", NONE, NONE, NONE},
+    {"PcapWriterStats.files", "files", NONE, NONE, NONE},
+    {"PcapWriterStats.files_deleted", "files", NONE, NONE, NONE},
+    {"PcapWriterStats.oldest_time", NONE, NONE, NONE, NONE},
+    {"PcapWriterStats.queued_high_water", "bytes", NONE, NONE, NONE},
+    {"PcapWriterStats.is_disk_full", NONE, NONE, NONE, NONE},
 
     {"LedgerRow.stage", NONE, NONE, NONE, NONE},
     {"LedgerRow.name", NONE, NONE, NONE, NONE},

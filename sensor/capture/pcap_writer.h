@@ -1,11 +1,15 @@
-/* Writes frames to pcap files in a thread of its own, so that no shard waits for a disk.
+/* Writes frames to pcap or pcapng files in a thread of its own, so that no shard waits for a disk.
  *
  * Each producer has a bounded ring. Live, a full ring drops and counts; from a file it makes the
- * producer wait (lossless). Records come out as they went in, byte for byte. Depends on: base,
+ * producer wait (lossless). Records come out as they went in, byte for byte. A segment ends by its
+ * size, its time or its packets, and the oldest ones go: by number, by the size of all, or by the
+ * age of their last packet, which makes a ring of the last minutes. A full disk costs the oldest
+ * segments first, then packets, counted apart; each second it is tried again. Depends on: base,
  * wire/frame.h. Threads: one thread per producer index; open and close by the owner. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -14,13 +18,28 @@
 
 #define PCAP_WRITER_LINK_OF_FIRST 0xffff
 
+enum pcap_writer_format {
+    PCAP_WRITER_BY_PATH, /* pcapng where the path ends so, else pcap */
+    PCAP_WRITER_PCAP,
+    PCAP_WRITER_PCAPNG, /* holds several link types and names interfaces */
+};
+
 struct pcap_writer_settings {
-    const char *path;      /* "capture.pcap"; "-" is stdout (no rotation); borrowed for open */
-    uint64_t rotate_bytes; /* with rotation: capture.000001.pcap, ...; 0 = one file */
-    uint32_t files_max;    /* kept; the oldest is deleted. Both this and rotate_bytes, or neither */
-    uint32_t producers;    /* 1..65 */
-    uint64_t queue_bytes;  /* of each producer; 0 means 8 MiB */
-    uint16_t link_type;    /* LINKTYPE number, or PCAP_WRITER_LINK_OF_FIRST: as the first frame */
+    const char *path; /* "capture.pcap"; "-" is stdout (no rotation); borrowed for open */
+    /* A segment (capture.000001.pcap, ...) ends when the first of these is reached; all 0 and no
+     * keep_ns: one file. Times are those of the packets. */
+    uint64_t rotate_bytes, rotate_ns, rotate_packets;
+    /* What is kept; files_max or bytes_max is needed with segments, and refused without. */
+    uint32_t files_max;
+    uint64_t bytes_max; /* of all segments together */
+    uint64_t keep_ns;   /* segments whose packets are all older than this go; 0: no ring */
+    enum pcap_writer_format format;
+    /* NULL, or writes the name of an interface for pcapng; called on the writer's thread. */
+    void (*name_of)(void *context, uint16_t interface, char *out, size_t capacity);
+    void *name_context;
+    uint32_t producers;   /* 1..65 */
+    uint64_t queue_bytes; /* of each producer; 0 means 8 MiB */
+    uint16_t link_type;   /* LINKTYPE number, or PCAP_WRITER_LINK_OF_FIRST: as the first frame */
     bool is_nanosecond;
     bool is_lossless; /* a full queue waits instead of dropping */
 };
@@ -30,15 +49,20 @@ struct pcap_writer_counts {
     uint64_t written;           /* handed to the kernel after close, to the buffer before */
     uint64_t written_bytes;     /* with headers */
     uint64_t dropped;           /* queue full (live only) */
-    uint64_t link_type_refused; /* a pcap file has one link type only */
+    uint64_t link_type_refused; /* a pcap file has one link type only; pcapng: 64 interfaces */
+    uint64_t disk_full;         /* no room on the disk, and no older segment to delete */
     uint64_t failed;            /* after a failed write */
     uint32_t files;             /* opened so far */
+    uint32_t files_deleted;
+    uint64_t oldest_ns;         /* time of the oldest packet that is kept; 0: none yet */
+    uint64_t queued_high_water; /* bytes in one queue, as the writer found them */
+    bool is_disk_full;          /* now */
 };
 
 struct pcap_writer;
 
-/* NULL with `err`: EINVAL (one of rotate_bytes and files_max alone, "-" with rotation), EACCES ...
- */
+/* NULL with `err`: EINVAL (segments without a bound or a bound without segments, "-" with
+ * rotation), EACCES ... */
 MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings *settings,
                                               struct error *err);
 
@@ -47,7 +71,7 @@ MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings 
 MUST_USE int pcap_writer_offer(struct pcap_writer *writer, uint32_t producer,
                                const struct frame *frames, uint32_t count, struct error *err);
 
-/* offered == written + dropped + link_type_refused + failed + queued; any thread. */
+/* offered == written + dropped + link_type_refused + disk_full + failed + queued; any thread. */
 void pcap_writer_counts_read(const struct pcap_writer *writer, struct pcap_writer_counts *out);
 
 /* Writes what is queued, closes the file, frees. -errno with `err` if any write, flush or close

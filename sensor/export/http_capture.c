@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "sensor/export/http_parts.h"
 
@@ -160,9 +161,63 @@ static void write_shards(struct metrics_page *page, struct pipeline *pipeline)
     }
 }
 
+#define OF(member) offsetof(struct pcap_writer_counts, member)
+static const struct figure pcap_figures[] = {
+    {"netscope_pcap_offered_total", METRICS_COUNTER,
+     "Packets for the pcap files; = written + dropped by all reasons + those on their way.",
+     OF(offered), KIND_U64},
+    {"netscope_pcap_written_total", METRICS_COUNTER, "Packets written.", OF(written), KIND_U64},
+    {"netscope_pcap_written_bytes_total", METRICS_COUNTER, "Bytes of them, with headers.",
+     OF(written_bytes), KIND_U64},
+    {"netscope_pcap_files_total", METRICS_COUNTER, "Files begun.", OF(files), KIND_U32},
+    {"netscope_pcap_files_deleted_total", METRICS_COUNTER,
+     "Segments deleted to make room, or for their age.", OF(files_deleted), KIND_U32},
+    {"netscope_pcap_queue_high_water_bytes", METRICS_GAUGE,
+     "Most bytes that waited in one queue (output.write_pcap_queue).", OF(queued_high_water),
+     KIND_U64},
+    {"netscope_pcap_disk_full", METRICS_GAUGE, "1: the disk was full at the last write.",
+     OF(is_disk_full), KIND_BOOL},
+};
+#undef OF
+
+static void write_pcap(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct pcap_writer_counts counts;
+
+    if (!pipeline_pcap_counts(pipeline, &counts)) {
+        return;
+    }
+    for (size_t f = 0; f < ARRAY_COUNT(pcap_figures); f++) {
+        const struct figure *figure = &pcap_figures[f];
+
+        metrics_family(page, figure->name, figure->type, figure->help);
+        write_value(page, figure, &counts, NULL);
+    }
+    const struct {
+        const char *reason;
+        uint64_t count;
+    } lost[] = {{"queue_full", counts.dropped},
+                {"link_type", counts.link_type_refused},
+                {"disk_full", counts.disk_full},
+                {"failed", counts.failed}};
+
+    metrics_family(page, "netscope_pcap_dropped_total", METRICS_COUNTER,
+                   "Packets not written to the pcap files, by reason; flows count them all the "
+                   "same.");
+    for (size_t i = 0; i < ARRAY_COUNT(lost); i++) {
+        metrics_u64(page, "netscope_pcap_dropped_total", METRICS_LABELS("reason", lost[i].reason),
+                    lost[i].count);
+    }
+    metrics_family(page, "netscope_pcap_oldest_timestamp_seconds", METRICS_GAUGE,
+                   "Time of the oldest packet that is kept; 0: none.");
+    metrics_double(page, "netscope_pcap_oldest_timestamp_seconds", NULL,
+                   (double)counts.oldest_ns / (double)NS_PER_SEC);
+}
+
 void http_write_capture(struct metrics_page *page, struct pipeline *pipeline)
 {
     write_interfaces(page, pipeline);
     write_rings(page, pipeline);
     write_shards(page, pipeline);
+    write_pcap(page, pipeline);
 }

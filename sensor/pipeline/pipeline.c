@@ -21,23 +21,27 @@
 /* Closes the pcap file, if there is one; its figures stay. */
 static int close_pcap(struct pipeline *pipeline, struct error *err)
 {
-    struct pcap_writer_counts written = {0};
+    struct pcap_writer_counts *written = &pipeline->pcap_counts;
 
     if (pipeline->pcap == NULL) {
         return 0;
     }
     (void)pthread_mutex_lock(&pipeline->pcap_lock);
-    int result = pcap_writer_close(pipeline->pcap, &written, err);
+    int result = pcap_writer_close(pipeline->pcap, written, err);
 
     pipeline->pcap = NULL;
-    pipeline->pcap_dropped = written.dropped + written.link_type_refused;
     (void)pthread_mutex_unlock(&pipeline->pcap_lock);
-    if (result == 0 && written.link_type_refused > 0) {
+    if (result == 0 && written->disk_full > 0) {
+        result =
+            error_set(err, ENOSPC, "%s: the disk was full: %llu packets were not written",
+                      pipeline->settings.write_pcap->path, (unsigned long long)written->disk_full);
+    }
+    if (result == 0 && written->link_type_refused > 0) {
         result = error_set(
             err, EPROTOTYPE,
             "%s: a pcap file has one link type: %llu packets of another one than the "
             "first were not written",
-            pipeline->settings.write_pcap->path, (unsigned long long)written.link_type_refused);
+            pipeline->settings.write_pcap->path, (unsigned long long)written->link_type_refused);
     }
     return result;
 }
@@ -246,6 +250,15 @@ static int open_handover(struct pipeline *pipeline, struct error *err)
     return pipeline->handover == NULL ? -err->code : 0;
 }
 
+/* On the writer's thread. */
+static void name_interface(void *context, uint16_t interface, char *out, size_t capacity)
+{
+    const struct pipeline *pipeline = context;
+    const struct record_text name = pipeline_interface_name(pipeline, interface);
+
+    (void)snprintf(out, capacity, "%.*s", (int)name.length, name.length > 0 ? name.data : "");
+}
+
 /* The pcap file keeps the input's link type and resolution. */
 static int open_pcap(struct pipeline *pipeline, struct error *err)
 {
@@ -258,6 +271,8 @@ static int open_pcap(struct pipeline *pipeline, struct error *err)
     settings.link_type = PCAP_WRITER_LINK_OF_FIRST;
     settings.is_nanosecond = true;
     settings.is_lossless = !pipeline_is_live(pipeline);
+    settings.name_of = name_interface;
+    settings.name_context = pipeline;
     if (pipeline->reader != NULL) {
         struct capture_progress progress;
 

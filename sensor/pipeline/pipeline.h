@@ -65,6 +65,8 @@ void pipeline_stop(struct pipeline *pipeline);
 bool pipeline_is_finished(const struct pipeline *pipeline);
 /* True when the sinks have been flushed too: pipeline_join no longer waits. Any thread. */
 bool pipeline_has_ended(const struct pipeline *pipeline);
+/* What became of the packets for the pcap file; false: none is written. Any thread. */
+bool pipeline_pcap_counts(struct pipeline *pipeline, struct pcap_writer_counts *out);
 /* True when a packet could not be written to the pcap file. Any thread. */
 bool pipeline_pcap_failed(const struct pipeline *pipeline);
 /* Waits for the end. 0, or -errno with `err`: a fault of the input, or a failed write of a sink or

@@ -90,19 +90,34 @@ static void add_shard(struct pipeline_totals *out, const struct shard_counts *co
     out->bytes += counter_get(&counts->bytes);
 }
 
-static uint64_t pcap_dropped(struct pipeline *pipeline)
+bool pipeline_pcap_counts(struct pipeline *pipeline, struct pcap_writer_counts *out)
 {
     (void)pthread_mutex_lock(&pipeline->pcap_lock);
-    uint64_t dropped = pipeline->pcap_dropped;
-
+    *out = pipeline->pcap_counts;
     if (pipeline->pcap != NULL) {
-        struct pcap_writer_counts written;
-
-        pcap_writer_counts_read(pipeline->pcap, &written);
-        dropped = written.dropped + written.link_type_refused;
+        pcap_writer_counts_read(pipeline->pcap, out);
     }
     (void)pthread_mutex_unlock(&pipeline->pcap_lock);
-    return dropped;
+    return pipeline->settings.write_pcap != NULL;
+}
+
+static void fill_pcap(struct pipeline *pipeline, struct stats_pcap *to)
+{
+    struct pcap_writer_counts counts;
+
+    to->is_on = pipeline_pcap_counts(pipeline, &counts);
+    to->offered = counts.offered;
+    to->written = counts.written;
+    to->written_bytes = counts.written_bytes;
+    to->queue_full = counts.dropped;
+    to->refused = counts.link_type_refused;
+    to->disk_full = counts.disk_full;
+    to->failed = counts.failed;
+    to->files = counts.files;
+    to->files_deleted = counts.files_deleted;
+    to->oldest_ns = counts.oldest_ns;
+    to->queued_high_water = counts.queued_high_water;
+    to->is_disk_full = counts.is_disk_full;
 }
 
 static void add_fragments(struct pipeline_fragments *out, const struct fragment_counts *counts)
@@ -156,7 +171,10 @@ void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out
         out->kernel_dropped += status.sum.kernel_dropped;
         out->interface_dropped += status.sum.interface_dropped;
     }
-    out->pcap_dropped = pcap_dropped(pipeline);
+    struct pcap_writer_counts pcap;
+
+    (void)pipeline_pcap_counts(pipeline, &pcap);
+    out->pcap_dropped = pcap.dropped + pcap.link_type_refused + pcap.disk_full;
     out->detectors_bytes = counter_get(&publisher_counts_of(pipeline->publisher)->detectors_bytes);
     for (uint32_t i = 0; pipeline->handover != NULL && i < pipeline->settings.shards; i++) {
         const struct handover_counts *counts = handover_counts(pipeline->handover, i);
@@ -248,5 +266,6 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     record->shards_count = pipeline_shard_rows(pipeline, record->shards, STATS_ROWS_MAX);
     record->capture_rings_count =
         pipeline_capture_rings(pipeline, record->capture_rings, STATS_ROWS_MAX);
+    fill_pcap(pipeline, &record->pcap);
     record->ledger_count = pipeline_ledger(pipeline, record->ledger, STATS_ROWS_MAX);
 }

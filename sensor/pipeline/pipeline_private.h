@@ -29,7 +29,7 @@ struct pipeline {
     struct handover *handover; /* between several shards of these; else NULL */
     struct pcap_writer *pcap;
     pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
-    uint64_t pcap_dropped;     /* after that */
+    struct pcap_writer_counts pcap_counts; /* after that */
     struct counter packet_index;
     struct counter live_count;                                /* packets taken towards count_max */
     _Atomic uint64_t sketch_seed;                             /* of the seconds that begin */

@@ -527,6 +527,21 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
                                                       .stall_tolerance_seconds = real(random)};
         letters(random, out->interfaces[i].last_error, sizeof out->interfaces[i].last_error);
     }
+    if (chance(random, 2)) {
+        out->pcap = (struct stats_pcap){.is_on = true,
+                                        .is_disk_full = chance(random, 2),
+                                        .offered = number(random, 64),
+                                        .written = number(random, 64),
+                                        .written_bytes = number(random, 64),
+                                        .queue_full = number(random, 64),
+                                        .refused = number(random, 64),
+                                        .disk_full = number(random, 64),
+                                        .failed = number(random, 64),
+                                        .files = number(random, 64),
+                                        .files_deleted = number(random, 64),
+                                        .oldest_ns = number(random, 60),
+                                        .queued_high_water = number(random, 64)};
+    }
     out->capture_rings_count = record_random_below(random, 8);
     for (uint32_t i = 0; i < out->capture_rings_count; i++) {
         out->capture_rings[i] =

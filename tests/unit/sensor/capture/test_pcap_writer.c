@@ -103,6 +103,153 @@ static void rotation_keeps_the_last_segments_and_no_other_file(void **state)
     assert_int_equal(count_frames(in_directory("rotated.000012.pcap"), NULL), 1);
 }
 
+/* Writes `count` frames of 984 bytes, a second apart, and closes. */
+static struct pcap_writer_counts write_seconds(const struct pcap_writer_settings *settings,
+                                               uint32_t count)
+{
+    struct error err = {0};
+    struct pcap_writer_counts counts;
+    struct pcap_writer *writer = pcap_writer_open(settings, &err);
+    if (writer == NULL) {
+        fail_msg("%s", err.message);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct frame frame = frame_of(i, 984);
+        assert_int_equal(pcap_writer_offer(writer, 0, &frame, 1, &err), 0);
+    }
+    assert_int_equal(pcap_writer_close(writer, &counts, &err), 0);
+    assert_int_equal(counts.written, count);
+    return counts;
+}
+
+static bool is_there(const char *name)
+{
+    return access(in_directory(name), F_OK) == 0;
+}
+
+static void a_segment_ends_by_its_time_and_by_its_packets(void **state)
+{
+    (void)state;
+    const struct pcap_writer_settings by_time = {.path = in_directory("time.pcap"),
+                                                 .rotate_ns = 10000000000ULL,
+                                                 .rotate_bytes = 1 << 30,
+                                                 .files_max = 100,
+                                                 .producers = 1,
+                                                 .link_type = LINK_ETHERNET,
+                                                 .is_lossless = true};
+    assert_int_equal(write_seconds(&by_time, 95).files, 10);
+    assert_int_equal(count_frames(in_directory("time.000001.pcap"), NULL), 10);
+    assert_int_equal(count_frames(in_directory("time.000010.pcap"), NULL), 5);
+    const struct pcap_writer_settings by_packets = {.path = in_directory("packets.pcap"),
+                                                    .rotate_packets = 7,
+                                                    .files_max = 100,
+                                                    .producers = 1,
+                                                    .link_type = LINK_ETHERNET,
+                                                    .is_lossless = true};
+    assert_int_equal(write_seconds(&by_packets, 23).files, 4);
+    assert_int_equal(count_frames(in_directory("packets.000003.pcap"), NULL), 7);
+    assert_int_equal(count_frames(in_directory("packets.000004.pcap"), NULL), 2);
+}
+
+static void a_ring_keeps_the_last_minutes_and_little_more(void **state)
+{
+    (void)state;
+    struct frame first;
+    const struct pcap_writer_settings settings = {.path = in_directory("ring.pcap"),
+                                                  .keep_ns = 80000000000ULL,
+                                                  .bytes_max = 1 << 30,
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_nanosecond = true,
+                                                  .is_lossless = true};
+    const struct pcap_writer_counts counts = write_seconds(&settings, 1000);
+    const uint64_t kept = frame_of(999, 984).time_ns - counts.oldest_ns;
+    assert_in_range(kept, 80000000000ULL, 102000000000ULL); /* two segments of 10 s more */
+    assert_true(counts.files_deleted > 70);
+    assert_false(is_there("ring.000001.pcap"));
+    char name[64];
+    (void)snprintf(name, sizeof name, "ring.%06u.pcap", counts.files_deleted + 1);
+    assert_true(count_frames(in_directory(name), &first) > 0);
+    assert_int_equal(first.time_ns, counts.oldest_ns);
+}
+
+static void a_size_of_all_is_never_passed(void **state)
+{
+    (void)state;
+    const struct pcap_writer_settings settings = {.path = in_directory("size.pcap"),
+                                                  .rotate_bytes = 10000,
+                                                  .bytes_max = 35000,
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = true};
+    const struct pcap_writer_counts counts = write_seconds(&settings, 500);
+    uint64_t bytes = 0;
+    uint32_t there = 0;
+    for (uint32_t i = 1; i <= counts.files; i++) {
+        char name[64];
+        struct stat status;
+        (void)snprintf(name, sizeof name, "size.%06u.pcap", i);
+        if (stat(in_directory(name), &status) == 0) {
+            bytes += (uint64_t)status.st_size;
+            there++;
+        }
+    }
+    assert_in_range(bytes, 20000, 35000);
+    assert_int_equal(there, counts.files - counts.files_deleted);
+}
+
+static void name_of(void *context, uint16_t interface, char *out, size_t capacity)
+{
+    (void)context;
+    (void)snprintf(out, capacity, "test%u", interface);
+}
+
+static void pcapng_keeps_link_types_interfaces_and_nanoseconds(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct pcap_writer_counts counts;
+    const char *path = in_directory("mixed.pcapng");
+    const struct pcap_writer_settings to = {.path = path,
+                                            .producers = 1,
+                                            .link_type = PCAP_WRITER_LINK_OF_FIRST,
+                                            .is_lossless = true,
+                                            .name_of = name_of};
+    struct pcap_writer *writer = pcap_writer_open(&to, &err);
+    assert_non_null(writer);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct frame frame = frame_of(i, 60 + i);
+        frame.interface = (uint16_t)(i % 3);
+        frame.link_type = i % 3 == 2 ? LINK_RAW : LINK_ETHERNET;
+        assert_int_equal(pcap_writer_offer(writer, 0, &frame, 1, &err), 0);
+    }
+    assert_int_equal(pcap_writer_close(writer, &counts, &err), 0);
+    assert_int_equal(counts.written, 40);
+
+    for (int is_libpcap = 0; is_libpcap < 2; is_libpcap++) { /* that takes one link type only */
+        struct name_table *names = name_table_new(16);
+        const struct capture_settings from = {.read_paths = &path,
+                                              .read_paths_count = 1,
+                                              .names = names,
+                                              .is_libpcap_forced = is_libpcap != 0};
+        struct capture *capture = capture_open_file(&from, &err);
+        assert_non_null(capture);
+        struct frame frames[64];
+        const int32_t got = capture_next_batch(capture, frames, 64, &err);
+        assert_int_equal(got, is_libpcap != 0 ? 2 : 40);
+        for (int32_t i = 0; i < got; i++) {
+            const struct frame wanted = frame_of((uint32_t)i, 60 + (uint32_t)i);
+            assert_int_equal(frames[i].time_ns, wanted.time_ns);
+            assert_int_equal(frames[i].wire_bytes, wanted.wire_bytes);
+            assert_int_equal(frames[i].captured_bytes, wanted.captured_bytes);
+            assert_memory_equal(frames[i].bytes, wanted.bytes, wanted.captured_bytes);
+            assert_int_equal(frames[i].link_type, i % 3 == 2 ? LINK_RAW : LINK_ETHERNET);
+        }
+        capture_close(capture);
+        name_table_free(names);
+    }
+}
+
 struct producer {
     struct pcap_writer *writer;
     uint32_t index;
@@ -210,6 +357,11 @@ static void wrong_settings_are_refused(void **state)
     const struct pcap_writer_settings cases[] = {
         {.path = "/tmp/netscope_x.pcap", .rotate_bytes = 1, .producers = 1},
         {.path = "/tmp/netscope_x.pcap", .files_max = 1, .producers = 1},
+        {.path = "/tmp/netscope_x.pcap", .rotate_ns = 1, .producers = 1},
+        {.path = "/tmp/netscope_x.pcap", .rotate_packets = 1, .producers = 1},
+        {.path = "/tmp/netscope_x.pcap", .keep_ns = 1, .producers = 1},
+        {.path = "/tmp/netscope_x.pcap", .bytes_max = 1, .producers = 1},
+        {.path = "-", .keep_ns = 1, .bytes_max = 1, .producers = 1},
         {.path = "-", .rotate_bytes = 1, .files_max = 1, .producers = 1},
         {.path = "", .producers = 1},
         {.path = "/tmp/netscope_x.pcap"},
@@ -243,6 +395,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_and_writing_gives_the_same_file),
         cmocka_unit_test(rotation_keeps_the_last_segments_and_no_other_file),
+        cmocka_unit_test(a_segment_ends_by_its_time_and_by_its_packets),
+        cmocka_unit_test(a_ring_keeps_the_last_minutes_and_little_more),
+        cmocka_unit_test(a_size_of_all_is_never_passed),
+        cmocka_unit_test(pcapng_keeps_link_types_interfaces_and_nanoseconds),
         cmocka_unit_test(a_full_queue_waits_when_lossless_and_counts_when_not),
         cmocka_unit_test(a_failed_write_is_told),
         cmocka_unit_test(a_second_link_type_is_refused_and_counted),

@@ -1,0 +1,58 @@
+/* The files behind a pcap writer: one file, or segments of which the newest are kept.
+ *
+ * Inside sensor/capture only. Depends on: base, pcap_format. Threads: one at a time; counters and
+ * `is_failed` are read from any. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/counter.h"
+#include "sensor/capture/pcap_writer.h"
+
+#define PCAP_OUTPUT_INTERFACES_MAX 64
+
+struct pcap_segment {
+    uint32_t number;
+    uint64_t bytes, first_ns, last_ns; /* last_ns: the newest packet in it */
+};
+
+struct pcap_output {
+    struct pcap_writer_settings settings; /* the path is ours */
+    _Atomic bool is_failed;
+    struct error fault; /* written before is_failed is set */
+    struct counter written, written_bytes, link_type_refused, disk_full, failed, files, deleted;
+    struct counter is_full;   /* 1: the disk was full at the last write */
+    struct counter oldest_ns; /* time of the oldest packet that is kept */
+
+    int fd; /* -1: none is open */
+    bool is_pcapng;
+    bool is_headed; /* the file has its head */
+    uint16_t link_type;
+    struct pcap_segment now;
+    uint64_t now_packets;
+    uint64_t flushed_bytes;      /* of it, on the disk: a whole number of records */
+    uint64_t newest_ns;          /* of all segments */
+    uint64_t retry_ns;           /* monotonic: after a full disk not before this */
+    struct pcap_segment *closed; /* in order; room for closed_room */
+    uint32_t closed_first, closed_count, closed_room;
+    uint64_t closed_bytes;
+    struct {
+        uint16_t link_type, interface;
+    } interfaces[PCAP_OUTPUT_INTERFACES_MAX]; /* of this file, pcapng */
+    uint32_t interfaces_count, interfaces_flushed;
+    uint8_t *buffer;
+    size_t buffered_bytes;
+    uint64_t buffered_packets;
+};
+
+/* Checks the settings, opens the first file. -errno with `err`; pcap_output_fini in any case. */
+MUST_USE int pcap_output_init(struct pcap_output *output,
+                              const struct pcap_writer_settings *settings, struct error *err);
+void pcap_output_fini(struct pcap_output *output);
+
+/* Writes one packet, into the buffer first. What becomes of it is counted. */
+void pcap_output_put(struct pcap_output *output, const struct frame *frame);
+/* Gives what is in the buffer to the kernel. */
+void pcap_output_flush(struct pcap_output *output);
+/* The end; a file without packets gets its head. Faults are kept. */
+void pcap_output_close(struct pcap_output *output);
