@@ -5,6 +5,9 @@
 #define PRINTF_LIKE(format_index, first_index)                                                     \
     __attribute__((format(printf, format_index, first_index)))
 #define UNUSED __attribute__((unused))
+/* For a function that does nothing but prefetch: GCC takes one that it does not inline at once for
+ * pure, and leaves its calls out. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Cleanup follows scope: `AUTO(arena) a = arena_new(...)` is freed on every path out, and
  * `return TAKE(a)` hands it on. A type takes part by DEFINE_AUTO(arena, arena_free). */

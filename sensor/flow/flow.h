@@ -45,7 +45,8 @@ enum flow_bit {
  * the rarest of its readers is:
  * - struct flow, two lines, all flows: what each packet reads or writes, and what each flow has.
  * - struct flow_tcp_part, three lines: what each TCP segment asks, one line a side; the third line
- *   is for the handshake and first data. Only for TCP and only when something is measured.
+ *   is for the handshake, first data and new letters, so that most segments never fetch it. Only
+ *   for TCP and only when something is measured.
  * - struct flow_tcp_rtt: from the first sample on.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_reported: from the first record on that is not the last.
@@ -104,9 +105,11 @@ struct flow_tcp_side {
     uint8_t window_scale;
     uint64_t rtt_sent_ns; /* when the segment being timed was seen; 0: none */
     uint32_t rtt_until;   /* the ACK that completes the sample */
+    uint32_t part;        /* of side 0: the struct flow_tcp_rtt; of side 1: the flow_tcp_faults */
     uint8_t history_seen; /* Zeek's letters of this side, a bit each */
-    uint8_t reserved[3];
-    uint8_t room[8];
+    bool has_answered;    /* side 1: the response time is known */
+    uint8_t reserved[2];
+    uint8_t room[4];
 };
 
 enum flow_tcp_side_bit {
@@ -129,9 +132,11 @@ struct flow_tcp_part {
     char history[16]; /* Zeek's letters */
     uint8_t history_length;
     uint8_t reset_by; /* 1 + direction of the first RST; 0: none */
-    uint8_t room[10];
-    uint32_t rtt, faults, reported; /* parts; 0: none */
+    uint8_t room[18];
+    uint32_t reported; /* a struct flow_reported; 0: none */
 };
+
+enum flow_tcp_link { FLOW_TCP_RTT, FLOW_TCP_FAULTS }; /* side[i].part */
 
 /* What the last record told. */
 struct flow_reported {

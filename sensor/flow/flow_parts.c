@@ -49,12 +49,12 @@ struct flow_tcp_part *flow_take_tcp(struct flow_table *table, struct flow *flow)
 
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part)
 {
-    return take(table, FLOW_PART_FAULTS, &part->faults);
+    return take(table, FLOW_PART_FAULTS, &part->side[FLOW_TCP_FAULTS].part);
 }
 
 struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_part *part)
 {
-    return take(table, FLOW_PART_RTT, &part->rtt);
+    return take(table, FLOW_PART_RTT, &part->side[FLOW_TCP_RTT].part);
 }
 
 struct flow_reported *flow_take_reported(struct flow_table *table, struct flow *flow)
@@ -79,8 +79,8 @@ void flow_give_parts(struct flow_table *table, struct flow *flow)
         return;
     }
     const struct flow_tcp_part *part = flow_tcp_part(table, flow);
-    give(table, FLOW_PART_RTT, part->rtt);
-    give(table, FLOW_PART_FAULTS, part->faults);
+    give(table, FLOW_PART_RTT, part->side[FLOW_TCP_RTT].part);
+    give(table, FLOW_PART_FAULTS, part->side[FLOW_TCP_FAULTS].part);
     give(table, FLOW_PART_REPORTED, part->reported);
     give(table, FLOW_PART_TCP, flow->part);
 }

@@ -172,7 +172,7 @@ bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budg
 #define AHEAD 8 /* flows whose lines are on their way while others are ended */
 
 /* The bucket that ending the flow will take it out of. */
-static void prefetch_bucket(const struct flow_table *table, const struct flow *flow)
+static ALWAYS_INLINE void prefetch_bucket(const struct flow_table *table, const struct flow *flow)
 {
     if ((flow->bits & FLOW_IS_LIVE) != 0) {
         const struct flow_key key = flow_whole_key(flow);
@@ -567,14 +567,30 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
     }
 }
 
-/* Finds the likely entry by its tag and fetches its lines. */
-static inline void prefetch_entry(const struct flow_table *table, struct flow_item *item)
+/* Packets go through five steps, a few packets apart, so that what one needs comes from memory
+ * while others are counted: the bucket, the entry, its TCP part, its round trips, and the count. */
+#define STEP_AHEAD 5
+
+static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct packet *packet,
+                                      struct flow_item *item)
+{
+    item->candidate = FLOW_NONE;
+    item->is_ip = packet->ip_version != 0;
+    if (item->is_ip) {
+        item->source_is_high = flow_key_of(packet, &item->key);
+        item->short_key = flow_short_key_of(&item->key);
+        item->hash = flow_key_hash(&item->key, table->settings.key);
+        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, item->hash)], 1);
+    }
+}
+
+/* Finds the likely entry by its tag. */
+static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow_item *item)
 {
     const struct flow_bucket *bucket =
         &table->index.buckets[flow_index_home(&table->index, item->hash)];
     const unsigned match = flow_bucket_match(bucket, flow_index_tag(item->hash));
 
-    item->candidate = FLOW_NONE;
     if (match == 0) {
         const struct flow_pool *pool = item->key.ip_version == 6 ? &table->wide : &table->narrow;
         if (pool->free_head != FLOW_NONE) {
@@ -586,14 +602,24 @@ static inline void prefetch_entry(const struct flow_table *table, struct flow_it
     flow_prefetch_lines(flow_at(table, item->candidate), item->key.ip_version == 6 ? 3 : 2);
 }
 
-/* The lines of both sides, where the entry has arrived. */
-static inline void prefetch_tcp(const struct flow_table *table, const struct flow_item *item)
+static ALWAYS_INLINE void find_part(const struct flow_table *table, const struct flow_item *item)
 {
     if (item->candidate != FLOW_NONE) {
         const struct flow *flow = flow_at(table, item->candidate);
 
         if (flow_has_tcp_part(flow)) {
-            flow_prefetch_lines(flow_tcp_part(table, flow), 3);
+            flow_prefetch_lines(flow_tcp_part(table, flow), 2);
+        }
+    }
+}
+
+static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct flow_item *item)
+{
+    if (item->candidate != FLOW_NONE) {
+        const struct flow *flow = flow_at(table, item->candidate);
+
+        if (flow_has_tcp_part(flow)) {
+            flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
         }
     }
 }
@@ -605,29 +631,25 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
     uint32_t counted = 0;
 
     assert(count <= FLOW_BATCH_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        items[i].is_ip = packets[i].ip_version != 0;
-        if (!items[i].is_ip) {
-            continue;
+    for (uint32_t i = 0; i < count + 4 * STEP_AHEAD; i++) {
+        if (i < count) {
+            find_bucket(table, &packets[i], &items[i]);
         }
-        items[i].source_is_high = flow_key_of(&packets[i], &items[i].key);
-        items[i].short_key = flow_short_key_of(&items[i].key);
-        items[i].hash = flow_key_hash(&items[i].key, table->settings.key);
-        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, items[i].hash)], 1);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (items[i].is_ip) {
-            prefetch_entry(table, &items[i]);
+        const uint32_t entry = i - STEP_AHEAD; /* below 0 it wraps and is not below `count` */
+        if (entry < count && items[entry].is_ip) {
+            find_entry(table, &items[entry]);
         }
-    }
-    for (uint32_t i = 0; i < count && table->is_measured; i++) {
-        if (items[i].is_ip && items[i].key.protocol == IP_PROTOCOL_TCP) {
-            prefetch_tcp(table, &items[i]);
+        const uint32_t part = entry - STEP_AHEAD;
+        if (part < count) {
+            find_part(table, &items[part]);
         }
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (items[i].is_ip) {
-            add_packet(table, &packets[i], frames != NULL ? frames[i] : NULL, &items[i]);
+        const uint32_t rtt = part - STEP_AHEAD;
+        if (rtt < count) {
+            find_rtt(table, &items[rtt]);
+        }
+        const uint32_t at = rtt - STEP_AHEAD;
+        if (at < count && items[at].is_ip) {
+            add_packet(table, &packets[at], frames != NULL ? frames[at] : NULL, &items[at]);
             counted++;
         }
     }

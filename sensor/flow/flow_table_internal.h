@@ -80,7 +80,7 @@ struct flow_table {
     struct flow_item items[FLOW_BATCH_MAX];
 };
 
-static inline void flow_prefetch_lines(const void *entry, unsigned lines)
+static ALWAYS_INLINE void flow_prefetch_lines(const void *entry, unsigned lines)
 {
     for (unsigned i = 0; i < lines; i++) {
         __builtin_prefetch((const uint8_t *)entry + (size_t)i * CACHE_LINE, 1);
@@ -144,7 +144,9 @@ static inline const struct flow_tcp_faults *flow_tcp_faults(const struct flow_ta
 {
     static const struct flow_tcp_faults none;
 
-    return part->faults != 0 ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], part->faults) : &none;
+    return part->side[FLOW_TCP_FAULTS].part != 0
+               ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], part->side[FLOW_TCP_FAULTS].part)
+               : &none;
 }
 
 static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *table,
@@ -152,7 +154,9 @@ static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *t
 {
     static const struct flow_tcp_rtt none;
 
-    return part->rtt != 0 ? flow_pool_at(&table->parts[FLOW_PART_RTT], part->rtt) : &none;
+    return part->side[FLOW_TCP_RTT].part != 0
+               ? flow_pool_at(&table->parts[FLOW_PART_RTT], part->side[FLOW_TCP_RTT].part)
+               : &none;
 }
 
 static inline uint32_t flow_reported_index(const struct flow_table *table, const struct flow *flow)

@@ -63,7 +63,7 @@ const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
 {
     const struct flow_tcp_part *part = flow_tcp(table, flow);
 
-    return part != NULL && part->rtt != 0 ? flow_tcp_rtt(table, part) : NULL;
+    return part != NULL && part->side[FLOW_TCP_RTT].part != 0 ? flow_tcp_rtt(table, part) : NULL;
 }
 
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)

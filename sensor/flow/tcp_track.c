@@ -297,7 +297,7 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
         }
         return;
     }
-    if (part->faults != 0) {
+    if (part->side[FLOW_TCP_FAULTS].part != 0) {
         faults_of(table, part, direction)->duplicate_acks_running = 0;
     }
     side->ack = ack;
@@ -310,7 +310,7 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
     }
     const int32_t unseen = seq_diff(ack, peer->next_seq);
     if (unseen >= 0) {
-        if (unseen > 0 || part->faults != 0) {
+        if (unseen > 0 || part->side[FLOW_TCP_FAULTS].part != 0) {
             struct flow_tcp_fault_side *faults = faults_of(table, part, !direction);
             faults->missed_bytes += (uint32_t)unseen + faults->hole_bytes;
             faults->hole_bytes = 0;
@@ -334,7 +334,9 @@ static void note_window(struct flow_table *table, struct flow_tcp_part *part, in
         *events |= TCP_EVENT_ZERO_WINDOW;
         *letters |= HISTORY_ZERO_WINDOW;
     }
-    side->window = window;
+    if (side->window != window) { /* a line that is not written need not go back to memory */
+        side->window = window;
+    }
 }
 
 /* Times of the connection: handshake, first request, first response. */
@@ -343,21 +345,23 @@ static void note_times(struct flow_tcp_part *part, const struct packet *packet, 
 {
     const uint64_t now = packet->time_ns;
 
-    if (part->handshake == 0 && state_before == TCP_SYN_ACK && direction == 0 &&
-        (packet->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK && part->syn_ns != 0 &&
-        now >= part->syn_ns) {
+    if (state_before == TCP_SYN_ACK && direction == 0 &&
+        (packet->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK && part->handshake == 0 &&
+        part->syn_ns != 0 && now >= part->syn_ns) {
         const uint32_t units = round_trip_units(now - part->syn_ns);
         part->handshake = units > 0 ? units : 1;
     }
     if (packet->payload_bytes == 0) {
         return;
     }
-    if (direction == 0 && part->request_ns == 0) {
-        part->request_ns = now;
-    } else if (direction == 1 && part->request_ns != 0 && part->response == 0 &&
-               now >= part->request_ns) {
+    if (direction == 0) {
+        if ((part->side[0].history_seen & HISTORY_DATA) == 0) {
+            part->request_ns = now;
+        }
+    } else if (!part->side[1].has_answered && part->request_ns != 0 && now >= part->request_ns) {
         const uint32_t units = round_trip_units(now - part->request_ns);
         part->response = units > 0 ? units : 1;
+        part->side[1].has_answered = true;
     }
 }
 

@@ -50,10 +50,39 @@ void wheel_remove(struct flow_table *table, struct flow *flow)
     flow->wheel_previous = FLOW_NONE;
 }
 
+#define LOOK_BATCH 16
+
+/* Takes up to `count` flows off the list; their lines are on the way when it returns. */
+static uint32_t take_list(struct flow_table *table, const uint32_t *head, uint32_t *slots,
+                          uint32_t count)
+{
+    uint32_t taken = 0;
+
+    while (taken < count && *head != FLOW_NONE) {
+        struct flow *flow = flow_at(table, *head);
+
+        slots[taken++] = *head;
+        wheel_remove(table, flow);
+        if (flow_has_tcp_part(flow)) {
+            flow_prefetch_lines(flow_tcp_part(table, flow), 3);
+        }
+    }
+    for (uint32_t i = 0; i < taken; i++) {
+        const struct flow *flow = flow_at(table, slots[i]);
+
+        if (flow_has_tcp_part(flow)) {
+            flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
+        }
+        flow_prefetch_lines(flow_reported(table, flow), 1);
+    }
+    return taken;
+}
+
 bool wheel_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget,
                    void (*look)(struct flow_table *table, uint32_t slot, uint64_t now_ns))
 {
     const uint64_t target = now_ns >> FLOW_WHEEL_SHIFT;
+    uint32_t slots[LOOK_BATCH];
 
     /* A leap longer than the wheel: one turn passes every list. */
     if (target > table->wheel_cursor && target - table->wheel_cursor > FLOW_WHEEL_SLOTS) {
@@ -61,19 +90,17 @@ bool wheel_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget,
     }
     /* The tick of now_ns itself waits until it is over, so that a flow is looked at once. */
     while (table->wheel_cursor < target) {
-        uint32_t *head = &table->wheel[table->wheel_cursor % FLOW_WHEEL_SLOTS];
+        const uint32_t *head = &table->wheel[table->wheel_cursor % FLOW_WHEEL_SLOTS];
         while (*head != FLOW_NONE) {
             if (budget == 0) {
                 return false;
             }
-            budget--;
-            const uint32_t slot = *head;
-            const struct flow *flow = flow_at(table, slot);
-            if (flow->wheel_next != FLOW_NONE) {
-                __builtin_prefetch(flow_at(table, flow->wheel_next));
+            const uint32_t count =
+                take_list(table, head, slots, budget < LOOK_BATCH ? budget : LOOK_BATCH);
+            budget -= count;
+            for (uint32_t i = 0; i < count; i++) {
+                look(table, slots[i], now_ns);
             }
-            wheel_remove(table, flow_at(table, slot));
-            look(table, slot, now_ns);
         }
         table->wheel_cursor++;
         if (budget > 0) {
