@@ -4,7 +4,8 @@
 
 #include "base/wire_format.h"
 
-#define SECOND_NS UINT64_C(1000000000)
+#define SECOND_NS       UINT64_C(1000000000)
+#define RETRY_INFO_TYPE "type.googleapis.com/google.rpc.RetryInfo"
 
 /* ---- reading ---- */
 
@@ -322,15 +323,41 @@ bool ingest_decode_response(const uint8_t *bytes, size_t length, struct ingest_r
     }
 }
 
-uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length)
+static uint64_t read_retry_info(const struct wire_field *value)
 {
-    struct wire_reader r = wire_reader_over(bytes, length);
+    struct wire_reader r = wire_reader_over(value->bytes, value->length);
     struct wire_field f;
     uint64_t delay_ns = 0;
 
     while (wire_next(&r, &f)) {
         if (f.number == 1 && !read_time(&f, &delay_ns)) {
             delay_ns = 0;
+        }
+    }
+    return delay_ns;
+}
+
+uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length)
+{
+    struct wire_reader status = wire_reader_over(bytes, bytes != NULL ? length : 0);
+    struct wire_field f;
+    uint64_t delay_ns = 0;
+
+    while (wire_next(&status, &f)) {
+        struct wire_reader any;
+        bool is_retry = false;
+
+        if (f.number != 3 || f.type != WIRE_BYTES) {
+            continue;
+        }
+        any = wire_reader_over(f.bytes, f.length);
+        while (wire_next(&any, &f)) {
+            if (f.number == 1 && f.type == WIRE_BYTES) {
+                is_retry = f.length == strlen(RETRY_INFO_TYPE) &&
+                           memcmp(f.bytes, RETRY_INFO_TYPE, f.length) == 0;
+            } else if (f.number == 2 && f.type == WIRE_BYTES && is_retry) {
+                delay_ns = read_retry_info(&f);
+            }
         }
     }
     return delay_ns;
@@ -484,4 +511,21 @@ size_t ingest_encode_probe(const struct ingest_probe *probe, uint8_t *out, size_
 
     write_probe(&w, probe);
     return finish(&w, mark);
+}
+
+size_t ingest_encode_retry(uint32_t code, const char *message, uint64_t delay_ns, uint8_t *out,
+                           size_t capacity)
+{
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    write_number(&w, 1, code);
+    write_text(&w, 2, message);
+    const struct wire_mark any = wire_begin(&w, 3, 1);
+
+    write_text(&w, 1, RETRY_INFO_TYPE);
+    const struct wire_mark info = wire_begin(&w, 2, 1);
+
+    write_time(&w, 1, delay_ns);
+    wire_end(&w, info);
+    return finish(&w, any);
 }

@@ -135,8 +135,12 @@ MUST_USE bool ingest_decode_response(const uint8_t *bytes, size_t length,
 /* A GapNotice message without the ConnectRequest around it. */
 MUST_USE bool ingest_decode_gap(const uint8_t *bytes, size_t length, struct ingest_gap *out);
 
-/* The delay of a google.rpc.RetryInfo in ns; 0: it has none. */
+/* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status, in ns; 0: there is
+ * none. `bytes` may be NULL. */
 uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length);
+/* The other way: a google.rpc.Status with one RetryInfo. */
+MUST_USE size_t ingest_encode_retry(uint32_t code, const char *message, uint64_t delay_ns,
+                                    uint8_t *out, size_t capacity);
 
 /* A whole ConnectRequest or ConnectResponse. Bytes written, 0 when `capacity` is too small. */
 MUST_USE size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out,

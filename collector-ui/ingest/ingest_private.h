@@ -112,8 +112,23 @@ struct ingest {
 /* ingest_stream.c */
 void ingest_stream_methods(struct ingest *ingest);
 void ingest_stream_unref(struct ingest_stream *stream);
+/* The peer broke the protocol, or there is no room for it (RESOURCE_EXHAUSTED: with the time after
+ * which it may try again): counted, told to both sides. Without the lock. */
+void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status,
+                          const char *message);
+
+/* ingest_hello.c */
+void ingest_take_hello(struct ingest_stream *stream, const struct ingest_hello *hello);
+void ingest_take_heartbeat(struct ingest_stream *stream, const char *sensor_id,
+                           const struct ingest_heartbeat *heartbeat);
+
+/* ingest_records.c */
+void ingest_take_batch(struct ingest_stream *stream, const struct ingest_request *request);
+void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *request);
 /* Sends the acknowledgement of a place to the sensor's stream. With the lock. */
 void ingest_stream_acknowledge(struct ingest_place *place);
+
+/* ingest_stream.c */
 /* Asks for the next message where reading had stopped and there is room. With the lock. */
 void ingest_stream_resume(struct ingest *ingest);
 /* Ends the stream with this status. With the lock. */

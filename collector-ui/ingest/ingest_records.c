@@ -1,0 +1,233 @@
+/* Batches and gaps: judged by their place, queued for the log, acknowledged. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "collector-ui/ingest/ingest_private.h"
+
+void ingest_stream_acknowledge(struct ingest_place *place)
+{
+    struct ingest_stream *stream = place->boot->sensor->stream;
+    struct ingest_position durable = {.stream = place->stream, .next_seq = place->durable_seq};
+    uint8_t bytes[128];
+
+    if (stream == NULL || stream->is_over || durable.next_seq == 0) {
+        return;
+    }
+    memcpy(durable.boot_id, place->boot->boot_id, sizeof(durable.boot_id));
+    if (rpc_send(stream->call,
+                 rpc_bytes_copy(bytes, ingest_encode_ack(&durable, bytes, sizeof(bytes)))) ==
+        RPC_SEND_FULL) {
+        stream->is_ack_due = true; /* acknowledgements are cumulative: on_writable sends the last */
+    }
+}
+
+/* A frame around `message` as an entry of the queue. NULL: no memory. */
+static struct ingest_entry *entry_new(struct ingest_stream *stream, struct ingest_place *place,
+                                      const uint8_t *message, size_t length, bool is_gap)
+{
+    const size_t capacity = INGEST_FRAME_HEAD_BYTES + length;
+    struct ingest_entry *entry = malloc(sizeof(*entry) + capacity);
+    struct ingest_frame frame = {.receive_ns = clock_wall_ns(), .length = (uint32_t)length};
+
+    if (entry == NULL) {
+        return NULL;
+    }
+    memcpy(frame.sensor_id, place->boot->sensor->sensor_id, sizeof(frame.sensor_id));
+    if (is_gap) {
+        frame.gap = message;
+    } else {
+        frame.batch = message;
+    }
+    *entry = (struct ingest_entry){.stream = stream,
+                                   .place = place,
+                                   .generation = place->generation,
+                                   .is_gap = is_gap,
+                                   .receive_ns = frame.receive_ns};
+    entry->length = ingest_frame_encode(&frame, entry->bytes, capacity);
+    entry->message_bytes = length;
+    entry->message_offset = entry->length - length; /* the message is the last field */
+    return entry;
+}
+
+/* With the lock. */
+static void enqueue(struct ingest_stream *stream, struct ingest_entry *entry, uint64_t first_seq,
+                    uint64_t last_seq)
+{
+    entry->first_seq = first_seq;
+    entry->last_seq = last_seq;
+    ingest_place_accept(entry->place, last_seq);
+    entry->place->boot->pins++;
+    stream->waiting++;
+    (void)atomic_fetch_add(&stream->references, 1);
+    ingest_log_push(stream->ingest, entry);
+}
+
+/* The batch without its first `skip` records, as an entry. */
+static struct ingest_entry *trimmed_entry(struct ingest_stream *stream, struct ingest_place *place,
+                                          const struct codec_batch *batch,
+                                          const struct codec_slice *slices, uint32_t skip)
+{
+    struct codec_batch rest = *batch;
+
+    rest.first_seq += skip;
+    rest.record_count -= skip;
+    const size_t capacity = codec_batch_bytes(slices + skip, rest.record_count) + 16;
+    uint8_t *bytes = malloc(capacity);
+    struct ingest_entry *entry = NULL;
+    struct ingest_request request;
+    const size_t length =
+        bytes == NULL ? 0 : codec_encode_batch(&rest, slices + skip, bytes, capacity);
+
+    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
+        entry = entry_new(stream, place, request.bytes, request.length, false);
+    }
+    free(bytes);
+    return entry;
+}
+
+struct taken {
+    enum ingest_verdict verdict;
+    uint64_t records, duplicates, lost;
+    uint64_t next_seq; /* what was expected */
+    bool has_no_room;
+};
+
+/* With the lock. */
+static void judge_batch(struct ingest_stream *stream, const struct ingest_request *request,
+                        const struct codec_batch *batch, const struct codec_slice *slices,
+                        struct taken *taken)
+{
+    struct ingest *ingest = stream->ingest;
+    struct ingest_boot *boot =
+        ingest_positions_boot(ingest->positions, stream->boot->sensor->sensor_id, batch->boot_id);
+    uint32_t skip = 0;
+
+    if (boot == NULL) {
+        taken->has_no_room = true;
+        return;
+    }
+    struct ingest_place *place = &boot->places[batch->stream];
+
+    taken->next_seq = place->next_seq;
+    taken->verdict = ingest_place_judge(place, batch->first_seq, batch->record_count, &skip);
+    if (taken->verdict == INGEST_DUPLICATE) {
+        taken->duplicates = batch->record_count;
+        ingest_stream_acknowledge(place);
+    } else if (taken->verdict == INGEST_TAKE || taken->verdict == INGEST_OVERLAP) {
+        struct ingest_entry *entry =
+            skip == 0 ? entry_new(stream, place, request->bytes, request->length, false)
+                      : trimmed_entry(stream, place, batch, slices, skip);
+
+        if (entry == NULL) {
+            taken->has_no_room = true;
+            return;
+        }
+        enqueue(stream, entry, batch->first_seq + skip, batch->first_seq + batch->record_count - 1);
+        taken->records = batch->record_count - skip;
+        taken->duplicates = skip;
+    }
+    ingest->counts.batches++;
+    ingest->counts.records += taken->records;
+    ingest->counts.duplicates += taken->duplicates;
+}
+
+/* Ends the stream where the verdict says so; true when it goes on. */
+static bool pass_verdict(struct ingest_stream *stream, const struct taken *taken, const char *what,
+                         uint64_t first_seq)
+{
+    struct error reason = {0};
+
+    if (taken->has_no_room) {
+        ingest_stream_refuse(stream, RPC_RESOURCE_EXHAUSTED, "no room for a further batch or boot");
+        return false;
+    }
+    if (taken->verdict == INGEST_NONSENSE) {
+        (void)error_set(&reason, EINVAL, "%s with an impossible range of sequence numbers", what);
+        ingest_stream_refuse(stream, RPC_INVALID_ARGUMENT, reason.message);
+        return false;
+    }
+    if (taken->verdict == INGEST_HOLE) {
+        (void)error_set(&reason, EINVAL,
+                        "%s begins at record %llu, but %llu is next and no gap notice came", what,
+                        (unsigned long long)first_seq, (unsigned long long)taken->next_seq);
+        ingest_stream_refuse(stream, RPC_FAILED_PRECONDITION, reason.message);
+        return false;
+    }
+    return true;
+}
+
+void ingest_take_batch(struct ingest_stream *stream, const struct ingest_request *request)
+{
+    static _Thread_local struct codec_slice slices[INGEST_BATCH_RECORDS_MAX];
+    struct ingest *ingest = stream->ingest;
+    struct codec_batch batch;
+    struct taken taken = {0};
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+
+    if (!codec_decode_batch(request->bytes, request->length, &batch, slices,
+                            (uint32_t)ingest->settings->batch_records_max)) {
+        ingest_stream_refuse(stream, RPC_INVALID_ARGUMENT,
+                             "a batch that cannot be read, or with more records than max_batch");
+        return;
+    }
+    (void)pthread_mutex_lock(&ingest->lock);
+    const bool is_over = stream->is_over;
+    memcpy(sensor_id, stream->boot->sensor->sensor_id, sizeof(sensor_id));
+    if (!is_over) {
+        judge_batch(stream, request, &batch, slices, &taken);
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (!is_over && pass_verdict(stream, &taken, "batch", batch.first_seq)) {
+        ingest->events->records(ingest->events->context, sensor_id, taken.records, taken.duplicates,
+                                0);
+    }
+}
+
+void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *request)
+{
+    struct ingest *ingest = stream->ingest;
+    const struct ingest_gap *gap = &request->gap;
+    struct taken taken = {0};
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    memcpy(sensor_id, stream->boot->sensor->sensor_id, sizeof(sensor_id));
+    struct ingest_boot *boot =
+        stream->is_over ? NULL : ingest_positions_boot(ingest->positions, sensor_id, gap->boot_id);
+    taken.has_no_room = boot == NULL && !stream->is_over;
+    if (boot != NULL) {
+        struct ingest_place *place = &boot->places[gap->stream];
+
+        taken.next_seq = place->next_seq;
+        taken.verdict = ingest_place_judge_gap(place, gap->from_seq, gap->to_seq, &taken.lost);
+        if (taken.verdict == INGEST_TAKE) {
+            struct ingest_entry *entry =
+                entry_new(stream, place, request->bytes, request->length, true);
+
+            taken.has_no_room = entry == NULL;
+            if (entry != NULL) {
+                enqueue(stream, entry, place->next_seq, gap->to_seq);
+                ingest->counts.gap_records += taken.lost;
+            }
+        } else if (taken.verdict == INGEST_DUPLICATE) {
+            ingest_stream_acknowledge(place);
+        }
+    }
+    const bool is_over = stream->is_over;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (is_over || !pass_verdict(stream, &taken, "gap notice", gap->from_seq)) {
+        return;
+    }
+    if (taken.lost > 0) {
+        char id[INGEST_SENSOR_ID_BYTES * 2];
+        char reason[128];
+
+        ingest->events->records(ingest->events->context, sensor_id, 0, 0, taken.lost);
+        log_warn("ingest", "a sensor lost records", "sensor=%s stream=%d lost=%llu reason=%s",
+                 log_quote(sensor_id, id, sizeof(id)), (int)gap->stream,
+                 (unsigned long long)taken.lost, log_quote(gap->reason, reason, sizeof(reason)));
+    }
+}
