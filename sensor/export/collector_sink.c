@@ -388,6 +388,7 @@ int collector_sink_open(const struct collector_settings *settings,
     sink->write = spool_settings_write(options->spool);
     sink->is_lossless = options->is_lossless;
     sink->runtime = runtime;
+    sink->down_ns = clock_monotonic_ns();
     collector_sink_methods(sink);
     if (copy_identity(sink, options, err) != 0 || collector_sink_prepare(sink, err) != 0 ||
         collector_spool_open(sink, options->state_directory, err) != 0 ||

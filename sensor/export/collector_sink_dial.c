@@ -229,6 +229,8 @@ static const char *plain_words(const char *message)
          "the collector's certificate is not signed by collector.ca, or has expired"},
         {"Hostname Verification",
          "the collector's certificate is for another name (see collector.server_name)"},
+        {"not in peer certificate",
+         "the collector's certificate is for another name (see collector.server_name)"},
         {"not match", "the collector's certificate is for another name (see "
                       "collector.server_name)"},
         {"WRONG_VERSION_NUMBER", "the collector speaks plaintext, but collector.ca asks for TLS"},

@@ -58,7 +58,7 @@ struct collector_lane {
     bool is_dirty;                                      /* appended to since spool.write's turn */
     struct collector_sent window[COLLECTOR_WINDOW_MAX]; /* a ring */
     uint32_t window_head, window_count;
-    uint64_t damages_seen, errors_seen;
+    uint64_t damages_seen, errors_seen, lost_before;
 };
 
 /* A batch between the publisher and the sink's thread: an item of the spool. */
@@ -145,6 +145,7 @@ struct collector_sink {
     struct ingest_probe probe;
     uint64_t heartbeat_ns, heartbeat_at_ns;
     uint32_t window_max;
+    uint64_t down_ns;    /* monotonic; since then there is no stream */
     uint64_t dialled_ns; /* monotonic; of this call */
     uint64_t dial_at_ns;
     uint64_t backoff_ns; /* 0: none yet */

@@ -78,6 +78,18 @@ static uint64_t memory_bytes(const struct collector_sink *sink, enum record_stre
     return stream == RECORD_FLOWS ? part * SPOOL_PARTS_FLOWS : part;
 }
 
+/* What the last run dropped in front of what is left was counted by that one; it is told now. */
+static void count_before(struct collector_lane *lane)
+{
+    struct spool_log_cursor_state state;
+    struct spool_log_item item;
+    struct error ignored = {0};
+
+    (void)!spool_log_peek(lane->log, lane->cursor, &item, &ignored);
+    spool_log_cursor_state(lane->log, lane->cursor, &state);
+    lane->lost_before = state.lost_records;
+}
+
 static int open_lane(struct collector_sink *sink, struct collector_lane *lane, struct error *err)
 {
     const uint64_t share = sink->spool_settings->bytes_max / SEGMENTS_MIN;
@@ -98,6 +110,7 @@ static int open_lane(struct collector_sink *sink, struct collector_lane *lane, s
     if (lane->cursor < 0) {
         return lane->cursor;
     }
+    count_before(lane);
     spool_log_state(lane->log, &state);
     if (state.truncated_bytes > 0) {
         log_warn("collector", "cut off what a crash left unfinished in the spool",
@@ -377,7 +390,9 @@ static void tell_losses(struct collector_sink *sink)
         struct spool_log_cursor_state state;
 
         spool_log_cursor_state(sink->lanes[i].log, sink->lanes[i].cursor, &state);
-        lost += state.lost_records;
+        lost += state.lost_records > sink->lanes[i].lost_before
+                    ? state.lost_records - sink->lanes[i].lost_before
+                    : 0;
     }
     if (lost > sink->lost_told && log_allowed(&limit, LOG_LIMIT_NS, NULL)) {
         log_warn("collector", "the spool dropped its oldest records", "lost_records=%" PRIu64,

@@ -5,13 +5,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/wire_format.h"
 #include "sensor/export/collector_sink_private.h"
 
 #define QUEUE_MESSAGES_MAX 128
 #define QUEUE_BYTES_MAX    ((size_t)8 << 20)
 #define RETRY_MAX_NS       (UINT64_C(3600) * NS_PER_SEC)
-#define RETRY_INFO_TYPE    "type.googleapis.com/google.rpc.RetryInfo"
 
 /* Alerts and figures before the mass of flows. */
 static const enum record_stream send_order[COLLECTOR_LANES] = {
@@ -383,6 +381,7 @@ static void forget_call(struct collector_sink *sink)
 {
     rpc_unref(sink->call);
     sink->call = NULL;
+    sink->down_ns = sink->is_welcomed ? clock_monotonic_ns() : sink->down_ns;
     sink->is_welcomed = false;
     sink->is_full = false;
     sink->has_probe = false;
@@ -476,41 +475,15 @@ static void on_writable(struct rpc_call *call)
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
-/* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status; 0: there is none.
- */
-static uint64_t retry_delay_ns(const uint8_t *details, size_t length)
-{
-    struct wire_reader status = wire_reader_over(details, details != NULL ? length : 0);
-    struct wire_field f;
-    uint64_t delay_ns = 0;
-
-    while (wire_next(&status, &f)) {
-        struct wire_reader any = wire_reader_over(f.bytes, f.type == WIRE_BYTES ? f.length : 0);
-        bool is_retry = false;
-
-        if (f.number != 3) {
-            continue;
-        }
-        while (wire_next(&any, &f)) {
-            if (f.number == 1 && f.type == WIRE_BYTES) {
-                is_retry = f.length == strlen(RETRY_INFO_TYPE) &&
-                           memcmp(f.bytes, RETRY_INFO_TYPE, f.length) == 0;
-            } else if (f.number == 2 && f.type == WIRE_BYTES && is_retry) {
-                delay_ns = ingest_retry_delay(f.bytes, f.length);
-            }
-        }
-    }
-    return delay_ns < RETRY_MAX_NS ? delay_ns : RETRY_MAX_NS;
-}
-
 static void on_done(struct rpc_call *call, const struct rpc_result *result)
 {
     struct collector_sink *sink = rpc_user_data(call);
+    const uint64_t retry_ns = ingest_retry_delay(result->details, result->details_bytes);
 
     (void)pthread_mutex_lock(&sink->lock);
     sink->news.is_over = true;
     sink->news.status = result->status;
-    sink->news.retry_ns = retry_delay_ns(result->details, result->details_bytes);
+    sink->news.retry_ns = retry_ns < RETRY_MAX_NS ? retry_ns : RETRY_MAX_NS;
     (void)snprintf(sink->news.message, sizeof(sink->news.message), "%s", result->message);
     sink->has_news = true;
     (void)pthread_cond_signal(&sink->wake);

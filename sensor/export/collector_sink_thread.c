@@ -9,6 +9,7 @@
 
 #define TICK_NS       (50 * NS_PER_MS)
 #define CLOSE_WAIT_NS (2 * NS_PER_SEC)
+#define VAIN_NS       (3 * NS_PER_SEC) /* a restarted collector is back by then */
 
 /* What one turn works on. */
 struct turn {
@@ -84,8 +85,9 @@ static void show_figures(struct collector_sink *sink, const struct turn *turn, u
     sink->row = row;
     sink->queue_bytes -= sink->taken_bytes;
     sink->queue_records -= sink->taken_records;
-    sink->is_flush_vain =
-        sink->directory[0] != '\0' && sink->call == NULL && sink->last_error[0] != '\0';
+    sink->is_flush_vain = sink->directory[0] != '\0' && !sink->is_welcomed &&
+                          sink->last_error[0] != '\0' &&
+                          clock_monotonic_ns() - sink->down_ns > VAIN_NS;
     if (turn->flush_wanted != sink->flush_done) {
         sink->flush_done = turn->flush_wanted;
         sink->unwritten = unwritten;

@@ -415,6 +415,27 @@ static void a_place_that_cannot_be_used_is_refused_unless_the_disk_is_to_blame(v
     assert_string_not_equal(row.spool_trouble, "");
 }
 
+static void who_finds_no_room_comes_back_when_the_collector_says(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct stats_sink row = {0};
+    struct ingest_counts counts;
+    char address[64];
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", serve(f, "127.0.0.1:0"));
+    atomic_store(&f->store.refuses_sensors, true);
+    set(f, "collector.address", address);
+    set(f, "collector.backoff_max", "500ms");
+    assert_int_equal(open_sink(f, &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, 2 * NS_PER_SEC), 256);
+    f->sink.ops->statistics(f->sink.state, &row);
+    assert_non_null(strstr(row.last_error, "RESOURCE_EXHAUSTED"));
+    ingest_counts_read(f->ingest, &counts);
+    assert_int_equal(counts.refused, 1); /* RetryInfo: a minute; without it once each 500 ms */
+}
+
 static void refuse_settings(struct fixture *f, const char *words)
 {
     struct error err = {0};
@@ -471,6 +492,7 @@ int main(void)
         WITH_SINK(what_an_earlier_process_lost_wholly_is_told_too),
         WITH_SINK(a_full_spool_pushes_back_when_nothing_may_be_lost),
         WITH_SINK(a_place_that_cannot_be_used_is_refused_unless_the_disk_is_to_blame),
+        WITH_SINK(who_finds_no_room_comes_back_when_the_collector_says),
         WITH_SINK(settings_that_cannot_be_safe_are_refused),
     };
 
