@@ -2,31 +2,64 @@
  *
  *   ingest_probe collector DIR LISTEN [KEY=VALUE...]  ingest over a store that only counts
  *   ingest_probe sensor ADDRESS RECORDS RATE [KEY=VALUE...]  the sink, fed with synthetic records
- *   ingest_probe scan DIR  reads the log: records, missing, duplicates, told gaps
+ *   ingest_probe scan DIR  reads the log: records, missing, duplicates, told gaps, each process
+ * apart ingest_probe spool DIR  reads a sensor's spool: what each process has there
  *
  * KEY=VALUE sets ingest.KEY or collector.KEY, or with a dot in it that one (spool.KEY). The sensor
  * ends with 0 when all was acknowledged. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/config/config.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/spool/segment_log.h"
-#include "collector-ui/ingest/ingest_private.h"
+#include "collector-ui/ingest/ingest.h"
 #include "sensor/export/collector_sink.h"
+#include "tests/integration/ingest/ingest_scan.h"
 #include "tests/support/ingest_store.h"
 #include "tests/support/record_feed.h"
 
 #define FEED_BATCHES   8
 #define BATCH_RECORDS  256
+#define PROGRESS_BYTES 64
 #define FLUSH_NS       (120 * NS_PER_SEC)
-#define SCAN_FRAME_MAX (64U << 20)
+
+static volatile sig_atomic_t is_stopped;
+
+static void stop(int number)
+{
+    (void)number;
+    is_stopped = 1;
+}
+
+/* Where the last numbered flow is shown, also to who looks after this process was killed. */
+static volatile uint64_t *open_progress(const char boot_id[33])
+{
+    static uint64_t nowhere;
+    const char *path = getenv("PROBE_PROGRESS");
+    const int fd = path != NULL ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    void *at = MAP_FAILED;
+
+    if (fd >= 0 && ftruncate(fd, PROGRESS_BYTES) == 0) {
+        at = mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (at == MAP_FAILED) {
+        return &nowhere;
+    }
+    memcpy((uint8_t *)at + sizeof(uint64_t), boot_id, 32);
+    return at;
+}
 
 static int fail(const struct error *err)
 {
@@ -105,20 +138,22 @@ static int run_collector(int argc, char **argv, struct error *err)
 
 /* Offers `records` at `rate` a second (0: as fast as it goes). */
 static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_t records,
-                      uint64_t rate)
+                      uint64_t rate, volatile uint64_t *progress)
 {
     const uint64_t start_ns = clock_monotonic_ns();
     const struct timespec step = {0, 1000000};
 
-    for (uint64_t made = 0; made < records;) {
+    for (uint64_t made = 0; made < records && !is_stopped;) {
         struct record_batch *batch = record_feed_next(feed, BATCH_RECORDS);
 
         made += batch->count;
+        *progress = record_feed_last(feed, RECORD_FLOWS);
         while (sink->ops->offer(sink->state, batch) == SINK_BUSY) {
             (void)nanosleep(&step, NULL);
         }
         batch_unref(batch);
-        while (rate > 0 && clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
+        while (rate > 0 && !is_stopped &&
+               clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
             (void)nanosleep(&step, NULL);
         }
     }
@@ -140,6 +175,7 @@ static int run_sensor(int argc, char **argv, struct error *err)
         apply(config, "collector", argc - 3, argv + 3, err) != 0) {
         return fail(err);
     }
+    (void)signal(SIGTERM, stop);
     hash_random_hex(boot_id);
     const struct collector_options options = {.sensor_id = sensor_id != NULL ? sensor_id : "probe",
                                               .boot_id = boot_id,
@@ -158,87 +194,26 @@ static int run_sensor(int argc, char **argv, struct error *err)
     const uint64_t flush_ns =
         flush_text != NULL ? strtoull(flush_text, NULL, 10) * NS_PER_SEC : FLUSH_NS;
 
-    feed_sink(&sink, feed, strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10));
+    feed_sink(&sink, feed, strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10),
+              open_progress(boot_id));
     const uint64_t owed = sink.ops->flush(sink.state, clock_monotonic_ns() + flush_ns);
     const double seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
     struct stats_sink row = {0};
 
     sink.ops->statistics(sink.state, &row);
     sink.ops->close(sink.state);
-    (void)printf("owed %llu sent %llu acked %llu retried %llu lost %llu flows %llu alerts %llu "
+    (void)printf("boot %s owed %llu sent %llu acked %llu unacked %llu retried %llu lost %llu flows "
+                 "%llu alerts %llu "
                  "stats %llu seconds %.3f cpu_ns_per_record %.0f error \"%s\"\n",
-                 (unsigned long long)owed, (unsigned long long)row.sent,
-                 (unsigned long long)row.acked, (unsigned long long)row.retried,
-                 (unsigned long long)row.failed,
+                 boot_id, (unsigned long long)owed, (unsigned long long)row.sent,
+                 (unsigned long long)row.acked, (unsigned long long)row.unacked,
+                 (unsigned long long)row.retried, (unsigned long long)row.failed,
                  (unsigned long long)record_feed_last(feed, RECORD_FLOWS),
                  (unsigned long long)record_feed_last(feed, RECORD_ALERTS),
                  (unsigned long long)record_feed_last(feed, RECORD_STATS), seconds,
                  row.sent > 0 ? cpu_seconds() * 1e9 / (double)row.sent : 0.0, row.last_error);
     record_feed_free(feed);
     return owed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-struct tally {
-    uint64_t records, duplicates, missing, gap_records, undecodable;
-    uint64_t next[RECORD_STREAM_COUNT];
-};
-
-static void tally_frame(struct tally *tally, const struct segment_frame *from)
-{
-    static struct codec_slice slices[INGEST_BATCH_RECORDS_MAX];
-    struct ingest_frame frame;
-    struct codec_batch batch;
-    struct ingest_gap gap;
-    uint64_t *next;
-    uint64_t first_seq;
-    uint64_t end_seq;
-
-    if (!ingest_frame_decode(from->bytes, from->length, &frame)) {
-        tally->undecodable++;
-        return;
-    }
-    if (frame.gap != NULL && ingest_decode_gap(frame.gap, frame.length, &gap)) {
-        next = &tally->next[gap.stream];
-        tally->gap_records += gap.to_seq + 1 - (gap.from_seq > *next ? gap.from_seq : *next);
-        *next = gap.to_seq + 1;
-        return;
-    }
-    if (frame.batch == NULL ||
-        !codec_decode_batch(frame.batch, frame.length, &batch, slices, INGEST_BATCH_RECORDS_MAX)) {
-        tally->undecodable++;
-        return;
-    }
-    next = &tally->next[batch.stream];
-    first_seq = batch.first_seq;
-    end_seq = first_seq + batch.record_count;
-    tally->records += batch.record_count;
-    tally->duplicates += first_seq < *next ? *next - first_seq : 0;
-    tally->missing += first_seq > *next ? first_seq - *next : 0;
-    *next = end_seq > *next ? end_seq : *next;
-}
-
-static int run_scan(const char *directory, struct error *err)
-{
-    struct tally tally = {.next = {1, 1, 1, 1, 1, 1}};
-    AUTO(segment_reader) reader = segment_reader_new(directory, 0, SCAN_FRAME_MAX, err);
-    struct segment_frame frame;
-    int result;
-
-    if (reader == NULL) {
-        return fail(err);
-    }
-    while ((result = segment_reader_next(reader, UINT64_MAX, &frame, err)) > 0) {
-        tally_frame(&tally, &frame);
-    }
-    (void)printf("records %llu missing %llu duplicates %llu gap_records %llu undecodable %llu "
-                 "flows %llu alerts %llu stats %llu\n",
-                 (unsigned long long)tally.records, (unsigned long long)tally.missing,
-                 (unsigned long long)tally.duplicates, (unsigned long long)tally.gap_records,
-                 (unsigned long long)tally.undecodable,
-                 (unsigned long long)tally.next[RECORD_FLOWS] - 1,
-                 (unsigned long long)tally.next[RECORD_ALERTS] - 1,
-                 (unsigned long long)tally.next[RECORD_STATS] - 1);
-    return result < 0 ? fail(err) : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -255,8 +230,11 @@ int main(int argc, char **argv)
         return run_sensor(argc - 2, argv + 2, &err);
     }
     if (argc == 3 && strcmp(argv[1], "scan") == 0) {
-        return run_scan(argv[2], &err);
+        return ingest_scan_log(argv[2], &err) == 0 ? EXIT_SUCCESS : fail(&err);
     }
-    (void)fprintf(stderr, "usage: ingest_probe collector|sensor|scan ...\n");
+    if (argc == 3 && strcmp(argv[1], "spool") == 0) {
+        return ingest_scan_spool(argv[2], &err) == 0 ? EXIT_SUCCESS : fail(&err);
+    }
+    (void)fprintf(stderr, "usage: ingest_probe collector|sensor|scan|spool ...\n");
     return 2;
 }

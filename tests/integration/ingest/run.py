@@ -52,7 +52,7 @@ def end_sensor(process, status=0):
 
 
 def scan(directory):
-    return words(subprocess.run([PROBE, "scan", str(directory)], check=True, capture_output=True, text=True).stdout)
+    return words(subprocess.run([PROBE, "scan", str(directory)], check=True, capture_output=True, text=True).stdout.splitlines()[0])
 
 
 def killed_collectors_lose_and_repeat_nothing(place):

@@ -1,0 +1,435 @@
+"""Peers of the collector stream that are foreign, slow, silent, doubled or hostile; and a collector that is.
+
+The foreign client is grpcio with messages written by hand below, from the numbers of ingest.proto: nothing of ours
+is on its side. argv: ingest_probe, certs.sh. Exit status 77: grpcio is missing.
+"""
+import os
+import queue
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+try:
+    import grpc
+except ImportError:
+    print("SKIP: python3-grpcio is not installed")
+    sys.exit(77)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), HERE]
+from probes import ProbeCollector, ProbeSensor
+from relay import Relay
+from support.programs import PATIENCE, wait_until
+
+PROBE, CERTS = sys.argv[1:3]
+CONNECT = "/netscope.v1.IngestService/Connect"
+HELLO, BATCH, GAP, HEARTBEAT = 1, 2, 3, 4
+WELCOME, ACK, PROBE_TIME = 1, 2, 7
+FLOWS, ALERTS = 1, 2
+
+
+# ---- protobuf by hand ----
+
+def varint(value):
+    out = bytearray()
+    while True:
+        out.append(value & 127 | (128 if value > 127 else 0))
+        value >>= 7
+        if not value:
+            return bytes(out)
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def text(field, value):
+    value = value.encode() if isinstance(value, str) else value
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+def fields(data):
+    """[(number, value or bytes)]"""
+    found, at = [], 0
+
+    def take():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+    while at < len(data):
+        key = take()
+        if key & 7 == 2:
+            length = take()
+            found.append((key >> 3, data[at:at + length]))
+            at += length
+        elif key & 7 == 0:
+            found.append((key >> 3, take()))
+        else:
+            size = {1: 8, 5: 4}[key & 7]
+            found.append((key >> 3, data[at:at + size]))
+            at += size
+    return found
+
+
+def hello(sensor="foreign", boot="boot-1", version=1):
+    return text(HELLO, text(1, sensor) + text(2, boot) + text(3, "9.9") + number(7, version))
+
+
+def batch(first, count, boot="boot-1", stream=FLOWS, record=b"", records=None):
+    body = b"".join(text(1, record) for _ in range(count if records is None else records))
+    return text(BATCH, text(1, boot) + number(2, stream) + number(3, first) + number(4, count) + text(4 + stream, body))
+
+
+def gap(first, last, boot="boot-1", stream=FLOWS):
+    return text(GAP, text(1, boot) + number(2, stream) + number(3, first) + number(4, last) + text(5, "test"))
+
+
+class Stream:
+    """One Connect call of grpcio."""
+
+    def __init__(self, port, channel=None, metadata=()):
+        self.channel = channel or grpc.insecure_channel(
+            f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0), ("grpc.max_send_message_length", -1),
+                                          ("grpc.use_local_subchannel_pool", 1)])
+        self.queue = queue.Queue()
+        self.call = self.channel.stream_stream(CONNECT)(iter(self.queue.get, None), metadata=metadata)
+        self.acks = {}
+
+    def send(self, *messages):
+        for message in messages:
+            self.queue.put(message)
+        return self
+
+    def receive(self, kind, seconds=20):
+        """The next message of this kind; others are looked at on the way."""
+        end = time.monotonic() + seconds * PATIENCE
+        while time.monotonic() < end:
+            for member, body in fields(next(self.call)):
+                if member == ACK:
+                    ack = dict(fields(body))
+                    self.acks[ack[1].decode(), ack[2]] = ack[3]
+                if member == kind:
+                    return dict(fields(body)) if kind != WELCOME else fields(body)
+        raise AssertionError("no such message came")
+
+    def acknowledged(self, seq, boot="boot-1", stream=FLOWS):
+        while self.acks.get((boot, stream), 0) < seq:
+            self.receive(ACK)
+
+    def refused(self):
+        """(status, sentence)"""
+        try:
+            for _ in self.call:
+                pass
+        except grpc.RpcError as error:
+            return error.code(), error.details()
+        return grpc.StatusCode.OK, ""
+
+    def close(self):
+        self.queue.put(None)
+        self.call.cancel()
+        self.channel.close()
+
+
+class Peers(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = self.temporary.name
+
+    def collector(self, *settings):
+        collector = ProbeCollector(PROBE, os.path.join(self.folder, "log"), settings=settings)
+        self.addCleanup(lambda: collector.process.poll() is None and collector.kill())
+        return collector
+
+    def stream(self, collector, *messages):
+        stream = Stream(collector.port)
+        self.addCleanup(stream.close)
+        return stream.send(*messages)
+
+    def welcomed(self, collector, sensor="foreign", boot="boot-1"):
+        stream = self.stream(collector, hello(sensor, boot))
+        stream.welcome = stream.receive(WELCOME)
+        return stream
+
+    def sensor(self, name, port, *settings, rate=0):
+        sensor = ProbeSensor(PROBE, name, self.folder, port, rate, *settings)
+        self.addCleanup(lambda: sensor.process.poll() is None and sensor.kill())
+        return sensor
+
+    # ---- a foreign client ----
+
+    def test_a_foreign_client_is_welcomed_acknowledged_and_resumes(self):
+        collector = self.collector()
+        stream = self.welcomed(collector)
+        stream.send(batch(1, 3), batch(4, 2), batch(1, 1, stream=ALERTS), gap(6, 9), batch(10, 1))
+        stream.acknowledged(10)
+        stream.acknowledged(1, stream=ALERTS)
+        stream.send(text(HEARTBEAT, b""))
+        self.assertIn(1, stream.receive(PROBE_TIME))
+        stream.close()
+        again = self.welcomed(collector)
+        at = [dict(fields(body)) for member, body in again.welcome if member == 2]
+        self.assertIn((b"boot-1", FLOWS, 11), [(row[1], row[2], row[3]) for row in at])
+        # What comes again, whole, in part and in the wrong order, is counted and left out.
+        again.send(batch(1, 3), batch(10, 1), batch(4, 2), batch(9, 4), batch(1, 12))
+        again.acknowledged(12)
+        again.close()
+        told, _ = collector.stop()
+        sums, _ = collector.scan()
+        self.assertEqual((told["duplicates"], told["gap_records"]), (3 + 1 + 2 + 2 + 12, 4))
+        self.assertEqual((sums["records"], sums["gap_records"], sums["missing"], sums["duplicates"]), (9, 4, 0, 0))
+
+    def test_each_break_of_the_protocol_has_its_status(self):
+        code = grpc.StatusCode
+        collector = self.collector("batch_records_max=512")
+        for messages, status, words in (
+                ([batch(1, 1)], code.FAILED_PRECONDITION, "hello comes first"),
+                ([hello(), hello()], code.FAILED_PRECONDITION, "hello comes first, and once"),
+                ([hello(version=7)], code.FAILED_PRECONDITION, "protocol version 7"),
+                ([hello(sensor="")], code.INVALID_ARGUMENT, "sensor_id"),
+                ([hello(sensor="a b")], code.INVALID_ARGUMENT, "without spaces"),
+                ([hello(sensor="x" * 200)], code.INVALID_ARGUMENT, "no ConnectRequest"),
+                ([hello(sensor="fleet")], code.INVALID_ARGUMENT, "collector's own"),
+                ([hello(), batch(5, 1)], code.FAILED_PRECONDITION, "begins at record 5, but 1 is next"),
+                ([hello(), gap(5, 6)], code.FAILED_PRECONDITION, "begins at record 5"),
+                ([hello(), batch(0, 1)], code.INVALID_ARGUMENT, "impossible range"),
+                ([hello(), batch(2**64 - 1, 1)], code.INVALID_ARGUMENT, "impossible range"),
+                ([hello(), gap(6, 5)], code.INVALID_ARGUMENT, "no ConnectRequest"),
+                ([hello(), batch(1, 1, stream=9)], code.INVALID_ARGUMENT, ""),
+                ([hello(), batch(1, 3, records=2)], code.INVALID_ARGUMENT, "cannot be read"),
+                ([hello(), batch(1, 513)], code.INVALID_ARGUMENT, "max_batch"),
+                ([b"\xff" * 40], code.INVALID_ARGUMENT, "no ConnectRequest"),
+                ([hello(), b"\x12\xff\xff\xff\xff\x0f"], code.INVALID_ARGUMENT, "no ConnectRequest")):
+            with self.subTest(words=words, status=status):
+                self.assertEqual((got := self.stream(collector, *messages).refused())[0], status, got)
+                self.assertIn(words, got[1])
+        told, _ = collector.stop()
+        self.assertEqual(told["records"], 0)
+
+    def test_a_message_above_the_limit_and_a_bomb_of_empty_records_cost_no_memory(self):
+        collector = self.collector("message_max=8MiB")
+
+        def resident():
+            with open(f"/proc/{collector.process.pid}/status", encoding="ascii") as status:
+                return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        self.welcomed(collector).close()
+        before = resident()
+        large = self.stream(collector, hello(boot="large"), batch(1, 1, record=bytes(9 << 20)))
+        self.assertEqual(large.refused()[0], grpc.StatusCode.RESOURCE_EXHAUSTED)
+        for _ in range(5):  # four million records of two bytes each
+            bomb = self.stream(collector, hello(boot="bomb"), batch(1, 4_000_000))
+            self.assertEqual(bomb.refused()[0], grpc.StatusCode.INVALID_ARGUMENT)
+        if PATIENCE == 1:  # sanitizers keep what was freed
+            self.assertLess(resident() - before, 64 << 10, "KiB more than before")
+        stream = self.welcomed(collector, boot="after")
+        stream.send(batch(1, 2, boot="after"))
+        stream.acknowledged(2, boot="after")
+
+    def test_the_newest_of_two_sensors_with_one_id_wins_and_both_are_told(self):
+        collector = self.collector()
+        first = self.welcomed(collector, boot="boot-1")
+        first.send(batch(1, 2))
+        first.acknowledged(2)
+        second = self.welcomed(collector, boot="boot-2")
+        self.assertEqual(first.refused()[0], grpc.StatusCode.ALREADY_EXISTS)
+        second.send(batch(1, 2, boot="boot-2"))
+        second.acknowledged(2, boot="boot-2")
+        third = self.welcomed(collector, boot="boot-2")  # the same process on a new connection
+        self.assertEqual(second.refused()[0], grpc.StatusCode.ABORTED)
+        third.send(batch(3, 2, boot="boot-2"))
+        third.acknowledged(4, boot="boot-2")
+        third.close()
+        _, said = collector.stop()
+        self.assertEqual(said.count("a newer connection of the sensor replaces the one there"), 2, said)
+        sums, boots = collector.scan()
+        self.assertEqual((sums["missing"], sums["duplicates"], len(boots)), (0, 0, 2))
+
+    # ---- bytes that are no gRPC ----
+
+    def test_garbage_bytes_end_the_connection_and_nothing_else(self):
+        collector = self.collector()
+        stream = self.welcomed(collector)
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 3000,
+                      b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(500)):
+            with socket.create_connection(("127.0.0.1", collector.port), timeout=30) as raw:
+                raw.sendall(noise)
+                raw.settimeout(2 * PATIENCE)
+                try:
+                    while raw.recv(65536):
+                        pass
+                except ConnectionResetError:
+                    pass
+                except TimeoutError:
+                    pass  # waits for the rest of a frame, bounded by the handshake's time
+        stream.send(batch(1, 2))
+        stream.acknowledged(2)
+
+    def test_a_thousand_connections_at_once_are_served_and_let_go(self):
+        collector = self.collector()
+        count = 1000 if PATIENCE == 1 else 100
+        ends = []
+        for _ in range(count):
+            end = socket.create_connection(("127.0.0.1", collector.port), timeout=30)
+            end.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+            ends.append(end)
+        stream = self.welcomed(collector)
+        stream.send(batch(1, 2))
+        stream.acknowledged(2)
+        for end in ends:
+            end.close()
+
+        def descriptors():
+            return len(os.listdir(f"/proc/{collector.process.pid}/fd"))
+        wait_until("the descriptors of those that left", lambda: descriptors() < 100)
+
+    # ---- slow, stopped, half open ----
+
+    def test_a_peer_that_never_reads_its_acknowledgements_holds_up_nobody(self):
+        collector = self.collector()
+        deaf = socket.create_connection(("127.0.0.1", collector.port))
+        self.addCleanup(deaf.close)
+        slow = self.welcomed(collector, sensor="slow")
+        slow.send(*(batch(i, 1) for i in range(1, 3000)))  # and nobody calls next()
+        fast = self.welcomed(collector, sensor="fast")
+        begin = time.monotonic()
+        fast.send(*(batch(i, 1) for i in range(1, 200)))
+        fast.acknowledged(199)
+        self.assertLess(time.monotonic() - begin, 10 * PATIENCE)
+        slow.acknowledged(2999)
+
+    def test_a_stopped_collector_costs_the_sensor_nothing_but_room_in_its_spool(self):
+        collector = self.collector()
+        sensor = self.sensor("stopped", collector.port, rate=5000)
+        sensor.start(records=20_000)
+        time.sleep(0.5)
+        collector.process.send_signal(19)  # SIGSTOP
+        before = sensor.numbered()
+        time.sleep(1.5)
+        self.assertGreater(sensor.numbered(), before + 2000 / PATIENCE)  # it is not held up
+        collector.process.send_signal(18)
+        told = sensor.end()
+        self.assertEqual((told["owed"], told["lost"], told["unacked"]), (0, 0, 0))
+        collector.stop()
+        sums, _ = collector.scan()
+        self.assertEqual((sums["missing"], sums["duplicates"], sums["gap_records"]), (0, 0, 0))
+
+    def test_a_half_open_connection_is_replaced_and_what_was_on_it_is_sent_again(self):
+        collector = self.collector()
+        relay = Relay(collector.port)
+        self.addCleanup(relay.close)
+        sensor = self.sensor("half", relay.port, rate=5000)
+        sensor.start(records=15_000)
+        time.sleep(0.7)
+        relay.partition()  # neither end learns of it
+        time.sleep(0.7)
+        relay.cut()        # the sensor's end; the collector's is cut too, later than the new one comes in
+        relay.heal()
+        told = sensor.end()
+        self.assertEqual((told["owed"], told["lost"], told["unacked"]), (0, 0, 0))
+        collector.stop()
+        sums, _ = collector.scan()
+        self.assertEqual((sums["missing"], sums["duplicates"], sums["gap_records"]), (0, 0, 0))
+
+    # ---- a collector that is none ----
+
+    def serve(self, behave):
+        """A grpcio server whose Connect is `behave(requests, context)`."""
+        from concurrent import futures
+        server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+
+        class Handler(grpc.GenericRpcHandler):
+            def service(self, details):
+                return grpc.stream_stream_rpc_method_handler(behave) if details.method == CONNECT else None
+        server.add_generic_rpc_handlers((Handler(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        self.addCleanup(lambda: server.stop(0).wait())
+        return port
+
+    def end_of_sensor(self, name, port, *settings, seconds=3):
+        sensor = self.sensor(name, port, "spool.directory=memory", *settings)
+        sensor.start(records=1000, flush_seconds=seconds)
+        out, err = sensor.process.communicate(timeout=60 * PATIENCE)
+        return out, err
+
+    def test_a_collector_that_acknowledges_the_future_is_not_believed(self):
+        def behave(requests, context):
+            next(requests)
+            yield text(WELCOME, text(1, "x") + number(5, 64))
+            boot = None
+            for request in requests:
+                for member, body in fields(request):
+                    if member == BATCH:
+                        boot = dict(fields(body))[1]
+                        yield text(ACK, text(1, boot) + number(2, FLOWS) + number(3, 1_000_000_000))
+        out, _ = self.end_of_sensor("future", self.serve(behave))
+        self.assertIn("never sent", out)
+        self.assertNotIn(" owed 0 ", out)
+
+    def test_a_collector_that_sends_garbage_or_nothing_makes_the_sensor_wait_and_say_why(self):
+        def garbage(requests, context):
+            yield b"\xff\xff\xff"
+
+        def denies(requests, context):
+            next(requests)
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "revoked")
+        out, _ = self.end_of_sensor("garbage", self.serve(garbage))
+        self.assertIn("no ConnectResponse", out)
+        attempts = []
+        port = self.serve(lambda requests, context: (attempts.append(1), denies(requests, context)))
+        out, err = self.end_of_sensor("denied", port)
+        self.assertIn("PERMISSION_DENIED", out)
+        self.assertEqual(len(attempts), 1)  # the next one comes after half a minute at least
+
+    # ---- TLS ----
+
+    def test_tls_by_the_wrong_authority_expired_or_for_another_name_is_refused_in_plain_words(self):
+        certs = os.path.join(self.folder, "certs")
+        os.mkdir(certs)
+        subprocess.run(["/bin/sh", CERTS, certs], check=True)
+        collector = self.collector(f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key",
+                                   f"tls_client_ca={certs}/ca.pem")
+        mine = [f"certificate={certs}/client.pem", f"key={certs}/client.key"]
+        for name, words, *settings in (
+                ("sensor-7", None, f"ca={certs}/ca.pem", *mine),
+                ("other-ca", "not signed by collector.ca", f"ca={certs}/other-ca.pem", *mine),
+                ("other-name", "for another name", f"ca={certs}/ca.pem", "server_name=elsewhere.example", *mine),
+                ("expired", "UNAVAILABLE", f"ca={certs}/ca.pem", f"certificate={certs}/expired.pem",
+                 f"key={certs}/expired.key"),
+                ("stranger", "UNAVAILABLE", f"ca={certs}/ca.pem", f"certificate={certs}/stranger.pem",
+                 f"key={certs}/stranger.key"),
+                ("not-mine", "PERMISSION_DENIED", f"ca={certs}/ca.pem", *mine)):
+            with self.subTest(name=name):
+                out, err = self.end_of_sensor(name, collector.port, *settings)
+                if words is None:
+                    self.assertIn(" owed 0 ", out, err)
+                else:
+                    self.assertNotIn(" owed 0 ", out)
+                    self.assertIn(words, out)
+        # A client that speaks TLS by itself, without a certificate and with a wrong one.
+        for pair in (None, "expired", "stranger"):
+            context = ssl.create_default_context(cafile=f"{certs}/ca.pem")
+            context.set_alpn_protocols(["h2"])
+            if pair:
+                context.load_cert_chain(f"{certs}/{pair}.pem", f"{certs}/{pair}.key")
+            with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as raw:
+                with self.assertRaises((ssl.SSLError, ConnectionError)):
+                    with context.wrap_socket(raw, server_hostname="localhost") as tls:
+                        tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                        if not tls.recv(10):
+                            raise ConnectionError("closed")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)

@@ -1,0 +1,97 @@
+"""The two ends of the collector stream as processes (ingest_probe), and what they left behind."""
+import os
+import signal
+import struct
+import subprocess
+
+
+def words(line):
+    """'a 1 b 2' -> {'a': '1', 'b': '2'}; numbers as int."""
+    parts = line.split('error "')[0].split()
+    return {key: int(value) if value.isdigit() else value for key, value in zip(parts[::2], parts[1::2])}
+
+
+class ProbeSensor:
+    """Feeds synthetic records through the sensor's own sink; may be killed and started again on its spool."""
+
+    def __init__(self, probe, name, folder, port, rate, *settings):
+        self.probe, self.name, self.port, self.rate, self.settings = probe, name, port, rate, settings
+        self.folder = os.path.join(folder, name)
+        os.makedirs(self.folder)
+        self.spool = os.path.join(self.folder, "spool")
+        self.progress = os.path.join(self.folder, "progress")
+        self.process = None
+
+    def start(self, records=1_000_000_000, flush_seconds=90, environment=None):
+        with open(self.progress, "wb") as file:
+            file.write(bytes(8))
+        self.process = subprocess.Popen(
+            [self.probe, "sensor", f"127.0.0.1:{self.port}", str(records), str(int(self.rate)), "backoff_max=500ms",
+             f"spool.directory={self.spool}", *self.settings],
+            env={**os.environ, "PROBE_SENSOR_ID": self.name, "PROBE_FLUSH_SECONDS": str(flush_seconds),
+                 "PROBE_PROGRESS": self.progress, **(environment or {})},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def numbered(self):
+        """The last flow that the process numbered."""
+        with open(self.progress, "rb") as file:
+            return struct.unpack("=Q", file.read(8))[0]
+
+    def boot(self):
+        with open(self.progress, "rb") as file:
+            return file.read(40)[8:].decode()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def stop(self, seconds=120):
+        """SIGTERM, and what it told at its end."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.end(seconds)
+
+    def end(self, seconds=120):
+        out, err = self.process.communicate(timeout=seconds)
+        if self.process.returncode != 0:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{out}{err[-2000:]}")
+        self.said = err
+        return words(out)
+
+    def spooled(self):
+        """{boot: what of it is in the files of the spool}."""
+        done = subprocess.run([self.probe, "spool", os.path.join(self.spool, "collector")], check=True,
+                              capture_output=True, text=True)
+        rows = [words(line) for line in done.stdout.splitlines()[1:]]
+        return {row["boot"]: row for row in rows}
+
+
+class ProbeCollector:
+    """ingest over a store that only counts; its log stays whole and can be scanned."""
+
+    def __init__(self, probe, folder, listen="127.0.0.1:0", settings=()):
+        self.probe, self.folder, self.settings, self.listen = probe, folder, settings, listen
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([self.probe, "collector", self.folder, self.listen, *self.settings],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith("port "), (line, self.process.stderr.read())
+        self.port = int(line.split()[1])
+        self.listen = f"127.0.0.1:{self.port}"
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, (self.process.returncode, err)
+        return words(out), err
+
+    def scan(self):
+        """(sums, {boot: row})"""
+        done = subprocess.run([self.probe, "scan", self.folder], check=True, capture_output=True, text=True)
+        lines = [words(line) for line in done.stdout.splitlines()]
+        return lines[0], {row["boot"]: row for row in lines[1:]}
