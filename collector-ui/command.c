@@ -15,6 +15,8 @@ enum flag_action {
     FLAG_DOCS,
     FLAG_CLI,
     FLAG_VERBOSE,
+    FLAG_HEALTH,
+    FLAG_FORMAT,
 };
 
 struct flag {
@@ -48,6 +50,9 @@ static const struct flag flags[] = {
      "print the settings in force as YAML and exit"},
     {"print-docs", 0, FLAG_DOCS, NULL, NULL, NULL, "print docs/configuration.md's tables and exit"},
     {"print-cli", 0, FLAG_CLI, NULL, NULL, NULL, "print docs/cli.md's table and exit"},
+    {"healthcheck", 0, FLAG_HEALTH, NULL, NULL, NULL,
+     "ask the collector that runs with these settings how it is; exit 0: it lives"},
+    {"format", 0, FLAG_FORMAT, "text|json", NULL, NULL, "form of the report of doctor (text)"},
     {"help", 'h', FLAG_HELP, NULL, NULL, NULL, "print this and exit"},
     {"version", 'V', FLAG_VERSION, NULL, NULL, NULL, "print the version and exit"},
 };
@@ -85,6 +90,8 @@ static void note_flag(int flag, struct given *given, struct collector_command *c
     command->print_docs |= flags[flag].action == FLAG_DOCS;
     command->print_cli |= flags[flag].action == FLAG_CLI;
     command->verbosity += flags[flag].action == FLAG_VERBOSE;
+    command->healthcheck |= flags[flag].action == FLAG_HEALTH;
+    command->format = flags[flag].action == FLAG_FORMAT ? optarg : command->format;
 }
 
 static int read_flags(int argc, char **argv, struct given *given, struct collector_command *command,
@@ -110,6 +117,10 @@ static int read_flags(int argc, char **argv, struct given *given, struct collect
                              code == '?' ? "unknown option" : "needs a value");
         }
         note_flag(flag_of(code), given, command);
+    }
+    if (command->format != NULL && strcmp(command->format, "json") != 0 &&
+        strcmp(command->format, "text") != 0) {
+        return error_set(err, EINVAL, "--format: '%s' is neither text nor json", command->format);
     }
     return optind < argc
                ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
@@ -180,7 +191,9 @@ void collector_command_help(FILE *out)
         "  netscope-collector                          dashboard on http://127.0.0.1:8080/\n"
         "  netscope-collector --config collector.yaml  as a service\n"
         "  netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] [--host NAMES] [--token]\n"
-        "                                              certificate (or token) for a sensor\n\n"
+        "                                              certificate (or token) for a sensor\n"
+        "  netscope-collector doctor [--config F] [--format json]\n"
+        "                                              what is missing, and what cures it\n\n"
         "Settings: flag > environment (NETSCOPE_COLLECTOR_WEB__PORT) > file > default.\n\n",
         out);
     for (int i = 0; i < FLAGS_COUNT; i++) {

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/service/fatal.h"
+#include "base/service/healthcheck.h"
 #include "collector-ui/app.h"
+#include "collector-ui/doctor.h"
 #include "collector-ui/enroll.h"
 #include "collector-ui/settings.h"
 
@@ -50,6 +52,13 @@ int main(int argc, char **argv)
 
         return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
     }
+    const bool is_doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
+
+    if (is_doctor) {
+        argv[1] = argv[0];
+        argv++;
+        argc--;
+    }
     AUTO(config) config = collector_settings_new(&settings, &err);
     if (config == NULL) {
         return fail(&err, EXIT_FAILURE);
@@ -64,6 +73,14 @@ int main(int argc, char **argv)
     }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
+    }
+    if (is_doctor) {
+        return collector_doctor(
+            &settings, command.format != NULL && strcmp(command.format, "json") == 0, stdout);
+    }
+    if (command.healthcheck) {
+        return healthcheck_run(settings.web.bind, (uint16_t)settings.web.port,
+                               settings.web.tls_enabled, stdout);
     }
     const int status = app_run(&settings, config, &command, &err);
 

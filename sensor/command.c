@@ -21,6 +21,8 @@ enum flag_action {
     FLAG_CLI,
     FLAG_VERBOSE,
     FLAG_SYNTHETIC,
+    FLAG_HEALTH,
+    FLAG_FORMAT,
 };
 
 struct flag {
@@ -118,6 +120,9 @@ static const struct flag flags[] = {
     {"print-cli", 0, FLAG_CLI, NULL, NULL, NULL, "print docs/cli.md's table and exit"},
     {"synthetic-flows", 0, FLAG_SYNTHETIC, "N", NULL, NULL,
      "insert N compact flows, print time, bytes per flow and memory, exit"},
+    {"healthcheck", 0, FLAG_HEALTH, NULL, NULL, NULL,
+     "ask the sensor that runs with these settings how it is; exit 0: it lives"},
+    {"format", 0, FLAG_FORMAT, "text|json", NULL, NULL, "form of the report of doctor (text)"},
     {"help", 'h', FLAG_HELP, NULL, NULL, NULL, "print this and exit"},
     {"version", 'V', FLAG_VERSION, NULL, NULL, NULL, "print the version and exit"},
 };
@@ -300,6 +305,15 @@ static int note_flag(int flag, const char *argument, struct sensor_command *comm
     case FLAG_CLI:
         command->print_cli = true;
         break;
+    case FLAG_HEALTH:
+        command->healthcheck = true;
+        break;
+    case FLAG_FORMAT:
+        command->is_json = strcmp(argument, "json") == 0;
+        if (!command->is_json && strcmp(argument, "text") != 0) {
+            return error_set(err, EINVAL, "--format: '%s' is neither text nor json", argument);
+        }
+        break;
     case FLAG_SYNTHETIC:
         errno = 0;
         command->has_synthetic = true;
@@ -458,7 +472,9 @@ void sensor_command_help(FILE *out)
         "  netscope-sensor kafka-topics [--config F]   print the commands that make the Kafka "
         "topics\n"
         "  netscope-sensor fields [--format json]      print every field of the records and its "
-        "names elsewhere\n\n"
+        "names elsewhere\n"
+        "  netscope-sensor doctor [--config F] [--format json]\n"
+        "                                              what is missing, and what cures it\n\n"
         "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n\n",
         out);
     for (int i = 0; i < FLAGS_COUNT; i++) {

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/service/fatal.h"
+#include "base/service/healthcheck.h"
 #include "sensor/app.h"
 #include "sensor/compare.h"
+#include "sensor/doctor.h"
 #include "sensor/fields.h"
 #include "sensor/settings.h"
 
@@ -40,12 +42,27 @@ static bool run_printer(const struct sensor_command *command, const struct confi
     return true;
 }
 
+static int check_health(const struct sensor_settings *settings)
+{
+    const struct http_export_settings *http = &settings->http;
+
+    if (strcmp(http->enabled, "off") == 0 || http->port == 0) {
+        (void)fputs(
+            "netscope-sensor: --healthcheck: http.enabled is off or http.port is 0: there is "
+            "nobody to ask\n",
+            stderr);
+        return EXIT_USAGE;
+    }
+    return healthcheck_run(http->bind, (uint16_t)http->port, http->tls_certificate[0] != '\0',
+                           stdout);
+}
+
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
     struct sensor_command command;
     struct error err = {0};
-    bool prints_topics = false;
+    bool prints_topics = false, is_doctor = false;
     AUTO(config) config = sensor_settings_new(&settings, &err);
 
     if (config == NULL) {
@@ -54,8 +71,9 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "fields") == 0) {
         return fields_main(argc, argv);
     }
-    if (argc > 1 && strcmp(argv[1], "kafka-topics") == 0) {
-        prints_topics = true;
+    if (argc > 1 && (strcmp(argv[1], "kafka-topics") == 0 || strcmp(argv[1], "doctor") == 0)) {
+        prints_topics = argv[1][0] == 'k';
+        is_doctor = !prints_topics;
         argv[1] = argv[0];
         argv++;
         argc--;
@@ -73,6 +91,12 @@ int main(int argc, char **argv)
     }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
+    }
+    if (is_doctor) {
+        return sensor_doctor(&settings, command.is_json, stdout);
+    }
+    if (command.healthcheck) {
+        return check_health(&settings);
     }
     if (prints_topics) {
         kafka_topics_print(&settings.kafka, stdout);

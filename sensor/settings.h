@@ -173,6 +173,8 @@ struct sensor_command {
     struct alert_list *alerts; /* borrowed: gets all alerts, and people are told nothing; or NULL */
     bool list_interfaces, show_help, show_version, check_config, print_config, print_docs,
         print_cli;
+    bool healthcheck;
+    bool is_json; /* report of doctor */
     bool has_synthetic;
     uint64_t synthetic_flows;
     unsigned verbosity; /* count of -v */

@@ -34,7 +34,7 @@ class Units(unittest.TestCase):
         if shutil.which("systemd-analyze") is None:
             self.skipTest("no systemd-analyze")
         for unit in UNITS:
-            done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=30",
+            done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20",
                                    os.path.join(ROOT, "deploy", "systemd", unit)], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stdout[-300:] + done.stderr)
 
