@@ -32,8 +32,11 @@ uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t length);
 /* The same by tables: what hash_crc32c falls back on. */
 uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
 
-/* SHA-1 (RFC 3174), for identifiers that are defined by it, not for security. */
+/* SHA-1 (RFC 3174), for identifiers that are defined by it, not for security. Hardware where there
+ * is any: 25 ns for a Community ID against 230. */
 void hash_sha1(const void *bytes, size_t length, uint8_t digest[20]);
+/* The same by plain C: what hash_sha1 falls back on. */
+void hash_sha1_portable(const void *bytes, size_t length, uint8_t digest[20]);
 
 /* 16 random bytes as 32 lower-case hex digits and a NUL (boot ids). */
 void hash_random_hex(char out[33]);

@@ -80,6 +80,22 @@ static void assert_sha1(const char *text, size_t length, const char *expected)
     assert_string_equal(hex, expected);
 }
 
+/* Both ways, at all lengths around a block's end and at every alignment. */
+static void sha1_of_the_processor_and_of_plain_c_are_equal(void **state)
+{
+    uint8_t bytes[300], native[20], portable[20];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(i * 167 + (i >> 3));
+    }
+    for (size_t length = 0; length + 16 <= sizeof(bytes); length++) {
+        hash_sha1(bytes + length % 16, length, native);
+        hash_sha1_portable(bytes + length % 16, length, portable);
+        assert_memory_equal(native, portable, sizeof(native));
+    }
+}
+
 static void sha1_has_the_values_of_rfc_3174(void **state)
 {
     (void)state;
@@ -111,6 +127,7 @@ int main(void)
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
         cmocka_unit_test(every_bit_and_the_length_change_the_hash),
         cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
+        cmocka_unit_test(sha1_of_the_processor_and_of_plain_c_are_equal),
         cmocka_unit_test(random_ids_are_hex_and_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
