@@ -241,16 +241,6 @@ static inline unsigned wire_varint_bytes(uint64_t value)
 }
 
 /* wire_put_*: the caller knows that there is room; they return the new end. */
-static inline uint8_t *wire_put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 static inline uint8_t *wire_put_fixed32(uint8_t *at, uint32_t value)
 {
     at[0] = (uint8_t)value;
@@ -265,12 +255,52 @@ static inline uint8_t *wire_put_fixed64(uint8_t *at, uint64_t value)
     return wire_put_fixed32(wire_put_fixed32(at, (uint32_t)value), (uint32_t)(value >> 32));
 }
 
+static inline uint8_t *wire_put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+/* A copy whose length is not known and mostly short: no call for up to 32 bytes. */
+static inline void wire_copy(uint8_t *out, const void *bytes, size_t length)
+{
+    const uint8_t *in = bytes;
+    uint64_t first, last;
+
+    if (length > 32) {
+        memcpy(out, in, length);
+    } else if (length > 16) {
+        uint8_t head[16], tail[16];
+        memcpy(head, in, 16);
+        memcpy(tail, in + length - 16, 16);
+        memcpy(out, head, 16);
+        memcpy(out + length - 16, tail, 16);
+    } else if (length >= 8) {
+        memcpy(&first, in, 8);
+        memcpy(&last, in + length - 8, 8);
+        memcpy(out, &first, 8);
+        memcpy(out + length - 8, &last, 8);
+    } else if (length >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, in, 4);
+        memcpy(&tail, in + length - 4, 4);
+        memcpy(out, &head, 4);
+        memcpy(out + length - 4, &tail, 4);
+    } else if (length > 0) {
+        out[0] = in[0];
+        out[length / 2] = in[length / 2];
+        out[length - 1] = in[length - 1];
+    }
+}
+
 static inline uint8_t *wire_put_bytes(uint8_t *at, const void *bytes, size_t length)
 {
     at = wire_put_varint(at, length);
-    if (length > 0) {
-        memcpy(at, bytes, length);
-    }
+    wire_copy(at, bytes, length);
     return at + length;
 }
 

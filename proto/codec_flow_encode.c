@@ -118,7 +118,8 @@ static uint8_t *put_chars(uint8_t *at, uint32_t field, const char *text, size_t 
 
 static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
 {
-    uint8_t *body = begin_message(at, 15);
+    const bool is_long = tcp->is_measured && tcp->client_rtt.samples + tcp->server_rtt.samples > 0;
+    uint8_t *body = is_long ? begin_long_message(at, 15) : begin_message(at, 15);
     uint8_t *end = put_number(body, 1, tcp->state);
     if (tcp->is_measured) {
         end = put_chars(end, 2, tcp->conn_state, sizeof tcp->conn_state);
@@ -136,7 +137,7 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
             end = put_time_always(end, 9, tcp->response_ns);
         }
     }
-    return end_message(body, end);
+    return is_long ? end_long_message(body, end) : end_message(body, end);
 }
 
 /* A Timestamp of whole seconds, which may lie before 1970. */
@@ -149,7 +150,8 @@ static uint8_t *put_date(uint8_t *at, uint32_t field, int64_t seconds)
 
 static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
 {
-    uint8_t *body = begin_message(at, 41);
+    const bool is_long = tls->ja3.length > 0; /* a whole hello */
+    uint8_t *body = is_long ? begin_long_message(at, 41) : begin_message(at, 41);
     uint8_t *end = put_text(body, 1, tls->version, TEXT_BYTES_MAX);
     end = put_text(end, 2, tls->sni, TEXT_BYTES_MAX);
     for (unsigned i = 0; i < tls->alpn_count && i < FLOW_ALPN_MAX; i++) {
@@ -176,7 +178,7 @@ static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
     end = put_number(end, 20, tls->cert_san_count);
     end = put_text(end, 21, tls->ja3_retry, TEXT_BYTES_MAX);
     end = put_text(end, 22, tls->ja4_retry, TEXT_BYTES_MAX);
-    return end_message(body, end);
+    return is_long ? end_long_message(body, end) : end_message(body, end);
 }
 
 static uint8_t *put_dns_query(uint8_t *at, const struct flow_dns_query *query)

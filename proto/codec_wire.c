@@ -1,16 +1,20 @@
 #include "proto/codec_wire.h"
 
-bool read_time(const struct wire_field *field, uint64_t *ns)
+#include "base/ascii.h"
+
+bool read_time_message(struct wire_reader *message, uint64_t *ns)
 {
     uint64_t seconds = *ns / NS_PER_SECOND;
-    uint64_t nanos = *ns % NS_PER_SECOND;
-    struct wire_reader r = wire_reader_over(field->bytes, field->length);
-    struct wire_field part;
-    while (wire_next(&r, &part)) {
-        if (part.type == WIRE_VARINT && part.number == 1) {
-            seconds = part.value;
-        } else if (part.type == WIRE_VARINT && part.number == 2) {
-            nanos = part.value;
+    uint64_t nanos = *ns - seconds * NS_PER_SECOND;
+    struct wire_reader r = *message;
+    uint32_t tag;
+    while ((tag = wire_read_tag(&r)) != 0) {
+        if (tag == WIRE_TAG(1, WIRE_VARINT)) {
+            seconds = wire_read_varint(&r);
+        } else if (tag == WIRE_TAG(2, WIRE_VARINT)) {
+            nanos = wire_read_varint(&r);
+        } else {
+            wire_skip(&r, tag);
         }
     }
     if (!r.ok || nanos >= NS_PER_SECOND || seconds >= UINT64_MAX / NS_PER_SECOND) {
@@ -20,23 +24,14 @@ bool read_time(const struct wire_field *field, uint64_t *ns)
     return true;
 }
 
-static int hex_value(uint8_t c)
+bool read_flow_id_text(struct record_text text, uint64_t *flow_id)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool read_flow_id(const struct wire_field *field, uint64_t *flow_id)
-{
-    if (field->length > FLOW_ID_DIGITS) {
+    if (text.length > FLOW_ID_DIGITS) {
         return false;
     }
     uint64_t value = 0;
-    for (size_t i = 0; i < field->length; i++) {
-        const int digit = hex_value(field->bytes[i]);
+    for (size_t i = 0; i < text.length; i++) {
+        const int digit = ascii_hex_value(text.data[i]);
         if (digit < 0) {
             return false;
         }
@@ -46,11 +41,11 @@ bool read_flow_id(const struct wire_field *field, uint64_t *flow_id)
     return true;
 }
 
-bool read_address(const struct wire_field *field, struct ip_address *out)
+bool read_address_text(struct record_text text, struct ip_address *out)
 {
-    if (field->length == 0) {
+    if (text.length == 0) {
         *out = (struct ip_address){0};
         return true;
     }
-    return address_parse((const char *)field->bytes, field->length, out);
+    return address_parse(text.data, text.length, out);
 }

@@ -36,9 +36,45 @@ static inline uint8_t *put_tag(uint8_t *at, uint32_t field, enum wire_type type)
     return at + 2;
 }
 
+/* The four lowest groups of seven bits, a byte each, without the bits that say that
+ * more follow. */
+static inline uint32_t spread_28(uint32_t value)
+{
+    value = (value & 0x3fff) | (value << 2 & 0x3fff0000);
+    return (value & 0x007f007f) | (value << 1 & 0x7f007f00);
+}
+
+/* A varint of 1 to 2^35-1 in the five lowest bytes, zeros above; how long it is. */
+static inline uint64_t spread_35(uint64_t value, unsigned *length)
+{
+    *length = wire_varint_bytes(value);
+    const uint64_t marks = UINT64_C(0x80808080) & ((UINT64_C(1) << (8 * *length - 8)) - 1);
+    return spread_28((uint32_t)value) | (value >> 28) << 32 | marks;
+}
+
+/* Touches eight bytes where it takes five at most, all within NUMBER_FIELD_MAX of a field. */
+static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    if (LIKELY(value < 0x80)) {
+        *at = (uint8_t)value;
+        return at + 1;
+    }
+    if (LIKELY(value < 1U << 14)) {
+        at[0] = (uint8_t)(value | 0x80);
+        at[1] = (uint8_t)(value >> 7);
+        return at + 2;
+    }
+    if (LIKELY(value < UINT64_C(1) << 35)) {
+        unsigned length;
+        (void)wire_put_fixed64(at, spread_35(value, &length));
+        return at + length;
+    }
+    return wire_put_varint(at, value);
+}
+
 static inline uint8_t *put_number_always(uint8_t *at, uint32_t field, uint64_t value)
 {
-    return wire_put_varint(put_tag(at, field, WIRE_VARINT), value);
+    return put_varint(put_tag(at, field, WIRE_VARINT), value);
 }
 
 static inline uint8_t *put_number(uint8_t *at, uint32_t field, uint64_t value)
@@ -91,18 +127,45 @@ static inline uint8_t *end_message(uint8_t *body, uint8_t *end)
     return end + extra;
 }
 
-/* Timestamp and Duration look alike on the wire: seconds = 1, nanos = 2. */
-#define TIME_FIELD_MAX 20
+/* The same for a message that is most likely of 128 bytes and more: two bytes are kept. */
+static inline uint8_t *begin_long_message(uint8_t *at, uint32_t field)
+{
+    return put_tag(at, field, WIRE_BYTES) + 2;
+}
+
+static inline uint8_t *end_long_message(uint8_t *body, uint8_t *end)
+{
+    const size_t length = (size_t)(end - body);
+    if (LIKELY(length >= 0x80 && length < 0x4000)) {
+        body[-2] = (uint8_t)(length | 0x80);
+        body[-1] = (uint8_t)(length >> 7);
+        return end;
+    }
+    const unsigned bytes = wire_varint_bytes(length);
+    memmove(body - 2 + bytes, body, length);
+    wire_put_varint(body - 2, length);
+    return end - 2 + bytes;
+}
+
+/* Timestamp and Duration look alike on the wire: seconds = 1, nanos = 2. Touches eight bytes more
+ * than it takes at most. */
+#define TIME_FIELD_MAX 24
 static inline uint8_t *put_time_always(uint8_t *at, uint32_t field, uint64_t ns)
 {
     uint8_t *body = begin_message(at, field);
-    uint8_t *end = body;
-    if (ns >= NS_PER_SECOND) {
-        const uint64_t seconds = ns / NS_PER_SECOND;
-        ns -= seconds * NS_PER_SECOND;
-        end = put_number(end, 1, seconds);
+    unsigned length = 0;
+    if (LIKELY(ns < NS_PER_SECOND)) { /* most durations: field 2 alone, in one store */
+        if (ns > 0) {
+            const uint64_t nanos = spread_35(ns, &length);
+            (void)wire_put_fixed64(body, WIRE_TAG(2, WIRE_VARINT) | nanos << 8);
+            length++;
+        }
+        body[-1] = (uint8_t)length;
+        return body + length;
     }
-    end = put_number(end, 2, ns);
+    const uint64_t seconds = ns / NS_PER_SECOND;
+    uint8_t *end = put_number_always(body, 1, seconds);
+    end = put_number(end, 2, ns - seconds * NS_PER_SECOND);
     body[-1] = (uint8_t)(end - body);
     return end;
 }
@@ -228,14 +291,18 @@ static inline struct record_text read_text(const struct wire_field *field)
 }
 
 /* A fixed array with a NUL; what has no room is cut. */
-static inline void read_chars(const struct wire_field *field, char *out, size_t out_bytes)
+static inline void text_into_chars(struct record_text text, char *out, size_t out_bytes)
 {
-    const uint32_t length =
-        text_clamp((const char *)field->bytes, (uint32_t)field->length, (uint32_t)out_bytes - 1);
+    const uint32_t length = text_clamp(text.data, text.length, (uint32_t)out_bytes - 1);
     if (length > 0) {
-        memcpy(out, field->bytes, length);
+        memcpy(out, text.data, length);
     }
     out[length] = '\0';
+}
+
+static inline void read_chars(const struct wire_field *field, char *out, size_t out_bytes)
+{
+    text_into_chars(read_text(field), out, out_bytes);
 }
 
 static inline uint64_t read_number(const struct wire_field *field, uint64_t value_max, bool *ok)
@@ -245,15 +312,36 @@ static inline uint64_t read_number(const struct wire_field *field, uint64_t valu
 }
 
 /* A value of a later version is kept where it fits, else it is unspecified. */
+static inline uint8_t number_as_enum(uint64_t value)
+{
+    return value <= UINT8_MAX ? (uint8_t)value : 0;
+}
+
 static inline uint8_t read_enum(const struct wire_field *field)
 {
-    return field->value <= UINT8_MAX ? (uint8_t)field->value : 0;
+    return number_as_enum(field->value);
 }
 
 /* Merges: a part that is missing keeps its value. Times before 1970 and after 2554 are refused. */
-MUST_USE bool read_time(const struct wire_field *field, uint64_t *ns);
-MUST_USE bool read_flow_id(const struct wire_field *field, uint64_t *flow_id);
-MUST_USE bool read_address(const struct wire_field *field, struct ip_address *out);
+MUST_USE bool read_time_message(struct wire_reader *message, uint64_t *ns);
+MUST_USE bool read_flow_id_text(struct record_text text, uint64_t *flow_id);
+MUST_USE bool read_address_text(struct record_text text, struct ip_address *out);
+
+MUST_USE static inline bool read_time(const struct wire_field *field, uint64_t *ns)
+{
+    struct wire_reader message = wire_reader_over(field->bytes, field->length);
+    return read_time_message(&message, ns);
+}
+
+MUST_USE static inline bool read_flow_id(const struct wire_field *field, uint64_t *flow_id)
+{
+    return read_flow_id_text(read_text(field), flow_id);
+}
+
+MUST_USE static inline bool read_address(const struct wire_field *field, struct ip_address *out)
+{
+    return read_address_text(read_text(field), out);
+}
 
 /* Fields 1, 2, 3 of every record. False when `field` is none of them. */
 static inline bool read_identity(const struct wire_field *field, struct record_identity *out)
