@@ -67,7 +67,9 @@ static int check(void *context, struct config *candidate, struct error *err)
 {
     const struct app *app = context;
 
-    return app_check_settings(&app->reload->candidate, candidate, err);
+    return app_check_settings(&app->reload->candidate, candidate, err) != 0
+               ? -err->code
+               : ingest_reload_tokens(app->ingest, err);
 }
 
 static void use_rules(struct app *app)

@@ -7,6 +7,7 @@
 
 #include <libwebsockets.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/counter.h"
 #include "base/http/http.h"
@@ -185,7 +186,13 @@ struct http_server {
     uint64_t events; /* callbacks that did something: a turn without any was a spin */
     pthread_t thread;
     struct http_counters counters;
+    struct stat tls_seen[2]; /* certificate and key as last read */
+    uint64_t tls_look_ns;    /* not looked at again before */
 };
+
+/* http_tls.c: as they are now; read again if they have changed, at most once a second. */
+void http_tls_note(struct http_server *server);
+void http_tls_refresh(struct http_server *server);
 
 /* http_request.c. Reads what the library has parsed; false: out of memory or unreadable. */
 bool http_request_read(struct http_connection *connection);

@@ -97,6 +97,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_RAW_RX_FILE:
         if (wsi == server->listener) {
             server->events++;
+            http_tls_refresh(server); /* what comes now is greeted with it */
             http_connection_accept(server);
             return 0;
         }
@@ -299,6 +300,7 @@ static int make_context(struct http_server *server, struct error *err)
         .pt_serv_buf_size = 16384,
         .retry_and_idle_policy = &server->retry,
     };
+    http_tls_note(server);
     server->context = lws_create_context(&info);
     if (server->context == NULL) {
         return error_set(err, ENOMEM, "start the HTTP library: %s", last_complaint);

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/rpc/internal.h"
 
 /* It is the time-out of connecting and of the handshakes as well: short ones fail at random on a
@@ -12,9 +14,14 @@
  * ("connection attempt timed out before receiving SETTINGS frame"). */
 #define CONNECT_TIMEOUT_MIN_NS (5 * NS_PER_SEC)
 
+#define FILES 3 /* CA, certificate, key */
+
 struct rpc_channel {
     struct rpc_runtime *runtime;
     grpc_channel *core;
+    struct rpc_channel_options options; /* with texts of its own */
+    char *texts[FILES + 2];
+    struct stat seen[FILES];
 };
 
 struct rpc_channel_options rpc_channel_options_default(const char *target)
@@ -76,6 +83,72 @@ static grpc_channel *core_new(const struct rpc_channel_options *o,
     return grpc_channel_create(o->target, credentials, &all);
 }
 
+/* True when a file has changed since the last call; one that is gone for a moment has not. */
+static bool files_have_changed(struct rpc_channel *channel)
+{
+    bool has_changed = false;
+    for (int i = 0; i < FILES; i++) {
+        struct stat now;
+        if (channel->texts[i] == NULL || stat(channel->texts[i], &now) != 0) {
+            continue;
+        }
+        const struct stat *const then = &channel->seen[i];
+        has_changed = has_changed || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+                      now.st_mtim.tv_nsec != then->st_mtim.tv_nsec ||
+                      now.st_size != then->st_size || now.st_ino != then->st_ino ||
+                      now.st_dev != then->st_dev;
+        channel->seen[i] = now;
+    }
+    return has_changed;
+}
+
+static bool copy_options(struct rpc_channel *channel, const struct rpc_channel_options *options)
+{
+    const char *const from[FILES + 2] = {options->ca_path, options->certificate_path,
+                                         options->key_path, options->target, options->server_name};
+    for (int i = 0; i < FILES + 2; i++) {
+        channel->texts[i] = from[i] == NULL ? NULL : strdup(from[i]);
+        if (from[i] != NULL && channel->texts[i] == NULL) {
+            return false;
+        }
+    }
+    channel->options = *options;
+    channel->options.ca_path = channel->texts[0];
+    channel->options.certificate_path = channel->texts[1];
+    channel->options.key_path = channel->texts[2];
+    channel->options.target = channel->texts[3];
+    channel->options.server_name = channel->texts[4];
+    return true;
+}
+
+static void channel_free(struct rpc_channel *channel)
+{
+    for (int i = 0; i < FILES + 2; i++) {
+        free(channel->texts[i]);
+    }
+    free(channel);
+}
+
+void rpc_channel_refresh(struct rpc_channel *channel)
+{
+    struct error err = {0};
+    char text[sizeof err.message];
+    if (!channel->options.is_tls || !files_have_changed(channel)) {
+        return;
+    }
+    grpc_channel_credentials *const credentials = rpc_channel_credentials(&channel->options, &err);
+    if (credentials == NULL) {
+        log_warn("rpc", "changed TLS files cannot be used; those before stay in use", "error=%s",
+                 log_quote(err.message, text, sizeof text));
+        return;
+    }
+    grpc_channel *const before = channel->core;
+    channel->core = core_new(&channel->options, credentials);
+    grpc_channel_credentials_release(credentials);
+    grpc_channel_destroy(before); /* its calls go on */
+    log_info("rpc", "TLS files were read again", "target=%s", channel->options.target);
+}
+
 struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime,
                                     const struct rpc_channel_options *options, struct error *err)
 {
@@ -89,9 +162,14 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime,
         return NULL;
     }
     struct rpc_channel *channel = calloc(1, sizeof *channel);
-    if (channel == NULL) {
+    if (channel == NULL || !copy_options(channel, options)) {
         error_set(err, ENOMEM, "connect %s: no memory", options->target);
+        if (channel != NULL) {
+            channel_free(channel);
+            channel = NULL;
+        }
     } else {
+        (void)files_have_changed(channel);
         channel->runtime = runtime;
         channel->core = core_new(options, credentials);
     }
@@ -103,7 +181,7 @@ void rpc_channel_free(struct rpc_channel *channel)
 {
     if (channel != NULL) {
         grpc_channel_destroy(channel->core);
-        free(channel);
+        channel_free(channel);
     }
 }
 

@@ -328,11 +328,14 @@ struct rpc_channel_options {
 struct rpc_channel_options rpc_channel_options_default(const char *target);
 
 /* Connects when the first call starts; a peer that is down ends calls with UNAVAILABLE. Certificate
- * files are read here, once: a new pair needs a new channel. NULL with `err` set: unreadable or no
- * PEM. */
+ * files are read here and by rpc_channel_refresh. NULL with `err` set: unreadable or no PEM. */
 MUST_USE struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime,
                                              const struct rpc_channel_options *options,
                                              struct error *err);
+/* Before a call: reads certificate, key and CA again if their files have changed, so that calls
+ * from now on use them; what cannot be used is logged and what was before stays. Not at the same
+ * time as rpc_call_start on this channel. */
+void rpc_channel_refresh(struct rpc_channel *channel);
 void rpc_channel_free(
     struct rpc_channel *channel); /* calls go on until they are done; NULL is allowed */
 DEFINE_AUTO(rpc_channel, rpc_channel_free);

@@ -5,26 +5,25 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/service/secret_file.h"
 #include "collector-ui/api/api_private.h"
 
-/* First line of a file, without its end; NULL with `err`. */
+/* First line of a file that only its owner can read; NULL with `err`. */
 static char *first_line(const char *path, const char *key, struct error *err)
 {
-    char line[1024];
-    FILE *const file = fopen(path, "re");
-    if (file == NULL) {
-        error_set(err, errno, "web.%s: %s: %s", key, path, strerror(errno));
+    char text[4096];
+    char name[64];
+    size_t length = 0;
+    (void)snprintf(name, sizeof name, "web.%s", key);
+    if (secret_file_read(name, path, text, sizeof text, &length, err) != 0) {
         return NULL;
     }
-    const bool is_read = fgets(line, sizeof line, file) != NULL;
-    fclose(file);
-    line[is_read ? strcspn(line, "\r\n") : 0] = '\0';
-    if (line[0] == '\0') {
-        error_set(err, EINVAL, "web.%s: %s: its first line is empty", key, path);
-        return NULL;
+    text[strcspn(text, "\r\n")] = '\0';
+    char *const copy = text[0] != '\0' ? strdup(text) : NULL;
+    if (copy == NULL) {
+        error_set(err, EINVAL, "%s: %s: its first line is empty", name, path);
     }
-    char *const copy = strdup(line);
-    explicit_bzero(line, sizeof line);
+    explicit_bzero(text, sizeof text);
     return copy;
 }
 

@@ -234,6 +234,11 @@ void ingest_free(struct ingest *ingest)
     free(ingest);
 }
 
+int ingest_reload_tokens(struct ingest *ingest, struct error *err)
+{
+    return ingest_auth_reload(ingest->auth, ingest->settings, err);
+}
+
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out)
 {
     (void)pthread_mutex_lock(&ingest->lock);

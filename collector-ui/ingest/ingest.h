@@ -121,6 +121,9 @@ DEFINE_AUTO(ingest, ingest_free);
  * sent it. False: nothing is taken any more. Any thread. */
 MUST_USE bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_t *record,
                            uint32_t length);
+/* Reads ingest.tokens_file again; on failure the tokens before stay. Streams that run stay. Any
+ * thread. 0 or -errno. */
+MUST_USE int ingest_reload_tokens(struct ingest *ingest, struct error *err);
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
 /* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
 const char *ingest_failure(struct ingest *ingest);

@@ -1,6 +1,7 @@
 /* Who may report: a certificate of the private CA whose name is the sensor's id, or the bearer
  * token enrolled for that id. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,19 +22,29 @@ struct token {
 struct ingest_auth {
     bool is_required;
     bool has_client_ca;
+    pthread_rwlock_t lock; /* over what follows: a reload changes it while calls look */
     struct token *tokens;
     uint32_t tokens_count;
 };
+
+static void free_tokens(struct ingest_auth *auth)
+{
+    for (uint32_t i = 0; i < auth->tokens_count; i++) {
+        explicit_bzero(auth->tokens[i].text, strlen(auth->tokens[i].text));
+        free(auth->tokens[i].text);
+    }
+    free(auth->tokens);
+    auth->tokens = NULL;
+    auth->tokens_count = 0;
+}
 
 void ingest_auth_free(struct ingest_auth *auth)
 {
     if (auth == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < auth->tokens_count; i++) {
-        free(auth->tokens[i].text);
-    }
-    free(auth->tokens);
+    free_tokens(auth);
+    (void)pthread_rwlock_destroy(&auth->lock);
     free(auth);
 }
 
@@ -132,6 +143,7 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
         (void)error_set(err, ENOMEM, "ingest: no memory");
         return NULL;
     }
+    (void)pthread_rwlock_init(&auth->lock, NULL);
     auth->has_client_ca = settings->tls_client_ca[0] != '\0';
     if (settings->tokens_file[0] != '\0' && read_tokens(auth, settings->tokens_file, err) != 0) {
         ingest_auth_free(auth);
@@ -154,6 +166,50 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
     return auth;
 }
 
+int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *settings,
+                       struct error *err)
+{
+    struct ingest_auth fresh = {0};
+
+    if (settings->tokens_file[0] == '\0') {
+        return 0;
+    }
+    if (read_tokens(&fresh, settings->tokens_file, err) != 0) {
+        free_tokens(&fresh);
+        return -err->code;
+    }
+    if (auth->is_required && !auth->has_client_ca && fresh.tokens_count == 0) {
+        return error_set(err, EINVAL, "ingest.tokens_file: %s holds no token: no sensor could pass",
+                         settings->tokens_file);
+    }
+    (void)pthread_rwlock_wrlock(&auth->lock);
+    const struct ingest_auth before = *auth;
+
+    auth->tokens = fresh.tokens;
+    auth->tokens_count = fresh.tokens_count;
+    (void)pthread_rwlock_unlock(&auth->lock);
+    struct ingest_auth old = {.tokens = before.tokens, .tokens_count = before.tokens_count};
+
+    free_tokens(&old);
+    return 0;
+}
+
+/* The token of this sensor (NULL: of any) that the call shows. */
+static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const char *sensor_id)
+{
+    bool is_found = false;
+
+    (void)pthread_rwlock_rdlock(&auth->lock);
+    for (uint32_t i = 0; i < auth->tokens_count && !is_found; i++) {
+        const struct token *token = &auth->tokens[i];
+
+        is_found = (sensor_id == NULL || strcmp(token->sensor_id, sensor_id) == 0) &&
+                   rpc_bearer_equals(call, token->text, strlen(token->text));
+    }
+    (void)pthread_rwlock_unlock(&auth->lock);
+    return is_found;
+}
+
 static bool has_name(struct rpc_call *call)
 {
     char name[INGEST_SENSOR_ID_BYTES];
@@ -165,18 +221,12 @@ static bool has_name(struct rpc_call *call)
 enum rpc_status ingest_auth_admit(void *context, struct rpc_call *call, const char *path,
                                   struct error *reason)
 {
-    const struct ingest_auth *auth = context;
+    struct ingest_auth *auth = context;
 
     (void)path;
-    if (!auth->is_required || (auth->has_client_ca && has_name(call))) {
+    if (!auth->is_required || (auth->has_client_ca && has_name(call)) ||
+        has_token(auth, call, NULL)) {
         return RPC_OK;
-    }
-    for (uint32_t i = 0; i < auth->tokens_count; i++) {
-        const struct token *token = &auth->tokens[i];
-
-        if (rpc_bearer_equals(call, token->text, strlen(token->text))) {
-            return RPC_OK;
-        }
     }
     (void)error_set(reason, EACCES,
                     "no certificate or token of an enrolled sensor (netscope-collector enroll)");
@@ -197,7 +247,7 @@ static bool has_this_name(struct rpc_call *call, enum rpc_identity kind, const c
     return false;
 }
 
-enum rpc_status ingest_auth_bind(const struct ingest_auth *auth, struct rpc_call *call,
+enum rpc_status ingest_auth_bind(struct ingest_auth *auth, struct rpc_call *call,
                                  const char *sensor_id, struct error *reason)
 {
     if (!auth->is_required) {
@@ -207,13 +257,8 @@ enum rpc_status ingest_auth_bind(const struct ingest_auth *auth, struct rpc_call
                                 has_this_name(call, RPC_IDENTITY_ALTERNATIVE_NAME, sensor_id))) {
         return RPC_OK;
     }
-    for (uint32_t i = 0; i < auth->tokens_count; i++) {
-        const struct token *token = &auth->tokens[i];
-
-        if (strcmp(token->sensor_id, sensor_id) == 0 &&
-            rpc_bearer_equals(call, token->text, strlen(token->text))) {
-            return RPC_OK;
-        }
+    if (has_token(auth, call, sensor_id)) {
+        return RPC_OK;
     }
     (void)error_set(reason, EACCES,
                     "sensor '%s' is not the one that this certificate or token was made for",

@@ -34,11 +34,14 @@ struct ingest_auth;
 MUST_USE struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
                                              struct error *err);
 void ingest_auth_free(struct ingest_auth *auth);
+/* Reads the tokens again; on failure those before stay. Any thread. */
+MUST_USE int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *settings,
+                                struct error *err);
 /* The hook of the server: someone who is enrolled at all. */
 enum rpc_status ingest_auth_admit(void *auth, struct rpc_call *call, const char *path,
                                   struct error *reason);
 /* After hello: the credentials are those of this sensor. */
-enum rpc_status ingest_auth_bind(const struct ingest_auth *auth, struct rpc_call *call,
+enum rpc_status ingest_auth_bind(struct ingest_auth *auth, struct rpc_call *call,
                                  const char *sensor_id, struct error *reason);
 
 /* ---- streams and the log's queue ---- */

@@ -206,6 +206,7 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
         options.bearer = token;
     }
     fill_hello(sink, &hello);
+    rpc_channel_refresh(sink->channel);
     sink->call = rpc_call_start(sink->channel, &sink->method, &options, &err);
     if (sink->call == NULL) {
         postpone(sink, err.message, now_ns);
