@@ -178,6 +178,7 @@ static int build(struct app *app, struct error *err)
     if (app->api == NULL) {
         return -err->code;
     }
+    api_tell_detection(app->api, app_count_detection);
     print_ingest(app->settings->ingest.listen, port);
     print_dashboard(app);
     return 0;

@@ -1,4 +1,5 @@
 /* Detection over the fleet, and what ingest tells the other parts. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/attributes.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -50,9 +52,26 @@ static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
     return 0;
 }
 
+/* What is a hint by its detector's mode. */
+static void log_incident(const struct alert_record *alert)
+{
+    const char *state = alert->state == ALERT_OPEN    ? "open"
+                        : alert->state == ALERT_CLOSE ? "close"
+                                                      : "update";
+
+    log_info("detect", alert->description, "scope=fleet kind=%s state=%s severity=%s alert_id=%s",
+             alert_kind_name((enum alert_kind)alert->kind), state,
+             severity_name((enum severity)alert->severity), alert->alert_id);
+}
+
 static void store_alert(void *context, const struct alert_record *alert)
 {
     struct app *app = context;
+
+    if (alert->is_logged) {
+        log_incident(alert);
+        return;
+    }
     uint8_t *bytes = malloc(CODEC_ALERT_BYTES_MAX);
     const size_t length =
         bytes == NULL ? 0 : codec_encode_alert(alert, bytes, CODEC_ALERT_BYTES_MAX);
@@ -91,6 +110,31 @@ int app_open_fleet(struct app *app, struct error *err)
     log_info("detect", "fleet detectors sized", "memory_bytes=%llu",
              (unsigned long long)counts.memory_bytes);
     return 0;
+}
+
+void app_count_detection(void *context, struct api_detection_counts *out)
+{
+    const struct app *app = context;
+    static_assert(ARRAY_COUNT(out->frames) >= FLEET_VERDICT_COUNT, "a row each");
+    static_assert(ARRAY_COUNT(out->detectors) >= DETECTORS_MAX, "a row each");
+    struct fleet_counts counts;
+
+    if (app->fleet == NULL) {
+        return;
+    }
+    fleet_detector_counts(app->fleet, &counts);
+    out->is_on = true;
+    for (uint32_t i = 0; i < FLEET_VERDICT_COUNT; i++) {
+        out->frames[i].verdict = fleet_verdict_name((enum fleet_verdict)i);
+        out->frames[i].count = counts.sketches[i];
+    }
+    out->frames_count = FLEET_VERDICT_COUNT;
+    out->seconds = counts.seconds;
+    out->alerts = counts.alerts;
+    out->sensors = counts.sensors;
+    out->memory_bytes = counts.memory_bytes;
+    memcpy(out->detectors, counts.detectors, sizeof(counts.detectors));
+    out->detectors_count = counts.detectors_count;
 }
 
 static void tell_sketch(void *context, const struct ingest_sketch_told *told)

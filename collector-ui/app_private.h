@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/service/control.h"
+#include "collector-ui/api/api.h"
 #include "collector-ui/app.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "proto/codec.h"
@@ -37,6 +38,8 @@ struct app {
 
 /* Detection over the fleet, unless it is off. 0 or -errno. */
 MUST_USE int app_open_fleet(struct app *app, struct error *err);
+/* Of api_tell_detection; context is the app. */
+void app_count_detection(void *context, struct api_detection_counts *out);
 /* What ingest tells history, registry and detection. */
 void app_fill_events(struct app *app);
 /* A sensor that reported in an earlier life: of history_each_position; context is the app. */

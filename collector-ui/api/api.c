@@ -111,6 +111,12 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     return TAKE(api);
 }
 
+void api_tell_detection(struct api *api,
+                        void (*counts)(void *context, struct api_detection_counts *out))
+{
+    atomic_store(&api->detection_counts, counts);
+}
+
 void api_free(struct api *api)
 {
     if (api == NULL) {

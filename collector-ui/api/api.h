@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
+#include "proto/record.h"
 
 struct api_settings {
     const char *bind; /* 127.0.0.1 */
@@ -32,11 +33,28 @@ struct api_ingest_counts {
     uint64_t connections, batches, records, duplicates, gap_records, refused, log_bytes;
 };
 
+/* What detection over the fleet knows for /metrics; zeroed before it is filled. */
+#define API_DETECTORS_MAX 32
+struct api_detection_counts {
+    bool is_on;
+    struct {
+        const char *verdict; /* static */
+        uint64_t count;
+    } frames[8]; /* of sensors, by what became of them */
+    uint32_t frames_count;
+    uint64_t seconds, alerts, sensors, memory_bytes;
+    struct stats_detector detectors[API_DETECTORS_MAX];
+    uint32_t detectors_count;
+};
+
 struct api;
 MUST_USE struct api *api_new(const struct api_settings *settings, struct history *history,
                              struct sensor_registry *registry,
                              void (*ingest_counts)(void *context, struct api_ingest_counts *out),
                              void *context, struct error *err);
+/* Whom /metrics asks, with the context of api_new; any thread. */
+void api_tell_detection(struct api *api,
+                        void (*counts)(void *context, struct api_detection_counts *out));
 void api_free(struct api *api);
 DEFINE_AUTO(api, api_free);
 uint16_t api_port(const struct api *api);

@@ -15,6 +15,7 @@ struct api {
     struct history *history;
     struct sensor_registry *registry;
     void (*ingest_counts)(void *context, struct api_ingest_counts *out);
+    void (*_Atomic detection_counts)(void *context, struct api_detection_counts *out);
     void *context;
     struct http_server *server;
     struct live_feed *feed;

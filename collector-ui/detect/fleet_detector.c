@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attributes.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
@@ -22,6 +23,7 @@ static_assert(PENDING_MAX > FLEET_GRACE_SECONDS + 1, "a place for each second th
 
 struct note {
     uint8_t kind;
+    char sensor_id[SENSOR_ID_BYTES];
     char alert_id[37];
     uint64_t first_ns, last_ns;
     uint8_t attackers_count, victims_count;
@@ -106,12 +108,26 @@ static bool is_among(const struct ip_address *address, const struct alert_endpoi
     return false;
 }
 
-/* The same kind, about the same time, and one attacker or victim in common. */
+static bool is_of(const struct alert_record *alert, const char *sensor_id)
+{
+    for (unsigned i = 0; i < alert->sensor_ids_count; i++) {
+        if (strcmp(alert->sensor_ids[i], sensor_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same kind, about the same time, and one attacker or victim in common; where there are none of
+ * either, as in what is wrong with a sensor's sight, one of the sensors. */
 static bool explains(const struct alert_record *alert, const struct note *note)
 {
     if (note->kind != alert->kind || note->first_ns > alert->last_ns + EXPLAIN_SLACK_NS ||
         note->last_ns + EXPLAIN_SLACK_NS < alert->first_ns) {
         return false;
+    }
+    if (note->attackers_count + note->victims_count == 0) {
+        return alert->attackers_count + alert->victims_count == 0 && is_of(alert, note->sensor_id);
     }
     for (unsigned i = 0; i < note->attackers_count; i++) {
         if (is_among(&note->attackers[i], alert->attackers, alert->attackers_count)) {
@@ -131,9 +147,6 @@ static void on_alert(void *context, const struct alert_record *alert, uint64_t o
     struct fleet_detector *fleet = context;
     struct alert_record *out = &fleet->draft;
 
-    if (alert->is_logged) {
-        return;
-    }
     *out = *alert;
     for (uint32_t i = 0; i < fleet->sensors_count && i < ORIGINS_MAX; i++) {
         if ((origins >> i & 1) != 0 && out->sensor_ids_count < ALERT_SENSORS_MAX) {
@@ -147,7 +160,7 @@ static void on_alert(void *context, const struct alert_record *alert, uint64_t o
             memcpy(out->explains[out->explains_count++], note->alert_id, sizeof(note->alert_id));
         }
     }
-    fleet->counts.alerts += out->state == ALERT_OPEN;
+    fleet->counts.alerts += out->state == ALERT_OPEN && !out->is_logged;
     fleet->emit(fleet->context, out);
 }
 
@@ -181,7 +194,7 @@ void fleet_detector_note(struct fleet_detector *fleet, const char *sensor_id,
     struct note note = {
         .kind = alert->kind, .first_ns = alert->first_ns, .last_ns = alert->last_ns};
 
-    (void)sensor_id;
+    (void)snprintf(note.sensor_id, sizeof(note.sensor_id), "%s", sensor_id);
     if (alert->scope == ALERT_FLEET_SCOPE) {
         return;
     }
@@ -348,5 +361,7 @@ void fleet_detector_counts(struct fleet_detector *fleet, struct fleet_counts *ou
 {
     (void)pthread_mutex_lock(&fleet->lock);
     *out = fleet->counts;
+    out->detectors_count =
+        detection_statistics(fleet->detection, out->detectors, ARRAY_COUNT(out->detectors));
     (void)pthread_mutex_unlock(&fleet->lock);
 }

@@ -17,7 +17,8 @@
 
 #define FLEET_GRACE_SECONDS 3
 
-/* A fleet alert, with sensor_ids and explains. Borrowed for the call; from fleet_detector_tick. */
+/* A fleet alert, with sensor_ids and explains; `is_logged`: it belongs in the log and not among the
+ * alerts. Borrowed for the call; from fleet_detector_tick. */
 typedef void fleet_emit(void *context, const struct alert_record *alert);
 
 struct fleet_detector;
@@ -64,8 +65,10 @@ void fleet_detector_tick(struct fleet_detector *fleet, uint64_t now_ns);
 
 struct fleet_counts {
     uint64_t sketches[FLEET_VERDICT_COUNT];
-    uint64_t seconds, alerts; /* decided; incidents opened */
+    uint64_t seconds, alerts; /* decided; incidents opened as alerts */
     uint64_t memory_bytes;
     uint32_t sensors; /* that sent a sketch */
+    uint32_t detectors_count;
+    struct stats_detector detectors[DETECTORS_MAX]; /* those that are on */
 };
 void fleet_detector_counts(struct fleet_detector *fleet, struct fleet_counts *out);

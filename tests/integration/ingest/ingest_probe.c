@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "collector-ui/ingest/ingest.h"
+#include "detection/detection.h"
 #include "sensor/export/collector_sink.h"
 #include "tests/integration/ingest/ingest_scan.h"
 #include "tests/support/ingest_store.h"
@@ -159,6 +160,29 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
     }
 }
 
+/* Seconds for detection that the collector must refuse: of another seed, no frame, of a time to
+ * come. False: it asked for none within half a minute. */
+static bool feed_bad_sketches(const struct sink *sink)
+{
+    static const uint8_t garbage[] = "no frame";
+    const struct timespec step = {0, 10000000};
+    uint64_t seed = 0;
+
+    for (unsigned i = 0; i < 3000 && (seed = sink->ops->sketch_seed(sink->state)) == 0; i++) {
+        (void)nanosleep(&step, NULL);
+    }
+    const uint64_t second = clock_wall_ns() / NS_PER_SEC;
+    const struct sink_sketch bad[] = {
+        {second, detection_seed_id(seed + 1), garbage, sizeof(garbage)},
+        {second, detection_seed_id(seed), garbage, sizeof(garbage)},
+        {second + 3600, detection_seed_id(seed), garbage, sizeof(garbage)}};
+
+    for (unsigned i = 0; seed != 0 && i < sizeof(bad) / sizeof(bad[0]); i++) {
+        sink->ops->sketch(sink->state, &bad[i]);
+    }
+    return seed != 0;
+}
+
 static int run_sensor(int argc, char **argv, struct error *err)
 {
     struct collector_settings settings = {0};
@@ -194,6 +218,9 @@ static int run_sensor(int argc, char **argv, struct error *err)
     const uint64_t flush_ns =
         flush_text != NULL ? strtoull(flush_text, NULL, 10) * NS_PER_SEC : FLUSH_NS;
 
+    if (getenv("PROBE_BAD_SKETCHES") != NULL && !feed_bad_sketches(&sink)) {
+        (void)fprintf(stderr, "ingest_probe: the collector asks for no sketches\n");
+    }
     feed_sink(&sink, feed, strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10),
               open_progress(boot_id));
     const uint64_t owed = sink.ops->flush(sink.state, clock_monotonic_ns() + flush_ns);

@@ -237,6 +237,66 @@ static void a_fleet_alert_names_the_sensors_alerts_that_it_explains(void **state
     assert_string_not_equal(told.alerts[0].alert_id, local.alerts[0].alert_id);
 }
 
+/* A connection with data of which a sensor sees one way alone. */
+static void one_way(struct site *site, uint32_t client, uint64_t second)
+{
+    const struct detection_fact fact = {.event = DETECTION_END,
+                                        .protocol = 6,
+                                        .source = ip(client),
+                                        .target = ip(FIRST_HOST),
+                                        .target_port = 443,
+                                        .packets = {6, 0},
+                                        .payload_bytes = {500, 0},
+                                        .time_ns = second * NS_PER_SEC + 5};
+
+    detection_frame_add(site->frame, &fact);
+}
+
+/* No attacker and no victim: what is wrong is what the sensors see. */
+static void blind_mirrors_of_two_sensors_are_one_incident_that_names_both(void **state)
+{
+    (void)state;
+    for (uint64_t second = START; second < START + 4; second++) {
+        begin_second(second);
+        for (uint32_t i = 0; i < 60; i++) {
+            one_way(&sites[4], SCANNER + i, second);
+            one_way(&sites[9], SCANNER + 1000 + i, second);
+        }
+        end_second(second);
+    }
+    run_out(START + 4, START + 30);
+    assert_int_equal(local.count, 2);
+    assert_string_equal(local.alerts[0].alert_key, local.alerts[1].alert_key);
+    assert_int_equal(opened(ALERT_UNIDIRECTIONAL), 1);
+    assert_int_equal(told.alerts[0].explains_count, 2);
+    assert_int_equal(told.alerts[0].sensor_ids_count, 2);
+}
+
+static void a_hint_of_the_fleet_is_told_as_one_and_counted(void **state)
+{
+    struct fleet_counts counts;
+
+    (void)state;
+    detection_rules(&fleet_settings, "unidirectional")->mode = DETECTOR_LOG;
+    begin_second(START);
+    for (uint32_t i = 0; i < 120; i++) {
+        one_way(&sites[i % 2], SCANNER + i, START);
+    }
+    end_second(START);
+    run_out(START + 1, START + 30);
+    assert_true(told.count > 0);
+    assert_true(told.alerts[0].is_logged);
+    fleet_detector_counts(fleet, &counts);
+    assert_int_equal(counts.alerts, 0);
+    assert_int_equal(counts.detectors_count, fleet_settings.detectors_count);
+    for (uint32_t i = 0; i < counts.detectors_count; i++) {
+        const bool is_it = strcmp(counts.detectors[i].kind, "unidirectional") == 0;
+
+        assert_int_equal(counts.detectors[i].logged, is_it);
+        assert_int_equal(counts.detectors[i].opened, 0);
+    }
+}
+
 static void other_seeds_versions_and_times_are_refused_and_counted(void **state)
 {
     struct fleet_counts counts;
@@ -300,6 +360,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_fleet_alert_names_the_sensors_alerts_that_it_explains,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            blind_mirrors_of_two_sensors_are_one_incident_that_names_both, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_hint_of_the_fleet_is_told_as_one_and_counted, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(other_seeds_versions_and_times_are_refused_and_counted,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_sketch_cut_anywhere_is_malformed, set_up, tear_down),
