@@ -1,0 +1,131 @@
+"""Live or replayed, the same alerts: attacks that go over a wire raise what the file of the same frames raises, with one
+shard and with four: kind, attackers, victims and counts.
+
+Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..")]
+from support.programs import PATIENCE, SENSOR, Program, echo, json_lines, main, sensor, tcp, udp, write_pcap
+
+PREFIX = f"nsalerts{os.getpid()}"
+INSIDE = ["ip", "netns", "exec", PREFIX]
+SYN, SYN_ACK, RST_ACK, ACK = 0x02, 0x12, 0x14, 0x10
+
+
+def command(*words, check=True):
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def traffic():
+    """(seconds, frame) in order: a vertical and a horizontal scan, a sweep, a flood from many sources; and a browser."""
+    frames = []
+    for i in range(40):
+        at = 0.3 + i * 0.05
+        frames.append((at, tcp("10.0.0.5", 40000 + i, "10.0.0.9", 100 + i, SYN, 1)))
+        if i % 4 == 0:
+            frames.append((at + 0.01, tcp("10.0.0.9", 100 + i, "10.0.0.5", 40000 + i, RST_ACK, 0, 2)))
+        frames.append((at + 0.02, tcp("198.51.100.7", 50000 + i, f"10.0.1.{i + 1}", 445, SYN, 1)))
+        frames.append((at + 0.03, echo("10.0.0.6", f"10.0.2.{i + 1}", sequence=i)))
+        for k in range(12):  # 480 of 120 sources
+            frames.append((at + 0.03 + k * 0.001, tcp(f"203.0.113.{(i * 12 + k) % 120 + 1}", 1024 + i * 12 + k, "10.0.0.80", 80,
+                                                      SYN, 1)))
+        server = f"192.0.2.{i + 1}"
+        for step, (source, flags) in enumerate((("c", SYN), ("s", SYN_ACK), ("c", ACK))):
+            ends = ("10.0.0.7", 30000 + i, server, 443) if source == "c" else (server, 443, "10.0.0.7", 30000 + i)
+            frames.append((at + 0.045 + step * 0.001, tcp(*ends, flags, 1, 1)))
+    for second in range(6):  # time goes on, so that all is decided
+        frames.append((3 + second, udp("10.0.0.7", 40000, "10.0.0.53", 514, b"x")))
+    return sorted(frames, key=lambda frame: frame[0])
+
+
+def send(frames):
+    code = ("import socket, sys, time\n"
+            "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('gen0', 0))\n"
+            "data = sys.stdin.buffer.read()\nat = 0\nstart = time.monotonic()\n"
+            "while at < len(data):\n"
+            "    size = int.from_bytes(data[at:at + 2], 'big')\n"
+            "    due = start + int.from_bytes(data[at + 2:at + 10], 'big') / 1e9\n"
+            "    while time.monotonic() < due: time.sleep(max(0, min(0.01, due - time.monotonic())))\n"
+            "    s.send(data[at + 10:at + 10 + size])\n    at += 10 + size\n")
+    data = b"".join(len(frame).to_bytes(2, "big") + int(at * 1e9).to_bytes(8, "big") + frame for at, frame in frames)
+    done = subprocess.run([*INSIDE, "/usr/bin/python3", "-c", code], input=data, capture_output=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr.decode())
+
+
+def told(alerts):
+    """What must be the same: the last that was told of each incident."""
+    newest = {alert["alert_id"]: alert for alert in alerts}
+    return sorted((a["detail"], tuple(sorted(json.dumps(e) for e in a.get("attackers", [])))
+                   if a["detail"] != "syn_flood" else "many", json.dumps(a.get("victims", [])[:1]), a["observed"],
+                   a["severity"]) for a in newest.values())
+
+
+class Alerts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("needs root: it makes a network namespace")
+        for program in ("ip", "ethtool"):
+            if shutil.which(program) is None:
+                raise unittest.SkipTest(f"{program} is not installed")
+        cls.addClassCleanup(lambda: command("ip", "netns", "del", PREFIX, check=False))
+        try:
+            command("ip", "netns", "add", PREFIX)
+            command(*INSIDE, "ip", "link", "set", "lo", "up")
+            command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
+            for link in ("cap0", "gen0"):
+                command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
+                command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
+                command(*INSIDE, "ip", "link", "set", link, "up")
+        except AssertionError as error:
+            raise unittest.SkipTest(f"network namespaces are not allowed here: {error}") from error
+        cls.frames = traffic()
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        path = write_pcap(f"{cls.temporary.name}/attacks.pcap", cls.frames)
+        done = sensor("--read-pcap", path, "--quiet", "--sensor-id", "one", "--alerts-jsonl", "-")
+        assert done.returncode == 0, done.stderr
+        cls.replayed = told(json_lines(done.stdout))
+
+    def test_the_file_has_the_four_attacks(self):
+        self.assertEqual([row[0] for row in self.replayed],
+                         ["host_sweep", "port_scan_horizontal", "port_scan_vertical", "syn_flood"])
+        self.assertEqual([row[3] for row in self.replayed], [40, 40, 40, 480])
+
+    def check(self, shards):
+        path = f"{self.temporary.name}/live-{shards}.jsonl"
+        program = Program(SENSOR, "-i", "cap0", "--quiet", "--sensor-id", "one", "--shards", shards, "--alerts-jsonl", path,
+                          "--grpc-listen", "127.0.0.1:0", prefix=INSIDE,
+                          environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_CAPTURE__BUFFER_SIZE": "8MiB",
+                                       "NETSCOPE_ANALYSIS__ANOMALIES__WARM_UP": "0s"})
+        self.addCleanup(program.stop)
+        time.sleep(1.5 * PATIENCE)
+        send(self.frames)
+        time.sleep(2 * PATIENCE)
+        program.stop(signal.SIGINT)
+        self.assertIn("kernel drops: 0", program.text())
+        self.assertEqual(told(json_lines(path)), self.replayed, program.text()[-2000:])
+
+    def test_live_with_one_shard(self):
+        self.check(1)
+
+    def test_live_with_four_shards(self):
+        self.check(4)
+
+
+if __name__ == "__main__":
+    main()
