@@ -9,232 +9,6 @@ static inline bool is_icmp(uint8_t protocol)
     return protocol == IP_PROTOCOL_ICMP || protocol == IP_PROTOCOL_ICMPV6;
 }
 
-/* ---- records ---- */
-
-static void emit(struct flow_table *table, struct flow *flow, enum flow_event event,
-                 enum flow_end_reason reason, enum flow_end_detail detail)
-{
-    table->statistics.reported_packets += flow_held_packets(table, flow);
-    if (table->observer.on_record != NULL) {
-        table->observer.on_record(table->observer.context, flow, event, reason, detail);
-    }
-    if (event == FLOW_END) {
-        return; /* the flow goes: nobody asks what was told */
-    }
-    struct flow_reported *reported = flow_take_reported(table, flow);
-    static_assert(sizeof(reported->sums) == sizeof(flow->sums), "the same sums");
-    memcpy(reported->sums, flow->sums, sizeof(reported->sums));
-    reported->update_index++;
-}
-
-void flow_table_report(struct flow_table *table, struct flow *flow)
-{
-    emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
-}
-
-static void end_flow(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
-                     enum flow_end_detail detail)
-{
-    struct flow *flow = flow_at(table, slot);
-
-    emit(table, flow, FLOW_END, reason, detail);
-    const struct flow_key key = flow_whole_key(flow);
-    struct flow_pool *pool = slot < table->wide_first ? &table->narrow : &table->wide;
-
-    wheel_remove(table, flow);
-    flow_tunnels_clear(table->tunnels, slot);
-    flow_index_remove(&table->index, flow_key_hash(&key, table->settings.key), slot);
-    flow_give_parts(table, flow);
-    flow->bits = 0;
-    flow->wheel_next = pool->free_head;
-    pool->free_head = slot;
-    table->count--;
-    flow_budget_give_back(table);
-}
-
-static void end_closed(struct flow_table *table, uint32_t slot)
-{
-    end_flow(table, slot, FLOW_END_END_OF_FLOW,
-             flow_at(table, slot)->tcp_state == TCP_RESET ? FLOW_DETAIL_TCP_RST
-                                                          : FLOW_DETAIL_TCP_FIN);
-}
-
-/* ---- limits in time ---- */
-
-static inline uint64_t add_time(uint64_t time_ns, uint64_t by_ns)
-{
-    return time_ns > UINT64_MAX - by_ns ? UINT64_MAX : time_ns + by_ns;
-}
-
-void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_t active_ns)
-{
-    table->settings.idle_timeout_ns = idle_ns;
-    table->settings.active_timeout_ns = active_ns;
-}
-
-/* How long the flow may be silent. */
-static inline uint64_t silence_limit(const struct flow_table *table, const struct flow *flow)
-{
-    const uint64_t idle =
-        table->settings.idle_timeout_ns != 0 ? table->settings.idle_timeout_ns : UINT64_MAX;
-
-    if (UNLIKELY(flow_is_closed(flow))) {
-        return table->settings.linger_ns < idle ? table->settings.linger_ns : idle;
-    }
-    return idle;
-}
-
-static uint64_t due_ns(const struct flow_table *table, const struct flow *flow)
-{
-    const uint64_t silent_ns = add_time(flow->last_ns, silence_limit(table, flow));
-
-    return flow->next_update_ns < silent_ns ? flow->next_update_ns : silent_ns;
-}
-
-/* The UPDATE deadlines up to `until_ns`. */
-static void pass_deadlines(struct flow_table *table, struct flow *flow, uint64_t until_ns)
-{
-    const uint64_t interval = table->settings.active_timeout_ns;
-
-    if (flow->next_update_ns > until_ns) {
-        return;
-    }
-    if (flow_held_packets(table, flow) > 0) {
-        emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
-    }
-    struct flow_reported *reported = flow_take_reported(table, flow);
-    if (interval == 0) {
-        reported->delta_start_ns = flow->next_update_ns;
-        flow->next_update_ns = UINT64_MAX;
-        return;
-    }
-    const uint64_t passed = (until_ns - flow->next_update_ns) / interval;
-    reported->delta_start_ns = flow->next_update_ns + passed * interval;
-    flow->next_update_ns = add_time(reported->delta_start_ns, interval);
-}
-
-static void step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns)
-{
-    const uint64_t interval = table->settings.active_timeout_ns;
-
-    flow->bits |= FLOW_SAW_CLOCK_STEP;
-    flow->last_ns = now_ns;
-    if (interval != 0 && flow->next_update_ns > add_time(now_ns, interval)) {
-        flow->next_update_ns = add_time(now_ns, interval);
-    }
-}
-
-/* Brings the flow to `now_ns`: what was due before is reported. False: it ended. */
-static bool settle(struct flow_table *table, uint32_t slot, uint64_t now_ns)
-{
-    struct flow *flow = flow_at(table, slot);
-    const uint64_t limit = silence_limit(table, flow);
-
-    if (now_ns > flow->last_ns && now_ns - flow->last_ns > limit) {
-        pass_deadlines(table, flow, add_time(flow->last_ns, limit));
-        if (flow_is_closed(flow)) {
-            end_closed(table, slot);
-        } else {
-            end_flow(table, slot, FLOW_END_IDLE, FLOW_DETAIL_NONE);
-        }
-        return false;
-    }
-    pass_deadlines(table, flow, now_ns);
-    return true;
-}
-
-static void look_at_flow(struct flow_table *table, uint32_t slot, uint64_t now_ns)
-{
-    struct flow *flow = flow_at(table, slot);
-
-    if (flow->last_ns > now_ns && flow->last_ns - now_ns > FLOW_CLOCK_STEP_NS) {
-        step_clock(table, flow, now_ns);
-    }
-    if (settle(table, slot, now_ns)) {
-        wheel_insert(table, flow, slot, due_ns(table, flow));
-    }
-}
-
-bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget)
-{
-    wheel_start(table, now_ns);
-    if (now_ns < table->now_ns) {
-        if (table->now_ns - now_ns <= FLOW_CLOCK_STEP_NS) {
-            return wheel_advance(table, table->now_ns, budget, look_at_flow);
-        }
-        table->statistics.clock_steps++;
-        table->wheel_cursor = now_ns >> FLOW_WHEEL_SHIFT; /* the lists keep their place */
-    }
-    table->now_ns = now_ns;
-    return wheel_advance(table, now_ns, budget, look_at_flow);
-}
-
-#define AHEAD 8 /* flows whose lines are on their way while others are ended */
-
-/* The bucket that ending the flow will take it out of. */
-static ALWAYS_INLINE void prefetch_bucket(const struct flow_table *table, const struct flow *flow)
-{
-    if ((flow->bits & FLOW_IS_LIVE) != 0) {
-        const struct flow_key key = flow_whole_key(flow);
-        const uint64_t hash = flow_key_hash(&key, table->settings.key);
-
-        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
-    }
-}
-
-struct ending {
-    uint64_t until_ns;
-    enum flow_end_reason reason;
-    enum flow_end_detail detail;
-    uint32_t bits; /* to be set before */
-};
-
-static void end_pool(struct flow_table *table, const struct flow_pool *pool,
-                     const struct ending *how)
-{
-    for (uint32_t slot = pool->first; slot < pool->fresh; slot++) {
-        struct flow *flow = flow_at(table, slot);
-
-        if (slot + AHEAD < pool->fresh) {
-            prefetch_bucket(table, flow_at(table, slot + AHEAD));
-        }
-        if ((flow->bits & FLOW_IS_LIVE) == 0 || !settle(table, slot, how->until_ns)) {
-            continue;
-        }
-        flow->bits |= how->bits;
-        if (flow_is_closed(flow)) {
-            end_closed(table, slot);
-        } else {
-            end_flow(table, slot, how->reason, how->detail);
-        }
-    }
-}
-
-void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_reason reason,
-                       enum flow_end_detail detail)
-{
-    if (now_ns == 0) {
-        now_ns = table->newest_ns > table->now_ns ? table->newest_ns : table->now_ns;
-    }
-    const struct ending how = {.until_ns = now_ns, .reason = reason, .detail = detail};
-    end_pool(table, &table->narrow, &how);
-    end_pool(table, &table->wide, &how);
-}
-
-void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns)
-{
-    const struct ending how = {.until_ns = until_ns,
-                               .reason = FLOW_END_FORCED,
-                               .detail = FLOW_DETAIL_CAPTURE_END,
-                               .bits = FLOW_SAW_CLOCK_STEP};
-
-    end_pool(table, &table->narrow, &how);
-    end_pool(table, &table->wide, &how);
-    table->statistics.clock_steps++;
-    table->has_time = false;
-    wheel_start(table, now_ns);
-}
-
 /* ---- packets ---- */
 
 /* Who is the client, and how that is known, from the first packet. */
@@ -273,7 +47,7 @@ static uint32_t take_slot(struct flow_table *table, const struct flow_item *item
         flow_at(table, victim)->bits |= FLOW_TABLE_WAS_FULL;
         table->statistics.flows_evicted++;
         *was_full = true;
-        end_flow(table, victim, FLOW_END_LACK_OF_RESOURCES, FLOW_DETAIL_TABLE_FULL);
+        flow_end(table, victim, FLOW_END_LACK_OF_RESOURCES, FLOW_DETAIL_TABLE_FULL);
     }
     if (pool->free_head == FLOW_NONE) {
         return pool->fresh++;
@@ -325,7 +99,8 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
     flow->bits = FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
                  ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U);
     flow->first_ns = flow->last_ns = seen_ns(packet);
-    flow->next_update_ns = first_update != 0 ? add_time(packet->time_ns, first_update) : UINT64_MAX;
+    flow->next_update_ns =
+        first_update != 0 ? flow_add_time(packet->time_ns, first_update) : UINT64_MAX;
     flow->interface = packet->interface;
     if (is_icmp(item->key.protocol)) {
         flow->icmp_type = packet->icmp_type;
@@ -338,7 +113,7 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
     table->count++;
     table->statistics.flows_created++;
     wheel_start(table, packet->time_ns);
-    wheel_insert(table, flow, slot, due_ns(table, flow));
+    wheel_insert(table, flow, slot, flow_due_ns(table, flow));
     return slot;
 }
 
@@ -384,7 +159,7 @@ static void pass_step(struct flow_table *table, struct flow *flow, const struct 
         is_large |= delta >= DELTA_MAX || delta > UINT32_MAX - (after[i] - before[i]);
     }
     if (is_large) {
-        emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
+        flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
         flow_take_reported(table, flow)->delta_start_ns = packet->time_ns;
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -497,7 +272,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
         }
         if (UNLIKELY(flow->tcp_state != state_before && flow_is_closed(flow))) {
             wheel_remove(table, flow);
-            wheel_insert(table, flow, slot, due_ns(table, flow));
+            wheel_insert(table, flow, slot, flow_due_ns(table, flow));
         }
     }
 }
@@ -523,18 +298,18 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
     if (UNLIKELY(now < flow->last_ns)) {
         table->statistics.late_packets++;
         if (flow->last_ns - now > FLOW_CLOCK_STEP_NS) {
-            step_clock(table, flow, now);
+            flow_step_clock(table, flow, now);
         }
-    } else if (UNLIKELY(now - flow->last_ns > silence_limit(table, flow) ||
+    } else if (UNLIKELY(now - flow->last_ns > flow_silence_limit(table, flow) ||
                         now >= flow->next_update_ns)) {
-        if (!settle(table, slot, now)) {
+        if (!flow_settle(table, slot, now)) {
             return FLOW_NONE;
         }
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) != 0) {
         const int direction = item->source_is_high != flow_client_is_high(flow);
         if (tcp_is_reuse(flow, flow_tcp(table, flow), packet, direction)) {
-            end_flow(table, slot, FLOW_END_END_OF_FLOW, FLOW_DETAIL_PORT_REUSE);
+            flow_end(table, slot, FLOW_END_END_OF_FLOW, FLOW_DETAIL_PORT_REUSE);
             return FLOW_NONE;
         }
     }
@@ -563,7 +338,7 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
         table->observer.on_packet(table->observer.context, packet, frame, flow, is_new, direction);
     }
     if (is_new && table->settings.emit_start) {
-        emit(table, flow, FLOW_START, FLOW_END_NONE, FLOW_DETAIL_NONE);
+        flow_emit(table, flow, FLOW_START, FLOW_END_NONE, FLOW_DETAIL_NONE);
     }
 }
 

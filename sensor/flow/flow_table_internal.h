@@ -217,6 +217,38 @@ static inline bool flow_is_closed(const struct flow *flow)
     return flow->tcp_state == TCP_CLOSED || flow->tcp_state == TCP_RESET;
 }
 
+static inline uint64_t flow_add_time(uint64_t time_ns, uint64_t by_ns)
+{
+    return time_ns > UINT64_MAX - by_ns ? UINT64_MAX : time_ns + by_ns;
+}
+
+/* How long the flow may be silent. */
+static inline uint64_t flow_silence_limit(const struct flow_table *table, const struct flow *flow)
+{
+    const uint64_t idle =
+        table->settings.idle_timeout_ns != 0 ? table->settings.idle_timeout_ns : UINT64_MAX;
+
+    if (UNLIKELY(flow_is_closed(flow))) {
+        return table->settings.linger_ns < idle ? table->settings.linger_ns : idle;
+    }
+    return idle;
+}
+
+/* flow_limits.c */
+
+/* A record of the flow; what it told is kept, but for the last. */
+void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,
+               enum flow_end_reason reason, enum flow_end_detail detail);
+/* The last record; the slot is free then. */
+void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
+              enum flow_end_detail detail);
+/* Brings the flow to `now_ns`: what was due before is reported. False: it ended. */
+bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns);
+/* The clock went back behind the flow's last packet. */
+void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns);
+/* When the flow is to be looked at next. */
+uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow);
+
 /* flow_index.c */
 static inline uint32_t flow_index_home(const struct flow_index *index, uint64_t hash)
 {
