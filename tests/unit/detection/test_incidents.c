@@ -181,6 +181,37 @@ static void an_incident_opens_once_rises_with_severity_and_tenfold_and_closes(vo
     assert_int_equal(row_of("syn_flood").open, 0);
 }
 
+static void tell(enum detection_event event, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct detection_fact fact = {.event = (uint8_t)event,
+                                            .protocol = 6,
+                                            .source = ip(0x0b000000 + i % 100),
+                                            .target = ip(VICTIM),
+                                            .source_port = 40000,
+                                            .target_port = 80,
+                                            .is_answered = true,
+                                            .time_ns = bench.second * NS_PER_SEC + 2000};
+
+        detection_frame_add(bench.frame, &fact);
+    }
+}
+
+static void a_flood_tells_how_many_connections_are_half_open(void **state)
+{
+    (void)state;
+    open_bench("syn_flood", NULL);
+    tell(DETECTION_SYN_ACK, 150);
+    tell(DETECTION_ESTABLISHED, 20);
+    tell(DETECTION_RST, 10);
+    flood(VICTIM, 300);
+    pass(1);
+    assert_int_equal(bench.count, 1);
+    assert_string_equal(bench.told[0].description,
+                        "192.168.0.1 gets 300 SYN in 5 s from 100 sources (distributed); 20 "
+                        "handshakes completed, 150 answered, about 120 half open (threshold 200)");
+}
+
 /* The key says what an incident is about, wherever; the id is the one incident. */
 static void the_key_is_the_same_everywhere_and_the_id_is_not(void **state)
 {
@@ -508,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_incident_opens_once_rises_with_severity_and_tenfold_and_closes),
+        TEST(a_flood_tells_how_many_connections_are_half_open),
         TEST(the_key_is_the_same_everywhere_and_the_id_is_not),
         TEST(a_sampled_set_tells_its_error_and_keeps_within_it),
         TEST(packets_lost_in_the_window_are_told),

@@ -237,6 +237,64 @@ static void a_fleet_alert_names_the_sensors_alerts_that_it_explains(void **state
     assert_string_not_equal(told.alerts[0].alert_id, local.alerts[0].alert_id);
 }
 
+/* One source guesses three times at a host of each site, and then is gone. */
+static void guesses_spread_over_sites_are_seen_by_the_fleet_alone(void **state)
+{
+    (void)state;
+    for (uint64_t second = START; second < START + 3; second++) {
+        begin_second(second);
+        for (unsigned i = 0; i < 12; i++) {
+            const struct detection_fact fact = {.event = DETECTION_CLOSE,
+                                                .protocol = 6,
+                                                .service = DETECTION_SERVICE_SSH,
+                                                .is_answered = true,
+                                                .source = ip(SCANNER),
+                                                .target = ip(FIRST_HOST + i * SITE_STRIDE),
+                                                .target_port = 22,
+                                                .payload_bytes = {1744, 1744},
+                                                .packets = {10, 10},
+                                                .first_ns = second * NS_PER_SEC - 5,
+                                                .time_ns = second * NS_PER_SEC + 5};
+
+            detection_frame_add(sites[i].frame, &fact);
+        }
+        end_second(second);
+    }
+    run_out(START + 3, START + 10);
+    assert_int_equal(local.count, 0);
+    assert_int_equal(opened(ALERT_BRUTE_FORCE), 1);
+    assert_int_equal(told.alerts[0].victims_total_estimate, 12);
+    assert_int_equal(told.alerts[0].attackers_count, 1);
+    assert_true(told.alerts[0].observed == 36);
+}
+
+/* Two sources each at two sensors' sides of one service: thirty in all, and few of each. */
+static void many_sources_seen_by_two_sensors_are_one_attack_of_the_fleet(void **state)
+{
+    (void)state;
+    for (uint64_t second = START; second < START + 2; second++) {
+        begin_second(second);
+        for (unsigned i = 0; i < 16; i++) {
+            const struct detection_fact fact = {.event = DETECTION_REFUSED,
+                                                .protocol = 6,
+                                                .code = 401,
+                                                .source = ip(SCANNER + i),
+                                                .target = ip(FIRST_HOST),
+                                                .target_port = 80,
+                                                .time_ns = second * NS_PER_SEC + 5};
+
+            detection_frame_add(sites[i % 2].frame, &fact);
+        }
+        end_second(second);
+    }
+    run_out(START + 2, START + 10);
+    assert_int_equal(local.count, 0);
+    assert_int_equal(opened(ALERT_BRUTE_FORCE), 1);
+    assert_int_equal(told.alerts[0].attackers_total_estimate, 16);
+    assert_true(told.alerts[0].observed == 32);
+    assert_int_equal(told.alerts[0].sensor_ids_count, 2);
+}
+
 /* A connection with data of which a sensor sees one way alone. */
 static void one_way(struct site *site, uint32_t client, uint64_t second)
 {
@@ -360,6 +418,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_fleet_alert_names_the_sensors_alerts_that_it_explains,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(guesses_spread_over_sites_are_seen_by_the_fleet_alone,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            many_sources_seen_by_two_sensors_are_one_attack_of_the_fleet, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             blind_mirrors_of_two_sensors_are_one_incident_that_names_both, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_hint_of_the_fleet_is_told_as_one_and_counted, set_up,
