@@ -9,12 +9,12 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+from stream import run_stream
 
 WORKLOADS = {  # name: (packets, packets with --quick)
     "small": (10_000_000, 500_000),
@@ -145,7 +145,6 @@ PROGRAMS = [
     ("grpc_bench", "gRPC records"),
     ("tls_bench", "TLS and QUIC handshakes"),
 ]
-INGEST_RECORDS = 500_000
 KAFKA_RECORDS, KAFKA_RATE = 1_000_000, 200_000
 
 
@@ -163,31 +162,6 @@ def run_programs(build):
             print(f"  {line}")
         if result.returncode != 0:
             fail(f"{program}: exit {result.returncode}")
-
-
-def run_ingest(build):
-    """Records from a sensor's sink to the collector's log, two processes on loopback, as fast as it goes."""
-    probe = f"{build}/bin/ingest_probe"
-    print("\ningest records (ingest_probe)")
-    if not os.access(probe, os.X_OK):
-        print("  SKIP: not built")
-        return
-    with tempfile.TemporaryDirectory() as place:
-        collector = subprocess.Popen([probe, "collector", f"{place}/log", "127.0.0.1:0"], stdout=subprocess.PIPE,
-                                     text=True)
-        port = collector.stdout.readline().split()[1]
-        start = time.monotonic()
-        sensor = subprocess.run([probe, "sensor", f"127.0.0.1:{port}", str(INGEST_RECORDS), "0", "spool=1GiB"],
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300,
-                                env={**os.environ, "PROBE_SENSOR_ID": "bench", "PROBE_FLUSH_SECONDS": "120"})
-        seconds = time.monotonic() - start
-        collector.send_signal(signal.SIGTERM)
-        told = collector.communicate(timeout=60)[0]
-    print(f"  {INGEST_RECORDS / seconds:.0f} records/s, on disk before they are acknowledged")
-    print(f"  sensor side (with making them): {sensor.stdout.strip()}")
-    print(f"  collector side: {told.strip()}")
-    if sensor.returncode != 0 or collector.returncode != 0:
-        fail("ingest_probe failed")
 
 
 def run_inspect(build, file):
@@ -262,7 +236,7 @@ def main():
     if not arguments.no_programs:
         run_programs(build)
         run_inspect(build, files.get("mix"))
-        run_ingest(build)
+        run_stream(build, arguments.quick)
         run_kafka(build)
     print()
     holds = check_goals(results)
