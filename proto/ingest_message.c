@@ -237,6 +237,27 @@ static bool read_sketch(const uint8_t *bytes, size_t length, struct ingest_sketc
     return r.ok;
 }
 
+static bool read_packed(const uint8_t *bytes, size_t length, struct ingest_packed *out)
+{
+    struct wire_reader r = wire_reader_over(bytes, length);
+    struct wire_field f;
+    bool ok = true;
+
+    *out = (struct ingest_packed){0};
+    while (ok && wire_next(&r, &f)) {
+        if (f.number == 1) {
+            ok = read_text(&f, out->encoding, sizeof(out->encoding));
+        } else if (f.number == 2 && f.type == WIRE_VARINT) {
+            ok = f.value <= UINT32_MAX;
+            out->length = (uint32_t)f.value;
+        } else if (f.number == 3 && f.type == WIRE_BYTES) {
+            out->bytes = f.bytes;
+            out->packed_length = f.length;
+        }
+    }
+    return ok && r.ok;
+}
+
 static bool find_member(const uint8_t *bytes, size_t length, uint32_t numbers_max,
                         struct wire_field *out)
 {
@@ -256,7 +277,7 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
 {
     struct wire_field member;
 
-    if (!find_member(bytes, length, INGEST_GOODBYE, &member)) {
+    if (!find_member(bytes, length, INGEST_PACKED, &member)) {
         return false;
     }
     out->kind = (enum ingest_request_kind)member.number;
@@ -273,6 +294,8 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
         return read_sketch(member.bytes, member.length, &out->sketch);
     case INGEST_GOODBYE:
         return read_goodbye(member.bytes, member.length, &out->goodbye);
+    case INGEST_PACKED:
+        return read_packed(member.bytes, member.length, &out->packed);
     default:
         return true;
     }
@@ -298,6 +321,10 @@ static bool read_welcome(const uint8_t *bytes, size_t length, struct ingest_welc
             out->window_batches = f.value < UINT32_MAX ? (uint32_t)f.value : UINT32_MAX;
         } else if (f.number == 6 && f.type == WIRE_FIXED64) {
             out->sketch_seed = f.value;
+        } else if (f.number == 7 && f.type == WIRE_BYTES) {
+            out->takes_zstd =
+                out->takes_zstd || (f.length == strlen(INGEST_ENCODING_ZSTD) &&
+                                    memcmp(f.bytes, INGEST_ENCODING_ZSTD, f.length) == 0);
         }
     }
     return ok && r.ok;
@@ -470,6 +497,17 @@ size_t ingest_encode_sketch(const struct ingest_sketch *sketch, uint8_t *out, si
     return finish(&w, mark);
 }
 
+size_t ingest_encode_packed(const struct ingest_packed *packed, uint8_t *out, size_t capacity)
+{
+    struct wire_writer w = wire_writer_over(out, capacity);
+    const struct wire_mark mark = wire_begin(&w, INGEST_PACKED, 4);
+
+    write_text(&w, 1, packed->encoding);
+    write_number(&w, 2, packed->length);
+    wire_write_bytes(&w, 3, packed->bytes, packed->packed_length);
+    return finish(&w, mark);
+}
+
 size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out, size_t capacity)
 {
     struct wire_writer w = wire_writer_over(out, capacity);
@@ -492,6 +530,9 @@ size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,
     write_number(&w, 5, welcome->window_batches);
     if (welcome->sketch_seed != 0) {
         wire_write_fixed64(&w, 6, welcome->sketch_seed);
+    }
+    if (welcome->takes_zstd) {
+        write_text(&w, 7, INGEST_ENCODING_ZSTD);
     }
     return finish(&w, mark);
 }

@@ -66,9 +66,21 @@ struct ingest_welcome {
     uint32_t max_batch;
     uint32_t window_batches;
     uint64_t sketch_seed; /* 0: none is wanted */
+    bool takes_zstd;      /* packed requests */
     uint32_t resume_count;
     struct ingest_position resume[INGEST_POSITIONS_MAX];
 };
+
+/* A ConnectRequest with a batch, packed. */
+struct ingest_packed {
+    char encoding[16];
+    uint32_t length;      /* of the request when unpacked, as it says */
+    const uint8_t *bytes; /* borrowed; NULL: none */
+    size_t packed_length;
+};
+
+#define INGEST_ENCODING_ZSTD     "zstd"
+#define INGEST_PACKED_HEAD_BYTES 48 /* all around the packed bytes */
 
 /* A frame of the detectors (detection_frame_write) on its way to the fleet's merge. */
 struct ingest_sketch {
@@ -92,6 +104,7 @@ enum ingest_request_kind {
     INGEST_SKETCH,
     INGEST_COMMAND_RESULT,
     INGEST_GOODBYE,
+    INGEST_PACKED,
 };
 
 struct ingest_request {
@@ -104,6 +117,7 @@ struct ingest_request {
         struct ingest_heartbeat heartbeat;
         struct ingest_goodbye goodbye;
         struct ingest_sketch sketch;
+        struct ingest_packed packed;
     };
 };
 
@@ -150,6 +164,9 @@ MUST_USE size_t ingest_encode_heartbeat(const struct ingest_heartbeat *heartbeat
                                         size_t capacity);
 /* Needs INGEST_SKETCH_HEAD_BYTES more than the frame. */
 MUST_USE size_t ingest_encode_sketch(const struct ingest_sketch *sketch, uint8_t *out,
+                                     size_t capacity);
+/* Needs INGEST_PACKED_HEAD_BYTES more than the packed bytes. */
+MUST_USE size_t ingest_encode_packed(const struct ingest_packed *packed, uint8_t *out,
                                      size_t capacity);
 MUST_USE size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out,
                                       size_t capacity);

@@ -120,6 +120,11 @@ const struct config_field ingest_fields[] = {
      .min = 1,
      .max = 268435456,
      .help = "Bytes in the queue that end that wait."},
+    {.type = CONFIG_BOOL,
+     .key = "compression",
+     .offset = FIELD(takes_packed),
+     .value = "true",
+     .help = "Take batches that sensors compress (their collector.compression)."},
     {0},
 };
 

@@ -32,6 +32,7 @@ struct ingest_settings {
     uint64_t log_queue_bytes; /* batches waiting for the log; then sensors are not read */
     uint64_t commit_ns;       /* longest wait for more before a sync */
     uint64_t commit_bytes;    /* and the size that ends it */
+    bool takes_packed;        /* batches that sensors have compressed */
 };
 
 extern const struct config_field ingest_fields[];

@@ -127,6 +127,7 @@ void ingest_take_heartbeat(struct ingest_stream *stream, const char *sensor_id,
 
 /* ingest_records.c */
 void ingest_take_batch(struct ingest_stream *stream, const struct ingest_request *request);
+void ingest_take_packed(struct ingest_stream *stream, const struct ingest_packed *packed);
 void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *request);
 /* Sends the acknowledgement of a place to the sensor's stream. With the lock. */
 void ingest_stream_acknowledge(struct ingest_place *place);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/packing/packing.h"
 #include "collector-ui/ingest/ingest_private.h"
 
 void ingest_stream_acknowledge(struct ingest_place *place)
@@ -184,6 +185,37 @@ void ingest_take_batch(struct ingest_stream *stream, const struct ingest_request
         ingest->events->records(ingest->events->context, sensor_id, taken.records, taken.duplicates,
                                 0);
     }
+}
+
+/* The announced length bounds what is taken for it, whatever the packed bytes say. */
+void ingest_take_packed(struct ingest_stream *stream, const struct ingest_packed *packed)
+{
+    const struct ingest_settings *settings = stream->ingest->settings;
+    struct ingest_request request;
+
+    if (!settings->takes_packed || strcmp(packed->encoding, INGEST_ENCODING_ZSTD) != 0) {
+        ingest_stream_refuse(stream, RPC_INVALID_ARGUMENT,
+                             "a packed batch of an encoding that Welcome did not name");
+        return;
+    }
+    if (packed->length == 0 || packed->length > settings->message_bytes_max) {
+        ingest_stream_refuse(stream, RPC_RESOURCE_EXHAUSTED,
+                             "a packed batch of no bytes, or of more than ingest.message_max");
+        return;
+    }
+    uint8_t *bytes = malloc(packed->length);
+
+    if (bytes == NULL) {
+        ingest_stream_refuse(stream, RPC_RESOURCE_EXHAUSTED, "no memory for a packed batch");
+    } else if (!packing_unpack(packed->bytes, packed->packed_length, bytes, packed->length) ||
+               !ingest_decode_request(bytes, packed->length, &request) ||
+               request.kind != INGEST_BATCH) {
+        ingest_stream_refuse(stream, RPC_INVALID_ARGUMENT,
+                             "a packed batch that is none when unpacked");
+    } else {
+        ingest_take_batch(stream, &request);
+    }
+    free(bytes);
 }
 
 void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *request)

@@ -224,6 +224,9 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
     case INGEST_BATCH:
         ingest_take_batch(stream, request);
         break;
+    case INGEST_PACKED:
+        ingest_take_packed(stream, &request->packed);
+        break;
     case INGEST_GAP:
         ingest_take_gap(stream, request);
         break;

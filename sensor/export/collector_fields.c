@@ -63,5 +63,12 @@ const struct config_field collector_fields[] = {
      .min = 5e8,
      .max = 3.6e12,
      .help = "Longest pause between two attempts to connect; jittered."},
+    {.type = CONFIG_CHOICE,
+     .key = "compression",
+     .offset = FIELD(compression),
+     .value = "none",
+     .choices = "none|zstd",
+     .help = "Compress batches on their way, where the collector takes that: for slow links, at "
+             "some CPU."},
     {0},
 };

@@ -307,6 +307,8 @@ static void free_sink(struct collector_sink *sink)
         sink->first = next;
     }
     collector_sink_forget_sketches(sink);
+    packer_free(sink->packer);
+    free(sink->packed);
     free(sink->scratch);
     free(sink->layers);
     (void)pthread_cond_destroy(&sink->wake);
@@ -389,6 +391,7 @@ int collector_sink_open(const struct collector_settings *settings,
     sink->is_lossless = options->is_lossless;
     sink->runtime = runtime;
     sink->down_ns = clock_monotonic_ns();
+    sink->packer = strcmp(settings->compression, "zstd") == 0 ? packer_new() : NULL;
     collector_sink_methods(sink);
     if (copy_identity(sink, options, err) != 0 || collector_sink_prepare(sink, err) != 0 ||
         collector_spool_open(sink, options->state_directory, err) != 0 ||

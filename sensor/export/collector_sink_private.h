@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/packing/packing.h"
 #include "base/spool/spool_log.h"
 #include "proto/codec.h"
 #include "proto/ingest_message.h"
@@ -145,6 +146,10 @@ struct collector_sink {
     struct ingest_probe probe;
     uint64_t heartbeat_ns, heartbeat_at_ns;
     uint32_t window_max;
+    struct packer *packer; /* NULL: batches go as they are */
+    bool packs;            /* the collector takes them packed */
+    uint8_t *packed;       /* room of packed_bytes */
+    size_t packed_bytes;
     uint64_t down_ns;    /* monotonic; since then there is no stream */
     uint64_t dialled_ns; /* monotonic; of this call */
     uint64_t dial_at_ns;

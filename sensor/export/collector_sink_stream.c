@@ -1,6 +1,7 @@
 /* One call to the collector: what goes, in which order, and what comes back. The callbacks run on
  * gRPC's thread and only note what came; all else runs on the sink's thread. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -123,12 +124,38 @@ static enum sent send_gap_before(struct collector_sink *sink, struct collector_l
     return SENT_NOTHING;
 }
 
+/* The item packed, or as it is where that does not help. */
+static enum sent send_message(struct collector_sink *sink, const struct collector_item *item)
+{
+    const size_t bound = packer_bound(item->length);
+    const size_t room = 2 * (bound + INGEST_PACKED_HEAD_BYTES); /* packed, and the whole message */
+    struct ingest_packed packed = {.encoding = INGEST_ENCODING_ZSTD, .length = item->length};
+
+    if (sink->packs && room > sink->packed_bytes) {
+        uint8_t *larger = realloc(sink->packed, room);
+
+        sink->packed = larger != NULL ? larger : sink->packed;
+        sink->packed_bytes = larger != NULL ? room : sink->packed_bytes;
+    }
+    if (sink->packs && room <= sink->packed_bytes) {
+        uint8_t *message = sink->packed + bound;
+
+        packed.packed_length =
+            packer_pack(sink->packer, item->message, item->length, sink->packed, bound);
+        packed.bytes = sink->packed;
+        if (packed.packed_length > 0) {
+            return send_bytes(sink, message, ingest_encode_packed(&packed, message, room - bound));
+        }
+    }
+    return send_bytes(sink, item->message, item->length);
+}
+
 static enum sent send_item(struct collector_sink *sink, struct collector_lane *lane,
                            struct collector_course *course, const struct spool_log_item *raw,
                            const struct collector_item *item)
 {
     if (item->last_seq > course->sent_seq) {
-        const enum sent sent = send_bytes(sink, item->message, item->length);
+        const enum sent sent = send_message(sink, item);
 
         if (sent != SENT_ONE) {
             return sent;
@@ -346,6 +373,7 @@ static const char *take_welcome(struct collector_sink *sink, const struct ingest
     sink->window_max = bounded(welcome->window_batches, 1, COLLECTOR_WINDOW_MAX);
     sink->heartbeat_ns = welcome->heartbeat_ns < NS_PER_SEC ? NS_PER_SEC : welcome->heartbeat_ns;
     sink->heartbeat_at_ns = now_ns; /* the first one brings a probe of the clock */
+    sink->packs = sink->packer != NULL && welcome->takes_zstd;
     sink->is_welcomed = true;
     sink->last_error[0] = '\0';
     (void)pthread_mutex_lock(&sink->lock);

@@ -94,6 +94,21 @@ def gap(first, last, boot="boot-1", stream=FLOWS):
     return text(GAP, text(1, boot) + number(2, stream) + number(3, first) + number(4, last) + text(5, "test"))
 
 
+def zstd_frame(blocks, announced):
+    """A zstd frame (RFC 8878 3.1) of raw blocks (bytes) and runs of zeros (int)."""
+    out = b"\x28\xb5\x2f\xfd\xa0" + announced.to_bytes(4, "little")
+    for i, block in enumerate(blocks):
+        is_run = isinstance(block, int)
+        size = block if is_run else len(block)
+        header = (i == len(blocks) - 1) | is_run << 1 | size << 3
+        out += header.to_bytes(3, "little") + (b"\0" if is_run else block)
+    return out
+
+
+def packed(data, length, encoding="zstd"):
+    return text(8, text(1, encoding) + number(2, length) + text(3, data))
+
+
 class Stream:
     """One Connect call of grpcio."""
 
@@ -235,6 +250,29 @@ class Peers(unittest.TestCase):
         stream = self.welcomed(collector, boot="after")
         stream.send(batch(1, 2, boot="after"))
         stream.acknowledged(2, boot="after")
+
+    def test_packed_batches_are_taken_and_packed_bombs_cost_no_memory(self):
+        code = grpc.StatusCode
+        collector = self.collector("message_max=8MiB")
+        plain = batch(1, 5)
+        stream = self.welcomed(collector)
+        self.assertIn(b"zstd", [body for member, body in stream.welcome if member == 7])
+        stream.send(packed(zstd_frame([plain], len(plain)), len(plain)))
+        stream.acknowledged(5)
+        bomb = zstd_frame([128 << 10] * 8192, 1 << 30)  # a gigabyte of zeros in 32 kB
+        for message, status, words in (
+                (packed(bomb, 1 << 30), code.RESOURCE_EXHAUSTED, "message_max"),
+                (packed(bomb, 8 << 20), code.INVALID_ARGUMENT, "none when unpacked"),
+                (packed(bomb, 0), code.RESOURCE_EXHAUSTED, "no bytes"),
+                (packed(zstd_frame([plain], len(plain)), len(plain), "gzip"), code.INVALID_ARGUMENT, "encoding"),
+                (packed(os.urandom(500), 500), code.INVALID_ARGUMENT, "none when unpacked"),
+                (packed(zstd_frame([hello()], len(hello())), len(hello())), code.INVALID_ARGUMENT, "none when unpacked")):
+            with self.subTest(words=words, status=status):
+                self.assertEqual((got := self.stream(collector, hello(), message).refused())[0], status, got)
+                self.assertIn(words, got[1])
+        with open(f"/proc/{collector.process.pid}/status", encoding="ascii") as status:
+            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        self.assertLess(peak, (256 if PATIENCE == 1 else 2048) << 10, "KiB")
 
     def test_the_newest_of_two_sensors_with_one_id_wins_and_both_are_told(self):
         collector = self.collector()

@@ -220,6 +220,33 @@ static void a_collector_that_comes_late_gets_all_that_the_spool_holds(void **sta
     assert_int_equal(atomic_load(&f->store.duplicate), 0);
 }
 
+static void batches_arrive_compressed_and_as_they_are(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char address[64];
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", serve(f, "127.0.0.1:0"));
+    set(f, "collector.address", address);
+    set(f, "collector.compression", "zstd");
+    assert_int_equal(open_sink(f, &err), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        offer(f, 256);
+    }
+    assert_int_equal(flush(f, LONG_NS), 0);
+    close_sink(f);
+    f->ingest_settings.takes_packed = false; /* a collector that does not want them */
+    record_feed_free(f->feed);
+    f->feed = record_feed_new(2, &err);
+    assert_int_equal(open_boot(f, "second", &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    close_sink(f);
+    ingest_stop(f->ingest);
+    assert_int_equal(atomic_load(&f->store.records), 21 * 256);
+    assert_int_equal(atomic_load(&f->store.duplicate), 0);
+}
+
 /* Nothing listens; the spool is in the fixture's directory. */
 static void spool_to_disk(struct fixture *f, char address[64])
 {
@@ -487,6 +514,7 @@ int main(void)
         WITH_SINK(without_a_collector_all_is_owed_and_nothing_waits_longer),
         WITH_SINK(all_arrives_once_and_holes_of_the_publisher_are_told),
         WITH_SINK(a_collector_that_comes_late_gets_all_that_the_spool_holds),
+        WITH_SINK(batches_arrive_compressed_and_as_they_are),
         WITH_SINK(a_run_leaves_its_records_to_the_next_ones),
         WITH_SINK(a_damaged_file_of_the_spool_is_told_with_its_exact_range),
         WITH_SINK(what_an_earlier_process_lost_wholly_is_told_too),
