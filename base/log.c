@@ -196,7 +196,7 @@ static size_t take_value(const char **at, char *out, size_t out_bytes)
                 byte = (char)strtoul(digits, NULL, 16);
                 *at += 2;
             } else {
-                byte = byte == 'n' ? '\n' : byte == 't' ? '\t' : byte;
+                byte = (char)(byte == 'n' ? '\n' : byte == 't' ? '\t' : byte);
             }
         }
         if (length < out_bytes) {

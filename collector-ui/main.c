@@ -75,8 +75,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (is_doctor) {
-        return collector_doctor(
-            &settings, command.format != NULL && strcmp(command.format, "json") == 0, stdout);
+        return collector_doctor(&settings, command.is_json, stdout);
     }
     if (command.healthcheck) {
         return healthcheck_run(settings.web.bind, (uint16_t)settings.web.port,

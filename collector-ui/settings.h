@@ -45,7 +45,7 @@ struct collector_command {
     int argc; /* as they came, to read settings again */
     char **argv, **environment;
     const char *config_path;
-    const char *format; /* of the report of doctor: text, json; NULL: text */
+    bool is_json; /* report of doctor */
     bool healthcheck;
     bool show_help, show_version, check_config, print_config, print_docs, print_cli;
     unsigned verbosity; /* count of -v */

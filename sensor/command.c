@@ -1,16 +1,17 @@
 /* The command line: one table of flags, most of which set one setting. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config/command.h"
 #include "sensor/settings.h"
 
 enum flag_action {
-    FLAG_SET,   /* sets `path` to the argument */
-    FLAG_FIXED, /* sets `path` to `value` */
-    FLAG_ADD,   /* adds the argument to the list `path`; so do arguments without a flag */
-    FLAG_CONFIG,
+    FLAG_SET = COMMAND_SET,
+    FLAG_FIXED = COMMAND_FIXED,
+    FLAG_ADD = COMMAND_ADD,
+    FLAG_VERBOSE = COMMAND_VERBOSE,
+    FLAG_CONFIG = COMMAND_OWN,
     FLAG_COMPARE,
     FLAG_LIST,
     FLAG_HELP,
@@ -19,23 +20,12 @@ enum flag_action {
     FLAG_PRINT,
     FLAG_DOCS,
     FLAG_CLI,
-    FLAG_VERBOSE,
     FLAG_SYNTHETIC,
     FLAG_HEALTH,
     FLAG_FORMAT,
 };
 
-struct flag {
-    const char *name; /* without the dashes */
-    char letter;      /* 0 = none */
-    enum flag_action action;
-    const char *argument; /* its name in --help; NULL = takes none */
-    const char *path;     /* of the setting */
-    const char *value;    /* FLAG_FIXED */
-    const char *help;
-};
-
-static const struct flag flags[] = {
+static const struct command_flag flags[] = {
     {"interface", 'i', FLAG_SET, "IFACE", "capture.interface", NULL,
      "capture live on this interface (default: that of the default route)"},
     {"read-pcap", 0, FLAG_ADD, "PATH", "capture.read_pcap", NULL,
@@ -127,42 +117,7 @@ static const struct flag flags[] = {
     {"version", 'V', FLAG_VERSION, NULL, NULL, NULL, "print the version and exit"},
 };
 
-#define FLAGS_COUNT ((int)(sizeof(flags) / sizeof(flags[0])))
-#define LONG_BASE   1000
-
-static void short_options(char *out)
-{
-    *out++ = ':'; /* tell a missing argument from an unknown option */
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        if (flags[i].letter != 0) {
-            *out++ = flags[i].letter;
-            if (flags[i].argument != NULL) {
-                *out++ = ':';
-            }
-        }
-    }
-    *out = '\0';
-}
-
-static int flag_of(int code)
-{
-    if (code >= LONG_BASE) {
-        return code - LONG_BASE;
-    }
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        if (flags[i].letter == code) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-struct given {
-    bool is_given[FLAGS_COUNT];
-    const char *argument[FLAGS_COUNT];
-    const char **added; /* of the one FLAG_ADD */
-    uint32_t added_count;
-};
+#define FLAGS_COUNT ((uint32_t)(sizeof(flags) / sizeof(flags[0])))
 
 static int refuse_web(char **argv, int argc, struct error *err)
 {
@@ -177,66 +132,7 @@ static int refuse_web(char **argv, int argc, struct error *err)
     return 0;
 }
 
-static int read_flags(int argc, char **argv, struct given *given, struct error *err)
-{
-    struct option options[FLAGS_COUNT + 1] = {0};
-    char letters[3 * FLAGS_COUNT + 2];
-
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        options[i] = (struct option){flags[i].name,
-                                     flags[i].argument != NULL ? required_argument : no_argument,
-                                     NULL, LONG_BASE + i};
-    }
-    short_options(letters);
-    optind = 1;
-    opterr = 0;
-    for (;;) {
-        const int code = getopt_long(argc, argv, letters, options, NULL);
-
-        if (code == -1) {
-            break;
-        }
-        if (code == '?' || code == ':') {
-            return error_set(err, EINVAL, "%s: %s (see --help)", argv[optind - 1],
-                             code == '?' ? "unknown option" : "needs a value");
-        }
-        const int flag = flag_of(code);
-
-        given->is_given[flag] = true;
-        given->argument[flag] = optarg;
-        if (flags[flag].action == FLAG_ADD) {
-            given->added[given->added_count++] = optarg;
-        }
-    }
-    /* --read-pcap *.pcap, as the shell hands it over. */
-    for (; given->added_count > 0 && optind < argc; optind++) {
-        given->added[given->added_count++] = argv[optind];
-    }
-    return optind < argc
-               ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
-               : 0;
-}
-
-static int find_flag(const char *name)
-{
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        if (strcmp(flags[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static int refuse_together(const struct given *given, const char *a, const char *b,
-                           struct error *err)
-{
-    if (given->is_given[find_flag(a)] && given->is_given[find_flag(b)]) {
-        return error_set(err, EINVAL, "--%s and --%s exclude each other", a, b);
-    }
-    return 0;
-}
-
-static int check_conflicts(const struct given *given, struct error *err)
+static int check_conflicts(const struct command_line *line, struct error *err)
 {
     static const char *const pairs[][2] = {
         {"promiscuous", "no-promiscuous"},
@@ -250,34 +146,20 @@ static int check_conflicts(const struct given *given, struct error *err)
     };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        if (refuse_together(given, pairs[i][0], pairs[i][1], err) != 0) {
+        if (command_line_exclude(line, pairs[i][0], pairs[i][1], err) != 0) {
             return -EINVAL;
         }
     }
     return 0;
 }
 
-static unsigned count_verbose(int argc, char **argv)
-{
-    unsigned count = 0;
-
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--verbose") == 0) {
-            count++;
-        } else if (argv[i][0] == '-' && argv[i][1] == 'v') {
-            count += (unsigned)strspn(argv[i] + 1, "v");
-        }
-    }
-    return count;
-}
-
 /* What is no setting. */
-static int note_flag(int flag, const char *argument, struct sensor_command *command,
-                     struct error *err)
+static int note_flag(void *context, int action, const char *argument, struct error *err)
 {
+    struct sensor_command *command = context;
     char *end;
 
-    switch (flags[flag].action) {
+    switch (action) {
     case FLAG_CONFIG:
         command->config_path = argument;
         break;
@@ -331,30 +213,6 @@ static int note_flag(int flag, const char *argument, struct sensor_command *comm
     return 0;
 }
 
-static int apply_settings(const struct given *given, struct config *config, struct error *err)
-{
-    int result = 0;
-
-    for (int i = 0; result == 0 && i < FLAGS_COUNT; i++) {
-        const struct flag *flag = &flags[i];
-        char origin[64];
-
-        (void)snprintf(origin, sizeof(origin), "--%s", flag->name);
-        if (!given->is_given[i]) {
-            continue;
-        }
-        if (flag->action == FLAG_ADD) {
-            result =
-                config_set_list(config, flag->path, given->added, given->added_count, origin, err);
-        } else if (flag->action == FLAG_SET || flag->action == FLAG_FIXED) {
-            result = config_set(config, flag->path,
-                                flag->action == FLAG_SET ? given->argument[i] : flag->value, origin,
-                                err);
-        }
-    }
-    return result;
-}
-
 /* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
  * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
 static bool is_of_the_collector(const char *variable)
@@ -389,7 +247,7 @@ static int load_environment(struct config *config, char **environment, struct er
 }
 
 /* File (or `yaml` instead), environment, flags. */
-static int load_settings(const struct given *given, const struct sensor_command *command,
+static int load_settings(const struct command_line *line, const struct sensor_command *command,
                          struct config *config, const char *yaml, size_t length, struct error *err)
 {
     int result = 0;
@@ -402,62 +260,49 @@ static int load_settings(const struct given *given, const struct sensor_command 
     if (result == 0) {
         result = load_environment(config, command->environment, err);
     }
-    return result == 0 ? apply_settings(given, config, err) : result;
-}
-
-static int read_all(int argc, char **argv, struct config *config, struct given *given,
-                    struct sensor_command *command, struct error *err)
-{
-    int result = refuse_web(argv, argc, err);
-
-    if (result == 0) {
-        result = read_flags(argc, argv, given, err);
-    }
-    for (int i = 0; result == 0 && i < FLAGS_COUNT; i++) {
-        if (given->is_given[i]) {
-            result = note_flag(i, given->argument[i], command, err);
-        }
-    }
-    if (result == 0) {
-        result = check_conflicts(given, err);
-    }
-    command->verbosity = count_verbose(argc, argv);
-    if (result != 0 || command->list_interfaces || command->show_help || command->show_version ||
-        command->print_cli) {
-        return result;
-    }
-    return load_settings(given, command, config, NULL, 0, err);
+    return result == 0 ? command_line_apply(line, config, err) : result;
 }
 
 int sensor_command_load(const struct sensor_command *command, struct config *config,
                         const char *yaml, size_t length, struct error *err)
 {
-    struct given given = {.added = calloc((size_t)command->argc + 1, sizeof(char *))};
-
-    if (given.added == NULL) {
-        return error_set(err, ENOMEM, "arguments: no memory");
-    }
-    int result = read_flags(command->argc, command->argv, &given, err);
+    struct command_line line;
+    int result = command_line_read(&line, flags, FLAGS_COUNT, command->argc, command->argv, err);
 
     if (result == 0) {
-        result = load_settings(&given, command, config, yaml, length, err);
+        result = load_settings(&line, command, config, yaml, length, err);
     }
-    free(given.added);
+    command_line_fini(&line);
     return result;
+}
+
+static bool only_prints(const struct sensor_command *command)
+{
+    return command->list_interfaces || command->show_help || command->show_version ||
+           command->print_cli;
 }
 
 int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
                         struct sensor_command *command, struct error *err)
 {
-    struct given given = {.added = calloc((size_t)argc + 1, sizeof(char *))};
+    struct command_line line = {0};
+    int result = refuse_web(argv, argc, err);
 
     *command = (struct sensor_command){.argc = argc, .argv = argv, .environment = environment};
-    if (given.added == NULL) {
-        return error_set(err, ENOMEM, "arguments: no memory");
+    if (result == 0) {
+        result = command_line_read(&line, flags, FLAGS_COUNT, argc, argv, err);
     }
-    const int result = read_all(argc, argv, config, &given, command, err);
-
-    free(given.added);
+    command->verbosity = line.verbosity;
+    if (result == 0) {
+        result = command_line_note(&line, note_flag, command, err);
+    }
+    if (result == 0) {
+        result = check_conflicts(&line, err);
+    }
+    if (result == 0 && !only_prints(command)) {
+        result = load_settings(&line, command, config, NULL, 0, err);
+    }
+    command_line_fini(&line);
     return result;
 }
 
@@ -477,16 +322,7 @@ void sensor_command_help(FILE *out)
         "                                              what is missing, and what cures it\n\n"
         "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n\n",
         out);
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        char left[64];
-
-        (void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", flags[i].letter != 0 ? '-' : ' ',
-                       flags[i].letter != 0 ? flags[i].letter : ' ',
-                       flags[i].letter != 0 ? "," : " ", flags[i].name,
-                       flags[i].argument != NULL ? " " : "",
-                       flags[i].argument != NULL ? flags[i].argument : "");
-        (void)fprintf(out, "  %-34s %s\n", left, flags[i].help);
-    }
+    command_print_help(flags, FLAGS_COUNT, 34, out);
     (void)fputs("\nExit status: 0 all is well; 1 the input or an output failed (what was read is "
                 "reported); "
                 "2 wrong usage or settings.\n",
@@ -495,17 +331,5 @@ void sensor_command_help(FILE *out)
 
 void sensor_command_markdown(FILE *out)
 {
-    (void)fputs("| flag | setting | meaning |\n| --- | --- | --- |\n", out);
-    for (int i = 0; i < FLAGS_COUNT; i++) {
-        char letter[8] = "";
-
-        if (flags[i].letter != 0) {
-            (void)snprintf(letter, sizeof(letter), "-%c, ", flags[i].letter);
-        }
-        (void)fprintf(out, "| `%s--%s%s%s` | %s%s%s | %s |\n", letter, flags[i].name,
-                      flags[i].argument != NULL ? " " : "",
-                      flags[i].argument != NULL ? flags[i].argument : "",
-                      flags[i].path != NULL ? "`" : "", flags[i].path != NULL ? flags[i].path : "",
-                      flags[i].path != NULL ? "`" : "", flags[i].help);
-    }
+    command_print_markdown(flags, FLAGS_COUNT, out);
 }

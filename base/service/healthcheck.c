@@ -108,7 +108,10 @@ static int ask(const char *host, uint16_t port, bool is_tls, const char *path,
     answer[length] = '\0';
     const char *body = strstr(answer, "\r\n\r\n");
 
-    if (sscanf(answer, "HTTP/1.%*1[01] %d", &status) != 1) {
+    if (strncmp(answer, "HTTP/1.", 7) == 0 && length > 12) {
+        status = (int)strtol(answer + 9, NULL, 10);
+    }
+    if (status <= 0) {
         (void)snprintf(answer, ANSWER_BYTES, "no HTTP answer within %d s", WAIT_SECONDS);
         return 0;
     }

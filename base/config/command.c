@@ -1,0 +1,185 @@
+#include "base/config/command.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_BASE 1000
+
+static void short_options(const struct command_flag *flags, uint32_t count, char *out)
+{
+    *out++ = ':'; /* tell a missing argument from an unknown option */
+    for (uint32_t i = 0; i < count; i++) {
+        if (flags[i].letter != 0) {
+            *out++ = flags[i].letter;
+            if (flags[i].argument != NULL) {
+                *out++ = ':';
+            }
+        }
+    }
+    *out = '\0';
+}
+
+static uint32_t flag_of(const struct command_line *line, int code)
+{
+    for (uint32_t i = 0; code < LONG_BASE && i < line->count; i++) {
+        if (line->flags[i].letter == code) {
+            return i;
+        }
+    }
+    return (uint32_t)(code - LONG_BASE);
+}
+
+static int read_all(struct command_line *line, int argc, char **argv, struct error *err)
+{
+    struct option options[COMMAND_FLAGS_MAX + 1] = {0};
+    char letters[3 * COMMAND_FLAGS_MAX + 2];
+    int code;
+
+    for (uint32_t i = 0; i < line->count; i++) {
+        options[i] = (struct option){
+            line->flags[i].name, line->flags[i].argument != NULL ? required_argument : no_argument,
+            NULL, LONG_BASE + (int)i};
+    }
+    short_options(line->flags, line->count, letters);
+    optind = 1;
+    opterr = 0;
+    while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        if (code == '?' || code == ':') {
+            return error_set(err, EINVAL, "%s: %s (see --help)", argv[optind - 1],
+                             code == '?' ? "unknown option" : "needs a value");
+        }
+        const uint32_t flag = flag_of(line, code);
+
+        line->is_given[flag] = true;
+        line->argument[flag] = optarg;
+        line->verbosity += line->flags[flag].action == COMMAND_VERBOSE;
+        if (line->flags[flag].action == COMMAND_ADD) {
+            line->added[line->added_count++] = optarg;
+        }
+    }
+    /* --read-pcap *.pcap, as the shell hands it over. */
+    for (; line->added_count > 0 && optind < argc; optind++) {
+        line->added[line->added_count++] = argv[optind];
+    }
+    return optind < argc
+               ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
+               : 0;
+}
+
+int command_line_read(struct command_line *line, const struct command_flag *flags, uint32_t count,
+                      int argc, char **argv, struct error *err)
+{
+    assert(count <= COMMAND_FLAGS_MAX);
+    *line = (struct command_line){
+        .flags = flags, .count = count, .added = calloc((size_t)argc + 1, sizeof(char *))};
+    return line->added == NULL ? error_set(err, ENOMEM, "arguments: no memory")
+                               : read_all(line, argc, argv, err);
+}
+
+void command_line_fini(struct command_line *line)
+{
+    free(line->added);
+    line->added = NULL;
+}
+
+int command_line_note(const struct command_line *line,
+                      int (*note)(void *context, int action, const char *argument,
+                                  struct error *err),
+                      void *context, struct error *err)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; result == 0 && i < line->count; i++) {
+        if (line->is_given[i] && line->flags[i].action >= COMMAND_OWN) {
+            result = note(context, line->flags[i].action, line->argument[i], err);
+        }
+    }
+    return result;
+}
+
+static bool has(const struct command_line *line, const char *name)
+{
+    for (uint32_t i = 0; i < line->count; i++) {
+        if (strcmp(line->flags[i].name, name) == 0) {
+            return line->is_given[i];
+        }
+    }
+    return false;
+}
+
+int command_line_exclude(const struct command_line *line, const char *a, const char *b,
+                         struct error *err)
+{
+    return has(line, a) && has(line, b)
+               ? error_set(err, EINVAL, "--%s and --%s exclude each other", a, b)
+               : 0;
+}
+
+static int apply(const struct command_line *line, uint32_t number, struct config *config,
+                 struct error *err)
+{
+    const struct command_flag *flag = &line->flags[number];
+    char origin[64];
+    int result;
+
+    (void)snprintf(origin, sizeof(origin), "--%s", flag->name);
+    switch (flag->action) {
+    case COMMAND_ADD:
+        return config_set_list(config, flag->path, line->added, line->added_count, origin, err);
+    case COMMAND_FIXED:
+        return config_set(config, flag->path, flag->value, origin, err);
+    case COMMAND_SET:
+        result = config_set(config, flag->path, line->argument[number], origin, err);
+        return result == 0 && flag->value != NULL
+                   ? config_set(config, flag->value, "true", origin, err)
+                   : result;
+    default:
+        return 0;
+    }
+}
+
+int command_line_apply(const struct command_line *line, struct config *config, struct error *err)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; result == 0 && i < line->count; i++) {
+        result = line->is_given[i] ? apply(line, i, config, err) : 0;
+    }
+    return result;
+}
+
+/* ---- printed ---- */
+
+void command_print_help(const struct command_flag *flags, uint32_t count, int width, FILE *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char left[64];
+
+        (void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", flags[i].letter != 0 ? '-' : ' ',
+                       flags[i].letter != 0 ? flags[i].letter : ' ',
+                       flags[i].letter != 0 ? "," : " ", flags[i].name,
+                       flags[i].argument != NULL ? " " : "",
+                       flags[i].argument != NULL ? flags[i].argument : "");
+        (void)fprintf(out, "  %-*s %s\n", width, left, flags[i].help);
+    }
+}
+
+void command_print_markdown(const struct command_flag *flags, uint32_t count, FILE *out)
+{
+    (void)fputs("| flag | setting | meaning |\n| --- | --- | --- |\n", out);
+    for (uint32_t i = 0; i < count; i++) {
+        char letter[8] = "";
+
+        if (flags[i].letter != 0) {
+            (void)snprintf(letter, sizeof(letter), "-%c, ", flags[i].letter);
+        }
+        (void)fprintf(out, "| `%s--%s%s%s` | %s%s%s | %s |\n", letter, flags[i].name,
+                      flags[i].argument != NULL ? " " : "",
+                      flags[i].argument != NULL ? flags[i].argument : "",
+                      flags[i].path != NULL ? "`" : "", flags[i].path != NULL ? flags[i].path : "",
+                      flags[i].path != NULL ? "`" : "", flags[i].help);
+    }
+}
