@@ -67,12 +67,14 @@ static void look_at_offloads(struct doctor *doctor, const char *interface)
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     char on[64] = "";
     char cure[200];
+    size_t on_used = 0;
+    int used = snprintf(cure, sizeof(cure), "sudo ethtool -K %.15s", interface);
 
-    (void)snprintf(cure, sizeof(cure), "sudo ethtool -K %s", interface);
     for (size_t i = 0; fd >= 0 && i < ARRAY_COUNT(offloads); i++) {
         if (has_offload(fd, interface, offloads[i].command, offloads[i].mask)) {
-            strcat(strcat(on, on[0] != '\0' ? ", " : ""), offloads[i].name);
-            strcat(strcat(strcat(cure, " "), offloads[i].name), " off");
+            on_used += (size_t)snprintf(on + on_used, sizeof(on) - on_used, "%s%s",
+                                        on_used > 0 ? ", " : "", offloads[i].name);
+            used += snprintf(cure + used, sizeof(cure) - (size_t)used, " %s off", offloads[i].name);
         }
     }
     if (fd >= 0) {
