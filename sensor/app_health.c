@@ -85,5 +85,5 @@ void app_note_counters(const struct app *app)
     note_sinks(app);
     log_note("counters", "process",
              "resident_bytes=%" PRIu64 " log_lines_suppressed=%" PRIu64 " config_hash=%s",
-             process_resident_bytes(), log_suppressed(), app->config_hash);
+             process_resident_bytes(), log_suppressed(), app->hash_now);
 }

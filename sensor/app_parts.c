@@ -158,6 +158,7 @@ int app_identify(struct app *app, struct error *err)
     }
     hash_random_hex(app->boot_id);
     config_hash_text(app->config, app->config_hash);
+    memcpy(app->hash_now, app->config_hash, sizeof(app->hash_now));
     return identity_sensor_id(app->settings->sensor.id, state_directory(app), app->interface,
                               app->sensor_id, err);
 }

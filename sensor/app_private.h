@@ -32,7 +32,8 @@ struct app {
     struct ip_prefix *internal;
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
-    char config_hash[17];
+    char config_hash[17]; /* of the start: other threads may read it */
+    char hash_now[17];    /* of the settings in force; main alone */
     char interface[64];
     FILE *human;
     struct alert_list *alerts; /* of a comparison; else NULL */

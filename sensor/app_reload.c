@@ -101,7 +101,7 @@ static void apply(void *context, struct reload_result *result)
     }
     app_set_log(settings, app->command);
     use_rules(app);
-    config_hash_text(app->config, app->config_hash);
+    config_hash_text(app->config, app->hash_now);
     const struct shard_tuning tuning = {
         .idle_timeout_ns = settings->flow.idle_timeout_ns,
         .active_timeout_ns = settings->flow.active_timeout_ns,
@@ -114,7 +114,7 @@ static void apply(void *context, struct reload_result *result)
     }
     if (app->grpc != NULL) {
         grpc_server_retune(app->grpc,
-                           &(struct grpc_tuning){.config_hash = app->config_hash,
+                           &(struct grpc_tuning){.config_hash = app->hash_now,
                                                  .idle_timeout_ns = tuning.idle_timeout_ns,
                                                  .active_timeout_ns = tuning.active_timeout_ns});
     }
@@ -163,7 +163,7 @@ static void reload_now(struct app *app, struct reload_result *result)
     } else {
         log_note("config", "settings read again", "applied=%s needs_restart=%s config_hash=%s",
                  reload_text(&result->applied, applied, sizeof(applied)),
-                 reload_text(&result->needs_restart, waiting, sizeof(waiting)), app->config_hash);
+                 reload_text(&result->needs_restart, waiting, sizeof(waiting)), app->hash_now);
     }
     notify_ready();
 }
@@ -203,7 +203,7 @@ void app_answer_control(struct app *app)
             reload_now(app, &request->result);
             break;
         }
-        memcpy(request->hash, app->config_hash, sizeof(request->hash));
+        memcpy(request->hash, app->hash_now, sizeof(request->hash));
         request->answer(request); /* it may free the request */
         free(text);
     }
