@@ -22,6 +22,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/v1/filter:check", route_filter_check, 0},
     {HTTP_GET, "/v1/sensors", route_sensors, 0},
     {HTTP_GET, "/v1/sensors/{id}", route_sensor, 0},
+    {HTTP_GET, "/v1/ledger", route_ledger, 0},
     {HTTP_GET, "/v1/alerts", route_alerts, 0},
     {HTTP_GET, "/v1/packets", route_packets, 0},
     {HTTP_GET, "/v1/packets/{id}", route_packet, 0},

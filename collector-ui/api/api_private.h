@@ -87,6 +87,7 @@ void route_facets(struct http_request *request);
 void route_filter_check(struct http_request *request);
 void route_sensors(struct http_request *request);
 void route_sensor(struct http_request *request);
+void route_ledger(struct http_request *request);
 void route_alerts(struct http_request *request);
 void route_packets(struct http_request *request);
 void route_packet(struct http_request *request);

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "collector-ui/api/api_private.h"
+#include "collector-ui/api/ledger.h"
 
 static void one(struct metrics_page *page, const char *name, enum metrics_type type,
                 const char *help, uint64_t value)
@@ -88,6 +88,23 @@ static void write_ingest(struct metrics_page *page, struct api *api)
     one(page, "netscope_collector_ingest_refused_total", METRICS_COUNTER, "Streams refused.",
         c.refused);
     one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);
+}
+
+static void write_ledger(struct metrics_page *page, struct api *api)
+{
+    static const char name[] = "netscope_dropped_records_total";
+    struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS];
+
+    collector_ledger(api, rows);
+    metrics_family(page, name, METRICS_COUNTER, "Records lost, by stage and reason.");
+    for (unsigned i = 0; i < COLLECTOR_LEDGER_ROWS; i++) {
+        for (uint32_t j = 0; j < rows[i].lost_count; j++) {
+            metrics_u64(page, name,
+                        METRICS_LABELS("stage", ledger_stage_name(rows[i].stage), "name", "",
+                                       "reason", rows[i].lost[j].reason),
+                        rows[i].lost[j].count);
+        }
+    }
 }
 
 static void write_detectors(struct metrics_page *page, const struct api_detection_counts *c)
@@ -234,6 +251,7 @@ void route_metrics(struct http_request *request)
     write_history(&page, api);
     write_ingest(&page, api);
     write_detection(&page, api);
+    write_ledger(&page, api);
     write_http(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",
                page.text == NULL ? "" : page.text, page.length);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 struct sensor {
     struct sensor_info info;
     bool is_connected;
+    struct sensor_ledger_row *ledger; /* of the last statistics */
+    uint32_t ledger_count;
 };
 
 /* Kept in order of sensor_id: asked for often in that order, added to seldom. */
@@ -50,6 +53,7 @@ void sensor_registry_free(struct sensor_registry *registry)
         return;
     }
     for (uint32_t i = 0; i < registry->count; i++) {
+        free(registry->sensors[i]->ledger);
         free(registry->sensors[i]);
     }
     free(registry->sensors);
@@ -192,6 +196,55 @@ void sensor_registry_records(struct sensor_registry *registry, const char *senso
     (void)pthread_mutex_unlock(&registry->lock);
 }
 
+void sensor_ledger_row_from(struct sensor_ledger_row *out, const struct stats_ledger_row *row)
+{
+    *out = (struct sensor_ledger_row){.stage = row->stage,
+                                      .in = row->in,
+                                      .out = row->out,
+                                      .held = row->held,
+                                      .packets_in = row->packets_in,
+                                      .packets_out = row->packets_out,
+                                      .lost_count = row->lost_count};
+    (void)snprintf(out->name, sizeof(out->name), "%s", row->name);
+    (void)snprintf(out->unit, sizeof(out->unit), "%s", row->unit == NULL ? "" : row->unit);
+    for (uint32_t i = 0; i < row->lost_count; i++) {
+        (void)snprintf(out->lost[i].reason, sizeof(out->lost[i].reason), "%s", row->lost[i].reason);
+        out->lost[i].count = row->lost[i].count;
+    }
+}
+
+static void keep_ledger(struct sensor *sensor, const struct stats_record *stats)
+{
+    if (sensor->ledger_count != stats->ledger_count) {
+        struct sensor_ledger_row *rows =
+            realloc(sensor->ledger, (stats->ledger_count + 1) * sizeof(*rows));
+
+        if (rows == NULL) {
+            return; /* the one before stays */
+        }
+        sensor->ledger = rows;
+        sensor->ledger_count = stats->ledger_count;
+    }
+    for (uint32_t i = 0; i < stats->ledger_count; i++) {
+        sensor_ledger_row_from(&sensor->ledger[i], &stats->ledger[i]);
+    }
+}
+
+uint32_t sensor_registry_ledger(struct sensor_registry *registry, const char *sensor_id,
+                                struct sensor_ledger_row *out, uint32_t out_max)
+{
+    uint32_t count = 0;
+
+    (void)pthread_mutex_lock(&registry->lock);
+    const struct sensor *sensor = find(registry, sensor_id);
+
+    for (; sensor != NULL && count < sensor->ledger_count && count < out_max; count++) {
+        out[count] = sensor->ledger[count];
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return count;
+}
+
 void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_id,
                            const struct stats_record *stats)
 {
@@ -213,6 +266,7 @@ void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_
             info->interface_dropped += stats->interfaces[i].interface_dropped;
         }
         info->lost_packets += stats->totals.lost_packets; /* of this second */
+        keep_ledger(sensor, stats);
     }
     (void)pthread_mutex_unlock(&registry->lock);
 }

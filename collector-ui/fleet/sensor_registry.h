@@ -33,6 +33,20 @@ struct sensor_info {
     uint64_t stats_time_ns;
 };
 
+/* A row of a sensor's loss ledger with texts of its own. */
+struct sensor_ledger_row {
+    uint8_t stage; /* enum ledger_stage */
+    char name[48];
+    char unit[12];
+    uint64_t in, out, held, packets_in, packets_out;
+    uint32_t lost_count;
+    struct {
+        char reason[32];
+        uint64_t count;
+    } lost[LEDGER_REASONS_MAX];
+};
+void sensor_ledger_row_from(struct sensor_ledger_row *out, const struct stats_ledger_row *row);
+
 struct sensor_registry;
 
 MUST_USE struct sensor_registry *sensor_registry_new(uint32_t sensors_max, uint64_t heartbeat_ns,
@@ -56,5 +70,8 @@ void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_
 /* Copies up to `out_max` sensors in order of sensor_id; returns how many there are. */
 uint32_t sensor_registry_list(struct sensor_registry *registry, uint64_t now_ns,
                               struct sensor_info *out, uint32_t out_max);
+/* The ledger of its last StatsRecord; returns the rows written, 0 for a sensor without one. */
+uint32_t sensor_registry_ledger(struct sensor_registry *registry, const char *sensor_id,
+                                struct sensor_ledger_row *out, uint32_t out_max);
 bool sensor_registry_find(struct sensor_registry *registry, uint64_t now_ns, const char *sensor_id,
                           struct sensor_info *out);

@@ -1,0 +1,179 @@
+#include "collector-ui/api/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define SENSORS_MAX 4096
+
+const char *ledger_stage_name(uint8_t stage)
+{
+    static const char *const names[] = {"none",   "interface", "kernel", "capture", "decode",
+                                        "flow",   "publish",   "sink",   "spool",   "wire",
+                                        "ingest", "store",     "feed"};
+
+    return stage < ARRAY_COUNT(names) ? names[stage] : "none";
+}
+
+static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
+{
+    row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
+}
+
+static uint64_t lost_in(const struct stats_ledger_row *row)
+{
+    uint64_t lost = 0;
+
+    for (uint32_t i = 0; i < row->lost_count; i++) {
+        lost += row->lost[i].count;
+    }
+    return lost;
+}
+
+static void hold_rest(struct stats_ledger_row *row)
+{
+    const uint64_t gone = row->out + lost_in(row);
+
+    row->held = row->in > gone ? row->in - gone : 0;
+}
+
+void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS])
+{
+    struct stats_ledger_row *ingest = &rows[0];
+    struct stats_ledger_row *store = &rows[1];
+    struct stats_ledger_row *feed = &rows[2];
+    struct api_ingest_counts received = {0};
+    struct history_counts stored;
+
+    /* Downstream first: what is counted behind was counted before. */
+    *feed = (struct stats_ledger_row){
+        .stage = LEDGER_FEED, .unit = "frames", .out = atomic_load(&api->live_frames)};
+    add_reason(feed, "slow_client", atomic_load(&api->live_resyncs));
+    feed->in = feed->out + lost_in(feed);
+    history_counts_read(api->history, &stored);
+    if (api->ingest_counts != NULL) {
+        api->ingest_counts(api->context, &received);
+    }
+    *store = (struct stats_ledger_row){
+        .stage = LEDGER_STORE, .unit = "records", .out = stored.records_stored};
+    add_reason(store, "duplicate", stored.records_duplicate);
+    add_reason(store, "undecodable", stored.records_undecodable);
+    add_reason(store, "not_kept", stored.records_not_kept);
+    store->in = received.records > stored.records_in ? received.records : stored.records_in;
+    hold_rest(store);
+    *ingest = (struct stats_ledger_row){.stage = LEDGER_INGEST,
+                                        .unit = "records",
+                                        .in = received.records + received.duplicates +
+                                              received.gap_records,
+                                        .out = received.records};
+    add_reason(ingest, "duplicate", received.duplicates);
+    add_reason(ingest, "told_lost", received.gap_records);
+}
+
+/* ---- /v1/ledger ---- */
+
+static void write_row(struct json_writer *out, const struct sensor_ledger_row *row)
+{
+    char stage[48];
+    size_t length =
+        (size_t)snprintf(stage, sizeof(stage), "LEDGER_STAGE_%s", ledger_stage_name(row->stage));
+
+    while (length-- > 0) {
+        stage[length] =
+            (char)(stage[length] >= 'a' && stage[length] <= 'z' ? stage[length] - ('a' - 'A')
+                                                                : stage[length]);
+    }
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {{"in", row->in},
+                   {"out", row->out},
+                   {"held", row->held},
+                   {"packets_in", row->packets_in},
+                   {"packets_out", row->packets_out}};
+
+    json_object_begin(out);
+    json_key(out, "stage");
+    json_text(out, stage);
+    json_key(out, "name");
+    json_text(out, row->name);
+    json_key(out, "unit");
+    json_text(out, row->unit);
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        json_key(out, numbers[i].key);
+        json_u64_text(out, numbers[i].value);
+    }
+    json_key(out, "lost");
+    json_array_begin(out);
+    for (uint32_t i = 0; i < row->lost_count; i++) {
+        json_object_begin(out);
+        json_key(out, "reason");
+        json_text(out, row->lost[i].reason);
+        json_key(out, "count");
+        json_u64_text(out, row->lost[i].count);
+        json_object_end(out);
+    }
+    json_array_end(out);
+    json_object_end(out);
+}
+
+static void write_rows(struct json_writer *out, const struct sensor_ledger_row *rows,
+                       uint32_t count)
+{
+    json_key(out, "rows");
+    json_array_begin(out);
+    for (uint32_t i = 0; i < count; i++) {
+        write_row(out, &rows[i]);
+    }
+    json_array_end(out);
+}
+
+static void write_sensors(struct api *api, struct json_writer *out)
+{
+    struct sensor_info *list = calloc(SENSORS_MAX, sizeof(*list));
+    struct sensor_ledger_row *rows = calloc(STATS_ROWS_MAX, sizeof(*rows));
+    const uint32_t known =
+        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
+
+    json_key(out, "sensors");
+    json_array_begin(out);
+    for (uint32_t i = 0; i < known && i < SENSORS_MAX && rows != NULL; i++) {
+        json_object_begin(out);
+        json_key(out, "sensor_id");
+        json_text(out, list[i].sensor_id);
+        json_key(out, "time");
+        rest_time(out, list[i].stats_time_ns);
+        write_rows(out, rows,
+                   sensor_registry_ledger(api->registry, list[i].sensor_id, rows, STATS_ROWS_MAX));
+        json_object_end(out);
+    }
+    json_array_end(out);
+    free(rows);
+    free(list);
+}
+
+static void write_ledger(struct api *api, struct http_request *request, struct json_writer *out)
+{
+    struct stats_ledger_row own[COLLECTOR_LEDGER_ROWS];
+    struct sensor_ledger_row rows[COLLECTOR_LEDGER_ROWS];
+    bool is_balanced = true;
+
+    (void)request;
+    collector_ledger(api, own);
+    for (unsigned i = 0; i < COLLECTOR_LEDGER_ROWS; i++) {
+        sensor_ledger_row_from(&rows[i], &own[i]);
+        is_balanced = is_balanced && own[i].in == own[i].out + lost_in(&own[i]) + own[i].held;
+    }
+    json_object_begin(out);
+    write_rows(out, rows, COLLECTOR_LEDGER_ROWS);
+    json_key(out, "balanced");
+    json_bool(out, is_balanced);
+    write_sensors(api, out);
+    json_object_end(out);
+}
+
+void route_ledger(struct http_request *request)
+{
+    rest_answer(request, write_ledger);
+}
