@@ -95,11 +95,11 @@ static void cut_back(struct metrics_page *page, size_t length)
 void metrics_family(struct metrics_page *page, const char *name, enum metrics_type type,
                     const char *help)
 {
+    static const char *const types[] = {" counter\n", " gauge\n", " histogram\n", " summary\n"};
     const size_t start = page->length;
     const int is_put = put_text(page, "# HELP ") && put_text(page, name) && put(page, " ", 1) &&
                        put_escaped(page, help, 0) && put_text(page, "\n# TYPE ") &&
-                       put_text(page, name) &&
-                       put_text(page, type == METRICS_COUNTER ? " counter\n" : " gauge\n");
+                       put_text(page, name) && put_text(page, types[type]);
     if (!is_put) {
         cut_back(page, start);
     }

@@ -15,7 +15,8 @@ struct metrics_page {
     int overflow; /* samples that found no room */
 };
 
-enum metrics_type { METRICS_COUNTER, METRICS_GAUGE };
+/* A histogram's samples are NAME_bucket{le}, NAME_sum and NAME_count, a summary's the last two. */
+enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM, METRICS_SUMMARY };
 
 void metrics_page_init(struct metrics_page *page, size_t bytes_max);
 void metrics_page_fini(struct metrics_page *page);

@@ -59,8 +59,8 @@ static const char *copy(const char *text, size_t length)
     if (out == NULL) {
         abort(); /* the set is ours: too little room for it is a mistake of ours */
     }
-    memcpy(out, text, length);
-    out[length] = '\0';
+    memcpy(out, text == NULL ? "" : text, text == NULL ? 0 : length);
+    out[text == NULL ? 0 : length] = '\0';
     return out;
 }
 

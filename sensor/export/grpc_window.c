@@ -10,7 +10,7 @@
 #define ENCODED_BYTES_MAX ((size_t)16 * 1024 * 1024) /* of one shard's live flows */
 /* What shards have handed over by the time of their answer has come to the history by then. */
 #define SETTLE_NS   (300 * NS_PER_MS)
-#define INDEX_SLOTS (2 * WINDOW_ROWS_MAX)
+#define INDEX_SLOTS ((size_t)2 * WINDOW_ROWS_MAX)
 
 /* What one flow, or one group, has in the window. */
 struct window_row {

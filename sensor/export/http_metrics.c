@@ -157,6 +157,45 @@ static void write_inspect(struct metrics_page *page, const struct pipeline_total
     }
 }
 
+static void write_health(struct metrics_page *page, struct pipeline *pipeline)
+{
+    static const char rtt[] = "netscope_tcp_rtt_seconds";
+    const struct pipeline_health_counts *health = pipeline_health(pipeline);
+    uint64_t samples = 0;
+
+    metrics_family(page, rtt, METRICS_HISTOGRAM, "Round-trip times, samples of both sides.");
+    for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
+        char bound[24] = "+Inf";
+
+        samples += counter_get(&health->rtt[i]);
+        if (i < STATS_RTT_BOUNDS) {
+            (void)snprintf(bound, sizeof(bound), "%g", stats_rtt_bounds_seconds[i]);
+        }
+        metrics_u64(page, "netscope_tcp_rtt_seconds_bucket", METRICS_LABELS("le", bound), samples);
+    }
+    metrics_double(page, "netscope_tcp_rtt_seconds_sum", NULL,
+                   (double)counter_get(&health->rtt_ns) / (double)NS_PER_SEC);
+    metrics_u64(page, "netscope_tcp_rtt_seconds_count", NULL, samples);
+    one(page, "netscope_tcp_data_segments_total", METRICS_COUNTER, "Segments with payload.",
+        counter_get(&health->data_segments));
+    one(page, "netscope_tcp_retransmitted_segments_total", METRICS_COUNTER,
+        "Retransmitted segments.", counter_get(&health->retransmitted_segments));
+    one(page, "netscope_tcp_out_of_order_segments_total", METRICS_COUNTER,
+        "Segments that filled a hole left before.", counter_get(&health->out_of_order_segments));
+    one(page, "netscope_tcp_zero_windows_total", METRICS_COUNTER,
+        "Times a receive window fell to zero.", counter_get(&health->zero_windows));
+    one(page, "netscope_tcp_resets_total", METRICS_COUNTER, "Connections reset.",
+        counter_get(&health->resets));
+    one(page, "netscope_dns_queries_total", METRICS_COUNTER, "DNS queries.",
+        counter_get(&health->dns_queries));
+    metrics_family(page, "netscope_dns_response_seconds", METRICS_SUMMARY,
+                   "Time from DNS query to answer.");
+    metrics_double(page, "netscope_dns_response_seconds_sum", NULL,
+                   (double)counter_get(&health->dns_response_ns) / (double)NS_PER_SEC);
+    metrics_u64(page, "netscope_dns_response_seconds_count", NULL,
+                counter_get(&health->dns_responses));
+}
+
 static void write_packets(struct metrics_page *page, const struct pipeline_totals *totals)
 {
     const struct {
@@ -431,6 +470,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     http_write_capture(page, pipeline);
     write_ledger(page, pipeline);
     write_flows(page, pipeline, &totals);
+    write_health(page, pipeline);
     write_packets(page, &totals);
     write_decode(page, &totals);
     write_inspect(page, &totals);

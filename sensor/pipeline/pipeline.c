@@ -59,8 +59,9 @@ static void on_alert(void *context, const struct alert_record *alert)
 
 static void on_stats(void *context, const struct stats_record *record)
 {
-    const struct pipeline *pipeline = context;
+    struct pipeline *pipeline = context;
 
+    pipeline_health_add(&pipeline->health, record);
     if (pipeline->settings.on_stats != NULL) {
         pipeline->settings.on_stats(pipeline->settings.context, record);
     }

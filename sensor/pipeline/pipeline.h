@@ -111,6 +111,16 @@ struct pipeline_totals {
 };
 void pipeline_totals_read(struct pipeline *pipeline, struct pipeline_totals *out); /* any thread */
 
+/* Sums of each second's statistics since the start. One writer (the publisher), any reader. */
+struct pipeline_health_counts {
+    struct counter rtt[STATS_RTT_BOUNDS + 1]; /* samples by stats_rtt_bounds_seconds */
+    struct counter rtt_ns;                    /* their sum */
+    struct counter data_segments, retransmitted_segments, out_of_order_segments, zero_windows;
+    struct counter resets;
+    struct counter dns_queries, dns_responses, dns_response_ns;
+};
+const struct pipeline_health_counts *pipeline_health(const struct pipeline *pipeline);
+
 /* Ledger rows of all stages up to the sinks, and of what a sink has behind it (spool, wire). Any
  * thread; see pipeline_ledger.c for what `held` means while packets move. */
 uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,

@@ -39,6 +39,7 @@ struct pipeline {
     uint64_t lost_told; /* lost packets at the last second's statistics */
     char file_name[48];
     struct name_table *names; /* of frame.interface */
+    struct pipeline_health_counts health;
     atomic_bool stop, is_finished;
     int result;
     struct error fault;
@@ -58,5 +59,6 @@ static inline struct record_text pipeline_text(const char *text)
  * before. pipeline_capture.c */
 uint32_t pipeline_input_ledger(struct pipeline *pipeline, uint64_t decoded,
                                struct stats_ledger_row *rows, uint32_t rows_max);
+void pipeline_health_add(struct pipeline_health_counts *counts, const struct stats_record *record);
 /* The publisher's fill_stats; pipeline_figures.c. */
 void pipeline_fill_stats(void *context, struct stats_record *record);

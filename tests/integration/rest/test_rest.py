@@ -10,7 +10,7 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import main, wait_until
+from support.programs import main, metrics, wait_until
 from support.service import Service
 
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
@@ -113,6 +113,24 @@ class Rest(unittest.TestCase):
         for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json"):
             status, _, _ = self.sensor.ask(path, headers={"Authorization": "Bearer wrong"})
             self.assertEqual(status, 200, path)
+
+    METRICS = ("netscope_build_info", "netscope_sensor_up", "netscope_capture_packets_total", "netscope_capture_bytes_total",
+               "netscope_dropped_packets_total", "netscope_dropped_records_total", "netscope_missed_bytes_total",
+               "netscope_flows_active", "netscope_flow_records_total", "netscope_flow_table_memory_bytes",
+               "netscope_alerts_total", "netscope_detector_memory_bytes", "netscope_detector_saturated",
+               "netscope_export_records_total", "netscope_tcp_rtt_seconds_bucket", "netscope_tcp_rtt_seconds_sum",
+               "netscope_tcp_retransmitted_segments_total", "netscope_dns_response_seconds_count")
+
+    def test_metrics_have_the_agreed_names_and_types(self):
+        page = self.sensor.ask("/metrics")[2]
+        names = {line.split("{")[0].split(" ")[0] for line in page.splitlines() if not line.startswith("#")}
+        self.assertEqual([name for name in self.METRICS if name not in names], [])
+        self.assertIn("# TYPE netscope_tcp_rtt_seconds histogram", page)
+        values = metrics(self.sensor.url + "/metrics")
+        buckets = [v for k, v in values.items() if k.startswith("netscope_tcp_rtt_seconds_bucket")]
+        self.assertEqual(buckets, sorted(buckets))
+        self.assertEqual(buckets[-1], values["netscope_tcp_rtt_seconds_count"])
+        self.assertGreater(buckets[-1], 0)
 
     # ---- the document ----
 

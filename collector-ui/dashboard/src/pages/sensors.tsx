@@ -7,6 +7,7 @@ import { use_mount } from '../ui/chart';
 import { Severity } from '../ui/icons';
 import { Empty, Failed, Loading, Panel, use_seconds } from '../ui/parts';
 import { LOSS_MATTERS_PPM } from '../lib/situation';
+import { Ledger } from './ledger';
 
 const BAD: Record<string, number> = { OFFLINE: 3, STALE: 2, '': 1, LIVE: 0 };
 
@@ -114,6 +115,7 @@ export function Sensors() {
                     </table>
                 </div>
             )}
+            {rows.length > 0 && <Ledger />}
         </Panel>
     );
 }
