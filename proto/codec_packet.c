@@ -21,6 +21,7 @@ size_t codec_encode_packet(const struct packet_sample *record, uint8_t *out, siz
     write_text(&w, 15, record->summary);
     write_number(&w, 21, record->reason);
     write_number(&w, 22, record->sampling_interval);
+    write_text(&w, 23, record->alert_id);
     return w.ok ? wire_written(&w) : 0;
 }
 
@@ -46,6 +47,9 @@ static bool read_text_field(const struct wire_field *f, struct packet_sample *ou
         return true;
     case 15:
         out->summary = read_text(f);
+        return true;
+    case 23:
+        out->alert_id = read_text(f);
         return true;
     default: /* layers (20) are made where they are asked for */
         return true;

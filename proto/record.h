@@ -541,6 +541,7 @@ enum sample_reason {
 struct packet_sample {
     struct record_identity identity;
     struct record_text id, interface, community_id, summary;
+    struct record_text alert_id; /* reason ALERT_EVIDENCE: what it is evidence of */
     uint64_t time_ns, flow_id;
     uint32_t linktype, wire_length, captured_length, sampling_interval;
     uint8_t direction; /* 0 unknown, 1 forward, 2 reverse */

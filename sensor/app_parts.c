@@ -212,6 +212,11 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
              (unsigned long long)totals.detectors_bytes, app->pipeline_settings.detection.keys_max,
              app->pipeline_settings.detection.victims_max,
              app->pipeline_settings.detection.scanners_max);
+    struct pipeline_evidence evidence;
+
+    pipeline_evidence_read(app->pipeline, &evidence);
+    log_info("detect", "room for packets as evidence of alerts", "memory_kib=%llu",
+             (unsigned long long)evidence.memory_bytes >> 10);
     struct pipeline_names names;
 
     pipeline_names_read(app->pipeline, &names);

@@ -270,6 +270,12 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     to->verify_checksums = from->analysis.checksums;
     to->sample_payload = from->packets.payload;
     to->sample_bytes = (uint32_t)from->packets.sample_bytes;
+    to->evidence_per_second = (uint32_t)from->packets.evidence_per_second;
+    /* Without a server or a collector nobody could ask for the packets. */
+    to->evidence_bytes = app->is_service || from->collector.address[0] != '\0' ||
+                                 strcmp(from->grpc.enabled, "on") == 0
+                             ? from->packets.evidence_bytes
+                             : 0;
     to->samples_per_second = app->is_service || from->collector.address[0] != '\0'
                                  ? from->packets.samples_per_second
                                  : 0;

@@ -511,6 +511,22 @@ static const struct config_field packets_fields[] = {
      .offset = FIELD(packets_section, payload),
      .value = "false",
      .help = "Samples keep what is behind the transport header."},
+    {.type = CONFIG_BYTES,
+     .key = "evidence_buffer",
+     .offset = FIELD(packets_section, evidence_bytes),
+     .value = "4MiB",
+     .max = 1073741824.0,
+     .bare_unit = "MiB",
+     .help = "Memory of each shard for the packets of the last seconds: when an alert opens, those "
+             "of its attackers and victims are kept as its evidence, some from after it too. 0: "
+             "none."},
+    {.type = CONFIG_U64,
+     .key = "evidence_per_second",
+     .offset = FIELD(packets_section, evidence_per_second),
+     .value = "100",
+     .max = 10000,
+     .help = "Packets of all alerts together that become samples in one second; 16 an alert at "
+             "most."},
     {0},
 };
 

@@ -112,6 +112,8 @@ struct packets_section {
     double samples_per_second;
     uint64_t sample_bytes;
     bool payload;
+    uint64_t evidence_bytes;
+    uint64_t evidence_per_second;
 };
 
 struct dns_section {

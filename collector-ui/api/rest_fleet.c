@@ -206,7 +206,7 @@ struct packet_wish {
     const char *sensor_id, *id;
     bool has_flow;
     uint64_t flow_id;
-    uint64_t rate; /* one of so many: always the same ones */
+    uint64_t rate; /* one of so many: always the same ones; evidence of alerts is always shown */
 };
 
 static bool text_is(struct record_text text, const char *other)
@@ -217,7 +217,7 @@ static bool text_is(struct record_text text, const char *other)
 static bool wants_packet(void *context, const struct packet_sample *sample)
 {
     const struct packet_wish *const wish = context;
-    return sample->identity.seq % wish->rate == 0 &&
+    return (sample->reason == SAMPLE_ALERT_EVIDENCE || sample->identity.seq % wish->rate == 0) &&
            (wish->sensor_id == NULL || text_is(sample->identity.sensor_id, wish->sensor_id)) &&
            (wish->id == NULL || text_is(sample->id, wish->id)) &&
            (!wish->has_flow || sample->flow_id == wish->flow_id);
@@ -248,6 +248,8 @@ static void write_sample(struct json_writer *out, const struct history_bytes *re
     json_u64(out, s.captured_length);
     snprintf(flow_id, sizeof flow_id, "%016" PRIx64, s.flow_id);
     write_text(out, "flow_id", s.flow_id == 0 ? "" : flow_id);
+    json_key(out, "alert_id");
+    json_text_bytes(out, s.alert_id.data == NULL ? "" : s.alert_id.data, s.alert_id.length);
     write_text(out, "direction", s.direction == 1 ? "FORWARD" : s.direction == 2 ? "REVERSE" : "");
     json_object_end(out);
 }

@@ -173,6 +173,7 @@ const struct field_row field_rows[] = {
     {"PacketSample.layers", NONE, NONE, NONE, NONE},
     {"PacketSample.reason", NONE, NONE, NONE, NONE},
     {"PacketSample.sampling_interval", "packets", "samplingPacketInterval 305", NONE, NONE},
+    {"PacketSample.alert_id", NONE, NONE, NONE, NONE},
 
     {"Endpoint.ip", NONE,
      "sourceIPv4Address 8, destinationIPv4Address 12, sourceIPv6Address 27, destinationIPv6Address "

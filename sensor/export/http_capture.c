@@ -214,10 +214,41 @@ static void write_pcap(struct metrics_page *page, struct pipeline *pipeline)
                    (double)counts.oldest_ns / (double)NS_PER_SEC);
 }
 
+#define OF(member) offsetof(struct pipeline_evidence, member)
+static const struct figure evidence_figures[] = {
+    {"netscope_evidence_memory_bytes", METRICS_GAUGE,
+     "Memory for packets that alerts will be shown by (packets.evidence_buffer).", OF(memory_bytes),
+     KIND_U64},
+    {"netscope_evidence_packets_total", METRICS_COUNTER, "Packets pinned to alerts.", OF(packets),
+     KIND_U64},
+    {"netscope_evidence_refused_total", METRICS_COUNTER,
+     "Packets not pinned: more in one second than packets.evidence_per_second.", OF(refused),
+     KIND_U64},
+    {"netscope_evidence_alerts_total", METRICS_COUNTER, "Alerts that opened with packets.",
+     OF(alerts), KIND_U64},
+    {"netscope_evidence_alerts_without_total", METRICS_COUNTER,
+     "Alerts of whose subjects no packet was kept when they opened.", OF(without), KIND_U64},
+};
+#undef OF
+
+static void write_evidence(struct metrics_page *page, struct pipeline *pipeline)
+{
+    struct pipeline_evidence row;
+
+    pipeline_evidence_read(pipeline, &row);
+    for (size_t f = 0; f < ARRAY_COUNT(evidence_figures); f++) {
+        const struct figure *figure = &evidence_figures[f];
+
+        metrics_family(page, figure->name, figure->type, figure->help);
+        write_value(page, figure, &row, NULL);
+    }
+}
+
 void http_write_capture(struct metrics_page *page, struct pipeline *pipeline)
 {
     write_interfaces(page, pipeline);
     write_rings(page, pipeline);
     write_shards(page, pipeline);
     write_pcap(page, pipeline);
+    write_evidence(page, pipeline);
 }

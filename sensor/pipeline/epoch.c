@@ -160,6 +160,7 @@ void epoch_free(struct epoch *epoch)
     if (epoch != NULL) {
         detection_frame_free(epoch->detection);
         asset_table_free(epoch->assets);
+        evidence_free(epoch->evidence);
         free(epoch);
     }
 }
@@ -185,6 +186,9 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     epoch->frames_refused = 0;
     if (epoch->assets != NULL) {
         asset_table_reset(epoch->assets);
+    }
+    if (epoch->evidence != NULL) {
+        evidence_reset(epoch->evidence, second);
     }
     if (detection != NULL) {
         detection_frame_reset(detection, second, epoch->seed);

@@ -14,6 +14,7 @@
 #include "detection/detection.h"
 #include "proto/record.h"
 #include "sensor/inspect/asset_table.h"
+#include "sensor/pipeline/evidence.h"
 
 #define EPOCH_KEY_BYTES  48
 #define EPOCH_TABLE_MAX  1024
@@ -60,6 +61,7 @@ struct epoch {
     struct epoch_flow flows[STATS_TOP_FLOWS_MAX]; /* a heap by delta bytes, smallest first */
     struct detection_frame *detection;            /* NULL when detection is off */
     struct asset_table *assets;                   /* told in this second; NULL: not kept */
+    struct evidence *evidence;                    /* packets for alerts; NULL: not kept */
     uint64_t seed;           /* of the detection frame from the next reset on */
     uint32_t frames_refused; /* merged seconds whose frame had another seed */
 };

@@ -106,6 +106,20 @@ static int make_outlets(struct pipeline *pipeline, struct error *err)
     return 0;
 }
 
+static uint32_t epochs_per_shard(const struct pipeline *pipeline)
+{
+    return SHARD_EPOCHS + (pipeline->handover != NULL ? SHARD_EPOCHS_HANDED : 0);
+}
+
+/* A shard's memory for evidence is that of all its seconds: open, under way, and kept. */
+static uint32_t evidence_packets(const struct pipeline *pipeline)
+{
+    return pipeline->settings.detection.enabled
+               ? evidence_room(pipeline->settings.evidence_bytes /
+                               (epochs_per_shard(pipeline) + EVIDENCE_HISTORY + 1))
+               : 0;
+}
+
 static int make_publisher(struct pipeline *pipeline, struct error *err)
 {
     const struct pipeline_settings *from = &pipeline->settings;
@@ -119,11 +133,17 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .flush_ns = from->flush_ns,
         .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
-        .epochs_per_shard = SHARD_EPOCHS + (pipeline->handover != NULL ? SHARD_EPOCHS_HANDED : 0),
+        .epochs_per_shard = epochs_per_shard(pipeline),
         .sketch_seed = &pipeline->sketch_seed,
         .detection_now = &pipeline->detection_now,
         .names = from->names,
         .assets_max = from->assets_max,
+        .evidence = {.shards = from->shards,
+                     .packets = evidence_packets(pipeline),
+                     .per_second = from->evidence_per_second,
+                     .key = from->flow.key,
+                     .rules = from->rules,
+                     .flow = &pipeline->settings.flow},
         .held_batches = from->batches_per_shard / 2,
         .fill_stats = pipeline_fill_stats,
         .on_alert = on_alert,
@@ -182,6 +202,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .sample_payload = from->sample_payload,
         .samples_per_second = from->samples_per_second / from->shards,
         .sample_bytes = from->sample_bytes,
+        .evidence_packets = evidence_packets(pipeline),
         .dns_records = from->dns_records,
         .names = from->names.answers_max > 0 ? &pipeline->outlets[index].names : NULL,
         .lines = from->lines,

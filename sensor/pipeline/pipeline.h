@@ -40,6 +40,8 @@ struct pipeline_settings {
     bool verify_checksums, sample_payload;
     double samples_per_second; /* of the whole sensor */
     uint32_t sample_bytes;
+    uint64_t evidence_bytes;             /* of each shard: packets kept for alerts; 0: none */
+    uint32_t evidence_per_second;        /* of them published, of the whole sensor */
     bool dns_records;                    /* a record for each DNS transaction */
     struct passive_names_settings names; /* answers_max 0: off */
     enum shard_lines lines;
@@ -153,6 +155,12 @@ void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
 /* Records that sinks still owed when the flush time was over. After pipeline_join. */
 uint64_t pipeline_owed(const struct pipeline *pipeline);
+
+/* Packets pinned to alerts. All 0 where none are kept. */
+struct pipeline_evidence {
+    uint64_t memory_bytes, packets, refused, alerts, without;
+};
+void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out);
 
 /* Asks all shards; `questions` holds one for each. Returns how many will be answered. Any thread.
  */

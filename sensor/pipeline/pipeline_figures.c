@@ -34,6 +34,21 @@ void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out)
     }
 }
 
+void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out)
+{
+    const struct evidence_pins_counts *counts = publisher_evidence(pipeline->publisher);
+
+    *out = (struct pipeline_evidence){0};
+    if (counts != NULL) {
+        /* The publisher's tables are EVIDENCE_HISTORY + 1 of a shard's share. */
+        out->memory_bytes = (uint64_t)pipeline->settings.shards * pipeline->settings.evidence_bytes;
+        out->packets = counter_get(&counts->packets);
+        out->refused = counter_get(&counts->refused);
+        out->alerts = counter_get(&counts->alerts);
+        out->without = counter_get(&counts->without);
+    }
+}
+
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline)
 {
     return publisher_counts_of(pipeline->publisher);

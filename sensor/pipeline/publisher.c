@@ -12,12 +12,13 @@
 #include "base/log.h"
 #include "proto/codec.h"
 
-#define OWN_BATCHES     64
-#define OWN_BATCH_BYTES (4 * CODEC_STATS_BYTES_MAX)
-#define SLEEP_NS        (20 * NS_PER_MS)
-#define OWN_AGE_NS      (100 * NS_PER_MS)
-#define EPOCHS_WAITING  16
-#define SKETCH_BYTES    ((size_t)128 * 1024) /* of one second on its way to the collector */
+#define OWN_BATCHES       64
+#define CODEC_PACKET_ROOM 4096
+#define OWN_BATCH_BYTES   (4 * CODEC_STATS_BYTES_MAX)
+#define SLEEP_NS          (20 * NS_PER_MS)
+#define OWN_AGE_NS        (100 * NS_PER_MS)
+#define EPOCHS_WAITING    16
+#define SKETCH_BYTES      ((size_t)128 * 1024) /* of one second on its way to the collector */
 
 /* References waiting for one sink. */
 struct sink_queue {
@@ -44,7 +45,9 @@ struct publisher {
     struct batch_pool *own_pool;
     struct record_batch *own; /* being filled with alerts and statistics */
     struct epoch *merged;
-    struct asset_list *assets; /* NULL: none are kept */
+    struct asset_list *assets;      /* NULL: none are kept */
+    struct evidence_pins *evidence; /* NULL: no packets are kept for alerts */
+    struct alert_record *alert;     /* room for one with its packets */
     struct detection *detection;
     struct stats_record *stats;
     uint8_t *sketch; /* SKETCH_BYTES; NULL: detection is off */
@@ -78,6 +81,11 @@ uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_k
     *sum = (struct asset_list_sum){0};
     return publisher->assets == NULL ? 0
                                      : asset_list_read(publisher->assets, after, out, out_max, sum);
+}
+
+const struct evidence_pins_counts *publisher_evidence(const struct publisher *publisher)
+{
+    return publisher->evidence == NULL ? NULL : evidence_pins_counts_of(publisher->evidence);
 }
 
 uint64_t publisher_owed(const struct publisher *publisher)
@@ -117,6 +125,13 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
     if (settings->assets_max > 0) {
         publisher->assets = asset_list_new(settings->assets_max, err);
         if (publisher->assets == NULL) {
+            return NULL;
+        }
+    }
+    if (settings->evidence.packets > 0) {
+        publisher->evidence = evidence_pins_new(&settings->evidence, err);
+        publisher->alert = calloc(1, sizeof(*publisher->alert));
+        if (publisher->evidence == NULL || publisher->alert == NULL) {
             return NULL;
         }
     }
@@ -173,6 +188,8 @@ void publisher_free(struct publisher *publisher)
     }
     name_join_free(publisher->names);
     asset_list_free(publisher->assets);
+    evidence_pins_free(publisher->evidence);
+    free(publisher->alert);
     batch_pool_free(publisher->own_pool);
     epoch_free(publisher->merged);
     detection_free(publisher->detection);
@@ -473,6 +490,31 @@ static void commit_own(struct publisher *publisher, size_t length, enum record_s
     entry->time_ns = time_ns;
 }
 
+static bool publish_sample(void *context, const struct packet_sample *sample)
+{
+    struct publisher *publisher = context;
+    uint8_t *out = own_reserve(publisher, CODEC_PACKET_ROOM);
+    const size_t length = out == NULL ? 0 : codec_encode_packet(sample, out, CODEC_PACKET_ROOM);
+
+    if (length == 0) {
+        return false;
+    }
+    commit_own(publisher, length, RECORD_PACKETS, 0, sample->time_ns);
+    return true;
+}
+
+/* The alert with the packets that it rests on. */
+static const struct alert_record *with_packets(struct publisher *publisher,
+                                               const struct alert_record *alert)
+{
+    if (publisher->evidence == NULL) {
+        return alert;
+    }
+    *publisher->alert = *alert;
+    evidence_pins_alert(publisher->evidence, publisher->alert, publish_sample, publisher);
+    return publisher->alert;
+}
+
 static void log_incident(const struct alert_record *alert)
 {
     const char *state = alert->state == ALERT_OPEN    ? "open"
@@ -494,6 +536,7 @@ static void on_alert(void *context, const struct alert_record *alert, uint64_t o
         log_incident(alert);
         return;
     }
+    alert = with_packets(publisher, alert);
     uint8_t *out = own_reserve(publisher, CODEC_ALERT_BYTES_MAX);
 
     if (alert->state == ALERT_OPEN) {
@@ -687,6 +730,9 @@ static void merge_second(struct publisher *publisher, uint64_t second)
         while (waiting->count > 0 && waiting->epochs[0]->second == second) {
             struct epoch *epoch = waiting->epochs[0];
 
+            if (publisher->evidence != NULL && epoch->evidence != NULL) {
+                evidence_pins_take(publisher->evidence, i, &epoch->evidence);
+            }
             if (publisher->assets != NULL && epoch->assets != NULL) {
                 asset_list_add(publisher->assets, epoch->assets);
             }
@@ -696,6 +742,8 @@ static void merge_second(struct publisher *publisher, uint64_t second)
                 epoch = waiting->epochs[0];
                 epoch->assets = publisher->merged->assets; /* the shard's: it goes back */
                 publisher->merged->assets = NULL;
+                epoch->evidence = publisher->merged->evidence;
+                publisher->merged->evidence = NULL;
                 is_first = false;
             } else {
                 epoch_merge(publisher->merged, epoch);
@@ -714,6 +762,9 @@ static void merge_second(struct publisher *publisher, uint64_t second)
 static void decide(struct publisher *publisher, uint64_t second)
 {
     merge_second(publisher, second);
+    if (publisher->evidence != NULL) {
+        evidence_pins_second(publisher->evidence, second, publish_sample, publisher);
+    }
     memset(publisher->stats, 0, sizeof(*publisher->stats));
     epoch_fill_stats(publisher->merged, publisher->stats);
     name_top_flows(publisher, second);

@@ -16,6 +16,7 @@
 #include "sensor/pipeline/asset_list.h"
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
+#include "sensor/pipeline/evidence_pins.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
 #include "sensor/pipeline/wake.h"
@@ -53,6 +54,7 @@ struct publisher_settings {
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
     struct passive_names_settings names; /* answers_max 0: off */
     uint32_t assets_max;                 /* 0: none are kept */
+    struct evidence_pins_settings evidence; /* packets 0: off */
     uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
@@ -119,6 +121,8 @@ const struct name_join_counts *publisher_names(const struct publisher *publisher
 /* As asset_list_read; 0 when none are kept. Any thread. */
 uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
+/* NULL when no packets are kept for alerts. Any thread. */
+const struct evidence_pins_counts *publisher_evidence(const struct publisher *publisher);
 /* Records that sinks still owed when the flush time was over. After publisher_join. */
 uint64_t publisher_owed(const struct publisher *publisher);
 /* Rows PUBLISH and SINK of the ledger. Returns how many were written. Any thread. */

@@ -34,6 +34,14 @@ static bool make_epochs(struct shard *shard, struct error *err)
                 return false;
             }
         }
+        if (shard->settings.evidence_packets > 0) {
+            epoch->evidence =
+                evidence_new(shard->settings.evidence_packets, shard->settings.flow.key, err);
+            if (epoch->evidence == NULL) {
+                epoch_free(epoch);
+                return false;
+            }
+        }
         if (!ring_push(outlet->epochs_free, epoch)) {
             epoch_free(epoch);
             break;

@@ -53,6 +53,7 @@ struct shard_settings {
     bool sample_payload;       /* packet samples keep what is behind the transport header */
     double samples_per_second; /* packet time; 0 = no samples */
     uint32_t sample_bytes;     /* of each: 64..PACKET_SAMPLE_BYTES_MAX */
+    uint32_t evidence_packets; /* kept of each second in case an alert opens; 0: none */
     enum shard_lines lines;
     struct counter *packet_index;       /* shared by the shards: number of the next line */
     struct pcap_writer *pcap;           /* borrowed; NULL = none. Producer number = index */

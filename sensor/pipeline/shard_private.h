@@ -38,6 +38,8 @@ struct shard {
     struct flow_record *record;
     uint8_t *dns_room; /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
     uint64_t next_sample_ns, sample_interval_ns, samples_taken;
+    uint64_t evidence_taken;
+    uint32_t evidence_skipped;
     struct flow_table_statistics told; /* at the last roll */
     struct inspect_statistics inspect_told;
     uint64_t current_index; /* of the frame on its way to the terminal */
@@ -74,6 +76,10 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
                      struct flow *flow, bool is_new, int direction);
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail);
+/* Keeps a packet between these two in its second. shard_evidence.c */
+void shard_note_evidence(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
+                         const struct ip_address *source, const struct ip_address *target,
+                         const struct flow *flow, int direction);
 /* Counts a frame that is ARP, and what it tells. */
 void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
                     struct epoch *epoch);

@@ -682,6 +682,7 @@ void record_random_packet(struct record_random *random, struct packet_sample *ou
         .wire_length = number32(random),
         .captured_length = number32(random),
         .sampling_interval = number32(random),
+        .alert_id = text(random),
         .direction = (uint8_t)record_random_below(random, 3),
         .reason = (uint8_t)record_random_below(random, SAMPLE_REQUESTED + 1),
         .payload_redacted = chance(random, 2),
