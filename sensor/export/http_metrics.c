@@ -117,6 +117,8 @@ static void write_flows(struct metrics_page *page, struct pipeline *pipeline,
                         const struct pipeline_totals *totals)
 {
     static const char *const events[] = {NULL, "start", "update", "end"};
+    static const char *const ends[] = {NULL,          "idle",   "active",
+                                       "end_of_flow", "forced", "lack_of_resources"};
     const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
     struct stats_shard rows[ROWS_MAX];
     const uint32_t count = pipeline_shard_rows(pipeline, rows, ROWS_MAX);
@@ -129,10 +131,17 @@ static void write_flows(struct metrics_page *page, struct pipeline *pipeline,
         metrics_u64(page, "netscope_flows_active", METRICS_LABELS("shard", shard),
                     rows[i].flows_active);
     }
-    metrics_family(page, "netscope_flow_records_total", METRICS_COUNTER, "Flow records, by event.");
-    for (unsigned i = FLOW_START; i <= FLOW_END; i++) {
-        metrics_u64(page, "netscope_flow_records_total", METRICS_LABELS("event", events[i]),
+    metrics_family(page, "netscope_flow_records_total", METRICS_COUNTER,
+                   "Flow records, by event and why the flow ended.");
+    for (unsigned i = FLOW_START; i < FLOW_END; i++) {
+        metrics_u64(page, "netscope_flow_records_total",
+                    METRICS_LABELS("event", events[i], "end_reason", ""),
                     counter_get(&counts->flow_events[i]));
+    }
+    for (unsigned i = FLOW_END_IDLE; i <= FLOW_END_LACK_OF_RESOURCES; i++) {
+        metrics_u64(page, "netscope_flow_records_total",
+                    METRICS_LABELS("event", events[FLOW_END], "end_reason", ends[i]),
+                    counter_get(&counts->flow_ends[i]));
     }
     one(page, "netscope_flows_created_total", METRICS_COUNTER, "Flows begun.",
         totals->flows_created);
@@ -345,13 +354,18 @@ static void write_alerts(struct metrics_page *page, struct pipeline *pipeline)
 {
     const struct publisher_counts *counts = pipeline_publisher_counts(pipeline);
 
-    metrics_family(page, "netscope_alerts_total", METRICS_COUNTER, "Incidents opened, by kind.");
+    metrics_family(page, "netscope_alerts_total", METRICS_COUNTER,
+                   "Incidents opened, by kind and severity at the opening.");
     for (unsigned i = ALERT_NONE + 1; i < ALERT_KIND_COUNT; i++) {
-        const uint64_t count = counter_get(&counts->alerts[i]);
+        for (unsigned j = SEVERITY_NONE; j <= SEVERITY_CRITICAL; j++) {
+            const uint64_t count = counter_get(&counts->alerts[i][j]);
 
-        if (count > 0) {
-            metrics_u64(page, "netscope_alerts_total",
-                        METRICS_LABELS("kind", alert_kind_name((enum alert_kind)i)), count);
+            if (count > 0) {
+                metrics_u64(page, "netscope_alerts_total",
+                            METRICS_LABELS("kind", alert_kind_name((enum alert_kind)i), "severity",
+                                           severity_name((enum severity)j)),
+                            count);
+            }
         }
     }
     one(page, "netscope_alerts_open", METRICS_GAUGE, "Incidents open now.",

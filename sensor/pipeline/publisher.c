@@ -353,6 +353,7 @@ static void number_entry(struct publisher *publisher, struct record_batch *batch
                             &identity, batch->bytes + entry->offset + entry->length, room);
     if (entry->stream == RECORD_FLOWS) {
         counter_add(&counts->flow_events[entry->event & 3], 1);
+        counter_add(&counts->flow_ends[entry->event == FLOW_END ? entry->end_reason & 7 : 0], 1);
         counter_add(&counts->delta_packets, entry->packets);
         counter_add(&counts->delta_bytes, entry->wire_bytes);
     }
@@ -540,7 +541,9 @@ static void on_alert(void *context, const struct alert_record *alert, uint64_t o
     uint8_t *out = own_reserve(publisher, CODEC_ALERT_BYTES_MAX);
 
     if (alert->state == ALERT_OPEN) {
-        counter_add(&counts->alerts[alert->kind < ALERT_KIND_COUNT ? alert->kind : 0], 1);
+        counter_add(
+            &counts->alerts[alert->kind < ALERT_KIND_COUNT ? alert->kind : 0][alert->severity & 7],
+            1);
         counter_add(&counts->alerts_open, 1);
     } else if (alert->state == ALERT_CLOSE) {
         counter_set(&counts->alerts_open, counter_get(&counts->alerts_open) - 1);

@@ -90,7 +90,8 @@ struct publisher_counts {
     struct counter lost_no_batch;                /* alerts and statistics without room */
     struct counter records[RECORD_STREAM_COUNT]; /* numbered so far = last seq of the stream */
     struct counter flow_events[4];               /* by enum flow_event */
-    struct counter alerts[ALERT_KIND_COUNT];     /* opened */
+    struct counter flow_ends[8];                 /* records of END, by enum flow_end_reason */
+    struct counter alerts[ALERT_KIND_COUNT][8];  /* opened, by kind and severity */
     struct counter alerts_open;                  /* now */
     struct counter detectors_bytes;              /* frames of all shards, and windows */
     struct counter sketch_frames_refused;        /* seconds of a shard under another seed */

@@ -10,7 +10,7 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import main, metrics, wait_until
+from support.programs import main, metrics, udp, wait_until
 from support.service import Service
 
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
@@ -237,6 +237,45 @@ class Rest(unittest.TestCase):
              "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
             capture_output=True, text=True, timeout=240, cwd=self.sensor.folder.name)
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-2000:])
+
+
+class Windows(unittest.TestCase):
+    """A capture that has come to rest: its last packet is long after the others, so that every figure is exact."""
+
+    def test_a_window_counts_what_is_in_it_and_tells_what_may_be_before(self):
+        def datagrams(client, times, size):
+            return [(at, udp(client, 1000, "192.0.2.9", 9, bytes(size))) for at in times]
+
+        early = datagrams("10.0.0.1", [0.0, 0.1, 0.2], 100)
+        late = datagrams("10.0.0.2", [3.7, 3.8, 3.9], 200)
+        across = datagrams("10.0.0.3", [0.1, 3.85], 300)
+        ticks = datagrams("10.0.0.4", [4.0 + k for k in range(4)], 20)  # seconds are decided, and the clock goes on
+        frames = sorted(early + late + across + ticks, key=lambda pair: pair[0]) + datagrams("10.0.0.5", [90.0], 20)
+        bytes_of = {name: sum(len(frame) for _, frame in part) for name, part in
+                    (("10.0.0.1", early), ("10.0.0.2", late), ("10.0.0.3", across))}
+        more = "flow:\n  first_update: 0s\n  active_timeout: 60s\n"
+        with Service(frames=frames, arguments=("--pace",), more=more) as sensor:
+            wait_until("all packets", lambda: int(sensor.json("/v1/info")["interfaces"][0]["received_packets"]) ==
+                       len(frames) - 1, seconds=30)
+            end = wait_until("the last second", lambda: (lambda one: one if one.get("stats", {}).get("end_time", "") else
+                                                         None)(sensor.json("/v1/stats")))["stats"]["end_time"]
+            whole = sensor.json("/v1/flows:top", window="3600s", group_by="client", limit=100)
+            got = {one["key"]: one for one in whole["groups"]}
+            for client, size in bytes_of.items():
+                self.assertEqual((int(got[client]["bytes"]), int(got[client]["max_overcount"])), (size, 0), got)
+            # 3.5 s before the end of the last decided second: what was early is not there, what reaches across is told.
+            part = sensor.json("/v1/flows:top", window="3.4s", group_by="client", limit=100)
+            got = {one["key"]: one for one in part["groups"]}
+            self.assertNotIn("10.0.0.1", got, end)
+            self.assertEqual((int(got["10.0.0.2"]["bytes"]), int(got["10.0.0.2"]["max_overcount"])),
+                             (bytes_of["10.0.0.2"], 0))
+            self.assertEqual((int(got["10.0.0.3"]["bytes"]), int(got["10.0.0.3"]["max_overcount"])),
+                             (bytes_of["10.0.0.3"], bytes_of["10.0.0.3"]))
+            # Without groups: the flows themselves, with the same figures beside them.
+            flows = sensor.json("/v1/flows:top", window="3600s", limit=2, by="FLOW_ORDER_BYTES")
+            self.assertEqual([flow["flow_id"] for flow in flows["flows"]], [one["key"] for one in flows["groups"]])
+            self.assertEqual(int(flows["groups"][0]["bytes"]), max(bytes_of.values()))
+            self.assertFalse(flows["truncated"])
 
 
 if __name__ == "__main__":
