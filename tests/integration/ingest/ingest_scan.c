@@ -53,7 +53,9 @@ static void tally_frame(const struct segment_frame *from)
 
     if (!ingest_frame_decode(from->bytes, from->length, &frame)) {
         undecodable++;
-    } else if (frame.gap != NULL && ingest_decode_gap(frame.gap, frame.length, &gap)) {
+        return;
+    }
+    if (frame.gap != NULL && ingest_decode_gap(frame.gap, frame.length, &gap)) {
         struct boot_tally *boot = tally_of(frame.sensor_id, gap.boot_id);
         uint64_t *next = &boot->next[gap.stream];
 

@@ -104,6 +104,35 @@ static void small_messages_come_out_as_they_went_in(void **state)
     assert_int_equal(response.ack.next_seq, ack.next_seq);
 }
 
+static void a_packed_batch_and_a_time_to_retry_come_out_as_they_went_in(void **state)
+{
+    (void)state;
+    const struct ingest_packed packed = {.encoding = INGEST_ENCODING_ZSTD,
+                                         .length = 1000,
+                                         .bytes = (const uint8_t *)"packed",
+                                         .packed_length = 6};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_request request;
+    size_t length = ingest_encode_packed(&packed, bytes, 6 + INGEST_PACKED_HEAD_BYTES);
+
+    assert_true(length > 0 && ingest_decode_request(bytes, length, &request));
+    assert_int_equal(request.kind, INGEST_PACKED);
+    assert_string_equal(request.packed.encoding, INGEST_ENCODING_ZSTD);
+    assert_int_equal(request.packed.length, 1000);
+    assert_int_equal(request.packed.packed_length, 6);
+    assert_memory_equal(request.packed.bytes, "packed", 6);
+    length = ingest_encode_retry(8, "no room", 90500000000, bytes, sizeof(bytes));
+    assert_true(length > 0);
+    assert_true(ingest_retry_delay(bytes, length) == 90500000000);
+    assert_int_equal(ingest_retry_delay(NULL, 0), 0);
+    assert_int_equal(ingest_retry_delay(bytes, length / 2), 0);
+    for (size_t i = 0; i < length; i++) { /* another type, another form: within its bounds */
+        bytes[i] ^= 0x11;
+        (void)ingest_retry_delay(bytes, length);
+        bytes[i] ^= 0x11;
+    }
+}
+
 /* Each in a heap block of exactly its size: one byte too far and ASan stops us. */
 static void messages_cut_short_or_changed_are_read_within_their_bounds(void **state)
 {
@@ -148,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_hello_comes_out_as_it_went_in),
         cmocka_unit_test(a_welcome_with_all_positions_fits),
         cmocka_unit_test(small_messages_come_out_as_they_went_in),
+        cmocka_unit_test(a_packed_batch_and_a_time_to_retry_come_out_as_they_went_in),
         cmocka_unit_test(messages_cut_short_or_changed_are_read_within_their_bounds),
         cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
     };
