@@ -3,9 +3,11 @@
  *
  *     live_probe INTERFACES [shards=N] [timeout_ms=N] [buffer_kib=N] [fanout=hash|cbpf] [snaplen=N]
  *                [direction=in|out|both] [filter=TEXT] [slow_ns=N] [poll_ms=N] [drop_caps=1]
+ *                [count_only=1]
  *
  * "ready" on stdout means that every packet from now on is counted. Flows are told by their outer
- * addresses and, where these are no fragments, ports: "split" counts those that met two shards. */
+ * addresses and, where these are no fragments, ports: "split" counts those that met two shards.
+ * With count_only frames are counted and not looked at, for measuring. */
 #include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +27,7 @@
 
 static _Atomic uint64_t slots[SLOTS]; /* key in the upper 48 bits, shards that saw it below */
 static uint64_t slow_ns;
+static bool is_count_only;
 static uint64_t poll_ns = 100 * NS_PER_MS;
 
 struct worker {
@@ -105,6 +108,10 @@ static void flow_mark(uint64_t key, uint32_t shard)
 static void on_frames(void *context, const struct frame *frames, uint32_t count)
 {
     struct worker *worker = context;
+    if (is_count_only) {
+        worker->frames += count;
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
         worker->frames++;
         worker->bytes += frames[i].wire_bytes;
@@ -240,6 +247,8 @@ static void option_read(struct options *options, const char *text)
         slow_ns = number(value);
     } else if (IS("poll_ms")) {
         poll_ns = number(value) * NS_PER_MS;
+    } else if (IS("count_only")) {
+        is_count_only = number(value) != 0;
     } else if (IS("drop_caps")) {
         options->has_no_capabilities = true;
     } else {
