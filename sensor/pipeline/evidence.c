@@ -6,7 +6,7 @@
 
 #define WAYS       8U /* packets in a bucket */
 #define WAYS_FIRST 4U /* of them the first of the second */
-#define MANY       64U
+#define MANY       16U
 #define ONE_IN     16U
 
 struct evidence {
@@ -73,19 +73,25 @@ uint64_t evidence_bytes(const struct evidence *evidence)
     return evidence->buckets * (WAYS * sizeof(struct evidence_packet) + sizeof(*evidence->counts));
 }
 
-static uint32_t bucket_of(const struct evidence *evidence, const struct ip_address *address)
+/* Multiply and shift, by a secret factor and offset. */
+static uint32_t bucket_of(const struct evidence *evidence, uint8_t ip_version,
+                          const uint8_t address[16])
 {
-    uint64_t words[2];
+    const struct hash_key key = evidence->key;
+    uint64_t hash;
 
-    memcpy(words, address->bytes, sizeof(words));
-    if (address->version == 4) {
-        words[0] &= UINT32_MAX; /* the rest means nothing */
-        words[1] = 0;
+    if (ip_version == 4) {
+        uint32_t word;
+
+        memcpy(&word, address, sizeof(word));
+        hash = (word + key.a) * (key.b | 1);
+    } else {
+        uint64_t words[2];
+
+        memcpy(words, address, sizeof(words));
+        hash = (words[0] + key.b) * (key.a | 1) + (words[1] + key.a) * (key.b | 1);
     }
-    const uint64_t hash = hash_mix(words[0] ^ evidence->key.a) ^
-                          hash_mix(words[1] + address->version + evidence->key.b);
-
-    return (uint32_t)hash & (evidence->buckets - 1);
+    return (uint32_t)(hash >> 32) & (evidence->buckets - 1);
 }
 
 /* NULL: one in many, and it is not this one. */
@@ -102,17 +108,21 @@ static struct evidence_packet *slot_in(struct evidence *evidence, uint32_t bucke
     return &evidence->packets[bucket * WAYS + way];
 }
 
-uint32_t evidence_slots(struct evidence *evidence, const struct ip_address *source,
-                        const struct ip_address *target, struct evidence_packet *out[2])
+uint32_t evidence_slots(struct evidence *evidence, uint8_t ip_version, const uint8_t source[16],
+                        const uint8_t target[16], struct evidence_packet *out[2])
 {
-    const uint32_t buckets[2] = {bucket_of(evidence, source), bucket_of(evidence, target)};
+    const uint8_t *const ends[2] = {source, target};
+    uint32_t last = UINT32_MAX;
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < (buckets[0] == buckets[1] ? 1U : 2U); i++) {
-        if ((i == 0 ? source : target)->version == 0) {
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t bucket = ends[i] == NULL ? last : bucket_of(evidence, ip_version, ends[i]);
+
+        if (bucket == last) {
             continue;
         }
-        struct evidence_packet *slot = slot_in(evidence, buckets[i]);
+        last = bucket;
+        struct evidence_packet *slot = slot_in(evidence, bucket);
 
         if (slot != NULL) {
             out[count++] = slot;
@@ -124,7 +134,7 @@ uint32_t evidence_slots(struct evidence *evidence, const struct ip_address *sour
 void evidence_find(const struct evidence *evidence, const struct ip_address *address,
                    void (*each)(void *context, const struct evidence_packet *packet), void *context)
 {
-    const uint32_t bucket = bucket_of(evidence, address);
+    const uint32_t bucket = bucket_of(evidence, address->version, address->bytes);
     const uint32_t count = evidence->counts[bucket];
 
     for (uint32_t way = 0; way < WAYS && way < count; way++) {

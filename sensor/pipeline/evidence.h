@@ -45,9 +45,9 @@ uint64_t evidence_second(const struct evidence *evidence);
 uint64_t evidence_bytes(const struct evidence *evidence);
 
 /* The slots that a packet between these two goes to, none to two of them; whoever gets them fills
- * them. O(1). */
-uint32_t evidence_slots(struct evidence *evidence, const struct ip_address *source,
-                        const struct ip_address *target, struct evidence_packet *out[2]);
+ * them. Addresses as in struct packet; one may be NULL. O(1). */
+uint32_t evidence_slots(struct evidence *evidence, uint8_t ip_version, const uint8_t source[16],
+                        const uint8_t target[16], struct evidence_packet *out[2]);
 
 /* Calls `each` for every packet with this address that is kept. */
 void evidence_find(const struct evidence *evidence, const struct ip_address *address,

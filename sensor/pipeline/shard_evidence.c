@@ -4,12 +4,12 @@
 #include "sensor/pipeline/shard_private.h"
 
 void shard_note_evidence(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
-                         const struct ip_address *source, const struct ip_address *target,
+                         uint8_t ip_version, const uint8_t source[16], const uint8_t target[16],
                          const struct flow *flow, int direction)
 {
     struct evidence *evidence = shard_epoch_of(shard, packet->time_ns)->evidence;
     struct evidence_packet *slots[2];
-    const uint32_t count = evidence_slots(evidence, source, target, slots);
+    const uint32_t count = evidence_slots(evidence, ip_version, source, target, slots);
     uint32_t kept = packet->captured_bytes;
     bool is_redacted = false;
 
@@ -23,8 +23,13 @@ void shard_note_evidence(struct shard *shard, const struct packet *packet, const
     kept = kept < shard->settings.sample_bytes ? kept : shard->settings.sample_bytes;
     struct evidence_packet *slot = slots[0];
 
-    slot->source = *source;
-    slot->target = *target;
+    slot->source = slot->target = (struct ip_address){.version = ip_version};
+    memcpy(slot->source.bytes, source, sizeof(slot->source.bytes));
+    if (target != NULL) {
+        memcpy(slot->target.bytes, target, sizeof(slot->target.bytes));
+    } else {
+        slot->target.version = 0;
+    }
     slot->time_ns = packet->time_ns;
     slot->flow_id = flow == NULL ? 0 : flow_id(shard->table, flow);
     slot->number = (uint64_t)shard->settings.index << 48 | ++shard->evidence_taken;

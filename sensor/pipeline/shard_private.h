@@ -78,7 +78,7 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail);
 /* Keeps a packet between these two in its second. shard_evidence.c */
 void shard_note_evidence(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
-                         const struct ip_address *source, const struct ip_address *target,
+                         uint8_t ip_version, const uint8_t source[16], const uint8_t target[16],
                          const struct flow *flow, int direction);
 /* Counts a frame that is ARP, and what it tells. */
 void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,

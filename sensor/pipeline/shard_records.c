@@ -405,10 +405,8 @@ void shard_note_arp(struct shard *shard, const struct packet *packet, const uint
         asset_table_add(epoch->assets, &assets[i]);
     }
     if (shard->settings.evidence_packets > 0 && count > 0) {
-        struct ip_address sender = {.version = assets[0].key.ip_version};
-
-        memcpy(sender.bytes, assets[0].key.ip, sizeof(sender.bytes));
-        shard_note_evidence(shard, packet, bytes, &sender, &(struct ip_address){0}, NULL, 0);
+        shard_note_evidence(shard, packet, bytes, assets[0].key.ip_version, assets[0].key.ip, NULL,
+                            NULL, 0);
     }
 }
 
@@ -431,10 +429,8 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
     if (shard->settings.evidence_packets > 0 && frame_bytes != NULL &&
         (is_new || (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ||
          ++shard->evidence_skipped % EVIDENCE_SKIP == 0)) {
-        const struct ip_address source = packet_source(packet);
-        const struct ip_address target = packet_target(packet);
-
-        shard_note_evidence(shard, packet, frame_bytes, &source, &target, flow, direction);
+        shard_note_evidence(shard, packet, frame_bytes, packet->ip_version, packet->source_ip,
+                            packet->target_ip, flow, direction);
     }
     if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns &&
         frame_bytes != NULL) {

@@ -32,7 +32,7 @@ static void put(struct evidence *evidence, uint32_t source, uint32_t target, uin
 {
     struct evidence_packet *slots[2];
     const struct ip_address from = v4(source), to = v4(target);
-    const uint32_t count = evidence_slots(evidence, &from, &to, slots);
+    const uint32_t count = evidence_slots(evidence, 4, from.bytes, to.bytes, slots);
 
     numbers++;
     for (uint32_t i = 0; i < count; i++) {
@@ -134,10 +134,10 @@ static void an_address_that_is_none_takes_no_slot(void **state)
     (void)state;
     struct evidence *evidence = evidence_new(evidence_room(1 << 20), key, NULL);
     struct evidence_packet *slots[2];
-    const struct ip_address sender = v4(1), none = {0};
+    const struct ip_address sender = v4(1);
     evidence_reset(evidence, 1);
-    assert_int_equal(evidence_slots(evidence, &sender, &none, slots), 1);
-    assert_int_equal(evidence_slots(evidence, &none, &none, slots), 0);
+    assert_int_equal(evidence_slots(evidence, 4, sender.bytes, NULL, slots), 1);
+    assert_int_equal(evidence_slots(evidence, 4, NULL, NULL, slots), 0);
     evidence_free(evidence);
 }
 
