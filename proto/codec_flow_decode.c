@@ -157,8 +157,8 @@ static bool read_app(struct wire_reader *from, struct flow_record *out)
 
 static void add_flag(struct flow_record *out, uint64_t value)
 {
-    if (value < 8) {
-        out->flags |= (uint8_t)(1U << value);
+    if (value < 16) {
+        out->flags |= (uint16_t)(1U << value);
     }
 }
 

@@ -55,6 +55,30 @@ static bool read_direction(struct wire_reader *from, struct flow_tcp_direction *
         case NUMBER(14):
             out->duplicate_packets = wire_read_varint(&r);
             break;
+        case NUMBER(15):
+            out->fast_retransmissions = wire_read_varint(&r);
+            break;
+        case NUMBER(16):
+            out->spurious_retransmissions = wire_read_varint(&r);
+            break;
+        case NUMBER(17):
+            out->window_full_events = wire_read_varint(&r);
+            break;
+        case NUMBER(18):
+            out->zero_window_probes = wire_read_varint(&r);
+            break;
+        case NUMBER(19):
+            out->sack_acks = wire_read_varint(&r);
+            break;
+        case NUMBER(20):
+            out->sequence_gaps = wire_read_varint(&r);
+            break;
+        case NUMBER(21):
+            out->sack_permitted = wire_read_varint(&r) != 0;
+            break;
+        case NUMBER(22):
+            out->timestamps = wire_read_varint(&r) != 0;
+            break;
         default:
             wire_skip(&r, tag);
             break;
@@ -87,6 +111,9 @@ static bool read_round_trip(struct wire_reader *from, struct flow_round_trip *ou
             break;
         case NUMBER(6):
             out->samples = (uint32_t)take_number(&r, UINT32_MAX, &ok);
+            break;
+        case NUMBER(7):
+            out->timestamp_samples = (uint32_t)take_number(&r, UINT32_MAX, &ok);
             break;
         default:
             wire_skip(&r, tag);
@@ -133,6 +160,9 @@ bool codec_read_tcp(struct wire_reader *from, struct flow_tcp *out)
         case BYTES(9):
             ok &= take_time(&r, &out->response_ns);
             out->has_response = true;
+            break;
+        case NUMBER(10):
+            out->simultaneous_open = wire_read_varint(&r) != 0;
             break;
         default:
             wire_skip(&r, tag);

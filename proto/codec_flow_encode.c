@@ -7,8 +7,8 @@
 
 #define NUMBER_FIELD_MAX 12 /* tag of two bytes, 64 bits */
 #define ENDPOINT_MAX     (4 * TEXT_FIELD_MAX)
-#define DIRECTION_MAX    (14 * NUMBER_FIELD_MAX)
-#define ROUND_TRIP_MAX   (5 * TIME_FIELD_MAX + NUMBER_FIELD_MAX)
+#define DIRECTION_MAX    (22 * NUMBER_FIELD_MAX)
+#define ROUND_TRIP_MAX   (5 * TIME_FIELD_MAX + 2 * NUMBER_FIELD_MAX)
 #define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 #define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
@@ -91,6 +91,14 @@ static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp
             end = put_number_always(end, 13, side->window_scale);
         }
         end = put_number(end, 14, side->duplicate_packets);
+        end = put_number(end, 15, side->fast_retransmissions);
+        end = put_number(end, 16, side->spurious_retransmissions);
+        end = put_number(end, 17, side->window_full_events);
+        end = put_number(end, 18, side->zero_window_probes);
+        end = put_number(end, 19, side->sack_acks);
+        end = put_number(end, 20, side->sequence_gaps);
+        end = put_number(end, 21, side->sack_permitted);
+        end = put_number(end, 22, side->timestamps);
     }
     return end == body ? at : end_message(body, end);
 }
@@ -107,6 +115,7 @@ static uint8_t *put_round_trip(uint8_t *at, uint32_t field, const struct flow_ro
     end = put_time_always(end, 4, rtt->last_ns);
     end = put_time_always(end, 5, rtt->ewma_ns);
     end = put_number(end, 6, rtt->samples);
+    end = put_number(end, 7, rtt->timestamp_samples);
     return end_message(body, end);
 }
 
@@ -136,6 +145,7 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
         if (tcp->has_response) {
             end = put_time_always(end, 9, tcp->response_ns);
         }
+        end = put_number(end, 10, tcp->simultaneous_open);
     }
     return is_long ? end_long_message(body, end) : end_message(body, end);
 }
@@ -267,14 +277,14 @@ static uint8_t *put_tunnels(uint8_t *at, const struct flow_record *record)
     return at;
 }
 
-static uint8_t *put_flags(uint8_t *at, uint8_t flags)
+static uint8_t *put_flags(uint8_t *at, uint16_t flags)
 {
     if (flags == 0) {
         return at;
     }
     uint8_t *body = begin_message(at, 52);
     uint8_t *end = body;
-    for (uint8_t bit = 1; bit < 8; bit++) {
+    for (uint8_t bit = 1; bit < 16; bit++) {
         if ((flags >> bit & 1) != 0) {
             *end++ = bit;
         }

@@ -104,7 +104,9 @@ enum flow_flag {
     FLOW_FLAG_FRAGMENTS_SEEN = 1 << 4,
     FLOW_FLAG_CLOCK_STEP = 1 << 5,
     FLOW_FLAG_GAP_BEFORE = 1 << 6,
-    FLOW_FLAG_FRAGMENT_FAULT = 1 << 7
+    FLOW_FLAG_FRAGMENT_FAULT = 1 << 7,
+    FLOW_FLAG_PORT_REUSED = 1 << 8,
+    FLOW_FLAG_DATA_CONFLICT = 1 << 9
 };
 
 struct flow_endpoint {
@@ -128,16 +130,19 @@ struct flow_counters {
 struct flow_round_trip { /* samples 0: not measured */
     uint64_t min_ns, mean_ns, max_ns, last_ns, ewma_ns;
     uint32_t samples;
+    uint32_t timestamp_samples; /* of them: told by the timestamps option */
 };
 
 struct flow_tcp_direction {
     uint8_t flags; /* OR of the flag bytes */
-    bool has_initial_window, has_mss, has_window_scale;
+    bool has_initial_window, has_mss, has_window_scale, sack_permitted, timestamps;
     uint8_t window_scale;
     uint16_t initial_window, mss;
     uint32_t syn_count, fin_count, rst_count;
     uint64_t retransmitted_segments, retransmitted_bytes, out_of_order_segments;
     uint64_t duplicate_acks, zero_window_events, keepalives, duplicate_packets;
+    uint64_t fast_retransmissions, spurious_retransmissions; /* of the retransmitted ones */
+    uint64_t window_full_events, zero_window_probes, sack_acks, sequence_gaps;
 };
 
 struct flow_tcp {
@@ -147,7 +152,7 @@ struct flow_tcp {
     char history[34];   /* Zeek's letters, NUL at the end */
     struct flow_tcp_direction forward, reverse;
     struct flow_round_trip client_rtt, server_rtt;
-    bool has_handshake, has_response;
+    bool has_handshake, has_response, simultaneous_open;
     uint64_t handshake_ns, response_ns;
 };
 
@@ -219,7 +224,7 @@ struct flow_record {
     uint8_t end_detail;              /* enum flow_end_detail */
     uint8_t initiator;               /* enum flow_initiator */
     uint8_t ip_version, ip_protocol;
-    uint8_t flags; /* enum flow_flag bits */
+    uint16_t flags; /* enum flow_flag bits */
     bool has_tcp, has_icmp, has_tls, has_dns, has_http, has_ssh;
     bool has_vlan, has_outer_vlan;
     bool quic_retry, quic_version_negotiation, quic_zero_rtt;

@@ -13,7 +13,9 @@ const char flow_short_csv_header[] =
     "duration_secs,packets_a_to_b,packets_b_to_a,bytes_a_to_b,bytes_b_to_a,packets_total,"
     "bytes_total,avg_bps,tcp_state,client,retransmissions,out_of_order,rtt_last_ms,rtt_min_ms,"
     "rtt_ewma_ms,rtt_samples,flow_id,community_id,end_reason,app,server_name,conn_state,history,"
-    "vlan_id\r\n";
+    "vlan_id,retransmitted_bytes,fast_retransmissions,spurious_retransmissions,duplicate_acks,"
+    "zero_windows,window_full,keep_alives,duplicate_packets,missed_bytes,handshake_ms,"
+    "server_response_ms\r\n";
 
 /* What both forms print, worked out once. */
 struct view {
@@ -183,6 +185,49 @@ static void counts_json(struct json_writer *out, const struct view *view)
     }
 }
 
+/* TCP figures of both directions together, in the order of the columns. */
+#define TCP_COUNTS 9
+
+struct tcp_count {
+    const char *key;
+    uint64_t value;
+};
+
+static void count_tcp(const struct flow_record *record, struct tcp_count out[TCP_COUNTS])
+{
+    const struct flow_tcp_direction *f = &record->tcp.forward, *r = &record->tcp.reverse;
+    const struct tcp_count counts[TCP_COUNTS] = {
+        {"retransmitted_bytes", f->retransmitted_bytes + r->retransmitted_bytes},
+        {"fast_retransmissions", f->fast_retransmissions + r->fast_retransmissions},
+        {"spurious_retransmissions", f->spurious_retransmissions + r->spurious_retransmissions},
+        {"duplicate_acks", f->duplicate_acks + r->duplicate_acks},
+        {"zero_windows", f->zero_window_events + r->zero_window_events},
+        {"window_full", f->window_full_events + r->window_full_events},
+        {"keep_alives", f->keepalives + r->keepalives},
+        {"duplicate_packets", f->duplicate_packets + r->duplicate_packets},
+        {"missed_bytes", record->forward.missed_bytes + record->reverse.missed_bytes},
+    };
+
+    memcpy(out, counts, sizeof(counts));
+}
+
+static void tcp_json(struct json_writer *out, const struct flow_record *record,
+                     const struct view *view)
+{
+    struct tcp_count counts[TCP_COUNTS];
+    const bool has_handshake = view->is_measured && record->tcp.has_handshake;
+    const bool has_response = view->is_measured && record->tcp.has_response;
+
+    count_tcp(record, counts);
+    for (size_t i = 0; i < TCP_COUNTS; i++) {
+        count_or_null(out, counts[i].key, view->is_measured, counts[i].value);
+    }
+    number_or_null(out, "handshake_ms", has_handshake,
+                   has_handshake ? (double)record->tcp.handshake_ns / 1e6 : 0);
+    number_or_null(out, "server_response_ms", has_response,
+                   has_response ? (double)record->tcp.response_ns / 1e6 : 0);
+}
+
 static double average_bps(const struct view *view)
 {
     return view->duration > 0 ? (double)view->bytes * 8 / view->duration : 0;
@@ -234,6 +279,7 @@ void flow_short_json(struct json_writer *out, const struct flow_record *record)
     number_or_null(out, "rtt_ewma_ms", has_rtt, view.rtt_ewma_ms);
     count_or_null(out, "rtt_samples", view.is_measured, view.rtt_samples);
     own_json(out, record, &view);
+    tcp_json(out, record, &view);
 }
 
 /* ---- CSV ---- */
@@ -358,6 +404,31 @@ static void csv_measured(struct csv *csv, const struct view *view)
     }
 }
 
+static void csv_tcp(struct csv *csv, const struct flow_record *record, const struct view *view)
+{
+    struct tcp_count counts[TCP_COUNTS];
+
+    if (!view->is_measured) {
+        for (size_t i = 0; i < TCP_COUNTS + 2; i++) {
+            csv_plain(csv, "%s", "");
+        }
+        return;
+    }
+    count_tcp(record, counts);
+    for (size_t i = 0; i < TCP_COUNTS; i++) {
+        csv_plain(csv, "%" PRIu64, counts[i].value);
+    }
+    const uint64_t times_ns[] = {record->tcp.handshake_ns, record->tcp.response_ns};
+    const bool has_time[] = {record->tcp.has_handshake, record->tcp.has_response};
+    for (size_t i = 0; i < 2; i++) {
+        if (has_time[i]) {
+            csv_plain(csv, "%.3f", (double)times_ns[i] / 1e6);
+        } else {
+            csv_plain(csv, "%s", "");
+        }
+    }
+}
+
 size_t flow_short_csv(const struct flow_record *record, char *out, size_t capacity)
 {
     const struct view view = view_of(record);
@@ -392,6 +463,7 @@ size_t flow_short_csv(const struct flow_record *record, char *out, size_t capaci
     } else {
         csv_plain(&csv, "%s", "");
     }
+    csv_tcp(&csv, record, &view);
     csv_bytes(&csv, "\r\n", 2);
     return csv.overflow ? 0 : csv.length;
 }

@@ -37,6 +37,7 @@ enum flow_bit {
     FLOW_HAS_KEY_PORTS = 1 << 15,      /* the ports are real ones, not ICMP's */
     FLOW_SAW_FRAGMENT_FAULT = 1 << 16, /* a fragment overlapped or was built to evade */
     FLOW_HAS_TCP_PART = 1 << 17,       /* `part` is a struct flow_tcp_part */
+    FLOW_REUSED_PORTS = 1 << 18,       /* its SYN ended another flow */
     FLOW_INITIATOR_SHIFT = 20,         /* enum flow_initiator, 3 bits */
     FLOW_VLAN_SHIFT = 24,              /* bits 12..14 of the VLAN ids (ISL), 3 bits each */
 };
@@ -67,7 +68,7 @@ struct flow_rtt {
     uint64_t sum_ns;
     uint32_t min, max, last, ewma; /* in FLOW_ROUND_TRIP_UNIT_NS */
     uint32_t samples;
-    uint32_t reserved;
+    uint32_t timestamp_samples; /* of them: of data sent again, told by the timestamps */
 };
 
 /* Of each side's data: between the sensor and its receiver. */
@@ -80,9 +81,15 @@ struct flow_tcp_fault_side {
     uint64_t retransmitted_bytes;
     uint64_t missed_bytes;
     uint32_t retransmitted_segments, out_of_order_segments, duplicate_acks;
-    uint32_t hole_bytes; /* before next_seq, not seen so far */
+    uint32_t hole_bytes;         /* before next_seq, not seen so far; all of them lie ... */
+    uint32_t hole_from, hole_to; /* ... between these */
+    uint32_t fast_retransmissions, spurious_retransmissions, sack_acks, sequence_gaps;
+    uint32_t duplicate_ack_at;      /* when this side sent the last one, in 1024 ns */
+    uint32_t sack_left, sack_right; /* what it reported last of its peer's data; equal: nothing */
     uint16_t zero_window_events, keepalives, duplicate_packets;
     uint16_t duplicate_acks_running; /* since the last new ACK */
+    uint16_t window_full_events, zero_window_probes;
+    uint16_t letters_t, letters_w, letters_g; /* counts behind Zeek's scaled letters */
 };
 
 struct flow_tcp_faults {
@@ -103,13 +110,13 @@ struct flow_tcp_side {
     uint16_t syn_count, fin_count, rst_count;
     uint8_t bits; /* enum flow_tcp_side_bit */
     uint8_t window_scale;
-    uint64_t rtt_sent_ns; /* when the segment being timed was seen; 0: none */
-    uint32_t rtt_until;   /* the ACK that completes the sample */
-    uint32_t part;        /* of side 0: the struct flow_tcp_rtt; of side 1: the flow_tcp_faults */
-    uint8_t history_seen; /* Zeek's letters of this side, a bit each */
-    bool has_answered;    /* side 1: the response time is known */
-    uint8_t reserved[2];
-    uint8_t room[4];
+    uint64_t rtt_sent_ns;   /* when the segment being timed was seen; 0: none */
+    uint32_t rtt_until;     /* the ACK that completes the sample */
+    uint32_t rtt_timestamp; /* of the segment being timed */
+    uint32_t part;          /* of side 0: the struct flow_tcp_rtt; of side 1: the flow_tcp_faults */
+    uint16_t history_seen;  /* Zeek's letters of this side, a bit each */
+    uint8_t endpoint;       /* enum tcp_endpoint, that before in the upper half */
+    uint8_t options;        /* enum flow_tcp_side_option */
 };
 
 enum flow_tcp_side_bit {
@@ -123,16 +130,27 @@ enum flow_tcp_side_bit {
     SIDE_HAS_HOLE = 1 << 7, /* bytes before next_seq are missing: a late segment may fill them */
 };
 
+enum flow_tcp_side_option {
+    SIDE_SACK_PERMITTED = 1 << 0,
+    SIDE_TIMESTAMPS = 1 << 1,
+    SIDE_RTT_IS_STAMPED = 1 << 2, /* the segment being timed had the option ... */
+    SIDE_RTT_SENT_AGAIN = 1 << 3, /* ... and was sent again, with another stamp */
+    SIDE_HAS_ASKED = 1 << 4,      /* side 0: request_ns is known */
+    SIDE_HAS_ANSWERED = 1 << 5,   /* side 1: the response time is known */
+};
+
+#define FLOW_HISTORY_MAX 26
+
 struct flow_tcp_part {
     struct flow_tcp_side side[2];
     uint64_t syn_ns;     /* 0: no SYN */
     uint64_t request_ns; /* first payload of the client; 0: none yet */
     uint32_t handshake;  /* in FLOW_ROUND_TRIP_UNIT_NS; 0: not measured */
     uint32_t response;
-    char history[16]; /* Zeek's letters */
+    char history[FLOW_HISTORY_MAX]; /* Zeek's letters */
     uint8_t history_length;
-    uint8_t reset_by; /* 1 + direction of the first RST; 0: none */
-    uint8_t room[18];
+    uint8_t is_simultaneous; /* 1: both sides sent a SYN first */
+    uint8_t room[8];
     uint32_t reported; /* a struct flow_reported; 0: none */
 };
 

@@ -91,6 +91,7 @@ static void fill_round_trip(const struct flow_rtt *rtt, struct flow_round_trip *
     out->last_ns = units_to_ns(rtt->last);
     out->ewma_ns = units_to_ns(rtt->ewma);
     out->samples = rtt->samples;
+    out->timestamp_samples = rtt->timestamp_samples;
 }
 
 static void fill_direction(const struct flow_tcp_side *side,
@@ -112,6 +113,14 @@ static void fill_direction(const struct flow_tcp_side *side,
     out->zero_window_events = faults->zero_window_events;
     out->keepalives = faults->keepalives;
     out->duplicate_packets = faults->duplicate_packets;
+    out->fast_retransmissions = faults->fast_retransmissions;
+    out->spurious_retransmissions = faults->spurious_retransmissions;
+    out->window_full_events = faults->window_full_events;
+    out->zero_window_probes = faults->zero_window_probes;
+    out->sack_acks = faults->sack_acks;
+    out->sequence_gaps = faults->sequence_gaps;
+    out->sack_permitted = (side->options & SIDE_SACK_PERMITTED) != 0;
+    out->timestamps = (side->options & SIDE_TIMESTAMPS) != 0;
 }
 
 static void fill_tcp(const struct flow_table *table, const struct flow *flow,
@@ -123,10 +132,11 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     memset(tcp, 0, sizeof(*tcp));
     tcp->state = flow->tcp_state;
     tcp->is_measured = table->is_measured;
-    memcpy(tcp->conn_state, tcp_conn_state(flow), strlen(tcp_conn_state(flow)) + 1);
+    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    const char *conn_state = tcp_conn_state(flow, part);
+    memcpy(tcp->conn_state, conn_state, strlen(conn_state) + 1);
     tcp->forward.flags = flow->tcp_flags[0];
     tcp->reverse.flags = flow->tcp_flags[1];
-    const struct flow_tcp_part *part = flow_tcp(table, flow);
     if (part == NULL) { /* compact, or no segment whose header could be read */
         return;
     }
@@ -138,6 +148,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     /* What the server sends comes back acknowledged from the client's side. */
     fill_round_trip(&rtt->side[1], &tcp->client_rtt);
     fill_round_trip(&rtt->side[0], &tcp->server_rtt);
+    tcp->simultaneous_open = part->is_simultaneous != 0;
     tcp->has_handshake = part->handshake != 0;
     tcp->handshake_ns = units_to_ns(part->handshake);
     tcp->has_response = part->response != 0;
@@ -146,7 +157,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     out->reverse.missed_bytes = faults->side[1].missed_bytes;
 }
 
-static uint8_t record_flags(const struct flow *flow)
+static uint16_t record_flags(const struct flow *flow)
 {
     /* Acknowledging is answering: a sender of ACKs has a peer that we do not see. */
     const bool is_one_sided =
@@ -160,7 +171,8 @@ static uint8_t record_flags(const struct flow *flow)
     flags |= (flow->bits & FLOW_SAW_FRAGMENT) != 0 ? FLOW_FLAG_FRAGMENTS_SEEN : 0;
     flags |= (flow->bits & FLOW_SAW_CLOCK_STEP) != 0 ? FLOW_FLAG_CLOCK_STEP : 0;
     flags |= (flow->bits & FLOW_SAW_FRAGMENT_FAULT) != 0 ? FLOW_FLAG_FRAGMENT_FAULT : 0;
-    return (uint8_t)flags;
+    flags |= (flow->bits & FLOW_REUSED_PORTS) != 0 ? FLOW_FLAG_PORT_REUSED : 0;
+    return (uint16_t)flags;
 }
 
 static void fill_community_id(const struct flow_table *table, const struct flow *flow,

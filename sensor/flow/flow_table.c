@@ -279,7 +279,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
 
 /* The live flow of the packet at its own time; FLOW_NONE: a new one is to be made. */
 static uint32_t settled_flow(struct flow_table *table, const struct packet *packet,
-                             const struct flow_item *item)
+                             const struct flow_item *item, bool *is_reuse)
 {
     uint32_t slot = item->candidate;
 
@@ -310,6 +310,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
         const int direction = item->source_is_high != flow_client_is_high(flow);
         if (tcp_is_reuse(flow, flow_tcp(table, flow), packet, direction)) {
             flow_end(table, slot, FLOW_END_END_OF_FLOW, FLOW_DETAIL_PORT_REUSE);
+            *is_reuse = true;
             return FLOW_NONE;
         }
     }
@@ -319,11 +320,13 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
 static void add_packet(struct flow_table *table, const struct packet *packet, const uint8_t *frame,
                        const struct flow_item *item)
 {
-    uint32_t slot = settled_flow(table, packet, item);
+    bool is_reuse = false;
+    uint32_t slot = settled_flow(table, packet, item, &is_reuse);
     const bool is_new = slot == FLOW_NONE;
 
     if (is_new) {
         slot = create_flow(table, packet, frame, item);
+        flow_at(table, slot)->bits |= is_reuse ? FLOW_REUSED_PORTS : 0U;
     }
     struct flow *flow = flow_at(table, slot);
     const int direction = item->source_is_high != flow_client_is_high(flow);

@@ -307,5 +307,30 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
 /* A SYN that opens a new connection over the ports of `flow`. */
 bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
                   const struct packet *packet, int direction);
-/* Zeek's conn_state. Static. */
-const char *tcp_conn_state(const struct flow *flow);
+
+/* tcp_history.c: Zeek's view of a connection. */
+
+/* States of one side, by Zeek's names. */
+enum tcp_endpoint {
+    ENDPOINT_INACTIVE,
+    ENDPOINT_SYN_SENT,
+    ENDPOINT_SYN_ACK_SENT, /* and no SYN before it */
+    ENDPOINT_PARTIAL,      /* seen without its SYN */
+    ENDPOINT_ESTABLISHED,
+    ENDPOINT_CLOSED, /* sent a FIN */
+    ENDPOINT_RESET,  /* sent a RST */
+};
+enum tcp_letter {
+    LETTER_RETRANSMISSION, /* T */
+    LETTER_ZERO_WINDOW,    /* W */
+    LETTER_GAP,            /* G */
+};
+/* Flags and data of a segment, before anything else is made of it. */
+void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int direction);
+/* One more of what has a letter at the first, tenth, hundredth, ... time. */
+void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                     enum tcp_letter letter);
+/* The states after the segment. */
+void tcp_note_endpoints(struct flow_tcp_part *part, const struct packet *packet, int direction);
+/* Zeek's conn_state; with `part` NULL (compact mode) as far as flags tell it. Static. */
+const char *tcp_conn_state(const struct flow *flow, const struct flow_tcp_part *part);

@@ -10,17 +10,6 @@
 #define FAST_RETRANSMIT_NS UINT64_C(20000000)
 #define HIGHEST_SHIFT      10 /* flow_tcp_side.highest_at */
 
-enum history_letter {
-    HISTORY_SYN = 1 << 0,
-    HISTORY_SYN_ACK = 1 << 1,
-    HISTORY_ACK = 1 << 2,
-    HISTORY_DATA = 1 << 3,
-    HISTORY_FIN = 1 << 4,
-    HISTORY_RST = 1 << 5,
-    HISTORY_RETRANSMISSION = 1 << 6,
-    HISTORY_ZERO_WINDOW = 1 << 7,
-};
-
 static inline int32_t seq_diff(uint32_t a, uint32_t b)
 {
     return (int32_t)(a - b);
@@ -52,6 +41,9 @@ void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
         }
         if (is_answer && state < TCP_SYN_ACK) {
             state = TCP_SYN_ACK;
+        } else if (is_answer && state == TCP_SYN_ACK &&
+                   (~(flow->tcp_flags[0] & flow->tcp_flags[1]) & (TCP_SYN | TCP_ACK)) == 0) {
+            state = TCP_ESTABLISHED; /* both answered: a simultaneous open */
         } else if (state == TCP_NONE) {
             state = TCP_SYN_SENT;
         }
@@ -83,19 +75,7 @@ bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
            packet->time_ns - flow->last_ns >= FLOW_REUSE_NS;
 }
 
-static void note_history(struct flow_tcp_part *part, int direction, unsigned letters)
-{
-    static const char names[2][9] = {"SHADFRTW", "shadfrtw"};
-    struct flow_tcp_side *side = &part->side[direction];
-
-    letters &= ~(unsigned)side->history_seen;
-    for (; letters != 0; letters &= letters - 1) {
-        const int bit = __builtin_ctz(letters);
-        side->history_seen |= (uint8_t)(1u << bit);
-        part->history[part->history_length++] = names[direction][bit];
-    }
-}
-
+/* Of the data that `direction` has sent. */
 static void add_sample(struct flow_table *table, struct flow_tcp_part *part, int direction,
                        uint64_t now_ns)
 {
@@ -104,6 +84,7 @@ static void add_sample(struct flow_table *table, struct flow_tcp_part *part, int
     const uint64_t ns = now_ns > side->rtt_sent_ns ? now_ns - side->rtt_sent_ns : 0;
     const uint32_t units = round_trip_units(ns);
 
+    rtt->timestamp_samples += (side->options & SIDE_RTT_SENT_AGAIN) != 0;
     side->rtt_sent_ns = 0;
     rtt->sum_ns += ns;
     rtt->last = units;
@@ -144,6 +125,45 @@ static void note_syn(struct flow_tcp_part *part, struct flow_tcp_side *side,
         side->window_scale = packet->tcp_window_scale;
         side->bits |= SIDE_HAS_WINDOW_SCALE;
     }
+    if ((packet->tcp_options & TCP_OPTION_SACK_PERMITTED) != 0) {
+        side->options |= SIDE_SACK_PERMITTED;
+    }
+}
+
+/* The segment is the one whose acknowledgement is waited for. */
+static void start_timing(struct flow_tcp_side *side, const struct packet *packet, uint32_t end)
+{
+    side->rtt_sent_ns = packet->time_ns;
+    side->rtt_until = end;
+    side->options &= (uint8_t) ~(SIDE_RTT_IS_STAMPED | SIDE_RTT_SENT_AGAIN);
+    if ((packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0) {
+        side->options |= SIDE_RTT_IS_STAMPED;
+        side->rtt_timestamp = packet->tcp_timestamp_value;
+    }
+}
+
+/* Karn: which copy will be acknowledged is not known, unless their stamps differ (RFC 7323 3). */
+static void doubt_timing(struct flow_tcp_side *side, const struct packet *packet)
+{
+    if ((side->options & SIDE_RTT_IS_STAMPED) != 0 &&
+        (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
+        packet->tcp_timestamp_value != side->rtt_timestamp) {
+        side->options |= SIDE_RTT_SENT_AGAIN;
+    } else {
+        side->rtt_sent_ns = 0;
+    }
+}
+
+/* Whether the acknowledgement `packet` of what `side` is timed for tells when it arrived. */
+static bool ends_timing(struct flow_tcp_side *side, const struct packet *packet)
+{
+    if ((side->options & SIDE_RTT_SENT_AGAIN) == 0 ||
+        ((packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
+         packet->tcp_timestamp_echo == side->rtt_timestamp)) {
+        return true;
+    }
+    side->rtt_sent_ns = 0; /* of the later copy */
+    return false;
 }
 
 /* Since the highest segment; the low bits of the clock are left out, and 73 minutes wrap. */
@@ -162,9 +182,46 @@ static bool is_copy(const struct flow_tcp_side *side, const struct packet *packe
            since_highest(side, packet) < OUT_OF_ORDER_NS;
 }
 
+/* Whether bytes of the segment may be among those not seen so far. */
+static bool is_in_hole(const struct flow_tcp_fault_side *faults, uint32_t seq, uint32_t end)
+{
+    return faults->hole_bytes > 0 && seq_diff(end, faults->hole_from) > 0 &&
+           seq_diff(seq, faults->hole_to) < 0;
+}
+
+/* A hole before `seq`. */
+static void open_hole(struct flow_tcp_side *side, struct flow_tcp_fault_side *faults, uint32_t seq)
+{
+    if (faults->hole_bytes == 0) {
+        faults->hole_from = side->next_seq;
+    }
+    faults->hole_to = seq;
+    faults->hole_bytes += seq - side->next_seq;
+    faults->sequence_gaps++;
+    side->bits |= SIDE_HAS_HOLE;
+}
+
+static void fill_hole(struct flow_tcp_side *side, struct flow_tcp_fault_side *faults, uint32_t seq,
+                      uint32_t end)
+{
+    const uint32_t length = end - seq;
+
+    faults->hole_bytes -= length < faults->hole_bytes ? length : faults->hole_bytes;
+    if (seq_diff(seq, faults->hole_from) <= 0) {
+        faults->hole_from = end;
+    }
+    if (seq_diff(end, faults->hole_to) >= 0) {
+        faults->hole_to = seq;
+    }
+    if (faults->hole_bytes == 0 || seq_diff(faults->hole_to, faults->hole_from) <= 0) {
+        faults->hole_bytes = 0;
+        side->bits &= (uint8_t)~SIDE_HAS_HOLE;
+    }
+}
+
 /* Whether the late segment fills a hole in time. */
 static bool is_out_of_order(const struct flow_table *table, const struct flow_tcp_part *part,
-                            int direction, const struct packet *packet, uint32_t end)
+                            int direction, const struct packet *packet, uint32_t end, bool may_fill)
 {
     const struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
@@ -172,7 +229,7 @@ static bool is_out_of_order(const struct flow_table *table, const struct flow_tc
                                ? (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS
                                : OUT_OF_ORDER_NS;
 
-    if ((side->bits & SIDE_HAS_HOLE) == 0 || end == side->next_seq) {
+    if ((side->bits & SIDE_HAS_HOLE) == 0 || end == side->next_seq || !may_fill) {
         return false; /* it was seen before */
     }
     if ((peer->bits & SIDE_HAS_ACK) != 0) {
@@ -187,22 +244,53 @@ static bool is_out_of_order(const struct flow_table *table, const struct flow_tc
     return since_highest(side, packet) < limit;
 }
 
-static unsigned note_late_segment(struct flow_table *table, struct flow_tcp_part *part,
-                                  int direction, const struct packet *packet, uint32_t end,
-                                  unsigned *events)
+/* The receiver was known to have the bytes up to `end`. */
+static bool is_spurious(const struct flow_tcp_side *peer,
+                        const struct flow_tcp_fault_side *peer_faults, const struct packet *packet,
+                        uint32_t end)
+{
+    if (packet->payload_bytes == 0 || (peer->bits & SIDE_HAS_ACK) == 0) {
+        return false;
+    }
+    return seq_diff(end, peer->ack) <= 0 ||
+           (peer_faults->sack_left != peer_faults->sack_right &&
+            seq_diff(packet->tcp_seq, peer_faults->sack_left) >= 0 &&
+            seq_diff(end, peer_faults->sack_right) <= 0);
+}
+
+/* The receiver has asked for it: two duplicate ACKs stand before it, or it is a hole that SACK told
+ * (RFC 5681 3.2, RFC 6675), and no timeout has passed since. */
+static bool is_fast(const struct flow_tcp_part *part, const struct flow_tcp_side *peer,
+                    const struct flow_tcp_fault_side *peer_faults, const struct packet *packet,
+                    uint32_t end)
+{
+    const uint32_t now = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
+    const uint64_t since = (uint64_t)(now - peer_faults->duplicate_ack_at) << HIGHEST_SHIFT;
+    const bool is_hole = peer_faults->sack_left != peer_faults->sack_right &&
+                         seq_diff(packet->tcp_seq, peer->ack) >= 0 &&
+                         seq_diff(end, peer_faults->sack_left) <= 0;
+
+    return peer_faults->duplicate_acks_running >= 2 && (packet->tcp_seq == peer->ack || is_hole) &&
+           since < FAST_RETRANSMIT_NS + (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS;
+}
+
+static void note_late_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                              const struct packet *packet, uint32_t end, unsigned *events)
 {
     struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
     struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
-    const uint32_t length = end - packet->tcp_seq;
+    const struct flow_tcp_fault_side *peer_faults = faults_of(table, part, !direction);
+    const bool may_fill = is_in_hole(faults, packet->tcp_seq, end);
 
-    side->rtt_sent_ns = 0; /* Karn: which copy was acknowledged is not known */
+    doubt_timing(side, packet);
     if (is_copy(side, packet)) {
         faults->duplicate_packets++;
-        return 0;
+        return;
     }
-    const bool fills = is_out_of_order(table, part, direction, packet, end);
-    if ((side->bits & SIDE_HAS_HOLE) != 0) {
-        faults->hole_bytes -= length < faults->hole_bytes ? length : faults->hole_bytes;
+    const bool fills = is_out_of_order(table, part, direction, packet, end, may_fill);
+    if (may_fill) {
+        fill_hole(side, faults, packet->tcp_seq, end);
     }
     if (seq_diff(end, side->next_seq) > 0) {
         side->next_seq = end;
@@ -212,61 +300,135 @@ static unsigned note_late_segment(struct flow_table *table, struct flow_tcp_part
             faults->out_of_order_segments++;
             *events |= TCP_EVENT_OUT_OF_ORDER;
         }
-        return 0;
+        return;
     }
     if (table->settings.measure_retransmissions) {
         faults->retransmitted_segments++;
         faults->retransmitted_bytes += packet->payload_bytes;
         *events |= TCP_EVENT_RETRANSMITTED;
+        if (is_spurious(peer, peer_faults, packet, end)) {
+            faults->spurious_retransmissions++;
+        } else if (is_fast(part, peer, peer_faults, packet, end)) {
+            faults->fast_retransmissions++;
+        }
     }
-    return HISTORY_RETRANSMISSION;
 }
 
-/* Bytes of this segment against what was seen; gives letters for the history. */
-static unsigned note_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
-                             const struct packet *packet, unsigned *events)
+/* The last byte that the receiver's window has room for: known where it told its scale, or that it
+ * has none. */
+static void note_window_full(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                             uint32_t end)
+{
+    const struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
+    const unsigned known = SIDE_HAS_WINDOW | SIDE_HAS_ACK;
+    const unsigned scale =
+        (side->bits & peer->bits & SIDE_HAS_WINDOW_SCALE) != 0 ? peer->window_scale : 0;
+
+    if ((peer->bits & known) == known && peer->window != 0 && peer->syn_count > 0 &&
+        side->syn_count > 0 && end == peer->ack + ((uint32_t)peer->window << scale)) {
+        faults_of(table, part, direction)->window_full_events++;
+    }
+}
+
+/* Bytes of this segment against what was seen. */
+static void note_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                         const struct packet *packet, unsigned *events)
 {
     struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
     const uint8_t flags = packet->tcp_flags;
     const uint32_t length =
         packet->payload_bytes + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
     const uint32_t end = packet->tcp_seq + length;
-    unsigned letters = 0;
 
     if ((side->bits & SIDE_HAS_SEQ) == 0) {
         side->bits |= SIDE_HAS_SEQ;
         side->next_seq = packet->tcp_seq;
+        side->options |= (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 ? SIDE_TIMESTAMPS : 0;
     }
     const int32_t ahead = seq_diff(packet->tcp_seq, side->next_seq);
     if (ahead == -1 && packet->payload_bytes <= 1 && (flags & (TCP_SYN | TCP_FIN)) == 0) {
         faults_of(table, part, direction)->keepalives++;
-        return 0;
+        return;
     }
     if (length == 0) {
-        return 0;
+        return;
+    }
+    if (UNLIKELY(packet->payload_bytes == 1 && ahead == 0 && peer->window == 0 &&
+                 (peer->bits & SIDE_HAS_WINDOW) != 0 && (flags & (TCP_SYN | TCP_FIN)) == 0)) {
+        faults_of(table, part, direction)->zero_window_probes++;
+        return; /* it will be sent again, and is none of the stream so far */
     }
     if (ahead < 0) {
-        letters = note_late_segment(table, part, direction, packet, end, events);
+        if (packet->payload_bytes > 0 && seq_diff(end, side->next_seq) <= 0) {
+            tcp_note_letter(table, part, direction, LETTER_RETRANSMISSION);
+        }
+        note_late_segment(table, part, direction, packet, end, events);
     } else {
         if (ahead > 0) {
-            side->bits |= SIDE_HAS_HOLE;
-            faults_of(table, part, direction)->hole_bytes += (uint32_t)ahead;
+            open_hole(side, faults_of(table, part, direction), packet->tcp_seq);
         }
         side->next_seq = end;
         side->highest_at = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
         if (table->settings.measure_rtt && side->rtt_sent_ns == 0) {
-            side->rtt_sent_ns = packet->time_ns;
-            side->rtt_until = end;
+            start_timing(side, packet, end);
+        }
+        if (packet->payload_bytes > 0) {
+            note_window_full(table, part, direction, end);
         }
     }
     side->last_seq = packet->tcp_seq;
     side->last_payload_bytes = packet->payload_bytes;
     side->last_ip_id = (uint16_t)packet->ip_id;
-    return letters;
 }
 
-/* What `side` acknowledges of what `peer` sent. A duplicate ACK is that of RFC 5681: the peer has
- * data under way; the answer to a window probe is none. */
+/* SACK blocks of `direction` (RFC 2018): the first one tells what came last, at once. One below the
+ * acknowledgement tells of bytes that came twice (RFC 2883). */
+static void note_sack(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                      const struct packet *packet, unsigned *events)
+{
+    struct flow_tcp_side *peer = &part->side[!direction];
+    struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
+
+    faults->sack_acks++;
+    if (seq_diff(packet->tcp_sack_left, packet->tcp_ack) <= 0 ||
+        seq_diff(packet->tcp_sack_right, packet->tcp_sack_left) <= 0) {
+        return;
+    }
+    faults->sack_left = packet->tcp_sack_left;
+    faults->sack_right = packet->tcp_sack_right;
+    if (peer->rtt_sent_ns != 0 && seq_diff(packet->tcp_sack_right, peer->rtt_until) >= 0 &&
+        seq_diff(peer->rtt_until, packet->tcp_sack_left) > 0 && ends_timing(peer, packet)) {
+        add_sample(table, part, !direction, packet->time_ns);
+        *events |= TCP_EVENT_SAMPLE;
+    }
+}
+
+/* An acknowledgement of what is acknowledged already. That it is a duplicate (RFC 5681 2) wants
+ * data under way; the answer to a window probe is none. With new SACK blocks the window may change
+ * (RFC 6675 2). */
+static void note_same_ack(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                          const struct packet *packet)
+{
+    const struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
+    const bool has_sack = (packet->tcp_options & TCP_OPTION_SACK) != 0;
+
+    if (packet->payload_bytes == 0 && (packet->tcp_flags & (TCP_SYN | TCP_FIN)) == 0 &&
+        (packet->tcp_window == side->window || has_sack) && packet->tcp_window != 0 &&
+        packet->tcp_seq == side->next_seq && (peer->bits & SIDE_HAS_SEQ) != 0 &&
+        seq_diff(peer->next_seq, packet->tcp_ack) > 0) {
+        struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
+        faults->duplicate_acks++;
+        faults->duplicate_ack_at = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
+        if (faults->duplicate_acks_running < UINT16_MAX) {
+            faults->duplicate_acks_running++;
+        }
+    }
+}
+
+/* What `side` acknowledges of what `peer` sent. */
 static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int direction,
                      const struct packet *packet, unsigned *events)
 {
@@ -276,7 +438,11 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
     const bool had_ack = (side->bits & SIDE_HAS_ACK) != 0;
     const int32_t advance = had_ack ? seq_diff(ack, side->ack) : 0;
 
-    if (peer->rtt_sent_ns != 0 && seq_diff(ack, peer->rtt_until) >= 0) {
+    if (UNLIKELY((packet->tcp_options & TCP_OPTION_SACK) != 0)) {
+        note_sack(table, part, direction, packet, events);
+    }
+    if (peer->rtt_sent_ns != 0 && seq_diff(ack, peer->rtt_until) >= 0 &&
+        ends_timing(peer, packet)) {
         add_sample(table, part, !direction, packet->time_ns);
         *events |= TCP_EVENT_SAMPLE;
     }
@@ -284,17 +450,7 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
         return; /* old */
     }
     if (had_ack && advance == 0) {
-        const bool is_plain = packet->payload_bytes == 0 &&
-                              (packet->tcp_flags & (TCP_SYN | TCP_FIN)) == 0 &&
-                              packet->tcp_window == side->window && packet->tcp_window != 0 &&
-                              packet->tcp_seq == side->next_seq;
-        if (is_plain && (peer->bits & SIDE_HAS_SEQ) != 0 && seq_diff(peer->next_seq, ack) > 0) {
-            struct flow_tcp_fault_side *faults = faults_of(table, part, direction);
-            faults->duplicate_acks++;
-            if (faults->duplicate_acks_running < UINT16_MAX) {
-                faults->duplicate_acks_running++;
-            }
-        }
+        note_same_ack(table, part, direction, packet);
         return;
     }
     if (part->side[FLOW_TCP_FAULTS].part != 0) {
@@ -312,8 +468,12 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
     if (unseen >= 0) {
         if (unseen > 0 || part->side[FLOW_TCP_FAULTS].part != 0) {
             struct flow_tcp_fault_side *faults = faults_of(table, part, !direction);
-            faults->missed_bytes += (uint32_t)unseen + faults->hole_bytes;
+            const uint32_t missed = (uint32_t)unseen + faults->hole_bytes;
+            faults->missed_bytes += missed;
             faults->hole_bytes = 0;
+            if (missed > 0 && (packet->tcp_flags & TCP_FIN) == 0) {
+                tcp_note_letter(table, part, !direction, LETTER_GAP);
+            }
         }
         peer->bits &= (uint8_t)~SIDE_HAS_HOLE;
         peer->next_seq = ack;
@@ -321,7 +481,7 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
 }
 
 static void note_window(struct flow_table *table, struct flow_tcp_part *part, int direction,
-                        const struct packet *packet, unsigned *letters, unsigned *events)
+                        const struct packet *packet, unsigned *events)
 {
     struct flow_tcp_side *side = &part->side[direction];
     const uint16_t window = packet->tcp_window;
@@ -332,7 +492,6 @@ static void note_window(struct flow_table *table, struct flow_tcp_part *part, in
     } else if (window == 0 && side->window != 0) {
         faults_of(table, part, direction)->zero_window_events++;
         *events |= TCP_EVENT_ZERO_WINDOW;
-        *letters |= HISTORY_ZERO_WINDOW;
     }
     if (side->window != window) { /* a line that is not written need not go back to memory */
         side->window = window;
@@ -344,9 +503,11 @@ static void note_times(struct flow_tcp_part *part, const struct packet *packet, 
                        uint8_t state_before)
 {
     const uint64_t now = packet->time_ns;
+    const unsigned flags = packet->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST);
 
-    if (state_before == TCP_SYN_ACK && direction == 0 &&
-        (packet->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK && part->handshake == 0 &&
+    if (state_before == TCP_SYN_ACK && part->handshake == 0 &&
+        (part->is_simultaneous != 0 ? flags == (TCP_ACK | TCP_SYN)
+                                    : direction == 0 && flags == TCP_ACK) &&
         part->syn_ns != 0 && now >= part->syn_ns) {
         const uint32_t units = round_trip_units(now - part->syn_ns);
         part->handshake = units > 0 ? units : 1;
@@ -355,13 +516,15 @@ static void note_times(struct flow_tcp_part *part, const struct packet *packet, 
         return;
     }
     if (direction == 0) {
-        if ((part->side[0].history_seen & HISTORY_DATA) == 0) {
+        if ((part->side[0].options & SIDE_HAS_ASKED) == 0) {
             part->request_ns = now;
+            part->side[0].options |= SIDE_HAS_ASKED;
         }
-    } else if (!part->side[1].has_answered && part->request_ns != 0 && now >= part->request_ns) {
+    } else if ((part->side[1].options & SIDE_HAS_ANSWERED) == 0 && part->request_ns != 0 &&
+               now >= part->request_ns) {
         const uint32_t units = round_trip_units(now - part->request_ns);
         part->response = units > 0 ? units : 1;
-        part->side[1].has_answered = true;
+        part->side[1].options |= SIDE_HAS_ANSWERED;
     }
 }
 
@@ -369,65 +532,36 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
                      const struct packet *packet, int direction, uint8_t state_before)
 {
     struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
     const uint8_t flags = packet->tcp_flags;
-    unsigned letters = 0, events = 0;
+    unsigned events = 0;
 
+    tcp_note_flags(part, packet, direction);
     if ((flags & TCP_RST) != 0) {
-        /* Its sequence number need not be one of the stream. */
-        side->rst_count++;
-        if (part->reset_by == 0) {
-            part->reset_by = (uint8_t)(1 + direction);
-        }
-        note_history(part, direction, HISTORY_RST);
+        side->rst_count++; /* its sequence number need not be one of the stream */
+        tcp_note_endpoints(part, packet, direction);
         return 0;
     }
     if ((flags & TCP_SYN) != 0) {
         note_syn(part, side, packet, direction);
-        letters |= (flags & TCP_ACK) != 0 ? HISTORY_SYN_ACK : HISTORY_SYN;
-    } else if (packet->payload_bytes == 0 && (flags & (TCP_ACK | TCP_FIN)) == TCP_ACK) {
-        letters |= HISTORY_ACK;
+        if ((flags & TCP_ACK) == 0 && side->endpoint == ENDPOINT_INACTIVE &&
+            peer->endpoint == ENDPOINT_SYN_SENT) {
+            part->is_simultaneous = 1;
+        }
     }
-    letters |= packet->payload_bytes > 0 ? HISTORY_DATA : 0;
     if ((flags & TCP_FIN) != 0) {
         side->fin_count++;
-        letters |= HISTORY_FIN;
     }
-    letters |= note_segment(table, part, direction, packet, &events);
+    if (UNLIKELY(packet->tcp_window == 0) && (peer->endpoint & 15) != ENDPOINT_CLOSED &&
+        (side->endpoint & 15) != ENDPOINT_RESET) {
+        tcp_note_letter(table, part, direction, LETTER_ZERO_WINDOW);
+    }
+    note_segment(table, part, direction, packet, &events);
     if ((flags & TCP_ACK) != 0) {
         note_ack(table, part, direction, packet, &events);
     }
-    note_window(table, part, direction, packet, &letters, &events);
+    tcp_note_endpoints(part, packet, direction);
+    note_window(table, part, direction, packet, &events);
     note_times(part, packet, direction, state_before);
-    note_history(part, direction, letters);
     return events;
-}
-
-const char *tcp_conn_state(const struct flow *flow)
-{
-    const bool syn = (flow->bits & FLOW_SAW_SYN) != 0;
-    const bool syn_ack = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
-    const bool client_fin = (flow->tcp_flags[0] & TCP_FIN) != 0;
-    const bool server_fin = (flow->tcp_flags[1] & TCP_FIN) != 0;
-    const bool client_rst = (flow->tcp_flags[0] & TCP_RST) != 0;
-    const bool server_rst = (flow->tcp_flags[1] & TCP_RST) != 0;
-
-    if (!syn) {
-        if (!syn_ack) {
-            return "OTH";
-        }
-        return server_rst ? "RSTRH" : server_fin ? "SHR" : "OTH";
-    }
-    if (!syn_ack && flow->tcp_state != TCP_ESTABLISHED && !(client_fin && server_fin)) {
-        if (server_rst) {
-            return "REJ";
-        }
-        return client_rst ? "RSTOS0" : client_fin ? "SH" : "S0";
-    }
-    if (client_fin && server_fin) {
-        return "SF";
-    }
-    if (client_rst || server_rst) {
-        return client_rst ? "RSTO" : "RSTR";
-    }
-    return client_fin ? "S2" : server_fin ? "S3" : "S1";
 }

@@ -90,6 +90,9 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
     uint8_t source;
 
     fill_label(inspect, flow, record);
+    if ((flow->app_bits & INSPECT_SAW_CONFLICT) != 0) {
+        record->flags |= FLOW_FLAG_DATA_CONFLICT;
+    }
     if (parts == 0) {
         return;
     }

@@ -25,6 +25,8 @@ static void read_option(uint8_t kind, struct cursor value, struct tcp_options *o
     } else if (kind == KIND_SACK_PERMITTED && length == 0) {
         out->present |= TCP_OPTION_SACK_PERMITTED;
     } else if (kind == KIND_SACK && length >= 8) {
+        out->sack_left = cursor_u32(&value);
+        out->sack_right = cursor_u32(&value);
         out->present |= TCP_OPTION_SACK;
     } else if (kind == KIND_TIMESTAMPS && length == 8) {
         out->timestamp_value = cursor_u32(&value);

@@ -25,6 +25,7 @@ struct tcp_options {
     uint16_t mss;
     uint32_t timestamp_value;
     uint32_t timestamp_echo;
+    uint32_t sack_left, sack_right; /* the first block; 0, 0: none */
 };
 
 /* Reads a header and narrows `in` to its payload; the options are header[20..header_bytes). On

@@ -59,6 +59,8 @@ static inline void walk_tcp(struct walk *walk)
         out->tcp_window_scale = options.window_scale;
         out->tcp_timestamp_value = options.timestamp_value;
         out->tcp_timestamp_echo = options.timestamp_echo;
+        out->tcp_sack_left = options.sack_left;
+        out->tcp_sack_right = options.sack_right;
     }
     if (UNLIKELY(walk->tree != NULL)) {
         tree_tcp(walk->tree, &tcp, status);

@@ -154,6 +154,7 @@ static struct flow_round_trip round_trip(struct record_random *random)
         .last_ns = number(random, 32),
         .ewma_ns = number(random, 32),
         .samples = 1 + record_random_below(random, 1000),
+        .timestamp_samples = record_random_below(random, 1000),
     };
 }
 
@@ -177,6 +178,14 @@ static struct flow_tcp_direction direction(struct record_random *random, bool is
         .zero_window_events = number(random, 64),
         .keepalives = number(random, 64),
         .duplicate_packets = number(random, 64),
+        .fast_retransmissions = number(random, 64),
+        .spurious_retransmissions = number(random, 64),
+        .window_full_events = number(random, 64),
+        .zero_window_probes = number(random, 64),
+        .sack_acks = number(random, 64),
+        .sequence_gaps = number(random, 64),
+        .sack_permitted = chance(random, 2),
+        .timestamps = chance(random, 2),
     };
     out.initial_window = out.has_initial_window ? number16(random) : 0;
     out.mss = out.has_mss ? number16(random) : 0;
@@ -205,6 +214,7 @@ static void fill_tcp(struct record_random *random, struct flow_tcp *out)
         out->history[0] = 'S'; /* something measured is on the wire */
         out->client_rtt = round_trip(random);
         out->server_rtt = round_trip(random);
+        out->simultaneous_open = chance(random, 4);
         out->has_handshake = chance(random, 2);
         out->handshake_ns = out->has_handshake ? number(random, 36) : 0;
         out->has_response = chance(random, 2);
@@ -343,7 +353,7 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
     out->initiator = (uint8_t)record_random_below(random, INITIATOR_UNKNOWN + 1);
     out->ip_version = chance(random, 2) ? 4 : 6;
     out->ip_protocol = number8(random);
-    out->flags = (uint8_t)(record_random_u64(random) & 0x7e);
+    out->flags = (uint16_t)(record_random_u64(random) & 0x3fe);
     out->has_vlan = chance(random, 2);
     out->vlan_id = out->has_vlan ? (uint16_t)(number16(random) & 0xfff) : 0;
     out->has_outer_vlan = chance(random, 4);
@@ -741,9 +751,9 @@ void record_typical_flow(struct flow_record *out)
                                                    .syn_count = 1,
                                                    .fin_count = 1};
     out->tcp.reverse = out->tcp.forward;
-    out->tcp.client_rtt = (struct flow_round_trip){250000, 300000, 410000, 290000, 301000, 6};
+    out->tcp.client_rtt = (struct flow_round_trip){250000, 300000, 410000, 290000, 301000, 6, 0};
     out->tcp.server_rtt =
-        (struct flow_round_trip){11000000, 12500000, 15100000, 12000000, 12300000, 7};
+        (struct flow_round_trip){11000000, 12500000, 15100000, 12000000, 12300000, 7, 2};
     out->tcp.has_handshake = true;
     out->tcp.handshake_ns = 11250000;
     out->tcp.has_response = true;

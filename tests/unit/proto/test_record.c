@@ -177,6 +177,8 @@ static void a_flow_flag_is_the_bit_of_its_number(void **state)
         {"FLOW_FLAG_CLOCK_STEP", FLOW_FLAG_CLOCK_STEP},
         {"FLOW_FLAG_GAP_BEFORE", FLOW_FLAG_GAP_BEFORE},
         {"FLOW_FLAG_FRAGMENT_FAULT", FLOW_FLAG_FRAGMENT_FAULT},
+        {"FLOW_FLAG_PORT_REUSED", FLOW_FLAG_PORT_REUSED},
+        {"FLOW_FLAG_DATA_CONFLICT", FLOW_FLAG_DATA_CONFLICT},
     };
     assert_int_equal(ENUM(flow_flag)->n_values, ARRAY_COUNT(flags) + 1);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {

@@ -39,7 +39,11 @@ static struct flow_record tcp_flow(void)
         .client = {.ip = address("192.0.2.9"), .port = 40000},
         .server = {.ip = address("192.0.2.1"), .port = 443, .name = text("www.example")},
         .forward = {.total_packets = 5, .total_bytes = 700, .delta_packets = 1, .delta_bytes = 7},
-        .reverse = {.total_packets = 4, .total_bytes = 9300, .delta_packets = 1, .delta_bytes = 7},
+        .reverse = {.total_packets = 4,
+                    .total_bytes = 9300,
+                    .delta_packets = 1,
+                    .delta_bytes = 7,
+                    .missed_bytes = 10},
         .community_id = text("1:abc="),
         .app = text("tls"),
     };
@@ -49,8 +53,21 @@ static struct flow_record tcp_flow(void)
         .is_measured = true,
         .conn_state = "SF",
         .history = "ShADadFf",
-        .forward = {.retransmitted_segments = 2, .out_of_order_segments = 1},
-        .reverse = {.retransmitted_segments = 1},
+        .forward = {.retransmitted_segments = 2,
+                    .out_of_order_segments = 1,
+                    .retransmitted_bytes = 100,
+                    .fast_retransmissions = 1,
+                    .duplicate_acks = 4,
+                    .window_full_events = 6},
+        .reverse = {.retransmitted_segments = 1,
+                    .retransmitted_bytes = 11,
+                    .spurious_retransmissions = 2,
+                    .duplicate_acks = 1,
+                    .zero_window_events = 7,
+                    .keepalives = 8,
+                    .duplicate_packets = 9},
+        .has_handshake = true,
+        .handshake_ns = 1500000,
         .client_rtt = {.min_ns = 1000000, .last_ns = 2000000, .ewma_ns = 1500000, .samples = 3},
         .server_rtt = {.min_ns = 10000000, .last_ns = 20000000, .ewma_ns = 15000000, .samples = 4},
     };
@@ -99,7 +116,10 @@ static void every_field_of_a_tcp_flow_is_in_the_json_in_order(void **state)
         "\"flow_id\":\"1122334455667788\",\"community_id\":\"1:abc=\",\"end_reason\":\"end_of_"
         "flow\","
         "\"app\":\"tls\",\"server_name\":\"www.example\",\"conn_state\":\"SF\","
-        "\"history\":\"ShADadFf\",\"vlan_id\":12}");
+        "\"history\":\"ShADadFf\",\"vlan_id\":12,\"retransmitted_bytes\":111,"
+        "\"fast_retransmissions\":1,\"spurious_retransmissions\":2,\"duplicate_acks\":5,"
+        "\"zero_windows\":7,\"window_full\":6,\"keep_alives\":8,\"duplicate_packets\":9,"
+        "\"missed_bytes\":10,\"handshake_ms\":1.500,\"server_response_ms\":null}");
 }
 
 static void the_csv_line_has_the_fields_of_the_header(void **state)
@@ -114,7 +134,7 @@ static void the_csv_line_has_the_fields_of_the_header(void **state)
         "TCP,192.0.2.1,443,192.0.2.9,40000,1700000000.123456,1700000002.123456,2.000,4,5,9300,700,"
         "9,"
         "10000,40000.000,closed,b_to_a,3,1,22.000,11.000,16.500,7,1122334455667788,1:abc=,"
-        "end_of_flow,tls,www.example,SF,ShADadFf,12\r\n");
+        "end_of_flow,tls,www.example,SF,ShADadFf,12,111,1,2,5,7,6,8,9,10,1.500,\r\n");
     for (const char *c = flow_short_csv_header; *c != '\0'; c++) {
         columns += *c == ',';
     }
@@ -179,10 +199,14 @@ static void a_flow_with_nothing_known_has_nulls(void **state)
         "\"out_of_order\":null,\"rtt_last_ms\":null,\"rtt_min_ms\":null,\"rtt_ewma_ms\":null,"
         "\"rtt_samples\":null,\"flow_id\":\"0000000000000000\",\"community_id\":null,"
         "\"end_reason\":null,\"app\":null,\"server_name\":null,\"conn_state\":null,"
-        "\"history\":null,\"vlan_id\":null}");
+        "\"history\":null,\"vlan_id\":null,\"retransmitted_bytes\":null,"
+        "\"fast_retransmissions\":null,\"spurious_retransmissions\":null,"
+        "\"duplicate_acks\":null,\"zero_windows\":null,\"window_full\":null,"
+        "\"keep_alives\":null,\"duplicate_packets\":null,\"missed_bytes\":null,"
+        "\"handshake_ms\":null,\"server_response_ms\":null}");
     assert_string_equal(csv_of(&record),
                         "253,2001:db8::1,0,2001:db8::2,0,0.000005,0.000004,0.000,0,0,0,0,0,0,0.000,"
-                        "unknown,,,,,,,,0000000000000000,,,,,,,\r\n");
+                        "unknown,,,,,,,,0000000000000000,,,,,,,,,,,,,,,,,,\r\n");
 }
 
 static void every_tcp_state_has_the_name_of_the_seed(void **state)

@@ -63,8 +63,57 @@ void harness_add_frame(struct harness *h, const struct frame *frame)
     flow_table_add_batch(h->table, &packet, &frame->bytes, 1);
 }
 
+static void put_u32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+    }
+}
+
+/* The options of `s`; returns their length. */
+static size_t options_of(const struct optioned_segment *s, uint8_t out[40])
+{
+    size_t length = 0;
+
+    if (s->sack_permitted) {
+        memcpy(out + length, (const uint8_t[]){1, 1, 4, 2}, 4);
+        length += 4;
+    }
+    if (s->scale > 0) {
+        memcpy(out + length, (const uint8_t[]){1, 3, 3, (uint8_t)(s->scale - 1)}, 4);
+        length += 4;
+    }
+    if (s->stamp != 0 || s->echo != 0) {
+        memcpy(out + length, (const uint8_t[]){1, 1, 8, 10}, 4);
+        put_u32(out + length + 4, s->stamp);
+        put_u32(out + length + 8, s->echo);
+        length += 12;
+    }
+    if (s->sack_left != s->sack_right) {
+        memcpy(out + length, (const uint8_t[]){1, 1, 5, 10}, 4);
+        put_u32(out + length + 4, s->sack_left);
+        put_u32(out + length + 8, s->sack_right);
+        length += 12;
+    }
+    return length;
+}
+
 void harness_tcp(struct harness *h, struct segment s)
 {
+    harness_tcp_options(h, (struct optioned_segment){.at_ns = s.at_ns,
+                                                     .side = s.side,
+                                                     .flags = s.flags,
+                                                     .seq = s.seq,
+                                                     .ack = s.ack,
+                                                     .window = s.window,
+                                                     .payload = s.payload});
+}
+
+void harness_tcp_options(struct harness *h, struct optioned_segment s)
+{
+    uint8_t options[40];
+    const size_t options_length = options_of(&s, options);
+
     static const char *const addresses[2] = {"10.0.0.1", "192.0.2.1"};
     static const uint16_t ports[2] = {40000, 443};
     static const uint8_t payload[1500];
@@ -76,12 +125,17 @@ void harness_tcp(struct harness *h, struct segment s)
                                                                   .seq = s.seq,
                                                                   .ack = s.ack,
                                                                   .flags = s.flags,
-                                                                  .window = s.window},
+                                                                  .window = s.window,
+                                                                  .options = options,
+                                                                  .options_length = options_length},
                                                payload, s.payload, s.at_ns);
     struct packet packet;
     packet_decode(&frame, 0, &packet);
     if (s.window == 1) {
         packet.tcp_window = 0;
+    }
+    if (s.ip_id != 0) {
+        packet.ip_id = s.ip_id;
     }
     flow_table_add_batch(h->table, &packet, &frame.bytes, 1);
 }

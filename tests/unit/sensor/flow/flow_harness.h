@@ -33,6 +33,23 @@ struct segment {
     uint32_t payload;
 };
 void harness_tcp(struct harness *h, struct segment segment);
+
+/* The same with options. */
+struct optioned_segment {
+    uint64_t at_ns;
+    int side;
+    uint8_t flags;
+    uint32_t seq, ack;
+    uint16_t window;
+    uint32_t payload;
+    uint32_t sack_left, sack_right; /* equal: no SACK */
+    uint32_t stamp, echo;           /* 0, 0: no timestamps */
+    bool sack_permitted;
+    uint8_t scale; /* window scale + 1; 0: none */
+    uint16_t ip_id;
+    bool is_last_member; /* nothing: an initializer ends with it */
+};
+void harness_tcp_options(struct harness *h, struct optioned_segment segment);
 /* SYN at `at_ns`, SYN-ACK 10 ms and ACK 30 ms later; sequence numbers go on at 1001 and 5001. */
 void harness_handshake(struct harness *h, uint64_t at_ns);
 void harness_udp(struct harness *h, uint64_t at_ns, const char *source, uint16_t source_port,
