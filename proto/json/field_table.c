@@ -217,6 +217,7 @@ const struct field_row field_rows[] = {
     {"Tcp.server_rtt", NONE, NONE, NONE, NONE},
     {"Tcp.handshake_time", "s", NONE, NONE, NONE},
     {"Tcp.server_response_time", "s", NONE, NONE, NONE},
+    {"Tcp.simultaneous_open", NONE, NONE, NONE, NONE},
 
     {"Tunnel.type", NONE, NONE, NONE, NONE},
     {"Tunnel.id", NONE, "layer2SegmentId 351", NONE, NONE},
@@ -461,6 +462,14 @@ const struct field_row field_rows[] = {
     {"TcpDirection.mss", "bytes", NONE, NONE, NONE},
     {"TcpDirection.window_scale", "bits", "tcpWindowScale 238", NONE, NONE},
     {"TcpDirection.duplicate_packets", "packets", NONE, NONE, NONE},
+    {"TcpDirection.fast_retransmissions", "segments", NONE, NONE, NONE},
+    {"TcpDirection.spurious_retransmissions", "segments", NONE, NONE, NONE},
+    {"TcpDirection.window_full_events", "events", NONE, NONE, NONE},
+    {"TcpDirection.zero_window_probes", "segments", NONE, NONE, NONE},
+    {"TcpDirection.sack_acks", "segments", NONE, NONE, NONE},
+    {"TcpDirection.sequence_gaps", "segments", NONE, NONE, NONE},
+    {"TcpDirection.sack_permitted", NONE, NONE, NONE, NONE},
+    {"TcpDirection.timestamps", NONE, NONE, NONE, NONE},
 
     {"RoundTrip.min", "s", NONE, NONE, NONE},
     {"RoundTrip.mean", "s", NONE, NONE, NONE},
@@ -468,6 +477,7 @@ const struct field_row field_rows[] = {
     {"RoundTrip.last", "s", NONE, NONE, NONE},
     {"RoundTrip.ewma", "s", NONE, NONE, NONE},
     {"RoundTrip.samples", "samples", NONE, NONE, NONE},
+    {"RoundTrip.timestamp_samples", "samples", NONE, NONE, NONE},
 
     {"DnsQuery.name", NONE, NONE, "dns.question.name", "dns.question.name"},
     {"DnsQuery.type", NONE, NONE, "dns.question.type", NONE},
