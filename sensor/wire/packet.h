@@ -198,10 +198,10 @@ struct packet {
     uint16_t link_type;
     uint32_t flow_label; /* IPv6 */
     uint16_t tenant;     /* of the tunnels that name a network; 0: none. See packet_tenant */
-    uint16_t outer_fragment_offset; /* with PACKET_OUTER_FRAGMENT */
+    uint16_t outer_fragment_offset;         /* with PACKET_OUTER_FRAGMENT */
     uint32_t tcp_sack_left, tcp_sack_right; /* with TCP_OPTION_SACK: its first block */
-    uint8_t fault_layer;            /* enum wire_layer where the walk ended early */
-    uint8_t fault_reason;           /* enum decode_reason; DECODE_WHOLE: it did not */
+    uint8_t fault_layer;                    /* enum wire_layer where the walk ended early */
+    uint8_t fault_reason;                   /* enum decode_reason; DECODE_WHOLE: it did not */
 };
 
 /* Options of packet_decode. */
