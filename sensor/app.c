@@ -246,6 +246,9 @@ static int finish(struct app *app, struct error *err)
     int result = pipeline_join(app->pipeline, err);
     const uint64_t owed = pipeline_owed(app->pipeline);
 
+    if (result == 0) {
+        result = app_check_sums(app, err);
+    }
     if (app->settings->stats.enabled) {
         terminal_statistics(app->terminal, app->pipeline, clock_monotonic_ns());
     }

@@ -1,5 +1,6 @@
 /* What the running sensor tells its surroundings: the service manager and its watchdog, and whoever
  * sends SIGUSR1. */
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/log.h"
@@ -61,12 +62,30 @@ static void note_sinks(const struct app *app)
     }
 }
 
+int app_check_sums(const struct app *app, struct error *err)
+{
+    struct pipeline_totals totals;
+
+    pipeline_totals_read(app->pipeline, &totals);
+    if (totals.flow_packets == totals.reported_packets) {
+        return 0;
+    }
+    return error_set(err, EPROTO,
+                     "a fault of the sensor: %" PRIu64 " packets in flows, %" PRIu64
+                     " packets in records",
+                     totals.flow_packets, totals.reported_packets);
+}
+
 void app_note_counters(const struct app *app)
 {
     const struct publisher_counts *published = pipeline_publisher_counts(app->pipeline);
     struct pipeline_totals totals;
 
     pipeline_totals_read(app->pipeline, &totals);
+    /* Read while shards count: what is in records was in a flow before. */
+    const uint64_t in_flows = totals.flow_packets > totals.reported_packets
+                                  ? totals.flow_packets
+                                  : totals.reported_packets;
     log_note("counters", "capture",
              "packets=%" PRIu64 " bytes=%" PRIu64 " kernel_dropped=%" PRIu64
              " interface_dropped=%" PRIu64 " malformed=%" PRIu64 " truncated=%" PRIu64
@@ -75,9 +94,9 @@ void app_note_counters(const struct app *app)
              totals.malformed, totals.truncated, totals.non_ip);
     log_note("counters", "flows",
              "active=%" PRIu64 " created=%" PRIu64 " evicted=%" PRIu64 " packets=%" PRIu64
-             " reported_packets=%" PRIu64,
-             totals.flows_active, totals.flows_created, totals.flows_evicted, totals.flow_packets,
-             totals.reported_packets);
+             " reported_packets=%" PRIu64 " held_packets=%" PRIu64,
+             totals.flows_active, totals.flows_created, totals.flows_evicted, in_flows,
+             totals.reported_packets, in_flows - totals.reported_packets);
     log_note("counters", "records",
              "in=%" PRIu64 " out=%" PRIu64 " dispatch_dropped=%" PRIu64 " alerts=%" PRIu64,
              counter_get(&published->records_in), counter_get(&published->records_out),

@@ -64,6 +64,9 @@ bool app_wants_dns_records(const struct sensor_settings *settings);
 void app_tell_manager(struct app *app, uint64_t now_ns);
 /* SIGUSR1: the counters into the log. */
 void app_note_counters(const struct app *app);
+/* After the end: all packets that entered flows are told by the deltas of records, lost ones among
+ * them. 0, or EPROTO with `err`. */
+MUST_USE int app_check_sums(const struct app *app, struct error *err);
 
 /* ---- app_reload.c ---- */
 
