@@ -89,7 +89,7 @@ struct flow_tcp_fault_side {
     uint16_t zero_window_events, keepalives, duplicate_packets;
     uint16_t duplicate_acks_running; /* since the last new ACK */
     uint16_t window_full_events, zero_window_probes;
-    uint16_t letters_t, letters_w, letters_g; /* counts behind Zeek's scaled letters */
+    uint16_t letters_t, letters_w, letters_g; /* Zeek's letters: times behind the first */
 };
 
 struct flow_tcp_faults {

@@ -93,6 +93,12 @@ void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int
 void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int direction,
                      enum tcp_letter letter)
 {
+    const unsigned bit = HISTORY_SCALED + letter;
+
+    if ((part->side[direction].history_seen >> bit & 1) == 0) {
+        note(part, direction, bit); /* SYNs with a window of zero take no further memory */
+        return;
+    }
     struct flow_tcp_fault_side *faults = &flow_take_faults(table, part)->side[direction];
     uint16_t *const counts[] = {&faults->letters_t, &faults->letters_w, &faults->letters_g};
     uint16_t *count = counts[letter];
@@ -100,12 +106,10 @@ void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int d
     if (*count == UINT16_MAX) {
         return;
     }
-    (*count)++;
-    if (*count == 1) {
-        note(part, direction, HISTORY_SCALED + letter);
-    } else if ((*count == 10 || *count == 100 || *count == 1000 || *count == 10000) &&
-               part->history_length < FLOW_HISTORY_MAX - SCALED_LETTERS_ROOM) {
-        append(part, letters[direction][HISTORY_SCALED + letter]);
+    (*count)++; /* behind the first one */
+    if ((*count == 9 || *count == 99 || *count == 999 || *count == 9999) &&
+        part->history_length < FLOW_HISTORY_MAX - SCALED_LETTERS_ROOM) {
+        append(part, letters[direction][bit]);
     }
 }
 
