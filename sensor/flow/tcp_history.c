@@ -36,7 +36,7 @@ static enum tcp_endpoint state_before(const struct flow_tcp_side *side)
 
 static void set_state(struct flow_tcp_side *side, enum tcp_endpoint state)
 {
-    side->endpoint = (uint8_t)(side->endpoint << 4 | state);
+    side->endpoint = (uint8_t)((unsigned)side->endpoint << 4 | (unsigned)state);
 }
 
 static void append(struct flow_tcp_part *part, char letter)
