@@ -304,7 +304,7 @@ def check_http(sensor):
         check(re.search(rf"^netscope_{name}(\{{.*\}})? \S+$", page, re.M), f"/metrics has no netscope_{name}")
     check(get("/healthz")[0] == 200 and get("/api/health")[0] == 200, "/healthz")
     check(get("/readyz")[0] == 200, f"/readyz: {get('/readyz')}")
-    status, kind, body = get("/v1/flows")
+    status, kind, body = get("/v1/nothing")
     check(status == 404 and "problem+json" in kind and "no_such_path" in body, f"404: {status} {kind} {body}")
 
 
