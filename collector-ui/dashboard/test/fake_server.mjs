@@ -505,6 +505,10 @@ function rest(world, path, q) {
             }),
         });
     }
+    if (path === '/v1/ledger') {
+        const row = (stage, unit, n, lost) => ({ stage: `LEDGER_STAGE_${stage}`, name: '', unit, in: String(n), out: String(n - lost), held: '0', packets_in: '0', packets_out: '0', lost: lost > 0 ? [{ reason: 'duplicate', count: String(lost) }] : [] });
+        return ok({ rows: [row('INGEST', 'records', 9000, 12), row('STORE', 'records', 8988, 0), row('FEED', 'frames', 600, 0)], balanced: true, sensors: SENSORS.map(([sensor_id]) => ({ sensor_id, time: iso(now()), rows: [row('CAPTURE', 'packets', 70000, 0), row('DECODE', 'packets', 70000, 31)] })) });
+    }
     if (path === '/v1/alerts') {
         const list = world.empty ? [] : world.alerts.filter((a) => q.get('state') !== 'open' || !a.closed).map(world.alert_record);
         return ok({ alerts: list, next_page_token: '', matched: list.length, ...meta });

@@ -58,7 +58,11 @@ function Lost({ of }: { of: Loss[] }) {
 export function Ledger() {
     const [parts, set_parts] = useState<Part[] | null>(null);
     const [failed, set_failed] = useState('');
+    const [is_open, set_open] = useState(false);
     useEffect(() => {
+        if (!is_open) {
+            return undefined;
+        }
         const stop = new AbortController();
         const load = () =>
             get('/v1/ledger', {}, stop.signal)
@@ -77,9 +81,9 @@ export function Ledger() {
             window.clearInterval(timer);
             stop.abort();
         };
-    }, []);
+    }, [is_open]);
     return (
-        <details class="ledger">
+        <details class="ledger" onToggle={(event) => set_open(event.currentTarget.open)}>
             <summary>Loss ledger: where packets and records went{failed && ` (${failed})`}</summary>
             <div class="tscroll" tabIndex={0} role="region" aria-label="Loss ledger">
                 <table class="grid-table">
