@@ -27,17 +27,22 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t word_at(const uint8_t *at, size_t length)
+static inline uint64_t word_at(const uint8_t *at, size_t length)
 {
     uint64_t word = 0;
 
-    memcpy(&word, at, length < sizeof(word) ? length : sizeof(word));
+    if (length >= sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+    } else {
+        memcpy(&word, at, length);
+    }
     return word;
 }
 
-uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
+/* In place: where the length is known its loop and its copies are. */
+static inline __attribute__((always_inline)) uint64_t hash_words(struct hash_key key,
+                                                                 const uint8_t *at, size_t length)
 {
-    const uint8_t *at = bytes;
     uint64_t hash = key.a ^ fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
 
     while (length > 0) {
@@ -54,9 +59,14 @@ uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
     return hash_mix(hash);
 }
 
+uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
+{
+    return hash_words(key, bytes, length);
+}
+
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject)
 {
-    return detection_hash(key, subject, sizeof(*subject));
+    return hash_words(key, (const uint8_t *)subject, sizeof(*subject));
 }
 
 struct detection_shape detection_view_shape(const struct detection_settings *settings,

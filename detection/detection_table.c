@@ -1,8 +1,8 @@
 #include "detection/detection_table.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/hash.h"
 
@@ -21,61 +21,81 @@ static uint32_t power_of_two(uint32_t least)
     return size;
 }
 
+/* Where an array of `count` items of `bytes` begins behind *at bytes; *at moves behind it, to the
+ * next cache line. */
+static size_t place(size_t *at, size_t count, size_t bytes)
+{
+    const size_t begin = *at;
+
+    *at += (count * bytes + 63) & ~(size_t)63;
+    return begin;
+}
+
+/* Where the arrays are; with `memory`, sets the pointers. Returns the bytes of all. */
+static size_t lay_out(struct detection_table *table, uint8_t *memory)
+{
+    const struct detection_shape *shape = &table->shape;
+    const size_t entries = shape->entries_max, members = shape->members_max;
+    const size_t sums = entries * shape->counters;
+    const bool has_buckets = shape->ring > 1 && shape->counters > 0;
+    size_t at = 0;
+    const size_t entries_at = place(&at, entries, sizeof(*table->entries));
+    const size_t entry_heads_at = place(&at, (size_t)table->entry_mask + 1, sizeof(uint32_t));
+    const size_t sums_at = place(&at, sums + 1, sizeof(uint64_t));
+    const size_t members_at = place(&at, members, sizeof(*table->members));
+    const size_t member_heads_at =
+        place(&at, members > 0 ? (size_t)table->member_mask + 1 : 0, sizeof(uint32_t));
+    const size_t buckets_at = place(&at, has_buckets ? sums * shape->ring : 0, sizeof(uint64_t));
+    const size_t entry_names_at =
+        place(&at, shape->has_names ? entries : 0, sizeof(*table->entry_names));
+    const size_t member_names_at =
+        place(&at, shape->has_names ? members + 1 : 0, sizeof(*table->member_names));
+
+    if (memory != NULL) {
+        table->entries = (void *)(memory + entries_at);
+        table->entry_heads = (void *)(memory + entry_heads_at);
+        table->sums = (void *)(memory + sums_at);
+        table->members = members > 0 ? (void *)(memory + members_at) : NULL;
+        table->member_heads = members > 0 ? (void *)(memory + member_heads_at) : NULL;
+        table->buckets = has_buckets ? (void *)(memory + buckets_at) : NULL;
+        table->entry_names = shape->has_names ? (void *)(memory + entry_names_at) : NULL;
+        table->member_names = shape->has_names ? (void *)(memory + member_names_at) : NULL;
+    }
+    return at;
+}
+
 bool detection_table_init(struct detection_table *table, const struct detection_shape *shape)
 {
-    const size_t entries = shape->entries_max;
-
     *table = (struct detection_table){.shape = *shape,
                                       .entry_mask = power_of_two(shape->entries_max) - 1,
                                       .member_mask = power_of_two(shape->members_max) - 1};
-    assert(entries > 0 && shape->ring > 0 && shape->bucket_seconds > 0);
+    assert(shape->entries_max > 0 && shape->ring > 0 && shape->bucket_seconds > 0);
     assert(shape->members_max == 0 || shape->members_max > DETECTION_SET_MAX);
-    table->entries = calloc(entries, sizeof(*table->entries));
-    table->entry_heads = calloc((size_t)table->entry_mask + 1, sizeof(uint32_t));
-    table->sums = calloc(entries * shape->counters + 1, sizeof(uint64_t));
-    if (shape->members_max > 0) {
-        table->members = calloc(shape->members_max, sizeof(*table->members));
-        table->member_heads = calloc((size_t)table->member_mask + 1, sizeof(uint32_t));
+    const size_t bytes = lay_out(table, NULL);
+    /* Not calloc(), which writes zeros over what it has had before: 180 MiB a shard at the start.
+     */
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return false;
     }
-    if (shape->ring > 1 && shape->counters > 0) {
-        table->buckets = calloc(entries * shape->ring * shape->counters, sizeof(uint64_t));
-    }
-    if (shape->has_names) {
-        table->entry_names = calloc(entries, sizeof(*table->entry_names));
-        table->member_names = calloc((size_t)shape->members_max + 1, sizeof(*table->member_names));
-    }
-    return table->entries != NULL && table->entry_heads != NULL && table->sums != NULL &&
-           (shape->members_max == 0 || (table->members != NULL && table->member_heads != NULL)) &&
-           (shape->ring == 1 || shape->counters == 0 || table->buckets != NULL) &&
-           (!shape->has_names || (table->entry_names != NULL && table->member_names != NULL));
+    table->memory = memory;
+    table->memory_bytes = bytes;
+    (void)lay_out(table, memory);
+    return true;
 }
 
 void detection_table_fini(struct detection_table *table)
 {
-    free(table->entries);
-    free(table->members);
-    free(table->entry_heads);
-    free(table->member_heads);
-    free(table->buckets);
-    free(table->sums);
-    free(table->entry_names);
-    free(table->member_names);
+    if (table->memory != NULL) {
+        (void)munmap(table->memory, table->memory_bytes);
+    }
     *table = (struct detection_table){0};
 }
 
 uint64_t detection_table_bytes(const struct detection_table *table)
 {
-    const struct detection_shape *shape = &table->shape;
-    const uint64_t each_entry =
-        sizeof(*table->entries) +
-        (uint64_t)shape->counters * sizeof(uint64_t) * (shape->ring > 1 ? shape->ring + 1U : 1U) +
-        (shape->has_names ? DETECTION_NAME_BYTES : 0U);
-    const uint64_t each_member =
-        sizeof(*table->members) + (shape->has_names ? DETECTION_NAME_BYTES : 0U);
-
-    return shape->entries_max * each_entry + shape->members_max * each_member +
-           ((uint64_t)table->entry_mask + 1) * sizeof(uint32_t) +
-           (shape->members_max > 0 ? ((uint64_t)table->member_mask + 1) * sizeof(uint32_t) : 0);
+    return table->memory_bytes;
 }
 
 static uint32_t *entry_head(const struct detection_table *table, uint64_t hash)
@@ -216,12 +236,12 @@ uint32_t detection_table_find(const struct detection_table *table,
     return DETECTION_NONE;
 }
 
-static void clear_sums(struct detection_table *table, uint32_t number)
+static void clear_sums(struct detection_table *table, uint32_t number, bool has_counted)
 {
     const size_t counters = table->shape.counters;
 
     memset(sums_of(table, number), 0, counters * sizeof(uint64_t));
-    if (table->buckets != NULL) {
+    if (table->buckets != NULL && has_counted) { /* a whole window is some KiB */
         memset(bucket_of(table, number, 0), 0, table->shape.ring * counters * sizeof(uint64_t));
     }
 }
@@ -255,16 +275,18 @@ uint32_t detection_table_touch(struct detection_table *table,
     }
     number = new_entry(table);
     uint32_t *head = entry_head(table, hash);
+    const bool has_counted = table->entries[number].has_counted;
 
     table->entries[number] = (struct detection_entry){.subject = *subject,
                                                       .is_live = true,
                                                       .hash = hash,
                                                       .first_ns = first_ns,
                                                       .last_ns = last_ns,
-                                                      .chain_next = *head};
+                                                      .chain_next = *head,
+                                                      .oldest_bucket = UINT64_MAX};
     *head = number + 1;
     table->entries_live++;
-    clear_sums(table, number);
+    clear_sums(table, number, has_counted);
     if (table->entry_names != NULL) {
         table->entry_names[number][0] = '\0';
     }
@@ -382,6 +404,10 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     }
     table->members[at].chain_next = *head;
     table->members[at].list_next = entry->members_first;
+    const uint32_t touched = larger(member->attempt_second, member->answer_second);
+    if (entry->members_count == 0 || touched < entry->oldest_second) {
+        entry->oldest_second = touched;
+    }
     *head = at + 1;
     entry->members_first = at + 1;
     entry->members_count++;
@@ -396,6 +422,12 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
     assert(counter < table->shape.counters);
     sums_of(table, number)[counter] += by;
     if (table->buckets != NULL) {
+        struct detection_entry *entry = &table->entries[number];
+
+        entry->has_counted = true;
+        if (table->bucket < entry->oldest_bucket) {
+            entry->oldest_bucket = table->bucket;
+        }
         bucket_of(table, number, table->bucket)[counter] += by;
     }
 }
@@ -485,6 +517,26 @@ static bool has_sums(const struct detection_table *table, uint32_t number)
     return false;
 }
 
+/* Ends the members of `entry` that were touched last before `oldest_second`. */
+static void expire_members(struct detection_table *table, struct detection_entry *entry,
+                           uint64_t oldest_second)
+{
+    uint32_t oldest = UINT32_MAX;
+
+    for (uint32_t *link = &entry->members_first; *link != 0;) {
+        struct detection_member *member = &table->members[*link - 1];
+        const uint32_t touched = larger(member->attempt_second, member->answer_second);
+
+        if (touched >= oldest_second) {
+            oldest = touched < oldest ? touched : oldest;
+            link = &member->list_next;
+        } else {
+            drop_member(table, entry, link);
+        }
+    }
+    entry->oldest_second = oldest;
+}
+
 void detection_table_advance(struct detection_table *table, uint64_t second, uint64_t oldest_second)
 {
     const uint64_t bucket = second / table->shape.bucket_seconds;
@@ -502,24 +554,22 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
         if (!entry->is_live) {
             continue;
         }
-        if (table->buckets != NULL) {
+        /* Most subjects have nothing that leaves the window now: their sums, buckets and members
+         * are not touched. */
+        if (table->buckets != NULL && entry->oldest_bucket != UINT64_MAX &&
+            (bucket < entry->oldest_bucket || bucket - entry->oldest_bucket >= table->shape.ring)) {
             expire_buckets(table, i, step);
+            entry->has_counted = has_sums(table, i);
+            entry->oldest_bucket = entry->has_counted ? bucket - table->shape.ring + 1 : UINT64_MAX;
         }
-        for (uint32_t *link = &entry->members_first; *link != 0;) {
-            struct detection_member *member = &table->members[*link - 1];
-
-            if (larger(member->attempt_second, member->answer_second) >= oldest_second) {
-                link = &member->list_next;
-            } else {
-                drop_member(table, entry, link);
-            }
+        if (entry->members_count > 0 && entry->oldest_second < oldest_second) {
+            expire_members(table, entry, oldest_second);
         }
         if (entry->members_count == 0) {
             entry->level = 0; /* exact again */
-        }
-        if (entry->members_count == 0 && entry->told_second < oldest_second &&
-            !has_sums(table, i)) {
-            drop_entry(table, i);
+            if (entry->told_second < oldest_second && !has_sums(table, i)) {
+                drop_entry(table, i);
+            }
         }
     }
 }

@@ -57,6 +57,7 @@ struct detection_member {
 struct detection_entry {
     struct detection_subject subject;
     bool is_live;
+    bool has_counted; /* windows: its buckets may not be zero, whoever's they were */
     uint8_t level;
     uint64_t hash;
     uint64_t first_ns, last_ns; /* of what was told: a flow that ended may be old news */
@@ -65,6 +66,9 @@ struct detection_entry {
     double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
     uint32_t chain_next, members_first, members_count;
+    uint32_t oldest_second; /* windows: no member was touched last before this; 0 is always true */
+    uint64_t
+        oldest_bucket; /* windows: nothing was counted before this; UINT64_MAX: nothing at all */
 };
 
 struct detection_table {
@@ -83,9 +87,11 @@ struct detection_table {
     uint64_t *sums;    /* entries_max * counters: over the window */
     char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
     uint32_t *entry_heads, *member_heads;
+    void *memory; /* of all of the above, in one piece that is touched where it is used */
+    size_t memory_bytes;
 };
 
-/* All memory now; false: none. */
+/* All memory now, zeroed by the kernel page by page as it is used; false: none. */
 MUST_USE bool detection_table_init(struct detection_table *table,
                                    const struct detection_shape *shape);
 void detection_table_fini(struct detection_table *table);

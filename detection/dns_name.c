@@ -8,18 +8,28 @@
 #define RANDOM_LENGTH_MIN  8
 #define RANDOM_ENTROPY_MIN 2750 /* thousandths of a bit */
 
-struct record_text dns_name_domain(struct record_text name)
+void dns_name_split(struct record_text name, struct record_text *host, struct record_text *domain)
 {
     const size_t at = domain_registered(name.data, name.length);
 
-    return (struct record_text){name.data + at, name.length - (uint32_t)at};
+    *host = (struct record_text){name.data, at > 0 ? (uint32_t)at - 1 : 0};
+    *domain = (struct record_text){name.data + at, name.length - (uint32_t)at};
+}
+
+struct record_text dns_name_domain(struct record_text name)
+{
+    struct record_text host, domain;
+
+    dns_name_split(name, &host, &domain);
+    return domain;
 }
 
 struct record_text dns_name_host(struct record_text name)
 {
-    const size_t at = domain_registered(name.data, name.length);
+    struct record_text host, domain;
 
-    return (struct record_text){name.data, at > 0 ? (uint32_t)at - 1 : 0};
+    dns_name_split(name, &host, &domain);
+    return host;
 }
 
 static struct record_text first_label(struct record_text name)
@@ -41,15 +51,22 @@ struct record_text dns_name_label(struct record_text name)
 
 uint32_t dns_name_entropy(struct record_text text)
 {
-    uint32_t counts[256] = {0};
+    uint32_t counts[256];
+    uint64_t seen[4] = {0}; /* which bytes: the others' counts are not set */
     double bits = 0;
 
     for (uint32_t i = 0; i < text.length; i++) {
-        counts[(uint8_t)text.data[i]]++;
+        const uint8_t byte = (uint8_t)text.data[i];
+        const uint64_t bit = UINT64_C(1) << byte % 64;
+
+        counts[byte] = (seen[byte / 64] & bit) != 0 ? counts[byte] + 1 : 1;
+        seen[byte / 64] |= bit;
     }
-    for (unsigned i = 0; i < 256; i++) {
-        if (counts[i] > 0) {
-            const double part = (double)counts[i] / (double)text.length;
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t left = seen[word]; left != 0; left &= left - 1) {
+            const unsigned byte = 64 * word + (unsigned)__builtin_ctzll(left);
+            const double part = (double)counts[byte] / (double)text.length;
+
             bits -= part * log2(part);
         }
     }

@@ -8,6 +8,8 @@
 
 /* The registered domain at the end of `name`; the whole name where there is none. */
 struct record_text dns_name_domain(struct record_text name);
+/* Both of the following in one step. */
+void dns_name_split(struct record_text name, struct record_text *host, struct record_text *domain);
 /* What stands before the registered domain, without the dot between; empty where there is
  * nothing. */
 struct record_text dns_name_host(struct record_text name);

@@ -32,10 +32,10 @@ static bool is_exempt(const struct detector_rules *rules, struct record_text dom
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const struct record_text domain = dns_name_domain(fact->name);
-    const struct record_text host = dns_name_host(fact->name);
+    struct record_text domain, host;
     struct detection_subject subject = {.source = fact->source};
 
+    dns_name_split(fact->name, &host, &domain);
     if (host.length == 0 || dns_name_is_local(fact->name) || is_exempt(rules, domain)) {
         return;
     }
@@ -48,7 +48,10 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         frame, detector_hash_bytes(frame, host.data, host.length), fact, true, fact->is_answered);
     char name[DETECTION_NAME_BYTES];
 
-    (void)snprintf(name, sizeof(name), "%.*s", (int)host.length, host.data);
+    const size_t name_bytes = host.length < sizeof(name) ? host.length : sizeof(name) - 1;
+
+    memcpy(name, host.data, name_bytes);
+    name[name_bytes] = '\0';
     detection_table_set_name(table, number, domain.data, domain.length);
     detection_table_count(table, number, COUNT_QUERIES, 1);
     detection_table_count(table, number, COUNT_NAME_BYTES, host.length);
