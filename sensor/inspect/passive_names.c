@@ -309,7 +309,10 @@ struct record_text passive_names_find(const struct passive_names *names,
                  {CHAIN_ADDRESS, NAME_DNS_ANSWER},
                  {CHAIN_ADDRESS, NAME_REVERSE_DNS}};
 
-    for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+    /* Each answer is in both kinds of chains: most addresses have never been in one. */
+    const bool is_known = *head_of(names, CHAIN_ADDRESS, address, client) != NONE;
+
+    for (unsigned i = 0; is_known && i < sizeof(order) / sizeof(order[0]); i++) {
         const struct entry *entry =
             find_in(names, order[i].chain, address, client, time_ns, order[i].source);
 
