@@ -15,7 +15,7 @@ GRPCURL_VERSION=v1.9.3
 OWN_LEGS='browser|grpcurl|containers|kafka_broker'
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
-LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz coverage dashboard browser grpcurl kafka clickhouse containers)
+LEGS=(format layers proto docs dev tidy clang asan tsan replay fuzz coverage dashboard browser grpcurl kafka instructions clickhouse containers)
 
 # Legs that wait more than they compute.
 BESIDE_TIDY=(kafka)
@@ -238,6 +238,12 @@ leg_grpcurl() {
 
 leg_kafka() {
     run_named kafka
+}
+
+# Instructions a packet by callgrind, held to bounds (docs/performance.md).
+leg_instructions() {
+    need valgrind
+    run_named bench_instructions
 }
 
 # A package of its own in the build tree, since the engine in it is large.
