@@ -68,7 +68,7 @@ static void scan_look_alike(const struct traffic_place *place)
 static void flood_of_syn(const struct traffic_place *place, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        scene_syn(outside(place, i % 100), inside(place, 3), 80, place->at_ms + i * 10);
+        scene_syn(outside(place, i % 100), inside(place, 3), 80, place->at_ms + i * UINT64_C(10));
     }
 }
 
@@ -89,7 +89,7 @@ static void syn_look_alike(const struct traffic_place *place)
         scene_connect(&(struct scene_connection){.client = outside(place, i),
                                                  .server = inside(place, 3),
                                                  .port = 443,
-                                                 .at_ms = place->at_ms + i * 2,
+                                                 .at_ms = place->at_ms + i * UINT64_C(2),
                                                  .lasts_ms = 900,
                                                  .up = 800,
                                                  .down = 30000,
@@ -102,7 +102,8 @@ static void syn_look_alike(const struct traffic_place *place)
 static void sweep(const struct traffic_place *place, uint32_t hosts)
 {
     for (uint32_t i = 0; i < hosts; i++) {
-        scene_ping(inside(place, 4), inside(place, 10 + i), place->at_ms + i * 100, i % 3 == 0);
+        scene_ping(inside(place, 4), inside(place, 10 + i), place->at_ms + i * UINT64_C(100),
+                   i % 3 == 0);
     }
 }
 
@@ -132,7 +133,7 @@ static void flood_of_packets(const struct traffic_place *place, uint8_t protocol
         for (uint32_t i = 0; i < 50; i++) {
             struct detection_fact fact =
                 fact_at(place, DETECTION_VOLUME, outside(place, i), inside(place, 5),
-                        protocol == UDP ? 9999 : 0, second * 1000 + 10 * i);
+                        protocol == UDP ? 9999 : 0, second * 1000 + UINT64_C(10) * i);
 
             fact.protocol = protocol;
             fact.source_port = protocol == UDP ? 4000 : 0;
@@ -268,8 +269,8 @@ static void tunnel(const struct traffic_place *place, uint32_t names)
 
         random_label(i + 7, 40, label);
         (void)snprintf(name, sizeof(name), "%s.t%u.example.com", label, place->hosts);
-        scene_dns(inside(place, 8), inside(place, 53), name, 16, 0, place->at_ms + i * 200, 60,
-                  200);
+        scene_dns(inside(place, 8), inside(place, 53), name, 16, 0,
+                  place->at_ms + i * UINT64_C(200), 60, 200);
     }
 }
 
@@ -290,7 +291,8 @@ static void tunnel_look_alike(const struct traffic_place *place)
         char name[160];
 
         (void)snprintf(name, sizeof(name), "img%u.static.example.net", i);
-        scene_dns(inside(place, 8), inside(place, 53), name, 1, 0, place->at_ms + i * 60, 40, 120);
+        scene_dns(inside(place, 8), inside(place, 53), name, 1, 0, place->at_ms + i * UINT64_C(60),
+                  40, 120);
     }
 }
 
@@ -300,7 +302,8 @@ static void missing_names(const struct traffic_place *place, uint32_t names)
         char name[160];
 
         (void)snprintf(name, sizeof(name), "printer%u.office.example.com", i);
-        scene_dns(inside(place, 9), inside(place, 53), name, 1, 3, place->at_ms + i * 900, 40, 120);
+        scene_dns(inside(place, 9), inside(place, 53), name, 1, 3, place->at_ms + i * UINT64_C(900),
+                  40, 120);
     }
 }
 
@@ -655,11 +658,11 @@ static void health_look_alike(const struct traffic_place *place)
 static void lose(const struct traffic_place *place, uint64_t packets, uint64_t lost)
 {
     for (uint32_t i = 0; i < 30; i++) {
-        const struct detection_fact fact =
-            fact_at(place, DETECTION_SYN_ACK, inside(place, 21), inside(place, 23), 80, i * 1000);
+        const struct detection_fact fact = fact_at(place, DETECTION_SYN_ACK, inside(place, 21),
+                                                   inside(place, 23), 80, i * UINT64_C(1000));
 
         scene_add(&fact); /* a second is decided where something happens */
-        scene_loss(place->at_ms + i * 1000, packets, i % 10 == 0 ? lost : 0);
+        scene_loss(place->at_ms + i * UINT64_C(1000), packets, i % 10 == 0 ? lost : 0);
     }
 }
 
