@@ -372,8 +372,8 @@ size_t tls_fingerprint_key(const struct tls_hello *hello, enum tls_transport tra
     if (!hello->is_complete || hello->is_ssl2) {
         return 0;
     }
-    key_u16(&key, (uint16_t)(hello->is_client | hello->has_sni << 1 | has_alpn << 2 |
-                             (unsigned)transport << 3));
+    key_u16(&key, (uint16_t)((unsigned)hello->is_client | (unsigned)hello->has_sni << 1 |
+                             (unsigned)has_alpn << 2 | (unsigned)transport << 3));
     key_u16(&key, hello->legacy_version);
     key_u16(&key, hello->version);
     key_u16(&key, hello->cipher);
