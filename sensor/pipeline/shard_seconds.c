@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "sensor/pipeline/shard_private.h"
 
+/* Closed connections linger for seconds; the wheel looks a tick later. */
+#define SILENT_SLACK_SECONDS 120
+
 static void hand_over(struct shard *shard, struct epoch *epoch)
 {
     if (epoch != NULL) {
@@ -144,12 +147,16 @@ void shard_second_of_end(struct shard *shard)
 static void end_silent_flows(struct shard *shard, uint64_t second)
 {
     const uint64_t now_ns = shard->time_ns;
+    const uint64_t first = shard->current_end_ns / NS_PER_SEC;
+    /* Behind that none ends any more: a leap of years passes in no time. */
+    const uint64_t last =
+        first + shard->settings.flow.idle_timeout_ns / NS_PER_SEC + SILENT_SLACK_SECONDS;
 
     shard->time_ns = shard->current_end_ns - 1;
     (void)flow_table_advance(shard->table, shard->current_end_ns, UINT32_MAX);
     leave_second(shard);
-    for (uint64_t silent = shard->current_end_ns / NS_PER_SEC;
-         silent < second && flow_table_count(shard->table) > 0; silent++) {
+    for (uint64_t silent = first;
+         silent < second && silent < last && flow_table_count(shard->table) > 0; silent++) {
         shard->silent_second = silent;
         shard->time_ns = (silent + 1) * NS_PER_SEC - 1;
         (void)flow_table_advance(shard->table, (silent + 1) * NS_PER_SEC, UINT32_MAX);

@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from support.programs import (COLLECTOR, SENSOR, Program, answers, delta_packets, free_port, get, json_lines, main,
-                              make_traffic, run, sensor, wait_until)
+                              make_traffic, run, sensor, udp, wait_until, write_pcap)
 
 GARBAGE = [b"\0" * 4096, b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 1000,
            b"\x16\x03\x01\xff\xff" + b"\1" * 2000, random.Random(1).randbytes(20000), b"A" * 100000]
@@ -53,6 +53,15 @@ class Files(unittest.TestCase):
         done = sensor("--read-pcap", self.path("nothing"))
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"nothing: no capture file in this directory")
+
+    def test_a_leap_of_eighty_years_takes_no_time(self):
+        path = write_pcap(self.path("leap.pcap"), [(0, udp("10.0.0.1", 1, "10.0.0.2", 2, b"x")), (1, udp("10.0.0.3", 1, "10.0.0.2", 2, b"x")),
+                                                   (80 * 365 * 86400, udp("10.0.0.1", 1, "10.0.0.2", 2, b"x"))])
+        for timeout in ("0s", "60s", "1d"):  # 0s: flows never end by silence
+            done = sensor("--read-pcap", path, "--quiet", "--anomalies", "--flows-jsonl", "-", timeout=20,
+                          environment={"NETSCOPE_FLOW__IDLE_TIMEOUT": timeout})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(sum(map(delta_packets, json_lines(done.stdout))), 3, timeout)
 
     def test_a_truncated_capture_keeps_what_was_read_and_ends_with_1(self):
         size = os.path.getsize(self.demo)
