@@ -195,7 +195,7 @@ static unsigned cut(const uint8_t *frame, size_t length, bool is_v6, size_t size
         } else {
             p[16] = (uint8_t)((data + 20) >> 8);
             p[17] = (uint8_t)(data + 20);
-            p[20] = (uint8_t)(more << 5 | at / 8 >> 8);
+            p[20] = (uint8_t)((unsigned)more << 5 | at / 8 >> 8);
             p[21] = (uint8_t)(at / 8);
             memcpy(p + header, frame + header + at, data);
         }
