@@ -307,7 +307,7 @@ static void syns_from_everywhere_leave_memory_flat(void **state)
         if (sent % 1048576 == 0) { /* as each second does */
             flow_table_tick(table, NULL, NULL);
         }
-        if (sent >= 2 * settings.flows_max && flat == 0) {
+        if (sent >= UINT64_C(2) * settings.flows_max && flat == 0) {
             flat = flow_table_memory_bytes(table);
         }
     }
