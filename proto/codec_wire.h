@@ -294,7 +294,7 @@ static inline struct record_text read_text(const struct wire_field *field)
 static inline void text_into_chars(struct record_text text, char *out, size_t out_bytes)
 {
     const uint32_t length = text_clamp(text.data, text.length, (uint32_t)out_bytes - 1);
-    if (length > 0) {
+    if (length > 0 && text.data != NULL) {
         memcpy(out, text.data, length);
     }
     out[length] = '\0';
