@@ -78,7 +78,11 @@ function(unit_test name)
     target_link_libraries(${name} PRIVATE ${M_USES} ${M_LIBS} PkgConfig::CMOCKA house_flags)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120 SKIP_RETURN_CODE 77
+    set(seconds 120)
+    if(NETSCOPE_SANITIZE)
+        set(seconds 480) # a sanitizer costs several times the time
+    endif()
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${seconds} SKIP_RETURN_CODE 77
         ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
 

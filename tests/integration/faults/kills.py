@@ -184,7 +184,7 @@ def overflow(chance, collector, relay, turns):
     for _ in range(turns):
         time.sleep(chance.uniform(0.2, 0.5))
         collector.kill()
-        time.sleep(chance.uniform(1.0, 2.0))  # at 50 000 records of about 200 bytes a second
+        time.sleep(chance.uniform(1.0, 2.0) * PATIENCE)  # at 50 000 / PATIENCE records of about 200 bytes a second
         if chance.random() < 0.5:
             relay.cut()
         collector.start()

@@ -238,8 +238,9 @@ class CommandLine(unittest.TestCase):
 
     def test_top_flows_follow_the_stats_line(self):
         out = self.good("--read-pcap", self.demo, "--quiet", "--stats", "--top-flows", 3).stdout
-        after = out.split("[stats]")[-1].splitlines()[1:4]
-        self.assertEqual(len([line for line in after if re.match(r"\s+\d+\. ", line)]), 3, out)
+        # A line a second of the clock: what the last one sees may be less than three flows.
+        rows = [len(re.findall(r"^\s+\d+\. ", block, re.MULTILINE)) for block in out.split("[stats]")[1:]]
+        self.assertEqual(max(rows), 3, out)
 
     # -- the flow table
 
