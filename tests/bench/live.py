@@ -21,8 +21,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from support.netns import command, inside, lay_wire, remove
+
 PREFIX = f"nsbench{os.getpid()}"
-INSIDE = ["ip", "netns", "exec", PREFIX]
+INSIDE = inside(PREFIX)
 DRAINED = 300_000
 BURST = 150_000
 FLOWS = 16384
@@ -33,13 +36,6 @@ GOALS = {"drained ring, the sensor / counting alone": 2.5, "16 k flows, the sens
 def skip(text):
     print(f"SKIP live: {text}")
     sys.exit(77)
-
-
-def command(*words, check=True):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
-    if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def find(program):
@@ -136,15 +132,9 @@ def prepare():
         if find(program) is None:
             skip(f"{program} is not installed")
     try:
-        command("ip", "netns", "add", PREFIX)
-        command(*INSIDE, "ip", "link", "set", "lo", "up")
-        command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-        for link in ("cap0", "gen0"):
-            command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
-            command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
-            command(*INSIDE, "ip", "link", "set", link, "up")
-    except RuntimeError as error:
-        command("ip", "netns", "del", PREFIX, check=False)
+        lay_wire(PREFIX)
+    except AssertionError as error:
+        remove(PREFIX)
         skip(f"network namespaces are not allowed here: {error}")
 
 
@@ -189,7 +179,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             report(measure(build, folder, asked.runs))
     finally:
-        command("ip", "netns", "del", PREFIX, check=False)
+        remove(PREFIX)
 
 
 if __name__ == "__main__":

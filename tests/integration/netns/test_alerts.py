@@ -5,7 +5,6 @@ Root only (77 else). One namespace with this process' id in its name; what was s
 """
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,18 +14,12 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
+from support.netns import inside, wire_for
 from support.programs import PATIENCE, SENSOR, Program, echo, json_lines, main, sensor, tcp, udp, write_pcap
 
 PREFIX = f"nsalerts{os.getpid()}"
-INSIDE = ["ip", "netns", "exec", PREFIX]
+INSIDE = inside(PREFIX)
 SYN, SYN_ACK, RST_ACK, ACK = 0x02, 0x12, 0x14, 0x10
-
-
-def command(*words, check=True):
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def traffic():
@@ -77,22 +70,7 @@ def told(alerts):
 class Alerts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root: it makes a network namespace")
-        for program in ("ip", "ethtool"):
-            if shutil.which(program) is None:
-                raise unittest.SkipTest(f"{program} is not installed")
-        cls.addClassCleanup(lambda: command("ip", "netns", "del", PREFIX, check=False))
-        try:
-            command("ip", "netns", "add", PREFIX)
-            command(*INSIDE, "ip", "link", "set", "lo", "up")
-            command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-            for link in ("cap0", "gen0"):
-                command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
-                command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
-                command(*INSIDE, "ip", "link", "set", link, "up")
-        except AssertionError as error:
-            raise unittest.SkipTest(f"network namespaces are not allowed here: {error}") from error
+        wire_for(cls, PREFIX)
         cls.frames = traffic()
         cls.temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.temporary.cleanup)

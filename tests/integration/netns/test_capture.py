@@ -5,9 +5,7 @@ Root only (77 else). One namespace with this process' id in its name; what was s
 """
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,18 +13,12 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
+from support.netns import command, inside, wire_for
 from support.programs import PATIENCE, SENSOR, Program, delta_packets, json_lines, main, run
 
 GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", "")
 PREFIX = f"nscapture{os.getpid()}"
-INSIDE = ["ip", "netns", "exec", PREFIX]
-
-
-def command(*words, check=True):
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
+INSIDE = inside(PREFIX)
 
 
 def send(*options):
@@ -59,24 +51,9 @@ class Rings:
 class Capture(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root: it makes a network namespace")
-        for program in ("ip", "ethtool", "curl"):
-            if shutil.which(program) is None:
-                raise unittest.SkipTest(f"{program} is not installed")
         if not os.access(GENERATOR, os.X_OK):
             raise unittest.SkipTest("veth_gen is not built")
-        cls.addClassCleanup(lambda: command("ip", "netns", "del", PREFIX, check=False))
-        try:
-            command("ip", "netns", "add", PREFIX)
-            command(*INSIDE, "ip", "link", "set", "lo", "up")
-            command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-            for link in ("cap0", "gen0"):
-                command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
-                command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
-                command(*INSIDE, "ip", "link", "set", link, "up")
-        except AssertionError as error:
-            raise unittest.SkipTest(f"network namespaces are not allowed here: {error}") from error
+        wire_for(cls, PREFIX, "curl")
 
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end")]
 from fleet import Collector
+from support.netns import command, inside, plain_link
 from support.programs import COLLECTOR, PATIENCE, SENSOR, SKIPPED, Program, delta_packets, json_lines, main, run, wait_until
 
 GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", "")
@@ -28,40 +28,26 @@ PREFIX = f"nsfleet{os.getpid()}"
 HUB_ADDRESS = "10.77.0.1"
 
 
-def command(*words, check=True):
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def inside(name):
-    return ["ip", "netns", "exec", f"{PREFIX}{name}"]
-
-
-def plain(namespace, link):
-    """Nothing sends by itself there, and no offload changes a frame."""
-    command(*inside(namespace), "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
-    command(*inside(namespace), "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
-    command(*inside(namespace), "ip", "link", "set", link, "up")
+def within(name):
+    return inside(f"{PREFIX}{name}")
 
 
 def build_network():
     command("ip", "netns", "add", f"{PREFIX}hub")
-    command(*inside("hub"), "ip", "link", "set", "lo", "up")
-    command(*inside("hub"), "ip", "link", "add", "br0", "type", "bridge")
-    command(*inside("hub"), "ip", "addr", "add", f"{HUB_ADDRESS}/24", "dev", "br0")
-    plain("hub", "br0")
+    command(*within("hub"), "ip", "link", "set", "lo", "up")
+    command(*within("hub"), "ip", "link", "add", "br0", "type", "bridge")
+    command(*within("hub"), "ip", "addr", "add", f"{HUB_ADDRESS}/24", "dev", "br0")
+    plain_link(f"{PREFIX}hub", "br0")
     for k in range(SENSORS):
         command("ip", "netns", "add", f"{PREFIX}{k}")
-        command(*inside(k), "ip", "link", "set", "lo", "up")
-        command(*inside(k), "ip", "link", "add", "up0", "type", "veth", "peer", "name", f"port{k}", "netns", f"{PREFIX}hub")
-        command(*inside(k), "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-        command(*inside(k), "ip", "addr", "add", f"10.77.0.{10 + k}/24", "dev", "up0")
-        command(*inside("hub"), "ip", "link", "set", f"port{k}", "master", "br0")
-        plain("hub", f"port{k}")
+        command(*within(k), "ip", "link", "set", "lo", "up")
+        command(*within(k), "ip", "link", "add", "up0", "type", "veth", "peer", "name", f"port{k}", "netns", f"{PREFIX}hub")
+        command(*within(k), "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
+        command(*within(k), "ip", "addr", "add", f"10.77.0.{10 + k}/24", "dev", "up0")
+        command(*within("hub"), "ip", "link", "set", f"port{k}", "master", "br0")
+        plain_link(f"{PREFIX}hub", f"port{k}")
         for link in ("up0", "cap0", "gen0"):
-            plain(k, link)
+            plain_link(f"{PREFIX}{k}", link)
 
 
 def remove_network():
@@ -102,7 +88,7 @@ class Fleet(unittest.TestCase):
     def start_sensor(self, k, collector):
         own = f"{self.folder}/s{k}"
         return Program(SENSOR, "-i", "cap0", "--quiet", "--sensor-id", f"s{k}", "--flows-jsonl", f"{own}/flows.jsonl",
-                       "--collector", f"{HUB_ADDRESS}:{collector.ingest}", prefix=inside(k),
+                       "--collector", f"{HUB_ADDRESS}:{collector.ingest}", prefix=within(k),
                        environment={"NETSCOPE_COLLECTOR__CA": f"{own}/ca.pem",
                                     "NETSCOPE_COLLECTOR__CERTIFICATE": f"{own}/s{k}.pem",
                                     "NETSCOPE_COLLECTOR__KEY": f"{own}/s{k}.key",
@@ -110,12 +96,12 @@ class Fleet(unittest.TestCase):
 
     def send(self):
         """All five at once, each its frames at its pace."""
-        return [Program(GENERATOR, "-i", "gen0", "-n", FRAMES + 100 * k, "-r", RATE, "-f", 300, "-t", "-b", prefix=inside(k))
+        return [Program(GENERATOR, "-i", "gen0", "-n", FRAMES + 100 * k, "-r", RATE, "-f", 300, "-t", "-b", prefix=within(k))
                 for k in range(SENSORS)]
 
     def begin(self):
         environment = self.enroll()
-        collector = Collector(self.folder, host=HUB_ADDRESS, environment=environment, prefix=inside("hub"))
+        collector = Collector(self.folder, host=HUB_ADDRESS, environment=environment, prefix=within("hub"))
         self.addCleanup(collector.close)
         sensors = [self.start_sensor(k, collector) for k in range(SENSORS)]
         for sensor in sensors:
@@ -159,10 +145,10 @@ class Fleet(unittest.TestCase):
 
     def test_a_sensor_without_a_certificate_is_refused(self):
         environment = self.enroll()
-        collector = Collector(self.folder, host=HUB_ADDRESS, environment=environment, prefix=inside("hub"))
+        collector = Collector(self.folder, host=HUB_ADDRESS, environment=environment, prefix=within("hub"))
         self.addCleanup(collector.close)
         sensor = Program(SENSOR, "-i", "cap0", "--quiet", "--sensor-id", "stranger", "--collector",
-                         f"{HUB_ADDRESS}:{collector.ingest}", prefix=inside(0),
+                         f"{HUB_ADDRESS}:{collector.ingest}", prefix=within(0),
                          environment={"NETSCOPE_COLLECTOR__CA": f"{self.folder}/s0/ca.pem"})
         self.addCleanup(sensor.__exit__)
         time.sleep(3)

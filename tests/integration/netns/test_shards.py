@@ -4,7 +4,6 @@ change, is one record at 1, 2 and 16 shards, with exact packets and bytes; by ei
 Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
 """
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -16,6 +15,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
+from support.netns import inside, wire_for
 from support.programs import PATIENCE, SENSOR, Program, json_lines, main
 
 PREFIX = f"nsshards{os.getpid()}"
@@ -23,14 +23,7 @@ ROUNDS = 300  # of each kind of traffic
 FLOWS = 8
 
 
-def command(*words, check=True):
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
-
-
-INSIDE = ["ip", "netns", "exec", PREFIX]
+INSIDE = inside(PREFIX)
 
 
 def checksum(header):
@@ -133,22 +126,7 @@ def send(frames):
 class Shards(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root: it makes a network namespace")
-        for program in ("ip", "ethtool"):
-            if shutil.which(program) is None:
-                raise unittest.SkipTest(f"{program} is not installed")
-        cls.addClassCleanup(lambda: command("ip", "netns", "del", PREFIX, check=False))
-        try:
-            command("ip", "netns", "add", PREFIX)
-            command(*INSIDE, "ip", "link", "set", "lo", "up")
-            command(*INSIDE, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-            for link in ("cap0", "gen0"):
-                command(*INSIDE, "sysctl", "-qw", f"net.ipv6.conf.{link}.disable_ipv6=1", check=False)
-                command(*INSIDE, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off", check=False)
-                command(*INSIDE, "ip", "link", "set", link, "up")
-        except AssertionError as error:
-            raise unittest.SkipTest(f"network namespaces are not allowed here: {error}") from error
+        wire_for(cls, PREFIX)
         cls.traffic = Traffic()
 
     def setUp(self):
