@@ -101,35 +101,15 @@ static void apply(void *context, struct reload_result *result)
     }
 }
 
-static void tell(const struct reload_result *result)
-{
-    char applied[1024], waiting[1024];
-
-    if (result->is_refused) {
-        log_error("config", "the new settings are refused; those before stay in force", "reason=%s",
-                  log_quote(result->issue.reason, applied, sizeof(applied)));
-    } else {
-        log_note("config", "settings read again", "applied=%s needs_restart=%s",
-                 reload_text(&result->applied, applied, sizeof(applied)),
-                 reload_text(&result->needs_restart, waiting, sizeof(waiting)));
-    }
-    audit_line("signal", NULL, "SIGHUP", result->is_refused ? "refused" : "ok",
-               result->is_refused ? result->issue.reason : NULL);
-}
-
 void app_reload(struct app *app)
 {
-    const char *path = app->command->config_path;
-    const char *slash = path == NULL ? NULL : strrchr(path, '/');
     const struct reload_ops ops = {.context = app,
                                    .make = make,
                                    .discard = discard,
                                    .load = load,
                                    .check = check,
                                    .apply = apply,
-                                   .file = path == NULL    ? ""
-                                           : slash != NULL ? slash + 1
-                                                           : path};
+                                   .file = reload_file_name(app->command->config_path)};
     struct reload_result result;
 
     if (app->reload == NULL) {
@@ -142,7 +122,9 @@ void app_reload(struct app *app)
     notify_reloading();
     reload_run(&ops, app->config, NULL, 0, true, &result);
     audit_reopen();
-    tell(&result);
+    reload_log(&result, NULL);
+    audit_line("signal", NULL, "SIGHUP", result.is_refused ? "refused" : "ok",
+               result.is_refused ? result.issue.reason : NULL);
     notify_ready();
     reload_result_free(&result);
 }

@@ -120,14 +120,6 @@ static void apply(void *context, struct reload_result *result)
     }
 }
 
-static const char *file_of(const struct sensor_command *command)
-{
-    const char *path = command->config_path;
-    const char *slash = path == NULL ? NULL : strrchr(path, '/');
-
-    return path == NULL ? "" : slash != NULL ? slash + 1 : path;
-}
-
 static void run(struct app *app, const char *yaml, size_t length, bool does_apply,
                 struct reload_result *result)
 {
@@ -137,7 +129,8 @@ static void run(struct app *app, const char *yaml, size_t length, bool does_appl
                              .load = load,
                              .check = check,
                              .apply = apply,
-                             .file = yaml != NULL ? SENSOR_REQUEST_NAME : file_of(app->command)};
+                             .file = yaml != NULL ? SENSOR_REQUEST_NAME
+                                                  : reload_file_name(app->command->config_path)};
 
     if (app->reload == NULL) {
         app->reload = calloc(1, sizeof(*app->reload));
@@ -152,19 +145,10 @@ static void run(struct app *app, const char *yaml, size_t length, bool does_appl
 
 static void reload_now(struct app *app, struct reload_result *result)
 {
-    char applied[1024], waiting[1024];
-
     notify_reloading();
     run(app, NULL, 0, true, result);
     audit_reopen();
-    if (result->is_refused) {
-        log_error("config", "the new settings are refused; those before stay in force", "reason=%s",
-                  log_quote(result->issue.reason, applied, sizeof(applied)));
-    } else {
-        log_note("config", "settings read again", "applied=%s needs_restart=%s config_hash=%s",
-                 reload_text(&result->applied, applied, sizeof(applied)),
-                 reload_text(&result->needs_restart, waiting, sizeof(waiting)), app->hash_now);
-    }
+    reload_log(result, app->hash_now);
     notify_ready();
 }
 

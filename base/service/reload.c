@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 void reload_add(struct reload_paths *paths, const char *path)
 {
     char **larger = realloc(paths->items, (paths->count + 1U) * sizeof(*larger));
@@ -43,6 +45,28 @@ const char *reload_text(const struct reload_paths *paths, char *out, size_t out_
         used += length > 0 ? (size_t)length : 0;
     }
     return out;
+}
+
+const char *reload_file_name(const char *path)
+{
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+
+    return path == NULL ? "" : slash != NULL ? slash + 1 : path;
+}
+
+void reload_log(const struct reload_result *result, const char *config_hash)
+{
+    char applied[1024], waiting[1024];
+
+    if (result->is_refused) {
+        log_error("config", "the new settings are refused; those before stay in force", "reason=%s",
+                  log_quote(result->issue.reason, applied, sizeof(applied)));
+        return;
+    }
+    log_note("config", "settings read again", "applied=%s needs_restart=%s%s%s",
+             reload_text(&result->applied, applied, sizeof(applied)),
+             reload_text(&result->needs_restart, waiting, sizeof(waiting)),
+             config_hash == NULL ? "" : " config_hash=", config_hash == NULL ? "" : config_hash);
 }
 
 static void note_change(void *context, const char *path, bool is_hot)

@@ -51,3 +51,7 @@ void reload_run(const struct reload_ops *ops, struct config *in_force, const cha
 void reload_add(struct reload_paths *paths, const char *path);
 /* "a.b,c.d" cut to the room, "none" when empty; for the log. Returns `out`. */
 const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes);
+/* The last part of `path`, for reload_ops.file; "" of NULL. Lives as long as `path`. */
+const char *reload_file_name(const char *path);
+/* A line of the log about what came of it. `config_hash`: of what is in force; NULL: left out. */
+void reload_log(const struct reload_result *result, const char *config_hash);
