@@ -241,6 +241,16 @@ static inline unsigned wire_varint_bytes(uint64_t value)
 }
 
 /* wire_put_*: the caller knows that there is room; they return the new end. */
+static inline uint8_t *wire_put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
 static inline uint8_t *wire_put_fixed32(uint8_t *at, uint32_t value)
 {
     at[0] = (uint8_t)value;
@@ -253,16 +263,6 @@ static inline uint8_t *wire_put_fixed32(uint8_t *at, uint32_t value)
 static inline uint8_t *wire_put_fixed64(uint8_t *at, uint64_t value)
 {
     return wire_put_fixed32(wire_put_fixed32(at, (uint32_t)value), (uint32_t)(value >> 32));
-}
-
-static inline uint8_t *wire_put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
 }
 
 /* A copy whose length is not known and mostly short: no call for up to 32 bytes. */
