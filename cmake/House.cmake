@@ -86,6 +86,11 @@ function(unit_test name)
         ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
 
+# model_tests(NAME ...): unit tests that run long models in one thread. The thread sanitizer has nothing to find there.
+function(model_tests)
+    set_property(TEST ${ARGN} APPEND PROPERTY LABELS model)
+endfunction()
+
 # fuzz_target(NAME SOURCES ... USES ... MEMORY_BYTES n): a libFuzzer program in build/fuzz/fuzz; the source defines
 # LLVMFuzzerTestOneInput. MEMORY_BYTES is what one input may take at most (0: the parser takes no memory). Built by the
 # preset "fuzz", and by "coverage" as a program that only runs files.

@@ -138,8 +138,7 @@ leg_asan() {
 leg_tsan() {
     export TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1"
     configure_and_build tsan
-    # Models of traffic in one thread have nothing for this sanitizer, and take minutes each: dev and asan run them.
-    run_ctest tsan -L '^(unit|scenario)$' -E '^test_(detection|floods|scans|traffic_models|incidents|flow_model|flow_split|assembly)$'
+    run_ctest tsan -L '^(unit|scenario)$' -LE '^model$'
 }
 
 leg_replay() {
