@@ -460,6 +460,26 @@ struct stats_ledger_row {
     struct stats_ledger_reason lost[LEDGER_REASONS_MAX];
 };
 
+/* All reasons together. */
+static inline uint64_t stats_ledger_lost(const struct stats_ledger_row *row)
+{
+    uint64_t lost = 0;
+
+    for (uint32_t i = 0; i < row->lost_count; i++) {
+        lost += row->lost[i].count;
+    }
+    return lost;
+}
+
+/* One more reason, whose text is static; what has no room is left out. */
+static inline void stats_ledger_add(struct stats_ledger_row *row, const char *reason,
+                                    uint64_t count)
+{
+    if (row->lost_count < LEDGER_REASONS_MAX) {
+        row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
+    }
+}
+
 struct stats_shard {
     uint32_t shard, ring_used, ring_size, ring_high_water;
     uint64_t packets, bytes, flows_active, flows_max, evicted;

@@ -16,24 +16,9 @@ const char *ledger_stage_name(uint8_t stage)
     return stage < ARRAY_COUNT(names) ? names[stage] : "none";
 }
 
-static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
-{
-    row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
-}
-
-static uint64_t lost_in(const struct stats_ledger_row *row)
-{
-    uint64_t lost = 0;
-
-    for (uint32_t i = 0; i < row->lost_count; i++) {
-        lost += row->lost[i].count;
-    }
-    return lost;
-}
-
 static void hold_rest(struct stats_ledger_row *row)
 {
-    const uint64_t gone = row->out + lost_in(row);
+    const uint64_t gone = row->out + stats_ledger_lost(row);
 
     row->held = row->in > gone ? row->in - gone : 0;
 }
@@ -49,17 +34,17 @@ void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LE
     /* Downstream first: what is counted behind was counted before. */
     *feed = (struct stats_ledger_row){
         .stage = LEDGER_FEED, .unit = "frames", .out = atomic_load(&api->live_frames)};
-    add_reason(feed, "slow_client", atomic_load(&api->live_resyncs));
-    feed->in = feed->out + lost_in(feed);
+    stats_ledger_add(feed, "slow_client", atomic_load(&api->live_resyncs));
+    feed->in = feed->out + stats_ledger_lost(feed);
     history_counts_read(api->history, &stored);
     if (api->ingest_counts != NULL) {
         api->ingest_counts(api->context, &received);
     }
     *store = (struct stats_ledger_row){
         .stage = LEDGER_STORE, .unit = "records", .out = stored.records_stored};
-    add_reason(store, "duplicate", stored.records_duplicate);
-    add_reason(store, "undecodable", stored.records_undecodable);
-    add_reason(store, "not_kept", stored.records_not_kept);
+    stats_ledger_add(store, "duplicate", stored.records_duplicate);
+    stats_ledger_add(store, "undecodable", stored.records_undecodable);
+    stats_ledger_add(store, "not_kept", stored.records_not_kept);
     store->in = received.records > stored.records_in ? received.records : stored.records_in;
     hold_rest(store);
     *ingest = (struct stats_ledger_row){.stage = LEDGER_INGEST,
@@ -67,8 +52,8 @@ void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LE
                                         .in = received.records + received.duplicates +
                                               received.gap_records,
                                         .out = received.records};
-    add_reason(ingest, "duplicate", received.duplicates);
-    add_reason(ingest, "told_lost", received.gap_records);
+    stats_ledger_add(ingest, "duplicate", received.duplicates);
+    stats_ledger_add(ingest, "told_lost", received.gap_records);
 }
 
 /* ---- /v1/ledger ---- */
@@ -163,7 +148,8 @@ static void write_ledger(struct api *api, struct http_request *request, struct j
     collector_ledger(api, own);
     for (unsigned i = 0; i < COLLECTOR_LEDGER_ROWS; i++) {
         sensor_ledger_row_from(&rows[i], &own[i]);
-        is_balanced = is_balanced && own[i].in == own[i].out + lost_in(&own[i]) + own[i].held;
+        is_balanced =
+            is_balanced && own[i].in == own[i].out + stats_ledger_lost(&own[i]) + own[i].held;
     }
     json_object_begin(out);
     write_rows(out, rows, COLLECTOR_LEDGER_ROWS);

@@ -18,7 +18,7 @@ struct ledger_room {
 static bool is_balanced(const struct stats_ledger_row *rows, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (rows[i].in != rows[i].out + pipeline_ledger_lost(&rows[i]) + rows[i].held) {
+        if (rows[i].in != rows[i].out + stats_ledger_lost(&rows[i]) + rows[i].held) {
             return false;
         }
     }

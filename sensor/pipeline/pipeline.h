@@ -127,7 +127,6 @@ const struct pipeline_health_counts *pipeline_health(const struct pipeline *pipe
  * thread; see pipeline_ledger.c for what `held` means while packets move. */
 uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
                          uint32_t rows_max);
-uint64_t pipeline_ledger_lost(const struct stats_ledger_row *row); /* all reasons together */
 uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
                              uint32_t rows_max);
 /* The kernel's rings, live: one for each interface and shard. Any thread. */

@@ -5,11 +5,6 @@
 #include "base/clock.h"
 #include "sensor/pipeline/pipeline_private.h"
 
-static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
-{
-    row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
-}
-
 /* 0 where nothing but traffic fills the ring and there is none. */
 static double stall_seconds(uint64_t stall_ns)
 {
@@ -138,10 +133,10 @@ static uint32_t file_rows(struct pipeline *pipeline, struct stats_ledger_row *ro
                                         .unit = "packets",
                                         .in = packets + by_kernel + by_interface,
                                         .out = packets + by_kernel};
-    add_reason(&rows[0], "interface_dropped", by_interface);
+    stats_ledger_add(&rows[0], "interface_dropped", by_interface);
     rows[1] = (struct stats_ledger_row){
         .stage = LEDGER_KERNEL, .unit = "packets", .in = packets + by_kernel, .out = packets};
-    add_reason(&rows[1], "ring_full", by_kernel);
+    stats_ledger_add(&rows[1], "ring_full", by_kernel);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(rows[i].name, sizeof(rows[i].name), "%s", pipeline->file_name);
     }
@@ -172,7 +167,7 @@ static uint32_t live_rows(struct pipeline *pipeline, struct stats_ledger_row *ro
                                          .in = sum->received + sum->interface_dropped,
                                          .out = sum->received};
         memcpy(row->name, status.name, sizeof(status.name));
-        add_reason(row, "interface_dropped", sum->interface_dropped);
+        stats_ledger_add(row, "interface_dropped", sum->interface_dropped);
         row = &rows[written++];
         *row = (struct stats_ledger_row){.stage = LEDGER_KERNEL,
                                          .unit = "packets",
@@ -180,8 +175,8 @@ static uint32_t live_rows(struct pipeline *pipeline, struct stats_ledger_row *ro
                                          .out = sum->processed,
                                          .held = sum->in_ring};
         memcpy(row->name, status.name, sizeof(status.name));
-        add_reason(row, "ring_full", sum->kernel_dropped);
-        add_reason(row, "before_start", sum->precut);
+        stats_ledger_add(row, "ring_full", sum->kernel_dropped);
+        stats_ledger_add(row, "before_start", sum->precut);
     }
     return written;
 }
@@ -209,7 +204,7 @@ uint32_t pipeline_input_ledger(struct pipeline *pipeline, uint64_t decoded,
 
     *row = (struct stats_ledger_row){
         .stage = LEDGER_CAPTURE, .unit = "packets", .in = in, .out = decoded};
-    add_reason(row, "count_reached", beyond);
+    stats_ledger_add(row, "count_reached", beyond);
     row->held = in > decoded + beyond ? in - decoded - beyond : 0;
     return written;
 }

@@ -10,26 +10,9 @@
 
 #include "sensor/pipeline/pipeline_private.h"
 
-static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
-{
-    if (row->lost_count < LEDGER_REASONS_MAX) {
-        row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
-    }
-}
-
-uint64_t pipeline_ledger_lost(const struct stats_ledger_row *row)
-{
-    uint64_t lost = 0;
-
-    for (uint32_t i = 0; i < row->lost_count; i++) {
-        lost += row->lost[i].count;
-    }
-    return lost;
-}
-
 static void hold_rest(struct stats_ledger_row *row)
 {
-    const uint64_t gone = row->out + pipeline_ledger_lost(row);
+    const uint64_t gone = row->out + stats_ledger_lost(row);
 
     row->held = row->in > gone ? row->in - gone : 0;
 }
@@ -50,16 +33,16 @@ static uint32_t packet_rows(const struct pipeline_totals *totals, uint64_t taken
 
     *decode = (struct stats_ledger_row){
         .stage = LEDGER_DECODE, .unit = "packets", .in = totals->packets, .out = in_flows};
-    add_reason(decode, "non_ip", totals->not_in_flow_by[DECODE_WHOLE]);
+    stats_ledger_add(decode, "non_ip", totals->not_in_flow_by[DECODE_WHOLE]);
     for (unsigned reason = DECODE_WHOLE + 1; reason < DECODE_REASON_COUNT; reason++) {
-        add_reason(decode, decode_reason_name((enum decode_reason)reason),
-                   totals->not_in_flow_by[reason]);
+        stats_ledger_add(decode, decode_reason_name((enum decode_reason)reason),
+                         totals->not_in_flow_by[reason]);
     }
-    add_reason(decode, "handover_full", totals->handover_dropped);
+    stats_ledger_add(decode, "handover_full", totals->handover_dropped);
     hold_rest(decode);
     *flow = (struct stats_ledger_row){
         .stage = LEDGER_FLOW, .unit = "packets", .in = in_flows, .out = taken};
-    add_reason(flow, "no_batch", totals->lost_packets);
+    stats_ledger_add(flow, "no_batch", totals->lost_packets);
     hold_rest(flow);
     return 2;
 }

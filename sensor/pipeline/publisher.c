@@ -932,13 +932,6 @@ void publisher_join(struct publisher *publisher)
 
 /* ---- rows ---- */
 
-static void add_reason(struct stats_ledger_row *row, const char *reason, uint64_t count)
-{
-    if (row->lost_count < LEDGER_REASONS_MAX) {
-        row->lost[row->lost_count++] = (struct stats_ledger_reason){reason, count};
-    }
-}
-
 /* SPOOL and WIRE of a durable sink. What was sent and is neither confirmed nor waiting for that any
  * more was dropped on the way; what else was given up had not been sent. */
 static uint32_t durable_ledger(const struct sink *sink, struct stats_ledger_row rows[2])
@@ -955,10 +948,10 @@ static uint32_t durable_ledger(const struct sink *sink, struct stats_ledger_row 
                                         .unit = "records",
                                         .in = row.acked + row.failed + row.unacked,
                                         .out = row.sent};
-    add_reason(&rows[0], "given_up_unsent", row.failed - given_up);
+    stats_ledger_add(&rows[0], "given_up_unsent", row.failed - given_up);
     rows[1] = (struct stats_ledger_row){
         .stage = LEDGER_WIRE, .unit = "records", .in = row.sent, .out = row.acked};
-    add_reason(&rows[1], "given_up_unconfirmed", given_up);
+    stats_ledger_add(&rows[1], "given_up_unconfirmed", given_up);
     for (int i = 0; i < 2; i++) {
         const uint64_t gone = rows[i].out + rows[i].lost[0].count;
 
@@ -983,8 +976,8 @@ static uint32_t sink_ledger(const struct publisher *publisher, uint32_t sink,
                                      .out = counter_get(&counts->records_out),
                                      .packets_out = counter_get(&counts->packets_out)};
     (void)snprintf(row->name, sizeof(row->name), "%s", to->ops->name);
-    add_reason(row, "sink_full", counter_get(&counts->dropped_full));
-    add_reason(row, "refused", counter_get(&counts->dropped_refused));
+    stats_ledger_add(row, "sink_full", counter_get(&counts->dropped_full));
+    stats_ledger_add(row, "refused", counter_get(&counts->dropped_refused));
     atomic_thread_fence(memory_order_acquire);
     row->in = counter_get(&counts->records_in);
     row->packets_in = counter_get(&counts->packets_in);
@@ -1016,7 +1009,7 @@ uint32_t publisher_ledger(const struct publisher *publisher, struct stats_ledger
     own->in = counter_get(&counts->records_in) + lost;
     own->packets_in = counter_get(&counts->packets_in);
     own->held = own->in - own->out - lost;
-    add_reason(own, "no_batch", lost);
+    stats_ledger_add(own, "no_batch", lost);
     return written;
 }
 

@@ -203,7 +203,7 @@ static const struct stats_ledger_row *row_of(const struct stats_ledger_row *rows
 
 static void assert_law(const struct stats_ledger_row *row)
 {
-    assert_int_equal(row->in, row->out + pipeline_ledger_lost(row) + row->held);
+    assert_int_equal(row->in, row->out + stats_ledger_lost(row) + row->held);
 }
 
 static void a_sink_that_is_full_loses_batches_and_packets_for_itself_alone(void **state)
@@ -259,7 +259,7 @@ static void a_durable_sink_tells_what_was_given_up_before_and_after_it_was_sent(
     assert_int_equal(spool->out, 60);
     assert_int_equal(wire->in, 60);
     assert_int_equal(wire->out, 40);
-    assert_int_equal(pipeline_ledger_lost(spool) + pipeline_ledger_lost(wire), 25);
+    assert_int_equal(stats_ledger_lost(spool) + stats_ledger_lost(wire), 25);
     assert_int_equal(spool->held + wire->held, 35);
     bench_free(&bench);
 }
@@ -281,8 +281,8 @@ static void what_was_sent_and_given_up_is_lost_on_the_wire(void **state)
 
     assert_law(spool);
     assert_law(wire);
-    assert_int_equal(pipeline_ledger_lost(spool), 0);
-    assert_int_equal(pipeline_ledger_lost(wire), 15);
+    assert_int_equal(stats_ledger_lost(spool), 0);
+    assert_int_equal(stats_ledger_lost(wire), 15);
     assert_int_equal(wire->held, 5);
     bench_free(&bench);
 }
