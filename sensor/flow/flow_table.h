@@ -177,5 +177,5 @@ uint32_t flow_table_capacity(const struct flow_table *table);
 /* In use now or before: what the table occupies, rounded up to pages. */
 uint64_t flow_table_memory_bytes(const struct flow_table *table);
 /* For a memory estimate before the start: bytes of a table of these settings when it is full of
- * IPv6, each flow with a round trip and a record. */
+ * IPv6, each flow with a round trip and a record; without tunnels. */
 uint64_t flow_table_memory_needed(const struct flow_settings *settings);

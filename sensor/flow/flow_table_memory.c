@@ -209,7 +209,8 @@ static uint64_t pool_bytes(const struct flow_pool *pool)
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
 {
     uint64_t bytes = sizeof(*table) + table->fixed_bytes + pool_bytes(&table->narrow) +
-                     pool_bytes(&table->wide) + table->touched_peak * sizeof(struct flow_touch);
+                     pool_bytes(&table->wide) + table->touched_peak * sizeof(struct flow_touch) +
+                     flow_tunnels_memory_bytes(table->tunnels);
 
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
         bytes += pool_bytes(&table->parts[i]);

@@ -40,6 +40,7 @@ struct flow_tunnels {
     uint32_t stacks_max, bucket_count;
     uint32_t fresh, free_head;
     uint32_t used; /* places that are not empty: 0 is the usual case */
+    uint32_t used_peak;
     uint64_t full;
 };
 
@@ -48,14 +49,6 @@ static uint32_t stacks_of(uint32_t flows_max)
     const uint32_t stacks = flows_max / FLOWS_PER_STACK;
 
     return stacks > STACKS_MIN ? stacks : STACKS_MIN;
-}
-
-uint64_t flow_tunnels_memory(uint32_t flows_max)
-{
-    const uint64_t stacks = stacks_of(flows_max);
-
-    return sizeof(struct flow_tunnels) + sizeof(struct place) * (uint64_t)flows_max +
-           (stacks + 1) * sizeof(struct stack) + stacks * sizeof(uint32_t);
 }
 
 struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key)
@@ -136,6 +129,13 @@ static uint32_t new_stack(struct flow_tunnels *tunnels, const struct stack *stac
     return at;
 }
 
+static void count_used(struct flow_tunnels *tunnels)
+{
+    if (++tunnels->used > tunnels->used_peak) {
+        tunnels->used_peak = tunnels->used;
+    }
+}
+
 void flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct packet *packet,
                       const uint8_t *frame)
 {
@@ -168,7 +168,12 @@ void flow_tunnels_set(struct flow_tunnels *tunnels, uint32_t slot, const struct 
     const uint64_t hash = hash_bytes(identity, &stack, STACK_IDENTITY_BYTES);
     const uint32_t folded = (uint32_t)(hash ^ hash >> 32);
     tunnels->places[slot] = (struct place){.stack = at, .hash = folded != 0 ? folded : 1};
-    tunnels->used++;
+    count_used(tunnels);
+}
+
+uint64_t flow_tunnels_memory_bytes(const struct flow_tunnels *tunnels)
+{
+    return (tunnels->fresh - 1) * sizeof(struct stack) + tunnels->used_peak * sizeof(struct place);
 }
 
 uint32_t flow_tunnels_hash(const struct flow_tunnels *tunnels, uint32_t slot)
@@ -219,7 +224,7 @@ void flow_tunnels_set_answer(struct flow_tunnels *tunnels, uint32_t slot, uint16
     struct place *place = &tunnels->places[slot];
 
     if (place->hash == 0 && place->answer == 0) {
-        tunnels->used++;
+        count_used(tunnels);
     }
     place->answer = tenant != 0 ? tenant : ANSWER_IS_PLAIN;
 }

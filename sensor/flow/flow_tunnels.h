@@ -15,12 +15,12 @@
 
 struct flow_tunnels;
 
-/* Bytes for a table of `flows_max`, whose slots go up to twice that; a stack for each eighth flow,
- * 64 at least. */
-uint64_t flow_tunnels_memory(uint32_t flows_max);
-/* NULL: no memory. */
+/* For a table of `flows_max`, whose slots go up to twice that; a stack for each eighth flow, 64 at
+ * least. NULL: no memory. */
 MUST_USE struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key);
 void flow_tunnels_free(struct flow_tunnels *tunnels);
+/* In use now or before; 0: no tunnel was met. */
+uint64_t flow_tunnels_memory_bytes(const struct flow_tunnels *tunnels);
 
 /* Of the flow in `slot`, by its first packet; `frame` holds the outer addresses, NULL: they stay
  * unknown. When no stack is free the flow goes without, which is counted. O(1). */

@@ -275,6 +275,24 @@ static void a_flow_without_room_for_its_tunnels_is_counted_and_kept(void **state
     harness_stop(&h);
 }
 
+static void tunnels_are_part_of_the_memory_that_a_table_tells(void **state)
+{
+    (void)state;
+    start();
+    add(PLAIN, 0, 0, SECOND);
+    const uint64_t plain = flow_table_memory_bytes(h.table);
+    add(PLAIN, 0, 1, SECOND);
+    assert_true(flow_table_memory_bytes(h.table) == plain);
+    add(VXLAN, 7, 0, SECOND);
+    const uint64_t first = flow_table_memory_bytes(h.table) - plain;
+    add(VXLAN, 8, 0, SECOND);
+    add(VXLAN, 9, 0, SECOND);
+    /* More than the entry itself, and as much for each of the same kind. */
+    assert_true(first > 2 * sizeof(struct flow));
+    assert_true(flow_table_memory_bytes(h.table) == plain + 3 * first);
+    harness_stop(&h);
+}
+
 static void the_numbers_are_those_of_the_public_enum(void **state)
 {
     const ProtobufCEnumDescriptor *descriptor = &netscope__v1__tunnel_type__descriptor;
@@ -315,6 +333,7 @@ int main(void)
         cmocka_unit_test(tunnels_beyond_four_are_counted),
         cmocka_unit_test(one_stack_serves_many_flows_and_is_given_back),
         cmocka_unit_test(a_flow_without_room_for_its_tunnels_is_counted_and_kept),
+        cmocka_unit_test(tunnels_are_part_of_the_memory_that_a_table_tells),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
