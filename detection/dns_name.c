@@ -16,22 +16,6 @@ void dns_name_split(struct record_text name, struct record_text *host, struct re
     *domain = (struct record_text){name.data + at, name.length - (uint32_t)at};
 }
 
-struct record_text dns_name_domain(struct record_text name)
-{
-    struct record_text host, domain;
-
-    dns_name_split(name, &host, &domain);
-    return domain;
-}
-
-struct record_text dns_name_host(struct record_text name)
-{
-    struct record_text host, domain;
-
-    dns_name_split(name, &host, &domain);
-    return host;
-}
-
 static struct record_text first_label(struct record_text name)
 {
     const char *dot = name.length > 0 ? memchr(name.data, '.', name.length) : NULL;

@@ -6,13 +6,9 @@
 
 #include "proto/record.h"
 
-/* The registered domain at the end of `name`; the whole name where there is none. */
-struct record_text dns_name_domain(struct record_text name);
-/* Both of the following in one step. */
+/* `domain`: the registered domain at the end of `name`, the whole name where there is none. `host`:
+ * what stands before it, without the dot between; empty where there is nothing. */
 void dns_name_split(struct record_text name, struct record_text *host, struct record_text *domain);
-/* What stands before the registered domain, without the dot between; empty where there is
- * nothing. */
-struct record_text dns_name_host(struct record_text name);
 /* The first label, or the second where the first is "www". */
 struct record_text dns_name_label(struct record_text name);
 /* Shannon entropy of the bytes, in thousandths of a bit: 0 to 8000. */
