@@ -272,7 +272,9 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
                           uint64_t now_ns)
 {
     char reason[640];
-    const char *plain = news->status == RPC_UNAVAILABLE ? plain_words(news->message) : NULL;
+    const char *plain = news->status == RPC_UNAVAILABLE ? plain_words(news->message)
+                        : news->status == RPC_OK        ? "the collector ended the stream"
+                                                        : NULL;
 
     if (sink->is_goodbye_sent) {
         return;
@@ -287,8 +289,10 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
         pause_ns = news->retry_ns + jittered(BACKOFF_FIRST_NS);
     }
     sink->dial_at_ns = now_ns + pause_ns;
+    const bool is_both = plain != NULL && news->message[0] != '\0';
+
     (void)snprintf(reason, sizeof(reason), "%s: %s%s%.300s%s", rpc_status_name(news->status),
-                   plain != NULL ? plain : "", plain != NULL ? " (" : "", news->message,
-                   plain != NULL ? ")" : "");
+                   plain != NULL ? plain : "", is_both ? " (" : "", news->message,
+                   is_both ? ")" : "");
     tell(sink, reason, pause_ns, now_ns);
 }

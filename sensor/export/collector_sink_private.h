@@ -208,8 +208,8 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
 /* collector_sink_stream.c: what comes and what goes on one call. */
 
 void collector_sink_methods(struct collector_sink *sink);
-/* Acts upon what the callbacks noted. */
-void collector_stream_take(struct collector_sink *sink, const struct collector_news *news,
+/* Acts upon what the callbacks noted; a break of the protocol becomes the reason of the end. */
+void collector_stream_take(struct collector_sink *sink, struct collector_news *news,
                            uint64_t now_ns);
 /* Sends what the window and the queue allow; closing, a goodbye at the end. */
 void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing);

@@ -419,7 +419,7 @@ static void forget_call(struct collector_sink *sink)
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
-void collector_stream_take(struct collector_sink *sink, const struct collector_news *news,
+void collector_stream_take(struct collector_sink *sink, struct collector_news *news,
                            uint64_t now_ns)
 {
     const char *complaint = news->complaint;
@@ -442,6 +442,10 @@ void collector_stream_take(struct collector_sink *sink, const struct collector_n
         rpc_cancel(sink->call, RPC_INTERNAL, complaint);
     }
     if (news->is_over) {
+        if (complaint != NULL) { /* what was wrong says more than how the call then ended */
+            news->status = RPC_INTERNAL;
+            (void)snprintf(news->message, sizeof(news->message), "%s", complaint);
+        }
         collector_sink_ended(sink, news, now_ns);
         forget_call(sink);
     }

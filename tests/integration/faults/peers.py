@@ -419,11 +419,18 @@ class Peers(unittest.TestCase):
         def garbage(requests, context):
             yield b"\xff\xff\xff"
 
+        def ends(requests, context):
+            next(requests)
+            return
+            yield  # a generator, so a stream without a message
+
         def denies(requests, context):
             next(requests)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "revoked")
         out, _ = self.end_of_sensor("garbage", self.serve(garbage))
         self.assertIn("no ConnectResponse", out)
+        out, _ = self.end_of_sensor("ends", self.serve(ends))
+        self.assertIn("OK: the collector ended the stream", out)
         attempts = []
         port = self.serve(lambda requests, context: (attempts.append(1), denies(requests, context)))
         out, err = self.end_of_sensor("denied", port)

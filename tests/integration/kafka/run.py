@@ -13,7 +13,7 @@ import time
 from kafka_tools import (ALERTS, FLOWS, PARTITIONS, STATS, Cluster, has_kcat, murmur2, partition_of, run_cases,
                          same)
 import probe_tools
-from probe_tools import finish, probe, start, total
+from probe_tools import ONE_IN_FLIGHT, finish, probe, start, total
 
 FOLDER = os.path.abspath(sys.argv[1])
 probe_tools.FOLDER = FOLDER
@@ -198,7 +198,7 @@ def errors_that_pass_lose_nothing():
         drain = cluster.drain()
         for code in (6, 7, 19, 20):  # NOT_LEADER, TIMED_OUT, NOT_ENOUGH_REPLICAS, .._AFTER_APPEND
             cluster.say(f"err 0 {code} 3")
-        result = probe(cluster.brokers, "--records", "5000", "--flush-ms", "30000")
+        result = probe(cluster.brokers, "--records", "5000", "--flush-ms", "30000", *ONE_IN_FLIGHT)
         same("failed", result["failed"], 0)
         records = drain.records(total(result))
         same("identities", len(set(identities(records))), total(result))
