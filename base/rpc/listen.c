@@ -163,6 +163,13 @@ static int listen_tcp(struct rpc_server *server, const char *address,
     }
     const int got = grpc_server_add_http2_port(server->core, address, credentials);
     if (got != 0) {
+        const int watched = server->connections == NULL
+                                ? 0
+                                : rpc_connections_watch(server->connections, (uint16_t)got, err);
+        if (watched < 0) {
+            error_prefix(err, "listen %s", address);
+            return watched;
+        }
         return got;
     }
     const int probed = probe_bind(host, port, err);

@@ -244,11 +244,13 @@ MUST_USE bool rpc_rate_take_at(struct rpc_rate *rate, const char *peer, uint64_t
 /* ---- Server. ---- */
 
 struct rpc_server_options {
-    size_t receive_bytes_max;      /* one message; larger: RESOURCE_EXHAUSTED */
-    uint32_t streams_max;          /* calls at once on one connection */
-    uint32_t calls_max;            /* calls at once in all; more: RESOURCE_EXHAUSTED */
-    uint32_t header_bytes_max;     /* request headers of one call */
-    uint64_t keepalive_time_ns;    /* ping an idle connection this often */
+    size_t receive_bytes_max;   /* one message; larger: RESOURCE_EXHAUSTED */
+    uint32_t streams_max;       /* calls at once on one connection */
+    uint32_t calls_max;         /* calls at once in all; more: RESOURCE_EXHAUSTED */
+    uint32_t header_bytes_max;  /* request headers of one call */
+    uint32_t connections_max;   /* at once on TCP, those included that have not said a word yet; a
+                                 * further one is closed at once. 0 = no bound */
+    uint64_t keepalive_time_ns; /* ping an idle connection this often */
     uint64_t keepalive_timeout_ns; /* and close it when silent this long after */
     uint64_t ping_interval_min_ns; /* a client that pings faster is disconnected (too_many_pings) */
     uint64_t connection_age_max_ns; /* 0 = off. Cancels long streams after the grace: leave it off
@@ -305,6 +307,10 @@ struct rpc_server_counts {
     uint64_t calls_unknown;    /* no such method */
     uint64_t messages_dropped; /* by the queues of its calls */
     uint32_t calls_live;
+    /* Of TCP; 0 without connections_max. */
+    uint64_t connections_accepted; /* also those refused */
+    uint64_t connections_refused;  /* closed at once: connections_max */
+    uint32_t connections_live;
 };
 void rpc_server_counts(struct rpc_server *server, struct rpc_server_counts *out); /* any thread */
 

@@ -82,9 +82,13 @@ struct rpc_server *rpc_server_new(struct rpc_runtime *runtime,
     struct rpc_server *server = calloc(1, sizeof *server);
     const size_t slots_count = (size_t)runtime->queues_count * SLOTS_PER_QUEUE;
     struct rpc_slot *slots = calloc(slots_count, sizeof *slots);
-    if (server == NULL || slots == NULL) {
+    const uint32_t connections_max = options == NULL ? 0 : options->connections_max;
+    struct rpc_connections *connections =
+        connections_max == 0 ? NULL : rpc_connections_new(connections_max);
+    if (server == NULL || slots == NULL || (connections_max > 0 && connections == NULL)) {
         free(server);
         free(slots);
+        rpc_connections_free(connections);
         error_set(err, ENOMEM, "rpc: no memory for a server");
         return NULL;
     }
@@ -92,6 +96,7 @@ struct rpc_server *rpc_server_new(struct rpc_runtime *runtime,
     server->options = options != NULL ? *options : rpc_server_options_default();
     server->slots = slots;
     server->slots_count = slots_count;
+    server->connections = connections;
     server->shutdown_tag.complete = shutdown_complete;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -407,6 +412,7 @@ void rpc_server_free(struct rpc_server *server)
     }
     rpc_server_stop(server, 0); /* destroying a server that was not shut down aborts */
     grpc_server_destroy(server->core);
+    rpc_connections_free(server->connections);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server->methods);
@@ -420,4 +426,9 @@ void rpc_server_counts(struct rpc_server *server, struct rpc_server_counts *out)
     *out = server->counts;
     pthread_mutex_unlock(&server->lock);
     out->messages_dropped = counter_get(&server->messages_dropped);
+    struct rpc_connections_counts connections;
+    rpc_connections_read(server->connections, &connections);
+    out->connections_accepted = connections.accepted;
+    out->connections_refused = connections.refused;
+    out->connections_live = connections.live;
 }

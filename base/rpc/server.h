@@ -1,6 +1,7 @@
 /* Inside of a server, for server.c and listen.c. Depends on: internal.h. */
 #pragma once
 
+#include "base/rpc/connections.h"
 #include "base/rpc/internal.h"
 
 #define SLOTS_PER_QUEUE 4
@@ -27,6 +28,7 @@ struct rpc_server {
     size_t slots_count;
     struct rpc_tag shutdown_tag;
     struct counter messages_dropped;
+    struct rpc_connections *connections; /* NULL: not bounded */
 
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t changed;

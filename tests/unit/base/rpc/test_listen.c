@@ -264,6 +264,122 @@ static void garbage_does_not_disturb_others(void **state)
     fixture_close(&fixture);
 }
 
+/* ---- how many connections ---- */
+
+static int dial(int port)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct timeval patience = {.tv_sec = 20};
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* The other end closes it without a byte. */
+static bool is_refused(int fd)
+{
+    char byte;
+    const ssize_t got = recv(fd, &byte, 1, 0);
+    return got == 0 || (got < 0 && errno == ECONNRESET);
+}
+
+static struct rpc_server_counts counts_when(struct rpc_server *server, uint32_t live)
+{
+    struct rpc_server_counts counts = {0};
+
+    for (unsigned tries = 0; tries < 2000; tries++) {
+        rpc_server_counts(server, &counts);
+        if (counts.connections_live == live) {
+            break;
+        }
+        (void)usleep(10000);
+    }
+    assert_int_equal(counts.connections_live, live);
+    return counts;
+}
+
+static void hold_to_connections_max(const struct rpc_server_tls *tls)
+{
+    enum { MAX = 3, MORE = 70 };
+    struct rpc_server_options options = rpc_server_options_default();
+    struct fixture fixture;
+    int held[MAX];
+
+    options.connections_max = MAX;
+    fixture_open(&fixture, &options, tls);
+    for (unsigned i = 0; i < MAX; i++) {
+        held[i] = dial(fixture.port);
+        (void)counts_when(fixture.server, i + 1);
+    }
+    for (unsigned i = 0; i < MORE; i++) {
+        const int more = dial(fixture.port);
+        assert_true(is_refused(more));
+        close(more);
+    }
+    struct rpc_server_counts counts = counts_when(fixture.server, MAX);
+    assert_int_equal(counts.connections_refused, MORE);
+    assert_int_equal(counts.connections_accepted, MAX + MORE);
+    close(held[0]);
+    counts = counts_when(fixture.server, MAX - 1);
+    struct outcome *outcome = outcome_new(); /* there is room for one that speaks */
+    if (tls == NULL) {
+        assert_int_equal(fixture_unary(fixture.channel, "/test.Echo/Unary", "x", 1, NULL, outcome),
+                         RPC_OK);
+    } else {
+        const struct rpc_channel_options client = tls_options(&fixture, "ca.pem", "client");
+        assert_int_equal(call_identity(&fixture, &client, outcome), RPC_OK);
+    }
+    outcome_free(outcome);
+    rpc_server_counts(fixture.server, &counts);
+    assert_int_equal(counts.connections_refused, MORE);
+    close(held[1]);
+    close(held[2]);
+    fixture_close(&fixture);
+}
+
+static void connections_beyond_the_bound_are_closed_and_counted(void **state)
+{
+    const struct rpc_server_tls tls = {in_folder("server.pem"), in_folder("server.key"),
+                                       in_folder("ca.pem")};
+    (void)state;
+    hold_to_connections_max(NULL);
+    hold_to_connections_max(&tls);
+}
+
+/* Two servers of one process: each has its own bound, one without a bound has none. */
+static void a_bound_is_of_its_server_alone(void **state)
+{
+    (void)state;
+    struct rpc_server_options options = rpc_server_options_default();
+    struct fixture bounded;
+    struct fixture open;
+    struct rpc_server_counts counts;
+
+    options.connections_max = 1;
+    fixture_open(&bounded, &options, NULL);
+    fixture_open(&open, NULL, NULL);
+    const int first = dial(bounded.port);
+    (void)counts_when(bounded.server, 1);
+    struct outcome *outcome = outcome_new();
+    assert_int_equal(fixture_unary(open.channel, "/test.Echo/Unary", "x", 1, NULL, outcome),
+                     RPC_OK);
+    outcome->is_done = false;
+    assert_int_equal(fixture_unary(bounded.channel, "/test.Echo/Unary", "x", 1, NULL, outcome),
+                     RPC_UNAVAILABLE);
+    rpc_server_counts(open.server, &counts);
+    assert_int_equal(counts.connections_accepted, 0); /* nobody counts */
+    rpc_server_counts(bounded.server, &counts);
+    assert_true(counts.connections_refused > 0);
+    outcome_free(outcome);
+    close(first);
+    fixture_close(&open);
+    fixture_close(&bounded);
+}
+
 static void nobody_there_ends_in_unavailable(void **state)
 {
     (void)state;
@@ -286,6 +402,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(addresses_and_files_that_cannot_be_are_named),
         cmocka_unit_test(a_unix_socket_replaces_only_a_stale_one),
         cmocka_unit_test(garbage_does_not_disturb_others),
+        cmocka_unit_test(connections_beyond_the_bound_are_closed_and_counted),
+        cmocka_unit_test(a_bound_is_of_its_server_alone),
         cmocka_unit_test(nobody_there_ends_in_unavailable),
     };
     script = argc > 1 ? argv[1] : TEST_CERTS_SCRIPT;
