@@ -138,6 +138,9 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                       .duplicates = counts.duplicates,
                                       .gap_records = counts.gap_records,
                                       .refused = counts.refused,
+                                      .refused_rate = counts.refused_rate,
+                                      .sockets = counts.sockets,
+                                      .sockets_refused = counts.sockets_refused,
                                       .log_bytes = counts.log_bytes};
 }
 
@@ -212,11 +215,12 @@ static void note_counters(const struct app *app)
     ingest_counts_read(app->ingest, &counts);
     log_note("counters", "ingest",
              "connections=%llu batches=%llu records=%llu duplicates=%llu gap_records=%llu "
-             "refused=%llu log_bytes=%llu",
+             "refused=%llu refused_rate=%llu sockets=%llu sockets_refused=%llu log_bytes=%llu",
              (unsigned long long)counts.connections, (unsigned long long)counts.batches,
              (unsigned long long)counts.records, (unsigned long long)counts.duplicates,
              (unsigned long long)counts.gap_records, (unsigned long long)counts.refused,
-             (unsigned long long)counts.log_bytes);
+             (unsigned long long)counts.refused_rate, (unsigned long long)counts.sockets,
+             (unsigned long long)counts.sockets_refused, (unsigned long long)counts.log_bytes);
     log_note("counters", "process", "resident_bytes=%llu log_lines_suppressed=%llu",
              (unsigned long long)process_resident_bytes(), (unsigned long long)log_suppressed());
 }

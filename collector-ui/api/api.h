@@ -31,6 +31,7 @@ extern const struct config_field api_fields[], api_tls_fields[], api_auth_fields
 /* What ingest knows for /metrics; filled by the app. Any thread. */
 struct api_ingest_counts {
     uint64_t connections, batches, records, duplicates, gap_records, refused, log_bytes;
+    uint64_t refused_rate, sockets, sockets_refused;
 };
 
 /* What detection over the fleet knows for /metrics; zeroed before it is filled. */

@@ -87,6 +87,12 @@ static void write_ingest(struct metrics_page *page, struct api *api)
         c.gap_records);
     one(page, "netscope_collector_ingest_refused_total", METRICS_COUNTER, "Streams refused.",
         c.refused);
+    one(page, "netscope_collector_ingest_refused_rate_total", METRICS_COUNTER,
+        "Of them: an address began more than ingest.streams_per_second.", c.refused_rate);
+    one(page, "netscope_collector_ingest_sockets", METRICS_GAUGE, "TCP connections now.",
+        c.sockets);
+    one(page, "netscope_collector_ingest_sockets_refused_total", METRICS_COUNTER,
+        "TCP connections closed at once: there were ingest.connections_max.", c.sockets_refused);
     one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);
 }
 

@@ -125,6 +125,21 @@ const struct config_field ingest_fields[] = {
      .offset = FIELD(takes_packed),
      .value = "true",
      .help = "Take batches that sensors compress (their collector.compression)."},
+    {.type = CONFIG_U64,
+     .key = "connections_max",
+     .offset = FIELD(connections_max),
+     .value = "8192",
+     .min = 1,
+     .max = 65536,
+     .help = "Connections at once, of sensors and others; a further one is closed as soon as it is "
+             "there."},
+    {.type = CONFIG_U64,
+     .key = "streams_per_second",
+     .offset = FIELD(streams_per_second),
+     .value = "250",
+     .max = 1000000,
+     .help = "Streams that one address may begin each second, twice as many at once; more: "
+             "RESOURCE_EXHAUSTED with the time to wait. 0: no limit."},
     {0},
 };
 
@@ -139,6 +154,12 @@ static int build(struct ingest *ingest, struct error *err)
     ingest->positions = ingest_positions_new((uint32_t)settings->sensors_max, BOOTS_MAX, err);
     if (ingest->positions == NULL) {
         return -err->code;
+    }
+    if (settings->streams_per_second > 0) {
+        ingest->rate = rpc_rate_new((uint32_t)settings->streams_per_second);
+        if (ingest->rate == NULL) {
+            return error_set(err, ENOMEM, "ingest: no memory");
+        }
     }
     ingest->scratch = arena_new(SCRATCH_BYTES);
     ingest->stats = malloc(sizeof(*ingest->stats));
@@ -189,6 +210,7 @@ int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
 
     options.receive_bytes_max = settings->message_bytes_max;
     options.calls_max = (uint32_t)settings->sensors_max + EXTRA_CALLS_MAX;
+    options.connections_max = (uint32_t)settings->connections_max;
     options.authorize = ingest_auth_admit;
     options.authorize_context = ingest->auth;
     ingest->server = rpc_server_new(runtime, &options, err);
@@ -231,6 +253,7 @@ void ingest_free(struct ingest *ingest)
     ingest_positions_free(ingest->positions);
     free(ingest->local);
     ingest_auth_free(ingest->auth);
+    rpc_rate_free(ingest->rate);
     arena_free(ingest->scratch);
     free(ingest->stats);
     free(ingest->slices);
@@ -249,6 +272,13 @@ void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out)
     (void)pthread_mutex_lock(&ingest->lock);
     *out = ingest->counts;
     (void)pthread_mutex_unlock(&ingest->lock);
+    if (ingest->server != NULL) {
+        struct rpc_server_counts counts;
+
+        rpc_server_counts(ingest->server, &counts);
+        out->sockets = counts.connections_live;
+        out->sockets_refused = counts.connections_refused;
+    }
 }
 
 const char *ingest_failure(struct ingest *ingest)

@@ -33,6 +33,8 @@ struct ingest_settings {
     uint64_t commit_ns;       /* longest wait for more before a sync */
     uint64_t commit_bytes;    /* and the size that ends it */
     bool takes_packed;        /* batches that sensors have compressed */
+    uint64_t connections_max;
+    uint64_t streams_per_second; /* of one address; 0: no limit */
 };
 
 extern const struct config_field ingest_fields[];
@@ -97,8 +99,10 @@ struct ingest_events {
 };
 
 struct ingest_counts {
-    uint64_t connections; /* now */
+    uint64_t connections; /* streams now */
     uint64_t batches, records, duplicates, gap_records, refused, log_bytes;
+    uint64_t refused_rate;             /* of refused: streams_per_second */
+    uint64_t sockets, sockets_refused; /* TCP connections now; closed: connections_max */
 };
 
 struct ingest;

@@ -90,6 +90,7 @@ struct ingest {
     struct ingest_auth *auth;
     struct rpc_server *server;
     struct rpc_method method;
+    struct rpc_rate *rate; /* NULL: no limit */
 
     pthread_mutex_t lock;
     pthread_cond_t wake; /* for the log thread */

@@ -1,4 +1,5 @@
 /* One Connect call: its life, and what is read of it when. Callbacks of one call never overlap. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define ACK_BYTES_MAX    ((size_t)1 << 20)
 #define DETAILS_BYTES    1024
 #define RETRY_NS         (60 * NS_PER_SEC) /* who found no room may try again after this */
+#define RETRY_RATE_NS    (2 * NS_PER_SEC)  /* who came too often: a share is full again by then */
 
 /* ---- life ---- */
 
@@ -21,7 +23,9 @@ void ingest_stream_unref(struct ingest_stream *stream)
     }
 }
 
-void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, const char *message)
+/* `retry_ns` goes with RESOURCE_EXHAUSTED. */
+static void end_for(struct ingest_stream *stream, enum rpc_status status, const char *message,
+                    uint64_t retry_ns)
 {
     uint8_t details[DETAILS_BYTES];
 
@@ -32,14 +36,19 @@ void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, con
     if (status == RPC_RESOURCE_EXHAUSTED) {
         rpc_finish_details(
             stream->call, status, message, details,
-            ingest_encode_retry((uint32_t)status, message, RETRY_NS, details, sizeof(details)));
+            ingest_encode_retry((uint32_t)status, message, retry_ns, details, sizeof(details)));
     } else {
         rpc_finish(stream->call, status, message);
     }
 }
 
-/* The peer broke the protocol: counted, told to both sides. */
-void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status, const char *message)
+void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, const char *message)
+{
+    end_for(stream, status, message, RETRY_NS);
+}
+
+static void refuse(struct ingest_stream *stream, enum rpc_status status, const char *message,
+                   uint64_t retry_ns)
 {
     static struct log_limit limit;
     struct ingest *ingest = stream->ingest;
@@ -49,8 +58,9 @@ void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status, 
     rpc_peer(stream->call, peer);
     (void)pthread_mutex_lock(&ingest->lock);
     ingest->counts.refused++;
+    ingest->counts.refused_rate += retry_ns == RETRY_RATE_NS;
     const char *sensor_id = stream->boot != NULL ? stream->boot->sensor->sensor_id : "";
-    ingest_stream_end(stream, status, message);
+    end_for(stream, status, message, retry_ns);
     (void)pthread_mutex_unlock(&ingest->lock);
     if (log_allowed(&limit, NS_PER_SEC / 10, NULL)) {
         char id[INGEST_SENSOR_ID_BYTES * 2];
@@ -58,6 +68,12 @@ void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status, 
         log_warn("ingest", "stream refused", "peer=%s sensor=%s reason=%s", peer,
                  log_quote(sensor_id, id, sizeof(id)), log_quote(message, quoted, sizeof(quoted)));
     }
+}
+
+/* The peer broke the protocol: counted, told to both sides. */
+void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status, const char *message)
+{
+    refuse(stream, status, message, RETRY_NS);
 }
 
 static void on_start(struct rpc_call *call)
@@ -85,6 +101,14 @@ static void on_start(struct rpc_call *call)
         ingest_stream_end(stream, RPC_UNAVAILABLE, "the collector cannot store");
     }
     (void)pthread_mutex_unlock(&ingest->lock);
+    if (ingest->rate != NULL && !rpc_rate_take(ingest->rate, call)) {
+        char reason[128];
+
+        (void)snprintf(reason, sizeof(reason),
+                       "this address may begin %llu streams a second (ingest.streams_per_second)",
+                       (unsigned long long)ingest->settings->streams_per_second);
+        refuse(stream, RPC_RESOURCE_EXHAUSTED, reason, RETRY_RATE_NS);
+    }
 }
 
 static void on_done(struct rpc_call *call, const struct rpc_result *result)

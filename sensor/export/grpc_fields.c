@@ -91,5 +91,12 @@ const struct config_field grpc_fields[] = {
      .max = 1000000,
      .help = "Calls that one address may begin on TCP each second, twice as many at once; more: "
              "RESOURCE_EXHAUSTED. 0: no limit."},
+    {.type = CONFIG_U64,
+     .key = "connections_max",
+     .offset = FIELD(connections_max),
+     .value = "256",
+     .min = 1,
+     .max = 65536,
+     .help = "Connections on TCP at once; a further one is closed as soon as it is there."},
     {0},
 };

@@ -14,7 +14,8 @@
 /* Fields of StatsRecord and of the answers that carry the same messages. */
 enum { STATS_INTERFACES = 20 };
 enum { INFO_INTERFACES = 6 };
-enum { STATUS_STATS = 1, STATUS_READY = 2, STATUS_REASONS = 3 };
+enum { STATUS_STATS = 1, STATUS_READY = 2, STATUS_REASONS = 3, STATUS_SERVER = 4 };
+#define SERVER_STATUS_BYTES 64
 enum { ANSWER_STATS = 1 };
 
 static Google__Protobuf__Duration duration_of(uint64_t ns)
@@ -89,6 +90,22 @@ static const struct grpc_record *last_stats(const struct grpc_server *server)
     return history->first == history->end ? NULL : grpc_history_at(history, history->end - 1);
 }
 
+static void write_server_status(struct wire_writer *w, struct grpc_server *server)
+{
+    Netscope__V1__ServerStatus status = NETSCOPE__V1__SERVER_STATUS__INIT;
+    struct grpc_server_counts counts;
+    uint8_t bytes[SERVER_STATUS_BYTES];
+
+    grpc_server_counts_read(server, &counts);
+    status.connections = counts.connections;
+    status.connections_max = (uint32_t)server->settings.connections_max;
+    status.connections_refused = counts.connections_refused;
+    status.streams = counts.streams;
+    status.calls_refused = counts.calls_refused;
+    static_assert(SERVER_STATUS_BYTES >= 5 * 11, "five numbers of at most eleven bytes");
+    wire_write_bytes(w, STATUS_SERVER, bytes, netscope__v1__server_status__pack(&status, bytes));
+}
+
 void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     struct grpc_server *server = ask->server;
@@ -98,8 +115,8 @@ void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         return;
     }
     const struct grpc_record *last = last_stats(server);
-    struct rpc_buffer buffer =
-        rpc_buffer_new((last == NULL ? 0 : last->length) + sizeof(readiness) + 64);
+    struct rpc_buffer buffer = rpc_buffer_new((last == NULL ? 0 : last->length) +
+                                              sizeof(readiness) + 64 + SERVER_STATUS_BYTES);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     readiness_read(server->pipeline, &readiness);
@@ -110,6 +127,7 @@ void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     for (uint32_t i = 0; i < readiness.count; i++) {
         wire_write_text(&w, STATUS_REASONS, readiness.reasons[i]);
     }
+    write_server_status(&w, server);
     grpc_answer(ask, &buffer, wire_written(&w));
 }
 

@@ -353,6 +353,7 @@ static int add_services(struct grpc_server *server, struct error *err)
     }
     options.receive_bytes_max = GRPC_REQUEST_BYTES;
     options.calls_max = CALLS_MAX;
+    options.connections_max = (uint32_t)server->settings.connections_max;
     options.authorize = authorize;
     options.authorize_context = server;
     server->rpc = rpc_server_new(server->runtime, &options, err);
@@ -484,9 +485,11 @@ void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_coun
     struct rpc_server_counts counts;
 
     rpc_server_counts(server->rpc, &counts);
-    *out = (struct grpc_server_counts){.streams = (uint32_t)counter_get(&server->streams),
-                                       .records_sent = counter_get(&server->records_sent),
-                                       .records_dropped = counter_get(&server->records_dropped),
-                                       .calls_refused =
-                                           counts.calls_refused + counts.calls_over_limit};
+    *out =
+        (struct grpc_server_counts){.streams = (uint32_t)counter_get(&server->streams),
+                                    .records_sent = counter_get(&server->records_sent),
+                                    .records_dropped = counter_get(&server->records_dropped),
+                                    .calls_refused = counts.calls_refused + counts.calls_over_limit,
+                                    .connections = counts.connections_live,
+                                    .connections_refused = counts.connections_refused};
 }

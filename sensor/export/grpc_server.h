@@ -28,6 +28,7 @@ struct grpc_settings {
     uint64_t streams_max;      /* 64 */
     uint64_t queue_messages;   /* of one reader: 64 */
     uint64_t calls_per_second; /* of one peer; 0: no limit */
+    uint64_t connections_max;  /* on TCP; 256 */
 };
 
 extern const struct config_field grpc_fields[];
@@ -70,9 +71,10 @@ struct grpc_tuning {
 void grpc_server_retune(struct grpc_server *server, const struct grpc_tuning *tuning);
 /* The TCP port in use (0 = none). */
 uint16_t grpc_server_port(const struct grpc_server *server);
-/* Counts for /metrics: streams now, records sent, records dropped for slow readers. */
+/* Counts for /metrics and GetStatus: what is there now, records sent, records dropped for slow
+ * readers, who was refused. */
 struct grpc_server_counts {
-    uint32_t streams;
-    uint64_t records_sent, records_dropped, calls_refused;
+    uint32_t streams, connections; /* connections of TCP */
+    uint64_t records_sent, records_dropped, calls_refused, connections_refused;
 };
 void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_counts *out);

@@ -472,6 +472,10 @@ static void write_grpc(struct metrics_page *page, struct grpc_server *grpc)
         "Records that readers did not get, each told by a LossNotice.", counts.records_dropped);
     one(page, "netscope_grpc_calls_refused_total", METRICS_COUNTER,
         "Calls refused: no token, or too many calls.", counts.calls_refused);
+    one(page, "netscope_grpc_connections", METRICS_GAUGE, "Connections on TCP now.",
+        counts.connections);
+    one(page, "netscope_grpc_connections_refused_total", METRICS_COUNTER,
+        "Connections closed at once: there were grpc.connections_max.", counts.connections_refused);
 }
 
 void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,

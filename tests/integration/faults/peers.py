@@ -331,6 +331,68 @@ class Peers(unittest.TestCase):
             return len(os.listdir(f"/proc/{collector.process.pid}/fd"))
         wait_until("the descriptors of those that left", lambda: descriptors() < 100)
 
+    def test_connections_beyond_the_bound_are_closed_and_those_there_go_on(self):
+        collector = self.collector("connections_max=20")
+        stream = self.welcomed(collector)
+        ends = []
+        self.addCleanup(lambda: [end.close() for end in ends])
+
+        def is_closed(end):
+            end.settimeout(0.3)
+            try:
+                return end.recv(1) == b""
+            except ConnectionError:
+                return True
+            except TimeoutError:
+                return False
+        for _ in range(120):
+            ends.append(socket.create_connection(("127.0.0.1", collector.port), timeout=30))
+        time.sleep(0.5 * PATIENCE)
+        self.assertEqual([is_closed(end) for end in ends[:19]], [False] * 19)
+        self.assertTrue(all(is_closed(end) for end in ends[19:]))
+        sensor = self.sensor("late", collector.port)  # finds no room, dials again
+        sensor.start(records=1000)
+        time.sleep(1.5 * PATIENCE)
+        stream.send(batch(1, 3))
+        stream.acknowledged(3)
+        while ends:
+            ends.pop().close()
+        late = sensor.end()
+        self.assertEqual((late["owed"], late["unacked"], late["lost"]), (0, 0, 0), sensor.said)
+        told, said = collector.stop()
+        self.assertGreater(told["sockets_refused"], 101)  # and each attempt of the sensor
+        self.assertIn("there are as many as may be", said)
+        self.assertIn("peer=127.0.0.1", said.replace("::ffff:", ""))
+        self.assertEqual((told["refused"], told["records"]), (0, 3 + late["flows"] + late["alerts"] + late["stats"]))
+
+    def test_an_address_that_begins_too_many_streams_is_told_when_to_come_again(self):
+        collector = self.collector("streams_per_second=5")
+        stream = self.welcomed(collector, sensor="first")
+        refusals = []
+        channel = stream.channel
+        for i in range(60):
+            more = Stream(collector.port, channel).send(hello(f"s{i}"))
+            try:
+                more.receive(WELCOME)
+            except grpc.RpcError as error:
+                refusals.append((error.code(), error.details(), dict(error.trailing_metadata())["grpc-status-details-bin"]))
+        self.assertGreater(len(refusals), 10)
+        for code, sentence, details in refusals:
+            self.assertEqual(code, grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertIn("5 streams a second (ingest.streams_per_second)", sentence)
+            self.assertIn(b"google.rpc.RetryInfo", details)
+        stream.send(batch(1, 3))
+        stream.acknowledged(3)
+        # A sensor of the same address waits as it was told, and loses nothing.
+        sensor = self.sensor("patient", collector.port)
+        sensor.start(records=1000)
+        told = sensor.end()
+        self.assertEqual((told["owed"], told["unacked"], told["lost"]), (0, 0, 0), sensor.said)
+        told, said = collector.stop()
+        self.assertGreaterEqual(told["refused_rate"], len(refusals))
+        self.assertEqual(told["refused_rate"], told["refused"])
+        self.assertIn("stream refused", said)
+
     # ---- slow, stopped, half open ----
 
     def test_a_peer_that_never_reads_its_acknowledgements_holds_up_nobody(self):

@@ -1,7 +1,9 @@
 """Who may call the sensor: tokens with scopes, calls a second, settings over ConfigService, the audit file."""
+import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import unittest
@@ -9,7 +11,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SENSOR, Program, answers, free_port, main, make_traffic, sensor, wait_until
+from support.programs import SENSOR, Program, answers, free_port, main, make_traffic, metrics, sensor, wait_until
 
 try:
     import grpc
@@ -92,6 +94,27 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.rest("/v1/config")[0], 403)
         self.assertEqual(self.rest("/v1/packets/none")[0], 403)
         self.assertEqual(self.rest("/v1/config:reload", body={})[0], 403)
+
+    def test_connections_beyond_the_bound_are_closed_counted_and_told(self):
+        program = self.start(token=False, environment={"NETSCOPE_GRPC__CONNECTIONS_MAX": "5"})
+        ends = [socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) for _ in range(5)]
+        self.addCleanup(lambda: [end.close() for end in ends])
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) as more:
+                with contextlib.suppress(ConnectionError):
+                    self.assertEqual(more.recv(1), b"")
+
+        def figures():
+            return self.rest("/v1/status")[1]["server"]
+        self.assertEqual(figures(), {**figures(), "connections": 5, "connections_max": 5, "connections_refused": "30"})
+        page = metrics(f"{self.http}/metrics")
+        self.assertEqual((page["netscope_grpc_connections"], page["netscope_grpc_connections_refused_total"]), (5, 30))
+        self.assertIn("a connection is closed: there are as many as may be", program.text())
+        ends.pop().close()
+        wait_until("one has left", lambda: figures()["connections"] == 4)
+        with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) as again:
+            again.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+            self.assertNotEqual(again.recv(9), b"")
 
     def test_settings_are_shown_checked_and_reloaded(self):
         self.start()
