@@ -74,6 +74,10 @@ static uint32_t offer(struct call *call, int direction, const struct wire_span *
     if (is_over(flow, direction)) {
         return 0;
     }
+    if (step.is_passed_over && flow->app_handler == handler) {
+        /* Bytes may still come before a beginning that is a guess. */
+        return (side->bits & ASSEMBLY_IS_GUESSED) != 0 ? 0 : step.consumed_bytes;
+    }
     if (step.consumed_bytes > 0) {
         side->bits &= (uint8_t) ~(ASSEMBLY_IS_AFTER_GAP | ASSEMBLY_IS_GUESSED);
     }

@@ -56,18 +56,20 @@ struct inspect_step {
      * a record or message that is too long or of no interest): below 2^30. Datagrams: not looked
      * at. */
     uint32_t consumed_bytes;
+    bool is_passed_over; /* the core's own, of a flow that is unknown: nothing can begin with these
+                            bytes, so that they need not be held */
 };
 
 /* Consumed bytes are never offered again, the others are. So a handler consumes whole messages
  * only, or keeps in its part how far it is. */
 static inline struct inspect_step inspect_more(uint32_t consumed_bytes)
 {
-    return (struct inspect_step){INSPECT_MORE, consumed_bytes};
+    return (struct inspect_step){.verdict = INSPECT_MORE, .consumed_bytes = consumed_bytes};
 }
 
 static inline struct inspect_step inspect_stop(enum inspect_verdict verdict)
 {
-    return (struct inspect_step){(uint8_t)verdict, 0};
+    return (struct inspect_step){.verdict = (uint8_t)verdict};
 }
 
 /* ---- parts: a flow's state ---- */

@@ -141,20 +141,33 @@ void inspect_switch(struct flow *flow, enum app app)
     flow->app_handler = (uint8_t)app;
 }
 
-/* What the flow speaks, by the bytes that show it first. False: not known so far. */
-static bool recognise(const struct packet *packet, const struct wire_span *bytes, struct flow *flow)
+/* What the flow speaks, by the bytes that show it first. */
+static struct app_guess recognise(const struct packet *packet, const struct wire_span *bytes,
+                                  struct flow *flow)
 {
     const struct app_guess guess =
         app_recognise(packet->protocol, bytes, packet->source_port, packet->target_port);
 
-    if (guess.method != APP_BY_CONTENT) {
-        return false;
+    if (guess.method == APP_BY_CONTENT) {
+        flow->app_handler = guess.app;
+        if (flow->app_protocol == APP_UNKNOWN) { /* else another protocol led to this one */
+            inspect_label(flow, (enum app)guess.app, APP_DPI);
+        }
     }
-    flow->app_handler = guess.app;
-    if (flow->app_protocol == APP_UNKNOWN) { /* else another protocol led to this one */
-        inspect_label(flow, (enum app)guess.app, APP_DPI);
-    }
-    return true;
+    return guess;
+}
+
+/* A payload that says nothing is counted; one in which nothing can begin, on a port that says
+ * nothing either, counts twice. True: the flow is left alone. */
+static bool is_enough(struct flow *flow, const struct app_guess *guess)
+{
+    const bool is_hopeless = !guess->may_come && guess->method == APP_BY_NOTHING;
+    const bool is_trickle =
+        flow->key.protocol == IP_PROTOCOL_TCP && guess->may_come &&
+        flow->sums[0].payload_bytes + flow->sums[1].payload_bytes < INSPECT_TRICKLE_BYTES;
+
+    flow->app_payloads = (uint8_t)(flow->app_payloads + (is_hopeless ? 2 : 1));
+    return flow->app_payloads >= (is_trickle ? INSPECT_TRICKLE_MAX : INSPECT_PAYLOADS_MAX);
 }
 
 /* Unknown so far: the bytes, or the newest segment alone; how many are passed over. */
@@ -162,19 +175,27 @@ static struct inspect_step look(const struct inspect_input *input, struct flow *
                                 uint32_t fresh)
 {
     const struct wire_span newest = {input->bytes.bytes + fresh, input->bytes.length - fresh};
-    const bool is_tcp = flow->key.protocol == IP_PROTOCOL_TCP;
+    const struct app_guess guess = recognise(input->packet, &input->bytes, flow);
+    bool may_begin = guess.may_come;
 
-    if (recognise(input->packet, &input->bytes, flow)) {
+    if (guess.method == APP_BY_CONTENT) {
         return inspect_more(0);
     }
-    if (fresh > 0 && recognise(input->packet, &newest, flow)) {
-        return inspect_more(fresh);
+    if (fresh > 0) {
+        const struct app_guess of_newest = recognise(input->packet, &newest, flow);
+
+        if (of_newest.method == APP_BY_CONTENT) {
+            return inspect_more(fresh);
+        }
+        may_begin = of_newest.may_come;
     }
-    flow->app_payloads++;
-    const bool is_trickle =
-        is_tcp && flow->sums[0].payload_bytes + flow->sums[1].payload_bytes < INSPECT_TRICKLE_BYTES;
-    if (flow->app_payloads >= (is_trickle ? INSPECT_TRICKLE_MAX : INSPECT_PAYLOADS_MAX)) {
+    if (is_enough(flow, &guess)) {
         return inspect_stop(INSPECT_DONE);
+    }
+    if (!guess.may_come && input->bytes.length < INSPECT_UNKNOWN_BYTES) {
+        return (struct inspect_step){.verdict = INSPECT_MORE,
+                                     .consumed_bytes = may_begin ? fresh : input->bytes.length,
+                                     .is_passed_over = true};
     }
     return inspect_more(input->bytes.length < INSPECT_UNKNOWN_BYTES ? 0 : input->bytes.length);
 }
@@ -205,10 +226,11 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
 
     for (unsigned i = 0; i < INSPECT_SWITCHES_MAX; i++) {
         if (flow->app_handler == APP_UNKNOWN) {
-            const struct inspect_step step = look(&rest, flow, fresh);
+            struct inspect_step step = look(&rest, flow, fresh);
             consumed += step.consumed_bytes;
             if (flow->app_handler == APP_UNKNOWN) {
-                return (struct inspect_step){step.verdict, consumed};
+                step.consumed_bytes = consumed;
+                return step;
             }
             rest.bytes.bytes += step.consumed_bytes;
             rest.bytes.length -= step.consumed_bytes;
@@ -226,7 +248,7 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
         consumed += step.consumed_bytes;
         if (step.verdict != INSPECT_MORE || flow->app_handler == handler ||
             step.consumed_bytes >= rest.bytes.length) {
-            return (struct inspect_step){step.verdict, consumed};
+            return (struct inspect_step){.verdict = step.verdict, .consumed_bytes = consumed};
         }
         rest.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
         rest.bytes.length -= step.consumed_bytes;

@@ -10,8 +10,10 @@
 #include "sensor/inspect/byte_pool.h"
 #include "sensor/inspect/handler.h"
 
-#define INSPECT_PAYLOADS_MAX   8    /* packets with payload before an unknown flow is left alone */
-#define INSPECT_TRICKLE_MAX    64   /* ... when those payloads are tiny */
+/* Packets with payload before an unknown flow is left alone. One in which nothing can begin counts
+ * for two on a port that says nothing either. */
+#define INSPECT_PAYLOADS_MAX   8
+#define INSPECT_TRICKLE_MAX    64   /* ... when those payloads are tiny and more may come of them */
 #define INSPECT_TRICKLE_BYTES  256  /* of the flow, to be called so */
 #define INSPECT_UNKNOWN_BYTES  1024 /* contiguous bytes that say nothing: looked at no more */
 #define INSPECT_SWITCHES_MAX   8    /* in one call */

@@ -1,7 +1,10 @@
 #include "sensor/wire/app.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
+#include "base/attributes.h"
 #include "sensor/wire/app_private.h"
 #include "sensor/wire/dns.h"
 #include "sensor/wire/dtls.h"
@@ -56,28 +59,86 @@ static uint8_t app_of_port(bool is_tcp, uint16_t port)
     return port < sizeof(udp_ports) ? udp_ports[port] : APP_UNKNOWN;
 }
 
-static bool can_begin(const struct app_check *check, uint8_t first)
+/* ---- checks ---- */
+
+static bool is_in(const struct app_range *range, unsigned low, unsigned high)
 {
-    return first >= check->first_low && first <= check->first_high;
+    return high >= range->low && low <= 0xffU - range->above;
 }
 
-uint8_t app_by_checks(const struct app_check *checks, size_t count, const struct app_bytes *in)
+/* Whether the range has a value with these lower four bits. */
+static bool has_low(const struct app_range *range, unsigned low)
 {
-    const uint8_t first = in->at[0];
-
-    for (size_t i = 0; in->by_port != APP_UNKNOWN && i < count; i++) {
-        if (checks[i].app == in->by_port && can_begin(&checks[i], first) && checks[i].is(in)) {
-            return checks[i].app;
+    for (unsigned high = 0; high < 16; high++) {
+        if (is_in(range, high << 4 | low, high << 4 | low)) {
+            return true;
         }
     }
+    return false;
+}
+
+void app_list_init(struct app_list *list, const struct app_check *checks, size_t count)
+{
+    assert(count <= APP_CHECKS_MAX);
+    *list = (struct app_list){.checks = checks};
     for (size_t i = 0; i < count; i++) {
-        if (can_begin(&checks[i], first) && checks[i].on_any_port && checks[i].app != in->by_port &&
-            checks[i].is(in)) {
-            return checks[i].app;
+        const uint64_t bit = UINT64_C(1) << i;
+
+        for (unsigned app = 0; app < APP_COUNT; app++) {
+            list->by_port[app] |= checks[i].on_any_port || checks[i].app == app ? bit : 0;
+        }
+        for (unsigned place = 0; place < APP_PLACES; place++) {
+            const struct app_range *range = &checks[i].at[place];
+
+            for (unsigned four = 0; four < 16; four++) {
+                list->by_high[place][four] |= is_in(range, four << 4, four << 4 | 15) ? bit : 0;
+                list->by_low[place][four] |= has_low(range, four) ? bit : 0;
+            }
+        }
+    }
+}
+
+uint8_t app_ask(const struct app_list *list, uint64_t left, const struct app_bytes *in,
+                bool *may_come)
+{
+    *may_come = true;
+    for (uint64_t bits = in->by_port != APP_UNKNOWN ? left : 0; bits != 0; bits &= bits - 1) {
+        const struct app_check *check = &list->checks[__builtin_ctzll(bits)];
+
+        if (check->app == in->by_port && check->is(in)) {
+            return check->app;
+        }
+    }
+    for (uint64_t bits = left; bits != 0; bits &= bits - 1) {
+        const struct app_check *check = &list->checks[__builtin_ctzll(bits)];
+
+        if (check->app != in->by_port && check->is(in)) {
+            return check->app;
         }
     }
     return APP_UNKNOWN;
 }
+
+static atomic_bool has_lists;
+
+static void make_lists(void)
+{
+    app_text_init();
+    app_stream_init();
+    app_datagram_init();
+    atomic_store_explicit(&has_lists, true, memory_order_release);
+}
+
+static void need_lists(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (UNLIKELY(!atomic_load_explicit(&has_lists, memory_order_acquire))) {
+        (void)pthread_once(&once, make_lists);
+    }
+}
+
+/* ---- what a payload is ---- */
 
 static bool is_dns_port(uint8_t by_port)
 {
@@ -101,17 +162,50 @@ static uint8_t dns_in_stream(const struct wire_span *payload, uint8_t by_port)
                                                                                 : APP_UNKNOWN;
 }
 
-static uint8_t tcp_content(const struct wire_span *payload, const struct app_bytes *in)
+/* False: not TLS, however the bytes go on. */
+static bool tls_may_come(const struct wire_span *payload)
 {
-    if (tls_stream_likeness(payload) == TLS_SURE) {
-        return APP_TLS;
+    const uint8_t first = payload->bytes[0];
+
+    if (first >= 0x80) { /* a hello of SSL 2, behind its length */
+        return payload->length < 3 || payload->bytes[2] == TLS_CLIENT_HELLO;
     }
-    const uint8_t text = app_of_text(in);
+    return first >= TLS_CHANGE_CIPHER_SPEC && first <= TLS_APPLICATION_DATA &&
+           (payload->length < 2 || payload->bytes[1] == 3);
+}
+
+/* False: no DNS message behind a length, however the bytes go on. */
+static bool dns_may_come(const struct wire_span *payload, uint8_t by_port)
+{
+    if (is_dns_port(by_port) || payload->length < 5) {
+        return true;
+    }
+    if (payload->length >= 2 + DNS_HEADER_BYTES) {
+        return dns_has_one_question(payload->bytes + 2);
+    }
+    return dns_has_known_opcode(payload->bytes + 2) &&
+           (payload->length < 7 || payload->bytes[6] == 0);
+}
+
+static uint8_t tcp_content(const struct wire_span *payload, const struct app_bytes *in,
+                           bool *may_come)
+{
+    if (tls_may_come(payload)) {
+        *may_come = true;
+        if (tls_stream_likeness(payload) == TLS_SURE) {
+            return APP_TLS;
+        }
+    }
+    const uint8_t text = app_of_text(in, may_come);
     if (text != APP_UNKNOWN) {
         return text;
     }
-    const uint8_t binary = app_of_stream(in);
-    return binary != APP_UNKNOWN ? binary : dns_in_stream(payload, in->by_port);
+    const uint8_t binary = app_of_stream(in, may_come);
+    if (binary != APP_UNKNOWN || !dns_may_come(payload, in->by_port)) {
+        return binary;
+    }
+    *may_come = true;
+    return dns_in_stream(payload, in->by_port);
 }
 
 static uint8_t udp_content(const struct wire_span *payload, const struct app_bytes *in)
@@ -154,20 +248,24 @@ struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload
     if (by_port == APP_UNKNOWN) {
         by_port = app_of_port(is_tcp, high);
     }
+    bool may_come = payload->length == 0;
     if (payload->length > 0) {
+        need_lists();
         const struct app_bytes in = {.at = payload->bytes,
                                      .length = payload->length,
                                      .by_port = by_port,
                                      .source_port = source_port,
                                      .target_port = target_port};
-        const uint8_t by_content = is_tcp ? tcp_content(payload, &in) : udp_content(payload, &in);
+        const uint8_t by_content =
+            is_tcp ? tcp_content(payload, &in, &may_come) : udp_content(payload, &in);
 
         if (by_content != APP_UNKNOWN) {
             return (struct app_guess){.app = by_content, .method = APP_BY_CONTENT};
         }
     }
     return (struct app_guess){.app = by_port,
-                              .method = by_port != APP_UNKNOWN ? APP_BY_PORT : APP_BY_NOTHING};
+                              .method = by_port != APP_UNKNOWN ? APP_BY_PORT : APP_BY_NOTHING,
+                              .may_come = may_come};
 }
 
 const char *app_name(enum app app)

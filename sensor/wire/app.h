@@ -3,9 +3,10 @@
  * A label always comes with how it was decided: a guess by port is labelled as one. Content is
  * judged by structure (lengths that add up, fields within their bounds), never by a byte or two;
  * formats too loose for that count on their own ports only. To add one: a value of enum app, its
- * name and ports in app.c, a check in app_text.c, app_stream.c or app_datagram.c, a sample and its
- * look-alikes in tests/unit/sensor/wire/test_app_signatures.c. Depends on: wire/cursor.h, the
- * parsers of wire. Pure, any thread. */
+ * name and ports in app.c, a check in app_text.c, app_stream.c or app_datagram.c with the bytes
+ * that it can begin with, a sample and its look-alikes in
+ * tests/unit/sensor/wire/test_app_signatures.c. Depends on: base, wire/cursor.h, the parsers of
+ * wire. Pure, any thread. */
 #pragma once
 
 #include "sensor/wire/cursor.h"
@@ -101,6 +102,7 @@ enum app_method {
 struct app_guess {
     uint8_t app;    /* enum app */
     uint8_t method; /* enum app_method */
+    bool may_come;  /* not APP_BY_CONTENT: with more bytes of the stream behind these it may be */
 };
 
 /* `payload` is the first payload of a direction (an empty span asks for the ports alone);

@@ -373,39 +373,49 @@ static bool is_rtp(const struct app_bytes *in)
 }
 
 static const struct app_check checks[] = {
-    {APP_DHCP, true, 1, 2, is_dhcp},
-    {APP_STUN, true, 0x00, 0x3f, app_is_stun},
-    {APP_SNMP, true, 0x30, 0x30, is_snmp},
-    {APP_IKE, true, ANY_BYTE, is_ike},
-    {APP_TFTP, true, 0, 0, is_tftp},
-    {APP_RADIUS, true, 1, 45, is_radius},
-    {APP_KERBEROS, true, 0x6a, 0x7e, is_kerberos},
-    {APP_LDAP, true, 0x30, 0x30, app_is_ldap},
-    {APP_BITTORRENT, true, 'B', 'd', is_bittorrent},
-    {APP_GNUTELLA, true, ANY_BYTE, is_gnutella},
-    {APP_WIREGUARD, true, 1, 4, is_wireguard},
-    {APP_OPENVPN, true, 0x38, 0x50, is_openvpn},
-    {APP_NFS, true, ANY_BYTE, is_nfs},
-    {APP_RPC, true, ANY_BYTE, is_rpc},
-    {APP_DNP3, true, 0x05, 0x05, app_is_dnp3},
-    {APP_SLP, true, 1, 2, is_slp},
-    {APP_SYSLOG, true, '<', '<', is_syslog},
-    {APP_NETFLOW, true, 0, 0, is_netflow},
-    {APP_RTCP, true, 0x80, 0xbf, is_rtcp},
-    {APP_RTP, true, 0x80, 0x80, is_rtp},
-    {APP_NTP, false, ANY_BYTE, is_ntp},
-    {APP_DHCPV6, false, 1, 36, is_dhcpv6},
-    {APP_NETBIOS, false, ANY_BYTE, is_netbios},
-    {APP_COAP, false, 0x40, 0x7f, is_coap},
-    {APP_BACNET, false, 0x81, 0x81, is_bacnet},
-    {APP_ESP_IN_UDP, false, ANY_BYTE, is_esp_in_udp},
-    {APP_RIP, false, 1, 2, is_rip},
-    {APP_LDP, false, 0, 0, is_ldp},
-    {APP_SFLOW, false, 0, 0, is_sflow},
-    {APP_GTP_C, false, 0x20, 0x5f, is_gtp_c},
+    {APP_DHCP, true, is_dhcp, {IN(1, 2), ANY_BYTE, IN(0, 16)}},
+    {APP_STUN, true, app_is_stun, {IN(0, 0x3f), [AT_7] = IS(0x42)}},
+    {APP_SNMP, true, is_snmp, {IS(0x30)}},
+    {APP_IKE, true, is_ike, {ANY_BYTE}},
+    {APP_TFTP, true, is_tftp, {IS(0), IN(1, 2), TEXT_BYTE}},
+    {APP_RADIUS, true, is_radius, {IN(1, 13)}},
+    {APP_RADIUS, true, is_radius, {IN(40, 45)}},
+    {APP_KERBEROS, true, is_kerberos, {IN(0x6a, 0x7e), IN(0, 0x84)}},
+    {APP_LDAP, true, app_is_ldap, {IS(0x30)}},
+    {APP_BITTORRENT, true, is_bittorrent, {IN('B', 'd'), IN('1', 'T'), IN('-', ':')}},
+    {APP_GNUTELLA, true, is_gnutella, {ANY_BYTE}},
+    {APP_WIREGUARD, true, is_wireguard, {IN(1, 4), IS(0), IS(0), IS(0)}},
+    {APP_OPENVPN, true, is_openvpn, {IN(0x38, 0x50)}},
+    {APP_NFS, true, is_nfs, {[AT_7] = IS(0), [AT_11] = IS(2)}},
+    {APP_RPC, true, is_rpc, {[AT_7] = IS(0), [AT_11] = IS(2)}},
+    {APP_DNP3, true, app_is_dnp3, {IS(0x05), IS(0x64), IN(5, 0xff)}},
+    {APP_SLP, true, is_slp, {IN(1, 2), IN(1, 11)}},
+    {APP_SYSLOG, true, is_syslog, {IS('<'), IN('0', '9'), IN('0', '>')}},
+    {APP_NETFLOW, true, is_netflow, {IS(0), IN(5, 10)}},
+    {APP_RTCP, true, is_rtcp, {IN(0x80, 0xbf), IN(200, 207)}},
+    {APP_RTP, true, is_rtp, {IS(0x80)}},
+    {APP_NTP, false, is_ntp, {ANY_BYTE}},
+    {APP_DHCPV6, false, is_dhcpv6, {IN(1, 36)}},
+    {APP_NETBIOS, false, is_netbios, {ANY_BYTE}},
+    {APP_COAP, false, is_coap, {IN(0x40, 0x7f)}},
+    {APP_BACNET, false, is_bacnet, {IS(0x81), IN(0, 0x0c)}},
+    {APP_ESP_IN_UDP, false, is_esp_in_udp, {ANY_BYTE}},
+    {APP_RIP, false, is_rip, {IN(1, 2), IN(1, 2)}},
+    {APP_LDP, false, is_ldp, {IS(0), IS(1)}},
+    {APP_SFLOW, false, is_sflow, {IS(0), IS(0), IS(0), IS(5)}},
+    {APP_GTP_C, false, is_gtp_c, {IN(0x20, 0x5f)}},
 };
+
+static struct app_list datagrams;
+
+void app_datagram_init(void)
+{
+    app_list_init(&datagrams, checks, sizeof(checks) / sizeof(checks[0]));
+}
 
 uint8_t app_of_datagram(const struct app_bytes *in)
 {
-    return app_by_checks(checks, sizeof(checks) / sizeof(checks[0]), in);
+    bool may_come = false;
+
+    return app_by_checks(&datagrams, in, &may_come);
 }

@@ -327,8 +327,10 @@ bool app_is_rpc_call(const uint8_t *at, uint32_t length, uint32_t *program)
 
 static bool is_rpc_record(const struct app_bytes *in, uint32_t *program)
 {
-    return in->length >= 28 && (wire_u32(in->at) & 0x7fffffff) + 4 >= in->length &&
-           (in->at[0] & 0x80) != 0 && app_is_rpc_call(in->at + 4, in->length - 4, program);
+    /* The last fragment of a record; nobody calls with 16 MiB. */
+    return in->length >= 28 && in->at[0] == 0x80 &&
+           (wire_u32(in->at) & 0x7fffffff) + 4 >= in->length &&
+           app_is_rpc_call(in->at + 4, in->length - 4, program);
 }
 
 static bool is_nfs(const struct app_bytes *in)
@@ -423,38 +425,49 @@ bool app_is_stun(const struct app_bytes *in)
            wire_u16(in->at + 2) % 4 == 0 && wire_u16(in->at + 2) + 20U <= in->length;
 }
 
+#define LENGTH_MAX_64K IS(0), IS(0) /* a length of 32 bits, at most 65,535 */
+
 static const struct app_check checks[] = {
-    {APP_SMB, true, 0x00, 0x00, is_smb},
-    {APP_LDAP, true, 0x30, 0x30, app_is_ldap},
-    {APP_KERBEROS, true, 0x00, 0x00, is_kerberos},
-    {APP_RDP, true, 0x03, 0x03, is_rdp},
-    {APP_DCERPC, true, 0x05, 0x05, is_dcerpc},
-    {APP_MYSQL, true, ANY_BYTE, is_mysql},
-    {APP_POSTGRESQL, true, 0x00, 0x00, is_postgresql},
-    {APP_MSSQL, true, 0x04, 0x12, is_mssql},
-    {APP_ORACLE, true, ANY_BYTE, is_oracle},
-    {APP_MONGODB, true, ANY_BYTE, is_mongodb},
-    {APP_CASSANDRA, true, 0x03, 0x85, is_cassandra},
-    {APP_MQTT, true, 0x10, 0x10, is_mqtt},
-    {APP_KAFKA, true, 0x00, 0x06, is_kafka},
-    {APP_BGP, true, 0xff, 0xff, is_bgp},
-    {APP_NFS, true, 0x80, 0xff, is_nfs},
-    {APP_RPC, true, 0x80, 0xff, is_rpc},
-    {APP_DNP3, true, 0x05, 0x05, app_is_dnp3},
-    {APP_S7COMM, true, 0x03, 0x03, is_s7comm},
-    {APP_STUN, true, 0x00, 0x3f, app_is_stun},
-    {APP_PPTP, true, ANY_BYTE, is_pptp},
-    {APP_NETBIOS, true, 0x81, 0x81, is_netbios},
-    {APP_DIAMETER, true, 0x01, 0x01, is_diameter},
-    {APP_OPENVPN, true, ANY_BYTE, is_openvpn},
-    {APP_TELNET, true, 0xff, 0xff, is_telnet},
-    {APP_MODBUS, false, ANY_BYTE, is_modbus},
-    {APP_LDP, false, 0x00, 0x00, is_ldp},
-    {APP_SOCKS, false, 0x04, 0x05, is_socks},
-    {APP_RTMP, false, 0x03, 0x03, is_rtmp},
+    {APP_SMB, true, is_smb, {IS(0), IN(0, 1)}},
+    {APP_LDAP, true, app_is_ldap, {IS(0x30)}},
+    {APP_KERBEROS, true, is_kerberos, {LENGTH_MAX_64K}},
+    {APP_RDP, true, is_rdp, {IS(3), IS(0)}},
+    {APP_DCERPC, true, is_dcerpc, {IS(5), IN(0, 1), IN(0, 20), [AT_7] = IS(0)}},
+    {APP_MYSQL, true, is_mysql, {[AT_3] = IS(0)}},
+    {APP_POSTGRESQL, true, is_postgresql, {LENGTH_MAX_64K}},
+    {APP_MSSQL, true, is_mssql, {IN(4, 0x12), IS(1), [AT_7] = IN(0, 1), [AT_11] = IS(0)}},
+    {APP_ORACLE, true, is_oracle, {[AT_2] = IS(0), [AT_3] = IS(0), [AT_7] = IS(0)}},
+    {APP_MONGODB, true, is_mongodb, {[AT_3] = IN(0, 2)}},
+    {APP_CASSANDRA, true, is_cassandra, {IN(0x03, 0x05), IN(0, 0x1f)}},
+    {APP_CASSANDRA, true, is_cassandra, {IN(0x83, 0x85), IN(0, 0x1f)}},
+    {APP_MQTT, true, is_mqtt, {IS(0x10)}},
+    {APP_KAFKA, true, is_kafka, {IN(0, 6), [AT_7] = IN(0, 20)}},
+    {APP_BGP, true, is_bgp, {IS(0xff), IS(0xff), IS(0xff), IS(0xff), IS(0xff), IS(0xff)}},
+    {APP_NFS, true, is_nfs, {IS(0x80), [AT_11] = IS(0)}},
+    {APP_RPC, true, is_rpc, {IS(0x80), [AT_11] = IS(0)}},
+    {APP_DNP3, true, app_is_dnp3, {IS(0x05), IS(0x64), IN(5, 0xff)}},
+    {APP_S7COMM, true, is_s7comm, {IS(3), IS(0), [AT_7] = IS(0x32)}},
+    {APP_STUN, true, app_is_stun, {IN(0, 0x3f), [AT_7] = IS(0x42)}},
+    {APP_PPTP, true, is_pptp, {[AT_2] = IS(0), [AT_3] = IS(1), [AT_7] = IS(0x4d)}},
+    {APP_NETBIOS, true, is_netbios, {IS(0x81), IS(0)}},
+    {APP_DIAMETER, true, is_diameter, {IS(1)}},
+    {APP_OPENVPN, true, is_openvpn, {IS(0), IS(14), IN(0x38, 0x50)}},
+    {APP_OPENVPN, false, is_openvpn, {[AT_2] = IN(0x38, 0x50)}},
+    {APP_TELNET, true, is_telnet, {IS(0xff), IN(251, 254)}},
+    {APP_MODBUS, false, is_modbus, {[AT_2] = IS(0), [AT_3] = IS(0)}},
+    {APP_LDP, false, is_ldp, {IS(0), IS(1)}},
+    {APP_SOCKS, false, is_socks, {IN(4, 5)}},
+    {APP_RTMP, false, is_rtmp, {IS(3), [AT_7] = IS(0)}},
 };
 
-uint8_t app_of_stream(const struct app_bytes *in)
+static struct app_list streams;
+
+void app_stream_init(void)
 {
-    return app_by_checks(checks, sizeof(checks) / sizeof(checks[0]), in);
+    app_list_init(&streams, checks, sizeof(checks) / sizeof(checks[0]));
+}
+
+uint8_t app_of_stream(const struct app_bytes *in, bool *may_come)
+{
+    return app_by_checks(&streams, in, may_come);
 }

@@ -297,40 +297,61 @@ static bool is_http1(const struct app_bytes *in)
 }
 
 static const struct app_check checks[] = {
-    {APP_HTTP2, true, 'P', 'P', is_http2},
-    {APP_SSH, true, 'S', 'S', is_ssh},
-    {APP_RTSP, true, TEXT_BYTE, is_rtsp},
-    {APP_SIP, true, TEXT_BYTE, is_sip},
-    {APP_HTTP, true, 'A', 'Z', is_http1},
-    {APP_SMTP, true, '2', 'h', is_smtp},
-    {APP_FTP, true, '2', 'u', is_ftp},
-    {APP_POP3, true, '+', 'U', is_pop3},
-    {APP_IMAP, true, TEXT_BYTE, is_imap},
-    {APP_REDIS, true, '*', 'P', is_redis},
-    {APP_XMPP, true, '<', '<', is_xmpp},
-    {APP_IRC, true, ':', 'N', is_irc},
-    {APP_NATS, true, 'C', 'I', is_nats},
-    {APP_MEMCACHED, false, ANY_BYTE, is_memcached},
-    {APP_RSYNC, true, '@', '@', is_rsync},
-    {APP_GIT, true, '0', 'f', is_git},
-    {APP_VNC, true, 'R', 'R', is_vnc},
-    {APP_GNUTELLA, true, 'G', 'G', is_gnutella},
-    {APP_BITTORRENT, true, 0x13, 0x13, is_bittorrent},
-    {APP_AMQP, true, 'A', 'A', is_amqp},
-    {APP_ZABBIX, true, 'Z', 'Z', is_zabbix},
+    {APP_HTTP2, true, is_http2, {IS('P'), IS('R'), IS('I'), IS(' ')}},
+    {APP_SSH, true, is_ssh, {IS('S'), IS('S'), IS('H'), IS('-')}},
+    {APP_RTSP, true, is_rtsp, {TEXT_4}},
+    {APP_SIP, true, is_sip, {TEXT_4}},
+    {APP_HTTP, true, is_http1, {IN('A', 'Z'), IN('-', 'Z'), IN('-', 'Z'), IN(' ', '_')}},
+    {APP_SMTP, true, is_smtp, {IS('2'), IS('2'), IS('0'), IN(' ', '-')}},
+    {APP_SMTP, true, is_smtp, {IN('E', 'L'), IN('E', 'H'), IS('L'), IS('O')}},
+    {APP_SMTP, true, is_smtp, {IN('e', 'h'), IN('e', 'h'), IS('l'), IS('o')}},
+    {APP_FTP, true, is_ftp, {IS('2'), IS('2'), IS('0'), IN(' ', '-')}},
+    {APP_FTP, false, is_ftp, {TEXT_4}},
+    {APP_POP3, true, is_pop3, {IS('+'), IS('O'), IS('K'), TEXT_BYTE}},
+    {APP_POP3, false, is_pop3, {IN('+', 'U')}},
+    {APP_IMAP, true, is_imap, {IS('*'), IS(' '), IN('B', 'P'), IN('K', 'Y')}},
+    {APP_IMAP, false, is_imap, {TEXT_4}},
+    {APP_REDIS, true, is_redis, {IS('*'), IN('0', '9'), IN('\n', '9'), IN('\n', '9')}},
+    {APP_REDIS, false, is_redis, {IN('+', 'P')}},
+    {APP_XMPP, true, is_xmpp, {IS('<'), IN('?', 's'), IN('t', 'x'), IN('m', 'r')}},
+    {APP_IRC, true, is_irc, {IS('N'), IS('I'), IS('C'), IS('K')}},
+    {APP_IRC, true, is_irc, {IS('C'), IS('A'), IS('P'), IS(' ')}},
+    {APP_IRC, true, is_irc, {IS(':'), TEXT_BYTE, TEXT_BYTE, TEXT_BYTE}},
+    {APP_NATS, true, is_nats, {IN('C', 'I'), IN('N', 'O'), IN('F', 'N'), IN('N', 'O')}},
+    {APP_MEMCACHED, false, is_memcached, {ANY_BYTE}},
+    {APP_RSYNC, true, is_rsync, {IS('@'), IS('R'), IS('S'), IS('Y')}},
+    {APP_GIT, true, is_git, {IN('0', 'f'), IN('0', 'f'), IN('0', 'f'), IN('0', 'f')}},
+    {APP_VNC, true, is_vnc, {IS('R'), IS('F'), IS('B'), IS(' ')}},
+    {APP_GNUTELLA, true, is_gnutella, {IS('G'), IS('N'), IS('U'), IS('T')}},
+    {APP_BITTORRENT, true, is_bittorrent, {IS(0x13), IS('B'), IS('i'), IS('t')}},
+    {APP_AMQP, true, is_amqp, {IS('A'), IS('M'), IS('Q'), IS('P')}},
+    {APP_ZABBIX, true, is_zabbix, {IS('Z'), IS('B'), IS('X'), IS('D')}},
 };
 
 /* What is sent as datagrams, too. */
-static const struct app_check datagram_checks[] = {{APP_SSDP, true, 'H', 'N', is_ssdp},
-                                                   {APP_SIP, true, TEXT_BYTE, is_sip},
-                                                   {APP_MEMCACHED, false, ANY_BYTE, is_memcached}};
+static const struct app_check datagram_checks[] = {
+    {APP_SSDP, true, is_ssdp, {IN('H', 'N'), IN('-', 'T'), IN('S', 'T'), IN('E', 'P')}},
+    {APP_SIP, true, is_sip, {TEXT_4}},
+    {APP_MEMCACHED, false, is_memcached, {ANY_BYTE}},
+};
 
-uint8_t app_of_text(const struct app_bytes *in)
+static struct app_list texts, datagrams;
+
+void app_text_init(void)
 {
-    return app_by_checks(checks, sizeof(checks) / sizeof(checks[0]), in);
+    app_list_init(&texts, checks, sizeof(checks) / sizeof(checks[0]));
+    app_list_init(&datagrams, datagram_checks,
+                  sizeof(datagram_checks) / sizeof(datagram_checks[0]));
+}
+
+uint8_t app_of_text(const struct app_bytes *in, bool *may_come)
+{
+    return app_by_checks(&texts, in, may_come);
 }
 
 uint8_t app_of_text_datagram(const struct app_bytes *in)
 {
-    return app_by_checks(datagram_checks, sizeof(datagram_checks) / sizeof(datagram_checks[0]), in);
+    bool may_come = false;
+
+    return app_by_checks(&datagrams, in, &may_come);
 }

@@ -241,9 +241,8 @@ bool dns_is_whole(const struct wire_span *message)
     struct dns_reader reader;
     struct dns_record record;
 
-    if (dns_parse(message, &header, &reader) != WIRE_OK || header.counts[DNS_QUESTION] != 1 ||
-        (header.opcode != 0 && header.opcode != 4 && header.opcode != 5) ||
-        header.has_reserved_bit ||
+    if (message->length < DNS_HEADER_BYTES || !dns_has_one_question(message->bytes) ||
+        dns_parse(message, &header, &reader) != WIRE_OK ||
         (!header.is_response && (header.rcode != 0 || header.is_recursion_available ||
                                  (header.opcode == 0 && header.counts[DNS_ANSWER] != 0)))) {
         return false;

@@ -122,6 +122,21 @@ struct dns_edns {
 /* False: no OPT record. */
 bool dns_edns_read(const struct dns_record *record, struct dns_edns *out);
 
+/* Whether the third byte of a header is that of a query, notify or update, or an answer to one. */
+static inline bool dns_has_known_opcode(const uint8_t *bytes)
+{
+    const unsigned opcode = bytes[2] >> 3 & 15;
+
+    return opcode == 0 || opcode == 4 || opcode == 5;
+}
+
+/* Whether the header at `bytes` (DNS_HEADER_BYTES of them) may be one of a message that
+ * dns_is_whole: asked before, it is cheap. */
+static inline bool dns_has_one_question(const uint8_t *bytes)
+{
+    return wire_u16(bytes + 4) == 1 && dns_has_known_opcode(bytes) && (bytes[3] & 0x40) == 0;
+}
+
 /* A message that is well-formed beyond doubt, so that it is taken for DNS on any port: one question
  * of a known class, flags and counts that fit a query or an answer, every record whole and nothing
  * behind the last. Costs a walk over the message. */

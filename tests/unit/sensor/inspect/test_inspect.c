@@ -161,7 +161,7 @@ static void udp_dns(struct bench *bench, uint64_t at_ms, struct build_dns dns)
     add(bench, &frame);
 }
 
-static void tcp_payload(struct bench *bench, bool from_server, uint16_t server_port,
+static void tcp_segment(struct bench *bench, bool from_server, uint16_t server_port, uint8_t flags,
                         const void *payload, size_t length)
 {
     struct packet_builder b;
@@ -179,9 +179,26 @@ static void tcp_payload(struct bench *bench, bool from_server, uint16_t server_p
                            .target_port = from_server ? 40000 : server_port,
                            .seq = seq,
                            .ack = bench->seq[!from_server],
-                           .flags = TCP_ACK | TCP_PSH},
+                           .flags = flags},
         payload, length, MILLI);
     add(bench, &frame);
+}
+
+static void tcp_payload(struct bench *bench, bool from_server, uint16_t server_port,
+                        const void *payload, size_t length)
+{
+    tcp_segment(bench, from_server, server_port, TCP_ACK | TCP_PSH, payload, length);
+}
+
+/* Both SYN, so that it is known where the stream begins. */
+static void tcp_handshake(struct bench *bench, uint16_t server_port)
+{
+    bench->server_port = server_port;
+    bench->seq[0] = bench->seq[1] = 0;
+    tcp_segment(bench, false, server_port, TCP_SYN, NULL, 0);
+    bench->seq[0]++;
+    tcp_segment(bench, true, server_port, TCP_SYN | TCP_ACK, NULL, 0);
+    bench->seq[1]++;
 }
 
 static void a_dns_answer_is_told_with_its_question_and_latency(void **state)
@@ -348,6 +365,54 @@ static void http_gives_method_hosts_status_and_agent(void **state)
     stop(&bench);
 }
 
+static const uint8_t noise[] = {0x91, 0xb6, 0xdb, 0x77, 0x25, 0x4a, 0x6f, 0x94,
+                                0xb9, 0xde, 0x03, 0x28, 0x4d, 0x72, 0x97, 0xbc};
+
+static void bytes_that_begin_nothing_are_not_held_and_a_request_behind_them_is_read(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    start(&bench, 16);
+    tcp_handshake(&bench, 9000);
+    tcp_payload(&bench, false, 9000, noise, sizeof(noise));
+    assert_int_equal(inspect_statistics(bench.inspect).held_bytes_peak, 0);
+    tcp_payload(&bench, false, 9000, "GE", 2); /* may become one */
+    assert_int_not_equal(inspect_statistics(bench.inspect).held_bytes_peak, 0);
+    tcp_payload(&bench, false, 9000, "T / HTTP/1.1\r\nHost: a.example\r\n\r\n", 34);
+    finish(&bench);
+    assert_non_null(strstr(bench.text, "app=http "));
+    assert_non_null(strstr(bench.text, "host=a.example"));
+    stop(&bench);
+}
+
+/* Four on a port that says nothing, eight on one that does: a request that comes later is missed.
+ */
+static void a_flow_is_left_alone_after_few_payloads_that_begin_nothing(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    static const struct {
+        uint16_t port;
+        unsigned payloads;
+        bool is_read;
+    } cases[] = {{9000, 3, true}, {9000, 4, false}, {8443, 7, true}, {8443, 8, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bench bench;
+
+        start(&bench, 16);
+        tcp_handshake(&bench, cases[i].port);
+        for (unsigned j = 0; j < cases[i].payloads; j++) {
+            tcp_payload(&bench, j % 2 == 1, cases[i].port, noise, sizeof(noise));
+        }
+        tcp_payload(&bench, false, cases[i].port, request, sizeof(request) - 1);
+        finish(&bench);
+        assert_int_equal(strstr(bench.text, "app=http ") != NULL, cases[i].is_read);
+        stop(&bench);
+    }
+}
+
 static void ssh_gives_both_banners(void **state)
 {
     static const char server[] = "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n";
@@ -438,6 +503,8 @@ int main(void)
         cmocka_unit_test(a_client_hello_gives_the_name_and_the_server_hello_the_choice),
         cmocka_unit_test(an_sni_that_is_no_host_name_is_kept_escaped_and_names_nobody),
         cmocka_unit_test(http_gives_method_hosts_status_and_agent),
+        cmocka_unit_test(bytes_that_begin_nothing_are_not_held_and_a_request_behind_them_is_read),
+        cmocka_unit_test(a_flow_is_left_alone_after_few_payloads_that_begin_nothing),
         cmocka_unit_test(ssh_gives_both_banners),
         cmocka_unit_test(a_label_from_the_port_alone_says_so),
         cmocka_unit_test(a_full_pool_is_counted_and_the_flow_keeps_its_label),

@@ -220,6 +220,36 @@ static void a_cut_beginning_is_the_same_or_nothing(void **state)
     }
 }
 
+/* What was cut off may still come: nobody may pass over such a beginning. */
+static void a_cut_beginning_of_a_stream_is_one_to_which_more_may_come(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        const struct sample *s = &samples[i];
+
+        for (size_t cut = 1; s->protocol == TCP && cut < s->length; cut++) {
+            const struct app_guess got = guess(s, (const uint8_t *)s->bytes, cut, s->port);
+
+            if (got.method != APP_BY_CONTENT && !got.may_come) {
+                fail_msg("sample %zu (%s) cut at %zu is given up", i, app_name(s->app), cut);
+            }
+        }
+    }
+}
+
+static void a_stream_that_begins_like_nothing_is_given_up(void **state)
+{
+    static const struct sample noise = {.protocol = TCP};
+    static const uint8_t bytes[] = {0x91, 0xb6, 0xdb, 0x77, 0x25, 0x4a, 0x6f,
+                                    0x94, 0xb9, 0xde, 0x03, 0x28, 0x4d, 0x72};
+
+    (void)state;
+    assert_false(guess(&noise, bytes, sizeof(bytes), ODD).may_come);
+    assert_true(guess(&noise, bytes, 2, ODD).may_come); /* too few to say */
+    assert_true(guess(&noise, bytes, 0, ODD).may_come);
+    assert_true(guess(&noise, bytes, sizeof(bytes), 53).may_come); /* on a port of DNS */
+}
+
 /* The first bytes alone, then noise: a magic number is not enough. Text whose first words leave no
  * doubt is left out, and so are formats on their own port. */
 static void a_magic_number_with_noise_behind_it_is_not_enough(void **state)
@@ -354,6 +384,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_application_is_recognised_by_its_first_bytes),
         cmocka_unit_test(a_cut_beginning_is_the_same_or_nothing),
+        cmocka_unit_test(a_cut_beginning_of_a_stream_is_one_to_which_more_may_come),
+        cmocka_unit_test(a_stream_that_begins_like_nothing_is_given_up),
         cmocka_unit_test(a_magic_number_with_noise_behind_it_is_not_enough),
         cmocka_unit_test(look_alikes_are_not_taken),
         cmocka_unit_test(every_application_but_those_with_parsers_has_a_sample),
