@@ -34,7 +34,7 @@ void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LE
     /* Downstream first: what is counted behind was counted before. */
     *feed = (struct stats_ledger_row){
         .stage = LEDGER_FEED, .unit = "frames", .out = atomic_load(&api->live_frames)};
-    stats_ledger_add(feed, "slow_client", atomic_load(&api->live_resyncs));
+    stats_ledger_add(feed, "slow_client", atomic_load(&api->live_lost));
     feed->in = feed->out + stats_ledger_lost(feed);
     history_counts_read(api->history, &stored);
     if (api->ingest_counts != NULL) {

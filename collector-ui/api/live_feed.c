@@ -254,24 +254,27 @@ static char *make_body(struct live_feed *feed, const struct subscription *sub, u
     return NULL;
 }
 
-/* What the ring of ticks has lost, the client is told to fetch. */
-static uint64_t catch_up(struct live_client *client, uint64_t until)
+/* What the ring of ticks no longer has, the client is told to fetch; the frames that they would
+ * have made are lost. False: it could not be told yet. */
+static bool catch_up(struct live_client *client, uint64_t until)
 {
     struct live_feed *const feed = client->feed;
     const uint64_t oldest = until >= LIVE_TICKS ? until - LIVE_TICKS + 1 : 0;
     if (client->tick_sent >= oldest) {
-        return client->tick_sent;
+        return true;
     }
+    const uint64_t ticks = oldest - client->tick_sent;
     const struct live_tick *const first = &feed->ticks[(oldest + 1) % LIVE_TICKS];
-    struct resync resync = {
-        client->seq, client->seq + 1,
-        first->ts_ms - (uint64_t)((double)(oldest - client->tick_sent + 1) * first->win_ms),
-        first->ts_ms};
-    if (live_send(client, write_resync, &resync)) {
-        atomic_fetch_add(&feed->api->live_resyncs, 1);
-        client->tick_sent = oldest;
+    struct resync resync = {client->seq, client->seq + 1,
+                            first->ts_ms - (uint64_t)((double)(ticks + 1) * first->win_ms),
+                            first->ts_ms};
+    if (!live_send(client, write_resync, &resync)) {
+        return false;
     }
-    return oldest;
+    atomic_fetch_add(&feed->api->live_resyncs, 1);
+    atomic_fetch_add(&feed->api->live_lost, (ticks + client->sub.ticks - 1) / client->sub.ticks);
+    client->tick_sent = oldest;
+    return true;
 }
 
 static void send_frames(struct live_feed *feed)
@@ -282,10 +285,10 @@ static void send_frames(struct live_feed *feed)
     for (uint32_t i = 0; made != NULL && i < feed->clients_count; i++) {
         struct live_client *const client = feed->clients[i];
         if (!client->is_subscribed || until - client->tick_sent < client->sub.ticks ||
-            is_behind(client)) {
+            is_behind(client) || !catch_up(client, until)) {
             continue;
         }
-        const uint64_t after = catch_up(client, until);
+        const uint64_t after = client->tick_sent;
         uint32_t at = 0;
         while (at < count &&
                (made[at].after != after || !subscription_equal(made[at].sub, &client->sub))) {
