@@ -3,6 +3,7 @@ and shard, threads are pinned where the settings say.
 
 Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
 """
+import json
 import os
 import re
 import signal
@@ -125,6 +126,13 @@ class Capture(unittest.TestCase):
         self.assertEqual(page.sum("netscope_kernel_drops_total"), dropped)
         self.assertEqual(page.values['netscope_dropped_packets_total{stage="kernel",name="cap0",reason="ring_full"}'], dropped)
         self.assertEqual(page.sum("netscope_shard_packets_total") + dropped, sent)
+        ledger = json.loads(command(*INSIDE, "curl", "-sf", f"http://127.0.0.1:{self.port}/v1/ledger"))
+        rows = {row["stage"].removeprefix("LEDGER_STAGE_"): row for row in ledger["rows"]}
+        self.assertTrue(ledger["balanced"])
+        self.assertEqual(rows["KERNEL"]["lost"][0], {"reason": "ring_full", "count": str(int(dropped))})
+        self.assertEqual(int(rows["KERNEL"]["in"]), sent)
+        self.assertEqual(int(rows["KERNEL"]["out"]), int(rows["CAPTURE"]["in"]))
+        self.assertEqual(int(rows["FLOW"]["in"]), sent - int(dropped))
         self.assertGreater(page.sum("netscope_capture_ring_batch_max"), 100)
         self.assertEqual(self.end(sensor) + dropped, sent, "packets in flow records and dropped ones")
         self.assertIn(f"kernel drops: {int(dropped)}", sensor.text())

@@ -3,7 +3,9 @@ change, is one record at 1, 2 and 16 shards, with exact packets and bytes; by ei
 
 Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
 """
+import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -15,8 +17,8 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
-from support.netns import inside, wire_for
-from support.programs import PATIENCE, SENSOR, Program, json_lines, main
+from support.netns import command, inside, wire_for
+from support.programs import PATIENCE, SENSOR, Program, delta_packets, json_lines, main, wait_until
 
 PREFIX = f"nsshards{os.getpid()}"
 ROUNDS = 300  # of each kind of traffic
@@ -181,6 +183,52 @@ class Shards(unittest.TestCase):
 
     def test_three_shards_by_the_kernels_own_hash(self):
         self.check(3, "hash")
+
+    def test_packets_that_find_no_room_on_the_way_to_their_shard_are_told_to_the_packet(self):
+        """All come by one tunnel, so to one shard; half of the inner flows belong to the other one, which sleeps while
+        the first one reads what the kernel has kept for it: both are on one CPU."""
+        path, port = f"{self.temporary.name}/handover.jsonl", 18080
+        cpu = str(min(os.sched_getaffinity(0)))
+        sensor = Program(SENSOR, "-i", "cap0", "--quiet", "--no-anomalies", "--shards", 2, "--flows-jsonl", path,
+                         "--grpc-listen", "127.0.0.1:0", "-t", "10", "-v", prefix=INSIDE,
+                         environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_CAPTURE__FANOUT": "hash",
+                                      "NETSCOPE_PIPELINE__HANDOVER_BUFFER": "0", "NETSCOPE_PIPELINE__CPUS": cpu,
+                                      "NETSCOPE_HTTP__PORT": str(port)})
+        self.addCleanup(sensor.stop)
+
+        def ledger():
+            return json.loads(command(*INSIDE, "curl", "-sf", f"http://127.0.0.1:{port}/v1/ledger", check=False) or "{}")
+        wait_until("the sensor", ledger)
+        inner = [ipv4(f"10.4.0.{k + 1}", "10.4.1.1", 17, udp(8000 + k, 9000, b"h" * 900)) for k in range(32)]
+        frames = [ethernet(ipv4("198.51.100.1", "192.0.2.2", 47, b"\0\0\x08\0" + inner[k % 32])) for k in range(8000)]
+        sensor.process.send_signal(signal.SIGSTOP)
+        send(frames)
+        sensor.process.send_signal(signal.SIGCONT)
+
+        def row(found, stage):
+            return next(row for row in found["rows"] if row["stage"] == f"LEDGER_STAGE_{stage}")
+
+        def lost(row, reason=None):
+            return sum(int(one["count"]) for one in row.get("lost", []) if reason in (None, one["reason"]))
+
+        def at_rest():
+            found = ledger()
+            decode = row(found, "DECODE")
+            return found if int(decode["in"]) == len(frames) and int(decode["held"]) == 0 else None
+        found = wait_until("all packets", at_rest)
+        decode, flow = row(found, "DECODE"), row(found, "FLOW")
+        self.assertTrue(found["balanced"])
+        self.assertEqual(lost(row(found, "KERNEL")), 0)
+        self.assertGreater(lost(decode, "handover_full"), 100)
+        self.assertEqual(lost(decode), lost(decode, "handover_full"))
+        self.assertEqual(int(decode["out"]) + lost(decode), len(frames))
+        self.assertEqual(int(flow["in"]), int(decode["out"]))
+        page = command(*INSIDE, "curl", "-sf", f"http://127.0.0.1:{port}/metrics")
+        told = int(re.search(r"^netscope_handover_dropped_total (\d+)", page, re.M).group(1))
+        self.assertEqual(told, lost(decode, "handover_full"))
+        self.assertEqual(sensor.stop(signal.SIGINT), 0, sensor.text())
+        packets = sum(map(delta_packets, json_lines(path)))
+        self.assertEqual(packets + told, len(frames), "packets in flow records and those that were lost")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -104,7 +105,17 @@ struct bench {
     struct batch_pool *pool;
     struct publisher *publisher;
     struct fake_sink sinks[2];
+    uint32_t queue_batches; /* of each sink; 0: 4 */
+    atomic_uint stats_made; /* statistics that the publisher has made */
 };
+
+static void count_stats(void *context, const struct stats_record *record)
+{
+    struct bench *bench = context;
+
+    (void)record;
+    atomic_fetch_add(&bench->stats_made, 1);
+}
 
 static void fill_stats(void *context, struct stats_record *record)
 {
@@ -127,9 +138,11 @@ static void bench_start(struct bench *bench, struct sink_ops *durable)
                                           .outlets = &bench->outlet,
                                           .shards = 1,
                                           .sinks_count = 2,
-                                          .queue_batches = 4,
+                                          .queue_batches =
+                                              bench->queue_batches > 0 ? bench->queue_batches : 4,
                                           .flush_ns = NS_PER_SEC / 20,
                                           .fill_stats = fill_stats,
+                                          .on_stats = count_stats,
                                           .context = bench};
 
     bench->pool = batch_pool_new(64, 65536, 64, NULL);
@@ -238,6 +251,78 @@ static void a_sink_that_is_full_loses_batches_and_packets_for_itself_alone(void 
     bench_free(&bench);
 }
 
+/* ---- PUBLISH: no batch for what the publisher itself makes ---- */
+
+static void push_second(struct bench *bench, uint64_t second)
+{
+    struct epoch *epoch = ring_pop(bench->outlet.epochs_free);
+
+    if (epoch == NULL) {
+        epoch = epoch_new(NULL, NULL);
+    }
+    assert_non_null(epoch);
+    epoch_reset(epoch, second);
+    epoch->totals.packets = 1;
+    while (!ring_push(bench->outlet.epochs, epoch)) {
+        wake_up(publisher_wake(bench->publisher));
+    }
+    atomic_store(&bench->outlet.second, second + 1);
+    wake_up(publisher_wake(bench->publisher));
+}
+
+/* A sink that is stuck holds, in a long queue, all batches that the publisher has for what it makes
+ * itself; the other sink takes what it gets. */
+static void a_publisher_without_a_batch_loses_its_own_records_and_counts_each(void **state)
+{
+    enum { SECONDS = 300, LATER = 5, FLOW_BATCHES = 8 };
+    (void)state;
+    struct bench bench = {.queue_batches = 256};
+    struct stats_ledger_row rows[16];
+
+    atomic_store(&bench.sinks[0].busy, 1);
+    bench_start(&bench, NULL);
+    for (int i = 0; i < FLOW_BATCHES; i++) {
+        push_batch(&bench);
+    }
+    for (unsigned i = 0; i < SECONDS + LATER; i++) {
+        if (i == SECONDS) {
+            atomic_store(&bench.sinks[0].busy, 0);
+            (void)usleep(50000); /* so that its queue empties before the next ones */
+        }
+        push_second(&bench, 1000 + i);
+        while (atomic_load(&bench.stats_made) <= i) {
+            wake_up(publisher_wake(bench.publisher));
+            (void)usleep(100);
+        }
+    }
+    bench_finish(&bench);
+    const uint32_t count = publisher_ledger(bench.publisher, rows, 16);
+    const struct stats_ledger_row *publish = row_of(rows, count, LEDGER_PUBLISH, 0);
+    const uint64_t taken = bench.sinks[0].records[RECORD_STATS];
+
+    assert_law(publish);
+    assert_int_equal(publish->held, 0);
+    assert_string_equal(publish->lost[0].reason, "no_batch");
+    assert_true(publish->lost[0].count > 0);
+    assert_true(taken >= LATER); /* it goes on when there is room */
+    assert_int_equal(taken + publish->lost[0].count, SECONDS + LATER);
+    assert_int_equal(publish->in, FLOW_BATCHES * RECORDS + SECONDS + LATER);
+    assert_int_equal(publish->out, FLOW_BATCHES * RECORDS + taken);
+    for (uint32_t i = 0; i < 2; i++) { /* no sink has lost anything of what was numbered */
+        const struct stats_ledger_row *sink = row_of(rows, count, LEDGER_SINK, i);
+
+        assert_law(sink);
+        assert_int_equal(sink->out, publish->out);
+        assert_int_equal(bench.sinks[i].records[RECORD_FLOWS], FLOW_BATCHES * RECORDS);
+        assert_int_equal(bench.sinks[i].records[RECORD_STATS], taken);
+        assert_int_equal(bench.sinks[i].seq_faults, 0); /* numbers of what is there have no holes */
+    }
+    for (struct epoch *epoch; (epoch = ring_pop(bench.outlet.epochs_free)) != NULL;) {
+        epoch_free(epoch);
+    }
+    bench_free(&bench);
+}
+
 static void a_durable_sink_tells_what_was_given_up_before_and_after_it_was_sent(void **state)
 {
     (void)state;
@@ -292,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shard_without_a_free_batch_loses_whole_records_and_counts_their_packets),
         cmocka_unit_test(a_sink_that_is_full_loses_batches_and_packets_for_itself_alone),
+        cmocka_unit_test(a_publisher_without_a_batch_loses_its_own_records_and_counts_each),
         cmocka_unit_test(a_durable_sink_tells_what_was_given_up_before_and_after_it_was_sent),
         cmocka_unit_test(what_was_sent_and_given_up_is_lost_on_the_wire),
     };
