@@ -150,28 +150,10 @@ static void note_query(struct inspect *inspect, struct flow *flow, struct dns_st
     (void)add_question(inspect, flow, dns, question);
 }
 
-/* The first addresses of the answer. */
 static void keep_addresses(const struct dns_message *message, struct dns_question *question)
 {
-    struct dns_reader reader;
-    struct dns header;
-    struct dns_record record;
-
-    question->answers_count = 0;
-    if (dns_parse(message->bytes, &header, &reader) != WIRE_OK) {
-        return;
-    }
-    while (question->answers_count < FLOW_ANSWERS_MAX && dns_next(&reader, &record) &&
-           record.section <= DNS_ANSWER) {
-        const bool is_a = record.type == DNS_TYPE_A && record.data.length == 4;
-        const bool is_aaaa = record.type == DNS_TYPE_AAAA && record.data.length == 16;
-
-        if (is_a || is_aaaa) {
-            struct ip_address *address = &question->answers[question->answers_count++];
-            *address = (struct ip_address){.version = is_a ? 4 : 6};
-            memcpy(address->bytes, record.data.bytes, record.data.length);
-        }
-    }
+    question->answers_count = message->answers_count;
+    memcpy(question->answers, message->answers, sizeof(question->answers));
 }
 
 static void note_response(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
@@ -227,23 +209,70 @@ static void count_message(struct inspect *inspect, struct dns_state *dns,
     }
 }
 
-/* The OPT record stands near the end: what it says belongs to the whole message. */
-static enum wire_status read_edns(const struct wire_span *bytes, struct dns_message *message)
+static void take_record(const struct dns_record *record, struct dns_message *message)
 {
-    struct dns_reader reader;
-    struct dns header;
-    struct dns_record record;
+    const bool is_a = record->type == DNS_TYPE_A && record->data.length == 4;
+    const bool is_aaaa = record->type == DNS_TYPE_AAAA && record->data.length == 16;
     struct dns_edns edns;
 
-    message->rcode = message->header.rcode;
-    (void)dns_parse(bytes, &header, &reader); /* it was read before */
-    while (dns_next(&reader, &record)) {
-        if (dns_edns_read(&record, &edns)) {
+    if (record->section != DNS_ANSWER) {
+        if (dns_edns_read(record, &edns)) {
             message->rcode = (uint16_t)(edns.rcode_high << 4 | message->header.rcode);
             message->is_dnssec_ok = edns.is_dnssec_ok;
         }
+        return;
     }
-    return reader.status;
+    message->has_alias |= record->type == DNS_TYPE_CNAME;
+    if ((is_a || is_aaaa) && message->answers_count < FLOW_ANSWERS_MAX) {
+        struct ip_address *address = &message->answers[message->answers_count++];
+
+        *address = (struct ip_address){.version = is_a ? 4 : 6};
+        memcpy(address->bytes, record->data.bytes, record->data.length);
+    }
+}
+
+/* All records once: the OPT record stands near the end, and what it says belongs to the whole
+ * message. The first question goes to `question`. */
+static enum wire_status read_records(struct dns_reader *reader, struct dns_message *message,
+                                     struct dns_record *question)
+{
+    struct dns_record record;
+
+    message->rcode = message->header.rcode;
+    if (message->header.counts[DNS_QUESTION] > 0 && dns_next(reader, question)) {
+        message->question = question;
+    }
+    while (dns_next_nameless(reader, &record)) {
+        take_record(&record, message);
+    }
+    return reader->status;
+}
+
+static void note_question(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                          const struct dns_message *message, const struct dns_record *record)
+{
+    struct dns_question question = question_of(message, record);
+
+    if (message->header.is_response) {
+        note_response(inspect, flow, dns, message, &question, record == message->question);
+    } else {
+        note_query(inspect, flow, dns, &question, message->direction == 0);
+    }
+}
+
+/* Those behind the first: few messages have any. */
+static void note_more_questions(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                                const struct dns_message *message)
+{
+    struct dns header;
+    struct dns_reader reader;
+    struct dns_record record;
+
+    (void)dns_parse(message->bytes, &header, &reader); /* it was read before */
+    (void)dns_next(&reader, &record);
+    while (dns_next(&reader, &record) && record.section == DNS_QUESTION) {
+        note_question(inspect, flow, dns, message, &record);
+    }
 }
 
 /* False: no DNS message. What the capture has of one counts. */
@@ -255,28 +284,23 @@ static bool read_message(struct inspect *inspect, struct flow *flow, struct dns_
                                   .time_ns = input->packet->time_ns,
                                   .direction = input->direction};
     struct dns_reader reader;
-    struct dns_record record;
-    unsigned questions = 0;
+    struct dns_record question;
 
     if (dns_parse(bytes, &message.header, &reader) != WIRE_OK) {
         inspect->statistics.malformed++;
         return false;
     }
-    if (read_edns(bytes, &message) == WIRE_MALFORMED) {
+    if (read_records(&reader, &message, &question) == WIRE_MALFORMED) {
         inspect->statistics.malformed++;
     }
     count_message(inspect, dns, &message);
-    while (dns_next(&reader, &record) && record.section == DNS_QUESTION) {
-        struct dns_question question = question_of(&message, &record);
-
-        if (message.header.is_response) {
-            note_response(inspect, flow, dns, &message, &question, questions == 0);
-        } else {
-            note_query(inspect, flow, dns, &question, input->direction == 0);
-        }
-        questions++;
+    if (message.question != NULL) {
+        note_question(inspect, flow, dns, &message, &question);
     }
-    if (message.header.is_response && questions == 0) {
+    if (message.question != NULL && message.header.counts[DNS_QUESTION] > 1) {
+        note_more_questions(inspect, flow, dns, &message);
+    }
+    if (message.header.is_response && message.question == NULL) {
         inspect_dns_tell_answer(inspect, &message, NULL, true);
     }
     if (message.header.is_response) {

@@ -30,6 +30,10 @@ struct dns_message {
     struct dns header;
     uint16_t rcode; /* with EDNS */
     bool is_dnssec_ok;
+    bool has_alias; /* a CNAME record among the answers */
+    uint8_t answers_count;
+    struct ip_address answers[FLOW_ANSWERS_MAX]; /* the first addresses of the answer */
+    const struct dns_record *question;           /* the first; NULL: none, or not to be read */
     const struct flow *flow;
     uint64_t time_ns;
     int direction;

@@ -102,15 +102,19 @@ static bool follow(const struct dns_message *message, struct chain *chain)
 static void tell_addresses(struct inspect *inspect, const struct dns_message *message,
                            const struct dns_name *asked)
 {
-    struct chain chain = {.names[0] = *asked, .count = 1, .ttl_seconds = UINT32_MAX};
     struct passive_name name = name_of(message);
+    struct chain chain; /* three KiB: not zeroed for what is one name mostly */
     struct dns_reader reader;
     struct dns_record record;
 
     if (!set_name(&name, asked)) {
         return;
     }
-    while (follow(message, &chain)) { /* records may stand in any order; the chain is bounded */
+    chain.names[0] = *asked;
+    chain.count = 1;
+    chain.ttl_seconds = UINT32_MAX;
+    while (message->has_alias && follow(message, &chain)) {
+        /* records may stand in any order; the chain is bounded */
     }
     if (!open_reader(message, &reader)) {
         return;
@@ -264,9 +268,6 @@ static void tell_reverse(struct inspect *inspect, const struct dns_message *mess
 
 void inspect_dns_names(struct inspect *inspect, const struct dns_message *message)
 {
-    struct dns_reader reader;
-    struct dns_record question;
-
     if (inspect->observer.on_name == NULL || message->rcode != 0 || message->header.opcode != 0) {
         return;
     }
@@ -275,12 +276,12 @@ void inspect_dns_names(struct inspect *inspect, const struct dns_message *messag
         return;
     }
     if (message->header.counts[DNS_QUESTION] != 1 || message->header.counts[DNS_ANSWER] == 0 ||
-        !open_reader(message, &reader) || !dns_next(&reader, &question)) {
+        message->question == NULL) {
         return;
     }
-    if (question.type == DNS_TYPE_PTR) {
+    if (message->question->type == DNS_TYPE_PTR) {
         tell_reverse(inspect, message);
-    } else {
-        tell_addresses(inspect, message, &question.name);
+    } else if (message->has_alias || message->answers_count > 0) {
+        tell_addresses(inspect, message, &message->question->name);
     }
 }

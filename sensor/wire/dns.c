@@ -4,24 +4,26 @@
 #define LABEL_BYTES_MAX 63
 #define RECORDS_MAX     4096 /* claimed by the header: more than any real message of 64 KiB holds */
 
-/* Reads a name at `at` (a cursor within `message`). Pointers must lead to before the sequence they
- * end, hence backwards for good; the 255 bytes bound the work. */
-static enum wire_status read_name(const struct cursor *message, struct cursor *at,
+/* Reads a name at `at` (a cursor within the message); `out` NULL: steps over it. Pointers must lead
+ * to before the sequence they end, hence backwards for good; the 255 bytes bound the work. */
+static enum wire_status read_name(const struct dns_reader *reader, struct cursor *at,
                                   struct dns_name *out)
 {
+    const struct cursor *message = &reader->message;
     struct cursor c = *at;
     const uint8_t *sequence_start = c.at;
+    uint32_t length = 0; /* of the name so far */
+    uint32_t copied = 0;
     bool has_jumped = false;
 
-    out->length = 0;
     for (;;) {
-        const uint8_t length = cursor_u8(&c);
+        const uint8_t label_bytes = cursor_u8(&c);
 
         if (!c.ok) {
             return WIRE_TRUNCATED;
         }
-        if ((length & POINTER_MASK) == POINTER_MASK) {
-            const uint32_t target = (uint32_t)(length & 0x3f) << 8 | cursor_u8(&c);
+        if ((label_bytes & POINTER_MASK) == POINTER_MASK) {
+            const uint32_t target = (uint32_t)(label_bytes & 0x3f) << 8 | cursor_u8(&c);
 
             if (!c.ok) {
                 return WIRE_TRUNCATED;
@@ -33,22 +35,34 @@ static enum wire_status read_name(const struct cursor *message, struct cursor *a
             if (target >= (size_t)(sequence_start - message->at)) {
                 return WIRE_MALFORMED; /* forwards or in a circle */
             }
+            if (out != NULL && length > copied) {
+                memcpy(out->bytes + copied, sequence_start, length - copied);
+            }
+            if (out == NULL && target == DNS_HEADER_BYTES && reader->first_name_bytes > 0) {
+                /* The question's: it was found to be sound. */
+                return length + reader->first_name_bytes > DNS_NAME_BYTES_MAX ? WIRE_MALFORMED
+                                                                              : WIRE_OK;
+            }
+            copied = length;
             sequence_start = message->at + target;
             c = (struct cursor){.at = sequence_start, .end = message->end, .ok = true};
             continue;
         }
-        if (length > LABEL_BYTES_MAX || out->length + 1U + length > DNS_NAME_BYTES_MAX) {
+        if (label_bytes > LABEL_BYTES_MAX || length + 1U + label_bytes > DNS_NAME_BYTES_MAX) {
             return WIRE_MALFORMED;
         }
-        out->bytes[out->length++] = length;
-        if (length == 0) {
+        length += 1U + label_bytes;
+        if (label_bytes == 0) {
             break;
         }
-        cursor_copy(&c, out->bytes + out->length, length);
-        out->length = (uint16_t)(out->length + length);
+        cursor_skip(&c, label_bytes);
         if (!c.ok) {
             return WIRE_TRUNCATED;
         }
+    }
+    if (out != NULL) {
+        memcpy(out->bytes + copied, sequence_start, length - copied);
+        out->length = (uint16_t)length;
     }
     if (!has_jumped) {
         *at = c;
@@ -99,13 +113,17 @@ enum wire_status dns_parse(const struct wire_span *message, struct dns *out,
     return WIRE_OK;
 }
 
-static enum wire_status read_record(struct dns_reader *reader, struct dns_record *out)
+static inline enum wire_status read_record(struct dns_reader *reader, struct dns_record *out,
+                                           bool is_named)
 {
     const uint8_t *start = reader->at.at;
-    const enum wire_status status = read_name(&reader->message, &reader->at, &out->name);
+    const enum wire_status status = read_name(reader, &reader->at, is_named ? &out->name : NULL);
 
     if (status != WIRE_OK) {
         return status;
+    }
+    if (is_named && start == reader->message.at + DNS_HEADER_BYTES) {
+        reader->first_name_bytes = out->name.length;
     }
     out->section = reader->section;
     out->type = cursor_u16(&reader->at);
@@ -122,7 +140,7 @@ static enum wire_status read_record(struct dns_reader *reader, struct dns_record
     return reader->at.ok ? WIRE_OK : WIRE_TRUNCATED;
 }
 
-bool dns_next(struct dns_reader *reader, struct dns_record *out)
+static inline bool next_record(struct dns_reader *reader, struct dns_record *out, bool is_named)
 {
     while (reader->left == 0) {
         if (reader->section == DNS_ADDITIONAL) {
@@ -135,8 +153,18 @@ bool dns_next(struct dns_reader *reader, struct dns_record *out)
         return false;
     }
     reader->left--;
-    reader->status = read_record(reader, out);
+    reader->status = read_record(reader, out, is_named);
     return reader->status == WIRE_OK;
+}
+
+bool dns_next(struct dns_reader *reader, struct dns_record *out)
+{
+    return next_record(reader, out, true);
+}
+
+bool dns_next_nameless(struct dns_reader *reader, struct dns_record *out)
+{
+    return next_record(reader, out, false);
 }
 
 enum wire_status dns_name_at(const struct dns_reader *reader, uint32_t offset, struct dns_name *out)
@@ -145,7 +173,7 @@ enum wire_status dns_name_at(const struct dns_reader *reader, uint32_t offset, s
 
     cursor_skip(&c, offset);
     out->length = 0;
-    return c.ok ? read_name(&reader->message, &c, out) : WIRE_TRUNCATED;
+    return c.ok ? read_name(reader, &c, out) : WIRE_TRUNCATED;
 }
 
 uint32_t dns_data_offset(const struct dns_reader *reader, const struct dns_record *record)
@@ -200,6 +228,9 @@ bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
 {
     if (a->length != b->length) {
         return false;
+    }
+    if (memcmp(a->bytes, b->bytes, a->length) == 0) { /* most: both point to the question's */
+        return true;
     }
     for (unsigned i = 0; i < a->length; i++) { /* length bytes are below 'A', so they stay */
         const uint8_t x = a->bytes[i];
@@ -269,7 +300,7 @@ bool dns_is_likely(const struct wire_span *message)
         return false;
     }
     /* Else cut by the capture, or a bare header: an answer of an error, nothing else. */
-    return dns_next(&reader, &record) || reader.status == WIRE_TRUNCATED ||
+    return dns_next_nameless(&reader, &record) || reader.status == WIRE_TRUNCATED ||
            (reader.status == WIRE_OK && header.rcode != 0);
 }
 

@@ -83,8 +83,9 @@ struct dns_reader {
     struct cursor message; /* the whole of it: what compression pointers count from */
     struct cursor at;
     enum dns_section section;
-    uint16_t left;           /* records still to come in `section` */
-    enum wire_status status; /* why dns_next said false: WIRE_OK at the end, else the fault */
+    uint16_t left;             /* records still to come in `section` */
+    uint16_t first_name_bytes; /* of the name behind the header, once it was read; else 0 */
+    enum wire_status status;   /* why dns_next said false: WIRE_OK at the end, else the fault */
     struct dns header;
 };
 
@@ -96,6 +97,8 @@ enum wire_status dns_parse(const struct wire_span *message, struct dns *out,
 
 /* The next record or question into `out`; false at the end or at a fault (reader->status). */
 bool dns_next(struct dns_reader *reader, struct dns_record *out);
+/* The same with `out->name` left as it was: its bytes are read and judged, not kept. */
+bool dns_next_nameless(struct dns_reader *reader, struct dns_record *out);
 
 /* Reads a name at `offset` of the reader's message (in the data of CNAME, PTR, NS, MX, SRV
  * records). */

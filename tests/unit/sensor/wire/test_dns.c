@@ -113,6 +113,36 @@ static void pointers_in_a_circle_or_forwards_are_malformed(void **state)
     assert_int_equal(first_name(far_away, sizeof(far_away)), WIRE_MALFORMED);
 }
 
+/* A question of 254 bytes: one label before a pointer to it is too much, kept or stepped over. */
+static void a_name_that_is_stepped_over_is_judged_like_one_that_is_kept(void **state)
+{
+    static const uint8_t pointers[][4] = {{0xc0, 12}, {1, 'a', 0xc0, 12}, {0xc0, 13}};
+    static const bool is_sound[] = {true, false, false};
+    uint8_t bytes[12 + 255 + 4 + 4 + 10] = {0};
+
+    (void)state;
+    bytes[2] = 0x81;
+    bytes[5] = bytes[7] = 1;
+    for (unsigned i = 0; i < 253; i += 23) { /* eleven labels of 22 bytes */
+        bytes[12 + i] = 22;
+        memset(bytes + 12 + i + 1, 'x', 22);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        const struct wire_span message = {.bytes = bytes, .length = sizeof(bytes)};
+        struct dns_reader kept, stepped;
+
+        memset(bytes + 12 + 254 + 4, 0, 14);
+        memcpy(bytes + 12 + 254 + 4, pointers[i], sizeof(pointers[i]));
+        assert_int_equal(dns_parse(&message, &header, &kept), WIRE_OK);
+        assert_true(dns_next(&kept, &record));
+        assert_int_equal(record.name.length, 254);
+        stepped = kept;
+        assert_int_equal(dns_next(&kept, &record), is_sound[i]);
+        assert_int_equal(dns_next_nameless(&stepped, &record), is_sound[i]);
+        assert_int_equal(kept.status, stepped.status);
+    }
+}
+
 static void a_name_takes_255_bytes_and_no_more(void **state)
 {
     uint8_t name[300];
@@ -175,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_query_gives_its_question),
         cmocka_unit_test(a_response_gives_its_answer_by_a_compressed_name),
         cmocka_unit_test(every_cut_of_a_response_is_truncated),
+        cmocka_unit_test(a_name_that_is_stepped_over_is_judged_like_one_that_is_kept),
         cmocka_unit_test(pointers_in_a_circle_or_forwards_are_malformed),
         cmocka_unit_test(a_name_takes_255_bytes_and_no_more),
         cmocka_unit_test(hostile_bytes_in_a_name_are_escaped),
