@@ -1,6 +1,7 @@
 /* Letters of ASCII, whatever the locale. Depends on: libc. Pure, any thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A to Z as a to z; every other byte as it is. */
@@ -12,6 +13,14 @@ static inline char ascii_lower(char c)
         return letters[c - 'A'];
     }
     return c;
+}
+
+/* What host names are written with: letters, digits, '-', '.' and '_'. */
+static inline bool ascii_is_host(uint8_t c)
+{
+    static const uint64_t members[4] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)};
+
+    return (members[c >> 6] >> (c & 63) & 1) != 0;
 }
 
 /* 0 to 15 of a hexadecimal digit of either case; -1: none. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 #define NAME_BYTES_EACH UINT64_C(48) /* of the room for names; most are shorter */
 #define STEPS_MAX       32           /* entries of one chain looked at */
 #define NS_PER_SECOND   UINT64_C(1000000000)
@@ -91,9 +93,7 @@ bool passive_name_is_host(const char *name, size_t length)
         return false;
     }
     for (size_t i = 0; i < length; i++) {
-        const char c = name[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '.' || c == '_')) {
+        if (!ascii_is_host((uint8_t)name[i])) {
             return false;
         }
     }

@@ -1,5 +1,8 @@
 #include "sensor/wire/dns.h"
 
+#include "base/ascii.h"
+#include "base/attributes.h"
+
 #define POINTER_MASK    0xc0
 #define LABEL_BYTES_MAX 63
 #define RECORDS_MAX     4096 /* claimed by the header: more than any real message of 64 KiB holds */
@@ -183,14 +186,14 @@ uint32_t dns_data_offset(const struct dns_reader *reader, const struct dns_recor
 
 static unsigned add_label_byte(char *out, uint8_t byte)
 {
+    if (byte > 0x20 && byte < 0x7f && byte != '.' && byte != '\\') {
+        out[0] = (char)byte;
+        return 1;
+    }
     if (byte == '.' || byte == '\\') {
         out[0] = '\\';
         out[1] = (char)byte;
         return 2;
-    }
-    if (byte > 0x20 && byte < 0x7f) {
-        out[0] = (char)byte;
-        return 1;
     }
     out[0] = '\\';
     out[1] = (char)('0' + byte / 100);
@@ -213,8 +216,13 @@ unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES
         if (length > 0) {
             out[length++] = '.';
         }
+        const uint8_t *label = cursor_take(&c, label_bytes);
         for (unsigned i = 0; i < label_bytes; i++) {
-            length += add_label_byte(out + length, cursor_u8(&c));
+            if (LIKELY(ascii_is_host(label[i]) && label[i] != '.')) {
+                out[length++] = (char)label[i];
+            } else {
+                length += add_label_byte(out + length, label[i]);
+            }
         }
     }
     if (length == 0) {

@@ -46,11 +46,31 @@ void text_format(struct text *text, const char *format, ...)
 
 static const char hex_digits[] = "0123456789abcdef";
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Whether none of eight bytes needs an escape: no top bit, nothing below 0x20, no 0x7f, no '\\'. */
+static bool is_plain(uint64_t eight)
+{
+    const uint64_t backslashes = eight ^ EACH_BYTE('\\');
+
+    return ((eight | (eight - EACH_BYTE(0x20)) | (eight + EACH_BYTE(0x01)) |
+             (backslashes - EACH_BYTE(0x01))) &
+            EACH_BYTE(0x80)) == 0;
+}
+
 /* How many at the start need no escape. */
 static size_t plain_bytes(const uint8_t *bytes, size_t length)
 {
     size_t count = 0;
+    uint64_t eight;
 
+    while (count + sizeof(eight) <= length) {
+        memcpy(&eight, bytes + count, sizeof(eight));
+        if (!is_plain(eight)) {
+            break;
+        }
+        count += sizeof(eight);
+    }
     while (count < length && bytes[count] >= 0x20 && bytes[count] < 0x7f && bytes[count] != '\\') {
         count++;
     }

@@ -1,6 +1,7 @@
 #include "sensor/wire/tls_hello.h"
 
 #include "base/address.h"
+#include "base/ascii.h"
 
 enum {
     SSL2_CLIENT_HELLO = 1,
@@ -55,13 +56,8 @@ bool tls_is_host_name(const struct wire_span *name)
     }
     for (uint32_t i = 0; i < name->length; i++) {
         const uint8_t c = name->bytes[i];
-        const bool is_dot = c == '.';
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_' || is_dot)) {
-            return false;
-        }
-        if (is_dot && (i == 0 || name->bytes[i - 1] == '.')) {
+        if (!ascii_is_host(c) || (c == '.' && (i == 0 || name->bytes[i - 1] == '.'))) {
             return false;
         }
     }
