@@ -14,6 +14,7 @@
 #include "sensor/wire/quic.h"
 #include "sensor/wire/sctp.h"
 #include "sensor/wire/text.h"
+#include "sensor/wire/tls_stream.h"
 
 #define PORT_TEXT_BYTES 16
 #define DNS_NAMES_BYTES ((size_t)FLOW_QUERIES_MAX * DNS_NAME_TEXT_BYTES)
@@ -26,7 +27,9 @@ static bool take_tools(struct inspect *inspect, struct error *err)
     inspect->scratch = malloc(SCRATCH_BYTES_ALL);
     inspect->tls_texts = malloc(sizeof(struct tls_texts));
     inspect->quic_text = malloc(QUIC_VERSION_TEXT_BYTES);
-    if (inspect->scratch == NULL || inspect->tls_texts == NULL || inspect->quic_text == NULL) {
+    inspect->seen_hello = calloc(1, sizeof(struct tls_hello));
+    if (inspect->seen_hello == NULL || inspect->scratch == NULL || inspect->tls_texts == NULL ||
+        inspect->quic_text == NULL) {
         error_set(err, ENOMEM, "inspection: no memory for %d bytes", SCRATCH_BYTES_ALL);
         return false;
     }
@@ -113,6 +116,7 @@ void inspect_free(struct inspect *inspect)
     free(inspect->scratch);
     free(inspect->tls_texts);
     free(inspect->quic_text);
+    free(inspect->seen_hello);
     free(inspect->blocks);
     free(inspect->port_text);
     free(inspect->dns_names);
@@ -142,13 +146,16 @@ void inspect_switch(struct flow *flow, enum app app)
 }
 
 /* What the flow speaks, by the bytes that show it first. */
-static struct app_guess recognise(const struct packet *packet, const struct wire_span *bytes,
-                                  struct flow *flow)
+static struct app_guess recognise(struct inspect *inspect, const struct packet *packet,
+                                  const struct wire_span *bytes, struct flow *flow)
 {
-    const struct app_guess guess =
-        app_recognise(packet->protocol, bytes, packet->source_port, packet->target_port);
+    const struct app_guess guess = app_recognise_hello(packet->protocol, bytes, packet->source_port,
+                                                       packet->target_port, inspect->seen_hello);
 
     if (guess.method == APP_BY_CONTENT) {
+        if (guess.app == APP_TLS && inspect->seen_hello->is_complete) {
+            inspect->seen_body = bytes->bytes + TLS_HELLO_BODY_AT;
+        }
         flow->app_handler = guess.app;
         if (flow->app_protocol == APP_UNKNOWN) { /* else another protocol led to this one */
             inspect_label(flow, (enum app)guess.app, APP_DPI);
@@ -171,18 +178,18 @@ static bool is_enough(struct flow *flow, const struct app_guess *guess)
 }
 
 /* Unknown so far: the bytes, or the newest segment alone; how many are passed over. */
-static struct inspect_step look(const struct inspect_input *input, struct flow *flow,
-                                uint32_t fresh)
+static struct inspect_step look(struct inspect *inspect, const struct inspect_input *input,
+                                struct flow *flow, uint32_t fresh)
 {
     const struct wire_span newest = {input->bytes.bytes + fresh, input->bytes.length - fresh};
-    const struct app_guess guess = recognise(input->packet, &input->bytes, flow);
+    const struct app_guess guess = recognise(inspect, input->packet, &input->bytes, flow);
     bool may_begin = guess.may_come;
 
     if (guess.method == APP_BY_CONTENT) {
         return inspect_more(0);
     }
     if (fresh > 0) {
-        const struct app_guess of_newest = recognise(input->packet, &newest, flow);
+        const struct app_guess of_newest = recognise(inspect, input->packet, &newest, flow);
 
         if (of_newest.method == APP_BY_CONTENT) {
             return inspect_more(fresh);
@@ -224,9 +231,10 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
     struct inspect_input rest = *input;
     uint32_t consumed = 0;
 
+    inspect->seen_body = NULL;
     for (unsigned i = 0; i < INSPECT_SWITCHES_MAX; i++) {
         if (flow->app_handler == APP_UNKNOWN) {
-            struct inspect_step step = look(&rest, flow, fresh);
+            struct inspect_step step = look(inspect, &rest, flow, fresh);
             consumed += step.consumed_bytes;
             if (flow->app_handler == APP_UNKNOWN) {
                 step.consumed_bytes = consumed;
@@ -337,6 +345,11 @@ void inspect_payload(struct inspect *inspect, const struct packet *packet, const
 
 void inspect_finish(struct inspect *inspect, struct flow *flow)
 {
+    const uint32_t parts = inspect_parts(inspect, flow);
+
+    if ((parts & (UINT32_C(1) << PART_STREAM | UINT32_C(1) << PART_DATAGRAMS)) == 0) {
+        return; /* nothing waits */
+    }
     const struct packet last = {.source_port = flow_client_port(flow),
                                 .target_port = flow_server_port(flow),
                                 .ip_version = flow->key.ip_version,
@@ -344,14 +357,16 @@ void inspect_finish(struct inspect *inspect, struct flow *flow)
                                 .facts = PACKET_HAS_PORTS,
                                 .time_ns = flow->last_ns};
 
-    if (flow->app != INSPECT_NONE) {
-        datagrams_finish(inspect, flow, &last);
-        assembly_finish(inspect, flow, &last);
-    }
+    datagrams_finish(inspect, flow, &last);
+    assembly_finish(inspect, flow, &last);
 }
 
 void inspect_release(struct inspect *inspect, struct flow *flow)
 {
+    flow->bits |= FLOW_INSPECT_DONE;
+    if (flow->app == INSPECT_NONE) {
+        return;
+    }
     assembly_drop(inspect, flow);
     datagrams_drop(inspect, flow);
     const uint32_t parts = inspect_parts(inspect, flow);
@@ -363,7 +378,6 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
         at++;
     }
     inspect_drop_all(inspect, flow);
-    flow->bits |= FLOW_INSPECT_DONE;
 }
 
 void inspect_reported(struct inspect *inspect, struct flow *flow)

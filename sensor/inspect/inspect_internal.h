@@ -68,13 +68,25 @@ struct inspect {
     struct crypto *crypto;
     struct fingerprints *fingerprints;
     uint8_t *scratch; /* INSPECT_SCRATCH_BYTES, and behind them room for one more message */
-    struct tls_texts *tls_texts; /* of the record filled last */
+    struct tls_hello *seen_hello; /* of the payload that is looked at now, read to recognise it */
+    const uint8_t *seen_body;     /* where that hello's body stands; NULL: none */
+    struct tls_texts *tls_texts;  /* of the record filled last */
     char *quic_text;
 };
 
 static inline struct inspect_block *inspect_block(const struct inspect *inspect, uint32_t handle)
 {
     return &inspect->blocks[handle - 1];
+}
+
+/* The part where it is the youngest of the flow's; else NULL, which says nothing. */
+static inline void *inspect_first(const struct inspect *inspect, const struct flow *flow,
+                                  enum inspect_part_tag tag)
+{
+    struct inspect_block *block =
+        flow->app != INSPECT_NONE ? inspect_block(inspect, flow->app) : NULL;
+
+    return block != NULL && block->tag == tag ? block->bytes : NULL;
 }
 
 /* Which parts the flow has, a bit a tag: one walk of the chain. */

@@ -164,12 +164,28 @@ bool tls_take_certificate(struct inspect *inspect, struct flow *flow, struct tls
     return true;
 }
 
+static void read_hello(struct inspect *inspect, struct flow *flow, struct tls_state *tls,
+                       enum tls_transport transport, const struct tls_message *message)
+{
+    struct tls_hello hello;
+
+    if (message->body.bytes == inspect->seen_body && message->body.bytes != NULL) {
+        tls_take_hello(inspect, flow, tls, transport, inspect->seen_hello);
+        return;
+    }
+    if (tls_hello_read(message, &hello) == WIRE_MALFORMED) {
+        inspect->statistics.malformed++;
+    }
+    if (hello.legacy_version != 0) {
+        tls_take_hello(inspect, flow, tls, transport, &hello);
+    }
+}
+
 bool tls_take_message(struct inspect *inspect, struct flow *flow, enum tls_transport transport,
                       const struct tls_message *message)
 {
     struct tls_state *tls = inspect_part(inspect, flow, PART_TLS);
     struct wire_span der;
-    struct tls_hello hello;
     uint32_t length;
 
     if (tls == NULL) {
@@ -178,12 +194,7 @@ bool tls_take_message(struct inspect *inspect, struct flow *flow, enum tls_trans
     switch (message->type) {
     case TLS_CLIENT_HELLO:
     case TLS_SERVER_HELLO:
-        if (tls_hello_read(message, &hello) == WIRE_MALFORMED) {
-            inspect->statistics.malformed++;
-        }
-        if (hello.legacy_version != 0) {
-            tls_take_hello(inspect, flow, tls, transport, &hello);
-        }
+        read_hello(inspect, flow, tls, transport, message);
         return true;
     case TLS_CERTIFICATE:
         return !tls->has_server || !tls_certificate_first(&message->body, &der, &length) ||

@@ -188,11 +188,11 @@ static bool dns_may_come(const struct wire_span *payload, uint8_t by_port)
 }
 
 static uint8_t tcp_content(const struct wire_span *payload, const struct app_bytes *in,
-                           bool *may_come)
+                           struct tls_hello *hello, bool *may_come)
 {
     if (tls_may_come(payload)) {
         *may_come = true;
-        if (tls_stream_likeness(payload) == TLS_SURE) {
+        if (tls_stream_likeness(payload, hello) == TLS_SURE) {
             return APP_TLS;
         }
     }
@@ -236,6 +236,15 @@ static uint8_t udp_content(const struct wire_span *payload, const struct app_byt
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port)
 {
+    struct tls_hello hello;
+
+    return app_recognise_hello(protocol, payload, source_port, target_port, &hello);
+}
+
+struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *payload,
+                                     uint16_t source_port, uint16_t target_port,
+                                     struct tls_hello *hello)
+{
     /* What runs over SCTP instead of TCP says the same and has the same ports. */
     const bool is_tcp = protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_SCTP;
     const uint16_t low = source_port < target_port ? source_port : target_port;
@@ -257,7 +266,7 @@ struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload
                                      .source_port = source_port,
                                      .target_port = target_port};
         const uint8_t by_content =
-            is_tcp ? tcp_content(payload, &in, &may_come) : udp_content(payload, &in);
+            is_tcp ? tcp_content(payload, &in, hello, &may_come) : udp_content(payload, &in);
 
         if (by_content != APP_UNKNOWN) {
             return (struct app_guess){.app = by_content, .method = APP_BY_CONTENT};

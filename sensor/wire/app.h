@@ -11,6 +11,8 @@
 
 #include "sensor/wire/cursor.h"
 
+struct tls_hello;
+
 enum app {
     APP_UNKNOWN,
     APP_DNS,
@@ -110,6 +112,11 @@ struct app_guess {
  * server's; who sends what is told from it (a greeting comes from the server's port). */
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port);
+
+/* The same; where the guess is APP_TLS, `hello` is what tls_stream_likeness made of the payload. */
+struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *payload,
+                                     uint16_t source_port, uint16_t target_port,
+                                     struct tls_hello *hello);
 
 /* "dns", "tls", ...; "" for APP_UNKNOWN. */
 const char *app_name(enum app app);

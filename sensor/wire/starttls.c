@@ -34,15 +34,17 @@ static bool is_tls(const uint8_t *at, size_t left, bool *is_open)
 {
     const struct wire_span rest = {.bytes = at, .length = (uint32_t)left};
 
+    struct tls_hello hello;
+
     *is_open = false;
     if (left == 0 || (at[0] != TLS_HANDSHAKE && at[0] != TLS_ALERT)) {
         return false;
     }
     if (left < TLS_RECORD_HEADER_BYTES) {
-        *is_open = tls_stream_likeness(&rest) != TLS_NO;
+        *is_open = tls_stream_likeness(&rest, &hello) != TLS_NO;
         return false;
     }
-    return tls_stream_likeness(&rest) != TLS_NO;
+    return tls_stream_likeness(&rest, &hello) != TLS_NO;
 }
 
 static bool holds_word(const uint8_t *line, size_t length, const char *word)

@@ -124,26 +124,26 @@ bool tls_stream_next(struct tls_stream *stream, struct tls_message *out)
     return true;
 }
 
-enum tls_likeness tls_stream_likeness(const struct wire_span *bytes)
+enum tls_likeness tls_stream_likeness(const struct wire_span *bytes, struct tls_hello *hello)
 {
     struct cursor c = cursor_over(bytes->bytes, bytes->length);
     struct record_header header;
-    struct tls_hello hello;
     bool is_wrong = false;
     unsigned records = 0;
 
+    hello->is_complete = false;
     if (bytes->length == 0) {
         return TLS_NO;
     }
     if (bytes->bytes[0] >= 0x80) {
-        const enum wire_status status = tls_ssl2_hello(bytes, &hello);
+        const enum wire_status status = tls_ssl2_hello(bytes, hello);
 
-        return status == WIRE_OK || hello.is_ssl2 ? TLS_SURE : TLS_NO;
+        return status == WIRE_OK || hello->is_ssl2 ? TLS_SURE : TLS_NO;
     }
     if (bytes->bytes[0] == TLS_HANDSHAKE) {
-        const enum wire_status status = tls_record_hello(bytes, &hello);
+        const enum wire_status status = tls_record_hello(bytes, hello);
 
-        if (status == WIRE_OK || (status == WIRE_TRUNCATED && hello.legacy_version != 0)) {
+        if (status == WIRE_OK || (status == WIRE_TRUNCATED && hello->legacy_version != 0)) {
             return TLS_SURE;
         }
     }

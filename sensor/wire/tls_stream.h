@@ -40,5 +40,8 @@ enum tls_likeness {
     TLS_SURE,    /* a hello, or several records one behind the other */
 };
 
-/* Whether a stream that begins (or goes on) with `bytes` is TLS, or SSL 2.0. */
-enum tls_likeness tls_stream_likeness(const struct wire_span *bytes);
+/* Whether a stream that begins (or goes on) with `bytes` is TLS, or SSL 2.0. `hello` is what was
+ * read to judge it: is_complete where the bytes begin with a record that has all of it, whose body
+ * then stands at bytes + TLS_HELLO_BODY_AT. */
+enum tls_likeness tls_stream_likeness(const struct wire_span *bytes, struct tls_hello *hello);
+#define TLS_HELLO_BODY_AT (TLS_RECORD_HEADER_BYTES + TLS_HANDSHAKE_HEADER_BYTES)

@@ -206,11 +206,12 @@ static bool tree_ssl2(struct tree_writer *writer, const struct wire_span *payloa
 bool tree_tls(struct tree_writer *writer, const struct wire_span *payload)
 {
     struct cursor c = cursor_over(payload->bytes, payload->length);
+    struct tls_hello hello;
 
     if (payload->length > 0 && payload->bytes[0] >= 0x80) {
         return tree_ssl2(writer, payload);
     }
-    if (tls_stream_likeness(payload) != TLS_SURE) {
+    if (tls_stream_likeness(payload, &hello) != TLS_SURE) {
         return false;
     }
     for (unsigned i = 0; i < RECORDS_SHOWN_MAX && cursor_left(&c) >= TLS_RECORD_HEADER_BYTES; i++) {

@@ -186,7 +186,9 @@ static enum tls_likeness likeness(const void *bytes, uint32_t length)
 {
     const struct wire_span span = {.bytes = bytes, .length = length};
 
-    return tls_stream_likeness(&span);
+    struct tls_hello hello;
+
+    return tls_stream_likeness(&span, &hello);
 }
 
 static void likeness_needs_a_hello_or_two_records(void **state)
