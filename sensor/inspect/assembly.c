@@ -309,6 +309,10 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
     if ((side->bits & ASSEMBLY_IS_STARTED) == 0) {
         start_side(call, side, seq, direction);
     }
+    if (seq == side->base_seq && side->window.range_count == 0 && declared == bytes.length) {
+        take_direct(call, direction, &bytes); /* in order, whole, nothing held: most */
+        return;
+    }
     int32_t distance = seq_diff(seq, side->base_seq);
     if (distance < 0 && (side->bits & ASSEMBLY_IS_GUESSED) != 0 && declared > 1 &&
         -(int64_t)distance <= call->inspect->stream_bytes &&
@@ -382,10 +386,12 @@ static void note_holes(struct call *call)
 
     flow->app_bits &= (uint8_t)~INSPECT_WAITS;
     for (unsigned i = 0; i < 2; i++) {
-        if (window_hole_bytes(&call->assembly->side[i].window) > 0) {
+        struct assembly_side *side = &call->assembly->side[i];
+
+        if (window_hole_bytes(&side->window) > 0) {
             flow->app_bits |= INSPECT_WAITS;
-        } else {
-            call->assembly->side[i].waiting = 0;
+        } else if (side->waiting != 0) {
+            side->waiting = 0;
         }
     }
 }
@@ -400,8 +406,11 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
     if (!has_bytes && (flow->app_bits & INSPECT_WAITS) == 0) {
         return; /* nothing is held: most packets of a direction that is done */
     }
-    call.assembly = has_bytes ? inspect_part(inspect, flow, PART_STREAM)
-                              : inspect_find(inspect, flow, PART_STREAM);
+    call.assembly = inspect_first(inspect, flow, PART_STREAM);
+    if (call.assembly == NULL) {
+        call.assembly = has_bytes ? inspect_part(inspect, flow, PART_STREAM)
+                                  : inspect_find(inspect, flow, PART_STREAM);
+    }
     if (call.assembly == NULL) {
         if (has_bytes) { /* the pool is full: the label alone */
             const struct inspect_input input = {
@@ -416,7 +425,9 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
     if (has_bytes && !is_over(flow, direction)) {
         take_payload(&call, *bytes, direction);
     }
-    follow_switches(&call);
+    if (call.switched_by >= 0) {
+        follow_switches(&call);
+    }
     note_holes(&call);
 }
 
@@ -427,6 +438,9 @@ void assembly_finish(struct inspect *inspect, struct flow *flow, const struct pa
     for (int direction = 0; call.assembly != NULL && direction < 2; direction++) {
         struct assembly_side *side = &call.assembly->side[direction];
         while (side->window.range_count > 0 && !is_over(flow, direction)) {
+            if (flow->app_handler == APP_UNKNOWN && window_hole_bytes(&side->window) == 0) {
+                break; /* they were looked at, and nothing comes behind them */
+            }
             close_front(&call, direction);
             if (!is_over(flow, direction)) {
                 skip_hole(&call, direction);

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "sensor/inspect/inspect_internal.h"
 
 static struct record_text static_text(const char *text)
@@ -63,6 +61,24 @@ struct record_text inspect_server_name(const struct inspect *inspect, const stru
     return name_of(inspect, flow, inspect_parts(inspect, flow), &source);
 }
 
+/* "port 443" in `out` (16 bytes); its length. */
+static uint32_t port_text(char *out, uint16_t port)
+{
+    static const char prefix[] = "port ";
+    const uint32_t at = sizeof(prefix) - 1;
+    uint32_t digits = 1;
+
+    for (unsigned rest = port; rest >= 10; rest /= 10) {
+        digits++;
+    }
+    memcpy(out, prefix, at);
+    for (uint32_t i = digits; i > 0; i--) {
+        out[at + i - 1] = (char)('0' + port % 10);
+        port /= 10;
+    }
+    return at + digits;
+}
+
 static void fill_label(const struct inspect *inspect, const struct flow *flow,
                        struct flow_record *record)
 {
@@ -74,11 +90,10 @@ static void fill_label(const struct inspect *inspect, const struct flow *flow,
     }
     const struct app_guess guess = guess_by_port(flow);
     if (guess.app != APP_UNKNOWN) {
-        const int length =
-            snprintf(inspect->port_text, 16, "port %u", (unsigned)guessing_port(flow, guess.app));
+        const uint32_t length = port_text(inspect->port_text, guessing_port(flow, guess.app));
         record->app = static_text(app_name((enum app)guess.app));
         record->app_confidence = APP_PORT;
-        record->app_method = inspect_text(inspect->port_text, (uint32_t)length);
+        record->app_method = inspect_text(inspect->port_text, length);
     }
 }
 
