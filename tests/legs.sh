@@ -237,7 +237,7 @@ leg_grpcurl() {
 }
 
 leg_kafka() {
-    run_named kafka
+    run_named "^kafka_broker$" # the others are in dev and asan
 }
 
 # Instructions a packet by callgrind, held to bounds (docs/performance.md).
