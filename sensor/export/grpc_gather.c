@@ -23,10 +23,12 @@ struct part {
 };
 
 struct gather {
+    struct name_question names; /* first: the publisher hands it back */
     struct gather_settings settings;
     struct grpc_ask ask;    /* kept */
     struct grpc_link *link; /* a reference; NULL until it counts */
     struct rpc_runtime *runtime;
+    struct pipeline *pipeline;
     atomic_uint pending;
     uint32_t parts_count;
     struct hash_key hash;
@@ -111,8 +113,14 @@ static void heap_down(struct gather_flow *heap, uint32_t count)
 static void keep_flow(struct part *part, const struct flow_record *record)
 {
     const struct gather_settings *settings = &part->gather->settings;
+    const bool is_ip = record->client.ip.version != 0;
     struct gather_flow flow = {.key = gather_order_key(settings->order, record),
-                               .flow_id = record->flow_id};
+                               .flow_id = record->flow_id,
+                               .start_ns = record->start_ns,
+                               .client = record->client.ip,
+                               .server = record->server.ip,
+                               .wants_client_name = is_ip && record->client.name.length == 0,
+                               .wants_server_name = is_ip && record->server.name.length == 0};
     struct flow_record update;
     uint8_t bytes[CODEC_FLOW_BYTES_MAX];
 
@@ -247,14 +255,25 @@ static void gather_free(struct gather *gather)
 
 static void gather_finish(void *argument);
 
+static void gather_post(struct gather *gather)
+{
+    if (!rpc_runtime_post(gather->runtime, gather_finish, gather)) {
+        grpc_ask_abandon(&gather->ask); /* the runtime is going: nobody waits for it */
+        gather_free(gather);
+    }
+}
+
+static void answer_names(struct name_question *question, struct name_join *join);
+
 static void gather_done(struct gather *gather, uint32_t count)
 {
     if (atomic_fetch_sub(&gather->pending, count) != count) {
         return;
     }
-    if (!rpc_runtime_post(gather->runtime, gather_finish, gather)) {
-        grpc_ask_abandon(&gather->ask); /* the runtime is going: nobody waits for it */
-        gather_free(gather);
+    gather->names.answer = answer_names;
+    if (gather->settings.group != GATHER_FLOWS ||
+        !pipeline_ask_names(gather->pipeline, &gather->names)) {
+        gather_post(gather);
     }
 }
 
@@ -266,6 +285,56 @@ static void answer_part(struct shard *shard, struct shard_question *question)
         shard_each_flow(shard, each_flow, part);
     }
     gather_done(part->gather, 1);
+}
+
+/* ---- on the publisher's thread ---- */
+
+static void add_name(const struct name_join *join, struct gather_flow *flow, bool is_server)
+{
+    const struct ip_address *address = is_server ? &flow->server : &flow->client;
+    uint8_t bytes[NAME_JOIN_ROOM], source;
+    const struct record_text name =
+        name_join_find(join, address, &flow->client, flow->start_ns, &source);
+    const size_t length =
+        name.length > 0 ? codec_append_name(is_server, name, source, bytes, sizeof(bytes)) : 0;
+    uint8_t *longer = length > 0 ? realloc(flow->bytes, flow->length + length) : NULL;
+
+    if (longer != NULL) {
+        memcpy(longer + flow->length, bytes, length);
+        flow->bytes = longer;
+        flow->length += (uint32_t)length;
+    }
+}
+
+/* As the flows' records will have them: what was known when each began. */
+static void name_part(struct name_join *join, struct part *part, uint32_t shard)
+{
+    uint64_t latest_ns = 0;
+
+    for (uint32_t i = 0; i < part->flows_count; i++) {
+        latest_ns = part->flows[i].start_ns > latest_ns ? part->flows[i].start_ns : latest_ns;
+    }
+    name_join_advance_for(join, shard, latest_ns);
+    for (uint32_t i = 0; i < part->flows_count; i++) {
+        struct gather_flow *flow = &part->flows[i];
+
+        if (flow->wants_server_name) {
+            add_name(join, flow, true);
+        }
+        if (flow->wants_client_name) {
+            add_name(join, flow, false);
+        }
+    }
+}
+
+static void answer_names(struct name_question *question, struct name_join *join)
+{
+    struct gather *gather = (struct gather *)question;
+
+    for (uint32_t i = 0; join != NULL && i < gather->parts_count; i++) {
+        name_part(join, &gather->parts[i], i);
+    }
+    gather_post(gather);
 }
 
 /* ---- on the rpc thread ---- */
@@ -414,6 +483,7 @@ void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
     gather->hash = hash_key_random();
     gather->ask = *ask;
     gather->runtime = server->runtime;
+    gather->pipeline = server->pipeline;
     atomic_init(&gather->pending, shards + 1);
     if (atomic_load(&server->link->gathers) >= GRPC_GATHERS_MAX || !take_memory(gather)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,

@@ -1,5 +1,5 @@
-/* Questions about the flows alive now: each shard walks its table and keeps the best, and the rpc
- * thread puts the answers together.
+/* Questions about the flows alive now: each shard walks its table and keeps the best, the publisher
+ * adds the names that it knows to those, and the rpc thread puts the answers together.
  *
  * A gather holds at most `limit` encoded flows, or GATHER_GROUPS_MAX groups, a shard. Private to
  * sensor/export/grpc_*.c. */
@@ -25,6 +25,10 @@ struct gather_flow {
     uint64_t flow_id;
     uint8_t *bytes; /* encoded as UPDATE, without identity */
     uint32_t length;
+    /* For the names that DNS answers gave its ends. */
+    uint64_t start_ns;
+    struct ip_address client, server;
+    bool wants_client_name, wants_server_name; /* it said none itself */
 };
 
 struct gather_row {

@@ -12,6 +12,8 @@ struct name_join {
     struct name_outlet *const *outlets;
     uint32_t shards;
     struct name_join_counts counts;
+    _Atomic(struct name_question *) questions;
+    atomic_bool is_closed;
 };
 
 struct name_join *name_join_new(const struct passive_names_settings *settings,
@@ -179,10 +181,68 @@ void name_join_batch(struct name_join *join, struct record_batch *batch, bool is
     }
 }
 
-struct record_text name_join_find(const struct name_join *join, const struct ip_address *address,
-                                  const struct ip_address *client, uint64_t time_ns)
+void name_join_advance_for(struct name_join *join, uint32_t shard, uint64_t time_ns)
 {
-    uint8_t source;
+    for (uint32_t i = 0; i < join->shards; i++) {
+        const uint64_t passed_ns = passed(join, i);
 
-    return passive_names_find(join->names, address, client, time_ns, &source);
+        if (i != shard && passed_ns <= time_ns) {
+            time_ns = passed_ns > 0 ? passed_ns - 1 : 0;
+        }
+    }
+    name_join_advance(join, time_ns);
+}
+
+struct record_text name_join_find(const struct name_join *join, const struct ip_address *address,
+                                  const struct ip_address *client, uint64_t time_ns,
+                                  uint8_t *source)
+{
+    return passive_names_find(join->names, address, client, time_ns, source);
+}
+
+/* ---- questions ---- */
+
+static void answer_all(struct name_join *join, struct name_join *names)
+{
+    struct name_question *question =
+        atomic_exchange_explicit(&join->questions, NULL, memory_order_acquire);
+
+    while (question != NULL) {
+        struct name_question *next = question->next;
+
+        question->answer(question, names);
+        question = next;
+    }
+}
+
+bool name_join_ask(struct name_join *join, struct name_question *question)
+{
+    struct name_question *head = atomic_load_explicit(&join->questions, memory_order_relaxed);
+
+    if (atomic_load_explicit(&join->is_closed, memory_order_seq_cst)) {
+        return false;
+    }
+    do {
+        question->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&join->questions, &head, question,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    /* It may have been closed meanwhile, after the last look: then whoever finds the question
+     * answers it. */
+    if (atomic_load_explicit(&join->is_closed, memory_order_seq_cst)) {
+        answer_all(join, NULL);
+    }
+    return true;
+}
+
+void name_join_answer(struct name_join *join)
+{
+    if (atomic_load_explicit(&join->questions, memory_order_relaxed) != NULL) {
+        answer_all(join, join);
+    }
+}
+
+void name_join_close(struct name_join *join)
+{
+    atomic_store_explicit(&join->is_closed, true, memory_order_seq_cst);
+    answer_all(join, NULL);
 }

@@ -6,8 +6,9 @@
  * all shards up to there go into the cache in order of time, and the names are written behind the
  * records. With one shard nothing ever waits. A batch whose shard is running out of batches, and a
  * full queue of answers, do not wait: counted, and names may then depend on the shards' pace.
+ * Flows that are alive have no record yet: whoever wants their names asks (name_join_ask).
  * Depends on: base, inspect/passive_names.h, batch, name_queue. Threads: the publisher's; counts
- * from any. */
+ * and questions from any. */
 #pragma once
 
 #include <stdatomic.h>
@@ -52,7 +53,24 @@ void name_join_batch(struct name_join *join, struct record_batch *batch, bool is
 void name_join_advance(struct name_join *join, uint64_t time_ns);
 /* Takes the oldest answers of queues that are filling up, whoever waits for them. */
 void name_join_relieve(struct name_join *join);
+/* As name_join_advance, up to what may name a flow of `shard` that began at `time_ns`; less where
+ * another shard has not got there. */
+void name_join_advance_for(struct name_join *join, uint32_t shard, uint64_t time_ns);
 /* As passive_names_find; after name_join_advance up to `time_ns`. */
 struct record_text name_join_find(const struct name_join *join, const struct ip_address *address,
-                                  const struct ip_address *client, uint64_t time_ns);
+                                  const struct ip_address *client, uint64_t time_ns,
+                                  uint8_t *source);
+
+/* A question about names. Its memory is the asker's until `answer` is called, once. */
+struct name_question {
+    /* On the publisher's thread, between two batches; with `join` NULL on any: there will be no
+     * names any more. */
+    void (*answer)(struct name_question *question, struct name_join *join);
+    struct name_question *next;
+};
+/* False: after name_join_close. Any thread. */
+MUST_USE bool name_join_ask(struct name_join *join, struct name_question *question);
+void name_join_answer(struct name_join *join);
+/* The last answers; the cache is not looked at any more. */
+void name_join_close(struct name_join *join);
 const struct name_join_counts *name_join_counts_of(const struct name_join *join);

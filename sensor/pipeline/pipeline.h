@@ -165,6 +165,8 @@ void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evi
  */
 uint32_t pipeline_ask(struct pipeline *pipeline, struct shard_question *const *questions);
 uint32_t pipeline_shards(const struct pipeline *pipeline);
+/* As publisher_ask_names. */
+MUST_USE bool pipeline_ask_names(struct pipeline *pipeline, struct name_question *question);
 
 /* Rounds of the threads' loops since the start: one number a shard, the publisher's behind them.
  * `is_over[i]`: that thread has ended. Both have room for pipeline_shards() + 1. Any thread. */

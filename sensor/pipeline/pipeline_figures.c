@@ -284,3 +284,8 @@ void pipeline_fill_stats(void *context, struct stats_record *record)
     fill_pcap(pipeline, &record->pcap);
     record->ledger_count = pipeline_ledger(pipeline, record->ledger, STATS_ROWS_MAX);
 }
+
+bool pipeline_ask_names(struct pipeline *pipeline, struct name_question *question)
+{
+    return publisher_ask_names(pipeline->publisher, question);
+}

@@ -70,6 +70,15 @@ const struct publisher_counts *publisher_counts_of(const struct publisher *publi
     return &publisher->counts;
 }
 
+bool publisher_ask_names(struct publisher *publisher, struct name_question *question)
+{
+    if (publisher->names == NULL || !name_join_ask(publisher->names, question)) {
+        return false;
+    }
+    wake_up(&publisher->wake);
+    return true;
+}
+
 const struct name_join_counts *publisher_names(const struct publisher *publisher)
 {
     return publisher->names != NULL ? name_join_counts_of(publisher->names) : NULL;
@@ -674,9 +683,11 @@ static void name_top_flows(struct publisher *publisher, uint64_t second)
     for (uint32_t i = 0; i < stats->top_flows_count; i++) {
         struct stats_top_flow *flow = &stats->top_flows[i];
 
+        uint8_t source;
+
         if (flow->server_name.length == 0) {
             flow->server_name = name_join_find(publisher->names, &flow->server_ip, &flow->client_ip,
-                                               flow->start_ns);
+                                               flow->start_ns, &source);
         }
     }
 }
@@ -895,6 +906,10 @@ static void *run(void *argument)
         lose_patience(publisher, clock_monotonic_ns());
         bool moved = take_batches(publisher);
 
+        if (publisher->names != NULL) {
+            name_join_answer(publisher->names);
+        }
+
         moved |= decide_seconds(publisher);
         moved |= publish_own_in_time(publisher, !moved);
         moved |= drain_queues(publisher, clock_monotonic_ns());
@@ -905,6 +920,9 @@ static void *run(void *argument)
         if (!moved) {
             wake_sleep(&publisher->wake, SLEEP_NS);
         }
+    }
+    if (publisher->names != NULL) {
+        name_join_close(publisher->names);
     }
     finish(publisher);
     atomic_store_explicit(&publisher->has_ended, true, memory_order_release);

@@ -117,6 +117,8 @@ void publisher_join(struct publisher *publisher);
 /* True when its thread has flushed all sinks. Any thread. */
 bool publisher_has_ended(const struct publisher *publisher);
 const struct publisher_counts *publisher_counts_of(const struct publisher *publisher);
+/* False when names are off or the thread has ended: there will be no answer. Any thread. */
+MUST_USE bool publisher_ask_names(struct publisher *publisher, struct name_question *question);
 /* NULL when names are off. Any thread. */
 const struct name_join_counts *publisher_names(const struct publisher *publisher);
 /* As asset_list_read; 0 when none are kept. Any thread. */

@@ -4,13 +4,15 @@ is driven by it. schemathesis and openapi-spec-validator (PyPI) go over it too w
 import json
 import os
 import random
+import socket
+import struct
 import subprocess
 import sys
 import unittest
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import main, metrics, udp, wait_until
+from support.programs import ACK, PSH, SYN, dns_query, main, metrics, tcp, udp, wait_until
 from support.service import Service
 
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
@@ -237,6 +239,55 @@ class Rest(unittest.TestCase):
              "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
             capture_output=True, text=True, timeout=240, cwd=self.sensor.folder.name)
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-2000:])
+
+
+def dns_answer(name, address, identifier=1):
+    """The answer to dns_query: one address, for five minutes."""
+    question = dns_query(name, identifier)[12:]
+    return (struct.pack("!HHHHHH", identifier, 0x8180, 1, 1, 0, 0) + question +
+            struct.pack("!HHHIH", 0xC00C, 1, 1, 300, 4) + socket.inet_aton(address))
+
+
+def named_capture():
+    """10.0.0.5 opens a connection, is told a name of its server, opens another one and one that says a name itself."""
+    def opened(at, port, data):
+        return [(at, tcp("10.0.0.5", port, "192.0.2.77", 9999, SYN, 1)),
+                (at + 0.01, tcp("192.0.2.77", 9999, "10.0.0.5", port, SYN | ACK, 1, 2)),
+                (at + 0.02, tcp("10.0.0.5", port, "192.0.2.77", 9999, ACK | PSH, 2, 2, data))]
+
+    return (opened(0.0, 41000, b"\x91\xb6\xdb\x77\x25\x4a") +
+            [(0.10, udp("10.0.0.5", 30000, "192.0.2.53", 53, dns_query("named.example"))),
+             (0.11, udp("192.0.2.53", 53, "10.0.0.5", 30000, dns_answer("named.example", "192.0.2.77")))] +
+            opened(0.2, 41001, b"\x91\xb6\xdb\x77\x25\x4a") +
+            opened(0.3, 41002, b"GET / HTTP/1.1\r\nHost: said.example\r\n\r\n") +
+            # Time that passes: an answer counts when every shard is behind it.
+            [(i / 10, udp(f"198.51.100.{i % 250}", 2000, "198.51.100.250", 2000)) for i in range(4, 400)])
+
+
+class Names(unittest.TestCase):
+    def check(self, shards):
+        with Service(frames=named_capture(), arguments=("--pace", "--shards", str(shards))) as sensor:
+            def listed():
+                flows = sensor.json("/v1/flows", filter="server.port = 9999").get("flows", [])
+                return flows if sum(flow["server"]["name"] != "" for flow in flows) == 2 else None
+
+            flows = {flow["client"]["port"]: flow for flow in wait_until("two flows with names", listed)}
+            self.assertEqual(len(flows), 3)
+            ends = {port: (flow["server"]["name"], flow["server"]["name_source"]) for port, flow in flows.items()}
+            self.assertEqual(ends[41000][0], "")  # it began before the answer
+            self.assertEqual(ends[41001], ("named.example", "NAME_SOURCE_DNS_ANSWER"))
+            self.assertEqual(ends[41002], ("said.example", "NAME_SOURCE_HTTP_HOST"))
+            one = sensor.json(f"/v1/flows/{flows[41001]['flow_id']}")["flow"]
+            self.assertEqual((one["server"]["name"], one["server"]["ip"]), ("named.example", "192.0.2.77"))
+            top = sensor.json("/v1/flows:top", by="FLOW_ORDER_PACKETS", filter="server.port = 9999")["flows"]
+            self.assertEqual({flow["client"]["port"]: flow["server"]["name"] for flow in top},
+                             {port: name for port, (name, _) in ends.items()})
+
+    def test_flows_that_are_alive_have_the_names_that_answers_gave_them(self):
+        self.check(1)
+
+    def test_so_they_do_with_several_shards(self):
+        self.check(3)
 
 
 class Windows(unittest.TestCase):

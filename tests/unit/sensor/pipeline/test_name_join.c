@@ -183,9 +183,87 @@ static void a_queue_that_fills_up_is_relieved_whoever_waits(void **state)
     stop(&bench);
 }
 
+struct asked {
+    struct name_question question;
+    unsigned answers;
+    bool had_names;
+    char name[64];
+};
+
+/* The name of .80 for .1 at second 100, of a flow of shard 0. */
+static void on_question(struct name_question *question, struct name_join *join)
+{
+    struct asked *asked = (struct asked *)question;
+    const struct ip_address server = ip(80), client = ip(1);
+    uint8_t source;
+
+    asked->answers++;
+    asked->had_names = join != NULL;
+    asked->name[0] = '\0';
+    if (join != NULL) {
+        name_join_advance_for(join, 0, 100 * SECOND);
+        const struct record_text name =
+            name_join_find(join, &server, &client, 100 * SECOND, &source);
+
+        assert_true(name.length < sizeof(asked->name));
+        memcpy(asked->name, name.data != NULL ? name.data : "", name.length);
+        asked->name[name.length] = '\0';
+    }
+}
+
+static void ask(struct bench *bench, struct asked *asked)
+{
+    *asked = (struct asked){.question = {.answer = on_question}};
+    assert_true(name_join_ask(bench->join, &asked->question));
+}
+
+static void a_question_is_answered_with_what_all_shards_have_passed(void **state)
+{
+    struct bench bench;
+    struct asked first, second;
+
+    (void)state;
+    start(&bench, 16);
+    answer(&bench, 0, 90, "old.example");
+    answer(&bench, 1, 95, "new.example");
+    pass(&bench, 1, 100 * SECOND + 1);
+    pass(&bench, 2, 94 * SECOND); /* it may still bring one that is older */
+    ask(&bench, &first);
+    ask(&bench, &second);
+    assert_int_equal(first.answers, 0); /* not by the asker's thread */
+    name_join_answer(bench.join);
+    assert_int_equal(first.answers, 1);
+    assert_int_equal(second.answers, 1);
+    assert_string_equal(first.name, "old.example");
+    pass(&bench, 2, 100 * SECOND + 1);
+    ask(&bench, &first);
+    name_join_answer(bench.join);
+    assert_string_equal(first.name, "new.example");
+    stop(&bench);
+}
+
+static void
+a_question_that_is_left_is_answered_without_names_and_later_ones_are_refused(void **state)
+{
+    struct bench bench;
+    struct asked asked;
+
+    (void)state;
+    start(&bench, 16);
+    ask(&bench, &asked);
+    name_join_close(bench.join);
+    assert_int_equal(asked.answers, 1);
+    assert_false(asked.had_names);
+    assert_false(name_join_ask(bench.join, &asked.question));
+    stop(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_question_is_answered_with_what_all_shards_have_passed),
+        cmocka_unit_test(
+            a_question_that_is_left_is_answered_without_names_and_later_ones_are_refused),
         cmocka_unit_test(a_batch_waits_until_all_other_shards_have_passed_its_flows),
         cmocka_unit_test(answers_of_all_shards_count_in_the_order_of_their_times),
         cmocka_unit_test(a_name_without_room_is_left_out_and_counted),
