@@ -1,141 +1,15 @@
-/* AlertService. */
+/* AlertService: lists of incidents. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "netscope/v1/alert_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
-#define SUBJECTS_MAX 256
-#define ID_BYTES     37
+#define ID_BYTES 37
 
 enum { LIST_ALERTS = 1, LIST_NEXT_PAGE = 2 };
 enum { GET_ALERT = 1 };
-
-struct request {
-    const Netscope__V1__AlertKind *kinds;
-    size_t kinds_count;
-    const Netscope__V1__AlertState *states;
-    size_t states_count;
-    Netscope__V1__Severity min_severity;
-    char **subjects;
-    size_t subjects_count;
-};
-
-static bool read_bits(struct grpc_ask *ask, const char *name, int value, int count, uint32_t *bits)
-{
-    if (value < 1 || value >= count) {
-        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: %d is none", name, value);
-        return false;
-    }
-    *bits |= 1U << value;
-    return true;
-}
-
-static bool read_subjects(struct grpc_ask *ask, const struct request *request,
-                          struct grpc_alert_choice *out)
-{
-    if (request->subjects_count == 0) {
-        return true;
-    }
-    if (request->subjects_count > SUBJECTS_MAX) {
-        grpc_refuse_field(ask, "subject", "OUT_OF_BOUNDS", -1, "subject: at most %d", SUBJECTS_MAX);
-        return false;
-    }
-    out->subjects = calloc(request->subjects_count, sizeof(*out->subjects));
-    if (out->subjects == NULL) {
-        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
-        return false;
-    }
-    for (size_t i = 0; i < request->subjects_count; i++) {
-        if (!prefix_parse(request->subjects[i], strlen(request->subjects[i]), &out->subjects[i])) {
-            grpc_refuse_field(ask, "subject", "INVALID_FILTER", -1,
-                              "subject[%zu]: '%.60s' is neither an address nor a prefix such as "
-                              "10.0.0.0/8",
-                              i, request->subjects[i]);
-            return false;
-        }
-    }
-    out->subjects_count = (uint32_t)request->subjects_count;
-    return true;
-}
-
-static bool read_choice(struct grpc_ask *ask, const struct request *request,
-                        struct grpc_alert_choice *out)
-{
-    for (size_t i = 0; i < request->kinds_count; i++) {
-        if (!read_bits(ask, "kinds", (int)request->kinds[i], ALERT_KIND_COUNT, &out->kinds)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < request->states_count; i++) {
-        if (!read_bits(ask, "states", (int)request->states[i], ALERT_CLOSE + 1, &out->states)) {
-            return false;
-        }
-    }
-    if ((int)request->min_severity < 0 || (int)request->min_severity > SEVERITY_CRITICAL) {
-        grpc_refuse_field(ask, "min_severity", "OUT_OF_BOUNDS", -1, "min_severity: %d is none",
-                          (int)request->min_severity);
-        return false;
-    }
-    out->min_severity = (uint8_t)request->min_severity;
-    return read_subjects(ask, request, out);
-}
-
-static bool is_subject(const struct grpc_alert_choice *choice, const struct alert_record *alert)
-{
-    for (uint32_t i = 0; i < choice->subjects_count; i++) {
-        for (unsigned j = 0; j < alert->attackers_count; j++) {
-            if (prefix_contains(&choice->subjects[i], &alert->attackers[j].ip)) {
-                return true;
-            }
-        }
-        for (unsigned j = 0; j < alert->victims_count; j++) {
-            if (prefix_contains(&choice->subjects[i], &alert->victims[j].ip)) {
-                return true;
-            }
-        }
-    }
-    return choice->subjects_count == 0;
-}
-
-bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choice *choice,
-                        const uint8_t *bytes, size_t length, struct alert_record *out)
-{
-    struct alert_record own;
-    struct alert_record *alert = out == NULL ? &own : out;
-    const size_t mark = server->arena->used;
-    const bool ok = codec_decode_alert(bytes, length, server->arena, alert);
-
-    server->arena->used = mark; /* what is looked at below lies in `alert` itself */
-    return ok && (choice->kinds == 0 || (choice->kinds >> (alert->kind & 31) & 1) != 0) &&
-           (choice->states == 0 || (choice->states >> (alert->state & 31) & 1) != 0) &&
-           alert->severity >= choice->min_severity && is_subject(choice, alert);
-}
-
-void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__ObserveAlertsRequest *request =
-        (const Netscope__V1__ObserveAlertsRequest *)grpc_unpack(
-            ask, &netscope__v1__observe_alerts_request__descriptor, bytes, length);
-    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(ask, RECORD_ALERTS);
-
-    if (reader == NULL) {
-        return;
-    }
-    const struct request choice = {request->kinds,    request->n_kinds,      request->states,
-                                   request->n_states, request->min_severity, request->subject,
-                                   request->n_subject};
-
-    if (!read_choice(ask, &choice, &reader->alerts) ||
-        !grpc_read_time(ask, request->since, "since", &reader->since_ns)) {
-        grpc_reader_free(reader);
-        return;
-    }
-    reader->has_choice = true;
-    reader->is_following = request->follow;
-    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
-    grpc_reader_start(reader);
-}
 
 /* ---- incidents: the last state of each ---- */
 
@@ -227,18 +101,23 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     struct grpc_alert_choice choice = {0};
     uint64_t before_seq;
 
-    if (request == NULL) {
+    if (request == NULL ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
-    const struct request wanted = {request->kinds,    request->n_kinds,      request->states,
-                                   request->n_states, request->min_severity, request->subject,
-                                   request->n_subject};
+    const struct grpc_alert_request wanted = {.kinds = (const int *)request->kinds,
+                                              .kinds_count = request->n_kinds,
+                                              .states = (const int *)request->states,
+                                              .states_count = request->n_states,
+                                              .min_severity = (int)request->min_severity,
+                                              .subjects = request->subject,
+                                              .subjects_count = request->n_subject};
     const uint32_t page_size =
         grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     struct ids ids = {calloc(history->end - history->first + 1, ID_BYTES), 0};
 
     if (ids.seen != NULL && page_size > 0 && read_token(ask, request->page_token, &before_seq) &&
-        read_choice(ask, &wanted, &choice)) {
+        grpc_read_alert_choice(ask, &wanted, &choice)) {
         answer_list(ask, &choice, page_size, before_seq, &ids);
     } else if (ids.seen == NULL) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");

@@ -112,13 +112,14 @@ static void answer(struct grpc_ask *ask, const struct asset_key *after, uint32_t
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
         return;
     }
-    const uint32_t found = pipeline_assets(server->pipeline, after, assets, page_size + 1, &sum);
+    const uint32_t found =
+        pipeline_assets(grpc_sensor_of(server)->pipeline, after, assets, page_size + 1, &sum);
     const uint32_t count = found < page_size ? found : page_size;
     struct rpc_buffer buffer = rpc_buffer_new((size_t)count * ASSET_BYTES_MAX + 256);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     for (uint32_t i = 0; i < count; i++) {
-        write_asset(&w, server->pipeline, &assets[i]);
+        write_asset(&w, grpc_sensor_of(server)->pipeline, &assets[i]);
     }
     if (found > page_size) {
         char token[2 * sizeof(struct asset_key) + 1];

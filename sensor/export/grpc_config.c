@@ -191,8 +191,8 @@ static void hand_in(struct grpc_ask *ask, enum control_kind kind, const char *ya
         (void)snprintf(job->peer, sizeof(job->peer), "http");
     }
     grpc_ask_keep(ask);
-    if (ask->server->identity.control == NULL ||
-        !control_ask(ask->server->identity.control, &job->request)) {
+    if (grpc_sensor_of(ask->server)->identity.control == NULL ||
+        !control_ask(grpc_sensor_of(ask->server)->identity.control, &job->request)) {
         grpc_refuse(ask, RPC_UNAVAILABLE, "ENDING", -1, "the sensor ends");
         grpc_ask_release(ask);
         free_job(job);

@@ -10,71 +10,6 @@ enum { LIST_NEXT_PAGE = 2, LIST_TOTAL = 3 };
 enum { GET_FLOW = 1 };
 enum { RECORD_SENSOR_ID = 1, RECORD_BOOT_ID = 2 };
 
-/* ---- ObserveFlows ---- */
-
-static bool read_bounds(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request)
-{
-    if (request->first > 0 && request->last > 0) {
-        grpc_refuse_field(ask, "first", "FIRST_AND_LAST", -1, "first and last exclude each other");
-        return false;
-    }
-    if (request->max_batch > GRPC_BATCH_MAX) {
-        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
-                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
-                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
-        return false;
-    }
-    return true;
-}
-
-static bool read_mask(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request,
-                      struct grpc_reader *reader)
-{
-    struct error err = {0};
-
-    if (request->field_mask == NULL || request->field_mask->n_paths == 0) {
-        return true;
-    }
-    reader->mask = grpc_mask_new(&netscope__v1__flow_record__descriptor,
-                                 (const char *const *)request->field_mask->paths,
-                                 request->field_mask->n_paths, &err);
-    if (reader->mask == NULL) {
-        grpc_refuse_field(ask, "field_mask", "INVALID_FIELD_MASK", -1, "%s", err.message);
-    }
-    return reader->mask != NULL;
-}
-
-void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__ObserveFlowsRequest *request =
-        (const Netscope__V1__ObserveFlowsRequest *)grpc_unpack(
-            ask, &netscope__v1__observe_flows_request__descriptor, bytes, length);
-
-    if (request == NULL || !read_bounds(ask, request)) {
-        return;
-    }
-    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_FLOWS);
-
-    if (reader == NULL) {
-        return;
-    }
-    if (!grpc_read_time(ask, request->since, "since", &reader->since_ns) ||
-        !grpc_read_time(ask, request->until, "until", &reader->until_ns) ||
-        !read_mask(ask, request, reader) ||
-        !grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
-                          request->n_include, (const ProtobufCMessage *const *)request->exclude,
-                          request->n_exclude, request->filter, &reader->filter)) {
-        grpc_reader_free(reader);
-        return;
-    }
-    reader->is_following = request->follow;
-    reader->remaining = request->first == 0 ? UINT64_MAX : request->first;
-    reader->batch_max = request->max_batch == 0 ? GRPC_BATCH_MAX : request->max_batch;
-    reader->rate_max = request->max_rate;
-    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
-    grpc_reader_start(reader);
-}
-
 /* ---- flows alive now ---- */
 
 static bool read_order(struct grpc_ask *ask, Netscope__V1__FlowOrder order)
@@ -91,16 +26,16 @@ void gather_write_flow(struct wire_writer *w, const struct grpc_server *server, 
 {
     const struct wire_mark mark = wire_begin(w, field, 2);
 
-    wire_write_text(w, RECORD_SENSOR_ID, server->identity.sensor_id);
-    wire_write_text(w, RECORD_BOOT_ID, server->identity.boot_id);
+    wire_write_text(w, RECORD_SENSOR_ID, grpc_sensor_of(server)->identity.sensor_id);
+    wire_write_text(w, RECORD_BOOT_ID, grpc_sensor_of(server)->identity.boot_id);
     wire_write_raw(w, flow->bytes, flow->length);
     wire_end(w, mark);
 }
 
 static size_t flows_bytes(const struct grpc_server *server, const struct gather_result *result)
 {
-    const size_t identity =
-        strlen(server->identity.sensor_id) + strlen(server->identity.boot_id) + 16;
+    const size_t identity = strlen(grpc_sensor_of(server)->identity.sensor_id) +
+                            strlen(grpc_sensor_of(server)->identity.boot_id) + 16;
     size_t bytes = 256;
 
     for (uint32_t i = 0; i < result->flows_count; i++) {
@@ -164,7 +99,8 @@ void grpc_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t l
         (const Netscope__V1__ListActiveFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__list_active_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_order(ask, request->order_by)) {
+    if (request == NULL || !read_order(ask, request->order_by) ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     const uint32_t page_size =
@@ -208,7 +144,8 @@ void grpc_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     struct gather_settings settings = {.order = NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_LAST_SEEN,
                                        .limit = 1};
 
-    if (request == NULL) {
+    if (request == NULL ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     const size_t id_length = strlen(request->flow_id);
@@ -254,8 +191,10 @@ static void answer_top(struct grpc_ask *ask, const struct gather_settings *setti
         const struct gather_row *row = &result->groups[i];
         const struct wire_mark mark = wire_begin(&w, TOP_GROUPS, 1);
 
-        wire_write_text(
-            &w, 1, settings->group == GATHER_BY_SENSOR ? server->identity.sensor_id : row->key);
+        wire_write_text(&w, 1,
+                        settings->group == GATHER_BY_SENSOR
+                            ? grpc_sensor_of(server)->identity.sensor_id
+                            : row->key);
         wire_write_varint(&w, 2, row->bytes);
         wire_write_varint(&w, 3, row->packets);
         wire_write_varint(&w, 4, row->flows);
@@ -293,7 +232,8 @@ void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
         (const Netscope__V1__GetTopFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_order(ask, request->by)) {
+    if (request == NULL || !read_order(ask, request->by) ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     struct gather_settings settings = {

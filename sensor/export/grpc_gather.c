@@ -468,7 +468,7 @@ void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
                                  const struct gather_result *result))
 {
     struct grpc_server *server = ask->server;
-    const uint32_t shards = pipeline_shards(server->pipeline);
+    const uint32_t shards = pipeline_shards(grpc_sensor_of(server)->pipeline);
     struct shard_question *questions[PUBLISHER_SHARDS_MAX];
     struct gather *gather = calloc(1, sizeof(*gather) + shards * sizeof(struct part));
 
@@ -483,7 +483,7 @@ void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
     gather->hash = hash_key_random();
     gather->ask = *ask;
     gather->runtime = server->runtime;
-    gather->pipeline = server->pipeline;
+    gather->pipeline = grpc_sensor_of(server)->pipeline;
     atomic_init(&gather->pending, shards + 1);
     if (atomic_load(&server->link->gathers) >= GRPC_GATHERS_MAX || !take_memory(gather)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,
@@ -498,5 +498,5 @@ void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
     for (uint32_t i = 0; i < shards; i++) {
         questions[i] = &gather->parts[i].question;
     }
-    gather_done(gather, shards - pipeline_ask(server->pipeline, questions) + 1);
+    gather_done(gather, shards - pipeline_ask(grpc_sensor_of(server)->pipeline, questions) + 1);
 }

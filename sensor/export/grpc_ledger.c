@@ -97,7 +97,8 @@ static void answer(struct grpc_ask *ask, struct ledger_room *room, uint64_t sinc
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
     struct stats_record *now = &room->now;
 
-    now->ledger_count = pipeline_ledger(server->pipeline, now->ledger, STATS_ROWS_MAX);
+    now->ledger_count =
+        pipeline_ledger(grpc_sensor_of(server)->pipeline, now->ledger, STATS_ROWS_MAX);
     const uint64_t from_ns = since_ns == 0 ? 0 : count_since(server, room, since_ns);
 
     grpc_copy_fields(&w, room->encoded,

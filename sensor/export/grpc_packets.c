@@ -42,27 +42,6 @@ bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *o
     return true;
 }
 
-void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__ObservePacketsRequest *request =
-        (const Netscope__V1__ObservePacketsRequest *)grpc_unpack(
-            ask, &netscope__v1__observe_packets_request__descriptor, bytes, length);
-    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(ask, RECORD_PACKETS);
-
-    if (reader == NULL) {
-        return;
-    }
-    if (!grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
-                          request->n_include, NULL, 0, NULL, &reader->filter)) {
-        grpc_reader_free(reader);
-        return;
-    }
-    reader->has_layers = request->layers;
-    reader->is_following = request->follow;
-    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
-    grpc_reader_start(reader);
-}
-
 static void answer_packet(struct grpc_ask *ask, const struct grpc_record *record)
 {
     struct grpc_server *server = ask->server;
@@ -89,7 +68,8 @@ void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
             ask, &netscope__v1__get_packet_request__descriptor, bytes, length);
     struct packet_sample sample = {0};
 
-    if (request == NULL) {
+    if (request == NULL ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     const size_t id_length = strlen(request->id);

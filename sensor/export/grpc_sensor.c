@@ -8,9 +8,6 @@
 #include "sensor/export/grpc_private.h"
 #include "sensor/export/readiness.h"
 
-#define INTERVAL_MIN_NS NS_PER_SEC
-#define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
-
 /* Fields of StatsRecord and of the answers that carry the same messages. */
 enum { STATS_INTERFACES = 20 };
 enum { INFO_INTERFACES = 6 };
@@ -29,7 +26,7 @@ static Google__Protobuf__Duration duration_of(uint64_t ns)
 
 static size_t pack_info(const struct grpc_server *server, uint8_t *out, size_t capacity)
 {
-    const struct grpc_identity *identity = &server->identity;
+    const struct grpc_identity *identity = &grpc_sensor_of(server)->identity;
     Netscope__V1__GetInfoResponse info = NETSCOPE__V1__GET_INFO_RESPONSE__INIT;
     Netscope__V1__SensorLimits limits = NETSCOPE__V1__SENSOR_LIMITS__INIT;
     Google__Protobuf__Timestamp start = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
@@ -72,8 +69,8 @@ void grpc_get_info(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     struct wire_writer w = wire_writer_over(buffer.data + used, buffer.capacity - used);
 
     if (stats != NULL && encoded != NULL) {
-        stats->interfaces_count =
-            pipeline_interfaces(server->pipeline, stats->interfaces, STATS_ROWS_MAX);
+        stats->interfaces_count = pipeline_interfaces(grpc_sensor_of(server)->pipeline,
+                                                      stats->interfaces, STATS_ROWS_MAX);
         grpc_copy_fields(&w, encoded, codec_encode_stats(stats, encoded, CODEC_STATS_BYTES_MAX),
                          STATS_INTERFACES, INFO_INTERFACES);
         used += wire_written(&w);
@@ -119,7 +116,7 @@ void grpc_get_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
                                               sizeof(readiness) + 64 + SERVER_STATUS_BYTES);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
-    readiness_read(server->pipeline, &readiness);
+    readiness_read(grpc_sensor_of(server)->pipeline, &readiness);
     if (last != NULL) {
         wire_write_bytes(&w, STATUS_STATS, last->bytes, last->length);
     }
@@ -137,7 +134,12 @@ void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const struct grpc_server *server = ask->server;
 
-    if (grpc_unpack(ask, &netscope__v1__get_stats_request__descriptor, bytes, length) == NULL) {
+    const Netscope__V1__GetStatsRequest *request =
+        (const Netscope__V1__GetStatsRequest *)grpc_unpack(
+            ask, &netscope__v1__get_stats_request__descriptor, bytes, length);
+
+    if (request == NULL ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     const struct grpc_record *last = last_stats(server);
@@ -150,32 +152,3 @@ void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     }
     grpc_answer_field(ask, ANSWER_STATS, last->bytes, last->length);
 }
-
-void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__WatchStatsRequest *request =
-        (const Netscope__V1__WatchStatsRequest *)grpc_unpack(
-            ask, &netscope__v1__watch_stats_request__descriptor, bytes, length);
-    uint64_t interval_ns = INTERVAL_MIN_NS;
-
-    if (request == NULL || !grpc_read_duration(ask, request->interval, "interval", &interval_ns)) {
-        return;
-    }
-    if (interval_ns < INTERVAL_MIN_NS || interval_ns > INTERVAL_MAX_NS) {
-        grpc_refuse_field(ask, "interval", "OUT_OF_BOUNDS", -1, "interval: 1s to 3600s");
-        return;
-    }
-    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_STATS);
-
-    if (reader == NULL) {
-        return;
-    }
-    /* The tick is late by a little, never early: without this a record a second would wait for the
-     * second after. */
-    reader->interval_ns = interval_ns - NS_PER_SEC / 2;
-    reader->is_following = true;
-    grpc_reader_rewind(reader, 1);
-    grpc_reader_start(reader);
-}
-
-/* ---- ConfigService ---- */

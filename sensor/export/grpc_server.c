@@ -1,219 +1,20 @@
 #include "sensor/export/grpc_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/service/audit.h"
 #include "proto/json/transcoder.h"
 #include "sensor/export/grpc_private.h"
 #include "sensor/export/grpc_sink.h"
 
-#define ALERTS_MAX         4096
-#define STATS_MAX          3600
-#define PACKETS_MAX        2000
-#define DNS_MAX            16384
-#define STREAM_QUEUE_BYTES ((size_t)2 * 1024 * 1024)
-#define STOP_GRACE_NS      (2 * NS_PER_SEC)
-#define HEALTH_WATCHERS    64
-#define CALLS_MAX          1024
-#define PACKAGE            "netscope.v1."
-
-/* ---- link: timers and posts ---- */
-
-struct task {
-    struct grpc_link *link;
-    void (*run)(struct grpc_server *server);
-};
-
-struct grpc_link *grpc_link_ref(struct grpc_link *link)
-{
-    atomic_fetch_add(&link->references, 1);
-    return link;
-}
-
-void grpc_link_unref(struct grpc_link *link)
-{
-    if (link != NULL && atomic_fetch_sub(&link->references, 1) == 1) {
-        (void)pthread_mutex_destroy(&link->mutex);
-        free(link);
-    }
-}
-
-static void run_task(void *argument)
-{
-    struct task *task = argument;
-
-    pthread_mutex_lock(&task->link->mutex);
-    if (task->link->server != NULL) {
-        task->run(task->link->server);
-    }
-    pthread_mutex_unlock(&task->link->mutex);
-    grpc_link_unref(task->link);
-    free(task);
-}
-
-void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,
-                     void (*run)(struct grpc_server *server))
-{
-    struct task *task = malloc(sizeof(*task));
-
-    if (task == NULL) {
-        return;
-    }
-    *task = (struct task){.link = grpc_link_ref(server->link), .run = run};
-    const bool posted = delay_ns == 0
-                            ? rpc_runtime_post(server->runtime, run_task, task)
-                            : rpc_runtime_post_after(server->runtime, delay_ns, run_task, task);
-
-    if (!posted) {
-        grpc_link_unref(task->link);
-        free(task);
-    }
-}
-
-void grpc_post(struct grpc_server *server, void (*run)(struct grpc_server *server))
-{
-    grpc_post_after(server, 0, run);
-}
-
-/* ---- who may call ---- */
-
-static int read_access(struct grpc_server *server, struct error *err)
-{
-    if (server->settings.token_file[0] != '\0') {
-        server->access = grpc_access_read(server->settings.token_file, err);
-        return server->access == NULL ? -err->code : 0;
-    }
-    return 0;
-}
-
-bool grpc_server_has_token(const struct grpc_server *server)
-{
-    return server->settings.token_file[0] != '\0';
-}
-
-void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access)
-{
-    (void)pthread_rwlock_wrlock(&server->access_lock);
-    struct grpc_access *before = server->access;
-
-    server->access = access;
-    (void)pthread_rwlock_unlock(&server->access_lock);
-    grpc_access_free(before);
-}
-
-static enum rpc_status check_token(struct grpc_server *server, const char *token, size_t length,
-                                   enum grpc_scope scope, char who[GRPC_WHO_BYTES],
-                                   struct error *reason)
-{
-    (void)pthread_rwlock_rdlock(&server->access_lock);
-    const enum rpc_status status =
-        grpc_access_check(server->access, token, length, scope, who, reason);
-    (void)pthread_rwlock_unlock(&server->access_lock);
-    return status;
-}
-
-/* Nobody who is not known may see bytes of packets or settings. */
-static enum rpc_status check_anonymous(enum grpc_scope scope, struct error *reason)
-{
-    if (scope == GRPC_SCOPE_FLOWS) {
-        return RPC_OK;
-    }
-    error_set(reason, EACCES,
-              "%s need the unix socket, a token (grpc.token_file) or a client certificate "
-              "(grpc.tls_client_ca)",
-              scope == GRPC_SCOPE_PACKETS ? "packet bytes" : "calls about settings");
-    return RPC_PERMISSION_DENIED;
-}
-
-enum rpc_status grpc_may_ask(struct grpc_server *server, const char *path, const char *token,
-                             char who[GRPC_WHO_BYTES])
-{
-    struct error reason = {0};
-
-    (void)snprintf(who, GRPC_WHO_BYTES, "anonymous");
-    if (grpc_server_has_token(server)) {
-        return check_token(server, token, token == NULL ? 0 : strlen(token), grpc_scope_of(path),
-                           who, &reason);
-    }
-    return check_anonymous(grpc_scope_of(path), &reason);
-}
-
-enum rpc_status grpc_identify(struct grpc_server *server, struct rpc_call *call,
-                              enum grpc_scope scope, char who[GRPC_WHO_BYTES], struct error *reason)
-{
-    static const char scheme[] = "Bearer ";
-    const size_t scheme_bytes = sizeof(scheme) - 1;
-    char peer[RPC_PEER_BYTES];
-    size_t length = 0;
-
-    rpc_peer(call, peer);
-    (void)snprintf(who, GRPC_WHO_BYTES, "unix");
-    if (strncmp(peer, "unix:", 5) == 0) {
-        return RPC_OK;
-    }
-    if (grpc_server_has_token(server)) {
-        const char *header = rpc_header(call, "authorization", &length);
-        const bool has_scheme =
-            header != NULL && length > scheme_bytes && memcmp(header, scheme, scheme_bytes) == 0;
-
-        return check_token(server, has_scheme ? header + scheme_bytes : NULL,
-                           has_scheme ? length - scheme_bytes : 0, scope, who, reason);
-    }
-    if (server->settings.tls_client_ca[0] != '\0') {
-        if (rpc_peer_identity(call, RPC_IDENTITY_COMMON_NAME, 0, who, GRPC_WHO_BYTES) == 0) {
-            (void)snprintf(who, GRPC_WHO_BYTES, "certificate");
-        }
-        return RPC_OK;
-    }
-    (void)snprintf(who, GRPC_WHO_BYTES, "anonymous");
-    return check_anonymous(scope, reason);
-}
-
-/* Refused calls, and those for bytes of packets; a storm of refusals is cut. Calls about settings
- * are noted with their result (grpc_config.c). */
-static void note_call(struct rpc_call *call, const char *path, enum grpc_scope scope,
-                      enum rpc_status status, const char *who, const char *reason)
-{
-    static struct log_limit limit;
-    char peer[RPC_PEER_BYTES];
-
-    if ((status == RPC_OK && scope != GRPC_SCOPE_PACKETS) ||
-        (status != RPC_OK && !log_allowed(&limit, NS_PER_SEC / 10, NULL))) {
-        return;
-    }
-    rpc_peer(call, peer);
-    audit_line(who, peer, path, status == RPC_OK ? "allowed" : rpc_status_name(status), reason);
-}
-
-static enum rpc_status authorize(void *context, struct rpc_call *call, const char *path,
-                                 struct error *reason)
-{
-    struct grpc_server *server = context;
-    const enum grpc_scope scope = grpc_scope_of(path);
-    char who[GRPC_WHO_BYTES];
-
-    if (server->rate != NULL && !rpc_rate_take(server->rate, call)) {
-        struct grpc_ask ask = {.server = server, .call = call};
-
-        grpc_refuse(&ask, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", -1,
-                    "this peer may make %llu calls a second (grpc.calls_per_second)",
-                    (unsigned long long)server->settings.calls_per_second);
-        return RPC_RESOURCE_EXHAUSTED; /* it is finished already, with details */
-    }
-    const enum rpc_status status = grpc_identify(server, call, scope, who, reason);
-
-    note_call(call, path, scope, status, who, reason->message);
-    return status;
-}
+#define STOP_GRACE_NS   (2 * NS_PER_SEC)
+#define HEALTH_WATCHERS 64
+#define CALLS_MAX       1024
+#define PACKAGE         "netscope.v1."
 
 /* ---- listening ---- */
 
@@ -235,6 +36,7 @@ static bool is_loopback(const char *listen)
 
 static int listen_tcp(struct grpc_server *server, struct error *err)
 {
+    struct grpc_sensor *sensor = grpc_sensor_of(server);
     const struct grpc_settings *settings = &server->settings;
     const bool has_tls = settings->tls_certificate[0] != '\0' || settings->tls_key[0] != '\0';
     const bool has_identity = server->access != NULL || settings->tls_client_ca[0] != '\0';
@@ -257,10 +59,10 @@ static int listen_tcp(struct grpc_server *server, struct error *err)
                          "client certificates (grpc.tls_client_ca), or grpc.insecure: true",
                          settings->listen);
     }
-    const int port = rpc_server_listen(server->rpc, settings->listen, has_tls ? &tls : NULL, err);
+    const int port = rpc_server_listen(sensor->rpc, settings->listen, has_tls ? &tls : NULL, err);
 
     if (port >= 0) {
-        server->port = (uint16_t)port;
+        sensor->port = (uint16_t)port;
     }
     return port < 0 ? port : 0;
 }
@@ -279,7 +81,7 @@ static int listen_unix(struct grpc_server *server, struct error *err)
     } else {
         return 0;
     }
-    const int result = rpc_server_listen(server->rpc, address, NULL, err);
+    const int result = rpc_server_listen(grpc_sensor_of(server)->rpc, address, NULL, err);
 
     return result < 0 ? result : 0;
 }
@@ -295,80 +97,35 @@ static const char *const services[] = {"",
                                        PACKAGE "DnsService",
                                        PACKAGE "ConfigService"};
 
-static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
-{
-    const struct grpc_method *method = rpc_method_context(call);
-    struct grpc_ask ask = {.server = method->server, .call = call, .row = method->row};
-
-    method->row->ask(&ask, bytes, length);
-}
-
-static int fill_methods(struct grpc_server *server, struct error *err)
-{
-    server->methods = calloc(grpc_rows_count, sizeof(*server->methods));
-    if (server->methods == NULL) {
-        return error_set(err, ENOMEM, "grpc: no memory");
-    }
-    for (size_t i = 0; i < grpc_rows_count; i++) {
-        struct rpc_method *method = &server->rpc_methods[i];
-
-        server->methods[i] = (struct grpc_method){server, &grpc_rows[i]};
-        *method = (struct rpc_method){.path = grpc_rows[i].path,
-                                      .context = &server->methods[i],
-                                      .on_message = on_message,
-                                      .is_single_request = true};
-        if (grpc_rows[i].is_stream) {
-            method->on_writable = grpc_reader_writable;
-            method->on_done = grpc_reader_done;
-            method->queue =
-                (struct rpc_queue_limits){.messages_max = (uint32_t)server->settings.queue_messages,
-                                          .bytes_max = STREAM_QUEUE_BYTES,
-                                          .when_full = RPC_REJECT};
-        } else {
-            /* One answer, whatever its size: the queue is empty then. */
-            method->queue = (struct rpc_queue_limits){.messages_max = 1, .when_full = RPC_REJECT};
-        }
-    }
-    return 0;
-}
-
-static void tell_health(struct grpc_server *server, bool is_serving)
+static void tell_health(const struct grpc_sensor *sensor, bool is_serving)
 {
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
-        (void)rpc_health_set(server->health, services[i], is_serving);
+        (void)rpc_health_set(sensor->health, services[i], is_serving);
     }
 }
 
 static int add_services(struct grpc_server *server, struct error *err)
 {
+    struct grpc_sensor *sensor = grpc_sensor_of(server);
     struct rpc_server_options options = rpc_server_options_default();
     size_t set_length;
     const uint8_t *set = json_descriptor_set(&set_length);
 
-    if (server->settings.calls_per_second > 0) {
-        server->rate = rpc_rate_new((uint32_t)server->settings.calls_per_second);
-        if (server->rate == NULL) {
-            return error_set(err, ENOMEM, "grpc: no memory");
-        }
-    }
     options.receive_bytes_max = GRPC_REQUEST_BYTES;
     options.calls_max = CALLS_MAX;
     options.connections_max = (uint32_t)server->settings.connections_max;
-    options.authorize = authorize;
+    options.authorize = grpc_serve_authorize;
     options.authorize_context = server;
-    server->rpc = rpc_server_new(server->runtime, &options, err);
-    server->health = rpc_health_new(HEALTH_WATCHERS, err);
-    server->reflection = rpc_reflection_new(set, set_length, err);
-    if (server->rpc == NULL || server->health == NULL || server->reflection == NULL) {
+    sensor->rpc = rpc_server_new(server->runtime, &options, err);
+    sensor->health = rpc_health_new(HEALTH_WATCHERS, err);
+    sensor->reflection = rpc_reflection_new(set, set_length, err);
+    if (sensor->rpc == NULL || sensor->health == NULL || sensor->reflection == NULL) {
         return -err->code;
     }
-    if (fill_methods(server, err) != 0) {
-        return -err->code;
-    }
-    tell_health(server, false);
-    if (rpc_server_add(server->rpc, server->rpc_methods, grpc_rows_count, err) != 0 ||
-        rpc_health_add(server->health, server->rpc, err) != 0 ||
-        rpc_reflection_add(server->reflection, server->rpc, err) != 0) {
+    tell_health(sensor, false);
+    if (grpc_serve_add(server, sensor->rpc, err) != 0 ||
+        rpc_health_add(sensor->health, sensor->rpc, err) != 0 ||
+        rpc_reflection_add(sensor->reflection, sensor->rpc, err) != 0) {
         return -err->code;
     }
     return 0;
@@ -376,72 +133,48 @@ static int add_services(struct grpc_server *server, struct error *err)
 
 /* ---- life ---- */
 
-static int take_memory(struct grpc_server *server, struct error *err)
-{
-    const uint64_t counts[RECORD_STREAM_COUNT] = {
-        [RECORD_FLOWS] = server->settings.history_records,
-        [RECORD_ALERTS] = ALERTS_MAX,
-        [RECORD_STATS] = STATS_MAX,
-        [RECORD_PACKETS] = PACKETS_MAX,
-        [RECORD_DNS] = server->identity.has_dns_records ? DNS_MAX : 1};
-
-    for (unsigned i = RECORD_FLOWS; i < RECORD_STREAM_COUNT; i++) {
-        struct grpc_history *history = &server->histories[i];
-
-        if (grpc_history_init(history, counts[i], server->settings.history_bytes, err) != 0) {
-            return -err->code;
-        }
-        history->on_evict = grpc_on_evict;
-        history->context = server;
-    }
-    server->arena = arena_new(GRPC_ARENA_BYTES);
-    server->flow = calloc(1, sizeof(*server->flow));
-    server->dns = calloc(1, sizeof(*server->dns));
-    server->link = calloc(1, sizeof(*server->link));
-    if (server->arena == NULL || server->flow == NULL || server->dns == NULL ||
-        server->link == NULL) {
-        return error_set(err, ENOMEM, "grpc: no memory");
-    }
-    (void)pthread_mutex_init(&server->link->mutex, NULL);
-    atomic_init(&server->link->references, 1);
-    server->link->server = server;
-    return 0;
-}
-
 struct grpc_server *grpc_server_new(const struct grpc_settings *settings,
                                     const struct grpc_identity *identity,
                                     struct rpc_runtime *runtime, struct error *err)
 {
-    AUTO(grpc_server) server = calloc(1, sizeof(*server));
+    struct grpc_sensor *sensor = calloc(1, sizeof(*sensor));
+    struct grpc_settings own = *settings;
 
-    if (server == NULL) {
+    if (sensor == NULL) {
         error_set(err, ENOMEM, "grpc: no memory");
         return NULL;
     }
-    (void)pthread_mutex_init(&server->inbox_mutex, NULL);
-    (void)pthread_rwlock_init(&server->access_lock, NULL);
-    server->settings = *settings;
-    server->identity = *identity;
-    server->runtime = runtime;
-    if (take_memory(server, err) != 0 || read_access(server, err) != 0 ||
-        add_services(server, err) != 0 || listen_tcp(server, err) != 0 ||
-        listen_unix(server, err) != 0) {
+    sensor->identity = *identity;
+    own.has_dns_records = identity->has_dns_records;
+    struct grpc_server *server = grpc_serve_new(&grpc_sensor_program, sensor, &own, runtime, err);
+
+    if (server == NULL) {
+        free(sensor);
         return NULL;
     }
-    return TAKE(server);
+    if (add_services(server, err) != 0 || listen_tcp(server, err) != 0 ||
+        listen_unix(server, err) != 0) {
+        grpc_server_free(server);
+        return NULL;
+    }
+    return server;
 }
 
 void grpc_server_attach(struct grpc_server *server, struct pipeline *pipeline)
 {
-    server->pipeline = pipeline;
-    rpc_server_start(server->rpc);
-    tell_health(server, true);
+    struct grpc_sensor *sensor = grpc_sensor_of(server);
+
+    sensor->pipeline = pipeline;
+    rpc_server_start(sensor->rpc);
+    tell_health(sensor, true);
 }
 
 void grpc_server_stop(struct grpc_server *server)
 {
-    tell_health(server, false);
-    rpc_server_stop(server->rpc, STOP_GRACE_NS);
+    const struct grpc_sensor *sensor = grpc_sensor_of(server);
+
+    tell_health(sensor, false);
+    rpc_server_stop(sensor->rpc, STOP_GRACE_NS);
 }
 
 void grpc_server_free(struct grpc_server *server)
@@ -449,42 +182,26 @@ void grpc_server_free(struct grpc_server *server)
     if (server == NULL) {
         return;
     }
-    /* All calls are done after this; a task that still comes finds no reader. */
-    rpc_server_free(server->rpc);
-    if (server->link != NULL) {
-        pthread_mutex_lock(&server->link->mutex);
-        server->link->server = NULL;
-        pthread_mutex_unlock(&server->link->mutex);
-        grpc_link_unref(server->link);
-    }
-    rpc_health_free(server->health);
-    rpc_reflection_free(server->reflection);
-    grpc_inbox_free(server);
-    for (unsigned i = 0; i < RECORD_STREAM_COUNT; i++) {
-        grpc_history_fini(&server->histories[i]);
-    }
-    arena_free(server->arena);
-    free(server->flow);
-    free(server->dns);
-    grpc_access_free(server->access);
-    (void)pthread_rwlock_destroy(&server->access_lock);
-    rpc_rate_free(server->rate);
-    free(server->methods);
-    free(atomic_load(&server->retune));
-    (void)pthread_mutex_destroy(&server->inbox_mutex);
-    free(server);
+    struct grpc_sensor *sensor = grpc_sensor_of(server);
+
+    rpc_server_free(sensor->rpc); /* all calls are done after this */
+    grpc_serve_free(server);
+    rpc_health_free(sensor->health);
+    rpc_reflection_free(sensor->reflection);
+    free(atomic_load(&sensor->retune));
+    free(sensor);
 }
 
 uint16_t grpc_server_port(const struct grpc_server *server)
 {
-    return server->port;
+    return grpc_sensor_of(server)->port;
 }
 
 void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_counts *out)
 {
     struct rpc_server_counts counts;
 
-    rpc_server_counts(server->rpc, &counts);
+    rpc_server_counts(grpc_sensor_of(server)->rpc, &counts);
     *out =
         (struct grpc_server_counts){.streams = (uint32_t)counter_get(&server->streams),
                                     .records_sent = counter_get(&server->records_sent),

@@ -12,24 +12,9 @@
 #include "base/error.h"
 #include "base/rpc/rpc.h"
 #include "base/service/control.h"
-#include "sensor/export/grpc_access.h"
+#include "proto/serve/grpc_settings.h"
 #include "sensor/pipeline/pipeline.h"
 #include "sensor/pipeline/sink.h"
-
-struct grpc_settings {
-    const char *enabled;     /* auto (live or paced input) | on | off */
-    const char *listen;      /* "127.0.0.1:50051"; empty = no TCP */
-    const char *unix_socket; /* path; empty: $RUNTIME_DIRECTORY/sensor.sock if set, else none */
-    const char *tls_certificate, *tls_key, *tls_client_ca;
-    const char *token_file; /* bearer token wanted on TCP; empty = none */
-    bool insecure;          /* another address than loopback without TLS and token */
-    uint64_t history_records,
-        history_bytes;         /* 65536 flows and 64 MiB; packets: 2000; alerts: 4096; DNS: 16384 */
-    uint64_t streams_max;      /* 64 */
-    uint64_t queue_messages;   /* of one reader: 64 */
-    uint64_t calls_per_second; /* of one peer; 0: no limit */
-    uint64_t connections_max;  /* on TCP; 256 */
-};
 
 extern const struct config_field grpc_fields[];
 
@@ -41,11 +26,9 @@ struct grpc_identity {
     uint32_t shards;
     const char *const *capabilities;
     uint32_t capabilities_count;
-    bool has_dns_records;    /* else DnsService refuses */
+    bool has_dns_records;
     struct control *control; /* who answers ConfigService; NULL: nobody */
 };
-
-struct grpc_server;
 
 /* Listens at once ("listen 127.0.0.1:50051: address in use"), serves after grpc_server_attach. NULL
  * with `err`. */
@@ -59,10 +42,6 @@ void grpc_server_attach(struct grpc_server *server, struct pipeline *pipeline);
 void grpc_server_stop(struct grpc_server *server);
 void grpc_server_free(struct grpc_server *server);
 DEFINE_AUTO(grpc_server, grpc_server_free);
-/* Callers on TCP must show a token. */
-bool grpc_server_has_token(const struct grpc_server *server);
-/* Other tokens from the next call on; taken over. Only where grpc_server_has_token. Any thread. */
-void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access);
 /* What a reload changes; taken up on the rpc thread. Any thread. */
 struct grpc_tuning {
     const char *config_hash; /* copied */

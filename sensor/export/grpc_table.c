@@ -1,6 +1,7 @@
 /* The methods of the sensor, one row each. Streams have no REST: they are on gRPC. */
 #include "base/attributes.h"
 #include "sensor/export/grpc_private.h"
+#include "sensor/export/packet_layers.h"
 
 #define SENSOR  "/netscope.v1.SensorService/"
 #define FLOW    "/netscope.v1.FlowService/"
@@ -10,7 +11,7 @@
 #define DNS     "/netscope.v1.DnsService/"
 #define CONFIG_ "/netscope.v1.ConfigService/"
 
-const struct grpc_row grpc_rows[] = {
+static const struct grpc_row rows[] = {
     {.path = SENSOR "GetInfo", .ask = grpc_get_info, .rest = {"/v1/info"}},
     {.path = SENSOR "GetStatus", .ask = grpc_get_status, .rest = {"/v1/status"}},
     {.path = SENSOR "GetLossLedger", .ask = grpc_get_loss_ledger, .rest = {"/v1/ledger"}},
@@ -44,5 +45,24 @@ const struct grpc_row grpc_rows[] = {
      .rest = {"/v1/config:apply"},
      .is_changing = true},
 };
-const size_t grpc_rows_count = ARRAY_COUNT(grpc_rows);
-static_assert(ARRAY_COUNT(grpc_rows) <= GRPC_METHODS, "room in struct grpc_server");
+static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
+
+static const char *own_sensor(const struct grpc_server *server)
+{
+    return grpc_sensor_of(server)->identity.sensor_id;
+}
+
+const struct grpc_program grpc_sensor_program = {
+    .name = "sensor",
+    .rows = rows,
+    .rows_count = ARRAY_COUNT(rows),
+    .title = "netscope-sensor",
+    .about = "The methods of netscope.v1 that have one answer. Messages are proto3 JSON with "
+             "snake_case names; lowerCamelCase is understood, too. Live streams are on gRPC.",
+    .look_at_nodes = grpc_node_look,
+    .write_node = grpc_node_write,
+    .add_layers = packet_layers_append,
+    .layers_bytes_max = PACKET_LAYERS_BYTES_MAX,
+    .packet_flow = grpc_packet_flow,
+    .own_sensor = own_sensor,
+};

@@ -11,15 +11,16 @@ struct grpc_retune {
 
 static void take_up(struct grpc_server *server)
 {
-    struct grpc_retune *own = atomic_exchange(&server->retune, NULL);
+    struct grpc_retune *own = atomic_exchange(&grpc_sensor_of(server)->retune, NULL);
 
     if (own == NULL) {
         return; /* an earlier task has taken the newest */
     }
-    (void)snprintf(server->config_hash, sizeof(server->config_hash), "%s", own->config_hash);
-    server->identity.config_hash = server->config_hash;
-    server->identity.idle_timeout_ns = own->idle_timeout_ns;
-    server->identity.active_timeout_ns = own->active_timeout_ns;
+    (void)snprintf(grpc_sensor_of(server)->config_hash, sizeof(grpc_sensor_of(server)->config_hash),
+                   "%s", own->config_hash);
+    grpc_sensor_of(server)->identity.config_hash = grpc_sensor_of(server)->config_hash;
+    grpc_sensor_of(server)->identity.idle_timeout_ns = own->idle_timeout_ns;
+    grpc_sensor_of(server)->identity.active_timeout_ns = own->active_timeout_ns;
     free(own);
 }
 
@@ -33,6 +34,6 @@ void grpc_server_retune(struct grpc_server *server, const struct grpc_tuning *tu
     (void)snprintf(own->config_hash, sizeof(own->config_hash), "%s", tuning->config_hash);
     own->idle_timeout_ns = tuning->idle_timeout_ns;
     own->active_timeout_ns = tuning->active_timeout_ns;
-    free(atomic_exchange(&server->retune, own));
+    free(atomic_exchange(&grpc_sensor_of(server)->retune, own));
     grpc_post(server, take_up);
 }

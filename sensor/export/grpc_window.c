@@ -375,8 +375,9 @@ static void answer(struct window *window, struct grpc_server *server)
             write_record(&w, server, row);
         }
         write_group(&w, row,
-                    window->settings.group == GATHER_BY_SENSOR ? server->identity.sensor_id
-                                                               : row->key);
+                    window->settings.group == GATHER_BY_SENSOR
+                        ? grpc_sensor_of(server)->identity.sensor_id
+                        : row->key);
     }
     if (history->first > 0 && history->first < history->end) { /* older ones were let go */
         const uint64_t oldest_ns = grpc_history_at(history, history->first)->time_ns;
@@ -432,7 +433,7 @@ static uint64_t newest_ns(const struct grpc_server *server)
 void window_start(struct grpc_ask *ask, const struct gather_settings *settings)
 {
     struct grpc_server *server = ask->server;
-    const uint32_t shards = pipeline_shards(server->pipeline);
+    const uint32_t shards = pipeline_shards(grpc_sensor_of(server)->pipeline);
     struct shard_question *questions[PUBLISHER_SHARDS_MAX];
     struct window *window = calloc(1, sizeof(*window) + shards * sizeof(struct window_part));
 
@@ -461,5 +462,5 @@ void window_start(struct grpc_ask *ask, const struct gather_settings *settings)
         window->parts[i].question.answer = answer_part;
         questions[i] = &window->parts[i].question;
     }
-    window_done(window, shards - pipeline_ask(server->pipeline, questions) + 1);
+    window_done(window, shards - pipeline_ask(grpc_sensor_of(server)->pipeline, questions) + 1);
 }

@@ -10,7 +10,8 @@
 #include "base/http/http.h"
 #include "base/json_writer.h"
 #include "base/metrics.h"
-#include "sensor/export/grpc_rest.h"
+#include "proto/serve/grpc_rest.h"
+#include "sensor/export/grpc_private.h"
 #include "sensor/export/readiness.h"
 
 #define FIELD(member)      offsetof(struct http_export_settings, member)
@@ -128,7 +129,7 @@ static void get_openapi(struct http_request *request)
     struct http_export *http = http_request_context(request);
 
     if (http->openapi == NULL) {
-        http->openapi = grpc_rest_openapi();
+        http->openapi = grpc_rest_openapi(&grpc_sensor_program);
     }
     if (http->openapi == NULL) {
         http_problem(request, 503, "no_memory", "no memory for the document", -1);
@@ -173,7 +174,7 @@ static void fill_routes(struct http_export *http)
         http->routes[count] = own[count];
     }
     if (http->grpc != NULL) {
-        count += grpc_rest_routes(ask_method, http->routes + count);
+        count += grpc_rest_routes(&grpc_sensor_program, ask_method, http->routes + count);
     }
     http->routes[count] = (struct http_route){0};
 }

@@ -65,7 +65,7 @@ def check(root):
                         if not target:
                             faults.append(f'{path}:{number}: "{match.group(1)}": name the folder too')
                         elif target.startswith(("google", "grpc", "netscope")):
-                            if folder not in ("proto", "proto/json", "sensor/export", "collector-ui/ingest",
+                            if folder not in ("proto", "proto/json", "proto/serve", "sensor/export", "collector-ui/ingest",
                                               "collector-ui/api"):
                                 faults.append(f"{path}:{number}: generated header {match.group(1)} seen outside"
                                               " proto, sensor/export, collector-ui/ingest and /api")

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "sensor/export/grpc_private.h"
+#include "proto/serve/grpc_serve.h"
 
 #define DOMAIN        "netscope"
 #define DETAILS_BYTES 4096

@@ -4,7 +4,7 @@
 
 #include "base/ascii.h"
 #include "netscope/v1/dns_service.pb-c.h"
-#include "sensor/export/grpc_private.h"
+#include "proto/serve/grpc_serve.h"
 
 #define CHOICES_MAX 256 /* of each kind */
 
@@ -205,9 +205,10 @@ void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     if (request == NULL) {
         return;
     }
-    if (!server->identity.has_dns_records) {
+    if (!server->settings.has_dns_records) {
         grpc_refuse(ask, RPC_FAILED_PRECONDITION, "DNS_RECORDS_OFF", -1,
-                    "this sensor does not keep DNS transactions: set dns.records: true");
+                    "this %s does not keep DNS transactions: set dns.records: true",
+                    server->program->name);
         return;
     }
     if (request->max_batch > GRPC_BATCH_MAX) {
@@ -223,7 +224,9 @@ void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     }
     struct grpc_dns_choice *choice = &reader->dns;
 
-    if (!read_prefixes(ask, request->ip, request->n_ip, choice) ||
+    if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                           &reader->sensors) ||
+        !read_prefixes(ask, request->ip, request->n_ip, choice) ||
         !read_names(ask, request->name, request->n_name, choice) ||
         !read_numbers(ask, "types", request->types, request->n_types, &choice->types,
                       &choice->types_count) ||

@@ -8,13 +8,16 @@
 #pragma once
 
 #include "base/http/http.h"
-#include "sensor/export/grpc_server.h"
+#include "proto/serve/grpc_settings.h"
 
 /* At most this many routes. */
 #define GRPC_REST_ROUTES 64
 
+struct grpc_program;
+
 /* Fills routes of all methods, each with `handler`, which calls grpc_rest_ask. Returns how many. */
-size_t grpc_rest_routes(void (*handler)(struct http_request *request),
+size_t grpc_rest_routes(const struct grpc_program *program,
+                        void (*handler)(struct http_request *request),
                         struct http_route routes[GRPC_REST_ROUTES]);
 /* Answers one request that a route was found for. On the http thread. */
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
@@ -22,4 +25,4 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
 enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request);
 /* The OpenAPI 3.1 document; NULL: no memory. The caller owns the reference. */
-struct http_buffer *grpc_rest_openapi(void);
+struct http_buffer *grpc_rest_openapi(const struct grpc_program *program);

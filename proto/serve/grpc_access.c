@@ -1,4 +1,4 @@
-#include "sensor/export/grpc_access.h"
+#include "proto/serve/grpc_access.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -184,7 +184,7 @@ enum rpc_status grpc_access_check(const struct grpc_access *access, const char *
     }
     if (found == NULL) {
         (void)error_set(reason, EACCES,
-                        "this sensor wants 'authorization: Bearer TOKEN' with a token of its "
+                        "this server wants 'authorization: Bearer TOKEN' with a token of its "
                         "grpc.token_file");
         return RPC_UNAUTHENTICATED;
     }

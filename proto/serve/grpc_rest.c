@@ -1,4 +1,4 @@
-#include "sensor/export/grpc_rest.h"
+#include "proto/serve/grpc_rest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "proto/json/openapi.h"
 #include "proto/json/service_index.h"
 #include "proto/json/transcoder.h"
-#include "sensor/export/grpc_private.h"
+#include "proto/serve/grpc_serve.h"
 
 #define JSON_TYPE          "application/json"
 #define PROBLEM_TYPE       "application/problem+json"
@@ -29,13 +29,14 @@ struct job {
 
 /* ---- routes ---- */
 
-size_t grpc_rest_routes(void (*handler)(struct http_request *request),
+size_t grpc_rest_routes(const struct grpc_program *program,
+                        void (*handler)(struct http_request *request),
                         struct http_route routes[GRPC_REST_ROUTES])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < grpc_rows_count; i++) {
-        const struct grpc_row *row = &grpc_rows[i];
+    for (size_t i = 0; i < program->rows_count; i++) {
+        const struct grpc_row *row = &program->rows[i];
 
         for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
             if (count + 2 > GRPC_REST_ROUTES) {
@@ -51,15 +52,16 @@ size_t grpc_rest_routes(void (*handler)(struct http_request *request),
     return count;
 }
 
-static const struct grpc_row *find_row(const char *path, const char **pattern)
+static const struct grpc_row *find_row(const struct grpc_program *program, const char *path,
+                                       const char **pattern)
 {
     struct http_params params;
 
-    for (size_t i = 0; i < grpc_rows_count; i++) {
-        for (unsigned j = 0; j < ARRAY_COUNT(grpc_rows[i].rest); j++) {
-            *pattern = grpc_rows[i].rest[j];
+    for (size_t i = 0; i < program->rows_count; i++) {
+        for (unsigned j = 0; j < ARRAY_COUNT(program->rows[i].rest); j++) {
+            *pattern = program->rows[i].rest[j];
             if (*pattern != NULL && http_route_matches(*pattern, path, &params)) {
-                return &grpc_rows[i];
+                return &program->rows[i];
             }
         }
     }
@@ -315,7 +317,7 @@ static bool read_request(struct http_request *request, const char *pattern,
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
 {
     const char *pattern = NULL;
-    const struct grpc_row *row = find_row(http_request_path(request), &pattern);
+    const struct grpc_row *row = find_row(server->program, http_request_path(request), &pattern);
     const struct json_method *method = row == NULL ? NULL : json_method_find(row->path);
     struct job *job = malloc(sizeof(*job) + GRPC_REQUEST_BYTES);
 
@@ -348,7 +350,7 @@ enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
 {
     static const char scheme[] = "Bearer ";
     const char *pattern;
-    const struct grpc_row *row = find_row(http_request_path(request), &pattern);
+    const struct grpc_row *row = find_row(server->program, http_request_path(request), &pattern);
     const char *header = http_request_header(request, "authorization");
     const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
 
@@ -367,13 +369,13 @@ enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
 
 /* ---- document ---- */
 
-struct http_buffer *grpc_rest_openapi(void)
+struct http_buffer *grpc_rest_openapi(const struct grpc_program *program)
 {
     struct openapi_route routes[GRPC_REST_ROUTES];
     size_t count = 0;
 
-    for (size_t i = 0; i < grpc_rows_count; i++) {
-        const struct grpc_row *row = &grpc_rows[i];
+    for (size_t i = 0; i < program->rows_count; i++) {
+        const struct grpc_row *row = &program->rows[i];
 
         for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
             if (count < GRPC_REST_ROUTES) {
@@ -382,11 +384,9 @@ struct http_buffer *grpc_rest_openapi(void)
         }
     }
     const struct openapi_settings settings = {
-        .title = "netscope-sensor",
+        .title = program->title,
         .version = NETSCOPE_VERSION,
-        .description = "The methods of netscope.v1 that have one answer. Messages are proto3 JSON "
-                       "with snake_case names; lowerCamelCase is understood, too. Live streams are "
-                       "on gRPC.",
+        .description = program->about,
         .routes = routes,
         .routes_count = count,
     };

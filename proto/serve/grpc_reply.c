@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "netscope/v1/common.pb-c.h"
-#include "sensor/export/grpc_private.h"
+#include "proto/serve/grpc_serve.h"
 
 static void *take(void *arena, size_t bytes)
 {

@@ -1,4 +1,4 @@
-#include "sensor/export/grpc_mask.h"
+#include "proto/serve/grpc_mask.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "sensor/export/grpc_history.h"
+#include "proto/serve/grpc_history.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,8 +4,7 @@
 
 #include "base/clock.h"
 #include "netscope/v1/flow.pb-c.h"
-#include "sensor/export/grpc_private.h"
-#include "sensor/export/packet_layers.h"
+#include "proto/serve/grpc_serve.h"
 
 #define SCAN_BUDGET    4096 /* records one reader may look at before the others have their turn */
 #define MESSAGE_BUDGET 8
@@ -18,12 +17,13 @@ enum { RESPONSE_BATCH = 1, RESPONSE_LOSS = 2 };
 enum { LOSS_FROM = 1, LOSS_TO = 2, LOSS_COUNT = 3, LOSS_REASON = 4 };
 enum { HEARTBEAT_TIME = 1, HEARTBEAT_LAST_SEQ = 2 };
 enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
+enum { RECORD_SENSOR_ID = 1 };
 
 static const char *const loss_reasons[GRPC_LOSS_COUNT] = {"slow_reader", "sink_full", "max_rate"};
 
 /* ---- life ---- */
 
-struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, enum record_stream stream)
+struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, unsigned stream)
 {
     struct grpc_server *server = ask->server;
     struct grpc_reader *reader;
@@ -62,6 +62,11 @@ void grpc_reader_free(struct grpc_reader *reader)
     grpc_mask_free(reader->mask);
     free(reader->alerts.subjects);
     grpc_dns_choice_free(&reader->dns);
+    grpc_sensor_choice_free(&reader->sensors);
+    if (reader->prelude != NULL) {
+        grpc_history_fini(reader->prelude);
+        free(reader->prelude);
+    }
     free(reader);
 }
 
@@ -123,6 +128,20 @@ void grpc_reader_done(struct rpc_call *call, const struct rpc_result *result)
 
 /* ---- choice ---- */
 
+/* All records name their sensor in field 1. */
+static bool is_of_sensor(const struct grpc_reader *reader, const struct grpc_record *record)
+{
+    struct wire_reader in = wire_reader_over(record->bytes, record->length);
+    struct wire_field field;
+
+    while (wire_next(&in, &field)) {
+        if (field.number == RECORD_SENSOR_ID && field.type == WIRE_BYTES) {
+            return grpc_sensor_is_chosen(&reader->sensors, (const char *)field.bytes, field.length);
+        }
+    }
+    return false;
+}
+
 static bool passes_filter(struct grpc_reader *reader, const struct grpc_record *record)
 {
     struct grpc_server *server = reader->server;
@@ -134,7 +153,7 @@ static bool passes_filter(struct grpc_reader *reader, const struct grpc_record *
                 filter_matches_flow(reader->filter, server->flow));
     case RECORD_PACKETS:
         return reader->filter == NULL ||
-               (grpc_packet_flow(record->bytes, record->length, server->flow) &&
+               (server->program->packet_flow(record->bytes, record->length, server->flow) &&
                 filter_matches_flow(reader->filter, server->flow));
     case RECORD_ALERTS:
         return !reader->has_choice ||
@@ -151,6 +170,7 @@ static bool is_chosen(struct grpc_reader *reader, const struct grpc_record *reco
 {
     return record->time_ns >= reader->since_ns &&
            (reader->until_ns == 0 || record->time_ns < reader->until_ns) &&
+           (reader->sensors.count == 0 || is_of_sensor(reader, record)) &&
            passes_filter(reader, record);
 }
 
@@ -172,7 +192,7 @@ void grpc_reader_rewind(struct grpc_reader *reader, uint64_t count)
 
 static void add_loss(struct grpc_reader *reader, enum grpc_loss reason, uint64_t from, uint64_t to)
 {
-    const uint64_t count = reason == GRPC_LOSS_SINK ? to - from + 1 : 1;
+    const uint64_t count = to - from + 1;
 
     if (reader->loss[reason].count == 0) {
         reader->loss[reason].from = from;
@@ -287,13 +307,18 @@ static void send_heartbeat(struct grpc_reader *reader)
     (void)send_bytes(reader, rpc_bytes_copy(text, wire_written(&w)), 0);
 }
 
-static void send_node(struct grpc_reader *reader)
+/* As many as the call's queue takes. */
+static void send_nodes(struct grpc_reader *reader)
 {
     uint8_t text[GRPC_NODE_BYTES];
-    const size_t length = grpc_node_write(reader->server, text);
 
-    reader->node_told = reader->server->node.version;
-    if (length > 0) {
+    while (!reader->is_finished && !reader->has_pending) {
+        const size_t length =
+            reader->server->program->write_node(reader->server, &reader->node_told, text);
+
+        if (length == 0) {
+            return;
+        }
         (void)send_bytes(reader, rpc_bytes_copy(text, length), 0);
     }
 }
@@ -311,13 +336,14 @@ static bool add_record(struct grpc_reader *reader, struct batch *batch,
                        const struct grpc_record *record)
 {
     struct arena *arena = reader->server->arena;
+    const struct grpc_program *program = reader->server->program;
     struct codec_slice slice = {record->bytes, record->length};
     size_t room = 0;
 
     if (reader->mask != NULL) {
         room = record->length;
-    } else if (reader->has_layers) {
-        room = record->length + (size_t)PACKET_LAYERS_BYTES_MAX;
+    } else if (reader->has_layers && program->add_layers != NULL) {
+        room = record->length + program->layers_bytes_max;
     }
     if (room > 0) {
         uint8_t *out = arena_take(arena, room, 1);
@@ -327,7 +353,7 @@ static bool add_record(struct grpc_reader *reader, struct batch *batch,
         }
         const size_t length =
             reader->mask != NULL ? grpc_mask_apply(reader->mask, record->bytes, record->length, out)
-                                 : packet_layers_append(record->bytes, record->length, out, room);
+                                 : program->add_layers(record->bytes, record->length, out, room);
 
         arena->used -= room - length; /* give back the rest: it is the last piece */
         slice = (struct codec_slice){out, (uint32_t)length};
@@ -393,6 +419,14 @@ static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
 
 static bool send_batch(struct grpc_reader *reader, const struct batch *batch)
 {
+    if (reader->stream == GRPC_NEWS) { /* one to a message, which is no batch */
+        struct rpc_buffer one = rpc_buffer_new(batch->bytes + HEAD_BYTES);
+
+        return send_bytes(reader,
+                          rpc_buffer_done(&one, codec_encode_list(batch->records, batch->count,
+                                                                  one.data, one.capacity)),
+                          batch->count);
+    }
     struct rpc_buffer buffer = rpc_buffer_new(batch->bytes + HEAD_BYTES);
     uint8_t *at = wire_put_varint(buffer.data, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES));
 
@@ -418,6 +452,31 @@ static void end(struct grpc_reader *reader)
         reader->is_finished = true;
         rpc_finish(reader->call, RPC_OK, NULL);
     }
+}
+
+/* From what stood at the beginning to what has come since. */
+static void leave_prelude(struct grpc_reader *reader)
+{
+    struct grpc_history *ring = &reader->server->histories[reader->stream];
+
+    grpc_history_fini(reader->prelude);
+    free(reader->prelude);
+    reader->prelude = NULL;
+    reader->history = ring;
+    reader->position = reader->prelude_then;
+    reader->next_seq = 0;
+    if (reader->position < ring->first) { /* it took so long that some have left */
+        add_loss(reader, GRPC_LOSS_READER, reader->position, ring->first - 1);
+        reader->position = ring->first;
+    }
+}
+
+void grpc_reader_begin(struct grpc_reader *reader, struct grpc_history *prelude)
+{
+    reader->prelude = prelude;
+    reader->prelude_then = reader->position;
+    reader->history = prelude;
+    reader->position = prelude->first;
 }
 
 /* True: there is more to do at once. */
@@ -450,6 +509,9 @@ static bool step(struct grpc_reader *reader)
             if (!send_batch(reader, &batch)) {
                 return false;
             }
+        }
+        if (reader->prelude != NULL && reader->position == reader->history->end) {
+            leave_prelude(reader);
         }
         if (reader->remaining == 0 || (reader->position == reader->history->end &&
                                        (!reader->is_following || is_past_until(reader)))) {
@@ -491,12 +553,12 @@ void grpc_tick(struct grpc_server *server)
 {
     const uint64_t now_ns = clock_monotonic_ns();
 
-    grpc_node_look(server, now_ns);
+    server->program->look_at_nodes(server, now_ns);
     for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
         (void)step(reader);
         if (!reader->is_finished && !reader->has_pending && reader->is_following &&
-            reader->stream == RECORD_FLOWS && reader->node_told != server->node.version) {
-            send_node(reader);
+            reader->stream == RECORD_FLOWS) {
+            send_nodes(reader);
         }
         if (!reader->is_finished && !reader->has_pending && reader->is_following &&
             reader->interval_ns == 0 && now_ns > reader->last_sent_ns &&

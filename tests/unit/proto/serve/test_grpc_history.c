@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "sensor/export/grpc_history.h"
+#include "proto/serve/grpc_history.h"
 
 static uint64_t next_evicted;
 

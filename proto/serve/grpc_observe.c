@@ -1,0 +1,144 @@
+/* The live streams of flows, packets and statistics. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "netscope/v1/flow.pb-c.h"
+#include "netscope/v1/flow_service.pb-c.h"
+#include "netscope/v1/packet_service.pb-c.h"
+#include "netscope/v1/stats_service.pb-c.h"
+#include "proto/serve/grpc_serve.h"
+
+#define INTERVAL_MIN_NS NS_PER_SEC
+#define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
+
+/* ---- ObserveFlows ---- */
+
+static bool read_bounds(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request)
+{
+    if (request->first > 0 && request->last > 0) {
+        grpc_refuse_field(ask, "first", "FIRST_AND_LAST", -1, "first and last exclude each other");
+        return false;
+    }
+    if (request->max_batch > GRPC_BATCH_MAX) {
+        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
+                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
+                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool read_mask(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request,
+                      struct grpc_reader *reader)
+{
+    struct error err = {0};
+
+    if (request->field_mask == NULL || request->field_mask->n_paths == 0) {
+        return true;
+    }
+    reader->mask = grpc_mask_new(&netscope__v1__flow_record__descriptor,
+                                 (const char *const *)request->field_mask->paths,
+                                 request->field_mask->n_paths, &err);
+    if (reader->mask == NULL) {
+        grpc_refuse_field(ask, "field_mask", "INVALID_FIELD_MASK", -1, "%s", err.message);
+    }
+    return reader->mask != NULL;
+}
+
+void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ObserveFlowsRequest *request =
+        (const Netscope__V1__ObserveFlowsRequest *)grpc_unpack(
+            ask, &netscope__v1__observe_flows_request__descriptor, bytes, length);
+
+    if (request == NULL || !read_bounds(ask, request)) {
+        return;
+    }
+    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_FLOWS);
+
+    if (reader == NULL) {
+        return;
+    }
+    if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                           &reader->sensors) ||
+        !grpc_read_time(ask, request->since, "since", &reader->since_ns) ||
+        !grpc_read_time(ask, request->until, "until", &reader->until_ns) ||
+        !read_mask(ask, request, reader) ||
+        !grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
+                          request->n_include, (const ProtobufCMessage *const *)request->exclude,
+                          request->n_exclude, request->filter, &reader->filter)) {
+        grpc_reader_free(reader);
+        return;
+    }
+    reader->is_following = request->follow;
+    reader->remaining = request->first == 0 ? UINT64_MAX : request->first;
+    reader->batch_max = request->max_batch == 0 ? GRPC_BATCH_MAX : request->max_batch;
+    reader->rate_max = request->max_rate;
+    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
+    grpc_reader_start(reader);
+}
+
+/* ---- ObservePackets, WatchStats ---- */
+
+void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ObservePacketsRequest *request =
+        (const Netscope__V1__ObservePacketsRequest *)grpc_unpack(
+            ask, &netscope__v1__observe_packets_request__descriptor, bytes, length);
+    struct grpc_reader *reader = request == NULL ? NULL : grpc_reader_new(ask, RECORD_PACKETS);
+
+    if (reader == NULL) {
+        return;
+    }
+    if (request->n_include > 0 && ask->server->program->packet_flow == NULL) {
+        grpc_refuse(ask, RPC_UNIMPLEMENTED, "PACKET_FILTER_NOT_SERVED", -1,
+                    "include: this %s does not look into the bytes of samples; ask a sensor",
+                    ask->server->program->name);
+        grpc_reader_free(reader);
+        return;
+    }
+    if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                           &reader->sensors) ||
+        !grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
+                          request->n_include, NULL, 0, NULL, &reader->filter)) {
+        grpc_reader_free(reader);
+        return;
+    }
+    reader->has_layers = request->layers;
+    reader->is_following = request->follow;
+    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
+    grpc_reader_start(reader);
+}
+
+void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__WatchStatsRequest *request =
+        (const Netscope__V1__WatchStatsRequest *)grpc_unpack(
+            ask, &netscope__v1__watch_stats_request__descriptor, bytes, length);
+    uint64_t interval_ns = INTERVAL_MIN_NS;
+
+    if (request == NULL || !grpc_read_duration(ask, request->interval, "interval", &interval_ns)) {
+        return;
+    }
+    if (interval_ns < INTERVAL_MIN_NS || interval_ns > INTERVAL_MAX_NS) {
+        grpc_refuse_field(ask, "interval", "OUT_OF_BOUNDS", -1, "interval: 1s to 3600s");
+        return;
+    }
+    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_STATS);
+
+    if (reader == NULL) {
+        return;
+    }
+    if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                           &reader->sensors)) {
+        grpc_reader_free(reader);
+        return;
+    }
+    /* The tick is late by a little, never early: without this a record a second would wait for the
+     * second after. */
+    reader->interval_ns = interval_ns - NS_PER_SEC / 2;
+    reader->is_following = true;
+    grpc_reader_rewind(reader, 1);
+    grpc_reader_start(reader);
+}
