@@ -146,17 +146,6 @@ bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budg
 
 #define AHEAD 8 /* flows whose lines are on their way while others are ended */
 
-/* The bucket that ending the flow will take it out of. */
-static ALWAYS_INLINE void prefetch_bucket(const struct flow_table *table, const struct flow *flow)
-{
-    if ((flow->bits & FLOW_IS_LIVE) != 0) {
-        const struct flow_key key = flow_whole_key(flow);
-        const uint64_t hash = flow_key_hash(&key, table->settings.key);
-
-        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
-    }
-}
-
 struct ending {
     uint64_t until_ns;
     enum flow_end_reason reason;
@@ -170,8 +159,11 @@ static void end_pool(struct flow_table *table, const struct flow_pool *pool,
     for (uint32_t slot = pool->first; slot < pool->fresh; slot++) {
         struct flow *flow = flow_at(table, slot);
 
+        if (slot + 2 * AHEAD < pool->fresh) {
+            flow_prefetch_near_parts(table, flow_at(table, slot + 2 * AHEAD));
+        }
         if (slot + AHEAD < pool->fresh) {
-            prefetch_bucket(table, flow_at(table, slot + AHEAD));
+            flow_prefetch_far_parts(table, flow_at(table, slot + AHEAD));
         }
         if ((flow->bits & FLOW_IS_LIVE) == 0 || !flow_settle(table, slot, how->until_ns)) {
             continue;

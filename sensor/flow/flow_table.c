@@ -391,13 +391,21 @@ static ALWAYS_INLINE void find_part(const struct flow_table *table, const struct
     }
 }
 
-static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct flow_item *item)
+/* Round trips, and the third line of the TCP part where the packet adds to the history. */
+static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct packet *packet,
+                                   const struct flow_item *item)
 {
     if (item->candidate != FLOW_NONE) {
         const struct flow *flow = flow_at(table, item->candidate);
 
         if (flow_has_tcp_part(flow)) {
-            flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
+            const struct flow_tcp_part *part = flow_tcp_part(table, flow);
+
+            flow_prefetch_lines(flow_tcp_rtt(table, part), 1);
+            if (tcp_adds_to_history(part, packet,
+                                    item->source_is_high != flow_client_is_high(flow))) {
+                flow_prefetch_lines(part->history, 1);
+            }
         }
     }
 }
@@ -423,7 +431,7 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
         }
         const uint32_t rtt = part - STEP_AHEAD;
         if (rtt < count) {
-            find_rtt(table, &items[rtt]);
+            find_rtt(table, &packets[rtt], &items[rtt]);
         }
         const uint32_t at = rtt - STEP_AHEAD;
         if (at < count && items[at].is_ip) {

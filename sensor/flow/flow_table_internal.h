@@ -175,6 +175,15 @@ static inline const struct flow_reported *flow_reported(const struct flow_table 
                       : &flow_never_reported;
 }
 
+/* For a flow that is about to be reported or to end: its TCP part is on its way... */
+static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *table,
+                                                   const struct flow *flow)
+{
+    if (flow_has_tcp_part(flow)) {
+        flow_prefetch_lines(flow_tcp_part(table, flow), 3);
+    }
+}
+
 static inline uint64_t flow_delta_start(const struct flow_table *table, const struct flow *flow)
 {
     return flow_reported_index(table, flow) != 0 ? flow_reported(table, flow)->delta_start_ns
@@ -262,6 +271,21 @@ static inline uint16_t flow_index_tag(uint64_t hash)
     return tag != 0 ? tag : 1;
 }
 
+/* ... and then, once that is there, what it leads to, and the bucket that the end takes it out of.
+ */
+static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table,
+                                                  const struct flow *flow)
+{
+    const struct flow_key key = flow_whole_key(flow);
+    const uint64_t hash = flow_key_hash(&key, table->settings.key);
+
+    __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
+    if (flow_has_tcp_part(flow)) {
+        flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
+    }
+    flow_prefetch_lines(flow_reported(table, flow), 1);
+}
+
 /* Bit n: tags[n] is `tag`. */
 unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag);
 /* The flow of the item's key; else one of the same 5-tuple whose answers come under the key's
@@ -325,6 +349,51 @@ enum tcp_letter {
     LETTER_ZERO_WINDOW,    /* W */
     LETTER_GAP,            /* G */
 };
+/* Letters of a side by bit of its history_seen. */
+enum tcp_history_bit {
+    HISTORY_SYN,
+    HISTORY_SYN_ACK,
+    HISTORY_ACK,
+    HISTORY_DATA,
+    HISTORY_FIN,
+    HISTORY_RST,
+    HISTORY_FIN_RST,
+    HISTORY_MULTI_FLAG,
+    HISTORY_SCALED, /* + enum tcp_letter */
+    HISTORY_NOTHING = HISTORY_SCALED,
+};
+
+/* What flags and data of the segment are called; HISTORY_NOTHING: no letter. */
+static inline enum tcp_history_bit tcp_history_bit_of(const struct packet *packet)
+{
+    const bool has_ack = (packet->tcp_flags & TCP_ACK) != 0;
+
+    switch (packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
+    case 0:
+        return packet->payload_bytes > 0 ? HISTORY_DATA : has_ack ? HISTORY_ACK : HISTORY_NOTHING;
+    case TCP_SYN:
+        return has_ack ? HISTORY_SYN_ACK : HISTORY_SYN;
+    case TCP_FIN:
+        return HISTORY_FIN;
+    case TCP_RST:
+        return HISTORY_RST;
+    case TCP_FIN | TCP_RST:
+    case TCP_FIN | TCP_RST | TCP_SYN:
+        return HISTORY_FIN_RST;
+    default:
+        return HISTORY_MULTI_FLAG;
+    }
+}
+
+/* Whether the segment has a letter that its side has not had. */
+static inline bool tcp_adds_to_history(const struct flow_tcp_part *part,
+                                       const struct packet *packet, int direction)
+{
+    const enum tcp_history_bit bit = tcp_history_bit_of(packet);
+
+    return bit != HISTORY_NOTHING && (part->side[direction].history_seen >> bit & 1) == 0;
+}
+
 /* Flags and data of a segment, before anything else is made of it. */
 void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int direction);
 /* One more of what has a letter at the first, tenth, hundredth, ... time. */

@@ -12,18 +12,6 @@
 
 static const char letters[2][12] = {"SHADFRIQTWG", "shadfriqtwg"};
 
-enum letter_bit {
-    HISTORY_SYN,
-    HISTORY_SYN_ACK,
-    HISTORY_ACK,
-    HISTORY_DATA,
-    HISTORY_FIN,
-    HISTORY_RST,
-    HISTORY_FIN_RST,
-    HISTORY_MULTI_FLAG,
-    HISTORY_SCALED, /* + enum tcp_letter */
-};
-
 static enum tcp_endpoint state_of(const struct flow_tcp_side *side)
 {
     return (enum tcp_endpoint)(side->endpoint & 15);
@@ -61,32 +49,10 @@ static inline void note(struct flow_tcp_part *part, int direction, unsigned bit)
 
 void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int direction)
 {
-    const unsigned kind = packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST);
+    const enum tcp_history_bit bit = tcp_history_bit_of(packet);
 
-    switch (kind) {
-    case 0:
-        if (packet->payload_bytes > 0) {
-            note(part, direction, HISTORY_DATA);
-        } else if ((packet->tcp_flags & TCP_ACK) != 0) {
-            note(part, direction, HISTORY_ACK);
-        }
-        break;
-    case TCP_SYN:
-        note(part, direction, (packet->tcp_flags & TCP_ACK) != 0 ? HISTORY_SYN_ACK : HISTORY_SYN);
-        break;
-    case TCP_FIN:
-        note(part, direction, HISTORY_FIN);
-        break;
-    case TCP_RST:
-        note(part, direction, HISTORY_RST);
-        break;
-    case TCP_FIN | TCP_RST:
-    case TCP_FIN | TCP_RST | TCP_SYN:
-        note(part, direction, HISTORY_FIN_RST);
-        break;
-    default:
-        note(part, direction, HISTORY_MULTI_FLAG);
-        break;
+    if (bit != HISTORY_NOTHING) {
+        note(part, direction, bit);
     }
 }
 

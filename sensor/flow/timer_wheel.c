@@ -63,17 +63,10 @@ static uint32_t take_list(struct flow_table *table, const uint32_t *head, uint32
 
         slots[taken++] = *head;
         wheel_remove(table, flow);
-        if (flow_has_tcp_part(flow)) {
-            flow_prefetch_lines(flow_tcp_part(table, flow), 3);
-        }
+        flow_prefetch_near_parts(table, flow);
     }
     for (uint32_t i = 0; i < taken; i++) {
-        const struct flow *flow = flow_at(table, slots[i]);
-
-        if (flow_has_tcp_part(flow)) {
-            flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
-        }
-        flow_prefetch_lines(flow_reported(table, flow), 1);
+        flow_prefetch_far_parts(table, flow_at(table, slots[i]));
     }
     return taken;
 }

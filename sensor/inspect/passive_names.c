@@ -297,6 +297,13 @@ static const struct entry *find_in(const struct passive_names *names, enum chain
     return NULL;
 }
 
+void passive_names_prefetch(const struct passive_names *names, const struct ip_address *address)
+{
+    if (names->statistics.answers_used > 0) {
+        __builtin_prefetch(head_of(names, CHAIN_ADDRESS, address, address));
+    }
+}
+
 struct record_text passive_names_find(const struct passive_names *names,
                                       const struct ip_address *address,
                                       const struct ip_address *client, uint64_t time_ns,
@@ -310,7 +317,8 @@ struct record_text passive_names_find(const struct passive_names *names,
                  {CHAIN_ADDRESS, NAME_REVERSE_DNS}};
 
     /* Each answer is in both kinds of chains: most addresses have never been in one. */
-    const bool is_known = *head_of(names, CHAIN_ADDRESS, address, client) != NONE;
+    const bool is_known = names->statistics.answers_used > 0 &&
+                          *head_of(names, CHAIN_ADDRESS, address, client) != NONE;
 
     for (unsigned i = 0; is_known && i < sizeof(order) / sizeof(order[0]); i++) {
         const struct entry *entry =

@@ -52,6 +52,9 @@ bool passive_name_is_host(const char *name, size_t length);
 /* A name that is no host name, and an address of version 0, are refused and counted. O(1). */
 void passive_names_add(struct passive_names *names, const struct passive_name *name);
 
+/* Has the memory that passive_names_find will look at first brought near. */
+void passive_names_prefetch(const struct passive_names *names, const struct ip_address *address);
+
 /* The name of `address` at `time_ns` as `client` knew it: of its own last answer that held then,
  * else of the last answer to anybody; a reverse name only where there is no other. Empty with
  * NAME_NONE when there is none. Borrowed until the next passive_names_add. O(1): of an address with

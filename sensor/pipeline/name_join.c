@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attributes.h"
 #include "proto/codec.h"
 
 struct name_join {
@@ -162,6 +163,19 @@ static void add_name(struct name_join *join, struct record_batch *batch, struct 
     counter_add(is_server ? &join->counts.named_servers : &join->counts.named_clients, 1);
 }
 
+#define LOOK_AHEAD 4 /* records whose names are on their way while others are written */
+
+static ALWAYS_INLINE void prefetch_names(const struct name_join *join,
+                                         const struct batch_entry *entry)
+{
+    if (entry->wants_server_name) {
+        passive_names_prefetch(join->names, &entry->server);
+    }
+    if (entry->wants_client_name) {
+        passive_names_prefetch(join->names, &entry->client);
+    }
+}
+
 void name_join_batch(struct name_join *join, struct record_batch *batch, bool is_early)
 {
     if (batch->names_until_ns == 0) {
@@ -172,6 +186,9 @@ void name_join_batch(struct name_join *join, struct record_batch *batch, bool is
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_entry *entry = &batch->entries[i];
 
+        if (i + LOOK_AHEAD < batch->count) {
+            prefetch_names(join, &batch->entries[i + LOOK_AHEAD]);
+        }
         if (entry->wants_server_name) {
             add_name(join, batch, entry, true);
         }

@@ -70,6 +70,22 @@ static void text_and_address_convert_into_each_other(void **state)
     }
 }
 
+static void every_octet_has_its_decimal_text_in_every_place(void **state)
+{
+    (void)state;
+    for (unsigned value = 0; value < 256; value++) {
+        for (unsigned place = 0; place < 4; place++) {
+            struct ip_address address = {.version = 4, .bytes = {7, 77, 177, 8}};
+            char text[ADDRESS_TEXT_BYTES], wanted[INET_ADDRSTRLEN];
+
+            address.bytes[place] = (uint8_t)value;
+            assert_non_null(inet_ntop(AF_INET, address.bytes, wanted, sizeof(wanted)));
+            assert_int_equal(address_text(&address, text), strlen(wanted));
+            assert_string_equal(text, wanted);
+        }
+    }
+}
+
 static void a_text_that_is_no_address_is_refused(void **state)
 {
     (void)state;
@@ -205,6 +221,7 @@ int main(void)
         cmocka_unit_test(only_this_machine_is_a_local_endpoint),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
         cmocka_unit_test(text_and_address_convert_into_each_other),
+        cmocka_unit_test(every_octet_has_its_decimal_text_in_every_place),
         cmocka_unit_test(a_text_that_is_no_address_is_refused),
         cmocka_unit_test(a_mac_is_read_and_written),
         cmocka_unit_test(a_prefix_contains_its_addresses_only),
