@@ -311,6 +311,7 @@ int app_run(const struct collector_settings_all *settings, struct config *config
 
     app = (struct app){.settings = settings, .config = config, .command = command, .lock_fd = -1};
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of the write */
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);

@@ -86,6 +86,7 @@ static int give_up_privileges(const struct app *app, struct error *err)
 static void block_signals(sigset_t *set)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of the write */
     (void)sigemptyset(set);
     (void)sigaddset(set, SIGINT);
     (void)sigaddset(set, SIGTERM);

@@ -300,6 +300,9 @@ static uint64_t flush(void *state, uint64_t deadline_ns)
         } else if (sink->kind == FILE_EXPORT_JSON) {
             output_file_write(sink->file, "]\n", 2);
         }
+        if (!atomic_load(&sink->has_failed)) {
+            output_file_finish(sink->file);
+        }
     }
     output_file_flush(sink->file);
     return 0;
@@ -379,7 +382,7 @@ int file_sink_open(enum file_sink_kind kind, const char *path, uint64_t spill_by
         }
         return error_set(err, ENOMEM, "%s: no memory", names[kind]);
     }
-    sink->file = output_file_open(path, err);
+    sink->file = is_export(sink) ? output_file_open_whole(path, err) : output_file_open(path, err);
     if (sink->file == NULL || (is_export(sink) && open_sorter(sink, path, spill_bytes, err) != 0)) {
         error_prefix(err, "%s", names[kind]);
         close_sink(sink);

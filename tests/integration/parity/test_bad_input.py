@@ -95,6 +95,29 @@ class Files(unittest.TestCase):
             self.assertEqual(done.returncode, 1, flag)
             self.assertIn("/dev/full", done.stderr, flag)
 
+    def test_an_export_that_is_cut_does_not_have_its_name(self):
+        whole = {}
+        for flag in ("--export-json", "--export-csv"):
+            path = self.path(f"export{flag}")
+            self.assertEqual(sensor("--read-pcap", self.demo, "--quiet", flag, path).returncode, 0)
+            with open(path, "rb") as file:
+                whole[flag] = file.read()
+            self.assertFalse(os.path.exists(path + ".partial"))
+            # A later run whose disk is full at 2 kB: what the first one wrote stays.
+            done = run("/bin/sh", "-c", 'ulimit -f 4; exec "$0" "$@"', SENSOR, "--read-pcap", self.demo, "--quiet", flag, path)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"{path}: File too large (what was written is in {path}.partial)", done.stderr)
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), whole[flag])
+            self.assertLess(os.path.getsize(path + ".partial"), len(whole[flag]))
+            os.unlink(path)
+            # And one that is killed.
+            with Program(SENSOR, "--read-pcap", self.demo, "--quiet", "-v", "--pace", flag, path) as program:
+                wait_until("it reads", lambda: "msg=confined" in program.text())
+                program.stop(signal.SIGKILL)
+            self.assertFalse(os.path.exists(path))
+            self.assertTrue(os.path.exists(path + ".partial"))
+
     def test_bytes_from_nowhere_are_no_crash(self):
         chance = random.Random(7)
         with open(self.demo, "rb") as file:
