@@ -121,7 +121,9 @@ static int add_collector(struct app *app, struct error *err)
     const int result = collector_sink_open(&app->settings->collector, &options, app->runtime,
                                            &to->sinks[to->sinks_count], err);
 
-    to->sinks_count += result == 0;
+    if (result == 0) {
+        app->collector = to->sinks[to->sinks_count++].state;
+    }
     return result;
 }
 

@@ -33,6 +33,7 @@ struct app {
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
     char config_hash[17]; /* of the start: other threads may read it */
+    void *collector;      /* the sink's state; NULL: none */
     char hash_now[17];    /* of the settings in force; main alone */
     char interface[64];
     FILE *human;

@@ -112,6 +112,9 @@ static void apply(void *context, struct reload_result *result)
     if (pipeline_tune(app->pipeline, &tuning) != 0) {
         log_error("config", "no memory: the shards go on with the times before", NULL);
     }
+    if (app->collector != NULL) {
+        collector_sink_use_hash(app->collector, app->hash_now);
+    }
     if (app->grpc != NULL) {
         grpc_server_retune(app->grpc,
                            &(struct grpc_tuning){.config_hash = app->hash_now,

@@ -118,6 +118,8 @@ bool config_is_set(const struct config *config, const char *path);
  * This is what
  * --print-config prints and, on defaults, what config/sensor.yaml holds. */
 void config_print_yaml(const struct config *config, FILE *out);
+/* One value as it stands there; a secret as ***; nothing for a path that is not there. */
+void config_print_value(const struct config *config, const char *path, FILE *out);
 /* A markdown table a section: key, type, default, bounds, meaning, environment variable. */
 void config_print_markdown(const struct config *config, FILE *out);
 /* First 16 hex digits of the SHA-1 over the effective settings: config_hash in records. */

@@ -250,6 +250,17 @@ static void print_level(const struct config *config, const char *prefix, uint32_
     }
 }
 
+void config_print_value(const struct config *config, const char *path, FILE *out)
+{
+    const struct config_entry *entry = config_find(config, path, strlen(path));
+
+    if (entry != NULL && entry->field->is_secret && !is_empty_value(entry)) {
+        fputs("***", out);
+    } else if (entry != NULL) {
+        print_value(entry, out);
+    }
+}
+
 void config_print_yaml(const struct config *config, FILE *out)
 {
     print_level(config, "", 0, out);

@@ -32,10 +32,12 @@ void reload_result_free(struct reload_result *result)
 {
     free_paths(&result->applied);
     free_paths(&result->needs_restart);
+    free_paths(&result->not_taken);
 }
 
 const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes)
 {
+    static const char more[] = "...";
     size_t used = 0;
 
     (void)snprintf(out, out_bytes, "none");
@@ -43,6 +45,9 @@ const char *reload_text(const struct reload_paths *paths, char *out, size_t out_
         const int length =
             snprintf(out + used, out_bytes - used, "%s%s", i > 0 ? "," : "", paths->items[i]);
         used += length > 0 ? (size_t)length : 0;
+    }
+    if (used >= out_bytes && out_bytes > sizeof(more)) {
+        memcpy(out + out_bytes - sizeof(more), more, sizeof(more));
     }
     return out;
 }
@@ -67,13 +72,47 @@ void reload_log(const struct reload_result *result, const char *config_hash)
              reload_text(&result->applied, applied, sizeof(applied)),
              reload_text(&result->needs_restart, waiting, sizeof(waiting)),
              config_hash == NULL ? "" : " config_hash=", config_hash == NULL ? "" : config_hash);
+    for (uint32_t i = 0; i < result->not_taken.count; i++) {
+        log_note("config", "a changed setting is not taken: it needs a restart", "%s",
+                 result->not_taken.items[i]);
+    }
+}
+
+struct comparison {
+    const struct config *in_force, *candidate;
+    struct reload_result *result;
+};
+
+static void write_value(const struct config *config, const char *path, char *out,
+                        uint32_t out_bytes)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (stream != NULL) {
+        config_print_value(config, path, stream);
+        (void)fclose(stream);
+    }
+    (void)log_quote(text == NULL ? "" : text, out, out_bytes);
+    free(text);
 }
 
 static void note_change(void *context, const char *path, bool is_hot)
 {
-    struct reload_result *result = context;
+    const struct comparison *comparison = context;
+    struct reload_result *result = comparison->result;
+    char before[256], wanted[256], line[1024];
 
-    reload_add(is_hot ? &result->applied : &result->needs_restart, path);
+    if (is_hot) {
+        reload_add(&result->applied, path);
+        return;
+    }
+    reload_add(&result->needs_restart, path);
+    write_value(comparison->in_force, path, before, sizeof(before));
+    write_value(comparison->candidate, path, wanted, sizeof(wanted));
+    (void)snprintf(line, sizeof(line), "key=%s in_force=%s wanted=%s", path, before, wanted);
+    reload_add(&result->not_taken, line);
 }
 
 static void refuse(const struct config *config, const char *file, const struct error *err,
@@ -83,6 +122,7 @@ static void refuse(const struct config *config, const char *file, const struct e
     config_issue_of(config, file, err, &result->issue);
     free_paths(&result->applied);
     free_paths(&result->needs_restart);
+    free_paths(&result->not_taken);
 }
 
 static int adopt_all(struct config *in_force, const struct config *candidate,
@@ -113,7 +153,9 @@ void reload_run(const struct reload_ops *ops, struct config *in_force, const cha
         ops->check(ops->context, candidate, &err) != 0) {
         refuse(candidate, ops->file, &err, result);
     } else {
-        (void)config_compare(in_force, candidate, note_change, result);
+        struct comparison comparison = {in_force, candidate, result};
+
+        (void)config_compare(in_force, candidate, note_change, &comparison);
         if (does_apply && adopt_all(in_force, candidate, &result->applied, &err) != 0) {
             refuse(candidate, ops->file, &err, result);
         } else if (does_apply) {

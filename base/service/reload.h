@@ -20,6 +20,7 @@ struct reload_paths {
 struct reload_result {
     struct reload_paths applied;       /* changed now, or would */
     struct reload_paths needs_restart; /* the value before stays in force until then */
+    struct reload_paths not_taken;     /* those, each with both values, for the log */
     bool is_refused;                   /* nothing has changed */
     struct config_issue issue;         /* then: why */
 };
@@ -49,9 +50,10 @@ void reload_run(const struct reload_ops *ops, struct config *in_force, const cha
                 size_t length, bool does_apply, struct reload_result *result);
 /* Adds a copy of `path`; without memory it is left out. */
 void reload_add(struct reload_paths *paths, const char *path);
-/* "a.b,c.d" cut to the room, "none" when empty; for the log. Returns `out`. */
+/* "a.b,c.d", "none" when empty; for the log. What finds no room is "...". Returns `out`. */
 const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes);
 /* The last part of `path`, for reload_ops.file; "" of NULL. Lives as long as `path`. */
 const char *reload_file_name(const char *path);
-/* A line of the log about what came of it. `config_hash`: of what is in force; NULL: left out. */
+/* A line of the log about what came of it, and one for each setting that was not taken.
+ * `config_hash`: of what is in force; NULL: left out. */
 void reload_log(const struct reload_result *result, const char *config_hash);

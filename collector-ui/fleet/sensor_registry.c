@@ -266,6 +266,11 @@ void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_
             info->interface_dropped += stats->interfaces[i].interface_dropped;
         }
         info->lost_packets += stats->totals.lost_packets; /* of this second */
+        if (stats->config_hash.length > 0 &&
+            stats->config_hash.length < sizeof(info->config_hash)) { /* after a reload: another */
+            memcpy(info->config_hash, stats->config_hash.data, stats->config_hash.length);
+            info->config_hash[stats->config_hash.length] = '\0';
+        }
         keep_ledger(sensor, stats);
     }
     (void)pthread_mutex_unlock(&registry->lock);

@@ -340,6 +340,15 @@ static int copy_identity(struct collector_sink *sink, const struct collector_opt
     return 0;
 }
 
+void collector_sink_use_hash(void *state, const char *config_hash)
+{
+    struct collector_sink *sink = state;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    (void)snprintf(sink->config_hash, sizeof(sink->config_hash), "%.16s", config_hash);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
 static const struct sink_ops ops = {
     .name = "collector",
     .when_full = SINK_DROPS,

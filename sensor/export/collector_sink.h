@@ -43,3 +43,5 @@ struct collector_options {
 MUST_USE int collector_sink_open(const struct collector_settings *settings,
                                  const struct collector_options *options,
                                  struct rpc_runtime *runtime, struct sink *out, struct error *err);
+/* Another hash from the next Hello on: after a reload. `state` is that of the sink. Any thread. */
+void collector_sink_use_hash(void *state, const char *config_hash);

@@ -131,14 +131,16 @@ static void add_resume(struct ingest_hello *hello, const struct collector_boot *
 }
 
 /* This process, then the earlier ones of which something may wait, oldest first. */
-static void fill_hello(const struct collector_sink *sink, struct ingest_hello *hello)
+static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
 {
     const uint32_t last = sink->boots.count - 1;
 
     *hello = (struct ingest_hello){.protocol_version = INGEST_PROTOCOL_VERSION};
     memcpy(hello->sensor_id, sink->sensor_id, sizeof(hello->sensor_id));
     memcpy(hello->boot_id, sink->boot_id, sizeof(hello->boot_id));
+    (void)pthread_mutex_lock(&sink->lock);
     memcpy(hello->config_hash, sink->config_hash, sizeof(hello->config_hash));
+    (void)pthread_mutex_unlock(&sink->lock);
     (void)snprintf(hello->version, sizeof(hello->version), "%s", NETSCOPE_VERSION);
     if (gethostname(hello->host_name, sizeof(hello->host_name) - 1) != 0) {
         hello->host_name[0] = '\0';

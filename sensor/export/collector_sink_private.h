@@ -108,7 +108,6 @@ struct collector_sink {
     struct rpc_method method;
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char boot_id[INGEST_BOOT_ID_BYTES];
-    char config_hash[17];
     char directory[COLLECTOR_PATH_BYTES]; /* "": the spool is in memory */
     bool is_lossless;
 
@@ -119,6 +118,7 @@ struct collector_sink {
     pthread_mutex_t lock;
     pthread_cond_t wake;    /* for the sink's thread */
     pthread_cond_t changed; /* figures have, or a flush is through */
+    char config_hash[17];
     struct collector_queued *first, **last;
     uint64_t queue_bytes, queue_records;
     uint64_t refused;                                  /* records that found no memory */

@@ -1,5 +1,7 @@
 #include "tests/support/ingest_store.h"
 
+#include <string.h>
+
 #include <time.h>
 
 static bool take(void *context, const struct ingest_batch *batch)
@@ -52,9 +54,11 @@ static bool connected(void *context, const struct ingest_peer *peer)
 {
     struct ingest_store *store = context;
 
-    (void)peer;
     if (atomic_load(&store->refuses_sensors)) {
         return false;
+    }
+    if (store->wanted_hash != NULL && strcmp(peer->config_hash, store->wanted_hash) == 0) {
+        atomic_fetch_add(&store->wanted_hellos, 1);
     }
     atomic_fetch_add(&store->connected, 1);
     return true;

@@ -15,6 +15,8 @@ struct ingest_store {
     _Atomic uint64_t wait_ns; /* each batch takes this long */
     atomic_bool refuses;
     atomic_bool refuses_sensors;
+    const char *wanted_hash; /* of settings; who says hello with it is counted; NULL: nobody */
+    _Atomic uint64_t wanted_hellos;
 };
 
 /* All functions of `store`, which must outlive them. */

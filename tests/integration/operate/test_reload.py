@@ -1,13 +1,15 @@
 """Settings that change while the sensor runs: SIGHUP during traffic, what needs a restart, what is refused."""
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SENSOR, Program, delta_packets, json_lines, main, make_traffic, sensor, wait_until
+from end_to_end.fleet import Collector
+from support.programs import COLLECTOR, SENSOR, Program, delta_packets, json_lines, main, make_traffic, sensor, wait_until
 
 BASE = """\
 capture:
@@ -95,6 +97,61 @@ class Reload(unittest.TestCase):
         # What waits for a restart is named each time; what is in force is not named again.
         line = self.reload(program)
         self.assertIn("applied=none needs_restart=flow.max_flows", line)
+
+    def test_each_setting_that_was_not_taken_is_told_with_both_values(self):
+        self.write()
+        path, _ = make_traffic(self.directory.name, "mix", packets=200_000)
+        program = self.start(path)
+        detectors = {"port_scan": "60s", "syn_flood": "10s", "dns_tunnel": "300s"}
+        with open(self.settings, encoding="utf-8") as file:
+            text = file.read().replace("      mode: alert", "      mode: learn\n      enabled: false\n      window: 33s")
+        text += "".join(f"    {kind}:\n      enabled: false\n      window: 44s\n" for kind in detectors if kind != "syn_flood")
+        with open(self.settings, "w", encoding="utf-8") as out:
+            out.write(text.replace("max_flows: 65536", "max_flows: 2000") + "kafka:\n  brokers: broker.example:9092\n")
+        line = self.reload(program)
+        self.assertIn("applied=analysis.anomalies.syn_flood.mode ", line)
+        named = set(re.search(r"needs_restart=(\S+)", line).group(1).split(","))
+        told = wait_until("a line for each", lambda: (lambda found: found if len(found) >= len(named) else None)(
+            re.findall(r'msg="a changed setting is not taken: it needs a restart" key=(\S+) in_force=(\S+) wanted=(\S+)',
+                       program.text())))
+        self.assertEqual({key for key, _, _ in told}, named)
+        values = {key: (before, wanted) for key, before, wanted in told}
+        for kind in detectors:
+            key = f"analysis.anomalies.{kind}"
+            self.assertEqual(values[f"{key}.enabled"], ("true", "false"))
+            self.assertEqual(values[f"{key}.window"][1], "33s" if kind == "syn_flood" else "44s")
+        self.assertEqual(values["flow.max_flows"], ("65536", "2000"))
+        self.assertEqual(values["kafka.brokers"][1], "broker.example:9092")
+        self.assertNotIn("analysis.anomalies.syn_flood.mode", values)
+
+    def test_the_collector_knows_the_hash_of_the_settings_in_force_by_statistics_and_by_hello(self):
+        if not os.access(COLLECTOR, os.X_OK):
+            self.skipTest("netscope-collector is not built")
+        folder = os.path.join(self.directory.name, "collector")
+        os.mkdir(folder)
+        collector = Collector(folder)
+        self.addCleanup(collector.close)
+        self.write()
+        with open(self.settings, "a", encoding="utf-8") as out:
+            out.write(f"collector:\n  address: 127.0.0.1:{collector.ingest}\n  backoff_max: 500ms\nsensor:\n  id: reloaded\n")
+        path, _ = make_traffic(self.directory.name, "mix", packets=200_000)
+        program = self.start(path, "--loop")
+
+        def known():
+            return collector.sensors().get("reloaded", {}).get("config_hash")
+        before = wait_until("the sensor's hello", known)
+        with open(self.settings, encoding="utf-8") as file:
+            text = file.read().replace("idle_timeout: 60s", "idle_timeout: 20s")
+        with open(self.settings, "w", encoding="utf-8") as out:
+            out.write(text)
+        after = re.search(r"config_hash=(\w+)", self.reload(program)).group(1)
+        self.assertNotEqual(after, before)
+        wait_until("statistics", lambda: known() == after)
+        # A collector that begins anew knows what the next Hello says.
+        self.assertEqual(collector.program.stop(), 0)
+        shutil.rmtree(os.path.join(folder, "store"))
+        collector.start()
+        self.assertEqual(wait_until("the next hello", known), after)
 
     def test_a_wrong_file_changes_nothing_and_is_named_with_its_line(self):
         self.write()

@@ -99,6 +99,9 @@ static void hot_values_change_and_the_others_wait(void **state)
     assert_string_equal(reload_text(&result.applied, text, sizeof(text)),
                         "flow.idle_timeout,a.file");
     assert_string_equal(reload_text(&result.needs_restart, text, sizeof(text)), "flow.flows_max");
+    assert_int_equal(result.not_taken.count, 1);
+    assert_string_equal(result.not_taken.items[0], "key=flow.flows_max in_force=1048576 wanted=7");
+    assert_string_equal(reload_text(&result.needs_restart, text, 12), "flow.flo...");
     assert_int_equal(in_force.flow.idle_timeout_ns, 9000000000);
     assert_int_equal(in_force.flow.flows_max, 1048576);
     assert_int_equal(applies, 1);

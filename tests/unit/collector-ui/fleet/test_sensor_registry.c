@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -51,6 +52,31 @@ static void a_sensor_silent_for_three_heartbeats_is_stale(void **state)
     assert_int_equal(state_at(registry, "a", START_NS + 3 * HEARTBEAT_NS + 1), SENSOR_STALE);
     sensor_registry_seen(registry, "a", START_NS + 3 * HEARTBEAT_NS);
     assert_int_equal(state_at(registry, "a", START_NS + 6 * HEARTBEAT_NS), SENSOR_LIVE);
+}
+
+static void the_hash_of_settings_is_that_of_the_newest_statistics(void **state)
+{
+    (void)state;
+    AUTO(sensor_registry) registry = registry_of(4);
+    struct stats_record *stats = calloc(1, sizeof(*stats));
+    struct sensor_info hello = {.connected_ns = START_NS, .sensor_id = "a", .boot_id = "1"};
+    struct sensor_info info;
+
+    assert_non_null(stats);
+    (void)snprintf(hello.config_hash, sizeof(hello.config_hash), "0123456789abcdef");
+    assert_true(sensor_registry_connected(registry, &hello));
+    sensor_registry_stats(registry, "a", stats); /* of a sensor that does not say */
+    assert_true(sensor_registry_find(registry, START_NS, "a", &info));
+    assert_string_equal(info.config_hash, "0123456789abcdef");
+    stats->config_hash = (struct record_text){"fedcba9876543210", 16};
+    sensor_registry_stats(registry, "a", stats);
+    assert_true(sensor_registry_find(registry, START_NS, "a", &info));
+    assert_string_equal(info.config_hash, "fedcba9876543210");
+    stats->config_hash = (struct record_text){"one that is longer than any", 27};
+    sensor_registry_stats(registry, "a", stats);
+    assert_true(sensor_registry_find(registry, START_NS, "a", &info));
+    assert_string_equal(info.config_hash, "fedcba9876543210");
+    free(stats);
 }
 
 static void the_end_of_an_older_process_says_nothing_about_the_newer(void **state)
@@ -140,6 +166,7 @@ static void counts_add_up_and_statistics_show_the_last_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_hash_of_settings_is_that_of_the_newest_statistics),
         cmocka_unit_test(a_sensor_silent_for_three_heartbeats_is_stale),
         cmocka_unit_test(the_end_of_an_older_process_says_nothing_about_the_newer),
         cmocka_unit_test(a_sensor_known_from_the_store_alone_is_offline),

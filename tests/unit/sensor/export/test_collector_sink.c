@@ -165,6 +165,29 @@ static void without_a_collector_all_is_owed_and_nothing_waits_longer(void **stat
     assert_non_null(strstr(row.last_error, "nothing listens"));
 }
 
+static void the_hello_after_a_reload_says_the_hash_of_what_is_in_force(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char address[64];
+
+    f->store.wanted_hash = "fedcba9876543210";
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", serve(f, "127.0.0.1:0"));
+    set(f, "collector.address", address);
+    set(f, "collector.backoff_max", "500ms");
+    assert_int_equal(open_sink(f, &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    assert_int_equal(atomic_load(&f->store.wanted_hellos), 0);
+    collector_sink_use_hash(f->sink.state, f->store.wanted_hash);
+    ingest_free(f->ingest); /* it has to dial again */
+    (void)serve(f, address);
+    offer(f, 256);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    assert_true(atomic_load(&f->store.connected) >= 2);
+    assert_int_equal(atomic_load(&f->store.wanted_hellos), atomic_load(&f->store.connected) - 1);
+}
+
 static void all_arrives_once_and_holes_of_the_publisher_are_told(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_SINK(without_a_collector_all_is_owed_and_nothing_waits_longer),
+        WITH_SINK(the_hello_after_a_reload_says_the_hash_of_what_is_in_force),
         WITH_SINK(all_arrives_once_and_holes_of_the_publisher_are_told),
         WITH_SINK(a_collector_that_comes_late_gets_all_that_the_spool_holds),
         WITH_SINK(batches_arrive_compressed_and_as_they_are),
