@@ -136,6 +136,9 @@ void shard_free(struct shard *shard)
     for (uint32_t i = 0; i < shard->older_count; i++) {
         epoch_free(shard->older[i]);
     }
+    for (uint32_t i = 0; i < shard->idle_count; i++) {
+        epoch_free(shard->idle[i]);
+    }
     free_epochs(shard->settings.outlet->epochs);
     free_epochs(shard->settings.outlet->epochs_free);
     fragment_table_free(shard->fragments);

@@ -23,6 +23,9 @@ struct shard {
     uint64_t silent_second; /* between two packets: opened when a flow ends in it; 0: none */
     struct epoch *current, *older[SHARD_OLDER_MAX];
     uint32_t older_count;
+    /* Free ones; the last that came back is used first: its memory is still near. */
+    struct epoch *idle[SHARD_EPOCHS + SHARD_EPOCHS_HANDED];
+    uint32_t idle_count;
     uint64_t current_start_ns, current_end_ns;
     uint64_t flow_ns;  /* as time_ns, since the input's clock was last set back */
     uint64_t time_ns;  /* packet time reached */

@@ -17,13 +17,24 @@ static void hand_over(struct shard *shard, struct epoch *epoch)
     }
 }
 
+static struct epoch *take_idle(struct shard *shard)
+{
+    struct epoch *epoch;
+
+    while (shard->idle_count < SHARD_EPOCHS + SHARD_EPOCHS_HANDED &&
+           (epoch = ring_pop(shard->settings.outlet->epochs_free)) != NULL) {
+        shard->idle[shard->idle_count++] = epoch;
+    }
+    return shard->idle_count > 0 ? shard->idle[--shard->idle_count] : NULL;
+}
+
 /* A free second. The publisher returns them as soon as all shards have passed them; a shard far
  * ahead of the others waits here (files) or, live, for at most the other shards' read timeout. */
 static struct epoch *open_epoch(struct shard *shard, uint64_t second)
 {
     struct epoch *epoch;
 
-    while ((epoch = ring_pop(shard->settings.outlet->epochs_free)) == NULL) {
+    while ((epoch = take_idle(shard)) == NULL) {
         shard_pause(shard);
     }
     if (shard->settings.sketch_seed != NULL) {
