@@ -8,8 +8,6 @@
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
-#define PROTOCOL_UDP 17
-
 enum { COUNT_IN, COUNT_OUT, COUNTERS }; /* bytes to the victim, and by it */
 enum { PARAM_RATIO, PARAM_REFLECTORS };
 
@@ -33,7 +31,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 {
     const bool is_to_client = is_reflector_port(fact->target_port);
 
-    if (fact->protocol != PROTOCOL_UDP || address_is_multicast(&fact->target) ||
+    if (address_is_multicast(&fact->target) ||
         (!is_to_client && !is_reflector_port(fact->source_port))) {
         return;
     }
@@ -135,6 +133,7 @@ const struct detector_ops amplification_detector = {
                  .medium_max = 1e13,
                  .quiet = "30s"},
     .events = EVENT(VOLUME),
+    .protocols = DETECTOR_UDP,
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
     .windows = {{0, 0}},
     .windows_count = 1,

@@ -150,6 +150,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_members((double)rules->params[PARAM_CONNECTIONS].number);
+}
+
 const struct detector_ops beacon_detector = {
     .name = "beacon",
     .help = "Connections at even intervals.",
@@ -184,4 +190,5 @@ const struct detector_ops beacon_detector = {
           .help = "Shorter intervals are ordinary traffic; more than 256 connections in the window "
                   "are not looked at either."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -283,6 +283,13 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, VIEW_SPREAD, 0, spread, report_wide);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    return window == VIEW_PAIR
+               ? detector_watch_sum(COUNT_ATTEMPT, rules->levels[LEVEL_MEDIUM])
+               : detector_watch_members((double)rules->params[PARAM_SOURCES].number);
+}
+
 const struct detector_ops brute_force_detector = {
     .name = "brute_force",
     .help = "Log-ins guessed at: SSH, RDP, SMB, FTP, Telnet, mail, databases, HTTP 401.",
@@ -313,4 +320,5 @@ const struct detector_ops brute_force_detector = {
               "From so many sources on one service, or of one source on so many hosts, it is one "
               "distributed attack."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

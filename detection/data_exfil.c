@@ -98,6 +98,13 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, VIEW_PAIR, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    return window == VIEW_PAIR
+               ? detector_watch_sum(COUNT_UP, rules->levels[LEVEL_MEDIUM] * MEGABYTE)
+               : (struct detection_watch){0};
+}
+
 const struct detector_ops data_exfil_detector = {
     .name = "data_exfil",
     .help = "Much data sent to a host outside that few talk to.",
@@ -130,4 +137,5 @@ const struct detector_ops data_exfil_detector = {
                 .max = 1e6,
                 .help = "Sent bytes must be so many times the received ones."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

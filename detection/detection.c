@@ -13,6 +13,7 @@
 #define WINDOW_FACTOR 4
 /* Sub-buckets of a window: of one second up to a minute, then a minute's sixtieth part. */
 #define BUCKETS_MAX 60
+static_assert(BUCKETS_MAX < DETECTION_RING_MAX, "one more for the current one");
 /* Over a gap in the input the clock goes on by seconds, then by minutes. */
 #define GAP_SECONDS    120
 #define RECENT_SECONDS 2 /* an answer may come in the next second */
@@ -125,6 +126,11 @@ void detection_use(struct detection *detection, const struct detection_settings 
     for (uint32_t i = 0; i < settings->detectors_count; i++) {
         detection->detectors[i].rules = &settings->rules[i];
     }
+    for (uint32_t i = 0; i < detection->windows_count; i++) {
+        if (settings->rules[detection->windows[i].detector].enabled) {
+            detection_table_tell_all(&detection->windows[i].table);
+        }
+    }
 }
 
 void detection_free(struct detection *detection)
@@ -172,6 +178,20 @@ bool detection_is_warm(const struct detection *detection)
 
 /* ---- seconds ---- */
 
+/* What the window's subjects need to be measured, by the rules of now. Those with levels of their
+ * own may need less than others. */
+static void watch_window(struct detection *detection, struct window *window, uint32_t number)
+{
+    const struct detector_rules *rules = &detection->settings->rules[window->detector];
+    struct detection_watch watch = {0};
+
+    if (rules->ops->watch != NULL && rules->overrides_count == 0) {
+        watch = rules->ops->watch(rules, number - rules->first_window);
+        watch.first_second += watch.first_second != 0 ? detection->since : 0;
+    }
+    window->table.watch = watch;
+}
+
 static void advance_windows(struct detection *detection, const struct detection_frame *frame)
 {
     const uint64_t second = detection->now;
@@ -182,6 +202,7 @@ static void advance_windows(struct detection *detection, const struct detection_
         if (!detection->settings->rules[window->detector].enabled) {
             continue;
         }
+        watch_window(detection, window, i);
         detection_table_advance(&window->table, second,
                                 second > window->seconds ? second - window->seconds : 0);
         if (frame != NULL) {
@@ -413,35 +434,60 @@ static int compare_findings(const void *a, const void *b)
     return memcmp(&left->subject, &right->subject, sizeof(left->subject));
 }
 
+/* True when the subject is at its level; then `finding` is filled. */
+static bool is_over(struct detection *detection, const struct detector *self, uint32_t number,
+                    double scale, detector_measure *measure, struct detection_finding *finding)
+{
+    const struct detector_rules *rules = self->rules;
+    const uint32_t window = finding->window;
+    const double observed = measure(detection, self, window, number);
+
+    if (observed <= 0) {
+        return false;
+    }
+    const struct detection_entry *entry =
+        &detector_window(detection, self, window)->entries[number];
+    const struct detector_override *other =
+        rules->overrides_count > 0 ? detection_override(rules, &entry->subject) : NULL;
+    const double *levels = other != NULL ? other->levels : rules->levels;
+
+    if (observed < levels[LEVEL_MEDIUM] * scale) {
+        return false;
+    }
+    finding->observed = observed;
+    finding->number = number;
+    finding->subject = entry->subject;
+    return true;
+}
+
+/* The next subject at or behind `from` that may be over a level. */
+static uint32_t next_candidate(const struct detection *detection, const struct detector *self,
+                               struct detection_table *table, uint32_t from)
+{
+    if (!self->rules->ops->measures_silence) {
+        return detection_table_told(
+            table, from, detection->now > RECENT_SECONDS ? detection->now - RECENT_SECONDS : 0);
+    }
+    while (from < table->entries_used && !table->entries[from].is_live) {
+        from++;
+    }
+    return from < table->entries_used ? from : DETECTION_NONE;
+}
+
 uint32_t detector_find_over(struct detection *detection, const struct detector *self,
                             uint32_t window, double medium, detector_measure *measure,
                             const struct detection_finding **out)
 {
-    const struct detection_table *table = detector_window(detection, self, window);
-    const struct detector_rules *rules = self->rules;
-    const double scale = medium > 0 ? medium / rules->levels[LEVEL_MEDIUM] : 1;
+    struct detection_table *table = detector_window(detection, self, window);
+    const double scale = medium > 0 ? medium / self->rules->levels[LEVEL_MEDIUM] : 1;
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < table->entries_used; i++) {
-        const struct detection_entry *entry = &table->entries[i];
+    for (uint32_t i = next_candidate(detection, self, table, 0); i != DETECTION_NONE;
+         i = next_candidate(detection, self, table, i + 1)) {
+        struct detection_finding *finding = &detection->findings[count];
 
-        if (!entry->is_live || (!rules->ops->measures_silence &&
-                                entry->told_second + RECENT_SECONDS < detection->now)) {
-            continue;
-        }
-        const double observed = measure(detection, self, window, i);
-
-        if (observed <= 0) {
-            continue;
-        }
-        const struct detector_override *other =
-            rules->overrides_count > 0 ? detection_override(rules, &entry->subject) : NULL;
-        const double *levels = other != NULL ? other->levels : rules->levels;
-
-        if (observed >= levels[LEVEL_MEDIUM] * scale) {
-            detection->findings[count++] = (struct detection_finding){
-                .observed = observed, .window = window, .number = i, .subject = entry->subject};
-        }
+        finding->window = window;
+        count += is_over(detection, self, i, scale, measure, finding);
     }
     if (count > 0) {
         qsort(detection->findings, count, sizeof(*detection->findings), compare_findings);

@@ -64,9 +64,28 @@ uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
     return hash_words(key, bytes, length);
 }
 
+/* A subject's hash from those of its addresses: most facts name the same two to each detector. */
+static uint64_t join(struct hash_key key, const struct detection_subject *subject, uint64_t source,
+                     uint64_t target)
+{
+    const uint64_t rest =
+        (uint64_t)subject->port << 16 | (uint64_t)subject->protocol << 8 | subject->reserved;
+    uint64_t label;
+
+    memcpy(&label, subject->label, sizeof(label));
+    return hash_mix(fold(source ^ key.a, target ^ key.b ^ UINT64_C(0xe7037ed1a0b428db)) ^
+                    fold(label ^ key.b, rest ^ key.a ^ UINT64_C(0x8ebc6af09c88c6e3)));
+}
+
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject)
 {
-    return hash_words(key, (const uint8_t *)subject, sizeof(*subject));
+    const struct ip_address *source = &subject->source;
+    const struct ip_address *target = &subject->target;
+
+    return join(
+        key, subject,
+        source->version != 0 ? hash_words(key, (const uint8_t *)source, sizeof(*source)) : 0,
+        target->version != 0 ? hash_words(key, (const uint8_t *)target, sizeof(*target)) : 0);
 }
 
 struct detection_shape detection_view_shape(const struct detection_settings *settings,
@@ -88,18 +107,44 @@ struct detection_shape detection_view_shape(const struct detection_settings *set
                                     .has_names = view->has_names};
 }
 
+static void subscribe_to(struct detection_frame *frame, uint32_t event, uint32_t protocol)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < frame->settings->detectors_count; i++) {
+        const struct detector_rules *rules = &frame->settings->rules[i];
+        const struct detector_ops *ops = rules->ops;
+
+        if (rules->enabled && (ops->events >> event & 1) != 0 &&
+            (ops->protocols == 0 || (ops->protocols >> protocol & 1) != 0)) {
+            frame->wanted[event][protocol][count++] = rules;
+        }
+    }
+}
+
 static void subscribe(struct detection_frame *frame)
 {
+    memset(frame->wanted, 0, sizeof(frame->wanted));
     for (uint32_t event = 0; event < DETECTION_EVENT_COUNT; event++) {
-        uint32_t count = 0;
-
-        for (uint32_t i = 0; i < frame->settings->detectors_count; i++) {
-            const struct detector_rules *rules = &frame->settings->rules[i];
-
-            if (rules->enabled && (rules->ops->events >> event & 1) != 0) {
-                frame->wanted[event][count++] = rules;
-            }
+        for (uint32_t protocol = 0; protocol < DETECTOR_PROTOCOLS; protocol++) {
+            subscribe_to(frame, event, protocol);
         }
+    }
+}
+
+/* The bit of enum DETECTOR_TCP and so on, as a number. */
+static uint32_t protocol_of(uint8_t protocol)
+{
+    switch (protocol) {
+    case 6:
+        return 0;
+    case 17:
+        return 1;
+    case 1:
+    case 58:
+        return 2;
+    default:
+        return 3;
     }
 }
 
@@ -164,6 +209,7 @@ void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds
     if (frame->seed != seed) {
         frame->seed = seed;
         frame->key = detection_hash_key(seed);
+        memset(frame->hashed, 0, sizeof(frame->hashed));
     }
     for (uint32_t i = 0; i < frame->views_count; i++) {
         detection_table_reset(&frame->views[i]);
@@ -208,6 +254,10 @@ static bool is_in(const struct ip_prefix *prefixes, uint32_t count,
 
 static bool is_exempt(const struct detector_rules *rules, const struct detection_fact *fact)
 {
+    if ((rules->exempt_sources_count | rules->exempt_targets_count | rules->exempt_ports_count) ==
+        0) {
+        return false;
+    }
     if (is_in(rules->exempt_sources, rules->exempt_sources_count, &fact->source) ||
         is_in(rules->exempt_targets, rules->exempt_targets_count, &fact->target)) {
         return true;
@@ -222,8 +272,10 @@ static bool is_exempt(const struct detector_rules *rules, const struct detection
 
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
 {
-    for (const struct detector_rules *const *rules = frame->wanted[fact->event]; *rules != NULL;
-         rules++) {
+    const struct detector_rules *const *rules =
+        frame->wanted[fact->event][protocol_of(fact->protocol)];
+
+    for (; *rules != NULL; rules++) {
         if (!is_exempt(*rules, fact)) {
             (*rules)->ops->feed(*rules, frame, fact);
         }
@@ -254,11 +306,46 @@ struct detection_table *detector_view(const struct detector_rules *rules,
     return &frame->views[rules->first_view + view];
 }
 
+static bool same_address(const struct ip_address *a, const struct ip_address *b)
+{
+    uint64_t left[2], right[2];
+
+    memcpy(left, a->bytes, sizeof(left));
+    memcpy(right, b->bytes, sizeof(right));
+    return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0 && a->version == b->version;
+}
+
+/* Any mix will do: who aims at it gains the time of one hash. */
+static uint32_t place_of(const struct ip_address *address)
+{
+    uint64_t parts[2];
+
+    memcpy(parts, address->bytes, sizeof(parts));
+    return (uint32_t)((parts[0] ^ parts[1]) * UINT64_C(0x9e3779b97f4a7c15) >> 60);
+}
+
+uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address)
+{
+    struct hashed_address *hashed = &frame->hashed[place_of(address)];
+
+    /* Version 0 is what an empty place looks like. */
+    if (!same_address(&hashed->address, address) || address->version == 0) {
+        hashed->address = *address;
+        hashed->hash = hash_words(frame->key, (const uint8_t *)address, sizeof(*address));
+    }
+    return hashed->hash;
+}
+
 uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
                         uint32_t view, const struct detection_subject *subject, uint64_t time_ns)
 {
+    const uint64_t source =
+        subject->source.version != 0 ? detector_hash_address(frame, &subject->source) : 0;
+    const uint64_t target =
+        subject->target.version != 0 ? detector_hash_address(frame, &subject->target) : 0;
+
     return detection_table_touch(detector_view(rules, frame, view), subject,
-                                 detection_subject_hash(frame->key, subject), time_ns, time_ns);
+                                 join(frame->key, subject, source, target), time_ns, time_ns);
 }
 
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
@@ -276,12 +363,6 @@ struct detection_member detector_member(const struct detection_frame *frame, uin
                                      .first_second = is_attempt ? second : 0,
                                      .attempt_second = is_attempt ? second : 0,
                                      .answer_second = is_answer ? second : 0};
-}
-
-uint64_t detector_hash_address(const struct detection_frame *frame,
-                               const struct ip_address *address)
-{
-    return detection_hash(frame->key, address, sizeof(*address));
 }
 
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length)

@@ -7,9 +7,10 @@
 #include "detection/detector.h"
 
 /* Incidents that are open at once; one more is counted, not reported. */
-#define INCIDENTS_MAX 256
-#define VIEWS_MAX     (DETECTORS_MAX * DETECTOR_VIEWS_MAX)
-#define WINDOWS_MAX   (DETECTORS_MAX * DETECTOR_WINDOWS_MAX)
+#define INCIDENTS_MAX      256
+#define VIEWS_MAX          (DETECTORS_MAX * DETECTOR_VIEWS_MAX)
+#define WINDOWS_MAX        (DETECTORS_MAX * DETECTOR_WINDOWS_MAX)
+#define DETECTOR_PROTOCOLS 4 /* bits of detector_ops.protocols */
 
 struct detection_frame {
     const struct detection_settings *settings;
@@ -18,8 +19,14 @@ struct detection_frame {
     uint64_t second;
     uint32_t views_count;
     struct detection_table views[VIEWS_MAX];
-    /* Who wants which event: rules, NULL at the end. */
-    const struct detector_rules *wanted[DETECTION_EVENT_COUNT][DETECTORS_MAX + 1];
+    /* Who wants which event of which protocol: rules, NULL at the end. */
+    const struct detector_rules
+        *wanted[DETECTION_EVENT_COUNT][DETECTOR_PROTOCOLS][DETECTORS_MAX + 1];
+    /* Hashes of some addresses lately asked for; version 0: none. */
+    struct hashed_address {
+        struct ip_address address;
+        uint64_t hash;
+    } hashed[16];
 };
 
 struct detection_incident {

@@ -4,12 +4,25 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/hash.h"
+#include "base/attributes.h"
+#include "detection/detection_table_inner.h"
 
+/* So few share a chain that looking for one that is not held seldom asks for another's memory. */
+#define HEADS_FOR_ENTRY 4
+/* How many subjects before the hand comes to one its memory is asked for, and what that leads to.
+ */
+#define AHEAD_ENTRY  12
+#define AHEAD_MEMBER 8
+#define AHEAD_HEAD   4
 /* How many subjects are weighed to find one that makes room. */
 #define WEIGHED_MAX 8
+/* Above this share of its heads in use, a table is emptied faster head by head than user by user.
+ */
+#define HEADS_EACH 32
 
 static_assert(sizeof(struct detection_subject) == 46, "subjects are compared as bytes");
+static_assert(sizeof(struct detection_entry) == 128, "two lines of memory");
+static_assert(DETECTION_RING_MAX < DETECTION_DUE_SLOTS, "what is due is not a lap away");
 
 static uint32_t power_of_two(uint32_t least)
 {
@@ -37,6 +50,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const struct detection_shape *shape = &table->shape;
     const size_t entries = shape->entries_max, members = shape->members_max;
     const size_t sums = entries * shape->counters;
+    const size_t blocks = (entries + DETECTION_BLOCK - 1) / DETECTION_BLOCK * DETECTION_BLOCK;
     const bool has_buckets = shape->ring > 1 && shape->counters > 0;
     size_t at = 0;
     const size_t entries_at = place(&at, entries, sizeof(*table->entries));
@@ -45,7 +59,11 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const size_t members_at = place(&at, members, sizeof(*table->members));
     const size_t member_heads_at =
         place(&at, members > 0 ? (size_t)table->member_mask + 1 : 0, sizeof(uint32_t));
-    const size_t buckets_at = place(&at, has_buckets ? sums * shape->ring : 0, sizeof(uint64_t));
+    const size_t buckets_at =
+        place(&at, has_buckets ? blocks * shape->ring * shape->counters : 0, sizeof(uint64_t));
+    const size_t words = shape->ring > 1 ? detection_words(table) : 0;
+    const size_t due_at = place(&at, words * DETECTION_DUE_SLOTS, sizeof(uint64_t));
+    const size_t told_at = place(&at, words, sizeof(uint64_t));
     const size_t entry_names_at =
         place(&at, shape->has_names ? entries : 0, sizeof(*table->entry_names));
     const size_t member_names_at =
@@ -58,6 +76,8 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
         table->members = members > 0 ? (void *)(memory + members_at) : NULL;
         table->member_heads = members > 0 ? (void *)(memory + member_heads_at) : NULL;
         table->buckets = has_buckets ? (void *)(memory + buckets_at) : NULL;
+        table->due = words > 0 ? (void *)(memory + due_at) : NULL;
+        table->told = words > 0 ? (void *)(memory + told_at) : NULL;
         table->entry_names = shape->has_names ? (void *)(memory + entry_names_at) : NULL;
         table->member_names = shape->has_names ? (void *)(memory + member_names_at) : NULL;
     }
@@ -67,9 +87,11 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
 bool detection_table_init(struct detection_table *table, const struct detection_shape *shape)
 {
     *table = (struct detection_table){.shape = *shape,
-                                      .entry_mask = power_of_two(shape->entries_max) - 1,
+                                      .entry_mask =
+                                          HEADS_FOR_ENTRY * power_of_two(shape->entries_max) - 1,
                                       .member_mask = power_of_two(shape->members_max) - 1};
     assert(shape->entries_max > 0 && shape->ring > 0 && shape->bucket_seconds > 0);
+    assert(shape->ring <= DETECTION_RING_MAX);
     assert(shape->members_max == 0 || shape->members_max > DETECTION_SET_MAX);
     const size_t bytes = lay_out(table, NULL);
     /* Not calloc(), which writes zeros over what it has had before: 180 MiB a shard at the start.
@@ -98,25 +120,32 @@ uint64_t detection_table_bytes(const struct detection_table *table)
     return table->memory_bytes;
 }
 
-static uint32_t *entry_head(const struct detection_table *table, uint64_t hash)
+static void clear_heads(struct detection_table *table)
 {
-    return &table->entry_heads[hash & table->entry_mask];
-}
+    if (table->entries_used > table->entry_mask / HEADS_EACH) {
+        memset(table->entry_heads, 0, ((size_t)table->entry_mask + 1) * sizeof(uint32_t));
+    } else {
+        for (uint32_t i = 0; i < table->entries_used; i++) {
+            *detection_entry_head(table, table->entries[i].hash) = 0;
+        }
+    }
+    if (table->members_used > table->member_mask / HEADS_EACH) {
+        memset(table->member_heads, 0, ((size_t)table->member_mask + 1) * sizeof(uint32_t));
+    } else {
+        for (uint32_t i = 0; i < table->members_used; i++) {
+            const struct detection_member *member = &table->members[i];
 
-static uint32_t *member_head(const struct detection_table *table, uint32_t number, uint64_t hash)
-{
-    return &table->member_heads[hash_mix(hash + number) & table->member_mask];
+            *detection_member_head(table, member->subject, member->hash) = 0;
+        }
+    }
 }
 
 void detection_table_reset(struct detection_table *table)
 {
-    for (uint32_t i = 0; i < table->entries_used; i++) {
-        *entry_head(table, table->entries[i].hash) = 0;
-    }
-    for (uint32_t i = 0; i < table->members_used; i++) {
-        const struct detection_member *member = &table->members[i];
-
-        *member_head(table, member->subject, member->hash) = 0;
+    clear_heads(table);
+    if (table->due != NULL) {
+        memset(table->due, 0, detection_words(table) * DETECTION_DUE_SLOTS * sizeof(uint64_t));
+        memset(table->told, 0, detection_words(table) * sizeof(uint64_t));
     }
     table->entries_used = table->members_used = 0;
     table->entries_free = table->members_free = 0;
@@ -138,12 +167,12 @@ const struct detection_member *detection_table_next(const struct detection_table
 }
 
 /* Takes the member behind `link` out of list and chain. */
-static void drop_member(struct detection_table *table, struct detection_entry *entry,
-                        uint32_t *link)
+void detection_drop_member(struct detection_table *table, struct detection_entry *entry,
+                           uint32_t *link)
 {
     const uint32_t name = *link;
     struct detection_member *member = &table->members[name - 1];
-    uint32_t *chain = member_head(table, member->subject, member->hash);
+    uint32_t *chain = detection_member_head(table, member->subject, member->hash);
 
     while (*chain != name) {
         chain = &table->members[*chain - 1].chain_next;
@@ -155,13 +184,13 @@ static void drop_member(struct detection_table *table, struct detection_entry *e
     table->members_free = name;
 }
 
-static void drop_entry(struct detection_table *table, uint32_t number)
+void detection_drop_entry(struct detection_table *table, uint32_t number)
 {
     struct detection_entry *entry = &table->entries[number];
-    uint32_t *chain = entry_head(table, entry->hash);
+    uint32_t *chain = detection_entry_head(table, entry->hash);
 
     while (entry->members_first != 0) {
-        drop_member(table, entry, &entry->members_first);
+        detection_drop_member(table, entry, &entry->members_first);
     }
     while (*chain != number + 1) {
         chain = &table->entries[*chain - 1].chain_next;
@@ -173,22 +202,40 @@ static void drop_entry(struct detection_table *table, uint32_t number)
     table->entries_live--;
 }
 
-static uint64_t *bucket_of(const struct detection_table *table, uint32_t number, uint64_t bucket)
-{
-    const struct detection_shape *shape = &table->shape;
-
-    return &table->buckets[((size_t)number * shape->ring + bucket % shape->ring) * shape->counters];
-}
-
-static uint64_t *sums_of(const struct detection_table *table, uint32_t number)
-{
-    return &table->sums[(size_t)number * table->shape.counters];
-}
-
 static uint64_t weight_of(const struct detection_table *table, uint32_t number)
 {
     return table->entries[number].members_count +
-           (table->shape.counters > 0 ? sums_of(table, number)[0] : 0);
+           (table->shape.counters > 0 ? detection_sums_of(table, number)[0] : 0);
+}
+
+static ALWAYS_INLINE uint32_t ahead_of_hand(const struct detection_table *table, uint32_t by)
+{
+    const uint32_t at = table->hand + by;
+
+    return at < table->entries_used ? at : by;
+}
+
+/* The hand goes on by one or a few: asks for the memory of those that it will come to. In place: a
+ * function that only asks ahead is left out by the compiler. */
+static ALWAYS_INLINE void ask_ahead_of_hand(const struct detection_table *table)
+{
+    if (table->entries_used <= 2 * AHEAD_ENTRY) {
+        return;
+    }
+    const struct detection_entry *entry = &table->entries[ahead_of_hand(table, AHEAD_ENTRY)];
+
+    __builtin_prefetch(entry);
+    __builtin_prefetch(&entry->first_ns);
+    entry = &table->entries[ahead_of_hand(table, AHEAD_MEMBER)];
+    __builtin_prefetch(detection_entry_head(table, entry->hash));
+    if (entry->members_first != 0) {
+        __builtin_prefetch(&table->members[entry->members_first - 1]);
+    }
+    entry = &table->entries[ahead_of_hand(table, AHEAD_HEAD)];
+    if (entry->members_first != 0) {
+        __builtin_prefetch(detection_member_head(table, ahead_of_hand(table, AHEAD_HEAD),
+                                                 table->members[entry->members_first - 1].hash));
+    }
 }
 
 /* Ends the lightest of a few subjects other than `kept`. */
@@ -201,6 +248,7 @@ static void make_room(struct detection_table *table, uint32_t kept)
     table->is_saturated = true;
     for (uint32_t seen = 0; seen < table->entries_used && weighed < WEIGHED_MAX; seen++) {
         table->hand = table->hand + 1 < table->entries_used ? table->hand + 1 : 0;
+        ask_ahead_of_hand(table);
         const struct detection_entry *entry = &table->entries[table->hand];
 
         if (!entry->is_live || table->hand == kept) {
@@ -218,17 +266,30 @@ static void make_room(struct detection_table *table, uint32_t kept)
         }
     }
     if (lightest != DETECTION_NONE) {
-        drop_entry(table, lightest);
+        detection_drop_entry(table, lightest);
     }
+}
+
+/* memcmp() of 46 bytes without the call. */
+static bool same_subject(const struct detection_subject *a, const struct detection_subject *b)
+{
+    uint64_t left[6], right[6];
+
+    memcpy(left, a, 40);
+    memcpy(&left[5], (const uint8_t *)a + sizeof(*a) - 8, 8);
+    memcpy(right, b, 40);
+    memcpy(&right[5], (const uint8_t *)b + sizeof(*b) - 8, 8);
+    return ((left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) |
+            (left[3] ^ right[3]) | (left[4] ^ right[4]) | (left[5] ^ right[5])) == 0;
 }
 
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash)
 {
-    for (uint32_t name = *entry_head(table, hash); name != 0;) {
+    for (uint32_t name = *detection_entry_head(table, hash); name != 0;) {
         const struct detection_entry *entry = &table->entries[name - 1];
 
-        if (entry->hash == hash && memcmp(&entry->subject, subject, sizeof(*subject)) == 0) {
+        if (entry->hash == hash && same_subject(&entry->subject, subject)) {
             return name - 1;
         }
         name = entry->chain_next;
@@ -236,13 +297,11 @@ uint32_t detection_table_find(const struct detection_table *table,
     return DETECTION_NONE;
 }
 
-static void clear_sums(struct detection_table *table, uint32_t number, bool has_counted)
+void detection_clear_buckets(struct detection_table *table, uint32_t number, uint64_t slots)
 {
-    const size_t counters = table->shape.counters;
-
-    memset(sums_of(table, number), 0, counters * sizeof(uint64_t));
-    if (table->buckets != NULL && has_counted) { /* a whole window is some KiB */
-        memset(bucket_of(table, number, 0), 0, table->shape.ring * counters * sizeof(uint64_t));
+    for (; slots != 0; slots &= slots - 1) {
+        memset(detection_bucket_of(table, number, (uint32_t)__builtin_ctzll(slots)), 0,
+               table->shape.counters * sizeof(uint64_t));
     }
 }
 
@@ -274,19 +333,19 @@ uint32_t detection_table_touch(struct detection_table *table,
         return number;
     }
     number = new_entry(table);
-    uint32_t *head = entry_head(table, hash);
-    const bool has_counted = table->entries[number].has_counted;
+    uint32_t *head = detection_entry_head(table, hash);
 
+    /* Of whoever had this place. */
+    detection_clear_buckets(table, number, table->entries[number].filled);
+    memset(detection_sums_of(table, number), 0, table->shape.counters * sizeof(uint64_t));
     table->entries[number] = (struct detection_entry){.subject = *subject,
                                                       .is_live = true,
                                                       .hash = hash,
                                                       .first_ns = first_ns,
                                                       .last_ns = last_ns,
-                                                      .chain_next = *head,
-                                                      .oldest_bucket = UINT64_MAX};
+                                                      .chain_next = *head};
     *head = number + 1;
     table->entries_live++;
-    clear_sums(table, number, has_counted);
     if (table->entry_names != NULL) {
         table->entry_names[number][0] = '\0';
     }
@@ -310,7 +369,7 @@ static void raise_level(struct detection_table *table, struct detection_entry *e
             if (is_sampled(member->hash, entry->level)) {
                 link = &member->list_next;
             } else {
-                drop_member(table, entry, link);
+                detection_drop_member(table, entry, link);
             }
         }
         if (entry->members_count <= DETECTION_SET_MAX || entry->level == 63) {
@@ -332,11 +391,6 @@ static uint32_t new_member(struct detection_table *table, uint32_t number)
 
     table->members_free = table->members[at].list_next;
     return at;
-}
-
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
 }
 
 static void copy_name(char out[DETECTION_NAME_BYTES], const char *name, size_t length)
@@ -374,7 +428,7 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     if (table->members == NULL || !is_sampled(member->hash, entry->level)) {
         return;
     }
-    uint32_t *head = member_head(table, number, member->hash);
+    uint32_t *head = detection_member_head(table, number, member->hash);
 
     for (uint32_t next = *head; next != 0; next = table->members[next - 1].chain_next) {
         struct detection_member *held = &table->members[next - 1];
@@ -389,8 +443,8 @@ void detection_table_add(struct detection_table *table, uint32_t number,
                 (member->first_second != 0 && member->first_second < held->first_second)) {
                 held->first_second = member->first_second;
             }
-            held->attempt_second = larger(held->attempt_second, member->attempt_second);
-            held->answer_second = larger(held->answer_second, member->answer_second);
+            held->attempt_second = detection_larger(held->attempt_second, member->attempt_second);
+            held->answer_second = detection_larger(held->answer_second, member->answer_second);
             return;
         }
     }
@@ -404,7 +458,7 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     }
     table->members[at].chain_next = *head;
     table->members[at].list_next = entry->members_first;
-    const uint32_t touched = larger(member->attempt_second, member->answer_second);
+    const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);
     if (entry->members_count == 0 || touched < entry->oldest_second) {
         entry->oldest_second = touched;
     }
@@ -420,28 +474,23 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
                            uint64_t by)
 {
     assert(counter < table->shape.counters);
-    sums_of(table, number)[counter] += by;
-    if (table->buckets != NULL) {
-        struct detection_entry *entry = &table->entries[number];
-
-        entry->has_counted = true;
-        if (table->bucket < entry->oldest_bucket) {
-            entry->oldest_bucket = table->bucket;
-        }
-        bucket_of(table, number, table->bucket)[counter] += by;
+    detection_sums_of(table, number)[counter] += by;
+    if (table->buckets != NULL && by != 0) {
+        table->entries[number].filled |= UINT64_C(1) << table->slot;
+        detection_bucket_of(table, number, table->slot)[counter] += by;
     }
 }
 
 uint64_t detection_table_sum(const struct detection_table *table, uint32_t number, uint32_t counter)
 {
-    return sums_of(table, number)[counter];
+    return detection_sums_of(table, number)[counter];
 }
 
 uint64_t detection_table_recent(const struct detection_table *table, uint32_t number,
                                 uint32_t counter)
 {
-    return table->buckets != NULL ? bucket_of(table, number, table->bucket)[counter]
-                                  : sums_of(table, number)[counter];
+    return table->buckets != NULL ? detection_bucket_of(table, number, table->slot)[counter]
+                                  : detection_sums_of(table, number)[counter];
 }
 
 double detection_table_members(const struct detection_table *table, uint32_t number)
@@ -455,121 +504,5 @@ void detection_table_raise(struct detection_table *table, uint32_t number, unsig
 {
     if (table->entries[number].level < level) {
         raise_level(table, &table->entries[number], level);
-    }
-}
-
-static void merge_entry(struct detection_table *into, const struct detection_table *from,
-                        uint32_t at)
-{
-    const struct detection_entry *entry = &from->entries[at];
-    const uint32_t number =
-        detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns);
-
-    into->entries[number].origins |= entry->origins;
-    into->entries[number].told_second = into->second;
-    if (from->entry_names != NULL) {
-        detection_table_set_name(into, number, from->entry_names[at],
-                                 strlen(from->entry_names[at]));
-    }
-    detection_table_raise(into, number, entry->level);
-    for (uint32_t i = 0; i < into->shape.counters; i++) {
-        detection_table_count(into, number, i, sums_of(from, at)[i]);
-    }
-    for (const struct detection_member *member = detection_table_first(from, entry); member != NULL;
-         member = detection_table_next(from, member)) {
-        detection_table_add(into, number, member, detection_member_name(from, member));
-    }
-}
-
-void detection_table_merge(struct detection_table *into, const struct detection_table *from)
-{
-    assert(into->shape.counters == from->shape.counters);
-    into->is_saturated = into->is_saturated || from->is_saturated;
-    for (uint32_t i = 0; i < from->entries_used; i++) {
-        if (from->entries[i].is_live) {
-            merge_entry(into, from, i);
-        }
-    }
-}
-
-/* Takes the sums of `count` sub-buckets before the new current one out of the window. */
-static void expire_buckets(struct detection_table *table, uint32_t number, uint64_t count)
-{
-    uint64_t *sums = sums_of(table, number);
-
-    for (uint64_t i = 0; i < count && i < table->shape.ring; i++) {
-        uint64_t *bucket = bucket_of(table, number, table->bucket - i);
-
-        for (uint32_t j = 0; j < table->shape.counters; j++) {
-            sums[j] -= bucket[j];
-            bucket[j] = 0;
-        }
-    }
-}
-
-static bool has_sums(const struct detection_table *table, uint32_t number)
-{
-    for (uint32_t i = 0; i < table->shape.counters; i++) {
-        if (sums_of(table, number)[i] != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Ends the members of `entry` that were touched last before `oldest_second`. */
-static void expire_members(struct detection_table *table, struct detection_entry *entry,
-                           uint64_t oldest_second)
-{
-    uint32_t oldest = UINT32_MAX;
-
-    for (uint32_t *link = &entry->members_first; *link != 0;) {
-        struct detection_member *member = &table->members[*link - 1];
-        const uint32_t touched = larger(member->attempt_second, member->answer_second);
-
-        if (touched >= oldest_second) {
-            oldest = touched < oldest ? touched : oldest;
-            link = &member->list_next;
-        } else {
-            drop_member(table, entry, link);
-        }
-    }
-    entry->oldest_second = oldest;
-}
-
-void detection_table_advance(struct detection_table *table, uint64_t second, uint64_t oldest_second)
-{
-    const uint64_t bucket = second / table->shape.bucket_seconds;
-    const uint64_t step = bucket - table->bucket;
-
-    table->is_saturated = false;
-    table->second = second;
-    if (step == 0) {
-        return;
-    }
-    table->bucket = bucket;
-    for (uint32_t i = 0; i < table->entries_used; i++) {
-        struct detection_entry *entry = &table->entries[i];
-
-        if (!entry->is_live) {
-            continue;
-        }
-        /* Most subjects have nothing that leaves the window now: their sums, buckets and members
-         * are not touched. */
-        if (table->buckets != NULL && entry->oldest_bucket != UINT64_MAX &&
-            (bucket < entry->oldest_bucket || bucket - entry->oldest_bucket >= table->shape.ring)) {
-            expire_buckets(table, i, step);
-            entry->has_counted = has_sums(table, i);
-            entry->oldest_bucket = entry->has_counted ? bucket - table->shape.ring + 1 : UINT64_MAX;
-        }
-        if (entry->members_count > 0 && entry->oldest_second < oldest_second) {
-            expire_members(table, entry, oldest_second);
-        }
-        if (entry->members_count == 0) {
-            entry->level = 0; /* exact again */
-            if (entry->told_second < oldest_second && !has_sums(table, i)) {
-                drop_entry(table, i);
-            }
-        }
     }
 }

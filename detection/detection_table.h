@@ -17,8 +17,10 @@
 #include "base/address.h"
 #include "base/attributes.h"
 
-#define DETECTION_SET_MAX 256
-#define DETECTION_NONE    UINT32_MAX
+#define DETECTION_SET_MAX   256
+#define DETECTION_NONE      UINT32_MAX
+#define DETECTION_RING_MAX  63 /* sub-buckets of a window */
+#define DETECTION_DUE_SLOTS 64
 
 /* Texts beside subjects and members of tables that keep them (domains, names); longer ones lose
  * their beginning. */
@@ -37,8 +39,8 @@ struct detection_subject {
 struct detection_shape {
     uint32_t entries_max, members_max; /* members_max 0: no sets */
     uint32_t counters;                 /* sums of each subject: 0 to 16 */
-    uint32_t ring;                     /* sub-buckets of the sums' window; 1: no window */
-    uint32_t bucket_seconds;           /* length of a sub-bucket */
+    uint32_t ring; /* sub-buckets of the sums' window, to DETECTION_RING_MAX; 1: no window */
+    uint32_t bucket_seconds; /* length of a sub-bucket */
     bool has_names;
 };
 
@@ -54,27 +56,39 @@ struct detection_member {
     uint32_t subject, chain_next, list_next; /* number + 1, 0 = end; `subject` is a number */
 };
 
+/* Two lines of memory: what finds a subject, then what is known of it. */
 struct detection_entry {
     struct detection_subject subject;
     bool is_live;
-    bool has_counted; /* windows: its buckets may not be zero, whoever's they were */
     uint8_t level;
     uint64_t hash;
+    uint32_t chain_next, members_first;
     uint64_t first_ns, last_ns; /* of what was told: a flow that ended may be old news */
-    uint64_t told_second;       /* windows: the last one in which something was told */
+    uint64_t filled;            /* windows: a bit for each sub-bucket that is not zero */
     uint64_t origins;           /* fleet: a bit for each sensor that saw it */
     double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
-    uint32_t chain_next, members_first, members_count;
+    uint32_t members_count;
+    uint32_t told_second;   /* windows: the last one in which something was told */
     uint32_t oldest_second; /* windows: no member was touched last before this; 0 is always true */
-    uint64_t
-        oldest_bucket; /* windows: nothing was counted before this; UINT64_MAX: nothing at all */
+    uint64_t due;           /* windows: the sub-bucket in which something of it may leave */
+};
+
+/* What a subject needs at least so that a second remembers it as told. */
+struct detection_watch {
+    uint64_t members; /* estimate of its set */
+    uint64_t sum;     /* over the window, of `counter` */
+    uint32_t counter;
+    uint64_t first_second; /* and it was not there before */
 };
 
 struct detection_table {
     struct detection_shape shape;
+    struct detection_watch watch;        /* windows: may be set at any time */
     uint64_t second;                     /* windows: the current one, ... */
     uint64_t bucket;                     /* ... and its sub-bucket: second / bucket_seconds */
+    uint32_t slot;                       /* bucket % ring */
+    uint64_t span;                       /* seconds that members stay: what _advance was told */
     uint32_t entries_used, members_used; /* high-water marks: behind them nothing was touched */
     uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
     uint32_t entries_live;
@@ -85,6 +99,8 @@ struct detection_table {
     struct detection_member *members;
     uint64_t *buckets; /* entries_max * ring * counters; NULL when ring is 1 */
     uint64_t *sums;    /* entries_max * counters: over the window */
+    uint64_t *due;     /* windows: DETECTION_DUE_SLOTS sets of entries, each by sub-bucket */
+    uint64_t *told;    /* windows: the set of entries to look at: of which something was told */
     char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
     uint32_t *entry_heads, *member_heads;
     void *memory; /* of all of the above, in one piece that is touched where it is used */
@@ -128,12 +144,21 @@ void detection_table_set_name(struct detection_table *table, uint32_t number, co
 const char *detection_table_name(const struct detection_table *table, uint32_t number);
 const char *detection_member_name(const struct detection_table *table,
                                   const struct detection_member *member);
-/* Adds all that `from`, a table of one second, holds. */
+/* Adds all that `from`, a table of one second, holds: the one way by which a window is filled. */
 void detection_table_merge(struct detection_table *into, const struct detection_table *from);
 /* Starts `second` in a window: when a sub-bucket ends, forgets sums that leave the window, members
- * last touched before `oldest_second` and subjects that are left with nothing. Any step forward. */
+ * last touched before `oldest_second` and subjects that are left with nothing. Any step forward.
+ * O(subjects of which something may leave now). */
 void detection_table_advance(struct detection_table *table, uint64_t second,
                              uint64_t oldest_second);
+
+/* Windows: of the subjects `from` and behind, the next of which something was told in `since` or
+ * later and which then had what `watch` asks for; DETECTION_NONE: no more. `since` never goes back
+ * but by a reset. */
+uint32_t detection_table_told(struct detection_table *table, uint32_t from, uint64_t since);
+
+/* As if something had been told of all of them in their last second: `watch` asks for less. */
+void detection_table_tell_all(struct detection_table *table);
 
 /* Members of `entry`: for (m = first(...); m != NULL; m = next(...)). */
 const struct detection_member *detection_table_first(const struct detection_table *table,

@@ -18,6 +18,9 @@
 #define DETECTOR_WINDOWS_MAX 4
 #define EVENT(name)          (UINT64_C(1) << DETECTION_##name)
 
+/* Protocols of facts. */
+enum { DETECTOR_TCP = 1, DETECTOR_UDP = 2, DETECTOR_ICMP = 4, DETECTOR_OTHER = 8 };
+
 /* Which setting sizes a view. */
 enum detector_size { SIZE_VICTIMS, SIZE_SCANNERS, SIZE_KEYS, SIZE_FEW /* 256 */ };
 
@@ -68,7 +71,8 @@ struct detector_ops {
     enum alert_kind kind;            /* of its statistics; incidents may have others */
     uint8_t severities[LEVEL_COUNT]; /* all 0: MEDIUM, HIGH, CRITICAL */
     struct detector_defaults defaults;
-    uint64_t events; /* EVENT(SYN) | ... */
+    uint64_t events;   /* EVENT(SYN) | ... */
+    uint8_t protocols; /* DETECTOR_TCP | ...: only facts of these; 0: all */
     struct detector_view views[DETECTOR_VIEWS_MAX];
     struct detector_window windows[DETECTOR_WINDOWS_MAX];
     uint32_t windows_count;
@@ -80,7 +84,23 @@ struct detector_ops {
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact);
     void (*decide)(struct detection *detection, struct detector *self);
+    /* What a subject of `window` needs at least to be over its level, so that others need not be
+     * measured: they may be many. `first_second`: seconds after the start. NULL: nothing. */
+    struct detection_watch (*watch)(const struct detector_rules *rules, uint32_t window);
 };
+
+/* A watch for sets of `level` members and more. Levels are reckoned with real numbers: one less is
+ * asked for. */
+static inline struct detection_watch detector_watch_members(double level)
+{
+    return (struct detection_watch){.members = level >= 2 ? (uint64_t)level - 1 : 0};
+}
+/* The same for a sum. */
+static inline struct detection_watch detector_watch_sum(uint32_t counter, double level)
+{
+    return (struct detection_watch){.counter = counter,
+                                    .sum = level >= 2 ? (uint64_t)level - 1 : 0};
+}
 
 /* All detectors, in the order of their decisions. */
 extern const struct detector_ops *const detector_table[];
@@ -98,8 +118,8 @@ struct detection_table *detector_view(const struct detector_rules *rules,
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
                                         const struct detection_fact *fact, bool is_attempt,
                                         bool is_answer);
-uint64_t detector_hash_address(const struct detection_frame *frame,
-                               const struct ip_address *address);
+/* Remembered for some addresses: a fact's are asked for by each detector. */
+uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address);
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length);
 
 /* ---- for decide ---- */
@@ -125,7 +145,8 @@ struct detection_finding {
 typedef double detector_measure(struct detection *detection, const struct detector *self,
                                 uint32_t window, uint32_t number);
 /* Subjects at or above `medium` (0: the level of their override or rules) of which something was
- * told in this second or the two before, so that the cost of a second does not grow with what long
+ * told in this second or the two before and which had what `watch` asks for, so that the cost of a
+ * second does not grow with what long
  * windows hold; a level is never crossed by silence. Most first, then by
  * subject: what is reported does not depend on the order in the tables. `*out` is borrowed until
  * the next call. */

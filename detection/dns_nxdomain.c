@@ -99,6 +99,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_members(rules->levels[LEVEL_MEDIUM]);
+}
+
 const struct detector_ops dns_nxdomain_detector = {
     .name = "dns_nxdomain",
     .help = "Many names that do not exist; DGA where they look made by an algorithm.",
@@ -134,4 +140,5 @@ const struct detector_ops dns_nxdomain_detector = {
                 .max = 101,
                 .help = "Percent of them that look made by an algorithm, from which it is DGA."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -126,6 +126,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_members(rules->levels[LEVEL_MEDIUM]);
+}
+
 const struct detector_ops dns_tunnel_detector = {
     .name = "dns_tunnel",
     .help = "Data carried in DNS names.",
@@ -168,4 +174,5 @@ const struct detector_ops dns_tunnel_detector = {
                 .help =
                     "Registered domains to leave alone: reputation services, content networks."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -79,6 +79,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_sum(COUNT_FRAGMENTS, rules->levels[LEVEL_MEDIUM]);
+}
+
 const struct detector_ops fragment_flood_detector = {
     .name = "fragment_flood",
     .help = "Floods of IP fragments.",
@@ -110,4 +116,5 @@ const struct detector_ops fragment_flood_detector = {
                 .max = 65535,
                 .help = "Frames smaller than this on average count from any number of sources."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -85,6 +85,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_members(rules->levels[LEVEL_MEDIUM]);
+}
+
 const struct detector_ops host_sweep_detector = {
     .name = "host_sweep",
     .help = "Sweeps for live hosts by ICMP echo, ARP or neighbour discovery.",
@@ -110,4 +116,5 @@ const struct detector_ops host_sweep_detector = {
                 .help = "No sweep unless so many of a hundred do not answer: a monitor asks hosts "
                         "that are there."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -2,14 +2,10 @@
 #include "detection/detectors.h"
 #include "detection/flood.h"
 
-#define PROTOCOL_ICMP   1
-#define PROTOCOL_ICMPV6 58
-
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if ((fact->protocol != PROTOCOL_ICMP && fact->protocol != PROTOCOL_ICMPV6) ||
-        address_is_multicast(&fact->target)) {
+    if (address_is_multicast(&fact->target)) {
         return;
     }
     if (fact->packets[0] > 0) {
@@ -35,6 +31,7 @@ const struct detector_ops icmp_flood_detector = {
                  .medium_max = 1e12,
                  .quiet = "10s"},
     .events = EVENT(VOLUME),
+    .protocols = DETECTOR_ICMP,
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = FLOOD_COUNTERS, .members = 4}},
     .windows = {{0, 0}},
     .windows_count = 1,

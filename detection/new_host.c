@@ -1,6 +1,7 @@
 /* Hosts and services inside that were not there in the learning period: an inventory note. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
@@ -77,6 +78,13 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, VIEW_SERVICE, 0, connections, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return (struct detection_watch){.first_second =
+                                        rules->params[PARAM_LEARNING].number / NS_PER_SEC};
+}
+
 const struct detector_ops new_host_detector = {
     .name = "new_host",
     .help = "Hosts and services inside that were not there before, as information.",
@@ -104,4 +112,5 @@ const struct detector_ops new_host_detector = {
                 .max = 6.048e14,
                 .help = "After the start, what is seen belongs here."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

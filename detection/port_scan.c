@@ -55,10 +55,8 @@ static double window_length(const struct detector *self, uint32_t window)
     return (double)ns / (double)NS_PER_SEC;
 }
 
-static double level_of(const struct detector *self, uint32_t window)
+static double level_of(const struct detector_rules *rules, uint32_t window)
 {
-    const struct detector_rules *rules = self->rules;
-
     return window == WINDOW_PAIR_SLOW  ? (double)rules->params[PARAM_PORTS_SLOW].number
            : window == WINDOW_FAN      ? (double)rules->params[PARAM_HOSTS].number
            : window == WINDOW_FAN_SLOW ? (double)rules->params[PARAM_HOSTS_SLOW].number
@@ -81,16 +79,16 @@ static struct alert_record *draft_of(struct detection *detection, struct detecto
 {
     const struct detection_table *table = detector_window(detection, self, window);
     const struct ip_address *source = &table->entries[number].subject.source;
-    struct alert_record *draft =
-        incident_draft(detection, self,
-                       &(struct incident_start){
-                           .kind = kind,
-                           .window = window,
-                           .number = number,
-                           .observed = tally->tried - tally->answered,
-                           .scale = level_of(self, window) / self->rules->levels[LEVEL_MEDIUM],
-                           .unit = kind == ALERT_PORT_SCAN_VERTICAL ? "ports" : "hosts",
-                           .key = key_of(window)});
+    struct alert_record *draft = incident_draft(
+        detection, self,
+        &(struct incident_start){.kind = kind,
+                                 .window = window,
+                                 .number = number,
+                                 .observed = tally->tried - tally->answered,
+                                 .scale = level_of(self->rules, window) /
+                                          self->rules->levels[LEVEL_MEDIUM],
+                                 .unit = kind == ALERT_PORT_SCAN_VERTICAL ? "ports" : "hosts",
+                                 .key = key_of(window)});
 
     evidence_attacker(draft, source, 0);
     draft->attackers_total_estimate = 1;
@@ -170,8 +168,8 @@ static bool is_first_of_source(const struct detection_finding *findings, uint32_
 static void decide_horizontal(struct detection *detection, struct detector *self, uint32_t window)
 {
     const struct detection_finding *findings;
-    const uint32_t count =
-        detector_find_over(detection, self, window, level_of(self, window), unanswered, &findings);
+    const uint32_t count = detector_find_over(detection, self, window,
+                                              level_of(self->rules, window), unanswered, &findings);
 
     for (uint32_t i = 0; i < count; i++) {
         if (is_first_of_source(findings, i)) {
@@ -183,8 +181,8 @@ static void decide_horizontal(struct detection *detection, struct detector *self
 static void decide_vertical(struct detection *detection, struct detector *self, uint32_t window)
 {
     const struct detection_finding *findings;
-    const uint32_t count =
-        detector_find_over(detection, self, window, level_of(self, window), unanswered, &findings);
+    const uint32_t count = detector_find_over(detection, self, window,
+                                              level_of(self->rules, window), unanswered, &findings);
 
     for (uint32_t i = 0; i < count; i++) {
         const struct detection_subject scanner = {.source = findings[i].subject.source};
@@ -203,6 +201,11 @@ static void decide(struct detection *detection, struct detector *self)
     decide_horizontal(detection, self, WINDOW_FAN_SLOW);
     decide_vertical(detection, self, WINDOW_PAIR);
     decide_vertical(detection, self, WINDOW_PAIR_SLOW);
+}
+
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    return detector_watch_members(level_of(rules, window));
 }
 
 const struct detector_ops port_scan_detector = {
@@ -263,4 +266,5 @@ const struct detector_ops port_scan_detector = {
                 .max = 1e9,
                 .help = "Targets in it."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

@@ -20,9 +20,6 @@ struct flood {
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if (fact->protocol != 6) {
-        return;
-    }
     static const uint8_t counters[] = {[DETECTION_SYN] = COUNT_SYN,
                                        [DETECTION_SYN_ACK] = COUNT_ANSWERED,
                                        [DETECTION_ESTABLISHED] = COUNT_ESTABLISHED,
@@ -148,6 +145,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, 0, measure, report);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_sum(COUNT_SYN, rules->levels[LEVEL_MEDIUM]);
+}
+
 const struct detector_ops syn_flood_detector = {
     .name = "syn_flood",
     .help = "SYN floods.",
@@ -167,6 +170,7 @@ const struct detector_ops syn_flood_detector = {
                  .quiet = "10s",
                  .quiet_key = "cooldown",
                  .quiet_alias = "cooldown_secs"},
+    .protocols = DETECTOR_TCP,
     .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST),
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
     .windows = {{0, 0}},
@@ -184,4 +188,5 @@ const struct detector_ops syn_flood_detector = {
                 .max = 100,
                 .help = "No flood when at least so many of a hundred handshakes complete."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

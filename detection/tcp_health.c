@@ -8,7 +8,6 @@
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
-#define PROTOCOL_TCP     6
 #define BASELINE_WEIGHT  0.01 /* of a new second: minutes of memory */
 #define BASELINE_SECONDS 60   /* of measurements before a step can be told */
 #define STEP_MIN_US      50000.0
@@ -27,7 +26,7 @@ enum health { HEALTH_RETRANSMITS, HEALTH_ZERO_WINDOW, HEALTH_RTT };
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if (fact->protocol != PROTOCOL_TCP || fact->segments == 0) {
+    if (fact->segments == 0) {
         return;
     }
     const struct detection_subject subject = {
@@ -185,6 +184,12 @@ static void decide(struct detection *detection, struct detector *self)
     detector_report_over(detection, self, 0, params[PARAM_RTT_FACTOR].real, rtt_step, report_rtt);
 }
 
+static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
+{
+    (void)window;
+    return detector_watch_sum(COUNT_SEGMENTS, (double)rules->min_volume);
+}
+
 const struct detector_ops tcp_health_detector = {
     .name = "tcp_health",
     .help = "Services that lose segments, stall, or answer late.",
@@ -205,6 +210,7 @@ const struct detector_ops tcp_health_detector = {
                      "Segments of ended connections in the window; below, nothing is told.",
                  .quiet = "5m"},
     .events = EVENT(END),
+    .protocols = DETECTOR_TCP,
     .views = {{.name = "service", .size = SIZE_KEYS, .counters = COUNTERS}},
     .windows = {{0, 0}},
     .windows_count = 1,
@@ -221,4 +227,5 @@ const struct detector_ops tcp_health_detector = {
                 .max = 1000,
                 .help = "Round trips so many times the learnt ones, and 50 ms longer."}},
     .feed = feed,
-    .decide = decide};
+    .decide = decide,
+    .watch = watch};

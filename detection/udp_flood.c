@@ -3,14 +3,13 @@
 #include "detection/detectors.h"
 #include "detection/flood.h"
 
-#define PROTOCOL_UDP 17
 /* One packet back for so many: a conversation. */
 #define ANSWERED_EACH 20
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if (fact->protocol != PROTOCOL_UDP || address_is_multicast(&fact->target)) {
+    if (address_is_multicast(&fact->target)) {
         return;
     }
     if (fact->packets[0] > 0 && fact->packets[1] * ANSWERED_EACH <= fact->packets[0]) {
@@ -36,6 +35,7 @@ const struct detector_ops udp_flood_detector = {
                  .medium_max = 1e12,
                  .quiet = "10s"},
     .events = EVENT(VOLUME),
+    .protocols = DETECTOR_UDP,
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = FLOOD_COUNTERS, .members = 4}},
     .windows = {{0, 0}},
     .windows_count = 1,

@@ -7,8 +7,7 @@
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
-#define PROTOCOL_TCP 6
-#define PACKETS_MIN  3
+#define PACKETS_MIN 3
 
 enum { COUNT_CONNECTIONS, COUNT_ONE_WAY, COUNTERS };
 
@@ -17,7 +16,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 {
     const struct detection_subject subject = {0};
 
-    if (fact->protocol != PROTOCOL_TCP || fact->packets[0] + fact->packets[1] < PACKETS_MIN ||
+    if (fact->packets[0] + fact->packets[1] < PACKETS_MIN ||
         fact->payload_bytes[0] + fact->payload_bytes[1] == 0) {
         return;
     }
@@ -88,6 +87,7 @@ const struct detector_ops unidirectional_detector = {
                      "Ended connections with data in the window; below, nothing is told.",
                  .quiet = "10m"},
     .events = EVENT(END),
+    .protocols = DETECTOR_TCP,
     .views = {{.name = "sensor", .size = SIZE_FEW, .counters = COUNTERS}},
     .windows = {{0, 0}},
     .windows_count = 1,

@@ -2,9 +2,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "base/attributes.h"
 #include "base/hash.h"
 #include "detection/detection_table.h"
 
@@ -166,6 +168,168 @@ static void members_leave_when_the_window_has_passed(void **state)
     detection_table_fini(&table);
 }
 
+/* ---- windows ---- */
+
+#define SUBJECTS 40
+#define VALUES   6
+#define SECONDS  400
+#define RING     11
+
+/* What happened, kept whole: what a window should hold is counted from it each time. */
+struct history {
+    uint64_t sums[SUBJECTS][SECONDS];
+    bool members[SUBJECTS][VALUES][SECONDS];
+    bool told[SUBJECTS][SECONDS];
+};
+
+static struct history history;
+
+static void random_second(struct detection_table *frame, uint32_t second, uint64_t *random)
+{
+    detection_table_reset(frame);
+    for (uint32_t i = 0; i < 12; i++) {
+        *random = hash_mix(*random + 1);
+        /* The high half of the subjects is seldom seen. */
+        const uint32_t number =
+            (uint32_t)(*random % (*random >> 60 == 0 ? SUBJECTS : SUBJECTS / 2));
+        const uint32_t value = (uint32_t)(*random >> 32 & 1 ? *random >> 40 & 3 : 4);
+        const struct detection_subject subject = subject_of(number);
+        const uint32_t at =
+            detection_table_touch(frame, &subject, hash_mix(number + 1), second, second);
+
+        history.told[number][second] = true;
+        if ((*random >> 33 & 3) != 0) {
+            detection_table_count(frame, at, 1, *random >> 50 & 7);
+            history.sums[number][second] += *random >> 50 & 7;
+        }
+        if ((*random >> 35 & 3) == 0) {
+            detection_table_add(frame, at,
+                                &(struct detection_member){.hash = hash_mix(value + 77),
+                                                           .count = 1,
+                                                           .attempt_second = second},
+                                NULL);
+            history.members[number][value][second] = true;
+        }
+    }
+}
+
+/* Sub-buckets begin at multiples of `each`; one is looked at in its first second alone. */
+static void check_window(const struct detection_table *window, uint32_t second, uint32_t each,
+                         uint32_t span, uint32_t looked)
+{
+    for (uint32_t number = 0; number < SUBJECTS; number++) {
+        const struct detection_subject subject = subject_of(number);
+        const uint32_t at = detection_table_find(window, &subject, hash_mix(number + 1));
+        const uint32_t oldest = looked > span ? looked - span : 0;
+        uint64_t sum = 0, recent = 0;
+        uint32_t members = 0;
+        bool was_told = false;
+
+        for (uint32_t i = 1; i <= second; i++) {
+            const uint32_t age = second / each - i / each;
+
+            sum += age < RING ? history.sums[number][i] : 0;
+            recent += age == 0 ? history.sums[number][i] : 0;
+            was_told = was_told || (history.told[number][i] && i >= oldest);
+        }
+        for (uint32_t value = 0; value < VALUES; value++) {
+            bool is_there = false;
+
+            for (uint32_t i = oldest; i <= second; i++) {
+                is_there = is_there || history.members[number][value][i];
+            }
+            members += is_there;
+        }
+        assert_int_equal(at != DETECTION_NONE, was_told || sum > 0 || members > 0);
+        if (at != DETECTION_NONE) {
+            assert_int_equal(detection_table_sum(window, at, 1), sum);
+            assert_int_equal(detection_table_recent(window, at, 1), recent);
+            assert_int_equal(window->entries[at].members_count, members);
+        }
+    }
+}
+
+/* Nothing is walked over to find what leaves; still all leaves in its second, over gaps too. */
+static void a_window_holds_what_is_in_it_and_nothing_longer(void **state)
+{
+    static const uint32_t lengths[] = {1, 7};
+
+    (void)state;
+    for (uint32_t i = 0; i < 2 * ARRAY_COUNT(lengths); i++) {
+        const uint32_t each = lengths[i / 2], span = each * (RING - 1);
+        struct detection_table frame, window;
+        uint64_t random = 11 * i + 5;
+        uint32_t looked = 0;
+
+        memset(&history, 0, sizeof(history));
+        assert_true(detection_table_init(&frame, &(struct detection_shape){.entries_max = SUBJECTS,
+                                                                           .members_max = 1024,
+                                                                           .counters = 2,
+                                                                           .ring = 1,
+                                                                           .bucket_seconds = 1}));
+        assert_true(
+            detection_table_init(&window, &(struct detection_shape){.entries_max = SUBJECTS,
+                                                                    .members_max = 1024,
+                                                                    .counters = 2,
+                                                                    .ring = RING,
+                                                                    .bucket_seconds = each}));
+        for (uint32_t second = 20; second < SECONDS;) {
+            detection_table_advance(&window, second, second > span ? second - span : 0);
+            looked = second / each != looked / each ? second : looked;
+            random_second(&frame, second, &random);
+            detection_table_merge(&window, &frame);
+            check_window(&window, second, each, span, looked);
+            random = hash_mix(random);
+            /* In every second one there are gaps, some longer than the window. */
+            second += i % 2 == 0 || random % 8 != 0 ? 1 : 1 + (uint32_t)(random >> 32) % (2 * span);
+        }
+        detection_table_fini(&frame);
+        detection_table_fini(&window);
+    }
+}
+
+static uint32_t count_told(struct detection_table *window, uint64_t since)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = detection_table_told(window, 0, since); i != DETECTION_NONE;
+         i = detection_table_told(window, i + 1, since)) {
+        count++;
+    }
+    return count;
+}
+
+static void a_window_tells_the_subjects_of_late_that_have_what_is_watched_for(void **state)
+{
+    const struct detection_shape shape = {
+        .entries_max = 200, .members_max = 1024, .counters = 2, .ring = 1, .bucket_seconds = 1};
+    struct detection_shape ring = shape;
+    struct detection_table frame, window;
+
+    (void)state;
+    ring.ring = RING;
+    assert_true(detection_table_init(&frame, &shape) && detection_table_init(&window, &ring));
+    for (uint32_t i = 0; i < 150; i++) { /* sums of 0 to 149 */
+        const struct detection_subject subject = subject_of(i);
+
+        detection_table_count(&frame,
+                              detection_table_touch(&frame, &subject, hash_mix(i + 1), 5, 5), 1, i);
+    }
+    window.watch = (struct detection_watch){.counter = 1, .sum = 100};
+    detection_table_advance(&window, 5, 0);
+    detection_table_merge(&window, &frame);
+    assert_int_equal(count_told(&window, 3), 50);
+    detection_table_tell_all(&window);
+    assert_int_equal(count_told(&window, 5), 150);
+    assert_int_equal(count_told(&window, 6), 0);
+    window.watch.sum = 0;
+    window.watch.first_second = 1;
+    detection_table_merge(&window, &frame);
+    assert_int_equal(count_told(&window, 5), 0);
+    detection_table_fini(&frame);
+    detection_table_fini(&window);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +338,8 @@ int main(void)
         cmocka_unit_test(parts_merged_in_any_order_are_the_whole),
         cmocka_unit_test(a_full_table_stays_bounded_says_so_and_keeps_the_heavy),
         cmocka_unit_test(members_leave_when_the_window_has_passed),
+        cmocka_unit_test(a_window_holds_what_is_in_it_and_nothing_longer),
+        cmocka_unit_test(a_window_tells_the_subjects_of_late_that_have_what_is_watched_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

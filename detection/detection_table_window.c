@@ -1,0 +1,366 @@
+/* Windows: seconds come in, and leave again when they are old.
+ *
+ * Nobody walks over all subjects. Each stands in the set of the sub-bucket in which the next thing
+ * of it may leave (a sum, a member, itself), as its `due` says, and is looked at then; being looked
+ * at too early does no harm. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/clock.h"
+#include "detection/detection_table_inner.h"
+
+/* How many subjects ahead a merge asks for the memory of one, and for what that leads to. */
+#define AHEAD_HEAD   9
+#define AHEAD_ENTRY  6
+#define AHEAD_MEMBER 3
+
+/* ---- when a subject is due ---- */
+
+/* The oldest sub-bucket that is not zero; `filled` is not 0. */
+static uint64_t oldest_bucket(const struct detection_table *table, uint64_t filled)
+{
+    const uint64_t older = filled >> table->slot >> 1; /* those behind the current one: a lap ago */
+
+    return older != 0 ? table->bucket + 1 + (uint64_t)__builtin_ctzll(older) - table->shape.ring
+                      : table->bucket - table->slot + (uint64_t)__builtin_ctzll(filled);
+}
+
+/* The first sub-bucket in which something last touched in `second` may leave. */
+static uint64_t leaves_at(const struct detection_table *table, uint64_t second)
+{
+    return (second + table->span + 1) / table->shape.bucket_seconds;
+}
+
+static uint64_t due_of(const struct detection_table *table, const struct detection_entry *entry)
+{
+    uint64_t due = UINT64_MAX;
+
+    if (entry->filled != 0) {
+        due = oldest_bucket(table, entry->filled) + table->shape.ring;
+    }
+    if (entry->members_count > 0) {
+        const uint64_t members = leaves_at(table, entry->oldest_second);
+
+        due = members < due ? members : due;
+    } else if (entry->level > 0) {
+        return table->bucket + 1; /* exact again */
+    }
+    if (due == UINT64_MAX) {
+        due = leaves_at(table, entry->told_second);
+    }
+    const uint64_t last = table->bucket + DETECTION_DUE_SLOTS - 1;
+
+    return due <= table->bucket ? table->bucket + 1 : due < last ? due : last;
+}
+
+static void await(struct detection_table *table, uint32_t number)
+{
+    struct detection_entry *entry = &table->entries[number];
+    const uint64_t due = due_of(table, entry);
+
+    if (entry->due <= table->bucket || due < entry->due) {
+        entry->due = due;
+        table->due[due % DETECTION_DUE_SLOTS * detection_words(table) + number / 64] |=
+            UINT64_C(1) << number % 64;
+    }
+}
+
+/* ---- merging ---- */
+
+static void add_sums(struct detection_table *into, uint32_t number, const uint64_t *from)
+{
+    const uint32_t counters = into->shape.counters;
+    uint64_t *sums = detection_sums_of(into, number);
+    uint64_t any = 0;
+
+    for (uint32_t i = 0; i < counters; i++) {
+        sums[i] += from[i];
+        any |= from[i];
+    }
+    if (into->buckets != NULL && any != 0) {
+        uint64_t *bucket = detection_bucket_of(into, number, into->slot);
+
+        for (uint32_t i = 0; i < counters; i++) {
+            bucket[i] += from[i];
+        }
+        into->entries[number].filled |= UINT64_C(1) << into->slot;
+    }
+}
+
+static bool is_watched(const struct detection_table *table, uint32_t number)
+{
+    const struct detection_watch *watch = &table->watch;
+    const struct detection_entry *entry = &table->entries[number];
+
+    return (uint64_t)entry->members_count << entry->level >= watch->members &&
+           (watch->sum == 0 || detection_sums_of(table, number)[watch->counter] >= watch->sum) &&
+           (watch->first_second == 0 || entry->first_ns / NS_PER_SEC >= watch->first_second);
+}
+
+static void merge_entry(struct detection_table *into, const struct detection_table *from,
+                        uint32_t at)
+{
+    const struct detection_entry *entry = &from->entries[at];
+    const uint32_t number =
+        detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns);
+
+    into->entries[number].origins |= entry->origins;
+    into->entries[number].told_second = (uint32_t)into->second;
+    if (from->entry_names != NULL) {
+        detection_table_set_name(into, number, from->entry_names[at],
+                                 strlen(from->entry_names[at]));
+    }
+    detection_table_raise(into, number, entry->level);
+    add_sums(into, number, detection_sums_of(from, at));
+    for (const struct detection_member *member = detection_table_first(from, entry); member != NULL;
+         member = detection_table_next(from, member)) {
+        detection_table_add(into, number, member, detection_member_name(from, member));
+    }
+    if (into->due != NULL) {
+        await(into, number);
+        if (is_watched(into, number)) {
+            into->told[number / 64] |= UINT64_C(1) << number % 64;
+        }
+    }
+}
+
+/* In place: a function that only asks ahead is left out by the compiler. */
+static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint64_t hash)
+{
+    const uint32_t name = *detection_entry_head(into, hash);
+    const uint32_t number = name > 0 ? name - 1 : 0;
+    const struct detection_entry *entry = &into->entries[number];
+
+    __builtin_prefetch(entry);
+    __builtin_prefetch(&entry->first_ns);
+    if (into->shape.counters > 0) {
+        __builtin_prefetch(detection_sums_of(into, number));
+        if (into->buckets != NULL) {
+            __builtin_prefetch(detection_bucket_of(into, number, into->slot));
+        }
+    }
+}
+
+static ALWAYS_INLINE void ask_for_member(const struct detection_table *into,
+                                         const struct detection_table *from,
+                                         const struct detection_entry *entry)
+{
+    const uint32_t name = *detection_entry_head(into, entry->hash);
+
+    if (entry->members_first != 0) {
+        __builtin_prefetch(detection_member_head(into, name > 0 ? name - 1 : 0,
+                                                 from->members[entry->members_first - 1].hash));
+    }
+}
+
+void detection_table_merge(struct detection_table *into, const struct detection_table *from)
+{
+    const uint32_t used = from->entries_used;
+
+    assert(into->shape.counters == from->shape.counters);
+    into->is_saturated = into->is_saturated || from->is_saturated;
+    for (uint32_t i = 0; i < used; i++) {
+        if (i + AHEAD_HEAD < used) {
+            __builtin_prefetch(detection_entry_head(into, from->entries[i + AHEAD_HEAD].hash));
+        }
+        if (i + AHEAD_ENTRY < used) {
+            ask_for_entry(into, from->entries[i + AHEAD_ENTRY].hash);
+        }
+        if (i + AHEAD_MEMBER < used) {
+            ask_for_member(into, from, &from->entries[i + AHEAD_MEMBER]);
+        }
+        if (from->entries[i].is_live) {
+            merge_entry(into, from, i);
+        }
+    }
+}
+
+/* ---- leaving ---- */
+
+/* Takes the sub-buckets in `slots` out of the sums. */
+static void expire_buckets(struct detection_table *table, uint32_t number, uint64_t slots)
+{
+    struct detection_entry *entry = &table->entries[number];
+    uint64_t *sums = detection_sums_of(table, number);
+    const uint64_t leaving = entry->filled & slots;
+
+    for (uint64_t left = leaving; left != 0; left &= left - 1) {
+        const uint64_t *bucket =
+            detection_bucket_of(table, number, (uint32_t)__builtin_ctzll(left));
+
+        for (uint32_t j = 0; j < table->shape.counters; j++) {
+            sums[j] -= bucket[j];
+        }
+    }
+    detection_clear_buckets(table, number, leaving);
+    entry->filled &= ~leaving;
+}
+
+static bool has_sums(const struct detection_table *table, uint32_t number)
+{
+    if (table->buckets != NULL) {
+        return table->entries[number].filled != 0;
+    }
+    for (uint32_t i = 0; i < table->shape.counters; i++) {
+        if (detection_sums_of(table, number)[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ends the members of `entry` that were touched last before `oldest_second`. */
+static void expire_members(struct detection_table *table, struct detection_entry *entry,
+                           uint64_t oldest_second)
+{
+    uint32_t oldest = UINT32_MAX;
+
+    for (uint32_t *link = &entry->members_first; *link != 0;) {
+        struct detection_member *member = &table->members[*link - 1];
+        const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);
+
+        if (touched >= oldest_second) {
+            oldest = touched < oldest ? touched : oldest;
+            link = &member->list_next;
+        } else {
+            detection_drop_member(table, entry, link);
+        }
+    }
+    entry->oldest_second = oldest;
+}
+
+/* Forgets what is too old of one subject: sums of the sub-buckets in `slots`, members, itself. */
+static void look_at(struct detection_table *table, uint32_t number, uint64_t oldest_second,
+                    uint64_t slots)
+{
+    struct detection_entry *entry = &table->entries[number];
+
+    if (!entry->is_live) {
+        return;
+    }
+    if ((entry->filled & slots) != 0) {
+        expire_buckets(table, number, slots);
+    }
+    if (entry->members_count > 0 && entry->oldest_second < oldest_second) {
+        expire_members(table, entry, oldest_second);
+    }
+    if (entry->members_count == 0) {
+        entry->level = 0; /* exact again */
+        if (entry->told_second < oldest_second && !has_sums(table, number)) {
+            detection_drop_entry(table, number);
+            return;
+        }
+    }
+    if (table->due != NULL) {
+        await(table, number);
+    }
+}
+
+/* A bit for each sub-bucket that begins in the `step` up to the current one: there the oldest were.
+ */
+static uint64_t slots_of(const struct detection_table *table, uint64_t step)
+{
+    uint64_t slots = 0;
+
+    for (uint64_t i = 0; i < step && i < table->shape.ring; i++) {
+        slots |= UINT64_C(1) << (table->bucket - i) % table->shape.ring;
+    }
+    return slots;
+}
+
+/* Takes word `word` out of the sets of the last `step` sub-buckets. */
+static uint64_t take_due(struct detection_table *table, size_t word, uint64_t step)
+{
+    uint64_t due = 0;
+
+    for (uint64_t i = 0; i < step && i < DETECTION_DUE_SLOTS; i++) {
+        uint64_t *set =
+            &table->due[(table->bucket - i) % DETECTION_DUE_SLOTS * detection_words(table) + word];
+
+        due |= *set;
+        *set = 0;
+    }
+    return due;
+}
+
+/* Looks at subjects while the memory of those that follow is on its way. */
+static void look_at_these(struct detection_table *table, const uint32_t *numbers, uint32_t count,
+                          uint64_t oldest_second, uint64_t slots)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        __builtin_prefetch(&table->entries[numbers[i]]);
+        __builtin_prefetch(&table->entries[numbers[i]].first_ns);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct detection_entry *entry = &table->entries[numbers[i]];
+
+        if (entry->members_first != 0) {
+            __builtin_prefetch(&table->members[entry->members_first - 1]);
+        }
+        if (table->shape.counters > 0) {
+            __builtin_prefetch(detection_sums_of(table, numbers[i]));
+        }
+        __builtin_prefetch(detection_entry_head(table, entry->hash));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        look_at(table, numbers[i], oldest_second, slots);
+    }
+}
+
+void detection_table_advance(struct detection_table *table, uint64_t second, uint64_t oldest_second)
+{
+    const uint64_t bucket = second / table->shape.bucket_seconds;
+    const uint64_t step = bucket - table->bucket;
+    const uint64_t span = second - oldest_second;
+    /* What is due was reckoned with another span. */
+    const bool looks_at_all = table->due == NULL || span < table->span;
+
+    table->is_saturated = false;
+    table->second = second;
+    if (step == 0) {
+        return;
+    }
+    table->bucket = bucket;
+    table->slot = (uint32_t)(bucket % table->shape.ring);
+    table->span = span;
+    const uint64_t slots = slots_of(table, step);
+
+    for (uint32_t first = 0; first < table->entries_used; first += 64) {
+        uint64_t due = table->due != NULL ? take_due(table, first / 64, step) : 0;
+        uint32_t numbers[64];
+        uint32_t count = 0;
+
+        for (due = looks_at_all ? UINT64_MAX : due; due != 0; due &= due - 1) {
+            const uint32_t number = first + (uint32_t)__builtin_ctzll(due);
+
+            if (number < table->entries_used) {
+                numbers[count++] = number;
+            }
+        }
+        look_at_these(table, numbers, count, oldest_second, slots);
+    }
+}
+
+void detection_table_tell_all(struct detection_table *table)
+{
+    memset(table->told, 0xff, detection_words(table) * sizeof(uint64_t));
+}
+
+uint32_t detection_table_told(struct detection_table *table, uint32_t from, uint64_t since)
+{
+    for (uint32_t word = from / 64; word * 64 < table->entries_used; word++) {
+        const uint64_t seen = word == from / 64 ? (UINT64_C(1) << from % 64) - 1 : 0;
+
+        for (uint64_t told = table->told[word] & ~seen; told != 0; told &= told - 1) {
+            const uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(told);
+            const struct detection_entry *entry = &table->entries[number];
+
+            if (number < table->entries_used && entry->is_live && entry->told_second >= since) {
+                return number;
+            }
+            table->told[word] &= ~(told & -told);
+        }
+    }
+    return DETECTION_NONE;
+}
