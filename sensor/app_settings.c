@@ -190,6 +190,7 @@ static void fill_flow(struct app *app)
     struct inspect_settings *inspect = &app->pipeline_settings.inspect;
     inspect->flows_max =
         (uint32_t)(from->flow.inspect_flows < flows ? from->flow.inspect_flows : flows);
+    inspect->is_touched = app->is_live;
     inspect->stream_bytes = (uint32_t)from->flow.inspect_stream_bytes;
     inspect->datagrams_max = (uint32_t)from->flow.inspect_datagrams;
     inspect->datagram_timeout_ns = from->flow.fragment_timeout_ns;

@@ -380,19 +380,29 @@ static void follow_switches(struct call *call)
     }
 }
 
-static void note_holes(struct call *call)
+static bool has_hole(struct assembly_side *side)
+{
+    if (window_hole_bytes(&side->window) > 0) {
+        return true;
+    }
+    if (side->waiting != 0) {
+        side->waiting = 0;
+    }
+    return false;
+}
+
+/* Behind a segment of `direction`. The other side is looked at where it can have changed. */
+static void note_holes(struct call *call, int direction, bool is_other_touched)
 {
     struct flow *flow = call->flow;
+    bool waits = has_hole(&call->assembly->side[direction]);
 
+    if (is_other_touched) {
+        waits |= has_hole(&call->assembly->side[!direction]);
+    }
     flow->app_bits &= (uint8_t)~INSPECT_WAITS;
-    for (unsigned i = 0; i < 2; i++) {
-        struct assembly_side *side = &call->assembly->side[i];
-
-        if (window_hole_bytes(&side->window) > 0) {
-            flow->app_bits |= INSPECT_WAITS;
-        } else if (side->waiting != 0) {
-            side->waiting = 0;
-        }
+    if (waits) {
+        flow->app_bits |= INSPECT_WAITS;
     }
 }
 
@@ -419,16 +429,18 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
         }
         return;
     }
-    if ((packet->tcp_flags & TCP_ACK) != 0 && (flow->app_bits & INSPECT_WAITS) != 0) {
+    const bool had_holes = (flow->app_bits & INSPECT_WAITS) != 0;
+    if ((packet->tcp_flags & TCP_ACK) != 0 && had_holes) {
         take_ack(&call, direction);
     }
     if (has_bytes && !is_over(flow, direction)) {
         take_payload(&call, *bytes, direction);
     }
+    const bool is_other_touched = had_holes || call.switched_by >= 0;
     if (call.switched_by >= 0) {
         follow_switches(&call);
     }
-    note_holes(&call);
+    note_holes(&call, direction, is_other_touched);
 }
 
 void assembly_finish(struct inspect *inspect, struct flow *flow, const struct packet *last)

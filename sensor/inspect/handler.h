@@ -98,9 +98,9 @@ enum inspect_part_tag {
 #define INSPECT_PART_BYTES 376 /* static_assert that your state fits */
 #define INSPECT_NONE       0   /* no block: handles begin at 1 */
 
-/* The part, zeroed when it is made now; NULL when the pool is full: counted once a flow, the flow
- * keeps its label and is inspected no more (the handler returns INSPECT_DONE). Valid until the flow
- * ends; blocks do not move. */
+/* The part, zeroed when it is made now (as far as inspect_parts.c says); NULL when the pool is
+ * full: counted once a flow, the flow keeps its label and is inspected no more (the handler returns
+ * INSPECT_DONE). Valid until the flow ends; blocks do not move. */
 void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag);
 /* NULL where the flow has none. */
 void *inspect_find(const struct inspect *inspect, const struct flow *flow,
@@ -117,6 +117,8 @@ struct inspect_list {
 
 /* A zeroed item at the end, or NULL when the pool is full (not counted here). */
 void *inspect_list_add(struct inspect *inspect, struct inspect_list *list);
+/* The same, not zeroed: for whoever writes all that is read. */
+void *inspect_list_add_raw(struct inspect *inspect, struct inspect_list *list);
 void inspect_list_free(struct inspect *inspect, struct inspect_list *list);
 /* for (uint32_t at = list->first; at != INSPECT_NONE; at = inspect_next(inspect, at)) */
 void *inspect_item(const struct inspect *inspect, uint32_t handle);

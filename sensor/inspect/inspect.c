@@ -42,6 +42,14 @@ static bool take_tools(struct inspect *inspect, struct error *err)
     return inspect->crypto != NULL;
 }
 
+/* The first line of memory at or behind `memory`; NULL stays. */
+static void *align_up(void *memory)
+{
+    const size_t over = (uintptr_t)memory % CACHE_LINE;
+
+    return memory == NULL || over == 0 ? memory : (uint8_t *)memory + (CACHE_LINE - over);
+}
+
 struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err)
 {
     uint64_t blocks = settings->flows_max;
@@ -59,13 +67,15 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     }
     struct inspect *inspect = calloc(1, sizeof(*inspect));
     if (inspect != NULL) {
-        inspect->blocks = malloc(blocks * sizeof(struct inspect_block));
+        /* One more, so that they can begin at a line of memory. */
+        inspect->blocks_memory = calloc(blocks + 1, sizeof(struct inspect_block));
+        inspect->blocks = align_up(inspect->blocks_memory);
         inspect->port_text = malloc(PORT_TEXT_BYTES);
         inspect->dns_names = malloc(DNS_NAMES_BYTES);
         inspect->observer = settings->observer;
         inspect->dns_scratch = settings->observer.on_dns != NULL ? inspect_dns_scratch_new() : NULL;
     }
-    if (inspect == NULL || inspect->blocks == NULL || inspect->port_text == NULL ||
+    if (inspect == NULL || inspect->blocks_memory == NULL || inspect->port_text == NULL ||
         inspect->dns_names == NULL ||
         (settings->observer.on_dns != NULL && inspect->dns_scratch == NULL)) {
         error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " states (%" PRIu64 " MiB)",
@@ -83,7 +93,9 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         inspect_free(inspect);
         return NULL;
     }
-    memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block)); /* touched now */
+    if (settings->is_touched) {
+        memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block));
+    }
     inspect->blocks_max = (uint32_t)blocks;
     inspect->table = settings->table;
     inspect->rules = settings->rules;
@@ -117,7 +129,7 @@ void inspect_free(struct inspect *inspect)
     free(inspect->tls_texts);
     free(inspect->quic_text);
     free(inspect->seen_hello);
-    free(inspect->blocks);
+    free(inspect->blocks_memory);
     free(inspect->port_text);
     free(inspect->dns_names);
     inspect_dns_scratch_free(inspect->dns_scratch);
@@ -165,10 +177,12 @@ static struct app_guess recognise(struct inspect *inspect, const struct packet *
 }
 
 /* A payload that says nothing is counted; one in which nothing can begin, on a port that says
- * nothing either, counts twice. True: the flow is left alone. */
+ * nothing either or TLS, which begins with its first byte, counts twice. True: the flow is left
+ * alone. */
 static bool is_enough(struct flow *flow, const struct app_guess *guess)
 {
-    const bool is_hopeless = !guess->may_come && guess->method == APP_BY_NOTHING;
+    const bool is_hopeless =
+        !guess->may_come && (guess->app == APP_UNKNOWN || guess->app == APP_TLS);
     const bool is_trickle =
         flow->key.protocol == IP_PROTOCOL_TCP && guess->may_come &&
         flow->sums[0].payload_bytes + flow->sums[1].payload_bytes < INSPECT_TRICKLE_BYTES;

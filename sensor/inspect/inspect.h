@@ -46,6 +46,7 @@ struct inspect_settings {
     const struct flow_table *table; /* whose flows these are, borrowed: it knows where a TCP stream
                                        begins and what is acknowledged. NULL: as seen */
     uint64_t memory_bytes; /* 0: flows_max alone bounds; else fewer states where they do not fit */
+    bool is_touched; /* states are touched at the start: live, a packet must not wait for memory */
     uint64_t dns_timeout_ns;          /* a question is forgotten after; 0: 10 s */
     uint32_t stream_bytes;            /* of one direction held at most, up to 64 KiB; 0: 16 KiB */
     uint32_t datagrams_max;           /* put together from IP fragments at once; 0: 1024 */

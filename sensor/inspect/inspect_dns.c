@@ -9,17 +9,6 @@
 #define TELL_AT_LEAST (FLOW_QUERIES_MAX / 2) /* so that a burst costs no record each */
 #define SEARCH_BYTES  4096                   /* looked through for a message behind a gap */
 
-struct dns_state {
-    struct inspect_list questions; /* of struct dns_question, as they came */
-    uint32_t untold;               /* of them */
-    uint32_t query_count, response_count, omitted;
-    uint16_t rcode_counts[FLOW_RCODES];
-    uint64_t response_time_ns; /* sum */
-    uint32_t response_times;
-    uint16_t lost_sync; /* bit a direction: in the middle of the stream, no message found yet */
-};
-static_assert(sizeof(struct dns_state) <= INSPECT_PART_BYTES, "a part");
-
 /* ---- questions ---- */
 
 static bool is_over(const struct inspect *inspect, const struct flow *flow,
@@ -101,19 +90,20 @@ static struct dns_question *add_question(struct inspect *inspect, struct flow *f
                                          struct dns_state *dns, const struct dns_question *question)
 {
     const bool is_full = dns->questions.count >= FLOW_QUERIES_MAX + WAITING_MAX;
-    struct dns_question *added = is_full ? NULL : inspect_list_add(inspect, &dns->questions);
+    struct dns_question *added = is_full ? NULL : inspect_list_add_raw(inspect, &dns->questions);
 
     if (added == NULL) { /* the flow's own bound, or the pool's */
         struct leaving leaving = {inspect, flow, TELL_AT_LEAST};
         inspect_list_filter(inspect, &dns->questions, is_worth_its_place, &leaving);
-        added = leaving.left < TELL_AT_LEAST ? inspect_list_add(inspect, &dns->questions) : NULL;
+        added =
+            leaving.left < TELL_AT_LEAST ? inspect_list_add_raw(inspect, &dns->questions) : NULL;
     }
     if (added == NULL) {
         dns->omitted++;
         inspect->statistics.dns_questions_omitted++;
         return NULL;
     }
-    *added = *question;
+    memcpy(added, question, offsetof(struct dns_question, name.bytes) + question->name.length);
     if (++dns->untold >= FLOW_QUERIES_MAX) {
         press(inspect, flow, dns);
     }

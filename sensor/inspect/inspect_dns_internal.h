@@ -24,6 +24,17 @@ struct dns_question {
 };
 static_assert(sizeof(struct dns_question) <= INSPECT_PART_BYTES, "a block of a list");
 
+struct dns_state {
+    struct inspect_list questions; /* of struct dns_question, as they came */
+    uint32_t untold;               /* of them */
+    uint32_t query_count, response_count, omitted;
+    uint16_t rcode_counts[FLOW_RCODES];
+    uint64_t response_time_ns; /* sum */
+    uint32_t response_times;
+    uint16_t lost_sync; /* bit a direction: in the middle of the stream, no message found yet */
+};
+static_assert(sizeof(struct dns_state) <= INSPECT_PART_BYTES, "a part");
+
 /* A message and what the handler needs to know about it. */
 struct dns_message {
     const struct wire_span *bytes;

@@ -48,7 +48,8 @@ struct fingerprints;
 struct tls_texts;
 
 struct inspect {
-    struct inspect_block *blocks;
+    struct inspect_block *blocks; /* in blocks_memory, from a line of memory on */
+    void *blocks_memory;
     uint32_t blocks_max;
     uint32_t fresh;
     uint32_t free_head;

@@ -1,7 +1,17 @@
-#include "sensor/inspect/inspect_internal.h"
+#include "sensor/inspect/assembly.h"
+#include "sensor/inspect/inspect_dns_internal.h"
+#include "sensor/inspect/tls_state.h"
 
-/* A zeroed block, or INSPECT_NONE when the pool is full. */
-static uint32_t take(struct inspect *inspect)
+/* Bytes of a new part that must be zero; 0: all. What most flows have is zeroed no further than it
+ * is used: the rest of a block would be lines of memory fetched for nothing. */
+static const uint16_t zeroed_bytes[PART_COUNT] = {
+    [PART_STREAM] = offsetof(struct assembly, side[1].window.ranges),
+    [PART_TLS] = offsetof(struct tls_state, alpn_selected), /* texts: as long as their lengths */
+    [PART_DNS] = sizeof(struct dns_state),
+};
+
+/* A block with so many zeroed bytes, or INSPECT_NONE when the pool is full. */
+static uint32_t take(struct inspect *inspect, size_t zeroed)
 {
     uint32_t handle = inspect->free_head;
 
@@ -12,7 +22,7 @@ static uint32_t take(struct inspect *inspect)
     } else {
         return INSPECT_NONE;
     }
-    memset(inspect_block(inspect, handle), 0, sizeof(struct inspect_block));
+    memset(inspect_block(inspect, handle), 0, offsetof(struct inspect_block, bytes) + zeroed);
     inspect->statistics.states_used++;
     return handle;
 }
@@ -56,7 +66,8 @@ void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part
     if (block != NULL) {
         return block->bytes;
     }
-    const uint32_t handle = take(inspect);
+    const uint32_t handle =
+        take(inspect, zeroed_bytes[tag] != 0 ? zeroed_bytes[tag] : INSPECT_PART_BYTES);
     if (handle == INSPECT_NONE) {
         if ((flow->bits & FLOW_INSPECT_DONE) == 0) {
             inspect->statistics.pool_full++;
@@ -98,9 +109,9 @@ void inspect_drop_all(struct inspect *inspect, struct flow *flow)
 
 /* ---- lists ---- */
 
-void *inspect_list_add(struct inspect *inspect, struct inspect_list *list)
+static void *list_add(struct inspect *inspect, struct inspect_list *list, size_t zeroed)
 {
-    const uint32_t handle = take(inspect);
+    const uint32_t handle = take(inspect, zeroed);
 
     if (handle == INSPECT_NONE) {
         return NULL;
@@ -113,6 +124,16 @@ void *inspect_list_add(struct inspect *inspect, struct inspect_list *list)
     list->last = handle;
     list->count++;
     return inspect_block(inspect, handle)->bytes;
+}
+
+void *inspect_list_add(struct inspect *inspect, struct inspect_list *list)
+{
+    return list_add(inspect, list, INSPECT_PART_BYTES);
+}
+
+void *inspect_list_add_raw(struct inspect *inspect, struct inspect_list *list)
+{
+    return list_add(inspect, list, 0);
 }
 
 void *inspect_item(const struct inspect *inspect, uint32_t handle)

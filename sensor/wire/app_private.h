@@ -67,11 +67,9 @@ static inline uint64_t app_left_over(const struct app_list *list, const struct a
         left &= app_left_at(list, AT_1, at[1]) & app_left_at(list, AT_2, at[2]) &
                 app_left_at(list, AT_3, at[3]);
     }
-    if (LIKELY(in->length >= 8)) {
+    if (left != 0 && in->length >= 8) { /* few are left by now */
         left &= app_left_at(list, AT_7, at[7]);
-    }
-    if (LIKELY(in->length >= 12)) {
-        left &= app_left_at(list, AT_11, at[11]);
+        left &= in->length >= 12 ? app_left_at(list, AT_11, at[11]) : left;
     }
     return left;
 }

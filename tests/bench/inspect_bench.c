@@ -103,7 +103,7 @@ static double run(const char *path, bool is_inspected, struct replay *replay)
     AUTO(capture) capture = capture_open_file(&capture_settings, &err);
     AUTO(flow_table) table = flow_table_new(&settings, &observer, &err);
     const struct inspect_settings inspect_settings = {
-        .flows_max = 65536, .table = table, .held_bytes = 64u << 20};
+        .flows_max = 65536, .table = table, .held_bytes = 64u << 20, .is_touched = true};
     AUTO(inspect) inspect = is_inspected ? inspect_new(&inspect_settings, &err) : NULL;
 
     if (capture == NULL || table == NULL || (is_inspected && inspect == NULL)) {

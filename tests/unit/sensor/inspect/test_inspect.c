@@ -395,7 +395,8 @@ static void a_flow_is_left_alone_after_few_payloads_that_begin_nothing(void **st
         uint16_t port;
         unsigned payloads;
         bool is_read;
-    } cases[] = {{9000, 3, true}, {9000, 4, false}, {8443, 7, true}, {8443, 8, false}};
+    } cases[] = {{9000, 3, true},  {9000, 4, false}, {8443, 3, true},
+                 {8443, 4, false}, {5432, 7, true},  {5432, 8, false}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
