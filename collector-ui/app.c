@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -106,8 +107,30 @@ static int add_services(void *context, struct rpc_server *server, struct error *
     if (app->reflection == NULL || rpc_reflection_add(app->reflection, server, err) != 0) {
         return -err->code;
     }
+    if (app->grpc != NULL && fleet_grpc_add(app->grpc, server, err) != 0) {
+        return -err->code;
+    }
+    if (app->grpc != NULL) {
+        fleet_grpc_tell_health(app->health, true);
+    }
     (void)rpc_health_set(app->health, "", true);
     (void)rpc_health_set(app->health, INGEST_SERVICE, true);
+    return 0;
+}
+
+static int open_grpc(struct app *app, struct error *err)
+{
+    const struct ingest_settings *ingest = &app->settings->ingest;
+    const struct fleet_grpc_parts parts = {
+        .runtime = app->runtime,
+        .history = app->history,
+        .registry = app->registry,
+        .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
+
+    if (strcmp(app->settings->grpc.enabled, "on") == 0) {
+        app->grpc = fleet_grpc_new(&app->settings->grpc, &parts, err);
+        return app->grpc == NULL ? -err->code : 0;
+    }
     return 0;
 }
 
@@ -118,7 +141,7 @@ static int open_ingest(struct app *app, struct error *err)
     (void)snprintf(path, sizeof(path), "%s/log", app->directory);
     app_fill_events(app);
     app->runtime = rpc_runtime_new(NULL, err);
-    if (app->runtime == NULL) {
+    if (app->runtime == NULL || open_grpc(app, err) != 0) {
         return -err->code;
     }
     app->ingest = ingest_new(&app->settings->ingest, path, &app->events, err);
@@ -177,7 +200,8 @@ static int build(struct app *app, struct error *err)
     if (port < 0) {
         return port;
     }
-    app->api = api_new(&app->settings->web, app->history, app->registry, count_ingest, app, err);
+    app->api = api_new(&app->settings->web, app->history, app->registry, app->grpc, count_ingest,
+                       app, err);
     if (app->api == NULL) {
         return -err->code;
     }
@@ -284,12 +308,14 @@ static void take_down(struct app *app)
     if (app->health != NULL) {
         (void)rpc_health_set(app->health, "", false);
         (void)rpc_health_set(app->health, INGEST_SERVICE, false);
+        fleet_grpc_tell_health(app->health, false);
     }
     api_free(app->api);
     if (app->fleet != NULL) {
         fleet_detector_finish(app->fleet); /* while the log still takes its last alerts */
     }
-    ingest_free(app->ingest); /* its last batches still go to history */
+    ingest_free(app->ingest);   /* its last batches still go to history */
+    fleet_grpc_free(app->grpc); /* its calls ended with the port */
     rpc_reflection_free(app->reflection);
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);

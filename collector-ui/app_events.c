@@ -198,6 +198,9 @@ static bool store_batch(void *context, const struct ingest_batch *batch)
     if (app->fleet != NULL && batch->stream == RECORD_ALERTS) {
         note_alerts(app, batch);
     }
+    if (app->grpc != NULL) {
+        fleet_grpc_feed(app->grpc, batch->sensor_id, batch->message, batch->length);
+    }
     return history_offer(app->history, &out);
 }
 
@@ -276,22 +279,31 @@ static void tell_stats(void *context, const char *sensor_id, const struct stats_
     sensor_registry_stats(app->registry, sensor_id, stats);
 }
 
+static enum rpc_status admit(void *context, struct rpc_call *call, const char *path,
+                             struct error *reason)
+{
+    const struct app *app = context;
+
+    return fleet_grpc_authorize(app->grpc, call, path, reason);
+}
+
 void app_fill_events(struct app *app)
 {
-    app->events =
-        (struct ingest_events){.context = app,
-                               .store = store_batch,
-                               .stored_position = stored_position,
-                               .each_position = each_position,
-                               .gap = tell_gap,
-                               .connected = tell_connected,
-                               .disconnected = tell_disconnected,
-                               .seen = tell_seen,
-                               .clock = tell_clock,
-                               .records = tell_records,
-                               .stats = tell_stats,
-                               .sketch = tell_sketch,
-                               .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
+    app->events = (struct ingest_events){
+        .context = app,
+        .store = store_batch,
+        .stored_position = stored_position,
+        .each_position = each_position,
+        .gap = tell_gap,
+        .connected = tell_connected,
+        .disconnected = tell_disconnected,
+        .seen = tell_seen,
+        .clock = tell_clock,
+        .records = tell_records,
+        .stats = tell_stats,
+        .sketch = tell_sketch,
+        .admit_other = strcmp(app->settings->grpc.enabled, "on") == 0 ? admit : NULL,
+        .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
 }
 
 /* Sensors that reported in an earlier life are known as offline. */

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/service/control.h"
 #include "collector-ui/api/api.h"
+#include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/app.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "proto/codec.h"
@@ -32,6 +33,7 @@ struct app {
     struct alert_record noted;    /* likewise */
     struct codec_slice slices[NOTED_RECORDS_MAX];
     struct api *api;
+    struct fleet_grpc *grpc; /* NULL: switched off */
 };
 
 /* ---- app_events.c ---- */

@@ -67,9 +67,11 @@ static int check(void *context, struct config *candidate, struct error *err)
 {
     const struct app *app = context;
 
-    return app_check_settings(&app->reload->candidate, candidate, err) != 0
-               ? -err->code
-               : ingest_reload_tokens(app->ingest, err);
+    if (app_check_settings(&app->reload->candidate, candidate, err) != 0 ||
+        ingest_reload_tokens(app->ingest, err) != 0) {
+        return -err->code;
+    }
+    return app->grpc == NULL ? 0 : fleet_grpc_reload_tokens(app->grpc, err);
 }
 
 static void use_rules(struct app *app)

@@ -58,6 +58,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
     const struct config_section sections[] = {
         {"ingest", ingest_fields, &settings->ingest, "The port for sensors."},
         {"store", store_fields, &settings->store, "What is kept, where and how long."},
+        {"grpc", fleet_grpc_fields, &settings->grpc, "The fleet by gRPC, on ingest.listen."},
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
         {"web.tls", api_tls_fields, &settings->web, "HTTPS."},
         {"web.auth", api_auth_fields, &settings->web, "Login."},

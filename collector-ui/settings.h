@@ -13,6 +13,7 @@
 #include "base/confine/confine.h"
 #include "base/service/log_settings.h"
 #include "collector-ui/api/api.h"
+#include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/ingest/ingest.h"
 #include "detection/detection_settings.h"
 
@@ -24,13 +25,14 @@ struct store_section {
     uint64_t commit_rows;
 };
 
-#define COLLECTOR_SECTIONS_MAX (12 + DETECTION_SECTIONS_MAX)
+#define COLLECTOR_SECTIONS_MAX (13 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
     struct ingest_settings ingest;
     struct store_section store;
     struct api_settings web;
+    struct grpc_settings grpc;
     struct confine_settings security;
     struct log_settings log;
     struct detection_config anomalies; /* of the fleet */

@@ -2,6 +2,7 @@
 #include "collector-ui/api/api.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,27 +12,51 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/fleet_private.h"
 #include "collector-ui/dashboard/assets.h"
 
-static const struct http_route routes[] = {
-    {HTTP_GET, "/v1/summary", route_summary, 0},
-    {HTTP_GET, "/v1/timeseries", route_timeseries, 0},
-    {HTTP_GET, "/v1/flows", route_flows, 0},
-    {HTTP_GET, "/v1/flows/{id}", route_flow, 0},
-    {HTTP_GET, "/v1/facets", route_facets, 0},
-    {HTTP_GET, "/v1/filter:check", route_filter_check, 0},
-    {HTTP_GET, "/v1/sensors", route_sensors, 0},
-    {HTTP_GET, "/v1/sensors/{id}", route_sensor, 0},
-    {HTTP_GET, "/v1/ledger", route_ledger, 0},
-    {HTTP_GET, "/v1/alerts", route_alerts, 0},
-    {HTTP_GET, "/v1/packets", route_packets, 0},
-    {HTTP_GET, "/v1/packets/{id}", route_packet, 0},
-    {HTTP_GET, "/healthz", route_health, HTTP_NO_AUTH},
-    {HTTP_GET, "/api/health", route_health, HTTP_NO_AUTH},
-    {HTTP_GET, "/readyz", route_ready, HTTP_NO_AUTH},
-    {HTTP_GET, "/metrics", route_metrics, 0},
-    {HTTP_GET, NULL, NULL, 0},
-};
+/* ---- routes: the table's, and what is there beside it ---- */
+
+static void ask_method(struct http_request *request)
+{
+    const struct api *const api = http_request_context(request);
+    if (api->fleet == NULL) {
+        http_problem(request, 404, "SWITCHED_OFF", "the API is switched off here (grpc.enabled)",
+                     -1);
+    } else {
+        grpc_rest_ask(api->fleet->server, request);
+    }
+}
+
+static void route_openapi(struct http_request *request)
+{
+    struct api *const api = http_request_context(request);
+    if (api->openapi == NULL) {
+        api->openapi = grpc_rest_openapi(&fleet_program);
+    }
+    if (api->openapi == NULL) {
+        http_problem(request, 503, "UNAVAILABLE", "no memory for the document", -1);
+    } else {
+        http_reply_buffer(request, 200, "application/json", http_buffer_ref(api->openapi));
+    }
+}
+
+static void fill_routes(struct api *api)
+{
+    static const struct http_route own[] = {
+        {HTTP_GET, "/healthz", route_health, HTTP_NO_AUTH},
+        {HTTP_GET, "/api/health", route_health, HTTP_NO_AUTH},
+        {HTTP_GET, "/readyz", route_ready, HTTP_NO_AUTH},
+        {HTTP_GET, "/metrics", route_metrics, 0},
+        {HTTP_GET, "/v1/openapi.json", route_openapi, HTTP_NO_AUTH},
+    };
+    static_assert(ARRAY_COUNT(own) + GRPC_REST_ROUTES < API_ROUTES_MAX, "room for all and an end");
+    size_t count = grpc_rest_routes(&fleet_program, ask_method, api->routes);
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
+        api->routes[count++] = own[i];
+    }
+    api->routes[count] = (struct http_route){0};
+}
 
 static bool is_loopback(const char *address)
 {
@@ -55,7 +80,7 @@ static int check_exposure(const struct api_settings *s, struct error *err)
 }
 
 struct api *api_new(const struct api_settings *settings, struct history *history,
-                    struct sensor_registry *registry,
+                    struct sensor_registry *registry, struct fleet_grpc *fleet,
                     void (*ingest_counts)(void *context, struct api_ingest_counts *out),
                     void *context, struct error *err)
 {
@@ -77,6 +102,8 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     api->settings.auth_username = settings->auth_username != NULL ? settings->auth_username : "";
     api->history = history;
     api->registry = registry;
+    api->fleet = fleet;
+    fill_routes(api);
     api->ingest_counts = ingest_counts;
     api->context = context;
     api->started_ns = clock_wall_ns();
@@ -95,7 +122,8 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         .port = (uint16_t)api->settings.port,
         .tls_certificate_path = api->settings.tls_enabled ? api->settings.tls_certificate : NULL,
         .tls_key_path = api->settings.tls_enabled ? api->settings.tls_key : NULL,
-        .routes = routes,
+        .routes = api->routes,
+        .request_body_bytes_max = GRPC_REQUEST_BYTES,
         .ws_protocols = live_protocols,
         .assets = dashboard_assets,
         .assets_count = dashboard_assets_count,
@@ -132,6 +160,7 @@ void api_free(struct api *api)
     while (atomic_load(&api->jobs) > 0) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
+    http_buffer_unref(api->openapi);
     live_feed_free(api->feed);
     if (api->password != NULL) {
         explicit_bzero(api->password, strlen(api->password));

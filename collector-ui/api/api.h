@@ -49,8 +49,10 @@ struct api_detection_counts {
 };
 
 struct api;
+struct fleet_grpc;
+/* `fleet` NULL: without the methods of netscope.v1. All parts live longer. */
 MUST_USE struct api *api_new(const struct api_settings *settings, struct history *history,
-                             struct sensor_registry *registry,
+                             struct sensor_registry *registry, struct fleet_grpc *fleet,
                              void (*ingest_counts)(void *context, struct api_ingest_counts *out),
                              void *context, struct error *err);
 /* Whom /metrics asks, with the context of api_new; any thread. */

@@ -7,8 +7,11 @@
 #include "base/json_writer.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/history/query.h"
+#include "proto/serve/grpc_rest.h"
 
 struct live_feed;
+
+#define API_ROUTES_MAX (GRPC_REST_ROUTES + 8)
 
 struct api {
     struct api_settings settings;
@@ -18,6 +21,9 @@ struct api {
     void (*_Atomic detection_counts)(void *context, struct api_detection_counts *out);
     void *context;
     struct http_server *server;
+    struct fleet_grpc *fleet; /* NULL: no methods of netscope.v1 here */
+    struct http_buffer *openapi;
+    struct http_route routes[API_ROUTES_MAX];
     struct live_feed *feed;
     char boot_id[33];
     char session[33]; /* value of the cookie of whoever has logged in */
@@ -64,6 +70,17 @@ MUST_USE bool rest_number(struct http_request *request, const char *name, uint64
                           uint64_t max, uint64_t *value);
 /* Reads a number that `ending` follows from a page token; false: it is none. */
 MUST_USE bool rest_token_number(const char **at, int base, char ending, uint64_t *value);
+/* A page token of flows. It holds the range too: else every page would have another one. */
+#define API_TOKEN_BYTES 200
+struct api_flow_token {
+    enum history_order order;
+    bool is_ascending;
+    uint64_t from_ns, to_ns;
+    struct history_cursor cursor;
+};
+void api_flow_token_write(const struct api_flow_token *token, char out[API_TOKEN_BYTES]);
+/* False: it is none. */
+MUST_USE bool api_flow_token_read(const char *text, struct api_flow_token *out);
 /* took_ms and quality, at the end of an answer. */
 void rest_meta(const struct rest_job *job, struct json_writer *out);
 /* Outside records: a number below 2^53, else text. */

@@ -7,6 +7,7 @@
 
 #include "base/service/secret_file.h"
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/fleet_private.h"
 
 /* First line of a file that only its owner can read; NULL with `err`. */
 static char *first_line(const char *path, const char *key, struct error *err)
@@ -128,12 +129,8 @@ static bool has_session(const struct api *api, const char *cookie)
     return equal_in_constant_time(value, api->session);
 }
 
-enum http_auth_verdict auth_check(struct http_request *request)
+static enum http_auth_verdict check_login(const struct api *api, struct http_request *request)
 {
-    const struct api *const api = http_request_context(request);
-    if (!api->settings.auth_enabled) {
-        return HTTP_AUTH_ALLOW;
-    }
     const char *const header = http_request_header(request, "Authorization");
     if (has_session(api, http_request_header(request, "Cookie"))) {
         http_request_set_identity(request, api->settings.auth_username);
@@ -156,4 +153,31 @@ enum http_auth_verdict auth_check(struct http_request *request)
         return HTTP_AUTH_ALLOW;
     }
     return HTTP_AUTH_UNKNOWN;
+}
+
+/* The methods of netscope.v1 below /v1/fleet also take the tokens of grpc.token_file, with their
+ * scopes; without a login they follow the rules of gRPC. */
+static enum http_auth_verdict check_method(const struct api *api, struct http_request *request)
+{
+    struct grpc_server *const server = api->fleet->server;
+    const bool has_token = grpc_server_has_token(server);
+    return api->settings.auth_enabled && !has_token ? HTTP_AUTH_UNKNOWN
+                                                    : grpc_rest_authorize(server, request);
+}
+
+enum http_auth_verdict auth_check(struct http_request *request)
+{
+    static const char methods[] = "/v1/fleet/";
+    const struct api *const api = http_request_context(request);
+    const bool is_method =
+        api->fleet != NULL && strncmp(http_request_path(request), methods, sizeof methods - 1) == 0;
+    const enum http_auth_verdict login =
+        api->settings.auth_enabled ? check_login(api, request) : HTTP_AUTH_UNKNOWN;
+    if (login == HTTP_AUTH_ALLOW) {
+        return login;
+    }
+    if (is_method) {
+        return check_method(api, request);
+    }
+    return api->settings.auth_enabled ? login : HTTP_AUTH_ALLOW;
 }

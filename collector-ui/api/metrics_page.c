@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/api/ledger.h"
 
 static void one(struct metrics_page *page, const char *name, enum metrics_type type,
@@ -70,6 +71,26 @@ static void write_history(struct metrics_page *page, struct api *api)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         one(page, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
     }
+}
+
+static void write_grpc(struct metrics_page *page, const struct api *api)
+{
+    struct fleet_grpc_counts c;
+    if (api->fleet == NULL) {
+        return;
+    }
+    fleet_grpc_counts_read(api->fleet, &c);
+    one(page, "netscope_collector_grpc_streams", METRICS_GAUGE, "Live streams of the API now.",
+        c.streams);
+    one(page, "netscope_collector_grpc_records_taken_total", METRICS_COUNTER,
+        "Records taken for live streams.", c.records_taken);
+    one(page, "netscope_collector_grpc_records_unfed_total", METRICS_COUNTER,
+        "Records that found no room in front of all live streams; they are stored.",
+        c.records_unfed);
+    one(page, "netscope_collector_grpc_records_sent_total", METRICS_COUNTER,
+        "Records sent to live streams.", c.records_sent);
+    one(page, "netscope_collector_grpc_records_dropped_total", METRICS_COUNTER,
+        "Records that live streams did not get, each told by a LossNotice.", c.records_dropped);
 }
 
 static void write_ingest(struct metrics_page *page, struct api *api)
@@ -259,6 +280,7 @@ void route_metrics(struct http_request *request)
     write_sensors(&page, api);
     write_history(&page, api);
     write_ingest(&page, api);
+    write_grpc(&page, api);
     write_detection(&page, api);
     write_ledger(&page, api);
     write_http(&page, api);

@@ -38,31 +38,51 @@ static bool read_order(struct http_request *request, struct rest_job *job)
     return false;
 }
 
-/* The token holds the range too: without from and to every page would have another one. */
-static bool read_token(struct http_request *request, struct rest_job *job)
+void api_flow_token_write(const struct api_flow_token *token, char out[API_TOKEN_BYTES])
 {
-    const char *const text = http_request_query(request, "page_token");
-    if (text == NULL || text[0] == '\0') {
-        return true;
-    }
+    (void)snprintf(
+        out, API_TOKEN_BYTES, "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
+        (unsigned)token->order, (unsigned)token->is_ascending, token->from_ns, token->to_ns,
+        (uint64_t)token->cursor.key, token->cursor.flow_id, token->cursor.sensor_hash);
+}
+
+bool api_flow_token_read(const char *text, struct api_flow_token *out)
+{
     uint64_t order = 0;
     uint64_t ascending = 0;
     uint64_t key = 0; /* signed, as its 64 bits */
     const char *at = strncmp(text, "f1.", 3) == 0 ? text + 3 : "";
     const bool is_read =
         rest_token_number(&at, 10, '.', &order) && rest_token_number(&at, 10, '.', &ascending) &&
-        rest_token_number(&at, 10, '.', &job->from_ns) &&
-        rest_token_number(&at, 10, '.', &job->to_ns) && rest_token_number(&at, 16, '.', &key) &&
-        rest_token_number(&at, 16, '.', &job->cursor.flow_id) &&
-        rest_token_number(&at, 16, '\0', &job->cursor.sensor_hash);
-    job->cursor.key = (int64_t)key;
-    if (!is_read || order != job->number[N_ORDER] || ascending != job->number[N_ASCENDING] ||
-        job->from_ns >= job->to_ns || job->from_ns > INT64_MAX) {
+        rest_token_number(&at, 10, '.', &out->from_ns) &&
+        rest_token_number(&at, 10, '.', &out->to_ns) && rest_token_number(&at, 16, '.', &key) &&
+        rest_token_number(&at, 16, '.', &out->cursor.flow_id) &&
+        rest_token_number(&at, 16, '\0', &out->cursor.sensor_hash);
+
+    out->cursor.key = (int64_t)key;
+    out->order = (enum history_order)order;
+    out->is_ascending = ascending != 0;
+    return is_read && order < ORDER_COUNT && ascending < 2 && out->from_ns < out->to_ns &&
+           out->from_ns <= INT64_MAX;
+}
+
+static bool read_token(struct http_request *request, struct rest_job *job)
+{
+    const char *const text = http_request_query(request, "page_token");
+    struct api_flow_token token;
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    if (!api_flow_token_read(text, &token) || token.order != job->number[N_ORDER] ||
+        token.is_ascending != (job->number[N_ASCENDING] != 0)) {
         http_problem(
             request, 400, "BAD_REQUEST",
             "page_token: not one of this query (same order_by and filter, unchanged token)", -1);
         return false;
     }
+    job->from_ns = token.from_ns;
+    job->to_ns = token.to_ns;
+    job->cursor = token.cursor;
     job->has_cursor = true;
     return true;
 }
@@ -96,13 +116,15 @@ static void fini_flows(struct rest_job *job)
 static void write_flows(struct rest_job *job, struct json_writer *out)
 {
     const struct history_flows *const flows = job->result;
-    char token[200] = "";
+    char token[API_TOKEN_BYTES] = "";
     if (flows->has_more) {
-        snprintf(token, sizeof token,
-                 "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
-                 (unsigned)job->number[N_ORDER], (unsigned)job->number[N_ASCENDING], job->from_ns,
-                 job->to_ns, (uint64_t)flows->last.key, flows->last.flow_id,
-                 flows->last.sensor_hash);
+        api_flow_token_write(
+            &(struct api_flow_token){.order = (enum history_order)job->number[N_ORDER],
+                                     .is_ascending = job->number[N_ASCENDING] != 0,
+                                     .from_ns = job->from_ns,
+                                     .to_ns = job->to_ns,
+                                     .cursor = flows->last},
+            token);
     }
     json_object_begin(out);
     json_key(out, "flows");

@@ -105,6 +105,44 @@ void history_flows_fini(struct history_flows *flows);
 MUST_USE bool history_query_flow(struct history_reader *reader, uint64_t flow_id,
                                  const char *sensor_id, struct history_bytes *out);
 
+/* ---- groups ---- */
+
+enum history_group {
+    GROUP_FLOW,
+    GROUP_CLIENT,
+    GROUP_SERVER,
+    GROUP_SERVER_PORT,
+    GROUP_APPLICATION,
+    GROUP_SENSOR,
+    GROUP_COUNT
+};
+
+struct history_groups_query {
+    uint64_t from_ns, to_ns;
+    const struct filter *filter; /* NULL: all */
+    enum history_group group;
+    bool is_by_packets; /* else by bytes; largest first */
+    uint32_t limit;
+};
+
+struct history_group_row {
+    char key[132]; /* the flow's id, an address, a port, ... */
+    uint64_t bytes, packets, flows;
+    uint64_t bytes_before; /* of records that began before the range: they count whole */
+};
+
+struct history_groups {
+    struct history_group_row *rows;
+    uint32_t count;
+    struct history_list records; /* GROUP_FLOW: the newest record of each row, with identity */
+    bool is_full;                /* more groups or flows than are held: the sums are lower bounds */
+};
+/* Sums of the deltas of all records that end in the range. 0, -ENOMEM or -ECANCELED. */
+MUST_USE int history_query_groups(struct history_reader *reader,
+                                  const struct history_groups_query *query,
+                                  struct history_groups *out);
+void history_groups_fini(struct history_groups *groups);
+
 /* ---- sums ---- */
 
 /* Calls `each` for every sensor and step of `step_s` (1, 60, 3600) that starts in the range. */

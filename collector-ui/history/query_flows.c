@@ -122,9 +122,10 @@ static struct flow_entry *scan_find(struct flow_scan *scan, uint64_t flow_id, ui
     return entry;
 }
 
-static void bind_values(sqlite3_stmt *rows, int at, const struct filter_value *values,
-                        uint32_t count)
+void query_bind_values(sqlite3_stmt *rows, const struct filter_value *values, uint32_t count)
 {
+    int at = 1;
+
     for (uint32_t i = 0; i < count; i++, at++) {
         switch (values[i].type) {
         case FILTER_VALUE_U64:
@@ -189,7 +190,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     free(sql);
     int result = 0;
     if (rows != NULL) {
-        bind_values(rows, 1, scan->values, scan->values_count);
+        query_bind_values(rows, scan->values, scan->values_count);
         const uint64_t to = scan->query->to_ns > INT64_MAX ? INT64_MAX : scan->query->to_ns;
         sqlite3_bind_int64(rows, (int)scan->values_count + 1, (int64_t)scan->query->from_ns);
         sqlite3_bind_int64(rows, (int)scan->values_count + 2, (int64_t)to);
@@ -356,26 +357,47 @@ static void facets_of(struct flow_scan *scan, uint32_t matched, struct history_f
     }
 }
 
+int query_condition_make(struct query_condition *condition, const struct filter *filter)
+{
+    enum { CONDITION_BYTES = 128 * 1024, VALUES_MAX = 1024 };
+    *condition = (struct query_condition){.sql = "1", .is_exact = true};
+    if (filter == NULL) {
+        return 0;
+    }
+    condition->own = malloc(CONDITION_BYTES);
+    condition->values = calloc(VALUES_MAX, sizeof *condition->values);
+    if (condition->own == NULL || condition->values == NULL) {
+        return -ENOMEM;
+    }
+    condition->sql = condition->own;
+    if (!filter_to_sql(filter, condition->own, CONDITION_BYTES, condition->values, VALUES_MAX,
+                       &condition->values_count, &condition->is_exact)) {
+        condition->sql = "1"; /* too long for SQL: each record is asked */
+        condition->values_count = 0;
+        condition->is_exact = false;
+    }
+    return 0;
+}
+
+void query_condition_fini(struct query_condition *condition)
+{
+    free(condition->own);
+    free(condition->values);
+}
+
 int history_query_flows(struct history_reader *reader, const struct history_flows_query *query,
                         struct history_flows *out)
 {
-    enum { CONDITION_BYTES = 128 * 1024, VALUES_MAX = 1024 };
     memset(out, 0, sizeof *out);
-    struct flow_scan scan = {.reader = reader, .query = query, .condition = "1", .is_exact = true};
-    char *const condition = malloc(CONDITION_BYTES);
-    struct filter_value *const values = calloc(VALUES_MAX, sizeof *values);
+    struct flow_scan scan = {.reader = reader, .query = query};
+    struct query_condition condition;
+    int result = query_condition_make(&condition, query->filter);
+    scan.condition = condition.sql;
+    scan.values = condition.values;
+    scan.values_count = condition.values_count;
+    scan.is_exact = condition.is_exact;
     scan.record = calloc(1, sizeof *scan.record);
-    int result = condition == NULL || values == NULL || scan.record == NULL ? -ENOMEM : 0;
-    if (result == 0 && query->filter != NULL) {
-        scan.condition = condition;
-        scan.values = values;
-        if (!filter_to_sql(query->filter, condition, CONDITION_BYTES, values, VALUES_MAX,
-                           &scan.values_count, &scan.is_exact)) {
-            scan.condition = "1"; /* too long for SQL: each record is asked */
-            scan.values_count = 0;
-            scan.is_exact = false;
-        }
-    }
+    result = scan.record == NULL ? -ENOMEM : result;
     if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
@@ -394,8 +416,7 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
             facets_of(&scan, matched, out);
         }
     }
-    free(condition);
-    free(values);
+    query_condition_fini(&condition);
     free(scan.record);
     free(scan.entries);
     free(scan.slots);

@@ -23,4 +23,17 @@ bool query_step(struct history_reader *reader, sqlite3_stmt *rows);
 bool query_is_over(struct history_reader *reader);
 /* The record and its identity from columns `at` (record), at+1 sensor, at+2 boot, at+3 seq. */
 bool query_record(sqlite3_stmt *rows, int at, struct history_bytes *out);
+/* A filter as a condition over `flows f`; without one, "1". */
+struct query_condition {
+    const char *sql;
+    char *own;
+    struct filter_value *values; /* borrowed from the filter in parts */
+    uint32_t values_count;
+    bool is_exact; /* else each record that comes back must be asked again */
+};
+/* 0 or -ENOMEM; in both cases query_condition_fini is due. */
+int query_condition_make(struct query_condition *condition, const struct filter *filter);
+void query_condition_fini(struct query_condition *condition);
+/* To the parameters from 1 on. */
+void query_bind_values(sqlite3_stmt *rows, const struct filter_value *values, uint32_t count);
 bool list_add(struct history_list *list, struct history_bytes bytes);

@@ -197,6 +197,19 @@ struct ingest *ingest_new(const struct ingest_settings *settings, const char *di
     return ingest;
 }
 
+/* Sensors are asked who they are; what else is served on the port has its own door. */
+static enum rpc_status admit(void *context, struct rpc_call *call, const char *path,
+                             struct error *reason)
+{
+    const struct ingest *ingest = context;
+    const struct ingest_events *events = ingest->events;
+
+    if (events->admit_other != NULL && strcmp(path, INGEST_CONNECT_PATH) != 0) {
+        return events->admit_other(events->context, call, path, reason);
+    }
+    return ingest_auth_admit(ingest->auth, call, path, reason);
+}
+
 int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
                  int (*add)(void *context, struct rpc_server *server, struct error *err),
                  void *add_context, struct error *err)
@@ -211,8 +224,8 @@ int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
     options.receive_bytes_max = settings->message_bytes_max;
     options.calls_max = (uint32_t)settings->sensors_max + EXTRA_CALLS_MAX;
     options.connections_max = (uint32_t)settings->connections_max;
-    options.authorize = ingest_auth_admit;
-    options.authorize_context = ingest->auth;
+    options.authorize = admit;
+    options.authorize_context = ingest;
     ingest->server = rpc_server_new(runtime, &options, err);
     if (ingest->server == NULL || rpc_server_add(ingest->server, &ingest->method, 1, err) != 0 ||
         (add != NULL && add(add_context, ingest->server, err) != 0)) {

@@ -96,6 +96,9 @@ struct ingest_events {
                   const struct stats_record *stats);                        /* log thread */
     void (*sketch)(void *context, const struct ingest_sketch_told *sketch); /* rpc threads */
     uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
+    /* May a call of another service on this port be answered? NULL: as a sensor's. Rpc threads. */
+    enum rpc_status (*admit_other)(void *context, struct rpc_call *call, const char *path,
+                                   struct error *reason);
 };
 
 struct ingest_counts {

@@ -22,16 +22,30 @@ void grpc_parcel_free(struct grpc_parcel *parcel)
     free(parcel);
 }
 
+void grpc_parcel_add_two(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
+                         const uint8_t *tail, uint32_t tail_length, uint64_t seq, uint64_t time_ns)
+{
+    assert(parcel->capacity - parcel->used >= (size_t)length + tail_length);
+    uint8_t *copy = parcel->bytes + parcel->used;
+
+    if (length > 0) {
+        memcpy(copy, bytes, length);
+    }
+    if (tail_length > 0) {
+        memcpy(copy + length, tail, tail_length);
+    }
+    parcel->used += (size_t)length + tail_length;
+    parcel->records[parcel->count++] = (struct grpc_record){.parcel = parcel,
+                                                            .bytes = copy,
+                                                            .length = length + tail_length,
+                                                            .seq = seq,
+                                                            .time_ns = time_ns};
+}
+
 void grpc_parcel_add(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
                      uint64_t seq, uint64_t time_ns)
 {
-    assert(parcel->capacity - parcel->used >= length);
-    uint8_t *copy = parcel->bytes + parcel->used;
-
-    memcpy(copy, bytes, length);
-    parcel->used += length;
-    parcel->records[parcel->count++] = (struct grpc_record){
-        .parcel = parcel, .bytes = copy, .length = length, .seq = seq, .time_ns = time_ns};
+    grpc_parcel_add_two(parcel, bytes, length, NULL, 0, seq, time_ns);
 }
 
 int grpc_history_init(struct grpc_history *history, uint64_t records_max, uint64_t bytes_max,

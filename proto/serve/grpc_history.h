@@ -39,6 +39,10 @@ void grpc_parcel_free(struct grpc_parcel *parcel); /* one that is in no ring; NU
 void grpc_parcel_add(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
                      uint64_t seq, uint64_t time_ns);
 
+/* The same with a record that lies in two pieces. */
+void grpc_parcel_add_two(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
+                         const uint8_t *tail, uint32_t tail_length, uint64_t seq, uint64_t time_ns);
+
 struct grpc_history {
     struct grpc_record *slots;
     uint64_t records_max, bytes_max;

@@ -45,6 +45,11 @@ struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, unsigned stream)
     reader->history = &server->histories[stream];
     reader->position = reader->history->end;
     reader->remaining = UINT64_MAX;
+    if (stream == RECORD_FLOWS && server->program->own_sensor == NULL) {
+        /* Of a fleet, news are what changes from here on. */
+        server->program->look_at_nodes(server, clock_monotonic_ns());
+        reader->node_told = server->node_version;
+    }
     reader->batch_max = GRPC_BATCH_MAX;
     reader->last_sent_ns = clock_monotonic_ns();
     return reader;

@@ -42,6 +42,10 @@ size_t grpc_rest_routes(const struct grpc_program *program,
             if (count + 2 > GRPC_REST_ROUTES) {
                 return count;
             }
+            if (row->page != NULL) {
+                routes[count++] = (struct http_route){HTTP_GET, row->rest[j], row->page, 0};
+                continue;
+            }
             if (!row->is_changing) {
                 routes[count++] = (struct http_route){HTTP_GET, row->rest[j], handler, 0};
             }
@@ -60,7 +64,8 @@ static const struct grpc_row *find_row(const struct grpc_program *program, const
     for (size_t i = 0; i < program->rows_count; i++) {
         for (unsigned j = 0; j < ARRAY_COUNT(program->rows[i].rest); j++) {
             *pattern = program->rows[i].rest[j];
-            if (*pattern != NULL && http_route_matches(*pattern, path, &params)) {
+            if (*pattern != NULL && program->rows[i].path != NULL &&
+                http_route_matches(*pattern, path, &params)) {
                 return &program->rows[i];
             }
         }
@@ -378,7 +383,7 @@ struct http_buffer *grpc_rest_openapi(const struct grpc_program *program)
         const struct grpc_row *row = &program->rows[i];
 
         for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
-            if (count < GRPC_REST_ROUTES) {
+            if (count < GRPC_REST_ROUTES && row->path != NULL) {
                 routes[count++] = (struct openapi_route){row->path, row->rest[j], row->is_changing};
             }
         }

@@ -161,6 +161,8 @@ struct grpc_row {
     const char *rest[2];
     bool is_stream;
     bool is_changing; /* REST: POST alone */
+    /* A page of REST alone, by GET; then `path` is NULL. */
+    void (*page)(struct http_request *request);
 };
 
 /* Which program serves. Constant, lives for ever. */

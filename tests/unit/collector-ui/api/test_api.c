@@ -30,7 +30,7 @@ static void start(struct fixture *f, const struct api_settings *settings)
     struct sensor_info hello = {.sensor_id = "s-1", .boot_id = BOOT_A, .version = "0.1.0"};
     hello.connected_ns = hello.last_seen_ns = clock_wall_ns();
     assert_true(sensor_registry_connected(f->registry, &hello));
-    f->api = api_new(settings, f->harness.history, f->registry, NULL, NULL, &err);
+    f->api = api_new(settings, f->harness.history, f->registry, NULL, NULL, NULL, &err);
     if (f->api == NULL) {
         fail_msg("%s", err.message);
     }
@@ -254,11 +254,11 @@ static void the_door_is_shut_to_strangers(void **state)
     close(fd);
     struct api_settings settings = plain;
     settings.bind = "0.0.0.0";
-    assert_null(api_new(&settings, NULL, NULL, NULL, NULL, &err));
+    assert_null(api_new(&settings, NULL, NULL, NULL, NULL, NULL, &err));
     assert_non_null(strstr(err.message, "needs TLS and a login"));
     settings = plain;
     settings.auth_enabled = true;
-    assert_null(api_new(&settings, NULL, NULL, NULL, NULL, &err));
+    assert_null(api_new(&settings, NULL, NULL, NULL, NULL, NULL, &err));
     assert_non_null(strstr(err.message, "password_file"));
     settings.auth_username = "ann";
     settings.auth_password_file = path;

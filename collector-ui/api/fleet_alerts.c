@@ -1,0 +1,280 @@
+/* AlertService and PacketService over the fleet, out of the history. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "collector-ui/api/api_private.h"
+#include "collector-ui/api/fleet_private.h"
+#include "netscope/v1/alert_service.pb-c.h"
+#include "netscope/v1/packet_service.pb-c.h"
+
+enum { LIST_COVERAGE = 3 };
+
+#define ALERT_ARENA_BYTES ((size_t)1 << 20)
+
+/* ---- alerts ---- */
+
+/* One of its sensors is among those chosen. */
+static bool is_of_sensors(const struct grpc_sensor_choice *choice, const struct alert_record *alert)
+{
+    if (choice->count == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < alert->sensor_ids_count; i++) {
+        if (grpc_sensor_is_chosen(choice, alert->sensor_ids[i], strlen(alert->sensor_ids[i]))) {
+            return true;
+        }
+    }
+    return grpc_sensor_is_chosen(choice, alert->identity.sensor_id.data,
+                                 alert->identity.sensor_id.length);
+}
+
+/* Calls `each` for the newest record of every incident that is chosen, newest first, until it says
+ * stop. False: refused. */
+static bool each_alert(struct fleet_job *job,
+                       bool (*each)(void *context, const struct history_bytes *record,
+                                    const struct alert_record *alert),
+                       void *context, struct history_list *list)
+{
+    struct alert_record *alert = malloc(sizeof(*alert));
+    AUTO(arena) arena = arena_new(ALERT_ARENA_BYTES);
+    const bool is_asked = fleet_job_succeeded(
+        job, alert == NULL || arena == NULL
+                 ? -ENOMEM
+                 : history_query_alerts(job->reader, 0, UINT64_MAX, false, list));
+    bool is_wanted = is_asked;
+
+    for (uint64_t i = 0; i < list->count && is_wanted; i++) {
+        arena_reset(arena);
+        if (codec_decode_alert(list->items[i].bytes, list->items[i].length, arena, alert) &&
+            grpc_alert_passes(&job->alerts, alert) && is_of_sensors(&job->sensors, alert)) {
+            is_wanted = each(context, &list->items[i], alert);
+        }
+    }
+    free(alert);
+    return is_asked;
+}
+
+struct alert_page {
+    struct history_bytes records[GRPC_PAGE_MAX]; /* borrowed */
+    uint32_t count, size;
+    bool has_more, has_after;
+    /* The last alert of the page before: those that change meanwhile move to the front. */
+    uint64_t after_ns, last_ns;
+    char after_id[64], last_id[64];
+};
+
+static bool add_to_page(void *context, const struct history_bytes *record,
+                        const struct alert_record *alert)
+{
+    struct alert_page *page = context;
+
+    if (page->has_after &&
+        (alert->last_ns > page->after_ns ||
+         (alert->last_ns == page->after_ns && strcmp(alert->alert_id, page->after_id) <= 0))) {
+        return true;
+    }
+    if (page->count == page->size) {
+        page->has_more = true;
+        return false;
+    }
+    page->records[page->count++] = *record;
+    page->last_ns = alert->last_ns;
+    (void)snprintf(page->last_id, sizeof(page->last_id), "%s", alert->alert_id);
+    return true;
+}
+
+static void run_alerts(struct fleet_job *job)
+{
+    struct alert_page *page = calloc(1, sizeof(*page));
+    struct history_list list = {0};
+    char token[80] = "";
+
+    if (page == NULL) {
+        grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
+        return;
+    }
+    page->size = job->page_size;
+    page->has_after = job->has_cursor;
+    page->after_ns = job->offset;
+    (void)snprintf(page->after_id, sizeof(page->after_id), "%s", job->id);
+    if (each_alert(job, add_to_page, page, &list)) {
+        if (page->has_more) {
+            (void)snprintf(token, sizeof(token), "i1.%" PRIx64 ".%s", page->last_ns, page->last_id);
+        }
+        fleet_job_answer(job, &(struct fleet_answer){.records = page->records,
+                                                     .count = page->count,
+                                                     .next_page = token,
+                                                     .coverage_field = LIST_COVERAGE});
+    }
+    history_list_fini(&list);
+    free(page);
+}
+
+static bool read_alert_token(struct grpc_ask *ask, const char *text, struct fleet_job *job)
+{
+    const char *at = strncmp(text, "i1.", 3) == 0 ? text + 3 : "";
+
+    if (text[0] == '\0') {
+        return true;
+    }
+    if (!rest_token_number(&at, 16, '.', &job->offset) || strlen(at) == 0 || strlen(at) > 36) {
+        grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
+                          "page_token: not one of this method's answers");
+        return false;
+    }
+    (void)snprintf(job->id, sizeof(job->id), "%s", at);
+    job->has_cursor = true;
+    return true;
+}
+
+void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ListAlertsRequest *request =
+        (const Netscope__V1__ListAlertsRequest *)grpc_unpack(
+            ask, &netscope__v1__list_alerts_request__descriptor, bytes, length);
+    struct fleet_job *job = request == NULL ? NULL : fleet_job_new(ask, run_alerts);
+
+    if (job == NULL) {
+        return;
+    }
+    const struct grpc_alert_request choice = {.kinds = (const int *)request->kinds,
+                                              .kinds_count = request->n_kinds,
+                                              .states = (const int *)request->states,
+                                              .states_count = request->n_states,
+                                              .min_severity = (int)request->min_severity,
+                                              .subjects = request->subject,
+                                              .subjects_count = request->n_subject};
+
+    job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
+    if (job->page_size > 0 && read_alert_token(ask, request->page_token, job) &&
+        grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
+        grpc_read_alert_choice(ask, &choice, &job->alerts)) {
+        fleet_job_submit(job);
+    } else {
+        fleet_job_free(job);
+    }
+}
+
+struct alert_search {
+    const char *id;
+    struct history_bytes found; /* borrowed */
+};
+
+static bool is_not_it(void *context, const struct history_bytes *record,
+                      const struct alert_record *alert)
+{
+    struct alert_search *search = context;
+
+    if (strcmp(alert->alert_id, search->id) != 0) {
+        return true;
+    }
+    search->found = *record;
+    return false;
+}
+
+static void run_alert(struct fleet_job *job)
+{
+    struct alert_search search = {.id = job->id};
+    struct history_list list = {0};
+
+    if (each_alert(job, is_not_it, &search, &list)) {
+        if (search.found.bytes == NULL) {
+            grpc_refuse(&job->ask, RPC_NOT_FOUND, "NO_SUCH_ALERT", -1,
+                        "alert %s: not in the history", job->id);
+        } else {
+            fleet_job_answer(
+                job, &(struct fleet_answer){.records = &search.found, .count = 1, .next_page = ""});
+        }
+    }
+    history_list_fini(&list);
+}
+
+void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__GetAlertRequest *request =
+        (const Netscope__V1__GetAlertRequest *)grpc_unpack(
+            ask, &netscope__v1__get_alert_request__descriptor, bytes, length);
+
+    if (request == NULL) {
+        return;
+    }
+    if (request->alert_id[0] == '\0') {
+        grpc_refuse_field(ask, "alert_id", "MISSING_FIELD", -1, "alert_id: not given");
+        return;
+    }
+    struct fleet_job *job = fleet_job_new(ask, run_alert);
+
+    if (job != NULL) {
+        (void)snprintf(job->id, sizeof(job->id), "%s", request->alert_id);
+        fleet_job_submit(job);
+    }
+}
+
+/* ---- packets: they are in memory ---- */
+
+struct packet_search {
+    const char *id;
+    struct grpc_sensor_choice sensors;
+};
+
+static bool is_packet(void *context, const struct packet_sample *sample)
+{
+    const struct packet_search *search = context;
+
+    return sample->id.length == strlen(search->id) &&
+           memcmp(sample->id.data, search->id, sample->id.length) == 0 &&
+           grpc_sensor_is_chosen(&search->sensors, sample->identity.sensor_id.data,
+                                 sample->identity.sensor_id.length);
+}
+
+static void answer_packet(struct grpc_ask *ask, const struct packet_search *search)
+{
+    struct history_list list = {0};
+    uint64_t held = 0;
+    const int result = history_packets(fleet_of(ask->server)->parts.history, 1, is_packet,
+                                       (void *)(uintptr_t)search, &list, &held);
+
+    if (result != 0) {
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+    } else if (list.count == 0) {
+        grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
+                    "packet %.60s: not among the %" PRIu64 " samples that are held", search->id,
+                    held);
+    } else {
+        grpc_answer_field(ask, 1, list.items[0].bytes, list.items[0].length);
+    }
+    history_list_fini(&list);
+}
+
+void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__GetPacketRequest *request =
+        (const Netscope__V1__GetPacketRequest *)grpc_unpack(
+            ask, &netscope__v1__get_packet_request__descriptor, bytes, length);
+    struct packet_search search = {0};
+
+    if (request == NULL) {
+        return;
+    }
+    search.id = request->id;
+    if (search.id[0] == '\0') {
+        grpc_refuse_field(ask, "id", "MISSING_FIELD", -1, "id: not given");
+    } else if (grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                                 &search.sensors)) {
+        answer_packet(ask, &search);
+    }
+    grpc_sensor_choice_free(&search.sensors);
+}
+
+void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    (void)length;
+    grpc_refuse(ask, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
+                "the collector does not capture on request; take samples with "
+                "PacketService.ObservePackets");
+}

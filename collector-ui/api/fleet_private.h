@@ -1,0 +1,139 @@
+/* What the files of the fleet's gRPC API share. Private to collector-ui/api. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "collector-ui/api/fleet_grpc.h"
+#include "collector-ui/history/query.h"
+#include "proto/serve/grpc_serve.h"
+
+#define FLEET_RECORDS_MAX 4096 /* in one batch of ingest */
+#define FLEET_NEWS_MAX    256
+#define FLEET_WINDOW_NS   (900 * NS_PER_SEC) /* of GetTopFlows that asks for none */
+/* A flow that lives has a record that is no older: active and idle timeout of a sensor, and the way
+ * here. */
+#define FLEET_ALIVE_NS (150 * NS_PER_SEC)
+
+/* How a sensor stood when it was looked at last. */
+struct fleet_seen {
+    char sensor_id[129], boot_id[33], version[32], config_hash[17];
+    enum sensor_state state;
+};
+
+struct fleet_news {
+    char sensor_id[129];
+    enum sensor_state state;
+};
+
+struct fleet_stats {
+    char sensor_id[129];
+    uint8_t *bytes; /* a StatsRecord with identity */
+    uint32_t length;
+    uint64_t end_ns;
+};
+
+struct fleet_grpc {
+    struct grpc_server *server;
+    struct fleet_grpc_parts parts;
+    const char *token_file;
+    _Atomic uint32_t jobs; /* handed to history and not over */
+    _Atomic uint64_t unfed;
+    /* The log thread's: */
+    struct codec_slice *slices;
+    uint64_t seq[RECORD_STREAM_COUNT];
+    /* The rpc thread's: */
+    struct fleet_seen *seen;
+    uint32_t seen_count;
+    uint64_t looked_ns, news_seq;
+    struct fleet_news news[FLEET_NEWS_MAX]; /* number n at n % FLEET_NEWS_MAX */
+    pthread_mutex_t stats_lock;             /* over what follows: the last of each sensor, by id */
+    struct fleet_stats *stats;
+    uint32_t stats_count, stats_room;
+};
+
+static inline struct fleet_grpc *fleet_of(const struct grpc_server *server)
+{
+    return server->owner;
+}
+
+extern const struct grpc_program fleet_program; /* fleet_table.c */
+
+/* ---- what a query could see (fleet_coverage.c) ---- */
+
+struct fleet_coverage {
+    uint8_t *bytes; /* a Coverage; malloc'ed */
+    size_t length;
+};
+/* Of the sensors chosen: those that are heard of now have answered. Any thread. False: no memory.
+ */
+MUST_USE bool fleet_coverage_make(const struct fleet_grpc *fleet,
+                                  const struct grpc_sensor_choice *sensors, bool is_partial,
+                                  struct fleet_coverage *out);
+/* All sensors known; malloc'ed, NULL: no memory. */
+MUST_USE struct sensor_info *fleet_list(const struct fleet_grpc *fleet, uint32_t *count);
+
+/* ---- questions to the history (fleet_job.c) ---- */
+
+struct fleet_job {
+    struct fleet_grpc *fleet;
+    struct grpc_ask ask; /* kept */
+    struct history_reader *reader;
+    struct history_cost cost;
+    uint64_t from_ns, to_ns;
+    struct filter *filter;
+    struct grpc_sensor_choice sensors;
+    struct grpc_alert_choice alerts;
+    enum history_order order;
+    enum history_group group;
+    bool is_by_packets, has_cursor;
+    struct history_cursor cursor;
+    uint32_t page_size;
+    uint64_t flow_id, offset;
+    char id[64];
+    /* Asks and answers, or refuses; on a query thread. */
+    void (*run)(struct fleet_job *job);
+};
+
+/* NULL: refused (no memory). */
+MUST_USE struct fleet_job *fleet_job_new(struct grpc_ask *ask, void (*run)(struct fleet_job *job));
+void fleet_job_free(struct fleet_job *job);
+/* Hands it over; refuses when too many wait. */
+void fleet_job_submit(struct fleet_job *job);
+/* Sums up the cost; false: refused (no memory, not wanted any more). */
+MUST_USE bool fleet_job_succeeded(struct fleet_job *job, int result);
+/* Answers with `records` as field `field`, one each, the token unless it is empty and the coverage;
+ * further fields in `more`. */
+struct fleet_answer {
+    const struct history_bytes *records;
+    uint64_t count;
+    const char *next_page; /* field 2, as everywhere */
+    uint32_t coverage_field;
+    const uint8_t *more;
+    size_t more_length;
+};
+void fleet_job_answer(struct fleet_job *job, const struct fleet_answer *answer);
+
+/* `text` and the sensors as one filter; false: refused. *out NULL: all. */
+MUST_USE bool fleet_read_filter(struct grpc_ask *ask, const char *text, const char *more,
+                                const struct grpc_sensor_choice *sensors, struct filter **out);
+
+/* ---- news (fleet_watch.c) ---- */
+void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);
+size_t fleet_write_node(const struct grpc_server *server, uint32_t *told,
+                        uint8_t out[GRPC_NODE_BYTES]);
+/* A Sensor message, malloc'ed; `has_stats`: with its last statistics. NULL: no memory. */
+MUST_USE uint8_t *fleet_encode_sensor(struct fleet_grpc *fleet, const struct sensor_info *info,
+                                      bool has_stats, size_t *length);
+
+/* ---- methods ---- */
+void fleet_list_sensors(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_sensor(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_watch_sensors(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

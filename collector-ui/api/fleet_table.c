@@ -1,0 +1,58 @@
+/* The methods and routes of the collector, one row each: gRPC, REST and the OpenAPI document come
+ * from it. Rows without a method are the dashboard's pages (docs/live-feed.md). */
+#include "base/attributes.h"
+#include "collector-ui/api/api_private.h"
+#include "collector-ui/api/fleet_private.h"
+
+#define FLEET  "/netscope.v1.FleetService/"
+#define FLOW   "/netscope.v1.FlowService/"
+#define ALERT  "/netscope.v1.AlertService/"
+#define STATS  "/netscope.v1.StatsService/"
+#define PACKET "/netscope.v1.PacketService/"
+#define DNS    "/netscope.v1.DnsService/"
+
+static const struct grpc_row rows[] = {
+    {.path = FLEET "ListSensors", .ask = fleet_list_sensors, .rest = {"/v1/fleet/sensors"}},
+    {.path = FLEET "GetSensor", .ask = fleet_get_sensor, .rest = {"/v1/fleet/sensors/{sensor_id}"}},
+    {.path = FLEET "WatchSensors", .ask = fleet_watch_sensors, .is_stream = true},
+    {.path = FLOW "ObserveFlows", .ask = grpc_observe_flows, .is_stream = true},
+    {.path = FLOW "ListActiveFlows", .ask = fleet_list_active_flows, .rest = {"/v1/fleet/flows"}},
+    {.path = FLOW "GetFlow",
+     .ask = fleet_get_flow,
+     .rest = {"/v1/fleet/flows/{flow_id}", "/v1/fleet/flows:find"}},
+    {.path = FLOW "GetTopFlows", .ask = fleet_get_top_flows, .rest = {"/v1/fleet/flows:top"}},
+    {.path = ALERT "ObserveAlerts", .ask = grpc_observe_alerts, .is_stream = true},
+    {.path = ALERT "ListAlerts", .ask = fleet_list_alerts, .rest = {"/v1/fleet/alerts"}},
+    {.path = ALERT "GetAlert", .ask = fleet_get_alert, .rest = {"/v1/fleet/alerts/{alert_id}"}},
+    {.path = STATS "WatchStats", .ask = grpc_watch_stats, .is_stream = true},
+    {.path = STATS "GetStats", .ask = fleet_get_stats, .rest = {"/v1/fleet/stats"}},
+    {.path = PACKET "ObservePackets", .ask = grpc_observe_packets, .is_stream = true},
+    {.path = PACKET "GetPacket", .ask = fleet_get_packet, .rest = {"/v1/fleet/packets/{id}"}},
+    {.path = PACKET "CapturePackets", .ask = fleet_capture_packets},
+    {.path = DNS "ObserveDns", .ask = grpc_observe_dns, .is_stream = true},
+    {.page = route_summary, .rest = {"/v1/summary"}},
+    {.page = route_timeseries, .rest = {"/v1/timeseries"}},
+    {.page = route_flows, .rest = {"/v1/flows"}},
+    {.page = route_flow, .rest = {"/v1/flows/{id}"}},
+    {.page = route_facets, .rest = {"/v1/facets"}},
+    {.page = route_filter_check, .rest = {"/v1/filter:check"}},
+    {.page = route_sensors, .rest = {"/v1/sensors"}},
+    {.page = route_sensor, .rest = {"/v1/sensors/{id}"}},
+    {.page = route_ledger, .rest = {"/v1/ledger"}},
+    {.page = route_alerts, .rest = {"/v1/alerts"}},
+    {.page = route_packets, .rest = {"/v1/packets"}},
+    {.page = route_packet, .rest = {"/v1/packets/{id}"}},
+};
+static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
+
+const struct grpc_program fleet_program = {
+    .name = "collector",
+    .rows = rows,
+    .rows_count = ARRAY_COUNT(rows),
+    .title = "netscope-collector",
+    .about = "The methods of netscope.v1 over the whole fleet that have one answer. Messages are "
+             "proto3 JSON with snake_case names; lowerCamelCase is understood, too. Live streams "
+             "are on gRPC; the dashboard's own pages are in docs/live-feed.md.",
+    .look_at_nodes = fleet_look_at_nodes,
+    .write_node = fleet_write_node,
+};

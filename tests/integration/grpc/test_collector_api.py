@@ -1,0 +1,398 @@
+"""The fleet by gRPC and REST: a collector with two live sensors and one that has gone, asked by python grpcio without
+generated code, by grpcurl (reflection alone) and by REST.
+
+    NETSCOPE_DESCRIPTORS   the FileDescriptorSet of the build
+    NETSCOPE_TOOLS         folder where grpcurl may be, or be put; without it that part is left out
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from end_to_end.fleet import Collector
+from support.programs import ROOT, SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
+from support.service import capture
+
+try:
+    import grpc
+    from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+except ImportError:
+    print("SKIP: python3-grpcio and python3-protobuf are not installed")
+    sys.exit(SKIPPED)
+
+DESCRIPTORS = os.environ.get("NETSCOPE_DESCRIPTORS",
+                             os.path.join(ROOT, "build", "dev", "generated", "netscope.binpb"))
+TOOLS = os.environ.get("NETSCOPE_TOOLS", "")
+GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
+READER, FULL = "reader-token-0123456789", "full-token-0123456789"
+
+
+class Client:
+    """Any method by its name, messages as dictionaries (proto3 JSON with snake_case names)."""
+
+    def __init__(self, port, token=READER):
+        files = descriptor_pb2.FileDescriptorSet()
+        with open(DESCRIPTORS, "rb") as source:
+            files.ParseFromString(source.read())
+        self.pool = descriptor_pool.DescriptorPool()
+        for file in files.file:
+            self.pool.Add(file)
+        self.factory = message_factory.MessageFactory(self.pool)
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])
+
+    def _method(self, name, request):
+        service, method = name.split("/")
+        found = self.pool.FindServiceByName(f"netscope.v1.{service}").methods_by_name[method]
+        message = json_format.ParseDict(request, self.factory.GetPrototype(found.input_type)())
+        return f"/netscope.v1.{name}", message, self.factory.GetPrototype(found.output_type).FromString
+
+    @staticmethod
+    def plain(message):
+        return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+    def ask(self, name, request=None):
+        path, message, read = self._method(name, request or {})
+        call = self.channel.unary_unary(path, type(message).SerializeToString, read)
+        return self.plain(call(message, timeout=20, metadata=self.metadata))
+
+    def stream(self, name, request=None, seconds=20):
+        path, message, read = self._method(name, request or {})
+        call = self.channel.unary_stream(path, type(message).SerializeToString, read)
+        return call(message, timeout=seconds, metadata=self.metadata)
+
+    def until(self, name, request, is_enough, seconds=30):
+        """Messages until `is_enough(message)`; then the stream is left."""
+        call, seen = self.stream(name, request, seconds), []
+        for answer in call:
+            seen.append(self.plain(answer))
+            if is_enough(seen[-1]):
+                call.cancel()
+                return seen
+        raise AssertionError(f"{name}: the stream ended after {seen[-3:]}")
+
+    def refused(self, name, request=None):
+        """(status, reason, field)."""
+        is_stream = name.split("/")[1].startswith(("Observe", "Watch"))
+        try:
+            list(self.stream(name, request)) if is_stream else self.ask(name, request)
+        except grpc.RpcError as error:
+            reason = field = ""
+            for key, value in error.trailing_metadata() or ():
+                if key != "grpc-status-details-bin":
+                    continue
+                status = self.factory.GetPrototype(self.pool.FindMessageTypeByName("google.rpc.Status")).FromString(value)
+                for one in status.details:
+                    kind = one.type_url.split("/")[1]
+                    detail = self.factory.GetPrototype(self.pool.FindMessageTypeByName(kind)).FromString(one.value)
+                    reason = detail.reason if kind == "google.rpc.ErrorInfo" else reason
+                    field = detail.field_violations[0].field if kind == "google.rpc.BadRequest" else field
+            return error.code().name, reason, field
+        return "OK", "", ""
+
+
+def sensor(folder, name, collector, pcap, *arguments):
+    config = os.path.join(folder, f"{name}.yaml")
+    with open(config, "w", encoding="utf-8") as out:
+        out.write("packets:\n  samples_per_second: 20\ngrpc:\n  enabled: off\nhttp:\n  enabled: off\n")
+    return Program(SENSOR, "--config", config, "--read-pcap", pcap, "--quiet", "--sensor-id", name, "--collector",
+                   f"127.0.0.1:{collector.ingest}", *arguments)
+
+
+class CollectorApi(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="netscope-fleet-api-")
+        folder = cls.folder.name
+        tokens = os.path.join(folder, "tokens")
+        with open(tokens, "w", encoding="utf-8") as out:
+            out.write(f"reader flows {READER}\nfull all {FULL}\n")
+        os.chmod(tokens, 0o600)
+        config = os.path.join(folder, "collector.yaml")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f"grpc:\n  token_file: {tokens}\ningest:\n  heartbeat: 1s\nstore:\n  commit_interval: 200ms\n"
+                      f"security:\n  audit_file: {folder}/audit.log\n")
+        cls.collector = Collector(folder, arguments=("--config", config))
+        cls.client = Client(cls.collector.ingest)
+        cls.full = Client(cls.collector.ingest, FULL)
+        mix, _ = make_traffic(folder, "mix", packets=4000, flows=200)
+        own = write_pcap(os.path.join(folder, "own.pcap"), capture())
+        gone = sensor(folder, "gone-1", cls.collector, own, "--pace")
+        cls.sensors = [sensor(folder, "edge-1", cls.collector, own, "--pace", "--loop"),
+                       sensor(folder, "edge-2", cls.collector, mix, "--pace", "--loop")]
+        assert gone.process.wait(timeout=60) == 0, gone.text()
+        gone.__exit__()
+        wait_until("flows of all three", lambda: {"edge-1", "edge-2", "gone-1"} <= {
+            flow["sensor_id"] for flow in cls.collector.flows()})
+        wait_until("statistics", lambda: len(cls.client.ask("StatsService/GetStats").get("sensors", [])) == 3)
+
+    @classmethod
+    def tearDownClass(cls):
+        for one in cls.sensors:
+            one.stop()
+            one.__exit__()
+        status = cls.collector.program.stop()
+        text = cls.collector.program.text()
+        cls.collector.close()
+        cls.folder.cleanup()
+        assert status == 0, text[-3000:]
+
+    # ---- the fleet ----
+
+    def test_sensors_are_listed_with_state_settings_and_statistics(self):
+        answer = self.client.ask("FleetService/ListSensors")
+        found = {one["sensor_id"]: one for one in answer["sensors"]}
+        self.assertEqual(list(found), ["edge-1", "edge-2", "gone-1"])
+        self.assertEqual([one["state"] for one in found.values()],
+                         ["SENSOR_STATE_LIVE", "SENSOR_STATE_LIVE", "SENSOR_STATE_OFFLINE"])
+        one = found["edge-1"]
+        for field in ("version", "boot_id", "host_name", "peer", "config_hash", "connected_time", "last_seen_time"):
+            self.assertTrue(one[field], field)
+        self.assertEqual(one["stats"]["sensor_id"], "edge-1")
+        self.assertGreater(int(one["records_received"]), 0)
+        self.assertEqual(int(answer["total_size"]), 3)
+        self.assertEqual(self.client.ask("FleetService/GetSensor", {"sensor_id": "edge-2"})["sensor"]["sensor_id"],
+                         "edge-2")
+        self.assertEqual(self.client.refused("FleetService/GetSensor", {"sensor_id": "none"}),
+                         ("NOT_FOUND", "NO_SUCH_SENSOR", ""))
+
+    def test_the_one_that_is_absent_stands_in_the_coverage(self):
+        coverage = self.client.ask("FlowService/ListActiveFlows")["coverage"]
+        self.assertEqual((coverage["sensors_asked"], coverage["sensors_answered"], coverage["missing_sensor_ids"]),
+                         (3, 2, ["gone-1"]))
+        self.assertNotIn("complete", coverage)
+        chosen = self.client.ask("AlertService/ListAlerts", {"sensor_selector": {"sensor_ids": ["edge-*"]}})["coverage"]
+        self.assertEqual((chosen["sensors_asked"], chosen["sensors_answered"], chosen["complete"]), (2, 2, True))
+        unknown = self.client.ask("StatsService/GetStats", {"sensor_selector": {"sensor_ids": ["nobody"]}})["coverage"]
+        self.assertEqual((unknown["sensors_asked"], unknown["missing_sensor_ids"]), (1, ["nobody"]))
+
+    def test_sensors_come_by_pages_and_by_state(self):
+        seen, token = [], ""
+        while True:
+            page = self.client.ask("FleetService/ListSensors", {"page_size": 1, "page_token": token})
+            seen += [one["sensor_id"] for one in page["sensors"]]
+            token = page.get("next_page_token", "")
+            if not token:
+                break
+        self.assertEqual(seen, ["edge-1", "edge-2", "gone-1"])
+        away = self.client.ask("FleetService/ListSensors", {"states": ["SENSOR_STATE_OFFLINE"]})["sensors"]
+        self.assertEqual([one["sensor_id"] for one in away], ["gone-1"])
+
+    def test_watchers_have_all_sensors_and_then_what_changes(self):  # the last one: "late-1" stays known
+        own = os.path.join(self.folder.name, "own.pcap")
+        call = self.client.stream("FleetService/WatchSensors", {"sensor_selector": {"sensor_ids": ["e*", "late-*"]}}, 60)
+        first = [self.client.plain(next(call))["sensor"] for _ in range(2)]
+        self.assertEqual([one["sensor_id"] for one in first], ["edge-1", "edge-2"])
+        late = sensor(self.folder.name, "late-1", self.collector, own, "--pace", "--loop")
+        states = []
+        try:
+            for answer in call:
+                news = self.client.plain(answer).get("sensor")
+                if news and news["sensor_id"] == "late-1":
+                    states.append(news["state"])
+                    if news["state"] == "SENSOR_STATE_LIVE":
+                        late.stop()
+                    if news["state"] == "SENSOR_STATE_OFFLINE":
+                        break
+            self.assertEqual(states, ["SENSOR_STATE_LIVE", "SENSOR_STATE_OFFLINE"])
+        finally:
+            call.cancel()
+            late.__exit__()
+
+    # ---- flows ----
+
+    def test_pages_of_flows_hold_each_flow_once_and_only_those_chosen(self):
+        request = {"page_size": 7, "filter": "server.port = 80", "order_by": "FLOW_ORDER_BYTES",
+                   "sensor_selector": {"sensor_ids": ["edge-1"]}}
+        seen, token = [], ""
+        while True:
+            page = self.client.ask("FlowService/ListActiveFlows", {**request, "page_token": token})
+            seen += [(flow["sensor_id"], flow["flow_id"]) for flow in page.get("flows", [])]
+            self.assertTrue(all(flow["server"]["port"] == 80 for flow in page.get("flows", [])))
+            token = page.get("next_page_token", "")
+            if not token:
+                break
+        self.assertGreaterEqual(len(seen), 8)
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertEqual({name for name, _ in seen}, {"edge-1"})
+        self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"page_token": "x"}),
+                         ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"))
+        self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"filter": "server.port ="}),
+                         ("INVALID_ARGUMENT", "INVALID_FILTER", "filter"))
+        self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"page_size": 5000}),
+                         ("INVALID_ARGUMENT", "OUT_OF_BOUNDS", "page_size"))
+
+    def test_one_flow_is_found_by_either_id(self):
+        flow = self.client.ask("FlowService/ListActiveFlows", {"page_size": 1})["flows"][0]
+        chosen = {"sensor_selector": {"sensor_ids": [flow["sensor_id"]]}}
+        for key in ("flow_id", "community_id"):
+            found = self.client.ask("FlowService/GetFlow", {key: flow[key], **chosen})
+            self.assertEqual(found["flow"]["community_id"], flow["community_id"], key)
+            self.assertIn("coverage", found)
+        self.assertEqual(self.client.refused("FlowService/GetFlow", {"flow_id": "0" * 16}),
+                         ("NOT_FOUND", "NO_SUCH_FLOW", ""))
+        self.assertEqual(self.client.refused("FlowService/GetFlow"), ("INVALID_ARGUMENT", "MISSING_FIELD", "flow_id"))
+
+    def test_top_groups_are_the_sums_of_their_flows(self):
+        by_sensor = self.client.ask("FlowService/GetTopFlows", {"group_by": "sensor", "limit": 10})
+        groups = {one["key"]: one for one in by_sensor["groups"]}
+        self.assertLessEqual({"edge-1", "edge-2", "gone-1"}, set(groups))
+        self.assertIn("from_time", by_sensor)
+        # What has gone changes no more: its groups by port and its flows add up to its sum.
+        chosen = {"limit": 1000, "sensor_selector": {"sensor_ids": ["gone-1"]}}
+        ports = self.client.ask("FlowService/GetTopFlows", {"group_by": "server_port", **chosen})["groups"]
+        self.assertEqual(sum(int(one["bytes"]) for one in ports), int(groups["gone-1"]["bytes"]))
+        self.assertEqual(sum(int(one["flows"]) for one in ports), int(groups["gone-1"]["flows"]))
+        flows = self.client.ask("FlowService/GetTopFlows", chosen)
+        self.assertEqual(sum(int(one["bytes"]) for one in flows["groups"]), int(groups["gone-1"]["bytes"]))
+        self.assertEqual([one["flow_id"] for one in flows["flows"]], [one["key"] for one in flows["groups"]])
+        self.assertEqual(len(flows["flows"]), int(groups["gone-1"]["flows"]))
+        sizes = [int(one["bytes"]) for one in flows["groups"]]
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        self.assertTrue(self.client.ask("FlowService/GetTopFlows", {"by": "FLOW_ORDER_RTT", "limit": 3})["flows"])
+
+    def test_live_flows_come_from_the_ring_and_then_live_of_those_chosen(self):
+        seen = self.client.until("FlowService/ObserveFlows",
+                                 {"last": 5, "follow": True, "sensor_selector": {"sensor_ids": ["edge-2"]},
+                                  "max_batch": 1}, lambda _, seen=[]: seen.append(1) or len(seen) >= 8, 60)
+        records = [flow for message in seen for flow in message.get("flows", {}).get("flows", [])]
+        self.assertEqual({flow["sensor_id"] for flow in records}, {"edge-2"})
+        numbers = [int(flow["record_seq"]) for flow in records]
+        self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+        some = list(self.client.stream("FlowService/ObserveFlows", {"last": 3, "filter": "server.port = 80",
+                                                                     "field_mask": "sensorId,server.port"}))
+        flows = [flow for message in some for flow in self.client.plain(message).get("flows", {}).get("flows", [])]
+        self.assertEqual([set(flow) for flow in flows], [{"sensor_id", "server"}] * 3)
+
+    def test_a_rate_is_kept_and_what_it_costs_is_told(self):
+        seen = self.client.until("FlowService/ObserveFlows", {"follow": True, "max_rate": 1},
+                                 lambda message: "loss_notice" in message, 60)
+        notice = seen[-1]["loss_notice"]
+        self.assertEqual(notice["reason"], "max_rate")
+        self.assertGreater(int(notice["count"]), 0)
+
+    # ---- alerts, statistics, packets ----
+
+    def test_alerts_by_list_id_choice_and_stream(self):
+        found = wait_until("an alert of edge-1", lambda: self.client.ask(
+            "AlertService/ListAlerts", {"kinds": ["ALERT_KIND_SYN_FLOOD"],
+                                        "sensor_selector": {"sensor_ids": ["edge-1"]}}).get("alerts"))
+        self.assertEqual({one["kind"] for one in found}, {"ALERT_KIND_SYN_FLOOD"})
+        one = self.client.ask("AlertService/GetAlert", {"alert_id": found[0]["alert_id"]})
+        self.assertEqual(one["alert"]["alert_id"], found[0]["alert_id"])
+        self.assertEqual(self.client.refused("AlertService/GetAlert", {"alert_id": "none"}),
+                         ("NOT_FOUND", "NO_SUCH_ALERT", ""))
+        none = self.client.ask("AlertService/ListAlerts", {"subject": ["203.0.113.0/24"]})
+        self.assertNotIn("alerts", none)
+        seen, token = [], ""
+        while True:
+            page = self.client.ask("AlertService/ListAlerts", {"page_size": 1, "page_token": token})
+            seen += [one["alert_id"] for one in page.get("alerts", [])]
+            token = page.get("next_page_token", "")
+            if not token:
+                break
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertIn(found[0]["alert_id"], seen)
+        stream = self.client.until("AlertService/ObserveAlerts", {"follow": True}, lambda one: "alerts" in one)
+        self.assertTrue(stream[-1]["alerts"]["alerts"][0]["sensor_id"])
+
+    def test_statistics_of_each_sensor_and_as_they_come(self):
+        answer = self.client.ask("StatsService/GetStats", {"sensor_selector": {"sensor_ids": ["edge-*"]}})
+        self.assertEqual([one["sensor_id"] for one in answer["sensors"]], ["edge-1", "edge-2"])
+        self.assertIn(answer["stats"]["sensor_id"], ("edge-1", "edge-2"))
+        seen = set()
+        self.client.until("StatsService/WatchStats", {}, lambda message: seen.update(
+            one["sensor_id"] for one in message.get("stats", {}).get("stats", [])) or {"edge-1", "edge-2"} <= seen)
+
+    def test_packets_need_the_scope_that_the_token_lacks(self):
+        self.assertEqual(self.client.refused("PacketService/ObservePackets")[0], "PERMISSION_DENIED")
+        self.assertEqual(self.client.refused("PacketService/GetPacket", {"id": "x"})[0], "PERMISSION_DENIED")
+        nobody = Client(self.collector.ingest, None)
+        self.assertEqual(nobody.refused("FleetService/ListSensors")[0], "UNAUTHENTICATED")
+        seen = self.full.until("PacketService/ObservePackets", {"last": 1, "follow": True, "layers": True},
+                               lambda one: "packets" in one)
+        sample = seen[-1]["packets"]["packets"][0]
+        self.assertTrue(sample["layers"])
+        found = self.full.ask("PacketService/GetPacket", {"id": sample["id"]})["packet"]
+        self.assertEqual(found["data"], sample["data"])
+        self.assertEqual(self.full.refused("PacketService/GetPacket", {"id": "none"}),
+                         ("NOT_FOUND", "NO_SUCH_PACKET", ""))
+        with open(os.path.join(self.folder.name, "audit.log"), encoding="utf-8") as log:
+            lines = log.read()
+        self.assertIn("reader", lines)
+        self.assertIn("PERMISSION_DENIED", lines)
+
+    # ---- REST, from the same table ----
+
+    def rest(self, path, token=READER, **query):
+        url = f"http://127.0.0.1:{self.collector.http}{path}" + ("?" + urllib.parse.urlencode(query) if query else "")
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def test_rest_gives_the_same_answers(self):
+        status, answer = self.rest("/v1/fleet/sensors", page_size=2)
+        self.assertEqual((status, [one["sensor_id"] for one in answer["sensors"]]), (200, ["edge-1", "edge-2"]))
+        status, answer = self.rest("/v1/fleet/flows", **{"sensor_selector.sensor_ids": "edge-2", "page_size": 3})
+        self.assertEqual((status, {flow["sensor_id"] for flow in answer["flows"]}), (200, {"edge-2"}))
+        self.assertEqual(self.rest("/v1/fleet/flows:top", group_by="sensor")[1]["groups"][0]["key"][:5], "edge-")
+        self.assertEqual(self.rest("/v1/fleet/sensors/none")[1]["reason"], "NO_SUCH_SENSOR")
+        self.assertEqual(self.rest("/v1/fleet/flows", filter="server.port =")[1]["pos"], 13)
+        self.assertEqual(self.rest("/v1/fleet/sensors", token="wrong")[0], 401)
+        self.assertEqual(self.rest("/v1/fleet/packets/x")[0], 403)
+        self.assertEqual(self.rest("/v1/fleet/packets/x", token=FULL)[0], 404)
+
+    def test_the_openapi_document_names_every_method_with_one_answer(self):
+        document = self.rest("/v1/openapi.json", token=None)[1]
+        self.assertEqual((document["openapi"], document["info"]["title"]), ("3.1.0", "netscope-collector"))
+        self.assertLessEqual({"/v1/fleet/sensors", "/v1/fleet/sensors/{sensor_id}", "/v1/fleet/flows",
+                              "/v1/fleet/flows/{flow_id}", "/v1/fleet/flows:find", "/v1/fleet/flows:top",
+                              "/v1/fleet/alerts", "/v1/fleet/alerts/{alert_id}", "/v1/fleet/stats",
+                              "/v1/fleet/packets/{id}"}, set(document["paths"]))
+        schemas = document["components"]["schemas"]
+        for part in json.dumps(document).split('"#/components/schemas/')[1:]:
+            self.assertIn(part.split('"')[0], schemas)
+
+    def test_metrics_count_streams_and_records(self):
+        page = metrics(f"http://127.0.0.1:{self.collector.http}/metrics")
+        self.assertGreater(page["netscope_collector_grpc_records_taken_total"], 0)
+        self.assertIn("netscope_collector_grpc_streams", page)
+        self.assertEqual(page["netscope_collector_grpc_records_unfed_total"], 0)
+
+    # ---- reflection ----
+
+    def grpcurl(self):
+        own = os.path.join(TOOLS, "grpcurl")
+        found = shutil.which("grpcurl") or (own if TOOLS and os.path.exists(own) else None)
+        if not found and TOOLS and shutil.which("go"):
+            subprocess.run(["go", "install", GRPCURL], env={**os.environ, "GOBIN": TOOLS}, capture_output=True, timeout=240)
+            found = own if os.path.exists(own) else None
+        if not found:
+            self.skipTest("grpcurl is not to be had")
+        return [found, "-plaintext", "-H", f"authorization: Bearer {READER}"]
+
+    def test_reflection_lists_the_services_and_grpcurl_asks_them(self):
+        target = f"127.0.0.1:{self.collector.ingest}"
+        listed = subprocess.run([*self.grpcurl(), target, "list"], capture_output=True, text=True, timeout=30)
+        for name in ("Fleet", "Flow", "Alert", "Stats", "Packet", "Dns", "Ingest"):
+            self.assertIn(f"netscope.v1.{name}Service", listed.stdout, listed.stderr)
+        asked = subprocess.run([*self.grpcurl(), "-d", '{"page_size": 1}', target, "netscope.v1.FleetService/ListSensors"],
+                               capture_output=True, text=True, timeout=30)
+        self.assertEqual(json.loads(asked.stdout)["sensors"][0]["sensorId"], "edge-1", asked.stderr)
+        health = subprocess.run([*self.grpcurl(), "-d", '{"service": "netscope.v1.FleetService"}', target,
+                                 "grpc.health.v1.Health/Check"], capture_output=True, text=True, timeout=30)
+        self.assertIn("SERVING", health.stdout, health.stderr)
+
+
+if __name__ == "__main__":
+    main()
