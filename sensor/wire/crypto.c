@@ -16,6 +16,7 @@
 struct crypto {
     MD5_CTX md5;
     SHA256_CTX sha256;
+    SHA256_CTX inner, outer; /* behind the pads of an HMAC's key */
     bool has_md5; /* as the library's configuration has it, though the function is always there */
     EVP_CIPHER *block, *gcm;
     EVP_CIPHER_CTX *block_context, *gcm_context;
@@ -117,33 +118,52 @@ void crypto_sha256_finish(struct crypto *crypto, uint8_t out[CRYPTO_SHA256_BYTES
     must(SHA256_Final(out, &crypto->sha256));
 }
 
-void crypto_hmac_sha256(struct crypto *crypto, const uint8_t *key, size_t key_bytes,
-                        const struct wire_span *parts, size_t count,
-                        uint8_t out[CRYPTO_SHA256_BYTES])
+/* What an HMAC's key alone decides: a block of each of its two hashes. */
+static void take_key(struct crypto *crypto, const uint8_t *key, size_t key_bytes)
 {
     uint8_t inner[SHA256_BLOCK_BYTES], outer[SHA256_BLOCK_BYTES];
 
     assert(key_bytes <= SHA256_BLOCK_BYTES);
-    for (size_t i = 0; i < SHA256_BLOCK_BYTES; i++) {
-        const uint8_t byte = i < key_bytes ? key[i] : 0;
-
-        inner[i] = byte ^ 0x36;
-        outer[i] = byte ^ 0x5c;
+    memset(inner, 0x36, sizeof(inner));
+    memset(outer, 0x5c, sizeof(outer));
+    for (size_t i = 0; i < key_bytes; i++) {
+        inner[i] ^= key[i];
+        outer[i] ^= key[i];
     }
-    crypto_sha256_start(crypto);
-    crypto_sha256_add(crypto, inner, sizeof(inner));
+    must(SHA256_Init(&crypto->inner));
+    must(SHA256_Update(&crypto->inner, inner, sizeof(inner)));
+    must(SHA256_Init(&crypto->outer));
+    must(SHA256_Update(&crypto->outer, outer, sizeof(outer)));
+}
+
+static void hmac(struct crypto *crypto, const struct wire_span *parts, size_t count,
+                 uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    crypto->sha256 = crypto->inner;
     for (size_t i = 0; i < count; i++) {
         crypto_sha256_add(crypto, parts[i].bytes, parts[i].length);
     }
     crypto_sha256_finish(crypto, out);
-    crypto_sha256_start(crypto);
-    crypto_sha256_add(crypto, outer, sizeof(outer));
+    crypto->sha256 = crypto->outer;
     crypto_sha256_add(crypto, out, CRYPTO_SHA256_BYTES);
     crypto_sha256_finish(crypto, out);
 }
 
-void crypto_hkdf_expand_label(struct crypto *crypto, const uint8_t secret[CRYPTO_SHA256_BYTES],
-                              const char *label, uint8_t *out, size_t out_bytes)
+void crypto_hmac_sha256(struct crypto *crypto, const uint8_t *key, size_t key_bytes,
+                        const struct wire_span *parts, size_t count,
+                        uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    take_key(crypto, key, key_bytes);
+    hmac(crypto, parts, count, out);
+}
+
+void crypto_hkdf_secret(struct crypto *crypto, const uint8_t secret[CRYPTO_SHA256_BYTES])
+{
+    take_key(crypto, secret, CRYPTO_SHA256_BYTES);
+}
+
+void crypto_hkdf_expand_label(struct crypto *crypto, const char *label, uint8_t *out,
+                              size_t out_bytes)
 {
     static const char prefix[] = "tls13 ";
     const size_t label_bytes = strlen(label);
@@ -162,7 +182,7 @@ void crypto_hkdf_expand_label(struct crypto *crypto, const uint8_t secret[CRYPTO
     info[at++] = 0; /* no context */
     info[at++] = 1; /* the first and only block of HKDF-Expand (RFC 5869) */
     const struct wire_span whole = {.bytes = info, .length = (uint32_t)at};
-    crypto_hmac_sha256(crypto, secret, CRYPTO_SHA256_BYTES, &whole, 1, digest);
+    hmac(crypto, &whole, 1, digest);
     memcpy(out, digest, out_bytes);
 }
 

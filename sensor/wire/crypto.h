@@ -39,10 +39,12 @@ void crypto_hmac_sha256(struct crypto *crypto, const uint8_t *key, size_t key_by
                         const struct wire_span *parts, size_t count,
                         uint8_t out[CRYPTO_SHA256_BYTES]);
 
-/* HKDF-Expand-Label (RFC 8446 section 7.1) with an empty context and SHA-256: at most 32 bytes,
- * label of at most CRYPTO_LABEL_MAX without the "tls13 " before it. */
-void crypto_hkdf_expand_label(struct crypto *crypto, const uint8_t secret[CRYPTO_SHA256_BYTES],
-                              const char *label, uint8_t *out, size_t out_bytes);
+/* HKDF-Expand-Label (RFC 8446 section 7.1) with an empty context and SHA-256, of the secret that
+ * crypto_hkdf_secret was given last: at most 32 bytes, label of at most CRYPTO_LABEL_MAX without
+ * the "tls13 " before it. `secret` may be `out` of the call before. */
+void crypto_hkdf_secret(struct crypto *crypto, const uint8_t secret[CRYPTO_SHA256_BYTES]);
+void crypto_hkdf_expand_label(struct crypto *crypto, const char *label, uint8_t *out,
+                              size_t out_bytes);
 
 /* One block of AES-128 (header protection, RFC 9001 section 5.4.3). */
 void crypto_aes128_block(struct crypto *crypto, const uint8_t key[CRYPTO_AES_KEY_BYTES],

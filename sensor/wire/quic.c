@@ -284,13 +284,13 @@ void quic_initial_keys(struct crypto *crypto, uint32_t version,
     const bool is_2 = family_of(version) == FAMILY_2;
     uint8_t of_side[CRYPTO_SHA256_BYTES];
 
-    crypto_hkdf_expand_label(crypto, secret, is_server ? "server in" : "client in", of_side,
+    crypto_hkdf_secret(crypto, secret);
+    crypto_hkdf_expand_label(crypto, is_server ? "server in" : "client in", of_side,
                              sizeof(of_side));
-    crypto_hkdf_expand_label(crypto, of_side, is_2 ? "quicv2 key" : "quic key", out->key,
-                             sizeof(out->key));
-    crypto_hkdf_expand_label(crypto, of_side, is_2 ? "quicv2 iv" : "quic iv", out->iv,
-                             sizeof(out->iv));
-    crypto_hkdf_expand_label(crypto, of_side, is_2 ? "quicv2 hp" : "quic hp", out->header_key,
+    crypto_hkdf_secret(crypto, of_side);
+    crypto_hkdf_expand_label(crypto, is_2 ? "quicv2 key" : "quic key", out->key, sizeof(out->key));
+    crypto_hkdf_expand_label(crypto, is_2 ? "quicv2 iv" : "quic iv", out->iv, sizeof(out->iv));
+    crypto_hkdf_expand_label(crypto, is_2 ? "quicv2 hp" : "quic hp", out->header_key,
                              sizeof(out->header_key));
 }
 
