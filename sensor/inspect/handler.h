@@ -77,22 +77,22 @@ static inline struct inspect_step inspect_stop(enum inspect_verdict verdict)
 /* A flow's state is a chain of tagged parts of one size from the bounded pool; several handlers may
  * have theirs in one flow (TLS behind HTTP CONNECT or STARTTLS, TLS in QUIC). A handler whose state
  * is larger takes several tags. */
-enum inspect_part_tag {
-    PART_NONE,
-    PART_STREAM,    /* the core's: TCP in order */
-    PART_DATAGRAMS, /* the core's: IP fragments */
-    PART_TLS,
-    PART_CERTIFICATE, /* of TLS: the server's */
-    PART_TLS_RETRY,   /* of TLS: the hello after a HelloRetryRequest */
-    PART_DTLS,
-    PART_QUIC,
-    PART_STARTTLS,
-    PART_DNS,
-    PART_HTTP,
-    PART_SSH,
-    PART_SOCKS,
-    PART_TELNET,
-    PART_COUNT,
+enum inspect_part_tag { /* handlers in the order in which their names have precedence */
+                        PART_NONE,
+                        PART_STREAM,    /* the core's: TCP in order */
+                        PART_DATAGRAMS, /* the core's: IP fragments */
+                        PART_TLS,
+                        PART_CERTIFICATE, /* of TLS: the server's */
+                        PART_TLS_RETRY,   /* of TLS: the hello after a HelloRetryRequest */
+                        PART_DTLS,
+                        PART_QUIC,
+                        PART_STARTTLS,
+                        PART_HTTP,
+                        PART_DNS,
+                        PART_SSH,
+                        PART_SOCKS,
+                        PART_TELNET,
+                        PART_COUNT,
 };
 
 #define INSPECT_PART_BYTES 376 /* static_assert that your state fits */
@@ -161,15 +161,19 @@ struct inspect_app_ops {
     /* Before the part goes back: frees its lists; NULL where it has none. */
     void (*release)(struct inspect *inspect, struct flow *flow);
     /* The server's name as this protocol tells it, with its source; empty where it does not. NULL:
-     * never. The first handler of inspect_apps.c that knows one wins. */
+     * never. The first handler in the order of the parts that knows one wins. */
     struct record_text (*server_name)(const struct inspect *inspect, const struct flow *flow,
                                       uint8_t *source /* enum name_source */);
 };
 
 /* The handler of an application, NULL where a label is all there is. */
 const struct inspect_app_ops *inspect_ops(uint8_t app);
-/* Each handler once, in the order of precedence for names, and NULL behind the last. */
-extern const struct inspect_app_ops *const inspect_handlers[];
+/* The handler of a part, NULL where it has none of its own; a bit for each that has one. */
+extern const struct inspect_app_ops *const inspect_handlers[PART_COUNT];
+#define INSPECT_HANDLED                                                                            \
+    (UINT32_C(1) << PART_TLS | UINT32_C(1) << PART_DTLS | UINT32_C(1) << PART_QUIC |               \
+     UINT32_C(1) << PART_STARTTLS | UINT32_C(1) << PART_HTTP | UINT32_C(1) << PART_DNS |           \
+     UINT32_C(1) << PART_SSH | UINT32_C(1) << PART_SOCKS | UINT32_C(1) << PART_TELNET)
 /* What record.app_method says of a label by content: "tls_hello", ... */
 const char *inspect_method(uint8_t app);
 

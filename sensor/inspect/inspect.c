@@ -361,7 +361,9 @@ void inspect_finish(struct inspect *inspect, struct flow *flow)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
 
-    if ((parts & (UINT32_C(1) << PART_STREAM | UINT32_C(1) << PART_DATAGRAMS)) == 0) {
+    const bool has_datagrams = inspect_has(parts, PART_DATAGRAMS);
+
+    if (!has_datagrams && !inspect_has(parts, PART_STREAM)) {
         return; /* nothing waits */
     }
     const struct packet last = {.source_port = flow_client_port(flow),
@@ -371,7 +373,9 @@ void inspect_finish(struct inspect *inspect, struct flow *flow)
                                 .facts = PACKET_HAS_PORTS,
                                 .time_ns = flow->last_ns};
 
-    datagrams_finish(inspect, flow, &last);
+    if (has_datagrams) {
+        datagrams_finish(inspect, flow, &last); /* their bytes may begin a stream */
+    }
     assembly_finish(inspect, flow, &last);
 }
 
@@ -381,15 +385,20 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
     if (flow->app == INSPECT_NONE) {
         return;
     }
-    assembly_drop(inspect, flow);
-    datagrams_drop(inspect, flow);
     const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *const *at = inspect_handlers;
-    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
-        if ((*at)->release != NULL) {
-            (*at)->release(inspect, flow);
+
+    if (inspect_has(parts, PART_STREAM)) {
+        assembly_drop(inspect, flow);
+    }
+    if (inspect_has(parts, PART_DATAGRAMS)) {
+        datagrams_drop(inspect, flow);
+    }
+    for (uint32_t left = parts & INSPECT_HANDLED; left != 0; left &= left - 1) {
+        const struct inspect_app_ops *ops = inspect_first_handler(left);
+
+        if (ops->release != NULL) {
+            ops->release(inspect, flow);
         }
-        at++;
     }
     inspect_drop_all(inspect, flow);
 }
@@ -397,12 +406,13 @@ void inspect_release(struct inspect *inspect, struct flow *flow)
 void inspect_reported(struct inspect *inspect, struct flow *flow)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *const *at = inspect_handlers;
-    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
-        if ((*at)->reported != NULL) {
-            (*at)->reported(inspect, flow);
+
+    for (uint32_t left = parts & INSPECT_HANDLED; left != 0; left &= left - 1) {
+        const struct inspect_app_ops *ops = inspect_first_handler(left);
+
+        if (ops->reported != NULL) {
+            ops->reported(inspect, flow);
         }
-        at++;
     }
 }
 

@@ -17,9 +17,12 @@ static const struct {
     [APP_TELNET] = {&inspect_telnet, NULL},
 };
 
-const struct inspect_app_ops *const inspect_handlers[] = {
-    &inspect_tls, &inspect_dtls, &inspect_quic,  &inspect_starttls, &inspect_http,
-    &inspect_dns, &inspect_ssh,  &inspect_socks, &inspect_telnet,   NULL,
+const struct inspect_app_ops *const inspect_handlers[PART_COUNT] = {
+    [PART_TLS] = &inspect_tls,       [PART_DTLS] = &inspect_dtls,
+    [PART_QUIC] = &inspect_quic,     [PART_STARTTLS] = &inspect_starttls,
+    [PART_HTTP] = &inspect_http,     [PART_DNS] = &inspect_dns,
+    [PART_SSH] = &inspect_ssh,       [PART_SOCKS] = &inspect_socks,
+    [PART_TELNET] = &inspect_telnet,
 };
 
 const struct inspect_app_ops *inspect_ops(uint8_t app)

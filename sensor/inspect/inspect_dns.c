@@ -394,15 +394,15 @@ static void dns_fill(const struct inspect *inspect, const struct flow *flow,
     struct flow_dns *dns = &record->dns;
 
     record->has_dns = true;
-    *dns = (struct flow_dns){.query_count = state->query_count,
-                             .response_count = state->response_count,
-                             .queries_omitted = state->omitted,
-                             .has_response_time = state->response_times > 0};
+    dns->query_count = state->query_count; /* queries[] stay as they are behind queries_count */
+    dns->response_count = state->response_count;
+    dns->queries_omitted = state->omitted;
+    dns->has_response_time = state->response_times > 0;
+    dns->response_time_ns =
+        state->response_times > 0 ? state->response_time_ns / state->response_times : 0;
+    dns->queries_count = 0;
     for (unsigned i = 0; i < FLOW_RCODES; i++) {
         dns->rcode_counts[i] = state->rcode_counts[i];
-    }
-    if (state->response_times > 0) {
-        dns->response_time_ns = state->response_time_ns / state->response_times;
     }
     for (uint32_t at = state->questions.first;
          at != INSPECT_NONE && dns->queries_count < FLOW_QUERIES_MAX;

@@ -102,14 +102,16 @@ static inline uint32_t inspect_parts(const struct inspect *inspect, const struct
     return parts;
 }
 
-/* The handler at or behind `at` whose part is among `parts`; NULL stands there behind the last. */
-static inline const struct inspect_app_ops *const *
-inspect_from(const struct inspect_app_ops *const *at, uint32_t parts)
+static inline bool inspect_has(uint32_t parts, enum inspect_part_tag tag)
 {
-    while (*at != NULL && (parts & UINT32_C(1) << (*at)->part) == 0) {
-        at++;
-    }
-    return at;
+    return (parts >> tag & 1) != 0;
+}
+
+/* The handlers of the flow's parts, in order of precedence: for (uint32_t left = parts &
+ * INSPECT_HANDLED; left != 0; left &= left - 1) with the first of `left`. */
+static inline const struct inspect_app_ops *inspect_first_handler(uint32_t left)
+{
+    return inspect_handlers[__builtin_ctz(left)];
 }
 
 /* Of a part or an item of a list. */

@@ -39,16 +39,15 @@ struct record_text inspect_app_name(const struct inspect *inspect, const struct 
 static struct record_text name_of(const struct inspect *inspect, const struct flow *flow,
                                   uint32_t parts, uint8_t *source)
 {
-    const struct inspect_app_ops *const *at = inspect_handlers;
+    for (uint32_t left = parts & INSPECT_HANDLED; left != 0; left &= left - 1) {
+        const struct inspect_app_ops *ops = inspect_first_handler(left);
 
-    while (parts != 0 && *(at = inspect_from(at, parts)) != NULL) {
-        if ((*at)->server_name != NULL) {
-            const struct record_text name = (*at)->server_name(inspect, flow, source);
+        if (ops->server_name != NULL) {
+            const struct record_text name = ops->server_name(inspect, flow, source);
             if (name.length > 0) {
                 return name;
             }
         }
-        at++;
     }
     *source = NAME_NONE;
     return inspect_text(NULL, 0);
@@ -101,7 +100,6 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
                          struct flow_record *record)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
-    const struct inspect_app_ops *const *at = inspect_handlers;
     uint8_t source;
 
     fill_label(inspect, flow, record);
@@ -111,8 +109,8 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
     if (parts == 0) {
         return;
     }
-    for (; *(at = inspect_from(at, parts)) != NULL; at++) {
-        (*at)->fill(inspect, flow, record);
+    for (uint32_t left = parts & INSPECT_HANDLED; left != 0; left &= left - 1) {
+        inspect_first_handler(left)->fill(inspect, flow, record);
     }
     const struct record_text name = name_of(inspect, flow, parts, &source);
     if (source != NAME_NONE) {

@@ -32,10 +32,19 @@ struct http1 {
 enum wire_status http1_parse(const struct wire_span *bytes, struct http1 *out);
 /* What http1_parse would answer, by the first line alone. */
 enum wire_status http1_begins(const struct wire_span *bytes);
-/* False: WIRE_MALFORMED, by the first byte: methods and "HTTP" are in capitals. */
+/* False: WIRE_MALFORMED, by the first three bytes: methods and "HTTP" are in capitals, one has a
+ * hyphen. */
 static inline bool http1_may_begin(const struct wire_span *bytes)
 {
-    return bytes->length > 0 && bytes->bytes[0] >= 'A' && bytes->bytes[0] <= 'Z';
+    for (uint32_t i = 0; i < 3; i++) {
+        if (i == bytes->length) {
+            return true;
+        }
+        if (bytes->bytes[i] < '-' || bytes->bytes[i] > 'Z') {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The authority that a target names ("example.com:443" of CONNECT, that of "http://host/path");
