@@ -33,6 +33,7 @@ struct ingest_settings {
     uint64_t commit_ns;       /* longest wait for more before a sync */
     uint64_t commit_bytes;    /* and the size that ends it */
     bool takes_packed;        /* batches that sensors have compressed */
+    uint64_t keepalive_interval_ns, keepalive_timeout_ns;
     uint64_t connections_max;
     uint64_t streams_per_second; /* of one address; 0: no limit */
 };

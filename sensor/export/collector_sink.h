@@ -24,7 +24,8 @@ struct collector_settings {
     bool insecure;           /* plaintext to an address that is not loopback */
     uint64_t spool_bytes;    /* 256 MiB; without a directory */
     uint64_t backoff_max_ns; /* 15 s, jittered */
-    const char *compression; /* none | zstd */
+    uint64_t keepalive_interval_ns, keepalive_timeout_ns; /* 30 s, 10 s */
+    const char *compression;                              /* none | zstd */
 };
 
 extern const struct config_field collector_fields[];

@@ -111,6 +111,8 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
     options.server_name = s->server_name[0] != '\0' ? s->server_name : NULL;
     options.backoff_initial_ns = CHANNEL_BACKOFF_NS;
     options.backoff_max_ns = CHANNEL_BACKOFF_NS;
+    options.keepalive_time_ns = s->keepalive_interval_ns;
+    options.keepalive_timeout_ns = s->keepalive_timeout_ns;
     sink->channel = rpc_channel_new(sink->runtime, &options, err);
     error_prefix(err, "collector");
     return sink->channel == NULL ? -err->code : 0;

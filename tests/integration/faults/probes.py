@@ -14,7 +14,8 @@ def words(line):
 class ProbeSensor:
     """Feeds synthetic records through the sensor's own sink; may be killed and started again on its spool."""
 
-    def __init__(self, probe, name, folder, port, rate, *settings):
+    def __init__(self, probe, name, folder, port, rate, *settings, host="127.0.0.1", prefix=()):
+        self.host, self.prefix = host, list(prefix)
         self.probe, self.name, self.port, self.rate, self.settings = probe, name, port, rate, settings
         self.folder = os.path.join(folder, name)
         os.makedirs(self.folder)
@@ -26,7 +27,7 @@ class ProbeSensor:
         with open(self.progress, "wb") as file:
             file.write(bytes(8))
         self.process = subprocess.Popen(
-            [self.probe, "sensor", f"127.0.0.1:{self.port}", str(records), str(int(self.rate)), "backoff_max=500ms",
+            [*self.prefix, self.probe, "sensor", f"{self.host}:{self.port}", str(records), str(int(self.rate)), "backoff_max=500ms",
              f"spool.directory={self.spool}", *self.settings],
             env={**os.environ, "PROBE_SENSOR_ID": self.name, "PROBE_FLUSH_SECONDS": str(flush_seconds),
                  "PROBE_PROGRESS": self.progress, **(environment or {})},
@@ -68,17 +69,18 @@ class ProbeSensor:
 class ProbeCollector:
     """ingest over a store that only counts; its log stays whole and can be scanned."""
 
-    def __init__(self, probe, folder, listen="127.0.0.1:0", settings=()):
+    def __init__(self, probe, folder, listen="127.0.0.1:0", settings=(), prefix=()):
+        self.prefix = list(prefix)
         self.probe, self.folder, self.settings, self.listen = probe, folder, settings, listen
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([self.probe, "collector", self.folder, self.listen, *self.settings],
+        self.process = subprocess.Popen([*self.prefix, self.probe, "collector", self.folder, self.listen, *self.settings],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("port "), (line, self.process.stderr.read())
         self.port = int(line.split()[1])
-        self.listen = f"127.0.0.1:{self.port}"
+        self.listen = f"{self.listen.rsplit(':', 1)[0]}:{self.port}"
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
