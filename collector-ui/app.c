@@ -161,6 +161,8 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                       .duplicates = counts.duplicates,
                                       .gap_records = counts.gap_records,
                                       .refused = counts.refused,
+                                      .log_errors = counts.log_errors,
+                                      .has_log_trouble = counts.has_log_trouble,
                                       .refused_rate = counts.refused_rate,
                                       .sockets = counts.sockets,
                                       .sockets_refused = counts.sockets_refused,

@@ -426,6 +426,28 @@ int segment_log_sync(struct segment_log *log, struct error *err)
     return 0;
 }
 
+int segment_log_mend(struct segment_log *log, struct error *err)
+{
+    if (!log->is_broken) {
+        return 0;
+    }
+    /* A file is begun behind a sync: what is durable reaches into the last one. */
+    struct segment_file *last = &log->files.at[log->files.count - 1];
+    const uint64_t durable = segment_log_durable_end(log);
+    const uint64_t kept = durable - last->base;
+    if (ftruncate(log->fd, (off_t)kept) != 0) {
+        return fail(err, log, "cut what is not on disk in", errno);
+    }
+    if (fdatasync(log->fd) != 0) {
+        return fail(err, log, "sync", errno);
+    }
+    log->bytes -= last->bytes - kept;
+    last->bytes = kept;
+    atomic_store_explicit(&log->end, durable, memory_order_release);
+    log->is_broken = false;
+    return 0;
+}
+
 uint64_t segment_log_end(const struct segment_log *log)
 {
     return atomic_load_explicit(&log->end, memory_order_acquire);

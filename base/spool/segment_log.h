@@ -53,6 +53,10 @@ MUST_USE int segment_log_append(struct segment_log *log, const void *bytes, size
  * what it held, so the log takes nothing more until it is opened anew. */
 MUST_USE int segment_log_sync(struct segment_log *log, struct error *err);
 
+/* After such a failure, with the log still open: cuts off what no sync has covered, which nobody
+ * may count on, and takes frames again. 0 also when nothing is wrong; -errno: not yet. */
+MUST_USE int segment_log_mend(struct segment_log *log, struct error *err);
+
 /* Position behind the last frame: the next frame's. */
 uint64_t segment_log_end(const struct segment_log *log);
 /* The same for what the last segment_log_sync covered. */

@@ -329,7 +329,16 @@ void route_health(struct http_request *request)
 void route_ready(struct http_request *request)
 {
     struct api *const api = http_request_context(request);
-    const char *const failure = history_failure(api->history);
+    struct api_ingest_counts counts = {0};
+    const char *failure = history_failure(api->history);
+    if (api->ingest_counts != NULL) {
+        api->ingest_counts(api->context, &counts);
+    }
+    if (failure == NULL && counts.has_log_trouble) {
+        failure =
+            "the log cannot be written, nothing is acknowledged; part=ingest of the program's "
+            "log says why";
+    }
     if (failure != NULL) {
         http_problem(request, 503, "UNAVAILABLE", failure, -1);
     } else {

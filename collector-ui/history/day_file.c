@@ -84,6 +84,9 @@ int day_file_error(struct day_file *file, struct error *err)
                          file->path, why);
     case SQLITE_NOMEM:
         return error_set(err, ENOMEM, "%s: out of memory", file->path);
+    case SQLITE_IOERR:
+        return error_set(err, EIO, "%s: %s (the disk is read-only or broken; a restart goes on)",
+                         file->path, why);
     default:
         return error_set(err, EIO, "%s: %s", file->path, why);
     }

@@ -105,6 +105,8 @@ struct ingest_events {
 struct ingest_counts {
     uint64_t connections; /* streams now */
     uint64_t batches, records, duplicates, gap_records, refused, log_bytes;
+    uint64_t log_errors;               /* writes and syncs of the log that failed */
+    bool has_log_trouble;              /* the last one did: nothing is acknowledged */
     uint64_t refused_rate;             /* of refused: streams_per_second */
     uint64_t sockets, sockets_refused; /* TCP connections now; closed: connections_max */
 };

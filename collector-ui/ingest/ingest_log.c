@@ -167,10 +167,54 @@ static void fail(struct ingest *ingest, const char *message)
     }
 }
 
-static void append_group(struct ingest *ingest, struct ingest_entry *group)
+/* ---- a disk that fails: full, read-only, broken ---- */
+
+/* Nothing of the entry is kept: its sensor sends it again. With the lock. */
+static void give_back(struct ingest_entry *entry)
+{
+    entry->is_void = true;
+    ingest_place_reset(entry->place);
+    ingest_stream_end(entry->stream, RPC_UNAVAILABLE, "the collector cannot write its log");
+}
+
+static void tell_trouble(struct ingest *ingest, const char *message)
 {
     static struct log_limit limit;
 
+    (void)pthread_mutex_lock(&ingest->lock);
+    ingest->counts.log_errors++;
+    ingest->counts.has_log_trouble = true;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (log_allowed(&limit, NS_PER_SEC, NULL)) {
+        log_error("ingest", "the log cannot be written: sensors keep what they have",
+                  "reason=\"%s\"", message);
+    }
+}
+
+static void end_trouble(struct ingest *ingest)
+{
+    (void)pthread_mutex_lock(&ingest->lock);
+    const bool had_trouble = ingest->counts.has_log_trouble;
+
+    ingest->counts.has_log_trouble = false;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (had_trouble) {
+        log_info("ingest", "the log can be written again", NULL);
+    }
+}
+
+/* What the disk held back at a failure is cut off: it was never acknowledged. */
+static void mend_log(struct ingest *ingest)
+{
+    struct error err = {0};
+
+    if (segment_log_mend(ingest->log, &err) != 0) {
+        tell_trouble(ingest, err.message);
+    }
+}
+
+static void append_group(struct ingest *ingest, struct ingest_entry *group)
+{
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {
         struct error err = {0};
 
@@ -183,31 +227,36 @@ static void append_group(struct ingest *ingest, struct ingest_entry *group)
             continue;
         }
         (void)pthread_mutex_lock(&ingest->lock);
-        entry->is_void = true;
-        ingest_place_reset(entry->place);
-        ingest_stream_end(entry->stream, RPC_UNAVAILABLE, "the collector cannot write its log");
+        give_back(entry);
         (void)pthread_mutex_unlock(&ingest->lock);
-        if (log_allowed(&limit, NS_PER_SEC, NULL)) {
-            log_error("ingest", err.message, NULL);
-        }
+        tell_trouble(ingest, err.message);
     }
 }
 
-static bool sync_group(struct ingest *ingest, struct ingest_entry *group)
+static bool has_entries(const struct ingest_entry *group)
+{
+    while (group != NULL && group->is_void) {
+        group = group->next;
+    }
+    return group != NULL;
+}
+
+static void sync_group(struct ingest *ingest, struct ingest_entry *group)
 {
     struct error err = {0};
 
     if (segment_log_sync(ingest->log, &err) == 0) {
-        return true;
+        if (has_entries(group)) {
+            end_trouble(ingest);
+        }
+        return;
     }
     (void)pthread_mutex_lock(&ingest->lock);
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {
-        entry->is_void = true;
-        ingest_place_reset(entry->place);
+        give_back(entry);
     }
-    fail(ingest, err.message);
     (void)pthread_mutex_unlock(&ingest->lock);
-    return false;
+    tell_trouble(ingest, err.message);
 }
 
 /* The group is on disk, or void: places move, one acknowledgement each goes out. */
@@ -295,8 +344,9 @@ static void free_group(struct ingest *ingest, struct ingest_entry *group)
 
 static void write_group(struct ingest *ingest, struct ingest_entry *group)
 {
+    mend_log(ingest);
     append_group(ingest, group);
-    (void)sync_group(ingest, group);
+    sync_group(ingest, group);
     settle_group(ingest, group);
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {
         if (!entry->is_void) {

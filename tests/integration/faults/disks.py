@@ -1,6 +1,8 @@
 """The disk of the sensor's spool and of the collector's log fails: full, read-only, gone, damaged; and the clock steps.
 
-Needs root: small file systems are mounted in a mount namespace of the test's own (unshare -m). argv: ingest_probe.
+Needs root: small file systems are mounted in a mount namespace of the test's own (unshare -m). A disk that turns
+read-only under a program is made by a library before libc (tests/support/readonly_disk.c), since the kernel refuses to
+remount while files are open for writing. argv: ingest_probe, that library (may be missing).
 Exit status 77: not root, or namespaces are not allowed.
 """
 import os
@@ -13,9 +15,10 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from probes import ProbeCollector, ProbeSensor
-from support.programs import PATIENCE
+from end_to_end.fleet import Collector
+from support.programs import COLLECTOR, PATIENCE, SENSOR, Program, free_port, make_traffic, metrics, wait_until
 
-PROBE = sys.argv[1]
+PROBE, READ_ONLY = [*sys.argv[1:3], ""][:2]
 INSIDE = "NETSCOPE_TEST_NAMESPACE"
 
 
@@ -124,6 +127,150 @@ class Disks(unittest.TestCase):
         self.assertEqual((told["unacked"], told["lost"]), (0, 0))
         self.check(collector, told)
 
+    # ---- a disk that turns read-only under a program ----
+
+    def read_only_disk(self, size="96m"):
+        """What a program needs in its environment; `turn(True)` makes the disk read-only for it."""
+        if PATIENCE > 1 or not os.path.exists(READ_ONLY):
+            self.skipTest("a sanitizer's build takes no library before its own")
+        self.mount(f"size={size}")
+        self.state = os.path.join(self.folder, "state")
+        with open(self.state, "wb") as file:
+            file.write(b"0")
+        return {"LD_PRELOAD": READ_ONLY, "NETSCOPE_TEST_DISK": self.disk, "NETSCOPE_TEST_DISK_STATE": self.state}
+
+    def turn(self, is_read_only):
+        with open(self.state, "r+b") as file:
+            file.write(b"1" if is_read_only else b"0")
+
+    def test_a_spool_s_disk_that_turns_read_only_is_told_and_used_again_when_it_is_writable(self):
+        environment = self.read_only_disk()
+        collector = self.collector()
+        collector.kill()
+        sensor = self.sensor(collector.port, "spool.bytes=64MiB")
+        sensor.start(records=220_000, environment=environment)
+        flows = f"{self.disk}/spool/collector/flows"
+
+        def bytes_there():
+            return sum(entry.stat().st_size for entry in os.scandir(flows)) if os.path.isdir(flows) else 0
+        wait_until("it writes", lambda: bytes_there() > 2 << 20)
+        self.turn(True)
+        time.sleep(0.5)
+        before = bytes_there()
+        time.sleep(2)
+        self.assertEqual(bytes_there(), before)
+        self.assertGreater(sensor.numbered(), 0)
+        self.turn(False)
+        wait_until("it writes again", lambda: bytes_there() > before + (2 << 20), seconds=30)
+        collector.start()
+        told = sensor.end()
+        self.assertIn("the spool's disk fails", sensor.said)
+        self.assertIn("Read-only file system", sensor.said)
+        self.assertEqual((told["owed"], told["unacked"]), (0, 0))
+        sums = self.check(collector, told)
+        self.assertEqual(sums["gap_records"], told["lost"])
+
+    def test_a_collector_s_log_on_a_disk_that_turns_read_only_acknowledges_nothing_and_goes_on_by_itself(self):
+        environment = self.read_only_disk()
+        collector = self.collector(folder=os.path.join(self.disk, "log"), environment=environment)
+        sensor = ProbeSensor(PROBE, "writer", self.folder, collector.port, 20_000)
+        self.addCleanup(lambda: sensor.process.poll() is None and sensor.kill())
+        sensor.start(records=100_000)
+        wait_until("the stream", lambda: sensor.numbered() > 10_000)
+        for _ in range(2):
+            self.turn(True)
+            time.sleep(1.2)
+            self.turn(False)
+            time.sleep(1.2)
+        told = sensor.end()
+        self.assertEqual((told["owed"], told["unacked"], told["lost"]), (0, 0, 0), sensor.said)
+        counts, said = collector.stop()
+        self.assertGreater(counts["log_errors"], 0)
+        self.assertIn("the log cannot be written: sensors keep what they have", said)
+        self.assertIn("Read-only file system", said)
+        self.assertIn("the log can be written again", said)
+        self.assertIn("the collector cannot write its log", sensor.said)
+        sums, boots = collector.scan()
+        self.assertEqual((sums["missing"], sums["duplicates"], sums["undecodable"], sums["gap_records"]), (0, 0, 0, 0), sums)
+        self.assertEqual(boots[told["boot"]]["records"], told["flows"] + told["alerts"] + told["stats"])
+
+    def test_a_collector_whose_store_turns_read_only_ends_with_words_and_has_all_after_its_restart(self):
+        if not os.access(COLLECTOR, os.X_OK):
+            self.skipTest("netscope-collector is not built")
+        environment = self.read_only_disk()
+        collector = Collector(self.disk, environment=environment)
+        self.addCleanup(collector.close)
+        sensor = ProbeSensor(PROBE, "writer", self.folder, collector.ingest, 5000)
+        self.addCleanup(lambda: sensor.process.poll() is None and sensor.kill())
+        sensor.start()
+
+        def flows_stored():
+            return metrics(f"http://127.0.0.1:{collector.http}/metrics")["netscope_collector_records_stored_total"]
+        wait_until("records in the store", lambda: flows_stored() > 2000)
+        self.turn(True)
+        process = collector.program.process
+        try:  # with a transaction under way its commit fails, and a service manager starts the program again
+            self.assertEqual(process.wait(timeout=5), 1)
+            self.assertRegex(collector.program.text(), r"day-[\d-]+\.db: disk I/O error .*read-only")
+            with Program(*collector.program.command, environment=environment) as again:
+                self.assertNotEqual(again.process.wait(timeout=30), 0)
+                self.assertIn("Read-only file system", again.text())
+        except subprocess.TimeoutExpired:  # nothing was to be committed
+            self.assertIn("the log cannot be written", collector.program.text())
+        self.turn(False)
+        if process.poll() is not None:
+            collector.program.__exit__()
+            collector.start()
+        sensor_at = sensor.numbered()
+        wait_until("the stream goes on", lambda: sensor.numbered() > sensor_at + 10_000)
+        wait_until("it is taken", lambda: flows_stored() > 5000)
+        told = sensor.stop()
+        self.assertEqual((told["owed"], told["unacked"], told["lost"]), (0, 0, 0), sensor.said)
+        page = metrics(f"http://127.0.0.1:{collector.http}/metrics")
+        self.assertEqual(page["netscope_collector_ingest_gap_records_total"], 0)
+
+        def rows():
+            ledger = collector.fetch("/v1/ledger")
+            self.assertTrue(ledger["balanced"])
+            return {row["stage"].removeprefix("LEDGER_STAGE_"): row for row in ledger["rows"]}
+        wait_until("all is stored", lambda: int(rows()["STORE"]["held"]) == 0)
+        lost = {one["reason"]: int(one["count"]) for one in rows()["STORE"]["lost"] if int(one["count"])}
+        self.assertEqual(set(lost) - {"duplicate"}, set())
+        self.assertEqual(collector.program.stop(), 0, collector.program.text()[-2000:])
+
+    def test_files_of_records_and_packets_on_a_disk_that_turns_read_only_are_told_and_the_sensor_goes_on(self):
+        if not os.access(SENSOR, os.X_OK):
+            self.skipTest("netscope-sensor is not built")
+        environment = self.read_only_disk()
+        capture, _ = make_traffic(self.folder, "mix", packets=100_000)
+        port, flows = free_port(), os.path.join(self.disk, "flows.jsonl")
+        sensor = Program(SENSOR, "--read-pcap", capture, "--pace", "--loop", "--quiet", "-v", "-t", "2", "--flows-jsonl", flows,
+                         environment={**environment, "NETSCOPE_HTTP__PORT": str(port), "NETSCOPE_GRPC__ENABLED": "off"})
+        self.addCleanup(sensor.__exit__)
+
+        def figure(pattern):
+            page = metrics(f"http://127.0.0.1:{port}/metrics")
+            return sum(value for name, value in page.items() if pattern in name)
+        wait_until("records in the file", lambda: os.path.exists(flows) and os.path.getsize(flows) > 10_000)
+        self.turn(True)
+        wait_until("lost records", lambda: figure('stage="sink",name="flows_jsonl",reason="refused"') > 0, seconds=40)
+        before = figure("netscope_capture_packets_total")
+        wait_until("it goes on", lambda: figure("netscope_capture_packets_total") > before + 100)
+        self.turn(False)
+        self.assertEqual(sensor.stop(), 1)
+        self.assertIn("flows.jsonl: Read-only file system", sensor.text())
+        with open(flows, encoding="utf-8") as file:
+            self.assertGreater(len(file.readlines()), 10)
+        # Packets are what such a run is for: it ends, with words.
+        sensor = Program(SENSOR, "--read-pcap", capture, "--pace", "--loop", "--quiet", "-v", "--write-pcap",
+                         os.path.join(self.disk, "packets.pcap"),
+                         environment={**environment, "NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"})
+        self.addCleanup(sensor.__exit__)
+        wait_until("it reads", lambda: "msg=confined" in sensor.text())
+        self.turn(True)
+        self.assertEqual(sensor.process.wait(timeout=60), 1, sensor.text()[-2000:])
+        self.assertRegex(sensor.text(), r"packets\.pcap.*Read-only file system")
+
     def test_a_damaged_segment_costs_its_own_records_and_is_told_with_its_range(self):
         self.mount("size=64m")
         collector = self.collector()
@@ -186,4 +333,4 @@ class Disks(unittest.TestCase):
 
 if __name__ == "__main__":
     enter_namespace()
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)

@@ -69,14 +69,14 @@ class ProbeSensor:
 class ProbeCollector:
     """ingest over a store that only counts; its log stays whole and can be scanned."""
 
-    def __init__(self, probe, folder, listen="127.0.0.1:0", settings=(), prefix=()):
-        self.prefix = list(prefix)
+    def __init__(self, probe, folder, listen="127.0.0.1:0", settings=(), prefix=(), environment=None):
+        self.prefix, self.environment = list(prefix), environment
         self.probe, self.folder, self.settings, self.listen = probe, folder, settings, listen
         self.start()
 
     def start(self):
         self.process = subprocess.Popen([*self.prefix, self.probe, "collector", self.folder, self.listen, *self.settings],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                        env={**os.environ, **(self.environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("port "), (line, self.process.stderr.read())
         self.port = int(line.split()[1])

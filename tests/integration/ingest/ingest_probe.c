@@ -144,13 +144,13 @@ static int run_collector(int argc, char **argv, struct error *err)
 
     ingest_stop(ingest);
     (void)printf("records %llu duplicates %llu gap_records %llu clocks %llu refused %llu "
-                 "refused_rate %llu sockets_refused %llu cpu_ns_per_record %.0f "
+                 "refused_rate %llu sockets_refused %llu log_errors %llu cpu_ns_per_record %.0f "
                  "log_ns_per_record %.0f\n",
                  (unsigned long long)counts.records, (unsigned long long)counts.duplicates,
                  (unsigned long long)counts.gap_records,
                  (unsigned long long)atomic_load(&store.clocks), (unsigned long long)counts.refused,
                  (unsigned long long)counts.refused_rate,
-                 (unsigned long long)counts.sockets_refused,
+                 (unsigned long long)counts.sockets_refused, (unsigned long long)counts.log_errors,
                  counts.records > 0 ? cpu_seconds() * 1e9 / (double)counts.records : 0.0,
                  counts.records > 0 ? log_seconds * 1e9 / (double)counts.records : 0.0);
     return EXIT_SUCCESS;

@@ -390,6 +390,61 @@ static void a_full_disk_is_an_error_and_the_log_goes_on_later(void **state)
     assert_int_equal(read_frames(0, segment_log_end(log), 0), 3);
 }
 
+/* The descriptor by which the log writes its last file. */
+static int descriptor_of(const char *path)
+{
+    struct stat wanted;
+    struct stat seen;
+    assert_int_equal(stat(path, &wanted), 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        if (fstat(fd, &seen) == 0 && seen.st_ino == wanted.st_ino && seen.st_dev == wanted.st_dev) {
+            return fd;
+        }
+    }
+    fail_msg("nobody has %s open", path);
+    return -1;
+}
+
+/* Behind its back the log gets a descriptor that cannot write: as a disk that has turned read-only.
+ * What was not synced then is cut off, what was stays, and positions go on behind it. */
+static void a_log_whose_disk_can_be_written_again_goes_on_behind_what_is_durable(void **state)
+{
+    (void)state;
+    AUTO(segment_log) log = open_log(NULL);
+    char path[128];
+    for (uint64_t i = 0; i < 5; i++) {
+        (void)append_frame(log, i);
+    }
+    assert_int_equal(segment_log_mend(log, &err), 0); /* nothing is wrong */
+    assert_int_equal(segment_log_sync(log, &err), 0);
+    const uint64_t durable = segment_log_end(log);
+    (void)append_frame(log, 90);
+    (void)append_frame(log, 91);
+    last_file(path);
+    const int fd = descriptor_of(path);
+    const int writable = dup(fd);
+    const int read_only = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(dup2(read_only, fd), fd);
+
+    assert_int_not_equal(segment_log_append(log, "x", 1, NULL, &err), 0);
+    assert_int_equal(segment_log_append(log, "x", 1, NULL, &err), -EIO);
+    assert_int_equal(segment_log_sync(log, &err), -EIO);
+    assert_int_not_equal(segment_log_mend(log, &err), 0);
+    assert_int_equal(segment_log_append(log, "x", 1, NULL, &err), -EIO);
+    error_clear(&err);
+
+    assert_int_equal(dup2(writable, fd), fd);
+    assert_int_equal(segment_log_mend(log, &err), 0);
+    assert_int_equal(segment_log_end(log), durable);
+    assert_int_equal(segment_log_bytes(log), durable - 1);
+    assert_int_equal(append_frame(log, 5), durable);
+    (void)append_frame(log, 6);
+    assert_int_equal(segment_log_sync(log, &err), 0);
+    assert_int_equal(read_frames(0, segment_log_durable_end(log), 0), 7);
+    close(writable);
+    close(read_only);
+}
+
 int main(void)
 {
 #define SEGMENT_TEST(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
@@ -406,6 +461,7 @@ int main(void)
         SEGMENT_TEST(a_smaller_limit_cuts_no_good_frame_off),
         SEGMENT_TEST(a_frame_of_a_wrong_length_is_refused),
         SEGMENT_TEST(two_processes_cannot_write_one_log),
+        SEGMENT_TEST(a_log_whose_disk_can_be_written_again_goes_on_behind_what_is_durable),
         SEGMENT_TEST(a_full_disk_is_an_error_and_the_log_goes_on_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
