@@ -19,8 +19,9 @@ static char *put_quad(char *out, const uint8_t bytes[4])
         const uint32_t rest = octet - hundreds * 100;
         const uint32_t tens = rest * 103 >> 10; /* exact below 100 */
         const uint32_t ones = rest - tens * 10;
-        const unsigned left_out = (unsigned)(octet < 100) + (unsigned)(octet < 10); /* leading zeros */
-        const uint32_t zeros = UINT32_C(0x2e303030); /* "000." */
+        const unsigned left_out =
+            (unsigned)(octet < 100) + (unsigned)(octet < 10); /* leading zeros */
+        const uint32_t zeros = UINT32_C(0x2e303030);          /* "000." */
         const uint32_t text = (zeros + (hundreds | tens << 8 | ones << 16)) >> 8 * left_out;
 
         for (unsigned k = 0; k < 4; k++) { /* one store */

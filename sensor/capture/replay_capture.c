@@ -12,7 +12,7 @@
 #include "sensor/capture/file_input.h"
 #include "sensor/capture/file_list.h"
 
-#define BLOCK_BYTES        (1U << 20) /* from 256 KiB to 1 MiB it makes no difference */
+#define BLOCK_BYTES        (64U << 10) /* stays near; 1 MiB costs 3 % more CPU, for small packets */
 #define BLOCK_BYTES_MERGED (256U << 10)
 #define BLOCK_BYTES_PROBED (64U << 10)
 /* Files that overlap in time and are open at once; a further one waits, and comes too late. */

@@ -51,8 +51,27 @@ static const uint8_t udp_ports[] = {
     [20000] = APP_DNP3,   [47808] = APP_BACNET,    [51820] = APP_WIREGUARD,
 };
 
+/* Bit n: one of the 64 ports from 64 n on is well known. The ports of clients are random, and most
+ * of them end here, in lines that stay near. */
+static uint64_t udp_groups[UINT16_MAX / 64 / 64 + 1], tcp_groups[UINT16_MAX / 64 / 64 + 1];
+
+static void note_ports(uint64_t *groups, const uint8_t *ports, size_t count)
+{
+    for (size_t port = 0; port < count; port++) {
+        if (ports[port] != APP_UNKNOWN) {
+            groups[port / 64 / 64] |= UINT64_C(1) << port / 64 % 64;
+        }
+    }
+}
+
+/* need_lists comes first. */
 static uint8_t app_of_port(bool is_tcp, uint16_t port)
 {
+    const uint64_t *groups = is_tcp ? tcp_groups : udp_groups;
+
+    if ((groups[port / 64 / 64] >> port / 64 % 64 & 1) == 0) {
+        return APP_UNKNOWN;
+    }
     if (is_tcp) {
         return port < sizeof(tcp_ports) ? tcp_ports[port] : APP_UNKNOWN;
     }
@@ -123,6 +142,8 @@ static atomic_bool has_lists;
 
 static void make_lists(void)
 {
+    note_ports(tcp_groups, tcp_ports, sizeof(tcp_ports));
+    note_ports(udp_groups, udp_ports, sizeof(udp_ports));
     app_text_init();
     app_stream_init();
     app_datagram_init();
@@ -253,13 +274,13 @@ struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *p
     if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
         return (struct app_guess){0};
     }
+    need_lists();
     uint8_t by_port = app_of_port(is_tcp, low);
     if (by_port == APP_UNKNOWN) {
         by_port = app_of_port(is_tcp, high);
     }
     bool may_come = payload->length == 0;
     if (payload->length > 0) {
-        need_lists();
         const struct app_bytes in = {.at = payload->bytes,
                                      .length = payload->length,
                                      .by_port = by_port,
