@@ -11,6 +11,59 @@
 #define PACKET "/netscope.v1.PacketService/"
 #define DNS    "/netscope.v1.DnsService/"
 
+#define FROM                                                                                       \
+    {                                                                                              \
+        "from", "integer", "Begin of the range, Unix ms."                                          \
+    }
+#define TO                                                                                         \
+    {                                                                                              \
+        "to", "integer", "End of the range, Unix ms."                                              \
+    }
+#define FILTER                                                                                     \
+    {                                                                                              \
+        "filter", "string", "Which flows (proto/filter)."                                          \
+    }
+#define SENSOR                                                                                     \
+    {                                                                                              \
+        "sensor_id", "string", "Of this sensor."                                                   \
+    }
+
+static const struct openapi_page
+    page_summary = {"Sums of a range: traffic, applications, talkers, alerts.", {FROM, TO}},
+    page_timeseries = {"A figure over time.",
+                       {{"metric", "string", "bps, pps, flows, new_flows, rtt or loss."},
+                        {"by", "string", "none, app, sensor or direction."},
+                        {"step", "integer", "Wanted step in ms."},
+                        FROM,
+                        TO}},
+    page_flows = {"Flows of a range, the newest record of each.",
+                  {FILTER,
+                   FROM,
+                   TO,
+                   {"page_size", "integer", "1 to 1000."},
+                   {"page_token", "string", "From the page before."},
+                   {"order_by", "string",
+                    "end_time, start_time, bytes, packets, rate, rtt, retransmits or duration; "
+                    "then ' desc' or ' asc'."}}},
+    page_flow = {"One flow: its newest record.",
+                 {{"id", "string", "Its id, 16 hexadecimal digits."}, SENSOR}},
+    page_facets = {"What flows of a range have in common.", {FILTER, FROM, TO}},
+    page_filter_check = {"Is this a filter?", {FILTER}},
+    page_sensors = {.summary = "All sensors and how they stand."},
+    page_sensor = {"One sensor.", {{"id", "string", "Its id."}}},
+    page_ledger = {.summary = "The loss ledger of the collector and of each sensor."},
+    page_alerts = {"Incidents, newest first.",
+                   {{"state", "string", "open or all."},
+                    FROM,
+                    TO,
+                    {"page_size", "integer", "1 to 1000."},
+                    {"page_token", "string", "From the page before."}}},
+    page_packets = {"Packet samples, newest first.",
+                    {SENSOR,
+                     {"flow_id", "string", "Of this flow."},
+                     {"limit", "integer", "1 to 2000."}}},
+    page_packet = {"One packet sample.", {{"id", "string", "Its id."}, SENSOR}};
+
 static const struct grpc_row rows[] = {
     {.path = FLEET "ListSensors", .ask = fleet_list_sensors, .rest = {"/v1/fleet/sensors"}},
     {.path = FLEET "GetSensor", .ask = fleet_get_sensor, .rest = {"/v1/fleet/sensors/{sensor_id}"}},
@@ -30,18 +83,18 @@ static const struct grpc_row rows[] = {
     {.path = PACKET "GetPacket", .ask = fleet_get_packet, .rest = {"/v1/fleet/packets/{id}"}},
     {.path = PACKET "CapturePackets", .ask = fleet_capture_packets},
     {.path = DNS "ObserveDns", .ask = grpc_observe_dns, .is_stream = true},
-    {.page = route_summary, .rest = {"/v1/summary"}},
-    {.page = route_timeseries, .rest = {"/v1/timeseries"}},
-    {.page = route_flows, .rest = {"/v1/flows"}},
-    {.page = route_flow, .rest = {"/v1/flows/{id}"}},
-    {.page = route_facets, .rest = {"/v1/facets"}},
-    {.page = route_filter_check, .rest = {"/v1/filter:check"}},
-    {.page = route_sensors, .rest = {"/v1/sensors"}},
-    {.page = route_sensor, .rest = {"/v1/sensors/{id}"}},
-    {.page = route_ledger, .rest = {"/v1/ledger"}},
-    {.page = route_alerts, .rest = {"/v1/alerts"}},
-    {.page = route_packets, .rest = {"/v1/packets"}},
-    {.page = route_packet, .rest = {"/v1/packets/{id}"}},
+    {.page = route_summary, .described = &page_summary, .rest = {"/v1/summary"}},
+    {.page = route_timeseries, .described = &page_timeseries, .rest = {"/v1/timeseries"}},
+    {.page = route_flows, .described = &page_flows, .rest = {"/v1/flows"}},
+    {.page = route_flow, .described = &page_flow, .rest = {"/v1/flows/{id}"}},
+    {.page = route_facets, .described = &page_facets, .rest = {"/v1/facets"}},
+    {.page = route_filter_check, .described = &page_filter_check, .rest = {"/v1/filter:check"}},
+    {.page = route_sensors, .described = &page_sensors, .rest = {"/v1/sensors"}},
+    {.page = route_sensor, .described = &page_sensor, .rest = {"/v1/sensors/{id}"}},
+    {.page = route_ledger, .described = &page_ledger, .rest = {"/v1/ledger"}},
+    {.page = route_alerts, .described = &page_alerts, .rest = {"/v1/alerts"}},
+    {.page = route_packets, .described = &page_packets, .rest = {"/v1/packets"}},
+    {.page = route_packet, .described = &page_packet, .rest = {"/v1/packets/{id}"}},
 };
 static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
 
@@ -52,7 +105,7 @@ const struct grpc_program fleet_program = {
     .title = "netscope-collector",
     .about = "The methods of netscope.v1 over the whole fleet that have one answer. Messages are "
              "proto3 JSON with snake_case names; lowerCamelCase is understood, too. Live streams "
-             "are on gRPC; the dashboard's own pages are in docs/live-feed.md.",
+             "are on gRPC. Paths outside of /v1/fleet are what the dashboard asks.",
     .look_at_nodes = fleet_look_at_nodes,
     .write_node = fleet_write_node,
 };

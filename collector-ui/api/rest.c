@@ -323,7 +323,8 @@ void route_filter_check(struct http_request *request)
 
 void route_health(struct http_request *request)
 {
-    http_reply(request, 200, "text/plain", "ok\n", 3);
+    static const char body[] = "{\"status\":\"ok\"}\n";
+    http_reply(request, 200, "application/json", body, sizeof body - 1);
 }
 
 void route_ready(struct http_request *request)
@@ -339,9 +340,18 @@ void route_ready(struct http_request *request)
             "the log cannot be written, nothing is acknowledged; part=ingest of the program's "
             "log says why";
     }
+    char body[4096];
+    struct json_writer out;
+    json_init(&out, body, sizeof body);
+    json_object_begin(&out);
+    json_key(&out, "status");
+    json_text(&out, failure == NULL ? "ready" : "not_ready");
+    json_key(&out, "reasons");
+    json_array_begin(&out);
     if (failure != NULL) {
-        http_problem(request, 503, "UNAVAILABLE", failure, -1);
-    } else {
-        http_reply(request, 200, "text/plain", "ok\n", 3);
+        json_text(&out, failure);
     }
+    json_array_end(&out);
+    json_object_end(&out);
+    http_reply(request, failure == NULL ? 200 : 503, "application/json", body, out.length);
 }

@@ -399,6 +399,47 @@ static void write_operation(struct document *document, const struct openapi_rout
     json_object_end(out);
 }
 
+static void write_page_parameter(struct json_writer *out, const char *pattern,
+                                 const struct openapi_page *page, unsigned i)
+{
+    const bool is_path = is_in_path(pattern, page->parameters[i].name);
+
+    json_object_begin(out);
+    pair(out, "name", page->parameters[i].name);
+    pair(out, "in", is_path ? "path" : "query");
+    pair(out, "description", page->parameters[i].about);
+    json_key(out, "required");
+    json_bool(out, is_path);
+    json_key(out, "schema");
+    json_object_begin(out);
+    pair(out, "type", page->parameters[i].type);
+    json_object_end(out);
+    json_object_end(out);
+}
+
+static void write_page(struct json_writer *out, const struct openapi_route *route, unsigned number)
+{
+    const struct openapi_page *page = route->page;
+    char id[32];
+
+    (void)snprintf(id, sizeof(id), "page_%u", number);
+    json_key(out, "get");
+    json_object_begin(out);
+    pair(out, "operationId", id);
+    pair(out, "summary", page->summary);
+    json_key(out, "parameters");
+    json_array_begin(out);
+    for (unsigned i = 0; i < OPENAPI_PARAMETERS_MAX && page->parameters[i].name != NULL; i++) {
+        write_page_parameter(out, route->pattern, page, i);
+    }
+    json_array_end(out);
+    raw(out, "responses",
+        "{\"200\":{\"description\":\"The answer.\",\"content\":{\"application/json\":{\"schema\":"
+        "{\"type\":\"object\"}}}},\"default\":{\"description\":\"Refused.\",\"content\":{"
+        "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
+    json_object_end(out);
+}
+
 static bool write_paths(struct document *document, const struct openapi_settings *settings)
 {
     struct json_writer *out = document->out;
@@ -407,8 +448,16 @@ static bool write_paths(struct document *document, const struct openapi_settings
     json_object_begin(out);
     for (size_t i = 0; i < settings->routes_count; i++) {
         const struct openapi_route *route = &settings->routes[i];
-        const struct json_method *method = json_method_find(route->method);
+        const struct json_method *method =
+            route->method == NULL ? NULL : json_method_find(route->method);
 
+        if (route->page != NULL) {
+            json_key(out, route->pattern);
+            json_object_begin(out);
+            write_page(out, route, (unsigned)i);
+            json_object_end(out);
+            continue;
+        }
         if (method == NULL) {
             return false;
         }

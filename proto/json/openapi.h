@@ -9,10 +9,21 @@
 #include "base/attributes.h"
 #include "base/json_writer.h"
 
+/* A path by GET that is no method of the .proto files; its answer is some JSON object. */
+#define OPENAPI_PARAMETERS_MAX 8
+struct openapi_page {
+    const char *summary;
+    struct {
+        const char *name, *type; /* "string", "integer"; of the query, or named in the pattern */
+        const char *about;
+    } parameters[OPENAPI_PARAMETERS_MAX];
+};
+
 struct openapi_route {
-    const char *method;  /* "/netscope.v1.FlowService/GetFlow" */
-    const char *pattern; /* "/v1/flows/{flow_id}" */
-    bool is_changing;    /* POST alone; else GET and POST */
+    const char *method;              /* "/netscope.v1.FlowService/GetFlow"; NULL: a page */
+    const char *pattern;             /* "/v1/flows/{flow_id}" */
+    bool is_changing;                /* POST alone; else GET and POST */
+    const struct openapi_page *page; /* where there is no method; else NULL */
 };
 
 struct openapi_settings {

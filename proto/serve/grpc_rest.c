@@ -383,8 +383,11 @@ struct http_buffer *grpc_rest_openapi(const struct grpc_program *program)
         const struct grpc_row *row = &program->rows[i];
 
         for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
-            if (count < GRPC_REST_ROUTES && row->path != NULL) {
-                routes[count++] = (struct openapi_route){row->path, row->rest[j], row->is_changing};
+            if (count < GRPC_REST_ROUTES) {
+                routes[count++] = (struct openapi_route){.method = row->path,
+                                                         .page = row->described,
+                                                         .pattern = row->rest[j],
+                                                         .is_changing = row->is_changing};
             }
         }
     }

@@ -22,6 +22,7 @@
 #include "base/wire_format.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
+#include "proto/json/openapi.h"
 #include "proto/serve/grpc_access.h"
 #include "proto/serve/grpc_history.h"
 #include "proto/serve/grpc_mask.h"
@@ -163,6 +164,7 @@ struct grpc_row {
     bool is_changing; /* REST: POST alone */
     /* A page of REST alone, by GET; then `path` is NULL. */
     void (*page)(struct http_request *request);
+    const struct openapi_page *described; /* of the page, for the document */
 };
 
 /* Which program serves. Constant, lives for ever. */

@@ -33,7 +33,34 @@ def capture():
     return frames
 
 
-class Service:
+class Asked:
+    """Whoever has `url` and `token` may be asked by REST."""
+
+    def ask(self, path, body=None, headers=None, method=None):
+        """(status, content type, text); `body` is sent as JSON."""
+        head = dict(headers or {})
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            head.setdefault("Content-Type", "application/json")
+        if self.token and "Authorization" not in head:
+            head["Authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(self.url + path, data=data, headers=head, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.headers.get("Content-Type", ""), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers.get("Content-Type", ""), error.read().decode()
+
+    def json(self, path, **fields):
+        query = urllib.parse.urlencode(fields, doseq=True)
+        status, _, text = self.ask(path + ("?" + query if query else ""))
+        assert status == 200, f"{path}: {status} {text}"
+        return json.loads(text)
+
+
+class Service(Asked):
     """`with Service(...) as sensor:`; sensor.grpc and sensor.http are ports, sensor.socket a path."""
 
     def __init__(self, grpc="", more="", has_token=False, frames=None, arguments=("--pace", "--loop")):
@@ -78,26 +105,3 @@ class Service:
         self.program.__exit__()
         self.folder.cleanup()
         assert status == 0, f"the sensor ended with {status}:\n{text[-3000:]}"
-
-    def ask(self, path, body=None, headers=None, method=None):
-        """(status, content type, text); `body` is sent as JSON."""
-        head = dict(headers or {})
-        data = None
-        if body is not None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            head.setdefault("Content-Type", "application/json")
-        if self.token and "Authorization" not in head:
-            head["Authorization"] = f"Bearer {self.token}"
-        request = urllib.request.Request(self.url + path, data=data, headers=head, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, answer.headers.get("Content-Type", ""), answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.headers.get("Content-Type", ""), error.read().decode()
-
-    def json(self, path, **fields):
-        query = urllib.parse.urlencode(fields, doseq=True)
-        status, _, text = self.ask(path + ("?" + query if query else ""))
-        assert status == 200, f"{path}: {status} {text}"
-        return json.loads(text)

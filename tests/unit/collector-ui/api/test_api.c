@@ -133,7 +133,7 @@ static void every_route_answers(void **state)
            "\"matched\":0");
     expect(&f, "/v1/flows?" ALL "&filter=tcp.state%20%3D%20CLOSED", 200, "\"matched\":20");
     expect(&f, "/healthz", 200, "ok");
-    expect(&f, "/readyz", 200, "ok");
+    expect(&f, "/readyz", 200, "\"status\":\"ready\"");
     expect(&f, "/api/health", 200, "ok");
     expect(&f, "/metrics", 200, "netscope_collector_records_stored_total 27");
     expect(&f, "/metrics", 200, "netscope_collector_flow_packets_stored 210");

@@ -59,8 +59,8 @@ static void the_document_has_each_route_and_every_message_it_refers_to(void **st
 {
     (void)state;
     static const struct openapi_route routes[] = {
-        {"/netscope.v1.FlowService/GetFlow", "/v1/flows/{flow_id}", false},
-        {"/netscope.v1.ConfigService/ApplyConfig", "/v1/config:apply", true}};
+        {"/netscope.v1.FlowService/GetFlow", "/v1/flows/{flow_id}", false, NULL},
+        {"/netscope.v1.ConfigService/ApplyConfig", "/v1/config:apply", true, NULL}};
     bool ok;
     char *text = document_of(routes, 2, &ok);
 
@@ -87,7 +87,8 @@ static void the_document_has_each_route_and_every_message_it_refers_to(void **st
 static void a_route_without_a_method_is_refused(void **state)
 {
     (void)state;
-    static const struct openapi_route routes[] = {{"/netscope.v1.FlowService/No", "/v1/no", false}};
+    static const struct openapi_route routes[] = {
+        {"/netscope.v1.FlowService/No", "/v1/no", false, NULL}};
     bool ok;
     char *text = document_of(routes, 1, &ok);
 

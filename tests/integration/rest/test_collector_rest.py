@@ -1,0 +1,66 @@
+"""REST of the collector: the OpenAPI document of its methods, and what is made from it."""
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from end_to_end.fleet import Collector
+from rest.fuzzed import Fuzzed
+from support.programs import SENSOR, Program, main, wait_until, write_pcap
+from support.service import Asked, capture
+
+TOKEN = "full-token-0123456789"
+
+
+class Fleet(Asked):
+    """A collector that wants a token, and one sensor that reports to it."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="netscope-fleet-rest-")
+        folder, self.token = self.folder.name, TOKEN
+        tokens = os.path.join(folder, "tokens")
+        with open(tokens, "w", encoding="utf-8") as out:
+            out.write(f"full all {TOKEN}\n")
+        os.chmod(tokens, 0o600)
+        config = os.path.join(folder, "collector.yaml")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f"grpc:\n  token_file: {tokens}\nstore:\n  commit_interval: 200ms\n")
+        self.collector = Collector(folder, arguments=("--config", config))
+        self.program = self.collector.program
+        self.url = f"http://127.0.0.1:{self.collector.http}"
+        pcap = write_pcap(os.path.join(folder, "x.pcap"), capture())
+        self.sensor = Program(SENSOR, "--read-pcap", pcap, "--pace", "--loop", "--quiet", "--sensor-id", "edge-1",
+                              "--collector", f"127.0.0.1:{self.collector.ingest}")
+
+    def __exit__(self, *_):
+        self.sensor.stop()
+        self.sensor.__exit__()
+        status = self.program.stop()
+        text = self.program.text()
+        self.collector.close()
+        self.folder.cleanup()
+        assert status == 0, f"the collector ended with {status}:\n{text[-3000:]}"
+
+
+class CollectorRest(Fuzzed, unittest.TestCase):
+    FLOW_PATH = "/v1/fleet/flows/{flow_id}"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.served = Fleet()
+        wait_until("flows", lambda: cls.served.json("/v1/fleet/flows").get("flows"))
+        cls.document = cls.served.json("/v1/openapi.json")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.served.__exit__()
+
+    def test_data_needs_the_token_and_the_document_does_not(self):
+        for path in ("/v1/fleet/sensors", "/v1/fleet/flows", "/v1/fleet/packets/x"):
+            self.assertEqual(self.served.ask(path, headers={"Authorization": "Bearer wrong"})[0], 401, path)
+        self.assertEqual(self.served.ask("/v1/openapi.json", headers={"Authorization": "Bearer wrong"})[0], 200)
+
+
+if __name__ == "__main__":
+    main()
