@@ -6,35 +6,6 @@
 #include "sensor/wire/dns.h"
 #include "tests/support/packet_builder.h"
 
-/* Names that are stepped over are judged as those that are kept. */
-static void check_nameless(const struct wire_span *message)
-{
-    struct dns header;
-    struct dns_reader named, nameless;
-    struct dns_record record, other;
-
-    (void)dns_parse(message, &header, &named);
-    (void)dns_parse(message, &header, &nameless);
-    bool is_there = dns_next(&named, &record);
-    if (is_there != (message->length % 2 == 0 ? dns_next(&nameless, &other)
-                                              : dns_next_nameless(&nameless, &other))) {
-        abort();
-    }
-    while (is_there) {
-        is_there = dns_next(&named, &record);
-        if (is_there != dns_next_nameless(&nameless, &other) ||
-            (is_there &&
-             (record.offset != other.offset || record.record_bytes != other.record_bytes ||
-              record.type != other.type || record.section != other.section ||
-              record.data.bytes != other.data.bytes))) {
-            abort();
-        }
-    }
-    if (named.status != nameless.status) {
-        abort();
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
