@@ -394,5 +394,54 @@ class CollectorApi(unittest.TestCase):
         self.assertIn("SERVING", health.stdout, health.stderr)
 
 
+class SlowReader(unittest.TestCase):
+    def test_a_reader_that_does_not_keep_up_has_each_record_or_is_told_that_it_is_lost(self):
+        with tempfile.TemporaryDirectory(prefix="netscope-fleet-slow-") as folder:
+            config = os.path.join(folder, "collector.yaml")
+            with open(config, "w", encoding="utf-8") as out:
+                out.write("grpc:\n  history_records: 500\n  queue_messages: 1\n")
+            collector = Collector(folder, arguments=("--config", config))
+            try:
+                self.read_late(folder, collector)
+            finally:
+                status = collector.program.stop()
+                collector.close()
+            self.assertEqual(status, 0)
+
+    def read_late(self, folder, collector):
+        client = Client(collector.ingest, None)
+        call = client.stream("FlowService/ObserveFlows", {"follow": True}, 60)
+        wait_until("the stream", lambda: metrics(f"http://127.0.0.1:{collector.http}/metrics").get(
+            "netscope_collector_grpc_streams") == 1)
+        pcap, _ = make_traffic(folder, "mix", packets=60000, flows=8000)
+        with sensor(folder, "burst", collector, pcap) as burst:
+            self.assertEqual(burst.process.wait(timeout=60), 0, burst.text())
+        total = wait_until("all flows", lambda: self.stored(collector) if self.is_quiet(collector) else 0)
+        received, lost = 0, 0
+        for answer in call:
+            message = client.plain(answer)
+            received += len(message.get("flows", {}).get("flows", []))
+            lost += int(message.get("loss_notice", {}).get("count", 0))
+            if received + lost >= total:
+                break
+        call.cancel()
+        self.assertEqual(received + lost, total)
+        self.assertGreater(lost, 0)
+        page = metrics(f"http://127.0.0.1:{collector.http}/metrics")
+        self.assertEqual(page["netscope_collector_grpc_records_dropped_total"], lost)
+
+    @staticmethod
+    def is_quiet(collector):
+        """All that came is stored."""
+        page = metrics(f"http://127.0.0.1:{collector.http}/metrics")
+        return page["netscope_collector_records_total"] == page["netscope_collector_records_stored_total"] + page[
+            "netscope_collector_records_not_kept_total"] and page["netscope_collector_connections"] == 0
+
+    @staticmethod
+    def stored(collector):
+        """The highest number of a flow record: they are contiguous from 1."""
+        return max((int(flow["record_seq"]) for flow in collector.flows()), default=0)
+
+
 if __name__ == "__main__":
     main()
