@@ -39,11 +39,22 @@ static inline uint64_t word_at(const uint8_t *at, size_t length)
     return word;
 }
 
-/* In place: where the length is known its loop and its copies are. */
-static inline __attribute__((always_inline)) uint64_t hash_words(struct hash_key key,
-                                                                 const uint8_t *at, size_t length)
+static inline uint64_t hash_start(struct hash_key key, size_t length)
 {
-    uint64_t hash = key.a ^ fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
+    return key.a ^ fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static inline uint64_t hash_two_words(struct hash_key key, uint64_t hash, uint64_t low,
+                                      uint64_t high)
+{
+    return fold(low ^ key.b ^ hash, high ^ key.a ^ UINT64_C(0xe7037ed1a0b428db)) ^
+           fold(hash ^ key.a, UINT64_C(0x8ebc6af09c88c6e3));
+}
+
+uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    uint64_t hash = hash_start(key, length);
 
     while (length > 0) {
         const size_t second = length > 8 ? length - 8 : 0;
@@ -51,17 +62,23 @@ static inline __attribute__((always_inline)) uint64_t hash_words(struct hash_key
         const uint64_t high = second > 0 ? word_at(at + 8, second) : 0;
         const size_t step = length < 16 ? length : 16;
 
-        hash = fold(low ^ key.b ^ hash, high ^ key.a ^ UINT64_C(0xe7037ed1a0b428db)) ^
-               fold(hash ^ key.a, UINT64_C(0x8ebc6af09c88c6e3));
+        hash = hash_two_words(key, hash, low, high);
         at += step;
         length -= step;
     }
     return hash_mix(hash);
 }
 
-uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
+/* detection_hash() of an address, without its loop. */
+static uint64_t hash_address(struct hash_key key, const struct ip_address *address)
 {
-    return hash_words(key, bytes, length);
+    uint64_t words[2];
+
+    memcpy(words, address->bytes, sizeof(words));
+    const uint64_t hash =
+        hash_two_words(key, hash_start(key, sizeof(*address)), words[0], words[1]);
+
+    return hash_mix(hash_two_words(key, hash, address->version, 0));
 }
 
 /* A subject's hash from those of its addresses: most facts name the same two to each detector. */
@@ -82,10 +99,8 @@ uint64_t detection_subject_hash(struct hash_key key, const struct detection_subj
     const struct ip_address *source = &subject->source;
     const struct ip_address *target = &subject->target;
 
-    return join(
-        key, subject,
-        source->version != 0 ? hash_words(key, (const uint8_t *)source, sizeof(*source)) : 0,
-        target->version != 0 ? hash_words(key, (const uint8_t *)target, sizeof(*target)) : 0);
+    return join(key, subject, source->version != 0 ? hash_address(key, source) : 0,
+                target->version != 0 ? hash_address(key, target) : 0);
 }
 
 struct detection_shape detection_view_shape(const struct detection_settings *settings,
@@ -331,7 +346,7 @@ uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_ad
     /* Version 0 is what an empty place looks like. */
     if (!same_address(&hashed->address, address) || address->version == 0) {
         hashed->address = *address;
-        hashed->hash = hash_words(frame->key, (const uint8_t *)address, sizeof(*address));
+        hashed->hash = hash_address(frame->key, address);
     }
     return hashed->hash;
 }

@@ -226,6 +226,7 @@ static ALWAYS_INLINE void ask_ahead_of_hand(const struct detection_table *table)
 
     __builtin_prefetch(entry);
     __builtin_prefetch(&entry->first_ns);
+    __builtin_prefetch(detection_sums_of(table, ahead_of_hand(table, AHEAD_ENTRY)));
     entry = &table->entries[ahead_of_hand(table, AHEAD_MEMBER)];
     __builtin_prefetch(detection_entry_head(table, entry->hash));
     if (entry->members_first != 0) {

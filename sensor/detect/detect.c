@@ -6,10 +6,6 @@
 #include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
 
-/* A handshake is over within this many packets, repeated SYN included; the rest of a connection
- * tells nothing until it is closed. */
-#define HANDSHAKE_PACKETS_MAX 12
-
 #define ICMP_ECHO_REPLY     0
 #define ICMP_ECHO_REQUEST   8
 #define ICMPV6_ECHO_REQUEST 128
@@ -136,7 +132,8 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
         if (direction == 1 && flow->sums[1].packets == 1) {
             add(frame, DETECTION_RST, packet, flow);
         }
-    } else if (flags == TCP_ACK && direction == 0 && flow_packets(flow) <= HANDSHAKE_PACKETS_MAX &&
+    } else if (flags == TCP_ACK && direction == 0 &&
+               flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
                completes_handshake(packet, flow)) {
         add(frame, DETECTION_ESTABLISHED, packet, flow);
     }
@@ -199,9 +196,7 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
     if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6) && has_head) {
         detect_ndp(frame, packet, bytes);
     }
-    if (LIKELY(flow_packets(flow) > HANDSHAKE_PACKETS_MAX) &&
-        ((packet->tcp_flags & (TCP_FIN | TCP_RST)) == 0) &&
-        (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN) {
+    if (!detect_is_of_handshake(packet, flow)) {
         return;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {

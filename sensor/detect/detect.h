@@ -12,9 +12,26 @@
 #include "sensor/flow/flow_table.h"
 #include "sensor/wire/packet.h"
 
+/* A handshake is over within this many packets, repeated SYN included; the rest of a connection
+ * tells nothing until it is closed. */
+#define DETECT_HANDSHAKE_PACKETS_MAX 12
+
+static inline bool detect_is_of_handshake(const struct packet *packet, const struct flow *flow)
+{
+    return flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX ||
+           (packet->tcp_flags & (TCP_FIN | TCP_RST)) != 0 ||
+           (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* False for most packets: detect_packet would find nothing in it. */
+static inline bool detect_wants(const struct packet *packet, const struct flow *flow)
+{
+    return detect_is_of_handshake(packet, flow) || (packet->facts & PACKET_IS_FRAGMENT) != 0 ||
+           packet->protocol == IP_PROTOCOL_ICMPV6;
+}
+
 /* Looks at one packet that was just counted into `flow`. `frame` is the frame of the packet's
- * second, `bytes` the captured frame (NULL: they were not kept). Packets that can tell nothing
- * (payload of an established connection) return after one comparison. `table` has the flow; in
+ * second, `bytes` the captured frame (NULL: they were not kept). `table` has the flow; in
  * compact mode connections are never seen to close. `direction` as in flow_observer. */
 void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
                    const struct flow_table *table, const struct flow *flow, bool is_new,

@@ -422,7 +422,7 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
     while ((flow->bits & FLOW_INSPECT_FULL) != 0) {
         flow_table_report(shard->table, flow);
     }
-    if (shard->settings.detection != NULL) {
+    if (shard->settings.detection != NULL && detect_wants(packet, flow)) {
         detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes,
                       shard->table, flow, is_new, direction);
     }
