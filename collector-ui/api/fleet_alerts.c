@@ -141,18 +141,10 @@ void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length
     if (job == NULL) {
         return;
     }
-    const struct grpc_alert_request choice = {.kinds = (const int *)request->kinds,
-                                              .kinds_count = request->n_kinds,
-                                              .states = (const int *)request->states,
-                                              .states_count = request->n_states,
-                                              .min_severity = (int)request->min_severity,
-                                              .subjects = request->subject,
-                                              .subjects_count = request->n_subject};
-
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     if (job->page_size > 0 && read_alert_token(ask, request->page_token, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
-        grpc_read_alert_choice(ask, &choice, &job->alerts)) {
+        grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &job->alerts)) {
         fleet_job_submit(job);
     } else {
         fleet_job_free(job);

@@ -248,33 +248,6 @@ static int by_key_down(const void *a, const void *b)
     return compare(a, b, false);
 }
 
-struct fetching {
-    struct flow_scan *scan;
-    struct flow_entry *entries;
-    struct history_bytes *out;
-    uint32_t count;
-};
-
-static int fetch_file(void *context, sqlite3 *db, uint32_t file)
-{
-    struct fetching *const f = context;
-    sqlite3_stmt *const rows =
-        query_prepare(f->scan->reader, db,
-                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
-                      " LEFT JOIN boots b ON b.no = f.boot_no WHERE f.rowid = ?");
-    for (uint32_t i = 0; rows != NULL && i < f->count; i++) {
-        if (f->entries[i].file == file && f->out[i].bytes == NULL) {
-            sqlite3_bind_int64(rows, 1, f->entries[i].rowid);
-            if (sqlite3_step(rows) == SQLITE_ROW && !query_record(rows, 0, &f->out[i])) {
-                break;
-            }
-            sqlite3_reset(rows);
-        }
-    }
-    sqlite3_finalize(rows);
-    return 0;
-}
-
 static int fetch_page(struct flow_scan *scan, uint32_t matched, struct history_flows *out)
 {
     const struct history_flows_query *const query = scan->query;
@@ -294,22 +267,17 @@ static int fetch_page(struct flow_scan *scan, uint32_t matched, struct history_f
     if (count == 0) {
         return 0;
     }
-    struct history_bytes *const bytes = calloc(count, sizeof *bytes);
-    if (bytes == NULL) {
+    struct query_place *const places = malloc(count * sizeof *places);
+    if (places == NULL) {
         return -ENOMEM;
     }
-    struct fetching fetching = {scan, &scan->entries[first], bytes, count};
-    const bool was_partial = scan->reader->cost.is_partial;
-    scan->reader->cost.is_partial = false; /* what was found is shown */
-    int result =
-        query_files(scan->reader, query->from_ns, query->to_ns, false, fetch_file, &fetching);
-    scan->reader->cost.is_partial |= was_partial;
     for (uint32_t i = 0; i < count; i++) {
-        if (bytes[i].bytes != NULL && !list_add(&out->records, bytes[i])) {
-            result = -ENOMEM;
-        }
+        const struct flow_entry *const entry = &scan->entries[first + i];
+        places[i] = (struct query_place){entry->rowid, entry->file};
     }
-    free(bytes);
+    const int result =
+        query_fetch_flows(scan->reader, query->from_ns, query->to_ns, places, count, &out->records);
+    free(places);
     const struct flow_entry *const last = &scan->entries[first + count - 1];
     out->last = (struct history_cursor){last->key, last->flow_id, last->sensor_hash};
     return result;

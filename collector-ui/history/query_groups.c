@@ -255,49 +255,20 @@ static int by_packets(const void *a, const void *b)
     return strcmp(x->row.key, y->row.key);
 }
 
-struct fetching {
-    struct history_reader *reader;
-    const struct group *groups;
-    struct history_bytes *out;
-    uint32_t count;
-};
-
-static int fetch_file(void *context, sqlite3 *db, uint32_t file)
-{
-    const struct fetching *const f = context;
-    sqlite3_stmt *const rows =
-        query_prepare(f->reader, db,
-                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
-                      " LEFT JOIN boots b ON b.no = f.boot_no WHERE f.rowid = ?");
-
-    for (uint32_t i = 0; rows != NULL && i < f->count; i++) {
-        if (f->groups[i].file == file && f->out[i].bytes == NULL) {
-            sqlite3_bind_int64(rows, 1, f->groups[i].rowid);
-            if (sqlite3_step(rows) == SQLITE_ROW && !query_record(rows, 0, &f->out[i])) {
-                break;
-            }
-            sqlite3_reset(rows);
-        }
-    }
-    sqlite3_finalize(rows);
-    return 0;
-}
-
 /* The newest record of each flow among the largest. */
 static int fetch(struct group_scan *scan, struct history_groups *out)
 {
-    struct history_bytes *const bytes = calloc((size_t)out->count + 1, sizeof *bytes);
-    struct fetching fetching = {scan->reader, scan->groups, bytes, out->count};
-    int result = bytes == NULL ? -ENOMEM
-                               : query_files(scan->reader, scan->query->from_ns, scan->query->to_ns,
-                                             false, fetch_file, &fetching);
+    struct query_place *const places = malloc(((size_t)out->count + 1) * sizeof *places);
 
-    for (uint32_t i = 0; bytes != NULL && i < out->count; i++) {
-        if (bytes[i].bytes != NULL && !list_add(&out->records, bytes[i])) {
-            result = -ENOMEM;
-        }
+    if (places == NULL) {
+        return -ENOMEM;
     }
-    free(bytes);
+    for (uint32_t i = 0; i < out->count; i++) {
+        places[i] = (struct query_place){scan->groups[i].rowid, scan->groups[i].file};
+    }
+    const int result = query_fetch_flows(scan->reader, scan->query->from_ns, scan->query->to_ns,
+                                         places, out->count, &out->records);
+    free(places);
     return result;
 }
 

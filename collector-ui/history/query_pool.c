@@ -268,3 +268,53 @@ struct live_window *history_take_live(struct history *h)
 {
     return live_take(h->live);
 }
+
+struct fetching {
+    struct history_reader *reader;
+    const struct query_place *places;
+    struct history_bytes *out;
+    uint32_t count;
+};
+
+static int fetch_file(void *context, sqlite3 *db, uint32_t file)
+{
+    const struct fetching *const f = context;
+    sqlite3_stmt *const rows =
+        query_prepare(f->reader, db,
+                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
+                      " LEFT JOIN boots b ON b.no = f.boot_no WHERE f.rowid = ?");
+
+    for (uint32_t i = 0; rows != NULL && i < f->count; i++) {
+        if (f->places[i].file == file && f->out[i].bytes == NULL) {
+            sqlite3_bind_int64(rows, 1, f->places[i].rowid);
+            if (sqlite3_step(rows) == SQLITE_ROW && !query_record(rows, 0, &f->out[i])) {
+                break;
+            }
+            sqlite3_reset(rows);
+        }
+    }
+    sqlite3_finalize(rows);
+    return 0;
+}
+
+int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+                      const struct query_place *places, uint32_t count, struct history_list *out)
+{
+    struct history_bytes *const bytes = calloc((size_t)count + 1, sizeof *bytes);
+    struct fetching fetching = {reader, places, bytes, count};
+    const bool was_partial = reader->cost.is_partial;
+
+    if (bytes == NULL) {
+        return -ENOMEM;
+    }
+    reader->cost.is_partial = false; /* what was found is shown */
+    int result = query_files(reader, from_ns, to_ns, false, fetch_file, &fetching);
+    reader->cost.is_partial |= was_partial;
+    for (uint32_t i = 0; i < count; i++) {
+        if (bytes[i].bytes != NULL && !list_add(out, bytes[i])) {
+            result = -ENOMEM;
+        }
+    }
+    free(bytes);
+    return result;
+}

@@ -37,3 +37,12 @@ void query_condition_fini(struct query_condition *condition);
 /* To the parameters from 1 on. */
 void query_bind_values(sqlite3_stmt *rows, const struct filter_value *values, uint32_t count);
 bool list_add(struct history_list *list, struct history_bytes bytes);
+/* A row of `flows`. */
+struct query_place {
+    int64_t rowid;
+    uint32_t file; /* as query_files numbers them */
+};
+/* The records in these places, in their order; what is gone by now is left out. Read also where the
+ * question itself met a bound. 0 or -errno. */
+int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+                      const struct query_place *places, uint32_t count, struct history_list *out);

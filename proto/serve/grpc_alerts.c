@@ -113,17 +113,9 @@ void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
     if (reader == NULL) {
         return;
     }
-    const struct grpc_alert_request choice = {.kinds = (const int *)request->kinds,
-                                              .kinds_count = request->n_kinds,
-                                              .states = (const int *)request->states,
-                                              .states_count = request->n_states,
-                                              .min_severity = (int)request->min_severity,
-                                              .subjects = request->subject,
-                                              .subjects_count = request->n_subject};
-
     if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
                            &reader->sensors) ||
-        !grpc_read_alert_choice(ask, &choice, &reader->alerts) ||
+        !grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &reader->alerts) ||
         !grpc_read_time(ask, request->since, "since", &reader->since_ns)) {
         grpc_reader_free(reader);
         return;

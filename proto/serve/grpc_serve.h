@@ -303,7 +303,6 @@ void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,
 
 /* ---- choices ---- */
 
-/* Reads kinds, states, severity and subjects; false: refused. What it owns is in `subjects`. */
 struct grpc_alert_request {
     const int *kinds, *states;
     size_t kinds_count, states_count;
@@ -311,6 +310,16 @@ struct grpc_alert_request {
     char *const *subjects;
     size_t subjects_count;
 };
+/* Of any request that chooses alerts: their fields have the same names. */
+#define GRPC_ALERT_REQUEST(request)                                                                \
+    (&(const struct grpc_alert_request){.kinds = (const int *)(request)->kinds,                    \
+                                        .kinds_count = (request)->n_kinds,                         \
+                                        .states = (const int *)(request)->states,                  \
+                                        .states_count = (request)->n_states,                       \
+                                        .min_severity = (int)(request)->min_severity,              \
+                                        .subjects = (request)->subject,                            \
+                                        .subjects_count = (request)->n_subject})
+/* Reads kinds, states, severity and subjects; false: refused. What it owns is in `subjects`. */
 MUST_USE bool grpc_read_alert_choice(struct grpc_ask *ask, const struct grpc_alert_request *request,
                                      struct grpc_alert_choice *out);
 /* The same on a decoded alert. Any thread. */

@@ -105,19 +105,12 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
-    const struct grpc_alert_request wanted = {.kinds = (const int *)request->kinds,
-                                              .kinds_count = request->n_kinds,
-                                              .states = (const int *)request->states,
-                                              .states_count = request->n_states,
-                                              .min_severity = (int)request->min_severity,
-                                              .subjects = request->subject,
-                                              .subjects_count = request->n_subject};
     const uint32_t page_size =
         grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     struct ids ids = {calloc(history->end - history->first + 1, ID_BYTES), 0};
 
     if (ids.seen != NULL && page_size > 0 && read_token(ask, request->page_token, &before_seq) &&
-        grpc_read_alert_choice(ask, &wanted, &choice)) {
+        grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &choice)) {
         answer_list(ask, &choice, page_size, before_seq, &ids);
     } else if (ids.seen == NULL) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");

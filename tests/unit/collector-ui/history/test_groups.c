@@ -13,14 +13,18 @@
 
 struct asked {
     struct history_groups_query query;
+    struct history_limits limits;
     struct history_groups groups;
+    struct history_cost cost;
 };
 
 static void run(struct history_reader *reader, void *context)
 {
     struct asked *asked = context;
 
+    history_reader_limit(reader, &asked->limits);
     assert_int_equal(history_query_groups(reader, &asked->query, &asked->groups), 0);
+    history_reader_cost(reader, &asked->cost);
 }
 
 static struct history_groups ask(struct harness *h, enum history_group group, uint32_t limit,
@@ -53,6 +57,27 @@ static void the_largest_flows_come_first_with_their_records(void **state)
     assert_int_equal(top.records.count, 3);
     assert_false(top.is_full);
     history_groups_fini(&top);
+    harness_remove(&h);
+}
+
+static void flows_found_before_a_bound_was_met_have_their_records(void **state)
+{
+    struct harness h;
+    struct asked asked = {.query = {.from_ns = HARNESS_TIME_NS,
+                                    .to_ns = HARNESS_TIME_NS + 3600 * SECOND,
+                                    .group = GROUP_FLOW,
+                                    .limit = 10},
+                          .limits = {.rows_max = 4}};
+
+    (void)state;
+    harness_open(&h);
+    harness_flows(&h, "s-1", 1, 10, 0x100, 10);
+    harness_wait(&h, 10);
+    harness_query(&h, run, &asked);
+    assert_true(asked.cost.is_partial);
+    assert_true(asked.groups.count > 0 && asked.groups.count < 10);
+    assert_int_equal(asked.groups.records.count, asked.groups.count);
+    history_groups_fini(&asked.groups);
     harness_remove(&h);
 }
 
@@ -104,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_largest_flows_come_first_with_their_records),
+        cmocka_unit_test(flows_found_before_a_bound_was_met_have_their_records),
         cmocka_unit_test(one_id_of_two_sensors_is_two_flows),
         cmocka_unit_test(groups_of_a_range_hold_the_records_that_end_in_it),
     };
