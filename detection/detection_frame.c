@@ -310,11 +310,6 @@ bool detection_frame_merge(struct detection_frame *into, const struct detection_
 
 /* ---- for detectors ---- */
 
-struct hash_key detection_frame_key(const struct detection_frame *frame)
-{
-    return frame->key;
-}
-
 struct detection_table *detector_view(const struct detector_rules *rules,
                                       struct detection_frame *frame, uint32_t view)
 {

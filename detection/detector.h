@@ -108,7 +108,6 @@ uint32_t detector_count(void);
 
 /* ---- for feed ---- */
 
-struct hash_key detection_frame_key(const struct detection_frame *frame);
 /* The subject's number in view `view` of the detector, made if new. */
 uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
                         uint32_t view, const struct detection_subject *subject, uint64_t time_ns);

@@ -188,7 +188,6 @@ enum http_ws_verdict http_ws_send(struct http_ws *ws, struct http_buffer *messag
 void http_ws_close(struct http_ws *ws, uint16_t code, const char *reason);
 size_t http_ws_queued_bytes(const struct http_ws *ws);  /* any thread */
 const char *http_ws_identity(const struct http_ws *ws); /* as set by the hook at the upgrade */
-const char *http_ws_peer(const struct http_ws *ws);
 
 /* ---- Server
  * --------------------------------------------------------------------------------------------- */

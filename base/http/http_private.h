@@ -151,7 +151,6 @@ struct http_ws {
     struct http_inbox *inbox;
     struct http_ws *next; /* in the inbox */
     char identity[HTTP_IDENTITY_BYTES];
-    char peer[64];
     /* The loop's own. */
     struct lws *wsi;
     const struct http_ws_protocol *protocol;

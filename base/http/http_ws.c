@@ -111,11 +111,6 @@ const char *http_ws_identity(const struct http_ws *ws)
     return ws->identity;
 }
 
-const char *http_ws_peer(const struct http_ws *ws)
-{
-    return ws->peer;
-}
-
 /* ---- On the loop ---- */
 
 static int close_with(struct http_ws *ws, unsigned code, const char *reason)
@@ -143,7 +138,6 @@ static struct http_ws *ws_new(struct http_connection *connection)
     ws->message_bytes_max = options->ws_message_down_bytes;
     ws->inbox = http_inbox_ref(connection->server->inbox);
     memcpy(ws->identity, connection->request.identity, sizeof ws->identity);
-    memcpy(ws->peer, connection->peer, sizeof ws->peer);
     ws->wsi = connection->wsi;
     ws->protocol = connection->ws_protocol;
     return ws;

@@ -48,19 +48,6 @@ void rpc_bytes_unref(struct rpc_bytes *bytes)
     *bytes = bytes_of(grpc_empty_slice());
 }
 
-const uint8_t *rpc_bytes_data(const struct rpc_bytes *bytes)
-{
-    /* Through the handle itself and not a copy of it: short slices are inside. */
-    const grpc_slice *slice = (const grpc_slice *)(const void *)bytes;
-    return GRPC_SLICE_START_PTR(*slice);
-}
-
-size_t rpc_bytes_length(const struct rpc_bytes *bytes)
-{
-    const grpc_slice slice = rpc_bytes_slice(bytes);
-    return GRPC_SLICE_LENGTH(slice);
-}
-
 struct rpc_buffer rpc_buffer_new(size_t capacity)
 {
     grpc_slice slice = grpc_slice_malloc(capacity < BUFFER_BYTES_MIN ? BUFFER_BYTES_MIN : capacity);

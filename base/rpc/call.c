@@ -371,14 +371,6 @@ uint64_t rpc_dropped(struct rpc_call *call)
     return atomic_load_explicit(&call->dropped, memory_order_relaxed);
 }
 
-uint32_t rpc_queued(struct rpc_call *call)
-{
-    pthread_mutex_lock(&call->lock);
-    const uint32_t count = call->outbox.count;
-    pthread_mutex_unlock(&call->lock);
-    return count;
-}
-
 uint64_t rpc_deadline_remaining_ns(const struct rpc_call *call)
 {
     const gpr_timespec never = gpr_inf_future(call->deadline.clock_type);

@@ -62,10 +62,6 @@ struct rpc_bytes rpc_bytes_copy(const void *data, size_t length);
 struct rpc_bytes
 rpc_bytes_ref(const struct rpc_bytes *bytes); /* one reference more, for a further receiver */
 void rpc_bytes_unref(struct rpc_bytes *bytes);
-/* Borrowed from `bytes`, which must stay where it is meanwhile: short messages are stored inside
- * the handle. */
-const uint8_t *rpc_bytes_data(const struct rpc_bytes *bytes);
-size_t rpc_bytes_length(const struct rpc_bytes *bytes);
 
 /* Room to encode one message in place: write to data[0..capacity), then rpc_buffer_done or, if
  * nothing comes of it, rpc_buffer_discard (a forgotten one leaks `capacity` bytes). */
@@ -199,7 +195,6 @@ void *rpc_method_context(const struct rpc_call *call);
 const char *rpc_path(const struct rpc_call *call);
 bool rpc_is_done(struct rpc_call *call);     /* sends are refused; on_done has come or is coming */
 uint64_t rpc_dropped(struct rpc_call *call); /* messages dropped by this call's queue so far */
-uint32_t rpc_queued(struct rpc_call *call);  /* messages waiting */
 /* UINT64_MAX: the call has no deadline. 0: it has passed. */
 uint64_t rpc_deadline_remaining_ns(const struct rpc_call *call);
 

@@ -26,7 +26,6 @@ struct history_limits {
     uint64_t rows_max; /* 0: 5 million */
 };
 void history_reader_limit(struct history_reader *reader, const struct history_limits *limits);
-struct history *history_reader_history(struct history_reader *reader);
 
 struct history_cost {
     uint64_t scanned; /* rows */

@@ -93,11 +93,6 @@ void history_reader_limit(struct history_reader *reader, const struct history_li
     reader->deadline_ns = clock_monotonic_ns() + reader->limits.time_ns;
 }
 
-struct history *history_reader_history(struct history_reader *reader)
-{
-    return reader->history;
-}
-
 void history_reader_cost(const struct history_reader *reader, struct history_cost *out)
 {
     *out = reader->cost;

@@ -47,14 +47,6 @@ void grpc_answer(struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used)
     rpc_finish(ask->call, RPC_OK, NULL);
 }
 
-void grpc_answer_packed(struct grpc_ask *ask, const ProtobufCMessage *message)
-{
-    const size_t length = protobuf_c_message_get_packed_size(message);
-    struct rpc_buffer buffer = rpc_buffer_new(length + 1);
-
-    grpc_answer(ask, &buffer, protobuf_c_message_pack(message, buffer.data));
-}
-
 void grpc_answer_field(struct grpc_ask *ask, uint32_t number, const void *bytes, size_t length)
 {
     struct rpc_buffer buffer = rpc_buffer_new(length + 16);

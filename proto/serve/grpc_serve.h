@@ -235,7 +235,6 @@ void grpc_refuse_field(struct grpc_ask *ask, const char *field, const char *reas
                        int64_t position, const char *format, ...) PRINTF_LIKE(5, 6);
 /* Sends the only answer and finishes with OK. */
 void grpc_answer(struct grpc_ask *ask, struct rpc_buffer *buffer, size_t used);
-void grpc_answer_packed(struct grpc_ask *ask, const ProtobufCMessage *message);
 /* One field `number` with these bytes. */
 void grpc_answer_field(struct grpc_ask *ask, uint32_t number, const void *bytes, size_t length);
 /* Copies each field `from` of an encoded message as field `to`. */

@@ -39,7 +39,6 @@ struct fragment_table {
     uint8_t *copies;
     uint32_t copies_count;
     uint32_t free_copy; /* linked by their first four bytes */
-    uint64_t memory_bytes;
 };
 
 /* ---- life ---- */
@@ -96,10 +95,6 @@ struct fragment_table *fragment_table_new(const struct fragment_settings *settin
     }
     memset(table->buckets, 0xff, buckets * sizeof(*table->buckets));
     link_free_lists(table);
-    table->memory_bytes = sizeof(*table) + buckets * sizeof(*table->buckets) +
-                          (uint64_t)settings->datagrams_max * sizeof(*table->datagrams) +
-                          (uint64_t)settings->held_max * sizeof(*table->held) +
-                          (uint64_t)table->copies_count * COPY_BYTES;
     return TAKE(table);
 }
 
@@ -117,11 +112,6 @@ void fragment_table_free(struct fragment_table *table)
 const struct fragment_counts *fragment_table_counts(const struct fragment_table *table)
 {
     return &table->counts;
-}
-
-uint64_t fragment_table_memory_bytes(const struct fragment_table *table)
-{
-    return table->memory_bytes;
 }
 
 /* ---- held fragments ---- */

@@ -89,4 +89,3 @@ void fragment_table_expire(struct fragment_table *table, uint64_t now_ns);
 void fragment_table_finish(struct fragment_table *table, uint64_t now_ns);
 
 const struct fragment_counts *fragment_table_counts(const struct fragment_table *table);
-uint64_t fragment_table_memory_bytes(const struct fragment_table *table);

@@ -156,11 +156,6 @@ const struct shard_counts *shard_counts_of(const struct shard *shard)
     return &shard->counts;
 }
 
-uint32_t shard_index(const struct shard *shard)
-{
-    return shard->settings.index;
-}
-
 /* ---- batches ---- */
 
 void shard_pause(struct shard *shard)

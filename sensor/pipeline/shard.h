@@ -172,4 +172,3 @@ void shard_tune(struct shard *shard, const struct shard_tuning *tuning);
 /* For answers: calls `each` with a filled record of every live flow, as FLOW_EVENT_NONE. */
 void shard_each_flow(struct shard *shard,
                      void (*each)(void *context, const struct flow_record *record), void *context);
-uint32_t shard_index(const struct shard *shard);

@@ -120,11 +120,6 @@ static bool has_google_frames(enum family family)
     return family == FAMILY_Q050 || family == FAMILY_T050 || family == FAMILY_T051;
 }
 
-bool quic_version_has_keys(uint32_t version)
-{
-    return family_of(version) != FAMILY_NONE;
-}
-
 unsigned quic_version_text(uint32_t version, char out[QUIC_VERSION_TEXT_BYTES])
 {
     const unsigned first = version >> 24;

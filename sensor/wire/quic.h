@@ -46,9 +46,6 @@ bool quic_likely(const struct wire_span *datagram);
 /* "1", "2", "draft-29", "Q050", "mvfst-2", "0xbabababa"; the length. */
 unsigned quic_version_text(uint32_t version, char out[QUIC_VERSION_TEXT_BYTES]);
 
-/* Whether Initials of this version can be opened. */
-bool quic_version_has_keys(uint32_t version);
-
 /* Keys of one direction of Initials. */
 struct quic_keys {
     uint8_t key[CRYPTO_AES_KEY_BYTES];
