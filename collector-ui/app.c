@@ -161,6 +161,7 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                       .duplicates = counts.duplicates,
                                       .gap_records = counts.gap_records,
                                       .refused = counts.refused,
+                                      .returned = counts.returned,
                                       .log_errors = counts.log_errors,
                                       .has_log_trouble = counts.has_log_trouble,
                                       .refused_rate = counts.refused_rate,

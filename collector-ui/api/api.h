@@ -31,6 +31,7 @@ extern const struct config_field api_fields[], api_tls_fields[], api_auth_fields
 /* What ingest knows for /metrics; filled by the app. Any thread. */
 struct api_ingest_counts {
     uint64_t connections, batches, records, duplicates, gap_records, refused, log_bytes;
+    uint64_t returned; /* of records: not written, to be sent again */
     uint64_t log_errors;
     bool has_log_trouble; /* nothing is acknowledged until the disk takes something again */
     uint64_t refused_rate, sockets, sockets_refused;

@@ -45,15 +45,17 @@ void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LE
     stats_ledger_add(store, "duplicate", stored.records_duplicate);
     stats_ledger_add(store, "undecodable", stored.records_undecodable);
     stats_ledger_add(store, "not_kept", stored.records_not_kept);
-    store->in = received.records > stored.records_in ? received.records : stored.records_in;
+    const uint64_t kept = received.records - received.returned;
+    store->in = kept > stored.records_in ? kept : stored.records_in;
     hold_rest(store);
     *ingest = (struct stats_ledger_row){.stage = LEDGER_INGEST,
                                         .unit = "records",
                                         .in = received.records + received.duplicates +
                                               received.gap_records,
-                                        .out = received.records};
+                                        .out = kept};
     stats_ledger_add(ingest, "duplicate", received.duplicates);
     stats_ledger_add(ingest, "told_lost", received.gap_records);
+    stats_ledger_add(ingest, "returned", received.returned);
 }
 
 /* ---- /v1/ledger ---- */

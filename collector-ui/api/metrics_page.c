@@ -117,6 +117,8 @@ static void write_ingest(struct metrics_page *page, struct api *api)
         c.sockets);
     one(page, "netscope_collector_ingest_sockets_refused_total", METRICS_COUNTER,
         "TCP connections closed at once: there were ingest.connections_max.", c.sockets_refused);
+    one(page, "netscope_collector_ingest_returned_records_total", METRICS_COUNTER,
+        "Records that the log did not take: not acknowledged, sent again.", c.returned);
     one(page, "netscope_collector_log_errors_total", METRICS_COUNTER,
         "Writes and syncs of the log that failed; nothing of them was acknowledged.", c.log_errors);
     one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);

@@ -105,6 +105,7 @@ struct ingest_events {
 struct ingest_counts {
     uint64_t connections; /* streams now */
     uint64_t batches, records, duplicates, gap_records, refused, log_bytes;
+    uint64_t returned;                 /* of records: not written, so the sensor sends them again */
     uint64_t log_errors;               /* writes and syncs of the log that failed */
     bool has_log_trouble;              /* the last one did: nothing is acknowledged */
     uint64_t refused_rate;             /* of refused: streams_per_second */

@@ -269,6 +269,8 @@ static void settle_group(struct ingest *ingest, struct ingest_entry *group)
         if (!entry->is_void) {
             ingest_place_durable(entry->place, entry->last_seq);
             entry->place->is_touched = true;
+        } else if (!entry->is_gap) {
+            ingest->counts.returned += entry->last_seq - entry->first_seq + 1;
         }
     }
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {

@@ -234,6 +234,9 @@ class Disks(unittest.TestCase):
             self.assertTrue(ledger["balanced"])
             return {row["stage"].removeprefix("LEDGER_STAGE_"): row for row in ledger["rows"]}
         wait_until("all is stored", lambda: int(rows()["STORE"]["held"]) == 0)
+        if process.poll() is None:  # what the log did not take came again, and counts once
+            returned = [int(one["count"]) for one in rows()["INGEST"]["lost"] if one["reason"] == "returned"]
+            self.assertGreater(returned[0], 0)
         lost = {one["reason"]: int(one["count"]) for one in rows()["STORE"]["lost"] if int(one["count"])}
         self.assertEqual(set(lost) - {"duplicate"}, set())
         self.assertEqual(collector.program.stop(), 0, collector.program.text()[-2000:])
