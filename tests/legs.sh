@@ -63,7 +63,7 @@ run_ctest() {
 
 # A leg that is some tests of the release build, chosen by a word in their names.
 run_named() {
-    local name=$1 count status=0 out=$LOGS/ctest-$1.txt
+    local name=$1 count status=0 out=$LOGS/ctest-${1//[^a-z0-9_]/}.txt
     configure_and_build release
     count=$(ctest --test-dir build/release -N -R "$name" | sed -n 's/^Total Tests: //p')
     ((count > 0)) || skip "no test has $name in its name"
