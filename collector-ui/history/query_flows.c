@@ -27,15 +27,11 @@ struct name_table {
 struct flow_scan {
     struct history_reader *reader;
     const struct history_flows_query *query;
-    const char *condition;
-    const struct filter_value *values;
-    uint32_t values_count;
-    bool is_exact;
+    struct query_condition condition;
     struct flow_entry *entries;
     uint32_t *slots;
     uint32_t count, room;
     struct name_table apps, sensors;
-    struct flow_record *record;
 };
 
 #define NAMES_MAX 4096u
@@ -122,60 +118,10 @@ static struct flow_entry *scan_find(struct flow_scan *scan, uint64_t flow_id, ui
     return entry;
 }
 
-void query_bind_values(sqlite3_stmt *rows, const struct filter_value *values, uint32_t count)
-{
-    int at = 1;
-
-    for (uint32_t i = 0; i < count; i++, at++) {
-        switch (values[i].type) {
-        case FILTER_VALUE_U64:
-            sqlite3_bind_int64(rows, at, (int64_t)values[i].u64);
-            break;
-        case FILTER_VALUE_DOUBLE:
-            sqlite3_bind_double(rows, at, values[i].number);
-            break;
-        case FILTER_VALUE_TEXT:
-            sqlite3_bind_text(rows, at, values[i].bytes, (int)values[i].length, SQLITE_STATIC);
-            break;
-        case FILTER_VALUE_BYTES:
-            sqlite3_bind_blob(rows, at, values[i].bytes, (int)values[i].length, SQLITE_STATIC);
-            break;
-        }
-    }
-}
-
-static uint64_t sensor_hash_of(const char *sensor_id)
-{
-    uint64_t hash = 1;
-    for (; *sensor_id != '\0'; sensor_id++) {
-        hash = hash_mix(hash ^ (uint8_t)*sensor_id);
-    }
-    return hash;
-}
-
-/* Columns that say more than SQL knows are checked on the record itself. */
-static bool matches(struct flow_scan *scan, sqlite3_stmt *rows, int match_at, int record_at)
-{
-    if (sqlite3_column_int(rows, match_at) == 0) {
-        return false;
-    }
-    if (scan->is_exact) {
-        return true;
-    }
-    struct history_bytes bytes;
-    if (!query_record(rows, record_at, &bytes)) {
-        return false;
-    }
-    const bool is_match = codec_decode_flow(bytes.bytes, bytes.length, scan->record) &&
-                          filter_matches_flow(scan->query->filter, scan->record);
-    free(bytes.bytes);
-    return is_match;
-}
-
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct flow_scan *const scan = context;
-    const size_t room = strlen(scan->condition) + 1024;
+    const size_t room = strlen(scan->condition.sql) + 1024;
     char *const sql = malloc(room);
     if (sql == NULL) {
         return -ENOMEM;
@@ -185,22 +131,19 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
              " f.tcp_state, f.server_port, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
              " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
              " WHERE f.end_ns >= ? AND f.start_ns < ?",
-             order_keys[scan->query->order], scan->condition);
+             order_keys[scan->query->order], scan->condition.sql);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
     free(sql);
     int result = 0;
     if (rows != NULL) {
-        query_bind_values(rows, scan->values, scan->values_count);
-        const uint64_t to = scan->query->to_ns > INT64_MAX ? INT64_MAX : scan->query->to_ns;
-        sqlite3_bind_int64(rows, (int)scan->values_count + 1, (int64_t)scan->query->from_ns);
-        sqlite3_bind_int64(rows, (int)scan->values_count + 2, (int64_t)to);
+        query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
     }
     while (result == 0 && query_step(scan->reader, rows)) {
         const char *const sensor_id = (const char *)sqlite3_column_text(rows, 2);
         const int64_t end_ns = sqlite3_column_int64(rows, 3);
         const int64_t seq = sqlite3_column_int64(rows, 4);
         struct flow_entry *const e = scan_find(scan, (uint64_t)sqlite3_column_int64(rows, 1),
-                                               sensor_hash_of(sensor_id == NULL ? "" : sensor_id));
+                                               query_text_hash(sensor_id == NULL ? "" : sensor_id));
         if (e == NULL) {
             result = scan->reader->cost.is_partial ? 0 : -ENOMEM;
             break;
@@ -221,7 +164,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
             e->app = name_number(&scan->apps, app == NULL ? "" : app);
             e->sensor = name_number(&scan->sensors, sensor_id == NULL ? "" : sensor_id);
         }
-        e->is_match = matches(scan, rows, 10, 11);
+        e->is_match = query_condition_holds(&scan->condition, rows, 10, 11);
     }
     sqlite3_finalize(rows);
     return result;
@@ -325,47 +268,12 @@ static void facets_of(struct flow_scan *scan, uint32_t matched, struct history_f
     }
 }
 
-int query_condition_make(struct query_condition *condition, const struct filter *filter)
-{
-    enum { CONDITION_BYTES = 128 * 1024, VALUES_MAX = 1024 };
-    *condition = (struct query_condition){.sql = "1", .is_exact = true};
-    if (filter == NULL) {
-        return 0;
-    }
-    condition->own = malloc(CONDITION_BYTES);
-    condition->values = calloc(VALUES_MAX, sizeof *condition->values);
-    if (condition->own == NULL || condition->values == NULL) {
-        return -ENOMEM;
-    }
-    condition->sql = condition->own;
-    if (!filter_to_sql(filter, condition->own, CONDITION_BYTES, condition->values, VALUES_MAX,
-                       &condition->values_count, &condition->is_exact)) {
-        condition->sql = "1"; /* too long for SQL: each record is asked */
-        condition->values_count = 0;
-        condition->is_exact = false;
-    }
-    return 0;
-}
-
-void query_condition_fini(struct query_condition *condition)
-{
-    free(condition->own);
-    free(condition->values);
-}
-
 int history_query_flows(struct history_reader *reader, const struct history_flows_query *query,
                         struct history_flows *out)
 {
     memset(out, 0, sizeof *out);
     struct flow_scan scan = {.reader = reader, .query = query};
-    struct query_condition condition;
-    int result = query_condition_make(&condition, query->filter);
-    scan.condition = condition.sql;
-    scan.values = condition.values;
-    scan.values_count = condition.values_count;
-    scan.is_exact = condition.is_exact;
-    scan.record = calloc(1, sizeof *scan.record);
-    result = scan.record == NULL ? -ENOMEM : result;
+    int result = query_condition_make(&scan.condition, query->filter);
     if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
@@ -384,8 +292,7 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
             facets_of(&scan, matched, out);
         }
     }
-    query_condition_fini(&condition);
-    free(scan.record);
+    query_condition_fini(&scan.condition);
     free(scan.entries);
     free(scan.slots);
     free(scan.apps.names);

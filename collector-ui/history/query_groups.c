@@ -29,11 +29,7 @@ struct group {
 struct group_scan {
     struct history_reader *reader;
     const struct history_groups_query *query;
-    const char *condition;
-    const struct filter_value *values;
-    uint32_t values_count;
-    bool is_exact;
-    struct flow_record *record;
+    struct query_condition condition;
     struct group *groups;
     uint32_t *slots; /* index + 1 by hash; 2 * GROUPS_MAX */
     uint32_t count;
@@ -71,16 +67,6 @@ static bool set_add(struct number_set *set, uint64_t number, bool *is_full)
     set->slots[at] = number;
     set->count++;
     return true;
-}
-
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 1;
-
-    for (; *text != '\0'; text++) {
-        hash = hash_mix(hash ^ (uint8_t)*text);
-    }
-    return hash;
 }
 
 /* NULL: no room for one more. */
@@ -154,37 +140,19 @@ static void read_key(const struct group_scan *scan, sqlite3_stmt *rows, const ch
     }
 }
 
-static bool matches(struct group_scan *scan, sqlite3_stmt *rows)
-{
-    struct history_bytes bytes;
-
-    if (sqlite3_column_int(rows, AT_MATCH) == 0) {
-        return false;
-    }
-    if (scan->is_exact) {
-        return true;
-    }
-    if (!query_record(rows, AT_RECORD, &bytes)) {
-        return false;
-    }
-    const bool is_match = codec_decode_flow(bytes.bytes, bytes.length, scan->record) &&
-                          filter_matches_flow(scan->query->filter, scan->record);
-    free(bytes.bytes);
-    return is_match;
-}
-
 static void add_row(struct group_scan *scan, sqlite3_stmt *rows, uint32_t file)
 {
     const char *const text = (const char *)sqlite3_column_text(rows, AT_SENSOR);
     const char *const sensor_id = text == NULL ? "" : text;
-    const uint64_t flow = (uint64_t)sqlite3_column_int64(rows, AT_FLOW) ^ hash_of(sensor_id);
+    const uint64_t flow =
+        (uint64_t)sqlite3_column_int64(rows, AT_FLOW) ^ query_text_hash(sensor_id);
     const uint64_t bytes = (uint64_t)sqlite3_column_int64(rows, AT_BYTES);
     char key[sizeof scan->groups[0].row.key];
 
     read_key(scan, rows, sensor_id, key, sizeof key);
     /* Two sensors may call different flows alike. */
-    struct group *const group =
-        group_of(scan, key, scan->query->group == GROUP_FLOW ? hash_mix(flow) : hash_of(key));
+    struct group *const group = group_of(
+        scan, key, scan->query->group == GROUP_FLOW ? hash_mix(flow) : query_text_hash(key));
     if (group == NULL) {
         return;
     }
@@ -204,7 +172,7 @@ static void add_row(struct group_scan *scan, sqlite3_stmt *rows, uint32_t file)
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct group_scan *const scan = context;
-    const size_t room = strlen(scan->condition) + 1024;
+    const size_t room = strlen(scan->condition.sql) + 1024;
     char *const sql = malloc(room);
 
     if (sql == NULL) {
@@ -216,16 +184,14 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
                    " (%s), f.record, f.sensor_id, b.boot_id, f.seq"
                    " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
                    " WHERE f.end_ns >= ? AND f.end_ns < ?",
-                   key_columns[scan->query->group], scan->condition);
+                   key_columns[scan->query->group], scan->condition.sql);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
     free(sql);
     if (rows != NULL) {
-        query_bind_values(rows, scan->values, scan->values_count);
-        sqlite3_bind_int64(rows, (int)scan->values_count + 1, (int64_t)scan->query->from_ns);
-        sqlite3_bind_int64(rows, (int)scan->values_count + 2, (int64_t)scan->query->to_ns);
+        query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
     }
     while (query_step(scan->reader, rows)) {
-        if (matches(scan, rows)) {
+        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD)) {
             add_row(scan, rows, file);
         }
     }
@@ -293,18 +259,12 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
                          struct history_groups *out)
 {
     struct group_scan scan = {.reader = reader, .query = query};
-    struct query_condition condition;
 
     memset(out, 0, sizeof *out);
-    int result = query_condition_make(&condition, query->filter);
-    scan.condition = condition.sql;
-    scan.values = condition.values;
-    scan.values_count = condition.values_count;
-    scan.is_exact = condition.is_exact;
-    scan.record = calloc(1, sizeof *scan.record);
+    int result = query_condition_make(&scan.condition, query->filter);
     scan.groups = malloc(GROUPS_MAX * sizeof *scan.groups);
     scan.slots = calloc((size_t)2 * GROUPS_MAX, sizeof *scan.slots);
-    if (scan.record == NULL || scan.groups == NULL || scan.slots == NULL) {
+    if (scan.groups == NULL || scan.slots == NULL) {
         result = -ENOMEM;
     }
     if (result == 0) {
@@ -313,8 +273,7 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
     if (result == 0) {
         result = hand_out(&scan, out);
     }
-    query_condition_fini(&condition);
-    free(scan.record);
+    query_condition_fini(&scan.condition);
     free(scan.groups);
     free(scan.slots);
     free(scan.flows.slots);

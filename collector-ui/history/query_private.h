@@ -23,19 +23,27 @@ bool query_step(struct history_reader *reader, sqlite3_stmt *rows);
 bool query_is_over(struct history_reader *reader);
 /* The record and its identity from columns `at` (record), at+1 sensor, at+2 boot, at+3 seq. */
 bool query_record(sqlite3_stmt *rows, int at, struct history_bytes *out);
-/* A filter as a condition over `flows f`; without one, "1". */
+/* A filter as a condition over `flows f`; without one, "1". query_condition.c */
 struct query_condition {
+    const struct filter *filter; /* borrowed */
     const char *sql;
     char *own;
     struct filter_value *values; /* borrowed from the filter in parts */
     uint32_t values_count;
-    bool is_exact; /* else each record that comes back must be asked again */
+    bool is_exact;              /* else each record that comes back must be asked again */
+    struct flow_record *record; /* scratch for that */
 };
 /* 0 or -ENOMEM; in both cases query_condition_fini is due. */
 int query_condition_make(struct query_condition *condition, const struct filter *filter);
 void query_condition_fini(struct query_condition *condition);
-/* To the parameters from 1 on. */
-void query_bind_values(sqlite3_stmt *rows, const struct filter_value *values, uint32_t count);
+/* Its values to the parameters from 1 on, and the range to the two behind them. */
+void query_condition_bind(const struct query_condition *condition, sqlite3_stmt *rows,
+                          uint64_t from_ns, uint64_t to_ns);
+/* Whether the row's flow passes: column `match_at` is the condition's value, from `record_at` on
+ * stands what query_record reads. */
+bool query_condition_holds(const struct query_condition *condition, sqlite3_stmt *rows,
+                           int match_at, int record_at);
+uint64_t query_text_hash(const char *text);
 bool list_add(struct history_list *list, struct history_bytes bytes);
 /* A row of `flows`. */
 struct query_place {
