@@ -15,16 +15,13 @@ enum { GROUP_KEY = 1, GROUP_BYTES = 2, GROUP_PACKETS = 3, GROUP_FLOWS = 4, GROUP
 
 #define GROUP_ROW_BYTES 80 /* without its key */
 
-static const struct {
-    const char *name;
-    enum history_order order;
-} orders[] = {
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_UNSPECIFIED] = {"bytes", ORDER_BYTES},
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_BYTES] = {"bytes", ORDER_BYTES},
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_PACKETS] = {"packets", ORDER_PACKETS},
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_LAST_SEEN] = {"last_seen", ORDER_END_TIME},
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RETRANSMITS] = {"retransmits", ORDER_RETRANSMITS},
-    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RTT] = {"rtt", ORDER_RTT},
+static const enum history_order orders[] = {
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_UNSPECIFIED] = ORDER_BYTES,
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_BYTES] = ORDER_BYTES,
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_PACKETS] = ORDER_PACKETS,
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_LAST_SEEN] = ORDER_END_TIME,
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RETRANSMITS] = ORDER_RETRANSMITS,
+    [NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RTT] = ORDER_RTT,
 };
 
 static bool read_order(struct grpc_ask *ask, const char *field, int order, enum history_order *out)
@@ -33,7 +30,7 @@ static bool read_order(struct grpc_ask *ask, const char *field, int order, enum 
         grpc_refuse_field(ask, field, "OUT_OF_BOUNDS", -1, "%s: %d is none", field, order);
         return false;
     }
-    *out = orders[order].order;
+    *out = orders[order];
     return true;
 }
 
@@ -140,26 +137,17 @@ static void run_get(struct fleet_job *job)
 static bool read_id(struct grpc_ask *ask, const Netscope__V1__GetFlowRequest *request,
                     struct fleet_job *job, char wanted[128])
 {
-    const size_t id_length = strlen(request->flow_id);
-    const size_t community_length = strlen(request->community_id);
-
-    if ((id_length == 0) == (community_length == 0)) {
-        grpc_refuse_field(ask, "flow_id", "MISSING_FIELD", -1,
-                          "give either flow_id or community_id");
+    if (!grpc_check_flow_ids(ask, request->flow_id, request->community_id)) {
         return false;
     }
-    if (id_length > 0 && (id_length != 16 || strspn(request->flow_id, "0123456789abcdef") != 16)) {
-        grpc_refuse_field(ask, "flow_id", "BAD_ID", -1,
-                          "flow_id: 16 lower-case hex digits were expected");
-        return false;
-    }
-    if (community_length >= 48 || strpbrk(request->community_id, "\"\\*") != NULL) {
+    if (strlen(request->community_id) >= 48 || strpbrk(request->community_id, "\"\\*") != NULL) {
         grpc_refuse_field(ask, "community_id", "BAD_ID", -1,
                           "community_id: '1:' and 28 characters were expected");
         return false;
     }
     (void)snprintf(job->id, sizeof(job->id), "%s%s", request->flow_id, request->community_id);
-    (void)snprintf(wanted, 128, "%s = \"%s\"", id_length > 0 ? "flow_id" : "community_id", job->id);
+    (void)snprintf(wanted, 128, "%s = \"%s\"",
+                   request->flow_id[0] != '\0' ? "flow_id" : "community_id", job->id);
     return true;
 }
 

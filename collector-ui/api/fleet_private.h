@@ -88,7 +88,7 @@ struct fleet_job {
     bool is_by_packets, has_cursor;
     struct history_cursor cursor;
     uint32_t page_size;
-    uint64_t flow_id, offset;
+    uint64_t offset;
     char id[64];
     /* Asks and answers, or refuses; on a query thread. */
     void (*run)(struct fleet_job *job);

@@ -5,8 +5,6 @@
 #include "netscope/v1/alert_service.pb-c.h"
 #include "proto/serve/grpc_serve.h"
 
-#define SUBJECTS_MAX 256
-
 static bool read_bits(struct grpc_ask *ask, const char *name, int value, int count, uint32_t *bits)
 {
     if (value < 1 || value >= count) {
@@ -14,34 +12,6 @@ static bool read_bits(struct grpc_ask *ask, const char *name, int value, int cou
         return false;
     }
     *bits |= 1U << value;
-    return true;
-}
-
-static bool read_subjects(struct grpc_ask *ask, const struct grpc_alert_request *request,
-                          struct grpc_alert_choice *out)
-{
-    if (request->subjects_count == 0) {
-        return true;
-    }
-    if (request->subjects_count > SUBJECTS_MAX) {
-        grpc_refuse_field(ask, "subject", "OUT_OF_BOUNDS", -1, "subject: at most %d", SUBJECTS_MAX);
-        return false;
-    }
-    out->subjects = calloc(request->subjects_count, sizeof(*out->subjects));
-    if (out->subjects == NULL) {
-        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
-        return false;
-    }
-    for (size_t i = 0; i < request->subjects_count; i++) {
-        if (!prefix_parse(request->subjects[i], strlen(request->subjects[i]), &out->subjects[i])) {
-            grpc_refuse_field(ask, "subject", "INVALID_FILTER", -1,
-                              "subject[%zu]: '%.60s' is neither an address nor a prefix such as "
-                              "10.0.0.0/8",
-                              i, request->subjects[i]);
-            return false;
-        }
-    }
-    out->subjects_count = (uint32_t)request->subjects_count;
     return true;
 }
 
@@ -64,7 +34,8 @@ bool grpc_read_alert_choice(struct grpc_ask *ask, const struct grpc_alert_reques
         return false;
     }
     out->min_severity = (uint8_t)request->min_severity;
-    return read_subjects(ask, request, out);
+    return grpc_read_prefixes(ask, "subject", request->subjects, request->subjects_count,
+                              &out->subjects, &out->subjects_count);
 }
 
 static bool is_subject(const struct grpc_alert_choice *choice, const struct alert_record *alert)

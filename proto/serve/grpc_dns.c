@@ -6,8 +6,6 @@
 #include "netscope/v1/dns_service.pb-c.h"
 #include "proto/serve/grpc_serve.h"
 
-#define CHOICES_MAX 256 /* of each kind */
-
 void grpc_dns_choice_free(struct grpc_dns_choice *choice)
 {
     for (uint32_t i = 0; i < choice->names_count; i++) {
@@ -23,8 +21,8 @@ void grpc_dns_choice_free(struct grpc_dns_choice *choice)
 
 static bool check_count(struct grpc_ask *ask, const char *name, size_t count)
 {
-    if (count > CHOICES_MAX) {
-        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: at most %d", name, CHOICES_MAX);
+    if (count > GRPC_CHOICES_MAX) {
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: at most %d", name, GRPC_CHOICES_MAX);
         return false;
     }
     return true;
@@ -34,32 +32,6 @@ static bool refuse_memory(struct grpc_ask *ask)
 {
     grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
     return false;
-}
-
-static bool read_prefixes(struct grpc_ask *ask, char *const *texts, size_t count,
-                          struct grpc_dns_choice *out)
-{
-    if (count == 0) {
-        return true;
-    }
-    if (!check_count(ask, "ip", count)) {
-        return false;
-    }
-    out->prefixes = calloc(count, sizeof(*out->prefixes));
-    if (out->prefixes == NULL) {
-        return refuse_memory(ask);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!prefix_parse(texts[i], strlen(texts[i]), &out->prefixes[i])) {
-            grpc_refuse_field(
-                ask, "ip", "INVALID_FILTER", -1,
-                "ip[%zu]: '%.60s' is neither an address nor a prefix such as 10.0.0.0/8", i,
-                texts[i]);
-            return false;
-        }
-    }
-    out->prefixes_count = (uint32_t)count;
-    return true;
 }
 
 static bool read_names(struct grpc_ask *ask, char *const *texts, size_t count,
@@ -211,13 +183,8 @@ void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
                     server->program->name);
         return;
     }
-    if (request->max_batch > GRPC_BATCH_MAX) {
-        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
-                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
-                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
-        return;
-    }
-    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_DNS);
+    const uint32_t max_batch = grpc_read_max_batch(ask, request->max_batch);
+    struct grpc_reader *reader = max_batch == 0 ? NULL : grpc_reader_new(ask, RECORD_DNS);
 
     if (reader == NULL) {
         return;
@@ -226,7 +193,8 @@ void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 
     if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
                            &reader->sensors) ||
-        !read_prefixes(ask, request->ip, request->n_ip, choice) ||
+        !grpc_read_prefixes(ask, "ip", request->ip, request->n_ip, &choice->prefixes,
+                            &choice->prefixes_count) ||
         !read_names(ask, request->name, request->n_name, choice) ||
         !read_numbers(ask, "types", request->types, request->n_types, &choice->types,
                       &choice->types_count) ||
@@ -237,7 +205,7 @@ void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     }
     reader->has_choice = true;
     reader->is_following = request->follow;
-    reader->batch_max = request->max_batch == 0 ? GRPC_BATCH_MAX : request->max_batch;
+    reader->batch_max = max_batch;
     grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
     grpc_reader_start(reader);
 }

@@ -14,19 +14,14 @@
 
 /* ---- ObserveFlows ---- */
 
-static bool read_bounds(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request)
+/* The most records of a message; 0: refused. */
+static uint32_t read_bounds(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request)
 {
     if (request->first > 0 && request->last > 0) {
         grpc_refuse_field(ask, "first", "FIRST_AND_LAST", -1, "first and last exclude each other");
-        return false;
+        return 0;
     }
-    if (request->max_batch > GRPC_BATCH_MAX) {
-        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
-                          "max_batch is %u: 1 to %d, or 0 for %d", request->max_batch,
-                          GRPC_BATCH_MAX, GRPC_BATCH_MAX);
-        return false;
-    }
-    return true;
+    return grpc_read_max_batch(ask, request->max_batch);
 }
 
 static bool read_mask(struct grpc_ask *ask, const Netscope__V1__ObserveFlowsRequest *request,
@@ -51,11 +46,8 @@ void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
     const Netscope__V1__ObserveFlowsRequest *request =
         (const Netscope__V1__ObserveFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__observe_flows_request__descriptor, bytes, length);
-
-    if (request == NULL || !read_bounds(ask, request)) {
-        return;
-    }
-    struct grpc_reader *reader = grpc_reader_new(ask, RECORD_FLOWS);
+    const uint32_t max_batch = request == NULL ? 0 : read_bounds(ask, request);
+    struct grpc_reader *reader = max_batch == 0 ? NULL : grpc_reader_new(ask, RECORD_FLOWS);
 
     if (reader == NULL) {
         return;
@@ -73,7 +65,7 @@ void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
     }
     reader->is_following = request->follow;
     reader->remaining = request->first == 0 ? UINT64_MAX : request->first;
-    reader->batch_max = request->max_batch == 0 ? GRPC_BATCH_MAX : request->max_batch;
+    reader->batch_max = max_batch;
     reader->rate_max = request->max_rate;
     grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
     grpc_reader_start(reader);

@@ -16,7 +16,6 @@
 enum { RESPONSE_BATCH = 1, RESPONSE_LOSS = 2 };
 enum { LOSS_FROM = 1, LOSS_TO = 2, LOSS_COUNT = 3, LOSS_REASON = 4 };
 enum { HEARTBEAT_TIME = 1, HEARTBEAT_LAST_SEQ = 2 };
-enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
 enum { RECORD_SENSOR_ID = 1 };
 
 static const char *const loss_reasons[GRPC_LOSS_COUNT] = {"slow_reader", "sink_full", "max_rate"};
@@ -298,15 +297,11 @@ static void send_heartbeat(struct grpc_reader *reader)
 {
     /* FlowService has a node_status in front of it. */
     const uint32_t field = reader->stream == RECORD_FLOWS ? 4 : 3;
-    const uint64_t now_ns = clock_wall_ns();
     uint8_t text[64];
     struct wire_writer w = wire_writer_over(text, sizeof(text));
     const struct wire_mark mark = wire_begin(&w, field, 1);
-    const struct wire_mark time = wire_begin(&w, HEARTBEAT_TIME, 1);
 
-    wire_write_varint(&w, TIME_SECONDS, now_ns / NS_PER_SEC);
-    wire_write_varint(&w, TIME_NANOS, now_ns % NS_PER_SEC);
-    wire_end(&w, time);
+    grpc_write_time(&w, HEARTBEAT_TIME, clock_wall_ns());
     wire_write_varint(&w, HEARTBEAT_LAST_SEQ, reader->history->last_seq);
     wire_end(&w, mark);
     (void)send_bytes(reader, rpc_bytes_copy(text, wire_written(&w)), 0);
@@ -424,18 +419,13 @@ static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
 
 static bool send_batch(struct grpc_reader *reader, const struct batch *batch)
 {
-    if (reader->stream == GRPC_NEWS) { /* one to a message, which is no batch */
-        struct rpc_buffer one = rpc_buffer_new(batch->bytes + HEAD_BYTES);
-
-        return send_bytes(reader,
-                          rpc_buffer_done(&one, codec_encode_list(batch->records, batch->count,
-                                                                  one.data, one.capacity)),
-                          batch->count);
-    }
     struct rpc_buffer buffer = rpc_buffer_new(batch->bytes + HEAD_BYTES);
-    uint8_t *at = wire_put_varint(buffer.data, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES));
+    uint8_t *at = buffer.data;
 
-    at = wire_put_varint(at, batch->bytes);
+    if (reader->stream != GRPC_NEWS) { /* those come one to a message, which is no batch */
+        at = wire_put_varint(at, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES));
+        at = wire_put_varint(at, batch->bytes);
+    }
     const size_t head = (size_t)(at - buffer.data);
     const size_t body = codec_encode_list(batch->records, batch->count, at, buffer.capacity - head);
 
@@ -554,6 +544,12 @@ void grpc_pump(struct grpc_server *server)
     }
 }
 
+/* It waits for what comes, and nothing of it waits. */
+static bool is_free(const struct grpc_reader *reader)
+{
+    return !reader->is_finished && !reader->has_pending && reader->is_following;
+}
+
 void grpc_tick(struct grpc_server *server)
 {
     const uint64_t now_ns = clock_monotonic_ns();
@@ -561,12 +557,10 @@ void grpc_tick(struct grpc_server *server)
     server->program->look_at_nodes(server, now_ns);
     for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
         (void)step(reader);
-        if (!reader->is_finished && !reader->has_pending && reader->is_following &&
-            reader->stream == RECORD_FLOWS) {
+        if (is_free(reader) && reader->stream == RECORD_FLOWS) {
             send_nodes(reader);
         }
-        if (!reader->is_finished && !reader->has_pending && reader->is_following &&
-            reader->interval_ns == 0 && now_ns > reader->last_sent_ns &&
+        if (is_free(reader) && reader->interval_ns == 0 && now_ns > reader->last_sent_ns &&
             now_ns - reader->last_sent_ns >= HEARTBEAT_NS) {
             send_heartbeat(reader);
         }

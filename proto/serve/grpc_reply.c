@@ -92,6 +92,61 @@ uint32_t grpc_read_page_size(struct grpc_ask *ask, const char *name, uint32_t si
     return size == 0 ? otherwise : size;
 }
 
+uint32_t grpc_read_max_batch(struct grpc_ask *ask, uint32_t max_batch)
+{
+    if (max_batch > GRPC_BATCH_MAX) {
+        grpc_refuse_field(ask, "max_batch", "OUT_OF_BOUNDS", -1,
+                          "max_batch is %u: 1 to %d, or 0 for %d", max_batch, GRPC_BATCH_MAX,
+                          GRPC_BATCH_MAX);
+        return 0;
+    }
+    return max_batch == 0 ? GRPC_BATCH_MAX : max_batch;
+}
+
+bool grpc_check_flow_ids(struct grpc_ask *ask, const char *flow_id, const char *community_id)
+{
+    if ((flow_id[0] == '\0') == (community_id[0] == '\0')) {
+        grpc_refuse_field(ask, "flow_id", "MISSING_FIELD", -1,
+                          "give either flow_id or community_id");
+        return false;
+    }
+    if (flow_id[0] != '\0' &&
+        (strlen(flow_id) != 16 || strspn(flow_id, "0123456789abcdef") != 16)) {
+        grpc_refuse_field(ask, "flow_id", "BAD_ID", -1,
+                          "flow_id: 16 lower-case hex digits were expected");
+        return false;
+    }
+    return true;
+}
+
+bool grpc_read_prefixes(struct grpc_ask *ask, const char *name, char *const *texts, size_t count,
+                        struct ip_prefix **out, uint32_t *out_count)
+{
+    if (count == 0) {
+        return true;
+    }
+    if (count > GRPC_CHOICES_MAX) {
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: at most %d", name, GRPC_CHOICES_MAX);
+        return false;
+    }
+    *out = calloc(count, sizeof(**out));
+    if (*out == NULL) {
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!prefix_parse(texts[i], strlen(texts[i]), &(*out)[i])) {
+            grpc_refuse_field(
+                ask, name, "INVALID_FILTER", -1,
+                "%s[%zu]: '%.60s' is neither an address nor a prefix such as 10.0.0.0/8", name, i,
+                texts[i]);
+            return false;
+        }
+    }
+    *out_count = (uint32_t)count;
+    return true;
+}
+
 static struct filter_spec spec_of(const ProtobufCMessage *message)
 {
     const Netscope__V1__FlowFilter *filter = (const Netscope__V1__FlowFilter *)message;

@@ -245,14 +245,15 @@ void grpc_rest_answer(const struct grpc_ask *ask, struct rpc_buffer *buffer, siz
 
 /* ---- questions ---- */
 
-/* Who showed this header; for the audit. */
-static void name_caller(struct grpc_server *server, const char *path, const char *header,
-                        char who[GRPC_WHO_BYTES])
+/* May whoever shows the token of this request ask the method, and who is it? */
+static enum rpc_status ask_the_door(struct grpc_server *server, const char *path,
+                                    const struct http_request *request, char who[GRPC_WHO_BYTES])
 {
     static const char scheme[] = "Bearer ";
+    const char *header = http_request_header(request, "authorization");
     const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
 
-    (void)grpc_may_ask(server, path, has_scheme ? header + sizeof(scheme) - 1 : NULL, who);
+    return grpc_may_ask(server, path, has_scheme ? header + sizeof(scheme) - 1 : NULL, who);
 }
 
 static void run_job(void *argument)
@@ -336,7 +337,7 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
         return;
     }
     job->row = row;
-    name_caller(server, row->path, http_request_header(request, "authorization"), job->who);
+    (void)ask_the_door(server, row->path, request, job->who); /* it was let in; for the audit */
     job->http = http_defer(request);
     if (job->http == NULL) {
         free(job);
@@ -353,16 +354,11 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
 enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request)
 {
-    static const char scheme[] = "Bearer ";
     const char *pattern;
     const struct grpc_row *row = find_row(server->program, http_request_path(request), &pattern);
-    const char *header = http_request_header(request, "authorization");
-    const bool has_scheme = header != NULL && strncmp(header, scheme, sizeof(scheme) - 1) == 0;
-
     char who[GRPC_WHO_BYTES];
 
-    switch (grpc_may_ask(server, row == NULL ? "" : row->path,
-                         has_scheme ? header + sizeof(scheme) - 1 : NULL, who)) {
+    switch (ask_the_door(server, row == NULL ? "" : row->path, request, who)) {
     case RPC_OK:
         return HTTP_AUTH_ALLOW;
     case RPC_UNAUTHENTICATED:

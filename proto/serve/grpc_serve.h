@@ -37,7 +37,8 @@
 #define GRPC_MESSAGE_BYTES                                                                         \
     ((size_t)1024 * 1024) /* about: a batch is closed when it has reached this */
 #define GRPC_GATHERS_MAX 4
-#define GRPC_FILTERS_MAX 64 /* include[] and exclude[] each */
+#define GRPC_FILTERS_MAX 64  /* include[] and exclude[] each */
+#define GRPC_CHOICES_MAX 256 /* prefixes, names and numbers of one kind in a request */
 #define GRPC_METHODS     32
 #define GRPC_NODE_BYTES  640
 /* Behind the streams of records: the ring of news of sensors (WatchSensors). */
@@ -137,7 +138,7 @@ struct grpc_server {
     pthread_mutex_t inbox_mutex;
     struct grpc_parcel *inbox_first, *inbox_last;
     uint64_t inbox_records, inbox_bytes;
-    bool is_inbox_posted, is_stopping;
+    bool is_inbox_posted;
 
     struct grpc_history histories[GRPC_RINGS];
     struct grpc_reader *readers;
@@ -250,6 +251,15 @@ MUST_USE bool grpc_read_duration(struct grpc_ask *ask, const Google__Protobuf__D
 /* Checks 1..GRPC_PAGE_MAX, 0 = `otherwise`. 0: refused. */
 MUST_USE uint32_t grpc_read_page_size(struct grpc_ask *ask, const char *name, uint32_t size,
                                       uint32_t otherwise);
+/* Checks 1..GRPC_BATCH_MAX, 0 = that. 0: refused. */
+MUST_USE uint32_t grpc_read_max_batch(struct grpc_ask *ask, uint32_t max_batch);
+/* Either of them, and a flow_id as records write it. False: refused. */
+MUST_USE bool grpc_check_flow_ids(struct grpc_ask *ask, const char *flow_id,
+                                  const char *community_id);
+/* Addresses and prefixes of field `name` into a malloc'ed list, NULL where there are none. False:
+ * refused; the list is the caller's in any case. */
+MUST_USE bool grpc_read_prefixes(struct grpc_ask *ask, const char *name, char *const *texts,
+                                 size_t count, struct ip_prefix **out, uint32_t *out_count);
 /* Compiles text and messages; *out NULL when there is no choice at all. False: refused. */
 MUST_USE bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *const *include,
                                size_t include_count, const ProtobufCMessage *const *exclude,

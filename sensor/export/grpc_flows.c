@@ -148,26 +148,17 @@ void grpc_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
-    const size_t id_length = strlen(request->flow_id);
-    const size_t community_length = strlen(request->community_id);
-
-    if ((id_length == 0) == (community_length == 0)) {
-        grpc_refuse_field(ask, "flow_id", "MISSING_FIELD", -1,
-                          "give either flow_id or community_id");
+    if (!grpc_check_flow_ids(ask, request->flow_id, request->community_id)) {
         return;
     }
-    if (id_length > 0) {
-        if (id_length != 16 || strspn(request->flow_id, "0123456789abcdef") != 16) {
-            grpc_refuse_field(ask, "flow_id", "BAD_ID", -1,
-                              "flow_id: 16 lower-case hex digits were expected");
-            return;
-        }
-        settings.has_flow_id = true;
-        settings.flow_id = strtoull(request->flow_id, NULL, 16);
-    } else if (community_length >= sizeof(settings.community_id)) {
+    if (strlen(request->community_id) >= sizeof(settings.community_id)) {
         grpc_refuse_field(ask, "community_id", "BAD_ID", -1,
                           "community_id: '1:' and 28 characters were expected");
         return;
+    }
+    if (request->flow_id[0] != '\0') {
+        settings.has_flow_id = true;
+        settings.flow_id = strtoull(request->flow_id, NULL, 16);
     }
     (void)snprintf(settings.community_id, sizeof(settings.community_id), "%s",
                    request->community_id);
