@@ -13,8 +13,7 @@ struct name_join {
     struct name_outlet *const *outlets;
     uint32_t shards;
     struct name_join_counts counts;
-    _Atomic(struct name_question *) questions;
-    atomic_bool is_closed;
+    struct question_list questions;
 };
 
 struct name_join *name_join_new(const struct passive_names_settings *settings,
@@ -221,45 +220,33 @@ struct record_text name_join_find(const struct name_join *join, const struct ip_
 
 static void answer_all(struct name_join *join, struct name_join *names)
 {
-    struct name_question *question =
-        atomic_exchange_explicit(&join->questions, NULL, memory_order_acquire);
+    struct question_link *link = question_list_take(&join->questions);
 
-    while (question != NULL) {
-        struct name_question *next = question->next;
+    while (link != NULL) {
+        struct name_question *question = (struct name_question *)link;
 
+        link = link->next;
         question->answer(question, names);
-        question = next;
     }
 }
 
 bool name_join_ask(struct name_join *join, struct name_question *question)
 {
-    struct name_question *head = atomic_load_explicit(&join->questions, memory_order_relaxed);
+    const enum question_put put = question_list_put(&join->questions, &question->link);
 
-    if (atomic_load_explicit(&join->is_closed, memory_order_seq_cst)) {
-        return false;
-    }
-    do {
-        question->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&join->questions, &head, question,
-                                                    memory_order_seq_cst, memory_order_relaxed));
-    /* It may have been closed meanwhile, after the last look: then whoever finds the question
-     * answers it. */
-    if (atomic_load_explicit(&join->is_closed, memory_order_seq_cst)) {
+    if (put == QUESTION_IS_LATE) {
         answer_all(join, NULL);
     }
-    return true;
+    return put != QUESTION_REFUSED;
 }
 
 void name_join_answer(struct name_join *join)
 {
-    if (atomic_load_explicit(&join->questions, memory_order_relaxed) != NULL) {
-        answer_all(join, join);
-    }
+    answer_all(join, join);
 }
 
 void name_join_close(struct name_join *join)
 {
-    atomic_store_explicit(&join->is_closed, true, memory_order_seq_cst);
+    question_list_close(&join->questions);
     answer_all(join, NULL);
 }

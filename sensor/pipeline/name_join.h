@@ -16,6 +16,7 @@
 #include "base/counter.h"
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/name_queue.h"
+#include "sensor/pipeline/question_list.h"
 
 /* Room that a record which wants names keeps behind it: a name of both ends is at most so long in
  * all, else the client's is left out (counted). */
@@ -63,10 +64,10 @@ struct record_text name_join_find(const struct name_join *join, const struct ip_
 
 /* A question about names. Its memory is the asker's until `answer` is called, once. */
 struct name_question {
+    struct question_link link;
     /* On the publisher's thread, between two batches; with `join` NULL on any: there will be no
      * names any more. */
     void (*answer)(struct name_question *question, struct name_join *join);
-    struct name_question *next;
 };
 /* False: after name_join_close. Any thread. */
 MUST_USE bool name_join_ask(struct name_join *join, struct name_question *question);

@@ -341,17 +341,13 @@ static void print_frames(struct shard *shard, const struct frame *frames,
 
 static void answer_questions(struct shard *shard)
 {
-    if (atomic_load_explicit(&shard->questions, memory_order_relaxed) == NULL) {
-        return;
-    }
-    struct shard_question *question =
-        atomic_exchange_explicit(&shard->questions, NULL, memory_order_acquire);
+    struct question_link *link = question_list_take(&shard->questions);
 
-    while (question != NULL) {
-        struct shard_question *next = question->next;
+    while (link != NULL) {
+        struct shard_question *question = (struct shard_question *)link;
 
+        link = link->next;
         question->answer(shard, question);
-        question = next;
     }
 }
 
@@ -502,7 +498,7 @@ void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail det
     shard_close_seconds(shard);
     shard_flush(shard);
     publish_counts(shard);
-    atomic_store_explicit(&shard->is_finished, true, memory_order_seq_cst);
+    question_list_close(&shard->questions);
     answer_questions(shard);
     atomic_store_explicit(&shard->settings.outlet->is_finished, true, memory_order_release);
     wake_up(shard->settings.publisher_wake);
@@ -519,21 +515,12 @@ void shard_tune(struct shard *shard, const struct shard_tuning *tuning)
 
 bool shard_ask(struct shard *shard, struct shard_question *question)
 {
-    struct shard_question *head = atomic_load_explicit(&shard->questions, memory_order_relaxed);
+    const enum question_put put = question_list_put(&shard->questions, &question->link);
 
-    if (atomic_load_explicit(&shard->is_finished, memory_order_seq_cst)) {
-        return false;
-    }
-    do {
-        question->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&shard->questions, &head, question,
-                                                    memory_order_seq_cst, memory_order_relaxed));
-    /* The shard may have finished meanwhile, after its last look: then whoever finds the question
-     * answers it. */
-    if (atomic_load_explicit(&shard->is_finished, memory_order_seq_cst)) {
+    if (put == QUESTION_IS_LATE) {
         answer_questions(shard);
     }
-    return true;
+    return put != QUESTION_REFUSED;
 }
 
 struct flow_walk {

@@ -19,6 +19,7 @@
 #include "sensor/pipeline/handover.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/publisher.h"
+#include "sensor/pipeline/question_list.h"
 #include "sensor/wire/arp.h"
 #include "sensor/wire/frame.h"
 
@@ -155,8 +156,8 @@ const struct fragment_counts *shard_fragment_counts(const struct shard *shard);
  * is the asker's until `answer` is called; every question is answered, at the latest by
  * shard_finish. */
 struct shard_question {
+    struct question_link link;
     void (*answer)(struct shard *shard, struct shard_question *question);
-    struct shard_question *next;
 };
 /* False: the shard has finished. Any thread. */
 MUST_USE bool shard_ask(struct shard *shard, struct shard_question *question);

@@ -47,8 +47,7 @@ struct shard {
     struct inspect_statistics inspect_told;
     uint64_t current_index; /* of the frame on its way to the terminal */
     struct packet_tree *tree;
-    _Atomic(struct shard_question *) questions;
-    atomic_bool is_finished;
+    struct question_list questions; /* closed: the shard has finished */
 };
 
 /* Room for a record in the batch being filled; NULL when none is free (live) - the caller counts.
