@@ -107,7 +107,8 @@ class HalfOpen(unittest.TestCase):
             self.heal()
             after = sensor.numbered()
             wait_until("another connection", lambda: len(connections("c", collector.port)) == 2, seconds=30)
-            wait_until("the stream goes on", lambda: sensor.numbered() > after + 2000 / PATIENCE, seconds=30)
+            wait_until("what came before to be acknowledged, and more", lambda: sensor.acked() > after + 2000 / PATIENCE,
+                       seconds=60)
             print(f"    cut {turn + 1}: the sensor found out after {taken['s']:.1f} s, the collector after {taken['c']:.1f} s")
         told = sensor.stop()
         self.assertEqual((told["owed"], told["lost"], told["unacked"]), (0, 0, 0), sensor.said[-2000:])

@@ -4,6 +4,8 @@ import signal
 import struct
 import subprocess
 
+PROGRESS_BYTES = 48
+
 
 def words(line):
     """'a 1 b 2' -> {'a': '1', 'b': '2'}; numbers as int."""
@@ -25,7 +27,7 @@ class ProbeSensor:
 
     def start(self, records=1_000_000_000, flush_seconds=90, environment=None):
         with open(self.progress, "wb") as file:
-            file.write(bytes(8))
+            file.write(bytes(PROGRESS_BYTES))
         self.process = subprocess.Popen(
             [*self.prefix, self.probe, "sensor", f"{self.host}:{self.port}", str(records), str(int(self.rate)), "backoff_max=500ms",
              f"spool.directory={self.spool}", *self.settings],
@@ -33,14 +35,19 @@ class ProbeSensor:
                  "PROBE_PROGRESS": self.progress, **(environment or {})},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def numbered(self):
-        """The last flow that the process numbered."""
+    def shown(self):
+        """(the last flow that was numbered, boot, records acknowledged), as the probe's struct progress has them."""
         with open(self.progress, "rb") as file:
-            return struct.unpack("=Q", file.read(8))[0]
+            return struct.unpack("=Q32sQ", file.read(PROGRESS_BYTES).ljust(PROGRESS_BYTES, b"\0"))
+
+    def numbered(self):
+        return self.shown()[0]
 
     def boot(self):
-        with open(self.progress, "rb") as file:
-            return file.read(40)[8:].decode()
+        return self.shown()[1].rstrip(b"\0").decode()
+
+    def acked(self):
+        return self.shown()[2]
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -30,7 +30,6 @@
 
 #define FEED_BATCHES   8
 #define BATCH_RECORDS  256
-#define PROGRESS_BYTES 64
 #define FLUSH_NS       (120 * NS_PER_SEC)
 
 static volatile sig_atomic_t is_stopped;
@@ -41,25 +40,30 @@ static void stop(int number)
     is_stopped = 1;
 }
 
-/* Where the last numbered flow is shown, also to who looks after this process was killed. */
-static volatile uint64_t *open_progress(const char boot_id[33])
+/* What the process shows while it runs, also to who looks after it was killed. */
+struct progress {
+    uint64_t numbered; /* the last flow that was numbered */
+    char boot_id[32];  /* ends without a NUL */
+    uint64_t acked;    /* records that the collector acknowledged; told where a rate is set */
+};
+
+static volatile struct progress *open_progress(const char boot_id[33])
 {
-    static uint64_t nowhere;
+    static struct progress nowhere;
     const char *path = getenv("PROBE_PROGRESS");
     const int fd = path != NULL ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
     void *at = MAP_FAILED;
 
-    if (fd >= 0 && ftruncate(fd, PROGRESS_BYTES) == 0) {
-        at = mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0 && ftruncate(fd, sizeof(struct progress)) == 0) {
+        at = mmap(NULL, sizeof(struct progress), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     }
     if (fd >= 0) {
         (void)close(fd);
     }
-    if (at == MAP_FAILED) {
-        return &nowhere;
-    }
-    memcpy((uint8_t *)at + sizeof(uint64_t), boot_id, 32);
-    return at;
+    struct progress *progress = at != MAP_FAILED ? at : &nowhere;
+
+    memcpy(progress->boot_id, boot_id, sizeof(progress->boot_id));
+    return progress;
 }
 
 static int fail(const struct error *err)
@@ -158,7 +162,7 @@ static int run_collector(int argc, char **argv, struct error *err)
 
 /* Offers `records` at `rate` a second (0: as fast as it goes). */
 static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_t records,
-                      uint64_t rate, volatile uint64_t *progress)
+                      uint64_t rate, volatile struct progress *progress)
 {
     const uint64_t start_ns = clock_monotonic_ns();
     const struct timespec step = {0, 1000000};
@@ -167,7 +171,7 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
         struct record_batch *batch = record_feed_next(feed, BATCH_RECORDS);
 
         made += batch->count;
-        *progress = record_feed_last(feed, RECORD_FLOWS);
+        progress->numbered = record_feed_last(feed, RECORD_FLOWS);
         while (sink->ops->offer(sink->state, batch) == SINK_BUSY) {
             (void)nanosleep(&step, NULL);
         }
@@ -175,6 +179,12 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
         while (rate > 0 && !is_stopped &&
                clock_monotonic_ns() - start_ns < made * NS_PER_SEC / rate) {
             (void)nanosleep(&step, NULL);
+        }
+        if (rate > 0) {
+            struct stats_sink row = {0};
+
+            sink->ops->statistics(sink->state, &row);
+            progress->acked = row.acked;
         }
     }
 }
