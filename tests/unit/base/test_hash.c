@@ -40,6 +40,22 @@ static void crc32c_in_pieces_and_by_tables_is_the_same(void **state)
     }
 }
 
+/* Long ones are read in several lanes that are put together. */
+static void crc32c_of_long_input_is_that_by_tables(void **state)
+{
+    (void)state;
+    static uint8_t bytes[16384];
+    for (unsigned i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)hash_mix(i);
+    }
+    for (unsigned length = 500; length < 8192; length += 37) {
+        const uint8_t *begin = bytes + length % 13;
+        const uint32_t whole = hash_crc32c_portable(7, begin, length);
+        assert_int_equal(hash_crc32c(7, begin, length), whole);
+        assert_int_equal(hash_crc32c(hash_crc32c(7, begin, 401), begin + 401, length - 401), whole);
+    }
+}
+
 static void sip_hash_13_has_its_reference_values(void **state)
 {
     (void)state;
@@ -124,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_has_the_values_of_rfc_3720),
         cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
+        cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
         cmocka_unit_test(every_bit_and_the_length_change_the_hash),
         cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
