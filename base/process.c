@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,6 +31,15 @@ static uint64_t number_in(const char *path, unsigned skip, uint64_t missing)
 uint64_t process_resident_bytes(void)
 {
     return number_in("/proc/self/statm", 1, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+#define KEPT_BYTES  (32 << 20)
+#define BLOCK_BYTES (4 << 20)
+
+void process_keep_freed_memory(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES);
 }
 
 uint64_t process_memory_limit(void)

@@ -6,5 +6,10 @@
 /* Resident bytes; 0 when the kernel does not tell. */
 uint64_t process_resident_bytes(void);
 
+/* malloc keeps what was freed for the next block, up to 32 MiB a thread, and takes blocks below
+ * 4 MiB from there: a message that is freed and the next one that is made do not ask the kernel for
+ * pages each time. Once, before threads. */
+void process_keep_freed_memory(void);
+
 /* Limit of the cgroup (v2 or v1), else the machine's memory. */
 uint64_t process_memory_limit(void);

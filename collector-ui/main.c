@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
 #include "collector-ui/app.h"
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
     }
     app_set_log(&settings, &command);
     fatal_install("netscope-collector", NETSCOPE_VERSION);
+    process_keep_freed_memory();
     if (app_check_settings(&settings, config, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
 #include "sensor/app.h"
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
     }
     app_set_log(&settings, &command);
     fatal_install("netscope-sensor", NETSCOPE_VERSION);
+    process_keep_freed_memory();
     if (command.list_interfaces) {
         return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
     }

@@ -21,6 +21,7 @@
 #include "base/config/config.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "collector-ui/ingest/ingest_private.h"
 #include "detection/detection.h"
 #include "sensor/export/collector_sink.h"
@@ -28,9 +29,9 @@
 #include "tests/support/ingest_store.h"
 #include "tests/support/record_feed.h"
 
-#define FEED_BATCHES   8
-#define BATCH_RECORDS  256
-#define FLUSH_NS       (120 * NS_PER_SEC)
+#define FEED_BATCHES  8
+#define BATCH_RECORDS 256
+#define FLUSH_NS      (120 * NS_PER_SEC)
 
 static volatile sig_atomic_t is_stopped;
 
@@ -279,6 +280,7 @@ int main(int argc, char **argv)
     if (getenv("PROBE_VERBOSE") != NULL) {
         log_set_level(LOG_DEBUG);
     }
+    process_keep_freed_memory(); /* as the programs do */
     if (argc > 2 && strcmp(argv[1], "collector") == 0) {
         return run_collector(argc - 2, argv + 2, &err);
     }
