@@ -48,6 +48,11 @@ void rpc_bytes_unref(struct rpc_bytes *bytes)
     *bytes = bytes_of(grpc_empty_slice());
 }
 
+struct rpc_bytes rpc_bytes_part(const struct rpc_bytes *bytes, size_t offset, size_t length)
+{
+    return bytes_of(grpc_slice_sub(rpc_bytes_slice(bytes), offset, offset + length));
+}
+
 struct rpc_buffer rpc_buffer_new(size_t capacity)
 {
     grpc_slice slice = grpc_slice_malloc(capacity < BUFFER_BYTES_MIN ? BUFFER_BYTES_MIN : capacity);

@@ -86,16 +86,20 @@ int rpc_milliseconds(uint64_t ns); /* rounded up, 0..INT_MAX */
 #define RPC_MESSAGE_TEXT_MAX  1024
 #define RPC_DETAILS_BYTES_MAX 4096
 
+struct rpc_outgoing {
+    grpc_byte_buffer *message;
+    size_t bytes;
+};
+
 struct rpc_outbox {
-    grpc_slice *ring; /* grows up to messages_max */
+    struct rpc_outgoing *ring; /* grows up to messages_max */
     uint32_t capacity, head, count;
     size_t bytes; /* waiting and in flight */
     bool was_full;
     bool in_flight; /* a batch of the send tag is out */
     bool headers_wanted, headers_sent;
     bool finish_wanted, finish_sent;
-    size_t sending_bytes;
-    grpc_byte_buffer *sending;
+    struct rpc_outgoing sending; /* message NULL: none */
     grpc_status_code status;
     grpc_slice status_text;
     grpc_metadata trailer; /* grpc-status-details-bin */

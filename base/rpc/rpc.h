@@ -62,6 +62,8 @@ struct rpc_bytes rpc_bytes_copy(const void *data, size_t length);
 struct rpc_bytes
 rpc_bytes_ref(const struct rpc_bytes *bytes); /* one reference more, for a further receiver */
 void rpc_bytes_unref(struct rpc_bytes *bytes);
+/* A reference on `length` bytes from `offset` on; they keep the whole alive. */
+struct rpc_bytes rpc_bytes_part(const struct rpc_bytes *bytes, size_t offset, size_t length);
 
 /* Room to encode one message in place: write to data[0..capacity), then rpc_buffer_done or, if
  * nothing comes of it, rpc_buffer_discard (a forgotten one leaks `capacity` bytes). */
@@ -165,6 +167,11 @@ enum rpc_send_result {
 /* Takes the caller's reference of `bytes` whatever the result (to try again later, rpc_bytes_ref
  * before). */
 enum rpc_send_result rpc_send(struct rpc_call *call, struct rpc_bytes bytes);
+#define RPC_PIECES_MAX 16
+/* One message of `count` pieces (at most RPC_PIECES_MAX) in order, none of them copied; likewise
+ * takes all references. Queues count its bytes, not what the pieces are parts of. */
+enum rpc_send_result rpc_send_pieces(struct rpc_call *call, const struct rpc_bytes *pieces,
+                                     size_t count);
 /* Server: sends the response headers now instead of with the first message. */
 void rpc_send_headers(struct rpc_call *call);
 /* Ends the sending side after what is queued. Server: with this status (`message` may be NULL).

@@ -29,7 +29,7 @@ static bool ring_grow(struct rpc_outbox *box, uint32_t limit)
     if (capacity > limit || capacity < box->capacity) {
         capacity = limit;
     }
-    grpc_slice *ring = calloc(capacity, sizeof *ring);
+    struct rpc_outgoing *ring = calloc(capacity, sizeof *ring);
     if (ring == NULL) {
         return false;
     }
@@ -43,19 +43,19 @@ static bool ring_grow(struct rpc_outbox *box, uint32_t limit)
     return true;
 }
 
-static grpc_slice ring_take(struct rpc_outbox *box)
+static struct rpc_outgoing ring_take(struct rpc_outbox *box)
 {
-    const grpc_slice slice = box->ring[box->head];
+    const struct rpc_outgoing oldest = box->ring[box->head];
     box->head = (box->head + 1) % box->capacity;
     box->count--;
-    return slice;
+    return oldest;
 }
 
 static void ring_drop_oldest(struct rpc_outbox *box)
 {
-    const grpc_slice slice = ring_take(box);
-    box->bytes -= GRPC_SLICE_LENGTH(slice);
-    grpc_slice_unref(slice);
+    const struct rpc_outgoing oldest = ring_take(box);
+    box->bytes -= oldest.bytes;
+    grpc_byte_buffer_destroy(oldest.message);
 }
 
 void rpc_outbox_drop_all(struct rpc_call *call)
@@ -109,34 +109,56 @@ static enum rpc_send_result make_room(struct rpc_call *call, size_t length)
     return RPC_SEND_QUEUED;
 }
 
-enum rpc_send_result rpc_send(struct rpc_call *call, struct rpc_bytes bytes)
+/* Takes the message over. */
+static enum rpc_send_result send_message(struct rpc_call *call, struct rpc_outgoing message)
 {
-    const grpc_slice slice = rpc_bytes_slice(&bytes);
-    const size_t length = GRPC_SLICE_LENGTH(slice);
     struct rpc_outbox *box = &call->outbox;
 
     pthread_mutex_lock(&call->lock);
     enum rpc_send_result result = RPC_SEND_CLOSED;
     if (!call->is_done && !box->finish_wanted) {
-        result = make_room(call, length);
+        result = make_room(call, message.bytes);
         if (result == RPC_SEND_QUEUED && box->count == box->capacity &&
             !ring_grow(box, messages_max(call))) {
             result = call->method->queue.when_full == RPC_REJECT ? RPC_SEND_FULL : RPC_SEND_DROPPED;
         }
     }
     if (result == RPC_SEND_QUEUED) {
-        box->ring[(box->head + box->count) % box->capacity] = slice;
+        box->ring[(box->head + box->count) % box->capacity] = message;
         box->count++;
-        box->bytes += length;
+        box->bytes += message.bytes;
     }
     pthread_mutex_unlock(&call->lock);
 
     if (result != RPC_SEND_QUEUED) {
-        grpc_slice_unref(slice);
+        grpc_byte_buffer_destroy(message.message);
         return result;
     }
     rpc_outbox_pump(call);
     return result;
+}
+
+enum rpc_send_result rpc_send_pieces(struct rpc_call *call, const struct rpc_bytes *pieces,
+                                     size_t count)
+{
+    grpc_slice slices[RPC_PIECES_MAX];
+    struct rpc_outgoing message = {.bytes = 0};
+
+    assert(count <= RPC_PIECES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        slices[i] = rpc_bytes_slice(&pieces[i]);
+        message.bytes += GRPC_SLICE_LENGTH(slices[i]);
+    }
+    message.message = grpc_raw_byte_buffer_create(slices, count);
+    for (size_t i = 0; i < count; i++) {
+        grpc_slice_unref(slices[i]); /* the buffer has references of its own */
+    }
+    return send_message(call, message);
+}
+
+enum rpc_send_result rpc_send(struct rpc_call *call, struct rpc_bytes bytes)
+{
+    return rpc_send_pieces(call, &bytes, 1);
 }
 
 void rpc_send_headers(struct rpc_call *call)
@@ -194,13 +216,10 @@ static size_t add_headers(struct rpc_call *call, grpc_op *op)
 static size_t add_message(struct rpc_call *call, grpc_op *op)
 {
     struct rpc_outbox *box = &call->outbox;
-    grpc_slice slice = ring_take(box);
-    box->sending_bytes = GRPC_SLICE_LENGTH(slice);
-    box->sending = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice); /* the buffer has a reference of its own */
+    box->sending = ring_take(box);
     *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
     op->flags = box->count > 0 ? GRPC_WRITE_BUFFER_HINT : 0;
-    op->data.send_message.send_message = box->sending;
+    op->data.send_message.send_message = box->sending.message;
     return 1;
 }
 
@@ -261,10 +280,9 @@ static void send_complete(struct rpc_tag *tag, bool ok)
     struct rpc_outbox *box = &call->outbox;
 
     pthread_mutex_lock(&call->lock);
-    grpc_byte_buffer *const sent = box->sending;
-    box->sending = NULL;
-    box->bytes -= box->sending_bytes;
-    box->sending_bytes = 0;
+    grpc_byte_buffer *const sent = box->sending.message;
+    box->bytes -= box->sending.bytes;
+    box->sending = (struct rpc_outgoing){0};
     box->in_flight = false;
     if (!ok) {
         rpc_outbox_drop_all(call); /* the end of the call is on its way and tells why */

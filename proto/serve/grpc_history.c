@@ -5,41 +5,60 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wire_format.h"
+
+#define LIST_FIELD  1
+#define LINE_BYTES  64
+#define AHEAD_BYTES 4096 /* of room that is asked for before it is written: it is in no cache */
+
 struct grpc_parcel *grpc_parcel_new(uint8_t stream, uint32_t count, size_t bytes)
 {
     const size_t head = sizeof(struct grpc_parcel) + count * sizeof(struct grpc_record);
-    struct grpc_parcel *parcel = malloc(head + bytes);
+    struct grpc_parcel *parcel = malloc(head);
 
     if (parcel != NULL) {
-        *parcel = (struct grpc_parcel){.stream = stream, .capacity = bytes, .memory = head + bytes};
-        parcel->bytes = (uint8_t *)parcel + head;
+        *parcel = (struct grpc_parcel){.stream = stream};
+        parcel->room = rpc_buffer_new(bytes + (size_t)count * GRPC_RECORD_HEAD_MAX);
+        parcel->memory = head + parcel->room.capacity;
     }
     return parcel;
 }
 
 void grpc_parcel_free(struct grpc_parcel *parcel)
 {
-    free(parcel);
+    if (parcel != NULL) {
+        rpc_buffer_discard(&parcel->room);
+        free(parcel);
+    }
+}
+
+size_t grpc_record_head(const struct grpc_record *record)
+{
+    return 1 + wire_varint_bytes(record->length);
 }
 
 void grpc_parcel_add_two(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
                          const uint8_t *tail, uint32_t tail_length, uint64_t seq, uint64_t time_ns)
 {
-    assert(parcel->capacity - parcel->used >= (size_t)length + tail_length);
-    uint8_t *copy = parcel->bytes + parcel->used;
+    const uint32_t whole = length + tail_length;
 
+    assert(parcel->room.capacity - parcel->used >= (size_t)whole + GRPC_RECORD_HEAD_MAX);
+    uint8_t *head = parcel->room.data + parcel->used;
+    uint8_t *copy = wire_put_varint(head, WIRE_TAG(LIST_FIELD, WIRE_BYTES));
+
+    copy = wire_put_varint(copy, whole);
+    for (uint32_t i = 0; i < whole; i += LINE_BYTES) {
+        __builtin_prefetch(copy + AHEAD_BYTES + i, 1);
+    }
     if (length > 0) {
         memcpy(copy, bytes, length);
     }
     if (tail_length > 0) {
         memcpy(copy + length, tail, tail_length);
     }
-    parcel->used += (size_t)length + tail_length;
-    parcel->records[parcel->count++] = (struct grpc_record){.parcel = parcel,
-                                                            .bytes = copy,
-                                                            .length = length + tail_length,
-                                                            .seq = seq,
-                                                            .time_ns = time_ns};
+    parcel->used += (size_t)(copy - head) + whole;
+    parcel->records[parcel->count++] = (struct grpc_record){
+        .parcel = parcel, .bytes = copy, .length = whole, .seq = seq, .time_ns = time_ns};
 }
 
 void grpc_parcel_add(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
@@ -52,8 +71,14 @@ int grpc_history_init(struct grpc_history *history, uint64_t records_max, uint64
                       struct error *err)
 {
     assert(records_max > 0);
-    *history = (struct grpc_history){.records_max = records_max, .bytes_max = bytes_max};
-    history->slots = calloc(records_max, sizeof(*history->slots));
+    uint64_t slots = 1;
+
+    while (slots < records_max) {
+        slots *= 2;
+    }
+    *history = (struct grpc_history){
+        .records_max = records_max, .bytes_max = bytes_max, .slots_mask = slots - 1};
+    history->slots = calloc(slots, sizeof(*history->slots));
     if (history->slots == NULL) {
         return error_set(err, ENOMEM, "grpc: no memory for a history of %llu records",
                          (unsigned long long)records_max);
@@ -61,18 +86,24 @@ int grpc_history_init(struct grpc_history *history, uint64_t records_max, uint64
     return 0;
 }
 
-static void evict(struct grpc_history *history)
+/* The oldest `count` records leave, and the parcels that have none any more. */
+static void evict(struct grpc_history *history, uint64_t count)
 {
-    const struct grpc_record *record = grpc_history_at(history, history->first);
-    struct grpc_parcel *parcel = record->parcel;
-
     if (history->on_evict != NULL) {
-        history->on_evict(history->context, history, record, history->first);
+        history->on_evict(history->context, history, history->first, history->first + count);
     }
-    history->first++;
-    if (--parcel->live == 0) {
-        history->bytes -= parcel->memory;
-        grpc_parcel_free(parcel);
+    history->first += count;
+    while (count > 0) {
+        struct grpc_parcel *parcel = history->oldest;
+        const uint32_t leaving = count < parcel->live ? (uint32_t)count : parcel->live;
+
+        count -= leaving;
+        parcel->live -= leaving;
+        if (parcel->live == 0) {
+            history->oldest = parcel->next;
+            history->bytes -= parcel->memory;
+            grpc_parcel_free(parcel);
+        }
     }
 }
 
@@ -82,11 +113,27 @@ void grpc_history_fini(struct grpc_history *history)
         return;
     }
     history->on_evict = NULL;
-    while (history->first != history->end) {
-        evict(history);
-    }
+    evict(history, history->end - history->first);
     free(history->slots);
     history->slots = NULL;
+}
+
+/* At most as many as the ring holds. */
+static void add_records(struct grpc_history *history, const struct grpc_record *records,
+                        uint32_t count)
+{
+    const uint64_t held = history->end - history->first;
+
+    if (held + count > history->records_max) {
+        evict(history, held + count - history->records_max);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        history->slots[history->end++ & history->slots_mask] = &records[i];
+        if (records[i].time_ns > history->newest_ns) {
+            history->newest_ns = records[i].time_ns;
+        }
+    }
+    history->last_seq = records[count - 1].seq;
 }
 
 void grpc_history_add(struct grpc_history *history, struct grpc_parcel *parcel)
@@ -97,26 +144,23 @@ void grpc_history_add(struct grpc_history *history, struct grpc_parcel *parcel)
         grpc_parcel_free(parcel);
         return;
     }
-    /* One more than its records: it must outlive the loop even where the ring is smaller. */
-    parcel->live = count + 1;
-    history->bytes += parcel->memory;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct grpc_record *record = &parcel->records[i];
-
-        if (history->end - history->first == history->records_max) {
-            evict(history);
-        }
-        history->slots[history->end++ % history->records_max] = *record;
-        history->last_seq = record->seq;
-        if (record->time_ns > history->newest_ns) {
-            history->newest_ns = record->time_ns;
-        }
+    if (history->oldest == NULL) {
+        history->oldest = parcel;
+    } else {
+        history->newest->next = parcel;
     }
-    if (--parcel->live == 0) {
-        history->bytes -= parcel->memory;
-        grpc_parcel_free(parcel);
+    history->newest = parcel;
+    parcel->next = NULL;
+    parcel->live = count;
+    history->bytes += parcel->memory;
+    for (uint32_t done = 0; done < count;) {
+        const uint32_t left = count - done;
+        const uint32_t now = left < history->records_max ? left : (uint32_t)history->records_max;
+
+        add_records(history, &parcel->records[done], now);
+        done += now;
     }
     while (history->bytes > history->bytes_max && history->first != history->end) {
-        evict(history);
+        evict(history, history->oldest->live);
     }
 }

@@ -54,14 +54,20 @@ struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, unsigned stream)
     return reader;
 }
 
+static void drop_pending(struct grpc_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->pending_pieces; i++) {
+        rpc_bytes_unref(&reader->pending[i]);
+    }
+    reader->pending_pieces = 0;
+}
+
 void grpc_reader_free(struct grpc_reader *reader)
 {
     if (reader == NULL) {
         return;
     }
-    if (reader->has_pending) {
-        rpc_bytes_unref(&reader->pending);
-    }
+    drop_pending(reader);
     filter_free(reader->filter);
     grpc_mask_free(reader->mask);
     free(reader->alerts.subjects);
@@ -215,20 +221,23 @@ static void see_seq(struct grpc_reader *reader, uint64_t seq)
     reader->next_seq = seq + 1;
 }
 
-void grpc_on_evict(void *context, struct grpc_history *history, const struct grpc_record *record,
-                   uint64_t position)
+void grpc_on_evict(void *context, struct grpc_history *history, uint64_t from, uint64_t to)
 {
     struct grpc_server *server = context;
 
     for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
-        if (reader->history != history || reader->position > position || reader->is_finished) {
+        if (reader->history != history || reader->position >= to || reader->is_finished) {
             continue;
         }
-        see_seq(reader, record->seq);
-        if (is_chosen(reader, record)) {
-            add_loss(reader, GRPC_LOSS_READER, record->seq, record->seq);
+        for (uint64_t at = reader->position > from ? reader->position : from; at < to; at++) {
+            const struct grpc_record *record = grpc_history_at(history, at);
+
+            see_seq(reader, record->seq);
+            if (is_chosen(reader, record)) {
+                add_loss(reader, GRPC_LOSS_READER, record->seq, record->seq);
+            }
         }
-        reader->position = position + 1;
+        reader->position = to;
     }
 }
 
@@ -237,16 +246,21 @@ void grpc_on_evict(void *context, struct grpc_history *history, const struct grp
 /* False: the call's queue is full (the message waits in `pending`) or the call is over. */
 static bool flush_pending(struct grpc_reader *reader)
 {
-    if (!reader->has_pending) {
+    struct rpc_bytes pieces[GRPC_PIECES_MAX + 1];
+
+    if (reader->pending_pieces == 0) {
         return true;
     }
-    const enum rpc_send_result result = rpc_send(reader->call, rpc_bytes_ref(&reader->pending));
+    for (uint32_t i = 0; i < reader->pending_pieces; i++) {
+        pieces[i] = rpc_bytes_ref(&reader->pending[i]);
+    }
+    const enum rpc_send_result result =
+        rpc_send_pieces(reader->call, pieces, reader->pending_pieces);
 
     if (result == RPC_SEND_FULL) {
         return false;
     }
-    rpc_bytes_unref(&reader->pending);
-    reader->has_pending = false;
+    drop_pending(reader);
     if (result != RPC_SEND_QUEUED) {
         reader->is_finished = true;
         return false;
@@ -258,9 +272,9 @@ static bool flush_pending(struct grpc_reader *reader)
 
 static bool send_bytes(struct grpc_reader *reader, struct rpc_bytes bytes, uint32_t records)
 {
-    reader->pending = bytes;
+    reader->pending[0] = bytes;
+    reader->pending_pieces = 1;
     reader->pending_records = records;
-    reader->has_pending = true;
     return flush_pending(reader);
 }
 
@@ -312,7 +326,7 @@ static void send_nodes(struct grpc_reader *reader)
 {
     uint8_t text[GRPC_NODE_BYTES];
 
-    while (!reader->is_finished && !reader->has_pending) {
+    while (!reader->is_finished && reader->pending_pieces == 0) {
         const size_t length =
             reader->server->program->write_node(reader->server, &reader->node_told, text);
 
@@ -329,7 +343,34 @@ struct batch {
     struct codec_slice records[GRPC_BATCH_MAX];
     uint32_t count;
     size_t bytes; /* of the records and their heads */
+    /* The same as pieces of parcels, while they are few and whole records. */
+    struct {
+        const struct grpc_parcel *parcel;
+        const uint8_t *begin, *end;
+    } pieces[GRPC_PIECES_MAX];
+    uint32_t pieces_count;
+    size_t pinned; /* bytes of those parcels */
+    bool has_other;
 };
+
+/* The record as it is, in its parcel. */
+static void add_piece(struct batch *batch, const struct grpc_record *record)
+{
+    const uint8_t *begin = record->bytes - grpc_record_head(record);
+    const uint32_t last = batch->pieces_count - 1;
+
+    if (batch->pieces_count > 0 && batch->pieces[last].parcel == record->parcel &&
+        batch->pieces[last].end == begin) {
+        batch->pieces[last].end = record->bytes + record->length;
+    } else if (batch->pieces_count < GRPC_PIECES_MAX) {
+        batch->pieces[batch->pieces_count].parcel = record->parcel;
+        batch->pieces[batch->pieces_count].begin = begin;
+        batch->pieces[batch->pieces_count++].end = record->bytes + record->length;
+        batch->pinned += record->parcel->memory;
+    } else {
+        batch->has_other = true;
+    }
+}
 
 /* The record as this reader wants it. False: no room in this message. */
 static bool add_record(struct grpc_reader *reader, struct batch *batch,
@@ -357,6 +398,11 @@ static bool add_record(struct grpc_reader *reader, struct batch *batch,
 
         arena->used -= room - length; /* give back the rest: it is the last piece */
         slice = (struct codec_slice){out, (uint32_t)length};
+    }
+    if (room > 0) {
+        batch->has_other = true;
+    } else if (!batch->has_other) {
+        add_piece(batch, record);
     }
     batch->records[batch->count++] = slice;
     batch->bytes += 1 + wire_varint_bytes(slice.length) + slice.length;
@@ -417,8 +463,34 @@ static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
     return scanned;
 }
 
+/* What waits to be sent holds its parcels: by more than this many times its bytes, it is copied. */
+#define PINNED_BY_SENT 4
+
+static bool send_shared(struct grpc_reader *reader, const struct batch *batch)
+{
+    uint8_t head[HEAD_BYTES];
+    const uint8_t *at =
+        wire_put_varint(wire_put_varint(head, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES)), batch->bytes);
+
+    reader->pending[0] = rpc_bytes_copy(head, (size_t)(at - head));
+    for (uint32_t i = 0; i < batch->pieces_count; i++) {
+        const struct rpc_buffer *room = &batch->pieces[i].parcel->room;
+
+        reader->pending[1 + i] =
+            rpc_bytes_part(&room->bytes, (size_t)(batch->pieces[i].begin - room->data),
+                           (size_t)(batch->pieces[i].end - batch->pieces[i].begin));
+    }
+    reader->pending_pieces = 1 + batch->pieces_count;
+    reader->pending_records = batch->count;
+    return flush_pending(reader);
+}
+
 static bool send_batch(struct grpc_reader *reader, const struct batch *batch)
 {
+    if (reader->stream != GRPC_NEWS && !batch->has_other &&
+        batch->pinned <= PINNED_BY_SENT * batch->bytes) {
+        return send_shared(reader, batch);
+    }
     struct rpc_buffer buffer = rpc_buffer_new(batch->bytes + HEAD_BYTES);
     uint8_t *at = buffer.data;
 
@@ -547,7 +619,7 @@ void grpc_pump(struct grpc_server *server)
 /* It waits for what comes, and nothing of it waits. */
 static bool is_free(const struct grpc_reader *reader)
 {
-    return !reader->is_finished && !reader->has_pending && reader->is_following;
+    return !reader->is_finished && reader->pending_pieces == 0 && reader->is_following;
 }
 
 void grpc_tick(struct grpc_server *server)

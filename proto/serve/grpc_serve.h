@@ -35,7 +35,8 @@
 #define GRPC_REQUEST_BYTES ((size_t)256 * 1024)
 #define GRPC_ARENA_BYTES   ((size_t)2 * 1024 * 1024)
 #define GRPC_MESSAGE_BYTES                                                                         \
-    ((size_t)1024 * 1024) /* about: a batch is closed when it has reached this */
+    ((size_t)1024 * 1024)  /* about: a batch is closed when it has reached this */
+#define GRPC_PIECES_MAX  8 /* of parcels in one message; more are copied */
 #define GRPC_GATHERS_MAX 4
 #define GRPC_FILTERS_MAX 64  /* include[] and exclude[] each */
 #define GRPC_CHOICES_MAX 256 /* prefixes, names and numbers of one kind in a request */
@@ -104,8 +105,9 @@ struct grpc_reader {
     /* What is sent before the ring's records; owned, NULL = none or over. */
     struct grpc_history *prelude;
     uint64_t prelude_then; /* position in the ring afterwards */
-    bool has_pending;      /* a message that found the call's queue full */
-    struct rpc_bytes pending;
+    /* A message that found the call's queue full. */
+    struct rpc_bytes pending[GRPC_PIECES_MAX + 1];
+    uint32_t pending_pieces; /* 0 = none */
     uint32_t pending_records;
 };
 
@@ -303,8 +305,7 @@ void grpc_reader_done(struct rpc_call *call, const struct rpc_result *result);
 /* All that can move moves; posted again while there is more. */
 void grpc_pump(struct grpc_server *server);
 void grpc_tick(struct grpc_server *server);
-void grpc_on_evict(void *context, struct grpc_history *history, const struct grpc_record *record,
-                   uint64_t position);
+void grpc_on_evict(void *context, struct grpc_history *history, uint64_t from, uint64_t to);
 /* Runs `run` on the rpc thread with the server, if it is still there. */
 void grpc_post(struct grpc_server *server, void (*run)(struct grpc_server *server));
 void grpc_post_after(struct grpc_server *server, uint64_t delay_ns,

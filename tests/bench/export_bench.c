@@ -1,137 +1,46 @@
 /* What the sensor's gRPC export costs a record: the real server behind its sink, fed with encoded
  * flow records as the publisher does, read by subscribers in another process.
  *
- *   export_bench [CERTS]   CERTS: a directory of tests/support/certs.sh, for the row with TLS
+ *   export_bench [CERTS]   CERTS: a directory of tests/support/certs.sh, for the rows with TLS
  *   export_bench read ADDRESS COUNT CA   (its own child)
  *
- * CPU of all threads of the exporter, less what feeding alone costs, per record; messages of 512.
- * The rows of one run are comparable, not those of different runs. */
-#include <spawn.h>
+ * CPU of all threads of the exporter per record, messages of 512, the batches made before. Medians
+ * of five turns, in each of them all rows and what gRPC alone takes for the same bytes. The rows of
+ * one run are comparable, not those of different runs. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/wire_format.h"
+#include "base/process.h"
 #include "proto/codec.h"
-#include "sensor/export/grpc_server.h"
+#include "tests/bench/export_floor.h"
+#include "tests/bench/export_readers.h"
+#include "tests/bench/turns.h"
+#include "tests/support/grpc_feed.h"
 #include "tests/support/record_random.h"
 
 #define BATCH        512U
-#define BATCHES      1200U
-#define WARM_BATCHES 100U
+#define BATCHES      400U
+#define WARM_BATCHES 160U /* the history is full behind them */
+#define POOL         2U
+#define BURST        8U
 #define BATCH_BYTES  (1U << 20)
-#define READERS_MAX  4
 #define SENSOR       "bench-sensor"
 #define BOOT         "00112233445566778899aabbccddeeff"
 
-extern char **environ;
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-/* ---- the readers: the child process ---- */
-
-static _Atomic uint64_t received_messages;
-static _Atomic unsigned ended;
-
-static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
-{
-    (void)call;
-    (void)bytes;
-    received_messages += length > 0;
-}
-
-static void on_done(struct rpc_call *call, const struct rpc_result *result)
-{
-    (void)call;
-    (void)result;
-    ended++;
-}
-
-static const struct rpc_method observe = {
-    .path = "/netscope.v1.FlowService/ObserveFlows", .on_message = on_message, .on_done = on_done};
-
-static int run_readers(const char *address, unsigned count, const char *ca)
-{
-    struct rpc_call *calls[READERS_MAX];
-    struct rpc_channel *channels[READERS_MAX];
-    struct error err = {0};
-    AUTO(rpc_runtime) runtime = rpc_runtime_new(NULL, &err);
-    const uint8_t follow[] = {8 << 3, 1};
-    char line[8];
-
-    for (unsigned i = 0; i < count && runtime != NULL; i++) {
-        struct rpc_channel_options options = rpc_channel_options_default(address);
-        const struct rpc_call_options request = {.is_single_request = true,
-                                                 .request = rpc_bytes_copy(follow, sizeof(follow))};
-
-        options.is_tls = ca[0] != '\0';
-        options.ca_path = options.is_tls ? ca : NULL;
-        channels[i] = rpc_channel_new(runtime, &options, &err);
-        calls[i] =
-            channels[i] == NULL ? NULL : rpc_call_start(channels[i], &observe, &request, &err);
-        if (calls[i] == NULL) {
-            (void)fprintf(stderr, "export_bench: %s\n", err.message);
-            return EXIT_FAILURE;
-        }
-    }
-    (void)!fgets(line, sizeof(line), stdin); /* until the parent is through */
-    for (unsigned i = 0; i < count && runtime != NULL; i++) {
-        rpc_cancel(calls[i], RPC_CANCELLED, "");
-        rpc_unref(calls[i]);
-        rpc_channel_free(channels[i]);
-    }
-    while (ended < count) {
-        (void)usleep(1000);
-    }
-    return EXIT_SUCCESS;
-}
-
-struct readers {
-    pid_t pid;
-    int input; /* its stdin; closing it ends them */
+/* What one turn runs. */
+struct setup {
+    const char *program;
+    const char *certs; /* NULL: plaintext */
+    void (*record)(struct flow_record *out);
+    unsigned readers;
 };
 
-static bool start_readers(const char *program, const char *address, unsigned count, const char *ca,
-                          struct readers *out)
+static void rest(unsigned microseconds)
 {
-    char number[8];
-    int ends[2];
-    posix_spawn_file_actions_t actions;
-    char *const arguments[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "read",
-                               (char *)(uintptr_t)address, number,
-                               (char *)(uintptr_t)ca,      NULL};
+    const struct timespec pause = {0, (long)microseconds * 1000};
 
-    (void)snprintf(number, sizeof(number), "%u", count);
-    if (pipe(ends) != 0) {
-        return false;
-    }
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-    (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
-    const int result = posix_spawn(&out->pid, program, &actions, NULL, arguments, environ);
-
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)close(ends[0]);
-    out->input = ends[1];
-    return result == 0;
-}
-
-static void end_readers(const struct readers *readers)
-{
-    int status;
-
-    (void)close(readers->input);
-    (void)waitpid(readers->pid, &status, 0);
+    (void)nanosleep(&pause, NULL);
 }
 
 /* ---- the exporter ---- */
@@ -140,95 +49,92 @@ struct exporter {
     struct rpc_runtime *runtime;
     struct grpc_server *server;
     struct batch_pool *pool;
+    struct record_batch *batches[POOL];
     struct sink sink;
-    uint64_t seq;
-    uint8_t flow[CODEC_FLOW_BYTES_MAX];
-    size_t flow_bytes;
+    uint64_t seq, offered;
+    size_t record_bytes; /* with identity */
 };
 
-static struct record_batch *make_batch(struct exporter *exporter)
+static bool make_batches(struct exporter *exporter, const struct setup *setup)
 {
-    struct record_batch *batch = batch_take(exporter->pool);
+    static const struct record_identity identity = {.sensor_id = {SENSOR, sizeof(SENSOR) - 1},
+                                                    .boot_id = {BOOT, sizeof(BOOT) - 1},
+                                                    .seq = 1U << 20};
+    struct flow_record flow;
 
-    for (uint32_t i = 0; batch != NULL && i < BATCH; i++) {
-        const struct record_identity identity = {.sensor_id = {SENSOR, sizeof(SENSOR) - 1},
-                                                 .boot_id = {BOOT, sizeof(BOOT) - 1},
-                                                 .seq = ++exporter->seq};
-        uint8_t *at = batch_reserve(batch, (uint32_t)exporter->flow_bytes);
+    setup->record(&flow);
+    flow.identity = (struct record_identity){0};
+    for (uint32_t i = 0; i < POOL; i++) {
+        struct record_batch *batch = batch_take(exporter->pool);
 
-        if (at == NULL) {
-            break;
+        for (uint32_t j = 0; batch != NULL && j < BATCH; j++) {
+            uint8_t *at = batch_reserve(batch, CODEC_FLOW_BYTES_MAX);
+
+            if (at == NULL) {
+                return false;
+            }
+            grpc_feed_commit(batch, at, codec_encode_flow(&flow, at, CODEC_FLOW_BYTES_MAX),
+                             RECORD_FLOWS, &identity, 0);
         }
-        memcpy(at, exporter->flow, exporter->flow_bytes);
-        struct batch_entry *entry = batch_commit(batch, (uint32_t)exporter->flow_bytes);
-
-        entry->stream = RECORD_FLOWS;
-        entry->seq = identity.seq;
-        entry->full_length = (uint32_t)(exporter->flow_bytes +
-                                        codec_append_identity(&identity, at + exporter->flow_bytes,
-                                                              CODEC_IDENTITY_BYTES_MAX));
+        exporter->batches[i] = batch;
+        exporter->record_bytes = batch == NULL ? 0 : batch->entries[0].full_length;
     }
-    return batch;
+    return exporter->record_bytes > 0;
 }
 
-/* Offers `batches`; with `is_feed_alone` none is. */
-static void feed(struct exporter *exporter, uint32_t batches, bool is_feed_alone)
+static uint64_t records_sent(const struct exporter *exporter)
 {
-    const struct timespec pause = {0, 200000};
+    struct grpc_server_counts counts;
 
+    grpc_server_counts_read(exporter->server, &counts);
+    return counts.records_sent + counts.records_dropped;
+}
+
+/* Offers the batches in turn, with new numbers, no faster than the readers read. */
+static void feed(struct exporter *exporter, uint32_t batches, unsigned readers)
+{
     for (uint32_t i = 0; i < batches; i++) {
-        struct record_batch *batch;
+        struct record_batch *batch = exporter->batches[i % POOL];
 
-        while ((batch = make_batch(exporter)) == NULL) {
-            (void)nanosleep(&pause, NULL);
+        for (uint32_t j = 0; j < BATCH; j++) {
+            batch->entries[j].seq = ++exporter->seq;
         }
-        while (!is_feed_alone &&
-               exporter->sink.ops->offer(exporter->sink.state, batch) == SINK_BUSY) {
-            (void)nanosleep(&pause, NULL);
+        while (exporter->sink.ops->offer(exporter->sink.state, batch) == SINK_BUSY) {
+            rest(200);
         }
-        batch_unref(batch);
-        if (!is_feed_alone && i % 8 == 7) { /* no faster than the readers read: nothing is lost */
-            const struct timespec breath = {0, 3000000};
-
-            (void)nanosleep(&breath, NULL);
+        exporter->offered += (uint64_t)BATCH * readers;
+        if (i % BURST == BURST - 1) {
+            do {
+                rest(200);
+            } while (records_sent(exporter) + (uint64_t)2 * BURST * BATCH * readers <
+                     exporter->offered);
         }
+    }
+    while (records_sent(exporter) < exporter->offered) {
+        rest(200);
     }
 }
 
-static bool open_exporter(struct exporter *exporter, const char *certs, struct error *err)
+static bool open_exporter(struct exporter *exporter, const struct setup *setup, struct error *err)
 {
     static char certificate[512];
     static char key[512];
     const struct grpc_identity identity = {
         .sensor_id = SENSOR, .boot_id = BOOT, .config_hash = "0"};
-    struct grpc_settings settings = {.enabled = "on",
-                                     .listen = "127.0.0.1:0",
-                                     .unix_socket = "",
-                                     .tls_certificate = "",
-                                     .tls_key = "",
-                                     .tls_client_ca = "",
-                                     .token_file = "",
-                                     .history_records = 65536,
-                                     .history_bytes = 64U << 20,
-                                     .streams_max = 64,
-                                     .queue_messages = 64};
-    struct flow_record flow;
+    struct grpc_settings settings = grpc_feed_settings();
 
-    if (certs != NULL) {
-        (void)snprintf(certificate, sizeof(certificate), "%s/server.pem", certs);
-        (void)snprintf(key, sizeof(key), "%s/server.key", certs);
+    if (setup->certs != NULL) {
+        (void)snprintf(certificate, sizeof(certificate), "%s/server.pem", setup->certs);
+        (void)snprintf(key, sizeof(key), "%s/server.key", setup->certs);
         settings.tls_certificate = certificate;
         settings.tls_key = key;
     }
-    record_typical_flow(&flow);
-    flow.identity = (struct record_identity){0};
-    exporter->flow_bytes = codec_encode_flow(&flow, exporter->flow, sizeof(exporter->flow));
     exporter->runtime = rpc_runtime_new(NULL, err);
     exporter->server = exporter->runtime == NULL
                            ? NULL
                            : grpc_server_new(&settings, &identity, exporter->runtime, err);
-    exporter->pool = batch_pool_new(16, BATCH_BYTES, CODEC_IDENTITY_BYTES_MAX, err);
-    if (exporter->server == NULL || exporter->pool == NULL) {
+    exporter->pool = batch_pool_new(POOL, BATCH_BYTES, CODEC_IDENTITY_BYTES_MAX, err);
+    if (exporter->server == NULL || exporter->pool == NULL || !make_batches(exporter, setup)) {
         return false;
     }
     grpc_server_attach(exporter->server, NULL);
@@ -243,75 +149,171 @@ static void close_exporter(struct exporter *exporter)
         grpc_server_free(exporter->server);
     }
     rpc_runtime_free(exporter->runtime);
+    for (uint32_t i = 0; i < POOL; i++) {
+        if (exporter->batches[i] != NULL) {
+            batch_unref(exporter->batches[i]);
+        }
+    }
     batch_pool_free(exporter->pool);
 }
 
-/* ns CPU a record with so many readers; less than 0: it failed. */
-static double measure(const char *program, const char *certs, unsigned count)
+static bool start_readers(const struct setup *setup, int port, struct export_readers *readers)
+{
+    char address[64];
+    char ca[512] = "";
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", port);
+    if (setup->certs != NULL) {
+        (void)snprintf(ca, sizeof(ca), "%s/ca.pem", setup->certs);
+    }
+    return setup->readers == 0 ||
+           export_readers_start(setup->program, address, setup->readers, ca, readers);
+}
+
+static double cpu_since(double begin)
+{
+    rest(200000); /* what is under way */
+    return (turns_cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) * 1e9 / ((double)BATCHES * BATCH);
+}
+
+/* ns CPU a record; less than 0: it failed. `bytes`: of a record. */
+static double measure(const struct setup *setup, size_t *bytes)
 {
     struct exporter exporter = {0};
     struct error err = {0};
-    struct readers readers = {0};
-    char address[64];
-    char ca[512] = "";
+    struct export_readers readers = {0};
+    struct grpc_server_counts counts = {0};
     double figure = -1.0;
 
-    if (open_exporter(&exporter, certs, &err)) {
-        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", grpc_server_port(exporter.server));
-        if (certs != NULL) {
-            (void)snprintf(ca, sizeof(ca), "%s/ca.pem", certs);
+    if (open_exporter(&exporter, setup, &err) &&
+        start_readers(setup, grpc_server_port(exporter.server), &readers)) {
+        while (counts.streams < setup->readers) {
+            rest(1000);
+            grpc_server_counts_read(exporter.server, &counts);
         }
-        if (count == 0 || start_readers(program, address, count, ca, &readers)) {
-            (void)usleep(count == 0 ? 0 : 700000); /* they connect */
-            feed(&exporter, WARM_BATCHES, false);
-            double begin = cpu_seconds();
+        feed(&exporter, WARM_BATCHES, setup->readers);
+        rest(50000);
+        const double begin = turns_cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
 
-            feed(&exporter, BATCHES, true);
-            const double alone = cpu_seconds() - begin;
-
-            begin = cpu_seconds();
-            feed(&exporter, BATCHES, false);
-            (void)usleep(300000); /* the last messages */
-            figure = (cpu_seconds() - begin - alone) * 1e9 / ((double)BATCHES * BATCH);
+        feed(&exporter, BATCHES, setup->readers);
+        figure = cpu_since(begin);
+        grpc_server_counts_read(exporter.server, &counts);
+        if (counts.records_dropped > 0) {
+            (void)fprintf(stderr, "export_bench: readers lost records\n");
+            figure = -1.0;
         }
         if (readers.pid > 0) {
-            end_readers(&readers);
+            export_readers_end(&readers);
         }
     } else {
         (void)fprintf(stderr, "export_bench: %s\n", err.message);
     }
+    *bytes = exporter.record_bytes;
     close_exporter(&exporter);
     return figure;
 }
 
-static void row(const char *name, double ns, double floor_ns)
+/* Likewise, of gRPC alone. */
+static double measure_floor(const struct setup *setup, size_t record_bytes)
 {
-    (void)printf("%-34s %5.0f ns a record (at most %.0f: %s)\n", name, ns, floor_ns,
-                 ns <= floor_ns ? "ok" : "MISSED");
+    struct error err = {0};
+    struct export_readers readers = {0};
+    char certificate[512];
+    char key[512];
+    AUTO(rpc_runtime) runtime = rpc_runtime_new(NULL, &err);
+    const struct rpc_server_tls tls = {.certificate_path = certificate, .key_path = key};
+    double figure = -1.0;
+
+    (void)snprintf(certificate, sizeof(certificate), "%s/server.pem", setup->certs);
+    (void)snprintf(key, sizeof(key), "%s/server.key", setup->certs);
+    struct export_floor *floor = runtime == NULL
+                                     ? NULL
+                                     : export_floor_new(runtime, setup->certs == NULL ? NULL : &tls,
+                                                        (record_bytes + 3) * BATCH, &err);
+
+    if (floor != NULL && start_readers(setup, export_floor_port(floor), &readers)) {
+        while (export_floor_readers(floor) == 0) {
+            rest(1000);
+        }
+        export_floor_send(floor, WARM_BATCHES, BURST);
+        rest(50000);
+        const double begin = turns_cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+
+        export_floor_send(floor, BATCHES, BURST);
+        figure = cpu_since(begin);
+        export_readers_end(&readers);
+    } else {
+        (void)fprintf(stderr, "export_bench: %s\n", err.message);
+    }
+    export_floor_free(floor);
+    return figure;
+}
+
+/* ---- rows ---- */
+
+enum row { NONE, ONE, FOUR, FLOOR, TLS, TLS_FLOOR, ROWS };
+
+static double measure_row(enum row row, const struct setup *base, size_t *bytes)
+{
+    struct setup setup = *base;
+
+    setup.readers = row == NONE ? 0 : row == FOUR ? EXPORT_READERS_MAX : 1;
+    setup.certs = row == TLS || row == TLS_FLOOR ? base->certs : NULL;
+    return row == FLOOR || row == TLS_FLOOR ? measure_floor(&setup, *bytes)
+                                            : measure(&setup, bytes);
+}
+
+static void print(const char *name, size_t bytes, double ns, double ns_max, double floor_ns)
+{
+    (void)printf("gRPC export, %-24s records of %3zu bytes: %4.0f ns each (at most %.0f: %s", name,
+                 bytes, ns, ns_max, ns <= ns_max ? "ok" : "MISSED");
+    if (floor_ns > 0) {
+        (void)printf("; gRPC alone %.0f", floor_ns);
+    }
+    (void)printf(")\n");
+}
+
+/* False: a turn failed. */
+static bool run(const struct setup *setup)
+{
+    struct turns rows[ROWS] = {0};
+    struct turns further = {0};
+    size_t bytes = 0;
+
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        double figures[ROWS] = {0};
+
+        for (unsigned row = 0; row < (setup->certs == NULL ? (unsigned)TLS : ROWS); row++) {
+            figures[row] = measure_row((enum row)row, setup, &bytes);
+            if (figures[row] < 0) {
+                return false;
+            }
+            turns_add(&rows[row], figures[row]);
+        }
+        turns_add(&further, (figures[FOUR] - figures[ONE]) / (EXPORT_READERS_MAX - 1));
+    }
+    (void)printf("gRPC export, %-24s records of %3zu bytes: %4.0f ns each\n", "history alone",
+                 bytes, turns_median(&rows[NONE]));
+    print("one subscriber,", bytes, turns_median(&rows[ONE]), 300.0, turns_median(&rows[FLOOR]));
+    print("each further one,", bytes, turns_median(&further), 100.0, 0.0);
+    if (setup->certs != NULL) {
+        print("one subscriber, TLS,", bytes, turns_median(&rows[TLS]), 400.0,
+              turns_median(&rows[TLS_FLOOR]));
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "read") == 0) {
-        return run_readers(argv[2], (unsigned)strtoul(argv[3], NULL, 10), argv[4]);
+        return export_readers_run(argv[2], (unsigned)strtoul(argv[3], NULL, 10), argv[4]);
     }
-    const double none = measure(argv[0], NULL, 0);
-    const double one = measure(argv[0], NULL, 1);
-    const double four = measure(argv[0], NULL, READERS_MAX);
+    process_keep_freed_memory(); /* as the programs do */
+    struct setup setup = {.program = argv[0], .certs = argc > 1 ? argv[1] : NULL};
 
-    if (none < 0 || one < 0 || four < 0) {
-        return EXIT_FAILURE;
-    }
-    (void)printf("%-34s %5.0f ns a record\n", "gRPC export, history alone", none);
-    row("gRPC export, one subscriber", one, 300.0);
-    row("gRPC export, each further one", (four - one) / (READERS_MAX - 1), 100.0);
-    if (argc > 1) {
-        const double tls = measure(argv[0], argv[1], 1);
+    setup.record = record_plain_flow;
+    const bool is_plain_done = run(&setup);
 
-        if (tls < 0) {
-            return EXIT_FAILURE;
-        }
-        row("gRPC export, one subscriber, TLS", tls, 400.0);
-    }
-    return EXIT_SUCCESS;
+    setup.record = record_typical_flow;
+    return is_plain_done && run(&setup) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

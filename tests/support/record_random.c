@@ -759,3 +759,18 @@ void record_typical_flow(struct flow_record *out)
     out->tcp.has_response = true;
     out->tcp.response_ns = 24000000;
 }
+
+void record_plain_flow(struct flow_record *out)
+{
+    record_typical_flow(out);
+    out->flow_id = 0;
+    out->delta_start_ns = 0;
+    out->server.name.length = 0;
+    out->app.length = out->app_method.length = 0;
+    out->app_confidence = 0;
+    out->community_id.length = 0;
+    out->tcp.is_measured = false;
+    out->forward.delta_packets = out->forward.delta_bytes = out->forward.delta_payload_bytes = 0;
+    out->reverse.delta_packets = out->reverse.delta_bytes = out->reverse.delta_payload_bytes = 0;
+    out->forward.delta_ip_bytes = out->reverse.delta_ip_bytes = 0;
+}

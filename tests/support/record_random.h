@@ -24,3 +24,5 @@ void record_random_packet(struct record_random *random, struct packet_sample *ou
 
 /* A TCP flow as the sensor sends it: what the speed of the codec is measured with. */
 void record_typical_flow(struct flow_record *out);
+/* A TCP flow as a plain exporter tells it: addresses, times, counters, flags, some 25 fields. */
+void record_plain_flow(struct flow_record *out);

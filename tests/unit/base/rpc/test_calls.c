@@ -130,6 +130,34 @@ static void a_bidirectional_stream_echoes_while_it_is_open(void **state)
     outcome_free(outcome);
 }
 
+/* Also when the sender has let the whole go: the message holds it. */
+static void a_message_of_pieces_arrives_as_one(void **state)
+{
+    (void)state;
+    static const char expected[] =
+        "head: one three five, and a tail of more bytes than a handle has";
+    const struct rpc_method method = {.path = "/test.Echo/Talk", RECORDING_CALLBACKS};
+    struct outcome *outcome = outcome_new();
+    struct rpc_call *call = start(&method, outcome, 10 * NS_PER_SEC);
+    struct rpc_bytes whole = rpc_bytes_copy("one two three four five six, and seven", 38);
+    const struct rpc_bytes pieces[] = {
+        rpc_bytes_copy("head: ", 6),
+        rpc_bytes_part(&whole, 0, 4),
+        rpc_bytes_part(&whole, 8, 6),
+        rpc_bytes_part(&whole, 19, 4),
+        rpc_bytes_copy(", and a tail of more bytes than a handle has", 44),
+    };
+    rpc_bytes_unref(&whole);
+    assert_int_equal(rpc_send_pieces(call, pieces, 5), RPC_SEND_QUEUED);
+    outcome_wait_messages(outcome, 1);
+    assert_int_equal(outcome->bytes, sizeof expected - 1);
+    assert_memory_equal(outcome->last, expected, sizeof expected - 1);
+    rpc_half_close(call);
+    outcome_wait_done(outcome);
+    rpc_unref(call);
+    outcome_free(outcome);
+}
+
 static void a_call_without_a_message_is_refused_by_a_unary_method(void **state)
 {
     (void)state;
@@ -273,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_server_stream_delivers_everything_before_its_end),
         cmocka_unit_test(a_client_stream_is_summed_at_its_half_close),
         cmocka_unit_test(a_bidirectional_stream_echoes_while_it_is_open),
+        cmocka_unit_test(a_message_of_pieces_arrives_as_one),
         cmocka_unit_test(a_call_without_a_message_is_refused_by_a_unary_method),
         cmocka_unit_test(an_unknown_method_is_named_in_the_refusal),
         cmocka_unit_test(a_deadline_ends_both_sides),

@@ -11,12 +11,14 @@
 
 static uint64_t next_evicted;
 
-static void on_evict(void *context, struct grpc_history *history, const struct grpc_record *record,
-                     uint64_t position)
+static void on_evict(void *context, struct grpc_history *history, uint64_t from, uint64_t to)
 {
     (void)context;
-    assert_int_equal(position, history->first);
-    assert_int_equal(record->seq, ++next_evicted);
+    assert_int_equal(from, history->first);
+    assert_true(to <= history->end);
+    for (uint64_t at = from; at < to; at++) {
+        assert_int_equal(grpc_history_at(history, at)->seq, ++next_evicted);
+    }
 }
 
 static void add(struct grpc_history *history, uint64_t first_seq, uint32_t count, uint32_t length)

@@ -2,23 +2,15 @@
 
 #include <time.h>
 
+#include "tests/support/grpc_feed.h"
+
 static const char *const no_capabilities[] = {"flows"};
 
 static void open_with(struct grpc_fixture *fixture, void (*change)(struct grpc_settings *),
                       bool has_dns_records)
 {
     struct error err = {0};
-    struct grpc_settings settings = {.enabled = "on",
-                                     .listen = "127.0.0.1:0",
-                                     .unix_socket = "",
-                                     .tls_certificate = "",
-                                     .tls_key = "",
-                                     .tls_client_ca = "",
-                                     .token_file = "",
-                                     .history_records = 65536,
-                                     .history_bytes = 64U << 20,
-                                     .streams_max = 64,
-                                     .queue_messages = 64};
+    struct grpc_settings settings = grpc_feed_settings();
     const struct grpc_identity identity = {.sensor_id = FIXTURE_SENSOR,
                                            .boot_id = FIXTURE_BOOT,
                                            .config_hash = "0123456789abcdef",
@@ -84,13 +76,8 @@ static void add(struct grpc_fixture *fixture, struct record_batch *batch, uint8_
     const struct record_identity identity = {.sensor_id = {FIXTURE_SENSOR, 11},
                                              .boot_id = {FIXTURE_BOOT, 32},
                                              .seq = ++fixture->seq[stream]};
-    struct batch_entry *entry = batch_commit(batch, (uint32_t)length);
 
-    entry->stream = (uint8_t)stream;
-    entry->seq = identity.seq;
-    entry->time_ns = time_ns;
-    entry->full_length = (uint32_t)(length + codec_append_identity(&identity, at + length,
-                                                                   CODEC_IDENTITY_BYTES_MAX));
+    grpc_feed_commit(batch, at, length, stream, &identity, time_ns);
 }
 
 void grpc_fixture_flows(struct grpc_fixture *fixture, uint32_t count, uint32_t padding)
