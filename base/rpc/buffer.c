@@ -22,7 +22,7 @@ grpc_slice rpc_bytes_slice(const struct rpc_bytes *bytes)
     return slice;
 }
 
-static struct rpc_bytes bytes_of(grpc_slice slice)
+struct rpc_bytes rpc_slice_bytes(grpc_slice slice)
 {
     struct rpc_bytes bytes;
     memcpy(&bytes, &slice, sizeof bytes);
@@ -32,25 +32,25 @@ static struct rpc_bytes bytes_of(grpc_slice slice)
 struct rpc_bytes rpc_bytes_copy(const void *data, size_t length)
 {
     if (length == 0) {
-        return bytes_of(grpc_empty_slice());
+        return rpc_slice_bytes(grpc_empty_slice());
     }
-    return bytes_of(grpc_slice_from_copied_buffer(data, length));
+    return rpc_slice_bytes(grpc_slice_from_copied_buffer(data, length));
 }
 
 struct rpc_bytes rpc_bytes_ref(const struct rpc_bytes *bytes)
 {
-    return bytes_of(grpc_slice_ref(rpc_bytes_slice(bytes)));
+    return rpc_slice_bytes(grpc_slice_ref(rpc_bytes_slice(bytes)));
 }
 
 void rpc_bytes_unref(struct rpc_bytes *bytes)
 {
     grpc_slice_unref(rpc_bytes_slice(bytes));
-    *bytes = bytes_of(grpc_empty_slice());
+    *bytes = rpc_slice_bytes(grpc_empty_slice());
 }
 
 struct rpc_bytes rpc_bytes_part(const struct rpc_bytes *bytes, size_t offset, size_t length)
 {
-    return bytes_of(grpc_slice_sub(rpc_bytes_slice(bytes), offset, offset + length));
+    return rpc_slice_bytes(grpc_slice_sub(rpc_bytes_slice(bytes), offset, offset + length));
 }
 
 struct rpc_buffer rpc_buffer_new(size_t capacity)
@@ -59,7 +59,7 @@ struct rpc_buffer rpc_buffer_new(size_t capacity)
     return (struct rpc_buffer){
         .data = GRPC_SLICE_START_PTR(slice),
         .capacity = GRPC_SLICE_LENGTH(slice),
-        .bytes = bytes_of(slice),
+        .bytes = rpc_slice_bytes(slice),
     };
 }
 
@@ -74,7 +74,7 @@ struct rpc_bytes rpc_buffer_done(struct rpc_buffer *buffer, size_t used)
     grpc_slice slice = rpc_bytes_slice(&buffer->bytes);
     GRPC_SLICE_SET_LENGTH(slice, used);
     *buffer = (struct rpc_buffer){0};
-    return bytes_of(slice);
+    return rpc_slice_bytes(slice);
 }
 
 void rpc_buffer_discard(struct rpc_buffer *buffer)

@@ -257,6 +257,13 @@ void rpc_read_more(struct rpc_call *call)
     rpc_call_read(call);
 }
 
+static void deliver_slice(struct rpc_call *call, const grpc_slice *slice)
+{
+    call->delivered = slice;
+    call->method->on_message(call, GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+    call->delivered = NULL;
+}
+
 /* A message in one piece is used where it is; else it is put together in a copy. */
 static void deliver(struct rpc_call *call, grpc_byte_buffer *buffer)
 {
@@ -273,15 +280,34 @@ static void deliver(struct rpc_call *call, grpc_byte_buffer *buffer)
         call->method->on_message(call, (const uint8_t *)"", 0);
     } else if (grpc_byte_buffer_reader_peek(&reader, &first) != 0 &&
                GRPC_SLICE_LENGTH(*first) == grpc_byte_buffer_length(buffer)) {
-        call->method->on_message(call, GRPC_SLICE_START_PTR(*first), GRPC_SLICE_LENGTH(*first));
+        deliver_slice(call, first);
     } else {
         grpc_byte_buffer_reader_destroy(&reader);
         (void)grpc_byte_buffer_reader_init(&reader, buffer);
         grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
-        call->method->on_message(call, GRPC_SLICE_START_PTR(whole), GRPC_SLICE_LENGTH(whole));
+        deliver_slice(call, &whole);
         grpc_slice_unref(whole);
     }
     grpc_byte_buffer_reader_destroy(&reader);
+}
+
+/* The core reads into pieces of at most 64 KiB, which hold whatever came together. */
+#define KEPT_BYTES_MIN 16384
+
+bool rpc_message_keep(const struct rpc_call *call, const uint8_t *bytes, size_t length,
+                      struct rpc_bytes *out)
+{
+    if (call->delivered == NULL || length < KEPT_BYTES_MIN ||
+        length < GRPC_SLICE_LENGTH(*call->delivered) / 4) {
+        return false;
+    }
+    const uint8_t *begin = GRPC_SLICE_START_PTR(*call->delivered);
+    if (bytes < begin || bytes + length > begin + GRPC_SLICE_LENGTH(*call->delivered)) {
+        return false;
+    }
+    *out = rpc_slice_bytes(grpc_slice_sub(*call->delivered, (size_t)(bytes - begin),
+                                          (size_t)(bytes - begin) + length));
+    return true;
 }
 
 /* No buffer is the half-close or a failure; which of them, only the end tells. */

@@ -78,6 +78,7 @@ void rpc_start_batch(grpc_call *core, const grpc_op *ops, size_t count, struct r
 /* ---- buffer.c ---- */
 
 grpc_slice rpc_bytes_slice(const struct rpc_bytes *bytes);
+struct rpc_bytes rpc_slice_bytes(grpc_slice slice);
 gpr_timespec rpc_time_from_now(uint64_t delay_ns);
 int rpc_milliseconds(uint64_t ns); /* rounded up, 0..INT_MAX */
 
@@ -131,6 +132,7 @@ struct rpc_call {
 
     /* The rest belongs to the call's thread. */
     grpc_byte_buffer *received;
+    const grpc_slice *delivered; /* the message that on_message has; NULL: none */
     uint64_t messages_received;
     int is_cancelled;            /* by RECV_CLOSE_ON_SERVER */
     bool has_headers;            /* headers below may be read */

@@ -185,6 +185,10 @@ void rpc_finish_details(struct rpc_call *call, enum rpc_status status, const cha
 void rpc_half_close(struct rpc_call *call);
 /* Ends the call now; what is queued is dropped. */
 void rpc_cancel(struct rpc_call *call, enum rpc_status status, const char *message);
+/* In on_message: a reference on `length` bytes at `bytes` of its message, which stay where they are
+ * as long as it is held. False where that would hold much more than those: copy them. */
+MUST_USE bool rpc_message_keep(const struct rpc_call *call, const uint8_t *bytes, size_t length,
+                               struct rpc_bytes *out);
 /* is_manual_read: asks for one more message; calls add up. */
 void rpc_read_more(struct rpc_call *call);
 

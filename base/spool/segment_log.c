@@ -333,11 +333,13 @@ static int begin_file(struct segment_log *log, struct error *err)
     return 0;
 }
 
-/* Writes both pieces at `offset`; 0 or -errno. A short write goes on behind what was written. */
-static int write_pieces(int fd, struct iovec pieces[2], uint64_t offset)
+#define PIECES 3 /* header, and the frame in two */
+
+/* Writes the pieces at `offset`; 0 or -errno. A short write goes on behind what was written. */
+static int write_pieces(int fd, struct iovec pieces[PIECES], uint64_t offset)
 {
     struct iovec *piece = pieces;
-    int left = 2;
+    int left = PIECES;
     while (left > 0) {
         const ssize_t written = pwritev(fd, piece, left, (off_t)offset);
         if (written < 0 && errno == EINTR) {
@@ -370,6 +372,16 @@ static int refuse_broken(const struct segment_log *log, struct error *err)
 int segment_log_append(struct segment_log *log, const void *bytes, size_t length,
                        uint64_t *position, struct error *err)
 {
+    const struct iovec pieces[2] = {{(void *)(uintptr_t)bytes, length}, {NULL, 0}};
+
+    return segment_log_append_two(log, pieces, position, err);
+}
+
+int segment_log_append_two(struct segment_log *log, const struct iovec frame[2], uint64_t *position,
+                           struct error *err)
+{
+    const size_t length = frame[0].iov_len + frame[1].iov_len;
+
     if (length == 0 || length > log->limits.frame_bytes_max) {
         return error_set(err, length == 0 ? EINVAL : EMSGSIZE,
                          "write %s: a frame of %zu bytes, allowed: 1 to %u", log->directory, length,
@@ -390,8 +402,10 @@ int segment_log_append(struct segment_log *log, const void *bytes, size_t length
     struct segment_file *file = &log->files.at[log->files.count - 1];
     uint8_t header[SEGMENT_FRAME_HEADER_BYTES];
     segment_store_u32(header, (uint32_t)length);
-    segment_store_u32(header + 4, segment_frame_crc(header, bytes, (uint32_t)length));
-    struct iovec pieces[2] = {{header, sizeof(header)}, {(void *)(uintptr_t)bytes, length}};
+    segment_store_u32(header + 4, hash_crc32c(segment_frame_crc(header, frame[0].iov_base,
+                                                                (uint32_t)frame[0].iov_len),
+                                              frame[1].iov_base, frame[1].iov_len));
+    struct iovec pieces[PIECES] = {{header, sizeof(header)}, frame[0], frame[1]};
     const int result = write_pieces(log->fd, pieces, file->bytes);
     if (result != 0) {
         if (ftruncate(log->fd, (off_t)file->bytes) != 0) {

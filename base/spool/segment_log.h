@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/attributes.h"
 #include "base/error.h"
@@ -49,6 +50,9 @@ DEFINE_AUTO(segment_log, segment_log_close);
  * an earlier sync failed: EIO until the log is opened anew. */
 MUST_USE int segment_log_append(struct segment_log *log, const void *bytes, size_t length,
                                 uint64_t *position, struct error *err);
+/* The same with a frame that lies in two pieces, each of them perhaps empty. */
+MUST_USE int segment_log_append_two(struct segment_log *log, const struct iovec pieces[2],
+                                    uint64_t *position, struct error *err);
 /* Everything appended is on disk when this returns 0. After a failure the kernel may have dropped
  * what it held, so the log takes nothing more until it is opened anew. */
 MUST_USE int segment_log_sync(struct segment_log *log, struct error *err);

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/wire_format.h"
@@ -5,18 +6,55 @@
 
 enum { FRAME_SENSOR = 1, FRAME_RECEIVE_NS = 2, FRAME_BATCH = 3, FRAME_GAP = 4 };
 
-size_t ingest_frame_encode(const struct ingest_frame *frame, uint8_t *out, size_t capacity)
+size_t ingest_frame_head(const struct ingest_frame *frame, uint8_t *out)
 {
-    struct wire_writer w = wire_writer_over(out, capacity);
+    struct wire_writer w = wire_writer_over(out, INGEST_FRAME_HEAD_BYTES);
+    uint8_t *at;
 
     wire_write_text(&w, FRAME_SENSOR, frame->sensor_id);
     wire_write_varint(&w, FRAME_RECEIVE_NS, frame->receive_ns);
-    if (frame->batch != NULL) {
-        wire_write_bytes(&w, FRAME_BATCH, frame->batch, frame->length);
-    } else {
-        wire_write_bytes(&w, FRAME_GAP, frame->gap, frame->length);
+    at = wire_put_varint(out + wire_written(&w),
+                         WIRE_TAG(frame->batch != NULL ? FRAME_BATCH : FRAME_GAP, WIRE_BYTES));
+    at = wire_put_varint(at, frame->length);
+    return (size_t)(at - out);
+}
+
+struct ingest_entry *ingest_entry_new(const struct ingest_frame *frame, const struct rpc_call *call)
+{
+    const uint8_t *message = frame->batch != NULL ? frame->batch : frame->gap;
+    struct rpc_bytes kept;
+    const bool has_kept = call != NULL && rpc_message_keep(call, message, frame->length, &kept);
+    struct ingest_entry *entry =
+        malloc(sizeof(*entry) + INGEST_FRAME_HEAD_BYTES + (has_kept ? 0 : frame->length));
+
+    if (entry == NULL) {
+        if (has_kept) {
+            rpc_bytes_unref(&kept);
+        }
+        return NULL;
     }
-    return w.ok ? wire_written(&w) : 0;
+    *entry = (struct ingest_entry){.is_gap = frame->batch == NULL,
+                                   .receive_ns = frame->receive_ns,
+                                   .message_bytes = frame->length,
+                                   .has_kept = has_kept};
+    entry->head_bytes = ingest_frame_head(frame, entry->bytes);
+    entry->length = entry->head_bytes + frame->length;
+    if (has_kept) {
+        entry->kept = kept;
+        entry->message = message;
+    } else {
+        memcpy(entry->bytes + entry->head_bytes, message, frame->length);
+        entry->message = entry->bytes + entry->head_bytes;
+    }
+    return entry;
+}
+
+void ingest_entry_free(struct ingest_entry *entry)
+{
+    if (entry->has_kept) {
+        rpc_bytes_unref(&entry->kept);
+    }
+    free(entry);
 }
 
 bool ingest_frame_decode(const uint8_t *bytes, size_t length, struct ingest_frame *out)

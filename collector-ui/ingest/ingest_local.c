@@ -30,32 +30,27 @@ static struct ingest_entry *entry_of(struct ingest *ingest, struct ingest_place 
     struct codec_batch head = {
         .stream = place->stream, .first_seq = place->next_seq, .record_count = 1};
     const size_t room = codec_batch_bytes(record, 1) + 16;
-    struct ingest_entry *entry = malloc(sizeof(*entry) + INGEST_FRAME_HEAD_BYTES + room);
     uint8_t *bytes = malloc(room);
+    struct ingest_entry *entry = NULL;
     struct ingest_request request;
 
     memcpy(head.boot_id, ingest->local_boot_id, sizeof(head.boot_id));
     const size_t length = bytes == NULL ? 0 : codec_encode_batch(&head, record, bytes, room);
 
-    if (entry == NULL || length == 0 || !ingest_decode_request(bytes, length, &request)) {
-        free(entry);
-        free(bytes);
-        return NULL;
-    }
-    const struct ingest_frame frame = {.sensor_id = INGEST_LOCAL_SENSOR,
-                                       .receive_ns = clock_wall_ns(),
-                                       .batch = request.bytes,
-                                       .length = (uint32_t)request.length};
+    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
+        const struct ingest_frame frame = {.sensor_id = INGEST_LOCAL_SENSOR,
+                                           .receive_ns = clock_wall_ns(),
+                                           .batch = request.bytes,
+                                           .length = (uint32_t)request.length};
 
-    *entry = (struct ingest_entry){.stream = ingest->local,
-                                   .place = place,
-                                   .generation = place->generation,
-                                   .receive_ns = frame.receive_ns,
-                                   .first_seq = place->next_seq,
-                                   .last_seq = place->next_seq};
-    entry->length = ingest_frame_encode(&frame, entry->bytes, INGEST_FRAME_HEAD_BYTES + room);
-    entry->message_bytes = request.length;
-    entry->message_offset = entry->length - request.length;
+        entry = ingest_entry_new(&frame, NULL);
+    }
+    if (entry != NULL) {
+        entry->stream = ingest->local;
+        entry->place = place;
+        entry->generation = place->generation;
+        entry->first_seq = entry->last_seq = place->next_seq;
+    }
     free(bytes);
     return entry;
 }

@@ -213,6 +213,14 @@ static void mend_log(struct ingest *ingest)
     }
 }
 
+static int append_entry(struct ingest *ingest, struct ingest_entry *entry, struct error *err)
+{
+    const struct iovec frame[2] = {{entry->bytes, entry->head_bytes},
+                                   {(void *)(uintptr_t)entry->message, entry->message_bytes}};
+
+    return segment_log_append_two(ingest->log, frame, NULL, err);
+}
+
 static void append_group(struct ingest *ingest, struct ingest_entry *group)
 {
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {
@@ -221,8 +229,7 @@ static void append_group(struct ingest *ingest, struct ingest_entry *group)
         (void)pthread_mutex_lock(&ingest->lock);
         entry->is_void = entry->generation != entry->place->generation || ingest->is_failed;
         (void)pthread_mutex_unlock(&ingest->lock);
-        if (entry->is_void ||
-            segment_log_append(ingest->log, entry->bytes, entry->length, NULL, &err) == 0) {
+        if (entry->is_void || append_entry(ingest, entry, &err) == 0) {
             entry->log_position = segment_log_end(ingest->log);
             continue;
         }
@@ -312,7 +319,7 @@ static void store_entry(struct ingest *ingest, const struct ingest_entry *entry)
                                            (uint32_t)(entry->last_seq - entry->first_seq + 1),
                                        .receive_ns = entry->receive_ns,
                                        .log_position = entry->log_position,
-                                       .message = entry->bytes + entry->message_offset,
+                                       .message = entry->message,
                                        .length = (uint32_t)entry->message_bytes};
 
     if (entry->is_gap) {
@@ -339,7 +346,7 @@ static void free_group(struct ingest *ingest, struct ingest_entry *group)
         group->place->boot->pins--;
         (void)pthread_mutex_unlock(&ingest->lock);
         ingest_stream_unref(group->stream);
-        free(group);
+        ingest_entry_free(group);
         group = next;
     }
 }

@@ -22,10 +22,10 @@ struct ingest_frame {
     uint32_t length;
 };
 
-#define INGEST_FRAME_HEAD_BYTES 192 /* all around the message */
-/* Bytes written, at most INGEST_FRAME_HEAD_BYTES + frame->length. */
-MUST_USE size_t ingest_frame_encode(const struct ingest_frame *frame, uint8_t *out,
-                                    size_t capacity);
+#define INGEST_FRAME_HEAD_BYTES 192
+/* What stands in front of the message, which ends the frame; `out` has INGEST_FRAME_HEAD_BYTES.
+ * Bytes written. */
+MUST_USE size_t ingest_frame_head(const struct ingest_frame *frame, uint8_t *out);
 MUST_USE bool ingest_frame_decode(const uint8_t *bytes, size_t length, struct ingest_frame *out);
 
 /* ---- credentials ---- */
@@ -77,10 +77,19 @@ struct ingest_entry {
     uint64_t first_seq, last_seq;
     uint64_t receive_ns;
     uint64_t log_position;
-    size_t message_offset, message_bytes; /* in bytes[] */
-    size_t length;
-    uint8_t bytes[]; /* the frame */
+    size_t length; /* of the frame */
+    size_t head_bytes, message_bytes;
+    const uint8_t *message; /* in bytes[], or in `kept` */
+    struct rpc_bytes kept;  /* of what came from the sensor */
+    bool has_kept;
+    uint8_t bytes[]; /* the frame, or its head */
 };
+
+/* A frame around the message as an entry; in `call`'s on_message the message stays where it is, if
+ * it may, else (NULL: always) it is copied. NULL: no memory. */
+MUST_USE struct ingest_entry *ingest_entry_new(const struct ingest_frame *frame,
+                                               const struct rpc_call *call);
+void ingest_entry_free(struct ingest_entry *entry);
 
 struct ingest {
     const struct ingest_settings *settings;

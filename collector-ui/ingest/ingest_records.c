@@ -29,27 +29,21 @@ void ingest_stream_acknowledge(struct ingest_place *place)
 static struct ingest_entry *entry_new(struct ingest_stream *stream, struct ingest_place *place,
                                       const uint8_t *message, size_t length, bool is_gap)
 {
-    const size_t capacity = INGEST_FRAME_HEAD_BYTES + length;
-    struct ingest_entry *entry = malloc(sizeof(*entry) + capacity);
     struct ingest_frame frame = {.receive_ns = clock_wall_ns(), .length = (uint32_t)length};
 
-    if (entry == NULL) {
-        return NULL;
-    }
     memcpy(frame.sensor_id, place->boot->sensor->sensor_id, sizeof(frame.sensor_id));
     if (is_gap) {
         frame.gap = message;
     } else {
         frame.batch = message;
     }
-    *entry = (struct ingest_entry){.stream = stream,
-                                   .place = place,
-                                   .generation = place->generation,
-                                   .is_gap = is_gap,
-                                   .receive_ns = frame.receive_ns};
-    entry->length = ingest_frame_encode(&frame, entry->bytes, capacity);
-    entry->message_bytes = length;
-    entry->message_offset = entry->length - length; /* the message is the last field */
+    struct ingest_entry *entry = ingest_entry_new(&frame, stream->call);
+
+    if (entry != NULL) {
+        entry->stream = stream;
+        entry->place = place;
+        entry->generation = place->generation;
+    }
     return entry;
 }
 

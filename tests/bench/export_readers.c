@@ -8,17 +8,21 @@
 #include <unistd.h>
 
 #include "base/rpc/rpc.h"
+#include "tests/bench/turns.h"
 
 extern char **environ;
 
 static _Atomic uint64_t received_messages;
+static double first_seconds; /* the rpc thread's until the calls have ended */
 static _Atomic unsigned ended;
 
 static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
 {
     (void)call;
     (void)bytes;
-    received_messages += length > 0;
+    if (length > 0 && received_messages++ == 0) {
+        first_seconds = turns_cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    }
 }
 
 static void on_done(struct rpc_call *call, const struct rpc_result *result)
@@ -64,6 +68,10 @@ int export_readers_run(const char *address, unsigned count, const char *ca)
     while (ended < count) {
         (void)usleep(1000);
     }
+    if (received_messages > 0) {
+        (void)printf("%.0f\n", (turns_cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - first_seconds) * 1e9 /
+                                   (double)received_messages);
+    }
     return EXIT_SUCCESS;
 }
 
@@ -72,30 +80,39 @@ bool export_readers_start(const char *program, const char *address, unsigned cou
 {
     char number[8];
     int ends[2];
+    int answers[2];
     posix_spawn_file_actions_t actions;
     char *const arguments[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "read",
                                (char *)(uintptr_t)address, number,
                                (char *)(uintptr_t)ca,      NULL};
 
     (void)snprintf(number, sizeof(number), "%u", count);
-    if (pipe(ends) != 0) {
+    if (pipe(ends) != 0 || pipe(answers) != 0) {
         return false;
     }
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
     (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
+    (void)posix_spawn_file_actions_adddup2(&actions, answers[1], STDOUT_FILENO);
+    (void)posix_spawn_file_actions_addclose(&actions, answers[0]);
     const int result = posix_spawn(&out->pid, program, &actions, NULL, arguments, environ);
 
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(ends[0]);
+    (void)close(answers[1]);
     out->input = ends[1];
+    out->output = answers[0];
     return result == 0;
 }
 
-void export_readers_end(const struct export_readers *readers)
+double export_readers_end(const struct export_readers *readers)
 {
+    char text[32] = "";
     int status;
 
     (void)close(readers->input);
+    (void)!read(readers->output, text, sizeof(text) - 1);
+    (void)close(readers->output);
     (void)waitpid(readers->pid, &status, 0);
+    return strtod(text, NULL);
 }

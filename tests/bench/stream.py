@@ -5,6 +5,7 @@ holds. CPU figures of one run are comparable with each other, not with those of 
 """
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CERTS = os.path.join(HERE, "..", "support", "certs.sh")
-RECORDS = 500_000
+RECORDS = 300_000
+TURNS = 5
+FLOWS = {"plain": "records of 147 bytes", "typical": "records of 406 bytes"}
 FLEET = 500
 SMALL = 50
 
@@ -68,21 +71,33 @@ def server_tls(certs):
     return [f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key", f"tls_client_ca={certs}/ca.pem"]
 
 
-def ingest_row(build, place, name, floor, collector_settings=(), sensor_settings=(), sensor_id="bench"):
-    os.mkdir(f"{place}/{name}")
-    collector = Collector(build, f"{place}/{name}", *collector_settings)
-    start = time.monotonic()
-    sensor = subprocess.run([f"{build}/bin/ingest_probe", "sensor", collector.address, str(RECORDS), "0", "spool=1GiB",
-                             *sensor_settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=300,
-                            env={**os.environ, "PROBE_SENSOR_ID": sensor_id, "PROBE_FLUSH_SECONDS": "120"})
-    seconds = time.monotonic() - start
-    told = collector.end()
+def ingest_turn(build, place, collector_settings, sensor_settings, sensor_id, flows):
+    """ns CPU a record: receive and decode, log, the sensor with making them."""
+    with tempfile.TemporaryDirectory(dir=place) as log:
+        collector = Collector(build, log, *collector_settings)
+        sensor = subprocess.run([f"{build}/bin/ingest_probe", "sensor", collector.address, str(RECORDS), "0", "spool=1GiB",
+                                 *sensor_settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                timeout=300, env={**os.environ, "PROBE_SENSOR_ID": sensor_id, "PROBE_FLUSH_SECONDS": "120", "PROBE_FLOWS": flows})
+        told = collector.end()
     if sensor.returncode != 0 or int(told["records"]) < RECORDS:
         sys.exit(f"bench: ingest_probe failed: {sensor.stdout}")
-    whole, log = float(told["cpu_ns_per_record"]), float(told["log_ns_per_record"])
-    print(f"  ingest, {name}: receive and decode {whole - log:.0f} ns CPU a record (at most {floor}: "
-          f"{verdict(whole - log, floor)}), log {log:.0f} ns; {RECORDS / seconds:.0f} records/s; sensor "
-          f"{words(sensor.stdout)['cpu_ns_per_record']} ns with making them")
+    whole, log_ns = float(told["cpu_ns_per_record"]), float(told["log_ns_per_record"])
+    return whole - log_ns, log_ns, float(words(sensor.stdout)["cpu_ns_per_record"])
+
+
+def ingest_rows(build, place, certs):
+    """All rows in turns, medians: 512 flows a message."""
+    mutual = (server_tls(certs), [f"ca={certs}/ca.pem", f"certificate={certs}/client.pem", f"key={certs}/client.key"], "sensor-7")
+    ways = {"plaintext": (400, ([], [], "bench")), "mTLS": (550, mutual)}
+    turns = {(flows, way): [] for flows in FLOWS for way in ways}
+    for _ in range(TURNS):
+        for (flows, way), figures in turns.items():
+            figures.append(ingest_turn(build, place, *ways[way][1], flows))
+    for (flows, way), figures in turns.items():
+        receive, log, sensor = (statistics.median(column) for column in zip(*figures))
+        floor = ways[way][0]
+        print(f"  ingest, {way}, {FLOWS[flows]}: receive and decode {receive:.0f} ns CPU a record (at most {floor}: "
+              f"{verdict(receive, floor)}), log {log:.0f} ns; sensor {sensor:.0f} ns with making them")
 
 
 class Fleet:
@@ -151,9 +166,7 @@ def run_stream(build, quick=False):
                 print(f"  {line}")
             if done.returncode != 0:
                 sys.exit(f"bench: {command[0]}: exit {done.returncode}")
-        ingest_row(build, place, "plaintext", 400)
-        ingest_row(build, place, "mTLS", 550, server_tls(certs),
-                   [f"ca={certs}/ca.pem", f"certificate={certs}/client.pem", f"key={certs}/client.key"], "sensor-7")
+        ingest_rows(build, place, certs)
         fleet_rows(build, place, certs, fleet)
 
 

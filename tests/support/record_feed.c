@@ -17,6 +17,7 @@ struct record_feed {
     struct batch_pool *pool;
     uint64_t last[RECORD_STREAM_COUNT];
     uint64_t made;
+    bool is_flows_alone;
     uint8_t flow[FLOW_BYTES], alert[CODEC_ALERT_BYTES_MAX], stats[CODEC_STATS_BYTES_MAX];
     uint32_t flow_bytes, alert_bytes, stats_bytes;
 };
@@ -52,6 +53,12 @@ struct record_feed *record_feed_new(uint32_t batches, struct error *err)
     return feed;
 }
 
+void record_feed_flows_alone(struct record_feed *feed, const struct flow_record *flow)
+{
+    feed->is_flows_alone = true;
+    feed->flow_bytes = (uint32_t)codec_encode_flow(flow, feed->flow, sizeof(feed->flow));
+}
+
 void record_feed_free(struct record_feed *feed)
 {
     if (feed != NULL) {
@@ -66,11 +73,11 @@ static bool add(struct record_feed *feed, struct record_batch *batch)
     const uint8_t *bytes = feed->flow;
     uint32_t length = feed->flow_bytes;
 
-    if (feed->made % STATS_EVERY == STATS_EVERY - 1) {
+    if (!feed->is_flows_alone && feed->made % STATS_EVERY == STATS_EVERY - 1) {
         stream = RECORD_STATS;
         bytes = feed->stats;
         length = feed->stats_bytes;
-    } else if (feed->made % ALERT_EVERY == ALERT_EVERY - 1) {
+    } else if (!feed->is_flows_alone && feed->made % ALERT_EVERY == ALERT_EVERY - 1) {
         stream = RECORD_ALERTS;
         bytes = feed->alert;
         length = feed->alert_bytes;

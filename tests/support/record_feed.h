@@ -10,6 +10,8 @@
 struct record_feed;
 
 MUST_USE struct record_feed *record_feed_new(uint32_t batches, struct error *err);
+/* From here on flows alone, all like this one. */
+void record_feed_flows_alone(struct record_feed *feed, const struct flow_record *flow);
 void record_feed_free(struct record_feed *feed);
 /* A batch of `count` records with the caller's reference; NULL: all batches are in use. */
 MUST_USE struct record_batch *record_feed_next(struct record_feed *feed, uint32_t count);

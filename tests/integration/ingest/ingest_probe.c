@@ -6,7 +6,7 @@
  * apart ingest_probe spool DIR  reads a sensor's spool: what each process has there
  *
  * KEY=VALUE sets ingest.KEY or collector.KEY, or with a dot in it that one (spool.KEY). The sensor
- * ends with 0 when all was acknowledged. */
+ * ends with 0 when all was acknowledged. CPU of the collector is counted from where it listens. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -28,9 +28,11 @@
 #include "tests/integration/ingest/ingest_scan.h"
 #include "tests/support/ingest_store.h"
 #include "tests/support/record_feed.h"
+#include "tests/support/record_random.h"
 
 #define FEED_BATCHES  8
-#define BATCH_RECORDS 256
+#define MIXED_RECORDS 256
+#define FLOWS_RECORDS 512
 #define FLUSH_NS      (120 * NS_PER_SEC)
 
 static volatile sig_atomic_t is_stopped;
@@ -140,12 +142,16 @@ static int run_collector(int argc, char **argv, struct error *err)
     if (port < 0) {
         return fail(err);
     }
+    const double start_seconds = cpu_seconds();
+
     (void)printf("port %d\n", port);
     (void)fflush(stdout);
     int signal_number;
     (void)sigwait(&signals, &signal_number);
     ingest_counts_read(ingest, &counts);
     const double log_seconds = log_cpu_seconds(ingest);
+
+    const double seconds = cpu_seconds() - start_seconds;
 
     ingest_stop(ingest);
     (void)printf("records %llu duplicates %llu gap_records %llu clocks %llu refused %llu "
@@ -156,7 +162,7 @@ static int run_collector(int argc, char **argv, struct error *err)
                  (unsigned long long)atomic_load(&store.clocks), (unsigned long long)counts.refused,
                  (unsigned long long)counts.refused_rate,
                  (unsigned long long)counts.sockets_refused, (unsigned long long)counts.log_errors,
-                 counts.records > 0 ? cpu_seconds() * 1e9 / (double)counts.records : 0.0,
+                 counts.records > 0 ? seconds * 1e9 / (double)counts.records : 0.0,
                  counts.records > 0 ? log_seconds * 1e9 / (double)counts.records : 0.0);
     return EXIT_SUCCESS;
 }
@@ -169,7 +175,8 @@ static void feed_sink(const struct sink *sink, struct record_feed *feed, uint64_
     const struct timespec step = {0, 1000000};
 
     for (uint64_t made = 0; made < records && !is_stopped;) {
-        struct record_batch *batch = record_feed_next(feed, BATCH_RECORDS);
+        struct record_batch *batch =
+            record_feed_next(feed, getenv("PROBE_FLOWS") != NULL ? FLOWS_RECORDS : MIXED_RECORDS);
 
         made += batch->count;
         progress->numbered = record_feed_last(feed, RECORD_FLOWS);
@@ -213,6 +220,19 @@ static bool feed_bad_sketches(const struct sink *sink)
     return seed != 0;
 }
 
+/* For benches: full batches of flows alone, as PROBE_FLOWS says. */
+static void choose_flows(struct record_feed *feed)
+{
+    const char *kind = getenv("PROBE_FLOWS");
+    static struct flow_record flow;
+
+    if (kind != NULL) {
+        (strcmp(kind, "plain") == 0 ? record_plain_flow : record_typical_flow)(&flow);
+        flow.identity = (struct record_identity){0};
+        record_feed_flows_alone(feed, &flow);
+    }
+}
+
 static int run_sensor(int argc, char **argv, struct error *err)
 {
     struct collector_settings settings = {0};
@@ -243,6 +263,7 @@ static int run_sensor(int argc, char **argv, struct error *err)
         collector_sink_open(&settings, &options, runtime, &sink, err) != 0) {
         return fail(err);
     }
+    choose_flows(feed);
     const uint64_t start_ns = clock_monotonic_ns();
     const char *flush_text = getenv("PROBE_FLUSH_SECONDS");
     const uint64_t flush_ns =

@@ -158,6 +158,51 @@ static void a_message_of_pieces_arrives_as_one(void **state)
     outcome_free(outcome);
 }
 
+struct keeping {
+    struct outcome *outcome;
+    struct rpc_bytes kept;
+    const uint8_t *at; /* of the kept bytes */
+    bool keeps_large, keeps_few, keeps_foreign;
+};
+
+static void keep_part(struct rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    static const uint8_t foreign[65536];
+    struct keeping *keeping = rpc_user_data(call);
+    struct rpc_bytes unused;
+
+    keeping->keeps_few = rpc_message_keep(call, bytes, 100, &unused);
+    keeping->keeps_foreign = rpc_message_keep(call, foreign, sizeof foreign, &unused);
+    keeping->keeps_large = rpc_message_keep(call, bytes + 1000, length - 2000, &keeping->kept);
+    keeping->at = bytes + 1000;
+    rpc_set_user_data(call, keeping->outcome);
+    record_message(call, bytes, length);
+}
+
+static void a_message_may_be_kept_behind_its_callback(void **state)
+{
+    (void)state;
+    const struct rpc_method method = {
+        .path = "/test.Echo/Talk", .on_message = keep_part, .on_done = record_done};
+    struct keeping keeping = {.outcome = outcome_new()};
+    struct rpc_call *call = start(&method, (void *)&keeping, 10 * NS_PER_SEC);
+    struct rpc_buffer buffer = rpc_buffer_new(200000);
+    memset(buffer.data, 'k', 200000);
+    assert_int_equal(rpc_send(call, rpc_buffer_done(&buffer, 200000)), RPC_SEND_QUEUED);
+    outcome_wait_messages(keeping.outcome, 1);
+    rpc_half_close(call);
+    outcome_wait_done(keeping.outcome);
+    rpc_unref(call);
+    assert_false(keeping.keeps_few); /* they would hold 200 kB */
+    assert_false(keeping.keeps_foreign);
+    assert_true(keeping.keeps_large);
+    for (size_t i = 0; i < 198000; i++) {
+        assert_int_equal(keeping.at[i], 'k');
+    }
+    rpc_bytes_unref(&keeping.kept);
+    outcome_free(keeping.outcome);
+}
+
 static void a_call_without_a_message_is_refused_by_a_unary_method(void **state)
 {
     (void)state;
@@ -302,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_client_stream_is_summed_at_its_half_close),
         cmocka_unit_test(a_bidirectional_stream_echoes_while_it_is_open),
         cmocka_unit_test(a_message_of_pieces_arrives_as_one),
+        cmocka_unit_test(a_message_may_be_kept_behind_its_callback),
         cmocka_unit_test(a_call_without_a_message_is_refused_by_a_unary_method),
         cmocka_unit_test(an_unknown_method_is_named_in_the_refusal),
         cmocka_unit_test(a_deadline_ends_both_sides),

@@ -72,7 +72,13 @@ static uint64_t append_frame(struct segment_log *log, uint64_t i)
     uint8_t bytes[2048];
     uint64_t position = 0;
     const size_t length = frame_bytes(i, bytes);
-    assert_int_equal(segment_log_append(log, bytes, length, &position, &err), 0);
+    const size_t cut = i % (length + 1); /* every other frame comes in two pieces */
+    const struct iovec pieces[2] = {{bytes, cut}, {bytes + cut, length - cut}};
+    if (i % 2 == 0) {
+        assert_int_equal(segment_log_append(log, bytes, length, &position, &err), 0);
+    } else {
+        assert_int_equal(segment_log_append_two(log, pieces, &position, &err), 0);
+    }
     return position;
 }
 
