@@ -27,7 +27,22 @@ CREATE TABLE IF NOT EXISTS netscope.flows_queue
     dns_query_count UInt32, dns_response_count UInt32,
     dns_queries_name Array(String), dns_queries_type Array(UInt16), dns_queries_rcode Array(Int16),
     http_method String, http_hosts Array(String), http_status UInt16, http_user_agent String, ssh_hassh String,
-    alert_ids Array(String), flags Array(UInt8)
+    alert_ids Array(String), flags Array(UInt8),
+    forward_delta_ip_bytes UInt64, forward_total_ip_bytes UInt64, reverse_delta_ip_bytes UInt64,
+    reverse_total_ip_bytes UInt64, tcp_forward_retransmitted_bytes UInt64, tcp_forward_fast_retransmissions UInt64,
+    tcp_forward_spurious_retransmissions UInt64, tcp_forward_out_of_order_segments UInt64,
+    tcp_forward_duplicate_acks UInt64, tcp_forward_sequence_gaps UInt64, tcp_forward_keepalives UInt64,
+    tcp_forward_window_full_events UInt64, tcp_forward_zero_window_probes UInt64,
+    tcp_reverse_retransmitted_bytes UInt64, tcp_reverse_fast_retransmissions UInt64,
+    tcp_reverse_spurious_retransmissions UInt64, tcp_reverse_out_of_order_segments UInt64,
+    tcp_reverse_duplicate_acks UInt64, tcp_reverse_sequence_gaps UInt64, tcp_reverse_keepalives UInt64,
+    tcp_reverse_window_full_events UInt64, tcp_reverse_zero_window_probes UInt64,
+    tcp_client_rtt_min_nanos Nullable(UInt64), tcp_client_rtt_max_nanos Nullable(UInt64),
+    tcp_client_rtt_samples UInt32, tcp_server_rtt_min_nanos Nullable(UInt64),
+    tcp_server_rtt_max_nanos Nullable(UInt64), tcp_server_rtt_samples UInt32, tcp_simultaneous_open Bool,
+    app_method String, app_carrier String, tls_ja3s String, tls_ech_offered Bool, tls_cert_sha256 String,
+    dns_response_time_nanos Nullable(UInt64), ssh_hassh_server String, ssh_client_banner String,
+    ssh_server_banner String
 )
 ENGINE = Kafka
 SETTINGS kafka_broker_list = 'KAFKA_BROKERS',
@@ -73,5 +88,15 @@ SELECT
     word(end_reasons, end_reason) AS end_reason, icmp_type, icmp_code,
     tls_version, tls_sni, tls_alpn, tls_ja3, tls_ja4, quic_version,
     dns_query_count, dns_response_count, dns_queries_name, dns_queries_type, dns_queries_rcode,
-    http_method, http_hosts, http_status, http_user_agent, ssh_hassh, alert_ids, flags
+    http_method, http_hosts, http_status, http_user_agent, ssh_hassh, alert_ids, flags,
+    forward_delta_ip_bytes, forward_total_ip_bytes, reverse_delta_ip_bytes, reverse_total_ip_bytes,
+    tcp_forward_retransmitted_bytes, tcp_forward_fast_retransmissions, tcp_forward_spurious_retransmissions,
+    tcp_forward_out_of_order_segments, tcp_forward_duplicate_acks, tcp_forward_sequence_gaps, tcp_forward_keepalives,
+    tcp_forward_window_full_events, tcp_forward_zero_window_probes, tcp_reverse_retransmitted_bytes,
+    tcp_reverse_fast_retransmissions, tcp_reverse_spurious_retransmissions, tcp_reverse_out_of_order_segments,
+    tcp_reverse_duplicate_acks, tcp_reverse_sequence_gaps, tcp_reverse_keepalives, tcp_reverse_window_full_events,
+    tcp_reverse_zero_window_probes, tcp_client_rtt_min_nanos, tcp_client_rtt_max_nanos, tcp_client_rtt_samples,
+    tcp_server_rtt_min_nanos, tcp_server_rtt_max_nanos, tcp_server_rtt_samples, tcp_simultaneous_open, app_method,
+    app_carrier, tls_ja3s, tls_ech_offered, tls_cert_sha256, dns_response_time_nanos, ssh_hassh_server,
+    ssh_client_banner, ssh_server_banner
 FROM netscope.flows_queue;
