@@ -7,7 +7,7 @@ set(NETSCOPE_PYTHON /usr/bin/python3)
 # embed_assets(NAME SYMBOL name FOLDER dir DEPENDS files...): a static library with
 # `const struct http_asset SYMBOL[]` and SYMBOL_count, made from FOLDER/manifest.txt.
 function(embed_assets name)
-    cmake_parse_arguments(A "" "SYMBOL;FOLDER" "DEPENDS;SOURCES" ${ARGN})
+    cmake_parse_arguments(A "" "SYMBOL;FOLDER" "DEPENDS" ${ARGN})
     set(table ${CMAKE_CURRENT_BINARY_DIR}/${name}_assets)
     add_custom_command(
         OUTPUT ${table}.S ${table}.c
@@ -17,13 +17,13 @@ function(embed_assets name)
         COMMENT "Embedding ${A_SYMBOL}" VERBATIM)
     # The assembler file does not show what it includes: its object is made anew when the table is.
     set_source_files_properties(${table}.S PROPERTIES OBJECT_DEPENDS "${A_DEPENDS}")
-    module(${name} SOURCES ${A_SOURCES} ${table}.c ${table}.S)
+    module(${name} SOURCES ${table}.c ${table}.S)
 endfunction()
 
-# npm_assets(NAME SYMBOL name SOURCE dir SOURCES a.c): as embed_assets, after `npm ci` and `node build.mjs` over a
+# npm_assets(NAME SYMBOL name SOURCE dir): as embed_assets, after `npm ci` and `node build.mjs` over a
 # copy of SOURCE in the build tree.
 function(npm_assets name)
-    cmake_parse_arguments(N "" "SYMBOL;SOURCE" "SOURCES" ${ARGN})
+    cmake_parse_arguments(N "" "SYMBOL;SOURCE" "" ${ARGN})
     find_program(NETSCOPE_NODE node)
     find_program(NETSCOPE_NPM npm)
     if(NOT NETSCOPE_NODE OR NOT NETSCOPE_NPM)
@@ -55,5 +55,5 @@ function(npm_assets name)
         DEPENDS ${work}/packages.stamp ${pages} ${tools}
         COMMENT "Bundling ${name}" VERBATIM)
     file(MAKE_DIRECTORY ${work})
-    embed_assets(${name} SYMBOL ${N_SYMBOL} FOLDER ${out} DEPENDS ${out}/manifest.txt SOURCES ${N_SOURCES})
+    embed_assets(${name} SYMBOL ${N_SYMBOL} FOLDER ${out} DEPENDS ${out}/manifest.txt)
 endfunction()

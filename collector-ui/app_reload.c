@@ -76,11 +76,18 @@ static int check(void *context, struct config *candidate, struct error *err)
 
 static void use_rules(struct app *app)
 {
-    struct generation *next = app->fleet == NULL ? NULL : calloc(1, sizeof(*next));
     struct error err = {0};
+    char quoted[512];
+
+    if (app->fleet == NULL) {
+        return;
+    }
+    struct generation *next = calloc(1, sizeof(*next));
 
     if (next == NULL ||
         detection_compile(&app->settings->anomalies, app->config, &next->rules, &err) != 0) {
+        log_error("config", "the detectors go on with the rules before", "reason=%s",
+                  log_quote(next == NULL ? "no memory" : err.message, quoted, sizeof(quoted)));
         free(next);
         return;
     }

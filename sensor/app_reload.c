@@ -1,7 +1,6 @@
 /* Settings read again while the sensor runs: by SIGHUP or by ConfigService. Nothing of it touches
  * the packet path but a pointer that each shard takes up at its next second, and a question that it
  * answers between two batches. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,11 +66,12 @@ static void use_rules(struct app *app)
     const struct detection_settings *before = &app->pipeline_settings.detection;
     struct generation *next = calloc(1, sizeof(*next));
     struct error err = {0};
+    char quoted[512];
 
     if (next == NULL ||
         detection_compile(&app->settings->anomalies, app->config, &next->rules, &err) != 0) {
-        log_error("config", "the detectors go on with the rules before", "reason=%d",
-                  next == NULL ? ENOMEM : err.code);
+        log_error("config", "the detectors go on with the rules before", "reason=%s",
+                  log_quote(next == NULL ? "no memory" : err.message, quoted, sizeof(quoted)));
         free(next);
         return;
     }

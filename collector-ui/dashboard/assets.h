@@ -3,14 +3,9 @@
  * Constant data. Depends on: base. Any thread. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/asset.h"
 
 extern const struct http_asset dashboard_assets[];
 extern const size_t dashboard_assets_count;
-
-/* False when the program was built with NETSCOPE_DASHBOARD=OFF: the only asset is then a page that
- * says so. */
-bool dashboard_is_built(void);
