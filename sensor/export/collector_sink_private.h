@@ -79,13 +79,14 @@ struct collector_news {
     struct ingest_welcome welcome;
     struct ingest_probe probe;
     uint64_t probe_wall_ns, probe_monotonic_ns; /* when it came */
-    uint32_t acks_count;
-    struct ingest_position acks[COLLECTOR_ACKS_MAX];
     const char *complaint; /* what the collector did against the protocol; NULL: nothing */
     /* The end of the call. */
     enum rpc_status status;
     uint64_t retry_ns; /* google.rpc.RetryInfo; 0: none */
     char message[512];
+    /* Last, so that what is not used is not moved either. */
+    uint32_t acks_count;
+    struct ingest_position acks[COLLECTOR_ACKS_MAX];
 };
 
 #define COLLECTOR_CLOCK_SAMPLES 8

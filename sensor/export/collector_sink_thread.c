@@ -1,5 +1,6 @@
 /* The sink's thread: queue to spool, spool to disk, disk to collector. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 struct turn {
     struct collector_queued *queue; /* taken and not yet in the spool */
     struct collector_news *news;
+    bool has_news;
     bool is_closing;
     uint32_t flush_wanted;
 };
@@ -31,6 +33,19 @@ static void wait_for_work(struct collector_sink *sink, const struct turn *turn)
     }
 }
 
+/* With the lock. */
+static void take_news(struct collector_sink *sink, struct turn *turn)
+{
+    const size_t head = offsetof(struct collector_news, acks);
+
+    turn->has_news = sink->has_news;
+    if (turn->has_news) {
+        memcpy(turn->news, &sink->news, head + sink->news.acks_count * sizeof(sink->news.acks[0]));
+        memset(&sink->news, 0, head);
+        sink->has_news = false;
+    }
+}
+
 static void begin_turn(struct collector_sink *sink, struct turn *turn)
 {
     struct collector_queued **end = &turn->queue;
@@ -43,11 +58,7 @@ static void begin_turn(struct collector_sink *sink, struct turn *turn)
     *end = sink->first;
     sink->first = NULL;
     sink->last = &sink->first;
-    *turn->news = sink->news;
-    if (sink->has_news) {
-        memset(&sink->news, 0, sizeof(sink->news));
-        sink->has_news = false;
-    }
+    take_news(sink, turn);
     turn->is_closing = sink->is_closing;
     turn->flush_wanted = sink->flush_wanted;
     (void)pthread_mutex_unlock(&sink->lock);
@@ -105,7 +116,9 @@ static void work(struct collector_sink *sink, struct turn *turn)
     uint64_t unwritten = 0;
 
     turn->queue = collector_spool_take(sink, turn->queue, is_flush || turn->is_closing);
-    collector_stream_take(sink, turn->news, now_ns);
+    if (turn->has_news) {
+        collector_stream_take(sink, turn->news, now_ns);
+    }
     collector_spool_keep_house(sink, now_ns);
     if (!turn->is_closing) {
         collector_sink_dial(sink, now_ns);

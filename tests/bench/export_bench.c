@@ -310,10 +310,10 @@ static bool run(const struct setup *setup)
 
 int main(int argc, char **argv)
 {
+    process_keep_freed_memory(); /* as the programs do */
     if (argc == 5 && strcmp(argv[1], "read") == 0) {
         return export_readers_run(argv[2], (unsigned)strtoul(argv[3], NULL, 10), argv[4]);
     }
-    process_keep_freed_memory(); /* as the programs do */
     struct setup setup = {.program = argv[0], .certs = argc > 1 ? argv[1] : NULL};
 
     setup.record = record_plain_flow;

@@ -23,7 +23,7 @@
 
 #define SENSORS_MAX   4096
 #define BATCH_RECORDS 8
-#define STEP_NS       (20 * NS_PER_MS)
+#define STEP_NS       (50 * NS_PER_MS)
 #define WAIT_NS       (120 * NS_PER_SEC)
 
 struct simulated {
