@@ -410,6 +410,12 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
     }
 }
 
+void flow_table_set_ahead(struct flow_table *table, flow_ahead_function ahead, void *context)
+{
+    table->ahead = ahead;
+    table->ahead_context = context;
+}
+
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
                               const uint8_t *const *frames, uint32_t count)
 {

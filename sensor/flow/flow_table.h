@@ -85,6 +85,14 @@ MUST_USE struct flow_table *flow_table_new(const struct flow_settings *settings,
 void flow_table_free(struct flow_table *table);
 DEFINE_AUTO(flow_table, flow_table_free);
 
+/* Whoever keeps memory for flows is told, in two steps some flows apart, which of them are about to
+ * be looked at for a record or an end, so that the memory is on its way: at step 0 what the flow
+ * leads to, at step 1 what that leads to. For flows with an `app` handle alone. It may be told in
+ * vain: the flow may have a packet, a record or its end between the steps, or stay as it is.
+ * `ahead` reads, and changes nothing. To be set before the first packet. */
+typedef void (*flow_ahead_function)(void *context, const struct flow *flow, unsigned step);
+void flow_table_set_ahead(struct flow_table *table, flow_ahead_function ahead, void *context);
+
 /* Counts each packet with ip_version != 0, whatever its verdict, into its flow; others are left to
  * the caller. At most FLOW_BATCH_MAX. Returns how many were counted. */
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,

@@ -56,6 +56,8 @@ struct flow_touch {
 struct flow_table {
     struct flow_settings settings;
     struct flow_observer observer;
+    flow_ahead_function ahead; /* NULL: nobody */
+    void *ahead_context;
     bool is_measured;
     uint32_t wide_first; /* slots from here on are those of IPv6 */
     struct flow_pool narrow, wide;
@@ -175,6 +177,15 @@ static inline const struct flow_reported *flow_reported(const struct flow_table 
                       : &flow_never_reported;
 }
 
+/* Tells the keeper of other memory: see flow_table_set_ahead. */
+static inline void flow_tell_ahead(const struct flow_table *table, const struct flow *flow,
+                                   unsigned step)
+{
+    if (flow->app != 0 && table->ahead != NULL) {
+        table->ahead(table->ahead_context, flow, step);
+    }
+}
+
 /* For a flow that is about to be reported or to end: its TCP part is on its way... */
 static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *table,
                                                    const struct flow *flow)
@@ -182,6 +193,7 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
     if (flow_has_tcp_part(flow)) {
         flow_prefetch_lines(flow_tcp_part(table, flow), 3);
     }
+    flow_tell_ahead(table, flow, 0);
 }
 
 static inline uint64_t flow_delta_start(const struct flow_table *table, const struct flow *flow)
@@ -284,6 +296,7 @@ static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table
         flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
     }
     flow_prefetch_lines(flow_reported(table, flow), 1);
+    flow_tell_ahead(table, flow, 1);
 }
 
 /* Bit n: tags[n] is `tag`. */

@@ -79,6 +79,9 @@ static inline void inspect_packet(struct inspect *inspect, const struct packet *
     }
 }
 
+/* A flow_ahead_function with `context` a struct inspect: asks for the lines of the flow's state. */
+void inspect_ahead(void *context, const struct flow *flow, unsigned step);
+
 /* Before the last record of a flow: what waits for missing bytes is read without them. */
 void inspect_finish(struct inspect *inspect, struct flow *flow);
 

@@ -365,8 +365,8 @@ static uint32_t read_head(struct inspect *inspect, struct flow *flow, struct htt
         return blank;
     }
     const bool is_lost = side->state == SIDE_LOST;
-    if (is_lost && !http1_may_begin(bytes)) {
-        return UINT32_MAX; /* a body that nobody told the length of */
+    if ((is_lost || http->requests_of != 0) && !http1_may_begin(bytes)) {
+        return UINT32_MAX; /* a body that nobody told the length of: not held until a head ends */
     }
     const uint32_t end = head_end(side, bytes);
     const bool is_final = end > 0 || input->is_last || bytes->length >= HEAD_HELD_MAX;

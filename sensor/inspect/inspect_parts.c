@@ -2,6 +2,8 @@
 #include "sensor/inspect/inspect_dns_internal.h"
 #include "sensor/inspect/tls_state.h"
 
+#define AHEAD_LINES 4 /* of a state, and of what it leads to: what most flows use of one */
+
 /* Bytes of a new part that must be zero; 0: all. What most flows have is zeroed no further than it
  * is used: the rest of a block would be lines of memory fetched for nothing. */
 static const uint16_t zeroed_bytes[PART_COUNT] = {
@@ -9,6 +11,27 @@ static const uint16_t zeroed_bytes[PART_COUNT] = {
     [PART_TLS] = offsetof(struct tls_state, alpn_selected), /* texts: as long as their lengths */
     [PART_DNS] = sizeof(struct dns_state),
 };
+
+/* ---- on its way ---- */
+
+static ALWAYS_INLINE void fetch(const struct inspect *inspect, uint32_t handle)
+{
+    const uint8_t *block = (const uint8_t *)inspect_block(inspect, handle);
+
+    for (unsigned i = 0; i < AHEAD_LINES; i++) {
+        __builtin_prefetch(block + (size_t)i * CACHE_LINE, 1);
+    }
+}
+
+/* What is taken next is written at once: its lines come until then. */
+static ALWAYS_INLINE void fetch_next_taken(const struct inspect *inspect)
+{
+    if (inspect->free_head != INSPECT_NONE) {
+        fetch(inspect, inspect->free_head);
+    } else if (inspect->fresh < inspect->blocks_max) {
+        fetch(inspect, inspect->fresh + 1);
+    }
+}
 
 /* A block with so many zeroed bytes, or INSPECT_NONE when the pool is full. */
 static uint32_t take(struct inspect *inspect, size_t zeroed)
@@ -24,6 +47,7 @@ static uint32_t take(struct inspect *inspect, size_t zeroed)
     }
     memset(inspect_block(inspect, handle), 0, offsetof(struct inspect_block, bytes) + zeroed);
     inspect->statistics.states_used++;
+    fetch_next_taken(inspect);
     return handle;
 }
 
@@ -32,6 +56,30 @@ static void give(struct inspect *inspect, uint32_t handle)
     inspect_block(inspect, handle)->next = inspect->free_head;
     inspect->free_head = handle;
     inspect->statistics.states_used--;
+}
+
+void inspect_ahead(void *context, const struct flow *flow, unsigned step)
+{
+    const struct inspect *inspect = context;
+
+    if (flow->app == INSPECT_NONE) {
+        return;
+    }
+    if (step == 0) {
+        fetch(inspect, flow->app);
+        return;
+    }
+    const struct inspect_block *first = inspect_block(inspect, flow->app);
+    if (first->next != INSPECT_NONE) {
+        fetch(inspect, first->next);
+    }
+    if (first->tag == PART_DNS) {
+        const struct dns_state *dns = (const void *)first->bytes;
+
+        if (dns->questions.first != INSPECT_NONE) {
+            fetch(inspect, dns->questions.first);
+        }
+    }
 }
 
 /* ---- parts ---- */

@@ -98,6 +98,9 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
         .on_name = settings->names != NULL ? shard_on_name : NULL,
         .on_login = settings->detection != NULL ? shard_on_login : NULL};
     shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect, err);
+    if (shard->inspect != NULL) {
+        flow_table_set_ahead(shard->table, inspect_ahead, shard->inspect);
+    }
     shard->pool = shard->inspect == NULL
                       ? NULL
                       : batch_pool_new(settings->batches, SHARD_BATCH_BYTES, identity_room, err);

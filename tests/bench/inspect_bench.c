@@ -110,6 +110,9 @@ static double run(const char *path, bool is_inspected, struct replay *replay)
         (void)fprintf(stderr, "inspect_bench: %s\n", err.message);
         return -1;
     }
+    if (inspect != NULL) {
+        flow_table_set_ahead(table, inspect_ahead, inspect);
+    }
     *replay = (struct replay){.table = table, .inspect = inspect};
     const double start = now_seconds();
     const bool is_whole = read_all(replay, capture);

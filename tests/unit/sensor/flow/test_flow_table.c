@@ -209,6 +209,79 @@ static void a_budget_without_room_for_a_table_is_refused(void **state)
     assert_non_null(strstr(err.message, "flow.max_flows"));
 }
 
+#define AHEAD_FLOWS 20
+#define AHEAD_PORT  2000 /* of the first; every other flow has a handle */
+
+struct ahead_log {
+    char told[AHEAD_FLOWS][32]; /* '0' and '1': the steps ahead; 'u' and 'e': update and end */
+};
+
+static void tell_ahead(struct ahead_log *log, const struct flow *flow, char what)
+{
+    char *told = log->told[flow_client_port(flow) - AHEAD_PORT];
+    const size_t at = strlen(told);
+
+    assert_true(at + 1 < sizeof(log->told[0]));
+    told[at] = what;
+}
+
+static void give_handle(void *context, const struct packet *packet, const uint8_t *frame_bytes,
+                        struct flow *flow, bool is_new, int direction)
+{
+    (void)context, (void)packet, (void)frame_bytes, (void)is_new, (void)direction;
+    flow->app = flow_client_port(flow) % 2;
+}
+
+static void note_ahead(void *context, const struct flow *flow, unsigned step)
+{
+    assert_int_not_equal(flow->app, 0);
+    tell_ahead(context, flow, (char)('0' + step));
+}
+
+static void note_record(void *context, struct flow *flow, enum flow_event event,
+                        enum flow_end_reason reason, enum flow_end_detail detail)
+{
+    (void)reason, (void)detail;
+    tell_ahead(context, flow, event == FLOW_END ? 'e' : 'u');
+}
+
+static void who_keeps_memory_is_told_in_two_steps_before_a_flow_ends(void **state)
+{
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    for (int is_silent = 0; is_silent < 2; is_silent++) { /* ends by the input's end, the wheel */
+        struct ahead_log log = {0};
+        const struct flow_observer observer = {&log, give_handle, note_record};
+        struct harness h = {0};
+        struct error err;
+
+        h.table = flow_table_new(&settings, &observer, &err);
+        assert_non_null(h.table);
+        flow_table_set_ahead(h.table, note_ahead, &log);
+        for (uint16_t i = 0; i < AHEAD_FLOWS; i++) {
+            harness_udp(&h, SECOND, "10.0.0.1", (uint16_t)(AHEAD_PORT + i), "10.0.0.2", 3000, 10);
+        }
+        while (is_silent && !flow_table_advance(h.table, 200 * SECOND, 10000)) {
+        }
+        flow_table_finish(h.table, 0, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
+        for (unsigned i = 0; i < AHEAD_FLOWS; i++) {
+            const char *end = strchr(log.told[i], 'e');
+
+            assert_non_null(end);
+            while (end > log.told[i] && end[-1] == 'u') { /* both records of one look */
+                end--;
+            }
+            if (i % 2 == 0) {
+                assert_null(strchr(log.told[i], '1')); /* without a handle */
+            } else if (is_silent || i >= 2 * 8) {      /* the first are ended at once */
+                assert_true(end >= log.told[i] + 2 && end[-2] == '0' && end[-1] == '1');
+            }
+        }
+        harness_stop(&h);
+    }
+}
+
 static void a_clock_that_steps_back_is_marked_and_does_not_hold_flows(void **state)
 {
     struct harness h;
@@ -370,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_full_table_ends_the_longest_idle_in_reach_and_says_so),
         cmocka_unit_test(tables_share_one_budget_and_give_it_back),
         cmocka_unit_test(a_budget_without_room_for_a_table_is_refused),
+        cmocka_unit_test(who_keeps_memory_is_told_in_two_steps_before_a_flow_ends),
         cmocka_unit_test(a_clock_that_steps_back_is_marked_and_does_not_hold_flows),
         cmocka_unit_test(a_tick_gives_the_flows_of_that_tick_alone),
         cmocka_unit_test(an_echo_and_its_reply_are_one_flow),

@@ -116,6 +116,7 @@ static void start(struct bench *bench, uint32_t states)
     bench->inspect = inspect_new(&inspect_settings, &err);
     assert_non_null(bench->table);
     assert_non_null(bench->inspect);
+    flow_table_set_ahead(bench->table, inspect_ahead, bench->inspect);
 }
 
 static void finish(struct bench *bench)

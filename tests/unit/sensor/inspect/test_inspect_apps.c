@@ -148,6 +148,7 @@ static void start(uint16_t port, bool has_observer)
     bench.port = port;
     bench.seq[0] = bench.seq[1] = 1;
     bench.now_ns = 1000000 * MILLI;
+    flow_table_set_ahead(bench.table, inspect_ahead, bench.inspect);
 }
 
 static void finish(void)
@@ -375,6 +376,23 @@ static void a_body_of_known_length_is_passed_over(void **state)
     send_text(1, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 1400);
     finish();
     assert_string_equal(bench.text, "app=http host=a.example method=GET path=/ 200 1/2");
+}
+
+static void what_is_no_response_is_not_held_and_hides_none(void **state)
+{
+    static uint8_t bytes[1400];
+
+    (void)state;
+    memset(bytes, 0xe1, sizeof(bytes)); /* nor has it a line's end */
+    start(80, false);
+    send_text(0, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 1400);
+    for (int i = 0; i < 5; i++) {
+        send_piece(1, bytes, sizeof(bytes));
+        assert_int_equal(inspect_statistics(bench.inspect).held_bytes, 0);
+    }
+    send_text(1, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 1400);
+    finish();
+    assert_string_equal(bench.text, "app=http host=a.example method=GET path=/ 201 1/1");
 }
 
 static void a_request_in_absolute_form_names_its_host(void **state)
@@ -694,6 +712,7 @@ int main(void)
         cmocka_unit_test(each_refused_log_in_of_http_is_told),
         cmocka_unit_test(requests_on_one_connection_are_all_read_whatever_the_segments),
         cmocka_unit_test(a_body_of_known_length_is_passed_over),
+        cmocka_unit_test(what_is_no_response_is_not_held_and_hides_none),
         cmocka_unit_test(a_request_in_absolute_form_names_its_host),
         cmocka_unit_test(connect_hands_the_tunnel_over),
         cmocka_unit_test(upgrades_change_the_label),
