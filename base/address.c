@@ -104,13 +104,32 @@ unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BY
     return (unsigned)(end - out);
 }
 
+/* "01:ab:23": eight characters of three bytes, the first in the lowest byte. */
+static uint64_t mac_half(const uint8_t bytes[3])
+{
+    const uint64_t x = bytes[0] | (uint64_t)bytes[1] << 24 | (uint64_t)bytes[2] << 48;
+    const uint64_t nibbles =
+        (x >> 4 & UINT64_C(0x000f00000f00000f)) | (x & UINT64_C(0x000f00000f00000f)) << 8;
+    /* 10 and more carry into bit 4. */
+    const uint64_t is_letter =
+        (nibbles + UINT64_C(0x0606000606000606)) >> 4 & UINT64_C(0x0101000101000101);
+
+    return nibbles + UINT64_C(0x30303a30303a3030) + is_letter * ('a' - '0' - 10);
+}
+
+static void store_text(char *out, uint64_t text)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    text = __builtin_bswap64(text);
+#endif
+    memcpy(out, &text, sizeof(text));
+}
+
 unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES])
 {
-    for (size_t i = 0; i < 6; i++) {
-        out[3 * i] = hex_digits[mac[i] >> 4];
-        out[3 * i + 1] = hex_digits[mac[i] & 15];
-        out[3 * i + 2] = ':';
-    }
+    store_text(out, mac_half(mac));
+    out[8] = ':';
+    store_text(out + 9, mac_half(mac + 3));
     out[17] = '\0';
     return 17;
 }

@@ -22,7 +22,7 @@
 /* Everything but the four above. */
 #define COMMON_MAX                                                                                 \
     (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 7 * TEXT_FIELD_MAX +    \
-     FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX)
+     FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX + FIELD_TOUCHES)
 
 static_assert(COMMON_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <= CODEC_FLOW_BYTES_MAX,
               "the advertised bound holds");
@@ -32,73 +32,132 @@ static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endp
 {
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_address(body, 1, &endpoint->ip);
-    end = put_number(end, 2, endpoint->port);
+    end = put_count(end, 2, endpoint->port);
     if (endpoint->has_mac) {
         end = put_tag(end, 3, WIRE_BYTES);
         *end = (uint8_t)mac_text(endpoint->mac, (char *)end + 1);
         end += 1 + *end;
     }
     end = put_text(end, 4, endpoint->name, NAME_BYTES_MAX);
-    end = put_number(end, 5, endpoint->name_source);
-    end = put_number(end, 6, endpoint->scope);
+    end = put_byte(end, 5, endpoint->name_source);
+    end = put_byte(end, 6, endpoint->scope);
     return end == body ? at : end_message(body, end);
+}
+
+/* Below 2^49 each, so that a field is one store. What the first record of a flow tells is all there
+ * was: the numbers are the same twice. */
+static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *c)
+{
+    const struct numeral packets = numeral_of(c->total_packets);
+    const struct numeral bytes = numeral_of(c->total_bytes);
+    const struct numeral payload = numeral_of(c->total_payload_bytes);
+    const struct numeral ip = numeral_of(c->total_ip_bytes);
+    const bool is_first =
+        ((c->total_packets ^ c->delta_packets) | (c->total_bytes ^ c->delta_bytes) |
+         (c->total_payload_bytes ^ c->delta_payload_bytes) |
+         (c->total_ip_bytes ^ c->delta_ip_bytes)) == 0;
+
+    if (is_first) {
+        at = put_numeral_if(at, 1, packets, c->total_packets != 0);
+        at = put_numeral_if(at, 2, bytes, c->total_bytes != 0);
+        at = put_numeral_if(at, 3, payload, c->total_payload_bytes != 0);
+    } else {
+        at = put_numeral_if(at, 1, numeral_of(c->delta_packets), c->delta_packets != 0);
+        at = put_numeral_if(at, 2, numeral_of(c->delta_bytes), c->delta_bytes != 0);
+        at = put_numeral_if(at, 3, numeral_of(c->delta_payload_bytes), c->delta_payload_bytes != 0);
+    }
+    at = put_numeral_if(at, 4, packets, c->total_packets != 0);
+    at = put_numeral_if(at, 5, bytes, c->total_bytes != 0);
+    at = put_numeral_if(at, 6, payload, c->total_payload_bytes != 0);
+    at = is_first ? put_numeral_if(at, 7, ip, c->total_ip_bytes != 0)
+                  : put_number(at, 7, c->delta_ip_bytes);
+    return put_numeral_if(at, 8, ip, c->total_ip_bytes != 0);
+}
+
+/* Any values. */
+static uint8_t *put_large_sums(uint8_t *at, const struct flow_counters *counters)
+{
+    at = put_number(at, 1, counters->delta_packets);
+    at = put_number(at, 2, counters->delta_bytes);
+    at = put_number(at, 3, counters->delta_payload_bytes);
+    at = put_number(at, 4, counters->total_packets);
+    at = put_number(at, 5, counters->total_bytes);
+    at = put_number(at, 6, counters->total_payload_bytes);
+    at = put_number(at, 7, counters->delta_ip_bytes);
+    return put_number(at, 8, counters->total_ip_bytes);
 }
 
 static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_counters *counters)
 {
+    const uint64_t any = counters->delta_packets | counters->delta_bytes |
+                         counters->delta_payload_bytes | counters->delta_ip_bytes |
+                         counters->total_packets | counters->total_bytes |
+                         counters->total_payload_bytes | counters->total_ip_bytes;
     uint8_t *body = begin_message(at, field);
-    uint8_t *end = put_number(body, 1, counters->delta_packets);
-    end = put_number(end, 2, counters->delta_bytes);
-    end = put_number(end, 3, counters->delta_payload_bytes);
-    end = put_number(end, 4, counters->total_packets);
-    end = put_number(end, 5, counters->total_bytes);
-    end = put_number(end, 6, counters->total_payload_bytes);
-    end = put_number(end, 7, counters->delta_ip_bytes);
-    end = put_number(end, 8, counters->total_ip_bytes);
+    uint8_t *end = body;
+
+    if (any != 0) { /* a direction without packets says nothing */
+        end = LIKELY(any >> 49 == 0) ? put_sums(body, counters) : put_large_sums(body, counters);
+    }
     end = put_number(end, 9, counters->missed_bytes);
     if (counters->has_ttl) {
-        end = put_number_always(end, 10, counters->ttl_min);
-        end = put_number_always(end, 11, counters->ttl_max);
+        end = put_numeral_if(end, 10, numeral_of_byte(counters->ttl_min), true);
+        end = put_numeral_if(end, 11, numeral_of_byte(counters->ttl_max), true);
     }
     if (counters->has_dscp) {
-        end = put_number_always(end, 12, counters->dscp);
+        end = put_numeral_if(end, 12, numeral_of_byte(counters->dscp), true);
     }
     return end == body ? at : end_message(body, end);
+}
+
+/* What went wrong in most directions: nothing. */
+static bool has_faults(const struct flow_tcp_direction *side)
+{
+    return (side->retransmitted_segments | side->retransmitted_bytes | side->out_of_order_segments |
+            side->duplicate_acks | side->zero_window_events | side->keepalives |
+            side->duplicate_packets | side->fast_retransmissions | side->spurious_retransmissions |
+            side->window_full_events | side->zero_window_probes | side->sack_acks |
+            side->sequence_gaps) != 0;
+}
+
+static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
+{
+    const bool is_faulty = has_faults(side);
+
+    at = put_count(at, 2, side->syn_count);
+    at = put_count(at, 3, side->fin_count);
+    at = put_count(at, 4, side->rst_count);
+    if (is_faulty) {
+        at = put_number(at, 5, side->retransmitted_segments);
+        at = put_number(at, 6, side->retransmitted_bytes);
+        at = put_number(at, 7, side->out_of_order_segments);
+        at = put_number(at, 8, side->duplicate_acks);
+        at = put_number(at, 9, side->zero_window_events);
+        at = put_number(at, 10, side->keepalives);
+    }
+    at = put_numeral_if(at, 11, numeral_of(side->initial_window), side->has_initial_window);
+    at = put_numeral_if(at, 12, numeral_of(side->mss), side->has_mss);
+    at = put_numeral_if(at, 13, numeral_of_byte(side->window_scale), side->has_window_scale);
+    if (is_faulty) {
+        at = put_number(at, 14, side->duplicate_packets);
+        at = put_number(at, 15, side->fast_retransmissions);
+        at = put_number(at, 16, side->spurious_retransmissions);
+        at = put_number(at, 17, side->window_full_events);
+        at = put_number(at, 18, side->zero_window_probes);
+        at = put_number(at, 19, side->sack_acks);
+        at = put_number(at, 20, side->sequence_gaps);
+    }
+    at = put_byte(at, 21, side->sack_permitted);
+    return put_byte(at, 22, side->timestamps);
 }
 
 static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp_direction *side,
                               bool is_measured)
 {
     uint8_t *body = begin_message(at, field);
-    uint8_t *end = put_number(body, 1, side->flags);
+    uint8_t *end = put_byte(body, 1, side->flags);
     if (is_measured) {
-        end = put_number(end, 2, side->syn_count);
-        end = put_number(end, 3, side->fin_count);
-        end = put_number(end, 4, side->rst_count);
-        end = put_number(end, 5, side->retransmitted_segments);
-        end = put_number(end, 6, side->retransmitted_bytes);
-        end = put_number(end, 7, side->out_of_order_segments);
-        end = put_number(end, 8, side->duplicate_acks);
-        end = put_number(end, 9, side->zero_window_events);
-        end = put_number(end, 10, side->keepalives);
-        if (side->has_initial_window) {
-            end = put_number_always(end, 11, side->initial_window);
-        }
-        if (side->has_mss) {
-            end = put_number_always(end, 12, side->mss);
-        }
-        if (side->has_window_scale) {
-            end = put_number_always(end, 13, side->window_scale);
-        }
-        end = put_number(end, 14, side->duplicate_packets);
-        end = put_number(end, 15, side->fast_retransmissions);
-        end = put_number(end, 16, side->spurious_retransmissions);
-        end = put_number(end, 17, side->window_full_events);
-        end = put_number(end, 18, side->zero_window_probes);
-        end = put_number(end, 19, side->sack_acks);
-        end = put_number(end, 20, side->sequence_gaps);
-        end = put_number(end, 21, side->sack_permitted);
-        end = put_number(end, 22, side->timestamps);
+        end = put_measured(end, side);
     }
     return end == body ? at : end_message(body, end);
 }
@@ -114,8 +173,8 @@ static uint8_t *put_round_trip(uint8_t *at, uint32_t field, const struct flow_ro
     end = put_time_always(end, 3, rtt->max_ns);
     end = put_time_always(end, 4, rtt->last_ns);
     end = put_time_always(end, 5, rtt->ewma_ns);
-    end = put_number(end, 6, rtt->samples);
-    end = put_number(end, 7, rtt->timestamp_samples);
+    end = put_count(end, 6, rtt->samples);
+    end = put_count(end, 7, rtt->timestamp_samples);
     return end_message(body, end);
 }
 
@@ -129,7 +188,7 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
 {
     const bool is_long = tcp->is_measured && tcp->client_rtt.samples + tcp->server_rtt.samples > 0;
     uint8_t *body = is_long ? begin_long_message(at, 15) : begin_message(at, 15);
-    uint8_t *end = put_number(body, 1, tcp->state);
+    uint8_t *end = put_byte(body, 1, tcp->state);
     if (tcp->is_measured) {
         end = put_chars(end, 2, tcp->conn_state, sizeof tcp->conn_state);
         end = put_chars(end, 3, tcp->history, sizeof tcp->history);
@@ -145,7 +204,7 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
         if (tcp->has_response) {
             end = put_time_always(end, 9, tcp->response_ns);
         }
-        end = put_number(end, 10, tcp->simultaneous_open);
+        end = put_byte(end, 10, tcp->simultaneous_open);
     }
     return is_long ? end_long_message(body, end) : end_message(body, end);
 }
@@ -279,17 +338,17 @@ static uint8_t *put_tunnels(uint8_t *at, const struct flow_record *record)
 
 static uint8_t *put_flags(uint8_t *at, uint16_t flags)
 {
-    if (flags == 0) {
+    const unsigned named = flags & ~1U; /* 0 is no flag */
+
+    if (named == 0) {
         return at;
     }
     uint8_t *body = begin_message(at, 52);
     uint8_t *end = body;
-    for (uint8_t bit = 1; bit < 16; bit++) {
-        if ((flags >> bit & 1) != 0) {
-            *end++ = bit;
-        }
+    for (unsigned left = named; left != 0; left &= left - 1) {
+        *end++ = (uint8_t)__builtin_ctz(left);
     }
-    return end == body ? at : end_message(body, end);
+    return end_message(body, end);
 }
 
 /* Application parts: present where their has_ flag says so. */
@@ -322,45 +381,64 @@ static uint8_t *put_application(uint8_t *at, const struct flow_record *record)
     return at;
 }
 
-static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
+static uint8_t *put_app(uint8_t *at, const struct flow_record *record)
 {
+    if (record->app.length == 0 && record->app_confidence == 0 && record->app_method.length == 0) {
+        return at;
+    }
+    uint8_t *body = begin_message(at, 14);
+    uint8_t *end = put_text(body, 1, record->app, TEXT_BYTES_MAX);
+    end = put_byte(end, 2, record->app_confidence);
+    end = put_text(end, 3, record->app_method, TEXT_BYTES_MAX);
+    return end_message(body, put_text(end, 4, record->app_carrier, TEXT_BYTES_MAX));
+}
+
+/* Everything up to the application. */
+static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *record)
+{
+    const struct time_fields start = time_fields_of(record->start_ns);
+
     at = put_identity(at, &record->identity);
     at = put_flow_id(at, 4, record->flow_id);
-    at = put_number(at, 5, record->event);
-    at = put_time(at, 6, record->start_ns);
-    at = put_time(at, 7, record->end_ns);
+    at = put_byte(at, 5, record->event);
+    if (record->start_ns != 0) {
+        at = put_time_fields(at, 6, &start);
+    }
+    if (record->end_ns != 0) {
+        const struct time_fields end = time_fields_of(record->end_ns);
+        at = put_time_fields(at, 7, &end);
+    }
     at = put_endpoint(at, 8, &record->client);
     at = put_endpoint(at, 9, &record->server);
-    at = put_number(at, 10, record->ip_protocol);
+    at = put_byte(at, 10, record->ip_protocol);
     at = put_counters(at, 11, &record->forward);
     at = put_counters(at, 12, &record->reverse);
-    at = put_time(at, 13, record->delta_start_ns);
-    if (record->app.length > 0 || record->app_confidence != 0 || record->app_method.length > 0) {
-        uint8_t *body = begin_message(at, 14);
-        uint8_t *end = put_text(body, 1, record->app, TEXT_BYTES_MAX);
-        end = put_number(end, 2, record->app_confidence);
-        end = put_text(end, 3, record->app_method, TEXT_BYTES_MAX);
-        at = end_message(body, put_text(end, 4, record->app_carrier, TEXT_BYTES_MAX));
+    if (record->delta_start_ns == 0) {
+        return at;
     }
+    return record->delta_start_ns == record->start_ns
+               ? put_time_fields(at, 13, &start)
+               : put_time_always(at, 13, record->delta_start_ns);
+}
+
+static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
+{
+    at = put_app(put_head(at, record), record);
     if (record->has_tcp) {
         at = put_tcp(at, &record->tcp);
     }
-    at = put_number(at, 20, record->end_reason);
-    at = put_number(at, 21, record->end_detail);
-    at = put_number(at, 22, record->update_index);
-    at = put_number(at, 23, record->initiator);
-    at = put_number(at, 24, record->ip_version);
+    at = put_byte(at, 20, record->end_reason);
+    at = put_byte(at, 21, record->end_detail);
+    at = put_count(at, 22, record->update_index);
+    at = put_byte(at, 23, record->initiator);
+    at = put_byte(at, 24, record->ip_version);
     at = put_text(at, 25, record->community_id, TEXT_BYTES_MAX);
-    if (record->has_vlan) {
-        at = put_number_always(at, 30, record->vlan_id);
-    }
-    if (record->has_outer_vlan) {
-        at = put_number_always(at, 31, record->outer_vlan_id);
-    }
+    at = put_numeral_if(at, 30, numeral_of(record->vlan_id), record->has_vlan);
+    at = put_numeral_if(at, 31, numeral_of(record->outer_vlan_id), record->has_outer_vlan);
     at = put_tunnels(at, record);
     at = put_text(at, 33, record->interface, TEXT_BYTES_MAX);
-    at = put_number(at, 34, record->observation_point);
-    at = put_number(at, 35, record->sampling_interval);
+    at = put_count(at, 34, record->observation_point);
+    at = put_count(at, 35, record->sampling_interval);
     at = put_application(at, record);
     return put_flags(at, record->flags);
 }

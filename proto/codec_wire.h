@@ -36,38 +36,93 @@ static inline uint8_t *put_tag(uint8_t *at, uint32_t field, enum wire_type type)
     return at + 2;
 }
 
-/* The four lowest groups of seven bits, a byte each, without the bits that say that
- * more follow. */
-static inline uint32_t spread_28(uint32_t value)
+/* Groups of seven bits of `value` below 2^56, a byte each, without the bits that say that more
+ * follow. */
+static inline uint64_t spread_56(uint64_t value)
 {
-    value = (value & 0x3fff) | (value << 2 & 0x3fff0000);
-    return (value & 0x007f007f) | (value << 1 & 0x7f007f00);
+    /* Moving the upper half of each part to the left is adding it as often as that takes. */
+    value += (value & UINT64_C(0x00fffffff0000000)) * 15;
+    value += (value & UINT64_C(0x0fffc0000fffc000)) * 3;
+    return value + (value & UINT64_C(0x3f803f803f803f80));
 }
 
-/* A varint of 1 to 2^35-1 in the five lowest bytes, zeros above; how long it is. */
-static inline uint64_t spread_35(uint64_t value, unsigned *length)
+/* A varint in the lowest bytes, zeros above. */
+struct numeral {
+    uint64_t bytes;
+    unsigned length;
+};
+
+/* Of a value below 2^56. Without jumps: how long the numbers of flows are cannot be foretold. */
+static ALWAYS_INLINE struct numeral numeral_of(uint64_t value)
 {
-    *length = wire_varint_bytes(value);
-    const uint64_t marks = UINT64_C(0x80808080) & ((UINT64_C(1) << (8 * *length - 8)) - 1);
-    return spread_28((uint32_t)value) | (value >> 28) << 32 | marks;
+    static const uint64_t more_follow[8] = {0,
+                                            0x80,
+                                            0x8080,
+                                            0x808080,
+                                            UINT64_C(0x80808080),
+                                            UINT64_C(0x8080808080),
+                                            UINT64_C(0x808080808080),
+                                            UINT64_C(0x80808080808080)};
+    const uint64_t spread = spread_56(value);
+    const unsigned last = ((unsigned)__builtin_clzll(spread | 1) ^ 63) / 8;
+
+    return (struct numeral){.bytes = spread | more_follow[last], .length = last + 1};
 }
 
-/* Touches eight bytes where it takes five at most, all within NUMBER_FIELD_MAX of a field. */
+/* The same of a value below 256. */
+static ALWAYS_INLINE struct numeral numeral_of_byte(uint8_t value)
+{
+    const unsigned high = value >> 7;
+
+    return (struct numeral){.bytes = value | high << 8, .length = 1 + high};
+}
+
+/* One store: the compiler does not always find out that eight of bytes are. */
+static ALWAYS_INLINE void store_64(uint8_t *at, uint64_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    memcpy(at, &value, sizeof(value));
+}
+
+#define FIELD_TOUCHES 8 /* bytes from where a numeral's field begins, also where it takes fewer */
+
+/* Tag and varint in one store, which counts only where `is_there`. Together they take at most eight
+ * bytes: a value below 2^49, below 2^42 from field 16 on. */
+static ALWAYS_INLINE uint8_t *put_numeral_if(uint8_t *at, uint32_t field, struct numeral numeral,
+                                             bool is_there)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_VARINT);
+    const unsigned tag_length = tag < 0x80 ? 1 : 2;
+    const uint64_t tag_bytes = tag < 0x80 ? tag : (tag & 0x7f) | 0x80 | tag >> 7 << 8;
+
+    store_64(at, tag_bytes | numeral.bytes << 8 * tag_length);
+    return at + ((tag_length + numeral.length) & (0U - (unsigned)is_there));
+}
+
+static ALWAYS_INLINE uint8_t *put_byte(uint8_t *at, uint32_t field, uint8_t value)
+{
+    return put_numeral_if(at, field, numeral_of_byte(value), value != 0);
+}
+
+/* A value of 32 bits, mostly small: how often something was seen. */
+static ALWAYS_INLINE uint8_t *put_count(uint8_t *at, uint32_t field, uint32_t value)
+{
+    return put_numeral_if(at, field, numeral_of(value), value != 0);
+}
+
+/* Touches eight bytes where it takes fewer, all within NUMBER_FIELD_MAX of a field. */
 static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
     if (LIKELY(value < 0x80)) {
         *at = (uint8_t)value;
         return at + 1;
     }
-    if (LIKELY(value < 1U << 14)) {
-        at[0] = (uint8_t)(value | 0x80);
-        at[1] = (uint8_t)(value >> 7);
-        return at + 2;
-    }
-    if (LIKELY(value < UINT64_C(1) << 35)) {
-        unsigned length;
-        (void)wire_put_fixed64(at, spread_35(value, &length));
-        return at + length;
+    if (LIKELY(value < UINT64_C(1) << 56)) {
+        const struct numeral numeral = numeral_of(value);
+        store_64(at, numeral.bytes);
+        return at + numeral.length;
     }
     return wire_put_varint(at, value);
 }
@@ -147,27 +202,48 @@ static inline uint8_t *end_long_message(uint8_t *body, uint8_t *end)
     return end - 2 + bytes;
 }
 
-/* Timestamp and Duration look alike on the wire: seconds = 1, nanos = 2. Touches eight bytes more
- * than it takes at most. */
+/* The fields of a Timestamp or Duration, which look alike on the wire: seconds = 1, nanos = 2. */
+struct time_fields {
+    struct numeral seconds, nanos;
+    bool has_seconds, has_nanos;
+};
+
+static ALWAYS_INLINE struct time_fields time_fields_of(uint64_t ns)
+{
+    const uint64_t seconds = ns / NS_PER_SECOND; /* below 2^35 */
+    const uint64_t nanos = ns - seconds * NS_PER_SECOND;
+
+    return (struct time_fields){.seconds = numeral_of(seconds),
+                                .nanos = numeral_of(nanos),
+                                .has_seconds = seconds != 0,
+                                .has_nanos = nanos != 0};
+}
+
+/* Touches eight bytes more than it takes at most. */
 #define TIME_FIELD_MAX 24
-static inline uint8_t *put_time_always(uint8_t *at, uint32_t field, uint64_t ns)
+static ALWAYS_INLINE uint8_t *put_time_fields(uint8_t *at, uint32_t field,
+                                              const struct time_fields *of)
 {
     uint8_t *body = begin_message(at, field);
-    unsigned length = 0;
-    if (LIKELY(ns < NS_PER_SECOND)) { /* most durations: field 2 alone, in one store */
-        if (ns > 0) {
-            const uint64_t nanos = spread_35(ns, &length);
-            (void)wire_put_fixed64(body, WIRE_TAG(2, WIRE_VARINT) | nanos << 8);
-            length++;
-        }
-        body[-1] = (uint8_t)length;
-        return body + length;
-    }
-    const uint64_t seconds = ns / NS_PER_SECOND;
-    uint8_t *end = put_number_always(body, 1, seconds);
-    end = put_number(end, 2, ns - seconds * NS_PER_SECOND);
+    uint8_t *end = put_numeral_if(body, 1, of->seconds, of->has_seconds);
+
+    end = put_numeral_if(end, 2, of->nanos, of->has_nanos);
     body[-1] = (uint8_t)(end - body);
     return end;
+}
+
+/* Most durations are below a second: field 2 alone. */
+static ALWAYS_INLINE uint8_t *put_time_always(uint8_t *at, uint32_t field, uint64_t ns)
+{
+    if (LIKELY(ns < NS_PER_SECOND)) {
+        uint8_t *body = begin_message(at, field);
+        uint8_t *end = put_count(body, 2, (uint32_t)ns);
+
+        body[-1] = (uint8_t)(end - body);
+        return end;
+    }
+    const struct time_fields fields = time_fields_of(ns);
+    return put_time_fields(at, field, &fields);
 }
 
 static inline uint8_t *put_time(uint8_t *at, uint32_t field, uint64_t ns)
@@ -186,10 +262,7 @@ static inline void hex_digits(uint8_t *out, uint32_t value)
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t is_letter = ((x + 6 * ones) >> 4) & ones;
     x += '0' * ones + is_letter * ('a' - '0' - 10);
-    x = __builtin_bswap64(x);          /* the first digit lies at the lowest address ... */
-    for (unsigned i = 0; i < 8; i++) { /* ... whatever the byte order (one store) */
-        out[i] = (uint8_t)(x >> (8 * i));
-    }
+    store_64(out, __builtin_bswap64(x)); /* the first digit lies at the lowest address */
 }
 
 static inline uint8_t *put_flow_id(uint8_t *at, uint32_t field, uint64_t flow_id)

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -126,6 +128,20 @@ static void a_mac_is_read_and_written(void **state)
     assert_false(mac_parse("00:1a:2b:3c:4d:5g", 17, mac));
 }
 
+static void each_byte_of_a_mac_has_its_two_digits(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6 * 256; i++) {
+        uint8_t mac[6] = {0, 0x9a, 0xa9, 0xff, 0x10, 0x0f};
+        char text[MAC_TEXT_BYTES], expected[MAC_TEXT_BYTES];
+        mac[i / 256] = (uint8_t)i;
+        (void)snprintf(expected, sizeof(expected), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+                       mac[2], mac[3], mac[4], mac[5]);
+        assert_int_equal(mac_text(mac, text), 17);
+        assert_string_equal(text, expected);
+    }
+}
+
 static bool contains(const char *prefix_text, const char *address_text_)
 {
     struct ip_prefix prefix;
@@ -219,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_this_machine_is_a_local_endpoint),
+        cmocka_unit_test(each_byte_of_a_mac_has_its_two_digits),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
         cmocka_unit_test(text_and_address_convert_into_each_other),
         cmocka_unit_test(every_octet_has_its_decimal_text_in_every_place),

@@ -18,7 +18,8 @@
 #include "proto/codec.h"
 #include "tests/support/record_random.h"
 
-#define RECORDS 2000
+#define RECORDS       2000
+#define NS_PER_SECOND UINT64_C(1000000000)
 
 static uint8_t encoded[CODEC_FLOW_BYTES_MAX];
 static uint8_t again[2 * CODEC_FLOW_BYTES_MAX];
@@ -88,6 +89,78 @@ static void nanopb_reads_what_we_write_and_we_read_what_it_writes(void **state)
         pb_ostream_t out = pb_ostream_from_buffer(other, sizeof other);
         assert_true(pb_encode(&out, netscope_v1_FlowRecord_fields, &message));
         assert_same(other, out.bytes_written, length);
+    }
+}
+
+static void assert_protobuf_c_packs_the_same(void)
+{
+    const size_t length = codec_encode_flow(&record, encoded, sizeof encoded);
+    Netscope__V1__FlowRecord *message = netscope__v1__flow_record__unpack(NULL, length, encoded);
+    assert_non_null(message);
+    assert_int_equal(netscope__v1__flow_record__pack(message, other), length);
+    assert_memory_equal(other, encoded, length);
+    netscope__v1__flow_record__free_unpacked(message, NULL);
+    assert_true(codec_decode_flow(encoded, length, &decoded));
+}
+
+static void numbers_of_each_length_are_as_short_as_protobuf_c_has_them(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * 64; i++) {
+        const uint64_t value = (UINT64_C(1) << i / 2) - 1 + i % 2;
+        record = (struct flow_record){.flow_id = 1, .has_tcp = true};
+        record.tcp.is_measured = true;
+        record.forward.total_packets = record.forward.total_payload_bytes = value;
+        record.forward.delta_packets = i % 3 == 0 ? value / 2 : value;
+        record.reverse.delta_bytes = record.reverse.total_bytes = value;
+        record.reverse.delta_ip_bytes = record.reverse.total_ip_bytes = value;
+        record.update_index = record.tcp.forward.syn_count = (uint32_t)value;
+        record.client.port = (uint16_t)value;
+        record.end_detail = record.tcp.state = record.forward.ttl_min = (uint8_t)value;
+        record.forward.has_ttl = true;
+        assert_protobuf_c_packs_the_same();
+        assert_true(decoded.forward.total_packets == value);
+        assert_true(decoded.forward.delta_packets == record.forward.delta_packets);
+        assert_true(decoded.forward.total_payload_bytes == value);
+        assert_true(decoded.forward.delta_payload_bytes == 0);
+        assert_true(decoded.reverse.delta_bytes == value && decoded.reverse.total_bytes == value);
+        assert_true(decoded.reverse.delta_ip_bytes == value);
+        assert_true(decoded.reverse.total_ip_bytes == value);
+        assert_int_equal(decoded.update_index, (uint32_t)value);
+        assert_int_equal(decoded.tcp.forward.syn_count, (uint32_t)value);
+        assert_int_equal(decoded.client.port, (uint16_t)value);
+        assert_int_equal(decoded.end_detail, (uint8_t)value);
+        assert_int_equal(decoded.tcp.state, (uint8_t)value);
+        assert_int_equal(decoded.forward.ttl_min, (uint8_t)value);
+    }
+}
+
+static void times_of_each_length_are_as_short_as_protobuf_c_has_them(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * 63; i++) {
+        const uint64_t ns = (UINT64_C(1) << i / 2) - 1 + i % 2;
+        record =
+            (struct flow_record){.start_ns = ns, .end_ns = ns + NS_PER_SECOND, .has_tcp = true};
+        record.delta_start_ns = i % 3 == 0 ? ns + 1 : ns;
+        record.tcp.is_measured = record.tcp.has_handshake = true;
+        record.tcp.handshake_ns = ns;
+        record.tcp.client_rtt = (struct flow_round_trip){.min_ns = ns, .samples = 1};
+        assert_protobuf_c_packs_the_same();
+        assert_true(decoded.start_ns == ns && decoded.end_ns == ns + NS_PER_SECOND);
+        assert_true(decoded.delta_start_ns == record.delta_start_ns);
+        assert_true(decoded.tcp.has_handshake && decoded.tcp.handshake_ns == ns);
+        assert_true(decoded.tcp.client_rtt.min_ns == ns);
+    }
+}
+
+static void flags_are_told_by_their_numbers(void **state)
+{
+    (void)state;
+    for (unsigned flags = 0; flags <= UINT16_MAX; flags += 2) {
+        record = (struct flow_record){.flow_id = 1, .flags = (uint16_t)flags};
+        assert_protobuf_c_packs_the_same();
+        assert_int_equal(decoded.flags, flags);
     }
 }
 
@@ -436,6 +509,9 @@ int main(void)
         cmocka_unit_test(a_record_survives_the_round_trip),
         cmocka_unit_test(protobuf_c_reads_what_we_write_and_we_read_what_it_writes),
         cmocka_unit_test(nanopb_reads_what_we_write_and_we_read_what_it_writes),
+        cmocka_unit_test(numbers_of_each_length_are_as_short_as_protobuf_c_has_them),
+        cmocka_unit_test(times_of_each_length_are_as_short_as_protobuf_c_has_them),
+        cmocka_unit_test(flags_are_told_by_their_numbers),
         cmocka_unit_test(the_order_of_fields_does_not_matter),
         cmocka_unit_test(unknown_fields_are_stepped_over_at_every_level),
         cmocka_unit_test(a_sub_message_in_two_pieces_is_merged),
