@@ -52,6 +52,7 @@ static void encode_flow(struct shard *shard, const struct flow_record *record)
         return;
     }
     fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, name_room), record);
+    batch_prefetch_next(shard->batch);
 }
 
 /* TCP bytes that were acknowledged and never seen: what was lost where no counter is. */
