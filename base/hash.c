@@ -76,48 +76,60 @@ static inline uint64_t load_le64(const uint8_t *at)
     return x;
 }
 
-static inline void sip_round(uint64_t v[4])
+/* By value: an array that loops change would stay in memory. */
+struct sip_state {
+    uint64_t a, b, c, d;
+};
+
+static inline struct sip_state sip_round(struct sip_state v)
 {
-    v[0] += v[1];
-    v[1] = rotate_left_64(v[1], 13) ^ v[0];
-    v[0] = rotate_left_64(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate_left_64(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate_left_64(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate_left_64(v[1], 17) ^ v[2];
-    v[2] = rotate_left_64(v[2], 32);
+    v.a += v.b;
+    v.b = rotate_left_64(v.b, 13) ^ v.a;
+    v.a = rotate_left_64(v.a, 32);
+    v.c += v.d;
+    v.d = rotate_left_64(v.d, 16) ^ v.c;
+    v.a += v.d;
+    v.d = rotate_left_64(v.d, 21) ^ v.a;
+    v.c += v.b;
+    v.b = rotate_left_64(v.b, 17) ^ v.c;
+    v.c = rotate_left_64(v.c, 32);
+    return v;
+}
+
+/* The last up to seven bytes of `length`, and that. */
+static inline uint64_t sip_last(const uint8_t *at, size_t left, size_t length)
+{
+    uint64_t last = (uint64_t)length << 56;
+
+    for (size_t i = 0; i < left; i++) {
+        last |= (uint64_t)at[i] << (8 * i);
+    }
+    return last;
 }
 
 uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length)
 {
-    uint64_t v[4] = {
-        key.a ^ UINT64_C(0x736f6d6570736575),
-        key.b ^ UINT64_C(0x646f72616e646f6d),
-        key.a ^ UINT64_C(0x6c7967656e657261),
-        key.b ^ UINT64_C(0x7465646279746573),
+    struct sip_state v = {
+        .a = key.a ^ UINT64_C(0x736f6d6570736575),
+        .b = key.b ^ UINT64_C(0x646f72616e646f6d),
+        .c = key.a ^ UINT64_C(0x6c7967656e657261),
+        .d = key.b ^ UINT64_C(0x7465646279746573),
     };
     const uint8_t *at = bytes;
     size_t left = length;
     for (; left >= 8; left -= 8, at += 8) {
         const uint64_t word = load_le64(at);
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
+        v.d ^= word;
+        v = sip_round(v);
+        v.a ^= word;
     }
-    uint64_t last = (uint64_t)length << 56;
-    for (size_t i = 0; i < left; i++) {
-        last |= (uint64_t)at[i] << (8 * i);
-    }
-    v[3] ^= last;
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    const uint64_t last = sip_last(at, left, length);
+    v.d ^= last;
+    v = sip_round(v);
+    v.a ^= last;
+    v.c ^= 0xff;
+    v = sip_round(sip_round(sip_round(v)));
+    return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 #define CRC32C_POLYNOMIAL UINT32_C(0x82f63b78) /* bits reversed */
@@ -309,11 +321,16 @@ static bool has_native_sha1(void)
 }
 #endif
 
+#define SHA1_START                                                                                 \
+    {                                                                                              \
+        UINT32_C(0x67452301), UINT32_C(0xefcdab89), UINT32_C(0x98badcfe), UINT32_C(0x10325476),    \
+            UINT32_C(0xc3d2e1f0)                                                                   \
+    }
+
 static void sha1_with(void (*on_block)(uint32_t h[5], const uint8_t block[64]), const void *bytes,
                       size_t length, uint8_t digest[20])
 {
-    uint32_t h[5] = {UINT32_C(0x67452301), UINT32_C(0xefcdab89), UINT32_C(0x98badcfe),
-                     UINT32_C(0x10325476), UINT32_C(0xc3d2e1f0)};
+    uint32_t h[5] = SHA1_START;
     const uint8_t *at = bytes;
     size_t left = length;
     for (; left >= 64; left -= 64, at += 64) {
@@ -352,4 +369,36 @@ void hash_sha1(const void *bytes, size_t length, uint8_t digest[20])
     }
 #endif
     hash_sha1_portable(bytes, length, digest);
+}
+
+/* What stands behind a message within its only block. */
+static void pad_short(uint8_t block[64], size_t length)
+{
+    block[length] = 0x80;
+    block[62] = (uint8_t)(length >> 5); /* its bits */
+    block[63] = (uint8_t)(length << 3);
+}
+
+void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[5])
+{
+    static const uint32_t start[5] = SHA1_START;
+
+    pad_short(block, length);
+    memcpy(digest, start, sizeof(start));
+    sha1_block(digest, block);
+}
+
+void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5])
+{
+#ifdef __x86_64__
+    if (has_native_sha1()) {
+        static const uint32_t start[5] = SHA1_START;
+
+        pad_short(block, length);
+        memcpy(digest, start, sizeof(start));
+        sha1_block_native(digest, block);
+        return;
+    }
+#endif
+    hash_sha1_short_portable(block, length, digest);
 }

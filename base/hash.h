@@ -35,6 +35,11 @@ uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
 /* SHA-1 (RFC 3174), for identifiers that are defined by it, not for security. Hardware where there
  * is any: 25 ns for a Community ID against 230. */
 void hash_sha1(const void *bytes, size_t length, uint8_t digest[20]);
+/* The same of the first `length` bytes of `block`, at most HASH_SHORT_MAX; what is behind them is
+ * zero before and padding afterwards. The digest as words. */
+#define HASH_SHORT_MAX 55
+void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5]);
+void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[5]);
 /* The same by plain C: what hash_sha1 falls back on. */
 void hash_sha1_portable(const void *bytes, size_t length, uint8_t digest[20]);
 

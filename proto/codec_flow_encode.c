@@ -473,6 +473,9 @@ size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t 
 size_t codec_append_identity(const struct record_identity *identity, uint8_t *out, size_t capacity)
 {
     uint8_t whole[IDENTITY_BYTES_MAX];
+    if (LIKELY(capacity >= sizeof whole)) {
+        return (size_t)(put_identity(out, identity) - out);
+    }
     const size_t length = (size_t)(put_identity(whole, identity) - whole);
     if (length > capacity) {
         return 0;

@@ -5,34 +5,29 @@ static struct record_text static_text(const char *text)
     return inspect_text(text, (uint32_t)strlen(text));
 }
 
-static struct app_guess guess_by_port(const struct flow *flow)
+static enum app guess_by_port(const struct flow *flow)
 {
-    const struct wire_span nothing = {.bytes = NULL, .length = 0};
-
-    if ((flow->bits & FLOW_HAS_KEY_PORTS) == 0) {
-        return (struct app_guess){.app = APP_UNKNOWN};
-    }
-    return app_recognise(flow->key.protocol, &nothing, flow_client_port(flow),
-                         flow_server_port(flow));
+    return (flow->bits & FLOW_HAS_KEY_PORTS) == 0
+               ? APP_UNKNOWN
+               : app_by_ports(flow->key.protocol, flow->key.low_port, flow->key.high_port);
 }
 
 /* The port that the guess came from: the server's, unless that alone says nothing. */
-static uint16_t guessing_port(const struct flow *flow, uint8_t app)
+static uint16_t guessing_port(const struct flow *flow, enum app app)
 {
-    const struct wire_span nothing = {.bytes = NULL, .length = 0};
     const uint16_t server_port = flow_server_port(flow);
-    const struct app_guess of_server =
-        app_recognise(flow->key.protocol, &nothing, UINT16_MAX, server_port);
 
-    return of_server.app == app ? server_port : flow_client_port(flow);
+    return app_by_ports(flow->key.protocol, UINT16_MAX, server_port) == app
+               ? server_port
+               : flow_client_port(flow);
 }
 
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow)
 {
     (void)inspect;
-    return static_text(app_name(flow->app_protocol != APP_UNKNOWN
-                                    ? (enum app)flow->app_protocol
-                                    : (enum app)guess_by_port(flow).app));
+    const enum app app = (enum app)flow->app_protocol;
+
+    return static_text(app_name(app != APP_UNKNOWN ? app : guess_by_port(flow)));
 }
 
 /* Of the first handler that knows one. */
@@ -87,10 +82,10 @@ static void fill_label(const struct inspect *inspect, const struct flow *flow,
         record->app_method = static_text(inspect_method(flow->app_protocol));
         return;
     }
-    const struct app_guess guess = guess_by_port(flow);
-    if (guess.app != APP_UNKNOWN) {
-        const uint32_t length = port_text(inspect->port_text, guessing_port(flow, guess.app));
-        record->app = static_text(app_name((enum app)guess.app));
+    const enum app guess = guess_by_port(flow);
+    if (guess != APP_UNKNOWN) {
+        const uint32_t length = port_text(inspect->port_text, guessing_port(flow, guess));
+        record->app = static_text(app_name(guess));
         record->app_confidence = APP_PORT;
         record->app_method = inspect_text(inspect->port_text, length);
     }

@@ -64,8 +64,14 @@ static void note_ports(uint64_t *groups, const uint8_t *ports, size_t count)
     }
 }
 
+/* What runs over SCTP instead of TCP says the same and has the same ports. */
+static bool is_like_tcp(uint8_t protocol)
+{
+    return protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_SCTP;
+}
+
 /* need_lists comes first. */
-static uint8_t app_of_port(bool is_tcp, uint16_t port)
+static inline uint8_t app_of_port(bool is_tcp, uint16_t port)
 {
     const uint64_t *groups = is_tcp ? tcp_groups : udp_groups;
 
@@ -254,6 +260,27 @@ static uint8_t udp_content(const struct wire_span *payload, const struct app_byt
     return dns_is_whole(payload) ? APP_DNS : APP_UNKNOWN;
 }
 
+/* need_lists comes first. */
+static uint8_t app_of_ports(bool is_tcp, uint16_t source_port, uint16_t target_port)
+{
+    const uint16_t low = source_port < target_port ? source_port : target_port;
+    const uint16_t high = source_port < target_port ? target_port : source_port;
+    const uint8_t by_low = app_of_port(is_tcp, low);
+
+    return by_low != APP_UNKNOWN ? by_low : app_of_port(is_tcp, high);
+}
+
+enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port)
+{
+    const bool is_tcp = is_like_tcp(protocol);
+
+    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
+        return APP_UNKNOWN;
+    }
+    need_lists();
+    return (enum app)app_of_ports(is_tcp, source_port, target_port);
+}
+
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port)
 {
@@ -266,19 +293,13 @@ struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *p
                                      uint16_t source_port, uint16_t target_port,
                                      struct tls_hello *hello)
 {
-    /* What runs over SCTP instead of TCP says the same and has the same ports. */
-    const bool is_tcp = protocol == IP_PROTOCOL_TCP || protocol == IP_PROTOCOL_SCTP;
-    const uint16_t low = source_port < target_port ? source_port : target_port;
-    const uint16_t high = source_port < target_port ? target_port : source_port;
+    const bool is_tcp = is_like_tcp(protocol);
 
     if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
         return (struct app_guess){0};
     }
     need_lists();
-    uint8_t by_port = app_of_port(is_tcp, low);
-    if (by_port == APP_UNKNOWN) {
-        by_port = app_of_port(is_tcp, high);
-    }
+    const uint8_t by_port = app_of_ports(is_tcp, source_port, target_port);
     bool may_come = payload->length == 0;
     if (payload->length > 0) {
         const struct app_bytes in = {.at = payload->bytes,

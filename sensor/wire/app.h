@@ -118,6 +118,9 @@ struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *p
                                      uint16_t source_port, uint16_t target_port,
                                      struct tls_hello *hello);
 
+/* What app_recognise says without payload. */
+enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port);
+
 /* "dns", "tls", ...; "" for APP_UNKNOWN. */
 const char *app_name(enum app app);
 /* "", "port", "content". */

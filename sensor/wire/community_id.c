@@ -14,23 +14,29 @@ static bool has_ports(uint8_t protocol)
            protocol == IP_PROTOCOL_ICMPV6;
 }
 
-static void base64_digest(const uint8_t digest[20], char out[29])
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* The lower 24 bits. */
+static void base64_group(uint32_t bits, char out[4])
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t padded[21] = {0};
+    out[0] = base64_digits[bits >> 18 & 63];
+    out[1] = base64_digits[bits >> 12 & 63];
+    out[2] = base64_digits[bits >> 6 & 63];
+    out[3] = base64_digits[bits & 63];
+}
 
-    memcpy(padded, digest, 20);
-    for (unsigned i = 0; i < 21; i += 3) {
-        const uint32_t bits =
-            (uint32_t)padded[i] << 16 | (uint32_t)padded[i + 1] << 8 | padded[i + 2];
-
-        *out++ = digits[bits >> 18];
-        *out++ = digits[bits >> 12 & 63];
-        *out++ = digits[bits >> 6 & 63];
-        *out++ = digits[bits & 63];
-    }
-    out[-1] = '='; /* 20 bytes leave one short of a group */
-    *out = '\0';
+static void base64_digest(const uint32_t words[5], char out[29])
+{
+    base64_group(words[0] >> 8, out);
+    base64_group(words[0] << 16 | words[1] >> 16, out + 4);
+    base64_group(words[1] << 8 | words[2] >> 24, out + 8);
+    base64_group(words[2], out + 12);
+    base64_group(words[3] >> 8, out + 16);
+    base64_group(words[3] << 16 | words[4] >> 16, out + 20);
+    base64_group(words[4] << 8, out + 24);
+    out[27] = '='; /* 20 bytes leave one short of a group */
+    out[28] = '\0';
 }
 
 static uint8_t *put_u16(uint8_t *at, uint16_t value)
@@ -65,11 +71,16 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
         high_port = port;
     }
 
-    uint8_t input[2 + 32 + 2 + 4];
-    uint8_t digest[20];
-    uint8_t *at = put_u16(input, seed);
-    memcpy(at, low, address_bytes);
-    memcpy(at + address_bytes, high, address_bytes);
+    uint8_t block[64] = {0};
+    uint32_t digest[5];
+    uint8_t *at = put_u16(block, seed);
+    if (address_bytes == 4) {
+        memcpy(at, low, 4);
+        memcpy(at + 4, high, 4);
+    } else {
+        memcpy(at, low, 16);
+        memcpy(at + 16, high, 16);
+    }
     at += 2 * address_bytes;
     *at++ = flow->protocol;
     *at++ = 0; /* padding by the specification */
@@ -77,7 +88,7 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
         at = put_u16(at, low_port);
         at = put_u16(at, high_port);
     }
-    hash_sha1(input, (size_t)(at - input), digest);
+    hash_sha1_short(block, (size_t)(at - block), digest);
     out[0] = '1';
     out[1] = ':';
     base64_digest(digest, out + 2);

@@ -56,6 +56,26 @@ static void crc32c_of_long_input_is_that_by_tables(void **state)
     }
 }
 
+static void a_short_sha1_in_its_block_is_the_sha1(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length <= HASH_SHORT_MAX; length++) {
+        for (int is_portable = 0; is_portable < 2; is_portable++) {
+            uint8_t block[64] = {0}, expected[20], found[20];
+            uint32_t words[5];
+            for (size_t i = 0; i < length; i++) {
+                block[i] = (uint8_t)hash_mix(i + length);
+            }
+            hash_sha1_portable(block, length, expected);
+            (is_portable ? hash_sha1_short_portable : hash_sha1_short)(block, length, words);
+            for (unsigned i = 0; i < 20; i++) {
+                found[i] = (uint8_t)(words[i / 4] >> (24 - 8 * (i % 4)));
+            }
+            assert_memory_equal(found, expected, sizeof(found));
+        }
+    }
+}
+
 static void sip_hash_13_has_its_reference_values(void **state)
 {
     (void)state;
@@ -141,6 +161,7 @@ int main(void)
         cmocka_unit_test(crc32c_has_the_values_of_rfc_3720),
         cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
         cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
+        cmocka_unit_test(a_short_sha1_in_its_block_is_the_sha1),
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
         cmocka_unit_test(every_bit_and_the_length_change_the_hash),
         cmocka_unit_test(sha1_has_the_values_of_rfc_3174),

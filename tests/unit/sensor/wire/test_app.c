@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/attributes.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/http1.h"
 #include "sensor/wire/packet.h"
@@ -128,6 +129,27 @@ static void loose_formats_need_their_port_and_well_formed_bytes(void **state)
     assert_guess(17, (struct wire_span){dhcp, sizeof(dhcp)}, 67, APP_DHCP, APP_BY_CONTENT);
 }
 
+static void ports_alone_say_what_no_payload_says(void **state)
+{
+    (void)state;
+    static const uint8_t protocols[] = {IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IP_PROTOCOL_SCTP, 47};
+    static const uint16_t others[] = {0, 53, 443, 50000, UINT16_MAX};
+    const struct wire_span nothing = {.bytes = NULL, .length = 0};
+
+    for (unsigned port = 0; port <= UINT16_MAX; port++) {
+        const uint8_t protocol = protocols[port % ARRAY_COUNT(protocols)];
+        const uint16_t other = others[port / 4 % ARRAY_COUNT(others)];
+
+        assert_int_equal(app_by_ports(protocol, (uint16_t)port, other),
+                         app_recognise(protocol, &nothing, (uint16_t)port, other).app);
+        assert_int_equal(app_by_ports(protocol, (uint16_t)port, other),
+                         app_by_ports(protocol, other, (uint16_t)port));
+    }
+    assert_int_equal(app_by_ports(IP_PROTOCOL_TCP, 50000, 443), APP_TLS);
+    assert_int_equal(app_by_ports(IP_PROTOCOL_UDP, 53, 50000), APP_DNS);
+    assert_int_equal(app_by_ports(IP_PROTOCOL_UDP, 50001, 50000), APP_UNKNOWN);
+}
+
 static void a_guess_by_port_is_called_one(void **state)
 {
     (void)state;
@@ -155,6 +177,7 @@ int main(void)
         cmocka_unit_test(what_is_no_http_is_malformed_and_a_cut_line_truncated),
         cmocka_unit_test(content_is_recognised_on_any_port),
         cmocka_unit_test(loose_formats_need_their_port_and_well_formed_bytes),
+        cmocka_unit_test(ports_alone_say_what_no_payload_says),
         cmocka_unit_test(a_guess_by_port_is_called_one),
         cmocka_unit_test(every_application_has_a_name),
     };
