@@ -30,6 +30,7 @@ struct file_sink {
     struct arena *scratch;
     struct counter sent, failed; /* read by any thread */
     uint64_t exported;
+    uint64_t lost_seen;   /* of output_file_lost(): in `failed`, no more in `sent` */
     struct error failure; /* of the sorter: written once, before has_failed tells it */
     atomic_bool has_failed;
     char text[TEXT_BYTES];
@@ -220,12 +221,24 @@ static const char *failure(void *state)
     return output_file_failure(sink->file);
 }
 
+/* Lines that were written and that the file does not hold. */
+static void count_lost(struct file_sink *sink)
+{
+    const uint64_t lost = is_export(sink) ? 0 : output_file_lost(sink->file);
+
+    if (lost > sink->lost_seen) {
+        counter_add(&sink->failed, lost - sink->lost_seen);
+        counter_set(&sink->sent, counter_get(&sink->sent) - (lost - sink->lost_seen));
+        sink->lost_seen = lost;
+    }
+}
+
 static enum sink_verdict offer(void *state, struct record_batch *batch)
 {
     struct file_sink *sink = state;
 
     assert(sink != NULL);
-    if (failure(sink) != NULL) {
+    if (output_file_is_waiting(sink->file) || atomic_load(&sink->has_failed)) {
         return SINK_REFUSED;
     }
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -240,6 +253,7 @@ static enum sink_verdict offer(void *state, struct record_batch *batch)
             }
         }
     }
+    count_lost(sink);
     return SINK_TAKEN;
 }
 
@@ -249,6 +263,7 @@ static void tick(void *state)
 
     if (!is_export(sink)) {
         output_file_flush(sink->file);
+        count_lost(sink);
     }
 }
 
@@ -305,6 +320,7 @@ static uint64_t flush(void *state, uint64_t deadline_ns)
         }
     }
     output_file_flush(sink->file);
+    count_lost(sink);
     return 0;
 }
 

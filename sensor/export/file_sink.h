@@ -2,8 +2,9 @@
  * come; all flows of the run as JSON or CSV at the end.
  *
  * A path of "-" is stdout. Each is one `struct sink` that pushes back. A failed write is kept as
- * the sink's failure and its records are refused from then on. Depends on: base, proto, proto/json,
- * pipeline. Threads: the publisher's. */
+ * the sink's failure. Records are refused from then on; lines of a regular file are tried again
+ * each second. What was lost is in `failed`. Depends on: base, proto, proto/json, pipeline.
+ * Threads: the publisher's. */
 #pragma once
 
 #include "base/error.h"

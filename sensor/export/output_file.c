@@ -11,8 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+
 #define BUFFER_BYTES 262144
 #define FILE_MODE    0644
+#define RETRY_NS     NS_PER_SEC
 
 struct output_file {
     int descriptor;
@@ -20,8 +24,13 @@ struct output_file {
     char *
         target; /* under which name it will be found once it is whole: NULL: path, from the start */
     bool is_begun; /* something was written, or tried */
+    bool recovers; /* a regular file whose records are of use one by one */
     size_t used;
-    struct error failure; /* written once, before has_failed tells it to other threads */
+    uint64_t whole_bytes;      /* of the file: up to the end of the last record in it */
+    uint64_t buffered_records; /* in `used`, and what is being written */
+    uint64_t lost;             /* records */
+    uint64_t retry_ns;         /* monotonic; 0: the last write worked */
+    struct error failure;      /* written once, before has_failed tells it to other threads */
     atomic_bool has_failed;
     uint8_t buffer[BUFFER_BYTES];
 };
@@ -57,6 +66,10 @@ static struct output_file *open_as(const char *path, char *name, char *target, m
         free_file(file);
         return NULL;
     }
+    struct stat status;
+
+    file->recovers = target == NULL && file->descriptor != STDOUT_FILENO &&
+                     fstat(file->descriptor, &status) == 0 && S_ISREG(status.st_mode);
     return file;
 }
 
@@ -89,6 +102,9 @@ struct output_file *output_file_open_whole(const char *path, struct error *err)
 
 static void fail(struct output_file *file, int code)
 {
+    if (atomic_load_explicit(&file->has_failed, memory_order_relaxed)) {
+        return;
+    }
     if (file->target == NULL) {
         error_set(&file->failure, code, "%s: %s", file->path, strerror(code));
     } else {
@@ -98,12 +114,35 @@ static void fail(struct output_file *file, int code)
     atomic_store_explicit(&file->has_failed, true, memory_order_release);
 }
 
-/* To the kernel, whole; the first failure is kept. A pipe that its reader made non-blocking is
+/* What is not in the file is lost; the file ends with its last whole record. */
+static void lose_buffer(struct output_file *file, int code)
+{
+    char quoted[512];
+
+    file->lost += file->buffered_records;
+    fail(file, code);
+    if (!file->recovers) {
+        return;
+    }
+    if (ftruncate(file->descriptor, (off_t)file->whole_bytes) == 0) {
+        (void)lseek(file->descriptor, (off_t)file->whole_bytes, SEEK_SET);
+    }
+    if (file->retry_ns == 0) {
+        log_error("output", "a file cannot be written; its records are lost until it can be",
+                  "path=%s reason=%s", file->path,
+                  log_quote(strerror(code), quoted, sizeof(quoted)));
+    }
+    file->retry_ns = clock_monotonic_ns() + RETRY_NS;
+}
+
+/* To the kernel, whole, or what is buffered is lost. A pipe that its reader made non-blocking is
  * waited for: files push back. */
 static void write_all(struct output_file *file, const uint8_t *bytes, size_t length)
 {
+    const size_t whole = length;
+
     file->is_begun = file->is_begun || length > 0;
-    while (length > 0 && file->failure.code == 0) {
+    while (length > 0) {
         const ssize_t written = write(file->descriptor, bytes, length);
 
         if (written < 0 && errno == EAGAIN) {
@@ -111,12 +150,29 @@ static void write_all(struct output_file *file, const uint8_t *bytes, size_t len
 
             (void)poll(&wait, 1, -1);
         } else if (written < 0 && errno != EINTR) {
-            fail(file, errno);
+            lose_buffer(file, errno);
+            break;
         } else if (written > 0) {
             bytes += written;
             length -= (size_t)written;
         }
     }
+    file->buffered_records = 0;
+    if (length > 0 || whole == 0) {
+        return;
+    }
+    file->whole_bytes += whole;
+    if (file->retry_ns != 0) {
+        file->retry_ns = 0;
+        log_note("output", "a file is written again", "path=%s records_lost=%llu", file->path,
+                 (unsigned long long)file->lost);
+    }
+}
+
+bool output_file_is_waiting(const struct output_file *file)
+{
+    return file->recovers ? file->retry_ns != 0 && clock_monotonic_ns() < file->retry_ns
+                          : file->failure.code != 0;
 }
 
 void output_file_flush(struct output_file *file)
@@ -127,18 +183,25 @@ void output_file_flush(struct output_file *file)
 
 void output_file_write(struct output_file *file, const void *bytes, size_t length)
 {
-    if (file->failure.code != 0) {
+    if (output_file_is_waiting(file)) {
+        file->lost++;
         return;
     }
     if (BUFFER_BYTES - file->used < length) {
         output_file_flush(file);
     }
+    file->buffered_records++;
     if (length > BUFFER_BYTES) {
         write_all(file, bytes, length);
         return;
     }
     memcpy(file->buffer + file->used, bytes, length);
     file->used += length;
+}
+
+uint64_t output_file_lost(const struct output_file *file)
+{
+    return file->lost;
 }
 
 void output_file_finish(struct output_file *file)

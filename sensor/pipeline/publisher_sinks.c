@@ -262,11 +262,19 @@ static uint32_t sink_ledger(const struct publisher *publisher, uint32_t sink,
     const struct publisher_sink_counts *counts = &publisher->counts.sinks[sink];
     struct stats_ledger_row *row = &rows[0];
     const uint32_t behind = to->ops->is_durable && rows_max >= 3 ? durable_ledger(to, rows + 1) : 0;
+    struct stats_sink own = {0};
 
+    /* Without a row of its own behind this one: what the sink took and could not write. */
+    if (!to->ops->is_durable && to->ops->statistics != NULL) {
+        to->ops->statistics(to->state, &own);
+    }
     atomic_thread_fence(memory_order_acquire);
+    const uint64_t out = counter_get(&counts->records_out);
+    const uint64_t failed = own.failed < out ? own.failed : out;
+
     *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
                                      .unit = "records",
-                                     .out = counter_get(&counts->records_out),
+                                     .out = out - failed,
                                      .packets_out = counter_get(&counts->packets_out)};
     (void)snprintf(row->name, sizeof(row->name), "%s", to->ops->name);
     stats_ledger_add(row, "sink_full", counter_get(&counts->dropped_full));
@@ -274,7 +282,8 @@ static uint32_t sink_ledger(const struct publisher *publisher, uint32_t sink,
     atomic_thread_fence(memory_order_acquire);
     row->in = counter_get(&counts->records_in);
     row->packets_in = counter_get(&counts->packets_in);
-    row->held = row->in - row->out - row->lost[0].count - row->lost[1].count;
+    row->held = row->in - row->out - row->lost[0].count - row->lost[1].count - failed;
+    stats_ledger_add(row, "write_failed", failed);
     return 1 + behind;
 }
 

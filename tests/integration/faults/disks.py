@@ -5,6 +5,7 @@ read-only under a program is made by a library before libc (tests/support/readon
 remount while files are open for writing. argv: ingest_probe, that library (may be missing).
 Exit status 77: not root, or namespaces are not allowed.
 """
+import json
 import os
 import subprocess
 import sys
@@ -256,14 +257,25 @@ class Disks(unittest.TestCase):
             return sum(value for name, value in page.items() if pattern in name)
         wait_until("records in the file", lambda: os.path.exists(flows) and os.path.getsize(flows) > 10_000)
         self.turn(True)
-        wait_until("lost records", lambda: figure('stage="sink",name="flows_jsonl",reason="refused"') > 0, seconds=40)
+        row = 'stage="sink",name="flows_jsonl",reason='
+        wait_until("lost records", lambda: figure(row + '"refused"') > 0 and figure(row + '"write_failed"') > 0, seconds=40)
+        self.assertRegex(sensor.text(), r'msg="a file cannot be written.*flows\.jsonl reason="Read-only file system"')
         before = figure("netscope_capture_packets_total")
         wait_until("it goes on", lambda: figure("netscope_capture_packets_total") > before + 100)
+        cut = os.path.getsize(flows)
         self.turn(False)
-        self.assertEqual(sensor.stop(), 1)
+        wait_until("records in the file again", lambda: os.path.getsize(flows) > cut + 10_000)
+        lost = {reason: figure(f'{row}"{reason}"') for reason in ("write_failed", "refused")}
+        self.assertRegex(sensor.text(), r'msg="a file is written again" path=\S+flows\.jsonl records_lost=[1-9]')
+        self.assertEqual(sensor.stop(), 1)  # something is missing
         self.assertIn("flows.jsonl: Read-only file system", sensor.text())
-        with open(flows, encoding="utf-8") as file:
-            self.assertGreater(len(file.readlines()), 10)
+        with open(flows, encoding="utf-8") as file:  # all lines are whole, also where it was cut
+            rows = [json.loads(line) for line in file]
+        numbers = [int(row["record_seq"]) for row in rows]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        holes = numbers[-1] - len(numbers)
+        self.assertGreaterEqual(holes, lost["write_failed"])
+        self.assertLessEqual(holes, sum(lost.values()))  # "refused" counts all that stood in a batch
         # Packets are what such a run is for: it ends, with words.
         sensor = Program(SENSOR, "--read-pcap", capture, "--pace", "--loop", "--quiet", "-v", "--write-pcap",
                          os.path.join(self.disk, "packets.pcap"),

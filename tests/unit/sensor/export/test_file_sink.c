@@ -360,6 +360,8 @@ static void a_full_disk_is_kept_as_the_failure_and_refuses_the_rest(void **state
         assert_int_equal(offer(&f), SINK_REFUSED);
         f.sink.ops->statistics(f.sink.state, &row);
         assert_string_equal(row.last_error, "/dev/full: No space left on device");
+        assert_int_equal(row.sent, 0);
+        assert_int_equal(row.failed, 1); /* what is refused is the publisher's to count */
         finish(&f);
     }
     struct fixture f = begin(FILE_EXPORT_JSON, "/dev/full", 0);

@@ -147,6 +147,44 @@ static void a_file_that_is_cut_stays_under_its_other_name_and_is_a_failure(void 
     assert_contents(target, "old");
 }
 
+/* As a disk that is full and then is not: RLIMIT_FSIZE again. */
+static void a_file_of_records_is_cut_behind_the_last_whole_one_and_goes_on_when_it_can(void **state)
+{
+    struct error err = {0};
+    struct rlimit before;
+
+    (void)state;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit small = {.rlim_cur = 10, .rlim_max = before.rlim_max};
+    struct output_file *file = output_file_open(target, &err);
+
+    assert_non_null(file);
+    output_file_write(file, "first\n", 6);
+    output_file_flush(file);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    output_file_write(file, "second\n", 7);
+    output_file_write(file, "third\n", 6);
+    output_file_flush(file);
+    assert_int_equal(output_file_lost(file), 2);
+    assert_contents(target, "first\n");
+    assert_true(output_file_is_waiting(file));
+    output_file_write(file, "fourth\n", 7); /* too early */
+    assert_int_equal(output_file_lost(file), 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, SIG_DFL);
+    while (output_file_is_waiting(file)) {
+        (void)usleep(10000);
+    }
+    output_file_write(file, "fifth\n", 6);
+    output_file_flush(file);
+    assert_int_equal(output_file_lost(file), 3);
+    assert_false(output_file_is_waiting(file));
+    assert_non_null(strstr(output_file_failure(file), "/out: File too large"));
+    output_file_close(file);
+    assert_contents(target, "first\nfifth\n");
+}
+
 static void a_file_that_was_never_begun_leaves_nothing(void **state)
 {
     (void)state;
@@ -174,6 +212,7 @@ int main(void)
         WITH_FOLDER(a_file_has_its_name_only_once_it_is_whole),
         WITH_FOLDER(what_stood_there_stays_until_then_with_its_mode_and_its_links),
         WITH_FOLDER(a_file_that_is_cut_stays_under_its_other_name_and_is_a_failure),
+        WITH_FOLDER(a_file_of_records_is_cut_behind_the_last_whole_one_and_goes_on_when_it_can),
         WITH_FOLDER(a_file_that_was_never_begun_leaves_nothing),
         WITH_FOLDER(a_device_is_written_as_it_is),
     };
