@@ -29,6 +29,7 @@ struct rpc_channel_options rpc_channel_options_default(const char *target)
     return (struct rpc_channel_options){
         .target = target,
         .receive_bytes_max = (size_t)16 << 20,
+        .window_bytes = RPC_WINDOW_BYTES,
         .backoff_initial_ns = NS_PER_SEC / 2,
         .backoff_max_ns = 20 * NS_PER_SEC,
         .connect_timeout_ns = 20 * NS_PER_SEC,
@@ -57,6 +58,9 @@ static grpc_channel *core_new(const struct rpc_channel_options *o,
                                     : o->connect_timeout_ns;
     grpc_arg arguments[] = {
         integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, o->receive_bytes_max),
+        integer_argument(GRPC_ARG_HTTP2_BDP_PROBE, o->window_bytes == 0),
+        integer_argument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                         o->window_bytes == 0 ? RPC_WINDOW_BYTES_MEASURED : o->window_bytes),
         integer_argument(GRPC_ARG_ENABLE_RETRIES, 0), /* who calls resumes by itself */
         integer_argument(GRPC_ARG_ENABLE_HTTP_PROXY,
                          0), /* else the environment decides where we connect */

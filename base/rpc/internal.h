@@ -75,6 +75,10 @@ MUST_USE bool rpc_queue_post(struct rpc_queue *queue, const struct rpc_posted *w
 /* Starts a batch whose arguments are in order: anything but OK is a mistake of ours. */
 void rpc_start_batch(grpc_call *core, const grpc_op *ops, size_t count, struct rpc_tag *tag);
 
+#define RPC_WINDOW_BYTES ((size_t)512 << 10) /* the default */
+/* What HTTP/2 announces where `window_bytes` is 0; gRPC goes on from there. */
+#define RPC_WINDOW_BYTES_MEASURED 65535
+
 /* ---- buffer.c ---- */
 
 grpc_slice rpc_bytes_slice(const struct rpc_bytes *bytes);

@@ -251,6 +251,9 @@ MUST_USE bool rpc_rate_take_at(struct rpc_rate *rate, const char *peer, uint64_t
 
 struct rpc_server_options {
     size_t receive_bytes_max;   /* one message; larger: RESOURCE_EXHAUSTED */
+    size_t window_bytes;        /* that a peer may send ahead of what was read; 0: as much as gRPC
+                                 * measures the link to hold, which on a short link is more than a
+                                 * processor's cache */
     uint32_t streams_max;       /* calls at once on one connection */
     uint32_t calls_max;         /* calls at once in all; more: RESOURCE_EXHAUSTED */
     uint32_t header_bytes_max;  /* request headers of one call */
@@ -270,8 +273,8 @@ struct rpc_server_options {
     void *authorize_context;
 };
 
-/* 16 MiB, 1024 streams, 16384 calls, 16 KiB headers, keepalive 30 s / 10 s, pings from 5 s,
- * handshake 20 s. */
+/* 16 MiB, window 512 KiB, 1024 streams, 16384 calls, 16 KiB headers, keepalive 30 s / 10 s, pings
+ * from 5 s, handshake 20 s. */
 struct rpc_server_options rpc_server_options_default(void);
 
 /* PEM files. They are read again when they have changed on disk, and the next handshake uses them;
@@ -330,13 +333,14 @@ struct rpc_channel_options {
     const char *key_path;
     const char *server_name; /* expected in the server's certificate; NULL: the target's host */
     size_t receive_bytes_max;
+    size_t window_bytes; /* as of rpc_server_options */
     uint64_t backoff_initial_ns, backoff_max_ns;
     uint64_t
         connect_timeout_ns; /* connect and handshakes; below 5 s they fail at random under load */
     uint64_t keepalive_time_ns, keepalive_timeout_ns;
 };
 
-/* 16 MiB, backoff 0.5 s to 20 s, connect 20 s, keepalive 30 s / 10 s, plaintext. */
+/* 16 MiB, window 512 KiB, backoff 0.5 s to 20 s, connect 20 s, keepalive 30 s / 10 s, plaintext. */
 struct rpc_channel_options rpc_channel_options_default(const char *target);
 
 /* Connects when the first call starts; a peer that is down ends calls with UNAVAILABLE. Certificate

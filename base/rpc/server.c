@@ -20,6 +20,7 @@ struct rpc_server_options rpc_server_options_default(void)
 {
     return (struct rpc_server_options){
         .receive_bytes_max = (size_t)16 << 20,
+        .window_bytes = RPC_WINDOW_BYTES,
         .streams_max = 1024,
         .calls_max = 16384,
         .header_bytes_max = 16384,
@@ -50,6 +51,9 @@ static grpc_server *core_new(const struct rpc_server_options *o)
            random. */
         integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
         integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, o->receive_bytes_max),
+        integer_argument(GRPC_ARG_HTTP2_BDP_PROBE, o->window_bytes == 0),
+        integer_argument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                         o->window_bytes == 0 ? RPC_WINDOW_BYTES_MEASURED : o->window_bytes),
         integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o->streams_max),
         integer_argument(GRPC_ARG_MAX_METADATA_SIZE, o->header_bytes_max),
         integer_argument(GRPC_ARG_ENABLE_CHANNELZ, 0),

@@ -93,6 +93,15 @@ const struct config_field ingest_fields[] = {
      .max = 1024,
      .help = "Batches of one stream that a sensor may have sent without acknowledgement."},
     {.type = CONFIG_BYTES,
+     .key = "stream_window",
+     .offset = FIELD(window_bytes),
+     .value = "512KiB",
+     .max = 67108864,
+     .help =
+         "Bytes that a sensor may send ahead of what was read. Bandwidth is at most this in a "
+         "round trip: raise it for fast links that are long, or 0 to let gRPC measure the link, "
+         "which takes half as much again of the processor."},
+    {.type = CONFIG_BYTES,
      .key = "log_segment",
      .offset = FIELD(log_segment_bytes),
      .value = "64MiB",
@@ -236,6 +245,7 @@ int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
         .client_ca_path = settings->tls_client_ca[0] != '\0' ? settings->tls_client_ca : NULL};
 
     options.receive_bytes_max = settings->message_bytes_max;
+    options.window_bytes = settings->window_bytes;
     options.calls_max = (uint32_t)settings->sensors_max + EXTRA_CALLS_MAX;
     options.keepalive_time_ns = settings->keepalive_interval_ns;
     options.keepalive_timeout_ns = settings->keepalive_timeout_ns;

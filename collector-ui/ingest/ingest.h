@@ -28,6 +28,7 @@ struct ingest_settings {
     uint64_t message_bytes_max;
     uint64_t batch_records_max;
     uint64_t window_batches;
+    uint64_t window_bytes; /* of one connection; 0: as gRPC measures */
     uint64_t log_segment_bytes;
     uint64_t log_queue_bytes; /* batches waiting for the log; then sensors are not read */
     uint64_t commit_ns;       /* longest wait for more before a sync */

@@ -71,6 +71,25 @@ static void a_message_of_many_frames_arrives_whole(void **state)
     outcome_free(outcome);
 }
 
+static void a_message_larger_than_the_window_arrives_whole(void **state)
+{
+    (void)state;
+    struct fixture narrow;
+    struct rpc_server_options options = rpc_server_options_default();
+    options.window_bytes = 65536;
+    fixture_open(&narrow, &options, NULL);
+    struct outcome *outcome = outcome_new();
+    char *big = malloc(3000000);
+    assert_non_null(big);
+    memset(big, 'w', 3000000);
+    assert_int_equal(fixture_unary(narrow.channel, "/test.Echo/Unary", big, 3000000, NULL, outcome),
+                     RPC_OK);
+    assert_int_equal(outcome->bytes, 3000000);
+    free(big);
+    outcome_free(outcome);
+    fixture_close(&narrow);
+}
+
 static void a_refusal_carries_status_sentence_and_details(void **state)
 {
     (void)state;
@@ -342,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_unary_call_gets_its_answer),
         cmocka_unit_test(an_empty_message_is_a_message),
         cmocka_unit_test(a_message_of_many_frames_arrives_whole),
+        cmocka_unit_test(a_message_larger_than_the_window_arrives_whole),
         cmocka_unit_test(a_refusal_carries_status_sentence_and_details),
         cmocka_unit_test(a_server_stream_delivers_everything_before_its_end),
         cmocka_unit_test(a_client_stream_is_summed_at_its_half_close),
