@@ -120,7 +120,7 @@ const struct detector_ops data_exfil_detector = {
                  .medium_max = 1e12,
                  .quiet = "1h"},
     .events = EVENT(VOLUME),
-    .views = {{.name = "pair", .size = SIZE_KEYS, .counters = COUNTERS},
+    .views = {{.name = "pair", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true},
               {.name = "target", .size = SIZE_KEYS, .members = 2}},
     .windows = {{VIEW_PAIR, 0}, {VIEW_TARGET, 0}},
     .windows_count = 2,

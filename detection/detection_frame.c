@@ -355,7 +355,8 @@ uint32_t detector_touch(const struct detector_rules *rules, struct detection_fra
         subject->target.version != 0 ? detector_hash_address(frame, &subject->target) : 0;
 
     return detection_table_touch(detector_view(rules, frame, view), subject,
-                                 join(frame->key, subject, source, target), time_ns, time_ns);
+                                 join(frame->key, subject, source, target), time_ns, time_ns,
+                                 rules->ops->views[view].is_weighed ? UINT64_MAX : 1);
 }
 
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,

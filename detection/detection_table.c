@@ -16,6 +16,9 @@
 #define AHEAD_HEAD   4
 /* How many subjects are weighed to find one that makes room. */
 #define WEIGHED_MAX 8
+/* Of how many newcomers a full table lets in one (Ben Basat et al. 2017, "Randomized admission
+ * policy"). Each that comes in ends another, and in a flood the next would end it in turn. */
+#define NEWCOMERS_EACH 4
 /* Above this share of its heads in use, a table is emptied faster head by head than user by user.
  */
 #define HEADS_EACH 32
@@ -151,6 +154,7 @@ void detection_table_reset(struct detection_table *table)
     table->entries_free = table->members_free = 0;
     table->entries_live = 0;
     table->hand = 0;
+    table->newcomers = 0;
     table->is_saturated = false;
 }
 
@@ -202,7 +206,7 @@ void detection_drop_entry(struct detection_table *table, uint32_t number)
     table->entries_live--;
 }
 
-static uint64_t weight_of(const struct detection_table *table, uint32_t number)
+uint64_t detection_weight_of(const struct detection_table *table, uint32_t number)
 {
     return table->entries[number].members_count +
            (table->shape.counters > 0 ? detection_sums_of(table, number)[0] : 0);
@@ -239,8 +243,8 @@ static ALWAYS_INLINE void ask_ahead_of_hand(const struct detection_table *table)
     }
 }
 
-/* Ends the lightest of a few subjects other than `kept`. */
-static void make_room(struct detection_table *table, uint32_t kept)
+/* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
+static void make_room(struct detection_table *table, uint32_t kept, uint64_t limit)
 {
     uint32_t lightest = DETECTION_NONE;
     uint32_t weighed = 0;
@@ -256,7 +260,7 @@ static void make_room(struct detection_table *table, uint32_t kept)
             continue;
         }
         weighed++;
-        const uint64_t weight = weight_of(table, table->hand);
+        const uint64_t weight = detection_weight_of(table, table->hand);
 
         if (lightest == DETECTION_NONE || weight < least) {
             lightest = table->hand;
@@ -266,9 +270,16 @@ static void make_room(struct detection_table *table, uint32_t kept)
             break; /* nothing is lighter: so it is in a flood, where this must be cheap */
         }
     }
-    if (lightest != DETECTION_NONE) {
+    if (lightest != DETECTION_NONE && least < limit) {
         detection_drop_entry(table, lightest);
     }
+}
+
+/* True for one newcomer of NEWCOMERS_EACH, whichever it is: what is refused now may come in the
+ * next time, and whoever does not know the key cannot tell when. */
+static bool is_drawn(struct detection_table *table, uint64_t hash)
+{
+    return hash_mix(hash + ++table->newcomers) % NEWCOMERS_EACH == 0;
 }
 
 /* memcmp() of 46 bytes without the call. */
@@ -306,13 +317,22 @@ void detection_clear_buckets(struct detection_table *table, uint32_t number, uin
     }
 }
 
-static uint32_t new_entry(struct detection_table *table)
+/* DETECTION_NONE: the table is full of what weighs as much. */
+static uint32_t new_entry(struct detection_table *table, uint64_t hash, uint64_t weight)
 {
     if (table->entries_free == 0 && table->entries_used < table->shape.entries_max) {
         return table->entries_used++;
     }
     if (table->entries_free == 0) {
-        make_room(table, DETECTION_NONE);
+        const bool is_in = is_drawn(table, hash);
+
+        table->is_saturated = true;
+        if (is_in || weight > 1) {
+            make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
+        }
+        if (table->entries_free == 0) {
+            return DETECTION_NONE;
+        }
     }
     const uint32_t number = table->entries_free - 1;
 
@@ -322,7 +342,7 @@ static uint32_t new_entry(struct detection_table *table)
 
 uint32_t detection_table_touch(struct detection_table *table,
                                const struct detection_subject *subject, uint64_t hash,
-                               uint64_t first_ns, uint64_t last_ns)
+                               uint64_t first_ns, uint64_t last_ns, uint64_t weight)
 {
     uint32_t number = detection_table_find(table, subject, hash);
 
@@ -333,7 +353,10 @@ uint32_t detection_table_touch(struct detection_table *table,
         entry->last_ns = last_ns > entry->last_ns ? last_ns : entry->last_ns;
         return number;
     }
-    number = new_entry(table);
+    number = new_entry(table, hash, weight);
+    if (number == DETECTION_NONE) {
+        return DETECTION_NONE;
+    }
     uint32_t *head = detection_entry_head(table, hash);
 
     /* Of whoever had this place. */
@@ -386,7 +409,7 @@ static uint32_t new_member(struct detection_table *table, uint32_t number)
         return table->members_used++;
     }
     while (table->members_free == 0) {
-        make_room(table, number);
+        make_room(table, number, UINT64_MAX);
     }
     const uint32_t at = table->members_free - 1;
 
@@ -405,7 +428,8 @@ static void copy_name(char out[DETECTION_NAME_BYTES], const char *name, size_t l
 void detection_table_set_name(struct detection_table *table, uint32_t number, const char *name,
                               size_t length)
 {
-    if (table->entry_names != NULL && table->entry_names[number][0] == '\0') {
+    if (table->entry_names != NULL && number != DETECTION_NONE &&
+        table->entry_names[number][0] == '\0') {
         copy_name(table->entry_names[number], name, length);
     }
 }
@@ -424,11 +448,11 @@ const char *detection_member_name(const struct detection_table *table,
 void detection_table_add(struct detection_table *table, uint32_t number,
                          const struct detection_member *member, const char *name)
 {
-    struct detection_entry *entry = &table->entries[number];
-
-    if (table->members == NULL || !is_sampled(member->hash, entry->level)) {
+    if (table->members == NULL || number == DETECTION_NONE ||
+        !is_sampled(member->hash, table->entries[number].level)) {
         return;
     }
+    struct detection_entry *entry = &table->entries[number];
     uint32_t *head = detection_member_head(table, number, member->hash);
 
     for (uint32_t next = *head; next != 0; next = table->members[next - 1].chain_next) {
@@ -475,6 +499,9 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
                            uint64_t by)
 {
     assert(counter < table->shape.counters);
+    if (number == DETECTION_NONE) {
+        return;
+    }
     detection_sums_of(table, number)[counter] += by;
     if (table->buckets != NULL && by != 0) {
         table->entries[number].filled |= UINT64_C(1) << table->slot;

@@ -6,7 +6,8 @@
  * members are kept depends on the set alone, not on the order or on who saw them: merging parts
  * gives what one table would hold, and each kept member has all its stamps. That is why a set can
  * tell attempts with an answer from those without, which HyperLogLog cannot. When the memory is
- * used up, the lightest of a few subjects makes room and the table is saturated. Depends on: base.
+ * used up, the lightest of a few subjects makes room for a newcomer that weighs more, or for one of
+ * four that does not, and the table is saturated. Depends on: base.
  * Threads: one table, one thread. */
 #pragma once
 
@@ -93,7 +94,8 @@ struct detection_table {
     uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
     uint32_t entries_live;
     uint32_t entry_mask, member_mask;
-    uint32_t hand; /* where the search for the lightest goes on */
+    uint32_t hand;      /* where the search for the lightest goes on */
+    uint32_t newcomers; /* that found the table full */
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
@@ -115,10 +117,12 @@ uint64_t detection_table_bytes(const struct detection_table *table);
 /* O(what was used since the last reset). */
 void detection_table_reset(struct detection_table *table);
 
-/* The subject's number, made if new; DETECTION_NONE never. `hash` is the subject's, well mixed. */
+/* The subject's number, made if new. `hash` is the subject's, well mixed; `weight`: members and the
+ * first sum that it comes with. DETECTION_NONE: the table is full of subjects that weigh as much
+ * and this one was not drawn; what is added to that number is lost. */
 uint32_t detection_table_touch(struct detection_table *table,
                                const struct detection_subject *subject, uint64_t hash,
-                               uint64_t first_ns, uint64_t last_ns);
+                               uint64_t first_ns, uint64_t last_ns, uint64_t weight);
 /* DETECTION_NONE: not held. */
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash);

@@ -47,6 +47,8 @@ static inline size_t detection_words(const struct detection_table *table)
 /* Takes the member behind `link` out of list and chain. */
 void detection_drop_member(struct detection_table *table, struct detection_entry *entry,
                            uint32_t *link);
+/* What a subject weighs when one must go: members and the first sum. */
+uint64_t detection_weight_of(const struct detection_table *table, uint32_t number);
 void detection_drop_entry(struct detection_table *table, uint32_t number);
 /* Zeroes those of the subject's sub-buckets that are in `slots`, a bit each. */
 void detection_clear_buckets(struct detection_table *table, uint32_t number, uint64_t slots);

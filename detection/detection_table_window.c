@@ -103,8 +103,12 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
 {
     const struct detection_entry *entry = &from->entries[at];
     const uint32_t number =
-        detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns);
+        detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns,
+                              detection_weight_of(from, at));
 
+    if (number == DETECTION_NONE) {
+        return;
+    }
     into->entries[number].origins |= entry->origins;
     into->entries[number].told_second = (uint32_t)into->second;
     if (from->entry_names != NULL) {

@@ -318,11 +318,15 @@ static void read_entry(struct reader *r, struct detection_frame *into,
         r->ok = false;
         return;
     }
-    const uint32_t number = detection_table_touch(
-        table, &subject, detection_subject_hash(into->key, &subject), first_ns, last_ns);
+    const uint64_t weight = members + (table->shape.counters > 0 ? counters[0] : 0);
+    const uint32_t number =
+        detection_table_touch(table, &subject, detection_subject_hash(into->key, &subject),
+                              first_ns, last_ns, weight);
 
-    table->entries[number].origins |= UINT64_C(1) << (origin & 63);
-    detection_table_raise(table, number, (unsigned)level);
+    if (number != DETECTION_NONE) {
+        table->entries[number].origins |= UINT64_C(1) << (origin & 63);
+        detection_table_raise(table, number, (unsigned)level);
+    }
     for (uint32_t i = 0; i < table->shape.counters; i++) {
         detection_table_count(table, number, i, counters[i]);
     }

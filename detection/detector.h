@@ -30,6 +30,7 @@ struct detector_view {
     uint8_t counters; /* sums of each subject */
     uint8_t members;  /* in its set, on average over all subjects; 0: no set */
     bool has_names;
+    bool is_weighed; /* one fact may count for many in its first sum: in a full table each has room */
 };
 
 struct detector_window {
@@ -108,7 +109,8 @@ uint32_t detector_count(void);
 
 /* ---- for feed ---- */
 
-/* The subject's number in view `view` of the detector, made if new. */
+/* The subject's number in view `view` of the detector, made if new; DETECTION_NONE in a full one:
+ * what is added to it is lost. */
 uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
                         uint32_t view, const struct detection_subject *subject, uint64_t time_ns);
 struct detection_table *detector_view(const struct detector_rules *rules,

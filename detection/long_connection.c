@@ -88,7 +88,7 @@ const struct detector_ops long_connection_detector = {
                  .medium_max = 1e6,
                  .quiet = "1h"},
     .events = EVENT(VOLUME),
-    .views = {{.name = "connection", .size = SIZE_KEYS, .counters = COUNTERS}},
+    .views = {{.name = "connection", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true}},
     .windows = {{0, 0}},
     .windows_count = 1,
     .feed = feed,

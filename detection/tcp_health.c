@@ -211,7 +211,7 @@ const struct detector_ops tcp_health_detector = {
                  .quiet = "5m"},
     .events = EVENT(END),
     .protocols = DETECTOR_TCP,
-    .views = {{.name = "service", .size = SIZE_KEYS, .counters = COUNTERS}},
+    .views = {{.name = "service", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true}},
     .windows = {{0, 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,

@@ -28,7 +28,7 @@ static void put(struct detection_table *table, uint32_t subject, uint64_t value,
     const struct detection_subject key = subject_of(subject);
 
     detection_table_add(table,
-                        detection_table_touch(table, &key, hash_mix(subject + 7), second, second),
+                        detection_table_touch(table, &key, hash_mix(subject + 7), second, second, 1),
                         &(struct detection_member){.hash = hash_mix(value + 1),
                                                    .count = 1,
                                                    .first_second = second,
@@ -153,6 +153,39 @@ static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
     detection_table_fini(&table);
 }
 
+/* Those that are refused leave no trace, and may come in the next time. */
+static void a_full_table_lets_in_whoever_is_heavier_and_one_of_four_others(void **state)
+{
+    struct detection_table table;
+    uint32_t in = 0, heavier = 0;
+
+    (void)state;
+    assert_true(open_table(&table, 64, 300));
+    for (uint32_t i = 0; i < 64; i++) {
+        put(&table, i, 1, 5);
+    }
+    for (uint32_t i = 64; i < 4064; i++) {
+        const struct detection_subject key = subject_of(i);
+
+        put(&table, i, 1, 5);
+        in += detection_table_find(&table, &key, hash_mix(i + 7)) != DETECTION_NONE;
+    }
+    assert_in_range(in, 900, 1100);
+    for (uint32_t i = 0; i < 8; i++) {
+        const struct detection_subject key = subject_of(i + 5000);
+        const uint64_t hash = hash_mix(i + 7);
+
+        heavier += detection_table_touch(&table, &key, hash, 5, 5, 2) != DETECTION_NONE;
+    }
+    assert_int_equal(heavier, 8);
+    for (uint32_t tries = 0; size_of(&table, 9000) == 0; tries++) {
+        put(&table, 9000, 1, 5);
+        assert_true(tries < 100);
+    }
+    assert_int_equal(table.entries_live, 64);
+    detection_table_fini(&table);
+}
+
 static void members_leave_when_the_window_has_passed(void **state)
 {
     struct detection_table table;
@@ -195,7 +228,7 @@ static void random_second(struct detection_table *frame, uint32_t second, uint64
         const uint32_t value = (uint32_t)(*random >> 32 & 1 ? *random >> 40 & 3 : 4);
         const struct detection_subject subject = subject_of(number);
         const uint32_t at =
-            detection_table_touch(frame, &subject, hash_mix(number + 1), second, second);
+            detection_table_touch(frame, &subject, hash_mix(number + 1), second, second, 1);
 
         history.told[number][second] = true;
         if ((*random >> 33 & 3) != 0) {
@@ -313,7 +346,8 @@ static void a_window_tells_the_subjects_of_late_that_have_what_is_watched_for(vo
         const struct detection_subject subject = subject_of(i);
 
         detection_table_count(&frame,
-                              detection_table_touch(&frame, &subject, hash_mix(i + 1), 5, 5), 1, i);
+                              detection_table_touch(&frame, &subject, hash_mix(i + 1), 5, 5, 1),
+                              1, i);
     }
     window.watch = (struct detection_watch){.counter = 1, .sum = 100};
     detection_table_advance(&window, 5, 0);
@@ -337,6 +371,7 @@ int main(void)
         cmocka_unit_test(the_error_over_many_seeds_is_within_its_bound),
         cmocka_unit_test(parts_merged_in_any_order_are_the_whole),
         cmocka_unit_test(a_full_table_stays_bounded_says_so_and_keeps_the_heavy),
+        cmocka_unit_test(a_full_table_lets_in_whoever_is_heavier_and_one_of_four_others),
         cmocka_unit_test(members_leave_when_the_window_has_passed),
         cmocka_unit_test(a_window_holds_what_is_in_it_and_nothing_longer),
         cmocka_unit_test(a_window_tells_the_subjects_of_late_that_have_what_is_watched_for),
