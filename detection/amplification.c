@@ -35,14 +35,13 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         (!is_to_client && !is_reflector_port(fact->source_port))) {
         return;
     }
-    struct detection_table *table = detector_view(rules, frame, 0);
     const struct ip_address *reflector = is_to_client ? &fact->target : &fact->source;
     const struct detection_subject subject = {.target = is_to_client ? fact->source : fact->target};
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
     const uint64_t in = fact->bytes[is_to_client];
 
-    detection_table_count(table, number, COUNT_IN, in);
-    detection_table_count(table, number, COUNT_OUT, fact->bytes[!is_to_client]);
+    note->counts[COUNT_IN] = in;
+    note->counts[COUNT_OUT] = fact->bytes[!is_to_client];
     if (in > 0) {
         struct detection_member member =
             detector_member(frame, detector_hash_address(frame, reflector), fact, true, false);
@@ -50,7 +49,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         member.address = *reflector;
         member.port = is_to_client ? fact->target_port : fact->source_port;
         member.count = in < UINT32_MAX ? (uint32_t)in : UINT32_MAX;
-        detection_table_add(table, number, &member, NULL);
+        detector_note_member(note, &member);
     }
 }
 

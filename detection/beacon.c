@@ -22,13 +22,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                               .target = fact->target,
                                               .port = fact->target_port,
                                               .protocol = fact->protocol};
-    struct detection_table *table = detector_view(rules, frame, 0);
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
     const uint64_t second = fact->time_ns / NS_PER_SEC;
     const struct detection_member member = detector_member(
         frame, detector_hash_bytes(frame, &second, sizeof(second)), fact, true, false);
 
-    detection_table_add(table, number, &member, NULL);
+    detector_note_member(detector_note(rules, frame, 0, &subject, fact->time_ns), &member);
 }
 
 static int by_value(const void *a, const void *b)

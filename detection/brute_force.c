@@ -67,12 +67,11 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
     } else {
         subject.source = fact->source;
     }
-    struct detection_table *table = detector_view(rules, frame, view);
-    const uint32_t number = detector_touch(rules, frame, view, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, view, &subject, fact->time_ns);
 
     member.address = *peer;
-    detection_table_count(table, number, COUNT_ATTEMPT, 1);
-    detection_table_add(table, number, &member, NULL);
+    note->counts[COUNT_ATTEMPT] = 1;
+    detector_note_member(note, &member);
 }
 
 static void count(const struct detector_rules *rules, struct detection_frame *frame,
@@ -83,9 +82,7 @@ static void count(const struct detector_rules *rules, struct detection_frame *fr
                                            .port = fact->target_port,
                                            .protocol = fact->protocol};
 
-    detection_table_count(detector_view(rules, frame, VIEW_PAIR),
-                          detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns), counter,
-                          1);
+    detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns)->counts[counter] = 1;
     if (counter == COUNT_ATTEMPT) {
         add_peer(rules, frame, fact, VIEW_VICTIM, &fact->source);
         add_peer(rules, frame, fact, VIEW_SPREAD, &fact->target);

@@ -20,17 +20,14 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     const struct detection_subject pair = {.source = fact->source, .target = fact->target};
     const struct detection_subject target = {.target = fact->target};
-    struct detection_table *pairs = detector_view(rules, frame, VIEW_PAIR);
-    struct detection_table *targets = detector_view(rules, frame, VIEW_TARGET);
-    const uint32_t number = detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns);
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
 
-    detection_table_count(pairs, number, COUNT_UP, fact->bytes[0]);
-    detection_table_count(pairs, number, COUNT_DOWN, fact->bytes[1]);
+    note->counts[COUNT_UP] = fact->bytes[0];
+    note->counts[COUNT_DOWN] = fact->bytes[1];
     member.address = fact->source;
-    detection_table_add(targets, detector_touch(rules, frame, VIEW_TARGET, &target, fact->time_ns),
-                        &member, NULL);
+    detector_note_member(detector_note(rules, frame, VIEW_TARGET, &target, fact->time_ns), &member);
 }
 
 static double clients_of(struct detection *detection, const struct detector *self,

@@ -284,11 +284,12 @@ static void cross_gap(struct detection *detection, uint64_t second)
     }
 }
 
-void detection_decide(struct detection *detection, const struct detection_frame *merged,
+void detection_decide(struct detection *detection, struct detection_frame *merged,
                       const struct detection_second *costs, detection_emit *emit, void *context)
 {
     const uint64_t second = merged->second;
 
+    detection_frame_settle(merged);
     detection->emit = emit;
     detection->emit_context = context;
     if (detection->now == 0) {

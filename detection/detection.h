@@ -111,13 +111,12 @@ void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds
 void detection_frame_use(struct detection_frame *frame, const struct detection_settings *settings);
 uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
-bool detection_frame_is_empty(const struct detection_frame *frame);
+bool detection_frame_is_empty(struct detection_frame *frame);
 
 /* O(1) for each detector that asks for this event. */
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact);
 /* False: of another seed, nothing was merged (the caller counts it). */
-MUST_USE bool detection_frame_merge(struct detection_frame *into,
-                                    const struct detection_frame *source);
+MUST_USE bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source);
 
 #define DETECTION_ENCODING 1 /* of detection_frame_write */
 /* Short name of a seed, to compare without telling it. */
@@ -125,7 +124,7 @@ uint32_t detection_seed_id(uint64_t seed);
 /* The frame as bytes (little-endian, versioned; docs/detection.md): the heaviest subjects that fit;
  * what does not fit marks its view as saturated. Returns the length, 0 when `out_bytes` is below
  * 256. */
-size_t detection_frame_write(const struct detection_frame *frame, uint8_t *out, size_t out_bytes);
+size_t detection_frame_write(struct detection_frame *frame, uint8_t *out, size_t out_bytes);
 /* Adds what `bytes` hold to `into` (its second and seed are taken as given); `origin` 0 to 63 names
  * the sensor. False: malformed, `into` may hold a part of it. */
 MUST_USE bool detection_frame_read(struct detection_frame *into, const uint8_t *bytes,
@@ -156,7 +155,7 @@ struct detection_second {
 
 /* Decides the second that `merged` holds; calls come in order of epochs, gaps allowed (a gap is
  * silence). */
-void detection_decide(struct detection *detection, const struct detection_frame *merged,
+void detection_decide(struct detection *detection, struct detection_frame *merged,
                       const struct detection_second *second, detection_emit *emit, void *context);
 /* Closes what is open (SHUTDOWN). */
 void detection_finish(struct detection *detection, uint64_t now_ns, detection_emit *emit,

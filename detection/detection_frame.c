@@ -221,6 +221,7 @@ void detection_frame_free(struct detection_frame *frame)
 void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed)
 {
     frame->second = epoch_seconds;
+    frame->notes_made = frame->notes_asked = frame->notes_added = 0;
     if (frame->seed != seed) {
         frame->seed = seed;
         frame->key = detection_hash_key(seed);
@@ -246,8 +247,9 @@ uint64_t detection_frame_second(const struct detection_frame *frame)
     return frame->second;
 }
 
-bool detection_frame_is_empty(const struct detection_frame *frame)
+bool detection_frame_is_empty(struct detection_frame *frame)
 {
+    detection_frame_settle(frame);
     for (uint32_t i = 0; i < frame->views_count; i++) {
         if (frame->views[i].entries_live > 0) {
             return false;
@@ -297,11 +299,13 @@ void detection_frame_add(struct detection_frame *frame, const struct detection_f
     }
 }
 
-bool detection_frame_merge(struct detection_frame *into, const struct detection_frame *source)
+bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source)
 {
     if (into->seed != source->seed) {
         return false;
     }
+    detection_frame_settle(into);
+    detection_frame_settle(source);
     for (uint32_t i = 0; i < into->views_count; i++) {
         detection_table_merge(&into->views[i], &source->views[i]);
     }
@@ -346,16 +350,22 @@ uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_ad
     return hashed->hash;
 }
 
-uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
-                        uint32_t view, const struct detection_subject *subject, uint64_t time_ns)
+uint64_t detection_frame_hash(struct detection_frame *frame,
+                              const struct detection_subject *subject)
 {
     const uint64_t source =
         subject->source.version != 0 ? detector_hash_address(frame, &subject->source) : 0;
     const uint64_t target =
         subject->target.version != 0 ? detector_hash_address(frame, &subject->target) : 0;
 
+    return join(frame->key, subject, source, target);
+}
+
+uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
+                        uint32_t view, const struct detection_subject *subject, uint64_t time_ns)
+{
     return detection_table_touch(detector_view(rules, frame, view), subject,
-                                 join(frame->key, subject, source, target), time_ns, time_ns,
+                                 detection_frame_hash(frame, subject), time_ns, time_ns,
                                  rules->ops->views[view].is_weighed ? UINT64_MAX : 1);
 }
 

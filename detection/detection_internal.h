@@ -12,6 +12,10 @@
 #define WINDOWS_MAX        (DETECTORS_MAX * DETECTOR_WINDOWS_MAX)
 #define DETECTOR_PROTOCOLS 4 /* bits of detector_ops.protocols */
 
+/* How many notes wait, and how many between the two times that their memory is asked for. */
+#define NOTES_MAX   16
+#define NOTES_ASKED 8
+
 struct detection_frame {
     const struct detection_settings *settings;
     uint64_t seed;
@@ -27,7 +31,15 @@ struct detection_frame {
         struct ip_address address;
         uint64_t hash;
     } hashed[16];
+    /* Those that wait; of all since the reset, the first ones have gone each step. */
+    uint64_t notes_made, notes_asked, notes_added;
+    struct detector_note notes[NOTES_MAX];
 };
+
+/* Adds what waits: before a frame is read. */
+void detection_frame_settle(struct detection_frame *frame);
+uint64_t detection_frame_hash(struct detection_frame *frame,
+                              const struct detection_subject *subject);
 
 struct detection_incident {
     bool is_open;

@@ -136,9 +136,7 @@ static void clear_heads(struct detection_table *table)
         memset(table->member_heads, 0, ((size_t)table->member_mask + 1) * sizeof(uint32_t));
     } else {
         for (uint32_t i = 0; i < table->members_used; i++) {
-            const struct detection_member *member = &table->members[i];
-
-            *detection_member_head(table, member->subject, member->hash) = 0;
+            *detection_member_head(table, table->members[i].place) = 0;
         }
     }
 }
@@ -176,7 +174,7 @@ void detection_drop_member(struct detection_table *table, struct detection_entry
 {
     const uint32_t name = *link;
     struct detection_member *member = &table->members[name - 1];
-    uint32_t *chain = detection_member_head(table, member->subject, member->hash);
+    uint32_t *chain = detection_member_head(table, member->place);
 
     while (*chain != name) {
         chain = &table->members[*chain - 1].chain_next;
@@ -238,8 +236,8 @@ static ALWAYS_INLINE void ask_ahead_of_hand(const struct detection_table *table)
     }
     entry = &table->entries[ahead_of_hand(table, AHEAD_HEAD)];
     if (entry->members_first != 0) {
-        __builtin_prefetch(detection_member_head(table, ahead_of_hand(table, AHEAD_HEAD),
-                                                 table->members[entry->members_first - 1].hash));
+        __builtin_prefetch(
+            detection_member_head(table, table->members[entry->members_first - 1].place));
     }
 }
 
@@ -453,7 +451,8 @@ void detection_table_add(struct detection_table *table, uint32_t number,
         return;
     }
     struct detection_entry *entry = &table->entries[number];
-    uint32_t *head = detection_member_head(table, number, member->hash);
+    const uint32_t place = detection_place_of(entry->hash, member->hash);
+    uint32_t *head = detection_member_head(table, place);
 
     for (uint32_t next = *head; next != 0; next = table->members[next - 1].chain_next) {
         struct detection_member *held = &table->members[next - 1];
@@ -477,6 +476,7 @@ void detection_table_add(struct detection_table *table, uint32_t number,
 
     table->members[at] = *member;
     table->members[at].subject = number;
+    table->members[at].place = place;
     if (table->member_names != NULL) {
         copy_name(table->member_names[at], name != NULL ? name : "",
                   name != NULL ? strlen(name) : 0);

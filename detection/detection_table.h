@@ -55,6 +55,7 @@ struct detection_member {
     uint32_t first_second;                   /* of the first attempt; 0: none */
     uint32_t attempt_second, answer_second;  /* the last of each; 0: none */
     uint32_t subject, chain_next, list_next; /* number + 1, 0 = end; `subject` is a number */
+    uint32_t place;                          /* by its hash and its subject's: where it is found */
 };
 
 /* Two lines of memory: what finds a subject, then what is known of it. */

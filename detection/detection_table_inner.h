@@ -9,10 +9,15 @@ static inline uint32_t *detection_entry_head(const struct detection_table *table
     return &table->entry_heads[hash & table->entry_mask];
 }
 
-static inline uint32_t *detection_member_head(const struct detection_table *table, uint32_t number,
-                                              uint64_t hash)
+/* By the subject's hash, not its number: it can be asked for before the subject is found. */
+static inline uint32_t detection_place_of(uint64_t subject_hash, uint64_t hash)
 {
-    return &table->member_heads[hash_mix(hash + number) & table->member_mask];
+    return (uint32_t)hash_mix(hash + subject_hash);
+}
+
+static inline uint32_t *detection_member_head(const struct detection_table *table, uint32_t place)
+{
+    return &table->member_heads[place & table->member_mask];
 }
 
 static inline uint64_t *detection_sums_of(const struct detection_table *table, uint32_t number)

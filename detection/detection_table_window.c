@@ -150,11 +150,9 @@ static ALWAYS_INLINE void ask_for_member(const struct detection_table *into,
                                          const struct detection_table *from,
                                          const struct detection_entry *entry)
 {
-    const uint32_t name = *detection_entry_head(into, entry->hash);
-
     if (entry->members_first != 0) {
-        __builtin_prefetch(detection_member_head(into, name > 0 ? name - 1 : 0,
-                                                 from->members[entry->members_first - 1].hash));
+        __builtin_prefetch(
+            detection_member_head(into, from->members[entry->members_first - 1].place));
     }
 }
 

@@ -172,7 +172,7 @@ static void put_view(struct writer *w, const struct detector_rules *rules, uint3
     put(&lengths, written, 4);
 }
 
-size_t detection_frame_write(const struct detection_frame *frame, uint8_t *out, size_t out_bytes)
+size_t detection_frame_write(struct detection_frame *frame, uint8_t *out, size_t out_bytes)
 {
     struct writer w = {out, out + out_bytes};
     struct writer views;
@@ -181,6 +181,7 @@ size_t detection_frame_write(const struct detection_frame *frame, uint8_t *out, 
     if (out_bytes < WRITE_LEAST) {
         return 0;
     }
+    detection_frame_settle(frame);
     for (uint32_t i = 0; i < frame->views_count; i++) {
         live += frame->views[i].entries_live > 0;
     }

@@ -113,6 +113,26 @@ uint32_t detector_count(void);
  * what is added to it is lost. */
 uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
                         uint32_t view, const struct detection_subject *subject, uint64_t time_ns);
+#define DETECTOR_NOTE_COUNTERS 8
+
+/* What is told of a subject, before its memory has been looked at. */
+struct detector_note {
+    struct detection_table *table;
+    struct detection_subject subject;
+    bool has_member;
+    uint32_t member_place;
+    uint64_t hash, weight, time_ns; /* of detection_table_touch */
+    uint64_t counts[DETECTOR_NOTE_COUNTERS];
+    struct detection_member member;
+};
+
+/* The same for later, in the order of the calls: subjects are each elsewhere in memory, so notes
+ * wait while that is on its way. Until the next call the caller may add to `counts` (of the view's
+ * counters; all 0) and tell of one member. Not for views with names. */
+struct detector_note *detector_note(const struct detector_rules *rules,
+                                    struct detection_frame *frame, uint32_t view,
+                                    const struct detection_subject *subject, uint64_t time_ns);
+void detector_note_member(struct detector_note *note, const struct detection_member *member);
 struct detection_table *detector_view(const struct detector_rules *rules,
                                       struct detection_frame *frame, uint32_t view);
 /* A member at the frame's second: attempt, answer or both. */

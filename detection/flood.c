@@ -11,11 +11,10 @@
 void flood_add(const struct detector_rules *rules, struct detection_frame *frame,
                const struct detection_fact *fact, bool is_backward)
 {
-    struct detection_table *table = detector_view(rules, frame, 0);
     const struct ip_address *target = is_backward ? &fact->source : &fact->target;
     const struct ip_address *source = is_backward ? &fact->target : &fact->source;
     const struct detection_subject subject = {.target = *target};
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, source), fact, true, false);
 
@@ -24,9 +23,9 @@ void flood_add(const struct detector_rules *rules, struct detection_frame *frame
     member.client_port = is_backward ? fact->target_port : fact->source_port;
     member.count =
         fact->packets[is_backward] < UINT32_MAX ? (uint32_t)fact->packets[is_backward] : UINT32_MAX;
-    detection_table_count(table, number, FLOOD_PACKETS, fact->packets[is_backward]);
-    detection_table_count(table, number, FLOOD_BYTES, fact->bytes[is_backward]);
-    detection_table_add(table, number, &member, NULL);
+    note->counts[FLOOD_PACKETS] = fact->packets[is_backward];
+    note->counts[FLOOD_BYTES] = fact->bytes[is_backward];
+    detector_note_member(note, &member);
 }
 
 static double rate_of(struct detection *detection, const struct detector *self, uint32_t number)

@@ -13,16 +13,15 @@ enum { PARAM_SOURCES, PARAM_TINY };
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    struct detection_table *table = detector_view(rules, frame, 0);
     const struct detection_subject subject = {.target = fact->target};
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
 
     member.address = fact->source;
-    detection_table_count(table, number, COUNT_FRAGMENTS, fact->packets[0]);
-    detection_table_count(table, number, COUNT_BYTES, fact->bytes[0]);
-    detection_table_add(table, number, &member, NULL);
+    note->counts[COUNT_FRAGMENTS] = fact->packets[0];
+    note->counts[COUNT_BYTES] = fact->bytes[0];
+    detector_note_member(note, &member);
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

@@ -28,8 +28,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                                      fact, !fact->is_answered, fact->is_answered);
 
     member.address = asked;
-    detection_table_add(detector_view(rules, frame, 0),
-                        detector_touch(rules, frame, 0, &subject, fact->time_ns), &member, NULL);
+    detector_note_member(detector_note(rules, frame, 0, &subject, fact->time_ns), &member);
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

@@ -19,14 +19,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
 
     if (is_connection && fact->is_source_internal) {
-        detection_table_count(detector_view(rules, frame, VIEW_HOST),
-                              detector_touch(rules, frame, VIEW_HOST, &host, fact->time_ns),
-                              COUNT_CONNECTIONS, 1);
+        detector_note(rules, frame, VIEW_HOST, &host, fact->time_ns)->counts[COUNT_CONNECTIONS] = 1;
     }
     if (is_connection && fact->is_target_internal && fact->target_port != 0) {
-        detection_table_count(detector_view(rules, frame, VIEW_SERVICE),
-                              detector_touch(rules, frame, VIEW_SERVICE, &service, fact->time_ns),
-                              COUNT_CONNECTIONS, 1);
+        detector_note(rules, frame, VIEW_SERVICE, &service, fact->time_ns)
+            ->counts[COUNT_CONNECTIONS] = 1;
     }
 }
 

@@ -29,12 +29,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         detector_member(frame, detector_hash_bytes(frame, &service, sizeof(service)), fact,
                         is_attempt, !is_attempt);
 
-    detection_table_add(detector_view(rules, frame, VIEW_PAIR),
-                        detector_touch(rules, frame, VIEW_PAIR, &pair, fact->time_ns), &member,
-                        NULL);
+    detector_note_member(detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns), &member);
     member.hash = detector_hash_address(frame, &fact->target);
-    detection_table_add(detector_view(rules, frame, VIEW_FAN),
-                        detector_touch(rules, frame, VIEW_FAN, &fan, fact->time_ns), &member, NULL);
+    detector_note_member(detector_note(rules, frame, VIEW_FAN, &fan, fact->time_ns), &member);
 }
 
 static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,

@@ -24,17 +24,16 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                        [DETECTION_SYN_ACK] = COUNT_ANSWERED,
                                        [DETECTION_ESTABLISHED] = COUNT_ESTABLISHED,
                                        [DETECTION_RST] = COUNT_REFUSED};
-    struct detection_table *table = detector_view(rules, frame, 0);
     const struct detection_subject subject = {.target = fact->target};
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
 
-    detection_table_count(table, number, counters[fact->event], 1);
+    note->counts[counters[fact->event]] = 1;
     if (fact->event == DETECTION_SYN) {
         struct detection_member member =
             detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
 
         member.address = fact->source;
-        detection_table_add(table, number, &member, NULL);
+        detector_note_member(note, &member);
     }
 }
 

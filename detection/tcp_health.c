@@ -31,15 +31,14 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     const struct detection_subject subject = {
         .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
-    struct detection_table *table = detector_view(rules, frame, 0);
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
 
-    detection_table_count(table, number, COUNT_SEGMENTS, fact->segments);
-    detection_table_count(table, number, COUNT_RETRANSMITTED, fact->retransmitted);
-    detection_table_count(table, number, COUNT_ZERO_WINDOWS, fact->zero_windows);
+    note->counts[COUNT_SEGMENTS] = fact->segments;
+    note->counts[COUNT_RETRANSMITTED] = fact->retransmitted;
+    note->counts[COUNT_ZERO_WINDOWS] = fact->zero_windows;
     if (fact->rtt_ns > 0) {
-        detection_table_count(table, number, COUNT_RTT_US, fact->rtt_ns / 1000);
-        detection_table_count(table, number, COUNT_RTTS, 1);
+        note->counts[COUNT_RTT_US] = fact->rtt_ns / 1000;
+        note->counts[COUNT_RTTS] = 1;
     }
 }
 

@@ -251,7 +251,7 @@ static void name_top_flows(struct publisher *publisher, uint64_t second)
 /* What the collector merges over the fleet goes before this sensor decides for itself. */
 static void send_sketch(struct publisher *publisher)
 {
-    const struct detection_frame *frame = publisher->merged->detection;
+    struct detection_frame *frame = publisher->merged->detection;
     struct sink_sketch sketch = {.epoch = publisher->merged->second,
                                  .seed_id = detection_seed_id(publisher->merged->seed),
                                  .bytes = publisher->sketch};

@@ -443,6 +443,39 @@ static void alerts_do_not_depend_on_the_number_of_shards(void **state)
     }
 }
 
+/* Facts wait a while for memory: whoever reads the frame gets them, and no other second does. */
+static void what_waits_is_in_the_frame_when_it_is_read_and_in_no_other(void **state)
+{
+    static uint8_t wire[65536];
+    struct error err = {0};
+    AUTO(detection_frame) frame = detection_frame_new(&settings, &err);
+    AUTO(detection_frame) merged = detection_frame_new(&settings, &err);
+    const struct detection_fact fact = {.event = DETECTION_SYN,
+                                        .protocol = TCP,
+                                        .source = ip(1),
+                                        .target = ip(2),
+                                        .target_port = 80,
+                                        .time_ns = START * NS_PER_SEC};
+
+    (void)state;
+    assert_true(frame != NULL && merged != NULL);
+    detection_frame_reset(frame, START, settings.seed);
+    const size_t empty = detection_frame_write(frame, wire, sizeof(wire));
+
+    detection_frame_add(frame, &fact);
+    assert_true(detection_frame_write(frame, wire, sizeof(wire)) > empty);
+    detection_frame_add(frame, &fact);
+    detection_frame_reset(frame, START + 1, settings.seed);
+    assert_true(detection_frame_is_empty(frame));
+    detection_frame_add(frame, &fact);
+    assert_false(detection_frame_is_empty(frame));
+    detection_frame_reset(frame, START + 2, settings.seed);
+    detection_frame_add(frame, &fact);
+    detection_frame_reset(merged, START + 2, settings.seed);
+    assert_true(detection_frame_merge(merged, frame));
+    assert_false(detection_frame_is_empty(merged));
+}
+
 static void a_frame_of_the_defaults_needs_less_than_4_mebibytes(void **state)
 {
     struct error err = {0};
@@ -508,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup(full_tables_are_said_in_the_alert, set_up),
         cmocka_unit_test_setup(alerts_do_not_depend_on_the_number_of_shards, set_up),
         cmocka_unit_test_setup(other_levels_are_in_force_from_the_next_second_on, set_up),
+        cmocka_unit_test_setup(what_waits_is_in_the_frame_when_it_is_read_and_in_no_other, set_up),
         cmocka_unit_test_setup(a_frame_of_the_defaults_needs_less_than_4_mebibytes, set_up),
     };
 
