@@ -54,16 +54,17 @@ struct detector_rules {
     const struct detector_ops *ops;
     bool enabled;
     uint8_t mode;
+    /* Read for each fact: on the line of `ops`. */
+    uint32_t first_view, first_window; /* of its own in a frame and in the decisions */
+    uint32_t exempt_sources_count, exempt_targets_count, exempt_ports_count, overrides_count;
     uint64_t window_ns, quiet_ns, min_volume;
     double levels[LEVEL_COUNT];
     union detector_value params[DETECTOR_PARAMS_MAX];
-    uint32_t exempt_sources_count, exempt_targets_count, exempt_ports_count, overrides_count;
     struct ip_prefix exempt_sources[DETECTOR_PREFIXES_MAX];
     struct ip_prefix exempt_targets[DETECTOR_PREFIXES_MAX];
     uint16_t exempt_ports[DETECTOR_PORTS_MAX];
     struct detector_override overrides[DETECTOR_OVERRIDES_MAX];
-    uint32_t first_view, first_window; /* of its own in a frame and in the decisions */
-    char path[DETECTION_PATH_BYTES];   /* "analysis.anomalies.syn_flood" */
+    char path[DETECTION_PATH_BYTES]; /* "analysis.anomalies.syn_flood" */
 };
 
 /* A flow of the evidence, for its Community ID. */

@@ -320,9 +320,8 @@ static void read_entry(struct reader *r, struct detection_frame *into,
         return;
     }
     const uint64_t weight = members + (table->shape.counters > 0 ? counters[0] : 0);
-    const uint32_t number =
-        detection_table_touch(table, &subject, detection_subject_hash(into->key, &subject),
-                              first_ns, last_ns, weight);
+    const uint32_t number = detection_table_touch(
+        table, &subject, detection_subject_hash(into->key, &subject), first_ns, last_ns, weight);
 
     if (number != DETECTION_NONE) {
         table->entries[number].origins |= UINT64_C(1) << (origin & 63);

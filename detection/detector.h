@@ -30,7 +30,7 @@ struct detector_view {
     uint8_t counters; /* sums of each subject */
     uint8_t members;  /* in its set, on average over all subjects; 0: no set */
     bool has_names;
-    bool is_weighed; /* one fact may count for many in its first sum: in a full table each has room */
+    bool is_weighed; /* a fact may count for many in the first sum: a full table refuses none */
 };
 
 struct detector_window {

@@ -27,13 +27,13 @@ static void put(struct detection_table *table, uint32_t subject, uint64_t value,
 {
     const struct detection_subject key = subject_of(subject);
 
-    detection_table_add(table,
-                        detection_table_touch(table, &key, hash_mix(subject + 7), second, second, 1),
-                        &(struct detection_member){.hash = hash_mix(value + 1),
-                                                   .count = 1,
-                                                   .first_second = second,
-                                                   .attempt_second = second},
-                        NULL);
+    detection_table_add(
+        table, detection_table_touch(table, &key, hash_mix(subject + 7), second, second, 1),
+        &(struct detection_member){.hash = hash_mix(value + 1),
+                                   .count = 1,
+                                   .first_second = second,
+                                   .attempt_second = second},
+        NULL);
 }
 
 static double size_of(const struct detection_table *table, uint32_t subject)
@@ -345,9 +345,8 @@ static void a_window_tells_the_subjects_of_late_that_have_what_is_watched_for(vo
     for (uint32_t i = 0; i < 150; i++) { /* sums of 0 to 149 */
         const struct detection_subject subject = subject_of(i);
 
-        detection_table_count(&frame,
-                              detection_table_touch(&frame, &subject, hash_mix(i + 1), 5, 5, 1),
-                              1, i);
+        detection_table_count(
+            &frame, detection_table_touch(&frame, &subject, hash_mix(i + 1), 5, 5, 1), 1, i);
     }
     window.watch = (struct detection_watch){.counter = 1, .sum = 100};
     detection_table_advance(&window, 5, 0);
