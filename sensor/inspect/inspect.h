@@ -61,19 +61,31 @@ MUST_USE struct inspect *inspect_new(const struct inspect_settings *settings, st
 void inspect_free(struct inspect *inspect); /* NULL is allowed */
 DEFINE_AUTO(inspect, inspect_free);
 
-#define INSPECT_WAITS (1 << 2) /* in flow.app_bits: packets without payload count, too */
+/* In flow.app_bits. */
+#define INSPECT_DONE_CLIENT (1 << 0) /* no more bytes of direction 0 ... */
+#define INSPECT_DONE_SERVER (1 << 1) /* ... and 1 */
+#define INSPECT_WAITS       (1 << 2) /* packets without payload count, too */
+
+/* Whether a packet has bytes that somebody waits for. */
+static inline bool inspect_has_bytes(const struct packet *packet, const struct flow *flow,
+                                     int direction)
+{
+    return packet->payload_captured_bytes != 0 &&
+           (flow->app_bits & (INSPECT_DONE_CLIENT << direction)) == 0;
+}
 
 /* The slow half of inspect_packet. */
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
                      struct flow *flow, int direction);
 
 /* Reads what the packet tells about its flow. Cheap once the flow is known (FLOW_INSPECT_DONE) or
- * when there is no payload. `direction` 0: sent by the client. */
+ * when there is no payload, or none of its direction is wanted any more. `direction` 0: sent by the
+ * client. */
 static inline void inspect_packet(struct inspect *inspect, const struct packet *packet,
                                   const uint8_t *frame, struct flow *flow, int direction)
 {
     if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
-        (packet->payload_captured_bytes != 0 || (flow->app_bits & INSPECT_WAITS) != 0 ||
+        (inspect_has_bytes(packet, flow, direction) || (flow->app_bits & INSPECT_WAITS) != 0 ||
          (packet->facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT)) != 0)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }

@@ -32,13 +32,10 @@ struct inspect_block {
 };
 static_assert(sizeof(struct inspect_block) == 384, "six cache lines");
 
-enum inspect_flow_bit {                               /* flow.app_bits */
-                        INSPECT_DONE_CLIENT = 1 << 0, /* no more bytes of direction 0 ... */
-                        INSPECT_DONE_SERVER = 1 << 1, /* ... and 1 */
-                        INSPECT_DONE_BOTH = INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER,
-                        /* 1 << 2 is INSPECT_WAITS */
-                        INSPECT_SAW_CONFLICT = 1 << 3, /* bytes sent again with other contents */
-};
+/* flow.app_bits: those of inspect.h, and these. */
+#define INSPECT_DONE_BOTH    (INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER)
+#define INSPECT_SAW_CONFLICT (1 << 3) /* bytes sent again with other contents */
+
 struct dns_scratch;
 
 #define INSPECT_SCRATCH_BYTES 65536 /* a handshake message, an opened packet */

@@ -7,12 +7,36 @@ enum {
     SSL2_CERTIFICATE_X509 = 1,
 };
 
+/* After a HelloRetryRequest each side sends its hello anew, behind a ChangeCipherSpec without
+ * meaning. */
+static bool waits_for_second(const struct tls_state *tls)
+{
+    return tls->has_retry && !tls->is_server_done;
+}
+
+/* Whether the bytes are the client's: they have its hello, or its hello came this way. */
+static bool is_from_client(const struct tls_state *tls, const struct inspect_input *input)
+{
+    return tls->has_client && tls->client_direction == input->direction;
+}
+
+/* No more of this direction. Behind the server's last the client has nothing to tell either, once
+ * its hello was whole: only a HelloRetryRequest asks for a second. */
+static struct inspect_step end_direction(const struct tls_state *tls,
+                                         const struct inspect_input *input)
+{
+    const bool is_all =
+        tls->is_client_whole && !is_from_client(tls, input) && !waits_for_second(tls);
+
+    return inspect_stop(is_all ? INSPECT_DONE : INSPECT_DIRECTION_DONE);
+}
+
 /* Bytes that were no TLS, or are none any more. */
 static struct inspect_step give_up(const struct tls_state *tls, const struct inspect_input *input)
 {
     const bool is_ours = tls->has_client || tls->has_server || input->is_after_gap;
 
-    return is_ours ? inspect_stop(INSPECT_DIRECTION_DONE) : inspect_stop(INSPECT_REFUSED);
+    return is_ours ? end_direction(tls, input) : inspect_stop(INSPECT_REFUSED);
 }
 
 /* SERVER-HELLO of SSL 2.0 (draft-hickman-netscape-ssl-00): it has the certificate in it. */
@@ -64,13 +88,6 @@ static struct inspect_step ssl2_input(struct inspect *inspect, struct flow *flow
                                                : inspect_more(0);
 }
 
-/* After a HelloRetryRequest each side sends its hello anew, behind a ChangeCipherSpec without
- * meaning. */
-static bool waits_for_second(const struct tls_state *tls)
-{
-    return tls->has_retry && !tls->is_server_done;
-}
-
 /* Nothing more of the client's direction is of interest. */
 static bool is_client_enough(const struct tls_state *tls, bool was_whole)
 {
@@ -81,12 +98,6 @@ static bool is_server_enough(const struct tls_state *tls, bool is_hello_done)
 {
     return tls->is_server_done && (tls_version_rank(tls->server_version) >= TLS_RANK_1_3 ||
                                    tls->is_certificate_done || is_hello_done);
-}
-
-/* Whether the bytes are the client's: they have its hello, or its hello came this way. */
-static bool is_from_client(const struct tls_state *tls, const struct inspect_input *input)
-{
-    return tls->has_client && tls->client_direction == input->direction;
 }
 
 static struct inspect_step tls_input(struct inspect *inspect, struct flow *flow,
@@ -132,7 +143,7 @@ static struct inspect_step tls_input(struct inspect *inspect, struct flow *flow,
     const bool is_client = is_from_client(tls, input);
     if (stream.state == TLS_STREAM_SECURED || input->is_last ||
         (is_client ? is_client_enough(tls, was_whole) : is_server_enough(tls, is_hello_done))) {
-        return inspect_stop(INSPECT_DIRECTION_DONE);
+        return end_direction(tls, input);
     }
     if (is_client && !was_whole && tls->is_client_whole) {
         return inspect_more(read_bytes); /* a HelloRetryRequest may ask for a second */

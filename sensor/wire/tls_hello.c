@@ -109,8 +109,10 @@ static void read_supported_versions(struct cursor c, struct tls_hello *out)
     }
 }
 
-static void read_extension(uint16_t type, struct cursor data, struct tls_hello *out)
+static void read_extension(uint16_t type, const struct wire_span *bytes, struct tls_hello *out)
 {
+    struct cursor data = cursor_over(bytes->bytes, bytes->length);
+
     switch (type) {
     case TLS_EXTENSION_SERVER_NAME:
         read_server_name(data, out);
@@ -156,20 +158,19 @@ static void read_extension(uint16_t type, struct cursor data, struct tls_hello *
 static enum wire_status read_extensions(struct cursor *c, struct tls_hello *out)
 {
     const uint16_t length = cursor_u16(c);
-    struct cursor list = sub_or_less(c, length);
+    const struct cursor list = sub_or_less(c, length);
 
     out->extensions = (struct wire_span){.bytes = list.at, .length = (uint32_t)cursor_left(&list)};
     const bool is_whole = out->extensions.length == length;
-    while (cursor_left(&list) > 0) {
-        const uint16_t type = cursor_u16(&list);
-        const uint16_t data_bytes = cursor_u16(&list);
+    struct wire_span rest = out->extensions, data;
+    uint16_t type;
 
-        struct cursor data = cursor_sub(&list, data_bytes);
-        if (!list.ok) {
+    while (rest.length > 0) {
+        if (!tls_extension_next(&rest, &type, &data)) {
             return is_whole ? WIRE_MALFORMED : WIRE_TRUNCATED;
         }
         out->extension_count++;
-        read_extension(type, data, out);
+        read_extension(type, &data, out);
     }
     return is_whole ? WIRE_OK : WIRE_TRUNCATED;
 }
@@ -343,21 +344,6 @@ enum wire_status tls_record_hello(const struct wire_span *bytes, struct tls_hell
     const enum wire_status status = tls_hello_parse(&message, out);
     out->record_version = version;
     return status;
-}
-
-bool tls_extension_next(struct wire_span *list, uint16_t *type, struct wire_span *data)
-{
-    struct cursor c = cursor_over(list->bytes, list->length);
-
-    *type = cursor_u16(&c);
-    const uint16_t length = cursor_u16(&c);
-    *data = cursor_span(&c, length);
-    if (!c.ok) {
-        *list = (struct wire_span){0};
-        return false;
-    }
-    *list = (struct wire_span){.bytes = c.at, .length = (uint32_t)cursor_left(&c)};
-    return true;
 }
 
 bool tls_alpn_next(struct wire_span *list, struct wire_span *name)

@@ -11,6 +11,7 @@
 
 #define TLS_RECORD_HEADER_BYTES    5
 #define TLS_HANDSHAKE_HEADER_BYTES 4
+#define TLS_EXTENSION_HEADER_BYTES 4
 #define TLS_RECORD_BYTES_MAX       (16384 + 2048) /* RFC 5246 section 6.2.3 */
 
 enum tls_record_type {
@@ -108,7 +109,23 @@ enum wire_status tls_ssl2_hello(const struct wire_span *bytes, struct tls_hello 
 bool tls_alpn_next(struct wire_span *list, struct wire_span *name);
 
 /* The next of out->extensions; `list` starts as that span and moves on. False at the end. */
-bool tls_extension_next(struct wire_span *list, uint16_t *type, struct wire_span *data);
+static inline bool tls_extension_next(struct wire_span *list, uint16_t *type,
+                                      struct wire_span *data)
+{
+    const uint8_t *at = list->bytes;
+    const bool has_header = list->length >= TLS_EXTENSION_HEADER_BYTES;
+    const uint32_t length = has_header ? wire_u16(at + 2) : 0;
+
+    if (!has_header || length > list->length - TLS_EXTENSION_HEADER_BYTES) { /* nothing, or cut */
+        *list = (struct wire_span){0};
+        return false;
+    }
+    *type = wire_u16(at);
+    *data = (struct wire_span){.bytes = at + TLS_EXTENSION_HEADER_BYTES, .length = length};
+    list->bytes = at + TLS_EXTENSION_HEADER_BYTES + length;
+    list->length -= TLS_EXTENSION_HEADER_BYTES + length;
+    return true;
+}
 
 /* "TLS 1.2", "DTLS 1.2", "SSL 2.0", "TLS 1.3-draft18", ...; NULL for an unknown number. Static. */
 const char *tls_version_name(uint16_t version);

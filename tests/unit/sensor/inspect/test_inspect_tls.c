@@ -196,6 +196,20 @@ static void hellos_over_records_and_segments_of_any_size_are_read(void **state)
     }
 }
 
+static void behind_both_hellos_the_stream_is_not_followed(void **state)
+{
+    (void)state;
+    put_hello(&client, 16384);
+    send_stream(0, 1400);
+    assert_int_equal(inspect_statistics(bench.inspect).states_used,
+                     2); /* the stream's, and TLS's */
+    put_hello(&(struct build_handshake){.is_server = true, .versions = {0x0304}}, 16384);
+    send_stream(1, 1400);
+    assert_int_equal(inspect_statistics(bench.inspect).states_used, 1);
+    assert_end("app=tls version=1.3 sni=www.example.com alpn=h2 alpn=http/1.1 "
+               "name=www.example.com cipher=1301 ja3=32 ja4=t13d0406h2_");
+}
+
 static void a_hello_of_16_kib_is_read(void **state)
 {
     struct build_handshake large = client;
@@ -552,6 +566,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hellos_over_records_and_segments_of_any_size_are_read),
+        cmocka_unit_test_setup_teardown(behind_both_hellos_the_stream_is_not_followed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_hello_of_16_kib_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(half_a_hello_gives_what_it_had, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_certificate_of_tls_1_2_is_told, set_up, tear_down),

@@ -191,6 +191,46 @@ static void counts_stop_at_99_and_lists_at_their_bound(void **state)
     assert_false(ja4_text(&hello, TLS_OVER_TCP, text));
 }
 
+#define CIPHERS 11
+
+static size_t key_of(const uint8_t *ciphers, uint32_t bytes, uint8_t out[TLS_FINGERPRINT_KEY_BYTES])
+{
+    const struct tls_hello hello = {
+        .is_client = true, .is_complete = true, .ciphers = {ciphers, bytes}};
+
+    memset(out, 0, TLS_FINGERPRINT_KEY_BYTES);
+    return tls_fingerprint_key(&hello, TLS_OVER_TCP, out);
+}
+
+static void a_key_leaves_out_grease_at_any_place_and_nothing_like_it(void **state)
+{
+    static const uint8_t others[][2] = {{0x0a, 0x1a}, {0x0a, 0x0b}, {0x00, 0x0a}, {0x0a, 0x00}};
+    uint8_t ciphers[2 * CIPHERS], with[2 * CIPHERS + 2];
+    uint8_t plain_key[TLS_FINGERPRINT_KEY_BYTES], key[TLS_FINGERPRINT_KEY_BYTES];
+
+    (void)state;
+    for (unsigned i = 0; i < CIPHERS; i++) {
+        ciphers[2 * i] = 0x13;
+        ciphers[2 * i + 1] = (uint8_t)i; /* 10 ends in 0xa */
+    }
+    const size_t length = key_of(ciphers, sizeof(ciphers), plain_key);
+    assert_true(length > sizeof(ciphers));
+    for (unsigned place = 0; place <= CIPHERS; place++) {
+        memcpy(with, ciphers, 2 * place);
+        memcpy(with + 2 * place + 2, ciphers + 2 * place, sizeof(ciphers) - 2 * place);
+        for (unsigned high = 0; high < 16; high++) {
+            with[2 * place] = with[2 * place + 1] = (uint8_t)(high << 4 | 0x0a);
+            assert_int_equal(key_of(with, sizeof(with), key), length);
+            assert_memory_equal(key, plain_key, sizeof(key));
+        }
+        for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+            memcpy(with + 2 * place, others[i], 2);
+            (void)key_of(with, sizeof(with), key);
+            assert_memory_not_equal(key, plain_key, sizeof(key));
+        }
+    }
+}
+
 static void grease_changes_nothing_but_itself(void **state)
 {
     uint8_t plain[512], greased[512];
@@ -228,6 +268,7 @@ int main(void)
         cmocka_unit_test(an_empty_hello_has_zeros_in_place_of_hashes),
         cmocka_unit_test(half_a_hello_a_server_and_ssl_2_have_none),
         cmocka_unit_test(counts_stop_at_99_and_lists_at_their_bound),
+        cmocka_unit_test(a_key_leaves_out_grease_at_any_place_and_nothing_like_it),
         cmocka_unit_test(grease_changes_nothing_but_itself),
     };
 

@@ -116,6 +116,21 @@ static void other_records_and_lies_are_malformed(void **state)
     assert_int_equal(tls_record_hello(&bytes, &hello), WIRE_MALFORMED);
 }
 
+static void an_extension_that_is_cut_is_none(void **state)
+{
+    static const uint8_t bytes[] = {0x00, 0x17, 0x00, 0x02, 0xaa, 0xbb};
+
+    (void)state;
+    for (uint32_t length = 0; length <= sizeof(bytes); length++) {
+        struct wire_span list = {bytes, length}, data;
+        uint16_t type = 0;
+
+        assert_int_equal(tls_extension_next(&list, &type, &data), length == sizeof(bytes));
+        assert_int_equal(list.length, 0);
+        assert_int_equal(type, length == sizeof(bytes) ? 0x17 : 0);
+    }
+}
+
 static void grease_is_no_version(void **state)
 {
     (void)state;
@@ -133,6 +148,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_truncated_and_keeps_the_name_once_it_was_there),
         cmocka_unit_test(a_name_that_is_no_host_name_is_kept_and_marked),
         cmocka_unit_test(other_records_and_lies_are_malformed),
+        cmocka_unit_test(an_extension_that_is_cut_is_none),
         cmocka_unit_test(grease_is_no_version),
     };
 
