@@ -178,9 +178,26 @@ static uint8_t *put_round_trip(uint8_t *at, uint32_t field, const struct flow_ro
     return end_message(body, end);
 }
 
-static uint8_t *put_chars(uint8_t *at, uint32_t field, const char *text, size_t bytes)
+/* Of eight bytes, the last a NUL. */
+static ALWAYS_INLINE uint8_t *put_code(uint8_t *at, uint32_t field, const char text[8])
 {
-    const size_t length = strnlen(text, bytes - 1);
+    const unsigned length = text_length_8(text) & 7; /* one byte too many says nothing */
+
+    at[0] = (uint8_t)WIRE_TAG(field, WIRE_BYTES);
+    at[1] = (uint8_t)length;
+    memcpy(at + 2, text, 8);
+    return at + (length == 0 ? 0 : 2 + length);
+}
+
+static uint8_t *put_history(uint8_t *at, uint32_t field, const char text[34])
+{
+    unsigned length = 0;
+
+    for (unsigned here = 8; here == 8 && length < 32;) {
+        here = text_length_8(text + length);
+        length += here;
+    }
+    length += length == 32 && text[32] != '\0' ? 1 : 0;
     return length == 0 ? at : wire_put_bytes(put_tag(at, field, WIRE_BYTES), text, length);
 }
 
@@ -190,8 +207,9 @@ static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
     uint8_t *body = is_long ? begin_long_message(at, 15) : begin_message(at, 15);
     uint8_t *end = put_byte(body, 1, tcp->state);
     if (tcp->is_measured) {
-        end = put_chars(end, 2, tcp->conn_state, sizeof tcp->conn_state);
-        end = put_chars(end, 3, tcp->history, sizeof tcp->history);
+        static_assert(sizeof tcp->conn_state == 8 && sizeof tcp->history == 34, "as put_ has them");
+        end = put_code(end, 2, tcp->conn_state);
+        end = put_history(end, 3, tcp->history);
     }
     end = put_direction(end, 4, &tcp->forward, tcp->is_measured);
     end = put_direction(end, 5, &tcp->reverse, tcp->is_measured);

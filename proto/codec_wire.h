@@ -86,6 +86,19 @@ static ALWAYS_INLINE void store_64(uint8_t *at, uint64_t value)
     memcpy(at, &value, sizeof(value));
 }
 
+/* How many of the eight bytes at `text` are before the first NUL; 8: there is none. */
+static ALWAYS_INLINE unsigned text_length_8(const char *text)
+{
+    uint64_t x;
+
+    memcpy(&x, text, sizeof(x));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    const uint64_t zeros = (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
+    return zeros == 0 ? 8 : (unsigned)__builtin_ctzll(zeros) / 8;
+}
+
 #define FIELD_TOUCHES 8 /* bytes from where a numeral's field begins, also where it takes fewer */
 
 /* Tag and varint in one store, which counts only where `is_there`. Together they take at most eight

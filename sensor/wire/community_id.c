@@ -1,5 +1,6 @@
 #include "sensor/wire/community_id.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -46,6 +47,18 @@ static uint8_t *put_u16(uint8_t *at, uint16_t value)
     return at + 2;
 }
 
+/* memcmp of four bytes without a call. */
+static int compare_4(const uint8_t *a, const uint8_t *b)
+{
+    uint32_t x, y;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    x = ntohl(x);
+    y = ntohl(y);
+    return (x > y) - (x < y);
+}
+
 void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
                      char out[COMMUNITY_ID_TEXT_BYTES])
 {
@@ -62,7 +75,7 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
         is_one_way = counterpart < 0;
         high_port = is_one_way ? flow->target_port : (uint16_t)counterpart;
     }
-    const int order = memcmp(low, high, address_bytes);
+    const int order = address_bytes == 4 ? compare_4(low, high) : memcmp(low, high, 16);
     if (!is_one_way && (order > 0 || (order == 0 && low_port > high_port))) {
         low = flow->target.bytes;
         high = flow->source.bytes;
