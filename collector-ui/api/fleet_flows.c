@@ -75,7 +75,7 @@ static bool read_token(struct grpc_ask *ask, const char *text, struct fleet_job 
 
     if (text[0] == '\0') {
         job->to_ns = clock_wall_ns() + NS_PER_SEC;
-        job->from_ns = job->to_ns - FLEET_ALIVE_NS;
+        job->from_ns = job->to_ns - ask->server->settings.flow_age_ns;
         return true;
     }
     if (!api_flow_token_read(text, &token) || token.order != job->order || token.is_ascending) {
@@ -293,7 +293,7 @@ void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
         read_group(ask, request->group_by, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
         fleet_read_filter(ask, request->filter, "", &job->sensors, &job->filter)) {
-        window_ns = window_ns == 0 ? FLEET_WINDOW_NS : window_ns;
+        window_ns = window_ns == 0 ? ask->server->settings.top_window_ns : window_ns;
         job->from_ns = window_ns < job->to_ns ? job->to_ns - window_ns : 0;
         fleet_job_submit(job);
     } else {

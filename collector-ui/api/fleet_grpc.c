@@ -62,6 +62,21 @@ const struct config_field fleet_grpc_fields[] = {
      .help =
          "Calls of the API that one address may begin each second, twice as many at once; more: "
          "RESOURCE_EXHAUSTED. 0: no limit."},
+    {.type = CONFIG_DURATION,
+     .key = "flow_age",
+     .offset = FIELD(flow_age_ns),
+     .value = "150s",
+     .min = 1e9,
+     .max = 7 * 86400e9,
+     .help = "ListActiveFlows takes a flow whose last record is older for ended: active and idle "
+             "timeout of the sensors, and the way here."},
+    {.type = CONFIG_DURATION,
+     .key = "top_window",
+     .offset = FIELD(top_window_ns),
+     .value = "15m",
+     .min = 1e9,
+     .max = 366 * 86400e9,
+     .help = "Time that GetTopFlows sums up where the call names none."},
     {0},
 };
 

@@ -9,10 +9,6 @@
 
 #define FLEET_RECORDS_MAX 4096 /* in one batch of ingest */
 #define FLEET_NEWS_MAX    256
-#define FLEET_WINDOW_NS   (900 * NS_PER_SEC) /* of GetTopFlows that asks for none */
-/* A flow that lives has a record that is no older: active and idle timeout of a sensor, and the way
- * here. */
-#define FLEET_ALIVE_NS (150 * NS_PER_SEC)
 
 /* How a sensor stood when it was looked at last. */
 struct fleet_seen {

@@ -21,6 +21,8 @@ struct grpc_settings {
     uint64_t queue_messages;   /* of one reader: 64 */
     uint64_t calls_per_second; /* of one peer; 0: no limit */
     uint64_t connections_max;  /* on TCP; 256 */
+    uint64_t flow_age_ns;      /* of the last record of a flow that a fleet counts as active */
+    uint64_t top_window_ns;    /* of a fleet's GetTopFlows that asks for none */
     bool has_dns_records;      /* no setting of its own: there are some, else DnsService refuses */
 };
 

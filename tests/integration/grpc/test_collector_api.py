@@ -4,12 +4,15 @@ generated code, by grpcurl (reflection alone) and by REST.
     NETSCOPE_DESCRIPTORS   the FileDescriptorSet of the build
     NETSCOPE_TOOLS         folder where grpcurl may be, or be put; without it that part is left out
 """
+import contextlib
+import datetime
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.parse
@@ -439,6 +442,27 @@ class SlowReader(unittest.TestCase):
         page = metrics(f"http://127.0.0.1:{collector.http}/metrics")
         return page["netscope_collector_records_total"] == page["netscope_collector_records_stored_total"] + page[
             "netscope_collector_records_not_kept_total"] and page["netscope_collector_connections"] == 0
+
+
+class Windows(unittest.TestCase):
+    def test_flows_of_a_killed_sensor_are_active_for_the_age_that_is_set(self):
+        with tempfile.TemporaryDirectory(prefix="netscope-fleet-windows-") as folder:
+            config = os.path.join(folder, "collector.yaml")
+            with open(config, "w", encoding="utf-8") as out:
+                out.write("grpc:\n  flow_age: 8s\n  top_window: 2h\nstore:\n  commit_interval: 200ms\n")
+            with contextlib.closing(Collector(folder, arguments=("--config", config))) as collector:
+                client = Client(collector.ingest, token=None)
+                mix, _ = make_traffic(folder, "mix", packets=4000, flows=200)
+                with sensor(folder, "edge-1", collector, mix, "--pace", "--loop") as edge:
+                    wait_until("active flows", lambda: client.ask("FlowService/ListActiveFlows").get("flows"))
+                    edge.process.kill()
+                    edge.process.wait()
+                wait_until("none active", lambda: not client.ask("FlowService/ListActiveFlows").get("flows"))
+                asked = time.time()
+                begin = client.ask("FlowService/GetTopFlows")["from_time"]
+                self.assertTrue(collector.flows(), "they are in the history")
+                begin = datetime.datetime.fromisoformat(begin.replace("Z", "+00:00")[:19] + "+00:00").timestamp()
+                self.assertAlmostEqual(asked - begin, 7200, delta=60)
 
 
 if __name__ == "__main__":
