@@ -140,6 +140,7 @@ struct collector_sink {
     struct collector_lane lanes[COLLECTOR_LANES];
     struct collector_boots boots;
     struct rpc_call *call; /* NULL: not connected */
+    const char *complaint; /* first break of the protocol on it, static; NULL: none */
     bool is_welcomed;
     bool is_full; /* the call's queue is; on_writable goes on */
     bool is_goodbye_sent;

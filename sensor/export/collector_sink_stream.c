@@ -409,6 +409,7 @@ static void forget_call(struct collector_sink *sink)
 {
     rpc_unref(sink->call);
     sink->call = NULL;
+    sink->complaint = NULL;
     sink->down_ns = sink->is_welcomed ? clock_monotonic_ns() : sink->down_ns;
     sink->is_welcomed = false;
     sink->is_full = false;
@@ -438,13 +439,18 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
     if (news->is_writable) {
         sink->is_full = false;
     }
-    if (complaint != NULL && !news->is_over) {
-        rpc_cancel(sink->call, RPC_INTERNAL, complaint);
+    if (complaint != NULL && sink->complaint == NULL) {
+        sink->complaint = complaint;
+        if (!news->is_over) {
+            rpc_cancel(sink->call, RPC_INTERNAL, complaint);
+        }
     }
     if (news->is_over) {
-        if (complaint != NULL) { /* what was wrong says more than how the call then ended */
+        /* What was wrong says more than how the call ended: the peer may have ended it before it
+         * was cancelled, and be told of in a later turn. */
+        if (sink->complaint != NULL) {
             news->status = RPC_INTERNAL;
-            (void)snprintf(news->message, sizeof(news->message), "%s", complaint);
+            (void)snprintf(news->message, sizeof(news->message), "%s", sink->complaint);
         }
         collector_sink_ended(sink, news, now_ns);
         forget_call(sink);

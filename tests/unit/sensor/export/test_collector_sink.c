@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sensor/export/collector_sink.h"
+#include "sensor/export/collector_sink_private.h"
 #include "tests/support/ingest_store.h"
 #include "tests/support/record_feed.h"
 
@@ -486,6 +487,44 @@ static void who_finds_no_room_comes_back_when_the_collector_says(void **state)
     assert_int_equal(counts.refused, 1); /* RetryInfo: a minute; without it once each 500 ms */
 }
 
+static struct rpc_call *call_nobody(struct rpc_channel *channel)
+{
+    static const struct rpc_method method = {.path = "/nobody/Is"};
+    struct error err = {0};
+    struct rpc_call *call = rpc_call_start(channel, &method, NULL, &err);
+
+    assert_non_null(call);
+    return call;
+}
+
+/* The peer may have ended the call before it is cancelled for that: the end comes a turn later. */
+static void a_break_of_the_protocol_is_the_reason_whatever_end_its_call_has(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    const struct rpc_channel_options options = rpc_channel_options_default("127.0.0.1:1");
+    AUTO(rpc_channel) channel = rpc_channel_new(f->runtime, &options, &err);
+    struct collector_sink *sink = calloc(1, sizeof(*sink));
+    struct collector_news *news = calloc(1, sizeof(*news));
+
+    assert_true(channel != NULL && sink != NULL && news != NULL);
+    assert_int_equal(pthread_mutex_init(&sink->lock, NULL), 0);
+    sink->settings = &f->settings;
+    sink->call = call_nobody(channel);
+    news->complaint = "it sent what is no ConnectResponse";
+    collector_stream_take(sink, news, 1);
+    *news = (struct collector_news){.is_over = true, .status = RPC_OK};
+    collector_stream_take(sink, news, 2);
+    assert_string_equal(sink->last_error, "INTERNAL: it sent what is no ConnectResponse");
+    sink->call = call_nobody(channel); /* the next one did nothing wrong */
+    *news = (struct collector_news){.is_over = true, .status = RPC_OK};
+    collector_stream_take(sink, news, 3);
+    assert_string_equal(sink->last_error, "OK: the collector ended the stream");
+    (void)pthread_mutex_destroy(&sink->lock);
+    free(sink);
+    free(news);
+}
+
 static void refuse_settings(struct fixture *f, const char *words)
 {
     struct error err = {0};
@@ -545,6 +584,7 @@ int main(void)
         WITH_SINK(a_full_spool_pushes_back_when_nothing_may_be_lost),
         WITH_SINK(a_place_that_cannot_be_used_is_refused_unless_the_disk_is_to_blame),
         WITH_SINK(who_finds_no_room_comes_back_when_the_collector_says),
+        WITH_SINK(a_break_of_the_protocol_is_the_reason_whatever_end_its_call_has),
         WITH_SINK(settings_that_cannot_be_safe_are_refused),
     };
 
