@@ -176,7 +176,7 @@ uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t length)
  * lanes side by side keep it busy. Behind them the lanes become one: CRCs are remainders, so that
  * of a lane is multiplied by x^(bits behind it) and what comes out is read together with the eight
  * bytes that follow. The constants are x^(8 * bytes - 33) modulo the polynomial, bits reversed. */
-#define CRC_LANE_BYTES   512U
+#define CRC_LANE_BYTES   ((size_t)512)
 #define CRC_STEP_BYTES   (3 * CRC_LANE_BYTES + 8)
 #define CRC_BY_ONE_LANE  0xbd6f81f8 /* bytes = 1 * CRC_LANE_BYTES + 8 */
 #define CRC_BY_TWO_LANES 0xfe314258 /* bytes = 2 * CRC_LANE_BYTES + 8 */

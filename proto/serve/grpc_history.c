@@ -78,7 +78,8 @@ int grpc_history_init(struct grpc_history *history, uint64_t records_max, uint64
     }
     *history = (struct grpc_history){
         .records_max = records_max, .bytes_max = bytes_max, .slots_mask = slots - 1};
-    history->slots = calloc(slots, sizeof(*history->slots));
+    history->slots = calloc(
+        slots, sizeof(*history->slots)); /* NOLINT(bugprone-sizeof-expression): of pointers */
     if (history->slots == NULL) {
         return error_set(err, ENOMEM, "grpc: no memory for a history of %llu records",
                          (unsigned long long)records_max);
@@ -95,6 +96,8 @@ static void evict(struct grpc_history *history, uint64_t count)
     history->first += count;
     while (count > 0) {
         struct grpc_parcel *parcel = history->oldest;
+
+        assert(parcel != NULL); /* records are in parcels */
         const uint32_t leaving = count < parcel->live ? (uint32_t)count : parcel->live;
 
         count -= leaving;

@@ -256,10 +256,12 @@ static uint32_t service_text(const struct flow *flow, char out[EPOCH_KEY_BYTES])
     if (name == NULL) {
         return (uint32_t)snprintf(out, EPOCH_KEY_BYTES, "protocol %u", flow->key.protocol);
     }
-    uint32_t length = (uint32_t)strlen(name);
+    uint32_t length = 0;
 
-    assert(length + 1 + sizeof(digits) < EPOCH_KEY_BYTES);
-    memcpy(out, name, length);
+    for (; name[length] != '\0'; length++) {
+        assert(length + 1 + sizeof(digits) < EPOCH_KEY_BYTES);
+        out[length] = name[length];
+    }
     for (unsigned port = flow_server_port(flow); port != 0; port /= 10) {
         digits[count++] = (char)('0' + port % 10);
     }
