@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/byte_order.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -117,19 +118,11 @@ static uint64_t mac_half(const uint8_t bytes[3])
     return nibbles + UINT64_C(0x30303a30303a3030) + is_letter * ('a' - '0' - 10);
 }
 
-static void store_text(char *out, uint64_t text)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    text = __builtin_bswap64(text);
-#endif
-    memcpy(out, &text, sizeof(text));
-}
-
 unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES])
 {
-    store_text(out, mac_half(mac));
+    store_le64(out, mac_half(mac));
     out[8] = ':';
-    store_text(out + 9, mac_half(mac + 3));
+    store_le64(out + 9, mac_half(mac + 3));
     out[17] = '\0';
     return 17;
 }

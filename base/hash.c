@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/byte_order.h"
 #include "base/clock.h"
 
 static void random_bytes(void *out, size_t length)
@@ -64,16 +65,6 @@ static inline uint64_t rotate_left_64(uint64_t x, unsigned bits)
 static inline uint32_t rotate_left_32(uint32_t x, unsigned bits)
 {
     return x << bits | x >> (32 - bits);
-}
-
-static inline uint64_t load_le64(const uint8_t *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof(x));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    return x;
 }
 
 /* By value: an array that loops change would stay in memory. */
@@ -379,24 +370,26 @@ static void pad_short(uint8_t block[64], size_t length)
     block[63] = (uint8_t)(length << 3);
 }
 
-void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[5])
+static void sha1_short_with(void (*on_block)(uint32_t h[5], const uint8_t block[64]),
+                            uint8_t block[64], size_t length, uint32_t digest[5])
 {
     static const uint32_t start[5] = SHA1_START;
 
     pad_short(block, length);
     memcpy(digest, start, sizeof(start));
-    sha1_block(digest, block);
+    on_block(digest, block);
+}
+
+void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[5])
+{
+    sha1_short_with(sha1_block, block, length, digest);
 }
 
 void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5])
 {
 #ifdef __x86_64__
     if (has_native_sha1()) {
-        static const uint32_t start[5] = SHA1_START;
-
-        pad_short(block, length);
-        memcpy(digest, start, sizeof(start));
-        sha1_block_native(digest, block);
+        sha1_short_with(sha1_block_native, block, length, digest);
         return;
     }
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/byte_order.h"
 
 enum wire_type {
     WIRE_VARINT = 0,
@@ -262,7 +263,8 @@ static inline uint8_t *wire_put_fixed32(uint8_t *at, uint32_t value)
 
 static inline uint8_t *wire_put_fixed64(uint8_t *at, uint64_t value)
 {
-    return wire_put_fixed32(wire_put_fixed32(at, (uint32_t)value), (uint32_t)(value >> 32));
+    store_le64(at, value);
+    return at + 8;
 }
 
 /* A copy whose length is not known and mostly short: no call for up to 32 bytes. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/byte_order.h"
 #include "base/wire_format.h"
 #include "proto/record.h"
 
@@ -77,24 +78,10 @@ static ALWAYS_INLINE struct numeral numeral_of_byte(uint8_t value)
     return (struct numeral){.bytes = value | high << 8, .length = 1 + high};
 }
 
-/* One store: the compiler does not always find out that eight of bytes are. */
-static ALWAYS_INLINE void store_64(uint8_t *at, uint64_t value)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    memcpy(at, &value, sizeof(value));
-}
-
 /* How many of the eight bytes at `text` are before the first NUL; 8: there is none. */
 static ALWAYS_INLINE unsigned text_length_8(const char *text)
 {
-    uint64_t x;
-
-    memcpy(&x, text, sizeof(x));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
+    const uint64_t x = load_le64(text);
     const uint64_t zeros = (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
     return zeros == 0 ? 8 : (unsigned)__builtin_ctzll(zeros) / 8;
 }
@@ -110,7 +97,7 @@ static ALWAYS_INLINE uint8_t *put_numeral_if(uint8_t *at, uint32_t field, struct
     const unsigned tag_length = tag < 0x80 ? 1 : 2;
     const uint64_t tag_bytes = tag < 0x80 ? tag : (tag & 0x7f) | 0x80 | tag >> 7 << 8;
 
-    store_64(at, tag_bytes | numeral.bytes << 8 * tag_length);
+    store_le64(at, tag_bytes | numeral.bytes << 8 * tag_length);
     return at + ((tag_length + numeral.length) & (0U - (unsigned)is_there));
 }
 
@@ -134,7 +121,7 @@ static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
     }
     if (LIKELY(value < UINT64_C(1) << 56)) {
         const struct numeral numeral = numeral_of(value);
-        store_64(at, numeral.bytes);
+        store_le64(at, numeral.bytes);
         return at + numeral.length;
     }
     return wire_put_varint(at, value);
@@ -275,7 +262,7 @@ static inline void hex_digits(uint8_t *out, uint32_t value)
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t is_letter = ((x + 6 * ones) >> 4) & ones;
     x += '0' * ones + is_letter * ('a' - '0' - 10);
-    store_64(out, __builtin_bswap64(x)); /* the first digit lies at the lowest address */
+    store_le64(out, __builtin_bswap64(x)); /* the first digit lies at the lowest address */
 }
 
 static inline uint8_t *put_flow_id(uint8_t *at, uint32_t field, uint64_t flow_id)
