@@ -23,6 +23,18 @@ static ALWAYS_INLINE uint64_t load_le64(const void *at)
     return byte_order_le64(value);
 }
 
+/* Four. */
+static ALWAYS_INLINE uint32_t load_le32(const void *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap32(value);
+#endif
+    return value;
+}
+
 static ALWAYS_INLINE void store_le64(void *at, uint64_t value)
 {
     value = byte_order_le64(value);

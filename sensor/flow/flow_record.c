@@ -1,3 +1,4 @@
+#include "base/zero.h"
 #include "sensor/flow/flow_table_internal.h"
 #include "sensor/wire/community_id.h"
 
@@ -38,14 +39,6 @@ uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
                 table != NULL ? flow_tunnels_hash(table->tunnels, flow_slot(table, flow)) : 0};
 
     return hash_bytes(identity, &of, sizeof(of));
-}
-
-/* Some hundred bytes by the C library: with a size that it knows GCC writes `rep stos`, which takes
- * longer to start than the library for all of it. */
-static void clear(void *memory, size_t bytes)
-{
-    __asm__("" : "+r"(bytes));
-    memset(memory, 0, bytes);
 }
 
 /* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */
@@ -140,7 +133,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     struct flow_tcp *tcp = &out->tcp;
 
     out->has_tcp = true;
-    clear(tcp, sizeof(*tcp));
+    zero_bytes(tcp, sizeof(*tcp));
     tcp->state = flow->tcp_state;
     tcp->is_measured = table->is_measured;
     const struct flow_tcp_part *part = flow_tcp(table, flow);
@@ -228,7 +221,7 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     const struct flow_reported *told = flow_reported(table, flow);
 
     /* The parts behind `tcp` are read only where their has_ flag is set. */
-    clear(out, offsetof(struct flow_record, tcp));
+    zero_bytes(out, offsetof(struct flow_record, tcp));
     out->flow_id = flow_id(table, flow);
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;

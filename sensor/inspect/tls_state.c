@@ -223,7 +223,7 @@ static struct record_text version_text(uint16_t version)
     if (name == NULL) {
         return inspect_text(NULL, 0);
     }
-    if (strncmp(name, prefix, sizeof(prefix) - 1) == 0) {
+    if (memcmp(name, prefix, sizeof(prefix) - 1) == 0) { /* all are longer */
         name += sizeof(prefix) - 1;
     }
     return inspect_text(name, (uint32_t)strlen(name));

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 struct text text_over(char *bytes, size_t capacity)
 {
     assert(capacity > 0);
@@ -46,30 +48,27 @@ void text_format(struct text *text, const char *format, ...)
 
 static const char hex_digits[] = "0123456789abcdef";
 
-#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
-
 /* Whether none of eight bytes needs an escape: no top bit, nothing below 0x20, no 0x7f, no '\\'. */
 static bool is_plain(uint64_t eight)
 {
-    const uint64_t backslashes = eight ^ EACH_BYTE('\\');
+    const uint64_t backslashes = eight ^ ASCII_EACH('\\');
 
-    return ((eight | (eight - EACH_BYTE(0x20)) | (eight + EACH_BYTE(0x01)) |
-             (backslashes - EACH_BYTE(0x01))) &
-            EACH_BYTE(0x80)) == 0;
+    return ((eight | (eight - ASCII_EACH(0x20)) | (eight + ASCII_EACH(0x01)) |
+             (backslashes - ASCII_EACH(0x01))) &
+            ASCII_EACH(0x80)) == 0;
 }
 
 /* How many at the start need no escape. */
 static size_t plain_bytes(const uint8_t *bytes, size_t length)
 {
     size_t count = 0;
-    uint64_t eight;
 
-    while (count + sizeof(eight) <= length) {
-        memcpy(&eight, bytes + count, sizeof(eight));
-        if (!is_plain(eight)) {
-            break;
-        }
-        count += sizeof(eight);
+    while (count + sizeof(uint64_t) <= length && is_plain(load_le64(bytes + count))) {
+        count += sizeof(uint64_t);
+    }
+    if (length >= sizeof(uint64_t) && count + sizeof(uint64_t) > length &&
+        is_plain(load_le64(bytes + length - sizeof(uint64_t)))) {
+        return length; /* the last eight at once, some of them once more */
     }
     while (count < length && bytes[count] >= 0x20 && bytes[count] < 0x7f && bytes[count] != '\\') {
         count++;
@@ -104,7 +103,13 @@ void text_hex(struct text *text, const uint8_t *bytes, size_t length)
     const size_t room = text->capacity - 1 - text->length;
     char *at = text->bytes + text->length;
 
-    for (size_t i = 0; i < length && i < room / 2; i++) {
+    size_t i = 0;
+
+    for (; i + 4 <= length && i + 4 <= room / 2; i += 4) {
+        store_le64(at, ascii_hex_8(load_le32(bytes + i)));
+        at += 8;
+    }
+    for (; i < length && i < room / 2; i++) {
         *at++ = hex_digits[bytes[i] >> 4];
         *at++ = hex_digits[bytes[i] & 15];
     }

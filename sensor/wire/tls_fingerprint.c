@@ -1,5 +1,7 @@
 #include "sensor/wire/tls_fingerprint.h"
 
+#include "base/ascii.h"
+
 #define PIECE_BYTES      512
 #define HASH_BYTES_SHOWN 6
 
@@ -317,16 +319,6 @@ struct key {
     uint8_t *at, *end; /* of the room; `at` NULL: it was too small */
 };
 
-static void key_u16(struct key *key, uint16_t value)
-{
-    if (key->at == NULL || key->end - key->at < 2) {
-        key->at = NULL;
-        return;
-    }
-    *key->at++ = (uint8_t)(value >> 8);
-    *key->at++ = (uint8_t)value;
-}
-
 /* False: none of the four values at `at` is one of GREASE, both bytes of which end in 0xa. */
 static bool may_be_grease(const uint8_t *at)
 {
@@ -369,44 +361,71 @@ static void key_values(struct key *key, const struct wire_span *list)
 static void key_extensions(struct key *key, const struct tls_hello *hello)
 {
     struct wire_span list = hello->extensions, data;
+    uint8_t *at = key->at;
     uint16_t type;
 
-    while (tls_extension_next(&list, &type, &data)) {
-        if (!tls_is_grease(type)) {
-            key_u16(key, type);
-        }
+    if (at == NULL || key->end - at < 2) {
+        key->at = NULL;
+        return;
     }
-    key_u16(key, 0x0a0a); /* no type here has this number: the end of the list */
+    while (tls_extension_next(&list, &type, &data)) {
+        if (key->end - at < 4) { /* one more, and the end */
+            key->at = NULL;
+            return;
+        }
+        memcpy(at, data.bytes - TLS_EXTENSION_HEADER_BYTES, 2);
+        at += tls_is_grease(type) ? 0 : 2;
+    }
+    memset(at, 0x0a, 2); /* no type here has this number: the end of the list */
+    key->at = at + 2;
+}
+
+/* What is told by single numbers, and the formats of points. */
+static void key_start(struct key *key, const struct tls_hello *hello, enum tls_transport transport)
+{
+    struct wire_span list = hello->alpn, name;
+    const bool has_alpn = tls_alpn_next(&list, &name);
+    const uint16_t numbers[6] = {
+        (uint16_t)((unsigned)hello->is_client | (unsigned)hello->has_sni << 1 |
+                   (unsigned)has_alpn << 2 | (unsigned)transport << 3),
+        hello->legacy_version,
+        hello->version,
+        hello->cipher,
+        has_alpn ? (uint16_t)(name.bytes[0] << 8 | name.bytes[name.length - 1]) : 0,
+        (uint16_t)hello->point_formats.length};
+
+    if (key->end - key->at < (ptrdiff_t)(sizeof(numbers) + hello->point_formats.length)) {
+        key->at = NULL;
+        return;
+    }
+    memcpy(key->at, numbers, sizeof(numbers));
+    key->at += sizeof(numbers);
+    for (uint32_t i = 0; i < hello->point_formats.length; i++) {
+        *key->at++ = hello->point_formats.bytes[i];
+    }
 }
 
 size_t tls_fingerprint_key(const struct tls_hello *hello, enum tls_transport transport,
                            uint8_t out[TLS_FINGERPRINT_KEY_BYTES])
 {
     struct key key = {out, out + TLS_FINGERPRINT_KEY_BYTES};
-    struct wire_span list = hello->alpn, name;
-    const bool has_alpn = tls_alpn_next(&list, &name);
 
     if (!hello->is_complete || hello->is_ssl2) {
         return 0;
     }
-    key_u16(&key, (uint16_t)((unsigned)hello->is_client | (unsigned)hello->has_sni << 1 |
-                             (unsigned)has_alpn << 2 | (unsigned)transport << 3));
-    key_u16(&key, hello->legacy_version);
-    key_u16(&key, hello->version);
-    key_u16(&key, hello->cipher);
-    key_u16(&key, has_alpn ? (uint16_t)(name.bytes[0] << 8 | name.bytes[name.length - 1]) : 0);
-    key_u16(&key, (uint16_t)hello->point_formats.length);
-    for (uint32_t i = 0; i < hello->point_formats.length; i++) {
-        key_u16(&key, hello->point_formats.bytes[i]);
-    }
+    key_start(&key, hello, transport);
     key_values(&key, &hello->ciphers);
     key_values(&key, &hello->groups);
     key_values(&key, &hello->signature_algorithms);
     key_extensions(&key, hello);
-    while (key.at != NULL && (key.at - out) % 8 != 0) {
-        key_u16(&key, 0);
+    if (key.at == NULL) {
+        return 0;
     }
-    return key.at == NULL ? 0 : (size_t)(key.at - out);
+    static_assert(TLS_FINGERPRINT_KEY_BYTES % 8 == 0, "no padding behind its end");
+    while ((key.at - out) % 8 != 0) {
+        *key.at++ = 0;
+    }
+    return (size_t)(key.at - out);
 }
 
 /* ---- text ---- */
@@ -417,11 +436,13 @@ unsigned tls_ja4_text(const struct tls_ja4 *ja4, char out[TLS_JA4_TEXT_BYTES])
 
     memcpy(out, ja4->start, sizeof(ja4->start));
     for (unsigned hash = 0; hash < 2; hash++) {
+        const uint8_t *bytes = ja4->hashes[hash];
+
+        static_assert(HASH_BYTES_SHOWN == 6, "four bytes and two, the middle ones twice");
         *at++ = '_';
-        for (unsigned i = 0; i < HASH_BYTES_SHOWN; i++) {
-            *at++ = hex_digits[ja4->hashes[hash][i] >> 4];
-            *at++ = hex_digits[ja4->hashes[hash][i] & 15];
-        }
+        store_le64(at, ascii_hex_8(load_le32(bytes)));
+        store_le64(at + 4, ascii_hex_8(load_le32(bytes + 2)));
+        at += (size_t)2 * HASH_BYTES_SHOWN;
     }
     *at = '\0';
     return (unsigned)(at - out);

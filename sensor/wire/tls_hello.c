@@ -2,6 +2,7 @@
 
 #include "base/address.h"
 #include "base/ascii.h"
+#include "base/zero.h"
 
 enum {
     SSL2_CLIENT_HELLO = 1,
@@ -11,6 +12,11 @@ enum {
     DRAFT_1_3_FIRST = 14,
     DRAFT_1_3_LAST = 28,
 };
+
+static void clear(struct tls_hello *hello)
+{
+    zero_bytes(hello, sizeof(*hello));
+}
 
 /* The number of a draft of TLS 1.3 (0x7f12; Facebook's 0xfb17); 0: none. */
 static unsigned draft_of(uint16_t version)
@@ -47,21 +53,50 @@ static struct wire_span read_pairs(struct cursor c)
     return pairs_of(&list);
 }
 
-bool tls_is_host_name(const struct wire_span *name)
+/* The top bit of each dot that stands behind another of the eight bytes. */
+static uint64_t second_dots(uint64_t eight)
 {
-    struct ip_address address;
+    const uint64_t dots = ascii_equal_8(eight, '.');
 
-    if (name->length == 0 || name->length > 255) {
-        return false;
+    return dots & dots << 8;
+}
+
+/* Whether two dots stand side by side; `length` at least eight. Steps of seven, so that each pair
+ * is within one. */
+static bool has_second_dot(const uint8_t *bytes, uint32_t length)
+{
+    const uint32_t last = length - 8;
+    uint64_t found = second_dots(load_le64(bytes + last));
+
+    for (uint32_t i = 0; i < last; i += 7) {
+        found |= second_dots(load_le64(bytes + i));
     }
-    for (uint32_t i = 0; i < name->length; i++) {
-        const uint8_t c = name->bytes[i];
+    return found != 0;
+}
 
-        if (!ascii_is_host(c) || (c == '.' && (i == 0 || name->bytes[i - 1] == '.'))) {
-            return false;
+static bool has_second_dot_in_few(const uint8_t *bytes, uint32_t length)
+{
+    for (uint32_t i = 1; i < length; i++) {
+        if (bytes[i] == '.' && bytes[i - 1] == '.') {
+            return true;
         }
     }
-    return !address_parse((const char *)name->bytes, name->length, &address);
+    return false;
+}
+
+bool tls_is_host_name(const struct wire_span *name)
+{
+    const uint8_t *bytes = name->bytes;
+    const uint32_t length = name->length;
+    struct ip_address address;
+
+    if (length == 0 || length > 255 || bytes[0] == '.' || !ascii_are_host(bytes, length) ||
+        (length < 8 ? has_second_dot_in_few(bytes, length) : has_second_dot(bytes, length))) {
+        return false;
+    }
+    /* Without a colon it can be an address of version 4 alone, which ends in a digit. */
+    return !(bytes[length - 1] >= '0' && bytes[length - 1] <= '9' &&
+             address_parse((const char *)bytes, length, &address));
 }
 
 static void read_server_name(struct cursor c, struct tls_hello *out)
@@ -85,6 +120,16 @@ static void read_server_name(struct cursor c, struct tls_hello *out)
     }
 }
 
+/* By tls_version_rank, which need not be asked for SSL 3.0 to TLS 1.3. */
+static bool is_later(uint16_t version, uint16_t than)
+{
+    const unsigned span = TLS_VERSION_1_3 - TLS_VERSION_SSL3;
+
+    return (unsigned)version - TLS_VERSION_SSL3 <= span && (unsigned)than - TLS_VERSION_SSL3 <= span
+               ? version > than
+               : tls_version_rank(version) > tls_version_rank(than);
+}
+
 static void read_supported_versions(struct cursor c, struct tls_hello *out)
 {
     struct cursor list = c;
@@ -99,14 +144,26 @@ static void read_supported_versions(struct cursor c, struct tls_hello *out)
     while (cursor_left(&list) >= 2) {
         const uint16_t version = cursor_u16(&list);
 
-        if (!tls_is_grease(version) &&
-            (highest == 0 || tls_version_rank(version) > tls_version_rank(highest))) {
+        if (!tls_is_grease(version) && (highest == 0 || is_later(version, highest))) {
             highest = version;
         }
     }
     if (highest != 0) {
         out->version = highest;
     }
+}
+
+/* Most say nothing that is asked for. */
+static inline bool is_read(uint16_t type)
+{
+    const uint64_t low =
+        UINT64_C(1) << TLS_EXTENSION_SERVER_NAME | UINT64_C(1) << TLS_EXTENSION_GROUPS |
+        UINT64_C(1) << TLS_EXTENSION_POINT_FORMATS |
+        UINT64_C(1) << TLS_EXTENSION_SIGNATURE_ALGORITHMS | UINT64_C(1) << TLS_EXTENSION_ALPN |
+        UINT64_C(1) << TLS_EXTENSION_SUPPORTED_VERSIONS | UINT64_C(1) << TLS_EXTENSION_KEY_SHARE;
+
+    return type < 64 ? (low >> type & 1) != 0
+                     : type == TLS_EXTENSION_ECH || type == TLS_EXTENSION_ESNI;
 }
 
 static void read_extension(uint16_t type, const struct wire_span *bytes, struct tls_hello *out)
@@ -170,7 +227,9 @@ static enum wire_status read_extensions(struct cursor *c, struct tls_hello *out)
             return is_whole ? WIRE_MALFORMED : WIRE_TRUNCATED;
         }
         out->extension_count++;
-        read_extension(type, &data, out);
+        if (is_read(type)) {
+            read_extension(type, &data, out);
+        }
     }
     return is_whole ? WIRE_OK : WIRE_TRUNCATED;
 }
@@ -233,8 +292,9 @@ enum wire_status tls_hello_read(const struct tls_message *message, struct tls_he
 {
     struct cursor c = cursor_over(message->body.bytes, message->body.length);
 
-    *out = (struct tls_hello){.is_client = message->type == TLS_CLIENT_HELLO,
-                              .message_bytes = message->length};
+    clear(out);
+    out->is_client = message->type == TLS_CLIENT_HELLO;
+    out->message_bytes = message->length;
     if (message->type != TLS_CLIENT_HELLO && message->type != TLS_SERVER_HELLO) {
         return WIRE_MALFORMED;
     }
@@ -270,15 +330,17 @@ enum wire_status tls_hello_parse(const struct wire_span *message, struct tls_hel
     struct cursor c = cursor_over(message->bytes, message->length);
     struct tls_message parts = {.type = cursor_u8(&c)};
 
-    *out = (struct tls_hello){0};
     if (!c.ok) {
+        clear(out);
         return WIRE_TRUNCATED;
     }
     if (parts.type != TLS_CLIENT_HELLO && parts.type != TLS_SERVER_HELLO) {
+        clear(out);
         return WIRE_MALFORMED;
     }
     parts.length = cursor_u24(&c);
     if (!c.ok) {
+        clear(out);
         out->is_client = parts.type == TLS_CLIENT_HELLO;
         return WIRE_TRUNCATED;
     }
@@ -296,7 +358,7 @@ enum wire_status tls_ssl2_hello(const struct wire_span *bytes, struct tls_hello 
     const uint16_t session_id_bytes = cursor_u16(&c);
     const uint16_t challenge_bytes = cursor_u16(&c);
 
-    *out = (struct tls_hello){0};
+    clear(out);
     if (!c.ok) {
         return WIRE_TRUNCATED;
     }
@@ -329,15 +391,12 @@ enum wire_status tls_record_hello(const struct wire_span *bytes, struct tls_hell
     const uint16_t version = cursor_u16(&c);
     const uint16_t record_bytes = cursor_u16(&c);
 
-    *out = (struct tls_hello){0};
     if (type >= 0x80 && bytes->length > 0) {
         return tls_ssl2_hello(bytes, out);
     }
-    if (!c.ok) {
-        return WIRE_TRUNCATED;
-    }
-    if (type != TLS_HANDSHAKE || version >> 8 != 3 || record_bytes == 0) {
-        return WIRE_MALFORMED;
+    if (!c.ok || type != TLS_HANDSHAKE || version >> 8 != 3 || record_bytes == 0) {
+        clear(out);
+        return c.ok ? WIRE_MALFORMED : WIRE_TRUNCATED;
     }
     cursor_limit(&c, record_bytes);
     const struct wire_span message = {.bytes = c.at, .length = (uint32_t)cursor_left(&c)};

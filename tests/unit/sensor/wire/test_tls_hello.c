@@ -98,6 +98,28 @@ static void a_name_that_is_no_host_name_is_kept_and_marked(void **state)
     }
 }
 
+static void dots_of_a_host_name_stand_alone(void **state)
+{
+    char name[64];
+
+    (void)state;
+    for (uint32_t length = 1; length < 40; length++) {
+        for (uint32_t first = 0; first < length; first++) {
+            for (uint32_t second = first; second < length; second++) {
+                const struct wire_span span = {.bytes = (const uint8_t *)name, .length = length};
+
+                memset(name, 'a', sizeof(name));
+                name[first] = name[second] = '.';
+                assert_int_equal(tls_is_host_name(&span), first != 0 && second != first + 1);
+                name[first] = name[second] = ' ';
+                assert_false(tls_is_host_name(&span));
+            }
+        }
+    }
+    const struct wire_span address = {.bytes = (const uint8_t *)"192.0.2.10", .length = 10};
+    assert_false(tls_is_host_name(&address));
+}
+
 static void other_records_and_lies_are_malformed(void **state)
 {
     struct wire_span bytes = client((struct build_hello){.sni = "example.com"});
@@ -147,6 +169,7 @@ int main(void)
         cmocka_unit_test(a_server_hello_gives_its_choice),
         cmocka_unit_test(every_cut_is_truncated_and_keeps_the_name_once_it_was_there),
         cmocka_unit_test(a_name_that_is_no_host_name_is_kept_and_marked),
+        cmocka_unit_test(dots_of_a_host_name_stand_alone),
         cmocka_unit_test(other_records_and_lies_are_malformed),
         cmocka_unit_test(an_extension_that_is_cut_is_none),
         cmocka_unit_test(grease_is_no_version),
