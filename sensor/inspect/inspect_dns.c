@@ -27,16 +27,23 @@ static bool is_due(const struct inspect *inspect, const struct flow *flow,
                                   question->is_pressed || is_over(inspect, flow, question));
 }
 
-static bool is_same(const struct dns_question *a, const struct dns_question *b)
+/* A question as it stands in a message. */
+struct asked {
+    const struct dns_record *record;
+    uint16_t id;
+};
+
+static bool is_same(const struct dns_question *a, const struct asked *b)
 {
-    return a->id == b->id && a->type == b->type && a->name.length == b->name.length &&
-           memcmp(a->name.bytes, b->name.bytes, a->name.length) == 0;
+    return a->id == b->id && a->type == b->record->type &&
+           a->name.length == b->record->name.length &&
+           memcmp(a->name.bytes, b->record->name.bytes, a->name.length) == 0;
 }
 
 /* One that waits for its answer, else (`is_answered`) one that has it and is not told. */
 static struct dns_question *find_question(const struct inspect *inspect,
-                                          const struct dns_state *dns,
-                                          const struct dns_question *like, bool is_answered)
+                                          const struct dns_state *dns, const struct asked *like,
+                                          bool is_answered)
 {
     for (uint32_t at = dns->questions.first; at != INSPECT_NONE; at = inspect_next(inspect, at)) {
         struct dns_question *question = inspect_item(inspect, at);
@@ -86,8 +93,9 @@ static bool is_worth_its_place(const void *item, void *context)
     return false;
 }
 
+/* Not filled; NULL where the question is left out. */
 static struct dns_question *add_question(struct inspect *inspect, struct flow *flow,
-                                         struct dns_state *dns, const struct dns_question *question)
+                                         struct dns_state *dns)
 {
     const bool is_full = dns->questions.count >= FLOW_QUERIES_MAX + WAITING_MAX;
     struct dns_question *added = is_full ? NULL : inspect_list_add_raw(inspect, &dns->questions);
@@ -101,68 +109,100 @@ static struct dns_question *add_question(struct inspect *inspect, struct flow *f
     if (added == NULL) {
         dns->omitted++;
         inspect->statistics.dns_questions_omitted++;
-        return NULL;
-    }
-    memcpy(added, question, offsetof(struct dns_question, name.bytes) + question->name.length);
-    if (++dns->untold >= FLOW_QUERIES_MAX) {
-        press(inspect, flow, dns);
     }
     return added;
 }
 
+/* A question is new, or is told anew. */
+static void note_untold(struct inspect *inspect, struct flow *flow, struct dns_state *dns)
+{
+    if (++dns->untold >= FLOW_QUERIES_MAX) {
+        press(inspect, flow, dns);
+    }
+}
+
 /* ---- messages ---- */
 
-static struct dns_question question_of(const struct dns_message *message,
-                                       const struct dns_record *record)
+/* Writes all but the addresses, of which there are none, and of the name what is used. */
+static void fill_question(const struct dns_message *message, const struct dns_record *record,
+                          struct dns_question *out)
 {
-    return (struct dns_question){.asked_ns = message->time_ns,
-                                 .type = record->type,
-                                 .class = record->class,
-                                 .id = message->header.id,
-                                 .opcode = message->header.opcode,
-                                 .is_recursion_desired = message->header.is_recursion_desired,
-                                 .is_checking_disabled = message->header.is_checking_disabled,
-                                 .is_dnssec_ok = message->is_dnssec_ok,
-                                 .name = record->name};
+    out->asked_ns = message->time_ns;
+    out->latency_ns = 0;
+    out->type = record->type;
+    out->class = record->class;
+    out->id = message->header.id;
+    out->rcode = 0;
+    out->opcode = message->header.opcode;
+    out->is_asked = out->is_answered = out->is_from_client = false;
+    out->is_told = out->is_pressed = false;
+    out->is_recursion_desired = message->header.is_recursion_desired;
+    out->is_checking_disabled = message->header.is_checking_disabled;
+    out->is_dnssec_ok = message->is_dnssec_ok;
+    out->retries = 0;
+    out->answers_count = 0;
+    out->name.length = record->name.length;
+    memcpy(out->name.bytes, record->name.bytes, record->name.length);
 }
 
 static void note_query(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
-                       struct dns_question *question, bool is_from_client)
+                       const struct dns_message *message, const struct dns_record *record)
 {
-    struct dns_question *known = find_question(inspect, dns, question, false);
+    const struct asked like = {record, message->header.id};
+    struct dns_question *known = find_question(inspect, dns, &like, false);
 
     if (known != NULL) { /* asked again */
         known->retries = (uint8_t)(known->retries + (known->retries < UINT8_MAX));
         return;
     }
-    question->is_asked = true;
-    question->is_from_client = is_from_client;
-    (void)add_question(inspect, flow, dns, question);
+    struct dns_question *added = add_question(inspect, flow, dns);
+    if (added != NULL) {
+        fill_question(message, record, added);
+        added->is_asked = true;
+        added->is_from_client = message->direction == 0;
+        note_untold(inspect, flow, dns);
+    }
 }
 
 static void keep_addresses(const struct dns_message *message, struct dns_question *question)
 {
     question->answers_count = message->answers_count;
-    memcpy(question->answers, message->answers, sizeof(question->answers));
+    memcpy(question->answers, message->answers,
+           message->answers_count * sizeof(message->answers[0]));
+}
+
+/* An answer to what was not asked, as far as was seen. */
+static void note_unasked(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
+                         const struct dns_message *message, const struct dns_record *record,
+                         bool is_first)
+{
+    struct dns_question question; /* told even where there is no room to keep it */
+
+    fill_question(message, record, &question);
+    question.is_answered = true;
+    question.rcode = message->rcode;
+    if (is_first) {
+        keep_addresses(message, &question);
+    }
+    inspect_dns_tell_answer(inspect, message, &question, is_first);
+    struct dns_question *added = add_question(inspect, flow, dns);
+    if (added != NULL) {
+        memcpy(added, &question, offsetof(struct dns_question, name.bytes) + question.name.length);
+        note_untold(inspect, flow, dns);
+    }
 }
 
 static void note_response(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
-                          const struct dns_message *message, struct dns_question *like,
-                          bool is_first)
+                          const struct dns_message *message, const struct dns_record *record)
 {
-    struct dns_question *question = find_question(inspect, dns, like, false);
+    const bool is_first = record == message->question;
+    const struct asked like = {record, message->header.id};
+    struct dns_question *question = find_question(inspect, dns, &like, false);
 
     if (question == NULL) {
-        if (find_question(inspect, dns, like, true) != NULL) {
-            return; /* the same answer once more */
+        if (find_question(inspect, dns, &like, true) == NULL) { /* else the same once more */
+            note_unasked(inspect, flow, dns, message, record, is_first);
         }
-        like->is_answered = true;
-        like->rcode = message->rcode;
-        if (is_first) {
-            keep_addresses(message, like);
-        }
-        inspect_dns_tell_answer(inspect, message, like, is_first);
-        (void)add_question(inspect, flow, dns, like);
         return;
     }
     question->is_answered = true;
@@ -178,9 +218,7 @@ static void note_response(struct inspect *inspect, struct flow *flow, struct dns
     inspect_dns_tell_answer(inspect, message, question, is_first);
     if (question->is_told) { /* once more, with its answer */
         question->is_told = false;
-        if (++dns->untold >= FLOW_QUERIES_MAX) {
-            press(inspect, flow, dns);
-        }
+        note_untold(inspect, flow, dns);
     }
 }
 
@@ -228,7 +266,6 @@ static enum wire_status read_records(struct dns_reader *reader, struct dns_messa
 {
     struct dns_record record;
 
-    message->rcode = message->header.rcode;
     if (message->header.counts[DNS_QUESTION] > 0 && dns_next(reader, question)) {
         message->question = question;
     }
@@ -241,12 +278,10 @@ static enum wire_status read_records(struct dns_reader *reader, struct dns_messa
 static void note_question(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
                           const struct dns_message *message, const struct dns_record *record)
 {
-    struct dns_question question = question_of(message, record);
-
     if (message->header.is_response) {
-        note_response(inspect, flow, dns, message, &question, record == message->question);
+        note_response(inspect, flow, dns, message, record);
     } else {
-        note_query(inspect, flow, dns, &question, message->direction == 0);
+        note_query(inspect, flow, dns, message, record);
     }
 }
 
@@ -269,10 +304,7 @@ static void note_more_questions(struct inspect *inspect, struct flow *flow, stru
 static bool read_message(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
                          const struct inspect_input *input, const struct wire_span *bytes)
 {
-    struct dns_message message = {.bytes = bytes,
-                                  .flow = flow,
-                                  .time_ns = input->packet->time_ns,
-                                  .direction = input->direction};
+    struct dns_message message; /* its addresses are as many as it counts */
     struct dns_reader reader;
     struct dns_record question;
 
@@ -280,6 +312,14 @@ static bool read_message(struct inspect *inspect, struct flow *flow, struct dns_
         inspect->statistics.malformed++;
         return false;
     }
+    message.bytes = bytes;
+    message.rcode = message.header.rcode;
+    message.is_dnssec_ok = message.has_alias = false;
+    message.answers_count = 0;
+    message.question = NULL;
+    message.flow = flow;
+    message.time_ns = input->packet->time_ns;
+    message.direction = input->direction;
     if (read_records(&reader, &message, &question) == WIRE_MALFORMED) {
         inspect->statistics.malformed++;
     }
@@ -413,15 +453,15 @@ static void dns_fill(const struct inspect *inspect, const struct flow *flow,
         }
         char *text = inspect->dns_names + (size_t)dns->queries_count * DNS_NAME_TEXT_BYTES;
         struct flow_dns_query *query = &dns->queries[dns->queries_count++];
-        *query = (struct flow_dns_query){
-            .name = inspect_text(text, dns_name_text(&question->name, text)),
-            .type = question->type,
-            .has_rcode = question->is_answered,
-            .has_latency = question->is_asked && question->is_answered,
-            .rcode = question->rcode,
-            .latency_ns = question->latency_ns,
-            .answers_count = question->answers_count};
-        memcpy(query->answers, question->answers, sizeof(query->answers));
+        query->name = inspect_text(text, dns_name_text(&question->name, text));
+        query->type = question->type;
+        query->has_rcode = question->is_answered;
+        query->has_latency = question->is_asked && question->is_answered;
+        query->rcode = question->rcode;
+        query->latency_ns = question->latency_ns;
+        query->answers_count = question->answers_count; /* so many are read, as of queries[] */
+        memcpy(query->answers, question->answers,
+               question->answers_count * sizeof(question->answers[0]));
     }
 }
 
@@ -444,7 +484,8 @@ static bool stays(const void *item, void *context)
     return true;
 }
 
-/* Questions are told once; those that wait for their answer stay. Runs over them as dns_fill did.
+/* Counts are of one record. Questions are told once; those that wait for their answer stay. Runs
+ * over them as dns_fill did.
  */
 static void dns_reported(struct inspect *inspect, struct flow *flow)
 {
@@ -462,11 +503,13 @@ static void dns_reported(struct inspect *inspect, struct flow *flow)
             told++;
         }
     }
-    const uint32_t untold = dns->untold - told;
+    dns->untold -= told;
     inspect_list_filter(inspect, &dns->questions, stays, &leaving);
-    *dns = (struct dns_state){
-        .questions = dns->questions, .untold = untold, .lost_sync = dns->lost_sync};
-    if (untold >= FLOW_QUERIES_MAX) {
+    dns->query_count = dns->response_count = dns->omitted = 0;
+    memset(dns->rcode_counts, 0, sizeof(dns->rcode_counts));
+    dns->response_time_ns = 0;
+    dns->response_times = 0;
+    if (dns->untold >= FLOW_QUERIES_MAX) {
         press(inspect, flow, dns);
     }
 }

@@ -7,113 +7,151 @@
 #define LABEL_BYTES_MAX 63
 #define RECORDS_MAX     4096 /* claimed by the header: more than any real message of 64 KiB holds */
 
-/* Reads a name at `at` (a cursor within the message); `out` NULL: steps over it. Pointers must lead
- * to before the sequence they end, hence backwards for good; the 255 bytes bound the work. */
-static enum wire_status read_name(const struct dns_reader *reader, struct cursor *at,
+/* Reads a name at `from` (a cursor within the message, up to its end); `out` NULL: steps over it.
+ * Pointers must lead to before the sequence they end, hence backwards for good; the 255 bytes bound
+ * the work. */
+static enum wire_status read_name(const struct dns_reader *reader, struct cursor *from,
                                   struct dns_name *out)
 {
-    const struct cursor *message = &reader->message;
-    struct cursor c = *at;
-    const uint8_t *sequence_start = c.at;
+    const uint8_t *const message = reader->message.at;
+    const uint8_t *const end = from->end;
+    const uint8_t *at = from->at;
+    const uint8_t *sequence_start = at;
     uint32_t length = 0; /* of the name so far */
     uint32_t copied = 0;
     bool has_jumped = false;
 
     for (;;) {
-        const uint8_t label_bytes = cursor_u8(&c);
-
-        if (!c.ok) {
+        if (at >= end) {
             return WIRE_TRUNCATED;
         }
-        if ((label_bytes & POINTER_MASK) == POINTER_MASK) {
-            const uint32_t target = (uint32_t)(label_bytes & 0x3f) << 8 | cursor_u8(&c);
-
-            if (!c.ok) {
+        const uint32_t label_bytes = *at++;
+        if (label_bytes >= POINTER_MASK) {
+            if (at == end) {
                 return WIRE_TRUNCATED;
             }
+            const uint32_t target = (label_bytes & 0x3f) << 8 | *at++;
+
             if (!has_jumped) {
-                *at = c;
+                from->at = at;
                 has_jumped = true;
             }
-            if (target >= (size_t)(sequence_start - message->at)) {
+            if (target >= (size_t)(sequence_start - message)) {
                 return WIRE_MALFORMED; /* forwards or in a circle */
-            }
-            if (out != NULL && length > copied) {
-                memcpy(out->bytes + copied, sequence_start, length - copied);
             }
             if (out == NULL && target == DNS_HEADER_BYTES && reader->first_name_bytes > 0) {
                 /* The question's: it was found to be sound. */
                 return length + reader->first_name_bytes > DNS_NAME_BYTES_MAX ? WIRE_MALFORMED
                                                                               : WIRE_OK;
             }
+            if (out != NULL && length > copied) {
+                memcpy(out->bytes + copied, sequence_start, length - copied);
+            }
             copied = length;
-            sequence_start = message->at + target;
-            c = (struct cursor){.at = sequence_start, .end = message->end, .ok = true};
+            at = sequence_start = message + target;
             continue;
         }
-        if (label_bytes > LABEL_BYTES_MAX || length + 1U + label_bytes > DNS_NAME_BYTES_MAX) {
+        length += 1 + label_bytes;
+        if (label_bytes > LABEL_BYTES_MAX || length > DNS_NAME_BYTES_MAX) {
             return WIRE_MALFORMED;
         }
-        length += 1U + label_bytes;
         if (label_bytes == 0) {
             break;
         }
-        cursor_skip(&c, label_bytes);
-        if (!c.ok) {
+        if ((size_t)(end - at) < label_bytes) {
             return WIRE_TRUNCATED;
         }
+        at += label_bytes;
     }
     if (out != NULL) {
         memcpy(out->bytes + copied, sequence_start, length - copied);
         out->length = (uint16_t)length;
     }
     if (!has_jumped) {
-        *at = c;
+        from->at = at;
     }
     return WIRE_OK;
+}
+
+/* The first twelve bytes. */
+static void read_header(const uint8_t *at, struct dns *out)
+{
+    const uint16_t flags = wire_u16(at + 2);
+
+    out->id = wire_u16(at);
+    out->is_response = (flags & 0x8000) != 0;
+    out->opcode = flags >> 11 & 15;
+    out->is_authoritative = (flags & 0x0400) != 0;
+    out->is_cut = (flags & 0x0200) != 0;
+    out->is_recursion_desired = (flags & 0x0100) != 0;
+    out->is_recursion_available = (flags & 0x0080) != 0;
+    out->has_reserved_bit = (flags & 0x0040) != 0;
+    out->is_authentic = (flags & 0x0020) != 0;
+    out->is_checking_disabled = (flags & 0x0010) != 0;
+    out->rcode = flags & 15;
+    for (unsigned i = 0; i < DNS_SECTION_COUNT; i++) {
+        out->counts[i] = wire_u16(at + 4 + (size_t)2 * i);
+    }
+}
+
+/* The header of a message that the capture has in part, with zeros behind. */
+static void read_cut_header(const struct wire_span *message, struct dns *out)
+{
+    uint8_t header[DNS_HEADER_BYTES] = {0};
+    const uint32_t whole = message->length & ~1U; /* a number is there or is not */
+
+    if (whole > 0) {
+        memcpy(header, message->bytes, whole);
+    }
+    read_header(header, out);
 }
 
 enum wire_status dns_parse(const struct wire_span *message, struct dns *out,
                            struct dns_reader *reader)
 {
-    struct cursor c = cursor_over(message->bytes, message->length);
-    const uint16_t id = cursor_u16(&c);
-    const uint16_t flags = cursor_u16(&c);
-    uint32_t records = 0;
-
-    *out = (struct dns){
-        .id = id,
-        .is_response = (flags & 0x8000) != 0,
-        .opcode = flags >> 11 & 15,
-        .is_authoritative = (flags & 0x0400) != 0,
-        .is_cut = (flags & 0x0200) != 0,
-        .is_recursion_desired = (flags & 0x0100) != 0,
-        .is_recursion_available = (flags & 0x0080) != 0,
-        .has_reserved_bit = (flags & 0x0040) != 0,
-        .is_authentic = (flags & 0x0020) != 0,
-        .is_checking_disabled = (flags & 0x0010) != 0,
-        .rcode = flags & 15,
-    };
-    for (unsigned i = 0; i < DNS_SECTION_COUNT; i++) {
-        out->counts[i] = cursor_u16(&c);
-        records += out->counts[i];
-    }
-    if (!c.ok) {
+    if (message->length < DNS_HEADER_BYTES) {
+        read_cut_header(message, out);
         return WIRE_TRUNCATED;
     }
+    read_header(message->bytes, out);
+    const uint32_t records = (uint32_t)out->counts[DNS_QUESTION] + out->counts[DNS_ANSWER] +
+                             out->counts[DNS_AUTHORITY] + out->counts[DNS_ADDITIONAL];
     /* Opcodes: query, inverse query, status, notify, update, stateful operations. */
     if (out->opcode > 6 || out->opcode == 3 || records > RECORDS_MAX) {
         return WIRE_MALFORMED;
     }
     if (reader != NULL) {
-        *reader = (struct dns_reader){.message = cursor_over(message->bytes, message->length),
-                                      .at = c,
-                                      .section = DNS_QUESTION,
-                                      .left = out->counts[DNS_QUESTION],
-                                      .status = WIRE_OK,
-                                      .header = *out};
+        reader->message = cursor_over(message->bytes, message->length);
+        reader->at =
+            cursor_over(message->bytes + DNS_HEADER_BYTES, message->length - DNS_HEADER_BYTES);
+        reader->section = DNS_QUESTION;
+        reader->left = out->counts[DNS_QUESTION];
+        reader->status = WIRE_OK;
+        reader->first_name_bytes = 0;
+        reader->header = *out;
     }
     return WIRE_OK;
+}
+
+/* Type and class; of a record TTL and data, too. */
+static inline void read_fixed(struct dns_reader *reader, struct dns_record *out)
+{
+    const bool is_question = reader->section == DNS_QUESTION;
+    const uint8_t *at = cursor_take(&reader->at, is_question ? 4 : 10);
+
+    out->section = reader->section;
+    out->type = out->class = 0;
+    out->ttl_seconds = 0;
+    out->data = (struct wire_span){0};
+    if (at == NULL) {
+        return;
+    }
+    out->type = wire_u16(at);
+    out->class = wire_u16(at + 2);
+    if (!is_question) {
+        out->ttl_seconds = wire_u32(at + 4);
+        out->data = cursor_span(&reader->at, wire_u16(at + 8));
+    }
 }
 
 static inline enum wire_status read_record(struct dns_reader *reader, struct dns_record *out,
@@ -128,16 +166,7 @@ static inline enum wire_status read_record(struct dns_reader *reader, struct dns
     if (is_named && start == reader->message.at + DNS_HEADER_BYTES) {
         reader->first_name_bytes = out->name.length;
     }
-    out->section = reader->section;
-    out->type = cursor_u16(&reader->at);
-    out->class = cursor_u16(&reader->at);
-    out->ttl_seconds = 0;
-    out->data = (struct wire_span){0};
-    if (reader->section != DNS_QUESTION) {
-        out->ttl_seconds = cursor_u32(&reader->at);
-        const uint16_t data_bytes = cursor_u16(&reader->at);
-        out->data = cursor_span(&reader->at, data_bytes);
-    }
+    read_fixed(reader, out);
     out->offset = (uint32_t)(start - reader->message.at);
     out->record_bytes = (uint32_t)(reader->at.at - start);
     return reader->at.ok ? WIRE_OK : WIRE_TRUNCATED;
@@ -202,6 +231,29 @@ static unsigned add_label_byte(char *out, uint8_t byte)
     return 4;
 }
 
+/* Copies bytes of a label that stand for themselves, eight at once, as long as `behind` it there
+ * are so many in the name: what is copied too much is written over by what they become. How many.
+ */
+static unsigned copy_plain(const uint8_t *label, unsigned label_bytes, size_t behind, char *out)
+{
+    const size_t left = label_bytes + behind;
+    unsigned done = 0;
+
+    while (done < label_bytes && done + 8 <= left) {
+        const uint64_t eight = load_le64(label + done);
+        const unsigned take = label_bytes - done < 8 ? label_bytes - done : 8;
+        const uint64_t others = take < 8 ? UINT64_MAX << 8 * take : 0;
+        const uint64_t of_label = (eight & ~others) | (ASCII_EACH('a') & others);
+
+        if (!ascii_is_host_8(of_label) || ascii_equal_8(of_label, '.') != 0) {
+            break;
+        }
+        store_le64(out + done, eight);
+        done += take;
+    }
+    return done;
+}
+
 unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES])
 {
     struct cursor c = cursor_over(name->bytes, name->length);
@@ -217,7 +269,9 @@ unsigned dns_name_text(const struct dns_name *name, char out[DNS_NAME_TEXT_BYTES
             out[length++] = '.';
         }
         const uint8_t *label = cursor_take(&c, label_bytes);
-        for (unsigned i = 0; i < label_bytes; i++) {
+        unsigned plain = copy_plain(label, label_bytes, cursor_left(&c), out + length);
+        length += plain;
+        for (unsigned i = plain; i < label_bytes; i++) {
             if (LIKELY(ascii_is_host(label[i]) && label[i] != '.')) {
                 out[length++] = (char)label[i];
             } else {
