@@ -74,6 +74,7 @@ static uint32_t offer(struct call *call, int direction, const struct wire_span *
     if (is_over(flow, direction)) {
         return 0;
     }
+    side->bits &= (uint8_t)~ASSEMBLY_IS_LOST;
     if (step.is_passed_over && flow->app_handler == handler) {
         /* Bytes may still come before a beginning that is a guess. */
         return (side->bits & ASSEMBLY_IS_GUESSED) != 0 ? 0 : step.consumed_bytes;
@@ -83,12 +84,15 @@ static uint32_t offer(struct call *call, int direction, const struct wire_span *
     }
     if (flow->app_handler != handler) {
         call->switched_by = direction;
+        call->assembly->side[!direction].bits &= (uint8_t)~ASSEMBLY_IS_LOST;
         side->handler_from = side->window.base + step.consumed_bytes;
         call->assembly->side[!direction].handler_from =
             call->assembly->side[!direction].window.base;
     } else if (step.verdict == INSPECT_DIRECTION_DONE || is_capped) {
         end_direction(call, direction);
         return 0;
+    } else if (step.is_lost) {
+        side->bits |= ASSEMBLY_IS_LOST;
     }
     return step.consumed_bytes;
 }
@@ -247,6 +251,14 @@ static void take_piece(struct call *call, int direction, uint64_t offset, struct
     take_direct(call, direction, &bytes);
 }
 
+/* A segment that the handler would pass over, as it did with those before. */
+static bool is_of_no_interest(const struct flow *flow, const struct assembly_side *side,
+                              const struct wire_span *bytes)
+{
+    return side->bits == (ASSEMBLY_IS_STARTED | ASSEMBLY_IS_LOST) &&
+           !inspect_ops(flow->app_handler)->may_begin(bytes);
+}
+
 /* Where the direction begins, at its first payload. */
 static void start_side(struct call *call, struct assembly_side *side, uint32_t seq, int direction)
 {
@@ -310,7 +322,11 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
         start_side(call, side, seq, direction);
     }
     if (seq == side->base_seq && side->window.range_count == 0 && declared == bytes.length) {
-        take_direct(call, direction, &bytes); /* in order, whole, nothing held: most */
+        if (is_of_no_interest(call->flow, side, &bytes)) {
+            advance(call, side, bytes.length);
+        } else {
+            take_direct(call, direction, &bytes); /* in order, whole, nothing held: most */
+        }
         return;
     }
     int32_t distance = seq_diff(seq, side->base_seq);

@@ -25,6 +25,7 @@ enum assembly_bit {
     ASSEMBLY_IS_STARTED = 1 << 0,
     ASSEMBLY_IS_GUESSED = 1 << 1, /* no SYN: the base may go back, nothing was consumed */
     ASSEMBLY_IS_AFTER_GAP = 1 << 2,
+    ASSEMBLY_IS_LOST = 1 << 3, /* what the handler said last (inspect_step) */
 };
 
 struct assembly_side {

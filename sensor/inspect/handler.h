@@ -58,6 +58,9 @@ struct inspect_step {
     uint32_t consumed_bytes;
     bool is_passed_over; /* the core's own, of a flow that is unknown: nothing can begin with these
                             bytes, so that they need not be held */
+    bool is_lost; /* TCP, with INSPECT_MORE and all bytes consumed: nothing is known of what comes
+                     next. Segments in order with which nothing may begin (ops->may_begin) are
+                     passed over unseen, until one is offered that may */
 };
 
 /* Consumed bytes are never offered again, the others are. So a handler consumes whole messages
@@ -151,6 +154,7 @@ struct inspect_app_ops {
                      flow that has this part, whatever its label is */
     bool is_handshake; /* TCP: at most the window's length of a direction is looked at, counted from
                           the switch to this handler; false: as long as it consumes */
+    bool (*may_begin)(const struct wire_span *bytes); /* for steps with is_lost; else NULL */
     struct inspect_step (*input)(struct inspect *inspect, struct flow *flow,
                                  const struct inspect_input *input);
     /* Adds to a record what is known. Texts live in the part until the next call for this flow. */

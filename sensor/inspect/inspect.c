@@ -270,7 +270,8 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
         consumed += step.consumed_bytes;
         if (step.verdict != INSPECT_MORE || flow->app_handler == handler ||
             step.consumed_bytes >= rest.bytes.length) {
-            return (struct inspect_step){.verdict = step.verdict, .consumed_bytes = consumed};
+            return (struct inspect_step){
+                .verdict = step.verdict, .consumed_bytes = consumed, .is_lost = step.is_lost};
         }
         rest.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
         rest.bytes.length -= step.consumed_bytes;

@@ -511,7 +511,16 @@ static struct inspect_step http_input(struct inspect *inspect, struct flow *flow
     if (flow->app_handler == APP_HTTP && side->state == SIDE_TO_END) {
         return inspect_stop(INSPECT_DIRECTION_DONE);
     }
-    return inspect_more((uint32_t)used);
+    return (struct inspect_step){.verdict = INSPECT_MORE,
+                                 .consumed_bytes = (uint32_t)used,
+                                 .is_lost =
+                                     side->state == SIDE_LOST && used == input->bytes.length};
+}
+
+/* Of a direction that is lost: an empty line before a head, or a head. */
+static bool http_may_begin(const struct wire_span *bytes)
+{
+    return bytes->bytes[0] == '\r' || bytes->bytes[0] == '\n' || http1_may_begin(bytes);
 }
 
 /* ---- records ---- */
@@ -584,6 +593,7 @@ static struct record_text http_server_name(const struct inspect *inspect, const 
 const struct inspect_app_ops inspect_http = {
     .part = PART_HTTP,
     .input = http_input,
+    .may_begin = http_may_begin,
     .fill = http_fill,
     .reported = http_reported,
     .release = http_release,

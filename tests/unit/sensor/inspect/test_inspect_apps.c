@@ -395,6 +395,35 @@ static void what_is_no_response_is_not_held_and_hides_none(void **state)
     assert_string_equal(bench.text, "app=http host=a.example method=GET path=/ 201 1/1");
 }
 
+/* What is passed over unseen ends where a message may begin. */
+static void a_response_behind_lost_bytes_is_found(void **state)
+{
+    static const char *const before[] = {"", "\r\n", "\n\r\n"}; /* a response */
+    static uint8_t bytes[1400];
+
+    (void)state;
+    memset(bytes, 0xe1, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+        EACH_PIECE(piece)
+        {
+            start(80, false);
+            send_text(0, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 1400);
+            send_piece(1, bytes, sizeof(bytes));
+            send_piece(1, bytes, 3);
+            bench.seq[1] += 50; /* not seen */
+            send_piece(1, bytes, 100);
+            send_piece(0, bytes, 0); /* the client has them all */
+            bench.seq[1] -= 40;      /* once more, and more of it */
+            send_piece(1, bytes, 200);
+            send_text(1, before[i], 1400);
+            send_text(1, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+                      piece > 1 ? piece : 9); /* a word that is not whole is none, there */
+            finish();
+            assert_string_equal(bench.text, "app=http host=a.example method=GET path=/ 201 1/1");
+        }
+    }
+}
+
 static void a_request_in_absolute_form_names_its_host(void **state)
 {
     (void)state;
@@ -713,6 +742,7 @@ int main(void)
         cmocka_unit_test(requests_on_one_connection_are_all_read_whatever_the_segments),
         cmocka_unit_test(a_body_of_known_length_is_passed_over),
         cmocka_unit_test(what_is_no_response_is_not_held_and_hides_none),
+        cmocka_unit_test(a_response_behind_lost_bytes_is_found),
         cmocka_unit_test(a_request_in_absolute_form_names_its_host),
         cmocka_unit_test(connect_hands_the_tunnel_over),
         cmocka_unit_test(upgrades_change_the_label),
