@@ -390,9 +390,10 @@ static struct datagram *begin(struct fragment_table *table, const struct datagra
 static struct datagram_key key_of(const struct fragment *fragment, const struct packet *packet,
                                   bool is_outer)
 {
+    const uint16_t *vlan_ids = is_outer ? packet->fragment_vlan_ids : packet->vlan_ids;
     struct datagram_key key = {.id = fragment->id,
-                               .vlan_ids = {packet->vlan_ids[0], packet->vlan_ids[1]},
-                               .tenant = is_outer ? 0 : packet->tenant,
+                               .vlan_ids = {vlan_ids[0], vlan_ids[1]},
+                               .tenant = is_outer ? packet->fragment_tenant : packet->tenant,
                                .ip_version = fragment->ip_version,
                                .protocol =
                                    fragment->ip_version == 4 ? fragment->protocol : (uint8_t)0};

@@ -202,6 +202,8 @@ struct packet {
     uint32_t tcp_sack_left, tcp_sack_right; /* with TCP_OPTION_SACK: its first block */
     uint8_t fault_layer;                    /* enum wire_layer where the walk ended early */
     uint8_t fault_reason;                   /* enum decode_reason; DECODE_WHOLE: it did not */
+    uint16_t fragment_tenant; /* with PACKET_IS_FRAGMENT or PACKET_OUTER_FRAGMENT: `tenant` and */
+    uint16_t fragment_vlan_ids[PACKET_VLANS_MAX]; /* `vlan_ids` around that header alone */
 };
 
 /* Options of packet_decode. */

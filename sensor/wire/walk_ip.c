@@ -1,5 +1,7 @@
 #include "sensor/wire/walk_ip.h"
 
+#include <string.h>
+
 void walk_checksum(const struct ipv4 *ip, struct packet *out)
 {
     out->facts |= PACKET_CHECKSUM_SEEN;
@@ -10,6 +12,10 @@ void walk_checksum(const struct ipv4 *ip, struct packet *out)
 
 void walk_fragment(struct packet *out, uint32_t offset_bytes, bool has_more, uint32_t id)
 {
+    if ((out->facts & PACKET_OUTER_FRAGMENT) == 0) { /* else the header outside has told its own */
+        out->fragment_tenant = out->tenant;
+        memcpy(out->fragment_vlan_ids, out->vlan_ids, sizeof(out->fragment_vlan_ids));
+    }
     out->facts |= PACKET_IS_FRAGMENT;
     if (offset_bytes > 0) {
         out->facts |= PACKET_IS_LATER_FRAGMENT;

@@ -416,6 +416,62 @@ static void every_fragment_is_counted_once(void **state)
     assert_true(count(&counts->attributed) > 0);
 }
 
+/* A fragment of an outer packet: the first one with a tunnel and a packet inside, the later one
+ * with bytes. With `vni` the outer packet is in a VXLAN itself. */
+static enum fragment_verdict add_outer(uint32_t vni, bool has_inner_vlan, bool is_first)
+{
+    static const uint8_t rest[64];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    if (vni != 0) {
+        build_ipv4(&b, (struct build_ip){.source = "198.51.100.1", .target = "198.51.100.2"});
+        build_vxlan_udp(&b, vni);
+        build_ethernet(&b);
+    }
+    build_ipv4(&b, (struct build_ip){.source = "10.9.0.1",
+                                     .target = "10.9.0.2",
+                                     .protocol = 17,
+                                     .id = 77,
+                                     .fragment_offset_bytes = is_first ? 0 : 400,
+                                     .has_more_fragments = is_first});
+    if (is_first) {
+        build_vxlan_udp(&b, 3);
+        build_ethernet(&b);
+        if (has_inner_vlan) {
+            build_vlan(&b, 5);
+        }
+        build_ipv4(&b, (struct build_ip){.source = "10.0.0.1", .target = "10.0.0.2"});
+        build_udp(&b, 40000, 7777);
+    }
+    build_bytes(&b, rest, sizeof(rest));
+    const struct frame frame = build_frame(&b, START);
+
+    (void)packet_decode(&frame, 0, &packet);
+    assert_true(fragment_table_wants(&packet));
+    return fragment_table_add(table, &packet, frame.bytes);
+}
+
+static void what_is_inside_does_not_hide_an_outer_first_fragment(void **state)
+{
+    (void)state;
+    start(16, 16);
+    assert_int_equal(add_outer(0, true, true), FRAGMENT_COUNT);
+    assert_int_equal(add_outer(0, true, false), FRAGMENT_COUNT);
+    assert_int_equal(packet.source_port, 40000);
+}
+
+static void an_outer_fragment_is_found_in_its_network_alone(void **state)
+{
+    (void)state;
+    start(16, 16);
+    assert_int_equal(add_outer(7, false, true), FRAGMENT_COUNT);
+    assert_int_equal(add_outer(8, false, false), FRAGMENT_HELD);
+    assert_int_equal(add_outer(7, false, false), FRAGMENT_COUNT);
+    assert_int_equal(packet.source_port, 40000);
+    assert_int_equal(packet.facts & PACKET_OUTER_FRAGMENT, PACKET_OUTER_FRAGMENT);
+}
+
 static void no_room_for_datagrams_is_refused(void **state)
 {
     const struct fragment_settings settings = {.held_max = 1};
@@ -443,6 +499,8 @@ int main(void)
         cmocka_unit_test(ipv6_fragments_are_known_by_addresses_and_id_alone),
         cmocka_unit_test(an_atomic_fragment_is_a_whole_datagram),
         cmocka_unit_test(every_fragment_is_counted_once),
+        cmocka_unit_test(what_is_inside_does_not_hide_an_outer_first_fragment),
+        cmocka_unit_test(an_outer_fragment_is_found_in_its_network_alone),
         cmocka_unit_test(no_room_for_datagrams_is_refused),
     };
 
