@@ -332,7 +332,8 @@ static bool is_fragment_to_join(const struct packet *packet, const struct flow *
         PACKET_IS_LATER_FRAGMENT | PACKET_HAS_MORE_FRAGMENTS | PACKET_OUTER_FRAGMENT;
 
     return (packet->facts & is_part) != 0 && (flow->bits & FLOW_HAS_KEY_PORTS) != 0 &&
-           (flow->key.protocol == IP_PROTOCOL_TCP || flow->key.protocol == IP_PROTOCOL_UDP);
+           (flow->key.protocol == IP_PROTOCOL_TCP || flow->key.protocol == IP_PROTOCOL_UDP ||
+            flow->key.protocol == IP_PROTOCOL_SCTP);
 }
 
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
