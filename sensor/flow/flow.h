@@ -165,25 +165,15 @@ struct flow_reported {
     uint32_t reserved;
 };
 
-/* Addresses stand in the key (IPv4) or behind the flow (IPv6, struct flow_wide); flow_address. */
-struct flow_short_key {
-    uint32_t low, high; /* IPv4 in network order; IPv6: the last word of each */
-    uint16_t low_port;
-    uint16_t high_port;
-    uint8_t protocol;
-    uint8_t ip_version;
-    uint16_t tenant; /* of the flow's first packet */
-};
-
 struct flow {
-    struct flow_short_key key;
-    uint64_t last_ns;        /* of the last packet; goes back when the clock does */
-    uint64_t next_update_ns; /* of the next UPDATE; UINT64_MAX: none */
-    uint32_t bits;           /* enum flow_bit */
-    uint32_t part;           /* a struct flow_tcp_part or flow_reported; 0: none */
-    uint32_t touched;        /* 1 + its place among those with packets since the tick; 0: none */
-    uint8_t tcp_state;       /* enum tcp_state */
-    uint8_t app_protocol;    /* this and all other app_ members are inspect's */
+    struct flow_short_key key; /* IPv6 addresses stand behind the flow: flow_address */
+    uint64_t last_ns;          /* of the last packet; goes back when the clock does */
+    uint64_t next_update_ns;   /* of the next UPDATE; UINT64_MAX: none */
+    uint32_t bits;             /* enum flow_bit */
+    uint32_t part;             /* a struct flow_tcp_part or flow_reported; 0: none */
+    uint32_t touched;          /* 1 + its place among those with packets since the tick; 0: none */
+    uint8_t tcp_state;         /* enum tcp_state */
+    uint8_t app_protocol;      /* this and all other app_ members are inspect's */
     union {
         uint8_t tcp_flags[2]; /* OR of the flag bytes */
         struct {
@@ -208,7 +198,6 @@ static_assert(sizeof(struct flow_tcp_side) == 64, "a cache line a side");
 static_assert(sizeof(struct flow_tcp_part) == 192, "three cache lines");
 static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
 static_assert(sizeof(struct flow_reported) == 64, "one cache line");
-static_assert(sizeof(struct flow_short_key) == 16, "two words");
 
 struct flow_wide {
     struct flow flow;

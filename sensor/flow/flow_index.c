@@ -55,11 +55,11 @@ uint32_t flow_index_find(const struct flow_table *table, const struct flow_item 
             if (!flow_is_of(flow, item, FLOW_KEY_TUPLE_MASK)) {
                 continue;
             }
-            if (flow->key.tenant == item->key.tenant) {
+            if (flow->key.tenant == item->short_key.tenant) {
                 return slot;
             }
             if (second == FLOW_NONE &&
-                takes_answer(table, slot, item->key.tenant, item->source_is_high)) {
+                takes_answer(table, slot, item->short_key.tenant, item->source_is_high)) {
                 second = slot;
             }
         }

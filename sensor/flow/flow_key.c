@@ -63,15 +63,6 @@ bool flow_key_of(const struct packet *packet, struct flow_key *key)
     return source_is_high;
 }
 
-/* The two halves of a 128-bit product folded: what wyhash mixes with. */
-static inline uint64_t fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    const wide product = (wide)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 uint64_t flow_key_hash(const struct flow_key *key, struct hash_key secret)
 {
     uint64_t w[5];
@@ -79,11 +70,9 @@ uint64_t flow_key_hash(const struct flow_key *key, struct hash_key secret)
     memcpy(w, key, sizeof(w));
     w[4] &= FLOW_KEY_TUPLE_MASK;
     if (key->ip_version == 4) {
-        const uint64_t addresses = (w[0] & UINT32_MAX) << 32 | (w[2] & UINT32_MAX);
-        return fold(fold(addresses ^ secret.a, w[4] ^ secret.b) ^ secret.b,
-                    UINT64_C(0x9e3779b97f4a7c15) ^ secret.a);
+        return flow_key_hash_ipv4((w[0] & UINT32_MAX) | w[2] << 32, w[4], secret);
     }
-    const uint64_t low = fold(w[0] ^ secret.a, w[1] ^ secret.b);
-    const uint64_t high = fold(w[2] ^ secret.b ^ low, w[3] ^ secret.a ^ w[4]);
-    return fold(high ^ secret.a, UINT64_C(0x9e3779b97f4a7c15) ^ secret.b ^ w[4]);
+    const uint64_t low = flow_key_fold(w[0] ^ secret.a, w[1] ^ secret.b);
+    const uint64_t high = flow_key_fold(w[2] ^ secret.b ^ low, w[3] ^ secret.a ^ w[4]);
+    return flow_key_fold(high ^ secret.a, UINT64_C(0x9e3779b97f4a7c15) ^ secret.b ^ w[4]);
 }

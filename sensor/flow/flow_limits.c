@@ -30,12 +30,11 @@ void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reas
     struct flow *flow = flow_at(table, slot);
 
     flow_emit(table, flow, FLOW_END, reason, detail);
-    const struct flow_key key = flow_whole_key(flow);
     struct flow_pool *pool = slot < table->wide_first ? &table->narrow : &table->wide;
 
     wheel_remove(table, flow);
     flow_tunnels_clear(table->tunnels, slot);
-    flow_index_remove(&table->index, flow_key_hash(&key, table->settings.key), slot);
+    flow_index_remove(&table->index, flow_hash(table, flow), slot);
     flow_give_parts(table, flow);
     flow->bits = 0;
     flow->wheel_next = pool->free_head;

@@ -40,7 +40,7 @@ static void decide_client(struct flow *flow, const struct packet *packet, bool s
 
 static uint32_t take_slot(struct flow_table *table, const struct flow_item *item, bool *was_full)
 {
-    struct flow_pool *pool = item->key.ip_version == 6 ? &table->wide : &table->narrow;
+    struct flow_pool *pool = item->short_key.ip_version == 6 ? &table->wide : &table->narrow;
 
     if (table->count == table->granted && !flow_budget_grant(table)) {
         const uint32_t victim = flow_index_victim(table, item->hash);
@@ -95,14 +95,18 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
         table->touched[touched - 1] = (struct flow_touch){.slot = slot};
         flow->touched = touched;
     }
-    flow_set_key(flow, &item->key);
+    if (LIKELY(item->short_key.ip_version != 6)) {
+        flow->key = item->short_key;
+    } else {
+        flow_set_key(flow, &item->key);
+    }
     flow->bits = FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
                  ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U);
     flow->first_ns = flow->last_ns = seen_ns(packet);
     flow->next_update_ns =
         first_update != 0 ? flow_add_time(packet->time_ns, first_update) : UINT64_MAX;
     flow->interface = packet->interface;
-    if (is_icmp(item->key.protocol)) {
+    if (is_icmp(item->short_key.protocol)) {
         flow->icmp_type = packet->icmp_type;
         flow->icmp_code = packet->icmp_code;
     }
@@ -195,15 +199,10 @@ static inline void add_sums(struct flow_table *table, struct flow *flow,
 static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_rtt *rtt)
 {
     /* Both sides of the sensor together, since one of them may be next door. */
-    const uint64_t ns = ((uint64_t)rtt->side[0].ewma + rtt->side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS;
-    const double seconds = (double)ns * 1e-9;
-    uint32_t bucket = 0;
+    const uint64_t units = (uint64_t)rtt->side[0].ewma + rtt->side[1].ewma;
 
-    while (bucket < STATS_RTT_BOUNDS && seconds > stats_rtt_bounds_seconds[bucket]) {
-        bucket++;
-    }
-    sums->rtt_counts[bucket]++;
-    sums->rtt_sum_ns += ns;
+    sums->rtt_counts[flow_rtt_bucket(units)]++;
+    sums->rtt_sum_ns += units * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
 static void measure_tcp(struct flow_table *table, struct flow *flow, const struct packet *packet,
@@ -289,8 +288,8 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
         if (slot == FLOW_NONE) {
             return FLOW_NONE;
         }
-        if (UNLIKELY(flow_at(table, slot)->key.tenant != item->key.tenant)) {
-            flow_tunnels_set_answer(table->tunnels, slot, item->key.tenant);
+        if (UNLIKELY(flow_at(table, slot)->key.tenant != item->short_key.tenant)) {
+            flow_tunnels_set_answer(table->tunnels, slot, item->short_key.tenant);
         }
     }
     struct flow *flow = flow_at(table, slot);
@@ -355,9 +354,14 @@ static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct pac
     item->candidate = FLOW_NONE;
     item->is_ip = packet->ip_version != 0;
     if (item->is_ip) {
-        item->source_is_high = flow_key_of(packet, &item->key);
-        item->short_key = flow_short_key_of(&item->key);
-        item->hash = flow_key_hash(&item->key, table->settings.key);
+        if (LIKELY(packet->ip_version == 4)) {
+            item->source_is_high =
+                flow_key_of_ipv4(packet, table->settings.key, &item->short_key, &item->hash);
+        } else {
+            item->source_is_high = flow_key_of(packet, &item->key);
+            item->short_key = flow_short_key_of(&item->key);
+            item->hash = flow_key_hash(&item->key, table->settings.key);
+        }
         __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, item->hash)], 1);
     }
 }
@@ -370,14 +374,15 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
     const unsigned match = flow_bucket_match(bucket, flow_index_tag(item->hash));
 
     if (match == 0) {
-        const struct flow_pool *pool = item->key.ip_version == 6 ? &table->wide : &table->narrow;
+        const struct flow_pool *pool =
+            item->short_key.ip_version == 6 ? &table->wide : &table->narrow;
         if (pool->free_head != FLOW_NONE) {
             flow_prefetch_lines(flow_at(table, pool->free_head), 2);
         }
         return;
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
-    flow_prefetch_lines(flow_at(table, item->candidate), item->key.ip_version == 6 ? 3 : 2);
+    flow_prefetch_lines(flow_at(table, item->candidate), item->short_key.ip_version == 6 ? 3 : 2);
 }
 
 static ALWAYS_INLINE void find_part(const struct flow_table *table, const struct flow_item *item)
@@ -391,7 +396,8 @@ static ALWAYS_INLINE void find_part(const struct flow_table *table, const struct
     }
 }
 
-/* Round trips, and the third line of the TCP part where the packet adds to the history. */
+/* Round trips where the packet completes one, and the third line of the TCP part where it adds to
+ * the history. */
 static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct packet *packet,
                                    const struct flow_item *item)
 {
@@ -400,10 +406,12 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
 
         if (flow_has_tcp_part(flow)) {
             const struct flow_tcp_part *part = flow_tcp_part(table, flow);
+            const int direction = item->source_is_high != flow_client_is_high(flow);
 
-            flow_prefetch_lines(flow_tcp_rtt(table, part), 1);
-            if (tcp_adds_to_history(part, packet,
-                                    item->source_is_high != flow_client_is_high(flow))) {
+            if (tcp_may_sample(part, packet, direction)) {
+                flow_prefetch_lines(flow_tcp_rtt_next(table, part), 1);
+            }
+            if (tcp_adds_to_history(part, packet, direction)) {
                 flow_prefetch_lines(part->history, 1);
             }
         }

@@ -28,8 +28,8 @@ struct flow_index {
 };
 
 struct flow_item {
-    struct flow_key key;
     struct flow_short_key short_key;
+    struct flow_key key; /* of IPv6 alone */
     uint64_t hash;
     uint32_t candidate;
     bool source_is_high;
@@ -161,6 +161,35 @@ static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *t
                : &none;
 }
 
+/* Where a sample goes: of a flow without any, to the entry that is taken next. */
+static inline const void *flow_tcp_rtt_next(const struct flow_table *table,
+                                            const struct flow_tcp_part *part)
+{
+    const struct flow_pool *pool = &table->parts[FLOW_PART_RTT];
+    const uint32_t index = part->side[FLOW_TCP_RTT].part;
+
+    return flow_pool_at(pool, index != 0             ? index
+                              : pool->free_head != 0 ? pool->free_head
+                                                     : pool->fresh);
+}
+
+/* Which of rtt_counts the sum of both sides' round trips belongs to. */
+static inline unsigned flow_rtt_bucket(uint64_t units)
+{
+    /* stats_rtt_bounds_seconds in FLOW_ROUND_TRIP_UNIT_NS */
+    static const uint32_t bounds[STATS_RTT_BOUNDS] = {
+        31250,   62500,   125000,   312500,   625000,   1250000,
+        3125000, 6250000, 12500000, 31250000, 62500000, 125000000,
+    };
+    const uint32_t value = units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+    unsigned bucket = 0;
+
+    for (unsigned i = 0; i < STATS_RTT_BOUNDS; i++) { /* no jump: times come in no order */
+        bucket += value > bounds[i];
+    }
+    return bucket;
+}
+
 static inline uint32_t flow_reported_index(const struct flow_table *table, const struct flow *flow)
 {
     return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow)->reported : flow->part;
@@ -186,10 +215,14 @@ static inline void flow_tell_ahead(const struct flow_table *table, const struct 
     }
 }
 
-/* For a flow that is about to be reported or to end: its TCP part is on its way... */
+/* For a flow that is about to be reported or to end: its TCP part is on its way, and what it was at
+ * the tick... */
 static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *table,
                                                    const struct flow *flow)
 {
+    if (flow->touched != 0) {
+        __builtin_prefetch(&table->touched[flow->touched - 1], 0);
+    }
     if (flow_has_tcp_part(flow)) {
         flow_prefetch_lines(flow_tcp_part(table, flow), 3);
     }
@@ -283,13 +316,24 @@ static inline uint16_t flow_index_tag(uint64_t hash)
     return tag != 0 ? tag : 1;
 }
 
+static inline uint64_t flow_hash(const struct flow_table *table, const struct flow *flow)
+{
+    if (LIKELY(flow->key.ip_version == 4)) {
+        uint64_t words[2];
+
+        memcpy(words, &flow->key, sizeof(words));
+        return flow_key_hash_ipv4(words[0], words[1], table->settings.key);
+    }
+    const struct flow_key key = flow_whole_key(flow);
+    return flow_key_hash(&key, table->settings.key);
+}
+
 /* ... and then, once that is there, what it leads to, and the bucket that the end takes it out of.
  */
 static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table,
                                                   const struct flow *flow)
 {
-    const struct flow_key key = flow_whole_key(flow);
-    const uint64_t hash = flow_key_hash(&key, table->settings.key);
+    const uint64_t hash = flow_hash(table, flow);
 
     __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
     if (flow_has_tcp_part(flow)) {
@@ -344,6 +388,15 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
 /* A SYN that opens a new connection over the ports of `flow`. */
 bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
                   const struct packet *packet, int direction);
+
+/* Whether the segment completes the sample that is waited for. */
+static inline bool tcp_may_sample(const struct flow_tcp_part *part, const struct packet *packet,
+                                  int direction)
+{
+    const struct flow_tcp_side *peer = &part->side[!direction];
+
+    return peer->rtt_sent_ns != 0 && (int32_t)(packet->tcp_ack - peer->rtt_until) >= 0;
+}
 
 /* tcp_history.c: Zeek's view of a connection. */
 

@@ -407,6 +407,39 @@ static void counted_keys_spread_over_buckets(void **state)
     }
 }
 
+/* Keys are made in registers where the packet is IPv4: as by the general way. */
+static void keys_of_ipv4_are_those_of_any_packet(void **state)
+{
+    static const uint8_t protocols[] = {IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IP_PROTOCOL_ICMP};
+    const struct hash_key secret = hash_key_random();
+    uint64_t random = 7;
+
+    (void)state;
+    for (uint32_t i = 0; i < 100000; i++) {
+        random = hash_mix(random + i);
+        struct packet packet = syn_from((uint32_t)random, 1, 0);
+        packet.target_ip[0] = (random >> 60 & 1) != 0 ? packet.source_ip[0] : packet.target_ip[0];
+        if ((random >> 61 & 1) != 0) {
+            memcpy(packet.target_ip, packet.source_ip, 4);
+        }
+        packet.protocol = protocols[(random >> 32 & 3) % 3];
+        packet.source_port = (uint16_t)(random >> 34 & 3);
+        packet.target_port = (uint16_t)(random >> 36 & 3);
+        packet.tenant = (uint16_t)(random >> 38 & 1);
+        packet.icmp_type = (uint8_t)(random >> 40 & 31);
+        packet.facts |= packet.protocol == IP_PROTOCOL_ICMP ? PACKET_HAS_ICMP : 0;
+        struct flow_key key;
+        struct flow_short_key quick;
+        uint64_t hash;
+        const bool source_is_high = flow_key_of(&packet, &key);
+        const struct flow_short_key plain = flow_short_key_of(&key);
+
+        assert_true(flow_key_of_ipv4(&packet, secret, &quick, &hash) == source_is_high);
+        assert_memory_equal(&quick, &plain, sizeof(plain));
+        assert_true(hash == flow_key_hash(&key, secret));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test(one_flow_of_all_packets_is_exact),
         cmocka_unit_test(keys_that_collide_under_one_secret_do_not_under_another),
         cmocka_unit_test(counted_keys_spread_over_buckets),
+        cmocka_unit_test(keys_of_ipv4_are_those_of_any_packet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "sensor/flow/flow_table_internal.h"
 #include "tests/unit/sensor/flow/flow_harness.h"
 
 /* Runs one connection and gives its last record; the harness is the caller's to stop. */
@@ -320,6 +321,20 @@ static void one_direction_alone_is_marked(void **state)
     harness_stop(&h);
 }
 
+/* The bounds in whole units are those that consumers are told in seconds. */
+static void a_round_trip_counts_up_to_its_bound(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < STATS_RTT_BOUNDS; i++) {
+        const uint64_t units =
+            (uint64_t)(stats_rtt_bounds_seconds[i] * 1e9 / FLOW_ROUND_TRIP_UNIT_NS + 0.5);
+        assert_int_equal(flow_rtt_bucket(units), i);
+        assert_int_equal(flow_rtt_bucket(units + 1), i + 1);
+    }
+    assert_int_equal(flow_rtt_bucket(0), 0);
+    assert_int_equal(flow_rtt_bucket(UINT64_C(2) * UINT32_MAX), STATS_RTT_BOUNDS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_new_syn_over_closed_ports_is_a_new_flow),
         cmocka_unit_test(a_copy_of_the_switch_is_told_from_a_retransmission_by_id_and_time),
         cmocka_unit_test(one_direction_alone_is_marked),
+        cmocka_unit_test(a_round_trip_counts_up_to_its_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
