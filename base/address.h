@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/attributes.h"
 
@@ -11,6 +12,22 @@ struct ip_address {
     uint8_t bytes[16]; /* network order; IPv4 in the first four, the rest 0 */
     uint8_t version;   /* 4, 6; 0 = unknown */
 };
+
+/* The IPv4 address whose four bytes lie in `bytes` as in a packet. In one store: a copy made of it
+ * reads sixteen bytes, and would wait for them where they were written in pieces. */
+static ALWAYS_INLINE struct ip_address address_of_ipv4(const void *bytes)
+{
+    typedef uint32_t lanes __attribute__((vector_size(16)));
+    lanes words = {0};
+    uint32_t first;
+    struct ip_address address;
+
+    memcpy(&first, bytes, sizeof(first));
+    words[0] = first;
+    memcpy(address.bytes, &words, sizeof(address.bytes));
+    address.version = 4;
+    return address;
+}
 
 #define ADDRESS_TEXT_BYTES 46 /* longest IPv6 text and its NUL */
 #define MAC_TEXT_BYTES     18

@@ -206,15 +206,15 @@ struct flow_wide {
 
 static inline struct ip_address flow_address(const struct flow *flow, bool high)
 {
-    struct ip_address address = {.version = flow->key.ip_version};
-
-    if (flow->key.ip_version == 6) {
+    if (UNLIKELY(flow->key.ip_version == 6)) {
         const struct flow_wide *wide = (const struct flow_wide *)(const void *)flow;
+        struct ip_address address;
+
         memcpy(address.bytes, high ? wide->high_ip : wide->low_ip, sizeof(address.bytes));
-    } else {
-        memcpy(address.bytes, high ? &flow->key.high : &flow->key.low, sizeof(flow->key.low));
+        address.version = 6;
+        return address;
     }
-    return address;
+    return address_of_ipv4(high ? &flow->key.high : &flow->key.low);
 }
 
 /* The key as it was made from the first packet. */

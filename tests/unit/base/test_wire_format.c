@@ -125,9 +125,28 @@ static void damaged_bytes_are_refused_for_good(void **state)
     }
 }
 
+/* Around the lengths at which the way of copying changes. */
+static void a_copy_is_exact_at_every_length(void **state)
+{
+    uint8_t in[100], out[104];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(in); i++) {
+        in[i] = (uint8_t)(i + 1);
+    }
+    for (size_t length = 0; length <= sizeof(in); length++) {
+        memset(out, 0, sizeof(out));
+        wire_copy(out + 1, in, length);
+        assert_memory_equal(out + 1, in, length);
+        assert_int_equal(out[0], 0);
+        assert_int_equal(out[1 + length], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_is_exact_at_every_length),
         cmocka_unit_test(every_varint_reads_back_in_its_shortest_form),
         cmocka_unit_test(fields_read_back_as_written),
         cmocka_unit_test(a_writer_without_room_says_so_and_stays_inside),
