@@ -153,6 +153,8 @@ static inline uint64_t inspect_figure_of(const struct inspect_statistics *statis
                                              inspect_figures[figure].offset);
 }
 
+/* What a live flow speaks, or by its ports may speak: enum app. */
+unsigned inspect_app(const struct flow *flow);
 /* "dns", "tls", ...: the label of a live flow for top lists; empty when unknown. Static. */
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow);
 /* SNI or Host of a live flow; empty when unknown. Until the flow's next packet. */

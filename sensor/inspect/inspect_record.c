@@ -22,12 +22,17 @@ static uint16_t guessing_port(const struct flow *flow, enum app app)
                : flow_client_port(flow);
 }
 
+unsigned inspect_app(const struct flow *flow)
+{
+    const enum app app = (enum app)flow->app_protocol;
+
+    return app != APP_UNKNOWN ? app : guess_by_port(flow);
+}
+
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow)
 {
     (void)inspect;
-    const enum app app = (enum app)flow->app_protocol;
-
-    return static_text(app_name(app != APP_UNKNOWN ? app : guess_by_port(flow)));
+    return static_text(app_name((enum app)inspect_app(flow)));
 }
 
 /* Of the first handler that knows one. */

@@ -14,32 +14,8 @@
 #include "detection/detection.h"
 #include "proto/record.h"
 #include "sensor/inspect/asset_table.h"
+#include "sensor/pipeline/epoch_table.h"
 #include "sensor/pipeline/evidence.h"
-
-#define EPOCH_KEY_BYTES  48
-#define EPOCH_TABLE_MAX  1024
-#define EPOCH_TABLE_SLOT 2048
-
-/* Sums by a text key; keys that find no room go into "other". */
-struct epoch_table {
-    uint32_t count;
-    uint16_t slots[EPOCH_TABLE_SLOT]; /* 1 + index of an entry; 0 = free */
-    struct epoch_entry {
-        char key[EPOCH_KEY_BYTES]; /* NUL at the end */
-        uint32_t hash;
-        uint64_t bytes_in, bytes_out, packets;
-    } entries[EPOCH_TABLE_MAX];
-    uint64_t other_in, other_out, other_packets;
-};
-
-void epoch_table_reset(struct epoch_table *table);
-/* A key longer than EPOCH_KEY_BYTES - 1 is cut. */
-void epoch_table_add(struct epoch_table *table, const char *key, uint32_t length, uint64_t bytes_in,
-                     uint64_t bytes_out, uint64_t packets);
-void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from);
-/* The largest by bytes and, last, "other" where something is left. Keys are borrowed from the
- * table. */
-void epoch_table_top(struct epoch_table *table, struct stats_top_list *out);
 
 struct epoch_flow {
     struct stats_top_flow flow; /* texts point into this struct */

@@ -5,6 +5,7 @@
 
 #include "sensor/detect/detect.h"
 #include "sensor/pipeline/shard_private.h"
+#include "sensor/wire/app.h"
 #include "sensor/wire/packet_summary.h"
 
 /* Behind this many keys a small flow no longer gets one of its own: a flood must not push the
@@ -220,72 +221,92 @@ static struct in_out in_out_of(bool client_inside, bool server_inside,
 static void add_direction(struct epoch *epoch, bool client_inside, bool server_inside,
                           const struct in_out *bytes, uint64_t packets)
 {
-    if (client_inside == server_inside) {
-        epoch_table_add(&epoch->directions, client_inside ? "internal" : "external", 8, bytes->in,
-                        bytes->out, packets);
-        epoch->totals.bytes_internal += bytes->in + bytes->out;
-        return;
+    static const char *const names[] = {"external", "outbound", "inbound", "internal"};
+    const unsigned kind = (client_inside ? 1U : 0U) | (server_inside ? 2U : 0U);
+    const struct epoch_key key = {.words = {kind}};
+    struct epoch_entry *entry = epoch_table_entry(&epoch->directions, &key);
+
+    if (entry != NULL && entry->text[0] == '\0') {
+        epoch_entry_name(entry, names[kind], (uint32_t)strlen(names[kind]));
     }
-    epoch->totals.bytes_in += bytes->in;
-    epoch->totals.bytes_out += bytes->out;
-    epoch_table_add(&epoch->directions, client_inside ? "outbound" : "inbound",
-                    client_inside ? 8 : 7, bytes->in, bytes->out, packets);
+    epoch_table_add(&epoch->directions, entry, bytes->in, bytes->out, packets);
+    if (client_inside == server_inside) {
+        epoch->totals.bytes_internal += bytes->in + bytes->out;
+    } else {
+        epoch->totals.bytes_in += bytes->in;
+        epoch->totals.bytes_out += bytes->out;
+    }
+}
+
+static void add_application(struct epoch_table *table, const struct flow *flow,
+                            const struct in_out *bytes, uint64_t packets)
+{
+    const unsigned app = inspect_app(flow);
+    const struct epoch_key key = {.words = {app}};
+    struct epoch_entry *entry = epoch_table_entry(table, &key);
+
+    if (entry != NULL && entry->text[0] == '\0') {
+        const char *name = app != APP_UNKNOWN ? app_name((enum app)app) : "unknown";
+
+        epoch_entry_name(entry, name, (uint32_t)strlen(name));
+    }
+    epoch_table_add(table, entry, bytes->in, bytes->out, packets);
+}
+
+/* Whether a further key would be for a flow that is small while many have one. */
+static bool is_crowded(const struct epoch_table *table, uint64_t bytes)
+{
+    return table->count >= KEYS_FOR_ALL && bytes < SMALL_FLOW_BYTES;
 }
 
 static void add_host(struct epoch_table *table, const struct ip_address *address, uint64_t received,
                      uint64_t sent, uint64_t packets)
 {
-    char text[ADDRESS_TEXT_BYTES];
+    struct epoch_entry *entry = NULL;
 
-    if (table->count >= KEYS_FOR_ALL && received + sent < SMALL_FLOW_BYTES) {
-        table->other_in += received;
-        table->other_out += sent;
-        table->other_packets += packets;
-        return;
+    if (!is_crowded(table, received + sent)) {
+        struct epoch_key key = {.kind = address->version};
+
+        static_assert(sizeof(key.words) == sizeof(address->bytes), "an address is two words");
+        static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "and its text finds room");
+        memcpy(key.words, address->bytes, sizeof(key.words));
+        entry = epoch_table_entry(table, &key);
+        if (entry != NULL && entry->text[0] == '\0') {
+            (void)address_text(address, entry->text);
+        }
     }
-    epoch_table_add(table, text, address_text(address, text), received, sent, packets);
+    epoch_table_add(table, entry, received, sent, packets);
 }
 
-/* "tcp/443" in `out`; its length. Without snprintf: each flow of a second has its service told. */
-static uint32_t service_text(const struct flow *flow, char out[EPOCH_KEY_BYTES])
+/* "TCP/443" in `out`; "TCP" without ports. */
+static void service_text(uint8_t protocol, uint16_t port, char out[EPOCH_TEXT_BYTES])
 {
-    const char *name = ip_protocol_name(flow->key.protocol);
-    char digits[5];
-    unsigned count = 0;
+    const char *name = ip_protocol_name(protocol);
 
     if (name == NULL) {
-        return (uint32_t)snprintf(out, EPOCH_KEY_BYTES, "protocol %u", flow->key.protocol);
+        (void)snprintf(out, EPOCH_TEXT_BYTES, "protocol %u", protocol);
+    } else if (port == 0) {
+        (void)snprintf(out, EPOCH_TEXT_BYTES, "%s", name);
+    } else {
+        (void)snprintf(out, EPOCH_TEXT_BYTES, "%s/%u", name, port);
     }
-    uint32_t length = 0;
-
-    for (; name[length] != '\0'; length++) {
-        assert(length + 1 + sizeof(digits) < EPOCH_KEY_BYTES);
-        out[length] = name[length];
-    }
-    for (unsigned port = flow_server_port(flow); port != 0; port /= 10) {
-        digits[count++] = (char)('0' + port % 10);
-    }
-    if (count > 0) {
-        out[length++] = '/';
-    }
-    while (count > 0) {
-        out[length++] = digits[--count];
-    }
-    return length;
 }
 
 static void add_service(struct epoch_table *table, const struct flow *flow,
                         const struct in_out *bytes, uint64_t packets)
 {
-    char text[EPOCH_KEY_BYTES];
+    struct epoch_entry *entry = NULL;
 
-    if (table->count >= KEYS_FOR_ALL && bytes->in + bytes->out < SMALL_FLOW_BYTES) {
-        table->other_in += bytes->in;
-        table->other_out += bytes->out;
-        table->other_packets += packets;
-        return;
+    if (!is_crowded(table, bytes->in + bytes->out)) {
+        const uint16_t port = flow_server_port(flow);
+        const struct epoch_key key = {.words = {(uint64_t)flow->key.protocol << 16 | port}};
+
+        entry = epoch_table_entry(table, &key);
+        if (entry != NULL && entry->text[0] == '\0') {
+            service_text(flow->key.protocol, port, entry->text);
+        }
     }
-    epoch_table_add(table, text, service_text(flow, text), bytes->in, bytes->out, packets);
+    epoch_table_add(table, entry, bytes->in, bytes->out, packets);
 }
 
 static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow,
@@ -328,17 +349,11 @@ void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delt
     }
     const struct ip_address client = flow_client_address(flow);
     const struct ip_address server = flow_server_address(flow);
-    struct record_text app = inspect_app_name(shard->inspect, flow);
-
-    if (app.length == 0) {
-        app = (struct record_text){"unknown", 7};
-    }
     const bool client_inside = is_internal(shard, &client);
     const bool server_inside = is_internal(shard, &server);
     const struct in_out in_out = in_out_of(client_inside, server_inside, delta);
 
-    epoch_table_add(&epoch->applications, app.data, app.length, in_out.in, in_out.out,
-                    delta->packets);
+    add_application(&epoch->applications, flow, &in_out, delta->packets);
     add_direction(epoch, client_inside, server_inside, &in_out, delta->packets);
     add_host(&epoch->hosts, &client, delta->bytes[1], delta->bytes[0], delta->packets);
     add_host(&epoch->hosts, &server, delta->bytes[0], delta->bytes[1], delta->packets);

@@ -18,6 +18,19 @@ static struct epoch *fresh(void)
     return epoch;
 }
 
+/* Counts for the key `number`, whose text is `text`. */
+static void add(struct epoch_table *table, uint64_t number, const char *text, uint64_t in,
+                uint64_t out)
+{
+    const struct epoch_key key = {.words = {number}};
+    struct epoch_entry *entry = epoch_table_entry(table, &key);
+
+    if (entry != NULL && entry->text[0] == '\0') {
+        epoch_entry_name(entry, text, (uint32_t)strlen(text));
+    }
+    epoch_table_add(table, entry, in, out, 1);
+}
+
 static void a_top_list_is_sorted_and_the_rest_is_other(void **state)
 {
     (void)state;
@@ -27,9 +40,8 @@ static void a_top_list_is_sorted_and_the_rest_is_other(void **state)
 
     for (uint32_t i = 0; i < 100; i++) {
         char key[16];
-        const int length = snprintf(key, sizeof(key), "key%u", i);
-
-        epoch_table_add(&epoch->hosts, key, (uint32_t)length, i, 2 * i, 1);
+        (void)snprintf(key, sizeof(key), "key%u", i);
+        add(&epoch->hosts, i, key, i, UINT64_C(2) * i);
     }
     epoch_table_top(&epoch->hosts, &top);
     assert_int_equal(top.count, STATS_TOP_MAX);
@@ -51,9 +63,8 @@ static void a_full_table_counts_the_excess_as_other(void **state)
 
     for (uint32_t i = 0; i < 3 * EPOCH_TABLE_MAX; i++) {
         char key[16];
-        const int length = snprintf(key, sizeof(key), "%u", i);
-
-        epoch_table_add(&epoch->hosts, key, (uint32_t)length, 10, 0, 1);
+        (void)snprintf(key, sizeof(key), "%u", i);
+        add(&epoch->hosts, i, key, 10, 0);
     }
     assert_int_equal(epoch->hosts.count, EPOCH_TABLE_MAX);
     epoch_table_top(&epoch->hosts, &top);
@@ -64,19 +75,49 @@ static void a_full_table_counts_the_excess_as_other(void **state)
     epoch_free(epoch);
 }
 
-static void a_key_too_long_is_cut(void **state)
+static void a_text_too_long_is_cut(void **state)
 {
     (void)state;
     struct epoch *epoch = fresh();
     char key[200];
 
-    memset(key, 'a', sizeof(key));
-    epoch_table_add(&epoch->hosts, key, sizeof(key), 1, 1, 1);
-    epoch_table_add(&epoch->hosts, key, sizeof(key), 1, 1, 1);
+    memset(key, 'a', sizeof(key) - 1);
+    key[sizeof(key) - 1] = '\0';
+    add(&epoch->hosts, 7, key, 1, 1);
+    add(&epoch->hosts, 7, key, 1, 1);
     assert_int_equal(epoch->hosts.count, 1);
-    assert_int_equal(strlen(epoch->hosts.entries[0].key), EPOCH_KEY_BYTES - 1);
+    assert_int_equal(strlen(epoch->hosts.entries[0].text), EPOCH_TEXT_BYTES - 1);
     assert_int_equal(epoch->hosts.entries[0].packets, 2);
     epoch_free(epoch);
+}
+
+static void keys_are_told_apart_and_merged_by_all_they_are(void **state)
+{
+    static const struct epoch_key keys[] = {
+        {.words = {1, 0}}, {.words = {0, 1}}, {.words = {1, 0}, .kind = 6}, {.words = {1, 1}}};
+    struct epoch *epoch = fresh();
+    struct epoch *merged = fresh();
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < ARRAY_COUNT(keys); i++) {
+            struct epoch_entry *entry = epoch_table_entry(&epoch->hosts, &keys[i]);
+            assert_true((entry->text[0] == '\0') == (round == 0));
+            epoch_entry_name(entry, (const char[]){(char)('a' + i)}, 1);
+            epoch_table_add(&epoch->hosts, entry, i, 0, 1);
+        }
+    }
+    epoch_merge(merged, epoch);
+    epoch_merge(merged, epoch);
+    assert_int_equal(merged->hosts.count, ARRAY_COUNT(keys));
+    for (unsigned i = 0; i < ARRAY_COUNT(keys); i++) {
+        const struct epoch_entry *entry = epoch_table_entry(&merged->hosts, &keys[i]);
+        assert_int_equal(entry->text[0], 'a' + i);
+        assert_int_equal(entry->bytes_in, 4 * i);
+        assert_int_equal(entry->packets, 4);
+    }
+    epoch_free(epoch);
+    epoch_free(merged);
 }
 
 static void add_flow(struct epoch *epoch, uint64_t id, uint64_t bytes)
@@ -136,7 +177,7 @@ static void a_reset_second_is_empty(void **state)
 
     add_flow(epoch, 1, 100);
     epoch->totals.packets = 3;
-    epoch_table_add(&epoch->services, "TCP/443", 7, 1, 1, 1);
+    add(&epoch->services, 1, "TCP/443", 1, 1);
     epoch_reset(epoch, 101);
     epoch_fill_stats(epoch, stats);
     assert_int_equal(stats->totals.packets, 0);
@@ -152,7 +193,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_top_list_is_sorted_and_the_rest_is_other),
         cmocka_unit_test(a_full_table_counts_the_excess_as_other),
-        cmocka_unit_test(a_key_too_long_is_cut),
+        cmocka_unit_test(a_text_too_long_is_cut),
+        cmocka_unit_test(keys_are_told_apart_and_merged_by_all_they_are),
         cmocka_unit_test(the_largest_flows_are_kept_with_any_number_of_parts),
         cmocka_unit_test(a_reset_second_is_empty),
     };

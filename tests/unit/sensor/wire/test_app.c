@@ -160,11 +160,14 @@ static void a_guess_by_port_is_called_one(void **state)
     assert_string_equal(app_method_name(APP_BY_PORT), "port");
 }
 
-static void every_application_has_a_name(void **state)
+static void every_application_has_a_name_of_its_own(void **state)
 {
     (void)state;
     for (enum app app = APP_UNKNOWN; app < APP_COUNT; app++) {
         assert_non_null(app_name(app));
+        for (enum app other = APP_UNKNOWN; other < app; other++) {
+            assert_string_not_equal(app_name(app), app_name(other)); /* sums are kept by number */
+        }
     }
     assert_string_equal(app_name(APP_TLS), "tls");
 }
@@ -179,7 +182,7 @@ int main(void)
         cmocka_unit_test(loose_formats_need_their_port_and_well_formed_bytes),
         cmocka_unit_test(ports_alone_say_what_no_payload_says),
         cmocka_unit_test(a_guess_by_port_is_called_one),
-        cmocka_unit_test(every_application_has_a_name),
+        cmocka_unit_test(every_application_has_a_name_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
