@@ -167,6 +167,12 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                       .refused_rate = counts.refused_rate,
                                       .sockets = counts.sockets,
                                       .sockets_refused = counts.sockets_refused,
+                                      .throttles = counts.throttles,
+                                      .redirects = counts.redirects,
+                                      .throttled = counts.throttled,
+                                      .elsewhere_records = counts.elsewhere_records,
+                                      .backlog_bytes = counts.backlog_bytes,
+                                      .is_draining = counts.is_draining,
                                       .log_bytes = counts.log_bytes};
 }
 
@@ -299,6 +305,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
         if (now_ns / NS_PER_SEC != second) {
             second = now_ns / NS_PER_SEC;
             log_flush(false);
+            ingest_tick(app->ingest, now_ns);
             tell_manager(app, now_ns);
         }
     }

@@ -1,5 +1,6 @@
 /* Settings read again while the collector runs (SIGHUP). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,28 @@ static void use_rules(struct app *app)
     fleet_detector_use(app->fleet, &next->rules);
 }
 
+/* Sensors are sent elsewhere, or stay again: what somebody must be able to account for. */
+static void retune_ingest(struct app *app)
+{
+    struct ingest_counts before, after;
+    char detail[320];
+
+    ingest_counts_read(app->ingest, &before);
+    const uint32_t sent = ingest_retune(app->ingest);
+
+    ingest_counts_read(app->ingest, &after);
+    if (before.is_draining == after.is_draining && sent == 0) {
+        return;
+    }
+    (void)snprintf(detail, sizeof(detail), "redirect_to=%s sensors=%u",
+                   app->settings->ingest.redirect_to, sent);
+    log_note("ingest",
+             after.is_draining ? "sensors are sent to another collector"
+                               : "sensors are no longer sent to another collector",
+             "%s", detail);
+    audit_line("signal", NULL, "Redirect", "ok", detail);
+}
+
 static void apply(void *context, struct reload_result *result)
 {
     struct app *app = context;
@@ -107,6 +130,7 @@ static void apply(void *context, struct reload_result *result)
     if (result->applied.count > 0) {
         app_set_log(app->settings, app->command);
         use_rules(app);
+        retune_ingest(app);
     }
 }
 

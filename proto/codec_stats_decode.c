@@ -187,7 +187,12 @@ static bool take_sink(const Netscope__V1__SinkStats *from, struct stats_sink *to
         .unacked = from->unacked,
         .spool_bytes = from->spool_bytes,
         .spool_errors = from->spool_disk_errors,
+        .max_rate = from->max_rate,
+        .throttles = from->throttles,
+        .redirects = from->redirects,
+        .redirects_refused = from->redirects_refused,
     };
+    unpacked_chars(to->redirected_to, sizeof to->redirected_to, from->redirected_to);
     unpacked_chars(to->spool_trouble, sizeof to->spool_trouble, from->spool_trouble);
     unpacked_chars(to->name, sizeof to->name, from->name);
     unpacked_chars(to->last_error, sizeof to->last_error, from->last_error);

@@ -249,6 +249,11 @@ static void write_sink(struct wire_writer *w, const struct stats_sink *sink)
     write_chars(w, 10, sink->last_error);
     write_number(w, 11, sink->spool_errors);
     write_chars(w, 12, sink->spool_trouble);
+    write_number(w, 13, sink->max_rate);
+    write_number(w, 14, sink->throttles);
+    write_number(w, 15, sink->redirects);
+    write_number(w, 16, sink->redirects_refused);
+    write_chars(w, 17, sink->redirected_to);
     wire_end(w, mark);
 }
 

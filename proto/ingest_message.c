@@ -345,6 +345,10 @@ bool ingest_decode_response(const uint8_t *bytes, size_t length, struct ingest_r
         return read_position(&member, &out->ack);
     case INGEST_PROBE:
         return read_probe(member.bytes, member.length, &out->probe);
+    case INGEST_THROTTLE:
+        return ingest_decode_throttle(member.bytes, member.length, &out->throttle);
+    case INGEST_REDIRECT:
+        return ingest_decode_redirect(member.bytes, member.length, &out->redirect);
     default:
         return true;
     }

@@ -44,6 +44,9 @@ struct ingest_gap {
     char reason[48];
 };
 
+/* Of records that another collector has acknowledged: they are not lost. */
+#define INGEST_GAP_ELSEWHERE "acknowledged_elsewhere"
+
 struct ingest_probe {
     uint64_t id;
     uint64_t sent_ns; /* collector's wall clock */
@@ -94,6 +97,18 @@ struct ingest_sketch {
 #define INGEST_SKETCH_DETECTION_FRAME 4
 #define INGEST_SKETCH_HEAD_BYTES      64 /* all around the frame */
 
+/* Of a stream that does not exist `stream` is RECORD_STREAM_COUNT. */
+struct ingest_throttle {
+    enum record_stream stream;
+    uint32_t max_rate; /* records a second; 0: no limit */
+};
+
+#define INGEST_ADDRESS_BYTES 256
+
+struct ingest_redirect {
+    char address[INGEST_ADDRESS_BYTES]; /* "": longer than that, or no text */
+};
+
 /* Numbers of the members of ConnectRequest. */
 enum ingest_request_kind {
     INGEST_REQUEST_NONE, /* empty, or a member this version does not know */
@@ -139,6 +154,8 @@ struct ingest_response {
         struct ingest_welcome welcome;
         struct ingest_position ack; /* next_seq: the last sequence number that is safe */
         struct ingest_probe probe;
+        struct ingest_throttle throttle;
+        struct ingest_redirect redirect;
     };
 };
 
@@ -148,6 +165,15 @@ MUST_USE bool ingest_decode_response(const uint8_t *bytes, size_t length,
                                      struct ingest_response *out);
 /* A GapNotice message without the ConnectRequest around it. */
 MUST_USE bool ingest_decode_gap(const uint8_t *bytes, size_t length, struct ingest_gap *out);
+/* A Throttle or Redirect message without the ConnectResponse around it. */
+MUST_USE bool ingest_decode_throttle(const uint8_t *bytes, size_t length,
+                                     struct ingest_throttle *out);
+MUST_USE bool ingest_decode_redirect(const uint8_t *bytes, size_t length,
+                                     struct ingest_redirect *out);
+
+/* "collector.example:50052", "192.0.2.1:50052", "[2001:db8::1]:50052": the host alone (without
+ * brackets) in `host`. False: nothing of that form. */
+MUST_USE bool ingest_address_host(const char *address, char host[INGEST_ADDRESS_BYTES]);
 
 /* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status, in ns; 0: there is
  * none. `bytes` may be NULL. */
@@ -176,3 +202,7 @@ MUST_USE size_t ingest_encode_ack(const struct ingest_position *durable, uint8_t
                                   size_t capacity);
 MUST_USE size_t ingest_encode_probe(const struct ingest_probe *probe, uint8_t *out,
                                     size_t capacity);
+MUST_USE size_t ingest_encode_throttle(const struct ingest_throttle *throttle, uint8_t *out,
+                                       size_t capacity);
+MUST_USE size_t ingest_encode_redirect(const struct ingest_redirect *redirect, uint8_t *out,
+                                       size_t capacity);

@@ -507,8 +507,11 @@ struct stats_sink {
     bool connected;
     uint64_t sent, acked, retried, failed, unacked, spool_bytes, oldest_age_ns;
     char last_error[160];
-    uint64_t spool_errors;    /* of its disk */
-    char spool_trouble[160];  /* why its spool is not on disk as it should be; "": it is */
+    uint64_t spool_errors;   /* of its disk */
+    char spool_trouble[160]; /* why its spool is not on disk as it should be; "": it is */
+    uint64_t max_rate;       /* records a second of a stream that its peer takes; 0: all */
+    uint64_t throttles, redirects, redirects_refused; /* what its peer asked for */
+    char redirected_to[128];                          /* "": it is where the settings say */
     struct stats_clock clock; /* of its peer; not part of the row as it travels */
 };
 

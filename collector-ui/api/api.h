@@ -35,6 +35,8 @@ struct api_ingest_counts {
     uint64_t log_errors;
     bool has_log_trouble; /* nothing is acknowledged until the disk takes something again */
     uint64_t refused_rate, sockets, sockets_refused;
+    uint64_t throttles, redirects, throttled, elsewhere_records, backlog_bytes;
+    bool is_draining;
 };
 
 /* What detection over the fleet knows for /metrics; zeroed before it is filled. */

@@ -117,6 +117,19 @@ static void write_ingest(struct metrics_page *page, struct api *api)
         c.sockets);
     one(page, "netscope_collector_ingest_sockets_refused_total", METRICS_COUNTER,
         "TCP connections closed at once: there were ingest.connections_max.", c.sockets_refused);
+    one(page, "netscope_collector_ingest_throttles_total", METRICS_COUNTER,
+        "Requests to sensors to send less, or all again.", c.throttles);
+    one(page, "netscope_collector_ingest_throttled_sensors", METRICS_GAUGE,
+        "Sensors whose rate is bounded now because the store is behind.", c.throttled);
+    one(page, "netscope_collector_ingest_backlog_bytes", METRICS_GAUGE,
+        "Batches taken and not yet in the store.", c.backlog_bytes);
+    one(page, "netscope_collector_ingest_draining", METRICS_GAUGE,
+        "1 while sensors are sent to another collector (ingest.redirect_to).", c.is_draining);
+    one(page, "netscope_collector_ingest_redirects_total", METRICS_COUNTER,
+        "Requests to sensors to go to another collector.", c.redirects);
+    one(page, "netscope_collector_ingest_elsewhere_records_total", METRICS_COUNTER,
+        "Records that sensors told as acknowledged by another collector: not lost.",
+        c.elsewhere_records);
     one(page, "netscope_collector_ingest_returned_records_total", METRICS_COUNTER,
         "Records that the log did not take: not acknowledged, sent again.", c.returned);
     one(page, "netscope_collector_log_errors_total", METRICS_COUNTER,

@@ -13,6 +13,16 @@
 #define STOP_GRACE_NS   NS_PER_SEC
 #define EXTRA_CALLS_MAX 256 /* health, reflection, streams that are being replaced */
 
+static int check_redirect(const char *key, const char *value, struct error *err)
+{
+    char host[INGEST_ADDRESS_BYTES];
+
+    (void)key;
+    return ingest_address_host(value, host)
+               ? 0
+               : error_set(err, EINVAL, "ingest.redirect_to: '%s' is no host:port", value);
+}
+
 const struct config_field ingest_fields[] = {
     {.type = CONFIG_TEXT,
      .key = "listen",
@@ -163,6 +173,32 @@ const struct config_field ingest_fields[] = {
      .max = 1000000,
      .help = "Streams that one address may begin each second, twice as many at once; more: "
              "RESOURCE_EXHAUSTED with the time to wait. 0: no limit."},
+    {.type = CONFIG_U64,
+     .key = "max_record_rate",
+     .offset = FIELD(max_record_rate),
+     .value = "0",
+     .max = 4294967295.0,
+     .is_hot = true,
+     .help = "Records a second that a sensor is asked to send at most of each of its streams of "
+             "flows, packets and DNS; the rest waits in its spool. Alerts and figures are never "
+             "held back. 0: no limit."},
+    {.type = CONFIG_BYTES,
+     .key = "backlog_max",
+     .offset = FIELD(backlog_bytes_max),
+     .value = "64MiB",
+     .max = 1099511627776.0,
+     .is_hot = true,
+     .help = "Batches taken and not yet in the store; above it sensors are asked to send what the "
+             "store can take, until half of it is left. 0: they are only read more slowly."},
+    {.type = CONFIG_TEXT,
+     .key = "redirect_to",
+     .offset = FIELD(redirect_to),
+     .value = "",
+     .max = 255,
+     .is_hot = true,
+     .check = check_redirect,
+     .help = "Another collector (host:port) to which all sensors are sent, to empty this one; "
+             "empty: they stay."},
     {0},
 };
 
@@ -191,6 +227,7 @@ static int build(struct ingest *ingest, struct error *err)
         return error_set(err, ENOMEM, "ingest: no memory");
     }
     ingest_stream_methods(ingest);
+    ingest_retune(ingest);
     return ingest_log_open(ingest, err);
 }
 

@@ -37,6 +37,10 @@ struct ingest_settings {
     uint64_t keepalive_interval_ns, keepalive_timeout_ns;
     uint64_t connections_max;
     uint64_t streams_per_second; /* of one address; 0: no limit */
+    /* These three may change while it runs: ingest_retune. */
+    const char *redirect_to;    /* "host:port" where sensors shall go; "": they stay */
+    uint64_t max_record_rate;   /* of each stream of a sensor; 0: no limit */
+    uint64_t backlog_bytes_max; /* taken and not yet stored; then sensors are throttled; 0: never */
 };
 
 extern const struct config_field ingest_fields[];
@@ -110,6 +114,11 @@ struct ingest_counts {
     uint64_t log_errors;               /* writes and syncs of the log that failed */
     bool has_log_trouble;              /* the last one did: nothing is acknowledged */
     uint64_t refused_rate;             /* of refused: streams_per_second */
+    uint64_t throttles, redirects;     /* requests to sensors that were sent */
+    uint64_t throttled;                /* sensors now whose rate is bounded for the backlog */
+    uint64_t elsewhere_records;        /* told as acknowledged by another collector */
+    uint64_t backlog_bytes;            /* taken and not yet stored, as of the last tick */
+    bool is_draining;                  /* redirect_to is set */
     uint64_t sockets, sockets_refused; /* TCP connections now; closed: connections_max */
 };
 
@@ -137,6 +146,12 @@ MUST_USE bool ingest_local(struct ingest *ingest, enum record_stream stream, con
 /* Reads ingest.tokens_file again; on failure the tokens before stay. Streams that run stay. Any
  * thread. 0 or -errno. */
 MUST_USE int ingest_reload_tokens(struct ingest *ingest, struct error *err);
+/* What may change of the settings has: sensors are sent elsewhere, throttled or let go. Not while
+ * the settings change. One thread. Returns how many sensors were sent elsewhere. */
+uint32_t ingest_retune(struct ingest *ingest);
+/* Once a second: sensors are throttled while the store is behind, by what it took meanwhile, and
+ * let go when it is not; who was asked to go and is still here is asked again. One thread. */
+void ingest_tick(struct ingest *ingest, uint64_t now_ns);
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
 /* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
 const char *ingest_failure(struct ingest *ingest);

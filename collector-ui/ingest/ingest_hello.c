@@ -116,6 +116,7 @@ static bool settle_in(struct ingest_stream *stream, const struct ingest_hello *h
     stream->boot = boot;
     replace_older(stream);
     send_welcome(stream, hello);
+    ingest_control_begin(stream);
     return true;
 }
 

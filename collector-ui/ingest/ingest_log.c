@@ -287,6 +287,7 @@ static void settle_group(struct ingest *ingest, struct ingest_entry *group)
         }
     }
     ingest->counts.log_bytes = segment_log_bytes(ingest->log);
+    ingest->control.log_end = segment_log_end(ingest->log);
     (void)pthread_mutex_unlock(&ingest->lock);
 }
 

@@ -51,12 +51,16 @@ struct ingest_stream {
     struct ingest *ingest;
     struct rpc_call *call; /* a reference */
     struct ingest_stream *next, *previous;
-    struct ingest_boot *boot; /* NULL before hello; pinned */
-    bool is_over;             /* replaced, refused or done: nothing more is taken */
-    bool is_paused;           /* the next message has not been asked for */
-    bool is_ack_due;          /* an acknowledgement found no room in the call's queue */
-    uint32_t waiting;         /* batches in the log's queue */
-    atomic_uint references;   /* the call's, and one for each queued batch */
+    struct ingest_boot *boot;             /* NULL before hello; pinned */
+    bool is_over;                         /* replaced, refused or done: nothing more is taken */
+    bool is_paused;                       /* the next message has not been asked for */
+    bool is_ack_due;                      /* an acknowledgement found no room in the call's queue */
+    uint32_t waiting;                     /* batches in the log's queue */
+    uint32_t recent[RECORD_STREAM_COUNT]; /* records taken since the last tick */
+    uint32_t told[RECORD_STREAM_COUNT];   /* rates that the sensor was asked to keep; 0: none */
+    uint32_t backlog_rate[RECORD_STREAM_COUNT]; /* of them for the backlog; 0: none */
+    uint64_t redirected_ns;                     /* when it was asked to go; 0: never */
+    atomic_uint references;                     /* the call's, and one for each queued batch */
     /* The call's thread alone: */
     uint64_t probe_id, probe_sent_ns; /* 0: none under way */
     struct {
@@ -91,6 +95,17 @@ MUST_USE struct ingest_entry *ingest_entry_new(const struct ingest_frame *frame,
                                                const struct rpc_call *call);
 void ingest_entry_free(struct ingest_entry *entry);
 
+/* What sensors are asked for (ingest_control.c). With the lock. */
+struct ingest_control {
+    char redirect_to[INGEST_ADDRESS_BYTES];
+    uint32_t max_record_rate;
+    uint64_t backlog_bytes_max;
+    uint64_t log_end; /* of the log, in its positions */
+    uint64_t stored;  /* as of the last tick */
+    uint64_t tick_ns;
+    bool is_behind;
+};
+
 struct ingest {
     const struct ingest_settings *settings;
     const struct ingest_events *events;
@@ -112,6 +127,7 @@ struct ingest {
     struct error failure;
     struct ingest_counts counts;
     uint64_t sessions;
+    struct ingest_control control;
     struct ingest_stream *local; /* ingest_local.c; NULL: nothing yet */
     char local_boot_id[INGEST_BOOT_ID_BYTES];
 
@@ -147,6 +163,10 @@ void ingest_stream_acknowledge(struct ingest_place *place);
 void ingest_stream_resume(struct ingest *ingest);
 /* Ends the stream with this status. With the lock. */
 void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, const char *message);
+
+/* ingest_control.c */
+/* What the sensor is asked for from its start. Behind the welcome, with the lock. */
+void ingest_control_begin(struct ingest_stream *stream);
 
 /* ingest_log.c */
 MUST_USE int ingest_log_open(struct ingest *ingest, struct error *err);

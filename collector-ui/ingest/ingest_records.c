@@ -121,6 +121,7 @@ static void judge_batch(struct ingest_stream *stream, const struct ingest_reques
             return;
         }
         enqueue(stream, entry, batch->first_seq + skip, batch->first_seq + batch->record_count - 1);
+        stream->recent[batch->stream] += batch->record_count - skip;
         taken->records = batch->record_count - skip;
         taken->duplicates = skip;
     }
@@ -236,6 +237,10 @@ void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *
             taken.has_no_room = entry == NULL;
             if (entry != NULL) {
                 enqueue(stream, entry, place->next_seq, gap->to_seq);
+                if (strcmp(gap->reason, INGEST_GAP_ELSEWHERE) == 0) {
+                    ingest->counts.elsewhere_records += taken.lost;
+                    taken.lost = 0; /* the sensor was sent here by the one that has them */
+                }
                 ingest->counts.gap_records += taken.lost;
             }
         } else if (taken.verdict == INGEST_DUPLICATE) {

@@ -438,6 +438,11 @@ const struct field_row field_rows[] = {
     {"SinkStats.last_error", NONE, NONE, NONE, NONE},
     {"SinkStats.spool_disk_errors", "errors", NONE, NONE, NONE},
     {"SinkStats.spool_trouble", NONE, NONE, NONE, NONE},
+    {"SinkStats.max_rate", "records/s", NONE, NONE, NONE},
+    {"SinkStats.throttles", "requests", NONE, NONE, NONE},
+    {"SinkStats.redirects", "moves", NONE, NONE, NONE},
+    {"SinkStats.redirects_refused", "requests", NONE, NONE, NONE},
+    {"SinkStats.redirected_to", NONE, NONE, NONE, NONE},
 
     {"ClockStats.offset_estimate", "s", NONE, NONE, NONE},
     {"ClockStats.rtt", "s", NONE, NONE, NONE},

@@ -85,5 +85,21 @@ const struct config_field collector_fields[] = {
      .choices = "none|zstd",
      .help = "Compress batches on their way, where the collector takes that: for slow links, at "
              "some CPU."},
+    {.type = CONFIG_CHOICE,
+     .key = "follow_redirects",
+     .offset = FIELD(follow_redirects),
+     .value = "same-domain",
+     .choices = "off|same-domain|any",
+     .help =
+         "Whether the collector may send this sensor to another one: to the same host or one of "
+         "the same registered domain (and redirect_hosts), to any, or not at all. TLS and "
+         "credentials stay as set here; the certificate must be for the new host."},
+    {.type = CONFIG_LIST,
+     .key = "redirect_hosts",
+     .offset = FIELD(redirect_hosts),
+     .value = "",
+     .max = 4096,
+     .help = "Hosts that a collector may send this sensor to as well; with a dot in front "
+             "(.example.net) all below that domain."},
     {0},
 };

@@ -26,6 +26,8 @@ struct collector_settings {
     uint64_t backoff_max_ns; /* 15 s, jittered */
     uint64_t keepalive_interval_ns, keepalive_timeout_ns; /* 30 s, 10 s */
     const char *compression;                              /* none | zstd */
+    const char *follow_redirects; /* off | same-domain | any: where the collector may send us */
+    struct config_list redirect_hosts; /* and there, with same-domain: "host" or ".domain" */
 };
 
 extern const struct config_field collector_fields[];

@@ -91,10 +91,28 @@ static int read_token(const char *path, char out[COLLECTOR_TOKEN_MAX], struct er
     return 0;
 }
 
+struct rpc_channel *collector_sink_channel(struct collector_sink *sink, const char *address,
+                                           struct error *err)
+{
+    const struct collector_settings *s = sink->settings;
+    struct rpc_channel_options options = rpc_channel_options_default(address);
+    const bool is_ours = strcmp(address, s->address) == 0;
+
+    options.is_tls = s->ca[0] != '\0';
+    options.ca_path = options.is_tls && strcmp(s->ca, SYSTEM_ROOTS) != 0 ? s->ca : NULL;
+    options.certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL;
+    options.key_path = s->key[0] != '\0' ? s->key : NULL;
+    options.server_name = is_ours && s->server_name[0] != '\0' ? s->server_name : NULL;
+    options.backoff_initial_ns = CHANNEL_BACKOFF_NS;
+    options.backoff_max_ns = CHANNEL_BACKOFF_NS;
+    options.keepalive_time_ns = s->keepalive_interval_ns;
+    options.keepalive_timeout_ns = s->keepalive_timeout_ns;
+    return rpc_channel_new(sink->runtime, &options, err);
+}
+
 int collector_sink_prepare(struct collector_sink *sink, struct error *err)
 {
     const struct collector_settings *s = sink->settings;
-    struct rpc_channel_options options = rpc_channel_options_default(s->address);
     char token[COLLECTOR_TOKEN_MAX];
 
     if (check_settings(s, err) != 0 ||
@@ -104,16 +122,7 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
     if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !address_is_local_endpoint(s->address)) {
         log_warn("collector", "the token is sent in the clear (collector.insecure)", NULL);
     }
-    options.is_tls = s->ca[0] != '\0';
-    options.ca_path = options.is_tls && strcmp(s->ca, SYSTEM_ROOTS) != 0 ? s->ca : NULL;
-    options.certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL;
-    options.key_path = s->key[0] != '\0' ? s->key : NULL;
-    options.server_name = s->server_name[0] != '\0' ? s->server_name : NULL;
-    options.backoff_initial_ns = CHANNEL_BACKOFF_NS;
-    options.backoff_max_ns = CHANNEL_BACKOFF_NS;
-    options.keepalive_time_ns = s->keepalive_interval_ns;
-    options.keepalive_timeout_ns = s->keepalive_timeout_ns;
-    sink->channel = rpc_channel_new(sink->runtime, &options, err);
+    sink->channel = collector_sink_channel(sink, s->address, err);
     error_prefix(err, "collector");
     return sink->channel == NULL ? -err->code : 0;
 }
@@ -155,9 +164,9 @@ static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
     }
 }
 
-static uint64_t jittered(uint64_t pause_ns)
+uint64_t collector_sink_jittered(uint64_t pause_ns)
 {
-    const uint64_t spread_ns = pause_ns / 2; /* three quarters to five quarters of it */
+    const uint64_t spread_ns = pause_ns / 2;
 
     return pause_ns - spread_ns / 2 + hash_key_random().a % (spread_ns + 1);
 }
@@ -173,7 +182,7 @@ static void tell(struct collector_sink *sink, const char *reason, uint64_t pause
     if (is_new || now_ns - sink->error_logged_ns >= LOG_AGAIN_NS) {
         sink->error_logged_ns = now_ns;
         log_warn("collector", "not connected; records wait in the spool",
-                 "address=%s reason=%s retry_ms=%llu", sink->settings->address,
+                 "address=%s reason=%s retry_ms=%llu", collector_redirect_address(sink),
                  log_quote(reason, quoted, sizeof(quoted)),
                  (unsigned long long)(pause_ns / NS_PER_MS));
     }
@@ -182,7 +191,7 @@ static void tell(struct collector_sink *sink, const char *reason, uint64_t pause
 /* The call could not even begin. */
 static void postpone(struct collector_sink *sink, const char *reason, uint64_t now_ns)
 {
-    sink->dial_at_ns = now_ns + jittered(BACKOFF_REFUSED_NS);
+    sink->dial_at_ns = now_ns + collector_sink_jittered(BACKOFF_REFUSED_NS);
     tell(sink, reason, BACKOFF_REFUSED_NS, now_ns);
 }
 
@@ -254,7 +263,7 @@ static const char *plain_words(const char *message)
     return NULL;
 }
 
-static bool is_refusal(enum rpc_status status)
+bool collector_sink_is_refusal(enum rpc_status status)
 {
     return status == RPC_UNAUTHENTICATED || status == RPC_PERMISSION_DENIED ||
            status == RPC_ALREADY_EXISTS || status == RPC_FAILED_PRECONDITION ||
@@ -263,7 +272,8 @@ static bool is_refusal(enum rpc_status status)
 
 static uint64_t next_pause(const struct collector_sink *sink, enum rpc_status status)
 {
-    const bool refused = is_refusal(status) && (!sink->is_welcomed || status == RPC_ALREADY_EXISTS);
+    const bool refused =
+        collector_sink_is_refusal(status) && (!sink->is_welcomed || status == RPC_ALREADY_EXISTS);
     const uint64_t most_ns = refused ? BACKOFF_REFUSED_MAX_NS : sink->settings->backoff_max_ns;
     const uint64_t first_ns = refused ? BACKOFF_REFUSED_NS : BACKOFF_FIRST_NS;
     uint64_t pause_ns = sink->backoff_ns + sink->backoff_ns / 2;
@@ -280,17 +290,17 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
                         : news->status == RPC_OK        ? "the collector ended the stream"
                                                         : NULL;
 
-    if (sink->is_goodbye_sent) {
+    if (collector_redirect_ended(sink, news, now_ns) || sink->is_goodbye_sent) {
         return;
     }
     if (sink->is_welcomed && now_ns - sink->dialled_ns >= LIVED_NS) {
         sink->backoff_ns = 0;
     }
     sink->backoff_ns = next_pause(sink, news->status);
-    uint64_t pause_ns = jittered(sink->backoff_ns);
+    uint64_t pause_ns = collector_sink_jittered(sink->backoff_ns);
 
     if (pause_ns < news->retry_ns) { /* never earlier than asked, and not all at once */
-        pause_ns = news->retry_ns + jittered(BACKOFF_FIRST_NS);
+        pause_ns = news->retry_ns + collector_sink_jittered(BACKOFF_FIRST_NS);
     }
     sink->dial_at_ns = now_ns + pause_ns;
     const bool is_both = plain != NULL && news->message[0] != '\0';

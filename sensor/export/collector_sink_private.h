@@ -51,6 +51,27 @@ struct collector_sent {
     struct spool_log_place place;
 };
 
+/* What the collector lets one stream send. */
+struct collector_rate {
+    uint32_t per_second; /* records; 0: no limit */
+    double tokens;       /* records that may go at once; below 0 after a large batch */
+    uint64_t filled_ns;
+};
+
+/* Where the stream goes when the collector sends it elsewhere. */
+struct collector_redirect {
+    char address[INGEST_ADDRESS_BYTES]; /* where it is; "": where the settings say */
+    char wanted[INGEST_ADDRESS_BYTES];  /* where it goes once all on its way is acknowledged */
+    char avoided[INGEST_ADDRESS_BYTES]; /* failed a short time ago */
+    uint64_t avoided_until_ns;
+    uint64_t goodbye_ns;  /* when it was said for a move */
+    uint64_t welcomed_ns; /* on this call */
+    uint32_t chain;       /* moves in a row */
+    uint32_t failures;    /* calls there that were not welcomed, in a row */
+    bool has_moved;       /* another collector has some of this process's records */
+    uint64_t followed, refused;
+};
+
 /* One stream of records. The sink's thread alone. */
 struct collector_lane {
     enum record_stream stream;
@@ -59,6 +80,7 @@ struct collector_lane {
     bool is_dirty;                                      /* appended to since spool.write's turn */
     struct collector_sent window[COLLECTOR_WINDOW_MAX]; /* a ring */
     uint32_t window_head, window_count;
+    struct collector_rate rate;
     uint64_t damages_seen, errors_seen, lost_before;
 };
 
@@ -80,6 +102,11 @@ struct collector_news {
     struct ingest_probe probe;
     uint64_t probe_wall_ns, probe_monotonic_ns; /* when it came */
     const char *complaint; /* what the collector did against the protocol; NULL: nothing */
+    uint32_t throttles;    /* since the last turn; of nonsense among them no stream is named */
+    bool has_rate[RECORD_STREAM_COUNT];
+    uint32_t rates[RECORD_STREAM_COUNT];
+    bool has_redirect;
+    struct ingest_redirect redirect; /* the last one */
     /* The end of the call. */
     enum rpc_status status;
     uint64_t retry_ns; /* google.rpc.RetryInfo; 0: none */
@@ -158,6 +185,8 @@ struct collector_sink {
     uint64_t backoff_ns; /* 0: none yet */
     uint64_t house_ns;
     struct collector_clock clock;
+    struct collector_redirect redirect;
+    uint64_t throttles;
     uint64_t sent, acked, retried, gaps; /* records; gaps: notices */
     uint64_t lost, lost_told, refused_here;
     uint64_t taken_bytes, taken_records; /* since the figures were shown last */
@@ -201,6 +230,14 @@ void collector_spool_figures(const struct collector_sink *sink, struct stats_sin
 
 /* Checks settings and makes the channel. 0 or -errno with `err`. */
 MUST_USE int collector_sink_prepare(struct collector_sink *sink, struct error *err);
+/* A channel to `address` by the settings; the certificate must be for its host, or at the address
+ * of the settings for their server_name. NULL with `err`. */
+MUST_USE struct rpc_channel *collector_sink_channel(struct collector_sink *sink,
+                                                    const char *address, struct error *err);
+/* Three quarters to five quarters of it. */
+uint64_t collector_sink_jittered(uint64_t pause_ns);
+/* True when a person must act before another attempt can do better. */
+bool collector_sink_is_refusal(enum rpc_status status);
 /* Starts a call when there is none and it is time; cancels one that is never welcomed. */
 void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns);
 /* The call has ended: says why in plain words and decides when to dial again. */
@@ -209,7 +246,6 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
 
 /* collector_sink_stream.c: what comes and what goes on one call. */
 
-void collector_sink_methods(struct collector_sink *sink);
 /* Acts upon what the callbacks noted; a break of the protocol becomes the reason of the end. */
 void collector_stream_take(struct collector_sink *sink, struct collector_news *news,
                            uint64_t now_ns);
@@ -217,6 +253,43 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
 void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing);
 /* Frees the sketches that wait and asks for no more. With the lock. */
 void collector_sink_forget_sketches(struct collector_sink *sink);
+
+/* collector_sink_news.c: the callbacks. */
+
+void collector_sink_methods(struct collector_sink *sink);
+
+/* collector_sink_rate.c: Throttle. */
+
+/* What the collector asked for since the last turn. */
+void collector_rate_take(struct collector_sink *sink, const struct collector_news *news,
+                         uint64_t now_ns);
+/* The rates of the last call hold no longer. */
+void collector_rate_reset(struct collector_sink *sink);
+/* May a batch go now? One of any size may while there is a token; what it is too large for is
+ * waited for behind it. */
+MUST_USE bool collector_rate_allows(struct collector_lane *lane, uint64_t now_ns);
+void collector_rate_spend(struct collector_lane *lane, uint32_t records);
+/* The lowest rate in force, records a second; 0: none. */
+uint32_t collector_rate_lowest(const struct collector_sink *sink);
+
+/* collector_sink_redirect.c: Redirect. */
+
+/* Where the stream is, or is dialled. */
+const char *collector_redirect_address(const struct collector_sink *sink);
+/* NULL, or why the settings do not allow to be sent to `address`. Pure. */
+const char *collector_redirect_forbidden(const struct collector_settings *settings,
+                                         const char *address);
+/* The collector sends us elsewhere: judged by the settings, then begun or told as refused. */
+void collector_redirect_take(struct collector_sink *sink, const char *address, uint64_t now_ns);
+/* True when no more is to be sent here but what the collector has in part. */
+bool collector_redirect_is_leaving(const struct collector_sink *sink);
+/* True once, when all that is on its way is acknowledged: it is time for the goodbye. */
+MUST_USE bool collector_redirect_is_ready(struct collector_sink *sink, uint64_t now_ns);
+/* A peer that does not end the call after it is left all the same. */
+void collector_redirect_watch(struct collector_sink *sink, uint64_t now_ns);
+/* The call has ended: true when the stream goes on at another address (its time to dial is set). */
+MUST_USE bool collector_redirect_ended(struct collector_sink *sink,
+                                       const struct collector_news *news, uint64_t now_ns);
 
 /* collector_sink_thread.c */
 

@@ -1,5 +1,5 @@
-/* One call to the collector: what goes, in which order, and what comes back. The callbacks run on
- * gRPC's thread and only note what came; all else runs on the sink's thread. */
+/* One call to the collector: what goes, in which order, and what comes of what came back. On the
+ * sink's thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sensor/export/collector_sink_private.h"
-
-#define QUEUE_MESSAGES_MAX 128
-#define QUEUE_BYTES_MAX    ((size_t)8 << 20)
-#define RETRY_MAX_NS       (UINT64_C(3600) * NS_PER_SEC)
 
 /* Alerts and figures before the mass of flows. */
 static const enum record_stream send_order[COLLECTOR_LANES] = {
@@ -88,9 +84,10 @@ static enum sent send_gap(struct collector_sink *sink, struct collector_lane *la
         notice.to_seq = course->acked_seq;
     }
     (void)snprintf(notice.reason, sizeof(notice.reason), "%s",
-                   was_acked                            ? "acknowledged_before"
-                   : state.damages > lane->damages_seen ? "spool_damaged"
-                                                        : "spool_full");
+                   was_acked && sink->redirect.has_moved ? INGEST_GAP_ELSEWHERE
+                   : was_acked                           ? "acknowledged_before"
+                   : state.damages > lane->damages_seen  ? "spool_damaged"
+                                                         : "spool_full");
     memcpy(notice.boot_id, boot_id, sizeof(notice.boot_id));
     const enum sent sent =
         send_bytes(sink, bytes, ingest_encode_gap(&notice, bytes, sizeof(bytes)));
@@ -155,11 +152,15 @@ static enum sent send_item(struct collector_sink *sink, struct collector_lane *l
                            const struct collector_item *item)
 {
     if (item->last_seq > course->sent_seq) {
+        if (!collector_rate_allows(lane, clock_monotonic_ns())) {
+            return SENT_NOTHING;
+        }
         const enum sent sent = send_message(sink, item);
 
         if (sent != SENT_ONE) {
             return sent;
         }
+        collector_rate_spend(lane, item->records);
         if (item->last_seq > course->highest_seq) {
             sink->sent += item->records;
             course->highest_seq = item->last_seq;
@@ -192,6 +193,12 @@ static enum sent send_next(struct collector_sink *sink, struct collector_lane *l
     const char *boot_id = found > 0 ? item.boot_id : sink->boot_id;
     struct collector_course *course = collector_spool_course(sink, lane, boot_id);
     const uint64_t before_seq = found > 0 ? item.first_seq - 1 : course->last_seq;
+
+    if (collector_redirect_is_leaving(sink)) { /* it may have the head of the spool already */
+        return found > 0 && item.first_seq <= course->durable_seq
+                   ? send_item(sink, lane, course, &raw, &item)
+                   : SENT_NOTHING;
+    }
     const enum sent told = send_gap_before(sink, lane, boot_id);
 
     if (told != SENT_NOTHING) {
@@ -217,12 +224,13 @@ static void send_heartbeat(struct collector_sink *sink)
     (void)send_bytes(sink, bytes, ingest_encode_heartbeat(&heartbeat, bytes, sizeof(bytes)));
 }
 
-static void send_goodbye(struct collector_sink *sink)
+static void send_goodbye(struct collector_sink *sink, const char *reason)
 {
     uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
-    struct ingest_goodbye goodbye = {.reason = "shutdown"};
+    struct ingest_goodbye goodbye = {0};
     struct stats_sink figures = {0};
 
+    (void)snprintf(goodbye.reason, sizeof(goodbye.reason), "%s", reason);
     collector_spool_figures(sink, &figures);
     goodbye.undelivered_records = figures.unacked;
     sink->is_goodbye_sent = true;
@@ -283,7 +291,9 @@ void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is
         }
     }
     if (is_closing) {
-        send_goodbye(sink);
+        send_goodbye(sink, "shutdown");
+    } else if (collector_redirect_is_ready(sink, now_ns)) {
+        send_goodbye(sink, "redirected");
     }
 }
 
@@ -375,6 +385,8 @@ static const char *take_welcome(struct collector_sink *sink, const struct ingest
     sink->heartbeat_at_ns = now_ns; /* the first one brings a probe of the clock */
     sink->packs = sink->packer != NULL && welcome->takes_zstd;
     sink->is_welcomed = true;
+    sink->redirect.welcomed_ns = now_ns;
+    sink->redirect.failures = 0;
     sink->last_error[0] = '\0';
     (void)pthread_mutex_lock(&sink->lock);
     sink->batch_records_max = welcome->max_batch > 0 && welcome->max_batch < BATCH_RECORDS_MAX
@@ -382,8 +394,8 @@ static const char *take_welcome(struct collector_sink *sink, const struct ingest
                                   : BATCH_RECORDS_MAX;
     sink->sketch_seed = welcome->sketch_seed;
     (void)pthread_mutex_unlock(&sink->lock);
-    log_info("collector", "connected", "address=%s session=%s window=%u", sink->settings->address,
-             welcome->session_id, sink->window_max);
+    log_info("collector", "connected", "address=%s session=%s window=%u",
+             collector_redirect_address(sink), welcome->session_id, sink->window_max);
     return NULL;
 }
 
@@ -413,11 +425,25 @@ static void forget_call(struct collector_sink *sink)
     sink->down_ns = sink->is_welcomed ? clock_monotonic_ns() : sink->down_ns;
     sink->is_welcomed = false;
     sink->is_full = false;
+    sink->is_goodbye_sent = false;
     sink->has_probe = false;
+    collector_rate_reset(sink);
     sink->clock.sent_monotonic_ns = 0;
     (void)pthread_mutex_lock(&sink->lock);
     collector_sink_forget_sketches(sink);
     (void)pthread_mutex_unlock(&sink->lock);
+}
+
+/* What the collector asks for. */
+static void take_requests(struct collector_sink *sink, const struct collector_news *news,
+                          uint64_t now_ns)
+{
+    if (news->throttles > 0) {
+        collector_rate_take(sink, news, now_ns);
+    }
+    if (news->has_redirect) {
+        collector_redirect_take(sink, news->redirect.address, now_ns);
+    }
 }
 
 void collector_stream_take(struct collector_sink *sink, struct collector_news *news,
@@ -439,6 +465,9 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
     if (news->is_writable) {
         sink->is_full = false;
     }
+    if (sink->is_welcomed && complaint == NULL) {
+        take_requests(sink, news, now_ns);
+    }
     if (complaint != NULL && sink->complaint == NULL) {
         sink->complaint = complaint;
         if (!news->is_over) {
@@ -455,88 +484,4 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
         collector_sink_ended(sink, news, now_ns);
         forget_call(sink);
     }
-}
-
-/* ---- callbacks: gRPC's thread ---- */
-
-static void note_ack(struct collector_news *news, const struct ingest_position *ack)
-{
-    for (uint32_t i = news->acks_count; i > 0; i--) {
-        struct ingest_position *known = &news->acks[i - 1];
-
-        if (known->stream == ack->stream && strcmp(known->boot_id, ack->boot_id) == 0) {
-            known->next_seq = known->next_seq < ack->next_seq ? ack->next_seq : known->next_seq;
-            return;
-        }
-    }
-    if (news->acks_count == COLLECTOR_ACKS_MAX) {
-        news->complaint = "it acknowledges more streams than there can be";
-        return;
-    }
-    news->acks[news->acks_count++] = *ack;
-}
-
-static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
-{
-    struct collector_sink *sink = rpc_user_data(call);
-    struct collector_news *news = &sink->news;
-    struct ingest_response response;
-    const bool is_good = ingest_decode_response(bytes, length, &response);
-
-    (void)pthread_mutex_lock(&sink->lock);
-    if (!is_good) {
-        news->complaint = "it sent what is no ConnectResponse";
-    } else if (response.kind == INGEST_WELCOME) {
-        news->has_welcome = true;
-        news->welcome = response.welcome;
-    } else if (response.kind == INGEST_ACK) {
-        note_ack(news, &response.ack);
-    } else if (response.kind == INGEST_PROBE) {
-        news->has_probe = true;
-        news->probe = response.probe;
-        news->probe_wall_ns = clock_wall_ns();
-        news->probe_monotonic_ns = clock_monotonic_ns();
-    } /* else what this version does not know */
-    sink->has_news = true;
-    (void)pthread_cond_signal(&sink->wake);
-    (void)pthread_mutex_unlock(&sink->lock);
-}
-
-static void on_writable(struct rpc_call *call)
-{
-    struct collector_sink *sink = rpc_user_data(call);
-
-    (void)pthread_mutex_lock(&sink->lock);
-    sink->news.is_writable = true;
-    sink->has_news = true;
-    (void)pthread_cond_signal(&sink->wake);
-    (void)pthread_mutex_unlock(&sink->lock);
-}
-
-static void on_done(struct rpc_call *call, const struct rpc_result *result)
-{
-    struct collector_sink *sink = rpc_user_data(call);
-    const uint64_t retry_ns = ingest_retry_delay(result->details, result->details_bytes);
-
-    (void)pthread_mutex_lock(&sink->lock);
-    sink->news.is_over = true;
-    sink->news.status = result->status;
-    sink->news.retry_ns = retry_ns < RETRY_MAX_NS ? retry_ns : RETRY_MAX_NS;
-    (void)snprintf(sink->news.message, sizeof(sink->news.message), "%s", result->message);
-    sink->has_news = true;
-    (void)pthread_cond_signal(&sink->wake);
-    (void)pthread_mutex_unlock(&sink->lock); /* the sink may be gone from here on */
-}
-
-void collector_sink_methods(struct collector_sink *sink)
-{
-    sink->method = (struct rpc_method){
-        .path = INGEST_CONNECT_PATH,
-        .on_message = on_message,
-        .on_writable = on_writable,
-        .on_done = on_done,
-        .queue = {.messages_max = QUEUE_MESSAGES_MAX,
-                  .bytes_max = QUEUE_BYTES_MAX,
-                  .when_full = RPC_REJECT},
-    };
 }

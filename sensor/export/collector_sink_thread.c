@@ -1,6 +1,7 @@
 /* The sink's thread: queue to spool, spool to disk, disk to collector. */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,11 +86,16 @@ static void show_figures(struct collector_sink *sink, const struct turn *turn, u
                              .sent = sink->sent,
                              .acked = sink->acked,
                              .retried = sink->retried,
-                             .spool_errors = sink->disk_errors};
+                             .spool_errors = sink->disk_errors,
+                             .max_rate = collector_rate_lowest(sink),
+                             .throttles = sink->throttles,
+                             .redirects = sink->redirect.followed,
+                             .redirects_refused = sink->redirect.refused};
 
     collector_spool_figures(sink, &row);
     show_clock(sink, &row);
     memcpy(row.last_error, sink->last_error, sizeof(row.last_error));
+    (void)snprintf(row.redirected_to, sizeof(row.redirected_to), "%.127s", sink->redirect.address);
     memcpy(row.spool_trouble, sink->spool_trouble, sizeof(row.spool_trouble));
     (void)pthread_mutex_lock(&sink->lock);
     row.failed = sink->lost + sink->refused;
@@ -121,6 +127,7 @@ static void work(struct collector_sink *sink, struct turn *turn)
     }
     collector_spool_keep_house(sink, now_ns);
     if (!turn->is_closing) {
+        collector_redirect_watch(sink, now_ns);
         collector_sink_dial(sink, now_ns);
     }
     collector_stream_pump(sink, now_ns, turn->is_closing);

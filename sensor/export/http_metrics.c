@@ -421,6 +421,37 @@ static void write_detectors(struct metrics_page *page, struct pipeline *pipeline
         counter_get(&counts->sketch_frames_refused));
 }
 
+/* What the peers of sinks asked for. */
+static void write_requests(struct metrics_page *page, const struct stats_sink *rows, uint32_t count)
+{
+    static const struct {
+        const char *name, *help;
+        enum metrics_type type;
+        size_t offset;
+    } families[] = {
+        {"netscope_stream_max_rate",
+         "Records a second of a stream that the peer takes, the lowest of all streams; 0: no "
+         "limit.",
+         METRICS_GAUGE, offsetof(struct stats_sink, max_rate)},
+        {"netscope_stream_throttles_total", "Requests of the peer to send less, or all again.",
+         METRICS_COUNTER, offsetof(struct stats_sink, throttles)},
+        {"netscope_stream_redirects_total", "Moves to another peer that this one asked for.",
+         METRICS_COUNTER, offsetof(struct stats_sink, redirects)},
+        {"netscope_stream_redirects_refused_total", "Such requests that were not followed.",
+         METRICS_COUNTER, offsetof(struct stats_sink, redirects_refused)},
+    };
+
+    for (size_t f = 0; f < ARRAY_COUNT(families); f++) {
+        metrics_family(page, families[f].name, families[f].type, families[f].help);
+        for (uint32_t i = 0; i < count; i++) {
+            const void *at = (const char *)&rows[i] + families[f].offset;
+
+            metrics_u64(page, families[f].name, METRICS_LABELS("sink", rows[i].name),
+                        *(const uint64_t *)at);
+        }
+    }
+}
+
 static void write_sinks(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct stats_sink *rows = calloc(ROWS_MAX, sizeof(*rows));
@@ -448,6 +479,7 @@ static void write_sinks(struct metrics_page *page, struct pipeline *pipeline)
         metrics_u64(page, "netscope_spool_disk_errors_total", METRICS_LABELS("sink", rows[i].name),
                     rows[i].spool_errors);
     }
+    write_requests(page, rows, count);
     metrics_family(page, "netscope_stream_unacked_records", METRICS_GAUGE,
                    "Records sent and not confirmed, by sink.");
     for (uint32_t i = 0; i < count; i++) {

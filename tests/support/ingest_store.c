@@ -19,6 +19,7 @@ static bool take(void *context, const struct ingest_batch *batch)
     }
     atomic_fetch_add(&store->batches, 1);
     atomic_fetch_add(&store->records, batch->record_count);
+    atomic_fetch_add(&store->by_stream[batch->stream], batch->record_count);
     return true;
 }
 

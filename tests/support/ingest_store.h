@@ -9,6 +9,7 @@
 #include "collector-ui/ingest/ingest.h"
 
 struct ingest_store {
+    _Atomic uint64_t by_stream[RECORD_STREAM_COUNT]; /* records */
     _Atomic uint64_t batches, records, gaps, gap_records, stats;
     _Atomic uint64_t received, duplicate, lost;
     _Atomic uint64_t connected, disconnected, clocks;

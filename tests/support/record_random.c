@@ -621,6 +621,13 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
         sink->unacked = number(random, 64);
         sink->spool_bytes = number(random, 64);
         sink->oldest_age_ns = number(random, 50);
+        sink->spool_errors = number(random, 64);
+        sink->max_rate = number(random, 64);
+        sink->throttles = number(random, 64);
+        sink->redirects = number(random, 64);
+        sink->redirects_refused = number(random, 64);
+        letters(random, sink->spool_trouble, sizeof sink->spool_trouble);
+        letters(random, sink->redirected_to, sizeof sink->redirected_to);
     }
 }
 

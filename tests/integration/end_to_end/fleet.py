@@ -1,5 +1,7 @@
 """A collector, and what it knows by REST: shared by the tests of the whole way."""
+import glob
 import os
+import sqlite3
 import subprocess
 import tempfile
 import urllib.parse
@@ -62,3 +64,26 @@ class Collector:
 
     def close(self):
         self.program.__exit__()
+
+
+def in_store(folder, table):
+    """{boot: [record_seq, ...]} of all sensors."""
+    found = {}
+    for path in glob.glob(os.path.join(folder, "store", "**", "*.db"), recursive=True):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+            names = {row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+            if table not in names:
+                continue
+            for boot, seq in base.execute(f"SELECT b.boot_id, t.seq FROM {table} t JOIN boots b ON t.boot_no=b.no"):
+                found.setdefault(boot, []).append(seq)
+    return found
+
+
+def positions(folder):
+    """{(boot, stream): next_seq}"""
+    found = {}
+    for path in glob.glob(os.path.join(folder, "store", "**", "*.db"), recursive=True):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+            for boot, stream, seq in base.execute("SELECT boot_id, stream, next_seq FROM positions"):
+                found[boot, stream] = max(found.get((boot, stream), 0), seq)
+    return found

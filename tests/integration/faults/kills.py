@@ -5,18 +5,16 @@ before they send (spool.write: always), so what a killed one had in its files, a
 it, is what must be in the store: each record by (sensor_id, boot_id, record_seq), once. What a killed process had
 numbered and not yet given to its spool dies with it; that is counted and shown.
 """
-import glob
 import os
 import random
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end"), HERE]
-from fleet import Collector
+from fleet import Collector, in_store, positions
 from probes import ProbeCollector, ProbeSensor
 from relay import Relay
 from support.programs import PATIENCE, wait_until
@@ -116,29 +114,6 @@ class Load:
             if sensor.process.poll() is None:
                 sensor.kill()
         self.collector.close()
-
-
-def in_store(folder, table):
-    """{boot: [record_seq, ...]} of all sensors."""
-    found = {}
-    for path in glob.glob(os.path.join(folder, "store", "**", "*.db"), recursive=True):
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
-            names = {row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-            if table not in names:
-                continue
-            for boot, seq in base.execute(f"SELECT b.boot_id, t.seq FROM {table} t JOIN boots b ON t.boot_no=b.no"):
-                found.setdefault(boot, []).append(seq)
-    return found
-
-
-def positions(folder):
-    """{(boot, stream): next_seq}"""
-    found = {}
-    for path in glob.glob(os.path.join(folder, "store", "**", "*.db"), recursive=True):
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
-            for boot, stream, seq in base.execute("SELECT boot_id, stream, next_seq FROM positions"):
-                found[boot, stream] = max(found.get((boot, stream), 0), seq)
-    return found
 
 
 def check_store(load, folder):

@@ -21,8 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from probes import ProbeCollector, ProbeSensor
 from relay import Relay
-from support.foreign_stream import (ACK, ALERTS, BATCH, CONNECT, FLOWS, HEARTBEAT, PROBE_TIME, WELCOME, Stream, batch, fields,
-                                    gap, hello, number, packed, text, zstd_frame)
+from support.foreign_stream import (ACK, ALERTS, BATCH, CONNECT, FLOWS, HEARTBEAT, PROBE_TIME, REDIRECT, THROTTLE, WELCOME,
+                                    Stream, batch, fields, gap, hello, number, packed, text, zstd_frame)
 from support.programs import PATIENCE, wait_until
 
 PROBE, CERTS = sys.argv[1:3]
@@ -372,7 +372,43 @@ class Peers(unittest.TestCase):
         self.assertIn("PERMISSION_DENIED", out)
         self.assertEqual(len(attempts), 1)  # the next one comes after half a minute at least
 
+    def test_requests_that_make_no_sense_are_told_and_change_nothing(self):
+        def behave(requests, context):
+            next(requests)
+            yield text(WELCOME, text(1, "x") + number(5, 64))
+            yield text(THROTTLE, number(1, 99) + number(2, 10))
+            yield text(REDIRECT, b"\x0a\x09elsewhere")
+            yield text(REDIRECT, text(1, "a" * 5000))
+            yield text(4, text(1, "capture-me")) + text(99, "of a version to come")
+            for request in requests:
+                for member, body in fields(request):
+                    if member == BATCH:
+                        batch = dict(fields(body))  # boot, stream, first number, records
+                        yield text(ACK, text(1, batch[1]) + number(2, batch[2]) + number(3, batch[3] + batch[4] - 1))
+        out, err = self.end_of_sensor("nonsense", self.serve(behave), seconds=2)
+        self.assertIn("names no stream that there is", err)
+        self.assertIn('reason="it is no host:port"', err)
+        self.assertNotIn("ConnectResponse", out)
+        self.assertIn(" owed 0 ", out)
+
     # ---- TLS ----
+
+    def test_where_a_sensor_is_sent_the_certificate_must_be_for_that_host(self):
+        certs = os.path.join(self.folder, "certs")
+        os.mkdir(certs)
+        subprocess.run(["/bin/sh", CERTS, certs], check=True)
+        tls = [f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key", f"tls_client_ca={certs}/ca.pem"]
+        other = ProbeCollector(PROBE, os.path.join(self.folder, "other"), "127.0.0.2:0", tls)  # its certificate is for .1
+        self.addCleanup(other.kill)
+        collector = self.collector(*tls, f"redirect_to=127.0.0.2:{other.port}")
+        sensor = self.sensor("sensor-7", collector.port, f"ca={certs}/ca.pem", f"certificate={certs}/client.pem",
+                             f"key={certs}/client.key", rate=1000)
+        sensor.start(records=4000, flush_seconds=60)
+        told = sensor.end()
+        self.assertEqual((told["owed"], told["lost"]), (0, 0), told)
+        self.assertIn("the collector we were sent to does not take us", sensor.said)
+        collector.stop()
+        self.assertEqual(other.scan()[0]["records"], 0)
 
     def test_tls_by_the_wrong_authority_expired_or_for_another_name_is_refused_in_plain_words(self):
         certs = os.path.join(self.folder, "certs")

@@ -171,6 +171,88 @@ static void ids_over_their_bounds_and_with_zero_bytes_are_refused(void **state)
     assert_false(ingest_decode_request(large, sizeof(large), &request));
 }
 
+static void what_a_collector_asks_for_comes_out_as_it_went_in(void **state)
+{
+    (void)state;
+    const struct ingest_throttle throttle = {RECORD_DNS, 2500}, lifted = {RECORD_FLOWS, 0};
+    const struct ingest_redirect redirect = {"[2001:db8::1]:50052"};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_response response;
+    size_t length = ingest_encode_throttle(&throttle, bytes, sizeof(bytes));
+
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_THROTTLE);
+    assert_int_equal(response.throttle.stream, RECORD_DNS);
+    assert_int_equal(response.throttle.max_rate, 2500);
+    length = ingest_encode_throttle(&lifted, bytes, sizeof(bytes));
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.throttle.stream, RECORD_FLOWS);
+    assert_int_equal(response.throttle.max_rate, 0);
+    length = ingest_encode_redirect(&redirect, bytes, sizeof(bytes));
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_REDIRECT);
+    assert_string_equal(response.redirect.address, redirect.address);
+}
+
+static void nonsense_of_a_collector_is_no_stream_and_no_address(void **state)
+{
+    (void)state;
+    const uint8_t nothing[] = {0x2a, 0}, unknown[] = {0x2a, 2, 0x08, 99};
+    const uint8_t empty[] = {0x32, 0}, torn[] = {0x32, 3, 0x0a, 9, 'a'};
+    const uint8_t zero[] = {0x32, 5, 0x0a, 3, 'a', 0, 'b'};
+    uint8_t large[3 + 3 + 300] = {0x32, 0xaf, 2, 0x0a, 0xac, 2};
+    struct ingest_response response;
+
+    assert_true(ingest_decode_response(nothing, sizeof(nothing), &response));
+    assert_int_equal(response.throttle.stream, RECORD_STREAM_COUNT);
+    assert_true(ingest_decode_response(unknown, sizeof(unknown), &response));
+    assert_int_equal(response.throttle.stream, RECORD_STREAM_COUNT);
+    assert_true(ingest_decode_response(empty, sizeof(empty), &response));
+    assert_string_equal(response.redirect.address, "");
+    assert_true(ingest_decode_response(zero, sizeof(zero), &response));
+    assert_string_equal(response.redirect.address, "");
+    memset(large + 6, 'x', sizeof(large) - 6);
+    assert_true(ingest_decode_response(large, sizeof(large), &response));
+    assert_string_equal(response.redirect.address, "");
+    assert_false(ingest_decode_response(torn, sizeof(torn), &response));
+}
+
+static void an_address_to_dial_is_a_host_and_a_port(void **state)
+{
+    (void)state;
+    static const char *const good[][2] = {{"collector-b.example:50052", "collector-b.example"},
+                                          {"192.0.2.1:1", "192.0.2.1"},
+                                          {"[2001:db8::1]:65535", "2001:db8::1"}};
+    static const char *const bad[] = {"",
+                                      "collector-b.example",
+                                      "collector-b.example:",
+                                      "collector-b.example:0",
+                                      "collector-b.example:65536",
+                                      "collector-b.example:5005x",
+                                      "collector-b.example:000050052",
+                                      ":50052",
+                                      "-x:50052",
+                                      "a b:50052",
+                                      "a\n:50052",
+                                      "2001:db8::1:50052",
+                                      "[collector-b]:50052",
+                                      "[]:50052",
+                                      "unix:/run/collector:1",
+                                      "dns:///a.example:50052",
+                                      "user@a.example:50052"};
+    char host[INGEST_ADDRESS_BYTES];
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(ingest_address_host(good[i][0], host));
+        assert_string_equal(host, good[i][1]);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (ingest_address_host(bad[i], host)) {
+            fail_msg("%s", bad[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +262,9 @@ int main(void)
         cmocka_unit_test(a_packed_batch_and_a_time_to_retry_come_out_as_they_went_in),
         cmocka_unit_test(messages_cut_short_or_changed_are_read_within_their_bounds),
         cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
+        cmocka_unit_test(what_a_collector_asks_for_comes_out_as_it_went_in),
+        cmocka_unit_test(nonsense_of_a_collector_is_no_stream_and_no_address),
+        cmocka_unit_test(an_address_to_dial_is_a_host_and_a_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
