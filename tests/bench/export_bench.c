@@ -2,7 +2,9 @@
  * flow records as the publisher does, read by subscribers in another process.
  *
  *   export_bench [CERTS]   CERTS: a directory of tests/support/certs.sh, for the rows with TLS
- *   export_bench read ADDRESS COUNT CA   (its own child)
+ *   export_bench turn READERS RECORDS [CERTS]   one turn of one row, of plain or typical records,
+ * for profiles; READERS 0 to 4, or "floor" export_bench read ADDRESS COUNT CA          (its own
+ * child)
  *
  * CPU of all threads of the exporter per record, messages of 512, the batches made before. Medians
  * of five turns, in each of them all rows and what gRPC alone takes for the same bytes. The rows of
@@ -308,11 +310,37 @@ static bool run(const struct setup *setup)
     return true;
 }
 
+/* One turn: ns of export by `readers`, or of gRPC alone. */
+static int run_turn(const char *program, const char *readers, const char *records,
+                    const char *certs)
+{
+    struct setup setup = {.program = program, .certs = certs, .readers = 1};
+    const bool is_floor = strcmp(readers, "floor") == 0;
+    size_t bytes = 0;
+    double received = 0.0;
+
+    setup.record = strcmp(records, "plain") == 0 ? record_plain_flow : record_typical_flow;
+    setup.readers = is_floor ? 1 : (unsigned)strtoul(readers, NULL, 10);
+    if (setup.readers > EXPORT_READERS_MAX) {
+        (void)fprintf(stderr, "export_bench: at most %d readers\n", EXPORT_READERS_MAX);
+        return EXIT_FAILURE;
+    }
+    const double figure =
+        is_floor ? measure_floor(&setup, setup.record == record_plain_flow ? 201 : 460, &received)
+                 : measure(&setup, &bytes);
+
+    (void)printf("%.1f\n", figure);
+    return figure < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     process_keep_freed_memory(); /* as the programs do */
     if (argc == 5 && strcmp(argv[1], "read") == 0) {
         return export_readers_run(argv[2], (unsigned)strtoul(argv[3], NULL, 10), argv[4]);
+    }
+    if (argc >= 4 && strcmp(argv[1], "turn") == 0) {
+        return run_turn(argv[0], argv[2], argv[3], argc > 4 ? argv[4] : NULL);
     }
     struct setup setup = {.program = argv[0], .certs = argc > 1 ? argv[1] : NULL};
 
