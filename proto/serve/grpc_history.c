@@ -17,7 +17,7 @@ struct grpc_parcel *grpc_parcel_new(uint8_t stream, uint32_t count, size_t bytes
     struct grpc_parcel *parcel = malloc(head);
 
     if (parcel != NULL) {
-        *parcel = (struct grpc_parcel){.stream = stream};
+        *parcel = (struct grpc_parcel){.stream = stream, .is_dense = true, .oldest_ns = UINT64_MAX};
         parcel->room = rpc_buffer_new(bytes + (size_t)count * GRPC_RECORD_HEAD_MAX);
         parcel->memory = head + parcel->room.capacity;
     }
@@ -35,6 +35,20 @@ void grpc_parcel_free(struct grpc_parcel *parcel)
 size_t grpc_record_head(const struct grpc_record *record)
 {
     return 1 + wire_varint_bytes(record->length);
+}
+
+/* What is true of all records, for those who take them without a look at each. */
+static void note_record(struct grpc_parcel *parcel, uint64_t seq, uint64_t time_ns)
+{
+    if (parcel->count > 0 && seq != parcel->records[parcel->count - 1].seq + 1) {
+        parcel->is_dense = false;
+    }
+    if (time_ns < parcel->oldest_ns) {
+        parcel->oldest_ns = time_ns;
+    }
+    if (time_ns > parcel->newest_ns) {
+        parcel->newest_ns = time_ns;
+    }
 }
 
 void grpc_parcel_add_two(struct grpc_parcel *parcel, const uint8_t *bytes, uint32_t length,
@@ -57,6 +71,7 @@ void grpc_parcel_add_two(struct grpc_parcel *parcel, const uint8_t *bytes, uint3
         memcpy(copy + length, tail, tail_length);
     }
     parcel->used += (size_t)(copy - head) + whole;
+    note_record(parcel, seq, time_ns);
     parcel->records[parcel->count++] = (struct grpc_record){
         .parcel = parcel, .bytes = copy, .length = whole, .seq = seq, .time_ns = time_ns};
 }
@@ -132,9 +147,6 @@ static void add_records(struct grpc_history *history, const struct grpc_record *
     }
     for (uint32_t i = 0; i < count; i++) {
         history->slots[history->end++ & history->slots_mask] = &records[i];
-        if (records[i].time_ns > history->newest_ns) {
-            history->newest_ns = records[i].time_ns;
-        }
     }
     history->last_seq = records[count - 1].seq;
 }
@@ -156,6 +168,9 @@ void grpc_history_add(struct grpc_history *history, struct grpc_parcel *parcel)
     parcel->next = NULL;
     parcel->live = count;
     history->bytes += parcel->memory;
+    if (parcel->newest_ns > history->newest_ns) {
+        history->newest_ns = parcel->newest_ns;
+    }
     for (uint32_t done = 0; done < count;) {
         const uint32_t left = count - done;
         const uint32_t now = left < history->records_max ? left : (uint32_t)history->records_max;

@@ -29,9 +29,11 @@ struct grpc_parcel {
     uint8_t stream;           /* enum record_stream */
     uint32_t count;           /* records filled */
     uint32_t live;            /* records still in a ring */
-    size_t used;              /* bytes of records and their heads */
-    size_t memory;            /* of all of it */
-    struct rpc_buffer room;   /* messages under way share it */
+    bool is_dense;            /* each seq is the one before and one */
+    uint64_t oldest_ns, newest_ns;
+    size_t used;            /* bytes of records and their heads */
+    size_t memory;          /* of all of it */
+    struct rpc_buffer room; /* messages under way share it */
     struct grpc_record records[];
 };
 

@@ -11,7 +11,6 @@
 #define TICK_NS        (100 * NS_PER_MS)
 #define HEARTBEAT_NS   (10 * NS_PER_SEC)
 #define RATE_TOLD_NS   NS_PER_SEC
-#define HEAD_BYTES     32 /* tag and length of the batch inside the response */
 
 enum { RESPONSE_BATCH = 1, RESPONSE_LOSS = 2 };
 enum { LOSS_FROM = 1, LOSS_TO = 2, LOSS_COUNT = 3, LOSS_REASON = 4 };
@@ -339,73 +338,40 @@ static void send_nodes(struct grpc_reader *reader)
 
 /* ---- batches ---- */
 
-struct batch {
-    struct codec_slice records[GRPC_BATCH_MAX];
-    uint32_t count;
-    size_t bytes; /* of the records and their heads */
-    /* The same as pieces of parcels, while they are few and whole records. */
-    struct {
-        const struct grpc_parcel *parcel;
-        const uint8_t *begin, *end;
-    } pieces[GRPC_PIECES_MAX];
-    uint32_t pieces_count;
-    size_t pinned; /* bytes of those parcels */
-    bool has_other;
-};
-
-/* The record as it is, in its parcel. */
-static void add_piece(struct batch *batch, const struct grpc_record *record)
-{
-    const uint8_t *begin = record->bytes - grpc_record_head(record);
-    const uint32_t last = batch->pieces_count - 1;
-
-    if (batch->pieces_count > 0 && batch->pieces[last].parcel == record->parcel &&
-        batch->pieces[last].end == begin) {
-        batch->pieces[last].end = record->bytes + record->length;
-    } else if (batch->pieces_count < GRPC_PIECES_MAX) {
-        batch->pieces[batch->pieces_count].parcel = record->parcel;
-        batch->pieces[batch->pieces_count].begin = begin;
-        batch->pieces[batch->pieces_count++].end = record->bytes + record->length;
-        batch->pinned += record->parcel->memory;
-    } else {
-        batch->has_other = true;
-    }
-}
-
-/* The record as this reader wants it. False: no room in this message. */
-static bool add_record(struct grpc_reader *reader, struct batch *batch,
-                       const struct grpc_record *record)
+/* The record as this reader wants it, copied. False: no room in this message. */
+static bool add_changed(struct grpc_reader *reader, struct grpc_batch *batch,
+                        const struct grpc_record *record)
 {
     struct arena *arena = reader->server->arena;
     const struct grpc_program *program = reader->server->program;
-    struct codec_slice slice = {record->bytes, record->length};
-    size_t room = 0;
+    const size_t room = record->length + (reader->mask == NULL ? program->layers_bytes_max : 0);
+    uint8_t *out = arena_take(arena, room, 1);
 
-    if (reader->mask != NULL) {
-        room = record->length;
-    } else if (reader->has_layers && program->add_layers != NULL) {
-        room = record->length + program->layers_bytes_max;
+    if (out == NULL) {
+        return false;
     }
-    if (room > 0) {
-        uint8_t *out = arena_take(arena, room, 1);
+    const size_t length = reader->mask != NULL
+                              ? grpc_mask_apply(reader->mask, record->bytes, record->length, out)
+                              : program->add_layers(record->bytes, record->length, out, room);
 
-        if (out == NULL) {
-            return false;
-        }
-        const size_t length =
-            reader->mask != NULL ? grpc_mask_apply(reader->mask, record->bytes, record->length, out)
-                                 : program->add_layers(record->bytes, record->length, out, room);
+    arena->used -= room - length; /* give back the rest: it is the last piece */
+    grpc_batch_add_other(batch, out, (uint32_t)length);
+    return true;
+}
 
-        arena->used -= room - length; /* give back the rest: it is the last piece */
-        slice = (struct codec_slice){out, (uint32_t)length};
+static bool wants_changed(const struct grpc_reader *reader)
+{
+    return reader->mask != NULL ||
+           (reader->has_layers && reader->server->program->add_layers != NULL);
+}
+
+static bool add_record(struct grpc_reader *reader, struct grpc_batch *batch,
+                       const struct grpc_record *record)
+{
+    if (wants_changed(reader)) {
+        return add_changed(reader, batch, record);
     }
-    if (room > 0) {
-        batch->has_other = true;
-    } else if (!batch->has_other) {
-        add_piece(batch, record);
-    }
-    batch->records[batch->count++] = slice;
-    batch->bytes += 1 + wire_varint_bytes(slice.length) + slice.length;
+    grpc_batch_add(batch, record, 1);
     return true;
 }
 
@@ -429,9 +395,53 @@ static bool within_rate(struct grpc_reader *reader, uint64_t seq)
     return false;
 }
 
-static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
+/* True: every record goes out as it is, but for the time from which on. */
+static bool wants_all(const struct grpc_reader *reader)
+{
+    return reader->filter == NULL && !reader->has_choice && reader->sensors.count == 0 &&
+           reader->until_ns == 0 && reader->rate_max == 0 && !wants_changed(reader);
+}
+
+/* How many records from the one at the reader's position on, at most `room`, can be taken at once,
+ * nothing but their parcel looked at. 1: that one must be looked at. */
+static uint32_t run_length(const struct grpc_reader *reader, const struct grpc_batch *batch,
+                           uint32_t room)
+{
+    const struct grpc_record *first = grpc_history_at(reader->history, reader->position);
+    uint64_t most = reader->history->end - reader->position;
+
+    if (!first->parcel->is_dense || first->parcel->oldest_ns < reader->since_ns) {
+        return 1;
+    }
+    most = most < room ? most : room;
+    most = most < reader->remaining ? most : reader->remaining;
+    most = most < reader->batch_max - batch->count ? most : reader->batch_max - batch->count;
+    return grpc_batch_run(batch, first, (uint32_t)most);
+}
+
+/* The `count` records at the reader's position, as far as one that finds no room. */
+static bool take_records(struct grpc_reader *reader, struct grpc_batch *batch,
+                         const struct grpc_record *first, uint32_t count)
+{
+    if (count > 1) {
+        grpc_batch_add(batch, first, count);
+        reader->next_seq = first[count - 1].seq + 1;
+    } else if (!is_chosen(reader, first) || !within_rate(reader, first->seq)) {
+        reader->position++;
+        return true;
+    } else if (!add_record(reader, batch, first)) {
+        reader->next_seq = first->seq;
+        return false;
+    }
+    reader->remaining -= reader->remaining != UINT64_MAX ? count : 0;
+    reader->position += count;
+    return true;
+}
+
+static uint32_t collect(struct grpc_reader *reader, struct grpc_batch *batch)
 {
     const struct grpc_history *history = reader->history;
+    const bool is_whole = wants_all(reader);
     uint32_t scanned = 0;
 
     arena_reset(reader->server->arena);
@@ -450,58 +460,23 @@ static uint32_t collect(struct grpc_reader *reader, struct batch *batch)
                 return UINT32_MAX;
             }
         }
-        scanned++;
-        if (is_chosen(reader, record) && within_rate(reader, record->seq)) {
-            if (!add_record(reader, batch, record)) {
-                reader->next_seq = record->seq;
-                break;
-            }
-            reader->remaining -= reader->remaining != UINT64_MAX;
+        const uint32_t count = is_whole ? run_length(reader, batch, SCAN_BUDGET - scanned) : 1;
+
+        scanned += count;
+        if (!take_records(reader, batch, record, count)) {
+            break;
         }
-        reader->position++;
     }
     return scanned;
 }
 
-/* What waits to be sent holds its parcels: by more than this many times its bytes, it is copied. */
-#define PINNED_BY_SENT 4
-
-static bool send_shared(struct grpc_reader *reader, const struct batch *batch)
+static bool send_batch(struct grpc_reader *reader, const struct grpc_batch *batch)
 {
-    uint8_t head[HEAD_BYTES];
-    const uint8_t *at =
-        wire_put_varint(wire_put_varint(head, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES)), batch->bytes);
-
-    reader->pending[0] = rpc_bytes_copy(head, (size_t)(at - head));
-    for (uint32_t i = 0; i < batch->pieces_count; i++) {
-        const struct rpc_buffer *room = &batch->pieces[i].parcel->room;
-
-        reader->pending[1 + i] =
-            rpc_bytes_part(&room->bytes, (size_t)(batch->pieces[i].begin - room->data),
-                           (size_t)(batch->pieces[i].end - batch->pieces[i].begin));
-    }
-    reader->pending_pieces = 1 + batch->pieces_count;
+    /* News come one to a message, which is no batch. */
+    reader->pending_pieces =
+        grpc_batch_pieces(batch, reader->stream == GRPC_NEWS ? 0 : RESPONSE_BATCH, reader->pending);
     reader->pending_records = batch->count;
     return flush_pending(reader);
-}
-
-static bool send_batch(struct grpc_reader *reader, const struct batch *batch)
-{
-    if (reader->stream != GRPC_NEWS && !batch->has_other &&
-        batch->pinned <= PINNED_BY_SENT * batch->bytes) {
-        return send_shared(reader, batch);
-    }
-    struct rpc_buffer buffer = rpc_buffer_new(batch->bytes + HEAD_BYTES);
-    uint8_t *at = buffer.data;
-
-    if (reader->stream != GRPC_NEWS) { /* those come one to a message, which is no batch */
-        at = wire_put_varint(at, WIRE_TAG(RESPONSE_BATCH, WIRE_BYTES));
-        at = wire_put_varint(at, batch->bytes);
-    }
-    const size_t head = (size_t)(at - buffer.data);
-    const size_t body = codec_encode_list(batch->records, batch->count, at, buffer.capacity - head);
-
-    return send_bytes(reader, rpc_buffer_done(&buffer, head + body), batch->count);
 }
 
 static bool is_past_until(const struct grpc_reader *reader)
@@ -558,8 +533,9 @@ static bool step(struct grpc_reader *reader)
         return false;
     }
     for (unsigned i = 0; i < MESSAGE_BUDGET && scanned < SCAN_BUDGET; i++) {
-        struct batch batch = {.count = 0};
+        struct grpc_batch batch;
 
+        grpc_batch_reset(&batch);
         if (!tell_losses(reader, false)) {
             return false;
         }

@@ -24,24 +24,21 @@
 #include "proto/filter/filter.h"
 #include "proto/json/openapi.h"
 #include "proto/serve/grpc_access.h"
+#include "proto/serve/grpc_batch.h"
 #include "proto/serve/grpc_history.h"
 #include "proto/serve/grpc_mask.h"
 #include "proto/serve/grpc_settings.h"
 
-#define GRPC_BATCH_MAX     512 /* records in one message */
 #define GRPC_PAGE_MAX      1000
 #define GRPC_PAGE_DEFAULT  100
 #define GRPC_TOP_DEFAULT   10
 #define GRPC_REQUEST_BYTES ((size_t)256 * 1024)
 #define GRPC_ARENA_BYTES   ((size_t)2 * 1024 * 1024)
-#define GRPC_MESSAGE_BYTES                                                                         \
-    ((size_t)1024 * 1024)  /* about: a batch is closed when it has reached this */
-#define GRPC_PIECES_MAX  8 /* of parcels in one message; more are copied */
-#define GRPC_GATHERS_MAX 4
-#define GRPC_FILTERS_MAX 64  /* include[] and exclude[] each */
-#define GRPC_CHOICES_MAX 256 /* prefixes, names and numbers of one kind in a request */
-#define GRPC_METHODS     32
-#define GRPC_NODE_BYTES  640
+#define GRPC_GATHERS_MAX   4
+#define GRPC_FILTERS_MAX   64  /* include[] and exclude[] each */
+#define GRPC_CHOICES_MAX   256 /* prefixes, names and numbers of one kind in a request */
+#define GRPC_METHODS       32
+#define GRPC_NODE_BYTES    640
 /* Behind the streams of records: the ring of news of sensors (WatchSensors). */
 #define GRPC_NEWS        RECORD_STREAM_COUNT
 #define GRPC_RINGS       (RECORD_STREAM_COUNT + 1)

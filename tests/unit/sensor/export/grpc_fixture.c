@@ -80,37 +80,62 @@ static void add(struct grpc_fixture *fixture, struct record_batch *batch, uint8_
     grpc_feed_commit(batch, at, length, stream, &identity, time_ns);
 }
 
-void grpc_fixture_flows(struct grpc_fixture *fixture, uint32_t count, uint32_t padding)
+/* False: no room in this batch. */
+static bool add_flow(struct grpc_fixture *fixture, struct record_batch *batch,
+                     struct flow_record *record, uint32_t padding)
 {
     static char name[256];
+    const uint64_t seq = fixture->seq[RECORD_FLOWS] + 1;
+    uint8_t *at = batch_reserve(batch, CODEC_FLOW_BYTES_MAX);
+
+    if (at == NULL) {
+        return false;
+    }
+    memset(name, 'x', sizeof(name));
+    record->flow_id = seq;
+    record->ip_version = 4;
+    record->ip_protocol = 6;
+    record->end_ns = seq * NS_PER_SEC;
+    record->client.ip = (struct ip_address){{10, 0, 0, 1}, 4};
+    record->server.ip = (struct ip_address){{10, 0, 0, 2}, 4};
+    record->server.port = (uint16_t)(1000 + seq % 100);
+    record->server.name = (struct record_text){name, padding};
+    record->forward.total_packets = seq;
+    add(fixture, batch, at, codec_encode_flow(record, at, CODEC_FLOW_BYTES_MAX), RECORD_FLOWS,
+        record->end_ns);
+    return true;
+}
+
+void grpc_fixture_flows(struct grpc_fixture *fixture, uint32_t count, uint32_t padding)
+{
     struct flow_record *record = calloc(1, sizeof(*record));
 
-    memset(name, 'x', sizeof(name));
     for (uint32_t done = 0; done < count;) {
         struct record_batch *batch = batch_take(fixture->pool);
 
         assert_non_null(batch);
-        for (; done < count && batch->count < 64; done++) {
-            const uint64_t seq = fixture->seq[RECORD_FLOWS] + 1;
-            uint8_t *at = batch_reserve(batch, CODEC_FLOW_BYTES_MAX);
-
-            if (at == NULL) {
-                break;
-            }
-            record->flow_id = seq;
-            record->ip_version = 4;
-            record->ip_protocol = 6;
-            record->end_ns = seq * NS_PER_SEC;
-            record->client.ip = (struct ip_address){{10, 0, 0, 1}, 4};
-            record->server.ip = (struct ip_address){{10, 0, 0, 2}, 4};
-            record->server.port = (uint16_t)(1000 + seq % 100);
-            record->server.name = (struct record_text){name, padding};
-            record->forward.total_packets = seq;
-            add(fixture, batch, at, codec_encode_flow(record, at, CODEC_FLOW_BYTES_MAX),
-                RECORD_FLOWS, record->end_ns);
+        while (done < count && batch->count < 64 && add_flow(fixture, batch, record, padding)) {
+            done++;
         }
         publish(fixture, batch);
     }
+    free(record);
+}
+
+void grpc_fixture_flows_with_hole(struct grpc_fixture *fixture, uint32_t count, uint32_t before,
+                                  uint32_t skipped)
+{
+    struct flow_record *record = calloc(1, sizeof(*record));
+    struct record_batch *batch = batch_take(fixture->pool);
+
+    assert_non_null(batch);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == before) {
+            grpc_fixture_skip(fixture, RECORD_FLOWS, skipped);
+        }
+        assert_true(add_flow(fixture, batch, record, 10));
+    }
+    publish(fixture, batch);
     free(record);
 }
 

@@ -42,6 +42,9 @@ void grpc_fixture_close(struct grpc_fixture *fixture);
 /* Publishes `count` flow records with the next numbers; server port = 1000 + seq % 100, `padding`
  * bytes of server name. Waits where the inbox is full. */
 void grpc_fixture_flows(struct grpc_fixture *fixture, uint32_t count, uint32_t padding);
+/* One batch of at most 64 flows; `skipped` numbers are missing after the first `before`. */
+void grpc_fixture_flows_with_hole(struct grpc_fixture *fixture, uint32_t count, uint32_t before,
+                                  uint32_t skipped);
 void grpc_fixture_alert(struct grpc_fixture *fixture, const struct alert_record *alert);
 /* Questions 0.example.com, 1.example.com, ... of type A from 10.0.0.1, the odd ones NXDOMAIN. */
 void grpc_fixture_dns(struct grpc_fixture *fixture, uint32_t count);

@@ -7,7 +7,7 @@
 #define WATCH     "/netscope.v1.StatsService/WatchStats"
 #define PACKET    "/netscope.v1.PacketService/GetPacket"
 
-enum { FILTER = 3, FIRST = 6, LAST = 7, FOLLOW = 8, MASK = 9, RATE = 10, BATCH = 11 };
+enum { FILTER = 3, SINCE = 4, FIRST = 6, LAST = 7, FOLLOW = 8, MASK = 9, RATE = 10, BATCH = 11 };
 
 static size_t number(uint8_t *out, uint32_t field, uint64_t value)
 {
@@ -142,6 +142,39 @@ static void records_lost_before_the_server_are_told(void **state)
     assert_string_equal(reading->reason, "sink_full");
     assert_int_equal(reading->order_faults, 0);
     grpc_reading_free(reading);
+    grpc_fixture_close(&fixture);
+}
+
+/* The hole is in the middle of what comes at once, and so is the time from which on. */
+static void holes_and_times_inside_a_batch_are_seen(void **state)
+{
+    struct grpc_fixture fixture;
+    uint8_t request[64];
+
+    (void)state;
+    grpc_fixture_open(&fixture, NULL);
+    grpc_fixture_flows_with_hole(&fixture, 64, 20, 5);
+    grpc_fixture_flows(&fixture, 64, 10);
+    grpc_fixture_settle(&fixture);
+    struct grpc_reading *whole = observe(&fixture, 0, 0, false);
+    struct wire_writer w = wire_writer_over(request, sizeof(request));
+    const struct wire_mark mark = wire_begin(&w, SINCE, 1);
+
+    wire_write_varint(&w, 1, 100); /* flows end in the second of their number */
+    wire_end(&w, mark);
+    struct grpc_reading *since =
+        grpc_reading_start(&fixture, OBSERVE, request, wire_written(&w), false);
+
+    grpc_reading_wait_done(whole);
+    assert_int_equal(whole->records, 128);
+    assert_int_equal(whole->lost, 5);
+    assert_int_equal(whole->notices, 1);
+    assert_int_equal(whole->order_faults, 0);
+    grpc_reading_wait_done(since);
+    assert_int_equal(since->last_seq, 133);
+    assert_int_equal(since->records, 34);
+    grpc_reading_free(whole);
+    grpc_reading_free(since);
     grpc_fixture_close(&fixture);
 }
 
@@ -351,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_joins_meets_no_gap_and_no_repeat),
         cmocka_unit_test(a_slow_reader_is_told_exactly_what_it_missed),
         cmocka_unit_test(records_lost_before_the_server_are_told),
+        cmocka_unit_test(holes_and_times_inside_a_batch_are_seen),
         cmocka_unit_test(bounds_of_a_request_hold),
         cmocka_unit_test(a_filter_and_a_mask_choose_records_and_fields),
         cmocka_unit_test(what_is_wrong_is_refused_by_name),
