@@ -1,6 +1,7 @@
 #include "base/domain/domain.h"
 
 #include <libpsl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -8,8 +9,9 @@
 
 /* Answers given lately in this thread: a resolver's clients ask for the same names over and over,
  * and the list is searched for each of a name's ends. */
-#define MEMORIES 64
-#define NONE     UINT32_MAX
+#define MEMORIES   64
+#define NONE       UINT32_MAX
+#define LABELS_MAX 7
 
 struct memory {
     uint32_t at;     /* where the registered domain begins */
@@ -17,8 +19,90 @@ struct memory {
     char name[DOMAIN_NAME_MAX + 1];
 };
 
-static uint32_t search(const char *text)
+/* The same of ends of names: whether one is a public suffix. */
+#define ENDS_MAX      256
+#define END_BYTES_MAX 62
+
+struct end {
+    uint8_t length; /* 0: nothing is kept here */
+    bool is_suffix;
+    char text[END_BYTES_MAX];
+};
+
+/* FNV-1a: who aims at it gains a search, no more. */
+static uint32_t hash_of(const char *text, size_t length)
 {
+    uint32_t hash = UINT32_C(2166136261);
+
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ (uint8_t)text[i]) * UINT32_C(16777619);
+    }
+    return hash >> 16 ^ hash;
+}
+
+/* Of an end of a name: names are many, what they end in are few. */
+static bool is_suffix(const char *text, size_t length)
+{
+    static _Thread_local struct end ends[ENDS_MAX];
+
+    if (length > END_BYTES_MAX) {
+        return psl_is_public_suffix(psl_builtin(), text) != 0;
+    }
+    struct end *end = &ends[hash_of(text, length) % ENDS_MAX];
+
+    if (end->length != length || memcmp(end->text, text, length) != 0) {
+        end->is_suffix = psl_is_public_suffix(psl_builtin(), text) != 0;
+        end->length = (uint8_t)length;
+        memcpy(end->text, text, length);
+    }
+    return end->is_suffix;
+}
+
+/* libpsl's walk, for names of few labels, none of which is empty: the longest end that is a public
+ * suffix, and one label more. */
+static uint32_t walk(const char *text, size_t length)
+{
+    uint32_t registered = NONE;
+    const char *at = text;
+
+    if (psl_is_public_suffix(psl_builtin(), text) != 0) {
+        return NONE;
+    }
+    for (;;) {
+        const char *dot = memchr(at, '.', length - (size_t)(at - text));
+
+        if (dot == NULL) {
+            return registered;
+        }
+        registered = (uint32_t)(at - text);
+        at = dot + 1;
+        if (is_suffix(at, length - (size_t)(at - text))) {
+            return registered;
+        }
+    }
+}
+
+/* No empty label, and so few that libpsl looks at all. */
+static bool is_plain(const char *text, size_t length)
+{
+    uint32_t dots = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '.') {
+            dots++;
+            if (i == 0 || text[i - 1] == '.') {
+                return false;
+            }
+        }
+    }
+    return length > 0 && text[length - 1] != '.' && dots < LABELS_MAX;
+}
+
+static uint32_t search(const char *text, size_t length)
+{
+    if (is_plain(text, length)) {
+        return walk(text, length);
+    }
     const char *registered = psl_registrable_domain(psl_builtin(), text);
 
     return registered != NULL ? (uint32_t)(registered - text) : NONE;
@@ -27,15 +111,10 @@ static uint32_t search(const char *text)
 static uint32_t registered_at(const char *text, size_t length)
 {
     static _Thread_local struct memory memories[MEMORIES];
-    uint32_t hash = UINT32_C(2166136261); /* FNV-1a: who aims at it gains a search, no more */
-
-    for (size_t i = 0; i < length; i++) {
-        hash = (hash ^ (uint8_t)text[i]) * UINT32_C(16777619);
-    }
-    struct memory *memory = &memories[(hash >> 16 ^ hash) % MEMORIES];
+    struct memory *memory = &memories[hash_of(text, length) % MEMORIES];
 
     if (length == 0 || memory->length != length || memcmp(memory->name, text, length) != 0) {
-        memory->at = search(text);
+        memory->at = search(text, length);
         memory->length = (uint32_t)length;
         memcpy(memory->name, text, length);
     }

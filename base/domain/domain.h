@@ -1,7 +1,8 @@
 /* Which part of a host name somebody has registered, by the Public Suffix List (publicsuffix.org).
  *
  * The list is the one that libpsl brings: no file is read. Depends on: base, libpsl. Pure, any
- * thread (each remembers its newest answers); about 1 us a new name. */
+ * thread (each remembers its newest answers); about 1 us a new name
+ * below an end that was seen lately, else up to 3. */
 #pragma once
 
 #include <stddef.h>

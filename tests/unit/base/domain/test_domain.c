@@ -2,10 +2,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <libpsl.h>
 
 #include "base/domain/domain.h"
 
@@ -48,11 +50,43 @@ static void hostile_names_are_read_to_their_end_alone(void **state)
     }
 }
 
+/* Ends of names are remembered; the list's own walk does not. */
+static void names_are_split_as_libpsl_splits_them(void **state)
+{
+    static const char *const labels[] = {
+        "com", "co",      "uk",   "ck",        "city", "kawasaki",      "jp",     "s3",
+        "io",  "github",  "www",  "amazonaws", "cn",   "xn--55qx5d",    "kyoto",  "ide",
+        "br",  "nom",     "no",   "compute",   "elb",  "us-east-1",     "dyndns", "org",
+        "",    "example", "kobe", "blogspot",  "1",    "a-longer-host", "gs",     "nnn"};
+    uint32_t dice = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 40000; i++) {
+        char name[256];
+        size_t length = 0;
+
+        dice = dice * 1664525 + 1013904223;
+        for (unsigned left = dice >> 28; left > 0; left--) {
+            dice = dice * 1664525 + 1013904223;
+            const char *label = labels[dice >> 27];
+
+            length += (size_t)snprintf(name + length, sizeof(name) - length, "%s%s",
+                                       length > 0 ? "." : "", label);
+        }
+        name[length] = '\0';
+        const char *registered = psl_registrable_domain(psl_builtin(), name);
+
+        assert_int_equal(domain_registered(name, length),
+                         registered != NULL ? registered - name : 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_registered_stands_below_the_public_suffix),
         cmocka_unit_test(names_without_one_are_their_own),
+        cmocka_unit_test(names_are_split_as_libpsl_splits_them),
         cmocka_unit_test(hostile_names_are_read_to_their_end_alone),
     };
 
