@@ -87,6 +87,10 @@ struct detection_fact {
     uint32_t code;                     /* by event; DNS: rcode */
     struct ip_address source, target;
     uint64_t time_ns, first_ns;
+    /* SYN and PROBE as detectors get them: what followed within the second, a bit of 1 << event
+     * each. Whoever adds facts leaves these alone. */
+    uint32_t followed;
+    uint64_t answered_ns, last_ns; /* of the answer, of the last that followed; 0: none */
     /* [0] client to server, [1] back. VOLUME: of the second; CLOSE, END: of the flow. DNS: bytes of
      * question and answer. */
     uint64_t packets[2], bytes[2], payload_bytes[2];

@@ -119,7 +119,8 @@ struct detection_shape detection_view_shape(const struct detection_settings *set
                                     .counters = view->counters,
                                     .ring = 1,
                                     .bucket_seconds = 1,
-                                    .has_names = view->has_names};
+                                    .has_names = view->has_names,
+                                    .is_weighed = view->is_weighed};
 }
 
 static void subscribe_to(struct detection_frame *frame, uint32_t event, uint32_t protocol)
@@ -132,7 +133,11 @@ static void subscribe_to(struct detection_frame *frame, uint32_t event, uint32_t
 
         if (rules->enabled && (ops->events >> event & 1) != 0 &&
             (ops->protocols == 0 || (ops->protocols >> protocol & 1) != 0)) {
-            frame->wanted[event][protocol][count++] = rules;
+            frame->wanted[event][protocol][count++] = (struct subscriber){
+                .feed = ops->feed,
+                .rules = rules,
+                .has_exempt = (rules->exempt_sources_count | rules->exempt_targets_count |
+                               rules->exempt_ports_count) != 0};
         }
     }
 }
@@ -203,6 +208,7 @@ struct detection_frame *detection_frame_new(const struct detection_settings *set
 void detection_frame_use(struct detection_frame *frame, const struct detection_settings *settings)
 {
     if (frame->settings != settings) {
+        detection_handshake_settle(frame); /* by the rules under which it was told */
         frame->settings = settings;
         subscribe(frame);
     }
@@ -221,7 +227,8 @@ void detection_frame_free(struct detection_frame *frame)
 void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed)
 {
     frame->second = epoch_seconds;
-    frame->notes_made = frame->notes_asked = frame->notes_added = 0;
+    frame->notes_made = frame->notes_added = 0;
+    memset(frame->handshakes_open, 0, sizeof(frame->handshakes_open));
     if (frame->seed != seed) {
         frame->seed = seed;
         frame->key = detection_hash_key(seed);
@@ -271,10 +278,6 @@ static bool is_in(const struct ip_prefix *prefixes, uint32_t count,
 
 static bool is_exempt(const struct detector_rules *rules, const struct detection_fact *fact)
 {
-    if ((rules->exempt_sources_count | rules->exempt_targets_count | rules->exempt_ports_count) ==
-        0) {
-        return false;
-    }
     if (is_in(rules->exempt_sources, rules->exempt_sources_count, &fact->source) ||
         is_in(rules->exempt_targets, rules->exempt_targets_count, &fact->target)) {
         return true;
@@ -287,15 +290,21 @@ static bool is_exempt(const struct detector_rules *rules, const struct detection
     return false;
 }
 
+void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact)
+{
+    const struct subscriber *wanted = frame->wanted[fact->event][protocol_of(fact->protocol)];
+
+    for (; wanted->feed != NULL; wanted++) {
+        if (!wanted->has_exempt || !is_exempt(wanted->rules, fact)) {
+            wanted->feed(wanted->rules, frame, fact);
+        }
+    }
+}
+
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
 {
-    const struct detector_rules *const *rules =
-        frame->wanted[fact->event][protocol_of(fact->protocol)];
-
-    for (; *rules != NULL; rules++) {
-        if (!is_exempt(*rules, fact)) {
-            (*rules)->ops->feed(*rules, frame, fact);
-        }
+    if (!detection_handshake_take(frame, fact)) {
+        detection_frame_feed(frame, fact);
     }
 }
 
@@ -364,9 +373,10 @@ uint64_t detection_frame_hash(struct detection_frame *frame,
 uint32_t detector_touch(const struct detector_rules *rules, struct detection_frame *frame,
                         uint32_t view, const struct detection_subject *subject, uint64_t time_ns)
 {
-    return detection_table_touch(detector_view(rules, frame, view), subject,
-                                 detection_frame_hash(frame, subject), time_ns, time_ns,
-                                 rules->ops->views[view].is_weighed ? UINT64_MAX : 1);
+    struct detection_table *table = detector_view(rules, frame, view);
+
+    return detection_table_touch(table, subject, detection_frame_hash(frame, subject), time_ns,
+                                 time_ns, table->shape.is_weighed ? UINT64_MAX : 1);
 }
 
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,

@@ -12,9 +12,31 @@
 #define WINDOWS_MAX        (DETECTORS_MAX * DETECTOR_WINDOWS_MAX)
 #define DETECTOR_PROTOCOLS 4 /* bits of detector_ops.protocols */
 
-/* How many notes wait, and how many between the two times that their memory is asked for. */
-#define NOTES_MAX   16
-#define NOTES_ASKED 8
+/* How many notes wait, and how old they are when the memory of their subject and of its first
+ * member is asked for. */
+#define NOTES_MAX     16
+#define NOTES_SUBJECT 6
+#define NOTES_MEMBER  11
+
+/* Handshakes that may still go on within the second. */
+#define HANDSHAKES_MAX 256
+
+/* A SYN or the first packet of another flow, and what followed so far. */
+struct handshake {
+    struct ip_address source, target;
+    uint16_t source_port, target_port;
+    uint8_t protocol, event;
+    uint32_t followed;
+    uint64_t time_ns, answered_ns, last_ns;
+};
+
+/* Who wants an event. */
+struct subscriber {
+    void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
+                 const struct detection_fact *fact); /* NULL: the end */
+    const struct detector_rules *rules;
+    bool has_exempt;
+};
 
 struct detection_frame {
     const struct detection_settings *settings;
@@ -23,18 +45,24 @@ struct detection_frame {
     uint64_t second;
     uint32_t views_count;
     struct detection_table views[VIEWS_MAX];
-    /* Who wants which event of which protocol: rules, NULL at the end. */
-    const struct detector_rules
-        *wanted[DETECTION_EVENT_COUNT][DETECTOR_PROTOCOLS][DETECTORS_MAX + 1];
+    struct subscriber wanted[DETECTION_EVENT_COUNT][DETECTOR_PROTOCOLS][DETECTORS_MAX + 1];
     /* Hashes of some addresses lately asked for; version 0: none. */
     struct hashed_address {
         struct ip_address address;
         uint64_t hash;
     } hashed[16];
-    /* Those that wait; of all since the reset, the first ones have gone each step. */
-    uint64_t notes_made, notes_asked, notes_added;
+    uint64_t notes_made, notes_added; /* since the reset: those between wait */
     struct detector_note notes[NOTES_MAX];
+    uint64_t handshakes_open[HANDSHAKES_MAX / 64]; /* a bit each */
+    struct handshake handshakes[HANDSHAKES_MAX];
 };
+
+/* Gives a fact to those who want it. */
+void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact);
+/* Takes a fact of a handshake, to be given with what follows; false: it is to be given alone. */
+bool detection_handshake_take(struct detection_frame *frame, const struct detection_fact *fact);
+/* Gives all that wait. */
+void detection_handshake_settle(struct detection_frame *frame);
 
 /* Adds what waits: before a frame is read. */
 void detection_frame_settle(struct detection_frame *frame);

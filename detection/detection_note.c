@@ -6,8 +6,9 @@
 #include "detection/detection_internal.h"
 #include "detection/detection_table_inner.h"
 
-/* What the heads lead to. In place: a function that only asks ahead is left out by the compiler. */
-static ALWAYS_INLINE void ask_again(const struct detector_note *note)
+/* What the head leads to. In place, as the next: a function that only asks ahead is left out by the
+ * compiler. */
+static ALWAYS_INLINE void ask_for_subject(const struct detector_note *note)
 {
     const struct detection_table *table = note->table;
     const uint32_t name = *detection_entry_head(table, note->hash);
@@ -17,20 +18,30 @@ static ALWAYS_INLINE void ask_again(const struct detector_note *note)
         __builtin_prefetch(&table->entries[name - 1].first_ns, 1);
         __builtin_prefetch(detection_sums_of(table, name - 1), 1);
     }
-    if (note->has_member && table->members != NULL) {
-        const uint32_t member = *detection_member_head(table, note->member_place);
+}
 
-        if (member != 0) {
-            __builtin_prefetch(&table->members[member - 1], 1);
-        }
+static ALWAYS_INLINE void ask_for_member(const struct detector_note *note)
+{
+    const struct detection_table *table = note->table;
+    const uint32_t name = note->has_member ? *detection_entry_head(table, note->hash) : 0;
+    const struct detection_entry *entry = &table->entries[name > 0 ? name - 1 : 0];
+
+    if (name == 0 || entry->hash != note->hash || table->members == NULL) {
+        return;
+    }
+    if (entry->is_chained) {
+        __builtin_prefetch(
+            detection_member_head(table, detection_place_of(note->hash, note->member.hash)), 1);
+    } else if (entry->members_first != 0) {
+        __builtin_prefetch(&table->members[entry->members_first - 1], 1);
     }
 }
 
 static void add(const struct detector_note *note)
 {
     struct detection_table *table = note->table;
-    const uint32_t number = detection_table_touch(table, &note->subject, note->hash, note->time_ns,
-                                                  note->time_ns, note->weight);
+    const uint32_t number = detection_table_touch(table, &note->subject, note->hash, note->first_ns,
+                                                  note->last_ns, note->weight);
 
     for (uint32_t i = 0; i < table->shape.counters; i++) {
         detection_table_count(table, number, i, note->counts[i]);
@@ -42,20 +53,25 @@ static void add(const struct detector_note *note)
 
 void detection_frame_settle(struct detection_frame *frame)
 {
+    detection_handshake_settle(frame);
     while (frame->notes_added < frame->notes_made) {
         add(&frame->notes[frame->notes_added++ % NOTES_MAX]);
     }
-    frame->notes_asked = frame->notes_made;
 }
 
 struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
                                     const struct detection_subject *subject, uint64_t time_ns)
 {
-    if (frame->notes_made == frame->notes_asked + NOTES_ASKED) {
-        ask_again(&frame->notes[frame->notes_asked++ % NOTES_MAX]);
+    const uint64_t waiting = frame->notes_made - frame->notes_added;
+
+    if (waiting >= NOTES_SUBJECT) {
+        ask_for_subject(&frame->notes[(frame->notes_made - NOTES_SUBJECT) % NOTES_MAX]);
     }
-    if (frame->notes_made == frame->notes_added + NOTES_MAX) {
+    if (waiting >= NOTES_MEMBER) {
+        ask_for_member(&frame->notes[(frame->notes_made - NOTES_MEMBER) % NOTES_MAX]);
+    }
+    if (waiting == NOTES_MAX) {
         add(&frame->notes[frame->notes_added++ % NOTES_MAX]);
     }
     struct detector_note *note = &frame->notes[frame->notes_made++ % NOTES_MAX];
@@ -65,8 +81,8 @@ struct detector_note *detector_note(const struct detector_rules *rules,
     note->subject = *subject;
     note->has_member = false;
     note->hash = detection_frame_hash(frame, subject);
-    note->weight = rules->ops->views[view].is_weighed ? UINT64_MAX : 1;
-    note->time_ns = time_ns;
+    note->weight = note->table->shape.is_weighed ? UINT64_MAX : 1;
+    note->first_ns = note->last_ns = time_ns;
     memset(note->counts, 0, sizeof(note->counts));
     __builtin_prefetch(detection_entry_head(note->table, note->hash), 1);
     return note;
@@ -76,8 +92,4 @@ void detector_note_member(struct detector_note *note, const struct detection_mem
 {
     note->has_member = true;
     note->member = *member;
-    note->member_place = detection_place_of(note->hash, member->hash);
-    if (note->table->members != NULL) {
-        __builtin_prefetch(detection_member_head(note->table, note->member_place), 1);
-    }
 }

@@ -9,13 +9,11 @@
 
 /* So few share a chain that looking for one that is not held seldom asks for another's memory. */
 #define HEADS_FOR_ENTRY 4
-/* How many subjects before the hand comes to one its memory is asked for, and what that leads to.
- */
-#define AHEAD_ENTRY  12
-#define AHEAD_MEMBER 8
-#define AHEAD_HEAD   4
-/* How many subjects are weighed to find one that makes room. */
-#define WEIGHED_MAX 8
+/* Memory that was not touched since the reset is asked for so many subjects or members ahead. */
+#define AHEAD_NEW 6
+/* Members of larger sets are found by their hash; those of the others by a walk: most subjects have
+ * one or two, whose heads and chains would be more lines of memory than they are. */
+#define WALKED_MAX 4
 /* Of how many newcomers a full table lets in one (Ben Basat et al. 2017, "Randomized admission
  * policy"). Each that comes in ends another, and in a flood the next would end it in turn. */
 #define NEWCOMERS_EACH 4
@@ -59,6 +57,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const size_t entries_at = place(&at, entries, sizeof(*table->entries));
     const size_t entry_heads_at = place(&at, (size_t)table->entry_mask + 1, sizeof(uint32_t));
     const size_t sums_at = place(&at, sums + 1, sizeof(uint64_t));
+    const size_t weights_at = place(&at, entries, sizeof(uint64_t));
     const size_t members_at = place(&at, members, sizeof(*table->members));
     const size_t member_heads_at =
         place(&at, members > 0 ? (size_t)table->member_mask + 1 : 0, sizeof(uint32_t));
@@ -76,6 +75,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
         table->entries = (void *)(memory + entries_at);
         table->entry_heads = (void *)(memory + entry_heads_at);
         table->sums = (void *)(memory + sums_at);
+        table->weights = (void *)(memory + weights_at);
         table->members = members > 0 ? (void *)(memory + members_at) : NULL;
         table->member_heads = members > 0 ? (void *)(memory + member_heads_at) : NULL;
         table->buckets = has_buckets ? (void *)(memory + buckets_at) : NULL;
@@ -132,13 +132,17 @@ static void clear_heads(struct detection_table *table)
             *detection_entry_head(table, table->entries[i].hash) = 0;
         }
     }
+    if (table->members_chained == 0) {
+        return;
+    }
     if (table->members_used > table->member_mask / HEADS_EACH) {
         memset(table->member_heads, 0, ((size_t)table->member_mask + 1) * sizeof(uint32_t));
     } else {
-        for (uint32_t i = 0; i < table->members_used; i++) {
+        for (uint32_t i = 0; i < table->members_used; i++) { /* a place of old does no harm */
             *detection_member_head(table, table->members[i].place) = 0;
         }
     }
+    table->members_chained = 0;
 }
 
 void detection_table_reset(struct detection_table *table)
@@ -168,20 +172,29 @@ const struct detection_member *detection_table_next(const struct detection_table
     return member->list_next != 0 ? &table->members[member->list_next - 1] : NULL;
 }
 
-/* Takes the member behind `link` out of list and chain. */
-void detection_drop_member(struct detection_table *table, struct detection_entry *entry,
-                           uint32_t *link)
+static void unchain(struct detection_table *table, uint32_t name)
 {
-    const uint32_t name = *link;
-    struct detection_member *member = &table->members[name - 1];
-    uint32_t *chain = detection_member_head(table, member->place);
+    uint32_t *chain = detection_member_head(table, table->members[name - 1].place);
 
     while (*chain != name) {
         chain = &table->members[*chain - 1].chain_next;
     }
-    *chain = member->chain_next;
+    *chain = table->members[name - 1].chain_next;
+}
+
+void detection_drop_member(struct detection_table *table, uint32_t number, uint32_t *link)
+{
+    const uint32_t name = *link;
+    struct detection_entry *entry = &table->entries[number];
+    struct detection_member *member = &table->members[name - 1];
+
+    if (entry->is_chained) {
+        unchain(table, name);
+    }
     *link = member->list_next;
     entry->members_count--;
+    entry->is_chained = entry->is_chained && entry->members_count > 0;
+    table->weights[number]--;
     member->list_next = table->members_free;
     table->members_free = name;
 }
@@ -192,85 +205,17 @@ void detection_drop_entry(struct detection_table *table, uint32_t number)
     uint32_t *chain = detection_entry_head(table, entry->hash);
 
     while (entry->members_first != 0) {
-        detection_drop_member(table, entry, &entry->members_first);
+        detection_drop_member(table, number, &entry->members_first);
     }
     while (*chain != number + 1) {
         chain = &table->entries[*chain - 1].chain_next;
     }
     *chain = entry->chain_next;
     entry->is_live = false;
+    table->weights[number] = DETECTION_WEIGHT_NONE;
     entry->chain_next = table->entries_free;
     table->entries_free = number + 1;
     table->entries_live--;
-}
-
-uint64_t detection_weight_of(const struct detection_table *table, uint32_t number)
-{
-    return table->entries[number].members_count +
-           (table->shape.counters > 0 ? detection_sums_of(table, number)[0] : 0);
-}
-
-static ALWAYS_INLINE uint32_t ahead_of_hand(const struct detection_table *table, uint32_t by)
-{
-    const uint32_t at = table->hand + by;
-
-    return at < table->entries_used ? at : by;
-}
-
-/* The hand goes on by one or a few: asks for the memory of those that it will come to. In place: a
- * function that only asks ahead is left out by the compiler. */
-static ALWAYS_INLINE void ask_ahead_of_hand(const struct detection_table *table)
-{
-    if (table->entries_used <= 2 * AHEAD_ENTRY) {
-        return;
-    }
-    const struct detection_entry *entry = &table->entries[ahead_of_hand(table, AHEAD_ENTRY)];
-
-    __builtin_prefetch(entry);
-    __builtin_prefetch(&entry->first_ns);
-    __builtin_prefetch(detection_sums_of(table, ahead_of_hand(table, AHEAD_ENTRY)));
-    entry = &table->entries[ahead_of_hand(table, AHEAD_MEMBER)];
-    __builtin_prefetch(detection_entry_head(table, entry->hash));
-    if (entry->members_first != 0) {
-        __builtin_prefetch(&table->members[entry->members_first - 1]);
-    }
-    entry = &table->entries[ahead_of_hand(table, AHEAD_HEAD)];
-    if (entry->members_first != 0) {
-        __builtin_prefetch(
-            detection_member_head(table, table->members[entry->members_first - 1].place));
-    }
-}
-
-/* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
-static void make_room(struct detection_table *table, uint32_t kept, uint64_t limit)
-{
-    uint32_t lightest = DETECTION_NONE;
-    uint32_t weighed = 0;
-    uint64_t least = UINT64_MAX;
-
-    table->is_saturated = true;
-    for (uint32_t seen = 0; seen < table->entries_used && weighed < WEIGHED_MAX; seen++) {
-        table->hand = table->hand + 1 < table->entries_used ? table->hand + 1 : 0;
-        ask_ahead_of_hand(table);
-        const struct detection_entry *entry = &table->entries[table->hand];
-
-        if (!entry->is_live || table->hand == kept) {
-            continue;
-        }
-        weighed++;
-        const uint64_t weight = detection_weight_of(table, table->hand);
-
-        if (lightest == DETECTION_NONE || weight < least) {
-            lightest = table->hand;
-            least = weight;
-        }
-        if (least <= 1) {
-            break; /* nothing is lighter: so it is in a flood, where this must be cheap */
-        }
-    }
-    if (lightest != DETECTION_NONE && least < limit) {
-        detection_drop_entry(table, lightest);
-    }
 }
 
 /* True for one newcomer of NEWCOMERS_EACH, whichever it is: what is refused now may come in the
@@ -319,6 +264,12 @@ void detection_clear_buckets(struct detection_table *table, uint32_t number, uin
 static uint32_t new_entry(struct detection_table *table, uint64_t hash, uint64_t weight)
 {
     if (table->entries_free == 0 && table->entries_used < table->shape.entries_max) {
+        const uint32_t ahead = table->entries_used + AHEAD_NEW;
+
+        if (ahead < table->shape.entries_max) {
+            __builtin_prefetch(&table->entries[ahead], 1);
+            __builtin_prefetch(&table->entries[ahead].first_ns, 1);
+        }
         return table->entries_used++;
     }
     if (table->entries_free == 0) {
@@ -326,7 +277,7 @@ static uint32_t new_entry(struct detection_table *table, uint64_t hash, uint64_t
 
         table->is_saturated = true;
         if (is_in || weight > 1) {
-            make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
+            detection_make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
         }
         if (table->entries_free == 0) {
             return DETECTION_NONE;
@@ -353,6 +304,7 @@ static void begin_entry(struct detection_entry *entry, const struct detection_su
     entry->level = 0;
     entry->hash = hash;
     entry->members_first = entry->members_count = 0;
+    entry->is_chained = false;
     entry->filled = entry->origins = entry->due = 0;
     entry->baseline = 0;
     entry->baseline_seconds = entry->told_second = entry->oldest_second = 0;
@@ -378,13 +330,16 @@ uint32_t detection_table_touch(struct detection_table *table,
     uint32_t *head = detection_entry_head(table, hash);
 
     /* Of whoever had this place. */
-    detection_clear_buckets(table, number, table->entries[number].filled);
+    if (table->buckets != NULL) {
+        detection_clear_buckets(table, number, table->entries[number].filled);
+    }
     memset(detection_sums_of(table, number), 0, table->shape.counters * sizeof(uint64_t));
     begin_entry(&table->entries[number], subject, hash);
     table->entries[number].first_ns = first_ns;
     table->entries[number].last_ns = last_ns;
     table->entries[number].chain_next = *head;
     *head = number + 1;
+    table->weights[number] = 0;
     table->entries_live++;
     if (table->entry_names != NULL) {
         table->entry_names[number][0] = '\0';
@@ -398,9 +353,10 @@ static bool is_sampled(uint64_t hash, unsigned level)
 }
 
 /* Halves the set until it fits. */
-static void raise_level(struct detection_table *table, struct detection_entry *entry,
-                        unsigned level)
+static void raise_level(struct detection_table *table, uint32_t number, unsigned level)
 {
+    struct detection_entry *entry = &table->entries[number];
+
     entry->level = (uint8_t)level;
     for (;;) {
         for (uint32_t *link = &entry->members_first; *link != 0;) {
@@ -409,7 +365,7 @@ static void raise_level(struct detection_table *table, struct detection_entry *e
             if (is_sampled(member->hash, entry->level)) {
                 link = &member->list_next;
             } else {
-                detection_drop_member(table, entry, link);
+                detection_drop_member(table, number, link);
             }
         }
         if (entry->members_count <= DETECTION_SET_MAX || entry->level == 63) {
@@ -422,10 +378,13 @@ static void raise_level(struct detection_table *table, struct detection_entry *e
 static uint32_t new_member(struct detection_table *table, uint32_t number)
 {
     if (table->members_free == 0 && table->members_used < table->shape.members_max) {
+        if (table->members_used + AHEAD_NEW < table->shape.members_max) {
+            __builtin_prefetch(&table->members[table->members_used + AHEAD_NEW], 1);
+        }
         return table->members_used++;
     }
     while (table->members_free == 0) {
-        make_room(table, number, UINT64_MAX);
+        detection_make_room(table, number, UINT64_MAX);
     }
     const uint32_t at = table->members_free - 1;
 
@@ -464,6 +423,57 @@ const char *detection_member_name(const struct detection_table *table,
     return table->member_names != NULL ? table->member_names[member - table->members] : "";
 }
 
+static struct detection_member *find_member(const struct detection_table *table, uint32_t number,
+                                            uint32_t place, uint64_t hash)
+{
+    const struct detection_entry *entry = &table->entries[number];
+    uint32_t next = entry->is_chained ? *detection_member_head(table, place) : entry->members_first;
+
+    while (next != 0) {
+        struct detection_member *held = &table->members[next - 1];
+
+        if (held->hash == hash && held->subject == number) {
+            return held;
+        }
+        next = entry->is_chained ? held->chain_next : held->list_next;
+    }
+    return NULL;
+}
+
+static void update_member(struct detection_member *held, const struct detection_member *member)
+{
+    held->count += member->count;
+    held->port = member->port > held->port ? member->port : held->port;
+    if (member->client_port > held->client_port) {
+        held->client_port = member->client_port;
+    }
+    if (held->first_second == 0 ||
+        (member->first_second != 0 && member->first_second < held->first_second)) {
+        held->first_second = member->first_second;
+    }
+    held->attempt_second = detection_larger(held->attempt_second, member->attempt_second);
+    held->answer_second = detection_larger(held->answer_second, member->answer_second);
+}
+
+static void chain(struct detection_table *table, uint32_t name)
+{
+    uint32_t *head = detection_member_head(table, table->members[name - 1].place);
+
+    table->members[name - 1].chain_next = *head;
+    *head = name;
+    table->members_chained++;
+}
+
+/* The set has become too large for a walk. */
+static void chain_all(struct detection_table *table, struct detection_entry *entry)
+{
+    entry->is_chained = true;
+    for (uint32_t name = entry->members_first; name != 0;
+         name = table->members[name - 1].list_next) {
+        chain(table, name);
+    }
+}
+
 void detection_table_add(struct detection_table *table, uint32_t number,
                          const struct detection_member *member, const char *name)
 {
@@ -473,25 +483,11 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     }
     struct detection_entry *entry = &table->entries[number];
     const uint32_t place = detection_place_of(entry->hash, member->hash);
-    uint32_t *head = detection_member_head(table, place);
+    struct detection_member *held = find_member(table, number, place, member->hash);
 
-    for (uint32_t next = *head; next != 0; next = table->members[next - 1].chain_next) {
-        struct detection_member *held = &table->members[next - 1];
-
-        if (held->hash == member->hash && held->subject == number) {
-            held->count += member->count;
-            held->port = member->port > held->port ? member->port : held->port;
-            if (member->client_port > held->client_port) {
-                held->client_port = member->client_port;
-            }
-            if (held->first_second == 0 ||
-                (member->first_second != 0 && member->first_second < held->first_second)) {
-                held->first_second = member->first_second;
-            }
-            held->attempt_second = detection_larger(held->attempt_second, member->attempt_second);
-            held->answer_second = detection_larger(held->answer_second, member->answer_second);
-            return;
-        }
+    if (held != NULL) {
+        update_member(held, member);
+        return;
     }
     const uint32_t at = new_member(table, number);
 
@@ -502,17 +498,21 @@ void detection_table_add(struct detection_table *table, uint32_t number,
         copy_name(table->member_names[at], name != NULL ? name : "",
                   name != NULL ? strlen(name) : 0);
     }
-    table->members[at].chain_next = *head;
     table->members[at].list_next = entry->members_first;
     const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);
     if (entry->members_count == 0 || touched < entry->oldest_second) {
         entry->oldest_second = touched;
     }
-    *head = at + 1;
     entry->members_first = at + 1;
     entry->members_count++;
+    table->weights[number]++;
+    if (entry->is_chained) {
+        chain(table, at + 1);
+    } else if (entry->members_count > WALKED_MAX) {
+        chain_all(table, entry);
+    }
     if (entry->members_count > DETECTION_SET_MAX) {
-        raise_level(table, entry, entry->level + 1U);
+        raise_level(table, number, entry->level + 1U);
     }
 }
 
@@ -524,6 +524,7 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
         return;
     }
     detection_sums_of(table, number)[counter] += by;
+    table->weights[number] += counter == 0 ? by : 0;
     if (table->buckets != NULL && by != 0) {
         table->entries[number].filled |= UINT64_C(1) << table->slot;
         detection_bucket_of(table, number, table->slot)[counter] += by;
@@ -552,6 +553,6 @@ double detection_table_members(const struct detection_table *table, uint32_t num
 void detection_table_raise(struct detection_table *table, uint32_t number, unsigned level)
 {
     if (table->entries[number].level < level) {
-        raise_level(table, &table->entries[number], level);
+        raise_level(table, number, level);
     }
 }

@@ -23,6 +23,9 @@
 #define DETECTION_RING_MAX  63 /* sub-buckets of a window */
 #define DETECTION_DUE_SLOTS 64
 
+/* In place of the weight of a subject that is not there. */
+#define DETECTION_WEIGHT_NONE UINT64_MAX
+
 /* Texts beside subjects and members of tables that keep them (domains, names); longer ones lose
  * their beginning. */
 #define DETECTION_NAME_BYTES 64
@@ -43,6 +46,7 @@ struct detection_shape {
     uint32_t ring; /* sub-buckets of the sums' window, to DETECTION_RING_MAX; 1: no window */
     uint32_t bucket_seconds; /* length of a sub-bucket */
     bool has_names;
+    bool is_weighed; /* a full table refuses none of those that detectors tell of */
 };
 
 struct detection_member {
@@ -55,7 +59,7 @@ struct detection_member {
     uint32_t first_second;                   /* of the first attempt; 0: none */
     uint32_t attempt_second, answer_second;  /* the last of each; 0: none */
     uint32_t subject, chain_next, list_next; /* number + 1, 0 = end; `subject` is a number */
-    uint32_t place;                          /* by its hash and its subject's: where it is found */
+    uint32_t place; /* by its hash and its subject's: where it is found, of large sets */
 };
 
 /* Two lines of memory: what finds a subject, then what is known of it. */
@@ -70,7 +74,8 @@ struct detection_entry {
     uint64_t origins;           /* fleet: a bit for each sensor that saw it */
     double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
-    uint32_t members_count;
+    uint16_t members_count;
+    bool is_chained;        /* its members are found by their hash; else one by one */
     uint32_t told_second;   /* windows: the last one in which something was told */
     uint32_t oldest_second; /* windows: no member was touched last before this; 0 is always true */
     uint64_t due;           /* windows: the sub-bucket in which something of it may leave */
@@ -95,15 +100,18 @@ struct detection_table {
     uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
     uint32_t entries_live;
     uint32_t entry_mask, member_mask;
-    uint32_t hand;      /* where the search for the lightest goes on */
-    uint32_t newcomers; /* that found the table full */
+    uint32_t members_chained; /* since the reset: 0: all heads are 0 */
+    uint32_t hand;            /* where the search for the lightest goes on */
+    uint32_t newcomers;       /* that found the table full */
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
     uint64_t *buckets; /* entries_max * ring * counters; NULL when ring is 1 */
     uint64_t *sums;    /* entries_max * counters: over the window */
-    uint64_t *due;     /* windows: DETECTION_DUE_SLOTS sets of entries, each by sub-bucket */
-    uint64_t *told;    /* windows: the set of entries to look at: of which something was told */
+    uint64_t
+        *weights;   /* what a subject weighs when one must go; DETECTION_WEIGHT_NONE: no subject */
+    uint64_t *due;  /* windows: DETECTION_DUE_SLOTS sets of entries, each by sub-bucket */
+    uint64_t *told; /* windows: the set of entries to look at: of which something was told */
     char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
     uint32_t *entry_heads, *member_heads;
     void *memory; /* of all of the above, in one piece that is touched where it is used */

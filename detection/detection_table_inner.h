@@ -49,11 +49,17 @@ static inline size_t detection_words(const struct detection_table *table)
     return ((size_t)table->shape.entries_max + 63) / 64;
 }
 
-/* Takes the member behind `link` out of list and chain. */
-void detection_drop_member(struct detection_table *table, struct detection_entry *entry,
-                           uint32_t *link);
-/* What a subject weighs when one must go: members and the first sum. */
-uint64_t detection_weight_of(const struct detection_table *table, uint32_t number);
+/* What a subject weighs when one must go: members and the first sum. The weights stand together, so
+ * that weighing a few touches one line of memory and not several of each. */
+static inline uint64_t detection_weight_of(const struct detection_table *table, uint32_t number)
+{
+    return table->weights[number];
+}
+
+/* Takes the member behind `link` out of the set. */
+void detection_drop_member(struct detection_table *table, uint32_t number, uint32_t *link);
 void detection_drop_entry(struct detection_table *table, uint32_t number);
+/* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
+void detection_make_room(struct detection_table *table, uint32_t kept, uint64_t limit);
 /* Zeroes those of the subject's sub-buckets that are in `slots`, a bit each. */
 void detection_clear_buckets(struct detection_table *table, uint32_t number, uint64_t slots);

@@ -11,7 +11,8 @@
 #include "detection/detection_table_inner.h"
 
 /* How many subjects ahead a merge asks for the memory of one, and for what that leads to. */
-#define AHEAD_HEAD   9
+#define AHEAD_FROM   18 /* another processor wrote it */
+#define AHEAD_HEAD   10
 #define AHEAD_ENTRY  6
 #define AHEAD_MEMBER 3
 
@@ -86,6 +87,7 @@ static void add_sums(struct detection_table *into, uint32_t number, const uint64
         }
         into->entries[number].filled |= UINT64_C(1) << into->slot;
     }
+    into->weights[number] += counters > 0 ? from[0] : 0;
 }
 
 static bool is_watched(const struct detection_table *table, uint32_t number)
@@ -130,6 +132,20 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
 }
 
 /* In place: a function that only asks ahead is left out by the compiler. */
+static ALWAYS_INLINE void ask_for_head(const struct detection_table *into,
+                                       const struct detection_table *from, uint32_t at)
+{
+    const struct detection_entry *entry = &from->entries[at];
+
+    __builtin_prefetch(detection_entry_head(into, entry->hash));
+    if (entry->members_first != 0) {
+        __builtin_prefetch(&from->members[entry->members_first - 1]);
+    }
+    if (from->shape.counters > 0) {
+        __builtin_prefetch(detection_sums_of(from, at));
+    }
+}
+
 static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint64_t hash)
 {
     const uint32_t name = *detection_entry_head(into, hash);
@@ -146,13 +162,13 @@ static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint
     }
 }
 
-static ALWAYS_INLINE void ask_for_member(const struct detection_table *into,
-                                         const struct detection_table *from,
-                                         const struct detection_entry *entry)
+static ALWAYS_INLINE void ask_for_member(const struct detection_table *into, uint64_t hash)
 {
-    if (entry->members_first != 0) {
-        __builtin_prefetch(
-            detection_member_head(into, from->members[entry->members_first - 1].place));
+    const uint32_t name = *detection_entry_head(into, hash);
+    const uint32_t member = name > 0 ? into->entries[name - 1].members_first : 0;
+
+    if (member != 0 && into->members != NULL) {
+        __builtin_prefetch(&into->members[member - 1]);
     }
 }
 
@@ -163,14 +179,18 @@ void detection_table_merge(struct detection_table *into, const struct detection_
     assert(into->shape.counters == from->shape.counters);
     into->is_saturated = into->is_saturated || from->is_saturated;
     for (uint32_t i = 0; i < used; i++) {
+        if (i + AHEAD_FROM < used) {
+            __builtin_prefetch(&from->entries[i + AHEAD_FROM]);
+            __builtin_prefetch(&from->entries[i + AHEAD_FROM].first_ns);
+        }
         if (i + AHEAD_HEAD < used) {
-            __builtin_prefetch(detection_entry_head(into, from->entries[i + AHEAD_HEAD].hash));
+            ask_for_head(into, from, i + AHEAD_HEAD);
         }
         if (i + AHEAD_ENTRY < used) {
             ask_for_entry(into, from->entries[i + AHEAD_ENTRY].hash);
         }
         if (i + AHEAD_MEMBER < used) {
-            ask_for_member(into, from, &from->entries[i + AHEAD_MEMBER]);
+            ask_for_member(into, from->entries[i + AHEAD_MEMBER].hash);
         }
         if (from->entries[i].is_live) {
             merge_entry(into, from, i);
@@ -194,6 +214,7 @@ static void expire_buckets(struct detection_table *table, uint32_t number, uint6
         for (uint32_t j = 0; j < table->shape.counters; j++) {
             sums[j] -= bucket[j];
         }
+        table->weights[number] -= table->shape.counters > 0 ? bucket[0] : 0;
     }
     detection_clear_buckets(table, number, leaving);
     entry->filled &= ~leaving;
@@ -212,10 +233,10 @@ static bool has_sums(const struct detection_table *table, uint32_t number)
     return false;
 }
 
-/* Ends the members of `entry` that were touched last before `oldest_second`. */
-static void expire_members(struct detection_table *table, struct detection_entry *entry,
-                           uint64_t oldest_second)
+/* Ends those members of a subject that were touched last before `oldest_second`. */
+static void expire_members(struct detection_table *table, uint32_t number, uint64_t oldest_second)
 {
+    struct detection_entry *entry = &table->entries[number];
     uint32_t oldest = UINT32_MAX;
 
     for (uint32_t *link = &entry->members_first; *link != 0;) {
@@ -226,7 +247,7 @@ static void expire_members(struct detection_table *table, struct detection_entry
             oldest = touched < oldest ? touched : oldest;
             link = &member->list_next;
         } else {
-            detection_drop_member(table, entry, link);
+            detection_drop_member(table, number, link);
         }
     }
     entry->oldest_second = oldest;
@@ -245,7 +266,7 @@ static void look_at(struct detection_table *table, uint32_t number, uint64_t old
         expire_buckets(table, number, slots);
     }
     if (entry->members_count > 0 && entry->oldest_second < oldest_second) {
-        expire_members(table, entry, oldest_second);
+        expire_members(table, number, oldest_second);
     }
     if (entry->members_count == 0) {
         entry->level = 0; /* exact again */

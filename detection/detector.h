@@ -120,8 +120,7 @@ struct detector_note {
     struct detection_table *table;
     struct detection_subject subject;
     bool has_member;
-    uint32_t member_place;
-    uint64_t hash, weight, time_ns; /* of detection_table_touch */
+    uint64_t hash, weight, first_ns, last_ns; /* of detection_table_touch */
     uint64_t counts[DETECTOR_NOTE_COUNTERS];
     struct detection_member member;
 };
@@ -133,6 +132,11 @@ struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
                                     const struct detection_subject *subject, uint64_t time_ns);
 void detector_note_member(struct detector_note *note, const struct detection_member *member);
+/* It went on until `time_ns`; 0: it did not. */
+static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
+{
+    note->last_ns = time_ns > note->last_ns ? time_ns : note->last_ns;
+}
 struct detection_table *detector_view(const struct detector_rules *rules,
                                       struct detection_frame *frame, uint32_t view);
 /* A member at the frame's second: attempt, answer or both. */

@@ -14,6 +14,16 @@ enum { VIEW_PAIR /* source and target: ports */, VIEW_FAN /* source and port: ta
 enum { WINDOW_PAIR, WINDOW_FAN, WINDOW_PAIR_SLOW, WINDOW_FAN_SLOW };
 enum { PARAM_HOSTS, PARAM_PAIR_SLOW, PARAM_PORTS_SLOW, PARAM_FAN_SLOW, PARAM_HOSTS_SLOW };
 
+static void tell(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
+                 const struct detection_subject *subject, const struct detection_fact *fact,
+                 const struct detection_member *member)
+{
+    struct detector_note *note = detector_note(rules, frame, view, subject, fact->time_ns);
+
+    detector_note_until(note, fact->answered_ns);
+    detector_note_member(note, member);
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
@@ -27,11 +37,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         .source = fact->source, .port = fact->target_port, .protocol = fact->protocol};
     struct detection_member member =
         detector_member(frame, detector_hash_bytes(frame, &service, sizeof(service)), fact,
-                        is_attempt, !is_attempt);
+                        is_attempt, !is_attempt || fact->answered_ns != 0);
 
-    detector_note_member(detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns), &member);
+    tell(rules, frame, VIEW_PAIR, &pair, fact, &member);
     member.hash = detector_hash_address(frame, &fact->target);
-    detector_note_member(detector_note(rules, frame, VIEW_FAN, &fan, fact->time_ns), &member);
+    tell(rules, frame, VIEW_FAN, &fan, fact, &member);
 }
 
 static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,

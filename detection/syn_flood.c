@@ -28,6 +28,10 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
 
     note->counts[counters[fact->event]] = 1;
+    note->counts[COUNT_ANSWERED] += fact->followed >> DETECTION_SYN_ACK & 1;
+    note->counts[COUNT_ESTABLISHED] += fact->followed >> DETECTION_ESTABLISHED & 1;
+    note->counts[COUNT_REFUSED] += fact->followed >> DETECTION_RST & 1;
+    detector_note_until(note, fact->last_ns);
     if (fact->event == DETECTION_SYN) {
         struct detection_member member =
             detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);

@@ -125,6 +125,20 @@ static void parts_merged_in_any_order_are_the_whole(void **state)
     }
 }
 
+/* The weights that stand together are what they stand for. */
+static void check_weights(const struct detection_table *table)
+{
+    for (uint32_t at = 0; at < table->entries_used; at++) {
+        const struct detection_entry *entry = &table->entries[at];
+
+        assert_int_equal(
+            table->weights[at],
+            entry->is_live ? entry->members_count +
+                                 (table->shape.counters > 0 ? detection_table_sum(table, at, 0) : 0)
+                           : DETECTION_WEIGHT_NONE);
+    }
+}
+
 static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
 {
     struct detection_table table;
@@ -141,6 +155,7 @@ static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
     }
     assert_true(table.is_saturated);
     assert_true(size_of(&table, 1) == 40);
+    check_weights(&table);
     detection_table_reset(&table);
     assert_false(table.is_saturated);
     assert_true(size_of(&table, 1) == 0);
@@ -232,6 +247,7 @@ static void random_second(struct detection_table *frame, uint32_t second, uint64
 
         history.told[number][second] = true;
         if ((*random >> 33 & 3) != 0) {
+            detection_table_count(frame, at, 0, *random >> 53 & 7);
             detection_table_count(frame, at, 1, *random >> 50 & 7);
             history.sums[number][second] += *random >> 50 & 7;
         }
@@ -312,6 +328,8 @@ static void a_window_holds_what_is_in_it_and_nothing_longer(void **state)
             random_second(&frame, second, &random);
             detection_table_merge(&window, &frame);
             check_window(&window, second, each, span, looked);
+            check_weights(&frame);
+            check_weights(&window);
             random = hash_mix(random);
             /* In every second one there are gaps, some longer than the window. */
             second += i % 2 == 0 || random % 8 != 0 ? 1 : 1 + (uint32_t)(random >> 32) % (2 * span);

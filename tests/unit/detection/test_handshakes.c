@@ -1,0 +1,147 @@
+/* Handshakes are told as one; a frame holds what it would if each packet had been told at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "detection/detection_internal.h"
+
+#define SECOND UINT64_C(1700000000)
+#define FACTS  3000
+
+static struct detection_settings settings;
+
+static struct ip_address address_of(uint32_t number)
+{
+    return (struct ip_address){.version = 4,
+                               .bytes = {10, 0, (uint8_t)(number >> 8), (uint8_t)number}};
+}
+
+/* Some packet of some handshake: in any order, repeated, left out. */
+static struct detection_fact random_fact(uint64_t random, uint64_t time_ns)
+{
+    static const uint8_t events[] = {DETECTION_SYN, DETECTION_SYN_ACK, DETECTION_ESTABLISHED,
+                                     DETECTION_RST, DETECTION_SYN,     DETECTION_SYN_ACK};
+    const bool is_udp = (random & 7) == 0;
+    const uint8_t event = events[(random >> 3) % sizeof(events)];
+
+    return (struct detection_fact){.event = !is_udp                  ? event
+                                            : event == DETECTION_SYN ? DETECTION_PROBE
+                                                                     : DETECTION_SYN_ACK,
+                                   .protocol = is_udp ? 17 : 6,
+                                   .source = address_of(random >> 8 & 7),
+                                   .target = address_of(256 + (random >> 11 & 7)),
+                                   .source_port = (uint16_t)(40000 + (random >> 14 & 1)),
+                                   .target_port = (uint16_t)(80 + (random >> 15 & 1)),
+                                   .is_answered = (random >> 16 & 1) != 0,
+                                   .time_ns = time_ns};
+}
+
+static void same_members(const struct detection_table *a, const struct detection_entry *of_a,
+                         const struct detection_table *b, const struct detection_entry *of_b)
+{
+    assert_int_equal(of_a->members_count, of_b->members_count);
+    for (const struct detection_member *x = detection_table_first(a, of_a); x != NULL;
+         x = detection_table_next(a, x)) {
+        const struct detection_member *y = detection_table_first(b, of_b);
+
+        while (y != NULL && y->hash != x->hash) {
+            y = detection_table_next(b, y);
+        }
+        assert_non_null(y);
+        assert_int_equal(x->count, y->count);
+        assert_int_equal(x->client_port, y->client_port);
+        assert_int_equal(x->first_second, y->first_second);
+        assert_int_equal(x->attempt_second, y->attempt_second);
+        assert_int_equal(x->answer_second, y->answer_second);
+    }
+}
+
+static void same_view(const struct detection_table *a, const struct detection_table *b)
+{
+    assert_int_equal(a->entries_live, b->entries_live);
+    for (uint32_t i = 0; i < a->entries_used; i++) {
+        const struct detection_entry *of_a = &a->entries[i];
+        const uint32_t at = detection_table_find(b, &of_a->subject, of_a->hash);
+
+        assert_int_not_equal(at, DETECTION_NONE);
+        const struct detection_entry *of_b = &b->entries[at];
+
+        assert_int_equal(of_a->first_ns, of_b->first_ns);
+        assert_int_equal(of_a->last_ns, of_b->last_ns);
+        for (uint32_t j = 0; j < a->shape.counters; j++) {
+            assert_int_equal(detection_table_sum(a, i, j), detection_table_sum(b, at, j));
+        }
+        same_members(a, of_a, b, of_b);
+    }
+}
+
+static struct detection_frame *new_frame(void)
+{
+    struct error err;
+    struct detection_frame *frame = detection_frame_new(&settings, &err);
+
+    assert_non_null(frame);
+    detection_frame_reset(frame, SECOND, settings.seed);
+    return frame;
+}
+
+static void what_is_told_as_one_is_what_is_told_in_parts(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct detection_frame *together = new_frame();
+        struct detection_frame *apart = new_frame();
+        uint64_t random = seed;
+
+        for (uint64_t i = 0; i < FACTS; i++) {
+            random = hash_mix(random + 1);
+            const struct detection_fact fact = random_fact(random, SECOND * 1000000000 + i);
+
+            detection_frame_add(together, &fact);
+            detection_frame_add(apart, &fact);
+            detection_frame_settle(apart);
+        }
+        detection_frame_settle(together);
+        for (uint32_t i = 0; i < together->views_count; i++) {
+            same_view(&together->views[i], &apart->views[i]);
+        }
+        detection_frame_free(together);
+        detection_frame_free(apart);
+    }
+}
+
+/* What waited in a frame belongs to its second. */
+static void a_reset_forgets_what_waits(void **state)
+{
+    struct detection_frame *frame = new_frame();
+    const struct detection_fact fact = random_fact(8, SECOND * 1000000000);
+
+    (void)state;
+    assert_int_equal(fact.event, DETECTION_SYN_ACK);
+    detection_frame_add(frame, &(struct detection_fact){.event = DETECTION_SYN,
+                                                        .protocol = 6,
+                                                        .source = fact.source,
+                                                        .target = fact.target});
+    detection_frame_reset(frame, SECOND + 1, settings.seed);
+    assert_true(detection_frame_is_empty(frame));
+    detection_frame_free(frame);
+}
+
+int main(void)
+{
+    struct error err;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_told_as_one_is_what_is_told_in_parts),
+        cmocka_unit_test(a_reset_forgets_what_waits),
+    };
+
+    if (detection_settings_default(&settings, &err) != 0) {
+        return 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
