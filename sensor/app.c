@@ -153,21 +153,24 @@ static void watch_interfaces(struct app *app)
     }
 }
 
-/* Tells when the disk of the pcap files is full and when it no longer is. */
+/* Tells when the disk of the pcap files takes nothing and when it does again. */
 static void watch_disk(struct app *app)
 {
     struct pcap_writer_counts counts;
+    char quoted[256];
 
-    if (!pipeline_pcap_counts(app->pipeline, &counts) || counts.is_disk_full == app->is_disk_full) {
+    if (!pipeline_pcap_counts(app->pipeline, &counts) || counts.trouble == app->pcap_trouble) {
         return;
     }
-    app->is_disk_full = counts.is_disk_full;
-    if (counts.is_disk_full) {
-        log_warn("pcap", "the disk is full: packets are not written", "path=%s",
-                 app->settings->output.write_pcap);
+    app->pcap_trouble = counts.trouble;
+    if (counts.trouble != 0) {
+        log_warn("pcap", "packets cannot be written; they are lost until they can be",
+                 "path=%s reason=%s", app->settings->output.write_pcap,
+                 log_quote(strerror(counts.trouble), quoted, sizeof(quoted)));
     } else {
-        log_warn("pcap", "the disk has room again: packets are written", "path=%s lost=%llu",
-                 app->settings->output.write_pcap, (unsigned long long)counts.disk_full);
+        log_warn("pcap", "packets are written again", "path=%s lost=%llu",
+                 app->settings->output.write_pcap,
+                 (unsigned long long)(counts.disk_full + counts.failed));
     }
 }
 

@@ -42,7 +42,7 @@ struct app {
     bool shows_progress;
     bool is_live;
     bool is_interface_down[STATS_ROWS_MAX];    /* as last told */
-    bool is_disk_full;                         /* of the pcap files, as last told */
+    int pcap_trouble;                          /* of the disk of the pcap files, as last told */
     bool is_service;                           /* live or paced: servers are on by default */
     uint64_t rounds[PUBLISHER_SHARDS_MAX + 1]; /* of its threads, as last seen by the watchdog */
     uint64_t status_due_ns;

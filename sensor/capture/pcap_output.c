@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -65,6 +66,26 @@ static bool is_disk_full(int code)
     return code == ENOSPC || code == EDQUOT;
 }
 
+/* What may pass: the disk is full, read-only for a time, or broken. */
+static bool is_disk_trouble(int code)
+{
+    return is_disk_full(code) || code == EROFS || code == EIO;
+}
+
+/* From now on packets are lost, until the next attempt. */
+static int wait_for_disk(struct pcap_output *output, int code)
+{
+    output->retry_ns = clock_monotonic_ns() + RETRY_NS;
+    counter_set(&output->trouble, (uint64_t)code);
+    counter_set(&output->last_trouble, (uint64_t)code);
+    return -code;
+}
+
+static struct counter *lost_by(struct pcap_output *output, int code)
+{
+    return output->recovers && is_disk_full(code) ? &output->disk_full : &output->failed;
+}
+
 /* ---- segments -------------------------------------------------------------------------------- */
 
 static struct pcap_segment *oldest(struct pcap_output *output)
@@ -88,7 +109,9 @@ static bool delete_oldest(struct pcap_output *output)
     }
     segment_path(output, oldest(output)->number, path, sizeof path);
     if (unlink(path) != 0 && errno != ENOENT) {
-        (void)fail(output, "delete the segment before", errno);
+        if (!is_disk_trouble(errno)) {
+            (void)fail(output, "delete the segment before", errno);
+        }
         return false;
     }
     output->closed_bytes -= oldest(output)->bytes;
@@ -145,11 +168,10 @@ static int keep_closed(struct pcap_output *output)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* The disk is full, or the file is lost: what was buffered is gone, the file ends with its last
- * whole packet. With segments the sensor goes on and tries again. */
+/* The disk takes nothing: what was buffered is gone, the file ends with its last whole packet, and
+ * each second it is tried again. A pipe or device that fails is lost. */
 static int lose_buffer(struct pcap_output *output, int code)
 {
-    const bool goes_on = is_disk_full(code) && has_rotation(output);
     const uint64_t packets = output->buffered_packets;
 
     if (ftruncate(output->fd, (off_t)output->flushed_bytes) == 0) {
@@ -158,19 +180,14 @@ static int lose_buffer(struct pcap_output *output, int code)
     counter_set(&output->written, counter_get(&output->written) - packets);
     counter_set(&output->written_bytes,
                 counter_get(&output->written_bytes) - output->buffered_bytes);
-    counter_add(goes_on ? &output->disk_full : &output->failed, packets);
+    counter_add(lost_by(output, code), packets);
     output->now.bytes = output->flushed_bytes;
     output->now_packets -= packets;
     output->interfaces_count = output->interfaces_flushed;
     output->is_headed = output->flushed_bytes > 0;
     output->buffered_bytes = 0;
     output->buffered_packets = 0;
-    if (!goes_on) {
-        return fail(output, "write", code);
-    }
-    output->retry_ns = clock_monotonic_ns() + RETRY_NS;
-    counter_set(&output->is_full, 1);
-    return -code;
+    return output->recovers ? wait_for_disk(output, code) : fail(output, "write", code);
 }
 
 static int flush_buffer(struct pcap_output *output)
@@ -190,7 +207,7 @@ static int flush_buffer(struct pcap_output *output)
         }
     }
     if (done > 0) {
-        counter_set(&output->is_full, 0);
+        counter_set(&output->trouble, 0);
     }
     output->flushed_bytes += output->buffered_bytes;
     output->interfaces_flushed = output->interfaces_count;
@@ -228,13 +245,13 @@ static int file_open(struct pcap_output *output)
     } while (output->fd < 0 && is_disk_full(errno) && delete_oldest(output));
     if (output->fd < 0) {
         const int code = errno;
-        if (is_disk_full(code) && has_rotation(output) && counter_get(&output->files) > 0) {
-            output->retry_ns = clock_monotonic_ns() + RETRY_NS;
-            counter_set(&output->is_full, 1);
-            return -code;
-        }
-        return fail(output, "open", code);
+        return is_disk_trouble(code) && counter_get(&output->files) > 0
+                   ? wait_for_disk(output, code)
+                   : fail(output, "open", code);
     }
+    struct stat status;
+
+    output->recovers = fstat(output->fd, &status) == 0 && S_ISREG(status.st_mode);
     counter_add(&output->files, 1);
     return 0;
 }
@@ -377,13 +394,15 @@ static int make_ready(struct pcap_output *output, const struct frame *frame)
 void pcap_output_put(struct pcap_output *output, const struct frame *frame)
 {
     if (output->retry_ns != 0 && clock_monotonic_ns() < output->retry_ns) {
-        counter_add(&output->disk_full, 1);
+        counter_add(lost_by(output, (int)counter_get(&output->trouble)), 1);
         return;
     }
     output->retry_ns = 0;
     if (atomic_load_explicit(&output->is_failed, memory_order_relaxed) ||
         make_ready(output, frame) != 0) {
-        counter_add(output->retry_ns != 0 ? &output->disk_full : &output->failed, 1);
+        counter_add(output->retry_ns != 0 ? lost_by(output, (int)counter_get(&output->trouble))
+                                          : &output->failed,
+                    1);
         return;
     }
     if (!output->is_headed) {

@@ -21,18 +21,19 @@ struct pcap_output {
     _Atomic bool is_failed;
     struct error fault; /* written before is_failed is set */
     struct counter written, written_bytes, link_type_refused, disk_full, failed, files, deleted;
-    struct counter is_full;   /* 1: the disk was full at the last write */
-    struct counter oldest_ns; /* time of the oldest packet that is kept */
+    struct counter trouble, last_trouble; /* errno of the last write, of the last that failed */
+    struct counter oldest_ns;             /* time of the oldest packet that is kept */
 
     int fd; /* -1: none is open */
     bool is_pcapng;
     bool is_headed; /* the file has its head */
+    bool recovers;  /* a regular file: cut behind its last whole packet, it can be written again */
     uint16_t link_type;
     struct pcap_segment now;
     uint64_t now_packets;
     uint64_t flushed_bytes;      /* of it, on the disk: a whole number of records */
     uint64_t newest_ns;          /* of all segments */
-    uint64_t retry_ns;           /* monotonic: after a full disk not before this */
+    uint64_t retry_ns;           /* monotonic: after a failed write not before this */
     struct pcap_segment *closed; /* in order; room for closed_room */
     uint32_t closed_first, closed_count, closed_room;
     uint64_t closed_bytes;

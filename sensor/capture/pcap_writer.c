@@ -323,8 +323,10 @@ void pcap_writer_counts_read(const struct pcap_writer *writer, struct pcap_write
         .files_deleted = (uint32_t)counter_get(&output->deleted),
         .oldest_ns = counter_get(&output->oldest_ns),
         .queued_high_water = counter_get(&writer->queued_high_water),
-        .is_disk_full = counter_get(&output->is_full) != 0,
+        .trouble = (int)counter_get(&output->trouble),
+        .last_trouble = (int)counter_get(&output->last_trouble),
     };
+    out->is_disk_full = out->trouble == ENOSPC || out->trouble == EDQUOT;
     for (uint32_t i = 0; i < writer->queues_count; i++) {
         out->offered += counter_get(&writer->queues[i].offered);
         out->dropped += counter_get(&writer->queues[i].dropped);

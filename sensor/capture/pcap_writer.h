@@ -4,8 +4,9 @@
  * producer wait (lossless). Records come out as they went in, byte for byte. A segment ends by its
  * size, its time or its packets, and the oldest ones go: by number, by the size of all, or by the
  * age of their last packet, which makes a ring of the last minutes. A full disk costs the oldest
- * segments first, then packets, counted apart; each second it is tried again. Depends on: base,
- * wire/frame.h. Threads: one thread per producer index; open and close by the owner. */
+ * segments first, then packets, counted apart; so does, without the first, one that turns
+ * read-only. Each second it is tried again. Only a pipe or a device that fails is given up. Depends
+ * on: base, wire/frame.h. Threads: one thread per producer index; open and close by the owner. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,11 +52,13 @@ struct pcap_writer_counts {
     uint64_t dropped;           /* queue full (live only) */
     uint64_t link_type_refused; /* a pcap file has one link type only; pcapng: 64 interfaces */
     uint64_t disk_full;         /* no room on the disk, and no older segment to delete */
-    uint64_t failed;            /* after a failed write */
+    uint64_t failed;            /* another failure of the disk, or all after one of a pipe */
     uint32_t files;             /* opened so far */
     uint32_t files_deleted;
     uint64_t oldest_ns;         /* time of the oldest packet that is kept; 0: none yet */
     uint64_t queued_high_water; /* bytes in one queue, as the writer found them */
+    int trouble;                /* errno of the last write to a file that is tried again; 0: none */
+    int last_trouble;           /* of the last that failed; 0: none ever did */
     bool is_disk_full;          /* now */
 };
 
@@ -66,16 +69,17 @@ struct pcap_writer;
 MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings *settings,
                                               struct error *err);
 
-/* Copies the frames into the producer's queue. 0, or -errno with `err` once a write has failed (the
- * run ends with exit 1). Never blocks unless is_lossless. */
+/* Copies the frames into the producer's queue. 0, or -errno with `err` once a write to a pipe or
+ * device has failed (the run ends with exit 1). Never blocks unless is_lossless. */
 MUST_USE int pcap_writer_offer(struct pcap_writer *writer, uint32_t producer,
                                const struct frame *frames, uint32_t count, struct error *err);
 
 /* offered == written + dropped + link_type_refused + disk_full + failed + queued; any thread. */
 void pcap_writer_counts_read(const struct pcap_writer *writer, struct pcap_writer_counts *out);
 
-/* Writes what is queued, closes the file, frees. -errno with `err` if any write, flush or close
- * failed (now or before). `counts` (NULL allowed) gets the final numbers. NULL writer is allowed.
+/* Writes what is queued, closes the file, frees. -errno with `err` if a pipe or device has failed
+ * (now or before) or the close did; what a disk did not take is in `counts`. `counts` (NULL
+ * allowed) gets the final numbers. NULL writer is allowed.
  */
 MUST_USE int pcap_writer_close(struct pcap_writer *writer, struct pcap_writer_counts *counts,
                                struct error *err);

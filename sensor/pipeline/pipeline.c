@@ -36,6 +36,11 @@ static int close_pcap(struct pipeline *pipeline, struct error *err)
             error_set(err, ENOSPC, "%s: the disk was full: %llu packets were not written",
                       pipeline->settings.write_pcap->path, (unsigned long long)written->disk_full);
     }
+    if (result == 0 && written->last_trouble != 0) {
+        result = error_set(err, written->last_trouble, "%s: %s: %llu packets were not written",
+                           pipeline->settings.write_pcap->path, strerror(written->last_trouble),
+                           (unsigned long long)written->failed);
+    }
     if (result == 0 && written->link_type_refused > 0) {
         result = error_set(
             err, EPROTOTYPE,

@@ -7,6 +7,7 @@ Exit status 77: not root, or namespaces are not allowed.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -242,7 +243,7 @@ class Disks(unittest.TestCase):
         self.assertEqual(set(lost) - {"duplicate"}, set())
         self.assertEqual(collector.program.stop(), 0, collector.program.text()[-2000:])
 
-    def test_files_of_records_and_packets_on_a_disk_that_turns_read_only_are_told_and_the_sensor_goes_on(self):
+    def test_files_of_records_on_a_disk_that_turns_read_only_are_told_and_the_sensor_goes_on(self):
         if not os.access(SENSOR, os.X_OK):
             self.skipTest("netscope-sensor is not built")
         environment = self.read_only_disk()
@@ -276,15 +277,43 @@ class Disks(unittest.TestCase):
         holes = numbers[-1] - len(numbers)
         self.assertGreaterEqual(holes, lost["write_failed"])
         self.assertLessEqual(holes, sum(lost.values()))  # "refused" counts all that stood in a batch
-        # Packets are what such a run is for: it ends, with words.
-        sensor = Program(SENSOR, "--read-pcap", capture, "--pace", "--loop", "--quiet", "-v", "--write-pcap",
-                         os.path.join(self.disk, "packets.pcap"),
-                         environment={**environment, "NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"})
-        self.addCleanup(sensor.__exit__)
-        wait_until("it reads", lambda: "msg=confined" in sensor.text())
-        self.turn(True)
-        self.assertEqual(sensor.process.wait(timeout=60), 1, sensor.text()[-2000:])
-        self.assertRegex(sensor.text(), r"packets\.pcap.*Read-only file system")
+
+    def test_a_pcap_file_on_a_disk_that_turns_read_only_is_told_and_the_sensor_goes_on(self):
+        if not os.access(SENSOR, os.X_OK):
+            self.skipTest("netscope-sensor is not built")
+        environment = self.read_only_disk()
+        capture, _ = make_traffic(self.folder, "mix", packets=100_000)
+        for name, more in (("one.pcap", {}), ("many.pcapng", {"ROTATE_PACKETS": "1000000", "MAX_FILES": "10"})):
+            with self.subTest(name=name):
+                port, path = free_port(), os.path.join(self.disk, name)
+                sensor = Program(SENSOR, "--read-pcap", capture, "--pace", "--loop", "--quiet", "-v", "--write-pcap", path, environment={
+                    **environment, "NETSCOPE_HTTP__PORT": str(port), "NETSCOPE_GRPC__ENABLED": "off",
+                    **{f"NETSCOPE_OUTPUT__WRITE_PCAP_{key}": value for key, value in more.items()}})
+                self.addCleanup(sensor.__exit__)
+
+                def figure(pattern):
+                    page = metrics(f"http://127.0.0.1:{port}/metrics")
+                    return sum(value for name, value in page.items() if pattern in name)
+                file = path if not more else path.replace(".pcapng", ".000001.pcapng")
+                wait_until("packets in the file", lambda: os.path.exists(file) and os.path.getsize(file) > 20_000)
+                self.turn(True)
+                lost = 'netscope_pcap_dropped_total{reason="failed"}'
+                wait_until("lost packets", lambda: figure(lost) > 0)
+                wait_until("the log says so", lambda: re.search(
+                    r'msg="packets cannot be written.*reason="Read-only file system"', sensor.text()))
+                before = figure("netscope_capture_packets_total")
+                wait_until("it goes on", lambda: figure("netscope_capture_packets_total") > before + 100)
+                cut = os.path.getsize(file)
+                self.turn(False)
+                wait_until("packets in the file again", lambda: os.path.getsize(file) > cut + 20_000)
+                wait_until("the log says so", lambda: 'msg="packets are written again"' in sensor.text())
+                self.assertEqual(sensor.text().count('msg="packets cannot be written'), 1)
+                self.assertEqual(sensor.stop(), 1)  # something is missing
+                told = re.search(r"Read-only file system: (\d+) packets were not written", sensor.text())
+                self.assertGreater(int(told.group(1)), 0, sensor.text()[-2000:])
+                read = Program(SENSOR, "--read-pcap", file, "--quiet", environment={"NETSCOPE_GRPC__ENABLED": "off"})
+                self.assertEqual(read.process.wait(timeout=60), 0, read.text()[-2000:])  # each packet in it is whole
+                read.__exit__()
 
     def test_a_damaged_segment_costs_its_own_records_and_is_told_with_its_range(self):
         self.mount("size=64m")
