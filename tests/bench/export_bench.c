@@ -1,10 +1,14 @@
 /* What the sensor's gRPC export costs a record: the real server behind its sink, fed with encoded
  * flow records as the publisher does, read by subscribers in another process.
  *
- *   export_bench [CERTS]   CERTS: a directory of tests/support/certs.sh, for the rows with TLS
- *   export_bench turn READERS RECORDS [CERTS]   one turn of one row, of plain or typical records,
- * for profiles; READERS 0 to 4, or "floor" export_bench read ADDRESS COUNT CA          (its own
- * child)
+ *   export_bench [CERTS]
+ *   export_bench turn READERS RECORDS [CERTS]
+ *   export_bench floor BYTES [CERTS]
+ *   export_bench read ADDRESS COUNT CA
+ *
+ * CERTS: a directory of tests/support/certs.sh, for TLS. "turn": one turn of one row, for profiles,
+ * with 0 to 4 readers of plain or typical records. "floor": one turn of gRPC alone with records of
+ * this size, sent and received. "read": its own child.
  *
  * CPU of all threads of the exporter per record, messages of 512, the batches made before. Medians
  * of five turns, in each of them all rows and what gRPC alone takes for the same bytes. The rows of
@@ -234,7 +238,7 @@ static double measure_floor(const struct setup *setup, size_t record_bytes, doub
                                                         (record_bytes + 3) * BATCH, &err);
 
     if (floor != NULL && start_readers(setup, export_floor_port(floor), &readers)) {
-        while (export_floor_readers(floor) == 0) {
+        while (export_floor_readers(floor) < setup->readers) {
             rest(1000);
         }
         export_floor_send(floor, WARM_BATCHES, BURST);
@@ -253,22 +257,22 @@ static double measure_floor(const struct setup *setup, size_t record_bytes, doub
 
 /* ---- rows ---- */
 
-enum row { NONE, ONE, FOUR, FLOOR, TLS, TLS_FLOOR, ROWS };
+enum row { NONE, ONE, FOUR, FLOOR, FLOOR_FOUR, TLS, TLS_FLOOR, ROWS };
 
 static double measure_row(enum row row, const struct setup *base, size_t *bytes, double *received)
 {
     struct setup setup = *base;
+    const bool is_floor = row == FLOOR || row == FLOOR_FOUR || row == TLS_FLOOR;
 
-    setup.readers = row == NONE ? 0 : row == FOUR ? EXPORT_READERS_MAX : 1;
+    setup.readers = row == NONE ? 0 : row == FOUR || row == FLOOR_FOUR ? EXPORT_READERS_MAX : 1;
     setup.certs = row == TLS || row == TLS_FLOOR ? base->certs : NULL;
-    return row == FLOOR || row == TLS_FLOOR ? measure_floor(&setup, *bytes, received)
-                                            : measure(&setup, bytes);
+    return is_floor ? measure_floor(&setup, *bytes, received) : measure(&setup, bytes);
 }
 
 static void print(const char *name, size_t bytes, double ns, double ns_max, double floor_ns)
 {
     (void)printf("gRPC export, %-24s records of %3zu bytes: %4.0f ns each (at most %.0f: %s", name,
-                 bytes, ns, ns_max, ns <= ns_max ? "ok" : "MISSED");
+                 bytes, ns, ns_max, turns_verdict(ns, ns_max, floor_ns));
     if (floor_ns > 0) {
         (void)printf("; gRPC alone %.0f", floor_ns);
     }
@@ -280,6 +284,7 @@ static bool run(const struct setup *setup)
 {
     struct turns rows[ROWS] = {0};
     struct turns further = {0};
+    struct turns further_floor = {0};
     struct turns received[ROWS] = {0};
     size_t bytes = 0;
 
@@ -296,11 +301,13 @@ static bool run(const struct setup *setup)
             turns_add(&received[row], reading);
         }
         turns_add(&further, (figures[FOUR] - figures[ONE]) / (EXPORT_READERS_MAX - 1));
+        turns_add(&further_floor,
+                  (figures[FLOOR_FOUR] - figures[FLOOR]) / (EXPORT_READERS_MAX - 1));
     }
     (void)printf("gRPC export, %-24s records of %3zu bytes: %4.0f ns each\n", "history alone",
                  bytes, turns_median(&rows[NONE]));
     print("one subscriber,", bytes, turns_median(&rows[ONE]), 300.0, turns_median(&rows[FLOOR]));
-    print("each further one,", bytes, turns_median(&further), 100.0, 0.0);
+    print("each further one,", bytes, turns_median(&further), 100.0, turns_median(&further_floor));
     if (setup->certs != NULL) {
         print("one subscriber, TLS,", bytes, turns_median(&rows[TLS]), 400.0,
               turns_median(&rows[TLS_FLOOR]));
@@ -310,26 +317,30 @@ static bool run(const struct setup *setup)
     return true;
 }
 
-/* One turn: ns of export by `readers`, or of gRPC alone. */
-static int run_turn(const char *program, const char *readers, const char *records,
-                    const char *certs)
+static int run_turn(struct setup *setup, const char *readers, const char *records)
 {
-    struct setup setup = {.program = program, .certs = certs, .readers = 1};
-    const bool is_floor = strcmp(readers, "floor") == 0;
     size_t bytes = 0;
-    double received = 0.0;
 
-    setup.record = strcmp(records, "plain") == 0 ? record_plain_flow : record_typical_flow;
-    setup.readers = is_floor ? 1 : (unsigned)strtoul(readers, NULL, 10);
-    if (setup.readers > EXPORT_READERS_MAX) {
+    setup->record = strcmp(records, "plain") == 0 ? record_plain_flow : record_typical_flow;
+    setup->readers = (unsigned)strtoul(readers, NULL, 10);
+    if (setup->readers > EXPORT_READERS_MAX) {
         (void)fprintf(stderr, "export_bench: at most %d readers\n", EXPORT_READERS_MAX);
         return EXIT_FAILURE;
     }
-    const double figure =
-        is_floor ? measure_floor(&setup, setup.record == record_plain_flow ? 201 : 460, &received)
-                 : measure(&setup, &bytes);
+    const double figure = measure(setup, &bytes);
 
     (void)printf("%.1f\n", figure);
+    return figure < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_floor(struct setup *setup, const char *record_bytes)
+{
+    double received = 0.0;
+
+    setup->readers = 1;
+    const double figure = measure_floor(setup, strtoul(record_bytes, NULL, 10), &received);
+
+    (void)printf("sent %.1f received %.1f\n", figure, received);
     return figure < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -339,11 +350,17 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "read") == 0) {
         return export_readers_run(argv[2], (unsigned)strtoul(argv[3], NULL, 10), argv[4]);
     }
-    if (argc >= 4 && strcmp(argv[1], "turn") == 0) {
-        return run_turn(argv[0], argv[2], argv[3], argc > 4 ? argv[4] : NULL);
-    }
-    struct setup setup = {.program = argv[0], .certs = argc > 1 ? argv[1] : NULL};
+    struct setup setup = {.program = argv[0]};
 
+    if (argc >= 4 && strcmp(argv[1], "turn") == 0) {
+        setup.certs = argc > 4 ? argv[4] : NULL;
+        return run_turn(&setup, argv[2], argv[3]);
+    }
+    if (argc >= 3 && strcmp(argv[1], "floor") == 0) {
+        setup.certs = argc > 3 ? argv[3] : NULL;
+        return run_floor(&setup, argv[2]);
+    }
+    setup.certs = argc > 1 ? argv[1] : NULL;
     setup.record = record_plain_flow;
     const bool is_plain_done = run(&setup);
 

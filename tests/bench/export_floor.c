@@ -12,7 +12,8 @@ struct export_floor {
     struct rpc_server *server;
     struct rpc_method method;
     struct rpc_bytes message;
-    struct rpc_call *_Atomic call;
+    struct rpc_call *calls[EXPORT_READERS_MAX];
+    _Atomic unsigned calls_count; /* written by the rpc thread */
     int port;
 };
 
@@ -22,9 +23,12 @@ static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t lengt
 
     (void)bytes;
     (void)length;
-    rpc_ref(call);
-    rpc_send_headers(call);
-    atomic_store(&floor->call, call);
+    if (floor->calls_count < EXPORT_READERS_MAX) {
+        rpc_ref(call);
+        rpc_send_headers(call);
+        floor->calls[floor->calls_count] = call;
+        floor->calls_count++;
+    }
 }
 
 struct export_floor *export_floor_new(struct rpc_runtime *runtime, const struct rpc_server_tls *tls,
@@ -61,17 +65,19 @@ int export_floor_port(const struct export_floor *floor)
 
 unsigned export_floor_readers(const struct export_floor *floor)
 {
-    return atomic_load(&floor->call) != NULL;
+    return floor->calls_count;
 }
 
 void export_floor_send(struct export_floor *floor, uint32_t messages, uint32_t burst)
 {
     const struct timespec pause = {0, 200000};
-    struct rpc_call *call = atomic_load(&floor->call);
+    const unsigned readers = floor->calls_count;
 
     for (uint32_t i = 0; i < messages; i++) {
-        while (rpc_send(call, rpc_bytes_ref(&floor->message)) == RPC_SEND_FULL) {
-            (void)nanosleep(&pause, NULL);
+        for (unsigned j = 0; j < readers; j++) {
+            while (rpc_send(floor->calls[j], rpc_bytes_ref(&floor->message)) == RPC_SEND_FULL) {
+                (void)nanosleep(&pause, NULL);
+            }
         }
         if (i % burst == burst - 1) {
             (void)nanosleep(&pause, NULL);
@@ -86,7 +92,9 @@ void export_floor_free(struct export_floor *floor)
     }
     if (floor->server != NULL) {
         rpc_server_stop(floor->server, NS_PER_SEC);
-        rpc_unref(atomic_load(&floor->call));
+        for (unsigned i = 0; i < floor->calls_count; i++) {
+            rpc_unref(floor->calls[i]);
+        }
         rpc_server_free(floor->server);
     }
     rpc_bytes_unref(&floor->message);

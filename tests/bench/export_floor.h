@@ -16,6 +16,6 @@ MUST_USE struct export_floor *export_floor_new(struct rpc_runtime *runtime,
 int export_floor_port(const struct export_floor *floor);
 /* Readers that wait. */
 unsigned export_floor_readers(const struct export_floor *floor);
-/* Sends `messages` to the one reader, `burst` at once; returns when gRPC has taken the last. */
+/* Sends `messages` to each reader, `burst` at once; returns when gRPC has taken the last. */
 void export_floor_send(struct export_floor *floor, uint32_t messages, uint32_t burst);
 void export_floor_free(struct export_floor *floor); /* NULL is allowed */

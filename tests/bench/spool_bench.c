@@ -166,13 +166,13 @@ static int run(void (*record)(struct flow_record *out))
     (void)!system(command); /* NOLINT(cert-env33-c): our own mkdtemp name */
     if (status == 0) {
         const double written = turns_median(&figures.write);
+        const double floor = turns_median(&figures.floor);
 
         (void)printf(
             "spool, records of %u bytes: written to disk %.0f ns each (at most %.0f: %s; the "
             "kernel alone %.0f), read from disk %.0f, memory alone %.0f in and out\n",
-            item.record_bytes, written, NS_MAX, written <= NS_MAX ? "ok" : "MISSED",
-            turns_median(&figures.floor), turns_median(&figures.read),
-            turns_median(&figures.memory));
+            item.record_bytes, written, NS_MAX, turns_verdict(written, NS_MAX, floor), floor,
+            turns_median(&figures.read), turns_median(&figures.memory));
     }
     return status;
 }

@@ -35,6 +35,13 @@ static inline double turns_median(struct turns *turns)
     return turns->count == 0 ? 0.0 : turns->values[turns->count / 2];
 }
 
+/* How a figure stands. "FLOOR": it does not hold, and what it stands on takes more than is asked
+ * all by itself; "MISSED": it does not hold, and it could. `floor` of the same turns; 0: none. */
+static inline const char *turns_verdict(double value, double value_max, double floor)
+{
+    return value <= value_max ? "ok" : floor > value_max ? "FLOOR" : "MISSED";
+}
+
 static inline double turns_cpu_seconds(clockid_t clock)
 {
     struct timespec now;
