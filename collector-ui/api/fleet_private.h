@@ -131,5 +131,8 @@ void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
 void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+/* As grpc_packet_flow of a sensor, from the protocol tree that the sample came with; false without
+ * one, or without IP in it. */
+MUST_USE bool fleet_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
 void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

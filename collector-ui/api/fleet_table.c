@@ -99,6 +99,7 @@ static const struct grpc_row rows[] = {
 static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
 
 const struct grpc_program fleet_program = {
+    .packet_flow = fleet_packet_flow,
     .name = "collector",
     .rows = rows,
     .rows_count = ARRAY_COUNT(rows),

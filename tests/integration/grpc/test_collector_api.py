@@ -332,6 +332,41 @@ class CollectorApi(unittest.TestCase):
         self.assertIn("reader", lines)
         self.assertIn("PERMISSION_DENIED", lines)
 
+    def test_samples_are_chosen_by_the_flow_they_are_of(self):
+        def ends(sample):
+            """(protocol, addresses, ports) by the innermost headers of its tree."""
+            protocol, ips, ports = None, (), ()
+            for layer in sample.get("layers", []):
+                values = {field["name"]: field["value"] for field in layer.get("fields", [])}
+                if layer["name"] in ("IPv4", "IPv6"):
+                    protocol, ports = values.get("protocol", values.get("next_header")).split()[0], ()
+                    ips = (values["source"], values["target"])
+                elif layer["name"] in ("TCP", "UDP") and ips and not ports:
+                    ports = (int(values["source_port"]), int(values["target_port"]))
+            return protocol, ips, ports
+
+        def samples(include, last):
+            found = self.full.stream("PacketService/ObservePackets", {"last": last, "layers": True, "include": include})
+            return [one for message in found for one in self.full.plain(message).get("packets", {}).get("packets", [])]
+        wait_until("samples", lambda: any(ends(one)[2] for one in samples([], 500)))
+        all_of_them = [one for one in samples([], 500) if ends(one)[2]]
+        protocol, ips, ports = ends(all_of_them[-1])
+        server = ports[0] if all_of_them[-1].get("direction") == "PACKET_DIRECTION_REVERSE" else ports[1]
+        for what, include, agrees in (
+                ("port", {"port": [ports[0]]}, lambda one: ports[0] in ends(one)[2]),
+                ("ip", {"ip": [ips[1]]}, lambda one: ips[1] in ends(one)[1]),
+                ("server_port", {"server_port": [server]}, lambda one: server in ends(one)[2]),
+                ("both", {"ip": [ips[0]], "port": [server]}, lambda one: ips[0] in ends(one)[1] and server in ends(one)[2]),
+                ("protocol", {"protocol": ["tcp"]}, lambda one: ends(one)[0] == "6")):
+            with self.subTest(what):
+                chosen = samples([include], 100_000)
+                self.assertTrue(all(agrees(one) for one in chosen), [ends(one) for one in chosen][:5])
+                if what != "server_port":  # of that the direction decides, which this test does not judge
+                    wanted = {one["id"] for one in all_of_them if agrees(one)}
+                    self.assertLessEqual(wanted, {one["id"] for one in chosen})
+        self.assertEqual(samples([{"ip": ["203.0.113.254"]}], 100_000), [])
+        self.assertEqual(self.full.refused("PacketService/ObservePackets", {"include": [{"ip": ["nonsense"]}]})[0], "INVALID_ARGUMENT")
+
     # ---- REST, from the same table ----
 
     def rest(self, path, token=READER, **query):
