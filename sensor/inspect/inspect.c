@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/wire_format.h"
 #include "sensor/inspect/assembly.h"
 #include "sensor/inspect/datagrams.h"
 #include "sensor/inspect/inspect_internal.h"
@@ -96,6 +97,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     if (settings->is_touched) {
         memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block));
     }
+    inspect_make_labels(inspect);
     inspect->blocks_max = (uint32_t)blocks;
     inspect->table = settings->table;
     inspect->rules = settings->rules;
@@ -138,6 +140,12 @@ void inspect_free(struct inspect *inspect)
 
 uint16_t inspect_copy(char *out, size_t capacity, const struct wire_span *bytes)
 {
+    if (bytes->length < capacity && /* most: as it is */
+        text_plain_bytes(bytes->bytes, bytes->length) == bytes->length) {
+        wire_copy((uint8_t *)out, bytes->bytes, bytes->length);
+        out[bytes->length] = '\0';
+        return (uint16_t)bytes->length;
+    }
     struct text text = text_over(out, capacity);
 
     text_escaped(&text, bytes->bytes, bytes->length);

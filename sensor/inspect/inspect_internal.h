@@ -44,6 +44,11 @@ struct crypto;
 struct fingerprints;
 struct tls_texts;
 
+/* What records say of an application that was seen. */
+struct inspect_label {
+    struct record_text name, method;
+};
+
 struct inspect {
     struct inspect_block *blocks; /* in blocks_memory, from a line of memory on */
     void *blocks_memory;
@@ -70,6 +75,7 @@ struct inspect {
     const uint8_t *seen_body;     /* where that hello's body stands; NULL: none */
     struct tls_texts *tls_texts;  /* of the record filled last */
     char *quic_text;
+    struct inspect_label labels[APP_COUNT]; /* so that their lengths are counted once */
 };
 
 static inline struct inspect_block *inspect_block(const struct inspect *inspect, uint32_t handle)
@@ -77,7 +83,8 @@ static inline struct inspect_block *inspect_block(const struct inspect *inspect,
     return &inspect->blocks[handle - 1];
 }
 
-/* The part where it is the youngest of the flow's; else NULL, which says nothing. */
+/* The part where it is the first of the flow's (the stream's mostly is); else NULL, which says
+ * nothing. */
 static inline void *inspect_first(const struct inspect *inspect, const struct flow *flow,
                                   enum inspect_part_tag tag)
 {
@@ -133,6 +140,9 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
 
 /* All parts of the flow go back; their lists must be freed before. */
 void inspect_drop_all(struct inspect *inspect, struct flow *flow);
+
+/* inspect_record.c: fills inspect->labels. */
+void inspect_make_labels(struct inspect *inspect);
 
 /* inspect_dns_report.c: memory for transactions. NULL: none. */
 struct dns_scratch *inspect_dns_scratch_new(void);

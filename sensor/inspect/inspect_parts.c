@@ -125,8 +125,12 @@ void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part
     }
     block = inspect_block(inspect, handle);
     block->tag = (uint8_t)tag;
-    block->next = flow->app;
-    flow->app = handle;
+    /* The stream's stays in front: it is looked for with each segment. */
+    uint32_t *link = inspect_first(inspect, flow, PART_STREAM) == NULL
+                         ? &flow->app
+                         : &inspect_block(inspect, flow->app)->next;
+    block->next = *link;
+    *link = handle;
     return block->bytes;
 }
 

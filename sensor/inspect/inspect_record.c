@@ -5,6 +5,15 @@ static struct record_text static_text(const char *text)
     return inspect_text(text, (uint32_t)strlen(text));
 }
 
+void inspect_make_labels(struct inspect *inspect)
+{
+    for (unsigned app = 0; app < APP_COUNT; app++) {
+        inspect->labels[app] =
+            (struct inspect_label){.name = static_text(app_name((enum app)app)),
+                                   .method = static_text(inspect_method((uint8_t)app))};
+    }
+}
+
 static enum app guess_by_port(const struct flow *flow)
 {
     return (flow->bits & FLOW_HAS_KEY_PORTS) == 0
@@ -31,8 +40,7 @@ unsigned inspect_app(const struct flow *flow)
 
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow)
 {
-    (void)inspect;
-    return static_text(app_name((enum app)inspect_app(flow)));
+    return inspect->labels[inspect_app(flow)].name;
 }
 
 /* Of the first handler that knows one. */
@@ -82,15 +90,15 @@ static void fill_label(const struct inspect *inspect, const struct flow *flow,
                        struct flow_record *record)
 {
     if (flow->app_protocol != APP_UNKNOWN) {
-        record->app = static_text(app_name((enum app)flow->app_protocol));
+        record->app = inspect->labels[flow->app_protocol].name;
         record->app_confidence = flow->app_confidence;
-        record->app_method = static_text(inspect_method(flow->app_protocol));
+        record->app_method = inspect->labels[flow->app_protocol].method;
         return;
     }
     const enum app guess = guess_by_port(flow);
     if (guess != APP_UNKNOWN) {
         const uint32_t length = port_text(inspect->port_text, guessing_port(flow, guess));
-        record->app = static_text(app_name(guess));
+        record->app = inspect->labels[guess].name;
         record->app_confidence = APP_PORT;
         record->app_method = inspect_text(inspect->port_text, length);
     }

@@ -58,8 +58,7 @@ static bool is_plain(uint64_t eight)
             ASCII_EACH(0x80)) == 0;
 }
 
-/* How many at the start need no escape. */
-static size_t plain_bytes(const uint8_t *bytes, size_t length)
+size_t text_plain_bytes(const uint8_t *bytes, size_t length)
 {
     size_t count = 0;
 
@@ -79,7 +78,7 @@ static size_t plain_bytes(const uint8_t *bytes, size_t length)
 void text_escaped(struct text *text, const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0; i < length && !text->is_cut; i++) {
-        const size_t plain = plain_bytes(bytes + i, length - i);
+        const size_t plain = text_plain_bytes(bytes + i, length - i);
 
         if (plain > 0) {
             add_bytes(text, (const char *)bytes + i, plain);

@@ -22,5 +22,7 @@ void text_add(struct text *text, const char *string);
 void text_format(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Printable ASCII as it is, a backslash doubled, everything else as \xHH. */
 void text_escaped(struct text *text, const uint8_t *bytes, size_t length);
+/* How many of `length` bytes stand for themselves there, from the first on. */
+size_t text_plain_bytes(const uint8_t *bytes, size_t length);
 /* Lower-case hex digits, two a byte. */
 void text_hex(struct text *text, const uint8_t *bytes, size_t length);

@@ -330,32 +330,47 @@ static bool may_be_grease(const uint8_t *at)
     return ((four - UINT64_C(0x0001000100010001)) & UINT64_C(0x8000800080008000)) != 0;
 }
 
+/* The same of a list; `length` is even. */
+static bool list_may_have_grease(const uint8_t *list, uint32_t length)
+{
+    if (length < 8) {
+        for (uint32_t i = 0; i < length; i += 2) {
+            if (tls_is_grease(wire_u16(list + i))) {
+                return true;
+            }
+        }
+        return false;
+    }
+    bool found = may_be_grease(list + length - 8);
+    for (uint32_t i = 0; i + 8 < length; i += 8) {
+        found |= may_be_grease(list + i);
+    }
+    return found;
+}
+
 /* A list of 2-byte values without GREASE, behind how many they are. */
 static void key_values(struct key *key, const struct wire_span *list)
 {
     uint8_t *const start = key->at;
-    uint16_t count = 0;
+    const uint32_t length = list->length & ~1U;
 
-    if (start == NULL || key->end - start < (ptrdiff_t)list->length + 2) {
+    if (start == NULL || key->end - start < (ptrdiff_t)length + 2) {
         key->at = NULL;
         return;
     }
-    key->at += 2;
-    for (uint32_t i = 0; i + 2 <= list->length; i += 2) {
-        while (i + 8 <= list->length && !may_be_grease(list->bytes + i)) {
-            memcpy(key->at, list->bytes + i, 8);
-            key->at += 8;
-            count = (uint16_t)(count + 4);
-            i += 8;
-        }
-        if (i + 2 <= list->length && !tls_is_grease(wire_u16(list->bytes + i))) {
-            memcpy(key->at, list->bytes + i, 2);
-            key->at += 2;
-            count++;
+    uint8_t *at = start + 2;
+    if (length > 0 && !list_may_have_grease(list->bytes, length)) {
+        memcpy(at, list->bytes, length);
+        at += length;
+    } else {
+        for (uint32_t i = 0; i < length; i += 2) {
+            memcpy(at, list->bytes + i, 2);
+            at += tls_is_grease(wire_u16(at)) ? 0 : 2;
         }
     }
-    start[0] = (uint8_t)(count >> 8);
-    start[1] = (uint8_t)count;
+    key->at = at;
+    const uint16_t count = (uint16_t)((at - start) / 2 - 1);
+    memcpy(start, &count, sizeof(count));
 }
 
 static void key_extensions(struct key *key, const struct tls_hello *hello)
