@@ -124,3 +124,17 @@ def broken_link(source, target):
     packets = read(source)
     write(target, LINK_USER, [(time, wire, data) for _, time, wire, data in packets])
     return len(packets)
+
+
+def cut_to_one(source, target):
+    """Of each packet one byte, as a capture of that length has it."""
+    packets = read(source)
+    write(target, max(link for link, *_ in packets), [(time, wire, data[:1]) for _, time, wire, data in packets])
+
+
+def turned_names(source, target, name):
+    """A right-to-left override in UTF-8 and a bell instead of the first bytes of `name`, as many as it has. Returns how often."""
+    turned = (b"\xe2\x80\xae\x07" + name[4:])[:len(name)]
+    packets = read(source)
+    write(target, max(link for link, *_ in packets), [(time, wire, data.replace(name, turned)) for _, time, wire, data in packets])
+    return sum(data.count(name) for *_, data in packets)

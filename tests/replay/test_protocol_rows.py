@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from capture_edit import broken_link, broken_payloads, without_first_fragments
+from capture_edit import broken_link, broken_payloads, cut_to_one, turned_names, without_first_fragments
 
 CERTAIN, DPI = "APP_CONFIDENCE_CERTAIN", "APP_CONFIDENCE_DPI"
 
@@ -52,14 +52,24 @@ ROWS = [
     ("link: NFLOG", "link--nflog-10pkts", http("www.aol.com"), broken_link),
     ("link: raw 12", "link--raw-dlt12-ipv6-http", http("www.uk6x.com"), broken_link),
     ("link: raw 229", "link--raw-ipv6-linktype229", dns("example.com", 1), broken_link),
+    ("link: raw 101", "link--raw-ip-10flows", http("crl.microsoft.com"), broken_link),
+    ("link: raw 228", "link--raw-ipv4-dnp3-flood", app("dnp3"), broken_link),
     ("link: PKTAP", "link--pktap", dns("in.m.yahoo.com", 1), broken_link),
     ("link: radiotap", "link--wlan-radiotap-http", http("qq.com"), broken_link),
     ("link: PPP", "link--ppp-quic-retry", app("quic", "quic_initial", CERTAIN, **{"quic.retry": True}), broken_link),
     ("link: NULL", "link--null-quic-version-negotiation", quic("localhost", "1"), broken_link),
+    ("link: NULL, its order of bytes", "link--null-loopback-3pkts", dns("www.google-analytics.com", 1), broken_link),
+    ("link: SLL", "link--sll-http-tls-mix", http("www.ynet.co.il"), broken_link),
     ("link: IPoIB", "link--ipoib", app("ssh", "ssh_banner", CERTAIN), broken_link),
     ("link: SLL2", "link--sll2-dns", app("dns", "dns_message", CERTAIN), broken_link),
     ("link: FDDI", "link--fddi-llc-snaplen", {"server.port": 80, "ip_protocol": 6}, broken_link),
     ("link: PPPoE in QinQ", "link--pppoe-over-qinq", tls("xp.apple.com", "1.2", **inside("PPPOE", 3847)), broken_link),
+    ("link: VLAN in VLAN", "vlan--two-vlans", http("xxxxxxx.xxx.xxx", vlan_id=200, outer_vlan_id=201), broken_link),
+    ("link: 802.1ad", "vlan--qinq-8021ad", {"vlan_id": 100, "outer_vlan_id": 30, "ip_protocol": 253}, broken_link),
+    ("link: VN-Tag", "vlan--vntag", {"vlan_id": 11, "ip_protocol": 253}, broken_link),
+    ("link: E-Tag", "vlan--etag-8021br", {"server.port": 443, "ip_protocol": 6}, broken_link),
+    ("tunnel: PBB", "vlan--pbb-8021ah", {"vlan_id": 4020, "ip_protocol": 6, **inside("PBB", 2014020)}, broken_link),
+    ("tunnel: PPPoE", "link--pppoe-65pkts", {"ip_protocol": 58, **inside("PPPOE", 17)}, broken_link),
     ("tunnel: VXLAN", "vxlan--vxlan-127pkts", tls("www.facebook.com", "1.3", **inside("VXLAN", 1111)), broken_payloads),
     ("tunnel: Geneve", "geneve--geneve-441pkts-110flows", tls("secure.chase.com", "1.3", **inside("GENEVE", 0)),
      broken_payloads),
@@ -68,11 +78,19 @@ ROWS = [
     ("tunnel: AYIYA", "teredo--ayiya-35pkts", http("ipv6.google.com", **inside("AYIYA", 0)), broken_payloads),
     ("tunnel: Teredo", "teredo--teredo-78pkts", inside("TEREDO", 0), broken_payloads),
     ("tunnel: 6in4", "ipip--6in4-127pkts", tls("www.facebook.com", "1.2", **inside("IP_IN_IP", 0)), broken_payloads),
+    ("tunnel: 4in4", "ipip--4in4-5pkts", {"server.port": 17000, **inside("IP_IN_IP", 0)}, broken_payloads),
+    ("tunnel: 4in6", "ipip--ipv4-over-ipv6", {"server.port": 80, **inside("IP_IN_IP", 0)}, broken_payloads),
+    ("tunnel: NVGRE", "gre--erspan-287pkts", app("dhcpv6", **inside("NVGRE", 131072)), broken_payloads),
+    ("tunnel: ERSPAN I", "gre--erspan-typeI-42pkts", {"vlan_id": 1011, **inside("GRE", 0), "tunnel.1.type": "TUNNEL_TYPE_ERSPAN"},
+     broken_payloads),
+    ("tunnel: ERSPAN III", "gre--erspan3-dot1q", {"vlan_id": 10, **inside("GRE", 0), "tunnel.1.type": "TUNNEL_TYPE_ERSPAN"},
+     broken_payloads),
     ("tunnel: GRE in GRE", "gre--gre-within-gre", app("rip", **inside("GRE", 0), **{"tunnel.1.type": "TUNNEL_TYPE_GRE"}),
      broken_payloads),
     ("tunnel: ERSPAN", "gre--gre-erspan-vxlan", {**inside("GRE", 0), "tunnel.1.type": "TUNNEL_TYPE_ERSPAN",
                                                  "tunnel.2.type": "TUNNEL_TYPE_VXLAN_GPE"}, broken_payloads),
     ("tunnel: MPLS", "mpls--mpls-packets", http("srv1.srv-stat.com", **inside("MPLS", 16000)), broken_link),
+    ("tunnel: MPLS in VLAN", "mpls--mpls-in-vlan", http("ww.example.org", vlan_id=3399, **inside("MPLS", 99)), broken_link),
     ("tunnel: NSH", "nsh--nsh-type1", inside("NSH", 1), broken_link),
     ("fragments: DNS answer", "ipfrag--dns-fragmented-66pkts",
      dns("weberlab.de", 48, **{"flags": "FLOW_FLAG_FRAGMENTS_SEEN", "dns.response_count": 1}), without_first_fragments),
@@ -95,6 +113,9 @@ ROWS = [
      broken_payloads),
     ("QUIC", "quic--v1-chromium", app("quic", "quic_initial", CERTAIN, **{"quic.version": "1", "tls.ja3s": True}),
      broken_payloads),
+    ("QUIC 2", "quic--v2", quic("test", "2"), broken_payloads),
+    ("QUIC, a draft", "quic--draft29", quic("localhost", "draft-29", **{"quic.retry": True}), broken_payloads),
+    ("QUIC of Google", "quic--gquic-q46", quic("play.google.com", "Q046"), broken_payloads),
     ("HTTP", "http--wikipedia", http("upload.wikimedia.org", **{"http.method": "GET", "http.status": True, "http.user_agent": True}),
      broken_payloads),
     ("HTTP CONNECT", "http--connect", app("tls", "tls_hello", CERTAIN, **{"app.carrier": "http"}), broken_payloads),
@@ -115,7 +136,49 @@ ROWS = [
     ("MySQL", "mix--emix-688flows", app("mysql", **{"server.port": 3306}), broken_payloads),
     ("Redis", "link--sll-redis-18flows", app("redis", **{"server.port": 6379}), broken_payloads),
     ("SCTP", "sctp--www-84pkts", {"app.protocol": "http", "ip_protocol": 132}, broken_payloads),
+    ("ICMP", "icmp--ping-4pkts", {"ip_protocol": 1, "icmp.type": 8}, broken_payloads),
+    ("ICMPv6", "icmp--icmp6-ping", {"ip_protocol": 58, "icmp.type": 128}, broken_payloads),
+    ("IGMP", "multicast--igmp-12pkts", {"ip_protocol": 2}, broken_link),
+    ("ESP", "ipv6--esp-121pkts", {"ip_protocol": 50}, broken_link),
+    ("AH", "ipv6--ah-http", {"ip_protocol": 51}, broken_link),
+    ("PPTP", "gre--pptp-ctrl-and-gre", app("pptp", **{"server.port": 1723}), broken_payloads),
 ]
+
+
+# Names in clear text, and where records tell them: with control and bidirectional characters in them they are escaped.
+NAMES = [
+    ("DNS", "dns--tcp-11pkts", "www", "dns"),
+    ("mDNS", "dns--mdns-24pkts", "_ipp", "dns"),
+    ("LLMNR", "dns--llmnr-udp", "hs2011", "dns"),
+    ("TLS, in PPPoE in QinQ", "link--pppoe-over-qinq", "xp.apple.com", "tls"),
+    ("certificate", "tls--dtls10", "bro", "tls"),
+    ("HTTP", "http--wikipedia", "upload.wikimedia.org", "http"),
+    ("HTTP in 6in4", "teredo--ayiya-35pkts", "ipv6.google.com", "http"),
+    ("SSH", "ssh--reverse-ssh", "dropbear_2018.76", "ssh"),
+]
+
+
+def texts_of(part):
+    """All strings within a part of a record."""
+    if isinstance(part, str):
+        yield part
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from texts_of(inner)
+
+
+def check_names(sensor, corpus, folder):
+    for row, name, text, part in NAMES:
+        source = sorted(corpus.glob(name + ".pcap*"))[0]
+        turned = pathlib.Path(folder) / f"{name}-turned.pcap"
+        if turned_names(source, turned, text.encode()) == 0:
+            yield f"{row}: {name} has no {text}"
+            continue
+        texts = [t for record in read(sensor, turned) for t in texts_of(record.get(part, {}))]
+        if any(not t.isascii() or not t.isprintable() for t in texts):
+            yield f"{row}: {name} tells a name with a control or bidirectional character"
+        # As each protocol escapes: \xHH, \DDD in DNS names (RFC 4343), \HH in names of certificates (RFC 4514).
+        if not any(form in t for t in texts for form in ("\\xe2\\x80\\xae", "\\226\\128\\174", "\\E2\\80\\AE")):
+            yield f"{row}: {name} does not tell its name in escaped form: {sorted(set(texts))[:8]}"
 
 
 def value(record, path):
@@ -196,6 +259,12 @@ def main():
             if claims:
                 faults.append(f"{row}: {name} with {breaker.__name__} still shows {len(claims)} times, such as "
                               f"{claims[0].get('app')} {claims[0].get('tunnel')}")
+        for name in sorted(seen):
+            cut = pathlib.Path(folder) / f"{name}-cut.pcap"
+            cut_to_one(sorted(corpus.glob(name + ".pcap*"))[0], cut)
+            if packets_of(read(sensor, cut)) != 0:
+                faults.append(f"{name}: of each packet one byte is there, and some are in flows")
+        faults += check_names(sensor, corpus, folder)
     print("\n".join(faults) or f"{len(ROWS)} rows: each with a capture that shows it, and one that is refused")
     return 1 if faults else 0
 
