@@ -44,7 +44,9 @@ static void add(const struct detector_note *note)
                                                   note->last_ns, note->weight);
 
     for (uint32_t i = 0; i < table->shape.counters; i++) {
-        detection_table_count(table, number, i, note->counts[i]);
+        if (note->counts[i] != 0) {
+            detection_table_count(table, number, i, note->counts[i]);
+        }
     }
     if (note->has_member) {
         detection_table_add(table, number, &note->member, NULL);

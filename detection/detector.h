@@ -82,6 +82,8 @@ struct detector_ops {
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
+    /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
+     * second; what came later, or could not wait, comes as a fact of its own. */
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact);
     void (*decide)(struct detection *detection, struct detector *self);
