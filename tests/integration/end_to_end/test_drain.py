@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "faults"), HERE]
 from fleet import Collector, in_store
 from probes import ProbeSensor
-from support.programs import PATIENCE, SENSOR, Program, free_port, main, make_traffic, metrics, wait_until
+from support.programs import PATIENCE, SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
 
 PROBE = os.environ["NETSCOPE_INGEST_PROBE"]
 RATE = int(4000 / PATIENCE)
@@ -70,6 +70,7 @@ class Drain(unittest.TestCase):
             "NETSCOPE_SPOOL__DIRECTORY": os.path.join(self.folder, "spool-real"), "NETSCOPE_HTTP__PORT": str(port),
             "NETSCOPE_GRPC__ENABLED": "off", **settings})
         self.addCleanup(program.__exit__)
+        wait_until("its figures", lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
         def figure(name):
             return metrics(f"http://127.0.0.1:{port}/metrics")[f'netscope_stream_{name}{{sink="collector"}}']
@@ -114,16 +115,16 @@ class Drain(unittest.TestCase):
         late = self.probe("late", first, 0, records=5000)
         told = [late.end()]
         self.assertEqual(first.figure("ingest_redirects_total"), 4)
-        self.assertEqual(in_store(first.folder, "flows").get(told[0]["boot"], []), [])
         told += [probe.stop() for probe in probes]
         for row in told:
             self.assertEqual((row["owed"], row["lost"], row["unacked"]), (0, 0, 0), row)
         self.assertEqual(real.stop(), 0, real.text()[-2000:])
         self.assertEqual(second.figure("ingest_gap_records_total"), 0)
         self.assertGreater(second.figure("ingest_elsewhere_records_total"), 0)
-        for table in ("flows", "stats"):
-            self.assertEqual(len([boot for boot in self.stored((first, second), table)]), 4)
         self.check((first, second), told)
+        self.assertEqual(in_store(first.folder, "flows").get(told[0]["boot"], []), [])
+        for table in ("flows", "stats"):
+            self.assertEqual(len(self.stored((first, second), table)), 4)  # a boot each
 
     def test_a_throttled_sensor_keeps_below_the_rate_loses_nothing_and_catches_up(self):
         place = self.place("only")
