@@ -438,10 +438,10 @@ static void forget_call(struct collector_sink *sink)
 static void take_requests(struct collector_sink *sink, const struct collector_news *news,
                           uint64_t now_ns)
 {
-    if (news->throttles > 0) {
+    if (news->throttles > 0) { /* it may come before the welcome, to hold from the first batch */
         collector_rate_take(sink, news, now_ns);
     }
-    if (news->has_redirect) {
+    if (news->has_redirect && sink->is_welcomed) {
         collector_redirect_take(sink, news->redirect.address, now_ns);
     }
 }
@@ -465,7 +465,7 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
     if (news->is_writable) {
         sink->is_full = false;
     }
-    if (sink->is_welcomed && complaint == NULL) {
+    if (complaint == NULL) {
         take_requests(sink, news, now_ns);
     }
     if (complaint != NULL && sink->complaint == NULL) {
