@@ -83,13 +83,6 @@ void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t len
     if (reader == NULL) {
         return;
     }
-    if (request->n_include > 0 && ask->server->program->packet_flow == NULL) {
-        grpc_refuse(ask, RPC_UNIMPLEMENTED, "PACKET_FILTER_NOT_SERVED", -1,
-                    "include: this %s does not look into the bytes of samples; ask a sensor",
-                    ask->server->program->name);
-        grpc_reader_free(reader);
-        return;
-    }
     if (!grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
                            &reader->sensors) ||
         !grpc_read_filter(ask, (const ProtobufCMessage *const *)request->include,
