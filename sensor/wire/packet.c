@@ -11,7 +11,12 @@ static_assert(offsetof(struct packet, tcp_seq) == 64, "what keys a flow is the f
 enum packet_verdict packet_decode_by(const struct packet_rules *rules, const struct frame *frame,
                                      unsigned options, struct packet *out)
 {
-    return walk_frame(rules, frame, options, out, NULL, NULL);
+    if (rules == NULL) {
+        rules = &packet_rules_default;
+    }
+    return LIKELY(packet_plain(rules, frame, options, out))
+               ? PACKET_OK
+               : walk_frame(rules, frame, options, out, NULL, NULL);
 }
 
 const char *packet_verdict_name(enum packet_verdict verdict)

@@ -1,22 +1,12 @@
 /* Beginning and end of a walk: packet_decode and packet_tree differ in walk.tree alone.
  *
- * Depends on: walk_ethernet.h. Private to wire. Pure. */
+ * Depends on: walk_ethernet.h, packet_plain.h. Private to wire. Pure. */
 #pragma once
 
 #include <assert.h>
 
+#include "sensor/wire/packet_plain.h"
 #include "sensor/wire/walk_ethernet.h"
-
-/* A line at a time: GCC makes `rep stos` of the whole, which costs more than the walk (measured: 10
- * ns). */
-static inline void walk_clear(struct packet *out)
-{
-    uint8_t *bytes = (uint8_t *)out;
-
-    memset(bytes, 0, 64);
-    memset(bytes + 64, 0, 64);
-    memset(bytes + 128, 0, sizeof(*out) - 128);
-}
 
 /* What a walk that ended early, or without IP, is called. walk.c */
 enum packet_verdict walk_verdict(const struct packet *packet);
@@ -41,7 +31,7 @@ static inline enum packet_verdict walk_frame(const struct packet_rules *rules,
     walk.options = (uint8_t)options;
     walk.tunnel_count = 0;
     walk.has_payload = false;
-    walk_clear(out);
+    packet_clear(out);
     out->time_ns = frame->time_ns;
     out->wire_bytes = frame->wire_bytes;
     out->captured_bytes = frame->captured_bytes;

@@ -59,7 +59,14 @@ static void decode(const struct frame *frame, struct counts *counts)
     if (packet.ip_version != 0) {
         counts->protocols[packet.protocol]++;
     }
-    packet_tree(frame, &tree);
+    struct packet walked; /* the tree always takes the whole walk */
+
+    (void)packet_tree_by(NULL, frame, &walked, &tree);
+    if (memcmp(&walked, &packet, sizeof(packet)) != 0) {
+        (void)fprintf(stderr, "packet %llu: decoded and walked differ\n",
+                      (unsigned long long)counts->packets);
+        abort();
+    }
     (void)packet_line(counts->packets, frame, &packet, line, sizeof(line));
     for (uint32_t offset = 0; packet_hex_line(frame, offset, hex); offset += 16) {
     }
