@@ -111,30 +111,8 @@ static ALWAYS_INLINE void read_tcp(const uint8_t *at, uint32_t header_bytes, str
     out->tcp_window = wire_u16(at + 14);
     out->facts |= PACKET_HAS_TCP;
     if (header_bytes > TCP_HEADER_BYTES) {
-        struct tcp_options options;
-
-        tcp_options_parse(at + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES, &options);
-        out->tcp_options = options.present;
-        out->tcp_mss = options.mss;
-        out->tcp_window_scale = options.window_scale;
-        out->tcp_timestamp_value = options.timestamp_value;
-        out->tcp_timestamp_echo = options.timestamp_echo;
-        out->tcp_sack_left = options.sack_left;
-        out->tcp_sack_right = options.sack_right;
+        tcp_take_options(at + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES, out);
     }
-}
-
-static ALWAYS_INLINE void read_frame(const struct frame *frame, struct packet *out)
-{
-    packet_clear(out);
-    out->time_ns = frame->time_ns;
-    out->wire_bytes = frame->wire_bytes;
-    out->captured_bytes = frame->captured_bytes;
-    out->interface = frame->interface;
-    out->link_type = frame->link_type;
-    out->verdict = PACKET_OK;
-    out->facts = PACKET_HAS_MACS | PACKET_HAS_PORTS;
-    out->network_offset = IP_AT;
 }
 
 bool packet_plain(const struct packet_rules *rules, const struct frame *frame, unsigned options,
@@ -159,7 +137,10 @@ bool packet_plain(const struct packet_rules *rules, const struct frame *frame, u
     }
     const uint8_t *at = frame->bytes + carried.at;
 
-    read_frame(frame, out);
+    packet_begin(out, frame);
+    out->verdict = PACKET_OK;
+    out->facts = PACKET_HAS_MACS | PACKET_HAS_PORTS;
+    out->network_offset = IP_AT;
     if (is_ipv4) {
         read_ipv4(ip, options, out);
     } else {

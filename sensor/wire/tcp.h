@@ -63,3 +63,18 @@ static inline enum wire_status tcp_parse(struct cursor *in, struct tcp *out)
 /* Reads the option list of a header that tcp_parse accepted. A list that contradicts itself is read
  * up to there and marked TCP_OPTION_BROKEN. */
 void tcp_options_parse(const uint8_t *options, uint32_t length, struct tcp_options *out);
+
+/* The same into what a packet has of them. */
+static inline void tcp_take_options(const uint8_t *bytes, uint32_t length, struct packet *out)
+{
+    struct tcp_options options;
+
+    tcp_options_parse(bytes, length, &options);
+    out->tcp_options = options.present;
+    out->tcp_mss = options.mss;
+    out->tcp_window_scale = options.window_scale;
+    out->tcp_timestamp_value = options.timestamp_value;
+    out->tcp_timestamp_echo = options.timestamp_echo;
+    out->tcp_sack_left = options.sack_left;
+    out->tcp_sack_right = options.sack_right;
+}

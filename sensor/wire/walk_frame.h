@@ -31,12 +31,7 @@ static inline enum packet_verdict walk_frame(const struct packet_rules *rules,
     walk.options = (uint8_t)options;
     walk.tunnel_count = 0;
     walk.has_payload = false;
-    packet_clear(out);
-    out->time_ns = frame->time_ns;
-    out->wire_bytes = frame->wire_bytes;
-    out->captured_bytes = frame->captured_bytes;
-    out->interface = frame->interface;
-    out->link_type = frame->link_type;
+    packet_begin(out, frame);
     if (LIKELY(frame->link_type == LINK_ETHERNET)) {
         walk_ethernet(&walk);
     } else {

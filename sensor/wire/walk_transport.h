@@ -50,17 +50,7 @@ static inline void walk_tcp(struct walk *walk)
         return;
     }
     if (tcp.header_bytes > TCP_HEADER_BYTES) {
-        struct tcp_options options;
-
-        tcp_options_parse(tcp.header + TCP_HEADER_BYTES, tcp.header_bytes - TCP_HEADER_BYTES,
-                          &options);
-        out->tcp_options = options.present;
-        out->tcp_mss = options.mss;
-        out->tcp_window_scale = options.window_scale;
-        out->tcp_timestamp_value = options.timestamp_value;
-        out->tcp_timestamp_echo = options.timestamp_echo;
-        out->tcp_sack_left = options.sack_left;
-        out->tcp_sack_right = options.sack_right;
+        tcp_take_options(tcp.header + TCP_HEADER_BYTES, tcp.header_bytes - TCP_HEADER_BYTES, out);
     }
     if (UNLIKELY(walk->tree != NULL)) {
         tree_tcp(walk->tree, &tcp, status);

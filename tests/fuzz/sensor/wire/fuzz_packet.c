@@ -145,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_packet(&frame, &packet);
     check_id(&packet);
     check(packet_tree_by(rules, &frame, &seen, &tree) == packet.verdict);
-    check(same_bytes(&seen, &packet, sizeof(packet))); /* packet_clear has zeroed the gaps */
+    check(same_bytes(&seen, &packet, sizeof(packet))); /* packet_begin has zeroed the gaps */
     check_tree(&frame, &tree);
     packet_tree(&frame, &tree);
     check_tree(&frame, &tree);
