@@ -51,25 +51,40 @@ bool collector_boot_is_done(const struct collector_boot *boot)
     return true;
 }
 
-/* "boot last last last last last" */
+/* One number for each stream from `*at`, which goes behind them. */
+static bool read_numbers(char **at, uint64_t out[COLLECTOR_LANES])
+{
+    for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
+        char *end = NULL;
+
+        out[i] = strtoull(*at, &end, 10);
+        if (end == *at) {
+            return false;
+        }
+        *at = end;
+    }
+    return true;
+}
+
+/* "boot last last last last last", of one that has moved as many of what is acknowledged behind */
 static bool read_line(char *line, struct collector_boot *boot)
 {
     const size_t length = strcspn(line, " ");
     char *at = line + length;
+    uint64_t last[COLLECTOR_LANES], acked[COLLECTOR_LANES];
 
     *boot = (struct collector_boot){0};
     if (length == 0 || length >= sizeof(boot->boot_id)) {
         return false;
     }
     memcpy(boot->boot_id, line, length);
+    if (!read_numbers(&at, last)) {
+        return false;
+    }
+    boot->has_moved = read_numbers(&at, acked);
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
-        char *end = NULL;
-
-        boot->lanes[i].last_seq = strtoull(at, &end, 10);
-        if (end == at) {
-            return false;
-        }
-        at = end;
+        boot->lanes[i].last_seq = last[i];
+        boot->lanes[i].acked_seq = boot->has_moved ? acked[i] : 0;
     }
     return true;
 }
@@ -112,6 +127,9 @@ static int write_list(const struct collector_boots *boots, const char *path)
         ok = fputs(boot->boot_id, file) >= 0 && ok;
         for (uint32_t lane = 0; lane < COLLECTOR_LANES; lane++) {
             ok = fprintf(file, " %" PRIu64, boot->lanes[lane].last_seq) > 0 && ok;
+        }
+        for (uint32_t lane = 0; lane < COLLECTOR_LANES && boot->has_moved; lane++) {
+            ok = fprintf(file, " %" PRIu64, boot->lanes[lane].acked_seq) > 0 && ok;
         }
         ok = fputc('\n', file) != EOF && ok;
     }

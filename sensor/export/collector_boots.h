@@ -28,6 +28,7 @@ struct collector_course {
 struct collector_boot {
     char boot_id[INGEST_BOOT_ID_BYTES];
     struct collector_course lanes[COLLECTOR_LANES]; /* by stream - 1 */
+    bool has_moved; /* some of acked_seq may be with another collector (Redirect) */
 };
 
 struct collector_boots {
@@ -38,7 +39,8 @@ struct collector_boots {
 /* The list in `path`, in the order of its lines; a file that is missing or not ours is an empty
  * one. */
 void collector_boots_load(struct collector_boots *boots, const char *path);
-/* Replaces the file as a whole; boots of which the collector has all are left out. 0 or -errno. */
+/* Replaces the file as a whole; boots of which the collector has all are left out. What is
+ * acknowledged is kept for those that have moved: only a collector knows it else. 0 or -errno. */
 MUST_USE int collector_boots_save(const struct collector_boots *boots, const char *path,
                                   struct error *err);
 /* Its place in the list or -1. */

@@ -77,6 +77,8 @@ static enum sent send_gap(struct collector_sink *sink, struct collector_lane *la
         .stream = lane->stream, .from_seq = course->sent_seq + 1, .to_seq = to_seq};
     /* A collector that lost what it had acknowledged asks for it in vain: another reason. */
     const bool was_acked = notice.from_seq <= course->acked_seq;
+    const int boot = collector_boots_find(&sink->boots, boot_id);
+    const bool has_moved = boot >= 0 && sink->boots.at[boot].has_moved;
     struct spool_log_state state;
 
     spool_log_state(lane->log, &state);
@@ -84,10 +86,10 @@ static enum sent send_gap(struct collector_sink *sink, struct collector_lane *la
         notice.to_seq = course->acked_seq;
     }
     (void)snprintf(notice.reason, sizeof(notice.reason), "%s",
-                   was_acked && sink->redirect.has_moved ? INGEST_GAP_ELSEWHERE
-                   : was_acked                           ? "acknowledged_before"
-                   : state.damages > lane->damages_seen  ? "spool_damaged"
-                                                         : "spool_full");
+                   was_acked && has_moved               ? INGEST_GAP_ELSEWHERE
+                   : was_acked                          ? "acknowledged_before"
+                   : state.damages > lane->damages_seen ? "spool_damaged"
+                                                        : "spool_full");
     memcpy(notice.boot_id, boot_id, sizeof(notice.boot_id));
     const enum sent sent =
         send_bytes(sink, bytes, ingest_encode_gap(&notice, bytes, sizeof(bytes)));

@@ -57,6 +57,29 @@ static void the_list_comes_back_without_those_that_are_done(void **state)
     assert_int_equal(collector_boots_find(&found, "first"), -1);
 }
 
+static void what_another_collector_has_is_not_forgotten(void **state)
+{
+    (void)state;
+    static struct collector_boots boots;
+    static struct collector_boots found;
+    struct error err = {0};
+
+    boots.count = 0;
+    (void)collector_boots_add(&boots, "moved", false);
+    (void)collector_boots_add(&boots, "stayed", false);
+    boots.at[0].has_moved = true;
+    boots.at[0].lanes[0] = (struct collector_course){.last_seq = 9, .acked_seq = 5};
+    boots.at[1].lanes[0] = (struct collector_course){.last_seq = 9, .acked_seq = 5};
+    assert_int_equal(collector_boots_save(&boots, path, &err), 0);
+    collector_boots_load(&found, path);
+    assert_int_equal(found.count, 2);
+    assert_true(found.at[0].has_moved);
+    assert_int_equal(found.at[0].lanes[0].last_seq, 9);
+    assert_int_equal(found.at[0].lanes[0].acked_seq, 5);
+    assert_false(found.at[1].has_moved); /* its collector will say it */
+    assert_int_equal(found.at[1].lanes[0].acked_seq, 0);
+}
+
 static void of_too_many_the_oldest_go(void **state)
 {
     (void)state;
@@ -108,6 +131,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_list_comes_back_without_those_that_are_done, make_path,
+                                        remove_path),
+        cmocka_unit_test_setup_teardown(what_another_collector_has_is_not_forgotten, make_path,
                                         remove_path),
         cmocka_unit_test(of_too_many_the_oldest_go),
         cmocka_unit_test_setup_teardown(what_is_no_list_is_an_empty_one, make_path, remove_path),

@@ -142,16 +142,22 @@ static void retune(struct end *end, const char *path, const char *value)
     (void)ingest_retune(end->ingest);
 }
 
-static void open_sink(struct fixture *f)
+#define BOOT       "00112233445566778899aabbccddeeff"
+#define OTHER_BOOT "10112233445566778899aabbccddeeff"
+
+static void open_sink_as(struct fixture *f, const char *boot_id)
 {
-    const struct collector_options options = {.sensor_id = "probe",
-                                              .boot_id = "00112233445566778899aabbccddeeff",
-                                              .config_hash = "0",
-                                              .spool = &f->spool};
+    const struct collector_options options = {
+        .sensor_id = "probe", .boot_id = boot_id, .config_hash = "0", .spool = &f->spool};
     struct error err = {0};
 
     assert_int_equal(collector_sink_open(&f->settings, &options, f->runtime, &f->sink, &err), 0);
     f->has_sink = true;
+}
+
+static void open_sink(struct fixture *f)
+{
+    open_sink_as(f, BOOT);
 }
 
 static void offer(struct fixture *f, unsigned batches)
@@ -249,6 +255,36 @@ static void a_stream_goes_where_it_is_sent_and_no_record_is_in_both_places(void 
     assert_int_equal(counts.elsewhere_records, atomic_load(&f->ends[0].store.records));
     assert_true(atomic_load(&f->ends[0].store.records) >= UINT64_C(4) * RECORDS);
     WAIT_FOR(f, atomic_load(&f->ends[1].store.records) >= UINT64_C(4) * RECORDS);
+    check_sums(f);
+}
+
+static void what_another_collector_has_is_no_loss_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct ingest_counts counts;
+    char spool[96];
+
+    (void)snprintf(spool, sizeof(spool), "%s/spool", f->ends[0].directory);
+    set(f, "spool.directory", spool);
+    open_sink(f);
+    offer(f, 4);
+    flush(f);
+    retune(&f->ends[0], "ingest.redirect_to", f->ends[1].address);
+    WAIT_FOR(f, figures(f).redirects == 1);
+    offer(f, 4);
+    flush(f);
+    ingest_stop(f->ends[1].ingest);
+    offer(f, 4); /* nobody takes them */
+    close_sink(f);
+    retune(&f->ends[0], "ingest.redirect_to", "");
+    record_feed_free(f->feed); /* the other process numbers from 1 */
+    f->feed = record_feed_new(2, &(struct error){0});
+    assert_non_null(f->feed);
+    open_sink_as(f, OTHER_BOOT);
+    offer(f, 4);
+    flush(f);
+    ingest_counts_read(f->ends[0].ingest, &counts);
+    assert_int_equal(counts.elsewhere_records, UINT64_C(4) * RECORDS);
     check_sums(f);
 }
 
@@ -469,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bucket_gives_the_rate_and_no_more),
         TEST(a_stream_goes_where_it_is_sent_and_no_record_is_in_both_places),
+        TEST(what_another_collector_has_is_no_loss_after_a_restart),
         TEST(who_says_hello_to_a_collector_that_empties_is_sent_away_at_once),
         TEST(an_address_that_the_settings_do_not_allow_is_not_followed),
         TEST(where_a_stream_may_be_sent_is_for_the_settings_to_say),
