@@ -194,13 +194,9 @@ void ingest_tick(struct ingest *ingest, uint64_t now_ns)
 
 /* ---- settings, and who comes ---- */
 
-void ingest_control_bound(struct ingest_stream *stream)
-{
-    tell_rates(stream);
-}
-
 void ingest_control_begin(struct ingest_stream *stream)
 {
+    tell_rates(stream);
     if (stream->ingest->control.redirect_to[0] != '\0') {
         (void)send_redirect(stream, clock_monotonic_ns());
     }

@@ -115,9 +115,8 @@ static bool settle_in(struct ingest_stream *stream, const struct ingest_hello *h
     boot->pins++;
     stream->boot = boot;
     replace_older(stream);
-    ingest_control_bound(stream);
-    send_welcome(stream, hello);
     ingest_control_begin(stream);
+    send_welcome(stream, hello);
     return true;
 }
 

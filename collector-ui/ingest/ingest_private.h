@@ -165,9 +165,8 @@ void ingest_stream_resume(struct ingest *ingest);
 void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, const char *message);
 
 /* ingest_control.c */
-/* The rates that hold from its start: before the welcome, behind which it sends. With the lock. */
-void ingest_control_bound(struct ingest_stream *stream);
-/* Where it shall go instead. Behind the welcome, which says what is here. With the lock. */
+/* The rates that hold from its start, and where it shall go instead: before the welcome, behind
+ * which it sends. With the lock. */
 void ingest_control_begin(struct ingest_stream *stream);
 
 /* ingest_log.c */

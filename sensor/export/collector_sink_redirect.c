@@ -128,7 +128,7 @@ void collector_redirect_take(struct collector_sink *sink, const char *address, u
     if (sink->is_goodbye_sent) {
         return;
     }
-    if (now_ns - redirect->welcomed_ns >= CHAIN_NS) {
+    if (sink->is_welcomed && now_ns - redirect->welcomed_ns >= CHAIN_NS) {
         redirect->chain = 0;
     }
     const char *reason = judge(sink, address, now_ns);

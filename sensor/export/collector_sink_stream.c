@@ -436,14 +436,14 @@ static void forget_call(struct collector_sink *sink)
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
-/* What the collector asks for. */
+/* What the collector asks for. It may come before the welcome, to hold from the first batch on. */
 static void take_requests(struct collector_sink *sink, const struct collector_news *news,
                           uint64_t now_ns)
 {
-    if (news->throttles > 0) { /* it may come before the welcome, to hold from the first batch */
+    if (news->throttles > 0) {
         collector_rate_take(sink, news, now_ns);
     }
-    if (news->has_redirect && sink->is_welcomed) {
+    if (news->has_redirect) {
         collector_redirect_take(sink, news->redirect.address, now_ns);
     }
 }

@@ -299,6 +299,7 @@ static void who_says_hello_to_a_collector_that_empties_is_sent_away_at_once(void
     offer(f, 4);
     flush(f);
     WAIT_FOR(f, atomic_load(&f->ends[1].store.records) >= UINT64_C(4) * RECORDS);
+    assert_int_equal(atomic_load(&f->ends[0].store.records), 0);
     check_sums(f);
 }
 
