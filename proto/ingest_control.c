@@ -1,14 +1,8 @@
 /* What a collector asks of a sensor: to send less, to go elsewhere. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/address.h"
 #include "base/wire_format.h"
 #include "proto/ingest_message.h"
-
-#define PORT_DIGITS_MAX 5
-#define PORT_MAX        65535
 
 bool ingest_decode_throttle(const uint8_t *bytes, size_t length, struct ingest_throttle *out)
 {
@@ -49,40 +43,6 @@ bool ingest_decode_redirect(const uint8_t *bytes, size_t length, struct ingest_r
         }
     }
     return r.ok;
-}
-
-/* Letters, digits and what stands between them in names. */
-static bool is_host_name(const char *host)
-{
-    static const char taken[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-
-    return host[strspn(host, taken)] == '\0' && host[0] != '\0' && host[0] != '-' && host[0] != '.';
-}
-
-static bool is_port(const char *text)
-{
-    const size_t digits = strspn(text, "0123456789");
-    const unsigned long port = digits > 0 ? strtoul(text, NULL, 10) : 0;
-
-    return text[digits] == '\0' && digits <= PORT_DIGITS_MAX && port > 0 && port <= PORT_MAX;
-}
-
-bool ingest_address_host(const char *address, char host[INGEST_ADDRESS_BYTES])
-{
-    const char *colon = strrchr(address, ':');
-    struct ip_address ip;
-
-    if (colon == NULL || !is_port(colon + 1) || colon - address >= INGEST_ADDRESS_BYTES) {
-        return false;
-    }
-    const size_t length = (size_t)(colon - address);
-
-    if (length > 2 && address[0] == '[' && colon[-1] == ']') {
-        (void)snprintf(host, INGEST_ADDRESS_BYTES, "%.*s", (int)(length - 2), address + 1);
-        return address_parse(host, length - 2, &ip) && ip.version == 6;
-    }
-    (void)snprintf(host, INGEST_ADDRESS_BYTES, "%.*s", (int)length, address);
-    return is_host_name(host);
 }
 
 size_t ingest_encode_throttle(const struct ingest_throttle *throttle, uint8_t *out, size_t capacity)

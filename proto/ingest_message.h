@@ -171,10 +171,6 @@ MUST_USE bool ingest_decode_throttle(const uint8_t *bytes, size_t length,
 MUST_USE bool ingest_decode_redirect(const uint8_t *bytes, size_t length,
                                      struct ingest_redirect *out);
 
-/* "collector.example:50052", "192.0.2.1:50052", "[2001:db8::1]:50052": the host alone (without
- * brackets) in `host`. False: nothing of that form. */
-MUST_USE bool ingest_address_host(const char *address, char host[INGEST_ADDRESS_BYTES]);
-
 /* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status, in ns; 0: there is
  * none. `bytes` may be NULL. */
 uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "collector-ui/ingest/ingest_private.h"
 
@@ -15,10 +16,10 @@
 
 static int check_redirect(const char *key, const char *value, struct error *err)
 {
-    char host[INGEST_ADDRESS_BYTES];
+    char host[ADDRESS_HOST_BYTES];
 
     (void)key;
-    return ingest_address_host(value, host)
+    return address_endpoint_host(value, host)
                ? 0
                : error_set(err, EINVAL, "ingest.redirect_to: '%s' is no host:port", value);
 }

@@ -54,20 +54,20 @@ static bool is_listed(const struct config_list *hosts, const char *host)
 
 static bool is_near(const struct collector_settings *s, const char *address, const char *host)
 {
-    char own[INGEST_ADDRESS_BYTES];
+    char own[ADDRESS_HOST_BYTES];
 
     if (address_is_local_endpoint(s->address)) {
         return address_is_local_endpoint(address);
     }
-    return ingest_address_host(s->address, own) &&
+    return address_endpoint_host(s->address, own) &&
            (strcasecmp(own, host) == 0 || is_same_domain(own, host));
 }
 
 const char *collector_redirect_forbidden(const struct collector_settings *s, const char *address)
 {
-    char host[INGEST_ADDRESS_BYTES];
+    char host[ADDRESS_HOST_BYTES];
 
-    if (!ingest_address_host(address, host)) {
+    if (!address_endpoint_host(address, host)) {
         return "it is no host:port";
     }
     if (strcmp(address, s->address) == 0) {

@@ -231,10 +231,47 @@ static void only_this_machine_is_a_local_endpoint(void **state)
     }
 }
 
+static void an_address_to_dial_is_a_host_and_a_port(void **state)
+{
+    (void)state;
+    static const char *const good[][2] = {{"collector-b.example:50052", "collector-b.example"},
+                                          {"192.0.2.1:1", "192.0.2.1"},
+                                          {"[2001:db8::1]:65535", "2001:db8::1"}};
+    static const char *const bad[] = {"",
+                                      "collector-b.example",
+                                      "collector-b.example:",
+                                      "collector-b.example:0",
+                                      "collector-b.example:65536",
+                                      "collector-b.example:5005x",
+                                      "collector-b.example:000050052",
+                                      ":50052",
+                                      "-x:50052",
+                                      "a b:50052",
+                                      "a\n:50052",
+                                      "2001:db8::1:50052",
+                                      "[collector-b]:50052",
+                                      "[]:50052",
+                                      "unix:/run/collector:1",
+                                      "dns:///a.example:50052",
+                                      "user@a.example:50052"};
+    char host[ADDRESS_HOST_BYTES];
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(address_endpoint_host(good[i][0], host));
+        assert_string_equal(host, good[i][1]);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (address_endpoint_host(bad[i], host)) {
+            fail_msg("%s", bad[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_this_machine_is_a_local_endpoint),
+        cmocka_unit_test(an_address_to_dial_is_a_host_and_a_port),
         cmocka_unit_test(each_byte_of_a_mac_has_its_two_digits),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
         cmocka_unit_test(text_and_address_convert_into_each_other),

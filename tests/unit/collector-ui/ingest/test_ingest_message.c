@@ -217,42 +217,6 @@ static void nonsense_of_a_collector_is_no_stream_and_no_address(void **state)
     assert_false(ingest_decode_response(torn, sizeof(torn), &response));
 }
 
-static void an_address_to_dial_is_a_host_and_a_port(void **state)
-{
-    (void)state;
-    static const char *const good[][2] = {{"collector-b.example:50052", "collector-b.example"},
-                                          {"192.0.2.1:1", "192.0.2.1"},
-                                          {"[2001:db8::1]:65535", "2001:db8::1"}};
-    static const char *const bad[] = {"",
-                                      "collector-b.example",
-                                      "collector-b.example:",
-                                      "collector-b.example:0",
-                                      "collector-b.example:65536",
-                                      "collector-b.example:5005x",
-                                      "collector-b.example:000050052",
-                                      ":50052",
-                                      "-x:50052",
-                                      "a b:50052",
-                                      "a\n:50052",
-                                      "2001:db8::1:50052",
-                                      "[collector-b]:50052",
-                                      "[]:50052",
-                                      "unix:/run/collector:1",
-                                      "dns:///a.example:50052",
-                                      "user@a.example:50052"};
-    char host[INGEST_ADDRESS_BYTES];
-
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        assert_true(ingest_address_host(good[i][0], host));
-        assert_string_equal(host, good[i][1]);
-    }
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        if (ingest_address_host(bad[i], host)) {
-            fail_msg("%s", bad[i]);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,7 +228,6 @@ int main(void)
         cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
         cmocka_unit_test(what_a_collector_asks_for_comes_out_as_it_went_in),
         cmocka_unit_test(nonsense_of_a_collector_is_no_stream_and_no_address),
-        cmocka_unit_test(an_address_to_dial_is_a_host_and_a_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
