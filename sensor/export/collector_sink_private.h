@@ -68,7 +68,6 @@ struct collector_redirect {
     uint64_t welcomed_ns; /* on this call */
     uint32_t chain;       /* moves in a row */
     uint32_t failures;    /* calls there that were not welcomed, in a row */
-    bool has_moved;       /* another collector has some of this process's records */
     uint64_t followed, refused;
 };
 

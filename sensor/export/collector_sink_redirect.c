@@ -194,7 +194,6 @@ static void move(struct collector_sink *sink, const char *address, uint64_t now_
     (void)snprintf(sink->redirect.address, sizeof(sink->redirect.address), "%s",
                    is_ours ? "" : address);
     sink->redirect.failures = 0;
-    sink->redirect.has_moved = true;
     for (uint32_t i = 0; i < sink->boots.count; i++) {
         sink->boots.at[i].has_moved = true;
     }

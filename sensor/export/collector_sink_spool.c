@@ -456,7 +456,7 @@ void collector_spool_keep_house(struct collector_sink *sink, uint64_t now_ns)
     if (sink->directory[0] == '\0') {
         return;
     }
-    if (sink->redirect.has_moved) {
+    if (sink->boots.at[sink->boots.count - 1].has_moved) {
         save_boots(sink); /* before the spool forgets what is acknowledged */
     }
     for (uint32_t i = 0; i < COLLECTOR_LANES; i++) {
