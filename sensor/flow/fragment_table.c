@@ -174,6 +174,8 @@ static void apply(const struct flow_facts *flow, struct packet *packet)
     packet->facts |= flow->facts;
     if ((flow->facts & PACKET_OUTER_FRAGMENT) != 0) {
         packet->outer_fragment_offset = packet->network_offset;
+        /* The packet inside told its whole length in the first one. */
+        packet->payload_bytes = packet->ip_bytes = 0;
     }
 }
 

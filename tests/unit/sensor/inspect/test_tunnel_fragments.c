@@ -16,6 +16,9 @@
 
 #define SECOND UINT64_C(1000000000)
 #define FILLER 900
+/* Payload of request(). */
+#define REQUEST_BYTES                                                                              \
+    (sizeof("GET / HTTP/1.1\r\nCookie: \r\nHost: inside.example.com\r\n\r\n") - 1 + FILLER)
 
 static struct {
     struct flow_table *table;
@@ -23,7 +26,7 @@ static struct {
     struct fragment_table *fragments;
     uint64_t now_ns;
     unsigned records;
-    uint64_t packets;
+    uint64_t packets, payload_bytes, ip_bytes;
     char host[128];
     uint8_t protocol;
 } bench;
@@ -47,6 +50,8 @@ static void on_record(void *context, struct flow *flow, enum flow_event event,
     inspect_fill_record(bench.inspect, flow, &record);
     bench.records++;
     bench.packets += flow_packets(flow);
+    bench.payload_bytes += record.forward.total_payload_bytes;
+    bench.ip_bytes += record.forward.total_ip_bytes;
     bench.protocol = record.ip_protocol;
     if (record.has_http && record.http.hosts_count > 0) {
         memcpy(bench.host, record.http.hosts[0].data, record.http.hosts[0].length);
@@ -234,6 +239,10 @@ static void a_request_in_a_tunnel_in_fragments_is_read_in_any_order(void **state
             assert_int_equal(bench.records, 1);
             assert_int_equal(bench.packets, 3);
             assert_int_equal(bench.protocol, IP_PROTOCOL_TCP);
+            if (kind != PLAIN_6_WITH_OPTIONS) {
+                assert_int_equal(bench.payload_bytes, REQUEST_BYTES);
+                assert_int_equal(bench.ip_bytes, 20 + 20 + REQUEST_BYTES);
+            }
         }
     }
 }
