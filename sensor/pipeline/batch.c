@@ -56,11 +56,27 @@ void batch_pool_free(struct batch_pool *pool)
     free(pool);
 }
 
+/* What came back goes in front of what is free: the last that was written to is taken first, while
+ * its lines are in some cache. */
+static void gather_returned(struct batch_pool *pool)
+{
+    if (atomic_load_explicit(&pool->returned, memory_order_relaxed) == NULL) {
+        return;
+    }
+    struct record_batch *first =
+        atomic_exchange_explicit(&pool->returned, NULL, memory_order_acquire);
+    struct record_batch *last = first;
+
+    while (last->next_free != NULL) {
+        last = last->next_free;
+    }
+    last->next_free = pool->free_list;
+    pool->free_list = first;
+}
+
 struct record_batch *batch_take(struct batch_pool *pool)
 {
-    if (pool->free_list == NULL) {
-        pool->free_list = atomic_exchange_explicit(&pool->returned, NULL, memory_order_acquire);
-    }
+    gather_returned(pool);
     struct record_batch *batch = pool->free_list;
 
     if (batch == NULL) {

@@ -11,6 +11,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "base/prefetch.h"
 #include "proto/record.h"
 
 #define BATCH_RECORDS_MAX 512
@@ -85,8 +86,8 @@ static ALWAYS_INLINE void batch_prefetch_next(const struct record_batch *batch)
         return;
     }
     for (uint32_t i = 0; i < BATCH_AHEAD_LINES; i++) {
-        __builtin_prefetch(batch->bytes + batch->used + (size_t)i * CACHE_LINE, 1);
+        prefetch_to_write(batch->bytes + batch->used + (size_t)i * CACHE_LINE);
     }
-    __builtin_prefetch(&batch->entries[batch->count], 1);
-    __builtin_prefetch((const uint8_t *)&batch->entries[batch->count] + CACHE_LINE, 1);
+    prefetch_to_write(&batch->entries[batch->count]);
+    prefetch_to_write((const uint8_t *)&batch->entries[batch->count] + CACHE_LINE);
 }

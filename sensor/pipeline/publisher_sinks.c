@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/prefetch.h"
 #include "proto/codec.h"
 #include "sensor/pipeline/publisher_private.h"
 
@@ -173,7 +174,7 @@ void publisher_publish(struct publisher *publisher, struct record_batch *batch)
 
         if (i + NUMBER_AHEAD < batch->count) {
             const struct batch_entry *later = &batch->entries[i + NUMBER_AHEAD];
-            __builtin_prefetch(batch->bytes + later->offset + later->length, 1);
+            prefetch_to_write(batch->bytes + later->offset + later->length);
         }
         if (entry->stream == RECORD_STREAM_NONE) {
             print_line(publisher, batch, entry);

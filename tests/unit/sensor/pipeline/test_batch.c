@@ -30,6 +30,33 @@ static void a_pool_lends_each_batch_once_and_takes_it_back(void **state)
     batch_pool_free(pool);
 }
 
+/* Its lines are in some cache; those of one that nobody has had are in none. */
+static void the_batch_that_came_back_last_is_lent_first(void **state)
+{
+    (void)state;
+    struct batch_pool *pool = batch_pool_new(4, 1024, 64, NULL);
+    struct record_batch *a = batch_take(pool);
+    struct record_batch *b = batch_take(pool);
+
+    batch_unref(a);
+    batch_unref(b);
+    assert_ptr_equal(batch_take(pool), b);
+    assert_ptr_equal(batch_take(pool), a);
+    struct record_batch *c = batch_take(pool);
+    struct record_batch *d = batch_take(pool);
+
+    assert_non_null(c);
+    assert_non_null(d);
+    assert_null(batch_take(pool));
+    batch_unref(c);
+    assert_ptr_equal(batch_take(pool), c);
+    batch_unref(a);
+    batch_unref(b);
+    batch_unref(c);
+    batch_unref(d);
+    batch_pool_free(pool);
+}
+
 static void a_batch_comes_back_with_its_last_reference(void **state)
 {
     (void)state;
@@ -123,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_lends_each_batch_once_and_takes_it_back),
+        cmocka_unit_test(the_batch_that_came_back_last_is_lent_first),
         cmocka_unit_test(a_batch_comes_back_with_its_last_reference),
         cmocka_unit_test(records_keep_room_for_their_identity),
         cmocka_unit_test(a_batch_is_full_at_its_count_of_records),
