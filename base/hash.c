@@ -259,40 +259,65 @@ static void sha1_block(uint32_t h[5], const uint8_t block[64])
 }
 
 #ifdef __x86_64__
-/* The same by the processor's SHA extensions: four rounds a step, `w` four words each. */
-#define SHA1_ROUNDS(from, to, constant)                                                            \
-    for (unsigned i = (from); i < (to); i++) {                                                     \
-        const __m128i step = i == 0 ? _mm_add_epi32(e, w[0]) : _mm_sha1nexte_epu32(before, w[i]);  \
-        before = abcd;                                                                             \
-        abcd = _mm_sha1rnds4_epu32(abcd, step, constant);                                          \
-    }
+/* The same by the processor's SHA extensions: four rounds a step. The words of the next steps are
+ * made beside them, all in registers: one after the other, in loops, takes twice as long. */
+#define SHA1_STEP(i, w0)                                                                           \
+    step = (i) == 0 ? _mm_add_epi32(e, w0) : _mm_sha1nexte_epu32(before, w0);                      \
+    before = abcd;                                                                                 \
+    abcd = _mm_sha1rnds4_epu32(abcd, step, (i) / 5);
+#define SHA1_STEP_AND_WORDS(i, w0, w1, w2, w3)                                                     \
+    SHA1_STEP(i, w0)                                                                               \
+    w0 = _mm_sha1msg2_epu32(_mm_xor_si128(_mm_sha1msg1_epu32(w0, w1), w2), w3);
+#define SHA1_FOUR_STEPS(i)                                                                         \
+    SHA1_STEP_AND_WORDS(i, a, b, c, d)                                                             \
+    SHA1_STEP_AND_WORDS((i) + 1, b, c, d, a)                                                       \
+    SHA1_STEP_AND_WORDS((i) + 2, c, d, a, b)                                                       \
+    SHA1_STEP_AND_WORDS((i) + 3, d, a, b, c)
 
-__attribute__((target("sha,sse4.1"))) static void sha1_block_native(uint32_t h[5],
-                                                                    const uint8_t block[64])
+#define NATIVE_SHA1 __attribute__((target("sha,sse4.1")))
+
+/* `a` to `d`: the block's sixteen words, the first of four in the highest lane. */
+NATIVE_SHA1 static ALWAYS_INLINE void sha1_words_native(uint32_t h[5], __m128i a, __m128i b,
+                                                        __m128i c, __m128i d)
 {
-    const __m128i order = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
     const __m128i start =
         _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)h), 0x1b);
     const __m128i e = _mm_set_epi32((int)h[4], 0, 0, 0);
-    __m128i abcd = start, before = start;
-    __m128i w[20];
+    __m128i abcd = start, before = start, step;
 
-    for (size_t i = 0; i < 4; i++) {
-        w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i)),
-                                order);
-    }
-    for (size_t i = 4; i < 20; i++) {
-        w[i] = _mm_sha1msg2_epu32(_mm_xor_si128(_mm_sha1msg1_epu32(w[i - 4], w[i - 3]), w[i - 2]),
-                                  w[i - 1]);
-    }
-    SHA1_ROUNDS(0, 5, 0)
-    SHA1_ROUNDS(5, 10, 1)
-    SHA1_ROUNDS(10, 15, 2)
-    SHA1_ROUNDS(15, 20, 3)
+    SHA1_FOUR_STEPS(0)
+    SHA1_FOUR_STEPS(4)
+    SHA1_FOUR_STEPS(8)
+    SHA1_FOUR_STEPS(12)
+    SHA1_STEP(16, a)
+    SHA1_STEP(17, b)
+    SHA1_STEP(18, c)
+    SHA1_STEP(19, d)
     const __m128i last = _mm_sha1nexte_epu32(before, e);
     abcd = _mm_shuffle_epi32(_mm_add_epi32(abcd, start), 0x1b);
     _mm_storeu_si128((__m128i *)(void *)h, abcd);
     h[4] = (uint32_t)_mm_extract_epi32(last, 3);
+}
+
+NATIVE_SHA1 static ALWAYS_INLINE __m128i sha1_words_of(__m128i bytes)
+{
+    return _mm_shuffle_epi8(bytes, _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f));
+}
+
+NATIVE_SHA1 static void sha1_block_native(uint32_t h[5], const uint8_t block[64])
+{
+    const __m128i *const at = (const __m128i *)(const void *)block;
+
+    sha1_words_native(h, sha1_words_of(_mm_loadu_si128(at)), sha1_words_of(_mm_loadu_si128(at + 1)),
+                      sha1_words_of(_mm_loadu_si128(at + 2)),
+                      sha1_words_of(_mm_loadu_si128(at + 3)));
+}
+
+NATIVE_SHA1 static void sha1_16_native(uint64_t first, uint64_t second, uint32_t h[5])
+{
+    sha1_words_native(h, sha1_words_of(_mm_set_epi64x((int64_t)second, (int64_t)first)),
+                      _mm_set_epi32(INT32_MIN, 0, 0, 0), _mm_setzero_si128(),
+                      _mm_set_epi32(0, 0, 0, 128));
 }
 
 static bool has_native_sha1(void)
@@ -394,4 +419,27 @@ void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5])
     }
 #endif
     hash_sha1_short_portable(block, length, digest);
+}
+
+void hash_sha1_16_portable(uint64_t first, uint64_t second, uint32_t digest[5])
+{
+    uint8_t block[64] = {0};
+
+    store_le64(block, first);
+    store_le64(block + 8, second);
+    hash_sha1_short_portable(block, 16, digest);
+}
+
+void hash_sha1_16(uint64_t first, uint64_t second, uint32_t digest[5])
+{
+    static const uint32_t start[5] = SHA1_START;
+
+#ifdef __x86_64__
+    if (has_native_sha1()) {
+        memcpy(digest, start, sizeof(start));
+        sha1_16_native(first, second, digest);
+        return;
+    }
+#endif
+    hash_sha1_16_portable(first, second, digest);
 }

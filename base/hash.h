@@ -40,6 +40,10 @@ void hash_sha1(const void *bytes, size_t length, uint8_t digest[20]);
 #define HASH_SHORT_MAX 55
 void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5]);
 void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[5]);
+/* The same of sixteen bytes, eight in each word, the first in the lowest bits: what never was in
+ * memory need not be read back. */
+void hash_sha1_16(uint64_t first, uint64_t second, uint32_t digest[5]);
+void hash_sha1_16_portable(uint64_t first, uint64_t second, uint32_t digest[5]);
 /* The same by plain C: what hash_sha1 falls back on. */
 void hash_sha1_portable(const void *bytes, size_t length, uint8_t digest[20]);
 

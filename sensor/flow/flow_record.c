@@ -185,9 +185,28 @@ static uint16_t record_flags(const struct flow *flow)
     return (uint16_t)flags;
 }
 
+/* Whether its endpoints are in the order of the Community ID: the key's, but of ICMP. */
+static inline bool has_ipv4_ports(const struct flow *flow)
+{
+    return (flow->bits & FLOW_HAS_KEY_PORTS) != 0 && flow->key.ip_version == 4 &&
+           (flow->key.protocol == IP_PROTOCOL_TCP || flow->key.protocol == IP_PROTOCOL_UDP ||
+            flow->key.protocol == IP_PROTOCOL_SCTP);
+}
+
 static void fill_community_id(const struct flow_table *table, const struct flow *flow,
                               struct flow_record *out)
 {
+    out->community_id = (struct record_text){table->community_text, COMMUNITY_ID_TEXT_BYTES - 1};
+    if (LIKELY(has_ipv4_ports(flow))) {
+        const struct community_id_ipv4 of = {.low = flow->key.low,
+                                             .high = flow->key.high,
+                                             .low_port = flow->key.low_port,
+                                             .high_port = flow->key.high_port,
+                                             .protocol = flow->key.protocol};
+
+        community_id_v1_ipv4(&of, table->settings.community_id_seed, table->community_text);
+        return;
+    }
     const bool source_is_high = (flow->bits & FLOW_SOURCE_WAS_HIGH) != 0;
     const bool is_icmp =
         flow->key.protocol == IP_PROTOCOL_ICMP || flow->key.protocol == IP_PROTOCOL_ICMPV6;
@@ -200,7 +219,6 @@ static void fill_community_id(const struct flow_table *table, const struct flow 
     };
 
     community_id_v1(&of, table->settings.community_id_seed, table->community_text);
-    out->community_id = (struct record_text){table->community_text, COMMUNITY_ID_TEXT_BYTES - 1};
 }
 
 struct record_text flow_interface_name(const struct flow_settings *settings, uint16_t number)

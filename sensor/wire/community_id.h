@@ -20,3 +20,14 @@ struct community_id_flow {
  * NUL. */
 void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
                      char out[COMMUNITY_ID_TEXT_BYTES]);
+
+/* A flow of TCP, UDP or SCTP over IPv4. */
+struct community_id_ipv4 {
+    uint32_t low, high; /* as the bytes lie in memory; the smaller by address, then port */
+    uint16_t low_port, high_port;
+    uint8_t protocol;
+};
+
+/* The same id from an order that is known, with nothing read back that was just written. */
+void community_id_v1_ipv4(const struct community_id_ipv4 *flow, uint16_t seed,
+                          char out[COMMUNITY_ID_TEXT_BYTES]);

@@ -76,6 +76,27 @@ static void a_short_sha1_in_its_block_is_the_sha1(void **state)
     }
 }
 
+static void a_sha1_of_two_words_is_that_of_their_bytes(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 1000; i++) {
+        uint8_t bytes[16], expected[20], found[20];
+        const uint64_t pair[2] = {hash_mix(i), hash_mix(~i)};
+        for (unsigned k = 0; k < 16; k++) {
+            bytes[k] = (uint8_t)(pair[k / 8] >> 8 * (k % 8));
+        }
+        hash_sha1_portable(bytes, sizeof(bytes), expected);
+        for (int is_portable = 0; is_portable < 2; is_portable++) {
+            uint32_t words[5];
+            (is_portable ? hash_sha1_16_portable : hash_sha1_16)(pair[0], pair[1], words);
+            for (unsigned k = 0; k < 20; k++) {
+                found[k] = (uint8_t)(words[k / 4] >> (24 - 8 * (k % 4)));
+            }
+            assert_memory_equal(found, expected, sizeof(found));
+        }
+    }
+}
+
 static void sip_hash_13_has_its_reference_values(void **state)
 {
     (void)state;
@@ -162,6 +183,7 @@ int main(void)
         cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
         cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
         cmocka_unit_test(a_short_sha1_in_its_block_is_the_sha1),
+        cmocka_unit_test(a_sha1_of_two_words_is_that_of_their_bytes),
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
         cmocka_unit_test(every_bit_and_the_length_change_the_hash),
         cmocka_unit_test(sha1_has_the_values_of_rfc_3174),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "sensor/wire/community_id.h"
 
 #define V4_A "1.2.3.4"
@@ -65,6 +66,64 @@ static void a_protocol_without_ports_leaves_them_out(void **state)
     assert_id(V4_B, V4_A, NUMBERS(46, 0, 0, 0), "1:ikv3kmf89luf73WPz1jOs49S768=");
 }
 
+/* By the plain way: bytes one after another, SHA-1, six bits after six. */
+static void expected_id(const struct community_id_flow *flow, uint16_t seed, char out[31])
+{
+    uint8_t message[16] = {(uint8_t)(seed >> 8), (uint8_t)seed};
+    uint8_t digest[20];
+
+    memcpy(message + 2, flow->source.bytes, 4);
+    memcpy(message + 6, flow->target.bytes, 4);
+    message[10] = flow->protocol;
+    message[12] = (uint8_t)(flow->source_port >> 8);
+    message[13] = (uint8_t)flow->source_port;
+    message[14] = (uint8_t)(flow->target_port >> 8);
+    message[15] = (uint8_t)flow->target_port;
+    hash_sha1_portable(message, sizeof(message), digest);
+    memcpy(out, "1:", 2);
+    for (unsigned i = 0; i < 27; i++) {
+        unsigned value = 0;
+
+        for (unsigned bit = 6 * i; bit < 6 * i + 6; bit++) {
+            value = value << 1 | (bit < 160 ? digest[bit / 8] >> (7 - bit % 8) & 1U : 0U);
+        }
+        out[2 + i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value];
+    }
+    memcpy(out + 29, "=", 2);
+}
+
+/* All digits in all places, both ways to make the id. */
+static void many_flows_have_the_id_that_the_plain_way_makes(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 5000; i++) {
+        const uint64_t x = hash_mix(i), y = hash_mix(~i);
+        const uint16_t seed = (uint16_t)(i % 7);
+        struct community_id_flow flow = {.source.version = 4,
+                                         .target.version = 4,
+                                         .protocol = i % 3 == 0   ? 6
+                                                     : i % 3 == 1 ? 17
+                                                                  : 132,
+                                         .source_port = (uint16_t)x,
+                                         .target_port = (uint16_t)(x >> 16)};
+        struct community_id_ipv4 ipv4 = {
+            .protocol = flow.protocol, .low_port = flow.source_port, .high_port = flow.target_port};
+        char expected[COMMUNITY_ID_TEXT_BYTES], found[COMMUNITY_ID_TEXT_BYTES];
+
+        memcpy(flow.source.bytes, &y, 4);
+        memcpy(flow.target.bytes, (const uint8_t *)&y + 4, 4);
+        flow.source.bytes[0] = 1; /* the lower one */
+        flow.target.bytes[0] |= 2;
+        memcpy(&ipv4.low, flow.source.bytes, 4);
+        memcpy(&ipv4.high, flow.target.bytes, 4);
+        expected_id(&flow, seed, expected);
+        community_id_v1(&flow, seed, found);
+        assert_string_equal(found, expected);
+        community_id_v1_ipv4(&ipv4, seed, found);
+        assert_string_equal(found, expected);
+    }
+}
+
 static void one_way_icmp_keeps_its_direction(void **state)
 {
     char forward[COMMUNITY_ID_TEXT_BYTES];
@@ -90,6 +149,7 @@ int main(void)
         cmocka_unit_test(echo_request_and_reply_are_one_flow),
         cmocka_unit_test(the_seed_changes_the_id),
         cmocka_unit_test(a_protocol_without_ports_leaves_them_out),
+        cmocka_unit_test(many_flows_have_the_id_that_the_plain_way_makes),
         cmocka_unit_test(one_way_icmp_keeps_its_direction),
     };
 
