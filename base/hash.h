@@ -23,6 +23,19 @@ static inline uint64_t hash_mix(uint64_t x)
     return x ^ (x >> 33);
 }
 
+/* FNV-1a, 64 bits (RFC 9923), of `hash` (HASH_FNV1A_START at first) and `length` bytes: stable and
+ * short, for small tables whose keys nobody gains by choosing. */
+#define HASH_FNV1A_START UINT64_C(0xcbf29ce484222325)
+static inline uint64_t hash_fnv1a(uint64_t hash, const void *bytes, size_t length)
+{
+    const uint8_t *at = (const uint8_t *)bytes;
+
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 /* SipHash-1-3 of `bytes` under `key`. */
 uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length);
 

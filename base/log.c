@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log_line.h"
 
 static _Atomic int level_max = LOG_INFO;
@@ -103,19 +104,12 @@ uint64_t log_suppressed(void)
     return count;
 }
 
-/* FNV-1a: nobody gains by a collision. */
+/* Nobody gains by a collision. */
 static uint64_t hash_of(const char *part, const char *message)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    const uint64_t hash = hash_fnv1a(HASH_FNV1A_START, part, strlen(part) + 1);
 
-    for (const char *at = part; *at != '\0'; at++) {
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    }
-    hash = (hash ^ 0xff) * UINT64_C(0x100000001b3);
-    for (const char *at = message; *at != '\0'; at++) {
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    }
-    return hash;
+    return hash_fnv1a(hash, message, strlen(message));
 }
 
 /* True: the line may go out; `*held_back` gets how many did not before it. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 struct name {
@@ -75,15 +76,10 @@ static void clean(struct name *out, const char *text, size_t length)
     out->text[out->length] = '\0';
 }
 
-/* FNV-1a: the table is small, and who fills it on purpose slows only himself. */
+/* The table is small, and who fills it on purpose slows only himself. */
 static uint32_t hash_of(const struct name *name)
 {
-    uint32_t hash = 2166136261U;
-
-    for (uint32_t i = 0; i < name->length; i++) {
-        hash = (hash ^ (uint8_t)name->text[i]) * 16777619U;
-    }
-    return hash;
+    return (uint32_t)hash_fnv1a(HASH_FNV1A_START, name->text, name->length);
 }
 
 uint16_t name_table_add(struct name_table *table, const char *text, size_t length)

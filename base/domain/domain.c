@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/hash.h"
 
 /* Answers given lately in this thread: a resolver's clients ask for the same names over and over,
  * and the list is searched for each of a name's ends. */
@@ -29,15 +30,12 @@ struct end {
     char text[END_BYTES_MAX];
 };
 
-/* FNV-1a: who aims at it gains a search, no more. */
+/* Who aims at it gains a search, no more. */
 static uint32_t hash_of(const char *text, size_t length)
 {
-    uint32_t hash = UINT32_C(2166136261);
+    const uint64_t hash = hash_fnv1a(HASH_FNV1A_START, text, length);
 
-    for (size_t i = 0; i < length; i++) {
-        hash = (hash ^ (uint8_t)text[i]) * UINT32_C(16777619);
-    }
-    return hash >> 16 ^ hash;
+    return (uint32_t)(hash >> 32 ^ hash);
 }
 
 /* Of an end of a name: names are many, what they end in are few. */
