@@ -185,7 +185,10 @@ def packets_of(path):
             continue
         ip = data[at:]
         total = struct.unpack_from("!H", ip, 2)[0] if is_4(ip) else 40 + struct.unpack_from("!H", ip, 4)[0]
-        packets.append((time, ip[:total] if total >= 20 else ip, max(wire - len(data), 0)))
+        if total >= 20:  # the frame's own length has the link's padding, and some files do not keep it
+            packets.append((time, ip[:total], max(total - len(ip), 0)))
+        else:
+            packets.append((time, ip, max(wire - len(data), 0)))
     return packets
 
 
