@@ -57,6 +57,8 @@ static const char *const layer_names[LAYER_COUNT] = {
     [LAYER_ETHERIP] = "etherip",
     [LAYER_CAPWAP] = "capwap",
     [LAYER_TZSP] = "tzsp",
+    [LAYER_LISP] = "lisp",
+    [LAYER_GUE] = "gue",
 };
 static_assert(LAYER_COUNT <= 64, "a layer is a bit of packet_rules.disabled");
 

@@ -66,6 +66,8 @@ enum wire_layer {
     LAYER_ETHERIP,
     LAYER_CAPWAP,
     LAYER_TZSP,
+    LAYER_LISP,
+    LAYER_GUE,
     LAYER_COUNT,
 };
 

@@ -126,6 +126,8 @@ enum tunnel_type {
     TUNNEL_CAPWAP,    /* radio */
     TUNNEL_TZSP,      /* 0 */
     TUNNEL_WCCP,      /* 0 */
+    TUNNEL_LISP,      /* instance; 0 where the header has none */
+    TUNNEL_GUE,       /* 0 */
     TUNNEL_TYPE_COUNT,
 };
 
@@ -223,9 +225,9 @@ static inline enum packet_verdict packet_decode(const struct frame *frame, unsig
 }
 
 /* One step of packet.tenant: `tenant` of the tunnels so far (0: none) and one more inside. VXLAN,
- * VXLAN-GPE, Geneve, NVGRE, keyed GRE and 802.1ah name a network, whose addresses another one may
- * use again. TEIDs, labels and sessions differ by direction or change in the life of a
- * conversation, so they do not count. The result is 0 or 2..65535. */
+ * VXLAN-GPE, Geneve, NVGRE, keyed GRE, 802.1ah and an instance of LISP name a network, whose
+ * addresses another one may use again. TEIDs, labels and sessions differ by direction or change in
+ * the life of a conversation, so they do not count. The result is 0 or 2..65535. */
 uint16_t packet_tenant(uint16_t tenant, enum tunnel_type type, uint32_t id);
 
 /* "GRE", "VXLAN", ...; "" for TUNNEL_NONE. Static. */

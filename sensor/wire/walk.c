@@ -79,6 +79,8 @@ static void (*const layers[LAYER_COUNT])(struct walk *) = {
     [LAYER_ETHERIP] = walk_etherip,
     [LAYER_CAPWAP] = walk_capwap,
     [LAYER_TZSP] = walk_tzsp,
+    [LAYER_LISP] = walk_lisp,
+    [LAYER_GUE] = walk_gue,
 };
 
 void walk_on(struct walk *walk)
@@ -268,6 +270,7 @@ uint16_t packet_tenant(uint16_t tenant, enum tunnel_type type, uint32_t id)
     case TUNNEL_PBB:
         break;
     case TUNNEL_GRE:
+    case TUNNEL_LISP:
         if (id == 0) {
             return tenant;
         }

@@ -174,3 +174,5 @@ void walk_gtp(struct walk *walk); /* walk_access.c */
 void walk_teredo(struct walk *walk);
 void walk_ayiya(struct walk *walk);
 void walk_l2tp(struct walk *walk);
+void walk_lisp(struct walk *walk); /* walk_over_udp.c */
+void walk_gue(struct walk *walk);

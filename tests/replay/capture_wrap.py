@@ -144,6 +144,12 @@ WRAPS = {
     "gtp_u": (1, over_udp(2152, lambda ip, missing: b"\x30\xff" + size(ip, missing) + b"\0\0\0\7", same, 2152)),
     "gtp_u_extension": (1, over_udp(2152, lambda ip, missing: b"\x34\xff" + size(bytes(8) + ip, missing) + b"\0\0\0\7\0\0\0\x85\1\x10\x09\0", same, 2152)),
     "tzsp": (1, over_udp(37008, fixed(b"\1\0\0\1\1"), ethernet)),
+    "lisp": (1, over_udp(4341, fixed(b"\xc8\1\2\3\0\0\7\1"), same)),
+    "lisp_protocol_in_ip6": (1, lambda ip, missing: ethernet(ipv6(UDP, udp(4341, b"\4\0\0" + (b"\1" if is_4(ip) else b"\2") + bytes(4) + ip, missing),
+                                                                 missing))),
+    "lisp_ethernet": (1, over_udp(4341, fixed(b"\x0c\0\0\3\0\0\7\0"), tagged)),
+    "gue": (1, over_udp(6080, lambda ip, missing: b"\2" + bytes([ip_in_ip(ip)]) + b"\0\1\x80\0\0\0\0\x18\0\x1e", same)),
+    "gue_bare": (1, over_udp(6080, fixed(b""), same)),
     # Other links.
     "raw": (101, behind(b"")),
     "raw_bsd": (12, behind(b"")),

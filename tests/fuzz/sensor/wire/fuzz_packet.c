@@ -242,8 +242,10 @@ static void build_tunnel(struct packet_builder *b, uint64_t *random)
     static const uint8_t nsh[8] = {0x0f, 0xc2, 2, 1, 0, 0, 7, 0xff};
     static const uint8_t capwap[8] = {0, 0x10, 0x40};
     static const uint8_t tzsp[5] = {1, 0, 0, 1, 1};
-    const unsigned kind = draw(random, 14);
-    static const uint8_t protocols[14] = {0, 0, 0, 0, 0, 0, 47, 0, 115, 0, 47, 145, 0, 0};
+    static const uint8_t lisp[8] = {0xc8, 1, 2, 3, 0, 0, 7, 1};
+    static const uint8_t gue[4] = {0, 4};
+    static const uint8_t protocols[16] = {0, 0, 0, 0, 0, 0, 47, 0, 115, 0, 47, 145};
+    const unsigned kind = draw(random, sizeof(protocols));
 
     build_ip(b, random, protocols[kind]);
     switch (kind) {
@@ -293,6 +295,14 @@ static void build_tunnel(struct packet_builder *b, uint64_t *random)
         build_udp(b, 5247, 5247);
         build_raw_header(b, capwap, sizeof(capwap));
         build_ethernet(b);
+        break;
+    case 13:
+        build_udp(b, 40000, 4341);
+        build_raw_header(b, lisp, sizeof(lisp));
+        break;
+    case 14:
+        build_udp(b, 40000, 6080);
+        build_raw_header(b, gue, draw(random, 2) == 0 ? sizeof(gue) : 0);
         break;
     default:
         build_udp(b, 40000, 37008);

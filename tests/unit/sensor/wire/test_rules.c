@@ -108,6 +108,9 @@ static void tenants_are_named_by_networks_and_not_by_sessions(void **state)
     assert_int_equal(packet_tenant(0, TUNNEL_GTP_U, 5), 0);
     assert_int_equal(packet_tenant(0, TUNNEL_MPLS, 5), 0);
     assert_int_equal(packet_tenant(0, TUNNEL_GRE, 0), 0);
+    assert_int_equal(packet_tenant(0, TUNNEL_LISP, 0), 0);
+    assert_int_equal(packet_tenant(0, TUNNEL_GUE, 5), 0);
+    assert_int_not_equal(packet_tenant(0, TUNNEL_LISP, 5), packet_tenant(0, TUNNEL_LISP, 6));
     assert_true(packet_tenant(0, TUNNEL_VXLAN, 0) > 1);
     assert_int_not_equal(packet_tenant(0, TUNNEL_VXLAN, 5), packet_tenant(0, TUNNEL_GENEVE, 5));
     assert_int_equal(packet_tenant(9, TUNNEL_GTP_U, 5), 9);

@@ -5,6 +5,9 @@
 
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 #define MACS       2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1
+/* A header of 20 bytes and four bytes behind it, which says `length`. */
+#define IPV4_OF(length)                                                                            \
+    0x45, 0, 0, length, 0, 0, 0, 0, 64, 253, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0
 
 static const struct build_ip outside = {.source = "198.51.100.1", .target = "198.51.100.2"};
 static const struct build_ip outside_6 = {.source = "2001:db8:f::1", .target = "2001:db8:f::2"};
@@ -115,6 +118,22 @@ static const struct tunnel_case cases[] = {
            0, 0, 8, 0),
      0, 0, TUNNEL_CAPWAP, 1, false},
     {"TZSP", 17, 37008, BYTES(1, 0, 0, 1, 0, 10, 1, 5, 1, MACS, 8, 0), 0, 0, TUNNEL_TZSP, 0, false},
+    {"LISP", 17, 4341, BYTES(0, 0, 0, 0, 0, 0, 0, 0), 0, 0, TUNNEL_LISP, 0, false},
+    {"LISP, nonce and locators", 17, 4341, BYTES(0xc0, 1, 2, 3, 0, 0, 0, 7), 0, 0, TUNNEL_LISP, 0,
+     false},
+    {"LISP, instance, around IPv6", 17, 4341, BYTES(0xc8, 1, 2, 3, 0, 0, 7, 1), 0, 0, TUNNEL_LISP,
+     7, true},
+    {"LISP with a protocol", 17, 4341, BYTES(0x0c, 0, 0, 1, 0, 0, 7, 0), 0, 0, TUNNEL_LISP, 7,
+     false},
+    {"LISP with the protocol IPv6", 17, 4341, BYTES(0x0c, 0, 0, 2, 0, 0, 7, 0), 0, 0, TUNNEL_LISP,
+     7, true},
+    {"LISP around Ethernet", 17, 4341, BYTES(0x0c, 0, 0, 3, 0, 0, 7, 0, MACS, 8, 0), 0, 0,
+     TUNNEL_LISP, 7, false},
+    {"GUE", 17, 6080, BYTES(0, 4, 0, 0), 0, 0, TUNNEL_GUE, 0, false},
+    {"GUE around IPv6, private flags", 17, 6080, BYTES(2, 41, 0, 1, 0x80, 0, 0, 0, 0, 24, 0, 30), 0,
+     0, TUNNEL_GUE, 0, true},
+    {"GUE without a header", 17, 6080, NULL, 0, 0, 0, TUNNEL_GUE, 0, false},
+    {"GUE without a header, IPv6", 17, 6080, NULL, 0, 0, 0, TUNNEL_GUE, 0, true},
 };
 
 static void build_case(const struct tunnel_case *c, bool is_over_6)
@@ -161,6 +180,21 @@ static void every_tunnel_is_opened_and_listed(void **state)
         assert_int_equal(check_packet.tunnel_ids[0], c->id);
         assert_int_equal(check_packet.tunnel_offsets[0], ETHERNET_HEADER_BYTES);
         check_cuts();
+    }
+}
+
+static void no_tunnel_is_deeper_than_the_rules_say(void **state)
+{
+    struct packet_rules rules = packet_rules_default;
+
+    (void)state;
+    rules.layers_max = 1; /* the tunnel's own header, and none inside */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        build_case(&cases[i], false);
+        assert_int_equal(check_decode(&rules), PACKET_MALFORMED);
+        assert_int_equal(check_packet.fault_reason, DECODE_TOO_DEEP);
+        assert_int_equal(check_packet.source_ip[0], 198);
+        assert_int_equal(check_packet.tunnel_count, 0);
     }
 }
 
@@ -356,6 +390,35 @@ static const struct {
      DECODE_UNSUPPORTED},
     {"TZSP without end of its tags", 17, 37008, BYTES(1, 0, 0, 1, 0, 0, 0), LAYER_TZSP,
      DECODE_MALFORMED},
+    {"LISP around a packet that ends before", 17, 4341,
+     BYTES(0, 0, 0, 0, 0, 0, 0, 0, IPV4_OF(24), 0), LAYER_LISP, DECODE_REFUSED},
+    {"LISP around a packet that ends behind", 17, 4341,
+     BYTES(0, 0, 0, 0, 0, 0, 0, 0, IPV4_OF(26), 0), LAYER_LISP, DECODE_REFUSED},
+    {"LISP around anything", 17, 4341, BYTES(0, 0, 0, 0, 0, 0, 0, 0, 0x55, 0, 0, 4), LAYER_LISP,
+     DECODE_REFUSED},
+    {"LISP around another version than it says", 17, 4341,
+     BYTES(4, 0, 0, 2, 0, 0, 0, 0, IPV4_OF(25), 0), LAYER_LISP, DECODE_REFUSED},
+    {"LISP around NSH", 17, 4341, BYTES(4, 0, 0, 4, 0, 0, 0, 0, IPV4_OF(25), 0), LAYER_LISP,
+     DECODE_REFUSED},
+    {"LISP around Ethernet of no ethertype in use", 17, 4341,
+     BYTES(4, 0, 0, 3, 0, 0, 0, 0, MACS, 0x99, 0x99, 0, 0), LAYER_LISP, DECODE_REFUSED},
+    {"LISP, encrypted", 17, 4341, BYTES(1, 0, 0, 0, 0, 0, 0, 0, IPV4_OF(25), 0), LAYER_LISP,
+     DECODE_PROTECTED},
+    {"LISP of 7 bytes", 17, 4341, BYTES(0, 0, 0, 0, 0, 0, 0), LAYER_LISP, DECODE_MALFORMED},
+    {"LISP without a packet", 17, 4341, BYTES(0, 0, 0, 0, 0, 0, 0, 0), LAYER_LISP, DECODE_REFUSED},
+    {"LISP control, encapsulated", 17, 4342, BYTES(0x80, 0, 0, 0, IPV4_OF(25), 0), LAYER_NONE,
+     DECODE_WHOLE},
+    {"GUE control", 17, 6080, BYTES(0x20, 0, 0, 0, IPV4_OF(25), 0), LAYER_NONE, DECODE_WHOLE},
+    {"GUE around UDP", 17, 6080, BYTES(0, 17, 0, 0, IPV4_OF(25), 0), LAYER_GUE, DECODE_UNSUPPORTED},
+    {"GUE longer than the datagram", 17, 6080, BYTES(0x1f, 4, 0, 0, IPV4_OF(25), 0), LAYER_GUE,
+     DECODE_REFUSED},
+    {"GUE around a packet that ends before", 17, 6080, BYTES(0, 4, 0, 0, IPV4_OF(24), 0), LAYER_GUE,
+     DECODE_REFUSED},
+    {"GUE around IPv4 as IPv6", 17, 6080, BYTES(0, 41, 0, 0, IPV4_OF(25), 0), LAYER_GUE,
+     DECODE_REFUSED},
+    {"GUE without a header, a packet that ends behind", 17, 6080, BYTES(IPV4_OF(26), 0), LAYER_GUE,
+     DECODE_REFUSED},
+    {"GUE of variant 2", 17, 6080, BYTES(0x80, 4, 0, 0, IPV4_OF(25), 0), LAYER_GUE, DECODE_REFUSED},
     {"IP in IP, no IP", 4, 0, BYTES(0x15, 0, 0, 0), LAYER_IP_IN_IP, DECODE_MALFORMED},
     {"IP in IP, header length 0", 4, 0,
      BYTES(0x40, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), LAYER_IPV4,
@@ -441,22 +504,75 @@ static void a_later_fragment_of_a_tunnel_is_not_opened_and_the_first_is_known(vo
     assert_int_equal(check_packet.outer_fragment_offset, 14);
 }
 
+static void a_cut_inside_of_lisp_and_gue_is_cut_and_not_refused(void **state)
+{
+    static const uint16_t ports[] = {4341, 6080};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct packet_builder *b = check_start(LINK_ETHERNET);
+
+        build_ethernet(b);
+        build_ipv4(b, outside);
+        build_udp(b, 50000, ports[i]);
+        check_add((const uint8_t[]){0, 4, 0, 0, 0, 0, 0, 0}, i == 0 ? 8 : 4);
+        check_add_inside(false);
+        struct frame frame = build_frame(b, 5);
+        const uint32_t inside_at = 14 + 20 + 8 + (i == 0 ? 8 : 4);
+        frame.captured_bytes = inside_at + 19; /* its header, but for a byte */
+        assert_int_equal(check_frame(NULL, &frame), PACKET_TRUNCATED);
+        check_fault(i == 0 ? LAYER_LISP : LAYER_GUE, DECODE_TRUNCATED);
+        frame.captured_bytes++;
+        assert_int_equal(check_frame(NULL, &frame), PACKET_TRUNCATED);
+        check_fault(LAYER_UDP, DECODE_TRUNCATED);
+        assert_int_equal(check_packet.tunnel_count, 1);
+    }
+}
+
+static void a_first_fragment_of_lisp_is_opened(void **state)
+{
+    struct packet_builder *b = check_start(LINK_ETHERNET);
+    struct build_ip ip = outside_with(17);
+
+    (void)state;
+    ip.has_more_fragments = true;
+    build_ethernet(b);
+    build_ipv4(b, ip);
+    build_udp(b, 50000, 4341);
+    check_add(BYTES(8, 0, 0, 0, 0, 0, 7, 0));
+    check_add_inside(false);
+    build_finish(b);
+    b->bytes[14 + 20 + 8 + 8 + 3] += 8; /* the packet inside goes on in the next one */
+    b->bytes[14 + 20 + 4 + 1] += 8;     /* and so does the datagram */
+    const struct frame frame = {.bytes = b->bytes,
+                                .captured_bytes = (uint32_t)b->length,
+                                .wire_bytes = (uint32_t)b->length,
+                                .link_type = LINK_ETHERNET};
+    assert_int_equal(check_frame(NULL, &frame), PACKET_OK);
+    assert_int_equal(check_packet.tunnel_ids[0], 7);
+    assert_int_equal(check_packet.source_ip[0], 10);
+    assert_true(check_packet.facts & PACKET_OUTER_FRAGMENT);
+}
+
 /* ---- rules ---- */
 
 static void a_tunnel_that_is_switched_off_leaves_the_outer_flow(void **state)
 {
-    static const enum wire_layer layers[] = {LAYER_VXLAN, LAYER_GRE, LAYER_IP_IN_IP, LAYER_GTP_U};
+    static const enum wire_layer layers[] = {LAYER_VXLAN, LAYER_GRE,  LAYER_IP_IN_IP,
+                                             LAYER_GTP_U, LAYER_LISP, LAYER_GUE};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        for (size_t l = 0; l < 4; l++) {
+        for (size_t l = 0; l < sizeof(layers) / sizeof(layers[0]); l++) {
             struct packet_rules rules = packet_rules_default;
             const bool is_off = (layers[l] == LAYER_VXLAN && cases[i].type == TUNNEL_VXLAN) ||
                                 (layers[l] == LAYER_GRE &&
                                  (cases[i].type == TUNNEL_GRE || cases[i].type == TUNNEL_NVGRE ||
                                   cases[i].type == TUNNEL_PPTP)) ||
                                 (layers[l] == LAYER_IP_IN_IP && cases[i].type == TUNNEL_IP_IN_IP) ||
-                                (layers[l] == LAYER_GTP_U && cases[i].type == TUNNEL_GTP_U);
+                                (layers[l] == LAYER_GTP_U && cases[i].type == TUNNEL_GTP_U) ||
+                                (layers[l] == LAYER_LISP && cases[i].type == TUNNEL_LISP) ||
+                                (layers[l] == LAYER_GUE && cases[i].type == TUNNEL_GUE);
 
             packet_rules_disable(&rules, layers[l]);
             build_case(&cases[i], false);
@@ -471,6 +587,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_tunnel_is_opened_and_listed),
+        cmocka_unit_test(no_tunnel_is_deeper_than_the_rules_say),
         cmocka_unit_test(nothing_of_the_outer_header_is_left),
         cmocka_unit_test(erspan_of_all_types_is_opened),
         cmocka_unit_test(mpls_is_opened_by_what_follows_it),
@@ -478,6 +595,8 @@ int main(void)
         cmocka_unit_test(tunnels_nest_and_the_outermost_four_are_listed),
         cmocka_unit_test(what_cannot_be_opened_stays_with_the_outer_flow),
         cmocka_unit_test(errors_of_icmp_are_not_opened),
+        cmocka_unit_test(a_cut_inside_of_lisp_and_gue_is_cut_and_not_refused),
+        cmocka_unit_test(a_first_fragment_of_lisp_is_opened),
         cmocka_unit_test(a_later_fragment_of_a_tunnel_is_not_opened_and_the_first_is_known),
         cmocka_unit_test(a_tunnel_that_is_switched_off_leaves_the_outer_flow),
     };
