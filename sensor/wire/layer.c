@@ -28,6 +28,7 @@ static const char *const layer_names[LAYER_COUNT] = {
     [LAYER_PBB] = "pbb",
     [LAYER_VNTAG] = "vntag",
     [LAYER_ETAG] = "etag",
+    [LAYER_HSR] = "hsr",
     [LAYER_MACSEC] = "macsec",
     [LAYER_TRUSTSEC] = "trustsec",
     [LAYER_FABRICPATH] = "fabricpath",

@@ -35,6 +35,7 @@ enum wire_layer {
     LAYER_PBB,
     LAYER_VNTAG,
     LAYER_ETAG,
+    LAYER_HSR,
     LAYER_MACSEC,
     LAYER_TRUSTSEC,
     LAYER_FABRICPATH,

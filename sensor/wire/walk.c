@@ -55,6 +55,7 @@ static void (*const layers[LAYER_COUNT])(struct walk *) = {
     [LAYER_PBB] = walk_pbb,
     [LAYER_VNTAG] = walk_vntag,
     [LAYER_ETAG] = walk_etag,
+    [LAYER_HSR] = walk_hsr,
     [LAYER_MACSEC] = walk_macsec,
     [LAYER_TRUSTSEC] = walk_trustsec,
     [LAYER_FABRICPATH] = walk_fabricpath,
@@ -214,6 +215,8 @@ static enum wire_layer ethertype_layer(uint16_t ethertype)
         return LAYER_VNTAG;
     case ETHERTYPE_ETAG:
         return LAYER_ETAG;
+    case ETHERTYPE_HSR:
+        return LAYER_HSR;
     case ETHERTYPE_EDSA:
         return LAYER_DSA;
     case ETHERTYPE_MACSEC:

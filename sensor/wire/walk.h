@@ -149,6 +149,7 @@ void walk_snap(struct walk *walk); /* behind the three bytes aa aa 03, or an NLP
 void walk_pbb(struct walk *walk);
 void walk_vntag(struct walk *walk);
 void walk_etag(struct walk *walk);
+void walk_hsr(struct walk *walk);
 void walk_dsa(struct walk *walk);
 void walk_macsec(struct walk *walk);
 void walk_trustsec(struct walk *walk);

@@ -200,6 +200,23 @@ void walk_etag(struct walk *walk)
     }
 }
 
+/* IEC 62439-3: path and size, sequence number. The other way round the ring the frame comes again,
+ * with another path. PRP puts the same behind the frame instead, where it is padding to IP. */
+void walk_hsr(struct walk *walk)
+{
+    const uint8_t *at = take_tag(walk, 6, "HSR");
+
+    if (at == NULL) {
+        return;
+    }
+    if (walk->tree != NULL) {
+        tree_field(walk->tree, "path", at, 1, "%u", at[0] >> 4);
+        tree_field(walk->tree, "size", at, 2, "%u", wire_u16(at) & 0x0fff);
+        tree_field(walk->tree, "sequence", at + 2, 2, "%u", wire_u16(at + 2));
+    }
+    walk_ethertype(walk, wire_u16(at + 4));
+}
+
 /* Cisco metadata (TrustSec): version, length, option, security group. */
 void walk_trustsec(struct walk *walk)
 {

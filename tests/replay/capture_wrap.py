@@ -104,6 +104,7 @@ WRAPS = {
     "vlan_three": (1, tag(b"\x91\x00\x00\x64\x81\x00\x00\x65\x81\x00\x00\x66")),
     "vn_tag": (1, tag(b"\x89\x26\0\7\0\1")),
     "e_tag": (1, tag(b"\x89\x3f\0\0\0\7\0\0")),
+    "hsr": (1, lambda ip, missing: MACS + b"\x89\x2f" + struct.pack("!HH", 0x1000 | (6 + len(ip) + missing) & 0xfff, 7) + ethertype(ip) + ip),
     "mpls": (1, behind(MACS + b"\x88\x47\0\1\1\x40")),
     "mpls_three": (1, behind(MACS + b"\x88\x47\0\1\0\x40\0\2\0\x40\0\1\1\x40")),
     "mpls_ethernet": (1, lambda ip, missing: MACS + b"\x88\x47\0\1\1\x40" + ethernet(ip)),

@@ -339,6 +339,8 @@ static void build_payload(struct packet_builder *b, uint64_t *random)
 
 static size_t build(uint8_t *data, size_t size_max, unsigned seed)
 {
+    static const uint8_t hsr[20] = {2, 0, 0,    0,    0,    2,  2, 0, 0, 0,
+                                    0, 1, 0x89, 0x2f, 0x10, 43, 0, 7, 8};
     uint64_t random = seed;
     struct packet_builder b;
 
@@ -348,7 +350,9 @@ static size_t build(uint8_t *data, size_t size_max, unsigned seed)
     data[0] = (uint8_t)(draw(&random, 2) == 0 ? 0 : draw(&random, FUZZ_LINK_TYPES));
     data[1] = (uint8_t)(draw(&random, 4) == 0 ? draw(&random, 16) : 0);
     build_start(&b, data + 2, size_max - 2);
-    if (data[0] == 0) {
+    if (data[0] == 0 && draw(&random, 16) == 0) {
+        build_raw_header(&b, hsr, sizeof(hsr));
+    } else if (data[0] == 0) {
         build_ethernet(&b);
         if (draw(&random, 3) == 0) {
             build_vlan(&b, 7);

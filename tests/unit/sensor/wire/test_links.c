@@ -96,6 +96,10 @@ static const struct {
     {"VN-Tag", LINK_ETHERNET, BYTES(MACS, 0x89, 0x26, 0, 1, 0, 2, 8, 0)},
     {"VN-Tag and VLAN", LINK_ETHERNET, BYTES(MACS, 0x89, 0x26, 0, 1, 0, 2, 0x81, 0, 0, 9, 8, 0)},
     {"802.1BR", LINK_ETHERNET, BYTES(MACS, 0x89, 0x3f, 0, 1, 0, 2, 0, 0, 8, 0)},
+    {"HSR", LINK_ETHERNET, BYTES(MACS, 0x89, 0x2f, 0x10, 43, 0, 7, 8, 0)},
+    {"HSR behind VLAN", LINK_ETHERNET,
+     BYTES(MACS, 0x81, 0, 0, 5, 0x89, 0x2f, 0x10, 43, 0, 7, 8, 0)},
+    {"HSR, SNAP", LINK_ETHERNET, BYTES(MACS, 0x89, 0x2f, 0x10, 51, 0, 7, 0, 43, SNAP, 8, 0)},
     {"802.1ah", LINK_ETHERNET,
      BYTES(MACS, 0x88, 0xa8, 0, 7, 0x88, 0xe7, 0, 0, 0x12, 0x34, MACS, 8, 0)},
     {"MACsec, clear", LINK_ETHERNET, BYTES(MACS, 0x88, 0xe5, 0, 0, 0, 0, 0, 1, 8, 0)},
@@ -144,6 +148,41 @@ static void padding_behind_a_link_with_a_length_is_no_payload(void **state)
                                 .link_type = LINK_ETHERNET};
     (void)check_frame(NULL, &frame);
     check_is_inside();
+}
+
+/* Redundancy control trailer of PRP: sequence, LAN and size, 88 fb. */
+static void a_trailer_of_prp_is_no_payload(void **state)
+{
+    const struct {
+        const uint8_t *bytes;
+        size_t length;
+        bool is_ipv6;
+    } heads[] = {
+        {BYTES(MACS, 8, 0), false},
+        {BYTES(MACS, 0x86, 0xdd), true},
+        {BYTES(MACS, 0x81, 0, 0, 5, 8, 0), false},
+        {BYTES(MACS, 0, 43, SNAP, 8, 0), false},
+        {BYTES(MACS, 0x88, 0x47, 0, 1, 1, 64), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(heads) / sizeof(heads[0]); i++) {
+        check_start(LINK_ETHERNET);
+        check_add(heads[i / 2].bytes, heads[i / 2].length);
+        check_add_inside(heads[i / 2].is_ipv6);
+        build_finish(&check_builder);
+        build_zeros(&check_builder, i % 2 != 0 ? 11 : 0); /* short frames are padded first */
+        build_zeros(&check_builder, 6);
+        memcpy(check_builder.bytes + check_builder.length - 6,
+               (const uint8_t[]){0, 7, 0xa0, 41, 0x88, 0xfb}, 6);
+        const struct frame frame = {.bytes = check_builder.bytes,
+                                    .captured_bytes = (uint32_t)check_builder.length,
+                                    .wire_bytes = (uint32_t)check_builder.length,
+                                    .link_type = LINK_ETHERNET};
+        assert_int_equal(check_frame(NULL, &frame), PACKET_OK);
+        check_is_inside();
+        assert_int_equal(check_packet.facts & PACKET_IS_CUT, 0);
+    }
 }
 
 static void macs_are_found_where_the_link_has_them(void **state)
@@ -237,6 +276,11 @@ static const struct {
      LAYER_NONE, DECODE_WHOLE},
     {"MACsec, encrypted", LINK_ETHERNET, BYTES(MACS, 0x88, 0xe5, 0x0c, 0, 0, 0, 0, 1, 8, 0),
      PACKET_NOT_IP, LAYER_MACSEC, DECODE_PROTECTED},
+    {"HSR around ARP", LINK_ETHERNET,
+     BYTES(MACS, 0x89, 0x2f, 0x10, 34, 0, 7, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1), PACKET_NOT_IP,
+     LAYER_NONE, DECODE_WHOLE},
+    {"HSR of 4 bytes", LINK_ETHERNET, BYTES(MACS, 0x89, 0x2f, 0x10, 34, 0, 7), PACKET_TRUNCATED,
+     LAYER_HSR, DECODE_TRUNCATED},
     {"spanning tree", LINK_ETHERNET, BYTES(MACS, 0, 7, 0x42, 0x42, 3, 0, 0, 0, 0), PACKET_NOT_IP,
      LAYER_NONE, DECODE_WHOLE},
     {"CDP", LINK_ETHERNET, BYTES(MACS, 0, 9, 0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0, 1), PACKET_NOT_IP,
@@ -275,12 +319,18 @@ static void a_layer_that_is_switched_off_is_not_opened(void **state)
     (void)state;
     packet_rules_disable(&rules, LAYER_VLAN);
     packet_rules_disable(&rules, LAYER_WLAN);
+    packet_rules_disable(&rules, LAYER_HSR);
     check_start(LINK_ETHERNET);
     check_add(BYTES(MACS, 0x81, 0, 0, 5, 8, 0));
     check_add_inside(false);
     assert_int_equal(check_decode(&rules), PACKET_NOT_IP);
     assert_int_equal(check_packet.ethertype, ETHERTYPE_VLAN);
     assert_int_equal(check_packet.vlan_count, 0);
+    check_start(LINK_ETHERNET);
+    check_add(BYTES(MACS, 0x89, 0x2f, 0x10, 43, 0, 7, 8, 0));
+    check_add_inside(false);
+    assert_int_equal(check_decode(&rules), PACKET_NOT_IP);
+    assert_int_equal(check_packet.ethertype, ETHERTYPE_HSR);
     check_start(LINK_WLAN);
     check_add(BYTES(8, 1, 0, 0, ADDRESSES, 0, 0, SNAP, 8, 0));
     check_add_inside(false);
@@ -310,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_link_and_tag_leads_to_the_packet),
         cmocka_unit_test(padding_behind_a_link_with_a_length_is_no_payload),
+        cmocka_unit_test(a_trailer_of_prp_is_no_payload),
         cmocka_unit_test(macs_are_found_where_the_link_has_them),
         cmocka_unit_test(tags_of_switches_and_isl_tell_their_vlan),
         cmocka_unit_test(what_is_no_ip_is_said_with_layer_and_reason),
