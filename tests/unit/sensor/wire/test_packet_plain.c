@@ -84,6 +84,67 @@ static void what_is_plain_is_what_the_walk_finds(void **state)
     assert_true(plain > 50000 && others > 50000);
 }
 
+#define MACS                2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1
+#define IPV4(first, length) MACS, 8, 0, first, 0, 0, length, 0, 1, 0, 0, 64, 17, 0, 0, IPV4_ENDS
+#define IPV4_ENDS           10, 0, 0, 1, 10, 0, 0, 2
+#define ZEROS_15            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+#define IPV6(length, next)                                                                         \
+    MACS, 0x86, 0xdd, 0x60, 0, 0, 0, 0, length, next, 64, ZEROS_15, 1, ZEROS_15, 2
+#define UDP(length) 0x9c, 0x40, 0x1e, 0x61, 0, length, 0, 0
+#define SIX         1, 2, 3, 4, 5, 6
+#define JUMBO       17, 0, 0xc2, 4, 0, 1, 0, 0 /* RFC 2675 */
+
+/* Lengths that are nowhere, or mean the rest of the frame, and headers of other lengths. The quick
+ * way leaves all of them to the walk, which counts the payload. */
+static void lengths_that_are_not_plain_are_left_to_the_walk(void **state)
+{
+    static const struct {
+        const char *name;
+        uint8_t bytes[90];
+        uint32_t length;
+        uint32_t payload;
+        bool is_plain, is_unknown, has_options;
+    } frames[] = {
+        {"plain", {IPV4(0x45, 34), UDP(14), SIX}, 48, 6, true, false, false},
+        {"plain, IPv6", {IPV6(14, 17), UDP(14), SIX}, 68, 6, true, false, false},
+        {"plain, padded", {IPV4(0x45, 32), UDP(12), SIX}, 48, 4, true, false, false},
+        {"total length 0", {IPV4(0x45, 0), UDP(14), SIX}, 48, 6, false, true, false},
+        {"total length 0, UDP says less", {IPV4(0x45, 0), UDP(12), SIX}, 48, 4, false, true, false},
+        {"both lengths 0", {IPV4(0x45, 0), UDP(0), SIX}, 48, 6, false, true, false},
+        {"the length of UDP 0", {IPV4(0x45, 34), UDP(0), SIX}, 48, 6, false, false, false},
+        {"options", {IPV4(0x46, 38), 0x94, 4, 0, 0, UDP(14), SIX}, 52, 6, false, false, true},
+        {"options, padded", {IPV4(0x46, 36), 1, 1, 1, 1, UDP(12), SIX}, 52, 4, false, false, true},
+        {"options, total length 0",
+         {IPV4(0x46, 0), 1, 1, 1, 1, UDP(14), SIX},
+         52,
+         6,
+         false,
+         true,
+         true},
+        {"IPv6 of length 0", {IPV6(0, 17), UDP(14), SIX}, 68, 6, false, true, false},
+        {"jumbogram", {IPV6(0, 0), JUMBO, UDP(0), SIX}, 76, 6, false, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        const struct frame frame = {.bytes = frames[i].bytes,
+                                    .captured_bytes = frames[i].length,
+                                    .wire_bytes = frames[i].length,
+                                    .link_type = LINK_ETHERNET};
+        struct packet packet;
+
+        if (packet_plain(&packet_rules_default, &frame, 0, &packet) != frames[i].is_plain ||
+            check_frame(NULL, &frame) != PACKET_OK ||
+            check_packet.payload_bytes != frames[i].payload ||
+            check_packet.payload_captured_bytes != frames[i].payload) {
+            fail_msg("%s: %u bytes of payload", frames[i].name, check_packet.payload_bytes);
+        }
+        assert_int_equal(check_packet.target_port, 7777);
+        assert_int_equal((check_packet.facts & PACKET_LENGTH_UNKNOWN) != 0, frames[i].is_unknown);
+        assert_int_equal((check_packet.facts & PACKET_HAS_IP_OPTIONS) != 0, frames[i].has_options);
+    }
+}
+
 static void a_tunnel_port_is_the_rules_own(void **state)
 {
     struct packet_rules rules = packet_rules_default;
@@ -105,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_plain_is_what_the_walk_finds),
+        cmocka_unit_test(lengths_that_are_not_plain_are_left_to_the_walk),
         cmocka_unit_test(a_tunnel_port_is_the_rules_own),
     };
 
