@@ -4,16 +4,16 @@
 
 #include "sensor/capture/capture.h"
 
-/* Three link types have a number of their own in libpcap on Linux; the rest is the same
+/* Some link types have a number of their own in libpcap on Linux; the rest is the same
  * (https://www.tcpdump.org/linktypes.html). */
 static const struct {
     int dlt;
     uint16_t link_type;
 } renumbered[] = {
-    {11, 100}, /* RFC 1483 ATM */
-    {12, LINK_RAW},
-    {15, 102}, /* SLIP, BSD/OS */
-    {16, 103}, /* PPP, BSD/OS */
+    {11, 100},                 /* RFC 1483 ATM */
+    {12, LINK_RAW}, {15, 102}, /* SLIP, BSD/OS */
+    {16, 103},                 /* PPP, BSD/OS */
+    {19, 106},                 /* classical IP over ATM */
 };
 
 uint16_t capture_link_type_of(int dlt)

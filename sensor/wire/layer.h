@@ -28,6 +28,10 @@ enum wire_layer {
     LAYER_PKTAP,
     LAYER_DSA,
     LAYER_DOCSIS,
+    LAYER_MFR,
+    LAYER_SLIP,
+    LAYER_ATM,
+    LAYER_ERF,
     LAYER_WRAPPER, /* fixed headers of other link types */
     /* Between link and IP. */
     LAYER_VLAN,

@@ -141,6 +141,10 @@ void walk_ppp(struct walk *walk); /* walk_ppp.c */
 void walk_hdlc(struct walk *walk);
 void walk_frame_relay(struct walk *walk);
 void walk_pppoe(struct walk *walk);
+void walk_mfr(struct walk *walk);
+void walk_erf(struct walk *walk); /* walk_record.c */
+void walk_slip(struct walk *walk);
+void walk_atm(struct walk *walk);
 void walk_radio(struct walk *walk); /* walk_wlan.c */
 void walk_wlan(struct walk *walk);
 void walk_vlan(struct walk *walk); /* walk_tag.c */

@@ -34,6 +34,17 @@ static enum wire_layer layer_of(uint32_t link_type)
     case LINK_FRAME_RELAY:
     case LINK_FRAME_RELAY_WITH_DIR:
         return LAYER_FRAME_RELAY;
+    case LINK_MFR:
+        return LAYER_MFR;
+    case LINK_MPLS:
+        return LAYER_MPLS;
+    case LINK_SLIP:
+        return LAYER_SLIP;
+    case LINK_ATM_CLIP:
+    case LINK_SUNATM:
+        return LAYER_ATM;
+    case LINK_ERF:
+        return LAYER_ERF;
     case LINK_FDDI:
         return LAYER_FDDI;
     case LINK_TOKEN_RING:

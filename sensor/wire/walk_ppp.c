@@ -231,6 +231,42 @@ void walk_frame_relay(struct walk *walk)
     }
 }
 
+enum mfr_bit {
+    MFR_FIRST = 0x80,
+    MFR_LAST = 0x40,
+    MFR_CONTROL = 0x20,
+    MFR_ONE = 0x01, /* tells it from the address of Frame Relay */
+};
+
+/* Multilink Frame Relay (FRF.16 with the fragments of FRF.12): a fragment that is not the first is
+ * the middle of something. */
+void walk_mfr(struct walk *walk)
+{
+    const uint8_t *at = walk_take(walk, 2);
+
+    if (at == NULL) {
+        walk_short(walk, LAYER_MFR);
+        return;
+    }
+    if ((at[0] & MFR_ONE) == 0) {
+        walk_fault(walk, LAYER_MFR, DECODE_MALFORMED);
+        return;
+    }
+    if (walk->tree != NULL) {
+        tree_layer(walk->tree, "Multilink Frame Relay", at, 2);
+        tree_field(walk->tree, "flags", at, 1, "0x%02x", at[0]);
+        tree_field(walk->tree, "sequence", at, 2, "%u", (at[0] & 0x1eU) << 7 | at[1]);
+    }
+    if ((at[0] & MFR_CONTROL) != 0) {
+        walk_not_ip(walk);
+    } else if ((at[0] & MFR_FIRST) == 0) {
+        walk_fault(walk, LAYER_MFR, DECODE_UNSUPPORTED);
+    } else {
+        walk->link_type = LINK_FRAME_RELAY;
+        walk_to(walk, LAYER_FRAME_RELAY);
+    }
+}
+
 /* RFC 2516: version and type 1, code 0 for a session. */
 void walk_pppoe(struct walk *walk)
 {

@@ -92,6 +92,10 @@ def tag(head):
     return lambda ip, missing: MACS + head + ethertype(ip) + ip
 
 
+def erf(kind, body, missing):
+    return bytes(8) + bytes([kind, 4]) + struct.pack("!HHH", min(16 + len(body), 0xffff), 0, min(len(body) + missing, 0xffff)) + body
+
+
 SNAP = b"\xaa\xaa\x03\0\0\0"
 WLAN = b"\x08\x01\0\0\2\0\0\0\0\xcc" + MACS[6:] + MACS[:6] + b"\0\0" + SNAP
 WLAN_QOS = b"\x88\x02\0\0" + MACS[:6] + b"\2\0\0\0\0\xcc" + MACS[6:] + b"\0\0\0\0" + SNAP
@@ -175,6 +179,18 @@ WRAPS = {
     "fddi": (10, lambda ip, missing: b"\x50" + MACS + SNAP + ethertype(ip) + ip),
     "token_ring": (6, lambda ip, missing: b"\x10\x40" + MACS + SNAP + ethertype(ip) + ip),
     "llc_over_atm": (100, lambda ip, missing: SNAP + ethertype(ip) + ip),
+    "llc_over_atm_clip": (106, lambda ip, missing: SNAP + ethertype(ip) + ip),
+    "ip_over_atm_clip": (106, behind(b"")),
+    "ip_over_atm_dlt": (19, behind(b"")),
+    "sunatm": (123, lambda ip, missing: b"\x82\0\0\x21" + SNAP + ethertype(ip) + ip),
+    "sunatm_lane": (123, lambda ip, missing: b"\1\0\0\x21\0\5" + ethernet(ip)),
+    "slip": (8, behind(b"\0\x45" + bytes(14))),
+    "mpls_link": (219, behind(b"\0\1\1\x40")),
+    "multilink_frame_relay": (182, lambda ip, missing: b"\xc1\7\x18\x41\x03" + (b"\xcc" if is_4(ip) else b"\x8e") + ip),
+    "erf": (197, lambda ip, missing: erf(2, b"\0\0" + ethernet(ip), missing)),
+    "erf_extensions": (197, lambda ip, missing: erf(0x8b, b"\x83" + bytes(7) + b"\4" + bytes(7) + b"\0\0" + ethernet(ip), missing)),
+    "erf_hdlc": (197, lambda ip, missing: erf(1, b"\x0f\0" + ethertype(ip) + ip, missing)),
+    "erf_ip": (197, lambda ip, missing: erf(22 if is_4(ip) else 23, ip, missing)),
     "firewire": (138, lambda ip, missing: bytes(16) + ethertype(ip) + ip),
     "fibre_channel": (122, lambda ip, missing: bytes(16) + SNAP + ethertype(ip) + ip),
     "enc": (109, lambda ip, missing: struct.pack("<III", 2 if is_4(ip) else 24, 0, 0) + ip),

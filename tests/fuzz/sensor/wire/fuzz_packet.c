@@ -194,7 +194,28 @@ static void build_link(struct packet_builder *b, uint16_t link_type)
     static const uint8_t relay[4] = {0x18, 0x41, 3, 0xcc};
     static const uint8_t ipoib[44] = {[40] = 8};
 
+    static const uint8_t erf[26] = {[8] = 0x82, [10] = 1, [25] = 0};
+    static const uint8_t slip[16] = {0, 0x45};
+    static const uint8_t sunatm[12] = {0x82, 0, 0, 33, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0};
+    static const uint8_t mfr[6] = {0xc1, 7, 0x18, 0x41, 3, 0xcc};
+
     switch (link_type) {
+    case LINK_ERF:
+        build_raw_header(b, erf, sizeof(erf));
+        build_ethernet(b);
+        break;
+    case LINK_SLIP:
+        build_raw_header(b, slip, sizeof(slip));
+        break;
+    case LINK_SUNATM:
+        build_raw_header(b, sunatm, sizeof(sunatm));
+        break;
+    case LINK_MFR:
+        build_raw_header(b, mfr, sizeof(mfr));
+        break;
+    case LINK_MPLS:
+        build_mpls(b, 16, true);
+        break;
     case LINK_PPI:
         build_raw_header(b, ppi, sizeof(ppi));
         build_raw_header(b, wlan, sizeof(wlan));

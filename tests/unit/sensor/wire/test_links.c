@@ -8,6 +8,11 @@
 #define ADDRESSES  2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 8
 #define ZEROS_16   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 #define ZEROS_128  ZEROS_16, ZEROS_16, ZEROS_16, ZEROS_16, ZEROS_16, ZEROS_16, ZEROS_16, ZEROS_16
+#define ALL_16                                                                                     \
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+#define ALL_128 ALL_16, ALL_16, ALL_16, ALL_16, ALL_16, ALL_16, ALL_16, ALL_16
+/* Time, type, flags, length of the record, what was lost, length on the wire. */
+#define ERF_OF(type) 1, 2, 3, 4, 5, 6, 7, 8, type, 4, 0, 128, 0, 0, 0, 64
 
 /* Headers in front of an IPv4 packet of 35 bytes. */
 static const struct {
@@ -86,6 +91,31 @@ static const struct {
      BYTES(0, 0, 0, 0, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0xd5, MACS, 8, 0)},
     {"Ethernet mPacket", LINK_ETHERNET_MPACKET,
      BYTES(0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0xd5, MACS, 8, 0)},
+    {"multilink Frame Relay", LINK_MFR, BYTES(0xc1, 7, 0x18, 0x41, 3, 0xcc)},
+    {"MPLS as link", LINK_MPLS, BYTES(0, 1, 0, 64, 0, 2, 1, 64)},
+    {"SLIP", LINK_SLIP, BYTES(0, 0x45, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)},
+    {"SLIP, sent, of a compressed line", LINK_SLIP,
+     BYTES(1, 0x9b, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)},
+    {"classical IP over ATM", LINK_ATM_CLIP, BYTES(SNAP, 8, 0)},
+    {"classical IP over ATM without LLC", LINK_ATM_CLIP, NULL, 0},
+    {"SunATM, LLC", LINK_SUNATM, BYTES(0x82, 0, 0, 33, SNAP, 8, 0)},
+    {"SunATM, LLC, bridged", LINK_SUNATM,
+     BYTES(2, 0, 0, 33, 0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7, MACS, 8, 0)},
+    {"SunATM, LAN emulation", LINK_SUNATM, BYTES(1, 0, 0, 33, 0, 5, MACS, 8, 0)},
+    {"ERF", LINK_ERF, BYTES(ERF_OF(2), 0, 0, MACS, 8, 0)},
+    {"ERF with a colour", LINK_ERF, BYTES(ERF_OF(11), 0, 0, MACS, 8, 0)},
+    {"ERF with a colour by DSM", LINK_ERF, BYTES(ERF_OF(16), 0, 0, MACS, 8, 0)},
+    {"ERF with a hash", LINK_ERF, BYTES(ERF_OF(20), 0, 0, MACS, 0x81, 0, 0, 5, 8, 0)},
+    {"ERF, two extensions", LINK_ERF,
+     BYTES(ERF_OF(0x82), 0x83, 1, 2, 3, 4, 5, 6, 7, 4, 1, 2, 3, 4, 5, 6, 7, 0, 0, MACS, 8, 0)},
+    {"ERF, HDLC", LINK_ERF, BYTES(ERF_OF(1), 0x0f, 0, 8, 0)},
+    {"ERF, HDLC with a colour", LINK_ERF, BYTES(ERF_OF(10), 0x8f, 0, 8, 0)},
+    {"ERF, PPP with a colour by DSM", LINK_ERF, BYTES(ERF_OF(15), 0xff, 3, 0, 0x21)},
+    {"ERF, PPP with a hash", LINK_ERF, BYTES(ERF_OF(19), 0xff, 3, 0, 0x21)},
+    {"ERF, a channel of HDLC", LINK_ERF, BYTES(ERF_OF(5), 0, 0, 0, 9, 0x0f, 0, 8, 0)},
+    {"ERF, a channel of HDLC with a colour", LINK_ERF,
+     BYTES(ERF_OF(17), 0, 0, 0, 9, 0xff, 3, 0, 0x21)},
+    {"ERF, IPv4", LINK_ERF, BYTES(ERF_OF(22))},
     {"loopback with a foreign header", LINK_NULL, BYTES(0x0f, 0, 8, 0)},
     {"SLL, LLC", LINK_SLL, BYTES(0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 4, SNAP, 8, 0)},
     /* On Ethernet. */
@@ -131,6 +161,22 @@ static void every_link_and_tag_leads_to_the_packet(void **state)
         check_is_inside();
         assert_true(check_tree.layer_count >= 3);
         check_cuts();
+    }
+}
+
+static void no_link_or_tag_is_deeper_than_the_rules_say(void **state)
+{
+    struct packet_rules rules = packet_rules_default;
+
+    (void)state;
+    rules.layers_max = 1; /* the link's own header or the tag, and nothing behind it */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        check_start(cases[i].link_type);
+        check_add(cases[i].bytes, cases[i].length);
+        check_add_inside(false);
+        assert_int_equal(check_decode(&rules), PACKET_MALFORMED);
+        assert_int_equal(check_packet.fault_reason, DECODE_TOO_DEEP);
+        assert_int_equal(check_packet.ip_version, 0);
     }
 }
 
@@ -290,6 +336,42 @@ static const struct {
     {"raw, no IP", LINK_RAW, BYTES(0x15, 0, 0, 0), PACKET_MALFORMED, LAYER_RAW, DECODE_MALFORMED},
     {"Frame Relay without an end of its address", LINK_FRAME_RELAY, BYTES(0, 0, 0, 0),
      PACKET_TRUNCATED, LAYER_FRAME_RELAY, DECODE_TRUNCATED},
+    {"multilink Frame Relay, later fragment", LINK_MFR, BYTES(0x41, 7, 0x18, 0x41, 3, 0xcc),
+     PACKET_NOT_IP, LAYER_MFR, DECODE_UNSUPPORTED},
+    {"multilink Frame Relay, control", LINK_MFR, BYTES(0xe1, 0, 4, 1, 3, 9), PACKET_NOT_IP,
+     LAYER_NONE, DECODE_WHOLE},
+    {"Frame Relay as multilink", LINK_MFR, BYTES(0x18, 0x41, 3, 0xcc), PACKET_MALFORMED, LAYER_MFR,
+     DECODE_MALFORMED},
+    {"MPLS as link without a bottom", LINK_MPLS, BYTES(0, 1, 0, 64, 0, 2, 0, 64), PACKET_TRUNCATED,
+     LAYER_MPLS, DECODE_TRUNCATED},
+    {"SLIP, no IP", LINK_SLIP, BYTES(ZEROS_16, 0x15, 0, 0, 0), PACKET_MALFORMED, LAYER_SLIP,
+     DECODE_MALFORMED},
+    {"SLIP of 15 bytes", LINK_SLIP, BYTES(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+     PACKET_TRUNCATED, LAYER_SLIP, DECODE_TRUNCATED},
+    {"classical IP over ATM, no IP", LINK_ATM_CLIP, BYTES(0xaa, 0xaa, 4, 0), PACKET_MALFORMED,
+     LAYER_ATM, DECODE_MALFORMED},
+    {"SunATM, raw", LINK_SUNATM, BYTES(0, 0, 0, 33, 0x45, 0, 0, 20), PACKET_NOT_IP, LAYER_ATM,
+     DECODE_UNSUPPORTED},
+    {"SunATM, signalling", LINK_SUNATM, BYTES(6, 0, 0, 5, 9, 3, 0, 0), PACKET_NOT_IP, LAYER_NONE,
+     DECODE_WHOLE},
+    {"SunATM, control of LAN emulation", LINK_SUNATM,
+     BYTES(1, 0, 0, 33, 0xff, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 8, 0), PACKET_NOT_IP,
+     LAYER_NONE, DECODE_WHOLE},
+    {"SunATM, a ring emulated", LINK_SUNATM, BYTES(1, 0, 0, 33, 0, 5, 0x10, 0x40, MACS, SNAP, 8, 0),
+     PACKET_NOT_IP, LAYER_ATM, DECODE_UNSUPPORTED},
+    {"ERF, ATM", LINK_ERF, BYTES(ERF_OF(3), 0, 0, 0, 0), PACKET_NOT_IP, LAYER_ERF,
+     DECODE_UNSUPPORTED},
+    {"ERF, a frame without its beginning", LINK_ERF, BYTES(ERF_OF(2), 4, 0, MACS, 8, 0),
+     PACKET_NOT_IP, LAYER_ERF, DECODE_UNSUPPORTED},
+    {"ERF, a channel of another link", LINK_ERF, BYTES(ERF_OF(5), 0, 0, 0, 9, 0x18, 0x41, 3, 0xcc),
+     PACKET_NOT_IP, LAYER_ERF, DECODE_UNSUPPORTED},
+    {"ERF, record of 8 bytes", LINK_ERF,
+     BYTES(0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 0, 8, 0, 0, 0, 64, 0, 0, MACS, 8, 0), PACKET_MALFORMED,
+     LAYER_ERF, DECODE_MALFORMED},
+    {"ERF, extensions without end", LINK_ERF, BYTES(ERF_OF(0x82), ALL_128, ALL_16),
+     PACKET_MALFORMED, LAYER_ERF, DECODE_TOO_DEEP},
+    {"ERF, IP of no version", LINK_ERF, BYTES(ERF_OF(22), 0x15, 0, 0, 0), PACKET_MALFORMED,
+     LAYER_ERF, DECODE_MALFORMED},
     {"one byte of Ethernet", LINK_ETHERNET, BYTES(1), PACKET_TRUNCATED, LAYER_ETHERNET,
      DECODE_TRUNCATED},
 };
@@ -337,6 +419,36 @@ static void a_layer_that_is_switched_off_is_not_opened(void **state)
     assert_int_equal(check_decode(&rules), PACKET_UNSUPPORTED_LINK);
 }
 
+static void a_link_that_is_switched_off_has_no_decoder(void **state)
+{
+    static const struct {
+        enum wire_layer layer;
+        uint16_t link_type;
+    } links[] = {
+        {LAYER_MFR, LINK_MFR},    {LAYER_SLIP, LINK_SLIP}, {LAYER_ATM, LINK_ATM_CLIP},
+        {LAYER_ATM, LINK_SUNATM}, {LAYER_ERF, LINK_ERF},   {LAYER_MPLS, LINK_MPLS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        struct packet_rules rules = packet_rules_default;
+        uint32_t seen = 0;
+
+        packet_rules_disable(&rules, links[i].layer);
+        for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+            if (cases[c].link_type == links[i].link_type) {
+                check_start(cases[c].link_type);
+                check_add(cases[c].bytes, cases[c].length);
+                check_add_inside(false);
+                assert_int_equal(check_decode(&rules), PACKET_UNSUPPORTED_LINK);
+                check_fault(LAYER_LINK, DECODE_UNSUPPORTED);
+                seen++;
+            }
+        }
+        assert_true(seen > 0);
+    }
+}
+
 static void names_of_layers_are_read_back(void **state)
 {
     enum wire_layer layer;
@@ -359,12 +471,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_link_and_tag_leads_to_the_packet),
+        cmocka_unit_test(no_link_or_tag_is_deeper_than_the_rules_say),
         cmocka_unit_test(padding_behind_a_link_with_a_length_is_no_payload),
         cmocka_unit_test(a_trailer_of_prp_is_no_payload),
         cmocka_unit_test(macs_are_found_where_the_link_has_them),
         cmocka_unit_test(tags_of_switches_and_isl_tell_their_vlan),
         cmocka_unit_test(what_is_no_ip_is_said_with_layer_and_reason),
         cmocka_unit_test(a_layer_that_is_switched_off_is_not_opened),
+        cmocka_unit_test(a_link_that_is_switched_off_has_no_decoder),
         cmocka_unit_test(names_of_layers_are_read_back),
     };
 
