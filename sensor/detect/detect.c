@@ -11,7 +11,8 @@
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY   129
 
-static struct detection_fact fact_of_flow(enum detection_event event, const struct flow *flow,
+static struct detection_fact fact_of_flow(enum detection_event event,
+                                          const struct flow_table *table, const struct flow *flow,
                                           uint64_t time_ns)
 {
     return (struct detection_fact){.event = (uint8_t)event,
@@ -20,14 +21,15 @@ static struct detection_fact fact_of_flow(enum detection_event event, const stru
                                    .target_port = flow_server_port(flow),
                                    .source = flow_client_address(flow),
                                    .target = flow_server_address(flow),
-                                   .first_ns = flow->first_ns,
+                                   .first_ns = flow_first_ns(table, flow),
                                    .time_ns = time_ns};
 }
 
 static void add(struct detection_frame *frame, enum detection_event event,
-                const struct packet *packet, const struct flow *flow)
+                const struct packet *packet, const struct flow_table *table,
+                const struct flow *flow)
 {
-    struct detection_fact fact = fact_of_flow(event, flow, packet->time_ns);
+    struct detection_fact fact = fact_of_flow(event, table, flow, packet->time_ns);
 
     fact.is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
     if (!address_is_multicast(&fact.target)) { /* nobody answers in its name */
@@ -79,17 +81,18 @@ enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t se
 
 /* True for the one packet that shows that the client has got the server's SYN-ACK: the bare ACK
  * before any payload, or the first payload where the capture lacks the answers. */
-static bool completes_handshake(const struct packet *packet, const struct flow *flow)
+static bool completes_handshake(const struct packet *packet, const struct flow_table *table,
+                                const struct flow *flow)
 {
-    if (flow->tcp_state != TCP_ESTABLISHED || (flow->bits & FLOW_SAW_SYN) == 0) {
+    if (flow_tcp_state(flow) != TCP_ESTABLISHED || (flow->bits & FLOW_SAW_SYN) == 0) {
         return false;
     }
     if (packet->payload_bytes == 0) {
-        return flow->sums[0].payload_bytes == 0 && flow->sums[1].payload_bytes == 0;
+        return (flow_payload_of(flow, 0) | flow_payload_of(flow, 1)) == 0;
     }
     /* With an answer seen, a second packet with payload is ACK and request in one. */
-    return flow->sums[0].payload_bytes == packet->payload_bytes &&
-           ((flow->bits & FLOW_SAW_SYN_ACK) == 0 || flow->sums[0].packets == 2);
+    return flow_total(table, flow, 0, FLOW_SUM_PAYLOAD) == packet->payload_bytes &&
+           ((flow->bits & FLOW_SAW_SYN_ACK) == 0 || flow_packets_of(flow, 0) == 2);
 }
 
 /* The first FIN or RST of a connection that was seen to begin. */
@@ -104,11 +107,11 @@ static void detect_close(struct detection_frame *frame, const struct packet *pac
             1) {
         return;
     }
-    struct detection_fact fact = fact_of_flow(DETECTION_CLOSE, flow, packet->time_ns);
+    struct detection_fact fact = fact_of_flow(DETECTION_CLOSE, table, flow, packet->time_ns);
 
     fact.code = (uint32_t)direction + 1;
     fact.is_weak = (packet->tcp_flags & TCP_RST) != 0;
-    fact.is_answered = flow->sums[1].packets > 0;
+    fact.is_answered = flow_packets_of(flow, 1) > 0;
     fact.service =
         (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
     for (int i = 0; i < 2; i++) {
@@ -125,17 +128,17 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
     const uint8_t flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST);
 
     if (flags == TCP_SYN && direction == 0) {
-        add(frame, DETECTION_SYN, packet, flow);
+        add(frame, DETECTION_SYN, packet, table, flow);
     } else if (flags == (TCP_SYN | TCP_ACK) && direction == 1) {
-        add(frame, DETECTION_SYN_ACK, packet, flow);
+        add(frame, DETECTION_SYN_ACK, packet, table, flow);
     } else if ((flags & TCP_RST) != 0) {
-        if (direction == 1 && flow->sums[1].packets == 1) {
-            add(frame, DETECTION_RST, packet, flow);
+        if (direction == 1 && flow_packets_of(flow, 1) == 1) {
+            add(frame, DETECTION_RST, packet, table, flow);
         }
     } else if (flags == TCP_ACK && direction == 0 &&
                flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
-               completes_handshake(packet, flow)) {
-        add(frame, DETECTION_ESTABLISHED, packet, flow);
+               completes_handshake(packet, table, flow)) {
+        add(frame, DETECTION_ESTABLISHED, packet, table, flow);
     }
     if ((packet->tcp_flags & (TCP_FIN | TCP_RST)) != 0) {
         detect_close(frame, packet, table, flow, direction);
@@ -143,10 +146,10 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
 }
 
 static void detect_icmp(struct detection_frame *frame, const struct packet *packet,
-                        const struct flow *flow, int direction)
+                        const struct flow_table *table, const struct flow *flow, int direction)
 {
     const bool is_v4 = packet->protocol == IP_PROTOCOL_ICMP;
-    struct detection_fact fact = fact_of_flow(DETECTION_ECHO, flow, packet->time_ns);
+    struct detection_fact fact = fact_of_flow(DETECTION_ECHO, table, flow, packet->time_ns);
 
     if ((packet->facts & PACKET_HAS_ICMP) == 0 || address_is_multicast(&fact.target)) {
         return;
@@ -209,22 +212,22 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
             detect_dhcp(frame, packet, bytes);
         }
         if (is_new && direction == 0) {
-            add(frame, DETECTION_PROBE, packet, flow);
-        } else if (direction == 1 && flow->sums[1].packets == 1) {
-            add(frame, DETECTION_SYN_ACK, packet, flow); /* an answer */
+            add(frame, DETECTION_PROBE, packet, table, flow);
+        } else if (direction == 1 && flow_packets_of(flow, 1) == 1) {
+            add(frame, DETECTION_SYN_ACK, packet, table, flow); /* an answer */
         }
     } else if (packet->protocol == IP_PROTOCOL_ICMP || packet->protocol == IP_PROTOCOL_ICMPV6) {
-        detect_icmp(frame, packet, flow, direction);
+        detect_icmp(frame, packet, table, flow, direction);
     }
 }
 
 /* ---- flows of a second ---- */
 
-void detect_volume(struct detection_frame *frame, const struct flow *flow,
-                   const struct flow_tick_delta *delta, bool is_client_internal,
-                   bool is_server_internal)
+void detect_volume(struct detection_frame *frame, const struct flow_table *table,
+                   const struct flow *flow, const struct flow_tick_delta *delta,
+                   bool is_client_internal, bool is_server_internal)
 {
-    struct detection_fact fact = fact_of_flow(DETECTION_VOLUME, flow, flow->last_ns);
+    struct detection_fact fact = fact_of_flow(DETECTION_VOLUME, table, flow, flow->last_ns);
 
     fact.bytes[0] = delta->bytes[0];
     fact.bytes[1] = delta->bytes[1];
@@ -239,10 +242,10 @@ void detect_volume(struct detection_frame *frame, const struct flow *flow,
 
 /* ---- log-ins ---- */
 
-void detect_login(struct detection_frame *frame, const struct flow *flow,
-                  const struct detect_login *login)
+void detect_login(struct detection_frame *frame, const struct flow_table *table,
+                  const struct flow *flow, const struct detect_login *login)
 {
-    struct detection_fact fact = fact_of_flow(DETECTION_CREDENTIALS, flow, login->time_ns);
+    struct detection_fact fact = fact_of_flow(DETECTION_CREDENTIALS, table, flow, login->time_ns);
 
     fact.name = (struct record_text){login->protocol, (uint32_t)strlen(login->protocol)};
     if (login->is_clear) {

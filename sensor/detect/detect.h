@@ -41,9 +41,9 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
 void detect_link(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes);
 
 /* A flow's packets and bytes of the second that `frame` holds; called once a flow and second. */
-void detect_volume(struct detection_frame *frame, const struct flow *flow,
-                   const struct flow_tick_delta *delta, bool is_client_internal,
-                   bool is_server_internal);
+void detect_volume(struct detection_frame *frame, const struct flow_table *table,
+                   const struct flow *flow, const struct flow_tick_delta *delta,
+                   bool is_client_internal, bool is_server_internal);
 
 /* A record of a flow is made (UPDATE or END), all of it filled. */
 void detect_record(struct detection_frame *frame, const struct flow_record *record);
@@ -67,8 +67,8 @@ struct detect_login {
     uint16_t status;
     uint64_t time_ns;
 };
-void detect_login(struct detection_frame *frame, const struct flow *flow,
-                  const struct detect_login *login);
+void detect_login(struct detection_frame *frame, const struct flow_table *table,
+                  const struct flow *flow, const struct detect_login *login);
 
 /* Which service a flow talks to, by what was recognised, else by the server's port. */
 enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t server_port);

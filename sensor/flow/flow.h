@@ -21,46 +21,41 @@
 enum flow_bit {
     FLOW_CLIENT_IS_HIGH = 1 << 0,
     FLOW_SOURCE_WAS_HIGH = 1 << 1, /* sender of the first packet */
-    FLOW_HAS_MAC_CLIENT = 1 << 2,
-    FLOW_HAS_MAC_SERVER = 1 << 3,
-    FLOW_HAS_VLAN = 1 << 4,
-    FLOW_HAS_OUTER_VLAN = 1 << 5,
+    FLOW_IS_LIVE = 1 << 2,         /* the slot holds a flow */
+    FLOW_IS_TOUCHED = 1 << 3,   /* the slot is in the list of those with packets since the tick */
+    FLOW_HAS_TCP_ROOM = 1 << 4, /* behind the flow stands a struct flow_tcp_part ... */
+    FLOW_HAS_TCP_PART = 1 << 5, /* ... and a TCP header was seen */
     FLOW_SAW_SYN = 1 << 6,
     FLOW_SAW_SYN_ACK = 1 << 7,
     FLOW_SAW_MIDSTREAM = 1 << 8,
     FLOW_SAW_FRAGMENT = 1 << 9,
     FLOW_SAW_CLOCK_STEP = 1 << 10,
     FLOW_TABLE_WAS_FULL = 1 << 11,
-    FLOW_IS_LIVE = 1 << 12,            /* the slot holds a flow */
-    FLOW_INSPECT_DONE = 1 << 13,       /* inspect wants no more of its packets */
-    FLOW_INSPECT_FULL = 1 << 14,       /* inspect holds as much as a record tells: report it now */
-    FLOW_HAS_KEY_PORTS = 1 << 15,      /* the ports are real ones, not ICMP's */
-    FLOW_SAW_FRAGMENT_FAULT = 1 << 16, /* a fragment overlapped or was built to evade */
-    FLOW_HAS_TCP_PART = 1 << 17,       /* `part` is a struct flow_tcp_part */
-    FLOW_REUSED_PORTS = 1 << 18,       /* its SYN ended another flow */
-    FLOW_INITIATOR_SHIFT = 20,         /* enum flow_initiator, 3 bits */
-    FLOW_VLAN_SHIFT = 24,              /* bits 12..14 of the VLAN ids (ISL), 3 bits each */
+    FLOW_SAW_FRAGMENT_FAULT = 1 << 12, /* a fragment overlapped or was built to evade */
+    FLOW_HAS_KEY_PORTS = 1 << 13,      /* the ports are real ones, not ICMP's */
+    FLOW_REUSED_PORTS = 1 << 14,       /* its SYN ended another flow */
+    FLOW_INSPECT_DONE = 1 << 15,       /* inspect wants no more of its packets */
+    FLOW_INSPECT_FULL = 1 << 16,       /* inspect holds as much as a record tells: report it now */
+    FLOW_INSPECT_SHIFT = 17,           /* INSPECT_ bits of inspect.h, 4 bits */
+    FLOW_CONFIDENCE_SHIFT = 21,        /* enum app_confidence, 3 bits */
+    FLOW_REFUSALS_SHIFT = 24,          /* handlers that gave up, 2 bits */
+    FLOW_INITIATOR_SHIFT = 26,         /* enum flow_initiator, 3 bits */
+    FLOW_STATE_SHIFT = 29,             /* enum tcp_state, 3 bits */
 };
 
 /* What the table's entries cost is memory and cache lines of every packet, so a member goes where
  * the rarest of its readers is:
- * - struct flow, two lines, all flows: what each packet reads or writes, and what each flow has.
- * - struct flow_tcp_part, three lines: what each TCP segment asks, one line a side; the third line
- *   is for the handshake, first data and new letters, so that most segments never fetch it. Only
- *   for TCP and only when something is measured.
+ * - struct flow, one line, all flows: what each packet reads or writes.
+ * - struct flow_cold (flow_table_internal.h): what begin, end and records of a flow want.
+ * - struct flow_tcp_part behind the flow: what each TCP segment asks, one line a side; the third
+ *   line is for the handshake, first data and new letters, so that most segments never fetch it.
+ *   Only for TCP and only when something is measured.
  * - struct flow_tcp_rtt: from the first sample on.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
- * - struct flow_reported: from the first record on that is not the last.
+ * - struct flow_told, flow_large (flow_told.h): from the first record on that is not the last; for
+ *   a flow whose sums outgrew struct flow, or with other things that few have.
  * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
- * not there reads as zeros (flow_table_internal.h). static_asserts below hold the sizes. */
-
-/* Low halves of a direction's sums since the start; flow_total_ gives the whole. */
-struct flow_sums {
-    uint32_t packets;
-    uint32_t bytes;         /* of frames on the wire */
-    uint32_t payload_bytes; /* behind the transport header, as the headers say */
-    uint32_t ip_bytes;
-};
+ * not there reads as zeros. static_asserts below hold the sizes. */
 
 #define FLOW_ROUND_TRIP_UNIT_NS 16 /* of the fields below: 68 s at most */
 
@@ -140,6 +135,7 @@ enum flow_tcp_side_option {
 };
 
 #define FLOW_HISTORY_MAX 26
+#define FLOW_TCP_LINES   3
 
 struct flow_tcp_part {
     struct flow_tcp_side side[2];
@@ -150,67 +146,85 @@ struct flow_tcp_part {
     char history[FLOW_HISTORY_MAX]; /* Zeek's letters */
     uint8_t history_length;
     uint8_t is_simultaneous; /* 1: both sides sent a SYN first */
-    uint8_t room[8];
-    uint32_t reported; /* a struct flow_reported; 0: none */
+    uint8_t room[12];
 };
 
 enum flow_tcp_link { FLOW_TCP_RTT, FLOW_TCP_FAULTS }; /* side[i].part */
 
-/* What the last record told. */
-struct flow_reported {
-    uint32_t sums[2][4];  /* low halves, as in struct flow_sums */
-    uint16_t highs[2][4]; /* of the sums since the start: bits 32..47 */
-    uint64_t delta_start_ns;
-    uint32_t update_index;
-    uint32_t reserved;
-};
-
 struct flow {
     struct flow_short_key key; /* IPv6 addresses stand behind the flow: flow_address */
     uint64_t last_ns;          /* of the last packet; goes back when the clock does */
-    uint64_t next_update_ns;   /* of the next UPDATE; UINT64_MAX: none */
-    uint32_t bits;             /* enum flow_bit */
-    uint32_t part;             /* a struct flow_tcp_part or flow_reported; 0: none */
-    uint32_t touched;          /* 1 + its place among those with packets since the tick; 0: none */
-    uint8_t tcp_state;         /* enum tcp_state */
-    uint8_t app_protocol;      /* this and all other app_ members are inspect's */
+    uint64_t sums[2];          /* by direction: enum flow_sum_place */
+    uint64_t tick; /* packets and bytes of both directions at the tick, where FLOW_IS_TOUCHED; in
+                      the upper 6 bits inspect's count of payloads */
+    uint32_t bits; /* enum flow_bit */
+    uint32_t app;  /* inspect's handle; 0: none */
     union {
         uint8_t tcp_flags[2]; /* OR of the flag bytes */
         struct {
             uint8_t icmp_type, icmp_code;
         };
     };
-    uint32_t app; /* inspect's handle; 0: none */
-    uint8_t app_confidence, app_payloads, app_handler, app_refusals, app_bits;
-    uint8_t ttl_min[2];
-    uint8_t vlan_ids[3]; /* twelve bits each; flow_vlan_id, flow_outer_vlan_id */
-    uint16_t interface;
-
-    /* Second line. */
-    struct flow_sums sums[2];
-    uint8_t ttl_max[2], dscp[2];
-    uint8_t client_mac[6], server_mac[6];
-    uint64_t first_ns;
-    uint32_t wheel_next, wheel_previous;
+    uint8_t ttl[2];       /* the lowest; that there were others is in the struct flow_large */
+    uint16_t update_tick; /* no UPDATE is due before: in ticks of the wheel, modulo 2^16 */
+    uint8_t app_protocol; /* this and all other app_ members are inspect's */
+    uint8_t app_handler;
 };
-static_assert(sizeof(struct flow) == 128, "two cache lines");
+static_assert(sizeof(struct flow) == 64, "one cache line");
+
+/* A sum of a direction in struct flow: its lower bits, with a bit above them that is set for the
+ * length of one addition (the guard). When it is, half of what the field can hold is carried to the
+ * flow's struct flow_large. So a field below its half is the whole sum, and one that was carried
+ * stays above. flow_total gives the whole. */
+enum flow_sum_place {
+    FLOW_PACKETS_SHIFT = 0,
+    FLOW_PACKETS_BITS = 10, /* without the guard */
+    FLOW_BYTES_SHIFT = 11,  /* of frames on the wire */
+    FLOW_BYTES_BITS = 17,
+    FLOW_IP_SHIFT = 29,
+    FLOW_IP_BITS = 17,
+    FLOW_PAYLOAD_SHIFT = 47, /* behind the transport header, as the headers say */
+    FLOW_PAYLOAD_BITS = 16,
+};
+#define FLOW_TICK_BITS     29 /* packets and bytes of one direction */
+#define FLOW_PAYLOADS_BITS 6
+#define FLOW_VLAN_MASK     0x7fff /* 15 bits: ISL */
+
 static_assert(sizeof(struct flow_tcp_side) == 64, "a cache line a side");
 static_assert(sizeof(struct flow_tcp_part) == 192, "three cache lines");
 static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
-static_assert(sizeof(struct flow_reported) == 64, "one cache line");
 
+/* Entries of the table. */
+struct flow_with_tcp {
+    struct flow flow;
+    struct flow_tcp_part tcp;
+};
 struct flow_wide {
     struct flow flow;
-    uint8_t low_ip[16], high_ip[16]; /* network order */
+    uint8_t ips[2][16]; /* network order: low, high */
 };
+struct flow_wide_with_tcp {
+    struct flow flow;
+    struct flow_tcp_part tcp;
+    uint8_t ips[2][16];
+};
+
+/* IPv6 alone: low and high, 16 bytes each. */
+static inline const uint8_t *flow_wide_ips(const struct flow *flow)
+{
+    const size_t at = (flow->bits & FLOW_HAS_TCP_ROOM) != 0
+                          ? offsetof(struct flow_wide_with_tcp, ips)
+                          : offsetof(struct flow_wide, ips);
+
+    return (const uint8_t *)flow + at;
+}
 
 static inline struct ip_address flow_address(const struct flow *flow, bool high)
 {
     if (UNLIKELY(flow->key.ip_version == 6)) {
-        const struct flow_wide *wide = (const struct flow_wide *)(const void *)flow;
         struct ip_address address;
 
-        memcpy(address.bytes, high ? wide->high_ip : wide->low_ip, sizeof(address.bytes));
+        memcpy(address.bytes, flow_wide_ips(flow) + (high ? 16 : 0), sizeof(address.bytes));
         address.version = 6;
         return address;
     }
@@ -243,15 +257,15 @@ static inline struct flow_short_key flow_short_key_of(const struct flow_key *key
     return out;
 }
 
-/* With IPv6 `flow` is the beginning of a struct flow_wide. */
+/* With IPv6 the addresses go behind the flow, whose bits tell where. */
 static inline void flow_set_key(struct flow *flow, const struct flow_key *key)
 {
     flow->key = flow_short_key_of(key);
     if (key->ip_version == 6) {
-        struct flow_wide *wide = (struct flow_wide *)(void *)flow;
+        const size_t at = (size_t)(flow_wide_ips(flow) - (const uint8_t *)flow);
 
-        memcpy(wide->low_ip, key->low_ip, sizeof(wide->low_ip));
-        memcpy(wide->high_ip, key->high_ip, sizeof(wide->high_ip));
+        memcpy((uint8_t *)flow + at, key->low_ip, sizeof(key->low_ip));
+        memcpy((uint8_t *)flow + at + 16, key->high_ip, sizeof(key->high_ip));
     }
 }
 
@@ -260,16 +274,41 @@ static inline enum flow_initiator flow_initiator(const struct flow *flow)
     return (enum flow_initiator)(flow->bits >> FLOW_INITIATOR_SHIFT & 7);
 }
 
-static inline uint16_t flow_vlan_id(const struct flow *flow)
+static inline enum tcp_state flow_tcp_state(const struct flow *flow)
 {
-    return (uint16_t)(flow->vlan_ids[0] | (flow->vlan_ids[1] & 15U) << 8 |
-                      (flow->bits >> FLOW_VLAN_SHIFT & 7) << 12);
+    return (enum tcp_state)(flow->bits >> FLOW_STATE_SHIFT);
 }
 
-static inline uint16_t flow_outer_vlan_id(const struct flow *flow)
+static inline void flow_set_field(struct flow *flow, unsigned shift, unsigned width, unsigned value)
 {
-    return (uint16_t)(flow->vlan_ids[1] >> 4 | (unsigned)flow->vlan_ids[2] << 4 |
-                      (flow->bits >> (FLOW_VLAN_SHIFT + 3) & 7) << 12);
+    const uint32_t mask = ((UINT32_C(1) << width) - 1) << shift;
+
+    flow->bits = (flow->bits & ~mask) | (value << shift & mask);
+}
+
+static inline enum app_confidence flow_app_confidence(const struct flow *flow)
+{
+    return (enum app_confidence)(flow->bits >> FLOW_CONFIDENCE_SHIFT & 7);
+}
+
+static inline void flow_set_app_confidence(struct flow *flow, enum app_confidence confidence)
+{
+    flow_set_field(flow, FLOW_CONFIDENCE_SHIFT, 3, confidence);
+}
+
+/* Inspect's count of payloads that said nothing: 63 stands for more, too. */
+static inline unsigned flow_app_payloads(const struct flow *flow)
+{
+    return (unsigned)(flow->tick >> (64 - FLOW_PAYLOADS_BITS));
+}
+
+static inline void flow_set_app_payloads(struct flow *flow, unsigned payloads)
+{
+    const uint64_t most = (1U << FLOW_PAYLOADS_BITS) - 1;
+    const uint64_t value = payloads < most ? payloads : most;
+
+    flow->tick =
+        (flow->tick & (UINT64_MAX >> FLOW_PAYLOADS_BITS)) | value << (64 - FLOW_PAYLOADS_BITS);
 }
 
 static inline bool flow_client_is_high(const struct flow *flow)
@@ -306,17 +345,52 @@ static inline uint16_t flow_server_port(const struct flow *flow)
     return flow_port(flow, !flow_client_is_high(flow));
 }
 
-/* Of a direction's sums; the bits 32..47 stand in a part of the table's: flow_table.h. */
+/* Of a direction's sums: flow_table.h gives the whole. */
 enum flow_sum { FLOW_SUM_PACKETS, FLOW_SUM_BYTES, FLOW_SUM_PAYLOAD, FLOW_SUM_IP };
 
-/* Up to 2^32. */
-static inline uint64_t flow_packets(const struct flow *flow)
+#define FLOW_PACKETS_EXACT 512   /* below it flow_packets_of is exact, above a lower bound */
+#define FLOW_PAYLOAD_EXACT 32768 /* the same of flow_payload_of, in bytes */
+
+#define FLOW_SUM_HALVES                                                                            \
+    (UINT64_C(1) << (FLOW_PACKETS_SHIFT + FLOW_PACKETS_BITS - 1) |                                 \
+     UINT64_C(1) << (FLOW_BYTES_SHIFT + FLOW_BYTES_BITS - 1) |                                     \
+     UINT64_C(1) << (FLOW_IP_SHIFT + FLOW_IP_BITS - 1) |                                           \
+     UINT64_C(1) << (FLOW_PAYLOAD_SHIFT + FLOW_PAYLOAD_BITS - 1))
+
+/* One field of `sums`. */
+static inline uint32_t flow_low_sum(uint64_t sums, enum flow_sum which)
 {
-    return (uint64_t)flow->sums[0].packets + flow->sums[1].packets;
+    switch (which) {
+    case FLOW_SUM_PACKETS:
+        return (uint32_t)(sums >> FLOW_PACKETS_SHIFT) & ((1U << FLOW_PACKETS_BITS) - 1);
+    case FLOW_SUM_BYTES:
+        return (uint32_t)(sums >> FLOW_BYTES_SHIFT) & ((1U << FLOW_BYTES_BITS) - 1);
+    case FLOW_SUM_IP:
+        return (uint32_t)(sums >> FLOW_IP_SHIFT) & ((1U << FLOW_IP_BITS) - 1);
+    case FLOW_SUM_PAYLOAD:
+    default:
+        return (uint32_t)(sums >> FLOW_PAYLOAD_SHIFT);
+    }
 }
 
-/* Since the flow's last tick (flow_table_tick); below 4 GiB a direction, as ticks of a second have
- * it up to 34 Gbit/s of one flow. */
+static inline uint32_t flow_packets_of(const struct flow *flow, int direction)
+{
+    return (uint32_t)(flow->sums[direction] >> FLOW_PACKETS_SHIFT) &
+           ((1U << FLOW_PACKETS_BITS) - 1);
+}
+
+static inline uint32_t flow_payload_of(const struct flow *flow, int direction)
+{
+    return (uint32_t)(flow->sums[direction] >> FLOW_PAYLOAD_SHIFT);
+}
+
+/* Of both directions: exact below FLOW_PACKETS_EXACT, above a lower bound. */
+static inline uint32_t flow_packets(const struct flow *flow)
+{
+    return flow_packets_of(flow, 0) + flow_packets_of(flow, 1);
+}
+
+/* Since the flow's last tick (flow_table_tick). */
 struct flow_tick_delta {
     uint64_t bytes[2];
     uint64_t packets, reverse_packets; /* of both directions; of direction 1 alone */

@@ -1,26 +1,5 @@
 #include "sensor/flow/flow_table_internal.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag)
-{
-#ifdef __SSE2__
-    const __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket->tags);
-    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
-
-    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
-#else
-    unsigned mask = 0;
-
-    for (unsigned i = 0; i < FLOW_BUCKET_SLOTS; i++) {
-        mask |= (unsigned)(bucket->tags[i] == tag) << i;
-    }
-    return mask;
-#endif
-}
-
 static inline uint32_t next_bucket(const struct flow_index *index, uint32_t at)
 {
     return at + 1 == index->bucket_count ? 0 : at + 1;
@@ -36,8 +15,8 @@ static bool takes_answer(const struct flow_table *table, uint32_t slot, uint16_t
     if (source_is_high == ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0)) {
         return false;
     }
-    return flow->sums[source_is_high != flow_client_is_high(flow)].packets == 0 ||
-           flow_tunnels_is_answer(table->tunnels, slot, tenant);
+    return flow_packets_of(flow, source_is_high != flow_client_is_high(flow)) == 0 ||
+           flow_tunnels_is_answer(table->tunnels, flow_place(table, slot), tenant);
 }
 
 uint32_t flow_index_find(const struct flow_table *table, const struct flow_item *item)

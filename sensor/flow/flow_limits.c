@@ -3,20 +3,48 @@
 
 /* ---- records ---- */
 
+/* Packets counted and not yet in a record: what the ledger calls held. */
+static uint64_t held_packets(const struct flow_table *table, const struct flow *flow,
+                             const struct flow_cold *cold)
+{
+    struct flow_reported told;
+    uint64_t held = 0;
+
+    if (cold->past == 0) {
+        return flow_packets(flow);
+    }
+    flow_get_reported(table, cold, &told);
+    for (int i = 0; i < 2; i++) {
+        held +=
+            (uint32_t)flow_total(table, flow, i, FLOW_SUM_PACKETS) - told.sums[i][FLOW_SUM_PACKETS];
+    }
+    return held;
+}
+
 void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,
                enum flow_end_reason reason, enum flow_end_detail detail)
 {
-    table->statistics.reported_packets += flow_held_packets(table, flow);
+    struct flow_cold *cold = flow_cold(table, flow);
+    struct flow_reported reported;
+
+    table->statistics.reported_packets += held_packets(table, flow, cold);
     if (table->observer.on_record != NULL) {
         table->observer.on_record(table->observer.context, flow, event, reason, detail);
     }
     if (event == FLOW_END) {
         return; /* the flow goes: nobody asks what was told */
     }
-    struct flow_reported *reported = flow_take_reported(table, flow);
-    static_assert(sizeof(reported->sums) == sizeof(flow->sums), "the same sums");
-    memcpy(reported->sums, flow->sums, sizeof(reported->sums));
-    reported->update_index++;
+    flow_get_reported(table, cold, &reported);
+    for (int i = 0; i < 2; i++) {
+        uint64_t totals[4];
+
+        flow_totals(flow_large(table, cold), flow, i, totals);
+        for (unsigned j = 0; j < 4; j++) {
+            reported.sums[i][j] = (uint32_t)totals[j];
+        }
+    }
+    reported.update_index++;
+    flow_set_reported(table, cold, &reported);
 }
 
 void flow_table_report(struct flow_table *table, struct flow *flow)
@@ -30,14 +58,14 @@ void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reas
     struct flow *flow = flow_at(table, slot);
 
     flow_emit(table, flow, FLOW_END, reason, detail);
-    struct flow_pool *pool = slot < table->wide_first ? &table->narrow : &table->wide;
+    struct flow_kind_pool *pool = &table->kinds[slot >> FLOW_KIND_SHIFT];
 
-    wheel_remove(table, flow);
-    flow_tunnels_clear(table->tunnels, slot);
+    wheel_clear(table, slot);
+    flow_tunnels_clear(table->tunnels, flow_place(table, slot));
     flow_index_remove(&table->index, flow_hash(table, flow), slot);
-    flow_give_parts(table, flow);
-    flow->bits = 0;
-    flow->wheel_next = pool->free_head;
+    flow_give_parts(table, flow, slot);
+    flow->bits &= FLOW_IS_TOUCHED; /* the slot stays in that list */
+    flow->key.low = pool->free_head;
     pool->free_head = slot;
     table->count--;
     flow_budget_give_back(table);
@@ -46,66 +74,77 @@ void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reas
 static void end_closed(struct flow_table *table, uint32_t slot)
 {
     flow_end(table, slot, FLOW_END_END_OF_FLOW,
-             flow_at(table, slot)->tcp_state == TCP_RESET ? FLOW_DETAIL_TCP_RST
-                                                          : FLOW_DETAIL_TCP_FIN);
+             flow_tcp_state(flow_at(table, slot)) == TCP_RESET ? FLOW_DETAIL_TCP_RST
+                                                               : FLOW_DETAIL_TCP_FIN);
 }
 
 /* ---- limits in time ---- */
 
-uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow)
+uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow,
+                     const struct flow_cold *cold)
 {
     const uint64_t silent_ns = flow_add_time(flow->last_ns, flow_silence_limit(table, flow));
 
-    return flow->next_update_ns < silent_ns ? flow->next_update_ns : silent_ns;
+    const uint64_t update_ns = flow_next_update_ns(table, cold);
+
+    return update_ns < silent_ns ? update_ns : silent_ns;
 }
 
 void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_t active_ns)
 {
     table->settings.idle_timeout_ns = idle_ns;
     table->settings.active_timeout_ns = active_ns;
+    flow_set_first_update(table);
 }
 
 /* The UPDATE deadlines up to `until_ns`. */
-static void pass_deadlines(struct flow_table *table, struct flow *flow, uint64_t until_ns)
+static void pass_deadlines(struct flow_table *table, struct flow *flow, struct flow_cold *cold,
+                           uint64_t until_ns)
 {
     const uint64_t interval = table->settings.active_timeout_ns;
+    struct flow_reported reported;
 
-    if (flow->next_update_ns > until_ns) {
+    if (flow_next_update_ns(table, cold) > until_ns) {
         return;
     }
-    if (flow_held_packets(table, flow) > 0) {
+    if (held_packets(table, flow, cold) > 0) {
         flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
     }
-    struct flow_reported *reported = flow_take_reported(table, flow);
-    if (interval == 0) {
-        reported->delta_start_ns = flow->next_update_ns;
-        flow->next_update_ns = UINT64_MAX;
-        return;
+    flow_get_reported(table, cold, &reported);
+    reported.delta_start_ns = reported.next_update_ns;
+    reported.next_update_ns = UINT64_MAX;
+    if (interval != 0) {
+        reported.delta_start_ns += (until_ns - reported.delta_start_ns) / interval * interval;
+        reported.next_update_ns = flow_add_time(reported.delta_start_ns, interval);
     }
-    const uint64_t passed = (until_ns - flow->next_update_ns) / interval;
-    reported->delta_start_ns = flow->next_update_ns + passed * interval;
-    flow->next_update_ns = flow_add_time(reported->delta_start_ns, interval);
+    flow_set_reported(table, cold, &reported);
 }
 
 void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns)
 {
     const uint64_t interval = table->settings.active_timeout_ns;
+    struct flow_cold *cold = flow_cold(table, flow);
+    struct flow_reported reported;
 
     flow->bits |= FLOW_SAW_CLOCK_STEP;
     flow->last_ns = now_ns;
-    if (interval != 0 && flow->next_update_ns > flow_add_time(now_ns, interval)) {
-        flow->next_update_ns = flow_add_time(now_ns, interval);
+    flow_get_reported(table, cold, &reported);
+    if (interval != 0 && reported.next_update_ns > flow_add_time(now_ns, interval)) {
+        reported.next_update_ns = flow_add_time(now_ns, interval);
+        flow_set_reported(table, cold, &reported);
     }
+    flow_set_update_tick(table, flow, cold, now_ns);
 }
 
 /* Brings the flow to `now_ns`: what was due before is reported. False: it ended. */
-bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns)
+bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns, uint64_t from_ns)
 {
     struct flow *flow = flow_at(table, slot);
+    struct flow_cold *cold = flow_cold_at(table, slot);
     const uint64_t limit = flow_silence_limit(table, flow);
 
     if (now_ns > flow->last_ns && now_ns - flow->last_ns > limit) {
-        pass_deadlines(table, flow, flow_add_time(flow->last_ns, limit));
+        pass_deadlines(table, flow, cold, flow_add_time(flow->last_ns, limit));
         if (flow_is_closed(flow)) {
             end_closed(table, slot);
         } else {
@@ -113,7 +152,8 @@ bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns)
         }
         return false;
     }
-    pass_deadlines(table, flow, now_ns);
+    pass_deadlines(table, flow, cold, now_ns);
+    flow_set_update_tick(table, flow, cold, from_ns);
     return true;
 }
 
@@ -124,8 +164,8 @@ static void look_at_flow(struct flow_table *table, uint32_t slot, uint64_t now_n
     if (flow->last_ns > now_ns && flow->last_ns - now_ns > FLOW_CLOCK_STEP_NS) {
         flow_step_clock(table, flow, now_ns);
     }
-    if (flow_settle(table, slot, now_ns)) {
-        wheel_insert(table, flow, slot, flow_due_ns(table, flow));
+    if (flow_settle(table, slot, now_ns, flow->last_ns)) {
+        wheel_set(table, slot, flow_due_ns(table, flow, flow_cold_at(table, slot)));
     }
 }
 
@@ -137,7 +177,7 @@ bool flow_table_advance(struct flow_table *table, uint64_t now_ns, uint32_t budg
             return wheel_advance(table, table->now_ns, budget, look_at_flow);
         }
         table->statistics.clock_steps++;
-        table->wheel_cursor = now_ns >> FLOW_WHEEL_SHIFT; /* the lists keep their place */
+        wheel_turn_back(table, now_ns);
     }
     table->now_ns = now_ns;
     return wheel_advance(table, now_ns, budget, look_at_flow);
@@ -152,19 +192,21 @@ struct ending {
     uint32_t bits; /* to be set before */
 };
 
-static void end_pool(struct flow_table *table, const struct flow_pool *pool,
-                     const struct ending *how)
+static void end_kind(struct flow_table *table, uint32_t kind, const struct ending *how)
 {
-    for (uint32_t slot = pool->first; slot < pool->fresh; slot++) {
+    const uint32_t first = kind << FLOW_KIND_SHIFT, end = first + table->kinds[kind].fresh;
+
+    for (uint32_t slot = first; slot < end; slot++) {
         struct flow *flow = flow_at(table, slot);
 
-        if (slot + 2 * AHEAD < pool->fresh) {
-            flow_prefetch_near_parts(table, flow_at(table, slot + 2 * AHEAD));
+        if (slot + 2 * AHEAD < end) {
+            flow_prefetch_near_parts(table, slot + 2 * AHEAD);
         }
-        if (slot + AHEAD < pool->fresh) {
-            flow_prefetch_far_parts(table, flow_at(table, slot + AHEAD));
+        if (slot + AHEAD < end) {
+            flow_prefetch_far_parts(table, slot + AHEAD);
         }
-        if ((flow->bits & FLOW_IS_LIVE) == 0 || !flow_settle(table, slot, how->until_ns)) {
+        if ((flow->bits & FLOW_IS_LIVE) == 0 ||
+            !flow_settle(table, slot, how->until_ns, flow->last_ns)) {
             continue;
         }
         flow->bits |= how->bits;
@@ -183,8 +225,9 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
         now_ns = table->newest_ns > table->now_ns ? table->newest_ns : table->now_ns;
     }
     const struct ending how = {.until_ns = now_ns, .reason = reason, .detail = detail};
-    end_pool(table, &table->narrow, &how);
-    end_pool(table, &table->wide, &how);
+    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
+        end_kind(table, kind, &how);
+    }
 }
 
 void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns)
@@ -194,8 +237,9 @@ void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t
                                .detail = FLOW_DETAIL_CAPTURE_END,
                                .bits = FLOW_SAW_CLOCK_STEP};
 
-    end_pool(table, &table->narrow, &how);
-    end_pool(table, &table->wide, &how);
+    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
+        end_kind(table, kind, &how);
+    }
     table->statistics.clock_steps++;
     table->has_time = false;
     wheel_start(table, now_ns);

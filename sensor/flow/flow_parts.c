@@ -1,4 +1,4 @@
-/* The pools of a table: flows, and the parts that only some flows have. */
+/* The pools of a table: parts that only some flows have. */
 #include "sensor/flow/flow_table_internal.h"
 
 /* A free part's first word is the next one; 0: the last. */
@@ -35,18 +35,6 @@ static void give(struct flow_table *table, enum flow_part which, uint32_t index)
     }
 }
 
-struct flow_tcp_part *flow_take_tcp(struct flow_table *table, struct flow *flow)
-{
-    const uint32_t reported = flow->part;
-    const uint32_t index = flow_pool_take(&table->parts[FLOW_PART_TCP]);
-
-    flow->part = index;
-    flow->bits |= FLOW_HAS_TCP_PART;
-    struct flow_tcp_part *part = flow_tcp_part(table, flow);
-    part->reported = reported;
-    return part;
-}
-
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part)
 {
     return take(table, FLOW_PART_FAULTS, &part->side[FLOW_TCP_FAULTS].part);
@@ -57,30 +45,19 @@ struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_par
     return take(table, FLOW_PART_RTT, &part->side[FLOW_TCP_RTT].part);
 }
 
-struct flow_reported *flow_take_reported(struct flow_table *table, struct flow *flow)
+void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
 {
-    uint32_t *link = flow_has_tcp_part(flow) ? &flow_tcp_part(table, flow)->reported : &flow->part;
-    const bool is_new = *link == 0;
-    struct flow_reported *reported = take(table, FLOW_PART_REPORTED, link);
+    const struct flow_cold *cold = flow_cold_at(table, slot);
 
-    if (is_new) {
-        reported->delta_start_ns = flow->first_ns;
+    if ((cold->past & FLOW_PAST_IS_LARGE) != 0) {
+        give(table, FLOW_PART_LARGE, cold->past & ~FLOW_PAST_IS_LARGE);
+    } else {
+        give(table, FLOW_PART_TOLD, cold->past);
     }
-    return reported;
-}
-
-void flow_give_parts(struct flow_table *table, struct flow *flow)
-{
-    if (flow->part == 0) {
-        return;
+    flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
+    if (flow_has_tcp_part(flow)) {
+        const struct flow_tcp_part *part = flow_tcp_part(flow);
+        give(table, FLOW_PART_RTT, part->side[FLOW_TCP_RTT].part);
+        give(table, FLOW_PART_FAULTS, part->side[FLOW_TCP_FAULTS].part);
     }
-    if (!flow_has_tcp_part(flow)) {
-        give(table, FLOW_PART_REPORTED, flow->part);
-        return;
-    }
-    const struct flow_tcp_part *part = flow_tcp_part(table, flow);
-    give(table, FLOW_PART_RTT, part->side[FLOW_TCP_RTT].part);
-    give(table, FLOW_PART_FAULTS, part->side[FLOW_TCP_FAULTS].part);
-    give(table, FLOW_PART_REPORTED, part->reported);
-    give(table, FLOW_PART_TCP, flow->part);
 }

@@ -31,49 +31,61 @@ uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
         uint64_t first_ns;
         uint16_t vlan_id, outer_vlan_id;
         uint32_t tunnels;
-    } of = {.key = flow_whole_key(flow),
-            .first_ns = flow->first_ns,
-            .vlan_id = flow_vlan_id(flow),
-            .outer_vlan_id = flow_outer_vlan_id(flow),
-            .tunnels =
-                table != NULL ? flow_tunnels_hash(table->tunnels, flow_slot(table, flow)) : 0};
+    } of = {.key = flow_whole_key(flow), .first_ns = flow_first_ns(table, flow)};
+
+    if (table != NULL) {
+        const uint32_t slot = flow_slot(table, flow);
+        const struct flow_link *link = flow_link_of(table, flow_cold_at(table, slot));
+        of.vlan_id = link->vlan_id;
+        of.outer_vlan_id = link->outer_vlan_id;
+        of.tunnels = flow_tunnels_hash(table->tunnels, flow_place(table, slot));
+    }
 
     return hash_bytes(identity, &of, sizeof(of));
 }
 
 /* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */
 static void fill_endpoint(const struct flow_settings *settings, const struct flow *flow,
-                          bool is_client, struct flow_endpoint *out)
+                          const struct flow_link *link, bool is_client, struct flow_endpoint *out)
 {
     const bool high = flow_client_is_high(flow) == is_client;
-    const uint16_t has_mac = is_client ? FLOW_HAS_MAC_CLIENT : FLOW_HAS_MAC_SERVER;
+    const uint8_t has_mac = is_client ? LINK_HAS_MAC_CLIENT : LINK_HAS_MAC_SERVER;
 
     out->ip = flow_address(flow, high);
     out->port = flow_port(flow, high);
-    out->has_mac = (flow->bits & has_mac) != 0;
-    memcpy(out->mac, is_client ? flow->client_mac : flow->server_mac, sizeof(out->mac));
+    out->has_mac = (link->bits & has_mac) != 0;
+    memcpy(out->mac, link->macs[is_client ? 0 : 1], sizeof(out->mac));
     out->scope = scope_of(settings, &out->ip);
 }
 
-static void fill_counters(const struct flow *flow, const struct flow_reported *told, int direction,
+static void fill_counters(const struct flow *flow, const struct flow_large *large,
+                          const struct flow_reported *told, int direction,
                           struct flow_counters *out)
 {
-    const struct flow_sums *sums = &flow->sums[direction];
     const uint32_t *reported = told->sums[direction];
-    const uint16_t *highs = told->highs[direction];
+    uint64_t totals[4];
 
-    out->delta_packets = sums->packets - reported[0];
-    out->delta_bytes = sums->bytes - reported[1];
-    out->delta_payload_bytes = sums->payload_bytes - reported[2];
-    out->delta_ip_bytes = sums->ip_bytes - reported[3];
-    out->total_packets = (uint64_t)highs[0] << 32 | sums->packets;
-    out->total_bytes = (uint64_t)highs[1] << 32 | sums->bytes;
-    out->total_payload_bytes = (uint64_t)highs[2] << 32 | sums->payload_bytes;
-    out->total_ip_bytes = (uint64_t)highs[3] << 32 | sums->ip_bytes;
-    out->has_ttl = out->has_dscp = sums->packets > 0;
-    out->ttl_min = flow->ttl_min[direction];
-    out->ttl_max = flow->ttl_max[direction];
-    out->dscp = flow->dscp[direction];
+    flow_totals(large, flow, direction, totals);
+    out->total_packets = totals[FLOW_SUM_PACKETS];
+    out->total_bytes = totals[FLOW_SUM_BYTES];
+    out->total_payload_bytes = totals[FLOW_SUM_PAYLOAD];
+    out->total_ip_bytes = totals[FLOW_SUM_IP];
+    out->delta_packets = (uint32_t)out->total_packets - reported[FLOW_SUM_PACKETS];
+    out->delta_bytes = (uint32_t)out->total_bytes - reported[FLOW_SUM_BYTES];
+    out->delta_payload_bytes = (uint32_t)out->total_payload_bytes - reported[FLOW_SUM_PAYLOAD];
+    out->delta_ip_bytes = (uint32_t)out->total_ip_bytes - reported[FLOW_SUM_IP];
+}
+
+static void fill_hops(const struct flow *flow, const struct flow_link *link,
+                      const struct flow_large *large, int direction, struct flow_counters *out)
+{
+    const uint8_t lowest = flow->ttl[direction];
+    const uint8_t highest = large != NULL ? large->ttl_max[direction] : 0;
+
+    out->has_ttl = out->has_dscp = out->total_packets > 0;
+    out->ttl_min = lowest;
+    out->ttl_max = highest > lowest ? highest : lowest;
+    out->dscp = link->dscp[direction];
 }
 
 static uint64_t units_to_ns(uint32_t units)
@@ -134,7 +146,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
 
     out->has_tcp = true;
     zero_bytes(tcp, sizeof(*tcp));
-    tcp->state = flow->tcp_state;
+    tcp->state = (uint8_t)flow_tcp_state(flow);
     tcp->is_measured = table->is_measured;
     const struct flow_tcp_part *part = flow_tcp(table, flow);
     const char *conn_state = tcp_conn_state(flow, part);
@@ -172,8 +184,8 @@ static uint16_t record_flags(const struct flow *flow)
     /* Acknowledging is answering: a sender of ACKs has a peer that we do not see. */
     const bool is_one_sided =
         flow->key.protocol == IP_PROTOCOL_TCP &&
-        ((flow->sums[0].packets == 0 && (flow->tcp_flags[1] & TCP_ACK) != 0) ||
-         (flow->sums[1].packets == 0 && (flow->tcp_flags[0] & TCP_ACK) != 0));
+        ((flow_packets_of(flow, 0) == 0 && (flow->tcp_flags[1] & TCP_ACK) != 0) ||
+         (flow_packets_of(flow, 1) == 0 && (flow->tcp_flags[0] & TCP_ACK) != 0));
     unsigned flags = is_one_sided ? FLOW_FLAG_ASYMMETRIC : 0;
 
     flags |= (flow->bits & FLOW_TABLE_WAS_FULL) != 0 ? FLOW_FLAG_TRUNCATED_TABLE : 0;
@@ -236,7 +248,13 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
                       enum flow_end_detail detail, struct flow_record *out)
 {
     const struct flow_settings *settings = &table->settings;
-    const struct flow_reported *told = flow_reported(table, flow);
+    const uint32_t slot = flow_slot(table, flow);
+    const struct flow_cold *cold = flow_cold_at(table, slot);
+    const struct flow_link *link = flow_link_of(table, cold);
+    const struct flow_large *large = flow_large(table, cold);
+    struct flow_reported told;
+
+    flow_get_reported(table, cold, &told);
 
     /* The parts behind `tcp` are read only where their has_ flag is set. */
     zero_bytes(out, offsetof(struct flow_record, tcp));
@@ -248,24 +266,25 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     out->ip_version = flow->key.ip_version;
     out->ip_protocol = flow->key.protocol;
     out->flags = record_flags(flow);
-    out->has_vlan = (flow->bits & FLOW_HAS_VLAN) != 0;
-    out->has_outer_vlan = (flow->bits & FLOW_HAS_OUTER_VLAN) != 0;
-    out->vlan_id = flow_vlan_id(flow);
-    out->outer_vlan_id = flow_outer_vlan_id(flow);
-    out->update_index = told->update_index;
+    out->has_vlan = (link->bits & LINK_HAS_VLAN) != 0;
+    out->has_outer_vlan = (link->bits & LINK_HAS_OUTER_VLAN) != 0;
+    out->vlan_id = link->vlan_id;
+    out->outer_vlan_id = link->outer_vlan_id;
+    out->update_index = told.update_index;
     out->observation_point = settings->observation_point;
     out->sampling_interval = 1;
-    out->start_ns = flow->first_ns;
-    out->end_ns = flow->last_ns > flow->first_ns ? flow->last_ns : flow->first_ns;
-    const uint64_t delta_start_ns = flow_delta_start(table, flow);
-    out->delta_start_ns = delta_start_ns < out->end_ns ? delta_start_ns : out->end_ns;
-    fill_endpoint(settings, flow, true, &out->client);
-    fill_endpoint(settings, flow, false, &out->server);
-    fill_counters(flow, told, 0, &out->forward);
-    fill_counters(flow, told, 1, &out->reverse);
-    flow_tunnels_fill(table->tunnels, flow_slot(table, flow),
+    out->start_ns = cold->first_ns;
+    out->end_ns = flow->last_ns > cold->first_ns ? flow->last_ns : cold->first_ns;
+    out->delta_start_ns = told.delta_start_ns < out->end_ns ? told.delta_start_ns : out->end_ns;
+    fill_endpoint(settings, flow, link, true, &out->client);
+    fill_endpoint(settings, flow, link, false, &out->server);
+    fill_counters(flow, large, &told, 0, &out->forward);
+    fill_counters(flow, large, &told, 1, &out->reverse);
+    fill_hops(flow, link, large, 0, &out->forward);
+    fill_hops(flow, link, large, 1, &out->reverse);
+    flow_tunnels_fill(table->tunnels, flow_place(table, slot),
                       flow_client_is_high(flow) != ((flow->bits & FLOW_SOURCE_WAS_HIGH) != 0), out);
-    out->interface = flow_interface_name(settings, flow->interface);
+    out->interface = flow_interface_name(settings, link->interface);
     if (flow->key.protocol == IP_PROTOCOL_TCP && (flow->bits & FLOW_HAS_KEY_PORTS) != 0) {
         fill_tcp(table, flow, out);
     }

@@ -38,9 +38,16 @@ static void decide_client(struct flow *flow, const struct packet *packet, bool s
     flow->bits |= (uint32_t)initiator << FLOW_INITIATOR_SHIFT;
 }
 
+static unsigned kind_of(const struct flow_table *table, const struct flow_item *item)
+{
+    return (item->short_key.ip_version == 6 ? FLOW_KIND_WIDE : 0U) |
+           (table->is_measured && item->short_key.protocol == IP_PROTOCOL_TCP ? FLOW_KIND_TCP : 0U);
+}
+
 static uint32_t take_slot(struct flow_table *table, const struct flow_item *item, bool *was_full)
 {
-    struct flow_pool *pool = item->short_key.ip_version == 6 ? &table->wide : &table->narrow;
+    const unsigned kind = kind_of(table, item);
+    struct flow_kind_pool *pool = &table->kinds[kind];
 
     if (table->count == table->granted && !flow_budget_grant(table)) {
         const uint32_t victim = flow_index_victim(table, item->hash);
@@ -50,10 +57,10 @@ static uint32_t take_slot(struct flow_table *table, const struct flow_item *item
         flow_end(table, victim, FLOW_END_LACK_OF_RESOURCES, FLOW_DETAIL_TABLE_FULL);
     }
     if (pool->free_head == FLOW_NONE) {
-        return pool->fresh++;
+        return kind << FLOW_KIND_SHIFT | pool->fresh++;
     }
     const uint32_t slot = pool->free_head;
-    pool->free_head = flow_at(table, slot)->wheel_next;
+    pool->free_head = flow_at(table, slot)->key.low;
     return slot;
 }
 
@@ -65,18 +72,88 @@ static inline uint64_t seen_ns(const struct packet *packet)
                                                             : packet->time_ns;
 }
 
-static void note_vlans(struct flow *flow, const struct packet *packet)
+static void note_vlans(struct flow_link *link, const struct packet *packet)
 {
     const unsigned count = packet->vlan_count;
-    const uint16_t inner = count > 0 ? packet->vlan_ids[count > 1 ? 1 : 0] : 0;
-    const uint16_t outer = count > 1 ? packet->vlan_ids[0] : 0;
 
-    flow->bits |= (count > 0 ? FLOW_HAS_VLAN : 0U) | (count > 1 ? FLOW_HAS_OUTER_VLAN : 0U) |
-                  (inner >> 12 & 7U) << FLOW_VLAN_SHIFT |
-                  (outer >> 12 & 7U) << (FLOW_VLAN_SHIFT + 3);
-    flow->vlan_ids[0] = (uint8_t)inner;
-    flow->vlan_ids[1] = (uint8_t)((inner >> 8 & 15U) | (outer & 15U) << 4);
-    flow->vlan_ids[2] = (uint8_t)(outer >> 4);
+    link->bits =
+        (uint8_t)((count > 0 ? LINK_HAS_VLAN : 0U) | (count > 1 ? LINK_HAS_OUTER_VLAN : 0U));
+    link->vlan_id = count > 0 ? packet->vlan_ids[count > 1 ? 1 : 0] & FLOW_VLAN_MASK : 0;
+    link->outer_vlan_id = count > 1 ? packet->vlan_ids[0] & FLOW_VLAN_MASK : 0;
+}
+
+/* First packet of a direction: its sender's MAC, and the receiver's while nothing better is known.
+ */
+static void note_macs(struct flow_link *link, const struct packet *packet, const uint8_t *frame,
+                      int direction)
+{
+    static const uint8_t has[2] = {LINK_HAS_MAC_CLIENT, LINK_HAS_MAC_SERVER};
+
+    if (frame == NULL) {
+        return;
+    }
+    const uint8_t *at = frame + packet->mac_offset;
+    if ((packet->facts & PACKET_HAS_MACS) != 0) {
+        memcpy(link->macs[direction], at + 6, 6);
+        link->bits |= has[direction];
+        if ((link->bits & has[!direction]) == 0 && (at[0] & 1) == 0) { /* no group address */
+            memcpy(link->macs[!direction], at, 6);
+            link->bits |= has[!direction];
+        }
+    } else if ((packet->facts & PACKET_HAS_SLL_SOURCE) != 0) {
+        memcpy(link->macs[direction], at, 6);
+        link->bits |= has[direction];
+    }
+}
+
+/* What the first packet of a direction tells of it. */
+static void start_direction(struct flow_table *table, struct flow *flow, uint32_t slot,
+                            const struct packet *packet, const uint8_t *frame, int direction)
+{
+    struct flow_cold *cold = flow_cold_at(table, slot);
+    const uint32_t before = cold->link & FLOW_LINK_MASK;
+    struct flow_link link = *flow_links_at(&table->links, before);
+
+    if (before == 0) {
+        link.interface = packet->interface;
+        note_vlans(&link, packet);
+    }
+    note_macs(&link, packet, frame, direction);
+    link.dscp[direction] = packet->dscp;
+    flow->ttl[direction] = packet->ttl;
+    if (!flow_links_has(&table->links, before, &link)) { /* most know their peer from the first */
+        flow_links_give(&table->links, before);
+        cold->link = (cold->link & ~FLOW_LINK_MASK) | flow_links_take(&table->links, &link);
+    }
+}
+
+/* Another hop limit than the lowest so far. */
+static void note_ttl(struct flow_table *table, struct flow *flow, uint8_t ttl, int direction)
+{
+    struct flow_large *large = flow_take_large(table, flow_cold(table, flow));
+    const uint8_t lowest = flow->ttl[direction];
+    const uint8_t highest = ttl > lowest ? ttl : lowest;
+
+    flow->ttl[direction] = ttl < lowest ? ttl : lowest;
+    if (highest > large->ttl_max[direction]) {
+        large->ttl_max[direction] = highest;
+    }
+}
+
+/* Counted from the packet's own time, which is later than the flow's begin for a fragment that was
+ * held back. */
+static void set_first_deadline(struct flow_table *table, struct flow *flow, struct flow_cold *cold,
+                               const struct packet *packet)
+{
+    if (UNLIKELY(flow->last_ns != packet->time_ns)) {
+        struct flow_reported reported;
+
+        flow_get_reported(table, cold, &reported);
+        reported.next_update_ns =
+            flow_add_time(packet->time_ns, table->first_update_ns[table->round]);
+        flow_set_reported(table, cold, &reported);
+    }
+    flow_set_update_tick(table, flow, cold, packet->time_ns);
 }
 
 static uint32_t create_flow(struct flow_table *table, const struct packet *packet,
@@ -85,114 +162,54 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
     bool was_full = false;
     const uint32_t slot = take_slot(table, item, &was_full);
     struct flow *flow = flow_at(table, slot);
-    const uint32_t touched = flow->touched; /* the slot may be in the list already */
-    const uint64_t first_update = table->settings.first_update_ns != 0
-                                      ? table->settings.first_update_ns
-                                      : table->settings.active_timeout_ns;
+    const uint32_t touched = flow->bits & FLOW_IS_TOUCHED; /* the slot is in the list already */
 
     memset(flow, 0, sizeof(*flow));
-    if (touched != 0) {
-        table->touched[touched - 1] = (struct flow_touch){.slot = slot};
-        flow->touched = touched;
-    }
+    flow->bits = FLOW_IS_LIVE | touched | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
+                 ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U) |
+                 (slot >> FLOW_KIND_SHIFT >= FLOW_KIND_TCP ? FLOW_HAS_TCP_ROOM : 0U);
     if (LIKELY(item->short_key.ip_version != 6)) {
         flow->key = item->short_key;
     } else {
         flow_set_key(flow, &item->key);
     }
-    flow->bits = FLOW_IS_LIVE | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
-                 ((packet->facts & PACKET_HAS_PORTS) != 0 ? FLOW_HAS_KEY_PORTS : 0U);
-    flow->first_ns = flow->last_ns = seen_ns(packet);
-    flow->next_update_ns =
-        first_update != 0 ? flow_add_time(packet->time_ns, first_update) : UINT64_MAX;
-    flow->interface = packet->interface;
+    flow->last_ns = seen_ns(packet);
+    *flow_cold_at(table, slot) =
+        (struct flow_cold){.first_ns = flow->last_ns, .link = table->round << FLOW_LINK_BITS};
     if (is_icmp(item->short_key.protocol)) {
         flow->icmp_type = packet->icmp_type;
         flow->icmp_code = packet->icmp_code;
     }
-    note_vlans(flow, packet);
     decide_client(flow, packet, item->source_is_high);
-    flow_tunnels_set(table->tunnels, slot, packet, frame);
+    set_first_deadline(table, flow, flow_cold_at(table, slot), packet);
+    flow_tunnels_set(table->tunnels, flow_place(table, slot), packet, frame);
     flow_index_insert(&table->index, item->hash, slot);
     table->count++;
     table->statistics.flows_created++;
     wheel_start(table, packet->time_ns);
-    wheel_insert(table, flow, slot, flow_due_ns(table, flow));
+    wheel_set(table, slot, flow_due_ns(table, flow, flow_cold_at(table, slot)));
     return slot;
-}
-
-/* First packet of a direction: its sender's MAC, and the receiver's while nothing better is known.
- */
-static void note_macs(struct flow *flow, const struct packet *packet, const uint8_t *frame,
-                      int direction)
-{
-    static const uint16_t has[2] = {FLOW_HAS_MAC_CLIENT, FLOW_HAS_MAC_SERVER};
-    uint8_t *macs[2] = {flow->client_mac, flow->server_mac};
-
-    if (frame == NULL) {
-        return;
-    }
-    const uint8_t *at = frame + packet->mac_offset;
-    if ((packet->facts & PACKET_HAS_MACS) != 0) {
-        memcpy(macs[direction], at + 6, 6);
-        flow->bits |= has[direction];
-        if ((flow->bits & has[!direction]) == 0 && (at[0] & 1) == 0) { /* no group address */
-            memcpy(macs[!direction], at, 6);
-            flow->bits |= has[!direction];
-        }
-    } else if ((packet->facts & PACKET_HAS_SLL_SOURCE) != 0) {
-        memcpy(macs[direction], at, 6);
-        flow->bits |= has[direction];
-    }
-}
-
-#define SUM_STEP_SHIFT 30
-#define DELTA_MAX      (UINT32_C(1) << 31)
-
-/* One of the sums is about to pass a multiple of 2^30. Deltas are told by 32-bit halves: a record
- * is cut before one could run over; and what goes beyond 32 bits is carried. */
-static void pass_step(struct flow_table *table, struct flow *flow, const struct packet *packet,
-                      int direction, const uint32_t after[4])
-{
-    const uint32_t *before = &flow->sums[direction].packets;
-    const uint32_t *told = flow_reported(table, flow)->sums[direction];
-    bool is_large = false;
-
-    for (unsigned i = 0; i < 4; i++) {
-        const uint32_t delta = before[i] - told[i];
-        is_large |= delta >= DELTA_MAX || delta > UINT32_MAX - (after[i] - before[i]);
-    }
-    if (is_large) {
-        flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
-        flow_take_reported(table, flow)->delta_start_ns = packet->time_ns;
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        if (after[i] < before[i]) {
-            flow_take_reported(table, flow)->highs[direction][i]++;
-        }
-    }
 }
 
 static inline void add_sums(struct flow_table *table, struct flow *flow,
                             const struct packet *packet, int direction)
 {
-    struct flow_sums *sums = &flow->sums[direction];
-    const uint32_t after[4] = {sums->packets + 1, sums->bytes + packet->wire_bytes,
-                               sums->payload_bytes + packet->payload_bytes,
-                               sums->ip_bytes + packet->ip_bytes};
+    const uint64_t guards = UINT64_C(1) << (FLOW_PACKETS_SHIFT + FLOW_PACKETS_BITS) |
+                            UINT64_C(1) << (FLOW_BYTES_SHIFT + FLOW_BYTES_BITS) |
+                            UINT64_C(1) << (FLOW_IP_SHIFT + FLOW_IP_BITS) |
+                            UINT64_C(1) << (FLOW_PAYLOAD_SHIFT + FLOW_PAYLOAD_BITS);
+    const uint64_t after = flow->sums[direction] + ((uint64_t)1 << FLOW_PACKETS_SHIFT) +
+                           ((uint64_t)packet->wire_bytes << FLOW_BYTES_SHIFT) +
+                           ((uint64_t)packet->ip_bytes << FLOW_IP_SHIFT) +
+                           ((uint64_t)packet->payload_bytes << FLOW_PAYLOAD_SHIFT);
+    const uint32_t large = (packet->wire_bytes | packet->ip_bytes) >> FLOW_BYTES_BITS |
+                           packet->payload_bytes >> FLOW_PAYLOAD_BITS;
 
-    const uint32_t added = packet->wire_bytes | packet->payload_bytes | packet->ip_bytes;
-
-    if (UNLIKELY(((after[0] ^ sums->packets) | (after[1] ^ sums->bytes) |
-                  (after[2] ^ sums->payload_bytes) | (after[3] ^ sums->ip_bytes) | added) >>
-                     SUM_STEP_SHIFT !=
-                 0)) {
-        pass_step(table, flow, packet, direction, after);
+    if (UNLIKELY((after & guards) != 0 || large != 0)) {
+        flow_carry_sums(table, flow, packet, direction);
+    } else {
+        flow->sums[direction] = after;
     }
-    sums->packets = after[0];
-    sums->bytes = after[1];
-    sums->payload_bytes = after[2];
-    sums->ip_bytes = after[3];
 }
 
 /* Sums over all flows of what one segment added to its own: for the rates of a second. */
@@ -209,8 +226,12 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
                         int direction, uint8_t state_before)
 {
     struct flow_table_statistics *sums = &table->statistics;
-    struct flow_tcp_part *part =
-        flow_has_tcp_part(flow) ? flow_tcp_part(table, flow) : flow_take_tcp(table, flow);
+    struct flow_tcp_part *part = flow_tcp_part(flow);
+
+    if ((flow->bits & FLOW_HAS_TCP_PART) == 0) {
+        flow->bits |= FLOW_HAS_TCP_PART;
+        memset(part, 0, sizeof(*part));
+    }
     const unsigned events = tcp_measure(table, part, packet, direction, state_before);
 
     sums->data_segments += packet->payload_bytes > 0;
@@ -229,12 +250,12 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
 /* The flow has its first packet since the tick. */
 static void touch(struct flow_table *table, struct flow *flow, uint32_t slot)
 {
-    struct flow_touch *at = &table->touched[table->touched_count];
+    const uint64_t mask = (UINT64_C(1) << FLOW_TICK_BITS) - 1;
+    const uint64_t payloads = flow->tick & ~(UINT64_MAX >> FLOW_PAYLOADS_BITS);
 
-    *at = (struct flow_touch){.slot = slot,
-                              .packets = {flow->sums[0].packets, flow->sums[1].packets},
-                              .bytes = {flow->sums[0].bytes, flow->sums[1].bytes}};
-    flow->touched = ++table->touched_count;
+    flow->tick = payloads | (flow->sums[0] & mask) | (flow->sums[1] & mask) << FLOW_TICK_BITS;
+    flow->bits |= FLOW_IS_TOUCHED;
+    table->touched[table->touched_count++] = slot;
     if (table->touched_count > table->touched_peak) {
         table->touched_peak = table->touched_count;
     }
@@ -243,17 +264,13 @@ static void touch(struct flow_table *table, struct flow *flow, uint32_t slot)
 static void count_packet(struct flow_table *table, struct flow *flow, uint32_t slot,
                          const struct packet *packet, const uint8_t *frame, int direction)
 {
-    if (flow->touched == 0) {
+    if ((flow->bits & FLOW_IS_TOUCHED) == 0) {
         touch(table, flow, slot);
     }
-    if (UNLIKELY(flow->sums[direction].packets == 0)) {
-        note_macs(flow, packet, frame, direction);
-        flow->ttl_min[direction] = flow->ttl_max[direction] = packet->ttl;
-        flow->dscp[direction] = packet->dscp;
-    } else if (packet->ttl < flow->ttl_min[direction]) {
-        flow->ttl_min[direction] = packet->ttl;
-    } else if (packet->ttl > flow->ttl_max[direction]) {
-        flow->ttl_max[direction] = packet->ttl;
+    if (UNLIKELY(flow_packets_of(flow, direction) == 0)) {
+        start_direction(table, flow, slot, packet, frame, direction);
+    } else if (UNLIKELY(packet->ttl != flow->ttl[direction])) {
+        note_ttl(table, flow, packet->ttl, direction);
     }
     add_sums(table, flow, packet, direction);
     if (seen_ns(packet) > flow->last_ns) {
@@ -264,16 +281,23 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
                       ((packet->facts & PACKET_FRAGMENT_FAULT) != 0 ? FLOW_SAW_FRAGMENT_FAULT : 0U);
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0) {
-        const uint8_t state_before = flow->tcp_state;
+        const uint8_t state_before = (uint8_t)flow_tcp_state(flow);
         tcp_follow(flow, packet, direction);
         if (table->is_measured) {
             measure_tcp(table, flow, packet, direction, state_before);
         }
-        if (UNLIKELY(flow->tcp_state != state_before && flow_is_closed(flow))) {
-            wheel_remove(table, flow);
-            wheel_insert(table, flow, slot, flow_due_ns(table, flow));
+        if (UNLIKELY(flow_tcp_state(flow) != state_before && flow_is_closed(flow))) {
+            wheel_set(table, slot, flow_due_ns(table, flow, flow_cold_at(table, slot)));
         }
     }
+}
+
+/* Silence behind which a packet brings its flow up to date first. */
+static inline uint64_t silence_to_look(const struct flow_table *table, const struct flow *flow)
+{
+    const uint64_t limit = flow_silence_limit(table, flow);
+
+    return limit < FLOW_LOOK_NS ? limit : FLOW_LOOK_NS;
 }
 
 /* The live flow of the packet at its own time; FLOW_NONE: a new one is to be made. */
@@ -289,7 +313,8 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
             return FLOW_NONE;
         }
         if (UNLIKELY(flow_at(table, slot)->key.tenant != item->short_key.tenant)) {
-            flow_tunnels_set_answer(table->tunnels, slot, item->short_key.tenant);
+            flow_tunnels_set_answer(table->tunnels, flow_place(table, slot),
+                                    item->short_key.tenant);
         }
     }
     struct flow *flow = flow_at(table, slot);
@@ -299,9 +324,9 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
         if (flow->last_ns - now > FLOW_CLOCK_STEP_NS) {
             flow_step_clock(table, flow, now);
         }
-    } else if (UNLIKELY(now - flow->last_ns > flow_silence_limit(table, flow) ||
-                        now >= flow->next_update_ns)) {
-        if (!flow_settle(table, slot, now)) {
+    } else if (UNLIKELY(now - flow->last_ns > silence_to_look(table, flow) ||
+                        (int16_t)((uint16_t)(now >> FLOW_WHEEL_SHIFT) - flow->update_tick) >= 0)) {
+        if (!flow_settle(table, slot, now, now)) {
             return FLOW_NONE;
         }
     }
@@ -344,8 +369,8 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
     }
 }
 
-/* Packets go through five steps, a few packets apart, so that what one needs comes from memory
- * while others are counted: the bucket, the entry, its TCP part, its round trips, and the count. */
+/* Packets go through four steps, a few packets apart, so that what one needs comes from memory
+ * while others are counted: the bucket, the entry with its TCP part, its round trips, the count. */
 #define STEP_AHEAD 5
 
 static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct packet *packet,
@@ -366,6 +391,15 @@ static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct pac
     }
 }
 
+/* Of an entry, for a packet: the flow, both sides of TCP, the addresses of IPv6. */
+static ALWAYS_INLINE unsigned lines_of(uint32_t slot)
+{
+    static const uint8_t lines[FLOW_KINDS] = {
+        1, 2, 3, (sizeof(struct flow_wide_with_tcp) + CACHE_LINE - 1) / CACHE_LINE};
+
+    return lines[slot >> FLOW_KIND_SHIFT];
+}
+
 /* Finds the likely entry by its tag. */
 static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow_item *item)
 {
@@ -374,26 +408,15 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
     const unsigned match = flow_bucket_match(bucket, flow_index_tag(item->hash));
 
     if (match == 0) {
-        const struct flow_pool *pool =
-            item->short_key.ip_version == 6 ? &table->wide : &table->narrow;
-        if (pool->free_head != FLOW_NONE) {
-            flow_prefetch_lines(flow_at(table, pool->free_head), 2);
+        const uint32_t free = table->kinds[kind_of(table, item)].free_head;
+        if (free != FLOW_NONE) {
+            __builtin_prefetch(flow_at(table, free), 1);
+            __builtin_prefetch(flow_cold_at(table, free), 1);
         }
         return;
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
-    flow_prefetch_lines(flow_at(table, item->candidate), item->short_key.ip_version == 6 ? 3 : 2);
-}
-
-static ALWAYS_INLINE void find_part(const struct flow_table *table, const struct flow_item *item)
-{
-    if (item->candidate != FLOW_NONE) {
-        const struct flow *flow = flow_at(table, item->candidate);
-
-        if (flow_has_tcp_part(flow)) {
-            flow_prefetch_lines(flow_tcp_part(table, flow), 2);
-        }
-    }
+    flow_prefetch_lines(flow_at(table, item->candidate), lines_of(item->candidate));
 }
 
 /* Round trips where the packet completes one, and the third line of the TCP part where it adds to
@@ -405,7 +428,7 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
         const struct flow *flow = flow_at(table, item->candidate);
 
         if (flow_has_tcp_part(flow)) {
-            const struct flow_tcp_part *part = flow_tcp_part(table, flow);
+            const struct flow_tcp_part *part = flow_tcp_part(flow);
             const int direction = item->source_is_high != flow_client_is_high(flow);
 
             if (tcp_may_sample(part, packet, direction)) {
@@ -431,7 +454,7 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
     uint32_t counted = 0;
 
     assert(count <= FLOW_BATCH_MAX);
-    for (uint32_t i = 0; i < count + 4 * STEP_AHEAD; i++) {
+    for (uint32_t i = 0; i < count + 3 * STEP_AHEAD; i++) {
         if (i < count) {
             find_bucket(table, &packets[i], &items[i]);
         }
@@ -439,11 +462,7 @@ uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *pac
         if (entry < count && items[entry].is_ip) {
             find_entry(table, &items[entry]);
         }
-        const uint32_t part = entry - STEP_AHEAD;
-        if (part < count) {
-            find_part(table, &items[part]);
-        }
-        const uint32_t rtt = part - STEP_AHEAD;
+        const uint32_t rtt = entry - STEP_AHEAD;
         if (rtt < count) {
             find_rtt(table, &packets[rtt], &items[rtt]);
         }

@@ -114,7 +114,7 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
                        enum flow_end_detail detail);
 
 /* Flows with packets since the last tick, each once, with what they were: for rates and top flows
- * of a second without a look at silent ones (20 bytes a flow). A flow that ended before is not
+ * of a second without a look at silent ones (4 bytes a flow). A flow that ended before is not
  * among them: flow_table_tick_delta gives its own in on_record(FLOW_END). Starts the next tick. */
 typedef void (*flow_tick_function)(void *context, struct flow *flow,
                                    const struct flow_tick_delta *delta);
@@ -149,7 +149,12 @@ const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow);
 /* Of both sides. */
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow);
-/* A sum since the start of the flow; flow->sums has its low half. */
+/* When the flow's first packet was seen; 0 with `table` NULL. */
+uint64_t flow_first_ns(const struct flow_table *table, const struct flow *flow);
+/* packet.interface of its first packet. */
+uint16_t flow_interface(const struct flow_table *table, const struct flow *flow);
+/* A sum since the start of the flow: up to 2^48 frames, 2^63 bytes. `table` NULL: what struct flow
+ * itself has of it. */
 uint64_t flow_total(const struct flow_table *table, const struct flow *flow, int direction,
                     enum flow_sum which);
 /* What records call the flow: a hash of its key, first time, VLANs and tunnels. `table` NULL: the

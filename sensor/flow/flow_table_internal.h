@@ -3,13 +3,19 @@
  * Depends on: flow_table.h. Threads: those of the table. */
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "sensor/flow/flow_links.h"
 #include "sensor/flow/flow_table.h"
 #include "sensor/flow/flow_tunnels.h"
 
 #define FLOW_NONE         UINT32_MAX /* no slot */
-#define FLOW_BUCKET_SLOTS 8
+#define FLOW_BUCKET_SLOTS 10
 #define FLOW_WHEEL_SLOTS  2048 /* of 67 ms: 137 s ahead; what is due later is looked at again */
 #define FLOW_WHEEL_SHIFT  26
+#define FLOW_LOOK_NS      (UINT64_C(1) << 39)  /* 9 minutes: struct flow.update_tick */
 #define FLOW_REUSE_NS     UINT64_C(1000000000) /* silence before a SYN opens a new connection */
 
 /* One cache line. `overflows` counts the flows that wanted this bucket and were put further on: a
@@ -18,7 +24,6 @@ struct flow_bucket {
     uint16_t tags[FLOW_BUCKET_SLOTS]; /* 0: empty */
     uint32_t slots[FLOW_BUCKET_SLOTS];
     uint32_t overflows;
-    uint32_t reserved[3];
 };
 static_assert(sizeof(struct flow_bucket) == 64, "a bucket is a cache line");
 
@@ -36,22 +41,91 @@ struct flow_item {
     bool is_ip;
 };
 
-/* Entries of one kind. Indexes begin at `first`; those of parts at 1, since 0 means none. */
+/* What begin, end and records of a flow want: beside the flows, with the same place. */
+struct flow_cold {
+    uint64_t first_ns;
+    uint32_t past; /* a struct flow_told or, with FLOW_PAST_IS_LARGE, flow_large; 0: none */
+    uint32_t link; /* in table->links; the upper two bits: which of table->first_update_ns */
+};
+static_assert(sizeof(struct flow_cold) == 16, "four a line");
+
+#define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31)
+#define FLOW_LINK_BITS     30
+#define FLOW_LINK_MASK     ((UINT32_C(1) << FLOW_LINK_BITS) - 1)
+#define FLOW_ROUNDS        4
+
+/* What the last record told of a flow whose sums are still whole in struct flow. */
+struct flow_told {
+    uint64_t sums[2];         /* as in struct flow */
+    uint64_t next_update_ns;  /* UINT64_MAX: none */
+    uint64_t since_and_index; /* how long before next_update_ns the delta began (up to 2^40 - 1 ns),
+                                 and above it the update_index; what is longer is a flow_large's */
+};
+static_assert(sizeof(struct flow_told) == 32, "two a line");
+#define FLOW_TOLD_SINCE_BITS 40
+
+/* The same of any flow, and what few flows have: sums that outgrew struct flow, hop limits that
+ * differ. */
+struct flow_large {
+    uint64_t delta_start_ns, next_update_ns;
+    uint32_t highs[2][4];   /* what was carried, in halves of the field; by enum flow_sum */
+    uint16_t highest[2][4]; /* of it the bits 32..47 */
+    uint32_t told[2][4];    /* low halves of the sums */
+    uint32_t carried[2][2]; /* packets and bytes in this tick, in halves ... */
+    uint32_t tick;          /* ... the table's, when it was */
+    uint32_t update_index;
+    uint8_t ttl_max[2]; /* 0: as ttl */
+    uint8_t reserved[6];
+};
+static_assert(sizeof(struct flow_large) == 128, "two cache lines");
+
+/* What the last record told, from either of them. */
+struct flow_reported {
+    uint64_t delta_start_ns, next_update_ns;
+    uint32_t sums[2][4]; /* low halves; by enum flow_sum */
+    uint32_t update_index;
+};
+
+/* Sixteen neighbours, which wait in the wheel together: for the first that is due. */
+#define FLOW_GROUP_SHIFT 4
+#define FLOW_GROUP_FLOWS (1U << FLOW_GROUP_SHIFT)
+struct flow_group {
+    uint32_t next, previous; /* in a list of the wheel */
+    uint32_t list;           /* 1 + its number; 0: in none */
+};
+
+/* Flows come in four kinds, by the room that they take. A slot is the kind and the place in it. */
+enum flow_kind { FLOW_KIND_WIDE = 1, FLOW_KIND_TCP = 2, FLOW_KINDS = 4 };
+#define FLOW_KIND_SHIFT 30
+#define FLOW_PLACE_MASK ((UINT32_C(1) << FLOW_KIND_SHIFT) - 1)
+
+struct flow_kind_pool {
+    uint8_t *base;
+    struct flow_cold *cold;
+    uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
+    struct flow_group *groups;
+    uint32_t fresh;     /* places from here on were never used */
+    uint32_t free_head; /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
+};
+
+static inline uint32_t flow_kind_stride(unsigned kind)
+{
+    static const uint16_t strides[FLOW_KINDS] = {sizeof(struct flow), sizeof(struct flow_wide),
+                                                 sizeof(struct flow_with_tcp),
+                                                 sizeof(struct flow_wide_with_tcp)};
+
+    return strides[kind];
+}
+
+/* Parts of one sort. Indexes begin at 1, since 0 means none. */
 struct flow_pool {
-    uint8_t *base; /* of entry `first` */
+    uint8_t *base; /* of entry 1 */
     uint32_t stride;
-    uint32_t first;
     uint32_t fresh; /* entries from here on were never used */
     uint32_t free_head;
 };
 
-enum flow_part { FLOW_PART_TCP, FLOW_PART_RTT, FLOW_PART_FAULTS, FLOW_PART_REPORTED, FLOW_PARTS };
-
-/* A flow with packets since the last tick, and its sums then. */
-struct flow_touch {
-    uint32_t slot;
-    uint32_t packets[2], bytes[2];
-};
+enum flow_part { FLOW_PART_RTT, FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
 
 struct flow_table {
     struct flow_settings settings;
@@ -59,9 +133,11 @@ struct flow_table {
     flow_ahead_function ahead; /* NULL: nobody */
     void *ahead_context;
     bool is_measured;
-    uint32_t wide_first; /* slots from here on are those of IPv6 */
-    struct flow_pool narrow, wide;
+    struct flow_kind_pool kinds[FLOW_KINDS];
     struct flow_pool parts[FLOW_PARTS];
+    struct flow_links links;
+    uint64_t first_update_ns[FLOW_ROUNDS]; /* behind the first packet; UINT64_MAX: never */
+    unsigned round;                        /* of new flows */
     uint32_t count;
     uint32_t granted; /* flows that the budget allows now */
     uint32_t chunk;
@@ -72,8 +148,9 @@ struct flow_table {
     uint64_t now_ns;       /* as far as the wheel has been told */
     uint64_t newest_ns;    /* of all packets */
     bool has_time;
-    struct flow_touch *touched;
+    uint32_t *touched; /* slots with packets since the tick */
     uint32_t touched_count, touched_peak;
+    uint32_t tick;
     char *community_text;
     void *memory;
     uint64_t memory_bytes;
@@ -91,27 +168,66 @@ static ALWAYS_INLINE void flow_prefetch_lines(const void *entry, unsigned lines)
 
 static inline void *flow_pool_at(const struct flow_pool *pool, uint32_t index)
 {
-    return pool->base + (uint64_t)(index - pool->first) * pool->stride;
+    return pool->base + (uint64_t)(index - 1) * pool->stride;
 }
 
 static inline struct flow *flow_at(const struct flow_table *table, uint32_t slot)
 {
-    const uint64_t narrow = (uint64_t)slot * sizeof(struct flow);
-    const uint64_t wide = (uint64_t)(slot - table->wide_first) * sizeof(struct flow_wide);
+    const unsigned kind = slot >> FLOW_KIND_SHIFT;
 
-    return (struct flow *)(void *)(slot < table->wide_first ? table->narrow.base + narrow
-                                                            : table->wide.base + wide);
+    return (struct flow *)(void *)(table->kinds[kind].base +
+                                   (uint64_t)(slot & FLOW_PLACE_MASK) * flow_kind_stride(kind));
+}
+
+static inline struct flow_cold *flow_cold_at(const struct flow_table *table, uint32_t slot)
+{
+    return &table->kinds[slot >> FLOW_KIND_SHIFT].cold[slot & FLOW_PLACE_MASK];
+}
+
+static inline unsigned flow_kind_of(const struct flow *flow)
+{
+    return (flow->key.ip_version == 6 ? FLOW_KIND_WIDE : 0U) |
+           ((flow->bits & FLOW_HAS_TCP_ROOM) != 0 ? FLOW_KIND_TCP : 0U);
 }
 
 static inline uint32_t flow_slot(const struct flow_table *table, const struct flow *flow)
 {
-    const uint8_t *at = (const uint8_t *)flow;
+    const unsigned kind = flow_kind_of(flow);
+    const uint64_t at = (uint64_t)((const uint8_t *)flow - table->kinds[kind].base);
+    uint64_t place; /* divided by what is known here, which takes no division */
 
-    /* The wide entries lie behind the narrow ones. */
-    return at < table->wide.base
-               ? (uint32_t)((uint64_t)(at - table->narrow.base) / sizeof(struct flow))
-               : table->wide_first +
-                     (uint32_t)((uint64_t)(at - table->wide.base) / sizeof(struct flow_wide));
+    switch (kind) {
+    case 0:
+        place = at / sizeof(struct flow);
+        break;
+    case FLOW_KIND_WIDE:
+        place = at / sizeof(struct flow_wide);
+        break;
+    case FLOW_KIND_TCP:
+        place = at / sizeof(struct flow_with_tcp);
+        break;
+    default:
+        place = at / sizeof(struct flow_wide_with_tcp);
+        break;
+    }
+    return kind << FLOW_KIND_SHIFT | (uint32_t)place;
+}
+
+/* Where other memory has a flow's place: slots without gaps. */
+static inline uint32_t flow_place(const struct flow_table *table, uint32_t slot)
+{
+    return (slot >> FLOW_KIND_SHIFT) * table->settings.flows_max + (slot & FLOW_PLACE_MASK);
+}
+
+static inline struct flow_cold *flow_cold(const struct flow_table *table, const struct flow *flow)
+{
+    return flow_cold_at(table, flow_slot(table, flow));
+}
+
+static inline const struct flow_link *flow_link_of(const struct flow_table *table,
+                                                   const struct flow_cold *cold)
+{
+    return flow_links_at(&table->links, cold->link & FLOW_LINK_MASK);
 }
 
 /* flow_parts.c */
@@ -120,19 +236,62 @@ static inline uint32_t flow_slot(const struct flow_table *table, const struct fl
 uint32_t flow_pool_take(struct flow_pool *pool);
 void flow_pool_give(struct flow_pool *pool, uint32_t index);
 
-/* The first TCP segment of the flow. */
-struct flow_tcp_part *flow_take_tcp(struct flow_table *table, struct flow *flow);
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part);
 struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_part *part);
-struct flow_reported *flow_take_reported(struct flow_table *table, struct flow *flow);
 /* All parts of a flow that has ended. */
-void flow_give_parts(struct flow_table *table, struct flow *flow);
+void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot);
 
-/* The flow's; there is one. */
-static inline struct flow_tcp_part *flow_tcp_part(const struct flow_table *table,
-                                                  const struct flow *flow)
+/* flow_told.c */
+
+/* What the last record told; of a flow without one, zeros, its begin and its first deadline. */
+void flow_get_reported(const struct flow_table *table, const struct flow_cold *cold,
+                       struct flow_reported *out);
+void flow_set_reported(struct flow_table *table, struct flow_cold *cold,
+                       const struct flow_reported *reported);
+/* NULL: the flow has none. */
+static inline struct flow_large *flow_large(const struct flow_table *table,
+                                            const struct flow_cold *cold)
 {
-    return flow_pool_at(&table->parts[FLOW_PART_TCP], flow->part);
+    return (cold->past & FLOW_PAST_IS_LARGE) != 0
+               ? flow_pool_at(&table->parts[FLOW_PART_LARGE], cold->past & ~FLOW_PAST_IS_LARGE)
+               : NULL;
+}
+/* The flow's, made where there is none. */
+struct flow_large *flow_take_large(struct flow_table *table, struct flow_cold *cold);
+/* When the next UPDATE is due; UINT64_MAX: never. */
+uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_cold *cold);
+/* Sets flow->update_tick for packets behind `from_ns`. */
+void flow_set_update_tick(const struct flow_table *table, struct flow *flow,
+                          const struct flow_cold *cold, uint64_t from_ns);
+/* Deadlines of flows to come; what was promised to others stays. */
+void flow_set_first_update(struct flow_table *table);
+
+/* flow_sums.c */
+
+/* One of the sums is about to outgrow its field, or what is added is large. */
+void flow_carry_sums(struct flow_table *table, struct flow *flow, const struct packet *packet,
+                     int direction);
+void flow_add_carried(const struct flow_large *large, int direction, uint64_t totals[4]);
+
+/* A direction's sums, by enum flow_sum; `large` is the flow's, or NULL. */
+static inline void flow_totals(const struct flow_large *large, const struct flow *flow,
+                               int direction, uint64_t out[4])
+{
+    const uint64_t sums = flow->sums[direction];
+
+    out[FLOW_SUM_PACKETS] = flow_low_sum(sums, FLOW_SUM_PACKETS);
+    out[FLOW_SUM_BYTES] = flow_low_sum(sums, FLOW_SUM_BYTES);
+    out[FLOW_SUM_PAYLOAD] = flow_low_sum(sums, FLOW_SUM_PAYLOAD);
+    out[FLOW_SUM_IP] = flow_low_sum(sums, FLOW_SUM_IP);
+    if (UNLIKELY(large != NULL)) {
+        flow_add_carried(large, direction, out);
+    }
+}
+
+/* The flow has the room for it. */
+static inline struct flow_tcp_part *flow_tcp_part(const struct flow *flow)
+{
+    return &((struct flow_with_tcp *)(uintptr_t)flow)->tcp;
 }
 
 static inline bool flow_has_tcp_part(const struct flow *flow)
@@ -190,22 +349,6 @@ static inline unsigned flow_rtt_bucket(uint64_t units)
     return bucket;
 }
 
-static inline uint32_t flow_reported_index(const struct flow_table *table, const struct flow *flow)
-{
-    return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow)->reported : flow->part;
-}
-
-static const struct flow_reported flow_never_reported;
-
-static inline const struct flow_reported *flow_reported(const struct flow_table *table,
-                                                        const struct flow *flow)
-{
-    const uint32_t index = flow_reported_index(table, flow);
-
-    return index != 0 ? flow_pool_at(&table->parts[FLOW_PART_REPORTED], index)
-                      : &flow_never_reported;
-}
-
 /* Tells the keeper of other memory: see flow_table_set_ahead. */
 static inline void flow_tell_ahead(const struct flow_table *table, const struct flow *flow,
                                    unsigned step)
@@ -215,40 +358,16 @@ static inline void flow_tell_ahead(const struct flow_table *table, const struct 
     }
 }
 
-/* For a flow that is about to be reported or to end: its TCP part is on its way, and what it was at
- * the tick... */
-static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *table,
-                                                   const struct flow *flow)
+/* For a flow that is about to be reported or to end, whose line is there: what stands beside it is
+ * on its way... */
+static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *table, uint32_t slot)
 {
-    if (flow->touched != 0) {
-        __builtin_prefetch(&table->touched[flow->touched - 1], 0);
-    }
+    const struct flow *flow = flow_at(table, slot);
+
     if (flow_has_tcp_part(flow)) {
-        flow_prefetch_lines(flow_tcp_part(table, flow), 3);
+        flow_prefetch_lines(flow_tcp_part(flow), FLOW_TCP_LINES);
     }
     flow_tell_ahead(table, flow, 0);
-}
-
-static inline uint64_t flow_delta_start(const struct flow_table *table, const struct flow *flow)
-{
-    return flow_reported_index(table, flow) != 0 ? flow_reported(table, flow)->delta_start_ns
-                                                 : flow->first_ns;
-}
-
-/* Packets counted and not yet in a record: what the ledger calls held. */
-static inline uint64_t flow_held_packets(const struct flow_table *table, const struct flow *flow)
-{
-    const struct flow_reported *told = flow_reported(table, flow);
-
-    return (uint64_t)(flow->sums[0].packets - told->sums[0][0]) +
-           (flow->sums[1].packets - told->sums[1][0]);
-}
-
-static inline uint32_t flow_sum_low(const struct flow_sums *sums, enum flow_sum which)
-{
-    const uint32_t lows[4] = {sums->packets, sums->bytes, sums->payload_bytes, sums->ip_bytes};
-
-    return lows[which];
 }
 
 /* Whether the flow is that of the item's key; `mask` says what counts of its last word. */
@@ -262,13 +381,14 @@ static inline bool flow_is_of(const struct flow *flow, const struct flow_item *i
         return false;
     }
     return LIKELY(item->short_key.ip_version != 6) ||
-           memcmp(((const struct flow_wide *)(const void *)flow)->low_ip, item->key.low_ip, 32) ==
-               0;
+           memcmp(flow_wide_ips(flow), item->key.low_ip, 32) == 0;
 }
 
 static inline bool flow_is_closed(const struct flow *flow)
 {
-    return flow->tcp_state == TCP_CLOSED || flow->tcp_state == TCP_RESET;
+    const enum tcp_state state = flow_tcp_state(flow);
+
+    return state == TCP_CLOSED || state == TCP_RESET;
 }
 
 static inline uint64_t flow_add_time(uint64_t time_ns, uint64_t by_ns)
@@ -296,12 +416,14 @@ void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event even
 /* The last record; the slot is free then. */
 void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
               enum flow_end_detail detail);
-/* Brings the flow to `now_ns`: what was due before is reported. False: it ended. */
-bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns);
+/* Brings the flow to `now_ns`: what was due before is reported. False: it ended. Packets are
+ * expected behind `from_ns`. */
+bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns, uint64_t from_ns);
 /* The clock went back behind the flow's last packet. */
 void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns);
 /* When the flow is to be looked at next. */
-uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow);
+uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow,
+                     const struct flow_cold *cold);
 
 /* flow_index.c */
 static inline uint32_t flow_index_home(const struct flow_index *index, uint64_t hash)
@@ -330,21 +452,43 @@ static inline uint64_t flow_hash(const struct flow_table *table, const struct fl
 
 /* ... and then, once that is there, what it leads to, and the bucket that the end takes it out of.
  */
-static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table,
-                                                  const struct flow *flow)
+static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table, uint32_t slot)
 {
+    const struct flow *flow = flow_at(table, slot);
+    const uint32_t past = flow_cold_at(table, slot)->past;
     const uint64_t hash = flow_hash(table, flow);
 
     __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
     if (flow_has_tcp_part(flow)) {
-        flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(table, flow)), 1);
+        flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(flow)), 1);
     }
-    flow_prefetch_lines(flow_reported(table, flow), 1);
+    if ((past & FLOW_PAST_IS_LARGE) != 0) {
+        flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
+    } else if (past != 0) {
+        flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_TOLD], past), 1);
+    }
     flow_tell_ahead(table, flow, 1);
 }
 
 /* Bit n: tags[n] is `tag`. */
-unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag);
+static inline unsigned flow_bucket_match(const struct flow_bucket *bucket, uint16_t tag)
+{
+#ifdef __SSE2__
+    const __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket->tags);
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+    const unsigned first = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+
+    return first | (unsigned)(bucket->tags[8] == tag) << 8 |
+           (unsigned)(bucket->tags[9] == tag) << 9;
+#else
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < FLOW_BUCKET_SLOTS; i++) {
+        mask |= (unsigned)(bucket->tags[i] == tag) << i;
+    }
+    return mask;
+#endif
+}
 /* The flow of the item's key; else one of the same 5-tuple whose answers come under the key's
  * tenant, or which has had no answer so far. FLOW_NONE: neither is there. */
 uint32_t flow_index_find(const struct flow_table *table, const struct flow_item *item);
@@ -362,12 +506,20 @@ bool flow_budget_grant(struct flow_table *table);
  * turns. */
 void flow_budget_give_back(struct flow_table *table);
 
-/* timer_wheel.c: intrusive lists of flows by when they are to be looked at next. */
-void wheel_insert(struct flow_table *table, struct flow *flow, uint32_t slot, uint64_t due_ns);
-void wheel_remove(struct flow_table *table, struct flow *flow);
+/* timer_wheel.c: lists of groups of flows by when the first of them is to be looked at next. */
+
+/* Instead of when it was to be looked at before. */
+void wheel_set(struct flow_table *table, uint32_t slot, uint64_t due_ns);
+static inline void wheel_clear(struct flow_table *table, uint32_t slot)
+{
+    table->kinds[slot >> FLOW_KIND_SHIFT].due[slot & FLOW_PLACE_MASK] = 0;
+}
 /* Sets the wheel's time where it has none. */
 void wheel_start(struct flow_table *table, uint64_t now_ns);
-/* Calls `look` for each flow whose tick has passed, which takes it off the wheel first. */
+/* The clock stepped back to `now_ns`: the lists keep their place, and groups wait for what comes
+ * first from there on. */
+void wheel_turn_back(struct flow_table *table, uint64_t now_ns);
+/* Calls `look` for each flow whose tick has passed, which is in no list then. */
 bool wheel_advance(struct flow_table *table, uint64_t now_ns, uint32_t budget,
                    void (*look)(struct flow_table *table, uint32_t slot, uint64_t now_ns));
 

@@ -9,20 +9,21 @@
 #define HUGE_PAGE_BYTES   (UINT64_C(2) << 20)
 #define SMALL_PAGE_BYTES  4096
 #define DEFAULT_LINGER_NS UINT64_C(1000000000)
-#define FLOWS_PER_BUCKET  5 /* of 8 places: few lookups go to a second line */
+#define FLOWS_PER_BUCKET  7 /* of 10 places: few lookups go to a second line */
 #define BUDGET_CHUNK_MAX  1024
-#define FLOWS_MAX         (UINT32_C(1) << 30) /* slots of both kinds and marks of lists in 32 bits */
+#define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
 
-static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_TCP] = sizeof(struct flow_tcp_part),
-                                                [FLOW_PART_RTT] = sizeof(struct flow_tcp_rtt),
+static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RTT] = sizeof(struct flow_tcp_rtt),
                                                 [FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
-                                                [FLOW_PART_REPORTED] =
-                                                    sizeof(struct flow_reported)};
+                                                [FLOW_PART_TOLD] = sizeof(struct flow_told),
+                                                [FLOW_PART_LARGE] = sizeof(struct flow_large)};
 
 /* Where the pieces of the one block of memory begin. The block is address space first: the pools
  * are filled from their beginnings, so memory is what was in use at once, rounded up to pages. */
 struct layout {
-    uint64_t buckets, wheel, community_text, narrow, parts[FLOW_PARTS], wide, touched, bytes;
+    uint64_t buckets, wheel, community_text, links, lists, touched, bytes;
+    uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
+    uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
 };
 
@@ -54,36 +55,41 @@ static struct layout layout_of(const struct flow_settings *settings)
     layout.buckets = piece(&layout, layout.bucket_count * sizeof(struct flow_bucket));
     layout.wheel = piece(&layout, FLOW_WHEEL_SLOTS * sizeof(uint32_t));
     layout.community_text = piece(&layout, COMMUNITY_ID_TEXT_BYTES);
-    layout.narrow = piece(&layout, flows * sizeof(struct flow));
-    for (unsigned i = 0; i < FLOW_PARTS; i++) {
-        const bool is_tcp = i != FLOW_PART_REPORTED;
-        layout.parts[i] =
-            piece(&layout, is_tcp && !measures(settings) ? 0 : (flows + 1) * part_bytes[i]);
+    layout.links = piece(&layout, (flows + 2) * sizeof(struct flow_link_entry));
+    layout.lists = piece(&layout, (flows + FLOW_LISTS_MIN) * sizeof(uint32_t));
+    for (unsigned i = 0; i < FLOW_KINDS; i++) {
+        const uint64_t there = i >= FLOW_KIND_TCP && !measures(settings) ? 0 : flows;
+        layout.flows[i] = piece(&layout, there * flow_kind_stride(i));
+        layout.colds[i] = piece(&layout, there * sizeof(struct flow_cold));
+        layout.dues[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) * sizeof(uint16_t));
+        layout.groups[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) / FLOW_GROUP_FLOWS *
+                                              sizeof(struct flow_group));
     }
-    layout.touched = piece(&layout, 2 * flows * sizeof(struct flow_touch));
-    layout.wide = piece(&layout, flows * sizeof(struct flow_wide));
+    for (unsigned i = 0; i < FLOW_PARTS; i++) {
+        const bool is_there = i == FLOW_PART_TOLD || i == FLOW_PART_LARGE || measures(settings);
+        layout.parts[i] = piece(&layout, is_there ? flows * part_bytes[i] : 0);
+    }
+    layout.touched = piece(&layout, FLOW_KINDS * flows * sizeof(uint32_t));
     layout.bytes = up_to(layout.bytes, HUGE_PAGE_BYTES);
     return layout;
 }
 
 static void set_pools(struct flow_table *table, const struct layout *layout, uint8_t *bytes)
 {
-    const uint32_t flows = table->settings.flows_max;
-
-    table->narrow =
-        (struct flow_pool){.base = bytes + layout->narrow, .stride = sizeof(struct flow)};
-    table->wide = (struct flow_pool){.base = bytes + layout->wide,
-                                     .stride = sizeof(struct flow_wide),
-                                     .first = flows,
-                                     .fresh = flows};
-    table->narrow.free_head = table->wide.free_head = FLOW_NONE;
-    table->wide_first = flows;
-    for (unsigned i = 0; i < FLOW_PARTS; i++) {
-        table->parts[i] = (struct flow_pool){.base = bytes + layout->parts[i] + part_bytes[i],
-                                             .stride = part_bytes[i],
-                                             .first = 1,
-                                             .fresh = 1};
+    for (unsigned i = 0; i < FLOW_KINDS; i++) {
+        table->kinds[i] = (struct flow_kind_pool){
+            .base = bytes + layout->flows[i],
+            .cold = (struct flow_cold *)(void *)(bytes + layout->colds[i]),
+            .due = (uint16_t *)(void *)(bytes + layout->dues[i]),
+            .groups = (struct flow_group *)(void *)(bytes + layout->groups[i]),
+            .free_head = FLOW_NONE};
     }
+    for (unsigned i = 0; i < FLOW_PARTS; i++) {
+        table->parts[i] = (struct flow_pool){
+            .base = bytes + layout->parts[i], .stride = part_bytes[i], .fresh = 1};
+    }
+    flow_links_init(&table->links, (struct flow_link_entry *)(void *)(bytes + layout->links),
+                    (uint32_t *)(void *)(bytes + layout->lists), table->settings.key);
 }
 
 /* The first touch of a page is slow: here, not in a flood. */
@@ -103,12 +109,15 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
     if (flows == 0) {
         return;
     }
-    touch(bytes, layout->narrow + flows * sizeof(struct flow));
-    if (table->is_measured) {
-        touch(bytes + layout->parts[FLOW_PART_TCP], flows * part_bytes[FLOW_PART_TCP]);
+    touch(bytes, layout->links);
+    for (unsigned i = 0; i < FLOW_KINDS; i++) {
+        const bool is_there = i < FLOW_KIND_TCP || table->is_measured;
+        const uint64_t some = !is_there ? 0 : (i & FLOW_KIND_WIDE) != 0 ? flows / 4 : flows;
+        touch(bytes + layout->flows[i], some * flow_kind_stride(i));
+        touch(bytes + layout->colds[i], some * sizeof(struct flow_cold));
+        touch(bytes + layout->dues[i], some * sizeof(uint16_t));
     }
-    touch(bytes + layout->touched, flows * sizeof(struct flow_touch));
-    touch(bytes + layout->wide, flows / 4 * sizeof(struct flow_wide));
+    touch(bytes + layout->touched, flows * sizeof(uint32_t));
 }
 
 static int map_memory(struct flow_table *table, const struct layout *layout, struct error *err)
@@ -125,14 +134,15 @@ static int map_memory(struct flow_table *table, const struct layout *layout, str
     (void)madvise(memory, layout->bytes, MADV_HUGEPAGE); /* refused: small pages do, slower */
     table->memory = memory;
     table->memory_bytes = layout->bytes;
-    table->fixed_bytes = layout->narrow;
+    table->fixed_bytes = layout->links;
     uint8_t *bytes = memory;
     set_pools(table, layout, bytes);
     touch_pools(table, layout, bytes);
     table->index.buckets = (struct flow_bucket *)(void *)(bytes + layout->buckets);
     table->index.bucket_count = layout->bucket_count;
     table->wheel = (uint32_t *)(void *)(bytes + layout->wheel);
-    table->touched = (struct flow_touch *)(void *)(bytes + layout->touched);
+    table->touched = (uint32_t *)(void *)(bytes + layout->touched);
+    table->tick = 1;
     table->community_text = (char *)(bytes + layout->community_text);
     memset(table->wheel, 0xff, FLOW_WHEEL_SLOTS * sizeof(uint32_t)); /* FLOW_NONE */
     return 0;
@@ -170,8 +180,12 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
         flow_table_free(table);
         return NULL;
     }
+    for (unsigned i = 0; i < FLOW_ROUNDS; i++) {
+        table->first_update_ns[i] = UINT64_MAX;
+    }
+    flow_set_first_update(table);
     const struct layout layout = layout_of(settings);
-    table->tunnels = flow_tunnels_new(settings->flows_max, settings->key);
+    table->tunnels = flow_tunnels_new(settings->flows_max, FLOW_KINDS, settings->key);
     if (table->tunnels == NULL) {
         error_set(err, ENOMEM, "flow table: no memory for the tunnels of %" PRIu32 " flows",
                   settings->flows_max);
@@ -201,19 +215,24 @@ void flow_table_free(struct flow_table *table)
     free(table);
 }
 
-static uint64_t pool_bytes(const struct flow_pool *pool)
+/* Of one flow of the kind, with what stands beside it. */
+static uint64_t kind_bytes(unsigned kind)
 {
-    return (uint64_t)(pool->fresh - pool->first) * pool->stride;
+    return flow_kind_stride(kind) + sizeof(struct flow_cold) + sizeof(uint16_t) +
+           sizeof(struct flow_group) / FLOW_GROUP_FLOWS;
 }
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
 {
-    uint64_t bytes = sizeof(*table) + table->fixed_bytes + pool_bytes(&table->narrow) +
-                     pool_bytes(&table->wide) + table->touched_peak * sizeof(struct flow_touch) +
+    uint64_t bytes = sizeof(*table) + table->fixed_bytes + flow_links_memory_bytes(&table->links) +
+                     table->touched_peak * sizeof(*table->touched) +
                      flow_tunnels_memory_bytes(table->tunnels);
 
+    for (unsigned i = 0; i < FLOW_KINDS; i++) {
+        bytes += table->kinds[i].fresh * kind_bytes(i);
+    }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
-        bytes += pool_bytes(&table->parts[i]);
+        bytes += (uint64_t)(table->parts[i].fresh - 1) * table->parts[i].stride;
     }
     return bytes;
 }
@@ -221,11 +240,12 @@ uint64_t flow_table_memory_bytes(const struct flow_table *table)
 uint64_t flow_table_memory_needed(const struct flow_settings *settings)
 {
     const struct layout layout = layout_of(settings);
-    uint64_t each =
-        sizeof(struct flow_wide) + sizeof(struct flow_touch) + part_bytes[FLOW_PART_REPORTED];
+    const bool is_measured = measures(settings);
+    uint64_t each = kind_bytes(FLOW_KIND_WIDE | (is_measured ? FLOW_KIND_TCP : 0U)) +
+                    sizeof(uint32_t) + part_bytes[FLOW_PART_TOLD];
 
-    if (measures(settings)) {
-        each += part_bytes[FLOW_PART_TCP] + part_bytes[FLOW_PART_RTT];
+    if (is_measured) {
+        each += part_bytes[FLOW_PART_RTT];
     }
-    return sizeof(struct flow_table) + layout.narrow + settings->flows_max * each;
+    return sizeof(struct flow_table) + layout.links + settings->flows_max * each;
 }

@@ -51,7 +51,7 @@ static uint32_t stacks_of(uint32_t flows_max)
     return stacks > STACKS_MIN ? stacks : STACKS_MIN;
 }
 
-struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key)
+struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, uint32_t kinds, struct hash_key key)
 {
     struct flow_tunnels *tunnels = calloc(1, sizeof(*tunnels));
 
@@ -62,7 +62,7 @@ struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key)
     tunnels->fresh = 1;
     tunnels->key = key;
     /* Untouched pages of calloc are not there: see the header. */
-    tunnels->places = calloc((size_t)2 * flows_max, sizeof(*tunnels->places));
+    tunnels->places = calloc((size_t)kinds * flows_max, sizeof(*tunnels->places));
     tunnels->stacks = calloc((size_t)tunnels->stacks_max + 1, sizeof(*tunnels->stacks));
     tunnels->buckets = calloc(tunnels->bucket_count, sizeof(*tunnels->buckets));
     if (tunnels->places == NULL || tunnels->stacks == NULL || tunnels->buckets == NULL) {

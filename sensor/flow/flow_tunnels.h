@@ -15,9 +15,10 @@
 
 struct flow_tunnels;
 
-/* For a table of `flows_max`, whose slots go up to twice that; a stack for each eighth flow, 64 at
- * least. NULL: no memory. */
-MUST_USE struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, struct hash_key key);
+/* For a table of `flows_max`, whose slots go up to `kinds` times that; a stack for each eighth
+ * flow, 64 at least. NULL: no memory. */
+MUST_USE struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, uint32_t kinds,
+                                               struct hash_key key);
 void flow_tunnels_free(struct flow_tunnels *tunnels);
 /* In use now or before; 0: no tunnel was met. */
 uint64_t flow_tunnels_memory_bytes(const struct flow_tunnels *tunnels);

@@ -3,47 +3,34 @@
 
 #define TICK_AHEAD 16 /* flows whose lines are on their way during a tick */
 
-struct flow_tick_delta flow_table_tick_delta(const struct flow_table *table,
-                                             const struct flow *flow)
-{
-    if (flow->touched == 0) {
-        return (struct flow_tick_delta){0};
-    }
-    const struct flow_touch *since = &table->touched[flow->touched - 1];
-
-    const uint32_t forward = flow->sums[0].packets - since->packets[0];
-    const uint32_t reverse = flow->sums[1].packets - since->packets[1];
-    return (struct flow_tick_delta){
-        .bytes = {flow->sums[0].bytes - since->bytes[0], flow->sums[1].bytes - since->bytes[1]},
-        .packets = (uint64_t)forward + reverse,
-        .reverse_packets = reverse};
-}
-
 void flow_table_tick(struct flow_table *table, flow_tick_function each, void *context)
 {
     for (uint32_t i = 0; i < table->touched_count; i++) {
         if (i + TICK_AHEAD < table->touched_count) {
-            flow_prefetch_lines(flow_at(table, table->touched[i + TICK_AHEAD].slot), 2);
+            __builtin_prefetch(flow_at(table, table->touched[i + TICK_AHEAD]), 1);
         }
-        struct flow *flow = flow_at(table, table->touched[i].slot);
+        struct flow *flow = flow_at(table, table->touched[i]);
         if ((flow->bits & FLOW_IS_LIVE) != 0 && each != NULL) {
             const struct flow_tick_delta delta = flow_table_tick_delta(table, flow);
             each(context, flow, &delta);
         }
-        flow->touched = 0;
+        flow->bits &= ~(uint32_t)FLOW_IS_TOUCHED;
     }
     table->touched_count = 0;
+    table->tick++;
 }
 
 bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32_t slots_max,
                         void (*each)(void *context, const struct flow *flow), void *context)
 {
     for (uint32_t seen = 0; seen < slots_max; seen++) {
-        if (*cursor < table->wide_first && *cursor >= table->narrow.fresh) {
-            *cursor = table->wide_first;
-        }
-        if (*cursor >= table->wide.fresh) {
-            return false;
+        uint32_t kind = *cursor >> FLOW_KIND_SHIFT;
+
+        while ((*cursor & FLOW_PLACE_MASK) >= table->kinds[kind].fresh) {
+            if (++kind == FLOW_KINDS) {
+                return false;
+            }
+            *cursor = kind << FLOW_KIND_SHIFT;
         }
         const struct flow *flow = flow_at(table, (*cursor)++);
         if ((flow->bits & FLOW_IS_LIVE) != 0) {
@@ -55,7 +42,8 @@ bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32
 
 const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow)
 {
-    return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow) : NULL;
+    (void)table;
+    return flow_has_tcp_part(flow) ? flow_tcp_part(flow) : NULL;
 }
 
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
@@ -78,11 +66,14 @@ uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const s
            faults->side[1].retransmitted_segments;
 }
 
-uint64_t flow_total(const struct flow_table *table, const struct flow *flow, int direction,
-                    enum flow_sum which)
+uint64_t flow_first_ns(const struct flow_table *table, const struct flow *flow)
 {
-    return (uint64_t)flow_reported(table, flow)->highs[direction][which] << 32 |
-           flow_sum_low(&flow->sums[direction], which);
+    return table != NULL ? flow_cold(table, flow)->first_ns : 0;
+}
+
+uint16_t flow_interface(const struct flow_table *table, const struct flow *flow)
+{
+    return flow_link_of(table, flow_cold(table, flow))->interface;
 }
 
 struct flow_table_statistics flow_table_statistics(const struct flow_table *table)

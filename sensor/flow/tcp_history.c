@@ -167,11 +167,11 @@ static void guess_endpoints(const struct flow *flow, enum tcp_endpoint out[2])
         const unsigned flags = flow->tcp_flags[i];
         const bool saw_syn = (flow->bits & (i == 0 ? FLOW_SAW_SYN : FLOW_SAW_SYN_ACK)) != 0;
 
-        out[i] = (flags & TCP_RST) != 0       ? ENDPOINT_RESET
-                 : (flags & TCP_FIN) != 0     ? ENDPOINT_CLOSED
-                 : flow->sums[i].packets == 0 ? ENDPOINT_INACTIVE
-                 : saw_syn                    ? ENDPOINT_ESTABLISHED
-                                              : ENDPOINT_PARTIAL;
+        out[i] = (flags & TCP_RST) != 0          ? ENDPOINT_RESET
+                 : (flags & TCP_FIN) != 0        ? ENDPOINT_CLOSED
+                 : flow_packets_of(flow, i) == 0 ? ENDPOINT_INACTIVE
+                 : saw_syn                       ? ENDPOINT_ESTABLISHED
+                                                 : ENDPOINT_PARTIAL;
     }
     if (out[0] == ENDPOINT_ESTABLISHED && (flow->bits & FLOW_SAW_SYN_ACK) == 0) {
         out[0] = ENDPOINT_SYN_SENT;
@@ -194,7 +194,7 @@ const char *tcp_conn_state(const struct flow *flow, const struct flow_tcp_part *
     const enum tcp_endpoint client = state[0], server = state[1];
     const bool is_client_unseen = client == ENDPOINT_INACTIVE || client == ENDPOINT_PARTIAL;
     const bool is_server_unseen = server == ENDPOINT_INACTIVE || server == ENDPOINT_PARTIAL;
-    const bool has_payload = flow->sums[0].payload_bytes + flow->sums[1].payload_bytes > 0;
+    const bool has_payload = (flow_payload_of(flow, 0) | flow_payload_of(flow, 1)) > 0;
 
     if (server == ENDPOINT_RESET) {
         if (client == ENDPOINT_SYN_SENT || client == ENDPOINT_SYN_ACK_SENT ||

@@ -25,7 +25,7 @@ static inline uint32_t round_trip_units(uint64_t ns)
 void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
 {
     const uint8_t flags = packet->tcp_flags;
-    uint8_t state = flow->tcp_state;
+    uint8_t state = (uint8_t)flow_tcp_state(flow);
 
     flow->tcp_flags[direction] |= flags;
     if (state == TCP_RESET) {
@@ -55,7 +55,9 @@ void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
                (state == TCP_SYN_SENT && packet->payload_bytes > 0)) {
         state = TCP_ESTABLISHED;
     }
-    flow->tcp_state = state;
+    if (state != flow_tcp_state(flow)) {
+        flow_set_field(flow, FLOW_STATE_SHIFT, 3, state);
+    }
 }
 
 bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
@@ -68,11 +70,11 @@ bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
         part->side[direction].initial_seq == packet->tcp_seq) {
         return false; /* the same SYN again */
     }
-    if (flow_is_closed(flow) || flow->tcp_state == TCP_FIN_WAIT) {
+    if (flow_is_closed(flow) || flow_tcp_state(flow) == TCP_FIN_WAIT) {
         return true;
     }
-    return part != NULL && flow->tcp_state == TCP_ESTABLISHED && packet->time_ns > flow->last_ns &&
-           packet->time_ns - flow->last_ns >= FLOW_REUSE_NS;
+    return part != NULL && flow_tcp_state(flow) == TCP_ESTABLISHED &&
+           packet->time_ns > flow->last_ns && packet->time_ns - flow->last_ns >= FLOW_REUSE_NS;
 }
 
 /* Of the data that `direction` has sent. */

@@ -19,7 +19,7 @@ static inline int32_t seq_diff(uint32_t a, uint32_t b)
 static inline bool is_over(const struct flow *flow, int direction)
 {
     return (flow->bits & FLOW_INSPECT_DONE) != 0 ||
-           (flow->app_bits & (INSPECT_DONE_CLIENT << direction)) != 0;
+           (flow->bits & (INSPECT_DONE_CLIENT << direction)) != 0;
 }
 
 static void advance(struct call *call, struct assembly_side *side, uint32_t bytes)
@@ -43,8 +43,8 @@ static void end_direction(struct call *call, int direction)
     struct flow *flow = call->flow;
 
     window_clear(&call->assembly->side[direction].window, &call->inspect->held);
-    flow->app_bits |= (uint8_t)(INSPECT_DONE_CLIENT << direction);
-    if ((flow->app_bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
+    flow->bits |= (uint32_t)INSPECT_DONE_CLIENT << direction;
+    if ((flow->bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
         flow->bits |= FLOW_INSPECT_DONE;
     }
 }
@@ -207,7 +207,7 @@ static struct window_put put_piece(struct call *call, struct assembly_side *side
     call->inspect->statistics.stream_overlaps += put.overlapped_bytes > 0;
     if (put.conflicts) {
         call->inspect->statistics.stream_conflicts++;
-        call->flow->app_bits |= INSPECT_SAW_CONFLICT;
+        call->flow->bits |= INSPECT_SAW_CONFLICT;
     }
     return put;
 }
@@ -416,9 +416,9 @@ static void note_holes(struct call *call, int direction, bool is_other_touched)
     if (is_other_touched) {
         waits |= has_hole(&call->assembly->side[!direction]);
     }
-    flow->app_bits &= (uint8_t)~INSPECT_WAITS;
+    flow->bits &= ~(uint32_t)INSPECT_WAITS;
     if (waits) {
-        flow->app_bits |= INSPECT_WAITS;
+        flow->bits |= INSPECT_WAITS;
     }
 }
 
@@ -429,7 +429,7 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
     const bool has_bytes =
         bytes->length > 0 && (packet->tcp_flags & TCP_RST) == 0 && !is_over(flow, direction);
 
-    if (!has_bytes && (flow->app_bits & INSPECT_WAITS) == 0) {
+    if (!has_bytes && (flow->bits & INSPECT_WAITS) == 0) {
         return; /* nothing is held: most packets of a direction that is done */
     }
     call.assembly = inspect_first(inspect, flow, PART_STREAM);
@@ -445,7 +445,7 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
         }
         return;
     }
-    const bool had_holes = (flow->app_bits & INSPECT_WAITS) != 0;
+    const bool had_holes = (flow->bits & INSPECT_WAITS) != 0;
     if ((packet->tcp_flags & TCP_ACK) != 0 && had_holes) {
         take_ack(&call, direction);
     }
@@ -488,5 +488,5 @@ void assembly_drop(struct inspect *inspect, struct flow *flow)
         window_clear(&assembly->side[1].window, &inspect->held);
         inspect_drop(inspect, flow, PART_STREAM);
     }
-    flow->app_bits &= (uint8_t)~INSPECT_WAITS;
+    flow->bits &= ~(uint32_t)INSPECT_WAITS;
 }

@@ -343,7 +343,7 @@ static bool put(struct call *call, struct datagram *datagram, const struct piece
                    header_bytes(datagram) + piece->fragment.offset_bytes, &piece->bytes);
     if (put.conflicts) {
         statistics->datagram_conflicts++;
-        call->flow->app_bits |= INSPECT_SAW_CONFLICT;
+        call->flow->bits |= INSPECT_SAW_CONFLICT;
     }
     if (put.overlapped_bytes > 0 && (put.new_bytes > 0 || put.conflicts)) {
         statistics->datagram_overlaps++;

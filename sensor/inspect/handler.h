@@ -137,7 +137,7 @@ void inspect_list_filter(struct inspect *inspect, struct inspect_list *list,
 static inline void inspect_label(struct flow *flow, enum app app, uint8_t confidence)
 {
     flow->app_protocol = (uint8_t)app;
-    flow->app_confidence = confidence;
+    flow_set_app_confidence(flow, (enum app_confidence)confidence);
 }
 
 /* Hands the rest of the flow, both directions, to the handler of `app`: after the call that asked

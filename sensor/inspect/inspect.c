@@ -193,10 +193,11 @@ static bool is_enough(struct flow *flow, const struct app_guess *guess)
         !guess->may_come && (guess->app == APP_UNKNOWN || guess->app == APP_TLS);
     const bool is_trickle =
         flow->key.protocol == IP_PROTOCOL_TCP && guess->may_come &&
-        flow->sums[0].payload_bytes + flow->sums[1].payload_bytes < INSPECT_TRICKLE_BYTES;
+        flow_payload_of(flow, 0) + flow_payload_of(flow, 1) < INSPECT_TRICKLE_BYTES;
+    const unsigned payloads = flow_app_payloads(flow) + (is_hopeless ? 2 : 1);
 
-    flow->app_payloads = (uint8_t)(flow->app_payloads + (is_hopeless ? 2 : 1));
-    return flow->app_payloads >= (is_trickle ? INSPECT_TRICKLE_MAX : INSPECT_PAYLOADS_MAX);
+    flow_set_app_payloads(flow, payloads);
+    return payloads >= (is_trickle ? INSPECT_TRICKLE_MAX : INSPECT_PAYLOADS_MAX);
 }
 
 /* Unknown so far: the bytes, or the newest segment alone; how many are passed over. */
@@ -242,7 +243,10 @@ static void refuse(struct inspect *inspect, struct flow *flow, const struct insp
         inspect_label(flow, APP_UNKNOWN, 0);
     }
     flow->app_handler = APP_UNKNOWN;
-    if (++flow->app_refusals >= INSPECT_REFUSALS_MAX) {
+    const unsigned refusals = (flow->bits >> FLOW_REFUSALS_SHIFT & 3) + 1;
+
+    flow_set_field(flow, FLOW_REFUSALS_SHIFT, 2, refusals < 3 ? refusals : 3);
+    if (refusals >= INSPECT_REFUSALS_MAX) {
         flow->bits |= FLOW_INSPECT_DONE;
     }
 }
@@ -295,14 +299,14 @@ static void take_datagram(struct inspect *inspect, const struct packet *packet,
     const struct inspect_input input = {
         .packet = packet, .bytes = *bytes, .direction = direction, .is_last = true};
 
-    if ((flow->app_bits & (INSPECT_DONE_CLIENT << direction)) != 0) {
+    if ((flow->bits & (INSPECT_DONE_CLIENT << direction)) != 0) {
         return;
     }
     const struct inspect_step step = inspect_dispatch(inspect, flow, &input, 0);
     if (step.verdict == INSPECT_DIRECTION_DONE) {
-        flow->app_bits |= (uint8_t)(INSPECT_DONE_CLIENT << direction);
+        flow->bits |= (uint32_t)INSPECT_DONE_CLIENT << direction;
     }
-    if (step.verdict == INSPECT_DONE || (flow->app_bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
+    if (step.verdict == INSPECT_DONE || (flow->bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
         flow->bits |= FLOW_INSPECT_DONE;
     }
 }

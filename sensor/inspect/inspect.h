@@ -61,17 +61,17 @@ MUST_USE struct inspect *inspect_new(const struct inspect_settings *settings, st
 void inspect_free(struct inspect *inspect); /* NULL is allowed */
 DEFINE_AUTO(inspect, inspect_free);
 
-/* In flow.app_bits. */
-#define INSPECT_DONE_CLIENT (1 << 0) /* no more bytes of direction 0 ... */
-#define INSPECT_DONE_SERVER (1 << 1) /* ... and 1 */
-#define INSPECT_WAITS       (1 << 2) /* packets without payload count, too */
+/* In flow.bits. */
+#define INSPECT_DONE_CLIENT (1 << FLOW_INSPECT_SHIFT) /* no more bytes of direction 0 ... */
+#define INSPECT_DONE_SERVER (2 << FLOW_INSPECT_SHIFT) /* ... and 1 */
+#define INSPECT_WAITS       (4 << FLOW_INSPECT_SHIFT) /* packets without payload count, too */
 
 /* Whether a packet has bytes that somebody waits for. */
 static inline bool inspect_has_bytes(const struct packet *packet, const struct flow *flow,
                                      int direction)
 {
     return packet->payload_captured_bytes != 0 &&
-           (flow->app_bits & (INSPECT_DONE_CLIENT << direction)) == 0;
+           (flow->bits & (INSPECT_DONE_CLIENT << direction)) == 0;
 }
 
 /* The slow half of inspect_packet. */
@@ -85,7 +85,7 @@ static inline void inspect_packet(struct inspect *inspect, const struct packet *
                                   const uint8_t *frame, struct flow *flow, int direction)
 {
     if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
-        (inspect_has_bytes(packet, flow, direction) || (flow->app_bits & INSPECT_WAITS) != 0 ||
+        (inspect_has_bytes(packet, flow, direction) || (flow->bits & INSPECT_WAITS) != 0 ||
          (packet->facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT)) != 0)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }

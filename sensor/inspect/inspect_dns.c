@@ -415,12 +415,12 @@ static struct inspect_step dns_input(struct inspect *inspect, struct flow *flow,
         const struct inspect_step step = stream_input(inspect, flow, dns, input);
 
         if (dns->query_count + dns->response_count > 0) {
-            flow->app_confidence = APP_CERTAIN;
+            flow_set_app_confidence(flow, APP_CERTAIN);
         }
         return step;
     }
     if (read_message(inspect, flow, dns, input, &input->bytes)) {
-        flow->app_confidence = APP_CERTAIN;
+        flow_set_app_confidence(flow, APP_CERTAIN);
     }
     return inspect_more(0);
 }

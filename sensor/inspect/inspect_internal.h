@@ -32,9 +32,9 @@ struct inspect_block {
 };
 static_assert(sizeof(struct inspect_block) == 384, "six cache lines");
 
-/* flow.app_bits: those of inspect.h, and these. */
+/* flow.bits: those of inspect.h, and these. */
 #define INSPECT_DONE_BOTH    (INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER)
-#define INSPECT_SAW_CONFLICT (1 << 3) /* bytes sent again with other contents */
+#define INSPECT_SAW_CONFLICT (8 << FLOW_INSPECT_SHIFT) /* bytes sent again with other contents */
 
 struct dns_scratch;
 

@@ -91,7 +91,7 @@ static void fill_label(const struct inspect *inspect, const struct flow *flow,
 {
     if (flow->app_protocol != APP_UNKNOWN) {
         record->app = inspect->labels[flow->app_protocol].name;
-        record->app_confidence = flow->app_confidence;
+        record->app_confidence = (uint8_t)flow_app_confidence(flow);
         record->app_method = inspect->labels[flow->app_protocol].method;
         return;
     }
@@ -111,7 +111,7 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
     uint8_t source;
 
     fill_label(inspect, flow, record);
-    if ((flow->app_bits & INSPECT_SAW_CONFLICT) != 0) {
+    if ((flow->bits & INSPECT_SAW_CONFLICT) != 0) {
         record->flags |= FLOW_FLAG_DATA_CONFLICT;
     }
     if (parts == 0) {

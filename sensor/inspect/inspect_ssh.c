@@ -93,8 +93,8 @@ static struct inspect_step ssh_input(struct inspect *inspect, struct flow *flow,
             return inspect_more(0);
         }
         if (status == WIRE_MALFORMED || line.length < 4 || memcmp(line.bytes, "SSH-", 4) != 0) {
-            return inspect_stop(flow->app_confidence == APP_CERTAIN ? INSPECT_DIRECTION_DONE
-                                                                    : INSPECT_REFUSED);
+            return inspect_stop(flow_app_confidence(flow) == APP_CERTAIN ? INSPECT_DIRECTION_DONE
+                                                                         : INSPECT_REFUSED);
         }
         side->has_line = true;
         side->banner_length = (uint8_t)inspect_copy(side->banner, BANNER_BYTES, &line);

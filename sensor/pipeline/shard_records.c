@@ -65,7 +65,8 @@ static void count_missed(struct shard *shard, const struct flow *flow,
 
     if (missed > 0) {
         const uint32_t last = SHARD_INTERFACES - 1;
-        const uint32_t interface = flow->interface < last ? flow->interface : last;
+        const uint16_t number = flow_interface(shard->table, flow);
+        const uint32_t interface = number < last ? number : last;
 
         counter_add(&shard->counts.missed_bytes[interface], missed);
     }
@@ -156,7 +157,7 @@ void shard_on_login(void *context, const struct flow *flow, const struct inspect
     struct shard *shard = context;
 
     if (shard->current != NULL && shard->current->detection != NULL) {
-        detect_login(shard->current->detection, flow,
+        detect_login(shard->current->detection, shard->table, flow,
                      &(struct detect_login){.protocol = login->protocol,
                                             .is_clear = login->is_clear,
                                             .is_refused = login->is_refused,
@@ -314,13 +315,13 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
 {
     const struct flow_tcp_rtt *rtt = flow_tcp_round_trips(shard->table, flow);
     struct stats_top_flow top = {.flow_id = flow_id(shard->table, flow),
-                                 .start_ns = flow->first_ns,
+                                 .start_ns = flow_first_ns(shard->table, flow),
                                  .client_ip = flow_client_address(flow),
                                  .server_ip = flow_server_address(flow),
                                  .client_port = flow_client_port(flow),
                                  .server_port = flow_server_port(flow),
                                  .ip_protocol = flow->key.protocol,
-                                 .tcp_state = flow->tcp_state,
+                                 .tcp_state = (uint8_t)flow_tcp_state(flow),
                                  .server_name = inspect_server_name(shard->inspect, flow),
                                  .app = inspect_app_name(shard->inspect, flow),
                                  .delta_bytes_forward = delta->bytes[0],
@@ -359,7 +360,7 @@ void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delt
     add_host(&epoch->hosts, &server, delta->bytes[0], delta->bytes[1], delta->packets);
     add_service(&epoch->services, flow, &in_out, delta->packets);
     if (epoch->detection != NULL) {
-        detect_volume(epoch->detection, flow, delta, client_inside, server_inside);
+        detect_volume(epoch->detection, shard->table, flow, delta, client_inside, server_inside);
     }
     if (epoch_wants_flow(epoch, bytes)) {
         add_top_flow(shard, epoch, flow, delta);

@@ -155,7 +155,7 @@ static void play_segment(uint32_t isn, uint32_t at, uint32_t length, uint32_t cu
                                   .payload_captured_bytes = span.length};
     const struct assembly_side *side = play_side();
     const bool is_started = side != NULL;
-    const bool is_open = (play.flow.app_bits & INSPECT_DONE_CLIENT) == 0;
+    const bool is_open = (play.flow.bits & INSPECT_DONE_CLIENT) == 0;
 
     PLAY_CHECK(bytes != NULL && at + length <= PLAY_STREAM_BYTES);
     if (!is_started) { /* the first byte seen is at offset 0 */
@@ -192,14 +192,13 @@ static void play_ack(uint32_t isn, uint32_t at)
 static void play_finish(void)
 {
     const struct packet last = {.protocol = IP_PROTOCOL_TCP};
-    const bool was_open = (play.flow.app_bits & INSPECT_DONE_CLIENT) == 0;
+    const bool was_open = (play.flow.bits & INSPECT_DONE_CLIENT) == 0;
     const struct assembly_side *side = play_side();
     const uint64_t base = side != NULL ? side->window.base - play.origin : PLAY_STREAM_BYTES;
 
     assembly_finish(&play.inspect, &play.flow, &last);
     for (uint64_t i = base;
-         was_open && i < PLAY_STREAM_BYTES && (play.flow.app_bits & INSPECT_DONE_CLIENT) == 0;
-         i++) {
+         was_open && i < PLAY_STREAM_BYTES && (play.flow.bits & INSPECT_DONE_CLIENT) == 0; i++) {
         PLAY_CHECK(play.offered[i] || !play.arrived[i] || play.behaviour == PLAY_BY_SCRIPT);
     }
 }

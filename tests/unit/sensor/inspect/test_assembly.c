@@ -98,10 +98,10 @@ static void a_hole_is_given_up_when_the_receiver_acknowledges_beyond_it(void **s
     play_segment(ISN, FIRST + 200, 100, 0, 0);
     play_ack(ISN, FIRST + 100);
     assert_int_equal(play.inspect.statistics.stream_gaps, 0);
-    assert_int_not_equal(play.flow.app_bits & INSPECT_WAITS, 0);
+    assert_int_not_equal(play.flow.bits & INSPECT_WAITS, 0);
     play_ack(ISN, FIRST + 300);
     assert_int_equal(play.inspect.statistics.stream_gaps, 1);
-    assert_int_equal(play.flow.app_bits & INSPECT_WAITS, 0);
+    assert_int_equal(play.flow.bits & INSPECT_WAITS, 0);
     assert_offered(FIRST + 200, FIRST + 300);
     play_segment(ISN, FIRST + 100, 100, 0, 0); /* late: before what was consumed */
     assert_false(play.offered[FIRST + 100]);
@@ -188,7 +188,7 @@ static void a_handshake_handler_sees_the_first_16_kib_of_a_direction(void **stat
         play_segment(ISN, FIRST + i * 1400, 1400, 0, 0);
     }
     assert_int_equal(play.calls, 12);
-    assert_int_equal(play.flow.app_bits & INSPECT_DONE_BOTH, INSPECT_DONE_CLIENT);
+    assert_int_equal(play.flow.bits & INSPECT_DONE_BOTH, INSPECT_DONE_CLIENT);
     finish();
 }
 
@@ -199,7 +199,7 @@ static void the_bytes_seen_first_stand_and_others_are_counted(void **state)
     play_segment(ISN, FIRST, 100, 0, 0);
     play_segment(ISN, FIRST + 50, 100, 0, 0x55);
     assert_int_equal(play.inspect.statistics.stream_conflicts, 1);
-    assert_int_not_equal(play.flow.app_bits & INSPECT_SAW_CONFLICT, 0);
+    assert_int_not_equal(play.flow.bits & INSPECT_SAW_CONFLICT, 0);
     play_segment(ISN, FIRST + 120, 10, 0, 0x55); /* the same again */
     assert_int_equal(play.inspect.statistics.stream_conflicts, 1);
     assert_int_equal(play.inspect.statistics.stream_overlaps, 2);

@@ -140,7 +140,7 @@ static void with_ipv4_the_byte_seen_first_stands(void **state)
     assert_int_equal(pieces.deliveries, 1);
     assert_int_equal(pieces.inspect.statistics.datagram_conflicts, 2);
     assert_int_equal(pieces.inspect.statistics.datagram_overlaps, 2);
-    assert_int_not_equal(pieces.flow.app_bits & INSPECT_SAW_CONFLICT, 0);
+    assert_int_not_equal(pieces.flow.bits & INSPECT_SAW_CONFLICT, 0);
     pieces_finish();
 }
 

@@ -38,7 +38,7 @@ static void on_packet(void *context, const struct packet *packet, const uint8_t 
     (void)context;
     if (is_new && bench.app != APP_UNKNOWN) {
         flow->app_protocol = bench.app;
-        flow->app_confidence = APP_DPI;
+        flow_set_app_confidence(flow, APP_DPI);
         flow->app_handler = bench.app;
     }
     inspect_packet(bench.inspect, packet, frame, flow, direction);

@@ -1,0 +1,347 @@
+/* What is packed in an entry of the flow table, at the limits of its fields: sums that are carried,
+ * hop limits that differ, deadlines beyond the 16 bits of a tick, links without number. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sensor/flow/flow_table_internal.h"
+#include "tests/unit/sensor/flow/flow_harness.h"
+
+#define HOUR (3600 * SECOND)
+
+static const struct flow *the_flow;
+
+static void keep_flow(void *context, const struct flow *flow)
+{
+    (void)context;
+    the_flow = flow;
+}
+
+static const struct flow *flow_in(const struct flow_table *table)
+{
+    uint32_t cursor = 0;
+
+    the_flow = NULL;
+    while (flow_table_iterate(table, &cursor, 1024, keep_flow, NULL)) {
+    }
+    assert_non_null(the_flow);
+    return the_flow;
+}
+
+/* A packet of one flow with sums of its own. */
+static void add_sized(struct harness *h, uint64_t at_ns, int direction, uint32_t wire, uint32_t ip,
+                      uint32_t payload, uint8_t ttl)
+{
+    struct packet packet = {.ip_version = 4,
+                            .protocol = IP_PROTOCOL_UDP,
+                            .facts = PACKET_HAS_PORTS,
+                            .source_ip = {10, 0, 0, (uint8_t)(1 + direction)},
+                            .target_ip = {10, 0, 0, (uint8_t)(2 - direction)},
+                            .source_port = (uint16_t)(5000 + direction),
+                            .target_port = (uint16_t)(5001 - direction),
+                            .time_ns = at_ns,
+                            .wire_bytes = wire,
+                            .ip_bytes = ip,
+                            .payload_bytes = payload,
+                            .ttl = ttl};
+
+    assert_int_equal(flow_table_add_batch(h->table, &packet, NULL, 1), 1);
+}
+
+static void take_delta(void *context, struct flow *flow, const struct flow_tick_delta *delta)
+{
+    (void)flow;
+    *(struct flow_tick_delta *)context = *delta;
+}
+
+/* Sizes around each field's half and whole, and beyond any of them. */
+static void sums_are_exact_whatever_is_carried(void **state)
+{
+    static const uint32_t sizes[] = {1,     60,    1500,   9000,   32767,  32768,      65535,
+                                     65536, 65537, 131071, 131072, 131073, 0x3fffffff, 0x3ffffffe};
+    struct harness h;
+    struct flow_settings settings = harness_settings();
+    uint64_t want[2][4] = {{0}}, state_of_random = 1;
+
+    (void)state;
+    settings.idle_timeout_ns = settings.first_update_ns = settings.active_timeout_ns = 0;
+    harness_start(&h, &settings);
+    for (uint32_t i = 0; i < 30000; i++) {
+        struct flow_tick_delta delta = {0};
+        uint64_t tick[2][2] = {{0}};
+
+        for (unsigned j = 0; j < 1 + i % 3 * 700; j++) {
+            state_of_random = state_of_random * UINT64_C(6364136223846793005) + 1;
+            const uint64_t r = state_of_random >> 33;
+            const int d = (int)(r & 1);
+            const uint32_t limit = r % 64 == 0 ? 14 : 5;
+            const uint32_t wire = sizes[(r >> 8) % limit];
+            const uint32_t ip = sizes[(r >> 12) % limit], payload = sizes[(r >> 16) % limit];
+
+            add_sized(&h, SECOND + i, d, wire, ip, payload, 64);
+            want[d][FLOW_SUM_PACKETS]++;
+            want[d][FLOW_SUM_BYTES] += wire;
+            want[d][FLOW_SUM_IP] += ip;
+            want[d][FLOW_SUM_PAYLOAD] += payload;
+            tick[d][0]++;
+            tick[d][1] += wire;
+        }
+        const struct flow *flow = flow_in(h.table);
+        for (int d = 0; d < 2; d++) {
+            for (unsigned j = 0; j < 4; j++) {
+                assert_true(flow_total(h.table, flow, d, (enum flow_sum)j) == want[d][j]);
+            }
+            const uint64_t packets = want[d][FLOW_SUM_PACKETS], payload = want[d][FLOW_SUM_PAYLOAD];
+            assert_true(packets < FLOW_PACKETS_EXACT
+                            ? flow_packets_of(flow, d) == packets
+                            : flow_packets_of(flow, d) >= FLOW_PACKETS_EXACT);
+            assert_true(payload < FLOW_PAYLOAD_EXACT
+                            ? flow_payload_of(flow, d) == payload
+                            : flow_payload_of(flow, d) >= FLOW_PAYLOAD_EXACT);
+        }
+        flow_table_tick(h.table, take_delta, &delta);
+        assert_true(delta.packets == tick[0][0] + tick[1][0]);
+        assert_true(delta.reverse_packets == tick[1][0]);
+        assert_true(delta.bytes[0] == tick[0][1] && delta.bytes[1] == tick[1][1]);
+        if (i > 40) {
+            i += 997;
+        }
+    }
+    harness_finish(&h, 0);
+    uint64_t told[2] = {0};
+    for (uint32_t i = 0; i < h.count; i++) { /* a record is cut before its delta leaves 32 bits */
+        assert_true(h.records[i].forward.delta_bytes <= UINT32_MAX);
+        told[0] += h.records[i].forward.delta_bytes;
+        told[1] += h.records[i].reverse.delta_bytes;
+    }
+    const struct flow_record *last = harness_last(&h);
+    assert_true(last->forward.total_bytes == want[0][FLOW_SUM_BYTES]);
+    assert_true(last->reverse.total_ip_bytes == want[1][FLOW_SUM_IP]);
+    assert_true(last->forward.total_packets == want[0][FLOW_SUM_PACKETS]);
+    assert_true(told[0] == want[0][FLOW_SUM_BYTES] && told[1] == want[1][FLOW_SUM_BYTES]);
+    harness_stop(&h);
+}
+
+static void hop_limits_are_told_from_the_lowest_to_the_highest(void **state)
+{
+    static const uint8_t ttls[] = {64, 64, 63, 70, 1, 255, 0, 64};
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    for (unsigned i = 0; i < 8; i++) {
+        add_sized(&h, SECOND + i, 0, 60, 46, 4, ttls[i]);
+        add_sized(&h, SECOND + i, 1, 60, 46, 4, 128);
+        struct flow_record record = {0};
+        uint8_t least = 255, most = 0;
+
+        for (unsigned j = 0; j <= i; j++) {
+            least = ttls[j] < least ? ttls[j] : least;
+            most = ttls[j] > most ? ttls[j] : most;
+        }
+        flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE,
+                         FLOW_DETAIL_NONE, &record);
+        assert_int_equal(record.forward.ttl_min, least);
+        assert_int_equal(record.forward.ttl_max, most);
+        assert_int_equal(record.reverse.ttl_min, 128);
+        assert_int_equal(record.reverse.ttl_max, 128);
+    }
+    harness_stop(&h);
+}
+
+/* UPDATE deadlines far beyond what a tick of 16 bits tells (73 minutes), with packets often,
+ * seldom, and at last after more than two turns of it. */
+static void deadlines_of_hours_are_kept_to_the_packet(void **state)
+{
+    static const uint64_t steps_ns[] = {SECOND / 2,    7 * SECOND,    300 * SECOND, 1000 * SECOND,
+                                        2300 * SECOND, 5000 * SECOND, 9000 * SECOND};
+
+    (void)state;
+    for (unsigned i = 0; i < 7; i++) {
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        const uint64_t first = 3 * HOUR + 1, each = 5 * HOUR + 7, start = 11 * SECOND + 3;
+        uint64_t packets = 0, at;
+
+        settings.idle_timeout_ns = 0;
+        settings.first_update_ns = first;
+        settings.active_timeout_ns = each;
+        harness_start(&h, &settings);
+        for (at = start; at < start + 50 * HOUR; at += steps_ns[i]) {
+            add_sized(&h, at, 0, 60, 46, 4, 64);
+            packets++;
+        }
+        harness_finish(&h, at);
+        uint64_t deadline = start + first, told = 0;
+        for (uint32_t j = 0; j < h.count; j++) {
+            const struct flow_record *record = &h.records[j];
+            told += record->forward.delta_packets;
+            if (record->event != FLOW_UPDATE) {
+                continue;
+            }
+            assert_int_equal(record->update_index, j);
+            assert_true(record->start_ns == start);
+            assert_true(record->end_ns < deadline && deadline - record->end_ns <= steps_ns[i]);
+            deadline += each;
+        }
+        assert_int_equal(h.count, 1 + (50 * HOUR - first) / each + 1);
+        assert_int_equal(told, packets);
+        harness_stop(&h);
+    }
+}
+
+/* What was promised to a flow stays, however often the limits change. */
+static void changed_timeouts_leave_the_deadline_of_a_flow(void **state)
+{
+    struct harness h;
+    struct flow_settings settings = harness_settings();
+
+    (void)state;
+    settings.first_update_ns = 0;
+    settings.active_timeout_ns = 10 * SECOND;
+    harness_start(&h, &settings);
+    add_sized(&h, SECOND, 0, 60, 46, 4, 64);
+    for (uint64_t i = 0; i < 9; i++) {
+        flow_table_set_timeouts(h.table, 60 * SECOND, (20 + i) * SECOND);
+        add_sized(&h, (2 + i) * SECOND, 0, 60, 46, 4, 64);
+    }
+    assert_int_equal(h.count, 0);
+    add_sized(&h, 11 * SECOND, 0, 60, 46, 4, 64);
+    assert_int_equal(h.count, 1); /* ten seconds, as when it began */
+    assert_int_equal(h.records[0].forward.delta_packets, 10);
+    add_sized(&h, 38 * SECOND, 0, 60, 46, 4, 64);
+    assert_int_equal(h.count, 1);
+    add_sized(&h, 39 * SECOND, 0, 60, 46, 4, 64);
+    assert_int_equal(h.count, 2); /* and the new limit from there */
+    harness_stop(&h);
+}
+
+static void a_clock_that_goes_back_finds_flows_due_within_its_new_time(void **state)
+{
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    for (uint16_t i = 0; i < 200; i++) {
+        harness_udp(&h, 100000 * SECOND + i * SECOND / 4, "10.0.0.1", (uint16_t)(2000 + i),
+                    "10.0.0.2", 3000, 10);
+        while (!flow_table_advance(h.table, 100000 * SECOND + i * SECOND / 4, 100)) {
+        }
+    }
+    for (uint64_t i = 0; i < 8 * 210; i++) {
+        while (!flow_table_advance(h.table, 500 * SECOND + i * SECOND / 8, 100)) {
+        }
+    }
+    assert_int_equal(flow_table_count(h.table), 0);
+    harness_stop(&h);
+}
+
+static struct flow_link link_of(uint64_t number)
+{
+    struct flow_link link = {.bits = LINK_HAS_MAC_CLIENT, .interface = (uint16_t)(number % 7)};
+
+    memcpy(link.macs[0], &number, 6);
+    return link;
+}
+
+static void links_are_counted_and_come_back_whatever_their_number(void **state)
+{
+    enum { MANY = 20000 };
+    struct flow_link_entry *entries = calloc(MANY + 2, sizeof(*entries));
+    uint32_t *heads = calloc(MANY + FLOW_LISTS_MIN, sizeof(*heads));
+    uint32_t *numbers = calloc(MANY, sizeof(*numbers));
+    struct flow_links links;
+
+    (void)state;
+    assert_true(entries != NULL && heads != NULL && numbers != NULL);
+    flow_links_init(&links, entries, heads, (struct hash_key){1, 2});
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            const struct flow_link link = link_of(i);
+            numbers[i] = flow_links_take(&links, &link);
+            assert_int_not_equal(numbers[i], 0);
+            assert_memory_equal(flow_links_at(&links, numbers[i]), &link, sizeof(link));
+        }
+        assert_int_equal(links.count, MANY);
+        for (uint32_t i = 0; i < MANY; i++) {
+            const struct flow_link link = link_of(i);
+            assert_int_equal(flow_links_take(&links, &link), numbers[i]);
+        }
+        for (uint32_t i = 0; i < MANY; i++) {
+            flow_links_give(&links, numbers[i]);
+        }
+        assert_int_equal(links.count, MANY);
+        for (uint32_t i = 0; i < MANY; i++) {
+            flow_links_give(&links, numbers[(i * 7919U) % MANY]);
+        }
+        assert_int_equal(links.count, 0);
+        assert_int_equal(links.fresh, MANY + 1); /* no more than there were at once */
+    }
+    free(entries);
+    free(heads);
+    free(numbers);
+}
+
+/* Each flow with addresses and tags of its own. */
+static void records_tell_the_link_of_each_flow(void **state)
+{
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    for (uint16_t i = 0; i < 500; i++) {
+        uint8_t frame[12] = {2, 0, 0, 0, (uint8_t)(i >> 8), (uint8_t)i,
+                             6, 0, 0, 1, (uint8_t)(i >> 8), (uint8_t)i};
+        const uint8_t *frames[1] = {frame};
+        struct packet packet = {.ip_version = 4,
+                                .protocol = IP_PROTOCOL_UDP,
+                                .facts = PACKET_HAS_PORTS | PACKET_HAS_MACS,
+                                .source_ip = {10, 0, 0, 1},
+                                .target_ip = {10, 0, 0, 2},
+                                .source_port = (uint16_t)(2000 + i),
+                                .target_port = 3000,
+                                .time_ns = SECOND + i,
+                                .vlan_count = 2,
+                                .vlan_ids = {(uint16_t)(i * 8), i},
+                                .dscp = (uint8_t)(i % 64),
+                                .ttl = 64};
+
+        assert_int_equal(flow_table_add_batch(h.table, &packet, frames, 1), 1);
+    }
+    harness_finish(&h, 0);
+    assert_int_equal(h.count, 500);
+    for (uint32_t i = 0; i < h.count; i++) {
+        const struct flow_record *record = &h.records[i];
+        const uint16_t number = (uint16_t)(record->client.port - 2000);
+
+        assert_int_equal(record->client.mac[4] << 8 | record->client.mac[5], number);
+        assert_int_equal(record->server.mac[4] << 8 | record->server.mac[5], number);
+        assert_int_equal(record->client.mac[0], 6);
+        assert_int_equal(record->server.mac[0], 2);
+        assert_int_equal(record->vlan_id, number);
+        assert_int_equal(record->outer_vlan_id, number * 8);
+        assert_int_equal(record->forward.dscp, number % 64);
+    }
+    harness_stop(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_exact_whatever_is_carried),
+        cmocka_unit_test(hop_limits_are_told_from_the_lowest_to_the_highest),
+        cmocka_unit_test(deadlines_of_hours_are_kept_to_the_packet),
+        cmocka_unit_test(changed_timeouts_leave_the_deadline_of_a_flow),
+        cmocka_unit_test(a_clock_that_goes_back_finds_flows_due_within_its_new_time),
+        cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
+        cmocka_unit_test(records_tell_the_link_of_each_flow),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
