@@ -10,10 +10,11 @@ static const struct {
     int dlt;
     uint16_t link_type;
 } renumbered[] = {
-    {11, 100},                 /* RFC 1483 ATM */
-    {12, LINK_RAW}, {15, 102}, /* SLIP, BSD/OS */
-    {16, 103},                 /* PPP, BSD/OS */
-    {19, 106},                 /* classical IP over ATM */
+    {11, 100}, /* RFC 1483 ATM */
+    {12, 101}, /* raw IP */
+    {15, 102}, /* SLIP, BSD/OS */
+    {16, 103}, /* PPP, BSD/OS */
+    {19, 106}, /* classical IP over ATM */
 };
 
 uint16_t capture_link_type_of(int dlt)
