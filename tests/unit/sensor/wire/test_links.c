@@ -449,6 +449,34 @@ static void a_link_that_is_switched_off_has_no_decoder(void **state)
     }
 }
 
+static void a_layer_behind_a_link_that_is_switched_off_is_not_opened(void **state)
+{
+    const struct {
+        enum wire_layer layer;
+        uint16_t link_type;
+        const uint8_t *bytes;
+        size_t length;
+    } links[] = {
+        {LAYER_LLC, LINK_ATM_CLIP, BYTES(SNAP, 8, 0)},
+        {LAYER_LLC, LINK_SUNATM, BYTES(2, 0, 0, 33, SNAP, 8, 0)},
+        {LAYER_FRAME_RELAY, LINK_MFR, BYTES(0xc1, 7, 0x18, 0x41, 3, 0xcc)},
+        {LAYER_PPP, LINK_ERF, BYTES(ERF_OF(1), 0xff, 3, 0, 0x21)},
+        {LAYER_HDLC, LINK_ERF, BYTES(ERF_OF(1), 0x0f, 0, 8, 0)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        struct packet_rules rules = packet_rules_default;
+
+        packet_rules_disable(&rules, links[i].layer);
+        check_start(links[i].link_type);
+        check_add(links[i].bytes, links[i].length);
+        check_add_inside(false);
+        assert_int_equal(check_decode(&rules), PACKET_NOT_IP);
+        assert_int_equal(check_packet.ip_version, 0);
+    }
+}
+
 static void names_of_layers_are_read_back(void **state)
 {
     enum wire_layer layer;
@@ -479,6 +507,7 @@ int main(void)
         cmocka_unit_test(what_is_no_ip_is_said_with_layer_and_reason),
         cmocka_unit_test(a_layer_that_is_switched_off_is_not_opened),
         cmocka_unit_test(a_link_that_is_switched_off_has_no_decoder),
+        cmocka_unit_test(a_layer_behind_a_link_that_is_switched_off_is_not_opened),
         cmocka_unit_test(names_of_layers_are_read_back),
     };
 

@@ -85,6 +85,69 @@ static void the_tree_holds_every_layer_with_values_and_places(void **state)
     assert_memory_equal(frame.bytes + sni->offset, "example.com", sni->length);
 }
 
+/* `head` of the link, or behind UDP to `port`, and a packet inside. */
+static void make_tree_of(uint16_t link_type, uint16_t port, const uint8_t *head, size_t length)
+{
+    build_start(&b, buffer, sizeof(buffer));
+    b.link_type = link_type;
+    if (port != 0) {
+        build_ethernet(&b);
+        build_ipv4(&b, (struct build_ip){.source = "198.51.100.1", .target = "198.51.100.2"});
+        build_udp(&b, 50000, port);
+    }
+    build_header(&b, (struct build_header){.bytes = head, .length = length});
+    build_ipv4(&b, ip4);
+    build_udp(&b, 40000, 7777);
+    const struct frame frame = build_frame(&b, 5);
+    packet_tree(&frame, &tree);
+    assert_string_equal(tree.layers[tree.layer_count - 1].name, "UDP");
+}
+
+static void links_and_tunnels_show_the_fields_of_their_headers(void **state)
+{
+    static const uint8_t lisp[8] = {0x8c, 0, 5, 1, 0, 0, 7, 1};
+    static const uint8_t gue[8] = {1, 4, 0, 1};
+    static const uint8_t hsr[20] = {[12] = 0x89, 0x2f, 0x20, 43, 1, 2, 8};
+    static const uint8_t mfr[6] = {0xc3, 7, 0x18, 0x41, 3, 0xcc};
+    static const uint8_t slip[16] = {1, 0x45};
+    static const uint8_t sunatm[12] = {0x82, 3, 0, 33, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0};
+    static const uint8_t erf[28] = {[8] = 0x81, 4, 0, 80, 0, 0, 0, 64, 5, [24] = 0x0f, 0, 8, 0};
+
+    (void)state;
+    make_tree_of(LINK_ETHERNET, 4341, lisp, sizeof(lisp));
+    assert_field("LISP", "flags", "0x8c");
+    assert_field("LISP", "next_protocol", "1");
+    assert_field("LISP", "instance", "7");
+    assert_int_equal(find("LISP", "instance")->offset, 14 + 20 + 8 + 4);
+    make_tree_of(LINK_ETHERNET, 6080, gue, sizeof(gue));
+    assert_field("GUE", "variant", "0");
+    assert_field("GUE", "protocol", "4");
+    assert_field("GUE", "flags", "0x0001");
+    make_tree_of(LINK_ETHERNET, 6080, NULL, 0);
+    assert_field("GUE", "variant", "1");
+    make_tree_of(LINK_ETHERNET, 0, hsr, sizeof(hsr));
+    assert_field("HSR", "path", "2");
+    assert_field("HSR", "size", "43");
+    assert_field("HSR", "sequence", "258");
+    assert_field("HSR", "ethertype", "0x0800");
+    make_tree_of(LINK_MFR, 0, mfr, sizeof(mfr));
+    assert_field("Multilink Frame Relay", "flags", "0xc3");
+    assert_field("Multilink Frame Relay", "sequence", "263");
+    make_tree_of(LINK_SLIP, 0, slip, sizeof(slip));
+    assert_field("SLIP", "direction", "1");
+    assert_field("SLIP", "kind", "0x45");
+    make_tree_of(LINK_SUNATM, 0, sunatm, sizeof(sunatm));
+    assert_field("SunATM", "traffic", "2");
+    assert_field("SunATM", "vpi", "3");
+    assert_field("SunATM", "vci", "33");
+    make_tree_of(LINK_ERF, 0, erf, sizeof(erf));
+    assert_field("ERF", "type", "1");
+    assert_field("ERF", "record_bytes", "80");
+    assert_field("ERF", "wire_bytes", "64");
+    assert_field("ERF", "extensions", "1");
+    assert_int_equal(find("Cisco HDLC", "protocol")->offset, 26);
+}
+
 static void the_line_joins_the_layers(void **state)
 {
     const struct frame frame = hello_frame();
@@ -219,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tree_holds_every_layer_with_values_and_places),
+        cmocka_unit_test(links_and_tunnels_show_the_fields_of_their_headers),
         cmocka_unit_test(the_line_joins_the_layers),
         cmocka_unit_test(dns_is_shown_with_question_and_answers),
         cmocka_unit_test(hostile_names_reach_no_terminal),
