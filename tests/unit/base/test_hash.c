@@ -186,22 +186,20 @@ static void random_ids_are_hex_and_differ(void **state)
     assert_string_not_equal(a, b);
 }
 
-int main(void){
-    const struct CMUnitTest tests[] =
-        {
-            cmocka_unit_test(crc32c_has_the_values_of_rfc_3720),
-            cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
-            cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
-            cmocka_unit_test(a_short_sha1_in_its_block_is_the_sha1),
-            cmocka_unit_test(a_sha1_of_two_words_is_that_of_their_bytes),
-        }
-
-    cmocka_unit_test(fnv1a_has_its_reference_values_whole_and_in_parts),
-    cmocka_unit_test(sip_hash_13_has_its_reference_values),
-    cmocka_unit_test(every_bit_and_the_length_change_the_hash),
-    cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
-    cmocka_unit_test(sha1_of_the_processor_and_of_plain_c_are_equal),
-    cmocka_unit_test(random_ids_are_hex_and_differ),
-};
-return cmocka_run_group_tests(tests, NULL, NULL);
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_has_the_values_of_rfc_3720),
+        cmocka_unit_test(crc32c_in_pieces_and_by_tables_is_the_same),
+        cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
+        cmocka_unit_test(a_short_sha1_in_its_block_is_the_sha1),
+        cmocka_unit_test(a_sha1_of_two_words_is_that_of_their_bytes),
+        cmocka_unit_test(fnv1a_has_its_reference_values_whole_and_in_parts),
+        cmocka_unit_test(sip_hash_13_has_its_reference_values),
+        cmocka_unit_test(every_bit_and_the_length_change_the_hash),
+        cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
+        cmocka_unit_test(sha1_of_the_processor_and_of_plain_c_are_equal),
+        cmocka_unit_test(random_ids_are_hex_and_differ),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
