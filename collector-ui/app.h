@@ -13,6 +13,9 @@ MUST_USE int app_run(const struct collector_settings_all *settings, struct confi
  */
 MUST_USE int app_check_settings(const struct collector_settings_all *settings,
                                 const struct config *config, struct error *err);
+/* Whether the addresses to listen on are ones, and may be in the clear: what else stops the start.
+ * Opens nothing and reads no file. 0 or -errno. */
+MUST_USE int app_check_addresses(const struct collector_settings_all *settings, struct error *err);
 /* Level and form of the log by settings and -v. */
 void app_set_log(const struct collector_settings_all *settings,
                  const struct collector_command *command);

@@ -32,6 +32,13 @@ int app_check_settings(const struct collector_settings_all *settings, const stru
     return result;
 }
 
+int app_check_addresses(const struct collector_settings_all *settings, struct error *err)
+{
+    const int result = ingest_check(&settings->ingest, err);
+
+    return result != 0 ? result : api_check(&settings->web, err);
+}
+
 void app_set_log(const struct collector_settings_all *settings,
                  const struct collector_command *command)
 {

@@ -73,6 +73,9 @@ int main(int argc, char **argv)
     if (app_check_settings(&settings, config, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
+    if (command.check_config && app_check_addresses(&settings, &err) != 0) {
+        return fail(&err, EXIT_USAGE);
+    }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
     }

@@ -49,6 +49,22 @@ static bool is_wanted(const char *enabled, bool is_service)
     return strcmp(enabled, "on") == 0 || (strcmp(enabled, "auto") == 0 && is_service);
 }
 
+int app_check_addresses(const struct sensor_settings *settings, struct error *err)
+{
+    const bool is_service = settings->capture.read_pcap.count == 0 || settings->capture.pace;
+
+    if (settings->collector.address[0] != '\0' &&
+        collector_sink_check(&settings->collector, err) != 0) {
+        return -err->code;
+    }
+    if (is_wanted(settings->grpc.enabled, is_service) &&
+        grpc_server_check(&settings->grpc, err) != 0) {
+        return -err->code;
+    }
+    return is_wanted(settings->http.enabled, is_service) ? http_export_check(&settings->http, err)
+                                                         : 0;
+}
+
 static int add_grpc(struct app *app, struct error *err)
 {
     static const char *const capabilities[] = {"flows", "alerts",    "stats", "packets",

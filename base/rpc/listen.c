@@ -152,14 +152,25 @@ static int listen_unix(struct rpc_server *server, const char *address,
     return 0;
 }
 
+int rpc_address_check(const char *address, struct error *err)
+{
+    char host[HOST_BYTES_MAX];
+    char port[8];
+    if (strncmp(address, UNIX_PREFIX, UNIX_PREFIX_BYTES) == 0 ||
+        split_address(address, host, port)) {
+        return 0;
+    }
+    return error_set(err, EINVAL, "listen %s: an address is host:port, [IPv6]:port or unix:/path",
+                     address);
+}
+
 static int listen_tcp(struct rpc_server *server, const char *address,
                       grpc_server_credentials *credentials, bool is_tls, struct error *err)
 {
     char host[HOST_BYTES_MAX];
     char port[8];
-    if (!split_address(address, host, port)) {
-        return error_set(err, EINVAL,
-                         "listen %s: an address is host:port, [IPv6]:port or unix:/path", address);
+    if (rpc_address_check(address, err) != 0 || !split_address(address, host, port)) {
+        return -EINVAL;
     }
     const int got = grpc_server_add_http2_port(server->core, address, credentials);
     if (got != 0) {

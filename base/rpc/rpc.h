@@ -294,6 +294,8 @@ MUST_USE struct rpc_server *rpc_server_new(struct rpc_runtime *runtime,
  * twice. */
 MUST_USE int rpc_server_add(struct rpc_server *server, const struct rpc_method *methods,
                             size_t count, struct error *err);
+/* The form of what rpc_server_listen takes, asking neither names nor ports. 0 or -EINVAL. */
+MUST_USE int rpc_address_check(const char *address, struct error *err);
 /* Before rpc_server_start; several times for several addresses. "127.0.0.1:50051", "[::1]:50051",
  * "localhost:0", "unix:/run/netscope/sensor.sock" (a stale socket file is removed, the new one has
  * mode 0660). `tls` NULL: plaintext. Returns the port (0 for unix), or -errno with "listen

@@ -68,7 +68,7 @@ static bool is_loopback(const char *address)
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-static int check_exposure(const struct api_settings *s, struct error *err)
+int api_check(const struct api_settings *s, struct error *err)
 {
     if (is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
         return 0;
@@ -110,7 +110,7 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     hash_random_hex(api->boot_id);
     hash_random_hex(api->session);
     (void)gethostname(api->host_name, sizeof api->host_name - 1);
-    if (check_exposure(&api->settings, err) != 0 || auth_read(api, err) != 0) {
+    if (api_check(&api->settings, err) != 0 || auth_read(api, err) != 0) {
         return NULL;
     }
     api->feed = live_feed_new(api, err);

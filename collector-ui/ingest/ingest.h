@@ -124,6 +124,9 @@ struct ingest_counts {
 
 struct ingest;
 
+/* The form of `listen`, what goes together, and whether it may be open to other machines; opens
+ * nothing and reads no file. 0 or -EINVAL. */
+MUST_USE int ingest_check(const struct ingest_settings *settings, struct error *err);
 /* Opens the log in `directory` (made if it is missing; EBUSY: another process has it), reads
  * positions, gives the store what it lacks. NULL with `err`. `settings` and `events` are borrowed.
  */

@@ -108,6 +108,14 @@ static int read_tokens(struct ingest_auth *auth, const char *path, struct error 
     return result;
 }
 
+static bool is_required(const struct ingest_settings *s, bool has_tokens)
+{
+    return strcmp(s->require_auth, "on") == 0 ||
+           (strcmp(s->require_auth, "auto") == 0 &&
+            (s->tls_client_ca[0] != '\0' || has_tokens ||
+             (!address_is_local_endpoint(s->listen) && !s->insecure)));
+}
+
 static int check_listen(const struct ingest_settings *s, const struct ingest_auth *auth,
                         struct error *err)
 {
@@ -135,6 +143,20 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
     return 0;
 }
 
+int ingest_check(const struct ingest_settings *settings, struct error *err)
+{
+    const bool has_tokens = settings->tokens_file[0] != '\0';
+    const struct ingest_auth auth = {.has_client_ca = settings->tls_client_ca[0] != '\0',
+                                     .is_required = is_required(settings, has_tokens),
+                                     .tokens_count = has_tokens ? 1 : 0};
+
+    if (rpc_address_check(settings->listen, err) != 0) {
+        error_prefix(err, "ingest.listen");
+        return -err->code;
+    }
+    return check_listen(settings, &auth, err);
+}
+
 struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, struct error *err)
 {
     struct ingest_auth *auth = calloc(1, sizeof(*auth));
@@ -149,12 +171,7 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
         ingest_auth_free(auth);
         return NULL;
     }
-    const bool is_auto = strcmp(settings->require_auth, "auto") == 0;
-
-    auth->is_required =
-        strcmp(settings->require_auth, "on") == 0 ||
-        (is_auto && (auth->has_client_ca || auth->tokens_count > 0 ||
-                     (!address_is_local_endpoint(settings->listen) && !settings->insecure)));
+    auth->is_required = is_required(settings, auth->tokens_count > 0);
     if (check_listen(settings, auth, err) != 0) {
         ingest_auth_free(auth);
         return NULL;

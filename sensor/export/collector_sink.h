@@ -40,6 +40,9 @@ struct collector_options {
     bool is_lossless;            /* a full spool pushes back instead of dropping */
 };
 
+/* The form of the address, what goes together, plaintext to another machine; opens nothing.
+ * `address` is not empty. 0 or -EINVAL. collector_sink_open asks it too. */
+MUST_USE int collector_sink_check(const struct collector_settings *settings, struct error *err);
 /* 0 with `out` filled; -errno with `err` (certificate files, plaintext refused, token file's mode,
  * a spool directory that cannot be used). A collector that is down is no error, nor a disk that is
  * full or read-only: the spool then is in memory, and the log says so. */

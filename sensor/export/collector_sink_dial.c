@@ -23,7 +23,7 @@
 
 /* ---- credentials ---- */
 
-static int check_settings(const struct collector_settings *s, struct error *err)
+int collector_sink_check(const struct collector_settings *s, struct error *err)
 {
     const char *colon = strrchr(s->address, ':');
 
@@ -115,7 +115,7 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
     const struct collector_settings *s = sink->settings;
     char token[COLLECTOR_TOKEN_MAX];
 
-    if (check_settings(s, err) != 0 ||
+    if (collector_sink_check(s, err) != 0 ||
         (s->token_file[0] != '\0' && read_token(s->token_file, token, err) != 0)) {
         return -err->code;
     }

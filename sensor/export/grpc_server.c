@@ -34,19 +34,17 @@ static bool is_loopback(const char *listen)
     return address_parse(listen, length, &address) && address_is_loopback(&address);
 }
 
-static int listen_tcp(struct grpc_server *server, struct error *err)
+int grpc_server_check(const struct grpc_settings *settings, struct error *err)
 {
-    struct grpc_sensor *sensor = grpc_sensor_of(server);
-    const struct grpc_settings *settings = &server->settings;
     const bool has_tls = settings->tls_certificate[0] != '\0' || settings->tls_key[0] != '\0';
-    const bool has_identity = server->access != NULL || settings->tls_client_ca[0] != '\0';
-    const struct rpc_server_tls tls = {
-        .certificate_path = settings->tls_certificate,
-        .key_path = settings->tls_key,
-        .client_ca_path = settings->tls_client_ca[0] == '\0' ? NULL : settings->tls_client_ca};
+    const bool has_identity = settings->token_file[0] != '\0' || settings->tls_client_ca[0] != '\0';
 
     if (settings->listen[0] == '\0') {
         return 0;
+    }
+    if (rpc_address_check(settings->listen, err) != 0) {
+        error_prefix(err, "grpc.listen");
+        return -err->code;
     }
     if (settings->tls_client_ca[0] != '\0' && !has_tls) {
         return error_set(err, EINVAL,
@@ -58,6 +56,25 @@ static int listen_tcp(struct grpc_server *server, struct error *err)
                          "(grpc.tls_certificate, grpc.tls_key) and a token (grpc.token_file) or "
                          "client certificates (grpc.tls_client_ca), or grpc.insecure: true",
                          settings->listen);
+    }
+    return 0;
+}
+
+static int listen_tcp(struct grpc_server *server, struct error *err)
+{
+    struct grpc_sensor *sensor = grpc_sensor_of(server);
+    const struct grpc_settings *settings = &server->settings;
+    const bool has_tls = settings->tls_certificate[0] != '\0' || settings->tls_key[0] != '\0';
+    const struct rpc_server_tls tls = {
+        .certificate_path = settings->tls_certificate,
+        .key_path = settings->tls_key,
+        .client_ca_path = settings->tls_client_ca[0] == '\0' ? NULL : settings->tls_client_ca};
+
+    if (settings->listen[0] == '\0') {
+        return 0;
+    }
+    if (grpc_server_check(settings, err) != 0) {
+        return -err->code;
     }
     const int port = rpc_server_listen(sensor->rpc, settings->listen, has_tls ? &tls : NULL, err);
 

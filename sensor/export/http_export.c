@@ -186,21 +186,30 @@ static bool is_loopback(const char *bind)
     return address_parse(bind, strlen(bind), &address) && address_is_loopback(&address);
 }
 
+int http_export_check(const struct http_export_settings *settings, struct error *err)
+{
+    const bool has_tls = settings->tls_certificate[0] != '\0';
+
+    if (has_tls != (settings->tls_key[0] != '\0')) {
+        return error_set(err, EINVAL, "http: tls_certificate and tls_key go together");
+    }
+    if (!has_tls && !settings->insecure && !is_loopback(settings->bind)) {
+        return error_set(
+            err, EPERM,
+            "http.bind %s: an address other than loopback needs TLS (http.tls_certificate, "
+            "http.tls_key), or http.insecure: true",
+            settings->bind);
+    }
+    return 0;
+}
+
 struct http_export *http_export_new(const struct http_export_settings *settings,
                                     struct pipeline *pipeline, struct grpc_server *grpc,
                                     struct error *err)
 {
     const bool has_tls = settings->tls_certificate[0] != '\0';
 
-    if (has_tls != (settings->tls_key[0] != '\0')) {
-        error_set(err, EINVAL, "http: tls_certificate and tls_key go together");
-        return NULL;
-    }
-    if (!has_tls && !settings->insecure && !is_loopback(settings->bind)) {
-        error_set(err, EPERM,
-                  "http.bind %s: an address other than loopback needs TLS (http.tls_certificate, "
-                  "http.tls_key), or http.insecure: true",
-                  settings->bind);
+    if (http_export_check(settings, err) != 0) {
         return NULL;
     }
     AUTO(http_export) http = calloc(1, sizeof(*http));

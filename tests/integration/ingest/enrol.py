@@ -79,6 +79,8 @@ def main():
         assert unusable.returncode == 1 and "store.directory" in unusable.stderr, unusable
         assert "needs TLS" in run("--ingest-listen", "0.0.0.0:50052", "--data-dir", place / "open").stderr
         assert run("--check-config").stdout == "settings are valid\n"
+        open_listen = run("--ingest-listen", "0.0.0.0:50052", "--check-config")
+        assert open_listen.returncode == 2 and "needs TLS" in open_listen.stderr, open_listen
         config.write_text("ingest:\n  lisen: x\n")
         wrong = run("--config", config, "--check-config")
         assert wrong.returncode == 2 and "did you mean" in wrong.stderr, wrong

@@ -145,6 +145,17 @@ class Keys(unittest.TestCase):
         done = sensor("--config", self.file, "--check-config")
         self.assertEqual((done.returncode, done.stdout), (0, "settings are valid\n"))
 
+    def test_check_config_refuses_addresses_that_would_stop_the_start(self):
+        for arguments, reason in ((("--collector", "nocolon"), "neither host:port"),
+                                  (("--collector", "far.example:50052"), "would be plaintext"),
+                                  (("--grpc-listen", "127.0.0.1"), "grpc.listen"),
+                                  (("--grpc-listen", "0.0.0.0:50051"), "needs TLS")):
+            done = sensor(*arguments, "--check-config")
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertIn(reason, done.stderr)
+        self.assertEqual(sensor("--grpc-listen", "0.0.0.0:50051", "--read-pcap", "x", "--check-config").returncode, 0,
+                         "a file is read without a server")
+
     def test_printed_settings_are_read_again(self):
         first = sensor("--print-config").stdout
         self.assertEqual(self.print_config(SENSOR, first).stdout, first)
