@@ -218,6 +218,7 @@ struct http_server_options {
      * upgrade, whatever subprotocol it names. NULL: all are allowed. */
     enum http_auth_verdict (*authorize)(struct http_request *request);
     const char *authenticate; /* WWW-Authenticate of 401; NULL: "Bearer realm=\"netscope\"" */
+    const char *forbidden;    /* sentence of 403: what would open the path; NULL: of the login */
     void *context;            /* handed to on_open and by http_request_context */
 
     /* Host and Origin names allowed beside the bound address and localhost: "netscope.example",

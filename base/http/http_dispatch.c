@@ -83,7 +83,9 @@ static bool is_authorized(struct http_connection *connection)
         return true;
     case HTTP_AUTH_FORBIDDEN:
         counter_add(&connection->server->counters.auth_refused, 1);
-        http_problem(&connection->request, 403, "forbidden", "This login may not do that.", -1);
+        http_problem(
+            &connection->request, 403, "forbidden",
+            options->forbidden != NULL ? options->forbidden : "This login may not do that.", -1);
         return false;
     case HTTP_AUTH_UNKNOWN:
     default:

@@ -130,6 +130,8 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         .fallback = route_nothing,
         .authorize = auth_check,
         .authenticate = "Basic realm=\"netscope\", charset=\"UTF-8\"",
+        .forbidden = "This needs a token with the right scope (grpc.token_file), or the "
+                     "dashboard's login (web.auth.enabled).",
         .context = api,
         .ws_connections_max = (uint32_t)api->settings.clients_max + 16};
     api->server = http_server_start(&options, err);

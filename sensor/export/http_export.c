@@ -223,17 +223,19 @@ struct http_export *http_export_new(const struct http_export_settings *settings,
     http->is_open = !settings->insecure && !is_loopback(settings->bind);
     fill_routes(http);
     (void)snprintf(http->bind, sizeof(http->bind), "%s", settings->bind);
-    const struct http_server_options options = {.address = http->bind,
-                                                .port = (uint16_t)settings->port,
-                                                .tls_certificate_path =
-                                                    has_tls ? settings->tls_certificate : NULL,
-                                                .tls_key_path = has_tls ? settings->tls_key : NULL,
-                                                .routes = http->routes,
-                                                .fallback = get_other,
-                                                .authorize = authorize,
-                                                .context = http,
-                                                .connections_max = 64,
-                                                .request_body_bytes_max = REQUEST_BODY_BYTES};
+    const struct http_server_options options = {
+        .address = http->bind,
+        .port = (uint16_t)settings->port,
+        .tls_certificate_path = has_tls ? settings->tls_certificate : NULL,
+        .tls_key_path = has_tls ? settings->tls_key : NULL,
+        .routes = http->routes,
+        .fallback = get_other,
+        .authorize = authorize,
+        .forbidden = "This needs a token with the right scope (grpc.token_file), or gRPC on the "
+                     "unix socket (grpc.unix_socket).",
+        .context = http,
+        .connections_max = 64,
+        .request_body_bytes_max = REQUEST_BODY_BYTES};
 
     http->server = http_server_start(&options, err);
     return http->server == NULL ? NULL : TAKE(http);

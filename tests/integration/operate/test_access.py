@@ -91,7 +91,9 @@ class Calls(unittest.TestCase):
     def test_without_tokens_settings_and_packets_are_closed_on_tcp(self):
         self.start(token=False)
         self.assertEqual(self.rest("/v1/info")[0], 200)
-        self.assertEqual(self.rest("/v1/config")[0], 403)
+        status, refusal = self.rest("/v1/config")
+        self.assertEqual(status, 403)
+        self.assertIn("grpc.token_file", str(refusal), "what would open it")
         self.assertEqual(self.rest("/v1/packets/none")[0], 403)
         self.assertEqual(self.rest("/v1/config:reload", body={})[0], 403)
 
