@@ -12,9 +12,9 @@ export function FirstRun() {
             </svg>
             <h2>Waiting for the first sensor</h2>
             <p>The collector runs and has no data yet. Start a sensor on this machine, or show it a capture file:</p>
-            <pre>./netscope up{'\n'}./netscope up --replay trace.pcap</pre>
+            <pre>netscope-sensor --quiet --collector 127.0.0.1:50052{'\n'}netscope-sensor --quiet --collector 127.0.0.1:50052 --read-pcap trace.pcap --pace</pre>
             <p>A sensor on another machine needs its own certificate. On the collector's machine ({safe(host)}):</p>
-            <pre>netscope-collector enroll NAME</pre>
+            <pre>netscope-collector enroll NAME --host collector.example</pre>
             <p class="dim">This page changes by itself when the first packets arrive.</p>
         </div>
     );
