@@ -37,9 +37,12 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     const struct ip_address *reflector = is_to_client ? &fact->target : &fact->source;
     const struct detection_subject subject = {.target = is_to_client ? fact->source : fact->target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
     const uint64_t in = fact->bytes[is_to_client];
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, in);
 
+    if (note == NULL) {
+        return;
+    }
     note->counts[COUNT_IN] = in;
     note->counts[COUNT_OUT] = fact->bytes[!is_to_client];
     if (in > 0) {

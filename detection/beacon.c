@@ -22,11 +22,15 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                               .target = fact->target,
                                               .port = fact->target_port,
                                               .protocol = fact->protocol};
-    const uint64_t second = fact->time_ns / NS_PER_SEC;
-    const struct detection_member member = detector_member(
-        frame, detector_hash_bytes(frame, &second, sizeof(second)), fact, true, false);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
 
-    detector_note_member(detector_note(rules, frame, 0, &subject, fact->time_ns), &member);
+    if (note != NULL) {
+        const uint64_t second = fact->time_ns / NS_PER_SEC;
+        const struct detection_member member =
+            detector_member(frame, detector_hash_u64(frame, second), fact, true, false);
+
+        detector_note_member(note, &member);
+    }
 }
 
 static int by_value(const void *a, const void *b)

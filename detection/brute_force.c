@@ -67,8 +67,11 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
     } else {
         subject.source = fact->source;
     }
-    struct detector_note *note = detector_note(rules, frame, view, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, view, &subject, fact->time_ns, 1);
 
+    if (note == NULL) {
+        return;
+    }
     member.address = *peer;
     note->counts[COUNT_ATTEMPT] = 1;
     detector_note_member(note, &member);
@@ -82,7 +85,11 @@ static void count(const struct detector_rules *rules, struct detection_frame *fr
                                            .port = fact->target_port,
                                            .protocol = fact->protocol};
 
-    detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns)->counts[counter] = 1;
+    struct detector_note *note = detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns, 1);
+
+    if (note != NULL) {
+        note->counts[counter] = 1;
+    }
     if (counter == COUNT_ATTEMPT) {
         add_peer(rules, frame, fact, VIEW_VICTIM, &fact->source);
         add_peer(rules, frame, fact, VIEW_SPREAD, &fact->target);

@@ -20,14 +20,21 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     const struct detection_subject pair = {.source = fact->source, .target = fact->target};
     const struct detection_subject target = {.target = fact->target};
-    struct detector_note *note = detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns);
-    struct detection_member member =
-        detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
+    struct detector_note *note =
+        detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns, fact->bytes[0]);
 
-    note->counts[COUNT_UP] = fact->bytes[0];
-    note->counts[COUNT_DOWN] = fact->bytes[1];
-    member.address = fact->source;
-    detector_note_member(detector_note(rules, frame, VIEW_TARGET, &target, fact->time_ns), &member);
+    if (note != NULL) {
+        note->counts[COUNT_UP] = fact->bytes[0];
+        note->counts[COUNT_DOWN] = fact->bytes[1];
+    }
+    note = detector_note(rules, frame, VIEW_TARGET, &target, fact->time_ns, 1);
+    if (note != NULL) {
+        struct detection_member member =
+            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
+
+        member.address = fact->source;
+        detector_note_member(note, &member);
+    }
 }
 
 static double clients_of(struct detection *detection, const struct detector *self,

@@ -69,8 +69,14 @@ uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
     return hash_mix(hash);
 }
 
-/* detection_hash() of an address, without its loop. */
-static uint64_t hash_address(struct hash_key key, const struct ip_address *address)
+/* detection_hash() of up to eight bytes, without its loop. */
+static inline uint64_t hash_word(struct hash_key key, uint64_t word, size_t length)
+{
+    return hash_mix(hash_two_words(key, hash_start(key, length), word, 0));
+}
+
+/* The same of an address. */
+static inline uint64_t hash_address(struct hash_key key, const struct ip_address *address)
 {
     uint64_t words[2];
 
@@ -232,7 +238,6 @@ void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds
     if (frame->seed != seed) {
         frame->seed = seed;
         frame->key = detection_hash_key(seed);
-        memset(frame->hashed, 0, sizeof(frame->hashed));
     }
     for (uint32_t i = 0; i < frame->views_count; i++) {
         detection_table_reset(&frame->views[i]);
@@ -294,11 +299,14 @@ void detection_frame_feed(struct detection_frame *frame, const struct detection_
 {
     const struct subscriber *wanted = frame->wanted[fact->event][protocol_of(fact->protocol)];
 
+    frame->hashed[0] = (struct hashed_address){.address = &fact->source};
+    frame->hashed[1] = (struct hashed_address){.address = &fact->target};
     for (; wanted->feed != NULL; wanted++) {
         if (!wanted->has_exempt || !is_exempt(wanted->rules, fact)) {
             wanted->feed(wanted->rules, frame, fact);
         }
     }
+    frame->hashed[0].address = frame->hashed[1].address = NULL;
 }
 
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
@@ -338,25 +346,20 @@ static bool same_address(const struct ip_address *a, const struct ip_address *b)
     return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0 && a->version == b->version;
 }
 
-/* Any mix will do: who aims at it gains the time of one hash. */
-static uint32_t place_of(const struct ip_address *address)
-{
-    uint64_t parts[2];
-
-    memcpy(parts, address->bytes, sizeof(parts));
-    return (uint32_t)((parts[0] ^ parts[1]) * UINT64_C(0x9e3779b97f4a7c15) >> 60);
-}
-
 uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address)
 {
-    struct hashed_address *hashed = &frame->hashed[place_of(address)];
+    for (size_t i = 0; i < ARRAY_COUNT(frame->hashed); i++) {
+        struct hashed_address *hashed = &frame->hashed[i];
 
-    /* Version 0 is what an empty place looks like. */
-    if (!same_address(&hashed->address, address) || address->version == 0) {
-        hashed->address = *address;
-        hashed->hash = hash_address(frame->key, address);
+        if (hashed->address != NULL && same_address(hashed->address, address)) {
+            if (!hashed->is_known) {
+                hashed->is_known = true;
+                hashed->hash = hash_address(frame->key, address);
+            }
+            return hashed->hash;
+        }
     }
-    return hashed->hash;
+    return hash_address(frame->key, address);
 }
 
 uint64_t detection_frame_hash(struct detection_frame *frame,
@@ -394,6 +397,16 @@ struct detection_member detector_member(const struct detection_frame *frame, uin
                                      .first_second = is_attempt ? second : 0,
                                      .attempt_second = is_attempt ? second : 0,
                                      .answer_second = is_answer ? second : 0};
+}
+
+uint64_t detector_hash_u32(const struct detection_frame *frame, uint32_t number)
+{
+    return hash_word(frame->key, number, sizeof(number));
+}
+
+uint64_t detector_hash_u64(const struct detection_frame *frame, uint64_t number)
+{
+    return hash_word(frame->key, number, sizeof(number));
 }
 
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length)

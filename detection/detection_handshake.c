@@ -8,7 +8,13 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/zero.h"
 #include "detection/detection_internal.h"
+
+/* When so many in a row had to go without anything that followed, it is a flood that nobody
+ * answers, and waiting is for nothing: one of some still waits, to see the end of it. */
+#define UNANSWERED_MANY (4 * HANDSHAKES_MAX)
+#define UNANSWERED_EACH 16
 
 #define IS_BEGIN  (EVENT(SYN) | EVENT(PROBE))
 #define IS_FOLLOW (EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST))
@@ -41,31 +47,37 @@ static bool is_of(const struct handshake *handshake, const struct detection_fact
 static void give(struct detection_frame *frame, uint32_t place)
 {
     const struct handshake *handshake = &frame->handshakes[place];
-    const struct detection_fact fact = {.event = handshake->event,
-                                        .protocol = handshake->protocol,
-                                        .source_port = handshake->source_port,
-                                        .target_port = handshake->target_port,
-                                        .source = handshake->source,
-                                        .target = handshake->target,
-                                        .time_ns = handshake->time_ns,
-                                        .followed = handshake->followed,
-                                        .answered_ns = handshake->answered_ns,
-                                        .last_ns = handshake->last_ns};
+    struct detection_fact fact;
 
+    zero_bytes(&fact, sizeof(fact));
+    fact.event = handshake->event;
+    fact.protocol = handshake->protocol;
+    fact.source_port = handshake->source_port;
+    fact.target_port = handshake->target_port;
+    fact.source = handshake->source;
+    fact.target = handshake->target;
+    fact.time_ns = handshake->time_ns;
+    fact.followed = handshake->followed;
+    fact.answered_ns = handshake->answered_ns;
+    fact.last_ns = handshake->last_ns;
     frame->handshakes_open[place / 64] &= ~(UINT64_C(1) << place % 64);
     detection_frame_feed(frame, &fact);
 }
 
 static void begin(struct detection_frame *frame, uint32_t place, const struct detection_fact *fact)
 {
+    struct handshake *handshake = &frame->handshakes[place];
+
     frame->handshakes_open[place / 64] |= UINT64_C(1) << place % 64;
-    frame->handshakes[place] = (struct handshake){.source = fact->source,
-                                                  .target = fact->target,
-                                                  .source_port = fact->source_port,
-                                                  .target_port = fact->target_port,
-                                                  .protocol = fact->protocol,
-                                                  .event = fact->event,
-                                                  .time_ns = fact->time_ns};
+    handshake->source = fact->source;
+    handshake->target = fact->target;
+    handshake->source_port = fact->source_port;
+    handshake->target_port = fact->target_port;
+    handshake->protocol = fact->protocol;
+    handshake->event = fact->event;
+    handshake->followed = 0;
+    handshake->time_ns = fact->time_ns;
+    handshake->answered_ns = handshake->last_ns = 0;
 }
 
 /* False: it is a second one of its kind. */
@@ -100,7 +112,11 @@ bool detection_handshake_take(struct detection_frame *frame, const struct detect
 
     if ((event & IS_BEGIN) != 0) {
         if (is_open) {
+            frame->unanswered += handshake->followed == 0;
             give(frame, place);
+        }
+        if (frame->unanswered >= UNANSWERED_MANY && ++frame->unanswered % UNANSWERED_EACH != 0) {
+            return false;
         }
         begin(frame, place, fact);
         return true;
@@ -110,6 +126,7 @@ bool detection_handshake_take(struct detection_frame *frame, const struct detect
     }
     const bool is_taken = follow(handshake, fact);
 
+    frame->unanswered = 0;
     /* Nothing more comes of it. */
     if (!is_taken || fact->event != DETECTION_SYN_ACK || handshake->event == DETECTION_PROBE) {
         give(frame, place);

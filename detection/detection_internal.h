@@ -46,14 +46,16 @@ struct detection_frame {
     uint32_t views_count;
     struct detection_table views[VIEWS_MAX];
     struct subscriber wanted[DETECTION_EVENT_COUNT][DETECTOR_PROTOCOLS][DETECTORS_MAX + 1];
-    /* Hashes of some addresses lately asked for; version 0: none. */
+    /* Of the fact that is being given: all detectors ask for its addresses. NULL: none is. */
     struct hashed_address {
-        struct ip_address address;
+        const struct ip_address *address;
         uint64_t hash;
-    } hashed[16];
+        bool is_known;
+    } hashed[2];
     uint64_t notes_made, notes_added; /* since the reset: those between wait */
     struct detector_note notes[NOTES_MAX];
     uint64_t handshakes_open[HANDSHAKES_MAX / 64]; /* a bit each */
+    uint32_t unanswered;                           /* handshakes that went alone, in a row */
     struct handshake handshakes[HANDSHAKES_MAX];
 };
 

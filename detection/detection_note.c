@@ -61,12 +61,34 @@ void detection_frame_settle(struct detection_frame *frame)
     }
 }
 
+/* In a full table, for a subject that is not held. One that still waits may be lost so too: the
+ * table is saturated then. */
+static inline bool is_refused(struct detection_table *table, uint64_t hash, uint64_t *weight)
+{
+    if (!detection_is_full(table) || *weight > 1 || detection_may_hold(table, hash)) {
+        return false;
+    }
+    table->is_saturated = true;
+    if (!detection_is_drawn(table, hash)) {
+        return true;
+    }
+    *weight = UINT64_MAX;
+    return false;
+}
+
 struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
-                                    const struct detection_subject *subject, uint64_t time_ns)
+                                    const struct detection_subject *subject, uint64_t time_ns,
+                                    uint64_t weight)
 {
+    struct detection_table *table = detector_view(rules, frame, view);
+    const uint64_t hash = detection_frame_hash(frame, subject);
     const uint64_t waiting = frame->notes_made - frame->notes_added;
 
+    if (is_refused(table, hash, &weight)) {
+        return NULL;
+    }
+    __builtin_prefetch(detection_entry_head(table, hash), 1);
     if (waiting >= NOTES_SUBJECT) {
         ask_for_subject(&frame->notes[(frame->notes_made - NOTES_SUBJECT) % NOTES_MAX]);
     }
@@ -78,15 +100,14 @@ struct detector_note *detector_note(const struct detector_rules *rules,
     }
     struct detector_note *note = &frame->notes[frame->notes_made++ % NOTES_MAX];
 
-    note->table = detector_view(rules, frame, view);
-    assert(note->table->shape.counters <= DETECTOR_NOTE_COUNTERS);
+    assert(table->shape.counters <= DETECTOR_NOTE_COUNTERS);
+    note->table = table;
     note->subject = *subject;
     note->has_member = false;
-    note->hash = detection_frame_hash(frame, subject);
-    note->weight = note->table->shape.is_weighed ? UINT64_MAX : 1;
+    note->hash = hash;
+    note->weight = weight;
     note->first_ns = note->last_ns = time_ns;
     memset(note->counts, 0, sizeof(note->counts));
-    __builtin_prefetch(detection_entry_head(note->table, note->hash), 1);
     return note;
 }
 

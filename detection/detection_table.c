@@ -14,9 +14,6 @@
 /* Members of larger sets are found by their hash; those of the others by a walk: most subjects have
  * one or two, whose heads and chains would be more lines of memory than they are. */
 #define WALKED_MAX 4
-/* Of how many newcomers a full table lets in one (Ben Basat et al. 2017, "Randomized admission
- * policy"). Each that comes in ends another, and in a flood the next would end it in turn. */
-#define NEWCOMERS_EACH 4
 /* Above this share of its heads in use, a table is emptied faster head by head than user by user.
  */
 #define HEADS_EACH 32
@@ -56,6 +53,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     size_t at = 0;
     const size_t entries_at = place(&at, entries, sizeof(*table->entries));
     const size_t entry_heads_at = place(&at, (size_t)table->entry_mask + 1, sizeof(uint32_t));
+    const size_t heads_used_at = place(&at, (size_t)table->entry_mask / 64 + 1, sizeof(uint64_t));
     const size_t sums_at = place(&at, sums + 1, sizeof(uint64_t));
     const size_t weights_at = place(&at, entries, sizeof(uint64_t));
     const size_t members_at = place(&at, members, sizeof(*table->members));
@@ -74,6 +72,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     if (memory != NULL) {
         table->entries = (void *)(memory + entries_at);
         table->entry_heads = (void *)(memory + entry_heads_at);
+        table->heads_used = (void *)(memory + heads_used_at);
         table->sums = (void *)(memory + sums_at);
         table->weights = (void *)(memory + weights_at);
         table->members = members > 0 ? (void *)(memory + members_at) : NULL;
@@ -132,6 +131,7 @@ static void clear_heads(struct detection_table *table)
             *detection_entry_head(table, table->entries[i].hash) = 0;
         }
     }
+    memset(table->heads_used, 0, ((size_t)table->entry_mask / 64 + 1) * sizeof(uint64_t));
     if (table->members_chained == 0) {
         return;
     }
@@ -199,6 +199,16 @@ void detection_drop_member(struct detection_table *table, uint32_t number, uint3
     table->members_free = name;
 }
 
+/* After its head has changed. */
+static inline void mark_head(struct detection_table *table, uint64_t hash)
+{
+    const uint64_t head = hash & table->entry_mask;
+    const uint64_t is_used = table->entry_heads[head] != 0;
+
+    table->heads_used[head / 64] =
+        (table->heads_used[head / 64] & ~(UINT64_C(1) << head % 64)) | is_used << head % 64;
+}
+
 void detection_drop_entry(struct detection_table *table, uint32_t number)
 {
     struct detection_entry *entry = &table->entries[number];
@@ -211,18 +221,12 @@ void detection_drop_entry(struct detection_table *table, uint32_t number)
         chain = &table->entries[*chain - 1].chain_next;
     }
     *chain = entry->chain_next;
+    mark_head(table, entry->hash);
     entry->is_live = false;
     table->weights[number] = DETECTION_WEIGHT_NONE;
     entry->chain_next = table->entries_free;
     table->entries_free = number + 1;
     table->entries_live--;
-}
-
-/* True for one newcomer of NEWCOMERS_EACH, whichever it is: what is refused now may come in the
- * next time, and whoever does not know the key cannot tell when. */
-static bool is_drawn(struct detection_table *table, uint64_t hash)
-{
-    return hash_mix(hash + ++table->newcomers) % NEWCOMERS_EACH == 0;
 }
 
 /* memcmp() of 46 bytes without the call. */
@@ -260,10 +264,26 @@ void detection_clear_buckets(struct detection_table *table, uint32_t number, uin
     }
 }
 
+/* Makes room where the newcomer is drawn, or weighs more than the lightest of a few. */
+static bool finds_room(struct detection_table *table, uint64_t hash, uint64_t weight)
+{
+    const uint32_t live = table->entries_live;
+    const bool is_in = weight == UINT64_MAX || detection_is_drawn(table, hash);
+
+    table->is_saturated = true;
+    if (is_in || weight > 1) {
+        detection_make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
+    }
+    return table->entries_live < live;
+}
+
 /* DETECTION_NONE: the table is full of what weighs as much. */
 static uint32_t new_entry(struct detection_table *table, uint64_t hash, uint64_t weight)
 {
-    if (table->entries_free == 0 && table->entries_used < table->shape.entries_max) {
+    if (detection_is_full(table) && !finds_room(table, hash, weight)) {
+        return DETECTION_NONE;
+    }
+    if (table->entries_free == 0) {
         const uint32_t ahead = table->entries_used + AHEAD_NEW;
 
         if (ahead < table->shape.entries_max) {
@@ -271,17 +291,6 @@ static uint32_t new_entry(struct detection_table *table, uint64_t hash, uint64_t
             __builtin_prefetch(&table->entries[ahead].first_ns, 1);
         }
         return table->entries_used++;
-    }
-    if (table->entries_free == 0) {
-        const bool is_in = is_drawn(table, hash);
-
-        table->is_saturated = true;
-        if (is_in || weight > 1) {
-            detection_make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
-        }
-        if (table->entries_free == 0) {
-            return DETECTION_NONE;
-        }
     }
     const uint32_t number = table->entries_free - 1;
 
@@ -314,7 +323,8 @@ uint32_t detection_table_touch(struct detection_table *table,
                                const struct detection_subject *subject, uint64_t hash,
                                uint64_t first_ns, uint64_t last_ns, uint64_t weight)
 {
-    uint32_t number = detection_table_find(table, subject, hash);
+    uint32_t number = detection_may_hold(table, hash) ? detection_table_find(table, subject, hash)
+                                                      : DETECTION_NONE;
 
     if (number != DETECTION_NONE) {
         struct detection_entry *entry = &table->entries[number];
@@ -341,6 +351,7 @@ uint32_t detection_table_touch(struct detection_table *table,
     table->entries[number].last_ns = last_ns;
     table->entries[number].chain_next = *head;
     *head = number + 1;
+    mark_head(table, hash);
     table->weights[number] = 0;
     table->entries_live++;
     if (table->entry_names != NULL) {

@@ -7,7 +7,7 @@
  * gives what one table would hold, and each kept member has all its stamps. That is why a set can
  * tell attempts with an answer from those without, which HyperLogLog cannot. When the memory is
  * used up, the lightest of a few subjects makes room for a newcomer that weighs more, or for one of
- * four that does not, and the table is saturated. Depends on: base.
+ * four and later one of more that do not, and the table is saturated. Depends on: base.
  * Threads: one table, one thread. */
 #pragma once
 
@@ -46,7 +46,7 @@ struct detection_shape {
     uint32_t ring; /* sub-buckets of the sums' window, to DETECTION_RING_MAX; 1: no window */
     uint32_t bucket_seconds; /* length of a sub-bucket */
     bool has_names;
-    bool is_weighed; /* a full table refuses none of those that detectors tell of */
+    bool is_weighed; /* the first sum is what a fact weighs; else it is 1 */
 };
 
 struct detection_member {
@@ -102,7 +102,7 @@ struct detection_table {
     uint32_t entry_mask, member_mask;
     uint32_t members_chained; /* since the reset: 0: all heads are 0 */
     uint32_t hand;            /* where the search for the lightest goes on */
-    uint32_t newcomers;       /* that found the table full */
+    uint32_t newcomers;       /* that found the table full, in this second */
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
@@ -114,7 +114,8 @@ struct detection_table {
     uint64_t *told; /* windows: the set of entries to look at: of which something was told */
     char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
     uint32_t *entry_heads, *member_heads;
-    void *memory; /* of all of the above, in one piece that is touched where it is used */
+    uint64_t *heads_used; /* a bit for each head of subjects that leads to some */
+    void *memory;         /* of all of the above, in one piece that is touched where it is used */
     size_t memory_bytes;
 };
 

@@ -9,6 +9,14 @@ static inline uint32_t *detection_entry_head(const struct detection_table *table
     return &table->entry_heads[hash & table->entry_mask];
 }
 
+/* False: whoever has this hash is not held. A few lines of memory tell it of a whole table. */
+static inline bool detection_may_hold(const struct detection_table *table, uint64_t hash)
+{
+    const uint64_t head = hash & table->entry_mask;
+
+    return (table->heads_used[head / 64] >> head % 64 & 1) != 0;
+}
+
 /* By the subject's hash, not its number: it can be asked for before the subject is found. */
 static inline uint32_t detection_place_of(uint64_t subject_hash, uint64_t hash)
 {
@@ -54,6 +62,29 @@ static inline size_t detection_words(const struct detection_table *table)
 static inline uint64_t detection_weight_of(const struct detection_table *table, uint32_t number)
 {
     return table->weights[number];
+}
+
+/* No room for one more subject, or for what it would have in its set. */
+static inline bool detection_is_full(const struct detection_table *table)
+{
+    return (table->entries_free == 0 && table->entries_used == table->shape.entries_max) ||
+           (table->members != NULL && table->members_free == 0 &&
+            table->members_used == table->shape.members_max);
+}
+
+/* Of how many newcomers a full table lets in one at first (Ben Basat et al. 2017, "Randomized
+ * admission policy"), and one more of as many for each time that as many came as it holds: the n-th
+ * of a second has the chance that it would have in a sample of all. Each that comes in ends
+ * another, and in a flood the next would end it in turn. */
+#define DETECTION_NEWCOMERS_EACH 4
+
+/* Whichever it is: what is refused now may come in the next time, and whoever does not know the key
+ * cannot tell when. */
+static inline bool detection_is_drawn(struct detection_table *table, uint64_t hash)
+{
+    const uint32_t each = DETECTION_NEWCOMERS_EACH + table->newcomers++ / table->shape.entries_max;
+
+    return (hash_mix(hash + table->newcomers) >> 32) * each >> 32 == 0;
 }
 
 /* Takes the member behind `link` out of the set. */

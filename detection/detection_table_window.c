@@ -340,6 +340,7 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
     const bool looks_at_all = table->due == NULL || span < table->span;
 
     table->is_saturated = false;
+    table->newcomers = 0;
     table->second = second;
     if (step == 0) {
         return;

@@ -30,7 +30,8 @@ struct detector_view {
     uint8_t counters; /* sums of each subject */
     uint8_t members;  /* in its set, on average over all subjects; 0: no set */
     bool has_names;
-    bool is_weighed; /* a fact may count for many in the first sum: a full table refuses none */
+    bool is_weighed; /* a fact may count for many in the first sum: so much it weighs in a full one
+                      */
 };
 
 struct detector_window {
@@ -129,10 +130,12 @@ struct detector_note {
 
 /* The same for later, in the order of the calls: subjects are each elsewhere in memory, so notes
  * wait while that is on its way. Until the next call the caller may add to `counts` (of the view's
- * counters; all 0) and tell of one member. Not for views with names. */
+ * counters; all 0) and tell of one member. `weight`: what it counts in the first sum, where that
+ * may be much; else 1. NULL: a full view refuses the subject. Not for views with names. */
 struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
-                                    const struct detection_subject *subject, uint64_t time_ns);
+                                    const struct detection_subject *subject, uint64_t time_ns,
+                                    uint64_t weight);
 void detector_note_member(struct detector_note *note, const struct detection_member *member);
 /* It went on until `time_ns`; 0: it did not. */
 static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
@@ -145,9 +148,12 @@ struct detection_table *detector_view(const struct detector_rules *rules,
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
                                         const struct detection_fact *fact, bool is_attempt,
                                         bool is_answer);
-/* Remembered for some addresses: a fact's are asked for by each detector. */
+/* Known for those of the fact that is being given. */
 uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address);
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length);
+/* The same of a number's bytes, the low one first. */
+uint64_t detector_hash_u32(const struct detection_frame *frame, uint32_t number);
+uint64_t detector_hash_u64(const struct detection_frame *frame, uint64_t number);
 
 /* ---- for decide ---- */
 

@@ -14,7 +14,12 @@ void flood_add(const struct detector_rules *rules, struct detection_frame *frame
     const struct ip_address *target = is_backward ? &fact->source : &fact->target;
     const struct ip_address *source = is_backward ? &fact->target : &fact->source;
     const struct detection_subject subject = {.target = *target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note =
+        detector_note(rules, frame, 0, &subject, fact->time_ns, fact->packets[is_backward]);
+
+    if (note == NULL) {
+        return;
+    }
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, source), fact, true, false);
 

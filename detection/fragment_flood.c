@@ -14,7 +14,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                  const struct detection_fact *fact)
 {
     const struct detection_subject subject = {.target = fact->target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+
+    if (note == NULL) {
+        return;
+    }
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
 

@@ -28,7 +28,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                                      fact, !fact->is_answered, fact->is_answered);
 
     member.address = asked;
-    detector_note_member(detector_note(rules, frame, 0, &subject, fact->time_ns), &member);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+
+    if (note != NULL) {
+        detector_note_member(note, &member);
+    }
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

@@ -9,6 +9,16 @@ enum { COUNT_CONNECTIONS, COUNTERS };
 enum { VIEW_HOST, VIEW_SERVICE };
 enum { PARAM_LEARNING };
 
+static void count(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
+                  const struct detection_subject *subject, uint64_t time_ns)
+{
+    struct detector_note *note = detector_note(rules, frame, view, subject, time_ns, 1);
+
+    if (note != NULL) {
+        note->counts[COUNT_CONNECTIONS] = 1;
+    }
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
@@ -19,11 +29,10 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
 
     if (is_connection && fact->is_source_internal) {
-        detector_note(rules, frame, VIEW_HOST, &host, fact->time_ns)->counts[COUNT_CONNECTIONS] = 1;
+        count(rules, frame, VIEW_HOST, &host, fact->time_ns);
     }
     if (is_connection && fact->is_target_internal && fact->target_port != 0) {
-        detector_note(rules, frame, VIEW_SERVICE, &service, fact->time_ns)
-            ->counts[COUNT_CONNECTIONS] = 1;
+        count(rules, frame, VIEW_SERVICE, &service, fact->time_ns);
     }
 }
 

@@ -15,33 +15,36 @@ enum { WINDOW_PAIR, WINDOW_FAN, WINDOW_PAIR_SLOW, WINDOW_FAN_SLOW };
 enum { PARAM_HOSTS, PARAM_PAIR_SLOW, PARAM_PORTS_SLOW, PARAM_FAN_SLOW, PARAM_HOSTS_SLOW };
 
 static void tell(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
-                 const struct detection_subject *subject, const struct detection_fact *fact,
-                 const struct detection_member *member)
+                 const struct detection_subject *subject, const struct detection_fact *fact)
 {
-    struct detector_note *note = detector_note(rules, frame, view, subject, fact->time_ns);
+    const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
+    struct detector_note *note = detector_note(rules, frame, view, subject, fact->time_ns, 1);
+
+    if (note == NULL) {
+        return;
+    }
+    const uint32_t service = (uint32_t)fact->protocol << 16 | fact->target_port;
+    const uint64_t hash = view == VIEW_PAIR ? detector_hash_u32(frame, service)
+                                            : detector_hash_address(frame, &fact->target);
+    const struct detection_member member =
+        detector_member(frame, hash, fact, is_attempt, !is_attempt || fact->answered_ns != 0);
 
     detector_note_until(note, fact->answered_ns);
-    detector_note_member(note, member);
+    detector_note_member(note, &member);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
-    if (fact->event == DETECTION_ESTABLISHED && fact->is_answered) {
-        return; /* known since the SYN-ACK */
-    }
-    const uint32_t service = (uint32_t)fact->protocol << 16 | fact->target_port;
     const struct detection_subject pair = {.source = fact->source, .target = fact->target};
     const struct detection_subject fan = {
         .source = fact->source, .port = fact->target_port, .protocol = fact->protocol};
-    struct detection_member member =
-        detector_member(frame, detector_hash_bytes(frame, &service, sizeof(service)), fact,
-                        is_attempt, !is_attempt || fact->answered_ns != 0);
 
-    tell(rules, frame, VIEW_PAIR, &pair, fact, &member);
-    member.hash = detector_hash_address(frame, &fact->target);
-    tell(rules, frame, VIEW_FAN, &fan, fact, &member);
+    if (fact->event == DETECTION_ESTABLISHED && fact->is_answered) {
+        return; /* known since the SYN-ACK */
+    }
+    tell(rules, frame, VIEW_PAIR, &pair, fact);
+    tell(rules, frame, VIEW_FAN, &fan, fact);
 }
 
 static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,

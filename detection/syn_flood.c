@@ -25,8 +25,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                        [DETECTION_ESTABLISHED] = COUNT_ESTABLISHED,
                                        [DETECTION_RST] = COUNT_REFUSED};
     const struct detection_subject subject = {.target = fact->target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
 
+    if (note == NULL) {
+        return;
+    }
     note->counts[counters[fact->event]] = 1;
     note->counts[COUNT_ANSWERED] += fact->followed >> DETECTION_SYN_ACK & 1;
     note->counts[COUNT_ESTABLISHED] += fact->followed >> DETECTION_ESTABLISHED & 1;

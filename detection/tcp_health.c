@@ -31,8 +31,12 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     const struct detection_subject subject = {
         .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note =
+        detector_note(rules, frame, 0, &subject, fact->time_ns, fact->segments);
 
+    if (note == NULL) {
+        return;
+    }
     note->counts[COUNT_SEGMENTS] = fact->segments;
     note->counts[COUNT_RETRANSMITTED] = fact->retransmitted;
     note->counts[COUNT_ZERO_WINDOWS] = fact->zero_windows;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/zero.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
 
@@ -11,26 +12,27 @@
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY   129
 
-static struct detection_fact fact_of_flow(enum detection_event event,
-                                          const struct flow_table *table, const struct flow *flow,
-                                          uint64_t time_ns)
+static void fact_of_flow(struct detection_fact *fact, enum detection_event event,
+                         const struct flow_table *table, const struct flow *flow, uint64_t time_ns)
 {
-    return (struct detection_fact){.event = (uint8_t)event,
-                                   .protocol = flow->key.protocol,
-                                   .source_port = flow_client_port(flow),
-                                   .target_port = flow_server_port(flow),
-                                   .source = flow_client_address(flow),
-                                   .target = flow_server_address(flow),
-                                   .first_ns = flow_first_ns(table, flow),
-                                   .time_ns = time_ns};
+    zero_bytes(fact, sizeof(*fact));
+    fact->event = (uint8_t)event;
+    fact->protocol = flow->key.protocol;
+    fact->source_port = flow_client_port(flow);
+    fact->target_port = flow_server_port(flow);
+    fact->source = flow_client_address(flow);
+    fact->target = flow_server_address(flow);
+    fact->first_ns = flow_first_ns(table, flow);
+    fact->time_ns = time_ns;
 }
 
 static void add(struct detection_frame *frame, enum detection_event event,
                 const struct packet *packet, const struct flow_table *table,
                 const struct flow *flow)
 {
-    struct detection_fact fact = fact_of_flow(event, table, flow, packet->time_ns);
+    struct detection_fact fact;
 
+    fact_of_flow(&fact, event, table, flow, packet->time_ns);
     fact.is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
     if (!address_is_multicast(&fact.target)) { /* nobody answers in its name */
         detection_frame_add(frame, &fact);
@@ -107,8 +109,9 @@ static void detect_close(struct detection_frame *frame, const struct packet *pac
             1) {
         return;
     }
-    struct detection_fact fact = fact_of_flow(DETECTION_CLOSE, table, flow, packet->time_ns);
+    struct detection_fact fact;
 
+    fact_of_flow(&fact, DETECTION_CLOSE, table, flow, packet->time_ns);
     fact.code = (uint32_t)direction + 1;
     fact.is_weak = (packet->tcp_flags & TCP_RST) != 0;
     fact.is_answered = flow_packets_of(flow, 1) > 0;
@@ -149,8 +152,9 @@ static void detect_icmp(struct detection_frame *frame, const struct packet *pack
                         const struct flow_table *table, const struct flow *flow, int direction)
 {
     const bool is_v4 = packet->protocol == IP_PROTOCOL_ICMP;
-    struct detection_fact fact = fact_of_flow(DETECTION_ECHO, table, flow, packet->time_ns);
+    struct detection_fact fact;
 
+    fact_of_flow(&fact, DETECTION_ECHO, table, flow, packet->time_ns);
     if ((packet->facts & PACKET_HAS_ICMP) == 0 || address_is_multicast(&fact.target)) {
         return;
     }
@@ -227,14 +231,13 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
                    const struct flow *flow, const struct flow_tick_delta *delta,
                    bool is_client_internal, bool is_server_internal)
 {
-    struct detection_fact fact = fact_of_flow(DETECTION_VOLUME, table, flow, flow->last_ns);
+    struct detection_fact fact;
 
+    fact_of_flow(&fact, DETECTION_VOLUME, table, flow, flow->last_ns);
     fact.bytes[0] = delta->bytes[0];
     fact.bytes[1] = delta->bytes[1];
     fact.packets[1] = delta->reverse_packets;
     fact.packets[0] = delta->packets - delta->reverse_packets;
-    fact.service =
-        (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
     fact.is_source_internal = is_client_internal;
     fact.is_target_internal = is_server_internal;
     detection_frame_add(frame, &fact);
@@ -245,8 +248,9 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
 void detect_login(struct detection_frame *frame, const struct flow_table *table,
                   const struct flow *flow, const struct detect_login *login)
 {
-    struct detection_fact fact = fact_of_flow(DETECTION_CREDENTIALS, table, flow, login->time_ns);
+    struct detection_fact fact;
 
+    fact_of_flow(&fact, DETECTION_CREDENTIALS, table, flow, login->time_ns);
     fact.name = (struct record_text){login->protocol, (uint32_t)strlen(login->protocol)};
     if (login->is_clear) {
         detection_frame_add(frame, &fact);

@@ -2,34 +2,39 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/zero.h"
 #include "sensor/detect/detect.h"
 #include "sensor/wire/packet.h"
 
 #define TLS_1_0 0x0301
 
-static struct detection_fact fact_of_record(enum detection_event event,
-                                            const struct flow_record *record)
+static void fact_of_record(struct detection_fact *fact, enum detection_event event,
+                           const struct flow_record *record)
 {
-    return (struct detection_fact){
-        .event = (uint8_t)event,
-        .protocol = record->ip_protocol,
-        .source_port = record->client.port,
-        .target_port = record->server.port,
-        .source = record->client.ip,
-        .target = record->server.ip,
-        .first_ns = record->start_ns,
-        .time_ns = record->end_ns,
-        .packets = {record->forward.total_packets, record->reverse.total_packets},
-        .bytes = {record->forward.total_bytes, record->reverse.total_bytes},
-        .payload_bytes = {record->forward.total_payload_bytes, record->reverse.total_payload_bytes},
-        .is_source_internal = record->client.scope == SCOPE_INTERNAL,
-        .is_target_internal = record->server.scope == SCOPE_INTERNAL};
+    zero_bytes(fact, sizeof(*fact));
+    fact->event = (uint8_t)event;
+    fact->protocol = record->ip_protocol;
+    fact->source_port = record->client.port;
+    fact->target_port = record->server.port;
+    fact->source = record->client.ip;
+    fact->target = record->server.ip;
+    fact->first_ns = record->start_ns;
+    fact->time_ns = record->end_ns;
+    fact->packets[0] = record->forward.total_packets;
+    fact->packets[1] = record->reverse.total_packets;
+    fact->bytes[0] = record->forward.total_bytes;
+    fact->bytes[1] = record->reverse.total_bytes;
+    fact->payload_bytes[0] = record->forward.total_payload_bytes;
+    fact->payload_bytes[1] = record->reverse.total_payload_bytes;
+    fact->is_source_internal = record->client.scope == SCOPE_INTERNAL;
+    fact->is_target_internal = record->server.scope == SCOPE_INTERNAL;
 }
 
 static void add_end(struct detection_frame *frame, const struct flow_record *record)
 {
-    struct detection_fact fact = fact_of_record(DETECTION_END, record);
+    struct detection_fact fact;
 
+    fact_of_record(&fact, DETECTION_END, record);
     if (record->has_tcp && record->tcp.is_measured) {
         const struct flow_tcp *tcp = &record->tcp;
         const uint64_t both = tcp->client_rtt.mean_ns + tcp->server_rtt.mean_ns;
@@ -80,8 +85,9 @@ static uint8_t certificate_of(const struct flow_record *record)
 
 static void add_tls(struct detection_frame *frame, const struct flow_record *record)
 {
-    struct detection_fact fact = fact_of_record(DETECTION_TLS, record);
+    struct detection_fact fact;
 
+    fact_of_record(&fact, DETECTION_TLS, record);
     fact.code = tls_version(&record->tls.version);
     fact.name = record->tls.sni;
     fact.type = record->tls.cipher;

@@ -125,9 +125,13 @@ static void parts_merged_in_any_order_are_the_whole(void **state)
     }
 }
 
-/* The weights that stand together are what they stand for. */
+/* The weights that stand together are what they stand for, and so are the bits of the heads. */
 static void check_weights(const struct detection_table *table)
 {
+    for (uint32_t head = 0; head <= table->entry_mask; head++) {
+        assert_int_equal(table->heads_used[head / 64] >> head % 64 & 1,
+                         table->entry_heads[head] != 0);
+    }
     for (uint32_t at = 0; at < table->entries_used; at++) {
         const struct detection_entry *entry = &table->entries[at];
 
@@ -161,6 +165,7 @@ static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
     assert_true(size_of(&table, 1) == 0);
     for (uint32_t i = 0; i <= table.entry_mask; i++) {
         assert_int_equal(table.entry_heads[i], 0);
+        assert_int_equal(table.heads_used[i / 64], 0);
     }
     for (uint32_t i = 0; i <= table.member_mask; i++) {
         assert_int_equal(table.member_heads[i], 0);
@@ -168,24 +173,33 @@ static void a_full_table_stays_bounded_says_so_and_keeps_the_heavy(void **state)
     detection_table_fini(&table);
 }
 
+/* How many of the subjects `first` to `last` - 1 are let in, one after the other. */
+static uint32_t let_in(struct detection_table *table, uint32_t first, uint32_t last)
+{
+    uint32_t in = 0;
+
+    for (uint32_t i = first; i < last; i++) {
+        const struct detection_subject key = subject_of(i);
+
+        put(table, i, 1, 5);
+        in += detection_table_find(table, &key, hash_mix(i + 7)) != DETECTION_NONE;
+    }
+    return in;
+}
+
 /* Those that are refused leave no trace, and may come in the next time. */
-static void a_full_table_lets_in_whoever_is_heavier_and_one_of_four_others(void **state)
+static void a_full_table_lets_in_whoever_is_heavier_and_ever_fewer_others(void **state)
 {
     struct detection_table table;
-    uint32_t in = 0, heavier = 0;
+    uint32_t heavier = 0;
 
     (void)state;
     assert_true(open_table(&table, 64, 300));
-    for (uint32_t i = 0; i < 64; i++) {
-        put(&table, i, 1, 5);
-    }
-    for (uint32_t i = 64; i < 4064; i++) {
-        const struct detection_subject key = subject_of(i);
-
-        put(&table, i, 1, 5);
-        in += detection_table_find(&table, &key, hash_mix(i + 7)) != DETECTION_NONE;
-    }
-    assert_in_range(in, 900, 1100);
+    assert_int_equal(let_in(&table, 0, 64), 64);
+    /* 64 ln((4 + 4000 / 64) / 4) = 180 are to be expected, 14 of the first 64. */
+    assert_in_range(let_in(&table, 64, 128), 6, 24);
+    assert_in_range(let_in(&table, 128, 4064), 130, 210);
+    check_weights(&table);
     for (uint32_t i = 0; i < 8; i++) {
         const struct detection_subject key = subject_of(i + 5000);
         const uint64_t hash = hash_mix(i + 7);
@@ -193,11 +207,32 @@ static void a_full_table_lets_in_whoever_is_heavier_and_one_of_four_others(void 
         heavier += detection_table_touch(&table, &key, hash, 5, 5, 2) != DETECTION_NONE;
     }
     assert_int_equal(heavier, 8);
+    detection_table_advance(&table, 6, 0); /* each second begins with one of four */
+    assert_in_range(let_in(&table, 6000, 6064), 6, 24);
     for (uint32_t tries = 0; size_of(&table, 9000) == 0; tries++) {
         put(&table, 9000, 1, 5);
         assert_true(tries < 100);
     }
     assert_int_equal(table.entries_live, 64);
+    detection_table_fini(&table);
+}
+
+/* One large set and many small ones use up the members before the subjects. */
+static void a_table_without_members_left_is_full(void **state)
+{
+    struct detection_table table;
+
+    (void)state;
+    assert_true(open_table(&table, 64, 300));
+    for (uint64_t i = 0; i < DETECTION_SET_MAX; i++) {
+        put(&table, 1, i, 5);
+    }
+    assert_int_equal(let_in(&table, 2, 46), 44);
+    assert_int_equal(table.entries_live, 45);
+    assert_in_range(let_in(&table, 64, 4064), 130, 230);
+    assert_true(table.is_saturated);
+    assert_true(size_of(&table, 1) == DETECTION_SET_MAX);
+    check_weights(&table);
     detection_table_fini(&table);
 }
 
@@ -388,7 +423,8 @@ int main(void)
         cmocka_unit_test(the_error_over_many_seeds_is_within_its_bound),
         cmocka_unit_test(parts_merged_in_any_order_are_the_whole),
         cmocka_unit_test(a_full_table_stays_bounded_says_so_and_keeps_the_heavy),
-        cmocka_unit_test(a_full_table_lets_in_whoever_is_heavier_and_one_of_four_others),
+        cmocka_unit_test(a_full_table_lets_in_whoever_is_heavier_and_ever_fewer_others),
+        cmocka_unit_test(a_table_without_members_left_is_full),
         cmocka_unit_test(members_leave_when_the_window_has_passed),
         cmocka_unit_test(a_window_holds_what_is_in_it_and_nothing_longer),
         cmocka_unit_test(a_window_tells_the_subjects_of_late_that_have_what_is_watched_for),
