@@ -35,6 +35,14 @@ static ALWAYS_INLINE uint32_t load_le32(const void *at)
     return value;
 }
 
+static ALWAYS_INLINE void store_le32(void *at, uint32_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap32(value);
+#endif
+    memcpy(at, &value, sizeof(value));
+}
+
 static ALWAYS_INLINE void store_le64(void *at, uint64_t value)
 {
     value = byte_order_le64(value);
