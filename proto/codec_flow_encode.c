@@ -32,15 +32,18 @@ static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endp
 {
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_address(body, 1, &endpoint->ip);
-    end = put_count(end, 2, endpoint->port);
+    end = put_numeral_if(end, 2, numeral_of_28(endpoint->port), endpoint->port != 0);
     if (endpoint->has_mac) {
         end = put_tag(end, 3, WIRE_BYTES);
         *end = (uint8_t)mac_text(endpoint->mac, (char *)end + 1);
         end += 1 + *end;
     }
     end = put_text(end, 4, endpoint->name, NAME_BYTES_MAX);
-    end = put_byte(end, 5, endpoint->name_source);
-    end = put_byte(end, 6, endpoint->scope);
+    if (LIKELY((endpoint->name_source | endpoint->scope) < 0x80)) {
+        end = put_small(put_small(end, 5, endpoint->name_source), 6, endpoint->scope);
+    } else {
+        end = put_byte(put_byte(end, 5, endpoint->name_source), 6, endpoint->scope);
+    }
     return end == body ? at : end_message(body, end);
 }
 
@@ -87,6 +90,23 @@ static uint8_t *put_large_sums(uint8_t *at, const struct flow_counters *counters
     return put_number(at, 8, counters->total_ip_bytes);
 }
 
+/* Hop limits and DSCP; in one store where each is below 128. */
+static ALWAYS_INLINE uint8_t *put_hops(uint8_t *at, const struct flow_counters *c)
+{
+    static_assert(WIRE_TAG(12, WIRE_VARINT) < 0x80, "tags of one byte");
+    if (LIKELY(c->has_ttl && c->has_dscp && (c->ttl_min | c->ttl_max | c->dscp) < 0x80)) {
+        const uint64_t tags = WIRE_TAG(10, WIRE_VARINT) | WIRE_TAG(11, WIRE_VARINT) << 16 |
+                              (uint64_t)WIRE_TAG(12, WIRE_VARINT) << 32;
+
+        store_le64(at, tags | (uint64_t)c->ttl_min << 8 | (uint64_t)c->ttl_max << 24 |
+                           (uint64_t)c->dscp << 40);
+        return at + 6;
+    }
+    at = put_numeral_if(at, 10, numeral_of_byte(c->ttl_min), c->has_ttl);
+    at = put_numeral_if(at, 11, numeral_of_byte(c->ttl_max), c->has_ttl);
+    return put_numeral_if(at, 12, numeral_of_byte(c->dscp), c->has_dscp);
+}
+
 static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_counters *counters)
 {
     const uint64_t any = counters->delta_packets | counters->delta_bytes |
@@ -100,13 +120,7 @@ static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_coun
         end = LIKELY(any >> 49 == 0) ? put_sums(body, counters) : put_large_sums(body, counters);
     }
     end = put_number(end, 9, counters->missed_bytes);
-    if (counters->has_ttl) {
-        end = put_numeral_if(end, 10, numeral_of_byte(counters->ttl_min), true);
-        end = put_numeral_if(end, 11, numeral_of_byte(counters->ttl_max), true);
-    }
-    if (counters->has_dscp) {
-        end = put_numeral_if(end, 12, numeral_of_byte(counters->dscp), true);
-    }
+    end = put_hops(end, counters);
     return end == body ? at : end_message(body, end);
 }
 
@@ -120,13 +134,27 @@ static bool has_faults(const struct flow_tcp_direction *side)
             side->sequence_gaps) != 0;
 }
 
+/* A side that sent nothing. */
+static bool is_silent(const struct flow_tcp_direction *side)
+{
+    return side->flags == 0 && (side->syn_count | side->fin_count | side->rst_count) == 0 &&
+           !side->has_initial_window && !side->has_mss && !side->has_window_scale &&
+           !side->sack_permitted && !side->timestamps && !has_faults(side);
+}
+
 static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
 {
     const bool is_faulty = has_faults(side);
 
-    at = put_count(at, 2, side->syn_count);
-    at = put_count(at, 3, side->fin_count);
-    at = put_count(at, 4, side->rst_count);
+    if (LIKELY((side->syn_count | side->fin_count | side->rst_count) < 0x80)) {
+        at = put_small(at, 2, side->syn_count);
+        at = put_small(at, 3, side->fin_count);
+        at = put_small(at, 4, side->rst_count);
+    } else {
+        at = put_count(at, 2, side->syn_count);
+        at = put_count(at, 3, side->fin_count);
+        at = put_count(at, 4, side->rst_count);
+    }
     if (is_faulty) {
         at = put_number(at, 5, side->retransmitted_segments);
         at = put_number(at, 6, side->retransmitted_bytes);
@@ -135,8 +163,8 @@ static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
         at = put_number(at, 9, side->zero_window_events);
         at = put_number(at, 10, side->keepalives);
     }
-    at = put_numeral_if(at, 11, numeral_of(side->initial_window), side->has_initial_window);
-    at = put_numeral_if(at, 12, numeral_of(side->mss), side->has_mss);
+    at = put_numeral_if(at, 11, numeral_of_28(side->initial_window), side->has_initial_window);
+    at = put_numeral_if(at, 12, numeral_of_28(side->mss), side->has_mss);
     at = put_numeral_if(at, 13, numeral_of_byte(side->window_scale), side->has_window_scale);
     if (is_faulty) {
         at = put_number(at, 14, side->duplicate_packets);
@@ -147,13 +175,16 @@ static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
         at = put_number(at, 19, side->sack_acks);
         at = put_number(at, 20, side->sequence_gaps);
     }
-    at = put_byte(at, 21, side->sack_permitted);
-    return put_byte(at, 22, side->timestamps);
+    at = put_small(at, 21, side->sack_permitted);
+    return put_small(at, 22, side->timestamps);
 }
 
 static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp_direction *side,
                               bool is_measured)
 {
+    if (is_silent(side)) {
+        return at;
+    }
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_byte(body, 1, side->flags);
     if (is_measured) {
@@ -439,24 +470,44 @@ static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *re
                : put_time_always(at, 13, record->delta_start_ns);
 }
 
+/* Why it ended, which of its records this is, who began it. */
+static ALWAYS_INLINE uint8_t *put_end(uint8_t *at, const struct flow_record *record)
+{
+    const bool are_small =
+        (record->end_reason | record->end_detail | record->initiator | record->ip_version) < 0x80;
+
+    if (LIKELY(are_small)) {
+        at = put_small(at, 20, record->end_reason);
+        at = put_small(at, 21, record->end_detail);
+        at = put_number(at, 22, record->update_index);
+        at = put_small(at, 23, record->initiator);
+        return put_small(at, 24, record->ip_version);
+    }
+    at = put_byte(at, 20, record->end_reason);
+    at = put_byte(at, 21, record->end_detail);
+    at = put_number(at, 22, record->update_index);
+    at = put_byte(at, 23, record->initiator);
+    return put_byte(at, 24, record->ip_version);
+}
+
 static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
 {
     at = put_app(put_head(at, record), record);
     if (record->has_tcp) {
         at = put_tcp(at, &record->tcp);
     }
-    at = put_byte(at, 20, record->end_reason);
-    at = put_byte(at, 21, record->end_detail);
-    at = put_count(at, 22, record->update_index);
-    at = put_byte(at, 23, record->initiator);
-    at = put_byte(at, 24, record->ip_version);
+    at = put_end(at, record);
     at = put_text(at, 25, record->community_id, TEXT_BYTES_MAX);
-    at = put_numeral_if(at, 30, numeral_of(record->vlan_id), record->has_vlan);
-    at = put_numeral_if(at, 31, numeral_of(record->outer_vlan_id), record->has_outer_vlan);
+    if (record->has_vlan) {
+        at = put_numeral_if(at, 30, numeral_of_28(record->vlan_id), true);
+    }
+    if (record->has_outer_vlan) {
+        at = put_numeral_if(at, 31, numeral_of_28(record->outer_vlan_id), true);
+    }
     at = put_tunnels(at, record);
     at = put_text(at, 33, record->interface, TEXT_BYTES_MAX);
-    at = put_count(at, 34, record->observation_point);
-    at = put_count(at, 35, record->sampling_interval);
+    at = put_number(at, 34, record->observation_point);
+    at = put_number(at, 35, record->sampling_interval);
     at = put_application(at, record);
     return put_flags(at, record->flags);
 }

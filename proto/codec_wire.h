@@ -53,8 +53,14 @@ struct numeral {
     unsigned length;
 };
 
-/* Of a value below 2^56. Without jumps: how long the numbers of flows are cannot be foretold. */
-static ALWAYS_INLINE struct numeral numeral_of(uint64_t value)
+/* The same of values below 2^28. */
+static inline uint64_t spread_28(uint64_t value)
+{
+    value += (value & 0x0fffc000) * 3;
+    return value + (value & UINT64_C(0x3f803f80));
+}
+
+static ALWAYS_INLINE struct numeral numeral_of_spread(uint64_t spread)
 {
     static const uint64_t more_follow[8] = {0,
                                             0x80,
@@ -64,10 +70,21 @@ static ALWAYS_INLINE struct numeral numeral_of(uint64_t value)
                                             UINT64_C(0x8080808080),
                                             UINT64_C(0x808080808080),
                                             UINT64_C(0x80808080808080)};
-    const uint64_t spread = spread_56(value);
     const unsigned last = ((unsigned)__builtin_clzll(spread | 1) ^ 63) / 8;
 
     return (struct numeral){.bytes = spread | more_follow[last], .length = last + 1};
+}
+
+/* Of a value below 2^56. Without jumps: how long the numbers of flows are cannot be foretold. */
+static ALWAYS_INLINE struct numeral numeral_of(uint64_t value)
+{
+    return numeral_of_spread(spread_56(value));
+}
+
+/* Of a value below 2^28. */
+static ALWAYS_INLINE struct numeral numeral_of_28(uint64_t value)
+{
+    return numeral_of_spread(spread_28(value));
 }
 
 /* The same of a value below 256. */
@@ -104,6 +121,19 @@ static ALWAYS_INLINE uint8_t *put_numeral_if(uint8_t *at, uint32_t field, struct
 static ALWAYS_INLINE uint8_t *put_byte(uint8_t *at, uint32_t field, uint8_t value)
 {
     return put_numeral_if(at, field, numeral_of_byte(value), value != 0);
+}
+
+/* A value below 128: a flag, an enum, a number of SYNs. Touches four bytes. */
+static ALWAYS_INLINE uint8_t *put_small(uint8_t *at, uint32_t field, uint32_t value)
+{
+    const uint32_t tag = WIRE_TAG(field, WIRE_VARINT);
+
+    if (tag < 0x80) {
+        store_le32(at, tag | value << 8);
+        return at + (value != 0 ? 2 : 0);
+    }
+    store_le32(at, (tag & 0x7f) | 0x80 | tag >> 7 << 8 | value << 16);
+    return at + (value != 0 ? 3 : 0);
 }
 
 /* A value of 32 bits, mostly small: how often something was seen. */
