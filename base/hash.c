@@ -98,29 +98,50 @@ static inline uint64_t sip_last(const uint8_t *at, size_t left, size_t length)
     return last;
 }
 
-uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length)
+static inline struct sip_state sip_begin(struct hash_key key)
 {
-    struct sip_state v = {
+    return (struct sip_state){
         .a = key.a ^ UINT64_C(0x736f6d6570736575),
         .b = key.b ^ UINT64_C(0x646f72616e646f6d),
         .c = key.a ^ UINT64_C(0x6c7967656e657261),
         .d = key.b ^ UINT64_C(0x7465646279746573),
     };
-    const uint8_t *at = bytes;
-    size_t left = length;
-    for (; left >= 8; left -= 8, at += 8) {
-        const uint64_t word = load_le64(at);
-        v.d ^= word;
-        v = sip_round(v);
-        v.a ^= word;
-    }
-    const uint64_t last = sip_last(at, left, length);
-    v.d ^= last;
+}
+
+static inline struct sip_state sip_add(struct sip_state v, uint64_t word)
+{
+    v.d ^= word;
     v = sip_round(v);
-    v.a ^= last;
+    v.a ^= word;
+    return v;
+}
+
+static inline uint64_t sip_end(struct sip_state v, uint64_t last)
+{
+    v = sip_add(v, last);
     v.c ^= 0xff;
     v = sip_round(sip_round(sip_round(v)));
     return v.a ^ v.b ^ v.c ^ v.d;
+}
+
+uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length)
+{
+    struct sip_state v = sip_begin(key);
+    const uint8_t *at = bytes;
+    size_t left = length;
+    for (; left >= 8; left -= 8, at += 8) {
+        v = sip_add(v, load_le64(at));
+    }
+    return sip_end(v, sip_last(at, left, length));
+}
+
+uint64_t hash_words(struct hash_key key, const uint64_t *words, size_t count)
+{
+    struct sip_state v = sip_begin(key);
+    for (size_t i = 0; i < count; i++) {
+        v = sip_add(v, words[i]);
+    }
+    return sip_end(v, (uint64_t)(8 * count) << 56);
 }
 
 #define CRC32C_POLYNOMIAL UINT32_C(0x82f63b78) /* bits reversed */

@@ -38,6 +38,9 @@ static inline uint64_t hash_fnv1a(uint64_t hash, const void *bytes, size_t lengt
 
 /* SipHash-1-3 of `bytes` under `key`. */
 uint64_t hash_bytes(struct hash_key key, const void *bytes, size_t length);
+/* The same of `count` words of eight bytes, the first in the lowest bits: what is put together as
+ * words is read as it was written. */
+uint64_t hash_words(struct hash_key key, const uint64_t *words, size_t count);
 
 /* CRC32C (Castagnoli, as in RFC 3720 appendix B.4), `crc` 0 for the first piece. Hardware where
  * there is any. */

@@ -26,22 +26,31 @@ uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
     /* Fixed, so that runs and shards agree on the id; it is no secret. */
     static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
                                              UINT64_C(0x666c6f772d696431)};
-    struct {
-        struct flow_key key;
-        uint64_t first_ns;
-        uint16_t vlan_id, outer_vlan_id;
-        uint32_t tunnels;
-    } of = {.key = flow_whole_key(flow), .first_ns = flow_first_ns(table, flow)};
+    /* A struct flow_key, the first time, VLANs and tunnels. */
+    uint64_t words[7] = {[5] = flow_first_ns(table, flow)};
 
     if (table != NULL) {
         const uint32_t slot = flow_slot(table, flow);
         const struct flow_link *link = flow_link_of(table, flow_cold_at(table, slot));
-        of.vlan_id = link->vlan_id;
-        of.outer_vlan_id = link->outer_vlan_id;
-        of.tunnels = flow_tunnels_hash(table->tunnels, flow_place(table, slot));
+
+        words[6] = (uint64_t)link->vlan_id | (uint64_t)link->outer_vlan_id << 16 |
+                   (uint64_t)flow_tunnels_hash(table->tunnels, flow_place(table, slot)) << 32;
     }
 
-    return hash_bytes(identity, &of, sizeof(of));
+    static_assert(sizeof(struct flow_key) == 40 && offsetof(struct flow_key, low_port) == 32 &&
+                      sizeof(flow->key) - offsetof(struct flow_short_key, low_port) == 8,
+                  "both keys end with the same word");
+    memcpy(&words[4], &flow->key.low_port, sizeof(words[4]));
+    if (LIKELY(flow->key.ip_version == 4)) {
+        words[0] = flow->key.low;
+        words[2] = flow->key.high;
+    } else {
+        const struct flow_key key = flow_whole_key(flow);
+
+        memcpy(&words[0], key.low_ip, sizeof(key.low_ip));
+        memcpy(&words[2], key.high_ip, sizeof(key.high_ip));
+    }
+    return hash_words(identity, words, ARRAY_COUNT(words));
 }
 
 /* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */

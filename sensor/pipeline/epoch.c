@@ -70,17 +70,22 @@ static uint64_t flow_delta(const struct epoch_flow *flow)
 
 /* Order of the heap: fewer bytes first, then the larger flow id, so that ties fall alike with any
  * number of shards. */
-static bool is_smaller(const struct epoch_flow *a, const struct epoch_flow *b)
+static bool is_below(const struct epoch_flow *a, uint64_t bytes, uint64_t flow_id)
 {
     const uint64_t left = flow_delta(a);
-    const uint64_t right = flow_delta(b);
 
-    return left != right ? left < right : a->flow.flow_id > b->flow.flow_id;
+    return left != bytes ? left < bytes : a->flow.flow_id > flow_id;
 }
 
-bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes)
+static bool is_smaller(const struct epoch_flow *a, const struct epoch_flow *b)
 {
-    return epoch->flows_count < STATS_TOP_FLOWS_MAX || delta_bytes >= flow_delta(&epoch->flows[0]);
+    return is_below(a, flow_delta(b), b->flow.flow_id);
+}
+
+bool epoch_takes_flow(const struct epoch *epoch, uint64_t delta_bytes, uint64_t flow_id)
+{
+    return epoch->flows_count < STATS_TOP_FLOWS_MAX ||
+           is_below(&epoch->flows[0], delta_bytes, flow_id);
 }
 
 static void swap_flows(struct epoch_flow *a, struct epoch_flow *b)

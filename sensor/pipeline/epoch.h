@@ -47,9 +47,18 @@ MUST_USE struct epoch *epoch_new(const struct detection_settings *detection, str
 void epoch_free(struct epoch *epoch);
 DEFINE_AUTO(epoch, epoch_free);
 void epoch_reset(struct epoch *epoch, uint64_t second);
-/* True when a flow with `delta_bytes` in this second would be among the largest so far. */
-bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes);
-/* Copies the texts. Call only after epoch_wants_flow. */
+/* True when a flow with `delta_bytes` in this second would be among the largest so far, or is as
+ * large as the smallest of them: then its id decides. */
+static inline bool epoch_wants_flow(const struct epoch *epoch, uint64_t delta_bytes)
+{
+    const struct stats_top_flow *smallest = &epoch->flows[0].flow;
+
+    return epoch->flows_count < STATS_TOP_FLOWS_MAX ||
+           delta_bytes >= smallest->delta_bytes_forward + smallest->delta_bytes_reverse;
+}
+/* Whether epoch_add_flow would keep it. In a flood each flow is as large as the smallest. */
+bool epoch_takes_flow(const struct epoch *epoch, uint64_t delta_bytes, uint64_t flow_id);
+/* Copies the texts. */
 void epoch_add_flow(struct epoch *epoch, const struct stats_top_flow *flow);
 void epoch_merge(struct epoch *into, const struct epoch *from);
 /* Fills totals, tops, health; texts are borrowed from `epoch`. The rest of `out` is left alone. */

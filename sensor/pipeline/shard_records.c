@@ -72,6 +72,9 @@ static void count_missed(struct shard *shard, const struct flow *flow,
     }
 }
 
+static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
+                      uint64_t id);
+
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail)
 {
@@ -92,7 +95,7 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
         count_missed(shard, flow, shard->record);
         if (shard->current != NULL) {
             const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
-            shard_on_tick(shard, flow, &delta);
+            tick_flow(shard, flow, &delta, shard->record->flow_id);
             shard->current->totals.ended_flows++;
             if (shard->current->detection != NULL) {
                 detect_record(shard->current->detection, shard->record);
@@ -310,11 +313,11 @@ static void add_service(struct epoch_table *table, const struct flow *flow,
     epoch_table_add(table, entry, bytes->in, bytes->out, packets);
 }
 
-static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow,
+static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow, uint64_t id,
                          const struct flow_tick_delta *delta)
 {
     const struct flow_tcp_rtt *rtt = flow_tcp_round_trips(shard->table, flow);
-    struct stats_top_flow top = {.flow_id = flow_id(shard->table, flow),
+    struct stats_top_flow top = {.flow_id = id,
                                  .start_ns = flow_first_ns(shard->table, flow),
                                  .client_ip = flow_client_address(flow),
                                  .server_ip = flow_server_address(flow),
@@ -339,9 +342,10 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
     epoch_add_flow(epoch, &top);
 }
 
-void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
+/* `id`: the flow's, where it is known; else 0. */
+static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
+                      uint64_t id)
 {
-    struct shard *shard = context;
     struct epoch *epoch = shard->current;
     const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
 
@@ -363,8 +367,17 @@ void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delt
         detect_volume(epoch->detection, shard->table, flow, delta, client_inside, server_inside);
     }
     if (epoch_wants_flow(epoch, bytes)) {
-        add_top_flow(shard, epoch, flow, delta);
+        const uint64_t known = id != 0 ? id : flow_id(shard->table, flow);
+
+        if (epoch_takes_flow(epoch, bytes, known)) {
+            add_top_flow(shard, epoch, flow, known, delta);
+        }
     }
+}
+
+void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
+{
+    tick_flow(context, flow, delta, 0);
 }
 
 /* ---- packets ---- */

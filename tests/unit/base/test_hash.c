@@ -121,6 +121,21 @@ static void sip_hash_13_has_its_reference_values(void **state)
     }
 }
 
+static void words_have_the_hash_of_their_bytes(void **state)
+{
+    (void)state;
+    const struct hash_key key = hash_key_random();
+    uint64_t words[9];
+    uint8_t bytes[sizeof(words)];
+    for (unsigned i = 0; i < sizeof(bytes); i++) {
+        words[i / 8] = hash_mix(i / 8 + 1);
+        bytes[i] = (uint8_t)(words[i / 8] >> 8 * (i % 8));
+    }
+    for (size_t count = 0; count <= 9; count++) {
+        assert_true(hash_words(key, words, count) == hash_bytes(key, bytes, 8 * count));
+    }
+}
+
 static void every_bit_and_the_length_change_the_hash(void **state)
 {
     (void)state;
@@ -196,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_sha1_of_two_words_is_that_of_their_bytes),
         cmocka_unit_test(fnv1a_has_its_reference_values_whole_and_in_parts),
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
+        cmocka_unit_test(words_have_the_hash_of_their_bytes),
         cmocka_unit_test(every_bit_and_the_length_change_the_hash),
         cmocka_unit_test(sha1_has_the_values_of_rfc_3174),
         cmocka_unit_test(sha1_of_the_processor_and_of_plain_c_are_equal),

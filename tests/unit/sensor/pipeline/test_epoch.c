@@ -120,14 +120,15 @@ static void keys_are_told_apart_and_merged_by_all_they_are(void **state)
     epoch_free(merged);
 }
 
-static void add_flow(struct epoch *epoch, uint64_t id, uint64_t bytes)
+/* `asks_by_id`: only what would be kept is added. */
+static void add_flow(struct epoch *epoch, uint64_t id, uint64_t bytes, bool asks_by_id)
 {
     const struct stats_top_flow flow = {.flow_id = id,
                                         .delta_bytes_forward = bytes,
                                         .app = {"tls", 3},
                                         .server_name = {"example.com", 11}};
 
-    if (epoch_wants_flow(epoch, bytes)) {
+    if (epoch_wants_flow(epoch, bytes) && (!asks_by_id || epoch_takes_flow(epoch, bytes, id))) {
         epoch_add_flow(epoch, &flow);
     }
 }
@@ -146,8 +147,8 @@ static void the_largest_flows_are_kept_with_any_number_of_parts(void **state)
     for (uint64_t id = 1; id <= 1000; id++) {
         const uint64_t bytes = (uint64_t)rand() % 300; /* many ties */
 
-        add_flow(whole, id, bytes);
-        add_flow(parts[id % 4], id, bytes);
+        add_flow(whole, id, bytes, true);
+        add_flow(parts[id % 4], id, bytes, false);
     }
     for (int i = 0; i < 4; i++) {
         epoch_merge(merged, parts[i]);
@@ -169,13 +170,31 @@ static void the_largest_flows_are_kept_with_any_number_of_parts(void **state)
     free(four);
 }
 
+static void of_flows_as_large_as_the_smallest_the_lower_id_is_taken(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+
+    for (uint64_t id = 101; id <= 100 + STATS_TOP_FLOWS_MAX; id++) {
+        assert_true(epoch_takes_flow(epoch, 10, id));
+        add_flow(epoch, id, 10, true);
+    }
+    assert_true(epoch_wants_flow(epoch, 10));
+    assert_false(epoch_wants_flow(epoch, 9));
+    assert_true(epoch_takes_flow(epoch, 10, 7));
+    assert_false(epoch_takes_flow(epoch, 10, 1000));
+    assert_false(epoch_takes_flow(epoch, 9, 7));
+    assert_true(epoch_takes_flow(epoch, 11, 1000));
+    epoch_free(epoch);
+}
+
 static void a_reset_second_is_empty(void **state)
 {
     (void)state;
     struct epoch *epoch = fresh();
     struct stats_record *stats = calloc(1, sizeof(*stats));
 
-    add_flow(epoch, 1, 100);
+    add_flow(epoch, 1, 100, false);
     epoch->totals.packets = 3;
     add(&epoch->services, 1, "TCP/443", 1, 1);
     epoch_reset(epoch, 101);
@@ -196,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_text_too_long_is_cut),
         cmocka_unit_test(keys_are_told_apart_and_merged_by_all_they_are),
         cmocka_unit_test(the_largest_flows_are_kept_with_any_number_of_parts),
+        cmocka_unit_test(of_flows_as_large_as_the_smallest_the_lower_id_is_taken),
         cmocka_unit_test(a_reset_second_is_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
