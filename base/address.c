@@ -306,15 +306,11 @@ bool address_is_link_local(const struct ip_address *address)
 bool address_is_private(const struct ip_address *address)
 {
     const uint8_t *b = address->bytes;
-    if (address_is_link_local(address)) {
-        return true;
-    }
     if (address->version == 4) {
-        return b[0] == 10 || b[0] == 127 || (b[0] == 172 && b[1] >> 4 == 1) ||
-               (b[0] == 192 && b[1] == 168);
+        return address_ipv4_is_private(b);
     }
-    return address->version == 6 &&
-           ((b[0] & 0xfe) == 0xfc || (bits_are_zero(b, 0, 127) && b[15] == 1));
+    return address->version == 6 && (address_is_link_local(address) || (b[0] & 0xfe) == 0xfc ||
+                                     (bits_are_zero(b, 0, 127) && b[15] == 1));
 }
 
 bool address_is_loopback(const struct ip_address *address)

@@ -62,6 +62,21 @@ bool address_is_link_local(const struct ip_address *address);
 /* RFC 1918, fc00::/7, loopback and link-local: the default of `networks.internal`. */
 bool address_is_private(const struct ip_address *address);
 
+/* The same of the IPv4 address at `bytes`, asked twice for each flow of each second. */
+static inline bool address_ipv4_is_private(const void *bytes)
+{
+    uint32_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap32(word);
+#endif
+    /* No jump: which flow has which ends is anyone's guess. */
+    return (unsigned)(word >> 24 == 10) | (unsigned)(word >> 24 == 127) |
+           (unsigned)(word >> 20 == 0xac1) | (unsigned)(word >> 16 == 0xc0a8) |
+           (unsigned)(word >> 16 == 0xa9fe);
+}
+
 /* 127.0.0.0/8 and ::1. */
 bool address_is_loopback(const struct ip_address *address);
 

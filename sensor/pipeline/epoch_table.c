@@ -8,6 +8,7 @@ void epoch_table_reset(struct epoch_table *table)
 {
     table->count = 0;
     memset(table->slots, 0, sizeof(table->slots));
+    memset(table->numbers, 0, sizeof(table->numbers));
     table->other_in = table->other_out = table->other_packets = 0;
 }
 

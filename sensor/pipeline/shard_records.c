@@ -193,17 +193,27 @@ void shard_passed(struct shard *shard, uint64_t time_ns)
 
 /* ---- rates of a second ---- */
 
-static bool is_internal(const struct shard *shard, const struct ip_address *address)
+static __attribute__((noinline)) bool is_internal_by_settings(const struct shard *shard,
+                                                              const struct flow *flow, bool high)
 {
+    const struct ip_address address = flow_address(flow, high);
+
     if (shard->settings.flow.internal_count == 0) {
-        return address_is_private(address);
+        return address_is_private(&address);
     }
     for (uint32_t i = 0; i < shard->settings.flow.internal_count; i++) {
-        if (prefix_contains(&shard->settings.flow.internal[i], address)) {
+        if (prefix_contains(&shard->settings.flow.internal[i], &address)) {
             return true;
         }
     }
     return false;
+}
+
+static ALWAYS_INLINE bool is_internal(const struct shard *shard, const struct flow *flow, bool high)
+{
+    return LIKELY(shard->settings.flow.internal_count == 0 && flow->key.ip_version == 4)
+               ? address_ipv4_is_private(high ? &flow->key.high : &flow->key.low)
+               : is_internal_by_settings(shard, flow, high);
 }
 
 /* Bytes of a flow as "in" and "out": towards and from the inside; where both ends are on one side,
@@ -227,8 +237,7 @@ static void add_direction(struct epoch *epoch, bool client_inside, bool server_i
 {
     static const char *const names[] = {"external", "outbound", "inbound", "internal"};
     const unsigned kind = (client_inside ? 1U : 0U) | (server_inside ? 2U : 0U);
-    const struct epoch_key key = {.words = {kind}};
-    struct epoch_entry *entry = epoch_table_entry(&epoch->directions, &key);
+    struct epoch_entry *entry = epoch_table_number(&epoch->directions, kind);
 
     if (entry != NULL && entry->text[0] == '\0') {
         epoch_entry_name(entry, names[kind], (uint32_t)strlen(names[kind]));
@@ -246,8 +255,7 @@ static void add_application(struct epoch_table *table, const struct flow *flow,
                             const struct in_out *bytes, uint64_t packets)
 {
     const unsigned app = inspect_app(flow);
-    const struct epoch_key key = {.words = {app}};
-    struct epoch_entry *entry = epoch_table_entry(table, &key);
+    struct epoch_entry *entry = epoch_table_number(table, app);
 
     if (entry != NULL && entry->text[0] == '\0') {
         const char *name = app != APP_UNKNOWN ? app_name((enum app)app) : "unknown";
@@ -263,20 +271,21 @@ static bool is_crowded(const struct epoch_table *table, uint64_t bytes)
     return table->count >= KEYS_FOR_ALL && bytes < SMALL_FLOW_BYTES;
 }
 
-static void add_host(struct epoch_table *table, const struct ip_address *address, uint64_t received,
-                     uint64_t sent, uint64_t packets)
+static void add_host(struct epoch_table *table, const struct flow *flow, bool high,
+                     uint64_t received, uint64_t sent, uint64_t packets)
 {
     struct epoch_entry *entry = NULL;
 
     if (!is_crowded(table, received + sent)) {
-        struct epoch_key key = {.kind = address->version};
+        const struct ip_address address = flow_address(flow, high);
+        struct epoch_key key = {.kind = address.version};
 
-        static_assert(sizeof(key.words) == sizeof(address->bytes), "an address is two words");
+        static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
         static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "and its text finds room");
-        memcpy(key.words, address->bytes, sizeof(key.words));
+        memcpy(key.words, address.bytes, sizeof(key.words));
         entry = epoch_table_entry(table, &key);
         if (entry != NULL && entry->text[0] == '\0') {
-            (void)address_text(address, entry->text);
+            (void)address_text(&address, entry->text);
         }
     }
     epoch_table_add(table, entry, received, sent, packets);
@@ -352,16 +361,16 @@ static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_
     if (delta->packets == 0) {
         return;
     }
-    const struct ip_address client = flow_client_address(flow);
-    const struct ip_address server = flow_server_address(flow);
-    const bool client_inside = is_internal(shard, &client);
-    const bool server_inside = is_internal(shard, &server);
+    const bool client_is_high = flow_client_is_high(flow);
+    const bool client_inside = is_internal(shard, flow, client_is_high);
+    const bool server_inside = is_internal(shard, flow, !client_is_high);
     const struct in_out in_out = in_out_of(client_inside, server_inside, delta);
 
     add_application(&epoch->applications, flow, &in_out, delta->packets);
     add_direction(epoch, client_inside, server_inside, &in_out, delta->packets);
-    add_host(&epoch->hosts, &client, delta->bytes[1], delta->bytes[0], delta->packets);
-    add_host(&epoch->hosts, &server, delta->bytes[0], delta->bytes[1], delta->packets);
+    add_host(&epoch->hosts, flow, client_is_high, delta->bytes[1], delta->bytes[0], delta->packets);
+    add_host(&epoch->hosts, flow, !client_is_high, delta->bytes[0], delta->bytes[1],
+             delta->packets);
     add_service(&epoch->services, flow, &in_out, delta->packets);
     if (epoch->detection != NULL) {
         detect_volume(epoch->detection, shard->table, flow, delta, client_inside, server_inside);

@@ -120,6 +120,37 @@ static void keys_are_told_apart_and_merged_by_all_they_are(void **state)
     epoch_free(merged);
 }
 
+/* Of each key there is one entry, whichever way it was asked for first, also behind a reset. */
+static void a_key_that_is_a_number_has_one_entry(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh();
+
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t number = 0; number < 600; number += 7) {
+            const struct epoch_key key = {.words = {number}};
+            struct epoch_entry *entry = number % 2 == 0
+                                            ? epoch_table_entry(&epoch->services, &key)
+                                            : epoch_table_number(&epoch->services, number);
+
+            epoch_table_add(&epoch->services, entry, number, 0, 1);
+            assert_int_equal(entry->packets, 1);
+            assert_ptr_equal(epoch_table_number(&epoch->services, number), entry);
+            assert_ptr_equal(epoch_table_number(&epoch->services, number), entry);
+            assert_ptr_equal(epoch_table_entry(&epoch->services, &key), entry);
+        }
+        assert_int_equal(epoch->services.count, 86);
+        epoch_reset(epoch, 2);
+        assert_int_equal(epoch->services.count, 0);
+    }
+    for (uint32_t number = 0; number < 2 * EPOCH_TABLE_MAX; number++) {
+        const bool has_room = number < EPOCH_TABLE_MAX;
+
+        assert_true((epoch_table_number(&epoch->services, number) != NULL) == has_room);
+    }
+    epoch_free(epoch);
+}
+
 /* `asks_by_id`: only what would be kept is added. */
 static void add_flow(struct epoch *epoch, uint64_t id, uint64_t bytes, bool asks_by_id)
 {
@@ -215,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_text_too_long_is_cut),
         cmocka_unit_test(keys_are_told_apart_and_merged_by_all_they_are),
         cmocka_unit_test(the_largest_flows_are_kept_with_any_number_of_parts),
+        cmocka_unit_test(a_key_that_is_a_number_has_one_entry),
         cmocka_unit_test(of_flows_as_large_as_the_smallest_the_lower_id_is_taken),
         cmocka_unit_test(a_reset_second_is_empty),
     };
