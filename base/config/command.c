@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config/name_slips.h"
+
 #define LONG_BASE 1000
 
 static void short_options(const struct command_flag *flags, uint32_t count, char *out)
@@ -32,6 +34,40 @@ static uint32_t flag_of(const struct command_line *line, int code)
     return (uint32_t)(code - LONG_BASE);
 }
 
+/* NULL: none is near. */
+static const char *nearest_flag(const struct command_line *line, const char *given)
+{
+    const size_t length = strcspn(given, "=");
+    unsigned best = name_slips_max(length) + 1;
+    const char *nearest = NULL;
+
+    for (uint32_t i = 0; i < line->count; i++) {
+        const char *name = line->flags[i].name;
+        const unsigned slips = name_slips(given, length, name, strlen(name));
+
+        if (slips < best) {
+            best = slips;
+            nearest = name;
+        }
+    }
+    return nearest;
+}
+
+static int refuse_flag(const struct command_line *line, const char *given, bool is_known,
+                       struct error *err)
+{
+    const char *nearest =
+        !is_known && strncmp(given, "--", 2) == 0 ? nearest_flag(line, given + 2) : NULL;
+
+    if (is_known) {
+        return error_set(err, EINVAL, "%s: needs a value (see --help)", given);
+    }
+    return nearest == NULL
+               ? error_set(err, EINVAL, "%s: unknown option (see --help)", given)
+               : error_set(err, EINVAL, "%s: unknown option; did you mean --%s? (see --help)",
+                           given, nearest);
+}
+
 static int read_all(struct command_line *line, int argc, char **argv, struct error *err)
 {
     struct option options[COMMAND_FLAGS_MAX + 1] = {0};
@@ -44,12 +80,11 @@ static int read_all(struct command_line *line, int argc, char **argv, struct err
             NULL, LONG_BASE + (int)i};
     }
     short_options(line->flags, line->count, letters);
-    optind = 1;
+    optind = 0; /* glibc forgets what it kept of an earlier list */
     opterr = 0;
     while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         if (code == '?' || code == ':') {
-            return error_set(err, EINVAL, "%s: %s (see --help)", argv[optind - 1],
-                             code == '?' ? "unknown option" : "needs a value");
+            return refuse_flag(line, argv[optind - 1], code == ':', err);
         }
         const uint32_t flag = flag_of(line, code);
 

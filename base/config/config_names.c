@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/config/config_object.h"
+#include "base/config/name_slips.h"
 
 static bool same(const char *name, const char *text, size_t length)
 {
@@ -67,36 +68,9 @@ bool config_is_branch(const struct config *config, const char *path, size_t leng
     return false;
 }
 
-#define NAME_COMPARED_MAX 120
-
 static unsigned least(unsigned a, unsigned b)
 {
     return a < b ? a : b;
-}
-
-/* Insertions, deletions, changes and swaps of neighbours that turn `a` into `b`. */
-static unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    if (a_length > NAME_COMPARED_MAX || b_length > NAME_COMPARED_MAX) {
-        return NAME_COMPARED_MAX;
-    }
-    unsigned rows[3][NAME_COMPARED_MAX + 1];
-    for (size_t j = 0; j <= b_length; j++) {
-        rows[0][j] = (unsigned)j;
-    }
-    for (size_t i = 1; i <= a_length; i++) {
-        const unsigned *before = rows[(i - 1) % 3];
-        unsigned *row = rows[i % 3];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_length; j++) {
-            const unsigned change = before[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0);
-            row[j] = least(change, least(before[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                row[j] = least(row[j], rows[(i - 2) % 3][j - 2] + 1);
-            }
-        }
-    }
-    return rows[a_length % 3][b_length];
 }
 
 static const char *last_part(const char *path, size_t length, size_t *part_length)
@@ -113,7 +87,7 @@ static const char *last_part(const char *path, size_t length, size_t *part_lengt
 static unsigned name_distance(const char *path, size_t length, const char *name)
 {
     const size_t name_length = strlen(name);
-    unsigned distance = edit_distance(path, length, name, name_length);
+    unsigned distance = name_slips(path, length, name, name_length);
     size_t part_length, name_part_length;
     const char *part = last_part(path, length, &part_length);
     const char *name_part = last_part(name, name_length, &name_part_length);
@@ -126,8 +100,7 @@ static unsigned name_distance(const char *path, size_t length, const char *name)
 
 const char *config_nearest(const struct config *config, const char *path, size_t length)
 {
-    const unsigned distance_max = length < 6 ? 2 : least((unsigned)length / 4 + 1, 5);
-    unsigned best = distance_max + 1;
+    unsigned best = name_slips_max(length) + 1;
     const char *nearest = NULL;
     for (uint32_t i = 0; i < config->entry_count; i++) {
         const unsigned distance = name_distance(path, length, config->entries[i].path);
@@ -138,7 +111,7 @@ const char *config_nearest(const struct config *config, const char *path, size_t
     }
     for (uint32_t i = 0; i < config->named_count; i++) {
         const char *section = config->named[i]->path;
-        const unsigned distance = edit_distance(path, length, section, strlen(section));
+        const unsigned distance = name_slips(path, length, section, strlen(section));
         if (distance < best) {
             best = distance;
             nearest = section;
@@ -146,7 +119,7 @@ const char *config_nearest(const struct config *config, const char *path, size_t
     }
     for (uint32_t i = 0; i < config->section_count; i++) {
         const char *section = config->sections[i].path;
-        const unsigned distance = edit_distance(path, length, section, strlen(section));
+        const unsigned distance = name_slips(path, length, section, strlen(section));
         if (distance < best) {
             best = distance;
             nearest = section;

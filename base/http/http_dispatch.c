@@ -107,7 +107,9 @@ static void answer_no_method(struct http_request *request, unsigned allowed)
         }
     }
     http_headers_add(&request->headers, "Allow", allow);
-    http_problem(request, 405, "method_not_allowed", "The path does not know this method.", -1);
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "The path knows %s alone.", allow);
+    http_problem(request, 405, "method_not_allowed", detail, -1);
 }
 
 static void answer_unknown(struct http_request *request)

@@ -119,10 +119,11 @@ static int probe_bind(const char *host, const char *port, struct error *err)
     if (error == 0) {
         return 0;
     }
-    const char *hint = error == EADDRINUSE ? "address in use (is another instance running?)"
-                       : error == EACCES
-                           ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)"
-                           : strerror(error);
+    const char *hint =
+        error == EADDRINUSE
+            ? "address in use (is another instance running? Else choose another port)"
+        : error == EACCES ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)"
+                          : strerror(error);
     return error_set(err, error, "listen %s:%s: %s", host, port, hint);
 }
 

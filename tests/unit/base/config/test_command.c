@@ -94,6 +94,13 @@ static void what_is_wrong_is_named(void **state)
     (void)state;
     assert_true(given("--nothing", &line) < 0);
     assert_string_equal(err.message, "--nothing: unknown option (see --help)");
+    assert_true(given("--plian", &line) < 0);
+    assert_string_equal(err.message, "--plian: unknown option; did you mean --plain? (see --help)");
+    assert_true(given("--snaplenn=100B", &line) < 0);
+    assert_string_equal(err.message,
+                        "--snaplenn=100B: unknown option; did you mean --snaplen? (see --help)");
+    assert_true(given("-x", &line) < 0);
+    assert_string_equal(err.message, "-x: unknown option (see --help)");
     assert_true(given("--interface", &line) < 0);
     assert_string_equal(err.message, "--interface: needs a value (see --help)");
     assert_true(given("--snaplen 1B", &line) < 0);

@@ -99,7 +99,7 @@ static void unknown_paths_and_methods_are_problems(void **state)
     expect("OPTIONS /v1/echo HTTP/1.1\r\n" HOST AUTH "\r\n", 405, "Allow: GET, HEAD, POST",
            "method_not_allowed");
     expect("PUT /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 0\r\n\r\n", 405,
-           "Allow: GET, HEAD, POST", NULL);
+           "Allow: GET, HEAD, POST", "\"detail\":\"The path knows GET, HEAD, POST alone.\"");
     expect("GET /v1/problem HTTP/1.1\r\n" HOST AUTH "\r\n", 422, NULL,
            "\"status\":422,\"detail\":\"unexpected \\\"<script>\\\"\",\"instance\":\"/v1/problem\","
            "\"reason\":\"invalid_filter\",\"pos\":7}");
