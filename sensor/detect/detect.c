@@ -101,12 +101,10 @@ static bool completes_handshake(const struct packet *packet, const struct flow_t
 static void detect_close(struct detection_frame *frame, const struct packet *packet,
                          const struct flow_table *table, const struct flow *flow, int direction)
 {
-    const struct flow_tcp_part *tcp = flow_tcp(table, flow);
+    const struct flow_tcp_rare *tcp = flow_tcp_rare(table, flow);
 
-    if (tcp == NULL || (flow->bits & FLOW_SAW_SYN) == 0 ||
-        tcp->side[0].fin_count + tcp->side[0].rst_count + tcp->side[1].fin_count +
-                tcp->side[1].rst_count !=
-            1) {
+    if ((flow->bits & FLOW_SAW_SYN) == 0 ||
+        tcp->fin_count[0] + tcp->rst_count[0] + tcp->fin_count[1] + tcp->rst_count[1] != 1) {
         return;
     }
     struct detection_fact fact;

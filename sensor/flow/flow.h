@@ -47,29 +47,31 @@ enum flow_bit {
  * the rarest of its readers is:
  * - struct flow, one line, all flows: what each packet reads or writes.
  * - struct flow_cold (flow_table_internal.h): what begin, end and records of a flow want.
- * - struct flow_tcp_part behind the flow: what each TCP segment asks, one line a side; the third
- *   line is for the handshake, first data and new letters, so that most segments never fetch it.
- *   Only for TCP and only when something is measured.
- * - struct flow_tcp_rtt: from the first sample on.
+ * - struct flow_tcp_part behind the flow, one line: what each TCP segment asks. Only for TCP and
+ *   only when something is measured; the same goes for what follows.
+ * - struct flow_tcp_rest: letters of the history, first data, where other parts are.
+ * - struct flow_tcp_rtt: for samples.
+ * - struct flow_tcp_rare: from the first SYN, FIN or RST on.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
- * - struct flow_told, flow_large (flow_told.h): from the first record on that is not the last; for
- *   a flow whose sums outgrew struct flow, or with other things that few have.
- * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
- * not there reads as zeros. static_asserts below hold the sizes. */
+ * - struct flow_told, flow_large (flow_table_internal.h): from the first record on that is not the
+ * last; for a flow whose sums outgrew struct flow, or with other things that few have. Parts stand
+ * in pools of the table, are found by index and go back with the flow. A part that is not there
+ * reads as zeros. static_asserts below hold the sizes. */
 
 #define FLOW_ROUND_TRIP_UNIT_NS 16 /* of the fields below: 68 s at most */
 
-struct flow_rtt {
-    uint64_t sum_ns;
-    uint32_t min, max, last, ewma; /* in FLOW_ROUND_TRIP_UNIT_NS */
-    uint32_t samples;
-    uint32_t timestamp_samples; /* of them: of data sent again, told by the timestamps */
-};
-
 /* Of each side's data: between the sensor and its receiver. */
 struct flow_tcp_rtt {
-    struct flow_rtt side[2];
+    uint64_t sum_ns[2];
+    struct flow_rtt {
+        uint32_t min, max, last, ewma; /* in FLOW_ROUND_TRIP_UNIT_NS */
+        uint32_t samples;
+    } side[2];
+    uint32_t stamp[2]; /* timestamp of the segment being timed, with SIDE_RTT_IS_STAMPED */
 };
+
+#define FLOW_HISTORY_MAX  26 /* Zeek's letters */
+#define FLOW_HISTORY_NEAR 12 /* of them in struct flow_tcp_rest; the rest with the faults */
 
 /* What goes wrong with one side's segments. */
 struct flow_tcp_fault_side {
@@ -81,6 +83,8 @@ struct flow_tcp_fault_side {
     uint32_t fast_retransmissions, spurious_retransmissions, sack_acks, sequence_gaps;
     uint32_t duplicate_ack_at;      /* when this side sent the last one, in 1024 ns */
     uint32_t sack_left, sack_right; /* what it reported last of its peer's data; equal: nothing */
+    uint32_t last_seq, last_payload_bytes; /* of the last segment, with SIDE_LAST_IS_KEPT */
+    uint32_t timestamp_samples; /* round trips of data sent again, told by the timestamps */
     uint16_t zero_window_events, keepalives, duplicate_packets;
     uint16_t duplicate_acks_running; /* since the last new ACK */
     uint16_t window_full_events, zero_window_probes;
@@ -89,67 +93,87 @@ struct flow_tcp_fault_side {
 
 struct flow_tcp_faults {
     struct flow_tcp_fault_side side[2];
+    uint64_t sent_ns[2]; /* of the segment being timed, with SIDE_RTT_IS_OLD */
+    uint8_t history[FLOW_HISTORY_MAX - FLOW_HISTORY_NEAR]; /* as in struct flow_tcp_rest */
+    uint8_t history_length;
 };
+
+/* From the first SYN, FIN or RST on. */
+struct flow_tcp_rare {
+    uint64_t syn_ns; /* 0: no SYN of the client */
+    uint32_t initial_seq[2];
+    uint32_t handshake; /* in FLOW_ROUND_TRIP_UNIT_NS; 0: not measured */
+    uint16_t mss[2];    /* with RARE_HAS_MSS */
+    uint16_t syn_count[2], fin_count[2], rst_count[2]; /* 65535: so many or more */
+    uint8_t bits[2];                                   /* enum flow_tcp_rare_bit */
+    uint8_t reserved[2];
+};
+static_assert(sizeof(struct flow_tcp_rare) == 40, "five words");
+
+enum flow_tcp_rare_bit { RARE_HAS_MSS = 1 << 0, RARE_SACK_PERMITTED = 1 << 1 };
 
 /* TCP of one direction: what its sender sent. */
 struct flow_tcp_side {
-    uint32_t next_seq;    /* behind the highest byte seen */
-    uint32_t initial_seq; /* of the SYN */
-    uint32_t ack;         /* highest acknowledged to the peer */
-    uint32_t highest_at;  /* when the highest segment was seen, in 1024 ns */
-    uint32_t last_seq;    /* of the last segment, with its length and IP id: to know a copy */
-    uint32_t last_payload_bytes;
+    uint32_t next_seq;     /* behind the highest byte seen */
+    uint32_t ack;          /* highest acknowledged to the peer */
+    uint32_t highest_at;   /* when the highest segment was seen, in 1024 ns */
+    uint32_t rtt_until;    /* the ACK that completes the sample */
+    uint32_t rtt_sent_low; /* when the segment being timed was seen, with SIDE_RTT_IS_TIMED: */
+    uint16_t window;       /* the lower 40 bits, see tcp_sent_ns */
+    uint16_t last_payload_bytes; /* of the last segment, with its IP id and how far it ended behind
+                                    its payload: to know a copy. Not with SIDE_LAST_IS_KEPT */
     uint16_t last_ip_id;
-    uint16_t window;
-    uint16_t initial_window, mss;
-    uint16_t syn_count, fin_count, rst_count;
-    uint8_t bits; /* enum flow_tcp_side_bit */
-    uint8_t window_scale;
-    uint64_t rtt_sent_ns;   /* when the segment being timed was seen; 0: none */
-    uint32_t rtt_until;     /* the ACK that completes the sample */
-    uint32_t rtt_timestamp; /* of the segment being timed */
-    uint32_t part;          /* of side 0: the struct flow_tcp_rtt; of side 1: the flow_tcp_faults */
-    uint16_t history_seen;  /* Zeek's letters of this side, a bit each */
-    uint8_t endpoint;       /* enum tcp_endpoint, that before in the upper half */
-    uint8_t options;        /* enum flow_tcp_side_option */
+    uint16_t history_seen; /* Zeek's letters of this side, a bit each; enum flow_tcp_seen */
+    uint8_t rtt_sent_high;
+    uint8_t bits;     /* enum flow_tcp_side_bit */
+    uint8_t options;  /* enum flow_tcp_side_option */
+    uint8_t endpoint; /* enum tcp_endpoint, that before in the upper half */
+};
+
+enum flow_tcp_seen {
+    SEEN_SCALE_SHIFT = 11, /* window scale, 4 bits */
+    SEEN_SYN = 1 << 15,
 };
 
 enum flow_tcp_side_bit {
     SIDE_HAS_SEQ = 1 << 0, /* next_seq is valid */
     SIDE_HAS_ACK = 1 << 1,
     SIDE_HAS_WINDOW = 1 << 2,
-    SIDE_HAS_MSS = 1 << 3,
-    SIDE_HAS_WINDOW_SCALE = 1 << 4,
-    SIDE_SENT_FIN = 1 << 5,
-    SIDE_SENT_RST = 1 << 6,
-    SIDE_HAS_HOLE = 1 << 7, /* bytes before next_seq are missing: a late segment may fill them */
+    SIDE_HAS_WINDOW_SCALE = 1 << 3,
+    SIDE_HAS_HOLE = 1 << 4, /* bytes before next_seq are missing: a late segment may fill them */
+    SIDE_RTT_IS_TIMED = 1 << 5,
+    SIDE_RTT_IS_OLD = 1 << 6, /* timed for so long that the time stands with the faults */
+    /* Of the connection. */
+    SIDE_0_HAS_RTT = 1 << 7,    /* side 0: the struct flow_tcp_rtt is in use */
+    SIDE_1_HAS_FAULTS = 1 << 7, /* side 1: there is a struct flow_tcp_faults */
 };
 
 enum flow_tcp_side_option {
-    SIDE_SACK_PERMITTED = 1 << 0,
-    SIDE_TIMESTAMPS = 1 << 1,
-    SIDE_RTT_IS_STAMPED = 1 << 2, /* the segment being timed had the option ... */
-    SIDE_RTT_SENT_AGAIN = 1 << 3, /* ... and was sent again, with another stamp */
-    SIDE_HAS_ASKED = 1 << 4,      /* side 0: request_ns is known */
-    SIDE_HAS_ANSWERED = 1 << 5,   /* side 1: the response time is known */
+    SIDE_TIMESTAMPS = 1 << 0,
+    SIDE_RTT_IS_STAMPED = 1 << 1, /* the segment being timed had the option ... */
+    SIDE_RTT_SENT_AGAIN = 1 << 2, /* ... and was sent again, with another stamp */
+    SIDE_HAS_ASKED = 1 << 3,      /* side 0: the time of the first request is known */
+    SIDE_HAS_ANSWERED = 1 << 3,   /* side 1: the response time is known */
+    SIDE_LAST_IS_KEPT =
+        1 << 4, /* the last segment did not end at next_seq: it stands with the faults */
+    SIDE_LAST_FLAGS_SHIFT =
+        5, /* 2 bits: SYN and FIN of the last segment, which take a number each */
+    SIDE_0_IS_SIMULTANEOUS = 1 << 7, /* side 0: both sides sent a SYN first */
 };
-
-#define FLOW_HISTORY_MAX 26
-#define FLOW_TCP_LINES   3
 
 struct flow_tcp_part {
     struct flow_tcp_side side[2];
-    uint64_t syn_ns;     /* 0: no SYN */
-    uint64_t request_ns; /* first payload of the client; 0: none yet */
-    uint32_t handshake;  /* in FLOW_ROUND_TRIP_UNIT_NS; 0: not measured */
-    uint32_t response;
-    char history[FLOW_HISTORY_MAX]; /* Zeek's letters */
-    uint8_t history_length;
-    uint8_t is_simultaneous; /* 1: both sides sent a SYN first */
-    uint8_t room[12];
 };
 
-enum flow_tcp_link { FLOW_TCP_RTT, FLOW_TCP_FAULTS }; /* side[i].part */
+/* What few segments ask for: beside the flows, with the same place. */
+struct flow_tcp_rest {
+    uint64_t history; /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
+    uint64_t request; /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
+                         response time in FLOW_ROUND_TRIP_UNIT_NS */
+    uint32_t faults, rare; /* parts; 0: none */
+    uint16_t initial_window[2];
+    uint32_t reserved;
+};
 
 struct flow {
     struct flow_short_key key; /* IPv6 addresses stand behind the flow: flow_address */
@@ -190,8 +214,9 @@ enum flow_sum_place {
 #define FLOW_PAYLOADS_BITS 6
 #define FLOW_VLAN_MASK     0x7fff /* 15 bits: ISL */
 
-static_assert(sizeof(struct flow_tcp_side) == 64, "a cache line a side");
-static_assert(sizeof(struct flow_tcp_part) == 192, "three cache lines");
+static_assert(sizeof(struct flow_tcp_side) == 32, "half a cache line a side");
+static_assert(sizeof(struct flow_tcp_part) == 64, "one cache line");
+static_assert(sizeof(struct flow_tcp_rest) == 32, "half a cache line");
 static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
 
 /* Entries of the table. */

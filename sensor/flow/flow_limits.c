@@ -126,6 +126,9 @@ void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_n
     struct flow_cold *cold = flow_cold(table, flow);
     struct flow_reported reported;
 
+    if (flow_has_tcp_part(flow)) {
+        tcp_settle(table, flow, now_ns);
+    }
     flow->bits |= FLOW_SAW_CLOCK_STEP;
     flow->last_ns = now_ns;
     flow_get_reported(table, cold, &reported);
@@ -153,6 +156,9 @@ bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns, uint6
         return false;
     }
     pass_deadlines(table, flow, cold, now_ns);
+    if (flow_has_tcp_part(flow)) {
+        tcp_settle(table, flow, now_ns);
+    }
     flow_set_update_tick(table, flow, cold, from_ns);
     return true;
 }

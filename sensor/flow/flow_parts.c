@@ -37,12 +37,13 @@ static void give(struct flow_table *table, enum flow_part which, uint32_t index)
 
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part)
 {
-    return take(table, FLOW_PART_FAULTS, &part->side[FLOW_TCP_FAULTS].part);
+    part->side[1].bits |= SIDE_1_HAS_FAULTS;
+    return take(table, FLOW_PART_FAULTS, &flow_tcp_rest(table, part)->faults);
 }
 
-struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_part *part)
+struct flow_tcp_rare *flow_take_rare(struct flow_table *table, struct flow_tcp_part *part)
 {
-    return take(table, FLOW_PART_RTT, &part->side[FLOW_TCP_RTT].part);
+    return take(table, FLOW_PART_RARE, &flow_tcp_rest(table, part)->rare);
 }
 
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
@@ -56,8 +57,8 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
     }
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
-        const struct flow_tcp_part *part = flow_tcp_part(flow);
-        give(table, FLOW_PART_RTT, part->side[FLOW_TCP_RTT].part);
-        give(table, FLOW_PART_FAULTS, part->side[FLOW_TCP_FAULTS].part);
+        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+        give(table, FLOW_PART_RARE, rest->rare);
+        give(table, FLOW_PART_FAULTS, rest->faults);
     }
 }

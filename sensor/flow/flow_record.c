@@ -102,18 +102,19 @@ static uint64_t units_to_ns(uint32_t units)
     return (uint64_t)units * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
-static void fill_round_trip(const struct flow_rtt *rtt, struct flow_round_trip *out)
+static void fill_round_trip(const struct flow_tcp_rtt *all, int side, struct flow_round_trip *out)
 {
+    const struct flow_rtt *rtt = &all->side[side];
+
     if (rtt->samples == 0) {
         return;
     }
     out->min_ns = units_to_ns(rtt->min);
-    out->mean_ns = rtt->sum_ns / rtt->samples;
+    out->mean_ns = all->sum_ns[side] / rtt->samples;
     out->max_ns = units_to_ns(rtt->max);
     out->last_ns = units_to_ns(rtt->last);
     out->ewma_ns = units_to_ns(rtt->ewma);
     out->samples = rtt->samples;
-    out->timestamp_samples = rtt->timestamp_samples;
 }
 
 static void fill_faults(const struct flow_tcp_fault_side *faults, struct flow_tcp_direction *out)
@@ -133,18 +134,22 @@ static void fill_faults(const struct flow_tcp_fault_side *faults, struct flow_tc
     out->sequence_gaps = faults->sequence_gaps;
 }
 
-static void fill_direction(const struct flow_tcp_side *side, struct flow_tcp_direction *out)
+static void fill_direction(const struct flow_tcp_part *part, const struct flow_tcp_rest *rest,
+                           const struct flow_tcp_rare *rare, int direction,
+                           struct flow_tcp_direction *out)
 {
+    const struct flow_tcp_side *side = &part->side[direction];
+
     out->has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0;
-    out->has_mss = (side->bits & SIDE_HAS_MSS) != 0;
+    out->has_mss = (rare->bits[direction] & RARE_HAS_MSS) != 0;
     out->has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0;
-    out->window_scale = side->window_scale;
-    out->initial_window = side->initial_window;
-    out->mss = side->mss;
-    out->syn_count = side->syn_count;
-    out->fin_count = side->fin_count;
-    out->rst_count = side->rst_count;
-    out->sack_permitted = (side->options & SIDE_SACK_PERMITTED) != 0;
+    out->window_scale = side->history_seen >> SEEN_SCALE_SHIFT & 15;
+    out->initial_window = rest->initial_window[direction];
+    out->mss = rare->mss[direction];
+    out->syn_count = rare->syn_count[direction];
+    out->fin_count = rare->fin_count[direction];
+    out->rst_count = rare->rst_count[direction];
+    out->sack_permitted = (rare->bits[direction] & RARE_SACK_PERMITTED) != 0;
     out->timestamps = (side->options & SIDE_TIMESTAMPS) != 0;
 }
 
@@ -168,24 +173,28 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
         return;
     }
     const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
-    memcpy(tcp->history, part->history, part->history_length);
-    fill_direction(&part->side[0], &tcp->forward);
-    fill_direction(&part->side[1], &tcp->reverse);
-    if (part->side[FLOW_TCP_FAULTS].part != 0) { /* most flows have none */
+    const struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    const struct flow_tcp_rare *rare = flow_tcp_rare_of(table, rest);
+    (void)tcp_history(table, part, tcp->history);
+    fill_direction(part, rest, rare, 0, &tcp->forward);
+    fill_direction(part, rest, rare, 1, &tcp->reverse);
+    if (flow_tcp_has_faults(part)) { /* most flows have none */
         const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);
         fill_faults(&faults->side[0], &tcp->forward);
         fill_faults(&faults->side[1], &tcp->reverse);
+        tcp->client_rtt.timestamp_samples = faults->side[1].timestamp_samples;
+        tcp->server_rtt.timestamp_samples = faults->side[0].timestamp_samples;
         out->forward.missed_bytes = faults->side[0].missed_bytes;
         out->reverse.missed_bytes = faults->side[1].missed_bytes;
     }
     /* What the server sends comes back acknowledged from the client's side. */
-    fill_round_trip(&rtt->side[1], &tcp->client_rtt);
-    fill_round_trip(&rtt->side[0], &tcp->server_rtt);
-    tcp->simultaneous_open = part->is_simultaneous != 0;
-    tcp->has_handshake = part->handshake != 0;
-    tcp->handshake_ns = units_to_ns(part->handshake);
-    tcp->has_response = part->response != 0;
-    tcp->response_ns = units_to_ns(part->response);
+    fill_round_trip(rtt, 1, &tcp->client_rtt);
+    fill_round_trip(rtt, 0, &tcp->server_rtt);
+    tcp->simultaneous_open = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0;
+    tcp->has_handshake = rare->handshake != 0;
+    tcp->handshake_ns = units_to_ns(rare->handshake);
+    tcp->has_response = (part->side[1].options & SIDE_HAS_ANSWERED) != 0;
+    tcp->response_ns = tcp->has_response ? units_to_ns((uint32_t)rest->request) : 0;
 }
 
 static uint16_t record_flags(const struct flow *flow)

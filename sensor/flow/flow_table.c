@@ -231,6 +231,7 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
     if ((flow->bits & FLOW_HAS_TCP_PART) == 0) {
         flow->bits |= FLOW_HAS_TCP_PART;
         memset(part, 0, sizeof(*part));
+        *flow_tcp_rest(table, part) = (struct flow_tcp_rest){0};
     }
     const unsigned events = tcp_measure(table, part, packet, direction, state_before);
 
@@ -332,7 +333,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) != 0) {
         const int direction = item->source_is_high != flow_client_is_high(flow);
-        if (tcp_is_reuse(flow, flow_tcp(table, flow), packet, direction)) {
+        if (tcp_is_reuse(table, flow, packet, direction)) {
             flow_end(table, slot, FLOW_END_END_OF_FLOW, FLOW_DETAIL_PORT_REUSE);
             *is_reuse = true;
             return FLOW_NONE;
@@ -391,11 +392,11 @@ static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct pac
     }
 }
 
-/* Of an entry, for a packet: the flow, both sides of TCP, the addresses of IPv6. */
+/* Of an entry, for a packet: the flow, TCP, the addresses of IPv6. */
 static ALWAYS_INLINE unsigned lines_of(uint32_t slot)
 {
     static const uint8_t lines[FLOW_KINDS] = {
-        1, 2, 3, (sizeof(struct flow_wide_with_tcp) + CACHE_LINE - 1) / CACHE_LINE};
+        1, 2, 2, (sizeof(struct flow_wide_with_tcp) + CACHE_LINE - 1) / CACHE_LINE};
 
     return lines[slot >> FLOW_KIND_SHIFT];
 }
@@ -419,8 +420,7 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
     flow_prefetch_lines(flow_at(table, item->candidate), lines_of(item->candidate));
 }
 
-/* Round trips where the packet completes one, and the third line of the TCP part where it adds to
- * the history. */
+/* Round trips where the packet completes one, and the rest of TCP where it adds to the history. */
 static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct packet *packet,
                                    const struct flow_item *item)
 {
@@ -431,11 +431,11 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
             const struct flow_tcp_part *part = flow_tcp_part(flow);
             const int direction = item->source_is_high != flow_client_is_high(flow);
 
-            if (tcp_may_sample(part, packet, direction)) {
-                flow_prefetch_lines(flow_tcp_rtt_next(table, part), 1);
+            if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
+                __builtin_prefetch(flow_tcp_rtt_at(table, item->candidate), 1);
             }
             if (tcp_adds_to_history(part, packet, direction)) {
-                flow_prefetch_lines(part->history, 1);
+                __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
             }
         }
     }

@@ -144,6 +144,8 @@ void flow_table_report(struct flow_table *table, struct flow *flow);
 
 /* NULL in compact mode, and for a flow without a TCP header so far. */
 const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);
+/* What SYN, FIN and RST told; zeros where there was none. */
+const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const struct flow *flow);
 /* NULL: no sample so far. */
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow);

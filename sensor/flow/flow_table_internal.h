@@ -104,6 +104,8 @@ struct flow_kind_pool {
     struct flow_cold *cold;
     uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
     struct flow_group *groups;
+    struct flow_tcp_rest *rests; /* of TCP alone, as the next */
+    struct flow_tcp_rtt *rtts;
     uint32_t fresh;     /* places from here on were never used */
     uint32_t free_head; /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
 };
@@ -125,7 +127,7 @@ struct flow_pool {
     uint32_t free_head;
 };
 
-enum flow_part { FLOW_PART_RTT, FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
+enum flow_part { FLOW_PART_RARE, FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
 
 struct flow_table {
     struct flow_settings settings;
@@ -237,7 +239,7 @@ uint32_t flow_pool_take(struct flow_pool *pool);
 void flow_pool_give(struct flow_pool *pool, uint32_t index);
 
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part);
-struct flow_tcp_rtt *flow_take_rtt(struct flow_table *table, struct flow_tcp_part *part);
+struct flow_tcp_rare *flow_take_rare(struct flow_table *table, struct flow_tcp_part *part);
 /* All parts of a flow that has ended. */
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot);
 
@@ -299,15 +301,63 @@ static inline bool flow_has_tcp_part(const struct flow *flow)
     return (flow->bits & FLOW_HAS_TCP_PART) != 0;
 }
 
+static inline struct flow_tcp_rest *flow_tcp_rest_at(const struct flow_table *table, uint32_t slot)
+{
+    return &table->kinds[slot >> FLOW_KIND_SHIFT].rests[slot & FLOW_PLACE_MASK];
+}
+
+static inline struct flow_tcp_rtt *flow_tcp_rtt_at(const struct flow_table *table, uint32_t slot)
+{
+    return &table->kinds[slot >> FLOW_KIND_SHIFT].rtts[slot & FLOW_PLACE_MASK];
+}
+
+static inline uint32_t flow_tcp_slot(const struct flow_table *table,
+                                     const struct flow_tcp_part *part)
+{
+    const struct flow *flow = (const struct flow *)(const void *)part - 1;
+    const unsigned kind =
+        FLOW_KIND_TCP | (UNLIKELY(flow->key.ip_version == 6) ? FLOW_KIND_WIDE : 0U);
+    const uint64_t at = (uint64_t)((const uint8_t *)flow - table->kinds[kind].base);
+
+    return kind << FLOW_KIND_SHIFT |
+           (uint32_t)(LIKELY(kind == FLOW_KIND_TCP) ? at / sizeof(struct flow_with_tcp)
+                                                    : at / sizeof(struct flow_wide_with_tcp));
+}
+
+static inline struct flow_tcp_rest *flow_tcp_rest(const struct flow_table *table,
+                                                  const struct flow_tcp_part *part)
+{
+    return flow_tcp_rest_at(table, flow_tcp_slot(table, part));
+}
+
+static inline bool flow_tcp_has_faults(const struct flow_tcp_part *part)
+{
+    return (part->side[1].bits & SIDE_1_HAS_FAULTS) != 0;
+}
+
+static inline bool flow_tcp_has_rtt(const struct flow_tcp_part *part)
+{
+    return (part->side[0].bits & SIDE_0_HAS_RTT) != 0;
+}
+
 /* To be read: zeros where there was no fault so far. */
 static inline const struct flow_tcp_faults *flow_tcp_faults(const struct flow_table *table,
                                                             const struct flow_tcp_part *part)
 {
     static const struct flow_tcp_faults none;
 
-    return part->side[FLOW_TCP_FAULTS].part != 0
-               ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], part->side[FLOW_TCP_FAULTS].part)
+    return flow_tcp_has_faults(part)
+               ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], flow_tcp_rest(table, part)->faults)
                : &none;
+}
+
+/* To be read: zeros where there was nothing of it so far. */
+static inline const struct flow_tcp_rare *flow_tcp_rare_of(const struct flow_table *table,
+                                                           const struct flow_tcp_rest *rest)
+{
+    static const struct flow_tcp_rare none;
+
+    return rest->rare != 0 ? flow_pool_at(&table->parts[FLOW_PART_RARE], rest->rare) : &none;
 }
 
 static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *table,
@@ -315,21 +365,20 @@ static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *t
 {
     static const struct flow_tcp_rtt none;
 
-    return part->side[FLOW_TCP_RTT].part != 0
-               ? flow_pool_at(&table->parts[FLOW_PART_RTT], part->side[FLOW_TCP_RTT].part)
-               : &none;
+    return flow_tcp_has_rtt(part) ? flow_tcp_rtt_at(table, flow_tcp_slot(table, part)) : &none;
 }
 
-/* Where a sample goes: of a flow without any, to the entry that is taken next. */
-static inline const void *flow_tcp_rtt_next(const struct flow_table *table,
-                                            const struct flow_tcp_part *part)
+/* The flow's, zeroed when it is first asked for. */
+static inline struct flow_tcp_rtt *flow_take_rtt(const struct flow_table *table,
+                                                 struct flow_tcp_part *part)
 {
-    const struct flow_pool *pool = &table->parts[FLOW_PART_RTT];
-    const uint32_t index = part->side[FLOW_TCP_RTT].part;
+    struct flow_tcp_rtt *rtt = flow_tcp_rtt_at(table, flow_tcp_slot(table, part));
 
-    return flow_pool_at(pool, index != 0             ? index
-                              : pool->free_head != 0 ? pool->free_head
-                                                     : pool->fresh);
+    if (!flow_tcp_has_rtt(part)) {
+        part->side[0].bits |= SIDE_0_HAS_RTT;
+        *rtt = (struct flow_tcp_rtt){0};
+    }
+    return rtt;
 }
 
 /* Which of rtt_counts the sum of both sides' round trips belongs to. */
@@ -365,7 +414,9 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
     const struct flow *flow = flow_at(table, slot);
 
     if (flow_has_tcp_part(flow)) {
-        flow_prefetch_lines(flow_tcp_part(flow), FLOW_TCP_LINES);
+        __builtin_prefetch(flow_tcp_part(flow), 1);
+        __builtin_prefetch(flow_tcp_rest_at(table, slot), 1);
+        __builtin_prefetch(flow_tcp_rtt_at(table, slot), 0);
     }
     flow_tell_ahead(table, flow, 0);
 }
@@ -460,7 +511,10 @@ static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table
 
     __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
     if (flow_has_tcp_part(flow)) {
-        flow_prefetch_lines(flow_tcp_rtt(table, flow_tcp_part(flow)), 1);
+        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+        if (rest->rare != 0) {
+            flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_RARE], rest->rare), 1);
+        }
     }
     if ((past & FLOW_PAST_IS_LARGE) != 0) {
         flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
@@ -538,8 +592,11 @@ enum tcp_event {
 unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
                      const struct packet *packet, int direction, uint8_t state_before);
 /* A SYN that opens a new connection over the ports of `flow`. */
-bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
+bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
                   const struct packet *packet, int direction);
+/* What is timed for long is kept whole, since its 40 bits wrap in 18 minutes: at `now_ns`, within
+ * FLOW_LOOK_NS of the last call or of a timed segment, and before the flow's last_ns goes back. */
+void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns);
 
 /* Whether the segment completes the sample that is waited for. */
 static inline bool tcp_may_sample(const struct flow_tcp_part *part, const struct packet *packet,
@@ -547,7 +604,16 @@ static inline bool tcp_may_sample(const struct flow_tcp_part *part, const struct
 {
     const struct flow_tcp_side *peer = &part->side[!direction];
 
-    return peer->rtt_sent_ns != 0 && (int32_t)(packet->tcp_ack - peer->rtt_until) >= 0;
+    return (peer->bits & SIDE_RTT_IS_TIMED) != 0 &&
+           (int32_t)(packet->tcp_ack - peer->rtt_until) >= 0;
+}
+
+/* Whether the segment may be timed by its timestamp. */
+static inline bool tcp_may_stamp(const struct flow_tcp_part *part, const struct packet *packet,
+                                 int direction)
+{
+    return (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 && packet->payload_bytes > 0 &&
+           (part->side[direction].bits & SIDE_RTT_IS_TIMED) == 0;
 }
 
 /* tcp_history.c: Zeek's view of a connection. */
@@ -613,7 +679,10 @@ static inline bool tcp_adds_to_history(const struct flow_tcp_part *part,
 }
 
 /* Flags and data of a segment, before anything else is made of it. */
-void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int direction);
+void tcp_note_flags(struct flow_table *table, struct flow_tcp_part *part,
+                    const struct packet *packet, int direction);
+/* The letters so far, into room for FLOW_HISTORY_MAX; returns how many. */
+unsigned tcp_history(const struct flow_table *table, const struct flow_tcp_part *part, char *out);
 /* One more of what has a letter at the first, tenth, hundredth, ... time. */
 void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int direction,
                      enum tcp_letter letter);

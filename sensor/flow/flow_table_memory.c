@@ -13,7 +13,7 @@
 #define BUDGET_CHUNK_MAX  1024
 #define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
 
-static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RTT] = sizeof(struct flow_tcp_rtt),
+static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RARE] = sizeof(struct flow_tcp_rare),
                                                 [FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
                                                 [FLOW_PART_TOLD] = sizeof(struct flow_told),
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
@@ -23,6 +23,7 @@ static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RTT] = sizeof(struct 
 struct layout {
     uint64_t buckets, wheel, community_text, links, lists, touched, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
+    uint64_t rests[FLOW_KINDS], rtts[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
 };
@@ -41,9 +42,10 @@ static uint64_t up_to(uint64_t bytes, uint64_t unit)
 /* Takes a piece; the large ones begin at a page of their own. */
 static uint64_t piece(struct layout *layout, uint64_t bytes)
 {
-    const uint64_t at = layout->bytes;
+    const uint64_t unit = bytes < HUGE_PAGE_BYTES ? 2 * CACHE_LINE : HUGE_PAGE_BYTES;
+    const uint64_t at = up_to(layout->bytes, unit);
 
-    layout->bytes = up_to(at + bytes, bytes < HUGE_PAGE_BYTES ? CACHE_LINE : HUGE_PAGE_BYTES);
+    layout->bytes = at + bytes;
     return at;
 }
 
@@ -65,6 +67,11 @@ static struct layout layout_of(const struct flow_settings *settings)
         layout.groups[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) / FLOW_GROUP_FLOWS *
                                               sizeof(struct flow_group));
     }
+    for (unsigned i = FLOW_KIND_TCP; i < FLOW_KINDS; i++) {
+        const uint64_t there = measures(settings) ? flows : 0;
+        layout.rests[i] = piece(&layout, there * sizeof(struct flow_tcp_rest));
+        layout.rtts[i] = piece(&layout, there * sizeof(struct flow_tcp_rtt));
+    }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
         const bool is_there = i == FLOW_PART_TOLD || i == FLOW_PART_LARGE || measures(settings);
         layout.parts[i] = piece(&layout, is_there ? flows * part_bytes[i] : 0);
@@ -82,6 +89,8 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
             .cold = (struct flow_cold *)(void *)(bytes + layout->colds[i]),
             .due = (uint16_t *)(void *)(bytes + layout->dues[i]),
             .groups = (struct flow_group *)(void *)(bytes + layout->groups[i]),
+            .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
+            .rtts = (struct flow_tcp_rtt *)(void *)(bytes + layout->rtts[i]),
             .free_head = FLOW_NONE};
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
@@ -116,6 +125,9 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
         touch(bytes + layout->flows[i], some * flow_kind_stride(i));
         touch(bytes + layout->colds[i], some * sizeof(struct flow_cold));
         touch(bytes + layout->dues[i], some * sizeof(uint16_t));
+        if (i >= FLOW_KIND_TCP) {
+            touch(bytes + layout->rests[i], some * sizeof(struct flow_tcp_rest));
+        }
     }
     touch(bytes + layout->touched, flows * sizeof(uint32_t));
 }
@@ -218,8 +230,11 @@ void flow_table_free(struct flow_table *table)
 /* Of one flow of the kind, with what stands beside it. */
 static uint64_t kind_bytes(unsigned kind)
 {
+    const uint64_t tcp =
+        kind >= FLOW_KIND_TCP ? sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt) : 0;
+
     return flow_kind_stride(kind) + sizeof(struct flow_cold) + sizeof(uint16_t) +
-           sizeof(struct flow_group) / FLOW_GROUP_FLOWS;
+           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS + tcp;
 }
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
@@ -245,7 +260,7 @@ uint64_t flow_table_memory_needed(const struct flow_settings *settings)
                     sizeof(uint32_t) + part_bytes[FLOW_PART_TOLD];
 
     if (is_measured) {
-        each += part_bytes[FLOW_PART_RTT];
+        each += part_bytes[FLOW_PART_RARE];
     }
     return sizeof(struct flow_table) + layout.links + settings->flows_max * each;
 }

@@ -51,7 +51,20 @@ const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
 {
     const struct flow_tcp_part *part = flow_tcp(table, flow);
 
-    return part != NULL && part->side[FLOW_TCP_RTT].part != 0 ? flow_tcp_rtt(table, part) : NULL;
+    if (part == NULL || !flow_tcp_has_rtt(part)) {
+        return NULL;
+    }
+    const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
+    return rtt->side[0].samples + rtt->side[1].samples > 0 ? rtt : NULL;
+}
+
+const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const struct flow *flow)
+{
+    static const struct flow_tcp_rare none;
+
+    return flow_has_tcp_part(flow)
+               ? flow_tcp_rare_of(table, flow_tcp_rest_at(table, flow_slot(table, flow)))
+               : &none;
 }
 
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)

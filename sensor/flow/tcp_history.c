@@ -27,32 +27,81 @@ static void set_state(struct flow_tcp_side *side, enum tcp_endpoint state)
     side->endpoint = (uint8_t)((unsigned)side->endpoint << 4 | (unsigned)state);
 }
 
-static void append(struct flow_tcp_part *part, char letter)
+/* A letter in 5 bits: those of the client, those of the server, the mark of the first packet. */
+#define LETTER_BITS  5
+#define LETTERS      11
+#define LETTER_MARK  (2 * LETTERS)
+#define LENGTH_SHIFT 60
+
+static char letter_of(unsigned code)
 {
-    if (part->history_length < FLOW_HISTORY_MAX) {
-        part->history[part->history_length++] = letter;
+    return code == LETTER_MARK ? '^' : letters[code / LETTERS][code % LETTERS];
+}
+
+static unsigned near_length(const struct flow_tcp_rest *rest)
+{
+    return (unsigned)(rest->history >> LENGTH_SHIFT);
+}
+
+static unsigned length_of(const struct flow_table *table, const struct flow_tcp_part *part,
+                          const struct flow_tcp_rest *rest)
+{
+    return near_length(rest) + flow_tcp_faults(table, part)->history_length;
+}
+
+unsigned tcp_history(const struct flow_table *table, const struct flow_tcp_part *part, char *out)
+{
+    const struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);
+    const unsigned near = near_length(rest);
+
+    for (unsigned i = 0; i < near; i++) {
+        out[i] = letter_of((unsigned)(rest->history >> (LETTER_BITS * i)) & 31);
+    }
+    for (unsigned i = 0; i < faults->history_length; i++) {
+        out[near + i] = letter_of(faults->history[i]);
+    }
+    return near + faults->history_length;
+}
+
+static void append(struct flow_table *table, struct flow_tcp_part *part, struct flow_tcp_rest *rest,
+                   unsigned code)
+{
+    const unsigned near = near_length(rest);
+
+    if (near < FLOW_HISTORY_NEAR) {
+        rest->history += (UINT64_C(1) << LENGTH_SHIFT) | (uint64_t)code << (LETTER_BITS * near);
+        return;
+    }
+    struct flow_tcp_faults *faults = flow_take_faults(table, part);
+
+    if (faults->history_length < sizeof(faults->history)) {
+        faults->history[faults->history_length++] = (uint8_t)code;
     }
 }
 
-static inline void note(struct flow_tcp_part *part, int direction, unsigned bit)
+static void note(struct flow_table *table, struct flow_tcp_part *part, int direction, unsigned bit)
 {
     struct flow_tcp_side *side = &part->side[direction];
 
     if ((side->history_seen >> bit & 1) == 0) {
+        struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+
         side->history_seen |= (uint16_t)(1u << bit);
-        if (part->history_length == 0 && direction == 1) {
-            append(part, '^');
+        if (near_length(rest) == 0 && direction == 1) {
+            append(table, part, rest, LETTER_MARK);
         }
-        append(part, letters[direction][bit]);
+        append(table, part, rest, (unsigned)direction * LETTERS + bit);
     }
 }
 
-void tcp_note_flags(struct flow_tcp_part *part, const struct packet *packet, int direction)
+void tcp_note_flags(struct flow_table *table, struct flow_tcp_part *part,
+                    const struct packet *packet, int direction)
 {
     const enum tcp_history_bit bit = tcp_history_bit_of(packet);
 
     if (bit != HISTORY_NOTHING) {
-        note(part, direction, bit);
+        note(table, part, direction, bit);
     }
 }
 
@@ -62,7 +111,7 @@ void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int d
     const unsigned bit = HISTORY_SCALED + letter;
 
     if ((part->side[direction].history_seen >> bit & 1) == 0) {
-        note(part, direction, bit); /* SYNs with a window of zero take no further memory */
+        note(table, part, direction, bit); /* SYNs with a window of zero take no further memory */
         return;
     }
     struct flow_tcp_fault_side *faults = &flow_take_faults(table, part)->side[direction];
@@ -73,9 +122,10 @@ void tcp_note_letter(struct flow_table *table, struct flow_tcp_part *part, int d
         return;
     }
     (*count)++; /* behind the first one */
+    struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
     if ((*count == 9 || *count == 99 || *count == 999 || *count == 9999) &&
-        part->history_length < FLOW_HISTORY_MAX - SCALED_LETTERS_ROOM) {
-        append(part, letters[direction][bit]);
+        length_of(table, part, rest) < FLOW_HISTORY_MAX - SCALED_LETTERS_ROOM) {
+        append(table, part, rest, (unsigned)direction * LETTERS + bit);
     }
 }
 
@@ -124,7 +174,8 @@ void tcp_note_endpoints(struct flow_tcp_part *part, const struct packet *packet,
         break;
     case ENDPOINT_SYN_SENT:
     case ENDPOINT_SYN_ACK_SENT:
-        if (flags == TCP_SYN && (packet->tcp_flags & TCP_ACK) != 0 && part->is_simultaneous) {
+        if (flags == TCP_SYN && (packet->tcp_flags & TCP_ACK) != 0 &&
+            (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0) {
             set_state(side, ENDPOINT_ESTABLISHED);
         }
         if ((flags & TCP_FIN) != 0) {

@@ -60,21 +60,80 @@ void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
     }
 }
 
-bool tcp_is_reuse(const struct flow *flow, const struct flow_tcp_part *part,
+bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
                   const struct packet *packet, int direction)
 {
+    const bool is_measured = flow_has_tcp_part(flow);
+
     if ((packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
         return false;
     }
-    if (part != NULL && part->side[direction].syn_count > 0 &&
-        part->side[direction].initial_seq == packet->tcp_seq) {
+    if (is_measured && (flow_tcp_part(flow)->side[direction].history_seen & SEEN_SYN) != 0 &&
+        flow_tcp_rare(table, flow)->initial_seq[direction] == packet->tcp_seq) {
         return false; /* the same SYN again */
     }
     if (flow_is_closed(flow) || flow_tcp_state(flow) == TCP_FIN_WAIT) {
         return true;
     }
-    return part != NULL && flow_tcp_state(flow) == TCP_ESTABLISHED &&
+    return is_measured && flow_tcp_state(flow) == TCP_ESTABLISHED &&
            packet->time_ns > flow->last_ns && packet->time_ns - flow->last_ns >= FLOW_REUSE_NS;
+}
+
+/* ---- when the segment being timed was seen ---- */
+
+#define SENT_BITS 40
+#define SENT_MASK ((UINT64_C(1) << SENT_BITS) - 1)
+/* Of the 18 minutes that 40 bits tell, one is for times that lie behind: packets out of order and
+ * fragments that were held back. */
+#define SENT_BEHIND_NS (UINT64_C(1) << 36)
+#define SENT_OLD_NS    (UINT64_C(1) << 38)
+static_assert(SENT_OLD_NS + FLOW_LOOK_NS + SENT_BEHIND_NS < SENT_MASK, "looked at in time");
+
+/* From its low bits, by a time that is known to be near. */
+static uint64_t whole_time(uint64_t low, uint64_t near_ns)
+{
+    const uint64_t since = (near_ns - low) & SENT_MASK;
+
+    return since <= SENT_MASK - SENT_BEHIND_NS ? near_ns - since
+                                               : near_ns + (SENT_MASK + 1 - since);
+}
+
+static inline uint64_t sent_low(const struct flow_tcp_side *side)
+{
+    return (uint64_t)side->rtt_sent_high << 32 | side->rtt_sent_low;
+}
+
+static inline void end_timing(struct flow_tcp_side *side)
+{
+    side->bits &= (uint8_t) ~(SIDE_RTT_IS_TIMED | SIDE_RTT_IS_OLD);
+}
+
+static inline bool is_timed(const struct flow_tcp_side *side)
+{
+    return (side->bits & SIDE_RTT_IS_TIMED) != 0;
+}
+
+static void keep_old(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                     uint64_t sent_ns)
+{
+    flow_take_faults(table, part)->sent_ns[direction] = sent_ns;
+    part->side[direction].bits |= SIDE_RTT_IS_OLD;
+}
+
+void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns)
+{
+    struct flow_tcp_part *part = flow_tcp_part(flow);
+
+    for (int i = 0; i < 2; i++) {
+        const struct flow_tcp_side *side = &part->side[i];
+
+        if ((side->bits & (SIDE_RTT_IS_TIMED | SIDE_RTT_IS_OLD)) == SIDE_RTT_IS_TIMED) {
+            const uint64_t sent_ns = whole_time(sent_low(side), flow->last_ns);
+            if (now_ns < sent_ns || now_ns - sent_ns > SENT_OLD_NS) {
+                keep_old(table, part, i, sent_ns);
+            }
+        }
+    }
 }
 
 /* Of the data that `direction` has sent. */
@@ -82,13 +141,19 @@ static void add_sample(struct flow_table *table, struct flow_tcp_part *part, int
                        uint64_t now_ns)
 {
     struct flow_tcp_side *side = &part->side[direction];
-    struct flow_rtt *rtt = &flow_take_rtt(table, part)->side[direction];
-    const uint64_t ns = now_ns > side->rtt_sent_ns ? now_ns - side->rtt_sent_ns : 0;
+    struct flow_tcp_rtt *all = flow_take_rtt(table, part);
+    struct flow_rtt *rtt = &all->side[direction];
+    const uint64_t sent_ns = (side->bits & SIDE_RTT_IS_OLD) != 0
+                                 ? flow_tcp_faults(table, part)->sent_ns[direction]
+                                 : whole_time(sent_low(side), now_ns);
+    const uint64_t ns = now_ns > sent_ns ? now_ns - sent_ns : 0;
     const uint32_t units = round_trip_units(ns);
 
-    rtt->timestamp_samples += (side->options & SIDE_RTT_SENT_AGAIN) != 0;
-    side->rtt_sent_ns = 0;
-    rtt->sum_ns += ns;
+    if (UNLIKELY((side->options & SIDE_RTT_SENT_AGAIN) != 0)) {
+        flow_take_faults(table, part)->side[direction].timestamp_samples++;
+    }
+    end_timing(side);
+    all->sum_ns[direction] += ns;
     rtt->last = units;
     if (rtt->samples == 0) {
         rtt->min = rtt->max = rtt->ewma = units;
@@ -108,63 +173,86 @@ static struct flow_tcp_fault_side *faults_of(struct flow_table *table, struct fl
     return &flow_take_faults(table, part)->side[direction];
 }
 
+static inline void count_up(uint16_t *count)
+{
+    *count = (uint16_t)(*count + (*count < UINT16_MAX));
+}
+
 /* The handshake's SYN, or SYN-ACK, of this side. */
-static void note_syn(struct flow_tcp_part *part, struct flow_tcp_side *side,
+static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
                      const struct packet *packet, int direction)
 {
-    side->syn_count++;
-    if (side->syn_count == 1) {
-        side->initial_seq = packet->tcp_seq;
+    struct flow_tcp_side *side = &part->side[direction];
+    struct flow_tcp_rare *rare = flow_take_rare(table, part);
+
+    count_up(&rare->syn_count[direction]);
+    if ((side->history_seen & SEEN_SYN) == 0) {
+        side->history_seen |= SEEN_SYN;
+        rare->initial_seq[direction] = packet->tcp_seq;
     }
     if ((packet->tcp_flags & TCP_ACK) == 0 && direction == 0) {
-        part->syn_ns = packet->time_ns; /* the last of repeated SYNs: the one that is answered */
+        rare->syn_ns = packet->time_ns; /* the last of repeated SYNs: the one that is answered */
     }
     if ((packet->tcp_options & TCP_OPTION_MSS) != 0) {
-        side->mss = packet->tcp_mss;
-        side->bits |= SIDE_HAS_MSS;
+        rare->mss[direction] = packet->tcp_mss;
+        rare->bits[direction] |= RARE_HAS_MSS;
     }
     if ((packet->tcp_options & TCP_OPTION_WINDOW_SCALE) != 0) {
-        side->window_scale = packet->tcp_window_scale;
+        const unsigned scale = packet->tcp_window_scale & 15U; /* 14 at most */
+
+        side->history_seen = (uint16_t)((side->history_seen & ~(15U << SEEN_SCALE_SHIFT)) |
+                                        scale << SEEN_SCALE_SHIFT);
         side->bits |= SIDE_HAS_WINDOW_SCALE;
     }
     if ((packet->tcp_options & TCP_OPTION_SACK_PERMITTED) != 0) {
-        side->options |= SIDE_SACK_PERMITTED;
+        rare->bits[direction] |= RARE_SACK_PERMITTED;
     }
 }
 
 /* The segment is the one whose acknowledgement is waited for. */
-static void start_timing(struct flow_tcp_side *side, const struct packet *packet, uint32_t end)
+static void start_timing(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                         const struct packet *packet, uint32_t end)
 {
-    side->rtt_sent_ns = packet->time_ns;
+    struct flow_tcp_side *side = &part->side[direction];
+
+    side->rtt_sent_low = (uint32_t)packet->time_ns;
+    side->rtt_sent_high = (uint8_t)(packet->time_ns >> 32);
+    side->bits |= SIDE_RTT_IS_TIMED;
     side->rtt_until = end;
     side->options &= (uint8_t) ~(SIDE_RTT_IS_STAMPED | SIDE_RTT_SENT_AGAIN);
     if ((packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0) {
         side->options |= SIDE_RTT_IS_STAMPED;
-        side->rtt_timestamp = packet->tcp_timestamp_value;
+        flow_take_rtt(table, part)->stamp[direction] = packet->tcp_timestamp_value;
     }
 }
 
 /* Karn: which copy will be acknowledged is not known, unless their stamps differ (RFC 7323 3). */
-static void doubt_timing(struct flow_tcp_side *side, const struct packet *packet)
+static void doubt_timing(const struct flow_table *table, struct flow_tcp_part *part, int direction,
+                         const struct packet *packet)
 {
+    struct flow_tcp_side *side = &part->side[direction];
+
     if ((side->options & SIDE_RTT_IS_STAMPED) != 0 &&
         (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
-        packet->tcp_timestamp_value != side->rtt_timestamp) {
+        packet->tcp_timestamp_value != flow_tcp_rtt(table, part)->stamp[direction]) {
         side->options |= SIDE_RTT_SENT_AGAIN;
     } else {
-        side->rtt_sent_ns = 0;
+        end_timing(side);
     }
 }
 
-/* Whether the acknowledgement `packet` of what `side` is timed for tells when it arrived. */
-static bool ends_timing(struct flow_tcp_side *side, const struct packet *packet)
+/* Whether the acknowledgement `packet` of what `direction` is timed for tells when it arrived. */
+static bool ends_timing(const struct flow_table *table, struct flow_tcp_part *part, int direction,
+                        const struct packet *packet)
 {
+    struct flow_tcp_side *side = &part->side[direction];
+
     if ((side->options & SIDE_RTT_SENT_AGAIN) == 0 ||
         ((packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
-         packet->tcp_timestamp_echo == side->rtt_timestamp)) {
+         packet->tcp_timestamp_echo == flow_tcp_rtt(table, part)->stamp[direction])) {
         return true;
     }
-    side->rtt_sent_ns = 0; /* of the later copy */
+    end_timing(side); /* of the later copy */
     return false;
 }
 
@@ -176,11 +264,60 @@ static uint64_t since_highest(const struct flow_tcp_side *side, const struct pac
     return (uint64_t)(now - side->highest_at) << HIGHEST_SHIFT;
 }
 
-/* The switch showed the last segment twice: a host that sends it again takes a timeout for it. */
-static bool is_copy(const struct flow_tcp_side *side, const struct packet *packet)
+/* SYN and FIN take a sequence number each. */
+static inline unsigned flags_length(const struct packet *packet)
 {
+    return (unsigned)((packet->tcp_flags & TCP_SYN) != 0) + ((packet->tcp_flags & TCP_FIN) != 0);
+}
+
+static inline unsigned last_flags(const struct flow_tcp_side *side)
+{
+    return side->options >> SIDE_LAST_FLAGS_SHIFT & 3;
+}
+
+/* The last segment of a side, to know a copy. One that ended at next_seq needs no number of its
+ * own; others, and those that are larger than 16 bits tell, stand with the faults. */
+static void note_last(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                      const struct packet *packet, uint32_t end)
+{
+    struct flow_tcp_side *side = &part->side[direction];
+    const unsigned keeps = ~(3U << SIDE_LAST_FLAGS_SHIFT | (unsigned)SIDE_LAST_IS_KEPT);
+
+    side->last_ip_id = (uint16_t)packet->ip_id;
+    side->options =
+        (uint8_t)((side->options & keeps) | flags_length(packet) << SIDE_LAST_FLAGS_SHIFT);
+    if (LIKELY(end == side->next_seq && packet->payload_bytes <= UINT16_MAX)) {
+        side->last_payload_bytes = (uint16_t)packet->payload_bytes;
+        return;
+    }
+    struct flow_tcp_fault_side *faults = &flow_take_faults(table, part)->side[direction];
+
+    side->options |= SIDE_LAST_IS_KEPT;
+    faults->last_seq = packet->tcp_seq;
+    faults->last_payload_bytes = packet->payload_bytes;
+}
+
+/* next_seq is about to go on without a segment. */
+static void keep_last(struct flow_tcp_side *side, struct flow_tcp_fault_side *faults)
+{
+    if ((side->options & SIDE_LAST_IS_KEPT) == 0) {
+        side->options |= SIDE_LAST_IS_KEPT;
+        faults->last_payload_bytes = side->last_payload_bytes;
+        faults->last_seq = side->next_seq - side->last_payload_bytes - last_flags(side);
+    }
+}
+
+/* The switch showed the last segment twice: a host that sends it again takes a timeout for it. */
+static bool is_copy(const struct flow_tcp_side *side, const struct flow_tcp_fault_side *faults,
+                    const struct packet *packet)
+{
+    const bool is_kept = (side->options & SIDE_LAST_IS_KEPT) != 0;
+    const uint32_t payload_bytes = is_kept ? faults->last_payload_bytes : side->last_payload_bytes;
+    const uint32_t seq =
+        is_kept ? faults->last_seq : side->next_seq - payload_bytes - last_flags(side);
+
     return packet->ip_id != 0 && (uint16_t)packet->ip_id == side->last_ip_id &&
-           packet->tcp_seq == side->last_seq && packet->payload_bytes == side->last_payload_bytes &&
+           packet->tcp_seq == seq && packet->payload_bytes == payload_bytes &&
            since_highest(side, packet) < OUT_OF_ORDER_NS;
 }
 
@@ -221,15 +358,22 @@ static void fill_hole(struct flow_tcp_side *side, struct flow_tcp_fault_side *fa
     }
 }
 
+/* 0: not measured. */
+static uint64_t handshake_of(const struct flow_table *table, const struct flow_tcp_part *part)
+{
+    const struct flow_tcp_rare *rare = flow_tcp_rare_of(table, flow_tcp_rest(table, part));
+
+    return (uint64_t)rare->handshake * FLOW_ROUND_TRIP_UNIT_NS;
+}
+
 /* Whether the late segment fills a hole in time. */
 static bool is_out_of_order(const struct flow_table *table, const struct flow_tcp_part *part,
                             int direction, const struct packet *packet, uint32_t end, bool may_fill)
 {
     const struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
-    const uint64_t limit = part->handshake != 0
-                               ? (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS
-                               : OUT_OF_ORDER_NS;
+    const uint64_t handshake_ns = handshake_of(table, part);
+    const uint64_t limit = handshake_ns != 0 ? handshake_ns : OUT_OF_ORDER_NS;
 
     if ((side->bits & SIDE_HAS_HOLE) == 0 || end == side->next_seq || !may_fill) {
         return false; /* it was seen before */
@@ -262,7 +406,7 @@ static bool is_spurious(const struct flow_tcp_side *peer,
 
 /* The receiver has asked for it: two duplicate ACKs stand before it, or it is a hole that SACK told
  * (RFC 5681 3.2, RFC 6675), and no timeout has passed since. */
-static bool is_fast(const struct flow_tcp_part *part, const struct flow_tcp_side *peer,
+static bool is_fast(uint64_t handshake_ns, const struct flow_tcp_side *peer,
                     const struct flow_tcp_fault_side *peer_faults, const struct packet *packet,
                     uint32_t end)
 {
@@ -273,7 +417,7 @@ static bool is_fast(const struct flow_tcp_part *part, const struct flow_tcp_side
                          seq_diff(end, peer_faults->sack_left) <= 0;
 
     return peer_faults->duplicate_acks_running >= 2 && (packet->tcp_seq == peer->ack || is_hole) &&
-           since < FAST_RETRANSMIT_NS + (uint64_t)part->handshake * FLOW_ROUND_TRIP_UNIT_NS;
+           since < FAST_RETRANSMIT_NS + handshake_ns;
 }
 
 static void note_late_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
@@ -285,8 +429,8 @@ static void note_late_segment(struct flow_table *table, struct flow_tcp_part *pa
     const struct flow_tcp_fault_side *peer_faults = faults_of(table, part, !direction);
     const bool may_fill = is_in_hole(faults, packet->tcp_seq, end);
 
-    doubt_timing(side, packet);
-    if (is_copy(side, packet)) {
+    doubt_timing(table, part, direction, packet);
+    if (is_copy(side, faults, packet)) {
         faults->duplicate_packets++;
         return;
     }
@@ -310,7 +454,7 @@ static void note_late_segment(struct flow_table *table, struct flow_tcp_part *pa
         *events |= TCP_EVENT_RETRANSMITTED;
         if (is_spurious(peer, peer_faults, packet, end)) {
             faults->spurious_retransmissions++;
-        } else if (is_fast(part, peer, peer_faults, packet, end)) {
+        } else if (is_fast(handshake_of(table, part), peer, peer_faults, packet, end)) {
             faults->fast_retransmissions++;
         }
     }
@@ -324,11 +468,13 @@ static void note_window_full(struct flow_table *table, struct flow_tcp_part *par
     const struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
     const unsigned known = SIDE_HAS_WINDOW | SIDE_HAS_ACK;
-    const unsigned scale =
-        (side->bits & peer->bits & SIDE_HAS_WINDOW_SCALE) != 0 ? peer->window_scale : 0;
+    const unsigned scale = (side->bits & peer->bits & SIDE_HAS_WINDOW_SCALE) != 0
+                               ? peer->history_seen >> SEEN_SCALE_SHIFT & 15U
+                               : 0;
 
-    if ((peer->bits & known) == known && peer->window != 0 && peer->syn_count > 0 &&
-        side->syn_count > 0 && end == peer->ack + ((uint32_t)peer->window << scale)) {
+    if ((peer->bits & known) == known && peer->window != 0 &&
+        (peer->history_seen & side->history_seen & SEEN_SYN) != 0 &&
+        end == peer->ack + ((uint32_t)peer->window << scale)) {
         faults_of(table, part, direction)->window_full_events++;
     }
 }
@@ -340,8 +486,7 @@ static void note_segment(struct flow_table *table, struct flow_tcp_part *part, i
     struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
     const uint8_t flags = packet->tcp_flags;
-    const uint32_t length =
-        packet->payload_bytes + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
+    const uint32_t length = packet->payload_bytes + flags_length(packet);
     const uint32_t end = packet->tcp_seq + length;
 
     if ((side->bits & SIDE_HAS_SEQ) == 0) {
@@ -373,16 +518,14 @@ static void note_segment(struct flow_table *table, struct flow_tcp_part *part, i
         }
         side->next_seq = end;
         side->highest_at = (uint32_t)(packet->time_ns >> HIGHEST_SHIFT);
-        if (table->settings.measure_rtt && side->rtt_sent_ns == 0) {
-            start_timing(side, packet, end);
+        if (table->settings.measure_rtt && !is_timed(side)) {
+            start_timing(table, part, direction, packet, end);
         }
         if (packet->payload_bytes > 0) {
             note_window_full(table, part, direction, end);
         }
     }
-    side->last_seq = packet->tcp_seq;
-    side->last_payload_bytes = packet->payload_bytes;
-    side->last_ip_id = (uint16_t)packet->ip_id;
+    note_last(table, part, direction, packet, end);
 }
 
 /* SACK blocks of `direction` (RFC 2018): the first one tells what came last, at once. One below the
@@ -400,8 +543,9 @@ static void note_sack(struct flow_table *table, struct flow_tcp_part *part, int 
     }
     faults->sack_left = packet->tcp_sack_left;
     faults->sack_right = packet->tcp_sack_right;
-    if (peer->rtt_sent_ns != 0 && seq_diff(packet->tcp_sack_right, peer->rtt_until) >= 0 &&
-        seq_diff(peer->rtt_until, packet->tcp_sack_left) > 0 && ends_timing(peer, packet)) {
+    if (is_timed(peer) && seq_diff(packet->tcp_sack_right, peer->rtt_until) >= 0 &&
+        seq_diff(peer->rtt_until, packet->tcp_sack_left) > 0 &&
+        ends_timing(table, part, !direction, packet)) {
         add_sample(table, part, !direction, packet->time_ns);
         *events |= TCP_EVENT_SAMPLE;
     }
@@ -443,8 +587,8 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
     if (UNLIKELY((packet->tcp_options & TCP_OPTION_SACK) != 0)) {
         note_sack(table, part, direction, packet, events);
     }
-    if (peer->rtt_sent_ns != 0 && seq_diff(ack, peer->rtt_until) >= 0 &&
-        ends_timing(peer, packet)) {
+    if (is_timed(peer) && seq_diff(ack, peer->rtt_until) >= 0 &&
+        ends_timing(table, part, !direction, packet)) {
         add_sample(table, part, !direction, packet->time_ns);
         *events |= TCP_EVENT_SAMPLE;
     }
@@ -455,7 +599,7 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
         note_same_ack(table, part, direction, packet);
         return;
     }
-    if (part->side[FLOW_TCP_FAULTS].part != 0) {
+    if (flow_tcp_has_faults(part)) {
         faults_of(table, part, direction)->duplicate_acks_running = 0;
     }
     side->ack = ack;
@@ -468,9 +612,12 @@ static void note_ack(struct flow_table *table, struct flow_tcp_part *part, int d
     }
     const int32_t unseen = seq_diff(ack, peer->next_seq);
     if (unseen >= 0) {
-        if (unseen > 0 || part->side[FLOW_TCP_FAULTS].part != 0) {
+        if (unseen > 0 || flow_tcp_has_faults(part)) {
             struct flow_tcp_fault_side *faults = faults_of(table, part, !direction);
             const uint32_t missed = (uint32_t)unseen + faults->hole_bytes;
+            if (unseen > 0) {
+                keep_last(peer, faults);
+            }
             faults->missed_bytes += missed;
             faults->hole_bytes = 0;
             if (missed > 0 && (packet->tcp_flags & TCP_FIN) == 0) {
@@ -490,7 +637,7 @@ static void note_window(struct flow_table *table, struct flow_tcp_part *part, in
 
     if ((side->bits & SIDE_HAS_WINDOW) == 0) {
         side->bits |= SIDE_HAS_WINDOW;
-        side->initial_window = window;
+        flow_tcp_rest(table, part)->initial_window[direction] = window;
     } else if (window == 0 && side->window != 0) {
         faults_of(table, part, direction)->zero_window_events++;
         *events |= TCP_EVENT_ZERO_WINDOW;
@@ -500,33 +647,49 @@ static void note_window(struct flow_table *table, struct flow_tcp_part *part, in
     }
 }
 
-/* Times of the connection: handshake, first request, first response. */
-static void note_times(struct flow_tcp_part *part, const struct packet *packet, int direction,
-                       uint8_t state_before)
+/* The round trip of the handshake, when it is complete. */
+static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
+                           const struct packet *packet, int direction)
 {
     const uint64_t now = packet->time_ns;
     const unsigned flags = packet->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST);
+    const bool is_last = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0
+                             ? flags == (TCP_ACK | TCP_SYN)
+                             : direction == 0 && flags == TCP_ACK;
+    struct flow_tcp_rare *rare = flow_take_rare(table, part);
 
-    if (state_before == TCP_SYN_ACK && part->handshake == 0 &&
-        (part->is_simultaneous != 0 ? flags == (TCP_ACK | TCP_SYN)
-                                    : direction == 0 && flags == TCP_ACK) &&
-        part->syn_ns != 0 && now >= part->syn_ns) {
-        const uint32_t units = round_trip_units(now - part->syn_ns);
-        part->handshake = units > 0 ? units : 1;
+    if (is_last && rare->handshake == 0 && rare->syn_ns != 0 && now >= rare->syn_ns) {
+        const uint32_t units = round_trip_units(now - rare->syn_ns);
+        rare->handshake = units > 0 ? units : 1;
+    }
+}
+
+/* Times of the connection: handshake, first request, first response. */
+static void note_times(struct flow_table *table, struct flow_tcp_part *part,
+                       const struct packet *packet, int direction, uint8_t state_before)
+{
+    const uint64_t now = packet->time_ns;
+
+    if (state_before == TCP_SYN_ACK) {
+        note_handshake(table, part, packet, direction);
     }
     if (packet->payload_bytes == 0) {
         return;
     }
     if (direction == 0) {
         if ((part->side[0].options & SIDE_HAS_ASKED) == 0) {
-            part->request_ns = now;
+            flow_tcp_rest(table, part)->request = now;
             part->side[0].options |= SIDE_HAS_ASKED;
         }
-    } else if ((part->side[1].options & SIDE_HAS_ANSWERED) == 0 && part->request_ns != 0 &&
-               now >= part->request_ns) {
-        const uint32_t units = round_trip_units(now - part->request_ns);
-        part->response = units > 0 ? units : 1;
-        part->side[1].options |= SIDE_HAS_ANSWERED;
+    } else if ((part->side[0].options & SIDE_HAS_ASKED) != 0 &&
+               (part->side[1].options & SIDE_HAS_ANSWERED) == 0) {
+        struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+
+        if (rest->request != 0 && now >= rest->request) {
+            const uint32_t units = round_trip_units(now - rest->request);
+            rest->request = units > 0 ? units : 1;
+            part->side[1].options |= SIDE_HAS_ANSWERED;
+        }
     }
 }
 
@@ -538,21 +701,23 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
     const uint8_t flags = packet->tcp_flags;
     unsigned events = 0;
 
-    tcp_note_flags(part, packet, direction);
+    tcp_note_flags(table, part, packet, direction);
     if ((flags & TCP_RST) != 0) {
-        side->rst_count++; /* its sequence number need not be one of the stream */
+        count_up(
+            &flow_take_rare(table, part)
+                 ->rst_count[direction]); /* its sequence number need not be one of the stream */
         tcp_note_endpoints(part, packet, direction);
         return 0;
     }
     if ((flags & TCP_SYN) != 0) {
-        note_syn(part, side, packet, direction);
+        note_syn(table, part, packet, direction);
         if ((flags & TCP_ACK) == 0 && side->endpoint == ENDPOINT_INACTIVE &&
             peer->endpoint == ENDPOINT_SYN_SENT) {
-            part->is_simultaneous = 1;
+            part->side[0].options |= SIDE_0_IS_SIMULTANEOUS;
         }
     }
     if ((flags & TCP_FIN) != 0) {
-        side->fin_count++;
+        count_up(&flow_take_rare(table, part)->fin_count[direction]);
     }
     if (UNLIKELY(packet->tcp_window == 0) && (peer->endpoint & 15) != ENDPOINT_CLOSED &&
         (side->endpoint & 15) != ENDPOINT_RESET) {
@@ -564,6 +729,6 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
     }
     tcp_note_endpoints(part, packet, direction);
     note_window(table, part, direction, packet, &events);
-    note_times(part, packet, direction, state_before);
+    note_times(table, part, packet, direction, state_before);
     return events;
 }

@@ -271,10 +271,13 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
     if (tcp == NULL) {
         return;
     }
-    const int32_t behind_syn = seq_diff(seq, tcp->side[direction].initial_seq + 1);
+    const uint32_t initial_seq =
+        flow_tcp_rare(call->inspect->table, call->flow)->initial_seq[direction];
+    const int32_t behind_syn = seq_diff(seq, initial_seq + 1);
     const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
-    if (tcp->side[direction].syn_count > 0 && behind_syn >= -limit && behind_syn <= limit) {
-        side->base_seq = tcp->side[direction].initial_seq + 1;
+    if ((tcp->side[direction].history_seen & SEEN_SYN) != 0 && behind_syn >= -limit &&
+        behind_syn <= limit) {
+        side->base_seq = initial_seq + 1;
         side->bits = ASSEMBLY_IS_STARTED;
     } else if ((tcp->side[!direction].bits & SIDE_HAS_ACK) != 0 && behind_ack >= -1 &&
                behind_ack <= limit) { /* -1: a keep-alive */

@@ -241,6 +241,65 @@ static void a_clock_that_goes_back_finds_flows_due_within_its_new_time(void **st
     harness_stop(&h);
 }
 
+/* An acknowledgement after minutes and hours, more than the 40 bits of a segment's time tell, with
+ * packets in between and without. */
+static void round_trips_of_hours_are_exact(void **state)
+{
+    static const uint64_t gaps_ns[] = {30 * SECOND,       280 * SECOND,  UINT64_C(1) << 39,
+                                       825 * SECOND + 7,  1090 * SECOND, (UINT64_C(1) << 40) - 1,
+                                       UINT64_C(1) << 40, 1110 * SECOND, (UINT64_C(3) << 40) + 5,
+                                       5 * HOUR + 1,      60 * HOUR};
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * ARRAY_COUNT(gaps_ns); i++) {
+        const uint64_t gap_ns = gaps_ns[i / 2], start = 77 * SECOND + 5;
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+
+        settings.idle_timeout_ns = 0;
+        settings.first_update_ns = settings.active_timeout_ns = i % 3 == 0 ? 0 : 20 * HOUR;
+        harness_start(&h, &settings);
+        harness_tcp(&h, (struct segment){start, 1, TCP_ACK, 5001, 1001, 0, 0});
+        harness_tcp(&h, (struct segment){start, 0, TCP_ACK, 1001, 5001, 0, 100});
+        for (uint64_t at = 400 * SECOND; i % 2 == 1 && at < gap_ns; at += 400 * SECOND) {
+            harness_tcp(&h, (struct segment){start + at, 0, TCP_ACK, 1101, 5001, 0, 0});
+            while (!flow_table_advance(h.table, start + at, 1000)) {
+            }
+        }
+        harness_tcp(&h, (struct segment){start + gap_ns, 1, TCP_ACK, 5001, 1101, 0, 0});
+        harness_finish(&h, 0);
+        const struct flow_record *record = harness_last(&h);
+        assert_int_equal(record->tcp.server_rtt.samples, 1);
+        assert_true(record->tcp.server_rtt.mean_ns == gap_ns);
+        assert_int_equal(record->tcp.client_rtt.samples, 0);
+        harness_stop(&h);
+    }
+}
+
+/* As many letters as there is room for, in the entry and behind it. */
+static void a_history_of_many_letters_is_whole(void **state)
+{
+    static const uint8_t flags[] = {
+        TCP_SYN,           TCP_SYN | TCP_ACK, TCP_ACK,           TCP_ACK,
+        TCP_FIN | TCP_ACK, TCP_SYN | TCP_FIN, TCP_FIN | TCP_RST, TCP_RST};
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    for (unsigned i = 0; i < ARRAY_COUNT(flags); i++) {
+        for (int side = 1; side >= 0; side--) {
+            harness_tcp(&h,
+                        (struct segment){SECOND + i, side, flags[i], 100, 200, 0, i == 3 ? 5 : 0});
+        }
+    }
+    struct flow_record record = {0};
+    flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
+                     &record);
+    assert_string_equal(record.tcp.history, "SsHghGAaDTdtFfQqIiRr");
+    harness_stop(&h);
+}
+
 static struct flow_link link_of(uint64_t number)
 {
     struct flow_link link = {.bits = LINK_HAS_MAC_CLIENT, .interface = (uint16_t)(number % 7)};
@@ -339,6 +398,8 @@ int main(void)
         cmocka_unit_test(deadlines_of_hours_are_kept_to_the_packet),
         cmocka_unit_test(changed_timeouts_leave_the_deadline_of_a_flow),
         cmocka_unit_test(a_clock_that_goes_back_finds_flows_due_within_its_new_time),
+        cmocka_unit_test(round_trips_of_hours_are_exact),
+        cmocka_unit_test(a_history_of_many_letters_is_whole),
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
     };
