@@ -283,12 +283,12 @@ static void sha1_block(uint32_t h[5], const uint8_t block[64])
 /* The same by the processor's SHA extensions: four rounds a step. The words of the next steps are
  * made beside them, all in registers: one after the other, in loops, takes twice as long. */
 #define SHA1_STEP(i, w0)                                                                           \
-    step = (i) == 0 ? _mm_add_epi32(e, w0) : _mm_sha1nexte_epu32(before, w0);                      \
+    step = (i) == 0 ? _mm_add_epi32(e, (w0)) : _mm_sha1nexte_epu32(before, (w0));                  \
     before = abcd;                                                                                 \
     abcd = _mm_sha1rnds4_epu32(abcd, step, (i) / 5);
 #define SHA1_STEP_AND_WORDS(i, w0, w1, w2, w3)                                                     \
     SHA1_STEP(i, w0)                                                                               \
-    w0 = _mm_sha1msg2_epu32(_mm_xor_si128(_mm_sha1msg1_epu32(w0, w1), w2), w3);
+    (w0) = _mm_sha1msg2_epu32(_mm_xor_si128(_mm_sha1msg1_epu32((w0), (w1)), (w2)), (w3));
 #define SHA1_FOUR_STEPS(i)                                                                         \
     SHA1_STEP_AND_WORDS(i, a, b, c, d)                                                             \
     SHA1_STEP_AND_WORDS((i) + 1, b, c, d, a)                                                       \
@@ -304,7 +304,7 @@ NATIVE_SHA1 static ALWAYS_INLINE void sha1_words_native(uint32_t h[5], __m128i a
     const __m128i start =
         _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)h), 0x1b);
     const __m128i e = _mm_set_epi32((int)h[4], 0, 0, 0);
-    __m128i abcd = start, before = start, step;
+    __m128i abcd = start, before, step;
 
     SHA1_FOUR_STEPS(0)
     SHA1_FOUR_STEPS(4)

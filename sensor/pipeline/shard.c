@@ -296,11 +296,19 @@ static void count_frame(struct shard *shard, const struct frame *frame, const st
     }
 }
 
-/* Decodes a batch and counts its frames. */
+/* Nothing to be counted but that it was there. */
+static ALWAYS_INLINE bool is_whole(const struct packet *packet)
+{
+    return packet->verdict == PACKET_OK && packet->fault_reason == DECODE_WHOLE &&
+           (packet->facts & PACKET_CHECKSUM_BAD) == 0 && packet->ip_version != 0;
+}
+
+/* Decodes a batch of the current second, or of earlier ones, and counts its frames. */
 static void decode_frames(struct shard *shard, const struct frame *frames, uint32_t count)
 {
     const unsigned options = shard->settings.verify_checksums ? PACKET_CHECKSUMS : 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, whole_bytes = 0;
+    uint32_t whole = 0;
 
     shard->facts = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -309,9 +317,16 @@ static void decode_frames(struct shard *shard, const struct frame *frames, uint3
         (void)packet_decode_by(shard->settings.rules, &frames[i], options, packet);
         shard->frames[i] = frames[i].bytes;
         shard->facts |= packet->facts;
-        count_frame(shard, &frames[i], packet);
         bytes += frames[i].wire_bytes;
+        if (LIKELY(is_whole(packet) && frames[i].time_ns >= shard->current_start_ns)) {
+            whole++;
+            whole_bytes += frames[i].wire_bytes;
+        } else {
+            count_frame(shard, &frames[i], packet);
+        }
     }
+    shard->current->totals.packets += whole;
+    shard->current->totals.bytes += whole_bytes;
     counter_add(&shard->counts.frames, count);
     counter_add(&shard->counts.bytes, bytes);
 }
