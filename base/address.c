@@ -217,11 +217,6 @@ bool mac_parse(const char *text, size_t length, uint8_t out[6])
     return true;
 }
 
-bool address_equal(const struct ip_address *a, const struct ip_address *b)
-{
-    return a->version == b->version && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 int address_compare(const struct ip_address *a, const struct ip_address *b)
 {
     if (a->version != b->version) {

@@ -42,7 +42,15 @@ unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
 MUST_USE bool address_parse(const char *text, size_t length, struct ip_address *out);
 MUST_USE bool mac_parse(const char *text, size_t length, uint8_t out[6]);
 
-bool address_equal(const struct ip_address *a, const struct ip_address *b);
+static inline bool address_equal(const struct ip_address *a, const struct ip_address *b)
+{
+    uint64_t x[2], y[2];
+
+    memcpy(x, a->bytes, sizeof(x));
+    memcpy(y, b->bytes, sizeof(y));
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a->version == b->version;
+}
+
 /* By version, then bytes: < 0, 0, > 0. */
 int address_compare(const struct ip_address *a, const struct ip_address *b);
 

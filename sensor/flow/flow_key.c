@@ -72,7 +72,7 @@ uint64_t flow_key_hash(const struct flow_key *key, struct hash_key secret)
     if (key->ip_version == 4) {
         return flow_key_hash_ipv4((w[0] & UINT32_MAX) | w[2] << 32, w[4], secret);
     }
-    const uint64_t low = flow_key_fold(w[0] ^ secret.a, w[1] ^ secret.b);
-    const uint64_t high = flow_key_fold(w[2] ^ secret.b ^ low, w[3] ^ secret.a ^ w[4]);
-    return flow_key_fold(high ^ secret.a, UINT64_C(0x9e3779b97f4a7c15) ^ secret.b ^ w[4]);
+    const uint64_t low = hash_fold(w[0] ^ secret.a, w[1] ^ secret.b);
+    const uint64_t high = hash_fold(w[2] ^ secret.b ^ low, w[3] ^ secret.a ^ w[4]);
+    return hash_fold(high ^ secret.a, UINT64_C(0x9e3779b97f4a7c15) ^ secret.b ^ w[4]);
 }

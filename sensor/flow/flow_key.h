@@ -60,22 +60,13 @@ uint64_t flow_key_hash(const struct flow_key *key, struct hash_key secret);
 #define FLOW_KEY_TUPLE_MASK UINT64_C(0x0000ffffffffffff)
 static_assert(offsetof(struct flow_key, tenant) == 38, "the tenant ends the key");
 
-/* The two halves of a 128-bit product folded: what wyhash mixes with. */
-static inline uint64_t flow_key_fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    const wide product = (wide)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* flow_key_hash of IPv4: `addresses` are the first word of the short key, `rest` the second. */
 static inline uint64_t flow_key_hash_ipv4(uint64_t addresses, uint64_t rest, struct hash_key secret)
 {
     const uint64_t tuple = rest & FLOW_KEY_TUPLE_MASK;
 
-    return flow_key_fold(flow_key_fold(addresses ^ secret.a, tuple ^ secret.b) ^ secret.b,
-                         UINT64_C(0x9e3779b97f4a7c15) ^ secret.a);
+    return hash_fold(hash_fold(addresses ^ secret.a, tuple ^ secret.b) ^ secret.b,
+                     UINT64_C(0x9e3779b97f4a7c15) ^ secret.a);
 }
 
 /* flow_key_of and its hash for IPv4 in one, in registers: a key that was written in halves and is

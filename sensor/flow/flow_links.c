@@ -8,9 +8,8 @@ static uint64_t hash_of(const struct flow_links *links, const struct flow_link *
     uint64_t words[3];
 
     memcpy(words, link, sizeof(words));
-    return flow_key_fold(flow_key_fold(words[0] ^ links->key.a, words[1] ^ links->key.b) ^
-                             links->key.b,
-                         words[2] ^ UINT64_C(0x9e3779b97f4a7c15));
+    return hash_fold(hash_fold(words[0] ^ links->key.a, words[1] ^ links->key.b) ^ links->key.b,
+                     words[2] ^ UINT64_C(0x9e3779b97f4a7c15));
 }
 
 /* Of `lists` lists: by as many bits as there are whole doublings, by one more for those that were

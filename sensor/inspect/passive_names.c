@@ -102,20 +102,27 @@ bool passive_name_is_host(const char *name, size_t length)
 
 /* ---- chains ---- */
 
+/* Folds an address into `state`, by a key that traffic does not know. */
+static inline uint64_t hash_address(uint64_t state, const struct ip_address *address,
+                                    struct hash_key key)
+{
+    uint64_t words[2];
+
+    memcpy(words, address->bytes, sizeof(words));
+    return hash_fold(words[0] ^ key.a ^ state, words[1] ^ key.b ^ address->version);
+}
+
 static uint32_t *head_of(const struct passive_names *names, enum chain chain,
                          const struct ip_address *address, const struct ip_address *client)
 {
-    uint8_t bytes[2 * (sizeof(address->bytes) + 1)];
+    const struct hash_key key = names->settings.key;
+    uint64_t hash = hash_address(0, address, key);
 
-    memcpy(bytes, address->bytes, sizeof(address->bytes));
-    bytes[16] = address->version;
     if (chain == CHAIN_CLIENT) {
-        memcpy(bytes + 17, client->bytes, sizeof(client->bytes));
-        bytes[33] = client->version;
+        hash = hash_address(hash, client, key);
     }
-    return &names->heads[chain]
-                        [hash_bytes(names->settings.key, bytes, chain == CHAIN_CLIENT ? 34 : 17) &
-                         names->bucket_mask];
+    return &names->heads[chain][hash_fold(hash ^ key.b, UINT64_C(0x9e3779b97f4a7c15) ^ key.a) &
+                                names->bucket_mask];
 }
 
 static void unlink_entry(struct passive_names *names, uint32_t at)
@@ -277,22 +284,56 @@ void passive_names_add(struct passive_names *names, const struct passive_name *n
 
 /* ---- finding ---- */
 
-static const struct entry *find_in(const struct passive_names *names, enum chain chain,
-                                   const struct ip_address *address,
-                                   const struct ip_address *client, uint64_t time_ns,
-                                   uint8_t source)
+static bool holds(const struct entry *entry, const struct ip_address *address, uint64_t time_ns)
 {
-    uint32_t at = *head_of(names, chain, address, client);
+    return entry->first_ns <= time_ns && time_ns <= entry->until_ns &&
+           address_equal(&entry->address, address);
+}
+
+/* What the newest answers about an address say. */
+struct answers {
+    const struct entry *own, *any, *reverse;
+    bool are_all; /* there were no more than were looked at */
+};
+
+static struct answers answers_about(const struct passive_names *names, uint32_t at,
+                                    const struct ip_address *address,
+                                    const struct ip_address *client, uint64_t time_ns)
+{
+    struct answers found = {0};
+
+    for (unsigned step = 0; step < STEPS_MAX && at != NONE && found.own == NULL; step++) {
+        const struct entry *entry = &names->entries[at];
+
+        if (holds(entry, address, time_ns)) {
+            if (entry->source == NAME_DNS_ANSWER) {
+                found.own = address_equal(&entry->client, client) ? entry : NULL;
+                found.any = found.any != NULL ? found.any : entry;
+            } else if (entry->source == NAME_REVERSE_DNS && found.reverse == NULL) {
+                found.reverse = entry;
+            }
+        }
+        at = entry->links[CHAIN_ADDRESS].older;
+    }
+    found.are_all = at == NONE;
+    return found;
+}
+
+/* The client's own newest answer, of an address that many asked for. */
+static const struct entry *own_answer(const struct passive_names *names,
+                                      const struct ip_address *address,
+                                      const struct ip_address *client, uint64_t time_ns)
+{
+    uint32_t at = *head_of(names, CHAIN_CLIENT, address, client);
 
     for (unsigned step = 0; step < STEPS_MAX && at != NONE; step++) {
         const struct entry *entry = &names->entries[at];
 
-        if (entry->first_ns <= time_ns && time_ns <= entry->until_ns && entry->source == source &&
-            address_equal(&entry->address, address) &&
-            (chain == CHAIN_ADDRESS || address_equal(&entry->client, client))) {
+        if (holds(entry, address, time_ns) && entry->source == NAME_DNS_ANSWER &&
+            address_equal(&entry->client, client)) {
             return entry;
         }
-        at = entry->links[chain].older;
+        at = entry->links[CHAIN_CLIENT].older;
     }
     return NULL;
 }
@@ -304,34 +345,47 @@ void passive_names_prefetch(const struct passive_names *names, const struct ip_a
     }
 }
 
+void passive_names_prefetch_answer(const struct passive_names *names,
+                                   const struct ip_address *address)
+{
+    if (names->statistics.answers_used > 0) {
+        const uint32_t newest = *head_of(names, CHAIN_ADDRESS, address, address);
+
+        if (newest != NONE) {
+            __builtin_prefetch(&names->entries[newest]);
+            __builtin_prefetch((const uint8_t *)(&names->entries[newest] + 1) - 1);
+        }
+    }
+}
+
 struct record_text passive_names_find(const struct passive_names *names,
                                       const struct ip_address *address,
                                       const struct ip_address *client, uint64_t time_ns,
                                       uint8_t *source)
 {
-    static const struct {
-        enum chain chain;
-        uint8_t source;
-    } order[] = {{CHAIN_CLIENT, NAME_DNS_ANSWER},
-                 {CHAIN_ADDRESS, NAME_DNS_ANSWER},
-                 {CHAIN_ADDRESS, NAME_REVERSE_DNS}};
-
+    const struct entry *entry = NULL;
     /* Each answer is in both kinds of chains: most addresses have never been in one. */
-    const bool is_known = names->statistics.answers_used > 0 &&
-                          *head_of(names, CHAIN_ADDRESS, address, client) != NONE;
+    const uint32_t newest =
+        names->statistics.answers_used > 0 ? *head_of(names, CHAIN_ADDRESS, address, client) : NONE;
 
-    for (unsigned i = 0; is_known && i < sizeof(order) / sizeof(order[0]); i++) {
-        const struct entry *entry =
-            find_in(names, order[i].chain, address, client, time_ns, order[i].source);
+    if (newest != NONE) {
+        const struct answers found = answers_about(names, newest, address, client, time_ns);
 
-        if (entry != NULL) {
-            *source = entry->source;
-            return (struct record_text){.data = names->bytes + entry->name_at,
-                                        .length = entry->name_length};
+        entry = found.own;
+        if (entry == NULL && !found.are_all) {
+            entry = own_answer(names, address, client, time_ns);
+        }
+        if (entry == NULL) {
+            entry = found.any != NULL ? found.any : found.reverse;
         }
     }
-    *source = NAME_NONE;
-    return (struct record_text){.data = NULL, .length = 0};
+    if (entry == NULL) {
+        *source = NAME_NONE;
+        return (struct record_text){.data = NULL, .length = 0};
+    }
+    *source = entry->source;
+    return (struct record_text){.data = names->bytes + entry->name_at,
+                                .length = entry->name_length};
 }
 
 struct passive_names_statistics passive_names_statistics(const struct passive_names *names)

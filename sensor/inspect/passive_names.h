@@ -54,6 +54,9 @@ void passive_names_add(struct passive_names *names, const struct passive_name *n
 
 /* Has the memory that passive_names_find will look at first brought near. */
 void passive_names_prefetch(const struct passive_names *names, const struct ip_address *address);
+/* Likewise, once that is there: what it leads to. */
+void passive_names_prefetch_answer(const struct passive_names *names,
+                                   const struct ip_address *address);
 
 /* The name of `address` at `time_ns` as `client` knew it: of its own last answer that held then,
  * else of the last answer to anybody; a reverse name only where there is no other. Empty with

@@ -162,16 +162,20 @@ static void add_name(struct name_join *join, struct record_batch *batch, struct 
     counter_add(is_server ? &join->counts.named_servers : &join->counts.named_clients, 1);
 }
 
-#define LOOK_AHEAD 4 /* records whose names are on their way while others are written */
+#define LOOK_AHEAD 4 /* records whose answers are on their way while others are written */
 
+/* Of two steps: the chain of an address, its newest answer. */
 static ALWAYS_INLINE void prefetch_names(const struct name_join *join,
-                                         const struct batch_entry *entry)
+                                         const struct batch_entry *entry, bool is_answer)
 {
+    void (*const prefetch)(const struct passive_names *, const struct ip_address *) =
+        is_answer ? passive_names_prefetch_answer : passive_names_prefetch;
+
     if (entry->wants_server_name) {
-        passive_names_prefetch(join->names, &entry->server);
+        prefetch(join->names, &entry->server);
     }
     if (entry->wants_client_name) {
-        passive_names_prefetch(join->names, &entry->client);
+        prefetch(join->names, &entry->client);
     }
 }
 
@@ -185,8 +189,11 @@ void name_join_batch(struct name_join *join, struct record_batch *batch, bool is
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_entry *entry = &batch->entries[i];
 
+        if (i + 2 * LOOK_AHEAD < batch->count) {
+            prefetch_names(join, &batch->entries[i + 2 * LOOK_AHEAD], false);
+        }
         if (i + LOOK_AHEAD < batch->count) {
-            prefetch_names(join, &batch->entries[i + LOOK_AHEAD]);
+            prefetch_names(join, &batch->entries[i + LOOK_AHEAD], true);
         }
         if (entry->wants_server_name) {
             add_name(join, batch, entry, true);

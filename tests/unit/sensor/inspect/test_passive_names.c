@@ -216,6 +216,95 @@ static void an_answer_that_comes_late_stands_before_the_newer_ones(void **state)
     passive_names_free(names);
 }
 
+/* A client's own answer counts, however many others asked for the address since; the last of
+ * others only where the newest 32 hold one. */
+static void of_an_address_that_many_ask_for_each_client_has_its_own(void **state)
+{
+    (void)state;
+    struct passive_names *names = names_of(256);
+    char name[32];
+
+    for (uint8_t client = 1; client <= 100; client++) {
+        (void)snprintf(name, sizeof(name), "n%u.example", client);
+        add(names, 100U + client, client, 80, name, 3600);
+    }
+    for (uint8_t client = 1; client <= 100; client++) {
+        (void)snprintf(name, sizeof(name), "n%u.example", client);
+        assert_name(names, 300, client, 80, name);
+    }
+    assert_name(names, 300, 200, 80, "n100.example");
+    assert_name(names, 90, 1, 80, "");
+    passive_names_free(names);
+}
+
+struct told {
+    uint64_t first_ns, until_ns;
+    uint8_t client, address, source;
+    char name[16];
+};
+
+/* The name by its definition, from all answers in order of time. */
+static const char *name_by_list(const struct told *told, unsigned count, uint8_t client,
+                                uint8_t address, uint64_t time_ns)
+{
+    const char *own = NULL, *any = NULL, *reverse = NULL;
+
+    for (unsigned i = 0; i < count; i++) { /* later ones stand in for earlier ones */
+        const struct told *one = &told[i];
+
+        if (one->address != address || one->first_ns > time_ns || one->until_ns < time_ns) {
+            continue;
+        }
+        if (one->source == NAME_REVERSE_DNS) {
+            reverse = one->name;
+        } else {
+            any = one->name;
+            own = one->client == client ? one->name : own;
+        }
+    }
+    return own != NULL ? own : any != NULL ? any : reverse != NULL ? reverse : "";
+}
+
+static void names_are_those_of_a_list_of_all_answers(void **state)
+{
+    (void)state;
+    struct passive_names *names = names_of(64);
+    struct told told[60];
+
+    for (unsigned i = 0; i < 60; i++) {
+        struct passive_name answer = {.time_ns = (1000 + 7 * i) * SECOND,
+                                      .ttl_seconds = 60 + 31 * i % 200,
+                                      .source = i % 5 == 0 ? NAME_REVERSE_DNS : NAME_DNS_ANSWER,
+                                      .client = ip((uint8_t)(i * 5 % 7)),
+                                      .address = ip((uint8_t)(100 + i * 3 % 4))};
+
+        told[i] = (struct told){.first_ns = answer.time_ns,
+                                .until_ns = answer.time_ns + answer.ttl_seconds * SECOND,
+                                .client = (uint8_t)(i * 5 % 7),
+                                .address = (uint8_t)(100 + i * 3 % 4),
+                                .source = answer.source};
+        (void)snprintf(told[i].name, sizeof(told[i].name), "n%u.example", i); /* none twice */
+        answer.name_length = (uint16_t)strlen(told[i].name);
+        memcpy(answer.name, told[i].name, answer.name_length);
+        passive_names_add(names, &answer);
+    }
+    for (unsigned i = 0; i < 60 * 9 * 5; i++) {
+        const uint8_t client = (uint8_t)(i % 9), address = (uint8_t)(100 + i / 9 % 5);
+        const uint64_t time_ns = (990 + 7 * (i / 45) + i % 3) * SECOND;
+        const struct ip_address asker = ip(client), server = ip(address);
+        char text[300] = "";
+        uint8_t source;
+
+        passive_names_prefetch(names, &server);
+        passive_names_prefetch_answer(names, &server);
+        const struct record_text found =
+            passive_names_find(names, &server, &asker, time_ns, &source);
+        memcpy(text, found.length > 0 ? found.data : "", found.length);
+        assert_string_equal(text, name_by_list(told, 60, client, address, time_ns));
+    }
+    passive_names_free(names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +317,8 @@ int main(void)
         cmocka_unit_test(what_is_no_host_name_is_refused),
         cmocka_unit_test(a_reverse_name_stands_in_only_where_there_is_no_other),
         cmocka_unit_test(an_answer_that_comes_late_stands_before_the_newer_ones),
+        cmocka_unit_test(of_an_address_that_many_ask_for_each_client_has_its_own),
+        cmocka_unit_test(names_are_those_of_a_list_of_all_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
