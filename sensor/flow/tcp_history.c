@@ -35,7 +35,10 @@ static void set_state(struct flow_tcp_side *side, enum tcp_endpoint state)
 
 static char letter_of(unsigned code)
 {
-    return code == LETTER_MARK ? '^' : letters[code / LETTERS][code % LETTERS];
+    if (code == LETTER_MARK) {
+        return '^';
+    }
+    return letters[code / LETTERS][code % LETTERS];
 }
 
 static unsigned near_length(const struct flow_tcp_rest *rest)
