@@ -345,7 +345,9 @@ void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
 {
     const char *brokers = settings->brokers[0] != '\0' ? settings->brokers : "localhost:9092";
 
-    fprintf(out, "# Partitions and replicas are a proposal: more partitions for more readers.\n");
+    fprintf(out, "# Partitions and replicas are a proposal: more partitions for more readers; with "
+                 "fewer than three brokers\n"
+                 "# --replication-factor 1 and min.insync.replicas=1.\n");
     for (int kind = 0; kind < KAFKA_KINDS; kind++) {
         char name[KAFKA_TOPIC_BYTES];
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 COLLECTOR, PROBE = sys.argv[1:3]
+started = []
 
 
 def run(*arguments):
@@ -19,6 +20,7 @@ def start(place, *arguments):
     process = subprocess.Popen([COLLECTOR, "--data-dir", str(place / "data"), "--ingest-listen", "127.0.0.1:0",
                                 "--port", "0", *map(str, arguments)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started.append(process)
     line = process.stdout.readline()
     assert line.startswith("ingest: 127.0.0.1:"), (line, process.communicate())
     assert process.stdout.readline().startswith("dashboard: http://127.0.0.1:")
@@ -87,4 +89,8 @@ def main():
     print("all passed")
 
 
-main()
+try:
+    main()
+finally:
+    for each in started:
+        each.kill()  # one that a failed assertion left behind
