@@ -214,6 +214,7 @@ struct detection_frame *detection_frame_new(const struct detection_settings *set
 void detection_frame_use(struct detection_frame *frame, const struct detection_settings *settings)
 {
     if (frame->settings != settings) {
+        detection_frame_give(frame);
         detection_handshake_settle(frame); /* by the rules under which it was told */
         frame->settings = settings;
         subscribe(frame);
@@ -234,6 +235,7 @@ void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds
 {
     frame->second = epoch_seconds;
     frame->notes_made = frame->notes_added = 0;
+    frame->facts_count = 0;
     memset(frame->handshakes_open, 0, sizeof(frame->handshakes_open));
     if (frame->seed != seed) {
         frame->seed = seed;
@@ -309,10 +311,31 @@ void detection_frame_feed(struct detection_frame *frame, const struct detection_
     frame->hashed[0].address = frame->hashed[1].address = NULL;
 }
 
-void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
+static void give(struct detection_frame *frame, const struct detection_fact *fact)
 {
     if (!detection_handshake_take(frame, fact)) {
         detection_frame_feed(frame, fact);
+    }
+}
+
+/* Sums, sets and stamps do not depend on when a fact is given, if it is in its second. */
+void detection_frame_give(struct detection_frame *frame)
+{
+    for (uint32_t i = 0; i < frame->facts_count; i++) {
+        give(frame, &frame->facts[i]);
+    }
+    frame->facts_count = 0;
+}
+
+void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
+{
+    if (fact->name.data != NULL) { /* borrowed for this call */
+        give(frame, fact);
+        return;
+    }
+    frame->facts[frame->facts_count++] = *fact;
+    if (frame->facts_count == FACTS_MAX) {
+        detection_frame_give(frame);
     }
 }
 

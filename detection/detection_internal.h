@@ -18,6 +18,10 @@
 #define NOTES_SUBJECT 6
 #define NOTES_MEMBER  11
 
+/* Facts that wait for each other: the code of all detectors goes out of the cache between two
+ * packets, and comes back once for so many. */
+#define FACTS_MAX 32
+
 /* Handshakes that may still go on within the second. */
 #define HANDSHAKES_MAX 256
 
@@ -52,6 +56,8 @@ struct detection_frame {
         uint64_t hash;
         bool is_known;
     } hashed[2];
+    uint32_t facts_count; /* that wait */
+    struct detection_fact facts[FACTS_MAX];
     uint64_t notes_made, notes_added; /* since the reset: those between wait */
     struct detector_note notes[NOTES_MAX];
     uint64_t handshakes_open[HANDSHAKES_MAX / 64]; /* a bit each */
@@ -59,6 +65,8 @@ struct detection_frame {
     struct handshake handshakes[HANDSHAKES_MAX];
 };
 
+/* Gives the facts that wait. */
+void detection_frame_give(struct detection_frame *frame);
 /* Gives a fact to those who want it. */
 void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact);
 /* Takes a fact of a handshake, to be given with what follows; false: it is to be given alone. */

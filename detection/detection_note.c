@@ -55,6 +55,7 @@ static void add(const struct detector_note *note)
 
 void detection_frame_settle(struct detection_frame *frame)
 {
+    detection_frame_give(frame);
     detection_handshake_settle(frame);
     while (frame->notes_added < frame->notes_made) {
         add(&frame->notes[frame->notes_added++ % NOTES_MAX]);
