@@ -303,22 +303,23 @@ static inline uint64_t silence_to_look(const struct flow_table *table, const str
 
 /* The live flow of the packet at its own time; FLOW_NONE: a new one is to be made. */
 static uint32_t settled_flow(struct flow_table *table, const struct packet *packet,
-                             const struct flow_item *item, bool *is_reuse)
+                             struct flow_item *item, bool *is_reuse)
 {
     uint32_t slot = item->candidate;
 
-    if (slot == FLOW_NONE || (flow_at(table, slot)->bits & FLOW_IS_LIVE) == 0 ||
-        !flow_is_of(flow_at(table, slot), item, UINT64_MAX)) {
+    if (slot == FLOW_NONE || (item->flow->bits & FLOW_IS_LIVE) == 0 ||
+        !flow_is_of(item->flow, item, UINT64_MAX)) {
         slot = flow_index_find(table, item);
         if (slot == FLOW_NONE) {
             return FLOW_NONE;
         }
-        if (UNLIKELY(flow_at(table, slot)->key.tenant != item->short_key.tenant)) {
+        item->flow = flow_at(table, slot);
+        if (UNLIKELY(item->flow->key.tenant != item->short_key.tenant)) {
             flow_tunnels_set_answer(table->tunnels, flow_place(table, slot),
                                     item->short_key.tenant);
         }
     }
-    struct flow *flow = flow_at(table, slot);
+    struct flow *flow = item->flow;
     const uint64_t now = packet->time_ns;
     if (UNLIKELY(now < flow->last_ns)) {
         table->statistics.late_packets++;
@@ -343,7 +344,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
 }
 
 static void add_packet(struct flow_table *table, const struct packet *packet, const uint8_t *frame,
-                       const struct flow_item *item)
+                       struct flow_item *item)
 {
     bool is_reuse = false;
     uint32_t slot = settled_flow(table, packet, item, &is_reuse);
@@ -351,9 +352,10 @@ static void add_packet(struct flow_table *table, const struct packet *packet, co
 
     if (is_new) {
         slot = create_flow(table, packet, frame, item);
-        flow_at(table, slot)->bits |= is_reuse ? FLOW_REUSED_PORTS : 0U;
+        item->flow = flow_at(table, slot);
+        item->flow->bits |= is_reuse ? FLOW_REUSED_PORTS : 0U;
     }
-    struct flow *flow = flow_at(table, slot);
+    struct flow *flow = item->flow;
     const int direction = item->source_is_high != flow_client_is_high(flow);
 
     count_packet(table, flow, slot, packet, frame, direction);
@@ -417,7 +419,8 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
         return;
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
-    flow_prefetch_lines(flow_at(table, item->candidate), lines_of(item->candidate));
+    item->flow = flow_at(table, item->candidate);
+    flow_prefetch_lines(item->flow, lines_of(item->candidate));
 }
 
 /* Round trips where the packet completes one, and the rest of TCP where it adds to the history. */
@@ -425,7 +428,7 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
                                    const struct flow_item *item)
 {
     if (item->candidate != FLOW_NONE) {
-        const struct flow *flow = flow_at(table, item->candidate);
+        const struct flow *flow = item->flow;
 
         if (flow_has_tcp_part(flow)) {
             const struct flow_tcp_part *part = flow_tcp_part(flow);

@@ -37,6 +37,7 @@ struct flow_item {
     struct flow_key key; /* of IPv6 alone */
     uint64_t hash;
     uint32_t candidate;
+    struct flow *flow; /* of the candidate */
     bool source_is_high;
     bool is_ip;
 };

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define NO_STACK        0 /* stacks count from 1 */
 #define STACKS_MIN      64
@@ -34,7 +35,8 @@ struct place {
 
 struct flow_tunnels {
     struct hash_key key;  /* of buckets[]: traffic cannot choose one */
-    struct place *places; /* by slot */
+    struct place *places; /* by slot; address space until a tunnel is met */
+    size_t places_bytes;
     struct stack *stacks; /* 1 .. stacks_max */
     uint32_t *buckets;
     uint32_t stacks_max, bucket_count;
@@ -61,8 +63,12 @@ struct flow_tunnels *flow_tunnels_new(uint32_t flows_max, uint32_t kinds, struct
     tunnels->stacks_max = tunnels->bucket_count = stacks_of(flows_max);
     tunnels->fresh = 1;
     tunnels->key = key;
-    /* Untouched pages of calloc are not there: see the header. */
-    tunnels->places = calloc((size_t)kinds * flows_max, sizeof(*tunnels->places));
+    /* Pages that are not touched are not there: see the header. calloc would clear them where it
+     * has memory that was given back. */
+    tunnels->places_bytes = (size_t)kinds * flows_max * sizeof(*tunnels->places);
+    void *places = mmap(NULL, tunnels->places_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    tunnels->places = places != MAP_FAILED ? places : NULL;
     tunnels->stacks = calloc((size_t)tunnels->stacks_max + 1, sizeof(*tunnels->stacks));
     tunnels->buckets = calloc(tunnels->bucket_count, sizeof(*tunnels->buckets));
     if (tunnels->places == NULL || tunnels->stacks == NULL || tunnels->buckets == NULL) {
@@ -77,7 +83,9 @@ void flow_tunnels_free(struct flow_tunnels *tunnels)
     if (tunnels == NULL) {
         return;
     }
-    free(tunnels->places);
+    if (tunnels->places != NULL) {
+        (void)munmap(tunnels->places, tunnels->places_bytes);
+    }
     free(tunnels->stacks);
     free(tunnels->buckets);
     free(tunnels);

@@ -656,9 +656,12 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
     const bool is_last = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0
                              ? flags == (TCP_ACK | TCP_SYN)
                              : direction == 0 && flags == TCP_ACK;
-    struct flow_tcp_rare *rare = flow_take_rare(table, part);
 
-    if (is_last && rare->handshake == 0 && rare->syn_ns != 0 && now >= rare->syn_ns) {
+    if (!is_last) {
+        return;
+    }
+    struct flow_tcp_rare *rare = flow_take_rare(table, part);
+    if (rare->handshake == 0 && rare->syn_ns != 0 && now >= rare->syn_ns) {
         const uint32_t units = round_trip_units(now - rare->syn_ns);
         rare->handshake = units > 0 ? units : 1;
     }
