@@ -77,7 +77,7 @@ class Disks(unittest.TestCase):
         collector = self.collector()
         collector.kill()
         sensor = self.sensor(collector.port, "spool.bytes=64MiB")
-        sensor.start(records=100_000)
+        sensor.start(records=160_000)  # still at it when the collector is back: nobody waits for one that was never seen
         time.sleep(4 * PATIENCE)  # 16 MB for a disk of 6
         collector.start()
         told = sensor.end()
