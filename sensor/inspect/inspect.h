@@ -62,9 +62,9 @@ void inspect_free(struct inspect *inspect); /* NULL is allowed */
 DEFINE_AUTO(inspect, inspect_free);
 
 /* In flow.bits. */
-#define INSPECT_DONE_CLIENT (1 << FLOW_INSPECT_SHIFT) /* no more bytes of direction 0 ... */
-#define INSPECT_DONE_SERVER (2 << FLOW_INSPECT_SHIFT) /* ... and 1 */
-#define INSPECT_WAITS       (4 << FLOW_INSPECT_SHIFT) /* packets without payload count, too */
+#define INSPECT_DONE_CLIENT (1U << FLOW_INSPECT_SHIFT) /* no more bytes of direction 0 ... */
+#define INSPECT_DONE_SERVER (2U << FLOW_INSPECT_SHIFT) /* ... and 1 */
+#define INSPECT_WAITS       (4U << FLOW_INSPECT_SHIFT) /* packets without payload count, too */
 
 /* Whether a packet has bytes that somebody waits for. */
 static inline bool inspect_has_bytes(const struct packet *packet, const struct flow *flow,
