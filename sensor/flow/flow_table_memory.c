@@ -42,7 +42,7 @@ static uint64_t up_to(uint64_t bytes, uint64_t unit)
 /* Takes a piece; the large ones begin at a page of their own. */
 static uint64_t piece(struct layout *layout, uint64_t bytes)
 {
-    const uint64_t unit = bytes < HUGE_PAGE_BYTES ? 2 * CACHE_LINE : HUGE_PAGE_BYTES;
+    const uint64_t unit = bytes < HUGE_PAGE_BYTES ? UINT64_C(2) * CACHE_LINE : HUGE_PAGE_BYTES;
     const uint64_t at = up_to(layout->bytes, unit);
 
     layout->bytes = at + bytes;
