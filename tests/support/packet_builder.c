@@ -302,7 +302,9 @@ void build_header(struct packet_builder *b, struct build_header header)
     uint8_t *at = add_layer(b, BUILD_HEADER, header.length, header.ethertype, header.protocol);
     struct build_layer *layer = &b->layers[b->layer_count - 1];
 
-    memcpy(at, header.bytes, header.length);
+    if (header.length > 0) {
+        memcpy(at, header.bytes, header.length);
+    }
     layer->next = header.next;
     layer->next_at = header.next_at;
     layer->length_at = header.length_at;
