@@ -38,30 +38,20 @@ static uint32_t flag_of(const struct command_line *line, int code)
 static const char *nearest_flag(const struct command_line *line, const char *given)
 {
     const size_t length = strcspn(given, "=");
-    unsigned best = name_slips_max(length) + 1;
-    const char *nearest = NULL;
+    struct name_nearest nearest = name_nearest_start(length);
 
     for (uint32_t i = 0; i < line->count; i++) {
         const char *name = line->flags[i].name;
-        const unsigned slips = name_slips(given, length, name, strlen(name));
 
-        if (slips < best) {
-            best = slips;
-            nearest = name;
-        }
+        name_nearest_offer(&nearest, name, name_slips(given, length, name, strlen(name)));
     }
-    return nearest;
+    return nearest.name;
 }
 
-static int refuse_flag(const struct command_line *line, const char *given, bool is_known,
-                       struct error *err)
+static int refuse_unknown(const struct command_line *line, const char *given, struct error *err)
 {
-    const char *nearest =
-        !is_known && strncmp(given, "--", 2) == 0 ? nearest_flag(line, given + 2) : NULL;
+    const char *nearest = strncmp(given, "--", 2) == 0 ? nearest_flag(line, given + 2) : NULL;
 
-    if (is_known) {
-        return error_set(err, EINVAL, "%s: needs a value (see --help)", given);
-    }
     return nearest == NULL
                ? error_set(err, EINVAL, "%s: unknown option (see --help)", given)
                : error_set(err, EINVAL, "%s: unknown option; did you mean --%s? (see --help)",
@@ -83,8 +73,11 @@ static int read_all(struct command_line *line, int argc, char **argv, struct err
     optind = 0; /* glibc forgets what it kept of an earlier list */
     opterr = 0;
     while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {
-        if (code == '?' || code == ':') {
-            return refuse_flag(line, argv[optind - 1], code == ':', err);
+        if (code == ':') {
+            return error_set(err, EINVAL, "%s: needs a value (see --help)", argv[optind - 1]);
+        }
+        if (code == '?') {
+            return refuse_unknown(line, argv[optind - 1], err);
         }
         const uint32_t flag = flag_of(line, code);
 

@@ -68,11 +68,6 @@ bool config_is_branch(const struct config *config, const char *path, size_t leng
     return false;
 }
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 static const char *last_part(const char *path, size_t length, size_t *part_length)
 {
     size_t start = length;
@@ -92,40 +87,28 @@ static unsigned name_distance(const char *path, size_t length, const char *name)
     const char *part = last_part(path, length, &part_length);
     const char *name_part = last_part(name, name_length, &name_part_length);
     if (part_length >= 4 && part_length == name_part_length &&
-        memcmp(part, name_part, part_length) == 0) {
-        distance = least(distance, 2);
+        memcmp(part, name_part, part_length) == 0 && distance > 2) {
+        distance = 2;
     }
     return distance;
 }
 
 const char *config_nearest(const struct config *config, const char *path, size_t length)
 {
-    unsigned best = name_slips_max(length) + 1;
-    const char *nearest = NULL;
+    struct name_nearest nearest = name_nearest_start(length);
     for (uint32_t i = 0; i < config->entry_count; i++) {
-        const unsigned distance = name_distance(path, length, config->entries[i].path);
-        if (distance < best) {
-            best = distance;
-            nearest = config->entries[i].path;
-        }
+        const char *name = config->entries[i].path;
+        name_nearest_offer(&nearest, name, name_distance(path, length, name));
     }
     for (uint32_t i = 0; i < config->named_count; i++) {
         const char *section = config->named[i]->path;
-        const unsigned distance = name_slips(path, length, section, strlen(section));
-        if (distance < best) {
-            best = distance;
-            nearest = section;
-        }
+        name_nearest_offer(&nearest, section, name_slips(path, length, section, strlen(section)));
     }
     for (uint32_t i = 0; i < config->section_count; i++) {
         const char *section = config->sections[i].path;
-        const unsigned distance = name_slips(path, length, section, strlen(section));
-        if (distance < best) {
-            best = distance;
-            nearest = section;
-        }
+        name_nearest_offer(&nearest, section, name_slips(path, length, section, strlen(section)));
     }
-    return nearest;
+    return nearest.name;
 }
 
 /* As in a variable's name; plain ASCII whatever the locale. */

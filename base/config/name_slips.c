@@ -29,7 +29,16 @@ unsigned name_slips(const char *a, size_t a_length, const char *b, size_t b_leng
     return rows[a_length % 3][b_length];
 }
 
-unsigned name_slips_max(size_t length)
+struct name_nearest name_nearest_start(size_t length)
 {
-    return length < 6 ? 2 : least((unsigned)length / 4 + 1, 5);
+    const unsigned most = length < 6 ? 2 : least((unsigned)length / 4 + 1, 5);
+
+    return (struct name_nearest){.slips = most + 1};
+}
+
+void name_nearest_offer(struct name_nearest *nearest, const char *name, unsigned slips)
+{
+    if (slips < nearest->slips) {
+        *nearest = (struct name_nearest){name, slips};
+    }
 }

@@ -10,5 +10,13 @@
 #define NAME_COMPARED_MAX 120
 unsigned name_slips(const char *a, size_t a_length, const char *b, size_t b_length);
 
-/* How many of them a name of `length` may have to be taken for another one. */
-unsigned name_slips_max(size_t length);
+/* The nearest of the names that are offered. */
+struct name_nearest {
+    const char *name; /* borrowed; NULL: none is near enough to be meant */
+    unsigned slips;   /* fewer are wanted */
+};
+
+/* For a name of `length`: the longer, the more slips. */
+struct name_nearest name_nearest_start(size_t length);
+/* Keeps the first of those with the fewest slips. */
+void name_nearest_offer(struct name_nearest *nearest, const char *name, unsigned slips);
