@@ -170,8 +170,8 @@ static int listen_tcp(struct rpc_server *server, const char *address,
 {
     char host[HOST_BYTES_MAX];
     char port[8];
-    if (rpc_address_check(address, err) != 0 || !split_address(address, host, port)) {
-        return -EINVAL;
+    if (!split_address(address, host, port)) {
+        return rpc_address_check(address, err);
     }
     const int got = grpc_server_add_http2_port(server->core, address, credentials);
     if (got != 0) {
