@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/byte_order.h"
 
 struct ip_address {
     uint8_t bytes[16]; /* network order; IPv4 in the first four, the rest 0 */
@@ -73,12 +74,8 @@ bool address_is_private(const struct ip_address *address);
 /* The same of the IPv4 address at `bytes`, asked twice for each flow of each second. */
 static inline bool address_ipv4_is_private(const void *bytes)
 {
-    uint32_t word;
+    const uint32_t word = load_be32(bytes);
 
-    memcpy(&word, bytes, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap32(word);
-#endif
     /* No jump: which flow has which ends is anyone's guess. */
     return (unsigned)(word >> 24 == 10) | (unsigned)(word >> 24 == 127) |
            (unsigned)(word >> 20 == 0xac1) | (unsigned)(word >> 16 == 0xc0a8) |

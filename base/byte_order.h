@@ -35,6 +35,11 @@ static ALWAYS_INLINE uint32_t load_le32(const void *at)
     return value;
 }
 
+static ALWAYS_INLINE uint32_t load_be32(const void *at)
+{
+    return __builtin_bswap32(load_le32(at));
+}
+
 static ALWAYS_INLINE void store_le32(void *at, uint32_t value)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__

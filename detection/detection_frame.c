@@ -360,21 +360,12 @@ struct detection_table *detector_view(const struct detector_rules *rules,
     return &frame->views[rules->first_view + view];
 }
 
-static bool same_address(const struct ip_address *a, const struct ip_address *b)
-{
-    uint64_t left[2], right[2];
-
-    memcpy(left, a->bytes, sizeof(left));
-    memcpy(right, b->bytes, sizeof(right));
-    return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0 && a->version == b->version;
-}
-
 uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address)
 {
     for (size_t i = 0; i < ARRAY_COUNT(frame->hashed); i++) {
         struct hashed_address *hashed = &frame->hashed[i];
 
-        if (hashed->address != NULL && same_address(hashed->address, address)) {
+        if (hashed->address != NULL && address_equal(hashed->address, address)) {
             if (!hashed->is_known) {
                 hashed->is_known = true;
                 hashed->hash = hash_address(frame->key, address);

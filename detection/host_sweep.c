@@ -24,15 +24,16 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     if (subject.source.version == 0 || address_equal(&subject.source, &asked)) {
         return; /* a probe without an address of its own, or an announcement */
     }
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+
+    if (note == NULL) {
+        return;
+    }
     struct detection_member member = detector_member(frame, detector_hash_address(frame, &asked),
                                                      fact, !fact->is_answered, fact->is_answered);
 
     member.address = asked;
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
-
-    if (note != NULL) {
-        detector_note_member(note, &member);
-    }
+    detector_note_member(note, &member);
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

@@ -2,6 +2,19 @@
 #include "sensor/flow/flow_table_internal.h"
 #include "sensor/wire/community_id.h"
 
+bool flow_is_internal(const struct flow_settings *settings, const struct ip_address *address)
+{
+    if (settings->internal_count == 0) {
+        return address_is_private(address);
+    }
+    for (uint32_t i = 0; i < settings->internal_count; i++) {
+        if (prefix_contains(&settings->internal[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint8_t scope_of(const struct flow_settings *settings, const struct ip_address *address)
 {
     if (address_is_multicast(address)) {
@@ -10,15 +23,7 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
     if (address_is_link_local(address)) {
         return SCOPE_LINK_LOCAL;
     }
-    if (settings->internal_count == 0) {
-        return address_is_private(address) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
-    }
-    for (uint32_t i = 0; i < settings->internal_count; i++) {
-        if (prefix_contains(&settings->internal[i], address)) {
-            return SCOPE_INTERNAL;
-        }
-    }
-    return SCOPE_EXTERNAL;
+    return flow_is_internal(settings, address) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
 }
 
 uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
@@ -162,7 +167,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     zero_bytes(tcp, sizeof(*tcp));
     tcp->state = (uint8_t)flow_tcp_state(flow);
     tcp->is_measured = table->is_measured;
-    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    const struct flow_tcp_part *part = flow_tcp(flow);
     const char *conn_state = tcp_conn_state(flow, part);
     for (unsigned i = 0; conn_state[i] != '\0'; i++) { /* two to six letters */
         tcp->conn_state[i] = conn_state[i];

@@ -58,6 +58,8 @@ struct flow_settings {
     uint32_t observation_point;
 };
 
+/* Whether the settings count the address as of the inside. */
+bool flow_is_internal(const struct flow_settings *settings, const struct ip_address *address);
 /* What records call the interface `number`; lives as long as the settings' texts. */
 struct record_text flow_interface_name(const struct flow_settings *settings, uint16_t number);
 
@@ -143,7 +145,7 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
 void flow_table_report(struct flow_table *table, struct flow *flow);
 
 /* NULL in compact mode, and for a flow without a TCP header so far. */
-const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);
+const struct flow_tcp_part *flow_tcp(const struct flow *flow);
 /* What SYN, FIN and RST told; zeros where there was none. */
 const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const struct flow *flow);
 /* NULL: no sample so far. */

@@ -40,16 +40,15 @@ bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32
     return true;
 }
 
-const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow)
+const struct flow_tcp_part *flow_tcp(const struct flow *flow)
 {
-    (void)table;
     return flow_has_tcp_part(flow) ? flow_tcp_part(flow) : NULL;
 }
 
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow)
 {
-    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    const struct flow_tcp_part *part = flow_tcp(flow);
 
     if (part == NULL || !flow_tcp_has_rtt(part)) {
         return NULL;
@@ -69,7 +68,7 @@ const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const 
 
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)
 {
-    const struct flow_tcp_part *part = flow_tcp(table, flow);
+    const struct flow_tcp_part *part = flow_tcp(flow);
 
     if (part == NULL) {
         return 0;

@@ -43,7 +43,7 @@ static void end_direction(struct call *call, int direction)
     struct flow *flow = call->flow;
 
     window_clear(&call->assembly->side[direction].window, &call->inspect->held);
-    flow->bits |= (uint32_t)INSPECT_DONE_CLIENT << direction;
+    flow->bits |= INSPECT_DONE_CLIENT << direction;
     if ((flow->bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
         flow->bits |= FLOW_INSPECT_DONE;
     }
@@ -262,8 +262,7 @@ static bool is_of_no_interest(const struct flow *flow, const struct assembly_sid
 /* Where the direction begins, at its first payload. */
 static void start_side(struct call *call, struct assembly_side *side, uint32_t seq, int direction)
 {
-    const struct flow_tcp_part *tcp =
-        call->inspect->table != NULL ? flow_tcp(call->inspect->table, call->flow) : NULL;
+    const struct flow_tcp_part *tcp = call->inspect->table != NULL ? flow_tcp(call->flow) : NULL;
     const int32_t limit = (int32_t)call->inspect->stream_bytes;
 
     side->bits = ASSEMBLY_IS_STARTED | ASSEMBLY_IS_GUESSED;
@@ -288,8 +287,7 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
 /* Whether the receiver could have taken a segment so far ahead. */
 static bool is_believable(const struct call *call, uint32_t seq, int direction)
 {
-    const struct flow_tcp_part *tcp =
-        call->inspect->table != NULL ? flow_tcp(call->inspect->table, call->flow) : NULL;
+    const struct flow_tcp_part *tcp = call->inspect->table != NULL ? flow_tcp(call->flow) : NULL;
 
     return tcp == NULL || (tcp->side[!direction].bits & SIDE_HAS_ACK) == 0 ||
            seq_diff(seq, tcp->side[!direction].ack) <= ASSEMBLY_IN_FLIGHT_MAX;
@@ -419,7 +417,7 @@ static void note_holes(struct call *call, int direction, bool is_other_touched)
     if (is_other_touched) {
         waits |= has_hole(&call->assembly->side[!direction]);
     }
-    flow->bits &= ~(uint32_t)INSPECT_WAITS;
+    flow->bits &= ~INSPECT_WAITS;
     if (waits) {
         flow->bits |= INSPECT_WAITS;
     }
@@ -491,5 +489,5 @@ void assembly_drop(struct inspect *inspect, struct flow *flow)
         window_clear(&assembly->side[1].window, &inspect->held);
         inspect_drop(inspect, flow, PART_STREAM);
     }
-    flow->bits &= ~(uint32_t)INSPECT_WAITS;
+    flow->bits &= ~INSPECT_WAITS;
 }

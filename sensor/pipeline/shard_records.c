@@ -198,15 +198,7 @@ static __attribute__((noinline)) bool is_internal_by_settings(const struct shard
 {
     const struct ip_address address = flow_address(flow, high);
 
-    if (shard->settings.flow.internal_count == 0) {
-        return address_is_private(&address);
-    }
-    for (uint32_t i = 0; i < shard->settings.flow.internal_count; i++) {
-        if (prefix_contains(&shard->settings.flow.internal[i], &address)) {
-            return true;
-        }
-    }
-    return false;
+    return flow_is_internal(&shard->settings.flow, &address);
 }
 
 static ALWAYS_INLINE bool is_internal(const struct shard *shard, const struct flow *flow, bool high)
