@@ -400,13 +400,12 @@ static inline uint32_t flow_low_sum(uint64_t sums, enum flow_sum which)
 
 static inline uint32_t flow_packets_of(const struct flow *flow, int direction)
 {
-    return (uint32_t)(flow->sums[direction] >> FLOW_PACKETS_SHIFT) &
-           ((1U << FLOW_PACKETS_BITS) - 1);
+    return flow_low_sum(flow->sums[direction], FLOW_SUM_PACKETS);
 }
 
 static inline uint32_t flow_payload_of(const struct flow *flow, int direction)
 {
-    return (uint32_t)(flow->sums[direction] >> FLOW_PAYLOAD_SHIFT);
+    return flow_low_sum(flow->sums[direction], FLOW_SUM_PAYLOAD);
 }
 
 /* Of both directions: exact below FLOW_PACKETS_EXACT, above a lower bound. */

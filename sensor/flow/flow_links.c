@@ -1,8 +1,5 @@
 #include "sensor/flow/flow_links.h"
 
-#include "sensor/flow/flow_key.h"
-#include <assert.h>
-
 static uint64_t hash_of(const struct flow_links *links, const struct flow_link *link)
 {
     uint64_t words[3];

@@ -304,7 +304,7 @@ static void take_datagram(struct inspect *inspect, const struct packet *packet,
     }
     const struct inspect_step step = inspect_dispatch(inspect, flow, &input, 0);
     if (step.verdict == INSPECT_DIRECTION_DONE) {
-        flow->bits |= (uint32_t)INSPECT_DONE_CLIENT << direction;
+        flow->bits |= INSPECT_DONE_CLIENT << direction;
     }
     if (step.verdict == INSPECT_DONE || (flow->bits & INSPECT_DONE_BOTH) == INSPECT_DONE_BOTH) {
         flow->bits |= FLOW_INSPECT_DONE;

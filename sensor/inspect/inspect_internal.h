@@ -34,7 +34,7 @@ static_assert(sizeof(struct inspect_block) == 384, "six cache lines");
 
 /* flow.bits: those of inspect.h, and these. */
 #define INSPECT_DONE_BOTH    (INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER)
-#define INSPECT_SAW_CONFLICT (8 << FLOW_INSPECT_SHIFT) /* bytes sent again with other contents */
+#define INSPECT_SAW_CONFLICT (8U << FLOW_INSPECT_SHIFT) /* bytes sent again with other contents */
 
 struct dns_scratch;
 
