@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
+#include "base/service/log_settings.h"
 #include "collector-ui/app.h"
 #include "collector-ui/doctor.h"
 #include "collector-ui/enroll.h"
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     app_set_log(&settings, &command);
+    log_settings_tell_slips(config);
     fatal_install("netscope-collector", NETSCOPE_VERSION);
     process_keep_freed_memory();
     if (app_check_settings(&settings, config, &err) != 0) {

@@ -53,6 +53,14 @@ static const struct config_field store_fields[] = {
     {0},
 };
 
+/* One environment may serve both programs. */
+static const char *const sensor_sections[] = {
+    "analysis", "assets", "capture", "collector",      "decode", "dns",
+    "flow",     "grpc",   "http",    "kafka",          "log",    "names",
+    "networks", "output", "packets", "pipeline",       "run",    "security",
+    "sensor",   "spool",  "stats",   "kafka_clusters", NULL};
+static const struct config_neighbour sensor = {"NETSCOPE", sensor_sections};
+
 struct config *collector_settings_new(struct collector_settings_all *settings, struct error *err)
 {
     const struct config_section sections[] = {
@@ -72,5 +80,10 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
                   "room for all sections");
     memcpy(settings->sections, sections, sizeof(sections));
     count += detection_sections(&settings->anomalies, settings->sections + count);
-    return config_new(settings->sections, count, "NETSCOPE_COLLECTOR", err);
+    struct config *config = config_new(settings->sections, count, "NETSCOPE_COLLECTOR", err);
+
+    if (config != NULL) {
+        config_set_neighbour(config, &sensor);
+    }
+    return config;
 }

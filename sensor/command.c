@@ -213,39 +213,6 @@ static int note_flag(void *context, int action, const char *argument, struct err
     return 0;
 }
 
-/* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
- * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
-static bool is_of_the_collector(const char *variable)
-{
-    static const char prefix[] = "NETSCOPE_COLLECTOR_";
-
-    return strncmp(variable, prefix, sizeof(prefix) - 1) == 0 &&
-           variable[sizeof(prefix) - 1] != '_';
-}
-
-static int load_environment(struct config *config, char **environment, struct error *err)
-{
-    size_t count = 0;
-
-    while (environment[count] != NULL) {
-        count++;
-    }
-    char **ours = calloc(count + 1, sizeof(char *));
-
-    if (ours == NULL) {
-        return error_set(err, ENOMEM, "environment: no memory");
-    }
-    for (size_t i = 0, kept = 0; i < count; i++) {
-        if (!is_of_the_collector(environment[i])) {
-            ours[kept++] = environment[i];
-        }
-    }
-    const int result = config_load_environment(config, ours, err);
-
-    free(ours);
-    return result;
-}
-
 /* File (or `yaml` instead), environment, flags. */
 static int load_settings(const struct command_line *line, const struct sensor_command *command,
                          struct config *config, const char *yaml, size_t length, struct error *err)
@@ -258,7 +225,7 @@ static int load_settings(const struct command_line *line, const struct sensor_co
         result = config_load_file(config, command->config_path, err);
     }
     if (result == 0) {
-        result = load_environment(config, command->environment, err);
+        result = config_load_environment(config, command->environment, err);
     }
     return result == 0 ? command_line_apply(line, config, err) : result;
 }

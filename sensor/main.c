@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
+#include "base/service/log_settings.h"
 #include "sensor/app.h"
 #include "sensor/compare.h"
 #include "sensor/doctor.h"
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     app_set_log(&settings, &command);
+    log_settings_tell_slips(config);
     fatal_install("netscope-sensor", NETSCOPE_VERSION);
     process_keep_freed_memory();
     if (command.list_interfaces) {

@@ -588,6 +588,12 @@ static uint32_t add(struct config_section *out, uint32_t count, const struct con
     return count + rows_count;
 }
 
+/* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
+ * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
+static const char *const collector_sections[] = {"analysis", "grpc",  "ingest", "log",
+                                                 "security", "store", "web",    NULL};
+static const struct config_neighbour collector = {"NETSCOPE_COLLECTOR", collector_sections};
+
 struct config *sensor_settings_new(struct sensor_settings *settings, struct error *err)
 {
     const struct config_section before[] = {
@@ -638,6 +644,9 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
     if (config != NULL && config_add_named(config, &settings->named_clusters, err) != 0) {
         config_free(config);
         return NULL;
+    }
+    if (config != NULL) {
+        config_set_neighbour(config, &collector);
     }
     return config;
 }

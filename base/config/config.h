@@ -92,13 +92,29 @@ DEFINE_AUTO(config, config_free);
 MUST_USE int config_add_named(struct config *config, const struct config_named *named,
                               struct error *err);
 
+/* Another program whose variables may stand in the same environment. */
+struct config_neighbour {
+    const char *env_prefix;
+    const char *const *sections; /* the first steps of its settings, ended by NULL */
+};
+/* Before config_load_environment; borrowed for the life of the object. */
+void config_set_neighbour(struct config *config, const struct config_neighbour *neighbour);
+
 /* 0, or -errno with "FILE:LINE: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?".
  */
 MUST_USE int config_load_file(struct config *config, const char *path, struct error *err);
 MUST_USE int config_load_text(struct config *config, const char *text, size_t length,
                               const char *name, struct error *err);
+/* A variable with the prefix of either program and "__" that names no setting is refused. */
 MUST_USE int config_load_environment(struct config *config, char *const *environment,
                                      struct error *err);
+
+/* A variable without "__" that would be a setting's with it. */
+struct config_slip {
+    const char *given, *meant; /* "NETSCOPE_LOG_LEVEL", "NETSCOPE_LOG__LEVEL"; live with `config` */
+};
+/* Those of the last config_load_environment: returns how many, the first 8 of them in `out`. */
+uint32_t config_slips(const struct config *config, const struct config_slip **out);
 /* One value, as by a flag; `origin` ("--snaplen") starts the message of a refusal. */
 MUST_USE int config_set(struct config *config, const char *path, const char *value,
                         const char *origin, struct error *err);

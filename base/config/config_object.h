@@ -21,6 +21,8 @@
 #define CONFIG_NAMED_MAX      4  /* kinds of named sections */
 #define CONFIG_NAMES_MAX      32 /* named sections in all */
 
+#define CONFIG_SLIPS_MAX 8 /* variables that are told of */
+
 /* One setting: a field of one section. */
 struct config_entry {
     const struct config_section *section;
@@ -39,6 +41,9 @@ struct config {
     uint32_t name_room; /* of all named sections */
     size_t entry_room;
     const char *env_prefix;
+    const struct config_neighbour *neighbour; /* NULL: none */
+    struct config_slip slips[CONFIG_SLIPS_MAX];
+    uint32_t slip_count;
     struct config_entry *entries;
     uint32_t entry_count;
     struct arena *texts; /* all strings, lists and maps */

@@ -62,3 +62,14 @@ void log_settings_apply(const struct log_settings *settings, enum log_level othe
         (enum log_format)number_of(settings->format, formats, ARRAY_COUNT(formats), LOG_AUTO));
     log_set_limit((uint32_t)settings->lines_max, settings->interval_ns);
 }
+
+void log_settings_tell_slips(const struct config *config)
+{
+    const struct config_slip *slips;
+    const uint32_t count = config_slips(config, &slips);
+
+    for (uint32_t i = 0; i < count; i++) {
+        log_warn("settings", "an environment variable lacks an underscore and sets nothing",
+                 "variable=%s meant=%s", slips[i].given, slips[i].meant);
+    }
+}

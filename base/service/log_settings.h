@@ -15,3 +15,6 @@ extern const struct config_field log_fields[];
 
 /* Puts them in force; `otherwise` is the level for "auto". Any number of times. */
 void log_settings_apply(const struct log_settings *settings, enum log_level otherwise);
+
+/* A warning for each variable of the environment that just misses a setting (config_slips). */
+void log_settings_tell_slips(const struct config *config);

@@ -29,7 +29,8 @@ def configuration(folder):
             "Order: flag, environment, file, default. A variable's name is the program's prefix, the section and the key, "
             "dots and the last step as two underscores: `NETSCOPE_CAPTURE__INTERFACE=eth0` for the sensor, "
             "`NETSCOPE_COLLECTOR_WEB__PORT=8081` for the collector. An unknown key, a wrong type or a value out of bounds "
-            "stops the start with file, line and the nearest name. `--check-config` checks, `--print-config` prints what is "
+            "stops the start with file, line and the nearest name, and so does a variable with `__` that is neither "
+            "program's; one that lacks the second underscore (`NETSCOPE_LOG_LEVEL`) is a warning. `--check-config` checks, `--print-config` prints what is "
             "in force.\n\n## netscope-sensor\n\n"
             + printed(folder, "netscope-sensor", "--print-docs")
             + "\n## netscope-collector\n\n" + printed(folder, "netscope-collector", "--print-docs"))

@@ -126,6 +126,48 @@ static void a_wrong_variable_is_refused(void **state)
                     "text (UTF-8 without NUL)");
 }
 
+static void load_beside(const char *variable, int result, const char *message)
+{
+    static const char *const others[] = {"web", "flow", NULL};
+    static const struct config_neighbour neighbour = {"NETSCOPE_OTHER", others};
+    AUTO(config) config = new_config();
+    char *const environment[] = {(char *)(uintptr_t)variable, NULL};
+
+    err = (struct error){0};
+    config_set_neighbour(config, &neighbour);
+    assert_int_equal(config_load_environment(config, environment, &err), result);
+    assert_string_equal(err.message, message);
+}
+
+static void the_variables_of_another_program_are_taken_and_those_of_nobody_refused(void **state)
+{
+    (void)state;
+    load_beside("NETSCOPE_OTHER_WEB__PORT=x", 0, "");
+    load_beside("NETSCOPE_OTHER_FLOW__FLOWS_MAX=x", 0, "");
+    load_beside("NETSCOPE_OTHER_WEBB__PORT=x", -EINVAL,
+                "unknown environment variable 'NETSCOPE_OTHER_WEBB__PORT'");
+    load_beside("NETSCOPE_WEB__PORT=x", -EINVAL,
+                "unknown environment variable 'NETSCOPE_WEB__PORT'; did you mean "
+                "'NETSCOPE_OTHER_WEB__PORT'?");
+    load_beside("NETSCOPE__=x", 0, "");
+    load_beside("NETSCOPE_OTHER_=x", 0, "");
+    load_beside("NETSCOPE_=x", 0, "");
+}
+
+static void a_variable_that_lacks_an_underscore_is_noted(void **state)
+{
+    (void)state;
+    AUTO(config) config = new_config();
+    const struct config_slip *slips;
+    char *const environment[] = {"NETSCOPE_FLOW_FLOWS_MAX=9", "NETSCOPE_FLOW_FLOWS=9",
+                                 "NETSCOPE_CORPUS=/x", NULL};
+
+    assert_int_equal(config_load_environment(config, environment, &err), 0);
+    assert_int_equal(config_slips(config, &slips), 1);
+    assert_string_equal(slips[0].given, "NETSCOPE_FLOW_FLOWS_MAX");
+    assert_string_equal(slips[0].meant, "NETSCOPE_FLOW__FLOWS_MAX");
+}
+
 static void refuse_flag(const char *path, const char *value, const char *message)
 {
     AUTO(config) config = new_config();
@@ -223,6 +265,8 @@ int main(void)
         cmocka_unit_test(a_wrong_default_and_a_name_twice_are_refused),
         cmocka_unit_test(later_sources_win),
         cmocka_unit_test(the_environment_reaches_every_section),
+        cmocka_unit_test(the_variables_of_another_program_are_taken_and_those_of_nobody_refused),
+        cmocka_unit_test(a_variable_that_lacks_an_underscore_is_noted),
         cmocka_unit_test(a_wrong_variable_is_refused),
         cmocka_unit_test(a_wrong_flag_is_refused),
         cmocka_unit_test(a_refusal_does_not_tell_a_secret),
