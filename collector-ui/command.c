@@ -71,6 +71,16 @@ static int note_flag(void *context, int action, const char *argument, struct err
     return 0;
 }
 
+static int read_line(struct command_line *line, int argc, char **argv, struct error *err)
+{
+    static const char *const commands[] = {"doctor", "enroll", NULL};
+
+    return command_line_read(line, flags, FLAGS_COUNT, argc, argv, err) == 0
+               ? 0
+               : command_line_explain(line, "netscope-collector", commands,
+                                      "settings are flags, a file follows --config", err);
+}
+
 /* File, environment, flags. */
 static int load_settings(const struct command_line *line, const struct collector_command *command,
                          struct config *config, struct error *err)
@@ -90,7 +100,7 @@ int collector_command_load(const struct collector_command *command, struct confi
                            struct error *err)
 {
     struct command_line line;
-    int result = command_line_read(&line, flags, FLAGS_COUNT, command->argc, command->argv, err);
+    int result = read_line(&line, command->argc, command->argv, err);
 
     if (result == 0) {
         result = load_settings(&line, command, config, err);
@@ -103,7 +113,7 @@ int collector_command_read(int argc, char **argv, char **environment, struct con
                            struct collector_command *command, struct error *err)
 {
     struct command_line line;
-    int result = command_line_read(&line, flags, FLAGS_COUNT, argc, argv, err);
+    int result = read_line(&line, argc, argv, err);
 
     *command = (struct collector_command){.argc = argc, .argv = argv, .environment = environment};
     command->verbosity = line.verbosity;

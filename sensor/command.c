@@ -132,6 +132,16 @@ static int refuse_web(char **argv, int argc, struct error *err)
     return 0;
 }
 
+static int read_line(struct command_line *line, int argc, char **argv, struct error *err)
+{
+    static const char *const commands[] = {"doctor", "fields", "kafka-topics", NULL};
+
+    return command_line_read(line, flags, FLAGS_COUNT, argc, argv, err) == 0
+               ? 0
+               : command_line_explain(line, "netscope-sensor", commands,
+                                      "a capture file follows --read-pcap, an interface -i", err);
+}
+
 static int check_conflicts(const struct command_line *line, struct error *err)
 {
     static const char *const pairs[][2] = {
@@ -234,7 +244,7 @@ int sensor_command_load(const struct sensor_command *command, struct config *con
                         const char *yaml, size_t length, struct error *err)
 {
     struct command_line line;
-    int result = command_line_read(&line, flags, FLAGS_COUNT, command->argc, command->argv, err);
+    int result = read_line(&line, command->argc, command->argv, err);
 
     if (result == 0) {
         result = load_settings(&line, command, config, yaml, length, err);
@@ -257,7 +267,7 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
 
     *command = (struct sensor_command){.argc = argc, .argv = argv, .environment = environment};
     if (result == 0) {
-        result = command_line_read(&line, flags, FLAGS_COUNT, argc, argv, err);
+        result = read_line(&line, argc, argv, err);
     }
     command->verbosity = line.verbosity;
     if (result == 0) {

@@ -92,6 +92,7 @@ static int read_all(struct command_line *line, int argc, char **argv, struct err
     for (; line->added_count > 0 && optind < argc; optind++) {
         line->added[line->added_count++] = argv[optind];
     }
+    line->unexpected = optind < argc ? argv[optind] : NULL;
     return optind < argc
                ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
                : 0;
@@ -105,6 +106,31 @@ int command_line_read(struct command_line *line, const struct command_flag *flag
         .flags = flags, .count = count, .added = calloc((size_t)argc + 1, sizeof(char *))};
     return line->added == NULL ? error_set(err, ENOMEM, "arguments: no memory")
                                : read_all(line, argc, argv, err);
+}
+
+int command_line_explain(const struct command_line *line, const char *program,
+                         const char *const *commands, const char *otherwise, struct error *err)
+{
+    const char *given = line->unexpected;
+
+    if (given == NULL) {
+        return -err->code;
+    }
+    struct name_nearest nearest = name_nearest_start(strlen(given));
+
+    for (; *commands != NULL; commands++) {
+        if (strcmp(given, *commands) == 0) {
+            return error_set(err, EINVAL, "%s: a command comes first: %s %s ... (see --help)",
+                             given, program, given);
+        }
+        name_nearest_offer(&nearest, *commands,
+                           name_slips(given, strlen(given), *commands, strlen(*commands)));
+    }
+    return nearest.name != NULL
+               ? error_set(err, EINVAL, "%s: unknown command; did you mean %s? (see --help)", given,
+                           nearest.name)
+               : error_set(err, EINVAL, "%s: unexpected argument; %s (see --help)", given,
+                           otherwise);
 }
 
 void command_line_fini(struct command_line *line)

@@ -40,7 +40,8 @@ struct command_line {
     const char *argument[COMMAND_FLAGS_MAX]; /* of the last of its kind */
     const char **added;                      /* of the one COMMAND_ADD, in order; owned */
     uint32_t added_count;
-    unsigned verbosity; /* count of COMMAND_VERBOSE */
+    unsigned verbosity;     /* count of COMMAND_VERBOSE */
+    const char *unexpected; /* the argument that belongs to no flag; NULL: there was none */
 };
 
 /* Reads the arguments; `flags` are borrowed. -EINVAL with `err`: "--snap: unknown option (see
@@ -48,6 +49,12 @@ struct command_line {
 MUST_USE int command_line_read(struct command_line *line, const struct command_flag *flags,
                                uint32_t count, int argc, char **argv, struct error *err);
 void command_line_fini(struct command_line *line);
+/* After a failed command_line_read: if an argument belongs to no flag, says in `err` what to do
+ * with it. `commands`, ended by NULL, are the words that may come first; `otherwise` tells of the
+ * rest
+ * ("a file follows --read"). Returns -err->code. */
+int command_line_explain(const struct command_line *line, const char *program,
+                         const char *const *commands, const char *otherwise, struct error *err);
 
 /* Calls `note` for each flag of the program's own that was given, in the order of the table, until
  * one fails. */

@@ -1,4 +1,5 @@
 /* A table of flags: what is read, refused and set. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +34,9 @@ static char noted[100];
 static int note(void *context, int action, const char *argument, struct error *error)
 {
     (void)context;
-    strcat(strcat(noted, action == OWN_FIRST ? " first=" : " second"),
-           argument != NULL ? argument : "");
+    const size_t used = strlen(noted);
+    (void)snprintf(noted + used, sizeof(noted) - used, "%s%s",
+                   action == OWN_FIRST ? " first=" : " second", argument != NULL ? argument : "");
     return argument != NULL && strcmp(argument, "bad") == 0 ? error_set(error, 22, "bad") : 0;
 }
 
@@ -88,6 +91,26 @@ static void arguments_behind_a_list_belong_to_it(void **state)
     assert_string_equal(err.message, "a: unexpected argument (see --help)");
 }
 
+static void explain(const char *arguments, const char *message)
+{
+    static const char *const commands[] = {"doctor", "fields", NULL};
+    struct command_line line;
+
+    assert_true(given(arguments, &line) < 0);
+    assert_int_equal(command_line_explain(&line, "prog", commands, "a file follows --read", &err),
+                     -EINVAL);
+    assert_string_equal(err.message, message);
+}
+
+static void an_argument_of_no_flag_is_told_where_it_belongs(void **state)
+{
+    (void)state;
+    explain("x.pcap", "x.pcap: unexpected argument; a file follows --read (see --help)");
+    explain("-p doctor", "doctor: a command comes first: prog doctor ... (see --help)");
+    explain("dotcor", "dotcor: unknown command; did you mean doctor? (see --help)");
+    explain("--nothing", "--nothing: unknown option (see --help)");
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     struct command_line line;
@@ -125,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_set_settings_and_the_last_of_a_kind_wins),
         cmocka_unit_test(arguments_behind_a_list_belong_to_it),
+        cmocka_unit_test(an_argument_of_no_flag_is_told_where_it_belongs),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(own_flags_are_told_in_the_order_of_the_table),
     };
