@@ -102,7 +102,7 @@ void http_reply_buffer(struct http_request *request, unsigned status, const char
                        struct http_buffer *body);
 /* application/problem+json: {"type":"about:blank","title":<of the
  * status>,"status":..,"detail":..,"instance":<path>, "reason":..,"pos":..}. `reason` is a short
- * constant for programs ("invalid_filter"); `column` is where in an input text the fault lies (from
+ * constant for programs ("INVALID_FILTER"); `column` is where in an input text the fault lies (from
  * 0), -1 leaves `pos` out. */
 void http_problem(struct http_request *request, unsigned status, const char *reason,
                   const char *detail, int64_t column);

@@ -196,7 +196,7 @@ static int timer(struct http_connection *connection)
         if (clock_monotonic_ns() >= connection->deadline_ns) {
             struct http_headers none = {0};
             struct http_buffer *const body = http_problem_buffer(
-                504, connection->path, "deferred_timeout", "The answer took too long.", -1);
+                504, connection->path, "DEFERRED_TIMEOUT", "The answer took too long.", -1);
             http_deferred_abandon(connection);
             http_answer_buffer(connection, 504, "application/problem+json", body, &none);
             return 0;

@@ -45,7 +45,7 @@ struct http_deferred *http_defer(struct http_request *request)
     struct http_connection *const connection = request->connection;
     struct http_deferred *const deferred = calloc(1, sizeof *deferred);
     if (deferred == NULL) {
-        http_problem(request, 503, "out_of_memory", "There is no memory for the request.", -1);
+        http_problem(request, 503, "NO_MEMORY", "There is no memory for the request.", -1);
         return NULL;
     }
     atomic_init(&deferred->references, 2);

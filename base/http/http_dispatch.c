@@ -39,12 +39,12 @@ static bool host_is_good(struct http_connection *connection)
     struct http_request *const request = &connection->request;
     const char *const host = http_request_header_copy(request, "Host");
     if (host == NULL) {
-        http_answer_refuse(connection, 400, "missing_host", "The request has no Host header.");
+        http_answer_refuse(connection, 400, "MISSING_HOST", "The request has no Host header.");
         return false;
     }
     if (!http_guard_host(&connection->server->guard, host)) {
         http_answer_refuse(
-            connection, 421, "unknown_host",
+            connection, 421, "UNKNOWN_HOST",
             "The Host header does not name this server. Add the name to the allowed hosts, or use "
             "the address.");
         return false;
@@ -65,7 +65,7 @@ static bool origin_is_good(struct http_connection *connection)
     if (is_foreign ||
         (origin != NULL &&
          (host == NULL || !http_guard_origin(&connection->server->guard, origin, host)))) {
-        http_answer_refuse(connection, 403, "foreign_origin",
+        http_answer_refuse(connection, 403, "FOREIGN_ORIGIN",
                            "The request comes from a page of another origin.");
         return false;
     }
@@ -84,14 +84,14 @@ static bool is_authorized(struct http_connection *connection)
     case HTTP_AUTH_FORBIDDEN:
         counter_add(&connection->server->counters.auth_refused, 1);
         http_problem(
-            &connection->request, 403, "forbidden",
+            &connection->request, 403, "PERMISSION_DENIED",
             options->forbidden != NULL ? options->forbidden : "This login may not do that.", -1);
         return false;
     case HTTP_AUTH_UNKNOWN:
     default:
         counter_add(&connection->server->counters.auth_refused, 1);
         http_headers_add(&connection->request.headers, "WWW-Authenticate", options->authenticate);
-        http_problem(&connection->request, 401, "unauthenticated", "Log in or send a token.", -1);
+        http_problem(&connection->request, 401, "UNAUTHENTICATED", "Log in or send a token.", -1);
         return false;
     }
 }
@@ -109,12 +109,12 @@ static void answer_no_method(struct http_request *request, unsigned allowed)
     http_headers_add(&request->headers, "Allow", allow);
     char detail[96];
     (void)snprintf(detail, sizeof detail, "The path knows %s alone.", allow);
-    http_problem(request, 405, "method_not_allowed", detail, -1);
+    http_problem(request, 405, "METHOD_NOT_ALLOWED", detail, -1);
 }
 
 static void answer_unknown(struct http_request *request)
 {
-    http_problem(request, 404, "not_found", "There is nothing at this path.", -1);
+    http_problem(request, 404, "NO_SUCH_PATH", "There is nothing at this path.", -1);
 }
 
 /* Sets the handler, or answers. */
@@ -134,7 +134,7 @@ static void choose_handler(struct http_connection *connection)
             }
             if (http_request_header_copy(request, "X-NetScope") == NULL) {
                 http_answer_refuse(
-                    connection, 403, "missing_header",
+                    connection, 403, "MISSING_HEADER",
                     "A request that changes something needs the header X-NetScope: 1.");
                 return;
             }
@@ -170,7 +170,7 @@ static void handle(struct http_connection *connection)
     connection->state = HTTP_CONNECTION_IDLE;
     request->handler(request);
     if (connection->state == HTTP_CONNECTION_IDLE) {
-        http_problem(request, 500, "no_answer", "The server found no answer.", -1);
+        http_problem(request, 500, "NO_ANSWER", "The server found no answer.", -1);
     }
     /* The library forgets the parsed head with the transaction; ours goes now, so that a deferred
      * answer holds no memory of the request. */
@@ -186,7 +186,7 @@ static bool expect_body(struct http_connection *connection, int64_t length)
     request->body_capacity = (size_t)length;
     request->body = calloc(1, (size_t)length + 1);
     if (request->body == NULL) {
-        http_answer_refuse(connection, 503, "out_of_memory", "There is no memory for the body.");
+        http_answer_refuse(connection, 503, "NO_MEMORY", "There is no memory for the body.");
         return false;
     }
     connection->state = HTTP_CONNECTION_BODY;
@@ -201,22 +201,22 @@ static bool size_is_good(struct http_connection *connection, int64_t length)
     const int query_bytes = lws_hdr_total_length(connection->wsi, WSI_TOKEN_HTTP_URI_ARGS);
     url_bytes += query_bytes > 0 ? (size_t)query_bytes + 1 : 0;
     if (url_bytes > options->url_bytes_max) {
-        http_answer_refuse(connection, 414, "url_too_long",
+        http_answer_refuse(connection, 414, "URL_TOO_LONG",
                            "The URL is longer than the server takes.");
         return false;
     }
     if (http_request_header_copy(request, "Transfer-Encoding") != NULL) {
-        http_answer_refuse(connection, 411, "length_required",
+        http_answer_refuse(connection, 411, "LENGTH_REQUIRED",
                            "Send the body with Content-Length.");
         return false;
     }
     if (length == -2) {
-        http_answer_refuse(connection, 400, "bad_content_length",
+        http_answer_refuse(connection, 400, "BAD_CONTENT_LENGTH",
                            "Content-Length is not one number.");
         return false;
     }
     if (length > 0 && (uint64_t)length > options->request_body_bytes_max) {
-        http_answer_refuse(connection, 413, "body_too_large",
+        http_answer_refuse(connection, 413, "BODY_TOO_LARGE",
                            "The body is larger than the server takes.");
         return false;
     }
@@ -233,7 +233,7 @@ int http_dispatch_head(struct http_connection *connection)
     connection->has_pipelined = false;
     counter_add(&connection->server->counters.requests, 1);
     if (!http_request_read(connection)) {
-        http_answer_refuse(connection, 400, "bad_url", "The URL cannot be read.");
+        http_answer_refuse(connection, 400, "BAD_URL", "The URL cannot be read.");
         return 0;
     }
     connection->is_head = request->method == HTTP_HEAD;
@@ -336,20 +336,20 @@ static void check_upgrade(struct http_connection *connection)
         choose_protocol(server, list != NULL ? list : "", request->path, &path_is_known);
 
     if (request->method != HTTP_GET || connection->may_have_body) {
-        http_answer_refuse(connection, 400, "bad_upgrade", "An upgrade is a GET without a body.");
+        http_answer_refuse(connection, 400, "BAD_UPGRADE", "An upgrade is a GET without a body.");
     } else if (!path_is_known) {
-        http_answer_refuse(connection, 404, "not_found", "There is no WebSocket at this path.");
+        http_answer_refuse(connection, 404, "NO_SUCH_PATH", "There is no WebSocket at this path.");
     } else if (!origin_is_good(connection) || !is_authorized(connection)) {
         return; /* answered */
     } else if (version == NULL || strcmp(version, "13") != 0) {
         http_headers_add(&request->headers, "Sec-WebSocket-Version", "13");
-        http_answer_refuse(connection, 426, "websocket_version",
+        http_answer_refuse(connection, 426, "WEBSOCKET_VERSION",
                            "The server speaks version 13 (RFC 6455).");
     } else if (protocol == NULL || list == NULL || strlen(list) > 120) {
-        http_answer_refuse(connection, 400, "unknown_subprotocol",
+        http_answer_refuse(connection, 400, "UNKNOWN_SUBPROTOCOL",
                            "Offer a subprotocol that this path speaks.");
     } else if (counter_get(&server->counters.ws_clients) >= server->options.ws_connections_max) {
-        http_answer_refuse(connection, 503, "too_many_clients",
+        http_answer_refuse(connection, 503, "TOO_MANY_CLIENTS",
                            "The server has as many live clients as it takes.");
     } else {
         connection->ws_protocol = protocol;
@@ -376,7 +376,7 @@ int http_dispatch_upgrade(struct http_connection *connection)
     connection->may_have_body = length != -1 && length != 0;
     if (size_is_good(connection, length) && host_is_good(connection)) {
         if (upgrade == NULL || strcasecmp(upgrade, "websocket") != 0) {
-            http_answer_refuse(connection, 400, "unknown_upgrade",
+            http_answer_refuse(connection, 400, "UNKNOWN_UPGRADE",
                                "The server upgrades to websocket only.");
         } else {
             check_upgrade(connection);

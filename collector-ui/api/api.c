@@ -35,7 +35,7 @@ static void route_openapi(struct http_request *request)
         api->openapi = grpc_rest_openapi(&fleet_program);
     }
     if (api->openapi == NULL) {
-        http_problem(request, 503, "UNAVAILABLE", "no memory for the document", -1);
+        http_problem(request, 503, "NO_MEMORY", "no memory for the document", -1);
     } else {
         http_reply_buffer(request, 200, "application/json", http_buffer_ref(api->openapi));
     }

@@ -135,7 +135,7 @@ static void on_sub(struct live_client *client, const struct json_reader *r)
     struct subscription sub = {.flows_top = (uint32_t)client->feed->api->settings.top_n};
     if (topics == NULL || topics->type != JSON_OBJECT ||
         (rate != NULL && (rate->type != JSON_NUMBER || !(rate->number > 0)))) {
-        complain(client, id, "BAD_REQUEST", "sub needs topics (an object) and a rate_hz above 0",
+        complain(client, id, "BAD_MESSAGE", "sub needs topics (an object) and a rate_hz above 0",
                  -1);
         return;
     }
@@ -143,11 +143,11 @@ static void on_sub(struct live_client *client, const struct json_reader *r)
     sub.sensors = json_member(r, topics, "sensors") != NULL;
     sub.alerts = json_member(r, topics, "alerts") != NULL;
     if (!read_by(r, json_member(r, topics, "by"), &sub)) {
-        complain(client, id, "BAD_REQUEST", "by: dim is app or sensor, top 1 to 20", -1);
+        complain(client, id, "BAD_MESSAGE", "by: dim is app or sensor, top 1 to 20", -1);
         return;
     }
     if (!read_flows(r, json_member(r, topics, "flows"), &sub)) {
-        complain(client, id, "BAD_REQUEST",
+        complain(client, id, "BAD_MESSAGE",
                  "flows: top is 1 to 200, sort one of bps, bytes, rtt, retr, filter a text", -1);
         return;
     }
@@ -156,7 +156,7 @@ static void on_sub(struct live_client *client, const struct json_reader *r)
         uint32_t position = 0;
         sub.filter = filter_compile(sub.filter_text, strlen(sub.filter_text), &err, &position);
         if (sub.filter == NULL) {
-            complain(client, id, "FILTER", err.message, position);
+            complain(client, id, "INVALID_FILTER", err.message, position);
             return;
         }
     }
@@ -206,7 +206,7 @@ void live_message(struct live_client *client, const char *text, size_t length)
     if (!json_read(r, text, length) || r->values[0].type != JSON_OBJECT ||
         !json_string(r, json_member(r, &r->values[0], "t"), kind, sizeof kind)) {
         atomic_fetch_add(&client->feed->api->live_unknown, 1);
-        complain(client, NULL, "BAD_REQUEST", "expected one JSON object with a member t", -1);
+        complain(client, NULL, "BAD_MESSAGE", "expected one JSON object with a member t", -1);
     } else if (strcmp(kind, "sub") == 0) {
         on_sub(client, r);
     } else if (strcmp(kind, "ack") == 0) {

@@ -28,7 +28,7 @@ bool rest_number(struct http_request *request, const char *name, uint64_t min, u
         char detail[200];
         snprintf(detail, sizeof detail, "%s: expected a whole number from %" PRIu64 " to %" PRIu64,
                  name, min, max);
-        http_problem(request, 400, "BAD_REQUEST", detail, -1);
+        http_problem(request, 400, "BAD_PARAMETER", detail, -1);
         return false;
     }
     *value = number;
@@ -63,7 +63,7 @@ static bool read_range(struct http_request *request, struct rest_job *job)
         return false;
     }
     if (from_ms >= to_ms) {
-        http_problem(request, 400, "BAD_REQUEST", "from: must be earlier than to (both Unix ms)",
+        http_problem(request, 400, "BAD_PARAMETER", "from: must be earlier than to (both Unix ms)",
                      -1);
         return false;
     }
@@ -82,7 +82,7 @@ static bool read_filter(struct http_request *request, struct rest_job *job)
     }
     job->filter = filter_compile(text, strlen(text), &err, &position);
     if (job->filter == NULL) {
-        http_problem(request, 400, "FILTER", err.message, position);
+        http_problem(request, 400, "INVALID_FILTER", err.message, position);
     }
     return job->filter != NULL;
 }
@@ -91,7 +91,7 @@ struct rest_job *rest_job_new(struct http_request *request, unsigned flags)
 {
     struct rest_job *const job = calloc(1, sizeof *job);
     if (job == NULL) {
-        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+        http_problem(request, 503, "NO_MEMORY", "out of memory", -1);
         return NULL;
     }
     job->api = http_request_context(request);
@@ -159,9 +159,9 @@ static unsigned status_of(int code)
 
 static const char *reason_of(int code)
 {
-    return code == ENOENT   ? "NOT_FOUND"
-           : code == EINVAL ? "BAD_REQUEST"
-           : code == ENOMEM ? "UNAVAILABLE"
+    return code == ENOENT   ? "NO_SUCH_FLOW"
+           : code == EINVAL ? "BAD_PARAMETER"
+           : code == ENOMEM ? "NO_MEMORY"
                             : "INTERNAL";
 }
 
@@ -188,7 +188,7 @@ static void run_job(struct history_reader *reader, void *context)
     struct http_buffer *const body = text == NULL ? NULL : http_buffer_from(text, length);
     free(text);
     if (body == NULL) {
-        http_problem_deferred(job->deferred, 503, "LIMIT",
+        http_problem_deferred(job->deferred, 503, "BUSY",
                               "the answer is too large; ask for less (page_size, range)", -1);
     } else {
         http_reply_deferred(job->deferred, 200, "application/json", body);
@@ -213,7 +213,7 @@ void rest_job_submit(struct http_request *request, struct rest_job *job)
     atomic_fetch_add(&job->api->jobs, 1);
     if (!history_submit(job->api->history, run_job, drop_job, job)) {
         atomic_fetch_add(&job->api->queries_refused, 1);
-        http_problem_deferred(job->deferred, 503, "LIMIT", "too many queries wait; try again later",
+        http_problem_deferred(job->deferred, 503, "BUSY", "too many queries wait; try again later",
                               -1);
         rest_job_free(job);
     }
@@ -290,7 +290,7 @@ void rest_answer(struct http_request *request,
     size_t length = 0;
     char *const text = json_grown(write_answer, &a, &length);
     if (text == NULL) {
-        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+        http_problem(request, 503, "NO_MEMORY", "out of memory", -1);
     } else {
         http_reply(request, 200, "application/json", text, length);
     }
@@ -299,7 +299,7 @@ void rest_answer(struct http_request *request,
 
 void route_nothing(struct http_request *request)
 {
-    http_problem(request, 404, "NOT_FOUND", "nothing here; the API lies below /v1", -1);
+    http_problem(request, 404, "NO_SUCH_PATH", "nothing here; the API lies below /v1", -1);
 }
 
 static void write_ok(struct api *api, struct http_request *request, struct json_writer *out)

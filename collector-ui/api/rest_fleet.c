@@ -113,7 +113,7 @@ void route_sensor(struct http_request *request)
                              &info)) {
         rest_answer(request, write_one_sensor);
     } else {
-        http_problem(request, 404, "NOT_FOUND", "no sensor of this id is known", -1);
+        http_problem(request, 404, "NO_SUCH_SENSOR", "no sensor of this id is known", -1);
     }
 }
 
@@ -171,14 +171,14 @@ static bool read_alert_parameters(struct http_request *request, struct rest_job 
     const char *const token = http_request_query(request, "page_token");
     job->number[N_PAGE_SIZE] = 100;
     if (state != NULL && strcmp(state, "open") != 0 && strcmp(state, "all") != 0) {
-        http_problem(request, 400, "BAD_REQUEST", "state: open or all", -1);
+        http_problem(request, 400, "BAD_PARAMETER", "state: open or all", -1);
         return false;
     }
     job->number[N_ONLY_OPEN] = state != NULL && strcmp(state, "open") == 0;
     const char *at = token != NULL && strncmp(token, "a1.", 3) == 0 ? token + 3 : "";
     if (token != NULL && token[0] != '\0' &&
         !rest_token_number(&at, 10, '\0', &job->number[N_OFFSET])) {
-        http_problem(request, 400, "BAD_REQUEST", "page_token: not one of this query", -1);
+        http_problem(request, 400, "INVALID_PAGE_TOKEN", "page_token: not one of this query", -1);
         return false;
     }
     return rest_number(request, "page_size", 1, 1000, &job->number[N_PAGE_SIZE]);
@@ -284,7 +284,7 @@ static void reply_written(struct http_request *request,
     size_t length = 0;
     char *const text = json_grown(write, context, &length);
     if (text == NULL) {
-        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+        http_problem(request, 503, "NO_MEMORY", "out of memory", -1);
     } else {
         http_reply(request, 200, "application/json", text, length);
     }
@@ -317,8 +317,7 @@ void route_packets(struct http_request *request)
     }
     if (flow_id != NULL && flow_id[0] != '\0') {
         if (strlen(flow_id) != 16 || strspn(flow_id, "0123456789abcdefABCDEF") != 16) {
-            http_problem(request, 400, "BAD_REQUEST", "flow_id: expected 16 hexadecimal digits",
-                         -1);
+            http_problem(request, 400, "BAD_ID", "flow_id: expected 16 hexadecimal digits", -1);
             return;
         }
         wish.has_flow = true;
@@ -333,7 +332,7 @@ void route_packets(struct http_request *request)
     history_counts_read(api->history, &counts);
     answer.received = counts.rows_packets;
     if (result != 0) {
-        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+        http_problem(request, 503, "NO_MEMORY", "out of memory", -1);
     } else {
         reply_written(request, write_packets, &answer);
     }
@@ -400,7 +399,7 @@ void route_packet(struct http_request *request)
         return;
     }
     if (history_packets(api->history, 1, wants_packet, &wish, &list, &held) != 0) {
-        http_problem(request, 503, "UNAVAILABLE", "out of memory", -1);
+        http_problem(request, 503, "NO_MEMORY", "out of memory", -1);
     } else if (list.count == 1) {
         struct shown_packet shown = {list.items[0], api->settings.payload_bytes};
         reply_written(request, write_packet, &shown);
@@ -415,7 +414,7 @@ void route_packet(struct http_request *request)
                  held == 0 ? "no packet samples are held"
                            : "this packet is not held (any more); the oldest is %s",
                  oldest);
-        http_problem(request, 404, "NOT_FOUND", detail, -1);
+        http_problem(request, 404, "NO_SUCH_PACKET", detail, -1);
     }
     history_list_fini(&list);
 }

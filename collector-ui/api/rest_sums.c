@@ -539,7 +539,7 @@ static bool read_choice(struct http_request *request, const char *name, const ch
     }
     char detail[160];
     snprintf(detail, sizeof detail, "%s: one of %s", name, list);
-    http_problem(request, 400, "BAD_REQUEST", detail, -1);
+    http_problem(request, 400, "BAD_PARAMETER", detail, -1);
     return false;
 }
 
@@ -557,7 +557,7 @@ static bool read_series(struct http_request *request, struct rest_job *job)
     const enum by by = (enum by)job->number[N_BY];
     if ((by == BY_APP && metric != METRIC_BPS && metric != METRIC_PPS) ||
         (by == BY_DIRECTION && metric != METRIC_BPS)) {
-        http_problem(request, 400, "BAD_REQUEST",
+        http_problem(request, 400, "BAD_PARAMETER",
                      "by: app goes with bps and pps, direction with bps", -1);
         return false;
     }

@@ -117,7 +117,7 @@ static void get_other(struct http_request *request)
 {
     const struct http_export *http = http_request_context(request);
 
-    http_problem(request, 404, "no_such_path",
+    http_problem(request, 404, "NO_SUCH_PATH",
                  http->grpc == NULL
                      ? "this sensor serves /metrics, /healthz and /readyz; /v1 needs grpc.enabled"
                      : "no such path; /v1/openapi.json lists all",
@@ -132,7 +132,7 @@ static void get_openapi(struct http_request *request)
         http->openapi = grpc_rest_openapi(&grpc_sensor_program);
     }
     if (http->openapi == NULL) {
-        http_problem(request, 503, "no_memory", "no memory for the document", -1);
+        http_problem(request, 503, "NO_MEMORY", "no memory for the document", -1);
         return;
     }
     http_reply_buffer(request, 200, "application/json", http_buffer_ref(http->openapi));

@@ -393,7 +393,7 @@ function rest(world, path, q) {
     const to = Number(q.get('to') ?? now());
     const from = Number(q.get('from') ?? to - 900_000);
     if (!(from < to)) {
-        return problem(400, 'from must be before to', 'BAD_REQUEST');
+        return problem(400, 'from must be before to', 'BAD_PARAMETER');
     }
     const known = (t) => !world.empty && t >= world.first_ms && t < now() + 1000;
     const filter_text = q.get('filter') ?? '';
@@ -401,7 +401,7 @@ function rest(world, path, q) {
     try {
         matches = parse_filter(filter_text);
     } catch (error) {
-        return { ...problem(400, error.message, 'FILTER', error.pos) };
+        return { ...problem(400, error.message, 'INVALID_FILTER', error.pos) };
     }
     const records = () => (world.empty ? [] : world.flows.filter((f) => { const t = world.flow_times(f); return t.begin <= to && t.end >= from; }).map(world.record).filter(matches));
     const meta = { took_ms: 3.2, quality: 'exact' };
@@ -451,7 +451,7 @@ function rest(world, path, q) {
         } else {
             const pick = { bps: ['bps_in', 'bps_out'], pps: ['pps'], flows: ['flows'], new_flows: ['new_ps'], rtt: ['rtt_ms'], loss: ['loss_ppm'] }[metric];
             if (!pick) {
-                return problem(400, `unknown metric ${metric}`, 'BAD_REQUEST');
+                return problem(400, `unknown metric ${metric}`, 'BAD_PARAMETER');
             }
             series = [{ key: 'total', in: column((at) => world.totals(at)[pick[0]]), ...(pick[1] ? { out: column((at) => world.totals(at)[pick[1]]) } : {}) }];
         }
@@ -466,7 +466,7 @@ function rest(world, path, q) {
             rtt: (r) => parseFloat(r.tcp?.server_rtt?.mean ?? '0'), retransmits: (r) => Number(r.tcp?.reverse?.retransmitted_segments ?? 0), duration: (r) => Date.parse(r.end_time) - Date.parse(r.start_time),
         };
         if (!keys[name]) {
-            return problem(400, `unknown order ${name}`, 'BAD_REQUEST');
+            return problem(400, `unknown order ${name}`, 'BAD_PARAMETER');
         }
         list.sort((a, b) => { const [x, y] = [keys[name](a), keys[name](b)]; return (x < y ? -1 : x > y ? 1 : 0) * (way === 'asc' ? 1 : -1); });
         const size = Math.min(1000, Number(q.get('page_size') ?? 100));
@@ -475,7 +475,7 @@ function rest(world, path, q) {
     }
     if (path.startsWith('/v1/flows/')) {
         const f = world.flows.find((x) => x.id === decodeURIComponent(path.slice(10)));
-        return f ? ok(world.record(f)) : problem(404, 'no such flow', 'NOT_FOUND');
+        return f ? ok(world.record(f)) : problem(404, 'no such flow', 'NO_SUCH_FLOW');
     }
     if (path === '/v1/facets') {
         const list = records();
@@ -527,12 +527,12 @@ function rest(world, path, q) {
     }
     if (path.startsWith('/v1/packets/')) {
         const i = Number(path.slice(14)) - 1000;
-        return Number.isInteger(i) && i >= 0 ? ok(make_packet(world, i)) : problem(404, 'no longer held; the oldest is p-1000', 'NOT_FOUND');
+        return Number.isInteger(i) && i >= 0 ? ok(make_packet(world, i)) : problem(404, 'no longer held; the oldest is p-1000', 'NO_SUCH_PACKET');
     }
     if (['/healthz', '/readyz', '/api/health'].includes(path)) {
         return { status: 200, type: 'text/plain', body: 'ok\n' };
     }
-    return problem(404, `nothing at ${path}`, 'NOT_FOUND');
+    return problem(404, `nothing at ${path}`, 'NO_SUCH_PATH');
 }
 
 const ok = (body) => ({ status: 200, type: 'application/json', body: JSON.stringify(body) });
@@ -679,7 +679,7 @@ export function fake_collector(options = {}) {
                 try {
                     parse_filter(m.topics.flows?.filter ?? '');
                 } catch (error) {
-                    send_text(socket, JSON.stringify({ t: 'err', code: 'FILTER', msg: error.message, pos: error.pos, ref: m.id }));
+                    send_text(socket, JSON.stringify({ t: 'err', code: 'INVALID_FILTER', msg: error.message, pos: error.pos, ref: m.id }));
                     return;
                 }
                 client.seq = 0;

@@ -305,7 +305,7 @@ def check_http(sensor):
     check(get("/healthz")[0] == 200 and get("/api/health")[0] == 200, "/healthz")
     check(get("/readyz")[0] == 200, f"/readyz: {get('/readyz')}")
     status, kind, body = get("/v1/nothing")
-    check(status == 404 and "problem+json" in kind and "no_such_path" in body, f"404: {status} {kind} {body}")
+    check(status == 404 and "problem+json" in kind and "NO_SUCH_PATH" in body, f"404: {status} {kind} {body}")
 
 
 def check_token(grpcurl, program, folder):

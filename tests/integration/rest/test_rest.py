@@ -87,7 +87,7 @@ class Rest(Fuzzed, unittest.TestCase):
         self.problem("/v1/flows", 400, "BAD_MESSAGE", body=b"{\"page_size\":")
         self.problem("/v1/flows", 400, "BAD_MESSAGE", body={"no_such_field": 1})
         self.problem("/v1/config:apply", 501, "APPLY_NOT_SERVED", body={}, headers={"X-NetScope": "1"})
-        self.problem("/v1/nothing", 404, "no_such_path")
+        self.problem("/v1/nothing", 404, "NO_SUCH_PATH")
 
     def test_data_needs_the_token_and_health_does_not(self):
         for path in ("/v1/info", "/v1/flows", "/v1/packets/x"):

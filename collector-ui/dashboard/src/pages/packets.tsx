@@ -107,7 +107,7 @@ export function Packets() {
     ]);
     const fresh = waiting.value ? waiting.value.filter((p) => !new Set(all.map((q) => q.id)).has(p.id)).length : 0;
     const now = server_now();
-    const disabled = failed.value instanceof Problem && failed.value.reason === 'DISABLED';
+    const disabled = failed.value instanceof Problem && failed.value.reason === 'SWITCHED_OFF';
     return (
         <div class={`pk-page ${selected ? 'with-drawer' : ''}`}>
             <div class="qb">

@@ -36,7 +36,7 @@ static void answer_verb(struct http_request *request)
 
 static void answer_problem(struct http_request *request)
 {
-    http_problem(request, 422, "invalid_filter", "unexpected \"<script>\"", 7);
+    http_problem(request, 422, "INVALID_FILTER", "unexpected \"<script>\"", 7);
 }
 
 static void answer_big(struct http_request *request)

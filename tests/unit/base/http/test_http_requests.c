@@ -95,25 +95,25 @@ static void unknown_paths_and_methods_are_problems(void **state)
     (void)state;
     expect("GET /v1/none HTTP/1.1\r\n" HOST AUTH "\r\n", 404,
            "Content-Type: application/problem+json",
-           "\"instance\":\"/v1/none\",\"reason\":\"not_found\"");
+           "\"instance\":\"/v1/none\",\"reason\":\"NO_SUCH_PATH\"");
     expect("OPTIONS /v1/echo HTTP/1.1\r\n" HOST AUTH "\r\n", 405, "Allow: GET, HEAD, POST",
-           "method_not_allowed");
+           "METHOD_NOT_ALLOWED");
     expect("PUT /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 0\r\n\r\n", 405,
            "Allow: GET, HEAD, POST", "\"detail\":\"The path knows GET, HEAD, POST alone.\"");
     expect("GET /v1/problem HTTP/1.1\r\n" HOST AUTH "\r\n", 422, NULL,
            "\"status\":422,\"detail\":\"unexpected \\\"<script>\\\"\",\"instance\":\"/v1/problem\","
-           "\"reason\":\"invalid_filter\",\"pos\":7}");
-    expect("GET /v1/nothing HTTP/1.1\r\n" HOST AUTH "\r\n", 500, NULL, "no_answer");
-    expect("GET /x.txt HTTP/1.1\r\n" HOST AUTH "\r\n", 404, NULL, "not_found");
+           "\"reason\":\"INVALID_FILTER\",\"pos\":7}");
+    expect("GET /v1/nothing HTTP/1.1\r\n" HOST AUTH "\r\n", 500, NULL, "NO_ANSWER");
+    expect("GET /x.txt HTTP/1.1\r\n" HOST AUTH "\r\n", 404, NULL, "NO_SUCH_PATH");
 }
 
 static void a_route_without_login_says_401_and_health_needs_none(void **state)
 {
     (void)state;
     expect("GET /v1/echo HTTP/1.1\r\n" HOST "\r\n", 401, "WWW-Authenticate: Bearer",
-           "unauthenticated");
+           "UNAUTHENTICATED");
     expect("GET /v1/echo HTTP/1.1\r\n" HOST "Authorization: Bearer weak\r\n\r\n", 403, NULL,
-           "forbidden");
+           "PERMISSION_DENIED");
     expect("GET /v1/none HTTP/1.1\r\n" HOST "\r\n", 401, NULL, NULL);
     expect("GET /healthz HTTP/1.1\r\n" HOST "\r\n", 200, NULL, NULL);
     assert_int_equal(fixture.handled, 1);
@@ -122,8 +122,8 @@ static void a_route_without_login_says_401_and_health_needs_none(void **state)
 static void a_host_that_is_not_ours_is_refused(void **state)
 {
     (void)state;
-    expect("GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, NULL, "unknown_host");
-    expect("GET /healthz HTTP/1.1\r\n\r\n", 400, NULL, "missing_host");
+    expect("GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, NULL, "UNKNOWN_HOST");
+    expect("GET /healthz HTTP/1.1\r\n\r\n", 400, NULL, "MISSING_HOST");
     expect("GET /healthz HTTP/1.1\r\nHost: netscope.example\r\n\r\n", 200, NULL, NULL);
     expect("GET /healthz HTTP/1.1\r\nHost: other.example:1\r\n\r\n", 421, NULL, NULL);
     expect("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 421, NULL,
@@ -137,15 +137,15 @@ static void a_change_needs_our_origin_and_header(void **state)
     const char *const end = "Content-Length: 2\r\n\r\n{}";
     char request[512];
     snprintf(request, sizeof request, "POST /v1/change HTTP/1.1\r\n" HOST AUTH "%s", end);
-    expect(request, 403, NULL, "missing_header");
+    expect(request, 403, NULL, "MISSING_HEADER");
     snprintf(request, sizeof request,
              "POST /v1/change HTTP/1.1\r\n" HOST AUTH
              "X-NetScope: 1\r\nOrigin: http://evil.example\r\n%s",
              end);
-    expect(request, 403, NULL, "foreign_origin");
+    expect(request, 403, NULL, "FOREIGN_ORIGIN");
     snprintf(request, sizeof request,
              "POST /v1/change HTTP/1.1\r\n" HOST AUTH "X-NetScope: 1\r\nOrigin: null\r\n%s", end);
-    expect(request, 403, NULL, "foreign_origin");
+    expect(request, 403, NULL, "FOREIGN_ORIGIN");
     snprintf(request, sizeof request,
              "POST /v1/change HTTP/1.1\r\n" HOST AUTH
              "X-NetScope: 1\r\nOrigin: http://localhost\r\n%s",
@@ -181,13 +181,13 @@ static void sizes_beyond_the_limits_are_refused(void **state)
     char *const filler = malloc(100001);
     memset(filler, 'a', 100000);
     snprintf(request, 200000, "GET /v1/echo?q=%.5000s HTTP/1.1\r\n" HOST AUTH "\r\n", filler);
-    expect(request, 414, "Connection: close", "url_too_long");
+    expect(request, 414, "Connection: close", "URL_TOO_LONG");
     snprintf(request, 200000,
              "POST /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 100000\r\n\r\n%.100000s",
              filler);
-    expect(request, 413, "Connection: close", "body_too_large");
+    expect(request, 413, "Connection: close", "BODY_TOO_LARGE");
     expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: -1\r\n\r\n", 400, NULL,
-           "bad_content_length");
+           "BAD_CONTENT_LENGTH");
     expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 99999999999999999999\r\n\r\n",
            400, NULL, NULL);
     expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH
@@ -426,7 +426,7 @@ static void a_late_deferred_answer_becomes_504(void **state)
     fixture_options(&options);
     options.deferred_timeout_s = 1;
     assert_int_equal(fixture_start(&options), 0);
-    expect("GET /v1/kept HTTP/1.1\r\n" HOST AUTH "\r\n", 504, NULL, "deferred_timeout");
+    expect("GET /v1/kept HTTP/1.1\r\n" HOST AUTH "\r\n", 504, NULL, "DEFERRED_TIMEOUT");
     http_deferred_drop(fixture.kept);
 }
 

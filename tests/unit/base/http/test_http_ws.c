@@ -76,40 +76,41 @@ static void wait_until(_Atomic unsigned *counter, unsigned value)
 static void an_upgrade_without_login_is_refused_for_every_subprotocol(void **state)
 {
     (void)state;
-    refused("GET /v1/live" UPGRADE "\r\n", 401, "unauthenticated");
-    refused("GET /v1/live" UPGRADE PROTO "\r\n", 401, "unauthenticated");
+    refused("GET /v1/live" UPGRADE "\r\n", 401, "UNAUTHENTICATED");
+    refused("GET /v1/live" UPGRADE PROTO "\r\n", 401, "UNAUTHENTICATED");
     refused("GET /v1/live" UPGRADE "Sec-WebSocket-Protocol: unknown\r\n\r\n", 401,
-            "unauthenticated");
+            "UNAUTHENTICATED");
     refused("GET /v1/live" UPGRADE "Sec-WebSocket-Protocol: netscope-plain-http\r\n\r\n", 401,
-            "unauthenticated");
-    refused("GET /v1/live" UPGRADE PROTO "Authorization: Bearer weak\r\n\r\n", 403, "forbidden");
+            "UNAUTHENTICATED");
+    refused("GET /v1/live" UPGRADE PROTO "Authorization: Bearer weak\r\n\r\n", 403,
+            "PERMISSION_DENIED");
     assert_int_equal(fixture.opened, 0);
 }
 
 static void an_upgrade_needs_path_subprotocol_host_origin_and_version(void **state)
 {
     (void)state;
-    refused("GET /v1/live" UPGRADE AUTH "\r\n", 400, "unknown_subprotocol");
+    refused("GET /v1/live" UPGRADE AUTH "\r\n", 400, "UNKNOWN_SUBPROTOCOL");
     refused("GET /v1/live" UPGRADE AUTH "Sec-WebSocket-Protocol: unknown\r\n\r\n", 400,
-            "unknown_subprotocol");
+            "UNKNOWN_SUBPROTOCOL");
     refused("GET /v1/live" UPGRADE AUTH
             "Sec-WebSocket-Protocol: netscope-plain-http, live.v1.json\r\n\r\n",
-            400, "unknown_subprotocol");
-    refused("GET /" UPGRADE AUTH PROTO "\r\n", 404, "not_found");
+            400, "UNKNOWN_SUBPROTOCOL");
+    refused("GET /" UPGRADE AUTH PROTO "\r\n", 404, "NO_SUCH_PATH");
     refused("GET /v1/live" UPGRADE AUTH PROTO "Origin: http://evil.example\r\n\r\n", 403,
-            "foreign_origin");
+            "FOREIGN_ORIGIN");
     refused("GET /v1/live" UPGRADE AUTH PROTO "Origin: https://localhost\r\n\r\n", 403,
-            "foreign_origin");
+            "FOREIGN_ORIGIN");
     refused("GET /v1/live" UPGRADE AUTH PROTO "Sec-Fetch-Site: cross-site\r\n\r\n", 403,
-            "foreign_origin");
+            "FOREIGN_ORIGIN");
     refused("GET /v1/live HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: "
             "websocket\r\n" AUTH PROTO "\r\n",
-            421, "unknown_host");
+            421, "UNKNOWN_HOST");
     refused(
         "GET /v1/live HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 8\r\n" AUTH PROTO "\r\n",
-        426, "websocket_version");
-    refused("POST /v1/live" UPGRADE AUTH PROTO "Content-Length: 1\r\n\r\na", 400, "bad_upgrade");
+        426, "WEBSOCKET_VERSION");
+    refused("POST /v1/live" UPGRADE AUTH PROTO "Content-Length: 1\r\n\r\na", 400, "BAD_UPGRADE");
     assert_int_equal(fixture.opened, 0);
 }
 
@@ -247,7 +248,7 @@ static void clients_beyond_the_bound_get_503_and_a_stop_says_1001(void **state)
         fds[i] = open_live();
     }
     wait_until(&fixture.opened, 8);
-    refused("GET /v1/live" UPGRADE AUTH PROTO "\r\n", 503, "too_many_clients");
+    refused("GET /v1/live" UPGRADE AUTH PROTO "\r\n", 503, "TOO_MANY_CLIENTS");
     fixture_stop();
     assert_int_equal(fixture.closed, 8);
     for (unsigned i = 0; i < 8; i++) {
