@@ -122,7 +122,8 @@ static void report(struct detection *detection, struct detector *self,
                                                 .observed = (double)flood.syn,
                                                 .unit = "SYN",
                                                 .key = "syn_threshold"});
-    char target[ADDRESS_TEXT_BYTES];
+    const uint64_t newest = detection_table_recent(table, number, COUNT_SYN);
+    char target[ADDRESS_TEXT_BYTES], more[64] = "";
 
     draft->estimate_error = 0; /* SYN are counted, only sources are sampled */
     draft->attackers_total_estimate = (uint64_t)flood.sources;
@@ -134,12 +135,17 @@ static void report(struct detection *detection, struct detector *self,
     evidence_add_address(draft->top_targets, &draft->top_targets_count, &subject.target, flood.syn);
     evidence_mitre(draft, "TA0040", "T1499.001", "OS Exhaustion Flood", 80);
     (void)address_text(&subject.target, target);
+    if (newest > 0) { /* the sources are those of all SYN */
+        (void)snprintf(more, sizeof(more), " and %llu more in the newest second, together",
+                       (unsigned long long)newest);
+    }
     (void)snprintf(
         draft->description, sizeof(draft->description),
-        "%s gets %llu SYN in %.4g s from %s%.0f %s (%s); %llu handshakes completed, "
+        "%s gets %llu SYN in %.4g s%s from %s%.0f %s (%s); %llu handshakes completed, "
         "%llu answered, about %llu half open (threshold %.10g)",
         target, (unsigned long long)flood.syn, (double)self->rules->window_ns / (double)NS_PER_SEC,
-        evidence_about(table, number), flood.sources, flood.sources == 1 ? "source" : "sources",
+        more, evidence_about(table, number), flood.sources,
+        flood.sources == 1 ? "source" : "sources",
         is_distributed ? "distributed" : "single source or few",
         (unsigned long long)flood.established, (unsigned long long)flood.answered,
         (unsigned long long)(flood.answered > done ? flood.answered - done : 0), draft->threshold);

@@ -212,6 +212,23 @@ static void a_flood_tells_how_many_connections_are_half_open(void **state)
                         "handshakes completed, 150 answered, about 120 half open (threshold 200)");
 }
 
+/* SYN of the newest second may still be answered, so they are no part of the sum, but their sources
+ * are seen. */
+static void a_flood_tells_the_span_of_its_figures(void **state)
+{
+    (void)state;
+    open_bench("syn_flood", NULL);
+    tell(DETECTION_SYN, 250);
+    pass_second();
+    tell(DETECTION_SYN, 700);
+    pass_second();
+    assert_int_equal(bench.count, 1);
+    assert_string_equal(bench.told[0].description,
+                        "192.168.0.1 gets 250 SYN in 5 s and 700 more in the newest second, "
+                        "together from 100 sources (distributed); 0 handshakes completed, 0 "
+                        "answered, about 0 half open (threshold 200)");
+}
+
 /* The key says what an incident is about, wherever; the id is the one incident. */
 static void the_key_is_the_same_everywhere_and_the_id_is_not(void **state)
 {
@@ -541,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_incident_opens_once_rises_with_severity_and_tenfold_and_closes),
         TEST(a_flood_tells_how_many_connections_are_half_open),
+        TEST(a_flood_tells_the_span_of_its_figures),
         TEST(the_key_is_the_same_everywhere_and_the_id_is_not),
         TEST(a_sampled_set_tells_its_error_and_keeps_within_it),
         TEST(packets_lost_in_the_window_are_told),
