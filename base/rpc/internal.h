@@ -73,6 +73,9 @@ struct rpc_runtime {
 struct rpc_queue *rpc_runtime_pick(struct rpc_runtime *runtime);
 MUST_USE bool rpc_queue_post(struct rpc_queue *queue, const struct rpc_posted *what);
 /* Starts a batch whose arguments are in order: anything but OK is a mistake of ours. */
+/* Errors that the library reports on this thread go out at level debug meanwhile: the caller tells
+ * of the failure in a sentence of its own. */
+void rpc_core_quiet(bool is_quiet);
 void rpc_start_batch(grpc_call *core, const grpc_op *ops, size_t count, struct rpc_tag *tag);
 
 #define RPC_WINDOW_BYTES ((size_t)512 << 10) /* the default */

@@ -127,6 +127,18 @@ static int probe_bind(const char *host, const char *port, struct error *err)
     return error_set(err, error, "listen %s:%s: %s", host, port, hint);
 }
 
+/* 0: it failed; the library's own many words then go out at level debug alone. */
+static int add_port(struct rpc_server *server, const char *address,
+                    grpc_server_credentials *credentials)
+{
+    rpc_core_quiet(true);
+    const int port = grpc_server_add_http2_port(server->core, address, credentials);
+    const int error = errno;
+    rpc_core_quiet(false);
+    errno = error;
+    return port;
+}
+
 static int listen_unix(struct rpc_server *server, const char *address,
                        grpc_server_credentials *credentials, struct error *err)
 {
@@ -135,7 +147,7 @@ static int listen_unix(struct rpc_server *server, const char *address,
     if (cleared < 0) {
         return cleared;
     }
-    if (grpc_server_add_http2_port(server->core, address, credentials) == 0) {
+    if (add_port(server, address, credentials) == 0) {
         /* The core does not say why: most often the directory is missing or not writable. */
         const int error = errno == 0 ? EIO : errno;
         return error_set(
@@ -173,7 +185,7 @@ static int listen_tcp(struct rpc_server *server, const char *address,
     if (!split_address(address, host, port)) {
         return rpc_address_check(address, err);
     }
-    const int got = grpc_server_add_http2_port(server->core, address, credentials);
+    const int got = add_port(server, address, credentials);
     if (got != 0) {
         const int watched = server->connections == NULL
                                 ? 0

@@ -11,6 +11,14 @@
 
 #define QUEUES_MAX 64
 
+/* What this thread asks of the library just now tells its failure itself. */
+static _Thread_local bool is_told_otherwise;
+
+void rpc_core_quiet(bool is_quiet)
+{
+    is_told_otherwise = is_quiet;
+}
+
 /* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. The
  * last words before an abort always do. */
 static void log_from_core(gpr_log_func_args *args)
@@ -18,12 +26,17 @@ static void log_from_core(gpr_log_func_args *args)
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static struct log_limit limit;
     uint64_t suppressed = 0;
+    char text[512];
 
+    if (is_told_otherwise && args->severity == GPR_LOG_SEVERITY_ERROR) {
+        log_debug("grpc", "the gRPC library reports", "text=%s",
+                  log_quote(args->message, text, sizeof text));
+        return;
+    }
     pthread_mutex_lock(&lock);
     const bool is_allowed = log_allowed(&limit, NS_PER_SEC, &suppressed);
     pthread_mutex_unlock(&lock);
     if (is_allowed || strstr(args->message, "assertion failed") != NULL) {
-        char text[512];
         log_warn("grpc", "the gRPC library reports", "text=%s suppressed=%llu",
                  log_quote(args->message, text, sizeof text), (unsigned long long)suppressed);
     }

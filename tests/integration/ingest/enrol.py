@@ -67,6 +67,7 @@ def main():
         assert second.returncode == 1 and "another netscope-collector uses" in second.stderr, second
         taken = run("--data-dir", place / "other", "--ingest-listen", f"127.0.0.1:{port}", "--port", "0")
         assert taken.returncode == 1 and "address in use" in taken.stderr, taken
+        assert "gRPC library" not in taken.stderr, taken
         stop(process)
 
         config.write_text(f"ingest:\n  tokens_file: {certs}/tokens\n")
