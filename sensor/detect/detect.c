@@ -101,10 +101,11 @@ static bool completes_handshake(const struct packet *packet, const struct flow_t
 static void detect_close(struct detection_frame *frame, const struct packet *packet,
                          const struct flow_table *table, const struct flow *flow, int direction)
 {
-    const struct flow_tcp_rare *tcp = flow_tcp_rare(table, flow);
-
-    if ((flow->bits & FLOW_SAW_SYN) == 0 ||
-        tcp->fin_count[0] + tcp->rst_count[0] + tcp->fin_count[1] + tcp->rst_count[1] != 1) {
+    if ((flow->bits & FLOW_SAW_SYN) == 0 || flow_tcp_flags(table, flow, 0, TCP_FLAG_FIN) +
+                                                    flow_tcp_flags(table, flow, 0, TCP_FLAG_RST) +
+                                                    flow_tcp_flags(table, flow, 1, TCP_FLAG_FIN) +
+                                                    flow_tcp_flags(table, flow, 1, TCP_FLAG_RST) !=
+                                                1) {
         return;
     }
     struct detection_fact fact;

@@ -49,9 +49,8 @@ enum flow_bit {
  * - struct flow_cold (flow_table_internal.h): what begin, end and records of a flow want.
  * - struct flow_tcp_part behind the flow, one line: what each TCP segment asks. Only for TCP and
  *   only when something is measured; the same goes for what follows.
- * - struct flow_tcp_rest: letters of the history, first data, where other parts are.
+ * - struct flow_tcp_rest (flow_table_internal.h): the struct flow_cold and what few segments ask.
  * - struct flow_tcp_rtt: for samples.
- * - struct flow_tcp_rare: from the first SYN, FIN or RST on.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_told, flow_large (flow_table_internal.h): from the first record on that is not the
  * last; for a flow whose sums outgrew struct flow, or with other things that few have. Parts stand
@@ -73,6 +72,9 @@ struct flow_tcp_rtt {
 #define FLOW_HISTORY_MAX  26 /* Zeek's letters */
 #define FLOW_HISTORY_NEAR 12 /* of them in struct flow_tcp_rest; the rest with the faults */
 
+/* What one side sent in its segments' headers. */
+enum flow_tcp_flag { TCP_FLAG_SYN, TCP_FLAG_FIN, TCP_FLAG_RST, TCP_FLAGS };
+
 /* What goes wrong with one side's segments. */
 struct flow_tcp_fault_side {
     uint64_t retransmitted_bytes;
@@ -93,24 +95,12 @@ struct flow_tcp_fault_side {
 
 struct flow_tcp_faults {
     struct flow_tcp_fault_side side[2];
-    uint64_t sent_ns[2]; /* of the segment being timed, with SIDE_RTT_IS_OLD */
+    uint64_t sent_ns[2];          /* of the segment being timed, with SIDE_RTT_IS_OLD */
+    uint64_t syn_ns;              /* with REST_SYN_IS_FAR */
+    uint16_t flags[2][TCP_FLAGS]; /* beyond what struct flow_tcp_rest counts */
     uint8_t history[FLOW_HISTORY_MAX - FLOW_HISTORY_NEAR]; /* as in struct flow_tcp_rest */
     uint8_t history_length;
 };
-
-/* From the first SYN, FIN or RST on. */
-struct flow_tcp_rare {
-    uint64_t syn_ns; /* 0: no SYN of the client */
-    uint32_t initial_seq[2];
-    uint32_t handshake; /* in FLOW_ROUND_TRIP_UNIT_NS; 0: not measured */
-    uint16_t mss[2];    /* with RARE_HAS_MSS */
-    uint16_t syn_count[2], fin_count[2], rst_count[2]; /* 65535: so many or more */
-    uint8_t bits[2];                                   /* enum flow_tcp_rare_bit */
-    uint8_t reserved[2];
-};
-static_assert(sizeof(struct flow_tcp_rare) == 40, "five words");
-
-enum flow_tcp_rare_bit { RARE_HAS_MSS = 1 << 0, RARE_SACK_PERMITTED = 1 << 1 };
 
 /* TCP of one direction: what its sender sent. */
 struct flow_tcp_side {
@@ -165,16 +155,6 @@ struct flow_tcp_part {
     struct flow_tcp_side side[2];
 };
 
-/* What few segments ask for: beside the flows, with the same place. */
-struct flow_tcp_rest {
-    uint64_t history; /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
-    uint64_t request; /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
-                         response time in FLOW_ROUND_TRIP_UNIT_NS */
-    uint32_t faults, rare; /* parts; 0: none */
-    uint16_t initial_window[2];
-    uint32_t reserved;
-};
-
 struct flow {
     struct flow_short_key key; /* IPv6 addresses stand behind the flow: flow_address */
     uint64_t last_ns;          /* of the last packet; goes back when the clock does */
@@ -216,7 +196,6 @@ enum flow_sum_place {
 
 static_assert(sizeof(struct flow_tcp_side) == 32, "half a cache line a side");
 static_assert(sizeof(struct flow_tcp_part) == 64, "one cache line");
-static_assert(sizeof(struct flow_tcp_rest) == 32, "half a cache line");
 static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
 
 /* Entries of the table. */

@@ -41,11 +41,6 @@ struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_t
     return take(table, FLOW_PART_FAULTS, &flow_tcp_rest(table, part)->faults);
 }
 
-struct flow_tcp_rare *flow_take_rare(struct flow_table *table, struct flow_tcp_part *part)
-{
-    return take(table, FLOW_PART_RARE, &flow_tcp_rest(table, part)->rare);
-}
-
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
 {
     const struct flow_cold *cold = flow_cold_at(table, slot);
@@ -57,8 +52,6 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
     }
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
-        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
-        give(table, FLOW_PART_RARE, rest->rare);
-        give(table, FLOW_PART_FAULTS, rest->faults);
+        give(table, FLOW_PART_FAULTS, flow_tcp_rest_at(table, slot)->faults);
     }
 }

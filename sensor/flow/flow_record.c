@@ -139,22 +139,22 @@ static void fill_faults(const struct flow_tcp_fault_side *faults, struct flow_tc
     out->sequence_gaps = faults->sequence_gaps;
 }
 
-static void fill_direction(const struct flow_tcp_part *part, const struct flow_tcp_rest *rest,
-                           const struct flow_tcp_rare *rare, int direction,
+static void fill_direction(const struct flow_table *table, const struct flow_tcp_part *part,
+                           const struct flow_tcp_rest *rest, int direction,
                            struct flow_tcp_direction *out)
 {
     const struct flow_tcp_side *side = &part->side[direction];
 
     out->has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0;
-    out->has_mss = (rare->bits[direction] & RARE_HAS_MSS) != 0;
+    out->has_mss = (rest->bits[direction] & REST_HAS_MSS) != 0;
     out->has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0;
     out->window_scale = side->history_seen >> SEEN_SCALE_SHIFT & 15;
     out->initial_window = rest->initial_window[direction];
-    out->mss = rare->mss[direction];
-    out->syn_count = rare->syn_count[direction];
-    out->fin_count = rare->fin_count[direction];
-    out->rst_count = rare->rst_count[direction];
-    out->sack_permitted = (rare->bits[direction] & RARE_SACK_PERMITTED) != 0;
+    out->mss = rest->mss[direction];
+    out->syn_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_SYN);
+    out->fin_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_FIN);
+    out->rst_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_RST);
+    out->sack_permitted = (rest->bits[direction] & REST_SACK_PERMITTED) != 0;
     out->timestamps = (side->options & SIDE_TIMESTAMPS) != 0;
 }
 
@@ -179,10 +179,9 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     }
     const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
     const struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
-    const struct flow_tcp_rare *rare = flow_tcp_rare_of(table, rest);
     (void)tcp_history(table, part, tcp->history);
-    fill_direction(part, rest, rare, 0, &tcp->forward);
-    fill_direction(part, rest, rare, 1, &tcp->reverse);
+    fill_direction(table, part, rest, 0, &tcp->forward);
+    fill_direction(table, part, rest, 1, &tcp->reverse);
     if (flow_tcp_has_faults(part)) { /* most flows have none */
         const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);
         fill_faults(&faults->side[0], &tcp->forward);
@@ -196,8 +195,8 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     fill_round_trip(rtt, 1, &tcp->client_rtt);
     fill_round_trip(rtt, 0, &tcp->server_rtt);
     tcp->simultaneous_open = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0;
-    tcp->has_handshake = rare->handshake != 0;
-    tcp->handshake_ns = units_to_ns(rare->handshake);
+    tcp->has_handshake = flow_tcp_handshake(rest) != 0;
+    tcp->handshake_ns = units_to_ns(flow_tcp_handshake(rest));
     tcp->has_response = (part->side[1].options & SIDE_HAS_ANSWERED) != 0;
     tcp->response_ns = tcp->has_response ? units_to_ns((uint32_t)rest->request) : 0;
 }

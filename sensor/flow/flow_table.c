@@ -231,7 +231,8 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, const struc
     if ((flow->bits & FLOW_HAS_TCP_PART) == 0) {
         flow->bits |= FLOW_HAS_TCP_PART;
         memset(part, 0, sizeof(*part));
-        *flow_tcp_rest(table, part) = (struct flow_tcp_rest){0};
+        struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+        memset(&rest->history, 0, sizeof(*rest) - offsetof(struct flow_tcp_rest, history));
     }
     const unsigned events = tcp_measure(table, part, packet, direction, state_before);
 
@@ -423,23 +424,26 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
     flow_prefetch_lines(item->flow, lines_of(item->candidate));
 }
 
-/* Round trips where the packet completes one, and the rest of TCP where it adds to the history. */
+/* Round trips where the packet completes one, and what stands beside the flow where a direction
+ * begins or TCP adds to its history. */
 static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct packet *packet,
                                    const struct flow_item *item)
 {
     if (item->candidate != FLOW_NONE) {
         const struct flow *flow = item->flow;
+        const int direction = item->source_is_high != flow_client_is_high(flow);
+        bool wants_cold = flow_packets_of(flow, direction) == 0;
 
         if (flow_has_tcp_part(flow)) {
             const struct flow_tcp_part *part = flow_tcp_part(flow);
-            const int direction = item->source_is_high != flow_client_is_high(flow);
 
             if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
                 __builtin_prefetch(flow_tcp_rtt_at(table, item->candidate), 1);
             }
-            if (tcp_adds_to_history(part, packet, direction)) {
-                __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
-            }
+            wants_cold |= tcp_adds_to_history(part, packet, direction);
+        }
+        if (wants_cold) {
+            __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
         }
     }
 }

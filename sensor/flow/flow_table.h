@@ -146,8 +146,12 @@ void flow_table_report(struct flow_table *table, struct flow *flow);
 
 /* NULL in compact mode, and for a flow without a TCP header so far. */
 const struct flow_tcp_part *flow_tcp(const struct flow *flow);
-/* What SYN, FIN and RST told; zeros where there was none. */
-const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const struct flow *flow);
+/* Of the side's first SYN; 0 where there was none. */
+uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow *flow,
+                              int direction);
+/* Segments of the side with the flag; 65535: so many or more. */
+uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow, int direction,
+                        enum flow_tcp_flag flag);
 /* NULL: no sample so far. */
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow);

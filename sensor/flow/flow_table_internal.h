@@ -42,13 +42,40 @@ struct flow_item {
     bool is_ip;
 };
 
-/* What begin, end and records of a flow want: beside the flows, with the same place. */
+/* What begin, end and records of a flow want: beside the flows, with the same place; of TCP that is
+ * measured, at the begin of its struct flow_tcp_rest. */
 struct flow_cold {
     uint64_t first_ns;
     uint32_t past; /* a struct flow_told or, with FLOW_PAST_IS_LARGE, flow_large; 0: none */
     uint32_t link; /* in table->links; the upper two bits: which of table->first_update_ns */
 };
 static_assert(sizeof(struct flow_cold) == 16, "four a line");
+
+/* What few segments of TCP ask for: beside the flows, with the same place. */
+struct flow_tcp_rest {
+    struct flow_cold cold;
+    uint64_t history; /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
+    uint64_t request; /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
+                         response time in FLOW_ROUND_TRIP_UNIT_NS */
+    uint32_t initial_seq[2];
+    uint32_t faults;    /* a part; 0: none */
+    uint32_t handshake; /* with REST_HAS_HANDSHAKE, in FLOW_ROUND_TRIP_UNIT_NS; before, with
+                           REST_HAS_SYN, how long after the flow's begin the SYN came, in ns */
+    uint16_t initial_window[2];
+    uint16_t mss[2];             /* with REST_HAS_MSS */
+    uint8_t flags[2][TCP_FLAGS]; /* so many segments; what goes on stands with the faults */
+    uint8_t bits[2];             /* enum flow_tcp_rest_bit */
+};
+static_assert(sizeof(struct flow_tcp_rest) == 64, "one cache line");
+
+enum flow_tcp_rest_bit {
+    REST_HAS_MSS = 1 << 0,
+    REST_SACK_PERMITTED = 1 << 1,
+    /* Of the connection, side 0. */
+    REST_HAS_SYN = 1 << 2,    /* when the client's last SYN came is known ... */
+    REST_SYN_IS_FAR = 1 << 3, /* ... and stands with the faults */
+    REST_HAS_HANDSHAKE = 1 << 4,
+};
 
 #define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31)
 #define FLOW_LINK_BITS     30
@@ -102,12 +129,11 @@ enum flow_kind { FLOW_KIND_WIDE = 1, FLOW_KIND_TCP = 2, FLOW_KINDS = 4 };
 
 struct flow_kind_pool {
     uint8_t *base;
-    struct flow_cold *cold;
+    uint8_t *cold; /* a struct flow_cold each; of TCP a struct flow_tcp_rest */
     uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
     struct flow_group *groups;
-    struct flow_tcp_rest *rests; /* of TCP alone, as the next */
-    struct flow_tcp_rtt *rtts;
-    uint32_t fresh;     /* places from here on were never used */
+    struct flow_tcp_rtt *rtts; /* of TCP alone */
+    uint32_t fresh;            /* places from here on were never used */
     uint32_t free_head; /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
 };
 
@@ -120,6 +146,15 @@ static inline uint32_t flow_kind_stride(unsigned kind)
     return strides[kind];
 }
 
+/* How far apart the struct flow_cold of the kind stand, as a power of 2. */
+static inline unsigned flow_cold_shift(unsigned kind)
+{
+    static_assert(sizeof(struct flow_cold) == 1U << 4 &&
+                      sizeof(struct flow_tcp_rest) == 1U << (4 + FLOW_KIND_TCP),
+                  "one addition tells it");
+    return 4 + (kind & FLOW_KIND_TCP);
+}
+
 /* Parts of one sort. Indexes begin at 1, since 0 means none. */
 struct flow_pool {
     uint8_t *base; /* of entry 1 */
@@ -128,7 +163,7 @@ struct flow_pool {
     uint32_t free_head;
 };
 
-enum flow_part { FLOW_PART_RARE, FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
+enum flow_part { FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
 
 struct flow_table {
     struct flow_settings settings;
@@ -184,7 +219,10 @@ static inline struct flow *flow_at(const struct flow_table *table, uint32_t slot
 
 static inline struct flow_cold *flow_cold_at(const struct flow_table *table, uint32_t slot)
 {
-    return &table->kinds[slot >> FLOW_KIND_SHIFT].cold[slot & FLOW_PLACE_MASK];
+    const unsigned kind = slot >> FLOW_KIND_SHIFT;
+    const uint64_t at = (uint64_t)(slot & FLOW_PLACE_MASK) << flow_cold_shift(kind);
+
+    return (struct flow_cold *)(void *)(table->kinds[kind].cold + at);
 }
 
 static inline unsigned flow_kind_of(const struct flow *flow)
@@ -240,7 +278,6 @@ uint32_t flow_pool_take(struct flow_pool *pool);
 void flow_pool_give(struct flow_pool *pool, uint32_t index);
 
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part);
-struct flow_tcp_rare *flow_take_rare(struct flow_table *table, struct flow_tcp_part *part);
 /* All parts of a flow that has ended. */
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot);
 
@@ -304,7 +341,7 @@ static inline bool flow_has_tcp_part(const struct flow *flow)
 
 static inline struct flow_tcp_rest *flow_tcp_rest_at(const struct flow_table *table, uint32_t slot)
 {
-    return &table->kinds[slot >> FLOW_KIND_SHIFT].rests[slot & FLOW_PLACE_MASK];
+    return (struct flow_tcp_rest *)(void *)flow_cold_at(table, slot);
 }
 
 static inline struct flow_tcp_rtt *flow_tcp_rtt_at(const struct flow_table *table, uint32_t slot)
@@ -352,13 +389,24 @@ static inline const struct flow_tcp_faults *flow_tcp_faults(const struct flow_ta
                : &none;
 }
 
-/* To be read: zeros where there was nothing of it so far. */
-static inline const struct flow_tcp_rare *flow_tcp_rare_of(const struct flow_table *table,
-                                                           const struct flow_tcp_rest *rest)
+/* Segments of a side with the flag; 65535: so many or more. */
+static inline uint16_t flow_tcp_flag_count(const struct flow_table *table,
+                                           const struct flow_tcp_part *part,
+                                           const struct flow_tcp_rest *rest, int direction,
+                                           enum flow_tcp_flag flag)
 {
-    static const struct flow_tcp_rare none;
+    uint32_t count = rest->flags[direction][flag];
 
-    return rest->rare != 0 ? flow_pool_at(&table->parts[FLOW_PART_RARE], rest->rare) : &none;
+    if (UNLIKELY(count == UINT8_MAX)) {
+        count += flow_tcp_faults(table, part)->flags[direction][flag];
+    }
+    return count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
+}
+
+/* In FLOW_ROUND_TRIP_UNIT_NS; 0: not measured. */
+static inline uint32_t flow_tcp_handshake(const struct flow_tcp_rest *rest)
+{
+    return (rest->bits[0] & REST_HAS_HANDSHAKE) != 0 ? rest->handshake : 0;
 }
 
 static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *table,
@@ -414,9 +462,9 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
 {
     const struct flow *flow = flow_at(table, slot);
 
+    __builtin_prefetch(flow_cold_at(table, slot), 1);
     if (flow_has_tcp_part(flow)) {
         __builtin_prefetch(flow_tcp_part(flow), 1);
-        __builtin_prefetch(flow_tcp_rest_at(table, slot), 1);
         __builtin_prefetch(flow_tcp_rtt_at(table, slot), 0);
     }
     flow_tell_ahead(table, flow, 0);
@@ -511,12 +559,6 @@ static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table
     const uint64_t hash = flow_hash(table, flow);
 
     __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
-    if (flow_has_tcp_part(flow)) {
-        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
-        if (rest->rare != 0) {
-            flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_RARE], rest->rare), 1);
-        }
-    }
     if ((past & FLOW_PAST_IS_LARGE) != 0) {
         flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
     } else if (past != 0) {

@@ -13,8 +13,7 @@
 #define BUDGET_CHUNK_MAX  1024
 #define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
 
-static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RARE] = sizeof(struct flow_tcp_rare),
-                                                [FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
+static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
                                                 [FLOW_PART_TOLD] = sizeof(struct flow_told),
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
 
@@ -23,7 +22,7 @@ static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_RARE] = sizeof(struct
 struct layout {
     uint64_t buckets, wheel, community_text, links, lists, touched, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
-    uint64_t rests[FLOW_KINDS], rtts[FLOW_KINDS];
+    uint64_t rtts[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
 };
@@ -62,14 +61,13 @@ static struct layout layout_of(const struct flow_settings *settings)
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
         const uint64_t there = i >= FLOW_KIND_TCP && !measures(settings) ? 0 : flows;
         layout.flows[i] = piece(&layout, there * flow_kind_stride(i));
-        layout.colds[i] = piece(&layout, there * sizeof(struct flow_cold));
+        layout.colds[i] = piece(&layout, there << flow_cold_shift(i));
         layout.dues[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) * sizeof(uint16_t));
         layout.groups[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) / FLOW_GROUP_FLOWS *
                                               sizeof(struct flow_group));
     }
     for (unsigned i = FLOW_KIND_TCP; i < FLOW_KINDS; i++) {
         const uint64_t there = measures(settings) ? flows : 0;
-        layout.rests[i] = piece(&layout, there * sizeof(struct flow_tcp_rest));
         layout.rtts[i] = piece(&layout, there * sizeof(struct flow_tcp_rtt));
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
@@ -86,10 +84,9 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
         table->kinds[i] = (struct flow_kind_pool){
             .base = bytes + layout->flows[i],
-            .cold = (struct flow_cold *)(void *)(bytes + layout->colds[i]),
+            .cold = bytes + layout->colds[i],
             .due = (uint16_t *)(void *)(bytes + layout->dues[i]),
             .groups = (struct flow_group *)(void *)(bytes + layout->groups[i]),
-            .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
             .rtts = (struct flow_tcp_rtt *)(void *)(bytes + layout->rtts[i]),
             .free_head = FLOW_NONE};
     }
@@ -123,11 +120,8 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
         const bool is_there = i < FLOW_KIND_TCP || table->is_measured;
         const uint64_t some = !is_there ? 0 : (i & FLOW_KIND_WIDE) != 0 ? flows / 4 : flows;
         touch(bytes + layout->flows[i], some * flow_kind_stride(i));
-        touch(bytes + layout->colds[i], some * sizeof(struct flow_cold));
+        touch(bytes + layout->colds[i], some << flow_cold_shift(i));
         touch(bytes + layout->dues[i], some * sizeof(uint16_t));
-        if (i >= FLOW_KIND_TCP) {
-            touch(bytes + layout->rests[i], some * sizeof(struct flow_tcp_rest));
-        }
     }
     touch(bytes + layout->touched, flows * sizeof(uint32_t));
 }
@@ -230,11 +224,10 @@ void flow_table_free(struct flow_table *table)
 /* Of one flow of the kind, with what stands beside it. */
 static uint64_t kind_bytes(unsigned kind)
 {
-    const uint64_t tcp =
-        kind >= FLOW_KIND_TCP ? sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt) : 0;
+    const uint64_t rtt = kind >= FLOW_KIND_TCP ? sizeof(struct flow_tcp_rtt) : 0;
 
-    return flow_kind_stride(kind) + sizeof(struct flow_cold) + sizeof(uint16_t) +
-           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS + tcp;
+    return flow_kind_stride(kind) + (UINT64_C(1) << flow_cold_shift(kind)) + sizeof(uint16_t) +
+           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS + rtt;
 }
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
@@ -256,11 +249,8 @@ uint64_t flow_table_memory_needed(const struct flow_settings *settings)
 {
     const struct layout layout = layout_of(settings);
     const bool is_measured = measures(settings);
-    uint64_t each = kind_bytes(FLOW_KIND_WIDE | (is_measured ? FLOW_KIND_TCP : 0U)) +
-                    sizeof(uint32_t) + part_bytes[FLOW_PART_TOLD];
+    const uint64_t each = kind_bytes(FLOW_KIND_WIDE | (is_measured ? FLOW_KIND_TCP : 0U)) +
+                          sizeof(uint32_t) + part_bytes[FLOW_PART_TOLD];
 
-    if (is_measured) {
-        each += part_bytes[FLOW_PART_RARE];
-    }
     return sizeof(struct flow_table) + layout.links + settings->flows_max * each;
 }

@@ -57,13 +57,22 @@ const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
     return rtt->side[0].samples + rtt->side[1].samples > 0 ? rtt : NULL;
 }
 
-const struct flow_tcp_rare *flow_tcp_rare(const struct flow_table *table, const struct flow *flow)
+uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow *flow,
+                              int direction)
 {
-    static const struct flow_tcp_rare none;
-
     return flow_has_tcp_part(flow)
-               ? flow_tcp_rare_of(table, flow_tcp_rest_at(table, flow_slot(table, flow)))
-               : &none;
+               ? flow_tcp_rest_at(table, flow_slot(table, flow))->initial_seq[direction]
+               : 0;
+}
+
+uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow, int direction,
+                        enum flow_tcp_flag flag)
+{
+    return flow_has_tcp_part(flow)
+               ? flow_tcp_flag_count(table, flow_tcp_part(flow),
+                                     flow_tcp_rest_at(table, flow_slot(table, flow)), direction,
+                                     flag)
+               : 0;
 }
 
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)

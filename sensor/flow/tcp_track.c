@@ -69,7 +69,7 @@ bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
         return false;
     }
     if (is_measured && (flow_tcp_part(flow)->side[direction].history_seen & SEEN_SYN) != 0 &&
-        flow_tcp_rare(table, flow)->initial_seq[direction] == packet->tcp_seq) {
+        flow_tcp_initial_seq(table, flow, direction) == packet->tcp_seq) {
         return false; /* the same SYN again */
     }
     if (flow_is_closed(flow) || flow_tcp_state(flow) == TCP_FIN_WAIT) {
@@ -178,24 +178,58 @@ static inline void count_up(uint16_t *count)
     *count = (uint16_t)(*count + (*count < UINT16_MAX));
 }
 
+/* One more segment with the flag. */
+static void count_flag(struct flow_table *table, struct flow_tcp_part *part, int direction,
+                       enum flow_tcp_flag flag)
+{
+    uint8_t *count = &flow_tcp_rest(table, part)->flags[direction][flag];
+
+    if (LIKELY(*count < UINT8_MAX)) {
+        (*count)++;
+    } else {
+        count_up(&flow_take_faults(table, part)->flags[direction][flag]);
+    }
+}
+
+/* When the client sent a SYN: the last of repeated ones, the one that is answered. */
+static void note_syn_time(struct flow_table *table, struct flow_tcp_part *part,
+                          struct flow_tcp_rest *rest, uint64_t now_ns)
+{
+    const uint64_t since = now_ns - rest->cold.first_ns; /* large where it is before the flow */
+
+    if ((rest->bits[0] & REST_HAS_HANDSHAKE) != 0) {
+        return;
+    }
+    rest->bits[0] &= (uint8_t) ~(REST_HAS_SYN | REST_SYN_IS_FAR);
+    if (now_ns == 0) {
+        return;
+    }
+    rest->bits[0] |= REST_HAS_SYN;
+    rest->handshake = (uint32_t)since;
+    if (UNLIKELY(since > UINT32_MAX)) {
+        rest->bits[0] |= REST_SYN_IS_FAR;
+        flow_take_faults(table, part)->syn_ns = now_ns;
+    }
+}
+
 /* The handshake's SYN, or SYN-ACK, of this side. */
 static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
                      const struct packet *packet, int direction)
 {
     struct flow_tcp_side *side = &part->side[direction];
-    struct flow_tcp_rare *rare = flow_take_rare(table, part);
+    struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
 
-    count_up(&rare->syn_count[direction]);
+    count_flag(table, part, direction, TCP_FLAG_SYN);
     if ((side->history_seen & SEEN_SYN) == 0) {
         side->history_seen |= SEEN_SYN;
-        rare->initial_seq[direction] = packet->tcp_seq;
+        rest->initial_seq[direction] = packet->tcp_seq;
     }
     if ((packet->tcp_flags & TCP_ACK) == 0 && direction == 0) {
-        rare->syn_ns = packet->time_ns; /* the last of repeated SYNs: the one that is answered */
+        note_syn_time(table, part, rest, packet->time_ns);
     }
     if ((packet->tcp_options & TCP_OPTION_MSS) != 0) {
-        rare->mss[direction] = packet->tcp_mss;
-        rare->bits[direction] |= RARE_HAS_MSS;
+        rest->mss[direction] = packet->tcp_mss;
+        rest->bits[direction] |= REST_HAS_MSS;
     }
     if ((packet->tcp_options & TCP_OPTION_WINDOW_SCALE) != 0) {
         const unsigned scale = packet->tcp_window_scale & 15U; /* 14 at most */
@@ -205,7 +239,7 @@ static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
         side->bits |= SIDE_HAS_WINDOW_SCALE;
     }
     if ((packet->tcp_options & TCP_OPTION_SACK_PERMITTED) != 0) {
-        rare->bits[direction] |= RARE_SACK_PERMITTED;
+        rest->bits[direction] |= REST_SACK_PERMITTED;
     }
 }
 
@@ -361,9 +395,7 @@ static void fill_hole(struct flow_tcp_side *side, struct flow_tcp_fault_side *fa
 /* 0: not measured. */
 static uint64_t handshake_of(const struct flow_table *table, const struct flow_tcp_part *part)
 {
-    const struct flow_tcp_rare *rare = flow_tcp_rare_of(table, flow_tcp_rest(table, part));
-
-    return (uint64_t)rare->handshake * FLOW_ROUND_TRIP_UNIT_NS;
+    return (uint64_t)flow_tcp_handshake(flow_tcp_rest(table, part)) * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
 /* Whether the late segment fills a hole in time. */
@@ -660,10 +692,17 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
     if (!is_last) {
         return;
     }
-    struct flow_tcp_rare *rare = flow_take_rare(table, part);
-    if (rare->handshake == 0 && rare->syn_ns != 0 && now >= rare->syn_ns) {
-        const uint32_t units = round_trip_units(now - rare->syn_ns);
-        rare->handshake = units > 0 ? units : 1;
+    struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    if ((rest->bits[0] & (REST_HAS_SYN | REST_HAS_HANDSHAKE)) != REST_HAS_SYN) {
+        return;
+    }
+    const uint64_t syn_ns = (rest->bits[0] & REST_SYN_IS_FAR) != 0
+                                ? flow_tcp_faults(table, part)->syn_ns
+                                : rest->cold.first_ns + rest->handshake;
+    if (now >= syn_ns) {
+        const uint32_t units = round_trip_units(now - syn_ns);
+        rest->handshake = units > 0 ? units : 1;
+        rest->bits[0] |= REST_HAS_HANDSHAKE;
     }
 }
 
@@ -706,9 +745,8 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
 
     tcp_note_flags(table, part, packet, direction);
     if ((flags & TCP_RST) != 0) {
-        count_up(
-            &flow_take_rare(table, part)
-                 ->rst_count[direction]); /* its sequence number need not be one of the stream */
+        /* its sequence number need not be one of the stream */
+        count_flag(table, part, direction, TCP_FLAG_RST);
         tcp_note_endpoints(part, packet, direction);
         return 0;
     }
@@ -720,7 +758,7 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
         }
     }
     if ((flags & TCP_FIN) != 0) {
-        count_up(&flow_take_rare(table, part)->fin_count[direction]);
+        count_flag(table, part, direction, TCP_FLAG_FIN);
     }
     if (UNLIKELY(packet->tcp_window == 0) && (peer->endpoint & 15) != ENDPOINT_CLOSED &&
         (side->endpoint & 15) != ENDPOINT_RESET) {

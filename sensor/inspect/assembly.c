@@ -270,8 +270,7 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
     if (tcp == NULL) {
         return;
     }
-    const uint32_t initial_seq =
-        flow_tcp_rare(call->inspect->table, call->flow)->initial_seq[direction];
+    const uint32_t initial_seq = flow_tcp_initial_seq(call->inspect->table, call->flow, direction);
     const int32_t behind_syn = seq_diff(seq, initial_seq + 1);
     const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
     if ((tcp->side[direction].history_seen & SEEN_SYN) != 0 && behind_syn >= -limit &&

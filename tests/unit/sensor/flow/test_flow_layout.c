@@ -392,6 +392,58 @@ static void records_tell_the_link_of_each_flow(void **state)
     harness_stop(&h);
 }
 
+/* A byte tells 255 of them, what goes on stands elsewhere: no number is left out on the way. */
+static void flags_are_counted_up_to_their_bound(void **state)
+{
+    static const uint32_t counts[] = {254, 255, 256, 700, 65534, 65535, 65536, 70000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        const uint16_t want = counts[i] < UINT16_MAX ? (uint16_t)counts[i] : UINT16_MAX;
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+
+        settings.first_update_ns = settings.active_timeout_ns = 0;
+        harness_start(&h, &settings);
+        for (uint32_t j = 0; j < counts[i]; j++) {
+            harness_tcp(&h, (struct segment){SECOND, 0, TCP_SYN, 1000, 0, 0, 0});
+            harness_tcp(&h, (struct segment){SECOND, 1, TCP_RST, 5000, 0, 0, 0});
+        }
+        const struct flow *flow = flow_in(h.table);
+        assert_int_equal(flow_tcp_flags(h.table, flow, 0, TCP_FLAG_SYN), want);
+        assert_int_equal(flow_tcp_flags(h.table, flow, 1, TCP_FLAG_RST), want);
+        assert_int_equal(flow_tcp_flags(h.table, flow, 0, TCP_FLAG_RST), 0);
+        harness_finish(&h, 0);
+        assert_int_equal(harness_last(&h)->tcp.forward.syn_count, want);
+        assert_int_equal(harness_last(&h)->tcp.reverse.rst_count, want);
+        assert_int_equal(harness_last(&h)->tcp.forward.fin_count, 0);
+        harness_stop(&h);
+    }
+}
+
+/* 32 bits tell 4 s behind the flow's begin. */
+static void the_last_syn_begins_the_handshake_however_late(void **state)
+{
+    static const uint64_t late[] = {0, MILLI, UINT32_MAX, UINT64_C(1) << 32, 20 * SECOND};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
+        struct harness h;
+        const struct flow_settings settings = harness_settings();
+        const uint64_t at = SECOND + late[i];
+
+        harness_start(&h, &settings);
+        harness_tcp(&h, (struct segment){SECOND, 0, TCP_SYN, 1000, 0, 0, 0});
+        harness_tcp(&h, (struct segment){at, 0, TCP_SYN, 1000, 0, 0, 0});
+        harness_tcp(&h, (struct segment){at + MILLI, 1, TCP_SYN | TCP_ACK, 5000, 1001, 0, 0});
+        harness_tcp(&h, (struct segment){at + 3 * MILLI, 0, TCP_ACK, 1001, 5001, 0, 0});
+        harness_finish(&h, 0);
+        assert_true(harness_last(&h)->tcp.has_handshake);
+        assert_int_equal(harness_last(&h)->tcp.handshake_ns, 3 * MILLI);
+        harness_stop(&h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +455,8 @@ int main(void)
         cmocka_unit_test(round_trips_of_hours_are_exact),
         cmocka_unit_test(a_history_of_many_letters_is_whole),
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
+        cmocka_unit_test(flags_are_counted_up_to_their_bound),
+        cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
     };
 
