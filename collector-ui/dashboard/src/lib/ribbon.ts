@@ -36,7 +36,7 @@ export interface RibbonLayout {
 const OTHER = ''; /* key of the node that holds what is not shown by itself */
 const PAD = 9;
 const NODE_MIN = 2;
-const LABEL_GAP = 14;
+export const LABEL_GAP = 14;
 
 function largest(rows: Talker[], key: (t: Talker) => string, count: number): Set<string> {
     const sums = new Map<string, number>();

@@ -2,18 +2,30 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { app_name, safe, si } from '../lib/format';
 import { term } from '../lib/filter';
-import { ribbon_layout, type RibbonNode, type Talker } from '../lib/ribbon';
+import { LABEL_GAP, ribbon_layout, type RibbonNode, type Talker } from '../lib/ribbon';
 import { app_slot, go, sensor_name } from '../live/store';
 
 const NODE = 9;
+const GAP = 12; /* between names of two columns at the same height */
+
+let pen: CanvasRenderingContext2D | null = null;
+
+/* Width of a name as it will be drawn (style .ribbon-name). */
+function wide(text: string): number {
+    if (!pen) {
+        pen = document.createElement('canvas').getContext('2d')!;
+        pen.font = `500 11.5px ${getComputedStyle(document.body).fontFamily}`;
+    }
+    return pen.measureText(text).width;
+}
 
 function shorten(text: string, room: number): string {
-    const characters = Math.max(4, Math.floor(room / 6.4));
-    if (text.length <= characters) {
-        return text;
+    let shown = text;
+    for (let characters = text.length - 1; characters > 4 && wide(shown) > room; characters--) {
+        const head = Math.ceil((characters - 1) * 0.55);
+        shown = `${text.slice(0, head)}…${text.slice(text.length - (characters - 1 - head))}`;
     }
-    const head = Math.ceil((characters - 1) * 0.55);
-    return `${text.slice(0, head)}…${text.slice(text.length - (characters - 1 - head))}`;
+    return shown;
 }
 
 export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: number }) {
@@ -55,29 +67,30 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
     };
     const largest = [...talkers].sort((a, b) => b.bytes - a.bytes)[0];
     /* A name may reach the next column; where one of the middle column stands at the same height, what that leaves. */
-    const middle = layout.nodes.filter((n) => n.column === 1 && n.label_y !== null).map((n) => ({ y: n.label_y!, wide: 6.6 * (name_of(n).length + rate(n.bytes).length + 1) }));
+    const middle = layout.nodes.filter((n) => n.column === 1 && n.label_y !== null).map((n) => ({ y: n.label_y!, wide: wide(`${safe(name_of(n))} ${rate(n.bytes)}`) }));
     const room_of = (n: RibbonNode) => {
         if (n.column === 0) {
-            return centre - 1.5 * NODE - 10;
+            return centre - 1.5 * NODE - 5 - GAP;
         }
         const right = width - centre - 1.5 * NODE - 10;
         if (n.column === 1) {
             return right / 2;
         }
-        const beside = middle.filter((m) => Math.abs(m.y - n.label_y!) < 14).map((m) => m.wide);
-        return right - Math.max(0, ...beside) - 4;
+        const beside = middle.filter((m) => Math.abs(m.y - n.label_y!) < LABEL_GAP).map((m) => m.wide + GAP);
+        return right - Math.max(0, ...beside);
     };
     /* without room for both the name stays; the figure is in the tooltip */
     const label_of = (n: RibbonNode) => {
         const name = safe(name_of(n));
         const value = rate(n.bytes);
         const room = room_of(n);
-        if ((name.length + value.length + 1) * 6.4 > room && name.length * 6.4 > room - 52) {
+        const beside = wide(` ${value}`);
+        if (wide(name) + beside > room && wide(name) > room - 52) {
             return shorten(name, room);
         }
         return (
             <>
-                {shorten(name, room - 6.4 * (value.length + 1))} <tspan class="ribbon-value">{value}</tspan>
+                {shorten(name, room - beside)} <tspan class="ribbon-value">{value}</tspan>
             </>
         );
     };
