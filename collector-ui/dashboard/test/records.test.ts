@@ -34,6 +34,14 @@ test('records that are nonsense give empty rows, not a crash', () => {
     }
 });
 
+test('a sensor without a name of its own is called by its host', () => {
+    const sensor_id = '5c7a06f2-6800-45c8-9d3b-1c57a9efd4da';
+    assert.equal(read_sensor({ sensor_id, name: sensor_id, host_name: 'gate' }).name, 'gate 5c7a');
+    assert.equal(read_sensor({ sensor_id, name: sensor_id }).name, sensor_id);
+    assert.equal(read_sensor({ sensor_id, name: 'paris', host_name: 'gate' }).name, 'paris');
+    assert.equal(read_sensor({ sensor_id: 'gate-eth0', host_name: 'gate' }).name, 'gate-eth0');
+});
+
 test('field ranges never point past the bytes', () => {
     const p = read_packet({ id: 'p', data: 'AAECAw==', layers: [{ name: 'x', offset: 0, length: 99, fields: [{ name: 'a', value: 'b', offset: 3, length: 9 }, { name: 'c', value: 'd', offset: -5, length: 2 }, { name: 'e', value: 'f', offset: 1e9, length: 1e9 }] }] });
     assert.equal(p.data.length, 4);

@@ -236,12 +236,21 @@ export interface Sensor {
     config_hash: string;
 }
 
+const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+
+/* A sensor that nobody named has a UUID: people know its host, and the first digits tell two of one host apart. */
+function name_of(b: Bag): string {
+    const id = text(b.sensor_id);
+    const name = text(b.name) || id;
+    return name === id && UUID.test(id) && text(b.host_name) ? `${text(b.host_name)} ${id.slice(0, 4)}` : name;
+}
+
 export function read_sensor(record: unknown): Sensor {
     const b = bag(record);
     const state = enum_tail(b.state);
     return {
         id: text(b.sensor_id),
-        name: text(b.name) || text(b.sensor_id),
+        name: name_of(b),
         site: text(b.site),
         state: state === 'LIVE' || state === 'STALE' || state === 'OFFLINE' ? state : '',
         version: text(b.version),

@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { NONE, num, safe, whole } from '../lib/format';
 import { get, type Bag } from '../live/rest';
+import { sensor_name } from '../live/store';
 
 const EVERY_MS = 5000;
 
@@ -105,7 +106,7 @@ export function Ledger() {
                         {(parts ?? []).flatMap((part) =>
                             part.rows.map((row) => (
                                 <tr key={`${part.title} ${row.stage} ${row.name}`}>
-                                    <td>{safe(part.title)}</td>
+                                    <td>{safe(sensor_name(part.title))}</td>
                                     <td>{row.stage}</td>
                                     <td>{safe(row.name) || NONE}</td>
                                     <td>{row.unit}</td>
