@@ -41,6 +41,24 @@ test('a lost collector is told at once, and the missing time comes from history'
     await page.close();
 });
 
+test('a page that is opened while the collector is lost comes when it is back', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
+    await wait_for('live', async () => /connected/.test(await status(page)));
+    await page.route('**/*', (route) => route.abort());
+    fake.control.refuse = true;
+    fake.lose_clients();
+    await page.waitForSelector('.note');
+    await page.locator('nav a', { hasText: 'Alerts' }).click();
+    await wait_for('told', async () => /comes as soon as the collector answers/.test(await page.locator('main').innerText()));
+    assert.doesNotMatch(await status(page), /live/);
+    await page.unroute('**/*');
+    fake.control.refuse = false;
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.waitForSelector('.al-page');
+    await page.close();
+});
+
 test('frames with unequal columns are counted and leave the page as it was', options, async () => {
     const { page, faults } = await watched_page(browser.context, fake.url);
     await page.goto(`${fake.url}/?perf=1#/overview?t=now-5m..now`);

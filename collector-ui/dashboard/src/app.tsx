@@ -57,6 +57,14 @@ function Page({ name }: { name: PageName }) {
     const [, redraw] = useState(0);
     const [failed, set_failed] = useState(false);
     const ready = loaded.get(name);
+    const connected = connection.value.state === 'open';
+    const was_lost = useRef(false);
+    useEffect(() => {
+        if (failed && connected && was_lost.current) {
+            location.reload(); /* a browser may remember that the import failed; the address holds the rest */
+        }
+        was_lost.current = !connected;
+    }, [failed, connected]);
     useEffect(() => {
         if (ready) {
             return;
@@ -78,11 +86,13 @@ function Page({ name }: { name: PageName }) {
         return (
             <div class="state" role="alert">
                 <p>
-                    <b>This page could not be loaded.</b> The collector may have been updated or cannot be reached.
+                    <b>This page could not be loaded.</b> {connected ? 'The collector may have been updated.' : 'It comes as soon as the collector answers again.'}
                 </p>
-                <button type="button" class="btn" onClick={() => location.reload()}>
-                    Reload
-                </button>
+                {connected && (
+                    <button type="button" class="btn" onClick={() => location.reload()}>
+                        Reload
+                    </button>
+                )}
             </div>
         );
     }
@@ -355,6 +365,7 @@ function Status(props: { help: () => void }) {
     const [, l95] = perf.lag.quantiles([0.5, 0.95]);
     const [, r95] = perf.render.quantiles([0.5, 0.95]);
     const error = live.clock.error_ms;
+    const offset = Math.round(live.clock.offset_ms);
     const list = sensors.value;
     const well = list?.filter((s) => s.state === 'LIVE').length ?? 0;
     return (
@@ -382,12 +393,12 @@ function Status(props: { help: () => void }) {
             </span>
             <span>
                 clock{' '}
-                <b>{error === null ? NONE : `${live.clock.offset_ms >= 0 ? '+' : '−'}${Math.abs(live.clock.offset_ms).toFixed(0)} ± ${Math.max(1, Math.ceil(error))} ms`}</b>
+                <b>{error === null ? NONE : `${offset > 0 ? '+' : offset < 0 ? '−' : ''}${Math.abs(offset)} ± ${Math.max(1, Math.ceil(error))} ms`}</b>
             </span>
             {list && (
                 <span>
                     {list.length === 0 ? 'no sensor yet' : plural(list.length, 'sensor')}
-                    {list.length > 0 && (
+                    {list.length > 0 && c.state !== 'lost' && (
                         <>
                             {' '}
                             · <b>{well === list.length ? 'all live' : `${well} live`}</b>
@@ -411,7 +422,7 @@ function Banner() {
         return (
             <div class="note" role="status">
                 <Severity level="high" />
-                <span>
+                <span class="say">
                     <b>{hello.value === null ? 'The collector cannot be reached.' : `Lost the collector ${ago(Date.now() - c.since_ms)} ago.`}</b>{' '}
                     {last_good_ms.value !== null && `You see data up to ${clock(last_good_ms.value)}. `}
                     Missed seconds are loaded from history after reconnect; anything that cannot be loaded is drawn as a gap.

@@ -68,7 +68,7 @@ export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null
     open.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || (b.last_ms ?? 0) - (a.last_ms ?? 0));
     let level: Situation['level'] = 'ok';
     if (!connected) {
-        phrases.push({ text: 'No connection; known last: ' });
+        phrases.push({ text: 'No connection; last known: ' });
         level = 'unknown';
     }
     if (alerts === null) {

@@ -290,7 +290,8 @@ export function Flows() {
                             <span>
                                 {about?.matched !== null && about?.matched !== undefined ? (
                                     <>
-                                        <b>{whole(about.matched)}</b> {about.scanned !== null && `of ${whole(about.scanned)} `}flows match
+                                        <b>{whole(about.matched)}</b> flows{filter && ' match'}
+                                        {about.scanned !== null && <span class="hide-m"> · {whole(about.scanned)} records read</span>}
                                     </>
                                 ) : (
                                     <>

@@ -138,7 +138,7 @@ export function Packets() {
                 <span>
                     <b>{whole(rows.length)}</b> shown
                     {about.value.held !== null && ` · ${whole(about.value.held)} held`}
-                    {about.value.received !== null && ` · ${whole(about.value.received)} sampled since start`}
+                    {about.value.received !== null && <span class="hide-m"> · {whole(about.value.received)} sampled since the collector started</span>}
                 </span>
                 <span class="dim hide-m">a sample of the traffic, newest first; bytes as the sensor was allowed to send them</span>
             </div>
