@@ -22,13 +22,17 @@
 #define NAMES_BYTES  1024 /* alternative names of a certificate */
 #define CA_DAYS      3650
 #define LEAF_DAYS    825
+#define PORT         50052
 #define SERIAL_BITS  127
 #define TOKEN_RANDOM 24
 
 struct options {
-    const char *name, *directory, *ca_directory, *hosts;
-    bool wants_token;
+    const char *name, *directory, *ca_directory;
+    const char *hosts; /* NULL: not given */
+    bool wants_token, wants_help;
 };
+
+#define HOSTS_DEFAULT "localhost,127.0.0.1,::1"
 
 struct pair {
     X509 *certificate;
@@ -252,28 +256,49 @@ static int make_server(const struct options *options, const struct pair *ca, FIL
     char certificate[PATH_BYTES];
     char key[PATH_BYTES];
     char names[NAMES_BYTES];
+    const char *hosts = options->hosts != NULL ? options->hosts : HOSTS_DEFAULT;
     struct pair pair = {0};
 
     (void)snprintf(certificate, sizeof(certificate), "%s/collector.pem", options->ca_directory);
     (void)snprintf(key, sizeof(key), "%s/collector.key", options->ca_directory);
-    if (access(certificate, F_OK) == 0) {
-        return 0;
+    if (!alternative_names(hosts, names)) {
+        return error_set(err, EINVAL, "--host: '%s' is no list of names and addresses", hosts);
     }
-    if (!alternative_names(options->hosts, names)) {
-        return error_set(err, EINVAL, "--host: '%s' is no list of names and addresses",
-                         options->hosts);
+    if (access(certificate, F_OK) == 0) {
+        if (options->hosts != NULL) {
+            (void)fprintf(out,
+                          "# %s stays as it is; for other names remove it and %s, then enroll "
+                          "again\n",
+                          certificate, key);
+        }
+        return 0;
     }
     int result = make_pair("netscope-collector", names, "serverAuth", ca, &pair, err);
     result = result == 0 ? write_pair(certificate, key, &pair, err) : result;
     free_pair(&pair);
     if (result == 0) {
-        (void)fprintf(
-            out,
-            "# made the collector's certificate for %s; its configuration:\n"
-            "ingest:\n  tls_certificate: %s\n  tls_key: %s\n  tls_client_ca: %s/ca.pem\n\n",
-            options->hosts, certificate, key, options->ca_directory);
+        (void)fprintf(out,
+                      "# made the collector's certificate for %s; its configuration:\n"
+                      "ingest:\n  listen: 0.0.0.0:%d\n  tls_certificate: %s\n  tls_key: %s\n"
+                      "  tls_client_ca: %s/ca.pem\n\n",
+                      hosts, PORT, certificate, key, options->ca_directory);
     }
     return result;
+}
+
+/* The collector as a sensor calls it, as YAML: the first of `hosts`. */
+static const char *address_text(const char *hosts, char out[NAMES_BYTES])
+{
+    const size_t length = hosts != NULL ? strcspn(hosts, ",") : 0;
+
+    if (length == 0 || hosts[0] == '*') {
+        (void)snprintf(out, NAMES_BYTES, "HOST:%d", PORT);
+    } else if (memchr(hosts, ':', length) != NULL) {
+        (void)snprintf(out, NAMES_BYTES, "\"[%.*s]:%d\"", (int)length, hosts, PORT);
+    } else {
+        (void)snprintf(out, NAMES_BYTES, "%.*s:%d", (int)length, hosts, PORT);
+    }
+    return out;
 }
 
 static int make_sensor(const struct options *options, const struct pair *ca, FILE *out,
@@ -299,9 +324,10 @@ static int make_sensor(const struct options *options, const struct pair *ca, FIL
     if (result == 0) {
         (void)fprintf(out,
                       "# copy %s, %s and %s to the sensor; its configuration:\n"
-                      "sensor:\n  id: %s\ncollector:\n  address: HOST:50052\n  ca: %s\n"
+                      "sensor:\n  id: %s\ncollector:\n  address: %s\n  ca: %s\n"
                       "  certificate: %s\n  key: %s\n",
-                      certificate, key, copy, options->name, copy, certificate, key);
+                      certificate, key, copy, options->name, address_text(options->hosts, names),
+                      copy, certificate, key);
     }
     return result;
 }
@@ -313,6 +339,7 @@ static int make_token(const struct options *options, FILE *out, struct error *er
     char text[2 * TOKEN_RANDOM + 1];
     char list[PATH_BYTES];
     char path[PATH_BYTES];
+    char address[NAMES_BYTES];
 
     if (RAND_bytes(random, sizeof(random)) != 1) {
         return fail_crypto(err, "random bytes");
@@ -337,25 +364,43 @@ static int make_token(const struct options *options, FILE *out, struct error *er
     (void)fprintf(out,
                   "# the collector's configuration (restart it):\ningest:\n  tokens_file: %s\n"
                   "# copy %s to the sensor; its configuration:\n"
-                  "sensor:\n  id: %s\ncollector:\n  address: HOST:50052\n  token_file: %s\n",
-                  list, path, options->name, path);
+                  "sensor:\n  id: %s\ncollector:\n  address: %s\n  token_file: %s\n",
+                  list, path, options->name, address_text(options->hosts, address), path);
     return 0;
 }
 
 /* ---- command line ---- */
 
+static void print_help(FILE *out)
+{
+    (void)fputs(
+        "netscope-collector enroll NAME: what a sensor and the collector need to know each "
+        "other.\n\n"
+        "  --dir DIR      where NAME.pem, NAME.key and a copy of ca.pem go (.)\n"
+        "  --ca-dir DIR   where the private CA and the collector's certificate are, made when "
+        "they\n"
+        "                 are not there (as --dir)\n"
+        "  --host NAMES   names and addresses of the collector, with commas, for its certificate\n"
+        "                 (" HOSTS_DEFAULT ")\n"
+        "  --token        a token instead of certificates: NAME.token, and a line in "
+        "CA-DIR/tokens\n"
+        "  -h, --help     print this and exit\n\n"
+        "Prints what to put into both configurations. Files that are there are never overwritten.\n"
+        "Exit status: 0; 1 a file cannot be written; 2 wrong usage.\n",
+        out);
+}
+
 static int read_options(int argc, char **argv, struct options *out, struct error *err)
 {
-    static const struct option table[] = {{"dir", required_argument, NULL, 'd'},
-                                          {"ca-dir", required_argument, NULL, 'c'},
-                                          {"host", required_argument, NULL, 'o'},
-                                          {"token", no_argument, NULL, 't'},
-                                          {0}};
+    static const struct option table[] = {
+        {"dir", required_argument, NULL, 'd'},  {"ca-dir", required_argument, NULL, 'c'},
+        {"host", required_argument, NULL, 'o'}, {"token", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},       {0}};
 
-    *out = (struct options){.directory = ".", .hosts = "localhost,127.0.0.1,::1"};
+    *out = (struct options){.directory = "."};
     optind = 1;
     opterr = 0;
-    for (int code = 0; (code = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+    for (int code = 0; (code = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
         switch (code) {
         case 'd':
             out->directory = optarg;
@@ -369,10 +414,13 @@ static int read_options(int argc, char **argv, struct options *out, struct error
         case 't':
             out->wants_token = true;
             break;
+        case 'h':
+            out->wants_help = true;
+            return 0;
         default:
             (void)error_set(err, EINVAL,
-                            "%s: usage: netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] "
-                            "[--host NAME,ADDRESS] [--token]",
+                            "%s: unknown, or without its value (see netscope-collector enroll "
+                            "--help)",
                             argv[optind - 1]);
             return -EINVAL;
         }
@@ -402,6 +450,10 @@ int enroll_run(int argc, char **argv, FILE *out, struct error *err)
 
     if (read_options(argc, argv, &options, err) != 0) {
         return EXIT_USAGE;
+    }
+    if (options.wants_help) {
+        print_help(out);
+        return EXIT_SUCCESS;
     }
     int result = make_directory(options.directory, 0750, err);
     result = result == 0 ? make_directory(options.ca_directory, 0700, err) : result;

@@ -11,5 +11,5 @@
 #include "base/error.h"
 
 /* argv[0] is "enroll". Prints to `out` what to put into both configurations. The exit status: 0, 1
- * or 2 (usage) with `err`. */
+ * or 2 (usage) with `err`; 0 after --help. */
 MUST_USE int enroll_run(int argc, char **argv, FILE *out, struct error *err);

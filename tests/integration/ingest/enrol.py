@@ -46,8 +46,15 @@ def main():
         place = pathlib.Path(name)
         certs = place / "certs"
         for sensor in ("berlin-1", "paris-1"):
-            made = run("enroll", sensor, "--dir", certs)
+            made = run("enroll", sensor, "--dir", certs, "--host", "localhost,127.0.0.1,::1")
             assert made.returncode == 0 and f"id: {sensor}" in made.stdout, made
+            assert "address: localhost:50052" in made.stdout, made
+            # The default is loopback alone, where no other machine's sensor comes.
+            assert ("listen: 0.0.0.0:50052" in made.stdout) == (sensor == "berlin-1"), made
+            assert ("collector.pem stays as it is" in made.stdout) == (sensor == "paris-1"), made
+        told = run("enroll", "--help")
+        assert told.returncode == 0 and "--ca-dir" in told.stdout, told
+        assert run("enroll", "x", "--hots", "a", "--dir", certs).returncode == 2
         for key in certs.glob("*.key"):
             assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
         again = run("enroll", "berlin-1", "--dir", certs)
