@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/service/audit.h"
+#include "base/service/key_pair.h"
 #include "base/service/notify.h"
 #include "collector-ui/app_private.h"
 #include "proto/json/transcoder.h"
@@ -200,6 +201,14 @@ static void print_dashboard(const struct app *app)
 
 static int build(struct app *app, struct error *err)
 {
+    const struct ingest_settings *ingest = &app->settings->ingest;
+    const struct api_settings *web = &app->settings->web;
+
+    if (key_pair_check("ingest", ingest->tls_certificate, ingest->tls_key, err) != 0 ||
+        (web->tls_enabled &&
+         key_pair_check("web.tls", web->tls_certificate, web->tls_key, err) != 0)) {
+        return -err->code;
+    }
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         open_history(app, err) != 0) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/service/audit.h"
+#include "base/service/key_pair.h"
 #include "base/service/notify.h"
 #include "sensor/app_private.h"
 #include "sensor/compare.h"
@@ -278,6 +279,21 @@ static int silence(struct app *app, struct error *err)
 }
 
 /* Everything up to the running pipeline; the exit status of what failed. */
+/* gRPC says "empty address list" of a pair that does not belong together, and only in the log. */
+static int check_key_pairs(const struct sensor_settings *s, struct error *err)
+{
+    int result = 0;
+
+    if (s->collector.address[0] != '\0') {
+        result = key_pair_check("collector", s->collector.certificate, s->collector.key, err);
+    }
+    if (result == 0) {
+        result = key_pair_check("grpc", s->grpc.tls_certificate, s->grpc.tls_key, err);
+    }
+    return result == 0 ? key_pair_check("http", s->http.tls_certificate, s->http.tls_key, err)
+                       : result;
+}
+
 static int prepare(struct app *app, const struct sensor_command *command, struct error *err)
 {
     if (app_check_outputs(app->settings, &app->human, err) != 0 || silence(app, err) != 0 ||
@@ -287,7 +303,7 @@ static int prepare(struct app *app, const struct sensor_command *command, struct
     if (audit_open(app->settings->security.audit_file, err) != 0 || app_identify(app, err) != 0) {
         return EXIT_FAILED;
     }
-    if (app_build(app, command, err) != 0) {
+    if (check_key_pairs(app->settings, err) != 0 || app_build(app, command, err) != 0) {
         return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     }
     return EXIT_SUCCESS;

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "base/process.h"
 #include "base/service/doctor.h"
+#include "base/service/key_pair.h"
 
 #define SOON_DAYS  14
 #define PATH_BYTES 4200
@@ -71,38 +71,6 @@ void doctor_secret(struct doctor *doctor, const char *key, const char *path)
 
 /* ---- certificates ---- */
 
-static X509 *read_certificate(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    X509 *certificate = file == NULL ? NULL : PEM_read_X509(file, NULL, NULL, NULL);
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return certificate;
-}
-
-/* No pass phrase is asked for: the programs cannot, either. */
-static int no_phrase(char *out, int bytes, int is_writing, void *context)
-{
-    (void)out;
-    (void)bytes;
-    (void)is_writing;
-    (void)context;
-    return -1;
-}
-
-static EVP_PKEY *read_key(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    EVP_PKEY *key = file == NULL ? NULL : PEM_read_PrivateKey(file, NULL, no_phrase, NULL);
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return key;
-}
-
 static void look_at_time(struct doctor *doctor, const char *key, const char *path,
                          const X509 *certificate)
 {
@@ -144,7 +112,7 @@ static void look_at_key(struct doctor *doctor, const char *key, const char *key_
     if (!is_readable_file(doctor, "certificate", key, key_path, &status)) {
         return;
     }
-    EVP_PKEY *private_key = read_key(key_path);
+    EVP_PKEY *private_key = key_pair_key(key_path);
 
     if (private_key == NULL) {
         doctor_add(doctor, DOCTOR_FAIL, "certificate",
@@ -172,7 +140,7 @@ void doctor_certificate(struct doctor *doctor, const char *key, const char *path
     if (!is_given(path) || !is_readable_file(doctor, "certificate", key, path, &status)) {
         return;
     }
-    X509 *certificate = read_certificate(path);
+    X509 *certificate = key_pair_certificate(path);
 
     if (certificate == NULL) {
         doctor_add(doctor, DOCTOR_FAIL, "certificate",

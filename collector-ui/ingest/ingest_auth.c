@@ -95,11 +95,17 @@ static int read_tokens(struct ingest_auth *auth, const char *path, struct error 
         }
         return error_set(err, code, "ingest.tokens_file: open %s: %s", path, strerror(code));
     }
+    if (!S_ISREG(status.st_mode)) {
+        (void)fclose(file);
+        return error_set(err, EINVAL, "ingest.tokens_file: %s is no file", path);
+    }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         (void)fclose(file);
-        return error_set(err, EACCES,
-                         "ingest.tokens_file: %s can be read by others (mode %04o; chmod 600 %s)",
-                         path, (unsigned)(status.st_mode & 07777), path);
+        return error_set(
+            err, EACCES,
+            "ingest.tokens_file: %s can be read by others than its owner (mode %04o): run "
+            "chmod 600 %s",
+            path, (unsigned)(status.st_mode & 07777), path);
     }
     for (unsigned number = 1; result == 0 && fgets(line, sizeof(line), file) != NULL; number++) {
         result = add_token(auth, line, path, number, err);

@@ -1,15 +1,14 @@
 /* Where to, with which credentials, and when again. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/service/secret_file.h"
 #include "sensor/export/collector_sink_private.h"
 
 #define BACKOFF_FIRST_NS       (500 * NS_PER_MS)
@@ -53,32 +52,13 @@ int collector_sink_check(const struct collector_settings *s, struct error *err)
 /* The token of the file in `out`. */
 static int read_token(const char *path, char out[COLLECTOR_TOKEN_MAX], struct error *err)
 {
-    struct stat status;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t length;
+    const int result =
+        secret_file_read("collector.token_file", path, out, COLLECTOR_TOKEN_MAX, &length, err);
 
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        const int code = errno;
-
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return error_set(err, code, "collector.token_file: open %s: %s", path, strerror(code));
+    if (result != 0) {
+        return result;
     }
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 || !S_ISREG(status.st_mode)) {
-        (void)close(fd);
-        return error_set(err, EACCES,
-                         "collector.token_file: %s must be a file that only its owner can read "
-                         "(mode is %04o; chmod 600 %s)",
-                         path, (unsigned)(status.st_mode & 07777), path);
-    }
-    const ssize_t got = read(fd, out, COLLECTOR_TOKEN_MAX - 1);
-
-    (void)close(fd);
-    size_t length = got > 0 ? (size_t)got : 0;
-    while (length > 0 && (out[length - 1] == '\n' || out[length - 1] == '\r')) {
-        length--;
-    }
-    out[length] = '\0';
     for (size_t i = 0; i < length; i++) {
         if (out[i] <= ' ' || out[i] > '~') {
             length = 0;

@@ -70,6 +70,18 @@ def main():
         assert report(port, "berlin-1", **pair)[0] == 0
         status, out = report(port, "paris-1", **pair)
         assert status == 1 and "PERMISSION_DENIED" in out, out
+        mixed = subprocess.run(
+            [os.path.join(os.path.dirname(COLLECTOR), "netscope-sensor"), "--read-pcap", "/dev/null", "--quiet",
+             "--collector", f"localhost:{port}"], capture_output=True, text=True, timeout=60,
+            env={**os.environ, **{f"NETSCOPE_COLLECTOR__{name.upper()}": str(path) for name, path in pair.items()},
+                 "NETSCOPE_COLLECTOR__KEY": str(certs / "paris-1.key")})
+        assert mixed.returncode == 2 and "do not belong together" in mixed.stderr, mixed
+        mixed = run("--data-dir", place / "mixed", "--ingest-listen", "127.0.0.1:0", "--port", "0",
+                    "--tls-cert", certs / "collector.pem", "--tls-key", certs / "berlin-1.key")
+        assert mixed.returncode == 2 and "do not belong together" in mixed.stderr, mixed
+        none = run("--data-dir", place / "mixed", "--ingest-listen", "127.0.0.1:0", "--port", "0",
+                   "--tls-cert", certs / "collector.pem", "--tls-key", certs / "ca.pem")
+        assert none.returncode == 2 and "holds no private key" in none.stderr, none
         second = run("--data-dir", place / "data", "--ingest-listen", "127.0.0.1:0", "--port", "0")
         assert second.returncode == 1 and "another netscope-collector uses" in second.stderr, second
         taken = run("--data-dir", place / "other", "--ingest-listen", f"127.0.0.1:{port}", "--port", "0")
