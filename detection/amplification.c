@@ -3,7 +3,6 @@
  * of its own size. */
 #include <stdio.h>
 
-#include "base/attributes.h"
 #include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
@@ -13,17 +12,34 @@ enum { PARAM_RATIO, PARAM_REFLECTORS };
 
 static bool is_reflector_port(uint16_t port)
 {
-    /* qotd, chargen, dns, tftp, portmap, ntp, netbios, snmp, cldap, rip, ssdp, ws-discovery, arms,
-     * sip, mdns, coap, memcached */
-    static const uint16_t ports[] = {17,  19,   53,   69,   111,  123,  137,  161,  389,
-                                     520, 1900, 3702, 3283, 5060, 5353, 5683, 11211};
-
-    for (size_t i = 0; i < ARRAY_COUNT(ports); i++) {
-        if (ports[i] == port) {
-            return true;
-        }
+    switch (port) {
+    case 17:    /* qotd */
+    case 19:    /* chargen */
+    case 53:    /* dns */
+    case 69:    /* tftp */
+    case 111:   /* portmap */
+    case 123:   /* ntp */
+    case 137:   /* netbios */
+    case 161:   /* snmp */
+    case 389:   /* cldap */
+    case 520:   /* rip */
+    case 1900:  /* ssdp */
+    case 3283:  /* arms */
+    case 3702:  /* ws-discovery */
+    case 5060:  /* sip */
+    case 5353:  /* mdns */
+    case 5683:  /* coap */
+    case 11211: /* memcached */
+        return true;
+    default:
+        return false;
     }
-    return false;
+}
+
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return is_reflector_port(glance->target_port) || is_reflector_port(glance->source_port);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
@@ -155,5 +171,6 @@ const struct detector_ops amplification_detector = {
                 .min = 1,
                 .max = 1e9,
                 .help = "Distinct reflectors."}},
+    .cares = cares,
     .feed = feed,
     .decide = decide};

@@ -18,11 +18,8 @@ enum { PARAM_CONNECTIONS, PARAM_INTERVAL };
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const struct detection_subject subject = {.source = fact->source,
-                                              .target = fact->target,
-                                              .port = fact->target_port,
-                                              .protocol = fact->protocol};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+    struct detector_note *note =
+        detector_note_of(rules, frame, 0, fact, PART_SOURCE | PART_TARGET | PART_SERVICE, 1);
 
     if (note != NULL) {
         const uint64_t second = fact->time_ns / NS_PER_SEC;

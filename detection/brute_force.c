@@ -58,16 +58,12 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
                      const struct detection_fact *fact, uint32_t view,
                      const struct ip_address *peer)
 {
-    struct detection_subject subject = {.port = fact->target_port, .protocol = fact->protocol};
+    const unsigned parts = view == VIEW_VICTIM ? PART_TARGET : PART_SOURCE;
     struct detection_member member =
         detector_member(frame, detector_hash_address(frame, peer), fact, true, false);
 
-    if (view == VIEW_VICTIM) {
-        subject.target = fact->target;
-    } else {
-        subject.source = fact->source;
-    }
-    struct detector_note *note = detector_note(rules, frame, view, &subject, fact->time_ns, 1);
+    struct detector_note *note =
+        detector_note_of(rules, frame, view, fact, parts | PART_SERVICE, 1);
 
     if (note == NULL) {
         return;
@@ -80,12 +76,8 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
 static void count(const struct detector_rules *rules, struct detection_frame *frame,
                   const struct detection_fact *fact, uint32_t counter)
 {
-    const struct detection_subject pair = {.source = fact->source,
-                                           .target = fact->target,
-                                           .port = fact->target_port,
-                                           .protocol = fact->protocol};
-
-    struct detector_note *note = detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns, 1);
+    struct detector_note *note = detector_note_of(rules, frame, VIEW_PAIR, fact,
+                                                  PART_SOURCE | PART_TARGET | PART_SERVICE, 1);
 
     if (note != NULL) {
         note->counts[counter] = 1;

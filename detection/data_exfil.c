@@ -12,22 +12,26 @@ enum { VIEW_PAIR, VIEW_TARGET /* its clients inside */ };
 enum { COUNT_UP, COUNT_DOWN, COUNTERS };
 enum { PARAM_RARE, PARAM_RATIO };
 
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return glance->is_source_internal && !glance->is_target_internal;
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
     if (!fact->is_source_internal || fact->is_target_internal) {
         return;
     }
-    const struct detection_subject pair = {.source = fact->source, .target = fact->target};
-    const struct detection_subject target = {.target = fact->target};
     struct detector_note *note =
-        detector_note(rules, frame, VIEW_PAIR, &pair, fact->time_ns, fact->bytes[0]);
+        detector_note_of(rules, frame, VIEW_PAIR, fact, PART_SOURCE | PART_TARGET, fact->bytes[0]);
 
     if (note != NULL) {
         note->counts[COUNT_UP] = fact->bytes[0];
         note->counts[COUNT_DOWN] = fact->bytes[1];
     }
-    note = detector_note(rules, frame, VIEW_TARGET, &target, fact->time_ns, 1);
+    note = detector_note_of(rules, frame, VIEW_TARGET, fact, PART_TARGET, 1);
     if (note != NULL) {
         struct detection_member member =
             detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
@@ -140,6 +144,7 @@ const struct detector_ops data_exfil_detector = {
                 .min = 0,
                 .max = 1e6,
                 .help = "Sent bytes must be so many times the received ones."}},
+    .cares = cares,
     .feed = feed,
     .decide = decide,
     .watch = watch};

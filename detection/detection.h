@@ -100,6 +100,16 @@ struct detection_fact {
     bool is_source_internal, is_target_internal;    /* networks.internal */
 };
 
+/* What a flow's VOLUME or END tells at a glance, so that the fact is made only where a detector may
+ * care: in a flood none does. */
+struct detection_glance {
+    uint8_t protocol;
+    bool is_source_internal, is_target_internal;
+    uint16_t source_port, target_port;
+    uint64_t packets[2], payload_bytes[2]; /* as of the fact */
+    uint64_t age_ns;                       /* of the flow */
+};
+
 /* ---- frames ---- */
 
 struct detection_frame; /* sketches of one second */
@@ -117,6 +127,9 @@ uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
 bool detection_frame_is_empty(struct detection_frame *frame);
 
+/* False: a fact of `event` (VOLUME or END) with this in it would be passed over by all. */
+bool detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
+                           const struct detection_glance *glance);
 /* O(1) for each detector that asks for this event. */
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact);
 /* False: of another seed, nothing was merged (the caller counts it). */

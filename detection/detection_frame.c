@@ -88,16 +88,27 @@ static inline uint64_t hash_address(struct hash_key key, const struct ip_address
 }
 
 /* A subject's hash from those of its addresses: most facts name the same two to each detector. */
+static inline uint64_t join_parts(struct hash_key key, uint64_t source, uint64_t target,
+                                  uint64_t label, uint64_t rest)
+{
+    return hash_mix(fold(source ^ key.a, target ^ key.b ^ UINT64_C(0xe7037ed1a0b428db)) ^
+                    fold(label ^ key.b, rest ^ key.a ^ UINT64_C(0x8ebc6af09c88c6e3)));
+}
+
 static uint64_t join(struct hash_key key, const struct detection_subject *subject, uint64_t source,
                      uint64_t target)
 {
-    const uint64_t rest =
-        (uint64_t)subject->port << 16 | (uint64_t)subject->protocol << 8 | subject->reserved;
     uint64_t label;
 
     memcpy(&label, subject->label, sizeof(label));
-    return hash_mix(fold(source ^ key.a, target ^ key.b ^ UINT64_C(0xe7037ed1a0b428db)) ^
-                    fold(label ^ key.b, rest ^ key.a ^ UINT64_C(0x8ebc6af09c88c6e3)));
+    return join_parts(key, source, target, label,
+                      detection_rest(subject->port, subject->protocol, subject->reserved));
+}
+
+uint64_t detection_frame_join(const struct detection_frame *frame, uint64_t source, uint64_t target,
+                              uint64_t rest)
+{
+    return join_parts(frame->key, source, target, 0, rest);
 }
 
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject)
@@ -141,6 +152,7 @@ static void subscribe_to(struct detection_frame *frame, uint32_t event, uint32_t
             (ops->protocols == 0 || (ops->protocols >> protocol & 1) != 0)) {
             frame->wanted[event][protocol][count++] = (struct subscriber){
                 .feed = ops->feed,
+                .cares = ops->cares,
                 .rules = rules,
                 .has_exempt = (rules->exempt_sources_count | rules->exempt_targets_count |
                                rules->exempt_ports_count) != 0};
@@ -297,12 +309,30 @@ static bool is_exempt(const struct detector_rules *rules, const struct detection
     return false;
 }
 
+bool detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
+                           const struct detection_glance *glance)
+{
+    const struct subscriber *wanted = frame->wanted[event][protocol_of(glance->protocol)];
+
+    for (; wanted->feed != NULL; wanted++) {
+        if (wanted->cares == NULL || wanted->cares(wanted->rules, glance)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact)
 {
     const struct subscriber *wanted = frame->wanted[fact->event][protocol_of(fact->protocol)];
 
-    frame->hashed[0] = (struct hashed_address){.address = &fact->source};
-    frame->hashed[1] = (struct hashed_address){.address = &fact->target};
+    if (wanted->feed == NULL) {
+        return;
+    }
+    frame->hashed[0] =
+        (struct hashed_address){&fact->source, hash_address(frame->key, &fact->source)};
+    frame->hashed[1] =
+        (struct hashed_address){&fact->target, hash_address(frame->key, &fact->target)};
     for (; wanted->feed != NULL; wanted++) {
         if (!wanted->has_exempt || !is_exempt(wanted->rules, fact)) {
             wanted->feed(wanted->rules, frame, fact);
@@ -362,15 +392,14 @@ struct detection_table *detector_view(const struct detector_rules *rules,
 
 uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(frame->hashed); i++) {
-        struct hashed_address *hashed = &frame->hashed[i];
+    const struct hashed_address *hashed = frame->hashed;
 
-        if (hashed->address != NULL && address_equal(hashed->address, address)) {
-            if (!hashed->is_known) {
-                hashed->is_known = true;
-                hashed->hash = hash_address(frame->key, address);
-            }
-            return hashed->hash;
+    if (hashed[0].address == address || hashed[1].address == address) {
+        return hashed[hashed[0].address != address].hash;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(frame->hashed); i++) {
+        if (hashed[i].address != NULL && address_equal(hashed[i].address, address)) {
+            return hashed[i].hash;
         }
     }
     return hash_address(frame->key, address);

@@ -38,6 +38,7 @@ struct handshake {
 struct subscriber {
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact); /* NULL: the end */
+    bool (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     const struct detector_rules *rules;
     bool has_exempt;
 };
@@ -54,7 +55,6 @@ struct detection_frame {
     struct hashed_address {
         const struct ip_address *address;
         uint64_t hash;
-        bool is_known;
     } hashed[2];
     uint32_t facts_count; /* that wait */
     struct detection_fact facts[FACTS_MAX];
@@ -78,6 +78,14 @@ void detection_handshake_settle(struct detection_frame *frame);
 void detection_frame_settle(struct detection_frame *frame);
 uint64_t detection_frame_hash(struct detection_frame *frame,
                               const struct detection_subject *subject);
+/* The same of a subject without a label; `source`, `target`: hashes of its addresses, 0 without;
+ * `rest`: detection_rest(). */
+uint64_t detection_frame_join(const struct detection_frame *frame, uint64_t source, uint64_t target,
+                              uint64_t rest);
+static inline uint64_t detection_rest(uint16_t port, uint8_t protocol, uint8_t reserved)
+{
+    return (uint64_t)port << 16 | (uint64_t)protocol << 8 | reserved;
+}
 
 struct detection_incident {
     bool is_open;

@@ -77,13 +77,13 @@ static inline bool is_refused(struct detection_table *table, uint64_t hash, uint
     return false;
 }
 
-struct detector_note *detector_note(const struct detector_rules *rules,
-                                    struct detection_frame *frame, uint32_t view,
-                                    const struct detection_subject *subject, uint64_t time_ns,
-                                    uint64_t weight)
+/* Room for a note of whoever has `hash`; NULL: the view refuses it. The caller fills in the
+ * subject.
+ */
+static ALWAYS_INLINE struct detector_note *begin(struct detection_frame *frame,
+                                                 struct detection_table *table, uint64_t hash,
+                                                 uint64_t time_ns, uint64_t weight)
 {
-    struct detection_table *table = detector_view(rules, frame, view);
-    const uint64_t hash = detection_frame_hash(frame, subject);
     const uint64_t waiting = frame->notes_made - frame->notes_added;
 
     if (is_refused(table, hash, &weight)) {
@@ -103,12 +103,57 @@ struct detector_note *detector_note(const struct detector_rules *rules,
 
     assert(table->shape.counters <= DETECTOR_NOTE_COUNTERS);
     note->table = table;
-    note->subject = *subject;
     note->has_member = false;
     note->hash = hash;
     note->weight = weight;
     note->first_ns = note->last_ns = time_ns;
     memset(note->counts, 0, sizeof(note->counts));
+    return note;
+}
+
+struct detector_note *detector_note(const struct detector_rules *rules,
+                                    struct detection_frame *frame, uint32_t view,
+                                    const struct detection_subject *subject, uint64_t time_ns,
+                                    uint64_t weight)
+{
+    struct detector_note *note = begin(frame, detector_view(rules, frame, view),
+                                       detection_frame_hash(frame, subject), time_ns, weight);
+
+    if (note != NULL) {
+        note->subject = *subject;
+    }
+    return note;
+}
+
+struct detector_note *detector_note_of(const struct detector_rules *rules,
+                                       struct detection_frame *frame, uint32_t view,
+                                       const struct detection_fact *fact, unsigned parts,
+                                       uint64_t weight)
+{
+    const bool has_source = (parts & PART_SOURCE) != 0 && fact->source.version != 0;
+    const bool has_target = (parts & PART_TARGET) != 0 && fact->target.version != 0;
+    const uint16_t port = (parts & PART_PORT) != 0 ? fact->target_port : 0;
+    const uint8_t protocol = (parts & PART_PROTOCOL) != 0 ? fact->protocol : 0;
+
+    assert(frame->hashed[0].address == &fact->source);
+    const uint64_t hash = detection_frame_join(frame, has_source ? frame->hashed[0].hash : 0,
+                                               has_target ? frame->hashed[1].hash : 0,
+                                               detection_rest(port, protocol, 0));
+    struct detector_note *note =
+        begin(frame, detector_view(rules, frame, view), hash, fact->time_ns, weight);
+
+    if (note == NULL) {
+        return NULL;
+    }
+    memset(&note->subject, 0, sizeof(note->subject));
+    if (has_source) {
+        note->subject.source = fact->source;
+    }
+    if (has_target) {
+        note->subject.target = fact->target;
+    }
+    note->subject.port = port;
+    note->subject.protocol = protocol;
     return note;
 }
 

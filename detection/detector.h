@@ -83,6 +83,8 @@ struct detector_ops {
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
+    /* Whether a VOLUME or END may say something to `feed`, which looks again. NULL: all do. */
+    bool (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
      * second; what came later, or could not wait, comes as a fact of its own. */
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
@@ -128,6 +130,15 @@ struct detector_note {
     struct detection_member member;
 };
 
+/* Parts of a fact of which its subject is made. */
+enum {
+    PART_SOURCE = 1,
+    PART_TARGET = 2,
+    PART_PROTOCOL = 4,
+    PART_PORT = 8, /* the target's */
+    PART_SERVICE = PART_PROTOCOL | PART_PORT
+};
+
 /* The same for later, in the order of the calls: subjects are each elsewhere in memory, so notes
  * wait while that is on its way. Until the next call the caller may add to `counts` (of the view's
  * counters; all 0) and tell of one member. `weight`: what it counts in the first sum, where that
@@ -136,6 +147,12 @@ struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
                                     const struct detection_subject *subject, uint64_t time_ns,
                                     uint64_t weight);
+/* The same of the fact that is being given, with those parts of it as the subject: put together
+ * only where the view lets it in. */
+struct detector_note *detector_note_of(const struct detector_rules *rules,
+                                       struct detection_frame *frame, uint32_t view,
+                                       const struct detection_fact *fact, unsigned parts,
+                                       uint64_t weight);
 void detector_note_member(struct detector_note *note, const struct detection_member *member);
 /* It went on until `time_ns`; 0: it did not. */
 static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
@@ -148,7 +165,7 @@ struct detection_table *detector_view(const struct detector_rules *rules,
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
                                         const struct detection_fact *fact, bool is_attempt,
                                         bool is_answer);
-/* Known for those of the fact that is being given. */
+/* Known for those of the fact that is being given, by where they stand or what they are. */
 uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_address *address);
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length);
 /* The same of a number's bytes, the low one first. */

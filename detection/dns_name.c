@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/attributes.h"
 #include "base/domain/domain.h"
 
 #define RANDOM_LENGTH_MIN  8
@@ -10,7 +11,7 @@
 
 void dns_name_split(struct record_text name, struct record_text *host, struct record_text *domain)
 {
-    const size_t at = domain_registered(name.data, name.length);
+    const size_t at = domain_registered_of_host(name.data, name.length);
 
     *host = (struct record_text){name.data, at > 0 ? (uint32_t)at - 1 : 0};
     *domain = (struct record_text){name.data + at, name.length - (uint32_t)at};
@@ -33,11 +34,24 @@ struct record_text dns_name_label(struct record_text name)
     return first;
 }
 
+/* Most bytes of a name are there once or a few times. */
+static double n_log2_n(uint32_t n)
+{
+    static const double few[] = {
+        0, 0, 2, 4.754887502163468, 8, 11.60964047443681, 15.509775004326936, 19.651484454403228};
+
+    return n < ARRAY_COUNT(few) ? few[n] : n * log2(n);
+}
+
 uint32_t dns_name_entropy(struct record_text text)
 {
     uint32_t counts[256];
     uint64_t seen[4] = {0}; /* which bytes: the others' counts are not set */
-    double bits = 0;
+    double sum = 0;
+
+    if (text.length == 0) {
+        return 0;
+    }
 
     for (uint32_t i = 0; i < text.length; i++) {
         const uint8_t byte = (uint8_t)text.data[i];
@@ -49,12 +63,11 @@ uint32_t dns_name_entropy(struct record_text text)
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t left = seen[word]; left != 0; left &= left - 1) {
             const unsigned byte = 64 * word + (unsigned)__builtin_ctzll(left);
-            const double part = (double)counts[byte] / (double)text.length;
 
-            bits -= part * log2(part);
+            sum += n_log2_n(counts[byte]);
         }
     }
-    return (uint32_t)(bits * 1000 + 0.5);
+    return (uint32_t)((log2(text.length) - sum / text.length) * 1000 + 0.5);
 }
 
 static bool is_vowel(char c)

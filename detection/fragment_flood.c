@@ -13,8 +13,7 @@ enum { PARAM_SOURCES, PARAM_TINY };
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const struct detection_subject subject = {.target = fact->target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+    struct detector_note *note = detector_note_of(rules, frame, 0, fact, PART_TARGET, 1);
 
     if (note == NULL) {
         return;

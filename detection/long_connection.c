@@ -10,6 +10,12 @@
 
 enum { COUNT_SECONDS /* its age, each second with traffic */, COUNT_TIMES, COUNT_BYTES, COUNTERS };
 
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    return (double)glance->age_ns / (double)NS_PER_SEC / HOUR_SECONDS >=
+           rules->levels[LEVEL_MEDIUM];
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
@@ -91,5 +97,6 @@ const struct detector_ops long_connection_detector = {
     .views = {{.name = "connection", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true}},
     .windows = {{0, 0}},
     .windows_count = 1,
+    .cares = cares,
     .feed = feed,
     .decide = decide};

@@ -10,13 +10,20 @@ enum { VIEW_HOST, VIEW_SERVICE };
 enum { PARAM_LEARNING };
 
 static void count(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
-                  const struct detection_subject *subject, uint64_t time_ns)
+                  const struct detection_fact *fact, unsigned parts)
 {
-    struct detector_note *note = detector_note(rules, frame, view, subject, time_ns, 1);
+    struct detector_note *note = detector_note_of(rules, frame, view, fact, parts, 1);
 
     if (note != NULL) {
         note->counts[COUNT_CONNECTIONS] = 1;
     }
+}
+
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return glance->packets[0] > 0 && glance->packets[1] > 0 &&
+           (glance->is_source_internal || glance->is_target_internal);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
@@ -24,15 +31,12 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 {
     /* Both directions: a host that was answered, a service that answered. */
     const bool is_connection = fact->packets[0] > 0 && fact->packets[1] > 0;
-    const struct detection_subject host = {.source = fact->source};
-    const struct detection_subject service = {
-        .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
 
     if (is_connection && fact->is_source_internal) {
-        count(rules, frame, VIEW_HOST, &host, fact->time_ns);
+        count(rules, frame, VIEW_HOST, fact, PART_SOURCE);
     }
     if (is_connection && fact->is_target_internal && fact->target_port != 0) {
-        count(rules, frame, VIEW_SERVICE, &service, fact->time_ns);
+        count(rules, frame, VIEW_SERVICE, fact, PART_TARGET | PART_SERVICE);
     }
 }
 
@@ -117,6 +121,7 @@ const struct detector_ops new_host_detector = {
                 .min = 0,
                 .max = 6.048e14,
                 .help = "After the start, what is seen belongs here."}},
+    .cares = cares,
     .feed = feed,
     .decide = decide,
     .watch = watch};

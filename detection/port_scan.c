@@ -15,10 +15,10 @@ enum { WINDOW_PAIR, WINDOW_FAN, WINDOW_PAIR_SLOW, WINDOW_FAN_SLOW };
 enum { PARAM_HOSTS, PARAM_PAIR_SLOW, PARAM_PORTS_SLOW, PARAM_FAN_SLOW, PARAM_HOSTS_SLOW };
 
 static void tell(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
-                 const struct detection_subject *subject, const struct detection_fact *fact)
+                 unsigned parts, const struct detection_fact *fact)
 {
     const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
-    struct detector_note *note = detector_note(rules, frame, view, subject, fact->time_ns, 1);
+    struct detector_note *note = detector_note_of(rules, frame, view, fact, parts, 1);
 
     if (note == NULL) {
         return;
@@ -36,15 +36,11 @@ static void tell(const struct detector_rules *rules, struct detection_frame *fra
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const struct detection_subject pair = {.source = fact->source, .target = fact->target};
-    const struct detection_subject fan = {
-        .source = fact->source, .port = fact->target_port, .protocol = fact->protocol};
-
     if (fact->event == DETECTION_ESTABLISHED && fact->is_answered) {
         return; /* known since the SYN-ACK */
     }
-    tell(rules, frame, VIEW_PAIR, &pair, fact);
-    tell(rules, frame, VIEW_FAN, &fan, fact);
+    tell(rules, frame, VIEW_PAIR, PART_SOURCE | PART_TARGET, fact);
+    tell(rules, frame, VIEW_FAN, PART_SOURCE | PART_SERVICE, fact);
 }
 
 static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,

@@ -24,8 +24,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
                                        [DETECTION_SYN_ACK] = COUNT_ANSWERED,
                                        [DETECTION_ESTABLISHED] = COUNT_ESTABLISHED,
                                        [DETECTION_RST] = COUNT_REFUSED};
-    const struct detection_subject subject = {.target = fact->target};
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+    struct detector_note *note = detector_note_of(rules, frame, 0, fact, PART_TARGET, 1);
 
     if (note == NULL) {
         return;

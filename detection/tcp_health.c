@@ -23,16 +23,27 @@ enum {
 enum { PARAM_ZERO_WINDOWS, PARAM_RTT_FACTOR };
 enum health { HEALTH_RETRANSMITS, HEALTH_ZERO_WINDOW, HEALTH_RTT };
 
+/* Who was not answered and sent nothing says nothing of a service's health: segments of a SYN flood
+ * would hide those that are lost. */
+static bool says_something(const uint64_t packets[2], const uint64_t payload_bytes[2])
+{
+    return (packets[0] > 0 && packets[1] > 0) || (payload_bytes[0] | payload_bytes[1]) != 0;
+}
+
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return says_something(glance->packets, glance->payload_bytes);
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if (fact->segments == 0) {
+    if (fact->segments == 0 || !says_something(fact->packets, fact->payload_bytes)) {
         return;
     }
-    const struct detection_subject subject = {
-        .target = fact->target, .port = fact->target_port, .protocol = fact->protocol};
     struct detector_note *note =
-        detector_note(rules, frame, 0, &subject, fact->time_ns, fact->segments);
+        detector_note_of(rules, frame, 0, fact, PART_TARGET | PART_SERVICE, fact->segments);
 
     if (note == NULL) {
         return;
@@ -229,6 +240,7 @@ const struct detector_ops tcp_health_detector = {
                 .min = 1.1,
                 .max = 1000,
                 .help = "Round trips so many times the learnt ones, and 50 ms longer."}},
+    .cares = cares,
     .feed = feed,
     .decide = decide,
     .watch = watch};

@@ -11,6 +11,13 @@
 
 enum { COUNT_CONNECTIONS, COUNT_ONE_WAY, COUNTERS };
 
+static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return glance->packets[0] + glance->packets[1] >= PACKETS_MIN &&
+           glance->payload_bytes[0] + glance->payload_bytes[1] > 0;
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
@@ -91,5 +98,6 @@ const struct detector_ops unidirectional_detector = {
     .views = {{.name = "sensor", .size = SIZE_FEW, .counters = COUNTERS}},
     .windows = {{0, 0}},
     .windows_count = 1,
+    .cares = cares,
     .feed = feed,
     .decide = decide};

@@ -21,7 +21,7 @@ struct memory {
 };
 
 /* The same of ends of names: whether one is a public suffix. */
-#define ENDS_MAX      256
+#define ENDS_MAX      1024
 #define END_BYTES_MAX 62
 
 struct end {
@@ -57,15 +57,12 @@ static bool is_suffix(const char *text, size_t length)
 }
 
 /* libpsl's walk, for names of few labels, none of which is empty: the longest end that is a public
- * suffix, and one label more. */
+ * suffix, and one label more. The whole is taken for none. */
 static uint32_t walk(const char *text, size_t length)
 {
     uint32_t registered = NONE;
     const char *at = text;
 
-    if (psl_is_public_suffix(psl_builtin(), text) != 0) {
-        return NONE;
-    }
     for (;;) {
         const char *dot = memchr(at, '.', length - (size_t)(at - text));
 
@@ -99,7 +96,7 @@ static bool is_plain(const char *text, size_t length)
 static uint32_t search(const char *text, size_t length)
 {
     if (is_plain(text, length)) {
-        return walk(text, length);
+        return psl_is_public_suffix(psl_builtin(), text) != 0 ? NONE : walk(text, length);
     }
     const char *registered = psl_registrable_domain(psl_builtin(), text);
 
@@ -119,11 +116,11 @@ static uint32_t registered_at(const char *text, size_t length)
     return memory->at;
 }
 
-size_t domain_registered(const char *name, size_t length)
+/* `text`: the name's end as libpsl wants it. Returns how many bytes were left out in front. */
+static size_t lower(char text[DOMAIN_NAME_MAX + 1], const char *name, size_t length)
 {
-    char text[DOMAIN_NAME_MAX + 1];
     const size_t skipped = length > DOMAIN_NAME_MAX ? length - DOMAIN_NAME_MAX : 0;
-    size_t kept = length - skipped;
+    const size_t kept = length - skipped;
 
     for (size_t i = 0; i < kept; i++) {
         /* An embedded NUL would end the name early. */
@@ -133,7 +130,27 @@ size_t domain_registered(const char *name, size_t length)
         }
     }
     text[kept] = '\0';
-    const uint32_t registered = registered_at(text, kept);
+    return skipped;
+}
+
+size_t domain_registered(const char *name, size_t length)
+{
+    char text[DOMAIN_NAME_MAX + 1];
+    const size_t skipped = lower(text, name, length);
+    const uint32_t registered = registered_at(text, length - skipped);
+
+    return registered != NONE ? skipped + registered : 0;
+}
+
+size_t domain_registered_of_host(const char *name, size_t length)
+{
+    char text[DOMAIN_NAME_MAX + 1];
+    const size_t skipped = lower(text, name, length);
+
+    if (!is_plain(text, length - skipped)) {
+        return domain_registered(name, length);
+    }
+    const uint32_t registered = walk(text, length - skipped);
 
     return registered != NONE ? skipped + registered : 0;
 }

@@ -230,13 +230,26 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
                    const struct flow *flow, const struct flow_tick_delta *delta,
                    bool is_client_internal, bool is_server_internal)
 {
+    const uint64_t first_ns = flow_first_ns(table, flow);
+    const struct detection_glance glance = {
+        .protocol = flow->key.protocol,
+        .is_source_internal = is_client_internal,
+        .is_target_internal = is_server_internal,
+        .source_port = flow_client_port(flow),
+        .target_port = flow_server_port(flow),
+        .packets = {delta->packets - delta->reverse_packets, delta->reverse_packets},
+        .age_ns = flow->last_ns > first_ns ? flow->last_ns - first_ns : 0};
+
+    if (!detection_frame_cares(frame, DETECTION_VOLUME, &glance)) {
+        return;
+    }
     struct detection_fact fact;
 
     fact_of_flow(&fact, DETECTION_VOLUME, table, flow, flow->last_ns);
     fact.bytes[0] = delta->bytes[0];
     fact.bytes[1] = delta->bytes[1];
-    fact.packets[1] = delta->reverse_packets;
-    fact.packets[0] = delta->packets - delta->reverse_packets;
+    fact.packets[0] = glance.packets[0];
+    fact.packets[1] = glance.packets[1];
     fact.is_source_internal = is_client_internal;
     fact.is_target_internal = is_server_internal;
     detection_frame_add(frame, &fact);

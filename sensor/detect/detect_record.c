@@ -32,6 +32,19 @@ static void fact_of_record(struct detection_fact *fact, enum detection_event eve
 
 static void add_end(struct detection_frame *frame, const struct flow_record *record)
 {
+    const struct detection_glance glance = {
+        .protocol = record->ip_protocol,
+        .is_source_internal = record->client.scope == SCOPE_INTERNAL,
+        .is_target_internal = record->server.scope == SCOPE_INTERNAL,
+        .source_port = record->client.port,
+        .target_port = record->server.port,
+        .packets = {record->forward.total_packets, record->reverse.total_packets},
+        .payload_bytes = {record->forward.total_payload_bytes, record->reverse.total_payload_bytes},
+        .age_ns = record->end_ns > record->start_ns ? record->end_ns - record->start_ns : 0};
+
+    if (!detection_frame_cares(frame, DETECTION_END, &glance)) {
+        return;
+    }
     struct detection_fact fact;
 
     fact_of_record(&fact, DETECTION_END, record);

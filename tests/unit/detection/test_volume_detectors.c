@@ -103,6 +103,7 @@ static void end_of(uint64_t segments, uint64_t retransmitted, uint64_t zero_wind
     struct detection_fact *fact =
         play_fact(DETECTION_END, 100 + (uint32_t)(at_ms / 500 % 90), 7, 443, at_ms);
 
+    fact->packets[0] = fact->packets[1] = segments / 2;
     fact->segments = segments;
     fact->retransmitted = retransmitted;
     fact->zero_windows = zero_windows;
@@ -134,6 +135,23 @@ static void a_little_loss_and_few_segments_are_none(void **state)
     play_only("tcp_health");
     end_of(900, 400, 0, 0, 0); /* one bad connection */
     assert_int_equal(play(0)->count, 0);
+}
+
+/* A flood of SYN at the same service: nobody was answered. */
+static void segments_without_an_answer_do_not_hide_those_that_are_lost(void **state)
+{
+    (void)state;
+    play_only("tcp_health");
+    for (unsigned i = 0; i < 20; i++) {
+        end_of(100, 5, 0, 0, i * 1000);
+        for (unsigned j = 0; j < 50; j++) {
+            struct detection_fact *syn =
+                play_fact(DETECTION_END, 1000 + 50 * i + j, 7, 443, i * 1000 + j);
+
+            syn->packets[0] = syn->segments = 1;
+        }
+    }
+    assert_int_equal(play_opened(play(0), ALERT_TCP_HEALTH), 1);
 }
 
 static void windows_that_fall_to_zero_are_told(void **state)
@@ -304,6 +322,7 @@ int main(void)
         cmocka_unit_test(just_below_four_hours_and_many_short_ones_are_none),
         cmocka_unit_test(five_percent_sent_again_is_a_lossy_service),
         cmocka_unit_test(a_little_loss_and_few_segments_are_none),
+        cmocka_unit_test(segments_without_an_answer_do_not_hide_those_that_are_lost),
         cmocka_unit_test(windows_that_fall_to_zero_are_told),
         cmocka_unit_test(round_trips_that_triple_are_told_with_their_baseline),
         cmocka_unit_test(slow_growth_is_learnt),

@@ -46,6 +46,7 @@ static void hostile_names_are_read_to_their_end_alone(void **state)
             name[i] = i % 5 == 4 ? '.' : (char)(i * 37);
         }
         assert_true(domain_registered(name, length) <= length);
+        assert_true(domain_registered_of_host(name, length) <= length);
         free(name);
     }
 }
@@ -78,7 +79,27 @@ static void names_are_split_as_libpsl_splits_them(void **state)
 
         assert_int_equal(domain_registered(name, length),
                          registered != NULL ? registered - name : 0);
+        if (registered != NULL || strchr(name, '.') == NULL) {
+            assert_int_equal(domain_registered_of_host(name, length),
+                             domain_registered(name, length));
+        }
     }
+}
+
+static const char *of_host(const char *name)
+{
+    return name + domain_registered_of_host(name, strlen(name));
+}
+
+static void a_suffix_below_another_name_counts_as_its_host(void **state)
+{
+    (void)state;
+    assert_string_equal(of("s3.amazonaws.com"), "s3.amazonaws.com");
+    assert_string_equal(of_host("s3.amazonaws.com"), "amazonaws.com");
+    assert_string_equal(of_host("bucket.s3.amazonaws.com"), "bucket.s3.amazonaws.com");
+    assert_string_equal(of_host("co.uk"), "co.uk");
+    assert_string_equal(of_host(""), "");
+    assert_string_equal(of_host("a..example.com"), of("a..example.com"));
 }
 
 int main(void)
@@ -87,6 +108,7 @@ int main(void)
         cmocka_unit_test(what_is_registered_stands_below_the_public_suffix),
         cmocka_unit_test(names_without_one_are_their_own),
         cmocka_unit_test(names_are_split_as_libpsl_splits_them),
+        cmocka_unit_test(a_suffix_below_another_name_counts_as_its_host),
         cmocka_unit_test(hostile_names_are_read_to_their_end_alone),
     };
 
