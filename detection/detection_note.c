@@ -66,11 +66,15 @@ void detection_frame_settle(struct detection_frame *frame)
  * table is saturated then. */
 static inline bool is_refused(struct detection_table *table, uint64_t hash, uint64_t *weight)
 {
-    if (!detection_is_full(table) || *weight > 1 || detection_may_hold(table, hash)) {
+    if (!detection_is_full(table) || detection_may_hold(table, hash) ||
+        !detection_is_too_light(table, *weight)) {
         return false;
     }
     table->is_saturated = true;
     if (!detection_is_drawn(table, hash)) {
+        if (*weight > 1 && table->newcomers % DETECTION_REFUSALS_EACH == 0) {
+            detection_next_candidate(table);
+        }
         return true;
     }
     *weight = UINT64_MAX;

@@ -106,6 +106,7 @@ bool detection_table_init(struct detection_table *table, const struct detection_
     table->memory = memory;
     table->memory_bytes = bytes;
     (void)lay_out(table, memory);
+    table->candidates[0].number = table->candidates[1].number = DETECTION_NONE;
     return true;
 }
 
@@ -156,6 +157,7 @@ void detection_table_reset(struct detection_table *table)
     table->entries_free = table->members_free = 0;
     table->entries_live = 0;
     table->hand = 0;
+    table->candidates[0].number = table->candidates[1].number = DETECTION_NONE;
     table->newcomers = 0;
     table->is_saturated = false;
 }

@@ -102,7 +102,12 @@ struct detection_table {
     uint32_t entry_mask, member_mask;
     uint32_t members_chained; /* since the reset: 0: all heads are 0 */
     uint32_t hand;            /* where the search for the lightest goes on */
-    uint32_t newcomers;       /* that found the table full, in this second */
+    /* Whoever goes next, and the one after, as they were when they were found. */
+    struct detection_candidate {
+        uint32_t number; /* DETECTION_NONE: not known */
+        uint64_t weight;
+    } candidates[2];
+    uint32_t newcomers; /* that found the table full, in this second */
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;

@@ -87,9 +87,22 @@ static inline bool detection_is_drawn(struct detection_table *table, uint64_t ha
     return (hash_mix(hash + table->newcomers) >> 32) * each >> 32 == 0;
 }
 
+/* How many newcomers are too light for whoever would go next before another one is looked for. */
+#define DETECTION_REFUSALS_EACH 8
+
+/* Whether a newcomer to a full table that has not been drawn is too light for it. */
+static inline bool detection_is_too_light(const struct detection_table *table, uint64_t weight)
+{
+    const struct detection_candidate *next = &table->candidates[0];
+
+    return weight <= 1 || (next->number != DETECTION_NONE && weight <= next->weight);
+}
+
 /* Takes the member behind `link` out of the set. */
 void detection_drop_member(struct detection_table *table, uint32_t number, uint32_t *link);
 void detection_drop_entry(struct detection_table *table, uint32_t number);
+/* Looks for another one to go next. */
+void detection_next_candidate(struct detection_table *table);
 /* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
 void detection_make_room(struct detection_table *table, uint32_t kept, uint64_t limit);
 /* Zeroes those of the subject's sub-buckets that are in `slots`, a bit each. */

@@ -16,6 +16,9 @@
 #define AHEAD_ENTRY  6
 #define AHEAD_MEMBER 3
 
+/* How many subjects at least are looked at together, so that their memory comes meanwhile. */
+#define LOOK_AT_MAX 32
+
 /* ---- when a subject is due ---- */
 
 /* The oldest sub-bucket that is not zero; `filled` is not 0. */
@@ -350,10 +353,11 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
     table->span = span;
     const uint64_t slots = slots_of(table, step);
 
+    uint32_t numbers[LOOK_AT_MAX + 64];
+    uint32_t count = 0;
+
     for (uint32_t first = 0; first < table->entries_used; first += 64) {
         uint64_t due = table->due != NULL ? take_due(table, first / 64, step) : 0;
-        uint32_t numbers[64];
-        uint32_t count = 0;
 
         for (due = looks_at_all ? UINT64_MAX : due; due != 0; due &= due - 1) {
             const uint32_t number = first + (uint32_t)__builtin_ctzll(due);
@@ -362,8 +366,12 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
                 numbers[count++] = number;
             }
         }
-        look_at_these(table, numbers, count, oldest_second, slots);
+        if (count >= LOOK_AT_MAX) {
+            look_at_these(table, numbers, count, oldest_second, slots);
+            count = 0;
+        }
     }
+    look_at_these(table, numbers, count, oldest_second, slots);
 }
 
 void detection_table_tell_all(struct detection_table *table)
