@@ -117,10 +117,12 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
 
 /* Flows with packets since the last tick, each once, with what they were: for rates and top flows
  * of a second without a look at silent ones (4 bytes a flow). A flow that ended before is not
- * among them: flow_table_tick_delta gives its own in on_record(FLOW_END). Starts the next tick. */
+ * among them: flow_table_tick_delta gives its own in on_record(FLOW_END). Starts the next tick.
+ * `asks_first`: `each` asks for flow_first_ns, a line more that is fetched ahead then. */
 typedef void (*flow_tick_function)(void *context, struct flow *flow,
                                    const struct flow_tick_delta *delta);
-void flow_table_tick(struct flow_table *table, flow_tick_function each, void *context);
+void flow_table_tick(struct flow_table *table, bool asks_first, flow_tick_function each,
+                     void *context);
 struct flow_tick_delta flow_table_tick_delta(const struct flow_table *table,
                                              const struct flow *flow);
 

@@ -3,11 +3,17 @@
 
 #define TICK_AHEAD 16 /* flows whose lines are on their way during a tick */
 
-void flow_table_tick(struct flow_table *table, flow_tick_function each, void *context)
+void flow_table_tick(struct flow_table *table, bool asks_first, flow_tick_function each,
+                     void *context)
 {
     for (uint32_t i = 0; i < table->touched_count; i++) {
         if (i + TICK_AHEAD < table->touched_count) {
-            __builtin_prefetch(flow_at(table, table->touched[i + TICK_AHEAD]), 1);
+            const uint32_t ahead = table->touched[i + TICK_AHEAD];
+
+            __builtin_prefetch(flow_at(table, ahead), 1);
+            if (asks_first) {
+                __builtin_prefetch(flow_cold_at(table, ahead));
+            }
         }
         struct flow *flow = flow_at(table, table->touched[i]);
         if ((flow->bits & FLOW_IS_LIVE) != 0 && each != NULL) {

@@ -54,7 +54,7 @@ static void close_second(struct shard *shard)
     const struct flow_table_statistics now = flow_table_statistics(shard->table);
     const struct inspect_statistics seen = inspect_statistics(shard->inspect);
 
-    flow_table_tick(shard->table, shard_on_tick, shard);
+    flow_table_tick(shard->table, epoch->detection != NULL, shard_on_tick, shard);
     epoch->totals.new_flows += now.flows_created - shard->told.flows_created;
     epoch->totals.flows_active = flow_table_count(shard->table);
     epoch->data_segments += now.data_segments - shard->told.data_segments;

@@ -102,7 +102,7 @@ static void sums_are_exact_whatever_is_carried(void **state)
                             ? flow_payload_of(flow, d) == payload
                             : flow_payload_of(flow, d) >= FLOW_PAYLOAD_EXACT);
         }
-        flow_table_tick(h.table, take_delta, &delta);
+        flow_table_tick(h.table, true, take_delta, &delta);
         assert_true(delta.packets == tick[0][0] + tick[1][0]);
         assert_true(delta.reverse_packets == tick[1][0]);
         assert_true(delta.bytes[0] == tick[0][1] && delta.bytes[1] == tick[1][1]);

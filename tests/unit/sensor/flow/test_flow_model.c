@@ -305,7 +305,7 @@ static void syns_from_everywhere_leave_memory_flat(void **state)
         (void)flow_table_add_batch(table, packets, NULL, FLOW_BATCH_MAX);
         (void)flow_table_advance(table, packets[FLOW_BATCH_MAX - 1].time_ns, 256);
         if (sent % 1048576 == 0) { /* as each second does */
-            flow_table_tick(table, NULL, NULL);
+            flow_table_tick(table, true, NULL, NULL);
         }
         if (sent >= UINT64_C(2) * settings.flows_max && flat == 0) {
             flat = flow_table_memory_bytes(table);

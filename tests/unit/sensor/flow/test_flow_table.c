@@ -330,14 +330,14 @@ static void a_tick_gives_the_flows_of_that_tick_alone(void **state)
     for (uint16_t i = 0; i < 100; i++) {
         harness_udp(&h, i, "10.0.0.1", (uint16_t)(2000 + i), "10.0.0.2", 3000, 10);
     }
-    flow_table_tick(h.table, sum_flow, &seen);
+    flow_table_tick(h.table, true, sum_flow, &seen);
     assert_int_equal(seen.flows, 100);
     assert_int_equal(seen.packets, 100);
     assert_int_equal(seen.reverse_packets, 0);
     seen = (struct tick_sums){0};
     harness_udp(&h, SECOND, "10.0.0.1", 2000, "10.0.0.2", 3000, 10);
     harness_udp(&h, SECOND, "10.0.0.2", 3000, "10.0.0.1", 2000, 10);
-    flow_table_tick(h.table, sum_flow, &seen);
+    flow_table_tick(h.table, true, sum_flow, &seen);
     assert_int_equal(seen.flows, 1);
     assert_int_equal(seen.packets, 2);
     assert_int_equal(seen.reverse_packets, 1);
