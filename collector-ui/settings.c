@@ -59,7 +59,7 @@ static const char *const sensor_sections[] = {
     "flow",     "grpc",   "http",    "kafka",          "log",    "names",
     "networks", "output", "packets", "pipeline",       "run",    "security",
     "sensor",   "spool",  "stats",   "kafka_clusters", NULL};
-static const struct config_neighbour sensor = {"NETSCOPE", sensor_sections};
+static const struct config_neighbour sensor = {"netscope-sensor", "NETSCOPE", sensor_sections};
 
 struct config *collector_settings_new(struct collector_settings_all *settings, struct error *err)
 {

@@ -18,6 +18,9 @@ MUST_USE int app_check_settings(const struct sensor_settings *settings, const st
 /* Whether the addresses that such a run would listen on and dial are ones, and may be in the clear:
  * what else stops the start. Opens nothing and reads no file. 0 or -errno. */
 MUST_USE int app_check_addresses(const struct sensor_settings *settings, struct error *err);
+/* Whether capture.filter is one for any kind of interface. 0 or -errno with file and line. */
+MUST_USE int app_check_filter(const struct sensor_settings *settings, const struct config *config,
+                              struct error *err);
 /* Level and form of the log by settings and -v. */
 void app_set_log(const struct sensor_settings *settings, const struct sensor_command *command);
 /* -l. */

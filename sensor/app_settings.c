@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "sensor/app_private.h"
+#include "sensor/capture/capture.h"
 #include "sensor/decode_rules.h"
 #include "sensor/wire/community_id.h"
 
@@ -354,6 +355,25 @@ int app_check_settings(const struct sensor_settings *settings, const struct conf
     free(scratch->internal);
     free(scratch);
     return result;
+}
+
+int app_check_filter(const struct sensor_settings *settings, const struct config *config,
+                     struct error *err)
+{
+    static const uint16_t links[] = {LINK_ETHERNET, LINK_RAW, LINK_SLL2, LINK_RADIOTAP};
+    const char *filter = settings->capture.filter;
+    struct error other = {0};
+
+    if (filter[0] == '\0' || capture_filter_check(filter, links[0], err) == 0) {
+        return 0;
+    }
+    for (size_t i = 1; i < ARRAY_COUNT(links); i++) {
+        if (capture_filter_check(filter, links[i], &other) == 0) {
+            error_clear(err);
+            return 0;
+        }
+    }
+    return config_refuse(config, "capture.filter", err);
 }
 
 void app_set_log(const struct sensor_settings *settings, const struct sensor_command *command)

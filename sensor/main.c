@@ -93,7 +93,8 @@ int main(int argc, char **argv)
     if (app_check_settings(&settings, config, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
-    if (command.check_config && app_check_addresses(&settings, &err) != 0) {
+    if (command.check_config && (app_check_filter(&settings, config, &err) != 0 ||
+                                 app_check_addresses(&settings, &err) != 0)) {
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {

@@ -592,7 +592,8 @@ static uint32_t add(struct config_section *out, uint32_t count, const struct con
  * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
 static const char *const collector_sections[] = {"analysis", "grpc",  "ingest", "log",
                                                  "security", "store", "web",    NULL};
-static const struct config_neighbour collector = {"NETSCOPE_COLLECTOR", collector_sections};
+static const struct config_neighbour collector = {"netscope-collector", "NETSCOPE_COLLECTOR",
+                                                  collector_sections};
 
 struct config *sensor_settings_new(struct sensor_settings *settings, struct error *err)
 {

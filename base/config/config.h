@@ -94,6 +94,7 @@ MUST_USE int config_add_named(struct config *config, const struct config_named *
 
 /* Another program whose variables may stand in the same environment. */
 struct config_neighbour {
+    const char *program; /* "netscope-sensor" */
     const char *env_prefix;
     const char *const *sections; /* the first steps of its settings, ended by NULL */
 };

@@ -46,23 +46,10 @@ static struct config_entry *find_variable(const struct config *config, const cha
     return NULL;
 }
 
-static bool is_section_of(const struct config_neighbour *neighbour, const char *path)
-{
-    const size_t length = strcspn(path, ".");
-
-    for (uint32_t i = 0; neighbour->sections[i] != NULL; i++) {
-        if (strlen(neighbour->sections[i]) == length &&
-            memcmp(neighbour->sections[i], path, length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* True when a variable with our prefix names a section that only they have. */
 static bool is_rather_theirs(const struct config *config, const char *path)
 {
-    return config->neighbour != NULL && is_section_of(config->neighbour, path) &&
+    return config_neighbour_has(config->neighbour, path, strlen(path)) &&
            !config_is_branch(config, path, strcspn(path, "."));
 }
 
@@ -192,7 +179,7 @@ static int load_variable(struct config *config, const char *variable, struct err
         note_slip(config, variable, name_length, rest);
         return 0;
     }
-    return rest == own || !is_section_of(config->neighbour, path)
+    return rest == own || !config_neighbour_has(config->neighbour, path, strlen(path))
                ? refuse_variable(config, variable, name_length, rest, path, err)
                : 0;
 }

@@ -137,11 +137,29 @@ void config_env_name(const struct config *config, const char *path, char out[CON
     out[used] = '\0';
 }
 
+bool config_neighbour_has(const struct config_neighbour *neighbour, const char *path, size_t length)
+{
+    const char *dot = memchr(path, '.', length);
+    const size_t first = dot != NULL ? (size_t)(dot - path) : length;
+
+    for (uint32_t i = 0; neighbour != NULL && neighbour->sections[i] != NULL; i++) {
+        if (same(neighbour->sections[i], path, first)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int config_refuse_unknown(const struct config *config, const char *path, size_t length,
                           struct error *err)
 {
     const int shown = length > 100 ? 100 : (int)length;
     const char *nearest = config_nearest(config, path, length);
+    if (memchr(path, '.', length) == NULL &&
+        config_neighbour_has(config->neighbour, path, length)) {
+        return error_set(err, EINVAL, "unknown key '%.*s': it is one of %s", shown, path,
+                         config->neighbour->program);
+    }
     if (nearest == NULL) {
         return error_set(err, EINVAL, "unknown key '%.*s'", shown, path);
     }

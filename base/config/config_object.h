@@ -107,6 +107,9 @@ MUST_USE int config_name_section(struct config *config, const char *path, size_t
                                  struct error *err);
 /* True when some section or setting lies below `path`. */
 bool config_is_branch(const struct config *config, const char *path, size_t length);
+/* True when `path` lies in a section of the other program; `neighbour` may be NULL. */
+bool config_neighbour_has(const struct config_neighbour *neighbour, const char *path,
+                          size_t length);
 /* The known name nearest to `path`, or NULL when none is near. */
 const char *config_nearest(const struct config *config, const char *path, size_t length);
 #define CONFIG_ENV_BYTES 300

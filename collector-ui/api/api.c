@@ -68,8 +68,24 @@ static bool is_loopback(const char *address)
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+static bool is_given(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
 int api_check(const struct api_settings *s, struct error *err)
 {
+    if (s->tls_enabled && (!is_given(s->tls_certificate) || !is_given(s->tls_key))) {
+        return error_set(err, EINVAL,
+                         "web.tls.enabled: needs web.tls.cert_path and web.tls.key_path "
+                         "(--tls-cert, --tls-key)");
+    }
+    if (s->auth_enabled && !is_given(s->token_file) &&
+        (!is_given(s->auth_username) || !is_given(s->auth_password_file))) {
+        return error_set(err, EINVAL,
+                         "web.auth.enabled: needs web.auth.username with web.auth.password_file "
+                         "(--auth-user, --auth-pass-file), or web.token_file");
+    }
     if (is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
         return 0;
     }

@@ -129,7 +129,7 @@ static void a_wrong_variable_is_refused(void **state)
 static void load_beside(const char *variable, int result, const char *message)
 {
     static const char *const others[] = {"web", "flow", NULL};
-    static const struct config_neighbour neighbour = {"NETSCOPE_OTHER", others};
+    static const struct config_neighbour neighbour = {"other", "NETSCOPE_OTHER", others};
     AUTO(config) config = new_config();
     char *const environment[] = {(char *)(uintptr_t)variable, NULL};
 
