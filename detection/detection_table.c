@@ -273,8 +273,10 @@ static bool finds_room(struct detection_table *table, uint64_t hash, uint64_t we
     const bool is_in = weight == UINT64_MAX || detection_is_drawn(table, hash);
 
     table->is_saturated = true;
-    if (is_in || weight > 1) {
+    if (is_in || !detection_is_too_light(table, weight)) {
         detection_make_room(table, DETECTION_NONE, is_in ? UINT64_MAX : weight);
+    } else if (weight > 1 && table->newcomers % DETECTION_REFUSALS_EACH == 0) {
+        detection_next_candidate(table);
     }
     return table->entries_live < live;
 }

@@ -134,13 +134,17 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
     }
 }
 
-/* In place: a function that only asks ahead is left out by the compiler. */
+/* In place: a function that only asks ahead is left out by the compiler. Most of those that a full
+ * window does not hold will be refused: nothing of theirs is asked for. */
 static ALWAYS_INLINE void ask_for_head(const struct detection_table *into,
                                        const struct detection_table *from, uint32_t at)
 {
     const struct detection_entry *entry = &from->entries[at];
 
-    __builtin_prefetch(detection_entry_head(into, entry->hash));
+    if (detection_is_full(into) && !detection_may_hold(into, entry->hash)) {
+        return;
+    }
+    __builtin_prefetch(detection_entry_head(into, entry->hash), 1);
     if (entry->members_first != 0) {
         __builtin_prefetch(&from->members[entry->members_first - 1]);
     }
@@ -151,27 +155,31 @@ static ALWAYS_INLINE void ask_for_head(const struct detection_table *into,
 
 static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint64_t hash)
 {
-    const uint32_t name = *detection_entry_head(into, hash);
-    const uint32_t number = name > 0 ? name - 1 : 0;
+    if (!detection_may_hold(into, hash)) {
+        return;
+    }
+    const uint32_t number = *detection_entry_head(into, hash) - 1;
     const struct detection_entry *entry = &into->entries[number];
 
-    __builtin_prefetch(entry);
-    __builtin_prefetch(&entry->first_ns);
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch(&entry->first_ns, 1);
     if (into->shape.counters > 0) {
-        __builtin_prefetch(detection_sums_of(into, number));
+        __builtin_prefetch(detection_sums_of(into, number), 1);
         if (into->buckets != NULL) {
-            __builtin_prefetch(detection_bucket_of(into, number, into->slot));
+            __builtin_prefetch(detection_bucket_of(into, number, into->slot), 1);
         }
     }
 }
 
 static ALWAYS_INLINE void ask_for_member(const struct detection_table *into, uint64_t hash)
 {
-    const uint32_t name = *detection_entry_head(into, hash);
-    const uint32_t member = name > 0 ? into->entries[name - 1].members_first : 0;
+    if (into->members == NULL || !detection_may_hold(into, hash)) {
+        return;
+    }
+    const uint32_t member = into->entries[*detection_entry_head(into, hash) - 1].members_first;
 
-    if (member != 0 && into->members != NULL) {
-        __builtin_prefetch(&into->members[member - 1]);
+    if (member != 0) {
+        __builtin_prefetch(&into->members[member - 1], 1);
     }
 }
 

@@ -39,6 +39,9 @@ struct inspect_observer {
     /* Each log-in of HTTP that is refused; each in clear text, of HTTP the first of a flow.
      * Borrowed for the call. */
     void (*on_login)(void *context, const struct flow *flow, const struct inspect_login *login);
+    /* on_dns gets no flow_id, answers (but an mDNS answer's) and names of codes: enough for who
+     * looks at questions alone. */
+    bool dns_is_brief;
 };
 
 struct inspect_settings {

@@ -1,6 +1,8 @@
 /* DNS transactions for whoever wants each of them. */
+#include <stddef.h>
 #include <stdlib.h>
 
+#include "base/zero.h"
 #include "sensor/flow/flow_table.h"
 #include "sensor/inspect/inspect_dns_internal.h"
 
@@ -37,14 +39,17 @@ static struct dns_transaction *begin(struct inspect *inspect, const struct flow 
 {
     struct dns_transaction *out = &inspect->dns_scratch->transaction;
 
-    *out = (struct dns_transaction){
-        .flow_id = flow_id(inspect->table, flow),
-        .client_ip = is_client ? flow_client_address(flow) : flow_server_address(flow),
-        .server_ip = is_client ? flow_server_address(flow) : flow_client_address(flow),
-        .client_port = is_client ? flow_client_port(flow) : flow_server_port(flow),
-        .server_port = is_client ? flow_server_port(flow) : flow_client_port(flow),
-        .ip_protocol = flow->key.protocol,
-        .protocol = static_text(app_name((enum app)flow->app_protocol))};
+    /* Not the answers: as many as answers_count says are there. */
+    zero_bytes(out, offsetof(struct dns_transaction, answers));
+    if (!inspect->observer.dns_is_brief) {
+        out->flow_id = flow_id(inspect->table, flow);
+        out->protocol = static_text(app_name((enum app)flow->app_protocol));
+    }
+    out->client_ip = is_client ? flow_client_address(flow) : flow_server_address(flow);
+    out->server_ip = is_client ? flow_server_address(flow) : flow_client_address(flow);
+    out->client_port = is_client ? flow_client_port(flow) : flow_server_port(flow);
+    out->server_port = is_client ? flow_server_port(flow) : flow_client_port(flow);
+    out->ip_protocol = flow->key.protocol;
     return out;
 }
 
@@ -55,7 +60,9 @@ static void set_question(struct inspect *inspect, const struct dns_question *que
     out->name = inspect_text(inspect->dns_scratch->name,
                              dns_name_text(&question->name, inspect->dns_scratch->name));
     out->type = question->type;
-    out->type_name = static_text(dns_type_text(question->type, inspect->dns_scratch->type));
+    if (!inspect->observer.dns_is_brief) {
+        out->type_name = static_text(dns_type_text(question->type, inspect->dns_scratch->type));
+    }
     out->class = question->class;
     out->id = question->id;
     out->opcode = question->opcode;
@@ -124,13 +131,16 @@ void inspect_dns_tell_answer(struct inspect *inspect, const struct dns_message *
     }
     out->has_response = true;
     out->rcode = message->rcode;
-    out->rcode_name = static_text(dns_rcode_name(message->rcode));
+    if (!inspect->observer.dns_is_brief) {
+        out->rcode_name = static_text(dns_rcode_name(message->rcode));
+    }
     out->is_authoritative = header->is_authoritative;
     out->is_truncated = header->is_cut;
     out->is_recursion_available = header->is_recursion_available;
     out->is_authentic = header->is_authentic;
     out->response_bytes = message->bytes->length;
-    if (is_first) { /* of several questions in one message, the first has the answers */
+    /* Of several questions in one message, the first has the answers. */
+    if (is_first && (question == NULL || !inspect->observer.dns_is_brief)) {
         add_answers(inspect, message, out);
     }
     if (question == NULL && out->answers_count > 0) { /* mDNS: named after what it is about */

@@ -96,7 +96,8 @@ struct shard *shard_new(const struct shard_settings *settings, struct error *err
         .context = shard,
         .on_dns = settings->dns_records || settings->detection != NULL ? shard_on_dns : NULL,
         .on_name = settings->names != NULL ? shard_on_name : NULL,
-        .on_login = settings->detection != NULL ? shard_on_login : NULL};
+        .on_login = settings->detection != NULL ? shard_on_login : NULL,
+        .dns_is_brief = !settings->dns_records};
     shard->inspect = shard->table == NULL ? NULL : inspect_new(&inspect, err);
     if (shard->inspect != NULL) {
         flow_table_set_ahead(shard->table, inspect_ahead, shard->inspect);
