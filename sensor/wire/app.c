@@ -109,6 +109,7 @@ void app_list_init(struct app_list *list, const struct app_check *checks, size_t
     for (size_t i = 0; i < count; i++) {
         const uint64_t bit = UINT64_C(1) << i;
 
+        list->of_zeros |= is_in(&checks[i].at[OF_4], 0, 0) ? bit : 0;
         for (unsigned app = 0; app < APP_COUNT; app++) {
             list->by_port[app] |= checks[i].on_any_port || checks[i].app == app ? bit : 0;
         }

@@ -12,9 +12,10 @@ struct app_bytes {
     uint16_t source_port, target_port;
 };
 
-/* Bytes that tell formats apart soonest: the first four, the seventh behind the first (the end of
- * a second 32-bit word) and the eleventh (of a third). */
-enum app_place { AT_0, AT_1, AT_2, AT_3, AT_7, AT_11, APP_PLACES };
+/* Bytes that tell formats apart soonest: the first four, the fourth behind the first (what stands
+ * behind a length), the seventh (the end of a second 32-bit word) and the eleventh (of a third). */
+enum app_place { AT_0, AT_1, AT_2, AT_3, AT_4, AT_7, AT_11, APP_PLACES };
+#define OF_4 APP_PLACES /* the first four or-ed: zero where they are a length of zero */
 
 struct app_range {
     uint8_t low, above; /* values from `low` to 255 - `above`: zeroed, any */
@@ -26,6 +27,7 @@ struct app_range {
 #define IS(value) IN(value, value)
 #define ANY_BYTE  IN(0x00, 0xff)
 #define TEXT_BYTE IN(0x20, 0x7e)
+#define NOT_ZERO  IN(0x01, 0xff)
 #define TEXT_4    TEXT_BYTE, TEXT_BYTE, TEXT_BYTE, TEXT_BYTE
 
 /* One format. `on_any_port`: its structure leaves no doubt; else its own port must agree. Where one
@@ -36,7 +38,7 @@ struct app_check {
     uint8_t app;
     bool on_any_port;
     bool (*is)(const struct app_bytes *in);
-    struct app_range at[APP_PLACES];
+    struct app_range at[APP_PLACES + 1];
 };
 
 #define APP_CHECKS_MAX 64
@@ -46,6 +48,7 @@ struct app_check {
 struct app_list {
     const struct app_check *checks;
     uint64_t by_port[APP_COUNT]; /* what may be asked on a port of that application */
+    uint64_t of_zeros;           /* what may begin with four zeros */
     uint64_t by_high[APP_PLACES][16], by_low[APP_PLACES][16];
 };
 
@@ -64,11 +67,12 @@ static inline uint64_t app_left_over(const struct app_list *list, const struct a
     uint64_t left = list->by_port[in->by_port] & app_left_at(list, AT_0, at[0]);
 
     if (LIKELY(in->length >= 4)) {
+        left &= (at[0] | at[1] | at[2] | at[3]) == 0 ? list->of_zeros : UINT64_MAX;
         left &= app_left_at(list, AT_1, at[1]) & app_left_at(list, AT_2, at[2]) &
                 app_left_at(list, AT_3, at[3]);
     }
     if (left != 0 && in->length >= 8) { /* few are left by now */
-        left &= app_left_at(list, AT_7, at[7]);
+        left &= app_left_at(list, AT_4, at[4]) & app_left_at(list, AT_7, at[7]);
         left &= in->length >= 12 ? app_left_at(list, AT_11, at[11]) : left;
     }
     return left;

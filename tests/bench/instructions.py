@@ -18,7 +18,7 @@ SKIPPED = 77
 OFF = ["--no-anomalies"]
 # name: (workload, packets short and long, flows short and long, options, instructions a packet at most in --gate)
 ROWS = {
-    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 3_300),
+    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 2_750),
     "mix": ("mix", (5_000, 30_000), (300, 1_800), OFF, 2_850),
     "flood": ("flood", (5_000, 15_000), (0, 0), OFF, 10_000),
     "mix, detection on": ("mix", (5_000, 30_000), (300, 1_800), [], 3_900),

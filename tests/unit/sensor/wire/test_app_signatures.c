@@ -248,6 +248,13 @@ static void a_stream_that_begins_like_nothing_is_given_up(void **state)
     assert_true(guess(&noise, bytes, 2, ODD).may_come); /* too few to say */
     assert_true(guess(&noise, bytes, 0, ODD).may_come);
     assert_true(guess(&noise, bytes, sizeof(bytes), 53).may_come); /* on a port of DNS */
+
+    /* A length of zero, and so on: nothing begins so, but where a port gives it a meaning. */
+    const uint8_t zeros[64] = {0};
+    assert_false(guess(&noise, zeros, sizeof(zeros), ODD).may_come);
+    assert_false(guess(&noise, zeros, 14, ODD).may_come);
+    assert_true(guess(&noise, zeros, 3, ODD).may_come);
+    assert_true(guess(&noise, zeros, sizeof(zeros), 502).may_come); /* a Modbus transaction */
 }
 
 /* The first bytes alone, then noise: a magic number is not enough. Text whose first words leave no
