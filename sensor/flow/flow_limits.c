@@ -47,6 +47,17 @@ void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event even
     flow_set_reported(table, cold, &reported);
 }
 
+void flow_cut_delta(struct flow_table *table, struct flow *flow, uint64_t now_ns)
+{
+    struct flow_cold *cold = flow_cold(table, flow);
+    struct flow_reported told;
+
+    flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
+    flow_get_reported(table, cold, &told);
+    told.delta_start_ns = now_ns;
+    flow_set_reported(table, cold, &told);
+}
+
 void flow_table_report(struct flow_table *table, struct flow *flow)
 {
     flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);

@@ -43,11 +43,34 @@ void flow_add_carried(const struct flow_large *large, int direction, uint64_t to
     }
 }
 
-/* Deltas are told by 32-bit halves: a record is cut before one could run over. */
+bool flow_delta_is_full(const struct flow_table *table, const struct flow *flow,
+                        const struct flow_cold *cold)
+{
+    const struct flow_large *large = flow_large(table, cold);
+
+    for (int i = 0; large != NULL && i < 2; i++) {
+        uint64_t totals[4];
+
+        flow_totals(large, flow, i, totals);
+        for (unsigned j = 0; j < 4; j++) {
+            const uint32_t delta = (uint32_t)totals[j] - large->told[i][j];
+            const uint32_t step = UINT32_C(1) << SUM_STEP_SHIFT;
+
+            if (delta > UINT32_MAX - (step - 1 - ((uint32_t)totals[j] & (step - 1)))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Deltas are told by 32-bit halves: a record is cut before one could run over. From 2^31 on that is
+ * at the next step of 2^30. A packet larger than that may fill a delta alone: flow_delta_is_full.
+ */
 static void cut_delta(struct flow_table *table, struct flow *flow, const struct packet *packet,
                       int direction, const uint32_t added[4])
 {
-    struct flow_cold *cold = flow_cold(table, flow);
+    const struct flow_cold *cold = flow_cold(table, flow);
     struct flow_reported told;
     uint64_t totals[4];
     bool is_step = false, is_large = false;
@@ -62,10 +85,7 @@ static void cut_delta(struct flow_table *table, struct flow *flow, const struct 
         is_large |= delta >= DELTA_MAX || delta > UINT32_MAX - added[i];
     }
     if (is_step && is_large) {
-        flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
-        flow_get_reported(table, cold, &told);
-        told.delta_start_ns = packet->time_ns;
-        flow_set_reported(table, cold, &told);
+        flow_cut_delta(table, flow, packet->time_ns);
     }
 }
 
@@ -105,6 +125,9 @@ void flow_carry_sums(struct flow_table *table, struct flow *flow, const struct p
             sum -= (uint64_t)halves * half;
         }
         flow->sums[direction] = (flow->sums[direction] & ~mask) | sum << fields[i].shift;
+    }
+    if (UNLIKELY((added[1] | added[2] | added[3]) >> SUM_STEP_SHIFT != 0)) {
+        flow_set_update_tick(table, flow, flow_cold(table, flow), packet->time_ns);
     }
 }
 

@@ -302,6 +302,18 @@ static inline uint64_t silence_to_look(const struct flow_table *table, const str
     return limit < FLOW_LOOK_NS ? limit : FLOW_LOOK_NS;
 }
 
+/* Before a packet: what one of crafted length has left no room for. */
+static inline void cut_full_delta(struct flow_table *table, uint32_t slot, uint64_t now_ns)
+{
+    struct flow *flow = flow_at(table, slot);
+    const struct flow_cold *cold = flow_cold_at(table, slot);
+
+    if (UNLIKELY((cold->past & FLOW_PAST_IS_LARGE) != 0) && flow_delta_is_full(table, flow, cold)) {
+        flow_cut_delta(table, flow, now_ns);
+        flow_set_update_tick(table, flow, cold, now_ns);
+    }
+}
+
 /* The live flow of the packet at its own time; FLOW_NONE: a new one is to be made. */
 static uint32_t settled_flow(struct flow_table *table, const struct packet *packet,
                              struct flow_item *item, bool *is_reuse)
@@ -327,11 +339,13 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
         if (flow->last_ns - now > FLOW_CLOCK_STEP_NS) {
             flow_step_clock(table, flow, now);
         }
+        cut_full_delta(table, slot, now);
     } else if (UNLIKELY(now - flow->last_ns > silence_to_look(table, flow) ||
                         (int16_t)((uint16_t)(now >> FLOW_WHEEL_SHIFT) - flow->update_tick) >= 0)) {
         if (!flow_settle(table, slot, now, now)) {
             return FLOW_NONE;
         }
+        cut_full_delta(table, slot, now);
     }
     if ((packet->facts & PACKET_HAS_TCP) != 0 && (packet->tcp_flags & TCP_SYN) != 0) {
         const int direction = item->source_is_high != flow_client_is_high(flow);

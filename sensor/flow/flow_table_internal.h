@@ -300,7 +300,7 @@ static inline struct flow_large *flow_large(const struct flow_table *table,
 struct flow_large *flow_take_large(struct flow_table *table, struct flow_cold *cold);
 /* When the next UPDATE is due; UINT64_MAX: never. */
 uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_cold *cold);
-/* Sets flow->update_tick for packets behind `from_ns`. */
+/* Sets flow->update_tick for packets behind `from_ns`: with a delta that is full, for the next. */
 void flow_set_update_tick(const struct flow_table *table, struct flow *flow,
                           const struct flow_cold *cold, uint64_t from_ns);
 /* Deadlines of flows to come; what was promised to others stays. */
@@ -311,6 +311,10 @@ void flow_set_first_update(struct flow_table *table);
 /* One of the sums is about to outgrow its field, or what is added is large. */
 void flow_carry_sums(struct flow_table *table, struct flow *flow, const struct packet *packet,
                      int direction);
+/* Whether a delta may leave 32 bits with the next packets, however small: a packet of crafted
+ * length has filled it. */
+bool flow_delta_is_full(const struct flow_table *table, const struct flow *flow,
+                        const struct flow_cold *cold);
 void flow_add_carried(const struct flow_large *large, int direction, uint64_t totals[4]);
 
 /* A direction's sums, by enum flow_sum; `large` is the flow's, or NULL. */
@@ -513,6 +517,8 @@ static inline uint64_t flow_silence_limit(const struct flow_table *table, const 
 /* A record of the flow; what it told is kept, but for the last. */
 void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,
                enum flow_end_reason reason, enum flow_end_detail detail);
+/* A record out of turn: the next delta begins now. */
+void flow_cut_delta(struct flow_table *table, struct flow *flow, uint64_t now_ns);
 /* The last record; the slot is free then. */
 void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
               enum flow_end_detail detail);

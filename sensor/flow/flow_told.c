@@ -123,8 +123,9 @@ void flow_set_update_tick(const struct flow_table *table, struct flow *flow,
     const uint64_t next = flow_next_update_ns(table, cold);
     const uint64_t most = flow_add_time(from_ns, FLOW_LOOK_NS);
     const uint64_t at = next < most ? next : most;
+    const bool is_full = flow_delta_is_full(table, flow, cold);
 
-    flow->update_tick = (uint16_t)((at > from_ns ? at : from_ns) >> FLOW_WHEEL_SHIFT);
+    flow->update_tick = (uint16_t)((at > from_ns && !is_full ? at : from_ns) >> FLOW_WHEEL_SHIFT);
 }
 
 /* Flows that were promised the deadline of a round that is about to be used anew. */

@@ -125,6 +125,48 @@ static void sums_are_exact_whatever_is_carried(void **state)
     harness_stop(&h);
 }
 
+/* A capture may tell a length of nearly 4 GiB: the delta that it fills takes nothing more. */
+static void deltas_of_huge_lengths_stay_within_32_bits(void **state)
+{
+    static const uint32_t sizes[] = {1,          60,         100,        65536,      0x3fffffff,
+                                     0x40000000, 0x7fffffff, 0x80000000, 0xffffff00, 0xffffffff};
+    const size_t count = sizeof(sizes) / sizeof(*sizes);
+    uint64_t state_of_random = 1;
+
+    (void)state;
+    for (unsigned round = 0; round < 300; round++) {
+        struct harness h;
+        const struct flow_settings settings = harness_settings();
+        uint64_t want[2][3] = {{0}}, told[2][3] = {{0}};
+
+        harness_start(&h, &settings);
+        for (unsigned i = 0; i < 40; i++) {
+            state_of_random = state_of_random * UINT64_C(6364136223846793005) + 1;
+            const uint64_t r = state_of_random >> 33;
+            const int d = i == 0 ? 0 : (int)(r & 1); /* the client is the first */
+            const uint32_t wire = sizes[(r >> 8) % count], ip = sizes[(r >> 13) % count];
+            const uint32_t payload = sizes[(r >> 18) % count];
+
+            add_sized(&h, SECOND + (i ^ round % 2), d, wire, ip, payload, 64);
+            want[d][0] += wire;
+            want[d][1] += ip;
+            want[d][2] += payload;
+        }
+        harness_finish(&h, 0);
+        for (uint32_t i = 0; i < h.count; i++) {
+            for (int d = 0; d < 2; d++) {
+                const struct flow_counters *c =
+                    d == 0 ? &h.records[i].forward : &h.records[i].reverse;
+                told[d][0] += c->delta_bytes;
+                told[d][1] += c->delta_ip_bytes;
+                told[d][2] += c->delta_payload_bytes;
+            }
+        }
+        assert_memory_equal(told, want, sizeof(told));
+        harness_stop(&h);
+    }
+}
+
 static void hop_limits_are_told_from_the_lowest_to_the_highest(void **state)
 {
     static const uint8_t ttls[] = {64, 64, 63, 70, 1, 255, 0, 64};
@@ -448,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_exact_whatever_is_carried),
+        cmocka_unit_test(deltas_of_huge_lengths_stay_within_32_bits),
         cmocka_unit_test(hop_limits_are_told_from_the_lowest_to_the_highest),
         cmocka_unit_test(deadlines_of_hours_are_kept_to_the_packet),
         cmocka_unit_test(changed_timeouts_leave_the_deadline_of_a_flow),
