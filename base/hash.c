@@ -116,7 +116,7 @@ static inline struct sip_state sip_add(struct sip_state v, uint64_t word)
     return v;
 }
 
-static inline uint64_t sip_end(struct sip_state v, uint64_t last)
+static ALWAYS_INLINE uint64_t sip_end(struct sip_state v, uint64_t last)
 {
     v = sip_add(v, last);
     v.c ^= 0xff;

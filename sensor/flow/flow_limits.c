@@ -216,6 +216,9 @@ static void end_kind(struct flow_table *table, uint32_t kind, const struct endin
     for (uint32_t slot = first; slot < end; slot++) {
         struct flow *flow = flow_at(table, slot);
 
+        if (slot + 3 * AHEAD < end) {
+            __builtin_prefetch(flow_at(table, slot + 3 * AHEAD), 1);
+        }
         if (slot + 2 * AHEAD < end) {
             flow_prefetch_near_parts(table, slot + 2 * AHEAD);
         }

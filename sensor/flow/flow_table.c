@@ -459,6 +459,9 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
         if (wants_cold) {
             __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
         }
+        if (packet->payload_captured_bytes > 0 && (flow->bits & FLOW_INSPECT_DONE) == 0) {
+            flow_tell_ahead(table, flow, 0);
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 #include "base/ascii.h"
 
 #define NAME_BYTES_EACH UINT64_C(48) /* of the room for names; most are shorter */
-#define STEPS_MAX       32           /* entries of one chain looked at */
+#define BUCKETS_EACH    4  /* of an answer: few chains lead past another's, in cold memory */
+#define STEPS_MAX       32 /* entries of one chain looked at */
 #define NS_PER_SECOND   UINT64_C(1000000000)
 #define NONE            UINT32_MAX
 
@@ -44,7 +45,7 @@ struct passive_names *passive_names_new(const struct passive_names_settings *set
     const uint32_t count = settings->answers_max;
     uint32_t buckets = 16;
 
-    while (buckets < count) {
+    while (buckets < BUCKETS_EACH * count) {
         buckets <<= 1;
     }
     if (names != NULL) {
