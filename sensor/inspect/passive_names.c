@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/attributes.h"
 
 #define NAME_BYTES_EACH UINT64_C(48) /* of the room for names; most are shorter */
 #define BUCKETS_EACH    4  /* of an answer: few chains lead past another's, in cold memory */
@@ -346,17 +347,34 @@ void passive_names_prefetch(const struct passive_names *names, const struct ip_a
     }
 }
 
+/* In place: a function that only asks ahead is left out by the compiler. */
+static ALWAYS_INLINE void prefetch_newest(const struct passive_names *names, uint32_t newest)
+{
+    if (newest != NONE) {
+        __builtin_prefetch(&names->entries[newest]);
+        __builtin_prefetch((const uint8_t *)(&names->entries[newest] + 1) - 1);
+    }
+}
+
 void passive_names_prefetch_answer(const struct passive_names *names,
                                    const struct ip_address *address)
 {
     if (names->statistics.answers_used > 0) {
-        const uint32_t newest = *head_of(names, CHAIN_ADDRESS, address, address);
-
-        if (newest != NONE) {
-            __builtin_prefetch(&names->entries[newest]);
-            __builtin_prefetch((const uint8_t *)(&names->entries[newest] + 1) - 1);
-        }
+        prefetch_newest(names, *head_of(names, CHAIN_ADDRESS, address, address));
     }
+}
+
+void passive_names_prefetch_add(const struct passive_names *names, const struct passive_name *name)
+{
+    __builtin_prefetch(head_of(names, CHAIN_ADDRESS, &name->address, &name->client), 1);
+    __builtin_prefetch(head_of(names, CHAIN_CLIENT, &name->address, &name->client), 1);
+}
+
+void passive_names_prefetch_known(const struct passive_names *names,
+                                  const struct passive_name *name)
+{
+    prefetch_newest(names, *head_of(names, CHAIN_ADDRESS, &name->address, &name->client));
+    prefetch_newest(names, *head_of(names, CHAIN_CLIENT, &name->address, &name->client));
 }
 
 struct record_text passive_names_find(const struct passive_names *names,

@@ -58,6 +58,11 @@ void passive_names_prefetch(const struct passive_names *names, const struct ip_a
 void passive_names_prefetch_answer(const struct passive_names *names,
                                    const struct ip_address *address);
 
+/* The same, of two steps, for passive_names_add. */
+void passive_names_prefetch_add(const struct passive_names *names, const struct passive_name *name);
+void passive_names_prefetch_known(const struct passive_names *names,
+                                  const struct passive_name *name);
+
 /* The name of `address` at `time_ns` as `client` knew it: of its own last answer that held then,
  * else of the last answer to anybody; a reverse name only where there is no other. Empty with
  * NAME_NONE when there is none. Borrowed until the next passive_names_add. O(1): of an address with

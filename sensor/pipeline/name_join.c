@@ -8,6 +8,10 @@
 #include "base/attributes.h"
 #include "proto/codec.h"
 
+#define LOOK_AHEAD                                                                                 \
+    4 /* answers, or records with theirs, on their way while others are looked at                  \
+       */
+
 struct name_join {
     struct passive_names *names;
     struct name_outlet *const *outlets;
@@ -89,11 +93,32 @@ static void publish_counts(struct name_join *join)
     counter_set(&join->counts.refused, statistics.refused);
 }
 
+/* Has the memory of answers that wait brought near: what another processor wrote, where it goes,
+ * and what stands there. */
+static void look_ahead(const struct name_join *join, const struct name_queue *queue)
+{
+    const struct passive_name *later = name_queue_peek_at(queue, 3 * LOOK_AHEAD);
+    const struct passive_name *next = name_queue_peek_at(queue, 2 * LOOK_AHEAD);
+    const struct passive_name *first = name_queue_peek_at(queue, LOOK_AHEAD);
+
+    if (later != NULL) {
+        __builtin_prefetch(later);
+        __builtin_prefetch((const uint8_t *)later + 64);
+    }
+    if (next != NULL) {
+        passive_names_prefetch_add(join->names, next);
+    }
+    if (first != NULL) {
+        passive_names_prefetch_known(join->names, first);
+    }
+}
+
 void name_join_advance(struct name_join *join, uint64_t time_ns)
 {
     bool moved = false;
 
     for (uint32_t shard; (shard = oldest(join, time_ns)) < join->shards; moved = true) {
+        look_ahead(join, join->outlets[shard]->queue);
         passive_names_add(join->names, name_queue_peek(join->outlets[shard]->queue));
         name_queue_pop(join->outlets[shard]->queue);
     }
@@ -161,8 +186,6 @@ static void add_name(struct name_join *join, struct record_batch *batch, struct 
     entry->name_room -= (uint16_t)written;
     counter_add(is_server ? &join->counts.named_servers : &join->counts.named_clients, 1);
 }
-
-#define LOOK_AHEAD 4 /* records whose answers are on their way while others are written */
 
 /* Of two steps: the chain of an address, its newest answer. */
 static ALWAYS_INLINE void prefetch_names(const struct name_join *join,

@@ -64,11 +64,16 @@ bool name_queue_push(struct name_queue *queue, const struct passive_name *name)
     return true;
 }
 
-const struct passive_name *name_queue_peek(const struct name_queue *queue)
+const struct passive_name *name_queue_peek_at(const struct name_queue *queue, uint32_t behind)
 {
     const uint32_t at = atomic_load_explicit(&queue->popped, memory_order_relaxed);
 
-    return used(queue) > 0 ? &queue->slots[at & queue->mask] : NULL;
+    return used(queue) > behind ? &queue->slots[(at + behind) & queue->mask] : NULL;
+}
+
+const struct passive_name *name_queue_peek(const struct name_queue *queue)
+{
+    return name_queue_peek_at(queue, 0);
 }
 
 void name_queue_pop(struct name_queue *queue)

@@ -16,6 +16,8 @@ void name_queue_free(struct name_queue *queue); /* NULL is allowed */
 MUST_USE bool name_queue_push(struct name_queue *queue, const struct passive_name *name);
 /* The oldest, borrowed until name_queue_pop; NULL: empty. */
 const struct passive_name *name_queue_peek(const struct name_queue *queue);
+/* The one of so many behind it. */
+const struct passive_name *name_queue_peek_at(const struct name_queue *queue, uint32_t behind);
 void name_queue_pop(struct name_queue *queue); /* after a peek that gave one */
 /* More than half of the slots are in use. Any thread. */
 bool name_queue_is_half_full(const struct name_queue *queue);
