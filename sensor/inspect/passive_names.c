@@ -1,5 +1,6 @@
 #include "sensor/inspect/passive_names.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define STEPS_MAX       32 /* entries of one chain looked at */
 #define NS_PER_SECOND   UINT64_C(1000000000)
 #define NONE            UINT32_MAX
+#define LINE_BYTES      64
 
 enum chain { CHAIN_CLIENT, CHAIN_ADDRESS, CHAIN_COUNT };
 
@@ -20,17 +22,21 @@ struct link {
     uint32_t older, newer; /* entries of the same chain; NONE at its ends */
 };
 
+/* One line of memory: a walk along a chain waits for each. */
 struct entry {
-    struct ip_address address, client;
-    uint8_t source, name_length;
     uint64_t first_ns, until_ns;
     uint64_t name_at; /* in the ring of name bytes, never wrapping inside a name */
     struct link links[CHAIN_COUNT];
+    uint32_t client_mark; /* mark_of() the client */
+    struct ip_address address;
+    uint8_t source, name_length;
 };
+static_assert(sizeof(struct entry) == LINE_BYTES, "one line");
 
 struct passive_names {
     struct passive_names_settings settings;
     struct passive_names_statistics statistics;
+    struct ip_address *clients; /* of the entries */
     struct entry *entries; /* a ring: `next` is where the next goes, the oldest stands behind it */
     uint32_t next;
     uint32_t *heads[CHAIN_COUNT]; /* newest entry of each bucket */
@@ -53,13 +59,14 @@ struct passive_names *passive_names_new(const struct passive_names_settings *set
         names->settings = *settings;
         names->bytes_max = count * NAME_BYTES_EACH + PASSIVE_NAME_BYTES_MAX;
         names->bucket_mask = buckets - 1;
-        names->entries = malloc(count * sizeof(struct entry));
+        names->entries = aligned_alloc(LINE_BYTES, count * sizeof(struct entry));
+        names->clients = malloc(count * sizeof(struct ip_address));
         names->bytes = malloc(names->bytes_max);
         for (unsigned i = 0; i < CHAIN_COUNT; i++) {
             names->heads[i] = malloc(buckets * sizeof(uint32_t));
         }
     }
-    if (names == NULL || names->entries == NULL || names->bytes == NULL ||
+    if (names == NULL || names->entries == NULL || names->clients == NULL || names->bytes == NULL ||
         names->heads[0] == NULL || names->heads[1] == NULL) {
         error_set(err, ENOMEM, "names: no memory for %" PRIu32 " answers (names.max)", count);
         passive_names_free(names);
@@ -69,11 +76,12 @@ struct passive_names *passive_names_new(const struct passive_names_settings *set
         memset(names->heads[i], 0xff, buckets * sizeof(uint32_t)); /* NONE */
     }
     memset(names->entries, 0, count * sizeof(struct entry)); /* touched now */
+    memset(names->clients, 0, count * sizeof(struct ip_address));
     memset(names->bytes, 0, names->bytes_max);
     names->statistics.answers_max = count;
-    names->statistics.memory_bytes = sizeof(*names) + count * sizeof(struct entry) +
-                                     names->bytes_max +
-                                     (uint64_t)CHAIN_COUNT * buckets * sizeof(uint32_t);
+    names->statistics.memory_bytes =
+        sizeof(*names) + count * (sizeof(struct entry) + sizeof(struct ip_address)) +
+        names->bytes_max + (uint64_t)CHAIN_COUNT * buckets * sizeof(uint32_t);
     return names;
 }
 
@@ -83,6 +91,7 @@ void passive_names_free(struct passive_names *names)
         return;
     }
     free(names->entries);
+    free(names->clients);
     free(names->bytes);
     free(names->heads[0]);
     free(names->heads[1]);
@@ -114,6 +123,18 @@ static inline uint64_t hash_address(uint64_t state, const struct ip_address *add
     return hash_fold(words[0] ^ key.a ^ state, words[1] ^ key.b ^ address->version);
 }
 
+/* Tells most entries of other clients apart without their lines in `clients`. */
+static inline uint32_t mark_of(const struct passive_names *names, const struct ip_address *client)
+{
+    return (uint32_t)hash_address(0, client, names->settings.key);
+}
+
+static inline bool is_of(const struct passive_names *names, uint32_t at, uint32_t mark,
+                         const struct ip_address *client)
+{
+    return names->entries[at].client_mark == mark && address_equal(&names->clients[at], client);
+}
+
 static uint32_t *head_of(const struct passive_names *names, enum chain chain,
                          const struct ip_address *address, const struct ip_address *client)
 {
@@ -140,7 +161,7 @@ static void unlink_entry(struct passive_names *names, uint32_t at)
         if (link.newer != NONE) {
             names->entries[link.newer].links[i].older = link.older;
         } else {
-            *head_of(names, (enum chain)i, &entry->address, &entry->client) = link.older;
+            *head_of(names, (enum chain)i, &entry->address, &names->clients[at]) = link.older;
         }
     }
 }
@@ -151,7 +172,7 @@ static void link_entry(struct passive_names *names, uint32_t at)
     struct entry *entry = &names->entries[at];
 
     for (unsigned i = 0; i < CHAIN_COUNT; i++) {
-        uint32_t *head = head_of(names, (enum chain)i, &entry->address, &entry->client);
+        uint32_t *head = head_of(names, (enum chain)i, &entry->address, &names->clients[at]);
         uint32_t older = *head;
         uint32_t newer = NONE;
 
@@ -226,21 +247,17 @@ static uint64_t lifetime(const struct passive_names *names, uint32_t ttl_seconds
     return ns < names->settings.ttl_min_ns ? names->settings.ttl_min_ns : ns;
 }
 
-static bool same_key(const struct entry *entry, const struct passive_name *name)
-{
-    return address_equal(&entry->address, &name->address) &&
-           address_equal(&entry->client, &name->client) && entry->source == name->source;
-}
-
 /* The newest answer of the same kind to the same client about the same address. */
 static struct entry *newest(struct passive_names *names, const struct passive_name *name)
 {
+    const uint32_t mark = mark_of(names, &name->client);
     uint32_t at = *head_of(names, CHAIN_CLIENT, &name->address, &name->client);
 
     for (unsigned step = 0; step < STEPS_MAX && at != NONE; step++) {
         struct entry *entry = &names->entries[at];
 
-        if (same_key(entry, name)) {
+        if (entry->source == name->source && address_equal(&entry->address, &name->address) &&
+            is_of(names, at, mark, &name->client)) {
             return entry;
         }
         at = entry->links[CHAIN_CLIENT].older;
@@ -271,8 +288,9 @@ void passive_names_add(struct passive_names *names, const struct passive_name *n
     const uint32_t at = names->next;
 
     memcpy(names->bytes + name_at, name->name, name->name_length);
+    names->clients[at] = name->client;
     names->entries[at] = (struct entry){.address = name->address,
-                                        .client = name->client,
+                                        .client_mark = mark_of(names, &name->client),
                                         .source = name->source,
                                         .name_length = (uint8_t)name->name_length,
                                         .first_ns = name->time_ns,
@@ -302,6 +320,7 @@ static struct answers answers_about(const struct passive_names *names, uint32_t 
                                     const struct ip_address *address,
                                     const struct ip_address *client, uint64_t time_ns)
 {
+    const uint32_t mark = mark_of(names, client);
     struct answers found = {0};
 
     for (unsigned step = 0; step < STEPS_MAX && at != NONE && found.own == NULL; step++) {
@@ -309,7 +328,7 @@ static struct answers answers_about(const struct passive_names *names, uint32_t 
 
         if (holds(entry, address, time_ns)) {
             if (entry->source == NAME_DNS_ANSWER) {
-                found.own = address_equal(&entry->client, client) ? entry : NULL;
+                found.own = is_of(names, at, mark, client) ? entry : NULL;
                 found.any = found.any != NULL ? found.any : entry;
             } else if (entry->source == NAME_REVERSE_DNS && found.reverse == NULL) {
                 found.reverse = entry;
@@ -326,13 +345,14 @@ static const struct entry *own_answer(const struct passive_names *names,
                                       const struct ip_address *address,
                                       const struct ip_address *client, uint64_t time_ns)
 {
+    const uint32_t mark = mark_of(names, client);
     uint32_t at = *head_of(names, CHAIN_CLIENT, address, client);
 
     for (unsigned step = 0; step < STEPS_MAX && at != NONE; step++) {
         const struct entry *entry = &names->entries[at];
 
         if (holds(entry, address, time_ns) && entry->source == NAME_DNS_ANSWER &&
-            address_equal(&entry->client, client)) {
+            is_of(names, at, mark, client)) {
             return entry;
         }
         at = entry->links[CHAIN_CLIENT].older;
@@ -352,7 +372,6 @@ static ALWAYS_INLINE void prefetch_newest(const struct passive_names *names, uin
 {
     if (newest != NONE) {
         __builtin_prefetch(&names->entries[newest]);
-        __builtin_prefetch((const uint8_t *)(&names->entries[newest] + 1) - 1);
     }
 }
 
