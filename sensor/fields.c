@@ -241,10 +241,12 @@ int fields_main(int argc, char **argv)
             chosen++;
         }
         if ((!has_equals && strcmp(argv[i], "--format") != 0) || chosen == ARRAY_COUNT(formats)) {
+            const bool is_value = !has_equals && strcmp(argv[i], "--format") == 0;
+
             (void)fprintf(stderr,
-                          "netscope-sensor fields: '%s': --format text, json or markdown "
-                          "was expected\n",
-                          argv[i]);
+                          "netscope-sensor fields: %s%s%s is none of --format text, --format json "
+                          "and --format markdown\n",
+                          argv[i], is_value ? " " : "", is_value ? value : "");
             return EXIT_WRONG;
         }
         format = (enum fields_format)chosen;

@@ -152,6 +152,7 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         .ws_connections_max = (uint32_t)api->settings.clients_max + 16};
     api->server = http_server_start(&options, err);
     if (api->server == NULL) {
+        error_prefix(err, "web");
         return NULL;
     }
     live_feed_start(api->feed);

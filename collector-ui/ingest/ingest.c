@@ -298,6 +298,7 @@ int ingest_start(struct ingest *ingest, struct rpc_runtime *runtime,
     const int port = rpc_server_listen(ingest->server, settings->listen,
                                        settings->tls_certificate[0] != '\0' ? &tls : NULL, err);
     if (port < 0) {
+        error_prefix(err, "ingest");
         return port;
     }
     const int result = ingest_log_start(ingest, err);

@@ -78,10 +78,12 @@ static int listen_tcp(struct grpc_server *server, struct error *err)
     }
     const int port = rpc_server_listen(sensor->rpc, settings->listen, has_tls ? &tls : NULL, err);
 
-    if (port >= 0) {
-        sensor->port = (uint16_t)port;
+    if (port < 0) {
+        error_prefix(err, "grpc");
+        return port;
     }
-    return port < 0 ? port : 0;
+    sensor->port = (uint16_t)port;
+    return 0;
 }
 
 static int listen_unix(struct grpc_server *server, struct error *err)
@@ -100,7 +102,11 @@ static int listen_unix(struct grpc_server *server, struct error *err)
     }
     const int result = rpc_server_listen(grpc_sensor_of(server)->rpc, address, NULL, err);
 
-    return result < 0 ? result : 0;
+    if (result < 0) {
+        error_prefix(err, "grpc.unix_socket");
+        return result;
+    }
+    return 0;
 }
 
 /* ---- methods ---- */

@@ -238,7 +238,11 @@ struct http_export *http_export_new(const struct http_export_settings *settings,
         .request_body_bytes_max = REQUEST_BODY_BYTES};
 
     http->server = http_server_start(&options, err);
-    return http->server == NULL ? NULL : TAKE(http);
+    if (http->server == NULL) {
+        error_prefix(err, "http");
+        return NULL;
+    }
+    return TAKE(http);
 }
 
 void http_export_free(struct http_export *http)

@@ -85,7 +85,9 @@ def main():
         second = run("--data-dir", place / "data", "--ingest-listen", "127.0.0.1:0", "--port", "0")
         assert second.returncode == 1 and "another netscope-collector uses" in second.stderr, second
         taken = run("--data-dir", place / "other", "--ingest-listen", f"127.0.0.1:{port}", "--port", "0")
-        assert taken.returncode == 1 and "address in use" in taken.stderr, taken
+        assert taken.returncode == 1 and "ingest: listen" in taken.stderr and "address in use" in taken.stderr, taken
+        taken = run("--data-dir", place / "other", "--ingest-listen", "127.0.0.1:0", "--port", port)
+        assert taken.returncode == 1 and "web: listen" in taken.stderr and "address in use" in taken.stderr, taken
         assert "gRPC library" not in taken.stderr, taken
         stop(process)
 
