@@ -130,6 +130,9 @@ bool detection_frame_is_empty(struct detection_frame *frame);
 /* False: a fact of `event` (VOLUME or END) with this in it would be passed over by all. */
 bool detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
                            const struct detection_glance *glance);
+/* Where the next fact may be put together, to be given to detection_frame_add without a copy: as it
+ * was left, until the frame's next call. */
+struct detection_fact *detection_frame_room(struct detection_frame *frame);
 /* O(1) for each detector that asks for this event. */
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact);
 /* False: of another seed, nothing was merged (the caller counts it). */

@@ -357,13 +357,23 @@ void detection_frame_give(struct detection_frame *frame)
     frame->facts_count = 0;
 }
 
+struct detection_fact *detection_frame_room(struct detection_frame *frame)
+{
+    return &frame->facts[frame->facts_count];
+}
+
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
 {
     if (fact->name.data != NULL) { /* borrowed for this call */
         give(frame, fact);
         return;
     }
-    frame->facts[frame->facts_count++] = *fact;
+    struct detection_fact *room = detection_frame_room(frame);
+
+    if (fact != room) {
+        *room = *fact;
+    }
+    frame->facts_count++;
     if (frame->facts_count == FACTS_MAX) {
         detection_frame_give(frame);
     }

@@ -30,12 +30,12 @@ static void add(struct detection_frame *frame, enum detection_event event,
                 const struct packet *packet, const struct flow_table *table,
                 const struct flow *flow)
 {
-    struct detection_fact fact;
+    struct detection_fact *fact = detection_frame_room(frame);
 
-    fact_of_flow(&fact, event, table, flow, packet->time_ns);
-    fact.is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
-    if (!address_is_multicast(&fact.target)) { /* nobody answers in its name */
-        detection_frame_add(frame, &fact);
+    fact_of_flow(fact, event, table, flow, packet->time_ns);
+    fact->is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
+    if (!address_is_multicast(&fact->target)) { /* nobody answers in its name */
+        detection_frame_add(frame, fact);
     }
 }
 
@@ -243,16 +243,16 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
     if (!detection_frame_cares(frame, DETECTION_VOLUME, &glance)) {
         return;
     }
-    struct detection_fact fact;
+    struct detection_fact *fact = detection_frame_room(frame);
 
-    fact_of_flow(&fact, DETECTION_VOLUME, table, flow, flow->last_ns);
-    fact.bytes[0] = delta->bytes[0];
-    fact.bytes[1] = delta->bytes[1];
-    fact.packets[0] = glance.packets[0];
-    fact.packets[1] = glance.packets[1];
-    fact.is_source_internal = is_client_internal;
-    fact.is_target_internal = is_server_internal;
-    detection_frame_add(frame, &fact);
+    fact_of_flow(fact, DETECTION_VOLUME, table, flow, flow->last_ns);
+    fact->bytes[0] = delta->bytes[0];
+    fact->bytes[1] = delta->bytes[1];
+    fact->packets[0] = glance.packets[0];
+    fact->packets[1] = glance.packets[1];
+    fact->is_source_internal = is_client_internal;
+    fact->is_target_internal = is_server_internal;
+    detection_frame_add(frame, fact);
 }
 
 /* ---- log-ins ---- */

@@ -45,20 +45,20 @@ static void add_end(struct detection_frame *frame, const struct flow_record *rec
     if (!detection_frame_cares(frame, DETECTION_END, &glance)) {
         return;
     }
-    struct detection_fact fact;
+    struct detection_fact *fact = detection_frame_room(frame);
 
-    fact_of_record(&fact, DETECTION_END, record);
+    fact_of_record(fact, DETECTION_END, record);
     if (record->has_tcp && record->tcp.is_measured) {
         const struct flow_tcp *tcp = &record->tcp;
         const uint64_t both = tcp->client_rtt.mean_ns + tcp->server_rtt.mean_ns;
 
-        fact.retransmitted =
+        fact->retransmitted =
             tcp->forward.retransmitted_segments + tcp->reverse.retransmitted_segments;
-        fact.zero_windows = tcp->forward.zero_window_events + tcp->reverse.zero_window_events;
-        fact.segments = record->forward.total_packets + record->reverse.total_packets;
-        fact.rtt_ns = tcp->client_rtt.samples > 0 && tcp->server_rtt.samples > 0 ? both : 0;
+        fact->zero_windows = tcp->forward.zero_window_events + tcp->reverse.zero_window_events;
+        fact->segments = record->forward.total_packets + record->reverse.total_packets;
+        fact->rtt_ns = tcp->client_rtt.samples > 0 && tcp->server_rtt.samples > 0 ? both : 0;
     }
-    detection_frame_add(frame, &fact);
+    detection_frame_add(frame, fact);
 }
 
 /* "1.0" of "TLS 1.0", "TLSv1.2", "1.3": 0x0301 and so on; SSL: below; 0 when unknown. */
