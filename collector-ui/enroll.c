@@ -276,7 +276,9 @@ static int make_server(const struct options *options, const struct pair *ca, FIL
     int result = make_pair("netscope-collector", names, "serverAuth", ca, &pair, err);
     result = result == 0 ? write_pair(certificate, key, &pair, err) : result;
     free_pair(&pair);
-    if (result == 0) {
+    if (result == 0 && options->wants_token) {
+        (void)fprintf(out, "# made the collector's certificate for %s\n", hosts);
+    } else if (result == 0) {
         (void)fprintf(out,
                       "# made the collector's certificate for %s; its configuration:\n"
                       "ingest:\n  listen: 0.0.0.0:%d\n  tls_certificate: %s\n  tls_key: %s\n"
@@ -333,12 +335,14 @@ static int make_sensor(const struct options *options, const struct pair *ca, FIL
 }
 
 /* A random token, kept for the collector in CA-DIR/tokens and for the sensor in DIR/NAME.token. */
-static int make_token(const struct options *options, FILE *out, struct error *err)
+static int make_token(const struct options *options, const struct pair *ca, FILE *out,
+                      struct error *err)
 {
     uint8_t random[TOKEN_RANDOM];
     char text[2 * TOKEN_RANDOM + 1];
     char list[PATH_BYTES];
     char path[PATH_BYTES];
+    char copy[PATH_BYTES];
     char address[NAMES_BYTES];
 
     if (RAND_bytes(random, sizeof(random)) != 1) {
@@ -361,11 +365,19 @@ static int make_token(const struct options *options, FILE *out, struct error *er
     if (fd < 0 || dprintf(fd, "%s %s\n", options->name, text) < 0 || close(fd) != 0) {
         return error_set(err, errno, "enroll: write %s: %s", list, strerror(errno));
     }
-    (void)fprintf(out,
-                  "# the collector's configuration (restart it):\ningest:\n  tokens_file: %s\n"
-                  "# copy %s to the sensor; its configuration:\n"
-                  "sensor:\n  id: %s\ncollector:\n  address: %s\n  token_file: %s\n",
-                  list, path, options->name, address_text(options->hosts, address), path);
+    (void)snprintf(copy, sizeof(copy), "%s/ca.pem", options->directory);
+    if (access(copy, F_OK) != 0 && write_certificate(copy, ca->certificate, err) != 0) {
+        return -err->code;
+    }
+    (void)fprintf(
+        out,
+        "# the collector's configuration (no tls_client_ca: it asks all for certificates):\n"
+        "ingest:\n  listen: 0.0.0.0:%d\n  tls_certificate: %s/collector.pem\n"
+        "  tls_key: %s/collector.key\n  tokens_file: %s\n\n"
+        "# copy %s and %s to the sensor; its configuration:\n"
+        "sensor:\n  id: %s\ncollector:\n  address: %s\n  ca: %s\n  token_file: %s\n",
+        PORT, options->ca_directory, options->ca_directory, list, path, copy, options->name,
+        address_text(options->hosts, address), copy, path);
     return 0;
 }
 
@@ -382,7 +394,7 @@ static void print_help(FILE *out)
         "                 are not there (as --dir)\n"
         "  --host NAMES   names and addresses of the collector, with commas, for its certificate\n"
         "                 (" HOSTS_DEFAULT ")\n"
-        "  --token        a token instead of certificates: NAME.token, and a line in "
+        "  --token        a token instead of the sensor's certificate: NAME.token, and a line in "
         "CA-DIR/tokens\n"
         "  -h, --help     print this and exit\n\n"
         "Prints what to put into both configurations. Files that are there are never overwritten.\n"
@@ -457,14 +469,13 @@ int enroll_run(int argc, char **argv, FILE *out, struct error *err)
     }
     int result = make_directory(options.directory, 0750, err);
     result = result == 0 ? make_directory(options.ca_directory, 0700, err) : result;
-    if (result == 0 && options.wants_token) {
-        result = make_token(&options, out, err);
-    } else if (result == 0) {
-        result = open_ca(options.ca_directory, &ca, out, err);
-        result = result == 0 ? make_server(&options, &ca, out, err) : result;
-        result = result == 0 ? make_sensor(&options, &ca, out, err) : result;
-        free_pair(&ca);
+    result = result == 0 ? open_ca(options.ca_directory, &ca, out, err) : result;
+    result = result == 0 ? make_server(&options, &ca, out, err) : result;
+    if (result == 0) {
+        result = options.wants_token ? make_token(&options, &ca, out, err)
+                                     : make_sensor(&options, &ca, out, err);
     }
+    free_pair(&ca);
     if (result != 0) {
         return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILURE;
     }

@@ -60,7 +60,9 @@ def main():
         again = run("enroll", "berlin-1", "--dir", certs)
         assert again.returncode == 1 and "exists" in again.stderr, again
         assert run("enroll", "../berlin", "--dir", certs).returncode == 2
-        assert run("enroll", "rome-1", "--token", "--dir", certs).returncode == 0
+        made = run("enroll", "rome-1", "--token", "--dir", certs)
+        assert made.returncode == 0 and f"ca: {certs}/ca.pem" in made.stdout, made
+        printed = made.stdout.split("\n\n")[0].replace("0.0.0.0:50052", "127.0.0.1:0")
 
         config = place / "collector.yaml"
         config.write_text(f"ingest:\n  tls_certificate: {certs}/collector.pem\n  tls_key: {certs}/collector.key\n"
@@ -96,6 +98,12 @@ def main():
         assert report(port, "rome-1", token_file=certs / "rome-1.token")[0] == 0
         status, out = report(port, "berlin-1", token_file=certs / "rome-1.token")
         assert status == 1 and "PERMISSION_DENIED" in out, out
+        stop(process)
+
+        config.write_text(printed)
+        process, port = start(place, "--config", config)
+        assert report(port, "rome-1", ca=certs / "ca.pem", token_file=certs / "rome-1.token")[0] == 0
+        assert report(port, "rome-1", ca=certs / "ca.pem")[0] == 1
         stop(process)
 
         (place / "file").write_text("")
