@@ -116,6 +116,9 @@ static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_coun
     uint8_t *body = begin_message(at, field);
     uint8_t *end = body;
 
+    if ((any | counters->missed_bytes) == 0 && !counters->has_ttl && !counters->has_dscp) {
+        return at; /* nothing was sent: the answer to most of a flood */
+    }
     if (any != 0) { /* a direction without packets says nothing */
         end = LIKELY(any >> 49 == 0) ? put_sums(body, counters) : put_large_sums(body, counters);
     }

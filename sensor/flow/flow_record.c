@@ -26,6 +26,20 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
     return flow_is_internal(settings, address) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
 }
 
+/* The same of an IPv4 address in the key, not of its copy, which is written and read in pieces. */
+static uint8_t scope_of_ipv4(const uint32_t *at)
+{
+    const uint32_t word = load_be32(at);
+
+    if (word >> 28 == 14 || word == UINT32_MAX) {
+        return SCOPE_MULTICAST;
+    }
+    if (word >> 16 == 0xa9fe) {
+        return SCOPE_LINK_LOCAL;
+    }
+    return address_ipv4_is_private(at) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
+}
+
 uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
 {
     /* Fixed, so that runs and shards agree on the id; it is no secret. */
@@ -69,7 +83,9 @@ static void fill_endpoint(const struct flow_settings *settings, const struct flo
     out->port = flow_port(flow, high);
     out->has_mac = (link->bits & has_mac) != 0;
     memcpy(out->mac, link->macs[is_client ? 0 : 1], sizeof(out->mac));
-    out->scope = scope_of(settings, &out->ip);
+    out->scope = LIKELY(flow->key.ip_version == 4 && settings->internal_count == 0)
+                     ? scope_of_ipv4(high ? &flow->key.high : &flow->key.low)
+                     : scope_of(settings, &out->ip);
 }
 
 static void fill_counters(const struct flow *flow, const struct flow_large *large,
@@ -280,6 +296,9 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
 
     /* The parts behind `tcp` are read only where their has_ flag is set. */
     zero_bytes(out, offsetof(struct flow_record, tcp));
+    /* Both hashes are long chains of dependent steps: side by side, and while what follows is
+     * filled, the processor works at all of it. */
+    fill_community_id(table, flow, out);
     out->flow_id = flow_id(table, flow);
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;
@@ -315,5 +334,4 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
         out->icmp_type = flow->icmp_type;
         out->icmp_code = flow->icmp_code;
     }
-    fill_community_id(table, flow, out);
 }
