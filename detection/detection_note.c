@@ -81,9 +81,7 @@ static inline bool is_refused(struct detection_table *table, uint64_t hash, uint
     return false;
 }
 
-/* Room for a note of whoever has `hash`; NULL: the view refuses it. The caller fills in the
- * subject.
- */
+/* Room for a note of whoever has `hash`, without its subject; NULL: the view refuses it. */
 static ALWAYS_INLINE struct detector_note *begin(struct detection_frame *frame,
                                                  struct detection_table *table, uint64_t hash,
                                                  uint64_t time_ns, uint64_t weight)
