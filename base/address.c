@@ -284,7 +284,7 @@ bool address_is_multicast(const struct ip_address *address)
 {
     const uint8_t *b = address->bytes;
     if (address->version == 4) {
-        return b[0] >> 4 == 14 || (b[0] & b[1] & b[2] & b[3]) == 255;
+        return address_ipv4_is_multicast(b);
     }
     return address->version == 6 && b[0] == 0xff;
 }
@@ -293,7 +293,7 @@ bool address_is_link_local(const struct ip_address *address)
 {
     const uint8_t *b = address->bytes;
     if (address->version == 4) {
-        return b[0] == 169 && b[1] == 254;
+        return address_ipv4_is_link_local(b);
     }
     return address->version == 6 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
 }

@@ -71,7 +71,19 @@ bool address_is_link_local(const struct ip_address *address);
 /* RFC 1918, fc00::/7, loopback and link-local: the default of `networks.internal`. */
 bool address_is_private(const struct ip_address *address);
 
-/* The same of the IPv4 address at `bytes`, asked twice for each flow of each second. */
+/* The same three of the IPv4 address at `bytes`: for each flow of each second, and each record. */
+static inline bool address_ipv4_is_multicast(const void *bytes)
+{
+    const uint32_t word = load_be32(bytes);
+
+    return word >> 28 == 14 || word == UINT32_MAX;
+}
+
+static inline bool address_ipv4_is_link_local(const void *bytes)
+{
+    return load_be32(bytes) >> 16 == 0xa9fe;
+}
+
 static inline bool address_ipv4_is_private(const void *bytes)
 {
     const uint32_t word = load_be32(bytes);

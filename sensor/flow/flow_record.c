@@ -29,12 +29,10 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
 /* The same of an IPv4 address in the key, not of its copy, which is written and read in pieces. */
 static uint8_t scope_of_ipv4(const uint32_t *at)
 {
-    const uint32_t word = load_be32(at);
-
-    if (word >> 28 == 14 || word == UINT32_MAX) {
+    if (address_ipv4_is_multicast(at)) {
         return SCOPE_MULTICAST;
     }
-    if (word >> 16 == 0xa9fe) {
+    if (address_ipv4_is_link_local(at)) {
         return SCOPE_LINK_LOCAL;
     }
     return address_ipv4_is_private(at) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
