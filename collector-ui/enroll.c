@@ -16,6 +16,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "base/service/key_pair.h"
+
 #define EXIT_USAGE   2
 #define PATH_BYTES   4096
 #define NAME_BYTES   65   /* a common name has 64 at most (RFC 5280, ub-common-name) */
@@ -117,13 +119,9 @@ static int write_pair(const char *certificate_path, const char *key_path, const 
 static int read_pair(const char *certificate_path, const char *key_path, struct pair *out,
                      struct error *err)
 {
-    FILE *file = fopen(certificate_path, "re");
+    FILE *file = fopen(key_path, "re"); /* not key_pair_key: here somebody may be asked */
 
-    out->certificate = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    file = fopen(key_path, "re");
+    out->certificate = key_pair_certificate(certificate_path);
     out->key = file != NULL ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
     if (file != NULL) {
         (void)fclose(file);

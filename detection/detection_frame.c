@@ -404,11 +404,9 @@ uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_ad
 {
     const struct hashed_address *hashed = frame->hashed;
 
-    if (hashed[0].address == address || hashed[1].address == address) {
-        return hashed[hashed[0].address != address].hash;
-    }
     for (size_t i = 0; i < ARRAY_COUNT(frame->hashed); i++) {
-        if (hashed[i].address != NULL && address_equal(hashed[i].address, address)) {
+        if (hashed[i].address == address ||
+            (hashed[i].address != NULL && address_equal(hashed[i].address, address))) {
             return hashed[i].hash;
         }
     }

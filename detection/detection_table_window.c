@@ -17,7 +17,7 @@
 #define AHEAD_MEMBER 3
 
 /* How many subjects at least are looked at together, so that their memory comes meanwhile. */
-#define LOOK_AT_MAX 32
+#define LOOK_AT_LEAST 32
 
 /* ---- when a subject is due ---- */
 
@@ -361,7 +361,7 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
     table->span = span;
     const uint64_t slots = slots_of(table, step);
 
-    uint32_t numbers[LOOK_AT_MAX + 64];
+    uint32_t numbers[LOOK_AT_LEAST + 64];
     uint32_t count = 0;
 
     for (uint32_t first = 0; first < table->entries_used; first += 64) {
@@ -374,7 +374,7 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
                 numbers[count++] = number;
             }
         }
-        if (count >= LOOK_AT_MAX) {
+        if (count >= LOOK_AT_LEAST) {
             look_at_these(table, numbers, count, oldest_second, slots);
             count = 0;
         }

@@ -51,8 +51,7 @@ MUST_USE int command_line_read(struct command_line *line, const struct command_f
 void command_line_fini(struct command_line *line);
 /* After a failed command_line_read: if an argument belongs to no flag, says in `err` what to do
  * with it. `commands`, ended by NULL, are the words that may come first; `otherwise` tells of the
- * rest
- * ("a file follows --read"). Returns -err->code. */
+ * rest ("a file follows --read"). Returns -err->code. */
 int command_line_explain(const struct command_line *line, const char *program,
                          const char *const *commands, const char *otherwise, struct error *err);
 
