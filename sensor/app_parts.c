@@ -133,7 +133,8 @@ static int add_collector(struct app *app, struct error *err)
                                               .config_hash = app->config_hash,
                                               .spool = &app->settings->spool,
                                               .state_directory = state_directory(app),
-                                              .is_lossless = to->is_lossless};
+                                              .is_lossless = to->is_lossless,
+                                              .waits_for_input = true};
     const int result = collector_sink_open(&app->settings->collector, &options, app->runtime,
                                            &to->sinks[to->sinks_count], err);
 
@@ -250,6 +251,9 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
             return -err->code;
         }
         log_info("http", "serving metrics and health", "port=%u", http_export_port(app->http));
+    }
+    if (app->collector != NULL) {
+        collector_sink_begin(app->collector);
     }
     return pipeline_start(app->pipeline, err);
 }

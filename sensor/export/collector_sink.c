@@ -340,6 +340,16 @@ static int copy_identity(struct collector_sink *sink, const struct collector_opt
     return 0;
 }
 
+void collector_sink_begin(void *state)
+{
+    struct collector_sink *sink = state;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    atomic_store_explicit(&sink->may_dial, true, memory_order_relaxed);
+    (void)pthread_cond_signal(&sink->wake);
+    (void)pthread_mutex_unlock(&sink->lock);
+}
+
 void collector_sink_use_hash(void *state, const char *config_hash)
 {
     struct collector_sink *sink = state;
@@ -398,6 +408,7 @@ int collector_sink_open(const struct collector_settings *settings,
     sink->spool_settings = options->spool;
     sink->write = spool_settings_write(options->spool);
     sink->is_lossless = options->is_lossless;
+    atomic_init(&sink->may_dial, !options->waits_for_input);
     sink->runtime = runtime;
     sink->down_ns = clock_monotonic_ns();
     sink->packer = strcmp(settings->compression, "zstd") == 0 ? packer_new() : NULL;

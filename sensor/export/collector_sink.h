@@ -38,6 +38,7 @@ struct collector_options {
     const struct spool_settings *spool;
     const char *state_directory; /* for a spool without a directory of its own; NULL or "": none */
     bool is_lossless;            /* a full spool pushes back instead of dropping */
+    bool waits_for_input;        /* dials from collector_sink_begin on, not at once */
 };
 
 /* The form of the address, what goes together, plaintext to another machine; opens nothing.
@@ -49,5 +50,8 @@ MUST_USE int collector_sink_check(const struct collector_settings *settings, str
 MUST_USE int collector_sink_open(const struct collector_settings *settings,
                                  const struct collector_options *options,
                                  struct rpc_runtime *runtime, struct sink *out, struct error *err);
+/* The input is open: whom the collector lists from now on sees packets. With waits_for_input, once;
+ * `state` is that of the sink. Any thread. */
+void collector_sink_begin(void *state);
 /* Another hash from the next Hello on: after a reload. `state` is that of the sink. Any thread. */
 void collector_sink_use_hash(void *state, const char *config_hash);

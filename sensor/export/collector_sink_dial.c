@@ -186,7 +186,8 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
     if (sink->call != NULL && !sink->is_welcomed && now_ns - sink->dialled_ns > WELCOME_WAIT_NS) {
         rpc_cancel(sink->call, RPC_DEADLINE_EXCEEDED, "the collector does not answer the hello");
     }
-    if (sink->call != NULL || now_ns < sink->dial_at_ns) {
+    if (sink->call != NULL || now_ns < sink->dial_at_ns ||
+        !atomic_load_explicit(&sink->may_dial, memory_order_relaxed)) {
         return;
     }
     sink->dialled_ns = now_ns;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -156,6 +157,7 @@ struct collector_sink {
     struct collector_news news;
     bool has_news;
     bool is_closing;
+    atomic_bool may_dial;              /* false: the input is not open yet */
     uint32_t flush_wanted, flush_done; /* counts of spool_log_flush */
     uint32_t batch_records_max;
     struct stats_sink row;

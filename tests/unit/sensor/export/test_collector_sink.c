@@ -30,7 +30,7 @@ struct fixture {
     struct rpc_runtime *runtime;
     struct record_feed *feed;
     const char *state_directory;
-    bool is_lossless;
+    bool is_lossless, waits_for_input;
     struct sink sink;
     bool has_sink;
     /* the other end */
@@ -98,7 +98,8 @@ static int open_boot(struct fixture *f, const char *boot_id, struct error *err)
                                               .config_hash = "0",
                                               .spool = &f->spool,
                                               .state_directory = f->state_directory,
-                                              .is_lossless = f->is_lossless};
+                                              .is_lossless = f->is_lossless,
+                                              .waits_for_input = f->waits_for_input};
     const int result = collector_sink_open(&f->settings, &options, f->runtime, &f->sink, err);
 
     f->has_sink = result == 0;
@@ -242,6 +243,24 @@ static void a_collector_that_comes_late_gets_all_that_the_spool_holds(void **sta
     (void)serve(f, address);
     assert_int_equal(flush(f, LONG_NS), 0);
     assert_int_equal(atomic_load(&f->store.duplicate), 0);
+}
+
+static void nobody_hears_of_a_sensor_before_its_input_is_open(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char address[64];
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", serve(f, "127.0.0.1:0"));
+    set(f, "collector.address", address);
+    f->waits_for_input = true;
+    assert_int_equal(open_sink(f, &err), 0);
+    offer(f, 256);
+    assert_int_equal(flush(f, SHORT_NS), 256);
+    assert_int_equal(atomic_load(&f->store.connected), 0);
+    collector_sink_begin(f->sink.state);
+    assert_int_equal(flush(f, LONG_NS), 0);
+    assert_int_equal(atomic_load(&f->store.connected), 1);
 }
 
 static void batches_arrive_compressed_and_as_they_are(void **state)
@@ -577,6 +596,7 @@ int main(void)
         WITH_SINK(the_hello_after_a_reload_says_the_hash_of_what_is_in_force),
         WITH_SINK(all_arrives_once_and_holes_of_the_publisher_are_told),
         WITH_SINK(a_collector_that_comes_late_gets_all_that_the_spool_holds),
+        WITH_SINK(nobody_hears_of_a_sensor_before_its_input_is_open),
         WITH_SINK(batches_arrive_compressed_and_as_they_are),
         WITH_SINK(a_run_leaves_its_records_to_the_next_ones),
         WITH_SINK(a_damaged_file_of_the_spool_is_told_with_its_exact_range),
