@@ -26,6 +26,7 @@ from support.netns import command, inside, lay_wire, remove
 
 PREFIX = f"nsbench{os.getpid()}"
 INSIDE = inside(PREFIX)
+WARM = 40_000
 DRAINED = 300_000
 BURST = 150_000
 FLOWS = 16384
@@ -84,24 +85,24 @@ class Receiver:
         self.log.close()
 
 
-def send(build, count):
-    command(*INSIDE, f"{build}/tests/veth_gen", "-i", "gen0", "-n", count, "-f", FLOWS, "-b", "-t")
+def send(build, count, first=0):
+    command(*INSIDE, f"{build}/tests/veth_gen", "-i", "gen0", "-n", count, "-f", FLOWS, "-b", "-t", "-k", first)
 
 
 def drained(build, receiver):
     """ns a packet."""
-    send(build, 40000)  # its memory, its flows
+    send(build, WARM)  # its memory, its flows
     before = receiver.settled_ns()
     receiver.process.send_signal(signal.SIGSTOP)
-    send(build, DRAINED)
+    send(build, DRAINED, WARM)
     receiver.process.send_signal(signal.SIGCONT)
     return (receiver.settled_ns() - before) / DRAINED
 
 
 def burst(build, receiver):
-    send(build, 40000)
+    send(build, WARM)
     before = receiver.settled_ns()
-    send(build, BURST)
+    send(build, BURST, WARM)
     return (receiver.settled_ns() - before) / BURST
 
 

@@ -3,9 +3,12 @@
  *     veth_gen -i IFACE [-n FRAMES] [-r FRAMES_PER_SECOND (0: as fast as it goes)] [-s FRAME_BYTES]
  *              [-f FLOWS] [-6] [-v VLAN_ID]... [-F (fragments)] [-t (TCP)] [-g (GRE)] [-b (both
  * ways)]
- *              [-q (through the queue: captures on the sending side see it too)]
+ *              [-q (through the queue: captures on the sending side see it too)] [-k FIRST]
  *
  * Flow k has its own client address and port; with -b every second frame of a flow is the answer.
+ * Segments of TCP follow each other: each begins where the one before in its direction ended and
+ * acknowledges what has come. With -k the first frame has that number: it goes on where an earlier
+ * run of so many ended.
  * With -g the frame is that of a tunnel (RFC 2784, IPv4 in IPv4) between 10.255.0.1 and .2, so that
  * all flows have one outer pair of addresses.
  * Prints the number sent. Exit 1 if not all could be. */
@@ -29,7 +32,7 @@
 
 struct plan {
     const char *interface;
-    uint64_t frames, frames_per_second;
+    uint64_t frames, frames_per_second, first;
     uint32_t frame_bytes, flows, tags_count;
     uint16_t tags[TAGS_MAX];
     bool is_v6, is_fragmented, is_tcp, is_gre, is_both_ways, is_queued;
@@ -59,14 +62,23 @@ static uint16_t header_checksum(const uint8_t *at, uint32_t bytes)
     return (uint16_t)~sum;
 }
 
-/* The transport header, or what a later fragment has in its place. */
-static void put_transport(const struct plan *plan, uint8_t *at, uint32_t bytes, uint32_t flow,
-                          bool is_answer)
+/* Which frame of which flow. */
+struct turn {
+    uint32_t flow;
+    uint32_t sent, came; /* frames of this flow and direction before it; of the other direction */
+    bool is_answer, is_later;
+};
+
+/* The transport header of `bytes` with its payload. */
+static void put_transport(const struct plan *plan, uint8_t *at, uint32_t bytes,
+                          const struct turn *turn)
 {
-    const uint32_t client = 1024 + flow % 60000;
-    put16(at, is_answer ? 80 : client);
-    put16(at + 2, is_answer ? client : 80);
+    const uint32_t client = 1024 + turn->flow % 60000;
+    put16(at, turn->is_answer ? 80 : client);
+    put16(at + 2, turn->is_answer ? client : 80);
     if (plan->is_tcp) {
+        put32(at + 4, 1 + turn->sent * (bytes - 20)); /* wraps as it does in TCP */
+        put32(at + 8, 1 + turn->came * (bytes - 20));
         at[12] = 0x50; /* 20 bytes of header */
         at[13] = 0x10; /* ACK */
         put16(at + 14, 8192);
@@ -127,9 +139,9 @@ static uint32_t put_v6(const struct plan *plan, uint8_t *at, uint32_t bytes, uin
     return 48;
 }
 
-static void frame_make(const struct plan *plan, uint8_t *out, uint32_t flow, bool is_answer,
-                       bool is_later)
+static void frame_make(const struct plan *plan, uint8_t *out, const struct turn *turn)
 {
+    const bool is_answer = turn->is_answer;
     memset(out, 0, plan->frame_bytes);
     out[0] = out[6] = 2;
     out[is_answer ? 11 : 5] = 1;
@@ -146,10 +158,11 @@ static void frame_make(const struct plan *plan, uint8_t *out, uint32_t flow, boo
         at += GRE_BYTES;
     }
     const uint32_t bytes = plan->frame_bytes - at;
-    const uint32_t header = plan->is_v6 ? put_v6(plan, out + at, bytes, flow, is_answer, is_later)
-                                        : put_v4(plan, out + at, bytes, flow, is_answer, is_later);
-    if (!is_later) {
-        put_transport(plan, out + at + header, bytes - header, flow, is_answer);
+    const uint32_t header =
+        plan->is_v6 ? put_v6(plan, out + at, bytes, turn->flow, is_answer, turn->is_later)
+                    : put_v4(plan, out + at, bytes, turn->flow, is_answer, turn->is_later);
+    if (!turn->is_later) {
+        put_transport(plan, out + at + header, bytes - header, turn);
     }
 }
 
@@ -180,10 +193,13 @@ static int socket_open(const char *interface, bool is_queued)
 static void frame_choose(const struct plan *plan, uint64_t number, uint8_t *out)
 {
     const uint64_t round = number / plan->flows;
-    const bool is_later = plan->is_fragmented && (round & 1) != 0;
-    const bool is_answer =
-        plan->is_both_ways && ((plan->is_fragmented ? round >> 1 : round) & 1) != 0;
-    frame_make(plan, out, (uint32_t)(number % plan->flows), is_answer, is_later);
+    struct turn turn = {.flow = (uint32_t)(number % plan->flows),
+                        .is_later = plan->is_fragmented && (round & 1) != 0};
+    const uint32_t datagram = (uint32_t)(plan->is_fragmented ? round >> 1 : round);
+    turn.is_answer = plan->is_both_ways && (datagram & 1) != 0;
+    turn.sent = plan->is_both_ways ? datagram / 2 : datagram;
+    turn.came = plan->is_both_ways ? (datagram + 1) / 2 : 0;
+    frame_make(plan, out, &turn);
 }
 
 static uint64_t send_all(const struct plan *plan, int fd)
@@ -208,7 +224,7 @@ static uint64_t send_all(const struct plan *plan, int fd)
         }
         const uint32_t count = allowed < SEND_BATCH ? (uint32_t)allowed : SEND_BATCH;
         for (uint32_t i = 0; i < count; i++) {
-            frame_choose(plan, sent + i, frames[i]);
+            frame_choose(plan, plan->first + sent + i, frames[i]);
             parts[i] = (struct iovec){.iov_base = frames[i], .iov_len = plan->frame_bytes};
             messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i], .msg_iovlen = 1}};
         }
@@ -234,7 +250,7 @@ static uint64_t number_of(const char *text, uint64_t most)
 static struct plan plan_read(int argc, char **argv)
 {
     struct plan plan = {.frames = 1000, .frame_bytes = 60, .flows = 256};
-    for (int option; (option = getopt(argc, argv, "i:n:r:s:f:v:6Ftgbq")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "i:n:r:s:f:v:6Ftgbqk:")) != -1;) {
         switch (option) {
         case 'i':
             plan.interface = optarg;
@@ -273,6 +289,9 @@ static struct plan plan_read(int argc, char **argv)
             break;
         case 'q':
             plan.is_queued = true;
+            break;
+        case 'k':
+            plan.first = number_of(optarg, UINT32_MAX);
             break;
         default:
             exit(2);
