@@ -11,9 +11,10 @@
 static ALWAYS_INLINE void ask_for_subject(const struct detector_note *note)
 {
     const struct detection_table *table = note->table;
-    const uint32_t name = *detection_entry_head(table, note->hash);
 
-    if (name != 0) {
+    if (detection_may_hold(table, note->hash)) {
+        const uint32_t name = *detection_entry_head(table, note->hash);
+
         __builtin_prefetch(&table->entries[name - 1], 1);
         __builtin_prefetch(&table->entries[name - 1].first_ns, 1);
         __builtin_prefetch(detection_sums_of(table, name - 1), 1);
@@ -23,10 +24,14 @@ static ALWAYS_INLINE void ask_for_subject(const struct detector_note *note)
 static ALWAYS_INLINE void ask_for_member(const struct detector_note *note)
 {
     const struct detection_table *table = note->table;
-    const uint32_t name = note->has_member ? *detection_entry_head(table, note->hash) : 0;
-    const struct detection_entry *entry = &table->entries[name > 0 ? name - 1 : 0];
 
-    if (name == 0 || entry->hash != note->hash || table->members == NULL) {
+    if (!note->has_member || table->members == NULL || !detection_may_hold(table, note->hash)) {
+        return;
+    }
+    const struct detection_entry *entry =
+        &table->entries[*detection_entry_head(table, note->hash) - 1];
+
+    if (entry->hash != note->hash) {
         return;
     }
     if (entry->is_chained) {

@@ -201,12 +201,13 @@ void detection_drop_member(struct detection_table *table, uint32_t number, uint3
     table->members_free = name;
 }
 
-/* After its head has changed. */
-static inline void mark_head(struct detection_table *table, uint64_t hash)
+/* The head leads to `name` alone, or to nobody. */
+static inline void set_head(struct detection_table *table, uint64_t hash, uint32_t name)
 {
     const uint64_t head = hash & table->entry_mask;
-    const uint64_t is_used = table->entry_heads[head] != 0;
+    const uint64_t is_used = name != 0;
 
+    table->entry_heads[head] = name;
     table->heads_used[head / 64] =
         (table->heads_used[head / 64] & ~(UINT64_C(1) << head % 64)) | is_used << head % 64;
 }
@@ -214,16 +215,19 @@ static inline void mark_head(struct detection_table *table, uint64_t hash)
 void detection_drop_entry(struct detection_table *table, uint32_t number)
 {
     struct detection_entry *entry = &table->entries[number];
-    uint32_t *chain = detection_entry_head(table, entry->hash);
+    uint32_t name = *detection_entry_head(table, entry->hash);
 
     while (entry->members_first != 0) {
         detection_drop_member(table, number, &entry->members_first);
     }
-    while (*chain != number + 1) {
-        chain = &table->entries[*chain - 1].chain_next;
+    if (name == number + 1) {
+        set_head(table, entry->hash, entry->chain_next);
+    } else {
+        while (table->entries[name - 1].chain_next != number + 1) {
+            name = table->entries[name - 1].chain_next;
+        }
+        table->entries[name - 1].chain_next = entry->chain_next;
     }
-    *chain = entry->chain_next;
-    mark_head(table, entry->hash);
     entry->is_live = false;
     table->weights[number] = DETECTION_WEIGHT_NONE;
     entry->chain_next = table->entries_free;
@@ -247,6 +251,9 @@ static bool same_subject(const struct detection_subject *a, const struct detecti
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash)
 {
+    if (!detection_may_hold(table, hash)) {
+        return DETECTION_NONE;
+    }
     for (uint32_t name = *detection_entry_head(table, hash); name != 0;) {
         const struct detection_entry *entry = &table->entries[name - 1];
 
@@ -256,14 +263,6 @@ uint32_t detection_table_find(const struct detection_table *table,
         name = entry->chain_next;
     }
     return DETECTION_NONE;
-}
-
-void detection_clear_buckets(struct detection_table *table, uint32_t number, uint64_t slots)
-{
-    for (; slots != 0; slots &= slots - 1) {
-        memset(detection_bucket_of(table, number, (uint32_t)__builtin_ctzll(slots)), 0,
-               table->shape.counters * sizeof(uint64_t));
-    }
 }
 
 /* Makes room where the newcomer is drawn, or weighs more than the lightest of a few. */
@@ -327,8 +326,7 @@ uint32_t detection_table_touch(struct detection_table *table,
                                const struct detection_subject *subject, uint64_t hash,
                                uint64_t first_ns, uint64_t last_ns, uint64_t weight)
 {
-    uint32_t number = detection_may_hold(table, hash) ? detection_table_find(table, subject, hash)
-                                                      : DETECTION_NONE;
+    uint32_t number = detection_table_find(table, subject, hash);
 
     if (number != DETECTION_NONE) {
         struct detection_entry *entry = &table->entries[number];
@@ -341,21 +339,16 @@ uint32_t detection_table_touch(struct detection_table *table,
     if (number == DETECTION_NONE) {
         return DETECTION_NONE;
     }
-    uint32_t *head = detection_entry_head(table, hash);
+    const uint32_t next = detection_may_hold(table, hash) ? *detection_entry_head(table, hash) : 0;
 
-    /* Of whoever had this place. */
-    if (table->buckets != NULL) {
-        detection_clear_buckets(table, number, table->entries[number].filled);
-    }
     for (uint32_t i = 0; i < table->shape.counters; i++) { /* few: a call costs more */
         detection_sums_of(table, number)[i] = 0;
     }
     begin_entry(&table->entries[number], subject, hash);
     table->entries[number].first_ns = first_ns;
     table->entries[number].last_ns = last_ns;
-    table->entries[number].chain_next = *head;
-    *head = number + 1;
-    mark_head(table, hash);
+    table->entries[number].chain_next = next;
+    set_head(table, hash, number + 1);
     table->weights[number] = 0;
     table->entries_live++;
     if (table->entry_names != NULL) {
@@ -543,8 +536,7 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
     detection_sums_of(table, number)[counter] += by;
     table->weights[number] += counter == 0 ? by : 0;
     if (table->buckets != NULL && by != 0) {
-        table->entries[number].filled |= UINT64_C(1) << table->slot;
-        detection_bucket_of(table, number, table->slot)[counter] += by;
+        detection_current_bucket(table, number)[counter] += by;
     }
 }
 
@@ -556,8 +548,12 @@ uint64_t detection_table_sum(const struct detection_table *table, uint32_t numbe
 uint64_t detection_table_recent(const struct detection_table *table, uint32_t number,
                                 uint32_t counter)
 {
-    return table->buckets != NULL ? detection_bucket_of(table, number, table->slot)[counter]
-                                  : detection_sums_of(table, number)[counter];
+    if (table->buckets == NULL) {
+        return detection_sums_of(table, number)[counter];
+    }
+    return (table->entries[number].filled >> table->slot & 1) != 0
+               ? detection_bucket_of(table, number, table->slot)[counter]
+               : 0;
 }
 
 double detection_table_members(const struct detection_table *table, uint32_t number)

@@ -70,7 +70,7 @@ struct detection_entry {
     uint64_t hash;
     uint32_t chain_next, members_first;
     uint64_t first_ns, last_ns; /* of what was told: a flow that ended may be old news */
-    uint64_t filled;            /* windows: a bit for each sub-bucket that is not zero */
+    uint64_t filled;            /* windows: a bit for each sub-bucket that holds something */
     uint64_t origins;           /* fleet: a bit for each sensor that saw it */
     double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
@@ -111,7 +111,8 @@ struct detection_table {
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
-    uint64_t *buckets; /* entries_max * ring * counters; NULL when ring is 1 */
+    uint64_t *buckets; /* entries_max * ring * counters, valid where `filled` says so; NULL when
+                        * ring is 1 */
     uint64_t *sums;    /* entries_max * counters: over the window */
     uint64_t
         *weights;   /* what a subject weighs when one must go; DETECTION_WEIGHT_NONE: no subject */

@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "detection/detection_table.h"
 
+/* 0: nobody. To be read where detection_may_hold() says so: otherwise it may be memory that nobody
+ * has touched, which a read maps and the first write then maps again, for all processors. */
 static inline uint32_t *detection_entry_head(const struct detection_table *table, uint64_t hash)
 {
     return &table->entry_heads[hash & table->entry_mask];
@@ -105,5 +107,17 @@ void detection_drop_entry(struct detection_table *table, uint32_t number);
 void detection_next_candidate(struct detection_table *table);
 /* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
 void detection_make_room(struct detection_table *table, uint32_t kept, uint64_t limit);
-/* Zeroes those of the subject's sub-buckets that are in `slots`, a bit each. */
-void detection_clear_buckets(struct detection_table *table, uint32_t number, uint64_t slots);
+/* The subject's current sub-bucket, zeroed where it held nothing, without a read of it. */
+static inline uint64_t *detection_current_bucket(struct detection_table *table, uint32_t number)
+{
+    uint64_t *bucket = detection_bucket_of(table, number, table->slot);
+    uint64_t *filled = &table->entries[number].filled;
+
+    if ((*filled >> table->slot & 1) == 0) {
+        *filled |= UINT64_C(1) << table->slot;
+        for (uint32_t i = 0; i < table->shape.counters; i++) { /* few: a call costs more */
+            bucket[i] = 0;
+        }
+    }
+    return bucket;
+}

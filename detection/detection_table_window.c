@@ -21,7 +21,7 @@
 
 /* ---- when a subject is due ---- */
 
-/* The oldest sub-bucket that is not zero; `filled` is not 0. */
+/* The oldest sub-bucket that holds something; `filled` is not 0. */
 static uint64_t oldest_bucket(const struct detection_table *table, uint64_t filled)
 {
     const uint64_t older = filled >> table->slot >> 1; /* those behind the current one: a lap ago */
@@ -83,12 +83,11 @@ static void add_sums(struct detection_table *into, uint32_t number, const uint64
         any |= from[i];
     }
     if (into->buckets != NULL && any != 0) {
-        uint64_t *bucket = detection_bucket_of(into, number, into->slot);
+        uint64_t *bucket = detection_current_bucket(into, number);
 
         for (uint32_t i = 0; i < counters; i++) {
             bucket[i] += from[i];
         }
-        into->entries[number].filled |= UINT64_C(1) << into->slot;
     }
     into->weights[number] += counters > 0 ? from[0] : 0;
 }
@@ -227,7 +226,6 @@ static void expire_buckets(struct detection_table *table, uint32_t number, uint6
         }
         table->weights[number] -= table->shape.counters > 0 ? bucket[0] : 0;
     }
-    detection_clear_buckets(table, number, leaving);
     entry->filled &= ~leaving;
 }
 
