@@ -318,6 +318,13 @@ bool address_is_loopback(const struct ip_address *address)
     return address->version == 6 && memcmp(address->bytes, loopback6, sizeof(loopback6)) == 0;
 }
 
+bool address_text_is_loopback(const char *text)
+{
+    struct ip_address address;
+
+    return address_parse(text, strlen(text), &address) && address_is_loopback(&address);
+}
+
 bool address_is_local_endpoint(const char *text)
 {
     const char *colon = strrchr(text, ':');

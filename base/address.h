@@ -96,6 +96,8 @@ static inline bool address_ipv4_is_private(const void *bytes)
 
 /* 127.0.0.0/8 and ::1. */
 bool address_is_loopback(const struct ip_address *address);
+/* The same of a text; false where it is no address, a name too. */
+bool address_text_is_loopback(const char *text);
 
 /* "127.0.0.1:50052", "[::1]:50052", "localhost:50052", "unix:/path": an endpoint that does not
  * leave this machine. A name that only resolves to loopback is not trusted to stay there. */

@@ -1,7 +1,6 @@
 /* Wiring of the API: the table of routes, the door, the life of its parts. */
 #include "collector-ui/api/api.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "collector-ui/api/api_private.h"
@@ -58,16 +58,6 @@ static void fill_routes(struct api *api)
     api->routes[count] = (struct http_route){0};
 }
 
-static bool is_loopback(const char *address)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, address, &v4) == 1) {
-        return ntohl(v4.s_addr) >> 24 == 127;
-    }
-    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 static bool is_given(const char *text)
 {
     return text != NULL && text[0] != '\0';
@@ -86,7 +76,7 @@ int api_check(const struct api_settings *s, struct error *err)
                          "web.auth.enabled: needs web.auth.username with web.auth.password_file "
                          "(--auth-user, --auth-pass-file), or web.token_file");
     }
-    if (is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
+    if (address_text_is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
         return 0;
     }
     return error_set(err, EACCES,

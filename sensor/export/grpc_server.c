@@ -18,22 +18,6 @@
 
 /* ---- listening ---- */
 
-static bool is_loopback(const char *listen)
-{
-    const char *colon = strrchr(listen, ':');
-    size_t length = colon == NULL ? strlen(listen) : (size_t)(colon - listen);
-    struct ip_address address;
-
-    if (length >= 2 && listen[0] == '[' && listen[length - 1] == ']') {
-        listen++;
-        length -= 2;
-    }
-    if (length == 9 && memcmp(listen, "localhost", 9) == 0) {
-        return true;
-    }
-    return address_parse(listen, length, &address) && address_is_loopback(&address);
-}
-
 int grpc_server_check(const struct grpc_settings *settings, struct error *err)
 {
     const bool has_tls = settings->tls_certificate[0] != '\0' || settings->tls_key[0] != '\0';
@@ -50,7 +34,8 @@ int grpc_server_check(const struct grpc_settings *settings, struct error *err)
         return error_set(err, EINVAL,
                          "grpc.tls_client_ca needs grpc.tls_certificate and grpc.tls_key");
     }
-    if (!settings->insecure && !(has_tls && has_identity) && !is_loopback(settings->listen)) {
+    if (!settings->insecure && !(has_tls && has_identity) &&
+        !address_is_local_endpoint(settings->listen)) {
         return error_set(err, EPERM,
                          "grpc.listen %s: an address other than loopback needs TLS "
                          "(grpc.tls_certificate, grpc.tls_key) and a token (grpc.token_file) or "

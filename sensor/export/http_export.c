@@ -179,13 +179,6 @@ static void fill_routes(struct http_export *http)
     http->routes[count] = (struct http_route){0};
 }
 
-static bool is_loopback(const char *bind)
-{
-    struct ip_address address;
-
-    return address_parse(bind, strlen(bind), &address) && address_is_loopback(&address);
-}
-
 int http_export_check(const struct http_export_settings *settings, struct error *err)
 {
     const bool has_tls = settings->tls_certificate[0] != '\0';
@@ -193,7 +186,7 @@ int http_export_check(const struct http_export_settings *settings, struct error 
     if (has_tls != (settings->tls_key[0] != '\0')) {
         return error_set(err, EINVAL, "http: tls_certificate and tls_key go together");
     }
-    if (!has_tls && !settings->insecure && !is_loopback(settings->bind)) {
+    if (!has_tls && !settings->insecure && !address_text_is_loopback(settings->bind)) {
         return error_set(
             err, EPERM,
             "http.bind %s: an address other than loopback needs TLS (http.tls_certificate, "
@@ -220,7 +213,7 @@ struct http_export *http_export_new(const struct http_export_settings *settings,
     }
     http->pipeline = pipeline;
     http->grpc = grpc;
-    http->is_open = !settings->insecure && !is_loopback(settings->bind);
+    http->is_open = !settings->insecure && !address_text_is_loopback(settings->bind);
     fill_routes(http);
     (void)snprintf(http->bind, sizeof(http->bind), "%s", settings->bind);
     const struct http_server_options options = {

@@ -231,6 +231,20 @@ static void only_this_machine_is_a_local_endpoint(void **state)
     }
 }
 
+static void loopback_is_told_from_its_text(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"127.0.0.1", "127.9.9.9", "::1"};
+    static const char *const remote[] = {"0.0.0.0", "::", "10.0.0.1", "localhost", "127.evil", ""};
+
+    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+        assert_true(address_text_is_loopback(local[i]));
+    }
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
+        assert_false(address_text_is_loopback(remote[i]));
+    }
+}
+
 static void an_address_to_dial_is_a_host_and_a_port(void **state)
 {
     (void)state;
@@ -271,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_this_machine_is_a_local_endpoint),
+        cmocka_unit_test(loopback_is_told_from_its_text),
         cmocka_unit_test(an_address_to_dial_is_a_host_and_a_port),
         cmocka_unit_test(each_byte_of_a_mac_has_its_two_digits),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
