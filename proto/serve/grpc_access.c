@@ -10,7 +10,7 @@
 #define KEY             "grpc.token_file"
 #define FILE_BYTES_MAX  65536
 #define TOKENS_MAX      64
-#define TOKEN_BYTES_MIN 16 /* of a named one: shorter ones can be guessed */
+#define TOKEN_BYTES_MIN 16 /* shorter ones can be guessed */
 #define PACKAGE         "/netscope.v1."
 
 struct token {
@@ -117,7 +117,7 @@ static int add_line(struct grpc_access *access, char *line, const char *path, un
                              "commas",
                          path, number);
     }
-    if (count == 3 && token->length < TOKEN_BYTES_MIN) {
+    if (token->length < TOKEN_BYTES_MIN) {
         return error_set(err, EINVAL,
                          KEY ": %s:%u: a token has %d characters or more (openssl rand -hex 24 "
                              "makes one)",

@@ -311,7 +311,7 @@ def check_http(sensor):
 def check_token(grpcurl, program, folder):
     token = os.path.join(folder, "token")
     with open(token, "w", encoding="utf-8") as out:
-        out.write("secret-token\n")
+        out.write("secret-token-012345\n")
     os.chmod(token, 0o644)
     config = os.path.join(folder, "open.yaml")
     with open(config, "w", encoding="utf-8") as out:
@@ -330,9 +330,9 @@ def check_token(grpcurl, program, folder):
     target = f"127.0.0.1:{sensor.grpc}"
     expect(Client(grpcurl, target), "SensorService/GetInfo", {}, "Unauthenticated", "")
     expect(Client(grpcurl, sensor.socket), "SensorService/GetInfo", {}, "OK")
-    good = Client(grpcurl, target, ["authorization: Bearer secret-token"])
+    good = Client(grpcurl, target, ["authorization: Bearer secret-token-012345"])
     expect(good, "SensorService/GetInfo", {}, "OK")
-    expect(Client(grpcurl, target, ["authorization: Bearer secret-tokem"]), "SensorService/GetInfo", {},
+    expect(Client(grpcurl, target, ["authorization: Bearer secret-tokem-012345"]), "SensorService/GetInfo", {},
            "Unauthenticated")
     check(sensor.stop() == 0, "exit status with a token")
 

@@ -180,7 +180,8 @@ class Calls(unittest.TestCase):
         for mode, text, wanted in ((0o640, TOKENS, "chmod 600"), (0o604, TOKENS, "chmod 600"),
                                    (0o600, "a b\n", "tokens:1: a line is"), (0o600, "\n\n", "holds no t"),
                                    (0o600, "x reading 0123456789abcdef\n", "tokens:1: scopes are"),
-                                   (0o600, "x flows short\n", "tokens:1: a token has 16")):
+                                   (0o600, "x flows short\n", "tokens:1: a token has 16"),
+                                   (0o600, "short\n", "tokens:1: a token has 16")):
             with self.subTest(wanted=wanted):
                 done = sensor("--read-pcap", self.capture, "--pace", "--quiet", "--grpc-listen", "127.0.0.1:0",
                               environment={"NETSCOPE_GRPC__TOKEN_FILE": self.write("tokens", text, mode),
