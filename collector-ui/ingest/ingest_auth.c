@@ -177,6 +177,14 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
         ingest_auth_free(auth);
         return NULL;
     }
+    if (settings->tokens_file[0] != '\0' && auth->tokens_count == 0 && !auth->has_client_ca) {
+        (void)error_set(err, EINVAL,
+                        "ingest.tokens_file: %s holds no token, so nobody would be asked for one: "
+                        "netscope-collector enroll writes them",
+                        settings->tokens_file);
+        ingest_auth_free(auth);
+        return NULL;
+    }
     auth->is_required = is_required(settings, auth->tokens_count > 0);
     if (check_listen(settings, auth, err) != 0) {
         ingest_auth_free(auth);

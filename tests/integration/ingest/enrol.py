@@ -93,6 +93,13 @@ def main():
         assert "gRPC library" not in taken.stderr, taken
         stop(process)
 
+        empty = place / "empty"
+        empty.write_text("# none yet\n")
+        empty.chmod(0o600)
+        config.write_text(f"ingest:\n  tokens_file: {empty}\n")
+        nobody = run("--data-dir", place / "data", "--config", config, "--ingest-listen", "127.0.0.1:0", "--port", "0")
+        assert nobody.returncode == 2 and "holds no token" in nobody.stderr and "enroll" in nobody.stderr, nobody
+
         config.write_text(f"ingest:\n  tokens_file: {certs}/tokens\n")
         process, port = start(place, "--config", config)
         assert report(port, "rome-1", token_file=certs / "rome-1.token")[0] == 0
