@@ -262,6 +262,15 @@ static int finish(struct app *app, struct error *err)
         (void)fprintf(app->human, "records not delivered at the end (lost{shutdown}): %llu\n",
                       (unsigned long long)owed);
     }
+    /* A service that is stopped while a peer is away has done what it could; a file is read to be
+     * delivered. */
+    if (result == 0 && owed > 0 && !app->is_service) {
+        result = error_set(err, EIO,
+                           "%llu records of this run were not delivered within "
+                           "pipeline.flush_timeout: raise it, or set spool.directory so that the "
+                           "next run sends them",
+                           (unsigned long long)owed);
+    }
     if (result == 0 && (fflush(app->human) != 0 || ferror(app->human) != 0)) {
         result = error_set(err, EIO, "standard output: a write failed (closed or full)");
     }
@@ -278,7 +287,6 @@ static int silence(struct app *app, struct error *err)
     return app->human == NULL ? error_set(err, errno, "open /dev/null: %s", strerror(errno)) : 0;
 }
 
-/* Everything up to the running pipeline; the exit status of what failed. */
 /* gRPC says "empty address list" of a pair that does not belong together, and only in the log. */
 static int check_key_pairs(const struct sensor_settings *s, struct error *err)
 {
@@ -294,6 +302,7 @@ static int check_key_pairs(const struct sensor_settings *s, struct error *err)
                        : result;
 }
 
+/* Everything up to the running pipeline; the exit status of what failed. */
 static int prepare(struct app *app, const struct sensor_command *command, struct error *err)
 {
     if (app_check_outputs(app->settings, &app->human, err) != 0 || silence(app, err) != 0 ||

@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from fleet import Collector
 from support.programs import (COLLECTOR, SENSOR, Program, delta_packets, free_port, json_lines, main, make_traffic, metrics,
-                              wait_until)
+                              run, wait_until)
 
 
 @unittest.skipUnless(os.access(COLLECTOR, os.X_OK), "netscope-collector is not built")
@@ -68,6 +68,17 @@ class Breaks(unittest.TestCase):
             self.assertEqual(sum(map(delta_packets, json_lines(os.path.join(folder, "flows.jsonl")))), captured)
             wait_until("the store", lambda: collector.flow_packets() >= captured, 20)
             self.assertEqual(collector.flow_packets(), captured)
+
+    def test_a_file_whose_records_nobody_takes_ends_with_status_1_unless_they_wait_on_disk(self):
+        with tempfile.TemporaryDirectory() as folder:
+            nobody = ("--read-pcap", self.demo, "--quiet", "--collector", f"127.0.0.1:{free_port()}")
+            soon = {"NETSCOPE_PIPELINE__FLUSH_TIMEOUT": "300ms"}
+            lost = run(SENSOR, *nobody, environment=soon)
+            self.assertEqual(lost.returncode, 1, lost.stderr)
+            self.assertRegex(lost.stdout + lost.stderr, r"lost\{shutdown\}\): [1-9]")
+            self.assertRegex(lost.stderr, r"[1-9]\d* records of this run were not delivered.*spool\.directory")
+            kept = run(SENSOR, *nobody, environment={**soon, "NETSCOPE_SPOOL__DIRECTORY": os.path.join(folder, "spool")})
+            self.assertEqual((kept.returncode, kept.stderr.count("not delivered")), (0, 0), kept.stderr)
 
 
 if __name__ == "__main__":
