@@ -87,11 +87,10 @@ class Alerts(unittest.TestCase):
     def check(self, shards):
         path = f"{self.temporary.name}/live-{shards}.jsonl"
         program = Program(SENSOR, "-i", "cap0", "--quiet", "--sensor-id", "one", "--shards", shards, "--alerts-jsonl", path,
-                          "--grpc-listen", "127.0.0.1:0", prefix=INSIDE,
+                          "--grpc-listen", "127.0.0.1:0", prefix=INSIDE, awaited=True,
                           environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_CAPTURE__BUFFER_SIZE": "8MiB",
                                        "NETSCOPE_ANALYSIS__ANOMALIES__WARM_UP": "0s"})
         self.addCleanup(program.stop)
-        time.sleep(1.5 * PATIENCE)
         send(self.frames)
         time.sleep(2 * PATIENCE)
         program.stop(signal.SIGINT)

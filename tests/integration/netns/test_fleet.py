@@ -88,7 +88,7 @@ class Fleet(unittest.TestCase):
     def start_sensor(self, k, collector):
         own = f"{self.folder}/s{k}"
         return Program(SENSOR, "-i", "cap0", "--quiet", "--sensor-id", f"s{k}", "--flows-jsonl", f"{own}/flows.jsonl",
-                       "--collector", f"{HUB_ADDRESS}:{collector.ingest}", prefix=within(k),
+                       "--collector", f"{HUB_ADDRESS}:{collector.ingest}", prefix=within(k), awaited=True,
                        environment={"NETSCOPE_COLLECTOR__CA": f"{own}/ca.pem",
                                     "NETSCOPE_COLLECTOR__CERTIFICATE": f"{own}/s{k}.pem",
                                     "NETSCOPE_COLLECTOR__KEY": f"{own}/s{k}.key",

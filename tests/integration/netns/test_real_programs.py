@@ -92,8 +92,7 @@ class RealPrograms(unittest.TestCase):
     def records(self, traffic):
         """What the sensor says of the server's flows while `traffic()` runs."""
         with Program(SENSOR, "-i", "lo", "--quiet", "--no-anomalies", "--flows-jsonl", self.flows, "--grpc-listen",
-                     "127.0.0.1:0", "-t", "10", "-f", f"tcp port {self.port}", prefix=INSIDE) as sensor:
-            time.sleep(PATIENCE)
+                     "127.0.0.1:0", "-t", "10", "-f", f"tcp port {self.port}", prefix=INSIDE, awaited=True) as sensor:
             traffic()
             time.sleep(0.3 * PATIENCE)
             sensor.stop(signal.SIGINT)

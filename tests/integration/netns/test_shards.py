@@ -138,11 +138,10 @@ class Shards(unittest.TestCase):
     def run_sensor(self, shards, fanout):
         path = f"{self.temporary.name}/{shards}-{fanout}.jsonl"
         sensor = Program(SENSOR, "-i", "cap0", "--quiet", "--no-anomalies", "--shards", shards, "--flows-jsonl", path,
-                         "--grpc-listen", "127.0.0.1:0", "-t", "10", prefix=INSIDE,
+                         "--grpc-listen", "127.0.0.1:0", "-t", "10", prefix=INSIDE, awaited=True,
                          environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_CAPTURE__FANOUT": fanout,
                                       "NETSCOPE_CAPTURE__BUFFER_SIZE": "8MiB"})
         self.addCleanup(sensor.stop)
-        time.sleep(1.5 * PATIENCE)
         send(self.traffic.frames)
         time.sleep(PATIENCE)
         sensor.stop(signal.SIGINT)

@@ -65,13 +65,34 @@ def wait_until(what, condition, seconds=20):
 
 
 class Program:
-    """A program in the background; its output goes to a file that a failure shows."""
+    """A program in the background; its output goes to a file that a failure shows. With `awaited` it is returned
+    when it has told its service manager that it is ready (sd_notify(3)): a live sensor captures then."""
 
-    def __init__(self, *command, environment=None, prefix=()):
+    def __init__(self, *command, environment=None, prefix=(), awaited=False):
         self.output = tempfile.NamedTemporaryFile(prefix="netscope-", suffix=".log")
         self.command = [*prefix, *map(str, command)]
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
-                                        stderr=subprocess.STDOUT, env=clean_environment(environment))
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            if awaited:
+                path = os.path.join(folder, "notify")
+                manager.bind(path)
+                environment = {**(environment or {}), "NOTIFY_SOCKET": path}
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
+                                            stderr=subprocess.STDOUT, env=clean_environment(environment))
+            if awaited:
+                self.await_ready(manager)
+
+    def await_ready(self, manager, seconds=30):
+        manager.settimeout(0.1)
+        end = time.monotonic() + seconds * PATIENCE
+        while self.is_running() and time.monotonic() < end:
+            try:
+                if manager.recv(4096).startswith(b"READY=1"):
+                    return
+            except TimeoutError:
+                pass
+        text = self.text()
+        self.__exit__()
+        raise AssertionError(f"{self.command[0]} is not ready:\n{text[-2000:]}")
 
     def text(self):
         with open(self.output.name, encoding="utf-8", errors="replace") as lines:
