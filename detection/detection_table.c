@@ -48,7 +48,6 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const struct detection_shape *shape = &table->shape;
     const size_t entries = shape->entries_max, members = shape->members_max;
     const size_t sums = entries * shape->counters;
-    const size_t blocks = (entries + DETECTION_BLOCK - 1) / DETECTION_BLOCK * DETECTION_BLOCK;
     const bool has_buckets = shape->ring > 1 && shape->counters > 0;
     size_t at = 0;
     const size_t entries_at = place(&at, entries, sizeof(*table->entries));
@@ -59,8 +58,8 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const size_t members_at = place(&at, members, sizeof(*table->members));
     const size_t member_heads_at =
         place(&at, members > 0 ? (size_t)table->member_mask + 1 : 0, sizeof(uint32_t));
-    const size_t buckets_at =
-        place(&at, has_buckets ? blocks * shape->ring * shape->counters : 0, sizeof(uint64_t));
+    const size_t buckets_at = place(
+        &at, has_buckets ? entries * shape->ring * (shape->counters + 1) : 0, sizeof(uint64_t));
     const size_t words = shape->ring > 1 ? detection_words(table) : 0;
     const size_t due_at = place(&at, words * DETECTION_DUE_SLOTS, sizeof(uint64_t));
     const size_t told_at = place(&at, words, sizeof(uint64_t));
@@ -153,8 +152,8 @@ void detection_table_reset(struct detection_table *table)
         memset(table->due, 0, detection_words(table) * DETECTION_DUE_SLOTS * sizeof(uint64_t));
         memset(table->told, 0, detection_words(table) * sizeof(uint64_t));
     }
-    table->entries_used = table->members_used = 0;
-    table->entries_free = table->members_free = 0;
+    table->entries_used = table->members_used = table->buckets_used = 0;
+    table->entries_free = table->members_free = table->buckets_free = 0;
     table->entries_live = 0;
     table->hand = 0;
     table->candidates[0].number = table->candidates[1].number = DETECTION_NONE;
@@ -220,6 +219,7 @@ void detection_drop_entry(struct detection_table *table, uint32_t number)
     while (entry->members_first != 0) {
         detection_drop_member(table, number, &entry->members_first);
     }
+    detection_buckets_drop(table, number);
     if (name == number + 1) {
         set_head(table, entry->hash, entry->chain_next);
     } else {
@@ -317,7 +317,8 @@ static void begin_entry(struct detection_entry *entry, const struct detection_su
     entry->hash = hash;
     entry->members_first = entry->members_count = 0;
     entry->is_chained = false;
-    entry->filled = entry->origins = entry->due = 0;
+    entry->buckets_last = 0;
+    entry->origins = entry->due = 0;
     entry->baseline = 0;
     entry->baseline_seconds = entry->told_second = entry->oldest_second = 0;
 }
@@ -536,7 +537,10 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
     detection_sums_of(table, number)[counter] += by;
     table->weights[number] += counter == 0 ? by : 0;
     if (table->buckets != NULL && by != 0) {
-        detection_current_bucket(table, number)[counter] += by;
+        uint64_t all[16] = {0};
+
+        all[counter] = by;
+        detection_bucket_add(table, number, all);
     }
 }
 
@@ -551,9 +555,13 @@ uint64_t detection_table_recent(const struct detection_table *table, uint32_t nu
     if (table->buckets == NULL) {
         return detection_sums_of(table, number)[counter];
     }
-    return (table->entries[number].filled >> table->slot & 1) != 0
-               ? detection_bucket_of(table, number, table->slot)[counter]
-               : 0;
+    if (table->entries[number].buckets_last == 0) {
+        return 0;
+    }
+    const struct detection_bucket *last =
+        detection_bucket_at(table, table->entries[number].buckets_last);
+
+    return last->bucket == table->bucket ? last->sums[counter] : 0;
 }
 
 double detection_table_members(const struct detection_table *table, uint32_t number)

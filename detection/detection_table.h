@@ -70,7 +70,8 @@ struct detection_entry {
     uint64_t hash;
     uint32_t chain_next, members_first;
     uint64_t first_ns, last_ns; /* of what was told: a flow that ended may be old news */
-    uint64_t filled;            /* windows: a bit for each sub-bucket that holds something */
+    uint32_t buckets_last;      /* windows: the last sub-bucket in which it counted: number + 1 */
+    uint32_t bucket_oldest;     /* when the oldest one was; where there are any */
     uint64_t origins;           /* fleet: a bit for each sensor that saw it */
     double baseline;            /* windows: what is usual, as its detector keeps it */
     uint32_t baseline_seconds;
@@ -91,13 +92,13 @@ struct detection_watch {
 
 struct detection_table {
     struct detection_shape shape;
-    struct detection_watch watch;        /* windows: may be set at any time */
-    uint64_t second;                     /* windows: the current one, ... */
-    uint64_t bucket;                     /* ... and its sub-bucket: second / bucket_seconds */
-    uint32_t slot;                       /* bucket % ring */
-    uint64_t span;                       /* seconds that members stay: what _advance was told */
-    uint32_t entries_used, members_used; /* high-water marks: behind them nothing was touched */
-    uint32_t entries_free, members_free; /* lists: number + 1, 0 = end */
+    struct detection_watch watch; /* windows: may be set at any time */
+    uint64_t second;              /* windows: the current one, ... */
+    uint64_t bucket;              /* ... and its sub-bucket: second / bucket_seconds */
+    uint64_t span;                /* seconds that members stay: what _advance was told */
+    /* High-water marks: behind them nothing was touched; and lists: number + 1, 0 = end. */
+    uint32_t entries_used, members_used, buckets_used;
+    uint32_t entries_free, members_free, buckets_free;
     uint32_t entries_live;
     uint32_t entry_mask, member_mask;
     uint32_t members_chained; /* since the reset: 0: all heads are 0 */
@@ -111,8 +112,7 @@ struct detection_table {
     bool is_saturated;
     struct detection_entry *entries;
     struct detection_member *members;
-    uint64_t *buckets; /* entries_max * ring * counters, valid where `filled` says so; NULL when
-                        * ring is 1 */
+    uint64_t *buckets; /* entries_max * ring of struct detection_bucket; NULL when ring is 1 */
     uint64_t *sums;    /* entries_max * counters: over the window */
     uint64_t
         *weights;   /* what a subject weighs when one must go; DETECTION_WEIGHT_NONE: no subject */

@@ -35,17 +35,19 @@ static inline uint64_t *detection_sums_of(const struct detection_table *table, u
     return &table->sums[(size_t)number * table->shape.counters];
 }
 
-/* The same sub-bucket of so many subjects stands together: those that count in the same time share
- * pages, and what a subject's window touches stays within some of them. */
-#define DETECTION_BLOCK 16
+/* What a subject counted in one sub-bucket. Most subjects count in one or two of all that a window
+ * has, so they take them from what the table has left: what stands there was used lately. Those of
+ * a subject are a ring: the last one leads to the oldest, and each to the next younger one. */
+struct detection_bucket {
+    uint32_t next;   /* number + 1 */
+    uint32_t bucket; /* when it was */
+    uint64_t sums[]; /* shape.counters */
+};
 
-static inline uint64_t *detection_bucket_of(const struct detection_table *table, uint32_t number,
-                                            uint32_t slot)
+static inline struct detection_bucket *detection_bucket_at(const struct detection_table *table,
+                                                           uint32_t name)
 {
-    const size_t row = (size_t)(number / DETECTION_BLOCK) * table->shape.ring + slot;
-
-    return &table->buckets[(row * DETECTION_BLOCK + number % DETECTION_BLOCK) *
-                           table->shape.counters];
+    return (void *)&table->buckets[(size_t)(name - 1) * (table->shape.counters + 1)];
 }
 
 static inline uint32_t detection_larger(uint32_t a, uint32_t b)
@@ -107,17 +109,9 @@ void detection_drop_entry(struct detection_table *table, uint32_t number);
 void detection_next_candidate(struct detection_table *table);
 /* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
 void detection_make_room(struct detection_table *table, uint32_t kept, uint64_t limit);
-/* The subject's current sub-bucket, zeroed where it held nothing, without a read of it. */
-static inline uint64_t *detection_current_bucket(struct detection_table *table, uint32_t number)
-{
-    uint64_t *bucket = detection_bucket_of(table, number, table->slot);
-    uint64_t *filled = &table->entries[number].filled;
-
-    if ((*filled >> table->slot & 1) == 0) {
-        *filled |= UINT64_C(1) << table->slot;
-        for (uint32_t i = 0; i < table->shape.counters; i++) { /* few: a call costs more */
-            bucket[i] = 0;
-        }
-    }
-    return bucket;
-}
+/* Adds to the subject's current sub-bucket: `by` for each counter. */
+void detection_bucket_add(struct detection_table *table, uint32_t number, const uint64_t *by);
+/* Takes what has left the window out of the subject's sums. */
+void detection_buckets_expire(struct detection_table *table, uint32_t number);
+/* Forgets all of the subject's sub-buckets. */
+void detection_buckets_drop(struct detection_table *table, uint32_t number);

@@ -43,6 +43,9 @@ static ALWAYS_INLINE void ask_for(const struct detection_table *table)
             __builtin_prefetch(&table->members[entry->members_first - 1], 1);
         }
         __builtin_prefetch(detection_sums_of(table, next->number), 1);
+        if (entry->buckets_last != 0) {
+            __builtin_prefetch(detection_bucket_at(table, entry->buckets_last), 1);
+        }
     }
     if (later->number != DETECTION_NONE) {
         __builtin_prefetch(&table->entries[later->number], 1);

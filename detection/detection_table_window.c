@@ -18,17 +18,9 @@
 
 /* How many subjects at least are looked at together, so that their memory comes meanwhile. */
 #define LOOK_AT_LEAST 32
+#define LOOK_AT_MOST  (LOOK_AT_LEAST + 64)
 
 /* ---- when a subject is due ---- */
-
-/* The oldest sub-bucket that holds something; `filled` is not 0. */
-static uint64_t oldest_bucket(const struct detection_table *table, uint64_t filled)
-{
-    const uint64_t older = filled >> table->slot >> 1; /* those behind the current one: a lap ago */
-
-    return older != 0 ? table->bucket + 1 + (uint64_t)__builtin_ctzll(older) - table->shape.ring
-                      : table->bucket - table->slot + (uint64_t)__builtin_ctzll(filled);
-}
 
 /* The first sub-bucket in which something last touched in `second` may leave. */
 static uint64_t leaves_at(const struct detection_table *table, uint64_t second)
@@ -40,8 +32,8 @@ static uint64_t due_of(const struct detection_table *table, const struct detecti
 {
     uint64_t due = UINT64_MAX;
 
-    if (entry->filled != 0) {
-        due = oldest_bucket(table, entry->filled) + table->shape.ring;
+    if (entry->buckets_last != 0) {
+        due = (uint64_t)entry->bucket_oldest + table->shape.ring;
     }
     if (entry->members_count > 0) {
         const uint64_t members = leaves_at(table, entry->oldest_second);
@@ -83,11 +75,7 @@ static void add_sums(struct detection_table *into, uint32_t number, const uint64
         any |= from[i];
     }
     if (into->buckets != NULL && any != 0) {
-        uint64_t *bucket = detection_current_bucket(into, number);
-
-        for (uint32_t i = 0; i < counters; i++) {
-            bucket[i] += from[i];
-        }
+        detection_bucket_add(into, number, from);
     }
     into->weights[number] += counters > 0 ? from[0] : 0;
 }
@@ -164,21 +152,21 @@ static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint
     __builtin_prefetch(&entry->first_ns, 1);
     if (into->shape.counters > 0) {
         __builtin_prefetch(detection_sums_of(into, number), 1);
-        if (into->buckets != NULL) {
-            __builtin_prefetch(detection_bucket_of(into, number, into->slot), 1);
-        }
     }
 }
 
-static ALWAYS_INLINE void ask_for_member(const struct detection_table *into, uint64_t hash)
+static ALWAYS_INLINE void ask_for_rest(const struct detection_table *into, uint64_t hash)
 {
-    if (into->members == NULL || !detection_may_hold(into, hash)) {
+    if (!detection_may_hold(into, hash)) {
         return;
     }
-    const uint32_t member = into->entries[*detection_entry_head(into, hash) - 1].members_first;
+    const struct detection_entry *entry = &into->entries[*detection_entry_head(into, hash) - 1];
 
-    if (member != 0) {
-        __builtin_prefetch(&into->members[member - 1], 1);
+    if (entry->members_first != 0) {
+        __builtin_prefetch(&into->members[entry->members_first - 1], 1);
+    }
+    if (entry->buckets_last != 0) {
+        __builtin_prefetch(detection_bucket_at(into, entry->buckets_last), 1);
     }
 }
 
@@ -200,7 +188,7 @@ void detection_table_merge(struct detection_table *into, const struct detection_
             ask_for_entry(into, from->entries[i + AHEAD_ENTRY].hash);
         }
         if (i + AHEAD_MEMBER < used) {
-            ask_for_member(into, from->entries[i + AHEAD_MEMBER].hash);
+            ask_for_rest(into, from->entries[i + AHEAD_MEMBER].hash);
         }
         if (from->entries[i].is_live) {
             merge_entry(into, from, i);
@@ -210,29 +198,10 @@ void detection_table_merge(struct detection_table *into, const struct detection_
 
 /* ---- leaving ---- */
 
-/* Takes the sub-buckets in `slots` out of the sums. */
-static void expire_buckets(struct detection_table *table, uint32_t number, uint64_t slots)
-{
-    struct detection_entry *entry = &table->entries[number];
-    uint64_t *sums = detection_sums_of(table, number);
-    const uint64_t leaving = entry->filled & slots;
-
-    for (uint64_t left = leaving; left != 0; left &= left - 1) {
-        const uint64_t *bucket =
-            detection_bucket_of(table, number, (uint32_t)__builtin_ctzll(left));
-
-        for (uint32_t j = 0; j < table->shape.counters; j++) {
-            sums[j] -= bucket[j];
-        }
-        table->weights[number] -= table->shape.counters > 0 ? bucket[0] : 0;
-    }
-    entry->filled &= ~leaving;
-}
-
 static bool has_sums(const struct detection_table *table, uint32_t number)
 {
     if (table->buckets != NULL) {
-        return table->entries[number].filled != 0;
+        return table->entries[number].buckets_last != 0;
     }
     for (uint32_t i = 0; i < table->shape.counters; i++) {
         if (detection_sums_of(table, number)[i] != 0) {
@@ -242,40 +211,72 @@ static bool has_sums(const struct detection_table *table, uint32_t number)
     return false;
 }
 
-/* Ends those members of a subject that were touched last before `oldest_second`. */
-static void expire_members(struct detection_table *table, uint32_t number, uint64_t oldest_second)
+/* Where a walk over the members of a subject is. */
+struct walk {
+    uint32_t number;
+    uint32_t oldest; /* when the oldest that stays was touched last */
+    uint32_t *link;  /* to the next member */
+};
+
+/* Goes on by one member, which ends if it was touched last before `oldest_second`; false: there was
+ * none. */
+static bool expire_member(struct detection_table *table, struct walk *walk, uint64_t oldest_second)
 {
-    struct detection_entry *entry = &table->entries[number];
-    uint32_t oldest = UINT32_MAX;
-
-    for (uint32_t *link = &entry->members_first; *link != 0;) {
-        struct detection_member *member = &table->members[*link - 1];
-        const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);
-
-        if (touched >= oldest_second) {
-            oldest = touched < oldest ? touched : oldest;
-            link = &member->list_next;
-        } else {
-            detection_drop_member(table, number, link);
-        }
+    if (*walk->link == 0) {
+        return false;
     }
-    entry->oldest_second = oldest;
+    struct detection_member *member = &table->members[*walk->link - 1];
+    const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);
+
+    if (touched >= oldest_second) {
+        walk->oldest = touched < walk->oldest ? touched : walk->oldest;
+        walk->link = &member->list_next;
+    } else {
+        detection_drop_member(table, walk->number, walk->link);
+    }
+    if (*walk->link != 0) {
+        __builtin_prefetch(&table->members[*walk->link - 1], 1);
+    }
+    return true;
 }
 
-/* Forgets what is too old of one subject: sums of the sub-buckets in `slots`, members, itself. */
-static void look_at(struct detection_table *table, uint32_t number, uint64_t oldest_second,
-                    uint64_t slots)
+/* Ends what is too old of the members of subjects: a member of each in turn, since each tells only
+ * now where the next one is. */
+static void expire_members(struct detection_table *table, const uint32_t *numbers, uint32_t count,
+                           uint64_t oldest_second)
+{
+    struct walk walks[LOOK_AT_MOST];
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct detection_entry *entry = &table->entries[numbers[i]];
+
+        if (entry->is_live && entry->members_count > 0 && entry->oldest_second < oldest_second) {
+            walks[left++] = (struct walk){numbers[i], UINT32_MAX, &entry->members_first};
+        }
+    }
+    while (left > 0) {
+        for (uint32_t i = 0; i < left;) {
+            if (expire_member(table, &walks[i], oldest_second)) {
+                i++;
+            } else {
+                table->entries[walks[i].number].oldest_second = walks[i].oldest;
+                walks[i] = walks[--left];
+            }
+        }
+    }
+}
+
+/* Forgets what is too old of one subject but its members: sums, itself. */
+static void look_at(struct detection_table *table, uint32_t number, uint64_t oldest_second)
 {
     struct detection_entry *entry = &table->entries[number];
 
     if (!entry->is_live) {
         return;
     }
-    if ((entry->filled & slots) != 0) {
-        expire_buckets(table, number, slots);
-    }
-    if (entry->members_count > 0 && entry->oldest_second < oldest_second) {
-        expire_members(table, number, oldest_second);
+    if (entry->buckets_last != 0) {
+        detection_buckets_expire(table, number);
     }
     if (entry->members_count == 0) {
         entry->level = 0; /* exact again */
@@ -287,18 +288,6 @@ static void look_at(struct detection_table *table, uint32_t number, uint64_t old
     if (table->due != NULL) {
         await(table, number);
     }
-}
-
-/* A bit for each sub-bucket that begins in the `step` up to the current one: there the oldest were.
- */
-static uint64_t slots_of(const struct detection_table *table, uint64_t step)
-{
-    uint64_t slots = 0;
-
-    for (uint64_t i = 0; i < step && i < table->shape.ring; i++) {
-        slots |= UINT64_C(1) << (table->bucket - i) % table->shape.ring;
-    }
-    return slots;
 }
 
 /* Takes word `word` out of the sets of the last `step` sub-buckets. */
@@ -318,7 +307,7 @@ static uint64_t take_due(struct detection_table *table, size_t word, uint64_t st
 
 /* Looks at subjects while the memory of those that follow is on its way. */
 static void look_at_these(struct detection_table *table, const uint32_t *numbers, uint32_t count,
-                          uint64_t oldest_second, uint64_t slots)
+                          uint64_t oldest_second)
 {
     for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(&table->entries[numbers[i]]);
@@ -333,10 +322,14 @@ static void look_at_these(struct detection_table *table, const uint32_t *numbers
         if (table->shape.counters > 0) {
             __builtin_prefetch(detection_sums_of(table, numbers[i]));
         }
+        if (entry->buckets_last != 0) {
+            __builtin_prefetch(detection_bucket_at(table, entry->buckets_last), 1);
+        }
         __builtin_prefetch(detection_entry_head(table, entry->hash));
     }
+    expire_members(table, numbers, count, oldest_second);
     for (uint32_t i = 0; i < count; i++) {
-        look_at(table, numbers[i], oldest_second, slots);
+        look_at(table, numbers[i], oldest_second);
     }
 }
 
@@ -355,11 +348,8 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
         return;
     }
     table->bucket = bucket;
-    table->slot = (uint32_t)(bucket % table->shape.ring);
     table->span = span;
-    const uint64_t slots = slots_of(table, step);
-
-    uint32_t numbers[LOOK_AT_LEAST + 64];
+    uint32_t numbers[LOOK_AT_MOST];
     uint32_t count = 0;
 
     for (uint32_t first = 0; first < table->entries_used; first += 64) {
@@ -373,11 +363,11 @@ void detection_table_advance(struct detection_table *table, uint64_t second, uin
             }
         }
         if (count >= LOOK_AT_LEAST) {
-            look_at_these(table, numbers, count, oldest_second, slots);
+            look_at_these(table, numbers, count, oldest_second);
             count = 0;
         }
     }
-    look_at_these(table, numbers, count, oldest_second, slots);
+    look_at_these(table, numbers, count, oldest_second);
 }
 
 void detection_table_tell_all(struct detection_table *table)
