@@ -27,16 +27,29 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* The first eight bytes, of fewer all, the first in the lowest bits. Fewer are read in two pieces
+ * that may overlap: copied to where a word is, they would be read before they have arrived. */
 static inline uint64_t word_at(const uint8_t *at, size_t length)
 {
-    uint64_t word = 0;
+    uint64_t word;
+    uint32_t low, high;
+    uint16_t low_half, high_half;
 
     if (length >= sizeof(word)) {
         memcpy(&word, at, sizeof(word));
-    } else {
-        memcpy(&word, at, length);
+        return word;
     }
-    return word;
+    if (length >= sizeof(low)) {
+        memcpy(&low, at, sizeof(low));
+        memcpy(&high, at + length - sizeof(high), sizeof(high));
+        return low | (uint64_t)high << 8 * (length - sizeof(high));
+    }
+    if (length >= sizeof(low_half)) {
+        memcpy(&low_half, at, sizeof(low_half));
+        memcpy(&high_half, at + length - sizeof(high_half), sizeof(high_half));
+        return low_half | (uint64_t)high_half << 8 * (length - sizeof(high_half));
+    }
+    return length == 1 ? at[0] : 0;
 }
 
 static inline uint64_t hash_start(struct hash_key key, size_t length)

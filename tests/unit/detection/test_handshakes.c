@@ -131,6 +131,31 @@ static void what_is_told_as_one_is_what_is_told_in_parts(void **state)
     }
 }
 
+/* Frames of sensors of several versions are merged: what a name's hash is does not change. */
+static void the_hash_of_a_text_of_any_length_stays_what_it_was(void **state)
+{
+    static const struct hash_key key = {UINT64_C(0x0123456789abcdef), UINT64_C(0xfedcba9876543210)};
+    static const char name[] = "www3.site-1145.example.org";
+    static const uint64_t known[sizeof(name)] = {
+        UINT64_C(0xe0051876a6efb600), UINT64_C(0x2a4c36bdd4000888), UINT64_C(0x47267c224bd9c8de),
+        UINT64_C(0xa2f0c9cba2c56936), UINT64_C(0xa01b15332999f074), UINT64_C(0x7c6059500a497171),
+        UINT64_C(0x9081dbdb21d62f09), UINT64_C(0x1026895bbe14b159), UINT64_C(0xd893ee49f4282d26),
+        UINT64_C(0xf937c443a1cc7cef), UINT64_C(0x110f431a1ffe4740), UINT64_C(0xfc900b73337c8df3),
+        UINT64_C(0x7bebfd7470280898), UINT64_C(0x834d607ab05afbb5), UINT64_C(0x4f088594aa82ab81),
+        UINT64_C(0xeec64218d8c8355d), UINT64_C(0x63468c6b41f17684), UINT64_C(0x90ae106f62bcfa57),
+        UINT64_C(0x6cb7d9f67ce0a265), UINT64_C(0x75060eabc6f35b1d), UINT64_C(0x9aa4807e1023af40),
+        UINT64_C(0xe9d1a11b33a073e2), UINT64_C(0x5e8353cf11075869), UINT64_C(0x74465ff825d1262e),
+        UINT64_C(0x718cbdc4c043070c), UINT64_C(0xe255496f0bb54d9b), UINT64_C(0x109e1e54e2f3b4fe)};
+
+    (void)state;
+    for (size_t length = 0; length < sizeof(name); length++) {
+        char exact[sizeof(name)]; /* nothing is read behind it */
+
+        memcpy(exact + sizeof(exact) - length, name, length);
+        assert_true(detection_hash(key, exact + sizeof(exact) - length, length) == known[length]);
+    }
+}
+
 /* What waited in a frame belongs to its second. */
 static void a_reset_forgets_what_waits(void **state)
 {
@@ -154,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_told_as_one_is_what_is_told_in_parts),
         cmocka_unit_test(a_reset_forgets_what_waits),
+        cmocka_unit_test(the_hash_of_a_text_of_any_length_stays_what_it_was),
     };
 
     if (detection_settings_default(&settings, &err) != 0) {
