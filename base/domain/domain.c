@@ -20,14 +20,16 @@ struct memory {
     char name[DOMAIN_NAME_MAX + 1];
 };
 
-/* The same of ends of names: whether one is a public suffix. */
-#define ENDS_MAX      1024
-#define END_BYTES_MAX 62
+/* The same of ends of names: whether one is a public suffix. A word each: that and the rest of the
+ * end's hash. A resolver's clients ask for thousands of domains in a minute; as text they would
+ * push everything else out of the caches. */
+#define ENDS_MAX      8192
+#define END_IS_SUFFIX UINT64_C(1)
 
-struct end {
-    uint8_t length; /* 0: nothing is kept here */
-    bool is_suffix;
-    char text[END_BYTES_MAX];
+struct ends {
+    bool is_keyed;
+    struct hash_key key; /* so that nobody can make two ends that have one hash */
+    uint64_t known[ENDS_MAX];
 };
 
 /* Who aims at it gains a search, no more. */
@@ -41,19 +43,21 @@ static uint32_t hash_of(const char *text, size_t length)
 /* Of an end of a name: names are many, what they end in are few. */
 static bool is_suffix(const char *text, size_t length)
 {
-    static _Thread_local struct end ends[ENDS_MAX];
+    static _Thread_local struct ends ends;
 
-    if (length > END_BYTES_MAX) {
-        return psl_is_public_suffix(psl_builtin(), text) != 0;
+    if (!ends.is_keyed) {
+        ends.key = hash_key_random();
+        ends.is_keyed = true;
     }
-    struct end *end = &ends[hash_of(text, length) % ENDS_MAX];
+    const uint64_t hash = hash_bytes(ends.key, text, length);
+    uint64_t *known = &ends.known[hash >> 32 & (ENDS_MAX - 1)];
 
-    if (end->length != length || memcmp(end->text, text, length) != 0) {
-        end->is_suffix = psl_is_public_suffix(psl_builtin(), text) != 0;
-        end->length = (uint8_t)length;
-        memcpy(end->text, text, length);
+    if ((*known | END_IS_SUFFIX) != (hash | END_IS_SUFFIX)) {
+        const bool is_suffix = psl_is_public_suffix(psl_builtin(), text) != 0;
+
+        *known = (hash & ~END_IS_SUFFIX) | (is_suffix ? END_IS_SUFFIX : 0);
     }
-    return end->is_suffix;
+    return (*known & END_IS_SUFFIX) != 0;
 }
 
 /* libpsl's walk, for names of few labels, none of which is empty: the longest end that is a public
