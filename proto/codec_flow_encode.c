@@ -47,14 +47,21 @@ static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endp
     return end == body ? at : end_message(body, end);
 }
 
-/* Below 2^49 each, so that a field is one store. What the first record of a flow tells is all there
- * was: the numbers are the same twice. */
-static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *c)
+/* A value of a sum of at most 14 or 28 bits; `are_small` is a constant. */
+static ALWAYS_INLINE struct numeral numeral_of_sum(uint64_t value, bool are_small)
 {
-    const struct numeral packets = numeral_of(c->total_packets);
-    const struct numeral bytes = numeral_of(c->total_bytes);
-    const struct numeral payload = numeral_of(c->total_payload_bytes);
-    const struct numeral ip = numeral_of(c->total_ip_bytes);
+    return are_small ? numeral_of_14(value) : numeral_of_28(value);
+}
+
+/* Below 2^28 each, so that a field is one store; below 2^14 where `are_small`. What the first
+ * record of a flow tells is all there was: the numbers are the same twice. What the last one tells
+ * is often nothing new. */
+static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *c, bool are_small)
+{
+    const struct numeral packets = numeral_of_sum(c->total_packets, are_small);
+    const struct numeral bytes = numeral_of_sum(c->total_bytes, are_small);
+    const struct numeral payload = numeral_of_sum(c->total_payload_bytes, are_small);
+    const struct numeral ip = numeral_of_sum(c->total_ip_bytes, are_small);
     const bool is_first =
         ((c->total_packets ^ c->delta_packets) | (c->total_bytes ^ c->delta_bytes) |
          (c->total_payload_bytes ^ c->delta_payload_bytes) |
@@ -65,9 +72,9 @@ static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *
         at = put_numeral_if(at, 2, bytes, c->total_bytes != 0);
         at = put_numeral_if(at, 3, payload, c->total_payload_bytes != 0);
     } else {
-        at = put_numeral_if(at, 1, numeral_of(c->delta_packets), c->delta_packets != 0);
-        at = put_numeral_if(at, 2, numeral_of(c->delta_bytes), c->delta_bytes != 0);
-        at = put_numeral_if(at, 3, numeral_of(c->delta_payload_bytes), c->delta_payload_bytes != 0);
+        at = put_number(at, 1, c->delta_packets);
+        at = put_number(at, 2, c->delta_bytes);
+        at = put_number(at, 3, c->delta_payload_bytes);
     }
     at = put_numeral_if(at, 4, packets, c->total_packets != 0);
     at = put_numeral_if(at, 5, bytes, c->total_bytes != 0);
@@ -120,7 +127,9 @@ static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_coun
         return at; /* nothing was sent: the answer to most of a flood */
     }
     if (any != 0) { /* a direction without packets says nothing */
-        end = LIKELY(any >> 49 == 0) ? put_sums(body, counters) : put_large_sums(body, counters);
+        end = any >> 14 == 0           ? put_sums(body, counters, true)
+              : LIKELY(any >> 28 == 0) ? put_sums(body, counters, false)
+                                       : put_large_sums(body, counters);
     }
     end = put_number(end, 9, counters->missed_bytes);
     end = put_hops(end, counters);
@@ -137,18 +146,16 @@ static bool has_faults(const struct flow_tcp_direction *side)
             side->sequence_gaps) != 0;
 }
 
-/* A side that sent nothing. */
+/* A side that sent nothing, but for its faults. */
 static bool is_silent(const struct flow_tcp_direction *side)
 {
     return side->flags == 0 && (side->syn_count | side->fin_count | side->rst_count) == 0 &&
            !side->has_initial_window && !side->has_mss && !side->has_window_scale &&
-           !side->sack_permitted && !side->timestamps && !has_faults(side);
+           !side->sack_permitted && !side->timestamps;
 }
 
-static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
+static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side, bool is_faulty)
 {
-    const bool is_faulty = has_faults(side);
-
     if (LIKELY((side->syn_count | side->fin_count | side->rst_count) < 0x80)) {
         at = put_small(at, 2, side->syn_count);
         at = put_small(at, 3, side->fin_count);
@@ -185,13 +192,15 @@ static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side)
 static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp_direction *side,
                               bool is_measured)
 {
-    if (is_silent(side)) {
+    const bool is_faulty = has_faults(side);
+
+    if (is_silent(side) && !is_faulty) {
         return at;
     }
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_byte(body, 1, side->flags);
     if (is_measured) {
-        end = put_measured(end, side);
+        end = put_measured(end, side, is_faulty);
     }
     return end == body ? at : end_message(body, end);
 }
@@ -456,7 +465,9 @@ static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *re
     if (record->start_ns != 0) {
         at = put_time_fields(at, 6, &start);
     }
-    if (record->end_ns != 0) {
+    if (record->end_ns == record->start_ns && record->start_ns != 0) { /* one packet */
+        at = put_time_fields(at, 7, &start);
+    } else if (record->end_ns != 0) {
         const struct time_fields end = time_fields_of(record->end_ns);
         at = put_time_fields(at, 7, &end);
     }
@@ -500,7 +511,7 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
         at = put_tcp(at, &record->tcp);
     }
     at = put_end(at, record);
-    at = put_text(at, 25, record->community_id, TEXT_BYTES_MAX);
+    at = put_middle_text(at, 25, record->community_id);
     if (record->has_vlan) {
         at = put_numeral_if(at, 30, numeral_of_28(record->vlan_id), true);
     }

@@ -95,6 +95,15 @@ static ALWAYS_INLINE struct numeral numeral_of_byte(uint8_t value)
     return (struct numeral){.bytes = value | high << 8, .length = 1 + high};
 }
 
+/* The same of a value below 2^14. */
+static ALWAYS_INLINE struct numeral numeral_of_14(uint64_t value)
+{
+    const uint64_t more = (value + (0x4000 - 0x80)) >> 14; /* 1: two bytes */
+
+    return (struct numeral){.bytes = (value + (value & 0x3f80)) | more << 7,
+                            .length = 1 + (unsigned)more};
+}
+
 /* How many of the eight bytes at `text` are before the first NUL; 8: there is none. */
 static ALWAYS_INLINE unsigned text_length_8(const char *text)
 {
@@ -193,6 +202,18 @@ static inline uint8_t *put_text(uint8_t *at, uint32_t field, struct record_text 
     return text.length == 0 ? at : put_text_always(at, field, text, length_max);
 }
 
+/* The same where most are of 16 to 32 bytes, without a call for these. */
+static ALWAYS_INLINE uint8_t *put_middle_text(uint8_t *at, uint32_t field, struct record_text text)
+{
+    if (LIKELY(text.length - 16 <= 16)) {
+        at = put_tag(at, field, WIRE_BYTES);
+        *at = (uint8_t)text.length;
+        wire_copy_ends(at + 1, (const uint8_t *)text.data, text.length);
+        return at + 1 + text.length;
+    }
+    return put_text(at, field, text, TEXT_BYTES_MAX);
+}
+
 /* A sub-message: its fields go to where begin_message points, one byte is kept for the length. */
 static inline uint8_t *begin_message(uint8_t *at, uint32_t field)
 {
@@ -232,53 +253,68 @@ static inline uint8_t *end_long_message(uint8_t *body, uint8_t *end)
     return end - 2 + bytes;
 }
 
-/* The fields of a Timestamp or Duration, which look alike on the wire: seconds = 1, nanos = 2. */
+/* A Timestamp or Duration, which look alike on the wire: seconds = 1, nanos = 2, each left out
+ * where it is 0. All of it but the tag, in two words. */
 struct time_fields {
-    struct numeral seconds, nanos;
-    bool has_seconds, has_nanos;
+    uint64_t head; /* from the lowest byte on: room for the tag, the length, seconds */
+    uint64_t tail; /* nanos */
+    unsigned head_length, tail_length;
 };
+
+#define TIME_NANOS_TAG ((uint64_t)WIRE_TAG(2, WIRE_VARINT))
 
 static ALWAYS_INLINE struct time_fields time_fields_of(uint64_t ns)
 {
-    const uint64_t seconds = ns / NS_PER_SECOND; /* below 2^35 */
+    const uint64_t seconds = ns / NS_PER_SECOND; /* below 2^35: five bytes at most */
     const uint64_t nanos = ns - seconds * NS_PER_SECOND;
+    const struct numeral of_nanos = numeral_of(nanos);
+    struct time_fields fields = {.tail = TIME_NANOS_TAG | of_nanos.bytes << 8,
+                                 .tail_length =
+                                     (1 + of_nanos.length) & (0U - (unsigned)(nanos != 0))};
 
-    return (struct time_fields){.seconds = numeral_of(seconds),
-                                .nanos = numeral_of(nanos),
-                                .has_seconds = seconds != 0,
-                                .has_nanos = nanos != 0};
+    if (LIKELY(seconds >> 28 != 0)) { /* 1978 and later: five bytes */
+        fields.head = spread_56(seconds) | UINT64_C(0x80808080);
+        fields.head_length = 8;
+    } else if (seconds != 0) {
+        const struct numeral of_seconds = numeral_of_28(seconds);
+
+        fields.head = of_seconds.bytes;
+        fields.head_length = 3 + of_seconds.length;
+    } else {
+        fields.head = (uint64_t)fields.tail_length << 8;
+        fields.head_length = 2;
+        return fields;
+    }
+    fields.head = fields.head << 24 | (uint64_t)WIRE_TAG(1, WIRE_VARINT) << 16 |
+                  (uint64_t)(fields.head_length - 2 + fields.tail_length) << 8;
+    return fields;
 }
 
-/* Touches eight bytes more than it takes at most. */
+/* Touches eight bytes more than it takes at most. A field below 16. */
 #define TIME_FIELD_MAX 24
 static ALWAYS_INLINE uint8_t *put_time_fields(uint8_t *at, uint32_t field,
                                               const struct time_fields *of)
 {
-    uint8_t *body = begin_message(at, field);
-    uint8_t *end = put_numeral_if(body, 1, of->seconds, of->has_seconds);
-
-    end = put_numeral_if(end, 2, of->nanos, of->has_nanos);
-    body[-1] = (uint8_t)(end - body);
-    return end;
+    store_le64(at, of->head | WIRE_TAG(field, WIRE_BYTES));
+    at += of->head_length;
+    store_le64(at, of->tail);
+    return at + of->tail_length;
 }
 
-/* Most durations are below a second: field 2 alone. */
+/* Most durations are below a second: field 2 alone, and all of it in one store. A field below 16.
+ */
 static ALWAYS_INLINE uint8_t *put_time_always(uint8_t *at, uint32_t field, uint64_t ns)
 {
     if (LIKELY(ns < NS_PER_SECOND)) {
-        uint8_t *body = begin_message(at, field);
-        uint8_t *end = put_count(body, 2, (uint32_t)ns);
+        const struct numeral nanos = numeral_of(ns); /* five bytes at most */
+        const unsigned length = (1 + nanos.length) & (0U - (unsigned)(ns != 0));
 
-        body[-1] = (uint8_t)(end - body);
-        return end;
+        store_le64(at, WIRE_TAG(field, WIRE_BYTES) | (uint64_t)length << 8 | TIME_NANOS_TAG << 16 |
+                           nanos.bytes << 24);
+        return at + 2 + length;
     }
     const struct time_fields fields = time_fields_of(ns);
     return put_time_fields(at, field, &fields);
-}
-
-static inline uint8_t *put_time(uint8_t *at, uint32_t field, uint64_t ns)
-{
-    return ns == 0 ? at : put_time_always(at, field, ns);
 }
 
 /* The eight hexadecimal digits of `value`, most significant first. */
@@ -363,7 +399,11 @@ static inline void write_chars(struct wire_writer *w, uint32_t field, const char
 static inline void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     uint8_t whole[TIME_FIELD_MAX];
-    wire_write_raw(w, whole, (size_t)(put_time(whole, field, ns) - whole));
+
+    if (ns != 0) { /* behind tag and length: `field` may be above 15 */
+        const uint8_t *end = put_time_always(whole, 1, ns);
+        wire_write_bytes(w, field, whole + 2, (size_t)(end - whole) - 2);
+    }
 }
 
 static inline void write_flow_id(struct wire_writer *w, uint32_t field, uint64_t flow_id)

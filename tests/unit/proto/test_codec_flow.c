@@ -154,6 +154,29 @@ static void times_of_each_length_are_as_short_as_protobuf_c_has_them(void **stat
     }
 }
 
+static void whole_seconds_of_each_length_are_as_protobuf_c_has_them(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * 34; i++) {
+        const uint64_t ns = ((UINT64_C(1) << i / 2) - 1 + i % 2) * NS_PER_SECOND;
+        record = (struct flow_record){.start_ns = ns, .end_ns = ns, .delta_start_ns = ns};
+        assert_protobuf_c_packs_the_same();
+        assert_true(decoded.start_ns == ns && decoded.end_ns == ns && decoded.delta_start_ns == ns);
+    }
+}
+
+static void an_id_of_any_length_is_as_protobuf_c_has_it(void **state)
+{
+    (void)state;
+    static const char text[] = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=, and some more that no ID has";
+    for (uint32_t length = 0; length < sizeof(text) - 1; length++) {
+        record = (struct flow_record){.community_id = {text, length}};
+        assert_protobuf_c_packs_the_same();
+        assert_int_equal(decoded.community_id.length, length);
+        assert_memory_equal(decoded.community_id.data, text, length);
+    }
+}
+
 static void flags_are_told_by_their_numbers(void **state)
 {
     (void)state;
@@ -511,6 +534,8 @@ int main(void)
         cmocka_unit_test(nanopb_reads_what_we_write_and_we_read_what_it_writes),
         cmocka_unit_test(numbers_of_each_length_are_as_short_as_protobuf_c_has_them),
         cmocka_unit_test(times_of_each_length_are_as_short_as_protobuf_c_has_them),
+        cmocka_unit_test(whole_seconds_of_each_length_are_as_protobuf_c_has_them),
+        cmocka_unit_test(an_id_of_any_length_is_as_protobuf_c_has_it),
         cmocka_unit_test(flags_are_told_by_their_numbers),
         cmocka_unit_test(the_order_of_fields_does_not_matter),
         cmocka_unit_test(unknown_fields_are_stepped_over_at_every_level),
