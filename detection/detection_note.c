@@ -44,14 +44,20 @@ static ALWAYS_INLINE void ask_for_member(const struct detector_note *note)
 
 static void add(const struct detector_note *note)
 {
-    struct detection_table *table = note->table;
+    struct detection_table *table = note->table; /* of a second: it has no sub-buckets */
     const uint32_t number = detection_table_touch(table, &note->subject, note->hash, note->first_ns,
                                                   note->last_ns, note->weight);
 
-    for (uint32_t i = 0; i < table->shape.counters; i++) {
-        if (note->counts[i] != 0) {
-            detection_table_count(table, number, i, note->counts[i]);
+    if (number == DETECTION_NONE) {
+        return;
+    }
+    if (table->shape.counters > 0) {
+        uint64_t *sums = detection_sums_of(table, number);
+
+        for (uint32_t i = 0; i < table->shape.counters; i++) {
+            sums[i] += note->counts[i];
         }
+        table->weights[number] += note->counts[0];
     }
     if (note->has_member) {
         detection_table_add(table, number, &note->member, NULL);

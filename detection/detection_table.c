@@ -235,17 +235,23 @@ void detection_drop_entry(struct detection_table *table, uint32_t number)
     table->entries_live--;
 }
 
-/* memcmp() of 46 bytes without the call. */
-static bool same_subject(const struct detection_subject *a, const struct detection_subject *b)
+static inline uint64_t word_at(const struct detection_subject *subject, size_t at)
 {
-    uint64_t left[6], right[6];
+    uint64_t word;
 
-    memcpy(left, a, 40);
-    memcpy(&left[5], (const uint8_t *)a + sizeof(*a) - 8, 8);
-    memcpy(right, b, 40);
-    memcpy(&right[5], (const uint8_t *)b + sizeof(*b) - 8, 8);
-    return ((left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) |
-            (left[3] ^ right[3]) | (left[4] ^ right[4]) | (left[5] ^ right[5])) == 0;
+    memcpy(&word, (const uint8_t *)subject + at, sizeof(word));
+    return word;
+}
+
+/* memcmp() of 46 bytes without the call, and without arrays, which would be guarded. */
+static inline bool same_subject(const struct detection_subject *a,
+                                const struct detection_subject *b)
+{
+    const size_t last = sizeof(*a) - sizeof(uint64_t);
+
+    return ((word_at(a, 0) ^ word_at(b, 0)) | (word_at(a, 8) ^ word_at(b, 8)) |
+            (word_at(a, 16) ^ word_at(b, 16)) | (word_at(a, 24) ^ word_at(b, 24)) |
+            (word_at(a, 32) ^ word_at(b, 32)) | (word_at(a, last) ^ word_at(b, last))) == 0;
 }
 
 uint32_t detection_table_find(const struct detection_table *table,
@@ -342,9 +348,7 @@ uint32_t detection_table_touch(struct detection_table *table,
     }
     const uint32_t next = detection_may_hold(table, hash) ? *detection_entry_head(table, hash) : 0;
 
-    for (uint32_t i = 0; i < table->shape.counters; i++) { /* few: a call costs more */
-        detection_sums_of(table, number)[i] = 0;
-    }
+    detection_zero_sums(detection_sums_of(table, number), table->shape.counters);
     begin_entry(&table->entries[number], subject, hash);
     table->entries[number].first_ns = first_ns;
     table->entries[number].last_ns = last_ns;
@@ -537,10 +541,7 @@ void detection_table_count(struct detection_table *table, uint32_t number, uint3
     detection_sums_of(table, number)[counter] += by;
     table->weights[number] += counter == 0 ? by : 0;
     if (table->buckets != NULL && by != 0) {
-        uint64_t all[16] = {0};
-
-        all[counter] = by;
-        detection_bucket_add(table, number, all);
+        detection_bucket_of_now(table, number)->sums[counter] += by;
     }
 }
 

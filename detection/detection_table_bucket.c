@@ -41,24 +41,21 @@ static struct detection_bucket *begin(struct detection_table *table, struct dete
     return bucket;
 }
 
-void detection_bucket_add(struct detection_table *table, uint32_t number, const uint64_t *by)
+struct detection_bucket *detection_bucket_of_now(struct detection_table *table, uint32_t number)
 {
     struct detection_entry *entry = &table->entries[number];
-    const uint32_t counters = table->shape.counters;
-    struct detection_bucket *last =
-        entry->buckets_last != 0 ? detection_bucket_at(table, entry->buckets_last) : NULL;
 
-    if (last != NULL && last->bucket == table->bucket) {
-        for (uint32_t i = 0; i < counters; i++) {
-            last->sums[i] += by[i];
+    if (entry->buckets_last != 0) {
+        struct detection_bucket *last = detection_bucket_at(table, entry->buckets_last);
+
+        if (last->bucket == table->bucket) {
+            return last;
         }
-        return;
     }
     struct detection_bucket *bucket = begin(table, entry);
 
-    for (uint32_t i = 0; i < counters; i++) {
-        bucket->sums[i] = by[i];
-    }
+    detection_zero_sums(bucket->sums, table->shape.counters);
+    return bucket;
 }
 
 void detection_buckets_expire(struct detection_table *table, uint32_t number)

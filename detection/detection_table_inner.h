@@ -109,8 +109,16 @@ void detection_drop_entry(struct detection_table *table, uint32_t number);
 void detection_next_candidate(struct detection_table *table);
 /* Ends the lightest of a few subjects other than `kept`, if it weighs less than `limit`. */
 void detection_make_room(struct detection_table *table, uint32_t kept, uint64_t limit);
-/* Adds to the subject's current sub-bucket: `by` for each counter. */
-void detection_bucket_add(struct detection_table *table, uint32_t number, const uint64_t *by);
+/* Volatile, so that GCC leaves the loop: it is of few sums, and a call of memset() costs more. */
+static inline void detection_zero_sums(volatile uint64_t *sums, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        sums[i] = 0;
+    }
+}
+
+/* The subject's current sub-bucket, made if there is none. */
+struct detection_bucket *detection_bucket_of_now(struct detection_table *table, uint32_t number);
 /* Takes what has left the window out of the subject's sums. */
 void detection_buckets_expire(struct detection_table *table, uint32_t number);
 /* Forgets all of the subject's sub-buckets. */

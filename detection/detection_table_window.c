@@ -75,7 +75,11 @@ static void add_sums(struct detection_table *into, uint32_t number, const uint64
         any |= from[i];
     }
     if (into->buckets != NULL && any != 0) {
-        detection_bucket_add(into, number, from);
+        uint64_t *bucket = detection_bucket_of_now(into, number)->sums;
+
+        for (uint32_t i = 0; i < counters; i++) {
+            bucket[i] += from[i];
+        }
     }
     into->weights[number] += counters > 0 ? from[0] : 0;
 }
@@ -109,8 +113,10 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
     }
     detection_table_raise(into, number, entry->level);
     add_sums(into, number, detection_sums_of(from, at));
-    for (const struct detection_member *member = detection_table_first(from, entry); member != NULL;
-         member = detection_table_next(from, member)) {
+    for (const struct detection_member *member = detection_table_first(from, entry), *next;
+         member != NULL; member = next) {
+        next = detection_table_next(from, member);
+        __builtin_prefetch(next);
         detection_table_add(into, number, member, detection_member_name(from, member));
     }
     if (into->due != NULL) {
