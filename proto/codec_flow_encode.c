@@ -448,9 +448,9 @@ static uint8_t *put_app(uint8_t *at, const struct flow_record *record)
         return at;
     }
     uint8_t *body = begin_message(at, 14);
-    uint8_t *end = put_text(body, 1, record->app, TEXT_BYTES_MAX);
+    uint8_t *end = put_short_text(body, 1, record->app);
     end = put_byte(end, 2, record->app_confidence);
-    end = put_text(end, 3, record->app_method, TEXT_BYTES_MAX);
+    end = put_short_text(end, 3, record->app_method);
     return end_message(body, put_text(end, 4, record->app_carrier, TEXT_BYTES_MAX));
 }
 
@@ -519,7 +519,7 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
         at = put_numeral_if(at, 31, numeral_of_28(record->outer_vlan_id), true);
     }
     at = put_tunnels(at, record);
-    at = put_text(at, 33, record->interface, TEXT_BYTES_MAX);
+    at = put_short_text(at, 33, record->interface);
     at = put_number(at, 34, record->observation_point);
     at = put_number(at, 35, record->sampling_interval);
     at = put_application(at, record);

@@ -202,6 +202,21 @@ static inline uint8_t *put_text(uint8_t *at, uint32_t field, struct record_text 
     return text.length == 0 ? at : put_text_always(at, field, text, length_max);
 }
 
+/* The same where most are of at most 16 bytes, without a call for these. */
+static ALWAYS_INLINE uint8_t *put_short_text(uint8_t *at, uint32_t field, struct record_text text)
+{
+    if (text.length == 0) {
+        return at;
+    }
+    if (LIKELY(text.length <= 16)) {
+        at = put_tag(at, field, WIRE_BYTES);
+        *at = (uint8_t)text.length;
+        wire_copy(at + 1, text.data, text.length);
+        return at + 1 + text.length;
+    }
+    return put_text_always(at, field, text, TEXT_BYTES_MAX);
+}
+
 /* The same where most are of 16 to 32 bytes, without a call for these. */
 static ALWAYS_INLINE uint8_t *put_middle_text(uint8_t *at, uint32_t field, struct record_text text)
 {

@@ -93,6 +93,9 @@ static void fill_counters(const struct flow *flow, const struct flow_large *larg
     const uint32_t *reported = told->sums[direction];
     uint64_t totals[4];
 
+    if (flow->sums[direction] == 0 && large == NULL) { /* nothing was sent: zeros as they are */
+        return;
+    }
     flow_totals(large, flow, direction, totals);
     out->total_packets = totals[FLOW_SUM_PACKETS];
     out->total_bytes = totals[FLOW_SUM_BYTES];
@@ -194,8 +197,12 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
     const struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
     (void)tcp_history(table, part, tcp->history);
-    fill_direction(table, part, rest, 0, &tcp->forward);
-    fill_direction(table, part, rest, 1, &tcp->reverse);
+    if (out->forward.total_packets > 0) { /* of a side that sent nothing, nothing is known */
+        fill_direction(table, part, rest, 0, &tcp->forward);
+    }
+    if (out->reverse.total_packets > 0) {
+        fill_direction(table, part, rest, 1, &tcp->reverse);
+    }
     if (flow_tcp_has_faults(part)) { /* most flows have none */
         const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);
         fill_faults(&faults->side[0], &tcp->forward);

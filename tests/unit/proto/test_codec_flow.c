@@ -165,15 +165,20 @@ static void whole_seconds_of_each_length_are_as_protobuf_c_has_them(void **state
     }
 }
 
-static void an_id_of_any_length_is_as_protobuf_c_has_it(void **state)
+static void texts_of_any_length_are_as_protobuf_c_has_them(void **state)
 {
     (void)state;
     static const char text[] = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=, and some more that no ID has";
     for (uint32_t length = 0; length < sizeof(text) - 1; length++) {
-        record = (struct flow_record){.community_id = {text, length}};
+        record = (struct flow_record){.community_id = {text, length}, .interface = {text, length}};
+        record.app = record.app_method = record.interface;
         assert_protobuf_c_packs_the_same();
         assert_int_equal(decoded.community_id.length, length);
+        assert_int_equal(decoded.interface.length, length);
+        assert_int_equal(decoded.app.length, length);
         assert_memory_equal(decoded.community_id.data, text, length);
+        assert_memory_equal(decoded.interface.data, text, length);
+        assert_memory_equal(decoded.app.data, text, length);
     }
 }
 
@@ -535,7 +540,7 @@ int main(void)
         cmocka_unit_test(numbers_of_each_length_are_as_short_as_protobuf_c_has_them),
         cmocka_unit_test(times_of_each_length_are_as_short_as_protobuf_c_has_them),
         cmocka_unit_test(whole_seconds_of_each_length_are_as_protobuf_c_has_them),
-        cmocka_unit_test(an_id_of_any_length_is_as_protobuf_c_has_it),
+        cmocka_unit_test(texts_of_any_length_are_as_protobuf_c_has_them),
         cmocka_unit_test(flags_are_told_by_their_numbers),
         cmocka_unit_test(the_order_of_fields_does_not_matter),
         cmocka_unit_test(unknown_fields_are_stepped_over_at_every_level),
