@@ -101,11 +101,7 @@ static bool completes_handshake(const struct packet *packet, const struct flow_t
 static void detect_close(struct detection_frame *frame, const struct packet *packet,
                          const struct flow_table *table, const struct flow *flow, int direction)
 {
-    if ((flow->bits & FLOW_SAW_SYN) == 0 || flow_tcp_flags(table, flow, 0, TCP_FLAG_FIN) +
-                                                    flow_tcp_flags(table, flow, 0, TCP_FLAG_RST) +
-                                                    flow_tcp_flags(table, flow, 1, TCP_FLAG_FIN) +
-                                                    flow_tcp_flags(table, flow, 1, TCP_FLAG_RST) !=
-                                                1) {
+    if ((flow->bits & FLOW_SAW_SYN) == 0 || flow_tcp_endings(table, flow) != 1) {
         return;
     }
     struct detection_fact fact;

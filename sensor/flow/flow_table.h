@@ -154,6 +154,8 @@ uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow 
 /* Segments of the side with the flag; 65535: so many or more. */
 uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow, int direction,
                         enum flow_tcp_flag flag);
+/* FINs and RSTs of both sides together: 1 at the first that ends a connection. */
+uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flow);
 /* NULL: no sample so far. */
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow);

@@ -81,6 +81,23 @@ uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow,
                : 0;
 }
 
+uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flow)
+{
+    if (!flow_has_tcp_part(flow)) {
+        return 0;
+    }
+    const struct flow_tcp_part *part = flow_tcp_part(flow);
+    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, flow_slot(table, flow));
+
+    uint32_t endings = 0;
+
+    for (int side = 0; side < 2; side++) {
+        endings += flow_tcp_flag_count(table, part, rest, side, TCP_FLAG_FIN);
+        endings += flow_tcp_flag_count(table, part, rest, side, TCP_FLAG_RST);
+    }
+    return endings;
+}
+
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)
 {
     const struct flow_tcp_part *part = flow_tcp(flow);

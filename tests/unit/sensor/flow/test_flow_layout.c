@@ -455,6 +455,7 @@ static void flags_are_counted_up_to_their_bound(void **state)
         assert_int_equal(flow_tcp_flags(h.table, flow, 0, TCP_FLAG_SYN), want);
         assert_int_equal(flow_tcp_flags(h.table, flow, 1, TCP_FLAG_RST), want);
         assert_int_equal(flow_tcp_flags(h.table, flow, 0, TCP_FLAG_RST), 0);
+        assert_int_equal(flow_tcp_endings(h.table, flow), want);
         harness_finish(&h, 0);
         assert_int_equal(harness_last(&h)->tcp.forward.syn_count, want);
         assert_int_equal(harness_last(&h)->tcp.reverse.rst_count, want);
