@@ -9,7 +9,7 @@ import urllib.request
 
 from support.programs import ACK, PSH, SENSOR, SYN, Program, dns_query, tcp, udp, wait_until, write_pcap
 
-TOKEN = "sesame-open"
+TOKEN = "sesame-open-0123456789"
 
 
 def capture():
