@@ -196,10 +196,12 @@ static void pieces_send(struct fragment_sent sent)
     bytes[13] = is_v6 ? 0xdd : 0x00;
     PIECES_CHECK(PIECES_NETWORK_OFFSET + pieces_header(&sent, bytes + PIECES_NETWORK_OFFSET) ==
                  data_at);
+    /* From the start and with nothing behind it: no piece, and not part of the one under way. */
+    const bool is_piece = sent.offset > 0 || !sent.is_last;
     for (uint32_t i = 0; i < captured_data; i++) {
         bytes[data_at + i] = pieces_byte(sent.offset + i, sent.total) ^ sent.twist;
         const uint32_t at = sent.offset + i;
-        if (at < PIECES_BYTES && !pieces.seen[at]) {
+        if (is_piece && at < PIECES_BYTES && !pieces.seen[at]) {
             pieces.seen[at] = true;
             pieces.first[at] = bytes[data_at + i];
         }

@@ -275,6 +275,21 @@ static void any_fragments_give_the_bytes_seen_first(void **state)
     }
 }
 
+/* An IPv4 header without offset and without more fragments, with the id of a datagram whose pieces
+ * are under way: its bytes are none of that datagram's, and those of the next piece are seen first.
+ */
+static void a_whole_packet_of_the_same_id_is_no_piece(void **state)
+{
+    static const uint8_t script[] = {
+        0x02, 0, 0, 8,  0,    /* TCP: the first 8 bytes */
+        0x03, 0, 0, 21, 0,    /* whole: 21 bytes from the start, nothing behind them */
+        0x07, 0, 0, 64, 0xe3, /* 64 bytes from the start that differ, more behind them */
+    };
+
+    (void)state;
+    pieces_script(script, sizeof(script));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +306,7 @@ int main(void)
         cmocka_unit_test(the_oldest_makes_room),
         cmocka_unit_test(with_no_state_left_the_first_fragment_alone_is_read),
         cmocka_unit_test(any_fragments_give_the_bytes_seen_first),
+        cmocka_unit_test(a_whole_packet_of_the_same_id_is_no_piece),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
