@@ -38,10 +38,10 @@ class Collector:
         return words(out), err
 
 
-def start_sensor(address, records, rate, *settings, sensor_id="probe", flush_seconds=60):
+def start_sensor(address, records, rate, *settings, sensor_id="probe", flush_seconds=60, environment=None):
     return subprocess.Popen(
         [PROBE, "sensor", address, str(records), str(rate), *settings],
-        env={**os.environ, "PROBE_SENSOR_ID": sensor_id, "PROBE_FLUSH_SECONDS": str(flush_seconds)},
+        env={**os.environ, "PROBE_SENSOR_ID": sensor_id, "PROBE_FLUSH_SECONDS": str(flush_seconds), **(environment or {})},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -102,11 +102,17 @@ def certificates_bind_a_sensor_to_its_name(place):
         f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key", f"tls_client_ca={certs}/ca.pem"])
     address = f"127.0.0.1:{collector.port}"
 
-    def report(name, pair, ca="ca", flush=2):
+    # Where handshakes go on failing, one may be under way on a thread of gRPC's own when the process ends: what
+    # OpenSSL holds for it then looks like a leak.
+    suppressions = place / "lsan"
+    suppressions.write_text("leak:libcrypto.so\n")
+    failing = {"LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0"}
+
+    def report(name, pair, ca="ca", flush=2, environment=None):
         settings = [f"ca={certs}/{ca}.pem"]
         if pair is not None:
             settings += [f"certificate={certs}/{pair}.pem", f"key={certs}/{pair}.key"]
-        return start_sensor(address, 1000, 0, *settings, sensor_id=name, flush_seconds=flush)
+        return start_sensor(address, 1000, 0, *settings, sensor_id=name, flush_seconds=flush, environment=environment)
 
     good = report("sensor-7", "client", flush=30)
     end_sensor(good)
@@ -114,11 +120,11 @@ def certificates_bind_a_sensor_to_its_name(place):
     end_sensor(by_name)
     _, _, out = end_sensor(report("sensor-8", "client"), status=1)
     assert "PERMISSION_DENIED" in out, out
-    _, _, out = end_sensor(report("sensor-7", "stranger"), status=1)
+    _, _, out = end_sensor(report("sensor-7", "stranger", environment=failing), status=1)
     assert "UNAVAILABLE" in out, out
-    _, _, out = end_sensor(report("sensor-7", None), status=1)
+    _, _, out = end_sensor(report("sensor-7", None, environment=failing), status=1)
     assert "UNAVAILABLE" in out, out
-    _, _, out = end_sensor(report("sensor-7", "client", ca="other-ca"), status=1)
+    _, _, out = end_sensor(report("sensor-7", "client", ca="other-ca", environment=failing), status=1)
     assert "not signed by collector.ca" in out, out
     collector.stop()
 
