@@ -556,13 +556,9 @@ uint64_t detection_table_recent(const struct detection_table *table, uint32_t nu
     if (table->buckets == NULL) {
         return detection_sums_of(table, number)[counter];
     }
-    if (table->entries[number].buckets_last == 0) {
-        return 0;
-    }
-    const struct detection_bucket *last =
-        detection_bucket_at(table, table->entries[number].buckets_last);
+    const struct detection_bucket *now = detection_bucket_now(table, number);
 
-    return last->bucket == table->bucket ? last->sums[counter] : 0;
+    return now != NULL ? now->sums[counter] : 0;
 }
 
 double detection_table_members(const struct detection_table *table, uint32_t number)

@@ -43,18 +43,12 @@ static struct detection_bucket *begin(struct detection_table *table, struct dete
 
 struct detection_bucket *detection_bucket_of_now(struct detection_table *table, uint32_t number)
 {
-    struct detection_entry *entry = &table->entries[number];
+    struct detection_bucket *bucket = detection_bucket_now(table, number);
 
-    if (entry->buckets_last != 0) {
-        struct detection_bucket *last = detection_bucket_at(table, entry->buckets_last);
-
-        if (last->bucket == table->bucket) {
-            return last;
-        }
+    if (bucket == NULL) {
+        bucket = begin(table, &table->entries[number]);
+        detection_zero_sums(bucket->sums, table->shape.counters);
     }
-    struct detection_bucket *bucket = begin(table, entry);
-
-    detection_zero_sums(bucket->sums, table->shape.counters);
     return bucket;
 }
 

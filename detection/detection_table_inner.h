@@ -50,6 +50,16 @@ static inline struct detection_bucket *detection_bucket_at(const struct detectio
     return (void *)&table->buckets[(size_t)(name - 1) * (table->shape.counters + 1)];
 }
 
+/* The subject's current sub-bucket; NULL: it has not counted in it. */
+static inline struct detection_bucket *detection_bucket_now(const struct detection_table *table,
+                                                            uint32_t number)
+{
+    const uint32_t name = table->entries[number].buckets_last;
+    struct detection_bucket *last = name != 0 ? detection_bucket_at(table, name) : NULL;
+
+    return last != NULL && last->bucket == table->bucket ? last : NULL;
+}
+
 static inline uint32_t detection_larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
