@@ -19,14 +19,6 @@ uint32_t detection_seed_id(uint64_t seed)
     return (uint32_t)hash_bytes(detection_hash_key(seed), "seed", 4);
 }
 
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    const wide product = (wide)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* The first eight bytes, of fewer all, the first in the lowest bits. Fewer are read in two pieces
  * that may overlap: copied to where a word is, they would be read before they have arrived. */
 static inline uint64_t word_at(const uint8_t *at, size_t length)
@@ -54,14 +46,14 @@ static inline uint64_t word_at(const uint8_t *at, size_t length)
 
 static inline uint64_t hash_start(struct hash_key key, size_t length)
 {
-    return key.a ^ fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
+    return key.a ^ hash_fold(length ^ key.b, UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static inline uint64_t hash_two_words(struct hash_key key, uint64_t hash, uint64_t low,
                                       uint64_t high)
 {
-    return fold(low ^ key.b ^ hash, high ^ key.a ^ UINT64_C(0xe7037ed1a0b428db)) ^
-           fold(hash ^ key.a, UINT64_C(0x8ebc6af09c88c6e3));
+    return hash_fold(low ^ key.b ^ hash, high ^ key.a ^ UINT64_C(0xe7037ed1a0b428db)) ^
+           hash_fold(hash ^ key.a, UINT64_C(0x8ebc6af09c88c6e3));
 }
 
 uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
@@ -104,8 +96,8 @@ static inline uint64_t hash_address(struct hash_key key, const struct ip_address
 static inline uint64_t join_parts(struct hash_key key, uint64_t source, uint64_t target,
                                   uint64_t label, uint64_t rest)
 {
-    return hash_mix(fold(source ^ key.a, target ^ key.b ^ UINT64_C(0xe7037ed1a0b428db)) ^
-                    fold(label ^ key.b, rest ^ key.a ^ UINT64_C(0x8ebc6af09c88c6e3)));
+    return hash_mix(hash_fold(source ^ key.a, target ^ key.b ^ UINT64_C(0xe7037ed1a0b428db)) ^
+                    hash_fold(label ^ key.b, rest ^ key.a ^ UINT64_C(0x8ebc6af09c88c6e3)));
 }
 
 static uint64_t join(struct hash_key key, const struct detection_subject *subject, uint64_t source,
