@@ -231,6 +231,7 @@ static void pieces_script(const uint8_t *script, size_t size)
     for (; size >= 5; script += 5, size -= 5) {
         const uint32_t offset = ((uint32_t)script[1] << 8 | script[2]) % (script[0] & 4 ? 700 : 8);
         const uint32_t before = pieces.deliveries;
+        const uint64_t completed = pieces.inspect.statistics.datagrams_completed;
         if (offset * 8 + script[3] > PIECES_BYTES) {
             continue;
         }
@@ -242,7 +243,9 @@ static void pieces_script(const uint8_t *script, size_t size)
                                            .twist = script[0] % 32 == 7 ? script[4] : 0,
                                            .cut = script[0] % 64 == 9 ? script[4] : 0});
         PIECES_CHECK(pieces.deliveries <= before + 1);
-        if (pieces.deliveries != before || script[0] % 32 == 20) {
+        /* One put together may name other ports than the flow's: it ends without a delivery. */
+        if (pieces.deliveries != before || script[0] % 32 == 20 ||
+            pieces.inspect.statistics.datagrams_completed != completed) {
             id++;
             memset(pieces.seen, 0, sizeof(pieces.seen));
             datagrams_drop(&pieces.inspect, &pieces.flow);

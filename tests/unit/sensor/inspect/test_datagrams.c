@@ -290,6 +290,21 @@ static void a_whole_packet_of_the_same_id_is_no_piece(void **state)
     pieces_script(script, sizeof(script));
 }
 
+/* The header of a datagram put together names another port: nothing of it is delivered, and a piece
+ * with its id begins a new one. */
+static void a_datagram_of_another_flow_ends_too(void **state)
+{
+    static const uint8_t script[] = {
+        0x00, 0, 0, 3,    0,    /* UDP: the first 3 bytes */
+        0x27, 0, 0, 0x3f, 0x11, /* 63 bytes from the start that differ, the port among them */
+        0x23, 0, 2, 0x40, 0,    /* the last 64, from the 16th on: whole */
+        0x00, 0, 0, 0x17, 0,    /* 23 bytes as they are, more behind them */
+    };
+
+    (void)state;
+    pieces_script(script, sizeof(script));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +322,7 @@ int main(void)
         cmocka_unit_test(with_no_state_left_the_first_fragment_alone_is_read),
         cmocka_unit_test(any_fragments_give_the_bytes_seen_first),
         cmocka_unit_test(a_whole_packet_of_the_same_id_is_no_piece),
+        cmocka_unit_test(a_datagram_of_another_flow_ends_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
