@@ -193,3 +193,15 @@ const char *evidence_about(const struct detection_table *table, uint32_t number)
 {
     return table->entries[number].level > 0 ? "about " : "";
 }
+
+const char *evidence_answered(const struct detection_table *table, uint32_t number,
+                              const struct detection_tally *tally,
+                              char out[EVIDENCE_ANSWERED_BYTES])
+{
+    if (table->entries[number].level > 0 && !(tally->answered > 0)) {
+        return "none of those looked at answered";
+    }
+    (void)snprintf(out, EVIDENCE_ANSWERED_BYTES, "%s%.0f answered", evidence_about(table, number),
+                   tally->answered);
+    return out;
+}

@@ -275,3 +275,8 @@ void evidence_mitre(struct alert_record *draft, const char *tactic_id, const cha
 void evidence_mitre_scan(struct alert_record *draft, const struct ip_address *source);
 /* "about " where the set is sampled. */
 const char *evidence_about(const struct detection_table *table, uint32_t number);
+#define EVIDENCE_ANSWERED_BYTES 48
+/* "4 answered"; of a sample that holds no answer, what is known: none of its members answered. */
+const char *evidence_answered(const struct detection_table *table, uint32_t number,
+                              const struct detection_tally *tally,
+                              char out[EVIDENCE_ANSWERED_BYTES]);

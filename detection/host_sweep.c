@@ -59,8 +59,7 @@ static void report(struct detection *detection, struct detector *self,
         detection, self,
         &(struct incident_start){
             .kind = ALERT_HOST_SWEEP, .number = number, .observed = tally.tried, .unit = "hosts"});
-    const char *about = evidence_about(table, number);
-    char source[ADDRESS_TEXT_BYTES];
+    char source[ADDRESS_TEXT_BYTES], answered[EVIDENCE_ANSWERED_BYTES];
 
     evidence_attacker(draft, &subject.source, 0);
     draft->attackers_total_estimate = 1;
@@ -72,15 +71,14 @@ static void report(struct detection *detection, struct detector *self,
     evidence_mitre(draft, "TA0007", "T1018", "Remote System Discovery", 80);
     (void)address_text(&subject.source, source);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s asks by %s for %s%.0f addresses in %.4g s; %s%.0f answered (threshold "
-                   "%.10g)",
-                   source,
+                   "%s asks by %s for %s%.0f addresses in %.4g s; %s (threshold %.10g)", source,
                    subject.protocol == PROTOCOL_ICMP     ? "ICMP echo"
                    : subject.protocol == PROTOCOL_ICMPV6 ? "ICMPv6 echo"
                    : subject.source.version == 6         ? "neighbour discovery"
                                                          : "ARP",
-                   about, tally.tried, (double)self->rules->window_ns / (double)NS_PER_SEC, about,
-                   tally.answered, draft->threshold);
+                   evidence_about(table, number), tally.tried,
+                   (double)self->rules->window_ns / (double)NS_PER_SEC,
+                   evidence_answered(table, number, &tally, answered), draft->threshold);
     incident_report(detection, self, &subject);
 }
 

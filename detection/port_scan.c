@@ -113,6 +113,7 @@ static void report_vertical(struct detection *detection, struct detector *self, 
     struct alert_record *draft =
         draft_of(detection, self, ALERT_PORT_SCAN_VERTICAL, window, number, &tally);
     char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+    char answered[EVIDENCE_ANSWERED_BYTES];
     const char *about = evidence_about(table, number);
 
     evidence_victim(draft, &subject.target, 0);
@@ -123,9 +124,9 @@ static void report_vertical(struct detection *detection, struct detector *self, 
     (void)address_text(&subject.source, source);
     (void)address_text(&subject.target, target);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries %s%.0f ports of %s in %.4g s; %s%.0f answered (threshold %.10g)",
-                   source, about, tally.tried, target, window_length(self, window), about,
-                   tally.answered, draft->threshold);
+                   "%s tries %s%.0f ports of %s in %.4g s; %s (threshold %.10g)", source, about,
+                   tally.tried, target, window_length(self, window),
+                   evidence_answered(table, number, &tally, answered), draft->threshold);
     incident_report(detection, self, &subject);
 }
 
@@ -140,7 +141,7 @@ static void report_horizontal(struct detection *detection, struct detector *self
     const struct detection_tally tally = detector_tally(detection, table, number);
     struct alert_record *draft =
         draft_of(detection, self, ALERT_PORT_SCAN_HORIZONTAL, window, number, &tally);
-    char source[ADDRESS_TEXT_BYTES];
+    char source[ADDRESS_TEXT_BYTES], answered[EVIDENCE_ANSWERED_BYTES];
     const char *about = evidence_about(table, number);
 
     draft->victims_total_estimate = (uint64_t)tally.tried;
@@ -155,9 +156,9 @@ static void report_horizontal(struct detection *detection, struct detector *self
     }
     (void)address_text(&fan.source, source);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries port %u of %s%.0f hosts in %.4g s; %s%.0f answered (threshold %.10g)",
-                   source, fan.port, about, tally.tried, window_length(self, window), about,
-                   tally.answered, draft->threshold);
+                   "%s tries port %u of %s%.0f hosts in %.4g s; %s (threshold %.10g)", source,
+                   fan.port, about, tally.tried, window_length(self, window),
+                   evidence_answered(table, number, &tally, answered), draft->threshold);
     incident_report(detection, self, &subject);
 }
 

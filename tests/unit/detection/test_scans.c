@@ -70,6 +70,40 @@ static void a_slow_vertical_scan_is_found_within_the_hour(void **state)
     assert_int_equal(alert->window_ns, UINT64_C(3600000000000));
 }
 
+/* Of 8000 a sample is held: that none of it answered says little of a number. */
+static void a_sample_without_an_answer_is_told_as_one(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 8000; i++) {
+        scene_syn(0x0a000066, 0x0a000301, (uint16_t)(1 + i), i / 8);
+        scene_syn(0x0a000067, 0x0a010000 + i, 445, i / 8);
+        scene_ping(0x0a000068, 0x0a010000 + i, i / 8, false);
+    }
+    const struct scene_alerts *alerts = scene_play(1);
+    static const enum alert_kind kinds[] = {ALERT_PORT_SCAN_VERTICAL, ALERT_PORT_SCAN_HORIZONTAL,
+                                            ALERT_HOST_SWEEP};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct alert_record *alert = scene_first(alerts, kinds[i]);
+
+        assert_non_null(alert);
+        assert_non_null(strstr(alert->description, " about "));
+        assert_non_null(strstr(alert->description, "; none of those looked at answered (thr"));
+    }
+}
+
+static void a_sample_with_answers_tells_about_how_many(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 8000; i++) {
+        scene_ping(0x0a000068, 0x0a010000 + i, i / 8, i % 4 == 0);
+    }
+    const struct alert_record *alert = scene_first(scene_play(1), ALERT_HOST_SWEEP);
+
+    assert_non_null(alert);
+    assert_null(strstr(alert->description, "looked at"));
+    assert_non_null(strstr(alert->description, "; about "));
+}
+
 static void fifty_nine_ports_in_an_hour_are_no_scan(void **state)
 {
     (void)state;
@@ -143,6 +177,8 @@ int main(void)
         cmocka_unit_test_setup(fourteen_hosts_are_no_sweep, scene_begin),
         cmocka_unit_test_setup(hosts_that_nearly_all_answer_are_monitored_not_swept, scene_begin),
         cmocka_unit_test_setup(a_slow_vertical_scan_is_found_within_the_hour, scene_begin),
+        cmocka_unit_test_setup(a_sample_without_an_answer_is_told_as_one, scene_begin),
+        cmocka_unit_test_setup(a_sample_with_answers_tells_about_how_many, scene_begin),
         cmocka_unit_test_setup(fifty_nine_ports_in_an_hour_are_no_scan, scene_begin),
         cmocka_unit_test_setup(a_slow_horizontal_scan_is_found_in_five_minutes, scene_begin),
         cmocka_unit_test_setup(an_exempt_scanner_raises_nothing, scene_begin),
