@@ -114,12 +114,21 @@ static int read_tokens(struct ingest_auth *auth, const char *path, struct error 
     return result;
 }
 
-static bool is_required(const struct ingest_settings *s, bool has_tokens)
+/* By the settings alone: a tokens file that has lost its lines must not open the port to all. */
+static bool is_required(const struct ingest_settings *s)
 {
     return strcmp(s->require_auth, "on") == 0 ||
            (strcmp(s->require_auth, "auto") == 0 &&
-            (s->tls_client_ca[0] != '\0' || has_tokens ||
+            (s->tls_client_ca[0] != '\0' || s->tokens_file[0] != '\0' ||
              (!address_is_local_endpoint(s->listen) && !s->insecure)));
+}
+
+static int fail_empty_tokens(const struct ingest_settings *s, struct error *err)
+{
+    return error_set(err, EINVAL,
+                     "ingest.tokens_file: %s holds no token, so no sensor could pass: "
+                     "netscope-collector enroll NAME --token writes one",
+                     s->tokens_file);
 }
 
 static int check_listen(const struct ingest_settings *s, const struct ingest_auth *auth,
@@ -142,7 +151,10 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
                          s->listen);
     }
     if (auth->is_required && !auth->has_client_ca && auth->tokens_count == 0) {
-        return error_set(err, EINVAL,
+        return s->tokens_file[0] != '\0'
+                   ? fail_empty_tokens(s, err)
+                   : error_set(
+                         err, EINVAL,
                          "ingest.require_auth: no sensor could pass; set ingest.tls_client_ca or "
                          "ingest.tokens_file");
     }
@@ -151,10 +163,9 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
 
 int ingest_check(const struct ingest_settings *settings, struct error *err)
 {
-    const bool has_tokens = settings->tokens_file[0] != '\0';
     const struct ingest_auth auth = {.has_client_ca = settings->tls_client_ca[0] != '\0',
-                                     .is_required = is_required(settings, has_tokens),
-                                     .tokens_count = has_tokens ? 1 : 0};
+                                     .is_required = is_required(settings),
+                                     .tokens_count = settings->tokens_file[0] != '\0' ? 1 : 0};
 
     if (rpc_address_check(settings->listen, err) != 0) {
         error_prefix(err, "ingest.listen");
@@ -177,15 +188,7 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
         ingest_auth_free(auth);
         return NULL;
     }
-    if (settings->tokens_file[0] != '\0' && auth->tokens_count == 0 && !auth->has_client_ca) {
-        (void)error_set(err, EINVAL,
-                        "ingest.tokens_file: %s holds no token, so nobody would be asked for one: "
-                        "netscope-collector enroll writes them",
-                        settings->tokens_file);
-        ingest_auth_free(auth);
-        return NULL;
-    }
-    auth->is_required = is_required(settings, auth->tokens_count > 0);
+    auth->is_required = is_required(settings);
     if (check_listen(settings, auth, err) != 0) {
         ingest_auth_free(auth);
         return NULL;
@@ -210,8 +213,7 @@ int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *s
         return -err->code;
     }
     if (auth->is_required && !auth->has_client_ca && fresh.tokens_count == 0) {
-        return error_set(err, EINVAL, "ingest.tokens_file: %s holds no token: no sensor could pass",
-                         settings->tokens_file);
+        return fail_empty_tokens(settings, err);
     }
     (void)pthread_rwlock_wrlock(&auth->lock);
     const struct ingest_auth before = *auth;

@@ -98,7 +98,18 @@ def main():
         empty.chmod(0o600)
         config.write_text(f"ingest:\n  tokens_file: {empty}\n")
         nobody = run("--data-dir", place / "data", "--config", config, "--ingest-listen", "127.0.0.1:0", "--port", "0")
-        assert nobody.returncode == 2 and "holds no token" in nobody.stderr and "enroll" in nobody.stderr, nobody
+        assert nobody.returncode == 2 and f"{empty} holds no token" in nobody.stderr and "enroll" in nobody.stderr, nobody
+        # The file, not what it holds, says that tokens are wanted; with `off` they are not, and it may be empty.
+        config.write_text(f"ingest:\n  tokens_file: {empty}\n  require_auth: off\n")
+        assert run("--config", config, "--check-config").stdout == "settings are valid\n"
+        process, port = start(place, "--config", config)
+        assert report(port, "rome-1")[0] == 0
+        process.send_signal(signal.SIGHUP)
+        assert report(port, "paris-1")[0] == 0
+        stop(process)
+        empty.chmod(0o644)
+        shown = run("--data-dir", place / "data", "--config", config, "--ingest-listen", "127.0.0.1:0", "--port", "0")
+        assert shown.returncode == 1 and f"chmod 600 {empty}" in shown.stderr, shown
 
         config.write_text(f"ingest:\n  tokens_file: {certs}/tokens\n")
         process, port = start(place, "--config", config)
