@@ -43,7 +43,8 @@ export async function start_browser(viewport = { width: 1440, height: 900 }) {
     };
 }
 
-/* A page and the list of what went wrong on it: console errors, uncaught errors, CSP violations, requests elsewhere. */
+/* A page and the list of what went wrong on it: console errors, uncaught errors, CSP violations, requests elsewhere or
+ * answered with an error. */
 export async function watched_page(context, base) {
     const faults = [];
     const page = await context.newPage();
@@ -58,6 +59,11 @@ export async function watched_page(context, base) {
         const url = new URL(r.url());
         if (['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol) && url.host !== new URL(origin).host) {
             faults.push(`request to another origin: ${r.url()}`);
+        }
+    });
+    page.on('response', (r) => {
+        if (r.status() >= 400) {
+            faults.push(`status of ${r.status()}: ${r.url()}`);
         }
     });
     page.on('websocket', (ws) => {

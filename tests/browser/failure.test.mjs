@@ -104,6 +104,32 @@ test('a collector without any sensor says how to connect one', options, async ()
     await empty.close();
 });
 
+test('a collector without filtered series is not asked for one, and the page says so', options, async () => {
+    fake.control.filtered_series = false;
+    const { page, faults } = await watched_page(browser.context, fake.url);
+    const before_count = fake.control.requests.length;
+    await page.goto(`${fake.url}/#/flows?t=now-15m..now&f=app%20%3D%20http`);
+    await page.waitForSelector('.vr');
+    await wait_for('told', async () => /cannot draw traffic by filter/.test(await page.locator('.match').innerText()));
+    await page.locator('.vr').first().click();
+    await page.waitForSelector('.dr .kv');
+    await page.waitForTimeout(500);
+    assert.deepEqual(fake.control.requests.slice(before_count).filter((r) => /timeseries.*[?&]filter=/.test(r)), []);
+    assert.deepEqual(faults, []);
+    await page.close();
+    fake.control.filtered_series = true;
+});
+
+test('a collector with filtered series is asked for them', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    const before_count = fake.control.requests.length;
+    await page.goto(`${fake.url}/#/flows?t=now-15m..now&f=app%20%3D%20http`);
+    await page.waitForSelector('.vr');
+    await wait_for('asked', () => fake.control.requests.slice(before_count).some((r) => /timeseries.*[?&]filter=/.test(r)));
+    await page.waitForSelector('.match canvas');
+    await page.close();
+});
+
 test('a slow answer shows that it is awaited', options, async () => {
     const { page } = await watched_page(browser.context, fake.url);
     fake.control.slow_ms = 2500;

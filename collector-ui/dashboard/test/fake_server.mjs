@@ -388,7 +388,7 @@ export function parse_filter(text) {
 
 /* -- REST ------------------------------------------------------------------------------------------------ */
 
-function rest(world, path, q) {
+function rest(world, control, path, q) {
     const { now } = world;
     const to = Number(q.get('to') ?? now());
     const from = Number(q.get('from') ?? to - 900_000);
@@ -436,7 +436,7 @@ function rest(world, path, q) {
         const column = (f) => t.map((at) => (known(at + step / 2) ? f(at + step / 2) : null));
         if (filter_text) {
             const list = records();
-            if (!['bps', 'pps', 'new_flows'].includes(metric)) {
+            if (!control.filtered_series || !['bps', 'pps', 'new_flows'].includes(metric)) {
                 return problem(501, 'no filter on this metric', 'UNIMPLEMENTED');
             }
             const spans = list.map((r) => ({ from: Date.parse(r.start_time.slice(0, 23) + 'Z'), to: Date.parse(r.end_time.slice(0, 23) + 'Z'), a: Number(r.forward.total_bytes), b: Number(r.reverse.total_bytes) }));
@@ -617,7 +617,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, requests: [], acks: 0 };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], acks: 0 };
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
     if (existsSync(join(dist, 'manifest.txt'))) {
@@ -638,7 +638,7 @@ export function fake_collector(options = {}) {
             response.end(readFileSync(asset.file + (suffix ? `.${suffix}` : '')));
             return;
         }
-        const answer = rest(world, url.pathname, url.searchParams);
+        const answer = rest(world, control, url.pathname, url.searchParams);
         setTimeout(() => {
             response.writeHead(answer.status, { ...headers, 'content-type': answer.type, 'cache-control': 'no-store' });
             response.end(answer.body);
@@ -665,7 +665,7 @@ export function fake_collector(options = {}) {
         socket.on('close', done);
         send_text(socket, JSON.stringify({
             t: 'hello', v: 1, boot, server: 'collector-1', version: '0.1.0', now_ms: server_ms(), tick_ms: 1000, min_tick_ms: 33, history: [{ step_ms: 1000, span_s: 900 }, { step_ms: 60000, span_s: 2592000 }],
-            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: true, ack: false }, user: '', dict_rev: 1,
+            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: true, ack: false, filtered_series: control.filtered_series }, user: '', dict_rev: 1,
         }));
         send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
         socket.on('data', reader((text) => {

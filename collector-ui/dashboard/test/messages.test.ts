@@ -29,6 +29,18 @@ test('a whole frame is read, and null stays null', () => {
     assert.deepEqual(f.by!.k, [0, 1, -1]);
 });
 
+test('what a collector does not say that it can do is not asked of it', () => {
+    const caps_of = (caps?: unknown) => {
+        const r = read({ t: 'hello', v: 1, boot: 'b', now_ms: 1, ...(caps === undefined ? {} : { caps }) });
+        assert.ok(r.ok && r.message.t === 'hello');
+        return r.message.hello.caps;
+    };
+    assert.equal(caps_of({ filtered_series: true }).filtered_series, true);
+    for (const caps of [undefined, {}, { filtered_series: false }, { filtered_series: 1 }]) {
+        assert.equal(caps_of(caps).filtered_series, false);
+    }
+});
+
 test('columns of unequal length reject the frame', () => {
     assert.equal(changed((f) => f.flows.bps.pop()).ok, false);
     assert.equal(changed((f) => f.by.in.push(1)).ok, false);

@@ -11,7 +11,7 @@ export interface Hello {
     min_tick_ms: number;
     history: { step_ms: number; span_s: number }[];
     data: { from_ms: number; to_ms: number } | null;
-    caps: { capture: boolean; packets: boolean; ack: boolean };
+    caps: { capture: boolean; packets: boolean; ack: boolean; filtered_series: boolean };
 }
 
 export interface Dict {
@@ -235,7 +235,7 @@ function read_hello(b: Bag): Hello {
             .map((h) => bag(h, 'history'))
             .map((h) => ({ step_ms: must(h.step_ms, 'step_ms'), span_s: must(h.span_s, 'span_s') })),
         data,
-        caps: { capture: caps.capture === true, packets: caps.packets !== false, ack: caps.ack === true },
+        caps: { capture: caps.capture === true, packets: caps.packets !== false, ack: caps.ack === true, filtered_series: caps.filtered_series === true },
     };
 }
 

@@ -72,29 +72,8 @@ export interface SeriesQuery {
     filter?: string;
 }
 
-/* A collector may be unable to filter series (501): it is asked once, and again after it was started anew. */
-let cannot_filter: Problem | null = null;
-
-export function forget_what_collector_cannot(): void {
-    cannot_filter = null;
-}
-
-async function series_answer(q: SeriesQuery, signal?: AbortSignal): Promise<Bag> {
-    if (q.filter && cannot_filter) {
-        throw cannot_filter;
-    }
-    try {
-        return await get('/v1/timeseries', { ...q, by: q.by ?? 'none', from: Math.floor(q.from), to: Math.ceil(q.to) }, signal);
-    } catch (error) {
-        if (q.filter && error instanceof Problem && error.status === 501) {
-            cannot_filter = error;
-        }
-        throw error;
-    }
-}
-
 export async function timeseries(q: SeriesQuery, signal?: AbortSignal): Promise<Series> {
-    const b = await series_answer(q, signal);
+    const b = await get('/v1/timeseries', { ...q, by: q.by ?? 'none', from: Math.floor(q.from), to: Math.ceil(q.to) }, signal);
     const t = (Array.isArray(b.t) ? b.t : []).map((v) => num(v) ?? NaN);
     const step_ms = num(b.step_ms) ?? 0;
     if (!(step_ms > 0) || t.some((v) => Number.isNaN(v))) {

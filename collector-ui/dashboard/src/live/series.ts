@@ -1,10 +1,10 @@
 /* A time series on screen: history by REST, then live frames appended to it. */
-import { signal, useSignalEffect, type Signal, useSignal } from '@preact/signals';
+import { computed, signal, useSignalEffect, type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { step_for, TimeRing } from '../lib/time_ring';
 import type { Frame } from './messages';
 import { timeseries, type Series } from './rest';
-import { chart_tick, dict, is_live, on_frame, paused_at, range, reload, server_now, view } from './store';
+import { chart_tick, dict, hello, is_live, on_frame, paused_at, range, reload, server_now, view } from './store';
 
 export interface SeriesSpec {
     metric: 'bps' | 'pps' | 'flows' | 'new_flows' | 'rtt' | 'loss';
@@ -17,7 +17,7 @@ export interface SeriesSpec {
 }
 
 export interface SeriesData {
-    state: 'loading' | 'ready' | 'error';
+    state: 'loading' | 'ready' | 'error' | 'unknown'; /* unknown: this collector has no such series, it is not asked */
     error: unknown;
     keys: string[];
     input: TimeRing | null;
@@ -120,6 +120,9 @@ function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (numb
     return t ? { in: keys.map((k) => (k === 'in' ? t.bps_in : t.bps_out)), out: nothing() } : null;
 }
 
+/* Whether a filter goes with a time series; null: the collector has not said yet. */
+const can_filter = computed(() => hello.value?.caps.filtered_series ?? null);
+
 const EMPTY_RETRY_MS = 5000;
 
 export function use_series(spec: SeriesSpec): Signal<SeriesData> {
@@ -145,6 +148,10 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
             return;
         }
         const s = JSON.parse(name) as SeriesSpec;
+        if (s.filter && can_filter.value !== true) {
+            data.value = { ...EMPTY, state: can_filter.value === null ? 'loading' : 'unknown' };
+            return;
+        }
         const { from_ms, to_ms } = s.window ?? view();
         const wanted = Math.max(s.step_min_ms ?? 1000, step_for(to_ms - from_ms, s.points ?? 360));
         const abort = new AbortController();

@@ -6,7 +6,7 @@ import { format_range, format_route, parse_instant, parse_range, parse_route, ty
 import { Window } from '../lib/quantiles';
 import type { Dict, Frame, Hello, LiveFlow, LiveSensor, Totals } from './messages';
 import { read_alert, read_sensor, type Alert, type Sensor } from './records';
-import { forget_what_collector_cannot, get } from './rest';
+import { get } from './rest';
 import { Live, now_ms, type Topics } from './socket';
 
 /* -- address ------------------------------------------------------------------------------------------------ */
@@ -288,7 +288,6 @@ export const live = new Live(`${scheme}//${location.host}/v1/live`, {
     hello(h) {
         batch(() => {
             if (boot !== '' && h.boot !== boot) {
-                forget_what_collector_cannot();
                 reload.value++;
             }
             boot = h.boot;

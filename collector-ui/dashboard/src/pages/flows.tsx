@@ -387,10 +387,9 @@ function NoMatch({ filter, run }: { filter: string; run: (f: string) => void }) 
     );
 }
 
-/* Traffic of what matches, from the same filter; where the collector cannot, all traffic, and it says so. */
+/* Traffic of what matches, from the same filter; a collector that has none is not asked, and the panel says so. */
 function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; failed: boolean }) {
     const filtered = use_series({ metric: props.metric, by: 'none', points: 72, ...(props.filter ? { filter: props.filter } : {}) }).value;
-    const cannot = filtered.state === 'error' && filtered.error instanceof Problem && filtered.error.status === 501;
     return (
         <Panel
             class="match"
@@ -414,7 +413,7 @@ function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; 
                 </>
             }
         >
-            {cannot ? (
+            {filtered.state === 'unknown' ? (
                 <Empty>This collector cannot draw traffic by filter.</Empty>
             ) : filtered.state === 'error' && !filtered.input ? (
                 props.failed ? <Empty>The filter was not understood.</Empty> : <Failed what="The traffic could not be read." error={filtered.error} retry={() => reload.value++} />

@@ -355,7 +355,9 @@ static void frames_carry_what_arrived(void **state)
     struct fixture f;
     start(&f, &plain);
     const int fd = live_open(&f);
-    expect_live(fd, "hello", "\"data\":null");
+    expect_live(fd, "hello",
+                "\"data\":null,\"caps\":{\"capture\":false,\"packets\":true,"
+                "\"ack\":false,\"filtered_series\":false}");
     expect_live(fd, "dict", "\"rev\":1,\"app\":[]");
     live_say(fd, subscription);
     harness_stats(&f.harness, "s-1", 1, 0, 100);
