@@ -101,9 +101,9 @@ void inspect_ahead(void *context, const struct flow *flow, unsigned step);
 void inspect_finish(struct inspect *inspect, struct flow *flow);
 
 /* Adds app, tls, dns, http, ssh and the server's name to `record`. Texts live in `inspect` until
- * its next call for this flow. */
-void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
-                         struct flow_record *record);
+ * its next call for this flow. What inspect_app says. */
+unsigned inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
+                             struct flow_record *record);
 
 /* After each record of the flow: DNS questions are told once. */
 void inspect_reported(struct inspect *inspect, struct flow *flow);

@@ -1,3 +1,4 @@
+#include "base/byte_order.h"
 #include "sensor/inspect/inspect_internal.h"
 
 static struct record_text static_text(const char *text)
@@ -19,16 +20,6 @@ static enum app guess_by_port(const struct flow *flow)
     return (flow->bits & FLOW_HAS_KEY_PORTS) == 0
                ? APP_UNKNOWN
                : app_by_ports(flow->key.protocol, flow->key.low_port, flow->key.high_port);
-}
-
-/* The port that the guess came from: the server's, unless that alone says nothing. */
-static uint16_t guessing_port(const struct flow *flow, enum app app)
-{
-    const uint16_t server_port = flow_server_port(flow);
-
-    return app_by_ports(flow->key.protocol, UINT16_MAX, server_port) == app
-               ? server_port
-               : flow_client_port(flow);
 }
 
 unsigned inspect_app(const struct flow *flow)
@@ -68,54 +59,60 @@ struct record_text inspect_server_name(const struct inspect *inspect, const stru
     return name_of(inspect, flow, inspect_parts(inspect, flow), &source);
 }
 
-/* "port 443" in `out` (16 bytes); its length. */
+/* "port 443" in `out` (16 bytes); its length. All digits at once, without jumps: how many there are
+ * cannot be foretold. */
 static uint32_t port_text(char *out, uint16_t port)
 {
     static const char prefix[] = "port ";
     const uint32_t at = sizeof(prefix) - 1;
-    uint32_t digits = 1;
+    const uint32_t thousands = port / 1000;
+    const uint32_t rest = port % 1000;
+    const uint64_t digits = thousands / 10 | (uint64_t)(thousands % 10) << 8 |
+                            (uint64_t)(rest / 100) << 16 | (uint64_t)(rest / 10 % 10) << 24 |
+                            (uint64_t)(rest % 10) << 32;
+    /* Zeros in front, of which one stays where all are zero. */
+    const unsigned left_out = (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 32) / 8;
 
-    for (unsigned rest = port; rest >= 10; rest /= 10) {
-        digits++;
-    }
     memcpy(out, prefix, at);
-    for (uint32_t i = digits; i > 0; i--) {
-        out[at + i - 1] = (char)('0' + port % 10);
-        port /= 10;
-    }
-    return at + digits;
+    store_le64(out + at, (digits | UINT64_C(0x3030303030)) >> 8 * left_out);
+    return at + 5 - left_out;
 }
 
-static void fill_label(const struct inspect *inspect, const struct flow *flow,
-                       struct flow_record *record)
+static unsigned fill_label(const struct inspect *inspect, const struct flow *flow,
+                           struct flow_record *record)
 {
     if (flow->app_protocol != APP_UNKNOWN) {
         record->app = inspect->labels[flow->app_protocol].name;
         record->app_confidence = (uint8_t)flow_app_confidence(flow);
         record->app_method = inspect->labels[flow->app_protocol].method;
-        return;
+        return flow->app_protocol;
     }
-    const enum app guess = guess_by_port(flow);
-    if (guess != APP_UNKNOWN) {
-        const uint32_t length = port_text(inspect->port_text, guessing_port(flow, guess));
-        record->app = inspect->labels[guess].name;
+    if ((flow->bits & FLOW_HAS_KEY_PORTS) == 0) {
+        return APP_UNKNOWN;
+    }
+    const struct app_by_port guess =
+        app_by_server(flow->key.protocol, flow_client_port(flow), flow_server_port(flow));
+    if (guess.app != APP_UNKNOWN) {
+        record->app = inspect->labels[guess.app].name;
         record->app_confidence = APP_PORT;
-        record->app_method = inspect_text(inspect->port_text, length);
+        record->app_method =
+            inspect_text(inspect->port_text, port_text(inspect->port_text, guess.port));
     }
+    return guess.app;
 }
 
-void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
-                         struct flow_record *record)
+unsigned inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
+                             struct flow_record *record)
 {
     const uint32_t parts = inspect_parts(inspect, flow);
+    const unsigned app = fill_label(inspect, flow, record);
     uint8_t source;
 
-    fill_label(inspect, flow, record);
     if ((flow->bits & INSPECT_SAW_CONFLICT) != 0) {
         record->flags |= FLOW_FLAG_DATA_CONFLICT;
     }
     if (parts == 0) {
-        return;
+        return app;
     }
     for (uint32_t left = parts & INSPECT_HANDLED; left != 0; left &= left - 1) {
         inspect_first_handler(left)->fill(inspect, flow, record);
@@ -125,4 +122,5 @@ void inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
         record->server.name = name;
         record->server.name_source = source;
     }
+    return app;
 }

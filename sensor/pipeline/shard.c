@@ -555,7 +555,7 @@ static void walk_flow(void *context, const struct flow *flow)
 
     flow_fill_record(shard->table, flow, FLOW_EVENT_NONE, FLOW_END_NONE, FLOW_DETAIL_NONE,
                      shard->record);
-    inspect_fill_record(shard->inspect, flow, shard->record);
+    (void)inspect_fill_record(shard->inspect, flow, shard->record);
     walk->each(walk->context, shard->record);
 }
 

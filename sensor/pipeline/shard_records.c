@@ -73,7 +73,7 @@ static void count_missed(struct shard *shard, const struct flow *flow,
 }
 
 static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
-                      uint64_t id);
+                      unsigned app, uint64_t id);
 
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail)
@@ -88,14 +88,14 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
         flow_table_report(shard->table, flow); /* what does not fit into the last record */
     }
     flow_fill_record(shard->table, flow, event, reason, detail, shard->record);
-    inspect_fill_record(shard->inspect, flow, shard->record);
+    const unsigned app = inspect_fill_record(shard->inspect, flow, shard->record);
     encode_flow(shard, shard->record);
     inspect_reported(shard->inspect, flow);
     if (event == FLOW_END) {
         count_missed(shard, flow, shard->record);
         if (shard->current != NULL) {
             const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
-            tick_flow(shard, flow, &delta, shard->record->flow_id);
+            tick_flow(shard, flow, &delta, app, shard->record->flow_id);
             shard->current->totals.ended_flows++;
             if (shard->current->detection != NULL) {
                 detect_record(shard->current->detection, shard->record);
@@ -243,10 +243,9 @@ static void add_direction(struct epoch *epoch, bool client_inside, bool server_i
     }
 }
 
-static void add_application(struct epoch_table *table, const struct flow *flow,
-                            const struct in_out *bytes, uint64_t packets)
+static void add_application(struct epoch_table *table, unsigned app, const struct in_out *bytes,
+                            uint64_t packets)
 {
-    const unsigned app = inspect_app(flow);
     struct epoch_entry *entry = epoch_table_number(table, app);
 
     if (entry != NULL && entry->text[0] == '\0') {
@@ -343,9 +342,9 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
     epoch_add_flow(epoch, &top);
 }
 
-/* `id`: the flow's, where it is known; else 0. */
+/* `app`: what inspect_app says; `id`: the flow's, where it is known, else 0. */
 static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
-                      uint64_t id)
+                      unsigned app, uint64_t id)
 {
     struct epoch *epoch = shard->current;
     const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
@@ -358,7 +357,7 @@ static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_
     const bool server_inside = is_internal(shard, flow, !client_is_high);
     const struct in_out in_out = in_out_of(client_inside, server_inside, delta);
 
-    add_application(&epoch->applications, flow, &in_out, delta->packets);
+    add_application(&epoch->applications, app, &in_out, delta->packets);
     add_direction(epoch, client_inside, server_inside, &in_out, delta->packets);
     add_host(&epoch->hosts, flow, client_is_high, delta->bytes[1], delta->bytes[0], delta->packets);
     add_host(&epoch->hosts, flow, !client_is_high, delta->bytes[0], delta->bytes[1],
@@ -378,7 +377,7 @@ static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_
 
 void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
 {
-    tick_flow(context, flow, delta, 0);
+    tick_flow(context, flow, delta, inspect_app(flow), 0);
 }
 
 /* ---- packets ---- */

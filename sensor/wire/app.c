@@ -282,6 +282,27 @@ enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_po
     return (enum app)app_of_ports(is_tcp, source_port, target_port);
 }
 
+struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_t server_port)
+{
+    const bool is_tcp = is_like_tcp(protocol);
+
+    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
+        return (struct app_by_port){0};
+    }
+    need_lists();
+    const uint8_t by_server = app_of_port(is_tcp, server_port);
+    const uint8_t by_client = app_of_port(is_tcp, client_port);
+    const bool is_servers =
+        by_server != APP_UNKNOWN && (by_client == APP_UNKNOWN || by_client == by_server ||
+                                     server_port <= client_port);
+
+    if (is_servers) {
+        return (struct app_by_port){.port = server_port, .app = by_server};
+    }
+    return (struct app_by_port){.port = by_client != APP_UNKNOWN ? client_port : 0,
+                                .app = by_client};
+}
+
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
                                uint16_t source_port, uint16_t target_port)
 {

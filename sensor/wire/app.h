@@ -121,6 +121,13 @@ struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *p
 /* What app_recognise says without payload. */
 enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port);
 
+/* The same, and which port says it: the server's where both do; 0 for APP_UNKNOWN. */
+struct app_by_port {
+    uint16_t port;
+    uint8_t app; /* enum app */
+};
+struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_t server_port);
+
 /* "dns", "tls", ...; "" for APP_UNKNOWN. */
 const char *app_name(enum app app);
 /* "", "port", "content". */

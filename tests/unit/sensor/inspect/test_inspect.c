@@ -443,6 +443,25 @@ static void a_label_from_the_port_alone_says_so(void **state)
     stop(&bench);
 }
 
+static void the_port_of_a_label_is_written_whatever_its_length(void **state)
+{
+    static const struct {
+        uint16_t port;
+        const char *method;
+    } of[] = {{25, "method=port 25 "}, {6379, "method=port 6379 "}, {20000, "method=port 20000 "}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(of); i++) {
+        struct bench bench;
+
+        start(&bench, 16);
+        tcp_payload(&bench, false, of[i].port, "\x01\x02\x03nothing known", 16);
+        finish(&bench);
+        assert_non_null(strstr(bench.text, of[i].method));
+        stop(&bench);
+    }
+}
+
 static void a_full_pool_is_counted_and_the_flow_keeps_its_label(void **state)
 {
     struct bench bench;
@@ -509,6 +528,7 @@ int main(void)
         cmocka_unit_test(a_flow_is_left_alone_after_few_payloads_that_begin_nothing),
         cmocka_unit_test(ssh_gives_both_banners),
         cmocka_unit_test(a_label_from_the_port_alone_says_so),
+        cmocka_unit_test(the_port_of_a_label_is_written_whatever_its_length),
         cmocka_unit_test(a_full_pool_is_counted_and_the_flow_keeps_its_label),
         cmocka_unit_test(cut_payloads_are_read_no_further_than_they_go),
         cmocka_unit_test(a_pool_without_room_for_one_state_is_refused),

@@ -150,6 +150,29 @@ static void ports_alone_say_what_no_payload_says(void **state)
     assert_int_equal(app_by_ports(IP_PROTOCOL_UDP, 50001, 50000), APP_UNKNOWN);
 }
 
+static void the_port_that_says_it_is_the_servers_where_both_do(void **state)
+{
+    (void)state;
+    static const uint16_t others[] = {0, 53, 80, 443, 50000, UINT16_MAX};
+
+    for (unsigned i = 0; i <= UINT16_MAX; i++) {
+        const uint16_t client = others[i % ARRAY_COUNT(others)];
+        const uint16_t server = (uint16_t)i;
+        const uint8_t protocol = i % 5 == 0 ? IP_PROTOCOL_UDP : IP_PROTOCOL_TCP;
+        const struct app_by_port by = app_by_server(protocol, client, server);
+        const enum app app = app_by_ports(protocol, client, server);
+        const bool server_says = app_by_ports(protocol, UINT16_MAX, server) == app;
+
+        assert_int_equal(by.app, app);
+        if (app == APP_UNKNOWN) {
+            assert_int_equal(by.port, 0);
+        } else {
+            assert_int_equal(by.port, server_says ? server : client);
+        }
+    }
+    assert_int_equal(app_by_server(47, 53, 53).app, APP_UNKNOWN);
+}
+
 static void a_guess_by_port_is_called_one(void **state)
 {
     (void)state;
@@ -181,6 +204,7 @@ int main(void)
         cmocka_unit_test(content_is_recognised_on_any_port),
         cmocka_unit_test(loose_formats_need_their_port_and_well_formed_bytes),
         cmocka_unit_test(ports_alone_say_what_no_payload_says),
+        cmocka_unit_test(the_port_that_says_it_is_the_servers_where_both_do),
         cmocka_unit_test(a_guess_by_port_is_called_one),
         cmocka_unit_test(every_application_has_a_name_of_its_own),
     };
