@@ -36,6 +36,16 @@ MUST_USE size_t codec_encode_dns(const struct dns_transaction *record, uint8_t *
 #define CODEC_IDENTITY_BYTES_MAX 320
 MUST_USE size_t codec_append_identity(const struct record_identity *identity, uint8_t *out,
                                       size_t capacity);
+/* The same for many records of one sensor: what they have in common is written once, its `seq` is
+ * not read. */
+struct codec_identity {
+    uint8_t bytes[CODEC_IDENTITY_BYTES_MAX];
+    uint32_t length;
+};
+void codec_identity_of(const struct record_identity *identity, struct codec_identity *out);
+/* `seq` is not 0. */
+MUST_USE size_t codec_append_number(const struct codec_identity *identity, uint64_t seq,
+                                    uint8_t *out, size_t capacity);
 
 /* An endpoint's name behind an encoded flow: FlowRecord.client or .server once more, with name and
  * name_source alone, which every reader merges with the one before (protobuf: several occurrences

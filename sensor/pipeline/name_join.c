@@ -209,6 +209,9 @@ void name_join_batch(struct name_join *join, struct record_batch *batch, bool is
     }
     counter_add(&join->counts.early, is_early);
     name_join_advance(join, batch->names_until_ns);
+    if (passive_names_statistics(join->names).answers_used == 0) {
+        return; /* nobody has asked for any yet */
+    }
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_entry *entry = &batch->entries[i];
 

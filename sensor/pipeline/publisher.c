@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/codec.h"
 #include "sensor/pipeline/publisher_private.h"
 
 #define OWN_AGE_NS (100 * NS_PER_MS)
@@ -68,6 +67,7 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         return NULL;
     }
     publisher->settings = *settings;
+    codec_identity_of(&settings->identity, &publisher->identity);
     publisher->own_pool = batch_pool_new(PUBLISHER_OWN_BATCHES, PUBLISHER_OWN_BATCH_BYTES,
                                          CODEC_IDENTITY_BYTES_MAX, err);
     publisher->merged = epoch_new(settings->detection, err);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "proto/codec.h"
 #include "sensor/pipeline/publisher.h"
 
 #define PUBLISHER_OWN_BATCHES     64
@@ -30,6 +31,7 @@ struct waiting {
 struct publisher {
     struct publisher_settings settings;
     struct publisher_counts counts;
+    struct codec_identity identity; /* of the settings */
     struct sink_queue queues[PUBLISHER_SINKS_MAX];
     struct waiting waiting[PUBLISHER_SHARDS_MAX];
     struct name_join *names; /* NULL = off */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/prefetch.h"
-#include "proto/codec.h"
 #include "sensor/pipeline/publisher_private.h"
 
 static bool pushes_back(const struct publisher *publisher, uint32_t sink)
@@ -145,20 +144,32 @@ static void print_line(const struct publisher *publisher, const struct record_ba
 static void number_entry(struct publisher *publisher, struct record_batch *batch,
                          struct batch_entry *entry)
 {
-    struct publisher_counts *counts = &publisher->counts;
-    struct record_identity identity = publisher->settings.identity;
+    struct counter *records = &publisher->counts.records[entry->stream];
     const size_t room = batch->capacity - entry->offset - entry->length;
 
-    counter_add(&counts->records[entry->stream], 1);
-    entry->seq = identity.seq = counter_get(&counts->records[entry->stream]);
-    entry->full_length =
-        entry->length + (uint32_t)codec_append_identity(
-                            &identity, batch->bytes + entry->offset + entry->length, room);
+    counter_add(records, 1);
+    entry->seq = counter_get(records);
+    entry->full_length = entry->length + (uint32_t)codec_append_number(
+                                             &publisher->identity, entry->seq,
+                                             batch->bytes + entry->offset + entry->length, room);
+}
+
+/* Sums of a batch. */
+struct batch_sums {
+    uint64_t records, packets;
+    uint64_t flow_packets, flow_bytes; /* of flow records */
+};
+
+static ALWAYS_INLINE void count_entry(struct publisher_counts *counts,
+                                      const struct batch_entry *entry, struct batch_sums *sums)
+{
+    sums->records++;
+    sums->packets += entry->packets;
     if (entry->stream == RECORD_FLOWS) {
+        sums->flow_packets += entry->packets;
+        sums->flow_bytes += entry->wire_bytes;
         counter_add(&counts->flow_events[entry->event & 3], 1);
         counter_add(&counts->flow_ends[entry->event == FLOW_END ? entry->end_reason & 7 : 0], 1);
-        counter_add(&counts->delta_packets, entry->packets);
-        counter_add(&counts->delta_bytes, entry->wire_bytes);
     }
 }
 
@@ -166,8 +177,8 @@ static void number_entry(struct publisher *publisher, struct record_batch *batch
 
 void publisher_publish(struct publisher *publisher, struct record_batch *batch)
 {
-    uint64_t records;
-    uint64_t packets;
+    struct publisher_counts *counts = &publisher->counts;
+    struct batch_sums sums = {0};
 
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_entry *entry = &batch->entries[i];
@@ -180,16 +191,18 @@ void publisher_publish(struct publisher *publisher, struct record_batch *batch)
             print_line(publisher, batch, entry);
         } else {
             number_entry(publisher, batch, entry);
+            count_entry(counts, entry, &sums);
         }
     }
-    batch_packets(batch, &records, &packets);
-    counter_add(&publisher->counts.records_in, records);
-    counter_add(&publisher->counts.packets_in, packets);
-    for (uint32_t i = 0; records > 0 && i < publisher->settings.sinks_count; i++) {
-        queue_batch(publisher, i, batch, records, packets);
+    counter_add(&counts->delta_packets, sums.flow_packets);
+    counter_add(&counts->delta_bytes, sums.flow_bytes);
+    counter_add(&counts->records_in, sums.records);
+    counter_add(&counts->packets_in, sums.packets);
+    for (uint32_t i = 0; sums.records > 0 && i < publisher->settings.sinks_count; i++) {
+        queue_batch(publisher, i, batch, sums.records, sums.packets);
     }
-    counter_add(&publisher->counts.records_out, records);
-    counter_add(&publisher->counts.packets_out, packets);
+    counter_add(&counts->records_out, sums.records);
+    counter_add(&counts->packets_out, sums.packets);
     batch_unref(batch);
 }
 static bool queues_empty(const struct publisher *publisher)

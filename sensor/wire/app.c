@@ -293,8 +293,8 @@ struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_
     const uint8_t by_server = app_of_port(is_tcp, server_port);
     const uint8_t by_client = app_of_port(is_tcp, client_port);
     const bool is_servers =
-        by_server != APP_UNKNOWN && (by_client == APP_UNKNOWN || by_client == by_server ||
-                                     server_port <= client_port);
+        by_server != APP_UNKNOWN &&
+        (by_client == APP_UNKNOWN || by_client == by_server || server_port <= client_port);
 
     if (is_servers) {
         return (struct app_by_port){.port = server_port, .app = by_server};

@@ -449,6 +449,31 @@ static void an_appended_identity_is_the_identity(void **state)
     assert_int_equal(codec_append_identity(&record.identity, other, 20), 0);
 }
 
+static void an_identity_in_two_steps_is_the_same(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {1, 127, 128, 1 << 20, UINT64_MAX};
+    static const char sensor[] = "a sensor whose name is longer than sixty-four bytes, as some are";
+    const struct record_text names[] = {{NULL, 0}, {sensor, 8}, {sensor, sizeof(sensor) - 1}};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(names) * ARRAY_COUNT(numbers); i++) {
+        const struct record_identity identity = {names[i / ARRAY_COUNT(numbers)],
+                                                 {"0123456789abcdef0123456789abcdef", 32},
+                                                 numbers[i % ARRAY_COUNT(numbers)]};
+        struct codec_identity common;
+
+        codec_identity_of(&identity, &common);
+        const size_t expected = codec_append_identity(&identity, encoded, sizeof encoded);
+        assert_int_equal(codec_append_number(&common, identity.seq, other, sizeof other), expected);
+        assert_memory_equal(other, encoded, expected);
+        memset(other, 0, expected + 1);
+        assert_int_equal(codec_append_number(&common, identity.seq, other, expected), expected);
+        assert_memory_equal(other, encoded, expected);
+        assert_int_equal(other[expected], 0);
+        assert_int_equal(codec_append_number(&common, identity.seq, other, expected - 1), 0);
+    }
+}
+
 static void values_beyond_their_field_are_refused(void **state)
 {
     (void)state;
@@ -550,6 +575,7 @@ int main(void)
         cmocka_unit_test(texts_beyond_their_limit_are_cut_and_fit),
         cmocka_unit_test(a_cut_text_ends_with_a_whole_character),
         cmocka_unit_test(an_appended_identity_is_the_identity),
+        cmocka_unit_test(an_identity_in_two_steps_is_the_same),
         cmocka_unit_test(values_beyond_their_field_are_refused),
         cmocka_unit_test(what_has_no_room_is_dropped),
         cmocka_unit_test(the_speed_of_a_typical_flow_is_printed),
