@@ -47,25 +47,55 @@ static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endp
     return end == body ? at : end_message(body, end);
 }
 
+/* Sums of a direction that nothing was told of before: the numbers are the same twice. Packets
+ * below 128, the others below 2^14, no bytes without packets: each three fields are one store, and
+ * the tags of the next three are higher by the same in each. */
+static ALWAYS_INLINE uint8_t *put_first_sums(uint8_t *at, const struct flow_counters *c)
+{
+    const uint64_t on = WIRE_TAG(4, WIRE_VARINT) - WIRE_TAG(1, WIRE_VARINT);
+    const struct numeral bytes = numeral_of_14(c->total_bytes);
+    const struct numeral payload = numeral_of_14(c->total_payload_bytes);
+    const struct numeral ip = numeral_of_14(c->total_ip_bytes);
+    const unsigned of_two = 3 + bytes.length;
+    const unsigned of_three =
+        of_two + ((1 + payload.length) & (0U - (unsigned)(c->total_payload_bytes != 0)));
+    const unsigned of_ip = (1 + ip.length) & (0U - (unsigned)(c->total_ip_bytes != 0));
+    const uint64_t three = WIRE_TAG(1, WIRE_VARINT) | c->total_packets << 8 |
+                           (uint64_t)WIRE_TAG(2, WIRE_VARINT) << 16 | bytes.bytes << 24 |
+                           (WIRE_TAG(3, WIRE_VARINT) | payload.bytes << 8) << 8 * of_two;
+    const uint64_t next = three + (on | on << 16 | on << 8 * of_two);
+    const uint64_t last = WIRE_TAG(7, WIRE_VARINT) | ip.bytes << 8;
+
+    store_le64(at, three);
+    store_le64(at + of_three, next);
+    at += 2 * (size_t)of_three;
+    store_le64(at, last | (last + WIRE_TAG(1, 0)) << 8 * of_ip);
+    return at + 2 * (size_t)of_ip;
+}
+
 /* A value of a sum of at most 14 or 28 bits; `are_small` is a constant. */
 static ALWAYS_INLINE struct numeral numeral_of_sum(uint64_t value, bool are_small)
 {
     return are_small ? numeral_of_14(value) : numeral_of_28(value);
 }
 
-/* Below 2^28 each, so that a field is one store; below 2^14 where `are_small`. What the first
- * record of a flow tells is all there was: the numbers are the same twice. What the last one tells
- * is often nothing new. */
-static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *c, bool are_small)
+/* Whether this is the first that is told of it: what is new is all there was. */
+static ALWAYS_INLINE bool is_first_told(const struct flow_counters *c)
+{
+    return ((c->total_packets ^ c->delta_packets) | (c->total_bytes ^ c->delta_bytes) |
+            (c->total_payload_bytes ^ c->delta_payload_bytes) |
+            (c->total_ip_bytes ^ c->delta_ip_bytes)) == 0;
+}
+
+/* Below 2^28 each, so that a field is one store; below 2^14 where `are_small`. What the last record
+ * tells is often nothing new. */
+static ALWAYS_INLINE uint8_t *put_sums(uint8_t *at, const struct flow_counters *c, bool is_first,
+                                       bool are_small)
 {
     const struct numeral packets = numeral_of_sum(c->total_packets, are_small);
     const struct numeral bytes = numeral_of_sum(c->total_bytes, are_small);
     const struct numeral payload = numeral_of_sum(c->total_payload_bytes, are_small);
     const struct numeral ip = numeral_of_sum(c->total_ip_bytes, are_small);
-    const bool is_first =
-        ((c->total_packets ^ c->delta_packets) | (c->total_bytes ^ c->delta_bytes) |
-         (c->total_payload_bytes ^ c->delta_payload_bytes) |
-         (c->total_ip_bytes ^ c->delta_ip_bytes)) == 0;
 
     if (is_first) {
         at = put_numeral_if(at, 1, packets, c->total_packets != 0);
@@ -127,8 +157,13 @@ static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_coun
         return at; /* nothing was sent: the answer to most of a flood */
     }
     if (any != 0) { /* a direction without packets says nothing */
-        end = any >> 14 == 0           ? put_sums(body, counters, true)
-              : LIKELY(any >> 28 == 0) ? put_sums(body, counters, false)
+        const bool is_first = is_first_told(counters);
+        const bool is_plain = is_first && any >> 14 == 0 && counters->total_packets - 1 < 0x7f &&
+                              counters->total_bytes != 0;
+
+        end = is_plain                 ? put_first_sums(body, counters)
+              : any >> 14 == 0         ? put_sums(body, counters, is_first, true)
+              : LIKELY(any >> 28 == 0) ? put_sums(body, counters, is_first, false)
                                        : put_large_sums(body, counters);
     }
     end = put_number(end, 9, counters->missed_bytes);
@@ -565,6 +600,33 @@ size_t codec_append_identity(const struct record_identity *identity, uint8_t *ou
     }
     memcpy(out, whole, length);
     return length;
+}
+
+void codec_identity_of(const struct record_identity *identity, struct codec_identity *out)
+{
+    uint8_t *end = put_text(out->bytes, 1, identity->sensor_id, SENSOR_ID_MAX);
+
+    end = put_text(end, 2, identity->boot_id, BOOT_ID_MAX);
+    out->length = (uint32_t)(end - out->bytes);
+}
+
+size_t codec_append_number(const struct codec_identity *identity, uint64_t seq, uint8_t *out,
+                           size_t capacity)
+{
+    uint8_t number[NUMBER_FIELD_MAX];
+    uint8_t *end = out + identity->length;
+
+    if (LIKELY(capacity >= identity->length + sizeof(number))) {
+        wire_copy(out, identity->bytes, identity->length);
+        return (size_t)(put_number_always(end, 3, seq) - out);
+    }
+    const size_t length = (size_t)(put_number_always(number, 3, seq) - number);
+    if (capacity < identity->length + length) {
+        return 0;
+    }
+    wire_copy(out, identity->bytes, identity->length);
+    memcpy(end, number, length);
+    return identity->length + length;
 }
 
 size_t codec_append_name(bool is_server, struct record_text name, uint8_t source, uint8_t *out,
