@@ -23,8 +23,8 @@ enum flow_bit {
     FLOW_SOURCE_WAS_HIGH = 1 << 1, /* sender of the first packet */
     FLOW_IS_LIVE = 1 << 2,         /* the slot holds a flow */
     FLOW_IS_TOUCHED = 1 << 3,   /* the slot is in the list of those with packets since the tick */
-    FLOW_HAS_TCP_ROOM = 1 << 4, /* behind the flow stands a struct flow_tcp_part ... */
-    FLOW_HAS_TCP_PART = 1 << 5, /* ... and a TCP header was seen */
+    FLOW_HAS_TCP_ROOM = 1 << 4, /* beside the flow is room for a struct flow_tcp_part ... */
+    FLOW_HAS_TCP_PART = 1 << 5, /* ... and it is in use: not before the segment behind a SYN */
     FLOW_SAW_SYN = 1 << 6,
     FLOW_SAW_SYN_ACK = 1 << 7,
     FLOW_SAW_MIDSTREAM = 1 << 8,
@@ -47,9 +47,11 @@ enum flow_bit {
  * the rarest of its readers is:
  * - struct flow, one line, all flows: what each packet reads or writes.
  * - struct flow_cold (flow_table_internal.h): what begin, end and records of a flow want.
- * - struct flow_tcp_part behind the flow, one line: what each TCP segment asks. Only for TCP and
- *   only when something is measured; the same goes for what follows.
- * - struct flow_tcp_rest (flow_table_internal.h): the struct flow_cold and what few segments ask.
+ * - struct flow_tcp_cold (flow_table_internal.h): the same of TCP, with what its first segments
+ *   told. Only when something is measured; the same goes for what follows. Of a flow whose one
+ *   segment is a SYN it holds all.
+ * - struct flow_tcp_part, one line: what each TCP segment asks. Not before the second.
+ * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask.
  * - struct flow_tcp_rtt: for samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_told, flow_large (flow_table_internal.h): from the first record on that is not the
@@ -198,29 +200,16 @@ static_assert(sizeof(struct flow_tcp_side) == 32, "half a cache line a side");
 static_assert(sizeof(struct flow_tcp_part) == 64, "one cache line");
 static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
 
-/* Entries of the table. */
-struct flow_with_tcp {
-    struct flow flow;
-    struct flow_tcp_part tcp;
-};
+/* With IPv6. */
 struct flow_wide {
     struct flow flow;
     uint8_t ips[2][16]; /* network order: low, high */
-};
-struct flow_wide_with_tcp {
-    struct flow flow;
-    struct flow_tcp_part tcp;
-    uint8_t ips[2][16];
 };
 
 /* IPv6 alone: low and high, 16 bytes each. */
 static inline const uint8_t *flow_wide_ips(const struct flow *flow)
 {
-    const size_t at = (flow->bits & FLOW_HAS_TCP_ROOM) != 0
-                          ? offsetof(struct flow_wide_with_tcp, ips)
-                          : offsetof(struct flow_wide, ips);
-
-    return (const uint8_t *)flow + at;
+    return (const uint8_t *)flow + offsetof(struct flow_wide, ips);
 }
 
 static inline struct ip_address flow_address(const struct flow *flow, bool high)
@@ -261,15 +250,15 @@ static inline struct flow_short_key flow_short_key_of(const struct flow_key *key
     return out;
 }
 
-/* With IPv6 the addresses go behind the flow, whose bits tell where. */
+/* With IPv6 the addresses go behind the flow. */
 static inline void flow_set_key(struct flow *flow, const struct flow_key *key)
 {
     flow->key = flow_short_key_of(key);
     if (key->ip_version == 6) {
-        const size_t at = (size_t)(flow_wide_ips(flow) - (const uint8_t *)flow);
+        struct flow_wide *wide = (struct flow_wide *)flow;
 
-        memcpy((uint8_t *)flow + at, key->low_ip, sizeof(key->low_ip));
-        memcpy((uint8_t *)flow + at + 16, key->high_ip, sizeof(key->high_ip));
+        memcpy(wide->ips[0], key->low_ip, sizeof(key->low_ip));
+        memcpy(wide->ips[1], key->high_ip, sizeof(key->high_ip));
     }
 }
 

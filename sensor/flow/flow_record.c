@@ -157,8 +157,8 @@ static void fill_faults(const struct flow_tcp_fault_side *faults, struct flow_tc
 }
 
 static void fill_direction(const struct flow_table *table, const struct flow_tcp_part *part,
-                           const struct flow_tcp_rest *rest, int direction,
-                           struct flow_tcp_direction *out)
+                           const struct flow_tcp_rest *rest, const struct flow_tcp_cold *cold,
+                           int direction, struct flow_tcp_direction *out)
 {
     const struct flow_tcp_side *side = &part->side[direction];
 
@@ -166,13 +166,31 @@ static void fill_direction(const struct flow_table *table, const struct flow_tcp
     out->has_mss = (rest->bits[direction] & REST_HAS_MSS) != 0;
     out->has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0;
     out->window_scale = side->history_seen >> SEEN_SCALE_SHIFT & 15;
-    out->initial_window = rest->initial_window[direction];
-    out->mss = rest->mss[direction];
+    out->initial_window = cold->initial_window[direction];
+    out->mss = cold->mss[direction];
     out->syn_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_SYN);
     out->fin_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_FIN);
     out->rst_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_RST);
     out->sack_permitted = (rest->bits[direction] & REST_SACK_PERMITTED) != 0;
     out->timestamps = (side->options & SIDE_TIMESTAMPS) != 0;
+}
+
+/* What a connection is of which one SYN was seen. */
+static void fill_syn(const struct flow_tcp_cold *syn, struct flow_tcp *out)
+{
+    struct flow_tcp_direction *client = &out->forward;
+    const unsigned options = syn->mss[1] & FLOW_SYN_OPTIONS;
+
+    out->history[0] = 'S';
+    client->has_initial_window = true;
+    client->initial_window = syn->initial_window[0];
+    client->syn_count = 1;
+    client->has_mss = (options & TCP_OPTION_MSS) != 0;
+    client->mss = client->has_mss ? syn->mss[0] : 0;
+    client->has_window_scale = (options & TCP_OPTION_WINDOW_SCALE) != 0;
+    client->window_scale = client->has_window_scale ? syn->mss[1] >> FLOW_SYN_SCALE_SHIFT & 15 : 0;
+    client->sack_permitted = (options & TCP_OPTION_SACK_PERMITTED) != 0;
+    client->timestamps = (options & TCP_OPTION_TIMESTAMPS) != 0;
 }
 
 static void fill_tcp(const struct flow_table *table, const struct flow *flow,
@@ -184,24 +202,31 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     zero_bytes(tcp, sizeof(*tcp));
     tcp->state = (uint8_t)flow_tcp_state(flow);
     tcp->is_measured = table->is_measured;
-    const struct flow_tcp_part *part = flow_tcp(flow);
-    const char *conn_state = tcp_conn_state(flow, part);
+    const uint32_t slot = flow_slot(table, flow);
+    const struct flow_tcp_part *part =
+        flow_has_tcp_part(flow) ? flow_tcp_part_at(table, slot) : NULL;
+    const struct flow_tcp_cold *syn = flow_kept_syn(table, flow);
+    const char *conn_state = syn != NULL ? "S0" : tcp_conn_state(flow, part);
     for (unsigned i = 0; conn_state[i] != '\0'; i++) { /* two to six letters */
         tcp->conn_state[i] = conn_state[i];
     }
     tcp->forward.flags = flow->tcp_flags[0];
     tcp->reverse.flags = flow->tcp_flags[1];
-    if (part == NULL) { /* compact, or no segment whose header could be read */
+    if (part == NULL) {
+        if (syn != NULL) { /* else compact, or no segment whose header could be read */
+            fill_syn(syn, tcp);
+        }
         return;
     }
     const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
-    const struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+    const struct flow_tcp_cold *cold = flow_tcp_cold_at(table, slot);
     (void)tcp_history(table, part, tcp->history);
     if (out->forward.total_packets > 0) { /* of a side that sent nothing, nothing is known */
-        fill_direction(table, part, rest, 0, &tcp->forward);
+        fill_direction(table, part, rest, cold, 0, &tcp->forward);
     }
     if (out->reverse.total_packets > 0) {
-        fill_direction(table, part, rest, 1, &tcp->reverse);
+        fill_direction(table, part, rest, cold, 1, &tcp->reverse);
     }
     if (flow_tcp_has_faults(part)) { /* most flows have none */
         const struct flow_tcp_faults *faults = flow_tcp_faults(table, part);

@@ -174,8 +174,13 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
         flow_set_key(flow, &item->key);
     }
     flow->last_ns = seen_ns(packet);
-    *flow_cold_at(table, slot) =
-        (struct flow_cold){.first_ns = flow->last_ns, .link = table->round << FLOW_LINK_BITS};
+    const struct flow_cold cold = {.first_ns = flow->last_ns,
+                                   .link = table->round << FLOW_LINK_BITS};
+    if (slot >> FLOW_KIND_SHIFT >= FLOW_KIND_TCP) {
+        *flow_tcp_cold_at(table, slot) = (struct flow_tcp_cold){.cold = cold};
+    } else {
+        *flow_cold_at(table, slot) = cold;
+    }
     if (is_icmp(item->short_key.protocol)) {
         flow->icmp_type = packet->icmp_type;
         flow->icmp_code = packet->icmp_code;
@@ -222,17 +227,17 @@ static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_rt
     sums->rtt_sum_ns += units * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
-static void measure_tcp(struct flow_table *table, struct flow *flow, const struct packet *packet,
-                        int direction, uint8_t state_before)
+static void measure_tcp(struct flow_table *table, struct flow *flow, uint32_t slot,
+                        const struct packet *packet, int direction, uint8_t state_before)
 {
     struct flow_table_statistics *sums = &table->statistics;
-    struct flow_tcp_part *part = flow_tcp_part(flow);
+    struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
 
     if ((flow->bits & FLOW_HAS_TCP_PART) == 0) {
-        flow->bits |= FLOW_HAS_TCP_PART;
-        memset(part, 0, sizeof(*part));
-        struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
-        memset(&rest->history, 0, sizeof(*rest) - offsetof(struct flow_tcp_rest, history));
+        if (tcp_keep_syn(table, flow, slot, packet)) {
+            return;
+        }
+        part = tcp_make_part(table, flow, slot, packet->time_ns);
     }
     const unsigned events = tcp_measure(table, part, packet, direction, state_before);
 
@@ -286,7 +291,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
         const uint8_t state_before = (uint8_t)flow_tcp_state(flow);
         tcp_follow(flow, packet, direction);
         if (table->is_measured) {
-            measure_tcp(table, flow, packet, direction, state_before);
+            measure_tcp(table, flow, slot, packet, direction, state_before);
         }
         if (UNLIKELY(flow_tcp_state(flow) != state_before && flow_is_closed(flow))) {
             wheel_set(table, slot, flow_due_ns(table, flow, flow_cold_at(table, slot)));
@@ -409,15 +414,6 @@ static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct pac
     }
 }
 
-/* Of an entry, for a packet: the flow, TCP, the addresses of IPv6. */
-static ALWAYS_INLINE unsigned lines_of(uint32_t slot)
-{
-    static const uint8_t lines[FLOW_KINDS] = {
-        1, 2, 2, (sizeof(struct flow_wide_with_tcp) + CACHE_LINE - 1) / CACHE_LINE};
-
-    return lines[slot >> FLOW_KIND_SHIFT];
-}
-
 /* Finds the likely entry by its tag. */
 static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow_item *item)
 {
@@ -435,7 +431,11 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
     item->flow = flow_at(table, item->candidate);
-    flow_prefetch_lines(item->flow, lines_of(item->candidate));
+    flow_prefetch_lines(item->flow,
+                        1 + (item->candidate >> FLOW_KIND_SHIFT & FLOW_KIND_WIDE)); /* addresses */
+    if ((item->candidate >> FLOW_KIND_SHIFT & FLOW_KIND_TCP) != 0) {
+        __builtin_prefetch(flow_tcp_part_at(table, item->candidate), 1);
+    }
 }
 
 /* Round trips where the packet completes one, and what stands beside the flow where a direction
@@ -446,18 +446,23 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
     if (item->candidate != FLOW_NONE) {
         const struct flow *flow = item->flow;
         const int direction = item->source_is_high != flow_client_is_high(flow);
-        bool wants_cold = flow_packets_of(flow, direction) == 0;
+        const bool has_part = flow_has_tcp_part(flow);
 
-        if (flow_has_tcp_part(flow)) {
-            const struct flow_tcp_part *part = flow_tcp_part(flow);
+        if (flow_packets_of(flow, direction) == 0 || flow_tcp_state(flow) == TCP_SYN_ACK ||
+            (!has_part && (flow->bits & FLOW_HAS_TCP_ROOM) != 0)) {
+            __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
+        }
+        if (has_part) {
+            const struct flow_tcp_part *part = flow_tcp_part_at(table, item->candidate);
 
             if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
                 __builtin_prefetch(flow_tcp_rtt_at(table, item->candidate), 1);
             }
-            wants_cold |= tcp_adds_to_history(part, packet, direction);
-        }
-        if (wants_cold) {
-            __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
+            if (tcp_adds_to_history(part, packet, direction)) {
+                __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
+            }
+        } else if ((flow->bits & FLOW_HAS_TCP_ROOM) != 0) {
+            __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
         }
         if (packet->payload_captured_bytes > 0 && (flow->bits & FLOW_INSPECT_DONE) == 0) {
             flow_tell_ahead(table, flow, 0);

@@ -146,8 +146,8 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
  * on_packet and, before flow_fill_record, in on_record. */
 void flow_table_report(struct flow_table *table, struct flow *flow);
 
-/* NULL in compact mode, and for a flow without a TCP header so far. */
-const struct flow_tcp_part *flow_tcp(const struct flow *flow);
+/* NULL in compact mode, and for a flow that has had no TCP header so far, or none but a SYN. */
+const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow);
 /* Of the side's first SYN; 0 where there was none. */
 uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow *flow,
                               int direction);
@@ -202,5 +202,5 @@ uint32_t flow_table_capacity(const struct flow_table *table);
 /* In use now or before: what the table occupies, rounded up to pages. */
 uint64_t flow_table_memory_bytes(const struct flow_table *table);
 /* For a memory estimate before the start: bytes of a table of these settings when it is full of
- * IPv6, each flow with a round trip and a record; without tunnels. */
+ * IPv6, each flow with round trips and a record; without tunnels. */
 uint64_t flow_table_memory_needed(const struct flow_settings *settings);

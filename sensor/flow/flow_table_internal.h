@@ -43,7 +43,7 @@ struct flow_item {
 };
 
 /* What begin, end and records of a flow want: beside the flows, with the same place; of TCP that is
- * measured, at the begin of its struct flow_tcp_rest. */
+ * measured, at the begin of its struct flow_tcp_cold. */
 struct flow_cold {
     uint64_t first_ns;
     uint32_t past; /* a struct flow_told or, with FLOW_PAST_IS_LARGE, flow_large; 0: none */
@@ -51,22 +51,35 @@ struct flow_cold {
 };
 static_assert(sizeof(struct flow_cold) == 16, "four a line");
 
+/* The same of TCP, with what a side's first segments told. Without FLOW_HAS_TCP_PART and with
+ * FLOW_SYN_IS_KEPT in mss[1] the flow's one TCP segment is a SYN of the client, whose IP id and
+ * timestamp stand where the server's numbers do later. */
+struct flow_tcp_cold {
+    struct flow_cold cold;
+    uint32_t initial_seq[2];
+    uint16_t initial_window[2];
+    uint16_t mss[2]; /* with REST_HAS_MSS */
+};
+static_assert(sizeof(struct flow_tcp_cold) == 32, "two a line");
+
+enum flow_kept_syn {
+    FLOW_SYN_IS_KEPT = 1 << 15,
+    FLOW_SYN_OPTIONS = 0xff, /* enum tcp_option_bit */
+    FLOW_SYN_SCALE_SHIFT = 8 /* window scale, 4 bits */
+};
+
 /* What few segments of TCP ask for: beside the flows, with the same place. */
 struct flow_tcp_rest {
-    struct flow_cold cold;
-    uint64_t history; /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
-    uint64_t request; /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
-                         response time in FLOW_ROUND_TRIP_UNIT_NS */
-    uint32_t initial_seq[2];
+    uint64_t history;   /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
+    uint64_t request;   /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
+                           response time in FLOW_ROUND_TRIP_UNIT_NS */
     uint32_t faults;    /* a part; 0: none */
     uint32_t handshake; /* with REST_HAS_HANDSHAKE, in FLOW_ROUND_TRIP_UNIT_NS; before, with
                            REST_HAS_SYN, how long after the flow's begin the SYN came, in ns */
-    uint16_t initial_window[2];
-    uint16_t mss[2];             /* with REST_HAS_MSS */
     uint8_t flags[2][TCP_FLAGS]; /* so many segments; what goes on stands with the faults */
     uint8_t bits[2];             /* enum flow_tcp_rest_bit */
 };
-static_assert(sizeof(struct flow_tcp_rest) == 64, "one cache line");
+static_assert(sizeof(struct flow_tcp_rest) == 32, "two a line");
 
 enum flow_tcp_rest_bit {
     REST_HAS_MSS = 1 << 0,
@@ -129,30 +142,29 @@ enum flow_kind { FLOW_KIND_WIDE = 1, FLOW_KIND_TCP = 2, FLOW_KINDS = 4 };
 
 struct flow_kind_pool {
     uint8_t *base;
-    uint8_t *cold; /* a struct flow_cold each; of TCP a struct flow_tcp_rest */
+    uint8_t *cold; /* a struct flow_cold each; of TCP a struct flow_tcp_cold */
     uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
     struct flow_group *groups;
-    struct flow_tcp_rtt *rtts; /* of TCP alone */
-    uint32_t fresh;            /* places from here on were never used */
-    uint32_t free_head; /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
+    struct flow_tcp_part *tcps; /* of TCP alone, as the next two */
+    struct flow_tcp_rest *rests;
+    struct flow_tcp_rtt *rtts;
+    uint32_t tcps_fresh; /* places from here on never had these three */
+    uint32_t fresh;      /* places from here on were never used */
+    uint32_t free_head;  /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
 };
 
 static inline uint32_t flow_kind_stride(unsigned kind)
 {
-    static const uint16_t strides[FLOW_KINDS] = {sizeof(struct flow), sizeof(struct flow_wide),
-                                                 sizeof(struct flow_with_tcp),
-                                                 sizeof(struct flow_wide_with_tcp)};
-
-    return strides[kind];
+    return (kind & FLOW_KIND_WIDE) != 0 ? sizeof(struct flow_wide) : sizeof(struct flow);
 }
 
 /* How far apart the struct flow_cold of the kind stand, as a power of 2. */
 static inline unsigned flow_cold_shift(unsigned kind)
 {
     static_assert(sizeof(struct flow_cold) == 1U << 4 &&
-                      sizeof(struct flow_tcp_rest) == 1U << (4 + FLOW_KIND_TCP),
+                      sizeof(struct flow_tcp_cold) == 1U << (4 + FLOW_KIND_TCP / 2),
                   "one addition tells it");
-    return 4 + (kind & FLOW_KIND_TCP);
+    return 4 + (kind & FLOW_KIND_TCP) / 2;
 }
 
 /* Parts of one sort. Indexes begin at 1, since 0 means none. */
@@ -235,22 +247,9 @@ static inline uint32_t flow_slot(const struct flow_table *table, const struct fl
 {
     const unsigned kind = flow_kind_of(flow);
     const uint64_t at = (uint64_t)((const uint8_t *)flow - table->kinds[kind].base);
-    uint64_t place; /* divided by what is known here, which takes no division */
+    const uint64_t place = LIKELY((kind & FLOW_KIND_WIDE) == 0) ? at / sizeof(struct flow)
+                                                                : at / sizeof(struct flow_wide);
 
-    switch (kind) {
-    case 0:
-        place = at / sizeof(struct flow);
-        break;
-    case FLOW_KIND_WIDE:
-        place = at / sizeof(struct flow_wide);
-        break;
-    case FLOW_KIND_TCP:
-        place = at / sizeof(struct flow_with_tcp);
-        break;
-    default:
-        place = at / sizeof(struct flow_wide_with_tcp);
-        break;
-    }
     return kind << FLOW_KIND_SHIFT | (uint32_t)place;
 }
 
@@ -333,9 +332,15 @@ static inline void flow_totals(const struct flow_large *large, const struct flow
 }
 
 /* The flow has the room for it. */
-static inline struct flow_tcp_part *flow_tcp_part(const struct flow *flow)
+static inline struct flow_tcp_part *flow_tcp_part_at(const struct flow_table *table, uint32_t slot)
 {
-    return &((struct flow_with_tcp *)(uintptr_t)flow)->tcp;
+    return &table->kinds[slot >> FLOW_KIND_SHIFT].tcps[slot & FLOW_PLACE_MASK];
+}
+
+static inline struct flow_tcp_part *flow_tcp_part(const struct flow_table *table,
+                                                  const struct flow *flow)
+{
+    return flow_tcp_part_at(table, flow_slot(table, flow));
 }
 
 static inline bool flow_has_tcp_part(const struct flow *flow)
@@ -345,7 +350,7 @@ static inline bool flow_has_tcp_part(const struct flow *flow)
 
 static inline struct flow_tcp_rest *flow_tcp_rest_at(const struct flow_table *table, uint32_t slot)
 {
-    return (struct flow_tcp_rest *)(void *)flow_cold_at(table, slot);
+    return &table->kinds[slot >> FLOW_KIND_SHIFT].rests[slot & FLOW_PLACE_MASK];
 }
 
 static inline struct flow_tcp_rtt *flow_tcp_rtt_at(const struct flow_table *table, uint32_t slot)
@@ -353,17 +358,34 @@ static inline struct flow_tcp_rtt *flow_tcp_rtt_at(const struct flow_table *tabl
     return &table->kinds[slot >> FLOW_KIND_SHIFT].rtts[slot & FLOW_PLACE_MASK];
 }
 
+/* Of a flow with room for TCP. */
+static inline struct flow_tcp_cold *flow_tcp_cold_at(const struct flow_table *table, uint32_t slot)
+{
+    return (struct flow_tcp_cold *)(void *)flow_cold_at(table, slot);
+}
+
+/* NULL: the flow has more than the SYN, or none. */
+static inline const struct flow_tcp_cold *flow_kept_syn(const struct flow_table *table,
+                                                        const struct flow *flow)
+{
+    if ((flow->bits & (FLOW_HAS_TCP_ROOM | FLOW_HAS_TCP_PART)) != FLOW_HAS_TCP_ROOM) {
+        return NULL;
+    }
+    const struct flow_tcp_cold *cold = flow_tcp_cold_at(table, flow_slot(table, flow));
+
+    return (cold->mss[1] & FLOW_SYN_IS_KEPT) != 0 ? cold : NULL;
+}
+
 static inline uint32_t flow_tcp_slot(const struct flow_table *table,
                                      const struct flow_tcp_part *part)
 {
-    const struct flow *flow = (const struct flow *)(const void *)part - 1;
-    const unsigned kind =
-        FLOW_KIND_TCP | (UNLIKELY(flow->key.ip_version == 6) ? FLOW_KIND_WIDE : 0U);
-    const uint64_t at = (uint64_t)((const uint8_t *)flow - table->kinds[kind].base);
+    const struct flow_kind_pool *narrow = &table->kinds[FLOW_KIND_TCP];
+    const struct flow_kind_pool *wide = &table->kinds[FLOW_KIND_TCP | FLOW_KIND_WIDE];
+    const bool is_wide = (uint64_t)(part - narrow->tcps) >= table->settings.flows_max;
+    const unsigned kind = FLOW_KIND_TCP | (UNLIKELY(is_wide) ? FLOW_KIND_WIDE : 0U);
 
     return kind << FLOW_KIND_SHIFT |
-           (uint32_t)(LIKELY(kind == FLOW_KIND_TCP) ? at / sizeof(struct flow_with_tcp)
-                                                    : at / sizeof(struct flow_wide_with_tcp));
+           (uint32_t)(part - (UNLIKELY(is_wide) ? wide->tcps : narrow->tcps));
 }
 
 static inline struct flow_tcp_rest *flow_tcp_rest(const struct flow_table *table,
@@ -375,6 +397,12 @@ static inline struct flow_tcp_rest *flow_tcp_rest(const struct flow_table *table
 static inline bool flow_tcp_has_faults(const struct flow_tcp_part *part)
 {
     return (part->side[1].bits & SIDE_1_HAS_FAULTS) != 0;
+}
+
+static inline struct flow_tcp_cold *flow_tcp_cold(const struct flow_table *table,
+                                                  const struct flow_tcp_part *part)
+{
+    return flow_tcp_cold_at(table, flow_tcp_slot(table, part));
 }
 
 static inline bool flow_tcp_has_rtt(const struct flow_tcp_part *part)
@@ -468,7 +496,8 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
 
     __builtin_prefetch(flow_cold_at(table, slot), 1);
     if (flow_has_tcp_part(flow)) {
-        __builtin_prefetch(flow_tcp_part(flow), 1);
+        __builtin_prefetch(flow_tcp_part_at(table, slot), 0);
+        __builtin_prefetch(flow_tcp_rest_at(table, slot), 0);
         __builtin_prefetch(flow_tcp_rtt_at(table, slot), 0);
     }
     flow_tell_ahead(table, flow, 0);
@@ -637,6 +666,13 @@ enum tcp_event {
     TCP_EVENT_ZERO_WINDOW = 1 << 2,
     TCP_EVENT_SAMPLE = 1 << 3, /* a round trip of the peer's data */
 };
+/* Keeps the flow's first segment in its struct flow_tcp_cold where that has room for all of it;
+ * else false. */
+bool tcp_keep_syn(const struct flow_table *table, const struct flow *flow, uint32_t slot,
+                  const struct packet *packet);
+/* The flow's part, made from what was kept. */
+struct flow_tcp_part *tcp_make_part(struct flow_table *table, struct flow *flow, uint32_t slot,
+                                    uint64_t now_ns);
 /* Returns enum tcp_event bits. */
 unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
                      const struct packet *packet, int direction, uint8_t state_before);

@@ -22,7 +22,7 @@ static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(stru
 struct layout {
     uint64_t buckets, wheel, community_text, links, lists, touched, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
-    uint64_t rtts[FLOW_KINDS];
+    uint64_t tcps[FLOW_KINDS], rests[FLOW_KINDS], rtts[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
 };
@@ -68,6 +68,8 @@ static struct layout layout_of(const struct flow_settings *settings)
     }
     for (unsigned i = FLOW_KIND_TCP; i < FLOW_KINDS; i++) {
         const uint64_t there = measures(settings) ? flows : 0;
+        layout.tcps[i] = piece(&layout, there * sizeof(struct flow_tcp_part));
+        layout.rests[i] = piece(&layout, there * sizeof(struct flow_tcp_rest));
         layout.rtts[i] = piece(&layout, there * sizeof(struct flow_tcp_rtt));
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
@@ -87,6 +89,8 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
             .cold = bytes + layout->colds[i],
             .due = (uint16_t *)(void *)(bytes + layout->dues[i]),
             .groups = (struct flow_group *)(void *)(bytes + layout->groups[i]),
+            .tcps = (struct flow_tcp_part *)(void *)(bytes + layout->tcps[i]),
+            .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
             .rtts = (struct flow_tcp_rtt *)(void *)(bytes + layout->rtts[i]),
             .free_head = FLOW_NONE};
     }
@@ -122,6 +126,10 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
         touch(bytes + layout->flows[i], some * flow_kind_stride(i));
         touch(bytes + layout->colds[i], some << flow_cold_shift(i));
         touch(bytes + layout->dues[i], some * sizeof(uint16_t));
+        if (i >= FLOW_KIND_TCP) {
+            touch(bytes + layout->tcps[i], some * sizeof(struct flow_tcp_part));
+            touch(bytes + layout->rests[i], some * sizeof(struct flow_tcp_rest));
+        }
     }
     touch(bytes + layout->touched, flows * sizeof(uint32_t));
 }
@@ -221,13 +229,14 @@ void flow_table_free(struct flow_table *table)
     free(table);
 }
 
-/* Of one flow of the kind, with what stands beside it. */
+#define TCP_BYTES                                                                                  \
+    (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt))
+
+/* Of one flow of the kind, with what stands beside it: but for TCP_BYTES. */
 static uint64_t kind_bytes(unsigned kind)
 {
-    const uint64_t rtt = kind >= FLOW_KIND_TCP ? sizeof(struct flow_tcp_rtt) : 0;
-
     return flow_kind_stride(kind) + (UINT64_C(1) << flow_cold_shift(kind)) + sizeof(uint16_t) +
-           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS + rtt;
+           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS;
 }
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
@@ -237,7 +246,7 @@ uint64_t flow_table_memory_bytes(const struct flow_table *table)
                      flow_tunnels_memory_bytes(table->tunnels);
 
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
-        bytes += table->kinds[i].fresh * kind_bytes(i);
+        bytes += table->kinds[i].fresh * kind_bytes(i) + table->kinds[i].tcps_fresh * TCP_BYTES;
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
         bytes += (uint64_t)(table->parts[i].fresh - 1) * table->parts[i].stride;
@@ -250,7 +259,8 @@ uint64_t flow_table_memory_needed(const struct flow_settings *settings)
     const struct layout layout = layout_of(settings);
     const bool is_measured = measures(settings);
     const uint64_t each = kind_bytes(FLOW_KIND_WIDE | (is_measured ? FLOW_KIND_TCP : 0U)) +
-                          sizeof(uint32_t) + part_bytes[FLOW_PART_TOLD];
+                          (is_measured ? TCP_BYTES : 0) + sizeof(uint32_t) +
+                          part_bytes[FLOW_PART_TOLD];
 
     return sizeof(struct flow_table) + layout.links + settings->flows_max * each;
 }

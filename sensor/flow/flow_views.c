@@ -46,15 +46,15 @@ bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32
     return true;
 }
 
-const struct flow_tcp_part *flow_tcp(const struct flow *flow)
+const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struct flow *flow)
 {
-    return flow_has_tcp_part(flow) ? flow_tcp_part(flow) : NULL;
+    return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow) : NULL;
 }
 
 const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
                                                 const struct flow *flow)
 {
-    const struct flow_tcp_part *part = flow_tcp(flow);
+    const struct flow_tcp_part *part = flow_tcp(table, flow);
 
     if (part == NULL || !flow_tcp_has_rtt(part)) {
         return NULL;
@@ -66,19 +66,24 @@ const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
 uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow *flow,
                               int direction)
 {
-    return flow_has_tcp_part(flow)
-               ? flow_tcp_rest_at(table, flow_slot(table, flow))->initial_seq[direction]
-               : 0;
+    if (flow_has_tcp_part(flow)) {
+        return flow_tcp_cold_at(table, flow_slot(table, flow))->initial_seq[direction];
+    }
+    const struct flow_tcp_cold *syn = flow_kept_syn(table, flow);
+
+    return syn != NULL && direction == 0 ? syn->initial_seq[0] : 0;
 }
 
 uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow, int direction,
                         enum flow_tcp_flag flag)
 {
-    return flow_has_tcp_part(flow)
-               ? flow_tcp_flag_count(table, flow_tcp_part(flow),
-                                     flow_tcp_rest_at(table, flow_slot(table, flow)), direction,
-                                     flag)
-               : 0;
+    if (flow_has_tcp_part(flow)) {
+        const uint32_t slot = flow_slot(table, flow);
+
+        return flow_tcp_flag_count(table, flow_tcp_part_at(table, slot),
+                                   flow_tcp_rest_at(table, slot), direction, flag);
+    }
+    return flag == TCP_FLAG_SYN && direction == 0 && flow_kept_syn(table, flow) != NULL;
 }
 
 uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flow)
@@ -86,8 +91,9 @@ uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flo
     if (!flow_has_tcp_part(flow)) {
         return 0;
     }
-    const struct flow_tcp_part *part = flow_tcp_part(flow);
-    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, flow_slot(table, flow));
+    const uint32_t slot = flow_slot(table, flow);
+    const struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
+    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
 
     uint32_t endings = 0;
 
@@ -100,7 +106,7 @@ uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flo
 
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow)
 {
-    const struct flow_tcp_part *part = flow_tcp(flow);
+    const struct flow_tcp_part *part = flow_tcp(table, flow);
 
     if (part == NULL) {
         return 0;

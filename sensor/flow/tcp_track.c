@@ -68,7 +68,7 @@ bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
     if ((packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
         return false;
     }
-    if (is_measured && (flow_tcp_part(flow)->side[direction].history_seen & SEEN_SYN) != 0 &&
+    if (is_measured && (flow_tcp_part(table, flow)->side[direction].history_seen & SEEN_SYN) != 0 &&
         flow_tcp_initial_seq(table, flow, direction) == packet->tcp_seq) {
         return false; /* the same SYN again */
     }
@@ -120,20 +120,24 @@ static void keep_old(struct flow_table *table, struct flow_tcp_part *part, int d
     part->side[direction].bits |= SIDE_RTT_IS_OLD;
 }
 
-void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns)
+static void settle(struct flow_table *table, struct flow_tcp_part *part, uint64_t last_ns,
+                   uint64_t now_ns)
 {
-    struct flow_tcp_part *part = flow_tcp_part(flow);
-
     for (int i = 0; i < 2; i++) {
         const struct flow_tcp_side *side = &part->side[i];
 
         if ((side->bits & (SIDE_RTT_IS_TIMED | SIDE_RTT_IS_OLD)) == SIDE_RTT_IS_TIMED) {
-            const uint64_t sent_ns = whole_time(sent_low(side), flow->last_ns);
+            const uint64_t sent_ns = whole_time(sent_low(side), last_ns);
             if (now_ns < sent_ns || now_ns - sent_ns > SENT_OLD_NS) {
                 keep_old(table, part, i, sent_ns);
             }
         }
     }
+}
+
+void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns)
+{
+    settle(table, flow_tcp_part(table, flow), flow->last_ns, now_ns);
 }
 
 /* Of the data that `direction` has sent. */
@@ -195,7 +199,8 @@ static void count_flag(struct flow_table *table, struct flow_tcp_part *part, int
 static void note_syn_time(struct flow_table *table, struct flow_tcp_part *part,
                           struct flow_tcp_rest *rest, uint64_t now_ns)
 {
-    const uint64_t since = now_ns - rest->cold.first_ns; /* large where it is before the flow */
+    /* Large where it is before the flow. */
+    const uint64_t since = now_ns - flow_tcp_cold(table, part)->cold.first_ns;
 
     if ((rest->bits[0] & REST_HAS_HANDSHAKE) != 0) {
         return;
@@ -218,17 +223,18 @@ static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
 {
     struct flow_tcp_side *side = &part->side[direction];
     struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    struct flow_tcp_cold *cold = flow_tcp_cold(table, part);
 
     count_flag(table, part, direction, TCP_FLAG_SYN);
     if ((side->history_seen & SEEN_SYN) == 0) {
         side->history_seen |= SEEN_SYN;
-        rest->initial_seq[direction] = packet->tcp_seq;
+        cold->initial_seq[direction] = packet->tcp_seq;
     }
     if ((packet->tcp_flags & TCP_ACK) == 0 && direction == 0) {
         note_syn_time(table, part, rest, packet->time_ns);
     }
     if ((packet->tcp_options & TCP_OPTION_MSS) != 0) {
-        rest->mss[direction] = packet->tcp_mss;
+        cold->mss[direction] = packet->tcp_mss;
         rest->bits[direction] |= REST_HAS_MSS;
     }
     if ((packet->tcp_options & TCP_OPTION_WINDOW_SCALE) != 0) {
@@ -669,7 +675,7 @@ static void note_window(struct flow_table *table, struct flow_tcp_part *part, in
 
     if ((side->bits & SIDE_HAS_WINDOW) == 0) {
         side->bits |= SIDE_HAS_WINDOW;
-        flow_tcp_rest(table, part)->initial_window[direction] = window;
+        flow_tcp_cold(table, part)->initial_window[direction] = window;
     } else if (window == 0 && side->window != 0) {
         faults_of(table, part, direction)->zero_window_events++;
         *events |= TCP_EVENT_ZERO_WINDOW;
@@ -698,7 +704,7 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
     }
     const uint64_t syn_ns = (rest->bits[0] & REST_SYN_IS_FAR) != 0
                                 ? flow_tcp_faults(table, part)->syn_ns
-                                : rest->cold.first_ns + rest->handshake;
+                                : flow_tcp_cold(table, part)->cold.first_ns + rest->handshake;
     if (now >= syn_ns) {
         const uint32_t units = round_trip_units(now - syn_ns);
         rest->handshake = units > 0 ? units : 1;
@@ -772,4 +778,64 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
     note_window(table, part, direction, packet, &events);
     note_times(table, part, packet, direction, state_before);
     return events;
+}
+
+/* ---- a flow's first segment ---- */
+
+#define SYN_OPTIONS                                                                                \
+    (TCP_OPTION_MSS | TCP_OPTION_WINDOW_SCALE | TCP_OPTION_TIMESTAMPS | TCP_OPTION_SACK_PERMITTED)
+
+bool tcp_keep_syn(const struct flow_table *table, const struct flow *flow, uint32_t slot,
+                  const struct packet *packet)
+{
+    struct flow_tcp_cold *cold = flow_tcp_cold_at(table, slot);
+    const unsigned flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST);
+
+    if (flags != TCP_SYN || flow_packets(flow) != 1 || packet->payload_bytes != 0 ||
+        packet->tcp_window == 0 || packet->time_ns == 0 || packet->time_ns != cold->cold.first_ns) {
+        return false;
+    }
+    cold->initial_seq[0] = packet->tcp_seq;
+    cold->initial_seq[1] = packet->tcp_timestamp_value;
+    cold->initial_window[0] = packet->tcp_window;
+    cold->initial_window[1] = (uint16_t)packet->ip_id;
+    cold->mss[0] = packet->tcp_mss;
+    cold->mss[1] = (uint16_t)(FLOW_SYN_IS_KEPT | (packet->tcp_options & SYN_OPTIONS) |
+                              (packet->tcp_window_scale & 15U) << FLOW_SYN_SCALE_SHIFT);
+    return true;
+}
+
+struct flow_tcp_part *tcp_make_part(struct flow_table *table, struct flow *flow, uint32_t slot,
+                                    uint64_t now_ns)
+{
+    struct flow_kind_pool *pool = &table->kinds[slot >> FLOW_KIND_SHIFT];
+    struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
+    struct flow_tcp_cold *cold = flow_tcp_cold_at(table, slot);
+    const struct flow_tcp_cold syn = *cold;
+
+    flow->bits |= FLOW_HAS_TCP_PART;
+    *part = (struct flow_tcp_part){0};
+    *flow_tcp_rest_at(table, slot) = (struct flow_tcp_rest){0};
+    if (pool->tcps_fresh <= (slot & FLOW_PLACE_MASK)) {
+        pool->tcps_fresh = (slot & FLOW_PLACE_MASK) + 1;
+    }
+    *cold = (struct flow_tcp_cold){.cold = syn.cold};
+    if ((syn.mss[1] & FLOW_SYN_IS_KEPT) == 0) {
+        return part;
+    }
+    const struct packet packet = {
+        .protocol = IP_PROTOCOL_TCP,
+        .tcp_flags = TCP_SYN,
+        .time_ns = syn.cold.first_ns,
+        .tcp_seq = syn.initial_seq[0],
+        .tcp_timestamp_value = syn.initial_seq[1],
+        .tcp_window = syn.initial_window[0],
+        .tcp_mss = syn.mss[0],
+        .tcp_window_scale = (uint8_t)(syn.mss[1] >> FLOW_SYN_SCALE_SHIFT & 15),
+        .tcp_options = (uint8_t)(syn.mss[1] & FLOW_SYN_OPTIONS),
+        .ip_id = syn.initial_window[1],
+    };
+    (void)tcp_measure(table, part, &packet, 0, TCP_NONE);
+    settle(table, part, syn.cold.first_ns, now_ns);
+    return part;
 }

@@ -262,7 +262,8 @@ static bool is_of_no_interest(const struct flow *flow, const struct assembly_sid
 /* Where the direction begins, at its first payload. */
 static void start_side(struct call *call, struct assembly_side *side, uint32_t seq, int direction)
 {
-    const struct flow_tcp_part *tcp = call->inspect->table != NULL ? flow_tcp(call->flow) : NULL;
+    const struct flow_table *table = call->inspect->table;
+    const struct flow_tcp_part *tcp = table != NULL ? flow_tcp(table, call->flow) : NULL;
     const int32_t limit = (int32_t)call->inspect->stream_bytes;
 
     side->bits = ASSEMBLY_IS_STARTED | ASSEMBLY_IS_GUESSED;
@@ -286,7 +287,8 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
 /* Whether the receiver could have taken a segment so far ahead. */
 static bool is_believable(const struct call *call, uint32_t seq, int direction)
 {
-    const struct flow_tcp_part *tcp = call->inspect->table != NULL ? flow_tcp(call->flow) : NULL;
+    const struct flow_table *table = call->inspect->table;
+    const struct flow_tcp_part *tcp = table != NULL ? flow_tcp(table, call->flow) : NULL;
 
     return tcp == NULL || (tcp->side[!direction].bits & SIDE_HAS_ACK) == 0 ||
            seq_diff(seq, tcp->side[!direction].ack) <= ASSEMBLY_IN_FLIGHT_MAX;

@@ -318,6 +318,127 @@ static void round_trips_of_hours_are_exact(void **state)
     }
 }
 
+/* Of any length, as they come. */
+static void round_trips_are_told_alike_however_many(void **state)
+{
+    static const uint64_t times_ns[] = {7,  12345,    3 * MILLI + 15, 1, 900 * MILLI + 1,
+                                        31, 2 * MILLI};
+    const uint64_t first_ns[] = {100, UINT32_MAX, UINT64_C(1) + UINT32_MAX, 70 * SECOND};
+
+    (void)state;
+    for (unsigned round = 0; round < 2 * ARRAY_COUNT(first_ns); round++) {
+        const int side = round % 2 == 0;
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        uint64_t at = SECOND, sum = 0, ewma = 0, most = 0;
+        uint32_t seq = 1000;
+
+        settings.idle_timeout_ns = settings.first_update_ns = settings.active_timeout_ns = 0;
+        harness_start(&h, &settings);
+        for (unsigned i = 0; i < ARRAY_COUNT(times_ns); i++) {
+            const uint64_t ns = i == 0 ? first_ns[round / 2] : times_ns[i];
+            const uint64_t units = ns / 16 < UINT32_MAX ? ns / 16 : UINT32_MAX;
+            struct flow_record record = {0};
+
+            harness_tcp(&h, (struct segment){at, side, TCP_ACK, seq, 5000, 0, 10});
+            seq += 10;
+            at += ns;
+            harness_tcp(&h, (struct segment){at++, !side, TCP_ACK, 5000, seq, 0, 0});
+            sum += ns;
+            ewma = i == 0 ? units : (ewma * 7 + units) / 8;
+            most = units > most ? units : most;
+            flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE,
+                             FLOW_DETAIL_NONE, &record);
+            const struct flow_round_trip *told =
+                side == 0 ? &record.tcp.server_rtt : &record.tcp.client_rtt;
+            assert_int_equal(told->samples, i + 1);
+            assert_true(told->mean_ns == sum / (i + 1));
+            assert_true(told->last_ns == units * 16);
+            assert_true(told->ewma_ns == ewma * 16);
+            assert_true(told->max_ns == most * 16);
+        }
+        harness_stop(&h);
+    }
+}
+
+/* A SYN takes no more than a flow's first lines, tells all of itself from there, and is where it
+ * would be with the next segment, however late. */
+static void a_syn_alone_is_kept_in_few_bytes(void **state)
+{
+    static const uint64_t later_ns[] = {MILLI, 280 * SECOND, UINT64_C(1) << 40, 5 * HOUR + 1};
+
+    (void)state;
+    for (unsigned i = 0; i < 16 * ARRAY_COUNT(later_ns); i++) {
+        const uint64_t start = 77 * SECOND + 5, at = start + later_ns[i / 16];
+        const bool has_stamps = i % 2 != 0, has_scale = (i & 2) != 0;
+        const struct optioned_segment syn = {.at_ns = start,
+                                             .flags = TCP_SYN,
+                                             .seq = 1000,
+                                             .window = 4321,
+                                             .stamp = has_stamps ? 99 : 0,
+                                             .sack_permitted = (i & 4) != 0,
+                                             .scale = has_scale ? 8 : 0,
+                                             .ip_id = 7};
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        struct flow_record alone = {0};
+
+        settings.idle_timeout_ns = settings.first_update_ns = settings.active_timeout_ns = 0;
+        harness_start(&h, &settings);
+        harness_tcp_options(&h, syn);
+        const uint64_t bytes = flow_table_memory_bytes(h.table);
+        flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE,
+                         FLOW_DETAIL_NONE, &alone);
+        assert_string_equal(alone.tcp.conn_state, "S0");
+        assert_string_equal(alone.tcp.history, "S");
+        assert_int_equal(alone.tcp.state, TCP_SYN_SENT);
+        assert_int_equal(alone.tcp.forward.syn_count, 1);
+        assert_int_equal(alone.tcp.forward.initial_window, 4321);
+        assert_true(alone.tcp.forward.has_initial_window && !alone.tcp.forward.has_mss);
+        assert_int_equal(alone.tcp.forward.timestamps, has_stamps);
+        assert_int_equal(alone.tcp.forward.has_window_scale, has_scale);
+        assert_int_equal(alone.tcp.forward.window_scale, has_scale ? 7 : 0);
+        assert_int_equal(alone.tcp.forward.sack_permitted, (i & 4) != 0);
+        assert_int_equal(flow_tcp_initial_seq(h.table, flow_in(h.table), 0), 1000);
+        assert_int_equal(flow_tcp_initial_seq(h.table, flow_in(h.table), 1), 0);
+        assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_SYN), 1);
+        assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_RST), 0);
+        assert_int_equal(flow_tcp_endings(h.table, flow_in(h.table)), 0);
+        assert_null(flow_tcp_round_trips(h.table, flow_in(h.table)));
+
+        if ((i & 8) != 0) { /* the same frame again is a copy */
+            harness_tcp_options(&h, syn);
+        }
+        harness_tcp_options(&h, (struct optioned_segment){.at_ns = at,
+                                                          .side = 1,
+                                                          .flags = TCP_SYN | TCP_ACK,
+                                                          .seq = 5000,
+                                                          .ack = 1001,
+                                                          .window = 1234,
+                                                          .stamp = has_stamps ? 5 : 0,
+                                                          .echo = has_stamps ? 99 : 0});
+        assert_true(flow_table_memory_bytes(h.table) >=
+                    bytes + sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest));
+        harness_tcp(&h, (struct segment){at + MILLI, 0, TCP_ACK, 1001, 5001, 0, 0});
+        harness_finish(&h, 0);
+        const struct flow_record *record = harness_last(&h);
+        assert_string_equal(record->tcp.conn_state, "S1");
+        assert_string_equal(record->tcp.history, "ShA");
+        assert_true(record->tcp.handshake_ns == (later_ns[i / 16] + MILLI) / 16 * 16 ||
+                    later_ns[i / 16] > UINT32_MAX);
+        assert_int_equal(record->tcp.server_rtt.samples, (i & 8) != 0 ? 0 : 1);
+        assert_true((i & 8) != 0 || record->tcp.server_rtt.mean_ns == later_ns[i / 16]);
+        assert_int_equal(record->tcp.forward.duplicate_packets, (i & 8) != 0 ? 1 : 0);
+        assert_int_equal(record->tcp.forward.initial_window, 4321);
+        assert_int_equal(record->tcp.forward.timestamps, has_stamps);
+        assert_int_equal(record->tcp.forward.window_scale, has_scale ? 7 : 0);
+        assert_int_equal(record->tcp.forward.sack_permitted, (i & 4) != 0);
+        assert_int_equal(record->tcp.reverse.initial_window, 1234);
+        assert_false(record->tcp.reverse.has_mss);
+        harness_stop(&h);
+    }
+}
+
 /* As many letters as there is room for, in the entry and behind it. */
 static void a_history_of_many_letters_is_whole(void **state)
 {
@@ -497,6 +618,8 @@ int main(void)
         cmocka_unit_test(changed_timeouts_leave_the_deadline_of_a_flow),
         cmocka_unit_test(a_clock_that_goes_back_finds_flows_due_within_its_new_time),
         cmocka_unit_test(round_trips_of_hours_are_exact),
+        cmocka_unit_test(round_trips_are_told_alike_however_many),
+        cmocka_unit_test(a_syn_alone_is_kept_in_few_bytes),
         cmocka_unit_test(a_history_of_many_letters_is_whole),
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
