@@ -21,6 +21,9 @@
 #define CODEC_ALERT_BYTES_MAX 32768
 #define CODEC_STATS_BYTES_MAX 65536
 MUST_USE size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t capacity);
+/* The same, with where in `out` the text of the Community ID ends, if there is one. */
+MUST_USE size_t codec_encode_flow_at(const struct flow_record *record, uint8_t *out,
+                                     size_t capacity, size_t *community_end);
 MUST_USE size_t codec_encode_alert(const struct alert_record *record, uint8_t *out,
                                    size_t capacity);
 MUST_USE size_t codec_encode_stats(const struct stats_record *record, uint8_t *out,

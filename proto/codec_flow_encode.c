@@ -539,7 +539,8 @@ static ALWAYS_INLINE uint8_t *put_end(uint8_t *at, const struct flow_record *rec
     return put_byte(at, 24, record->ip_version);
 }
 
-static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
+/* `community`: where the text of the Community ID ends. */
+static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t **community)
 {
     at = put_app(put_head(at, record), record);
     if (record->has_tcp) {
@@ -547,6 +548,7 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record)
     }
     at = put_end(at, record);
     at = put_middle_text(at, 25, record->community_id);
+    *community = at;
     if (record->has_vlan) {
         at = put_numeral_if(at, 30, numeral_of_28(record->vlan_id), true);
     }
@@ -569,23 +571,38 @@ static size_t bytes_at_most(const struct flow_record *record)
 
 /* A buffer that is smaller than the bound may still hold this record. */
 static __attribute__((noinline)) size_t encode_into_little_room(const struct flow_record *record,
-                                                                uint8_t *out, size_t capacity)
+                                                                uint8_t *out, size_t capacity,
+                                                                size_t *community_end)
 {
     uint8_t whole[CODEC_FLOW_BYTES_MAX];
-    const size_t length = (size_t)(put_flow(whole, record) - whole);
+    uint8_t *community;
+    const size_t length = (size_t)(put_flow(whole, record, &community) - whole);
     if (length > capacity) {
         return 0;
     }
     memcpy(out, whole, length);
+    *community_end = (size_t)(community - whole);
+    return length;
+}
+
+size_t codec_encode_flow_at(const struct flow_record *record, uint8_t *out, size_t capacity,
+                            size_t *community_end)
+{
+    uint8_t *community;
+
+    if (UNLIKELY(capacity < bytes_at_most(record))) {
+        return encode_into_little_room(record, out, capacity, community_end);
+    }
+    const size_t length = (size_t)(put_flow(out, record, &community) - out);
+    *community_end = (size_t)(community - out);
     return length;
 }
 
 size_t codec_encode_flow(const struct flow_record *record, uint8_t *out, size_t capacity)
 {
-    if (UNLIKELY(capacity < bytes_at_most(record))) {
-        return encode_into_little_room(record, out, capacity);
-    }
-    return (size_t)(put_flow(out, record) - out);
+    size_t community_end;
+
+    return codec_encode_flow_at(record, out, capacity, &community_end);
 }
 
 size_t codec_append_identity(const struct record_identity *identity, uint8_t *out, size_t capacity)

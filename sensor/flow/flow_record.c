@@ -273,8 +273,9 @@ static inline bool has_ipv4_ports(const struct flow *flow)
             flow->key.protocol == IP_PROTOCOL_SCTP);
 }
 
-static void fill_community_id(const struct flow_table *table, const struct flow *flow,
-                              struct flow_record *out)
+/* True: it is left to the caller, by `later`, which may be NULL. */
+static bool fill_community_id(const struct flow_table *table, const struct flow *flow,
+                              struct flow_record *out, struct community_id_words *later)
 {
     out->community_id = (struct record_text){table->community_text, COMMUNITY_ID_TEXT_BYTES - 1};
     if (LIKELY(has_ipv4_ports(flow))) {
@@ -284,8 +285,13 @@ static void fill_community_id(const struct flow_table *table, const struct flow 
                                              .high_port = flow->key.high_port,
                                              .protocol = flow->key.protocol};
 
+        if (later != NULL) {
+            *later = community_id_words_of(&of, table->settings.community_id_seed);
+            out->community_id.data = COMMUNITY_ID_BLANK;
+            return true;
+        }
         community_id_v1_ipv4(&of, table->settings.community_id_seed, table->community_text);
-        return;
+        return false;
     }
     const bool source_is_high = (flow->bits & FLOW_SOURCE_WAS_HIGH) != 0;
     const bool is_icmp =
@@ -299,6 +305,7 @@ static void fill_community_id(const struct flow_table *table, const struct flow 
     };
 
     community_id_v1(&of, table->settings.community_id_seed, table->community_text);
+    return false;
 }
 
 struct record_text flow_interface_name(const struct flow_settings *settings, uint16_t number)
@@ -311,9 +318,10 @@ struct record_text flow_interface_name(const struct flow_settings *settings, uin
     return name.length > 0 ? name : settings->interface;
 }
 
-void flow_fill_record(const struct flow_table *table, const struct flow *flow,
-                      enum flow_event event, enum flow_end_reason reason,
-                      enum flow_end_detail detail, struct flow_record *out)
+static bool fill_record(const struct flow_table *table, const struct flow *flow,
+                        enum flow_event event, enum flow_end_reason reason,
+                        enum flow_end_detail detail, struct flow_record *out,
+                        struct community_id_words *later)
 {
     const struct flow_settings *settings = &table->settings;
     const uint32_t slot = flow_slot(table, flow);
@@ -328,7 +336,7 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
     zero_bytes(out, offsetof(struct flow_record, tcp));
     /* Both hashes are long chains of dependent steps: side by side, and while what follows is
      * filled, the processor works at all of it. */
-    fill_community_id(table, flow, out);
+    const bool is_later = fill_community_id(table, flow, out, later);
     out->flow_id = flow_id(table, flow);
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;
@@ -364,4 +372,20 @@ void flow_fill_record(const struct flow_table *table, const struct flow *flow,
         out->icmp_type = flow->icmp_type;
         out->icmp_code = flow->icmp_code;
     }
+    return is_later;
+}
+
+void flow_fill_record(const struct flow_table *table, const struct flow *flow,
+                      enum flow_event event, enum flow_end_reason reason,
+                      enum flow_end_detail detail, struct flow_record *out)
+{
+    (void)fill_record(table, flow, event, reason, detail, out, NULL);
+}
+
+bool flow_fill_record_blank(const struct flow_table *table, const struct flow *flow,
+                            enum flow_event event, enum flow_end_reason reason,
+                            enum flow_end_detail detail, struct flow_record *out,
+                            struct community_id_words *id)
+{
+    return fill_record(table, flow, event, reason, detail, out, id);
 }

@@ -24,6 +24,7 @@
 #include "base/name_table.h"
 #include "proto/record.h"
 #include "sensor/flow/flow.h"
+#include "sensor/wire/community_id.h"
 #include "sensor/wire/packet.h"
 
 #define FLOW_BATCH_MAX 64
@@ -141,6 +142,12 @@ bool flow_table_iterate(const struct flow_table *table, uint32_t *cursor, uint32
 void flow_fill_record(const struct flow_table *table, const struct flow *flow,
                       enum flow_event event, enum flow_end_reason reason,
                       enum flow_end_detail detail, struct flow_record *out);
+/* The same, but of a flow of ports over IPv4 the Community ID is left to the caller: true, with
+ * what it is made of in `id` and COMMUNITY_ID_BLANK in its place. */
+MUST_USE bool flow_fill_record_blank(const struct flow_table *table, const struct flow *flow,
+                                     enum flow_event event, enum flow_end_reason reason,
+                                     enum flow_end_detail detail, struct flow_record *out,
+                                     struct community_id_words *id);
 
 /* An UPDATE of the flow at once, out of turn: more was found out than one record holds. Allowed in
  * on_packet and, before flow_fill_record, in on_record. */

@@ -177,6 +177,7 @@ void shard_flush(struct shard *shard)
     if (batch == NULL || batch->count == 0) {
         return;
     }
+    community_ids_make(&shard->ids);
     /* The ring has a slot for each batch of the pool, so it is never full. */
     if (!ring_push(shard->settings.outlet->batches, batch)) {
         return;

@@ -5,6 +5,7 @@
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/shard.h"
+#include "sensor/wire/community_id.h"
 #include "sensor/wire/deal_hash.h"
 
 #define SHARD_BATCH_BYTES (384U * 1024U)
@@ -39,7 +40,8 @@ struct shard {
     struct packet packets[FLOW_BATCH_MAX];
     const uint8_t *frames[FLOW_BATCH_MAX];
     struct flow_record *record;
-    uint8_t *dns_room; /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
+    struct community_ids ids; /* to be made, of records in `batch` */
+    uint8_t *dns_room;        /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
     uint64_t next_sample_ns, sample_interval_ns, samples_taken;
     uint64_t evidence_taken;
     uint32_t evidence_skipped;

@@ -36,7 +36,9 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
     }
 }
 
-static void encode_flow(struct shard *shard, const struct flow_record *record)
+/* `id`: of what its Community ID is still to be made, or NULL. */
+static void encode_flow(struct shard *shard, const struct flow_record *record,
+                        const struct community_id_words *id)
 {
     const uint64_t packets = record->forward.delta_packets + record->reverse.delta_packets;
     const uint16_t name_room =
@@ -45,13 +47,19 @@ static void encode_flow(struct shard *shard, const struct flow_record *record)
             ? NAME_JOIN_ROOM
             : 0;
     uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM);
-    const size_t length = out == NULL ? 0 : codec_encode_flow(record, out, CODEC_FLOW_BYTES_MAX);
+    size_t community_end = 0;
+    const size_t length =
+        out == NULL ? 0 : codec_encode_flow_at(record, out, CODEC_FLOW_BYTES_MAX, &community_end);
 
     counter_add(&shard->counts.reported_packets, packets);
     if (length == 0) {
         counter_add(&shard->counts.lost_records, 1);
         counter_add(&shard->counts.lost_packets, packets);
         return;
+    }
+    if (id != NULL) {
+        community_ids_add(&shard->ids, id,
+                          (char *)out + community_end - (COMMUNITY_ID_TEXT_BYTES - 1));
     }
     fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, name_room), record);
     batch_prefetch_next(shard->batch);
@@ -87,9 +95,11 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
     while (event == FLOW_END && (flow->bits & FLOW_INSPECT_FULL) != 0) {
         flow_table_report(shard->table, flow); /* what does not fit into the last record */
     }
-    flow_fill_record(shard->table, flow, event, reason, detail, shard->record);
+    struct community_id_words id;
+    const bool has_id =
+        !flow_fill_record_blank(shard->table, flow, event, reason, detail, shard->record, &id);
     const unsigned app = inspect_fill_record(shard->inspect, flow, shard->record);
-    encode_flow(shard, shard->record);
+    encode_flow(shard, shard->record, has_id ? NULL : &id);
     inspect_reported(shard->inspect, flow);
     if (event == FLOW_END) {
         count_missed(shard, flow, shard->record);

@@ -82,11 +82,11 @@ SSSE3 static void base64_digest_native(const uint32_t words[5], char out[28])
 }
 #endif
 
-static void id_text(const uint32_t digest[5], char out[COMMUNITY_ID_TEXT_BYTES])
+/* Without a NUL. */
+static void id_text(const uint32_t digest[5], char out[COMMUNITY_ID_TEXT_BYTES - 1])
 {
     out[0] = '1';
     out[1] = ':';
-    out[COMMUNITY_ID_TEXT_BYTES - 1] = '\0';
 #ifdef __x86_64__
     if (LIKELY(__builtin_cpu_supports("ssse3"))) {
         base64_digest_native(digest, out + 2);
@@ -115,18 +115,58 @@ static int compare_4(const uint8_t *a, const uint8_t *b)
     return (x > y) - (x < y);
 }
 
+struct community_id_words community_id_words_of(const struct community_id_ipv4 *flow, uint16_t seed)
+{
+    return (struct community_id_words){
+        .first = (uint64_t)htons(seed) | (uint64_t)flow->low << 16 | (uint64_t)flow->high << 48,
+        .second = (uint64_t)(flow->high >> 16) | (uint64_t)flow->protocol << 16 |
+                  (uint64_t)htons(flow->low_port) << 32 | (uint64_t)htons(flow->high_port) << 48};
+}
+
 void community_id_v1_ipv4(const struct community_id_ipv4 *flow, uint16_t seed,
                           char out[COMMUNITY_ID_TEXT_BYTES])
 {
+    const struct community_id_words words = community_id_words_of(flow, seed);
     uint32_t digest[5];
-    const uint64_t first =
-        (uint64_t)htons(seed) | (uint64_t)flow->low << 16 | (uint64_t)flow->high << 48;
-    const uint64_t second = (uint64_t)(flow->high >> 16) | (uint64_t)flow->protocol << 16 |
-                            (uint64_t)htons(flow->low_port) << 32 |
-                            (uint64_t)htons(flow->high_port) << 48;
 
-    hash_sha1_16(first, second, digest);
+    hash_sha1_16(words.first, words.second, digest);
     id_text(digest, out);
+    out[COMMUNITY_ID_TEXT_BYTES - 1] = '\0';
+}
+
+static void make_all(struct community_ids *ids)
+{
+    uint32_t digests[5][SHA1_LANES];
+
+    sha1_lanes(ids->first, ids->second, digests);
+    for (uint32_t i = 0; i < SHA1_LANES; i++) {
+        const uint32_t digest[5] = {digests[0][i], digests[1][i], digests[2][i], digests[3][i],
+                                    digests[4][i]};
+
+        id_text(digest, ids->out[i]);
+    }
+    ids->count = 0;
+}
+
+void community_ids_make(struct community_ids *ids)
+{
+    for (; ids->count > 0; ids->count--) {
+        const uint32_t last = ids->count - 1;
+        uint32_t digest[5];
+
+        hash_sha1_16(ids->first[last], ids->second[last], digest);
+        id_text(digest, ids->out[last]);
+    }
+}
+
+void community_ids_add(struct community_ids *ids, const struct community_id_words *words, char *out)
+{
+    ids->first[ids->count] = words->first;
+    ids->second[ids->count] = words->second;
+    ids->out[ids->count++] = out;
+    if (ids->count == SHA1_LANES) {
+        make_all(ids);
+    }
 }
 
 void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
@@ -173,4 +213,5 @@ void community_id_v1(const struct community_id_flow *flow, uint16_t seed,
     }
     hash_sha1_short(block, (size_t)(at - block), digest);
     id_text(digest, out);
+    out[COMMUNITY_ID_TEXT_BYTES - 1] = '\0';
 }

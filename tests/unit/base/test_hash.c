@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/sha1_lanes.h"
 
 static void crc32c_has_the_values_of_rfc_3720(void **state)
 {
@@ -94,6 +95,23 @@ static void a_sha1_of_two_words_is_that_of_their_bytes(void **state)
             }
             assert_memory_equal(found, expected, sizeof(found));
         }
+    }
+}
+
+static void sha1_side_by_side_is_that_of_each(void **state)
+{
+    (void)state;
+    for (uint64_t turn = 0; turn < 100; turn++) {
+        uint64_t first[SHA1_LANES], second[SHA1_LANES];
+        uint32_t together[5][SHA1_LANES], alone[5][SHA1_LANES];
+
+        for (unsigned i = 0; i < SHA1_LANES; i++) {
+            first[i] = hash_mix(turn << 8 | i);
+            second[i] = hash_mix(~(turn << 8 | i));
+        }
+        sha1_lanes(first, second, together);
+        sha1_lanes_portable(first, second, alone);
+        assert_memory_equal(together, alone, sizeof(alone));
     }
 }
 
@@ -209,6 +227,7 @@ int main(void)
         cmocka_unit_test(crc32c_of_long_input_is_that_by_tables),
         cmocka_unit_test(a_short_sha1_in_its_block_is_the_sha1),
         cmocka_unit_test(a_sha1_of_two_words_is_that_of_their_bytes),
+        cmocka_unit_test(sha1_side_by_side_is_that_of_each),
         cmocka_unit_test(fnv1a_has_its_reference_values_whole_and_in_parts),
         cmocka_unit_test(sip_hash_13_has_its_reference_values),
         cmocka_unit_test(words_have_the_hash_of_their_bytes),

@@ -449,6 +449,25 @@ static void an_appended_identity_is_the_identity(void **state)
     assert_int_equal(codec_append_identity(&record.identity, other, 20), 0);
 }
 
+static void the_place_of_the_community_id_is_told(void **state)
+{
+    static const char id[] = "1:abcdefghijklmnopqrstuvwxyz0=";
+
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        struct record_random random = record_random_from(i);
+        size_t end = 0, end_again = 0;
+
+        record_random_flow(&random, &record);
+        record.community_id = (struct record_text){id, sizeof(id) - 1};
+        const size_t length = codec_encode_flow_at(&record, encoded, sizeof encoded, &end);
+        assert_in_range(end, sizeof(id), length);
+        assert_memory_equal(encoded + end - (sizeof(id) - 1), id, sizeof(id) - 1);
+        assert_int_equal(codec_encode_flow_at(&record, other, length, &end_again), length);
+        assert_int_equal(end_again, end);
+    }
+}
+
 static void an_identity_in_two_steps_is_the_same(void **state)
 {
     (void)state;
@@ -575,6 +594,7 @@ int main(void)
         cmocka_unit_test(texts_beyond_their_limit_are_cut_and_fit),
         cmocka_unit_test(a_cut_text_ends_with_a_whole_character),
         cmocka_unit_test(an_appended_identity_is_the_identity),
+        cmocka_unit_test(the_place_of_the_community_id_is_told),
         cmocka_unit_test(an_identity_in_two_steps_is_the_same),
         cmocka_unit_test(values_beyond_their_field_are_refused),
         cmocka_unit_test(what_has_no_room_is_dropped),

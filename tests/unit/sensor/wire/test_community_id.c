@@ -124,6 +124,37 @@ static void many_flows_have_the_id_that_the_plain_way_makes(void **state)
     }
 }
 
+/* Whole groups and what is left over. */
+static void ids_made_together_are_those_made_alone(void **state)
+{
+    char expected[100][COMMUNITY_ID_TEXT_BYTES], found[100][COMMUNITY_ID_TEXT_BYTES];
+    struct community_ids ids = {.count = 0};
+
+    (void)state;
+    assert_int_equal(sizeof(COMMUNITY_ID_BLANK), COMMUNITY_ID_TEXT_BYTES);
+    for (unsigned i = 0; i < ARRAY_COUNT(found); i++) {
+        const struct community_id_ipv4 flow = {.low = (uint32_t)hash_mix(i),
+                                               .high = (uint32_t)hash_mix(~(uint64_t)i),
+                                               .low_port = (uint16_t)(i * 977),
+                                               .high_port = (uint16_t)(i * 7919),
+                                               .protocol = i % 2 == 0 ? 6 : 17};
+        const struct community_id_words words = community_id_words_of(&flow, (uint16_t)(i % 3));
+
+        community_id_v1_ipv4(&flow, (uint16_t)(i % 3), expected[i]);
+        memset(found[i], '?', sizeof(found[i]));
+        community_ids_add(&ids, &words, found[i]);
+        if (i == 40) {
+            community_ids_make(&ids);
+        }
+    }
+    community_ids_make(&ids);
+    community_ids_make(&ids); /* of none */
+    for (unsigned i = 0; i < ARRAY_COUNT(found); i++) {
+        assert_memory_equal(found[i], expected[i], COMMUNITY_ID_TEXT_BYTES - 1);
+        assert_int_equal(found[i][COMMUNITY_ID_TEXT_BYTES - 1], '?');
+    }
+}
+
 static void one_way_icmp_keeps_its_direction(void **state)
 {
     char forward[COMMUNITY_ID_TEXT_BYTES];
@@ -150,6 +181,7 @@ int main(void)
         cmocka_unit_test(the_seed_changes_the_id),
         cmocka_unit_test(a_protocol_without_ports_leaves_them_out),
         cmocka_unit_test(many_flows_have_the_id_that_the_plain_way_makes),
+        cmocka_unit_test(ids_made_together_are_those_made_alone),
         cmocka_unit_test(one_way_icmp_keeps_its_direction),
     };
 

@@ -1,0 +1,105 @@
+#include "base/sha1_lanes.h"
+
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/hash.h"
+
+void sha1_lanes_portable(const uint64_t first[SHA1_LANES], const uint64_t second[SHA1_LANES],
+                         uint32_t digests[5][SHA1_LANES])
+{
+    for (unsigned lane = 0; lane < SHA1_LANES; lane++) {
+        uint32_t digest[5];
+
+        hash_sha1_16(first[lane], second[lane], digest);
+        for (unsigned i = 0; i < 5; i++) {
+            digests[i][lane] = digest[i];
+        }
+    }
+}
+
+#ifdef __x86_64__
+/* One word of each message. */
+typedef uint32_t lanes __attribute__((vector_size(4 * SHA1_LANES)));
+
+#define ROTATED(x, bits) ((x) << (bits) | (x) >> (32 - (bits)))
+
+#define CHOICE(b, c, d)   ((d) ^ ((b) & ((c) ^ (d))))
+#define PARITY(b, c, d)   ((b) ^ (c) ^ (d))
+#define MAJORITY(b, c, d) (((b) & (c)) | ((d) & ((b) | (c))))
+
+#define ROUND(f, added, a, b, c, d, e, word)                                                       \
+    (e) += ROTATED(a, 5) + f(b, c, d) + (added) + (word);                                          \
+    (b) = ROTATED(b, 30);
+/* Five, after which each letter is itself again. */
+#define ROUNDS(from, f, added)                                                                     \
+    for (unsigned i = (from); i < (from) + 20; i += 5) {                                           \
+        ROUND(f, UINT32_C(added), a, b, c, d, e, w[i])                                             \
+        ROUND(f, UINT32_C(added), e, a, b, c, d, w[i + 1])                                         \
+        ROUND(f, UINT32_C(added), d, e, a, b, c, w[i + 2])                                         \
+        ROUND(f, UINT32_C(added), c, d, e, a, b, w[i + 3])                                         \
+        ROUND(f, UINT32_C(added), b, c, d, e, a, w[i + 4])                                         \
+    }
+
+static ALWAYS_INLINE void side_by_side(const uint64_t *first, const uint64_t *second,
+                                       uint32_t digests[5][SHA1_LANES])
+{
+    uint32_t words[4][SHA1_LANES];
+    lanes w[80];
+    lanes a = (lanes){0} + UINT32_C(0x67452301);
+    lanes b = (lanes){0} + UINT32_C(0xefcdab89);
+    lanes c = (lanes){0} + UINT32_C(0x98badcfe);
+    lanes d = (lanes){0} + UINT32_C(0x10325476);
+    lanes e = (lanes){0} + UINT32_C(0xc3d2e1f0);
+
+    for (unsigned lane = 0; lane < SHA1_LANES; lane++) {
+        words[0][lane] = __builtin_bswap32((uint32_t)first[lane]);
+        words[1][lane] = __builtin_bswap32((uint32_t)(first[lane] >> 32));
+        words[2][lane] = __builtin_bswap32((uint32_t)second[lane]);
+        words[3][lane] = __builtin_bswap32((uint32_t)(second[lane] >> 32));
+    }
+    memcpy(w, words, sizeof(words));
+    w[4] = (lanes){0} + UINT32_C(0x80000000);
+    for (unsigned i = 5; i < 15; i++) {
+        w[i] = (lanes){0};
+    }
+    w[15] = (lanes){0} + 128;
+    for (unsigned i = 16; i < 80; i++) {
+        const lanes x = w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16];
+
+        w[i] = ROTATED(x, 1);
+    }
+    ROUNDS(0, CHOICE, 0x5a827999)
+    ROUNDS(20, PARITY, 0x6ed9eba1)
+    ROUNDS(40, MAJORITY, 0x8f1bbcdc)
+    ROUNDS(60, PARITY, 0xca62c1d6)
+    a += UINT32_C(0x67452301);
+    b += UINT32_C(0xefcdab89);
+    c += UINT32_C(0x98badcfe);
+    d += UINT32_C(0x10325476);
+    e += UINT32_C(0xc3d2e1f0);
+    memcpy(digests[0], &a, sizeof(a));
+    memcpy(digests[1], &b, sizeof(b));
+    memcpy(digests[2], &c, sizeof(c));
+    memcpy(digests[3], &d, sizeof(d));
+    memcpy(digests[4], &e, sizeof(e));
+}
+
+__attribute__((target("avx512f"))) static void
+sha1_lanes_avx512(const uint64_t *first, const uint64_t *second, uint32_t digests[5][SHA1_LANES])
+{
+    side_by_side(first, second, digests);
+}
+#endif
+
+void sha1_lanes(const uint64_t first[SHA1_LANES], const uint64_t second[SHA1_LANES],
+                uint32_t digests[5][SHA1_LANES])
+{
+#ifdef __x86_64__
+    if (LIKELY(__builtin_cpu_supports("avx512f"))) {
+        sha1_lanes_avx512(first, second, digests);
+        return;
+    }
+#endif
+    sha1_lanes_portable(first, second, digests);
+}
