@@ -29,7 +29,8 @@ bool byte_pool_init(struct byte_pool *pool, uint64_t bytes, struct error *err)
     pool->bytes = malloc(units * BYTE_POOL_UNIT_BYTES);
     pool->units = calloc(units, sizeof(*pool->units));
     if (pool->bytes == NULL || pool->units == NULL) {
-        error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " KiB of held bytes", units);
+        error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " KiB of held bytes",
+                  units * BYTE_POOL_UNIT_BYTES >> 10);
         byte_pool_fini(pool);
         return false;
     }
