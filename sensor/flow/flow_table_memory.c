@@ -9,6 +9,7 @@
 #define HUGE_PAGE_BYTES   (UINT64_C(2) << 20)
 #define SMALL_PAGE_BYTES  4096
 #define DEFAULT_LINGER_NS UINT64_C(1000000000)
+#define WHEEL_BYTES       (FLOW_WHEEL_SLOTS * sizeof(uint32_t))
 #define FLOWS_PER_BUCKET  7 /* of 10 places: few lookups go to a second line */
 #define BUDGET_CHUNK_MAX  1024
 #define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
@@ -18,9 +19,10 @@ static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(stru
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
 
 /* Where the pieces of the one block of memory begin. The block is address space first: the pools
- * are filled from their beginnings, so memory is what was in use at once, rounded up to pages. */
+ * are filled from their beginnings, so memory is what was in use at once, rounded up to pages: huge
+ * ones for what takes most of it, at the block's begin. */
 struct layout {
-    uint64_t buckets, wheel, community_text, links, lists, touched, bytes;
+    uint64_t buckets, wheel, community_text, links, lists, touched, huge_bytes, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
     uint64_t tcps[FLOW_KINDS], rests[FLOW_KINDS], rtts[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
@@ -38,45 +40,62 @@ static uint64_t up_to(uint64_t bytes, uint64_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
-/* Takes a piece; the large ones begin at a page of their own. */
-static uint64_t piece(struct layout *layout, uint64_t bytes)
+/* Takes a piece, which begins at a page of its own where it has one or more. */
+static uint64_t piece(struct layout *layout, uint64_t bytes, uint64_t page_bytes)
 {
-    const uint64_t unit = bytes < HUGE_PAGE_BYTES ? UINT64_C(2) * CACHE_LINE : HUGE_PAGE_BYTES;
+    const uint64_t unit = bytes < page_bytes ? UINT64_C(2) * CACHE_LINE : page_bytes;
     const uint64_t at = up_to(layout->bytes, unit);
 
     layout->bytes = at + bytes;
     return at;
 }
 
-static struct layout layout_of(const struct flow_settings *settings)
+static uint64_t index_bytes(const struct layout *layout)
+{
+    return layout->bucket_count * sizeof(struct flow_bucket);
+}
+
+static void place_large(struct layout *layout, const struct flow_settings *settings)
 {
     const uint64_t flows = settings->flows_max;
-    struct layout layout = {.bucket_count = settings->flows_max / FLOWS_PER_BUCKET + 1};
 
-    layout.buckets = piece(&layout, layout.bucket_count * sizeof(struct flow_bucket));
-    layout.wheel = piece(&layout, FLOW_WHEEL_SLOTS * sizeof(uint32_t));
-    layout.community_text = piece(&layout, COMMUNITY_ID_TEXT_BYTES);
-    layout.links = piece(&layout, (flows + 2) * sizeof(struct flow_link_entry));
-    layout.lists = piece(&layout, (flows + FLOW_LISTS_MIN) * sizeof(uint32_t));
+    layout->buckets = piece(layout, index_bytes(layout), HUGE_PAGE_BYTES);
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
-        const uint64_t there = i >= FLOW_KIND_TCP && !measures(settings) ? 0 : flows;
-        layout.flows[i] = piece(&layout, there * flow_kind_stride(i));
-        layout.colds[i] = piece(&layout, there << flow_cold_shift(i));
-        layout.dues[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) * sizeof(uint16_t));
-        layout.groups[i] = piece(&layout, up_to(there, FLOW_GROUP_FLOWS) / FLOW_GROUP_FLOWS *
-                                              sizeof(struct flow_group));
-    }
-    for (unsigned i = FLOW_KIND_TCP; i < FLOW_KINDS; i++) {
-        const uint64_t there = measures(settings) ? flows : 0;
-        layout.tcps[i] = piece(&layout, there * sizeof(struct flow_tcp_part));
-        layout.rests[i] = piece(&layout, there * sizeof(struct flow_tcp_rest));
-        layout.rtts[i] = piece(&layout, there * sizeof(struct flow_tcp_rtt));
+        const bool is_tcp = i >= FLOW_KIND_TCP;
+        const uint64_t there = is_tcp && !measures(settings) ? 0 : flows;
+        const uint64_t tcp = is_tcp ? there : 0;
+
+        layout->flows[i] = piece(layout, there * flow_kind_stride(i), HUGE_PAGE_BYTES);
+        layout->colds[i] = piece(layout, there << flow_cold_shift(i), HUGE_PAGE_BYTES);
+        layout->tcps[i] = piece(layout, tcp * sizeof(struct flow_tcp_part), HUGE_PAGE_BYTES);
+        layout->rests[i] = piece(layout, tcp * sizeof(struct flow_tcp_rest), HUGE_PAGE_BYTES);
+        layout->rtts[i] = piece(layout, tcp * sizeof(struct flow_tcp_rtt), HUGE_PAGE_BYTES);
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
-        const bool is_there = i == FLOW_PART_TOLD || i == FLOW_PART_LARGE || measures(settings);
-        layout.parts[i] = piece(&layout, is_there ? flows * part_bytes[i] : 0);
+        const bool is_there = i != FLOW_PART_FAULTS || measures(settings);
+        layout->parts[i] = piece(layout, is_there ? flows * part_bytes[i] : 0, HUGE_PAGE_BYTES);
     }
-    layout.touched = piece(&layout, FLOW_KINDS * flows * sizeof(uint32_t));
+    layout->huge_bytes = layout->bytes = up_to(layout->bytes, HUGE_PAGE_BYTES);
+}
+
+static struct layout layout_of(const struct flow_settings *settings)
+{
+    const uint64_t flows = settings->flows_max, page = SMALL_PAGE_BYTES;
+    struct layout layout = {.bucket_count = settings->flows_max / FLOWS_PER_BUCKET + 1};
+
+    place_large(&layout, settings);
+    layout.wheel = piece(&layout, WHEEL_BYTES, page);
+    layout.community_text = piece(&layout, COMMUNITY_ID_TEXT_BYTES, page);
+    layout.links = piece(&layout, (flows + 2) * sizeof(struct flow_link_entry), page);
+    layout.lists = piece(&layout, (flows + FLOW_LISTS_MIN) * sizeof(uint32_t), page);
+    for (unsigned i = 0; i < FLOW_KINDS; i++) {
+        const uint64_t there = i >= FLOW_KIND_TCP && !measures(settings) ? 0 : flows;
+        const uint64_t groups = up_to(there, FLOW_GROUP_FLOWS) / FLOW_GROUP_FLOWS;
+
+        layout.dues[i] = piece(&layout, groups * FLOW_GROUP_FLOWS * sizeof(uint16_t), page);
+        layout.groups[i] = piece(&layout, groups * sizeof(struct flow_group), page);
+    }
+    layout.touched = piece(&layout, FLOW_KINDS * flows * sizeof(uint32_t), page);
     layout.bytes = up_to(layout.bytes, HUGE_PAGE_BYTES);
     return layout;
 }
@@ -119,7 +138,8 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
     if (flows == 0) {
         return;
     }
-    touch(bytes, layout->links);
+    touch(bytes + layout->buckets, index_bytes(layout));
+    touch(bytes + layout->wheel, WHEEL_BYTES);
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
         const bool is_there = i < FLOW_KIND_TCP || table->is_measured;
         const uint64_t some = !is_there ? 0 : (i & FLOW_KIND_WIDE) != 0 ? flows / 4 : flows;
@@ -145,10 +165,10 @@ static int map_memory(struct flow_table *table, const struct layout *layout, str
                          " MiB): lower flow.max_flows",
                          table->settings.flows_max, layout->bytes >> 20);
     }
-    (void)madvise(memory, layout->bytes, MADV_HUGEPAGE); /* refused: small pages do, slower */
+    (void)madvise(memory, layout->huge_bytes, MADV_HUGEPAGE); /* refused: small pages do, slower */
     table->memory = memory;
     table->memory_bytes = layout->bytes;
-    table->fixed_bytes = layout->links;
+    table->fixed_bytes = index_bytes(layout) + WHEEL_BYTES;
     uint8_t *bytes = memory;
     set_pools(table, layout, bytes);
     touch_pools(table, layout, bytes);
@@ -158,7 +178,7 @@ static int map_memory(struct flow_table *table, const struct layout *layout, str
     table->touched = (uint32_t *)(void *)(bytes + layout->touched);
     table->tick = 1;
     table->community_text = (char *)(bytes + layout->community_text);
-    memset(table->wheel, 0xff, FLOW_WHEEL_SLOTS * sizeof(uint32_t)); /* FLOW_NONE */
+    memset(table->wheel, 0xff, WHEEL_BYTES); /* FLOW_NONE */
     return 0;
 }
 
@@ -262,5 +282,6 @@ uint64_t flow_table_memory_needed(const struct flow_settings *settings)
                           (is_measured ? TCP_BYTES : 0) + sizeof(uint32_t) +
                           part_bytes[FLOW_PART_TOLD];
 
-    return sizeof(struct flow_table) + layout.links + settings->flows_max * each;
+    return sizeof(struct flow_table) + index_bytes(&layout) + WHEEL_BYTES +
+           settings->flows_max * each;
 }
