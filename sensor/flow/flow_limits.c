@@ -218,6 +218,7 @@ static void end_kind(struct flow_table *table, uint32_t kind, const struct endin
 
         if (slot + 3 * AHEAD < end) {
             __builtin_prefetch(flow_at(table, slot + 3 * AHEAD), 1);
+            __builtin_prefetch(flow_cold_at(table, slot + 3 * AHEAD), 1);
         }
         if (slot + 2 * AHEAD < end) {
             flow_prefetch_near_parts(table, slot + 2 * AHEAD);

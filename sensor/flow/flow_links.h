@@ -56,15 +56,32 @@ void flow_links_give(struct flow_links *links, uint32_t number);
 /* In use now or before. */
 uint64_t flow_links_memory_bytes(const struct flow_links *links);
 
-/* Whether `number` is that of `link`. */
+static inline uint64_t flow_link_mac_difference(const uint8_t a[6], const uint8_t b[6])
+{
+    uint32_t high[2];
+    uint16_t low[2];
+
+    memcpy(&high[0], a, sizeof(high[0]));
+    memcpy(&high[1], b, sizeof(high[1]));
+    memcpy(&low[0], a + 4, sizeof(low[0]));
+    memcpy(&low[1], b + 4, sizeof(low[1]));
+    return (high[0] ^ high[1]) | (uint32_t)(low[0] ^ low[1]);
+}
+
+/* Whether `number` is that of `link`: by its members, since a word that was put together just now
+ * from several would have to wait for all of them. */
 static inline bool flow_links_has(const struct flow_links *links, uint32_t number,
                                   const struct flow_link *link)
 {
-    uint64_t x[3], y[3];
+    const struct flow_link *held = &links->entries[number].link;
+    const uint32_t others =
+        (uint32_t)(held->interface ^ link->interface) | (uint32_t)(held->vlan_id ^ link->vlan_id) |
+        (uint32_t)(held->outer_vlan_id ^ link->outer_vlan_id) |
+        (uint32_t)(held->dscp[0] ^ link->dscp[0]) | (uint32_t)(held->dscp[1] ^ link->dscp[1]) |
+        (uint32_t)(held->bits ^ link->bits);
 
-    memcpy(x, &links->entries[number].link, sizeof(x));
-    memcpy(y, link, sizeof(y));
-    return number != 0 && ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+    return number != 0 && (flow_link_mac_difference(held->macs[0], link->macs[0]) |
+                           flow_link_mac_difference(held->macs[1], link->macs[1]) | others) == 0;
 }
 
 static inline const struct flow_link *flow_links_at(const struct flow_links *links, uint32_t number)
