@@ -63,8 +63,10 @@ void flow_table_report(struct flow_table *table, struct flow *flow)
     flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
 }
 
-void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
-              enum flow_end_detail detail)
+/* `is_indexed`: its place in the index is given back, too. */
+static ALWAYS_INLINE void end_flow(struct flow_table *table, uint32_t slot,
+                                   enum flow_end_reason reason, enum flow_end_detail detail,
+                                   bool is_indexed)
 {
     struct flow *flow = flow_at(table, slot);
 
@@ -73,7 +75,9 @@ void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reas
 
     wheel_clear(table, slot);
     flow_tunnels_clear(table->tunnels, flow_place(table, slot));
-    flow_index_remove(&table->index, flow_hash(table, flow), slot);
+    if (is_indexed) {
+        flow_index_remove(&table->index, flow_hash(table, flow), slot);
+    }
     flow_give_parts(table, flow, slot);
     flow->bits &= FLOW_IS_TOUCHED; /* the slot stays in that list */
     flow->key.low = pool->free_head;
@@ -82,11 +86,15 @@ void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reas
     flow_budget_give_back(table);
 }
 
-static void end_closed(struct flow_table *table, uint32_t slot)
+void flow_end(struct flow_table *table, uint32_t slot, enum flow_end_reason reason,
+              enum flow_end_detail detail)
 {
-    flow_end(table, slot, FLOW_END_END_OF_FLOW,
-             flow_tcp_state(flow_at(table, slot)) == TCP_RESET ? FLOW_DETAIL_TCP_RST
-                                                               : FLOW_DETAIL_TCP_FIN);
+    end_flow(table, slot, reason, detail, true);
+}
+
+static enum flow_end_detail detail_of_closed(const struct flow *flow)
+{
+    return flow_tcp_state(flow) == TCP_RESET ? FLOW_DETAIL_TCP_RST : FLOW_DETAIL_TCP_FIN;
 }
 
 /* ---- limits in time ---- */
@@ -150,23 +158,34 @@ void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_n
     flow_set_update_tick(table, flow, cold, now_ns);
 }
 
+/* Reports what was due before `now_ns`. False: the flow was silent for too long by then. */
+static bool pass_limits(struct flow_table *table, struct flow *flow, struct flow_cold *cold,
+                        uint64_t now_ns)
+{
+    const uint64_t limit = flow_silence_limit(table, flow);
+
+    if (now_ns > flow->last_ns && now_ns - flow->last_ns > limit) {
+        pass_deadlines(table, flow, cold, flow_add_time(flow->last_ns, limit));
+        return false;
+    }
+    pass_deadlines(table, flow, cold, now_ns);
+    return true;
+}
+
 /* Brings the flow to `now_ns`: what was due before is reported. False: it ended. */
 bool flow_settle(struct flow_table *table, uint32_t slot, uint64_t now_ns, uint64_t from_ns)
 {
     struct flow *flow = flow_at(table, slot);
     struct flow_cold *cold = flow_cold_at(table, slot);
-    const uint64_t limit = flow_silence_limit(table, flow);
 
-    if (now_ns > flow->last_ns && now_ns - flow->last_ns > limit) {
-        pass_deadlines(table, flow, cold, flow_add_time(flow->last_ns, limit));
+    if (!pass_limits(table, flow, cold, now_ns)) {
         if (flow_is_closed(flow)) {
-            end_closed(table, slot);
+            flow_end(table, slot, FLOW_END_END_OF_FLOW, detail_of_closed(flow));
         } else {
             flow_end(table, slot, FLOW_END_IDLE, FLOW_DETAIL_NONE);
         }
         return false;
     }
-    pass_deadlines(table, flow, cold, now_ns);
     if (flow_has_tcp_part(flow)) {
         tcp_settle(table, flow, now_ns);
     }
@@ -206,16 +225,30 @@ struct ending {
     uint64_t until_ns;
     enum flow_end_reason reason;
     enum flow_end_detail detail;
-    uint32_t bits; /* to be set before */
+    uint32_t bits;         /* to be set before */
+    bool is_index_cleared; /* behind it */
 };
+
+static void end_one(struct flow_table *table, uint32_t slot, const struct ending *how)
+{
+    struct flow *flow = flow_at(table, slot);
+    const bool is_idle = !pass_limits(table, flow, flow_cold_at(table, slot), how->until_ns);
+    enum flow_end_reason reason = is_idle ? FLOW_END_IDLE : how->reason;
+    enum flow_end_detail detail = is_idle ? FLOW_DETAIL_NONE : how->detail;
+
+    flow->bits |= is_idle ? 0U : how->bits;
+    if (flow_is_closed(flow)) {
+        reason = FLOW_END_END_OF_FLOW;
+        detail = detail_of_closed(flow);
+    }
+    end_flow(table, slot, reason, detail, !how->is_index_cleared);
+}
 
 static void end_kind(struct flow_table *table, uint32_t kind, const struct ending *how)
 {
     const uint32_t first = kind << FLOW_KIND_SHIFT, end = first + table->kinds[kind].fresh;
 
     for (uint32_t slot = first; slot < end; slot++) {
-        struct flow *flow = flow_at(table, slot);
-
         if (slot + 3 * AHEAD < end) {
             __builtin_prefetch(flow_at(table, slot + 3 * AHEAD), 1);
             __builtin_prefetch(flow_cold_at(table, slot + 3 * AHEAD), 1);
@@ -224,18 +257,28 @@ static void end_kind(struct flow_table *table, uint32_t kind, const struct endin
             flow_prefetch_near_parts(table, slot + 2 * AHEAD);
         }
         if (slot + AHEAD < end) {
-            flow_prefetch_far_parts(table, slot + AHEAD);
+            if (!how->is_index_cleared) {
+                flow_prefetch_bucket(table, slot + AHEAD);
+            }
+            flow_prefetch_past(table, slot + AHEAD);
         }
-        if ((flow->bits & FLOW_IS_LIVE) == 0 ||
-            !flow_settle(table, slot, how->until_ns, flow->last_ns)) {
-            continue;
+        if ((flow_at(table, slot)->bits & FLOW_IS_LIVE) != 0) {
+            end_one(table, slot, how);
         }
-        flow->bits |= how->bits;
-        if (flow_is_closed(flow)) {
-            end_closed(table, slot);
-        } else {
-            flow_end(table, slot, how->reason, how->detail);
-        }
+    }
+}
+
+/* All flows. Where they are many, each would look for its place in an index of which nothing stays:
+ * it is cleared as a whole. */
+static void end_all(struct flow_table *table, struct ending how)
+{
+    how.is_index_cleared = table->count >= table->index.bucket_count;
+    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
+        end_kind(table, kind, &how);
+    }
+    if (how.is_index_cleared) {
+        memset(table->index.buckets, 0,
+               (size_t)table->index.bucket_count * sizeof(*table->index.buckets));
     }
 }
 
@@ -245,22 +288,15 @@ void flow_table_finish(struct flow_table *table, uint64_t now_ns, enum flow_end_
     if (now_ns == 0) {
         now_ns = table->newest_ns > table->now_ns ? table->newest_ns : table->now_ns;
     }
-    const struct ending how = {.until_ns = now_ns, .reason = reason, .detail = detail};
-    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
-        end_kind(table, kind, &how);
-    }
+    end_all(table, (struct ending){.until_ns = now_ns, .reason = reason, .detail = detail});
 }
 
 void flow_table_step_clock(struct flow_table *table, uint64_t until_ns, uint64_t now_ns)
 {
-    const struct ending how = {.until_ns = until_ns,
-                               .reason = FLOW_END_FORCED,
-                               .detail = FLOW_DETAIL_CAPTURE_END,
-                               .bits = FLOW_SAW_CLOCK_STEP};
-
-    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
-        end_kind(table, kind, &how);
-    }
+    end_all(table, (struct ending){.until_ns = until_ns,
+                                   .reason = FLOW_END_FORCED,
+                                   .detail = FLOW_DETAIL_CAPTURE_END,
+                                   .bits = FLOW_SAW_CLOCK_STEP});
     table->statistics.clock_steps++;
     table->has_time = false;
     wheel_start(table, now_ns);

@@ -585,21 +585,25 @@ static inline uint64_t flow_hash(const struct flow_table *table, const struct fl
     return flow_key_hash(&key, table->settings.key);
 }
 
-/* ... and then, once that is there, what it leads to, and the bucket that the end takes it out of.
+/* ... and then, once that is there, the bucket that the end takes it out of, and what it leads to.
  */
-static ALWAYS_INLINE void flow_prefetch_far_parts(const struct flow_table *table, uint32_t slot)
+static ALWAYS_INLINE void flow_prefetch_bucket(const struct flow_table *table, uint32_t slot)
 {
-    const struct flow *flow = flow_at(table, slot);
-    const uint32_t past = flow_cold_at(table, slot)->past;
-    const uint64_t hash = flow_hash(table, flow);
+    const uint64_t hash = flow_hash(table, flow_at(table, slot));
 
     __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, hash)], 1);
+}
+
+static ALWAYS_INLINE void flow_prefetch_past(const struct flow_table *table, uint32_t slot)
+{
+    const uint32_t past = flow_cold_at(table, slot)->past;
+
     if ((past & FLOW_PAST_IS_LARGE) != 0) {
         flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
     } else if (past != 0) {
         flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_TOLD], past), 1);
     }
-    flow_tell_ahead(table, flow, 1);
+    flow_tell_ahead(table, flow_at(table, slot), 1);
 }
 
 /* Bit n: tags[n] is `tag`. */

@@ -154,7 +154,8 @@ static uint32_t take_list(struct flow_table *table, uint32_t list, uint32_t *slo
         flow_prefetch_near_parts(table, slots[i]);
     }
     for (uint32_t i = 0; i < taken; i++) {
-        flow_prefetch_far_parts(table, slots[i]);
+        flow_prefetch_bucket(table, slots[i]);
+        flow_prefetch_past(table, slots[i]);
     }
     return taken;
 }

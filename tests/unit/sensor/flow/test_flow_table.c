@@ -394,6 +394,37 @@ static void a_delta_is_cut_before_it_leaves_32_bits(void **state)
     harness_stop(&h);
 }
 
+/* Whether the index is cleared flow by flow or, of many, as a whole. */
+static void a_table_that_was_emptied_finds_flows_anew(void **state)
+{
+    static const uint16_t counts[] = {1, 10, 146, 147, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        const struct flow_settings settings = harness_settings();
+        struct harness h;
+
+        harness_start(&h, &settings);
+        for (unsigned round = 0; round < 6; round++) { /* each flow has two packets, then it ends */
+            for (uint16_t port = 1; port <= counts[i]; port++) {
+                harness_udp(&h, SECOND + round * MILLI, "10.0.0.1", port, "10.0.0.2", 9, 1);
+            }
+            assert_int_equal(flow_table_count(h.table), counts[i]);
+            if (round == 1) {
+                flow_table_step_clock(h.table, 2 * SECOND, SECOND);
+            } else if (round % 2 == 1) {
+                harness_finish(&h, 0);
+            }
+            assert_int_equal(flow_table_count(h.table), round % 2 == 1 ? 0 : counts[i]);
+        }
+        assert_int_equal(h.count, 3 * counts[i]);
+        for (uint32_t j = 0; j < h.count; j++) {
+            assert_int_equal(h.records[j].forward.total_packets, 2);
+        }
+        harness_stop(&h);
+    }
+}
+
 static void compact_entries_take_less_and_keep_state_and_counts(void **state)
 {
     struct flow_settings settings = harness_settings();
@@ -448,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_tick_gives_the_flows_of_that_tick_alone),
         cmocka_unit_test(an_echo_and_its_reply_are_one_flow),
         cmocka_unit_test(a_delta_is_cut_before_it_leaves_32_bits),
+        cmocka_unit_test(a_table_that_was_emptied_finds_flows_anew),
         cmocka_unit_test(compact_entries_take_less_and_keep_state_and_counts),
         cmocka_unit_test(a_start_record_comes_when_asked_for_and_holds_the_first_packet),
     };
