@@ -137,13 +137,17 @@ void community_id_v1_ipv4(const struct community_id_ipv4 *flow, uint16_t seed,
 static void make_all(struct community_ids *ids)
 {
     uint32_t digests[5][SHA1_LANES];
+    uint32_t each[SHA1_LANES][5];
 
     sha1_lanes(ids->first, ids->second, digests);
     for (uint32_t i = 0; i < SHA1_LANES; i++) {
-        const uint32_t digest[5] = {digests[0][i], digests[1][i], digests[2][i], digests[3][i],
-                                    digests[4][i]};
-
-        id_text(digest, ids->out[i]);
+        for (uint32_t word = 0; word < 5; word++) {
+            each[i][word] = digests[word][i];
+        }
+    }
+    /* All are put together before the first is read: at once it would wait for its last word. */
+    for (uint32_t i = 0; i < SHA1_LANES; i++) {
+        id_text(each[i], ids->out[i]);
     }
     ids->count = 0;
 }
