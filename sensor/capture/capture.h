@@ -224,5 +224,8 @@ MUST_USE int capture_list_interfaces(void (*found)(void *context,
  * bytes. -ENODEV when there is no default route. */
 MUST_USE int capture_default_interface(char *name, struct error *err);
 
+/* What libpcap calls a LINKTYPE number ("BSD/OS SLIP"), or "unknown". Static. */
+const char *capture_link_name(uint16_t link_type);
+
 /* 0 when `filter` compiles for `link_type`; else -EINVAL with libpcap's message and the text. */
 MUST_USE int capture_filter_check(const char *filter, uint16_t link_type, struct error *err);

@@ -37,6 +37,13 @@ int capture_dlt_of(uint16_t link_type)
     return link_type == LINK_RAW_OPENBSD ? 12 : link_type;
 }
 
+const char *capture_link_name(uint16_t link_type)
+{
+    const char *name = pcap_datalink_val_to_description(capture_dlt_of(link_type));
+
+    return name != NULL ? name : "unknown";
+}
+
 int capture_filter_compile(pcap_t *handle, const char *filter, struct bpf_program *out,
                            struct error *err)
 {

@@ -215,7 +215,8 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .pcap = pipeline->pcap,
         .fragments = fragments_of_shard(pipeline),
         .assets_max = from->assets_max,
-        .handover = pipeline->handover};
+        .handover = pipeline->handover,
+        .unread_links = &pipeline->unread_links};
 
     pipeline->shards[index] = shard_new(&settings, err);
     return pipeline->shards[index] == NULL ? -err->code : 0;

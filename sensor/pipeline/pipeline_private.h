@@ -8,6 +8,7 @@
 #include "sensor/pipeline/handover.h"
 #include "sensor/pipeline/pipeline.h"
 #include "sensor/pipeline/reader.h"
+#include "sensor/pipeline/unread_links.h"
 
 struct shard_thread {
     struct pipeline *pipeline;
@@ -31,6 +32,7 @@ struct pipeline {
     pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
     struct pcap_writer_counts pcap_counts; /* after that */
     struct counter packet_index;
+    struct unread_links unread_links;
     struct counter live_count;                                /* packets taken towards count_max */
     _Atomic uint64_t sketch_seed;                             /* of the seconds that begin */
     _Atomic(const struct detection_settings *) detection_now; /* likewise */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "sensor/detect/detect.h"
 #include "sensor/pipeline/shard_private.h"
+#include "sensor/pipeline/unread_links.h"
 #include "sensor/wire/packet_tree.h"
 
 #define BATCH_AGE_NS (100 * NS_PER_MS)
@@ -259,6 +260,10 @@ static void count_verdict(struct shard *shard, const struct packet *packet, stru
         break;
     case PACKET_UNSUPPORTED_LINK:
         counter_add(&counts->unsupported, 1);
+        if (shard->settings.unread_links != NULL) {
+            unread_links_tell(shard->settings.unread_links, packet->link_type,
+                              flow_interface_name(&shard->settings.flow, packet->interface));
+        }
         epoch->totals.non_ip_packets++;
         break;
     default:

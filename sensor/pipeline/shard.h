@@ -63,6 +63,7 @@ struct shard_settings {
     uint32_t assets_max;                /* of the whole sensor; 0: none are kept */
     struct fragment_settings fragments; /* datagrams_max 0: the reader looks after fragments */
     struct handover *handover;          /* borrowed; NULL = all packets are its own */
+    struct unread_links *unread_links;  /* borrowed, of all shards; NULL: they are not told */
 };
 
 #define SHARD_INTERFACES 32 /* told apart; the last stands for all behind it, too */

@@ -233,6 +233,9 @@ uint16_t packet_tenant(uint16_t tenant, enum tunnel_type type, uint32_t id);
 /* "GRE", "VXLAN", ...; "" for TUNNEL_NONE. Static. */
 const char *tunnel_type_name(enum tunnel_type type);
 
+/* Whether frames of this LINKTYPE number have a decoder. */
+bool packet_link_is_read(uint16_t link_type);
+
 /* "ok", "truncated", "malformed", "not_ip", "unsupported_link". */
 const char *packet_verdict_name(enum packet_verdict verdict);
 

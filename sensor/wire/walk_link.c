@@ -83,6 +83,11 @@ static enum wire_layer layer_of(uint32_t link_type)
     }
 }
 
+bool packet_link_is_read(uint16_t link_type)
+{
+    return layer_of(link_type) != LAYER_NONE;
+}
+
 void walk_link(struct walk *walk, uint32_t link_type)
 {
     const enum wire_layer layer = layer_of(link_type);

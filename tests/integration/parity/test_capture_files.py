@@ -1,6 +1,7 @@
 """Capture files as people have them: many, packed, of several interfaces, cut."""
 import gzip
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -149,6 +150,28 @@ class CaptureFiles(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stdout, r"packets captured: 1\b")
         self.assertRegex(done.stderr, r'mixed\.pcapng: packet 2: Enhanced Packet Block at offset \d+: filter "not ether')
+
+    def unread(self, done):
+        """(number, name, interface) of each link type that the log says is not read."""
+        return re.findall(r'msg="a link type that is not read: .*docs/protocols\.md.*" link_type=(\d+) name=("[^"]*"|\S+) '
+                          r"interface=(\S+)", done.stderr)
+
+    def test_a_link_type_that_is_not_read_is_named_once(self):
+        slip, radio, unnamed = 102, 195, 9999
+        data = section() + interface(ETHERNET, b"en0") + interface(slip, b"sl0") + interface(radio, b"wpan0") + interface(unnamed)
+        for second in range(1, 40):
+            data += packet(0, second, frame_of(1000)) + packet(1, second, bytes(40)) + packet(2, second, bytes(40))
+        file = self.write("unread.pcapng", data + packet(3, 40, bytes(40)))
+        for shards in (1, 3):
+            done = sensor("--read-pcap", file, "--quiet", "--shards", shards)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"flows: 1\b.*(?s:.)*link type unknown 79\b")
+            self.assertEqual(sorted(self.unread(done)), [("102", '"BSD/OS SLIP"', "sl0"), ("195", '"IEEE 802.15.4 with FCS"', "wpan0"),
+                                                         ("9999", "unknown", "unread.pcapng")])
+        for name, link_type, more in (("read", ETHERNET, {}), ("off", RAW, {"NETSCOPE_DECODE__DISABLED_LAYERS": "raw"})):
+            file = write_pcap(self.path(f"{name}.pcap"), [(0, frame_of(1000)[14 * (link_type == RAW):])], link_type=link_type)
+            done = sensor("--read-pcap", file, "--quiet", environment=more)
+            self.assertEqual((done.returncode, self.unread(done)), (0, []), done.stderr)
 
     def test_drops_that_the_file_tells_of_are_counted(self):
         done = sensor("--read-pcap", self.make_mixed(), "--quiet")

@@ -196,6 +196,21 @@ static void padding_behind_a_link_with_a_length_is_no_payload(void **state)
     check_is_inside();
 }
 
+static void the_links_that_are_read_are_known(void **state)
+{
+    static const uint16_t read[] = {LINK_NULL, LINK_ETHERNET, LINK_SLIP,
+                                    LINK_RAW,  LINK_ERF,      LINK_EDSA};
+    static const uint16_t unread[] = {102, 103, 147, 195, 200, 65535};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++) {
+        assert_true(packet_link_is_read(read[i]));
+    }
+    for (size_t i = 0; i < sizeof(unread) / sizeof(unread[0]); i++) {
+        assert_false(packet_link_is_read(unread[i]));
+    }
+}
+
 /* Redundancy control trailer of PRP: sequence, LAN and size, 88 fb. */
 static void a_trailer_of_prp_is_no_payload(void **state)
 {
@@ -498,6 +513,7 @@ static void names_of_layers_are_read_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_links_that_are_read_are_known),
         cmocka_unit_test(every_link_and_tag_leads_to_the_packet),
         cmocka_unit_test(no_link_or_tag_is_deeper_than_the_rules_say),
         cmocka_unit_test(padding_behind_a_link_with_a_length_is_no_payload),
