@@ -1,7 +1,8 @@
 -- Reads the topic of flow rows (kafka.value: flow_row): one message, one row. Last, when the tables are there: reading
 -- begins with the view. KAFKA_BROKERS below is the one thing to fill in (README.md has the command). The schema is
--- looked up below the server's format_schema_path. Enums come as numbers and become words here, so that a word which
--- this file does not know yet loses no row: it shows as its number.
+-- looked up below the server's format_schema_path. The columns are those of flows (01_flows.sql) in the types of the
+-- message. Enums come as numbers and become words here, so that a word which this file does not know yet loses no row:
+-- it shows as its number.
 CREATE TABLE IF NOT EXISTS netscope.flows_queue
 (
     sensor_id String, boot_id String, record_seq UInt64, flow_id String, event UInt8,
@@ -63,40 +64,23 @@ WITH
     ['', 'idle', 'active', 'end_of_flow', 'forced', 'lack_of_resources'] AS end_reasons,
     (words, number) -> if(number < length(words), words[number + 1], toString(number)) AS word,
     (bytes) -> toIPv6(IPv6NumToString(toFixedString(bytes, 16))) AS address
+-- Columns go by their names as they come, but for the times, which change their names too, and these that change form.
 SELECT
-    sensor_id, boot_id, record_seq,
-    reinterpretAsUInt64(reverse(unhex(flow_id))) AS flow_id,
-    word(events, event) AS event,
+    * EXCEPT (start_time_unix_nanos, end_time_unix_nanos, delta_start_time_unix_nanos)
+    REPLACE
+    (
+        reinterpretAsUInt64(reverse(unhex(flow_id))) AS flow_id,
+        word(events, event) AS event,
+        address(client_ip) AS client_ip, word(scopes, client_scope) AS client_scope,
+        address(server_ip) AS server_ip, word(scopes, server_scope) AS server_scope,
+        word(initiators, initiator) AS initiator,
+        arrayMap(address, tunnel_outer_src) AS tunnel_outer_src,
+        arrayMap(address, tunnel_outer_dst) AS tunnel_outer_dst,
+        word(confidences, app_confidence) AS app_confidence,
+        word(tcp_states, tcp_state) AS tcp_state,
+        word(end_reasons, end_reason) AS end_reason
+    ),
     fromUnixTimestamp64Nano(toInt64(start_time_unix_nanos), 'UTC') AS start_time,
     fromUnixTimestamp64Nano(toInt64(end_time_unix_nanos), 'UTC') AS end_time,
-    fromUnixTimestamp64Nano(toInt64(delta_start_time_unix_nanos), 'UTC') AS delta_start_time,
-    address(client_ip) AS client_ip, client_port, client_mac, client_name, word(scopes, client_scope) AS client_scope,
-    address(server_ip) AS server_ip, server_port, server_mac, server_name, word(scopes, server_scope) AS server_scope,
-    ip_version, ip_protocol, community_id, word(initiators, initiator) AS initiator,
-    vlan_id, outer_vlan_id, tunnel_type, tunnel_id,
-    arrayMap(address, tunnel_outer_src) AS tunnel_outer_src, arrayMap(address, tunnel_outer_dst) AS tunnel_outer_dst,
-    interface,
-    forward_delta_packets, forward_delta_bytes, forward_delta_payload_bytes,
-    forward_total_packets, forward_total_bytes, forward_missed_bytes,
-    reverse_delta_packets, reverse_delta_bytes, reverse_delta_payload_bytes,
-    reverse_total_packets, reverse_total_bytes, reverse_missed_bytes,
-    app_protocol, word(confidences, app_confidence) AS app_confidence,
-    word(tcp_states, tcp_state) AS tcp_state, tcp_conn_state, tcp_history,
-    tcp_forward_retransmitted_segments, tcp_reverse_retransmitted_segments,
-    tcp_forward_zero_window_events, tcp_reverse_zero_window_events,
-    tcp_client_rtt_mean_nanos, tcp_server_rtt_mean_nanos, tcp_handshake_time_nanos, tcp_server_response_time_nanos,
-    word(end_reasons, end_reason) AS end_reason, icmp_type, icmp_code,
-    tls_version, tls_sni, tls_alpn, tls_ja3, tls_ja4, quic_version,
-    dns_query_count, dns_response_count, dns_queries_name, dns_queries_type, dns_queries_rcode,
-    http_method, http_hosts, http_status, http_user_agent, ssh_hassh, alert_ids, flags,
-    forward_delta_ip_bytes, forward_total_ip_bytes, reverse_delta_ip_bytes, reverse_total_ip_bytes,
-    tcp_forward_retransmitted_bytes, tcp_forward_fast_retransmissions, tcp_forward_spurious_retransmissions,
-    tcp_forward_out_of_order_segments, tcp_forward_duplicate_acks, tcp_forward_sequence_gaps, tcp_forward_keepalives,
-    tcp_forward_window_full_events, tcp_forward_zero_window_probes, tcp_reverse_retransmitted_bytes,
-    tcp_reverse_fast_retransmissions, tcp_reverse_spurious_retransmissions, tcp_reverse_out_of_order_segments,
-    tcp_reverse_duplicate_acks, tcp_reverse_sequence_gaps, tcp_reverse_keepalives, tcp_reverse_window_full_events,
-    tcp_reverse_zero_window_probes, tcp_client_rtt_min_nanos, tcp_client_rtt_max_nanos, tcp_client_rtt_samples,
-    tcp_server_rtt_min_nanos, tcp_server_rtt_max_nanos, tcp_server_rtt_samples, tcp_simultaneous_open, app_method,
-    app_carrier, tls_ja3s, tls_ech_offered, tls_cert_sha256, dns_response_time_nanos, ssh_hassh_server,
-    ssh_client_banner, ssh_server_banner
+    fromUnixTimestamp64Nano(toInt64(delta_start_time_unix_nanos), 'UTC') AS delta_start_time
 FROM netscope.flows_queue;

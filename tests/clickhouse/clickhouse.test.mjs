@@ -145,6 +145,12 @@ test('every statement runs as it is shipped, twice', () => {
     }
 });
 
+test('table, queue and view have the same columns', () => {
+    const columns = (table) => ask(`SELECT name FROM system.columns WHERE database = 'netscope' AND table = '${table}' ORDER BY name`).map((row) => row.name);
+    assert.deepEqual(columns('flows_queue_view'), columns('flows'));
+    assert.deepEqual(columns('flows_queue').map((name) => name.replace(/_unix_nanos$/, '')).sort(), columns('flows'));
+});
+
 test('every record of the topic becomes one row', async () => {
     await until('all rows are there', () => {
         const rows = number('SELECT count() FROM netscope.flows FINAL');
