@@ -16,6 +16,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "base/key_file.h"
 #include "base/service/key_pair.h"
 
 #define EXIT_USAGE   2
@@ -131,6 +132,10 @@ static int read_pair(const char *certificate_path, const char *key_path, struct 
         return error_set(err, EINVAL,
                          "enroll: %s and %s are no certificate and key of a CA (another --ca-dir?)",
                          certificate_path, key_path);
+    }
+    if (key_file_check(key_path, err) != 0) {
+        error_prefix(err, "enroll");
+        return -err->code;
     }
     return 0;
 }

@@ -1,4 +1,5 @@
 /* The server's certificate, read again when its files change. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,13 +9,16 @@
 
 #include "base/clock.h"
 #include "base/http/http_private.h"
+#include "base/key_file.h"
 #include "base/log.h"
 
 #define LOOK_AGAIN_NS NS_PER_SEC
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
 {
+    /* The time of the inode's change too: the mode of a refused key may be all that is mended. */
     return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec &&
            a->st_size == b->st_size && a->st_ino == b->st_ino && a->st_dev == b->st_dev;
 }
 
@@ -60,8 +64,20 @@ void http_tls_refresh(struct http_server *server)
     }
     server->tls_seen[0] = now[0];
     server->tls_seen[1] = now[1];
-    if (!is_good_pair(options->tls_certificate_path, options->tls_key_path)) {
-        log_warn("http", "a changed certificate cannot be used; the one before stays in use", NULL);
+    const char *const certificate = options->tls_certificate_path;
+    const char *const key = options->tls_key_path;
+    const bool is_good = is_good_pair(certificate, key);
+    struct error err = {0};
+    if (!is_good) {
+        (void)error_set(
+            &err, EINVAL,
+            "the certificate %s and the key %s cannot be read or do not belong together",
+            certificate, key);
+    }
+    if (!is_good || key_file_check(key, &err) != 0) {
+        char text[sizeof err.message];
+        log_warn("http", "a changed certificate cannot be used; the one before stays in use",
+                 "error=%s", log_quote(err.message, text, sizeof text));
         return;
     }
     if (lws_tls_cert_updated(server->context, options->tls_certificate_path, options->tls_key_path,

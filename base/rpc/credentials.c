@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/key_file.h"
 #include "base/log.h"
 #include "base/rpc/internal.h"
 
@@ -25,8 +26,7 @@ struct rpc_tls_source {
     struct pem_file certificate, key, client_ca;
 };
 
-/* The whole file with a NUL behind it, or NULL with `err` set. A key is read as any other file; who
- * may read it is a matter of its mode. */
+/* The whole file with a NUL behind it, or NULL with `err` set. */
 static char *read_pem(const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -59,6 +59,12 @@ static char *read_pem(const char *path, struct error *err)
     return text;
 }
 
+/* The same of a private key, which others must not be able to touch. */
+static char *read_key(const char *path, struct error *err)
+{
+    return key_file_check(path, err) == 0 ? read_pem(path, err) : NULL;
+}
+
 static void free_secret(char *text)
 {
     if (text != NULL) {
@@ -73,15 +79,19 @@ static bool has_changed(const struct pem_file *file)
     if (file->path == NULL || stat(file->path, &now) != 0) {
         return false; /* gone for a moment, as in a replacement: the old one is used */
     }
+    /* The time of the inode's change too: the mode of a refused key may be all that is mended. */
     return now.st_mtim.tv_sec != file->seen.st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != file->seen.st_mtim.tv_nsec || now.st_size != file->seen.st_size ||
+           now.st_mtim.tv_nsec != file->seen.st_mtim.tv_nsec ||
+           now.st_ctim.tv_sec != file->seen.st_ctim.tv_sec ||
+           now.st_ctim.tv_nsec != file->seen.st_ctim.tv_nsec || now.st_size != file->seen.st_size ||
            now.st_ino != file->seen.st_ino || now.st_dev != file->seen.st_dev;
 }
 
-static char *load(struct pem_file *file, struct error *err)
+static char *load(struct pem_file *file, char *(*reader)(const char *path, struct error *err),
+                  struct error *err)
 {
     (void)stat(file->path, &file->seen); /* before reading: a change meanwhile is seen next time */
-    return read_pem(file->path, err);
+    return reader(file->path, err);
 }
 
 /* All three files as the core wants them; NULL with `err` set. */
@@ -89,10 +99,11 @@ static grpc_ssl_server_certificate_config *load_config(struct rpc_tls_source *so
                                                        struct error *err)
 {
     grpc_ssl_server_certificate_config *config = NULL;
-    char *certificate = load(&source->certificate, err);
-    char *key = certificate == NULL ? NULL : load(&source->key, err);
-    char *client_ca =
-        key == NULL || source->client_ca.path == NULL ? NULL : load(&source->client_ca, err);
+    char *certificate = load(&source->certificate, read_pem, err);
+    char *key = certificate == NULL ? NULL : load(&source->key, read_key, err);
+    char *client_ca = key == NULL || source->client_ca.path == NULL
+                          ? NULL
+                          : load(&source->client_ca, read_pem, err);
     if (key != NULL && (source->client_ca.path == NULL || client_ca != NULL)) {
         const grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = certificate};
         /* The core aborts on a reloadable configuration without roots, also where no client
@@ -219,7 +230,7 @@ grpc_channel_credentials *rpc_channel_credentials(const struct rpc_channel_optio
     char *key = NULL;
     if (is_good && options->certificate_path != NULL) {
         certificate = read_pem(options->certificate_path, err);
-        key = certificate == NULL ? NULL : read_pem(options->key_path, err);
+        key = certificate == NULL ? NULL : read_key(options->key_path, err);
         is_good = key != NULL;
     }
     grpc_channel_credentials *credentials = NULL;

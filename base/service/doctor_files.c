@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "base/key_file.h"
 #include "base/process.h"
 #include "base/service/doctor.h"
 #include "base/service/key_pair.h"
@@ -124,10 +125,10 @@ static void look_at_key(struct doctor *doctor, const char *key, const char *key_
                    "%s: the certificate and the key %.200s do not belong together", key, key_path);
     }
     (void)snprintf(cure, sizeof(cure), "chmod 600 %s", key_path);
-    if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+    if (!key_file_is_private(&status)) {
         doctor_add(doctor, DOCTOR_FAIL, "secret", cure,
-                   "%s: the key %.200s can be read or changed by others (mode %04o)", key, key_path,
-                   (unsigned)(status.st_mode & 07777));
+                   "%s: the key %.200s can be read or changed by others (mode %04o) and is refused",
+                   key, key_path, (unsigned)(status.st_mode & 07777));
     }
     EVP_PKEY_free(private_key);
 }

@@ -9,6 +9,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "base/key_file.h"
+
 X509 *key_pair_certificate(const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -73,6 +75,9 @@ int key_pair_check(const char *name, const char *certificate_path, const char *k
     } else if (key == NULL) {
         result = error_set(err, EINVAL, "%s: %s holds no private key (PEM, without a pass phrase)",
                            name, key_path);
+    } else if (key_file_check(key_path, err) != 0) {
+        error_prefix(err, "%s", name);
+        result = -err->code;
     } else if (X509_check_private_key(certificate, key) != 1) {
         result =
             error_set(err, EINVAL, "%s: the certificate %s and the key %s do not belong together",

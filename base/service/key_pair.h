@@ -12,8 +12,8 @@ MUST_USE X509 *key_pair_certificate(const char *path);
 /* The same; a key that needs a pass phrase is none. */
 MUST_USE EVP_PKEY *key_pair_key(const char *path);
 
-/* -EINVAL with `err`: a file holds no certificate or no key, or they do not belong together. 0 also
- * where a path is empty or a file cannot be opened, which whoever reads it tells. `name` is their
- * section in messages. */
+/* -EINVAL with `err`: a file holds no certificate or no key, or they do not belong together;
+ * -EACCES: others can touch the key (base/key_file.h). 0 also where a path is empty or a file
+ * cannot be opened, which whoever reads it tells. `name` is their section in messages. */
 MUST_USE int key_pair_check(const char *name, const char *certificate_path, const char *key_path,
                             struct error *err);

@@ -57,7 +57,7 @@ const struct config_field api_tls_fields[] = {
      .offset = offsetof(struct api_settings, tls_key),
      .value = "",
      .max = 4095,
-     .help = "PEM file of its key."},
+     .help = "PEM file of its key (mode 0600)."},
     {.key = NULL}};
 
 const struct config_field api_auth_fields[] = {

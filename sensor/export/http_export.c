@@ -57,7 +57,7 @@ const struct config_field http_export_fields[] = {
      .offset = FIELD(tls_key),
      .value = "",
      .max = 4096,
-     .help = "PEM of the private key."},
+     .help = "PEM of the private key (mode 0600)."},
     {0},
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/key_file.h"
 #include "base/log.h"
 
 #define TOPIC_NAME_MAX 249 /* Kafka's own limit */
@@ -70,6 +71,10 @@ static int set_file(rd_kafka_conf_t *conf, const char *setting, const char *prop
         const int code = errno;
 
         return error_set(err, code, "kafka.%s: open %s: %s", setting, path, strerror(code));
+    }
+    if (strcmp(setting, "tls_key") == 0 && key_file_check(path, err) != 0) {
+        error_prefix(err, "kafka.%s", setting);
+        return -err->code;
     }
     return set(conf, setting, property, path, err);
 }

@@ -60,6 +60,10 @@ def main():
         again = run("enroll", "berlin-1", "--dir", certs)
         assert again.returncode == 1 and "exists" in again.stderr, again
         assert run("enroll", "../berlin", "--dir", certs).returncode == 2
+        (certs / "ca.key").chmod(0o644)
+        shown = run("enroll", "oslo-1", "--dir", certs)
+        assert shown.returncode == 1 and f"chmod 600 {certs}/ca.key" in shown.stderr, shown
+        (certs / "ca.key").chmod(0o600)
         made = run("enroll", "rome-1", "--token", "--dir", certs)
         assert made.returncode == 0 and f"ca: {certs}/ca.pem" in made.stdout, made
         printed = made.stdout.split("\n\n")[0].replace("0.0.0.0:50052", "127.0.0.1:0")

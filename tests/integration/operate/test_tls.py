@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from support.peers import Peers
-from support.programs import COLLECTOR, SENSOR, Program, free_port, get_json, main, make_traffic, wait_until
+from support.programs import COLLECTOR, SENSOR, Program, free_port, get_json, main, make_traffic, run, wait_until
 
 
 class Tls(unittest.TestCase):
@@ -76,7 +76,48 @@ class Tls(unittest.TestCase):
         shutil.copy(self.path("first.pem"), self.path("web.pem"))  # not of this key
         wait_until("it is refused", lambda: name() and "cannot be used" in program.text())
         self.assertEqual(name(), "second")
+        os.chmod(self.path("first.key"), 0o644)
+        self.install("first", "web")
+        wait_until("a key that others can read is refused", lambda: name() and f"chmod 600 {self.path('web.key')}" in program.text())
+        self.assertEqual(name(), "second")
+        os.chmod(self.path("web.key"), 0o600)
+        wait_until("it is taken when its mode is mended", lambda: name() == "first")
         self.assertTrue(program.is_running())
+
+    def test_a_key_that_others_can_read_stops_the_start(self):
+        self.peers.authority("ca")
+        self.peers.certificate("server", "ca")
+        certificate, key = self.path("server.pem"), self.path("server.key")
+        starts = (
+            (COLLECTOR, {"NETSCOPE_COLLECTOR_INGEST__TLS_CERTIFICATE": certificate, "NETSCOPE_COLLECTOR_INGEST__TLS_KEY": key}, "ingest"),
+            (COLLECTOR, {"NETSCOPE_COLLECTOR_WEB__TLS__ENABLED": "true", "NETSCOPE_COLLECTOR_WEB__TLS__CERT_PATH": certificate,
+                         "NETSCOPE_COLLECTOR_WEB__TLS__KEY_PATH": key}, "web.tls"),
+            (SENSOR, {"NETSCOPE_GRPC__TLS_CERTIFICATE": certificate, "NETSCOPE_GRPC__TLS_KEY": key}, "grpc"),
+            (SENSOR, {"NETSCOPE_HTTP__TLS_CERTIFICATE": certificate, "NETSCOPE_HTTP__TLS_KEY": key}, "http"),
+            (SENSOR, {"NETSCOPE_COLLECTOR__ADDRESS": f"localhost:{self.ingest}", "NETSCOPE_COLLECTOR__CA": self.path("ca.pem"),
+                      "NETSCOPE_COLLECTOR__CERTIFICATE": certificate, "NETSCOPE_COLLECTOR__KEY": key}, "collector"),
+            (SENSOR, {"NETSCOPE_KAFKA__BROKERS": f"localhost:{free_port()}", "NETSCOPE_KAFKA__SECURITY_PROTOCOL": "ssl",
+                      "NETSCOPE_KAFKA__TLS_CERTIFICATE": certificate, "NETSCOPE_KAFKA__TLS_KEY": key}, "kafka.tls_key"))
+        capture, _ = make_traffic(self.path(""), "mix", packets=100)
+        os.chmod(key, 0o604)
+        for program, environment, name in starts:
+            own = ("--data-dir", self.path("data"), "--port", self.web, "--ingest-listen", f"127.0.0.1:{self.ingest}") \
+                if program == COLLECTOR else ("--read-pcap", capture, "--quiet", "--sensor-id", "s")
+            done = run(program, *own, environment=environment)
+            self.assertEqual(done.returncode, 2 if name.startswith("kafka") else 1, (name, done))
+            self.assertRegex(done.stderr, f"{name}: the private key {key} can be read .*mode 0604.*: run chmod 600 {key}\n")
+            report = run(program, "doctor", environment=environment)
+            if name.startswith("kafka"):  # refused with the settings, before anything is looked at
+                self.assertIn(f"run chmod 600 {key}", report.stderr)
+                continue
+            self.assertRegex(report.stdout, rf"(?m)^FAIL  secret .*{key} can be read .*mode 0604.* is refused")
+        if os.geteuid() == 0:  # the group that root has given it
+            os.chmod(key, 0o640)
+            done = run(SENSOR, "--read-pcap", capture, "--quiet", "--sensor-id", "s", environment=starts[2][1])
+            self.assertEqual(done.returncode, 0, done)
+            os.chown(key, 65534, 65534)
+            done = run(SENSOR, "--read-pcap", capture, "--quiet", "--sensor-id", "s", environment=starts[2][1])
+            self.assertEqual(done.returncode, 1, done)
 
     def test_a_sensor_is_who_its_certificate_says_and_a_new_one_needs_no_restart(self):
         self.peers.authority("ca")

@@ -144,6 +144,17 @@ static void a_renewed_certificate_is_used_without_a_restart(void **state)
     assert_int_equal(run(command), 0);
     assert_int_equal(call_identity(&fixture, &options, outcome), RPC_OK);
 
+    /* A key that others can read is not taken; its mode is all that has to change. */
+    (void)snprintf(
+        command, sizeof command,
+        "cd %s && cp server.key live.key && chmod 644 live.key && cp server.pem live.pem", folder);
+    assert_int_equal(run(command), 0);
+    assert_int_equal(call_identity(&fixture, &options, outcome), RPC_OK);
+    (void)snprintf(command, sizeof command, "chmod 600 %s/live.key", folder);
+    assert_int_equal(run(command), 0);
+    options = tls_options(&fixture, "ca.pem", NULL);
+    assert_int_equal(call_identity(&fixture, &options, outcome), RPC_OK);
+
     /* A pair that does not belong together, and then a broken file, leave the one that is there. */
     (void)snprintf(command, sizeof command, "cp %s/client.key %s/live.key", folder, folder);
     assert_int_equal(run(command), 0);
@@ -194,6 +205,11 @@ static void addresses_and_files_that_cannot_be_are_named(void **state)
     (void)snprintf(command, sizeof command, "echo '-----BEGIN CERTIFICATE-----x' > %s/bad.pem",
                    folder);
     assert_int_equal(run(command), 0);
+    (void)snprintf(command, sizeof command, "cd %s && cp server.key open.key && chmod 644 open.key",
+                   folder);
+    assert_int_equal(run(command), 0);
+    const struct rpc_server_tls open_key = {in_folder("server.pem"), in_folder("open.key"), NULL};
+    refuse_listen("127.0.0.1:0", &open_key, EACCES, "chmod 600");
     const struct rpc_server_tls bad = {in_folder("bad.pem"), in_folder("server.key"), NULL};
     const struct rpc_server_tls bad_ca = {in_folder("server.pem"), in_folder("server.key"),
                                           in_folder("bad.pem")};
