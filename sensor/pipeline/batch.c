@@ -13,7 +13,6 @@ struct batch_pool {
     _Atomic(struct record_batch *) returned;
     atomic_uint used;
     uint32_t count;
-    uint32_t identity_room;
 };
 
 struct batch_pool *batch_pool_new(uint32_t count, uint32_t bytes_each, uint32_t identity_room,
@@ -32,13 +31,13 @@ struct batch_pool *batch_pool_new(uint32_t count, uint32_t bytes_each, uint32_t 
         return NULL;
     }
     pool->count = count;
-    pool->identity_room = identity_room;
     for (uint32_t i = 0; i < count; i++) {
         struct record_batch *batch = &pool->batches[i];
 
         batch->pool = pool;
         batch->bytes = pool->memory + (size_t)i * bytes_each;
         batch->capacity = bytes_each;
+        batch->identity_room = identity_room;
         batch->next_free = pool->free_list;
         pool->free_list = batch;
     }
@@ -123,7 +122,7 @@ uint8_t *batch_reserve(struct record_batch *batch, uint32_t bytes_max)
     const uint32_t room = batch->capacity - batch->used;
 
     if (batch->count == BATCH_RECORDS_MAX || room < bytes_max ||
-        room - bytes_max < batch->pool->identity_room) {
+        room - bytes_max < batch->identity_room) {
         return NULL;
     }
     return batch->bytes + batch->used;
@@ -132,22 +131,4 @@ uint8_t *batch_reserve(struct record_batch *batch, uint32_t bytes_max)
 struct batch_entry *batch_commit(struct record_batch *batch, uint32_t length)
 {
     return batch_commit_named(batch, length, 0);
-}
-
-struct batch_entry *batch_commit_named(struct record_batch *batch, uint32_t length,
-                                       uint16_t name_room)
-{
-    struct batch_entry *entry = &batch->entries[batch->count++];
-
-    /* Member by member: as a whole GCC zeroes it by `rep stos`, which takes long to start. */
-    entry->offset = batch->used;
-    entry->length = entry->full_length = length;
-    entry->stream = entry->event = entry->end_reason = 0;
-    entry->seq = entry->time_ns = entry->packets = entry->wire_bytes = entry->start_ns = 0;
-    entry->client.version = entry->server.version = 0;
-    entry->name_room = name_room;
-    entry->wants_client_name = entry->wants_server_name = false;
-    batch->used += length + name_room + batch->pool->identity_room;
-    assert(batch->used <= batch->capacity);
-    return entry;
 }

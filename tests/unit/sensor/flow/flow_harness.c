@@ -2,6 +2,34 @@
 
 #include <stdlib.h>
 
+/* The id that is left to the caller is the one that it gets otherwise. */
+static void check_blank(const struct harness *h, const struct flow *flow,
+                        const struct flow_record *record)
+{
+    static struct flow_record blank;
+    struct community_ids ids = {.count = 0};
+    struct community_id_words words;
+    char text[COMMUNITY_ID_TEXT_BYTES] = "";
+    const struct record_text id = record->community_id;
+    char expected[COMMUNITY_ID_TEXT_BYTES];
+
+    memcpy(expected, id.data, id.length);
+    if (flow_fill_record_blank(h->table, flow, record->event, record->end_reason,
+                               record->end_detail, &blank, &words)) {
+        community_ids_add(&ids, &words, text);
+        community_ids_make(&ids);
+        if (memcmp(blank.community_id.data, COMMUNITY_ID_BLANK, id.length) != 0) {
+            abort();
+        }
+    } else {
+        memcpy(text, blank.community_id.data, blank.community_id.length);
+    }
+    if (blank.community_id.length != id.length || memcmp(text, expected, id.length) != 0 ||
+        blank.flow_id != record->flow_id) {
+        abort();
+    }
+}
+
 static void keep_record(void *context, struct flow *flow, enum flow_event event,
                         enum flow_end_reason reason, enum flow_end_detail detail)
 {
@@ -18,6 +46,7 @@ static void keep_record(void *context, struct flow *flow, enum flow_event event,
     struct flow_record *record = &h->records[h->count];
     memset(record, 0, sizeof(*record));
     flow_fill_record(h->table, flow, event, reason, detail, record);
+    check_blank(h, flow, record);
     memcpy(h->ids[h->count], record->community_id.data, record->community_id.length);
     h->ids[h->count][record->community_id.length] = 0;
     record->community_id.data = NULL; /* ids[] may move */
