@@ -31,10 +31,10 @@ static uint32_t place_of(const struct detection_fact *fact)
     return (uint32_t)(((parts[0] ^ parts[3]) * UINT64_C(0x9e3779b97f4a7c15) ^
                        (parts[1] ^ parts[2]) * UINT64_C(0xe7037ed1a0b428db) ^
                        ports * UINT64_C(0x8ebc6af09c88c6e3)) >>
-                      56);
+                      54);
 }
 
-static_assert(HANDSHAKES_MAX == 256, "a place has eight bits");
+static_assert(HANDSHAKES_MAX == 1024, "a place has ten bits");
 
 static bool is_of(const struct handshake *handshake, const struct detection_fact *fact)
 {

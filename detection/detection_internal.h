@@ -23,7 +23,7 @@
 #define FACTS_MAX 32
 
 /* Handshakes that may still go on within the second. */
-#define HANDSHAKES_MAX 256
+#define HANDSHAKES_MAX 1024
 
 /* A SYN or the first packet of another flow, and what followed so far. */
 struct handshake {
