@@ -157,7 +157,7 @@ const struct detector_ops amplification_detector = {
                .counters = COUNTERS,
                .members = 4,
                .is_weighed = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_DOUBLE,
                 .key = "min_ratio",

@@ -131,7 +131,7 @@ const struct detector_ops arp_spoof_detector = {
                  .quiet = "10m"},
     .events = EVENT(ARP),
     .views = {{.name = "address", .size = SIZE_KEYS, .members = 2, .has_names = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,
                 .key = "claims",

@@ -172,7 +172,7 @@ const struct detector_ops beacon_detector = {
                  .quiet = "1h"},
     .events = EVENT(SYN),
     .views = {{.name = "pair", .size = SIZE_KEYS, .members = 8}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params =
         {{.type = CONFIG_U64,

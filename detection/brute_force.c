@@ -304,7 +304,7 @@ const struct detector_ops brute_force_detector = {
     .views = {{.name = "pair", .size = SIZE_SCANNERS, .counters = COUNTERS},
               {.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4},
               {.name = "spread", .size = SIZE_SCANNERS, .counters = COUNTERS, .members = 4}},
-    .windows = {{VIEW_PAIR, 0}, {VIEW_VICTIM, 0}, {VIEW_SPREAD, 0}},
+    .windows = {{.view = VIEW_PAIR}, {.view = VIEW_VICTIM}, {.view = VIEW_SPREAD}},
     .windows_count = 3,
     .params =
         {{.type = CONFIG_U64,

@@ -130,7 +130,7 @@ const struct detector_ops data_exfil_detector = {
     .events = EVENT(VOLUME),
     .views = {{.name = "pair", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true},
               {.name = "target", .size = SIZE_KEYS, .members = 2}},
-    .windows = {{VIEW_PAIR, 0}, {VIEW_TARGET, 0}},
+    .windows = {{.view = VIEW_PAIR}, {.view = VIEW_TARGET}},
     .windows_count = 2,
     .params = {{.type = CONFIG_U64,
                 .key = "rare_clients",

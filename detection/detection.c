@@ -45,6 +45,7 @@ static bool open_window(struct detection *detection, uint32_t detector, uint32_t
     /* One more: the second being decided, whose attempts may still get an answer. */
     shape.ring =
         (uint32_t)((window->seconds + shape.bucket_seconds - 1) / shape.bucket_seconds) + 1;
+    shape.needs_unanswered = from->needs_unanswered;
     if (!rules->enabled) {
         shape.entries_max = 1;
         shape.members_max = 0;

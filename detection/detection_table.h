@@ -47,6 +47,9 @@ struct detection_shape {
     uint32_t bucket_seconds; /* length of a sub-bucket */
     bool has_names;
     bool is_weighed; /* the first sum is what a fact weighs; else it is 1 */
+    /* Windows: a subject is taken up with the first second that leaves an attempt of it without an
+     * answer, and then with all that comes. */
+    bool needs_unanswered;
 };
 
 struct detection_member {

@@ -94,10 +94,33 @@ static bool is_watched(const struct detection_table *table, uint32_t number)
            (watch->first_second == 0 || entry->first_ns / NS_PER_SEC >= watch->first_second);
 }
 
+static bool is_answered(const struct detection_table *from, const struct detection_entry *entry)
+{
+    const struct detection_member *member = detection_table_first(from, entry);
+
+    while (member != NULL && (member->attempt_second == 0 || member->answer_second != 0)) {
+        member = detection_table_next(from, member);
+    }
+    return member == NULL;
+}
+
+/* Nothing is to be kept of it. */
+static bool is_passed_over(const struct detection_table *into, const struct detection_table *from,
+                           const struct detection_entry *entry)
+{
+    return into->shape.needs_unanswered &&
+           detection_table_find(into, &entry->subject, entry->hash) == DETECTION_NONE &&
+           is_answered(from, entry);
+}
+
 static void merge_entry(struct detection_table *into, const struct detection_table *from,
                         uint32_t at)
 {
     const struct detection_entry *entry = &from->entries[at];
+
+    if (is_passed_over(into, from, entry)) {
+        return;
+    }
     const uint32_t number =
         detection_table_touch(into, &entry->subject, entry->hash, entry->first_ns, entry->last_ns,
                               detection_weight_of(from, at));

@@ -37,6 +37,7 @@ struct detector_view {
 struct detector_window {
     uint8_t view;
     uint8_t param; /* length: 0: `window`; else 1 + index of a parameter that is a duration */
+    bool needs_unanswered; /* of detection_shape */
 };
 
 struct detector_param {

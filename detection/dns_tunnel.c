@@ -152,7 +152,7 @@ const struct detector_ops dns_tunnel_detector = {
                .counters = COUNTERS,
                .members = 4,
                .has_names = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_DOUBLE,
                 .key = "entropy",

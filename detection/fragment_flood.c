@@ -103,7 +103,7 @@ const struct detector_ops fragment_flood_detector = {
                  .quiet = "30s"},
     .events = EVENT(FRAGMENT),
     .views = {{.name = "target", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,
                 .key = "sources",

@@ -109,7 +109,7 @@ const struct detector_ops host_sweep_detector = {
                  .quiet = "60s"},
     .events = EVENT(ECHO) | EVENT(ARP),
     .views = {{.name = "source", .size = SIZE_SCANNERS, .members = 4}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,
                 .key = "silent_percent",

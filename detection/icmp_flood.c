@@ -37,7 +37,7 @@ const struct detector_ops icmp_flood_detector = {
                .counters = FLOOD_COUNTERS,
                .members = 4,
                .is_weighed = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .measures_silence = true,
     .feed = feed,

@@ -95,7 +95,7 @@ const struct detector_ops long_connection_detector = {
                  .quiet = "1h"},
     .events = EVENT(VOLUME),
     .views = {{.name = "connection", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .cares = cares,
     .feed = feed,

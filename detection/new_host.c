@@ -113,7 +113,7 @@ const struct detector_ops new_host_detector = {
     .events = EVENT(END),
     .views = {{.name = "host", .size = SIZE_KEYS, .counters = COUNTERS},
               {.name = "service", .size = SIZE_KEYS, .counters = COUNTERS}},
-    .windows = {{VIEW_HOST, 0}, {VIEW_SERVICE, 0}},
+    .windows = {{.view = VIEW_HOST}, {.view = VIEW_SERVICE}},
     .windows_count = 2,
     .params = {{.type = CONFIG_DURATION,
                 .key = "learning",

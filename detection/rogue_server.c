@@ -117,7 +117,7 @@ const struct detector_ops rogue_server_detector = {
                  .quiet = "1h"},
     .events = EVENT(DHCP) | EVENT(ROUTER),
     .views = {{.name = "server", .size = SIZE_FEW, .counters = COUNTERS}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_DURATION,
                 .key = "learning",

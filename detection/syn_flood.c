@@ -184,7 +184,7 @@ const struct detector_ops syn_flood_detector = {
     .protocols = DETECTOR_TCP,
     .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST),
     .views = {{.name = "victim", .size = SIZE_VICTIMS, .counters = COUNTERS, .members = 4}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,
                 .key = "unique_src_threshold",

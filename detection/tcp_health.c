@@ -226,7 +226,7 @@ const struct detector_ops tcp_health_detector = {
     .events = EVENT(END),
     .protocols = DETECTOR_TCP,
     .views = {{.name = "service", .size = SIZE_KEYS, .counters = COUNTERS, .is_weighed = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,
                 .key = "zero_windows",

@@ -96,7 +96,7 @@ const struct detector_ops unidirectional_detector = {
     .events = EVENT(END),
     .protocols = DETECTOR_TCP,
     .views = {{.name = "sensor", .size = SIZE_FEW, .counters = COUNTERS}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .cares = cares,
     .feed = feed,

@@ -159,7 +159,7 @@ const struct detector_ops weak_crypto_detector = {
                .counters = COUNTERS,
                .members = 2,
                .has_names = true}},
-    .windows = {{0, 0}},
+    .windows = {{.view = 0}},
     .windows_count = 1,
     .feed = feed,
     .decide = decide};

@@ -416,6 +416,57 @@ static void a_window_tells_the_subjects_of_late_that_have_what_is_watched_for(vo
     detection_table_fini(&window);
 }
 
+static void answer(struct detection_table *table, uint32_t subject, uint64_t value, uint32_t second)
+{
+    const struct detection_subject key = subject_of(subject);
+
+    detection_table_add(
+        table, detection_table_touch(table, &key, hash_mix(subject + 7), second, second, 1),
+        &(struct detection_member){.hash = hash_mix(value + 1), .answer_second = second}, NULL);
+}
+
+static void
+a_subject_whose_attempts_are_answered_is_not_taken_up_by_a_window_for_others(void **state)
+{
+    struct detection_shape ring = {.entries_max = 16,
+                                   .members_max = 1024,
+                                   .ring = RING,
+                                   .bucket_seconds = 1,
+                                   .needs_unanswered = true};
+    struct detection_table frame, window;
+
+    (void)state;
+    assert_true(open_table(&frame, 16, 1024) && detection_table_init(&window, &ring));
+    put(&frame, 1, 10, 5);
+    answer(&frame, 1, 10, 5);
+    answer(&frame, 2, 20, 5); /* of an attempt long ago */
+    put(&frame, 3, 30, 5);
+    answer(&frame, 3, 30, 5);
+    put(&frame, 3, 31, 5);
+    detection_table_advance(&window, 5, 0);
+    detection_table_merge(&window, &frame);
+    assert_int_equal(window.entries_live, 1);
+    assert_true(size_of(&window, 3) == 2);
+    /* It is held: what is answered now counts, and answers what was left open. */
+    detection_table_reset(&frame);
+    answer(&frame, 3, 31, 6);
+    put(&frame, 3, 32, 6);
+    answer(&frame, 3, 32, 6);
+    detection_table_advance(&window, 6, 0);
+    detection_table_merge(&window, &frame);
+    assert_true(size_of(&window, 3) == 3);
+    const struct detection_subject key = subject_of(3);
+    const struct detection_entry *entry =
+        &window.entries[detection_table_find(&window, &key, hash_mix(3 + 7))];
+
+    for (const struct detection_member *member = detection_table_first(&window, entry);
+         member != NULL; member = detection_table_next(&window, member)) {
+        assert_int_not_equal(member->answer_second, 0);
+    }
+    detection_table_fini(&frame);
+    detection_table_fini(&window);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +479,8 @@ int main(void)
         cmocka_unit_test(members_leave_when_the_window_has_passed),
         cmocka_unit_test(a_window_holds_what_is_in_it_and_nothing_longer),
         cmocka_unit_test(a_window_tells_the_subjects_of_late_that_have_what_is_watched_for),
+        cmocka_unit_test(
+            a_subject_whose_attempts_are_answered_is_not_taken_up_by_a_window_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
