@@ -36,31 +36,56 @@ static bool is_reflector_port(uint16_t port)
     }
 }
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+/* Of the bytes at the level: how much those that were asked for may be off. */
+#define DRAW_ERROR 0.02
+
+/* Answers of the size that was asked for only tell that a victim asks: they are drawn. Of those
+ * that nobody asked for each counts, and so does each reflector. */
+static double chance_of(const struct detector_rules *rules, uint16_t source_port,
+                        uint16_t target_port, const uint64_t bytes[2])
 {
-    (void)rules;
-    return is_reflector_port(glance->target_port) || is_reflector_port(glance->source_port);
+    const bool is_to_client = is_reflector_port(target_port);
+    const double in = (double)bytes[is_to_client], out = (double)bytes[!is_to_client];
+
+    if (!is_to_client && !is_reflector_port(source_port)) {
+        return 0;
+    }
+    if (in >= out * rules->params[PARAM_RATIO].real) {
+        return 1;
+    }
+    return detector_chance(in + out,
+                           rules->least_level / 8 * (double)rules->window_ns / (double)NS_PER_SEC,
+                           DRAW_ERROR);
+}
+
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    return chance_of(rules, glance->source_port, glance->target_port, glance->bytes);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
     const bool is_to_client = is_reflector_port(fact->target_port);
+    const double scale =
+        address_is_multicast(&fact->target)
+            ? 0
+            : detector_draw(frame, fact,
+                            chance_of(rules, fact->source_port, fact->target_port, fact->bytes));
 
-    if (address_is_multicast(&fact->target) ||
-        (!is_to_client && !is_reflector_port(fact->source_port))) {
+    if (scale == 0) {
         return;
     }
     const struct ip_address *reflector = is_to_client ? &fact->target : &fact->source;
     const struct detection_subject subject = {.target = is_to_client ? fact->source : fact->target};
-    const uint64_t in = fact->bytes[is_to_client];
+    const uint64_t in = detector_scale(fact->bytes[is_to_client], scale);
     struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, in);
 
     if (note == NULL) {
         return;
     }
     note->counts[COUNT_IN] = in;
-    note->counts[COUNT_OUT] = fact->bytes[!is_to_client];
+    note->counts[COUNT_OUT] = detector_scale(fact->bytes[!is_to_client], scale);
     if (in > 0) {
         struct detection_member member =
             detector_member(frame, detector_hash_address(frame, reflector), fact, true, false);
@@ -112,7 +137,7 @@ static void report(struct detection *detection, struct detector *self,
             .kind = ALERT_AMPLIFICATION, .number = number, .observed = rate, .unit = "bit/s"});
     char target[ADDRESS_TEXT_BYTES];
 
-    draft->estimate_error = 0; /* bytes are counted, only reflectors are sampled */
+    draft->estimate_error = DRAW_ERROR; /* of the bytes; reflectors are sampled */
     draft->attackers_total_estimate = (uint64_t)reflectors;
     draft->victims_total_estimate = 1;
     evidence_victim(draft, &subject.target, 0);

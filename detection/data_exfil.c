@@ -12,24 +12,40 @@ enum { VIEW_PAIR, VIEW_TARGET /* its clients inside */ };
 enum { COUNT_UP, COUNT_DOWN, COUNTERS };
 enum { PARAM_RARE, PARAM_RATIO };
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+/* Of what was sent at the level, and so of how much a pair's bytes are off. */
+#define DRAW_ERROR 0.01
+
+static double chance_of(const struct detector_rules *rules, bool is_source_internal,
+                        bool is_target_internal, uint64_t up)
 {
-    (void)rules;
-    return glance->is_source_internal && !glance->is_target_internal;
+    return is_source_internal && !is_target_internal
+               ? detector_chance((double)up, rules->least_level * MEGABYTE, DRAW_ERROR)
+               : 0;
+}
+
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    return chance_of(rules, glance->is_source_internal, glance->is_target_internal,
+                     glance->bytes[0]);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    if (!fact->is_source_internal || fact->is_target_internal) {
+    const double scale = detector_draw(
+        frame, fact,
+        chance_of(rules, fact->is_source_internal, fact->is_target_internal, fact->bytes[0]));
+
+    if (scale == 0) {
         return;
     }
+    const uint64_t up = detector_scale(fact->bytes[0], scale);
     struct detector_note *note =
-        detector_note_of(rules, frame, VIEW_PAIR, fact, PART_SOURCE | PART_TARGET, fact->bytes[0]);
+        detector_note_of(rules, frame, VIEW_PAIR, fact, PART_SOURCE | PART_TARGET, up);
 
     if (note != NULL) {
-        note->counts[COUNT_UP] = fact->bytes[0];
-        note->counts[COUNT_DOWN] = fact->bytes[1];
+        note->counts[COUNT_UP] = up;
+        note->counts[COUNT_DOWN] = detector_scale(fact->bytes[1], scale);
     }
     note = detector_note_of(rules, frame, VIEW_TARGET, fact, PART_TARGET, 1);
     if (note != NULL) {
@@ -82,7 +98,7 @@ static void report(struct detection *detection, struct detector *self,
                                                 .unit = "MB"});
     char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
 
-    draft->estimate_error = 0;
+    draft->estimate_error = DRAW_ERROR;
     draft->attackers_total_estimate = draft->victims_total_estimate = 1;
     evidence_attacker(draft, &subject.source, 0);
     evidence_add_address(draft->top_sources, &draft->top_sources_count, &subject.source,
@@ -137,7 +153,8 @@ const struct detector_ops data_exfil_detector = {
                 .value = "2",
                 .min = 1,
                 .max = 1e9,
-                .help = "A host outside is rare up to so many clients inside in the window."},
+                .help = "A host outside is rare up to so many clients inside in the window; one "
+                        "that sends it less than a ten-thousandth of the level may not count."},
                {.type = CONFIG_DOUBLE,
                 .key = "ratio",
                 .value = "2",

@@ -106,8 +106,8 @@ struct detection_glance {
     uint8_t protocol;
     bool is_source_internal, is_target_internal;
     uint16_t source_port, target_port;
-    uint64_t packets[2], payload_bytes[2]; /* as of the fact */
-    uint64_t age_ns;                       /* of the flow */
+    uint64_t packets[2], bytes[2], payload_bytes[2]; /* as of the fact */
+    uint64_t age_ns;                                 /* of the flow */
 };
 
 /* ---- frames ---- */
@@ -127,9 +127,13 @@ uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
 bool detection_frame_is_empty(struct detection_frame *frame);
 
-/* False: a fact of `event` (VOLUME or END) with this in it would be passed over by all. */
-bool detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
-                           const struct detection_glance *glance);
+/* The chance with which a fact of `event` (VOLUME or END) with this in it is to be told: 0: all
+ * would pass it over; below 1: where detection_frame_draws() says so. */
+double detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
+                             const struct detection_glance *glance);
+/* False: nobody who cares with this chance at most gets to look at the fact. */
+bool detection_frame_draws(struct detection_frame *frame, const struct detection_fact *fact,
+                           double chance);
 /* Where the next fact may be put together, to be given to detection_frame_add without a copy: as it
  * was left, until the frame's next call. */
 struct detection_fact *detection_frame_room(struct detection_frame *frame);

@@ -314,17 +314,18 @@ static bool is_exempt(const struct detector_rules *rules, const struct detection
     return false;
 }
 
-bool detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
-                           const struct detection_glance *glance)
+double detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
+                             const struct detection_glance *glance)
 {
     const struct subscriber *wanted = frame->wanted[event][protocol_of(glance->protocol)];
+    double most = 0;
 
-    for (; wanted->feed != NULL; wanted++) {
-        if (wanted->cares == NULL || wanted->cares(wanted->rules, glance)) {
-            return true;
-        }
+    for (; wanted->feed != NULL && most < 1; wanted++) {
+        const double chance = wanted->cares != NULL ? wanted->cares(wanted->rules, glance) : 1;
+
+        most = chance > most ? chance : most;
     }
-    return false;
+    return most;
 }
 
 void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact)

@@ -38,7 +38,7 @@ struct handshake {
 struct subscriber {
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact); /* NULL: the end */
-    bool (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
+    double (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     const struct detector_rules *rules;
     bool has_exempt;
 };

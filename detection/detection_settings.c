@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,11 +420,13 @@ static int compile_one(const struct detector_config *from, const struct config *
         check_addresses(from, config, rules, err) != 0) {
         return -err->code;
     }
+    rules->least_level = rules->levels[LEVEL_MEDIUM];
     for (uint32_t i = 0; i < from->overrides.count; i++) {
         if (take_override(from->overrides.items[i], config, rules, &rules->overrides[i], err) !=
             0) {
             return -err->code;
         }
+        rules->least_level = fmin(rules->least_level, rules->overrides[i].levels[LEVEL_MEDIUM]);
     }
     rules->overrides_count = from->overrides.count;
     return 0;

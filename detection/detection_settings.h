@@ -59,6 +59,7 @@ struct detector_rules {
     uint32_t exempt_sources_count, exempt_targets_count, exempt_ports_count, overrides_count;
     uint64_t window_ns, quiet_ns, min_volume;
     double levels[LEVEL_COUNT];
+    double least_level; /* the lowest medium one, with those of all overrides */
     union detector_value params[DETECTOR_PARAMS_MAX];
     struct ip_prefix exempt_sources[DETECTOR_PREFIXES_MAX];
     struct ip_prefix exempt_targets[DETECTOR_PREFIXES_MAX];

@@ -84,8 +84,9 @@ struct detector_ops {
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
-    /* Whether a VOLUME or END may say something to `feed`, which looks again. NULL: all do. */
-    bool (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
+    /* The chance with which a VOLUME or END is told to `feed`, which looks again: 0 is never, 1
+     * always, between them by detector_draw(). NULL: all are. */
+    double (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
      * second; what came later, or could not wait, comes as a fact of its own. */
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
@@ -162,6 +163,25 @@ static inline void detector_note_until(struct detector_note *note, uint64_t time
 }
 struct detection_table *detector_view(const struct detector_rules *rules,
                                       struct detection_frame *frame, uint32_t view);
+
+/* Threshold sampling (Duffield, Lund, Thorup 2005, "Learn more, sample less"), so that a sum of
+ * many light things need not be told of each: what weighs less than a threshold is told with the
+ * chance weight / threshold, and then counts as the threshold. Sums of any subject stay unbiased,
+ * and one that is at `level` has a standard error of `error` of it at most, whatever it is made of.
+ */
+static inline double detector_chance(double weight, double level, double error)
+{
+    return weight / (level * error * error);
+}
+/* By how much the counts of this fact are multiplied: 0: it is not told; 1: with a chance of 1 and
+ * more. Each detector that asks for one fact has the same draw, in the shard and in `feed`. */
+double detector_draw(struct detection_frame *frame, const struct detection_fact *fact,
+                     double chance);
+/* `count` times what detector_draw() gave. */
+static inline uint64_t detector_scale(uint64_t count, double scale)
+{
+    return scale == 1 ? count : (uint64_t)((double)count * scale + 0.5);
+}
 /* A member at the frame's second: attempt, answer or both. */
 struct detection_member detector_member(const struct detection_frame *frame, uint64_t hash,
                                         const struct detection_fact *fact, bool is_attempt,

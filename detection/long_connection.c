@@ -10,7 +10,7 @@
 
 enum { COUNT_SECONDS /* its age, each second with traffic */, COUNT_TIMES, COUNT_BYTES, COUNTERS };
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
 {
     return (double)glance->age_ns / (double)NS_PER_SEC / HOUR_SECONDS >=
            rules->levels[LEVEL_MEDIUM];

@@ -19,7 +19,7 @@ static void count(const struct detector_rules *rules, struct detection_frame *fr
     }
 }
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
 {
     (void)rules;
     return glance->packets[0] > 0 && glance->packets[1] > 0 &&

@@ -30,7 +30,7 @@ static bool says_something(const uint64_t packets[2], const uint64_t payload_byt
     return (packets[0] > 0 && packets[1] > 0) || (payload_bytes[0] | payload_bytes[1]) != 0;
 }
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
 {
     (void)rules;
     return says_something(glance->packets, glance->payload_bytes);

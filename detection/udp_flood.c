@@ -6,16 +6,28 @@
 /* One packet back for so many: a conversation. */
 #define ANSWERED_EACH 20
 
+static bool is_one_way(uint64_t packets, uint64_t back)
+{
+    return packets > 0 && back * ANSWERED_EACH <= packets;
+}
+
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return is_one_way(glance->packets[0], glance->packets[1]) ||
+           is_one_way(glance->packets[1], glance->packets[0]);
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
     if (address_is_multicast(&fact->target)) {
         return;
     }
-    if (fact->packets[0] > 0 && fact->packets[1] * ANSWERED_EACH <= fact->packets[0]) {
+    if (is_one_way(fact->packets[0], fact->packets[1])) {
         flood_add(rules, frame, fact, false);
     }
-    if (fact->packets[1] > 0 && fact->packets[0] * ANSWERED_EACH <= fact->packets[1]) {
+    if (is_one_way(fact->packets[1], fact->packets[0])) {
         flood_add(rules, frame, fact, true);
     }
 }
@@ -44,5 +56,6 @@ const struct detector_ops udp_flood_detector = {
     .windows = {{.view = 0}},
     .windows_count = 1,
     .measures_silence = true,
+    .cares = cares,
     .feed = feed,
     .decide = flood_decide};

@@ -11,7 +11,7 @@
 
 enum { COUNT_CONNECTIONS, COUNT_ONE_WAY, COUNTERS };
 
-static bool cares(const struct detector_rules *rules, const struct detection_glance *glance)
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
 {
     (void)rules;
     return glance->packets[0] + glance->packets[1] >= PACKETS_MIN &&

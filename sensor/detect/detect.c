@@ -234,14 +234,19 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
         .source_port = flow_client_port(flow),
         .target_port = flow_server_port(flow),
         .packets = {delta->packets - delta->reverse_packets, delta->reverse_packets},
+        .bytes = {delta->bytes[0], delta->bytes[1]},
         .age_ns = flow->last_ns > first_ns ? flow->last_ns - first_ns : 0};
+    const double chance = detection_frame_cares(frame, DETECTION_VOLUME, &glance);
 
-    if (!detection_frame_cares(frame, DETECTION_VOLUME, &glance)) {
+    if (chance <= 0) {
         return;
     }
     struct detection_fact *fact = detection_frame_room(frame);
 
     fact_of_flow(fact, DETECTION_VOLUME, table, flow, flow->last_ns);
+    if (!detection_frame_draws(frame, fact, chance)) {
+        return;
+    }
     fact->bytes[0] = delta->bytes[0];
     fact->bytes[1] = delta->bytes[1];
     fact->packets[0] = glance.packets[0];

@@ -524,6 +524,54 @@ static void other_levels_are_in_force_from_the_next_second_on(void **state)
     assert_int_equal(count_of(after, ALERT_SYN_FLOOD, ALERT_OPEN), 0);
 }
 
+/* Of what weighs less than a threshold a part is told, the same part whoever is asked. */
+static void what_is_drawn_is_as_much_as_its_chance_and_depends_on_the_fact_alone(void **state)
+{
+    struct error err = {0};
+    AUTO(detection_frame) frame = detection_frame_new(&settings, &err);
+    AUTO(detection_frame) other = detection_frame_new(&settings, &err);
+    AUTO(detection_frame) keyed = detection_frame_new(&settings, &err);
+    unsigned drawn = 0, rarer = 0, differ = 0;
+
+    (void)state;
+    assert_true(frame != NULL && other != NULL && keyed != NULL);
+    detection_frame_reset(frame, START, 1);
+    detection_frame_reset(other, START, 1);
+    detection_frame_reset(keyed, START, 2);
+    for (uint32_t i = 0; i < 100000; i++) {
+        const struct detection_fact fact = {.event = DETECTION_VOLUME,
+                                            .protocol = 6,
+                                            .source = {.version = 4, .bytes = {10, 0, 0, 5}},
+                                            .target = {.version = 4, .bytes = {192, 0, 2, 1}},
+                                            .source_port = (uint16_t)i,
+                                            .target_port = (uint16_t)(i >> 16),
+                                            .time_ns = START * NS_PER_SEC + i};
+        const bool is_drawn = detection_frame_draws(frame, &fact, 0.1);
+
+        assert_int_equal(detection_frame_draws(other, &fact, 0.1), is_drawn);
+        assert_true(detection_frame_draws(frame, &fact, 1));
+        assert_false(detection_frame_draws(frame, &fact, 0));
+        if (detection_frame_draws(frame, &fact, 0.01)) {
+            assert_true(is_drawn); /* whoever cares less is told less of the same */
+            rarer++;
+        }
+        drawn += is_drawn;
+        differ += detection_frame_draws(keyed, &fact, 0.1) != is_drawn;
+    }
+    assert_in_range(drawn, 9600, 10400); /* four standard deviations */
+    assert_in_range(rarer, 870, 1130);
+    assert_in_range(differ, 17000, 19000); /* of two draws apart: 18 % */
+    detection_frame_reset(other, START + 1, 1);
+    const struct detection_fact fact = {.event = DETECTION_VOLUME, .protocol = 6};
+    unsigned seconds = 0;
+
+    for (uint64_t i = 0; i < 1000; i++) {
+        detection_frame_reset(other, START + i, 1);
+        seconds += detection_frame_draws(other, &fact, 0.5);
+    }
+    assert_in_range(seconds, 430, 570); /* each second anew */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +591,7 @@ int main(void)
         cmocka_unit_test_setup(other_levels_are_in_force_from_the_next_second_on, set_up),
         cmocka_unit_test_setup(what_waits_is_in_the_frame_when_it_is_read_and_in_no_other, set_up),
         cmocka_unit_test_setup(a_frame_of_the_defaults_needs_less_than_4_mebibytes, set_up),
+        cmocka_unit_test(what_is_drawn_is_as_much_as_its_chance_and_depends_on_the_fact_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

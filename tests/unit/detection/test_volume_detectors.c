@@ -1,18 +1,21 @@
 /* Exfiltration, long connections, TCP health, one-way traffic, loss, fragments: what is found, what
  * is just below, what looks alike. */
+#include "base/hash.h"
 #include "tests/unit/detection/detector_play.h"
 
 #define HOUR_MS 3600000
 
 /* ---- data_exfil ---- */
 
-static void upload(uint32_t source, uint32_t target, uint64_t up, uint64_t down, uint64_t at_ms)
+static struct detection_fact *upload(uint32_t source, uint32_t target, uint64_t up, uint64_t down,
+                                     uint64_t at_ms)
 {
     struct detection_fact *fact = play_fact(DETECTION_VOLUME, source, target, 443, at_ms);
 
     fact->is_source_internal = true;
     fact->bytes[0] = up;
     fact->bytes[1] = down;
+    return fact;
 }
 
 static void an_upload_of_100_megabytes_to_a_rare_host_is_exfiltration(void **state)
@@ -20,7 +23,7 @@ static void an_upload_of_100_megabytes_to_a_rare_host_is_exfiltration(void **sta
     (void)state;
     play_only("data_exfil");
     for (unsigned i = 0; i < 100; i++) {
-        upload(5, 1000, 1000000, 20000, i * 1000);
+        (void)upload(5, 1000, 1000000, 20000, i * 1000);
     }
     const struct play_alerts *alerts = play(0);
 
@@ -34,9 +37,68 @@ static void a_little_less_is_none(void **state)
     (void)state;
     play_only("data_exfil");
     for (unsigned i = 0; i < 99; i++) {
-        upload(5, 1000, 1000000, 20000, i * 1000);
+        (void)upload(5, 1000, 1000000, 20000, i * 1000);
     }
     assert_int_equal(play(0)->count, 0);
+}
+
+/* `count` flows of 400 to 5,000 bytes, of which most are passed over: about 2.7 kB each. */
+static uint64_t upload_in_pieces(unsigned count)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t up = 400 + hash_mix(i) % 4600;
+
+        upload(5, 1000, up, up / 4, i * 80)->source_port = (uint16_t)i;
+        sum += up;
+    }
+    return sum;
+}
+
+static void many_small_uploads_are_one_large_one(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    assert_true(upload_in_pieces(42000) > 110000000);
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DATA_EXFIL), 1);
+    assert_true(play_first(alerts)->estimate_error == 0.01);
+    /* When it was told, 100 MB had been sent, three standard errors more or less. */
+    const uint64_t at = (play_first(alerts)->last_ns - PLAY_START * NS_PER_SEC) / (80 * NS_PER_MS);
+
+    play_only("data_exfil");
+    const uint64_t sent = upload_in_pieces((unsigned)at);
+
+    assert_true(sent > 97000000 && sent < 103000000);
+}
+
+static void many_small_uploads_of_a_little_less_are_none(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    assert_true(upload_in_pieces(35000) > 90000000);
+    assert_int_equal(play(0)->count, 0);
+}
+
+/* Levels of an override are held as exactly as the detector's own. */
+static void a_low_level_for_one_network_is_not_lost_among_small_uploads(void **state)
+{
+    struct detector_rules *rules = play_only("data_exfil");
+
+    (void)state;
+    rules->overrides_count = 1;
+    rules->overrides[0] = (struct detector_override){
+        .prefix = {.address = play_ip(5), .prefix_bits = 32}, .levels = {0.01, 10000, 20000}};
+    rules->least_level = 0.01;
+    for (unsigned i = 0; i < 50; i++) {
+        (void)upload(5, 1000, 200, 50, i * 1000);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DATA_EXFIL), 1);
+    assert_true(play_first(alerts)->observed == 0.01);
 }
 
 /* A backup service: three hosts inside send to it. */
@@ -45,7 +107,7 @@ static void what_many_send_to_is_no_exfiltration(void **state)
     (void)state;
     play_only("data_exfil");
     for (unsigned i = 0; i < 600; i++) {
-        upload(5 + i % 3, 1000, 1000000, 20000, i * 1000);
+        (void)upload(5 + i % 3, 1000, 1000000, 20000, i * 1000);
     }
     assert_int_equal(play(0)->count, 0);
 }
@@ -55,7 +117,7 @@ static void a_conversation_both_ways_is_no_exfiltration(void **state)
     (void)state;
     play_only("data_exfil");
     for (unsigned i = 0; i < 300; i++) {
-        upload(5, 1000, 1000000, 900000, i * 1000);
+        (void)upload(5, 1000, 1000000, 900000, i * 1000);
     }
     assert_int_equal(play(0)->count, 0);
 }
@@ -316,6 +378,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_upload_of_100_megabytes_to_a_rare_host_is_exfiltration),
         cmocka_unit_test(a_little_less_is_none),
+        cmocka_unit_test(many_small_uploads_are_one_large_one),
+        cmocka_unit_test(many_small_uploads_of_a_little_less_are_none),
+        cmocka_unit_test(a_low_level_for_one_network_is_not_lost_among_small_uploads),
         cmocka_unit_test(what_many_send_to_is_no_exfiltration),
         cmocka_unit_test(a_conversation_both_ways_is_no_exfiltration),
         cmocka_unit_test(four_hours_are_long_and_rise),
