@@ -448,7 +448,7 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
         const int direction = item->source_is_high != flow_client_is_high(flow);
         const bool has_part = flow_has_tcp_part(flow);
 
-        if (flow_packets_of(flow, direction) == 0 || flow_tcp_state(flow) == TCP_SYN_ACK ||
+        if (flow_packets_of(flow, direction) == 0 ||
             (!has_part && (flow->bits & FLOW_HAS_TCP_ROOM) != 0)) {
             __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
         }
@@ -458,8 +458,9 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
             if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
                 __builtin_prefetch(flow_tcp_rtt_at(table, item->candidate), 1);
             }
-            if (tcp_adds_to_history(part, packet, direction)) {
+            if (tcp_adds_to_history(part, packet, direction)) { /* with payload, a stream begins */
                 __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
+                __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
             }
         } else if ((flow->bits & FLOW_HAS_TCP_ROOM) != 0) {
             __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
