@@ -263,24 +263,29 @@ static bool is_of_no_interest(const struct flow *flow, const struct assembly_sid
 static void start_side(struct call *call, struct assembly_side *side, uint32_t seq, int direction)
 {
     const struct flow_table *table = call->inspect->table;
-    const struct flow_tcp_part *tcp = table != NULL ? flow_tcp(table, call->flow) : NULL;
     const int32_t limit = (int32_t)call->inspect->stream_bytes;
 
     side->bits = ASSEMBLY_IS_STARTED | ASSEMBLY_IS_GUESSED;
     side->base_seq = seq;
-    if (tcp == NULL) {
+    if (table == NULL) {
         return;
     }
-    const uint32_t initial_seq = flow_tcp_initial_seq(call->inspect->table, call->flow, direction);
+    const struct flow_tcp_part *tcp = flow_tcp(table, call->flow);
+    const bool saw_syn = tcp != NULL
+                             ? (tcp->side[direction].history_seen & SEEN_SYN) != 0
+                             : flow_tcp_flags(table, call->flow, direction, TCP_FLAG_SYN) > 0;
+    const uint32_t initial_seq = flow_tcp_initial_seq(table, call->flow, direction);
     const int32_t behind_syn = seq_diff(seq, initial_seq + 1);
-    const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
-    if ((tcp->side[direction].history_seen & SEEN_SYN) != 0 && behind_syn >= -limit &&
-        behind_syn <= limit) {
+
+    if (saw_syn && behind_syn >= -limit && behind_syn <= limit) {
         side->base_seq = initial_seq + 1;
         side->bits = ASSEMBLY_IS_STARTED;
-    } else if ((tcp->side[!direction].bits & SIDE_HAS_ACK) != 0 && behind_ack >= -1 &&
-               behind_ack <= limit) { /* -1: a keep-alive */
-        side->base_seq = tcp->side[!direction].ack;
+    } else if (tcp != NULL && (tcp->side[!direction].bits & SIDE_HAS_ACK) != 0) {
+        const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
+
+        if (behind_ack >= -1 && behind_ack <= limit) { /* -1: a keep-alive */
+            side->base_seq = tcp->side[!direction].ack;
+        }
     }
 }
 

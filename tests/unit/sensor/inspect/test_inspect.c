@@ -10,6 +10,7 @@
 
 #include "sensor/flow/flow_table.h"
 #include "sensor/inspect/inspect.h"
+#include "sensor/inspect/inspect_internal.h"
 #include "tests/support/packet_builder.h"
 
 #define MILLI UINT64_C(1000000)
@@ -513,9 +514,52 @@ static void a_pool_without_room_for_one_state_is_refused(void **state)
     assert_int_equal(err.code, 22);
 }
 
+static void keep_flow(void *context, const struct flow *flow)
+{
+    *(struct flow **)context = (struct flow *)(uintptr_t)flow;
+}
+
+/* Payload of a segment whose header the flow table has not seen, as of fragments put together: the
+ * SYN alone, which no other segment followed, tells where the stream begins. */
+static void a_lone_syn_tells_where_a_stream_begins(void **state)
+{
+    static const char banner[] = "SSH-2.0-OpenSSH_9.6\r\n";
+    const struct wire_span bytes = {(const uint8_t *)banner, sizeof(banner) - 1};
+    struct bench bench;
+    struct flow *flow = NULL;
+    uint32_t cursor = 0;
+
+    (void)state;
+    for (uint32_t behind = 0; behind < 30; behind += 20) {
+        struct packet packet = {.ip_version = 4,
+                                .protocol = IP_PROTOCOL_TCP,
+                                .facts = PACKET_HAS_PORTS | PACKET_HAS_TCP,
+                                .source_port = 40000,
+                                .target_port = 7000,
+                                .tcp_flags = TCP_ACK,
+                                .tcp_seq = 1 + behind,
+                                .payload_bytes = bytes.length,
+                                .payload_captured_bytes = bytes.length};
+
+        cursor = 0;
+        start(&bench, 64);
+        bench.server_port = 7000;
+        tcp_segment(&bench, false, 7000, TCP_SYN, NULL, 0);
+        while (flow_table_iterate(bench.table, &cursor, 1024, keep_flow, &flow)) {
+        }
+        assert_non_null(flow);
+        inspect_transport(bench.inspect, flow, &packet, &bytes, 0);
+        assert_int_equal(flow->app_protocol, behind == 0 ? APP_SSH : APP_UNKNOWN);
+        assert_true(behind == 0 || inspect_statistics(bench.inspect).held_bytes > 0);
+        finish(&bench);
+        stop(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lone_syn_tells_where_a_stream_begins),
         cmocka_unit_test(a_dns_answer_is_told_with_its_question_and_latency),
         cmocka_unit_test(questions_are_told_once_and_one_that_waits_is_told_with_its_answer),
         cmocka_unit_test(questions_that_fill_a_record_are_told_at_once_and_none_is_lost),
