@@ -14,19 +14,24 @@ enum { PARAM_RARE, PARAM_RATIO };
 
 /* Of what was sent at the level, and so of how much a pair's bytes are off. */
 #define DRAW_ERROR 0.01
+/* What came back weighs less, for it only has to be told whether it was more than the ratio leaves:
+ * at that it is off by five times DRAW_ERROR. */
+#define DOWN_SHARE (1.0 / 25)
 
 static double chance_of(const struct detector_rules *rules, bool is_source_internal,
-                        bool is_target_internal, uint64_t up)
+                        bool is_target_internal, const uint64_t bytes[2])
 {
+    const double up = (double)bytes[0];
+    const double down = (double)bytes[1] * rules->params[PARAM_RATIO].real * DOWN_SHARE;
+
     return is_source_internal && !is_target_internal
-               ? detector_chance((double)up, rules->least_level * MEGABYTE, DRAW_ERROR)
+               ? detector_chance(up > down ? up : down, rules->least_level * MEGABYTE, DRAW_ERROR)
                : 0;
 }
 
 static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
 {
-    return chance_of(rules, glance->is_source_internal, glance->is_target_internal,
-                     glance->bytes[0]);
+    return chance_of(rules, glance->is_source_internal, glance->is_target_internal, glance->bytes);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
@@ -34,7 +39,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 {
     const double scale = detector_draw(
         frame, fact,
-        chance_of(rules, fact->is_source_internal, fact->is_target_internal, fact->bytes[0]));
+        chance_of(rules, fact->is_source_internal, fact->is_target_internal, fact->bytes));
 
     if (scale == 0) {
         return;

@@ -122,6 +122,26 @@ static void a_conversation_both_ways_is_no_exfiltration(void **state)
     assert_int_equal(play(0)->count, 0);
 }
 
+/* What comes back counts, however little is sent in its seconds. */
+static void downloads_are_seen_behind_the_few_bytes_that_ask_for_them(void **state)
+{
+    static const uint64_t asking[] = {0, 60};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(asking); i++) {
+        for (unsigned megabytes = 30; megabytes <= 80; megabytes += 50) {
+            play_only("data_exfil");
+            for (unsigned second = 0; second < 4 * megabytes; second++) {
+                (void)upload(5, 1000, asking[i], 250000, second * 1000);
+            }
+            for (unsigned j = 0; j < 110; j++) {
+                (void)upload(5, 1000, 1000000, 0, (4 * megabytes + j) * 1000);
+            }
+            assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), megabytes == 30 ? 1 : 0);
+        }
+    }
+}
+
 /* ---- long_connection ---- */
 
 static void talk(uint64_t age_ms, uint64_t at_ms)
@@ -383,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_low_level_for_one_network_is_not_lost_among_small_uploads),
         cmocka_unit_test(what_many_send_to_is_no_exfiltration),
         cmocka_unit_test(a_conversation_both_ways_is_no_exfiltration),
+        cmocka_unit_test(downloads_are_seen_behind_the_few_bytes_that_ask_for_them),
         cmocka_unit_test(four_hours_are_long_and_rise),
         cmocka_unit_test(just_below_four_hours_and_many_short_ones_are_none),
         cmocka_unit_test(five_percent_sent_again_is_a_lossy_service),
