@@ -8,6 +8,8 @@
 /* For a function that does nothing but prefetch: GCC takes one that it does not inline at once for
  * pure, and leaves its calls out. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+/* For what few calls of a hot function get to. */
+#define NOINLINE __attribute__((noinline))
 
 /* Cleanup follows scope: `AUTO(arena) a = arena_new(...)` is freed on every path out, and
  * `return TAKE(a)` hands it on. A type takes part by DEFINE_AUTO(arena, arena_free). */

@@ -203,8 +203,8 @@ void shard_passed(struct shard *shard, uint64_t time_ns)
 
 /* ---- rates of a second ---- */
 
-static __attribute__((noinline)) bool is_internal_by_settings(const struct shard *shard,
-                                                              const struct flow *flow, bool high)
+static NOINLINE bool is_internal_by_settings(const struct shard *shard, const struct flow *flow,
+                                             bool high)
 {
     const struct ip_address address = flow_address(flow, high);
 
@@ -392,8 +392,10 @@ void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delt
 
 /* ---- packets ---- */
 
-static void take_sample(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
-                        const struct flow *flow, int direction)
+/* Few packets get to the next three: apart, since what they need on the stack and in registers
+ * would be set up for each packet. */
+static NOINLINE void take_sample(struct shard *shard, const struct packet *packet,
+                                 const uint8_t *bytes, const struct flow *flow, int direction)
 {
     const struct frame frame = {bytes,           packet->captured_bytes, packet->wire_bytes,
                                 packet->time_ns, packet->link_type,      packet->interface};
@@ -441,7 +443,8 @@ static void take_sample(struct shard *shard, const struct packet *packet, const 
     }
 }
 
-static void note_assets(struct shard *shard, const struct packet *packet, const uint8_t *bytes)
+static NOINLINE void note_assets(struct shard *shard, const struct packet *packet,
+                                 const uint8_t *bytes)
 {
     struct asset assets[ASSET_FACTS_MAX];
     const uint32_t count = asset_read(packet, bytes, assets);
@@ -449,6 +452,14 @@ static void note_assets(struct shard *shard, const struct packet *packet, const 
     for (uint32_t i = 0; i < count; i++) {
         asset_table_add(shard_epoch_of(shard, packet->time_ns)->assets, &assets[i]);
     }
+}
+
+static NOINLINE void tell_detection(struct shard *shard, const struct packet *packet,
+                                    const uint8_t *bytes, const struct flow *flow, bool is_new,
+                                    int direction)
+{
+    detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, bytes, shard->table,
+                  flow, is_new, direction);
 }
 
 void shard_note_arp(struct shard *shard, const struct packet *packet, const uint8_t *bytes,
@@ -483,8 +494,7 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
         flow_table_report(shard->table, flow);
     }
     if (shard->settings.detection != NULL && detect_wants(packet, flow)) {
-        detect_packet(shard_epoch_of(shard, packet->time_ns)->detection, packet, frame_bytes,
-                      shard->table, flow, is_new, direction);
+        tell_detection(shard, packet, frame_bytes, flow, is_new, direction);
     }
     if (shard->settings.evidence_packets > 0 && frame_bytes != NULL &&
         (is_new || (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ||
