@@ -131,7 +131,8 @@ bool detection_frame_is_empty(struct detection_frame *frame);
  * would pass it over; below 1: where detection_frame_draws() says so. */
 double detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
                              const struct detection_glance *glance);
-/* False: nobody who cares with this chance at most gets to look at the fact. */
+/* False: nobody who cares with this chance at most gets to look at the fact, of which addresses,
+ * ports and protocol count. */
 bool detection_frame_draws(struct detection_frame *frame, const struct detection_fact *fact,
                            double chance);
 /* Where the next fact may be put together, to be given to detection_frame_add without a copy: as it

@@ -12,16 +12,22 @@
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY   129
 
-static void fact_of_flow(struct detection_fact *fact, enum detection_event event,
-                         const struct flow_table *table, const struct flow *flow, uint64_t time_ns)
+/* Whose it is, which is what it is drawn by. */
+static void name_flow(struct detection_fact *fact, const struct flow *flow)
 {
-    zero_bytes(fact, sizeof(*fact));
-    fact->event = (uint8_t)event;
     fact->protocol = flow->key.protocol;
     fact->source_port = flow_client_port(flow);
     fact->target_port = flow_server_port(flow);
     fact->source = flow_client_address(flow);
     fact->target = flow_server_address(flow);
+}
+
+static void fact_of_flow(struct detection_fact *fact, enum detection_event event,
+                         const struct flow_table *table, const struct flow *flow, uint64_t time_ns)
+{
+    zero_bytes(fact, sizeof(*fact));
+    fact->event = (uint8_t)event;
+    name_flow(fact, flow);
     fact->first_ns = flow_first_ns(table, flow);
     fact->time_ns = time_ns;
 }
@@ -243,10 +249,13 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
     }
     struct detection_fact *fact = detection_frame_room(frame);
 
-    fact_of_flow(fact, DETECTION_VOLUME, table, flow, flow->last_ns);
-    if (!detection_frame_draws(frame, fact, chance)) {
-        return;
+    if (chance < 1) { /* most are not told: they are not put together either */
+        name_flow(fact, flow);
+        if (!detection_frame_draws(frame, fact, chance)) {
+            return;
+        }
     }
+    fact_of_flow(fact, DETECTION_VOLUME, table, flow, flow->last_ns);
     fact->bytes[0] = delta->bytes[0];
     fact->bytes[1] = delta->bytes[1];
     fact->packets[0] = glance.packets[0];
