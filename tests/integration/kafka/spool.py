@@ -42,8 +42,9 @@ def segments(folder):
 def an_outage_longer_than_all_queues_loses_nothing():
     with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
         check = cluster.check(40440, 90, PARTITIONS)
+        # A queue of half a second is offered a batch for one more: the machine may be busy, the outage is five.
         running = start(cluster.brokers, "--records", "40000", "--rate", "8000", *spool(folder), *SMALL_MEMORY,
-                        "--set", "queue_messages=4000", "--offer-ms", "0", "--flush-ms", "40000")
+                        "--set", "queue_messages=4000", "--offer-ms", "1000", "--flush-ms", "40000")
         time.sleep(0.5)
         cluster.say("down 0")
         time.sleep(5)
