@@ -48,6 +48,12 @@ static struct attempt_bytes bytes_of(uint8_t service)
     }
 }
 
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return bytes_of(glance->service).most > 0;
+}
+
 static const char *name_of(uint16_t port)
 {
     return port == 22 ? " (SSH)" : port == 3389 ? " (RDP)" : port == 445 ? " (SMB)" : "";
@@ -315,6 +321,7 @@ const struct detector_ops brute_force_detector = {
           .help =
               "From so many sources on one service, or of one source on so many hosts, it is one "
               "distributed attack."}},
+    .cares = cares,
     .feed = feed,
     .decide = decide,
     .watch = watch};

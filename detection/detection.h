@@ -100,10 +100,13 @@ struct detection_fact {
     bool is_source_internal, is_target_internal;    /* networks.internal */
 };
 
-/* What a flow's VOLUME or END tells at a glance, so that the fact is made only where a detector may
- * care: in a flood none does. */
+/* What a fact about a flow tells at a glance, so that it is made only where a detector may care: in
+ * a flood none does. CLOSE: protocol and service alone; TLS: protocol, code, type and certificate.
+ */
 struct detection_glance {
-    uint8_t protocol;
+    uint8_t protocol, service, certificate;
+    uint16_t type;
+    uint32_t code;
     bool is_source_internal, is_target_internal;
     uint16_t source_port, target_port;
     uint64_t packets[2], bytes[2], payload_bytes[2]; /* as of the fact */
@@ -127,8 +130,8 @@ uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
 bool detection_frame_is_empty(struct detection_frame *frame);
 
-/* The chance with which a fact of `event` (VOLUME or END) with this in it is to be told: 0: all
- * would pass it over; below 1: where detection_frame_draws() says so. */
+/* The chance with which a fact of `event` (VOLUME, CLOSE, END or TLS) with this in it is to be
+ * told: 0: all would pass it over; below 1: where detection_frame_draws() says so. */
 double detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
                              const struct detection_glance *glance);
 /* False: nobody who cares with this chance at most gets to look at the fact, of which addresses,

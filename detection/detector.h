@@ -84,8 +84,8 @@ struct detector_ops {
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
-    /* The chance with which a VOLUME or END is told to `feed`, which looks again: 0 is never, 1
-     * always, between them by detector_draw(). NULL: all are. */
+    /* The chance with which a VOLUME, CLOSE, END or TLS is told to `feed`, which looks again: 0 is
+     * never, 1 always, between them by detector_draw(). NULL: all are. */
     double (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
      * second; what came later, or could not wait, comes as a fact of its own. */

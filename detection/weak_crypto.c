@@ -70,6 +70,17 @@ static void note_number(const struct detector_rules *rules, struct detection_fra
     note(rules, frame, fact, weakness, (struct record_text){text, (uint32_t)length});
 }
 
+static bool is_old(uint32_t version)
+{
+    return version != 0 && version < TLS_1_2;
+}
+
+static double cares(const struct detector_rules *rules, const struct detection_glance *glance)
+{
+    (void)rules;
+    return is_old(glance->code) || glance->certificate != 0 || is_broken(glance->type);
+}
+
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
@@ -77,7 +88,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         note(rules, frame, fact, WEAK_LOGIN, fact->name);
         return;
     }
-    if (fact->code != 0 && fact->code < TLS_1_2) {
+    if (is_old(fact->code)) {
         note_number(rules, frame, fact, WEAK_VERSION, fact->code > 0x0300 ? "TLS 1.%u" : "SSL %u",
                     fact->code > 0x0300 ? fact->code - 0x0301 : fact->code >> 8);
     }
@@ -161,5 +172,6 @@ const struct detector_ops weak_crypto_detector = {
                .has_names = true}},
     .windows = {{.view = 0}},
     .windows_count = 1,
+    .cares = cares,
     .feed = feed,
     .decide = decide};

@@ -110,14 +110,20 @@ static void detect_close(struct detection_frame *frame, const struct packet *pac
     if ((flow->bits & FLOW_SAW_SYN) == 0 || flow_tcp_endings(table, flow) != 1) {
         return;
     }
+    const struct detection_glance glance = {
+        .protocol = flow->key.protocol,
+        .service = (uint8_t)detect_service(flow->app_protocol, flow->key.protocol,
+                                           flow_server_port(flow))};
     struct detection_fact fact;
 
+    if (detection_frame_cares(frame, DETECTION_CLOSE, &glance) <= 0) {
+        return;
+    }
     fact_of_flow(&fact, DETECTION_CLOSE, table, flow, packet->time_ns);
     fact.code = (uint32_t)direction + 1;
     fact.is_weak = (packet->tcp_flags & TCP_RST) != 0;
     fact.is_answered = flow_packets_of(flow, 1) > 0;
-    fact.service =
-        (uint8_t)detect_service(flow->app_protocol, flow->key.protocol, fact.target_port);
+    fact.service = glance.service;
     for (int i = 0; i < 2; i++) {
         fact.packets[i] = flow_total(table, flow, i, FLOW_SUM_PACKETS);
         fact.bytes[i] = flow_total(table, flow, i, FLOW_SUM_BYTES);

@@ -104,13 +104,20 @@ static uint8_t certificate_of(const struct flow_record *record)
 
 static void add_tls(struct detection_frame *frame, const struct flow_record *record)
 {
+    const struct detection_glance glance = {.protocol = record->ip_protocol,
+                                            .code = tls_version(&record->tls.version),
+                                            .type = record->tls.cipher,
+                                            .certificate = certificate_of(record)};
     struct detection_fact fact;
 
+    if (detection_frame_cares(frame, DETECTION_TLS, &glance) <= 0) {
+        return;
+    }
     fact_of_record(&fact, DETECTION_TLS, record);
-    fact.code = tls_version(&record->tls.version);
+    fact.code = glance.code;
     fact.name = record->tls.sni;
-    fact.type = record->tls.cipher;
-    fact.certificate = certificate_of(record);
+    fact.type = glance.type;
+    fact.certificate = glance.certificate;
     detection_frame_add(frame, &fact);
 }
 
