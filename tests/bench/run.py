@@ -17,6 +17,7 @@ import time
 
 import flat
 import goals
+from memory import touch_memory
 from stream import run_stream
 
 WORKLOADS = {  # name: (packets, packets with --quick)
@@ -70,6 +71,7 @@ def tools(build, scratch, file):
 
 def measure(tool):
     """CPU seconds, peak memory (KiB) and seconds of one run."""
+    touch_memory()
     start = time.monotonic()
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(tool.command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
