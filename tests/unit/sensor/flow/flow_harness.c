@@ -124,6 +124,10 @@ static size_t options_of(const struct optioned_segment *s, uint8_t out[40])
         put_u32(out + length + 8, s->sack_right);
         length += 12;
     }
+    if (s->mss != 0) {
+        memcpy(out + length, (const uint8_t[]){2, 4, (uint8_t)(s->mss >> 8), (uint8_t)s->mss}, 4);
+        length += 4;
+    }
     return length;
 }
 

@@ -47,6 +47,7 @@ struct optioned_segment {
     bool sack_permitted;
     uint8_t scale; /* window scale + 1; 0: none */
     uint16_t ip_id;
+    uint16_t mss;        /* 0: none */
     bool is_last_member; /* nothing: an initializer ends with it */
 };
 void harness_tcp_options(struct harness *h, struct optioned_segment segment);

@@ -439,6 +439,62 @@ static void a_syn_alone_is_kept_in_few_bytes(void **state)
     }
 }
 
+/* What only the segments behind it need of a SYN, and what is in no SYN but few. */
+static void a_connection_goes_on_from_all_that_its_syn_told(void **state)
+{
+    static const struct {
+        struct optioned_segment syn;
+        const char *alone, *history;
+        uint32_t samples; /* where the answer echoes the first of two SYNs */
+    } of[] = {{{.window = 500, .mss = 1400, .stamp = 99}, "S", "Sh", 1},
+              {{.window = 500, .mss = 1400}, "S", "Sh", 0},
+              {{.window = 500, .mss = 1400, .stamp = 99, .payload = 10}, "S", "STh", 1},
+              {{.window = 1, .mss = 1400, .stamp = 99}, "SW", "SWh", 1}}; /* 1: a window of zero */
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(of); i++) {
+        struct optioned_segment syn = of[i].syn;
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        struct flow_record alone = {0};
+
+        syn.at_ns = SECOND;
+        syn.flags = TCP_SYN;
+        syn.seq = 1000;
+        harness_start(&h, &settings);
+        harness_tcp_options(&h, syn);
+        flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE,
+                         FLOW_DETAIL_NONE, &alone);
+        assert_string_equal(alone.tcp.history, of[i].alone);
+        assert_true(alone.tcp.forward.has_mss);
+        assert_int_equal(alone.tcp.forward.mss, 1400);
+        syn.at_ns += SECOND;
+        syn.mss = 0;
+        syn.stamp += syn.stamp != 0;
+        harness_tcp_options(&h, syn);
+        harness_tcp_options(&h, (struct optioned_segment){.at_ns = syn.at_ns + MILLI,
+                                                          .side = 1,
+                                                          .flags = TCP_SYN | TCP_ACK,
+                                                          .seq = 5000,
+                                                          .ack = 1001 + syn.payload,
+                                                          .window = 1234,
+                                                          .stamp = syn.stamp != 0 ? 5 : 0,
+                                                          .echo = of[i].syn.stamp});
+        harness_finish(&h, 0);
+        const struct flow_record *record = harness_last(&h);
+
+        assert_string_equal(record->tcp.history, of[i].history);
+        assert_true(record->tcp.forward.has_mss);
+        assert_int_equal(record->tcp.forward.mss, 1400);
+        assert_int_equal(record->tcp.forward.syn_count, 2);
+        assert_int_equal(record->tcp.forward.retransmitted_segments, 1);
+        assert_int_equal(record->forward.missed_bytes, 0);
+        assert_int_equal(record->tcp.server_rtt.samples, of[i].samples);
+        assert_true(of[i].samples == 0 || record->tcp.server_rtt.mean_ns == SECOND + MILLI);
+        harness_stop(&h);
+    }
+}
+
 /* As many letters as there is room for, in the entry and behind it. */
 static void a_history_of_many_letters_is_whole(void **state)
 {
@@ -620,6 +676,7 @@ int main(void)
         cmocka_unit_test(round_trips_of_hours_are_exact),
         cmocka_unit_test(round_trips_are_told_alike_however_many),
         cmocka_unit_test(a_syn_alone_is_kept_in_few_bytes),
+        cmocka_unit_test(a_connection_goes_on_from_all_that_its_syn_told),
         cmocka_unit_test(a_history_of_many_letters_is_whole),
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
