@@ -166,6 +166,9 @@ static void a_resolver_with_large_answers_is_no_amplification(void **state)
     (void)state;
     reflect(400, 2000000, 260000, 30); /* 7.7 bytes for each that was asked */
     scene_expect_silence();
+    scene_clear();
+    reflect(2000, 2000000, 260000, 12); /* so many that less than half are told */
+    scene_expect_silence();
 }
 
 int main(void)

@@ -131,11 +131,11 @@ static void downloads_are_seen_behind_the_few_bytes_that_ask_for_them(void **sta
     for (size_t i = 0; i < ARRAY_COUNT(asking); i++) {
         for (unsigned megabytes = 30; megabytes <= 80; megabytes += 50) {
             play_only("data_exfil");
-            for (unsigned second = 0; second < 4 * megabytes; second++) {
-                (void)upload(5, 1000, asking[i], 250000, second * 1000);
+            for (unsigned second = 0; second < 20 * megabytes; second++) { /* of five, two told */
+                (void)upload(5, 1000, asking[i], 50000, second * 1000);
             }
             for (unsigned j = 0; j < 110; j++) {
-                (void)upload(5, 1000, 1000000, 0, (4 * megabytes + j) * 1000);
+                (void)upload(5, 1000, 1000000, 0, (20 * megabytes + j) * 1000);
             }
             assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), megabytes == 30 ? 1 : 0);
         }
