@@ -593,6 +593,16 @@ static void records_tell_the_link_of_each_flow(void **state)
                                 .ttl = 64};
 
         assert_int_equal(flow_table_add_batch(h.table, &packet, frames, 1), 1);
+        const struct packet asked = packet; /* the answer differs by its DSCP alone */
+
+        memcpy(packet.source_ip, asked.target_ip, 4);
+        memcpy(packet.target_ip, asked.source_ip, 4);
+        packet.source_port = asked.target_port;
+        packet.target_port = asked.source_port;
+        packet.dscp = (uint8_t)(63 - i % 64);
+        memcpy(frame, (const uint8_t[]){6, 0, 0, 1}, 4);
+        memcpy(frame + 6, (const uint8_t[]){2, 0, 0, 0}, 4);
+        assert_int_equal(flow_table_add_batch(h.table, &packet, frames, 1), 1);
     }
     harness_finish(&h, 0);
     assert_int_equal(h.count, 500);
@@ -607,6 +617,7 @@ static void records_tell_the_link_of_each_flow(void **state)
         assert_int_equal(record->vlan_id, number);
         assert_int_equal(record->outer_vlan_id, number * 8);
         assert_int_equal(record->forward.dscp, number % 64);
+        assert_int_equal(record->reverse.dscp, 63 - number % 64);
     }
     harness_stop(&h);
 }
