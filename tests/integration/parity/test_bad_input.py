@@ -112,7 +112,8 @@ class Files(unittest.TestCase):
             self.assertLess(os.path.getsize(path + ".partial"), len(whole[flag]))
             os.unlink(path)
             # And one that is killed.
-            with Program(SENSOR, "--read-pcap", self.demo, "--quiet", "-v", "--pace", flag, path) as program:
+            with Program(SENSOR, "--read-pcap", self.demo, "--quiet", "-v", "--pace", flag, path,
+                         environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"}) as program:
                 wait_until("it reads", lambda: "msg=confined" in program.text())
                 program.stop(signal.SIGKILL)
             self.assertFalse(os.path.exists(path))

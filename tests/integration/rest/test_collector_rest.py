@@ -31,7 +31,8 @@ class Fleet(Asked):
         self.url = f"http://127.0.0.1:{self.collector.http}"
         pcap = write_pcap(os.path.join(folder, "x.pcap"), capture())
         self.sensor = Program(SENSOR, "--read-pcap", pcap, "--pace", "--loop", "--quiet", "--sensor-id", "edge-1",
-                              "--collector", f"127.0.0.1:{self.collector.ingest}")
+                              "--collector", f"127.0.0.1:{self.collector.ingest}",
+                              environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"})
 
     def __exit__(self, *_):
         self.sensor.stop()
