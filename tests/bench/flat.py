@@ -70,13 +70,16 @@ def memory_of_flows(build, small, flows):
 
 
 def growing_load(build, directory, packets, runs):
-    """A SYN flood of a quarter of `packets` and of all of them; scans of 8,192 and 65,536 hosts. Detection on."""
+    """A SYN flood of a quarter of `packets` and of all of them; scans of 8,192 and 65,536 hosts. Detection on.
+
+    100,000 a second: a million of them last as long as the windows of floods and scans, which fill in that time once.
+    """
     sensor = f"{build}/bin/netscope-sensor"
     os.makedirs(directory, exist_ok=True)
     files = []
     for count in (packets // 4, packets):
-        path = os.path.join(directory, f"flood-{count}.pcap")
-        there = generate(build, path, "flood", "-n", str(count))
+        path = os.path.join(directory, f"slow-flood-{count}.pcap")
+        there = generate(build, path, "flood", "-n", str(count), "-r", "100000")
         files.append(([sensor, "--read-pcap", path, "--quiet", "--max-flows", "65536"], there))
     figures = dict(zip(("flood_cpu", "flood_memory"), compare(*files, runs)))
     scans = []

@@ -11,6 +11,7 @@
 #define SMALL_PACKETS 10000000
 #define SMALL_FLOWS   1000000
 #define FLOOD_PACKETS 5000000
+#define FLOOD_RATE    1000000 /* a second */
 #define SCAN_PORTS    1024
 #define TEXT_BYTES    16
 
@@ -188,6 +189,7 @@ static int generate_small(struct traffic *t)
 static void generate_flood(struct traffic *t)
 {
     const uint64_t packets = t->settings.packets > 0 ? t->settings.packets : FLOOD_PACKETS;
+    const uint64_t rate = t->settings.rate > 0 ? t->settings.rate : FLOOD_RATE;
     uint64_t now_ns = 0;
     uint32_t scanner = 0;
     uint32_t scanned = 0;
@@ -199,7 +201,7 @@ static void generate_flood(struct traffic *t)
                                 .options = traffic_syn_options,
                                 .options_length = TRAFFIC_SYN_OPTION_BYTES};
 
-        now_ns += 500 + chance_below(t, 1000);
+        now_ns += (500 + chance_below(t, 1000)) * FLOOD_RATE / rate;
         if (chance_of(t, 800000)) {
             begin_ipv4(t, (uint32_t)chance_u64(t), 0xc6336400U | chance_below(t, 16));
             tcp.source_port = (uint16_t)(1024 + chance_below(t, 64000));

@@ -31,6 +31,7 @@ struct traffic_settings {
     enum traffic_workload workload;
     uint64_t packets; /* at most; 0: the workload's own number */
     uint32_t flows;   /* 0: the workload's own number; flood has one a packet */
+    uint32_t rate;    /* flood: packets a second; 0: a million */
     uint64_t seed;
 };
 

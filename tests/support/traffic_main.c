@@ -14,6 +14,7 @@
 
 static const char usage[] =
     "netscope-traffic small|mix|flood|demo OUT.pcap [-n PACKETS] [-f FLOWS] [-s SEED]\n"
+    "                 [-r PACKETS A SECOND, of flood]\n"
     "\n"
     "Writes made-up traffic to OUT.pcap (nanoseconds; - is stdout) and what is in it to stderr, "
     "one\n"
@@ -60,14 +61,17 @@ static bool read_options(int argc, char **argv, struct traffic_settings *setting
     for (int i = 3; i + 1 < argc; i += 2) {
         uint64_t value = 0;
 
-        if (!read_number(argv[i + 1], strcmp(argv[i], "-f") == 0 ? UINT32_MAX - 2 : UINT64_MAX,
-                         &value)) {
+        const bool is_short = strcmp(argv[i], "-f") == 0 || strcmp(argv[i], "-r") == 0;
+
+        if (!read_number(argv[i + 1], is_short ? UINT32_MAX - 2 : UINT64_MAX, &value)) {
             return false;
         }
         if (strcmp(argv[i], "-n") == 0) {
             settings->packets = value;
         } else if (strcmp(argv[i], "-f") == 0) {
             settings->flows = (uint32_t)value;
+        } else if (strcmp(argv[i], "-r") == 0) {
+            settings->rate = (uint32_t)value;
         } else if (strcmp(argv[i], "-s") == 0) {
             settings->seed = value;
         } else {
