@@ -12,6 +12,9 @@
 /* By owner and mode; what is no regular file, as a pipe, is taken for private. */
 bool key_file_is_private(const struct stat *status);
 
+/* Whether a file of a key or certificate is the one that was `seen`, contents and mode. */
+bool key_file_is_unchanged(const struct stat *seen, const struct stat *now);
+
 /* -EACCES with `err`, which names the file and the command that mends it: others can touch it. 0
  * also where it cannot be looked at: whoever opens it tells why. */
 MUST_USE int key_file_check(const char *path, struct error *err);

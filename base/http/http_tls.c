@@ -14,14 +14,6 @@
 
 #define LOOK_AGAIN_NS NS_PER_SEC
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    /* The time of the inode's change too: the mode of a refused key may be all that is mended. */
-    return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec &&
-           a->st_size == b->st_size && a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 /* The library would take a certificate without its key: both are tried apart first. */
 static bool is_good_pair(const char *certificate, const char *key)
 {
@@ -58,8 +50,8 @@ void http_tls_refresh(struct http_server *server)
         stat(options->tls_key_path, &now[1]) != 0) {
         return; /* gone for a moment, as in a replacement: the old one is used */
     }
-    if (is_same_file(&now[0], &server->tls_seen[0]) &&
-        is_same_file(&now[1], &server->tls_seen[1])) {
+    if (key_file_is_unchanged(&now[0], &server->tls_seen[0]) &&
+        key_file_is_unchanged(&now[1], &server->tls_seen[1])) {
         return;
     }
     server->tls_seen[0] = now[0];

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/key_file.h"
 #include "base/log.h"
 #include "base/rpc/internal.h"
 
@@ -96,11 +97,7 @@ static bool files_have_changed(struct rpc_channel *channel)
         if (channel->texts[i] == NULL || stat(channel->texts[i], &now) != 0) {
             continue;
         }
-        const struct stat *const then = &channel->seen[i];
-        has_changed = has_changed || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-                      now.st_mtim.tv_nsec != then->st_mtim.tv_nsec ||
-                      now.st_size != then->st_size || now.st_ino != then->st_ino ||
-                      now.st_dev != then->st_dev;
+        has_changed = has_changed || !key_file_is_unchanged(&channel->seen[i], &now);
         channel->seen[i] = now;
     }
     return has_changed;

@@ -79,12 +79,7 @@ static bool has_changed(const struct pem_file *file)
     if (file->path == NULL || stat(file->path, &now) != 0) {
         return false; /* gone for a moment, as in a replacement: the old one is used */
     }
-    /* The time of the inode's change too: the mode of a refused key may be all that is mended. */
-    return now.st_mtim.tv_sec != file->seen.st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != file->seen.st_mtim.tv_nsec ||
-           now.st_ctim.tv_sec != file->seen.st_ctim.tv_sec ||
-           now.st_ctim.tv_nsec != file->seen.st_ctim.tv_nsec || now.st_size != file->seen.st_size ||
-           now.st_ino != file->seen.st_ino || now.st_dev != file->seen.st_dev;
+    return !key_file_is_unchanged(&file->seen, &now);
 }
 
 static char *load(struct pem_file *file, char *(*reader)(const char *path, struct error *err),
