@@ -261,35 +261,9 @@ static uint8_t udp_content(const struct wire_span *payload, const struct app_byt
     return dns_is_whole(payload) ? APP_DNS : APP_UNKNOWN;
 }
 
-/* need_lists comes first. */
-static uint8_t app_of_ports(bool is_tcp, uint16_t source_port, uint16_t target_port)
+/* The lower of two ports that say something. need_lists comes first. */
+static struct app_by_port app_of_ports(bool is_tcp, uint16_t client_port, uint16_t server_port)
 {
-    const uint16_t low = source_port < target_port ? source_port : target_port;
-    const uint16_t high = source_port < target_port ? target_port : source_port;
-    const uint8_t by_low = app_of_port(is_tcp, low);
-
-    return by_low != APP_UNKNOWN ? by_low : app_of_port(is_tcp, high);
-}
-
-enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port)
-{
-    const bool is_tcp = is_like_tcp(protocol);
-
-    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
-        return APP_UNKNOWN;
-    }
-    need_lists();
-    return (enum app)app_of_ports(is_tcp, source_port, target_port);
-}
-
-struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_t server_port)
-{
-    const bool is_tcp = is_like_tcp(protocol);
-
-    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
-        return (struct app_by_port){0};
-    }
-    need_lists();
     const uint8_t by_server = app_of_port(is_tcp, server_port);
     const uint8_t by_client = app_of_port(is_tcp, client_port);
     const bool is_servers =
@@ -301,6 +275,22 @@ struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_
     }
     return (struct app_by_port){.port = by_client != APP_UNKNOWN ? client_port : 0,
                                 .app = by_client};
+}
+
+struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_t server_port)
+{
+    const bool is_tcp = is_like_tcp(protocol);
+
+    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
+        return (struct app_by_port){0};
+    }
+    need_lists();
+    return app_of_ports(is_tcp, client_port, server_port);
+}
+
+enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port)
+{
+    return (enum app)app_by_server(protocol, source_port, target_port).app;
 }
 
 struct app_guess app_recognise(uint8_t protocol, const struct wire_span *payload,
@@ -321,7 +311,7 @@ struct app_guess app_recognise_hello(uint8_t protocol, const struct wire_span *p
         return (struct app_guess){0};
     }
     need_lists();
-    const uint8_t by_port = app_of_ports(is_tcp, source_port, target_port);
+    const uint8_t by_port = app_of_ports(is_tcp, source_port, target_port).app;
     bool may_come = payload->length == 0;
     if (payload->length > 0) {
         const struct app_bytes in = {.at = payload->bytes,
