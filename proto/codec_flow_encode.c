@@ -570,9 +570,8 @@ static size_t bytes_at_most(const struct flow_record *record)
 }
 
 /* A buffer that is smaller than the bound may still hold this record. */
-static __attribute__((noinline)) size_t encode_into_little_room(const struct flow_record *record,
-                                                                uint8_t *out, size_t capacity,
-                                                                size_t *community_end)
+static NOINLINE size_t encode_into_little_room(const struct flow_record *record, uint8_t *out,
+                                               size_t capacity, size_t *community_end)
 {
     uint8_t whole[CODEC_FLOW_BYTES_MAX];
     uint8_t *community;

@@ -43,17 +43,12 @@ static void add_end(struct detection_frame *frame, const struct flow_record *rec
         .payload_bytes = {record->forward.total_payload_bytes, record->reverse.total_payload_bytes},
         .age_ns = record->end_ns > record->start_ns ? record->end_ns - record->start_ns : 0};
 
-    const double chance = detection_frame_cares(frame, DETECTION_END, &glance);
-
-    if (chance <= 0) {
+    if (detection_frame_cares(frame, DETECTION_END, &glance) <= 0) {
         return;
     }
     struct detection_fact *fact = detection_frame_room(frame);
 
     fact_of_record(fact, DETECTION_END, record);
-    if (!detection_frame_draws(frame, fact, chance)) {
-        return;
-    }
     if (record->has_tcp && record->tcp.is_measured) {
         const struct flow_tcp *tcp = &record->tcp;
         const uint64_t both = tcp->client_rtt.mean_ns + tcp->server_rtt.mean_ns;

@@ -154,8 +154,8 @@ static void make_all(struct community_ids *ids)
 
 void community_ids_make(struct community_ids *ids)
 {
-    for (; ids->count > 0; ids->count--) {
-        const uint32_t last = ids->count - 1;
+    while (ids->count > 0) {
+        const uint32_t last = --ids->count;
         uint32_t digest[5];
 
         hash_sha1_16(ids->first[last], ids->second[last], digest);
