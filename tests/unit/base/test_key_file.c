@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -69,12 +70,37 @@ static void the_file_and_what_to_do_are_named(void **state)
     assert_int_equal(key_file_check("/dev/null", &err), 0);
 }
 
+static void a_change_of_contents_or_mode_makes_it_another_file(void **state)
+{
+    char path[] = "/tmp/netscope-key-XXXXXX";
+    const int file = mkstemp(path);
+    const struct timespec wait = {.tv_nsec = 20000000}; /* longer than a kernel's tick */
+    struct stat seen, now;
+
+    (void)state;
+    assert_true(file >= 0);
+    assert_int_equal(fstat(file, &seen), 0);
+    assert_int_equal(fstat(file, &now), 0);
+    assert_true(key_file_is_unchanged(&seen, &now));
+    (void)nanosleep(&wait, NULL);
+    assert_int_equal(fchmod(file, 0640), 0);
+    assert_int_equal(fstat(file, &now), 0);
+    assert_false(key_file_is_unchanged(&seen, &now));
+    seen = now;
+    assert_int_equal(write(file, "x", 1), 1);
+    assert_int_equal(fstat(file, &now), 0);
+    assert_false(key_file_is_unchanged(&seen, &now));
+    assert_int_equal(close(file), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_its_owners_alone),
         cmocka_unit_test(the_group_may_read_a_key_of_root),
         cmocka_unit_test(the_file_and_what_to_do_are_named),
+        cmocka_unit_test(a_change_of_contents_or_mode_makes_it_another_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
