@@ -2,8 +2,9 @@
  *
  * live_capture.c opens and closes, live_shard.c is a shard's thread, live_keeper.c the housekeeping
  * thread. A handle goes round: EMPTY -(keeper opens)-> READY -(shard adopts)-> RUNNING -(lost, or
- * asked to: shard lets go)-> RELEASED -(keeper closes)-> EMPTY. So each handle has one user at a
- * time, except for pcap_stats(), which touches nothing of what a dispatch does. */
+ * asked to)-> LEAVING -(shard has emptied it)-> RELEASED -(keeper closes)-> EMPTY. So each handle
+ * has one user at a time, except for pcap_stats() and the closing of its tap, which touch nothing
+ * of what a dispatch does. */
 #pragma once
 
 #include <net/if.h>
@@ -21,7 +22,7 @@
 #define COPY_MAX_BYTES    2048U /* longer frames are handed over in place, as the last of a batch */
 #define COPY_BUFFER_BYTES ((size_t)CAPTURE_BATCH_MAX * COPY_MAX_BYTES)
 
-enum phase { EMPTY, READY, RUNNING, RELEASED };
+enum phase { EMPTY, READY, RUNNING, LEAVING, RELEASED };
 
 struct live_group;
 
@@ -40,9 +41,9 @@ struct live_handle {
     /* By the shard. */
     _Alignas(CACHE_LINE) struct counter processed;
     struct counter processed_bytes, precut, truncated, superpackets, wakeups, batch_max;
-    bool is_drained;        /* while stopping */
-    uint64_t agreed_ns;     /* when the counts first agreed while stopping; 0: they do not */
-    uint64_t stop_limit_ns; /* no longer than this for a disagreement */
+    bool is_drained;         /* while stopping */
+    uint64_t agreed_ns;      /* when the counts first agreed while draining; 0: they do not */
+    uint64_t drain_limit_ns; /* no longer than this for a disagreement */
 
     /* Under the lock of the capture. */
     _Alignas(CACHE_LINE) uint32_t received_last;

@@ -96,6 +96,8 @@ void live_group_publish(struct capture_live *live, struct live_group *group,
         handle->received_last = opened->received_base[i];
         handle->dropped_last = opened->dropped_base[i];
         handle->interface_dropped_last = 0; /* libpcap counts from its own opening */
+        handle->agreed_ns = 0;
+        handle->drain_limit_ns = 0;
         atomic_store_explicit(&handle->is_release_asked, false, memory_order_relaxed);
         atomic_store_explicit(&handle->phase, READY, memory_order_release);
     }
@@ -114,18 +116,24 @@ static bool group_is_lost(struct capture_live *live, struct live_group *group)
         return true;
     }
     for (uint32_t i = 0; i < live->shards_count; i++) {
-        if (live_phase_of(&group->handles[i]) == RELEASED) {
+        const int phase = live_phase_of(&group->handles[i]);
+        if (phase == LEAVING || phase == RELEASED) {
             return true;
         }
     }
     return false;
 }
 
-/* All members leave together, since one that leaves alone moves the flows of the others. */
+/* All members leave together, since one that leaves alone moves the flows of the others. Their taps
+ * are closed: an interface that was renamed still brings packets, and a ring that fills has no end.
+ */
 static void group_begin_release(struct capture_live *live, struct live_group *group)
 {
     group->is_lost = true;
     for (uint32_t i = 0; i < live->shards_count; i++) {
+        /* Fails only on an interface that is gone, where nothing comes any more. */
+        const int status = live_reject_all(pcap_fileno(group->handles[i].pcap));
+        (void)status;
         atomic_store_explicit(&group->handles[i].is_release_asked, true, memory_order_relaxed);
         capture_wake(&live->shards[i]);
     }
@@ -135,7 +143,7 @@ static bool group_is_released(const struct capture_live *live, const struct live
 {
     for (uint32_t i = 0; i < live->shards_count; i++) {
         const int phase = live_phase_of(&group->handles[i]);
-        if (phase == READY || phase == RUNNING) {
+        if (phase == READY || phase == RUNNING || phase == LEAVING) {
             return false;
         }
     }

@@ -6,8 +6,8 @@
 
 #include "sensor/capture/live_internal.h"
 
-#define DISPATCH_MAX 1024
-#define STOP_STEP_NS (2 * NS_PER_MS)
+#define DISPATCH_MAX  1024
+#define DRAIN_STEP_NS (2 * NS_PER_MS)
 
 static void pause_for(uint64_t time_ns)
 {
@@ -91,17 +91,14 @@ static int dispatch(struct delivery *delivery, struct live_handle *handle)
     return status;
 }
 
-/* The shard's last touch of a handle: hands over what is left in the ring (libpcap gives it between
- * two error returns, so one failure is not the end) and leaves it to housekeeping. */
-static void handle_release(struct capture_shard *shard, struct delivery *delivery,
-                           struct live_handle *handle, const char *fault)
+/* The handle is lost, or asked for: nothing comes in any more, but the kernel may still hold a
+ * block that is not full, until its timeout. It leaves the polling (its descriptor would be ready
+ * with an error for ever) and is emptied beside it. */
+static void handle_leave(struct capture_shard *shard, struct live_handle *handle, const char *fault)
 {
     (void)snprintf(handle->fault, sizeof handle->fault, "%s", fault);
-    for (int failures = 0; failures < 3;) {
-        failures = dispatch(delivery, handle) > 0 ? 0 : failures + 1;
-    }
     (void)epoll_ctl(shard->epoll, EPOLL_CTL_DEL, pcap_get_selectable_fd(handle->pcap), NULL);
-    atomic_store_explicit(&handle->phase, RELEASED, memory_order_release);
+    atomic_store_explicit(&handle->phase, LEAVING, memory_order_release);
     live_wake_by(shard->live->wake);
 }
 
@@ -111,7 +108,7 @@ static struct live_handle *handle_at(const struct capture_shard *shard, uint32_t
 }
 
 /* Takes over what housekeeping has opened, lets go what it asks for. */
-static void handles_update(struct capture_shard *shard, struct delivery *delivery)
+static void handles_update(struct capture_shard *shard)
 {
     for (uint32_t i = 0; i < shard->live->groups_count; i++) {
         struct live_handle *handle = handle_at(shard, i);
@@ -124,13 +121,13 @@ static void handles_update(struct capture_shard *shard, struct delivery *deliver
             }
         } else if (phase == RUNNING &&
                    atomic_load_explicit(&handle->is_release_asked, memory_order_relaxed)) {
-            handle_release(shard, delivery, handle, "");
+            handle_leave(shard, handle, "");
         }
     }
 }
 
-/* The tap is closed: nothing comes in any more. True when everything that had come has been handed
- * over, seen twice, as a packet may be under way inside the kernel. */
+/* The tap is closed or the interface gone: nothing comes in any more. True when everything that had
+ * come has been handed over, seen twice, as a packet may be under way inside the kernel. */
 static bool handle_is_drained(struct capture_shard *shard, struct live_handle *handle)
 {
     struct capture_live *live = shard->live;
@@ -142,28 +139,61 @@ static bool handle_is_drained(struct capture_shard *shard, struct live_handle *h
     live_counts_of(handle, &counts);
     (void)pthread_mutex_unlock(&live->lock);
 
-    if (handle->stop_limit_ns == 0) {
-        handle->stop_limit_ns = now_ns + 3 * live->settings.timeout_ns;
+    if (handle->drain_limit_ns == 0) {
+        handle->drain_limit_ns = now_ns + 3 * live->settings.timeout_ns;
     }
     if (counts.received != counts.processed + counts.precut + counts.kernel_dropped) {
         handle->agreed_ns = 0;
-        return now_ns >= handle->stop_limit_ns;
+        return now_ns >= handle->drain_limit_ns;
     }
     if (handle->agreed_ns == 0) {
         handle->agreed_ns = now_ns;
     }
-    return now_ns - handle->agreed_ns >= STOP_STEP_NS;
+    return now_ns - handle->agreed_ns >= DRAIN_STEP_NS;
+}
+
+/* One step of emptying a ring that takes nothing more in. libpcap gives what is left between two
+ * error returns, so one failure is not the end. */
+static bool handle_drain(struct capture_shard *shard, struct delivery *delivery,
+                         struct live_handle *handle)
+{
+    for (int failures = 0; failures < 3; failures++) {
+        if (dispatch(delivery, handle) > 0) {
+            return false;
+        }
+    }
+    return handle_is_drained(shard, handle);
+}
+
+/* The shard's last touch of a handle that leaves: empty, it is housekeeping's. Returns whether one
+ * is not yet. */
+static bool leaving_drain(struct capture_shard *shard, struct delivery *delivery)
+{
+    bool is_any_left = false;
+    for (uint32_t i = 0; i < shard->live->groups_count; i++) {
+        struct live_handle *handle = handle_at(shard, i);
+        if (live_phase_of(handle) != LEAVING) {
+            continue;
+        }
+        if (handle_drain(shard, delivery, handle)) {
+            atomic_store_explicit(&handle->phase, RELEASED, memory_order_release);
+            live_wake_by(shard->live->wake);
+        } else {
+            is_any_left = true;
+        }
+    }
+    return is_any_left;
 }
 
 static int32_t poll_stopping(struct capture_shard *shard, struct delivery *delivery)
 {
-    bool is_all_drained = true;
+    bool is_all_drained = !leaving_drain(shard, delivery);
     for (uint32_t i = 0; i < shard->live->groups_count; i++) {
         struct live_handle *handle = handle_at(shard, i);
         if (handle->is_drained || live_phase_of(handle) != RUNNING) {
             continue;
         }
-        handle->is_drained = dispatch(delivery, handle) <= 0 && handle_is_drained(shard, handle);
+        handle->is_drained = handle_drain(shard, delivery, handle);
         is_all_drained = is_all_drained && handle->is_drained;
     }
     if (delivery->delivered > 0) {
@@ -173,7 +203,7 @@ static int32_t poll_stopping(struct capture_shard *shard, struct delivery *deliv
         shard->is_ended = true;
         return CAPTURE_ENDED;
     }
-    pause_for(STOP_STEP_NS);
+    pause_for(DRAIN_STEP_NS);
     return 0;
 }
 
@@ -192,11 +222,14 @@ int32_t capture_live_poll(struct capture_shard *shard, uint64_t timeout_ns,
     if (shard->is_ended) {
         return CAPTURE_ENDED;
     }
-    handles_update(shard, &delivery);
+    handles_update(shard);
     if (atomic_load_explicit(&shard->live->is_stopping, memory_order_acquire)) {
         return poll_stopping(shard, &delivery);
     }
 
+    if (leaving_drain(shard, &delivery) && timeout_ns > DRAIN_STEP_NS) {
+        timeout_ns = DRAIN_STEP_NS;
+    }
     const struct timespec wait = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
                                   .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
     const int count = epoll_pwait2(shard->epoll, events, (int)ARRAY_COUNT(events), &wait, NULL);
@@ -212,7 +245,7 @@ int32_t capture_live_poll(struct capture_shard *shard, uint64_t timeout_ns,
             char fault[sizeof handle->fault];
             (void)snprintf(fault, sizeof fault, "%.*s", (int)sizeof fault - 1,
                            pcap_geterr(handle->pcap));
-            handle_release(shard, &delivery, handle, fault);
+            handle_leave(shard, handle, fault);
         }
     }
     return (int32_t)delivery.delivered;

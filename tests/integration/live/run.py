@@ -294,6 +294,31 @@ def a_deleted_interface_is_opened_again():
 
 
 @case
+def what_a_deleted_interface_left_in_the_ring_is_handed_over():
+    for shards in (1, 2):
+        probe = Probe("timeout_ms=300", f"shards={shards}")  # longer than the deletion takes: a block is open
+        sent = send("-n", 1000)
+        veth_down()
+        gone = probe.wait_state("gone")
+        same(gone["processed"], sent, f"frames when the interface is gone, on {shards} shards")
+        same(gone["in_ring"], 0, "frames in a ring that is no more")
+        veth_up()
+        probe.wait_state("up")
+        sent += send("-n", 1000)
+        same(probe.stop()["frames"], sent, f"frames over both lives on {shards} shards")
+
+
+@case
+def a_stop_just_after_the_interface_is_deleted_hands_over_what_was_left():
+    probe = Probe("timeout_ms=300", "shards=2")
+    sent = send("-n", 1000)
+    veth_down()
+    result = probe.stop()
+    veth_up()
+    same(result["frames"], sent, "frames")
+
+
+@case
 def a_renamed_interface_is_opened_when_its_name_is_back():
     probe = Probe("timeout_ms=10")
     sent = send("-n", 500, "-r", 20000)
@@ -308,6 +333,24 @@ def a_renamed_interface_is_opened_when_its_name_is_back():
     sent += send("-n", 500, "-r", 20000)
     result = probe.stop()
     same(result["frames"], sent, "frames")
+
+
+@case
+def a_renamed_interface_is_let_go_in_running_traffic():
+    probe = Probe("timeout_ms=10", "shards=2")
+    traffic = start_sending("-n", 10000000, "-r", 60000, "-f", 256, "-b")
+    try:
+        for old, new in ((OURS, "nsv9"), ("nsv9", OURS)):
+            run("ip", "link", "set", old, "down")
+            run("ip", "link", "set", old, "name", new)
+            run("ip", "link", "set", new, "up")
+            back = probe.wait_state("gone" if new != OURS else "up")
+        time.sleep(0.3)
+        result = probe.stop()
+        assert one(result)["processed"] > back["processed"] + 1000, result
+    finally:
+        traffic.terminate()
+        traffic.wait()
 
 
 # (f)
