@@ -4,6 +4,7 @@
 
 #include "base/attributes.h"
 #include "base/utf8.h"
+#include "base/wire_format.h"
 
 #define JSON_DEPTH_MAX 63
 
@@ -23,7 +24,7 @@ static inline void put(struct json_writer *w, const void *bytes, size_t length)
 {
     char *at = reserve(w, length);
     if (at != NULL && length > 0) {
-        memcpy(at, bytes, length);
+        wire_copy((uint8_t *)at, bytes, length);
     }
 }
 
@@ -224,6 +225,23 @@ void json_raw(struct json_writer *w, const void *text, size_t length)
 {
     begin_value(w);
     put(w, text, length);
+}
+
+void json_members_raw(struct json_writer *w, const char *text, size_t length)
+{
+    if (length == 0) {
+        return;
+    }
+    const uint64_t bit = UINT64_C(1) << w->depth;
+    const bool is_first = (w->has_member & bit) == 0;
+    put(w, text + is_first, length - is_first);
+    w->has_member |= bit;
+}
+
+void json_key_raw(struct json_writer *w, const char *text, size_t length)
+{
+    json_members_raw(w, text, length);
+    w->after_key = true;
 }
 
 void json_base64(struct json_writer *w, const void *bytes, size_t length)

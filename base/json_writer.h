@@ -41,3 +41,8 @@ void json_null(struct json_writer *w);
 void json_base64(struct json_writer *w, const void *bytes, size_t length); /* RFC 4648 section 4 */
 void json_raw(struct json_writer *w, const void *text,
               size_t length); /* one complete value, as it is */
+/* Members of an object as they are, each with a comma before it: `,"a":1,"b":2`. The first comma is
+ * left out where none is due. */
+void json_members_raw(struct json_writer *w, const char *text, size_t length);
+/* A key as it is: `,"a":`. */
+void json_key_raw(struct json_writer *w, const char *text, size_t length);

@@ -224,8 +224,8 @@ static void fill_field(struct json_field *field, struct wire_reader r)
         switch (f.number) {
         case 1:
             field->name = copy_text("", f.bytes, f.length, "");
-            field->key = copy_text("\"", f.bytes, f.length, "\":");
-            field->key_length = (uint16_t)(f.length + 3);
+            field->key = copy_text(",\"", f.bytes, f.length, "\":");
+            field->key_length = (uint16_t)(f.length + 4);
             break;
         case 3:
             field->number = (uint32_t)f.value;
@@ -252,6 +252,53 @@ static void fill_field(struct json_field *field, struct wire_reader r)
     field->wire_type = wire_type_of(field->type);
     field->has_presence = field->oneof != 0 || (field->type == TYPE_MESSAGE && !field->is_repeated);
     resolve_type(field, &type_name);
+}
+
+/* The default value of a field without presence, as from_wire.c would write it. */
+static const char *default_text(const struct json_field *field)
+{
+    switch (field->type) {
+    case TYPE_STRING:
+    case TYPE_BYTES:
+        return "\"\"";
+    case TYPE_BOOL:
+        return "false";
+    case TYPE_INT64:
+    case TYPE_UINT64:
+    case TYPE_SINT64:
+    case TYPE_FIXED64:
+    case TYPE_SFIXED64:
+        return "\"0\"";
+    case TYPE_ENUM: {
+        const struct json_enum_value *zero = enum_value_numbered(field->enumeration, 0);
+        return zero == NULL ? "0" : zero->quoted;
+    }
+    default:
+        return "0";
+    }
+}
+
+static void fill_absent(struct json_message *message)
+{
+    size_t length = 0;
+    for (uint32_t i = 0; i < message->fields_count; i++) {
+        struct json_field *field = &message->fields[i];
+        field->absent_at = (uint16_t)length;
+        if (!field->has_presence && !field->is_repeated) {
+            length += field->key_length + strlen(default_text(field));
+        }
+        field->absent_end = (uint16_t)length;
+    }
+    assert(length <= UINT16_MAX);
+    char *text = take(length + 1);
+    for (uint32_t i = 0; i < message->fields_count; i++) {
+        const struct json_field *field = &message->fields[i];
+        if (!field->has_presence && !field->is_repeated) {
+            (void)sprintf(text + field->absent_at, "%s%s", field->key, default_text(field));
+        }
+    }
+    message->absent = text;
+    message->absent_length = (uint16_t)length;
 }
 
 static void fill_message(struct json_message *message)
@@ -284,10 +331,15 @@ static void fill_message(struct json_message *message)
     }
     qsort(message->fields, count, sizeof *message->fields, compare_fields);
     for (uint32_t i = 0; i < count; i++) {
-        if (message->fields[i].number < JSON_DIRECT_NUMBERS) {
-            message->direct[message->fields[i].number] = (uint8_t)(i + 1);
+        const struct json_field *one = &message->fields[i];
+        if (one->number < JSON_DIRECT_NUMBERS) {
+            message->direct[one->number] = (uint8_t)(i + 1);
+        }
+        if (one->oneof > message->oneofs_count) {
+            message->oneofs_count = one->oneof;
         }
     }
+    fill_absent(message);
 }
 
 static void build(void)

@@ -61,7 +61,8 @@ struct json_field {
     bool has_presence; /* a message, or member of a oneof */
     uint8_t oneof;     /* index in the message + 1; 0 = none */
     uint16_t key_length;
-    const char *key; /* "\"name\":" */
+    uint16_t absent_at, absent_end; /* what it says in the message's text of absent fields */
+    const char *key;                /* ",\"name\":" */
     const char *name;
     const char *json_name; /* lowerCamelCase */
     const struct json_message *message;
@@ -72,7 +73,12 @@ struct json_message {
     const char *full_name;
     struct json_field *fields; /* by number */
     uint32_t fields_count;
+    /* `,"packets":"0","name":""`: what all fields say that are not there, by number. A run of them
+     * is one piece of it; a field that then says nothing takes no place. */
+    const char *absent;
+    uint16_t absent_length;
     uint8_t form; /* enum message_form */
+    uint8_t oneofs_count;
     bool is_map_entry;
     uint8_t direct[JSON_DIRECT_NUMBERS]; /* index + 1 of the field with this number */
     struct wire_reader source;

@@ -17,14 +17,16 @@ struct slot {
     uint32_t count;
 };
 
+#define FOUND_WORDS ((JSON_FIELDS_MAX + 63) / 64)
+
+/* The fields of one message: the slots of those whose bit is set. */
+struct found {
+    uint64_t bits[FOUND_WORDS];
+    struct slot slots[JSON_FIELDS_MAX];
+};
+
 static bool write_message(const struct json_message *message, struct wire_reader r,
                           struct json_writer *out, unsigned depth);
-
-static void write_key(struct json_writer *out, const struct json_field *field)
-{
-    json_raw(out, field->key, field->key_length); /* with the comma before it */
-    out->after_key = true;
-}
 
 static void write_float(struct json_writer *out, double value)
 {
@@ -277,12 +279,18 @@ static bool write_pieces(const struct json_field *field, struct wire_reader r,
     return ok;
 }
 
+static bool is_found(const struct found *found, size_t index)
+{
+    return (found->bits[index / 64] >> index % 64 & 1) != 0;
+}
+
 /* Notes where the fields lie. False: no protobuf. */
 static bool find_fields(const struct json_message *message, struct wire_reader *r,
-                        struct slot *slots)
+                        struct found *found)
 {
     uint32_t oneof_last[JSON_FIELDS_MAX + 1]; /* by oneof: index + 1 of the member met last */
-    memset(oneof_last, 0, (message->fields_count + 1) * sizeof oneof_last[0]);
+    memset(oneof_last, 0, (message->oneofs_count + 1U) * sizeof oneof_last[0]);
+    memset(found->bits, 0, sizeof found->bits);
     struct wire_field f;
     for (;;) {
         const uint8_t *tag_at = r->at;
@@ -299,17 +307,20 @@ static bool find_fields(const struct json_message *message, struct wire_reader *
             continue; /* counts as unknown */
         }
         const size_t index = (size_t)(field - message->fields);
-        struct slot *slot = &slots[index];
+        struct slot *slot = &found->slots[index];
         if (field->oneof != 0) { /* the last member wins */
             const uint32_t before = oneof_last[field->oneof];
             if (before != 0 && before != index + 1) {
-                slots[before - 1] = (struct slot){0};
+                found->bits[(before - 1) / 64] &= ~(UINT64_C(1) << (before - 1) % 64);
             }
             oneof_last[field->oneof] = (uint32_t)index + 1;
         }
-        if (slot->count++ == 0) {
+        if (!is_found(found, index)) {
+            found->bits[index / 64] |= UINT64_C(1) << index % 64;
             slot->first = tag_at;
+            slot->count = 0;
         }
+        slot->count++;
         slot->bytes = f.bytes;
         slot->value = value_of(&f);
     }
@@ -319,9 +330,7 @@ static bool write_found(const struct json_field *field, const struct slot *slot,
                         struct wire_reader whole, struct json_writer *out, unsigned depth)
 {
     struct wire_reader from_first = whole;
-    if (slot->first != NULL) {
-        from_first.at = slot->first;
-    }
+    from_first.at = slot->first;
     if (field->is_repeated) {
         return field->is_map ? write_map(field, from_first, slot->count, out, depth)
                              : write_repeated(field, from_first, slot->count, out, depth);
@@ -349,29 +358,29 @@ static bool write_message(const struct json_message *message, struct wire_reader
         break;
     }
 
-    struct slot slots[JSON_FIELDS_MAX];
-    memset(slots, 0, message->fields_count * sizeof slots[0]);
+    struct found found;
     const struct wire_reader whole = r;
-    if (!find_fields(message, &r, slots)) {
+    if (!find_fields(message, &r, &found)) {
         return false;
     }
     json_object_begin(out);
-    for (uint32_t i = 0; i < message->fields_count; i++) {
-        const struct json_field *field = &message->fields[i];
-        if (slots[i].count == 0 && (field->has_presence || field->is_repeated)) {
-            continue;
-        }
-        write_key(out, field);
-        if (slots[i].count == 0) { /* absent = the default value */
-            slots[i].bytes = (const uint8_t *)"";
-        }
-        if (!write_found(field, &slots[i], whole, out, depth)) {
-            return false;
-        }
-        if (out->overflow) {
-            return true;
+    size_t absent_at = 0; /* those before have been written */
+    for (uint32_t i = 0; i < FOUND_WORDS; i++) {
+        for (uint64_t bits = found.bits[i]; bits != 0; bits &= bits - 1) {
+            const size_t index = 64 * i + (unsigned)__builtin_ctzll(bits);
+            const struct json_field *field = &message->fields[index];
+            json_members_raw(out, message->absent + absent_at, field->absent_at - absent_at);
+            absent_at = field->absent_end;
+            json_key_raw(out, field->key, field->key_length);
+            if (!write_found(field, &found.slots[index], whole, out, depth)) {
+                return false;
+            }
+            if (out->overflow) {
+                return true;
+            }
         }
     }
+    json_members_raw(out, message->absent + absent_at, message->absent_length - absent_at);
     json_object_end(out);
     return true;
 }

@@ -59,6 +59,26 @@ static const char *text_of(const char *bytes, size_t length)
     return finished(&w);
 }
 
+static void members_as_they_are_get_their_first_comma_where_one_is_due(void **state)
+{
+    (void)state;
+    struct json_writer w;
+    json_init(&w, out, sizeof(out) - 1);
+    json_object_begin(&w);
+    json_members_raw(&w, "", 0);
+    json_members_raw(&w, ",\"a\":1,\"b\":2", 12);
+    json_members_raw(&w, ",\"c\":3", 6);
+    json_key_raw(&w, ",\"d\":", 5);
+    json_object_begin(&w);
+    json_key_raw(&w, ",\"e\":", 5);
+    json_u64(&w, 5);
+    json_object_end(&w);
+    json_key(&w, "f");
+    json_u64(&w, 6);
+    json_object_end(&w);
+    assert_string_equal(finished(&w), "{\"a\":1,\"b\":2,\"c\":3,\"d\":{\"e\":5},\"f\":6}");
+}
+
 static void hostile_text_is_escaped(void **state)
 {
     (void)state;
@@ -213,6 +233,7 @@ static void write_document(struct json_writer *w)
     json_double(w, 0.30000000000000004);
     json_key(w, "b");
     json_base64(w, "abcd", 4);
+    json_members_raw(w, ",\"x\":1,\"y\":2", 12);
     json_object_end(w);
 }
 
@@ -254,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_and_nesting_are_kept),
+        cmocka_unit_test(members_as_they_are_get_their_first_comma_where_one_is_due),
         cmocka_unit_test(hostile_text_is_escaped),
         cmocka_unit_test(bytes_that_are_no_utf8_become_the_replacement_character),
         cmocka_unit_test(each_byte_at_each_place_is_seen),

@@ -12,6 +12,7 @@
 
 #include "base/wire_format.h"
 #include "proto/codec.h"
+#include "proto/json/descriptor_index.h"
 #include "proto/json/transcoder.h"
 #include "tests/support/record_random.h"
 
@@ -206,6 +207,65 @@ static void the_last_member_of_a_oneof_wins_and_pieces_are_merged(void **state)
                               "\"config_hash\":\"\",\"protocol_version\":0,\"host_name\":\"h\"}}");
 }
 
+static void write_default(struct wire_writer *w, const struct json_field *field)
+{
+    switch (field->wire_type) {
+    case WIRE_VARINT:
+        wire_write_varint(w, field->number, 0);
+        break;
+    case WIRE_FIXED64:
+        wire_write_fixed64(w, field->number, 0);
+        break;
+    case WIRE_FIXED32:
+        wire_write_fixed32(w, field->number, 0);
+        break;
+    default:
+        wire_write_bytes(w, field->number, NULL, 0);
+        break;
+    }
+}
+
+/* Written as 0 or empty, one field or all say what they say where they are not there. */
+static void defaults_read_as_absent(const char *name)
+{
+    const struct json_message *message = json_message_find(name);
+    static char absent[1 << 14];
+    (void)snprintf(absent, sizeof absent, "%s", to_json(name, NULL, 0));
+
+    struct wire_writer all = wire_writer_over(again, sizeof again);
+    for (uint32_t i = 0; i < message->fields_count; i++) {
+        const struct json_field *field = &message->fields[i];
+        if (!field->has_presence && !field->is_repeated) {
+            struct wire_writer one = wire_writer_over(wire, sizeof wire);
+            write_default(&one, field);
+            assert_string_equal(to_json(name, wire, wire_written(&one)), absent);
+            write_default(&all, field);
+        }
+    }
+    assert_true(all.ok);
+    assert_string_equal(to_json(name, again, wire_written(&all)), absent);
+
+    for (uint32_t i = 0; i < message->fields_count; i++) {
+        const struct json_message *inner = message->fields[i].message;
+        if (inner != NULL && inner->form == FORM_PLAIN && !inner->is_map_entry) {
+            defaults_read_as_absent(inner->full_name);
+        }
+    }
+}
+
+static void a_field_that_is_not_there_reads_as_its_default(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"netscope.v1.FlowRecord",    "netscope.v1.DnsRecord",
+                                        "netscope.v1.AlertRecord",   "netscope.v1.StatsRecord",
+                                        "netscope.v1.PacketSample",  "netscope.v1.FlowRow",
+                                        "netscope.v1.ConnectRequest"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        defaults_read_as_absent(names[i]);
+    }
+    assert_string_equal(to_json("netscope.v1.ConnectRequest", NULL, 0), "{}");
+}
+
 static void no_truncation_reads_past_its_end(void **state)
 {
     (void)state;
@@ -341,6 +401,7 @@ int main(void)
         cmocka_unit_test(special_forms_and_escapes_read_and_write),
         cmocka_unit_test(a_mistake_is_told_with_line_column_and_field),
         cmocka_unit_test(the_last_member_of_a_oneof_wins_and_pieces_are_merged),
+        cmocka_unit_test(a_field_that_is_not_there_reads_as_its_default),
         cmocka_unit_test(no_truncation_reads_past_its_end),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(query_parameters_build_a_request),
