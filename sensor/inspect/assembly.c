@@ -25,7 +25,6 @@ static inline bool is_over(const struct flow *flow, int direction)
 static void advance(struct call *call, struct assembly_side *side, uint32_t bytes)
 {
     window_consume(&side->window, &call->inspect->held, bytes);
-    side->base_seq += bytes;
 }
 
 /* Passes over what is missing. */
@@ -98,18 +97,18 @@ static uint32_t offer(struct call *call, int direction, const struct wire_span *
 }
 
 /* Offers what the window has at its base, as long as the handler consumes all of it. */
-static void deliver(struct call *call, int direction, uint64_t fresh_offset)
+static void deliver(struct call *call, int direction, uint32_t fresh_offset)
 {
     struct assembly_side *side = &call->assembly->side[direction];
 
     for (;;) {
         const struct wire_span bytes = window_bytes(&side->window, &call->inspect->held);
-        const uint64_t fresh = fresh_offset - side->window.base;
+        const uint32_t fresh = fresh_offset - side->window.base;
         if (bytes.length == 0) {
             return;
         }
         const uint32_t consumed =
-            offer(call, direction, &bytes, fresh < bytes.length ? (uint32_t)fresh : 0, false);
+            offer(call, direction, &bytes, fresh < bytes.length ? fresh : 0, false);
         if (consumed == 0 || is_over(call->flow, direction)) {
             return;
         }
@@ -146,7 +145,7 @@ static void skip_hole(struct call *call, int direction)
     struct assembly_side *side = &call->assembly->side[direction];
 
     close_front(call, direction);
-    const uint32_t hole = window_hole_bytes(&side->window);
+    const uint32_t hole = window_hole_bytes(&side->window, &call->inspect->held);
     if (is_over(call->flow, direction) || hole == 0) {
         return;
     }
@@ -189,7 +188,8 @@ static bool make_way(struct call *call, int direction, uint8_t status)
     if (side->window.range_count == 0) {
         return false;
     }
-    if (side->window.ranges[0].from > 0 || status == WINDOW_SCATTERED) {
+    if (window_ranges(&side->window, &call->inspect->held)[0].from > 0 ||
+        status == WINDOW_SCATTERED) {
         skip_hole(call, direction);
     } else {
         call->inspect->statistics.stream_overflows++;
@@ -198,7 +198,7 @@ static bool make_way(struct call *call, int direction, uint8_t status)
     return true;
 }
 
-static struct window_put put_piece(struct call *call, struct assembly_side *side, uint64_t offset,
+static struct window_put put_piece(struct call *call, struct assembly_side *side, uint32_t offset,
                                    const struct wire_span *bytes)
 {
     const struct window_put put =
@@ -214,12 +214,12 @@ static struct window_put put_piece(struct call *call, struct assembly_side *side
 
 /* Bytes at `offset`, at or behind the base, with others held or missing before them. Each round
  * takes some, or moves the base. */
-static void take_piece(struct call *call, int direction, uint64_t offset, struct wire_span bytes)
+static void take_piece(struct call *call, int direction, uint32_t offset, struct wire_span bytes)
 {
     struct assembly_side *side = &call->assembly->side[direction];
 
     for (;;) {
-        const uint64_t base = side->window.base;
+        const uint32_t base = side->window.base;
         const struct window_put put = put_piece(call, side, offset, &bytes);
         if (put.new_bytes > 0) {
             deliver(call, direction, offset);
@@ -235,18 +235,18 @@ static void take_piece(struct call *call, int direction, uint64_t offset, struct
                 return;
             }
         }
-        const int64_t done = (int64_t)(side->window.base - offset);
+        const int64_t done = seq_diff(side->window.base, offset);
         if (done >= (int64_t)bytes.length) {
             return;
         }
         if (done > 0) {
             bytes.bytes += done;
             bytes.length -= (uint32_t)done;
-            offset += (uint64_t)done;
+            offset += (uint32_t)done;
         }
     }
     if (offset != side->window.base) {
-        open_gap(call, side, (uint32_t)(offset - side->window.base));
+        open_gap(call, side, offset - side->window.base);
     }
     take_direct(call, direction, &bytes);
 }
@@ -266,7 +266,7 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
     const int32_t limit = (int32_t)call->inspect->stream_bytes;
 
     side->bits = ASSEMBLY_IS_STARTED | ASSEMBLY_IS_GUESSED;
-    side->base_seq = seq;
+    side->window.base = side->handler_from = seq;
     if (table == NULL) {
         return;
     }
@@ -278,13 +278,13 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
     const int32_t behind_syn = seq_diff(seq, initial_seq + 1);
 
     if (saw_syn && behind_syn >= -limit && behind_syn <= limit) {
-        side->base_seq = initial_seq + 1;
+        side->window.base = side->handler_from = initial_seq + 1;
         side->bits = ASSEMBLY_IS_STARTED;
     } else if (tcp != NULL && (tcp->side[!direction].bits & SIDE_HAS_ACK) != 0) {
         const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
 
         if (behind_ack >= -1 && behind_ack <= limit) { /* -1: a keep-alive */
-            side->base_seq = tcp->side[!direction].ack;
+            side->window.base = side->handler_from = tcp->side[!direction].ack;
         }
     }
 }
@@ -299,21 +299,24 @@ static bool is_believable(const struct call *call, uint32_t seq, int direction)
            seq_diff(seq, tcp->side[!direction].ack) <= ASSEMBLY_IN_FLIGHT_MAX;
 }
 
-/* Bytes that were seen and not captured do not come. */
-static void skip_cut(struct call *call, int direction, uint64_t captured_to, uint64_t declared_to)
+/* Bytes that were seen and not captured do not come. How far both go is told from `base` on, since
+ * a segment may declare more than half of all sequence numbers. */
+static void skip_cut(struct call *call, int direction, uint32_t base, int64_t captured_to,
+                     int64_t declared_to)
 {
     struct assembly_side *side = &call->assembly->side[direction];
     const struct wire_span front = window_bytes(&side->window, &call->inspect->held);
-    const uint64_t frontier = side->window.base + front.length;
+    const int64_t frontier = (int64_t)(side->window.base - base) + front.length;
 
-    if ((int64_t)(frontier - captured_to) < 0 || (int64_t)(declared_to - frontier) <= 0) {
+    if (frontier < captured_to || declared_to <= frontier) {
         return;
     }
     close_front(call, direction);
-    if (is_over(call->flow, direction) || (int64_t)(declared_to - side->window.base) <= 0) {
+    const int64_t moved = side->window.base - base;
+    if (is_over(call->flow, direction) || declared_to <= moved) {
         return;
     }
-    open_gap(call, side, (uint32_t)(declared_to - side->window.base));
+    open_gap(call, side, (uint32_t)(declared_to - moved));
     deliver(call, direction, side->window.base);
 }
 
@@ -328,7 +331,7 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
     if ((side->bits & ASSEMBLY_IS_STARTED) == 0) {
         start_side(call, side, seq, direction);
     }
-    if (seq == side->base_seq && side->window.range_count == 0 && declared == bytes.length) {
+    if (seq == side->window.base && side->window.range_count == 0 && declared == bytes.length) {
         if (is_of_no_interest(call->flow, side, &bytes)) {
             advance(call, side, bytes.length);
         } else {
@@ -336,17 +339,17 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
         }
         return;
     }
-    int32_t distance = seq_diff(seq, side->base_seq);
+    int32_t distance = seq_diff(seq, side->window.base);
     if (distance < 0 && (side->bits & ASSEMBLY_IS_GUESSED) != 0 && declared > 1 &&
         -(int64_t)distance <= call->inspect->stream_bytes &&
         window_lower(&side->window, &call->inspect->held, call->inspect->stream_bytes,
                      (uint32_t)-distance)) {
-        side->base_seq = seq;
         side->handler_from = side->window.base;
         distance = 0;
     }
-    const uint64_t captured_to = side->window.base + (uint64_t)(int64_t)distance + bytes.length;
-    const uint64_t declared_to = side->window.base + (uint64_t)(int64_t)distance + declared;
+    const uint32_t base = side->window.base;
+    const int64_t captured_to = (int64_t)distance + bytes.length;
+    const int64_t declared_to = (int64_t)distance + declared;
     if (distance > (int32_t)call->inspect->stream_bytes && !is_believable(call, seq, direction)) {
         call->inspect->statistics.stream_ignored++;
         return;
@@ -368,9 +371,10 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
         take_piece(call, direction, side->window.base + (uint32_t)distance, bytes);
     }
     if (!is_over(call->flow, direction) && captured_to != declared_to) {
-        skip_cut(call, direction, captured_to, declared_to);
+        skip_cut(call, direction, base, captured_to, declared_to);
     }
-    if (!is_over(call->flow, direction) && window_hole_bytes(&side->window) > 0 &&
+    if (!is_over(call->flow, direction) &&
+        window_hole_bytes(&side->window, &call->inspect->held) > 0 &&
         ++side->waiting >= ASSEMBLY_WAITING_MAX) {
         skip_hole(call, direction);
     }
@@ -382,9 +386,10 @@ static void take_ack(struct call *call, int direction)
     struct assembly_side *side = &call->assembly->side[!direction];
     uint32_t hole;
 
-    while ((hole = window_hole_bytes(&side->window)) > 0 && !is_over(call->flow, !direction)) {
+    while ((hole = window_hole_bytes(&side->window, &call->inspect->held)) > 0 &&
+           !is_over(call->flow, !direction)) {
         const uint32_t front = window_bytes(&side->window, &call->inspect->held).length;
-        if (seq_diff(call->packet->tcp_ack, side->base_seq + front + hole) < 0) {
+        if (seq_diff(call->packet->tcp_ack, side->window.base + front + hole) < 0) {
             return;
         }
         skip_hole(call, !direction);
@@ -403,9 +408,9 @@ static void follow_switches(struct call *call)
     }
 }
 
-static bool has_hole(struct assembly_side *side)
+static bool has_hole(const struct inspect *inspect, struct assembly_side *side)
 {
-    if (window_hole_bytes(&side->window) > 0) {
+    if (window_hole_bytes(&side->window, &inspect->held) > 0) {
         return true;
     }
     if (side->waiting != 0) {
@@ -418,10 +423,10 @@ static bool has_hole(struct assembly_side *side)
 static void note_holes(struct call *call, int direction, bool is_other_touched)
 {
     struct flow *flow = call->flow;
-    bool waits = has_hole(&call->assembly->side[direction]);
+    bool waits = has_hole(call->inspect, &call->assembly->side[direction]);
 
     if (is_other_touched) {
-        waits |= has_hole(&call->assembly->side[!direction]);
+        waits |= has_hole(call->inspect, &call->assembly->side[!direction]);
     }
     flow->bits &= ~INSPECT_WAITS;
     if (waits) {
@@ -439,11 +444,8 @@ void assembly_segment(struct inspect *inspect, struct flow *flow, const struct p
     if (!has_bytes && (flow->bits & INSPECT_WAITS) == 0) {
         return; /* nothing is held: most packets of a direction that is done */
     }
-    call.assembly = inspect_first(inspect, flow, PART_STREAM);
-    if (call.assembly == NULL) {
-        call.assembly = has_bytes ? inspect_part(inspect, flow, PART_STREAM)
-                                  : inspect_find(inspect, flow, PART_STREAM);
-    }
+    call.assembly = has_bytes ? inspect_part(inspect, flow, PART_STREAM)
+                              : inspect_find(inspect, flow, PART_STREAM);
     if (call.assembly == NULL) {
         if (has_bytes) { /* the pool is full: the label alone */
             const struct inspect_input input = {
@@ -473,7 +475,8 @@ void assembly_finish(struct inspect *inspect, struct flow *flow, const struct pa
     for (int direction = 0; call.assembly != NULL && direction < 2; direction++) {
         struct assembly_side *side = &call.assembly->side[direction];
         while (side->window.range_count > 0 && !is_over(flow, direction)) {
-            if (flow->app_handler == APP_UNKNOWN && window_hole_bytes(&side->window) == 0) {
+            if (flow->app_handler == APP_UNKNOWN &&
+                window_hole_bytes(&side->window, &inspect->held) == 0) {
                 break; /* they were looked at, and nothing comes behind them */
             }
             close_front(&call, direction);

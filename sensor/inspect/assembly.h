@@ -29,17 +29,17 @@ enum assembly_bit {
 };
 
 struct assembly_side {
-    uint64_t handler_from; /* offset at which the present handler began */
-    uint32_t base_seq;     /* sequence number of window.base */
+    struct window window;  /* offsets are sequence numbers */
+    uint32_t handler_from; /* offset at which the present handler began */
     uint8_t bits;          /* enum assembly_bit */
     uint8_t waiting;       /* segments that came behind the hole */
-    struct window window;  /* at the end: its ranges are seldom used, and not zeroed */
+    uint8_t reserved[2];
 };
 
 struct assembly {
     struct assembly_side side[2];
 };
-static_assert(sizeof(struct assembly) <= INSPECT_PART_BYTES, "a part");
+static_assert(sizeof(struct assembly) == INSPECT_STREAM_PART_BYTES, "a line with what leads on");
 
 /* Takes a segment: `bytes` are those captured of its packet->payload_bytes; may be empty (an ACK).
  */

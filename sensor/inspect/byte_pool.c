@@ -8,12 +8,18 @@
 
 #define UNITS_PER_BLOCK (1u << (BYTE_POOL_ORDERS - 1))
 
-/* Of the first unit of a block; handles are unit numbers from 1. */
-struct byte_pool_unit {
+#define UNIT_IS_FREE 0x80
+
+/* At the begin of a free block; handles are unit numbers from 1. */
+struct links {
     uint32_t next, previous; /* among the free blocks of its order */
-    uint8_t order;
-    bool is_free;
 };
+static_assert(sizeof(struct links) <= BYTE_POOL_UNIT_BYTES, "any block has room for it");
+
+static struct links *links_at(const struct byte_pool *pool, uint32_t block)
+{
+    return (struct links *)(void *)byte_pool_at(pool, block);
+}
 
 bool byte_pool_init(struct byte_pool *pool, uint64_t bytes, struct error *err)
 {
@@ -47,29 +53,29 @@ void byte_pool_fini(struct byte_pool *pool)
 
 static void push_free(struct byte_pool *pool, uint32_t block, unsigned order)
 {
-    struct byte_pool_unit *unit = &pool->units[block - 1];
     const uint32_t head = pool->free_heads[order];
 
-    *unit = (struct byte_pool_unit){.next = head, .order = (uint8_t)order, .is_free = true};
+    *links_at(pool, block) = (struct links){.next = head, .previous = BYTE_POOL_NONE};
+    pool->units[block - 1] = (uint8_t)(UNIT_IS_FREE | order);
     if (head != BYTE_POOL_NONE) {
-        pool->units[head - 1].previous = block;
+        links_at(pool, head)->previous = block;
     }
     pool->free_heads[order] = block;
 }
 
-static void unlink_free(struct byte_pool *pool, uint32_t block)
+static void unlink_free(struct byte_pool *pool, uint32_t block, unsigned order)
 {
-    struct byte_pool_unit *unit = &pool->units[block - 1];
+    const struct links links = *links_at(pool, block);
 
-    if (unit->previous != BYTE_POOL_NONE) {
-        pool->units[unit->previous - 1].next = unit->next;
+    if (links.previous != BYTE_POOL_NONE) {
+        links_at(pool, links.previous)->next = links.next;
     } else {
-        pool->free_heads[unit->order] = unit->next;
+        pool->free_heads[order] = links.next;
     }
-    if (unit->next != BYTE_POOL_NONE) {
-        pool->units[unit->next - 1].previous = unit->previous;
+    if (links.next != BYTE_POOL_NONE) {
+        links_at(pool, links.next)->previous = links.previous;
     }
-    unit->is_free = false;
+    pool->units[block - 1] = (uint8_t)order;
 }
 
 uint32_t byte_pool_take(struct byte_pool *pool, uint32_t bytes)
@@ -86,7 +92,7 @@ uint32_t byte_pool_take(struct byte_pool *pool, uint32_t bytes)
     }
     if (order < BYTE_POOL_ORDERS) {
         block = pool->free_heads[order];
-        unlink_free(pool, block);
+        unlink_free(pool, block, order);
     } else if (wanted < BYTE_POOL_ORDERS && pool->fresh < pool->units_max) {
         block = pool->fresh + 1;
         pool->fresh += UNITS_PER_BLOCK;
@@ -99,7 +105,7 @@ uint32_t byte_pool_take(struct byte_pool *pool, uint32_t bytes)
         order--;
         push_free(pool, block + (1u << order), order);
     }
-    pool->units[block - 1] = (struct byte_pool_unit){.order = (uint8_t)wanted};
+    pool->units[block - 1] = (uint8_t)wanted;
     pool->used_bytes += BYTE_POOL_UNIT_BYTES << wanted;
     if (pool->used_bytes > pool->used_bytes_peak) {
         pool->used_bytes_peak = pool->used_bytes;
@@ -109,17 +115,16 @@ uint32_t byte_pool_take(struct byte_pool *pool, uint32_t bytes)
 
 void byte_pool_give(struct byte_pool *pool, uint32_t block)
 {
-    unsigned order = pool->units[block - 1].order;
+    unsigned order = pool->units[block - 1];
 
-    assert(!pool->units[block - 1].is_free);
+    assert((order & UNIT_IS_FREE) == 0);
     pool->used_bytes -= BYTE_POOL_UNIT_BYTES << order;
     while (order < BYTE_POOL_ORDERS - 1) {
         const uint32_t buddy = ((block - 1) ^ (1u << order)) + 1;
-        const struct byte_pool_unit *unit = &pool->units[buddy - 1];
-        if (!unit->is_free || unit->order != order) {
+        if (pool->units[buddy - 1] != (UNIT_IS_FREE | order)) {
             break;
         }
-        unlink_free(pool, buddy);
+        unlink_free(pool, buddy, order);
         block = buddy < block ? buddy : block;
         order++;
     }
@@ -128,10 +133,10 @@ void byte_pool_give(struct byte_pool *pool, uint32_t block)
 
 uint32_t byte_pool_room(const struct byte_pool *pool, uint32_t block)
 {
-    return BYTE_POOL_UNIT_BYTES << pool->units[block - 1].order;
+    return BYTE_POOL_UNIT_BYTES << pool->units[block - 1];
 }
 
 uint64_t byte_pool_memory_bytes(const struct byte_pool *pool)
 {
-    return (uint64_t)pool->units_max * (BYTE_POOL_UNIT_BYTES + sizeof(struct byte_pool_unit));
+    return (uint64_t)pool->units_max * (BYTE_POOL_UNIT_BYTES + sizeof(*pool->units));
 }

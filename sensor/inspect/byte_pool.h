@@ -1,9 +1,9 @@
-/* Bytes that are held over packets: blocks of 256, 512, ... 65,536 bytes from one arena (a buddy
+/* Bytes that are held over packets: blocks of 64, 128, ... 65,536 bytes from one arena (a buddy
  * system: Knuth, The Art of Computer Programming 1, 2.5).
  *
  * All memory is taken at the start, and touched when it is first used. Full is a normal state:
  * byte_pool_take gives BYTE_POOL_NONE and counts. Depends on: base. Threads: one pool, one thread.
- * Cost: O(9). */
+ * Cost: O(11). */
 #pragma once
 
 #include <stdbool.h>
@@ -13,15 +13,13 @@
 #include "base/error.h"
 
 #define BYTE_POOL_NONE       0 /* no block: handles begin at 1 */
-#define BYTE_POOL_UNIT_BYTES 256u
-#define BYTE_POOL_ORDERS     9
+#define BYTE_POOL_UNIT_BYTES 64u
+#define BYTE_POOL_ORDERS     11
 #define BYTE_POOL_BLOCK_MAX  (BYTE_POOL_UNIT_BYTES << (BYTE_POOL_ORDERS - 1))
-
-struct byte_pool_unit;
 
 struct byte_pool {
     uint8_t *bytes;
-    struct byte_pool_unit *units;
+    uint8_t *units; /* of the first unit of a block its order and whether it is free */
     uint32_t units_max;
     uint32_t fresh; /* units from here on were never used */
     uint32_t free_heads[BYTE_POOL_ORDERS];

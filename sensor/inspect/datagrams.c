@@ -305,12 +305,13 @@ static void time_out(const struct call *call, struct datagram *datagram)
 }
 
 /* Whether the piece agrees with what is known of its datagram's end. */
-static bool fits(struct datagram *datagram, const struct piece *piece)
+static bool fits(const struct inspect *inspect, struct datagram *datagram,
+                 const struct piece *piece)
 {
     const uint32_t end = piece->fragment.offset_bytes + piece->fragment.data_bytes;
     const struct window *window = &datagram->window;
     const uint32_t headers = header_bytes(datagram);
-    const uint32_t held = window->range_count > 0 ? window->ranges[window->range_count - 1].to : 0;
+    const uint32_t held = window_end(window, &inspect->held);
 
     if (headers + end > BYTE_POOL_BLOCK_MAX || headers - LINK_BYTES + end > IP_BYTES_MAX) {
         return false;
@@ -329,7 +330,7 @@ static bool put(struct call *call, struct datagram *datagram, const struct piece
 {
     struct inspect_statistics *statistics = &call->inspect->statistics;
 
-    if (!fits(datagram, piece)) {
+    if (!fits(call->inspect, datagram, piece)) {
         return false;
     }
     if (piece->fragment.offset_bytes == 0 && !datagram->has_header) {

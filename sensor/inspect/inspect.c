@@ -19,6 +19,8 @@
 
 #define PORT_TEXT_BYTES 16
 #define DNS_NAMES_BYTES ((size_t)FLOW_QUERIES_MAX * DNS_NAME_TEXT_BYTES)
+/* A state is one of either; there is room for all to be of one sort. */
+#define STATE_BYTES (sizeof(struct inspect_block) + sizeof(struct inspect_stream))
 /* With room for one more message behind it. */
 #define SCRATCH_BYTES_ALL (INSPECT_SCRATCH_BYTES + INSPECT_STREAM_BYTES)
 
@@ -55,15 +57,14 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
 {
     uint64_t blocks = settings->flows_max;
 
-    if (settings->memory_bytes != 0 &&
-        settings->memory_bytes / sizeof(struct inspect_block) < blocks) {
-        blocks = settings->memory_bytes / sizeof(struct inspect_block);
+    if (settings->memory_bytes != 0 && settings->memory_bytes / STATE_BYTES < blocks) {
+        blocks = settings->memory_bytes / STATE_BYTES;
     }
     if (blocks == 0) {
         error_set(err, EINVAL,
                   "inspection: %" PRIu64 " bytes for %" PRIu32
                   " flows hold not one state of %zu bytes: raise the limit",
-                  settings->memory_bytes, settings->flows_max, sizeof(struct inspect_block));
+                  settings->memory_bytes, settings->flows_max, STATE_BYTES);
         return NULL;
     }
     struct inspect *inspect = calloc(1, sizeof(*inspect));
@@ -71,16 +72,18 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         /* One more, so that they can begin at a line of memory. */
         inspect->blocks_memory = calloc(blocks + 1, sizeof(struct inspect_block));
         inspect->blocks = align_up(inspect->blocks_memory);
+        inspect->streams_memory = calloc(blocks + 1, sizeof(struct inspect_stream));
+        inspect->streams = align_up(inspect->streams_memory);
         inspect->port_text = malloc(PORT_TEXT_BYTES);
         inspect->dns_names = malloc(DNS_NAMES_BYTES);
         inspect->observer = settings->observer;
         inspect->dns_scratch = settings->observer.on_dns != NULL ? inspect_dns_scratch_new() : NULL;
     }
-    if (inspect == NULL || inspect->blocks_memory == NULL || inspect->port_text == NULL ||
-        inspect->dns_names == NULL ||
+    if (inspect == NULL || inspect->blocks_memory == NULL || inspect->streams_memory == NULL ||
+        inspect->port_text == NULL || inspect->dns_names == NULL ||
         (settings->observer.on_dns != NULL && inspect->dns_scratch == NULL)) {
         error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " states (%" PRIu64 " MiB)",
-                  blocks, blocks * sizeof(struct inspect_block) >> 20);
+                  blocks, blocks * STATE_BYTES >> 20);
         inspect_free(inspect);
         return NULL;
     }
@@ -96,6 +99,7 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     }
     if (settings->is_touched) {
         memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block));
+        memset(inspect->streams, 0, blocks * sizeof(struct inspect_stream));
     }
     inspect_make_labels(inspect);
     inspect->blocks_max = (uint32_t)blocks;
@@ -111,10 +115,9 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
     inspect->dns_timeout_ns =
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
     inspect->statistics.states_max = (uint32_t)blocks;
-    inspect->statistics.memory_bytes = sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES +
-                                       SCRATCH_BYTES_ALL + fingerprints_memory_bytes() +
-                                       blocks * sizeof(struct inspect_block) +
-                                       byte_pool_memory_bytes(&inspect->held);
+    inspect->statistics.memory_bytes =
+        sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES + SCRATCH_BYTES_ALL +
+        fingerprints_memory_bytes() + blocks * STATE_BYTES + byte_pool_memory_bytes(&inspect->held);
     inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
     return inspect;
 }
@@ -132,6 +135,7 @@ void inspect_free(struct inspect *inspect)
     free(inspect->quic_text);
     free(inspect->seen_hello);
     free(inspect->blocks_memory);
+    free(inspect->streams_memory);
     free(inspect->port_text);
     free(inspect->dns_names);
     inspect_dns_scratch_free(inspect->dns_scratch);

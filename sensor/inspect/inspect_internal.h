@@ -32,6 +32,17 @@ struct inspect_block {
 };
 static_assert(sizeof(struct inspect_block) == 384, "six cache lines");
 
+/* PART_STREAM of a flow, which most have and many have alone: it stands in an array of its own and
+ * leads the flow's chain, by a handle with INSPECT_IS_STREAM. */
+#define INSPECT_STREAM_PART_BYTES 56
+#define INSPECT_IS_STREAM         (UINT32_C(1) << 31)
+struct inspect_stream {
+    uint32_t next; /* the flow's first block, or in the free list */
+    uint32_t reserved;
+    alignas(8) uint8_t bytes[INSPECT_STREAM_PART_BYTES];
+};
+static_assert(sizeof(struct inspect_stream) == 64, "one cache line");
+
 /* flow.bits: those of inspect.h, and these. */
 #define INSPECT_DONE_BOTH    (INSPECT_DONE_CLIENT | INSPECT_DONE_SERVER)
 #define INSPECT_SAW_CONFLICT (8U << FLOW_INSPECT_SHIFT) /* bytes sent again with other contents */
@@ -52,9 +63,11 @@ struct inspect_label {
 struct inspect {
     struct inspect_block *blocks; /* in blocks_memory, from a line of memory on */
     void *blocks_memory;
-    uint32_t blocks_max;
-    uint32_t fresh;
-    uint32_t free_head;
+    struct inspect_stream *streams; /* the same, in streams_memory */
+    void *streams_memory;
+    uint32_t blocks_max; /* of both together, too */
+    uint32_t fresh, streams_fresh;
+    uint32_t free_head, streams_free_head;
     const struct flow_table *table; /* NULL: streams begin at what is seen */
     struct byte_pool held;          /* for the windows of all flows */
     uint32_t stream_bytes;
@@ -83,24 +96,26 @@ static inline struct inspect_block *inspect_block(const struct inspect *inspect,
     return &inspect->blocks[handle - 1];
 }
 
-/* The part where it is the first of the flow's (the stream's mostly is); else NULL, which says
- * nothing. */
-static inline void *inspect_first(const struct inspect *inspect, const struct flow *flow,
-                                  enum inspect_part_tag tag)
+static inline struct inspect_stream *inspect_stream(const struct inspect *inspect, uint32_t handle)
 {
-    struct inspect_block *block =
-        flow->app != INSPECT_NONE ? inspect_block(inspect, flow->app) : NULL;
+    return &inspect->streams[(handle & ~INSPECT_IS_STREAM) - 1];
+}
 
-    return block != NULL && block->tag == tag ? block->bytes : NULL;
+/* Where the chain of the flow's blocks begins. */
+static inline uint32_t inspect_chain(const struct inspect *inspect, const struct flow *flow)
+{
+    return (flow->app & INSPECT_IS_STREAM) != 0 ? inspect_stream(inspect, flow->app)->next
+                                                : flow->app;
 }
 
 /* Which parts the flow has, a bit a tag: one walk of the chain. */
 static inline uint32_t inspect_parts(const struct inspect *inspect, const struct flow *flow)
 {
-    uint32_t parts = 0;
+    uint32_t parts = (flow->app & INSPECT_IS_STREAM) != 0 ? UINT32_C(1) << PART_STREAM : 0;
 
     static_assert(PART_COUNT <= 32, "a bit each");
-    for (uint32_t at = flow->app; at != INSPECT_NONE; at = inspect_block(inspect, at)->next) {
+    for (uint32_t at = inspect_chain(inspect, flow); at != INSPECT_NONE;
+         at = inspect_block(inspect, at)->next) {
         parts |= UINT32_C(1) << inspect_block(inspect, at)->tag;
     }
     return parts;

@@ -1,4 +1,3 @@
-#include "sensor/inspect/assembly.h"
 #include "sensor/inspect/inspect_dns_internal.h"
 #include "sensor/inspect/tls_state.h"
 
@@ -7,7 +6,6 @@
 /* Bytes of a new part that must be zero; 0: all. What most flows have is zeroed no further than it
  * is used: the rest of a block would be lines of memory fetched for nothing. */
 static const uint16_t zeroed_bytes[PART_COUNT] = {
-    [PART_STREAM] = offsetof(struct assembly, side[1].window.ranges),
     [PART_TLS] = offsetof(struct tls_state, alpn_selected), /* texts: as long as their lengths */
     [PART_DNS] = sizeof(struct dns_state),
 };
@@ -33,17 +31,31 @@ static ALWAYS_INLINE void fetch_next_taken(const struct inspect *inspect)
     }
 }
 
+static ALWAYS_INLINE void fetch_next_stream(const struct inspect *inspect)
+{
+    const uint32_t next = inspect->streams_free_head != INSPECT_NONE ? inspect->streams_free_head
+                                                                     : inspect->streams_fresh + 1;
+
+    __builtin_prefetch(&inspect->streams[next - 1], 1); /* behind the last: not read */
+}
+
+static bool is_full(const struct inspect *inspect)
+{
+    return inspect->statistics.states_used >= inspect->blocks_max;
+}
+
 /* A block with so many zeroed bytes, or INSPECT_NONE when the pool is full. */
 static uint32_t take(struct inspect *inspect, size_t zeroed)
 {
     uint32_t handle = inspect->free_head;
 
+    if (is_full(inspect)) {
+        return INSPECT_NONE;
+    }
     if (handle != INSPECT_NONE) {
         inspect->free_head = inspect_block(inspect, handle)->next;
-    } else if (inspect->fresh < inspect->blocks_max) {
-        handle = ++inspect->fresh;
     } else {
-        return INSPECT_NONE;
+        handle = ++inspect->fresh;
     }
     memset(inspect_block(inspect, handle), 0, offsetof(struct inspect_block, bytes) + zeroed);
     inspect->statistics.states_used++;
@@ -58,11 +70,53 @@ static void give(struct inspect *inspect, uint32_t handle)
     inspect->statistics.states_used--;
 }
 
+/* A zeroed stream in front of the flow's chain; NULL when the pool is full. */
+static struct inspect_stream *take_stream(struct inspect *inspect, struct flow *flow)
+{
+    uint32_t handle = inspect->streams_free_head;
+
+    if (is_full(inspect)) {
+        return NULL;
+    }
+    if (handle != INSPECT_NONE) {
+        inspect->streams_free_head = inspect_stream(inspect, handle)->next;
+    } else {
+        handle = ++inspect->streams_fresh;
+    }
+    struct inspect_stream *stream = inspect_stream(inspect, handle);
+    *stream = (struct inspect_stream){.next = flow->app};
+    flow->app = handle | INSPECT_IS_STREAM;
+    inspect->statistics.states_used++;
+    fetch_next_stream(inspect);
+    return stream;
+}
+
+static void give_stream(struct inspect *inspect, struct flow *flow)
+{
+    const uint32_t handle = flow->app & ~INSPECT_IS_STREAM;
+    struct inspect_stream *stream = inspect_stream(inspect, handle);
+
+    flow->app = stream->next;
+    stream->next = inspect->streams_free_head;
+    inspect->streams_free_head = handle;
+    inspect->statistics.states_used--;
+}
+
 void inspect_ahead(void *context, const struct flow *flow, unsigned step)
 {
     const struct inspect *inspect = context;
 
     if (flow->app == INSPECT_NONE) {
+        return;
+    }
+    if ((flow->app & INSPECT_IS_STREAM) != 0) {
+        const struct inspect_stream *stream = inspect_stream(inspect, flow->app);
+
+        if (step == 0) {
+            __builtin_prefetch(stream, 1);
+        } else if (stream->next != INSPECT_NONE) {
+            fetch(inspect, stream->next);
+        }
         return;
     }
     if (step == 0) {
@@ -87,7 +141,7 @@ void inspect_ahead(void *context, const struct flow *flow, unsigned step)
 static struct inspect_block *find(const struct inspect *inspect, const struct flow *flow,
                                   uint8_t tag)
 {
-    uint32_t handle = flow->app;
+    uint32_t handle = inspect_chain(inspect, flow);
 
     while (handle != INSPECT_NONE) {
         struct inspect_block *block = inspect_block(inspect, handle);
@@ -102,42 +156,67 @@ static struct inspect_block *find(const struct inspect *inspect, const struct fl
 void *inspect_find(const struct inspect *inspect, const struct flow *flow,
                    enum inspect_part_tag tag)
 {
+    if (tag == PART_STREAM) {
+        return (flow->app & INSPECT_IS_STREAM) != 0 ? inspect_stream(inspect, flow->app)->bytes
+                                                    : NULL;
+    }
     struct inspect_block *block = find(inspect, flow, (uint8_t)tag);
 
     return block != NULL ? block->bytes : NULL;
 }
 
-void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag)
+/* A new block behind the flow's stream. */
+static struct inspect_block *add_block(struct inspect *inspect, struct flow *flow,
+                                       enum inspect_part_tag tag)
 {
-    struct inspect_block *block = find(inspect, flow, (uint8_t)tag);
-
-    if (block != NULL) {
-        return block->bytes;
-    }
     const uint32_t handle =
         take(inspect, zeroed_bytes[tag] != 0 ? zeroed_bytes[tag] : INSPECT_PART_BYTES);
+
     if (handle == INSPECT_NONE) {
-        if ((flow->bits & FLOW_INSPECT_DONE) == 0) {
-            inspect->statistics.pool_full++;
-            flow->bits |= FLOW_INSPECT_DONE; /* it keeps its label */
-        }
         return NULL;
     }
-    block = inspect_block(inspect, handle);
+    struct inspect_block *block = inspect_block(inspect, handle);
+    uint32_t *link = (flow->app & INSPECT_IS_STREAM) != 0
+                         ? &inspect_stream(inspect, flow->app)->next
+                         : &flow->app;
     block->tag = (uint8_t)tag;
-    /* The stream's stays in front: it is looked for with each segment. */
-    uint32_t *link = inspect_first(inspect, flow, PART_STREAM) == NULL
-                         ? &flow->app
-                         : &inspect_block(inspect, flow->app)->next;
     block->next = *link;
     *link = handle;
-    return block->bytes;
+    return block;
+}
+
+void *inspect_part(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag)
+{
+    void *part = inspect_find(inspect, flow, tag);
+
+    if (part != NULL) {
+        return part;
+    }
+    if (tag == PART_STREAM) {
+        struct inspect_stream *stream = take_stream(inspect, flow);
+        part = stream != NULL ? stream->bytes : NULL;
+    } else {
+        struct inspect_block *block = add_block(inspect, flow, tag);
+        part = block != NULL ? block->bytes : NULL;
+    }
+    if (part == NULL && (flow->bits & FLOW_INSPECT_DONE) == 0) {
+        inspect->statistics.pool_full++;
+        flow->bits |= FLOW_INSPECT_DONE; /* it keeps its label */
+    }
+    return part;
 }
 
 void inspect_drop(struct inspect *inspect, struct flow *flow, enum inspect_part_tag tag)
 {
     uint32_t *link = &flow->app;
 
+    if ((flow->app & INSPECT_IS_STREAM) != 0) {
+        if (tag == PART_STREAM) {
+            give_stream(inspect, flow);
+            return;
+        }
+        link = &inspect_stream(inspect, flow->app)->next;
+    }
     while (*link != INSPECT_NONE) {
         const uint32_t handle = *link;
         struct inspect_block *block = inspect_block(inspect, handle);
@@ -152,6 +231,9 @@ void inspect_drop(struct inspect *inspect, struct flow *flow, enum inspect_part_
 
 void inspect_drop_all(struct inspect *inspect, struct flow *flow)
 {
+    if ((flow->app & INSPECT_IS_STREAM) != 0) {
+        give_stream(inspect, flow);
+    }
     while (flow->app != INSPECT_NONE) {
         const uint32_t next = inspect_block(inspect, flow->app)->next;
         give(inspect, flow->app);

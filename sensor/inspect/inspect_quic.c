@@ -180,9 +180,9 @@ static void take_frames(struct inspect *inspect, struct flow *flow, struct quic_
             return;
         }
     }
-    for (uint32_t i = 0; i < crypto.count; i++) {
-        (void)window_put(&side->window, &inspect->held, HELLO_BYTES_MAX, crypto.frames[i].offset,
-                         &crypto.frames[i].data);
+    for (uint32_t i = 0; i < crypto.count && crypto.frames[i].offset < HELLO_BYTES_MAX; i++) {
+        (void)window_put(&side->window, &inspect->held, HELLO_BYTES_MAX,
+                         (uint32_t)crypto.frames[i].offset, &crypto.frames[i].data);
     }
     const struct wire_span stream = window_bytes(&side->window, &inspect->held);
     if (stream.length > 0 && take_hello(inspect, flow, &stream)) {

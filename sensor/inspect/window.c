@@ -1,22 +1,34 @@
 #include "sensor/inspect/window.h"
 
-/* Behind the last byte held. */
-static uint32_t end_of(const struct window *window)
+static struct window_range *ranges_of(struct window *window, const struct byte_pool *pool)
 {
-    return window->range_count > 0 ? window->ranges[window->range_count - 1].to : 0;
+    return window->range_count > 1 ? (void *)byte_pool_at(pool, window->list) : &window->range;
+}
+
+/* One of `ranges`, which the window has, does not need a list. */
+static void set_count(struct window *window, struct byte_pool *pool,
+                      const struct window_range *ranges, uint32_t count)
+{
+    if (count <= 1 && ranges != &window->range) {
+        const struct window_range only = ranges[0];
+
+        byte_pool_give(pool, window->list);
+        window->range = only;
+    }
+    window->range_count = (uint8_t)count;
 }
 
 /* Room for `bytes` from the base on, with what is held moved `shift` bytes away from it. */
 static bool make_room(struct window *window, struct byte_pool *pool, uint32_t bytes, uint32_t shift)
 {
-    const uint32_t held = end_of(window);
+    const uint32_t held = window_end(window, pool);
 
     if (window->block != BYTE_POOL_NONE) {
         uint8_t *at = byte_pool_at(pool, window->block);
         const uint32_t room = byte_pool_room(pool, window->block);
 
         if (shift <= window->start && window->start - shift + bytes <= room) {
-            window->start -= shift;
+            window->start = (uint16_t)(window->start - shift);
             return true;
         }
         if (bytes <= room) {
@@ -40,29 +52,29 @@ static bool make_room(struct window *window, struct byte_pool *pool, uint32_t by
 }
 
 /* The ranges that [from, to) touches or overlaps: ranges[*first] up to ranges[*behind]. */
-static void touched(const struct window *window, uint32_t from, uint32_t to, uint32_t *first,
-                    uint32_t *behind)
+static void touched(const struct window_range *ranges, uint32_t count, uint32_t from, uint32_t to,
+                    uint32_t *first, uint32_t *behind)
 {
     uint32_t i = 0;
 
-    while (i < window->range_count && window->ranges[i].to < from) {
+    while (i < count && ranges[i].to < from) {
         i++;
     }
     *first = i;
-    while (i < window->range_count && window->ranges[i].from <= to) {
+    while (i < count && ranges[i].from <= to) {
         i++;
     }
     *behind = i;
 }
 
 /* Copies what is missing of [from, to), compares what is there. */
-static void fill_in(const struct window *window, uint8_t *base, uint32_t from, uint32_t to,
+static void fill_in(const struct window_range *ranges, uint8_t *base, uint32_t from, uint32_t to,
                     const uint8_t *bytes, uint32_t first, uint32_t behind, struct window_put *put)
 {
     uint32_t at = from;
 
     for (uint32_t i = first; i < behind; i++) {
-        const struct window_range range = window->ranges[i];
+        const struct window_range range = ranges[i];
         if (range.from > at) {
             memcpy(base + at, bytes + (at - from), range.from - at);
             put->new_bytes += range.from - at;
@@ -81,10 +93,9 @@ static void fill_in(const struct window *window, uint8_t *base, uint32_t from, u
     }
 }
 
-static void merge(struct window *window, uint32_t from, uint32_t to, uint32_t first,
-                  uint32_t behind)
+static void merge(struct window *window, struct byte_pool *pool, struct window_range *ranges,
+                  uint32_t from, uint32_t to, uint32_t first, uint32_t behind)
 {
-    struct window_range *ranges = window->ranges;
     const uint32_t tail = window->range_count - behind;
 
     if (first < behind) {
@@ -93,14 +104,28 @@ static void merge(struct window *window, uint32_t from, uint32_t to, uint32_t fi
     }
     memmove(&ranges[first + 1], &ranges[behind], tail * sizeof(*ranges));
     ranges[first] = (struct window_range){from, to};
-    window->range_count = first + 1 + tail;
+    set_count(window, pool, ranges, first + 1 + tail);
+}
+
+/* The one range in a list, with room for more; NULL: the pool has none. */
+static struct window_range *make_list(struct window *window, struct byte_pool *pool)
+{
+    const uint32_t list = byte_pool_take(pool, WINDOW_RANGES_MAX * sizeof(struct window_range));
+
+    if (list == BYTE_POOL_NONE) {
+        return NULL;
+    }
+    struct window_range *ranges = (void *)byte_pool_at(pool, list);
+    ranges[0] = window->range;
+    window->list = list;
+    return ranges;
 }
 
 struct window_put window_put(struct window *window, struct byte_pool *pool, uint32_t limit_bytes,
-                             uint64_t offset, const struct wire_span *bytes)
+                             uint32_t offset, const struct wire_span *bytes)
 {
     struct window_put put = {.status = WINDOW_OK};
-    const int64_t distance = (int64_t)(offset - window->base);
+    const int64_t distance = (int32_t)(offset - window->base);
     const int64_t end = distance + (int64_t)bytes->length;
     uint32_t first, behind;
 
@@ -116,56 +141,64 @@ struct window_put window_put(struct window *window, struct byte_pool *pool, uint
     }
     const uint32_t from = distance > 0 ? (uint32_t)distance : 0;
     const uint32_t to = end < limit_bytes ? (uint32_t)end : limit_bytes;
-    touched(window, from, to, &first, &behind);
+    struct window_range *ranges = ranges_of(window, pool);
+    touched(ranges, window->range_count, from, to, &first, &behind);
     if (first == behind && window->range_count == WINDOW_RANGES_MAX) {
         put.status = WINDOW_SCATTERED;
         return put;
     }
-    if (!make_room(window, pool, to > end_of(window) ? to : end_of(window), 0)) {
+    const uint32_t held = window_end(window, pool);
+    if (!make_room(window, pool, to > held ? to : held, 0)) {
         put.status = WINDOW_FULL;
         return put;
     }
-    fill_in(window, byte_pool_at(pool, window->block) + window->start, from, to,
+    if (first == behind && window->range_count == 1 && (ranges = make_list(window, pool)) == NULL) {
+        put.status = WINDOW_FULL;
+        return put;
+    }
+    fill_in(ranges, byte_pool_at(pool, window->block) + window->start, from, to,
             bytes->bytes + ((int64_t)from - distance), first, behind, &put);
-    merge(window, from, to, first, behind);
+    merge(window, pool, ranges, from, to, first, behind);
     return put;
 }
 
 struct wire_span window_bytes(const struct window *window, const struct byte_pool *pool)
 {
-    if (window->range_count == 0 || window->ranges[0].from > 0) {
+    const struct window_range *ranges = window_ranges(window, pool);
+
+    if (window->range_count == 0 || ranges[0].from > 0) {
         return (struct wire_span){.bytes = NULL};
     }
     return (struct wire_span){.bytes = byte_pool_at(pool, window->block) + window->start,
-                              .length = window->ranges[0].to};
+                              .length = ranges[0].to};
 }
 
-void window_consume(struct window *window, struct byte_pool *pool, uint64_t bytes)
+void window_consume(struct window *window, struct byte_pool *pool, uint32_t bytes)
 {
     uint32_t kept = 0;
 
     window->base += bytes;
-    if (bytes >= end_of(window)) {
+    if (bytes >= window_end(window, pool)) {
         window_clear(window, pool);
         return;
     }
-    const uint32_t moved = (uint32_t)bytes;
+    struct window_range *ranges = ranges_of(window, pool);
     for (uint32_t i = 0; i < window->range_count; i++) {
-        struct window_range range = window->ranges[i];
-        if (range.to > moved) {
-            range.from = range.from > moved ? range.from - moved : 0;
-            range.to -= moved;
-            window->ranges[kept++] = range;
+        struct window_range range = ranges[i];
+        if (range.to > bytes) {
+            range.from = range.from > bytes ? range.from - bytes : 0;
+            range.to -= bytes;
+            ranges[kept++] = range;
         }
     }
-    window->range_count = kept;
-    window->start += moved;
+    set_count(window, pool, ranges, kept);
+    window->start = (uint16_t)(window->start + bytes);
 }
 
 bool window_lower(struct window *window, struct byte_pool *pool, uint32_t limit_bytes,
                   uint32_t bytes)
 {
-    const uint64_t end = (uint64_t)end_of(window) + bytes;
+    const uint64_t end = (uint64_t)window_end(window, pool) + bytes;
 
     if (end > limit_bytes) {
         return false;
@@ -173,9 +206,10 @@ bool window_lower(struct window *window, struct byte_pool *pool, uint32_t limit_
     if (window->block != BYTE_POOL_NONE && !make_room(window, pool, (uint32_t)end, bytes)) {
         return false;
     }
+    struct window_range *ranges = ranges_of(window, pool);
     for (uint32_t i = 0; i < window->range_count; i++) {
-        window->ranges[i].from += bytes;
-        window->ranges[i].to += bytes;
+        ranges[i].from += bytes;
+        ranges[i].to += bytes;
     }
     window->base -= bytes;
     return true;
@@ -183,6 +217,9 @@ bool window_lower(struct window *window, struct byte_pool *pool, uint32_t limit_
 
 void window_clear(struct window *window, struct byte_pool *pool)
 {
+    if (window->range_count > 1) {
+        byte_pool_give(pool, window->list);
+    }
     if (window->block != BYTE_POOL_NONE) {
         byte_pool_give(pool, window->block);
     }

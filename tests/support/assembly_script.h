@@ -21,8 +21,8 @@ static struct play {
     bool arrived[PLAY_STREAM_BYTES];
     bool offered[PLAY_STREAM_BYTES];
     uint8_t first[PLAY_STREAM_BYTES];
-    uint64_t wanted; /* where the next offer begins when there is no gap */
-    uint64_t origin; /* window offset of first[0] */
+    uint32_t wanted; /* where the next offer begins when there is no gap */
+    uint32_t origin; /* sequence number of first[0] */
     const uint8_t *script;
     size_t script_left;
     uint32_t calls;
@@ -77,7 +77,7 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
                                      const struct inspect_input *input, uint32_t fresh)
 {
     const struct assembly_side *side = play_side();
-    const uint64_t at = side->window.base - play.origin;
+    const uint32_t at = side->window.base - play.origin;
 
     (void)inspect;
     (void)flow;
@@ -117,11 +117,12 @@ static void play_start(uint32_t stream_bytes, uint64_t pool_bytes)
     memset(&play, 0, sizeof(play));
     play.seed = seed;
     play.inspect.blocks = calloc(2, sizeof(struct inspect_block));
+    play.inspect.streams = calloc(2, sizeof(struct inspect_stream));
     play.inspect.blocks_max = 2;
     play.inspect.stream_bytes = stream_bytes;
-    PLAY_CHECK(play.inspect.blocks != NULL && byte_pool_init(&play.inspect.held, pool_bytes, &err));
+    PLAY_CHECK(play.inspect.blocks != NULL && play.inspect.streams != NULL &&
+               byte_pool_init(&play.inspect.held, pool_bytes, &err));
     play.flow.app_handler = APP_TLS;
-    play.origin = (uint64_t)0 - PLAY_MARGIN;
     play.flow.key.protocol = IP_PROTOCOL_TCP;
 }
 
@@ -130,13 +131,14 @@ static void play_stop(void)
     PLAY_CHECK(play.inspect.held.used_bytes == 0 && play.inspect.statistics.states_used == 0);
     byte_pool_fini(&play.inspect.held);
     free(play.inspect.blocks);
+    free(play.inspect.streams);
 }
 
 /* Whether the base goes back to `offset`: nothing was consumed, it is no keep-alive, it fits. */
-static bool play_lowers(const struct assembly_side *side, uint64_t offset, uint32_t length)
+static bool play_lowers(const struct assembly_side *side, uint32_t offset, uint32_t length)
 {
     const struct window *window = &side->window;
-    const uint32_t held = window->range_count > 0 ? window->ranges[window->range_count - 1].to : 0;
+    const uint32_t held = window_end(window, &play.inspect.held);
 
     return (side->bits & ASSEMBLY_IS_GUESSED) != 0 && length > 1 &&
            window->base - offset + held <= play.inspect.stream_bytes;
@@ -158,13 +160,14 @@ static void play_segment(uint32_t isn, uint32_t at, uint32_t length, uint32_t cu
     const bool is_open = (play.flow.bits & INSPECT_DONE_CLIENT) == 0;
 
     PLAY_CHECK(bytes != NULL && at + length <= PLAY_STREAM_BYTES);
-    if (!is_started) { /* the first byte seen is at offset 0 */
-        play.origin = (uint64_t)0 - at;
+    play.origin = isn - PLAY_MARGIN;
+    if (!is_started) {
+        play.wanted = packet.tcp_seq;
     }
     for (uint32_t i = 0; i < span.length; i++) {
         bytes[i] = (uint8_t)((at + i) * 7 + ((at + i) >> 8)) ^ twist;
-        const uint64_t offset = play.origin + at + i;
-        const bool is_late = is_started && (int64_t)(offset - side->window.base) < 0 &&
+        const uint32_t offset = play.origin + at + i;
+        const bool is_late = is_started && (int32_t)(offset - side->window.base) < 0 &&
                              !play_lowers(side, play.origin + at, length);
         if (!play.arrived[at + i] && !is_late && is_open) {
             play.arrived[at + i] = true;
@@ -194,10 +197,10 @@ static void play_finish(void)
     const struct packet last = {.protocol = IP_PROTOCOL_TCP};
     const bool was_open = (play.flow.bits & INSPECT_DONE_CLIENT) == 0;
     const struct assembly_side *side = play_side();
-    const uint64_t base = side != NULL ? side->window.base - play.origin : PLAY_STREAM_BYTES;
+    const uint32_t base = side != NULL ? side->window.base - play.origin : PLAY_STREAM_BYTES;
 
     assembly_finish(&play.inspect, &play.flow, &last);
-    for (uint64_t i = base;
+    for (uint32_t i = base;
          was_open && i < PLAY_STREAM_BYTES && (play.flow.bits & INSPECT_DONE_CLIENT) == 0; i++) {
         PLAY_CHECK(play.offered[i] || !play.arrived[i] || play.behaviour == PLAY_BY_SCRIPT);
     }

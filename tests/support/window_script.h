@@ -49,7 +49,7 @@ static inline void script_check_state(const struct window *window, const struct 
     uint64_t at = reference->base - reference->origin;
     uint32_t hole = 0;
 
-    SCRIPT_CHECK(window->base == reference->base);
+    SCRIPT_CHECK(window->base == (uint32_t)reference->base);
     for (uint32_t i = 0; i < bytes.length; i++, at++) {
         SCRIPT_CHECK(reference->seen[at] && reference->value[at] == bytes.bytes[i]);
     }
@@ -57,9 +57,14 @@ static inline void script_check_state(const struct window *window, const struct 
     while (at + hole < SCRIPT_STREAM_BYTES && !reference->seen[at + hole]) {
         hole++;
     }
-    SCRIPT_CHECK(window_hole_bytes(window) == (at + hole == SCRIPT_STREAM_BYTES ? 0 : hole));
+    SCRIPT_CHECK(window_hole_bytes(window, pool) == (at + hole == SCRIPT_STREAM_BYTES ? 0 : hole));
     SCRIPT_CHECK((window->range_count == 0) == (window->block == BYTE_POOL_NONE));
     SCRIPT_CHECK(script_pieces(reference) == window->range_count);
+    if (window->range_count > 1) {
+        const struct window_range *ranges = window_ranges(window, pool);
+        SCRIPT_CHECK(byte_pool_room(pool, window->list) >= WINDOW_RANGES_MAX * sizeof(*ranges));
+        SCRIPT_CHECK(ranges[0].from < ranges[0].to && ranges[0].to < ranges[1].from);
+    }
 }
 
 static inline void script_put(struct window *window, struct byte_pool *pool,
@@ -75,7 +80,8 @@ static inline void script_put(struct window *window, struct byte_pool *pool,
     for (uint32_t i = 0; i < length; i++) {
         bytes[i] = (uint8_t)((offset + i) * 31 + ((offset + i) >> 8)) ^ twist;
     }
-    const struct window_put put = window_put(window, pool, SCRIPT_LIMIT_BYTES, offset, &span);
+    const struct window_put put =
+        window_put(window, pool, SCRIPT_LIMIT_BYTES, (uint32_t)offset, &span);
     if (put.status == WINDOW_SCATTERED || put.status == WINDOW_FULL) {
         SCRIPT_CHECK(put.new_bytes == 0 &&
                      (put.status == WINDOW_FULL || window->range_count == WINDOW_RANGES_MAX));
@@ -124,7 +130,7 @@ static inline void window_play(const uint8_t *script, size_t size, uint64_t orig
                                uint64_t pool_bytes)
 {
     struct window_reference *reference = calloc(1, sizeof(*reference));
-    struct window window = {.base = origin};
+    struct window window = {.base = (uint32_t)origin};
     struct byte_pool pool;
     struct error err;
 
@@ -143,7 +149,7 @@ static inline void window_play(const uint8_t *script, size_t size, uint64_t orig
             script_put(&window, &pool, reference, origin + target, length,
                        script[0] % 8 == 0 ? 1 : 0);
         } else if (script[0] < 240) {
-            uint64_t count = many % 2000;
+            uint32_t count = many % 2000;
             if (script[0] < 208 && count > window_bytes(&window, &pool).length) {
                 count = window_bytes(&window, &pool).length;
             }

@@ -296,6 +296,39 @@ static void a_shuffled_stream_comes_out_whole(void **state)
     }
 }
 
+/* The stream stands elsewhere than the flow's other parts, and counts as one of them. */
+static void a_stream_leads_the_parts_of_its_flow(void **state)
+{
+    struct flow other = {0};
+
+    (void)state;
+    play_start(4096, 65536);
+    void *tls = inspect_part(&play.inspect, &play.flow, PART_TLS);
+    void *stream = inspect_part(&play.inspect, &play.flow, PART_STREAM);
+    assert_non_null(tls);
+    assert_non_null(stream);
+    assert_ptr_equal(inspect_find(&play.inspect, &play.flow, PART_TLS), tls);
+    assert_ptr_equal(inspect_part(&play.inspect, &play.flow, PART_STREAM), stream);
+    assert_int_equal(inspect_parts(&play.inspect, &play.flow), 1U << PART_TLS | 1U << PART_STREAM);
+
+    /* Two states are all there is, of either sort. */
+    assert_null(inspect_part(&play.inspect, &other, PART_STREAM));
+    assert_null(inspect_part(&play.inspect, &play.flow, PART_HTTP));
+    assert_int_equal(play.inspect.statistics.pool_full, 2);
+
+    inspect_drop(&play.inspect, &play.flow, PART_STREAM);
+    assert_null(inspect_find(&play.inspect, &play.flow, PART_STREAM));
+    assert_ptr_equal(inspect_find(&play.inspect, &play.flow, PART_TLS), tls);
+    other.bits = 0;
+    assert_ptr_equal(inspect_part(&play.inspect, &other, PART_STREAM), stream);
+    inspect_drop(&play.inspect, &other, PART_TLS); /* it has none */
+    inspect_drop(&play.inspect, &play.flow, PART_TLS);
+    assert_ptr_equal(inspect_part(&play.inspect, &other, PART_HTTP), tls);
+    inspect_drop_all(&play.inspect, &other);
+    assert_int_equal(other.app, INSPECT_NONE);
+    play_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_full_pool_of_bytes_makes_gaps_and_no_harm),
         cmocka_unit_test(any_segments_give_what_the_plain_assembler_gives),
         cmocka_unit_test(a_shuffled_stream_comes_out_whole),
+        cmocka_unit_test(a_stream_leads_the_parts_of_its_flow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,7 +249,7 @@ static void with_no_state_left_the_first_fragment_alone_is_read(void **state)
 {
     (void)state;
     start(4, IP_PROTOCOL_UDP);
-    pieces.inspect.fresh = pieces.inspect.blocks_max;
+    pieces.inspect.blocks_max = 0;
     pieces_send(nth(1, 0));
     pieces_send(nth(1, 1));
     assert_int_equal(pieces.deliveries, 1);
