@@ -54,10 +54,10 @@ enum flow_bit {
  * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask.
  * - struct flow_tcp_rtt: for samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
- * - struct flow_told, flow_large (flow_table_internal.h): from the first record on that is not the
- * last; for a flow whose sums outgrew struct flow, or with other things that few have. Parts stand
- * in pools of the table, are found by index and go back with the flow. A part that is not there
- * reads as zeros. static_asserts below hold the sizes. */
+ * - struct flow_brief, flow_told, flow_large (flow_table_internal.h): from the first record on that
+ * is not the last; for a flow whose sums outgrew struct flow, or with other things that few have.
+ * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
+ * not there reads as zeros. static_asserts below hold the sizes. */
 
 #define FLOW_ROUND_TRIP_UNIT_NS 16 /* of the fields below: 68 s at most */
 

@@ -45,11 +45,7 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
 {
     const struct flow_cold *cold = flow_cold_at(table, slot);
 
-    if ((cold->past & FLOW_PAST_IS_LARGE) != 0) {
-        give(table, FLOW_PART_LARGE, cold->past & ~FLOW_PAST_IS_LARGE);
-    } else {
-        give(table, FLOW_PART_TOLD, cold->past);
-    }
+    flow_give_told(table, cold->past);
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
         give(table, FLOW_PART_FAULTS, flow_tcp_rest_at(table, slot)->faults);

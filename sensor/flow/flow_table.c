@@ -150,7 +150,7 @@ static void set_first_deadline(struct flow_table *table, struct flow *flow, stru
 
         flow_get_reported(table, cold, &reported);
         reported.next_update_ns =
-            flow_add_time(packet->time_ns, table->first_update_ns[table->round]);
+            flow_add_time(packet->time_ns, table->rounds[table->round].first_update_ns);
         flow_set_reported(table, cold, &reported);
     }
     flow_set_update_tick(table, flow, cold, packet->time_ns);

@@ -46,8 +46,8 @@ struct flow_item {
  * measured, at the begin of its struct flow_tcp_cold. */
 struct flow_cold {
     uint64_t first_ns;
-    uint32_t past; /* a struct flow_told or, with FLOW_PAST_IS_LARGE, flow_large; 0: none */
-    uint32_t link; /* in table->links; the upper two bits: which of table->first_update_ns */
+    uint32_t past; /* a struct flow_told or, with a bit of flow_past_bit, another; 0: none */
+    uint32_t link; /* in table->links; the upper two bits: which of table->rounds */
 };
 static_assert(sizeof(struct flow_cold) == 16, "four a line");
 
@@ -90,12 +90,27 @@ enum flow_tcp_rest_bit {
     REST_HAS_HANDSHAKE = 1 << 4,
 };
 
-#define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31)
+#define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31) /* a struct flow_large */
+#define FLOW_PAST_IS_BRIEF (UINT32_C(1) << 30) /* a struct flow_brief */
 #define FLOW_LINK_BITS     30
 #define FLOW_LINK_MASK     ((UINT32_C(1) << FLOW_LINK_BITS) - 1)
 #define FLOW_ROUNDS        4
 
-/* What the last record told of a flow whose sums are still whole in struct flow. */
+/* Deadlines that flows were promised when they began. */
+struct flow_round {
+    uint64_t first_update_ns; /* behind the first packet; UINT64_MAX: never */
+    uint64_t interval_ns;     /* between those that follow; 0: none */
+};
+
+/* What the last record told of a small flow that is told as it was promised: by direction packets
+ * in 8 bits and bytes, IP bytes and payload in 16 each. In the upper 8 bits of the first the number
+ * of deadlines that have passed (the last of them is where the delta begins), of the second the
+ * update_index. */
+struct flow_brief {
+    uint64_t sums[2];
+};
+
+/* The same of any flow whose sums are still whole in struct flow. */
 struct flow_told {
     uint64_t sums[2];         /* as in struct flow */
     uint64_t next_update_ns;  /* UINT64_MAX: none */
@@ -175,7 +190,7 @@ struct flow_pool {
     uint32_t free_head;
 };
 
-enum flow_part { FLOW_PART_FAULTS, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
+enum flow_part { FLOW_PART_FAULTS, FLOW_PART_BRIEF, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
 
 struct flow_table {
     struct flow_settings settings;
@@ -186,8 +201,8 @@ struct flow_table {
     struct flow_kind_pool kinds[FLOW_KINDS];
     struct flow_pool parts[FLOW_PARTS];
     struct flow_links links;
-    uint64_t first_update_ns[FLOW_ROUNDS]; /* behind the first packet; UINT64_MAX: never */
-    unsigned round;                        /* of new flows */
+    struct flow_round rounds[FLOW_ROUNDS];
+    unsigned round; /* of new flows */
     uint32_t count;
     uint32_t granted; /* flows that the budget allows now */
     uint32_t chunk;
@@ -282,6 +297,8 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
 
 /* flow_told.c */
 
+/* What was told goes with its flow. */
+void flow_give_told(struct flow_table *table, uint32_t past);
 /* What the last record told; of a flow without one, zeros, its begin and its first deadline. */
 void flow_get_reported(const struct flow_table *table, const struct flow_cold *cold,
                        struct flow_reported *out);
@@ -600,6 +617,10 @@ static ALWAYS_INLINE void flow_prefetch_past(const struct flow_table *table, uin
 
     if ((past & FLOW_PAST_IS_LARGE) != 0) {
         flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
+    } else if ((past & FLOW_PAST_IS_BRIEF) != 0) {
+        const uint32_t index = past & ~FLOW_PAST_IS_BRIEF;
+
+        __builtin_prefetch(flow_pool_at(&table->parts[FLOW_PART_BRIEF], index), 1);
     } else if (past != 0) {
         flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_TOLD], past), 1);
     }

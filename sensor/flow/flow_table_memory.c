@@ -15,6 +15,7 @@
 #define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
 
 static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
+                                                [FLOW_PART_BRIEF] = sizeof(struct flow_brief),
                                                 [FLOW_PART_TOLD] = sizeof(struct flow_told),
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
 
@@ -215,7 +216,7 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
         return NULL;
     }
     for (unsigned i = 0; i < FLOW_ROUNDS; i++) {
-        table->first_update_ns[i] = UINT64_MAX;
+        table->rounds[i].first_update_ns = UINT64_MAX;
     }
     flow_set_first_update(table);
     const struct layout layout = layout_of(settings);

@@ -11,6 +11,8 @@
 #include "tests/unit/sensor/flow/flow_harness.h"
 
 #define HOUR (3600 * SECOND)
+/* Without what fills it up. */
+#define TOLD_BYTES (offsetof(struct flow_reported, update_index) + sizeof(uint32_t))
 
 static const struct flow *the_flow;
 
@@ -675,6 +677,67 @@ static void the_last_syn_begins_the_handshake_however_late(void **state)
     }
 }
 
+static struct flow_cold *cold_in(const struct flow_table *table)
+{
+    return flow_cold(table, flow_in(table));
+}
+
+/* Around what the shortest form has room for: it is told again as it was told. */
+static void what_was_told_is_exact_in_any_form(void **state)
+{
+    static const uint64_t starts[] = {0, 5, 5 + 60, 5 + 254 * 60, 5 + 255 * 60, 4, 6, 64, 66, 3600};
+    static const uint32_t sums[] = {0, 1, 255, 256, 1023}, bytes[] = {0, 65535, 65536, 131071};
+    static const uint32_t indexes[] = {0, 1, 255, 256, 70000};
+    struct harness h;
+    struct flow_settings settings = harness_settings();
+    unsigned brief = 0, others = 0;
+
+    (void)state;
+    settings.first_update_ns = 5 * SECOND;
+    settings.active_timeout_ns = 60 * SECOND;
+    harness_start(&h, &settings);
+    add_sized(&h, SECOND, 0, 60, 46, 18, 64);
+    struct flow_cold *cold = cold_in(h.table);
+    for (unsigned i = 0; i < 10 * 5 * 4 * 5 * 3 * 2; i++) {
+        const unsigned start = i % 10, sum = i / 10 % 5, byte = i / 50 % 4, index = i / 200 % 5;
+        struct flow_reported told = {.delta_start_ns = (1 + starts[start]) * SECOND,
+                                     .update_index = indexes[index]},
+                             seen;
+        told.next_update_ns = i / 1000 % 3 == 0   ? (start == 0 ? 6 : 61 + starts[start]) * SECOND
+                              : i / 1000 % 3 == 1 ? told.delta_start_ns + 1
+                                                  : UINT64_MAX;
+        told.sums[i / 3000][FLOW_SUM_PACKETS] = sums[sum];
+        told.sums[i / 3000][FLOW_SUM_BYTES] = bytes[byte];
+        told.sums[1 - i / 3000][FLOW_SUM_IP] = bytes[(byte + 1) % 4];
+        told.sums[1 - i / 3000][FLOW_SUM_PAYLOAD] = bytes[(byte + 2) % 4] / 2;
+        flow_set_reported(h.table, cold, &told);
+        flow_get_reported(h.table, cold, &seen);
+        assert_memory_equal(&seen, &told, TOLD_BYTES);
+        assert_true(flow_next_update_ns(h.table, cold) == told.next_update_ns);
+        const bool is_brief = (cold->past & FLOW_PAST_IS_BRIEF) != 0;
+        brief += is_brief;
+        others += !is_brief;
+        /* One told at last stands as it is when its deadlines are changed, over and over. */
+        for (unsigned j = 1; i % 97 == 0 && j < 2 * FLOW_ROUNDS; j++) {
+            flow_table_set_timeouts(h.table, 0, (60 - j) * SECOND);
+            flow_get_reported(h.table, cold, &seen);
+            assert_memory_equal(&seen, &told, TOLD_BYTES);
+        }
+        if (i % 97 == 0) {
+            harness_finish(&h, 0);
+            harness_stop(&h);
+            harness_start(&h, &settings);
+            add_sized(&h, SECOND, 0, 60, 46, 18, 64);
+            cold = cold_in(h.table);
+        } else if (i % 3 != 0 || is_brief) { /* else the longer form stays */
+            flow_give_told(h.table, cold->past);
+            cold->past = 0;
+        }
+    }
+    assert_true(brief > 50 && others > 1000);
+    harness_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -693,6 +756,7 @@ int main(void)
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
         cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
+        cmocka_unit_test(what_was_told_is_exact_in_any_form),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
