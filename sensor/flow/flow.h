@@ -22,7 +22,7 @@ enum flow_bit {
     FLOW_CLIENT_IS_HIGH = 1 << 0,
     FLOW_SOURCE_WAS_HIGH = 1 << 1, /* sender of the first packet */
     FLOW_IS_LIVE = 1 << 2,         /* the slot holds a flow */
-    FLOW_IS_TOUCHED = 1 << 3,   /* the slot is in the list of those with packets since the tick */
+    FLOW_IS_TOUCHED = 1 << 3, /* it had packets since the tick: its kind's `touched` has it, too */
     FLOW_HAS_TCP_ROOM = 1 << 4, /* beside the flow is room for a struct flow_tcp_part ... */
     FLOW_HAS_TCP_PART = 1 << 5, /* ... and it is in use: not before the segment behind a SYN */
     FLOW_SAW_SYN = 1 << 6,

@@ -79,7 +79,7 @@ static ALWAYS_INLINE void end_flow(struct flow_table *table, uint32_t slot,
         flow_index_remove(&table->index, flow_hash(table, flow), slot);
     }
     flow_give_parts(table, flow, slot);
-    flow->bits &= FLOW_IS_TOUCHED; /* the slot stays in that list */
+    flow->bits &= FLOW_IS_TOUCHED; /* the slot stays among those */
     flow->key.low = pool->free_head;
     pool->free_head = slot;
     table->count--;

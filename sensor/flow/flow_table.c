@@ -162,7 +162,7 @@ static uint32_t create_flow(struct flow_table *table, const struct packet *packe
     bool was_full = false;
     const uint32_t slot = take_slot(table, item, &was_full);
     struct flow *flow = flow_at(table, slot);
-    const uint32_t touched = flow->bits & FLOW_IS_TOUCHED; /* the slot is in the list already */
+    const uint32_t touched = flow->bits & FLOW_IS_TOUCHED; /* by the flow before it */
 
     memset(flow, 0, sizeof(*flow));
     flow->bits = FLOW_IS_LIVE | touched | (was_full ? FLOW_TABLE_WAS_FULL : 0U) |
@@ -262,10 +262,8 @@ static void touch(struct flow_table *table, struct flow *flow, uint32_t slot)
 
     flow->tick = payloads | (flow->sums[0] & mask) | (flow->sums[1] & mask) << FLOW_TICK_BITS;
     flow->bits |= FLOW_IS_TOUCHED;
-    table->touched[table->touched_count++] = slot;
-    if (table->touched_count > table->touched_peak) {
-        table->touched_peak = table->touched_count;
-    }
+    table->kinds[slot >> FLOW_KIND_SHIFT].touched[(slot & FLOW_PLACE_MASK) / 64] |= UINT64_C(1)
+                                                                                    << slot % 64;
 }
 
 static void count_packet(struct flow_table *table, struct flow *flow, uint32_t slot,

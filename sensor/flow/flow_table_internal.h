@@ -160,6 +160,7 @@ struct flow_kind_pool {
     uint8_t *cold; /* a struct flow_cold each; of TCP a struct flow_tcp_cold */
     uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
     struct flow_group *groups;
+    uint64_t *touched;          /* a bit each: with packets since the tick */
     struct flow_tcp_part *tcps; /* of TCP alone, as the next two */
     struct flow_tcp_rest *rests;
     struct flow_tcp_rtt *rtts;
@@ -213,8 +214,6 @@ struct flow_table {
     uint64_t now_ns;       /* as far as the wheel has been told */
     uint64_t newest_ns;    /* of all packets */
     bool has_time;
-    uint32_t *touched; /* slots with packets since the tick */
-    uint32_t touched_count, touched_peak;
     uint32_t tick;
     char *community_text;
     void *memory;

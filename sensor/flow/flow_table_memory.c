@@ -23,8 +23,9 @@ static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(stru
  * are filled from their beginnings, so memory is what was in use at once, rounded up to pages: huge
  * ones for what takes most of it, at the block's begin. */
 struct layout {
-    uint64_t buckets, wheel, community_text, links, lists, touched, huge_bytes, bytes;
+    uint64_t buckets, wheel, community_text, links, lists, huge_bytes, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
+    uint64_t touched[FLOW_KINDS];
     uint64_t tcps[FLOW_KINDS], rests[FLOW_KINDS], rtts[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
@@ -95,8 +96,8 @@ static struct layout layout_of(const struct flow_settings *settings)
 
         layout.dues[i] = piece(&layout, groups * FLOW_GROUP_FLOWS * sizeof(uint16_t), page);
         layout.groups[i] = piece(&layout, groups * sizeof(struct flow_group), page);
+        layout.touched[i] = piece(&layout, up_to(there, 64) / 8, page);
     }
-    layout.touched = piece(&layout, FLOW_KINDS * flows * sizeof(uint32_t), page);
     layout.bytes = up_to(layout.bytes, HUGE_PAGE_BYTES);
     return layout;
 }
@@ -109,6 +110,7 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
             .cold = bytes + layout->colds[i],
             .due = (uint16_t *)(void *)(bytes + layout->dues[i]),
             .groups = (struct flow_group *)(void *)(bytes + layout->groups[i]),
+            .touched = (uint64_t *)(void *)(bytes + layout->touched[i]),
             .tcps = (struct flow_tcp_part *)(void *)(bytes + layout->tcps[i]),
             .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
             .rtts = (struct flow_tcp_rtt *)(void *)(bytes + layout->rtts[i]),
@@ -147,12 +149,12 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
         touch(bytes + layout->flows[i], some * flow_kind_stride(i));
         touch(bytes + layout->colds[i], some << flow_cold_shift(i));
         touch(bytes + layout->dues[i], some * sizeof(uint16_t));
+        touch(bytes + layout->touched[i], some / 8);
         if (i >= FLOW_KIND_TCP) {
             touch(bytes + layout->tcps[i], some * sizeof(struct flow_tcp_part));
             touch(bytes + layout->rests[i], some * sizeof(struct flow_tcp_rest));
         }
     }
-    touch(bytes + layout->touched, flows * sizeof(uint32_t));
 }
 
 static int map_memory(struct flow_table *table, const struct layout *layout, struct error *err)
@@ -176,7 +178,6 @@ static int map_memory(struct flow_table *table, const struct layout *layout, str
     table->index.buckets = (struct flow_bucket *)(void *)(bytes + layout->buckets);
     table->index.bucket_count = layout->bucket_count;
     table->wheel = (uint32_t *)(void *)(bytes + layout->wheel);
-    table->touched = (uint32_t *)(void *)(bytes + layout->touched);
     table->tick = 1;
     table->community_text = (char *)(bytes + layout->community_text);
     memset(table->wheel, 0xff, WHEEL_BYTES); /* FLOW_NONE */
@@ -253,17 +254,16 @@ void flow_table_free(struct flow_table *table)
 #define TCP_BYTES                                                                                  \
     (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt))
 
-/* Of one flow of the kind, with what stands beside it: but for TCP_BYTES. */
+/* Of one flow of the kind, with what stands beside it: but for TCP_BYTES. A group takes a byte each
+ * nearly, and what was touched a bit. */
 static uint64_t kind_bytes(unsigned kind)
 {
-    return flow_kind_stride(kind) + (UINT64_C(1) << flow_cold_shift(kind)) + sizeof(uint16_t) +
-           (sizeof(struct flow_group) + FLOW_GROUP_FLOWS - 1) / FLOW_GROUP_FLOWS;
+    return flow_kind_stride(kind) + (UINT64_C(1) << flow_cold_shift(kind)) + sizeof(uint16_t) + 1;
 }
 
 uint64_t flow_table_memory_bytes(const struct flow_table *table)
 {
     uint64_t bytes = sizeof(*table) + table->fixed_bytes + flow_links_memory_bytes(&table->links) +
-                     table->touched_peak * sizeof(*table->touched) +
                      flow_tunnels_memory_bytes(table->tunnels);
 
     for (unsigned i = 0; i < FLOW_KINDS; i++) {
@@ -280,8 +280,7 @@ uint64_t flow_table_memory_needed(const struct flow_settings *settings)
     const struct layout layout = layout_of(settings);
     const bool is_measured = measures(settings);
     const uint64_t each = kind_bytes(FLOW_KIND_WIDE | (is_measured ? FLOW_KIND_TCP : 0U)) +
-                          (is_measured ? TCP_BYTES : 0) + sizeof(uint32_t) +
-                          part_bytes[FLOW_PART_TOLD];
+                          (is_measured ? TCP_BYTES : 0) + part_bytes[FLOW_PART_TOLD];
 
     return sizeof(struct flow_table) + index_bytes(&layout) + WHEEL_BYTES +
            settings->flows_max * each;

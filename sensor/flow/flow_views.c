@@ -3,26 +3,70 @@
 
 #define TICK_AHEAD 16 /* flows whose lines are on their way during a tick */
 
+/* Where a walk over what was touched is, kind by kind and in order of places. */
+struct walk {
+    uint32_t kind, word; /* of 64 places: the next that is read */
+    uint64_t left;       /* of the last that was */
+};
+
+static uint32_t words_of(const struct flow_table *table, uint32_t kind)
+{
+    return (table->kinds[kind].fresh + 63) / 64;
+}
+
+/* FLOW_NONE: no more. */
+static uint32_t next_touched(const struct flow_table *table, struct walk *at)
+{
+    while (at->left == 0) {
+        while (at->word >= words_of(table, at->kind)) {
+            if (at->kind + 1 == FLOW_KINDS) {
+                return FLOW_NONE;
+            }
+            at->kind++;
+            at->word = 0;
+        }
+        at->left = table->kinds[at->kind].touched[at->word++];
+    }
+    const uint32_t place = (at->word - 1) * 64 + (uint32_t)__builtin_ctzll(at->left);
+
+    at->left &= at->left - 1;
+    return at->kind << FLOW_KIND_SHIFT | place;
+}
+
+static void prefetch_next(const struct flow_table *table, struct walk *ahead, bool asks_first)
+{
+    const uint32_t slot = next_touched(table, ahead);
+
+    if (slot != FLOW_NONE) {
+        __builtin_prefetch(flow_at(table, slot), 1);
+        if (asks_first) {
+            __builtin_prefetch(flow_cold_at(table, slot));
+        }
+    }
+}
+
 void flow_table_tick(struct flow_table *table, bool asks_first, flow_tick_function each,
                      void *context)
 {
-    for (uint32_t i = 0; i < table->touched_count; i++) {
-        if (i + TICK_AHEAD < table->touched_count) {
-            const uint32_t ahead = table->touched[i + TICK_AHEAD];
+    struct walk at = {0}, ahead = {0};
+    uint32_t slot;
 
-            __builtin_prefetch(flow_at(table, ahead), 1);
-            if (asks_first) {
-                __builtin_prefetch(flow_cold_at(table, ahead));
-            }
-        }
-        struct flow *flow = flow_at(table, table->touched[i]);
+    for (unsigned i = 0; i < TICK_AHEAD; i++) {
+        prefetch_next(table, &ahead, asks_first);
+    }
+    while ((slot = next_touched(table, &at)) != FLOW_NONE) {
+        struct flow *flow = flow_at(table, slot);
+
+        prefetch_next(table, &ahead, asks_first);
         if ((flow->bits & FLOW_IS_LIVE) != 0 && each != NULL) {
             const struct flow_tick_delta delta = flow_table_tick_delta(table, flow);
             each(context, flow, &delta);
         }
         flow->bits &= ~(uint32_t)FLOW_IS_TOUCHED;
     }
-    table->touched_count = 0;
+    for (uint32_t kind = 0; kind < FLOW_KINDS; kind++) {
+        memset(table->kinds[kind].touched, 0, words_of(table, kind) * sizeof(uint64_t));
+    }
     table->tick++;
 }
 

@@ -738,6 +738,65 @@ static void what_was_told_is_exact_in_any_form(void **state)
     harness_stop(&h);
 }
 
+/* One of 300 flows of each kind. */
+static void add_of_kind(struct harness *h, uint64_t at_ns, unsigned kind, unsigned number)
+{
+    const bool is_tcp = (kind & FLOW_KIND_TCP) != 0;
+    const struct packet packet = {.ip_version = (kind & FLOW_KIND_WIDE) != 0 ? 6 : 4,
+                                  .protocol = is_tcp ? IP_PROTOCOL_TCP : IP_PROTOCOL_UDP,
+                                  .facts =
+                                      (uint16_t)(PACKET_HAS_PORTS | (is_tcp ? PACKET_HAS_TCP : 0)),
+                                  .source_ip = {10, 0, 0, 1},
+                                  .target_ip = {10, 0, 0, 2},
+                                  .source_port = (uint16_t)(2000 + number),
+                                  .target_port = 5000,
+                                  .time_ns = at_ns,
+                                  .wire_bytes = 60,
+                                  .ip_bytes = 46,
+                                  .tcp_flags = TCP_ACK};
+
+    assert_int_equal(flow_table_add_batch(h->table, &packet, NULL, 1), 1);
+}
+
+static void count_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
+{
+    unsigned(*seen)[300] = context;
+
+    assert_int_equal(delta->packets, 2);
+    seen[flow_kind_of(flow)][flow_client_port(flow) - 2000]++;
+}
+
+static void a_tick_tells_each_flow_with_packets_once(void **state)
+{
+    struct harness h;
+    struct flow_settings settings = harness_settings();
+
+    (void)state;
+    settings.flows_max = 4096;
+    harness_start(&h, &settings);
+    for (unsigned every = 1; every < 90; every += 11) {
+        unsigned seen[FLOW_KINDS][300] = {{0}};
+
+        for (unsigned i = 0; i < 300 * FLOW_KINDS * 2; i++) {
+            const unsigned number = i / FLOW_KINDS % 300;
+            if (number % every == 0) {
+                add_of_kind(&h, SECOND + every, i % FLOW_KINDS, number);
+            }
+        }
+        flow_table_tick(h.table, true, count_tick, seen);
+        for (unsigned i = 0; i < 300 * FLOW_KINDS; i++) {
+            const unsigned number = i / FLOW_KINDS;
+            assert_int_equal(seen[i % FLOW_KINDS][number], number % every == 0);
+        }
+        memset(seen, 0, sizeof(seen));
+        flow_table_tick(h.table, false, count_tick, seen); /* the next has none */
+        for (unsigned i = 0; i < 300 * FLOW_KINDS; i++) {
+            assert_int_equal(seen[i % FLOW_KINDS][i / FLOW_KINDS], 0);
+        }
+    }
+    harness_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -757,6 +816,7 @@ int main(void)
         cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
         cmocka_unit_test(what_was_told_is_exact_in_any_form),
+        cmocka_unit_test(a_tick_tells_each_flow_with_packets_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
