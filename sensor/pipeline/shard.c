@@ -13,6 +13,7 @@
 
 #define BATCH_AGE_NS (100 * NS_PER_MS)
 #define WHEEL_BUDGET 256
+#define WAKE_BATCHES 8
 #define WAIT_NS      (200 * NS_PER_US)
 
 /* ---- life ---- */
@@ -171,7 +172,9 @@ void shard_pause(struct shard *shard)
     (void)nanosleep(&pause, NULL);
 }
 
-void shard_flush(struct shard *shard)
+/* The batch goes to the publisher, which is woken where `is_urgent` or WAKE_BATCHES wait: to wake
+ * a thread and to fall asleep costs as much as a dozen records. It looks by itself every 20 ms. */
+static void hand_over_batch(struct shard *shard, bool is_urgent)
 {
     struct record_batch *batch = shard->batch;
 
@@ -189,7 +192,14 @@ void shard_flush(struct shard *shard)
     if (used > counter_get(&shard->counts.ring_high_water)) {
         counter_set(&shard->counts.ring_high_water, used);
     }
-    wake_up(shard->settings.publisher_wake);
+    if (is_urgent || used >= WAKE_BATCHES) {
+        wake_up(shard->settings.publisher_wake);
+    }
+}
+
+void shard_flush(struct shard *shard)
+{
+    hand_over_batch(shard, true);
 }
 
 uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
@@ -204,6 +214,7 @@ uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
                 shard_pause(shard);
                 continue;
             } else {
+                wake_up(shard->settings.publisher_wake);
                 return NULL;
             }
         }
@@ -212,7 +223,7 @@ uint8_t *shard_reserve(struct shard *shard, uint32_t bytes_max)
         if (out != NULL) {
             return out;
         }
-        shard_flush(shard);
+        hand_over_batch(shard, false);
     }
 }
 
