@@ -10,6 +10,7 @@
 
 #include "detection/detection.h"
 #include "sensor/flow/flow_table.h"
+#include "sensor/wire/dhcp.h"
 #include "sensor/wire/packet.h"
 
 /* A handshake is over within this many packets, repeated SYN included; the rest of a connection
@@ -23,11 +24,24 @@ static inline bool detect_is_of_handshake(const struct packet *packet, const str
            (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* False for most packets: detect_packet would find nothing in it. */
-static inline bool detect_wants(const struct packet *packet, const struct flow *flow)
+/* False for most packets: detect_packet would find nothing in it. Of a connection that goes on,
+ * only the client's may complete the handshake: bare before any payload of its own, or with some.
+ */
+static inline bool detect_wants(const struct packet *packet, const struct flow *flow, bool is_new,
+                                int direction)
 {
-    return detect_is_of_handshake(packet, flow) || (packet->facts & PACKET_IS_FRAGMENT) != 0 ||
-           packet->protocol == IP_PROTOCOL_ICMPV6;
+    if ((packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0 ||
+        (packet->facts & PACKET_IS_FRAGMENT) != 0 || packet->protocol == IP_PROTOCOL_ICMP ||
+        packet->protocol == IP_PROTOCOL_ICMPV6) {
+        return true;
+    }
+    if (packet->protocol == IP_PROTOCOL_TCP) {
+        return direction == 0 && (flow->bits & FLOW_SAW_SYN) != 0 &&
+               (packet->payload_bytes != 0 || flow_payload_of(flow, 0) == 0) &&
+               flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX;
+    }
+    return is_new || (direction == 1 && flow_packets_of(flow, 1) == 1) ||
+           packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT;
 }
 
 /* Looks at one packet that was just counted into `flow`. `frame` is the frame of the packet's

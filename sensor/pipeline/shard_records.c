@@ -493,7 +493,7 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
     while ((flow->bits & FLOW_INSPECT_FULL) != 0) {
         flow_table_report(shard->table, flow);
     }
-    if (shard->settings.detection != NULL && detect_wants(packet, flow)) {
+    if (shard->settings.detection != NULL && detect_wants(packet, flow, is_new, direction)) {
         tell_detection(shard, packet, frame_bytes, flow, is_new, direction);
     }
     if (shard->settings.evidence_packets > 0 && frame_bytes != NULL &&

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "sensor/detect/detect.h"
 #include "sensor/flow/flow_table.h"
+#include "sensor/wire/dhcp.h"
 #include "tests/support/packet_builder.h"
 
 #define START UINT64_C(1700000000)
@@ -17,6 +18,8 @@
 struct scene {
     struct flow_table *table;
     struct detection_frame *frame;
+    struct detection_frame *unwanted; /* what detect_wants passes over, where it is asked */
+    uint32_t unwanted_count;
     struct detection *detection;
     uint64_t second;
     uint32_t alerts_count;
@@ -30,8 +33,11 @@ static void on_packet(void *context, const struct packet *packet, const uint8_t 
                       struct flow *flow, bool is_new, int direction)
 {
     struct scene *s = context;
+    const bool is_wanted = s->unwanted == NULL || detect_wants(packet, flow, is_new, direction);
 
-    detect_packet(s->frame, packet, frame_bytes, s->table, flow, is_new, direction);
+    s->unwanted_count += is_wanted ? 0 : 1;
+    detect_packet(is_wanted ? s->frame : s->unwanted, packet, frame_bytes, s->table, flow, is_new,
+                  direction);
 }
 
 static void on_alert(void *context, const struct alert_record *alert, uint64_t origins)
@@ -209,6 +215,53 @@ static void udp_probes_without_an_answer_are_a_scan(void **state)
     assert_true(scene.alerts[0].observed == 60);
 }
 
+/* Of random beginnings of conversations: what is passed over holds no fact. */
+static void packets_that_are_not_wanted_tell_nothing(void **state)
+{
+    enum { PACKETS = 40000, PACKETS_EACH = 20 };
+    static const char *const hosts[] = {"10.0.0.5", "192.0.2.7"};
+    static const uint16_t ports[] = {443, 22, DHCP_SERVER_PORT};
+    static const uint8_t flags[] = {TCP_SYN,           TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK,
+                                    TCP_ACK | TCP_PSH, TCP_FIN | TCP_ACK, TCP_RST, 0};
+    struct error err = {0};
+    uint32_t seed = 1;
+
+    (void)state;
+    scene.unwanted = detection_frame_new(&settings, &err);
+    assert_non_null(scene.unwanted);
+    detection_frame_reset(scene.unwanted, START, settings.seed);
+    for (unsigned i = 0; i < PACKETS; i++) {
+        struct packet_builder b;
+        uint8_t buffer[256];
+        const uint16_t client_port = (uint16_t)(1024 + i / PACKETS_EACH);
+        const uint16_t server_port = ports[i / PACKETS_EACH % 3];
+
+        seed = seed * 1664525U + 1013904223U;
+        const bool is_reply = seed >> 31 != 0;
+        const size_t payload = (seed >> 14) % 3 * 8;
+        const uint16_t source_port = is_reply ? server_port : client_port;
+        const uint16_t target_port = is_reply ? client_port : server_port;
+
+        if (i / PACKETS_EACH % 4 == 0) {
+            build_start(&b, buffer, sizeof(buffer));
+            const struct frame frame =
+                build_udp_frame(&b, hosts[is_reply], source_port, hosts[!is_reply], target_port,
+                                "0123456789abcdef", payload, START * NS_PER_SEC);
+
+            play(&frame);
+        } else {
+            const uint8_t chosen = i % PACKETS_EACH == 0 ? TCP_SYN : flags[(seed >> 20) % 8];
+
+            send_tcp(hosts[is_reply], source_port, hosts[!is_reply], target_port, chosen, payload,
+                     0);
+        }
+    }
+    assert_in_range(scene.unwanted_count, PACKETS / 4, PACKETS * 3 / 4);
+    assert_true(detection_frame_is_empty(scene.unwanted));
+    assert_false(detection_frame_is_empty(scene.frame));
+    detection_frame_free(scene.unwanted);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -220,6 +273,7 @@ int main(void)
         TEST(one_way_traffic_that_goes_on_is_no_flood_and_no_scan),
         TEST(spoofed_syn_are_a_distributed_flood),
         TEST(udp_probes_without_an_answer_are_a_scan),
+        TEST(packets_that_are_not_wanted_tell_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
