@@ -356,6 +356,13 @@ static void look_at_these(struct detection_table *table, const uint32_t *numbers
         }
         __builtin_prefetch(detection_entry_head(table, entry->hash));
     }
+    for (uint32_t i = 0; i < count; i++) { /* most will go, and stand behind another in a chain */
+        const uint32_t name = *detection_entry_head(table, table->entries[numbers[i]].hash);
+
+        if (name != 0) {
+            __builtin_prefetch(&table->entries[name - 1].chain_next, 1);
+        }
+    }
     expire_members(table, numbers, count, oldest_second);
     for (uint32_t i = 0; i < count; i++) {
         look_at(table, numbers[i], oldest_second);
