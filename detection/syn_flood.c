@@ -122,7 +122,7 @@ static void report(struct detection *detection, struct detector *self,
                                                 .unit = "SYN",
                                                 .key = "syn_threshold"});
     const uint64_t newest = detection_table_recent(table, number, COUNT_SYN);
-    char target[ADDRESS_TEXT_BYTES], more[64] = "";
+    char target[ADDRESS_TEXT_BYTES], more[64] = "", half_open[32] = "none";
 
     draft->estimate_error = 0; /* SYN are counted, only sources are sampled */
     draft->attackers_total_estimate = (uint64_t)flood.sources;
@@ -138,16 +138,20 @@ static void report(struct detection *detection, struct detector *self,
         (void)snprintf(more, sizeof(more), " and %llu more in the newest second, together",
                        (unsigned long long)newest);
     }
-    (void)snprintf(
-        draft->description, sizeof(draft->description),
-        "%s gets %llu SYN in %.4g s%s from %s%.0f %s (%s); %llu handshakes completed, "
-        "%llu answered, about %llu half open (threshold %.10g)",
-        target, (unsigned long long)flood.syn, (double)self->rules->window_ns / (double)NS_PER_SEC,
-        more, evidence_about(table, number), flood.sources,
-        flood.sources == 1 ? "source" : "sources",
-        is_distributed ? "distributed" : "single source or few",
-        (unsigned long long)flood.established, (unsigned long long)flood.answered,
-        (unsigned long long)(flood.answered > done ? flood.answered - done : 0), draft->threshold);
+    if (flood.answered > done) {
+        (void)snprintf(half_open, sizeof(half_open), "about %llu",
+                       (unsigned long long)(flood.answered - done));
+    }
+    (void)snprintf(draft->description, sizeof(draft->description),
+                   "%s gets %llu SYN in %.4g s%s from %s%.0f %s (%s); %llu handshakes completed, "
+                   "%llu answered, %s half open (threshold %.10g)",
+                   target, (unsigned long long)flood.syn,
+                   (double)self->rules->window_ns / (double)NS_PER_SEC, more,
+                   evidence_about(table, number), flood.sources,
+                   flood.sources == 1 ? "source" : "sources",
+                   is_distributed ? "distributed" : "single source or few",
+                   (unsigned long long)flood.established, (unsigned long long)flood.answered,
+                   half_open, draft->threshold);
     incident_report(detection, self, &subject);
 }
 

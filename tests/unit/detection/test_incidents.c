@@ -226,7 +226,7 @@ static void a_flood_tells_the_span_of_its_figures(void **state)
     assert_string_equal(bench.told[0].description,
                         "192.168.0.1 gets 250 SYN in 5 s and 700 more in the newest second, "
                         "together from 100 sources (distributed); 0 handshakes completed, 0 "
-                        "answered, about 0 half open (threshold 200)");
+                        "answered, none half open (threshold 200)");
 }
 
 /* The key says what an incident is about, wherever; the id is the one incident. */
