@@ -6,23 +6,28 @@
 
 #define END_STEP_NS NS_PER_MS
 
-/* All frames from before this time have been handed over by the kernel: one that came then is older
- * than the wait, twice over to be sure. */
-static uint64_t seen_until_ns(const struct live_run *run)
+/* All frames from before this time have been handed over by the kernel when a poll that began at
+ * `polled_ns` found none: one that came then is older than the wait, twice over to be sure. A
+ * thread that stood still has not looked since, so the time now says nothing alone. */
+static uint64_t seen_until_ns(const struct live_run *run, uint64_t polled_ns)
 {
-    return clock_wall_ns() - 2 * run->wait_ns;
+    const uint64_t by_now_ns = clock_wall_ns() - 2 * run->wait_ns;
+    const uint64_t by_poll_ns = polled_ns - run->wait_ns;
+
+    return by_now_ns < by_poll_ns ? by_now_ns : by_poll_ns;
 }
 
 static void run_alone(const struct live_run *run)
 {
     for (;;) {
+        const uint64_t polled_ns = clock_wall_ns();
         const int32_t got =
             capture_live_poll(run->input, run->wait_ns, run->on_frames, run->context);
 
         if (got == CAPTURE_ENDED) {
             break;
         }
-        shard_time(run->shard, got == 0 ? seen_until_ns(run) : 0);
+        shard_time(run->shard, got == 0 ? seen_until_ns(run, polled_ns) : 0);
     }
 }
 
@@ -83,6 +88,7 @@ static void run_end(const struct live_run *run)
 static void run_among_others(const struct live_run *run)
 {
     for (;;) {
+        const uint64_t polled_ns = clock_wall_ns();
         const int32_t got =
             capture_live_poll(run->input, run->wait_ns, run->on_frames, run->context);
 
@@ -90,7 +96,7 @@ static void run_among_others(const struct live_run *run)
             break;
         }
         handover_publish(run->handover, run->index);
-        const uint64_t now_ns = got == 0 ? seen_until_ns(run) : 0;
+        const uint64_t now_ns = got == 0 ? seen_until_ns(run, polled_ns) : 0;
 
         handover_reached(run->handover, run->index, HANDOVER_RECEIVED,
                          got == 0 ? now_ns : shard_time_ns(run->shard));

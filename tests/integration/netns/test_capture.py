@@ -137,6 +137,19 @@ class Capture(unittest.TestCase):
         self.assertEqual(self.end(sensor) + dropped, sent, "packets in flow records and dropped ones")
         self.assertIn(f"kernel drops: {int(dropped)}", sensor.text())
 
+    def test_what_waited_in_the_ring_while_the_sensor_stood_still_is_not_late(self):
+        sensor = self.start()
+        sent = send("-n", 1000, "-r", 10000)
+        time.sleep(0.5)
+        sensor.process.send_signal(signal.SIGSTOP)
+        sent += send("-n", 20000, "-r", 40000)
+        time.sleep(3)
+        sensor.process.send_signal(signal.SIGCONT)
+        page = self.ledger()
+        self.assertEqual(page.sum("netscope_shard_packets_total"), sent)
+        self.assertEqual(page.values['netscope_packet_verdicts_total{verdict="late"}'], 0)
+        self.assertEqual(self.end(sensor), sent)
+
     def test_what_the_snaplen_cuts_and_the_filter_keeps_out_is_told(self):
         sensor = self.start("--snaplen", "96", "--filter", "udp src port 1030")
         send("-n", 2560, "-r", 20000, "-s", 1514)
