@@ -60,8 +60,9 @@ static uint32_t offer(struct call *call, int direction, const struct wire_span *
     const bool is_capped =
         ops != NULL && ops->is_handshake &&
         side->window.base + bytes->length - side->handler_from >= call->inspect->stream_bytes;
+    /* By member: a span that was just put together is not read as a whole at once. */
     const struct inspect_input input = {.packet = call->packet,
-                                        .bytes = *bytes,
+                                        .bytes = {bytes->bytes, bytes->length},
                                         .direction = direction,
                                         .is_after_gap = (side->bits & ASSEMBLY_IS_AFTER_GAP) != 0,
                                         .is_last = is_last || is_capped};
@@ -181,7 +182,7 @@ static void take_direct(struct call *call, int direction, const struct wire_span
 }
 
 /* Makes way for bytes that find no room. False: nothing is held. */
-static bool make_way(struct call *call, int direction, uint8_t status)
+static bool make_way(struct call *call, int direction, uint32_t status)
 {
     struct assembly_side *side = &call->assembly->side[direction];
 

@@ -49,13 +49,14 @@ enum inspect_verdict {
                                what the flow speaks is looked for again, a few times a flow */
 };
 
+/* As wide as a register, as struct app_guess is. */
 struct inspect_step {
-    uint8_t verdict; /* enum inspect_verdict */
     /* TCP: bytes that the handler needs no more. It may exceed bytes.length: then so many bytes
      * that are still to come are passed over without being held or offered (a body of known length,
      * a record or message that is too long or of no interest): below 2^30. Datagrams: not looked
      * at. */
     uint32_t consumed_bytes;
+    uint8_t verdict;     /* enum inspect_verdict */
     bool is_passed_over; /* the core's own, of a flow that is unknown: nothing can begin with these
                             bytes, so that they need not be held */
     bool is_lost; /* TCP, with INSPECT_MORE and all bytes consumed: nothing is known of what comes

@@ -255,42 +255,53 @@ static void refuse(struct inspect *inspect, struct flow *flow, const struct insp
     }
 }
 
+static struct inspect_input without(const struct inspect_input *input, uint32_t consumed_bytes)
+{
+    struct inspect_input rest = *input;
+
+    rest.bytes.bytes += consumed_bytes;
+    rest.bytes.length -= consumed_bytes;
+    return rest;
+}
+
 struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
                                      const struct inspect_input *input, uint32_t fresh)
 {
-    struct inspect_input rest = *input;
+    struct inspect_input rest; /* of the input, once a handler has taken a part of it */
     uint32_t consumed = 0;
 
     inspect->seen_body = NULL;
     for (unsigned i = 0; i < INSPECT_SWITCHES_MAX; i++) {
         if (flow->app_handler == APP_UNKNOWN) {
-            struct inspect_step step = look(inspect, &rest, flow, fresh);
+            struct inspect_step step = look(inspect, input, flow, fresh);
             consumed += step.consumed_bytes;
             if (flow->app_handler == APP_UNKNOWN) {
                 step.consumed_bytes = consumed;
                 return step;
             }
-            rest.bytes.bytes += step.consumed_bytes;
-            rest.bytes.length -= step.consumed_bytes;
+            if (step.consumed_bytes > 0) {
+                rest = without(input, step.consumed_bytes);
+                input = &rest;
+            }
         }
         const uint8_t handler = flow->app_handler;
         const struct inspect_app_ops *ops = inspect_ops(handler);
         if (ops == NULL) { /* a label is all there is */
             return inspect_stop(INSPECT_DONE);
         }
-        const struct inspect_step step = ops->input(inspect, flow, &rest);
+        const struct inspect_step step = ops->input(inspect, flow, input);
         if (step.verdict == INSPECT_REFUSED) {
             refuse(inspect, flow, ops);
-            return inspect_more(consumed + rest.bytes.length);
+            return inspect_more(consumed + input->bytes.length);
         }
         consumed += step.consumed_bytes;
         if (step.verdict != INSPECT_MORE || flow->app_handler == handler ||
-            step.consumed_bytes >= rest.bytes.length) {
+            step.consumed_bytes >= input->bytes.length) {
             return (struct inspect_step){
                 .verdict = step.verdict, .consumed_bytes = consumed, .is_lost = step.is_lost};
         }
-        rest.bytes.bytes += step.consumed_bytes; /* the rest is the next handler's */
-        rest.bytes.length -= step.consumed_bytes;
+        rest = without(input, step.consumed_bytes); /* it is the next handler's */
+        input = &rest;
         fresh = 0;
     }
     return inspect_stop(INSPECT_DONE); /* handlers that hand over in a circle */

@@ -40,11 +40,13 @@ enum window_status {
     WINDOW_FULL,      /* the pool has no room: nothing was taken */
 };
 
+/* More than two registers take: in them it would be read as a whole, which waits for the copy of
+ * the bytes, a line that may be in no cache. */
 struct window_put {
-    uint8_t status;            /* enum window_status */
+    uint64_t new_bytes;        /* taken */
+    uint64_t overlapped_bytes; /* held already; those before the base are not counted */
+    uint32_t status;           /* enum window_status */
     bool conflicts;            /* bytes differ from those seen first */
-    uint32_t new_bytes;        /* taken */
-    uint32_t overlapped_bytes; /* held already; those before the base are not counted */
 };
 
 /* Takes the bytes at `offset` that are not there so far. `limit_bytes` at most

@@ -101,10 +101,12 @@ enum app_method {
     APP_METHOD_COUNT,
 };
 
+/* As wide as a register, so that it is not put together in memory and read back as a whole, which
+ * waits for all stores before it. */
 struct app_guess {
-    uint8_t app;    /* enum app */
-    uint8_t method; /* enum app_method */
-    bool may_come;  /* not APP_BY_CONTENT: with more bytes of the stream behind these it may be */
+    _Alignas(uint32_t) uint8_t app; /* enum app */
+    uint8_t method;                 /* enum app_method */
+    bool may_come; /* not APP_BY_CONTENT: with more bytes of the stream behind these it may be */
 };
 
 /* `payload` is the first payload of a direction (an empty span asks for the ports alone);
