@@ -30,8 +30,19 @@ static void fact_of_record(struct detection_fact *fact, enum detection_event eve
     fact->is_target_internal = record->server.scope == SCOPE_INTERNAL;
 }
 
+/* Nothing in it and no answer: most of a flood. No detector looks at the end of such a flow,
+ * whatever else it was (detection_frame_cares() says 0). */
+static bool is_silent(const struct flow_record *record)
+{
+    return (record->forward.total_packets == 0 || record->reverse.total_packets == 0) &&
+           (record->forward.total_payload_bytes | record->reverse.total_payload_bytes) == 0;
+}
+
 static void add_end(struct detection_frame *frame, const struct flow_record *record)
 {
+    if (is_silent(record)) {
+        return;
+    }
     const struct detection_glance glance = {
         .protocol = record->ip_protocol,
         .is_source_internal = record->client.scope == SCOPE_INTERNAL,

@@ -262,6 +262,38 @@ static void packets_that_are_not_wanted_tell_nothing(void **state)
     detection_frame_free(scene.unwanted);
 }
 
+/* So they are not asked about it. */
+static void no_detector_looks_at_the_end_of_a_flow_that_was_silent(void **state)
+{
+    static const uint8_t protocols[] = {IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IP_PROTOCOL_ICMP, 47};
+
+    static struct detection_settings all;
+
+    (void)state;
+    all = settings;
+    for (uint32_t i = 0; i < all.detectors_count; i++) {
+        all.rules[i].enabled = true;
+    }
+    detection_frame_use(scene.frame, &all);
+    for (unsigned i = 0; i < 4 * ARRAY_COUNT(protocols) * 17; i++) {
+        const uint64_t packets = i / 64 % 2 == 0 ? 1 : 1000000;
+        const struct detection_glance glance = {
+            .protocol = protocols[i / 16 % 4],
+            .is_source_internal = (i & 1) != 0,
+            .is_target_internal = (i & 2) != 0,
+            .source_port = 40000,
+            .target_port = (uint16_t)(i / 128),
+            .packets = {(i & 4) != 0 ? packets : 0, (i & 4) != 0 ? 0 : packets},
+            .bytes = {packets * 60, 0},
+            .age_ns = (i & 8) * 3600 * NS_PER_SEC};
+
+        assert_true(detection_frame_cares(scene.frame, DETECTION_END, &glance) == 0);
+    }
+    const struct detection_glance answered = {.protocol = IP_PROTOCOL_TCP, .packets = {1, 1}};
+
+    assert_true(detection_frame_cares(scene.frame, DETECTION_END, &answered) > 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -274,6 +306,7 @@ int main(void)
         TEST(spoofed_syn_are_a_distributed_flood),
         TEST(udp_probes_without_an_answer_are_a_scan),
         TEST(packets_that_are_not_wanted_tell_nothing),
+        TEST(no_detector_looks_at_the_end_of_a_flow_that_was_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
