@@ -52,8 +52,9 @@ enum flow_bit {
  *   segment is a SYN it holds all.
  * - struct flow_tcp_part, one line: what each TCP segment asks. Not before the second.
  * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask.
- * - struct flow_tcp_rtt: for samples.
+ * - struct flow_tcp_rtt_near (flow_table_internal.h): for samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
+ * - struct flow_tcp_rtt: of round trips that are long or many.
  * - struct flow_brief, flow_told, flow_large (flow_table_internal.h): from the first record on that
  * is not the last; for a flow whose sums outgrew struct flow, or with other things that few have.
  * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
@@ -68,7 +69,6 @@ struct flow_tcp_rtt {
         uint32_t min, max, last, ewma; /* in FLOW_ROUND_TRIP_UNIT_NS */
         uint32_t samples;
     } side[2];
-    uint32_t stamp[2]; /* timestamp of the segment being timed, with SIDE_RTT_IS_STAMPED */
 };
 
 #define FLOW_HISTORY_MAX  26 /* Zeek's letters */
@@ -136,7 +136,7 @@ enum flow_tcp_side_bit {
     SIDE_RTT_IS_TIMED = 1 << 5,
     SIDE_RTT_IS_OLD = 1 << 6, /* timed for so long that the time stands with the faults */
     /* Of the connection. */
-    SIDE_0_HAS_RTT = 1 << 7,    /* side 0: the struct flow_tcp_rtt is in use */
+    SIDE_0_HAS_RTT = 1 << 7,    /* side 0: the struct flow_tcp_rtt_near is in use */
     SIDE_1_HAS_FAULTS = 1 << 7, /* side 1: there is a struct flow_tcp_faults */
 };
 
@@ -198,7 +198,6 @@ enum flow_sum_place {
 
 static_assert(sizeof(struct flow_tcp_side) == 32, "half a cache line a side");
 static_assert(sizeof(struct flow_tcp_part) == 64, "one cache line");
-static_assert(sizeof(struct flow_tcp_rtt) == 64, "one cache line");
 
 /* With IPv6. */
 struct flow_wide {

@@ -49,5 +49,9 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
         give(table, FLOW_PART_FAULTS, flow_tcp_rest_at(table, slot)->faults);
+        const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, slot);
+        if (flow_tcp_has_rtt(flow_tcp_part_at(table, slot)) && flow_rtt_far(table, near) != NULL) {
+            give(table, FLOW_PART_RTT, near->side[0].words[4]);
+        }
     }
 }

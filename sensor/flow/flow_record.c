@@ -218,7 +218,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
         }
         return;
     }
-    const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
+    struct flow_tcp_rtt rtt;
     const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
     const struct flow_tcp_cold *cold = flow_tcp_cold_at(table, slot);
     (void)tcp_history(table, part, tcp->history);
@@ -238,8 +238,9 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
         out->reverse.missed_bytes = faults->side[1].missed_bytes;
     }
     /* What the server sends comes back acknowledged from the client's side. */
-    fill_round_trip(rtt, 1, &tcp->client_rtt);
-    fill_round_trip(rtt, 0, &tcp->server_rtt);
+    flow_get_rtt(table, part, &rtt);
+    fill_round_trip(&rtt, 1, &tcp->client_rtt);
+    fill_round_trip(&rtt, 0, &tcp->server_rtt);
     tcp->simultaneous_open = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0;
     tcp->has_handshake = flow_tcp_handshake(rest) != 0;
     tcp->handshake_ns = units_to_ns(flow_tcp_handshake(rest));

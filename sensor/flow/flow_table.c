@@ -218,10 +218,11 @@ static inline void add_sums(struct flow_table *table, struct flow *flow,
 }
 
 /* Sums over all flows of what one segment added to its own: for the rates of a second. */
-static void add_rtt(struct flow_table_statistics *sums, const struct flow_tcp_rtt *rtt)
+static void add_rtt(struct flow_table_statistics *sums, const struct flow_table *table,
+                    const struct flow_tcp_part *part)
 {
     /* Both sides of the sensor together, since one of them may be next door. */
-    const uint64_t units = (uint64_t)rtt->side[0].ewma + rtt->side[1].ewma;
+    const uint64_t units = flow_rtt_ewmas(table, part);
 
     sums->rtt_counts[flow_rtt_bucket(units)]++;
     sums->rtt_sum_ns += units * FLOW_ROUND_TRIP_UNIT_NS;
@@ -250,7 +251,7 @@ static void measure_tcp(struct flow_table *table, struct flow *flow, uint32_t sl
     sums->out_of_order_segments += (events & TCP_EVENT_OUT_OF_ORDER) != 0;
     sums->zero_window_events += (events & TCP_EVENT_ZERO_WINDOW) != 0;
     if ((events & TCP_EVENT_SAMPLE) != 0) {
-        add_rtt(sums, flow_tcp_rtt(table, part));
+        add_rtt(sums, table, part);
     }
 }
 
@@ -454,7 +455,7 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
             const struct flow_tcp_part *part = flow_tcp_part_at(table, item->candidate);
 
             if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
-                __builtin_prefetch(flow_tcp_rtt_at(table, item->candidate), 1);
+                flow_prefetch_rtt(table, item->candidate);
             }
             if (tcp_adds_to_history(part, packet, direction)) { /* with payload, a stream begins */
                 __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);

@@ -163,9 +163,9 @@ uint32_t flow_tcp_flags(const struct flow_table *table, const struct flow *flow,
                         enum flow_tcp_flag flag);
 /* FINs and RSTs of both sides together: 1 at the first that ends a connection. */
 uint32_t flow_tcp_endings(const struct flow_table *table, const struct flow *flow);
-/* NULL: no sample so far. */
-const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
-                                                const struct flow *flow);
+/* False: no sample so far. */
+bool flow_tcp_round_trips(const struct flow_table *table, const struct flow *flow,
+                          struct flow_tcp_rtt *out);
 /* Of both sides. */
 uint64_t flow_tcp_retransmitted_segments(const struct flow_table *table, const struct flow *flow);
 /* When the flow's first packet was seen; 0 with `table` NULL. */

@@ -90,6 +90,25 @@ enum flow_tcp_rest_bit {
     REST_HAS_HANDSHAKE = 1 << 4,
 };
 
+/* Round trips of a side that are below 8.5 s and at most FLOW_RTT_SAMPLES_MAX: shortest, longest,
+ * last and mean in 29 bits of a word each, the lower half of the sum in the fifth. Above the 29
+ * bits stand the number of samples (8 bits, 3 in each word, the lowest first), and the rest of the
+ * sum (4 bits: the last one of the third word, and the fourth). */
+struct flow_rtt_near {
+    uint32_t words[5];
+};
+#define FLOW_RTT_UNIT_BITS   29
+#define FLOW_RTT_SUM_BITS    36
+#define FLOW_RTT_SAMPLES_MAX 254
+#define FLOW_RTT_IS_FAR      255 /* of side 0: both stand in a struct flow_tcp_rtt, by words[4] */
+
+/* Beside the flows, with the same place. */
+struct flow_tcp_rtt_near {
+    struct flow_rtt_near side[2];
+    uint32_t stamp[2]; /* timestamp of the segment being timed, with SIDE_RTT_IS_STAMPED */
+};
+static_assert(sizeof(struct flow_tcp_rtt_near) == 48, "four in three lines");
+
 #define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31) /* a struct flow_large */
 #define FLOW_PAST_IS_BRIEF (UINT32_C(1) << 30) /* a struct flow_brief */
 #define FLOW_LINK_BITS     30
@@ -163,7 +182,7 @@ struct flow_kind_pool {
     uint64_t *touched;          /* a bit each: with packets since the tick */
     struct flow_tcp_part *tcps; /* of TCP alone, as the next two */
     struct flow_tcp_rest *rests;
-    struct flow_tcp_rtt *rtts;
+    struct flow_tcp_rtt_near *rtts;
     uint32_t tcps_fresh; /* places from here on never had these three */
     uint32_t fresh;      /* places from here on were never used */
     uint32_t free_head;  /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
@@ -191,7 +210,14 @@ struct flow_pool {
     uint32_t free_head;
 };
 
-enum flow_part { FLOW_PART_FAULTS, FLOW_PART_BRIEF, FLOW_PART_TOLD, FLOW_PART_LARGE, FLOW_PARTS };
+enum flow_part {
+    FLOW_PART_FAULTS,
+    FLOW_PART_RTT,
+    FLOW_PART_BRIEF,
+    FLOW_PART_TOLD,
+    FLOW_PART_LARGE,
+    FLOW_PARTS
+};
 
 struct flow_table {
     struct flow_settings settings;
@@ -369,7 +395,8 @@ static inline struct flow_tcp_rest *flow_tcp_rest_at(const struct flow_table *ta
     return &table->kinds[slot >> FLOW_KIND_SHIFT].rests[slot & FLOW_PLACE_MASK];
 }
 
-static inline struct flow_tcp_rtt *flow_tcp_rtt_at(const struct flow_table *table, uint32_t slot)
+static inline struct flow_tcp_rtt_near *flow_tcp_rtt_at(const struct flow_table *table,
+                                                        uint32_t slot)
 {
     return &table->kinds[slot >> FLOW_KIND_SHIFT].rtts[slot & FLOW_PLACE_MASK];
 }
@@ -457,25 +484,58 @@ static inline uint32_t flow_tcp_handshake(const struct flow_tcp_rest *rest)
     return (rest->bits[0] & REST_HAS_HANDSHAKE) != 0 ? rest->handshake : 0;
 }
 
-static inline const struct flow_tcp_rtt *flow_tcp_rtt(const struct flow_table *table,
-                                                      const struct flow_tcp_part *part)
+static ALWAYS_INLINE void flow_prefetch_rtt(const struct flow_table *table, uint32_t slot)
 {
-    static const struct flow_tcp_rtt none;
+    const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, slot);
 
-    return flow_tcp_has_rtt(part) ? flow_tcp_rtt_at(table, flow_tcp_slot(table, part)) : &none;
+    __builtin_prefetch(near, 1);
+    __builtin_prefetch((const uint8_t *)(near + 1) - 1, 1);
+}
+
+static inline unsigned flow_rtt_samples(const struct flow_rtt_near *side)
+{
+    return side->words[0] >> FLOW_RTT_UNIT_BITS | side->words[1] >> FLOW_RTT_UNIT_BITS << 3 |
+           (side->words[2] >> FLOW_RTT_UNIT_BITS & 3) << 6;
+}
+
+/* NULL: they stand in `near`. */
+static inline struct flow_tcp_rtt *flow_rtt_far(const struct flow_table *table,
+                                                const struct flow_tcp_rtt_near *near)
+{
+    return UNLIKELY(flow_rtt_samples(&near->side[0]) == FLOW_RTT_IS_FAR)
+               ? flow_pool_at(&table->parts[FLOW_PART_RTT], near->side[0].words[4])
+               : NULL;
 }
 
 /* The flow's, zeroed when it is first asked for. */
-static inline struct flow_tcp_rtt *flow_take_rtt(const struct flow_table *table,
-                                                 struct flow_tcp_part *part)
+static inline struct flow_tcp_rtt_near *flow_take_rtt(const struct flow_table *table,
+                                                      struct flow_tcp_part *part)
 {
-    struct flow_tcp_rtt *rtt = flow_tcp_rtt_at(table, flow_tcp_slot(table, part));
+    struct flow_tcp_rtt_near *rtt = flow_tcp_rtt_at(table, flow_tcp_slot(table, part));
 
     if (!flow_tcp_has_rtt(part)) {
         part->side[0].bits |= SIDE_0_HAS_RTT;
-        *rtt = (struct flow_tcp_rtt){0};
+        *rtt = (struct flow_tcp_rtt_near){0};
     }
     return rtt;
+}
+
+/* tcp_round_trips.c */
+
+/* All of the flow's; zeros where there are none. */
+void flow_get_rtt(const struct flow_table *table, const struct flow_tcp_part *part,
+                  struct flow_tcp_rtt *out);
+/* One more, of the data that `direction` has sent. */
+void flow_add_rtt(struct flow_table *table, struct flow_tcp_part *part, int direction, uint64_t ns);
+/* The means of both sides together, in FLOW_ROUND_TRIP_UNIT_NS; of a flow with samples. */
+uint64_t flow_rtt_ewmas(const struct flow_table *table, const struct flow_tcp_part *part);
+
+/* In FLOW_ROUND_TRIP_UNIT_NS. */
+static inline uint32_t flow_round_trip_units(uint64_t ns)
+{
+    const uint64_t units = ns / FLOW_ROUND_TRIP_UNIT_NS;
+
+    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
 }
 
 /* Which of rtt_counts the sum of both sides' round trips belongs to. */
@@ -514,7 +574,7 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
     if (flow_has_tcp_part(flow)) {
         __builtin_prefetch(flow_tcp_part_at(table, slot), 0);
         __builtin_prefetch(flow_tcp_rest_at(table, slot), 0);
-        __builtin_prefetch(flow_tcp_rtt_at(table, slot), 0);
+        flow_prefetch_rtt(table, slot);
     }
     flow_tell_ahead(table, flow, 0);
 }

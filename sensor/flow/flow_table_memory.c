@@ -15,6 +15,7 @@
 #define FLOWS_MAX         (FLOW_PLACE_MASK - FLOW_GROUP_FLOWS)
 
 static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
+                                                [FLOW_PART_RTT] = sizeof(struct flow_tcp_rtt),
                                                 [FLOW_PART_BRIEF] = sizeof(struct flow_brief),
                                                 [FLOW_PART_TOLD] = sizeof(struct flow_told),
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
@@ -71,10 +72,10 @@ static void place_large(struct layout *layout, const struct flow_settings *setti
         layout->colds[i] = piece(layout, there << flow_cold_shift(i), HUGE_PAGE_BYTES);
         layout->tcps[i] = piece(layout, tcp * sizeof(struct flow_tcp_part), HUGE_PAGE_BYTES);
         layout->rests[i] = piece(layout, tcp * sizeof(struct flow_tcp_rest), HUGE_PAGE_BYTES);
-        layout->rtts[i] = piece(layout, tcp * sizeof(struct flow_tcp_rtt), HUGE_PAGE_BYTES);
+        layout->rtts[i] = piece(layout, tcp * sizeof(struct flow_tcp_rtt_near), HUGE_PAGE_BYTES);
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
-        const bool is_there = i != FLOW_PART_FAULTS || measures(settings);
+        const bool is_there = i > FLOW_PART_RTT || measures(settings);
         layout->parts[i] = piece(layout, is_there ? flows * part_bytes[i] : 0, HUGE_PAGE_BYTES);
     }
     layout->huge_bytes = layout->bytes = up_to(layout->bytes, HUGE_PAGE_BYTES);
@@ -113,7 +114,7 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
             .touched = (uint64_t *)(void *)(bytes + layout->touched[i]),
             .tcps = (struct flow_tcp_part *)(void *)(bytes + layout->tcps[i]),
             .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
-            .rtts = (struct flow_tcp_rtt *)(void *)(bytes + layout->rtts[i]),
+            .rtts = (struct flow_tcp_rtt_near *)(void *)(bytes + layout->rtts[i]),
             .free_head = FLOW_NONE};
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
@@ -252,7 +253,7 @@ void flow_table_free(struct flow_table *table)
 }
 
 #define TCP_BYTES                                                                                  \
-    (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt))
+    (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt_near))
 
 /* Of one flow of the kind, with what stands beside it: but for TCP_BYTES. A group takes a byte each
  * nearly, and what was touched a bit. */

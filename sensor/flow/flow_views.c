@@ -95,16 +95,16 @@ const struct flow_tcp_part *flow_tcp(const struct flow_table *table, const struc
     return flow_has_tcp_part(flow) ? flow_tcp_part(table, flow) : NULL;
 }
 
-const struct flow_tcp_rtt *flow_tcp_round_trips(const struct flow_table *table,
-                                                const struct flow *flow)
+bool flow_tcp_round_trips(const struct flow_table *table, const struct flow *flow,
+                          struct flow_tcp_rtt *out)
 {
     const struct flow_tcp_part *part = flow_tcp(table, flow);
 
     if (part == NULL || !flow_tcp_has_rtt(part)) {
-        return NULL;
+        return false;
     }
-    const struct flow_tcp_rtt *rtt = flow_tcp_rtt(table, part);
-    return rtt->side[0].samples + rtt->side[1].samples > 0 ? rtt : NULL;
+    flow_get_rtt(table, part, out);
+    return out->side[0].samples > 0 || out->side[1].samples > 0;
 }
 
 uint32_t flow_tcp_initial_seq(const struct flow_table *table, const struct flow *flow,

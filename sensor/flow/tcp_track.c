@@ -15,13 +15,6 @@ static inline int32_t seq_diff(uint32_t a, uint32_t b)
     return (int32_t)(a - b);
 }
 
-static inline uint32_t round_trip_units(uint64_t ns)
-{
-    const uint64_t units = ns / FLOW_ROUND_TRIP_UNIT_NS;
-
-    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
-}
-
 void tcp_follow(struct flow *flow, const struct packet *packet, int direction)
 {
     const uint8_t flags = packet->tcp_flags;
@@ -145,29 +138,16 @@ static void add_sample(struct flow_table *table, struct flow_tcp_part *part, int
                        uint64_t now_ns)
 {
     struct flow_tcp_side *side = &part->side[direction];
-    struct flow_tcp_rtt *all = flow_take_rtt(table, part);
-    struct flow_rtt *rtt = &all->side[direction];
     const uint64_t sent_ns = (side->bits & SIDE_RTT_IS_OLD) != 0
                                  ? flow_tcp_faults(table, part)->sent_ns[direction]
                                  : whole_time(sent_low(side), now_ns);
     const uint64_t ns = now_ns > sent_ns ? now_ns - sent_ns : 0;
-    const uint32_t units = round_trip_units(ns);
 
     if (UNLIKELY((side->options & SIDE_RTT_SENT_AGAIN) != 0)) {
         flow_take_faults(table, part)->side[direction].timestamp_samples++;
     }
     end_timing(side);
-    all->sum_ns[direction] += ns;
-    rtt->last = units;
-    if (rtt->samples == 0) {
-        rtt->min = rtt->max = rtt->ewma = units;
-    } else {
-        rtt->min = units < rtt->min ? units : rtt->min;
-        rtt->max = units > rtt->max ? units : rtt->max;
-        /* RFC 6298: alpha 1/8 */
-        rtt->ewma = (uint32_t)(((uint64_t)rtt->ewma * 7 + units) / 8);
-    }
-    rtt->samples++;
+    flow_add_rtt(table, part, direction, ns);
 }
 
 /* The faults of a side, to be written. */
@@ -274,7 +254,7 @@ static void doubt_timing(const struct flow_table *table, struct flow_tcp_part *p
 
     if ((side->options & SIDE_RTT_IS_STAMPED) != 0 &&
         (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
-        packet->tcp_timestamp_value != flow_tcp_rtt(table, part)->stamp[direction]) {
+        packet->tcp_timestamp_value != flow_take_rtt(table, part)->stamp[direction]) {
         side->options |= SIDE_RTT_SENT_AGAIN;
     } else {
         end_timing(side);
@@ -289,7 +269,7 @@ static bool ends_timing(const struct flow_table *table, struct flow_tcp_part *pa
 
     if ((side->options & SIDE_RTT_SENT_AGAIN) == 0 ||
         ((packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 &&
-         packet->tcp_timestamp_echo == flow_tcp_rtt(table, part)->stamp[direction])) {
+         packet->tcp_timestamp_echo == flow_take_rtt(table, part)->stamp[direction])) {
         return true;
     }
     end_timing(side); /* of the later copy */
@@ -706,7 +686,7 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
                                 ? flow_tcp_faults(table, part)->syn_ns
                                 : flow_tcp_cold(table, part)->cold.first_ns + rest->handshake;
     if (now >= syn_ns) {
-        const uint32_t units = round_trip_units(now - syn_ns);
+        const uint32_t units = flow_round_trip_units(now - syn_ns);
         rest->handshake = units > 0 ? units : 1;
         rest->bits[0] |= REST_HAS_HANDSHAKE;
     }
@@ -734,7 +714,7 @@ static void note_times(struct flow_table *table, struct flow_tcp_part *part,
         struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
 
         if (rest->request != 0 && now >= rest->request) {
-            const uint32_t units = round_trip_units(now - rest->request);
+            const uint32_t units = flow_round_trip_units(now - rest->request);
             rest->request = units > 0 ? units : 1;
             part->side[1].options |= SIDE_HAS_ANSWERED;
         }

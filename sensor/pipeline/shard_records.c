@@ -326,7 +326,7 @@ static void add_service(struct epoch_table *table, const struct flow *flow,
 static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow, uint64_t id,
                          const struct flow_tick_delta *delta)
 {
-    const struct flow_tcp_rtt *rtt = flow_tcp_round_trips(shard->table, flow);
+    struct flow_tcp_rtt rtt;
     struct stats_top_flow top = {.flow_id = id,
                                  .start_ns = flow_first_ns(shard->table, flow),
                                  .client_ip = flow_client_address(flow),
@@ -343,10 +343,10 @@ static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *
                                  .total_bytes = flow_total(shard->table, flow, 0, FLOW_SUM_BYTES) +
                                                 flow_total(shard->table, flow, 1, FLOW_SUM_BYTES)};
 
-    if (rtt != NULL) {
+    if (flow_tcp_round_trips(shard->table, flow, &rtt)) {
         top.has_rtt = true;
         top.rtt_seconds =
-            ((double)rtt->side[0].ewma + rtt->side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
+            ((double)rtt.side[0].ewma + rtt.side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
     }
     top.retransmitted_segments = flow_tcp_retransmitted_segments(shard->table, flow);
     epoch_add_flow(epoch, &top);

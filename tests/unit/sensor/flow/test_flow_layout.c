@@ -325,20 +325,23 @@ static void round_trips_are_told_alike_however_many(void **state)
 {
     static const uint64_t times_ns[] = {7,  12345,    3 * MILLI + 15, 1, 900 * MILLI + 1,
                                         31, 2 * MILLI};
-    const uint64_t first_ns[] = {100, UINT32_MAX, UINT64_C(1) + UINT32_MAX, 70 * SECOND};
+    const uint64_t near_ns = (UINT64_C(1) << FLOW_RTT_UNIT_BITS) * FLOW_ROUND_TRIP_UNIT_NS;
+    const uint64_t first_ns[] = {100,         UINT32_MAX, UINT64_C(1) + UINT32_MAX,
+                                 near_ns - 1, near_ns,    70 * SECOND};
+    const unsigned samples = 2 * FLOW_RTT_SAMPLES_MAX;
 
     (void)state;
     for (unsigned round = 0; round < 2 * ARRAY_COUNT(first_ns); round++) {
         const int side = round % 2 == 0;
         struct harness h;
         struct flow_settings settings = harness_settings();
-        uint64_t at = SECOND, sum = 0, ewma = 0, most = 0;
+        uint64_t at = SECOND, sum = 0, ewma = 0, most = 0, least = UINT64_MAX;
         uint32_t seq = 1000;
 
         settings.idle_timeout_ns = settings.first_update_ns = settings.active_timeout_ns = 0;
         harness_start(&h, &settings);
-        for (unsigned i = 0; i < ARRAY_COUNT(times_ns); i++) {
-            const uint64_t ns = i == 0 ? first_ns[round / 2] : times_ns[i];
+        for (unsigned i = 0; i < samples; i++) {
+            const uint64_t ns = i == 0 ? first_ns[round / 2] : times_ns[i % ARRAY_COUNT(times_ns)];
             const uint64_t units = ns / 16 < UINT32_MAX ? ns / 16 : UINT32_MAX;
             struct flow_record record = {0};
 
@@ -349,6 +352,7 @@ static void round_trips_are_told_alike_however_many(void **state)
             sum += ns;
             ewma = i == 0 ? units : (ewma * 7 + units) / 8;
             most = units > most ? units : most;
+            least = units < least ? units : least;
             flow_fill_record(h.table, flow_in(h.table), FLOW_EVENT_NONE, FLOW_END_NONE,
                              FLOW_DETAIL_NONE, &record);
             const struct flow_round_trip *told =
@@ -357,8 +361,22 @@ static void round_trips_are_told_alike_however_many(void **state)
             assert_true(told->mean_ns == sum / (i + 1));
             assert_true(told->last_ns == units * 16);
             assert_true(told->ewma_ns == ewma * 16);
-            assert_true(told->max_ns == most * 16);
+            assert_true(told->max_ns == most * 16 && told->min_ns == least * 16);
+            assert_int_equal((side == 0 ? record.tcp.client_rtt : record.tcp.server_rtt).samples,
+                             0);
         }
+        /* The other side's, behind those. */
+        harness_tcp(&h, (struct segment){at, !side, TCP_ACK, 5000, seq, 0, 10});
+        harness_tcp(&h, (struct segment){at + 160, side, TCP_ACK, seq, 5010, 0, 0});
+        struct flow_tcp_rtt all;
+        assert_true(flow_tcp_round_trips(h.table, flow_in(h.table), &all));
+        assert_int_equal(all.side[side].samples, samples);
+        assert_true(all.sum_ns[side] == sum);
+        assert_int_equal(all.side[!side].samples, 1);
+        assert_int_equal(all.side[!side].ewma, 10);
+        harness_finish(&h, 0);
+        assert_int_equal(h.table->parts[FLOW_PART_RTT].fresh, 2); /* one, which went back */
+        assert_int_equal(h.table->parts[FLOW_PART_RTT].free_head, 1);
         harness_stop(&h);
     }
 }
@@ -406,7 +424,7 @@ static void a_syn_alone_is_kept_in_few_bytes(void **state)
         assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_SYN), 1);
         assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_RST), 0);
         assert_int_equal(flow_tcp_endings(h.table, flow_in(h.table)), 0);
-        assert_null(flow_tcp_round_trips(h.table, flow_in(h.table)));
+        assert_false(flow_tcp_round_trips(h.table, flow_in(h.table), &(struct flow_tcp_rtt){0}));
 
         if ((i & 8) != 0) { /* the same frame again is a copy */
             harness_tcp_options(&h, syn);
