@@ -99,6 +99,7 @@ struct flow_tcp_faults {
     struct flow_tcp_fault_side side[2];
     uint64_t sent_ns[2];          /* of the segment being timed, with SIDE_RTT_IS_OLD */
     uint64_t syn_ns;              /* with REST_SYN_IS_FAR */
+    uint64_t request_ns;          /* with REST_REQUEST_IS_FAR */
     uint16_t flags[2][TCP_FLAGS]; /* beyond what struct flow_tcp_rest counts */
     uint8_t history[FLOW_HISTORY_MAX - FLOW_HISTORY_NEAR]; /* as in struct flow_tcp_rest */
     uint8_t history_length;

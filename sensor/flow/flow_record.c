@@ -163,7 +163,7 @@ static void fill_direction(const struct flow_table *table, const struct flow_tcp
     const struct flow_tcp_side *side = &part->side[direction];
 
     out->has_initial_window = (side->bits & SIDE_HAS_WINDOW) != 0;
-    out->has_mss = (rest->bits[direction] & REST_HAS_MSS) != 0;
+    out->has_mss = flow_rest_has(rest, direction, REST_HAS_MSS);
     out->has_window_scale = (side->bits & SIDE_HAS_WINDOW_SCALE) != 0;
     out->window_scale = side->history_seen >> SEEN_SCALE_SHIFT & 15;
     out->initial_window = cold->initial_window[direction];
@@ -171,7 +171,7 @@ static void fill_direction(const struct flow_table *table, const struct flow_tcp
     out->syn_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_SYN);
     out->fin_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_FIN);
     out->rst_count = flow_tcp_flag_count(table, part, rest, direction, TCP_FLAG_RST);
-    out->sack_permitted = (rest->bits[direction] & REST_SACK_PERMITTED) != 0;
+    out->sack_permitted = flow_rest_has(rest, direction, REST_SACK_PERMITTED);
     out->timestamps = (side->options & SIDE_TIMESTAMPS) != 0;
 }
 
@@ -245,7 +245,7 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     tcp->has_handshake = flow_tcp_handshake(rest) != 0;
     tcp->handshake_ns = units_to_ns(flow_tcp_handshake(rest));
     tcp->has_response = (part->side[1].options & SIDE_HAS_ANSWERED) != 0;
-    tcp->response_ns = tcp->has_response ? units_to_ns((uint32_t)rest->request) : 0;
+    tcp->response_ns = tcp->has_response ? units_to_ns(rest->request) : 0;
 }
 
 static uint16_t record_flags(const struct flow *flow)

@@ -48,7 +48,7 @@ struct flow_settings {
                                    trails; 0: 1 s */
     bool measure_rtt;
     bool measure_retransmissions;
-    bool measure_out_of_order; /* all three off: compact entries, less than half the memory */
+    bool measure_out_of_order; /* all three off: compact entries, half the memory */
     bool emit_start;
     struct hash_key key;
     uint16_t community_id_seed;

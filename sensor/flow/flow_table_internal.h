@@ -71,24 +71,48 @@ enum flow_kept_syn {
 /* What few segments of TCP ask for: beside the flows, with the same place. */
 struct flow_tcp_rest {
     uint64_t history;   /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
-    uint64_t request;   /* when the client sent its first payload, in ns; with SIDE_HAS_ANSWERED the
-                           response time in FLOW_ROUND_TRIP_UNIT_NS */
     uint32_t faults;    /* a part; 0: none */
     uint32_t handshake; /* with REST_HAS_HANDSHAKE, in FLOW_ROUND_TRIP_UNIT_NS; before, with
                            REST_HAS_SYN, how long after the flow's begin the SYN came, in ns */
-    uint8_t flags[2][TCP_FLAGS]; /* so many segments; what goes on stands with the faults */
-    uint8_t bits[2];             /* enum flow_tcp_rest_bit */
+    uint32_t request;   /* how long after the flow's begin the client sent its first payload, the
+                           lower 40 bits of ns with request_high; with SIDE_HAS_ANSWERED the response
+                           time in FLOW_ROUND_TRIP_UNIT_NS */
+    uint8_t request_high;
+    uint8_t flags[2]; /* so many segments of a side, by flow_flag_shift; what goes on stands with
+                         the faults */
+    uint8_t bits;     /* enum flow_tcp_rest_bit */
 };
-static_assert(sizeof(struct flow_tcp_rest) == 32, "two a line");
+static_assert(sizeof(struct flow_tcp_rest) == 24, "eight in three lines");
+
+#define FLOW_REQUEST_BITS 40
+
+/* Counts of enum flow_tcp_flag: SYN and RST 3 bits, FIN 2. */
+static inline unsigned flow_flag_shift(enum flow_tcp_flag flag)
+{
+    return flag == TCP_FLAG_SYN ? 0 : flag == TCP_FLAG_FIN ? 6 : 3;
+}
+
+static inline unsigned flow_flag_most(enum flow_tcp_flag flag)
+{
+    return flag == TCP_FLAG_FIN ? 3 : 7;
+}
 
 enum flow_tcp_rest_bit {
-    REST_HAS_MSS = 1 << 0,
+    REST_HAS_MSS = 1 << 0, /* this and the next: of the client; of the server ... */
     REST_SACK_PERMITTED = 1 << 1,
-    /* Of the connection, side 0. */
-    REST_HAS_SYN = 1 << 2,    /* when the client's last SYN came is known ... */
-    REST_SYN_IS_FAR = 1 << 3, /* ... and stands with the faults */
-    REST_HAS_HANDSHAKE = 1 << 4,
+    REST_SERVER_SHIFT = 2, /* ... so much above */
+    /* Of the connection. */
+    REST_HAS_SYN = 1 << 4,    /* when the client's last SYN came is known ... */
+    REST_SYN_IS_FAR = 1 << 5, /* ... and stands with the faults */
+    REST_HAS_HANDSHAKE = 1 << 6,
+    REST_REQUEST_IS_FAR = 1 << 7, /* when the first payload came stands with the faults */
 };
+
+static inline bool flow_rest_has(const struct flow_tcp_rest *rest, int direction,
+                                 enum flow_tcp_rest_bit bit)
+{
+    return (rest->bits >> (direction * REST_SERVER_SHIFT) & bit) != 0;
+}
 
 /* Round trips of a side that are below 8.5 s and at most FLOW_RTT_SAMPLES_MAX: shortest, longest,
  * last and mean in 29 bits of a word each, the lower half of the sum in the fifth. Above the 29
@@ -470,9 +494,9 @@ static inline uint16_t flow_tcp_flag_count(const struct flow_table *table,
                                            const struct flow_tcp_rest *rest, int direction,
                                            enum flow_tcp_flag flag)
 {
-    uint32_t count = rest->flags[direction][flag];
+    uint32_t count = rest->flags[direction] >> flow_flag_shift(flag) & flow_flag_most(flag);
 
-    if (UNLIKELY(count == UINT8_MAX)) {
+    if (UNLIKELY(count == flow_flag_most(flag))) {
         count += flow_tcp_faults(table, part)->flags[direction][flag];
     }
     return count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
@@ -481,7 +505,7 @@ static inline uint16_t flow_tcp_flag_count(const struct flow_table *table,
 /* In FLOW_ROUND_TRIP_UNIT_NS; 0: not measured. */
 static inline uint32_t flow_tcp_handshake(const struct flow_tcp_rest *rest)
 {
-    return (rest->bits[0] & REST_HAS_HANDSHAKE) != 0 ? rest->handshake : 0;
+    return (rest->bits & REST_HAS_HANDSHAKE) != 0 ? rest->handshake : 0;
 }
 
 static ALWAYS_INLINE void flow_prefetch_rtt(const struct flow_table *table, uint32_t slot)

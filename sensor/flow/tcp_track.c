@@ -166,10 +166,11 @@ static inline void count_up(uint16_t *count)
 static void count_flag(struct flow_table *table, struct flow_tcp_part *part, int direction,
                        enum flow_tcp_flag flag)
 {
-    uint8_t *count = &flow_tcp_rest(table, part)->flags[direction][flag];
+    uint8_t *counts = &flow_tcp_rest(table, part)->flags[direction];
+    const unsigned shift = flow_flag_shift(flag);
 
-    if (LIKELY(*count < UINT8_MAX)) {
-        (*count)++;
+    if (LIKELY((*counts >> shift & flow_flag_most(flag)) < flow_flag_most(flag))) {
+        *counts = (uint8_t)(*counts + (1U << shift));
     } else {
         count_up(&flow_take_faults(table, part)->flags[direction][flag]);
     }
@@ -182,17 +183,17 @@ static void note_syn_time(struct flow_table *table, struct flow_tcp_part *part,
     /* Large where it is before the flow. */
     const uint64_t since = now_ns - flow_tcp_cold(table, part)->cold.first_ns;
 
-    if ((rest->bits[0] & REST_HAS_HANDSHAKE) != 0) {
+    if ((rest->bits & REST_HAS_HANDSHAKE) != 0) {
         return;
     }
-    rest->bits[0] &= (uint8_t) ~(REST_HAS_SYN | REST_SYN_IS_FAR);
+    rest->bits &= (uint8_t) ~(REST_HAS_SYN | REST_SYN_IS_FAR);
     if (now_ns == 0) {
         return;
     }
-    rest->bits[0] |= REST_HAS_SYN;
+    rest->bits |= REST_HAS_SYN;
     rest->handshake = (uint32_t)since;
     if (UNLIKELY(since > UINT32_MAX)) {
-        rest->bits[0] |= REST_SYN_IS_FAR;
+        rest->bits |= REST_SYN_IS_FAR;
         flow_take_faults(table, part)->syn_ns = now_ns;
     }
 }
@@ -215,7 +216,7 @@ static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
     }
     if ((packet->tcp_options & TCP_OPTION_MSS) != 0) {
         cold->mss[direction] = packet->tcp_mss;
-        rest->bits[direction] |= REST_HAS_MSS;
+        rest->bits |= (uint8_t)(REST_HAS_MSS << (direction * REST_SERVER_SHIFT));
     }
     if ((packet->tcp_options & TCP_OPTION_WINDOW_SCALE) != 0) {
         const unsigned scale = packet->tcp_window_scale & 15U; /* 14 at most */
@@ -225,7 +226,7 @@ static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
         side->bits |= SIDE_HAS_WINDOW_SCALE;
     }
     if ((packet->tcp_options & TCP_OPTION_SACK_PERMITTED) != 0) {
-        rest->bits[direction] |= REST_SACK_PERMITTED;
+        rest->bits |= (uint8_t)(REST_SACK_PERMITTED << (direction * REST_SERVER_SHIFT));
     }
 }
 
@@ -679,17 +680,41 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
         return;
     }
     struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
-    if ((rest->bits[0] & (REST_HAS_SYN | REST_HAS_HANDSHAKE)) != REST_HAS_SYN) {
+    if ((rest->bits & (REST_HAS_SYN | REST_HAS_HANDSHAKE)) != REST_HAS_SYN) {
         return;
     }
-    const uint64_t syn_ns = (rest->bits[0] & REST_SYN_IS_FAR) != 0
+    const uint64_t syn_ns = (rest->bits & REST_SYN_IS_FAR) != 0
                                 ? flow_tcp_faults(table, part)->syn_ns
                                 : flow_tcp_cold(table, part)->cold.first_ns + rest->handshake;
     if (now >= syn_ns) {
         const uint32_t units = flow_round_trip_units(now - syn_ns);
         rest->handshake = units > 0 ? units : 1;
-        rest->bits[0] |= REST_HAS_HANDSHAKE;
+        rest->bits |= REST_HAS_HANDSHAKE;
     }
+}
+
+/* When the client sent its first payload. */
+static void note_request(struct flow_table *table, struct flow_tcp_part *part, uint64_t now_ns)
+{
+    struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    /* Large where it is before the flow. */
+    const uint64_t since = now_ns - flow_tcp_cold(table, part)->cold.first_ns;
+
+    rest->request = (uint32_t)since;
+    rest->request_high = (uint8_t)(since >> 32);
+    if (UNLIKELY(since >> FLOW_REQUEST_BITS != 0)) {
+        rest->bits |= REST_REQUEST_IS_FAR;
+        flow_take_faults(table, part)->request_ns = now_ns;
+    }
+}
+
+static uint64_t request_of(const struct flow_table *table, const struct flow_tcp_part *part,
+                           const struct flow_tcp_rest *rest)
+{
+    return (rest->bits & REST_REQUEST_IS_FAR) != 0
+               ? flow_tcp_faults(table, part)->request_ns
+               : flow_tcp_cold(table, part)->cold.first_ns +
+                     ((uint64_t)rest->request_high << 32 | rest->request);
 }
 
 /* Times of the connection: handshake, first request, first response. */
@@ -706,15 +731,16 @@ static void note_times(struct flow_table *table, struct flow_tcp_part *part,
     }
     if (direction == 0) {
         if ((part->side[0].options & SIDE_HAS_ASKED) == 0) {
-            flow_tcp_rest(table, part)->request = now;
+            note_request(table, part, now);
             part->side[0].options |= SIDE_HAS_ASKED;
         }
     } else if ((part->side[0].options & SIDE_HAS_ASKED) != 0 &&
                (part->side[1].options & SIDE_HAS_ANSWERED) == 0) {
         struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+        const uint64_t request_ns = request_of(table, part, rest);
 
-        if (rest->request != 0 && now >= rest->request) {
-            const uint32_t units = flow_round_trip_units(now - rest->request);
+        if (request_ns != 0 && now >= request_ns) {
+            const uint32_t units = flow_round_trip_units(now - request_ns);
             rest->request = units > 0 ? units : 1;
             part->side[1].options |= SIDE_HAS_ANSWERED;
         }

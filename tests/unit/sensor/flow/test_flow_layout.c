@@ -320,6 +320,35 @@ static void round_trips_of_hours_are_exact(void **state)
     }
 }
 
+/* The time of the first request is 40 bits behind the flow's begin, or whole. */
+static void a_response_is_timed_however_late_the_request_comes(void **state)
+{
+    static const uint64_t gaps_ns[] = {0,
+                                       5,
+                                       SECOND,
+                                       UINT32_MAX,
+                                       (UINT64_C(1) << FLOW_REQUEST_BITS) - 1,
+                                       UINT64_C(1) << FLOW_REQUEST_BITS,
+                                       5 * HOUR + 1};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(gaps_ns); i++) {
+        const uint64_t start = 77 * SECOND + 5, at = start + gaps_ns[i];
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+
+        settings.idle_timeout_ns = settings.first_update_ns = settings.active_timeout_ns = 0;
+        harness_start(&h, &settings);
+        harness_tcp(&h, (struct segment){start, 0, TCP_ACK, 1001, 5001, 0, 0});
+        harness_tcp(&h, (struct segment){at, 0, TCP_ACK, 1001, 5001, 0, 100});
+        harness_tcp(&h, (struct segment){at + 160007, 1, TCP_ACK, 5001, 1101, 0, 10});
+        harness_finish(&h, 0);
+        assert_true(harness_last(&h)->tcp.has_response);
+        assert_int_equal(harness_last(&h)->tcp.response_ns, 160000);
+        harness_stop(&h);
+    }
+}
+
 /* Of any length, as they come. */
 static void round_trips_are_told_alike_however_many(void **state)
 {
@@ -642,10 +671,11 @@ static void records_tell_the_link_of_each_flow(void **state)
     harness_stop(&h);
 }
 
-/* A byte tells 255 of them, what goes on stands elsewhere: no number is left out on the way. */
+/* A few bits tell 7 of them, or 3, what goes on stands elsewhere: no number is left out on the way.
+ */
 static void flags_are_counted_up_to_their_bound(void **state)
 {
-    static const uint32_t counts[] = {254, 255, 256, 700, 65534, 65535, 65536, 70000};
+    static const uint32_t counts[] = {1, 2, 3, 4, 6, 7, 8, 9, 700, 65534, 65535, 65536, 70000};
 
     (void)state;
     for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
@@ -668,6 +698,17 @@ static void flags_are_counted_up_to_their_bound(void **state)
         assert_int_equal(harness_last(&h)->tcp.forward.syn_count, want);
         assert_int_equal(harness_last(&h)->tcp.reverse.rst_count, want);
         assert_int_equal(harness_last(&h)->tcp.forward.fin_count, 0);
+        harness_stop(&h);
+
+        harness_start(&h, &settings);
+        harness_tcp(&h, (struct segment){SECOND, 0, TCP_SYN, 1000, 0, 0, 0});
+        for (uint32_t j = 0; j < counts[i]; j++) {
+            harness_tcp(&h, (struct segment){SECOND, 0, TCP_FIN | TCP_ACK, 1001, 1, 0, 0});
+        }
+        assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_FIN), want);
+        assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_SYN), 1);
+        assert_int_equal(flow_tcp_flags(h.table, flow_in(h.table), 0, TCP_FLAG_RST), 0);
+        assert_int_equal(flow_tcp_endings(h.table, flow_in(h.table)), want);
         harness_stop(&h);
     }
 }
@@ -825,6 +866,7 @@ int main(void)
         cmocka_unit_test(changed_timeouts_leave_the_deadline_of_a_flow),
         cmocka_unit_test(a_clock_that_goes_back_finds_flows_due_within_its_new_time),
         cmocka_unit_test(round_trips_of_hours_are_exact),
+        cmocka_unit_test(a_response_is_timed_however_late_the_request_comes),
         cmocka_unit_test(round_trips_are_told_alike_however_many),
         cmocka_unit_test(a_syn_alone_is_kept_in_few_bytes),
         cmocka_unit_test(a_connection_goes_on_from_all_that_its_syn_told),

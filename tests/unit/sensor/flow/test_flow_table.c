@@ -435,7 +435,10 @@ static void compact_entries_take_less_and_keep_state_and_counts(void **state)
     settings.flows_max = 100000;
     const uint64_t full_large = flow_table_memory_needed(&settings);
     settings.measure_rtt = settings.measure_retransmissions = settings.measure_out_of_order = false;
-    assert_true(flow_table_memory_needed(&settings) * 2 < full_large + full);
+    const uint64_t compact_large = flow_table_memory_needed(&settings);
+    assert_true(compact_large < full + UINT64_C(160) * settings.flows_max);
+    assert_true(full_large < full + UINT64_C(312) * settings.flows_max);
+    assert_true(compact_large * 9 < full_large * 5);
     settings.flows_max = 16;
     harness_start(&h, &settings);
     harness_handshake(&h, SECOND);
