@@ -25,11 +25,13 @@ static struct play {
     uint32_t origin; /* sequence number of first[0] */
     const uint8_t *script;
     size_t script_left;
-    uint32_t calls;
+    uint32_t calls, fresh; /* of the last call */
     unsigned seed;
     int behaviour; /* of the handler: enum play_behaviour */
     bool is_handshake, expects_no_gap;
-    uint32_t foreign_bytes; /* of the pool, held by a test */
+    bool hands_over;                       /* at the next call, of either direction */
+    uint32_t foreign[1024], foreign_count; /* blocks that are held by others */
+    uint32_t foreign_bytes;                /* of the pool, held by a test */
 } play;
 
 enum play_behaviour {
@@ -80,8 +82,15 @@ struct inspect_step inspect_dispatch(struct inspect *inspect, struct flow *flow,
     const uint32_t at = side->window.base - play.origin;
 
     (void)inspect;
-    (void)flow;
+    if (play.hands_over) {
+        play.hands_over = false;
+        flow->app_handler = APP_HTTP;
+        if (input->direction == 1) {
+            return inspect_more(input->bytes.length);
+        }
+    }
     play.calls++;
+    play.fresh = fresh;
     PLAY_CHECK(input->bytes.length > 0 && input->packet != NULL && input->direction == 0);
     PLAY_CHECK(fresh < input->bytes.length);
     PLAY_CHECK(at + input->bytes.length <= PLAY_STREAM_BYTES);
@@ -126,8 +135,21 @@ static void play_start(uint32_t stream_bytes, uint64_t pool_bytes)
     play.flow.key.protocol = IP_PROTOCOL_TCP;
 }
 
+/* Leaves so much of a pool of 64 KiB. */
+static void play_crowd(uint32_t free_units)
+{
+    while (play.foreign_count + free_units < sizeof(play.foreign) / sizeof(*play.foreign)) {
+        play.foreign[play.foreign_count++] =
+            byte_pool_take(&play.inspect.held, BYTE_POOL_UNIT_BYTES);
+    }
+    play.foreign_bytes = play.foreign_count * BYTE_POOL_UNIT_BYTES;
+}
+
 static void play_stop(void)
 {
+    while (play.foreign_count > 0) {
+        byte_pool_give(&play.inspect.held, play.foreign[--play.foreign_count]);
+    }
     PLAY_CHECK(play.inspect.held.used_bytes == 0 && play.inspect.statistics.states_used == 0);
     byte_pool_fini(&play.inspect.held);
     free(play.inspect.blocks);
@@ -207,15 +229,19 @@ static void play_finish(void)
 }
 
 /* Six bytes a step: what, where (2), how long (2), twist or cut; the handler takes of the script,
- * too. */
+ * too. The first byte says how it is: a handshake or not, a pool with room or hardly any. */
 static void play_script(const uint8_t *script, size_t size, uint32_t isn)
 {
     uint32_t top = PLAY_MARGIN;
 
-    play_start(4096, 1 << 20);
+    play_start(4096, 65536);
     play.script = script;
     play.script_left = size;
-    play.is_handshake = play_next() % 4 == 0;
+    const uint8_t how = play_next();
+    play.is_handshake = how % 4 == 0;
+    if (how >= 128) {
+        play_crowd(how % 128);
+    }
     while (play.script_left >= 6) {
         const uint8_t what = play_next();
         uint32_t where = play_next();

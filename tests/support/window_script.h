@@ -12,6 +12,7 @@
 
 #define SCRIPT_STREAM_BYTES 20000
 #define SCRIPT_LIMIT_BYTES  6000
+#define SCRIPT_UNITS        (BYTE_POOL_BLOCK_MAX / BYTE_POOL_UNIT_BYTES)
 
 struct window_reference {
     uint64_t base;
@@ -125,16 +126,22 @@ static inline void script_lower(struct window *window, struct byte_pool *pool,
     }
 }
 
-/* Five bytes a step: what, where (2), how long (2). `origin` is the offset of the first byte. */
+/* Five bytes a step: what, where (2), how long (2). `origin` is the offset of the first byte; of a
+ * pool of SCRIPT_UNITS others hold `foreign_count`. */
 static inline void window_play(const uint8_t *script, size_t size, uint64_t origin,
-                               uint64_t pool_bytes)
+                               uint32_t foreign_count)
 {
     struct window_reference *reference = calloc(1, sizeof(*reference));
     struct window window = {.base = (uint32_t)origin};
     struct byte_pool pool;
+    uint32_t foreign[SCRIPT_UNITS];
     struct error err;
 
-    SCRIPT_CHECK(reference != NULL && byte_pool_init(&pool, pool_bytes, &err));
+    SCRIPT_CHECK(reference != NULL && foreign_count <= SCRIPT_UNITS &&
+                 byte_pool_init(&pool, SCRIPT_UNITS * BYTE_POOL_UNIT_BYTES, &err));
+    for (uint32_t i = 0; i < foreign_count; i++) {
+        foreign[i] = byte_pool_take(&pool, BYTE_POOL_UNIT_BYTES);
+    }
     reference->base = reference->origin = origin;
     for (; size >= 5; script += 5, size -= 5) {
         const uint32_t where = (uint32_t)script[1] << 8 | script[2];
@@ -163,7 +170,11 @@ static inline void window_play(const uint8_t *script, size_t size, uint64_t orig
         script_check_state(&window, &pool, reference);
     }
     window_clear(&window, &pool);
-    SCRIPT_CHECK(pool.used_bytes == 0);
+    for (uint32_t i = 0; i < foreign_count; i++) {
+        byte_pool_give(&pool, foreign[i]);
+    }
+    SCRIPT_CHECK(pool.used_bytes == 0 &&
+                 byte_pool_take(&pool, BYTE_POOL_BLOCK_MAX) != BYTE_POOL_NONE);
     byte_pool_fini(&pool);
     free(reference);
 }

@@ -331,6 +331,36 @@ static void a_client_hello_gives_the_name_and_the_server_hello_the_choice(void *
     stop(&bench);
 }
 
+/* The server's stream begins behind its SYN, or where the client expects it, and not with the
+ * segment that comes first: its first 16 KiB are counted from there. */
+static void a_server_hello_whose_last_piece_comes_first_is_read(void **state)
+{
+    (void)state;
+    for (int has_syn = 0; has_syn < 2; has_syn++) {
+        struct bench bench;
+        struct packet_builder payload;
+
+        start(&bench, 16);
+        if (has_syn) {
+            tcp_handshake(&bench, 8443);
+        }
+        build_start(&payload, bench.payload, sizeof(bench.payload));
+        build_client_hello(&payload, (struct build_hello){.sni = "shop.example.com"});
+        tcp_payload(&bench, false, 8443, bench.payload, payload.length);
+        build_start(&payload, bench.payload, sizeof(bench.payload));
+        build_server_hello(&payload, 0x1302, true);
+        const uint32_t first = bench.seq[1], third = (uint32_t)payload.length / 3;
+        bench.seq[1] = first + 2 * third;
+        tcp_payload(&bench, true, 8443, bench.payload + 2 * third, payload.length - 2 * third);
+        bench.seq[1] = first;
+        tcp_payload(&bench, true, 8443, bench.payload, third);
+        tcp_payload(&bench, true, 8443, bench.payload + third, third);
+        finish(&bench);
+        assert_non_null(strstr(bench.text, "cipher=1302"));
+        stop(&bench);
+    }
+}
+
 static void an_sni_that_is_no_host_name_is_kept_escaped_and_names_nobody(void **state)
 {
     struct bench bench;
@@ -566,6 +596,7 @@ int main(void)
         cmocka_unit_test(a_question_told_early_is_told_again_with_its_answer),
         cmocka_unit_test(an_answer_without_a_question_is_told_without_latency),
         cmocka_unit_test(a_client_hello_gives_the_name_and_the_server_hello_the_choice),
+        cmocka_unit_test(a_server_hello_whose_last_piece_comes_first_is_read),
         cmocka_unit_test(an_sni_that_is_no_host_name_is_kept_escaped_and_names_nobody),
         cmocka_unit_test(http_gives_method_hosts_status_and_agent),
         cmocka_unit_test(bytes_that_begin_nothing_are_not_held_and_a_request_behind_them_is_read),

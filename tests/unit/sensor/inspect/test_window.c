@@ -97,6 +97,8 @@ static void what_lies_before_the_base_or_beyond_the_limit_is_not_taken(void **st
     assert_bytes(&window, "567890123456");
     assert_int_equal(window_put(&window, &pool, 12, 112, &span).new_bytes, 0);
     window_clear(&window, &pool);
+    assert_int_equal(window_put(&window, &pool, 12, 112, &span).status, WINDOW_FAR);
+    assert_int_equal(window.range_count, 0);
 }
 
 static void one_piece_too_many_is_refused_and_nothing_is_taken(void **state)
@@ -166,6 +168,29 @@ static void a_full_pool_takes_nothing_and_is_counted(void **state)
     byte_pool_fini(&small);
 }
 
+/* Room for its bytes, and none for the list of its pieces. */
+static void a_second_piece_without_room_for_a_list_is_not_taken(void **state)
+{
+    struct window window = {0};
+    struct byte_pool small;
+    struct error err;
+
+    (void)state;
+    assert_true(byte_pool_init(&small, 65536, &err));
+    const struct wire_span span = {(const uint8_t *)"abc", 3};
+    assert_int_equal(window_put(&window, &small, 65536, 0, &span).status, WINDOW_OK);
+    while (byte_pool_take(&small, 2 * BYTE_POOL_UNIT_BYTES) != BYTE_POOL_NONE) {
+    }
+    const struct window_put put = window_put(&window, &small, 65536, 10, &span);
+    assert_int_equal(put.status, WINDOW_FULL);
+    assert_int_equal(put.new_bytes, 0);
+    assert_int_equal(window.range_count, 1);
+    assert_int_equal(window_bytes(&window, &small).length, 3);
+    assert_int_equal(window_put(&window, &small, 65536, 3, &span).status, WINDOW_OK);
+    assert_memory_equal(window_bytes(&window, &small).bytes, "abcabc", 6);
+    byte_pool_fini(&small);
+}
+
 /* Takes and gives at random: blocks never overlap, and all of it comes together again. */
 static void blocks_of_the_pool_never_overlap_and_join_again(void **state)
 {
@@ -223,7 +248,7 @@ static void any_script_gives_what_the_plain_assembler_gives(void **state)
         }
         script_seed = seed;
         window_play(script, sizeof(script), seed % 3 == 0 ? UINT32_MAX - 3000 : seed % 3 * 1000,
-                    65536);
+                    seed % 4 < 2 ? 0 : SCRIPT_UNITS - seed * 3);
     }
 }
 
@@ -237,6 +262,7 @@ int main(void)
         cmocka_unit_test(the_base_goes_back_as_long_as_it_all_fits),
         cmocka_unit_test(consuming_over_a_hole_keeps_what_is_behind),
         cmocka_unit_test(a_full_pool_takes_nothing_and_is_counted),
+        cmocka_unit_test(a_second_piece_without_room_for_a_list_is_not_taken),
         cmocka_unit_test(blocks_of_the_pool_never_overlap_and_join_again),
         cmocka_unit_test(any_script_gives_what_the_plain_assembler_gives),
     };
