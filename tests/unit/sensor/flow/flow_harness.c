@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "sensor/flow/flow_table_internal.h"
+
 /* The id that is left to the caller is the one that it gets otherwise. */
 static void check_blank(const struct harness *h, const struct flow *flow,
                         const struct flow_record *record)
@@ -77,8 +79,25 @@ void harness_start(struct harness *h, const struct flow_settings *settings)
     }
 }
 
+void harness_check_parts(const struct flow_table *table)
+{
+    for (unsigned i = 0; i < FLOW_PARTS; i++) {
+        const struct flow_pool *pool = &table->parts[i];
+        uint32_t free_count = 0;
+
+        for (uint32_t at = pool->free_head; at != 0 && free_count < pool->fresh; free_count++) {
+            at = *(const uint32_t *)flow_pool_at(pool, at);
+        }
+        if (table->count != 0 || free_count != pool->fresh - 1) {
+            abort();
+        }
+    }
+}
+
 void harness_stop(struct harness *h)
 {
+    harness_finish(h, 0);
+    harness_check_parts(h->table);
     flow_table_free(h->table);
     free(h->records);
     free(h->ids);

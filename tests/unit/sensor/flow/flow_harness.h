@@ -19,7 +19,9 @@ struct harness {
 /* idle 60 s, active 60 s, first update 5 s, everything measured, 1024 flows, a fixed key. */
 struct flow_settings harness_settings(void);
 void harness_start(struct harness *h, const struct flow_settings *settings);
-void harness_stop(struct harness *h);
+void harness_stop(struct harness *h); /* ends what lives, and checks that nothing is held */
+/* Of a table without flows: each part of theirs has come back. */
+void harness_check_parts(const struct flow_table *table);
 
 void harness_add_frame(struct harness *h, const struct frame *frame);
 

@@ -757,18 +757,19 @@ static void what_was_told_is_exact_in_any_form(void **state)
     harness_start(&h, &settings);
     add_sized(&h, SECOND, 0, 60, 46, 18, 64);
     struct flow_cold *cold = cold_in(h.table);
-    for (unsigned i = 0; i < 10 * 5 * 4 * 5 * 3 * 2; i++) {
+    for (unsigned i = 0; i < 10 * 5 * 4 * 5 * 4 * 2; i++) {
         const unsigned start = i % 10, sum = i / 10 % 5, byte = i / 50 % 4, index = i / 200 % 5;
         struct flow_reported told = {.delta_start_ns = (1 + starts[start]) * SECOND,
                                      .update_index = indexes[index]},
                              seen;
-        told.next_update_ns = i / 1000 % 3 == 0   ? (start == 0 ? 6 : 61 + starts[start]) * SECOND
-                              : i / 1000 % 3 == 1 ? told.delta_start_ns + 1
-                                                  : UINT64_MAX;
-        told.sums[i / 3000][FLOW_SUM_PACKETS] = sums[sum];
-        told.sums[i / 3000][FLOW_SUM_BYTES] = bytes[byte];
-        told.sums[1 - i / 3000][FLOW_SUM_IP] = bytes[(byte + 1) % 4];
-        told.sums[1 - i / 3000][FLOW_SUM_PAYLOAD] = bytes[(byte + 2) % 4] / 2;
+        told.next_update_ns = i / 1000 % 4 == 0   ? (start == 0 ? 6 : 61 + starts[start]) * SECOND
+                              : i / 1000 % 4 == 1 ? told.delta_start_ns + 1
+                              : i / 1000 % 4 == 2 ? UINT64_MAX
+                                                  : (6 + starts[start] / 60 * 60 + 60) * SECOND;
+        told.sums[i / 4000][FLOW_SUM_PACKETS] = sums[sum];
+        told.sums[i / 4000][FLOW_SUM_BYTES] = bytes[byte];
+        told.sums[1 - i / 4000][FLOW_SUM_IP] = bytes[(byte + 1) % 4];
+        told.sums[1 - i / 4000][FLOW_SUM_PAYLOAD] = bytes[(byte + 2) % 4] / 2;
         flow_set_reported(h.table, cold, &told);
         flow_get_reported(h.table, cold, &seen);
         assert_memory_equal(&seen, &told, TOLD_BYTES);
@@ -856,6 +857,32 @@ static void a_tick_tells_each_flow_with_packets_once(void **state)
     harness_stop(&h);
 }
 
+static void a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick(void **state)
+{
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    for (unsigned ticks = 0; ticks < 2; ticks++) { /* between the two */
+        unsigned seen[FLOW_KINDS][300] = {{0}};
+
+        harness_start(&h, &settings);
+        add_of_kind(&h, SECOND, 0, 1);
+        const struct flow *first = flow_in(h.table);
+        harness_finish(&h, SECOND);
+        for (unsigned i = 0; i < ticks; i++) {
+            flow_table_tick(h.table, true, count_tick, seen);
+        }
+        add_of_kind(&h, SECOND, 0, 2);
+        add_of_kind(&h, SECOND, 0, 2);
+        assert_ptr_equal(flow_in(h.table), first);
+        flow_table_tick(h.table, true, count_tick, seen);
+        assert_int_equal(seen[0][1], 0);
+        assert_int_equal(seen[0][2], 1);
+        harness_stop(&h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -875,6 +902,7 @@ int main(void)
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
         cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
+        cmocka_unit_test(a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick),
         cmocka_unit_test(what_was_told_is_exact_in_any_form),
         cmocka_unit_test(a_tick_tells_each_flow_with_packets_once),
     };

@@ -41,6 +41,7 @@ struct model {
 };
 
 static struct model model;
+static bool is_tuned; /* the active timeout is changed while flows live */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -216,6 +217,9 @@ static uint64_t play(uint64_t seed, uint32_t flows_max, uint32_t batch, bool is_
         if (batch == 64) { /* the others leave it to the packets: the records must be the same */
             (void)flow_table_advance(model.table, model.now_ns, 1000);
         }
+        if (is_tuned && next_random(&random) % 16 == 0) {
+            flow_table_set_timeouts(model.table, IDLE_NS, next_random(&random) % 4 * 7 * SECOND);
+        }
         assert_true(model.live <= flows_max);
     }
     const struct flow_table_statistics statistics = flow_table_statistics(model.table);
@@ -225,6 +229,7 @@ static uint64_t play(uint64_t seed, uint32_t flows_max, uint32_t batch, bool is_
     flow_table_finish(model.table, model.now_ns, FLOW_END_FORCED, FLOW_DETAIL_CAPTURE_END);
     assert_int_equal(model.live, 0);
     assert_true(model.told_packets == PACKETS);
+    harness_check_parts(model.table);
     flow_table_free(model.table);
     return model.digest;
 }
@@ -254,6 +259,16 @@ static void without_room_sums_hold_and_each_eviction_is_counted(void **state)
             assert_true(model.evicted > 0);
         }
     }
+}
+
+static void deltas_add_up_however_often_the_active_timeout_is_changed(void **state)
+{
+    (void)state;
+    is_tuned = true;
+    for (uint64_t seed = 200; seed < 206; seed++) {
+        (void)play(seed, seed % 2 == 0 ? 65536 : 100, 8, seed % 3 == 0);
+    }
+    is_tuned = false;
 }
 
 /* ---- traffic that is meant to hurt ---- */
@@ -445,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(with_room_records_are_the_models_for_every_batch_size),
         cmocka_unit_test(without_room_sums_hold_and_each_eviction_is_counted),
+        cmocka_unit_test(deltas_add_up_however_often_the_active_timeout_is_changed),
         cmocka_unit_test(syns_from_everywhere_leave_memory_flat),
         cmocka_unit_test(one_flow_of_all_packets_is_exact),
         cmocka_unit_test(keys_that_collide_under_one_secret_do_not_under_another),
