@@ -215,6 +215,37 @@ static void udp_probes_without_an_answer_are_a_scan(void **state)
     assert_true(scene.alerts[0].observed == 60);
 }
 
+/* A ping, a server's word, or pieces of a datagram. */
+static void send_other(unsigned kind, unsigned number, bool is_reply)
+{
+    static const char *const hosts[] = {"10.0.0.5", "192.0.2.7"};
+    static const uint8_t offer[300] = {
+        [0] = 2,      [1] = 1,    [2] = 6,   [236] = 0x63, [237] = 0x82, [238] = 0x53,
+        [239] = 0x63, [240] = 53, [241] = 1, [242] = 2,    [243] = 255};
+    const struct build_ip ip = {.source = hosts[is_reply], .target = hosts[!is_reply]};
+    struct packet_builder b;
+    uint8_t buffer[512];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    if (kind == 0) {
+        build_ipv4(&b, ip);
+        build_icmp(&b, is_reply ? 0 : 8, 0, (uint16_t)number, 1);
+    } else if (kind == 1) {
+        build_ipv4(&b, ip);
+        build_udp(&b, is_reply ? DHCP_SERVER_PORT : 68, is_reply ? 68 : DHCP_SERVER_PORT);
+        build_bytes(&b, offer, sizeof(offer));
+    } else {
+        struct build_ip piece = ip;
+        piece.has_more_fragments = true;
+        build_ipv4(&b, piece);
+        build_udp(&b, (uint16_t)number, 53);
+        build_zeros(&b, 64);
+    }
+    const struct frame frame = build_frame(&b, START * NS_PER_SEC);
+    play(&frame);
+}
+
 /* Of random beginnings of conversations: what is passed over holds no fact. */
 static void packets_that_are_not_wanted_tell_nothing(void **state)
 {
@@ -242,7 +273,9 @@ static void packets_that_are_not_wanted_tell_nothing(void **state)
         const uint16_t source_port = is_reply ? server_port : client_port;
         const uint16_t target_port = is_reply ? client_port : server_port;
 
-        if (i / PACKETS_EACH % 4 == 0) {
+        if (i / PACKETS_EACH % 8 == 1) {
+            send_other(i / PACKETS_EACH / 8 % 3, client_port, is_reply);
+        } else if (i / PACKETS_EACH % 4 == 0) {
             build_start(&b, buffer, sizeof(buffer));
             const struct frame frame =
                 build_udp_frame(&b, hosts[is_reply], source_port, hosts[!is_reply], target_port,
