@@ -68,7 +68,10 @@ static void place_large(struct layout *layout, const struct flow_settings *setti
         const uint64_t there = is_tcp && !measures(settings) ? 0 : flows;
         const uint64_t tcp = is_tcp ? there : 0;
 
-        layout->flows[i] = piece(layout, there * flow_kind_stride(i), HUGE_PAGE_BYTES);
+        /* The first right behind the index, which is in use to its end: each array that begins with
+         * a page of its own ends in one of which half is in use, in the mean. */
+        layout->flows[i] =
+            piece(layout, there * flow_kind_stride(i), i == 0 ? UINT64_MAX : HUGE_PAGE_BYTES);
         layout->colds[i] = piece(layout, there << flow_cold_shift(i), HUGE_PAGE_BYTES);
         layout->tcps[i] = piece(layout, tcp * sizeof(struct flow_tcp_part), HUGE_PAGE_BYTES);
         layout->rests[i] = piece(layout, tcp * sizeof(struct flow_tcp_rest), HUGE_PAGE_BYTES);
