@@ -857,6 +857,60 @@ static void a_tick_tells_each_flow_with_packets_once(void **state)
     harness_stop(&h);
 }
 
+/* What a SYN offers is told of the side that offered it. */
+static void options_of_a_handshake_are_told_of_their_side(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+
+        harness_start(&h, &settings);
+        for (int side = 0; side < 2; side++) {
+            harness_tcp_options(
+                &h, (struct optioned_segment){.at_ns = SECOND + (uint64_t)side * MILLI,
+                                              .side = side,
+                                              .flags = side == 0 ? TCP_SYN : TCP_SYN | TCP_ACK,
+                                              .seq = 1000,
+                                              .ack = side == 0 ? 0 : 1001,
+                                              .mss = (i >> (2 * side) & 1) != 0 ? 1460 : 0,
+                                              .sack_permitted = (i >> (2 * side) & 2) != 0});
+        }
+        harness_finish(&h, 2 * SECOND);
+        const struct flow_tcp *tcp = &harness_last(&h)->tcp;
+        assert_int_equal(tcp->forward.has_mss, (i & 1) != 0);
+        assert_int_equal(tcp->forward.sack_permitted, (i & 2) != 0);
+        assert_int_equal(tcp->reverse.has_mss, (i & 4) != 0);
+        assert_int_equal(tcp->reverse.sack_permitted, (i & 8) != 0);
+        harness_stop(&h);
+    }
+}
+
+/* Of a clock that went back between the two there is no time; of one that did so before, there is.
+ */
+static void a_response_before_its_request_has_no_time(void **state)
+{
+    static const uint64_t times_ns[][2] = {{5 * SECOND, 5 * SECOND - 1},
+                                           {5 * SECOND, 5 * SECOND + 160},
+                                           {SECOND - MILLI, SECOND - MILLI - 1},
+                                           {SECOND - MILLI, SECOND - MILLI + 160}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(times_ns); i++) {
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+
+        harness_start(&h, &settings);
+        harness_handshake(&h, SECOND);
+        harness_tcp(&h, (struct segment){times_ns[i][0], 0, TCP_ACK, 1001, 5001, 0, 10});
+        harness_tcp(&h, (struct segment){times_ns[i][1], 1, TCP_ACK, 5001, 1011, 0, 10});
+        harness_finish(&h, 10 * SECOND);
+        assert_int_equal(harness_last(&h)->tcp.has_response, i % 2 != 0);
+        assert_int_equal(harness_last(&h)->tcp.response_ns, i % 2 != 0 ? 160 : 0);
+        harness_stop(&h);
+    }
+}
+
 static void a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick(void **state)
 {
     struct harness h;
@@ -902,6 +956,8 @@ int main(void)
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
         cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
+        cmocka_unit_test(options_of_a_handshake_are_told_of_their_side),
+        cmocka_unit_test(a_response_before_its_request_has_no_time),
         cmocka_unit_test(a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick),
         cmocka_unit_test(what_was_told_is_exact_in_any_form),
         cmocka_unit_test(a_tick_tells_each_flow_with_packets_once),
