@@ -24,6 +24,7 @@ from relay import Relay
 from support.foreign_stream import (ACK, ALERTS, BATCH, CONNECT, FLOWS, HEARTBEAT, PROBE_TIME, REDIRECT, THROTTLE, WELCOME,
                                     Stream, batch, fields, gap, hello, number, packed, text, zstd_frame)
 from support.programs import PATIENCE, wait_until
+from support.sanitizers import failing_handshakes
 
 PROBE, CERTS = sys.argv[1:3]
 
@@ -404,7 +405,7 @@ class Peers(unittest.TestCase):
         collector = self.collector(*tls, f"redirect_to=127.0.0.2:{other.port}")
         sensor = self.sensor("sensor-7", collector.port, f"ca={certs}/ca.pem", f"certificate={certs}/client.pem",
                              f"key={certs}/client.key", rate=1000)
-        sensor.start(records=4000, flush_seconds=60)
+        sensor.start(records=4000, flush_seconds=60, environment=failing_handshakes(self.folder))
         told = sensor.end()
         self.assertEqual((told["owed"], told["lost"]), (0, 0), told)
         self.assertIn("the collector we were sent to does not take us", sensor.said)

@@ -7,6 +7,9 @@ import sys
 import tempfile
 import time
 
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")]
+from support.sanitizers import failing_handshakes
+
 PROBE, CERTS = sys.argv[1:3]
 KILLS = 20
 RECORDS = 200_000
@@ -102,11 +105,7 @@ def certificates_bind_a_sensor_to_its_name(place):
         f"tls_certificate={certs}/server.pem", f"tls_key={certs}/server.key", f"tls_client_ca={certs}/ca.pem"])
     address = f"127.0.0.1:{collector.port}"
 
-    # Where handshakes go on failing, one may be under way on a thread of gRPC's own when the process ends: what
-    # OpenSSL holds for it then looks like a leak.
-    suppressions = place / "lsan"
-    suppressions.write_text("leak:libcrypto.so\n")
-    failing = {"LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0"}
+    failing = failing_handshakes(place)
 
     def report(name, pair, ca="ca", flush=2, environment=None):
         settings = [f"ca={certs}/{ca}.pem"]
