@@ -23,10 +23,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
 
     if (note != NULL) {
         const uint64_t second = fact->time_ns / NS_PER_SEC;
-        const struct detection_member member =
-            detector_member(frame, detector_hash_u64(frame, second), fact, true, false);
 
-        detector_note_member(note, &member);
+        (void)detector_note_member(note, frame, detector_hash_u64(frame, second), fact, true,
+                                   false);
     }
 }
 

@@ -65,18 +65,15 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
                      const struct ip_address *peer)
 {
     const unsigned parts = view == VIEW_VICTIM ? PART_TARGET : PART_SOURCE;
-    struct detection_member member =
-        detector_member(frame, detector_hash_address(frame, peer), fact, true, false);
-
     struct detector_note *note =
         detector_note_of(rules, frame, view, fact, parts | PART_SERVICE, 1);
 
     if (note == NULL) {
         return;
     }
-    member.address = *peer;
     note->counts[COUNT_ATTEMPT] = 1;
-    detector_note_member(note, &member);
+    detector_note_member(note, frame, detector_hash_address(frame, peer), fact, true, false)
+        ->address = *peer;
 }
 
 static void count(const struct detector_rules *rules, struct detection_frame *frame,

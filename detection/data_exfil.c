@@ -54,11 +54,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     note = detector_note_of(rules, frame, VIEW_TARGET, fact, PART_TARGET, 1);
     if (note != NULL) {
-        struct detection_member member =
-            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
-
-        member.address = fact->source;
-        detector_note_member(note, &member);
+        detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
+                             false)
+            ->address = fact->source;
     }
 }
 

@@ -155,7 +155,11 @@ struct detector_note *detector_note_of(const struct detector_rules *rules,
                                        struct detection_frame *frame, uint32_t view,
                                        const struct detection_fact *fact, unsigned parts,
                                        uint64_t weight);
-void detector_note_member(struct detector_note *note, const struct detection_member *member);
+/* Its one member, in place, with what detector_member() says of it. */
+struct detection_member *detector_note_member(struct detector_note *note,
+                                              const struct detection_frame *frame, uint64_t hash,
+                                              const struct detection_fact *fact, bool is_attempt,
+                                              bool is_answer);
 /* It went on until `time_ns`; 0: it did not. */
 static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
 {

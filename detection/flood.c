@@ -20,17 +20,16 @@ void flood_add(const struct detector_rules *rules, struct detection_frame *frame
     if (note == NULL) {
         return;
     }
-    struct detection_member member =
-        detector_member(frame, detector_hash_address(frame, source), fact, true, false);
+    struct detection_member *member =
+        detector_note_member(note, frame, detector_hash_address(frame, source), fact, true, false);
 
-    member.address = *source;
-    member.port = is_backward ? fact->source_port : fact->target_port;
-    member.client_port = is_backward ? fact->target_port : fact->source_port;
-    member.count =
+    member->address = *source;
+    member->port = is_backward ? fact->source_port : fact->target_port;
+    member->client_port = is_backward ? fact->target_port : fact->source_port;
+    member->count =
         fact->packets[is_backward] < UINT32_MAX ? (uint32_t)fact->packets[is_backward] : UINT32_MAX;
     note->counts[FLOOD_PACKETS] = fact->packets[is_backward];
     note->counts[FLOOD_BYTES] = fact->bytes[is_backward];
-    detector_note_member(note, &member);
 }
 
 static double rate_of(struct detection *detection, const struct detector *self, uint32_t number)

@@ -18,13 +18,11 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     if (note == NULL) {
         return;
     }
-    struct detection_member member =
-        detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
-
-    member.address = fact->source;
+    detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
+                         false)
+        ->address = fact->source;
     note->counts[COUNT_FRAGMENTS] = fact->packets[0];
     note->counts[COUNT_BYTES] = fact->bytes[0];
-    detector_note_member(note, &member);
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

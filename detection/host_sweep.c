@@ -29,11 +29,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     if (note == NULL) {
         return;
     }
-    struct detection_member member = detector_member(frame, detector_hash_address(frame, &asked),
-                                                     fact, !fact->is_answered, fact->is_answered);
-
-    member.address = asked;
-    detector_note_member(note, &member);
+    detector_note_member(note, frame, detector_hash_address(frame, &asked), fact,
+                         !fact->is_answered, fact->is_answered)
+        ->address = asked;
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,

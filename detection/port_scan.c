@@ -26,11 +26,10 @@ static void tell(const struct detector_rules *rules, struct detection_frame *fra
     const uint32_t service = (uint32_t)fact->protocol << 16 | fact->target_port;
     const uint64_t hash = view == VIEW_PAIR ? detector_hash_u32(frame, service)
                                             : detector_hash_address(frame, &fact->target);
-    const struct detection_member member =
-        detector_member(frame, hash, fact, is_attempt, !is_attempt || fact->answered_ns != 0);
 
     detector_note_until(note, fact->answered_ns);
-    detector_note_member(note, &member);
+    (void)detector_note_member(note, frame, hash, fact, is_attempt,
+                               !is_attempt || fact->answered_ns != 0);
 }
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,

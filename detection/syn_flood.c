@@ -35,11 +35,9 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     note->counts[COUNT_REFUSED] += fact->followed >> DETECTION_RST & 1;
     detector_note_until(note, fact->last_ns);
     if (fact->event == DETECTION_SYN) {
-        struct detection_member member =
-            detector_member(frame, detector_hash_address(frame, &fact->source), fact, true, false);
-
-        member.address = fact->source;
-        detector_note_member(note, &member);
+        detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
+                             false)
+            ->address = fact->source;
     }
 }
 

@@ -77,7 +77,12 @@ static void fill_endpoint(const struct flow_settings *settings, const struct flo
     const bool high = flow_client_is_high(flow) == is_client;
     const uint8_t has_mac = is_client ? LINK_HAS_MAC_CLIENT : LINK_HAS_MAC_SERVER;
 
-    out->ip = flow_address(flow, high);
+    if (LIKELY(flow->key.ip_version == 4)) { /* in place: a copy would wait for its four bytes */
+        memcpy(out->ip.bytes, high ? &flow->key.high : &flow->key.low, sizeof(flow->key.low));
+        out->ip.version = 4;
+    } else {
+        out->ip = flow_address(flow, high);
+    }
     out->port = flow_port(flow, high);
     out->has_mac = (link->bits & has_mac) != 0;
     memcpy(out->mac, link->macs[is_client ? 0 : 1], sizeof(out->mac));

@@ -278,14 +278,21 @@ static void add_host(struct epoch_table *table, const struct flow *flow, bool hi
     struct epoch_entry *entry = NULL;
 
     if (!is_crowded(table, received + sent)) {
-        const struct ip_address address = flow_address(flow, high);
-        struct epoch_key key = {.kind = address.version};
+        struct epoch_key key = {.kind = flow->key.ip_version};
 
-        static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
-        static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "and its text finds room");
-        memcpy(key.words, address.bytes, sizeof(key.words));
+        if (LIKELY(key.kind == 4)) { /* not by its bytes, which would be written and read back */
+            key.words[0] = high ? flow->key.high : flow->key.low;
+        } else {
+            const struct ip_address address = flow_address(flow, high);
+
+            static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
+            memcpy(key.words, address.bytes, sizeof(key.words));
+        }
         entry = epoch_table_entry(table, &key);
         if (entry != NULL && entry->text[0] == '\0') {
+            const struct ip_address address = flow_address(flow, high);
+
+            static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "its text finds room");
             (void)address_text(&address, entry->text);
         }
     }
