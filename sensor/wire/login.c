@@ -197,6 +197,10 @@ enum login_scheme login_scheme(const struct wire_span *value)
     /* "NTLMSSP", a zero and the type 1, in base64 (MS-NLMP section 2.2.1.1, RFC 4559). */
     static const char first_message[] = "TlRMTVNTUAAB";
     struct wire_span rest = *value;
+
+    if (rest.length == 0) {
+        return LOGIN_NONE; /* no such field: its span has no bytes to begin at */
+    }
     const struct wire_span scheme = next_word(&rest);
     const struct wire_span token = next_word(&rest);
 

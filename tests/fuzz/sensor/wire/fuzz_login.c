@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)login_ldap(&bytes);
     const enum login_scheme scheme = login_scheme(&bytes);
 
-    if (scheme > LOGIN_OPENING) {
+    if (scheme > LOGIN_OPENING || login_scheme(&(struct wire_span){.bytes = NULL}) != LOGIN_NONE) {
         abort();
     }
     const bool is_asked = login_prompt(&prompt, &bytes);
