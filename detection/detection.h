@@ -138,11 +138,13 @@ double detection_frame_cares(const struct detection_frame *frame, enum detection
  * ports and protocol count. */
 bool detection_frame_draws(struct detection_frame *frame, const struct detection_fact *fact,
                            double chance);
-/* Where the next fact may be put together, to be given to detection_frame_add without a copy: as it
- * was left, until the frame's next call. */
-struct detection_fact *detection_frame_room(struct detection_frame *frame);
 /* O(1) for each detector that asks for this event. */
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact);
+/* Where the next fact may be put together: as it was left, until the frame's next call. */
+struct detection_fact *detection_frame_room(struct detection_frame *frame);
+/* Adds what stands there, which has no name, without a look at it: what was just written is not
+ * waited for. */
+void detection_frame_add_room(struct detection_frame *frame);
 /* False: of another seed, nothing was merged (the caller counts it). */
 MUST_USE bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source);
 

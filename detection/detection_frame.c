@@ -368,21 +368,22 @@ struct detection_fact *detection_frame_room(struct detection_frame *frame)
     return &frame->facts[frame->facts_count];
 }
 
+void detection_frame_add_room(struct detection_frame *frame)
+{
+    frame->facts_count++;
+    if (frame->facts_count == FACTS_MAX) {
+        detection_frame_give(frame);
+    }
+}
+
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
 {
     if (fact->name.data != NULL) { /* borrowed for this call */
         give(frame, fact);
         return;
     }
-    struct detection_fact *room = detection_frame_room(frame);
-
-    if (fact != room) {
-        *room = *fact;
-    }
-    frame->facts_count++;
-    if (frame->facts_count == FACTS_MAX) {
-        detection_frame_give(frame);
-    }
+    *detection_frame_room(frame) = *fact;
+    detection_frame_add_room(frame);
 }
 
 bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source)

@@ -41,7 +41,7 @@ static void add(struct detection_frame *frame, enum detection_event event,
     fact_of_flow(fact, event, table, flow, packet->time_ns);
     fact->is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
     if (!address_is_multicast(&fact->target)) { /* nobody answers in its name */
-        detection_frame_add(frame, fact);
+        detection_frame_add_room(frame);
     }
 }
 
@@ -268,7 +268,7 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
     fact->packets[1] = glance.packets[1];
     fact->is_source_internal = is_client_internal;
     fact->is_target_internal = is_server_internal;
-    detection_frame_add(frame, fact);
+    detection_frame_add_room(frame);
 }
 
 /* ---- log-ins ---- */

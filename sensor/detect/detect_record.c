@@ -70,7 +70,7 @@ static void add_end(struct detection_frame *frame, const struct flow_record *rec
         fact->segments = record->forward.total_packets + record->reverse.total_packets;
         fact->rtt_ns = tcp->client_rtt.samples > 0 && tcp->server_rtt.samples > 0 ? both : 0;
     }
-    detection_frame_add(frame, fact);
+    detection_frame_add_room(frame);
 }
 
 /* "1.0" of "TLS 1.0", "TLSv1.2", "1.3": 0x0301 and so on; SSL: below; 0 when unknown. */
