@@ -204,9 +204,7 @@ void capture_live_stop(struct capture_live *live)
     atomic_store_explicit(&live->is_stopping, true, memory_order_release);
     for (uint32_t i = 0; i < live->groups_count * live->shards_count; i++) {
         if (live->handles[i].pcap != NULL) {
-            /* Fails only on an interface that is gone, where nothing comes any more. */
-            const int status = live_reject_all(pcap_fileno(live->handles[i].pcap));
-            (void)status;
+            live_tap_close(live->handles[i].pcap);
         }
     }
     (void)pthread_mutex_unlock(&live->lock);

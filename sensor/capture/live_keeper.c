@@ -131,9 +131,7 @@ static void group_begin_release(struct capture_live *live, struct live_group *gr
 {
     group->is_lost = true;
     for (uint32_t i = 0; i < live->shards_count; i++) {
-        /* Fails only on an interface that is gone, where nothing comes any more. */
-        const int status = live_reject_all(pcap_fileno(group->handles[i].pcap));
-        (void)status;
+        live_tap_close(group->handles[i].pcap);
         atomic_store_explicit(&group->handles[i].is_release_asked, true, memory_order_relaxed);
         capture_wake(&live->shards[i]);
     }

@@ -54,12 +54,20 @@ static bool is_loopback(const char *interface)
            (answer.ifr_flags & IFF_LOOPBACK) != 0;
 }
 
-int live_reject_all(int socket)
+/* pcap_setfilter() would filter what is in the ring, too. */
+static int reject_all(int socket)
 {
     struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     const struct sock_fprog program = {.len = 1, .filter = code};
     return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0
                                                                                            : -errno;
+}
+
+void live_tap_close(pcap_t *handle)
+{
+    /* Fails only on an interface that is gone, where nothing comes any more. */
+    const int status = reject_all(pcap_fileno(handle));
+    (void)status;
 }
 
 void live_opened_close(struct live_opened *opened)
@@ -167,7 +175,7 @@ static int open_one(const struct capture_settings *settings, const char *interfa
     }
     out->handles[out->count++] = handle; /* closed by the caller's live_opened_close() */
 
-    int status = live_reject_all(pcap_fileno(handle));
+    int status = reject_all(pcap_fileno(handle));
     if (status != 0) {
         return error_set(err, -status, "open %s: attach a filter: %s", interface,
                          strerror(-status));

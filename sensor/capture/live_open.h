@@ -39,8 +39,8 @@ MUST_USE int live_open(const struct capture_settings *settings, const char *inte
                        struct error *err);
 void live_opened_close(struct live_opened *opened);
 
-/* Closes the tap and leaves the ring as it is (pcap_setfilter() would filter that too). */
-MUST_USE int live_reject_all(int socket);
+/* Closes the tap of a handle that is to bring nothing more, and leaves the ring as it is. */
+void live_tap_close(pcap_t *handle);
 
 /* Is it up? Errors count as no. "any" is always up. */
 bool live_interface_is_up(const char *interface);
