@@ -87,10 +87,8 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     note->counts[COUNT_IN] = in;
     note->counts[COUNT_OUT] = detector_scale(fact->bytes[!is_to_client], scale);
     if (in > 0) {
-        struct detection_member *member = detector_note_member(
-            note, frame, detector_hash_address(frame, reflector), fact, true, false);
+        struct detection_member *member = detector_note_peer(note, frame, fact, reflector);
 
-        member->address = *reflector;
         member->port = is_to_client ? fact->target_port : fact->source_port;
         member->count = in < UINT32_MAX ? (uint32_t)in : UINT32_MAX;
     }

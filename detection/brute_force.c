@@ -72,8 +72,7 @@ static void add_peer(const struct detector_rules *rules, struct detection_frame 
         return;
     }
     note->counts[COUNT_ATTEMPT] = 1;
-    detector_note_member(note, frame, detector_hash_address(frame, peer), fact, true, false)
-        ->address = *peer;
+    (void)detector_note_peer(note, frame, fact, peer);
 }
 
 static void count(const struct detector_rules *rules, struct detection_frame *frame,

@@ -54,9 +54,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     }
     note = detector_note_of(rules, frame, VIEW_TARGET, fact, PART_TARGET, 1);
     if (note != NULL) {
-        detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
-                             false)
-            ->address = fact->source;
+        (void)detector_note_peer(note, frame, fact, &fact->source);
     }
 }
 

@@ -444,17 +444,10 @@ struct detection_member detector_member(const struct detection_frame *frame, uin
                                         const struct detection_fact *fact, bool is_attempt,
                                         bool is_answer)
 {
-    const uint32_t second = (uint32_t)frame->second;
+    struct detection_member member;
 
-    return (struct detection_member){.hash = hash,
-                                     .address = fact->target,
-                                     .protocol = fact->protocol,
-                                     .port = fact->target_port,
-                                     .client_port = fact->source_port,
-                                     .count = is_attempt,
-                                     .first_second = is_attempt ? second : 0,
-                                     .attempt_second = is_attempt ? second : 0,
-                                     .answer_second = is_answer ? second : 0};
+    detection_fill_member(&member, frame, hash, fact, is_attempt, is_answer);
+    return member;
 }
 
 uint64_t detector_hash_u32(const struct detection_frame *frame, uint32_t number)

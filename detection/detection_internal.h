@@ -142,6 +142,25 @@ struct hash_key detection_hash_key(uint64_t seed);
  * time of SipHash. Whoever does not know the key cannot aim at it, and keys are never told. */
 uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length);
 uint64_t detection_subject_hash(struct hash_key key, const struct detection_subject *subject);
+/* A member as detector_member() says, in place and field by field: put together elsewhere and
+ * copied, it would wait until all of it is written. */
+static inline void detection_fill_member(struct detection_member *member,
+                                         const struct detection_frame *frame, uint64_t hash,
+                                         const struct detection_fact *fact, bool is_attempt,
+                                         bool is_answer)
+{
+    const uint32_t second = (uint32_t)frame->second;
+
+    member->hash = hash;
+    member->address = fact->target;
+    member->protocol = fact->protocol;
+    member->port = fact->target_port;
+    member->client_port = fact->source_port;
+    member->count = is_attempt;
+    member->first_second = member->attempt_second = is_attempt ? second : 0;
+    member->answer_second = is_answer ? second : 0;
+    member->subject = member->chain_next = member->list_next = member->place = 0;
+}
 /* Sizes of view `view` of a detector; `factor` of entries. */
 struct detection_shape detection_view_shape(const struct detection_settings *settings,
                                             const struct detector_view *view, uint32_t factor);

@@ -170,24 +170,24 @@ struct detector_note *detector_note_of(const struct detector_rules *rules,
     return note;
 }
 
-/* Field by field: put together elsewhere and copied, it would wait until all of it is written. */
 struct detection_member *detector_note_member(struct detector_note *note,
                                               const struct detection_frame *frame, uint64_t hash,
                                               const struct detection_fact *fact, bool is_attempt,
                                               bool is_answer)
 {
-    const uint32_t second = (uint32_t)frame->second;
-    struct detection_member *member = &note->member;
-
     note->has_member = true;
-    member->hash = hash;
-    member->address = fact->target;
-    member->protocol = fact->protocol;
-    member->port = fact->target_port;
-    member->client_port = fact->source_port;
-    member->count = is_attempt;
-    member->first_second = member->attempt_second = is_attempt ? second : 0;
-    member->answer_second = is_answer ? second : 0;
-    member->subject = member->chain_next = member->list_next = member->place = 0;
+    detection_fill_member(&note->member, frame, hash, fact, is_attempt, is_answer);
+    return &note->member;
+}
+
+struct detection_member *detector_note_peer(struct detector_note *note,
+                                            struct detection_frame *frame,
+                                            const struct detection_fact *fact,
+                                            const struct ip_address *peer)
+{
+    struct detection_member *member =
+        detector_note_member(note, frame, detector_hash_address(frame, peer), fact, true, false);
+
+    member->address = *peer;
     return member;
 }

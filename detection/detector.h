@@ -160,6 +160,11 @@ struct detection_member *detector_note_member(struct detector_note *note,
                                               const struct detection_frame *frame, uint64_t hash,
                                               const struct detection_fact *fact, bool is_attempt,
                                               bool is_answer);
+/* The same of who attempts: known by its address. */
+struct detection_member *detector_note_peer(struct detector_note *note,
+                                            struct detection_frame *frame,
+                                            const struct detection_fact *fact,
+                                            const struct ip_address *peer);
 /* It went on until `time_ns`; 0: it did not. */
 static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
 {

@@ -20,10 +20,8 @@ void flood_add(const struct detector_rules *rules, struct detection_frame *frame
     if (note == NULL) {
         return;
     }
-    struct detection_member *member =
-        detector_note_member(note, frame, detector_hash_address(frame, source), fact, true, false);
+    struct detection_member *member = detector_note_peer(note, frame, fact, source);
 
-    member->address = *source;
     member->port = is_backward ? fact->source_port : fact->target_port;
     member->client_port = is_backward ? fact->target_port : fact->source_port;
     member->count =

@@ -18,9 +18,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     if (note == NULL) {
         return;
     }
-    detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
-                         false)
-        ->address = fact->source;
+    (void)detector_note_peer(note, frame, fact, &fact->source);
     note->counts[COUNT_FRAGMENTS] = fact->packets[0];
     note->counts[COUNT_BYTES] = fact->bytes[0];
 }

@@ -35,9 +35,7 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     note->counts[COUNT_REFUSED] += fact->followed >> DETECTION_RST & 1;
     detector_note_until(note, fact->last_ns);
     if (fact->event == DETECTION_SYN) {
-        detector_note_member(note, frame, detector_hash_address(frame, &fact->source), fact, true,
-                             false)
-            ->address = fact->source;
+        (void)detector_note_peer(note, frame, fact, &fact->source);
     }
 }
 
