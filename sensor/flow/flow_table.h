@@ -27,7 +27,7 @@
 #include "sensor/wire/community_id.h"
 #include "sensor/wire/packet.h"
 
-#define FLOW_BATCH_MAX 64
+#define FLOW_BATCH_MAX 256
 
 /* One `flows_max` for several tables, handed out in chunks. */
 struct flow_budget {

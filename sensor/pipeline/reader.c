@@ -16,7 +16,7 @@
 #define BLOCK_FRAMES 256
 #define BLOCK_BYTES  (512U * 1024U)
 #define BLOCKS       8
-#define READ_FRAMES  64
+#define READ_FRAMES  256
 #define PACE_STEP_NS (20 * NS_PER_MS)
 
 /* A file may claim anything. Times stop in the year 2262, so that time plus a timeout never wraps;
