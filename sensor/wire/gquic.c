@@ -10,7 +10,8 @@ enum {
     /* Q044 to Q046. */
     FLAG_LONG = 0x80,
 
-    HASH_BYTES = 12, /* of a packet that is not encrypted */
+    HASH_BYTES = 12,       /* of a packet that is not encrypted */
+    NO_PRIVATE_FLAGS = 34, /* the first version without a byte of them behind the hash */
     FRAME_STREAM = 0x80,
     FRAME_PADDING = 0x00,
     FRAME_PING = 0x07,
@@ -172,7 +173,7 @@ enum wire_status gquic_hello_parse(const struct wire_span *datagram, struct gqui
         out->version = 0;
         return WIRE_MALFORMED;
     }
-    cursor_skip(&c, HASH_BYTES);
+    cursor_skip(&c, HASH_BYTES + (number < NO_PRIVATE_FLAGS ? 1U : 0U));
     if (!c.ok || !find_message(&c, number < 39, &out->message)) {
         return WIRE_MALFORMED;
     }

@@ -377,6 +377,37 @@ static void a_chlo_gives_its_name_and_no_cut_reads_too_far(void **state)
     }
 }
 
+static void private_flags_stand_behind_the_hash_until_version_34(void **state)
+{
+    static const struct {
+        char tens, ones;
+        uint8_t flags;
+        bool has_flags;
+    } cases[] = {{'2', '4', 1, true},
+                 {'2', '5', 1, true},
+                 {'3', '0', 0, true},
+                 {'3', '3', 1, true},
+                 {'3', '4', 0, false}};
+    uint8_t plain[128], bytes[128];
+    const size_t length = build_chlo(plain, false, 52 << 8); /* little-endian until version 39 */
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const size_t behind_hash = 14 + 12, more = cases[i].has_flags ? 1 : 0;
+        const struct wire_span span = over(bytes, length + more);
+        struct gquic_hello hello;
+
+        memcpy(bytes, plain, behind_hash);
+        bytes[11] = (uint8_t)cases[i].tens;
+        bytes[12] = (uint8_t)cases[i].ones;
+        bytes[behind_hash] = cases[i].flags;
+        memcpy(bytes + behind_hash + more, plain + behind_hash, length - behind_hash);
+        assert_int_equal(gquic_hello_parse(&span, &hello), WIRE_OK);
+        assert_int_equal(hello.sni.length, 11);
+        assert_memory_equal(hello.sni.bytes, "example.org", 11);
+    }
+}
+
 static void tags_that_go_backwards_and_other_datagrams_are_refused(void **state)
 {
     uint8_t bytes[128];
@@ -413,6 +444,7 @@ int main(void)
         cmocka_unit_test(versions_have_names),
         cmocka_unit_test(likeness_asks_for_a_known_version),
         cmocka_unit_test(a_chlo_gives_its_name_and_no_cut_reads_too_far),
+        cmocka_unit_test(private_flags_stand_behind_the_hash_until_version_34),
         cmocka_unit_test(tags_that_go_backwards_and_other_datagrams_are_refused),
     };
 
