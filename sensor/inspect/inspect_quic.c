@@ -93,11 +93,35 @@ static int open_initial(struct inspect *inspect, struct quic_state *quic, int di
     return 0;
 }
 
+/* The name that a CHLO asks for. */
+static void take_chlo(struct inspect *inspect, struct flow *flow, struct quic_state *quic,
+                      const struct gquic_hello *hello)
+{
+    struct tls_state *tls = hello->sni.bytes != NULL ? inspect_part(inspect, flow, PART_TLS) : NULL;
+
+    if (tls != NULL) {
+        tls->has_client = true;
+        tls->is_client_whole = true;
+        tls_take_name(tls, &hello->sni, tls_is_host_name(&hello->sni));
+    }
+    if (hello->sni.bytes != NULL) { /* no other message of this handshake is read */
+        quic->sides[0].is_done = quic->sides[1].is_done = true;
+    }
+}
+
 /* The hello at the start of the CRYPTO stream, as far as it is there. True: it was read whole, or
  * will never be. */
-static bool take_hello(struct inspect *inspect, struct flow *flow, const struct wire_span *stream)
+static bool take_hello(struct inspect *inspect, struct flow *flow, struct quic_state *quic,
+                       const struct wire_span *stream)
 {
     struct tls_message message;
+    struct gquic_hello chlo;
+
+    const enum wire_status status = gquic_message_parse(stream, &chlo);
+    if (status != WIRE_MALFORMED) {
+        take_chlo(inspect, flow, quic, &chlo);
+        return status == WIRE_OK || chlo.sni.bytes != NULL;
+    }
     struct cursor c = cursor_over(stream->bytes, stream->length);
 
     message = (struct tls_message){.type = cursor_u8(&c)};
@@ -175,7 +199,7 @@ static void take_frames(struct inspect *inspect, struct flow *flow, struct quic_
         const struct wire_span alone =
             join_frames(&crypto, inspect->scratch + INSPECT_SCRATCH_BYTES);
 
-        if (alone.length > 0 && take_hello(inspect, flow, &alone)) {
+        if (alone.length > 0 && take_hello(inspect, flow, quic, &alone)) {
             side->is_done = true;
             return;
         }
@@ -185,7 +209,7 @@ static void take_frames(struct inspect *inspect, struct flow *flow, struct quic_
                          (uint32_t)crypto.frames[i].offset, &crypto.frames[i].data);
     }
     const struct wire_span stream = window_bytes(&side->window, &inspect->held);
-    if (stream.length > 0 && take_hello(inspect, flow, &stream)) {
+    if (stream.length > 0 && take_hello(inspect, flow, quic, &stream)) {
         side->is_done = true;
         window_clear(&side->window, &inspect->held);
     }
@@ -233,16 +257,7 @@ static bool take_gquic(struct inspect *inspect, struct flow *flow, struct quic_s
     if (flow->app_protocol == APP_QUIC) {
         inspect_label(flow, APP_QUIC, APP_CERTAIN);
     }
-    if (hello.sni.bytes != NULL) {
-        struct tls_state *tls = inspect_part(inspect, flow, PART_TLS);
-
-        if (tls != NULL) {
-            tls->has_client = true;
-            tls->is_client_whole = true;
-            tls_take_name(tls, &hello.sni, tls_is_host_name(&hello.sni));
-        }
-        quic->sides[0].is_done = quic->sides[1].is_done = true;
-    }
+    take_chlo(inspect, flow, quic, &hello);
     return true;
 }
 

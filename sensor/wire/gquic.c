@@ -95,6 +95,11 @@ static struct wire_span read_stream(struct cursor *c, uint8_t type, bool is_litt
     return c->ok ? cursor_span(c, length) : (struct wire_span){0};
 }
 
+static bool is_chlo(const struct wire_span *message)
+{
+    return message->length >= TAG_BYTES && wire_u32(message->bytes) == TAG_CHLO;
+}
+
 /* The data of the first stream frame that begins with "CHLO". */
 static bool find_message(struct cursor *c, bool is_little, struct wire_span *message)
 {
@@ -103,7 +108,7 @@ static bool find_message(struct cursor *c, bool is_little, struct wire_span *mes
 
         if ((type & FRAME_STREAM) != 0) {
             *message = read_stream(c, type, is_little);
-            if (message->length >= TAG_BYTES && wire_u32(message->bytes) == TAG_CHLO) {
+            if (is_chlo(message)) {
                 return true;
             }
         } else if (type == FRAME_PADDING) {
@@ -178,4 +183,10 @@ enum wire_status gquic_hello_parse(const struct wire_span *datagram, struct gqui
         return WIRE_MALFORMED;
     }
     return read_tags(&out->message, out);
+}
+
+enum wire_status gquic_message_parse(const struct wire_span *message, struct gquic_hello *out)
+{
+    *out = (struct gquic_hello){.message = *message};
+    return is_chlo(message) ? read_tags(message, out) : WIRE_MALFORMED;
 }

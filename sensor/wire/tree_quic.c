@@ -46,12 +46,26 @@ static void add_versions(struct tree_writer *writer, const struct quic_packet *p
     }
 }
 
+static void add_chlo(struct tree_writer *writer, const struct gquic_hello *hello)
+{
+    if (hello->message.length > 0) {
+        tree_field(writer, "message", hello->message.bytes, hello->message.length, "CHLO");
+    }
+    tree_escaped(writer, "sni", &hello->sni);
+    tree_escaped(writer, "user_agent", &hello->user_agent);
+}
+
 /* The hello in a CRYPTO frame at offset 0, as far as the frame goes. */
 static void add_hello(struct tree_writer *writer, const struct wire_span *data)
 {
     struct cursor c = cursor_over(data->bytes, data->length);
     struct tls_message message = {.type = 0};
+    struct gquic_hello chlo;
 
+    if (gquic_message_parse(data, &chlo) != WIRE_MALFORMED) {
+        add_chlo(writer, &chlo);
+        return;
+    }
     message.type = cursor_u8(&c);
     message.length = cursor_u24(&c);
     if (!c.ok) {
@@ -149,11 +163,7 @@ static bool tree_gquic(struct tree_writer *writer, const struct wire_span *paylo
     (void)quic_version_text(hello.version, text);
     tree_layer(writer, "gQUIC", payload->bytes, payload->length);
     tree_field(writer, "version", NULL, 0, "%s", text);
-    if (hello.message.length > 0) {
-        tree_field(writer, "message", hello.message.bytes, hello.message.length, "CHLO");
-    }
-    tree_escaped(writer, "sni", &hello.sni);
-    tree_escaped(writer, "user_agent", &hello.user_agent);
+    add_chlo(writer, &hello);
     return true;
 }
 

@@ -439,6 +439,9 @@ static void send_initial(int direction, struct build_initial initial, uint32_t f
 {
     bench.frames.length = 0;
     build_crypto_frame(&bench.frames, from, bench.message_bytes + from, to - from);
+    if (initial.version == 0x51303530) {
+        bench.frames_bytes[0] = 0x08; /* Q050 has a type of its own */
+    }
     initial.frames = bench.frames_bytes;
     initial.frames_bytes = bench.frames.length;
     bench.stream.length = 0;
@@ -535,6 +538,25 @@ static void a_server_may_answer_in_another_version(void **state)
                "name=www.example.com cipher=1301 ja3=32 ja4=q13d0406h2_");
 }
 
+static void a_chlo_over_initials_gives_its_name(void **state)
+{
+    static const uint8_t chlo[] = {'C', 'H', 'L', 'O', 2,   0,   0,   0,   'P', 'A', 'D', 0,   4,
+                                   0,   0,   0,   'S', 'N', 'I', 0,   15,  0,   0,   0,   '-', '-',
+                                   '-', '-', 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'o', 'r', 'g'};
+    const struct build_initial initial = {.version = 0x51303530, .target_id = "firstid!"};
+
+    for (uint32_t cut = 0; cut < 2; cut++) { /* in one packet, in two */
+        (void)set_up(state);
+        memcpy(bench.message_bytes, chlo, sizeof(chlo));
+        send_initial(0, initial, 0, cut == 0 ? sizeof(chlo) : 30);
+        if (cut != 0) {
+            send_initial(0, initial, 30, sizeof(chlo));
+        }
+        assert_end("app=quic quic=Q050 sni=example.org name=example.org cipher=0000 ja3=0 ja4=");
+        (void)tear_down(state);
+    }
+}
+
 static void junk_initials_cost_a_bounded_number_of_openings(void **state)
 {
     (void)state;
@@ -590,6 +612,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_that_is_seen_first_is_no_client, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_server_may_answer_in_another_version, set_up, tear_down),
+        cmocka_unit_test(a_chlo_over_initials_gives_its_name),
         cmocka_unit_test_setup_teardown(junk_initials_cost_a_bounded_number_of_openings, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
