@@ -79,9 +79,14 @@ static int open_initial(struct inspect *inspect, struct quic_state *quic, int di
         keep_keys(quic, packet, keys);
         return side;
     }
-    if (!derive(inspect, quic, packet->version, &packet->target_id, keys) ||
-        !quic_open(crypto, packet, &keys[0], out, INSPECT_SCRATCH_BYTES, plain)) {
-        return -1;
+    uint32_t version = packet->version;
+    for (unsigned i = 0; !derive(inspect, quic, version, &packet->target_id, keys) ||
+                         !quic_open(crypto, packet, &keys[0], out, INSPECT_SCRATCH_BYTES, plain);
+         i++) {
+        version = quic_stand_in(packet->version, i);
+        if (version == 0) {
+            return -1;
+        }
     }
     keep_keys(quic, packet, keys);
     quic->has_secret = true;

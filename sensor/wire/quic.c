@@ -272,6 +272,13 @@ bool quic_initial_secret(struct crypto *crypto, uint32_t version, const struct w
     return true;
 }
 
+uint32_t quic_stand_in(uint32_t version, unsigned i)
+{
+    static const uint32_t versions[] = {0xff00001d, 0xff00001b}; /* drafts 29 and 27 */
+
+    return is_reserved(version) && i < sizeof(versions) / sizeof(versions[0]) ? versions[i] : 0;
+}
+
 void quic_initial_keys(struct crypto *crypto, uint32_t version,
                        const uint8_t secret[CRYPTO_SHA256_BYTES], bool is_server,
                        struct quic_keys *out)

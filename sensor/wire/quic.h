@@ -57,6 +57,10 @@ struct quic_keys {
  * version without known salt. */
 bool quic_initial_secret(struct crypto *crypto, uint32_t version, const struct wire_span *target_id,
                          uint8_t out[CRYPTO_SHA256_BYTES]);
+/* A reserved version (RFC 9000 section 15), which a client sends to force a negotiation, has no
+ * salt of its own: the client protects its packet by that of a version it knows. The `i`th of those
+ * behind version 1 that are worth a try; 0: no more, or no reserved version. */
+uint32_t quic_stand_in(uint32_t version, unsigned i);
 void quic_initial_keys(struct crypto *crypto, uint32_t version,
                        const uint8_t secret[CRYPTO_SHA256_BYTES], bool is_server,
                        struct quic_keys *out);

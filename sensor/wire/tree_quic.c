@@ -97,22 +97,34 @@ static void add_frames(struct tree_writer *writer, const struct wire_span *plain
     }
 }
 
+static bool open_as(struct tree_writer *writer, struct crypto *crypto, uint32_t version,
+                    const struct quic_packet *packet)
+{
+    uint8_t plain_bytes[PLAIN_BYTES], secret[CRYPTO_SHA256_BYTES];
+    struct quic_keys keys;
+    struct wire_span plain;
+
+    if (!quic_initial_secret(crypto, version, &packet->target_id, secret)) {
+        return false;
+    }
+    quic_initial_keys(crypto, version, secret, false, &keys);
+    if (!quic_open(crypto, packet, &keys, plain_bytes, sizeof(plain_bytes), &plain)) {
+        return false;
+    }
+    add_frames(writer, &plain, packet->version);
+    return true;
+}
+
 /* With the keys that a client's first Initial has in it; a later one, or a server's, stays shut:
  * there is nothing to know it by but the packets before. */
 static void open_initial(struct tree_writer *writer, const struct quic_packet *packet)
 {
     AUTO(crypto) crypto = crypto_new(NULL);
-    uint8_t plain_bytes[PLAIN_BYTES], secret[CRYPTO_SHA256_BYTES];
-    struct quic_keys keys;
-    struct wire_span plain;
+    uint32_t version = packet->version;
 
-    if (crypto == NULL ||
-        !quic_initial_secret(crypto, packet->version, &packet->target_id, secret)) {
-        return;
-    }
-    quic_initial_keys(crypto, packet->version, secret, false, &keys);
-    if (quic_open(crypto, packet, &keys, plain_bytes, sizeof(plain_bytes), &plain)) {
-        add_frames(writer, &plain, packet->version);
+    for (unsigned i = 0;
+         crypto != NULL && version != 0 && !open_as(writer, crypto, version, packet); i++) {
+        version = quic_stand_in(packet->version, i);
     }
 }
 

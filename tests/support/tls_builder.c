@@ -366,6 +366,7 @@ static void put_id(struct packet_builder *b, const char *id)
 void build_initial(struct packet_builder *b, struct crypto *crypto, struct build_initial initial)
 {
     const uint32_t version = initial.version != 0 ? initial.version : QUIC_VERSION_1;
+    const uint32_t keys_version = initial.keys_version != 0 ? initial.keys_version : version;
     const char *id = initial.keys_id != NULL ? initial.keys_id : initial.target_id;
     const struct wire_span keys_id = {.bytes = (const uint8_t *)id, .length = (uint32_t)strlen(id)};
     const size_t token_bytes = initial.token != NULL ? strlen(initial.token) : 0;
@@ -373,10 +374,10 @@ void build_initial(struct packet_builder *b, struct crypto *crypto, struct build
     uint8_t secret[32], iv[12], mask[16];
     struct quic_keys keys;
 
-    if (!quic_initial_secret(crypto, version, &keys_id, secret)) {
+    if (!quic_initial_secret(crypto, keys_version, &keys_id, secret)) {
         abort();
     }
-    quic_initial_keys(crypto, version, secret, initial.is_server, &keys);
+    quic_initial_keys(crypto, keys_version, secret, initial.is_server, &keys);
     put_number(b, version == QUIC_VERSION_2 ? 0xd3 : 0xc3, 1); /* a packet number of 4 bytes */
     put_number(b, version, 4);
     put_id(b, initial.target_id);

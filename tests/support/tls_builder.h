@@ -38,7 +38,8 @@ void build_dtls_fragment(struct packet_builder *b, const void *message, size_t b
                          uint16_t sequence, uint32_t from, uint32_t to);
 
 struct build_initial {
-    uint32_t version; /* 0: version 1 */
+    uint32_t version;      /* 0: version 1 */
+    uint32_t keys_version; /* 0: version */
     const char *target_id, *source_id;
     const char *keys_id; /* NULL: target_id */
     const char *token;

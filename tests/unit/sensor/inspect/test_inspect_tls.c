@@ -557,6 +557,23 @@ static void a_chlo_over_initials_gives_its_name(void **state)
     }
 }
 
+static void a_client_that_forces_a_negotiation_is_read_by_the_keys_of_what_it_knows(void **state)
+{
+    static const uint32_t known[] = {QUIC_VERSION_1, 0xff00001d, 0xff00001b, 0xff000017};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        const struct build_initial initial = {
+            .version = 0x0a0a0a0a, .keys_version = known[i], .target_id = "firstid!"};
+
+        (void)set_up(state);
+        build_handshake(&bench.message, &client);
+        send_initial(0, initial, 0, (uint32_t)bench.message.length);
+        assert_end("app=quic quic=0x0a0a0a0a version=1.3 sni=www.example.com alpn=h2 alpn=http/1.1 "
+                   "name=www.example.com cipher=0000 ja3=32 ja4=q13d0406h2_");
+        (void)tear_down(state);
+    }
+}
+
 static void junk_initials_cost_a_bounded_number_of_openings(void **state)
 {
     (void)state;
@@ -613,6 +630,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_server_may_answer_in_another_version, set_up, tear_down),
         cmocka_unit_test(a_chlo_over_initials_gives_its_name),
+        cmocka_unit_test(a_client_that_forces_a_negotiation_is_read_by_the_keys_of_what_it_knows),
         cmocka_unit_test_setup_teardown(junk_initials_cost_a_bounded_number_of_openings, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
