@@ -126,9 +126,9 @@ void walk_ppp(struct walk *walk)
 
         if (walk->link_type == LINK_PPP_PPPD || (address[0] == 0xff && address[1] == 3)) {
             (void)walk_take(walk, 2); /* address and control; pppd has a direction there */
-        } else if (walk->link_type == LINK_PPP_SERIAL &&
-                   (address[0] == 0x0f || address[0] == 0x8f)) {
-            is_hdlc = true;
+        } else if (address[0] == 0x0f || address[0] == 0x8f) { /* no protocol of PPP */
+            is_hdlc = walk->link_type == LINK_PPP_SERIAL ||
+                      (walk->link_type == LINK_PPP && address[1] == 0);
         }
     }
     if (is_hdlc) {

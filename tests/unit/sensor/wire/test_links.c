@@ -33,6 +33,8 @@ static const struct {
     {"pppd", LINK_PPP_PPPD, BYTES(1, 3, 0, 0x21)},
     {"PPPoE as link", LINK_PPP_ETHER, BYTES(0x11, 0, 0, 7, 0, 37, 0, 0x21)},
     {"Cisco HDLC", LINK_HDLC, BYTES(0x0f, 0, 8, 0)},
+    {"Cisco HDLC on a link of PPP", LINK_PPP, BYTES(0x0f, 0, 8, 0)},
+    {"Cisco HDLC to all on a link of PPP", LINK_PPP, BYTES(0x8f, 0, 8, 0)},
     {"Cisco HDLC with direction", LINK_HDLC_WITH_DIR, BYTES(1, 0x8f, 0, 8, 0)},
     {"Frame Relay, NLPID", LINK_FRAME_RELAY, BYTES(0x18, 0x41, 3, 0xcc)},
     {"Frame Relay, SNAP", LINK_FRAME_RELAY, BYTES(0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0)},
