@@ -157,7 +157,7 @@ void walk_capwap(struct walk *walk)
     }
     walk_tunnel(walk, TUNNEL_CAPWAP, radio);
     walk->is_padded = false;
-    walk->is_swapped = is_native; /* some controllers swap the bytes of the frame control */
+    walk->is_swapped = is_native; /* some controllers swap the bytes of the controls */
     if (is_native) {
         walk_to(walk, LAYER_WLAN);
     } else {

@@ -109,6 +109,7 @@ struct wlan {
     const uint8_t *at;
     uint8_t control; /* type and subtype */
     uint8_t flags;
+    bool is_swapped;
     uint32_t header_bytes;
 };
 
@@ -119,6 +120,7 @@ static struct wlan wlan_of(const struct walk *walk, const uint8_t *at)
     if (walk->is_swapped && (at[0] & 0x0f) != 0x08 && (at[1] & 0x0f) == 0x08) {
         wlan.control = at[1];
         wlan.flags = at[0];
+        wlan.is_swapped = true;
     }
     if ((wlan.flags & (WLAN_TO_DS | WLAN_FROM_DS)) == (WLAN_TO_DS | WLAN_FROM_DS)) {
         wlan.header_bytes += 6;
@@ -167,7 +169,8 @@ static void walk_wlan_body(struct walk *walk, const struct wlan *wlan)
         walk_fault(walk, LAYER_WLAN, DECODE_PROTECTED);
         return;
     }
-    if ((wlan->at[22] & 0x0f) != 0) { /* a later fragment: the middle of something */
+    const unsigned fragment = wlan->at[wlan->is_swapped ? 23 : 22] & 0x0f; /* swapped with it */
+    if (fragment != 0) { /* a later fragment: the middle of something */
         walk_fault(walk, LAYER_WLAN, DECODE_UNSUPPORTED);
         return;
     }
