@@ -2,7 +2,8 @@
 #include "sensor/wire/app_private.h"
 #include "sensor/wire/http1.h"
 
-#define LINE_LOOKED_AT 512
+#define LINE_LOOKED_AT   512
+#define ANSWER_LOOKED_AT 1024
 
 /* The first line without its end; false where it is not whole, or not text. */
 static bool first_line(const struct app_bytes *in, struct wire_span *line)
@@ -135,13 +136,22 @@ static bool is_rtsp(const struct app_bytes *in)
              (contains(&line, " rtsp://") || contains(&line, "options *"))));
 }
 
+/* Answers often come from a port of their own: their search target and unique name tell them. */
+static bool is_ssdp_answer(const struct app_bytes *in)
+{
+    const uint32_t length = in->length < ANSWER_LOOKED_AT ? in->length : ANSWER_LOOKED_AT;
+    const struct wire_span text = {.bytes = in->at, .length = length};
+
+    return app_begins(in, "HTTP/1.1 200") &&
+           (in->by_port == APP_SSDP || (contains(&text, "\nst:") && contains(&text, "\nusn:")));
+}
+
 static bool is_ssdp(const struct app_bytes *in)
 {
     struct wire_span line;
 
-    return first_line(in, &line) &&
-           (app_begins(in, "M-SEARCH * HTTP/1.") || app_begins(in, "NOTIFY * HTTP/1.") ||
-            (in->by_port == APP_SSDP && app_begins(in, "HTTP/1.1 200")));
+    return first_line(in, &line) && (app_begins(in, "M-SEARCH * HTTP/1.") ||
+                                     app_begins(in, "NOTIFY * HTTP/1.") || is_ssdp_answer(in));
 }
 
 static bool is_xmpp(const struct app_bytes *in)

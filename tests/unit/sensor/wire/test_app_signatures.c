@@ -45,6 +45,8 @@ static const struct sample samples[] = {
     {APP_RTSP, TCP, ODD, S("DESCRIBE rtsp://host/a RTSP/1.0\r\n")},
     {APP_SSDP, UDP, ODD, S("M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n")},
     {APP_SSDP, UDP, 1900, S("HTTP/1.1 200 OK\r\nST: x\r\n")},
+    {APP_SSDP, UDP, ODD,
+     S("HTTP/1.1 200 OK\r\nEXT:\r\nST: upnp:rootdevice\r\nUsn: uuid:1::upnp:rootdevice\r\n\r\n")},
     {APP_XMPP, TCP, ODD, S("<?xml version='1.0'?><stream:stream xmlns='jabber:client'>")},
     {APP_IRC, TCP, ODD, S("NICK a\r\nUSER a 0 * :a\r\n")},
     {APP_IRC, TCP, ODD, S(":irc.example NOTICE AUTH :hello\r\n")},
@@ -301,6 +303,7 @@ static void look_alikes_are_not_taken(void **state)
         {APP_HTTP, TCP, ODD, S("GET lost\r\n")},
         {APP_HTTP, TCP, ODD, S("HTTP/1.1 abc\r\n")},
         {APP_SIP, UDP, ODD, S("INVITE someone SIP/2.0\r\n")},
+        {APP_SSDP, UDP, ODD, S("HTTP/1.1 200 OK\r\nST: upnp:rootdevice\r\n\r\n")},
         {APP_IRC, TCP, ODD, S("NICK a\r\n")},
         {APP_MQTT, TCP, ODD, S("\x10\x0e\0\x04MQTT\x09\x02\0\x3c\0\x02me")}, /* no such level */
         {APP_POSTGRESQL, TCP, ODD, S("\0\0\0\x08\x04\xd2\x16\x2e")},
