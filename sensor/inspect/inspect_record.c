@@ -15,18 +15,22 @@ void inspect_make_labels(struct inspect *inspect)
     }
 }
 
-static enum app guess_by_port(const struct flow *flow)
+static struct app_by_port guess_by_port(const struct flow *flow)
 {
-    return (flow->bits & FLOW_HAS_KEY_PORTS) == 0
-               ? APP_UNKNOWN
-               : app_by_ports(flow->key.protocol, flow->key.low_port, flow->key.high_port);
+    if ((flow->bits & FLOW_HAS_KEY_PORTS) == 0) {
+        return (struct app_by_port){0};
+    }
+    return flow_initiator(flow) == INITIATOR_SYN
+               ? app_by_sure_server(flow->key.protocol, flow_client_port(flow),
+                                    flow_server_port(flow))
+               : app_by_server(flow->key.protocol, flow_client_port(flow), flow_server_port(flow));
 }
 
 unsigned inspect_app(const struct flow *flow)
 {
     const enum app app = (enum app)flow->app_protocol;
 
-    return app != APP_UNKNOWN ? app : guess_by_port(flow);
+    return app != APP_UNKNOWN ? app : guess_by_port(flow).app;
 }
 
 struct record_text inspect_app_name(const struct inspect *inspect, const struct flow *flow)
@@ -87,11 +91,7 @@ static unsigned fill_label(const struct inspect *inspect, const struct flow *flo
         record->app_method = inspect->labels[flow->app_protocol].method;
         return flow->app_protocol;
     }
-    if ((flow->bits & FLOW_HAS_KEY_PORTS) == 0) {
-        return APP_UNKNOWN;
-    }
-    const struct app_by_port guess =
-        app_by_server(flow->key.protocol, flow_client_port(flow), flow_server_port(flow));
+    const struct app_by_port guess = guess_by_port(flow);
     if (guess.app != APP_UNKNOWN) {
         record->app = inspect->labels[guess.app].name;
         record->app_confidence = APP_PORT;

@@ -13,6 +13,8 @@
 #include "sensor/wire/quic.h"
 #include "sensor/wire/tls_stream.h"
 
+#define SYSTEM_PORTS 1024U
+
 /* The applications of well-known ports, by the port itself: looked at for each new flow and for
  * most records, where a walk over the few that there are costs more than the cache lines of these.
  */
@@ -286,6 +288,21 @@ struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_
     }
     need_lists();
     return app_of_ports(is_tcp, client_port, server_port);
+}
+
+struct app_by_port app_by_sure_server(uint8_t protocol, uint16_t client_port, uint16_t server_port)
+{
+    const bool is_tcp = is_like_tcp(protocol);
+
+    if (!is_tcp && protocol != IP_PROTOCOL_UDP) {
+        return (struct app_by_port){0};
+    }
+    need_lists();
+    const uint8_t by_server = app_of_port(is_tcp, server_port);
+    const uint16_t port =
+        by_server == APP_UNKNOWN && client_port < SYSTEM_PORTS ? client_port : server_port;
+    const uint8_t app = port == server_port ? by_server : app_of_port(is_tcp, port);
+    return (struct app_by_port){.port = app != APP_UNKNOWN ? port : 0, .app = app};
 }
 
 enum app app_by_ports(uint8_t protocol, uint16_t source_port, uint16_t target_port)

@@ -130,6 +130,10 @@ struct app_by_port {
 };
 struct app_by_port app_by_server(uint8_t protocol, uint16_t client_port, uint16_t server_port);
 
+/* The same where a handshake said who the client is: what its port says counts below 1024 alone,
+ * where a system takes no port by chance, and only where the server's says nothing. */
+struct app_by_port app_by_sure_server(uint8_t protocol, uint16_t client_port, uint16_t server_port);
+
 /* "dns", "tls", ...; "" for APP_UNKNOWN. */
 const char *app_name(enum app app);
 /* "", "port", "content". */

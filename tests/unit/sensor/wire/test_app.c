@@ -173,6 +173,30 @@ static void the_port_that_says_it_is_the_servers_where_both_do(void **state)
     assert_int_equal(app_by_server(47, 53, 53).app, APP_UNKNOWN);
 }
 
+static void a_client_that_is_sure_says_nothing_by_chance(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t client, server, port;
+        enum app app;
+    } cases[] = {
+        {1080, 20000, 20000, APP_DNP3}, /* the lower one would be the client's */
+        {3306, 443, 443, APP_TLS},      /* both say something */
+        {3389, 4444, 0, APP_UNKNOWN},   /* from the range that systems take ports of */
+        {20, 40000, 20, APP_FTP},       /* a server that connects back */
+        {20, 80, 80, APP_HTTP},         /* a scan from a port that filters let through */
+        {50000, 50001, 0, APP_UNKNOWN},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct app_by_port by =
+            app_by_sure_server(IP_PROTOCOL_TCP, cases[i].client, cases[i].server);
+
+        assert_int_equal(by.app, cases[i].app);
+        assert_int_equal(by.port, cases[i].port);
+    }
+}
+
 static void a_guess_by_port_is_called_one(void **state)
 {
     (void)state;
@@ -205,6 +229,7 @@ int main(void)
         cmocka_unit_test(loose_formats_need_their_port_and_well_formed_bytes),
         cmocka_unit_test(ports_alone_say_what_no_payload_says),
         cmocka_unit_test(the_port_that_says_it_is_the_servers_where_both_do),
+        cmocka_unit_test(a_client_that_is_sure_says_nothing_by_chance),
         cmocka_unit_test(a_guess_by_port_is_called_one),
         cmocka_unit_test(every_application_has_a_name_of_its_own),
     };
