@@ -113,3 +113,16 @@ bool dns_name_is_local(struct record_text name)
            ends_with(name, ".in-addr.arpa") || ends_with(name, ".ip6.arpa") ||
            ends_with(name, ".local") || ends_with(name, ".lan") || ends_with(name, ".home.arpa");
 }
+
+bool dns_name_is_of_no_registry(struct record_text name)
+{
+    uint32_t at = name.length;
+    bool has_digit = false;
+
+    while (at > 0 && name.data[at - 1] != '.') {
+        at--;
+        has_digit = has_digit || (name.data[at] >= '0' && name.data[at] <= '9');
+    }
+    return has_digit &&
+           dns_label_looks_random((struct record_text){name.data + at, name.length - at});
+}

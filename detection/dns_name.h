@@ -18,3 +18,6 @@ uint32_t dns_name_entropy(struct record_text text);
 bool dns_label_looks_random(struct record_text label);
 /* Below in-addr.arpa or ip6.arpa, or without a dot: no name of the world outside. */
 bool dns_name_is_local(struct record_text name);
+/* Ends in a label that no registry has, random and with digits: whoever asks for it means the
+ * server that is asked, not the name. */
+bool dns_name_is_of_no_registry(struct record_text name);

@@ -1,6 +1,7 @@
 /* DNS tunnels: one client asks for ever new names below one registered domain, and the names carry
  * data: they look random, they are long, or records of raw bytes (NULL, private types) are asked
- * for, which nothing else uses. */
+ * for, which nothing else uses. Tunnels to a server that the client asks itself need no domain:
+ * names that end in random bytes count together. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,9 @@
 #include "detection/detector.h"
 #include "detection/detectors.h"
 #include "detection/dns_name.h"
+
+/* Where the domain would stand. */
+#define NO_DOMAIN "no registered domain"
 
 #define DNS_PORT           53
 #define TYPE_NULL          10    /* RFC 1035 3.3.10 */
@@ -35,7 +39,12 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     struct record_text domain, host;
     struct detection_subject subject = {.source = fact->source};
 
-    dns_name_split(fact->name, &host, &domain);
+    if (dns_name_is_of_no_registry(fact->name)) {
+        host = fact->name;
+        domain = (struct record_text){NO_DOMAIN, sizeof(NO_DOMAIN) - 1};
+    } else {
+        dns_name_split(fact->name, &host, &domain);
+    }
     if (host.length == 0 || dns_name_is_local(fact->name) || is_exempt(rules, domain)) {
         return;
     }

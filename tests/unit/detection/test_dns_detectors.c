@@ -65,6 +65,40 @@ static void names_with_data_below_one_domain_are_a_tunnel(void **state)
     assert_string_equal(alert->config_key, "analysis.anomalies.dns_tunnel.levels.medium");
 }
 
+/* A client of its own server asks for names that end in data. */
+static void names_with_data_below_no_domain_are_a_tunnel(void **state)
+{
+    char name[80];
+
+    (void)state;
+    play_only("dns_tunnel");
+    names_count = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "dnscat.%s", data_label(i, 34));
+        ask(name, 0, i * 200);
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DNS_TUNNEL), 1);
+    assert_string_equal(play_first(alerts)->top_names[0].key, "no registered domain");
+}
+
+/* Networks of their own with a digit in their last label. */
+static void names_below_a_private_label_are_no_tunnel(void **state)
+{
+    static const char *const formats[] = {"app-server-%u.site3", "srv%u.corp2024", "10.20.30.%u"};
+    char name[80];
+
+    (void)state;
+    play_only("dns_tunnel");
+    names_count = 0;
+    for (unsigned i = 0; i < 600; i++) {
+        (void)snprintf(name, sizeof(name), formats[i % 3], i);
+        ask(name, 3, i * 100);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
 static void one_name_less_is_none(void **state)
 {
     (void)state;
@@ -236,12 +270,21 @@ static void labels_are_told_apart(void **state)
     assert_int_equal(dns_name_label(play_text("www.heise.de")).length, 5);
     assert_int_equal(host_of("example.com").length, 0);
     assert_int_equal(host_of("a.b.example.com").length, 3);
+    assert_true(dns_name_is_of_no_registry(play_text("dnscat.509601f500d04a910231430030c0")));
+    assert_true(dns_name_is_of_no_registry(play_text("509601f500d04a910231430030c0")));
+    assert_false(dns_name_is_of_no_registry(play_text("509601f500d04a91.example.com")));
+    assert_false(dns_name_is_of_no_registry(play_text("www.xn--vermgensberatung-pwb")));
+    assert_false(dns_name_is_of_no_registry(play_text("www.northwesternmutual")));
+    assert_false(dns_name_is_of_no_registry(play_text("10.1.2.3")));
+    assert_false(dns_name_is_of_no_registry(play_text("")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_with_data_below_one_domain_are_a_tunnel),
+        cmocka_unit_test(names_with_data_below_no_domain_are_a_tunnel),
+        cmocka_unit_test(names_below_a_private_label_are_no_tunnel),
         cmocka_unit_test(one_name_less_is_none),
         cmocka_unit_test(short_names_of_words_are_no_tunnel),
         cmocka_unit_test(a_resolver_that_asks_for_many_domains_is_no_tunnel),
