@@ -32,6 +32,7 @@ enum wire_layer {
     LAYER_SLIP,
     LAYER_ATM,
     LAYER_ERF,
+    LAYER_JUNIPER,
     LAYER_WRAPPER, /* fixed headers of other link types */
     /* Between link and IP. */
     LAYER_VLAN,
@@ -42,6 +43,7 @@ enum wire_layer {
     LAYER_HSR,
     LAYER_MACSEC,
     LAYER_TRUSTSEC,
+    LAYER_ARISTA,
     LAYER_FABRICPATH,
     LAYER_ISL,
     LAYER_MPLS,

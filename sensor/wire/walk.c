@@ -53,6 +53,7 @@ static void (*const layers[LAYER_COUNT])(struct walk *) = {
     [LAYER_SLIP] = walk_slip,
     [LAYER_ATM] = walk_atm,
     [LAYER_ERF] = walk_erf,
+    [LAYER_JUNIPER] = walk_juniper,
     [LAYER_WRAPPER] = walk_wrapper,
     [LAYER_VLAN] = walk_vlan,
     [LAYER_LLC] = walk_llc,
@@ -62,6 +63,7 @@ static void (*const layers[LAYER_COUNT])(struct walk *) = {
     [LAYER_HSR] = walk_hsr,
     [LAYER_MACSEC] = walk_macsec,
     [LAYER_TRUSTSEC] = walk_trustsec,
+    [LAYER_ARISTA] = walk_arista,
     [LAYER_FABRICPATH] = walk_fabricpath,
     [LAYER_ISL] = walk_isl,
     [LAYER_MPLS] = walk_mpls,
@@ -227,6 +229,8 @@ static enum wire_layer ethertype_layer(uint16_t ethertype)
         return LAYER_MACSEC;
     case ETHERTYPE_TRUSTSEC:
         return LAYER_TRUSTSEC;
+    case ETHERTYPE_ARISTA:
+        return LAYER_ARISTA;
     case ETHERTYPE_FABRICPATH:
         return LAYER_FABRICPATH;
     case ETHERTYPE_NSH:

@@ -135,6 +135,7 @@ void walk_token_ring(struct walk *walk);
 void walk_nflog(struct walk *walk); /* walk_wrapper.c */
 void walk_ipoib(struct walk *walk);
 void walk_pktap(struct walk *walk);
+void walk_juniper(struct walk *walk);
 void walk_wrapper(struct walk *walk);
 void walk_docsis(struct walk *walk);
 void walk_ppp(struct walk *walk); /* walk_ppp.c */
@@ -157,6 +158,7 @@ void walk_hsr(struct walk *walk);
 void walk_dsa(struct walk *walk);
 void walk_macsec(struct walk *walk);
 void walk_trustsec(struct walk *walk);
+void walk_arista(struct walk *walk);
 void walk_fabricpath(struct walk *walk);
 void walk_isl(struct walk *walk);
 void walk_mpls(struct walk *walk); /* walk_mpls.c */

@@ -69,8 +69,14 @@ static enum wire_layer layer_of(uint32_t link_type)
         return LAYER_DOCSIS;
     case LINK_ATM_LLC:
         return LAYER_LLC;
+    case LINK_JUNIPER_ETHERNET:
+    case LINK_JUNIPER_PPP:
+    case LINK_JUNIPER_FRAME_RELAY:
+    case LINK_JUNIPER_HDLC:
+        return LAYER_JUNIPER;
     case LINK_ENC:
     case LINK_PFLOG:
+    case LINK_IPNET:
     case LINK_IP_OVER_FC:
     case LINK_FIREWIRE:
     case LINK_NETANALYZER:

@@ -227,6 +227,27 @@ void walk_trustsec(struct walk *walk)
     }
 }
 
+/* Arista's hardware timestamps: a subtype and a version, which says how long the time is. */
+void walk_arista(struct walk *walk)
+{
+    const uint8_t *at = walk->at.at;
+
+    if (walk_left(walk) < 4) {
+        walk_short(walk, LAYER_ARISTA);
+        return;
+    }
+    const unsigned version = wire_u16(at + 2) & 0xfeffU; /* the bit: UTC, not TAI */
+    const uint32_t header_bytes = version == 0x10 ? 14 : 12;
+
+    if (wire_u16(at) != 1 || (version != 0x10 && version != 0x20)) {
+        walk_fault(walk, LAYER_ARISTA, DECODE_UNSUPPORTED);
+        return;
+    }
+    if (take_tag(walk, header_bytes, "Arista timestamp") != NULL) {
+        walk_ethertype(walk, wire_u16(at + header_bytes - 2));
+    }
+}
+
 /* Cisco FabricPath: forwarding tag and TTL, then the frame. */
 void walk_fabricpath(struct walk *walk)
 {

@@ -126,6 +126,56 @@ void walk_docsis(struct walk *walk)
     }
 }
 
+#define JUNIPER_MAGIC    0x4d4743U /* "MGC" */
+#define JUNIPER_HAS_MORE 0x80
+#define JUNIPER_NO_LINK  0x02
+
+/* What Juniper's routers write before a frame: a magic, flags, with one of them a list of further
+ * facts; with another no link's header stands before IP, but its protocol in four bytes. */
+void walk_juniper(struct walk *walk)
+{
+    const uint8_t *at = walk->at.at;
+
+    if (walk_left(walk) < 6) {
+        walk_short(walk, LAYER_JUNIPER);
+        return;
+    }
+    if (wire_u32(at) >> 8 != JUNIPER_MAGIC) {
+        walk_fault(walk, LAYER_JUNIPER, DECODE_MALFORMED);
+        return;
+    }
+    const bool has_link = (at[3] & JUNIPER_NO_LINK) == 0;
+    const uint32_t header_bytes =
+        ((at[3] & JUNIPER_HAS_MORE) != 0 ? 6U + wire_u16(at + 4) : 4U) + (has_link ? 0U : 4U);
+
+    if (walk_take(walk, header_bytes) == NULL) {
+        walk_short(walk, LAYER_JUNIPER);
+        return;
+    }
+    if (walk->tree != NULL) {
+        tree_layer(walk->tree, "Juniper", at, header_bytes);
+        tree_field(walk->tree, "flags", at + 3, 1, "0x%02x", at[3]);
+    }
+    if (!has_link) {
+        walk_ip(walk);
+        return;
+    }
+    switch (walk->link_type) {
+    case LINK_JUNIPER_PPP:
+        walk_link(walk, LINK_PPP);
+        break;
+    case LINK_JUNIPER_FRAME_RELAY:
+        walk_link(walk, LINK_FRAME_RELAY);
+        break;
+    case LINK_JUNIPER_HDLC:
+        walk_link(walk, LINK_HDLC);
+        break;
+    default:
+        walk->next = LAYER_ETHERNET;
+        break;
+    }
+}
+
 /* ---- fixed headers ---- */
 
 static uint32_t wrapper_bytes(const struct walk *walk)
@@ -135,6 +185,8 @@ static uint32_t wrapper_bytes(const struct walk *walk)
         return 12;
     case LINK_PFLOG: /* its own length, without the padding to four bytes */
         return walk_left(walk) > 0 ? (*walk->at.at + 3U) & ~3U : 4;
+    case LINK_IPNET: /* Solaris: version, family, hook, length, interfaces and zones of both ends */
+        return 24;
     case LINK_IP_OVER_FC: /* RFC 2625 network header */
         return 16;
     case LINK_FIREWIRE:
@@ -164,6 +216,7 @@ void walk_wrapper(struct walk *walk)
     switch (walk->link_type) {
     case LINK_ENC:
     case LINK_PFLOG:
+    case LINK_IPNET:
         walk_ip(walk);
         break;
     case LINK_IP_OVER_FC:
