@@ -35,9 +35,10 @@ static inline void script_check(bool holds, const char *what)
 static inline uint32_t script_pieces(const struct window_reference *reference)
 {
     const uint64_t first = reference->base - reference->origin;
+    const uint64_t end = first + SCRIPT_LIMIT_BYTES; /* nothing behind is taken */
     uint32_t pieces = 0;
 
-    for (uint64_t i = first; i < SCRIPT_STREAM_BYTES; i++) {
+    for (uint64_t i = first; i < end && i < SCRIPT_STREAM_BYTES; i++) {
         pieces += reference->seen[i] && (i == first || !reference->seen[i - 1]);
     }
     return pieces;
