@@ -2,24 +2,12 @@
  * once. */
 #include <assert.h>
 
-#include "proto/codec.h"
-#include "proto/codec_wire.h"
+#include "proto/codec_flow_encode.h"
 
-#define NUMBER_FIELD_MAX 12 /* tag of two bytes, 64 bits */
-#define ENDPOINT_MAX     (4 * TEXT_FIELD_MAX)
-#define DIRECTION_MAX    (22 * NUMBER_FIELD_MAX)
-#define ROUND_TRIP_MAX   (5 * TIME_FIELD_MAX + 2 * NUMBER_FIELD_MAX)
-#define TUNNEL_MAX       (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
+#define ENDPOINT_MAX (4 * TEXT_FIELD_MAX)
+#define TUNNEL_MAX   (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
-#define TCP_MAX (2 * DIRECTION_MAX + 2 * ROUND_TRIP_MAX + 2 * TIME_FIELD_MAX + 128)
-#define TLS_MAX ((13 + FLOW_ALPN_MAX) * TEXT_FIELD_MAX + 12 * NUMBER_FIELD_MAX)
-#define DNS_MAX                                                                                    \
-    (FLOW_QUERIES_MAX * (DNS_TEXT_MAX + 4 + 2 * NUMBER_FIELD_MAX + TIME_FIELD_MAX + 4 +            \
-                         FLOW_ANSWERS_MAX * (ADDRESS_TEXT_BYTES + 4)) +                            \
-     FLOW_RCODES * 5 + TIME_FIELD_MAX + 5 * NUMBER_FIELD_MAX)
-#define HTTP_MAX ((4 + FLOW_HOSTS_MAX) * TEXT_FIELD_MAX + 4 * NUMBER_FIELD_MAX)
-#define SSH_MAX  (4 * TEXT_FIELD_MAX + NUMBER_FIELD_MAX)
-/* Everything but the four above. */
+/* Everything but TLS, DNS, HTTP and SSH. */
 #define COMMON_MAX                                                                                 \
     (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 7 * TEXT_FIELD_MAX +    \
      FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX + FIELD_TOUCHES)
@@ -171,252 +159,6 @@ static uint8_t *put_counters(uint8_t *at, uint32_t field, const struct flow_coun
     return end == body ? at : end_message(body, end);
 }
 
-/* What went wrong in most directions: nothing. */
-static bool has_faults(const struct flow_tcp_direction *side)
-{
-    return (side->retransmitted_segments | side->retransmitted_bytes | side->out_of_order_segments |
-            side->duplicate_acks | side->zero_window_events | side->keepalives |
-            side->duplicate_packets | side->fast_retransmissions | side->spurious_retransmissions |
-            side->window_full_events | side->zero_window_probes | side->sack_acks |
-            side->sequence_gaps) != 0;
-}
-
-/* A side that sent nothing, but for its faults. */
-static bool is_silent(const struct flow_tcp_direction *side)
-{
-    return side->flags == 0 && (side->syn_count | side->fin_count | side->rst_count) == 0 &&
-           !side->has_initial_window && !side->has_mss && !side->has_window_scale &&
-           !side->sack_permitted && !side->timestamps;
-}
-
-static uint8_t *put_measured(uint8_t *at, const struct flow_tcp_direction *side, bool is_faulty)
-{
-    if (LIKELY((side->syn_count | side->fin_count | side->rst_count) < 0x80)) {
-        at = put_small(at, 2, side->syn_count);
-        at = put_small(at, 3, side->fin_count);
-        at = put_small(at, 4, side->rst_count);
-    } else {
-        at = put_count(at, 2, side->syn_count);
-        at = put_count(at, 3, side->fin_count);
-        at = put_count(at, 4, side->rst_count);
-    }
-    if (is_faulty) {
-        at = put_number(at, 5, side->retransmitted_segments);
-        at = put_number(at, 6, side->retransmitted_bytes);
-        at = put_number(at, 7, side->out_of_order_segments);
-        at = put_number(at, 8, side->duplicate_acks);
-        at = put_number(at, 9, side->zero_window_events);
-        at = put_number(at, 10, side->keepalives);
-    }
-    at = put_numeral_if(at, 11, numeral_of_28(side->initial_window), side->has_initial_window);
-    at = put_numeral_if(at, 12, numeral_of_28(side->mss), side->has_mss);
-    at = put_numeral_if(at, 13, numeral_of_byte(side->window_scale), side->has_window_scale);
-    if (is_faulty) {
-        at = put_number(at, 14, side->duplicate_packets);
-        at = put_number(at, 15, side->fast_retransmissions);
-        at = put_number(at, 16, side->spurious_retransmissions);
-        at = put_number(at, 17, side->window_full_events);
-        at = put_number(at, 18, side->zero_window_probes);
-        at = put_number(at, 19, side->sack_acks);
-        at = put_number(at, 20, side->sequence_gaps);
-    }
-    at = put_small(at, 21, side->sack_permitted);
-    return put_small(at, 22, side->timestamps);
-}
-
-static uint8_t *put_direction(uint8_t *at, uint32_t field, const struct flow_tcp_direction *side,
-                              bool is_measured)
-{
-    const bool is_faulty = has_faults(side);
-
-    if (is_silent(side) && !is_faulty) {
-        return at;
-    }
-    uint8_t *body = begin_message(at, field);
-    uint8_t *end = put_byte(body, 1, side->flags);
-    if (is_measured) {
-        end = put_measured(end, side, is_faulty);
-    }
-    return end == body ? at : end_message(body, end);
-}
-
-static uint8_t *put_round_trip(uint8_t *at, uint32_t field, const struct flow_round_trip *rtt)
-{
-    if (rtt->samples == 0) {
-        return at;
-    }
-    uint8_t *body = begin_message(at, field);
-    uint8_t *end = put_time_always(body, 1, rtt->min_ns);
-    end = put_time_always(end, 2, rtt->mean_ns);
-    end = put_time_always(end, 3, rtt->max_ns);
-    end = put_time_always(end, 4, rtt->last_ns);
-    end = put_time_always(end, 5, rtt->ewma_ns);
-    end = put_count(end, 6, rtt->samples);
-    end = put_count(end, 7, rtt->timestamp_samples);
-    return end_message(body, end);
-}
-
-/* Of eight bytes, the last a NUL. */
-static ALWAYS_INLINE uint8_t *put_code(uint8_t *at, uint32_t field, const char text[8])
-{
-    const unsigned length = text_length_8(text) & 7; /* one byte too many says nothing */
-
-    at[0] = (uint8_t)WIRE_TAG(field, WIRE_BYTES);
-    at[1] = (uint8_t)length;
-    memcpy(at + 2, text, 8);
-    return at + (length == 0 ? 0 : 2 + length);
-}
-
-static uint8_t *put_history(uint8_t *at, uint32_t field, const char text[34])
-{
-    unsigned length = 0;
-
-    for (unsigned here = 8; here == 8 && length < 32;) {
-        here = text_length_8(text + length);
-        length += here;
-    }
-    length += length == 32 && text[32] != '\0' ? 1 : 0;
-    return length == 0 ? at : wire_put_bytes(put_tag(at, field, WIRE_BYTES), text, length);
-}
-
-static uint8_t *put_tcp(uint8_t *at, const struct flow_tcp *tcp)
-{
-    const bool is_long = tcp->is_measured && tcp->client_rtt.samples + tcp->server_rtt.samples > 0;
-    uint8_t *body = is_long ? begin_long_message(at, 15) : begin_message(at, 15);
-    uint8_t *end = put_byte(body, 1, tcp->state);
-    if (tcp->is_measured) {
-        static_assert(sizeof tcp->conn_state == 8 && sizeof tcp->history == 34, "as put_ has them");
-        end = put_code(end, 2, tcp->conn_state);
-        end = put_history(end, 3, tcp->history);
-    }
-    end = put_direction(end, 4, &tcp->forward, tcp->is_measured);
-    end = put_direction(end, 5, &tcp->reverse, tcp->is_measured);
-    if (tcp->is_measured) {
-        end = put_round_trip(end, 6, &tcp->client_rtt);
-        end = put_round_trip(end, 7, &tcp->server_rtt);
-        if (tcp->has_handshake) {
-            end = put_time_always(end, 8, tcp->handshake_ns);
-        }
-        if (tcp->has_response) {
-            end = put_time_always(end, 9, tcp->response_ns);
-        }
-        end = put_byte(end, 10, tcp->simultaneous_open);
-    }
-    return is_long ? end_long_message(body, end) : end_message(body, end);
-}
-
-/* A Timestamp of whole seconds, which may lie before 1970. */
-static uint8_t *put_date(uint8_t *at, uint32_t field, int64_t seconds)
-{
-    uint8_t *body = begin_message(at, field);
-
-    return end_message(body, put_number(body, 1, (uint64_t)seconds));
-}
-
-static uint8_t *put_tls(uint8_t *at, const struct flow_tls *tls)
-{
-    const bool is_long = tls->ja3.length > 0; /* a whole hello */
-    uint8_t *body = is_long ? begin_long_message(at, 41) : begin_message(at, 41);
-    uint8_t *end = put_text(body, 1, tls->version, TEXT_BYTES_MAX);
-    end = put_text(end, 2, tls->sni, TEXT_BYTES_MAX);
-    for (unsigned i = 0; i < tls->alpn_count && i < FLOW_ALPN_MAX; i++) {
-        end = put_text_always(end, 3, tls->alpn[i], TEXT_BYTES_MAX);
-    }
-    end = put_number(end, 4, tls->cipher);
-    end = put_text(end, 5, tls->ja3, TEXT_BYTES_MAX);
-    end = put_text(end, 6, tls->ja3s, TEXT_BYTES_MAX);
-    end = put_text(end, 7, tls->ja4, TEXT_BYTES_MAX);
-    end = put_number(end, 8, tls->ech_offered);
-    end = put_text(end, 9, tls->cert_sha256, TEXT_BYTES_MAX);
-    end = put_text(end, 10, tls->client_version, TEXT_BYTES_MAX);
-    end = put_text(end, 11, tls->alpn_selected, TEXT_BYTES_MAX);
-    end = put_number(end, 12, tls->group);
-    end = put_number(end, 13, tls->hello_retry);
-    end = put_number(end, 14, tls->hello_cut);
-    end = put_text(end, 15, tls->cert_subject, TEXT_BYTES_MAX);
-    end = put_text(end, 16, tls->cert_issuer, TEXT_BYTES_MAX);
-    end = put_text(end, 17, tls->cert_serial, TEXT_BYTES_MAX);
-    if (tls->has_cert_validity) {
-        end = put_date(end, 18, tls->cert_not_before_seconds);
-        end = put_date(end, 19, tls->cert_not_after_seconds);
-    }
-    end = put_number(end, 20, tls->cert_san_count);
-    end = put_text(end, 21, tls->ja3_retry, TEXT_BYTES_MAX);
-    end = put_text(end, 22, tls->ja4_retry, TEXT_BYTES_MAX);
-    return is_long ? end_long_message(body, end) : end_message(body, end);
-}
-
-static uint8_t *put_dns_query(uint8_t *at, const struct flow_dns_query *query)
-{
-    uint8_t *body = begin_message(at, 5);
-    uint8_t *end = put_text(body, 1, query->name, DNS_TEXT_MAX);
-    end = put_number(end, 2, query->type);
-    if (query->has_rcode) {
-        end = put_number_always(end, 3, query->rcode);
-    }
-    if (query->has_latency) {
-        end = put_time_always(end, 4, query->latency_ns);
-    }
-    for (unsigned i = 0; i < query->answers_count && i < FLOW_ANSWERS_MAX; i++) {
-        end = put_address(end, 5, &query->answers[i]);
-    }
-    return end_message(body, end);
-}
-
-static uint8_t *put_dns(uint8_t *at, const struct flow_dns *dns)
-{
-    uint8_t *body = begin_message(at, 42);
-    uint8_t *end = put_number(body, 1, dns->query_count);
-    end = put_number(end, 2, dns->response_count);
-
-    unsigned rcodes = FLOW_RCODES; /* index = code: zeros at the end say nothing */
-    while (rcodes > 0 && dns->rcode_counts[rcodes - 1] == 0) {
-        rcodes--;
-    }
-    if (rcodes > 0) {
-        uint8_t *packed = begin_message(end, 3);
-        uint8_t *packed_end = packed;
-        for (unsigned i = 0; i < rcodes; i++) {
-            packed_end = wire_put_varint(packed_end, dns->rcode_counts[i]);
-        }
-        end = end_message(packed, packed_end);
-    }
-    if (dns->has_response_time) {
-        end = put_time_always(end, 4, dns->response_time_ns);
-    }
-    for (unsigned i = 0; i < dns->queries_count && i < FLOW_QUERIES_MAX; i++) {
-        end = put_dns_query(end, &dns->queries[i]);
-    }
-    end = put_number(end, 6, dns->queries_omitted);
-    return end_message(body, end);
-}
-
-static uint8_t *put_http(uint8_t *at, const struct flow_http *http)
-{
-    uint8_t *body = begin_message(at, 43);
-    uint8_t *end = put_text(body, 1, http->method, TEXT_BYTES_MAX);
-    for (unsigned i = 0; i < http->hosts_count && i < FLOW_HOSTS_MAX; i++) {
-        end = put_text_always(end, 2, http->hosts[i], TEXT_BYTES_MAX);
-    }
-    end = put_number(end, 3, http->status);
-    end = put_text(end, 4, http->user_agent, TEXT_BYTES_MAX);
-    end = put_text(end, 5, http->path, TEXT_BYTES_MAX);
-    end = put_text(end, 6, http->content_type, TEXT_BYTES_MAX);
-    end = put_number(end, 7, http->request_count);
-    end = put_number(end, 8, http->response_count);
-    return end_message(body, end);
-}
-
-static uint8_t *put_ssh(uint8_t *at, const struct flow_ssh *ssh)
-{
-    uint8_t *body = begin_message(at, 44);
-    uint8_t *end = put_text(body, 1, ssh->client_banner, TEXT_BYTES_MAX);
-    end = put_text(end, 2, ssh->server_banner, TEXT_BYTES_MAX);
-    end = put_text(end, 3, ssh->hassh, TEXT_BYTES_MAX);
-    end = put_text(end, 4, ssh->hassh_server, TEXT_BYTES_MAX);
-    return end_message(body, end);
-}
-
 static uint8_t *put_tunnels(uint8_t *at, const struct flow_record *record)
 {
     for (unsigned i = 0; i < record->tunnels_count && i < FLOW_TUNNELS_MAX; i++) {
@@ -445,36 +187,6 @@ static uint8_t *put_flags(uint8_t *at, uint16_t flags)
         *end++ = (uint8_t)__builtin_ctz(left);
     }
     return end_message(body, end);
-}
-
-/* Application parts: present where their has_ flag says so. */
-static uint8_t *put_application(uint8_t *at, const struct flow_record *record)
-{
-    if (record->has_icmp) {
-        uint8_t *body = begin_message(at, 40);
-        uint8_t *end = put_number(body, 1, record->icmp_type);
-        at = end_message(body, put_number(end, 2, record->icmp_code));
-    }
-    if (record->has_tls) {
-        at = put_tls(at, &record->tls);
-    }
-    if (record->has_dns) {
-        at = put_dns(at, &record->dns);
-    }
-    if (record->has_http) {
-        at = put_http(at, &record->http);
-    }
-    if (record->has_ssh) {
-        at = put_ssh(at, &record->ssh);
-    }
-    if (record->quic_version.length > 0) {
-        uint8_t *body = begin_message(at, 45);
-        uint8_t *end = put_text(body, 1, record->quic_version, TEXT_BYTES_MAX);
-        end = put_number(end, 2, record->quic_retry);
-        end = put_number(end, 3, record->quic_version_negotiation);
-        at = end_message(body, put_number(end, 4, record->quic_zero_rtt));
-    }
-    return at;
 }
 
 static uint8_t *put_app(uint8_t *at, const struct flow_record *record)
@@ -544,7 +256,7 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t 
 {
     at = put_app(put_head(at, record), record);
     if (record->has_tcp) {
-        at = put_tcp(at, &record->tcp);
+        at = codec_put_tcp(at, &record->tcp);
     }
     at = put_end(at, record);
     at = put_middle_text(at, 25, record->community_id);
@@ -559,7 +271,7 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t 
     at = put_short_text(at, 33, record->interface);
     at = put_number(at, 34, record->observation_point);
     at = put_number(at, 35, record->sampling_interval);
-    at = put_application(at, record);
+    at = codec_put_flow_parts(at, record);
     return put_flags(at, record->flags);
 }
 
