@@ -66,6 +66,7 @@ static const char *const layer_names[LAYER_COUNT] = {
     [LAYER_TZSP] = "tzsp",
     [LAYER_LISP] = "lisp",
     [LAYER_GUE] = "gue",
+    [LAYER_PIM] = "pim",
 };
 static_assert(LAYER_COUNT <= 64, "a layer is a bit of packet_rules.disabled");
 

@@ -75,6 +75,7 @@ enum wire_layer {
     LAYER_TZSP,
     LAYER_LISP,
     LAYER_GUE,
+    LAYER_PIM,
     LAYER_COUNT,
 };
 

@@ -57,7 +57,7 @@ const char *tunnel_type_name(enum tunnel_type type)
         [TUNNEL_NVGRE] = "NVGRE",     [TUNNEL_PPTP] = "PPTP",     [TUNNEL_NSH] = "NSH",
         [TUNNEL_ETHERIP] = "EtherIP", [TUNNEL_AYIYA] = "AYIYA",   [TUNNEL_PBB] = "PBB",
         [TUNNEL_CAPWAP] = "CAPWAP",   [TUNNEL_TZSP] = "TZSP",     [TUNNEL_WCCP] = "WCCP",
-        [TUNNEL_LISP] = "LISP",       [TUNNEL_GUE] = "GUE",
+        [TUNNEL_LISP] = "LISP",       [TUNNEL_GUE] = "GUE",       [TUNNEL_PIM] = "PIM",
     };
 
     assert(type < TUNNEL_TYPE_COUNT);

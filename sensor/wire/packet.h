@@ -100,6 +100,7 @@ enum ip_protocol {
     IP_PROTOCOL_HIP = 139,
     IP_PROTOCOL_SHIM6 = 140,
     IP_PROTOCOL_ETHERNET = 143,
+    IP_PROTOCOL_PIM = 103,
     IP_PROTOCOL_NSH = 145,
 };
 
@@ -128,6 +129,7 @@ enum tunnel_type {
     TUNNEL_WCCP,      /* 0 */
     TUNNEL_LISP,      /* instance; 0 where the header has none */
     TUNNEL_GUE,       /* 0 */
+    TUNNEL_PIM,       /* 0 */
     TUNNEL_TYPE_COUNT,
 };
 

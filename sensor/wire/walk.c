@@ -88,6 +88,7 @@ static void (*const layers[LAYER_COUNT])(struct walk *) = {
     [LAYER_TZSP] = walk_tzsp,
     [LAYER_LISP] = walk_lisp,
     [LAYER_GUE] = walk_gue,
+    [LAYER_PIM] = walk_pim,
 };
 
 void walk_on(struct walk *walk)

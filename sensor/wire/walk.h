@@ -175,6 +175,8 @@ void walk_vxlan(struct walk *walk); /* walk_overlay.c */
 void walk_vxlan_gpe(struct walk *walk);
 void walk_geneve(struct walk *walk);
 void walk_etherip(struct walk *walk);
+bool walk_is_register(const struct walk *walk);
+void walk_pim(struct walk *walk);
 void walk_capwap(struct walk *walk);
 void walk_tzsp(struct walk *walk);
 void walk_gtp(struct walk *walk); /* walk_access.c */

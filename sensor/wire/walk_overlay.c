@@ -119,6 +119,38 @@ void walk_etherip(struct walk *walk)
     walk->next = LAYER_ETHERNET;
 }
 
+/* ---- PIM (RFC 7761 section 4.9.3) ---- */
+
+#define PIM_REGISTER       0x21 /* version 2, type 1 */
+#define PIM_REGISTER_BYTES 8
+#define PIM_NULL           0x40 /* no packet, but the header of one */
+
+bool walk_is_register(const struct walk *walk)
+{
+    const uint8_t *at = walk->at.at;
+
+    return walk_left(walk) > PIM_REGISTER_BYTES && at[0] == PIM_REGISTER &&
+           (at[4] & PIM_NULL) == 0 &&
+           (at[PIM_REGISTER_BYTES] >> 4 == 4 || at[PIM_REGISTER_BYTES] >> 4 == 6);
+}
+
+/* A multicast packet on its way from its first router to the rendezvous point. */
+void walk_pim(struct walk *walk)
+{
+    const uint8_t *at = walk_take(walk, PIM_REGISTER_BYTES);
+
+    if (at == NULL) {
+        walk_short(walk, LAYER_PIM);
+        return;
+    }
+    if (walk->tree != NULL) {
+        tree_layer(walk->tree, "PIM register", at, PIM_REGISTER_BYTES);
+        tree_field(walk->tree, "border", at + 4, 1, "%u", at[4] >> 7);
+    }
+    walk_tunnel(walk, TUNNEL_PIM, 0);
+    walk_ip(walk);
+}
+
 /* RFC 5415 4.3: data of access points, as Ethernet or, with T set, as 802.11. */
 void walk_capwap(struct walk *walk)
 {

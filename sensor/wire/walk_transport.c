@@ -90,7 +90,7 @@ void walk_later_fragment(struct walk *walk)
 }
 
 /* What IP carries that is no transport of its own. */
-static enum wire_layer layer_of(uint8_t protocol)
+static enum wire_layer layer_of(const struct walk *walk, uint8_t protocol)
 {
     switch (protocol) {
     case IP_PROTOCOL_IPV4:
@@ -108,6 +108,8 @@ static enum wire_layer layer_of(uint8_t protocol)
         return LAYER_MPLS;
     case IP_PROTOCOL_NSH:
         return LAYER_NSH;
+    case IP_PROTOCOL_PIM: /* its other messages carry no packet */
+        return walk_is_register(walk) ? LAYER_PIM : LAYER_NONE;
     default:
         return LAYER_NONE;
     }
@@ -124,9 +126,13 @@ void walk_other(struct walk *walk)
             walk_fault(walk, LAYER_TRANSPORT, reason_of(walk, WIRE_TRUNCATED));
             return;
         }
-    } else if (layer_of(protocol) != LAYER_NONE && walk_is_open(walk, layer_of(protocol))) {
-        walk->next = (uint8_t)layer_of(protocol);
-        return;
+    } else {
+        const enum wire_layer layer = layer_of(walk, protocol);
+
+        if (layer != LAYER_NONE && walk_is_open(walk, layer)) {
+            walk->next = (uint8_t)layer;
+            return;
+        }
     }
     if (walk->tree != NULL) {
         tree_other(walk->tree, &walk->at, protocol);

@@ -134,6 +134,9 @@ static const struct tunnel_case cases[] = {
      0, TUNNEL_GUE, 0, true},
     {"GUE without a header", 17, 6080, NULL, 0, 0, 0, TUNNEL_GUE, 0, false},
     {"GUE without a header, IPv6", 17, 6080, NULL, 0, 0, 0, TUNNEL_GUE, 0, true},
+    {"PIM register", 103, 0, BYTES(0x21, 0, 0xde, 0xff, 0, 0, 0, 0), 0, 0, TUNNEL_PIM, 0, false},
+    {"PIM register of a border, IPv6", 103, 0, BYTES(0x21, 0, 0x5e, 0xff, 0x80, 0, 0, 0), 0, 0,
+     TUNNEL_PIM, 0, true},
 };
 
 static void build_case(const struct tunnel_case *c, bool is_over_6)
@@ -328,6 +331,33 @@ static void tunnels_nest_and_the_outermost_four_are_listed(void **state)
 }
 
 /* ---- what is no tunnel ---- */
+
+static void other_messages_of_pim_are_its_own(void **state)
+{
+    static const struct {
+        uint8_t type, flags, version;
+    } others[] = {
+        {0x20, 0, 0x45},    /* Hello */
+        {0x21, 0x40, 0x45}, /* Null-Register */
+        {0x11, 0, 0x45},    /* version 1 */
+        {0x21, 0, 0x15},    /* no IP in it */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct packet_builder *b = check_start(LINK_ETHERNET);
+
+        build_ethernet(b);
+        build_ipv4(b, (struct build_ip){
+                          .source = "198.51.100.1", .target = "198.51.100.2", .protocol = 103});
+        check_add(BYTES(others[i].type, 0, 0, 0, others[i].flags, 0, 0, 0, others[i].version, 0, 0,
+                        20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 239, 0, 0, 1));
+        assert_int_equal(check_decode(NULL), PACKET_OK);
+        assert_int_equal(check_packet.protocol, 103);
+        assert_int_equal(check_packet.tunnel_count, 0);
+        check_cuts();
+    }
+}
 
 static const struct {
     const char *name;
@@ -595,6 +625,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_tunnel_is_opened_and_listed),
+        cmocka_unit_test(other_messages_of_pim_are_its_own),
         cmocka_unit_test(no_tunnel_is_deeper_than_the_rules_say),
         cmocka_unit_test(nothing_of_the_outer_header_is_left),
         cmocka_unit_test(erspan_of_all_types_is_opened),
