@@ -55,8 +55,9 @@ enum flow_bit {
  * - struct flow_tcp_rtt_near (flow_table_internal.h): for samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_tcp_rtt: of round trips that are long or many.
- * - struct flow_brief, flow_told, flow_large (flow_table_internal.h): from the first record on that
- * is not the last; for a flow whose sums outgrew struct flow, or with other things that few have.
+ * - struct flow_tiny, flow_brief, flow_told, flow_large (flow_table_internal.h): from the first
+ * record on that is not the last; the last one for a flow whose sums outgrew struct flow, or with
+ * other things that few have.
  * Parts stand in pools of the table, are found by index and go back with the flow. A part that is
  * not there reads as zeros. static_asserts below hold the sizes. */
 

@@ -312,7 +312,7 @@ static inline void cut_full_delta(struct flow_table *table, uint32_t slot, uint6
     struct flow *flow = flow_at(table, slot);
     const struct flow_cold *cold = flow_cold_at(table, slot);
 
-    if (UNLIKELY((cold->past & FLOW_PAST_IS_LARGE) != 0) && flow_delta_is_full(table, flow, cold)) {
+    if (UNLIKELY(flow_past_is(cold, FLOW_PAST_LARGE)) && flow_delta_is_full(table, flow, cold)) {
         flow_cut_delta(table, flow, now_ns);
         flow_set_update_tick(table, flow, cold, now_ns);
     }

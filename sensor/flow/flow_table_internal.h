@@ -46,7 +46,7 @@ struct flow_item {
  * measured, at the begin of its struct flow_tcp_cold. */
 struct flow_cold {
     uint64_t first_ns;
-    uint32_t past; /* a struct flow_told or, with a bit of flow_past_bit, another; 0: none */
+    uint32_t past; /* what was told: an index and, above it, enum flow_past; 0: nothing so far */
     uint32_t link; /* in table->links; the upper two bits: which of table->rounds */
 };
 static_assert(sizeof(struct flow_cold) == 16, "four a line");
@@ -133,11 +133,12 @@ struct flow_tcp_rtt_near {
 };
 static_assert(sizeof(struct flow_tcp_rtt_near) == 48, "four in three lines");
 
-#define FLOW_PAST_IS_LARGE (UINT32_C(1) << 31) /* a struct flow_large */
-#define FLOW_PAST_IS_BRIEF (UINT32_C(1) << 30) /* a struct flow_brief */
-#define FLOW_LINK_BITS     30
-#define FLOW_LINK_MASK     ((UINT32_C(1) << FLOW_LINK_BITS) - 1)
-#define FLOW_ROUNDS        4
+enum flow_past { FLOW_PAST_TOLD, FLOW_PAST_TINY, FLOW_PAST_BRIEF, FLOW_PAST_LARGE };
+#define FLOW_PAST_SHIFT 30
+#define FLOW_PAST_MASK  ((UINT32_C(1) << FLOW_PAST_SHIFT) - 1)
+#define FLOW_LINK_BITS  30
+#define FLOW_LINK_MASK  ((UINT32_C(1) << FLOW_LINK_BITS) - 1)
+#define FLOW_ROUNDS     4
 
 /* Deadlines that flows were promised when they began. */
 struct flow_round {
@@ -145,10 +146,14 @@ struct flow_round {
     uint64_t interval_ns;     /* between those that follow; 0: none */
 };
 
-/* What the last record told of a small flow that is told as it was promised: by direction packets
- * in 8 bits and bytes, IP bytes and payload in 16 each. In the upper 8 bits of the first the number
- * of deadlines that have passed (the last of them is where the delta begins), of the second the
- * update_index. */
+/* What the last record told of a flow that is told as it was promised: by direction its sums and a
+ * count, packed (flow_told.c). Of up to 15 packets with 511 bytes of payload each way ... */
+struct flow_tiny {
+    uint32_t sums[2];
+};
+static_assert(sizeof(struct flow_tiny) == 8, "eight a line");
+
+/* ... and of up to 255 with 64 KiB. */
 struct flow_brief {
     uint64_t sums[2];
 };
@@ -237,11 +242,13 @@ struct flow_pool {
 enum flow_part {
     FLOW_PART_FAULTS,
     FLOW_PART_RTT,
+    FLOW_PART_TOLD, /* from here on by enum flow_past */
+    FLOW_PART_TINY,
     FLOW_PART_BRIEF,
-    FLOW_PART_TOLD,
     FLOW_PART_LARGE,
     FLOW_PARTS
 };
+static_assert(FLOW_PART_LARGE == FLOW_PART_TOLD + FLOW_PAST_LARGE, "one addition tells it");
 
 struct flow_table {
     struct flow_settings settings;
@@ -353,13 +360,25 @@ void flow_get_reported(const struct flow_table *table, const struct flow_cold *c
                        struct flow_reported *out);
 void flow_set_reported(struct flow_table *table, struct flow_cold *cold,
                        const struct flow_reported *reported);
+static inline bool flow_past_is(const struct flow_cold *cold, enum flow_past form)
+{
+    return cold->past != 0 && cold->past >> FLOW_PAST_SHIFT == (uint32_t)form;
+}
+static inline bool flow_past_is_short(const struct flow_cold *cold)
+{
+    return flow_past_is(cold, FLOW_PAST_TINY) || flow_past_is(cold, FLOW_PAST_BRIEF);
+}
+/* Where it stands; there is one. */
+static inline void *flow_past_at(const struct flow_table *table, const struct flow_cold *cold)
+{
+    return flow_pool_at(&table->parts[FLOW_PART_TOLD + (cold->past >> FLOW_PAST_SHIFT)],
+                        cold->past & FLOW_PAST_MASK);
+}
 /* NULL: the flow has none. */
 static inline struct flow_large *flow_large(const struct flow_table *table,
                                             const struct flow_cold *cold)
 {
-    return (cold->past & FLOW_PAST_IS_LARGE) != 0
-               ? flow_pool_at(&table->parts[FLOW_PART_LARGE], cold->past & ~FLOW_PAST_IS_LARGE)
-               : NULL;
+    return flow_past_is(cold, FLOW_PAST_LARGE) ? flow_past_at(table, cold) : NULL;
 }
 /* The flow's, made where there is none. */
 struct flow_large *flow_take_large(struct flow_table *table, struct flow_cold *cold);
@@ -696,16 +715,15 @@ static ALWAYS_INLINE void flow_prefetch_bucket(const struct flow_table *table, u
 
 static ALWAYS_INLINE void flow_prefetch_past(const struct flow_table *table, uint32_t slot)
 {
-    const uint32_t past = flow_cold_at(table, slot)->past;
+    const struct flow_cold *cold = flow_cold_at(table, slot);
 
-    if ((past & FLOW_PAST_IS_LARGE) != 0) {
-        flow_prefetch_lines(flow_large(table, flow_cold_at(table, slot)), 2);
-    } else if ((past & FLOW_PAST_IS_BRIEF) != 0) {
-        const uint32_t index = past & ~FLOW_PAST_IS_BRIEF;
+    if (cold->past != 0) {
+        const uint8_t *past = flow_past_at(table, cold);
 
-        __builtin_prefetch(flow_pool_at(&table->parts[FLOW_PART_BRIEF], index), 1);
-    } else if (past != 0) {
-        flow_prefetch_lines(flow_pool_at(&table->parts[FLOW_PART_TOLD], past), 1);
+        __builtin_prefetch(past, 1);
+        if (flow_past_is(cold, FLOW_PAST_LARGE)) {
+            __builtin_prefetch(past + CACHE_LINE, 1);
+        }
     }
     flow_tell_ahead(table, flow_at(table, slot), 1);
 }

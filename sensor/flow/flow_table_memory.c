@@ -16,8 +16,9 @@
 
 static const uint32_t part_bytes[FLOW_PARTS] = {[FLOW_PART_FAULTS] = sizeof(struct flow_tcp_faults),
                                                 [FLOW_PART_RTT] = sizeof(struct flow_tcp_rtt),
-                                                [FLOW_PART_BRIEF] = sizeof(struct flow_brief),
                                                 [FLOW_PART_TOLD] = sizeof(struct flow_told),
+                                                [FLOW_PART_TINY] = sizeof(struct flow_tiny),
+                                                [FLOW_PART_BRIEF] = sizeof(struct flow_brief),
                                                 [FLOW_PART_LARGE] = sizeof(struct flow_large)};
 
 /* Where the pieces of the one block of memory begin. The block is address space first: the pools

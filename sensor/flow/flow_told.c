@@ -1,19 +1,10 @@
-/* What the last record told of a flow, in 16 or 32 bytes where they do, and when the next is due.
+/* What the last record told of a flow, in 8, 16 or 32 bytes where they do, and when the next is
+ * due.
  */
 #include "sensor/flow/flow_table_internal.h"
 
 #define SINCE_MASK ((UINT64_C(1) << FLOW_TOLD_SINCE_BITS) - 1)
 #define INDEX_MAX  ((UINT64_C(1) << (64 - FLOW_TOLD_SINCE_BITS)) - 1)
-
-static struct flow_told *told_at(const struct flow_table *table, uint32_t index)
-{
-    return flow_pool_at(&table->parts[FLOW_PART_TOLD], index);
-}
-
-static struct flow_brief *brief_at(const struct flow_table *table, uint32_t past)
-{
-    return flow_pool_at(&table->parts[FLOW_PART_BRIEF], past & ~FLOW_PAST_IS_BRIEF);
-}
 
 static const struct flow_round *round_of(const struct flow_table *table,
                                          const struct flow_cold *cold)
@@ -44,65 +35,139 @@ static uint64_t coming_deadline(const struct flow_table *table, const struct flo
                : passed_deadline(table, cold, passed + 1);
 }
 
-/* ---- in 16 bytes ---- */
+/* ---- in 8 or 16 bytes ---- */
 
-#define BRIEF_MAX 255 /* of packets, deadlines and records */
+/* Bits of a direction's sums: packets, bytes beside IP, IP beside payload, payload. Above them, in
+ * one direction the number of deadlines that have passed (the last of them is where the delta
+ * begins), in the other the update_index. */
+struct form {
+    uint8_t sums[4], count;
+    uint8_t count_shift; /* behind the sums */
+};
 
-/* By enum flow_sum. */
-static const uint8_t brief_shifts[4] = {0, 8, 24, 40};
-static const uint16_t brief_most[4] = {BRIEF_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX};
-#define BRIEF_SHIFT 56
+static const struct form tiny_form = {{4, 8, 9, 9}, 2, 30};
+static const struct form brief_form = {{8, 16, 16, 16}, 8, 56};
 
-static uint64_t passed_of(const struct flow_brief *brief)
+/* False: something has no room. */
+static inline bool pack(const struct form *form, const uint32_t sums[4], uint64_t count,
+                        uint64_t *out)
 {
-    return brief->sums[0] >> BRIEF_SHIFT;
+    const uint32_t parts[4] = {sums[FLOW_SUM_PACKETS], sums[FLOW_SUM_BYTES] - sums[FLOW_SUM_IP],
+                               sums[FLOW_SUM_IP] - sums[FLOW_SUM_PAYLOAD], sums[FLOW_SUM_PAYLOAD]};
+    uint64_t excess = count >> form->count;
+    unsigned at = 0;
+
+    *out = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        excess |= parts[i] >> form->sums[i];
+        *out |= (uint64_t)parts[i] << at;
+        at += form->sums[i];
+    }
+    *out |= count << form->count_shift;
+    return excess == 0;
 }
 
-static void read_brief(const struct flow_table *table, const struct flow_cold *cold,
+/* Returns the count. */
+static inline uint32_t unpack(const struct form *form, uint64_t packed, uint32_t sums[4])
+{
+    uint32_t parts[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        parts[i] = (uint32_t)packed & ((1U << form->sums[i]) - 1);
+        packed >>= form->sums[i];
+    }
+    sums[FLOW_SUM_PACKETS] = parts[0];
+    sums[FLOW_SUM_PAYLOAD] = parts[3];
+    sums[FLOW_SUM_IP] = parts[2] + parts[3];
+    sums[FLOW_SUM_BYTES] = parts[1] + parts[2] + parts[3];
+    return (uint32_t)packed;
+}
+
+/* Of a struct flow_tiny or flow_brief: the number of deadlines that have passed. */
+static uint64_t passed_of(const struct flow_table *table, const struct flow_cold *cold)
+{
+    if (flow_past_is(cold, FLOW_PAST_TINY)) {
+        const struct flow_tiny *tiny = flow_past_at(table, cold);
+        return tiny->sums[0] >> tiny_form.count_shift;
+    }
+    const struct flow_brief *brief = flow_past_at(table, cold);
+    return brief->sums[0] >> brief_form.count_shift;
+}
+
+static void read_short(const struct flow_table *table, const struct flow_cold *cold,
                        struct flow_reported *out)
 {
-    const struct flow_brief *brief = brief_at(table, cold->past);
-    const uint64_t passed = passed_of(brief);
+    const uint64_t passed = passed_of(table, cold);
 
     out->delta_start_ns = passed_deadline(table, cold, passed);
     out->next_update_ns = coming_deadline(table, cold, passed);
-    for (unsigned i = 0; i < 4; i++) {
-        out->sums[0][i] = (uint32_t)(brief->sums[0] >> brief_shifts[i]) & brief_most[i];
-        out->sums[1][i] = (uint32_t)(brief->sums[1] >> brief_shifts[i]) & brief_most[i];
+    if (flow_past_is(cold, FLOW_PAST_TINY)) {
+        const struct flow_tiny *tiny = flow_past_at(table, cold);
+
+        (void)unpack(&tiny_form, tiny->sums[0], out->sums[0]);
+        out->update_index = unpack(&tiny_form, tiny->sums[1], out->sums[1]);
+        return;
     }
-    out->update_index = (uint32_t)(brief->sums[1] >> BRIEF_SHIFT);
+    const struct flow_brief *brief = flow_past_at(table, cold);
+
+    (void)unpack(&brief_form, brief->sums[0], out->sums[0]);
+    out->update_index = unpack(&brief_form, brief->sums[1], out->sums[1]);
 }
 
-/* False: it has no room for that. */
-static bool make_brief(const struct flow_table *table, const struct flow_cold *cold,
-                       const struct flow_reported *reported, struct flow_brief *out)
+/* How many deadlines have passed; false: the times are not those that were promised. */
+static bool is_as_promised(const struct flow_table *table, const struct flow_cold *cold,
+                           const struct flow_reported *reported, uint64_t *passed)
 {
     const uint64_t interval = round_of(table, cold)->interval_ns;
     const uint64_t since = reported->delta_start_ns - first_deadline(table, cold);
-    uint64_t passed = 0;
 
-    if (reported->delta_start_ns != cold->first_ns) {
-        passed = interval != 0 ? 1 + since / interval : 1;
-    }
-    if (passed > BRIEF_MAX || reported->update_index > BRIEF_MAX ||
-        passed_deadline(table, cold, passed) != reported->delta_start_ns ||
-        coming_deadline(table, cold, passed) != reported->next_update_ns) {
-        return false;
-    }
-    *out = (struct flow_brief){
-        .sums = {passed << BRIEF_SHIFT, (uint64_t)reported->update_index << BRIEF_SHIFT}};
-    for (int i = 0; i < 2; i++) {
-        for (unsigned j = 0; j < 4; j++) {
-            if (reported->sums[i][j] > brief_most[j]) {
-                return false;
-            }
-            out->sums[i] |= (uint64_t)reported->sums[i][j] << brief_shifts[j];
-        }
-    }
-    return true;
+    *passed = reported->delta_start_ns == cold->first_ns ? 0
+              : interval == 0                            ? 1
+                                                         : 1 + since / interval;
+    return passed_deadline(table, cold, *passed) == reported->delta_start_ns &&
+           coming_deadline(table, cold, *passed) == reported->next_update_ns;
 }
 
-/* ---- either of them ---- */
+/* The flow's part of that form, whatever it had before. */
+static void *take_past(struct flow_table *table, struct flow_cold *cold, enum flow_past form)
+{
+    if (!flow_past_is(cold, form)) {
+        flow_give_told(table, cold->past);
+        cold->past = (uint32_t)form << FLOW_PAST_SHIFT |
+                     flow_pool_take(&table->parts[FLOW_PART_TOLD + (unsigned)form]);
+    }
+    return flow_past_at(table, cold);
+}
+
+/* False: it has no room there. */
+static bool set_short(struct flow_table *table, struct flow_cold *cold,
+                      const struct flow_reported *reported)
+{
+    uint64_t passed, sums[2];
+
+    if (!is_as_promised(table, cold, reported, &passed)) {
+        return false;
+    }
+    if (pack(&tiny_form, reported->sums[0], passed, &sums[0]) &&
+        pack(&tiny_form, reported->sums[1], reported->update_index, &sums[1])) {
+        struct flow_tiny *tiny = take_past(table, cold, FLOW_PAST_TINY);
+
+        tiny->sums[0] = (uint32_t)sums[0];
+        tiny->sums[1] = (uint32_t)sums[1];
+        return true;
+    }
+    if (pack(&brief_form, reported->sums[0], passed, &sums[0]) &&
+        pack(&brief_form, reported->sums[1], reported->update_index, &sums[1])) {
+        struct flow_brief *brief = take_past(table, cold, FLOW_PAST_BRIEF);
+
+        brief->sums[0] = sums[0];
+        brief->sums[1] = sums[1];
+        return true;
+    }
+    return false;
+}
+
+/* ---- any of them ---- */
 
 uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_cold *cold)
 {
@@ -111,11 +176,14 @@ uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_c
     if (large != NULL) {
         return large->next_update_ns;
     }
-    if ((cold->past & FLOW_PAST_IS_BRIEF) != 0) {
-        return coming_deadline(table, cold, passed_of(brief_at(table, cold->past)));
+    if (flow_past_is_short(cold)) {
+        return coming_deadline(table, cold, passed_of(table, cold));
     }
-    return cold->past != 0 ? told_at(table, cold->past)->next_update_ns
-                           : first_deadline(table, cold);
+    if (cold->past == 0) {
+        return first_deadline(table, cold);
+    }
+    const struct flow_told *told = flow_past_at(table, cold);
+    return told->next_update_ns;
 }
 
 static void split(uint64_t sums, uint32_t out[4])
@@ -135,10 +203,10 @@ void flow_get_reported(const struct flow_table *table, const struct flow_cold *c
         out->next_update_ns = large->next_update_ns;
         memcpy(out->sums, large->told, sizeof(out->sums));
         out->update_index = large->update_index;
-    } else if ((cold->past & FLOW_PAST_IS_BRIEF) != 0) {
-        read_brief(table, cold, out);
+    } else if (flow_past_is_short(cold)) {
+        read_short(table, cold, out);
     } else if (cold->past != 0) {
-        const struct flow_told *told = told_at(table, cold->past);
+        const struct flow_told *told = flow_past_at(table, cold);
 
         out->delta_start_ns = told->next_update_ns - (told->since_and_index & SINCE_MASK);
         out->next_update_ns = told->next_update_ns;
@@ -170,12 +238,9 @@ static bool is_small(const struct flow_reported *reported)
 
 void flow_give_told(struct flow_table *table, uint32_t past)
 {
-    if ((past & FLOW_PAST_IS_LARGE) != 0) {
-        flow_pool_give(&table->parts[FLOW_PART_LARGE], past & ~FLOW_PAST_IS_LARGE);
-    } else if ((past & FLOW_PAST_IS_BRIEF) != 0) {
-        flow_pool_give(&table->parts[FLOW_PART_BRIEF], past & ~FLOW_PAST_IS_BRIEF);
-    } else if (past != 0) {
-        flow_pool_give(&table->parts[FLOW_PART_TOLD], past);
+    if (past != 0) {
+        flow_pool_give(&table->parts[FLOW_PART_TOLD + (past >> FLOW_PAST_SHIFT)],
+                       past & FLOW_PAST_MASK);
     }
 }
 
@@ -183,16 +248,14 @@ void flow_give_told(struct flow_table *table, uint32_t past)
 static void set_long(struct flow_table *table, struct flow_cold *cold,
                      const struct flow_reported *reported)
 {
-    if ((cold->past & FLOW_PAST_IS_LARGE) == 0 && is_small(reported)) {
-        if (cold->past == 0 || (cold->past & FLOW_PAST_IS_BRIEF) != 0) {
-            flow_give_told(table, cold->past);
-            cold->past = flow_pool_take(&table->parts[FLOW_PART_TOLD]);
-        }
-        *told_at(table, cold->past) = (struct flow_told){
-            .sums = {join(reported->sums[0]), join(reported->sums[1])},
-            .next_update_ns = reported->next_update_ns,
-            .since_and_index = (reported->next_update_ns - reported->delta_start_ns) |
-                               (uint64_t)reported->update_index << FLOW_TOLD_SINCE_BITS};
+    if (!flow_past_is(cold, FLOW_PAST_LARGE) && is_small(reported)) {
+        struct flow_told *told = take_past(table, cold, FLOW_PAST_TOLD);
+
+        *told = (struct flow_told){.sums = {join(reported->sums[0]), join(reported->sums[1])},
+                                   .next_update_ns = reported->next_update_ns,
+                                   .since_and_index =
+                                       (reported->next_update_ns - reported->delta_start_ns) |
+                                       (uint64_t)reported->update_index << FLOW_TOLD_SINCE_BITS};
         return;
     }
     struct flow_large *large = flow_take_large(table, cold);
@@ -206,18 +269,12 @@ static void set_long(struct flow_table *table, struct flow_cold *cold,
 void flow_set_reported(struct flow_table *table, struct flow_cold *cold,
                        const struct flow_reported *reported)
 {
-    struct flow_brief brief;
+    /* A flow that outgrew the short ones does so for good, mostly. */
+    const bool may_be_short = cold->past == 0 || flow_past_is_short(cold);
 
-    /* A flow that outgrew it once does so for good, mostly. */
-    if ((cold->past != 0 && (cold->past & FLOW_PAST_IS_BRIEF) == 0) ||
-        !make_brief(table, cold, reported, &brief)) {
+    if (!may_be_short || !set_short(table, cold, reported)) {
         set_long(table, cold, reported);
-        return;
     }
-    if (cold->past == 0) {
-        cold->past = FLOW_PAST_IS_BRIEF | flow_pool_take(&table->parts[FLOW_PART_BRIEF]);
-    }
-    *brief_at(table, cold->past) = brief;
 }
 
 struct flow_large *flow_take_large(struct flow_table *table, struct flow_cold *cold)
@@ -230,8 +287,7 @@ struct flow_large *flow_take_large(struct flow_table *table, struct flow_cold *c
     struct flow_reported reported;
 
     flow_get_reported(table, cold, &reported);
-    flow_give_told(table, cold->past);
-    cold->past = FLOW_PAST_IS_LARGE | flow_pool_take(&table->parts[FLOW_PART_LARGE]);
+    (void)take_past(table, cold, FLOW_PAST_LARGE);
     flow_set_reported(table, cold, &reported);
     return flow_large(table, cold);
 }
@@ -260,7 +316,7 @@ static void keep_deadlines(struct flow_table *table, unsigned round)
             struct flow_cold *cold = flow_cold_at(table, slot);
 
             if ((flow_at(table, slot)->bits & FLOW_IS_LIVE) != 0 &&
-                (cold->past == 0 || (cold->past & FLOW_PAST_IS_BRIEF) != 0) &&
+                (cold->past == 0 || flow_past_is_short(cold)) &&
                 cold->link >> FLOW_LINK_BITS == round) {
                 struct flow_reported reported;
                 flow_get_reported(table, cold, &reported);

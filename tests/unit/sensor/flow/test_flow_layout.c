@@ -741,15 +741,57 @@ static struct flow_cold *cold_in(const struct flow_table *table)
     return flow_cold(table, flow_in(table));
 }
 
-/* Around what the shortest form has room for: it is told again as it was told. */
+/* Whether packed sums have room for it, with fields of these widths. */
+static bool has_room(const struct flow_reported *told, unsigned packets, unsigned link,
+                     unsigned headers, unsigned payload)
+{
+    bool has = true;
+
+    for (int i = 0; i < 2; i++) {
+        const uint32_t *sums = told->sums[i];
+
+        has &= sums[FLOW_SUM_PACKETS] < packets &&
+               sums[FLOW_SUM_BYTES] - sums[FLOW_SUM_IP] < link &&
+               sums[FLOW_SUM_IP] - sums[FLOW_SUM_PAYLOAD] < headers &&
+               sums[FLOW_SUM_PAYLOAD] < payload;
+    }
+    return has;
+}
+
+/* What stands there, in the shortest form that has room for it. */
+static void check_told(const struct flow_table *table, const struct flow_cold *cold,
+                       const struct flow_reported *told, unsigned passed, bool may_be_short)
+{
+    const uint32_t most = passed > told->update_index ? passed : told->update_index;
+    struct flow_reported seen;
+
+    flow_get_reported(table, cold, &seen);
+    assert_memory_equal(&seen, told, TOLD_BYTES);
+    assert_true(flow_next_update_ns(table, cold) == told->next_update_ns);
+    if (may_be_short) {
+        const bool is_tiny = most < 4 && has_room(told, 16, 256, 512, 512);
+        const bool is_brief = most < 256 && has_room(told, 256, 65536, 65536, 65536);
+        assert_true(flow_past_is(cold, is_tiny    ? FLOW_PAST_TINY
+                                       : is_brief ? FLOW_PAST_BRIEF
+                                                  : FLOW_PAST_TOLD));
+    } else {
+        assert_false(cold->past == 0 || flow_past_is_short(cold));
+    }
+}
+
+/* Around what each form has room for: it is told again as it was told, and what outgrows one goes
+ * to the next, and gives its room back. */
 static void what_was_told_is_exact_in_any_form(void **state)
 {
-    static const uint64_t starts[] = {0, 5, 5 + 60, 5 + 254 * 60, 5 + 255 * 60, 4, 6, 64, 66, 3600};
-    static const uint32_t sums[] = {0, 1, 255, 256, 1023}, bytes[] = {0, 65535, 65536, 131071};
-    static const uint32_t indexes[] = {0, 1, 255, 256, 70000};
+    /* Deadlines that have passed, and what is beside them. */
+    static const uint64_t passed[] = {0, 1, 2, 3, 4, 255, 256, 7, 7};
+    static const uint32_t packets[] = {0, 1, 15, 16, 255, 256, 1023};
+    static const uint32_t sums[] = {0, 1, 255, 256, 511, 512, 65535};
+    static const uint32_t indexes[] = {0, 1, 3, 4, 255, 256, 70000};
     struct harness h;
     struct flow_settings settings = harness_settings();
-    unsigned brief = 0, others = 0;
+    uint64_t random = 1;
+    unsigned forms[4] = {0}, times[2] = {0};
 
     (void)state;
     settings.first_update_ns = 5 * SECOND;
@@ -757,31 +799,48 @@ static void what_was_told_is_exact_in_any_form(void **state)
     harness_start(&h, &settings);
     add_sized(&h, SECOND, 0, 60, 46, 18, 64);
     struct flow_cold *cold = cold_in(h.table);
-    for (unsigned i = 0; i < 10 * 5 * 4 * 5 * 4 * 2; i++) {
-        const unsigned start = i % 10, sum = i / 10 % 5, byte = i / 50 % 4, index = i / 200 % 5;
-        struct flow_reported told = {.delta_start_ns = (1 + starts[start]) * SECOND,
-                                     .update_index = indexes[index]},
-                             seen;
-        told.next_update_ns = i / 1000 % 4 == 0   ? (start == 0 ? 6 : 61 + starts[start]) * SECOND
-                              : i / 1000 % 4 == 1 ? told.delta_start_ns + 1
-                              : i / 1000 % 4 == 2 ? UINT64_MAX
-                                                  : (6 + starts[start] / 60 * 60 + 60) * SECOND;
-        told.sums[i / 4000][FLOW_SUM_PACKETS] = sums[sum];
-        told.sums[i / 4000][FLOW_SUM_BYTES] = bytes[byte];
-        told.sums[1 - i / 4000][FLOW_SUM_IP] = bytes[(byte + 1) % 4];
-        told.sums[1 - i / 4000][FLOW_SUM_PAYLOAD] = bytes[(byte + 2) % 4] / 2;
+    for (unsigned i = 0; i < 60000; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1;
+        uint64_t r = random >> 20;
+        const unsigned limit = r % 3 == 0 ? 7 : 4; /* of which field, and seldom all at once */
+        const unsigned start = (unsigned)(r / 3 % (limit + 2));
+        const bool is_late = start > 6; /* no deadline was then */
+        const uint64_t delta_s = 1 + (passed[start] == 0 ? 0 : 5 + (passed[start] - 1) * 60);
+        struct flow_reported told = {.delta_start_ns = (delta_s + is_late) * SECOND,
+                                     .update_index = indexes[r / 27 % limit]};
+
+        told.next_update_ns = start == 8 ? UINT64_MAX : (1 + 5 + passed[start] * 60) * SECOND;
+        r = random >> 32;
+        for (int d = 0; d < 2; d++) {
+            const uint32_t payload = sums[r % limit], headers = sums[r / 7 % limit];
+            told.sums[d][FLOW_SUM_PACKETS] = packets[r / 49 % limit];
+            told.sums[d][FLOW_SUM_PAYLOAD] = payload;
+            told.sums[d][FLOW_SUM_IP] = payload + headers;
+            told.sums[d][FLOW_SUM_BYTES] = payload + headers;
+            if (payload + headers <= UINT16_MAX) {
+                told.sums[d][FLOW_SUM_BYTES] += sums[r / 343 % limit];
+            } else if (r % 5 == 0 && headers > 0) {
+                told.sums[d][FLOW_SUM_BYTES]--; /* lengths of a crafted packet */
+            }
+            r /= 2401;
+        }
+        const bool may_be_short = !is_late && (cold->past == 0 || flow_past_is_short(cold));
         flow_set_reported(h.table, cold, &told);
-        flow_get_reported(h.table, cold, &seen);
-        assert_memory_equal(&seen, &told, TOLD_BYTES);
-        assert_true(flow_next_update_ns(h.table, cold) == told.next_update_ns);
-        const bool is_brief = (cold->past & FLOW_PAST_IS_BRIEF) != 0;
-        brief += is_brief;
-        others += !is_brief;
+        check_told(h.table, cold, &told, (unsigned)passed[start], may_be_short);
+        forms[cold->past >> FLOW_PAST_SHIFT]++;
+        times[is_late]++;
         /* One told at last stands as it is when its deadlines are changed, over and over. */
         for (unsigned j = 1; i % 97 == 0 && j < 2 * FLOW_ROUNDS; j++) {
             flow_table_set_timeouts(h.table, 0, (60 - j) * SECOND);
+            struct flow_reported seen;
             flow_get_reported(h.table, cold, &seen);
             assert_memory_equal(&seen, &told, TOLD_BYTES);
+        }
+        for (unsigned j = 0; j < 3; j++) { /* what it had before went back */
+            const struct flow_pool *pool = &h.table->parts[FLOW_PART_TOLD + j];
+            assert_true(pool->fresh <= 2);
+            assert_true(pool->free_head == 1 || pool->fresh == 1 ||
+                        cold->past >> FLOW_PAST_SHIFT == j);
         }
         if (i % 97 == 0) {
             harness_finish(&h, 0);
@@ -789,12 +848,14 @@ static void what_was_told_is_exact_in_any_form(void **state)
             harness_start(&h, &settings);
             add_sized(&h, SECOND, 0, 60, 46, 18, 64);
             cold = cold_in(h.table);
-        } else if (i % 3 != 0 || is_brief) { /* else the longer form stays */
+        } else if (i % 3 != 0 && !flow_past_is_short(cold)) { /* else the longer form stays */
             flow_give_told(h.table, cold->past);
             cold->past = 0;
         }
     }
-    assert_true(brief > 50 && others > 1000);
+    assert_true(forms[FLOW_PAST_TINY] > 1000 && forms[FLOW_PAST_BRIEF] > 1000);
+    assert_true(forms[FLOW_PAST_TOLD] > 1000 && forms[FLOW_PAST_LARGE] > 100);
+    assert_true(times[false] > 1000 && times[true] > 1000);
     harness_stop(&h);
 }
 
