@@ -51,8 +51,7 @@ enum flow_bit {
  *   told. Only when something is measured; the same goes for what follows. Of a flow whose one
  *   segment is a SYN it holds all.
  * - struct flow_tcp_part, one line: what each TCP segment asks. Not before the second.
- * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask.
- * - struct flow_tcp_rtt_near (flow_table_internal.h): for samples.
+ * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask, and samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_tcp_rtt: of round trips that are long or many.
  * - struct flow_tiny, flow_brief, flow_told, flow_large (flow_table_internal.h): from the first
@@ -101,6 +100,7 @@ struct flow_tcp_faults {
     uint64_t sent_ns[2];          /* of the segment being timed, with SIDE_RTT_IS_OLD */
     uint64_t syn_ns;              /* with REST_SYN_IS_FAR */
     uint64_t request_ns;          /* with REST_REQUEST_IS_FAR */
+    uint32_t handshake;           /* as in struct flow_tcp_rest, where this part's index stands */
     uint16_t flags[2][TCP_FLAGS]; /* beyond what struct flow_tcp_rest counts */
     uint8_t history[FLOW_HISTORY_MAX - FLOW_HISTORY_NEAR]; /* as in struct flow_tcp_rest */
     uint8_t history_length;

@@ -20,25 +20,20 @@ void flow_pool_give(struct flow_pool *pool, uint32_t index)
     pool->free_head = index;
 }
 
-static void *take(struct flow_table *table, enum flow_part which, uint32_t *link)
-{
-    if (*link == 0) {
-        *link = flow_pool_take(&table->parts[which]);
-    }
-    return flow_pool_at(&table->parts[which], *link);
-}
-
-static void give(struct flow_table *table, enum flow_part which, uint32_t index)
-{
-    if (index != 0) {
-        flow_pool_give(&table->parts[which], index);
-    }
-}
-
 struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_tcp_part *part)
 {
-    part->side[1].bits |= SIDE_1_HAS_FAULTS;
-    return take(table, FLOW_PART_FAULTS, &flow_tcp_rest(table, part)->faults);
+    struct flow_tcp_rest *rest = flow_tcp_rest(table, part);
+    struct flow_pool *pool = &table->parts[FLOW_PART_FAULTS];
+
+    if (!flow_tcp_has_faults(part)) {
+        const uint32_t index = flow_pool_take(pool);
+        struct flow_tcp_faults *faults = flow_pool_at(pool, index);
+
+        faults->handshake = rest->handshake;
+        rest->handshake = index;
+        part->side[1].bits |= SIDE_1_HAS_FAULTS;
+    }
+    return flow_pool_at(pool, rest->handshake);
 }
 
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
@@ -48,10 +43,14 @@ void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
     flow_give_told(table, cold->past);
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
-        give(table, FLOW_PART_FAULTS, flow_tcp_rest_at(table, slot)->faults);
-        const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, slot);
-        if (flow_tcp_has_rtt(flow_tcp_part_at(table, slot)) && flow_rtt_far(table, near) != NULL) {
-            give(table, FLOW_PART_RTT, near->side[0].words[4]);
+        const struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
+        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+
+        if (flow_tcp_has_faults(part)) {
+            flow_pool_give(&table->parts[FLOW_PART_FAULTS], rest->handshake);
+        }
+        if (flow_tcp_has_rtt(part) && flow_rtt_far(table, &rest->rtt) != NULL) {
+            flow_pool_give(&table->parts[FLOW_PART_RTT], rest->rtt.side[0].words[4]);
         }
     }
 }

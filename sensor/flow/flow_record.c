@@ -247,8 +247,9 @@ static void fill_tcp(const struct flow_table *table, const struct flow *flow,
     fill_round_trip(&rtt, 1, &tcp->client_rtt);
     fill_round_trip(&rtt, 0, &tcp->server_rtt);
     tcp->simultaneous_open = (part->side[0].options & SIDE_0_IS_SIMULTANEOUS) != 0;
-    tcp->has_handshake = flow_tcp_handshake(rest) != 0;
-    tcp->handshake_ns = units_to_ns(flow_tcp_handshake(rest));
+    const uint32_t handshake = flow_tcp_handshake(table, part, rest);
+    tcp->has_handshake = handshake != 0;
+    tcp->handshake_ns = units_to_ns(handshake);
     tcp->has_response = (part->side[1].options & SIDE_HAS_ANSWERED) != 0;
     tcp->response_ns = tcp->has_response ? units_to_ns(rest->request) : 0;
 }

@@ -455,7 +455,7 @@ static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct 
             const struct flow_tcp_part *part = flow_tcp_part_at(table, item->candidate);
 
             if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
-                flow_prefetch_rtt(table, item->candidate);
+                flow_prefetch_rest(table, item->candidate);
             }
             if (tcp_adds_to_history(part, packet, direction)) { /* with payload, a stream begins */
                 __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);

@@ -68,21 +68,41 @@ enum flow_kept_syn {
     FLOW_SYN_SCALE_SHIFT = 8 /* window scale, 4 bits */
 };
 
+/* Round trips of a side that are below 8.5 s and at most FLOW_RTT_SAMPLES_MAX: shortest, longest,
+ * last and mean in 29 bits of a word each, the lower half of the sum in the fifth. Above the 29
+ * bits stand the number of samples (8 bits, 3 in each word, the lowest first), and the rest of the
+ * sum (4 bits: the last one of the third word, and the fourth). */
+struct flow_rtt_near {
+    uint32_t words[5];
+};
+#define FLOW_RTT_UNIT_BITS   29
+#define FLOW_RTT_SUM_BITS    36
+#define FLOW_RTT_SAMPLES_MAX 254
+#define FLOW_RTT_IS_FAR      255 /* of side 0: both stand in a struct flow_tcp_rtt, by words[4] */
+
+/* Of a flow with samples or timed segments with timestamps. */
+struct flow_tcp_rtt_near {
+    struct flow_rtt_near side[2];
+    uint32_t stamp[2]; /* timestamp of the segment being timed, with SIDE_RTT_IS_STAMPED */
+};
+
 /* What few segments of TCP ask for: beside the flows, with the same place. */
 struct flow_tcp_rest {
-    uint64_t history;   /* Zeek's letters in 5 bits each; in the upper 4 how many of the first 12 */
-    uint32_t faults;    /* a part; 0: none */
-    uint32_t handshake; /* with REST_HAS_HANDSHAKE, in FLOW_ROUND_TRIP_UNIT_NS; before, with
-                           REST_HAS_SYN, how long after the flow's begin the SYN came, in ns */
-    uint32_t request;   /* how long after the flow's begin the client sent its first payload, the
-                           lower 40 bits of ns with request_high; with SIDE_HAS_ANSWERED the response
-                           time in FLOW_ROUND_TRIP_UNIT_NS */
+    uint32_t history[2]; /* the halves of 64 bits: Zeek's letters in 5 bits each; in the upper 4 how
+                            many of the first 12 */
+    uint32_t handshake;  /* with REST_HAS_HANDSHAKE, in FLOW_ROUND_TRIP_UNIT_NS; before, with
+                            REST_HAS_SYN, how long after the flow's begin the SYN came, in ns. Where
+                            there is a struct flow_tcp_faults, this is its index, and it has that */
+    uint32_t request;    /* how long after the flow's begin the client sent its first payload, the
+                            lower 40 bits of ns with request_high; with SIDE_HAS_ANSWERED the
+                            response time in FLOW_ROUND_TRIP_UNIT_NS */
     uint8_t request_high;
     uint8_t flags[2]; /* so many segments of a side, by flow_flag_shift; what goes on stands with
                          the faults */
     uint8_t bits;     /* enum flow_tcp_rest_bit */
+    struct flow_tcp_rtt_near rtt; /* with SIDE_0_HAS_RTT */
 };
-static_assert(sizeof(struct flow_tcp_rest) == 24, "eight in three lines");
+static_assert(sizeof(struct flow_tcp_rest) == 68, "in two lines, wherever it begins");
 
 #define FLOW_REQUEST_BITS 40
 
@@ -113,25 +133,6 @@ static inline bool flow_rest_has(const struct flow_tcp_rest *rest, int direction
 {
     return (rest->bits >> (direction * REST_SERVER_SHIFT) & bit) != 0;
 }
-
-/* Round trips of a side that are below 8.5 s and at most FLOW_RTT_SAMPLES_MAX: shortest, longest,
- * last and mean in 29 bits of a word each, the lower half of the sum in the fifth. Above the 29
- * bits stand the number of samples (8 bits, 3 in each word, the lowest first), and the rest of the
- * sum (4 bits: the last one of the third word, and the fourth). */
-struct flow_rtt_near {
-    uint32_t words[5];
-};
-#define FLOW_RTT_UNIT_BITS   29
-#define FLOW_RTT_SUM_BITS    36
-#define FLOW_RTT_SAMPLES_MAX 254
-#define FLOW_RTT_IS_FAR      255 /* of side 0: both stand in a struct flow_tcp_rtt, by words[4] */
-
-/* Beside the flows, with the same place. */
-struct flow_tcp_rtt_near {
-    struct flow_rtt_near side[2];
-    uint32_t stamp[2]; /* timestamp of the segment being timed, with SIDE_RTT_IS_STAMPED */
-};
-static_assert(sizeof(struct flow_tcp_rtt_near) == 48, "four in three lines");
 
 enum flow_past { FLOW_PAST_TOLD, FLOW_PAST_TINY, FLOW_PAST_BRIEF, FLOW_PAST_LARGE };
 #define FLOW_PAST_SHIFT 30
@@ -209,10 +210,9 @@ struct flow_kind_pool {
     uint16_t *due; /* 1 + the number of the wheel's list; 0: none */
     struct flow_group *groups;
     uint64_t *touched;          /* a bit each: with packets since the tick */
-    struct flow_tcp_part *tcps; /* of TCP alone, as the next two */
+    struct flow_tcp_part *tcps; /* of TCP alone, as the next one */
     struct flow_tcp_rest *rests;
-    struct flow_tcp_rtt_near *rtts;
-    uint32_t tcps_fresh; /* places from here on never had these three */
+    uint32_t tcps_fresh; /* places from here on never had these two */
     uint32_t fresh;      /* places from here on were never used */
     uint32_t free_head;  /* a slot; FLOW_NONE: no place was given back. The next is in key.low */
 };
@@ -441,7 +441,7 @@ static inline struct flow_tcp_rest *flow_tcp_rest_at(const struct flow_table *ta
 static inline struct flow_tcp_rtt_near *flow_tcp_rtt_at(const struct flow_table *table,
                                                         uint32_t slot)
 {
-    return &table->kinds[slot >> FLOW_KIND_SHIFT].rtts[slot & FLOW_PLACE_MASK];
+    return &flow_tcp_rest_at(table, slot)->rtt;
 }
 
 /* Of a flow with room for TCP. */
@@ -502,9 +502,9 @@ static inline const struct flow_tcp_faults *flow_tcp_faults(const struct flow_ta
 {
     static const struct flow_tcp_faults none;
 
-    return flow_tcp_has_faults(part)
-               ? flow_pool_at(&table->parts[FLOW_PART_FAULTS], flow_tcp_rest(table, part)->faults)
-               : &none;
+    return flow_tcp_has_faults(part) ? flow_pool_at(&table->parts[FLOW_PART_FAULTS],
+                                                    flow_tcp_rest(table, part)->handshake)
+                                     : &none;
 }
 
 /* Segments of a side with the flag; 65535: so many or more. */
@@ -521,18 +521,29 @@ static inline uint16_t flow_tcp_flag_count(const struct flow_table *table,
     return count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
 }
 
-/* In FLOW_ROUND_TRIP_UNIT_NS; 0: not measured. */
-static inline uint32_t flow_tcp_handshake(const struct flow_tcp_rest *rest)
+/* flow_tcp_rest.handshake, wherever it stands. */
+static inline uint32_t flow_tcp_handshake_field(const struct flow_table *table,
+                                                const struct flow_tcp_part *part,
+                                                const struct flow_tcp_rest *rest)
 {
-    return (rest->bits & REST_HAS_HANDSHAKE) != 0 ? rest->handshake : 0;
+    return flow_tcp_has_faults(part) ? flow_tcp_faults(table, part)->handshake : rest->handshake;
 }
 
-static ALWAYS_INLINE void flow_prefetch_rtt(const struct flow_table *table, uint32_t slot)
+/* In FLOW_ROUND_TRIP_UNIT_NS; 0: not measured. */
+static inline uint32_t flow_tcp_handshake(const struct flow_table *table,
+                                          const struct flow_tcp_part *part,
+                                          const struct flow_tcp_rest *rest)
 {
-    const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, slot);
+    return (rest->bits & REST_HAS_HANDSHAKE) != 0 ? flow_tcp_handshake_field(table, part, rest) : 0;
+}
 
-    __builtin_prefetch(near, 1);
-    __builtin_prefetch((const uint8_t *)(near + 1) - 1, 1);
+/* With the round trips. */
+static ALWAYS_INLINE void flow_prefetch_rest(const struct flow_table *table, uint32_t slot)
+{
+    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+
+    __builtin_prefetch(rest, 1);
+    __builtin_prefetch((const uint8_t *)(rest + 1) - 1, 1);
 }
 
 static inline unsigned flow_rtt_samples(const struct flow_rtt_near *side)
@@ -616,8 +627,7 @@ static ALWAYS_INLINE void flow_prefetch_near_parts(const struct flow_table *tabl
     __builtin_prefetch(flow_cold_at(table, slot), 1);
     if (flow_has_tcp_part(flow)) {
         __builtin_prefetch(flow_tcp_part_at(table, slot), 0);
-        __builtin_prefetch(flow_tcp_rest_at(table, slot), 0);
-        flow_prefetch_rtt(table, slot);
+        flow_prefetch_rest(table, slot);
     }
     flow_tell_ahead(table, flow, 0);
 }

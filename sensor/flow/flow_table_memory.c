@@ -28,7 +28,7 @@ struct layout {
     uint64_t buckets, wheel, community_text, links, lists, huge_bytes, bytes;
     uint64_t flows[FLOW_KINDS], colds[FLOW_KINDS], dues[FLOW_KINDS], groups[FLOW_KINDS];
     uint64_t touched[FLOW_KINDS];
-    uint64_t tcps[FLOW_KINDS], rests[FLOW_KINDS], rtts[FLOW_KINDS];
+    uint64_t tcps[FLOW_KINDS], rests[FLOW_KINDS];
     uint64_t parts[FLOW_PARTS];
     uint32_t bucket_count;
 };
@@ -76,7 +76,6 @@ static void place_large(struct layout *layout, const struct flow_settings *setti
         layout->colds[i] = piece(layout, there << flow_cold_shift(i), HUGE_PAGE_BYTES);
         layout->tcps[i] = piece(layout, tcp * sizeof(struct flow_tcp_part), HUGE_PAGE_BYTES);
         layout->rests[i] = piece(layout, tcp * sizeof(struct flow_tcp_rest), HUGE_PAGE_BYTES);
-        layout->rtts[i] = piece(layout, tcp * sizeof(struct flow_tcp_rtt_near), HUGE_PAGE_BYTES);
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
         const bool is_there = i > FLOW_PART_RTT || measures(settings);
@@ -118,7 +117,6 @@ static void set_pools(struct flow_table *table, const struct layout *layout, uin
             .touched = (uint64_t *)(void *)(bytes + layout->touched[i]),
             .tcps = (struct flow_tcp_part *)(void *)(bytes + layout->tcps[i]),
             .rests = (struct flow_tcp_rest *)(void *)(bytes + layout->rests[i]),
-            .rtts = (struct flow_tcp_rtt_near *)(void *)(bytes + layout->rtts[i]),
             .free_head = FLOW_NONE};
     }
     for (unsigned i = 0; i < FLOW_PARTS; i++) {
@@ -256,8 +254,7 @@ void flow_table_free(struct flow_table *table)
     free(table);
 }
 
-#define TCP_BYTES                                                                                  \
-    (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest) + sizeof(struct flow_tcp_rtt_near))
+#define TCP_BYTES (sizeof(struct flow_tcp_part) + sizeof(struct flow_tcp_rest))
 
 /* Of one flow of the kind, with what stands beside it: but for TCP_BYTES. A group takes a byte each
  * nearly, and what was touched a bit. */

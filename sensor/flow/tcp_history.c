@@ -41,9 +41,14 @@ static char letter_of(unsigned code)
     return letters[code / LETTERS][code % LETTERS];
 }
 
+static uint64_t near_letters(const struct flow_tcp_rest *rest)
+{
+    return (uint64_t)rest->history[1] << 32 | rest->history[0];
+}
+
 static unsigned near_length(const struct flow_tcp_rest *rest)
 {
-    return (unsigned)(rest->history >> LENGTH_SHIFT);
+    return (unsigned)(near_letters(rest) >> LENGTH_SHIFT);
 }
 
 static unsigned length_of(const struct flow_table *table, const struct flow_tcp_part *part,
@@ -59,7 +64,7 @@ unsigned tcp_history(const struct flow_table *table, const struct flow_tcp_part 
     const unsigned near = near_length(rest);
 
     for (unsigned i = 0; i < near; i++) {
-        out[i] = letter_of((unsigned)(rest->history >> (LETTER_BITS * i)) & 31);
+        out[i] = letter_of((unsigned)(near_letters(rest) >> (LETTER_BITS * i)) & 31);
     }
     for (unsigned i = 0; i < faults->history_length; i++) {
         out[near + i] = letter_of(faults->history[i]);
@@ -73,7 +78,11 @@ static void append(struct flow_table *table, struct flow_tcp_part *part, struct 
     const unsigned near = near_length(rest);
 
     if (near < FLOW_HISTORY_NEAR) {
-        rest->history += (UINT64_C(1) << LENGTH_SHIFT) | (uint64_t)code << (LETTER_BITS * near);
+        const uint64_t after = near_letters(rest) + ((UINT64_C(1) << LENGTH_SHIFT) |
+                                                     (uint64_t)code << (LETTER_BITS * near));
+
+        rest->history[0] = (uint32_t)after;
+        rest->history[1] = (uint32_t)(after >> 32);
         return;
     }
     struct flow_tcp_faults *faults = flow_take_faults(table, part);

@@ -176,6 +176,16 @@ static void count_flag(struct flow_table *table, struct flow_tcp_part *part, int
     }
 }
 
+static void set_handshake(struct flow_table *table, struct flow_tcp_part *part,
+                          struct flow_tcp_rest *rest, uint32_t handshake)
+{
+    if (LIKELY(!flow_tcp_has_faults(part))) {
+        rest->handshake = handshake;
+    } else {
+        flow_take_faults(table, part)->handshake = handshake;
+    }
+}
+
 /* When the client sent a SYN: the last of repeated ones, the one that is answered. */
 static void note_syn_time(struct flow_table *table, struct flow_tcp_part *part,
                           struct flow_tcp_rest *rest, uint64_t now_ns)
@@ -191,7 +201,7 @@ static void note_syn_time(struct flow_table *table, struct flow_tcp_part *part,
         return;
     }
     rest->bits |= REST_HAS_SYN;
-    rest->handshake = (uint32_t)since;
+    set_handshake(table, part, rest, (uint32_t)since);
     if (UNLIKELY(since > UINT32_MAX)) {
         rest->bits |= REST_SYN_IS_FAR;
         flow_take_faults(table, part)->syn_ns = now_ns;
@@ -382,7 +392,8 @@ static void fill_hole(struct flow_tcp_side *side, struct flow_tcp_fault_side *fa
 /* 0: not measured. */
 static uint64_t handshake_of(const struct flow_table *table, const struct flow_tcp_part *part)
 {
-    return (uint64_t)flow_tcp_handshake(flow_tcp_rest(table, part)) * FLOW_ROUND_TRIP_UNIT_NS;
+    return (uint64_t)flow_tcp_handshake(table, part, flow_tcp_rest(table, part)) *
+           FLOW_ROUND_TRIP_UNIT_NS;
 }
 
 /* Whether the late segment fills a hole in time. */
@@ -685,10 +696,11 @@ static void note_handshake(struct flow_table *table, struct flow_tcp_part *part,
     }
     const uint64_t syn_ns = (rest->bits & REST_SYN_IS_FAR) != 0
                                 ? flow_tcp_faults(table, part)->syn_ns
-                                : flow_tcp_cold(table, part)->cold.first_ns + rest->handshake;
+                                : flow_tcp_cold(table, part)->cold.first_ns +
+                                      flow_tcp_handshake_field(table, part, rest);
     if (now >= syn_ns) {
         const uint32_t units = flow_round_trip_units(now - syn_ns);
-        rest->handshake = units > 0 ? units : 1;
+        set_handshake(table, part, rest, units > 0 ? units : 1);
         rest->bits |= REST_HAS_HANDSHAKE;
     }
 }
@@ -821,7 +833,7 @@ struct flow_tcp_part *tcp_make_part(struct flow_table *table, struct flow *flow,
 
     flow->bits |= FLOW_HAS_TCP_PART;
     *part = (struct flow_tcp_part){0};
-    *flow_tcp_rest_at(table, slot) = (struct flow_tcp_rest){0};
+    memset(flow_tcp_rest_at(table, slot), 0, offsetof(struct flow_tcp_rest, rtt));
     if (pool->tcps_fresh <= (slot & FLOW_PLACE_MASK)) {
         pool->tcps_fresh = (slot & FLOW_PLACE_MASK) + 1;
     }

@@ -736,6 +736,45 @@ static void the_last_syn_begins_the_handshake_however_late(void **state)
     }
 }
 
+/* It stands with the faults where there are any: from before the SYN-ACK on, from before the ACK
+ * that ends the handshake, from behind it, never. */
+static void a_handshake_is_timed_whenever_faults_begin(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        uint64_t at = SECOND;
+
+        harness_start(&h, &settings);
+        harness_tcp(&h, (struct segment){at, 0, TCP_SYN, 1000, 0, 0, 0});
+        if ((i & 1) != 0) {
+            at += MILLI;
+            harness_tcp(&h, (struct segment){at, 0, TCP_SYN, 1000, 0, 0, 0});
+        }
+        harness_tcp(&h, (struct segment){at + MILLI, 1, TCP_SYN | TCP_ACK, 5000, 1001, 0, 0});
+        if ((i & 2) != 0) {
+            harness_tcp(&h,
+                        (struct segment){at + 2 * MILLI, 1, TCP_SYN | TCP_ACK, 5000, 1001, 0, 0});
+        }
+        harness_tcp(&h, (struct segment){at + 3 * MILLI, 0, TCP_ACK, 1001, 5001, 0, 0});
+        harness_tcp(&h, (struct segment){at + 4 * MILLI, 0, TCP_ACK, 1001, 5001, 0, 10});
+        if ((i & 4) != 0) {
+            harness_tcp(&h, (struct segment){at + 300 * MILLI, 0, TCP_ACK, 1001, 5001, 0, 10});
+        }
+        if ((i & 8) != 0) { /* a RST too much for its count */
+            for (unsigned j = 0; j < 9; j++) {
+                harness_tcp(&h, (struct segment){at + 301 * MILLI, 1, TCP_RST, 5001, 0, 0, 0});
+            }
+        }
+        assert_int_equal(flow_tcp_has_faults(flow_tcp(h.table, flow_in(h.table))), i != 0);
+        harness_finish(&h, 0);
+        assert_true(harness_last(&h)->tcp.has_handshake);
+        assert_int_equal(harness_last(&h)->tcp.handshake_ns, 3 * MILLI);
+        harness_stop(&h);
+    }
+}
+
 static struct flow_cold *cold_in(const struct flow_table *table)
 {
     return flow_cold(table, flow_in(table));
@@ -879,6 +918,92 @@ static void add_of_kind(struct harness *h, uint64_t at_ns, unsigned kind, unsign
     assert_int_equal(flow_table_add_batch(h->table, &packet, NULL, 1), 1);
 }
 
+/* What happens to flows that are told, grow and are told again. */
+enum fate { FATE_NONE, FATE_CLOCK_STEP, FATE_NEW_TIMEOUTS, FATE_EVICTED, FATE_REUSED, FATE_COUNT };
+
+/* Flows of a kind, of a packet at first and of megabytes at last; `sent` has what was counted. */
+static void grow_flows(struct harness *h, unsigned kind, enum fate fate, uint64_t sent[2][4])
+{
+    const bool is_tcp = (kind & FLOW_KIND_TCP) != 0;
+    uint64_t at = 1000 * SECOND;
+
+    for (unsigned i = 0; i < 400; i++) {
+        const int d = i % 3 == 2;
+        const uint32_t payload = i < 30 ? i : i < 60 ? 20 * i : 100 * i;
+        struct packet packet = {.ip_version = (kind & FLOW_KIND_WIDE) != 0 ? 6 : 4,
+                                .protocol = is_tcp ? IP_PROTOCOL_TCP : IP_PROTOCOL_UDP,
+                                .facts =
+                                    (uint16_t)(PACKET_HAS_PORTS | (is_tcp ? PACKET_HAS_TCP : 0)),
+                                .source_ip = {10, 0, 0, (uint8_t)(1 + d)},
+                                .target_ip = {10, 0, 0, (uint8_t)(2 - d)},
+                                .source_port = d == 0 ? 2000 : 5000,
+                                .target_port = d == 0 ? 5000 : 2000,
+                                .payload_bytes = payload,
+                                .ip_bytes = payload + 40,
+                                .wire_bytes = payload + 60,
+                                .ttl = 64,
+                                .tcp_flags = i == 0 ? TCP_SYN : TCP_ACK,
+                                .tcp_window = 1000};
+
+        at += (i % 50 == 0 ? 70 : i % 5) * SECOND;
+        at -= fate == FATE_CLOCK_STEP && i % 40 == 20 ? 600 * SECOND : 0;
+        packet.time_ns = at;
+        if (fate == FATE_REUSED && i % 25 >= 23) {
+            packet.tcp_flags = TCP_FIN | TCP_ACK;
+        } else if (fate == FATE_REUSED && i % 25 == 0) {
+            packet.tcp_flags = TCP_SYN;
+        }
+        if (fate == FATE_EVICTED) { /* one of 6 flows, where 4 have room */
+            *(d == 0 ? &packet.source_port : &packet.target_port) = (uint16_t)(2000 + i / 7 % 6);
+        }
+        if (fate == FATE_NEW_TIMEOUTS && i % 9 == 0) {
+            flow_table_set_timeouts(h->table, 60 * SECOND, (20 + i % 4) * SECOND);
+        }
+        assert_int_equal(flow_table_add_batch(h->table, &packet, NULL, 1), 1);
+        sent[d][FLOW_SUM_PACKETS]++;
+        sent[d][FLOW_SUM_BYTES] += packet.wire_bytes;
+        sent[d][FLOW_SUM_IP] += packet.ip_bytes;
+        sent[d][FLOW_SUM_PAYLOAD] += packet.payload_bytes;
+        (void)flow_table_advance(h->table, at, UINT32_MAX);
+    }
+}
+
+static void deltas_add_up_whatever_becomes_of_a_flow(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < FLOW_KINDS * FATE_COUNT * 2; i++) {
+        struct harness h;
+        struct flow_settings settings = harness_settings();
+        const enum fate fate = (enum fate)(i / FLOW_KINDS % FATE_COUNT);
+        const bool is_compact = i / FLOW_KINDS / FATE_COUNT != 0;
+        uint64_t sent[2][4] = {{0}}, told[2][4] = {{0}};
+
+        settings.flows_max = fate == FATE_EVICTED ? 4 : 64;
+        if (is_compact) {
+            settings.measure_rtt = false;
+            settings.measure_retransmissions = settings.measure_out_of_order = false;
+        }
+        harness_start(&h, &settings);
+        grow_flows(&h, i % FLOW_KINDS, fate, sent);
+        harness_finish(&h, 0);
+        assert_true(h.count > 20);
+        for (uint32_t j = 0; j < h.count; j++) {
+            for (int d = 0; d < 2; d++) {
+                const struct flow_record *record = &h.records[j];
+                const bool is_turned = (record->client.port == 5000) != (d == 1);
+                const struct flow_counters *c = is_turned ? &record->reverse : &record->forward;
+
+                told[d][FLOW_SUM_PACKETS] += c->delta_packets;
+                told[d][FLOW_SUM_BYTES] += c->delta_bytes;
+                told[d][FLOW_SUM_IP] += c->delta_ip_bytes;
+                told[d][FLOW_SUM_PAYLOAD] += c->delta_payload_bytes;
+            }
+        }
+        assert_memory_equal(told, sent, sizeof(told));
+        harness_stop(&h);
+    }
+}
+
 static void count_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
 {
     unsigned(*seen)[300] = context;
@@ -1016,11 +1141,13 @@ int main(void)
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
         cmocka_unit_test(flags_are_counted_up_to_their_bound),
         cmocka_unit_test(the_last_syn_begins_the_handshake_however_late),
+        cmocka_unit_test(a_handshake_is_timed_whenever_faults_begin),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
         cmocka_unit_test(options_of_a_handshake_are_told_of_their_side),
         cmocka_unit_test(a_response_before_its_request_has_no_time),
         cmocka_unit_test(a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick),
         cmocka_unit_test(what_was_told_is_exact_in_any_form),
+        cmocka_unit_test(deltas_add_up_whatever_becomes_of_a_flow),
         cmocka_unit_test(a_tick_tells_each_flow_with_packets_once),
     };
 
