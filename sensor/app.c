@@ -305,7 +305,8 @@ static int check_key_pairs(const struct sensor_settings *s, struct error *err)
 /* Everything up to the running pipeline; the exit status of what failed. */
 static int prepare(struct app *app, const struct sensor_command *command, struct error *err)
 {
-    if (app_check_outputs(app->settings, &app->human, err) != 0 || silence(app, err) != 0 ||
+    if (app_check_outputs(app->settings, &app->human, err) != 0 ||
+        app_check_inputs(app->settings, err) != 0 || silence(app, err) != 0 ||
         give_up_privileges(app, err) != 0) {
         return err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;
     }

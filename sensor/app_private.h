@@ -54,6 +54,9 @@ struct app {
  * where text for people goes: stdout is left alone when an output writes there. */
 MUST_USE int app_check_outputs(const struct sensor_settings *settings, FILE **human,
                                struct error *err);
+/* No output is one of the capture files that are read: it would be lost before its first packet was
+ * read. EINVAL with `err`. */
+MUST_USE int app_check_inputs(const struct sensor_settings *settings, struct error *err);
 /* Settings into `app->pipeline_settings`, but for the sinks. 0 or -errno. */
 MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
                                struct error *err);

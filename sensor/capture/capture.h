@@ -97,6 +97,10 @@ MUST_USE int32_t capture_next_batch(struct capture *capture, struct frame *frame
  * them: pipes, compressed files, what cannot be opened. */
 uint64_t capture_input_bytes(const struct capture_settings *settings);
 
+/* Whether the regular file `path` is one of those that `settings` names, whatever it is called
+ * there: a file of a directory, standard input, a link. */
+bool capture_reads(const struct capture_settings *settings, const char *path);
+
 void capture_progress_read(const struct capture *capture, struct capture_progress *out);
 void capture_close(struct capture *capture); /* NULL is allowed */
 DEFINE_AUTO(capture, capture_close);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sensor/capture/capture.h"
 #include "sensor/capture/file_input.h"
@@ -335,6 +336,26 @@ uint64_t capture_input_bytes(const struct capture_settings *settings)
     }
     file_list_fini(&list);
     return sum;
+}
+
+bool capture_reads(const struct capture_settings *settings, const char *path)
+{
+    struct file_list list;
+    struct stat wanted, input;
+    bool is_read = false;
+
+    if (stat(path, &wanted) != 0 || !S_ISREG(wanted.st_mode) ||
+        file_list_expand(&list, settings->read_paths, settings->read_paths_count, NULL) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < list.count && !is_read; i++) {
+        const int status = strcmp(list.paths[i], "-") == 0 ? fstat(STDIN_FILENO, &input)
+                                                           : stat(list.paths[i], &input);
+
+        is_read = status == 0 && input.st_dev == wanted.st_dev && input.st_ino == wanted.st_ino;
+    }
+    file_list_fini(&list);
+    return is_read;
 }
 
 /* ---- reading ---- */

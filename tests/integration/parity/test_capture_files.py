@@ -3,12 +3,13 @@ import gzip
 import os
 import re
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import delta_packets, json_lines, main, read_pcap, sensor, udp, write_pcap
+from support.programs import SENSOR, clean_environment, delta_packets, json_lines, main, read_pcap, sensor, udp, write_pcap
 
 ETHERNET, RAW = 1, 101
 
@@ -112,6 +113,36 @@ class CaptureFiles(unittest.TestCase):
         self.assertRegex(done.stdout, r"packets captured: 9\b")
         for fault in (r"text: not a capture file", r"c\.pcap: truncated after 3 packets", r"nowhere: No such file"):
             self.assertRegex(done.stderr, fault)
+
+    def test_an_output_over_the_capture_that_is_read_is_refused(self):
+        a, _, _ = self.make_three()
+        link = self.path("link.pcap")
+        os.symlink(a, link)
+        with open(a, "rb") as file:
+            before = file.read()
+        for source in (a, self.path("days"), link, "-"):
+            for flag in ("--write-pcap", "--export-json", "--flows-jsonl", "--alerts-jsonl"):
+                target = self.path("days", "..", "days", "a.pcap")
+                with open(a, "rb") as stdin:
+                    done = subprocess.run([SENSOR, "--read-pcap", source, "--quiet", flag, target], stdin=stdin,
+                                          capture_output=True, text=True, env=clean_environment(), timeout=60)
+                self.assertEqual(done.returncode, 2, (source, flag, done.stderr))
+                self.assertRegex(done.stderr, r"a\.pcap is what capture\.read_pcap reads, and would be overwritten")
+                with open(a, "rb") as file:
+                    self.assertEqual(file.read(), before, (source, flag))
+        for _ in range(2):  # then it is there, and is no input all the same
+            self.assertEqual(sensor("--read-pcap", a, "--quiet", "--write-pcap", self.path("new.pcap")).returncode, 0)
+
+    def test_one_file_by_two_names_is_no_two_outputs(self):
+        a, _, _ = self.make_three()
+        self.write("there", b"")
+        os.symlink(self.path("there"), self.path("link"))
+        for one, other in ((self.path("out"), self.path("days", "..", "out")), (self.path("there"), self.path("link"))):
+            done = sensor("--read-pcap", a, "--quiet", "--flows-jsonl", one, "--alerts-jsonl", other)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr, "both write to")
+        done = sensor("--read-pcap", a, "--quiet", "--flows-jsonl", "/dev/null", "--alerts-jsonl", "/dev/null")
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_packed_files_are_read_through(self):
         a, _, _ = self.make_three()
