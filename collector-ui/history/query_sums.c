@@ -126,12 +126,12 @@ static int edge_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct record_query *const q = context;
     (void)file;
-    sqlite3_stmt *const rows =
-        query_prepare(q->reader, db,
-                      "SELECT sensor_id, app, server_name, server_ip, COUNT(*), SUM(bytes_forward +"
-                      " bytes_reverse), SUM(bytes_in), SUM(packets_forward + packets_reverse),"
-                      " SUM(delta_start_ns = start_ns) FROM flows WHERE end_ns >= ? AND end_ns < ?"
-                      " GROUP BY 1, 2, 3, 4");
+    sqlite3_stmt *const rows = query_prepare(
+        q->reader, db,
+        "SELECT sensor_id, app, server_name, server_ip, COUNT(*), SUM(bytes_forward +"
+        " bytes_reverse), SUM(bytes_in), SUM(packets_forward + packets_reverse),"
+        " SUM(packets_forward + packets_reverse = total_packets AND total_packets > 0)"
+        " FROM flows WHERE end_ns >= ? AND end_ns < ? GROUP BY 1, 2, 3, 4");
     if (rows != NULL) {
         sqlite3_bind_int64(rows, 1, (int64_t)q->from_ns);
         sqlite3_bind_int64(rows, 2, (int64_t)q->to_ns);

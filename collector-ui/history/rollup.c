@@ -151,10 +151,11 @@ void rollup_add_flow(struct rollup *rollup, const struct flow_record *flow, bool
 {
     struct rollup_sums *const sums = &rollup->sums;
     const uint64_t packets = flow->forward.delta_packets + flow->reverse.delta_packets;
+    const uint64_t total = flow->forward.total_packets + flow->reverse.total_packets;
     sums->record_rows++;
     sums->record_packets += packets;
     sums->record_bytes += flow->forward.delta_bytes + flow->reverse.delta_bytes;
-    sums->record_new += flow->delta_start_ns == flow->start_ns;
+    sums->record_new += packets == total && total > 0; /* the first that has packets */
     if (is_detailed) {
         char key[TALKER_KEY_BYTES];
         uint64_t in;

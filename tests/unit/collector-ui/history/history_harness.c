@@ -152,6 +152,26 @@ static void offer_one(struct harness *harness, const char *sensor_id, enum recor
     harness_offer(harness, sensor_id, BOOT_A, stream, seq, 1, &bytes, &bytes_count);
 }
 
+void harness_packet_flow(struct harness *harness, const char *sensor_id, uint64_t first_seq,
+                         uint64_t flow_id, uint64_t at_s)
+{
+    static const enum flow_event events[] = {FLOW_START, FLOW_UPDATE, FLOW_END};
+    struct flow_record *const flow = malloc(sizeof *flow);
+    uint8_t bytes[1024];
+    assert_non_null(flow);
+    for (uint32_t i = 0; i < 3; i++) {
+        make_flow(flow, flow_id, HARNESS_TIME_NS + at_s * SECOND, 1);
+        flow->event = events[i];
+        flow->update_index = i;
+        flow->start_ns = flow->delta_start_ns = flow->end_ns;
+        flow->forward.delta_packets = events[i] == FLOW_UPDATE;
+        flow->forward.delta_bytes = events[i] == FLOW_UPDATE ? 100 : 0;
+        offer_one(harness, sensor_id, RECORD_FLOWS, first_seq + i, bytes,
+                  codec_encode_flow(flow, bytes, sizeof bytes));
+    }
+    free(flow);
+}
+
 void harness_stats(struct harness *harness, const char *sensor_id, uint64_t seq, uint64_t at_s,
                    uint64_t packets)
 {

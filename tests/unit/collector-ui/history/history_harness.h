@@ -31,6 +31,9 @@ void harness_offer(struct harness *harness, const char *sensor_id, const char *b
  * each; ends at HARNESS_TIME_NS + (at_s + n) s. */
 void harness_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
                    uint32_t count, uint64_t flow_id, uint64_t at_s);
+/* One flow of a single packet `at_s`: START, UPDATE and END, all with the times of that packet. */
+void harness_packet_flow(struct harness *harness, const char *sensor_id, uint64_t first_seq,
+                         uint64_t flow_id, uint64_t at_s);
 /* The second `at_s` with `packets` packets of 100 bytes, half of them inwards, all of them tls. */
 void harness_stats(struct harness *harness, const char *sensor_id, uint64_t seq, uint64_t at_s,
                    uint64_t packets);

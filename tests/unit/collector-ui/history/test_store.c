@@ -136,6 +136,23 @@ static void run_rollups(struct history_reader *reader, void *context)
                      0);
 }
 
+/* Its END covers the same instant as its UPDATE: neither begins a flow of its own. */
+static void a_flow_of_one_packet_is_one_new_flow(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_open(&h);
+    for (uint32_t i = 0; i < 4; i++) {
+        harness_packet_flow(&h, "s-1", 1 + 3 * i, 100 + i, 60 + i);
+    }
+    harness_flows(&h, "s-1", 13, 10, 200, 60);
+    harness_wait(&h, 22);
+    assert_int_equal(sums_of(&h, 60, 120).new_flows, 14); /* a whole minute */
+    assert_int_equal(sums_of(&h, 50, 110).new_flows, 14); /* rows */
+    assert_int_equal(sums_of(&h, 0, 3600).rows, 22);
+    harness_remove(&h);
+}
+
 static void seconds_minutes_and_hours_have_the_same_sum(void **state)
 {
     (void)state;
@@ -275,6 +292,7 @@ int main(void)
         cmocka_unit_test(batches_that_overlap_are_stored_once),
         cmocka_unit_test(a_restart_keeps_positions_and_counts),
         cmocka_unit_test(sums_of_any_range_equal_the_rows),
+        cmocka_unit_test(a_flow_of_one_packet_is_one_new_flow),
         cmocka_unit_test(seconds_minutes_and_hours_have_the_same_sum),
         cmocka_unit_test(a_damaged_day_file_is_set_aside),
         cmocka_unit_test(retention_drops_whole_days_and_keeps_their_sums),
