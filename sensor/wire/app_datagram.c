@@ -106,6 +106,41 @@ static bool is_tftp(const struct app_bytes *in)
            (left >= 9 && (end[1] | 0x20) == 'n' && (end[2] | 0x20) == 'e' && end[9] == 0);
 }
 
+/* Before it had a cookie (RFC 3489 section 11): attributes that fill the packet. */
+static bool is_classic_stun(const struct app_bytes *in)
+{
+    if (in->length < 20 || wire_u16(in->at + 2) + 20U != in->length || (in->at[0] & 0xfe) != 0 ||
+        ((in->at[1] & 0x0f) != 1 && (in->at[1] & 0x0f) != 2) || in->at[1] > 0x12 ||
+        (in->at[0] == 0 && in->at[1] > 2)) {
+        return false;
+    }
+    uint32_t at = 20, attributes = 0;
+
+    while (in->length - at >= 4) {
+        const uint32_t bytes = 4U + wire_u16(in->at + at + 2);
+
+        if (bytes > in->length - at) {
+            return false;
+        }
+        at += bytes;
+        attributes++;
+    }
+    return at == in->length && (attributes > 0 || in->by_port == APP_STUN);
+}
+
+/* Connectionless: a header of 80 bytes, the length of what is behind it in its order of bytes
+ * (C706 section 12.5.1). */
+static bool is_dcerpc(const struct app_bytes *in)
+{
+    if (in->length < 80 || in->at[0] != 4 || in->at[1] > 10 || (in->at[3] & 0xfc) != 0 ||
+        (in->at[4] != 0 && in->at[4] != 0x10) || in->at[5] > 3 || in->at[6] != 0) {
+        return false;
+    }
+    const uint16_t body = wire_u16(in->at + 74);
+
+    return (in->at[4] != 0 ? __builtin_bswap16(body) : body) + 80U == in->length;
+}
+
 /* Attributes that fill the packet (RFC 2865 section 3). */
 static bool is_radius(const struct app_bytes *in)
 {
@@ -375,6 +410,8 @@ static bool is_rtp(const struct app_bytes *in)
 static const struct app_check checks[] = {
     {APP_DHCP, true, is_dhcp, {IN(1, 2), ANY_BYTE, IN(0, 16)}},
     {APP_STUN, true, app_is_stun, {IN(0, 0x3f), [AT_7] = IS(0x42)}},
+    {APP_STUN, true, is_classic_stun, {IN(0, 1), IN(1, 0x12)}},
+    {APP_DCERPC, true, is_dcerpc, {IS(4), IN(0, 10), [AT_4] = IN(0, 0x10)}},
     {APP_SNMP, true, is_snmp, {IS(0x30)}},
     {APP_IKE, true, is_ike, {ANY_BYTE}},
     {APP_TFTP, true, is_tftp, {IS(0), IN(1, 2), TEXT_BYTE}},

@@ -134,6 +134,20 @@ static const struct sample samples[] = {
     {APP_STUN, UDP, ODD,
      S("\0\x01\0\0\x21\x12\xa4\x42"
        "abcdefghijkl")},
+    {APP_STUN, UDP, ODD, /* of RFC 3489 */
+     S("\0\x01\0\x08"
+       "0123456789abcdef\0\x03\0\x04\0\0\0\x06")},
+    {APP_STUN, UDP, ODD,
+     S("\x01\x01\0\x0c"
+       "0123456789abcdef\0\x01\0\x08\0\x01\x9c\x40\xc0\0\x02\x01")},
+    {APP_STUN, UDP, 3478,
+     S("\0\x01\0\0"
+       "0123456789abcdef")},
+    {APP_DCERPC, UDP, ODD,
+     S("\x04\0\x20\0\x10\0\0\0"
+       "0123456789abcdef0123456789abcdef0123456789abcdef"
+       "\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x04\0\0\0\0\0"
+       "body")},
     {APP_SNMP, UDP, ODD,
      S("\x30\x1c\x02\x01\x01\x04\x06public\xa0\x0f\x02\x01\x01\x02\x01\0\x02\x01\0\x30\x04\x30\x02"
        "\x06\0")},
@@ -325,6 +339,17 @@ static void look_alikes_are_not_taken(void **state)
         {APP_STUN, UDP, ODD,
          S("\0\x01\0\0\x21\x12\xa4\x43"
            "abcdefghijkl")},
+        {APP_STUN, UDP, ODD, /* an attribute that goes on behind the packet */
+         S("\0\x01\0\x08"
+           "0123456789abcdef\0\x03\0\x05\0\0\0\x06")},
+        {APP_STUN, UDP, ODD, /* no such message */
+         S("\0\x11\0\x08"
+           "0123456789abcdef\0\x03\0\x04\0\0\0\x06")},
+        {APP_DCERPC, UDP, ODD, /* a length of the other order */
+         S("\x04\0\x20\0\0\0\0\0"
+           "0123456789abcdef0123456789abcdef0123456789abcdef"
+           "\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x04\0\0\0\0\0"
+           "body")},
         {APP_SYSLOG, UDP, ODD, S("<192>1 2003-10-11T22:14:15Z")},
         {APP_WIREGUARD, UDP, ODD,
          S("\x04\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0"
