@@ -17,9 +17,12 @@
 
 /* ---- routes: the table's, and what is there beside it ---- */
 
-static void ask_method(struct http_request *request)
+static void ask(struct http_request *request)
 {
     const struct api *const api = http_request_context(request);
+    if (grpc_rest_page(&fleet_program, request)) {
+        return;
+    }
     if (api->fleet == NULL) {
         http_problem(request, 404, "SWITCHED_OFF", "the API is switched off here (grpc.enabled)",
                      -1);
@@ -51,7 +54,7 @@ static void fill_routes(struct api *api)
         {HTTP_GET, "/v1/openapi.json", route_openapi, HTTP_NO_AUTH},
     };
     static_assert(ARRAY_COUNT(own) + GRPC_REST_ROUTES < API_ROUTES_MAX, "room for all and an end");
-    size_t count = grpc_rest_routes(&fleet_program, ask_method, api->routes);
+    size_t count = grpc_rest_routes(&fleet_program, ask, api->routes);
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
         api->routes[count++] = own[i];
     }

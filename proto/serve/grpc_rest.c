@@ -1,6 +1,7 @@
 #include "proto/serve/grpc_rest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ size_t grpc_rest_routes(const struct grpc_program *program,
                 return count;
             }
             if (row->page != NULL) {
-                routes[count++] = (struct http_route){HTTP_GET, row->rest[j], row->page, 0};
+                routes[count++] = (struct http_route){HTTP_GET, row->rest[j], handler, 0};
                 continue;
             }
             if (!row->is_changing) {
@@ -56,15 +57,16 @@ size_t grpc_rest_routes(const struct grpc_program *program,
     return count;
 }
 
+/* A row with a page, or one with a method. */
 static const struct grpc_row *find_row(const struct grpc_program *program, const char *path,
-                                       const char **pattern)
+                                       bool is_page, const char **pattern)
 {
     struct http_params params;
 
     for (size_t i = 0; i < program->rows_count; i++) {
         for (unsigned j = 0; j < ARRAY_COUNT(program->rows[i].rest); j++) {
             *pattern = program->rows[i].rest[j];
-            if (*pattern != NULL && program->rows[i].path != NULL &&
+            if (*pattern != NULL && (program->rows[i].page != NULL) == is_page &&
                 http_route_matches(*pattern, path, &params)) {
                 return &program->rows[i];
             }
@@ -320,10 +322,42 @@ static bool read_request(struct http_request *request, const char *pattern,
     return true;
 }
 
+static bool has_parameter(const struct openapi_page *page, const char *name)
+{
+    for (unsigned i = 0; i < OPENAPI_PARAMETERS_MAX && page->parameters[i].name != NULL; i++) {
+        if (strcmp(page->parameters[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool grpc_rest_page(const struct grpc_program *program, struct http_request *request)
+{
+    const char *pattern, *name, *value;
+    const struct grpc_row *row = find_row(program, http_request_path(request), true, &pattern);
+
+    if (row == NULL) {
+        return false;
+    }
+    for (size_t i = 0; http_request_query_at(request, i, &name, &value); i++) {
+        if (!has_parameter(row->described, name)) {
+            char detail[128];
+
+            (void)snprintf(detail, sizeof(detail), "unknown parameter '%.64s'", name);
+            refuse_request(request, "UNKNOWN_PARAMETER", name, detail);
+            return true;
+        }
+    }
+    row->page(request);
+    return true;
+}
+
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
 {
     const char *pattern = NULL;
-    const struct grpc_row *row = find_row(server->program, http_request_path(request), &pattern);
+    const struct grpc_row *row =
+        find_row(server->program, http_request_path(request), false, &pattern);
     const struct json_method *method = row == NULL ? NULL : json_method_find(row->path);
     struct job *job = malloc(sizeof(*job) + GRPC_REQUEST_BYTES);
 
@@ -355,7 +389,8 @@ enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request)
 {
     const char *pattern;
-    const struct grpc_row *row = find_row(server->program, http_request_path(request), &pattern);
+    const struct grpc_row *row =
+        find_row(server->program, http_request_path(request), false, &pattern);
     char who[GRPC_WHO_BYTES];
 
     switch (ask_the_door(server, row == NULL ? "" : row->path, request, who)) {

@@ -15,10 +15,14 @@
 
 struct grpc_program;
 
-/* Fills routes of all methods, each with `handler`, which calls grpc_rest_ask. Returns how many. */
+/* Fills routes of all methods and pages, each with `handler`, which calls grpc_rest_page where
+ * there are pages, and grpc_rest_ask. Returns how many. */
 size_t grpc_rest_routes(const struct grpc_program *program,
                         void (*handler)(struct http_request *request),
                         struct http_route routes[GRPC_REST_ROUTES]);
+/* Answers the request where it is for a page of the table; a query parameter that the page does not
+ * have is refused (400 UNKNOWN_PARAMETER). False: it is for a method. On the http thread. */
+MUST_USE bool grpc_rest_page(const struct grpc_program *program, struct http_request *request);
 /* Answers one request that a route was found for. On the http thread. */
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
 /* May this request have its answer (token, packet bytes)? On the http thread. */

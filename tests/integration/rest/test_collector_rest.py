@@ -1,4 +1,5 @@
 """REST of the collector: the OpenAPI document of its methods, and what is made from it."""
+import json
 import os
 import sys
 import tempfile
@@ -61,6 +62,18 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         for path in ("/v1/fleet/sensors", "/v1/fleet/flows", "/v1/fleet/packets/x"):
             self.assertEqual(self.served.ask(path, headers={"Authorization": "Bearer wrong"})[0], 401, path)
         self.assertEqual(self.served.ask("/v1/openapi.json", headers={"Authorization": "Bearer wrong"})[0], 200)
+
+
+    def test_a_parameter_that_no_page_has_is_refused(self):
+        pages = [path for path in self.document["paths"] if path.startswith("/v1/") and "/fleet/" not in path]
+        self.assertGreater(len(pages), 10)
+        for path in pages:
+            status, _, problem = self.served.ask(path.replace("{id}", "0123456789abcdef") + "?fliter=x")
+            self.assertEqual(status, 400, path)
+            self.assertEqual(json.loads(problem)["reason"], "UNKNOWN_PARAMETER", path)
+        for path in ("/v1/flows?filter=server.port%3D53&page_size=1&from=0", "/v1/packets?sensor_id=edge-1&limit=1",
+                     "/v1/summary?from=0&to=10", "/v1/timeseries?metric=bps&by=app&step=1000", "/v1/alerts?state=open"):
+            self.assertEqual(self.served.ask(path)[0], 200, path)
 
 
 if __name__ == "__main__":
