@@ -117,6 +117,23 @@ static void answer_unknown(struct http_request *request)
     http_problem(request, 404, "NO_SUCH_PATH", "There is nothing at this path.", -1);
 }
 
+static bool is_socket_path(const struct http_server *server, const char *path)
+{
+    for (const struct http_ws_protocol *row = server->options.ws_protocols;
+         row != NULL && row->name != NULL; row++) {
+        if (strcmp(row->path, path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answer_socket(struct http_request *request)
+{
+    http_headers_add(&request->headers, "Upgrade", "websocket");
+    http_problem(request, 426, "UPGRADE_REQUIRED", "This path is a WebSocket.", -1);
+}
+
 /* Sets the handler, or answers. */
 static void choose_handler(struct http_connection *connection)
 {
@@ -159,6 +176,10 @@ static void choose_handler(struct http_connection *connection)
         return;
     }
     if (!is_authorized(connection)) {
+        return;
+    }
+    if (is_socket_path(connection->server, request->path)) {
+        request->handler = answer_socket;
         return;
     }
     request->handler = is_reading && options->fallback != NULL ? options->fallback : answer_unknown;
@@ -297,15 +318,9 @@ int http_dispatch_body_end(struct http_connection *connection)
 }
 
 static const struct http_ws_protocol *choose_protocol(const struct http_server *server,
-                                                      const char *list, const char *path,
-                                                      bool *path_is_known)
+                                                      const char *list, const char *path)
 {
     const struct http_ws_protocol *chosen = NULL;
-    *path_is_known = false;
-    for (const struct http_ws_protocol *row = server->options.ws_protocols;
-         row != NULL && row->name != NULL; row++) {
-        *path_is_known |= strcmp(row->path, path) == 0;
-    }
     for (const char *at = list; *at != '\0' && chosen == NULL;) {
         at += strspn(at, " \t,");
         const size_t bytes = strcspn(at, " \t,");
@@ -331,13 +346,12 @@ static void check_upgrade(struct http_connection *connection)
     struct http_server *const server = connection->server;
     const char *const list = http_request_header_copy(request, "Sec-WebSocket-Protocol");
     const char *const version = http_request_header_copy(request, "Sec-WebSocket-Version");
-    bool path_is_known = false;
     const struct http_ws_protocol *const protocol =
-        choose_protocol(server, list != NULL ? list : "", request->path, &path_is_known);
+        choose_protocol(server, list != NULL ? list : "", request->path);
 
     if (request->method != HTTP_GET || connection->may_have_body) {
         http_answer_refuse(connection, 400, "BAD_UPGRADE", "An upgrade is a GET without a body.");
-    } else if (!path_is_known) {
+    } else if (!is_socket_path(server, request->path)) {
         http_answer_refuse(connection, 404, "NO_SUCH_PATH", "There is no WebSocket at this path.");
     } else if (!origin_is_good(connection) || !is_authorized(connection)) {
         return; /* answered */

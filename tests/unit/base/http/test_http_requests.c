@@ -93,6 +93,8 @@ static void head_has_the_length_and_no_body(void **state)
 static void unknown_paths_and_methods_are_problems(void **state)
 {
     (void)state;
+    expect("GET /v1/live HTTP/1.1\r\n" HOST AUTH "\r\n", 426, "Upgrade: websocket",
+           "UPGRADE_REQUIRED"); /* the path of a socket */
     expect("GET /v1/none HTTP/1.1\r\n" HOST AUTH "\r\n", 404,
            "Content-Type: application/problem+json",
            "\"instance\":\"/v1/none\",\"reason\":\"NO_SUCH_PATH\"");
