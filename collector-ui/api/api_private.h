@@ -32,7 +32,8 @@ struct api {
     uint64_t started_ns;
     _Atomic uint64_t queries, queries_partial, queries_refused, live_frames, live_merged,
         live_resyncs, live_lost, live_unknown, live_refused, packets_base;
-    _Atomic uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface, packets_received;
+    _Atomic uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface, cum_dispatch,
+        packets_received;
     _Atomic bool is_stopping;
     _Atomic uint32_t jobs; /* handed to history and not over */
 };

@@ -361,6 +361,7 @@ static void *feed_main(void *context)
             atomic_store(&feed->api->cum_packets, tick.window->cum_packets);
             atomic_store(&feed->api->cum_kernel, tick.window->cum_kernel);
             atomic_store(&feed->api->cum_interface, tick.window->cum_interface);
+            atomic_store(&feed->api->cum_dispatch, tick.window->cum_dispatch);
             send_frames(feed);
         }
         due_ns += tick_ns;

@@ -294,6 +294,9 @@ void route_metrics(struct http_request *request)
         "Dropped by sensors' kernels since the start.", atomic_load(&api->cum_kernel));
     one(&page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
         "Dropped by sensors' interfaces since the start.", atomic_load(&api->cum_interface));
+    one(&page, "netscope_dispatch_drops_total", METRICS_COUNTER,
+        "Packets and records that sensors lost because no batch was free, since the start.",
+        atomic_load(&api->cum_dispatch));
     write_sensors(&page, api);
     write_history(&page, api);
     write_ingest(&page, api);

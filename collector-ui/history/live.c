@@ -156,11 +156,25 @@ static uint64_t grown(uint64_t now, uint64_t before)
     return now > before ? now - before : 0;
 }
 
+/* What had no batch to leave in: packets of flows, records of the publisher. */
+static uint64_t without_batch(const struct stats_record *stats)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < stats->ledger_count; i++) {
+        for (uint32_t j = 0; j < stats->ledger[i].lost_count; j++) {
+            const struct stats_ledger_reason *const lost = &stats->ledger[i].lost[j];
+            sum += strcmp(lost->reason, "no_batch") == 0 ? lost->count : 0;
+        }
+    }
+    return sum;
+}
+
 static void add_drops(struct live *live, struct live_sensor *sensor, const char *boot_id,
                       const struct stats_record *stats)
 {
     uint64_t kernel = 0;
     uint64_t interface = 0;
+    const uint64_t dispatch = without_batch(stats);
     for (uint32_t i = 0; i < stats->interfaces_count; i++) {
         kernel += stats->interfaces[i].kernel_dropped;
         interface += stats->interfaces[i].interface_dropped;
@@ -169,12 +183,15 @@ static void add_drops(struct live *live, struct live_sensor *sensor, const char 
         strncpy(sensor->boot_id, boot_id, sizeof sensor->boot_id - 1);
         sensor->kernel_total = sensor->has_totals ? 0 : kernel;
         sensor->interface_total = sensor->has_totals ? 0 : interface;
+        sensor->dispatch_total = sensor->has_totals ? 0 : dispatch;
         sensor->has_totals = true;
     }
     const uint64_t kernel_new = grown(kernel, sensor->kernel_total);
     const uint64_t interface_new = grown(interface, sensor->interface_total);
     sensor->kernel_total = kernel;
     sensor->interface_total = interface;
+    live->now.cum_dispatch += grown(dispatch, sensor->dispatch_total);
+    sensor->dispatch_total = dispatch;
     sensor->kernel_dropped += kernel_new;
     sensor->interface_dropped += interface_new;
     live->now.cum_kernel += kernel_new;

@@ -32,8 +32,8 @@ struct live_sensor {
     char boot_id[33];
     uint32_t records; /* StatsRecords in this window; 0 = silent */
     uint64_t packets, bytes, bytes_in, new_flows, lost, kernel_dropped, interface_dropped;
-    uint64_t flows_active;                  /* latest */
-    uint64_t kernel_total, interface_total; /* as last told, of this boot */
+    uint64_t flows_active;                                  /* latest */
+    uint64_t kernel_total, interface_total, dispatch_total; /* as last told, of this boot */
     bool has_totals;
     uint64_t rtt_counts[STATS_RTT_BOUNDS + 1];
     struct live_flow *flows; /* of the newest StatsRecord */
@@ -60,7 +60,7 @@ struct live_window {
     uint32_t alerts_count;
     uint64_t alerts_omitted;
     uint64_t alerts_open;
-    uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface;
+    uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface, cum_dispatch;
     uint64_t packets_received; /* samples since boot */
 };
 

@@ -136,6 +136,7 @@ static void every_route_answers(void **state)
     expect(&f, "/readyz", 200, "\"status\":\"ready\"");
     expect(&f, "/api/health", 200, "ok");
     expect(&f, "/metrics", 200, "netscope_collector_records_stored_total 27");
+    expect(&f, "/metrics", 200, "\nnetscope_dispatch_drops_total 0\n");
     expect(&f, "/metrics", 200, "netscope_collector_flow_packets_stored 210");
     expect(&f, "/", 200, "<html");
     stop(&f);

@@ -32,6 +32,11 @@ static void add_second(struct live *live, const char *sensor_id, uint64_t packet
         3, {TOP("tls", 4000, 2000, 50), TOP("dns", 900, 100, 10), TOP("other", 10, 20, 1)}};
     s->interfaces_count = 1;
     s->interfaces[0].kernel_dropped = packets;
+    s->ledger_count = 2;
+    s->ledger[0] = (struct stats_ledger_row){.stage = LEDGER_FLOW, .unit = "packets"};
+    stats_ledger_add(&s->ledger[0], "no_batch", packets / 10);
+    s->ledger[1] = (struct stats_ledger_row){.stage = LEDGER_SINK, .unit = "records"};
+    stats_ledger_add(&s->ledger[1], "sink_full", packets);
     s->top_flows_count = 2;
     s->top_flows[0] = (struct stats_top_flow){.flow_id = 0x6f0c,
                                               .client_port = 4000,
@@ -95,6 +100,23 @@ static void expect_golden(const char *name, const char *text)
     assert_string_equal(text, golden);
 }
 
+/* Since the collector heard of a sensor first; of one that began anew, since its start. */
+static void what_sensors_dropped_is_summed(void **state)
+{
+    (void)state;
+    struct live *const live = live_new();
+    assert_non_null(live);
+    add_second(live, "s-1", 100);
+    add_second(live, "s-1", 300);
+    add_second(live, "s-2", 50);
+    struct live_window *const window = live_take(live);
+    assert_non_null(window);
+    assert_int_equal(window->cum_kernel, 200);
+    assert_int_equal(window->cum_dispatch, 20);
+    live_window_free(window);
+    live_free(live);
+}
+
 static void frames_and_dictionary_are_as_golden(void **state)
 {
     (void)state;
@@ -155,6 +177,7 @@ static void frames_and_dictionary_are_as_golden(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(frames_and_dictionary_are_as_golden)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_sensors_dropped_is_summed),
+                                       cmocka_unit_test(frames_and_dictionary_are_as_golden)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
