@@ -82,7 +82,7 @@ int api_check(const struct api_settings *s, struct error *err)
     if (address_text_is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
         return 0;
     }
-    return error_set(err, EACCES,
+    return error_set(err, EINVAL,
                      "web.bind %s: another address than loopback needs TLS and a login"
                      " (web.tls.enabled, web.auth.enabled), or web.insecure: true to do without",
                      s->bind);

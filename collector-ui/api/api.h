@@ -55,7 +55,7 @@ struct api_detection_counts {
 
 struct api;
 struct fleet_grpc;
-/* Whether `bind` may be open to other machines; opens nothing. 0 or -EACCES. */
+/* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
 MUST_USE int api_check(const struct api_settings *settings, struct error *err);
 /* `fleet` NULL: without the methods of netscope.v1. All parts live longer. */
 MUST_USE struct api *api_new(const struct api_settings *settings, struct history *history,

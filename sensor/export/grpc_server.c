@@ -36,7 +36,7 @@ int grpc_server_check(const struct grpc_settings *settings, struct error *err)
     }
     if (!settings->insecure && !(has_tls && has_identity) &&
         !address_is_local_endpoint(settings->listen)) {
-        return error_set(err, EPERM,
+        return error_set(err, EINVAL,
                          "grpc.listen %s: an address other than loopback needs TLS "
                          "(grpc.tls_certificate, grpc.tls_key) and a token (grpc.token_file) or "
                          "client certificates (grpc.tls_client_ca), or grpc.insecure: true",

@@ -30,8 +30,8 @@ struct grpc_identity {
     struct control *control; /* who answers ConfigService; NULL: nobody */
 };
 
-/* The form of `listen`, and whether it may be open to other machines; opens nothing. 0, -EINVAL,
- * -EPERM. grpc_server_new asks it too. */
+/* The form of `listen`, and whether it may be open to other machines; opens nothing. 0 or
+ * -EINVAL. grpc_server_new asks it too. */
 MUST_USE int grpc_server_check(const struct grpc_settings *settings, struct error *err);
 /* Listens at once ("listen 127.0.0.1:50051: address in use"), serves after grpc_server_attach. NULL
  * with `err`. */

@@ -188,7 +188,7 @@ int http_export_check(const struct http_export_settings *settings, struct error 
     }
     if (!has_tls && !settings->insecure && !address_text_is_loopback(settings->bind)) {
         return error_set(
-            err, EPERM,
+            err, EINVAL,
             "http.bind %s: an address other than loopback needs TLS (http.tls_certificate, "
             "http.tls_key), or http.insecure: true",
             settings->bind);

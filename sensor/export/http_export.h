@@ -20,8 +20,8 @@ extern const struct config_field http_export_fields[];
 
 struct http_export;
 
-/* Whether `bind` may be open to other machines, and what goes together; opens nothing. 0, -EINVAL,
- * -EPERM. http_export_new asks it too. */
+/* Whether `bind` may be open to other machines, and what goes together; opens nothing. 0 or
+ * -EINVAL. http_export_new asks it too. */
 MUST_USE int http_export_check(const struct http_export_settings *settings, struct error *err);
 /* `grpc` may be NULL. The pipeline must outlive http_export_free. NULL with `err` ("listen
  * 127.0.0.1:50080: ..."). */

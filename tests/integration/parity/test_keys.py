@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import COLLECTOR, SENSOR, main, run, sensor
+from support.programs import COLLECTOR, SENSOR, main, run, sensor, udp, write_pcap
 
 ROWS = [
     ("capture.interface", "lo", "lo", None),
@@ -155,6 +155,18 @@ class Keys(unittest.TestCase):
             self.assertIn(reason, done.stderr)
         self.assertEqual(sensor("--grpc-listen", "0.0.0.0:50051", "--read-pcap", "x", "--check-config").returncode, 0,
                          "a file is read without a server")
+
+    def test_the_start_refuses_an_open_address_as_wrong_settings(self):
+        file = write_pcap(os.path.join(self.folder.name, "x.pcap"), [(0, udp("10.0.0.1", 1, "10.0.0.2", 2, b"x"))])
+        for key, value in (("NETSCOPE_GRPC__LISTEN", "0.0.0.0:0"), ("NETSCOPE_HTTP__BIND", "0.0.0.0")):
+            done = sensor("--read-pcap", file, "--quiet", environment={
+                "NETSCOPE_GRPC__ENABLED": "on", "NETSCOPE_GRPC__LISTEN": "127.0.0.1:0", "NETSCOPE_HTTP__ENABLED": "on",
+                "NETSCOPE_GRPC__UNIX_SOCKET": "", "NETSCOPE_HTTP__PORT": "0", key: value})
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("other than loopback needs TLS", done.stderr)
+        done = run(COLLECTOR, "--bind", "0.0.0.0", "--data-dir", os.path.join(self.folder.name, "data"))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("needs TLS and a login", done.stderr)
 
     def test_printed_settings_are_read_again(self):
         first = sensor("--print-config").stdout
