@@ -102,6 +102,7 @@ static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
 const struct grpc_program fleet_program = {
     .packet_flow = fleet_packet_flow,
     .name = "collector",
+    .proof = "a token (grpc.token_file)",
     .rows = rows,
     .rows_count = ARRAY_COUNT(rows),
     .title = "netscope-collector",

@@ -125,10 +125,9 @@ static enum rpc_status check_anonymous(const struct grpc_server *server, enum gr
     if (scope == GRPC_SCOPE_FLOWS) {
         return RPC_OK;
     }
-    error_set(reason, EACCES,
-              "%s need the unix socket, a token (grpc.token_file) or a client certificate "
-              "(grpc.tls_client_ca)",
-              scope == GRPC_SCOPE_PACKETS ? "packet bytes" : "calls about settings");
+    error_set(reason, EACCES, "%s need %s",
+              scope == GRPC_SCOPE_PACKETS ? "packet bytes" : "calls about settings",
+              server->program->proof);
     return RPC_PERMISSION_DENIED;
 }
 

@@ -169,7 +169,8 @@ struct grpc_row {
 
 /* Which program serves. Constant, lives for ever. */
 struct grpc_program {
-    const char *name; /* "sensor", as refusals call it */
+    const char *name;  /* "sensor", as refusals call it */
+    const char *proof; /* likewise: what opens packet bytes and settings */
     const struct grpc_row *rows;
     size_t rows_count;
     const char *title; /* of the OpenAPI document */

@@ -54,6 +54,8 @@ static const char *own_sensor(const struct grpc_server *server)
 
 const struct grpc_program grpc_sensor_program = {
     .name = "sensor",
+    .proof = "the unix socket, a token (grpc.token_file) or a client certificate "
+             "(grpc.tls_client_ca)",
     .rows = rows,
     .rows_count = ARRAY_COUNT(rows),
     .title = "netscope-sensor",
