@@ -86,6 +86,17 @@ static void answer_page(struct grpc_ask *ask, const struct grpc_sensor_choice *c
     grpc_answer(ask, &buffer, wire_written(&w));
 }
 
+/* A token is the id that was shown last: one that nobody knows was never given out. */
+static bool is_token(const char *token, const struct sensor_info *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && token[0] != '\0'; i++) {
+        if (strcmp(list[i].sensor_id, token) == 0) {
+            return true;
+        }
+    }
+    return token[0] == '\0';
+}
+
 static void list_sensors(struct grpc_ask *ask, const Netscope__V1__ListSensorsRequest *request,
                          uint32_t page_size, const struct grpc_sensor_choice *choice)
 {
@@ -93,8 +104,11 @@ static void list_sensors(struct grpc_ask *ask, const Netscope__V1__ListSensorsRe
     struct sensor_info *list = fleet_list(fleet_of(ask->server), &count);
     struct sensor_page *page = calloc(1, sizeof(*page));
 
-    if (list != NULL && page != NULL &&
-        fill_page(ask, request, choice, page_size, list, count, page)) {
+    if (list != NULL && !is_token(request->page_token, list, count)) {
+        grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
+                          "page_token: not one of this method's answers");
+    } else if (list != NULL && page != NULL &&
+               fill_page(ask, request, choice, page_size, list, count, page)) {
         answer_page(ask, choice, page);
     } else {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");

@@ -225,8 +225,9 @@ class CollectorApi(unittest.TestCase):
         self.assertGreaterEqual(len(seen), 8)
         self.assertEqual(len(seen), len(set(seen)))
         self.assertEqual({name for name, _ in seen}, {"edge-1"})
-        self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"page_token": "x"}),
-                         ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"))
+        for method in ("FlowService/ListActiveFlows", "FleetService/ListSensors", "AlertService/ListAlerts"):
+            self.assertEqual(self.client.refused(method, {"page_token": "x"}),
+                             ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"), method)
         self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"filter": "server.port ="}),
                          ("INVALID_ARGUMENT", "INVALID_FILTER", "filter"))
         self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {"page_size": 5000}),
