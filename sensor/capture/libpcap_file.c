@@ -109,7 +109,8 @@ static int fetch(struct libpcap_file *file, struct error *err)
             const char *message = pcap_geterr(file->handle);
             const unsigned long long count = reader->packets_read;
             if (strstr(message, "truncated") != NULL) {
-                return error_set(err, EBADMSG, "truncated after %llu packets", count);
+                return error_set(err, EBADMSG, "truncated after %llu packet%s", count,
+                                 count == 1 ? "" : "s");
             }
             return error_set(err, EBADMSG, "packet %llu: %s", count + 1, message);
         }

@@ -160,13 +160,15 @@ static int record_ready(struct pcap_file *file, bool may_fill, struct lengths *o
             struct error fault = {0};
             const int status = file_block_fill(&file->block, needed, &fault);
             if (status != 0) {
-                return error_set(err, -status, "%s after %llu packets", fault.message, read_so_far);
+                return error_set(err, -status, "%s after %llu packet%s", fault.message, read_so_far,
+                                 read_so_far == 1 ? "" : "s");
             }
             if (file_block_left(&file->block) == 0) {
                 return 0;
             }
             if (file_block_left(&file->block) < needed) {
-                return error_set(err, EBADMSG, "truncated after %llu packets", read_so_far);
+                return error_set(err, EBADMSG, "truncated after %llu packet%s", read_so_far,
+                                 read_so_far == 1 ? "" : "s");
             }
         }
         *out = lengths_read(file, file_block_at(&file->block));

@@ -94,8 +94,10 @@ static int refuse(const struct pcapng_file *file, uint32_t type, const struct er
 
 static int truncated(const struct pcapng_file *file, struct error *err)
 {
-    return error_set(err, EBADMSG, "truncated after %llu packets (in the block at offset %llu)",
-                     (unsigned long long)file->reader->packets_read,
+    const unsigned long long count = file->reader->packets_read;
+
+    return error_set(err, EBADMSG, "truncated after %llu packet%s (in the block at offset %llu)",
+                     count, count == 1 ? "" : "s",
                      (unsigned long long)file_block_offset(&file->block));
 }
 
@@ -115,8 +117,10 @@ static int need(struct pcapng_file *file, size_t needed, bool may_fill, struct e
     const int status = file_block_fill(&file->block, needed, &fault);
 
     if (status != 0) {
-        return error_set(err, -status, "%s after %llu packets", fault.message,
-                         (unsigned long long)file->reader->packets_read);
+        const unsigned long long count = file->reader->packets_read;
+
+        return error_set(err, -status, "%s after %llu packet%s", fault.message, count,
+                         count == 1 ? "" : "s");
     }
     return file_block_left(&file->block) >= needed ? 1 : 0;
 }

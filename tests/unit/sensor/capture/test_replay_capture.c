@@ -79,6 +79,14 @@ static void a_cut_file_gives_all_before_the_cut_and_then_an_error(void **state)
             assert_int_equal(capture_next_batch(capture, frames, 8, &err), 0);
             capture_close(capture);
         }
+        file.count = whole - 76 - 60;
+        struct frame frame;
+        struct error err = {0};
+        struct capture *capture = open_file(made_write(&file, "cut.pcap"), NULL, is_libpcap != 0);
+        assert_int_equal(capture_next_batch(capture, &frame, 1, &err), 1);
+        assert_true(capture_next_batch(capture, &frame, 1, &err) < 0);
+        assert_string_equal(strrchr(err.message, ':'), ": truncated after 1 packet");
+        capture_close(capture);
     }
 }
 
