@@ -18,6 +18,7 @@
 #define BLOCKS       8
 #define READ_FRAMES  256
 #define PACE_STEP_NS (20 * NS_PER_MS)
+#define PACE_GAP_NS  (60 * NS_PER_SEC) /* told about */
 
 /* A file may claim anything. Times stop in the year 2262, so that time plus a timeout never wraps;
  * frames stop at libpcap's usual bound, which a block always has room for. */
@@ -167,11 +168,21 @@ static void sleep_ns(uint64_t ns)
     (void)nanosleep(&pause, NULL);
 }
 
+/* A day without packets, or files of different years, look as if nothing worked. */
+static void tell_of_gap(uint64_t wait_ns)
+{
+    if (wait_ns >= PACE_GAP_NS) {
+        log_warn("capture", "the next packet of the file is due much later", "in_seconds=%llu",
+                 (unsigned long long)(wait_ns / NS_PER_SEC));
+    }
+}
+
 /* Shifts the frames' times to this pass and returns how many are due by now; waits for the first.
  */
 static uint32_t pace(struct reader *reader, struct frame *frames, uint32_t count)
 {
     uint32_t due = 0;
+    bool has_waited = false;
 
     if (!reader->pass_has_begun) {
         reader->pass_has_begun = true;
@@ -194,6 +205,10 @@ static uint32_t pace(struct reader *reader, struct frame *frames, uint32_t count
             frames[due].time_ns = due_ns;
         }
         if (due == 0) {
+            if (!has_waited) {
+                tell_of_gap(due_ns - now_ns);
+                has_waited = true;
+            }
             const uint64_t wait = due_ns - now_ns < PACE_STEP_NS ? due_ns - now_ns : PACE_STEP_NS;
 
             sleep_ns(wait);

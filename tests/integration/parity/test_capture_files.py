@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SENSOR, clean_environment, delta_packets, json_lines, main, read_pcap, sensor, udp, write_pcap
+from support.programs import (SENSOR, Program, clean_environment, delta_packets, json_lines, main, read_pcap, sensor, udp,
+                              wait_until, write_pcap)
 
 ETHERNET, RAW = 1, 101
 
@@ -132,6 +133,15 @@ class CaptureFiles(unittest.TestCase):
                     self.assertEqual(file.read(), before, (source, flag))
         for _ in range(2):  # then it is there, and is no input all the same
             self.assertEqual(sensor("--read-pcap", a, "--quiet", "--write-pcap", self.path("new.pcap")).returncode, 0)
+
+    def test_a_gap_of_a_paced_file_is_told(self):
+        file = write_pcap(self.path("gap.pcap"), [(0, frame_of(1000)), (7200, frame_of(1001)), (7201, frame_of(1002))])
+        services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"}
+        with Program(SENSOR, "--read-pcap", file, "--pace", "--quiet", environment=services) as program:
+            wait_until("the gap is told", lambda: "is due much later" in program.text())
+            self.assertRegex(program.text(), r"in_seconds=(7200|719\d)\b")
+            program.stop()
+            self.assertEqual(program.text().count("is due much later"), 1)
 
     def test_one_file_by_two_names_is_no_two_outputs(self):
         a, _, _ = self.make_three()
