@@ -48,15 +48,20 @@ struct app {
     uint64_t status_due_ns;
 };
 
-/* ---- app_settings.c ---- */
+/* ---- app_outputs.c ---- */
 
 /* Each output has a path of its own, or the files would be mixed up without a word. `human` gets
- * where text for people goes: stdout is left alone when an output writes there. */
+ * where text for people goes: stdout is left alone when an output writes there. EINVAL with `err`.
+ */
 MUST_USE int app_check_outputs(const struct sensor_settings *settings, FILE **human,
                                struct error *err);
 /* No output is one of the capture files that are read: it would be lost before its first packet was
  * read. EINVAL with `err`. */
 MUST_USE int app_check_inputs(const struct sensor_settings *settings, struct error *err);
+void app_fill_pcap(const struct output_section *from, struct pcap_writer_settings *to);
+
+/* ---- app_settings.c ---- */
+
 /* Settings into `app->pipeline_settings`, but for the sinks. 0 or -errno. */
 MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
                                struct error *err);

@@ -1,9 +1,7 @@
 /* Settings into what the pipeline is told. */
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,111 +14,6 @@
 #define SHARDS_AUTO_MAX   8
 #define FILE_PACKET_BYTES 32 /* no capture file has more packets than one in so many bytes */
 #define RECORDS_PER_BATCH 512
-#define OUTPUTS_COUNT     7
-
-static bool is_stdout(const char *path)
-{
-    return strcmp(path, "-") == 0;
-}
-
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash == NULL ? path : slash + 1;
-}
-
-/* Whether the directories are one. */
-static bool is_same_place(const char *a, const char *b)
-{
-    struct stat in_a, in_b;
-    char parent[PATH_MAX];
-
-    (void)snprintf(parent, sizeof(parent), "%.*s.", (int)(name_of(a) - a), a);
-    if (stat(parent, &in_a) != 0) {
-        return false;
-    }
-    (void)snprintf(parent, sizeof(parent), "%.*s.", (int)(name_of(b) - b), b);
-    return stat(parent, &in_b) == 0 && in_a.st_dev == in_b.st_dev && in_a.st_ino == in_b.st_ino;
-}
-
-/* Whether two paths are one file, be it there already or not. */
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-
-    if (strcmp(a, b) == 0) {
-        return true;
-    }
-    if (is_stdout(a) || is_stdout(b)) {
-        return false;
-    }
-    if (stat(a, &of_a) == 0 && stat(b, &of_b) == 0) {
-        return S_ISREG(of_a.st_mode) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
-    }
-    return strcmp(name_of(a), name_of(b)) == 0 && is_same_place(a, b);
-}
-
-struct output_path {
-    const char *key, *path;
-};
-
-static void list_outputs(const struct sensor_settings *settings,
-                         struct output_path outputs[OUTPUTS_COUNT])
-{
-    const struct output_section *output = &settings->output;
-    const struct output_path list[OUTPUTS_COUNT] = {
-        {"output.flows_jsonl", output->flows_jsonl},
-        {"output.expired_flows_jsonl", output->expired_flows_jsonl},
-        {"output.dns_jsonl", output->dns_jsonl},
-        {"output.export_json", output->export_json},
-        {"output.export_csv", output->export_csv},
-        {"output.write_pcap", output->write_pcap},
-        {"analysis.alerts_jsonl", settings->analysis.alerts_jsonl}};
-
-    memcpy(outputs, list, sizeof(list));
-}
-
-int app_check_inputs(const struct sensor_settings *settings, struct error *err)
-{
-    const struct capture_settings capture = {.read_paths = settings->capture.read_pcap.items,
-                                             .read_paths_count = settings->capture.read_pcap.count};
-    struct output_path outputs[OUTPUTS_COUNT];
-
-    list_outputs(settings, outputs);
-    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
-        if (outputs[i].path[0] != '\0' && !is_stdout(outputs[i].path) &&
-            capture_reads(&capture, outputs[i].path)) {
-            return error_set(err, EINVAL,
-                             "%s: %s is what capture.read_pcap reads, and would be "
-                             "overwritten: give another path",
-                             outputs[i].key, outputs[i].path);
-        }
-    }
-    return 0;
-}
-
-int app_check_outputs(const struct sensor_settings *settings, FILE **human, struct error *err)
-{
-    struct output_path outputs[OUTPUTS_COUNT];
-
-    list_outputs(settings, outputs);
-    *human = stdout;
-    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
-        if (is_stdout(outputs[i].path)) {
-            *human = stderr;
-        }
-        for (size_t j = 0; j < i && outputs[i].path[0] != '\0'; j++) {
-            if (is_same_file(outputs[i].path, outputs[j].path) &&
-                strncmp(outputs[i].path, "/dev/", 5) != 0) {
-                return error_set(err, EINVAL, "%s and %s both write to %s: give one another path",
-                                 outputs[j].key, outputs[i].key,
-                                 is_stdout(outputs[i].path) ? "standard output" : outputs[i].path);
-            }
-        }
-    }
-    return 0;
-}
 
 static int count_shards(const struct sensor_settings *settings, uint32_t *out, struct error *err)
 {
@@ -308,13 +201,6 @@ bool app_wants_dns_records(const struct sensor_settings *settings)
     return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
 }
 
-static enum pcap_writer_format pcap_format_of(const char *text)
-{
-    return strcmp(text, "pcapng") == 0 ? PCAP_WRITER_PCAPNG
-           : strcmp(text, "pcap") == 0 ? PCAP_WRITER_PCAP
-                                       : PCAP_WRITER_BY_PATH;
-}
-
 int app_fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
@@ -364,16 +250,7 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     to->on_line = app_on_line;
     to->context = app;
     if (from->output.write_pcap[0] != '\0') {
-        app->write_pcap =
-            (struct pcap_writer_settings){.path = from->output.write_pcap,
-                                          .rotate_bytes = from->output.write_pcap_rotate_bytes,
-                                          .rotate_ns = from->output.write_pcap_rotate_ns,
-                                          .rotate_packets = from->output.write_pcap_rotate_packets,
-                                          .files_max = (uint32_t)from->output.write_pcap_max_files,
-                                          .bytes_max = from->output.write_pcap_max_bytes,
-                                          .keep_ns = from->output.write_pcap_keep_ns,
-                                          .queue_bytes = from->output.write_pcap_queue_bytes,
-                                          .format = pcap_format_of(from->output.write_pcap_format)};
+        app_fill_pcap(&from->output, &app->write_pcap);
         to->write_pcap = &app->write_pcap;
     }
     return 0;

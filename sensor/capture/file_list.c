@@ -119,6 +119,11 @@ int file_list_expand(struct file_list *list, const char *const *paths, uint32_t 
     *list = (struct file_list){0};
     for (uint32_t i = 0; status == 0 && i < count; i++) {
         struct stat info;
+
+        if (paths[i][0] == '\0') {
+            status = error_set(err, EINVAL, "capture.read_pcap: an empty path names no file");
+            break;
+        }
         const bool is_there = stat(paths[i], &info) == 0;
 
         if (is_there && S_ISDIR(info.st_mode)) {

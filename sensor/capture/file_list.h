@@ -17,8 +17,9 @@ struct file_list {
 };
 
 /* In a directory what begins as a capture does, gzip and Zstandard included, is taken; hidden files
- * and directories below are not. Sorted by name. -errno with `err`: ENOENT (no file, no match, a
- * directory without captures), EACCES, E2BIG, ENOMEM. A path without pattern is taken unseen. */
+ * and directories below are not. Sorted by name. -errno with `err`: EINVAL (an empty path), ENOENT
+ * (no file, no match, a directory without captures), EACCES, E2BIG, ENOMEM. A path without pattern
+ * is taken unseen. */
 MUST_USE int file_list_expand(struct file_list *list, const char *const *paths, uint32_t count,
                               struct error *err);
 void file_list_fini(struct file_list *list);

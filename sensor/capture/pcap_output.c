@@ -19,10 +19,8 @@
  */
 #define SEGMENTS_OF_RING 8U
 
-static bool has_rotation(const struct pcap_output *output)
+static bool has_rotation(const struct pcap_writer_settings *settings)
 {
-    const struct pcap_writer_settings *settings = &output->settings;
-
     return settings->rotate_bytes > 0 || settings->rotate_ns > 0 || settings->rotate_packets > 0 ||
            settings->keep_ns > 0;
 }
@@ -42,7 +40,7 @@ static void segment_path(const struct pcap_output *output, uint32_t segment, cha
 
 static const char *path_now(const struct pcap_output *output, char *out, size_t out_bytes)
 {
-    if (has_rotation(output)) {
+    if (has_rotation(&output->settings)) {
         segment_path(output, output->now.number, out, out_bytes);
     } else {
         (void)snprintf(out, out_bytes, "%s", output->settings.path);
@@ -382,7 +380,7 @@ static int make_ready(struct pcap_output *output, const struct frame *frame)
             return status;
         }
     }
-    if (has_rotation(output) && wants_rotation(output, frame)) {
+    if (has_rotation(&output->settings) && wants_rotation(output, frame)) {
         const int status = rotate(output);
         if (status != 0) {
             return status;
@@ -454,28 +452,27 @@ void pcap_output_close(struct pcap_output *output)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static int settings_check(const struct pcap_output *output, struct error *err)
+int pcap_output_check(const struct pcap_writer_settings *settings, struct error *err)
 {
-    const struct pcap_writer_settings *settings = &output->settings;
     const char *path = settings->path;
 
     if (path == NULL || path[0] == '\0') {
         return error_set(err, EINVAL, "write-pcap: no path is given");
     }
-    if (has_rotation(output) && settings->files_max == 0 && settings->bytes_max == 0) {
+    if (has_rotation(settings) && settings->files_max == 0 && settings->bytes_max == 0) {
         return error_set(err, EINVAL,
                          "%s: rotation needs a bound, or the disk fills: a number of files "
                          "(write-pcap-max-files) or a size of all (write_pcap_max_size)",
                          path);
     }
-    if (!has_rotation(output) && (settings->files_max > 0 || settings->bytes_max > 0)) {
+    if (!has_rotation(settings) && (settings->files_max > 0 || settings->bytes_max > 0)) {
         return error_set(err, EINVAL,
                          "%s: what to keep is told, and not when a segment ends: give a size "
                          "(write-pcap-rotate-mb), a time, a number of packets or a ring's minutes "
                          "(write_pcap_keep)",
                          path);
     }
-    if (has_rotation(output) && strcmp(path, "-") == 0) {
+    if (has_rotation(settings) && strcmp(path, "-") == 0) {
         return error_set(err, EINVAL, "standard output cannot be rotated: name a file");
     }
     if (strlen(path) + 16 > PATH_MAX) {
@@ -496,7 +493,7 @@ int pcap_output_init(struct pcap_output *output, const struct pcap_writer_settin
 {
     *output = (struct pcap_output){.settings = *settings, .fd = -1};
     struct pcap_writer_settings *ours = &output->settings;
-    int status = settings_check(output, err);
+    int status = pcap_output_check(settings, err);
 
     ours->path = status == 0 ? strdup(settings->path) : NULL;
     if (status != 0) {

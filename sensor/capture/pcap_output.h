@@ -46,6 +46,8 @@ struct pcap_output {
     uint64_t buffered_packets;
 };
 
+/* Do they fit together? Opens nothing. 0, or -EINVAL, -ENAMETOOLONG with `err`. */
+MUST_USE int pcap_output_check(const struct pcap_writer_settings *settings, struct error *err);
 /* Checks the settings, opens the first file. -errno with `err`; pcap_output_fini in any case. */
 MUST_USE int pcap_output_init(struct pcap_output *output,
                               const struct pcap_writer_settings *settings, struct error *err);

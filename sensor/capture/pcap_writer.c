@@ -241,6 +241,11 @@ static int memory_take(struct pcap_writer *writer)
     return 0;
 }
 
+int pcap_writer_check(const struct pcap_writer_settings *settings, struct error *err)
+{
+    return pcap_output_check(settings, err);
+}
+
 struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings *settings, struct error *err)
 {
     if (settings->producers == 0 || settings->producers > PRODUCERS_MAX) {

@@ -64,8 +64,10 @@ struct pcap_writer_counts {
 
 struct pcap_writer;
 
-/* NULL with `err`: EINVAL (segments without a bound or a bound without segments, "-" with
- * rotation), EACCES ... */
+/* Do they fit together? Opens nothing. 0, or with `err` -EINVAL (segments without a bound or a
+ * bound without segments, "-" with rotation), -ENAMETOOLONG. */
+MUST_USE int pcap_writer_check(const struct pcap_writer_settings *settings, struct error *err);
+/* NULL with `err`: what pcap_writer_check says, EACCES ... */
 MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings *settings,
                                               struct error *err);
 

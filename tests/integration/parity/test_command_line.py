@@ -178,6 +178,19 @@ class CommandLine(unittest.TestCase):
         for flags in (["--write-pcap-rotate-mb", 2], ["--write-pcap-max-files", 3]):
             self.refused("--read-pcap", self.ten, "--quiet", "--write-pcap", self.path("r.pcap"), *flags)
 
+    def test_check_config_knows_what_rotation_wants(self):
+        file = self.path("r.pcap")
+        for flags in (["--write-pcap-rotate-mb", 2], ["--write-pcap-max-files", 3]):
+            self.refused("--check-config", "--write-pcap", file, *flags)
+        both = ["--write-pcap-rotate-mb", 2, "--write-pcap-max-files", 3]
+        self.assertEqual(self.good("--check-config", "--write-pcap", file, *both).stderr, "")
+        self.assertIn("missing=output.write_pcap", self.good("--check-config", *both).stderr)
+        self.assertIn("missing=output.write_pcap", self.good("--read-pcap", self.ten, "--quiet", *both).stderr)
+        self.assertFalse(os.path.exists(file))
+
+    def test_an_empty_path_is_no_capture_file(self):
+        self.assertIn("an empty path names no file", self.refused("--read-pcap", "", "--quiet"))
+
     def test_a_failed_write_ends_the_run_with_1(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("no /dev/full")

@@ -1,0 +1,155 @@
+/* The files that a run writes: each has a path of its own, and none is what the run reads. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "sensor/app_private.h"
+#include "sensor/capture/capture.h"
+
+#define OUTPUTS_COUNT 7
+
+static bool is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Whether the directories are one. */
+static bool is_same_place(const char *a, const char *b)
+{
+    struct stat in_a, in_b;
+    char parent[PATH_MAX];
+
+    (void)snprintf(parent, sizeof(parent), "%.*s.", (int)(name_of(a) - a), a);
+    if (stat(parent, &in_a) != 0) {
+        return false;
+    }
+    (void)snprintf(parent, sizeof(parent), "%.*s.", (int)(name_of(b) - b), b);
+    return stat(parent, &in_b) == 0 && in_a.st_dev == in_b.st_dev && in_a.st_ino == in_b.st_ino;
+}
+
+/* Whether two paths are one file, be it there already or not. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+
+    if (strcmp(a, b) == 0) {
+        return true;
+    }
+    if (is_stdout(a) || is_stdout(b)) {
+        return false;
+    }
+    if (stat(a, &of_a) == 0 && stat(b, &of_b) == 0) {
+        return S_ISREG(of_a.st_mode) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+    }
+    return strcmp(name_of(a), name_of(b)) == 0 && is_same_place(a, b);
+}
+
+struct output_path {
+    const char *key, *path;
+};
+
+static void list_outputs(const struct sensor_settings *settings,
+                         struct output_path outputs[OUTPUTS_COUNT])
+{
+    const struct output_section *output = &settings->output;
+    const struct output_path list[OUTPUTS_COUNT] = {
+        {"output.flows_jsonl", output->flows_jsonl},
+        {"output.expired_flows_jsonl", output->expired_flows_jsonl},
+        {"output.dns_jsonl", output->dns_jsonl},
+        {"output.export_json", output->export_json},
+        {"output.export_csv", output->export_csv},
+        {"output.write_pcap", output->write_pcap},
+        {"analysis.alerts_jsonl", settings->analysis.alerts_jsonl}};
+
+    memcpy(outputs, list, sizeof(list));
+}
+
+int app_check_inputs(const struct sensor_settings *settings, struct error *err)
+{
+    const struct capture_settings capture = {.read_paths = settings->capture.read_pcap.items,
+                                             .read_paths_count = settings->capture.read_pcap.count};
+    struct output_path outputs[OUTPUTS_COUNT];
+
+    list_outputs(settings, outputs);
+    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
+        if (outputs[i].path[0] != '\0' && !is_stdout(outputs[i].path) &&
+            capture_reads(&capture, outputs[i].path)) {
+            return error_set(err, EINVAL,
+                             "%s: %s is what capture.read_pcap reads, and would be "
+                             "overwritten: give another path",
+                             outputs[i].key, outputs[i].path);
+        }
+    }
+    return 0;
+}
+
+/* ---- packets ---- */
+
+static enum pcap_writer_format pcap_format_of(const char *text)
+{
+    return strcmp(text, "pcapng") == 0 ? PCAP_WRITER_PCAPNG
+           : strcmp(text, "pcap") == 0 ? PCAP_WRITER_PCAP
+                                       : PCAP_WRITER_BY_PATH;
+}
+
+void app_fill_pcap(const struct output_section *from, struct pcap_writer_settings *to)
+{
+    *to = (struct pcap_writer_settings){.path = from->write_pcap,
+                                        .rotate_bytes = from->write_pcap_rotate_bytes,
+                                        .rotate_ns = from->write_pcap_rotate_ns,
+                                        .rotate_packets = from->write_pcap_rotate_packets,
+                                        .files_max = (uint32_t)from->write_pcap_max_files,
+                                        .bytes_max = from->write_pcap_max_bytes,
+                                        .keep_ns = from->write_pcap_keep_ns,
+                                        .queue_bytes = from->write_pcap_queue_bytes,
+                                        .format = pcap_format_of(from->write_pcap_format)};
+}
+
+static int check_pcap(const struct output_section *output, struct error *err)
+{
+    struct pcap_writer_settings settings;
+
+    app_fill_pcap(output, &settings);
+    if (output->write_pcap[0] != '\0') {
+        return pcap_writer_check(&settings, err);
+    }
+    if (settings.rotate_bytes > 0 || settings.rotate_ns > 0 || settings.rotate_packets > 0 ||
+        settings.files_max > 0 || settings.bytes_max > 0 || settings.keep_ns > 0) {
+        log_warn("capture", "segments of packets are set, but no file to write them to",
+                 "missing=output.write_pcap");
+    }
+    return 0;
+}
+
+/* ---- all of them ---- */
+
+int app_check_outputs(const struct sensor_settings *settings, FILE **human, struct error *err)
+{
+    struct output_path outputs[OUTPUTS_COUNT];
+
+    list_outputs(settings, outputs);
+    *human = stdout;
+    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
+        if (is_stdout(outputs[i].path)) {
+            *human = stderr;
+        }
+        for (size_t j = 0; j < i && outputs[i].path[0] != '\0'; j++) {
+            if (is_same_file(outputs[i].path, outputs[j].path) &&
+                strncmp(outputs[i].path, "/dev/", 5) != 0) {
+                return error_set(err, EINVAL, "%s and %s both write to %s: give one another path",
+                                 outputs[j].key, outputs[i].key,
+                                 is_stdout(outputs[i].path) ? "standard output" : outputs[i].path);
+            }
+        }
+    }
+    return check_pcap(&settings->output, err);
+}
