@@ -219,3 +219,42 @@ const struct flow_record *harness_last(const struct harness *h)
 {
     return &h->records[h->count - 1];
 }
+
+static void keep_flow(void *context, const struct flow *flow)
+{
+    *(const struct flow **)context = flow;
+}
+
+const struct flow *harness_flow(const struct flow_table *table)
+{
+    const struct flow *flow = NULL;
+    uint32_t cursor = 0;
+
+    while (flow_table_iterate(table, &cursor, 1024, keep_flow, &flow)) {
+    }
+    if (flow == NULL) {
+        abort();
+    }
+    return flow;
+}
+
+void harness_sized(struct harness *h, uint64_t at_ns, int direction, uint32_t wire, uint32_t ip,
+                   uint32_t payload, uint8_t ttl)
+{
+    struct packet packet = {.ip_version = 4,
+                            .protocol = IP_PROTOCOL_UDP,
+                            .facts = PACKET_HAS_PORTS,
+                            .source_ip = {10, 0, 0, (uint8_t)(1 + direction)},
+                            .target_ip = {10, 0, 0, (uint8_t)(2 - direction)},
+                            .source_port = (uint16_t)(5000 + direction),
+                            .target_port = (uint16_t)(5001 - direction),
+                            .time_ns = at_ns,
+                            .wire_bytes = wire,
+                            .ip_bytes = ip,
+                            .payload_bytes = payload,
+                            .ttl = ttl};
+
+    if (flow_table_add_batch(h->table, &packet, NULL, 1) != 1) {
+        abort();
+    }
+}

@@ -61,3 +61,9 @@ void harness_udp(struct harness *h, uint64_t at_ns, const char *source, uint16_t
 /* Ends all; `harness_last` is then the last record. */
 void harness_finish(struct harness *h, uint64_t now_ns);
 const struct flow_record *harness_last(const struct harness *h);
+
+/* The one flow of a table with at most 1024 places. */
+const struct flow *harness_flow(const struct flow_table *table);
+/* A packet of one UDP flow between 10.0.0.1 and 10.0.0.2 with sums of its own. */
+void harness_sized(struct harness *h, uint64_t at_ns, int direction, uint32_t wire, uint32_t ip,
+                   uint32_t payload, uint8_t ttl);
