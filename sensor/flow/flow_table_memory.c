@@ -153,9 +153,9 @@ static void touch_pools(struct flow_table *table, const struct layout *layout, u
         touch(bytes + layout->colds[i], some << flow_cold_shift(i));
         touch(bytes + layout->dues[i], some * sizeof(uint16_t));
         touch(bytes + layout->touched[i], some / 8);
-        if (i >= FLOW_KIND_TCP) {
-            touch(bytes + layout->tcps[i], some * sizeof(struct flow_tcp_part));
-            touch(bytes + layout->rests[i], some * sizeof(struct flow_tcp_rest));
+        if (i >= FLOW_KIND_TCP) { /* not before somebody answers: no flood takes many at once */
+            touch(bytes + layout->tcps[i], some / 4 * sizeof(struct flow_tcp_part));
+            touch(bytes + layout->rests[i], some / 4 * sizeof(struct flow_tcp_rest));
         }
     }
 }

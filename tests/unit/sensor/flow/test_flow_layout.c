@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -342,6 +344,47 @@ static void a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick(void **sta
     }
 }
 
+/* Sixteenths of the whole pages from `at` on that are in memory. */
+static unsigned resident(const void *at, size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t before = (page - (uintptr_t)at % page) % page, count = (bytes - before) / page;
+    unsigned char *there = malloc(count);
+    size_t pages = 0;
+
+    assert_non_null(there);
+    assert_int_equal(mincore((uint8_t *)(uintptr_t)at + before, count * page, there), 0);
+    for (size_t i = 0; i < count; i++) {
+        pages += there[i] & 1;
+    }
+    free(there);
+    return (unsigned)(16 * pages / count);
+}
+
+static void what_begins_a_flow_is_in_memory_at_the_start_where_that_is_asked(void **state)
+{
+    const uint32_t flows = 262144; /* huge pages are small beside the smallest array */
+    const struct flow_observer observer = {NULL, NULL, NULL};
+    struct flow_settings settings = harness_settings();
+    struct error err;
+
+    (void)state;
+    settings.flows_max = flows;
+    for (int is_asked = 0; is_asked < 2; is_asked++) {
+        settings.touched_flows = is_asked ? flows : 0;
+        AUTO(flow_table) table = flow_table_new(&settings, &observer, &err);
+        assert_non_null(table);
+        const struct flow_kind_pool *udp = &table->kinds[0], *tcp = &table->kinds[FLOW_KIND_TCP];
+        const unsigned all = is_asked ? 16 : 0, quarter = is_asked ? 4 : 0;
+
+        assert_int_equal(resident(udp->base, flows * sizeof(struct flow)), all);
+        assert_int_equal(resident(udp->cold, flows * sizeof(struct flow_cold)), all);
+        assert_int_equal(resident(tcp->base, flows * sizeof(struct flow)), all);
+        assert_int_equal(resident(tcp->cold, flows * sizeof(struct flow_tcp_cold)), all);
+        assert_int_equal(resident(tcp->tcps, flows * sizeof(struct flow_tcp_part)), quarter);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +394,7 @@ int main(void)
         cmocka_unit_test(links_are_counted_and_come_back_whatever_their_number),
         cmocka_unit_test(records_tell_the_link_of_each_flow),
         cmocka_unit_test(a_tick_tells_each_flow_with_packets_once),
+        cmocka_unit_test(what_begins_a_flow_is_in_memory_at_the_start_where_that_is_asked),
         cmocka_unit_test(a_flow_in_the_place_of_one_that_ended_is_told_by_the_tick),
     };
 
