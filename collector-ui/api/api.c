@@ -52,6 +52,7 @@ static void fill_routes(struct api *api)
         {HTTP_GET, "/readyz", route_ready, HTTP_NO_AUTH},
         {HTTP_GET, "/metrics", route_metrics, 0},
         {HTTP_GET, "/v1/openapi.json", route_openapi, HTTP_NO_AUTH},
+        {HTTP_GET, "/v1/schema/{file}", schema_route, HTTP_NO_AUTH},
     };
     static_assert(ARRAY_COUNT(own) + GRPC_REST_ROUTES < API_ROUTES_MAX, "room for all and an end");
     size_t count = grpc_rest_routes(&fleet_program, ask, api->routes);

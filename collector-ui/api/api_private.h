@@ -8,6 +8,7 @@
 #include "collector-ui/api/api.h"
 #include "collector-ui/history/query.h"
 #include "proto/serve/grpc_rest.h"
+#include "proto/serve/schema_route.h"
 
 struct live_feed;
 

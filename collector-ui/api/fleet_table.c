@@ -36,7 +36,7 @@ static const struct openapi_page
                         {"step", "integer", "Wanted step in ms."},
                         FROM,
                         TO,
-                        {"filter", "string", "Of flows; UNIMPLEMENTED here."}}},
+                        {"filter", "string", NULL}}},
     page_flows = {"Flows of a range, the newest record of each.",
                   {FILTER,
                    FROM,

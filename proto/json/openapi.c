@@ -430,7 +430,9 @@ static void write_page(struct json_writer *out, const struct openapi_route *rout
     json_key(out, "parameters");
     json_array_begin(out);
     for (unsigned i = 0; i < OPENAPI_PARAMETERS_MAX && page->parameters[i].name != NULL; i++) {
-        write_page_parameter(out, route->pattern, page, i);
+        if (page->parameters[i].about != NULL) {
+            write_page_parameter(out, route->pattern, page, i);
+        }
     }
     json_array_end(out);
     raw(out, "responses",
@@ -480,6 +482,14 @@ static bool write_paths(struct document *document, const struct openapi_settings
         "{\"application/json\":{\"schema\":{\"type\":\"object\"}}}},\"503\":{\"description\":"
         "\"Not ready: reasons.\",\"content\":{\"application/json\":{\"schema\":{\"type\":"
         "\"object\"}}}}}}}");
+    raw(out, "/v1/schema/{file}",
+        "{\"get\":{\"operationId\":\"schema\",\"summary\":\"A .proto file of netscope.v1 as text: "
+        "flow.proto, alert.proto, flow_row.proto ...\",\"security\":[],\"parameters\":[{\"name\":"
+        "\"file\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}],"
+        "\"responses\":{\"200\":{\"description\":\"The file.\",\"content\":{\"text/plain\":"
+        "{\"schema\":{\"type\":\"string\"}}}},\"default\":{\"description\":\"Refused.\","
+        "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
+        "\"#/components/schemas/Problem\"}}}}}}}");
     raw(out, "/metrics",
         "{\"get\":{\"operationId\":\"metrics\",\"summary\":\"Counters for "
         "Prometheus.\",\"security\":[],\"responses\":{\"200\":{\"description\":\"Text format "

@@ -15,7 +15,7 @@ struct openapi_page {
     const char *summary;
     struct {
         const char *name, *type; /* "string", "integer"; of the query, or named in the pattern */
-        const char *about;
+        const char *about;       /* NULL: known, to be refused with a reason; not in the document */
     } parameters[OPENAPI_PARAMETERS_MAX];
 };
 

@@ -11,6 +11,7 @@
 #include "base/json_writer.h"
 #include "base/metrics.h"
 #include "proto/serve/grpc_rest.h"
+#include "proto/serve/schema_route.h"
 #include "sensor/export/grpc_private.h"
 #include "sensor/export/readiness.h"
 
@@ -18,7 +19,7 @@
 #define PAGE_BYTES_MAX     ((size_t)1024 * 1024)
 #define METRICS_TYPE       "text/plain; version=0.0.4; charset=utf-8"
 #define REQUEST_BODY_BYTES ((size_t)256 * 1024)
-#define OWN_ROUTES         5
+#define OWN_ROUTES         6
 
 const struct config_field http_export_fields[] = {
     {.type = CONFIG_CHOICE,
@@ -166,6 +167,7 @@ static void fill_routes(struct http_export *http)
         {HTTP_GET, "/healthz", get_health, HTTP_NO_AUTH},
         {HTTP_GET, "/readyz", get_ready, HTTP_NO_AUTH},
         {HTTP_GET, "/api/health", get_health, HTTP_NO_AUTH},
+        {HTTP_GET, "/v1/schema/{file}", schema_route, HTTP_NO_AUTH},
         {HTTP_GET, "/v1/openapi.json", get_openapi, HTTP_NO_AUTH},
     };
     size_t count = 0;

@@ -8,7 +8,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
 from rest.fuzzed import Fuzzed
-from support.programs import SENSOR, Program, main, wait_until, write_pcap
+from support.programs import ROOT, SENSOR, Program, main, wait_until, write_pcap
 from support.service import Asked, capture
 
 TOKEN = "full-token-0123456789"
@@ -64,8 +64,19 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         self.assertEqual(self.served.ask("/v1/openapi.json", headers={"Authorization": "Bearer wrong"})[0], 200)
 
 
+    def test_the_schema_is_served_as_the_files_are(self):
+        folder = os.path.join(ROOT, "proto", "netscope", "v1")
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(".proto")):
+            status, kind, text = self.served.ask(f"/v1/schema/{name}", headers={"Authorization": ""})
+            self.assertEqual((status, kind), (200, "text/plain; charset=utf-8"), name)
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                self.assertEqual(text, file.read(), name)
+        for name in ("nothing.proto", "..%2Fflow.proto", "flow"):
+            self.assertIn(self.served.ask(f"/v1/schema/{name}")[0], (400, 403, 404), name)
+
     def test_a_parameter_that_no_page_has_is_refused(self):
-        pages = [path for path in self.document["paths"] if path.startswith("/v1/") and "/fleet/" not in path]
+        pages = [path for path in self.document["paths"]
+                 if path.startswith("/v1/") and not path.startswith(("/v1/fleet/", "/v1/schema/"))]
         self.assertGreater(len(pages), 10)
         for path in pages:
             status, _, problem = self.served.ask(path.replace("{id}", "0123456789abcdef") + "?fliter=x")
@@ -74,6 +85,8 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         for path in ("/v1/flows?filter=server.port%3D53&page_size=1&from=0", "/v1/packets?sensor_id=edge-1&limit=1",
                      "/v1/summary?from=0&to=10", "/v1/timeseries?metric=bps&by=app&step=1000", "/v1/alerts?state=open"):
             self.assertEqual(self.served.ask(path)[0], 200, path)
+        status, _, problem = self.served.ask("/v1/timeseries?filter=server.port%3D53")
+        self.assertEqual((status, json.loads(problem)["reason"]), (501, "UNIMPLEMENTED"))
 
 
 if __name__ == "__main__":
