@@ -16,10 +16,11 @@
 #define JSON_BYTES  ((size_t)1024 * 1024)
 #define EXIT_WRONG  2
 #define EXIT_FAILED 1
+#define LINE        "%-12s %-42s %-24s %-10s %-11s %-42s %-36s %s\n"
 
 /* One field of a record, whichever way it is written. */
 struct shown {
-    const char *record, *path, *type, *description;
+    const char *record, *path, *type, *description, *cardinality;
     const struct field_row *row;
 };
 
@@ -70,10 +71,15 @@ static void show_json(struct json_writer *json, const struct shown *shown)
 {
     const struct {
         const char *key, *value;
-    } members[] = {{"record", shown->record},    {"path", shown->path},
-                   {"type", shown->type},        {"unit", shown->row->unit},
-                   {"ipfix", shown->row->ipfix}, {"ecs", shown->row->ecs},
-                   {"otel", shown->row->otel},   {"description", shown->description}};
+    } members[] = {{"record", shown->record},
+                   {"path", shown->path},
+                   {"type", shown->type},
+                   {"unit", shown->row->unit},
+                   {"ipfix", shown->row->ipfix},
+                   {"ecs", shown->row->ecs},
+                   {"otel", shown->row->otel},
+                   {"cardinality", shown->cardinality},
+                   {"description", shown->description}};
 
     json_object_begin(json);
     for (size_t i = 0; i < ARRAY_COUNT(members); i++) {
@@ -96,13 +102,13 @@ static void show(const struct printer *printer, const struct shown *shown)
         cell(printer->out, shown->row->ipfix);
         cell(printer->out, shown->row->ecs);
         cell(printer->out, shown->row->otel);
+        cell(printer->out, shown->cardinality);
         cell(printer->out, shown->description);
         (void)fputc('\n', printer->out);
         break;
     default:
-        (void)fprintf(printer->out, "%-12s %-42s %-24s %-10s %-42s %-36s %s\n", shown->record,
-                      shown->path, shown->type, shown->row->unit, shown->row->ipfix,
-                      shown->row->ecs, shown->row->otel);
+        (void)fprintf(printer->out, LINE, shown->record, shown->path, shown->type, shown->row->unit,
+                      shown->cardinality, shown->row->ipfix, shown->row->ecs, shown->row->otel);
         break;
     }
 }
@@ -133,6 +139,12 @@ static const char *pick(const char *names, const char *path, char out[PATH_BYTES
     return out;
 }
 
+/* A server's port says what is served; a client's is as good as random. */
+static const char *label_of(const char *path, const char *name, const struct json_field *field)
+{
+    return strcmp(path, "client.port") == 0 ? "avoid" : field_cardinality(name, field);
+}
+
 /* Fields of a message, and of those in it behind a dot. */
 static void walk(const struct printer *printer, // NOLINT(misc-no-recursion)
                  const struct json_message *message, const char *prefix, unsigned depth)
@@ -161,6 +173,7 @@ static void walk(const struct printer *printer, // NOLINT(misc-no-recursion)
                                     .path = path,
                                     .type = type_name(field, type),
                                     .description = json_comment(name),
+                                    .cardinality = label_of(path, name + strlen(PACKAGE), field),
                                     .row = &picked};
 
         show(printer, &shown);
@@ -180,10 +193,11 @@ static void print_head(const struct printer *printer, const char *record)
         return;
     }
     (void)snprintf(name, sizeof(name), PACKAGE "%s", record);
-    (void)fprintf(printer->out,
-                  "\n## %s\n\n%s\n\n| field | type | unit | IPFIX | ECS | OpenTelemetry | meaning "
-                  "|\n| --- | --- | --- | --- | --- | --- | --- |\n",
-                  record, json_comment(name));
+    (void)fprintf(
+        printer->out,
+        "\n## %s\n\n%s\n\n| field | type | unit | IPFIX | ECS | OpenTelemetry | cardinality | "
+        "meaning |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        record, json_comment(name));
 }
 
 int fields_print(FILE *out, enum fields_format format, struct error *err)
@@ -198,8 +212,8 @@ int fields_print(FILE *out, enum fields_format format, struct error *err)
     json_init(&json, text, JSON_BYTES);
     json_array_begin(&json);
     if (format == FIELDS_TEXT) {
-        (void)fprintf(out, "%-12s %-42s %-24s %-10s %-42s %-36s %s\n", "record", "field", "type",
-                      "unit", "IPFIX", "ECS", "OpenTelemetry");
+        (void)fprintf(out, LINE, "record", "field", "type", "unit", "cardinality", "IPFIX", "ECS",
+                      "OpenTelemetry");
     }
     for (unsigned i = 0; field_records[i] != NULL; i++) {
         char name[PATH_BYTES];
@@ -232,9 +246,11 @@ int fields_main(int argc, char **argv)
         unsigned chosen = 0;
 
         if (strcmp(argv[i], "--help") == 0) {
-            (void)puts("usage: netscope-sensor fields [--format text|json|markdown]\n"
-                       "Prints every field of the records: type, unit, and its names in IPFIX, ECS "
-                       "and OpenTelemetry.");
+            (void)puts(
+                "usage: netscope-sensor fields [--format text|json|markdown]\n"
+                "Prints every field of the records: type, unit, its names in IPFIX, ECS and "
+                "OpenTelemetry, and\nwhether it may be a label: fine (a few values), careful "
+                "(as many as the site has), avoid.");
             return EXIT_SUCCESS;
         }
         while (chosen < ARRAY_COUNT(formats) && strcmp(value, formats[chosen]) != 0) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "proto/json/descriptor_index.h"
 
 #define NONE ""
 
@@ -531,4 +532,90 @@ const struct field_row *field_row_find(const char *name)
         }
     }
     return NULL;
+}
+
+/* ---- cardinality ---- */
+
+const char *const field_names_fine[] = {"FlowRecord.ip_protocol",
+                                        "FlowRecord.ip_version",
+                                        "App.protocol",
+                                        "App.method",
+                                        "App.carrier",
+                                        "Tcp.conn_state",
+                                        "Icmp.type",
+                                        "Icmp.code",
+                                        "Tls.version",
+                                        "Tls.client_version",
+                                        "Quic.version",
+                                        "Http.status",
+                                        "Counters.dscp",
+                                        "DnsQuery.type",
+                                        "DnsQuery.rcode",
+                                        "DnsRecord.protocol",
+                                        "DnsRecord.type_name",
+                                        "DnsRecord.rcode_name",
+                                        "AlertRecord.kind_name",
+                                        "AlertRecord.unit",
+                                        "AlertRecord.config_key",
+                                        "MitreTechnique.tactic_id",
+                                        "MitreTechnique.technique_id",
+                                        "MitreTechnique.technique_name",
+                                        "TopList.dimension",
+                                        "TopFlow.tcp_state",
+                                        "TopFlow.app",
+                                        "LedgerRow.name",
+                                        "LedgerRow.unit",
+                                        "ReasonCount.reason",
+                                        "DetectorStats.kind",
+                                        "SinkStats.name",
+                                        "PacketSample.linktype",
+                                        "InterfaceStats.linktype",
+                                        NULL};
+
+const char *const field_names_careful[] = {"FlowRecord.sensor_id",
+                                           "DnsRecord.sensor_id",
+                                           "AlertRecord.sensor_id",
+                                           "StatsRecord.sensor_id",
+                                           "PacketSample.sensor_id",
+                                           "AlertRecord.sensor_ids",
+                                           "FlowRecord.interface",
+                                           "PacketSample.interface",
+                                           "InterfaceStats.name",
+                                           "FlowRecord.vlan_id",
+                                           "FlowRecord.outer_vlan_id",
+                                           "FlowRecord.observation_point",
+                                           "Tunnel.id",
+                                           "Endpoint.port",
+                                           "Endpoint.labels",
+                                           "Tls.cipher",
+                                           "Tls.group",
+                                           "Tls.alpn",
+                                           "Tls.alpn_selected",
+                                           "AlertRecord.labels",
+                                           "StatsRecord.version",
+                                           "StatsRecord.config_hash",
+                                           "AlertRecord.config_hash",
+                                           "Http.method",
+                                           NULL};
+
+static bool is_among(const char *const *names, const char *name)
+{
+    while (*names != NULL && strcmp(*names, name) != 0) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+const char *field_cardinality(const char *name, const struct json_field *field)
+{
+    if (is_among(field_names_fine, name)) {
+        return "fine";
+    }
+    if (is_among(field_names_careful, name)) {
+        return "careful";
+    }
+    if (field->type == TYPE_ENUM || field->type == TYPE_BOOL) {
+        return "fine";
+    }
+    return field->type == TYPE_STRING || field->type == TYPE_BYTES || field->is_map ? "avoid" : "";
 }

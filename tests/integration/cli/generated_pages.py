@@ -47,7 +47,9 @@ def fields(folder):
     return (REMARK + "# Fields of the records\n\n"
             "Every field of the records of `netscope.v1` with its type, its unit and the names that IPFIX (IANA's information "
             "elements), the Elastic Common Schema 9 and OpenTelemetry have for it; empty = none is known. `netscope-sensor fields "
-            "--format text|json|markdown` prints this table. Times are RFC 3339 in UTC with nanoseconds, durations seconds with "
+            "--format text|json|markdown` prints this table. `cardinality` is for who groups or makes metrics by a field: `fine` takes a "
+            "few known values, `careful` as many as the site has (sensors, ports, networks), `avoid` as many as strangers send; "
+            "empty = a figure. Times are RFC 3339 in UTC with nanoseconds, durations seconds with "
             "`s` behind them (proto3 JSON). A field in a list has `[]` before it.\n"
             + printed(folder, "netscope-sensor", "fields", "--format", "markdown"))
 

@@ -113,11 +113,49 @@ static void names_of_ipfix_end_in_their_number(void **state)
     }
 }
 
+/* The names of both lists are fields, and what a stranger writes is no label. */
+static void labels_are_of_fields(void **state)
+{
+    (void)state;
+    const char *const *const lists[] = {field_names_fine, field_names_careful};
+    static const struct {
+        const char *message, *field, *label;
+    } some[] = {{"Endpoint", "ip", "avoid"},
+                {"Endpoint", "scope", "fine"},
+                {"FlowRecord", "sensor_id", "careful"},
+                {"App", "protocol", "fine"},
+                {"Counters", "delta_bytes", ""},
+                {"FlowRecord", "tcp", ""},
+                {"Tls", "sni", "avoid"},
+                {"FlowRecord", "start_time", ""}};
+
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *const *name = lists[i]; *name != NULL; name++) {
+            if (field_row_find(*name) == NULL) {
+                fail_msg("%s: no such field", *name);
+            }
+        }
+    }
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), PACKAGE "%s", some[i].message);
+        const struct json_message *message = json_message_find(name);
+        const struct json_field *field =
+            message_field_named(message, some[i].field, strlen(some[i].field));
+
+        (void)snprintf(name, sizeof(name), "%s.%s", some[i].message, some[i].field);
+        assert_non_null(field);
+        assert_string_equal(field_cardinality(name, field), some[i].label);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_of_a_record_has_a_row_and_a_description),
         cmocka_unit_test(every_row_is_of_a_field_and_there_once),
+        cmocka_unit_test(labels_are_of_fields),
         cmocka_unit_test(names_of_ipfix_end_in_their_number),
     };
 
