@@ -1,5 +1,5 @@
 /* When a flow is reported and when it ends: by its limits in time, by the end of the input. */
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_ahead_internal.h"
 
 /* ---- records ---- */
 

@@ -1,5 +1,5 @@
 /* The pools of a table: parts that only some flows have. */
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 
 /* A free part's first word is the next one; 0: the last. */
 uint32_t flow_pool_take(struct flow_pool *pool)

@@ -1,5 +1,5 @@
 #include "base/zero.h"
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 #include "sensor/wire/community_id.h"
 
 bool flow_is_internal(const struct flow_settings *settings, const struct ip_address *address)

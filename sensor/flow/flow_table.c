@@ -1,6 +1,6 @@
 #include "sensor/flow/flow_table.h"
 
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_ahead_internal.h"
 
 #define SERVER_PORTS_END 1024
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 #include "sensor/wire/community_id.h"
 
 #define HUGE_PAGE_BYTES   (UINT64_C(2) << 20)

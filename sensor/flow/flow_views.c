@@ -1,5 +1,5 @@
 /* What a flow table shows: flows of a tick, all live flows, parts and sums of one. */
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 
 #define TICK_AHEAD 16 /* flows whose lines are on their way during a tick */
 

@@ -6,7 +6,7 @@
  * hole in what was captured; '^' in front where the first packet was the server's. T, W and G stand
  * again at the tenth, hundredth, ... time. What differs from Zeek is in docs/accuracy.md. Depends
  * on: flow_table_internal.h. Threads: the table's. */
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 
 #define SCALED_LETTERS_ROOM 4 /* letters that are told once have room before those told again */
 

@@ -1,5 +1,5 @@
 /* Round trips of a flow: 20 bytes a side as long as they are short and few, else a part. */
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 
 #define UNIT_MASK ((UINT32_C(1) << FLOW_RTT_UNIT_BITS) - 1)
 

@@ -1,4 +1,4 @@
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_ahead_internal.h"
 
 #define NO_GROUP UINT32_MAX
 /* The first group of a list has the list's number in place of the group before it. */

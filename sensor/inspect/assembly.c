@@ -11,11 +11,6 @@ struct call {
     int switched_by; /* the direction whose bytes led to another handler; -1: none */
 };
 
-static inline int32_t seq_diff(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b);
-}
-
 static inline bool is_over(const struct flow *flow, int direction)
 {
     return (flow->bits & FLOW_INSPECT_DONE) != 0 ||
@@ -236,7 +231,7 @@ static void take_piece(struct call *call, int direction, uint32_t offset, struct
                 return;
             }
         }
-        const int64_t done = seq_diff(side->window.base, offset);
+        const int64_t done = tcp_seq_diff(side->window.base, offset);
         if (done >= (int64_t)bytes.length) {
             return;
         }
@@ -276,13 +271,13 @@ static void start_side(struct call *call, struct assembly_side *side, uint32_t s
                              ? (tcp->side[direction].history_seen & SEEN_SYN) != 0
                              : flow_tcp_flags(table, call->flow, direction, TCP_FLAG_SYN) > 0;
     const uint32_t initial_seq = flow_tcp_initial_seq(table, call->flow, direction);
-    const int32_t behind_syn = seq_diff(seq, initial_seq + 1);
+    const int32_t behind_syn = tcp_seq_diff(seq, initial_seq + 1);
 
     if (saw_syn && behind_syn >= -limit && behind_syn <= limit) {
         side->window.base = side->handler_from = initial_seq + 1;
         side->bits = ASSEMBLY_IS_STARTED;
     } else if (tcp != NULL && (tcp->side[!direction].bits & SIDE_HAS_ACK) != 0) {
-        const int32_t behind_ack = seq_diff(seq, tcp->side[!direction].ack);
+        const int32_t behind_ack = tcp_seq_diff(seq, tcp->side[!direction].ack);
 
         if (behind_ack >= -1 && behind_ack <= limit) { /* -1: a keep-alive */
             side->window.base = side->handler_from = tcp->side[!direction].ack;
@@ -297,7 +292,7 @@ static bool is_believable(const struct call *call, uint32_t seq, int direction)
     const struct flow_tcp_part *tcp = table != NULL ? flow_tcp(table, call->flow) : NULL;
 
     return tcp == NULL || (tcp->side[!direction].bits & SIDE_HAS_ACK) == 0 ||
-           seq_diff(seq, tcp->side[!direction].ack) <= ASSEMBLY_IN_FLIGHT_MAX;
+           tcp_seq_diff(seq, tcp->side[!direction].ack) <= ASSEMBLY_IN_FLIGHT_MAX;
 }
 
 /* Bytes that were seen and not captured do not come. How far both go is told from `base` on, since
@@ -340,7 +335,7 @@ static void take_payload(struct call *call, struct wire_span bytes, int directio
         }
         return;
     }
-    int32_t distance = seq_diff(seq, side->window.base);
+    int32_t distance = tcp_seq_diff(seq, side->window.base);
     if (distance < 0 && (side->bits & ASSEMBLY_IS_GUESSED) != 0 && declared > 1 &&
         -(int64_t)distance <= call->inspect->stream_bytes &&
         window_lower(&side->window, &call->inspect->held, call->inspect->stream_bytes,
@@ -390,7 +385,7 @@ static void take_ack(struct call *call, int direction)
     while ((hole = window_hole_bytes(&side->window, &call->inspect->held)) > 0 &&
            !is_over(call->flow, !direction)) {
         const uint32_t front = window_bytes(&side->window, &call->inspect->held).length;
-        if (seq_diff(call->packet->tcp_ack, side->window.base + front + hole) < 0) {
+        if (tcp_seq_diff(call->packet->tcp_ack, side->window.base + front + hole) < 0) {
             return;
         }
         skip_hole(call, !direction);

@@ -63,6 +63,12 @@ enum tcp_flag {
     TCP_CWR = 0x80,
 };
 
+/* How far `a` is behind `b` in the stream, modulo 2^32 (RFC 9293 3.4); below 0: before it. */
+static inline int32_t tcp_seq_diff(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b);
+}
+
 /* Which TCP options were there, in `tcp_options`; their values are 0 otherwise. */
 enum tcp_option_bit {
     TCP_OPTION_MSS = 1 << 0,

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 #include "tests/unit/sensor/flow/flow_harness.h"
 
 static void take_delta(void *context, struct flow *flow, const struct flow_tick_delta *delta)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "sensor/flow/flow_table_internal.h"
+#include "sensor/flow/flow_tcp_internal.h"
 #include "tests/unit/sensor/flow/flow_harness.h"
 
 /* Runs one connection and gives its last record; the harness is the caller's to stop. */
