@@ -107,7 +107,7 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         api->settings.bind = "127.0.0.1";
     }
     api->settings.tick_ns = settings->tick_ns != 0 ? settings->tick_ns : NS_PER_SEC;
-    api->settings.top_n = settings->top_n != 0 ? settings->top_n : 50;
+    api->settings.top_n = settings->top_n != 0 ? settings->top_n : 10;
     api->settings.clients_max = settings->clients_max != 0 ? settings->clients_max : 64;
     api->settings.auth_username = settings->auth_username != NULL ? settings->auth_username : "";
     api->history = history;

@@ -133,6 +133,12 @@ class Keys(unittest.TestCase):
             for name, value in values.items():
                 self.assertIn(f"{name}: {value}", lines, section)
 
+    def test_defaults_of_the_collector_are_the_table_s(self):
+        lines = printed(run(COLLECTOR, "--print-config").stdout, "web.x")
+        for value in ("port: 8080", "tick: 1s", "top_n: 10", "packet_buffer: 2000", "sample_rate: 1",
+                      "payload_bytes: 256"):
+            self.assertIn(value, lines)
+
     def test_units_are_read_in_both_forms(self):
         for text in ("capture:\n  timeout: 50ms\n", "capture:\n  timeout_ms: 50\n"):
             self.assertIn("timeout: 50ms", printed(self.print_config(SENSOR, text).stdout, "capture.x"))
