@@ -46,15 +46,15 @@ enum flow_bit {
 /* What the table's entries cost is memory and cache lines of every packet, so a member goes where
  * the rarest of its readers is:
  * - struct flow, one line, all flows: what each packet reads or writes.
- * - struct flow_cold (flow_table_internal.h): what begin, end and records of a flow want.
- * - struct flow_tcp_cold (flow_table_internal.h): the same of TCP, with what its first segments
+ * - struct flow_cold (flow_layout_internal.h): what begin, end and records of a flow want.
+ * - struct flow_tcp_cold (flow_layout_internal.h): the same of TCP, with what its first segments
  *   told. Only when something is measured; the same goes for what follows. Of a flow whose one
  *   segment is a SYN it holds all.
  * - struct flow_tcp_part, one line: what each TCP segment asks. Not before the second.
- * - struct flow_tcp_rest (flow_table_internal.h): what few segments ask, and samples.
+ * - struct flow_tcp_rest (flow_layout_internal.h): what few segments ask, and samples.
  * - struct flow_tcp_faults: from the first retransmission, loss, duplicate ACK, ... on.
  * - struct flow_tcp_rtt: of round trips that are long or many.
- * - struct flow_tiny, flow_brief, flow_told, flow_large (flow_table_internal.h): from the first
+ * - struct flow_tiny, flow_brief, flow_told, flow_large (flow_layout_internal.h): from the first
  * record on that is not the last; the last one for a flow whose sums outgrew struct flow, or with
  * other things that few have.
  * Parts stand in pools of the table, are found by index and go back with the flow. A part that is

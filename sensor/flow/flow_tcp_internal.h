@@ -213,6 +213,9 @@ unsigned tcp_measure(struct flow_table *table, struct flow_tcp_part *part,
 /* A SYN that opens a new connection over the ports of `flow`. */
 bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
                   const struct packet *packet, int direction);
+
+/* tcp_timing.c */
+
 /* What is timed for long is kept whole, since its 40 bits wrap in 18 minutes: at `now_ns`, within
  * FLOW_LOOK_NS of the last call or of a timed segment, and before the flow's last_ns goes back. */
 void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns);

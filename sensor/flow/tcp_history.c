@@ -5,7 +5,7 @@
  * R RST, I FIN and RST at once, Q SYN with one of these, and T payload again, W window of zero, G
  * hole in what was captured; '^' in front where the first packet was the server's. T, W and G stand
  * again at the tenth, hundredth, ... time. What differs from Zeek is in docs/accuracy.md. Depends
- * on: flow_table_internal.h. Threads: the table's. */
+ * on: flow_tcp_internal.h. Threads: the table's. */
 #include "sensor/flow/flow_tcp_internal.h"
 
 #define SCALED_LETTERS_ROOM 4 /* letters that are told once have room before those told again */
