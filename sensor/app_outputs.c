@@ -73,25 +73,6 @@ static void list_outputs(const struct sensor_settings *settings,
     memcpy(outputs, list, sizeof(list));
 }
 
-int app_check_inputs(const struct sensor_settings *settings, struct error *err)
-{
-    const struct capture_settings capture = {.read_paths = settings->capture.read_pcap.items,
-                                             .read_paths_count = settings->capture.read_pcap.count};
-    struct output_path outputs[OUTPUTS_COUNT];
-
-    list_outputs(settings, outputs);
-    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
-        if (outputs[i].path[0] != '\0' && !is_stdout(outputs[i].path) &&
-            capture_reads(&capture, outputs[i].path)) {
-            return error_set(err, EINVAL,
-                             "%s: %s is what capture.read_pcap reads, and would be "
-                             "overwritten: give another path",
-                             outputs[i].key, outputs[i].path);
-        }
-    }
-    return 0;
-}
-
 /* ---- packets ---- */
 
 static enum pcap_writer_format pcap_format_of(const char *text)
@@ -114,6 +95,63 @@ void app_fill_pcap(const struct output_section *from, struct pcap_writer_setting
                                         .format = pcap_format_of(from->write_pcap_format)};
 }
 
+static bool has_segments(const struct pcap_writer_settings *settings)
+{
+    return settings->rotate_bytes > 0 || settings->rotate_ns > 0 || settings->rotate_packets > 0 ||
+           settings->keep_ns > 0;
+}
+
+/* ---- what is read ---- */
+
+struct input_search {
+    struct output_path outputs[OUTPUTS_COUNT];
+    const char *segments_of; /* NULL: packets go into one file, or none */
+    const char *key, *found; /* what would be lost */
+};
+
+static bool is_overwritten(void *context, const char *input, const struct stat *info)
+{
+    struct input_search *search = context;
+    struct stat output;
+
+    for (size_t i = 0; i < OUTPUTS_COUNT; i++) {
+        const char *path = search->outputs[i].path;
+
+        if (path[0] != '\0' && path != search->segments_of && stat(path, &output) == 0 &&
+            output.st_dev == info->st_dev && output.st_ino == info->st_ino) {
+            search->key = search->outputs[i].key;
+            search->found = path;
+            return true;
+        }
+    }
+    if (search->segments_of == NULL || !is_same_place(search->segments_of, input) ||
+        !pcap_writer_is_segment(name_of(search->segments_of), name_of(input))) {
+        return false;
+    }
+    search->key = "output.write_pcap";
+    search->found = search->segments_of;
+    return true;
+}
+
+int app_check_inputs(const struct sensor_settings *settings, struct error *err)
+{
+    const struct capture_settings capture = {.read_paths = settings->capture.read_pcap.items,
+                                             .read_paths_count = settings->capture.read_pcap.count};
+    struct pcap_writer_settings packets;
+    struct input_search search = {0};
+
+    list_outputs(settings, search.outputs);
+    app_fill_pcap(&settings->output, &packets);
+    search.segments_of = has_segments(&packets) ? settings->output.write_pcap : NULL;
+    if (capture.read_paths_count == 0 || !capture_any_file(&capture, is_overwritten, &search)) {
+        return 0;
+    }
+    return error_set(err, EINVAL,
+                     "%s: %s is what capture.read_pcap reads, and would be overwritten: give "
+                     "another path",
+                     search.key, search.found);
+}
+
 static int check_pcap(const struct output_section *output, struct error *err)
 {
     struct pcap_writer_settings settings;
@@ -122,8 +160,7 @@ static int check_pcap(const struct output_section *output, struct error *err)
     if (output->write_pcap[0] != '\0') {
         return pcap_writer_check(&settings, err);
     }
-    if (settings.rotate_bytes > 0 || settings.rotate_ns > 0 || settings.rotate_packets > 0 ||
-        settings.files_max > 0 || settings.bytes_max > 0 || settings.keep_ns > 0) {
+    if (has_segments(&settings) || settings.files_max > 0 || settings.bytes_max > 0) {
         log_warn("capture", "segments of packets are set, but no file to write them to",
                  "missing=output.write_pcap");
     }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/attributes.h"
 #include "base/counter.h"
@@ -97,9 +98,12 @@ MUST_USE int32_t capture_next_batch(struct capture *capture, struct frame *frame
  * them: pipes, compressed files, what cannot be opened. */
 uint64_t capture_input_bytes(const struct capture_settings *settings);
 
-/* Whether the regular file `path` is one of those that `settings` names, whatever it is called
- * there: a file of a directory, standard input, a link. */
-bool capture_reads(const struct capture_settings *settings, const char *path);
+/* Asks `is_it` of each regular file that `settings` names, whatever it is called there (a file of a
+ * directory, standard input as "-", a link), until it says yes. False: of none, or none is there.
+ */
+bool capture_any_file(const struct capture_settings *settings,
+                      bool (*is_it)(void *context, const char *path, const struct stat *info),
+                      void *context);
 
 void capture_progress_read(const struct capture *capture, struct capture_progress *out);
 void capture_close(struct capture *capture); /* NULL is allowed */

@@ -14,6 +14,7 @@
 
 #define BUFFER_BYTES       (1U << 20)
 #define SEGMENT_NUMBER_MAX 999999U
+#define SEGMENT_DIGITS     6
 #define RETRY_NS           NS_PER_SEC
 /* A ring told by its minutes or bytes alone has so many segments: what the oldest holds too much.
  */
@@ -25,17 +26,32 @@ static bool has_rotation(const struct pcap_writer_settings *settings)
            settings->keep_ns > 0;
 }
 
+/* How much of "dir/capture.pcap" stands before the number. */
+static size_t stem_bytes(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash == NULL ? path : slash, '.');
+
+    return dot != NULL && dot != path && dot[-1] != '/' ? (size_t)(dot - path) : strlen(path);
+}
+
+bool pcap_output_is_segment(const char *path, const char *name)
+{
+    const size_t stem = stem_bytes(path);
+
+    return strncmp(name, path, stem) == 0 && name[stem] == '.' &&
+           strspn(name + stem + 1, "0123456789") == SEGMENT_DIGITS &&
+           strcmp(name + stem + 1 + SEGMENT_DIGITS, path + stem) == 0;
+}
+
 /* "dir/capture.pcap", 7 -> "dir/capture.000007.pcap". */
 static void segment_path(const struct pcap_output *output, uint32_t segment, char *out,
                          size_t out_bytes)
 {
     const char *path = output->settings.path;
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    const bool has_suffix = dot != NULL && dot != path && dot[-1] != '/';
-    const int stem = has_suffix ? (int)(dot - path) : (int)strlen(path);
+    const size_t stem = stem_bytes(path);
 
-    (void)snprintf(out, out_bytes, "%.*s.%06u%s", stem, path, segment, has_suffix ? dot : "");
+    (void)snprintf(out, out_bytes, "%.*s.%06u%s", (int)stem, path, segment, path + stem);
 }
 
 static const char *path_now(const struct pcap_output *output, char *out, size_t out_bytes)

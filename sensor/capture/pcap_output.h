@@ -46,6 +46,8 @@ struct pcap_output {
     uint64_t buffered_packets;
 };
 
+/* Is `name` "capture.000007.pcap" where `path` is "capture.pcap"? */
+bool pcap_output_is_segment(const char *path, const char *name);
 /* Do they fit together? Opens nothing. 0, or -EINVAL, -ENAMETOOLONG with `err`. */
 MUST_USE int pcap_output_check(const struct pcap_writer_settings *settings, struct error *err);
 /* Checks the settings, opens the first file. -errno with `err`; pcap_output_fini in any case. */

@@ -241,6 +241,11 @@ static int memory_take(struct pcap_writer *writer)
     return 0;
 }
 
+bool pcap_writer_is_segment(const char *path, const char *name)
+{
+    return pcap_output_is_segment(path, name);
+}
+
 int pcap_writer_check(const struct pcap_writer_settings *settings, struct error *err)
 {
     return pcap_output_check(settings, err);

@@ -67,6 +67,8 @@ struct pcap_writer;
 /* Do they fit together? Opens nothing. 0, or with `err` -EINVAL (segments without a bound or a
  * bound without segments, "-" with rotation), -ENAMETOOLONG. */
 MUST_USE int pcap_writer_check(const struct pcap_writer_settings *settings, struct error *err);
+/* Could a run write the file `name` as a segment of `path`? Both without their directories. */
+bool pcap_writer_is_segment(const char *path, const char *name);
 /* NULL with `err`: what pcap_writer_check says, EACCES ... */
 MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings *settings,
                                               struct error *err);

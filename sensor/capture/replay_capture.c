@@ -338,24 +338,25 @@ uint64_t capture_input_bytes(const struct capture_settings *settings)
     return sum;
 }
 
-bool capture_reads(const struct capture_settings *settings, const char *path)
+bool capture_any_file(const struct capture_settings *settings,
+                      bool (*is_it)(void *context, const char *path, const struct stat *info),
+                      void *context)
 {
     struct file_list list;
-    struct stat wanted, input;
-    bool is_read = false;
+    struct stat info;
+    bool is_found = false;
 
-    if (stat(path, &wanted) != 0 || !S_ISREG(wanted.st_mode) ||
-        file_list_expand(&list, settings->read_paths, settings->read_paths_count, NULL) != 0) {
+    if (file_list_expand(&list, settings->read_paths, settings->read_paths_count, NULL) != 0) {
         return false;
     }
-    for (uint32_t i = 0; i < list.count && !is_read; i++) {
-        const int status = strcmp(list.paths[i], "-") == 0 ? fstat(STDIN_FILENO, &input)
-                                                           : stat(list.paths[i], &input);
+    for (uint32_t i = 0; i < list.count && !is_found; i++) {
+        const char *path = list.paths[i];
+        const int status = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &info) : stat(path, &info);
 
-        is_read = status == 0 && input.st_dev == wanted.st_dev && input.st_ino == wanted.st_ino;
+        is_found = status == 0 && S_ISREG(info.st_mode) && is_it(context, path, &info);
     }
     file_list_fini(&list);
-    return is_read;
+    return is_found;
 }
 
 /* ---- reading ---- */

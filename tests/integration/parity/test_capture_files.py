@@ -134,6 +134,20 @@ class CaptureFiles(unittest.TestCase):
         for _ in range(2):  # then it is there, and is no input all the same
             self.assertEqual(sensor("--read-pcap", a, "--quiet", "--write-pcap", self.path("new.pcap")).returncode, 0)
 
+    def test_segments_over_the_captures_that_are_read_are_refused(self):
+        self.make_three()
+        os.rename(self.path("days", "b.pcap"), self.path("days", "ring.000007.pcap"))
+        ring = ("--write-pcap-rotate-mb", 1, "--write-pcap-max-files", 9, "--quiet")
+        before = sorted(os.listdir(self.path("days")))
+        done = sensor("--read-pcap", self.path("days"), "--write-pcap", self.path("days", "ring.pcap"), *ring)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("would be overwritten", done.stderr)
+        self.assertEqual(sorted(os.listdir(self.path("days"))), before)
+        for good in (self.path("days", "other.pcap"), self.path("ring.pcap"), self.path("days", "a.pcap")):
+            done = sensor("--read-pcap", self.path("days"), "--write-pcap", good, *ring)
+            self.assertEqual(done.returncode, 0, (good, done.stderr))
+            os.remove(good.replace(".pcap", ".000001.pcap"))
+
     def test_a_gap_of_a_paced_file_is_told(self):
         file = write_pcap(self.path("gap.pcap"), [(0, frame_of(1000)), (7200, frame_of(1001)), (7201, frame_of(1002))])
         services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"}
