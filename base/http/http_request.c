@@ -29,6 +29,9 @@ static bool read_queries(struct http_request *request, struct lws *wsi)
             strlen(text) != (size_t)length) {
             return false;
         }
+        if (i == fragment - 1 && strcmp(text, "/") == 0) {
+            break; /* the library's word for nothing: "/path?", "/path?x=1&" */
+        }
         char *const equals = strchr(text, '=');
         if (equals != NULL) {
             *equals = '\0';

@@ -17,11 +17,17 @@ static void answer_echo(struct http_request *request)
     const char *const q = http_request_query(request, "q");
     const char *const accept = http_request_header(request, "ACCEPT");
     const char *const custom = http_request_header(request, "x-custom");
-    const int length =
-        snprintf(text, sizeof text, "id=%s q=%s accept=%s custom=%s body=%.*s peer=%s who=%s",
-                 id != NULL ? id : "-", q != NULL ? q : "-", accept != NULL ? accept : "-",
-                 custom != NULL ? custom : "-", (int)body_bytes, (const char *)body,
-                 http_request_peer(request), http_request_identity(request));
+    const char *name;
+    const char *value;
+    unsigned queries = 0;
+    while (http_request_query_at(request, queries, &name, &value)) {
+        queries++;
+    }
+    const int length = snprintf(
+        text, sizeof text, "id=%s q=%s accept=%s custom=%s body=%.*s peer=%s who=%s queries=%u",
+        id != NULL ? id : "-", q != NULL ? q : "-", accept != NULL ? accept : "-",
+        custom != NULL ? custom : "-", (int)body_bytes, (const char *)body,
+        http_request_peer(request), http_request_identity(request), queries);
     fixture.handled++;
     http_header(request, "X-Echo", "yes");
     http_reply(request, 200, "text/plain", text, (size_t)length);
