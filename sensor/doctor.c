@@ -170,7 +170,8 @@ static void look_at_memory(struct doctor *doctor, const struct sensor_settings *
 
 /* ---- peers and files ---- */
 
-static void look_at_collector(struct doctor *doctor, const struct collector_settings *s)
+static void look_at_collector(struct doctor *doctor, const struct collector_settings *s,
+                              const char *sensor_id)
 {
     if (s->address[0] == '\0') {
         return;
@@ -189,6 +190,10 @@ static void look_at_collector(struct doctor *doctor, const struct collector_sett
         doctor_certificate(doctor, "collector.ca", s->ca, NULL);
     }
     doctor_certificate(doctor, "collector.certificate", s->certificate, s->key);
+    if (s->token_file[0] == '\0') { /* else the token may be what the collector goes by */
+        doctor_certificate_name(doctor, "collector.certificate", s->certificate, "sensor.id",
+                                sensor_id);
+    }
     doctor_secret(doctor, "collector.token_file", s->token_file);
     doctor_connect(doctor, &peer);
 }
@@ -243,7 +248,7 @@ int sensor_doctor(const struct sensor_settings *settings, bool is_json, FILE *ou
     if (strcmp(settings->grpc.enabled, "off") != 0) {
         doctor_listen(&doctor, "grpc.listen", settings->grpc.listen);
     }
-    look_at_collector(&doctor, &settings->collector);
+    look_at_collector(&doctor, &settings->collector, settings->sensor.id);
     look_at_kafka(&doctor, &settings->kafka);
     for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
         look_at_kafka(&doctor, &settings->kafka_clusters[i]);

@@ -50,6 +50,11 @@ void doctor_secret(struct doctor *doctor, const char *key, const char *path);
  * a CA alone. */
 void doctor_certificate(struct doctor *doctor, const char *key, const char *path,
                         const char *key_path);
+/* Is the certificate made for `name`, which the setting `name_key` holds ("": not set)? By its
+ * common name or one of its alternative names, as a collector compares. One that cannot be read is
+ * passed over: doctor_certificate tells it. */
+void doctor_certificate_name(struct doctor *doctor, const char *key, const char *path,
+                             const char *name_key, const char *name);
 /* A directory that can be written (or made), with `wanted_bytes` free on its disk (0: any). */
 void doctor_directory(struct doctor *doctor, const char *key, const char *path,
                       uint64_t wanted_bytes);

@@ -10,6 +10,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "base/key_file.h"
 #include "base/process.h"
@@ -152,6 +153,50 @@ void doctor_certificate(struct doctor *doctor, const char *key, const char *path
         if (is_given(key_path)) {
             look_at_key(doctor, key, key_path, certificate);
         }
+    }
+    X509_free(certificate);
+    ERR_clear_error();
+}
+
+static bool is_text(const ASN1_STRING *text, const char *name)
+{
+    return (size_t)ASN1_STRING_length(text) == strlen(name) &&
+           memcmp(ASN1_STRING_get0_data(text), name, strlen(name)) == 0;
+}
+
+static bool has_name(const X509 *certificate, const char *name)
+{
+    const X509_NAME *subject = X509_get_subject_name(certificate);
+    GENERAL_NAMES *others = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool is_found = false;
+
+    for (int at = -1;
+         !is_found && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
+        is_found = is_text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), name);
+    }
+    for (int i = 0; !is_found && i < sk_GENERAL_NAME_num(others); i++) {
+        const GENERAL_NAME *other = sk_GENERAL_NAME_value(others, i);
+
+        is_found =
+            (other->type == GEN_DNS || other->type == GEN_URI) && is_text(other->d.ia5, name);
+    }
+    GENERAL_NAMES_free(others);
+    return is_found;
+}
+
+void doctor_certificate_name(struct doctor *doctor, const char *key, const char *path,
+                             const char *name_key, const char *name)
+{
+    X509 *certificate = is_given(path) ? key_pair_certificate(path) : NULL;
+    char subject[200] = "";
+
+    if (certificate != NULL && !has_name(certificate, name)) {
+        (void)X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof(subject));
+        doctor_add(doctor, DOCTOR_FAIL, "certificate",
+                   "set it to the name in the certificate, or make one: netscope-collector enroll "
+                   "NAME",
+                   "%s: %.120s (%.100s) is not for %s '%.130s', and the collector will refuse it",
+                   key, path, subject, name_key, name);
     }
     X509_free(certificate);
     ERR_clear_error();

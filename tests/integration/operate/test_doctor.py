@@ -176,6 +176,24 @@ class Doctor(unittest.TestCase):
         self.assert_found(self.collector(port, **client("stranger")), "peer", "failure", "does not take this certificate")
         self.assert_found(self.collector(port, **client("client")), "peer", "ok", "answers with")
 
+    def test_a_certificate_of_another_sensor_is_told(self):
+        self.peers.authority("ca")
+        self.peers.certificate("paris-1", "ca", names="DNS:paris.example")
+        own = {"COLLECTOR__CERTIFICATE": self.path("paris-1.pem"), "COLLECTOR__KEY": self.path("paris-1.key")}
+        words = "is not for sensor.id"
+        for name in ("paris-1", "paris.example"):
+            report = self.collector(free_port(), SENSOR__ID=name, **own)
+            self.assertNotIn(words, json.dumps([finding["message"] for found in report[1].values() for finding in found]))
+        for name in ("rome", "paris", ""):
+            self.assert_found(self.collector(free_port(), SENSOR__ID=name, **own), "certificate", "failure",
+                              f"{words} '{name}'", "enroll")
+        token = self.path("token")
+        with open(token, "w", encoding="utf-8") as out:
+            out.write("a-token-of-more-than-16\n")
+        os.chmod(token, 0o600)
+        report = self.collector(free_port(), SENSOR__ID="rome", COLLECTOR__TOKEN_FILE=token, **own)
+        self.assertNotIn(words, json.dumps([finding["message"] for found in report[1].values() for finding in found]))
+
     def test_kafka_needs_one_broker(self):
         port, closed = self.peers.serve(self), free_port()
         report = self.sensor(KAFKA__BROKERS=f"127.0.0.1:{port},127.0.0.1:{closed}")
