@@ -212,7 +212,21 @@ static void add_group(struct part *part, const struct flow_record *record)
     }
 }
 
-static void each_flow(void *context, const struct flow_record *record)
+bool gather_passes(const struct gather_settings *settings, struct flow_record *record)
+{
+    const struct record_identity own = record->identity;
+
+    if (settings->filter == NULL) {
+        return true;
+    }
+    record->identity.sensor_id = settings->sensor_id;
+    const bool passes = filter_matches_flow(settings->filter, record);
+
+    record->identity = own;
+    return passes;
+}
+
+static void each_flow(void *context, struct flow_record *record)
 {
     struct part *part = context;
     const struct gather_settings *settings = &part->gather->settings;
@@ -222,7 +236,7 @@ static void each_flow(void *context, const struct flow_record *record)
         (id_length > 0 &&
          (record->community_id.length != id_length ||
           memcmp(record->community_id.data, settings->community_id, id_length) != 0)) ||
-        (settings->filter != NULL && !filter_matches_flow(settings->filter, record))) {
+        !gather_passes(settings, record)) {
         return;
     }
     part->matched++;
@@ -463,6 +477,13 @@ static bool take_memory(struct gather *gather)
     return true;
 }
 
+struct record_text gather_own_id(const struct grpc_server *server)
+{
+    const char *id = grpc_sensor_of(server)->identity.sensor_id;
+
+    return (struct record_text){id, (uint32_t)strlen(id)};
+}
+
 void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
                   void (*answer)(struct grpc_ask *ask, const struct gather_settings *settings,
                                  const struct gather_result *result))
@@ -478,6 +499,7 @@ void gather_start(struct grpc_ask *ask, const struct gather_settings *settings,
         return;
     }
     gather->settings = *settings;
+    gather->settings.sensor_id = gather_own_id(server);
     gather->parts_count = shards;
     gather->answer = answer;
     gather->hash = hash_key_random();

@@ -40,7 +40,8 @@ struct gather_settings {
     enum gather_group group;
     Netscope__V1__FlowOrder order;
     uint32_t limit;
-    struct filter *filter; /* taken over; NULL = all */
+    struct filter *filter;        /* taken over; NULL = all */
+    struct record_text sensor_id; /* what a filter may ask for; set by gather_start, window_start */
     /* Only flows behind this one in order. */
     bool has_cursor;
     uint64_t cursor_key, cursor_flow_id;
@@ -72,6 +73,11 @@ void gather_group_key(enum gather_group group, const struct flow_record *record,
 /* A flow with the identity of the sensor, but no record_seq: it is no record of the stream. */
 void gather_write_flow(struct wire_writer *w, const struct grpc_server *server, uint32_t field,
                        const struct gather_flow *flow);
+
+/* The sensor's id; lives as long as the server. */
+struct record_text gather_own_id(const struct grpc_server *server);
+/* Does the filter let it through? A record of a shard has no identity of its own. */
+bool gather_passes(const struct gather_settings *settings, struct flow_record *record);
 
 /* Refuses the call when too many gathers run. `answer` comes on the rpc thread, once, unless the
  * call is over by then. */

@@ -110,11 +110,9 @@ static struct window_row *find_row(struct window_rows *rows, struct hash_key has
     return row;
 }
 
-static bool is_wanted(const struct window *window, const struct flow_record *record)
+static bool is_wanted(const struct window *window, struct flow_record *record)
 {
-    return record->end_ns >= window->from_ns &&
-           (window->settings.filter == NULL ||
-            filter_matches_flow(window->settings.filter, record));
+    return record->end_ns >= window->from_ns && gather_passes(&window->settings, record);
 }
 
 static void add_delta(const struct window *window, struct window_row *row,
@@ -159,7 +157,7 @@ static void keep_record(struct window_part *part, struct window_row *row,
     }
 }
 
-static void each_flow(void *context, const struct flow_record *record)
+static void each_flow(void *context, struct flow_record *record)
 {
     struct window_part *part = context;
     const struct window *window = part->window;
@@ -448,6 +446,7 @@ void window_start(struct grpc_ask *ask, const struct gather_settings *settings)
     const uint64_t now_ns = newest_ns(server);
 
     window->settings = *settings;
+    window->settings.sensor_id = gather_own_id(server);
     window->from_ns = now_ns > settings->window_ns ? now_ns - settings->window_ns : 0;
     window->ask = *ask;
     window->runtime = server->runtime;

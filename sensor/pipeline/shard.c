@@ -561,7 +561,7 @@ bool shard_ask(struct shard *shard, struct shard_question *question)
 
 struct flow_walk {
     struct shard *shard;
-    void (*each)(void *context, const struct flow_record *record);
+    void (*each)(void *context, struct flow_record *record);
     void *context;
 };
 
@@ -576,8 +576,8 @@ static void walk_flow(void *context, const struct flow *flow)
     walk->each(walk->context, shard->record);
 }
 
-void shard_each_flow(struct shard *shard,
-                     void (*each)(void *context, const struct flow_record *record), void *context)
+void shard_each_flow(struct shard *shard, void (*each)(void *context, struct flow_record *record),
+                     void *context)
 {
     struct flow_walk walk = {shard, each, context};
     uint32_t cursor = 0;

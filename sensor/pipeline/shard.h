@@ -171,6 +171,7 @@ struct shard_tuning {
 
 /* For answers: from the next packet on. */
 void shard_tune(struct shard *shard, const struct shard_tuning *tuning);
-/* For answers: calls `each` with a filled record of every live flow, as FLOW_EVENT_NONE. */
-void shard_each_flow(struct shard *shard,
-                     void (*each)(void *context, const struct flow_record *record), void *context);
+/* For answers: calls `each` with a filled record of every live flow, as FLOW_EVENT_NONE and without
+ * an identity; it may write in it. */
+void shard_each_flow(struct shard *shard, void (*each)(void *context, struct flow_record *record),
+                     void *context);

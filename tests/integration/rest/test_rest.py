@@ -64,6 +64,15 @@ class Rest(Fuzzed, unittest.TestCase):
         self.assertEqual(len(seen), len(set(seen)))
         self.assertGreaterEqual(len(seen), 30)
 
+    def test_a_filter_asks_for_the_sensor_as_at_a_collector(self):
+        own = self.sensor.json("/v1/info")["sensor_id"]
+        for condition, is_any in ((f'sensor = "{own}"', True), (f'sensor = "{own[:4]}*"', True),
+                                  (f'NOT sensor = "{own}"', False), ('sensor = "another"', False)):
+            self.assertEqual(self.sensor.json("/v1/flows", filter=condition)["total_size"] != "0", is_any, condition)
+            for window in ({}, {"window": "3600s"}):
+                top = self.sensor.json("/v1/flows:top", filter=condition, limit=1, **window)
+                self.assertEqual("flows" in top, is_any, (condition, window))
+
     def test_the_schema_is_served_as_the_files_are(self):
         folder = os.path.join(ROOT, "proto", "netscope", "v1")
         for name in sorted(name for name in os.listdir(folder) if name.endswith(".proto")):

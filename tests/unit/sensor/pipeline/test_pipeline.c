@@ -214,7 +214,7 @@ struct ask {
     uint32_t flows;
 };
 
-static void count_flow(void *context, const struct flow_record *record)
+static void count_flow(void *context, struct flow_record *record)
 {
     struct ask *ask = context;
 
