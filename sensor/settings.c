@@ -203,7 +203,8 @@ static const struct config_field output_fields[] = {
      .value = "0s",
      .max = 2.592e15,
      .help = "A ring of the last minutes: segments whose packets are all older are deleted; ended "
-             "by an eighth of it where write_pcap_rotate_time is not set. Needs a bound too."},
+             "by an eighth of it where write_pcap_rotate_time is not set. Goes on where the run "
+             "before left it. Needs a bound too."},
     {.type = CONFIG_BYTES,
      .key = "write_pcap_queue",
      .offset = FIELD(output_section, write_pcap_queue_bytes),

@@ -12,10 +12,8 @@
 #include "base/clock.h"
 #include "sensor/capture/pcap_format.h"
 
-#define BUFFER_BYTES       (1U << 20)
-#define SEGMENT_NUMBER_MAX 999999U
-#define SEGMENT_DIGITS     6
-#define RETRY_NS           NS_PER_SEC
+#define BUFFER_BYTES (1U << 20)
+#define RETRY_NS     NS_PER_SEC
 /* A ring told by its minutes or bytes alone has so many segments: what the oldest holds too much.
  */
 #define SEGMENTS_OF_RING 8U
@@ -26,38 +24,10 @@ static bool has_rotation(const struct pcap_writer_settings *settings)
            settings->keep_ns > 0;
 }
 
-/* How much of "dir/capture.pcap" stands before the number. */
-static size_t stem_bytes(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash == NULL ? path : slash, '.');
-
-    return dot != NULL && dot != path && dot[-1] != '/' ? (size_t)(dot - path) : strlen(path);
-}
-
-bool pcap_output_is_segment(const char *path, const char *name)
-{
-    const size_t stem = stem_bytes(path);
-
-    return strncmp(name, path, stem) == 0 && name[stem] == '.' &&
-           strspn(name + stem + 1, "0123456789") == SEGMENT_DIGITS &&
-           strcmp(name + stem + 1 + SEGMENT_DIGITS, path + stem) == 0;
-}
-
-/* "dir/capture.pcap", 7 -> "dir/capture.000007.pcap". */
-static void segment_path(const struct pcap_output *output, uint32_t segment, char *out,
-                         size_t out_bytes)
-{
-    const char *path = output->settings.path;
-    const size_t stem = stem_bytes(path);
-
-    (void)snprintf(out, out_bytes, "%.*s.%06u%s", (int)stem, path, segment, path + stem);
-}
-
 static const char *path_now(const struct pcap_output *output, char *out, size_t out_bytes)
 {
     if (has_rotation(&output->settings)) {
-        segment_path(output, output->now.number, out, out_bytes);
+        pcap_segment_path(output->settings.path, output->now.number, out, out_bytes);
     } else {
         (void)snprintf(out, out_bytes, "%s", output->settings.path);
     }
@@ -102,35 +72,30 @@ static struct counter *lost_by(struct pcap_output *output, int code)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-static struct pcap_segment *oldest(struct pcap_output *output)
-{
-    return &output->closed[output->closed_first];
-}
-
 static void tell_oldest(struct pcap_output *output)
 {
-    counter_set(&output->oldest_ns,
-                output->closed_count > 0 ? oldest(output)->first_ns : output->now.first_ns);
+    const struct pcap_segment *oldest = pcap_segments_oldest(&output->closed);
+
+    counter_set(&output->oldest_ns, oldest != NULL ? oldest->first_ns : output->now.first_ns);
 }
 
 /* False when there is none, or it cannot be deleted (kept as the fault). */
 static bool delete_oldest(struct pcap_output *output)
 {
+    const struct pcap_segment *oldest = pcap_segments_oldest(&output->closed);
     char path[PATH_MAX];
 
-    if (output->closed_count == 0) {
+    if (oldest == NULL) {
         return false;
     }
-    segment_path(output, oldest(output)->number, path, sizeof path);
+    pcap_segment_path(output->settings.path, oldest->number, path, sizeof path);
     if (unlink(path) != 0 && errno != ENOENT) {
         if (!is_disk_trouble(errno)) {
             (void)fail(output, "delete the segment before", errno);
         }
         return false;
     }
-    output->closed_bytes -= oldest(output)->bytes;
-    output->closed_first = (output->closed_first + 1) % output->closed_room;
-    output->closed_count--;
+    pcap_segments_drop_oldest(&output->closed);
     counter_add(&output->deleted, 1);
     tell_oldest(output);
     return true;
@@ -140,44 +105,22 @@ static bool delete_oldest(struct pcap_output *output)
 static void prune(struct pcap_output *output)
 {
     const struct pcap_writer_settings *settings = &output->settings;
+    const uint32_t files_max = settings->files_max > 0 && settings->files_max < PCAP_SEGMENTS_MAX
+                                   ? settings->files_max
+                                   : PCAP_SEGMENTS_MAX; /* each has a number of its own */
 
-    while (output->closed_count > 0) {
-        const bool is_too_many =
-            settings->files_max > 0 && output->closed_count + 1 > settings->files_max;
+    for (const struct pcap_segment *oldest;
+         (oldest = pcap_segments_oldest(&output->closed)) != NULL;) {
+        const bool is_too_many = output->closed.count + 1 > files_max;
         const bool is_too_large = settings->bytes_max > 0 &&
-                                  output->closed_bytes + output->now.bytes > settings->bytes_max;
+                                  output->closed.bytes + output->now.bytes > settings->bytes_max;
         const bool is_too_old = settings->keep_ns > 0 && output->newest_ns > settings->keep_ns &&
-                                oldest(output)->last_ns < output->newest_ns - settings->keep_ns;
+                                oldest->last_ns < output->newest_ns - settings->keep_ns;
 
         if ((!is_too_many && !is_too_large && !is_too_old) || !delete_oldest(output)) {
             return;
         }
     }
-}
-
-/* The segment being written becomes the newest of the closed ones. */
-static int keep_closed(struct pcap_output *output)
-{
-    if (output->closed_count == output->closed_room) {
-        const uint32_t room = output->closed_room == 0 ? 64 : 2 * output->closed_room;
-        struct pcap_segment *more = calloc(room, sizeof *more);
-
-        if (more == NULL) {
-            return fail(output, "remember", ENOMEM);
-        }
-        for (uint32_t i = 0; i < output->closed_count; i++) {
-            more[i] = output->closed[(output->closed_first + i) % output->closed_room];
-        }
-        free(output->closed);
-        output->closed = more;
-        output->closed_room = room;
-        output->closed_first = 0;
-    }
-    output->closed[(output->closed_first + output->closed_count) % output->closed_room] =
-        output->now;
-    output->closed_count++;
-    output->closed_bytes += output->now.bytes;
-    return 0;
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -287,16 +230,18 @@ static void file_close(struct pcap_output *output)
 static int rotate(struct pcap_output *output)
 {
     file_close(output);
-    if (atomic_load_explicit(&output->is_failed, memory_order_relaxed) ||
-        keep_closed(output) != 0) {
+    if (atomic_load_explicit(&output->is_failed, memory_order_relaxed)) {
         return -EIO;
     }
-    if (output->now.number == SEGMENT_NUMBER_MAX) {
-        return fail(output, "rotate", EOVERFLOW);
+    if (pcap_segments_add(&output->closed, &output->now) != 0) {
+        return fail(output, "remember", ENOMEM);
     }
-    output->now.number++;
     output->now.bytes = 0;
     prune(output);
+    if (output->closed.count == PCAP_SEGMENTS_MAX) { /* none could be deleted */
+        return fail(output, "rotate", EOVERFLOW);
+    }
+    output->now.number = pcap_segments_next(&output->closed, output->now.number);
     return file_open(output);
 }
 
@@ -529,8 +474,21 @@ int pcap_output_init(struct pcap_output *output, const struct pcap_writer_settin
     output->is_pcapng = ours->format == PCAP_WRITER_PCAPNG ||
                         (ours->format == PCAP_WRITER_BY_PATH && is_pcapng_path(ours->path));
     output->link_type = ours->link_type;
-    output->now.number = 1;
+    uint32_t last = 0;
+
+    if (ours->keep_ns > 0) { /* a ring goes on where the run before left it */
+        status = pcap_segments_find(&output->closed, ours->path, &last, err);
+        if (status != 0) {
+            return status;
+        }
+    }
+    prune(output);
+    if (output->closed.count >= PCAP_SEGMENTS_MAX) {
+        return error_set(err, EOVERFLOW, "%s: too many segments are there", ours->path);
+    }
+    output->now.number = pcap_segments_next(&output->closed, last);
     status = file_open(output);
+    tell_oldest(output);
     return status == 0 ? 0 : error_set(err, output->fault.code, "%s", output->fault.message);
 }
 
@@ -539,7 +497,7 @@ void pcap_output_fini(struct pcap_output *output)
     if (output->fd >= 0 && output->fd != STDOUT_FILENO) {
         (void)close(output->fd);
     }
-    free(output->closed);
+    pcap_segments_fini(&output->closed);
     free(output->buffer);
     free((char *)(uintptr_t)output->settings.path);
 }

@@ -7,14 +7,10 @@
 #include <stdatomic.h>
 
 #include "base/counter.h"
+#include "sensor/capture/pcap_segments.h"
 #include "sensor/capture/pcap_writer.h"
 
 #define PCAP_OUTPUT_INTERFACES_MAX 64
-
-struct pcap_segment {
-    uint32_t number;
-    uint64_t bytes, first_ns, last_ns; /* last_ns: the newest packet in it */
-};
 
 struct pcap_output {
     struct pcap_writer_settings settings; /* the path is ours */
@@ -31,12 +27,10 @@ struct pcap_output {
     uint16_t link_type;
     struct pcap_segment now;
     uint64_t now_packets;
-    uint64_t flushed_bytes;      /* of it, on the disk: a whole number of records */
-    uint64_t newest_ns;          /* of all segments */
-    uint64_t retry_ns;           /* monotonic: after a failed write not before this */
-    struct pcap_segment *closed; /* in order; room for closed_room */
-    uint32_t closed_first, closed_count, closed_room;
-    uint64_t closed_bytes;
+    uint64_t flushed_bytes; /* of it, on the disk: a whole number of records */
+    uint64_t newest_ns;     /* of all packets */
+    uint64_t retry_ns;      /* monotonic: after a failed write not before this */
+    struct pcap_segments closed;
     struct {
         uint16_t link_type, interface;
     } interfaces[PCAP_OUTPUT_INTERFACES_MAX]; /* of this file, pcapng */
@@ -46,8 +40,6 @@ struct pcap_output {
     uint64_t buffered_packets;
 };
 
-/* Is `name` "capture.000007.pcap" where `path` is "capture.pcap"? */
-bool pcap_output_is_segment(const char *path, const char *name);
 /* Do they fit together? Opens nothing. 0, or -EINVAL, -ENAMETOOLONG with `err`. */
 MUST_USE int pcap_output_check(const struct pcap_writer_settings *settings, struct error *err);
 /* Checks the settings, opens the first file. -errno with `err`; pcap_output_fini in any case. */

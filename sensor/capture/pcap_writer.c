@@ -243,7 +243,7 @@ static int memory_take(struct pcap_writer *writer)
 
 bool pcap_writer_is_segment(const char *path, const char *name)
 {
-    return pcap_output_is_segment(path, name);
+    return pcap_segment_is_name(path, name);
 }
 
 int pcap_writer_check(const struct pcap_writer_settings *settings, struct error *err)

@@ -33,7 +33,8 @@ struct pcap_writer_settings {
     /* What is kept; files_max or bytes_max is needed with segments, and refused without. */
     uint32_t files_max;
     uint64_t bytes_max; /* of all segments together */
-    uint64_t keep_ns;   /* segments whose packets are all older than this go; 0: no ring */
+    uint64_t keep_ns;   /* segments whose packets are all older than this go, and those of an
+                           earlier run count as well; 0: no ring, numbers begin at 1 */
     enum pcap_writer_format format;
     /* NULL, or writes the name of an interface for pcapng; called on the writer's thread. */
     void (*name_of)(void *context, uint16_t interface, char *out, size_t capacity);

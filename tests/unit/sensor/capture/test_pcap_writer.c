@@ -1,5 +1,6 @@
 #include "capture_file.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -196,6 +197,109 @@ static void a_size_of_all_is_never_passed(void **state)
     }
     assert_in_range(bytes, 20000, 35000);
     assert_int_equal(there, counts.files - counts.files_deleted);
+}
+
+static uint64_t bytes_of(const char *name)
+{
+    struct stat status;
+
+    return stat(in_directory(name), &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+/* What was captured before a crash or an update is what somebody wants to see. */
+static void a_ring_goes_on_where_the_run_before_left_it(void **state)
+{
+    (void)state;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", in_directory("again.pcap"));
+    const struct pcap_writer_settings settings = {.path = path,
+                                                  .keep_ns = 3600000000000ULL,
+                                                  .rotate_packets = 10,
+                                                  .rotate_bytes = 1 << 30,
+                                                  .bytes_max = 55000, /* five segments of 10 */
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = true};
+
+    assert_int_equal(write_seconds(&settings, 25).files, 3);
+    const struct pcap_writer_counts second = write_seconds(&settings, 10);
+    assert_int_equal(second.files, 1);
+    assert_int_equal(second.files_deleted, 0);
+    assert_true(second.oldest_ns > 1600000000ULL * 1000000000ULL); /* by the clock: written now */
+    assert_int_equal(count_frames(in_directory("again.000001.pcap"), NULL), 10);
+    assert_int_equal(count_frames(in_directory("again.000003.pcap"), NULL), 5);
+    assert_int_equal(count_frames(in_directory("again.000004.pcap"), NULL), 10);
+
+    /* The bound holds for all of them, and the oldest go first. */
+    const struct pcap_writer_counts third = write_seconds(&settings, 30);
+    assert_int_equal(third.files_deleted, 2);
+    assert_false(is_there("again.000001.pcap") || is_there("again.000002.pcap"));
+    uint64_t bytes = 0;
+    for (uint32_t i = 3; i <= 7; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "again.%06u.pcap", i);
+        assert_true(is_there(name));
+        bytes += bytes_of(name);
+    }
+    assert_in_range(bytes, 40000, 55000);
+}
+
+static void copy_times_of(const char *from, const char *to)
+{
+    struct stat status;
+
+    assert_int_equal(stat(in_directory(from), &status), 0);
+    const struct timespec times[2] = {status.st_atim, status.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, in_directory(to), times, 0), 0);
+}
+
+static void numbers_begin_anew_behind_the_largest_and_pass_over_what_is_there(void **state)
+{
+    (void)state;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", in_directory("wrap.pcap"));
+    const struct pcap_writer_settings settings = {.path = path,
+                                                  .keep_ns = 3600000000000ULL,
+                                                  .rotate_packets = 10,
+                                                  .files_max = 5,
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = true};
+
+    assert_int_equal(write_seconds(&settings, 20).files, 2);
+    assert_int_equal(rename(in_directory("wrap.000001.pcap"), in_directory("wrap.999998.pcap")), 0);
+    assert_int_equal(rename(in_directory("wrap.000002.pcap"), in_directory("wrap.000001.pcap")), 0);
+    copy_times_of("wrap.999998.pcap", "wrap.000001.pcap"); /* 999998 is the newer by its number */
+    FILE *other = fopen(in_directory("wrap.00001.pcap"), "wb"); /* no segment: five digits */
+    assert_non_null(other);
+    assert_int_equal(fclose(other), 0);
+
+    const struct pcap_writer_counts counts = write_seconds(&settings, 30);
+    assert_int_equal(counts.files, 3);
+    assert_int_equal(counts.files_deleted, 0);
+    assert_true(is_there("wrap.999999.pcap") && is_there("wrap.000002.pcap"));
+    assert_true(is_there("wrap.000003.pcap"));
+    assert_int_equal(count_frames(in_directory("wrap.000001.pcap"), NULL), 10);
+    assert_int_equal(count_frames(in_directory("wrap.000003.pcap"), NULL), 10);
+    assert_true(is_there("wrap.00001.pcap"));
+}
+
+static void segments_that_are_no_ring_begin_at_1_with_each_run(void **state)
+{
+    (void)state;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s", in_directory("anew.pcap"));
+    const struct pcap_writer_settings settings = {.path = path,
+                                                  .rotate_packets = 10,
+                                                  .files_max = 9,
+                                                  .producers = 1,
+                                                  .link_type = LINK_ETHERNET,
+                                                  .is_lossless = true};
+
+    assert_int_equal(write_seconds(&settings, 20).files, 2);
+    assert_int_equal(write_seconds(&settings, 5).files, 1);
+    assert_int_equal(count_frames(in_directory("anew.000001.pcap"), NULL), 5);
+    assert_false(is_there("anew.000003.pcap"));
 }
 
 static void name_of(void *context, uint16_t interface, char *out, size_t capacity)
@@ -398,6 +502,9 @@ int main(void)
         cmocka_unit_test(a_segment_ends_by_its_time_and_by_its_packets),
         cmocka_unit_test(a_ring_keeps_the_last_minutes_and_little_more),
         cmocka_unit_test(a_size_of_all_is_never_passed),
+        cmocka_unit_test(a_ring_goes_on_where_the_run_before_left_it),
+        cmocka_unit_test(numbers_begin_anew_behind_the_largest_and_pass_over_what_is_there),
+        cmocka_unit_test(segments_that_are_no_ring_begin_at_1_with_each_run),
         cmocka_unit_test(pcapng_keeps_link_types_interfaces_and_nanoseconds),
         cmocka_unit_test(a_full_queue_waits_when_lossless_and_counts_when_not),
         cmocka_unit_test(a_failed_write_is_told),
