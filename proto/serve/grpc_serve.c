@@ -191,6 +191,7 @@ static void note_call(struct rpc_call *call, const char *path, enum grpc_scope s
     audit_line(who, peer, path, status == RPC_OK ? "allowed" : rpc_status_name(status), reason);
 }
 
+/* A call that is refused is finished here, with details. */
 enum rpc_status grpc_serve_authorize(void *context, struct rpc_call *call, const char *path,
                                      struct error *reason)
 {
@@ -204,11 +205,16 @@ enum rpc_status grpc_serve_authorize(void *context, struct rpc_call *call, const
         grpc_refuse(&ask, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", -1,
                     "this peer may make %llu calls a second (grpc.calls_per_second)",
                     (unsigned long long)server->settings.calls_per_second);
-        return RPC_RESOURCE_EXHAUSTED; /* it is finished already, with details */
+        return RPC_RESOURCE_EXHAUSTED;
     }
     const enum rpc_status status = grpc_identify(server, call, scope, who, reason);
 
     note_call(call, path, scope, status, who, reason->message);
+    if (status != RPC_OK) {
+        struct grpc_ask ask = {.server = server, .call = call};
+
+        grpc_refuse(&ask, status, rpc_status_name(status), -1, "%s", reason->message);
+    }
     return status;
 }
 

@@ -316,10 +316,11 @@ class CollectorApi(unittest.TestCase):
             one["sensor_id"] for one in message.get("stats", {}).get("stats", [])) or {"edge-1", "edge-2"} <= seen)
 
     def test_packets_need_the_scope_that_the_token_lacks(self):
-        self.assertEqual(self.client.refused("PacketService/ObservePackets")[0], "PERMISSION_DENIED")
+        self.assertEqual(self.client.refused("PacketService/ObservePackets"),
+                         ("PERMISSION_DENIED", "PERMISSION_DENIED", ""))
         self.assertEqual(self.client.refused("PacketService/GetPacket", {"id": "x"})[0], "PERMISSION_DENIED")
         nobody = Client(self.collector.ingest, None)
-        self.assertEqual(nobody.refused("FleetService/ListSensors")[0], "UNAUTHENTICATED")
+        self.assertEqual(nobody.refused("FleetService/ListSensors"), ("UNAUTHENTICATED", "UNAUTHENTICATED", ""))
         seen = self.full.until("PacketService/ObservePackets", {"last": 1, "follow": True, "layers": True},
                                lambda one: "packets" in one)
         sample = seen[-1]["packets"]["packets"][0]
