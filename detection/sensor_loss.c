@@ -54,7 +54,8 @@ static void decide(struct detection *detection, struct detector *self)
 
     (void)snprintf(draft->description, sizeof(draft->description),
                    "%llu of %llu packets were lost before they could be counted (%.2f %%, "
-                   "threshold %.10g): more shards, a larger capture buffer or a filter",
+                   "threshold %.10g): live, more shards, a larger capture buffer or a filter help; "
+                   "in a file, whoever captured it lost them",
                    (unsigned long long)lost, (unsigned long long)all, percent, draft->threshold);
     incident_report(detection, self, &subject);
 }
