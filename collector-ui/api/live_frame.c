@@ -383,7 +383,7 @@ static void write_flow_value(const struct shown_flow *f, unsigned column, struct
         break;
     case 12:
         if (flow->has_rtt) {
-            json_double(out, flow->rtt_seconds * 1000);
+            json_double(out, rollup_ms(flow->rtt_seconds));
         } else {
             json_null(out);
         }

@@ -350,7 +350,7 @@ bool rollup_rtt_median_ms(const struct rollup_sums *sums, double *ms)
         if (below + here >= half && here > 0) {
             const double low = i == 0 ? 0 : stats_rtt_bounds_seconds[i - 1];
             const double high = i == STATS_RTT_BOUNDS ? low : stats_rtt_bounds_seconds[i];
-            *ms = (low + (high - low) * (half - below) / here) * 1000;
+            *ms = rollup_ms(low + (high - low) * (half - below) / here);
             return true;
         }
         below += here;

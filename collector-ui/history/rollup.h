@@ -66,5 +66,10 @@ void rollup_list_sort(struct rollup_list *list);
 MUST_USE uint8_t *rollup_encode(struct rollup *rollup, size_t *length);
 /* Adds what `bytes` hold; false: damaged (what was read until then has been added). */
 MUST_USE bool rollup_decode_add(struct rollup *into, const uint8_t *bytes, size_t length);
+/* In ms, to the microsecond: no tail of binary digits in what people read. */
+static inline double rollup_ms(double seconds)
+{
+    return (double)(uint64_t)(seconds * 1e6 + 0.5) / 1000;
+}
 /* Median of the RTT histogram in ms by interpolation; false: no sample. */
 bool rollup_rtt_median_ms(const struct rollup_sums *sums, double *ms);

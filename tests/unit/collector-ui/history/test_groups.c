@@ -125,12 +125,31 @@ static void groups_of_a_range_hold_the_records_that_end_in_it(void **state)
     harness_remove(&h);
 }
 
+/* Half of the bucket from 50 to 100 ms is 75 ms and a binary tail. */
+static void a_median_round_trip_is_told_to_the_microsecond(void **state)
+{
+    const struct rollup_sums none = {0};
+    struct rollup_sums sums = {0};
+    double ms = 0;
+
+    (void)state;
+    assert_false(rollup_rtt_median_ms(&none, &ms));
+    sums.rtt_counts[7] = 2;
+    assert_true(rollup_rtt_median_ms(&sums, &ms));
+    assert_true(ms == 75);
+    sums.rtt_counts[7] = 3000;
+    sums.rtt_counts[8] = 1;
+    assert_true(rollup_rtt_median_ms(&sums, &ms));
+    assert_true(ms == 75.008);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_largest_flows_come_first_with_their_records),
         cmocka_unit_test(flows_found_before_a_bound_was_met_have_their_records),
         cmocka_unit_test(one_id_of_two_sensors_is_two_flows),
+        cmocka_unit_test(a_median_round_trip_is_told_to_the_microsecond),
         cmocka_unit_test(groups_of_a_range_hold_the_records_that_end_in_it),
     };
 
