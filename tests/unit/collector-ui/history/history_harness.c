@@ -161,7 +161,7 @@ void harness_packet_flow(struct harness *harness, const char *sensor_id, uint64_
     assert_non_null(flow);
     for (uint32_t i = 0; i < 3; i++) {
         make_flow(flow, flow_id, HARNESS_TIME_NS + at_s * SECOND, 1);
-        flow->event = events[i];
+        flow->event = (uint8_t)events[i];
         flow->update_index = i;
         flow->start_ns = flow->delta_start_ns = flow->end_ns;
         flow->forward.delta_packets = events[i] == FLOW_UPDATE;
