@@ -80,7 +80,7 @@ CASES = [
     case("DnsService/ObserveDns", {}, "FAILED_PRECONDITION", "DNS_RECORDS_OFF"),
     case("PacketService/CapturePackets", {}, "UNIMPLEMENTED", "CAPTURE_NOT_SERVED"),
     case("ConfigService/ApplyConfig", {}, "UNIMPLEMENTED", "APPLY_NOT_SERVED"),
-    case("SensorService/GetInfo", {}, "UNAUTHENTICATED", token="wrong"),
+    case("SensorService/GetInfo", {}, "UNAUTHENTICATED", "UNAUTHENTICATED", token="wrong"),
     case("FlowService/ListActiveFlows", {"filter": "x" * 300000}, "RESOURCE_EXHAUSTED"),
     case("SensorService/GetInfo", {}, "UNAVAILABLE", address="nobody", deadline=5),
 ]
