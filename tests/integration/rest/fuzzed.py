@@ -10,6 +10,8 @@ import subprocess
 import sys
 import urllib.parse
 
+from support.programs import ROOT
+
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
 ROUNDS = int(os.environ.get("NETSCOPE_REST_ROUNDS", "12"))
 PHASES = os.environ.get("NETSCOPE_REST_PHASES", "fuzzing")  # "coverage,fuzzing,stateful": minutes
@@ -47,6 +49,16 @@ class Fuzzed:
         self.assertEqual(undescribed, [])
         ids = [operation["operationId"] for path in self.document["paths"].values() for operation in path.values()]
         self.assertEqual(len(ids), len(set(ids)))
+
+    def test_the_schema_is_served_as_the_files_are(self):
+        folder = os.path.join(ROOT, "proto", "netscope", "v1")
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(".proto")):
+            status, kind, text = self.served.ask(f"/v1/schema/{name}", headers={"Authorization": ""})
+            self.assertEqual((status, kind), (200, "text/plain; charset=utf-8"), name)
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                self.assertEqual(text, file.read(), name)
+        for name in ("nothing.proto", "..%2Fflow.proto", "flow"):
+            self.assertIn(self.served.ask(f"/v1/schema/{name}")[0], (400, 403, 404), name)
 
     def test_a_validator_takes_the_document(self):
         validator = tool("openapi-spec-validator")

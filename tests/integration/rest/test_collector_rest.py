@@ -8,7 +8,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
 from rest.fuzzed import Fuzzed
-from support.programs import ROOT, SENSOR, Program, main, wait_until, write_pcap
+from support.programs import SENSOR, Program, main, wait_until, write_pcap
 from support.service import Asked, capture
 
 TOKEN = "full-token-0123456789"
@@ -62,17 +62,6 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         for path in ("/v1/fleet/sensors", "/v1/fleet/flows", "/v1/fleet/packets/x"):
             self.assertEqual(self.served.ask(path, headers={"Authorization": "Bearer wrong"})[0], 401, path)
         self.assertEqual(self.served.ask("/v1/openapi.json", headers={"Authorization": "Bearer wrong"})[0], 200)
-
-
-    def test_the_schema_is_served_as_the_files_are(self):
-        folder = os.path.join(ROOT, "proto", "netscope", "v1")
-        for name in sorted(name for name in os.listdir(folder) if name.endswith(".proto")):
-            status, kind, text = self.served.ask(f"/v1/schema/{name}", headers={"Authorization": ""})
-            self.assertEqual((status, kind), (200, "text/plain; charset=utf-8"), name)
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                self.assertEqual(text, file.read(), name)
-        for name in ("nothing.proto", "..%2Fflow.proto", "flow"):
-            self.assertIn(self.served.ask(f"/v1/schema/{name}")[0], (400, 403, 404), name)
 
     def test_a_parameter_that_no_page_has_is_refused(self):
         pages = [path for path in self.document["paths"]

@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from rest.fuzzed import Fuzzed
-from support.programs import ACK, PSH, ROOT, SYN, dns_query, main, metrics, tcp, udp, wait_until
+from support.programs import ACK, PSH, SYN, dns_query, main, metrics, tcp, udp, wait_until
 from support.service import Service
 
 
@@ -72,16 +72,6 @@ class Rest(Fuzzed, unittest.TestCase):
             for window in ({}, {"window": "3600s"}):
                 top = self.sensor.json("/v1/flows:top", filter=condition, limit=1, **window)
                 self.assertEqual("flows" in top, is_any, (condition, window))
-
-    def test_the_schema_is_served_as_the_files_are(self):
-        folder = os.path.join(ROOT, "proto", "netscope", "v1")
-        for name in sorted(name for name in os.listdir(folder) if name.endswith(".proto")):
-            status, kind, text = self.sensor.ask(f"/v1/schema/{name}", headers={"Authorization": ""})
-            self.assertEqual((status, kind), (200, "text/plain; charset=utf-8"), name)
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                self.assertEqual(text, file.read(), name)
-        for name in ("nothing.proto", "..%2Fflow.proto", "flow"):
-            self.assertIn(self.sensor.ask(f"/v1/schema/{name}")[0], (400, 403, 404), name)
 
     def test_both_name_forms_are_read_in_query_and_body(self):
         for form in ({"page_size": 2}, {"pageSize": 2}):
