@@ -95,12 +95,6 @@ void app_fill_pcap(const struct output_section *from, struct pcap_writer_setting
                                         .format = pcap_format_of(from->write_pcap_format)};
 }
 
-static bool has_segments(const struct pcap_writer_settings *settings)
-{
-    return settings->rotate_bytes > 0 || settings->rotate_ns > 0 || settings->rotate_packets > 0 ||
-           settings->keep_ns > 0;
-}
-
 /* ---- what is read ---- */
 
 struct input_search {
@@ -142,7 +136,7 @@ int app_check_inputs(const struct sensor_settings *settings, struct error *err)
 
     list_outputs(settings, search.outputs);
     app_fill_pcap(&settings->output, &packets);
-    search.segments_of = has_segments(&packets) ? settings->output.write_pcap : NULL;
+    search.segments_of = pcap_writer_has_segments(&packets) ? settings->output.write_pcap : NULL;
     if (capture.read_paths_count == 0 || !capture_any_file(&capture, is_overwritten, &search)) {
         return 0;
     }
@@ -160,7 +154,7 @@ static int check_pcap(const struct output_section *output, struct error *err)
     if (output->write_pcap[0] != '\0') {
         return pcap_writer_check(&settings, err);
     }
-    if (has_segments(&settings) || settings.files_max > 0 || settings.bytes_max > 0) {
+    if (pcap_writer_has_segments(&settings) || settings.files_max > 0 || settings.bytes_max > 0) {
         log_warn("capture", "segments of packets are set, but no file to write them to",
                  "missing=output.write_pcap");
     }

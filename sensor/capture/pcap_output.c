@@ -18,15 +18,9 @@
  */
 #define SEGMENTS_OF_RING 8U
 
-static bool has_rotation(const struct pcap_writer_settings *settings)
-{
-    return settings->rotate_bytes > 0 || settings->rotate_ns > 0 || settings->rotate_packets > 0 ||
-           settings->keep_ns > 0;
-}
-
 static const char *path_now(const struct pcap_output *output, char *out, size_t out_bytes)
 {
-    if (has_rotation(&output->settings)) {
+    if (pcap_writer_has_segments(&output->settings)) {
         pcap_segment_path(output->settings.path, output->now.number, out, out_bytes);
     } else {
         (void)snprintf(out, out_bytes, "%s", output->settings.path);
@@ -341,7 +335,7 @@ static int make_ready(struct pcap_output *output, const struct frame *frame)
             return status;
         }
     }
-    if (has_rotation(&output->settings) && wants_rotation(output, frame)) {
+    if (pcap_writer_has_segments(&output->settings) && wants_rotation(output, frame)) {
         const int status = rotate(output);
         if (status != 0) {
             return status;
@@ -420,20 +414,22 @@ int pcap_output_check(const struct pcap_writer_settings *settings, struct error 
     if (path == NULL || path[0] == '\0') {
         return error_set(err, EINVAL, "write-pcap: no path is given");
     }
-    if (has_rotation(settings) && settings->files_max == 0 && settings->bytes_max == 0) {
+    if (pcap_writer_has_segments(settings) && settings->files_max == 0 &&
+        settings->bytes_max == 0) {
         return error_set(err, EINVAL,
                          "%s: rotation needs a bound, or the disk fills: a number of files "
                          "(write-pcap-max-files) or a size of all (write_pcap_max_size)",
                          path);
     }
-    if (!has_rotation(settings) && (settings->files_max > 0 || settings->bytes_max > 0)) {
+    if (!pcap_writer_has_segments(settings) &&
+        (settings->files_max > 0 || settings->bytes_max > 0)) {
         return error_set(err, EINVAL,
                          "%s: what to keep is told, and not when a segment ends: give a size "
                          "(write-pcap-rotate-mb), a time, a number of packets or a ring's minutes "
                          "(write_pcap_keep)",
                          path);
     }
-    if (has_rotation(settings) && strcmp(path, "-") == 0) {
+    if (pcap_writer_has_segments(settings) && strcmp(path, "-") == 0) {
         return error_set(err, EINVAL, "standard output cannot be rotated: name a file");
     }
     if (strlen(path) + 16 > PATH_MAX) {

@@ -46,6 +46,13 @@ struct pcap_writer_settings {
     bool is_lossless; /* a full queue waits instead of dropping */
 };
 
+/* Whether packets go into segments, not into one file. */
+static inline bool pcap_writer_has_segments(const struct pcap_writer_settings *settings)
+{
+    return settings->rotate_bytes > 0 || settings->rotate_ns > 0 || settings->rotate_packets > 0 ||
+           settings->keep_ns > 0;
+}
+
 struct pcap_writer_counts {
     uint64_t offered;
     uint64_t written;           /* handed to the kernel after close, to the buffer before */
