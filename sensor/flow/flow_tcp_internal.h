@@ -220,14 +220,18 @@ bool tcp_is_reuse(const struct flow_table *table, const struct flow *flow,
  * FLOW_LOOK_NS of the last call or of a timed segment, and before the flow's last_ns goes back. */
 void tcp_settle(struct flow_table *table, struct flow *flow, uint64_t now_ns);
 
+static inline bool tcp_is_timed(const struct flow_tcp_side *side)
+{
+    return (side->bits & SIDE_RTT_IS_TIMED) != 0;
+}
+
 /* Whether the segment completes the sample that is waited for. */
 static inline bool tcp_may_sample(const struct flow_tcp_part *part, const struct packet *packet,
                                   int direction)
 {
     const struct flow_tcp_side *peer = &part->side[!direction];
 
-    return (peer->bits & SIDE_RTT_IS_TIMED) != 0 &&
-           tcp_seq_diff(packet->tcp_ack, peer->rtt_until) >= 0;
+    return tcp_is_timed(peer) && tcp_seq_diff(packet->tcp_ack, peer->rtt_until) >= 0;
 }
 
 /* Whether the segment may be timed by its timestamp. */
@@ -235,7 +239,7 @@ static inline bool tcp_may_stamp(const struct flow_tcp_part *part, const struct 
                                  int direction)
 {
     return (packet->tcp_options & TCP_OPTION_TIMESTAMPS) != 0 && packet->payload_bytes > 0 &&
-           (part->side[direction].bits & SIDE_RTT_IS_TIMED) == 0;
+           !tcp_is_timed(&part->side[direction]);
 }
 
 /* tcp_history.c: Zeek's view of a connection. */

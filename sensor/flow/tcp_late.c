@@ -3,6 +3,9 @@
  * a retransmission. Depends on: tcp_track_internal.h. Threads: the table's. */
 #include "sensor/flow/tcp_track_internal.h"
 
+#define OUT_OF_ORDER_NS    UINT64_C(3000000)
+#define FAST_RETRANSMIT_NS UINT64_C(20000000)
+
 /* Since the highest segment; the low bits of the clock are left out, and 73 minutes wrap. */
 static uint64_t since_highest(const struct flow_tcp_side *side, const struct packet *packet)
 {
@@ -59,7 +62,7 @@ static bool is_copy(const struct flow_tcp_side *side, const struct flow_tcp_faul
 
     return packet->ip_id != 0 && (uint16_t)packet->ip_id == side->last_ip_id &&
            packet->tcp_seq == seq && packet->payload_bytes == payload_bytes &&
-           since_highest(side, packet) < TCP_OUT_OF_ORDER_NS;
+           since_highest(side, packet) < OUT_OF_ORDER_NS;
 }
 
 /* Whether bytes of the segment may be among those not seen so far. */
@@ -106,7 +109,7 @@ static bool is_out_of_order(const struct flow_table *table, const struct flow_tc
     const struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
     const uint64_t handshake_ns = tcp_handshake_ns(table, part);
-    const uint64_t limit = handshake_ns != 0 ? handshake_ns : TCP_OUT_OF_ORDER_NS;
+    const uint64_t limit = handshake_ns != 0 ? handshake_ns : OUT_OF_ORDER_NS;
 
     if ((side->bits & SIDE_HAS_HOLE) == 0 || end == side->next_seq || !may_fill) {
         return false; /* it was seen before */
@@ -116,7 +119,7 @@ static bool is_out_of_order(const struct flow_table *table, const struct flow_tc
             return false; /* the receiver has it already */
         }
         if (flow_tcp_faults(table, part)->side[!direction].duplicate_acks_running >= 2 &&
-            packet->tcp_seq == peer->ack && since_highest(side, packet) < TCP_FAST_RETRANSMIT_NS) {
+            packet->tcp_seq == peer->ack && since_highest(side, packet) < FAST_RETRANSMIT_NS) {
             return false; /* asked for: fast retransmission (RFC 5681 3.2) */
         }
     }
@@ -150,7 +153,7 @@ static bool is_fast(uint64_t handshake_ns, const struct flow_tcp_side *peer,
                          tcp_seq_diff(end, peer_faults->sack_left) <= 0;
 
     return peer_faults->duplicate_acks_running >= 2 && (packet->tcp_seq == peer->ack || is_hole) &&
-           since < TCP_FAST_RETRANSMIT_NS + handshake_ns;
+           since < FAST_RETRANSMIT_NS + handshake_ns;
 }
 
 void tcp_note_late(struct flow_table *table, struct flow_tcp_part *part, int direction,

@@ -5,19 +5,12 @@
 
 #include "sensor/flow/flow_tcp_internal.h"
 
-#define TCP_OUT_OF_ORDER_NS    UINT64_C(3000000)
-#define TCP_FAST_RETRANSMIT_NS UINT64_C(20000000)
-#define TCP_HIGHEST_SHIFT      10 /* flow_tcp_side.highest_at */
+#define TCP_HIGHEST_SHIFT 10 /* flow_tcp_side.highest_at */
 
 /* SYN and FIN take a sequence number each. */
 static inline unsigned tcp_flags_length(const struct packet *packet)
 {
     return (unsigned)((packet->tcp_flags & TCP_SYN) != 0) + ((packet->tcp_flags & TCP_FIN) != 0);
-}
-
-static inline bool tcp_is_timed(const struct flow_tcp_side *side)
-{
-    return (side->bits & SIDE_RTT_IS_TIMED) != 0;
 }
 
 /* The faults of a side, to be written. */

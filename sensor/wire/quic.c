@@ -276,7 +276,7 @@ uint32_t quic_stand_in(uint32_t version, unsigned i)
 {
     static const uint32_t versions[] = {0xff00001d, 0xff00001b}; /* drafts 29 and 27 */
 
-    return is_reserved(version) && i < sizeof(versions) / sizeof(versions[0]) ? versions[i] : 0;
+    return is_reserved(version) && i < ARRAY_COUNT(versions) ? versions[i] : 0;
 }
 
 void quic_initial_keys(struct crypto *crypto, uint32_t version,
