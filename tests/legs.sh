@@ -228,6 +228,8 @@ leg_browser() {
     $PYTHON tests/integration/end_to_end/browser.py build/release/bin "$DASHBOARD/node_modules" build/screenshots ||
         status=$?
     ((status != 77)) || skip "$(grep -h '^SKIP' "$LOGS/browser.log" | tail -1)"
+    # what failed and why stands far above the log's end
+    ((status == 0)) || grep -hE -A 12 '^not ok' "$LOGS/browser.log" >&3 || true
     ((status == 0)) || return "$status"
     note "$(grep -hE '^. (tests|pass|fail) ' "$LOGS/browser.log" | tr '\n' ' ')"
 }

@@ -20,32 +20,49 @@ after(async () => {
 });
 
 const status = (page) => page.locator('.status').innerText();
+const connected = (page) => wait_for('live', async () => /● connected/.test(await status(page)));
+/* The page is told not to come back for so long: what brings it back then is the button. */
+const LONG_MS = 60_000;
 
 test('a lost collector is told at once, and the missing time comes from history', options, async () => {
     const { page } = await watched_page(browser.context, fake.url);
     await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
-    await wait_for('live', async () => /connected/.test(await status(page)));
+    await connected(page);
     await wait_for('a painted chart', async () => (await colours_on(page, '.uplot canvas')) > 4);
     fake.control.refuse = true;
-    fake.lose_clients();
+    fake.lose_clients(LONG_MS);
     await page.waitForSelector('.note');
     assert.match(await page.locator('.note').innerText(), /Lost the collector/);
-    assert.match(await status(page), /disconnected/);
-    const before_ms = fake.control.requests.length;
+    assert.match(await status(page), /disconnected, attempt 1/);
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await wait_for('another attempt is told', async () => /disconnected, attempt 2/.test(await status(page)));
+    const asked_before = fake.control.requests.length;
     fake.control.refuse = false;
     await page.getByRole('button', { name: 'Try now' }).click();
-    await wait_for('live again', async () => /● connected/.test(await status(page)));
-    await wait_for('history is asked for again', () => fake.control.requests.slice(before_ms).some((r) => r.startsWith('/v1/timeseries')));
+    await connected(page);
+    await wait_for('history is asked for again', () => fake.control.requests.slice(asked_before).some((r) => r.startsWith('/v1/timeseries')));
+    await page.close();
+});
+
+test('a page comes back by itself after a collector that went without a word', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
+    await connected(page);
+    const before_lost = fake.control.connections;
+    fake.lose_clients();
+    await wait_for('a new connection', () => fake.control.connections > before_lost);
+    await connected(page);
+    assert.equal(await page.locator('.note').count(), 0);
     await page.close();
 });
 
 test('a page that is opened while the collector is lost comes when it is back', options, async () => {
     const { page } = await watched_page(browser.context, fake.url);
     await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
-    await wait_for('live', async () => /connected/.test(await status(page)));
+    await connected(page);
     await page.route('**/*', (route) => route.abort());
     fake.control.refuse = true;
-    fake.lose_clients();
+    fake.lose_clients(LONG_MS);
     await page.waitForSelector('.note');
     await page.locator('nav a', { hasText: 'Alerts' }).click();
     await wait_for('told', async () => /comes as soon as the collector answers/.test(await page.locator('main').innerText()));
@@ -60,7 +77,7 @@ test('a page that is opened while the collector is lost comes when it is back', 
 test('frames with unequal columns are counted and leave the page as it was', options, async () => {
     const { page, faults } = await watched_page(browser.context, fake.url);
     await page.goto(`${fake.url}/?perf=1#/overview?t=now-5m..now`);
-    await wait_for('live', async () => /connected/.test(await status(page)));
+    await connected(page);
     fake.control.broken_frames = 2;
     await wait_for('two rejected', async () => /rejected \/ unknown\s+2 \/ 0/.test(await page.locator('.perf').innerText()));
     assert.ok(await page.locator('.kpi').count());
@@ -74,12 +91,11 @@ for (const skew of [500, -500, 3_600_000]) {
         const { page } = await watched_page(browser.context, fake.url);
         await page.goto(`${fake.url}/?perf=1#/sensors`);
         await wait_for('several pings', async () => /\(([3-8]) pings\)/.test(await page.locator('.perf').innerText()));
-        const text = await page.locator('.perf').innerText();
-        const offset = Number(/clock offset\s+([+-]?[\d.]+)/.exec(text)[1]);
-        assert.ok(Math.abs(offset - skew) < 30, text);
-        await wait_for('a lag', async () => /lag p50[^\n]*\n\d+/.test(await page.locator('.perf').innerText()));
-        const lag = Number(/lag p50[^\n]*\n(\d+)/.exec(await page.locator('.perf').innerText())[1]);
-        assert.ok(lag >= 0 && lag < 400, `${lag}`);
+        /* half of the quickest round trip is what the offset may be wrong by, and is told beside it; 30 ms for clocks that are being set */
+        const [, offset, error] = /clock offset\s+([+-]?[\d.]+) ± ([\d.]+)/.exec(await page.locator('.perf').innerText());
+        assert.ok(Math.abs(Number(offset) - skew) < Number(error) + 30 && Number(error) < 200, `${offset} ± ${error}`);
+        /* a lag that is wrong by the skew never becomes one of less than that */
+        await wait_for('a lag', async () => Number(/lag p50[^\n]*\n(\d+)/.exec(await page.locator('.perf').innerText())?.[1]) < 400);
         await page.close();
     });
 }

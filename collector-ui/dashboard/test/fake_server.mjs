@@ -617,7 +617,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], acks: 0 };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], connections: 0, acks: 0 };
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
     if (existsSync(join(dist, 'manifest.txt'))) {
@@ -655,6 +655,7 @@ export function fake_collector(options = {}) {
         socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: live.v1.json\r\n\r\n`);
         const client = { socket, seq: 0, timer: undefined };
         clients.add(client);
+        control.connections++;
         const done = () => {
             clearInterval(client.timer);
             clients.delete(client);
@@ -709,9 +710,15 @@ export function fake_collector(options = {}) {
         server.listen(options.port ?? 0, '127.0.0.1', () => {
             resolve({
                 url: `http://127.0.0.1:${server.address().port}`, world, control,
-                lose_clients() {
+                /* retry_ms: told as the time after which to come back; without it they are cut off */
+                lose_clients(retry_ms = 0) {
                     for (const c of [...clients]) {
-                        c.socket.destroy();
+                        if (retry_ms > 0) {
+                            send_text(c.socket, JSON.stringify({ t: 'bye', reason: 'shutdown', retry_ms }));
+                            c.socket.end();
+                        } else {
+                            c.socket.destroy();
+                        }
                     }
                 },
                 close() {
