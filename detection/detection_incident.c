@@ -136,19 +136,6 @@ static uint64_t key_of(const struct detection *detection, const struct alert_rec
     return hash_bytes(identity_key, parts, sizeof(parts));
 }
 
-/* UUIDv7 (RFC 9562) of the first packet's time; the rest is a hash, so that a replay on the same
- * sensor gives the same one. */
-static void write_id(const struct alert_record *alert, uint64_t key, char out[37])
-{
-    const uint64_t ms = alert->first_ns / NS_PER_MS;
-    const uint64_t high = hash_mix(key ^ hash_mix(alert->first_ns));
-    const uint64_t low = hash_mix(high + key);
-
-    (void)snprintf(out, 37, "%08" PRIx64 "-%04" PRIx64 "-7%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
-                   ms >> 16 & UINT64_C(0xffffffff), ms & 0xffff, high & 0xfff,
-                   UINT64_C(0x8000) | (high >> 16 & 0x3fff), low & UINT64_C(0xffffffffffff));
-}
-
 static struct detection_incident *find(struct detection *detection, enum alert_kind kind,
                                        const struct detection_subject *subject)
 {
@@ -212,7 +199,7 @@ static void open_incident(struct detection *detection, const struct detector *se
         }
         evidence_flows(detection, draft);
         (void)snprintf(draft->alert_key, sizeof(draft->alert_key), "%016" PRIx64, key);
-        write_id(draft, key ^ detection->settings->identity, draft->alert_id);
+        alert_id_write(draft->first_ns, key ^ detection->settings->identity, draft->alert_id);
         *incident = (struct detection_incident){.is_open = true,
                                                 .hash = hash_of(draft->kind, subject),
                                                 .subject = *subject,

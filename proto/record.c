@@ -1,6 +1,12 @@
 #include "proto/record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/attributes.h"
+#include "base/clock.h"
+#include "base/hash.h"
 
 const char *alert_kind_name(enum alert_kind kind)
 {
@@ -36,6 +42,43 @@ const char *alert_kind_name(enum alert_kind kind)
         [ALERT_FRAGMENT_FLOOD] = "fragment_flood",
     };
     return (unsigned)kind < ARRAY_COUNT(names) ? names[kind] : "unknown";
+}
+
+enum alert_kind alert_kind_by_name(const char *name)
+{
+    for (int kind = ALERT_NONE + 1; kind < ALERT_KIND_COUNT; kind++) {
+        if (strcmp(alert_kind_name((enum alert_kind)kind), name) == 0) {
+            return (enum alert_kind)kind;
+        }
+    }
+    return ALERT_NONE;
+}
+
+const char *alert_state_name(enum alert_state state)
+{
+    static const char *const names[] = {"", "open", "update", "close"};
+    return (unsigned)state < ARRAY_COUNT(names) ? names[state] : "";
+}
+
+void alert_id_write(uint64_t first_ns, uint64_t key, char out[37])
+{
+    const uint64_t ms = first_ns / NS_PER_MS;
+    const uint64_t high = hash_mix(key ^ hash_mix(first_ns));
+    const uint64_t low = hash_mix(high + key);
+
+    (void)snprintf(out, 37, "%08" PRIx64 "-%04" PRIx64 "-7%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
+                   ms >> 16 & UINT64_C(0xffffffff), ms & 0xffff, high & 0xfff,
+                   UINT64_C(0x8000) | (high >> 16 & 0x3fff), low & UINT64_C(0xffffffffffff));
+}
+
+enum severity severity_by_name(const char *name)
+{
+    for (int severity = SEVERITY_INFO; severity <= SEVERITY_CRITICAL; severity++) {
+        if (strcmp(severity_name((enum severity)severity), name) == 0) {
+            return (enum severity)severity;
+        }
+    }
+    return SEVERITY_NONE;
 }
 
 const char *severity_name(enum severity severity)

@@ -304,6 +304,14 @@ enum close_reason {
 /* "syn_flood", "port_scan_vertical", ...; "unknown" out of range. Static. */
 const char *alert_kind_name(enum alert_kind kind);
 const char *severity_name(enum severity severity);
+/* The kind of that name, ALERT_NONE when there is none. */
+enum alert_kind alert_kind_by_name(const char *name);
+/* "open", "update", "close"; "" out of range. Static. */
+const char *alert_state_name(enum alert_state state);
+/* An alert_id: UUIDv7 (RFC 9562) of the first packet's time, and for the rest a hash of both. */
+void alert_id_write(uint64_t first_ns, uint64_t key, char out[37]);
+/* The severity of that name, SEVERITY_NONE when there is none. */
+enum severity severity_by_name(const char *name);
 /* "established", ...; "" for TCP_NONE and out of range. Static. */
 const char *tcp_state_name(enum tcp_state state);
 

@@ -50,7 +50,7 @@ static bool each_alert(struct fleet_job *job,
     for (uint64_t i = 0; i < list->count && is_wanted; i++) {
         arena_reset(arena);
         if (codec_decode_alert(list->items[i].bytes, list->items[i].length, arena, alert) &&
-            grpc_alert_passes(&job->alerts, alert) && is_of_sensors(&job->sensors, alert)) {
+            alert_choice_passes(&job->alerts, alert) && is_of_sensors(&job->sensors, alert)) {
             is_wanted = each(context, &list->items[i], alert);
         }
     }

@@ -78,7 +78,7 @@ struct fleet_job {
     uint64_t from_ns, to_ns;
     struct filter *filter;
     struct grpc_sensor_choice sensors;
-    struct grpc_alert_choice alerts;
+    struct alert_choice alerts;
     enum history_order order;
     enum history_group group;
     bool is_by_packets, has_cursor;

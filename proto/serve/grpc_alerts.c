@@ -16,7 +16,7 @@ static bool read_bits(struct grpc_ask *ask, const char *name, int value, int cou
 }
 
 bool grpc_read_alert_choice(struct grpc_ask *ask, const struct grpc_alert_request *request,
-                            struct grpc_alert_choice *out)
+                            struct alert_choice *out)
 {
     for (size_t i = 0; i < request->kinds_count; i++) {
         if (!read_bits(ask, "kinds", request->kinds[i], ALERT_KIND_COUNT, &out->kinds)) {
@@ -38,31 +38,7 @@ bool grpc_read_alert_choice(struct grpc_ask *ask, const struct grpc_alert_reques
                               &out->subjects, &out->subjects_count);
 }
 
-static bool is_subject(const struct grpc_alert_choice *choice, const struct alert_record *alert)
-{
-    for (uint32_t i = 0; i < choice->subjects_count; i++) {
-        for (unsigned j = 0; j < alert->attackers_count; j++) {
-            if (prefix_contains(&choice->subjects[i], &alert->attackers[j].ip)) {
-                return true;
-            }
-        }
-        for (unsigned j = 0; j < alert->victims_count; j++) {
-            if (prefix_contains(&choice->subjects[i], &alert->victims[j].ip)) {
-                return true;
-            }
-        }
-    }
-    return choice->subjects_count == 0;
-}
-
-bool grpc_alert_passes(const struct grpc_alert_choice *choice, const struct alert_record *alert)
-{
-    return (choice->kinds == 0 || (choice->kinds >> (alert->kind & 31) & 1) != 0) &&
-           (choice->states == 0 || (choice->states >> (alert->state & 31) & 1) != 0) &&
-           alert->severity >= choice->min_severity && is_subject(choice, alert);
-}
-
-bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choice *choice,
+bool grpc_alert_matches(struct grpc_server *server, const struct alert_choice *choice,
                         const uint8_t *bytes, size_t length, struct alert_record *out)
 {
     struct alert_record own;
@@ -71,7 +47,7 @@ bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choi
     const bool ok = codec_decode_alert(bytes, length, server->arena, alert);
 
     server->arena->used = mark; /* what is looked at below lies in `alert` itself */
-    return ok && grpc_alert_passes(choice, alert);
+    return ok && alert_choice_passes(choice, alert);
 }
 
 void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)

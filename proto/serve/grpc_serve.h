@@ -20,6 +20,7 @@
 #include "base/counter.h"
 #include "base/http/http.h"
 #include "base/wire_format.h"
+#include "proto/alert_choice.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
 #include "proto/json/openapi.h"
@@ -45,15 +46,6 @@
 #define GRPC_SENSORS_MAX 64 /* ids or patterns in one selector */
 
 enum grpc_loss { GRPC_LOSS_READER, GRPC_LOSS_SINK, GRPC_LOSS_RATE, GRPC_LOSS_COUNT };
-
-/* What an alert must be to pass. Empty: all. */
-struct grpc_alert_choice {
-    uint32_t kinds;  /* bit n: kind n; 0 = all */
-    uint32_t states; /* bit n: state n; 0 = all */
-    uint8_t min_severity;
-    uint32_t subjects_count;
-    struct ip_prefix *subjects; /* owned */
-};
 
 /* What a DNS transaction must be to pass. Empty: all. */
 struct grpc_dns_choice {
@@ -81,9 +73,9 @@ struct grpc_reader {
     uint64_t remaining;          /* records to go; UINT64_MAX = no bound */
     uint64_t since_ns, until_ns; /* until 0 = none */
     bool is_following, is_finished, has_layers, has_choice;
-    struct filter *filter;  /* NULL = all */
-    struct grpc_mask *mask; /* NULL = whole records */
-    struct grpc_alert_choice alerts;
+    struct filter *filter;      /* NULL = all */
+    struct grpc_mask *mask;     /* NULL = whole records */
+    struct alert_choice alerts; /* its subjects are owned */
     struct grpc_dns_choice dns;
     struct grpc_sensor_choice sensors;
     uint32_t batch_max;
@@ -329,10 +321,8 @@ struct grpc_alert_request {
                                         .subjects_count = (request)->n_subject})
 /* Reads kinds, states, severity and subjects; false: refused. What it owns is in `subjects`. */
 MUST_USE bool grpc_read_alert_choice(struct grpc_ask *ask, const struct grpc_alert_request *request,
-                                     struct grpc_alert_choice *out);
-/* The same on a decoded alert. Any thread. */
-bool grpc_alert_passes(const struct grpc_alert_choice *choice, const struct alert_record *alert);
-bool grpc_alert_matches(struct grpc_server *server, const struct grpc_alert_choice *choice,
+                                     struct alert_choice *out);
+bool grpc_alert_matches(struct grpc_server *server, const struct alert_choice *choice,
                         const uint8_t *bytes, size_t length, struct alert_record *out);
 bool grpc_dns_matches(struct grpc_server *server, const struct grpc_dns_choice *choice,
                       const uint8_t *bytes, size_t length);

@@ -115,7 +115,6 @@ static void endpoints(struct json_writer *writer, const char *key,
 
 static void write_alert(struct file_sink *sink, struct json_writer *writer)
 {
-    static const char *const states[] = {"", "open", "update", "close"};
     const struct alert_record *alert = sink->alert;
     /* The seed knows one kind of scan; ours is told in "detail". */
     const bool is_scan =
@@ -130,7 +129,7 @@ static void write_alert(struct file_sink *sink, struct json_writer *writer)
     json_key(writer, "detail");
     json_text(writer, alert_kind_name((enum alert_kind)alert->kind));
     json_key(writer, "state");
-    json_text(writer, states[alert->state & 3]);
+    json_text(writer, alert_state_name((enum alert_state)alert->state));
     json_key(writer, "severity");
     json_text(writer, severity_name((enum severity)alert->severity));
     json_key(writer, "alert_id");

@@ -49,8 +49,8 @@ static bool read_token(struct grpc_ask *ask, const char *token, uint64_t *before
     return false;
 }
 
-static void answer_list(struct grpc_ask *ask, const struct grpc_alert_choice *choice,
-                        uint32_t page_size, uint64_t before_seq, struct ids *ids)
+static void answer_list(struct grpc_ask *ask, const struct alert_choice *choice, uint32_t page_size,
+                        uint64_t before_seq, struct ids *ids)
 {
     struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
@@ -98,7 +98,7 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     const Netscope__V1__ListAlertsRequest *request =
         (const Netscope__V1__ListAlertsRequest *)grpc_unpack(
             ask, &netscope__v1__list_alerts_request__descriptor, bytes, length);
-    struct grpc_alert_choice choice = {0};
+    struct alert_choice choice = {0};
     uint64_t before_seq;
 
     if (request == NULL ||
@@ -121,7 +121,7 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 
 void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    static const struct grpc_alert_choice all = {0};
+    static const struct alert_choice all = {0};
     struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
     struct alert_record alert;

@@ -201,13 +201,7 @@ static int open_filter(struct kafka_sink *sink, struct error *err)
 static int check_kinds(const struct config_list *names, struct error *err)
 {
     for (uint32_t i = 0; i < names->count; i++) {
-        bool is_known = false;
-
-        for (int kind = 1; kind < ALERT_KIND_COUNT; kind++) {
-            is_known =
-                is_known || strcmp(alert_kind_name((enum alert_kind)kind), names->items[i]) == 0;
-        }
-        if (!is_known) {
+        if (alert_kind_by_name(names->items[i]) == ALERT_NONE) {
             return error_set(err, EINVAL, "kafka.alerts_kinds: \"%.40s\" is no kind of alert",
                              names->items[i]);
         }
@@ -219,11 +213,7 @@ int kafka_streams_open(struct kafka_sink *sink, struct error *err)
 {
     int result = check_schema_ids(&sink->settings.schema_ids, err);
 
-    for (int severity = 0; severity <= SEVERITY_CRITICAL; severity++) {
-        if (strcmp(severity_name((enum severity)severity), sink->settings.alerts_severity) == 0) {
-            sink->severity_min = (uint8_t)severity;
-        }
-    }
+    sink->severity_min = (uint8_t)severity_by_name(sink->settings.alerts_severity);
     if (result == 0) {
         result = check_kinds(&sink->settings.alerts_kinds, err);
     }

@@ -84,12 +84,9 @@ static const struct alert_record *with_packets(struct publisher *publisher,
 
 static void log_incident(const struct alert_record *alert)
 {
-    const char *state = alert->state == ALERT_OPEN    ? "open"
-                        : alert->state == ALERT_CLOSE ? "close"
-                                                      : "update";
-
     log_info("detect", alert->description, "kind=%s state=%s severity=%s alert_id=%s",
-             alert_kind_name((enum alert_kind)alert->kind), state,
+             alert_kind_name((enum alert_kind)alert->kind),
+             alert_state_name((enum alert_state)alert->state),
              severity_name((enum severity)alert->severity), alert->alert_id);
 }
 

@@ -1,0 +1,179 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "proto/alert_choice.h"
+
+static struct ip_address address_of(const char *text)
+{
+    struct ip_address address;
+
+    assert_true(address_parse(text, strlen(text), &address));
+    return address;
+}
+
+static struct ip_prefix prefix_of(const char *text)
+{
+    struct ip_prefix prefix;
+
+    assert_true(prefix_parse(text, strlen(text), &prefix));
+    return prefix;
+}
+
+static struct alert_record alert_between(const char *attacker, const char *victim)
+{
+    return (struct alert_record){.kind = ALERT_SYN_FLOOD,
+                                 .state = ALERT_OPEN,
+                                 .severity = SEVERITY_LOW,
+                                 .attackers_count = 1,
+                                 .victims_count = 1,
+                                 .attackers[0].ip = address_of(attacker),
+                                 .victims[0].ip = address_of(victim)};
+}
+
+static void an_empty_choice_passes_everything(void **state)
+{
+    (void)state;
+    const struct alert_choice all = {0};
+    const struct alert_record nothing = {0};
+    const struct alert_record alert = alert_between("192.0.2.1", "198.51.100.1");
+
+    assert_true(alert_choice_passes(&all, &nothing));
+    assert_true(alert_choice_passes(&all, &alert));
+}
+
+static void each_kind_and_each_state_has_a_bit_of_its_own(void **state)
+{
+    (void)state;
+    struct alert_record alert = {0};
+
+    for (int chosen = 1; chosen < ALERT_KIND_COUNT; chosen++) {
+        const struct alert_choice choice = {.kinds = UINT32_C(1) << chosen};
+
+        for (int kind = 0; kind < ALERT_KIND_COUNT; kind++) {
+            alert.kind = (uint8_t)kind;
+            assert_int_equal(alert_choice_passes(&choice, &alert), kind == chosen);
+        }
+    }
+    for (int chosen = ALERT_OPEN; chosen <= ALERT_CLOSE; chosen++) {
+        const struct alert_choice choice = {.states = UINT32_C(1) << chosen};
+
+        for (int is = ALERT_STATE_NONE; is <= ALERT_CLOSE; is++) {
+            alert.state = (uint8_t)is;
+            assert_int_equal(alert_choice_passes(&choice, &alert), is == chosen);
+        }
+    }
+}
+
+static void min_severity_itself_passes(void **state)
+{
+    (void)state;
+    const struct alert_choice choice = {.min_severity = SEVERITY_MEDIUM};
+    struct alert_record alert = {0};
+
+    for (int severity = SEVERITY_NONE; severity <= SEVERITY_CRITICAL; severity++) {
+        alert.severity = (uint8_t)severity;
+        assert_int_equal(alert_choice_passes(&choice, &alert), severity >= SEVERITY_MEDIUM);
+    }
+}
+
+static void a_subject_is_an_attacker_or_a_victim(void **state)
+{
+    (void)state;
+    struct ip_prefix subjects[] = {prefix_of("10.0.0.0/8"), prefix_of("2001:db8::/32")};
+    const struct alert_choice choice = {.subjects = subjects, .subjects_count = 2};
+    struct alert_record alert = alert_between("10.255.255.255", "198.51.100.1");
+
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert = alert_between("198.51.100.1", "10.0.0.0");
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert = alert_between("198.51.100.1", "2001:db8:ffff::1");
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert = alert_between("11.0.0.0", "2001:db9::1");
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert.attackers_count = alert.victims_count = 0;
+    assert_false(alert_choice_passes(&choice, &alert));
+}
+
+static void only_the_endpoints_that_are_there_are_looked_at(void **state)
+{
+    (void)state;
+    struct ip_prefix subject = prefix_of("192.0.2.0/24");
+    const struct alert_choice choice = {.subjects = &subject, .subjects_count = 1};
+    struct alert_record alert = alert_between("10.0.0.1", "10.0.0.2");
+
+    for (unsigned i = 1; i < ALERT_ENDPOINTS_MAX; i++) {
+        alert.attackers[i] = alert.victims[i] = alert.attackers[0];
+    }
+    alert.victims[ALERT_ENDPOINTS_MAX - 1].ip = address_of("192.0.2.9");
+    alert.victims_count = ALERT_ENDPOINTS_MAX;
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert.victims_count--;
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert.attackers[ALERT_ENDPOINTS_MAX - 1].ip = address_of("192.0.2.9");
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert.attackers_count = ALERT_ENDPOINTS_MAX;
+    assert_true(alert_choice_passes(&choice, &alert));
+}
+
+/* ::10.0.0.1 and 10.0.0.1 share their first bytes with other addresses of the other family. */
+static void a_prefix_of_one_family_contains_no_address_of_the_other(void **state)
+{
+    (void)state;
+    struct ip_prefix four = prefix_of("0.0.0.0/0");
+    struct ip_prefix six = prefix_of("::/0");
+    struct alert_choice choice = {.subjects = &four, .subjects_count = 1};
+    struct alert_record alert = alert_between("2001:db8::1", "::1");
+
+    assert_false(alert_choice_passes(&choice, &alert));
+    choice.subjects = &six;
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert = alert_between("192.0.2.1", "10.0.0.1");
+    assert_false(alert_choice_passes(&choice, &alert));
+}
+
+static void an_alert_passes_only_when_every_wish_is_met(void **state)
+{
+    (void)state;
+    struct ip_prefix subject = prefix_of("192.0.2.0/24");
+    const struct alert_choice choice = {.kinds = 1U << ALERT_SYN_FLOOD | 1U << ALERT_BEACON,
+                                        .states = 1U << ALERT_OPEN | 1U << ALERT_CLOSE,
+                                        .min_severity = SEVERITY_LOW,
+                                        .subjects = &subject,
+                                        .subjects_count = 1};
+    const struct alert_record good = alert_between("192.0.2.1", "10.0.0.1");
+    struct alert_record alert = good;
+
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert.kind = ALERT_DGA;
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert = good;
+    alert.state = ALERT_UPDATE;
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert = good;
+    alert.severity = SEVERITY_INFO;
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert = good;
+    alert.attackers_count = 0;
+    assert_false(alert_choice_passes(&choice, &alert));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_choice_passes_everything),
+        cmocka_unit_test(each_kind_and_each_state_has_a_bit_of_its_own),
+        cmocka_unit_test(min_severity_itself_passes),
+        cmocka_unit_test(a_subject_is_an_attacker_or_a_victim),
+        cmocka_unit_test(only_the_endpoints_that_are_there_are_looked_at),
+        cmocka_unit_test(a_prefix_of_one_family_contains_no_address_of_the_other),
+        cmocka_unit_test(an_alert_passes_only_when_every_wish_is_met),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
