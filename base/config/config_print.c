@@ -261,9 +261,38 @@ void config_print_value(const struct config *config, const char *path, FILE *out
     }
 }
 
+/* Whether a section is there that has these fields: it tells what they are. */
+static bool has_section_of(const struct config *config, const struct config_field *fields)
+{
+    for (uint32_t i = 0; i < config->section_count; i++) {
+        if (config->sections[i].fields == fields) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sections that get a name of the user's choice, as a comment to begin with. */
+static void print_named(const struct config_named *named, FILE *out)
+{
+    fprintf(out, "\n# %s\n# %s:\n#   NAME:\n", named->help, named->path);
+    for (const struct config_field *field = named->fields; field->key != NULL; field++) {
+        fprintf(out, "#     # %s Default: %s", field->help != NULL ? field->help : "",
+                default_text(field));
+        print_bounds(field, "; ", out);
+        fprintf(out, "%s\n#     %s:\n", field->is_hot ? "; may change without a restart." : ".",
+                field->key);
+    }
+}
+
 void config_print_yaml(const struct config *config, FILE *out)
 {
     print_level(config, "", 0, out);
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        if (!has_section_of(config, config->named[i]->fields)) {
+            print_named(config->named[i], out);
+        }
+    }
 }
 
 static const char *type_name(enum config_type type)
@@ -287,6 +316,31 @@ static void print_cell(const char *text, FILE *out)
     }
 }
 
+static void print_table(const struct config *config, const char *path,
+                        const struct config_field *fields, FILE *out)
+{
+    fputs("| key | type | default | bounds | meaning | environment |\n"
+          "| --- | --- | --- | --- | --- | --- |\n",
+          out);
+    for (const struct config_field *field = fields; field->key != NULL; field++) {
+        char whole[CONFIG_KEY_BYTES_MAX];
+        char variable[CONFIG_ENV_BYTES];
+
+        (void)snprintf(whole, sizeof(whole), "%s.%s", path, field->key);
+        config_env_name(config, whole, variable);
+        fprintf(out, "| `%s` | %s | ", field->key, type_name(field->type));
+        const bool is_empty = field->value == NULL || field->value[0] == '\0';
+        fputs(is_empty ? "" : "`", out);
+        print_cell(default_text(field), out);
+        fputs(is_empty ? " | " : "` | ", out);
+        print_bounds(field, "", out);
+        fputs(" | ", out);
+        print_cell(field->help != NULL ? field->help : "", out);
+        fprintf(out, "%s | `%s` |\n", field->is_hot ? " May change without a restart." : "",
+                variable);
+    }
+}
+
 void config_print_markdown(const struct config *config, FILE *out)
 {
     for (uint32_t i = 0; i < config->section_count; i++) {
@@ -295,30 +349,18 @@ void config_print_markdown(const struct config *config, FILE *out)
         if (section->help != NULL) {
             fprintf(out, "%s\n\n", section->help);
         }
-        fputs("| key | type | default | bounds | meaning | environment |\n"
-              "| --- | --- | --- | --- | --- | --- |\n",
-              out);
-        for (uint32_t j = 0; j < config->entry_count; j++) {
-            const struct config_entry *entry = &config->entries[j];
-            if (entry->section != section) {
-                continue;
-            }
-            char variable[CONFIG_ENV_BYTES];
-            config_env_name(config, entry->path, variable);
-            fprintf(out, "| `%s` | %s | ", entry->field->key, type_name(entry->field->type));
-            const bool is_empty = entry->field->value == NULL || entry->field->value[0] == '\0';
-            fputs(is_empty ? "" : "`", out);
-            print_cell(default_text(entry->field), out);
-            fputs(is_empty ? " | " : "` | ", out);
-            print_bounds(entry->field, "", out);
-            fputs(" | ", out);
-            print_cell(entry->field->help != NULL ? entry->field->help : "", out);
-            fprintf(out, "%s | `%s` |\n",
-                    entry->field->is_hot ? " May change without a restart." : "", variable);
-        }
+        print_table(config, section->path, section->fields, out);
     }
     for (uint32_t i = 0; i < config->named_count; i++) {
-        fprintf(out, "\n## `%s.NAME`\n\n%s\n", config->named[i]->path, config->named[i]->help);
+        const struct config_named *named = config->named[i];
+        char path[CONFIG_KEY_BYTES_MAX];
+
+        (void)snprintf(path, sizeof(path), "%s.NAME", named->path);
+        fprintf(out, "\n## `%s`\n\n%s\n", path, named->help);
+        if (!has_section_of(config, named->fields)) {
+            fputc('\n', out);
+            print_table(config, path, named->fields, out);
+        }
     }
 }
 
