@@ -181,6 +181,7 @@ static void look_at_collector(struct doctor *doctor, const struct collector_sett
         .key = "collector.address",
         .address = s->address,
         .is_tls = s->ca[0] != '\0',
+        .is_grpc = true,
         .ca_path = is_system ? NULL : s->ca,
         .certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL,
         .key_path = s->key[0] != '\0' ? s->key : NULL,

@@ -69,7 +69,8 @@ struct doctor_peer {
     const char *key;     /* "collector.address" */
     const char *address; /* "host:port", "[::1]:port", "unix:/path" */
     bool is_tls;
-    const char *ca_path;                     /* NULL: the system's */
+    bool is_grpc;        /* asks for HTTP/2, and waits for the other end's first word */
+    const char *ca_path; /* NULL: the system's */
     const char *certificate_path, *key_path; /* NULL: none is shown */
     const char *server_name;                 /* NULL: the host of `address` */
 };

@@ -182,7 +182,9 @@ static SSL *tls_new(SSL_CTX *context, const struct doctor_peer *peer, const char
 
     if (tls != NULL) {
         SSL_set_verify(tls, SSL_VERIFY_PEER, NULL);
-        (void)SSL_set_alpn_protos(tls, alpn, sizeof(alpn));
+        if (peer->is_grpc) {
+            (void)SSL_set_alpn_protos(tls, alpn, sizeof(alpn));
+        }
         if (is_numeric(host)) {
             (void)X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host);
         } else {
@@ -193,15 +195,16 @@ static SSL *tls_new(SSL_CTX *context, const struct doctor_peer *peer, const char
     return tls;
 }
 
-/* TLS 1.3 tells a refused client certificate only with the first bytes that come back. */
-static int shake_hands(SSL *tls, int fd, uint64_t until_ns)
+/* TLS 1.3 tells a refused client certificate only with the first bytes that come back; who does
+ * not speak first sends none. */
+static int shake_hands(SSL *tls, int fd, bool is_answered, uint64_t until_ns)
 {
     char first;
 
     for (bool is_through = false;;) {
         const int result = is_through ? SSL_peek(tls, &first, 1) : SSL_connect(tls);
 
-        if (result > 0 && is_through) {
+        if (result > 0 && (is_through || !is_answered)) {
             return 0;
         }
         if (result > 0) {
@@ -237,16 +240,18 @@ static void tell_tls(struct doctor *doctor, const struct doctor_peer *peer, SSL 
         words = verify_words(verified, &cure);
     } else if (text != NULL && strstr(text, "wrong version number") != NULL) {
         words = "it speaks plaintext, while TLS is asked for here";
-        cure =
-            "set ingest.tls_certificate and ingest.tls_key at the collector, or leave collector.ca "
-            "empty on loopback";
+        cure = peer->is_grpc
+                   ? "set ingest.tls_certificate and ingest.tls_key at the collector, or leave "
+                     "collector.ca empty on loopback"
+                   : "ask for no TLS here, or set it up there";
     } else if (text != NULL &&
                (strstr(text, "alert") != NULL || strstr(text, "required") != NULL)) {
         words = peer->certificate_path != NULL
                     ? "it does not take this certificate: signed by another CA than its "
                       "tls_client_ca, or expired"
                     : "it asks for a certificate and none is set here";
-        cure = peer->certificate_path != NULL
+        cure = !peer->is_grpc ? NULL
+               : peer->certificate_path != NULL
                    ? "enroll again: netscope-collector enroll NAME"
                    : "set collector.certificate and collector.key (netscope-collector enroll NAME)";
     } else {
@@ -273,7 +278,7 @@ static void probe_tls(struct doctor *doctor, const struct doctor_peer *peer, int
                    "%s: the files for TLS cannot be used", peer->key);
     } else {
         tell_tls(doctor, peer, tls,
-                 shake_hands(tls, fd, clock_monotonic_ns() + WAIT_MS * NS_PER_MS));
+                 shake_hands(tls, fd, peer->is_grpc, clock_monotonic_ns() + WAIT_MS * NS_PER_MS));
     }
     SSL_free(tls);
     SSL_CTX_free(context);
