@@ -211,7 +211,8 @@ static int build(struct app *app, struct error *err)
     }
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
-        open_history(app, err) != 0) {
+        open_history(app, err) != 0 || app_open_watch(app, err) != 0 ||
+        app_open_router(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -224,6 +225,7 @@ static int build(struct app *app, struct error *err)
         return -err->code;
     }
     api_tell_detection(app->api, app_count_detection);
+    api_tell_receivers(app->api, app_count_receivers);
     print_ingest(app->settings->ingest.listen, port);
     print_dashboard(app);
     return 0;
@@ -315,6 +317,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             second = now_ns / NS_PER_SEC;
             log_flush(false);
             ingest_tick(app->ingest, now_ns);
+            sensor_watch_tick(app->watch, clock_wall_ns(), now_ns);
             tell_manager(app, now_ns);
         }
     }
@@ -333,11 +336,16 @@ static void take_down(struct app *app)
     if (app->fleet != NULL) {
         fleet_detector_finish(app->fleet); /* while the log still takes its last alerts */
     }
+    if (app->watch != NULL && app->ingest != NULL) {
+        sensor_watch_finish(app->watch, clock_wall_ns());
+    }
     ingest_free(app->ingest);   /* its last batches still go to history */
+    router_free(app->router);   /* and to receivers */
     fleet_grpc_free(app->grpc); /* its calls ended with the port */
     rpc_reflection_free(app->reflection);
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);
+    sensor_watch_free(app->watch);
     sensor_registry_free(app->registry);
     history_free(app->history);
     fleet_detector_free(app->fleet);

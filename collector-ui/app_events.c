@@ -55,12 +55,9 @@ static int read_seed(const struct app *app, uint64_t *seed, struct error *err)
 /* What is a hint by its detector's mode. */
 static void log_incident(const struct alert_record *alert)
 {
-    const char *state = alert->state == ALERT_OPEN    ? "open"
-                        : alert->state == ALERT_CLOSE ? "close"
-                                                      : "update";
-
     log_info("detect", alert->description, "scope=fleet kind=%s state=%s severity=%s alert_id=%s",
-             alert_kind_name((enum alert_kind)alert->kind), state,
+             alert_kind_name((enum alert_kind)alert->kind),
+             alert_state_name((enum alert_state)alert->state),
              severity_name((enum severity)alert->severity), alert->alert_id);
 }
 
@@ -80,6 +77,22 @@ static void store_alert(void *context, const struct alert_record *alert)
         log_warn("detect", "a fleet alert was lost: the log takes nothing", NULL);
     }
     free(bytes);
+}
+
+int app_open_watch(struct app *app, struct error *err)
+{
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/expected_sensors", app->directory);
+    const struct sensor_watch_parts parts = {.registry = app->registry,
+                                             .heartbeat_ns = app->settings->ingest.heartbeat_ns,
+                                             .path = path,
+                                             .emit = store_alert,
+                                             .context = app};
+
+    app->watch =
+        sensor_watch_new(&app->settings->fleet, &parts, clock_wall_ns(), clock_monotonic_ns(), err);
+    return app->watch == NULL ? -err->code : 0;
 }
 
 int app_open_fleet(struct app *app, struct error *err)
@@ -163,23 +176,6 @@ static void tell_sketch(void *context, const struct ingest_sketch_told *told)
     }
 }
 
-/* Alerts of sensors on their way into the store: what fleet alerts may explain. Log thread. */
-static void note_alerts(struct app *app, const struct ingest_batch *batch)
-{
-    struct codec_batch head;
-
-    if (!codec_decode_batch(batch->message, batch->length, &head, app->slices, NOTED_RECORDS_MAX)) {
-        return;
-    }
-    for (uint32_t i = 0; i < head.record_count; i++) {
-        arena_reset(app->scratch);
-        if (codec_decode_alert(app->slices[i].bytes, app->slices[i].length, app->scratch,
-                               &app->noted)) {
-            fleet_detector_note(app->fleet, batch->sensor_id, &app->noted);
-        }
-    }
-}
-
 /* ---- ingest tells history and registry ---- */
 
 static bool store_batch(void *context, const struct ingest_batch *batch)
@@ -195,8 +191,8 @@ static bool store_batch(void *context, const struct ingest_batch *batch)
                                 .length = batch->length};
 
     (void)snprintf(out.boot_id, sizeof(out.boot_id), "%s", batch->boot_id);
-    if (app->fleet != NULL && batch->stream == RECORD_ALERTS) {
-        note_alerts(app, batch);
+    if (batch->stream == RECORD_ALERTS) {
+        app_take_alerts(app, batch);
     }
     if (app->grpc != NULL) {
         fleet_grpc_feed(app->grpc, batch->sensor_id, batch->message, batch->length);
@@ -250,6 +246,13 @@ static void tell_disconnected(void *context, const char *sensor_id, const char *
     sensor_registry_disconnected(app->registry, sensor_id, boot_id);
 }
 
+static void tell_goodbye(void *context, const char *sensor_id)
+{
+    const struct app *app = context;
+
+    sensor_registry_goodbye(app->registry, sensor_id);
+}
+
 static void tell_seen(void *context, const char *sensor_id, uint64_t now_ns)
 {
     const struct app *app = context;
@@ -297,6 +300,7 @@ void app_fill_events(struct app *app)
         .gap = tell_gap,
         .connected = tell_connected,
         .disconnected = tell_disconnected,
+        .goodbye = tell_goodbye,
         .seen = tell_seen,
         .clock = tell_clock,
         .records = tell_records,

@@ -8,6 +8,8 @@
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/app.h"
 #include "collector-ui/detect/fleet_detector.h"
+#include "collector-ui/fleet/sensor_watch.h"
+#include "collector-ui/route/route.h"
 #include "proto/codec.h"
 
 #define PATH_BYTES        4096
@@ -22,6 +24,7 @@ struct app {
     int lock_fd;
     struct history *history;
     struct sensor_registry *registry;
+    struct sensor_watch *watch;
     struct rpc_runtime *runtime;
     struct rpc_health *health;
     struct rpc_reflection *reflection;
@@ -29,6 +32,7 @@ struct app {
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
+    struct router *router;        /* NULL: there is no receiver */
     struct arena *scratch;        /* of alerts on the log thread */
     struct alert_record noted;    /* likewise */
     struct codec_slice slices[NOTED_RECORDS_MAX];
@@ -40,6 +44,8 @@ struct app {
 
 /* Detection over the fleet, unless it is off. 0 or -errno. */
 MUST_USE int app_open_fleet(struct app *app, struct error *err);
+/* Whether sensors are missed. 0 or -errno. */
+MUST_USE int app_open_watch(struct app *app, struct error *err);
 /* Of api_tell_detection; context is the app. */
 void app_count_detection(void *context, struct api_detection_counts *out);
 /* What ingest tells history, registry and detection. */
@@ -47,6 +53,15 @@ void app_fill_events(struct app *app);
 /* A sensor that reported in an earlier life: of history_each_position; context is the app. */
 void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
                      enum record_stream stream, uint64_t next_seq);
+
+/* ---- app_route.c ---- */
+
+/* Alerts to receivers, where there are any. 0 or -errno. */
+MUST_USE int app_open_router(struct app *app, struct error *err);
+/* A batch of alerts that goes into the store; log thread. */
+void app_take_alerts(struct app *app, const struct ingest_batch *batch);
+/* Of api_tell_receivers; context is the app. */
+uint32_t app_count_receivers(void *context, struct api_receiver_counts out[API_RECEIVERS_MAX]);
 
 /* ---- app_reload.c ---- */
 

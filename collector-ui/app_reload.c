@@ -34,9 +34,12 @@ int app_check_settings(const struct collector_settings_all *settings, const stru
 
 int app_check_addresses(const struct collector_settings_all *settings, struct error *err)
 {
-    const int result = ingest_check(&settings->ingest, err);
+    int result = ingest_check(&settings->ingest, err);
 
-    return result != 0 ? result : api_check(&settings->web, err);
+    if (result == 0) {
+        result = api_check(&settings->web, err);
+    }
+    return result == 0 ? route_check(&settings->route, err) : result;
 }
 
 void app_set_log(const struct collector_settings_all *settings,
@@ -76,6 +79,7 @@ static int check(void *context, struct config *candidate, struct error *err)
     const struct app *app = context;
 
     if (app_check_settings(&app->reload->candidate, candidate, err) != 0 ||
+        route_check(&app->reload->candidate.route, err) != 0 ||
         ingest_reload_tokens(app->ingest, err) != 0) {
         return -err->code;
     }

@@ -73,7 +73,7 @@ static int note_flag(void *context, int action, const char *argument, struct err
 
 static int read_line(struct command_line *line, int argc, char **argv, struct error *err)
 {
-    static const char *const commands[] = {"doctor", "enroll", NULL};
+    static const char *const commands[] = {"doctor", "enroll", "test-receivers", NULL};
 
     return command_line_read(line, flags, FLAGS_COUNT, argc, argv, err) == 0
                ? 0
@@ -136,7 +136,9 @@ void collector_command_help(FILE *out)
         "  netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] [--host NAMES] [--token]\n"
         "                                              certificate (or token) for a sensor\n"
         "  netscope-collector doctor [--config F] [--format json]\n"
-        "                                              what is missing, and what cures it\n\n"
+        "                                              what is missing, and what cures it\n"
+        "  netscope-collector test-receivers [--config F]\n"
+        "                                              sends each receiver a test alert\n\n"
         "Settings: flag > environment (NETSCOPE_COLLECTOR_WEB__PORT) > file > default.\n\n",
         out);
     command_print_help(flags, FLAGS_COUNT, 30, out);

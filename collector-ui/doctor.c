@@ -7,6 +7,36 @@
 
 #define DEFAULT_DIRECTORY "netscope-collector-data"
 
+/* Whoever is told of alerts, where that can be asked. */
+static void check_receivers(struct doctor *doctor, const struct route_settings *settings)
+{
+    for (int i = 0; i < ROUTE_RECEIVERS_MAX && settings->names[i] != NULL; i++) {
+        const struct route_receiver_settings *receiver = &settings->receivers[i];
+        struct route_peer peer;
+        char key[64];
+
+        (void)snprintf(key, sizeof(key), "receivers.%s.url_file", settings->names[i]);
+        doctor_secret(doctor, key, receiver->url_file);
+        (void)snprintf(key, sizeof(key), "receivers.%s.token_file", settings->names[i]);
+        doctor_secret(doctor, key, receiver->token_file);
+        (void)snprintf(key, sizeof(key), "receivers.%s", settings->names[i]);
+        if (!route_peer_of(receiver, &peer)) {
+            continue;
+        }
+        if (peer.is_any) {
+            doctor_connect_any(doctor, key, peer.address);
+        } else {
+            doctor_connect(doctor,
+                           &(struct doctor_peer){
+                               .key = key,
+                               .address = peer.address,
+                               .is_tls = peer.is_tls,
+                               .ca_path = receiver->ca_file[0] != '\0' ? receiver->ca_file : NULL,
+                           });
+        }
+    }
+}
+
 int collector_doctor(const struct collector_settings_all *settings, bool is_json, FILE *out)
 {
     const struct api_settings *web = &settings->web;
@@ -35,6 +65,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
                    strchr(web->bind, ':') != NULL ? "[" : "", web->bind,
                    strchr(web->bind, ':') != NULL ? "]" : "", (unsigned)web->port);
     doctor_listen(&doctor, "web.bind", address);
+    check_receivers(&doctor, &settings->route);
     doctor_print(&doctor, is_json, out);
     const int status = doctor_status(&doctor);
 

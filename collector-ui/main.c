@@ -55,8 +55,9 @@ int main(int argc, char **argv)
         return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
     }
     const bool is_doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
+    const bool is_test = argc > 1 && strcmp(argv[1], "test-receivers") == 0;
 
-    if (is_doctor) {
+    if (is_doctor || is_test) {
         argv[1] = argv[0];
         argv++;
         argc--;
@@ -83,6 +84,11 @@ int main(int argc, char **argv)
     }
     if (is_doctor) {
         return collector_doctor(&settings, command.is_json, stdout);
+    }
+    if (is_test) {
+        const int status = route_send_test(&settings.route, stdout, &err);
+
+        return status == EXIT_USAGE ? fail(&err, status) : status;
     }
     if (command.healthcheck) {
         return healthcheck_run(settings.web.bind, (uint16_t)settings.web.port,

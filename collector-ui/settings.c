@@ -72,6 +72,8 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"web.auth", api_auth_fields, &settings->web, "Login."},
         {"log", log_fields, &settings->log, "Lines about the program itself, on stderr."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
+        {"fleet", sensor_watch_fields, &settings->fleet, "Sensors that are missed."},
+        {"routing", route_fields, &settings->route, "Alerts that wait for receivers."},
     };
 
     uint32_t count = ARRAY_COUNT(sections);
@@ -82,6 +84,10 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
     count += detection_sections(&settings->anomalies, settings->sections + count);
     struct config *config = config_new(settings->sections, count, "NETSCOPE_COLLECTOR", err);
 
+    if (config != NULL && route_add_settings(config, &settings->route, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
     if (config != NULL) {
         config_set_neighbour(config, &sensor);
     }

@@ -14,7 +14,9 @@
 #include "base/service/log_settings.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
+#include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
+#include "collector-ui/route/route.h"
 #include "detection/detection_settings.h"
 
 struct store_section {
@@ -25,7 +27,7 @@ struct store_section {
     uint64_t commit_rows;
 };
 
-#define COLLECTOR_SECTIONS_MAX (13 + DETECTION_SECTIONS_MAX)
+#define COLLECTOR_SECTIONS_MAX (15 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
@@ -36,6 +38,8 @@ struct collector_settings_all {
     struct confine_settings security;
     struct log_settings log;
     struct detection_config anomalies; /* of the fleet */
+    struct route_settings route;
+    struct sensor_watch_settings fleet;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

@@ -159,6 +159,13 @@ void api_tell_detection(struct api *api,
     atomic_store(&api->detection_counts, counts);
 }
 
+void api_tell_receivers(struct api *api,
+                        uint32_t (*counts)(void *context,
+                                           struct api_receiver_counts out[API_RECEIVERS_MAX]))
+{
+    atomic_store(&api->receiver_counts, counts);
+}
+
 void api_free(struct api *api)
 {
     if (api == NULL) {

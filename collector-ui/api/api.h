@@ -53,6 +53,17 @@ struct api_detection_counts {
     uint32_t detectors_count;
 };
 
+/* What became of alerts on their way to a receiver, for /metrics and the ledger. */
+#define API_RECEIVERS_MAX 8
+struct api_receiver_counts {
+    const char *name; /* lives as long as the API */
+    uint64_t taken;   /* = sent + passed_over + refused + expired + dropped + waiting */
+    uint64_t sent, passed_over, refused, expired, dropped, waiting;
+    uint64_t repeated; /* of `sent` and `refused`, and within `taken` */
+    uint64_t retries, forgotten;
+    bool is_failing;
+};
+
 struct api;
 struct fleet_grpc;
 /* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
@@ -65,6 +76,9 @@ MUST_USE struct api *api_new(const struct api_settings *settings, struct history
 /* Whom /metrics asks, with the context of api_new; any thread. */
 void api_tell_detection(struct api *api,
                         void (*counts)(void *context, struct api_detection_counts *out));
+void api_tell_receivers(struct api *api,
+                        uint32_t (*counts)(void *context,
+                                           struct api_receiver_counts out[API_RECEIVERS_MAX]));
 void api_free(struct api *api);
 DEFINE_AUTO(api, api_free);
 uint16_t api_port(const struct api *api);

@@ -20,6 +20,8 @@ struct api {
     struct sensor_registry *registry;
     void (*ingest_counts)(void *context, struct api_ingest_counts *out);
     void (*_Atomic detection_counts)(void *context, struct api_detection_counts *out);
+    uint32_t (*_Atomic receiver_counts)(void *context,
+                                        struct api_receiver_counts out[API_RECEIVERS_MAX]);
     void *context;
     struct http_server *server;
     struct fleet_grpc *fleet; /* NULL: no methods of netscope.v1 here */

@@ -23,7 +23,37 @@ static void hold_rest(struct stats_ledger_row *row)
     row->held = row->in > gone ? row->in - gone : 0;
 }
 
-void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS])
+uint32_t ledger_receivers(struct api *api, struct api_receiver_counts out[API_RECEIVERS_MAX])
+{
+    uint32_t (*const ask)(void *context, struct api_receiver_counts out[API_RECEIVERS_MAX]) =
+        atomic_load(&api->receiver_counts);
+
+    return ask == NULL ? 0 : ask(api->context, out);
+}
+
+/* What a receiver did not choose is none of its business. */
+static uint32_t add_receivers(struct api *api, struct stats_ledger_row *rows)
+{
+    struct api_receiver_counts counts[API_RECEIVERS_MAX];
+    const uint32_t count = ledger_receivers(api, counts);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct api_receiver_counts *c = &counts[i];
+
+        rows[i] = (struct stats_ledger_row){.stage = LEDGER_SINK,
+                                            .unit = "alerts",
+                                            .in = c->taken - c->passed_over,
+                                            .out = c->sent,
+                                            .held = c->waiting};
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "receiver %s", c->name);
+        stats_ledger_add(&rows[i], "refused", c->refused);
+        stats_ledger_add(&rows[i], "expired", c->expired);
+        stats_ledger_add(&rows[i], "queue_full", c->dropped);
+    }
+    return count;
+}
+
+uint32_t collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS_MAX])
 {
     struct stats_ledger_row *ingest = &rows[0];
     struct stats_ledger_row *store = &rows[1];
@@ -56,6 +86,7 @@ void collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LE
     stats_ledger_add(ingest, "duplicate", received.duplicates);
     stats_ledger_add(ingest, "told_lost", received.gap_records);
     stats_ledger_add(ingest, "returned", received.returned);
+    return 3 + add_receivers(api, rows + 3);
 }
 
 /* ---- /v1/ledger ---- */
@@ -142,19 +173,20 @@ static void write_sensors(struct api *api, struct json_writer *out)
 
 static void write_ledger(struct api *api, struct http_request *request, struct json_writer *out)
 {
-    struct stats_ledger_row own[COLLECTOR_LEDGER_ROWS];
-    struct sensor_ledger_row rows[COLLECTOR_LEDGER_ROWS];
+    struct stats_ledger_row own[COLLECTOR_LEDGER_ROWS_MAX];
+    struct sensor_ledger_row rows[COLLECTOR_LEDGER_ROWS_MAX];
     bool is_balanced = true;
 
     (void)request;
-    collector_ledger(api, own);
-    for (unsigned i = 0; i < COLLECTOR_LEDGER_ROWS; i++) {
+    const uint32_t count = collector_ledger(api, own);
+
+    for (uint32_t i = 0; i < count; i++) {
         sensor_ledger_row_from(&rows[i], &own[i]);
         is_balanced =
             is_balanced && own[i].in == own[i].out + stats_ledger_lost(&own[i]) + own[i].held;
     }
     json_object_begin(out);
-    write_rows(out, rows, COLLECTOR_LEDGER_ROWS);
+    write_rows(out, rows, count);
     json_key(out, "balanced");
     json_bool(out, is_balanced);
     write_sensors(api, out);

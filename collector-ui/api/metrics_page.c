@@ -140,15 +140,15 @@ static void write_ingest(struct metrics_page *page, struct api *api)
 static void write_ledger(struct metrics_page *page, struct api *api)
 {
     static const char name[] = "netscope_dropped_records_total";
-    struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS];
+    struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS_MAX];
+    const uint32_t count = collector_ledger(api, rows);
 
-    collector_ledger(api, rows);
     metrics_family(page, name, METRICS_COUNTER, "Records lost, by stage and reason.");
-    for (unsigned i = 0; i < COLLECTOR_LEDGER_ROWS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = 0; j < rows[i].lost_count; j++) {
             metrics_u64(page, name,
-                        METRICS_LABELS("stage", ledger_stage_name(rows[i].stage), "name", "",
-                                       "reason", rows[i].lost[j].reason),
+                        METRICS_LABELS("stage", ledger_stage_name(rows[i].stage), "name",
+                                       rows[i].name, "reason", rows[i].lost[j].reason),
                         rows[i].lost[j].count);
         }
     }
@@ -229,6 +229,62 @@ static void write_detection(struct metrics_page *page, struct api *api)
     write_detectors(page, &c);
 }
 
+static void write_receivers(struct metrics_page *page, struct api *api)
+{
+#define COLUMN(member) offsetof(struct api_receiver_counts, member)
+    static const struct {
+        const char *result;
+        size_t offset;
+    } results[] = {{"sent", COLUMN(sent)},
+                   {"passed_over", COLUMN(passed_over)},
+                   {"refused", COLUMN(refused)},
+                   {"expired", COLUMN(expired)},
+                   {"dropped", COLUMN(dropped)}};
+    static const struct {
+        const char *name, *help;
+        enum metrics_type type;
+        size_t offset;
+    } families[] = {{"netscope_collector_receiver_waiting", "Alerts that wait for the receiver.",
+                     METRICS_GAUGE, COLUMN(waiting)},
+                    {"netscope_collector_receiver_retries_total",
+                     "Tries that failed and are made again.", METRICS_COUNTER, COLUMN(retries)},
+                    {"netscope_collector_receiver_repeated_total",
+                     "Alerts told again because repeat_interval had passed.", METRICS_COUNTER,
+                     COLUMN(repeated)},
+                    {"netscope_collector_receiver_forgotten_total",
+                     "Incidents told that are no longer known (routing.incidents_max).",
+                     METRICS_COUNTER, COLUMN(forgotten)}};
+#undef COLUMN
+    static const char name[] = "netscope_collector_receiver_alerts_total";
+    struct api_receiver_counts c[API_RECEIVERS_MAX];
+    const uint32_t count = ledger_receivers(api, c);
+
+    if (count == 0) {
+        return;
+    }
+    metrics_family(page, name, METRICS_COUNTER, "Alerts by receiver and what became of them.");
+    for (uint32_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < ARRAY_COUNT(results); j++) {
+            metrics_u64(page, name,
+                        METRICS_LABELS("receiver", c[i].name, "result", results[j].result),
+                        *(const uint64_t *)((const char *)&c[i] + results[j].offset));
+        }
+    }
+    for (size_t j = 0; j < ARRAY_COUNT(families); j++) {
+        metrics_family(page, families[j].name, families[j].type, families[j].help);
+        for (uint32_t i = 0; i < count; i++) {
+            metrics_u64(page, families[j].name, METRICS_LABELS("receiver", c[i].name),
+                        *(const uint64_t *)((const char *)&c[i] + families[j].offset));
+        }
+    }
+    metrics_family(page, "netscope_collector_receiver_up", METRICS_GAUGE,
+                   "0: its last try failed.");
+    for (uint32_t i = 0; i < count; i++) {
+        metrics_u64(page, "netscope_collector_receiver_up", METRICS_LABELS("receiver", c[i].name),
+                    !c[i].is_failing);
+    }
+}
+
 static void write_http(struct metrics_page *page, struct api *api)
 {
     struct http_server_stats s;
@@ -302,6 +358,7 @@ void route_metrics(struct http_request *request)
     write_ingest(&page, api);
     write_grpc(&page, api);
     write_detection(&page, api);
+    write_receivers(&page, api);
     write_ledger(&page, api);
     write_http(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",

@@ -10,7 +10,7 @@
 
 struct sensor {
     struct sensor_info info;
-    bool is_connected;
+    bool is_connected, has_left;
     struct sensor_ledger_row *ledger; /* of the last statistics */
     uint32_t ledger_count;
 };
@@ -134,6 +134,7 @@ bool sensor_registry_connected(struct sensor_registry *registry, const struct se
         memcpy(info->config_hash, hello->config_hash, sizeof(info->config_hash));
         /* Known from the store alone: it is there, and has not dialled since we began. */
         sensor->is_connected = hello->connected_ns > 0;
+        sensor->has_left = false;
         if (sensor->is_connected) {
             info->connected_ns = hello->connected_ns;
             info->last_seen_ns = hello->connected_ns;
@@ -192,6 +193,34 @@ void sensor_registry_records(struct sensor_registry *registry, const char *senso
         sensor->info.records_received += received;
         sensor->info.records_duplicate += duplicate;
         sensor->info.records_lost += lost;
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+void sensor_registry_goodbye(struct sensor_registry *registry, const char *sensor_id)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    struct sensor *sensor = find(registry, sensor_id);
+
+    if (sensor != NULL) {
+        sensor->has_left = true;
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+}
+
+void sensor_registry_each_presence(struct sensor_registry *registry,
+                                   void (*each)(void *context,
+                                                const struct sensor_presence *presence),
+                                   void *context)
+{
+    (void)pthread_mutex_lock(&registry->lock);
+    for (uint32_t i = 0; i < registry->count; i++) {
+        const struct sensor *sensor = registry->sensors[i];
+
+        each(context, &(struct sensor_presence){.sensor_id = sensor->info.sensor_id,
+                                                .host_name = sensor->info.host_name,
+                                                .last_seen_ns = sensor->info.last_seen_ns,
+                                                .has_left = sensor->has_left});
     }
     (void)pthread_mutex_unlock(&registry->lock);
 }

@@ -67,6 +67,21 @@ void sensor_registry_records(struct sensor_registry *registry, const char *senso
 void sensor_registry_stats(struct sensor_registry *registry, const char *sensor_id,
                            const struct stats_record *stats);
 
+/* It stops, or goes to another collector: until it says hello again nobody waits for it. */
+void sensor_registry_goodbye(struct sensor_registry *registry, const char *sensor_id);
+
+/* What tells whether a sensor is missed. */
+struct sensor_presence {
+    const char *sensor_id, *host_name; /* as in struct sensor_info, all their bytes */
+    uint64_t last_seen_ns;             /* 0: not since the collector started */
+    bool has_left;                     /* by a goodbye */
+};
+/* In order of sensor_id, with the lock: `each` calls nothing of the registry. */
+void sensor_registry_each_presence(struct sensor_registry *registry,
+                                   void (*each)(void *context,
+                                                const struct sensor_presence *presence),
+                                   void *context);
+
 /* Copies up to `out_max` sensors in order of sensor_id; returns how many there are. */
 uint32_t sensor_registry_list(struct sensor_registry *registry, uint64_t now_ns,
                               struct sensor_info *out, uint32_t out_max);

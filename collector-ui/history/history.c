@@ -263,6 +263,15 @@ void history_each_position(struct history *h,
     }
 }
 
+void history_each_open_alert(struct history *h,
+                             void (*each)(void *context, const uint8_t *record, size_t length),
+                             void *context)
+{
+    for (uint32_t i = 0; i < h->alerts_count; i++) {
+        each(context, h->alerts[i].record, h->alerts[i].length);
+    }
+}
+
 void history_gap(struct history *h, const char *sensor_id, const char *boot_id,
                  enum record_stream stream, uint64_t from_seq, uint64_t to_seq)
 {

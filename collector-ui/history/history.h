@@ -62,6 +62,10 @@ void history_each_position(struct history *history,
                            void (*each)(void *context, const char *sensor_id, const char *boot_id,
                                         enum record_stream stream, uint64_t next_seq),
                            void *context);
+/* The newest record of every alert that is open. Likewise. */
+void history_each_open_alert(struct history *history,
+                             void (*each)(void *context, const uint8_t *record, size_t length),
+                             void *context);
 /* Tells a hole that will never be filled, for the quality of answers. Any thread. */
 void history_gap(struct history *history, const char *sensor_id, const char *boot_id,
                  enum record_stream stream, uint64_t from_seq, uint64_t to_seq);

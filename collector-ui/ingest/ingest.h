@@ -94,6 +94,7 @@ struct ingest_events {
                 enum record_stream stream, uint64_t from_seq, uint64_t to_seq); /* log thread */
     bool (*connected)(void *context, const struct ingest_peer *peer);           /* rpc threads */
     void (*disconnected)(void *context, const char *sensor_id, const char *boot_id);
+    void (*goodbye)(void *context, const char *sensor_id);
     void (*seen)(void *context, const char *sensor_id, uint64_t now_ns);
     void (*clock)(void *context, const char *sensor_id, double offset_ms);
     void (*records)(void *context, const char *sensor_id, uint64_t received, uint64_t duplicate,

@@ -263,6 +263,7 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
     case INGEST_GOODBYE:
         log_info("ingest", "a sensor leaves", "sensor=%s undelivered_records=%llu", sensor_id,
                  (unsigned long long)request->goodbye.undelivered_records);
+        ingest->events->goodbye(ingest->events->context, sensor_id);
         break;
     default: /* answers to commands, which this collector does not ask for */
         break;

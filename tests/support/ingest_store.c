@@ -74,6 +74,14 @@ static void disconnected(void *context, const char *sensor_id, const char *boot_
     atomic_fetch_add(&store->disconnected, 1);
 }
 
+static void goodbye(void *context, const char *sensor_id)
+{
+    struct ingest_store *store = context;
+
+    (void)sensor_id;
+    atomic_fetch_add(&store->goodbyes, 1);
+}
+
 static void seen(void *context, const char *sensor_id, uint64_t now_ns)
 {
     (void)context;
@@ -119,6 +127,7 @@ struct ingest_events ingest_store_events(struct ingest_store *store)
                                   .gap = gap,
                                   .connected = connected,
                                   .disconnected = disconnected,
+                                  .goodbye = goodbye,
                                   .seen = seen,
                                   .clock = clock_told,
                                   .records = records,

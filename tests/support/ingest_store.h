@@ -12,7 +12,7 @@ struct ingest_store {
     _Atomic uint64_t by_stream[RECORD_STREAM_COUNT]; /* records */
     _Atomic uint64_t batches, records, gaps, gap_records, stats;
     _Atomic uint64_t received, duplicate, lost;
-    _Atomic uint64_t connected, disconnected, clocks;
+    _Atomic uint64_t connected, disconnected, goodbyes, clocks;
     _Atomic uint64_t wait_ns; /* each batch takes this long */
     atomic_bool refuses;
     atomic_bool refuses_sensors;

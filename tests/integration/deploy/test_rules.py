@@ -40,7 +40,9 @@ class Rules(unittest.TestCase):
 
     def test_each_metric_and_label_is_on_a_page(self):
         with tempfile.TemporaryDirectory(prefix="netscope-rules-") as folder:
-            collector, port = Collector(folder), free_port()
+            # With a receiver, which hears nothing: pages have rows of receivers where there are any.
+            receivers = {"NETSCOPE_COLLECTOR_RECEIVERS__LOCAL__URL": f"unix:{folder}/nobody"}
+            collector, port = Collector(folder, environment=receivers), free_port()
             try:
                 services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__PORT": str(port)}
                 pcap = write_pcap(os.path.join(folder, "x.pcap"), capture())
