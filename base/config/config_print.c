@@ -289,7 +289,8 @@ void config_print_yaml(const struct config *config, FILE *out)
 {
     print_level(config, "", 0, out);
     for (uint32_t i = 0; i < config->named_count; i++) {
-        if (!has_section_of(config, config->named[i]->fields)) {
+        if (config->named[i]->names[0] == NULL &&
+            !has_section_of(config, config->named[i]->fields)) {
             print_named(config->named[i], out);
         }
     }

@@ -351,7 +351,7 @@ static void begin_of(const struct spool_log *log, struct spool_log_place *out)
     }
 }
 
-int spool_log_cursor(struct spool_log *log, const char *name, struct error *err)
+static int add_cursor(struct spool_log *log, const char *name, bool is_at_end, struct error *err)
 {
     if (!is_name(name)) {
         return error_set(err, EINVAL, "'%.40s' is no name for a spool cursor", name);
@@ -369,7 +369,11 @@ int spool_log_cursor(struct spool_log *log, const char *name, struct error *err)
 
     *cursor = (struct spool_log_reader){0};
     (void)snprintf(cursor->name, sizeof(cursor->name), "%s", name);
-    begin_of(log, &cursor->acked);
+    if (is_at_end) {
+        cursor->acked = (struct spool_log_place){log->last_ordinal, log->records, 0};
+    } else {
+        begin_of(log, &cursor->acked);
+    }
     for (int i = 0; i < log->saved_count; i++) {
         if (strcmp(log->saved[i].name, name) == 0) {
             cursor->acked = log->saved[i].acked;
@@ -379,6 +383,16 @@ int spool_log_cursor(struct spool_log *log, const char *name, struct error *err)
     cursor->records_before = cursor->acked.records_end;
     log->is_moved = true;
     return log->cursors_count++;
+}
+
+int spool_log_cursor(struct spool_log *log, const char *name, struct error *err)
+{
+    return add_cursor(log, name, false, err);
+}
+
+int spool_log_cursor_at_end(struct spool_log *log, const char *name, struct error *err)
+{
+    return add_cursor(log, name, true, err);
 }
 
 void spool_log_state(const struct spool_log *log, struct spool_log_state *out)

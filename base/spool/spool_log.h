@@ -60,6 +60,9 @@ DEFINE_AUTO(spool_log, spool_log_close);
  * that is there. Its number, or -errno: ENOSPC, EEXIST, EINVAL for a name outside of letters,
  * digits, '-', '_' and '.'. */
 MUST_USE int spool_log_cursor(struct spool_log *log, const char *name, struct error *err);
+/* The same, but a new one begins behind the newest item: it has no part in what waits for others.
+ */
+MUST_USE int spool_log_cursor_at_end(struct spool_log *log, const char *name, struct error *err);
 
 /* Keeps a copy. 0, or -errno with the item lost for all: EMSGSIZE, EINVAL, ENOMEM. A disk that
  * takes nothing is no error here: the oldest items go instead, and `disk_errors` rises. */

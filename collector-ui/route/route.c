@@ -1,12 +1,14 @@
 /* The queue, its bounds, and what is counted. */
 #include "collector-ui/route/route.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,6 +18,7 @@
 #define SEGMENTS         8 /* of the queue on disk: the oldest goes at once */
 #define MEMORY_BYTES_MAX ((uint64_t)4 << 20)
 #define GRACE_NS         (2 * NS_PER_SEC)
+#define TOLD_ENDING      ".told"
 #define ARENA_BYTES      ((size_t)1 << 20)
 
 /* ---- the queue ---- */
@@ -115,14 +118,20 @@ static int open_worker(struct router *router, const char *directory, uint32_t i,
         return -err->code;
     }
     router->count = i + 1;
-    (void)snprintf(worker->told_path, sizeof(worker->told_path), "%s/%s.told", directory, name);
+    (void)snprintf(worker->told_path, sizeof(worker->told_path), "%s/%s" TOLD_ENDING, directory,
+                   name);
     worker->told.capacity = (uint32_t)router->settings->incidents_max;
     worker->told.items = calloc(worker->told.capacity, sizeof(*worker->told.items));
     if (worker->told.items == NULL) {
         return error_set(err, ENOMEM, "receivers.%s: no memory", name);
     }
+    /* Who has a list was there before: where its place in the queue is lost, it begins with the
+     * oldest alert, and its list tells what it has had. */
+    const bool is_known = access(worker->told_path, F_OK) == 0;
+
     route_told_load(&worker->told, worker->told_path);
-    worker->cursor = spool_log_cursor(router->queue, name, err);
+    worker->cursor = is_known ? spool_log_cursor(router->queue, name, err)
+                              : spool_log_cursor_at_end(router->queue, name, err);
     if (worker->cursor < 0) {
         error_prefix(err, "receivers.%s", name);
         return worker->cursor;
@@ -130,6 +139,52 @@ static int open_worker(struct router *router, const char *directory, uint32_t i,
     spool_log_cursor_state(router->queue, worker->cursor, &state);
     worker->waited = state.unacked_records + state.lost_records;
     return 0;
+}
+
+static bool is_receiver(const struct route_settings *settings, const char *file)
+{
+    char wanted[64];
+
+    for (int i = 0; i < ROUTE_RECEIVERS_MAX && settings->names[i] != NULL; i++) {
+        (void)snprintf(wanted, sizeof(wanted), "%s" TOLD_ENDING, settings->names[i]);
+        if (strcmp(file, wanted) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of receivers that are gone: who comes again under the name is a new one. */
+static void remove_lists(const struct route_settings *settings, const char *directory)
+{
+    DIR *stream = opendir(directory);
+    const struct dirent *entry;
+
+    while (stream != NULL && (entry = readdir(stream)) != NULL) { // NOLINT(concurrency-mt-unsafe)
+        const char *ending = strrchr(entry->d_name, '.');
+
+        if (ending != NULL && strcmp(ending, TOLD_ENDING) == 0 &&
+            !is_receiver(settings, entry->d_name)) {
+            (void)unlinkat(dirfd(stream), entry->d_name, 0);
+        }
+    }
+    if (stream != NULL) {
+        (void)closedir(stream);
+    }
+}
+
+/* Where each one stands, and that it is known, from the first moment on. */
+static void note_receivers(struct router *router)
+{
+    struct error err = {0};
+    int result = spool_log_save(router->queue, &err);
+
+    for (uint32_t i = 0; i < router->count && result == 0; i++) {
+        result = route_told_save(&router->workers[i].told, router->workers[i].told_path, &err);
+    }
+    if (result != 0) {
+        router_complain(&err);
+    }
 }
 
 static int open_queue(struct router *router, const char *directory, struct error *err)
@@ -145,6 +200,7 @@ static int open_queue(struct router *router, const char *directory, struct error
         return error_set(err, errno, "make %s: %s", directory, strerror(errno));
     }
     (void)snprintf(path, sizeof(path), "%s/queue", directory);
+    remove_lists(router->settings, directory);
     router->queue = spool_log_open(path, &limits, err);
     return router->queue == NULL ? -err->code : 0;
 }
@@ -197,6 +253,7 @@ struct router *router_new(const struct route_settings *settings, const char *dir
         result = open_worker(router, directory, i, err);
     }
     if (result == 0) {
+        note_receivers(router);
         result = start(router, err);
     }
     return result == 0 ? TAKE(router) : NULL;

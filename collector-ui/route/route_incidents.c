@@ -4,21 +4,41 @@
 
 #include "collector-ui/route/route_internal.h"
 
-static struct route_incident *find(const struct route_incidents *incidents, const char *alert_id)
+/* Where the incident is, or belongs: they are in order of alert_id. */
+static uint32_t place_of(const struct route_incidents *incidents, const char *alert_id)
 {
-    for (uint32_t i = 0; i < incidents->count; i++) {
-        if (strcmp(incidents->items[i].alert_id, alert_id) == 0) {
-            return &incidents->items[i];
+    uint32_t low = 0;
+    uint32_t high = incidents->count;
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+
+        if (strcmp(incidents->items[middle].alert_id, alert_id) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return low;
+}
+
+static struct route_incident *find(const struct route_incidents *incidents, const char *alert_id)
+{
+    const uint32_t place = place_of(incidents, alert_id);
+
+    return place < incidents->count && strcmp(incidents->items[place].alert_id, alert_id) == 0
+               ? &incidents->items[place]
+               : NULL;
 }
 
 static void drop(struct route_incidents *incidents, struct route_incident *item)
 {
+    const size_t behind = (size_t)(&incidents->items[incidents->count] - item) - 1;
+
     incidents->bytes -= item->length;
     free(item->record);
-    *item = incidents->items[--incidents->count];
+    memmove(item, item + 1, behind * sizeof(*item));
+    incidents->count--;
 }
 
 static struct route_incident *oldest(const struct route_incidents *incidents)
@@ -50,7 +70,11 @@ void route_incidents_note(struct route_incidents *incidents, const struct alert_
         drop(incidents, oldest(incidents));
         incidents->forgotten++;
     }
-    item = &incidents->items[incidents->count++];
+    const uint32_t place = place_of(incidents, alert->alert_id);
+
+    item = &incidents->items[place];
+    memmove(item + 1, item, (incidents->count - place) * sizeof(*item));
+    incidents->count++;
     memcpy(copy, record, length);
     incidents->bytes += length;
     *item = (struct route_incident){.record = copy, .length = length, .wall_ns = wall_ns};
@@ -84,7 +108,7 @@ const struct route_incident *route_incidents_due(const struct route_incidents *i
 void route_incidents_fini(struct route_incidents *incidents)
 {
     while (incidents->count > 0) {
-        drop(incidents, &incidents->items[0]);
+        drop(incidents, &incidents->items[incidents->count - 1]);
     }
     free(incidents->items);
     *incidents = (struct route_incidents){0};

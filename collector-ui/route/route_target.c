@@ -210,8 +210,12 @@ static int choose_form(const struct route_receiver_settings *settings, struct ro
 }
 
 /* Told before the first alert finds out. */
-static int judge_authorities(const struct route_receiver_settings *settings, struct error *err)
+static int judge_authorities(const struct route_receiver_settings *settings,
+                             const struct route_target *target, struct error *err)
 {
+    if (settings->ca_file[0] != '\0' && !target->is_tls && target->transport != ROUTE_KAFKA) {
+        return error_set(err, EINVAL, "ca_file: the URL asks for no TLS (https://, tls://)");
+    }
     if (settings->ca_file[0] != '\0' && access(settings->ca_file, R_OK) != 0) {
         return error_set(err, errno, "ca_file: open %s: %s", settings->ca_file, strerror(errno));
     }
@@ -226,9 +230,6 @@ static int judge_files(const struct route_receiver_settings *settings,
 
     if (settings->properties.count > 0 && target->transport != ROUTE_KAFKA) {
         return error_set(err, EINVAL, "properties: they are for kafka:// alone");
-    }
-    if (settings->ca_file[0] != '\0' && access(settings->ca_file, R_OK) != 0) {
-        return error_set(err, errno, "ca_file: open %s: %s", settings->ca_file, strerror(errno));
     }
     if (settings->token_file[0] == '\0') {
         return 0;
@@ -271,7 +272,7 @@ int route_target_read(const struct route_receiver_settings *settings, struct rou
         result = choose_form(settings, out, err);
     }
     if (result == 0) {
-        result = judge_authorities(settings, err);
+        result = judge_authorities(settings, out, err);
     }
     return result == 0 ? judge_files(settings, out, err) : result;
 }

@@ -167,6 +167,60 @@ static void named_sections_are_printed_when_they_are_there(void **state)
     free(text);
 }
 
+static char *printed(const struct config *config,
+                     void (*print)(const struct config *config, FILE *out))
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    assert_non_null(out);
+    print(config, out);
+    fclose(out);
+    return text;
+}
+
+static void keys_that_no_other_section_has_are_told(void **state)
+{
+    (void)state;
+    static const struct config_field plain[] = {
+        {.type = CONFIG_U64, .key = "queue", .value = "1", .max = 9, .help = "Queue."}, {0}};
+    static uint64_t queue;
+    static const struct config_section other = {"other", plain, &queue, "Other."};
+    AUTO(config) config = config_new(&other, 1, "NETSCOPE", &err);
+
+    memset(names, 0, sizeof(names));
+    assert_non_null(config);
+    assert_int_equal(config_add_named(config, &named, &err), 0);
+    char *text = printed(config, config_print_markdown);
+
+    assert_non_null(strstr(text, "## `clusters.NAME`\n\nMore.\n\n| key | type |"));
+    assert_non_null(strstr(text, "| `queue` | number | `100` | 0 to 1000 | Queue. | "
+                                 "`NETSCOPE_CLUSTERS__NAME__QUEUE` |"));
+    free(text);
+    text = printed(config, config_print_yaml);
+    assert_non_null(strstr(text, "\n# More.\n# clusters:\n#   NAME:\n#     # Brokers. Default:"));
+    free(text);
+    assert_int_equal(load(config, "clusters:\n  b:\n    queue: 3\n"), 0);
+    text = printed(config, config_print_yaml);
+    assert_non_null(strstr(text, "\n  b:\n"));
+    assert_null(strstr(text, "# clusters:"));
+    free(text);
+}
+
+static void keys_that_another_section_has_are_told_once(void **state)
+{
+    (void)state;
+    AUTO(config) config = new_config();
+    char *text = printed(config, config_print_markdown);
+
+    assert_null(strstr(text, "NETSCOPE_CLUSTERS__NAME__QUEUE"));
+    free(text);
+    text = printed(config, config_print_yaml);
+    assert_null(strstr(text, "# clusters:"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +229,8 @@ int main(void)
         cmocka_unit_test(wrong_names_keys_and_one_too_many_are_refused_with_their_line),
         cmocka_unit_test(a_check_of_the_field_refuses_with_the_line_of_the_pair),
         cmocka_unit_test(named_sections_are_printed_when_they_are_there),
+        cmocka_unit_test(keys_that_no_other_section_has_are_told),
+        cmocka_unit_test(keys_that_another_section_has_are_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -597,6 +597,41 @@ static void chance_finds_no_item_that_is_lost_in_silence(void **state)
     spool_log_close(log);
 }
 
+static void a_new_cursor_at_the_end_has_no_part_in_what_waits(void **state)
+{
+    (void)state;
+    struct spool_log *log = open_log(&limits);
+    struct spool_log_cursor_state at;
+    struct spool_log_item item;
+    char text[100] = "";
+    const int slow = spool_log_cursor(log, "slow", &err);
+
+    for (int i = 0; i < 40; i++) { /* more than memory holds */
+        assert_int_equal(spool_log_append(log, text, sizeof(text), 1, 1, &err), 0);
+    }
+    const int fresh = spool_log_cursor_at_end(log, "fresh", &err);
+
+    assert_true(fresh > slow);
+    spool_log_cursor_state(log, fresh, &at);
+    assert_int_equal(at.unacked_records, 0);
+    assert_int_equal(spool_log_peek(log, fresh, &item, &err), 0);
+    assert_int_equal(spool_log_append(log, "next", 4, 1, 2, &err), 0);
+    assert_int_equal(spool_log_peek(log, fresh, &item, &err), 1);
+    assert_int_equal(item.length, 4);
+    spool_log_cursor_state(log, slow, &at);
+    assert_int_equal(at.unacked_records, 41);
+    spool_log_close(log); /* what it has not had, it has after a restart */
+    log = open_log(&limits);
+    assert_true(spool_log_cursor(log, "slow", &err) >= 0);
+    const int again = spool_log_cursor_at_end(log, "fresh", &err);
+
+    assert_int_equal(spool_log_peek(log, again, &item, &err), 1);
+    assert_int_equal(item.length, 4);
+    spool_log_cursor_state(log, again, &at);
+    assert_int_equal(at.lost_records, 0);
+    spool_log_close(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -616,6 +651,7 @@ int main(void)
         IN_DIRECTORY(what_was_written_survives_the_death_of_its_process),
         IN_DIRECTORY(what_is_in_memory_alone_dies_with_its_process),
         IN_DIRECTORY(what_is_written_and_in_memory_is_read_once_and_dropped_once),
+        IN_DIRECTORY(a_new_cursor_at_the_end_has_no_part_in_what_waits),
         IN_DIRECTORY(chance_finds_no_item_that_is_lost_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

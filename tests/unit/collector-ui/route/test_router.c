@@ -584,7 +584,7 @@ static void what_came_last_is_delivered_before_the_end(void **state)
     assert_in_range(route_server_count(&servers[0]), 5, 6);
 }
 
-static void a_receiver_that_is_new_begins_with_what_waits(void **state)
+static void a_receiver_that_is_new_begins_with_the_next_alert(void **state)
 {
     (void)state;
     servers[0].statuses[0] = SERVER_HANGS;
@@ -596,9 +596,12 @@ static void a_receiver_that_is_new_begins_with_what_waits(void **state)
     serve(1);
     start();
     assert_int_equal(until_nothing_waits(0).sent, 1);
+    assert_int_equal(until_nothing_waits(1).taken, 0);
+    offer_incident(2, ALERT_OPEN);
+    assert_int_equal(until_nothing_waits(0).sent, 2);
     assert_int_equal(until_nothing_waits(1).sent, 1);
     asked_for(0, 1, 1);
-    asked_for(1, 0, 1);
+    asked_for(1, 0, 2);
 }
 
 static uint64_t queue_bytes_on_disk(void)
@@ -840,7 +843,7 @@ int main(void)
         TEST(what_was_delivered_is_not_delivered_after_a_restart),
         TEST(what_waits_is_tried_once_more_at_the_end),
         TEST(what_came_last_is_delivered_before_the_end),
-        TEST(a_receiver_that_is_new_begins_with_what_waits),
+        TEST(a_receiver_that_is_new_begins_with_the_next_alert),
         TEST(a_full_queue_drops_the_oldest_and_counts_them),
         TEST(a_token_is_read_for_each_message),
         TEST(a_token_that_is_gone_makes_alerts_wait),
