@@ -14,7 +14,7 @@
 
 #define PROGRAM "netscope-collector"
 /* Without a repeat_interval nothing renews an alert before it closes. */
-#define FIRING_NS_DEFAULT (24 * 3600 * NS_PER_SEC)
+#define FIRING_NS_DEFAULT (UINT64_C(86400) * NS_PER_SEC)
 
 /* ---- text that grows in a bounded buffer ---- */
 
@@ -183,7 +183,7 @@ static size_t slack_body(const struct route_saying *saying, char *out, size_t ca
                                         "\xf0\x9f\x94\xb4"};
     static const char *const states[] = {"", "opened", "goes on", "closed"};
     const struct alert_record *alert = saying->alert;
-    char buffer[8192], sensors[512], first[CLOCK_TEXT_BYTES];
+    char buffer[8192], sensors[512] = "", first[CLOCK_TEXT_BYTES];
     struct text text = {.out = buffer, .capacity = sizeof(buffer)};
     struct json_writer writer;
 
@@ -220,7 +220,7 @@ static void member(struct json_writer *out, const char *key, const char *text)
 static void write_labels(const struct alert_record *alert, enum severity severity,
                          struct json_writer *out)
 {
-    char sensors[512];
+    char sensors[512] = "";
 
     json_key(out, "labels");
     json_object_begin(out);
@@ -239,7 +239,7 @@ static void write_annotations(const struct alert_record *alert, struct json_writ
 {
     char address[ADDRESS_TEXT_BYTES];
     char number[32];
-    char sensors[512];
+    char sensors[512] = "";
 
     json_key(out, "annotations");
     json_object_begin(out);
@@ -331,7 +331,7 @@ static void put_header(struct text *text, const struct route_saying *saying)
 
 static void put_text(struct text *text, const struct alert_record *alert)
 {
-    char sensors[512];
+    char sensors[512] = "";
 
     put(text, "%s %s %s: ", severity_text(alert), kind_of(alert),
         alert_state_name((enum alert_state)alert->state));
@@ -366,7 +366,7 @@ static void put_cef_address(struct text *text, const struct alert_endpoint *ends
 static void put_cef(struct text *text, const struct alert_record *alert)
 {
     static const uint8_t levels[] = {0, 1, 3, 5, 8, 10};
-    char sensors[512];
+    char sensors[512] = "";
 
     put(text, "CEF:0|NetScope|%s|%s|%s|%s|%u|", PROGRAM, NETSCOPE_VERSION, kind_of(alert),
         kind_of(alert), (unsigned)levels[alert->severity % ARRAY_COUNT(levels)]);

@@ -242,14 +242,15 @@ void route_told_load(struct route_told_list *told, const char *path)
            told->count < told->capacity) {
         struct route_told item = {0};
         char state[8] = "";
-        unsigned severity = 0;
+        char severity[2] = "";
+        char wall_ns[21] = "";
 
-        if (sscanf(line, "%36s %u %7s %" SCNu64, item.alert_id, &severity, state, &item.wall_ns) ==
+        if (sscanf(line, "%36s %1[0-5] %7s %20[0-9]", item.alert_id, severity, state, wall_ns) ==
                 4 &&
-            severity <= SEVERITY_CRITICAL &&
             (strcmp(state, "closed") == 0 || strcmp(state, "open") == 0)) {
-            item.severity = (uint8_t)severity;
+            item.severity = (uint8_t)(severity[0] - '0');
             item.is_closed = state[0] == 'c';
+            item.wall_ns = strtoull(wall_ns, NULL, 10);
             told->items[told->count++] = item;
         }
     }

@@ -8,6 +8,7 @@
 #define RETRY_FIRST_NS     NS_PER_SEC
 #define RETRY_LONGEST_NS   (60 * NS_PER_SEC)
 #define RETRY_AFTER_MAX_NS (3600 * NS_PER_SEC)
+#define DOUBLINGS_MAX      7
 #define REPEAT_LOOK_NS     (2 * NS_PER_SEC)
 
 static bool is_past_grace(struct router *router)
@@ -98,7 +99,8 @@ static void note_outcome(struct route_worker *worker, enum route_outcome outcome
 /* Doubling, from a second to a minute, or what the receiver asked for. */
 static uint64_t pause_of(const struct route_worker *worker, uint64_t asked_ns)
 {
-    const unsigned doublings = worker->failures > 7 ? 7 : worker->failures - 1;
+    const unsigned before = worker->failures > 0 ? worker->failures - 1 : 0;
+    const unsigned doublings = before > DOUBLINGS_MAX ? DOUBLINGS_MAX : before;
     const uint64_t own_ns = RETRY_FIRST_NS << doublings;
     const uint64_t bounded_ns = own_ns > RETRY_LONGEST_NS ? RETRY_LONGEST_NS : own_ns;
 

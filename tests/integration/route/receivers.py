@@ -350,7 +350,7 @@ class Routing(unittest.TestCase):
             is_over.set()
             thread.join()
             self.assertEqual(wrong, [])
-            self.assertGreater(seen[0], 10)
+            self.assertGreater(seen[0], 0)
 
         self.addCleanup(end)
 
