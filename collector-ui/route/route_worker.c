@@ -126,14 +126,13 @@ static void pause_before_retry(struct route_worker *worker, uint64_t asked_ns)
     (void)pthread_mutex_unlock(&router->lock);
 }
 
-/* False: it was not delivered and is to be again, after a restart. */
-static bool deliver(struct route_worker *worker, const struct spool_log_item *item)
+/* ROUTE_RETRY: it is to be tried again after a restart; ROUTE_REFUSED: it is given up. */
+static enum route_outcome deliver(struct route_worker *worker, const struct spool_log_item *item)
 {
     const uint64_t give_up_ns = item->time_ns + worker->receiver.settings->retry_ns;
-    struct error err = {0};
-
     const uint8_t told_severity =
         route_told_severity(&worker->told, worker->receiver.alert->alert_id);
+    struct error err = {0};
 
     for (;;) {
         uint64_t asked_ns = 0;
@@ -143,21 +142,21 @@ static bool deliver(struct route_worker *worker, const struct spool_log_item *it
         note_outcome(worker, outcome);
         if (outcome == ROUTE_DELIVERED) {
             done(worker, item, &worker->counts.sent);
-            return true;
+            return outcome;
         }
         if (outcome == ROUTE_REFUSED) {
             tell_refused(worker, "a receiver refuses an alert", &err);
             done(worker, item, &worker->counts.refused);
-            return true;
+            return outcome;
         }
         if (router_is_stopping(worker->router)) {
-            return false;
+            return outcome;
         }
         tell_failure(worker, &err);
         if (clock_wall_ns() >= give_up_ns) {
             tell_refused(worker, "an alert is given up after retry_for", &err);
             done(worker, item, &worker->counts.expired);
-            return true;
+            return ROUTE_REFUSED;
         }
         pause_before_retry(worker, asked_ns); /* the end cuts it short, for a last try */
     }
@@ -259,8 +258,10 @@ void *route_worker_run(void *context)
             route_told_pass(&worker->told, alert);
             continue;
         }
-        goes_on = deliver(worker, &item);
-        if (goes_on) {
+        const enum route_outcome outcome = deliver(worker, &item);
+
+        goes_on = outcome != ROUTE_RETRY;
+        if (outcome == ROUTE_DELIVERED) { /* else the receiver knows nothing of it */
             route_told_note(&worker->told, alert, wall_ns);
             (void)pthread_mutex_lock(&router->lock);
             worker->counts.forgotten = worker->told.forgotten;

@@ -279,6 +279,25 @@ static void what_is_refused_is_counted_and_the_next_one_goes(void **state)
 }
 
 /* A wrong address, a token that is too old: somebody mends it, and the alert was right. */
+static void of_an_incident_whose_opening_was_refused_the_end_is_not_told(void **state)
+{
+    (void)state;
+    servers[0].statuses[0] = 422;
+    serve(0);
+    start();
+    offer_incident(1, ALERT_OPEN);
+    offer_incident(1, ALERT_CLOSE);
+    offer_incident(2, ALERT_OPEN);
+    offer_incident(2, ALERT_CLOSE);
+    const struct route_counts counts = until_nothing_waits(0);
+
+    assert_int_equal(counts.refused, 1);
+    assert_int_equal(counts.passed_over, 1);
+    assert_int_equal(counts.sent, 2);
+    asked_for(0, 1, 2);
+    asked_for(0, 2, 2);
+}
+
 static void what_is_wrong_with_the_address_or_the_token_makes_alerts_wait(void **state)
 {
     (void)state;
@@ -829,6 +848,7 @@ int main(void)
         TEST(a_receiver_that_fails_is_said_to_fail_while_its_alerts_wait),
         TEST(a_receiver_is_given_the_time_that_it_asks_for),
         TEST(what_is_refused_is_counted_and_the_next_one_goes),
+        TEST(of_an_incident_whose_opening_was_refused_the_end_is_not_told),
         TEST(what_is_wrong_with_the_address_or_the_token_makes_alerts_wait),
         TEST(an_alert_is_given_up_after_retry_for),
         TEST(what_is_no_alert_is_refused_and_holds_nothing_up),
