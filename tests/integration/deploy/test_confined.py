@@ -199,6 +199,7 @@ class Confined(unittest.TestCase):
                           self.directory.name, "-v")
         self.addCleanup(program.__exit__)
         wait_until("the collector answers", lambda: answers(f"http://127.0.0.1:{self.port}/healthz"))
+        wait_until("it tells how it is confined", lambda: "msg=confined" in program.text())
         self.check(program, 0, 0)
         self.assertEqual(program.stop(), 0, program.text())
 
