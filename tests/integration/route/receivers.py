@@ -388,6 +388,12 @@ def to_tell(records, min_severity="info", kinds=()):
     return messages
 
 
+def to_try(records):
+    """Of records in their order, those that a receiver is asked to take which never takes one: of an incident that it was
+    not told of, it hears no end."""
+    return [record for record in records if record["state"] != "ALERT_STATE_CLOSE"]
+
+
 def severity_of(record):
     return SEVERITIES.index(record["severity"].removeprefix("SEVERITY_").lower())
 

@@ -7,7 +7,7 @@ import sys
 import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from receivers import NO_PROXY, Datagrams, Routing, Streams, to_tell, yaml
+from receivers import NO_PROXY, Datagrams, Routing, Streams, to_tell, to_try, yaml
 from support.programs import COLLECTOR, free_port, get, main, run, wait_until
 
 
@@ -176,9 +176,9 @@ class Commands(Routing):
                      "refusing": {"url_file": self.file("refusing", refusing.url(secret_path)), "token_file": token_file},
                      "gone": {"url_file": self.file("gone", f"http://127.0.0.1:{gone}{secret_path}")}}
         self.start(receivers)
-        messages = to_tell(self.raise_alerts())
-        self.await_counted("good", sent=len(messages))
-        self.await_counted("refusing", refused=len(messages))
+        records = self.raise_alerts()
+        self.await_counted("good", sent=len(to_tell(records)))
+        self.await_counted("refusing", refused=len(to_try(records)))
         for name in ("closed", "wrong", "gone"):
             wait_until(f"two tries at {name}", lambda name=name: self.counted(name)["retries_total"] >= 2)
         self.assertEqual({request.path for request in good.taken()}, {secret_path})

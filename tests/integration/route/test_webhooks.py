@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from receivers import Routing, keys, to_tell, write_scans
+from receivers import Routing, keys, to_tell, to_try, write_scans
 from support.peers import Peers
 from support.programs import PATIENCE, free_port, main, wait_until
 
@@ -105,17 +105,19 @@ class Webhooks(Routing):
         other = self.hook()
         self.start({"closed": {"url": hook.url()}, "other": {"url": other.url()}})
         self.watch_ledger()
-        messages = to_tell(self.raise_alerts())
-        counts = self.await_counted("closed", refused=len(messages), waiting=0)
+        records = self.raise_alerts()
+        refused = len(to_try(records))
+        counts = self.await_counted("closed", refused=refused, waiting=0)
         self.assertEqual((counts["sent"], counts["retries_total"]), (0, 0))
-        self.assertEqual(len(hook.requests), len(messages))
+        self.assertEqual(counts["passed_over"], len(records) - refused)
+        self.assertEqual(len(hook.requests), refused)
         row = self.ledger("closed")
-        self.assertEqual((row["in"], row["out"], row["refused"]), (len(messages), 0, len(messages)))
+        self.assertEqual((row["in"], row["out"], row["refused"]), (refused, 0, refused))
         self.assertEqual(self.metrics()['netscope_dropped_records_total{stage="sink",name="receiver closed",reason="refused"}'],
-                         len(messages))
-        self.assert_told(other, messages)
+                         refused)
+        self.assert_told(other, to_tell(records))
         reasons = re.findall(r'refuses an alert" receiver=closed alert_id=\S+ reason="([^"]*)"', self.collector.program.text())
-        self.assertEqual(reasons, ["it answers 400: not such ones  [31m é"] + ["it answers 422"] * (len(messages) - 1))
+        self.assertEqual(reasons, ["it answers 400: not such ones  [31m é"] + ["it answers 422"] * (refused - 1))
 
     def test_one_that_forbids_gets_all_when_its_owner_has_mended_that(self):
         hook = self.hook(answers=[(403, {}, b"no"), (401, {}, b"")])
@@ -133,10 +135,10 @@ class Webhooks(Routing):
     def test_what_is_not_taken_within_retry_for_is_given_up_and_counted(self):
         self.start({"away": {"url": f"http://127.0.0.1:{free_port()}/", "retry_for": "1s"}})
         self.watch_ledger()
-        messages = to_tell(self.raise_alerts(self.scans))
-        counts = self.await_counted("away", expired=len(messages), waiting=0)
+        expired = len(to_try(self.raise_alerts(self.scans)))
+        counts = self.await_counted("away", expired=expired, waiting=0)
         self.assertEqual((counts["sent"], counts["up"]), (0, 0))
-        self.assertEqual(self.ledger("away")["expired"], len(messages))
+        self.assertEqual(self.ledger("away")["expired"], expired)
         self.assertRegex(self.collector.program.text(), r'given up after retry_for" receiver=away')
 
     def test_a_full_queue_loses_the_oldest_and_says_so(self):
