@@ -177,13 +177,19 @@ static void indent(uint32_t depth, FILE *out)
     fprintf(out, "%*s", (int)(2 * depth), "");
 }
 
+/* "# HELP Default: VALUE; BOUNDS.", to the end of the line. */
+static void print_meaning(const struct config_field *field, FILE *out)
+{
+    fprintf(out, "# %s Default: %s", field->help != NULL ? field->help : "", default_text(field));
+    print_bounds(field, "; ", out);
+    fputs(field->is_hot ? "; may change without a restart.\n" : ".\n", out);
+}
+
 static void print_entry(const struct config_entry *entry, uint32_t depth, FILE *out)
 {
     const struct config_field *field = entry->field;
     indent(depth, out);
-    fprintf(out, "# %s Default: %s", field->help != NULL ? field->help : "", default_text(field));
-    print_bounds(field, "; ", out);
-    fputs(field->is_hot ? "; may change without a restart.\n" : ".\n", out);
+    print_meaning(field, out);
     indent(depth, out);
     if (field->is_secret && !is_empty_value(entry)) {
         /* A comment, so that the output is never read back as the secret "***". */
@@ -277,11 +283,9 @@ static void print_named(const struct config_named *named, FILE *out)
 {
     fprintf(out, "\n# %s\n# %s:\n#   NAME:\n", named->help, named->path);
     for (const struct config_field *field = named->fields; field->key != NULL; field++) {
-        fprintf(out, "#     # %s Default: %s", field->help != NULL ? field->help : "",
-                default_text(field));
-        print_bounds(field, "; ", out);
-        fprintf(out, "%s\n#     %s:\n", field->is_hot ? "; may change without a restart." : ".",
-                field->key);
+        fputs("#     ", out);
+        print_meaning(field, out);
+        fprintf(out, "#     %s:\n", field->key);
     }
 }
 
