@@ -1,14 +1,12 @@
 /* Webhooks: one POST each alert, by libcurl. */
-#include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/service/secret_file.h"
 #include "base/utf8.h"
-#include "collector-ui/route/route_internal.h"
+#include "collector-ui/route/route_curl.h"
 
 #define ANSWER_BYTES          160 /* of what the receiver answers, for the log */
 #define SECRET_WORD_BYTES_MIN 4
@@ -19,8 +17,6 @@ struct route_http {
     const char *token_file;
     const char *secret_path;       /* of a URL that is a secret itself; "": none */
     char token[ROUTE_TOKEN_BYTES]; /* during a request; "": none */
-    const struct route_limits *limits;
-    uint64_t begin_ns;
     char reason[CURL_ERROR_SIZE];
     char answer[ANSWER_BYTES + 1];
     size_t answer_length;
@@ -40,46 +36,20 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
-/* Not 0 ends the request: the program stops. */
-static int watch(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    const struct route_http *http = context;
-    const uint64_t deadline_ns = atomic_load(http->limits->deadline_ns);
-
-    (void)a, (void)b, (void)c, (void)d;
-    return deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns ? 1 : 0;
-}
-
-static void init_library(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static bool set_up(struct route_http *http, const struct route_target *target,
-                   const struct route_receiver_settings *settings)
+static bool set_up(struct route_http *http, const struct route_target *target)
 {
     CURL *curl = http->curl;
-    const long timeout_ms = (long)(http->limits->timeout_ns / NS_PER_MS);
     bool ok = curl_easy_setopt(curl, CURLOPT_URL, target->url) == CURLE_OK;
 
     ok &= curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_USERAGENT, "netscope-collector/" NETSCOPE_VERSION) ==
           CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->reason) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_WRITEDATA, http) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http) == CURLE_OK;
     if (target->is_loopback) { /* what is for this machine alone goes to no proxy */
         ok &= curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK;
-    }
-    if (settings->ca_file[0] != '\0') {
-        ok &= curl_easy_setopt(curl, CURLOPT_CAINFO, settings->ca_file) == CURLE_OK;
     }
     return ok;
 }
@@ -96,12 +66,10 @@ struct route_http *route_http_new(const struct route_target *target,
                                   const struct route_receiver_settings *settings,
                                   const struct route_limits *limits, struct error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct route_http *http = calloc(1, sizeof(*http));
 
-    (void)pthread_once(&once, init_library);
     if (http != NULL) {
-        http->curl = curl_easy_init();
+        http->curl = route_curl_new(limits, settings->ca_file, http->reason);
         /* Without the pause of "100 Continue" before larger bodies. */
         http->headers = curl_slist_append(NULL, "Content-Type: application/json");
         struct curl_slist *more = curl_slist_append(http->headers, "Expect:");
@@ -109,10 +77,8 @@ struct route_http *route_http_new(const struct route_target *target,
         http->headers = more != NULL ? more : http->headers;
         http->token_file = settings->token_file;
         http->secret_path = settings->url_file[0] != '\0' ? path_of(target->url) : "";
-        http->limits = limits;
     }
-    if (http == NULL || http->curl == NULL || http->headers == NULL ||
-        !set_up(http, target, settings)) {
+    if (http == NULL || http->curl == NULL || http->headers == NULL || !set_up(http, target)) {
         route_http_free(http);
         (void)error_set(err, ENOMEM, "libcurl does not start");
         return NULL;

@@ -167,6 +167,9 @@ struct route_limits {
     const atomic_uint_fast64_t *deadline_ns; /* monotonic; 0: none */
 };
 
+/* Whether the moment has come; 0: it never does. */
+bool route_is_past_deadline(const atomic_uint_fast64_t *deadline_ns);
+
 /* One request at a time, over a connection that is kept. */
 struct route_http;
 MUST_USE struct route_http *route_http_new(const struct route_target *target,

@@ -206,9 +206,7 @@ void route_kafka_free(struct route_kafka *kafka)
 static void wait_for_report(struct route_kafka *kafka)
 {
     while (!kafka->is_reported) {
-        const uint64_t deadline_ns = atomic_load(kafka->limits->deadline_ns);
-
-        if (deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns) {
+        if (route_is_past_deadline(kafka->limits->deadline_ns)) {
             (void)rd_kafka_purge(kafka->producer,
                                  RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
             (void)rd_kafka_flush(kafka->producer, PURGE_WAIT_MS);

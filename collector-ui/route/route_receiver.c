@@ -10,6 +10,13 @@
 
 #define ARENA_BYTES ((size_t)1 << 20)
 
+bool route_is_past_deadline(const atomic_uint_fast64_t *deadline_ns)
+{
+    const uint64_t at_ns = atomic_load(deadline_ns);
+
+    return at_ns != 0 && clock_monotonic_ns() >= at_ns;
+}
+
 static int open_way(struct route_receiver *receiver, struct error *err)
 {
     if (receiver->target.transport == ROUTE_HTTP) {

@@ -2,7 +2,6 @@
  * 5425), for which libcurl makes the connection. Who takes a stream does not say what arrived: a
  * message counts as delivered once it is written. */
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -14,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collector-ui/route/route_internal.h"
+#include "collector-ui/route/route_curl.h"
 
 #define POLL_STEP_MS 100
 
@@ -62,10 +61,7 @@ void route_syslog_free(struct route_syslog *syslog)
 
 static bool is_over(const struct route_syslog *syslog, uint64_t until_ns)
 {
-    const uint64_t now_ns = clock_monotonic_ns();
-    const uint64_t deadline_ns = atomic_load(syslog->limits->deadline_ns);
-
-    return now_ns >= until_ns || (deadline_ns != 0 && now_ns >= deadline_ns);
+    return clock_monotonic_ns() >= until_ns || route_is_past_deadline(syslog->limits->deadline_ns);
 }
 
 /* ---- datagrams ---- */
@@ -141,18 +137,12 @@ static enum route_outcome send_datagram(struct route_syslog *syslog, const char 
 
 /* ---- streams ---- */
 
-static int watch(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    (void)a, (void)b, (void)c, (void)d;
-    return is_over(context, UINT64_MAX) ? 1 : 0;
-}
-
 static int dial_stream(struct route_syslog *syslog, struct error *err)
 {
     const struct route_target *target = syslog->target;
     const bool is_v6 = strchr(target->host, ':') != NULL;
     char url[sizeof(target->host) + 32];
-    CURL *curl = curl_easy_init();
+    CURL *curl = route_curl_new(syslog->limits, syslog->ca_file, syslog->reason);
 
     if (curl == NULL) {
         return error_set(err, ENOMEM, "libcurl does not start");
@@ -165,16 +155,6 @@ static int dial_stream(struct route_syslog *syslog, struct error *err)
     ok &= curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK; /* not the one of the web */
     ok &= curl_easy_setopt(curl, CURLOPT_SSL_ENABLE_ALPN, 0L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                           (long)(syslog->limits->timeout_ns / NS_PER_MS)) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, syslog->reason) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_XFERINFODATA, syslog) == CURLE_OK;
-    if (syslog->ca_file[0] != '\0') {
-        ok &= curl_easy_setopt(curl, CURLOPT_CAINFO, syslog->ca_file) == CURLE_OK;
-    }
     const CURLcode code = ok ? curl_easy_perform(curl) : CURLE_OUT_OF_MEMORY;
 
     if (code != CURLE_OK) {

@@ -11,13 +11,6 @@
 #define DOUBLINGS_MAX      7
 #define REPEAT_LOOK_NS     (2 * NS_PER_SEC)
 
-static bool is_past_grace(struct router *router)
-{
-    const uint64_t deadline_ns = atomic_load(&router->deadline_ns);
-
-    return deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns;
-}
-
 /* The next alert of a receiver, copied and decoded; false: none, or none that can be read. */
 static bool take(struct route_worker *worker, struct spool_log_item *item)
 {
@@ -240,7 +233,7 @@ void *route_worker_run(void *context)
     struct router *router = worker->router;
     bool goes_on = true;
 
-    while (goes_on && !is_past_grace(router)) {
+    while (goes_on && !route_is_past_deadline(&router->deadline_ns)) {
         struct spool_log_item item;
         const bool was_stopping = router_is_stopping(router);
 
