@@ -35,8 +35,9 @@ static bool open_window(struct detection *detection, uint32_t detector, uint32_t
     struct window *window = &detection->windows[rules->first_window + number];
     struct detection_shape shape =
         detection_view_shape(detection->settings, &rules->ops->views[from->view], WINDOW_FACTOR);
-    const uint64_t length_ns =
-        from->param == 0 ? rules->window_ns : rules->params[from->param - 1].number;
+    const uint64_t length_ns = from->seconds != 0 ? from->seconds * NS_PER_SEC
+                               : from->param == 0 ? rules->window_ns
+                                                  : rules->params[from->param - 1].number;
 
     window->detector = detector;
     window->view = rules->first_view + from->view;
@@ -384,6 +385,16 @@ uint64_t detector_window_seconds(const struct detection *detection, const struct
 uint64_t detection_now(const struct detection *detection)
 {
     return detection->now;
+}
+
+uint64_t detection_since(const struct detection *detection)
+{
+    return detection->since;
+}
+
+void detector_is_full(struct detection *detection, const struct detector *self, uint32_t window)
+{
+    detection->windows[self->rules->first_window + window].saturated_second = detection->now;
 }
 
 const struct detection_second *detection_costs(const struct detection *detection)

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/attributes.h"
 #include "base/error.h"
+#include "detection/app_port.h"
 #include "detection/detection_settings.h"
 #include "proto/record.h"
 
@@ -49,6 +50,9 @@ enum detection_event {
     DETECTION_REFUSED,     /* a server refused a log-in: `code` its status (HTTP 401), `name` the
                               protocol */
     DETECTION_CREDENTIALS, /* a log-in in clear text; `name`: the protocol */
+    DETECTION_FLOW, /* a flow's first and last record, each with what is known by then: `app`,
+                       `is_answered`: a handshake that was seen to be complete (UDP: both
+                       spoke) */
     DETECTION_EVENT_COUNT
 };
 
@@ -84,6 +88,7 @@ struct detection_fact {
     uint8_t mac[6];
     uint16_t source_port, target_port; /* 0 where there are none */
     uint16_t type;                     /* DNS: of the question. ARP: 4 or 6 */
+    uint8_t app;                       /* FLOW: enum detection_app, by what was said alone */
     uint32_t code;                     /* by event; DNS: rcode */
     struct ip_address source, target;
     uint64_t time_ns, first_ns;
@@ -101,10 +106,11 @@ struct detection_fact {
 };
 
 /* What a fact about a flow tells at a glance, so that it is made only where a detector may care: in
- * a flood none does. CLOSE: protocol and service alone; TLS: protocol, code, type and certificate.
- */
+ * a flood none does. CLOSE: protocol and service alone; TLS: protocol, code, type and certificate;
+ * FLOW: protocol, app, is_answered, ports and what is inside. */
 struct detection_glance {
-    uint8_t protocol, service, certificate;
+    uint8_t protocol, service, certificate, app;
+    bool is_answered;
     uint16_t type;
     uint32_t code;
     bool is_source_internal, is_target_internal;
@@ -130,8 +136,8 @@ uint64_t detection_frame_bytes(const struct detection_frame *frame);
 uint64_t detection_frame_second(const struct detection_frame *frame);
 bool detection_frame_is_empty(struct detection_frame *frame);
 
-/* The chance with which a fact of `event` (VOLUME, CLOSE, END or TLS) with this in it is to be
- * told: 0: all would pass it over; below 1: where detection_frame_draws() says so. */
+/* The chance with which a fact of `event` (VOLUME, CLOSE, END, TLS or FLOW) with this in it is to
+ * be told: 0: all would pass it over; below 1: where detection_frame_draws() says so. */
 double detection_frame_cares(const struct detection_frame *frame, enum detection_event event,
                              const struct detection_glance *glance);
 /* False: nobody who cares with this chance at most gets to look at the fact, of which addresses,

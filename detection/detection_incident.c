@@ -115,6 +115,11 @@ struct alert_record *incident_draft(struct detection *detection, const struct de
     return draft;
 }
 
+void incident_add_origins(struct detection *detection, uint64_t origins)
+{
+    detection->draft_origins |= origins;
+}
+
 /* ---- incidents ---- */
 
 static uint64_t hash_of(enum alert_kind kind, const struct detection_subject *subject)

@@ -402,6 +402,29 @@ static int check_addresses(const struct detector_config *from, const struct conf
     return 0;
 }
 
+/* Items of lists that name ports, parsed once: they are looked at for each flow. */
+static int take_port_rules(const struct detector_config *from, const struct config *config,
+                           struct detector_rules *rules, struct error *err)
+{
+    rules->ports_count = 0;
+    for (uint32_t i = 0; rules->ops->params[i].key != NULL; i++) {
+        const struct detector_param *param = &rules->ops->params[i];
+        const uint32_t count = param->take_ports != NULL ? from->params[i].list.count : 0;
+
+        for (uint32_t j = 0; j < count; j++) {
+            const char *item = from->params[i].list.items[j];
+
+            assert(rules->ports_count < ARRAY_COUNT(rules->ports));
+            if (!param->take_ports(item, &rules->ports[rules->ports_count++])) {
+                (void)error_set(err, EINVAL, "%s.%s: '%.64s' is not %s", rules->path, param->key,
+                                item, param->form);
+                return refuse(config, rules, param->key, err);
+            }
+        }
+    }
+    return 0;
+}
+
 static int compile_one(const struct detector_config *from, const struct config *config,
                        struct detector_rules *rules, struct error *err)
 {
@@ -417,7 +440,8 @@ static int compile_one(const struct detector_config *from, const struct config *
         take_prefixes(&from->exempt_targets, config, rules, "exempt_targets", rules->exempt_targets,
                       &rules->exempt_targets_count, err) != 0 ||
         take_ports(&from->exempt_ports, config, rules, err) != 0 ||
-        check_addresses(from, config, rules, err) != 0) {
+        check_addresses(from, config, rules, err) != 0 ||
+        take_port_rules(from, config, rules, err) != 0) {
         return -err->code;
     }
     rules->least_level = rules->levels[LEVEL_MEDIUM];

@@ -47,6 +47,12 @@ struct detector_override {
     uint8_t mode;
 };
 
+/* "ssh:2222", "5900-5909": ports of a setting of one detector alone. */
+struct detector_ports {
+    uint8_t app; /* enum detection_app; 0: none is named */
+    uint16_t first, last;
+};
+
 struct detector_ops;
 
 /* What one detector works by. */
@@ -57,6 +63,7 @@ struct detector_rules {
     /* Read for each fact: on the line of `ops`. */
     uint32_t first_view, first_window; /* of its own in a frame and in the decisions */
     uint32_t exempt_sources_count, exempt_targets_count, exempt_ports_count, overrides_count;
+    uint32_t ports_count;
     uint64_t window_ns, quiet_ns, min_volume;
     double levels[LEVEL_COUNT];
     double least_level; /* the lowest medium one, with those of all overrides */
@@ -64,6 +71,7 @@ struct detector_rules {
     struct ip_prefix exempt_sources[DETECTOR_PREFIXES_MAX];
     struct ip_prefix exempt_targets[DETECTOR_PREFIXES_MAX];
     uint16_t exempt_ports[DETECTOR_PORTS_MAX];
+    struct detector_ports ports[2 * DETECTOR_PORTS_MAX]; /* of the `params` that name some */
     struct detector_override overrides[DETECTOR_OVERRIDES_MAX];
     char path[DETECTION_PATH_BYTES]; /* "analysis.anomalies.syn_flood" */
 };

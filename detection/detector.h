@@ -36,7 +36,8 @@ struct detector_view {
 
 struct detector_window {
     uint8_t view;
-    uint8_t param; /* length: 0: `window`; else 1 + index of a parameter that is a duration */
+    uint8_t param;   /* length: 0: `window`; else 1 + index of a parameter that is a duration */
+    uint8_t seconds; /* 0: as above; else its length, whatever the settings are */
     bool needs_unanswered; /* of detection_shape */
 };
 
@@ -48,6 +49,9 @@ struct detector_param {
     const char *help;
     const char *alias;
     bool is_addresses; /* a list of addresses: anything else refuses */
+    /* A list whose items go to the rules' `ports`; false: it is not of `form`. */
+    bool (*take_ports)(const char *item, struct detector_ports *out);
+    const char *form;
 };
 
 /* Defaults as written in YAML, and bounds. NULL: the detector has no such setting. */
@@ -84,8 +88,8 @@ struct detector_ops {
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
-    /* The chance with which a VOLUME, CLOSE, END or TLS is told to `feed`, which looks again: 0 is
-     * never, 1 always, between them by detector_draw(). NULL: all are. */
+    /* The chance with which a VOLUME, CLOSE, END, TLS or FLOW is told to `feed`, which looks again:
+     * 0 is never, 1 always, between them by detector_draw(). NULL: all are. */
     double (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
     /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
      * second; what came later, or could not wait, comes as a fact of its own. */
@@ -209,6 +213,10 @@ struct detection_table *detector_window(struct detection *detection, const struc
 uint64_t detector_window_seconds(const struct detection *detection, const struct detector *self,
                                  uint32_t window);
 uint64_t detection_now(const struct detection *detection); /* the second being decided */
+/* The first second of what windows hold: of another time or seed they know nothing. */
+uint64_t detection_since(const struct detection *detection);
+/* What the detector holds beside its windows is full: told as of a window that is. */
+void detector_is_full(struct detection *detection, const struct detector *self, uint32_t window);
 const struct detection_second *detection_costs(const struct detection *detection);
 /* A detector by name when it is enabled, or NULL. */
 struct detector *detection_find(struct detection *detection, const char *name);
@@ -272,6 +280,8 @@ struct incident_start {
  * severity, unit, config key. Until incident_report. */
 struct alert_record *incident_draft(struct detection *detection, const struct detector *self,
                                     const struct incident_start *start);
+/* Of a draft that tells more than its subject in the window: a bit for each sensor that saw it. */
+void incident_add_origins(struct detection *detection, uint64_t origins);
 /* Opens or goes on with the incident of the draft's kind and `subject`; fills key and id. */
 void incident_report(struct detection *detection, const struct detector *self,
                      const struct detection_subject *subject);

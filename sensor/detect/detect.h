@@ -59,8 +59,9 @@ void detect_volume(struct detection_frame *frame, const struct flow_table *table
                    const struct flow *flow, const struct flow_tick_delta *delta,
                    bool is_client_internal, bool is_server_internal);
 
-/* A record of a flow is made (UPDATE or END), all of it filled. */
-void detect_record(struct detection_frame *frame, const struct flow_record *record);
+/* A record of a flow is made (UPDATE or END), all of it filled; `app` is the enum app of it. Of
+ * UPDATEs the first tells something. */
+void detect_record(struct detection_frame *frame, const struct flow_record *record, unsigned app);
 
 /* One DNS question with its answer or without. */
 struct detect_dns {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/zero.h"
 #include "sensor/detect/detect.h"
+#include "sensor/wire/app.h"
 #include "sensor/wire/packet.h"
 
 #define TLS_1_0 0x0301
@@ -127,8 +128,87 @@ static void add_tls(struct detection_frame *frame, const struct flow_record *rec
     detection_frame_add(frame, &fact);
 }
 
-void detect_record(struct detection_frame *frame, const struct flow_record *record)
+/* What it speaks by what it said; what runs inside another protocol has no port of its own. */
+static uint8_t app_of(const struct flow_record *record, unsigned app)
 {
+    static const uint8_t apps[APP_COUNT] = {[APP_SSH] = DETECTION_APP_SSH,
+                                            [APP_TELNET] = DETECTION_APP_TELNET,
+                                            [APP_FTP] = DETECTION_APP_FTP,
+                                            [APP_SMTP] = DETECTION_APP_SMTP,
+                                            [APP_POP3] = DETECTION_APP_POP3,
+                                            [APP_IMAP] = DETECTION_APP_IMAP,
+                                            [APP_DNS] = DETECTION_APP_DNS,
+                                            [APP_NTP] = DETECTION_APP_NTP,
+                                            [APP_SNMP] = DETECTION_APP_SNMP,
+                                            [APP_LDAP] = DETECTION_APP_LDAP,
+                                            [APP_SMB] = DETECTION_APP_SMB,
+                                            [APP_RDP] = DETECTION_APP_RDP,
+                                            [APP_VNC] = DETECTION_APP_VNC,
+                                            [APP_MYSQL] = DETECTION_APP_MYSQL,
+                                            [APP_POSTGRESQL] = DETECTION_APP_POSTGRESQL,
+                                            [APP_MSSQL] = DETECTION_APP_MSSQL,
+                                            [APP_ORACLE] = DETECTION_APP_ORACLE,
+                                            [APP_MONGODB] = DETECTION_APP_MONGODB,
+                                            [APP_REDIS] = DETECTION_APP_REDIS,
+                                            [APP_CASSANDRA] = DETECTION_APP_CASSANDRA,
+                                            [APP_MEMCACHED] = DETECTION_APP_MEMCACHED,
+                                            [APP_MQTT] = DETECTION_APP_MQTT,
+                                            [APP_IRC] = DETECTION_APP_IRC,
+                                            [APP_SOCKS] = DETECTION_APP_SOCKS,
+                                            [APP_OPENVPN] = DETECTION_APP_OPENVPN,
+                                            [APP_HTTP] = DETECTION_APP_HTTP,
+                                            [APP_HTTP2] = DETECTION_APP_HTTP2,
+                                            [APP_WEBSOCKET] = DETECTION_APP_WEBSOCKET,
+                                            [APP_TLS] = DETECTION_APP_TLS,
+                                            [APP_BITTORRENT] = DETECTION_APP_BITTORRENT};
+
+    return record->app_confidence >= APP_DPI && record->app_carrier.length == 0 ? apps[app]
+                                                                                : APP_UNKNOWN;
+}
+
+/* Both sides agreed to talk, and who began was seen. */
+static bool is_agreed(const struct flow_record *record)
+{
+    const uint8_t forward = record->tcp.forward.flags, reverse = record->tcp.reverse.flags;
+
+    if (record->ip_protocol == IP_PROTOCOL_TCP) {
+        return record->has_tcp && record->initiator == INITIATOR_SYN && (reverse & TCP_SYN) != 0 &&
+               (forward & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+    }
+    return record->initiator == INITIATOR_FIRST_PACKET && record->forward.total_packets > 0 &&
+           record->reverse.total_packets > 0;
+}
+
+static void add_flow(struct detection_frame *frame, const struct flow_record *record, unsigned app)
+{
+    if (!is_agreed(record)) {
+        return;
+    }
+    const struct detection_glance glance = {
+        .protocol = record->ip_protocol,
+        .app = app_of(record, app),
+        .is_answered = true,
+        .is_source_internal = record->client.scope == SCOPE_INTERNAL,
+        .is_target_internal = record->server.scope == SCOPE_INTERNAL,
+        .source_port = record->client.port,
+        .target_port = record->server.port};
+
+    if (detection_frame_cares(frame, DETECTION_FLOW, &glance) <= 0) {
+        return;
+    }
+    struct detection_fact *fact = detection_frame_room(frame);
+
+    fact_of_record(fact, DETECTION_FLOW, record);
+    fact->app = glance.app;
+    fact->is_answered = true;
+    detection_frame_add_room(frame);
+}
+
+void detect_record(struct detection_frame *frame, const struct flow_record *record, unsigned app)
+{
+    if (record->event == FLOW_END || record->update_index == 0) {
+        add_flow(frame, record, app);
+    }
     if (record->event != FLOW_END) {
         return;
     }

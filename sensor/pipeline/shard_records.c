@@ -107,10 +107,12 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
             const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
             tick_flow(shard, flow, &delta, app, shard->record->flow_id);
             shard->current->totals.ended_flows++;
-            if (shard->current->detection != NULL) {
-                detect_record(shard->current->detection, shard->record);
-            }
         }
+    }
+    if (shard->current != NULL && shard->current->detection != NULL) {
+        detect_record(shard->current->detection, shard->record, app);
+    }
+    if (event == FLOW_END) {
         inspect_release(shard->inspect, flow);
     }
 }

@@ -22,9 +22,9 @@ static const struct traffic_place here = {.at_ms = 1000, .hosts = 1};
 /* Periods that models can wait for. */
 static void use_short_learning(void)
 {
-    static const char *const names[] = {"new_host", "rogue_server"};
+    static const char *const names[] = {"new_host", "rogue_server", "lateral_movement"};
 
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         struct detector_rules *rules = detection_rules(&scene_settings, names[i]);
 
         assert_string_equal(rules->ops->params[0].key, "learning");

@@ -715,6 +715,75 @@ static void one_way_look_alike(const struct traffic_place *place)
     one_way(place, 100, 0, 600);
 }
 
+/* ---- unusual_port ---- */
+
+static void speak(const struct traffic_place *place, enum detection_app app, uint16_t port,
+                  uint64_t after_ms)
+{
+    struct detection_fact fact =
+        fact_at(place, DETECTION_FLOW, inside(place, 25), outside(place, 82), port, after_ms);
+
+    fact.app = (uint8_t)app;
+    fact.is_answered = true;
+    scene_add(&fact);
+}
+
+static void port_attack(const struct traffic_place *place)
+{
+    speak(place, DETECTION_APP_SSH, 53, 0);
+}
+
+/* NETCONF is SSH on a port of its own. */
+static void port_below(const struct traffic_place *place)
+{
+    speak(place, DETECTION_APP_SSH, 830, 0);
+}
+
+/* Servers of a development department: HTTP and TLS wherever there was room. */
+static void port_look_alike(const struct traffic_place *place)
+{
+    for (uint32_t i = 0; i < 200; i++) {
+        speak(place, i % 2 == 0 ? DETECTION_APP_HTTP : DETECTION_APP_TLS,
+              (uint16_t)(7100 + i * 211 % 50000), i * UINT64_C(100));
+    }
+}
+
+/* ---- lateral_movement ---- */
+
+static void manage(const struct traffic_place *place, uint32_t client, uint32_t server,
+                   uint16_t port, uint64_t after_ms)
+{
+    struct detection_fact fact = fact_at(place, DETECTION_FLOW, inside(place, client),
+                                         inside(place, server), port, after_ms);
+
+    fact.is_source_internal = fact.is_target_internal = true;
+    fact.is_answered = true;
+    scene_add(&fact);
+}
+
+static void lateral_attack(const struct traffic_place *place)
+{
+    manage(place, 26, 27, 22, 0);
+    manage(place, 26, 28, 3389, MODEL_LEARNING_MS);
+}
+
+/* In the last second of the learning period. */
+static void lateral_below(const struct traffic_place *place)
+{
+    manage(place, 26, 27, 22, 0);
+    manage(place, 26, 28, 3389, MODEL_LEARNING_MS - 1000);
+    manage(place, 26, 28, 3389, MODEL_LEARNING_MS + 5000);
+}
+
+/* An administrator's host does today what it did yesterday, and others use other services. */
+static void lateral_look_alike(const struct traffic_place *place)
+{
+    for (uint32_t i = 0; i < 60; i++) {
+        manage(place, 26, 100 + i % 20, 22, i * UINT64_C(1000));
+        manage(place, 30 + i, 99, 443, i * UINT64_C(1000) + 10);
+    }
+}
+
 const struct traffic_model traffic_models[] = {
     {"port_scan", ALERT_PORT_SCAN_VERTICAL, scan_attack, scan_below, scan_look_alike,
      "the fan-out of a content network"},
@@ -746,6 +815,10 @@ const struct traffic_model traffic_models[] = {
     {"sensor_loss", ALERT_SENSOR_LOSS, loss_attack, loss_below, loss_look_alike, "an idle link"},
     {"unidirectional", ALERT_UNIDIRECTIONAL, one_way_attack, one_way_below, one_way_look_alike,
      "scans and backscatter"},
+    {"unusual_port", ALERT_UNUSUAL_PORT, port_attack, port_below, port_look_alike,
+     "servers of developers"},
+    {"lateral_movement", ALERT_LATERAL_MOVEMENT, lateral_attack, lateral_below, lateral_look_alike,
+     "an administrator's host"},
 };
 
 uint32_t traffic_models_count(void)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "sensor/detect/detect.h"
 #include "sensor/flow/flow_table.h"
+#include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
 #include "tests/support/packet_builder.h"
 
@@ -329,6 +330,79 @@ static void no_detector_looks_at_the_end_of_a_flow_that_was_silent(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
+/* Settings and alerts call an application what records call it. */
+static void applications_have_the_names_of_records(void **state)
+{
+    (void)state;
+    for (unsigned i = DETECTION_APP_NONE + 1; i < DETECTION_APP_COUNT; i++) {
+        unsigned app = 1;
+
+        while (app < APP_COUNT &&
+               strcmp(app_name((enum app)app), detection_app_name((enum detection_app)i)) != 0) {
+            app++;
+        }
+        if (app == APP_COUNT) {
+            fail_msg("no record says '%s'", detection_app_name((enum detection_app)i));
+        }
+    }
+}
+
+static struct flow_record ssh_record(void)
+{
+    struct flow_record record = {.event = FLOW_END,
+                                 .initiator = INITIATOR_SYN,
+                                 .ip_protocol = IP_PROTOCOL_TCP,
+                                 .ip_version = 4,
+                                 .has_tcp = true,
+                                 .app_confidence = APP_DPI,
+                                 .update_index = 1,
+                                 .start_ns = START * NS_PER_SEC,
+                                 .end_ns = START * NS_PER_SEC};
+
+    assert_true(address_parse("10.0.0.5", 8, &record.client.ip));
+    assert_true(address_parse("10.0.0.9", 8, &record.server.ip));
+    record.client.port = 40000;
+    record.server.port = 2222;
+    record.tcp.forward.flags = TCP_SYN | TCP_ACK;
+    record.tcp.reverse.flags = TCP_SYN | TCP_ACK;
+    record.forward.total_packets = record.reverse.total_packets = 5;
+    return record;
+}
+
+static void a_recognised_application_on_an_unusual_port_is_told(void **state)
+{
+    const struct flow_record record = ssh_record();
+
+    (void)state;
+    detection_rules(&settings, "unusual_port")->mode = DETECTOR_ALERT;
+    detect_record(scene.frame, &record, APP_SSH);
+    assert_true(finish() > 0);
+    assert_int_equal(scene.alerts[0].kind, ALERT_UNUSUAL_PORT);
+}
+
+/* Known by its port alone, taken up in the middle, half open, inside another protocol, told again.
+ */
+static void what_is_not_sure_is_not_told(void **state)
+{
+    struct flow_record records[5];
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        records[i] = ssh_record();
+    }
+    records[0].app_confidence = APP_PORT;
+    records[1].initiator = INITIATOR_PORT_GUESS;
+    records[2].tcp.forward.flags = TCP_SYN | TCP_RST;
+    records[3].app_carrier = (struct record_text){"socks", 5};
+    records[4].event = FLOW_UPDATE;
+    for (unsigned i = 0; i < 5; i++) {
+        detect_record(scene.frame, &records[i], APP_SSH);
+    }
+    for (uint32_t i = finish(); i > 0; i--) {
+        assert_int_not_equal(scene.alerts[i - 1].kind, ALERT_UNUSUAL_PORT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +414,9 @@ int main(void)
         TEST(udp_probes_without_an_answer_are_a_scan),
         TEST(packets_that_are_not_wanted_tell_nothing),
         TEST(no_detector_looks_at_the_end_of_a_flow_that_was_silent),
+        TEST(applications_have_the_names_of_records),
+        TEST(a_recognised_application_on_an_unusual_port_is_told),
+        TEST(what_is_not_sure_is_not_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
