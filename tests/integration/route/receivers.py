@@ -355,10 +355,10 @@ class Routing(unittest.TestCase):
         self.addCleanup(end)
 
 
-def write_scans(path, scanners, ports=40, seconds=2.0, every=0.0):
+def write_scans(path, scanners, ports=40, seconds=2.0, every=0.0, first=0):
     """A capture of port scans, each by its own source of its own target; all end before the file does."""
     frames = []
-    for i in range(scanners):
+    for i in range(first, first + scanners):
         for port in range(ports):
             frames.append((i * every + seconds * port / ports, tcp(f"198.51.{100 + i // 200}.{i % 200 + 1}", 40000 + port,
                                                                    f"10.1.{i // 200}.{i % 200 + 1}", 1000 + port, SYN, 1)))
