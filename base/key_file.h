@@ -1,6 +1,7 @@
-/* Who may touch a file with a private key: its owner alone, and where root owns it, the group that
- * root has given it may read it. Services under a user of their own get keys in that way (systemd's
- * credentials, Kubernetes, ACME clients). Depends on: attributes, error. Any thread. */
+/* Who may touch a file with a private key, a token or a password: its owner alone, and where root
+ * owns it, the group that root has given it may read it. Services under a user of their own get
+ * secrets in that way (systemd's credentials, Kubernetes, ACME clients). Depends on: attributes,
+ * error. Any thread. */
 #pragma once
 
 #include <stdbool.h>

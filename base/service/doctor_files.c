@@ -58,16 +58,16 @@ void doctor_secret(struct doctor *doctor, const char *key, const char *path)
         return;
     }
     (void)snprintf(cure, sizeof(cure), "chmod 600 %s", path);
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (!key_file_is_private(&status)) {
         doctor_add(doctor, DOCTOR_FAIL, "secret", cure,
-                   "%s: %.200s can be read by others (mode %04o) and is refused", key, path,
-                   (unsigned)(status.st_mode & 07777));
+                   "%s: %.200s can be read or changed by others (mode %04o) and is refused", key,
+                   path, (unsigned)(status.st_mode & 07777));
     } else if (status.st_size == 0) {
         doctor_add(doctor, DOCTOR_FAIL, "secret", "write the secret into it", "%s: %.200s is empty",
                    key, path);
     } else {
-        doctor_add(doctor, DOCTOR_OK, "secret", NULL, "%s: only its owner can read %.200s", key,
-                   path);
+        doctor_add(doctor, DOCTOR_OK, "secret", NULL, "%s: only its owner%s may read %.200s", key,
+                   (status.st_mode & S_IRGRP) != 0 ? " and its group" : "", path);
     }
 }
 

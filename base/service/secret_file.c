@@ -6,16 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/key_file.h"
+
 static int check(const char *key, const char *path, const struct stat *status, struct error *err)
 {
     if (!S_ISREG(status->st_mode)) {
         return error_set(err, EINVAL, "%s: %s is no file", key, path);
     }
-    if ((status->st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (!key_file_is_private(status)) {
         return error_set(
             err, EACCES,
-            "%s: %s can be read by others than its owner (mode %04o): run chmod 600 %s", key, path,
-            (unsigned)(status->st_mode & 07777), path);
+            "%s: %s can be read or changed by others than its owner (mode %04o): run chmod 600 %s",
+            key, path, (unsigned)(status->st_mode & 07777), path);
     }
     return 0;
 }

@@ -93,11 +93,11 @@ static int read_password(const char *path, char out[PASSWORD_BYTES], struct erro
         }
         return error_set(err, code, "kafka.sasl_password_file: open %s: %s", path, strerror(code));
     }
-    if (!S_ISREG(status.st_mode) || (status.st_mode & (S_IRWXO | S_IRWXG)) != 0) {
+    if (!S_ISREG(status.st_mode) || !key_file_is_private(&status)) {
         (void)close(descriptor);
         return error_set(err, EPERM,
                          "kafka.sasl_password_file: %s must be a file that others can neither "
-                         "read nor write (chmod 600 %s)",
+                         "read nor change (chmod 600 %s)",
                          path, path);
     }
     const ssize_t length = read(descriptor, out, PASSWORD_BYTES - 1);

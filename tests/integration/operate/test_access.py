@@ -170,14 +170,14 @@ class Calls(unittest.TestCase):
         self.rest("/v1/config:reload", OPERATOR, {})
         self.assertEqual(self.rest("/v1/info", READER)[0], 401)
         self.assertEqual(self.rest("/v1/info", "another-0123456789")[0], 200)
-        os.chmod(self.path("tokens"), 0o640)  # refused: those before stay
+        os.chmod(self.path("tokens"), 0o644)  # refused: those before stay
         _, done = self.rest("/v1/config:reload", OPERATOR, {})
         self.assertIn("chmod 600", done["rejected"][0]["reason"])
         self.assertEqual(self.rest("/v1/info", "another-0123456789")[0], 200)
         self.assertTrue(program.is_running())
 
     def test_a_token_file_that_others_can_read_is_refused_with_the_command_that_mends_it(self):
-        for mode, text, wanted in ((0o640, TOKENS, "chmod 600"), (0o604, TOKENS, "chmod 600"),
+        for mode, text, wanted in ((0o644, TOKENS, "chmod 600"), (0o604, TOKENS, "chmod 600"), (0o620, TOKENS, "chmod 600"),
                                    (0o600, "a b\n", "tokens:1: a line is"), (0o600, "\n\n", "holds no t"),
                                    (0o600, "x reading 0123456789abcdef\n", "tokens:1: scopes are"),
                                    (0o600, "x flows short\n", "tokens:1: a token has 16"),

@@ -200,7 +200,7 @@ static void a_url_file_that_others_can_read_is_refused(void **state)
     case_write(settings.url_file, "https://chat.example/hook/s3cr3t\n", 0644);
     refuses(&settings, EACCES, "url_file: ");
     assert_null(strstr(err.message, "s3cr3t"));
-    case_write(settings.url_file, "https://chat.example/hook/s3cr3t\n", 0640);
+    case_write(settings.url_file, "https://chat.example/hook/s3cr3t\n", 0620);
     refuses(&settings, EACCES, "chmod 600");
     settings.url_file = case_path("not there");
     refuses(&settings, ENOENT, "url_file: ");

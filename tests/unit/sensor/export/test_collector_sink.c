@@ -581,7 +581,7 @@ static void settings_that_cannot_be_safe_are_refused(void **state)
     (void)fputs("two words\n", file);
     (void)fclose(file);
     set(f, "collector.token_file", path);
-    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(chmod(path, 0644), 0);
     refuse_settings(f, "chmod 600");
     assert_int_equal(chmod(path, 0600), 0);
     refuse_settings(f, "one token on one line");
