@@ -21,7 +21,8 @@
 
 #define EXIT_USAGE   2
 #define PATH_BYTES   4096
-#define NAME_BYTES   65   /* a common name has 64 at most (RFC 5280, ub-common-name) */
+#define NAME_BYTES   65 /* a common name has 64 at most (RFC 5280, ub-common-name) */
+#define ID_BYTES     128
 #define NAMES_BYTES  1024 /* alternative names of a certificate */
 #define CA_DAYS      3650
 #define LEAF_DAYS    825
@@ -30,7 +31,9 @@
 #define TOKEN_RANDOM 24
 
 struct options {
-    const char *name, *directory, *ca_directory;
+    const char *name;      /* of a sensor, or "node-*": of all whose ids begin with "node-" */
+    char file[NAME_BYTES]; /* what its files are called: without the '*' and what leads to it */
+    const char *directory, *ca_directory;
     const char *hosts; /* NULL: not given */
     bool wants_token, wants_help;
 };
@@ -306,6 +309,30 @@ static const char *address_text(const char *hosts, char out[NAMES_BYTES])
     return out;
 }
 
+static bool is_group(const struct options *options)
+{
+    return options->name[strlen(options->name) - 1] == '*';
+}
+
+static const char *plural(const struct options *options)
+{
+    return is_group(options) ? "s" : "";
+}
+
+/* The sensor's id as YAML; of a group what stands for it. */
+static const char *id_text(const struct options *options, char out[ID_BYTES])
+{
+    const int length = (int)strlen(options->name);
+
+    if (is_group(options)) {
+        (void)snprintf(out, ID_BYTES, "%.*sNAME   # another NAME for each", length - 1,
+                       options->name);
+    } else {
+        (void)snprintf(out, ID_BYTES, "%s", options->name);
+    }
+    return out;
+}
+
 static int make_sensor(const struct options *options, const struct pair *ca, FILE *out,
                        struct error *err)
 {
@@ -313,11 +340,12 @@ static int make_sensor(const struct options *options, const struct pair *ca, FIL
     char key[PATH_BYTES];
     char copy[PATH_BYTES];
     char names[NAMES_BYTES];
+    char id[ID_BYTES];
     struct pair pair = {0};
 
     (void)snprintf(certificate, sizeof(certificate), "%s/%s.pem", options->directory,
-                   options->name);
-    (void)snprintf(key, sizeof(key), "%s/%s.key", options->directory, options->name);
+                   options->file);
+    (void)snprintf(key, sizeof(key), "%s/%s.key", options->directory, options->file);
     (void)snprintf(copy, sizeof(copy), "%s/ca.pem", options->directory);
     (void)snprintf(names, sizeof(names), "DNS:%s", options->name);
     int result = make_pair(options->name, names, "clientAuth", ca, &pair, err);
@@ -328,11 +356,11 @@ static int make_sensor(const struct options *options, const struct pair *ca, FIL
     free_pair(&pair);
     if (result == 0) {
         (void)fprintf(out,
-                      "# copy %s, %s and %s to the sensor; its configuration:\n"
+                      "# copy %s, %s and %s to the sensor%s; its configuration:\n"
                       "sensor:\n  id: %s\ncollector:\n  address: %s\n  ca: %s\n"
                       "  certificate: %s\n  key: %s\n",
-                      certificate, key, copy, options->name, address_text(options->hosts, names),
-                      copy, certificate, key);
+                      certificate, key, copy, plural(options), id_text(options, id),
+                      address_text(options->hosts, names), copy, certificate, key);
     }
     return result;
 }
@@ -347,6 +375,7 @@ static int make_token(const struct options *options, const struct pair *ca, FILE
     char path[PATH_BYTES];
     char copy[PATH_BYTES];
     char address[NAMES_BYTES];
+    char id[ID_BYTES];
 
     if (RAND_bytes(random, sizeof(random)) != 1) {
         return fail_crypto(err, "random bytes");
@@ -355,7 +384,7 @@ static int make_token(const struct options *options, const struct pair *ca, FILE
         (void)snprintf(text + 2 * i, 3, "%02x", random[i]);
     }
     (void)snprintf(list, sizeof(list), "%s/tokens", options->ca_directory);
-    (void)snprintf(path, sizeof(path), "%s/%s.token", options->directory, options->name);
+    (void)snprintf(path, sizeof(path), "%s/%s.token", options->directory, options->file);
     FILE *file = create(path, 0600, err);
     if (file == NULL) {
         return -err->code;
@@ -377,10 +406,10 @@ static int make_token(const struct options *options, const struct pair *ca, FILE
         "# the collector's configuration (no tls_client_ca: it asks all for certificates):\n"
         "ingest:\n  listen: 0.0.0.0:%d\n  tls_certificate: %s/collector.pem\n"
         "  tls_key: %s/collector.key\n  tokens_file: %s\n\n"
-        "# copy %s and %s to the sensor; its configuration:\n"
+        "# copy %s and %s to the sensor%s; its configuration:\n"
         "sensor:\n  id: %s\ncollector:\n  address: %s\n  ca: %s\n  token_file: %s\n",
-        PORT, options->ca_directory, options->ca_directory, list, path, copy, options->name,
-        address_text(options->hosts, address), copy, path);
+        PORT, options->ca_directory, options->ca_directory, list, path, copy, plural(options),
+        id_text(options, id), address_text(options->hosts, address), copy, path);
     return 0;
 }
 
@@ -390,7 +419,9 @@ static void print_help(FILE *out)
 {
     (void)fputs(
         "netscope-collector enroll NAME: what a sensor and the collector need to know each "
-        "other.\n\n"
+        "other.\n"
+        "NAME is its sensor.id. 'NAME-*' is for several: whoever has it may be any sensor whose id "
+        "begins so.\n\n"
         "  --dir DIR      where NAME.pem, NAME.key and a copy of ca.pem go (.)\n"
         "  --ca-dir DIR   where the private CA and the collector's certificate are, made when "
         "they\n"
@@ -403,6 +434,28 @@ static void print_help(FILE *out)
         "Prints what to put into both configurations. Files that are there are never overwritten.\n"
         "Exit status: 0; 1 a file cannot be written; 2 wrong usage.\n",
         out);
+}
+
+static int read_name(struct options *out, struct error *err)
+{
+    const size_t length = strlen(out->name);
+    const size_t plain =
+        strspn(out->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+    const bool is_whole = plain == length || strcmp(out->name + plain, "*") == 0;
+    size_t used = plain;
+
+    while (plain < length && used > 0 && strchr(".-_", out->name[used - 1]) != NULL) {
+        used--;
+    }
+    if (used == 0 || length >= NAME_BYTES || out->name[0] == '.' || !is_whole) {
+        return error_set(
+            err, EINVAL,
+            "enroll: '%s': a sensor's name has 1 to %d letters, digits, '.', '-', '_'; a '*' at "
+            "its end, behind at least one letter or digit, stands for all that begin so",
+            out->name, NAME_BYTES - 1);
+    }
+    (void)snprintf(out->file, sizeof(out->file), "%.*s", (int)used, out->name);
+    return 0;
 }
 
 static int read_options(int argc, char **argv, struct options *out, struct error *err)
@@ -446,16 +499,7 @@ static int read_options(int argc, char **argv, struct options *out, struct error
     }
     out->name = argv[optind];
     out->ca_directory = out->ca_directory != NULL ? out->ca_directory : out->directory;
-    const size_t length = strlen(out->name);
-    if (length == 0 || length >= NAME_BYTES || out->name[0] == '.' ||
-        strspn(out->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
-            length) {
-        (void)error_set(err, EINVAL,
-                        "enroll: '%s': a sensor's name has 1 to %d letters, digits, '.', '-', '_'",
-                        out->name, NAME_BYTES - 1);
-        return -EINVAL;
-    }
-    return 0;
+    return read_name(out, err);
 }
 
 int enroll_run(int argc, char **argv, FILE *out, struct error *err)

@@ -49,13 +49,14 @@ const struct config_field ingest_fields[] = {
      .value = "",
      .max = 4096,
      .help = "PEM file of the CA of the sensors' certificates (mTLS); a certificate's name must be "
-             "the sensor's id."},
+             "the sensor's id, or what it begins with and a '*'."},
     {.type = CONFIG_TEXT,
      .key = "tokens_file",
      .offset = FIELD(tokens_file),
      .value = "",
      .max = 4096,
-     .help = "File with lines 'sensor_id token' (mode 0600) for sensors without certificates."},
+     .help = "File with lines 'sensor_id token' (mode 0600) for sensors without certificates; "
+             "'node-*' is each id that begins so."},
     {.type = CONFIG_CHOICE,
      .key = "require_auth",
      .offset = FIELD(require_auth),

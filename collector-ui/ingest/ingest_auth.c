@@ -1,5 +1,5 @@
-/* Who may report: a certificate of the private CA whose name is the sensor's id, or the bearer
- * token enrolled for that id. */
+/* Who may report: a certificate of the private CA whose name covers the sensor's id, or the bearer
+ * token enrolled for such a name. "node-*" covers each id that begins with "node-". */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/address.h"
+#include "base/key_file.h"
 #include "base/log.h"
 #include "collector-ui/ingest/ingest_private.h"
 
@@ -15,7 +16,7 @@
 #define NAMES_MAX  32 /* of one certificate */
 
 struct token {
-    char sensor_id[INGEST_SENSOR_ID_BYTES];
+    char name[INGEST_SENSOR_ID_BYTES];
     char *text;
 };
 
@@ -52,14 +53,20 @@ static int add_token(struct ingest_auth *auth, char *line, const char *path, uns
                      struct error *err)
 {
     char *rest = NULL;
-    const char *id = strtok_r(line, " \t\r\n", &rest);
+    const char *name = strtok_r(line, " \t\r\n", &rest);
     const char *text = strtok_r(NULL, " \t\r\n", &rest);
 
-    if (id == NULL || id[0] == '#') {
+    if (name == NULL || name[0] == '#') {
         return 0;
     }
+    if (name[0] == '*') {
+        return error_set(err, EINVAL,
+                         "%s:%u: a token for any sensor is not taken: write what their ids begin "
+                         "with in front of the '*'",
+                         path, number);
+    }
     if (text == NULL || strtok_r(NULL, " \t\r\n", &rest) != NULL || strlen(text) < 16 ||
-        strlen(id) >= INGEST_SENSOR_ID_BYTES) {
+        strlen(name) >= INGEST_SENSOR_ID_BYTES) {
         return error_set(err, EINVAL,
                          "%s:%u: expected a sensor's id and its token of 16 characters or more",
                          path, number);
@@ -76,7 +83,7 @@ static int add_token(struct ingest_auth *auth, char *line, const char *path, uns
     struct token *token = &auth->tokens[auth->tokens_count++];
 
     *token = (struct token){.text = copy};
-    (void)snprintf(token->sensor_id, sizeof(token->sensor_id), "%s", id);
+    (void)snprintf(token->name, sizeof(token->name), "%s", name);
     return 0;
 }
 
@@ -99,13 +106,13 @@ static int read_tokens(struct ingest_auth *auth, const char *path, struct error 
         (void)fclose(file);
         return error_set(err, EINVAL, "ingest.tokens_file: %s is no file", path);
     }
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (!key_file_is_private(&status)) {
         (void)fclose(file);
-        return error_set(
-            err, EACCES,
-            "ingest.tokens_file: %s can be read by others than its owner (mode %04o): run "
-            "chmod 600 %s",
-            path, (unsigned)(status.st_mode & 07777), path);
+        return error_set(err, EACCES,
+                         "ingest.tokens_file: %s can be read or changed by others than its owner "
+                         "(mode %04o): run "
+                         "chmod 600 %s",
+                         path, (unsigned)(status.st_mode & 07777), path);
     }
     for (unsigned number = 1; result == 0 && fgets(line, sizeof(line), file) != NULL; number++) {
         result = add_token(auth, line, path, number, err);
@@ -227,7 +234,19 @@ int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *s
     return 0;
 }
 
-/* The token of this sensor (NULL: of any) that the call shows. */
+/* Of a certificate or token: the sensor's id, or with a '*' at its end what the ids of several
+ * begin with. */
+static bool covers(const char *name, const char *sensor_id)
+{
+    const size_t length = strlen(name);
+
+    if (length > 1 && name[length - 1] == '*') {
+        return strncmp(name, sensor_id, length - 1) == 0 && sensor_id[length - 1] != '\0';
+    }
+    return strcmp(name, sensor_id) == 0;
+}
+
+/* A token that covers this sensor (NULL: any) and that the call shows. */
 static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const char *sensor_id)
 {
     bool is_found = false;
@@ -236,7 +255,7 @@ static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const cha
     for (uint32_t i = 0; i < auth->tokens_count && !is_found; i++) {
         const struct token *token = &auth->tokens[i];
 
-        is_found = (sensor_id == NULL || strcmp(token->sensor_id, sensor_id) == 0) &&
+        is_found = (sensor_id == NULL || covers(token->name, sensor_id)) &&
                    rpc_bearer_equals(call, token->text, strlen(token->text));
     }
     (void)pthread_rwlock_unlock(&auth->lock);
@@ -266,14 +285,14 @@ enum rpc_status ingest_auth_admit(void *context, struct rpc_call *call, const ch
     return RPC_UNAUTHENTICATED;
 }
 
-static bool has_this_name(struct rpc_call *call, enum rpc_identity kind, const char *sensor_id)
+static bool is_covered(struct rpc_call *call, enum rpc_identity kind, const char *sensor_id)
 {
     char name[INGEST_SENSOR_ID_BYTES];
 
     for (unsigned i = 0; i < NAMES_MAX; i++) {
         const size_t length = rpc_peer_identity(call, kind, i, name, sizeof(name));
 
-        if (length > 0 && strcmp(name, sensor_id) == 0) {
+        if (length > 0 && covers(name, sensor_id)) {
             return true;
         }
     }
@@ -286,8 +305,8 @@ enum rpc_status ingest_auth_bind(struct ingest_auth *auth, struct rpc_call *call
     if (!auth->is_required) {
         return RPC_OK;
     }
-    if (auth->has_client_ca && (has_this_name(call, RPC_IDENTITY_COMMON_NAME, sensor_id) ||
-                                has_this_name(call, RPC_IDENTITY_ALTERNATIVE_NAME, sensor_id))) {
+    if (auth->has_client_ca && (is_covered(call, RPC_IDENTITY_COMMON_NAME, sensor_id) ||
+                                is_covered(call, RPC_IDENTITY_ALTERNATIVE_NAME, sensor_id))) {
         return RPC_OK;
     }
     if (has_token(auth, call, sensor_id)) {

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 COLLECTOR, PROBE = sys.argv[1:3]
 started = []
@@ -60,6 +61,9 @@ def main():
         again = run("enroll", "berlin-1", "--dir", certs)
         assert again.returncode == 1 and "exists" in again.stderr, again
         assert run("enroll", "../berlin", "--dir", certs).returncode == 2
+        for name in ("*", "_*", "node-*-1", "node-**", ".node-*"):
+            wrong = run("enroll", name, "--dir", certs)
+            assert wrong.returncode == 2 and f"'{name}'" in wrong.stderr, wrong
         (certs / "ca.key").chmod(0o644)
         shown = run("enroll", "oslo-1", "--dir", certs)
         assert shown.returncode == 1 and f"chmod 600 {certs}/ca.key" in shown.stderr, shown
@@ -76,6 +80,13 @@ def main():
         assert report(port, "berlin-1", **pair)[0] == 0
         status, out = report(port, "paris-1", **pair)
         assert status == 1 and "PERMISSION_DENIED" in out, out
+        made = run("enroll", "node-*", "--dir", certs)
+        assert made.returncode == 0 and "id: node-NAME " in made.stdout and f"{certs}/node.key" in made.stdout, made
+        group = {"ca": certs / "ca.pem", "certificate": certs / "node.pem", "key": certs / "node.key"}
+        for name, wanted in (("node-1", 0), ("node-rack-7.example", 0), ("node-", 1), ("node", 1), ("nodes-1", 1),
+                             ("berlin-1", 1)):
+            status, out = report(port, name, **group)
+            assert status == wanted and ("PERMISSION_DENIED" in out) == (wanted == 1), (name, out)
         mixed = subprocess.run(
             [os.path.join(os.path.dirname(COLLECTOR), "netscope-sensor"), "--read-pcap", "/dev/null", "--quiet",
              "--collector", f"localhost:{port}"], capture_output=True, text=True, timeout=60,
@@ -120,7 +131,20 @@ def main():
         assert report(port, "rome-1", token_file=certs / "rome-1.token")[0] == 0
         status, out = report(port, "berlin-1", token_file=certs / "rome-1.token")
         assert status == 1 and "PERMISSION_DENIED" in out, out
+        assert run("enroll", "edge_*", "--token", "--dir", certs).returncode == 0
+        if os.geteuid() == 0:
+            (certs / "tokens").chmod(0o440)  # of root, as a secret of Kubernetes: its group may read it
+        process.send_signal(signal.SIGHUP)
+        wait = time.monotonic() + 30
+        while report(port, "edge_7", token_file=certs / "edge.token")[0] != 0:
+            assert time.monotonic() < wait, "the token of edge_* is not taken"
+        assert report(port, "rome-1", token_file=certs / "edge.token")[0] == 1
         stop(process)
+        (place / "any").write_text("* 0123456789abcdef0123456789abcdef\n")
+        (place / "any").chmod(0o600)
+        config.write_text(f"ingest:\n  tokens_file: {place}/any\n")
+        refused = run("--data-dir", place / "data", "--config", config, "--ingest-listen", "127.0.0.1:0", "--port", "0")
+        assert refused.returncode != 0 and "any:1: a token for any sensor" in refused.stderr, refused
 
         config.write_text(printed)
         process, port = start(place, "--config", config)
