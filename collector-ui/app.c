@@ -76,7 +76,10 @@ static int open_history(struct app *app, struct error *err)
                                               .retention_bytes = store->retention_bytes,
                                               .queue_batches = (uint32_t)store->queue_batches,
                                               .commit_ns = store->commit_ns,
-                                              .commit_rows = (uint32_t)store->commit_rows};
+                                              .commit_rows = (uint32_t)store->commit_rows,
+                                              .query_time_ns = store->query_time_ns,
+                                              .query_rows = store->query_rows,
+                                              .query_groups = (uint32_t)store->query_groups};
 
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return error_set(err, errno, "make %s: %s", path, strerror(errno));

@@ -25,6 +25,7 @@ struct store_section {
     uint64_t queue_batches;
     uint64_t commit_ns;
     uint64_t commit_rows;
+    uint64_t query_time_ns, query_rows, query_groups;
 };
 
 #define COLLECTOR_SECTIONS_MAX (15 + DETECTION_SECTIONS_MAX)

@@ -122,6 +122,10 @@ struct history *history_new(const struct history_settings *settings, struct erro
     h->settings.queue_batches = settings->queue_batches != 0 ? settings->queue_batches : 256;
     h->settings.commit_ns = settings->commit_ns != 0 ? settings->commit_ns : NS_PER_SEC;
     h->settings.commit_rows = settings->commit_rows != 0 ? settings->commit_rows : 5000;
+    h->settings.query_time_ns =
+        settings->query_time_ns != 0 ? settings->query_time_ns : 20 * NS_PER_SEC;
+    h->settings.query_rows = settings->query_rows != 0 ? settings->query_rows : 5000000;
+    h->settings.query_groups = settings->query_groups != 0 ? settings->query_groups : 65536;
     h->tail = &h->head;
     h->job_tail = &h->job_head;
     h->packets_next = 1;

@@ -22,14 +22,15 @@ MUST_USE bool history_submit(struct history *history,
 struct history_limits {
     bool (*is_wanted)(void *context); /* NULL: always */
     void *context;
-    uint64_t time_ns;  /* 0: 20 s */
-    uint64_t rows_max; /* 0: 5 million */
+    uint64_t time_ns;  /* 0: as set (store.query_time) */
+    uint64_t rows_max; /* 0: as set (store.query_rows) */
 };
 void history_reader_limit(struct history_reader *reader, const struct history_limits *limits);
 
 struct history_cost {
-    uint64_t scanned; /* rows */
-    bool is_partial;  /* a bound was met: what was read until then is the answer */
+    uint64_t scanned;  /* rows */
+    bool is_partial;   /* a bound was met: what was read until then is the answer */
+    const char *bound; /* which: "store.query_time", "store.query_rows"; NULL: none, or a failure */
     char failure[256];
 };
 void history_reader_cost(const struct history_reader *reader, struct history_cost *out);
@@ -141,6 +142,94 @@ MUST_USE int history_query_groups(struct history_reader *reader,
                                   const struct history_groups_query *query,
                                   struct history_groups *out);
 void history_groups_fini(struct history_groups *groups);
+
+/* ---- records, each by itself ---- */
+
+struct history_record_cursor { /* the last record of the page before */
+    int64_t key, rowid;
+    uint64_t file;
+    uint64_t matched; /* as the first page told */
+};
+
+struct history_record_query {
+    uint64_t from_ns, to_ns; /* records that end in it */
+    const struct filter *filter;
+    bool is_by_bytes; /* of the record, largest first; else by its end, newest first */
+    uint32_t page_size;
+    const struct history_record_cursor *after; /* NULL: the first page */
+};
+
+struct history_record_page {
+    struct history_list records; /* FlowRecords with identity */
+    uint64_t matched;            /* records over all pages */
+    bool has_more;
+    struct history_record_cursor last;
+};
+/* Memory is that of the page. 0, -ENOMEM or -ECANCELED. */
+MUST_USE int history_query_record_page(struct history_reader *reader,
+                                       const struct history_record_query *query,
+                                       struct history_record_page *out);
+void history_record_page_fini(struct history_record_page *page);
+
+/* ---- sums by group and time bucket ---- */
+
+enum history_dimension {
+    DIMENSION_APPLICATION,
+    DIMENSION_SENSOR,
+    DIMENSION_CLIENT,
+    DIMENSION_SERVER,
+    DIMENSION_SERVER_PORT,
+    DIMENSION_SERVER_NAME,
+    DIMENSION_PROTOCOL,
+    DIMENSION_IP_VERSION,
+    DIMENSION_VLAN,
+    DIMENSION_DIRECTION,
+    DIMENSION_COUNT
+};
+/* "application"; static. */
+const char *history_dimension_name(enum history_dimension dimension);
+
+#define HISTORY_DIMENSIONS_MAX 4
+#define HISTORY_VALUE_BYTES    256 /* of one, with a NUL; longer ones are cut */
+
+struct history_aggregate_query {
+    uint64_t from_ns, to_ns;
+    const struct filter *filter; /* NULL: all */
+    enum history_dimension by[HISTORY_DIMENSIONS_MAX];
+    uint32_t by_count;
+    uint64_t step_ns; /* 0: one bucket */
+    uint32_t limit;   /* groups that keep their name */
+};
+
+struct history_sums {
+    uint64_t bytes_forward, bytes_reverse, bytes_in, packets;
+    uint64_t records;   /* that end in it */
+    uint64_t new_flows; /* whose first packet lies in it */
+};
+
+struct history_aggregate_row {
+    uint64_t start_ns; /* of the bucket */
+    const char *key;   /* by_count texts, each with its NUL; NULL: all other groups */
+    struct history_sums sums;
+};
+
+struct history_aggregate {
+    struct history_aggregate_row *rows; /* by time, then bytes; others at last */
+    uint32_t count;
+    uint32_t groups, groups_max; /* held, at most */
+    bool is_full; /* what had no room is among the others: sums with a key are lower bounds */
+    uint64_t matched;
+    char *keys;
+};
+/* The deltas of all records that touch the range, spread evenly over [delta_start, end], both ends
+ * included, as far as that lies in the range. Ranges and buckets that join add up exactly: a
+ * record's part is the difference of two rounded-down running sums. 0, -ENOMEM or -ECANCELED. */
+MUST_USE int history_query_aggregate(struct history_reader *reader,
+                                     const struct history_aggregate_query *query,
+                                     struct history_aggregate *out);
+void history_aggregate_fini(struct history_aggregate *aggregate);
+/* How many buckets of `step_ns` touch the range. */
+uint64_t history_buckets(uint64_t from_ns, uint64_t to_ns, uint64_t step_ns);
 
 /* ---- sums ---- */
 

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/address.h"
 #include "base/hash.h"
-#include "collector-ui/history/query_private.h"
+#include "collector-ui/history/group_key.h"
+#include "collector-ui/history/group_table.h"
 
-#define GROUPS_MAX 65536u
-#define FLOWS_MAX  2000000u /* different ones in all groups */
+#define FLOWS_MAX 2000000u /* different ones in all groups */
+#define KEY_BYTES (HISTORY_VALUE_BYTES + SENSOR_ID_BYTES)
 
 /* A set of numbers that are not 0; open addressing, half full at most. */
 struct number_set {
@@ -20,7 +20,6 @@ struct number_set {
 
 struct group {
     struct history_group_row row;
-    uint64_t hash;
     /* Of the newest record, where the group is a flow: */
     int64_t rowid, end_ns;
     uint32_t file;
@@ -30,9 +29,9 @@ struct group_scan {
     struct history_reader *reader;
     const struct history_groups_query *query;
     struct query_condition condition;
-    struct group *groups;
-    uint32_t *slots; /* index + 1 by hash; 2 * GROUPS_MAX */
-    uint32_t count;
+    struct group_table table;
+    struct group *groups; /* by the table's number */
+    uint32_t count, room;
     struct number_set flows;
     bool is_full;
 };
@@ -70,98 +69,85 @@ static bool set_add(struct number_set *set, uint64_t number, bool *is_full)
 }
 
 /* NULL: no room for one more. */
-static struct group *group_of(struct group_scan *scan, const char *key, uint64_t hash)
+static struct group *group_of(struct group_scan *scan, const char *key, size_t length)
 {
-    uint32_t at = (uint32_t)hash & (2 * GROUPS_MAX - 1);
+    const uint32_t number = group_table_find(&scan->table, key, length);
 
-    while (scan->slots[at] != 0) {
-        struct group *const group = &scan->groups[scan->slots[at] - 1];
-        if (group->hash == hash && strcmp(group->row.key, key) == 0) {
-            return group;
+    if (number == scan->room) {
+        const uint32_t room = scan->room == 0 ? 256 : scan->room * 2;
+        struct group *const groups = realloc(scan->groups, room * sizeof(*groups));
+
+        if (groups == NULL) {
+            scan->is_full = true;
+            return NULL;
         }
-        at = (at + 1) & (2 * GROUPS_MAX - 1);
+        scan->groups = groups;
+        scan->room = room;
     }
-    if (scan->count == GROUPS_MAX) {
+    if (number == GROUP_NONE || number > scan->count) {
         scan->is_full = true;
         return NULL;
     }
-    struct group *const group = &scan->groups[scan->count++];
-    *group = (struct group){.hash = hash, .end_ns = -1};
-    (void)snprintf(group->row.key, sizeof group->row.key, "%s", key);
-    scan->slots[at] = scan->count;
+    struct group *const group = &scan->groups[number];
+
+    if (number == scan->count) {
+        scan->count++;
+        *group = (struct group){.end_ns = -1};
+        (void)snprintf(group->row.key, sizeof group->row.key, "%s", key);
+    }
     return group;
 }
 
 enum { AT_ROWID, AT_FLOW, AT_SENSOR, AT_END, AT_BEGAN, AT_BYTES, AT_PACKETS, AT_KEY, AT_MATCH };
 enum { AT_RECORD = AT_MATCH + 1 };
 
-static const char *const key_columns[GROUP_COUNT] = {
-    [GROUP_FLOW] = "NULL",          [GROUP_CLIENT] = "f.client_ip",
-    [GROUP_SERVER] = "f.server_ip", [GROUP_SERVER_PORT] = "f.server_port",
-    [GROUP_APPLICATION] = "f.app",  [GROUP_SENSOR] = "NULL"};
+static const enum history_dimension dimensions[GROUP_COUNT] = {
+    [GROUP_FLOW] = DIMENSION_SENSOR,
+    /* with the id */[GROUP_CLIENT] = DIMENSION_CLIENT,
+    [GROUP_SERVER] = DIMENSION_SERVER,
+    [GROUP_SERVER_PORT] = DIMENSION_SERVER_PORT,
+    [GROUP_APPLICATION] = DIMENSION_APPLICATION,
+    [GROUP_SENSOR] = DIMENSION_SENSOR};
 
-static void read_address(sqlite3_stmt *rows, char *out, size_t room)
+/* The text that the group is called, with a NUL; of a flow also the sensor: two may call different
+ * flows alike. Returns the length. */
+static size_t read_key(const struct group_scan *scan, sqlite3_stmt *rows, char key[KEY_BYTES])
 {
-    const void *const bytes = sqlite3_column_blob(rows, AT_KEY);
-    const int length = sqlite3_column_bytes(rows, AT_KEY);
-    struct ip_address address = {.version = length == 4 ? 4 : 6};
-    char text[ADDRESS_TEXT_BYTES] = "";
+    char value[HISTORY_VALUE_BYTES];
+    const size_t length = group_key_text(rows, AT_KEY, dimensions[scan->query->group], NULL, value);
 
-    if (bytes != NULL && (length == 4 || length == 16)) {
-        memcpy(address.bytes, bytes, (size_t)length);
-        (void)address_text(&address, text);
+    if (scan->query->group != GROUP_FLOW) {
+        memcpy(key, value, length + 1);
+        return length + 1;
     }
-    (void)snprintf(out, room, "%s", text);
-}
+    const int id = snprintf(key, KEY_BYTES, "%016llx",
+                            (unsigned long long)sqlite3_column_int64(rows, AT_FLOW));
 
-static void read_key(const struct group_scan *scan, sqlite3_stmt *rows, const char *sensor_id,
-                     char *out, size_t room)
-{
-    const char *text;
-
-    switch (scan->query->group) {
-    case GROUP_CLIENT:
-    case GROUP_SERVER:
-        read_address(rows, out, room);
-        break;
-    case GROUP_SERVER_PORT:
-        (void)snprintf(out, room, "%d", sqlite3_column_int(rows, AT_KEY));
-        break;
-    case GROUP_APPLICATION:
-        text = (const char *)sqlite3_column_text(rows, AT_KEY);
-        (void)snprintf(out, room, "%s", text == NULL ? "" : text);
-        break;
-    case GROUP_SENSOR:
-        (void)snprintf(out, room, "%s", sensor_id);
-        break;
-    default:
-        (void)snprintf(out, room, "%016llx",
-                       (unsigned long long)sqlite3_column_int64(rows, AT_FLOW));
-    }
+    (void)snprintf(key + id + 1, KEY_BYTES - (size_t)id - 1, "%s", value);
+    return (size_t)id + 1 + strlen(key + id + 1);
 }
 
 static void add_row(struct group_scan *scan, sqlite3_stmt *rows, uint32_t file)
 {
     const char *const text = (const char *)sqlite3_column_text(rows, AT_SENSOR);
-    const char *const sensor_id = text == NULL ? "" : text;
     const uint64_t flow =
-        (uint64_t)sqlite3_column_int64(rows, AT_FLOW) ^ query_text_hash(sensor_id);
+        (uint64_t)sqlite3_column_int64(rows, AT_FLOW) ^ query_text_hash(text == NULL ? "" : text);
     const uint64_t bytes = (uint64_t)sqlite3_column_int64(rows, AT_BYTES);
-    char key[sizeof scan->groups[0].row.key];
+    char key[KEY_BYTES];
+    struct group *const group = group_of(scan, key, read_key(scan, rows, key));
 
-    read_key(scan, rows, sensor_id, key, sizeof key);
-    /* Two sensors may call different flows alike. */
-    struct group *const group = group_of(
-        scan, key, scan->query->group == GROUP_FLOW ? hash_mix(flow) : query_text_hash(key));
     if (group == NULL) {
         return;
     }
+    const uint64_t number = (uint64_t)(group - scan->groups);
+
     group->row.bytes += bytes;
     group->row.packets += (uint64_t)sqlite3_column_int64(rows, AT_PACKETS);
     if ((uint64_t)sqlite3_column_int64(rows, AT_BEGAN) < scan->query->from_ns) {
         group->row.bytes_before += bytes;
     }
-    group->row.flows += set_add(&scan->flows, (hash_mix(flow) ^ group->hash) | 1, &scan->is_full);
+    group->row.flows +=
+        set_add(&scan->flows, hash_mix(hash_mix(flow) + number) | 1, &scan->is_full);
     if (sqlite3_column_int64(rows, AT_END) >= group->end_ns) {
         group->end_ns = sqlite3_column_int64(rows, AT_END);
         group->rowid = sqlite3_column_int64(rows, AT_ROWID);
@@ -184,7 +170,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
                    " (%s), f.record, f.sensor_id, b.boot_id, f.seq"
                    " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
                    " WHERE f.end_ns >= ? AND f.end_ns < ?",
-                   key_columns[scan->query->group], scan->condition.sql);
+                   group_key_column(dimensions[scan->query->group]), scan->condition.sql);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
     free(sql);
     if (rows != NULL) {
@@ -240,8 +226,10 @@ static int fetch(struct group_scan *scan, struct history_groups *out)
 
 static int hand_out(struct group_scan *scan, struct history_groups *out)
 {
-    qsort(scan->groups, scan->count, sizeof *scan->groups,
-          scan->query->is_by_packets ? by_packets : by_bytes);
+    if (scan->count > 0) {
+        qsort(scan->groups, scan->count, sizeof *scan->groups,
+              scan->query->is_by_packets ? by_packets : by_bytes);
+    }
     out->count = scan->count < scan->query->limit ? scan->count : scan->query->limit;
     out->is_full = scan->is_full;
     out->rows = calloc((size_t)out->count + 1, sizeof *out->rows);
@@ -262,9 +250,9 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
 
     memset(out, 0, sizeof *out);
     int result = query_condition_make(&scan.condition, query->filter);
-    scan.groups = malloc(GROUPS_MAX * sizeof *scan.groups);
-    scan.slots = calloc((size_t)2 * GROUPS_MAX, sizeof *scan.slots);
-    if (scan.groups == NULL || scan.slots == NULL) {
+    const uint32_t groups_max = reader->history->settings.query_groups;
+
+    if (!group_table_init(&scan.table, groups_max, (size_t)groups_max * KEY_BYTES)) {
         result = -ENOMEM;
     }
     if (result == 0) {
@@ -274,8 +262,8 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
         result = hand_out(&scan, out);
     }
     query_condition_fini(&scan.condition);
+    group_table_fini(&scan.table);
     free(scan.groups);
-    free(scan.slots);
     free(scan.flows.slots);
     return result;
 }

@@ -88,8 +88,9 @@ bool history_submit(struct history *h, void (*run)(struct history_reader *reader
 void history_reader_limit(struct history_reader *reader, const struct history_limits *limits)
 {
     reader->limits = *limits;
-    reader->limits.time_ns = limits->time_ns != 0 ? limits->time_ns : 20 * NS_PER_SEC;
-    reader->limits.rows_max = limits->rows_max != 0 ? limits->rows_max : 5000000;
+    const struct history_settings *const set = &reader->history->settings;
+    reader->limits.time_ns = limits->time_ns != 0 ? limits->time_ns : set->query_time_ns;
+    reader->limits.rows_max = limits->rows_max != 0 ? limits->rows_max : set->query_rows;
     reader->deadline_ns = clock_monotonic_ns() + reader->limits.time_ns;
 }
 
@@ -105,6 +106,7 @@ bool query_is_over(struct history_reader *reader)
     }
     if (clock_monotonic_ns() > reader->deadline_ns) {
         reader->cost.is_partial = true;
+        reader->cost.bound = "store.query_time";
     }
     return reader->is_cancelled || reader->cost.is_partial;
 }
@@ -136,6 +138,7 @@ bool query_step(struct history_reader *reader, sqlite3_stmt *rows)
             return true;
         }
         reader->cost.is_partial = true;
+        reader->cost.bound = "store.query_rows";
     } else if (code != SQLITE_DONE && code != SQLITE_INTERRUPT) {
         snprintf(reader->cost.failure, sizeof reader->cost.failure, "%s",
                  sqlite3_errmsg(sqlite3_db_handle(rows)));

@@ -51,6 +51,8 @@ DEFINE_AUTO(filter, filter_free);
  * for anything. */
 bool filter_matches_flow(const struct filter *filter, const struct flow_record *record);
 
+/* "tcp"; NULL: only its number is a value of "protocol". Static. */
+const char *filter_protocol_name(uint8_t number);
 /* What "rtt" means: the moving averages of both sides added. False: not measured. */
 bool filter_flow_rtt(const struct flow_record *record, uint64_t *rtt_ns);
 

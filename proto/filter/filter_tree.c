@@ -162,14 +162,25 @@ static bool read_number(const char *text, size_t length, uint64_t *value)
            billionths == 0;
 }
 
-static bool read_protocol(const char *text, size_t length, uint64_t *value)
-{
-    static const struct unit names[] = {{"icmp", 1},  {"igmp", 2},  {"tcp", 6}, {"udp", 17},
+static const struct unit protocols[] = {{"icmp", 1},  {"igmp", 2},  {"tcp", 6}, {"udp", 17},
                                         {"gre", 47},  {"esp", 50},  {"ah", 51}, {"icmpv6", 58},
                                         {"ospf", 89}, {"sctp", 132}};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (is_word(text, length, names[i].name)) {
-            *value = names[i].factor;
+
+const char *filter_protocol_name(uint8_t number)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(protocols); i++) {
+        if (protocols[i].factor == number) {
+            return protocols[i].name;
+        }
+    }
+    return NULL;
+}
+
+static bool read_protocol(const char *text, size_t length, uint64_t *value)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(protocols); i++) {
+        if (is_word(text, length, protocols[i].name)) {
+            *value = protocols[i].factor;
             return true;
         }
     }

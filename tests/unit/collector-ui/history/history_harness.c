@@ -101,7 +101,7 @@ static struct record_text text_of(const char *text)
     return (struct record_text){text, (uint32_t)strlen(text)};
 }
 
-static void make_flow(struct flow_record *f, uint64_t flow_id, uint64_t end_ns, uint64_t packets)
+void harness_flow_init(struct flow_record *f, uint64_t flow_id, uint64_t end_ns, uint64_t packets)
 {
     memset(f, 0, sizeof *f);
     f->flow_id = flow_id;
@@ -123,25 +123,34 @@ static void make_flow(struct flow_record *f, uint64_t flow_id, uint64_t end_ns, 
     f->tcp.state = TCP_CLOSED;
 }
 
-void harness_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
-                   uint32_t count, uint64_t flow_id, uint64_t at_s)
+void harness_offer_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
+                         const struct flow_record *flows, uint32_t count)
 {
     const uint8_t **const records = calloc(count, sizeof *records);
     uint32_t *const lengths = calloc(count, sizeof *lengths);
     uint8_t *const bytes = malloc((size_t)count * 1024);
-    struct flow_record *const flow = malloc(sizeof *flow);
-    assert_true(records != NULL && lengths != NULL && bytes != NULL && flow != NULL);
+    assert_true(records != NULL && lengths != NULL && bytes != NULL);
     for (uint32_t i = 0; i < count; i++) {
-        make_flow(flow, flow_id + i, HARNESS_TIME_NS + (at_s + i) * SECOND, i + 1);
         records[i] = bytes + (size_t)i * 1024;
-        lengths[i] = (uint32_t)codec_encode_flow(flow, bytes + (size_t)i * 1024, 1024);
+        lengths[i] = (uint32_t)codec_encode_flow(&flows[i], bytes + (size_t)i * 1024, 1024);
         assert_true(lengths[i] > 0);
     }
     harness_offer(harness, sensor_id, BOOT_A, RECORD_FLOWS, first_seq, count, records, lengths);
     free((void *)records);
     free(lengths);
     free(bytes);
-    free(flow);
+}
+
+void harness_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
+                   uint32_t count, uint64_t flow_id, uint64_t at_s)
+{
+    struct flow_record *const flows = calloc(count, sizeof *flows);
+    assert_non_null(flows);
+    for (uint32_t i = 0; i < count; i++) {
+        harness_flow_init(&flows[i], flow_id + i, HARNESS_TIME_NS + (at_s + i) * SECOND, i + 1);
+    }
+    harness_offer_flows(harness, sensor_id, first_seq, flows, count);
+    free(flows);
 }
 
 static void offer_one(struct harness *harness, const char *sensor_id, enum record_stream stream,
@@ -160,7 +169,7 @@ void harness_packet_flow(struct harness *harness, const char *sensor_id, uint64_
     uint8_t bytes[1024];
     assert_non_null(flow);
     for (uint32_t i = 0; i < 3; i++) {
-        make_flow(flow, flow_id, HARNESS_TIME_NS + at_s * SECOND, 1);
+        harness_flow_init(flow, flow_id, HARNESS_TIME_NS + at_s * SECOND, 1);
         flow->event = (uint8_t)events[i];
         flow->update_index = i;
         flow->start_ns = flow->delta_start_ns = flow->end_ns;

@@ -31,6 +31,11 @@ void harness_offer(struct harness *harness, const char *sensor_id, const char *b
  * each; ends at HARNESS_TIME_NS + (at_s + n) s. */
 void harness_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
                    uint32_t count, uint64_t flow_id, uint64_t at_s);
+/* A record as harness_flows makes them, to change; and such a record into the store. */
+void harness_flow_init(struct flow_record *flow, uint64_t flow_id, uint64_t end_ns,
+                       uint64_t packets);
+void harness_offer_flows(struct harness *harness, const char *sensor_id, uint64_t first_seq,
+                         const struct flow_record *flows, uint32_t count);
 /* One flow of a single packet `at_s`: START, UPDATE and END, all with the times of that packet. */
 void harness_packet_flow(struct harness *harness, const char *sensor_id, uint64_t first_seq,
                          uint64_t flow_id, uint64_t at_s);
