@@ -153,7 +153,8 @@ enum rpc_status fleet_grpc_authorize(struct fleet_grpc *fleet, struct rpc_call *
 
 void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
 {
-    static const char *const services[] = {"Fleet", "Flow", "Alert", "Stats", "Packet", "Dns"};
+    static const char *const services[] = {"Fleet",  "Flow", "Alert", "Stats",
+                                           "Packet", "Dns",  "Query"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {

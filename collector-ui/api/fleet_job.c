@@ -22,6 +22,7 @@ struct fleet_job *fleet_job_new(struct grpc_ask *ask, void (*run)(struct fleet_j
     job->fleet = fleet_of(ask->server);
     job->ask = *ask;
     job->run = run;
+    job->started_ns = clock_monotonic_ns();
     return job;
 }
 
@@ -90,6 +91,26 @@ bool fleet_job_succeeded(struct fleet_job *job, int result)
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the answer");
     }
     return result == 0;
+}
+
+void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES])
+{
+    const char *const bound = job->cost.bound;
+
+    out[0] = '\0';
+    if (!job->cost.is_partial) {
+        return;
+    }
+    if (bound == NULL) {
+        (void)snprintf(out, FLEET_REASON_BYTES, "the history could not be read to its end: %s",
+                       job->cost.failure[0] != '\0' ? job->cost.failure : "unknown reason");
+        return;
+    }
+    (void)snprintf(out, FLEET_REASON_BYTES,
+                   "the query %s (%s): ask for a shorter range or a narrower filter",
+                   strcmp(bound, "store.query_time") == 0 ? "took its whole time"
+                                                          : "looked at as many rows as it may",
+                   bound);
 }
 
 void fleet_job_answer(struct fleet_job *job, const struct fleet_answer *answer)

@@ -83,6 +83,10 @@ struct fleet_job {
     enum history_group group;
     bool is_by_packets, has_cursor;
     struct history_cursor cursor;
+    struct history_record_cursor record_cursor;
+    struct history_aggregate_query sums;
+    uint64_t started_ns; /* monotonic */
+    uint64_t question;   /* a hash of what pages have in common */
     uint32_t page_size;
     uint64_t offset;
     char id[64];
@@ -97,6 +101,9 @@ void fleet_job_free(struct fleet_job *job);
 void fleet_job_submit(struct fleet_job *job);
 /* Sums up the cost; false: refused (no memory, not wanted any more). */
 MUST_USE bool fleet_job_succeeded(struct fleet_job *job, int result);
+/* Why the answer is not whole; "" when it is. */
+#define FLEET_REASON_BYTES 512
+void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES]);
 /* Answers with `records` as field `field`, one each, the token unless it is empty and the coverage;
  * further fields in `more`. */
 struct fleet_answer {
@@ -113,6 +120,14 @@ void fleet_job_answer(struct fleet_job *job, const struct fleet_answer *answer);
 MUST_USE bool fleet_read_filter(struct grpc_ask *ask, const char *text, const char *more,
                                 const struct grpc_sensor_choice *sensors, struct filter **out);
 
+/* ---- questions of QueryService (fleet_query.c) ---- */
+
+/* `from` and `to` of a request: to = now, from = an hour before `to`. False: refused. */
+MUST_USE bool fleet_read_range(struct fleet_job *job, const Google__Protobuf__Timestamp *from,
+                               const Google__Protobuf__Timestamp *to);
+/* A Duration. */
+void fleet_write_duration(struct wire_writer *w, uint32_t field, uint64_t ns);
+
 /* ---- news (fleet_watch.c) ---- */
 void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);
 size_t fleet_write_node(const struct grpc_server *server, uint32_t *told,
@@ -128,6 +143,8 @@ void fleet_watch_sensors(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
 void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_query_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_aggregate(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -10,6 +10,7 @@
 #define STATS  "/netscope.v1.StatsService/"
 #define PACKET "/netscope.v1.PacketService/"
 #define DNS    "/netscope.v1.DnsService/"
+#define QUERY  "/netscope.v1.QueryService/"
 
 #define FROM                                                                                       \
     {                                                                                              \
@@ -84,6 +85,10 @@ static const struct grpc_row rows[] = {
     {.path = PACKET "GetPacket", .ask = fleet_get_packet, .rest = {"/v1/fleet/packets/{id}"}},
     {.path = PACKET "CapturePackets", .ask = fleet_capture_packets},
     {.path = DNS "ObserveDns", .ask = grpc_observe_dns, .is_stream = true},
+    {.path = QUERY "QueryFlows", .ask = fleet_query_flows, .rest = {"/v1/fleet/flows:query"}},
+    {.path = QUERY "Aggregate",
+     .ask = fleet_aggregate,
+     .rest = {"/v1/fleet/query:aggregate", "/v1/query:aggregate"}},
     {.page = route_summary, .described = &page_summary, .rest = {"/v1/summary"}},
     {.page = route_timeseries, .described = &page_timeseries, .rest = {"/v1/timeseries"}},
     {.page = route_flows, .described = &page_flows, .rest = {"/v1/flows"}},

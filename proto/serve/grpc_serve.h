@@ -38,7 +38,7 @@
 #define GRPC_GATHERS_MAX   4
 #define GRPC_FILTERS_MAX   64  /* include[] and exclude[] each */
 #define GRPC_CHOICES_MAX   256 /* prefixes, names and numbers of one kind in a request */
-#define GRPC_METHODS       32
+#define GRPC_METHODS       48
 #define GRPC_NODE_BYTES    640
 /* Behind the streams of records: the ring of news of sensors (WatchSensors). */
 #define GRPC_NEWS        RECORD_STREAM_COUNT

@@ -424,7 +424,7 @@ class CollectorApi(unittest.TestCase):
     def test_reflection_lists_the_services_and_grpcurl_asks_them(self):
         target = f"127.0.0.1:{self.collector.ingest}"
         listed = subprocess.run([*self.grpcurl(), target, "list"], capture_output=True, text=True, timeout=30)
-        for name in ("Fleet", "Flow", "Alert", "Stats", "Packet", "Dns", "Ingest"):
+        for name in ("Fleet", "Flow", "Alert", "Stats", "Packet", "Dns", "Query", "Ingest"):
             self.assertIn(f"netscope.v1.{name}Service", listed.stdout, listed.stderr)
         asked = subprocess.run([*self.grpcurl(), "-d", '{"page_size": 1}', target, "netscope.v1.FleetService/ListSensors"],
                                capture_output=True, text=True, timeout=30)
