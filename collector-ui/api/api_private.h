@@ -59,6 +59,7 @@ struct rest_job {
     void (*fini)(struct rest_job *job);
     void *result;
     struct history_cost cost;
+    bool is_short; /* groups found no room: the answer is no exact one */
 };
 
 /* NULL: the request has been answered (400, 503). Reads from, to and filter when the flags say so.

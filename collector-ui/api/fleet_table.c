@@ -37,7 +37,7 @@ static const struct openapi_page
                         {"step", "integer", "Wanted step in ms."},
                         FROM,
                         TO,
-                        {"filter", "string", NULL}}},
+                        {"filter", "string", "Which flows; with bps, pps and new_flows."}}},
     page_flows = {"Flows of a range, the newest record of each.",
                   {FILTER,
                    FROM,

@@ -432,7 +432,7 @@ static void write_hello(void *context, struct json_writer *out)
     json_key(out, "ack");
     json_bool(out, false);
     json_key(out, "filtered_series");
-    json_bool(out, false); /* see route_timeseries */
+    json_bool(out, true);
     json_object_end(out);
     json_key(out, "user");
     json_text(out, http_ws_identity(client->ws));

@@ -246,8 +246,16 @@ void rest_meta(const struct rest_job *job, struct json_writer *out)
     json_key(out, "took_ms");
     json_fixed(out, (double)(clock_monotonic_ns() - job->started_ns) / 1e6, 3);
     json_key(out, "quality");
-    if (job->cost.is_partial) {
+    if (job->cost.is_partial || job->is_short) {
         json_text(out, "partial");
+        json_key(out, "bound");
+        if (job->cost.bound != NULL) {
+            json_text(out, job->cost.bound);
+        } else if (job->is_short) {
+            json_text(out, "store.query_groups");
+        } else {
+            json_null(out);
+        }
         json_key(out, "missing_sensors");
         json_array_begin(out);
         json_array_end(out);

@@ -141,6 +141,8 @@ test('a collector with filtered series is asked for them', options, async () => 
     await page.waitForSelector('.vr');
     await wait_for('asked', () => fake.control.requests.slice(before_count).some((r) => /timeseries.*[?&]filter=/.test(r)));
     await page.waitForSelector('.match canvas');
+    /* and while live again, since frames do not hold them */
+    await wait_for('asked again', () => fake.control.requests.slice(before_count).filter((r) => /timeseries.*[?&]filter=/.test(r)).length >= 2, 15000);
     await page.close();
 });
 

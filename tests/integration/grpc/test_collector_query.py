@@ -257,6 +257,23 @@ class Query(unittest.TestCase):
         self.assertLessEqual({"/v1/query:aggregate", "/v1/fleet/flows:query"},
                              set(self.rest("/v1/openapi.json")[1]["paths"]))
 
+    def test_series_of_a_filter_hold_what_aggregate_tells(self):
+        last = max(nanoseconds(one["end_time"]) for one in self.records if one["sensor_id"] == "edge-1")
+        begin = last // 60_000_000_000 * 60_000 - 30 * 60_000
+        span = {"from": begin, "to": begin + 31 * 60_000}
+        wide = {"from": stamp(span["from"] * 10**6), "to": stamp(span["to"] * 10**6), "filter": "protocol = udp"}
+        for by, group in (("none", []), ("app", ["application"]), ("sensor", ["sensor"])):
+            status, answer = self.rest("/v1/timeseries", metric="bps", by=by, step=60000, filter=wide["filter"], **span)
+            self.assertEqual((status, answer["step_ms"], answer["quality"]), (200, 60000, "exact"))
+            rows = self.client.ask("QueryService/Aggregate", {**wide, "group_by": group, "limit": 1000})["rows"]
+            told = {one["key"]: sum((value or 0) * 60 / 8 for way in ("in", "out") for value in one[way])
+                    for one in answer["series"]}
+            if len(told) <= 20:
+                self.assertEqual(set(told), {row["key"][0] if group else "total" for row in rows})
+            whole = sum(number(row, "bytes_forward") + number(row, "bytes_reverse") for row in rows)
+            self.assertGreater(whole, 0)
+            self.assertAlmostEqual(sum(told.values()), whole, delta=1e-6 * whole)
+
     def test_grpcurl_asks_without_a_proto_file(self):
         own = os.path.join(TOOLS, "grpcurl")
         found = shutil.which("grpcurl") or (own if TOOLS and os.path.exists(own) else None)

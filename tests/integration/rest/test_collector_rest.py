@@ -74,8 +74,16 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         for path in ("/v1/flows?filter=server.port%3D53&page_size=1&from=0", "/v1/packets?sensor_id=edge-1&limit=1",
                      "/v1/summary?from=0&to=10", "/v1/timeseries?metric=bps&by=app&step=1000", "/v1/alerts?state=open"):
             self.assertEqual(self.served.ask(path)[0], 200, path)
-        status, _, problem = self.served.ask("/v1/timeseries?filter=server.port%3D53")
-        self.assertEqual((status, json.loads(problem)["reason"]), (501, "UNIMPLEMENTED"))
+
+    def test_a_filter_goes_with_figures_of_flow_records(self):
+        for query in ("", "&metric=pps&by=app", "&metric=new_flows&by=sensor", "&by=direction"):
+            status, _, body = self.served.ask("/v1/timeseries?filter=server.port%3D53" + query)
+            self.assertEqual(status, 200, query)
+            self.assertTrue(all(len(one["in"]) == len(json.loads(body)["t"]) for one in json.loads(body)["series"]))
+        for metric in ("rtt", "loss", "flows"):
+            status, _, problem = self.served.ask(f"/v1/timeseries?filter=server.port%3D53&metric={metric}")
+            self.assertEqual((status, json.loads(problem)["reason"]), (400, "BAD_PARAMETER"))
+            self.assertIn("bps, pps and new_flows", json.loads(problem)["detail"])
 
 
 if __name__ == "__main__":

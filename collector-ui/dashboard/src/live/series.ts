@@ -124,6 +124,8 @@ function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (numb
 const can_filter = computed(() => hello.value?.caps.filtered_series ?? null);
 
 const EMPTY_RETRY_MS = 5000;
+/* Frames tell nothing of a filter: while live its series is asked again, as the list of flows is. */
+const FILTERED_REFRESH_MS = 5000;
 
 export function use_series(spec: SeriesSpec): Signal<SeriesData> {
     const data = useSignal<SeriesData>(EMPTY);
@@ -155,6 +157,12 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
         const { from_ms, to_ms } = s.window ?? view();
         const wanted = Math.max(s.step_min_ms ?? 1000, step_for(to_ms - from_ms, s.points ?? 360));
         const abort = new AbortController();
+        let timer = 0;
+        const refresh_later = () => {
+            if (s.filter && !s.window && is_live.peek() && !abort.signal.aborted) {
+                timer = window.setTimeout(() => (document.hidden ? refresh_later() : again.value++), FILTERED_REFRESH_MS);
+            }
+        };
         timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter }, abort.signal)
             .then((answer) => {
                 /* a metric without any value yet still has its one series: frames fill it */
@@ -174,8 +182,12 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
                 if (!abort.signal.aborted) {
                     data.value = { ...data.peek(), state: 'error', error };
                 }
-            });
-        return () => abort.abort();
+            })
+            .finally(refresh_later);
+        return () => {
+            abort.abort();
+            window.clearTimeout(timer);
+        };
     });
 
     useEffect(

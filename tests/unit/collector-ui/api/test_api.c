@@ -86,6 +86,31 @@ static void fill(struct fixture *f)
     harness_wait(&f->harness, 27);
 }
 
+/* The minute that holds all of them, of which the even ones are tls: 1 + 3 + ... + 19 packets. */
+#define TLS "filter=app%20%3D%20tls&step=60000&" FROM "&to=1772366460000"
+
+static void series_of_a_filter_come_from_the_flow_records(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, &plain);
+    expect(&f, "/v1/timeseries?" TLS, 200, "\"series\":[{\"key\":\"total\",\"in\":[null]");
+    fill(&f);
+    expect(&f, "/v1/timeseries?" TLS, 200,
+           "\"series\":[{\"key\":\"total\",\"in\":[0],\"out\":[1333.33");
+    expect(&f, "/v1/timeseries?metric=pps&by=app&" TLS, 200,
+           "\"series\":[{\"key\":\"tls\",\"in\":[1.66666");
+    expect(&f, "/v1/timeseries?metric=new_flows&by=sensor&" TLS, 200,
+           "\"series\":[{\"key\":\"s-1\",\"in\":[0.166666");
+    expect(&f, "/v1/timeseries?by=direction&" TLS, 200,
+           "\"series\":[{\"key\":\"out\",\"in\":[1333.33");
+    expect(&f, "/v1/timeseries?by=direction&" TLS, 200, "\"quality\":\"exact\"");
+    /* Nothing matches: 0 where the sensor told of the second, else unknown. */
+    expect(&f, "/v1/timeseries?filter=app%20%3D%20http&step=1000&" FROM "&to=1772366407000", 200,
+           "\"in\":[0,0,0,0,0,null,null]");
+    stop(&f);
+}
+
 static void every_route_answers(void **state)
 {
     (void)state;
@@ -225,7 +250,9 @@ static void absurd_requests_get_a_clear_400(void **state)
     expect(&f, "/v1/timeseries?step=0", 400, "step");
     expect(&f, "/v1/timeseries?metric=colour", 400, "metric");
     expect(&f, "/v1/timeseries?metric=rtt&by=app", 400, "by:");
-    expect(&f, "/v1/timeseries?filter=app%20%3D%20tls", 501, "UNIMPLEMENTED");
+    expect(&f, "/v1/timeseries?metric=rtt&filter=app%20%3D%20tls", 400, "bps, pps and new_flows");
+    expect(&f, "/v1/timeseries?metric=new_flows&by=direction&filter=app%20%3D%20tls", 400, "by:");
+    expect(&f, "/v1/timeseries?filter=app%20%3D", 400, "INVALID_FILTER");
     expect(&f, "/v1/timeseries?step=1&from=0&to=9223372036854", 200, "\"step_ms\":");
     expect(&f, "/v1/summary?from=0&to=9223372036854", 200, "\"packets\":0");
     expect(&f, "/v1/alerts?state=ajar", 400, "state");
@@ -358,7 +385,7 @@ static void frames_carry_what_arrived(void **state)
     const int fd = live_open(&f);
     expect_live(fd, "hello",
                 "\"data\":null,\"caps\":{\"capture\":false,\"packets\":true,"
-                "\"ack\":false,\"filtered_series\":false}");
+                "\"ack\":false,\"filtered_series\":true}");
     expect_live(fd, "dict", "\"rev\":1,\"app\":[]");
     live_say(fd, subscription);
     harness_stats(&f.harness, "s-1", 1, 0, 100);
@@ -487,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_answers),
+        cmocka_unit_test(series_of_a_filter_come_from_the_flow_records),
         cmocka_unit_test(packets_can_be_cut_and_switched_off),
         cmocka_unit_test(pages_hold_each_flow_once),
         cmocka_unit_test(absurd_requests_get_a_clear_400),
