@@ -72,7 +72,7 @@ static const struct config_field store_fields[] = {
      .min = 16,
      .max = 4194304,
      .help = "Groups that one query adds up; what has no room is in other, and the answer says so. "
-             "Some 400 bytes each."},
+             "Some 600 bytes each."},
     {0},
 };
 

@@ -85,8 +85,9 @@ struct fleet_job {
     struct history_cursor cursor;
     struct history_record_cursor record_cursor;
     struct history_aggregate_query sums;
-    uint64_t started_ns; /* monotonic */
-    uint64_t question;   /* a hash of what pages have in common */
+    uint32_t map_nodes, map_edges; /* at most */
+    uint64_t started_ns;           /* monotonic */
+    uint64_t question;             /* a hash of what pages have in common */
     uint32_t page_size;
     uint64_t offset;
     char id[64];
@@ -125,6 +126,9 @@ MUST_USE bool fleet_read_filter(struct grpc_ask *ask, const char *text, const ch
 /* `from` and `to` of a request: to = now, from = an hour before `to`. False: refused. */
 MUST_USE bool fleet_read_range(struct fleet_job *job, const Google__Protobuf__Timestamp *from,
                                const Google__Protobuf__Timestamp *to);
+/* fleet_job_reason, and whether groups found no room: then the job's answer is partial too. */
+void fleet_sums_reason(struct fleet_job *job, const struct history_aggregate *sums,
+                       char out[FLEET_REASON_BYTES]);
 /* A Duration. */
 void fleet_write_duration(struct wire_writer *w, uint32_t field, uint64_t ns);
 
@@ -145,6 +149,7 @@ void fleet_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_query_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_aggregate(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_service_map(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -92,20 +92,26 @@ static void write_rest(struct wire_writer *w, const struct fleet_job *job,
     fleet_write_duration(w, SUMS_TOOK, clock_monotonic_ns() - job->started_ns);
 }
 
-static void answer_sums(struct fleet_job *job, const struct history_aggregate *sums)
+void fleet_sums_reason(struct fleet_job *job, const struct history_aggregate *sums,
+                       char reason[FLEET_REASON_BYTES])
 {
-    char reason[FLEET_REASON_BYTES];
-    size_t room = 256 + sizeof(reason);
-
     fleet_job_reason(job, reason);
     if (sums->is_full && reason[0] == '\0') {
-        (void)snprintf(reason, sizeof(reason),
+        (void)snprintf(reason, FLEET_REASON_BYTES,
                        "more than %" PRIu32 " groups, or 4 times as many groups in buckets "
                        "(store.query_groups): what had no room is in other, sums with a key are "
                        "lower bounds",
                        sums->groups_max);
         job->cost.is_partial = true;
     }
+}
+
+static void answer_sums(struct fleet_job *job, const struct history_aggregate *sums)
+{
+    char reason[FLEET_REASON_BYTES];
+    size_t room = 256 + sizeof(reason);
+
+    fleet_sums_reason(job, sums, reason);
     for (uint32_t i = 0; i < sums->count; i++) {
         room += ROW_BYTES + key_room(&sums->rows[i], job->sums.by_count);
     }

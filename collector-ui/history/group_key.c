@@ -14,6 +14,7 @@ static const struct {
     [DIMENSION_SERVER] = {"server", "f.server_ip"},
     [DIMENSION_SERVER_PORT] = {"server_port", "f.server_port"},
     [DIMENSION_SERVER_NAME] = {"server_name", "f.server_name"},
+    [DIMENSION_SERVER_LABEL] = {"server_label", "COALESCE(f.server_name, f.server_ip)"},
     [DIMENSION_PROTOCOL] = {"ip_protocol", "f.protocol"},
     [DIMENSION_IP_VERSION] = {"ip_version", "f.ip_version"},
     [DIMENSION_VLAN] = {"vlan", "f.vlan"},
@@ -85,6 +86,10 @@ size_t group_key_text(sqlite3_stmt *rows, int at, enum history_dimension dimensi
     const char *name;
 
     switch (dimension) {
+    case DIMENSION_SERVER_LABEL:
+        return sqlite3_column_type(rows, at) == SQLITE_BLOB
+                   ? put_address(out, rows, at)
+                   : put(out, (const char *)sqlite3_column_text(rows, at));
     case DIMENSION_CLIENT:
     case DIMENSION_SERVER:
         return put_address(out, rows, at);

@@ -180,6 +180,7 @@ enum history_dimension {
     DIMENSION_SERVER,
     DIMENSION_SERVER_PORT,
     DIMENSION_SERVER_NAME,
+    DIMENSION_SERVER_LABEL, /* its name, else its address */
     DIMENSION_PROTOCOL,
     DIMENSION_IP_VERSION,
     DIMENSION_VLAN,
@@ -199,13 +200,19 @@ struct history_aggregate_query {
     uint32_t by_count;
     uint64_t step_ns; /* 0: one bucket */
     uint32_t limit;   /* groups that keep their name */
+    bool wants_quality;
 };
 
 struct history_sums {
     uint64_t bytes_forward, bytes_reverse, bytes_in, packets;
     uint64_t records;   /* that end in it */
     uint64_t new_flows; /* whose first packet lies in it */
+    /* Only where quality is wanted: */
+    uint64_t rtt_sum_ns, rtt_count;    /* of the records that end in it and have one */
+    uint64_t ended, failed;            /* flows that ended in it; those without success */
+    uint64_t tcp_packets, retransmits; /* of those of TCP, over their whole life */
 };
+void history_sums_add(struct history_sums *to, const struct history_sums *from);
 
 struct history_aggregate_row {
     uint64_t start_ns; /* of the bucket */

@@ -10,6 +10,8 @@
 #define CELLS_PER_GROUP 4u
 #define KEY_BYTES       64u /* of a group, in the mean */
 
+enum { RCODE_NO_ERROR = 0, RCODE_NO_NAME = 3 }; /* RFC 1035 */
+
 /* A group in a bucket. */
 struct cell {
     uint32_t group, bucket;
@@ -20,7 +22,8 @@ struct aggregate_scan {
     struct history_reader *reader;
     const struct history_aggregate_query *query;
     struct query_condition condition;
-    struct flow_record *record; /* NULL: no key wants it */
+    struct flow_record *record; /* NULL: nobody wants it */
+    bool wants_record;          /* a key does */
     struct group_table groups;
     struct cell *cells;
     uint32_t *slots; /* cell + 1 by hash, a power of two */
@@ -143,6 +146,9 @@ enum {
     AT_IN,
     AT_PACKETS,
     AT_TOTAL,
+    AT_EVENT,
+    AT_RETRANSMITS,
+    AT_RTT,
     AT_MATCH,
     AT_RECORD,
     AT_KEYS = AT_RECORD + 4
@@ -174,17 +180,66 @@ static void spread(struct aggregate_scan *scan, uint32_t group, const struct spa
     }
 }
 
+/* NULL: nobody wants it, or it cannot be read. */
+static const struct flow_record *record_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
+{
+    return scan->record != NULL &&
+                   codec_decode_flow(sqlite3_column_blob(rows, AT_RECORD),
+                                     (size_t)sqlite3_column_bytes(rows, AT_RECORD), scan->record)
+               ? scan->record
+               : NULL;
+}
+
+/* A connection that was not answered, was refused, or that the server broke off; a name server's
+ * fault or silence; a web server's fault. */
+static bool is_failure(const struct flow_record *record)
+{
+    static const char *const states[] = {"S0", "REJ", "RSTR", "RSTOS0", "RSTRH"};
+
+    for (unsigned i = 0; record->has_tcp && i < ARRAY_COUNT(states); i++) {
+        if (strcmp(record->tcp.conn_state, states[i]) == 0) {
+            return true;
+        }
+    }
+    if (record->has_dns && record->dns.query_count > 0) {
+        uint32_t faults = 0;
+
+        for (unsigned i = 0; i < FLOW_RCODES; i++) {
+            faults += i == RCODE_NO_ERROR || i == RCODE_NO_NAME ? 0 : record->dns.rcode_counts[i];
+        }
+        if (faults > 0 || record->dns.response_count == 0) {
+            return true;
+        }
+    }
+    return record->has_http && record->http.status >= 500;
+}
+
+/* Into the bucket where the record ends. */
+static void add_quality(struct aggregate_scan *scan, sqlite3_stmt *rows, struct history_sums *to)
+{
+    if (sqlite3_column_type(rows, AT_RTT) != SQLITE_NULL) {
+        to->rtt_sum_ns += column(rows, AT_RTT);
+        to->rtt_count++;
+    }
+    if (sqlite3_column_int(rows, AT_EVENT) != FLOW_END) {
+        return;
+    }
+    const struct flow_record *const record = record_of(scan, rows);
+
+    to->ended++;
+    to->failed += record != NULL && is_failure(record);
+    if (sqlite3_column_type(rows, AT_RETRANSMITS) != SQLITE_NULL) {
+        to->tcp_packets += column(rows, AT_TOTAL);
+        to->retransmits += column(rows, AT_RETRANSMITS);
+    }
+}
+
 static uint32_t group_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
 {
     char key[HISTORY_DIMENSIONS_MAX * HISTORY_VALUE_BYTES] = "";
     size_t length = 0;
-    const struct flow_record *record = NULL;
+    const struct flow_record *const record = scan->wants_record ? record_of(scan, rows) : NULL;
 
-    if (scan->record != NULL &&
-        codec_decode_flow(sqlite3_column_blob(rows, AT_RECORD),
-                          (size_t)sqlite3_column_bytes(rows, AT_RECORD), scan->record)) {
-        record = scan->record;
-    }
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
         length +=
             group_key_text(rows, AT_KEYS + (int)i, scan->query->by[i], record, key + length) + 1;
@@ -210,8 +265,13 @@ static void add_row(struct aggregate_scan *scan, sqlite3_stmt *rows)
     const uint32_t group = group_of(scan, rows);
 
     if (end_ns < to_ns) {
-        sums_of(scan, group, bucket_of(scan, end_ns))->records++;
+        struct history_sums *const sums = sums_of(scan, group, bucket_of(scan, end_ns));
+
+        sums->records++;
         scan->matched++;
+        if (scan->query->wants_quality) {
+            add_quality(scan, rows, sums);
+        }
     }
     if (whole.packets > 0 && whole.packets == column(rows, AT_TOTAL) && start_ns >= from_ns &&
         start_ns < to_ns) {
@@ -236,7 +296,8 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     used = (size_t)snprintf(
         sql, room,
         "SELECT f.end_ns, f.delta_start_ns, f.start_ns, f.bytes_forward, f.bytes_reverse,"
-        " f.bytes_in, f.packets_forward + f.packets_reverse, f.total_packets, (%s), f.record,"
+        " f.bytes_in, f.packets_forward + f.packets_reverse, f.total_packets, f.event,"
+        " f.retransmits, f.rtt_ns, (%s), f.record,"
         " f.sensor_id, b.boot_id, f.seq",
         scan->condition.sql);
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
@@ -284,7 +345,7 @@ static uint64_t bytes_of(const struct history_sums *sums)
     return sums->bytes_forward + sums->bytes_reverse;
 }
 
-static void add_sums(struct history_sums *to, const struct history_sums *from)
+void history_sums_add(struct history_sums *to, const struct history_sums *from)
 {
     to->bytes_forward += from->bytes_forward;
     to->bytes_reverse += from->bytes_reverse;
@@ -292,6 +353,12 @@ static void add_sums(struct history_sums *to, const struct history_sums *from)
     to->packets += from->packets;
     to->records += from->records;
     to->new_flows += from->new_flows;
+    to->rtt_sum_ns += from->rtt_sum_ns;
+    to->rtt_count += from->rtt_count;
+    to->ended += from->ended;
+    to->failed += from->failed;
+    to->tcp_packets += from->tcp_packets;
+    to->retransmits += from->retransmits;
 }
 
 static int by_time(const void *a, const void *b)
@@ -363,7 +430,7 @@ static int hand_out(struct aggregate_scan *scan, struct history_aggregate *out)
         const struct cell *const cell = &scan->cells[i];
 
         if (!is_named[cell->group]) {
-            add_sums(&scan->others[cell->bucket], &cell->sums);
+            history_sums_add(&scan->others[cell->bucket], &cell->sums);
         } else if (memcmp(&cell->sums, &nothing, sizeof(nothing)) != 0) {
             out->rows[out->count++] = (struct history_aggregate_row){
                 .start_ns = bucket_start(scan, cell->bucket),
@@ -396,11 +463,12 @@ static int prepare(struct aggregate_scan *scan)
     const uint32_t groups_max = scan->reader->history->settings.query_groups;
     bool has_memory = group_table_init(&scan->groups, groups_max, (size_t)groups_max * KEY_BYTES);
 
-    for (uint32_t i = 0; i < query->by_count && scan->record == NULL; i++) {
-        if (group_key_wants_record(query->by[i])) {
-            scan->record = calloc(1, sizeof(*scan->record));
-            has_memory = has_memory && scan->record != NULL;
-        }
+    for (uint32_t i = 0; i < query->by_count; i++) {
+        scan->wants_record |= group_key_wants_record(query->by[i]);
+    }
+    if (scan->wants_record || query->wants_quality) {
+        scan->record = calloc(1, sizeof(*scan->record));
+        has_memory = has_memory && scan->record != NULL;
     }
     scan->step_ns = query->step_ns;
     scan->first_ns =

@@ -27,8 +27,8 @@ from test_collector_api import TOOLS, Client
 
 CORPUS = os.environ.get("NETSCOPE_CORPUS", "")
 CAPTURES = ("mix--emix-688flows.pcap", "dns--464pkts-219flows.pcap")
-GROUPS = ("application", "sensor", "client", "server", "server_port", "server_name", "ip_protocol", "ip_version", "vlan",
-          "direction")
+GROUPS = ("application", "sensor", "client", "server", "server_port", "server_name", "server_label", "ip_protocol", "ip_version",
+          "vlan", "direction")
 FIELDS = {"bytes_forward": ("forward", "delta_bytes"), "bytes_reverse": ("reverse", "delta_bytes")}
 
 
@@ -227,6 +227,56 @@ class Query(unittest.TestCase):
             call.cancel()
         self.assertTrue(self.aggregate()["rows"])
 
+    # ---- the map ----
+
+    @staticmethod
+    def has_failed(record):
+        tcp, dns, http = (record.get(name, {}) for name in ("tcp", "dns", "http"))
+        codes = dns.get("rcode_counts", [])
+        return (tcp.get("conn_state") in ("S0", "REJ", "RSTR", "RSTOS0", "RSTRH")
+                or dns.get("query_count", 0) > 0 and (not dns.get("response_count")
+                                                      or sum(codes) > sum(codes[code] for code in (0, 3) if code < len(codes)))
+                or http.get("status", 0) >= 500)
+
+    def test_a_map_holds_all_traffic_and_says_what_went_wrong(self):
+        ended = [one for one in self.records if one["event"] == "FLOW_EVENT_END"]
+        failed = sum(map(self.has_failed, ended))
+        self.assertGreater(failed, 0)
+        retransmits = sum(number(one, "tcp", way, "retransmitted_segments") for one in ended for way in ("forward", "reverse"))
+        for by, kinds in (("", {"host"}), ("application", {"host", "application"}),
+                          ("server_name", {"host", "server_name"})):
+            for most in ({}, {"max_nodes": 5, "max_edges": 4}, {"max_nodes": 500, "max_edges": 2000}):
+                answer = self.client.ask("QueryService/GetServiceMap", {**self.range, "group_by": by, **most})
+                edges, nodes = answer["edges"], answer["nodes"]
+                self.expect_sums(edges, self.records, (by, most))
+                self.assertLessEqual(len(nodes), most.get("max_nodes", 60))
+                self.assertLessEqual(len(edges), most.get("max_edges", 200))
+                self.assertLessEqual({one["kind"] for one in nodes}, kinds)
+                ids = [one["id"] for one in nodes]
+                self.assertEqual(len(ids), len(set(ids)))
+                self.assertLessEqual({edge[end] for edge in edges for end in ("client", "server")}, set(ids))
+                self.assertEqual(sum(number(edge, "ended_flows") for edge in edges), len(ended))
+                self.assertEqual(sum(number(edge, "failed_flows") for edge in edges), failed)
+                self.assertEqual(sum(number(edge, "retransmits") for edge in edges), retransmits)
+                whole = sum(number(one, way, "delta_bytes") for one in self.records for way in ("forward", "reverse"))
+                self.assertEqual(sum(number(node, "bytes_sent") for node in nodes), whole)
+                self.assertEqual(sum(number(node, "bytes_received") for node in nodes), whole)
+                self.assertTrue(any("rtt" in edge for edge in edges))
+        ends = {(one["client"]["ip"], one["server"]["ip"]) for one in self.records}
+        whole = self.client.ask("QueryService/GetServiceMap", self.range)
+        self.assertEqual((whole["edges_total"], whole["nodes_total"]), (len(ends), len({ip for pair in ends for ip in pair})))
+        self.assertIn("other:host", {one["id"] for one in whole["nodes"]})
+
+    def test_an_edge_is_what_a_filter_of_its_ends_chooses(self):
+        answer = self.client.ask("QueryService/GetServiceMap", {**self.range, "group_by": "application"})
+        edge = next(edge for edge in answer["edges"] if "other" not in edge and edge["server"] != "application:")
+        client, app = edge["client"].split(":", 1)[1], edge["server"].split(":", 1)[1]
+        records = self.pages({**self.range, "filter": f'client.ip = "{client}" AND app = "{app}"', "page_size": 1000})
+        self.expect_sums([edge], records, edge)
+        for wrong, field in (({"group_by": "site"}, "group_by"), ({"max_nodes": 501}, "max_nodes"),
+                             ({"max_edges": 1}, "max_edges"), ({"filter": "app ="}, "filter")):
+            self.assertEqual(self.client.refused("QueryService/GetServiceMap", wrong)[::2], ("INVALID_ARGUMENT", field))
+
     # ---- the same by other ways ----
 
     def rest(self, path, body=None, **query):
@@ -250,6 +300,11 @@ class Query(unittest.TestCase):
                 self.assertEqual(answer["rows"][-1]["other"], True)
         status, answer = self.rest("/v1/fleet/flows:query", page_size=3, **self.range)
         self.assertEqual((status, len(answer["flows"]), int(answer["matched"])), (200, 3, len(self.records)))
+        own = self.client.ask("QueryService/GetServiceMap", self.range)
+        for path in ("/v1/map", "/v1/fleet/map"):
+            status, answer = self.rest(path, **self.range)
+            self.assertEqual((status, [edge["bytes_forward"] for edge in answer["edges"]]),
+                             (200, [edge.get("bytes_forward", "0") for edge in own["edges"]]))
         status, problem = self.rest("/v1/query:aggregate", filter="server.port =")
         self.assertEqual((status, problem["reason"], problem["pos"]), (400, "INVALID_FILTER", 13))
         status, problem = self.rest("/v1/query:aggregate", group_by="country")
