@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/replacement.h"
 #include "base/spool/spool_log_private.h"
 
 #define REOPEN_NS    (5 * NS_PER_SEC)
@@ -115,9 +116,9 @@ unsigned spool_log_expire(struct spool_log *log, uint64_t time_ns)
 
 /* ---- the file of cursors ---- */
 
-static int cursors_path(const struct spool_log *log, const char *suffix, char out[PATH_BYTES])
+static int cursors_path(const struct spool_log *log, char out[PATH_BYTES])
 {
-    const int length = snprintf(out, PATH_BYTES, "%s/" CURSORS_FILE "%s", log->directory, suffix);
+    const int length = snprintf(out, PATH_BYTES, "%s/" CURSORS_FILE, log->directory);
 
     return length > 0 && length < PATH_BYTES ? 0 : -ENAMETOOLONG;
 }
@@ -152,7 +153,7 @@ static void load_cursors(struct spool_log *log)
 {
     char path[PATH_BYTES];
     char line[160];
-    FILE *file = cursors_path(log, "", path) == 0 ? fopen(path, "re") : NULL;
+    FILE *file = cursors_path(log, path) == 0 ? fopen(path, "re") : NULL;
 
     if (file == NULL) {
         return;
@@ -175,47 +176,34 @@ static void load_cursors(struct spool_log *log)
     (void)fclose(file);
 }
 
-static int write_cursors(const struct spool_log *log, const char *path)
+static void write_cursors(const struct spool_log *log, FILE *file)
 {
-    FILE *file = fopen(path, "we");
-
-    if (file == NULL) {
-        return -errno;
-    }
-    bool ok = fputs(CURSORS_HEAD, file) >= 0;
-
+    (void)fputs(CURSORS_HEAD, file);
     for (int i = 0; i < log->cursors_count; i++) {
         const struct spool_log_reader *cursor = &log->cursors[i];
 
-        ok = fprintf(file, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", cursor->name,
-                     cursor->acked.ordinal, cursor->acked.records_end,
-                     cursor->acked.next_position) > 0 &&
-             ok;
+        (void)fprintf(file, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", cursor->name,
+                      cursor->acked.ordinal, cursor->acked.records_end,
+                      cursor->acked.next_position);
     }
-    ok = fflush(file) == 0 && ok;
-    const int code = errno;
-
-    return fclose(file) == 0 && ok ? 0 : code != 0 ? -code : -EIO;
 }
 
 int spool_log_save(struct spool_log *log, struct error *err)
 {
     char path[PATH_BYTES];
-    char whole[PATH_BYTES];
+    struct replacement file;
 
     if (log->directory == NULL || !log->is_moved) {
         return 0;
     }
-    int result = cursors_path(log, ".new", path);
+    int result = cursors_path(log, path);
 
     if (result == 0) {
-        result = cursors_path(log, "", whole);
+        result = replacement_begin(&file, path, 0600);
     }
     if (result == 0) {
-        result = write_cursors(log, path);
-    }
-    if (result == 0 && rename(path, whole) != 0) {
-        result = -errno;
+        write_cursors(log, file.file);
+        result = replacement_end(&file, REPLACEMENT_QUICK);
     }
     if (result != 0) {
         (void)error_set(err, -result, "write %s/" CURSORS_FILE ": %s", log->directory,

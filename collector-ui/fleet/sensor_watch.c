@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/replacement.h"
 
 #define HEARTBEATS  3
 #define JUMP_NS     (5 * NS_PER_SEC) /* between the two clocks, from one tick to the next */
@@ -118,28 +118,24 @@ static void read_file(struct sensor_watch *watch, uint64_t wall_ns)
     }
 }
 
-/* Replaced as a whole. */
 static void write_file(struct sensor_watch *watch)
 {
     static struct log_limit limit;
-    char other[PATH_BYTES + 8];
+    struct replacement file;
+    int result = replacement_begin(&file, watch->path, 0600);
 
-    (void)snprintf(other, sizeof(other), "%s.new", watch->path);
-    FILE *file = fopen(other, "we");
-    bool ok = file != NULL;
-
-    for (uint32_t i = 0; i < watch->count && ok; i++) {
-        ok = !watch->sensors[i].is_expected ||
-             fprintf(file, "%s\n", watch->sensors[i].sensor_id) > 0;
+    for (uint32_t i = 0; i < watch->count && result == 0; i++) {
+        if (watch->sensors[i].is_expected) {
+            (void)fprintf(file.file, "%s\n", watch->sensors[i].sensor_id);
+        }
     }
-    ok = (file == NULL || fclose(file) == 0) && ok;
-    if (!ok || rename(other, watch->path) != 0) {
-        const int code = errno;
-
-        (void)unlink(other);
+    if (result == 0) {
+        result = replacement_end(&file, REPLACEMENT_QUICK);
+    }
+    if (result != 0) {
         if (log_allowed(&limit, 60 * NS_PER_SEC, NULL)) {
             log_warn("fleet", "who is expected cannot be written down", "file=%s reason=%s",
-                     watch->path, strerror(code));
+                     watch->path, strerror(-result));
         }
         return;
     }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/replacement.h"
 #include "collector-ui/route/route_internal.h"
 
 static int read_kinds(const struct config_list *names, uint32_t *kinds, struct error *err)
@@ -202,32 +202,20 @@ void route_told_pass(struct route_told_list *told, const struct alert_record *al
 
 int route_told_save(struct route_told_list *told, const char *path, struct error *err)
 {
-    char other[4096];
+    struct replacement file;
+    int result = replacement_begin(&file, path, 0600);
 
-    (void)snprintf(other, sizeof(other), "%s.new", path);
-    FILE *file = fopen(other, "we");
-
-    if (file == NULL) {
-        return error_set(err, errno, "write %s: %s", other, strerror(errno));
-    }
-    for (uint32_t i = 0; i < told->count; i++) {
+    for (uint32_t i = 0; i < told->count && result == 0; i++) {
         const struct route_told *item = &told->items[i];
 
-        (void)fprintf(file, "%s %u %s %" PRIu64 "\n", item->alert_id, (unsigned)item->severity,
+        (void)fprintf(file.file, "%s %u %s %" PRIu64 "\n", item->alert_id, (unsigned)item->severity,
                       item->is_closed ? "closed" : "open", item->wall_ns);
     }
-    const bool is_written = ferror(file) == 0 && fflush(file) == 0;
-    int code = is_written ? 0 : errno;
-
-    if (fclose(file) != 0 && code == 0) {
-        code = errno;
+    if (result == 0) {
+        result = replacement_end(&file, REPLACEMENT_QUICK);
     }
-    if (code == 0 && rename(other, path) != 0) {
-        code = errno;
-    }
-    if (code != 0) {
-        (void)unlink(other);
-        return error_set(err, code, "write %s: %s", path, strerror(code));
+    if (result != 0) {
+        return error_set(err, -result, "write %s: %s", path, strerror(-result));
     }
     told->is_changed = false;
     return 0;

@@ -1,14 +1,14 @@
 #include "sensor/export/collector_boots.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/replacement.h"
+
 #define HEAD       "netscope collector boots 1\n"
 #define LINE_BYTES 400
-#define PATH_BYTES 4200
 
 int collector_boots_find(const struct collector_boots *boots, const char *boot_id)
 {
@@ -109,44 +109,34 @@ void collector_boots_load(struct collector_boots *boots, const char *path)
     (void)fclose(file);
 }
 
-static int write_list(const struct collector_boots *boots, const char *path)
+static void write_list(const struct collector_boots *boots, FILE *file)
 {
-    FILE *file = fopen(path, "we");
-
-    if (file == NULL) {
-        return -errno;
-    }
-    bool ok = fputs(HEAD, file) >= 0;
-
+    (void)fputs(HEAD, file);
     for (uint32_t i = 0; i < boots->count; i++) {
         const struct collector_boot *boot = &boots->at[i];
 
         if (i + 1 < boots->count && collector_boot_is_done(boot)) {
             continue;
         }
-        ok = fputs(boot->boot_id, file) >= 0 && ok;
+        (void)fputs(boot->boot_id, file);
         for (uint32_t lane = 0; lane < COLLECTOR_LANES; lane++) {
-            ok = fprintf(file, " %" PRIu64, boot->lanes[lane].last_seq) > 0 && ok;
+            (void)fprintf(file, " %" PRIu64, boot->lanes[lane].last_seq);
         }
         for (uint32_t lane = 0; lane < COLLECTOR_LANES && boot->has_moved; lane++) {
-            ok = fprintf(file, " %" PRIu64, boot->lanes[lane].acked_seq) > 0 && ok;
+            (void)fprintf(file, " %" PRIu64, boot->lanes[lane].acked_seq);
         }
-        ok = fputc('\n', file) != EOF && ok;
+        (void)fputc('\n', file);
     }
-    ok = fflush(file) == 0 && ok;
-    const int code = errno;
-
-    return fclose(file) == 0 && ok ? 0 : code != 0 ? -code : -EIO;
 }
 
 int collector_boots_save(const struct collector_boots *boots, const char *path, struct error *err)
 {
-    char fresh[PATH_BYTES];
-    const int length = snprintf(fresh, sizeof(fresh), "%s.new", path);
-    int result = length > 0 && length < PATH_BYTES ? write_list(boots, fresh) : -ENAMETOOLONG;
+    struct replacement file;
+    int result = replacement_begin(&file, path, 0600);
 
-    if (result == 0 && rename(fresh, path) != 0) {
-        result = -errno;
+    if (result == 0) {
+        write_list(boots, file.file);
+        result = replacement_end(&file, REPLACEMENT_QUICK);
     }
     return result == 0 ? 0 : error_set(err, -result, "write %s: %s", path, strerror(-result));
 }
