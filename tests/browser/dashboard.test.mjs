@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
 
 const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
-const PAGES = ['overview', 'sensors', 'flows', 'alerts', 'packets'];
+const PAGES = ['overview', 'sensors', 'flows', 'map', 'alerts', 'packets'];
 const CSP =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -251,9 +251,30 @@ test('pause keeps the instant in the address, resume goes on', options, async ()
     await address_without(/at=\d/);
 });
 
+test('the map draws what its list says, and an edge leads to its flows', options, async () => {
+    await show('#/map?t=now-15m..now');
+    await page.waitForSelector('.map-edge');
+    const rows = page.locator('.map-list tbody tr');
+    assert.equal(await page.locator('.map-edge').count(), await rows.count());
+    assert.match(await page.locator('.map-draw svg').getAttribute('aria-label'), /Largest: /);
+    await page.keyboard.press('j');
+    await wait_for('an edge is chosen', async () => (await page.locator('.map-list tr.sel').count()) === 1 && (await page.locator('.map-edge.lit').count()) === 1);
+    await address(/sel=/);
+    await page.getByRole('button', { name: 'application', exact: true }).click();
+    await address(/by=application/);
+    await wait_for('applications', async () => (await page.locator('.map-list tr.sel').count()) === 0 && (await rows.count()) > 0);
+    await rows.filter({ hasNotText: /others|unknown/ }).locator('a').first().click();
+    await address(/flows\?.*client\.ip.*app/);
+    await page.waitForSelector('.vr');
+    await page.goBack();
+    await address(/#\/map/);
+    await show('#/map?t=now-15m..now&f=server.port%20%3D%201');
+    await wait_for('none matches', async () => /matches the filter/.test(await page.locator('.state.empty').first().innerText().catch(() => '')));
+});
+
 test('the keyboard alone walks through the pages, and ? lists every key', options, async () => {
     await show('#/overview');
-    for (const [keys, name] of [['gf', 'flows'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
+    for (const [keys, name] of [['gf', 'flows'], ['gm', 'map'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
         for (const k of keys) {
             await page.keyboard.press(k);
         }

@@ -109,7 +109,7 @@ test('a collector without any sensor says how to connect one', options, async ()
     await page.goto(empty.url);
     await page.waitForSelector('.first');
     assert.match(await page.locator('.first').innerText(), /netscope-collector enroll/);
-    for (const name of ['flows', 'alerts', 'packets', 'sensors']) {
+    for (const name of ['flows', 'map', 'alerts', 'packets', 'sensors']) {
         await page.goto(`${empty.url}/#/${name}`);
         await wait_for(`${name} is empty and says so`, () => page.locator('.state.empty').count());
     }

@@ -16,10 +16,11 @@ import { PerfPanel } from './ui/perf_panel';
 import { toggle_theme } from './ui/theme';
 import { Overview } from './pages/overview';
 
-const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', alerts: 'Alerts', packets: 'Packets' };
+const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', map: 'Map', alerts: 'Alerts', packets: 'Packets' };
 
 const LAZY: Partial<Record<PageName, () => Promise<ComponentType>>> = {
     flows: () => import('./pages/flows').then((m) => m.Flows),
+    map: () => import('./pages/map').then((m) => m.ServiceMapPage),
     sensors: () => import('./pages/sensors').then((m) => m.Sensors),
     alerts: () => import('./pages/alerts').then((m) => m.Alerts),
     packets: () => import('./pages/packets').then((m) => m.Packets),
@@ -327,7 +328,7 @@ function Search() {
 }
 
 function pages_shown(): PageName[] {
-    const list: PageName[] = ['overview', 'sensors', 'flows', 'alerts'];
+    const list: PageName[] = ['overview', 'sensors', 'flows', 'map', 'alerts'];
     if (hello.value?.caps.packets !== false) {
         list.push('packets');
     }
@@ -537,7 +538,7 @@ export function App() {
         { keys: 't', does: 'dark or light', group: 'Everywhere', run: toggle_theme },
         { keys: 'p', does: 'performance', group: 'Everywhere', run: () => patch({ perf: param('perf') ? '' : '1' }, true) },
         { keys: '?', does: 'this help', group: 'Everywhere', run: () => (help.value = true) },
-        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('a', 'alerts'), nav('p', 'packets'),
+        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'),
     ]);
     useEffect(() => {
         const count = open_alerts.value ?? 0;

@@ -4,29 +4,10 @@ import { app_name, safe, si } from '../lib/format';
 import { term } from '../lib/filter';
 import { LABEL_GAP, ribbon_layout, type RibbonNode, type Talker } from '../lib/ribbon';
 import { app_slot, go, sensor_name } from '../live/store';
+import { shorten, wide } from './names';
 
 const NODE = 9;
 const GAP = 12; /* between names of two columns at the same height */
-
-let pen: CanvasRenderingContext2D | null = null;
-
-/* Width of a name as it will be drawn (style .ribbon-name). */
-function wide(text: string): number {
-    if (!pen) {
-        pen = document.createElement('canvas').getContext('2d')!;
-        pen.font = `500 11.5px ${getComputedStyle(document.body).fontFamily}`;
-    }
-    return pen.measureText(text).width;
-}
-
-function shorten(text: string, room: number): string {
-    let shown = text;
-    for (let characters = text.length - 1; characters > 4 && wide(shown) > room; characters--) {
-        const head = Math.ceil((characters - 1) * 0.55);
-        shown = `${text.slice(0, head)}…${text.slice(text.length - (characters - 1 - head))}`;
-    }
-    return shown;
-}
 
 export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: number }) {
     const box = useRef<HTMLDivElement>(null);
