@@ -74,17 +74,24 @@ static int compile(struct link_filters *filters, uint16_t link_type, struct erro
     return 0;
 }
 
+bool link_filters_find(const struct link_filters *filters, uint16_t link_type,
+                       const struct bpf_program **out)
+{
+    *out = NULL;
+    for (const struct link_program *at = filters->first; at != NULL; at = at->next) {
+        if (at->link_type == link_type) {
+            *out = &at->program;
+            return true;
+        }
+    }
+    return filters->text == NULL;
+}
+
 int link_filters_program(struct link_filters *filters, uint16_t link_type,
                          const struct bpf_program **out, struct error *err)
 {
     *out = NULL;
-    while (filters->text != NULL) {
-        for (const struct link_program *at = filters->first; at != NULL; at = at->next) {
-            if (at->link_type == link_type) {
-                *out = &at->program;
-                return 0;
-            }
-        }
+    while (!link_filters_find(filters, link_type, out)) {
         const int status = compile(filters, link_type, err);
         if (status != 0) {
             return status;

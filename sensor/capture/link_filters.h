@@ -1,7 +1,7 @@
 /* A filter text compiled once for each link type that is met: interfaces of one file, and files of
  * one capture, may differ.
  *
- * Inside sensor/capture only. Depends on: libpcap. Threads: one. */
+ * Depends on: libpcap. Threads: one. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,6 +23,11 @@ void link_filters_free(struct link_filters *filters); /* NULL is allowed */
  * filter that says no. */
 MUST_USE int link_filters_program(struct link_filters *filters, uint16_t link_type,
                                   const struct bpf_program **out, struct error *err);
+
+/* The same of what has been compiled, by any thread as long as nobody compiles; false: this link
+ * type was not asked for before, or the text does not compile for it. */
+MUST_USE bool link_filters_find(const struct link_filters *filters, uint16_t link_type,
+                                const struct bpf_program **out);
 
 /* `program` NULL: true. */
 MUST_USE bool link_filter_passes(const struct bpf_program *program, const struct frame *frame);

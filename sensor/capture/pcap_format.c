@@ -75,7 +75,8 @@ static uint8_t *put_option(uint8_t *at, uint16_t code, const void *value, uint16
     return at + bytes + padding(bytes);
 }
 
-size_t pcapng_format_interface(uint16_t link_type, const char *name, uint8_t *out)
+size_t pcapng_format_interface(uint16_t link_type, uint32_t snaplen_bytes, const char *name,
+                               uint8_t *out)
 {
     const uint8_t nanoseconds = 9; /* 10^-9 */
     const size_t length = strnlen(name, PCAP_FORMAT_NAME_MAX);
@@ -83,7 +84,7 @@ size_t pcapng_format_interface(uint16_t link_type, const char *name, uint8_t *ou
     at = put32(at, 0); /* the length of the block, below */
     at = put16(at, link_type);
     at = put16(at, 0);
-    at = put32(at, PCAP_FORMAT_FRAME_MAX);
+    at = put32(at, snaplen_bytes);
     if (length > 0) {
         at = put_option(at, OPTION_NAME, name, (uint16_t)length);
     }

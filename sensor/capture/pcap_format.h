@@ -1,7 +1,7 @@
 /* Bytes of pcap and pcapng files around the packets, in this machine's byte order.
  *
- * pcap: draft-ietf-opsawg-pcap; pcapng: draft-ietf-opsawg-pcapng 4.1 to 4.3. Inside sensor/capture
- * only. Depends on: libc. Pure. */
+ * pcap: draft-ietf-opsawg-pcap; pcapng: draft-ietf-opsawg-pcapng 4.1 to 4.3. Depends on: libc.
+ * Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +22,8 @@ size_t pcap_format_record(bool is_nanosecond, uint64_t time_ns, uint32_t capture
 /* The head of a pcapng section of unknown length: 28 bytes. */
 size_t pcapng_format_section(uint8_t *out);
 /* An interface whose times are nanoseconds; `name` may be "" and is cut behind 128 bytes. */
-size_t pcapng_format_interface(uint16_t link_type, const char *name, uint8_t *out);
+size_t pcapng_format_interface(uint16_t link_type, uint32_t snaplen_bytes, const char *name,
+                               uint8_t *out);
 /* What stands before a packet (28 bytes), and behind it (padding and length: 4 to 7). */
 size_t pcapng_format_packet(uint32_t interface, uint64_t time_ns, uint32_t captured_bytes,
                             uint32_t wire_bytes, uint8_t *out);

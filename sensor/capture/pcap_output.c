@@ -275,7 +275,8 @@ static uint32_t interface_of(struct pcap_output *output, const struct frame *fra
         output->interfaces[i].link_type = frame->link_type;
         output->interfaces[i].interface = frame->interface;
         output->interfaces_count++;
-        append(output, block, pcapng_format_interface(frame->link_type, name, block));
+        append(output, block,
+               pcapng_format_interface(frame->link_type, PCAP_FORMAT_FRAME_MAX, name, block));
     }
     return i;
 }

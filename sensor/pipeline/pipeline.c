@@ -213,6 +213,7 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .lines = from->lines,
         .packet_index = &pipeline->packet_index,
         .pcap = pipeline->pcap,
+        .taps = pipeline->taps,
         .fragments = fragments_of_shard(pipeline),
         .assets_max = from->assets_max,
         .handover = pipeline->handover,
@@ -278,8 +279,7 @@ static int open_handover(struct pipeline *pipeline, struct error *err)
     return pipeline->handover == NULL ? -err->code : 0;
 }
 
-/* On the writer's thread. */
-static void name_interface(void *context, uint16_t interface, char *out, size_t capacity)
+void pipeline_write_name(void *context, uint16_t interface, char *out, size_t capacity)
 {
     const struct pipeline *pipeline = context;
     const struct record_text name = pipeline_interface_name(pipeline, interface);
@@ -299,7 +299,7 @@ static int open_pcap(struct pipeline *pipeline, struct error *err)
     settings.link_type = PCAP_WRITER_LINK_OF_FIRST;
     settings.is_nanosecond = true;
     settings.is_lossless = !pipeline_is_live(pipeline);
-    settings.name_of = name_interface;
+    settings.name_of = pipeline_write_name;
     settings.name_context = pipeline;
     if (pipeline->reader != NULL) {
         struct capture_progress progress;
@@ -309,6 +309,18 @@ static int open_pcap(struct pipeline *pipeline, struct error *err)
     }
     pipeline->pcap = pcap_writer_open(&settings, err);
     return pipeline->pcap == NULL ? -err->code : 0;
+}
+
+static int open_taps(struct pipeline *pipeline, struct error *err)
+{
+    if (pipeline->reader != NULL) {
+        struct capture_progress progress;
+
+        reader_progress(pipeline->reader, &progress);
+        pipeline->first_link_type = progress.link_type;
+    }
+    pipeline->taps = tap_set_new(&pipeline->settings.taps, pipeline->settings.shards, err);
+    return pipeline->taps == NULL ? -err->code : 0;
 }
 
 /* A fragment that has waited in vain must find its flow, if there is one, still there: half the
@@ -367,8 +379,8 @@ struct pipeline *pipeline_new(const struct pipeline_settings *settings, struct e
     pipeline->settings.flow.names = pipeline->settings.capture.names = pipeline->names;
     /* The input first: its faults are the likely ones, and cheap to find before memory is taken. */
     if (open_input(pipeline, warning, err) != 0 || open_pcap(pipeline, err) != 0 ||
-        open_handover(pipeline, err) != 0 || make_outlets(pipeline, err) != 0 ||
-        make_publisher(pipeline, err) != 0) {
+        open_taps(pipeline, err) != 0 || open_handover(pipeline, err) != 0 ||
+        make_outlets(pipeline, err) != 0 || make_publisher(pipeline, err) != 0) {
         return NULL;
     }
     for (uint32_t i = 0; i < settings->shards; i++) {
@@ -400,6 +412,7 @@ void pipeline_free(struct pipeline *pipeline)
         ring_free(pipeline->outlets[i].epochs_free);
         name_queue_free(pipeline->outlets[i].names.queue);
     }
+    tap_set_free(pipeline->taps);
     handover_free(pipeline->handover);
     name_table_free(pipeline->names);
     free(pipeline);

@@ -17,6 +17,7 @@
 #include "sensor/pipeline/publisher.h"
 #include "sensor/pipeline/shard.h"
 #include "sensor/pipeline/sink.h"
+#include "sensor/pipeline/tap.h"
 
 struct pipeline_settings {
     struct capture_settings capture;    /* read_paths_count 0: live */
@@ -46,6 +47,7 @@ struct pipeline_settings {
     struct passive_names_settings names; /* answers_max 0: off */
     enum shard_lines lines;
     const struct pcap_writer_settings *write_pcap; /* producers is set here; NULL = none */
+    struct tap_policy taps;                        /* captures on request */
     /* All on the publisher thread; each may be NULL. */
     void (*on_alert)(void *context, const struct alert_record *alert);
     void (*on_stats)(void *context, const struct stats_record *record);
@@ -160,6 +162,16 @@ struct pipeline_evidence {
     uint64_t memory_bytes, packets, refused, alerts, without;
 };
 void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out);
+
+/* A capture of what this pipeline reads, as tap_new; it must end before the pipeline. Any thread.
+ */
+MUST_USE struct tap *pipeline_tap_new(struct pipeline *pipeline, const struct tap_request *request,
+                                      struct error *err);
+struct pipeline_taps {
+    uint32_t running;
+    uint64_t started, refused, packets, bytes, dropped;
+};
+void pipeline_taps_read(const struct pipeline *pipeline, struct pipeline_taps *out);
 
 /* Asks all shards; `questions` holds one for each. Returns how many will be answered. Any thread.
  */

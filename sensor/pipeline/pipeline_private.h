@@ -31,6 +31,8 @@ struct pipeline {
     struct pcap_writer *pcap;
     pthread_mutex_t pcap_lock; /* servers may ask for figures while the end closes the file */
     struct pcap_writer_counts pcap_counts; /* after that */
+    struct tap_set *taps;
+    uint16_t first_link_type; /* of a file */
     struct counter packet_index;
     struct unread_links unread_links;
     struct counter live_count;                                /* packets taken towards count_max */
@@ -57,6 +59,9 @@ static inline struct record_text pipeline_text(const char *text)
     return (struct record_text){text, text == NULL ? 0 : (uint32_t)strlen(text)};
 }
 
+/* The name of an interface as text, "" where it has none; on the thread of a writer or a capture.
+ */
+void pipeline_write_name(void *context, uint16_t interface, char *out, size_t capacity);
 /* Ledger rows INTERFACE, KERNEL and CAPTURE; `decoded`: frames that the shards have counted, read
  * before. pipeline_capture.c */
 uint32_t pipeline_input_ledger(struct pipeline *pipeline, uint64_t decoded,

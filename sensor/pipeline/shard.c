@@ -431,6 +431,10 @@ void shard_frames(struct shard *shard, const struct frame *frames, uint32_t coun
         const uint32_t end = batch_end(shard, frames, begin, count);
 
         decode_frames(shard, frames + begin, end - begin);
+        if (UNLIKELY(tap_set_is_open(shard->settings.taps))) {
+            tap_set_offer(shard->settings.taps, shard->settings.index, frames + begin,
+                          shard->packets, end - begin);
+        }
         if (shard->settings.lines != SHARD_LINES_NONE) {
             print_frames(shard, frames + begin, shard->packets, end - begin,
                          indexes == NULL ? NULL : indexes + begin);
@@ -464,6 +468,9 @@ static void work_on(struct shard *shard, const struct shard_dealt *dealt, uint32
         counter_add(&shard->counts.bytes, bytes);
         if (shard->settings.pcap != NULL) {
             write_pcap(shard, frames, count);
+        }
+        if (tap_set_is_open(shard->settings.taps)) {
+            tap_set_offer(shard->settings.taps, shard->settings.index, frames, packets, count);
         }
         if (shard->settings.lines != SHARD_LINES_NONE) {
             print_frames(shard, frames, packets, count, dealt->indexes + begin);

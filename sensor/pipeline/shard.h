@@ -20,6 +20,7 @@
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/publisher.h"
 #include "sensor/pipeline/question_list.h"
+#include "sensor/pipeline/tap.h"
 #include "sensor/wire/arp.h"
 #include "sensor/wire/frame.h"
 
@@ -58,6 +59,7 @@ struct shard_settings {
     enum shard_lines lines;
     struct counter *packet_index;       /* shared by the shards: number of the next line */
     struct pcap_writer *pcap;           /* borrowed; NULL = none. Producer number = index */
+    struct tap_set *taps;               /* borrowed; NULL = none */
     bool dns_records;                   /* a record for each DNS transaction */
     struct name_outlet *names;          /* borrowed; NULL: DNS answers name nothing */
     uint32_t assets_max;                /* of the whole sensor; 0: none are kept */
