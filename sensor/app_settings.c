@@ -201,6 +201,19 @@ bool app_wants_dns_records(const struct sensor_settings *settings)
     return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
 }
 
+static void fill_taps(const struct packets_section *from, struct tap_policy *to)
+{
+    *to = (struct tap_policy){.mode = strcmp(from->capture, "full") == 0      ? TAP_FULL
+                                      : strcmp(from->capture, "headers") == 0 ? TAP_HEADERS
+                                                                              : TAP_OFF,
+                              .at_once = (uint32_t)from->capture_at_once,
+                              .snaplen_bytes = (uint32_t)from->capture_snaplen,
+                              .packets_max = from->capture_max_packets,
+                              .bytes_max = from->capture_max_bytes,
+                              .duration_ns = from->capture_max_duration_ns,
+                              .queue_bytes = from->capture_queue_bytes};
+}
+
 int app_fill_pipeline(struct app *app, const struct sensor_command *command, struct error *err)
 {
     const struct sensor_settings *from = app->settings;
@@ -238,6 +251,7 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     to->samples_per_second = app->is_service || from->collector.address[0] != '\0'
                                  ? from->packets.samples_per_second
                                  : 0;
+    fill_taps(&from->packets, &to->taps);
     to->dns_records = app_wants_dns_records(from);
     to->inspect.dns_timeout_ns = from->dns.timeout_ns;
     to->names = (struct passive_names_settings){.answers_max = (uint32_t)from->names.max,

@@ -114,6 +114,10 @@ struct packets_section {
     bool payload;
     uint64_t evidence_bytes;
     uint64_t evidence_per_second;
+    const char *capture;
+    uint64_t capture_at_once;
+    uint64_t capture_max_packets, capture_max_bytes, capture_max_duration_ns;
+    uint64_t capture_snaplen, capture_queue_bytes;
 };
 
 struct dns_section {

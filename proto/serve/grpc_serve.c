@@ -255,8 +255,12 @@ int grpc_serve_add(struct grpc_server *server, struct rpc_server *rpc, struct er
                                       .on_message = on_message,
                                       .is_single_request = true};
         if (program->rows[i].is_stream) {
-            method->on_writable = grpc_reader_writable;
-            method->on_done = grpc_reader_done;
+            const struct grpc_row *row = &program->rows[i];
+
+            method->on_writable =
+                row->on_writable != NULL ? row->on_writable : grpc_reader_writable;
+            method->on_drain = row->on_drain;
+            method->on_done = row->on_done != NULL ? row->on_done : grpc_reader_done;
             method->queue =
                 (struct rpc_queue_limits){.messages_max = (uint32_t)server->settings.queue_messages,
                                           .bytes_max = STREAM_QUEUE_BYTES,

@@ -153,6 +153,10 @@ struct grpc_row {
      * as query parameters, or POST with the request as JSON. */
     const char *rest[2];
     bool is_stream;
+    /* Of a stream that is none over a ring; NULL: of grpc_reader.c, or none. */
+    void (*on_writable)(struct rpc_call *call);
+    void (*on_drain)(struct rpc_call *call);
+    void (*on_done)(struct rpc_call *call, const struct rpc_result *result);
     bool is_changing; /* REST: POST alone */
     /* A page of REST alone, by GET; then `path` is NULL. */
     void (*page)(struct http_request *request);

@@ -97,12 +97,3 @@ void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
                 "packet %.60s: not held; the oldest sample held is %.*s", request->id,
                 (int)sample.id.length, sample.id.data);
 }
-
-void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    (void)bytes;
-    (void)length;
-    grpc_refuse(ask, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
-                "this sensor does not capture on request; take samples with "
-                "PacketService.ObservePackets, or all packets with --write-pcap at its start");
-}

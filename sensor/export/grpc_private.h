@@ -12,6 +12,13 @@ struct grpc_node {
     uint64_t looked_ns;
 };
 
+/* Captures that run, each with a thread of its own (grpc_capture.c). */
+struct grpc_captures {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    uint32_t threads;
+};
+
 /* The owner of the server. */
 struct grpc_sensor {
     struct grpc_identity identity;
@@ -23,6 +30,7 @@ struct grpc_sensor {
     char config_hash[17];                 /* identity.config_hash, once it has changed */
     uint16_t port;
     struct grpc_node node;
+    struct grpc_captures captures;
 };
 
 static inline struct grpc_sensor *grpc_sensor_of(const struct grpc_server *server)
@@ -43,6 +51,17 @@ size_t grpc_node_write(const struct grpc_server *server, uint32_t *told,
 /* A PacketSample's flow as far as its own bytes tell. False: no IP. */
 bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
 
+/* ---- captures on request (grpc_capture.c) ---- */
+
+void grpc_captures_init(struct grpc_captures *captures);
+void grpc_captures_fini(struct grpc_captures *captures);
+/* Waits for their threads; all their calls are over. */
+void grpc_captures_join(struct grpc_captures *captures);
+void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_capture_writable(struct rpc_call *call);
+void grpc_capture_drain(struct rpc_call *call);
+void grpc_capture_done(struct rpc_call *call, const struct rpc_result *result);
+
 /* ---- methods: one question each (grpc_table.c) ---- */
 
 void grpc_get_info(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
@@ -56,7 +75,6 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

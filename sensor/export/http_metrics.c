@@ -510,6 +510,25 @@ static void write_grpc(struct metrics_page *page, struct grpc_server *grpc)
         "Connections closed at once: there were grpc.connections_max.", counts.connections_refused);
 }
 
+static void write_captures(struct metrics_page *page, const struct pipeline *pipeline)
+{
+    struct pipeline_taps taps;
+
+    pipeline_taps_read(pipeline, &taps);
+    one(page, "netscope_packet_captures", METRICS_GAUGE, "Captures on request that run now.",
+        taps.running);
+    one(page, "netscope_packet_captures_started_total", METRICS_COUNTER,
+        "Captures on request that began.", taps.started);
+    one(page, "netscope_packet_captures_refused_total", METRICS_COUNTER,
+        "Captures on request refused: packets.capture_at_once ran.", taps.refused);
+    one(page, "netscope_packet_capture_packets_total", METRICS_COUNTER,
+        "Packets sent in captures on request.", taps.packets);
+    one(page, "netscope_packet_capture_bytes_total", METRICS_COUNTER,
+        "Bytes sent in captures on request.", taps.bytes);
+    one(page, "netscope_packet_capture_dropped_total", METRICS_COUNTER,
+        "Packets lost to captures on request whose client did not keep up.", taps.dropped);
+}
+
 void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
                          struct metrics_page *page)
 {
@@ -532,4 +551,5 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_sinks(page, pipeline);
     kafka_metrics_write(pipeline, page);
     write_grpc(page, grpc);
+    write_captures(page, pipeline);
 }

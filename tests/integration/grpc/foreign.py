@@ -58,6 +58,7 @@ CASES = [
     case("StatsService/WatchStats", {}, "CANCELLED", until=["stats"]),
     case("StatsService/WatchStats", {}, "DEADLINE_EXCEEDED", deadline=1.5),
     case("PacketService/ObservePackets", {"follow": True}, "CANCELLED", until=["packets"]),
+    case("PacketService/CapturePackets", {"bpf": "tcp", "max_packets": 5}, kinds=["summary"]),
     # Refusals.
     case("FlowService/ListActiveFlows", {"filter": "server.port ="}, "INVALID_ARGUMENT", "INVALID_FILTER", "filter"),
     case("FlowService/ListActiveFlows", {"page_size": 1001}, "INVALID_ARGUMENT", "OUT_OF_BOUNDS", "page_size"),
@@ -78,7 +79,8 @@ CASES = [
     case("AlertService/GetAlert", {"alert_id": "none"}, "NOT_FOUND", "NO_SUCH_ALERT"),
     case("PacketService/GetPacket", {"id": "none"}, "NOT_FOUND", "NO_SUCH_PACKET"),
     case("DnsService/ObserveDns", {}, "FAILED_PRECONDITION", "DNS_RECORDS_OFF"),
-    case("PacketService/CapturePackets", {}, "UNIMPLEMENTED", "CAPTURE_NOT_SERVED"),
+    case("PacketService/CapturePackets", {"bpf": "tcp and ("}, "INVALID_ARGUMENT", "INVALID_FILTER", "bpf"),
+    case("PacketService/CapturePackets", {"include_history": True}, "FAILED_PRECONDITION", "NO_HISTORY"),
     case("ConfigService/ApplyConfig", {}, "UNIMPLEMENTED", "APPLY_NOT_SERVED"),
     case("SensorService/GetInfo", {}, "UNAUTHENTICATED", "UNAUTHENTICATED", token="wrong"),
     case("FlowService/ListActiveFlows", {"filter": "x" * 300000}, "RESOURCE_EXHAUSTED"),

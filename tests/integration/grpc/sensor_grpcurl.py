@@ -241,6 +241,7 @@ def check_streams(client, is_unix):
     check(code == "DeadlineExceeded" and len(stats) >= 3, f"WatchStats: {code}, {len(stats)} messages")
     if not is_unix:
         expect(client, "PacketService/ObservePackets", {}, "PermissionDenied", "unix socket")
+        expect(client, "PacketService/CapturePackets", {}, "PermissionDenied", "unix socket")
         return
     samples, code, _ = client.call("PacketService/ObservePackets", {"last": 3, "layers": True})
     found = [sample for answer in samples for sample in answer["packets"]["packets"]]
@@ -250,7 +251,13 @@ def check_streams(client, is_unix):
     check(code == "OK" and "IPv4" in layers and "TCP" in layers, f"GetPacket: {layers}")
     check(len(base64.b64decode(found[0]["data"])) >= 54, "a sample without its bytes")
     expect(client, "PacketService/GetPacket", {"id": "9-9"}, "NotFound", "the oldest sample held is")
-    expect(client, "PacketService/CapturePackets", {}, "Unimplemented", "ObservePackets")
+    pieces, code, _ = client.call("PacketService/CapturePackets", {"bpf": "tcp port 80", "max_packets": 7})
+    file = b"".join(base64.b64decode(piece["chunk"]) for piece in pieces if "chunk" in piece)
+    summary = pieces[-1].get("summary", {}) if pieces else {}
+    check(code == "OK" and summary.get("packets") == "7" and summary.get("reason") == "max_packets",
+          f"CapturePackets: {code}, {summary}")
+    check(file[:4] == b"\x0a\x0d\x0d\x0a" and summary.get("bytes") == str(len(file)), f"a pcapng file: {file[:8]}")
+    expect(client, "PacketService/CapturePackets", {"bpf": "tcp port"}, "InvalidArgument", "syntax error")
 
 
 def check_refusals(client):
