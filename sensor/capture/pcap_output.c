@@ -71,6 +71,7 @@ static void tell_oldest(struct pcap_output *output)
     const struct pcap_segment *oldest = pcap_segments_oldest(&output->closed);
 
     counter_set(&output->oldest_ns, oldest != NULL ? oldest->first_ns : output->now.first_ns);
+    counter_set(&output->oldest_number, oldest != NULL ? oldest->number : output->now.number);
 }
 
 /* False when there is none, or it cannot be deleted (kept as the fault). */
@@ -184,6 +185,7 @@ static int file_open(struct pcap_output *output)
     output->flushed_bytes = 0;
     output->interfaces_count = output->interfaces_flushed = 0;
     output->now = (struct pcap_segment){.number = output->now.number};
+    counter_set(&output->number, output->now.number);
     output->now_packets = 0;
     if (strcmp(output->settings.path, "-") == 0) {
         output->fd = STDOUT_FILENO;
@@ -446,6 +448,12 @@ static bool is_pcapng_path(const char *path)
     return length > 7 && strcmp(path + length - 7, ".pcapng") == 0;
 }
 
+bool pcap_output_is_pcapng(const struct pcap_writer_settings *settings)
+{
+    return settings->format == PCAP_WRITER_PCAPNG ||
+           (settings->format == PCAP_WRITER_BY_PATH && is_pcapng_path(settings->path));
+}
+
 int pcap_output_init(struct pcap_output *output, const struct pcap_writer_settings *settings,
                      struct error *err)
 {
@@ -468,8 +476,7 @@ int pcap_output_init(struct pcap_output *output, const struct pcap_writer_settin
     if (ours->bytes_max > 0 && ours->rotate_bytes == 0) {
         ours->rotate_bytes = ours->bytes_max / SEGMENTS_OF_RING + 1;
     }
-    output->is_pcapng = ours->format == PCAP_WRITER_PCAPNG ||
-                        (ours->format == PCAP_WRITER_BY_PATH && is_pcapng_path(ours->path));
+    output->is_pcapng = pcap_output_is_pcapng(ours);
     output->link_type = ours->link_type;
     uint32_t last = 0;
 

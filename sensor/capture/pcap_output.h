@@ -19,6 +19,7 @@ struct pcap_output {
     struct counter written, written_bytes, link_type_refused, disk_full, failed, files, deleted;
     struct counter trouble, last_trouble; /* errno of the last write, of the last that failed */
     struct counter oldest_ns;             /* time of the oldest packet that is kept */
+    struct counter oldest_number, number; /* of the oldest segment, of the one being written */
 
     int fd; /* -1: none is open */
     bool is_pcapng;
@@ -42,6 +43,7 @@ struct pcap_output {
 
 /* Do they fit together? Opens nothing. 0, or -EINVAL, -ENAMETOOLONG with `err`. */
 MUST_USE int pcap_output_check(const struct pcap_writer_settings *settings, struct error *err);
+bool pcap_output_is_pcapng(const struct pcap_writer_settings *settings);
 /* Checks the settings, opens the first file. -errno with `err`; pcap_output_fini in any case. */
 MUST_USE int pcap_output_init(struct pcap_output *output,
                               const struct pcap_writer_settings *settings, struct error *err);

@@ -18,11 +18,13 @@
 #define PRODUCERS_MAX       65U
 #define IDLE_NS             (5 * NS_PER_MS)
 #define FULL_NS             (100 * NS_PER_US)
+#define ROUND_FRAMES        4096U /* before it is looked whether a flush is asked for */
 
 /* Between one producer and the writer. */
 struct producer {
     struct frame_queue queue;
     struct counter offered, dropped, failed_offers;
+    uint64_t flush_until; /* the writer's: position in the queue that a flush waits for */
 };
 
 struct pcap_writer {
@@ -33,6 +35,8 @@ struct pcap_writer {
     struct counter queued_high_water;
     pthread_t thread;
     _Atomic bool is_stopping;
+    _Atomic uint64_t flushes_asked, flushes_done;
+    uint64_t flush_under_way; /* the writer's: ticket; 0: none */
 };
 
 static bool is_failed(const struct pcap_writer *writer)
@@ -77,6 +81,44 @@ static bool drain_one(struct pcap_writer *writer)
     return true;
 }
 
+/* Takes up what is asked for: all that lies in the queues now. */
+static void begin_flush(struct pcap_writer *writer)
+{
+    const uint64_t asked = atomic_load_explicit(&writer->flushes_asked, memory_order_acquire);
+
+    if (writer->flush_under_way != 0 ||
+        asked == atomic_load_explicit(&writer->flushes_done, memory_order_relaxed)) {
+        return;
+    }
+    writer->flush_under_way = asked;
+    for (uint32_t i = 0; i < writer->producers_count; i++) {
+        struct producer *producer = &writer->producers[i];
+
+        producer->flush_until =
+            atomic_load_explicit(&producer->queue.written, memory_order_acquire);
+    }
+}
+
+static void end_flush(struct pcap_writer *writer)
+{
+    if (writer->flush_under_way == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < writer->producers_count; i++) {
+        struct frame first;
+        struct producer *producer = &writer->producers[i];
+
+        if (frame_queue_first(&producer->queue, &first) &&
+            atomic_load_explicit(&producer->queue.read, memory_order_relaxed) <
+                producer->flush_until) {
+            return;
+        }
+    }
+    pcap_output_flush(&writer->output);
+    atomic_store_explicit(&writer->flushes_done, writer->flush_under_way, memory_order_release);
+    writer->flush_under_way = 0;
+}
+
 static void *writer_run(void *context)
 {
     struct pcap_writer *writer = context;
@@ -85,9 +127,11 @@ static void *writer_run(void *context)
         bool was_idle = true;
 
         look_at_queues(writer);
-        while (drain_one(writer)) {
+        begin_flush(writer);
+        for (uint32_t i = 0; (is_last || i < ROUND_FRAMES) && drain_one(writer); i++) {
             was_idle = false;
         }
+        end_flush(writer);
         if (is_last) {
             return NULL;
         }
@@ -129,6 +173,22 @@ static int memory_take(struct pcap_writer *writer)
         }
     }
     return 0;
+}
+
+bool pcap_writer_is_pcapng(const struct pcap_writer_settings *settings)
+{
+    return pcap_output_is_pcapng(settings);
+}
+
+uint64_t pcap_writer_flush(struct pcap_writer *writer)
+{
+    return atomic_fetch_add_explicit(&writer->flushes_asked, 1, memory_order_acq_rel) + 1;
+}
+
+bool pcap_writer_is_flushed(const struct pcap_writer *writer, uint64_t ticket)
+{
+    return atomic_load_explicit(&((struct pcap_writer *)(uintptr_t)writer)->flushes_done,
+                                memory_order_acquire) >= ticket;
 }
 
 bool pcap_writer_is_segment(const char *path, const char *name)
@@ -222,6 +282,8 @@ void pcap_writer_counts_read(const struct pcap_writer *writer, struct pcap_write
         .files = (uint32_t)counter_get(&output->files),
         .files_deleted = (uint32_t)counter_get(&output->deleted),
         .oldest_ns = counter_get(&output->oldest_ns),
+        .oldest_number = (uint32_t)counter_get(&output->oldest_number),
+        .number = (uint32_t)counter_get(&output->number),
         .queued_high_water = counter_get(&writer->queued_high_water),
         .trouble = (int)counter_get(&output->trouble),
         .last_trouble = (int)counter_get(&output->last_trouble),

@@ -64,6 +64,8 @@ struct pcap_writer_counts {
     uint32_t files;             /* opened so far */
     uint32_t files_deleted;
     uint64_t oldest_ns;         /* time of the oldest packet that is kept; 0: none yet */
+    uint32_t oldest_number;     /* of the oldest segment that is kept */
+    uint32_t number;            /* of the one being written */
     uint64_t queued_high_water; /* bytes in one queue, as the writer found them */
     int trouble;                /* errno of the last write to a file that is tried again; 0: none */
     int last_trouble;           /* of the last that failed; 0: none ever did */
@@ -85,6 +87,14 @@ MUST_USE struct pcap_writer *pcap_writer_open(const struct pcap_writer_settings 
  * device has failed (the run ends with exit 1). Never blocks unless is_lossless. */
 MUST_USE int pcap_writer_offer(struct pcap_writer *writer, uint32_t producer,
                                const struct frame *frames, uint32_t count, struct error *err);
+
+/* Whether the files name interfaces. */
+bool pcap_writer_is_pcapng(const struct pcap_writer_settings *settings);
+
+/* Asks that all that was offered before goes to the kernel; returns a ticket, with which
+ * pcap_writer_is_flushed tells whether it has. Any thread. */
+MUST_USE uint64_t pcap_writer_flush(struct pcap_writer *writer);
+MUST_USE bool pcap_writer_is_flushed(const struct pcap_writer *writer, uint64_t ticket);
 
 /* offered == written + dropped + link_type_refused + disk_full + failed + queued; any thread. */
 void pcap_writer_counts_read(const struct pcap_writer *writer, struct pcap_writer_counts *out);
