@@ -77,11 +77,12 @@ static void note_start(const struct capture *capture)
 
     (void)snprintf(detail, sizeof(detail),
                    "bpf='%.100s' interface=%.40s snaplen=%u max_packets=%llu max_bytes=%llu "
-                   "max_seconds=%.1f",
+                   "max_seconds=%.1f history=%s",
                    limits->filter, limits->interface[0] == '\0' ? "all" : limits->interface,
                    limits->snaplen_bytes, (unsigned long long)limits->packets_max,
                    (unsigned long long)limits->bytes_max,
-                   (double)limits->duration_ns / (double)NS_PER_SEC);
+                   (double)limits->duration_ns / (double)NS_PER_SEC,
+                   limits->has_history ? "yes" : "no");
     audit_line(capture->who, capture->peer, capture->ask.row->path, "started", detail);
 }
 
@@ -303,6 +304,9 @@ static void refuse(struct grpc_ask *ask, const struct error *err)
     case EBUSY:
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CAPTURES", -1, "%s", err->message);
         break;
+    case ENODATA:
+        grpc_refuse(ask, RPC_FAILED_PRECONDITION, "NO_HISTORY", -1, "%s", err->message);
+        break;
     case ENODEV:
         grpc_refuse_field(ask, "interface", "NO_SUCH_INTERFACE", -1, "%s", err->message);
         break;
@@ -386,15 +390,10 @@ void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t len
                                  .interface = request->interface,
                                  .snaplen_bytes = request->snaplen,
                                  .packets_max = request->max_packets,
-                                 .bytes_max = request->max_bytes};
+                                 .bytes_max = request->max_bytes,
+                                 .has_history = request->include_history};
 
     if (!grpc_read_duration(ask, request->max_duration, "max_duration", &wanted.duration_ns)) {
-        return;
-    }
-    if (request->include_history) {
-        grpc_refuse(ask, RPC_FAILED_PRECONDITION, "NO_HISTORY", -1,
-                    "include_history: this sensor keeps no packets from before a capture; read "
-                    "the files of output.write_pcap where it writes them");
         return;
     }
     struct tap *tap = pipeline_tap_new(grpc_sensor_of(ask->server)->pipeline, &wanted, &err);

@@ -1,25 +1,34 @@
 /* Captures on request of what a pipeline reads. */
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "sensor/pipeline/pipeline_private.h"
 
 #define TIMEOUT_DEFAULT_NS (100 * NS_PER_MS) /* as capture.h */
-#define SLACK_NS           (20 * NS_PER_MS)
-#define LATE_MAX_NS        (2 * NS_PER_SEC)
+#define JITTER_NS          NS_PER_MS         /* between packets of one interface */
+#define WINDOW_MAX_NS      NS_PER_SEC
+#define FLUSH_STEP_NS      (2 * NS_PER_MS)
+#define FLUSH_MAX_NS       (2 * NS_PER_SEC) /* a disk that takes nothing for so long */
 
 static bool is_over(void *context)
 {
     return pipeline_is_finished(context);
 }
 
-/* The kernel hands a packet over a timeout after it came, and another thread another one later. */
-static uint64_t late_ns(const struct pipeline *pipeline)
+/* A shard reads one interface after the other, and the kernel hands a packet over a timeout after
+ * it came. */
+static uint64_t window_ns(const struct pipeline *pipeline, uint32_t interfaces)
 {
     const uint64_t timeout_ns = pipeline->settings.capture.timeout_ns;
-    const uint64_t late = 2 * (timeout_ns > 0 ? timeout_ns : TIMEOUT_DEFAULT_NS) + SLACK_NS;
+    const uint64_t window = 2 * (timeout_ns > 0 ? timeout_ns : TIMEOUT_DEFAULT_NS);
 
-    return late < LATE_MAX_NS ? late : LATE_MAX_NS;
+    if (interfaces < 2) {
+        return JITTER_NS;
+    }
+    return window < WINDOW_MAX_NS ? window : WINDOW_MAX_NS;
 }
 
 static void add_interfaces(const struct pipeline *pipeline, struct tap_source *source)
@@ -38,6 +47,60 @@ static void add_interfaces(const struct pipeline *pipeline, struct tap_source *s
     source->link_type = source->interfaces[0].link_type;
 }
 
+/* ---- what --write-pcap has kept ---- */
+
+static void read_segments(void *context, uint32_t *oldest, uint32_t *now)
+{
+    struct pcap_writer_counts counts;
+
+    (void)pipeline_pcap_counts(context, &counts);
+    *oldest = counts.oldest_number;
+    *now = counts.number;
+}
+
+/* A writer that has been closed has written all. */
+static bool is_flushed(struct pipeline *pipeline, uint64_t ticket)
+{
+    (void)pthread_mutex_lock(&pipeline->pcap_lock);
+    const bool is_done = pipeline->pcap == NULL || pcap_writer_is_flushed(pipeline->pcap, ticket);
+
+    (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    return is_done;
+}
+
+static void flush(void *context)
+{
+    struct pipeline *pipeline = context;
+    const struct timespec step = {0, (long)FLUSH_STEP_NS};
+    const uint64_t end_ns = clock_monotonic_ns() + FLUSH_MAX_NS;
+
+    (void)pthread_mutex_lock(&pipeline->pcap_lock);
+    const uint64_t ticket = pipeline->pcap == NULL ? 0 : pcap_writer_flush(pipeline->pcap);
+
+    (void)pthread_mutex_unlock(&pipeline->pcap_lock);
+    while (!is_flushed(pipeline, ticket) && clock_monotonic_ns() < end_ns) {
+        (void)nanosleep(&step, NULL);
+    }
+}
+
+/* Only what can be read beside its writer: no pipe, no standard output. */
+static struct tap_history history_of(const struct pipeline *pipeline)
+{
+    const struct pcap_writer_settings *settings = pipeline->settings.write_pcap;
+    struct stat status;
+
+    if (settings == NULL || (!pcap_writer_has_segments(settings) &&
+                             (strcmp(settings->path, "-") == 0 ||
+                              stat(settings->path, &status) != 0 || !S_ISREG(status.st_mode)))) {
+        return (struct tap_history){0};
+    }
+    return (struct tap_history){.path = settings->path,
+                                .has_segments = pcap_writer_has_segments(settings),
+                                .is_named = pcap_writer_is_pcapng(settings),
+                                .segments = read_segments,
+                                .flush = flush};
+}
+
 struct tap *pipeline_tap_new(struct pipeline *pipeline, const struct tap_request *request,
                              struct error *err)
 {
@@ -47,16 +110,14 @@ struct tap *pipeline_tap_new(struct pipeline *pipeline, const struct tap_request
                                 .link_type = pipeline->first_link_type,
                                 .name_of = pipeline_write_name,
                                 .is_over = is_over,
+                                .history = history_of(pipeline),
                                 .context = pipeline};
 
     if (pipeline->live != NULL) {
         add_interfaces(pipeline, &source);
         source.is_mixed = source.is_mixed || source.interfaces_count > 1;
     }
-    if (source.is_timed) {
-        source.late_ns = pipeline->live != NULL ? late_ns(pipeline) : SLACK_NS;
-        source.window_ns = source.is_mixed ? source.late_ns : 0;
-    }
+    source.window_ns = window_ns(pipeline, source.interfaces_count);
     return tap_new(pipeline->taps, &source, request, err);
 }
 

@@ -393,6 +393,9 @@ static void after_batch(struct shard *shard)
     (void)flow_table_advance(shard->table, shard->flow_ns, WHEEL_BUDGET);
     answer_questions(shard);
     publish_counts(shard);
+    if (UNLIKELY(tap_set_is_open(shard->settings.taps))) {
+        tap_set_reached(shard->settings.taps, shard->settings.index, shard->time_ns);
+    }
     counter_add(&shard->counts.rounds, 1);
 }
 
@@ -541,6 +544,9 @@ void shard_finish(struct shard *shard, uint64_t now_ns, enum flow_end_detail det
     shard_close_seconds(shard);
     shard_flush(shard);
     publish_counts(shard);
+    if (shard->settings.taps != NULL) {
+        tap_set_reached(shard->settings.taps, shard->settings.index, UINT64_MAX);
+    }
     question_list_close(&shard->questions);
     answer_questions(shard);
     atomic_store_explicit(&shard->settings.outlet->is_finished, true, memory_order_release);

@@ -11,9 +11,9 @@
 
 #define WAIT_NS (50 * NS_PER_US)
 
-/* Odd while the shard looks at taps. */
 struct tap_pass {
-    _Alignas(CACHE_LINE) _Atomic uint64_t number;
+    _Alignas(CACHE_LINE) _Atomic uint64_t number; /* odd while the shard looks at taps */
+    _Atomic uint64_t reached_ns;
 };
 
 struct tap_set *tap_set_new(const struct tap_policy *policy, uint32_t shards, struct error *err)
@@ -44,8 +44,8 @@ void tap_set_free(struct tap_set *set)
 
 /* ---- shards ---- */
 
-static uint32_t kept_bytes(const struct tap *tap, const struct frame *frame,
-                           const struct packet *packet)
+uint32_t tap_kept_bytes(const struct tap *tap, const struct frame *frame,
+                        const struct packet *packet)
 {
     uint32_t kept = frame->captured_bytes;
 
@@ -79,7 +79,7 @@ static void offer(struct tap *tap, struct tap_lane *lane, const struct frame *fr
         } else if (link_filter_passes(program, &frames[i])) {
             struct frame kept = frames[i];
 
-            kept.captured_bytes = kept_bytes(tap, &frames[i], &packets[i]);
+            kept.captured_bytes = tap_kept_bytes(tap, &frames[i], &packets[i]);
             if (!frame_queue_put(&lane->queue, &kept)) {
                 counter_add(&lane->dropped, 1);
             }
@@ -103,6 +103,26 @@ void tap_set_offer(struct tap_set *set, uint32_t shard, const struct frame *fram
         }
     }
     atomic_fetch_add_explicit(pass, 1, memory_order_release);
+}
+
+void tap_set_reached(struct tap_set *set, uint32_t shard, uint64_t time_ns)
+{
+    atomic_store_explicit(&set->passes[shard].reached_ns, time_ns, memory_order_release);
+}
+
+uint64_t tap_passed_ns(const struct tap *tap)
+{
+    uint64_t passed_ns = UINT64_MAX;
+
+    for (uint32_t i = 0; i < tap->set->shards; i++) {
+        const uint64_t reached_ns =
+            atomic_load_explicit(&tap->set->passes[i].reached_ns, memory_order_acquire);
+
+        passed_ns = reached_ns < passed_ns ? reached_ns : passed_ns;
+    }
+    return passed_ns == UINT64_MAX             ? passed_ns
+           : passed_ns > tap->source.window_ns ? passed_ns - tap->source.window_ns
+                                               : 0;
 }
 
 void tap_open(struct tap *tap)
@@ -230,6 +250,14 @@ struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
         error_set(err, EPERM, "this sensor does not capture on request (packets.capture)");
         return NULL;
     }
+    if (request->has_history && (source->history.path == NULL || !source->is_timed)) {
+        error_set(err, ENODATA,
+                  source->history.path == NULL
+                      ? "include_history: this sensor keeps no packets from before a capture "
+                        "(output.write_pcap, with write_pcap_keep for the last minutes)"
+                      : "include_history: only of live or paced input");
+        return NULL;
+    }
     if (!take_place(set)) {
         counter_add_shared(&set->refused, 1);
         error_set(err, EBUSY,
@@ -252,7 +280,8 @@ struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
         .snaplen_bytes = (uint32_t)least(request->snaplen_bytes, policy->snaplen_bytes, &is_capped),
         .packets_max = least(request->packets_max, policy->packets_max, &tap->is_capped_packets),
         .bytes_max = least(request->bytes_max, policy->bytes_max, &tap->is_capped_bytes),
-        .duration_ns = least(request->duration_ns, policy->duration_ns, &tap->is_capped_duration)};
+        .duration_ns = least(request->duration_ns, policy->duration_ns, &tap->is_capped_duration),
+        .has_history = request->has_history};
     if (copy_texts(tap, request, err) != 0 || take_memory(tap, err) != 0) {
         tap_free(tap);
         return NULL;
@@ -309,8 +338,16 @@ int tap_start(struct tap *tap, struct error *err)
     }
     tap->end_ns = clock_monotonic_ns() + tap->limits.duration_ns;
     tap->cut_ns = clock_wall_ns() + tap->limits.duration_ns;
+    tap->phase = TAP_RUNS;
+    if (tap->limits.has_history) {
+        if (tap_open_history(tap, err) != 0) {
+            return -err->code;
+        }
+        tap->phase = TAP_REMEMBERS;
+    } else {
+        tap_open(tap);
+    }
     counter_add_shared(&tap->set->started, 1);
-    tap_open(tap);
     return 0;
 }
 
@@ -365,6 +402,7 @@ void tap_free(struct tap *tap)
     for (uint32_t i = 0; tap->lanes != NULL && i < tap->set->shards; i++) {
         frame_queue_fini(&tap->lanes[i].queue);
     }
+    tap_close_history(tap);
     free(tap->lanes);
     free(tap->held);
     link_filters_free(tap->filters);

@@ -2,10 +2,11 @@
  * as pieces of a pcapng file.
  *
  * Shards copy what passes into a bounded queue of each capture; a full one drops and counts, no
- * shard waits. While nobody captures, a batch costs them one load. The other side merges the queues
- * by time: a packet waits for others that may be older as long as its source asks for
- * (tap_source.window_ns), less where a queue is half full or very many wait, so memory is bounded
- * and the order is as good as that allows; packets of one interface and shard keep theirs. What a
+ * shard waits. While nobody captures, a batch costs them two loads. The other side merges the
+ * queues by time: live and paced, a packet waits until every shard has told that it has passed its
+ * time (tap_set_reached), but not longer than two seconds, nor where a queue is half full or very
+ * many wait. So memory is bounded, and the order is as good as that allows; packets that one shard
+ * took from one interface keep theirs, but for less than a window (tap_source.window_ns). What a
  * request may ask for is bounded by the policy, whatever it says. Depends on: base, capture, wire.
  * Threads: tap_set_offer by the shards, one tap by one thread, tap_stop and counts by any. */
 #pragma once
@@ -18,6 +19,7 @@
 #include "base/attributes.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "sensor/capture/pcap_history.h"
 #include "sensor/wire/frame.h"
 #include "sensor/wire/packet.h"
 
@@ -47,12 +49,27 @@ struct tap_policy {
     uint64_t queue_bytes;                         /* of each capture and shard */
 };
 
-/* 0 and "" stand for what the policy allows. Texts are copied. */
+/* 0 and "" stand for what the policy allows. Texts are copied.
+ *
+ * With `has_history` the packets that the source has kept come first, up to the time at which the
+ * reading of them has caught up; from there on they are those of the shards. Packet times decide,
+ * so none comes twice. */
 struct tap_request {
     const char *filter;    /* pcap-filter(7) */
     const char *interface; /* its name */
     uint32_t snaplen_bytes;
     uint64_t packets_max, bytes_max, duration_ns;
+    bool has_history;
+};
+
+/* Files in which a source keeps its packets. */
+struct tap_history {
+    const char *path; /* NULL: none are kept. Borrowed, as in pcap_history.h */
+    bool has_segments;
+    bool is_named; /* they name interfaces */
+    void (*segments)(void *context, uint32_t *oldest, uint32_t *now);
+    /* Returns when what the shards have put before is in the files, or soon without. */
+    void (*flush)(void *context);
 };
 
 struct tap_interface {
@@ -69,12 +86,12 @@ struct tap_source {
     uint16_t link_type;
     bool is_timed;      /* packet times are those of the clock: live or paced */
     bool is_mixed;      /* packets of several shards or interfaces come side by side */
-    uint64_t window_ns; /* how much later than another one an older packet may come */
-    uint64_t late_ns;   /* how long after its time a packet may come */
+    uint64_t window_ns; /* by how much a packet may be older than one before it of its shard */
     /* Writes the name of an interface; called on the capture's thread. */
     void (*name_of)(void *context, uint16_t interface, char *out, size_t capacity);
     /* No packet will come any more. */
     bool (*is_over)(void *context);
+    struct tap_history history; /* with the same context */
     void *context;
 };
 
@@ -113,16 +130,20 @@ static inline bool tap_set_is_open(const struct tap_set *set)
 void tap_set_offer(struct tap_set *set, uint32_t shard, const struct frame *frames,
                    const struct packet *packets, uint32_t count);
 
+/* By the shard: it has offered all its packets from before `time_ns`; UINT64_MAX: it has ended. */
+void tap_set_reached(struct tap_set *set, uint32_t shard, uint64_t time_ns);
+
 /* A place among the captures, with its memory; looks neither at the filter's words nor at a packet.
  * NULL with `err`: EPERM (switched off), EBUSY (as many run as may), ENODEV (no such interface),
- * EINVAL (a filter too long), ENOMEM. */
+ * EINVAL (a filter too long), ENODATA (no history is kept, or times are not those of the
+ * clock), ENOMEM. */
 MUST_USE struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
                              const struct tap_request *request, struct error *err);
 /* Compiles the filter and lets packets in. It may look up names in the filter, so it may take long.
  * -EINVAL with libpcap's words, -ENOMEM. */
 MUST_USE int tap_start(struct tap *tap, struct error *err);
 /* The next bytes of the file, whole blocks: 0 where there is nothing now. `room` is at least
- * TAP_ROOM_BYTES. Never waits. */
+ * TAP_ROOM_BYTES. Waits for no packet; with history it reads files. */
 size_t tap_read(struct tap *tap, uint8_t *out, size_t room);
 /* All has been read: no bytes come any more. */
 bool tap_is_over(const struct tap *tap);

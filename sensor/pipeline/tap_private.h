@@ -1,12 +1,18 @@
 /* Inside of a capture on request, shared by tap*.c alone. */
 #pragma once
 
+#include "base/clock.h"
 #include "sensor/capture/frame_queue.h"
 #include "sensor/capture/link_filters.h"
 #include "sensor/pipeline/tap.h"
 
 #define TAP_ANY_INTERFACE UINT32_MAX
 #define TAP_HELD_MAX      32768
+/* Waited for a shard that stands still. */
+#define TAP_WAIT_MAX_NS (2 * NS_PER_SEC)
+#define TAP_READ_FRAMES 64
+/* Beside the number of an interface: it is one of the history's own numbers. */
+#define TAP_OF_HISTORY (UINT32_C(1) << 16)
 
 /* Between one shard and the capture. */
 struct tap_lane {
@@ -24,6 +30,7 @@ struct tap_held {
 };
 
 enum tap_phase {
+    TAP_REMEMBERS, /* sends the history */
     TAP_RUNS,
     TAP_LINGERS, /* its time is over: packets from before that may still come */
     TAP_DRAINS,  /* no packet comes any more */
@@ -52,11 +59,20 @@ struct tap {
     uint64_t frames_seen;
     bool is_headed;
     struct {
-        uint16_t number, link_type;
+        char name[TAP_NAME_BYTES];
+        uint32_t number;
+        uint16_t link_type;
         bool is_wanted;
         uint32_t block;
     } interfaces[TAP_INTERFACES_MAX];
     uint32_t interfaces_count, blocks_count;
+    struct pcap_history *history;
+    struct name_table *history_names;
+    struct frame remembered[TAP_READ_FRAMES]; /* read, and not yet written */
+    uint32_t remembered_count, remembered_at;
+    uint64_t seam_ns; /* packet time from which on packets are those of the shards; 0: of all */
+    uint64_t seam_opened_ns; /* monotonic */
+    bool is_flushed;         /* all from before the seam is in the files */
     struct counter packets, bytes, unplaced;
     uint64_t dropped_told; /* to the set */
 };
@@ -64,5 +80,20 @@ struct tap {
 /* Shards let packets in, or have let the last one in. tap.c */
 void tap_open(struct tap *tap);
 void tap_shut(struct tap *tap);
+/* All packets from before this time have been put. Look at it before the queues. */
+uint64_t tap_passed_ns(const struct tap *tap);
+/* How much of the frame is kept. */
+uint32_t tap_kept_bytes(const struct tap *tap, const struct frame *frame,
+                        const struct packet *packet);
+/* The time of the capture is over, or somebody ends it. tap_read.c */
+void tap_end(struct tap *tap, enum tap_phase phase, const char *reason);
+/* The frame's blocks at `out`, unless they would pass a limit. Returns their bytes; 0: none.
+ * `number`: of its interface, TAP_OF_HISTORY in it where it is one of the history. */
+size_t tap_write_frame(struct tap *tap, const struct frame *frame, uint32_t number, uint8_t *out);
+/* History into `out`, up to TAP_CHUNK_BYTES and one packet; the phase goes on when there is no more
+ * of it. tap_history.c */
+size_t tap_remember(struct tap *tap, uint64_t now_ns, uint8_t *out);
+MUST_USE int tap_open_history(struct tap *tap, struct error *err);
+void tap_close_history(struct tap *tap);
 /* What was dropped since the last time, to the sum of all. */
 void tap_tell_dropped(struct tap *tap);

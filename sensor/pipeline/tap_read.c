@@ -1,4 +1,5 @@
 /* The capture's own side: merges what the shards have put, within its limits, into pcapng. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -78,7 +79,7 @@ static bool is_pressed(const struct tap *tap)
 
 /* ---- the end ---- */
 
-static void end(struct tap *tap, enum tap_phase phase, const char *reason)
+void tap_end(struct tap *tap, enum tap_phase phase, const char *reason)
 {
     tap_shut(tap);
     tap->phase = phase;
@@ -95,48 +96,76 @@ static void look_for_end(struct tap *tap, uint64_t now_ns)
         return;
     }
     if (stopped != NULL) {
-        end(tap, TAP_DRAINS, stopped);
-    } else if (tap->source.is_over(tap->source.context)) {
-        end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? duration : "input_ended");
-    } else if (now_ns >= tap->end_ns + (tap->source.is_timed ? tap->source.late_ns : 0)) {
-        end(tap, TAP_DRAINS, duration);
-    } else if (now_ns >= tap->end_ns) {
+        tap_end(tap, TAP_DRAINS, stopped);
+    } else if (tap->phase != TAP_REMEMBERS && tap->source.is_over(tap->source.context)) {
+        tap_end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? duration : "input_ended");
+    } else if (now_ns < tap->end_ns) {
+        return;
+    } else if (tap->phase == TAP_REMEMBERS || !tap->source.is_timed ||
+               tap_passed_ns(tap) >= tap->cut_ns || now_ns - tap->end_ns >= TAP_WAIT_MAX_NS) {
+        tap_end(tap, TAP_DRAINS, duration);
+    } else {
         tap->phase = TAP_LINGERS;
     }
 }
 
 /* ---- blocks ---- */
 
-static void name_of(const struct tap *tap, uint16_t number, char out[PCAP_FORMAT_NAME_MAX])
+static const char *name_of(const struct tap *tap, uint32_t number, char out[PCAP_FORMAT_NAME_MAX])
 {
-    out[0] = '\0';
-    tap->source.name_of(tap->source.context, number, out, PCAP_FORMAT_NAME_MAX);
+    const struct tap_source *source = &tap->source;
+    uint32_t length;
+
+    if ((number & TAP_OF_HISTORY) == 0) {
+        out[0] = '\0';
+        source->name_of(source->context, (uint16_t)number, out, PCAP_FORMAT_NAME_MAX);
+        return out;
+    }
+    if (source->history.is_named) {
+        return name_table_text(tap->history_names, (uint16_t)number, &length);
+    }
+    return source->interfaces_count == 1 ? source->interfaces[0].name : "";
+}
+
+/* The block of an interface that goes by another number, too; UINT32_MAX: there is none. */
+static uint32_t block_of(const struct tap *tap, const char *name, uint16_t link_type)
+{
+    for (uint32_t i = 0; i < tap->interfaces_count; i++) {
+        if (tap->interfaces[i].is_wanted && tap->interfaces[i].link_type == link_type &&
+            strcmp(tap->interfaces[i].name, name) == 0) {
+            return tap->interfaces[i].block;
+        }
+    }
+    return UINT32_MAX;
 }
 
 /* Remembers an interface and, where it is wanted, tells it. Returns the bytes written. */
-static size_t add_interface(struct tap *tap, uint16_t number, uint16_t link_type, uint8_t *out)
+static size_t add_interface(struct tap *tap, uint32_t number, uint16_t link_type, uint8_t *out)
 {
-    const uint32_t at = tap->interfaces_count++;
-    char name[PCAP_FORMAT_NAME_MAX];
+    const uint32_t at = tap->interfaces_count;
+    char room[PCAP_FORMAT_NAME_MAX];
+    const char *name = name_of(tap, number, room);
 
-    name_of(tap, number, name);
+    (void)snprintf(tap->interfaces[at].name, sizeof(tap->interfaces[at].name), "%s", name);
     tap->interfaces[at].number = number;
     tap->interfaces[at].link_type = link_type;
+    tap->interfaces[at].block = block_of(tap, tap->interfaces[at].name, link_type);
     tap->interfaces[at].is_wanted =
         tap->limits.interface[0] == '\0' || strcmp(tap->limits.interface, name) == 0;
-    if (!tap->interfaces[at].is_wanted) {
+    tap->interfaces_count++;
+    if (!tap->interfaces[at].is_wanted || tap->interfaces[at].block != UINT32_MAX) {
         return 0;
     }
     tap->interfaces[at].block = tap->blocks_count++;
     return pcapng_format_interface(link_type, tap->limits.snaplen_bytes, name, out);
 }
 
-static uint32_t find_interface(const struct tap *tap, const struct frame *frame)
+static uint32_t find_interface(const struct tap *tap, uint32_t number, uint16_t link_type)
 {
     uint32_t i = 0;
 
-    while (i < tap->interfaces_count && (tap->interfaces[i].number != frame->interface ||
-                                         tap->interfaces[i].link_type != frame->link_type)) {
+    while (i < tap->interfaces_count &&
+           (tap->interfaces[i].number != number || tap->interfaces[i].link_type != link_type)) {
         i++;
     }
     return i;
@@ -172,15 +201,16 @@ static void count_bytes(struct tap *tap, size_t bytes)
     counter_add_shared(&tap->set->bytes, bytes);
 }
 
+/* Behind the end, or on the other side of the seam. */
 static bool is_cut(const struct tap *tap, const struct frame *frame)
 {
-    return tap->phase != TAP_RUNS && tap->source.is_timed && frame->time_ns >= tap->cut_ns;
+    return (tap->phase > TAP_RUNS && tap->source.is_timed && frame->time_ns >= tap->cut_ns) ||
+           (tap->phase >= TAP_RUNS && frame->time_ns < tap->seam_ns);
 }
 
-/* The frame's blocks at `out`, unless they would pass a limit. Returns their bytes; 0: none. */
-static size_t write_frame(struct tap *tap, const struct frame *frame, uint8_t *out)
+size_t tap_write_frame(struct tap *tap, const struct frame *frame, uint32_t number, uint8_t *out)
 {
-    const uint32_t i = find_interface(tap, frame);
+    const uint32_t i = find_interface(tap, number, frame->link_type);
     const bool is_new = i == tap->interfaces_count;
     size_t used = 0;
 
@@ -192,32 +222,36 @@ static size_t write_frame(struct tap *tap, const struct frame *frame, uint8_t *o
         return 0;
     }
     if (is_new) {
-        used = add_interface(tap, frame->interface, frame->link_type, out);
+        used = add_interface(tap, number, frame->link_type, out);
     }
+    const bool used_block = used > 0;
+
     if (!tap->interfaces[i].is_wanted) {
         return 0;
     }
     used += write_packet(frame, tap->interfaces[i].block, out + used);
     if (counter_get(&tap->bytes) + used > tap->limits.bytes_max) {
-        tap->blocks_count -= is_new; /* which is not written */
-        end(tap, TAP_IS_OVER, tap->is_capped_bytes ? "packets.capture_max_bytes" : "max_bytes");
+        tap->blocks_count -= used_block; /* which is not written */
+        tap_end(tap, TAP_IS_OVER, tap->is_capped_bytes ? "packets.capture_max_bytes" : "max_bytes");
         return 0;
     }
     counter_add(&tap->packets, 1);
     counter_add_shared(&tap->set->packets, 1);
     count_bytes(tap, used);
     if (counter_get(&tap->packets) == tap->limits.packets_max) {
-        end(tap, TAP_IS_OVER,
-            tap->is_capped_packets ? "packets.capture_max_packets" : "max_packets");
+        tap_end(tap, TAP_IS_OVER,
+                tap->is_capped_packets ? "packets.capture_max_packets" : "max_packets");
     }
     return used;
 }
 
 /* ---- reading ---- */
 
-static size_t write_held(struct tap *tap, uint64_t now_ns, uint8_t *out)
+/* `passed_ns`: from before it none will come any more. */
+static size_t write_held(struct tap *tap, uint64_t now_ns, uint64_t passed_ns, uint8_t *out)
 {
-    const bool is_pressed_now = is_pressed(tap);
+    const bool is_any = tap->phase == TAP_DRAINS || !tap->source.is_timed ||
+                        !tap->source.is_mixed || is_pressed(tap);
     size_t used = 0;
 
     while (tap->held_count > 0 && used < TAP_CHUNK_BYTES && tap->phase != TAP_IS_OVER) {
@@ -225,13 +259,12 @@ static size_t write_held(struct tap *tap, uint64_t now_ns, uint8_t *out)
         struct tap_lane *lane = &tap->lanes[first.lane];
         struct frame frame;
 
-        if (tap->phase != TAP_DRAINS && !is_pressed_now &&
-            now_ns - first.seen_ns < tap->source.window_ns) {
+        if (!is_any && first.key >= passed_ns && now_ns - first.seen_ns < TAP_WAIT_MAX_NS) {
             break;
         }
         drop_first_held(tap);
         frame_queue_at(&lane->queue, first.at, &frame);
-        used += write_frame(tap, &frame, out + used);
+        used += tap_write_frame(tap, &frame, frame.interface, out + used);
         frame_queue_release(&lane->queue, first.at);
     }
     return used;
@@ -245,20 +278,25 @@ size_t tap_read(struct tap *tap, uint8_t *out, size_t room)
     if (tap->phase == TAP_IS_OVER || room < TAP_ROOM_BYTES) {
         return 0;
     }
-    look_for_end(tap,
-                 now_ns); /* before the look for frames: those of a source that is over count */
+    /* Before the look for frames: those of a source that is over count. */
+    look_for_end(tap, now_ns);
     if (!tap->is_headed) {
         used = write_head(tap, out);
         count_bytes(tap, used);
         return used;
     }
-    const bool has_more = look_for_frames(tap, now_ns);
+    if (tap->phase == TAP_REMEMBERS) {
+        used = tap_remember(tap, now_ns, out);
+    } else {
+        const uint64_t passed_ns = tap_passed_ns(tap);
+        const bool has_more = look_for_frames(tap, now_ns);
 
-    used = write_held(tap, now_ns, out);
-    tap_tell_dropped(tap);
-    if (tap->phase == TAP_DRAINS && tap->held_count == 0 && !has_more) {
-        tap->phase = TAP_IS_OVER;
+        used = write_held(tap, now_ns, passed_ns, out);
+        if (tap->phase == TAP_DRAINS && tap->held_count == 0 && !has_more) {
+            tap->phase = TAP_IS_OVER;
+        }
     }
+    tap_tell_dropped(tap);
     if (tap->phase == TAP_IS_OVER && tap->blocks_count == 0) {
         /* No packet came: readers want an interface nevertheless. */
         const size_t block = pcapng_format_interface(

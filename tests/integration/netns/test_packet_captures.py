@@ -46,17 +46,18 @@ class Captures(unittest.TestCase):
         self.written = f"{self.temporary.name}/all.pcapng"
         self.socket = f"{self.temporary.name}/sensor.sock"
 
-    def start(self, *options):
+    def start(self, *options, **environment):
         sensor = Program(SENSOR, "-i", "cap0,cap1", "--quiet", "-v", "--write-pcap", self.written,
                          "--grpc-listen", "", *options, prefix=INSIDE, awaited=True,
-                         environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_GRPC__UNIX_SOCKET": self.socket})
+                         environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_GRPC__UNIX_SOCKET": self.socket,
+                                      **environment})
         self.addCleanup(sensor.__exit__)
         wait_until("the socket", lambda: os.path.exists(self.socket))
         return sensor
 
-    def by_tcpdump(self, bpf):
+    def by_tcpdump(self, bpf, file=None):
         """What is in the written file: (time, bytes), by the time."""
-        done = subprocess.run(["tcpdump", "-r", self.written, "--nano", "-w", "-", bpf], capture_output=True, check=False)
+        done = subprocess.run(["tcpdump", "-r", file or self.written, "--nano", "-w", "-", bpf], capture_output=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         data, at, packets = done.stdout, 24, []
         while at < len(data):
@@ -89,6 +90,34 @@ class Captures(unittest.TestCase):
         last = found[-1][0]
         self.assertEqual(found, [one for one in wanted if one[0] <= last])
         self.assertGreater(len(found), 100)
+
+    def test_history_comes_first_and_no_packet_twice_at_the_seam(self):
+        for name, options in (("named.pcapng", ()), ("plain.pcap", ()), ("ring.pcapng", ("NETSCOPE_OUTPUT__WRITE_PCAP_KEEP=1h",))):
+            with self.subTest(name):
+                self.check_history(name, *options)
+
+    def check_history(self, name, *settings):
+        self.written = f"{self.temporary.name}/{name}"
+        more = dict(one.split("=") for one in settings)
+        if more:
+            more |= {"NETSCOPE_OUTPUT__WRITE_PCAP_ROTATE": "200KB", "NETSCOPE_OUTPUT__WRITE_PCAP_MAX_SIZE": "1GB"}
+        sensor = self.start("--shards", "2", **more)
+        before = send("gen0", "-n", 3000, "-f", 100, "-s", 300) + send("gen1", "-n", 1000, "-f", 100)
+        time.sleep(0.5)
+        sender = subprocess.Popen([*INSIDE, GENERATOR, "-i", "gen0", "-n", "12000", "-r", "6000", "-f", "100"],
+                                  stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        capture = Capture(f"unix:{self.socket}", include_history=True, bpf="udp", seconds=4 * PATIENCE).start()
+        self.assertEqual(sender.wait(30), 0)
+        summary = capture.wait()
+        self.assertIsNone(capture.error)
+        self.assertEqual(sensor.stop(), 0, sensor.text())
+        interfaces, packets = read_pcapng(capture.file)
+        wanted = sorted(one for file in sorted(os.listdir(self.temporary.name)) if file.startswith(name.split(".")[0])
+                        for one in self.by_tcpdump("udp", f"{self.temporary.name}/{file}"))
+        self.assertEqual((summary.dropped, summary.packets, len(wanted)), (0, before + 12000, before + 12000))
+        self.assertEqual(sorted((one.time_ns, one.data) for one in packets), wanted)
+        self.assertEqual([one[0] for one in interfaces], ["cap0", "cap1"] + ([""] if name.endswith("pcap") else []))
 
     def test_one_interface_alone(self):
         found = self.check_equals_tcpdump("", ["cap1"], interface="cap1")

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "sensor/capture/pcap_writer.h"
 #include "sensor/pipeline/tap.h"
 #include "tests/support/packet_builder.h"
 
@@ -275,21 +277,28 @@ static void packets_of_several_shards_come_out_by_time(void **state)
     (void)state;
     struct tap_source source = source_of(2);
 
-    source.window_ns = 20 * NS_PER_MS;
+    source.is_timed = true;
+    source.window_ns = 100;
     struct fixture f = start_by(&policy, 3, &source, &(struct tap_request){0});
 
     for (uint64_t i = 0; i < 300; i++) {
         offer(f.set, 0, 0, 3000 + 3 * i, 0);
     }
+    tap_set_reached(f.set, 0, 3900);
     read_on(f.tap);
     assert_int_equal(found_count, 0); /* older ones may still come */
     for (uint64_t i = 0; i < 300; i++) {
         offer(f.set, 1, 0, 3001 + 3 * i, 1);
         offer(f.set, 2, 0, 3002 + 3 * i, 0);
     }
-    while (found_count < 900) {
-        (void)read_on(f.tap);
-    }
+    tap_set_reached(f.set, 1, 3500);
+    tap_set_reached(f.set, 2, UINT64_MAX);
+    (void)read_on(f.tap);
+    assert_int_equal(found_count, 400); /* from before 3500 less the window */
+    tap_set_reached(f.set, 0, UINT64_MAX);
+    tap_set_reached(f.set, 1, UINT64_MAX);
+    (void)read_on(f.tap);
+    assert_int_equal(found_count, 900);
     for (uint32_t i = 0; i < 900; i++) {
         assert_int_equal(found[i].time_ns, 3000 + i);
     }
@@ -303,7 +312,7 @@ static void a_queue_half_full_does_not_wait(void **state)
     (void)state;
     struct tap_source source = source_of(1);
 
-    source.window_ns = 3600 * NS_PER_SEC;
+    source.is_timed = true; /* and the shard never tells how far it is */
     struct fixture f = start_by(&policy, 1, &source, &(struct tap_request){0});
 
     for (uint64_t i = 0; i < 3500; i++) { /* of 168 bytes in the queue */
@@ -394,7 +403,6 @@ static void time_ends_a_capture_and_cuts_what_is_later(void **state)
     struct tap_source source = source_of(1);
 
     source.is_timed = true;
-    source.late_ns = 50 * NS_PER_MS;
     const uint64_t began_ns = clock_wall_ns();
     struct fixture f =
         start_by(&policy, 1, &source, &(struct tap_request){.duration_ns = 50 * NS_PER_MS});
@@ -404,10 +412,116 @@ static void time_ends_a_capture_and_cuts_what_is_later(void **state)
     (void)read_on(f.tap);
     offer(f.set, 0, 0, began_ns + 10 * NS_PER_MS, 0); /* late, and of its time */
     offer(f.set, 0, 0, began_ns + 90 * NS_PER_MS, 0);
-    read_all(f.tap);
+    assert_false(read_on(f.tap)); /* the shard may still put some */
+    tap_set_reached(f.set, 0, began_ns + 90 * NS_PER_MS);
+    assert_true(read_on(f.tap));
     assert_int_equal(found_count, 1);
     assert_string_equal(tap_reason(f.tap), "max_duration");
     stop(&f);
+}
+
+/* ---- history ---- */
+
+static struct pcap_writer *writer;
+static _Atomic uint32_t flushes;
+
+static void segments_of(void *context, uint32_t *oldest, uint32_t *now)
+{
+    struct pcap_writer_counts counts;
+
+    (void)context;
+    pcap_writer_counts_read(writer, &counts);
+    *oldest = counts.oldest_number;
+    *now = counts.number;
+}
+
+static void flush_writer(void *context)
+{
+    (void)context;
+    const uint64_t ticket = pcap_writer_flush(writer);
+
+    while (!pcap_writer_is_flushed(writer, ticket)) {
+        (void)nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+    }
+    flushes++;
+}
+
+/* To the file and to captures, as a shard does it. */
+static void offer_both(struct tap_set *set, int kind, uint64_t time_ns)
+{
+    struct error err = {0};
+    struct frame frame = frames[kind];
+
+    frame.time_ns = time_ns;
+    assert_int_equal(pcap_writer_offer(writer, 0, &frame, 1, &err), 0);
+    offer(set, 0, kind, time_ns, 0);
+}
+
+static void history_comes_first_and_no_packet_twice_or_never_at_the_seam(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/netscope-tap-XXXXXX";
+    const int file = mkstemp(path);
+    struct error err = {0};
+    const struct pcap_writer_settings settings = {
+        .path = path, .producers = 1, .link_type = LINK_ETHERNET, .is_nanosecond = true};
+    struct tap_source source = source_of(1);
+
+    assert_true(file >= 0);
+    writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    source.is_timed = true;
+    source.window_ns = 5 * NS_PER_MS;
+    source.history =
+        (struct tap_history){.path = path, .segments = segments_of, .flush = flush_writer};
+    struct fixture f =
+        start_by(&policy, 1, &source, &(struct tap_request){.filter = "udp", .has_history = true});
+    const uint64_t began_ns = clock_wall_ns() - 1000;
+    uint32_t sent = 0;
+
+    assert_false(tap_set_is_open(f.set)); /* before reading has caught up nothing is put */
+    for (; sent < 1000; sent++) {
+        offer_both(f.set, 0, began_ns + sent);
+        offer_both(f.set, 1, began_ns + sent);
+    }
+    flush_writer(NULL);
+    for (int i = 0; i < 100; i++) {
+        (void)read_on(f.tap);
+        for (int j = 0; j < 10; j++, sent++) { /* in time, and some that come late */
+            offer_both(f.set, 0, clock_wall_ns() - (uint64_t)(j % 3) * NS_PER_MS);
+        }
+        tap_set_reached(f.set, 0, clock_wall_ns());
+        (void)nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+    }
+    assert_true(tap_set_is_open(f.set));
+    assert_true(flushes >= 2);
+    tap_stop(f.tap, "stopped");
+    read_all(f.tap);
+    assert_int_equal(found_count, sent);
+    assert_int_equal(blocks_count, 1); /* the file's interface is the one there is */
+    stop(&f);
+    assert_int_equal(pcap_writer_close(writer, NULL, &err), 0);
+    (void)close(file);
+    (void)unlink(path);
+}
+
+static void history_is_refused_where_none_is_kept(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct tap_source source = source_of(1);
+    struct tap_set *set = tap_set_new(&policy, 1, &err);
+    const struct tap_request request = {.has_history = true};
+
+    source.is_timed = true;
+    assert_null(tap_new(set, &source, &request, &err));
+    assert_int_equal(err.code, ENODATA);
+    assert_non_null(strstr(err.message, "output.write_pcap"));
+    source.is_timed = false;
+    source.history.path = "x.pcap";
+    assert_null(tap_new(set, &source, &request, &err));
+    assert_non_null(strstr(err.message, "paced"));
+    tap_set_free(set);
 }
 
 /* ---- refusals ---- */
@@ -503,6 +617,8 @@ int main(void)
         cmocka_unit_test_setup(a_request_raises_no_limit_of_the_policy, build),
         cmocka_unit_test_setup(bytes_are_those_of_the_file_and_never_more_than_asked, build),
         cmocka_unit_test_setup(time_ends_a_capture_and_cuts_what_is_later, build),
+        cmocka_unit_test_setup(history_comes_first_and_no_packet_twice_or_never_at_the_seam, build),
+        cmocka_unit_test_setup(history_is_refused_where_none_is_kept, build),
         cmocka_unit_test_setup(refusals_name_the_cause, build),
         cmocka_unit_test_setup(captures_come_and_go_beside_a_running_shard, build),
     };
