@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/service/audit.h"
 #include "netscope/v1/packet_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
@@ -84,6 +85,16 @@ static void note_start(const struct capture *capture)
                    (double)limits->duration_ns / (double)NS_PER_SEC,
                    limits->has_history ? "yes" : "no");
     audit_line(capture->who, capture->peer, capture->ask.row->path, "started", detail);
+}
+
+/* A storm of them is cut. */
+static void note_refusal(const char *who, const char *peer, const char *path, const char *why)
+{
+    static struct log_limit limit;
+
+    if (log_allowed(&limit, NS_PER_SEC / 10, NULL)) {
+        audit_line(who, peer, path, "refused", why);
+    }
 }
 
 static void note_end(const struct capture *capture, const struct tap_counts *counts,
@@ -194,6 +205,7 @@ static void run(struct capture *capture)
     struct tap_counts counts;
 
     if (tap_start(capture->tap, &err) != 0) {
+        note_refusal(capture->who, capture->peer, capture->ask.row->path, err.message);
         if (err.code == EINVAL) {
             grpc_refuse_field(&capture->ask, "bpf", "INVALID_FILTER", -1, "bpf: %s", err.message);
         } else {
@@ -297,6 +309,13 @@ void grpc_capture_done(struct rpc_call *call, const struct rpc_result *result)
 
 static void refuse(struct grpc_ask *ask, const struct error *err)
 {
+    char who[GRPC_WHO_BYTES];
+    char peer[RPC_PEER_BYTES];
+    struct error ignored = {0};
+
+    (void)grpc_identify(ask->server, ask->call, GRPC_SCOPE_PACKETS, who, &ignored);
+    rpc_peer(ask->call, peer);
+    note_refusal(who, peer, ask->row->path, err->message);
     switch (err->code) {
     case EPERM:
         grpc_refuse(ask, RPC_FAILED_PRECONDITION, "CAPTURE_OFF", -1, "%s", err->message);

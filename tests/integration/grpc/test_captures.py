@@ -254,6 +254,7 @@ class Captures(unittest.TestCase):
                 self.assertEqual(code_of(capture), code)
                 self.assertIn(words, capture.error.details())
                 self.assertEqual(capture.file, b"")
+                self.assertRegex(sensor.program.text(), "who=unix .*result=refused")
                 wait_until("no capture", lambda: sensor.metrics()["netscope_packet_captures"] == 0)
 
     def test_packet_bytes_need_a_proof(self):
