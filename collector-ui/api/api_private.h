@@ -33,8 +33,8 @@ struct api {
     char host_name[65];
     char *password, *token; /* NULL: none */
     uint64_t started_ns;
-    _Atomic uint64_t queries, queries_partial, queries_refused, live_frames, live_merged,
-        live_resyncs, live_lost, live_unknown, live_refused, packets_base;
+    _Atomic uint64_t live_frames, live_merged, live_resyncs, live_lost, live_unknown, live_refused,
+        packets_base;
     _Atomic uint64_t cum_bytes, cum_packets, cum_kernel, cum_interface, cum_dispatch,
         packets_received;
     _Atomic bool is_stopping;
@@ -59,7 +59,6 @@ struct rest_job {
     void (*fini)(struct rest_job *job);
     void *result;
     struct history_cost cost;
-    bool is_short; /* groups found no room: the answer is no exact one */
 };
 
 /* NULL: the request has been answered (400, 503). Reads from, to and filter when the flags say so.

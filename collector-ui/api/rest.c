@@ -172,10 +172,6 @@ static void run_job(struct history_reader *reader, void *context)
     history_reader_limit(reader, &(struct history_limits){.is_wanted = is_wanted, .context = job});
     const int result = job->run(job, reader, &err);
     history_reader_cost(reader, &job->cost);
-    atomic_fetch_add(&job->api->queries, 1);
-    if (job->cost.is_partial) {
-        atomic_fetch_add(&job->api->queries_partial, 1);
-    }
     if (result != 0) {
         const int code = err.code != 0 ? err.code : -result;
         http_problem_deferred(job->deferred, status_of(code), reason_of(code),
@@ -212,7 +208,6 @@ void rest_job_submit(struct http_request *request, struct rest_job *job)
     }
     atomic_fetch_add(&job->api->jobs, 1);
     if (!history_submit(job->api->history, run_job, drop_job, job)) {
-        atomic_fetch_add(&job->api->queries_refused, 1);
         http_problem_deferred(job->deferred, 503, "BUSY", "too many queries wait; try again later",
                               -1);
         rest_job_free(job);
@@ -246,12 +241,12 @@ void rest_meta(const struct rest_job *job, struct json_writer *out)
     json_key(out, "took_ms");
     json_fixed(out, (double)(clock_monotonic_ns() - job->started_ns) / 1e6, 3);
     json_key(out, "quality");
-    if (job->cost.is_partial || job->is_short) {
+    if (job->cost.is_partial || job->cost.is_full) {
         json_text(out, "partial");
         json_key(out, "bound");
         if (job->cost.bound != NULL) {
             json_text(out, job->cost.bound);
-        } else if (job->is_short) {
+        } else if (job->cost.is_full) {
             json_text(out, "store.query_groups");
         } else {
             json_null(out);

@@ -100,7 +100,6 @@ int series_filter_run(struct rest_job *job, struct series *s, struct history_rea
     if (has_others && (other = series_column(s, "other", 5)) != NULL) {
         other->weight = -1; /* the last */
     }
-    job->is_short = sums.is_full;
     history_aggregate_fini(&sums);
     return result != 0
                ? result

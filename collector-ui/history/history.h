@@ -80,5 +80,7 @@ struct history_counts {
         rows_packets;
     uint64_t last_commit_ns, files;
     uint64_t gap_records, files_set_aside;
+    uint64_t queries, queries_partial, queries_cancelled; /* run; that met a bound; nobody waited */
+    uint64_t queries_refused;                             /* too many waited */
 };
 void history_counts_read(struct history *history, struct history_counts *out); /* any thread */

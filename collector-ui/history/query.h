@@ -30,6 +30,7 @@ void history_reader_limit(struct history_reader *reader, const struct history_li
 struct history_cost {
     uint64_t scanned;  /* rows */
     bool is_partial;   /* a bound was met: what was read until then is the answer */
+    bool is_full;      /* groups found no room, and are among the others */
     const char *bound; /* which: "store.query_time", "store.query_rows"; NULL: none, or a failure */
     char failure[256];
 };

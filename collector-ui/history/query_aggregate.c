@@ -451,6 +451,7 @@ static int hand_out(struct aggregate_scan *scan, struct history_aggregate *out)
     out->groups = scan->groups.count;
     out->groups_max = scan->groups.max;
     out->is_full = scan->is_full;
+    scan->reader->cost.is_full |= scan->is_full;
     out->matched = scan->matched;
     out->keys = scan->groups.bytes; /* the rows point into it */
     scan->groups.bytes = NULL;

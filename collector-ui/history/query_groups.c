@@ -232,6 +232,7 @@ static int hand_out(struct group_scan *scan, struct history_groups *out)
     }
     out->count = scan->count < scan->query->limit ? scan->count : scan->query->limit;
     out->is_full = scan->is_full;
+    scan->reader->cost.is_full |= scan->is_full;
     out->rows = calloc((size_t)out->count + 1, sizeof *out->rows);
     if (out->rows == NULL) {
         out->count = 0;

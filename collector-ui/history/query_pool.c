@@ -7,6 +7,15 @@
 #include "base/clock.h"
 #include "collector-ui/history/query_private.h"
 
+static void count_query(struct history *h, const struct history_reader *reader)
+{
+    pthread_mutex_lock(&h->lock);
+    h->counts.queries++;
+    h->counts.queries_cancelled += reader->is_cancelled;
+    h->counts.queries_partial += reader->cost.is_partial || reader->cost.is_full;
+    pthread_mutex_unlock(&h->lock);
+}
+
 static void *worker_main(void *context)
 {
     struct history *const h = context;
@@ -30,6 +39,7 @@ static void *worker_main(void *context)
         struct history_reader reader = {.history = h};
         history_reader_limit(&reader, &(struct history_limits){0});
         job->run(&reader, job->context);
+        count_query(h, &reader);
         free(job);
     }
 }
@@ -77,6 +87,8 @@ bool history_submit(struct history *h, void (*run)(struct history_reader *reader
         h->job_tail = &job->next;
         h->jobs_count++;
         pthread_cond_signal(&h->has_job);
+    } else {
+        h->counts.queries_refused++;
     }
     pthread_mutex_unlock(&h->lock);
     if (!is_taken) {
@@ -99,11 +111,17 @@ void history_reader_cost(const struct history_reader *reader, struct history_cos
     *out = reader->cost;
 }
 
-bool query_is_over(struct history_reader *reader)
+static bool is_unwanted(struct history_reader *reader)
 {
     if (reader->limits.is_wanted != NULL && !reader->limits.is_wanted(reader->limits.context)) {
         reader->is_cancelled = true;
     }
+    return reader->is_cancelled;
+}
+
+bool query_is_over(struct history_reader *reader)
+{
+    (void)is_unwanted(reader);
     if (clock_monotonic_ns() > reader->deadline_ns) {
         reader->cost.is_partial = true;
         reader->cost.bound = "store.query_time";
@@ -184,7 +202,9 @@ int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
     int result = 0;
     for (uint32_t i = count; i > 0 && result == 0 && !reader->cost.is_partial; i--) {
         const struct file_entry *const file = &files[i - 1];
-        if (file->max_ns >= from_ns && file->min_ns < to_ns) {
+        if (is_unwanted(reader)) { /* who went while the question waited */
+            result = -ECANCELED;
+        } else if (file->max_ns >= from_ns && file->min_ns < to_ns) {
             day_file_path(h->directory, file->day, path, sizeof path);
             result = query_file(reader, path, (uint32_t)file->day, each, context);
         }

@@ -1,9 +1,11 @@
 /* Sums by group and time bucket, and pages of records: what they add up to. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -433,6 +435,48 @@ static void what_has_no_room_is_among_the_others_and_told(void **context)
     harness_remove(&h);
 }
 
+static bool is_wanted(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static void run_unwanted(struct history_reader *reader, void *context)
+{
+    struct asked *asked = context;
+    struct listed listed = {.query = {.to_ns = whole.to_ns, .page_size = 10}};
+
+    history_reader_limit(reader, &(struct history_limits){.is_wanted = is_wanted});
+    assert_int_equal(history_query_aggregate(reader, &whole, &asked->sums), -ECANCELED);
+    assert_int_equal(history_query_record_page(reader, &listed.query, &listed.page), -ECANCELED);
+    history_aggregate_fini(&asked->sums);
+    history_record_page_fini(&listed.page);
+}
+
+static void a_question_that_nobody_waits_for_is_not_asked(void **context)
+{
+    struct harness *h = *context;
+    struct history_counts before, after = {0};
+    struct asked asked = {.query = whole};
+
+    history_counts_read(h->history, &before);
+    harness_query(h, run_unwanted, &asked);
+    harness_query(h, run, &asked); /* so that the one before has been counted */
+    history_aggregate_fini(&asked.sums);
+    asked.limits.rows_max = 20;
+    harness_query(h, run, &asked);
+    history_aggregate_fini(&asked.sums);
+    for (unsigned i = 0; i < 500; i++) {
+        history_counts_read(h->history, &after);
+        if (after.queries >= before.queries + 3) {
+            break;
+        }
+        (void)nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    assert_int_equal(after.queries_cancelled, before.queries_cancelled + 1);
+    assert_int_equal(after.queries_partial, before.queries_partial + 1);
+}
+
 static void a_bound_of_rows_is_told_by_its_name(void **context)
 {
     struct asked asked = {.query = whole, .limits = {.rows_max = 20}};
@@ -492,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_filter_chooses_before_the_sums),
         cmocka_unit_test(values_are_what_a_filter_takes),
         cmocka_unit_test(what_has_no_room_is_among_the_others_and_told),
+        cmocka_unit_test(a_question_that_nobody_waits_for_is_not_asked),
         cmocka_unit_test(a_bound_of_rows_is_told_by_its_name),
         cmocka_unit_test(keys_have_numbers_until_there_is_no_room),
         cmocka_unit_test(buckets_of_a_range_are_counted),
