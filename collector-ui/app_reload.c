@@ -166,7 +166,7 @@ void app_reload(struct app *app)
     notify_reloading();
     reload_run(&ops, app->config, NULL, 0, true, &result);
     audit_reopen();
-    reload_log(&result, NULL);
+    reload_log(&result, "settings read again", NULL);
     audit_line("signal", NULL, "SIGHUP", result.is_refused ? "refused" : "ok",
                result.is_refused ? result.issue.reason : NULL);
     notify_ready();

@@ -21,6 +21,7 @@ struct app {
     const struct sensor_command *command;
     struct control control;
     struct app_reload *reload;
+    struct app_apply *apply; /* NULL: no memory */
     struct pipeline_settings pipeline_settings;
     struct packet_rules rules;
     struct pcap_writer_settings write_pcap;
@@ -83,6 +84,27 @@ MUST_USE int app_check_sums(const struct app *app, struct error *err);
 void app_reload(struct app *app);
 void app_answer_control(struct app *app);
 void app_reload_free(struct app *app);
+/* Settings of `yaml` (NULL: the file): looked at, or put in force. */
+void app_settings_run(struct app *app, const char *yaml, size_t length, bool does_apply,
+                      struct reload_result *result);
+/* Secrets that the last of them took over since its text did not name them. */
+uint32_t app_settings_kept_secrets(const struct app *app);
+/* The values of result->applied are in force in app->config: parts are told. */
+void app_settings_changed(struct app *app, struct reload_result *result);
+
+/* ---- app_apply.c ---- */
+
+/* Settings by ConfigService.ApplyConfig: what must be confirmed and is not gives way to what was
+ * before. */
+void app_apply_begin(struct app *app);
+void app_apply(struct app *app, struct control_request *request);
+void app_confirm(struct app *app, struct control_request *request);
+bool app_apply_is_pending(const struct app *app);
+/* Each round of main. */
+void app_apply_tick(struct app *app);
+/* The file was read again and is in force. */
+void app_apply_reloaded(struct app *app);
+void app_apply_free(struct app *app);
 
 /* ---- app_parts.c ---- */
 

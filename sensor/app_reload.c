@@ -21,6 +21,7 @@ struct app_reload {
     struct generation *generations;
     struct sensor_settings candidate; /* of the reload that is under way */
     struct grpc_access *access;       /* read for it; NULL: no tokens are wanted */
+    uint32_t kept_secrets;
 };
 
 static struct config *make(void *context, struct error *err)
@@ -40,9 +41,14 @@ static void discard(void *context, struct config *candidate)
 static int load(void *context, struct config *candidate, const char *yaml, size_t length,
                 struct error *err)
 {
-    const struct app *app = context;
+    struct app *app = context;
+    int result = sensor_command_load(app->command, candidate, yaml, length, err);
 
-    return sensor_command_load(app->command, candidate, yaml, length, err);
+    app->reload->kept_secrets = 0;
+    if (result == 0 && yaml != NULL) { /* a text that was printed has none */
+        result = config_keep_secrets(candidate, app->config, &app->reload->kept_secrets, err);
+    }
+    return result;
 }
 
 static int check(void *context, struct config *candidate, struct error *err)
@@ -87,9 +93,8 @@ static void use_rules(struct app *app)
     pipeline_use_rules(app->pipeline, &next->rules, next->rules.config_hash);
 }
 
-static void apply(void *context, struct reload_result *result)
+void app_settings_changed(struct app *app, struct reload_result *result)
 {
-    struct app *app = context;
     const struct sensor_settings *settings = app->settings;
 
     if (app->reload->access != NULL) {
@@ -123,8 +128,18 @@ static void apply(void *context, struct reload_result *result)
     }
 }
 
-static void run(struct app *app, const char *yaml, size_t length, bool does_apply,
-                struct reload_result *result)
+static void apply(void *context, struct reload_result *result)
+{
+    app_settings_changed(context, result);
+}
+
+uint32_t app_settings_kept_secrets(const struct app *app)
+{
+    return app->reload->kept_secrets;
+}
+
+void app_settings_run(struct app *app, const char *yaml, size_t length, bool does_apply,
+                      struct reload_result *result)
 {
     struct reload_ops ops = {.context = app,
                              .make = make,
@@ -149,9 +164,12 @@ static void run(struct app *app, const char *yaml, size_t length, bool does_appl
 static void reload_now(struct app *app, struct reload_result *result)
 {
     notify_reloading();
-    run(app, NULL, 0, true, result);
+    app_settings_run(app, NULL, 0, true, result);
+    if (!result->is_refused) {
+        app_apply_reloaded(app);
+    }
     audit_reopen();
-    reload_log(result, app->hash_now);
+    reload_log(result, "settings read again", app->hash_now);
     notify_ready();
 }
 
@@ -175,6 +193,7 @@ void app_answer_control(struct app *app)
         request->text = NULL;
         switch (request->kind) {
         case CONTROL_GET: {
+            request->is_pending = app_apply_is_pending(app);
             FILE *out = open_memstream(&text, &request->text_bytes);
 
             if (out != NULL) {
@@ -184,10 +203,16 @@ void app_answer_control(struct app *app)
             break;
         }
         case CONTROL_VALIDATE:
-            run(app, request->yaml, request->yaml_bytes, false, &request->result);
+            app_settings_run(app, request->yaml, request->yaml_bytes, false, &request->result);
             break;
         case CONTROL_RELOAD:
             reload_now(app, &request->result);
+            break;
+        case CONTROL_APPLY:
+            app_apply(app, request);
+            break;
+        case CONTROL_CONFIRM:
+            app_confirm(app, request);
             break;
         }
         memcpy(request->hash, app->hash_now, sizeof(request->hash));

@@ -154,6 +154,10 @@ MUST_USE bool config_parse_bytes(const char *text, const char *bare_unit, uint64
  * and needs no restart. Returns how many. */
 uint32_t config_compare(const struct config *from, const struct config *to,
                         void (*each)(void *context, const char *path, bool is_hot), void *context);
+/* Secrets that `into` was not given, or was given as they are printed ("***"), are taken over from
+ * `from`; `*count`: how many that are not empty. 0 or -errno. */
+MUST_USE int config_keep_secrets(struct config *into, const struct config *from, uint32_t *count,
+                                 struct error *err);
 /* Takes the value of `path` over from `from`. What it points at belongs to `into` afterwards; what
  * it pointed at before stays until config_free, so that readers may still hold it. 0 or -errno. */
 MUST_USE int config_adopt(struct config *into, const char *path, const struct config *from,

@@ -134,6 +134,34 @@ int config_adopt(struct config *into, const char *path, const struct config *fro
     return result;
 }
 
+static bool is_masked(const struct config_entry *entry)
+{
+    return !entry->is_set || (entry->field->type == CONFIG_TEXT &&
+                              strcmp(*(const char *const *)config_target(entry), "***") == 0);
+}
+
+int config_keep_secrets(struct config *into, const struct config *from, uint32_t *count,
+                        struct error *err)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < into->entry_count; i++) {
+        const struct config_entry *entry = &into->entries[i];
+        const struct config_entry *source =
+            entry->field->is_secret && is_masked(entry)
+                ? config_find(from, entry->path, strlen(entry->path))
+                : NULL;
+
+        if (source == NULL) {
+            continue;
+        }
+        if (config_adopt(into, entry->path, from, err) != 0) {
+            return -err->code;
+        }
+        *count += source->is_set && !config_is_empty(source);
+    }
+    return 0;
+}
+
 /* ---- a refusal in parts ---- */
 
 /* The line in "sensor.yaml:12: ..." or "sensor.yaml:12" in front of the message; 0: none. */

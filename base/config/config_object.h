@@ -101,6 +101,8 @@ void config_bound_text(const struct config_field *field, double bound,
 /* config_names.c */
 /* The entry of that path or older name, or NULL. */
 struct config_entry *config_find(const struct config *config, const char *path, size_t length);
+/* A text, list or mapping without anything in it. */
+bool config_is_empty(const struct config_entry *entry);
 /* config.c: makes the section of that name when `path` lies in a section of named ones ("a.NAME" or
  * below). 0, or -errno: no more room, or no name. */
 MUST_USE int config_name_section(struct config *config, const char *path, size_t length,

@@ -117,7 +117,7 @@ static void print_value(const struct config_entry *entry, FILE *out)
     }
 }
 
-static bool is_empty_value(const struct config_entry *entry)
+bool config_is_empty(const struct config_entry *entry)
 {
     const void *target = config_target(entry);
     switch (entry->field->type) {
@@ -191,7 +191,7 @@ static void print_entry(const struct config_entry *entry, uint32_t depth, FILE *
     indent(depth, out);
     print_meaning(field, out);
     indent(depth, out);
-    if (field->is_secret && !is_empty_value(entry)) {
+    if (field->is_secret && !config_is_empty(entry)) {
         /* A comment, so that the output is never read back as the secret "***". */
         fprintf(out, "# %s: \"***\"\n", field->key);
         return;
@@ -260,7 +260,7 @@ void config_print_value(const struct config *config, const char *path, FILE *out
 {
     const struct config_entry *entry = config_find(config, path, strlen(path));
 
-    if (entry != NULL && entry->field->is_secret && !is_empty_value(entry)) {
+    if (entry != NULL && entry->field->is_secret && !config_is_empty(entry)) {
         fputs("***", out);
     } else if (entry != NULL) {
         print_value(entry, out);

@@ -19,7 +19,7 @@ void reload_add(struct reload_paths *paths, const char *path)
     paths->count += larger[paths->count] != NULL;
 }
 
-static void free_paths(struct reload_paths *paths)
+void reload_paths_free(struct reload_paths *paths)
 {
     for (uint32_t i = 0; i < paths->count; i++) {
         free(paths->items[i]);
@@ -30,9 +30,9 @@ static void free_paths(struct reload_paths *paths)
 
 void reload_result_free(struct reload_result *result)
 {
-    free_paths(&result->applied);
-    free_paths(&result->needs_restart);
-    free_paths(&result->not_taken);
+    reload_paths_free(&result->applied);
+    reload_paths_free(&result->needs_restart);
+    reload_paths_free(&result->not_taken);
 }
 
 const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes)
@@ -59,7 +59,7 @@ const char *reload_file_name(const char *path)
     return path == NULL ? "" : slash != NULL ? slash + 1 : path;
 }
 
-void reload_log(const struct reload_result *result, const char *config_hash)
+void reload_log(const struct reload_result *result, const char *what, const char *config_hash)
 {
     char applied[1024], waiting[1024];
 
@@ -68,7 +68,7 @@ void reload_log(const struct reload_result *result, const char *config_hash)
                   log_quote(result->issue.reason, applied, sizeof(applied)));
         return;
     }
-    log_note("config", "settings read again", "applied=%s needs_restart=%s%s%s",
+    log_note("config", what, "applied=%s needs_restart=%s%s%s",
              reload_text(&result->applied, applied, sizeof(applied)),
              reload_text(&result->needs_restart, waiting, sizeof(waiting)),
              config_hash == NULL ? "" : " config_hash=", config_hash == NULL ? "" : config_hash);
@@ -120,17 +120,16 @@ static void refuse(const struct config *config, const char *file, const struct e
 {
     result->is_refused = true;
     config_issue_of(config, file, err, &result->issue);
-    free_paths(&result->applied);
-    free_paths(&result->needs_restart);
-    free_paths(&result->not_taken);
+    reload_paths_free(&result->applied);
+    reload_paths_free(&result->needs_restart);
+    reload_paths_free(&result->not_taken);
 }
 
-static int adopt_all(struct config *in_force, const struct config *candidate,
-                     const struct reload_paths *paths, struct error *err)
+int reload_adopt(struct config *into, const struct config *from, const struct reload_paths *paths,
+                 struct error *err)
 {
     for (uint32_t i = 0; i < paths->count; i++) {
-        if (config_adopt(in_force, paths->items[i], candidate, err) != 0) {
-            error_prefix(err, "a part of the new settings is in force; restart");
+        if (config_adopt(into, paths->items[i], from, err) != 0) {
             return -err->code;
         }
     }
@@ -156,7 +155,8 @@ void reload_run(const struct reload_ops *ops, struct config *in_force, const cha
         struct comparison comparison = {in_force, candidate, result};
 
         (void)config_compare(in_force, candidate, note_change, &comparison);
-        if (does_apply && adopt_all(in_force, candidate, &result->applied, &err) != 0) {
+        if (does_apply && reload_adopt(in_force, candidate, &result->applied, &err) != 0) {
+            error_prefix(&err, "a part of the new settings is in force; restart");
             refuse(candidate, ops->file, &err, result);
         } else if (does_apply) {
             ops->apply(ops->context, result);

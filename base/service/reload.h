@@ -26,6 +26,7 @@ struct reload_result {
 };
 
 void reload_result_free(struct reload_result *result); /* what it owns */
+void reload_paths_free(struct reload_paths *paths);
 
 /* What a program knows of its settings. */
 struct reload_ops {
@@ -48,12 +49,16 @@ struct reload_ops {
 /* Looks (`does_apply` false) or changes `in_force`. The answer is in `result`, also a refusal. */
 void reload_run(const struct reload_ops *ops, struct config *in_force, const char *yaml,
                 size_t length, bool does_apply, struct reload_result *result);
+/* Takes the values of `paths` over. 0, or -errno: a part of them. */
+MUST_USE int reload_adopt(struct config *into, const struct config *from,
+                          const struct reload_paths *paths, struct error *err);
 /* Adds a copy of `path`; without memory it is left out. */
 void reload_add(struct reload_paths *paths, const char *path);
 /* "a.b,c.d", "none" when empty; for the log. What finds no room is "...". Returns `out`. */
 const char *reload_text(const struct reload_paths *paths, char *out, size_t out_bytes);
 /* The last part of `path`, for reload_ops.file; "" of NULL. Lives as long as `path`. */
 const char *reload_file_name(const char *path);
-/* A line of the log about what came of it, and one for each setting that was not taken.
+/* A line of the log that says `what` ("settings read again") came of it, and one for each setting
+ * that was not taken.
  * `config_hash`: of what is in force; NULL: left out. */
-void reload_log(const struct reload_result *result, const char *config_hash);
+void reload_log(const struct reload_result *result, const char *what, const char *config_hash);

@@ -23,6 +23,7 @@ struct grpc_settings {
     uint64_t connections_max;  /* on TCP; 256 */
     uint64_t flow_age_ns;      /* of the last record of a flow that a fleet counts as active */
     uint64_t top_window_ns;    /* of a fleet's GetTopFlows that asks for none */
+    const char *apply_config;  /* of a sensor: off | run | file */
     bool has_dns_records;      /* no setting of its own: there are some, else DnsService refuses */
 };
 

@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/service/audit.h"
 #include "base/service/control.h"
 #include "netscope/v1/config_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
+
+#define CONFIRM_SECONDS_MIN 1
+#define CONFIRM_SECONDS_MAX 3600
 
 struct config_job {
     struct control_request request; /* first: main hands it back */
@@ -46,6 +50,7 @@ static void pack_settings(struct config_job *job)
 
     out.yaml = (char *)(uintptr_t)job->request.text;
     out.config_hash = job->request.hash;
+    out.confirm_pending = job->request.is_pending;
     if (job->request.text != NULL) {
         pack(job, &out.base);
     }
@@ -80,6 +85,32 @@ static void pack_reload(struct config_job *job, Netscope__V1__ConfigIssue **issu
     pack(job, &out.base);
 }
 
+static void pack_apply(struct config_job *job, Netscope__V1__ConfigIssue **issues)
+{
+    const struct reload_result *result = &job->request.result;
+    Netscope__V1__ApplyConfigResponse out = NETSCOPE__V1__APPLY_CONFIG_RESPONSE__INIT;
+
+    out.rejected = issues;
+    out.n_rejected = result->is_refused;
+    out.applied = result->applied.items;
+    out.n_applied = result->applied.count;
+    out.needs_restart = result->needs_restart.items;
+    out.n_needs_restart = result->needs_restart.count;
+    out.config_hash = job->request.hash;
+    out.file_written = job->request.is_written;
+    out.confirm_pending = job->request.is_pending;
+    pack(job, &out.base);
+}
+
+static void pack_confirm(struct config_job *job)
+{
+    Netscope__V1__ConfirmConfigResponse out = NETSCOPE__V1__CONFIRM_CONFIG_RESPONSE__INIT;
+
+    out.config_hash = job->request.hash;
+    out.file_written = job->request.is_written;
+    pack(job, &out.base);
+}
+
 static void pack_answer(struct config_job *job)
 {
     struct config_issue *from = &job->request.result.issue;
@@ -99,28 +130,78 @@ static void pack_answer(struct config_job *job)
     case CONTROL_RELOAD:
         pack_reload(job, issues);
         break;
+    case CONTROL_APPLY:
+        pack_apply(job, issues);
+        break;
+    case CONTROL_CONFIRM:
+        pack_confirm(job);
+        break;
+    }
+}
+
+/* What has changed, or why nothing has. */
+static void write_detail(const struct control_request *request, char *out, size_t out_bytes)
+{
+    const struct reload_result *result = &request->result;
+    const bool is_apply = request->kind == CONTROL_APPLY || request->kind == CONTROL_CONFIRM;
+    char applied[200];
+    int used = 0;
+
+    out[0] = '\0';
+    if (request->verdict != CONTROL_DONE) {
+        (void)snprintf(out, out_bytes, "%s", request->reason);
+        return;
+    }
+    if (result->is_refused) {
+        (void)snprintf(out, out_bytes, "%.190s", result->issue.reason);
+        return;
+    }
+    if (is_apply) {
+        used = snprintf(out, out_bytes, "hash=%s->%s dry_run=%s file_written=%s pending=%s%s",
+                        request->hash_before, request->hash, request->is_dry_run ? "yes" : "no",
+                        request->is_written ? "yes" : "no", request->is_pending ? "yes" : "no",
+                        request->kind == CONTROL_APPLY ? " applied=" : "");
+    }
+    if (request->kind != CONTROL_GET && request->kind != CONTROL_CONFIRM) {
+        (void)snprintf(out + used, out_bytes - (size_t)used, "%s",
+                       reload_text(&result->applied, applied, sizeof(applied)));
     }
 }
 
 static void note(const struct config_job *job)
 {
     const struct control_request *request = &job->request;
-    const struct reload_result *result = &request->result;
-    char applied[200] = "";
+    const bool is_refused = request->result.is_refused || request->verdict != CONTROL_DONE;
+    char detail[512] = "";
 
-    if (result->is_refused) {
-        (void)snprintf(applied, sizeof(applied), "%.190s", result->issue.reason);
-    } else if (request->kind != CONTROL_GET) {
-        (void)reload_text(&result->applied, applied, sizeof(applied));
+    if (!request->is_over) {
+        write_detail(request, detail, sizeof(detail));
     }
     audit_line(job->who, job->peer, job->ask.row->path,
-               request->is_over     ? "not answered"
-               : result->is_refused ? "refused"
-                                    : "ok",
-               applied);
+               request->is_over ? "not answered"
+               : is_refused     ? "refused"
+                                : "ok",
+               detail);
 }
 
 /* ---- back on the rpc thread ---- */
+
+/* Of a request that changed nothing, but for a text that was refused. */
+static void refuse(struct config_job *job)
+{
+    static const struct {
+        enum rpc_status status;
+        const char *reason;
+    } rows[] = {[CONTROL_OFF] = {RPC_FAILED_PRECONDITION, "APPLY_OFF"},
+                [CONTROL_STALE] = {RPC_ABORTED, "HASH_CHANGED"},
+                [CONTROL_PENDING] = {RPC_FAILED_PRECONDITION, "CONFIRM_PENDING"},
+                [CONTROL_NOTHING] = {RPC_FAILED_PRECONDITION, "NOTHING_PENDING"},
+                [CONTROL_NOT_WRITTEN] = {RPC_FAILED_PRECONDITION, "FILE_NOT_WRITTEN"},
+                [CONTROL_NO_ROOM] = {RPC_RESOURCE_EXHAUSTED, "NO_ROOM"}};
+
+    grpc_refuse(&job->ask, rows[job->request.verdict].status, rows[job->request.verdict].reason, -1,
+                "%s", job->request.reason);
+}
 
 static void deliver(void *argument)
 {
@@ -132,6 +213,8 @@ static void deliver(void *argument)
     } else {
         if (job->request.is_over) {
             grpc_refuse(&job->ask, RPC_UNAVAILABLE, "ENDING", -1, "the sensor ends");
+        } else if (job->request.verdict != CONTROL_DONE) {
+            refuse(job);
         } else if (job->reply == NULL) {
             grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1,
                         "no memory for the answer");
@@ -164,9 +247,10 @@ static void on_answer(struct control_request *request)
 
 /* ---- questions ---- */
 
-/* Hands the question to main; NULL `yaml`: none. */
-static void hand_in(struct grpc_ask *ask, enum control_kind kind, const char *yaml)
+/* Hands the question to main; `from` has the kind and what belongs to it; its text is copied. */
+static void hand_in(struct grpc_ask *ask, const struct control_request *from)
 {
+    const char *yaml = from->yaml;
     struct config_job *job = calloc(1, sizeof(*job));
     char *copy = job == NULL || yaml == NULL ? NULL : strdup(yaml);
     struct error reason = {0};
@@ -176,10 +260,10 @@ static void hand_in(struct grpc_ask *ask, enum control_kind kind, const char *ya
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the request");
         return;
     }
-    job->request = (struct control_request){.kind = kind,
-                                            .answer = on_answer,
-                                            .yaml = copy,
-                                            .yaml_bytes = yaml == NULL ? 0 : strlen(yaml)};
+    job->request = *from;
+    job->request.answer = on_answer;
+    job->request.yaml = copy;
+    job->request.yaml_bytes = yaml == NULL ? 0 : strlen(yaml);
     job->ask = *ask;
     job->runtime = ask->server->runtime;
     job->link = grpc_link_ref(ask->server->link);
@@ -202,7 +286,7 @@ static void hand_in(struct grpc_ask *ask, enum control_kind kind, const char *ya
 void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     if (grpc_unpack(ask, &netscope__v1__get_config_request__descriptor, bytes, length) != NULL) {
-        hand_in(ask, CONTROL_GET, NULL);
+        hand_in(ask, &(struct control_request){.kind = CONTROL_GET});
     }
 }
 
@@ -213,22 +297,77 @@ void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t len
             ask, &netscope__v1__validate_config_request__descriptor, bytes, length);
 
     if (request != NULL) {
-        hand_in(ask, CONTROL_VALIDATE, request->yaml);
+        hand_in(ask, &(struct control_request){.kind = CONTROL_VALIDATE, .yaml = request->yaml});
     }
 }
 
 void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     if (grpc_unpack(ask, &netscope__v1__reload_config_request__descriptor, bytes, length) != NULL) {
-        hand_in(ask, CONTROL_RELOAD, NULL);
+        hand_in(ask, &(struct control_request){.kind = CONTROL_RELOAD});
     }
+}
+
+static bool take_hash(struct grpc_ask *ask, const char *field, const char *text, char out[17])
+{
+    if (text == NULL || strlen(text) != 16) {
+        grpc_refuse_field(ask, field,
+                          text == NULL || text[0] == '\0' ? "MISSING_FIELD" : "BAD_HASH", -1,
+                          "%s: the 16 digits of config_hash, as GetConfig tells it", field);
+        return false;
+    }
+    memcpy(out, text, 17);
+    return true;
+}
+
+static bool take_timeout(struct grpc_ask *ask, const Google__Protobuf__Duration *timeout,
+                         uint64_t *out)
+{
+    if (timeout == NULL) {
+        return true;
+    }
+    if (timeout->seconds < CONFIRM_SECONDS_MIN || timeout->seconds > CONFIRM_SECONDS_MAX ||
+        timeout->nanos < 0 || timeout->nanos >= (int32_t)NS_PER_SEC) {
+        grpc_refuse_field(ask, "confirm_timeout", "OUT_OF_BOUNDS", -1,
+                          "confirm_timeout is 1 s to 1 h");
+        return false;
+    }
+    *out = (uint64_t)timeout->seconds * NS_PER_SEC + (uint64_t)timeout->nanos;
+    return true;
 }
 
 void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
-    (void)bytes;
-    (void)length;
-    grpc_refuse(ask, RPC_UNIMPLEMENTED, "APPLY_NOT_SERVED", -1,
-                "a sensor takes its settings from its file alone: change the file, check it with "
-                "ConfigService.ValidateConfig and put it in force with ConfigService.ReloadConfig");
+    const Netscope__V1__ApplyConfigRequest *request =
+        (const Netscope__V1__ApplyConfigRequest *)grpc_unpack(
+            ask, &netscope__v1__apply_config_request__descriptor, bytes, length);
+    struct control_request job = {.kind = CONTROL_APPLY};
+
+    if (request == NULL) {
+        return;
+    }
+    if (request->yaml == NULL || request->yaml[0] == '\0') {
+        grpc_refuse_field(ask, "yaml", "MISSING_FIELD", -1,
+                          "yaml: all settings, as GetConfig tells them");
+        return;
+    }
+    if (!take_hash(ask, "expected_hash", request->expected_hash, job.expected_hash) ||
+        !take_timeout(ask, request->confirm_timeout, &job.confirm_ns)) {
+        return;
+    }
+    job.yaml = request->yaml;
+    job.is_dry_run = request->dry_run;
+    hand_in(ask, &job);
+}
+
+void grpc_confirm_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__ConfirmConfigRequest *request =
+        (const Netscope__V1__ConfirmConfigRequest *)grpc_unpack(
+            ask, &netscope__v1__confirm_config_request__descriptor, bytes, length);
+    struct control_request job = {.kind = CONTROL_CONFIRM};
+
+    if (request != NULL && take_hash(ask, "config_hash", request->config_hash, job.expected_hash)) {
+        hand_in(ask, &job);
+    }
 }

@@ -98,5 +98,12 @@ const struct config_field grpc_fields[] = {
      .min = 1,
      .max = 65536,
      .help = "Connections on TCP at once; a further one is closed as soon as it is there."},
+    {.type = CONFIG_CHOICE,
+     .key = "apply_config",
+     .offset = FIELD(apply_config),
+     .value = "off",
+     .choices = "off|run|file",
+     .help = "What ConfigService.ApplyConfig may change: off: nothing; run: settings of this run, "
+             "until a restart or reload; file: the file of settings, too."},
     {0},
 };

@@ -79,3 +79,4 @@ void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_confirm_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -222,4 +222,12 @@ void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_coun
                                     .calls_refused = counts.calls_refused + counts.calls_over_limit,
                                     .connections = counts.connections_live,
                                     .connections_refused = counts.connections_refused};
+    const struct control *control = grpc_sensor_of(server)->identity.control;
+
+    if (control != NULL) {
+        out->config_applied = counter_get(&control->applied);
+        out->config_confirmed = counter_get(&control->confirmed);
+        out->config_rolled_back = counter_get(&control->rolled_back);
+        out->config_refused = counter_get(&control->refused);
+    }
 }

@@ -58,5 +58,7 @@ uint16_t grpc_server_port(const struct grpc_server *server);
 struct grpc_server_counts {
     uint32_t streams, connections; /* connections of TCP */
     uint64_t records_sent, records_dropped, calls_refused, connections_refused;
+    /* Settings by ApplyConfig. */
+    uint64_t config_applied, config_confirmed, config_rolled_back, config_refused;
 };
 void grpc_server_counts_read(struct grpc_server *server, struct grpc_server_counts *out);

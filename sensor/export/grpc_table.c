@@ -49,6 +49,10 @@ static const struct grpc_row rows[] = {
      .ask = grpc_apply_config,
      .rest = {"/v1/config:apply"},
      .is_changing = true},
+    {.path = CONFIG_ "ConfirmConfig",
+     .ask = grpc_confirm_config,
+     .rest = {"/v1/config:confirm"},
+     .is_changing = true},
 };
 static_assert(ARRAY_COUNT(rows) <= GRPC_METHODS, "room in struct grpc_server");
 

@@ -508,6 +508,16 @@ static void write_grpc(struct metrics_page *page, struct grpc_server *grpc)
         counts.connections);
     one(page, "netscope_grpc_connections_refused_total", METRICS_COUNTER,
         "Connections closed at once: there were grpc.connections_max.", counts.connections_refused);
+    metrics_family(page, "netscope_config_changes_total", METRICS_COUNTER,
+                   "ApplyConfig: put in force, confirmed, gone back, refused.");
+    metrics_u64(page, "netscope_config_changes_total", METRICS_LABELS("result", "applied"),
+                counts.config_applied);
+    metrics_u64(page, "netscope_config_changes_total", METRICS_LABELS("result", "confirmed"),
+                counts.config_confirmed);
+    metrics_u64(page, "netscope_config_changes_total", METRICS_LABELS("result", "rolled_back"),
+                counts.config_rolled_back);
+    metrics_u64(page, "netscope_config_changes_total", METRICS_LABELS("result", "refused"),
+                counts.config_refused);
 }
 
 static void write_captures(struct metrics_page *page, const struct pipeline *pipeline)

@@ -145,9 +145,11 @@ class Calls(unittest.TestCase):
         self.assertEqual(after["config_hash"], done["config_hash"])
         self.assertNotEqual(after["config_hash"], before["config_hash"])
         wait_until("the hash is told", lambda: self.rest("/v1/info", READER)[1]["config_hash"] == after["config_hash"])
-        status, refused = self.rest("/v1/config:apply", OPERATOR, {"yaml": "x"})
-        self.assertEqual(status, 501)
-        self.assertIn("ReloadConfig", json.dumps(refused))
+        status, refused = self.rest("/v1/config:apply", OPERATOR, {"yaml": SETTINGS % ("30s", 65536),
+                                                                   "expected_hash": after["config_hash"]})
+        self.assertEqual(status, 400)
+        self.assertIn("grpc.apply_config is off", json.dumps(refused))
+        self.assertEqual(self.rest("/v1/config", OPERATOR)[1], after)
 
     def test_every_control_call_is_in_the_audit_file(self):
         program = self.start()

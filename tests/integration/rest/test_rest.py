@@ -14,7 +14,7 @@ from support.service import Service
 
 
 class Rest(Fuzzed, unittest.TestCase):
-    UNSERVED = ("/v1/config:apply",)
+    STATUSES = (*Fuzzed.STATUSES, 409)  # settings are applied to those that the caller knows
 
     @classmethod
     def setUpClass(cls):
@@ -95,7 +95,9 @@ class Rest(Fuzzed, unittest.TestCase):
         self.problem("/v1/packets/none", 404, "NO_SUCH_PACKET")
         self.problem("/v1/flows", 400, "BAD_MESSAGE", body=b"{\"page_size\":")
         self.problem("/v1/flows", 400, "BAD_MESSAGE", body={"no_such_field": 1})
-        self.problem("/v1/config:apply", 501, "APPLY_NOT_SERVED", body={}, headers={"X-NetScope": "1"})
+        self.problem("/v1/config:apply", 400, "MISSING_FIELD", body={}, headers={"X-NetScope": "1"})
+        self.problem("/v1/config:apply", 409, "HASH_CHANGED", body={"yaml": "x", "expected_hash": "0" * 16},
+                     headers={"X-NetScope": "1"})
         self.problem("/v1/nothing", 404, "NO_SUCH_PATH")
 
     def test_data_needs_the_token_and_health_does_not(self):

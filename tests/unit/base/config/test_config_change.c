@@ -91,6 +91,33 @@ static void what_cannot_be_taken_over_is_refused_by_name(void **state)
     assert_non_null(strstr(err.message, "no.such"));
 }
 
+/* A text that was printed has its secrets masked, in a comment. */
+static void a_secret_that_is_masked_or_left_out_stays(void **state)
+{
+    static const char *const texts[] = {"flow: {flows_max: 5}\n",
+                                        "analysis: {kafka: {password: \"***\"}}\n",
+                                        "analysis: {kafka: {password: other}}\n"};
+    static const char *const wanted[] = {"x", "x", "other"};
+    static const uint32_t kept[] = {1, 1, 0};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        AUTO(config) a = made(&now, now_sections, "analysis: {kafka: {password: x}}\n");
+        AUTO(config) b = made(&later, later_sections, texts[i]);
+        uint32_t count = 9;
+
+        assert_int_equal(config_keep_secrets(b, a, &count, &err), 0);
+        assert_int_equal(count, kept[i]);
+        assert_string_equal(later.kafka.password, wanted[i]);
+    }
+    AUTO(config) a = made(&now, now_sections, "");
+    AUTO(config) b = made(&later, later_sections, "");
+    uint32_t count = 9;
+
+    assert_int_equal(config_keep_secrets(b, a, &count, &err), 0);
+    assert_int_equal(count, 0);
+}
+
 static void a_refusal_has_path_and_line(void **state)
 {
     (void)state;
@@ -115,6 +142,7 @@ int main(void)
         cmocka_unit_test(what_differs_is_named_in_the_order_of_the_tables),
         cmocka_unit_test(a_value_that_was_taken_over_lives_on_without_its_source),
         cmocka_unit_test(what_cannot_be_taken_over_is_refused_by_name),
+        cmocka_unit_test(a_secret_that_is_masked_or_left_out_stays),
         cmocka_unit_test(a_refusal_has_path_and_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "base/service/audit.h"
 #include "base/service/control.h"
 #include "base/service/reload.h"
+#include "base/service/settings_file.h"
 #include "tests/unit/base/config/sample_settings.h"
 
 static struct sample_settings in_force, candidate;
@@ -229,6 +230,73 @@ static void audit_lines_are_json_in_a_file_of_its_owner(void **state)
     (void)rmdir(directory);
 }
 
+/* ---- the file of settings ---- */
+
+static void read_back(const char *path, char out[4096])
+{
+    FILE *file = fopen(path, "re");
+
+    assert_non_null(file);
+    out[fread(out, 1, 4095, file)] = '\0';
+    (void)fclose(file);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_int_equal(fputs(text, file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void the_file_is_replaced_with_its_mode_and_only_while_it_is_what_was_read(void **state)
+{
+    char directory[] = "/tmp/netscope-XXXXXX", path[64], fresh[80], text[4096];
+    struct settings_file file = {.path = path};
+    struct stat status;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/a.yaml", directory);
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+    write_text(path, "before");
+    assert_int_equal(chmod(path, 0640), 0);
+    settings_file_note(&file);
+    assert_int_equal(settings_file_check(&file, &err), 0);
+    write_text(fresh, "left by a program that was killed");
+
+    assert_int_equal(settings_file_write(&file, "after", 5, &err), 0);
+    read_back(path, text);
+    assert_string_equal(text, "after");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0640);
+    assert_int_not_equal(access(fresh, F_OK), 0);
+    assert_int_equal(settings_file_write(&file, "again", 5, &err), 0);
+
+    write_text(path, "by somebody else");
+    assert_int_equal(settings_file_write(&file, "mine", 4, &err), -ESTALE);
+    read_back(path, text);
+    assert_string_equal(text, "by somebody else");
+    settings_file_note(&file);
+    assert_int_equal(settings_file_write(&file, "mine", 4, &err), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(settings_file_write(&file, "mine", 4, &err), -ENOENT);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static void without_a_file_nothing_is_written(void **state)
+{
+    struct settings_file none = {0}, device = {.path = "/dev/null"};
+
+    (void)state;
+    settings_file_note(&none);
+    assert_int_equal(settings_file_write(&none, "x", 1, &err), -ENOENT);
+    assert_non_null(strstr(err.message, "--config"));
+    settings_file_note(&device);
+    assert_int_equal(settings_file_write(&device, "x", 1, &err), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +305,8 @@ int main(void)
         cmocka_unit_test(a_refusal_changes_nothing_and_says_where),
         cmocka_unit_test(requests_of_another_thread_are_answered_in_order_and_at_the_end),
         cmocka_unit_test(audit_lines_are_json_in_a_file_of_its_owner),
+        cmocka_unit_test(the_file_is_replaced_with_its_mode_and_only_while_it_is_what_was_read),
+        cmocka_unit_test(without_a_file_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
