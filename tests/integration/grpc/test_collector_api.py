@@ -334,6 +334,22 @@ class CollectorApi(unittest.TestCase):
         self.assertIn("reader", lines)
         self.assertIn("PERMISSION_DENIED", lines)
 
+    def test_questions_to_the_history_want_a_token_and_tell_who_is_absent(self):
+        nobody = Client(self.collector.ingest, None)
+        for method in ("QueryFlows", "Aggregate", "GetServiceMap"):
+            self.assertEqual(nobody.refused(f"QueryService/{method}")[0], "UNAUTHENTICATED", method)
+            coverage = self.client.ask(f"QueryService/{method}")["coverage"]
+            self.assertIn("gone-1", coverage["missing_sensor_ids"], method)
+            self.assertNotIn("complete", coverage)
+        for path in ("/v1/fleet/map", "/v1/fleet/query:aggregate", "/v1/fleet/flows:query"):
+            self.assertEqual(self.rest(path, token=None)[0], 401, path)
+            self.assertEqual(self.rest(path)[0], 200, path)
+        for path in ("/v1/map", "/v1/query:aggregate"):  # the dashboard's: its login, and here it has none
+            self.assertEqual(self.rest(path, token=None)[0], 200, path)
+        live = {"sensor_selector": {"sensor_ids": ["edge-*"]}, "group_by": ["sensor"]}
+        rows = self.client.ask("QueryService/Aggregate", live)["rows"]
+        self.assertEqual({row["key"][0] for row in rows}, {"edge-1", "edge-2"})
+
     def test_samples_are_chosen_by_the_flow_they_are_of(self):
         def ends(sample):
             """(protocol, addresses, ports) by the innermost headers of its tree."""
