@@ -267,6 +267,6 @@ void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t le
     (void)bytes;
     (void)length;
     grpc_refuse(ask, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
-                "the collector does not capture on request; take samples with "
-                "PacketService.ObservePackets");
+                "the collector does not capture on request; PacketService.CapturePackets of the "
+                "sensor itself does");
 }
