@@ -15,7 +15,9 @@ int replacement_begin(struct replacement *replacement, const char *path, unsigne
         return -ENAMETOOLONG;
     }
     (void)snprintf(replacement->path, sizeof(replacement->path), "%s", path);
-    const int fd = open(replacement->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    (void)unlink(replacement->fresh); /* of a program that was killed */
+    const int fd =
+        open(replacement->fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
     if (fd < 0) {
         return -errno;
@@ -48,6 +50,13 @@ static bool sync_directory(const char *path)
     }
     errno = code;
     return ok;
+}
+
+void replacement_drop(struct replacement *replacement)
+{
+    (void)fclose(replacement->file);
+    replacement->file = NULL;
+    (void)unlink(replacement->fresh);
 }
 
 int replacement_end(struct replacement *replacement, enum replacement_sync sync)

@@ -20,8 +20,10 @@ enum replacement_sync {
     REPLACEMENT_SYNCED /* it is on the disk, under its name, when this returns */
 };
 
-/* Opens `path`.new for writing, with `mode` less the umask. 0 or -errno, with nothing left open. */
+/* Makes `path`.new for writing, with `mode` less the umask. 0 or -errno, with nothing left open. */
 MUST_USE int replacement_begin(struct replacement *replacement, const char *path, unsigned mode);
 /* Puts it in the place of the old one; where anything of it failed, the old one stays and the new
  * one is removed. 0 or -errno of what failed first. */
 MUST_USE int replacement_end(struct replacement *replacement, enum replacement_sync sync);
+/* In place of the end: the old one stays. */
+void replacement_drop(struct replacement *replacement);

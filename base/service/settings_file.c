@@ -63,21 +63,16 @@ static int replace(const char *path, const struct stat *before, const char *text
                    struct error *err)
 {
     struct replacement replacement;
-    char fresh[REPLACEMENT_PATH_BYTES];
-
-    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
-    (void)unlink(fresh); /* of a program that was killed; its mode may be another */
     int result = replacement_begin(&replacement, path, 0600);
 
     if (result == 0 && !take_after(fileno(replacement.file), before)) {
         result = -errno;
-        (void)fclose(replacement.file);
-        (void)unlink(fresh);
+        replacement_drop(&replacement);
     } else if (result == 0) {
         (void)fwrite(text, 1, length, replacement.file);
         result = replacement_end(&replacement, REPLACEMENT_SYNCED);
     }
-    return result == 0 ? 0 : error_set(err, -result, "write %s: %s", fresh, strerror(-result));
+    return result == 0 ? 0 : error_set(err, -result, "write %s.new: %s", path, strerror(-result));
 }
 
 int settings_file_check(const struct settings_file *file, struct error *err)

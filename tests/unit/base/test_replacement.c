@@ -132,6 +132,36 @@ static void one_that_cannot_take_the_place_is_removed(void **state)
     assert_int_equal(rmdir(f->path), 0);
 }
 
+static void one_that_is_dropped_leaves_the_old_one(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(put(f, "old\n", REPLACEMENT_QUICK), 0);
+    assert_int_equal(replacement_begin(&f->replacement, f->path, 0600), 0);
+    (void)fputs("new\n", f->replacement.file);
+    replacement_drop(&f->replacement);
+    assert_holds(f->path, "old\n");
+    assert_int_equal(access(f->fresh, F_OK), -1);
+}
+
+/* Who may make files there may not make us write to another one. */
+static void a_link_in_its_place_is_not_followed(void **state)
+{
+    struct fixture *f = *state;
+    char other[128];
+
+    (void)snprintf(other, sizeof(other), "%s/other", f->directory);
+    FILE *file = fopen(other, "we");
+
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(symlink(other, f->fresh), 0);
+    assert_int_equal(put(f, "new\n", REPLACEMENT_QUICK), 0);
+    assert_holds(f->path, "new\n");
+    assert_holds(other, "");
+    assert_int_equal(unlink(other), 0);
+}
+
 static void nothing_is_open_where_it_cannot_begin(void **state)
 {
     struct fixture *f = *state;
@@ -155,6 +185,8 @@ int main(void)
         WITH_FILES(what_was_left_of_a_try_before_is_written_over),
         WITH_FILES(a_write_that_fails_leaves_the_old_one),
         WITH_FILES(one_that_cannot_take_the_place_is_removed),
+        WITH_FILES(one_that_is_dropped_leaves_the_old_one),
+        WITH_FILES(a_link_in_its_place_is_not_followed),
         WITH_FILES(nothing_is_open_where_it_cannot_begin),
     };
 
