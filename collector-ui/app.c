@@ -97,6 +97,15 @@ static int open_history(struct app *app, struct error *err)
     return 0;
 }
 
+static int open_triage(struct app *app, struct error *err)
+{
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/triage.sqlite3", app->directory);
+    app->triage = triage_open(&app->settings->triage, path, err);
+    return app->triage == NULL ? -err->code : 0;
+}
+
 static int add_services(void *context, struct rpc_server *server, struct error *err)
 {
     struct app *app = context;
@@ -129,6 +138,8 @@ static int open_grpc(struct app *app, struct error *err)
         .runtime = app->runtime,
         .history = app->history,
         .registry = app->registry,
+        .triage = app->triage,
+        .is_remote = !address_is_local_endpoint(ingest->listen),
         .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
 
     if (strcmp(app->settings->grpc.enabled, "on") == 0) {
@@ -215,7 +226,7 @@ static int build(struct app *app, struct error *err)
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         open_history(app, err) != 0 || app_open_watch(app, err) != 0 ||
-        app_open_router(app, err) != 0) {
+        open_triage(app, err) != 0 || app_open_router(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -229,6 +240,7 @@ static int build(struct app *app, struct error *err)
     }
     api_tell_detection(app->api, app_count_detection);
     api_tell_receivers(app->api, app_count_receivers);
+    api_tell_triage(app->api, app->triage);
     print_ingest(app->settings->ingest.listen, port);
     print_dashboard(app);
     return 0;
@@ -321,6 +333,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             log_flush(false);
             ingest_tick(app->ingest, now_ns);
             sensor_watch_tick(app->watch, clock_wall_ns(), now_ns);
+            triage_tick(app->triage, clock_wall_ns());
             tell_manager(app, now_ns);
         }
     }
@@ -349,6 +362,7 @@ static void take_down(struct app *app)
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);
     sensor_watch_free(app->watch);
+    triage_free(app->triage);
     sensor_registry_free(app->registry);
     history_free(app->history);
     fleet_detector_free(app->fleet);

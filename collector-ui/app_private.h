@@ -10,6 +10,7 @@
 #include "collector-ui/detect/fleet_detector.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/route/route.h"
+#include "collector-ui/triage/triage.h"
 #include "proto/codec.h"
 
 #define PATH_BYTES        4096
@@ -25,6 +26,7 @@ struct app {
     struct history *history;
     struct sensor_registry *registry;
     struct sensor_watch *watch;
+    struct triage *triage;
     struct rpc_runtime *runtime;
     struct rpc_health *health;
     struct rpc_reflection *reflection;

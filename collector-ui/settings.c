@@ -97,6 +97,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"security", confine_fields, &settings->security, "What the process may still do."},
         {"fleet", sensor_watch_fields, &settings->fleet, "Sensors that are missed."},
         {"routing", route_fields, &settings->route, "Alerts that wait for receivers."},
+        {"triage", triage_fields, &settings->triage, "What people say of alerts."},
     };
 
     uint32_t count = ARRAY_COUNT(sections);

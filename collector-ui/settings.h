@@ -17,6 +17,7 @@
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
 #include "collector-ui/route/route.h"
+#include "collector-ui/triage/triage.h"
 #include "detection/detection_settings.h"
 
 struct store_section {
@@ -28,7 +29,7 @@ struct store_section {
     uint64_t query_time_ns, query_rows, query_groups;
 };
 
-#define COLLECTOR_SECTIONS_MAX (15 + DETECTION_SECTIONS_MAX)
+#define COLLECTOR_SECTIONS_MAX (16 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
@@ -41,6 +42,7 @@ struct collector_settings_all {
     struct detection_config anomalies; /* of the fleet */
     struct route_settings route;
     struct sensor_watch_settings fleet;
+    struct triage_settings triage;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

@@ -1,11 +1,18 @@
 #include "proto/alert_choice.h"
 
-static bool has_one_of(const struct ip_prefix *prefix, const struct alert_endpoint *ends,
-                       unsigned count)
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/sensor_pattern.h"
+
+static bool has_one_of(const struct ip_prefix *prefixes, uint32_t prefixes_count,
+                       const struct alert_endpoint *ends, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (prefix_contains(prefix, &ends[i].ip)) {
-            return true;
+    for (uint32_t i = 0; i < prefixes_count; i++) {
+        for (unsigned j = 0; j < count; j++) {
+            if (prefix_contains(&prefixes[i], &ends[j].ip)) {
+                return true;
+            }
         }
     }
     return false;
@@ -13,13 +20,41 @@ static bool has_one_of(const struct ip_prefix *prefix, const struct alert_endpoi
 
 static bool is_subject(const struct alert_choice *choice, const struct alert_record *alert)
 {
-    for (uint32_t i = 0; i < choice->subjects_count; i++) {
-        if (has_one_of(&choice->subjects[i], alert->attackers, alert->attackers_count) ||
-            has_one_of(&choice->subjects[i], alert->victims, alert->victims_count)) {
+    return choice->subjects_count == 0 ||
+           has_one_of(choice->subjects, choice->subjects_count, alert->attackers,
+                      alert->attackers_count) ||
+           has_one_of(choice->subjects, choice->subjects_count, alert->victims,
+                      alert->victims_count);
+}
+
+static bool is_between(const struct alert_choice *choice, const struct alert_record *alert)
+{
+    return (choice->attackers_count == 0 || has_one_of(choice->attackers, choice->attackers_count,
+                                                       alert->attackers, alert->attackers_count)) &&
+           (choice->victims_count == 0 || has_one_of(choice->victims, choice->victims_count,
+                                                     alert->victims, alert->victims_count));
+}
+
+static bool is_of_sensor(const char *pattern, const struct alert_record *alert)
+{
+    for (unsigned i = 0; i < alert->sensor_ids_count; i++) {
+        if (sensor_pattern_matches(pattern, alert->sensor_ids[i], strlen(alert->sensor_ids[i]))) {
             return true;
         }
     }
-    return choice->subjects_count == 0;
+    return alert->identity.sensor_id.length > 0 &&
+           sensor_pattern_matches(pattern, alert->identity.sensor_id.data,
+                                  alert->identity.sensor_id.length);
+}
+
+static bool is_of_sensors(const struct alert_choice *choice, const struct alert_record *alert)
+{
+    for (uint32_t i = 0; i < choice->sensors_count; i++) {
+        if (is_of_sensor(choice->sensors[i], alert)) {
+            return true;
+        }
+    }
+    return choice->sensors_count == 0;
 }
 
 /* A number that this version does not know is in no set. */
@@ -32,5 +67,19 @@ bool alert_choice_passes(const struct alert_choice *choice, const struct alert_r
 {
     return (choice->kinds == 0 || has_bit(choice->kinds, alert->kind)) &&
            (choice->states == 0 || has_bit(choice->states, alert->state)) &&
-           alert->severity >= choice->min_severity && is_subject(choice, alert);
+           alert->severity >= choice->min_severity &&
+           (choice->max_severity == SEVERITY_NONE || alert->severity <= choice->max_severity) &&
+           is_subject(choice, alert) && is_between(choice, alert) && is_of_sensors(choice, alert);
+}
+
+void alert_choice_fini(struct alert_choice *choice)
+{
+    for (uint32_t i = 0; i < choice->sensors_count; i++) {
+        free(choice->sensors[i]);
+    }
+    free(choice->sensors);
+    free(choice->subjects);
+    free(choice->attackers);
+    free(choice->victims);
+    *choice = (struct alert_choice){0};
 }

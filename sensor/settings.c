@@ -648,7 +648,7 @@ static uint32_t add(struct config_section *out, uint32_t count, const struct con
  * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
 static const char *const collector_sections[] = {"analysis", "fleet",     "grpc",    "ingest",
                                                  "log",      "receivers", "routing", "security",
-                                                 "store",    "web",       NULL};
+                                                 "triage",   "store",     "web",     NULL};
 static const struct config_neighbour collector = {"netscope-collector", "NETSCOPE_COLLECTOR",
                                                   collector_sections};
 

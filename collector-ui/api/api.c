@@ -166,6 +166,11 @@ void api_tell_receivers(struct api *api,
     atomic_store(&api->receiver_counts, counts);
 }
 
+void api_tell_triage(struct api *api, struct triage *triage)
+{
+    atomic_store(&api->triage, triage);
+}
+
 void api_free(struct api *api)
 {
     if (api == NULL) {

@@ -66,6 +66,7 @@ struct api_receiver_counts {
 
 struct api;
 struct fleet_grpc;
+struct triage;
 /* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
 MUST_USE int api_check(const struct api_settings *settings, struct error *err);
 /* `fleet` NULL: without the methods of netscope.v1. All parts live longer. */
@@ -79,6 +80,8 @@ void api_tell_detection(struct api *api,
 void api_tell_receivers(struct api *api,
                         uint32_t (*counts)(void *context,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]));
+/* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
+void api_tell_triage(struct api *api, struct triage *triage);
 void api_free(struct api *api);
 DEFINE_AUTO(api, api_free);
 uint16_t api_port(const struct api *api);

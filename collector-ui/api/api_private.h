@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/history/query.h"
+#include "collector-ui/triage/triage.h"
 #include "proto/serve/grpc_rest.h"
 #include "proto/serve/schema_route.h"
 
@@ -22,6 +23,7 @@ struct api {
     void (*_Atomic detection_counts)(void *context, struct api_detection_counts *out);
     uint32_t (*_Atomic receiver_counts)(void *context,
                                         struct api_receiver_counts out[API_RECEIVERS_MAX]);
+    struct triage *_Atomic triage;
     void *context;
     struct http_server *server;
     struct fleet_grpc *fleet; /* NULL: no methods of netscope.v1 here */
@@ -117,9 +119,27 @@ void route_ready(struct http_request *request);
 void route_metrics(struct http_request *request);
 void route_nothing(struct http_request *request);
 
+/* ---- alert_note.c: what people have said of an alert ---- */
+
+#define API_NOTE_BYTES 1536
+/* An AlertNote; returns its length. */
+size_t api_note_encode(const struct triage_note *note, const char *alert_id,
+                       uint8_t out[API_NOTE_BYTES]);
+/* By two AlertInclusions. */
+bool api_note_is_wanted(const struct triage_note *note, int acknowledged, int silenced);
+struct api_notes {
+    uint8_t *bytes; /* malloc'ed; of a message, as field `field` each */
+    size_t length, room;
+};
+/* False: no memory. */
+MUST_USE bool api_notes_add(struct api_notes *notes, uint32_t field, const uint8_t *note,
+                            size_t length);
+
 /* ---- auth.c ---- */
 MUST_USE int auth_read(struct api *api, struct error *err);
 enum http_auth_verdict auth_check(struct http_request *request);
+/* Whether who has not logged in may change something, where nobody has to. */
+bool auth_may_anyone_change(const struct api *api);
 
 /* ---- live_feed.c ---- */
 extern const struct http_ws_protocol live_protocols[];

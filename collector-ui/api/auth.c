@@ -165,6 +165,25 @@ static enum http_auth_verdict check_method(const struct api *api, struct http_re
                                                     : grpc_rest_authorize(server, request);
 }
 
+bool auth_may_anyone_change(const struct api *api)
+{
+    return address_text_is_loopback(api->settings.bind) &&
+           (api->fleet == NULL || !grpc_server_has_token(api->fleet->server));
+}
+
+/* Without a login everything can be looked at. What changes something wants a token where there are
+ * some, and from other machines there is no way without. */
+static enum http_auth_verdict check_open(const struct api *api, struct http_request *request)
+{
+    const enum http_method method = http_request_method(request);
+    if (method == HTTP_GET || method == HTTP_HEAD || auth_may_anyone_change(api)) {
+        return HTTP_AUTH_ALLOW;
+    }
+    return api->fleet != NULL && grpc_server_has_token(api->fleet->server)
+               ? grpc_rest_authorize(api->fleet->server, request)
+               : HTTP_AUTH_FORBIDDEN;
+}
+
 enum http_auth_verdict auth_check(struct http_request *request)
 {
     static const char methods[] = "/v1/fleet/";
@@ -179,5 +198,5 @@ enum http_auth_verdict auth_check(struct http_request *request)
     if (is_method) {
         return check_method(api, request);
     }
-    return api->settings.auth_enabled ? login : HTTP_AUTH_ALLOW;
+    return api->settings.auth_enabled ? login : check_open(api, request);
 }

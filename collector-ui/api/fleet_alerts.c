@@ -11,7 +11,8 @@
 #include "netscope/v1/alert_service.pb-c.h"
 #include "netscope/v1/packet_service.pb-c.h"
 
-enum { LIST_COVERAGE = 3 };
+enum { LIST_COVERAGE = 3, LIST_NOTES = 4 };
+enum { ONE_NOTE = 2 };
 
 #define ALERT_ARENA_BYTES ((size_t)1 << 20)
 
@@ -32,19 +33,17 @@ static bool is_of_sensors(const struct grpc_sensor_choice *choice, const struct 
                                  alert->identity.sensor_id.length);
 }
 
-/* Calls `each` for the newest record of every incident that is chosen, newest first, until it says
- * stop. False: refused. */
-static bool each_alert(struct fleet_job *job,
-                       bool (*each)(void *context, const struct history_bytes *record,
-                                    const struct alert_record *alert),
-                       void *context, struct history_list *list)
+bool fleet_each_alert(struct fleet_job *job, uint64_t from_ns, bool only_open,
+                      bool (*each)(void *context, const struct history_bytes *record,
+                                   const struct alert_record *alert),
+                      void *context, struct history_list *list)
 {
     struct alert_record *alert = malloc(sizeof(*alert));
     AUTO(arena) arena = arena_new(ALERT_ARENA_BYTES);
     const bool is_asked = fleet_job_succeeded(
         job, alert == NULL || arena == NULL
                  ? -ENOMEM
-                 : history_query_alerts(job->reader, 0, UINT64_MAX, false, list));
+                 : history_query_alerts(job->reader, from_ns, UINT64_MAX, only_open, list));
     bool is_wanted = is_asked;
 
     for (uint64_t i = 0; i < list->count && is_wanted; i++) {
@@ -59,9 +58,12 @@ static bool each_alert(struct fleet_job *job,
 }
 
 struct alert_page {
+    struct fleet_job *job;
+    uint64_t wall_ns;
+    struct api_notes notes;
     struct history_bytes records[GRPC_PAGE_MAX]; /* borrowed */
     uint32_t count, size;
-    bool has_more, has_after;
+    bool has_more, has_after, has_no_memory;
     /* The last alert of the page before: those that change meanwhile move to the front. */
     uint64_t after_ns, last_ns;
     char after_id[64], last_id[64];
@@ -77,11 +79,23 @@ static bool add_to_page(void *context, const struct history_bytes *record,
          (alert->last_ns == page->after_ns && strcmp(alert->alert_id, page->after_id) <= 0))) {
         return true;
     }
+    uint8_t note[API_NOTE_BYTES];
+    struct triage_note said;
+    const bool is_said = triage_look(page->job->fleet->parts.triage, alert, page->wall_ns, &said);
+
+    if (!api_note_is_wanted(&said, page->job->acknowledged, page->job->silenced)) {
+        return true;
+    }
     if (page->count == page->size) {
         page->has_more = true;
         return false;
     }
     page->records[page->count++] = *record;
+    if (is_said && !api_notes_add(&page->notes, LIST_NOTES, note,
+                                  api_note_encode(&said, alert->alert_id, note))) {
+        page->has_no_memory = true;
+        return false;
+    }
     page->last_ns = alert->last_ns;
     (void)snprintf(page->last_id, sizeof(page->last_id), "%s", alert->alert_id);
     return true;
@@ -97,20 +111,29 @@ static void run_alerts(struct fleet_job *job)
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
         return;
     }
+    page->job = job;
+    page->wall_ns = clock_wall_ns();
     page->size = job->page_size;
     page->has_after = job->has_cursor;
     page->after_ns = job->offset;
     (void)snprintf(page->after_id, sizeof(page->after_id), "%s", job->id);
-    if (each_alert(job, add_to_page, page, &list)) {
+    const bool is_asked = fleet_each_alert(job, 0, false, add_to_page, page, &list);
+
+    if (is_asked && page->has_no_memory) {
+        grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the notes");
+    } else if (is_asked) {
         if (page->has_more) {
             (void)snprintf(token, sizeof(token), "i1.%" PRIx64 ".%s", page->last_ns, page->last_id);
         }
         fleet_job_answer(job, &(struct fleet_answer){.records = page->records,
                                                      .count = page->count,
                                                      .next_page = token,
-                                                     .coverage_field = LIST_COVERAGE});
+                                                     .coverage_field = LIST_COVERAGE,
+                                                     .more = page->notes.bytes,
+                                                     .more_length = page->notes.length});
     }
     history_list_fini(&list);
+    free(page->notes.bytes);
     free(page);
 }
 
@@ -131,6 +154,16 @@ static bool read_alert_token(struct grpc_ask *ask, const char *text, struct flee
     return true;
 }
 
+static bool read_inclusion(struct grpc_ask *ask, const char *name, int value)
+{
+    if (value < NETSCOPE__V1__ALERT_INCLUSION__ALERT_INCLUSION_UNSPECIFIED ||
+        value > NETSCOPE__V1__ALERT_INCLUSION__ALERT_INCLUSION_ONLY) {
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: %d is none", name, value);
+        return false;
+    }
+    return true;
+}
+
 void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const Netscope__V1__ListAlertsRequest *request =
@@ -141,8 +174,12 @@ void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length
     if (job == NULL) {
         return;
     }
+    job->acknowledged = (int)request->acknowledged;
+    job->silenced = (int)request->silenced;
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
-    if (job->page_size > 0 && read_alert_token(ask, request->page_token, job) &&
+    if (job->page_size > 0 && read_inclusion(ask, "acknowledged", job->acknowledged) &&
+        read_inclusion(ask, "silenced", job->silenced) &&
+        read_alert_token(ask, request->page_token, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
         grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &job->alerts)) {
         fleet_job_submit(job);
@@ -153,7 +190,9 @@ void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length
 
 struct alert_search {
     const char *id;
+    struct fleet_job *job;
     struct history_bytes found; /* borrowed */
+    struct api_notes notes;
 };
 
 static bool is_not_it(void *context, const struct history_bytes *record,
@@ -164,24 +203,36 @@ static bool is_not_it(void *context, const struct history_bytes *record,
     if (strcmp(alert->alert_id, search->id) != 0) {
         return true;
     }
+    uint8_t note[API_NOTE_BYTES];
+    struct triage_note said;
+
     search->found = *record;
+    if (triage_look(search->job->fleet->parts.triage, alert, clock_wall_ns(), &said) &&
+        !api_notes_add(&search->notes, ONE_NOTE, note,
+                       api_note_encode(&said, alert->alert_id, note))) {
+        search->found.bytes = NULL;
+    }
     return false;
 }
 
 static void run_alert(struct fleet_job *job)
 {
-    struct alert_search search = {.id = job->id};
+    struct alert_search search = {.id = job->id, .job = job};
     struct history_list list = {0};
 
-    if (each_alert(job, is_not_it, &search, &list)) {
+    if (fleet_each_alert(job, 0, false, is_not_it, &search, &list)) {
         if (search.found.bytes == NULL) {
             grpc_refuse(&job->ask, RPC_NOT_FOUND, "NO_SUCH_ALERT", -1,
                         "alert %s: not in the history", job->id);
         } else {
-            fleet_job_answer(
-                job, &(struct fleet_answer){.records = &search.found, .count = 1, .next_page = ""});
+            fleet_job_answer(job, &(struct fleet_answer){.records = &search.found,
+                                                         .count = 1,
+                                                         .next_page = "",
+                                                         .more = search.notes.bytes,
+                                                         .more_length = search.notes.length});
         }
     }
+    free(search.notes.bytes);
     history_list_fini(&list);
 }
 

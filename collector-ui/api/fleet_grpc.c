@@ -25,7 +25,7 @@ const struct config_field fleet_grpc_fields[] = {
      .max = 4096,
      .help =
          "File (mode 0600) with a line for each token: the token alone, or NAME SCOPES TOKEN with "
-         "scopes flows, packets or all. Empty: only on loopback, and no packet bytes."},
+         "scopes flows, packets, triage or all. Empty: only on loopback, and no packet bytes."},
     {.type = CONFIG_U64,
      .key = "history_records",
      .offset = FIELD(history_records),
@@ -96,6 +96,7 @@ static int build(struct fleet_grpc *fleet, const struct grpc_settings *settings,
         return -err->code;
     }
     fleet->server->is_exposed = fleet->parts.is_exposed;
+    fleet->server->is_remote = fleet->parts.is_remote;
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/rpc/rpc.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
+#include "collector-ui/triage/triage.h"
 #include "proto/serve/grpc_settings.h"
 
 extern const struct config_field fleet_grpc_fields[]; /* section "grpc", in struct grpc_settings */
@@ -22,7 +23,9 @@ struct fleet_grpc_parts {
     struct rpc_runtime *runtime;
     struct history *history;
     struct sensor_registry *registry;
-    bool is_exposed; /* other machines reach the port: then nobody is answered without a token */
+    struct triage *triage; /* what people say of alerts; NULL: nobody can */
+    bool is_remote;        /* other machines reach the port */
+    bool is_exposed;       /* likewise, and may not: then nobody is answered without a token */
 };
 
 /* NULL with `err`: no memory, or tokens that cannot be read. The parts live longer. */

@@ -33,7 +33,8 @@ void fleet_job_free(struct fleet_job *job)
     }
     filter_free(job->filter);
     grpc_sensor_choice_free(&job->sensors);
-    free(job->alerts.subjects);
+    alert_choice_fini(&job->alerts);
+    fleet_wish_free(job->wish);
     free(job);
 }
 

@@ -79,6 +79,8 @@ struct fleet_job {
     struct filter *filter;
     struct grpc_sensor_choice sensors;
     struct alert_choice alerts;
+    int acknowledged, silenced; /* AlertInclusion */
+    struct fleet_wish *wish;    /* NULL: it changes nothing */
     enum history_order order;
     enum history_group group;
     bool is_by_packets, has_cursor;
@@ -94,6 +96,13 @@ struct fleet_job {
     /* Asks and answers, or refuses; on a query thread. */
     void (*run)(struct fleet_job *job);
 };
+
+/* Calls `each` for the newest record of every incident since `from_ns` that is chosen (`only_open`:
+ * of those that are open), newest first, until it says stop. False: refused. */
+MUST_USE bool fleet_each_alert(struct fleet_job *job, uint64_t from_ns, bool only_open,
+                               bool (*each)(void *context, const struct history_bytes *record,
+                                            const struct alert_record *alert),
+                               void *context, struct history_list *list);
 
 /* NULL: refused (no memory). */
 MUST_USE struct fleet_job *fleet_job_new(struct grpc_ask *ask, void (*run)(struct fleet_job *job));
@@ -131,6 +140,16 @@ void fleet_sums_reason(struct fleet_job *job, const struct history_aggregate *su
                        char out[FLEET_REASON_BYTES]);
 /* A Duration. */
 void fleet_write_duration(struct wire_writer *w, uint32_t field, uint64_t ns);
+
+/* ---- what people say of alerts (fleet_triage.c) ---- */
+
+/* What somebody wants to be changed. */
+struct fleet_wish;
+void fleet_wish_free(struct fleet_wish *wish); /* NULL is allowed */
+void fleet_acknowledge_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_create_silence(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_silences(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_delete_silence(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 
 /* ---- news (fleet_watch.c) ---- */
 void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);

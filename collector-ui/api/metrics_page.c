@@ -287,6 +287,22 @@ static void write_receivers(struct metrics_page *page, struct api *api)
     }
 }
 
+static void write_triage(struct metrics_page *page, struct api *api)
+{
+    struct triage *const triage = atomic_load(&api->triage);
+    struct triage_counts c;
+
+    if (triage == NULL) {
+        return;
+    }
+    triage_counts_read(triage, clock_wall_ns(), &c);
+    one(page, "netscope_collector_acknowledgements", METRICS_GAUGE, "Acknowledgements kept.",
+        c.acknowledgements);
+    one(page, "netscope_collector_acknowledgements_forgotten_total", METRICS_COUNTER,
+        "Acknowledgements that made room for others (triage.acknowledgements_max).", c.forgotten);
+    one(page, "netscope_collector_silences", METRICS_GAUGE, "Silences that are on.", c.silences);
+}
+
 static void write_http(struct metrics_page *page, struct api *api)
 {
     struct http_server_stats s;
@@ -362,6 +378,7 @@ void route_metrics(struct http_request *request)
     write_detection(&page, api);
     write_receivers(&page, api);
     write_ledger(&page, api);
+    write_triage(&page, api);
     write_http(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",
                page.text == NULL ? "" : page.text, page.length);

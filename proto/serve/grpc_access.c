@@ -32,6 +32,7 @@ static const struct {
 } scopes[] = {{"flows", GRPC_SCOPE_FLOWS},
               {"packets", GRPC_SCOPE_PACKETS},
               {"config", GRPC_SCOPE_CONFIG},
+              {"triage", GRPC_SCOPE_TRIAGE},
               {"all", GRPC_SCOPE_ALL}};
 
 const char *grpc_scope_name(enum grpc_scope scope)
@@ -51,7 +52,10 @@ enum grpc_scope grpc_scope_of(const char *path)
         enum grpc_scope scope;
     } services[] = {{PACKAGE "PacketService/", GRPC_SCOPE_PACKETS},
                     {PACKAGE "CaptureService/", GRPC_SCOPE_PACKETS},
-                    {PACKAGE "ConfigService/", GRPC_SCOPE_CONFIG}};
+                    {PACKAGE "ConfigService/", GRPC_SCOPE_CONFIG},
+                    {PACKAGE "AlertService/AcknowledgeAlert", GRPC_SCOPE_TRIAGE},
+                    {PACKAGE "AlertService/CreateSilence", GRPC_SCOPE_TRIAGE},
+                    {PACKAGE "AlertService/DeleteSilence", GRPC_SCOPE_TRIAGE}};
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
         if (strncmp(path, services[i].prefix, strlen(services[i].prefix)) == 0) {
@@ -113,8 +117,8 @@ static int add_line(struct grpc_access *access, char *line, const char *path, un
     }
     if (token->scopes == 0) {
         return error_set(err, EINVAL,
-                         KEY ": %s:%u: scopes are flows, packets, config or all, separated by "
-                             "commas",
+                         KEY ": %s:%u: scopes are flows, packets, config, triage or all, "
+                             "separated by commas",
                          path, number);
     }
     if (token->length < TOKEN_BYTES_MIN) {

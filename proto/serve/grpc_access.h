@@ -16,7 +16,8 @@ enum grpc_scope {
     GRPC_SCOPE_FLOWS = 1 << 0,   /* sensor, flows, alerts, statistics, DNS: to read */
     GRPC_SCOPE_PACKETS = 1 << 1, /* packet bytes and captures */
     GRPC_SCOPE_CONFIG = 1 << 2,  /* settings, also to reload them */
-    GRPC_SCOPE_ALL = 7,
+    GRPC_SCOPE_TRIAGE = 1 << 3,  /* to acknowledge alerts and to silence them */
+    GRPC_SCOPE_ALL = 15,
 };
 
 #define GRPC_WHO_BYTES 64

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "netscope/v1/common.pb-c.h"
 #include "proto/serve/grpc_serve.h"
 
@@ -101,6 +102,31 @@ uint32_t grpc_read_max_batch(struct grpc_ask *ask, uint32_t max_batch)
         return 0;
     }
     return max_batch == 0 ? GRPC_BATCH_MAX : max_batch;
+}
+
+bool grpc_check_text(struct grpc_ask *ask, const char *name, const char *text, size_t bytes_max)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t rest = strlen(text);
+    uint32_t code = 0;
+
+    if (rest > bytes_max) {
+        grpc_refuse_field(ask, name, "OUT_OF_BOUNDS", -1, "%s: at most %zu bytes", name, bytes_max);
+        return false;
+    }
+    while (rest > 0) {
+        const unsigned count = utf8_read(at, rest, &code);
+
+        if (count == 0 || utf8_is_control(code)) {
+            grpc_refuse_field(ask, name, "BAD_TEXT", -1,
+                              "%s: UTF-8 in one line was expected, without control characters",
+                              name);
+            return false;
+        }
+        at += count;
+        rest -= count;
+    }
+    return true;
 }
 
 bool grpc_check_flow_ids(struct grpc_ask *ask, const char *flow_id, const char *community_id)

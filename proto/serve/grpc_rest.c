@@ -23,7 +23,7 @@ struct job {
     struct grpc_link *link;
     struct http_deferred *http;
     const struct grpc_row *row;
-    char who[GRPC_WHO_BYTES];
+    char who[GRPC_WHO_BYTES], peer[GRPC_PEER_BYTES];
     size_t length;
     uint8_t bytes[]; /* the request as protobuf */
 };
@@ -258,6 +258,21 @@ static enum rpc_status ask_the_door(struct grpc_server *server, const char *path
     return grpc_may_ask(server, path, has_scheme ? header + sizeof(scheme) - 1 : NULL, who);
 }
 
+/* It was let in; for the audit. Whom the program's own login knows is known by that. */
+static void read_who(struct grpc_server *server, const char *path,
+                     const struct http_request *request, struct job *job)
+{
+    const char *identity = http_request_identity(request);
+
+    (void)ask_the_door(server, path, request, job->who);
+    if (identity[0] != '\0') {
+        (void)snprintf(job->who, sizeof(job->who), "%.*s", GRPC_WHO_BYTES - 1, identity);
+    } else if (strcmp(job->who, "unknown") == 0) { /* no token, on a path that needs none */
+        (void)snprintf(job->who, sizeof(job->who), "anonymous");
+    }
+    (void)snprintf(job->peer, sizeof(job->peer), "http:%.50s", http_request_peer(request));
+}
+
 static void run_job(void *argument)
 {
     struct job *job = argument;
@@ -267,6 +282,7 @@ static void run_job(void *argument)
         struct grpc_ask ask = {.server = job->link->server, .http = job->http, .row = job->row};
 
         memcpy(ask.who, job->who, sizeof(ask.who));
+        memcpy(ask.peer, job->peer, sizeof(ask.peer));
         job->row->ask(&ask, job->bytes, job->length);
     } else {
         http_deferred_drop(job->http);
@@ -371,7 +387,7 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
         return;
     }
     job->row = row;
-    (void)ask_the_door(server, row->path, request, job->who); /* it was let in; for the audit */
+    read_who(server, row->path, request, job);
     job->http = http_defer(request);
     if (job->http == NULL) {
         free(job);

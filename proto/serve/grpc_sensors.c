@@ -3,42 +3,16 @@
 #include <string.h>
 
 #include "netscope/v1/common.pb-c.h"
+#include "proto/sensor_pattern.h"
 #include "proto/serve/grpc_serve.h"
 
 #define PATTERN_BYTES_MAX 128
-
-/* '*' stands for anything, also nothing. */
-static bool matches(const char *pattern, const char *text, size_t length)
-{
-    const char *star = NULL; /* the last one, and where the text went on behind it */
-    size_t resume = 0;
-    size_t at = 0;
-
-    while (at < length) {
-        if (*pattern == '*') {
-            star = pattern++;
-            resume = at;
-        } else if (*pattern == text[at]) {
-            pattern++;
-            at++;
-        } else if (star != NULL) {
-            pattern = star + 1;
-            at = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*') {
-        pattern++;
-    }
-    return *pattern == '\0';
-}
 
 bool grpc_sensor_is_chosen(const struct grpc_sensor_choice *choice, const char *sensor_id,
                            size_t length)
 {
     for (uint32_t i = 0; i < choice->count; i++) {
-        if (matches(choice->patterns[i], sensor_id, length)) {
+        if (sensor_pattern_matches(choice->patterns[i], sensor_id, length)) {
             return true;
         }
     }

@@ -112,8 +112,8 @@ static enum rpc_status check_token(struct grpc_server *server, const char *token
     return status;
 }
 
-/* Nobody who is not known may see bytes of packets or settings, and where other machines can ask,
- * nothing at all. */
+/* Nobody who is not known may see bytes of packets or settings, or hide alerts from other machines;
+ * and where those can ask, nothing at all. */
 static enum rpc_status check_anonymous(const struct grpc_server *server, enum grpc_scope scope,
                                        struct error *reason)
 {
@@ -122,11 +122,13 @@ static enum rpc_status check_anonymous(const struct grpc_server *server, enum gr
                   server->program->name);
         return RPC_PERMISSION_DENIED;
     }
-    if (scope == GRPC_SCOPE_FLOWS) {
+    if (scope == GRPC_SCOPE_FLOWS || (scope == GRPC_SCOPE_TRIAGE && !server->is_remote)) {
         return RPC_OK;
     }
     error_set(reason, EACCES, "%s need %s",
-              scope == GRPC_SCOPE_PACKETS ? "packet bytes" : "calls about settings",
+              scope == GRPC_SCOPE_PACKETS  ? "packet bytes"
+              : scope == GRPC_SCOPE_TRIAGE ? "acknowledgements and silences"
+                                           : "calls about settings",
               server->program->proof);
     return RPC_PERMISSION_DENIED;
 }

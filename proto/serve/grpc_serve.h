@@ -40,6 +40,7 @@
 #define GRPC_CHOICES_MAX   256 /* prefixes, names and numbers of one kind in a request */
 #define GRPC_METHODS       48
 #define GRPC_NODE_BYTES    640
+#define GRPC_PEER_BYTES    64
 /* Behind the streams of records: the ring of news of sensors (WatchSensors). */
 #define GRPC_NEWS        RECORD_STREAM_COUNT
 #define GRPC_RINGS       (RECORD_STREAM_COUNT + 1)
@@ -119,8 +120,9 @@ struct grpc_server {
     struct rpc_method rpc_methods[GRPC_METHODS];
     struct grpc_method *methods; /* as many as the program's rows */
     struct grpc_link *link;
-    bool is_exposed; /* other machines reach it without proof of who they are: then nobody anonymous
-                        is answered */
+    bool is_remote; /* other machines reach it */
+    bool
+        is_exposed; /* likewise, without proof of who they are: then nobody anonymous is answered */
     pthread_rwlock_t access_lock;
     struct grpc_access *access; /* NULL = no tokens */
     struct rpc_rate *rate;      /* NULL = no limit */
@@ -199,7 +201,8 @@ struct grpc_ask {
     struct rpc_call *call;      /* NULL: REST */
     struct http_deferred *http; /* NULL: gRPC */
     const struct grpc_row *row;
-    char who[GRPC_WHO_BYTES]; /* REST: who asks */
+    char who[GRPC_WHO_BYTES];   /* REST: who asks */
+    char peer[GRPC_PEER_BYTES]; /* likewise: from where */
 };
 
 /* Nobody waits for the answer any more. Any thread. */
@@ -267,6 +270,10 @@ MUST_USE bool grpc_read_filter(struct grpc_ask *ask, const ProtobufCMessage *con
  * RPC_OK, RPC_UNAUTHENTICATED or RPC_PERMISSION_DENIED. Any thread. */
 enum rpc_status grpc_may_ask(struct grpc_server *server, const char *path, const char *token,
                              char who[GRPC_WHO_BYTES]);
+/* Text of a request that is kept and shown again: UTF-8 in one line, at most `bytes_max`. False:
+ * refused. */
+MUST_USE bool grpc_check_text(struct grpc_ask *ask, const char *name, const char *text,
+                              size_t bytes_max);
 /* Of a call, in its callbacks; also on the unix socket and by client certificate. */
 enum rpc_status grpc_identify(struct grpc_server *server, struct rpc_call *call,
                               enum grpc_scope scope, char who[GRPC_WHO_BYTES],

@@ -91,6 +91,20 @@ static void answer_list(struct grpc_ask *ask, const struct alert_choice *choice,
     grpc_answer(ask, &buffer, used + wire_written(&w));
 }
 
+static void refuse_triage(struct grpc_ask *ask)
+{
+    grpc_refuse(ask, RPC_FAILED_PRECONDITION, "ASK_THE_COLLECTOR", -1,
+                "acknowledgements and silences are kept by the collector, for all sensors at once: "
+                "ask there (a sensor without a collector has none)");
+}
+
+void grpc_ask_collector(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    (void)length;
+    refuse_triage(ask);
+}
+
 void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 {
     const struct grpc_server *server = ask->server;
@@ -103,6 +117,11 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 
     if (request == NULL ||
         !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
+        return;
+    }
+    if (request->acknowledged == NETSCOPE__V1__ALERT_INCLUSION__ALERT_INCLUSION_ONLY ||
+        request->silenced == NETSCOPE__V1__ALERT_INCLUSION__ALERT_INCLUSION_ONLY) {
+        refuse_triage(ask);
         return;
     }
     const uint32_t page_size =

@@ -73,6 +73,8 @@ void grpc_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+/* Methods that the collector alone has. */
+void grpc_ask_collector(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -20,85 +20,24 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
-from support.programs import ROOT, SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
+from support.programs import SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
 from support.service import capture
 
 try:
     import grpc
-    from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+    from support.grpc_client import Client as AnyClient
 except ImportError:
     print("SKIP: python3-grpcio and python3-protobuf are not installed")
     sys.exit(SKIPPED)
 
-DESCRIPTORS = os.environ.get("NETSCOPE_DESCRIPTORS",
-                             os.path.join(ROOT, "build", "dev", "generated", "netscope.binpb"))
 TOOLS = os.environ.get("NETSCOPE_TOOLS", "")
 GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
 READER, FULL = "reader-token-0123456789", "full-token-0123456789"
 
 
-class Client:
-    """Any method by its name, messages as dictionaries (proto3 JSON with snake_case names)."""
-
+class Client(AnyClient):
     def __init__(self, port, token=READER):
-        files = descriptor_pb2.FileDescriptorSet()
-        with open(DESCRIPTORS, "rb") as source:
-            files.ParseFromString(source.read())
-        self.pool = descriptor_pool.DescriptorPool()
-        for file in files.file:
-            self.pool.Add(file)
-        self.factory = message_factory.MessageFactory(self.pool)
-        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])
-
-    def _method(self, name, request):
-        service, method = name.split("/")
-        found = self.pool.FindServiceByName(f"netscope.v1.{service}").methods_by_name[method]
-        message = json_format.ParseDict(request, self.factory.GetPrototype(found.input_type)())
-        return f"/netscope.v1.{name}", message, self.factory.GetPrototype(found.output_type).FromString
-
-    @staticmethod
-    def plain(message):
-        return json_format.MessageToDict(message, preserving_proto_field_name=True)
-
-    def ask(self, name, request=None):
-        path, message, read = self._method(name, request or {})
-        call = self.channel.unary_unary(path, type(message).SerializeToString, read)
-        return self.plain(call(message, timeout=20, metadata=self.metadata))
-
-    def stream(self, name, request=None, seconds=20):
-        path, message, read = self._method(name, request or {})
-        call = self.channel.unary_stream(path, type(message).SerializeToString, read)
-        return call(message, timeout=seconds, metadata=self.metadata)
-
-    def until(self, name, request, is_enough, seconds=30):
-        """Messages until `is_enough(message)`; then the stream is left."""
-        call, seen = self.stream(name, request, seconds), []
-        for answer in call:
-            seen.append(self.plain(answer))
-            if is_enough(seen[-1]):
-                call.cancel()
-                return seen
-        raise AssertionError(f"{name}: the stream ended after {seen[-3:]}")
-
-    def refused(self, name, request=None):
-        """(status, reason, field)."""
-        is_stream = name.split("/")[1].startswith(("Observe", "Watch"))
-        try:
-            list(self.stream(name, request)) if is_stream else self.ask(name, request)
-        except grpc.RpcError as error:
-            reason = field = ""
-            for key, value in error.trailing_metadata() or ():
-                if key != "grpc-status-details-bin":
-                    continue
-                status = self.factory.GetPrototype(self.pool.FindMessageTypeByName("google.rpc.Status")).FromString(value)
-                for one in status.details:
-                    kind = one.type_url.split("/")[1]
-                    detail = self.factory.GetPrototype(self.pool.FindMessageTypeByName(kind)).FromString(one.value)
-                    reason = detail.reason if kind == "google.rpc.ErrorInfo" else reason
-                    field = detail.field_violations[0].field if kind == "google.rpc.BadRequest" else field
-            return error.code().name, reason, field
-        return "OK", "", ""
+        super().__init__(port, token)
 
 
 def sensor(folder, name, collector, pcap, *arguments):

@@ -64,8 +64,8 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         self.assertEqual(self.served.ask("/v1/openapi.json", headers={"Authorization": "Bearer wrong"})[0], 200)
 
     def test_a_parameter_that_no_page_has_is_refused(self):
-        pages = [path for path in self.document["paths"]
-                 if path.startswith("/v1/") and not path.startswith(("/v1/fleet/", "/v1/schema/"))]
+        pages = [path for path, methods in self.document["paths"].items()
+                 if "get" in methods and path.startswith("/v1/") and not path.startswith(("/v1/fleet/", "/v1/schema/"))]
         self.assertGreater(len(pages), 10)
         for path in pages:
             status, _, problem = self.served.ask(path.replace("{id}", "0123456789abcdef") + "?fliter=x")

@@ -163,12 +163,63 @@ static void an_alert_passes_only_when_every_wish_is_met(void **state)
     assert_false(alert_choice_passes(&choice, &alert));
 }
 
+static void max_severity_itself_passes_and_none_is_no_bound(void **state)
+{
+    (void)state;
+    struct alert_choice choice = {.max_severity = SEVERITY_MEDIUM};
+    struct alert_record alert = {0};
+
+    for (int severity = SEVERITY_NONE; severity <= SEVERITY_CRITICAL; severity++) {
+        alert.severity = (uint8_t)severity;
+        assert_int_equal(alert_choice_passes(&choice, &alert), severity <= SEVERITY_MEDIUM);
+    }
+    choice.max_severity = SEVERITY_NONE;
+    assert_true(alert_choice_passes(&choice, &alert));
+}
+
+static void attackers_and_victims_are_looked_for_on_their_own_side(void **state)
+{
+    (void)state;
+    struct ip_prefix attackers[] = {prefix_of("203.0.113.0/24"), prefix_of("192.0.2.1")};
+    struct ip_prefix victims[] = {prefix_of("198.51.100.0/24")};
+    const struct alert_choice choice = {
+        .attackers_count = 2, .attackers = attackers, .victims_count = 1, .victims = victims};
+    const struct alert_record pair = alert_between("192.0.2.1", "198.51.100.1");
+    const struct alert_record turned = alert_between("198.51.100.1", "192.0.2.1");
+    const struct alert_record other = alert_between("192.0.2.1", "203.0.113.1");
+
+    assert_true(alert_choice_passes(&choice, &pair));
+    assert_false(alert_choice_passes(&choice, &turned));
+    assert_false(alert_choice_passes(&choice, &other));
+}
+
+static void a_sensor_is_whose_alert_it_is_or_one_that_contributed(void **state)
+{
+    (void)state;
+    char *patterns[] = {(char[]){"paris-*"}, (char[]){"lab"}};
+    const struct alert_choice choice = {.sensors_count = 2, .sensors = patterns};
+    struct alert_record alert = {.identity.sensor_id = {"paris-1", 7}};
+
+    assert_true(alert_choice_passes(&choice, &alert));
+    alert.identity.sensor_id = (struct record_text){"fleet", 5};
+    assert_false(alert_choice_passes(&choice, &alert));
+    alert.sensor_ids_count = 2;
+    strcpy(alert.sensor_ids[0], "rome");
+    strcpy(alert.sensor_ids[1], "lab");
+    assert_true(alert_choice_passes(&choice, &alert));
+    strcpy(alert.sensor_ids[1], "labs");
+    assert_false(alert_choice_passes(&choice, &alert));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_choice_passes_everything),
         cmocka_unit_test(each_kind_and_each_state_has_a_bit_of_its_own),
         cmocka_unit_test(min_severity_itself_passes),
+        cmocka_unit_test(max_severity_itself_passes_and_none_is_no_bound),
+        cmocka_unit_test(attackers_and_victims_are_looked_for_on_their_own_side),
+        cmocka_unit_test(a_sensor_is_whose_alert_it_is_or_one_that_contributed),
         cmocka_unit_test(a_subject_is_an_attacker_or_a_victim),
         cmocka_unit_test(only_the_endpoints_that_are_there_are_looked_at),
         cmocka_unit_test(a_prefix_of_one_family_contains_no_address_of_the_other),

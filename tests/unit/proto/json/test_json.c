@@ -326,7 +326,8 @@ static void query_parameters_build_a_request(void **state)
     assert_string_equal(to_json("netscope.v1.ListAlertsRequest", wire, length),
                         "{\"kinds\":[\"ALERT_KIND_SYN_FLOOD\",\"ALERT_KIND_PORT_SCAN_VERTICAL\"],"
                         "\"min_severity\":\"SEVERITY_HIGH\",\"subject\":[\"10.0.0.0/8\"],"
-                        "\"page_size\":50,\"page_token\":\"\"}");
+                        "\"page_size\":50,\"page_token\":\"\",\"acknowledged\":\"ALERT_INCLUSION_"
+                        "UNSPECIFIED\",\"silenced\":\"ALERT_INCLUSION_UNSPECIFIED\"}");
 
     assert_int_equal(json_set_parameter(message, "pagesize", "1", wire, sizeof wire, &length, &err),
                      -ENOENT);
