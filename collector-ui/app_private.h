@@ -34,6 +34,7 @@ struct app {
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
+    struct route_triage said;     /* to receivers, by triage */
     struct router *router;        /* NULL: there is no receiver */
     struct arena *scratch;        /* of alerts on the log thread */
     struct alert_record noted;    /* likewise */

@@ -14,12 +14,30 @@ static void recall(void *context, const uint8_t *record, size_t length)
     router_recall(app->router, record, length);
 }
 
+static struct route_said look(void *context, const struct alert_record *alert, uint64_t wall_ns)
+{
+    const struct app *app = context;
+    struct triage_note note;
+
+    (void)triage_look(app->triage, alert, wall_ns, &note);
+    return (struct route_said){.is_silenced = note.silence_id[0] != '\0',
+                               .is_acknowledged = note.is_acknowledged};
+}
+
+static uint64_t revision(void *context)
+{
+    const struct app *app = context;
+
+    return triage_revision(app->triage);
+}
+
 int app_open_router(struct app *app, struct error *err)
 {
     char path[PATH_BYTES];
 
     (void)snprintf(path, sizeof(path), "%s/route", app->directory);
-    app->router = router_new(&app->settings->route, path, err);
+    app->said = (struct route_triage){.context = app, .look = look, .revision = revision};
+    app->router = router_new(&app->settings->route, path, &app->said, err);
     if (app->router == NULL) {
         return -err->code;
     }
@@ -84,6 +102,7 @@ uint32_t app_count_receivers(void *context, struct api_receiver_counts out[API_R
                                               .taken = counts[i].taken,
                                               .sent = counts[i].sent,
                                               .passed_over = counts[i].passed_over,
+                                              .silenced = counts[i].silenced,
                                               .refused = counts[i].refused,
                                               .expired = counts[i].expired,
                                               .dropped = counts[i].dropped,

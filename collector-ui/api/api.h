@@ -57,8 +57,8 @@ struct api_detection_counts {
 #define API_RECEIVERS_MAX 8
 struct api_receiver_counts {
     const char *name; /* lives as long as the API */
-    uint64_t taken;   /* = sent + passed_over + refused + expired + dropped + waiting */
-    uint64_t sent, passed_over, refused, expired, dropped, waiting;
+    uint64_t taken;   /* = sent + passed_over + silenced + refused + expired + dropped + waiting */
+    uint64_t sent, passed_over, silenced, refused, expired, dropped, waiting;
     uint64_t repeated; /* of `sent` and `refused`, and within `taken` */
     uint64_t retries, forgotten;
     bool is_failing;

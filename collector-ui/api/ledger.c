@@ -46,6 +46,7 @@ static uint32_t add_receivers(struct api *api, struct stats_ledger_row *rows)
                                             .out = c->sent,
                                             .held = c->waiting};
         (void)snprintf(rows[i].name, sizeof(rows[i].name), "receiver %s", c->name);
+        stats_ledger_add(&rows[i], "silenced", c->silenced);
         stats_ledger_add(&rows[i], "refused", c->refused);
         stats_ledger_add(&rows[i], "expired", c->expired);
         stats_ledger_add(&rows[i], "queue_full", c->dropped);

@@ -237,25 +237,24 @@ static void write_receivers(struct metrics_page *page, struct api *api)
     static const struct {
         const char *result;
         size_t offset;
-    } results[] = {{"sent", COLUMN(sent)},
-                   {"passed_over", COLUMN(passed_over)},
-                   {"refused", COLUMN(refused)},
-                   {"expired", COLUMN(expired)},
-                   {"dropped", COLUMN(dropped)}};
+    } results[] = {{"sent", COLUMN(sent)},         {"passed_over", COLUMN(passed_over)},
+                   {"silenced", COLUMN(silenced)}, {"refused", COLUMN(refused)},
+                   {"expired", COLUMN(expired)},   {"dropped", COLUMN(dropped)}};
     static const struct {
         const char *name, *help;
         enum metrics_type type;
         size_t offset;
-    } families[] = {{"netscope_collector_receiver_waiting", "Alerts that wait for the receiver.",
-                     METRICS_GAUGE, COLUMN(waiting)},
-                    {"netscope_collector_receiver_retries_total",
-                     "Tries that failed and are made again.", METRICS_COUNTER, COLUMN(retries)},
-                    {"netscope_collector_receiver_repeated_total",
-                     "Alerts told again because repeat_interval had passed.", METRICS_COUNTER,
-                     COLUMN(repeated)},
-                    {"netscope_collector_receiver_forgotten_total",
-                     "Incidents told that are no longer known (routing.incidents_max).",
-                     METRICS_COUNTER, COLUMN(forgotten)}};
+    } families[] = {
+        {"netscope_collector_receiver_waiting", "Alerts that wait for the receiver.", METRICS_GAUGE,
+         COLUMN(waiting)},
+        {"netscope_collector_receiver_retries_total", "Tries that failed and are made again.",
+         METRICS_COUNTER, COLUMN(retries)},
+        {"netscope_collector_receiver_repeated_total",
+         "Alerts told again because repeat_interval had passed, or a silence had ended.",
+         METRICS_COUNTER, COLUMN(repeated)},
+        {"netscope_collector_receiver_forgotten_total",
+         "Incidents told that are no longer known (routing.incidents_max).", METRICS_COUNTER,
+         COLUMN(forgotten)}};
 #undef COLUMN
     static const char name[] = "netscope_collector_receiver_alerts_total";
     struct api_receiver_counts c[API_RECEIVERS_MAX];

@@ -220,7 +220,7 @@ static int start(struct router *router, struct error *err)
 }
 
 struct router *router_new(const struct route_settings *settings, const char *directory,
-                          struct error *err)
+                          const struct route_triage *triage, struct error *err)
 {
     error_clear(err);
     if (settings->names[0] == NULL) {
@@ -234,6 +234,7 @@ struct router *router_new(const struct route_settings *settings, const char *dir
         return NULL;
     }
     router->settings = settings;
+    router->triage = triage;
     (void)pthread_mutex_init(&router->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

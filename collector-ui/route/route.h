@@ -4,9 +4,10 @@
  * A receiver is told of an incident when it opens (or first becomes what the receiver chose), when
  * its severity rises, again every repeat_interval while it goes on, and when it closes. At least
  * once: what is not delivered waits on disk through outages, kill -9 and restarts, until retry_for
- * has passed; what is given up is counted. A receiver that does not answer holds up none of the
- * others, nor the store. Depends on: base, proto, libcurl, librdkafka. Threads: one each receiver;
- * callers as said below. */
+ * has passed; what is given up is counted. Nothing but its end is told of an incident while a
+ * silence hides it, and an acknowledged one is not told again. A receiver that does not answer
+ * holds up none of the others, nor the store. Depends on: base, proto, libcurl, librdkafka.
+ * Threads: one each receiver; callers as said below. */
 #pragma once
 
 #include <stdbool.h>
@@ -60,12 +61,25 @@ struct route_peer {
 };
 bool route_peer_of(const struct route_receiver_settings *settings, struct route_peer *out);
 
+/* What people have said of an incident, as the receivers' threads ask for it. */
+struct route_said {
+    bool is_silenced;     /* nobody is told now */
+    bool is_acknowledged; /* it is not repeated */
+};
+struct alert_record;
+struct route_triage {
+    void *context;
+    struct route_said (*look)(void *context, const struct alert_record *alert, uint64_t wall_ns);
+    uint64_t (*revision)(void *context); /* another number whenever answers may be others; not 0 */
+};
+
 struct router;
 
 /* Starts the receivers; their queue is below `directory`, which exists. NULL with `err`; also NULL,
- * with err->code 0, when there is no receiver. */
+ * with err->code 0, when there is no receiver. `triage` is borrowed for life; NULL: nobody says
+ * anything. */
 MUST_USE struct router *router_new(const struct route_settings *settings, const char *directory,
-                                   struct error *err);
+                                   const struct route_triage *triage, struct error *err);
 /* An incident that was open in the store when the program started: it is told again when that is
  * due. Before the first router_offer. */
 void router_recall(struct router *router, const uint8_t *record, size_t length);
@@ -77,18 +91,21 @@ void router_offer(struct router *router, const uint8_t *record, size_t length, u
 void router_free(struct router *router);
 DEFINE_AUTO(router, router_free);
 
-/* taken = sent + passed_over + refused + expired + dropped + waiting, since the start. */
+/* taken = sent + passed_over + silenced + refused + expired + dropped + waiting, since the start.
+ */
 struct route_counts {
     const char *name; /* as long as the router */
     uint64_t taken;   /* alerts that came, those that waited at the start, and repetitions */
     uint64_t sent;
     uint64_t passed_over; /* not chosen, or no news */
+    uint64_t silenced;    /* held back by a silence; told when it ends and the incident goes on */
     uint64_t refused;     /* by an answer that says it will not be another one */
     uint64_t expired;     /* not delivered within retry_for */
     uint64_t dropped;     /* the queue was full, or its disk damaged */
     uint64_t waiting;
     uint64_t retries;   /* tries that failed and were to be made again */
-    uint64_t repeated;  /* of `sent` and `refused`: told again after repeat_interval */
+    uint64_t repeated;  /* of `sent` and `refused`: told again after repeat_interval, or when a
+                           silence ended */
     uint64_t forgotten; /* incidents told and no longer known: incidents_max */
     bool is_failing;    /* the last try failed */
 };

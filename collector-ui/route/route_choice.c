@@ -127,19 +127,40 @@ bool route_is_wanted(const struct route_choice *choice, const struct route_told_
 {
     const struct route_told *before = find(told, alert->alert_id);
 
+    const bool is_told = before != NULL && before->severity != SEVERITY_NONE;
+
     if (alert->state == ALERT_CLOSE) { /* whom nobody told that it opened */
-        return before != NULL && !before->is_closed && choice->on_close;
+        return is_told && !before->is_closed && choice->on_close;
     }
-    if (before == NULL) {
-        return is_chosen(choice, alert);
-    }
-    if (before->is_closed) {
+    if (before != NULL && before->is_closed) {
         return false; /* comes late, or a second time */
+    }
+    if (!is_told) {
+        return is_chosen(choice, alert);
     }
     const bool is_due = choice->repeat_ns > 0 && wall_ns >= before->wall_ns &&
                         wall_ns - before->wall_ns >= choice->repeat_ns;
 
     return alert->severity > before->severity || (is_due && is_chosen(choice, alert));
+}
+
+enum route_verdict route_judge(const struct route_choice *choice,
+                               const struct route_told_list *told, const struct alert_record *alert,
+                               struct route_said said, uint64_t wall_ns)
+{
+    if (!route_is_wanted(choice, told, alert, wall_ns)) {
+        return ROUTE_PASS_OVER;
+    }
+    if (alert->state == ALERT_CLOSE) {
+        return ROUTE_TELL; /* who was told that it opened waits for that */
+    }
+    if (said.is_silenced) {
+        return ROUTE_HOLD;
+    }
+    const struct route_told *before = find(told, alert->alert_id);
+    const bool is_old = before != NULL && (before->is_held || alert->severity <= before->severity);
+
+    return said.is_acknowledged && is_old ? ROUTE_PASS_OVER : ROUTE_TELL;
 }
 
 uint8_t route_told_severity(const struct route_told_list *told, const char *alert_id)
@@ -169,21 +190,43 @@ static struct route_told *make_room(struct route_told_list *told)
     return least;
 }
 
-void route_told_note(struct route_told_list *told, const struct alert_record *alert,
-                     uint64_t wall_ns)
+static struct route_told *find_or_add(struct route_told_list *told, const char *alert_id)
 {
-    struct route_told *item = find(told, alert->alert_id);
+    struct route_told *item = find(told, alert_id);
 
-    if (told->capacity == 0) {
-        return;
-    }
     if (item == NULL) {
         item = make_room(told);
         *item = (struct route_told){0};
-        (void)snprintf(item->alert_id, sizeof(item->alert_id), "%s", alert->alert_id);
+        (void)snprintf(item->alert_id, sizeof(item->alert_id), "%s", alert_id);
     }
+    return item;
+}
+
+bool route_told_hold(struct route_told_list *told, const struct alert_record *alert,
+                     uint64_t wall_ns)
+{
+    struct route_told *item = told->capacity == 0 ? NULL : find_or_add(told, alert->alert_id);
+
+    if (item == NULL || item->is_held) {
+        return false;
+    }
+    item->is_held = true;
+    item->wall_ns = item->severity == SEVERITY_NONE ? wall_ns : item->wall_ns;
+    told->is_changed = true;
+    return true;
+}
+
+void route_told_note(struct route_told_list *told, const struct alert_record *alert,
+                     uint64_t wall_ns)
+{
+    if (told->capacity == 0) {
+        return;
+    }
+    struct route_told *item = find_or_add(told, alert->alert_id);
+
     item->severity = alert->severity > item->severity ? alert->severity : item->severity;
     item->is_closed = alert->state == ALERT_CLOSE;
+    item->is_held = false;
     item->wall_ns = wall_ns;
     told->is_changed = true;
 }
@@ -194,11 +237,12 @@ void route_told_pass(struct route_told_list *told, const struct alert_record *al
 
     if (item != NULL && !item->is_closed) {
         item->is_closed = true;
+        item->is_held = false;
         told->is_changed = true;
     }
 }
 
-/* ---- kept over restarts: "ALERT_ID SEVERITY open|closed WALL_NS" a line ---- */
+/* ---- kept over restarts: "ALERT_ID SEVERITY open|held|closed WALL_NS" a line ---- */
 
 int route_told_save(struct route_told_list *told, const char *path, struct error *err)
 {
@@ -209,7 +253,10 @@ int route_told_save(struct route_told_list *told, const char *path, struct error
         const struct route_told *item = &told->items[i];
 
         (void)fprintf(file.file, "%s %u %s %" PRIu64 "\n", item->alert_id, (unsigned)item->severity,
-                      item->is_closed ? "closed" : "open", item->wall_ns);
+                      item->is_closed ? "closed"
+                      : item->is_held ? "held"
+                                      : "open",
+                      item->wall_ns);
     }
     if (result == 0) {
         result = replacement_end(&file, REPLACEMENT_QUICK);
@@ -235,9 +282,11 @@ void route_told_load(struct route_told_list *told, const char *path)
 
         if (sscanf(line, "%36s %1[0-5] %7s %20[0-9]", item.alert_id, severity, state, wall_ns) ==
                 4 &&
-            (strcmp(state, "closed") == 0 || strcmp(state, "open") == 0)) {
+            (strcmp(state, "closed") == 0 || strcmp(state, "open") == 0 ||
+             strcmp(state, "held") == 0)) {
             item.severity = (uint8_t)(severity[0] - '0');
             item.is_closed = state[0] == 'c';
+            item.is_held = state[0] == 'h';
             item.wall_ns = strtoull(wall_ns, NULL, 10);
             told->items[told->count++] = item;
         }

@@ -31,6 +31,12 @@ static struct route_incident *find(const struct route_incidents *incidents, cons
                : NULL;
 }
 
+const struct route_incident *route_incidents_find(const struct route_incidents *incidents,
+                                                  const char *alert_id)
+{
+    return find(incidents, alert_id);
+}
+
 static void drop(struct route_incidents *incidents, struct route_incident *item)
 {
     const size_t behind = (size_t)(&incidents->items[incidents->count] - item) - 1;
@@ -92,7 +98,8 @@ const struct route_incident *route_incidents_due(const struct route_incidents *i
     for (uint32_t i = 0; i < told->count && repeat_ns > 0; i++) {
         const struct route_told *item = &told->items[i];
 
-        if (item->is_closed || item->wall_ns >= longest_ns || wall_ns - item->wall_ns < repeat_ns) {
+        if (item->is_closed || item->is_held || item->wall_ns >= longest_ns ||
+            wall_ns - item->wall_ns < repeat_ns) {
             continue;
         }
         const struct route_incident *incident = find(incidents, item->alert_id);

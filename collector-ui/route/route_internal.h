@@ -75,8 +75,9 @@ void route_choice_fini(struct route_choice *choice);
 /* An incident that a receiver was told of. */
 struct route_told {
     char alert_id[37];
-    uint8_t severity;
+    uint8_t severity; /* none: nothing yet */
     bool is_closed;
+    bool is_held;     /* a silence holds news of it back */
     uint64_t wall_ns; /* when last */
 };
 
@@ -92,6 +93,18 @@ bool route_is_wanted(const struct route_choice *choice, const struct route_told_
                      const struct alert_record *alert, uint64_t wall_ns);
 /* The highest severity that it was told of this incident; SEVERITY_NONE: it was not. */
 uint8_t route_told_severity(const struct route_told_list *told, const char *alert_id);
+enum route_verdict {
+    ROUTE_TELL,
+    ROUTE_PASS_OVER,
+    ROUTE_HOLD, /* news, but a silence holds them back */
+};
+/* The same, with what people have said of it. Pure. */
+enum route_verdict route_judge(const struct route_choice *choice,
+                               const struct route_told_list *told, const struct alert_record *alert,
+                               struct route_said said, uint64_t wall_ns);
+/* It was held back; false: so it was before. */
+bool route_told_hold(struct route_told_list *told, const struct alert_record *alert,
+                     uint64_t wall_ns);
 /* It was told. When the list is full, the incident longest closed is forgotten, else the one told
  * longest ago. */
 void route_told_note(struct route_told_list *told, const struct alert_record *alert,
@@ -122,9 +135,12 @@ struct route_incidents {
 /* Keeps a copy of the record while the incident is open. */
 void route_incidents_note(struct route_incidents *incidents, const struct alert_record *alert,
                           const uint8_t *record, size_t length, uint64_t wall_ns);
+/* NULL: it does not go on, or is not known. Borrowed until the next note. */
+const struct route_incident *route_incidents_find(const struct route_incidents *incidents,
+                                                  const char *alert_id);
 /* Of those that `told` says were told `repeat_ns` ago or more (0: none ever), and of which
- * something was heard within `forget_ns`, the one told longest ago; NULL: none. Borrowed until the
- * next note.
+ * something was heard within `forget_ns`, and that no silence holds back, the one told longest ago;
+ * NULL: none. Borrowed until the next note.
  */
 const struct route_incident *route_incidents_due(const struct route_incidents *incidents,
                                                  const struct route_told_list *told,

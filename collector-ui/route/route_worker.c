@@ -119,7 +119,42 @@ static void pause_before_retry(struct route_worker *worker, uint64_t asked_ns)
     (void)pthread_mutex_unlock(&router->lock);
 }
 
-/* ROUTE_RETRY: it is to be tried again after a restart; ROUTE_REFUSED: it is given up. */
+/* What people have said of what the receiver has read. */
+static struct route_said look(const struct route_worker *worker)
+{
+    const struct route_triage *triage = worker->router->triage;
+
+    return triage == NULL ? (struct route_said){0}
+                          : triage->look(triage->context, worker->receiver.alert, clock_wall_ns());
+}
+
+static enum route_verdict judge(const struct route_worker *worker, uint64_t wall_ns)
+{
+    return route_judge(&worker->receiver.choice, &worker->told, worker->receiver.alert,
+                       look(worker), wall_ns);
+}
+
+static void save_told(struct route_worker *worker)
+{
+    struct error err = {0};
+
+    if (worker->told.is_changed && route_told_save(&worker->told, worker->told_path, &err) != 0) {
+        router_complain(&err);
+    }
+}
+
+/* A silence hides it: it is told later, if it goes on. First into the list, then out of the queue.
+ */
+static void hold(struct route_worker *worker, const struct spool_log_item *item)
+{
+    if (route_told_hold(&worker->told, worker->receiver.alert, clock_wall_ns())) {
+        save_told(worker);
+    }
+    done(worker, item, &worker->counts.silenced);
+}
+
+/* ROUTE_RETRY: it is to be tried again after a restart; ROUTE_REFUSED: it is given up, or held
+ * back. */
 static enum route_outcome deliver(struct route_worker *worker, const struct spool_log_item *item)
 {
     const uint64_t give_up_ns = item->time_ns + worker->receiver.settings->retry_ns;
@@ -152,7 +187,55 @@ static enum route_outcome deliver(struct route_worker *worker, const struct spoo
             return ROUTE_REFUSED;
         }
         pause_before_retry(worker, asked_ns); /* the end cuts it short, for a last try */
+        if (judge(worker, clock_wall_ns()) == ROUTE_HOLD) {
+            hold(worker, item);
+            return ROUTE_REFUSED;
+        }
     }
+}
+
+/* An incident that goes on; false: it does not any more. */
+static bool read_incident(struct route_worker *worker, const char *alert_id, size_t *length)
+{
+    struct router *router = worker->router;
+    bool is_read = false;
+
+    (void)pthread_mutex_lock(&router->lock);
+    const struct route_incident *incident = route_incidents_find(&router->incidents, alert_id);
+
+    if (incident != NULL) {
+        *length = incident->length;
+        is_read = route_receiver_read(&worker->receiver, incident->record, incident->length);
+    }
+    (void)pthread_mutex_unlock(&router->lock);
+    return is_read;
+}
+
+/* An incident whose silence has ended: copied and decoded, its length in `length`. False: none. All
+ * are looked at once whenever something else was said. */
+static bool take_held(struct route_worker *worker, uint64_t wall_ns, size_t *length)
+{
+    const struct route_triage *triage = worker->router->triage;
+    const uint64_t revision = triage == NULL ? 0 : triage->revision(triage->context);
+
+    if (revision == worker->held_revision) {
+        return false;
+    }
+    for (uint32_t i = 0; i < worker->told.count; i++) {
+        struct route_told *item = &worker->told.items[i];
+        const bool goes_on = item->is_held && read_incident(worker, item->alert_id, length);
+        const enum route_verdict verdict = goes_on ? judge(worker, wall_ns) : ROUTE_PASS_OVER;
+
+        if (verdict == ROUTE_TELL) {
+            return true;
+        }
+        if (item->is_held && verdict == ROUTE_PASS_OVER) {
+            item->is_held = false;
+            worker->told.is_changed = true;
+        }
+    }
+    worker->held_revision = revision;
+    return false;
 }
 
 /* An incident that goes on and is due to be told again: copied and decoded, its length in `length`.
@@ -187,19 +270,29 @@ static void repeat_due(struct route_worker *worker)
     if (router_is_stopping(router) || clock_monotonic_ns() < worker->repeat_at_ns) {
         return;
     }
-    if (!take_due(worker, wall_ns, &length)) {
+    if (!take_held(worker, wall_ns, &length) && !take_due(worker, wall_ns, &length)) {
         worker->repeat_at_ns = clock_monotonic_ns() + REPEAT_LOOK_NS;
         return;
     }
-    if (!route_is_wanted(&worker->receiver.choice, &worker->told, worker->receiver.alert,
-                         wall_ns)) { /* other settings since */
-        route_told_note(&worker->told, worker->receiver.alert, wall_ns);
+    const enum route_verdict verdict = judge(worker, wall_ns);
+
+    if (verdict == ROUTE_HOLD) {
+        (void)route_told_hold(&worker->told, worker->receiver.alert, wall_ns);
         return;
     }
     const uint8_t told_severity =
         route_told_severity(&worker->told, worker->receiver.alert->alert_id);
+
+    if (verdict == ROUTE_PASS_OVER) { /* acknowledged, or other settings since */
+        if (told_severity != SEVERITY_NONE) {
+            route_told_note(&worker->told, worker->receiver.alert, wall_ns);
+        }
+        return;
+    }
     const enum route_outcome outcome = route_receiver_send(
-        &worker->receiver, route_receiver_go_on(&worker->receiver), told_severity, &asked_ns, &err);
+        &worker->receiver,
+        told_severity == SEVERITY_NONE ? length : route_receiver_go_on(&worker->receiver),
+        told_severity, &asked_ns, &err);
 
     note_outcome(worker, outcome);
     if (outcome == ROUTE_RETRY) {
@@ -216,15 +309,6 @@ static void repeat_due(struct route_worker *worker)
     worker->counts.sent += outcome == ROUTE_DELIVERED;
     worker->counts.refused += outcome == ROUTE_REFUSED;
     (void)pthread_mutex_unlock(&router->lock);
-}
-
-static void save_told(struct route_worker *worker)
-{
-    struct error err = {0};
-
-    if (worker->told.is_changed && route_told_save(&worker->told, worker->told_path, &err) != 0) {
-        router_complain(&err);
-    }
 }
 
 void *route_worker_run(void *context)
@@ -246,9 +330,15 @@ void *route_worker_run(void *context)
         const struct alert_record *alert = worker->receiver.alert;
         const uint64_t wall_ns = clock_wall_ns();
 
-        if (!route_is_wanted(&worker->receiver.choice, &worker->told, alert, wall_ns)) {
+        const enum route_verdict verdict = judge(worker, wall_ns);
+
+        if (verdict == ROUTE_PASS_OVER) {
             done(worker, &item, &worker->counts.passed_over);
             route_told_pass(&worker->told, alert);
+            continue;
+        }
+        if (verdict == ROUTE_HOLD) {
+            hold(worker, &item);
             continue;
         }
         const enum route_outcome outcome = deliver(worker, &item);

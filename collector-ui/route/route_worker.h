@@ -21,12 +21,14 @@ struct route_worker {
     bool has_thread;
     unsigned failures; /* tries in a row */
     struct route_counts counts;
-    uint64_t waited;       /* records in the queue at the start */
-    uint64_t repeat_at_ns; /* monotonic: when it is looked again for what is due */
+    uint64_t waited;        /* records in the queue at the start */
+    uint64_t repeat_at_ns;  /* monotonic: when it is looked again for what is due */
+    uint64_t held_revision; /* of triage, when it was looked last for silences that have ended */
 };
 
 struct router {
     const struct route_settings *settings;
+    const struct route_triage *triage; /* NULL: nobody says anything */
     struct spool_log *queue;
     pthread_mutex_t lock; /* of the queue and of all counts */
     pthread_cond_t changed;

@@ -299,7 +299,7 @@ class Routing(unittest.TestCase):
     def counted(self, name):
         """{result: alerts} of a receiver."""
         values = self.metrics()
-        results = ("sent", "passed_over", "refused", "expired", "dropped")
+        results = ("sent", "passed_over", "silenced", "refused", "expired", "dropped")
         counts = {result: int(values[f'netscope_collector_receiver_alerts_total{{receiver="{name}",result="{result}"}}'])
                   for result in results}
         for key in ("waiting", "retries_total", "up"):

@@ -47,7 +47,7 @@ class Webhooks(Routing):
         counts = self.await_counted("ops", sent=len(messages), waiting=0)
         self.assertEqual(counts["passed_over"], len(records) - len(messages))
         self.assertEqual((counts["refused"], counts["retries_total"], counts["up"]), (0, 0, 1))
-        self.assertEqual(self.ledger("ops"), {"in": len(messages), "out": len(messages), "held": 0, "refused": 0,
+        self.assertEqual(self.ledger("ops"), {"in": len(messages), "out": len(messages), "held": 0, "silenced": 0, "refused": 0,
                                               "expired": 0, "queue_full": 0})
 
     def test_a_receiver_gets_only_what_it_chose(self):
@@ -125,7 +125,7 @@ class Webhooks(Routing):
         self.watch_ledger()
         messages = to_tell(self.raise_alerts())
         wait_until("it waits", lambda: self.counted("closed")["retries_total"])
-        self.assertEqual(self.ledger("closed"), {"in": len(messages), "out": 0, "held": len(messages), "refused": 0,
+        self.assertEqual(self.ledger("closed"), {"in": len(messages), "out": 0, "held": len(messages), "silenced": 0, "refused": 0,
                                                  "expired": 0, "queue_full": 0})
         self.assertEqual(self.counted("closed")["up"], 0)
         self.assert_told(hook, messages)

@@ -229,6 +229,59 @@ class Triage(Routing):
         self.assertEqual(self.client.refused("AlertService/DeleteSilence", {"silence_id": "0" * 32})[:2],
                          ("NOT_FOUND", "NO_SUCH_SILENCE"))
 
+    # ---- receivers ----
+
+    def test_a_receiver_hears_nothing_of_a_silenced_incident_until_the_silence_ends(self):
+        hook = self.hook()
+        self.begin({"ops": {"url": hook.url()}})
+        self.watch_ledger()
+        silence = self.ask("CreateSilence", attackers=["10.0.9.66"], duration="3600s", reason="our scanner")["silence"]
+        self.tell(1)
+        self.tell(2)
+        self.tell(3, attacker="10.0.9.67")
+        self.tell(1, "UPDATE", severity="HIGH")
+        self.tell(2, "CLOSE", severity="MEDIUM")
+        counts = self.await_counted("ops", sent=1, waiting=0)
+        self.assertEqual((counts["silenced"], counts["passed_over"]), (3, 1))
+        self.assertEqual([record["alert_id"] for record in hook.records()], [alert_id(3)])
+        self.assertEqual(self.ledger("ops")["silenced"], 3)
+        self.again()
+        time.sleep(3)  # time enough to be told, if that were wrong
+        self.assertEqual(len(hook.requests), 1)
+        self.ask("DeleteSilence", silence_id=silence["silence_id"])
+        wait_until("what went on is told", lambda: len(hook.taken()) == 2)
+        told = hook.records()[1]
+        self.assertEqual((told["alert_id"], told["severity"], told["state"]),
+                         (alert_id(1), "SEVERITY_HIGH", "ALERT_STATE_UPDATE"))
+        self.sensor = self.closing(Sensor(self.collector.ingest, self.client))
+        self.sensor.seq = 5
+        self.tell(1, "CLOSE", severity="HIGH")
+        wait_until("its end", lambda: len(hook.taken()) == 3)
+        time.sleep(3)
+        self.assertEqual([record["alert_id"] for record in hook.records()], [alert_id(3), alert_id(1), alert_id(1)])
+
+    def test_a_silence_that_comes_to_its_end_by_itself_is_over(self):
+        hook = self.hook()
+        self.begin({"ops": {"url": hook.url()}})
+        self.ask("CreateSilence", kinds=[SCAN], duration="5s", reason="a moment")
+        self.tell(1)
+        self.await_counted("ops", silenced=1, waiting=0)
+        self.assertEqual(hook.requests, [])
+        wait_until("it is told", lambda: hook.taken())
+        self.assertEqual(self.notes(), {})
+
+    def test_an_acknowledged_incident_is_not_repeated_but_its_rise_and_its_end_are_told(self):
+        hook = self.hook()
+        self.begin({"ops": {"url": hook.url(), "repeat_interval": "60s"}, "silent": {"url": hook.url("/other")}})
+        self.tell(1)
+        wait_until("it is told", lambda: len(hook.taken()) == 2)
+        self.ask("AcknowledgeAlert", alert_ids=[alert_id(1)])
+        self.tell(1, "UPDATE", severity="HIGH")
+        self.tell(1, "CLOSE", severity="HIGH")
+        wait_until("rise and end", lambda: len(hook.taken()) == 6)
+        self.assertEqual([record["state"] for record in hook.records()][::2],
+                         ["ALERT_STATE_OPEN", "ALERT_STATE_UPDATE", "ALERT_STATE_CLOSE"])
+
     # ---- who may ----
 
     def test_a_token_that_may_read_may_not_change_and_the_audit_says_who_did(self):

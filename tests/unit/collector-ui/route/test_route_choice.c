@@ -321,6 +321,59 @@ static void a_list_without_room_tells_everything(void **state)
     assert_int_equal(told.count, 0);
 }
 
+/* ---- what people have said ---- */
+
+static enum route_verdict judged(enum alert_state is, enum severity severity, bool is_silenced,
+                                 bool is_acknowledged)
+{
+    case_alert(&alert, 1);
+    alert.state = (uint8_t)is;
+    alert.severity = (uint8_t)severity;
+    return route_judge(&choice, &told, &alert, (struct route_said){is_silenced, is_acknowledged},
+                       CASE_START_NS + REPEAT_NS);
+}
+
+static void news_of_a_silenced_incident_are_held_but_for_its_end(void **state)
+{
+    (void)state;
+    assert_int_equal(judged(ALERT_OPEN, SEVERITY_LOW, true, false), ROUTE_HOLD);
+    assert_int_equal(judged(ALERT_CLOSE, SEVERITY_LOW, true, false), ROUTE_PASS_OVER);
+    assert_true(comes(1, ALERT_OPEN, SEVERITY_LOW, CASE_START_NS));
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_LOW, true, false), ROUTE_HOLD); /* due */
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_HIGH, true, false), ROUTE_HOLD);
+    assert_int_equal(judged(ALERT_CLOSE, SEVERITY_LOW, true, false), ROUTE_TELL);
+    choice.alerts.kinds = UINT32_C(1) << ALERT_BEACON; /* another one */
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_LOW, true, false), ROUTE_PASS_OVER);
+}
+
+static void an_acknowledged_incident_is_not_repeated(void **state)
+{
+    (void)state;
+    assert_int_equal(judged(ALERT_OPEN, SEVERITY_LOW, false, true),
+                     ROUTE_TELL); /* for the first time */
+    assert_true(comes(1, ALERT_OPEN, SEVERITY_LOW, CASE_START_NS));
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_LOW, false, false), ROUTE_TELL);
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_LOW, false, true), ROUTE_PASS_OVER);
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_MEDIUM, false, true), ROUTE_TELL);
+    assert_int_equal(judged(ALERT_CLOSE, SEVERITY_LOW, false, true), ROUTE_TELL);
+}
+
+static void what_was_held_is_told_later_unless_it_is_acknowledged_or_over(void **state)
+{
+    (void)state;
+    case_alert(&alert, 1);
+    alert.severity = SEVERITY_MEDIUM;
+    assert_true(route_told_hold(&told, &alert, CASE_START_NS));
+    assert_false(route_told_hold(&told, &alert, CASE_START_NS + 1));
+    assert_int_equal(route_told_severity(&told, alert.alert_id), SEVERITY_NONE);
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_MEDIUM, false, false), ROUTE_TELL);
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_MEDIUM, false, true), ROUTE_PASS_OVER);
+    assert_int_equal(judged(ALERT_CLOSE, SEVERITY_MEDIUM, false, false), ROUTE_PASS_OVER);
+    route_told_pass(&told, &alert);
+    assert_false(told.items[0].is_held);
+    assert_int_equal(judged(ALERT_UPDATE, SEVERITY_MEDIUM, false, false), ROUTE_PASS_OVER);
+}
+
 /* ---- over a restart ---- */
 
 static void restart(uint32_t capacity)
@@ -358,6 +411,22 @@ static void what_was_told_is_known_after_a_restart(void **state)
     assert_false(comes(3, ALERT_CLOSE, SEVERITY_HIGH, 8));
     assert_true(comes(1, ALERT_UPDATE, SEVERITY_MEDIUM, CASE_START_NS + 2));
     assert_true(comes(1, ALERT_UPDATE, SEVERITY_MEDIUM, CASE_START_NS + 2 + REPEAT_NS));
+}
+
+static void what_was_held_back_is_known_after_a_restart(void **state)
+{
+    (void)state;
+    case_alert(&alert, 1);
+    assert_true(route_told_hold(&told, &alert, CASE_START_NS));
+    assert_true(comes(2, ALERT_OPEN, SEVERITY_LOW, CASE_START_NS));
+    case_alert(&alert, 2);
+    assert_true(route_told_hold(&told, &alert, CASE_START_NS + 1));
+    restart(CAPACITY);
+    assert_int_equal(told.count, 2);
+    assert_true(told.items[0].is_held && told.items[1].is_held);
+    assert_int_equal(told.items[0].severity, SEVERITY_NONE);
+    assert_int_equal(told.items[1].severity, SEVERITY_LOW);
+    assert_int_equal(told.items[1].wall_ns, CASE_START_NS);
 }
 
 static void an_empty_list_is_an_empty_file(void **state)
@@ -478,7 +547,11 @@ int main(void)
         TEST(a_full_list_forgets_the_closed_before_the_open),
         TEST(a_close_that_is_not_told_makes_room_all_the_same),
         TEST(a_list_without_room_tells_everything),
+        TEST(news_of_a_silenced_incident_are_held_but_for_its_end),
+        TEST(an_acknowledged_incident_is_not_repeated),
+        TEST(what_was_held_is_told_later_unless_it_is_acknowledged_or_over),
         IN_DIRECTORY(what_was_told_is_known_after_a_restart),
+        IN_DIRECTORY(what_was_held_back_is_known_after_a_restart),
         IN_DIRECTORY(an_empty_list_is_an_empty_file),
         IN_DIRECTORY(damaged_lines_are_passed_over_and_the_others_hold),
         IN_DIRECTORY(a_file_cut_at_any_place_is_read_without_harm),

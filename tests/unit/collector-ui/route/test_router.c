@@ -31,6 +31,7 @@ static struct route_settings settings;
 static struct route_server servers[2];
 static unsigned servers_count;
 static struct router *router;
+static const struct route_triage *triage; /* NULL: nobody says anything */
 
 static int begin(void **state)
 {
@@ -39,6 +40,7 @@ static int begin(void **state)
         .queue_bytes = 1 << 20, .incidents_max = 64, .forget_ns = 3600 * NS_PER_SEC};
     servers_count = 0;
     router = NULL;
+    triage = NULL;
     error_clear(&err);
     return case_directory_make(state);
 }
@@ -64,7 +66,7 @@ static void serve(unsigned i)
 
 static void start(void)
 {
-    router = router_new(&settings, case_path("route"), &err);
+    router = router_new(&settings, case_path("route"), triage, &err);
     assert_string_equal(err.message, "");
     assert_non_null(router);
 }
@@ -84,8 +86,8 @@ static struct route_counts counts_of(unsigned i)
     const struct route_counts *c = &all[i];
 
     assert_string_equal(c->name, settings.names[i]);
-    assert_int_equal(c->taken,
-                     c->sent + c->passed_over + c->refused + c->expired + c->dropped + c->waiting);
+    assert_int_equal(c->taken, c->sent + c->passed_over + c->silenced + c->refused + c->expired +
+                                   c->dropped + c->waiting);
     return *c;
 }
 
@@ -447,6 +449,124 @@ static void a_repetition_that_fails_is_tried_again(void **state)
     assert_int_equal(counts.waiting, 0);
 }
 
+/* ---- what people have said ---- */
+
+static atomic_bool is_silenced, is_acknowledged;
+static atomic_uint_fast64_t said_times;
+
+static struct route_said look_up(void *context, const struct alert_record *alert, uint64_t wall_ns)
+{
+    (void)context;
+    (void)alert;
+    (void)wall_ns;
+    return (struct route_said){atomic_load(&is_silenced), atomic_load(&is_acknowledged)};
+}
+
+static uint64_t look_whether(void *context)
+{
+    (void)context;
+    return atomic_load(&said_times);
+}
+
+static void say(bool silenced, bool acknowledged)
+{
+    static const struct route_triage people = {.look = look_up, .revision = look_whether};
+
+    atomic_store(&is_silenced, silenced);
+    atomic_store(&is_acknowledged, acknowledged);
+    atomic_fetch_add(&said_times, 1);
+    triage = &people;
+}
+
+static void what_a_silence_hides_is_told_when_it_ends_and_the_incident_goes_on(void **state)
+{
+    (void)state;
+    serve(0);
+    say(true, false);
+    start();
+    offer_incident(1, ALERT_OPEN);
+    offer_incident(2, ALERT_OPEN);
+    offer_incident(2, ALERT_CLOSE);
+    const struct route_counts counts = until_nothing_waits(0);
+
+    assert_int_equal(counts.silenced, 2);
+    assert_int_equal(counts.passed_over, 1); /* an end of which nobody heard the beginning */
+    assert_int_equal(counts.sent, 0);
+    stop(); /* what was held back is known after a restart */
+    start();
+    static struct alert_record alert;
+    static uint8_t record[ROUTE_RECORD_BYTES_MAX];
+
+    case_alert(&alert, 1);
+    router_recall(router, record, case_encode(&alert, record));
+    (void)sleep(3); /* time enough to be told, if that were wrong */
+    assert_int_equal(route_server_count(&servers[0]), 0);
+    say(false, false);
+    until_requests(0, 1);
+    asked_for(0, 0, 1);
+    assert_string_equal(servers[0].requests[0].state, "ALERT_STATE_OPEN");
+    offer_incident(1, ALERT_CLOSE);
+    assert_int_equal(until_nothing_waits(0).sent, 2);
+    (void)sleep(3);
+    assert_int_equal(route_server_count(&servers[0]), 2);
+}
+
+static void the_end_of_what_was_told_is_told_though_it_is_silenced(void **state)
+{
+    (void)state;
+    serve(0);
+    say(false, false);
+    start();
+    offer_incident(1, ALERT_OPEN);
+    assert_int_equal(until_nothing_waits(0).sent, 1);
+    say(true, false);
+    offer_incident(1, ALERT_UPDATE);
+    offer_incident(1, ALERT_CLOSE);
+    const struct route_counts counts = until_nothing_waits(0);
+
+    assert_int_equal(counts.sent, 2);
+    assert_int_equal(counts.silenced, 0); /* the update was no news */
+    assert_string_equal(servers[0].requests[1].state, "ALERT_STATE_CLOSE");
+}
+
+static void a_silence_that_begins_while_an_alert_waits_holds_it_back(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SERVER_REQUESTS_MAX; i++) {
+        servers[0].statuses[i] = 503;
+    }
+    serve(0);
+    say(false, false);
+    start();
+    offer_incident(1, ALERT_OPEN);
+    until_retries(0, 1);
+    say(true, false);
+    assert_int_equal(until_nothing_waits(0).silenced, 1);
+}
+
+static void what_is_acknowledged_is_not_repeated_but_its_rise_and_its_end_are_told(void **state)
+{
+    (void)state;
+    static struct alert_record alert;
+
+    serve(0);
+    settings.receivers[0].repeat_ns = NS_PER_SEC;
+    say(false, false);
+    start();
+    offer_incident(1, ALERT_OPEN);
+    assert_int_equal(until_nothing_waits(0).sent, 1);
+    say(false, true);
+    (void)sleep(4);
+    assert_int_equal(counts_of(0).repeated, 0);
+    case_alert(&alert, 1);
+    alert.state = ALERT_UPDATE;
+    alert.severity++;
+    offer(&alert);
+    assert_int_equal(until_nothing_waits(0).sent, 2);
+    offer_incident(1, ALERT_CLOSE);
+    assert_int_equal(until_nothing_waits(0).sent, 3);
+}
+
 /* ---- over a restart ---- */
 
 static void what_was_open_in_the_store_is_told_again_after_a_restart(void **state)
@@ -520,7 +640,7 @@ static void what_was_not_delivered_is_delivered_after_a_restart(void **state)
 /* A process that nobody listens to, and that gets no time to write anything at its end. */
 static void offer_and_be_killed(void)
 {
-    router = router_new(&settings, case_path("route"), &err);
+    router = router_new(&settings, case_path("route"), triage, &err);
     if (router != NULL) {
         offer_incident(1, ALERT_OPEN);
         offer_incident(2, ALERT_OPEN);
@@ -741,7 +861,7 @@ static void without_a_receiver_there_is_no_router_and_no_error(void **state)
 {
     (void)state;
     err.code = EIO;
-    assert_null(router_new(&settings, case_path("route"), &err));
+    assert_null(router_new(&settings, case_path("route"), triage, &err));
     assert_int_equal(err.code, 0);
 }
 
@@ -751,10 +871,10 @@ static void a_receiver_that_cannot_be_made_is_named(void **state)
     serve(0);
     serve(1);
     settings.receivers[1].url = "log.example";
-    assert_null(router_new(&settings, case_path("route"), &err));
+    assert_null(router_new(&settings, case_path("route"), triage, &err));
     assert_non_null(strstr(err.message, "receivers.second: url: "));
     settings.names[1] = NULL;
-    assert_null(router_new(&settings, case_path("not/there"), &err));
+    assert_null(router_new(&settings, case_path("not/there"), NULL, &err));
     assert_int_equal(err.code, ENOENT);
 }
 
@@ -763,7 +883,7 @@ static void one_queue_belongs_to_one_router(void **state)
     (void)state;
     serve(0);
     start();
-    assert_null(router_new(&settings, case_path("route"), &err));
+    assert_null(router_new(&settings, case_path("route"), triage, &err));
     assert_int_equal(err.code, EBUSY);
     offer_incident(1, ALERT_OPEN);
     assert_int_equal(until_nothing_waits(0).sent, 1);
@@ -856,6 +976,10 @@ int main(void)
         TEST(each_receiver_hears_what_it_has_chosen),
         TEST(an_incident_that_goes_on_in_silence_is_told_again),
         TEST(a_repetition_that_fails_is_tried_again),
+        TEST(what_a_silence_hides_is_told_when_it_ends_and_the_incident_goes_on),
+        TEST(the_end_of_what_was_told_is_told_though_it_is_silenced),
+        TEST(a_silence_that_begins_while_an_alert_waits_holds_it_back),
+        TEST(what_is_acknowledged_is_not_repeated_but_its_rise_and_its_end_are_told),
         TEST(what_was_open_in_the_store_is_told_again_after_a_restart),
         TEST(an_incident_of_which_nothing_is_heard_is_told_no_more),
         TEST(what_was_not_delivered_is_delivered_after_a_restart),
