@@ -6,12 +6,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "collector-ui/api/live_private.h"
+#include "proto/codec.h"
 #include "proto/json/transcoder.h"
 
-#define BODY_BYTES_MAX ((size_t)1000 << 10)
-#define SENSORS_MAX    4096u
+#define ALERT_ARENA_BYTES ((size_t)1 << 20)
+#define BODY_BYTES_MAX    ((size_t)1000 << 10)
+#define SENSORS_MAX       4096u
 
 /* ---- ticks ---- */
 
@@ -20,6 +23,7 @@ static void tick_fini(struct live_tick *tick)
     for (uint32_t i = 0;
          tick->alerts != NULL && tick->window != NULL && i < tick->window->alerts_count; i++) {
         free(tick->alerts[i]);
+        free(tick->notes == NULL ? NULL : tick->notes[i]);
     }
     live_window_free(tick->window);
     free(tick->apps);
@@ -27,6 +31,8 @@ static void tick_fini(struct live_tick *tick)
     free(tick->states);
     free(tick->alerts);
     free(tick->alert_bytes);
+    free(tick->notes);
+    free(tick->note_bytes);
     memset(tick, 0, sizeof *tick);
 }
 
@@ -35,6 +41,36 @@ static void write_alert(void *context, struct json_writer *out)
     const struct live_alert *const alert = context;
     rest_record(out, "netscope.v1.AlertRecord",
                 &(struct history_bytes){alert->record, alert->length});
+}
+
+static void write_note(void *context, struct json_writer *out)
+{
+    rest_record(out, "netscope.v1.AlertNote", context);
+}
+
+/* What people have said of the alerts of the tick. Without memory it is read by the next GET. */
+static void tick_notes(struct live_feed *feed, struct live_tick *tick)
+{
+    struct triage *const triage = atomic_load(&feed->api->triage);
+    const struct live_window *const w = tick->window;
+    tick->said = triage == NULL ? 0 : triage_revision(triage);
+    if (triage == NULL || w->alerts_count == 0) {
+        return;
+    }
+    struct alert_record *const alert = malloc(sizeof *alert);
+    AUTO(arena) arena = arena_new(ALERT_ARENA_BYTES);
+    for (uint32_t i = 0; alert != NULL && arena != NULL && i < w->alerts_count; i++) {
+        struct triage_note note;
+        uint8_t bytes[API_NOTE_BYTES];
+        arena_reset(arena);
+        if (codec_decode_alert(w->alerts[i].record, w->alerts[i].length, arena, alert) &&
+            triage_look(triage, alert, clock_wall_ns(), &note)) {
+            struct history_bytes record = {
+                bytes, (uint32_t)api_note_encode(&note, alert->alert_id, bytes)};
+            tick->notes[i] = json_grown(write_note, &record, &tick->note_bytes[i]);
+        }
+    }
+    free(alert);
 }
 
 static void sensor_states(struct live_feed *feed, struct live_tick *tick)
@@ -74,14 +110,18 @@ static bool tick_make(struct live_feed *feed, double win_ms, struct live_tick *t
     tick->states = calloc((size_t)w->sensors_count + 1, sizeof *tick->states);
     tick->alerts = calloc((size_t)w->alerts_count + 1, sizeof *tick->alerts);
     tick->alert_bytes = calloc((size_t)w->alerts_count + 1, sizeof *tick->alert_bytes);
+    tick->notes = calloc((size_t)w->alerts_count + 1, sizeof *tick->notes);
+    tick->note_bytes = calloc((size_t)w->alerts_count + 1, sizeof *tick->note_bytes);
     if (tick->apps == NULL || tick->sensors == NULL || tick->states == NULL ||
-        tick->alerts == NULL || tick->alert_bytes == NULL) {
+        tick->alerts == NULL || tick->alert_bytes == NULL || tick->notes == NULL ||
+        tick->note_bytes == NULL) {
         tick_fini(tick);
         return false;
     }
     for (uint32_t i = 0; i < w->alerts_count; i++) {
         tick->alerts[i] = json_grown(write_alert, &w->alerts[i], &tick->alert_bytes[i]);
     }
+    tick_notes(feed, tick);
     sensor_states(feed, tick);
     return true;
 }
@@ -429,8 +469,9 @@ static void write_hello(void *context, struct json_writer *out)
     json_bool(out, false);
     json_key(out, "packets");
     json_bool(out, api->settings.sample_rate > 0);
-    json_key(out, "ack");
-    json_bool(out, false);
+    json_key(out, "ack"); /* whoever may look at the page may also say something of alerts */
+    json_bool(out, api->fleet != NULL && atomic_load(&api->triage) != NULL &&
+                       (api->settings.auth_enabled || auth_may_anyone_change(api)));
     json_key(out, "filtered_series");
     json_bool(out, true);
     json_object_end(out);

@@ -426,12 +426,32 @@ static void write_flows(const struct live_feed *feed, const struct live_tick *ti
     free(list);
 }
 
+/* What people have said of the alerts that changed. */
+static void write_notes(const struct live_feed *feed, uint64_t after, uint64_t until,
+                        struct json_writer *out)
+{
+    json_key(out, "notes");
+    json_array_begin(out);
+    for (uint64_t n = after + 1; n <= until; n++) {
+        const struct live_tick *const tick = tick_at(feed, n);
+        for (uint32_t i = 0; i < tick->window->alerts_count; i++) {
+            if (tick->notes != NULL && tick->notes[i] != NULL) {
+                json_raw(out, tick->notes[i], tick->note_bytes[i]);
+            }
+        }
+    }
+    json_array_end(out);
+}
+
 static void write_alerts(const struct live_feed *feed, uint64_t after, uint64_t until,
                          struct json_writer *out)
 {
     json_key(out, "alerts");
     json_object_begin(out);
     key_count(out, "open", tick_at(feed, until)->window->alerts_open);
+    if (tick_at(feed, until)->said != 0) {
+        key_count(out, "said", tick_at(feed, until)->said);
+    }
     json_key(out, "changed");
     json_array_begin(out);
     size_t bytes = 0;
@@ -445,6 +465,7 @@ static void write_alerts(const struct live_feed *feed, uint64_t after, uint64_t 
         }
     }
     json_array_end(out);
+    write_notes(feed, after, until, out);
     json_object_end(out);
 }
 

@@ -31,6 +31,9 @@ struct live_tick {
     uint8_t *states;          /* of window->sensors[i]: 0 LIVE, 1 STALE, 2 OFFLINE */
     char **alerts;            /* as JSON */
     size_t *alert_bytes;
+    char **notes; /* what people have said of each, as JSON; NULL: nothing */
+    size_t *note_bytes;
+    uint64_t said; /* another number whenever something was said of any alert; 0: nobody can */
 };
 
 struct live_dict {

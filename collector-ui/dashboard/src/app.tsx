@@ -7,7 +7,7 @@ import { ago, clock, moment, ms, NONE, plural, safe, span, whole } from './lib/f
 import { search_to_filter } from './lib/filter';
 import { format_range, parse_instant, type PageName, type Range } from './lib/route';
 import {
-    announce, connection, go, go_live, hello, held, href, is_live, last_good_ms, live, open_alerts, param, patch, pause, paused_at, perf, range,
+    announce, connection, go, go_live, hello, held, href, is_live, is_shown, last_good_ms, live, open_shown, param, patch, pause, paused_at, perf, range,
     RATES, rate_hz, route, sensors, server_now, set_range, set_rate, toggle_pause, view, alerts,
 } from './live/store';
 import { Icon, Mark, Severity } from './ui/icons';
@@ -336,8 +336,8 @@ function pages_shown(): PageName[] {
 }
 
 function Rail() {
-    const count = open_alerts.value ?? 0;
-    const worst = [...alerts.value.values()].some((a) => a.open && (a.severity === 'critical' || a.severity === 'high'));
+    const count = open_shown.value ?? 0;
+    const worst = [...alerts.value.values()].some((a) => a.open && is_shown(a) && (a.severity === 'critical' || a.severity === 'high'));
     return (
         <nav class="rail" aria-label="Pages">
             {pages_shown().map((name) => (
@@ -541,9 +541,9 @@ export function App() {
         nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'),
     ]);
     useEffect(() => {
-        const count = open_alerts.value ?? 0;
+        const count = open_shown.value ?? 0;
         document.title = `${count > 0 ? `(${count}) ` : ''}${TITLES[shown]} · NetScope`;
-    }, [shown, open_alerts.value]);
+    }, [shown, open_shown.value]);
     const overlay = param('perf') === '1' || new URLSearchParams(location.search).get('perf') === '1';
 
     return (

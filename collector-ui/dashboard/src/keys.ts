@@ -43,6 +43,9 @@ function on_key(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
         return;
     }
+    if (document.querySelector('dialog[open]')) {
+        return; /* it has keys of its own */
+    }
     const typing = is_typing(event.target);
     const key = name_of(event);
     /* a button that has the focus keeps its own keys */

@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -184,7 +185,7 @@ export function make_world(options = {}) {
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
-    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, alerts, alert_record, started, empty: options.empty === true };
+    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, alerts, alert_record, triage: new FakeTriage(), started, empty: options.empty === true };
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------ */
@@ -552,7 +553,7 @@ function rest(world, control, path, q) {
     }
     if (path === '/v1/alerts') {
         const list = world.empty ? [] : world.alerts.filter((a) => q.get('state') !== 'open' || !a.closed).map(world.alert_record);
-        return ok({ alerts: list, next_page_token: '', matched: list.length, ...meta });
+        return ok({ alerts: list, notes: list.map((a) => world.triage.note(a, now())).filter(Boolean), next_page_token: '', matched: list.length, ...meta });
     }
     if (path === '/v1/packets') {
         const count = 400 + Math.floor((now() - world.started) / 700);
@@ -648,7 +649,7 @@ function frame_for(world, sub, seq, win_ms, changed, boot) {
         };
     }
     if (sub.topics.alerts) {
-        f.alerts = { open: world.empty ? 0 : world.alerts.filter((a) => !a.closed).length, changed };
+        f.alerts = { open: world.empty ? 0 : world.alerts.filter((a) => !a.closed).length, said: world.triage.said, changed, notes: changed.map((a) => world.triage.note(a, world.now())).filter(Boolean) };
     }
     return f;
 }
@@ -679,11 +680,22 @@ export function fake_collector(options = {}) {
             response.end(readFileSync(asset.file + (suffix ? `.${suffix}` : '')));
             return;
         }
-        const answer = rest(world, control, url.pathname, url.searchParams);
-        setTimeout(() => {
-            response.writeHead(answer.status, { ...headers, 'content-type': answer.type, 'cache-control': 'no-store' });
-            response.end(answer.body);
-        }, control.slow_ms);
+        const reply = (answer) =>
+            setTimeout(() => {
+                response.writeHead(answer.status, { ...headers, 'content-type': answer.type, 'cache-control': 'no-store' });
+                response.end(answer.body);
+            }, control.slow_ms);
+        if (/^\/v1\/(silences|alerts:)/.test(url.pathname)) {
+            let text = '';
+            request.on('data', (part) => (text += part));
+            request.on('end', () => {
+                const forbidden = request.method === 'POST' && !request.headers['x-netscope'];
+                const records = world.empty ? [] : world.alerts.map(world.alert_record);
+                reply((forbidden ? null : world.triage.answer(url.pathname, JSON.parse(text || '{}'), records, world.now())) ?? { status: forbidden ? 403 : 404, type: 'application/problem+json', body: '{}' });
+            });
+            return;
+        }
+        reply(rest(world, control, url.pathname, url.searchParams));
     });
     server.on('upgrade', (request, socket) => {
         const key = request.headers['sec-websocket-key'];
@@ -707,7 +719,7 @@ export function fake_collector(options = {}) {
         socket.on('close', done);
         send_text(socket, JSON.stringify({
             t: 'hello', v: 1, boot, server: 'collector-1', version: '0.1.0', now_ms: server_ms(), tick_ms: 1000, min_tick_ms: 33, history: [{ step_ms: 1000, span_s: 900 }, { step_ms: 60000, span_s: 2592000 }],
-            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: true, ack: false, filtered_series: control.filtered_series }, user: '', dict_rev: 1,
+            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: true, ack: true, filtered_series: control.filtered_series }, user: '', dict_rev: 1,
         }));
         send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
         socket.on('data', reader((text) => {

@@ -41,6 +41,17 @@ test('what a collector does not say that it can do is not asked of it', () => {
     }
 });
 
+test('what people have said of alerts comes with them; a collector that does not tell is no error', () => {
+    const told = changed((f) => Object.assign(f.alerts, { said: 7, notes: [{ alert_id: 'x', is_acknowledged: true }] }));
+    assert.ok(told.ok && told.message.t === 'frame');
+    assert.equal(told.message.frame.alerts!.said, 7);
+    assert.deepEqual(told.message.frame.alerts!.notes, [{ alert_id: 'x', is_acknowledged: true }]);
+    const silent = read(frame);
+    assert.ok(silent.ok && silent.message.t === 'frame');
+    assert.deepEqual([silent.message.frame.alerts!.said, silent.message.frame.alerts!.notes], [null, []]);
+    assert.equal(changed((f) => Object.assign(f.alerts, { notes: [3] })).ok, false);
+});
+
 test('columns of unequal length reject the frame', () => {
     assert.equal(changed((f) => f.flows.bps.pop()).ok, false);
     assert.equal(changed((f) => f.by.in.push(1)).ok, false);

@@ -96,6 +96,7 @@ test('the sentence never says that all is well when it does not know', () => {
     assert.equal(text(situation([], [good, good], true)), 'No alert is open. All 2 sensors report and lose nothing.');
     assert.equal(situation([], [good, good], true).level, 'ok');
     assert.notEqual(situation([], [good, { name: 'b', state: 'STALE', loss_ppm: null }], true).level, 'ok');
+    assert.equal(text(situation([], [good, good], true, undefined, 3)), 'No alert is open but 3 acknowledged or silenced. All 2 sensors report and lose nothing.');
     assert.match(text(situation([], [{ name: 'b', state: 'LIVE', loss_ppm: 5000 }, good, good], true)), /One sensor of 3 loses packets/);
 });
 

@@ -3,12 +3,9 @@ over a kill), FEED (a browser that stops reading). Each tells exactly that loss 
 
 The sensor is a foreign client (grpcio), the browser a socket that speaks WebSocket (RFC 6455) by itself.
 """
-import base64
-import json
 import os
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import time
@@ -16,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
+from support.live_client import LiveClient
 from support.programs import COLLECTOR, PATIENCE, main, metrics, wait_until
 
 try:
@@ -32,49 +30,12 @@ def flow(number_of_it):
     return text(4, f"{number_of_it:016x}") + text(7, number(1, int(time.time()))) + text(11, number(1, 1))
 
 
-class Browser:
+class Browser(LiveClient):
     """A client of the live feed that reads when it is told to."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20 * PATIENCE)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((f"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                             "Sec-WebSocket-Protocol: live.v1.json\r\n\r\n").encode())
-        self.bytes = b""
+        super().__init__(port)
         self.frames, self.resyncs = [], []
-        while b"\r\n\r\n" not in self.bytes:
-            self.more()
-        head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
-        assert head.startswith(b"HTTP/1.1 101"), head
-
-    def more(self):
-        data = self.socket.recv(65536)
-        assert data, "the feed was closed"
-        self.bytes += data
-
-    def message(self):
-        while True:
-            while len(self.bytes) < 2:
-                self.more()
-            length, at = self.bytes[1] & 127, 2
-            size = {126: 2, 127: 8}.get(length, 0)
-            while len(self.bytes) < at + size:
-                self.more()
-            if size:
-                length = int.from_bytes(self.bytes[at:at + size], "big")
-            at += size
-            while len(self.bytes) < at + length:
-                self.more()
-            kind, payload = self.bytes[0] & 15, self.bytes[at:at + length]
-            self.bytes = self.bytes[at + length:]
-            if kind == 1:
-                return json.loads(payload)
-
-    def say(self, **message):
-        payload = json.dumps(message).encode()
-        assert len(payload) < 126
-        self.socket.sendall(struct.pack("!BB", 0x81, 0x80 | len(payload)) + bytes(4) + payload)
 
     def subscribe(self):
         self.say(t="sub", id=1, rate_hz=30, topics={"totals": {}})

@@ -18,6 +18,7 @@ from support.programs import SKIPPED, main, wait_until
 try:
     from support.foreign_stream import ALERTS, WELCOME, Stream, batch, hello
     from support.grpc_client import Client
+    from support.live_client import LiveClient
 except ImportError:
     print("SKIP: python3-grpcio and python3-protobuf are not installed")
     sys.exit(SKIPPED)
@@ -57,6 +58,22 @@ class Sensor:
 
     def close(self):
         self.stream.close()
+
+
+class Feed(LiveClient):
+    def receive(self, kind):
+        message = self.message()
+        while message["t"] != kind:
+            message = self.message()
+        if kind == "frame":
+            self.say(t="ack", seq=message["seq"])
+        return message
+
+    def until(self, is_it):
+        frame = self.receive("frame")
+        while not is_it(frame):
+            frame = self.receive("frame")
+        return frame
 
 
 class Triage(Routing):
@@ -229,6 +246,21 @@ class Triage(Routing):
         self.assertEqual(self.client.refused("AlertService/DeleteSilence", {"silence_id": "0" * 32})[:2],
                          ("NOT_FOUND", "NO_SUCH_SILENCE"))
 
+    def test_the_live_feed_tells_that_something_was_said_and_what(self):
+        self.begin()
+        feed = self.closing(Feed(self.collector.http))
+        self.assertIs(feed.receive("hello")["caps"]["ack"], True)
+        feed.say(t="sub", id=1, rate_hz=1, topics={"alerts": {}})
+        said = feed.receive("frame")["alerts"]["said"]
+        self.ask("CreateSilence", kinds=[SCAN], duration="4s", reason="a moment")
+        more = feed.until(lambda frame: frame["alerts"]["said"] != said)["alerts"]["said"]
+        self.sensor.tell(1)
+        told = feed.until(lambda frame: frame["alerts"]["changed"])["alerts"]
+        self.assertEqual([note["alert_id"] for note in told["notes"]], [alert_id(1)])
+        self.assertRegex(told["notes"][0]["silence_id"], r"\A[0-9a-f]{32}\Z")
+        # The end of a silence is news by itself.
+        feed.until(lambda frame: frame["alerts"]["said"] != more)
+
     # ---- receivers ----
 
     def test_a_receiver_hears_nothing_of_a_silenced_incident_until_the_silence_ends(self):
@@ -297,6 +329,11 @@ class Triage(Routing):
         self.assertEqual(reader.ask("AlertService/ListSilences"), {})
         self.assertEqual(self.post("/v1/fleet/silences:create", silence)[0], 401)
         self.assertEqual(self.post("/v1/fleet/silences:create", silence, {"Authorization": f"Bearer {READER}"})[0], 403)
+        # Nor by the dashboard's paths, where it has no login; reading them is free.
+        for headers, status in ({}, 401), ({"Authorization": f"Bearer {READER}"}, 403):
+            self.assertEqual(self.post("/v1/silences:create", silence, headers)[0], status)
+            self.assertEqual(self.post("/v1/alerts:acknowledge", {"alert_ids": [alert_id(1)]}, headers)[0], status)
+        self.assertEqual(self.fetch("/v1/silences?include_ended=true"), {})
         made = self.ask("CreateSilence", **silence)["silence"]
         self.assertEqual(made["created_by"], "night-shift")
         status, _ = self.post("/v1/fleet/alerts:acknowledge", {"alert_ids": [alert_id(1)], "comment": "mine"},

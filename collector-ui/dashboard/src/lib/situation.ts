@@ -62,7 +62,16 @@ export function say(a: Alert, sensor_name: (id: string) => string = (id) => id):
 
 const number_word = (n: number) => ['No', 'One', 'Two', 'Three', 'Four', 'Five'][n] ?? String(n);
 
-export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null, connected: boolean, sensor_name?: (id: string) => string): Situation {
+/* Acknowledged and silenced ones are counted, not told of. */
+function hidden_too(hidden: number, before: string): Phrase[] {
+    const list: Phrase[] = before ? [{ text: hidden > 0 ? `${before} but` : before }] : [];
+    if (hidden > 0) {
+        list.push({ text: before ? ' ' : '; ' }, { text: `${hidden} acknowledged or silenced`, link: { page: 'alerts', params: { state: 'open', hidden: '1' } } });
+    }
+    return list;
+}
+
+export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null, connected: boolean, sensor_name?: (id: string) => string, hidden = 0): Situation {
     const phrases: Phrase[] = [];
     const open = (alerts ?? []).filter((a) => a.open);
     open.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || (b.last_ms ?? 0) - (a.last_ms ?? 0));
@@ -76,7 +85,7 @@ export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null
             return { level: 'unknown', phrases: [{ text: 'Waiting for the collector.' }] };
         }
     } else if (open.length === 0) {
-        phrases.push({ text: 'No alert is open. ' });
+        phrases.push(...hidden_too(hidden, 'No alert is open'), { text: '. ' });
     } else {
         const worst = open[0];
         if (level === 'ok') {
@@ -91,7 +100,7 @@ export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null
         if (rest > 0) {
             phrases.push({ text: '; ' }, { text: `${rest} more ${rest === 1 ? 'alert' : 'alerts'} open`, link: { page: 'alerts', params: { state: 'open' } } });
         }
-        phrases.push({ text: '. ' });
+        phrases.push(...hidden_too(hidden, ''), { text: '. ' });
     }
     if (sensors !== null && sensors.length > 0) {
         const losing = sensors.filter((s) => s.state === 'LIVE' && (s.loss_ppm ?? 0) >= LOSS_MATTERS_PPM);

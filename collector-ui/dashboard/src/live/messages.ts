@@ -71,7 +71,8 @@ export interface Frame {
     by: { dim: string; k: number[]; in: (number | null)[]; out: (number | null)[] } | null;
     sensors: LiveSensor[] | null;
     flows: LiveFlow[] | null;
-    alerts: { open: number; changed: Record<string, unknown>[] } | null;
+    /* said: another number whenever people have said something of alerts; null: the collector does not tell */
+    alerts: { open: number; said: number | null; changed: Record<string, unknown>[]; notes: Record<string, unknown>[] } | null;
 }
 
 export type Message =
@@ -208,6 +209,8 @@ function read_frame(b: Bag): Frame {
         const group = bag(b.alerts, 'alerts');
         alerts = {
             open: must(group.open, 'alerts.open'),
+            said: num(group.said),
+            notes: group.notes === undefined ? [] : list(group.notes, 'alerts.notes').map((a) => bag(a, 'note')),
             changed: group.changed === undefined ? [] : list(group.changed, 'alerts.changed').map((a) => bag(a, 'alert')),
         };
     }

@@ -123,6 +123,33 @@ export interface Alert {
     raw: Bag;
 }
 
+/* What people have said of an alert (AlertNote). */
+export interface Note {
+    id: string;
+    who: string; /* '': nobody has acknowledged it */
+    at_ms: number | null;
+    comment: string;
+    acknowledged: boolean; /* and it has not become worse since */
+    at_severity: string; /* how bad it was then */
+    silence: string; /* id of the silence that hides it; '': none */
+    until_ms: number | null;
+}
+
+export function read_note(record: unknown): Note {
+    const b = bag(record);
+    const said = bag(b.acknowledgement);
+    return {
+        id: text(b.alert_id),
+        who: text(said.who),
+        at_ms: parse_time(said.time),
+        comment: text(said.comment),
+        acknowledged: b.is_acknowledged === true,
+        at_severity: enum_tail(said.severity).toLowerCase(),
+        silence: text(b.silence_id),
+        until_ms: parse_time(b.silence_expire_time),
+    };
+}
+
 const peer = (v: unknown): Peer => ({ ip: text(bag(v).ip), port: num(bag(v).port), name: text(bag(v).name) });
 
 export function read_alert(record: unknown): Alert {
@@ -175,12 +202,14 @@ const KIND_NAMES: Record<string, string> = {
 
 const ACRONYMS = new Set(['tls', 'dns', 'syn', 'tcp', 'udp', 'ip', 'icmp', 'arp', 'dhcp', 'ra', 'http', 'ssh', 'smb', 'rdp', 'ntp', 'ipv6']);
 
-export function alert_title(a: Alert): string {
-    const name = KIND_NAMES[a.kind];
+export const alert_title = (a: Alert): string => kind_title(a.kind);
+
+export function kind_title(kind: string): string {
+    const name = KIND_NAMES[kind];
     if (name) {
         return name;
     }
-    const words = a.kind
+    const words = kind
         .toLowerCase()
         .split('_')
         .map((w) => (ACRONYMS.has(w) ? w.toUpperCase() : w))

@@ -15,7 +15,7 @@ export class Problem extends Error {
 
 export type Bag = Record<string, unknown>;
 
-export async function get(path: string, query: Record<string, string | number | undefined> = {}, signal?: AbortSignal): Promise<Bag> {
+export function get(path: string, query: Record<string, string | number | undefined> = {}, signal?: AbortSignal): Promise<Bag> {
     const search = new URLSearchParams();
     for (const [key, value] of Object.entries(query)) {
         if (value !== undefined && value !== '') {
@@ -23,9 +23,18 @@ export async function get(path: string, query: Record<string, string | number | 
         }
     }
     const text = search.toString();
+    return ask(path, text ? `?${text}` : '', { headers: { accept: 'application/json' } }, signal);
+}
+
+/* What changes something; the header is what a page of another origin cannot send. */
+export function post(path: string, body: Bag, signal?: AbortSignal): Promise<Bag> {
+    return ask(path, '', { method: 'POST', body: JSON.stringify(body), headers: { accept: 'application/json', 'content-type': 'application/json', 'x-netscope': '1' } }, signal);
+}
+
+async function ask(path: string, query: string, how: RequestInit, signal?: AbortSignal): Promise<Bag> {
     let response: Response;
     try {
-        response = await fetch(path + (text ? `?${text}` : ''), { signal, headers: { accept: 'application/json' } });
+        response = await fetch(path + query, { ...how, signal });
     } catch (error) {
         if (signal?.aborted) {
             throw error;

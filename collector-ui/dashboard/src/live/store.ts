@@ -5,7 +5,8 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { format_range, format_route, parse_instant, parse_range, parse_route, type PageName, type Range, type Route } from '../lib/route';
 import { Window } from '../lib/quantiles';
 import type { Dict, Frame, Hello, LiveFlow, LiveSensor, Totals } from './messages';
-import { read_alert, read_sensor, type Alert, type Sensor } from './records';
+import { hidden_by } from '../lib/triage';
+import { read_alert, read_note, read_sensor, type Alert, type Note, type Sensor } from './records';
 import { get } from './rest';
 import { Live, now_ms, type Topics } from './socket';
 
@@ -60,7 +61,8 @@ export const live_flows = signal<LiveFlow[] | null>(null);
 export const live_sensors = signal<Map<string, LiveSensor>>(new Map());
 export const alerts = signal<Map<string, Alert>>(new Map());
 export const alerts_state = signal<'loading' | 'ready' | { error: unknown }>('loading');
-export const open_alerts = signal<number | null>(null);
+export const open_alerts = signal<number | null>(null); /* hidden ones too */
+export const notes = signal<Map<string, Note>>(new Map()); /* what people have said, by the alert's id */
 export const sensors = signal<Sensor[] | null>(null);
 export const sensors_error = signal<unknown>(null);
 export const refused = signal<{ code: string; text: string } | null>(null);
@@ -238,6 +240,29 @@ function tick_charts(): void {
     }
 }
 
+/* The number of the frame before; another one: somebody has said something, or a silence has ended. */
+let said: number | null = null;
+let said_timer: number | undefined;
+
+function look_what_was_said(now: number | null): void {
+    const is_news = said !== null && now !== null && now !== said;
+    said = now ?? said;
+    if (is_news && said_timer === undefined) {
+        said_timer = window.setTimeout(() => {
+            said_timer = undefined;
+            void load_alerts();
+        }, 200);
+    }
+}
+
+/* Why it is not shown at first; '': it is. */
+export const why_hidden = (a: Alert) => hidden_by(notes.value.get(a.id), server_now());
+export const is_shown = (a: Alert) => why_hidden(a) === '';
+const hidden_open = computed(() => [...alerts.value.values()].filter((a) => a.open && !is_shown(a)).length);
+/* Open alerts that nobody has acknowledged or silenced. */
+export const open_shown = computed(() => (open_alerts.value === null ? null : Math.max(0, open_alerts.value - hidden_open.value)));
+export const open_hidden = computed(() => hidden_open.value);
+
 /* Spoken by the shell's live region: only alerts that are new and critical. */
 export const announce = signal('');
 
@@ -246,16 +271,25 @@ function merge_alerts(frame: Frame): void {
         return;
     }
     open_alerts.value = frame.alerts.open;
+    look_what_was_said(frame.alerts.said);
     if (frame.alerts.changed.length === 0) {
         return;
     }
     const next = new Map(alerts.value);
+    const said_of = new Map(notes.value);
+    for (const record of frame.alerts.changed) {
+        said_of.delete(String(record.alert_id));
+    }
+    for (const note of frame.alerts.notes.map(read_note)) {
+        said_of.set(note.id, note);
+    }
+    notes.value = said_of;
     for (const record of frame.alerts.changed) {
         const alert = read_alert(record);
         if (alert.id === '') {
             continue;
         }
-        if (!next.has(alert.id) && alert.severity === 'critical' && alert.open) {
+        if (!next.has(alert.id) && alert.severity === 'critical' && alert.open && is_shown(alert)) {
             announce.value = `Critical alert: ${alert.description || alert.kind}`;
         }
         next.set(alert.id, alert);
@@ -338,10 +372,11 @@ export function set_rate(hz: number): void {
 
 /* -- lists that every page shares ------------------------------------------------------------------------------ */
 
-async function load_alerts(): Promise<void> {
+export async function load_alerts(): Promise<void> {
     const { from_ms, to_ms } = view();
     try {
         const next = new Map<string, Alert>();
+        const said_of = new Map<string, Note>();
         let token = '';
         do {
             const b = await get('/v1/alerts', {
@@ -353,10 +388,14 @@ async function load_alerts(): Promise<void> {
                     next.set(alert.id, alert);
                 }
             }
+            for (const note of (Array.isArray(b.notes) ? b.notes : []).map(read_note)) {
+                said_of.set(note.id, note);
+            }
             token = typeof b.next_page_token === 'string' ? b.next_page_token : '';
         } while (token && next.size < 5000);
         batch(() => {
             alerts.value = next;
+            notes.value = said_of;
             alerts_state.value = 'ready';
             open_alerts.value = [...next.values()].filter((a) => a.open).length;
         });

@@ -1,17 +1,21 @@
 /* Alerts: one line for each (kind, whom), the worst first; beside it why it was raised and what shows it. */
 import { useSignal } from '@preact/signals';
 import { use_keys } from '../keys';
-import { quote, term } from '../lib/filter';
-import { ago, digits, enum_words, moment, num, plural, safe, si, span, whole, NONE } from '../lib/format';
-import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert, type Peer } from '../live/records';
-import type { Bag } from '../live/rest';
-import { alerts, alerts_state, go, hello, href, is_live, param, patch, paused_at, reload, sensor_name, server_now, subscribe } from '../live/store';
+import { ago, moment, plural, safe, whole, NONE } from '../lib/format';
+import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert } from '../live/records';
+import { alerts, alerts_state, go, hello, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { Severity } from '../ui/icons';
 import { WindowedList } from '../ui/list';
-import { CopyButton, Empty, Failed, Loading, Panel, Segments, use_seconds } from '../ui/parts';
+import { Empty, Failed, Loading, Panel, problem_text, Segments, use_seconds } from '../ui/parts';
+import { acknowledge, AcknowledgeDialog } from './alerts/acknowledge';
+import { Detail, type Acts } from './alerts/detail';
+import { SilenceDialog } from './alerts/silence';
+import { SilencesDialog } from './alerts/silences';
 
 type Which = 'open' | 'all';
+
+type Asking = { what: 'acknowledge' | 'silence'; alerts: Alert[] } | { what: 'silences' } | null;
 
 interface Line {
     key: string;
@@ -56,8 +60,15 @@ export function Alerts() {
     const selected = param('sel');
     const held = useSignal<{ inside: boolean; order: string[] }>({ inside: false, order: [] });
 
+    const marked = useSignal<ReadonlySet<string>>(new Set());
+    const asking = useSignal<Asking>(null);
+    const fault = useSignal<unknown>(null);
+
     const all = [...alerts.value.values()];
-    const matching = all.filter((a) => (which === 'all' || a.open) && (level === '' || a.severity === level));
+    const of_choice = all.filter((a) => (which === 'all' || a.open) && (level === '' || a.severity === level));
+    const with_hidden = param('hidden') === '1';
+    const hidden = of_choice.filter((a) => !is_shown(a));
+    const matching = with_hidden ? of_choice : of_choice.filter((a) => is_shown(a) || a.id === selected);
     let rows = lines(matching);
     /* no changing of places under the pointer or beside an open detail */
     if (held.value.inside || selected) {
@@ -76,7 +87,54 @@ export function Alerts() {
             patch({ sel: row.worst.id }, selected !== '');
         }
     };
+    /* What keys and buttons act on: the rows marked, else the row whose detail is open. */
+    const marked_rows = rows.filter((r) => marked.value.has(r.key));
+    const targets = marked_rows.length > 0 ? marked_rows.flatMap((r) => r.members) : index >= 0 ? rows[index].members : alert ? [alert] : [];
+    const mark = (key: string) => {
+        const next = new Set(marked.value);
+        if (!next.delete(key)) {
+            next.add(key);
+        }
+        marked.value = next;
+    };
+    const undo = async (list: Alert[]) => {
+        fault.value = null;
+        try {
+            await acknowledge(list, '', true);
+        } catch (error) {
+            fault.value = error;
+        }
+    };
+    const acts: Acts | null = hello.value?.caps.ack
+        ? {
+              acknowledge: (list) => list.length > 0 && (asking.value = { what: 'acknowledge', alerts: list }),
+              undo: (list) => void undo(list),
+              silence: (list) => list.length > 0 && (asking.value = { what: 'silence', alerts: list }),
+          }
+        : null;
+    const acknowledge_targets = () => {
+        const fresh = targets.filter((a) => !notes.value.get(a.id)?.acknowledged);
+        if (targets.length > 0 && fresh.length === 0) {
+            acts?.undo(targets);
+        } else {
+            acts?.acknowledge(fresh);
+        }
+    };
+    const close_dialog = (done: boolean) => {
+        asking.value = null;
+        if (done) {
+            marked.value = new Set();
+        }
+    };
     use_keys([
+        ...(acts
+            ? [
+                  { keys: 'a', does: 'acknowledge, or take it back', group: 'Alerts', run: acknowledge_targets },
+                  { keys: 's', does: 'silence', group: 'Alerts', run: () => acts.silence(targets) },
+                  { keys: 'x', does: 'mark', group: 'Alerts', run: () => index >= 0 && mark(rows[index].key) },
+              ]
+            : []),
+        { keys: 'h', does: 'show or hide what is acknowledged or silenced', group: 'Alerts', run: () => patch({ hidden: with_hidden ? '' : '1' }, true) },
         { keys: 'j, ArrowDown', does: 'next alert', group: 'Alerts', run: () => select(index + 1) },
         { keys: 'k, ArrowUp', does: 'alert before', group: 'Alerts', run: () => select(index < 0 ? 0 : index - 1) },
         { keys: 'o', does: 'its flows', group: 'Alerts', run: () => alert && alert_filter(alert) && go('flows', { f: alert_filter(alert) }) },
@@ -84,7 +142,7 @@ export function Alerts() {
     ]);
     const now = paused_at.value ?? server_now();
     const state = alerts_state.value;
-    const counts = SEVERITIES.map((s) => [s, all.filter((a) => (which === 'all' || a.open) && a.severity === s).length] as const).filter(([, n]) => n > 0);
+    const counts = SEVERITIES.map((s) => [s, all.filter((a) => (which === 'all' || a.open) && a.severity === s && (with_hidden || is_shown(a))).length] as const).filter(([, n]) => n > 0);
     return (
         <div class={`al-page ${alert ? 'with-drawer' : ''}`}>
             <Panel
@@ -100,6 +158,14 @@ export function Alerts() {
                                 </button>
                             ))}
                         </span>
+                        {(hidden.length > 0 || with_hidden) && (
+                            <button type="button" class={`chip ${with_hidden ? 'on' : ''}`} aria-pressed={with_hidden} title="acknowledged or silenced (h)" onClick={() => patch({ hidden: with_hidden ? '' : '1' }, true)}>
+                                <b>{whole(hidden.length)}</b> {with_hidden ? 'shown though acknowledged or silenced' : 'hidden'}
+                            </button>
+                        )}
+                        <button type="button" class="chip" onClick={() => (asking.value = { what: 'silences' })}>
+                            Silences
+                        </button>
                         <Segments<Which>
                             label="Which alerts"
                             value={which}
@@ -112,6 +178,25 @@ export function Alerts() {
                     </>
                 }
             >
+                {marked_rows.length > 0 && acts && (
+                    <div class="bulk" role="toolbar" aria-label="Marked alerts">
+                        <b>{plural(targets.length, 'alert')}</b> in {plural(marked_rows.length, 'marked row')}
+                        <button type="button" class="btn small primary" onClick={acknowledge_targets}>
+                            Acknowledge
+                        </button>
+                        <button type="button" class="btn small" onClick={() => acts.silence(targets)}>
+                            Silence
+                        </button>
+                        <button type="button" class="btn small" onClick={() => (marked.value = new Set())}>
+                            Unmark
+                        </button>
+                    </div>
+                )}
+                {fault.value !== null && (
+                    <p class="fault-text" role="alert">
+                        {safe(problem_text(fault.value).text)}
+                    </p>
+                )}
                 {typeof state === 'object' && all.length === 0 ? (
                     <Failed what="The alerts could not be read." error={state.error} retry={() => reload.value++} />
                 ) : state === 'loading' ? (
@@ -119,6 +204,7 @@ export function Alerts() {
                 ) : (
                     <>
                         <div class="th al-cols" aria-hidden="true">
+                            <span />
                             <span />
                             <span>Alert</span>
                             <span>Whom</span>
@@ -136,16 +222,23 @@ export function Alerts() {
                             choose={select}
                             empty={
                                 <Empty>
-                                    <Severity level="ok" /> {which === 'open' ? 'No alert is open.' : level ? `No alert is ${level} in this time.` : 'No alert in this time.'}
+                                    <Severity level="ok" /> {hidden.length > 0 ? `Nothing else: ${plural(hidden.length, 'alert')} acknowledged or silenced.` : which === 'open' ? 'No alert is open.' : level ? `No alert is ${level} in this time.` : 'No alert in this time.'}
                                 </Empty>
                             }
                             row={(i) => {
                                 const r = rows[i];
+                                const why = why_hidden(r.worst);
+                                const who = notes.value.get(r.worst.id)?.who ?? '';
                                 return {
                                     key: r.key,
-                                    class: `al-cols al-row ${r.worst.open ? '' : 'closed'}`,
+                                    class: `al-cols al-row ${r.worst.open ? '' : 'closed'} ${why ? 'seen' : ''}`,
                                     cells: (
                                         <>
+                                            <span role="gridcell" class="a-m">
+                                                {acts && (
+                                                    <input type="checkbox" aria-label={`Mark ${safe(alert_title(r.worst))}`} checked={marked.value.has(r.key)} onClick={(e) => (e.stopPropagation(), mark(r.key))} />
+                                                )}
+                                            </span>
                                             <span role="gridcell">
                                                 <Severity level={r.worst.severity} />
                                             </span>
@@ -164,8 +257,8 @@ export function Alerts() {
                                             <span role="gridcell" class="num a-l">
                                                 {r.last_ms === null ? NONE : ago(now - r.last_ms)}
                                             </span>
-                                            <span role="gridcell" class="d a-s">
-                                                {r.worst.open ? 'open' : 'closed'}
+                                            <span role="gridcell" class="d a-s" title={why === 'acknowledged' ? `acknowledged by ${safe(who)}` : why}>
+                                                {why === 'acknowledged' ? `seen by ${safe(who)}` : why || (r.worst.open ? 'open' : 'closed')}
                                             </span>
                                         </>
                                     ),
@@ -175,147 +268,10 @@ export function Alerts() {
                     </>
                 )}
             </Panel>
-            {alert && <Detail a={alert} now={now} related={index >= 0 ? rows[index].members.filter((m) => m.id !== alert.id) : []} />}
+            {alert && <Detail a={alert} now={now} related={index >= 0 ? rows[index].members.filter((m) => m.id !== alert.id) : []} acts={acts} />}
+            {asking.value?.what === 'acknowledge' && <AcknowledgeDialog alerts={asking.value.alerts} close={close_dialog} />}
+            {asking.value?.what === 'silence' && <SilenceDialog alerts={asking.value.alerts} close={close_dialog} />}
+            {asking.value?.what === 'silences' && <SilencesDialog close={() => close_dialog(false)} />}
         </div>
-    );
-}
-
-const list_of = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
-
-function Detail({ a, now, related }: { a: Alert; now: number; related: Alert[] }) {
-    const raw = a.raw;
-    const evidence = (typeof raw.evidence === 'object' && raw.evidence !== null ? raw.evidence : {}) as Bag;
-    const filter = alert_filter(a);
-    const ids = list_of(evidence.community_ids).map(String);
-    const unit = safe(a.unit);
-    const rows: [string, preact.ComponentChildren][] = [
-        ['Severity', <Severity level={a.severity} word />],
-        ['State', `${a.open ? 'open' : 'closed'}${raw.close_reason && !a.open ? `, ${enum_words(raw.close_reason)}` : ''}`],
-        ['First', a.first_ms === null ? NONE : moment(a.first_ms, now)],
-        ['Last', a.last_ms === null ? NONE : `${moment(a.last_ms, now)} (${ago(now - a.last_ms)} ago)`],
-        ['Lasted', a.first_ms !== null && a.last_ms !== null ? span(a.last_ms - a.first_ms) : NONE],
-    ];
-    if (a.observed !== null) {
-        const error = num(raw.estimate_error);
-        rows.push(['Observed', `${number(a.observed)} ${unit}${error ? ` ± ${digits(error * 100)}\u00a0%` : ''}`]);
-    }
-    if (a.threshold !== null) {
-        rows.push(['Threshold', `${number(a.threshold)} ${unit}`]);
-    }
-    if (a.attackers.length) {
-        rows.push(['From', peers(a.attackers, a.attackers_total, 'client.ip')]);
-    }
-    if (a.victims.length) {
-        rows.push(['To', peers(a.victims, a.victims_total, 'server.ip')]);
-    }
-    for (const [key, title] of [['top_ports', 'Ports'], ['top_sources', 'Sources'], ['top_targets', 'Targets'], ['top_names', 'Names']] as const) {
-        const values = list_of(evidence[key]);
-        if (values.length) {
-            rows.push([title, safe(values.slice(0, 12).map(plain).join(', ')) + (values.length > 12 ? ` and ${values.length - 12} more` : '')]);
-        }
-    }
-    if (a.sensors.length) {
-        rows.push(['Seen by', safe(a.sensors.map(sensor_name).join(', '))]);
-    }
-    if (a.loss !== null) {
-        rows.push(['Loss meanwhile', a.loss === 0 ? 'none: the figures are whole' : `${whole(a.loss)} packets: the figures may be too low`]);
-    }
-    if ((a.suppressed ?? 0) > 0) {
-        rows.push(['Repeats', whole(a.suppressed)]);
-    }
-    for (const m of list_of(raw.mitre)) {
-        const b = (typeof m === 'object' && m !== null ? m : {}) as Bag;
-        rows.push(['MITRE', safe(`${String(b.technique_id ?? '')} ${String(b.technique_name ?? '')}`.trim())]);
-    }
-    if (raw.config_key) {
-        rows.push(['Tuned by', <code>{safe(raw.config_key)}</code>]);
-    }
-    const samples = list_of(evidence.packet_sample_ids).map(String);
-    return (
-        <aside class="panel dr" aria-label="Alert">
-            <button type="button" class="bare dr-close" aria-label="Close (Esc)" onClick={() => patch({ sel: '' }, true)}>
-                ×
-            </button>
-            <div class="h">
-                <div class="a">{safe(alert_title(a))}</div>
-                <div class="b">{safe(alert_entity(a, sensor_name))}</div>
-            </div>
-            {a.description && (
-                <div class="sec">
-                    <h3>Why</h3>
-                    <p class="why">{safe(a.description)}</p>
-                    {a.observed !== null && a.threshold !== null && a.threshold > 0 && (
-                        <div class="meter" role="img" aria-label={`observed ${number(a.observed)}, threshold ${number(a.threshold)}`}>
-                            <i style={{ width: `${Math.min(100, (100 * a.observed) / Math.max(a.observed, a.threshold))}%` }} class={`sev-bg-${a.severity}`} />
-                            <b style={{ left: `${Math.min(100, (100 * a.threshold) / Math.max(a.observed, a.threshold))}%` }} />
-                        </div>
-                    )}
-                </div>
-            )}
-            <div class="sec">
-                <dl class="kv">
-                    {rows.map(([name, value], i) => [<dt key={`${name}${i}`}>{name}</dt>, <dd key={`${name}${i}=`}>{value}</dd>])}
-                </dl>
-            </div>
-            {related.length > 0 && (
-                <div class="sec">
-                    <h3>Same kind and whom</h3>
-                    {related.slice(0, 8).map((r) => (
-                        <a class="rel" key={r.id} href={href('alerts', { sel: r.id, state: param('state'), sev: param('sev') })}>
-                            <Severity level={r.severity} /> {r.first_ms === null ? NONE : moment(r.first_ms, now)} <span class="dim">{r.open ? 'open' : 'closed'}</span>
-                        </a>
-                    ))}
-                </div>
-            )}
-            <div class="sec">
-                <div class="acts">
-                    {filter && (
-                        <button type="button" class="btn small primary" onClick={() => go('flows', { f: filter })}>
-                            Flows
-                        </button>
-                    )}
-                    {ids.length > 0 && (
-                        <button type="button" class="btn small" onClick={() => go('flows', { f: ids.length === 1 ? term('community_id', ids[0]) : `community_id IN (${ids.slice(0, 16).map(quote).join(', ')})` })}>
-                            Flows in evidence
-                        </button>
-                    )}
-                    {samples.length > 0 && hello.value?.caps.packets && (
-                        <button type="button" class="btn small" onClick={() => go('packets', { sel: samples[0] })}>
-                            Packets
-                        </button>
-                    )}
-                    <CopyButton label="Copy link" text={location.href} />
-                    <CopyButton label="Copy JSON" text={JSON.stringify(raw, null, 2)} />
-                </div>
-            </div>
-        </aside>
-    );
-}
-
-const number = (v: number) => (Math.abs(v) >= 1e5 ? si(v) : Number.isInteger(v) ? whole(v) : digits(v));
-
-/* evidence entries are words or {key, count} */
-function plain(v: unknown): string {
-    if (typeof v === 'object' && v !== null) {
-        const b = v as Bag;
-        const name = b.key ?? b.name ?? b.ip ?? b.port ?? b.value ?? '';
-        return String(name);
-    }
-    return String(v);
-}
-
-function peers(list: Peer[], total: number | null, field: string) {
-    const rest = Math.round(total ?? 0) - list.length;
-    return (
-        <>
-            {list.slice(0, 6).map((p, i) => (
-                <span key={`${p.ip}${p.port}${i}`}>
-                    {i > 0 && ', '}
-                    <a href={href('flows', { f: term(field, p.ip) })}>{safe(p.name || p.ip)}</a>
-                    {p.port ? <span class="dim">:{p.port}</span> : null}
-                </span>
-            ))}
-            {(rest > 0 || list.length > 6) && <span class="dim"> and {whole(Math.max(rest + Math.max(0, list.length - 6), list.length - 6))} more</span>}
-        </>
     );
 }

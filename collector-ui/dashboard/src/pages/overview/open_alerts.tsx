@@ -1,7 +1,7 @@
 /* Open alerts, one line for each kind and target. */
 import { ago, safe, whole } from '../../lib/format';
 import { alert_entity, alert_title, SEVERITIES, type Alert } from '../../live/records';
-import { alerts, alerts_state, href, is_live, last_good_ms, open_alerts, paused_at, reload, sensor_name, server_now } from '../../live/store';
+import { alerts, alerts_state, href, is_live, is_shown, last_good_ms, open_hidden, open_shown, paused_at, reload, sensor_name, server_now } from '../../live/store';
 import { Severity } from '../../ui/icons';
 import { Empty, Failed, Loading, Panel, use_seconds } from '../../ui/parts';
 
@@ -34,7 +34,7 @@ function group_alerts(list: Alert[]): AlertGroup[] {
 export function OpenAlerts() {
     use_seconds(is_live.value);
     const state = alerts_state.value;
-    const open = [...alerts.value.values()].filter((a) => a.open);
+    const open = [...alerts.value.values()].filter((a) => a.open && is_shown(a));
     const groups = group_alerts(open);
     const now = paused_at.value ?? (is_live.value ? server_now() : (last_good_ms.value ?? server_now()));
     const shown = groups.slice(0, 5);
@@ -42,7 +42,17 @@ export function OpenAlerts() {
         <Panel
             class="p-alerts"
             title="Open alerts"
-            sub={open_alerts.value ? `${whole(open.length)}, grouped` : ''}
+            sub={
+                <>
+                    {open_shown.value ? `${whole(open.length)}, grouped` : ''}
+                    {open_hidden.value > 0 && (
+                        <a href={href('alerts', { state: 'open', hidden: '1' })}>
+                            {open_shown.value ? ', ' : ''}
+                            {whole(open_hidden.value)} acknowledged or silenced
+                        </a>
+                    )}
+                </>
+            }
             tools={
                 <a class="go" href={href('alerts')}>
                     Triage →

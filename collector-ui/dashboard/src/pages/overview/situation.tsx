@@ -1,7 +1,7 @@
 /* The sentence on top of the overview: what needs attention, if anything. */
 import { clock, safe } from '../../lib/format';
 import { situation } from '../../lib/situation';
-import { alerts, alerts_state, connection, href, last_good_ms, live_sensors, paused_at, sensor_name, sensors } from '../../live/store';
+import { alerts, alerts_state, connection, href, is_shown, last_good_ms, live_sensors, open_hidden, paused_at, sensor_name, sensors } from '../../live/store';
 import { Severity } from '../../ui/icons';
 
 function sensor_health() {
@@ -12,7 +12,7 @@ function sensor_health() {
 
 export function SituationLine() {
     const known = alerts_state.value === 'ready' || alerts.value.size > 0 ? [...alerts.value.values()] : null;
-    const s = situation(known, sensor_health(), connection.value.state !== 'lost', sensor_name);
+    const s = situation(known?.filter(is_shown) ?? null, sensor_health(), connection.value.state !== 'lost', sensor_name, open_hidden.value);
     const at = paused_at.value ?? last_good_ms.value;
     return (
         <div class="sit">
