@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,9 +379,10 @@ static void a_slow_reader_does_not_hold_up_others(void **state)
     int slow[4];
     for (size_t i = 0; i < ARRAY_COUNT(slow); i++) {
         slow[i] = http_client_connect(fixture.port);
-        /* The second request waits unread behind the first answer. */
+        /* The second request waits unread behind the first answer, which has begun. */
         http_client_send(slow[i], "GET /v1/big HTTP/1.1\r\n" HOST AUTH "\r\n");
-        usleep(20000);
+        struct pollfd answer = {.fd = slow[i], .events = POLLIN};
+        assert_int_equal(poll(&answer, 1, 20000), 1);
         http_client_send(slow[i], "GET /v1/echo HTTP/1.1\r\n" HOST AUTH "\r\n");
     }
     const uint64_t begin_ns = clock_monotonic_ns();
