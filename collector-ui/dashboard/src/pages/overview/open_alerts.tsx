@@ -46,9 +46,9 @@ export function OpenAlerts() {
                 <>
                     {open_shown.value ? `${whole(open.length)}, grouped` : ''}
                     {open_hidden.value > 0 && (
-                        <a href={href('alerts', { state: 'open', hidden: '1' })}>
+                        <a href={href('alerts', { state: 'open', hidden: '1' })} title="acknowledged or silenced">
                             {open_shown.value ? ', ' : ''}
-                            {whole(open_hidden.value)} acknowledged or silenced
+                            {whole(open_hidden.value)} hidden
                         </a>
                     )}
                 </>
