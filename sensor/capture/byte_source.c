@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sensor/capture/byte_decoder.h"
+
+#define STOP_LOOK_MS 100
 
 static ssize_t read_memory(struct byte_source *source, void *out, size_t bytes_max)
 {
@@ -17,6 +20,19 @@ static ssize_t read_memory(struct byte_source *source, void *out, size_t bytes_m
     return (ssize_t)taken;
 }
 
+/* False: it says nothing, and nobody waits for it any more. */
+static bool await_pipe(const struct byte_source *source)
+{
+    struct pollfd pipe = {.fd = source->fd, .events = POLLIN};
+
+    while (poll(&pipe, 1, STOP_LOOK_MS) == 0) {
+        if (atomic_load(source->stop)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Of the file itself. */
 static ssize_t read_some(void *context, void *out, size_t bytes_max)
 {
@@ -25,6 +41,8 @@ static ssize_t read_some(void *context, void *out, size_t bytes_max)
 
     if (source->memory != NULL) {
         got = read_memory(source, out, bytes_max);
+    } else if (!source->is_regular && source->stop != NULL && !await_pipe(source)) {
+        got = 0;
     } else {
         do {
             got = read(source->fd, out, bytes_max);

@@ -4,6 +4,7 @@
  * Depends on: libc, byte_decoder. Threads: one. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct byte_source {
     bool is_stdin;                /* not closed */
     bool is_regular;              /* a file on disk: it can be opened and read again */
     const uint8_t *memory;        /* borrowed; NULL: `fd` */
+    const atomic_bool *stop;      /* true: a pipe that says nothing is at its end; NULL: never */
     uint64_t bytes_read;          /* of the file itself: compressed where it is */
     uint64_t bytes_total;         /* 0: unknown */
     struct byte_decoder *decoder; /* NULL: the bytes are plain */

@@ -5,6 +5,7 @@
  * thread. Depends on: base, wire/frame.h, libpcap, zlib, libzstd (hidden). Nothing here logs. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -44,6 +45,9 @@ struct capture_settings {
     bool is_promiscuous;      /* live */
     bool is_immediate;        /* live: a wake-up per packet, about 100 times the CPU */
     bool is_libpcap_forced;   /* files: not by the own readers (for comparison) */
+    /* Files: true ends the wait for a pipe that says nothing, and the pipe with it, be it amid a
+     * packet; NULL: it is waited for. Outlives the capture. */
+    const atomic_bool *stop;
     enum capture_direction direction;
     enum capture_fanout fanout;
     struct hash_key key; /* of the fanout program */

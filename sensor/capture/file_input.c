@@ -50,6 +50,7 @@ int file_input_open(struct file_input *input, bool is_libpcap_forced, struct err
     if (status != 0) {
         return status;
     }
+    reader->source.stop = reader->stop;
     reader->packets_read = reader->kernel_dropped = reader->interface_dropped = 0;
     if (reader->names != NULL) {
         const char *slash = strrchr(input->path, '/');

@@ -22,6 +22,7 @@ struct file_reader {
     struct name_table *names;     /* borrowed; NULL: all frames have interface `name` */
     uint16_t name;                /* frame.interface where the file names no interface */
     uint32_t block_bytes;         /* of one read */
+    const atomic_bool *stop;      /* capture_settings.stop */
     uint64_t packets_read;
     uint64_t kernel_dropped, interface_dropped; /* by those who wrote the file, as it tells */
     uint16_t link_type;                         /* of the file; pcapng: of its first interface */

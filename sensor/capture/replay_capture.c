@@ -38,6 +38,7 @@ struct capture {
     struct link_filters *filters;
     struct name_table *names; /* borrowed; may be NULL */
     bool is_libpcap_forced;
+    const atomic_bool *stop;
     bool is_nanosecond; /* any file */
     struct waiting_file *waiting;
     uint32_t waiting_next;
@@ -103,6 +104,7 @@ static struct file_input *input_new(const struct capture *capture, char *path, u
         input->reader.filters = capture->filters;
         input->reader.names = capture->names;
         input->reader.block_bytes = block_bytes;
+        input->reader.stop = capture->stop;
     }
     return input;
 }
@@ -275,6 +277,7 @@ static int prepare(struct capture *capture, const struct capture_settings *setti
 {
     capture->names = settings->names;
     capture->is_libpcap_forced = settings->is_libpcap_forced;
+    capture->stop = settings->stop;
     capture->has_total = true;
     capture->filters = link_filters_new(settings->filter, err);
     if (capture->filters == NULL) {

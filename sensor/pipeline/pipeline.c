@@ -245,19 +245,20 @@ static int open_input(struct pipeline *pipeline, struct error *warning, struct e
         }
         return pipeline->live == NULL ? -err->code : 0;
     }
-    const struct reader_settings settings = {.capture = from->capture,
-                                             .count_max = from->count_max,
-                                             .is_paced = from->is_paced,
-                                             .is_looped = from->is_looped,
-                                             .key = from->flow.key,
-                                             .rules = from->rules,
-                                             .fragments = from->fragments,
-                                             .packet_options =
-                                                 from->verify_checksums ? PACKET_CHECKSUMS : 0,
-                                             .shards = pipeline->shards,
-                                             .shards_count = from->shards,
-                                             .stop = &pipeline->stop};
+    struct reader_settings settings = {.capture = from->capture,
+                                       .count_max = from->count_max,
+                                       .is_paced = from->is_paced,
+                                       .is_looped = from->is_looped,
+                                       .key = from->flow.key,
+                                       .rules = from->rules,
+                                       .fragments = from->fragments,
+                                       .packet_options =
+                                           from->verify_checksums ? PACKET_CHECKSUMS : 0,
+                                       .shards = pipeline->shards,
+                                       .shards_count = from->shards,
+                                       .stop = &pipeline->stop};
 
+    settings.capture.stop = &pipeline->stop;
     pipeline->reader = reader_new(&settings, err);
     return pipeline->reader == NULL ? -err->code : 0;
 }

@@ -571,6 +571,9 @@ static int read_pass(struct reader *reader, struct error *err)
             note_progress(reader);
             continue;
         }
+        if (got < 0 && is_stopped(reader)) {
+            break; /* a pipe may have been left amid a packet: no fault of its */
+        }
         if (got < 0) {
             if (result != 0) { /* the last one is the caller's to tell */
                 log_warn("capture", told.message, NULL);

@@ -224,6 +224,56 @@ static void stdin_is_read_even_in_small_pieces(void **state)
     }
 }
 
+static void *set_later(void *context)
+{
+    atomic_bool *stop = context;
+
+    usleep(50000);
+    atomic_store(stop, true);
+    return NULL;
+}
+
+/* The pipe stays open, and nobody writes to it: it would be waited for without end. */
+static void a_pipe_that_says_nothing_is_left_when_asked_to_stop(void **state)
+{
+    (void)state;
+    for (int is_libpcap = 0; is_libpcap < 2; is_libpcap++) {
+        struct made_file file = {0};
+        char path[64];
+        const char *paths[] = {path};
+        atomic_bool stop = false;
+        pthread_t thread;
+        int ends[2];
+
+        put_header(&file, MICRO, 65535, 1);
+        put_record(&file, 1, 0, 60, 60, 7);
+        assert_int_equal(pipe(ends), 0);
+        (void)snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+        assert_int_equal(write(ends[1], file.bytes, file.count), (ssize_t)file.count);
+
+        struct frame frames[16];
+        struct error err = {0};
+        struct capture *capture =
+            capture_open_file(&(struct capture_settings){.read_paths = paths,
+                                                         .read_paths_count = 1,
+                                                         .is_libpcap_forced = is_libpcap != 0,
+                                                         .stop = &stop},
+                              &err);
+        assert_non_null(capture);
+        assert_int_equal(pthread_create(&thread, NULL, set_later, &stop), 0);
+        uint32_t total = 0;
+        for (int32_t got; (got = capture_next_batch(capture, frames, 16, &err)) > 0;) {
+            total += (uint32_t)got;
+        }
+        assert_int_equal(total, 1);
+        assert_true(atomic_load(&stop));
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        capture_close(capture);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_filter_passes_what_it_names_in_both_readers),
         cmocka_unit_test(what_is_no_capture_is_refused_by_name),
         cmocka_unit_test(stdin_is_read_even_in_small_pieces),
+        cmocka_unit_test(a_pipe_that_says_nothing_is_left_when_asked_to_stop),
     };
     return cmocka_run_group_tests(tests, directory_make, directory_remove);
 }
