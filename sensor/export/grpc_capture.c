@@ -16,9 +16,8 @@
 
 #define IDLE_NS (10 * NS_PER_MS)
 #define WAIT_NS (200 * NS_PER_MS)
-#define STALL_NS                                                                                   \
-    (60 * NS_PER_SEC) /* a client that takes nothing for so long gives up its place                \
-                       */
+/* A client that takes nothing for so long gives up its place. */
+#define STALL_NS (60 * NS_PER_SEC)
 
 enum { RESPONSE_CHUNK = 1, RESPONSE_SUMMARY = 2 };
 enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES = 2, SUMMARY_DROPPED = 3, SUMMARY_REASON = 4 };

@@ -13,9 +13,14 @@
 #define FLUSH_STEP_NS      (2 * NS_PER_MS)
 #define FLUSH_MAX_NS       (2 * NS_PER_SEC) /* a disk that takes nothing for so long */
 
-static bool is_over(void *context)
+static const char *over(void *context)
 {
-    return pipeline_is_finished(context);
+    struct pipeline *pipeline = context;
+
+    if (!pipeline_is_finished(pipeline)) {
+        return NULL;
+    }
+    return atomic_load(&pipeline->stop) ? "sensor_stopped" : "input_ended";
 }
 
 /* A shard reads one interface after the other, and the kernel hands a packet over a timeout after
@@ -109,7 +114,7 @@ struct tap *pipeline_tap_new(struct pipeline *pipeline, const struct tap_request
                                 .is_mixed = settings->shards > 1,
                                 .link_type = pipeline->first_link_type,
                                 .name_of = pipeline_write_name,
-                                .is_over = is_over,
+                                .over = over,
                                 .history = history_of(pipeline),
                                 .context = pipeline};
 

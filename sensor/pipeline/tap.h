@@ -89,8 +89,9 @@ struct tap_source {
     uint64_t window_ns; /* by how much a packet may be older than one before it of its shard */
     /* Writes the name of an interface; called on the capture's thread. */
     void (*name_of)(void *context, uint16_t interface, char *out, size_t capacity);
-    /* No packet will come any more. */
-    bool (*is_over)(void *context);
+    /* Why no packet will come any more: "input_ended", "sensor_stopped"; NULL: some may. The text
+     * lives for ever. */
+    const char *(*over)(void *context);
     struct tap_history history; /* with the same context */
     void *context;
 };
@@ -150,8 +151,8 @@ bool tap_is_over(const struct tap *tap);
 /* Lets no more packets in; what waits can still be read. Any thread. `reason` lives for ever. */
 void tap_stop(struct tap *tap, const char *reason);
 /* Why it ended: "max_packets", "max_bytes" and "max_duration" where the request's own limit was
- * reached, "packets.capture_max_packets" and so on where the policy's was; "input_ended"; or of
- * tap_stop. "" while it runs. */
+ * reached, "packets.capture_max_packets" and so on where the policy's was; of tap_source.over; or
+ * of tap_stop, while packets could still come. "" while it runs. */
 const char *tap_reason(const struct tap *tap);
 void tap_counts_read(const struct tap *tap, struct tap_counts *out);
 /* The limits in force. Borrowed; its texts are those of the request. */

@@ -40,7 +40,7 @@ void tap_close_history(struct tap *tap)
  * is on its way into the files. Nothing is on its way where no packet comes any more. */
 static void open_seam(struct tap *tap, uint64_t now_ns)
 {
-    const bool is_over = tap->source.is_over(tap->source.context);
+    const bool is_over = tap->source.over(tap->source.context) != NULL;
 
     tap_open(tap);
     /* A file may keep microseconds alone: both sides cut alike at a whole one. */

@@ -95,10 +95,13 @@ static void look_for_end(struct tap *tap, uint64_t now_ns)
     if (tap->phase >= TAP_DRAINS) {
         return;
     }
-    if (stopped != NULL) {
+    /* With its input the sensor comes to its end and stops what still runs. */
+    const char *over = tap->phase == TAP_REMEMBERS ? NULL : tap->source.over(tap->source.context);
+
+    if (over != NULL) {
+        tap_end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? duration : over);
+    } else if (stopped != NULL) {
         tap_end(tap, TAP_DRAINS, stopped);
-    } else if (tap->phase != TAP_REMEMBERS && tap->source.is_over(tap->source.context)) {
-        tap_end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? duration : "input_ended");
     } else if (now_ns < tap->end_ns) {
         return;
     } else if (tap->phase == TAP_REMEMBERS || !tap->source.is_timed ||

@@ -35,10 +35,10 @@ static void name_of(void *context, uint16_t interface, char *out, size_t capacit
     (void)snprintf(out, capacity, "if%u", interface);
 }
 
-static bool is_over(void *context)
+static const char *over(void *context)
 {
     (void)context;
-    return input_is_over;
+    return input_is_over ? "input_ended" : NULL;
 }
 
 static struct tap_source source_of(uint32_t interfaces)
@@ -47,7 +47,7 @@ static struct tap_source source_of(uint32_t interfaces)
                                 .link_type = LINK_ETHERNET,
                                 .is_mixed = true,
                                 .name_of = name_of,
-                                .is_over = is_over};
+                                .over = over};
 
     for (uint32_t i = 0; i < interfaces; i++) {
         source.interfaces[i] =
@@ -229,6 +229,21 @@ static void nobody_who_captures_means_no_packet_is_looked_at(void **state)
     assert_false(tap_set_is_open(NULL));
     assert_string_equal(tap_reason(f.tap), "stopped");
     assert_int_equal(blocks_count, 2); /* a file without packets names its interfaces */
+    stop(&f);
+}
+
+/* A sensor whose input has ended stops, too: what comes first is why. */
+static void the_end_of_the_input_is_why_even_where_the_capture_is_stopped_behind_it(void **state)
+{
+    (void)state;
+    struct fixture f = start(1, &(struct tap_request){0});
+
+    offer(f.set, 0, 0, 1000, 0);
+    input_is_over = true;
+    tap_stop(f.tap, "stopped");
+    read_all(f.tap);
+    assert_int_equal(found_count, 1);
+    assert_string_equal(tap_reason(f.tap), "input_ended");
     stop(&f);
 }
 
@@ -607,6 +622,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_filter_and_the_interface_decide, build),
         cmocka_unit_test_setup(nobody_who_captures_means_no_packet_is_looked_at, build),
+        cmocka_unit_test_setup(
+            the_end_of_the_input_is_why_even_where_the_capture_is_stopped_behind_it, build),
         cmocka_unit_test_setup(snaplen_and_headers_cut_what_is_kept, build),
         cmocka_unit_test_setup(a_link_type_that_the_filter_cannot_be_asked_for_counts_as_dropped,
                                build),
