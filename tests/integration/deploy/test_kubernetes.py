@@ -172,10 +172,10 @@ class Kubernetes(unittest.TestCase):
         wait_until("the collector lives", lambda: run(program, *probe, environment=environment).returncode == 0)
 
         arguments, probe, environment, places = self.lay("DaemonSet", "netscope-sensor", "sensor.yaml")
-        # The image's own; the address is the service's name, which only a cluster knows; and no limit of a container here
-        # says how large a quarter of its memory is.
+        # The image's own; the address is the service's name, which only a cluster knows (here a number: c-ares may leak a name
+        # that it looks up); and no limit of a container here says how large a quarter of its memory is.
         environment.update({"STATE_DIRECTORY": places["/var/lib/netscope"], "NETSCOPE_CAPTURE__INTERFACE": "lo",
-                            "NETSCOPE_COLLECTOR__ADDRESS": f"localhost:{ingest}", "NETSCOPE_FLOW__MAX_FLOWS": "65536",
+                            "NETSCOPE_COLLECTOR__ADDRESS": f"127.0.0.1:{ingest}", "NETSCOPE_FLOW__MAX_FLOWS": "65536",
                             "NETSCOPE_GRPC__LISTEN": f"127.0.0.1:{free_port()}", "NETSCOPE_HTTP__PORT": str(free_port())})
         as_root = ["setpriv", "--bounding-set", "-all,+net_raw", "--inh-caps", "-all", "--no-new-privs"]
         node = Program(SENSOR, *arguments, environment=environment, prefix=as_root)
