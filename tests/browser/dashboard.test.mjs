@@ -268,7 +268,7 @@ test('the map draws what its list says, and an edge leads to its flows', options
     await page.waitForSelector('.vr');
     await page.goBack();
     await address(/#\/map/);
-    await show('#/map?t=now-15m..now&f=server.port%20%3D%201');
+    await show('#/map?t=now-15m..now&f=server.port%20%3D%201%20AND%20server.port%20%3D%202');
     await wait_for('none matches', async () => /matches the filter/.test(await page.locator('.state.empty').first().innerText().catch(() => '')));
 });
 
