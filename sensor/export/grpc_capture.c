@@ -217,10 +217,11 @@ static void run(struct capture *capture)
     const bool is_whole = send_packets(capture);
 
     tap_counts_read(capture->tap, &counts);
+    /* First: who has the summary finds the line. */
+    note_end(capture, &counts, is_whole ? tap_reason(capture->tap) : "client_left");
     if (is_whole) {
         send_summary(capture, &counts);
     }
-    note_end(capture, &counts, is_whole ? tap_reason(capture->tap) : "client_left");
 }
 
 static void *run_thread(void *argument)
