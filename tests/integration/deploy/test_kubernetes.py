@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import pypi
 from support.programs import COLLECTOR, ROOT, SENSOR, Program, clean_environment, free_port, get_json, main, run, wait_until
 
 try:
@@ -20,14 +21,8 @@ USER = 65532  # of the collector's image and its fsGroup
 
 
 def validator():
-    """kubernetes-validate (PyPI) brings the schemas along; None where it cannot be had."""
-    path = os.path.join(TOOLS, "bin", "kubernetes-validate")
-    if TOOLS and not os.path.exists(path):
-        made = subprocess.run([sys.executable, "-m", "venv", TOOLS], capture_output=True)
-        if made.returncode == 0:
-            subprocess.run([os.path.join(TOOLS, "bin", "pip"), "install", "-q", "kubernetes-validate>=1.36,<2"],
-                           capture_output=True, timeout=240)
-    return path if TOOLS and os.path.exists(path) else None
+    """It brings the schemas along."""
+    return pypi.program(TOOLS, "kubernetes-validate", "kubernetes-validate>=1.36,<2")
 
 
 @unittest.skipIf(yaml is None, "no python3-yaml")

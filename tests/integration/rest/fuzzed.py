@@ -7,9 +7,9 @@ import json
 import os
 import random
 import subprocess
-import sys
 import urllib.parse
 
+from support import pypi
 from support.programs import ROOT
 
 TOOLS = os.environ.get("NETSCOPE_REST_TOOLS", "")
@@ -19,16 +19,7 @@ SEED = int(os.environ.get("NETSCOPE_REST_SEED", "1"))
 
 
 def tool(name):
-    """Path of a program of the tools, installed when first asked for; None: not to be had."""
-    if not TOOLS:
-        return None
-    path = os.path.join(TOOLS, "bin", name)
-    if not os.path.exists(path):
-        made = subprocess.run([sys.executable, "-m", "venv", TOOLS], capture_output=True, text=True)
-        if made.returncode == 0:
-            subprocess.run([os.path.join(TOOLS, "bin", "pip"), "install", "-q", "schemathesis>=4,<5",
-                            "openapi-spec-validator"], capture_output=True, text=True, timeout=240)
-    return path if os.path.exists(path) else None
+    return pypi.program(TOOLS, name, "schemathesis>=4,<5", "openapi-spec-validator")
 
 
 class Fuzzed:
