@@ -56,46 +56,39 @@ static void pack_settings(struct config_job *job)
     }
 }
 
+/* What became of the keys: three messages have it, each with types and numbers of its own. */
+#define LEND_RESULT(message, result, issues)                                                       \
+    do {                                                                                           \
+        (message).rejected = (issues);                                                             \
+        (message).n_rejected = (result).is_refused;                                                \
+        (message).applied = (result).applied.items;                                                \
+        (message).n_applied = (result).applied.count;                                              \
+        (message).needs_restart = (result).needs_restart.items;                                    \
+        (message).n_needs_restart = (result).needs_restart.count;                                  \
+    } while (0)
+
 static void pack_verdict(struct config_job *job, Netscope__V1__ConfigIssue **issues)
 {
-    const struct reload_result *result = &job->request.result;
     Netscope__V1__ValidateConfigResponse out = NETSCOPE__V1__VALIDATE_CONFIG_RESPONSE__INIT;
 
-    out.rejected = issues;
-    out.n_rejected = result->is_refused;
-    out.applied = result->applied.items;
-    out.n_applied = result->applied.count;
-    out.needs_restart = result->needs_restart.items;
-    out.n_needs_restart = result->needs_restart.count;
+    LEND_RESULT(out, job->request.result, issues);
     pack(job, &out.base);
 }
 
 static void pack_reload(struct config_job *job, Netscope__V1__ConfigIssue **issues)
 {
-    const struct reload_result *result = &job->request.result;
     Netscope__V1__ReloadConfigResponse out = NETSCOPE__V1__RELOAD_CONFIG_RESPONSE__INIT;
 
-    out.rejected = issues;
-    out.n_rejected = result->is_refused;
-    out.applied = result->applied.items;
-    out.n_applied = result->applied.count;
-    out.needs_restart = result->needs_restart.items;
-    out.n_needs_restart = result->needs_restart.count;
+    LEND_RESULT(out, job->request.result, issues);
     out.config_hash = job->request.hash;
     pack(job, &out.base);
 }
 
 static void pack_apply(struct config_job *job, Netscope__V1__ConfigIssue **issues)
 {
-    const struct reload_result *result = &job->request.result;
     Netscope__V1__ApplyConfigResponse out = NETSCOPE__V1__APPLY_CONFIG_RESPONSE__INIT;
 
-    out.rejected = issues;
-    out.n_rejected = result->is_refused;
-    out.applied = result->applied.items;
-    out.n_applied = result->applied.count;
-    out.needs_restart = result->needs_restart.items;
-    out.n_needs_restart = result->needs_restart.count;
+    LEND_RESULT(out, job->request.result, issues);
     out.config_hash = job->request.hash;
     out.file_written = job->request.is_written;
     out.confirm_pending = job->request.is_pending;
