@@ -1,11 +1,10 @@
 /* Somebody has seen these alerts: with a word about them, or without. */
 import { useSignal } from '@preact/signals';
-import { plural, safe } from '../../lib/format';
+import { plural } from '../../lib/format';
 import { type Alert } from '../../live/records';
 import { post } from '../../live/rest';
 import { load_alerts } from '../../live/store';
-import { Dialog } from '../../ui/dialog';
-import { problem_text } from '../../ui/parts';
+import { DeedButtons, Dialog, FirstField, use_deed } from '../../ui/dialog';
 
 /* As many as one call takes. */
 const AT_ONCE = 1000;
@@ -19,47 +18,12 @@ export async function acknowledge(alerts: Alert[], comment: string, undo = false
 
 export function AcknowledgeDialog({ alerts, close }: { alerts: Alert[]; close: (done: boolean) => void }) {
     const comment = useSignal('');
-    const state = useSignal<{ busy: boolean; error: unknown }>({ busy: false, error: null });
-    const go = async () => {
-        if (state.value.busy) {
-            return;
-        }
-        state.value = { busy: true, error: null };
-        try {
-            await acknowledge(alerts, comment.value.trim());
-            close(true);
-        } catch (error) {
-            state.value = { busy: false, error };
-        }
-    };
+    const deed = use_deed(() => acknowledge(alerts, comment.value.trim()), '', close);
     return (
         <Dialog title={`Acknowledge ${plural(alerts.length, 'alert')}`} class="say" close={() => close(false)}>
             <p class="dim">They stay in the history, hidden from the list until they become worse. Receivers are not told of them again.</p>
-            <label class="field">
-                <span>Comment</span>
-                <input
-                    data-first
-                    type="text"
-                    maxLength={500}
-                    placeholder="what it is, who looks at it"
-                    value={comment.value}
-                    onInput={(e) => (comment.value = e.currentTarget.value)}
-                    onKeyDown={(e) => e.key === 'Enter' && void go()}
-                />
-            </label>
-            {state.value.error !== null && (
-                <p class="fault-text" role="alert">
-                    {safe(problem_text(state.value.error).text)}
-                </p>
-            )}
-            <div class="acts">
-                <button type="button" class="btn small primary" disabled={state.value.busy} onClick={() => void go()}>
-                    Acknowledge
-                </button>
-                <button type="button" class="btn small" onClick={() => close(false)}>
-                    Cancel
-                </button>
-            </div>
+            <FirstField label="Comment" placeholder="what it is, who looks at it" text={comment} deed={deed} />
+            <DeedButtons name="Acknowledge" deed={deed} missing="" cancel={() => close(false)} />
         </Dialog>
     );
 }

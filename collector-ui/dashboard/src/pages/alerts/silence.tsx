@@ -6,7 +6,7 @@ import { parse_span, scopes, SPANS } from '../../lib/triage';
 import { alert_title, type Alert } from '../../live/records';
 import { post } from '../../live/rest';
 import { load_alerts, server_now } from '../../live/store';
-import { Dialog } from '../../ui/dialog';
+import { DeedButtons, Dialog, FirstField, use_deed } from '../../ui/dialog';
 import { problem_text } from '../../ui/parts';
 
 type Preview = { matched: number; total: number; open: number } | { error: unknown } | null;
@@ -18,7 +18,6 @@ export function SilenceDialog({ alerts, close }: { alerts: Alert[]; close: (done
     const own = useSignal('2d');
     const reason = useSignal('');
     const preview = useSignal<Preview>(null);
-    const state = useSignal<{ busy: boolean; error: unknown }>({ busy: false, error: null });
     const scope = list.find((s) => s.key === chosen.value) ?? list[0];
     const seconds = span.value === 'own' ? parse_span(own.value) : (SPANS.find(([name]) => name === span.value)?.[1] ?? null);
 
@@ -33,34 +32,18 @@ export function SilenceDialog({ alerts, close }: { alerts: Alert[]; close: (done
     }, [chosen.value]);
 
     const missing = reason.value.trim() === '' ? 'A reason is needed.' : seconds === null ? 'How long: 90m, 36h, 2d or 1w.' : '';
-    const go = async () => {
-        if (state.value.busy || missing) {
-            return;
-        }
-        state.value = { busy: true, error: null };
-        try {
+    const deed = use_deed(
+        async () => {
             await post('/v1/silences:create', { ...scope.choice, reason: reason.value.trim(), duration: `${seconds}s` });
             await load_alerts();
-            close(true);
-        } catch (error) {
-            state.value = { busy: false, error };
-        }
-    };
+        },
+        missing,
+        close,
+    );
     const until = seconds === null ? null : server_now() + seconds * 1000;
     return (
         <Dialog title={alerts.length === 1 ? 'Silence' : `Silence ${plural(alerts.length, 'alert')}`} class="say" close={() => close(false)}>
-            <label class="field">
-                <span>Reason</span>
-                <input
-                    data-first
-                    type="text"
-                    maxLength={500}
-                    placeholder="why it is nobody's business"
-                    value={reason.value}
-                    onInput={(e) => (reason.value = e.currentTarget.value)}
-                    onKeyDown={(e) => e.key === 'Enter' && void go()}
-                />
-            </label>
+            <FirstField label="Reason" placeholder="why it is nobody's business" text={reason} deed={deed} />
             <fieldset class="field">
                 <legend>What</legend>
                 {list.map((s) => (
@@ -89,20 +72,7 @@ export function SilenceDialog({ alerts, close }: { alerts: Alert[]; close: (done
                 <PreviewText preview={preview.value} />
                 {until !== null && <span class="dim"> Until {until - server_now() < 86_400_000 ? clock(until, true) : moment(until, server_now())} UTC.</span>}
             </p>
-            {state.value.error !== null && (
-                <p class="fault-text" role="alert">
-                    {safe(problem_text(state.value.error).text)}
-                </p>
-            )}
-            <div class="acts">
-                <button type="button" class="btn small primary" disabled={state.value.busy || missing !== ''} title={missing} onClick={() => void go()}>
-                    Silence
-                </button>
-                <button type="button" class="btn small" onClick={() => close(false)}>
-                    Cancel
-                </button>
-                {missing && <span class="dim">{missing}</span>}
-            </div>
+            <DeedButtons name="Silence" deed={deed} missing={missing} cancel={() => close(false)} />
         </Dialog>
     );
 }
