@@ -26,64 +26,25 @@ struct grpc_access {
     struct token tokens[TOKENS_MAX];
 };
 
-static const struct {
-    const char *name;
-    enum grpc_scope scope;
-} scopes[] = {{"flows", GRPC_SCOPE_FLOWS},
-              {"packets", GRPC_SCOPE_PACKETS},
-              {"config", GRPC_SCOPE_CONFIG},
-              {"triage", GRPC_SCOPE_TRIAGE},
-              {"all", GRPC_SCOPE_ALL}};
-
-const char *grpc_scope_name(enum grpc_scope scope)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
-        if (scopes[i].scope == scope) {
-            return scopes[i].name;
-        }
-    }
-    return "none";
-}
-
 enum grpc_scope grpc_scope_of(const char *path)
 {
     static const struct {
         const char *prefix;
         enum grpc_scope scope;
-    } services[] = {{PACKAGE "PacketService/", GRPC_SCOPE_PACKETS},
-                    {PACKAGE "CaptureService/", GRPC_SCOPE_PACKETS},
-                    {PACKAGE "ConfigService/", GRPC_SCOPE_CONFIG},
-                    {PACKAGE "AlertService/AcknowledgeAlert", GRPC_SCOPE_TRIAGE},
-                    {PACKAGE "AlertService/CreateSilence", GRPC_SCOPE_TRIAGE},
-                    {PACKAGE "AlertService/DeleteSilence", GRPC_SCOPE_TRIAGE}};
+    } needs[] = {{PACKAGE "PacketService/", GRPC_SCOPE_PACKETS},
+                 {PACKAGE "CaptureService/", GRPC_SCOPE_PACKETS},
+                 {PACKAGE "ConfigService/", GRPC_SCOPE_CONFIG},
+                 {PACKAGE "AlertService/AcknowledgeAlert", GRPC_SCOPE_TRIAGE},
+                 {PACKAGE "AlertService/CreateSilence", GRPC_SCOPE_TRIAGE},
+                 {PACKAGE "AlertService/DeleteSilence", GRPC_SCOPE_TRIAGE},
+                 {"/v1/packets", GRPC_SCOPE_PACKETS}};
 
-    for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
-        if (strncmp(path, services[i].prefix, strlen(services[i].prefix)) == 0) {
-            return services[i].scope;
+    for (size_t i = 0; i < ARRAY_COUNT(needs); i++) {
+        if (strncmp(path, needs[i].prefix, strlen(needs[i].prefix)) == 0) {
+            return needs[i].scope;
         }
     }
     return GRPC_SCOPE_FLOWS;
-}
-
-/* 0: an unknown word. */
-static unsigned read_scopes(char *text)
-{
-    unsigned all = 0;
-    char *rest = NULL;
-
-    for (const char *word = strtok_r(text, ",", &rest); word != NULL;
-         word = strtok_r(NULL, ",", &rest)) {
-        unsigned one = 0;
-
-        for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
-            one = strcmp(word, scopes[i].name) == 0 ? scopes[i].scope : one;
-        }
-        if (one == 0) {
-            return 0;
-        }
-        all |= one;
-    }
-    return all;
 }
 
 static int add_line(struct grpc_access *access, char *line, const char *path, unsigned number,
@@ -108,7 +69,7 @@ static int add_line(struct grpc_access *access, char *line, const char *path, un
     *token = (struct token){.scopes = GRPC_SCOPE_ALL, .text = words[count - 1]};
     token->length = strlen(token->text);
     if (count == 3) {
-        token->scopes = read_scopes(words[1]);
+        token->scopes = rights_read(words[1]);
     }
     if ((count != 1 && count != 3) || (count == 3 && strlen(words[0]) >= sizeof(token->name))) {
         return error_set(err, EINVAL,
@@ -117,8 +78,8 @@ static int add_line(struct grpc_access *access, char *line, const char *path, un
     }
     if (token->scopes == 0) {
         return error_set(err, EINVAL,
-                         KEY ": %s:%u: scopes are flows, packets, config, triage or all, "
-                             "separated by commas",
+                         KEY ": %s:%u: scopes are flows, packets, config, triage or all, or a role "
+                             "(viewer, operator, admin), separated by commas",
                          path, number);
     }
     if (token->length < TOKEN_BYTES_MIN) {
@@ -176,26 +137,46 @@ static bool is_token(const struct token *token, const char *given, size_t length
     return difference == 0;
 }
 
+static const struct token *find_token(const struct grpc_access *access, const char *token,
+                                      size_t length)
+{
+    const struct token *found = NULL;
+
+    for (uint32_t i = 0; token != NULL && i < access->count; i++) {
+        found = is_token(&access->tokens[i], token, length) ? &access->tokens[i] : found;
+    }
+    return found;
+}
+
+bool grpc_access_find(const struct grpc_access *access, const char *token, size_t length,
+                      char who[GRPC_WHO_BYTES], unsigned *scopes)
+{
+    const struct token *found = find_token(access, token, length);
+
+    if (found == NULL) {
+        return false;
+    }
+    (void)snprintf(who, GRPC_WHO_BYTES, "%s", found->name);
+    *scopes = found->scopes;
+    return true;
+}
+
 enum rpc_status grpc_access_check(const struct grpc_access *access, const char *token,
                                   size_t length, enum grpc_scope scope, char who[GRPC_WHO_BYTES],
                                   struct error *reason)
 {
-    const struct token *found = NULL;
+    unsigned has = 0;
 
     (void)snprintf(who, GRPC_WHO_BYTES, "unknown");
-    for (uint32_t i = 0; token != NULL && i < access->count; i++) {
-        found = is_token(&access->tokens[i], token, length) ? &access->tokens[i] : found;
-    }
-    if (found == NULL) {
+    if (!grpc_access_find(access, token, length, who, &has)) {
         (void)error_set(reason, EACCES,
                         "this server wants 'authorization: Bearer TOKEN' with a token of its "
                         "grpc.token_file");
         return RPC_UNAUTHENTICATED;
     }
-    (void)snprintf(who, GRPC_WHO_BYTES, "%s", found->name);
-    if ((found->scopes & scope) == 0) {
-        (void)error_set(reason, EACCES, "token '%s' has not the scope '%s'", found->name,
-                        grpc_scope_name(scope));
+    if ((has & scope) == 0) {
+        (void)error_set(reason, EACCES, "token '%s' has not the scope '%s'", who,
+                        right_name(scope));
         return RPC_PERMISSION_DENIED;
     }
     return RPC_OK;

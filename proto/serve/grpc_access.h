@@ -1,8 +1,8 @@
 /* Who may ask what: bearer tokens with scopes, from a file.
  *
  * A line of the file is a token alone (all scopes), or "NAME SCOPES TOKEN" with scopes such as
- * "flows,packets"; '#' begins a comment. Depends on: base, base/service. Threads: read-only once
- * made. */
+ * "flows,packets" or a role such as "operator"; '#' begins a comment. Depends on: base,
+ * base/service. Threads: read-only once made. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,13 +11,15 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "base/service/role.h"
 
+/* A scope is a right: roles are sets of them. */
 enum grpc_scope {
-    GRPC_SCOPE_FLOWS = 1 << 0,   /* sensor, flows, alerts, statistics, DNS: to read */
-    GRPC_SCOPE_PACKETS = 1 << 1, /* packet bytes and captures */
-    GRPC_SCOPE_CONFIG = 1 << 2,  /* settings, also to reload them */
-    GRPC_SCOPE_TRIAGE = 1 << 3,  /* to acknowledge alerts and to silence them */
-    GRPC_SCOPE_ALL = 15,
+    GRPC_SCOPE_FLOWS = RIGHT_FLOWS,
+    GRPC_SCOPE_PACKETS = RIGHT_PACKETS,
+    GRPC_SCOPE_CONFIG = RIGHT_CONFIG,
+    GRPC_SCOPE_TRIAGE = RIGHT_TRIAGE,
+    GRPC_SCOPE_ALL = RIGHT_ALL,
 };
 
 #define GRPC_WHO_BYTES 64
@@ -30,10 +32,12 @@ MUST_USE struct grpc_access *grpc_access_read(const char *path, struct error *er
 void grpc_access_free(struct grpc_access *access);
 DEFINE_AUTO(grpc_access, grpc_access_free);
 
-/* The scope that a method ("/netscope.v1.FlowService/GetFlow") needs. */
+/* The one scope that a method ("/netscope.v1.FlowService/GetFlow") or a page of REST
+ * ("/v1/packets") needs: the one table for gRPC, REST and the dashboard. */
 enum grpc_scope grpc_scope_of(const char *path);
-/* "packets" */
-const char *grpc_scope_name(enum grpc_scope scope);
+/* Whose token this is, of which scopes: false, nobody's. Constant time over the tokens' bytes. */
+MUST_USE bool grpc_access_find(const struct grpc_access *access, const char *token, size_t length,
+                               char who[GRPC_WHO_BYTES], unsigned *scopes);
 /* RPC_OK with the token's name in `who`; RPC_UNAUTHENTICATED: no such token; RPC_PERMISSION_DENIED:
  * it lacks the scope. `token` need not end with a NUL; NULL: none was given. Constant time over the
  * tokens' bytes. */

@@ -401,15 +401,32 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
     }
 }
 
+/* What the table of scopes knows it by. */
+static const char *name_of(const struct grpc_program *program, const char *path)
+{
+    const char *pattern;
+    const struct grpc_row *row = find_row(program, path, false, &pattern);
+
+    return row == NULL ? path : row->path;
+}
+
+bool grpc_rest_is_method(const struct grpc_program *program, const char *path)
+{
+    return name_of(program, path) != path;
+}
+
+enum grpc_scope grpc_rest_scope(const struct grpc_program *program, const char *path)
+{
+    return grpc_scope_of(name_of(program, path));
+}
+
 enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request)
 {
-    const char *pattern;
-    const struct grpc_row *row =
-        find_row(server->program, http_request_path(request), false, &pattern);
     char who[GRPC_WHO_BYTES];
 
-    switch (ask_the_door(server, row == NULL ? "" : row->path, request, who)) {
+    switch (
+        ask_the_door(server, name_of(server->program, http_request_path(request)), request, who)) {
     case RPC_OK:
         return HTTP_AUTH_ALLOW;
     case RPC_UNAUTHENTICATED:
