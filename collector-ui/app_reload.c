@@ -80,7 +80,7 @@ static int check(void *context, struct config *candidate, struct error *err)
 
     if (app_check_settings(&app->reload->candidate, candidate, err) != 0 ||
         route_check(&app->reload->candidate.route, err) != 0 ||
-        ingest_reload_tokens(app->ingest, err) != 0) {
+        ingest_reload_tokens(app->ingest, err) != 0 || api_reload_users(app->api, err) != 0) {
         return -err->code;
     }
     return app->grpc == NULL ? 0 : fleet_grpc_reload_tokens(app->grpc, err);

@@ -73,7 +73,8 @@ static int note_flag(void *context, int action, const char *argument, struct err
 
 static int read_line(struct command_line *line, int argc, char **argv, struct error *err)
 {
-    static const char *const commands[] = {"doctor", "enroll", "test-receivers", NULL};
+    static const char *const commands[] = {"doctor", "enroll", "test-receivers",
+                                           "token",  "user",   NULL};
 
     return command_line_read(line, flags, FLAGS_COUNT, argc, argv, err) == 0
                ? 0
@@ -135,6 +136,10 @@ void collector_command_help(FILE *out)
         "  netscope-collector --config collector.yaml  as a service\n"
         "  netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] [--host NAMES] [--token]\n"
         "                                              certificate (or token) for a sensor\n"
+        "  netscope-collector user add NAME --role viewer|operator|admin [--config F]\n"
+        "                                              who may log in; also remove, role, list\n"
+        "  netscope-collector token add NAME --role ROLE [--config F]\n"
+        "                                              a bearer token for a program\n"
         "  netscope-collector doctor [--config F] [--format json]\n"
         "                                              what is missing, and what cures it\n"
         "  netscope-collector test-receivers [--config F]\n"

@@ -60,6 +60,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
         doctor_certificate(&doctor, "web.tls.cert_path", web->tls_certificate, web->tls_key);
     }
     doctor_secret(&doctor, "web.auth.password_file", web->auth_password_file);
+    doctor_secret(&doctor, "web.auth.users_file", web->users_file);
     doctor_secret(&doctor, "web.token_file", web->token_file);
     (void)snprintf(address, sizeof(address), "%s%.60s%s:%u",
                    strchr(web->bind, ':') != NULL ? "[" : "", web->bind,

@@ -11,6 +11,7 @@
 #include "collector-ui/doctor.h"
 #include "collector-ui/enroll.h"
 #include "collector-ui/settings.h"
+#include "collector-ui/user_command.h"
 
 #define EXIT_USAGE 2
 
@@ -51,6 +52,11 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "enroll") == 0) {
         const int status = enroll_run(argc - 1, argv + 1, stdout, &err);
+
+        return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+    }
+    if (argc > 1 && (strcmp(argv[1], "user") == 0 || strcmp(argv[1], "token") == 0)) {
+        const int status = user_command_run(argc - 1, argv + 1, environ, stdout, &err);
 
         return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
     }

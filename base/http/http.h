@@ -82,7 +82,15 @@ http_request_peer(const struct http_request *request); /* "192.0.2.1" or "2001:d
 #define HTTP_IDENTITY_BYTES 128
 const char *http_request_identity(const struct http_request *request);
 void http_request_set_identity(struct http_request *request,
-                               const char *identity);           /* hook only; cut if longer */
+                               const char *identity); /* hook only; cut if longer */
+/* What the hook has found out about who asks, in the program's own terms; all 0 when it set
+ * nothing. */
+struct http_grant {
+    unsigned rights; /* of the program's */
+    uint64_t proof;  /* by which it can be looked up again whether they still hold */
+};
+struct http_grant http_request_grant(const struct http_request *request);
+void http_request_set_grant(struct http_request *request, struct http_grant grant); /* hook only */
 void *http_request_context(const struct http_request *request); /* http_server_options.context */
 
 /* ---- Answers (exactly one for each request, made in the handler)
@@ -186,8 +194,9 @@ enum http_ws_verdict http_ws_send(struct http_ws *ws, struct http_buffer *messag
 /* Any thread. What is queued goes out first, then a close frame (code 1000..4999, reason at most
  * 123 bytes). */
 void http_ws_close(struct http_ws *ws, uint16_t code, const char *reason);
-size_t http_ws_queued_bytes(const struct http_ws *ws);  /* any thread */
-const char *http_ws_identity(const struct http_ws *ws); /* as set by the hook at the upgrade */
+size_t http_ws_queued_bytes(const struct http_ws *ws);     /* any thread */
+const char *http_ws_identity(const struct http_ws *ws);    /* as set by the hook at the upgrade */
+struct http_grant http_ws_grant(const struct http_ws *ws); /* likewise */
 
 /* ---- Server
  * --------------------------------------------------------------------------------------------- */
@@ -196,6 +205,7 @@ enum http_auth_verdict {
     HTTP_AUTH_ALLOW,
     HTTP_AUTH_UNKNOWN,   /* 401 with WWW-Authenticate */
     HTTP_AUTH_FORBIDDEN, /* 403: known, but may not */
+    HTTP_AUTH_ANSWERED,  /* refused: the hook has answered itself (http_problem) */
 };
 
 struct http_server_options {

@@ -81,6 +81,9 @@ static bool is_authorized(struct http_connection *connection)
     switch (options->authorize(&connection->request)) {
     case HTTP_AUTH_ALLOW:
         return true;
+    case HTTP_AUTH_ANSWERED:
+        counter_add(&connection->server->counters.auth_refused, 1);
+        return false;
     case HTTP_AUTH_FORBIDDEN:
         counter_add(&connection->server->counters.auth_refused, 1);
         http_problem(

@@ -53,6 +53,7 @@ struct http_request {
     size_t body_bytes;
     size_t body_capacity;
     char identity[HTTP_IDENTITY_BYTES];
+    struct http_grant grant;
     struct http_headers headers; /* of the answer */
     void (*handler)(struct http_request *request);
 };
@@ -151,6 +152,7 @@ struct http_ws {
     struct http_inbox *inbox;
     struct http_ws *next; /* in the inbox */
     char identity[HTTP_IDENTITY_BYTES];
+    struct http_grant grant;
     /* The loop's own. */
     struct lws *wsi;
     const struct http_ws_protocol *protocol;

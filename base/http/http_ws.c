@@ -106,6 +106,11 @@ size_t http_ws_queued_bytes(const struct http_ws *ws)
     return bytes;
 }
 
+struct http_grant http_ws_grant(const struct http_ws *ws)
+{
+    return ws->grant;
+}
+
 const char *http_ws_identity(const struct http_ws *ws)
 {
     return ws->identity;
@@ -138,6 +143,7 @@ static struct http_ws *ws_new(struct http_connection *connection)
     ws->message_bytes_max = options->ws_message_down_bytes;
     ws->inbox = http_inbox_ref(connection->server->inbox);
     memcpy(ws->identity, connection->request.identity, sizeof ws->identity);
+    ws->grant = connection->request.grant;
     ws->wsi = connection->wsi;
     ws->protocol = connection->ws_protocol;
     return ws;

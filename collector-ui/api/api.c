@@ -51,6 +51,9 @@ static void fill_routes(struct api *api)
         {HTTP_GET, "/api/health", route_health, HTTP_NO_AUTH},
         {HTTP_GET, "/readyz", route_ready, HTTP_NO_AUTH},
         {HTTP_GET, "/metrics", route_metrics, 0},
+        {HTTP_GET, "/v1/session", route_session, HTTP_NO_AUTH},
+        {HTTP_POST, "/v1/session:login", route_login, HTTP_NO_AUTH},
+        {HTTP_POST, "/v1/session:logout", route_logout, HTTP_NO_AUTH},
         {HTTP_GET, "/v1/openapi.json", route_openapi, HTTP_NO_AUTH},
         {HTTP_GET, "/v1/schema/{file}", schema_route, HTTP_NO_AUTH},
     };
@@ -74,11 +77,12 @@ int api_check(const struct api_settings *s, struct error *err)
                          "web.tls.enabled: needs web.tls.cert_path and web.tls.key_path "
                          "(--tls-cert, --tls-key)");
     }
-    if (s->auth_enabled && !is_given(s->token_file) &&
+    if (s->auth_enabled && !is_given(s->token_file) && !is_given(s->users_file) &&
         (!is_given(s->auth_username) || !is_given(s->auth_password_file))) {
         return error_set(err, EINVAL,
-                         "web.auth.enabled: needs web.auth.username with web.auth.password_file "
-                         "(--auth-user, --auth-pass-file), or web.token_file");
+                         "web.auth.enabled: needs web.auth.users_file (netscope-collector user "
+                         "add), web.auth.username with web.auth.password_file (--auth-user, "
+                         "--auth-pass-file), or web.token_file");
     }
     if (address_text_is_loopback(s->bind) || s->insecure || (s->tls_enabled && s->auth_enabled)) {
         return 0;
@@ -110,6 +114,14 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     api->settings.top_n = settings->top_n != 0 ? settings->top_n : 10;
     api->settings.clients_max = settings->clients_max != 0 ? settings->clients_max : 64;
     api->settings.auth_username = settings->auth_username != NULL ? settings->auth_username : "";
+    api->settings.session_idle_ns =
+        settings->session_idle_ns != 0 ? settings->session_idle_ns : 3600 * NS_PER_SEC;
+    api->settings.session_age_ns =
+        settings->session_age_ns != 0 ? settings->session_age_ns : UINT64_C(12) * 3600 * NS_PER_SEC;
+    api->settings.sessions_max = settings->sessions_max != 0 ? settings->sessions_max : 256;
+    api->settings.login_attempts = settings->login_attempts != 0 ? settings->login_attempts : 10;
+    api->settings.login_interval_ns =
+        settings->login_interval_ns != 0 ? settings->login_interval_ns : 30 * NS_PER_SEC;
     api->history = history;
     api->registry = registry;
     api->fleet = fleet;
@@ -118,7 +130,6 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     api->context = context;
     api->started_ns = clock_wall_ns();
     hash_random_hex(api->boot_id);
-    hash_random_hex(api->session);
     (void)gethostname(api->host_name, sizeof api->host_name - 1);
     if (api_check(&api->settings, err) != 0 || auth_read(api, err) != 0) {
         return NULL;
@@ -139,7 +150,8 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         .assets_count = dashboard_assets_count,
         .fallback = route_nothing,
         .authorize = auth_check,
-        .authenticate = "Basic realm=\"netscope\", charset=\"UTF-8\"",
+        /* Not Basic, which it takes all the same: browsers would ask in place of the page. */
+        .authenticate = "Bearer realm=\"netscope\"",
         .forbidden = "This needs a token with the right scope (grpc.token_file), or the "
                      "dashboard's login (web.auth.enabled).",
         .context = api,
@@ -171,6 +183,19 @@ void api_tell_triage(struct api *api, struct triage *triage)
     atomic_store(&api->triage, triage);
 }
 
+static void forget(char *secret)
+{
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+    }
+    free(secret);
+}
+
+int api_reload_users(struct api *api, struct error *err)
+{
+    return access_reload(api->access, err);
+}
+
 void api_free(struct api *api)
 {
     if (api == NULL) {
@@ -185,13 +210,11 @@ void api_free(struct api *api)
     while (atomic_load(&api->jobs) > 0) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
+    access_free(api->access); /* whose answers then are the last ones */
     http_buffer_unref(api->openapi);
     live_feed_free(api->feed);
-    if (api->password != NULL) {
-        explicit_bzero(api->password, strlen(api->password));
-    }
-    free(api->password);
-    free(api->token);
+    forget(api->password);
+    forget(api->token);
     free(api);
 }
 

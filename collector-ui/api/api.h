@@ -17,8 +17,11 @@ struct api_settings {
     bool tls_enabled;
     const char *tls_certificate, *tls_key;
     bool auth_enabled;
-    const char *auth_username, *auth_password_file; /* HTTP Basic; also as session cookie */
-    const char *token_file;                         /* bearer token for machines */
+    const char *auth_username, *auth_password_file; /* the one user of HTTP Basic: an admin */
+    const char *users_file;                         /* users and tokens with roles */
+    const char *token_file;                         /* bearer token for machines: an admin's */
+    uint64_t session_idle_ns, session_age_ns, sessions_max;
+    uint64_t login_attempts, login_interval_ns; /* that may fail at once; one more each */
     bool insecure; /* another address than loopback without TLS and login */
     uint64_t tick_ns, top_n, packet_buffer, clients_max;
     uint64_t sample_rate;   /* one of so many packet samples is shown; 0 = no packets at all */
@@ -82,6 +85,8 @@ void api_tell_receivers(struct api *api,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
 void api_tell_triage(struct api *api, struct triage *triage);
+/* Reads web.auth.users_file again. 0 or -errno with `err`: the users before stay. */
+MUST_USE int api_reload_users(struct api *api, struct error *err);
 void api_free(struct api *api);
 DEFINE_AUTO(api, api_free);
 uint16_t api_port(const struct api *api);

@@ -5,6 +5,7 @@
 
 #include "base/http/http.h"
 #include "base/json_writer.h"
+#include "collector-ui/access/access.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/history/query.h"
 #include "collector-ui/triage/triage.h"
@@ -13,7 +14,7 @@
 
 struct live_feed;
 
-#define API_ROUTES_MAX (GRPC_REST_ROUTES + 8)
+#define API_ROUTES_MAX (GRPC_REST_ROUTES + 12)
 
 struct api {
     struct api_settings settings;
@@ -31,9 +32,9 @@ struct api {
     struct http_route routes[API_ROUTES_MAX];
     struct live_feed *feed;
     char boot_id[33];
-    char session[33]; /* value of the cookie of whoever has logged in */
     char host_name[65];
     char *password, *token; /* NULL: none */
+    struct access *access;
     uint64_t started_ns;
     _Atomic uint64_t live_frames, live_merged, live_resyncs, live_lost, live_unknown, live_refused,
         packets_base;
@@ -135,11 +136,24 @@ struct api_notes {
 MUST_USE bool api_notes_add(struct api_notes *notes, uint32_t field, const uint8_t *note,
                             size_t length);
 
-/* ---- auth.c ---- */
+/* ---- auth.c: who asks, and may they ---- */
+#define API_COOKIE "netscope_session"
 MUST_USE int auth_read(struct api *api, struct error *err);
 enum http_auth_verdict auth_check(struct http_request *request);
-/* Whether who has not logged in may change something, where nobody has to. */
-bool auth_may_anyone_change(const struct api *api);
+/* Who asks; false: nobody that is known. *verdict is LIMITED where too many logins have failed. */
+MUST_USE bool auth_identify(struct api *api, struct http_request *request,
+                            struct access_answer *answer);
+/* The secret in the session's cookie; false: none. */
+MUST_USE bool auth_cookie(const struct http_request *request, char secret[SESSION_SECRET_BYTES]);
+/* What somebody may who has not logged in: nothing where all have to. */
+unsigned auth_anonymous_rights(const struct api *api);
+/* 429 with Retry-After. */
+void auth_refuse_limited(struct http_request *request, uint64_t wait_ns);
+
+/* ---- rest_session.c ---- */
+void route_session(struct http_request *request);
+void route_login(struct http_request *request);
+void route_logout(struct http_request *request);
 
 /* ---- live_feed.c ---- */
 extern const struct http_ws_protocol live_protocols[];

@@ -1,10 +1,13 @@
-/* Who may ask: HTTP Basic, bearer token, session cookie. Comparisons take constant time. */
+/* Who may ask: by session cookie, bearer token or HTTP Basic, and by what right. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
+#include "base/service/role.h"
 #include "base/service/secret_file.h"
 #include "collector-ui/api/api_private.h"
 #include "collector-ui/api/fleet_private.h"
@@ -28,39 +31,37 @@ static char *first_line(const char *path, const char *key, struct error *err)
     return copy;
 }
 
+static bool is_given(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
 int auth_read(struct api *api, struct error *err)
 {
     const struct api_settings *const s = &api->settings;
-    if (s->auth_password_file != NULL && s->auth_password_file[0] != '\0') {
+    if (is_given(s->auth_password_file)) {
         api->password = first_line(s->auth_password_file, "auth.password_file", err);
         if (api->password == NULL) {
             return -err->code;
         }
     }
-    if (s->token_file != NULL && s->token_file[0] != '\0') {
+    if (is_given(s->token_file)) {
         api->token = first_line(s->token_file, "token_file", err);
         if (api->token == NULL) {
             return -err->code;
         }
     }
-    if (s->auth_enabled && api->password == NULL && api->token == NULL) {
-        return error_set(err, EINVAL,
-                         "web.auth.enabled: needs web.auth.username with web.auth.password_file, or"
-                         " web.token_file");
-    }
-    return 0;
-}
-
-static bool equal_in_constant_time(const char *a, const char *b)
-{
-    const size_t length = strlen(a);
-    const size_t other = strlen(b);
-    unsigned difference = length != other;
-    for (size_t i = 0; i < length; i++) {
-        difference |=
-            (unsigned)((unsigned char)a[i] ^ (unsigned char)b[other == 0 ? 0 : i % other]);
-    }
-    return difference == 0;
+    const struct access_settings access = {.users_file = s->users_file,
+                                           .user = s->auth_username,
+                                           .password = api->password,
+                                           .token = api->token,
+                                           .idle_ns = s->session_idle_ns,
+                                           .absolute_ns = s->session_age_ns,
+                                           .sessions_max = s->sessions_max,
+                                           .attempts = s->login_attempts,
+                                           .interval_ns = s->login_interval_ns};
+    api->access = access_new(&access, err);
+    return api->access == NULL ? -err->code : 0;
 }
 
 static int sextet(char c)
@@ -96,87 +97,112 @@ static bool base64_text(const char *in, char *out, size_t room)
     return true;
 }
 
-static bool is_basic(const struct api *api, const char *header)
+static bool by_basic(struct api *api, const struct http_request *request, const char *header,
+                     struct access_answer *answer)
 {
     char text[1400] = "";
-    char wanted[1400] = "";
-    if (api->password == NULL || strncasecmp(header, "Basic ", 6) != 0 ||
-        !base64_text(header + 6, text, sizeof text)) {
+    answer->verdict = ACCESS_WRONG;
+    if (api->password == NULL || !base64_text(header, text, sizeof text)) {
         return false;
     }
-    snprintf(wanted, sizeof wanted, "%s:%s", api->settings.auth_username, api->password);
-    const bool is_equal = equal_in_constant_time(text, wanted);
+    char *const colon = strchr(text, ':');
+    if (colon != NULL) {
+        *colon = '\0';
+        (void)access_by_password(api->access, text, colon + 1, http_request_peer(request), answer);
+    }
     explicit_bzero(text, sizeof text);
-    explicit_bzero(wanted, sizeof wanted);
-    return is_equal;
+    return answer->verdict == ACCESS_IN;
 }
 
-static bool has_session(const struct api *api, const char *cookie)
+static bool by_bearer(struct api *api, const char *token, struct access_caller *caller)
 {
-    static const char name[] = "netscope_session=";
-    const char *at = cookie == NULL ? NULL : strstr(cookie, name);
-    char value[sizeof api->session];
+    if (access_by_token(api->access, token, caller)) {
+        return true;
+    }
+    *caller = (struct access_caller){.by = ACCESS_TOKEN};
+    return api->fleet != NULL &&
+           grpc_server_find_token(api->fleet->server, token, caller->who, &caller->rights);
+}
+
+bool auth_cookie(const struct http_request *request, char secret[SESSION_SECRET_BYTES])
+{
+    static const char name[] = API_COOKIE "=";
+    const char *at = http_request_header(request, "Cookie");
+    while (at != NULL && strncmp(at, name, sizeof name - 1) != 0) {
+        at = strchr(at, ';');
+        at = at == NULL ? NULL : at + 1 + strspn(at + 1, " ");
+    }
     if (at == NULL) {
         return false;
     }
     at += sizeof name - 1;
     const size_t length = strcspn(at, "; ");
-    if (length >= sizeof value) {
+    if (length == 0 || length >= SESSION_SECRET_BYTES) {
         return false;
     }
-    memcpy(value, at, length);
-    value[length] = '\0';
-    return equal_in_constant_time(value, api->session);
+    memcpy(secret, at, length);
+    secret[length] = '\0';
+    return true;
 }
 
-static enum http_auth_verdict check_login(const struct api *api, struct http_request *request)
+bool auth_identify(struct api *api, struct http_request *request, struct access_answer *answer)
 {
     const char *const header = http_request_header(request, "Authorization");
-    if (has_session(api, http_request_header(request, "Cookie"))) {
-        http_request_set_identity(request, api->settings.auth_username);
-        return HTTP_AUTH_ALLOW;
+    char secret[SESSION_SECRET_BYTES];
+    *answer = (struct access_answer){.verdict = ACCESS_WRONG};
+    if (auth_cookie(request, secret) && access_by_session(api->access, secret, &answer->caller)) {
+        return true;
     }
-    if (header == NULL) {
-        return HTTP_AUTH_UNKNOWN;
+    if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0) {
+        return by_bearer(api, header + 7, &answer->caller);
     }
-    if (api->token != NULL && strncasecmp(header, "Bearer ", 7) == 0 &&
-        equal_in_constant_time(header + 7, api->token)) {
-        http_request_set_identity(request, "token");
-        return HTTP_AUTH_ALLOW;
-    }
-    if (is_basic(api, header)) {
-        char cookie[200];
-        snprintf(cookie, sizeof cookie, "netscope_session=%s; HttpOnly; SameSite=Strict; Path=/%s",
-                 api->session, api->settings.tls_enabled ? "; Secure" : "");
-        (void)http_header(request, "Set-Cookie", cookie);
-        http_request_set_identity(request, api->settings.auth_username);
-        return HTTP_AUTH_ALLOW;
-    }
-    return HTTP_AUTH_UNKNOWN;
+    return header != NULL && strncasecmp(header, "Basic ", 6) == 0 &&
+           by_basic(api, request, header + 6, answer);
 }
 
-/* The methods of netscope.v1 below /v1/fleet also take the tokens of grpc.token_file, with their
- * scopes; without a login they follow the rules of gRPC. */
-static enum http_auth_verdict check_method(const struct api *api, struct http_request *request)
+void auth_refuse_limited(struct http_request *request, uint64_t wait_ns)
 {
-    struct grpc_server *const server = api->fleet->server;
-    const bool has_token = grpc_server_has_token(server);
-    return api->settings.auth_enabled && !has_token ? HTTP_AUTH_UNKNOWN
-                                                    : grpc_rest_authorize(server, request);
+    char seconds[24];
+    snprintf(seconds, sizeof seconds, "%" PRIu64, wait_ns / NS_PER_SEC + 1);
+    (void)http_header(request, "Retry-After", seconds);
+    http_problem(request, 429, "TOO_MANY_LOGINS",
+                 "too many logins have failed from this address or for this user; wait "
+                 "(web.auth.login_attempts, web.auth.login_interval)",
+                 -1);
 }
 
-bool auth_may_anyone_change(const struct api *api)
+/* ---- without a login ---- */
+
+static bool may_anyone_change(const struct api *api)
 {
     return address_text_is_loopback(api->settings.bind) &&
            (api->fleet == NULL || !grpc_server_has_token(api->fleet->server));
 }
 
-/* Without a login everything can be looked at. What changes something wants a token where there are
- * some, and from other machines there is no way without. */
-static enum http_auth_verdict check_open(const struct api *api, struct http_request *request)
+unsigned auth_anonymous_rights(const struct api *api)
 {
+    /* Which packet samples are shown, and how much of each, says web.sample_rate. */
+    return api->settings.auth_enabled ? 0
+           : may_anyone_change(api)   ? RIGHT_FLOWS | RIGHT_PACKETS | RIGHT_TRIAGE
+                                      : RIGHT_FLOWS | RIGHT_PACKETS;
+}
+
+/* Without a login everything can be looked at, but what gRPC would not answer either. What changes
+ * something wants a token where there are some, and from other machines there is no way without. */
+static enum http_auth_verdict check_open(const struct api *api, const struct http_request *request,
+                                         unsigned right)
+{
+    static const char methods[] = "/v1/fleet/";
+    static const char samples[] = "/v1/packets";
+    const char *const path = http_request_path(request);
     const enum http_method method = http_request_method(request);
-    if (method == HTTP_GET || method == HTTP_HEAD || auth_may_anyone_change(api)) {
+    const bool is_reading = method == HTTP_GET || method == HTTP_HEAD;
+    const bool is_open = right == RIGHT_FLOWS || right == RIGHT_TRIAGE ||
+                         strncmp(path, samples, sizeof samples - 1) == 0;
+    if (api->fleet != NULL && (!is_open || strncmp(path, methods, sizeof methods - 1) == 0)) {
+        return grpc_rest_authorize(api->fleet->server, request);
+    }
+    if (is_open && (is_reading || may_anyone_change(api))) {
         return HTTP_AUTH_ALLOW;
     }
     return api->fleet != NULL && grpc_server_has_token(api->fleet->server)
@@ -184,19 +210,40 @@ static enum http_auth_verdict check_open(const struct api *api, struct http_requ
                : HTTP_AUTH_FORBIDDEN;
 }
 
+/* ---- the door ---- */
+
+static enum http_auth_verdict refuse_role(struct http_request *request,
+                                          const struct access_caller *caller, unsigned right)
+{
+    const struct role *const has = role_of(caller->rights);
+    const struct role *const needs = role_with(right);
+    char detail[400];
+    snprintf(detail, sizeof detail, "this needs the right '%s', which the role %s has; '%s' %s%s",
+             right_name(right), needs == NULL ? "?" : needs->name, caller->who,
+             has == NULL ? "has it not" : "is ", has == NULL ? "" : has->name);
+    http_problem(request, 403, "PERMISSION_DENIED", detail, -1);
+    return HTTP_AUTH_ANSWERED;
+}
+
 enum http_auth_verdict auth_check(struct http_request *request)
 {
-    static const char methods[] = "/v1/fleet/";
-    const struct api *const api = http_request_context(request);
-    const bool is_method =
-        api->fleet != NULL && strncmp(http_request_path(request), methods, sizeof methods - 1) == 0;
-    const enum http_auth_verdict login =
-        api->settings.auth_enabled ? check_login(api, request) : HTTP_AUTH_UNKNOWN;
-    if (login == HTTP_AUTH_ALLOW) {
-        return login;
+    struct api *const api = http_request_context(request);
+    const unsigned right = grpc_rest_scope(&fleet_program, http_request_path(request));
+    struct access_answer answer;
+    if (auth_identify(api, request, &answer)) {
+        http_request_set_identity(request, answer.caller.who);
+        http_request_set_grant(request, (struct http_grant){.rights = answer.caller.rights,
+                                                            .proof = answer.caller.proof});
+        return (answer.caller.rights & right) != 0 ? HTTP_AUTH_ALLOW
+                                                   : refuse_role(request, &answer.caller, right);
     }
-    if (is_method) {
-        return check_method(api, request);
+    if (answer.verdict == ACCESS_LIMITED) {
+        auth_refuse_limited(request, answer.wait_ns);
+        return HTTP_AUTH_ANSWERED;
     }
-    return api->settings.auth_enabled ? login : check_open(api, request);
+    if (api->settings.auth_enabled) {
+        return HTTP_AUTH_UNKNOWN;
+    }
+    http_request_set_grant(request, (struct http_grant){.rights = auth_anonymous_rights(api)});
+    return check_open(api, request, right);
 }

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/service/role.h"
 #include "collector-ui/api/live_private.h"
 #include "proto/codec.h"
 #include "proto/json/transcoder.h"
@@ -372,6 +373,33 @@ void live_first_frame(struct live_client *client)
 
 /* ---- the thread ---- */
 
+static void bye(struct http_ws *ws, const char *reason, uint16_t code)
+{
+    char text[100];
+    const int length =
+        snprintf(text, sizeof text, "{\"t\":\"bye\",\"reason\":\"%s\",\"retry_ms\":1000}", reason);
+    struct http_buffer *const buffer = http_buffer_from(text, (size_t)length);
+    if (buffer != NULL) {
+        (void)http_ws_send(ws, buffer);
+    }
+    http_buffer_unref(buffer);
+    http_ws_close(ws, code, reason);
+}
+
+/* Those whose login is over get no more. An open feed is a session in use. */
+static void end_logins(struct live_feed *feed)
+{
+    access_refresh(feed->api->access); /* also while nobody asks: what is wrong with it is told */
+    for (uint32_t i = 0; i < feed->clients_count; i++) {
+        struct live_client *const client = feed->clients[i];
+        if (!client->is_over && !access_holds(feed->api->access, client->grant.proof)) {
+            client->is_over = true;
+            client->is_subscribed = false;
+            bye(client->ws, "login", 1008);
+        }
+    }
+}
+
 static void *feed_main(void *context)
 {
     struct live_feed *const feed = context;
@@ -402,6 +430,7 @@ static void *feed_main(void *context)
             atomic_store(&feed->api->cum_kernel, tick.window->cum_kernel);
             atomic_store(&feed->api->cum_interface, tick.window->cum_interface);
             atomic_store(&feed->api->cum_dispatch, tick.window->cum_dispatch);
+            end_logins(feed);
             send_frames(feed);
         }
         due_ns += tick_ns;
@@ -468,10 +497,10 @@ static void write_hello(void *context, struct json_writer *out)
     json_key(out, "capture");
     json_bool(out, false);
     json_key(out, "packets");
-    json_bool(out, api->settings.sample_rate > 0);
-    json_key(out, "ack"); /* whoever may look at the page may also say something of alerts */
+    json_bool(out, api->settings.sample_rate > 0 && (client->grant.rights & RIGHT_PACKETS) != 0);
+    json_key(out, "ack");
     json_bool(out, api->fleet != NULL && atomic_load(&api->triage) != NULL &&
-                       (api->settings.auth_enabled || auth_may_anyone_change(api)));
+                       (client->grant.rights & RIGHT_TRIAGE) != 0);
     json_key(out, "filtered_series");
     json_bool(out, true);
     json_object_end(out);
@@ -480,19 +509,6 @@ static void write_hello(void *context, struct json_writer *out)
     json_key(out, "dict_rev");
     json_u64(out, client->feed->dict.rev);
     json_object_end(out);
-}
-
-static void bye(struct http_ws *ws, const char *reason, uint16_t code)
-{
-    char text[100];
-    const int length =
-        snprintf(text, sizeof text, "{\"t\":\"bye\",\"reason\":\"%s\",\"retry_ms\":1000}", reason);
-    struct http_buffer *const buffer = http_buffer_from(text, (size_t)length);
-    if (buffer != NULL) {
-        (void)http_ws_send(ws, buffer);
-    }
-    http_buffer_unref(buffer);
-    http_ws_close(ws, code, reason);
 }
 
 static bool on_open(struct http_ws *ws, void *context, void **connection)
@@ -511,6 +527,7 @@ static bool on_open(struct http_ws *ws, void *context, void **connection)
     }
     client->ws = http_ws_ref(ws);
     client->feed = feed;
+    client->grant = http_ws_grant(ws);
     client->dict_rev = feed->dict.rev + 1; /* none yet */
     feed->clients[feed->clients_count++] = client;
     *connection = client;
@@ -532,7 +549,9 @@ static void on_message(struct http_ws *ws, void *connection, const uint8_t *data
         return;
     }
     pthread_mutex_lock(&client->feed->lock);
-    live_message(client, (const char *)data, bytes);
+    if (!client->is_over) {
+        live_message(client, (const char *)data, bytes);
+    }
     pthread_mutex_unlock(&client->feed->lock);
 }
 

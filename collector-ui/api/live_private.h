@@ -51,7 +51,8 @@ struct live_dict {
 struct live_client {
     struct http_ws *ws;
     struct live_feed *feed;
-    bool is_subscribed;
+    struct http_grant grant; /* of who opened it */
+    bool is_subscribed, is_over;
     struct subscription sub;
     uint64_t seq, tick_sent, acked;
     uint64_t sent_ns[LIVE_SENT_MAX]; /* by seq */

@@ -348,6 +348,35 @@ static void write_sensors(struct metrics_page *page, struct api *api)
     free(list);
 }
 
+static void write_access(struct metrics_page *page, const struct api *api)
+{
+    struct access_counts c;
+    access_counts_read(api->access, &c);
+    const struct {
+        const char *result;
+        uint64_t value;
+    } logins[] = {{"ok", c.logins}, {"wrong", c.wrong}, {"limited", c.limited}, {"busy", c.busy}};
+    metrics_family(page, "netscope_collector_logins_total", METRICS_COUNTER,
+                   "Logins by what became of them.");
+    for (size_t i = 0; i < ARRAY_COUNT(logins); i++) {
+        metrics_u64(page, "netscope_collector_logins_total",
+                    METRICS_LABELS("result", logins[i].result), logins[i].value);
+    }
+    one(page, "netscope_collector_sessions", METRICS_GAUGE, "Sessions of whoever is logged in.",
+        c.sessions);
+    metrics_family(page, "netscope_collector_sessions_ended_total", METRICS_COUNTER,
+                   "Sessions ended before their time.");
+    metrics_u64(page, "netscope_collector_sessions_ended_total", METRICS_LABELS("reason", "logout"),
+                c.logouts);
+    metrics_u64(page, "netscope_collector_sessions_ended_total", METRICS_LABELS("reason", "full"),
+                c.evicted);
+    metrics_u64(page, "netscope_collector_sessions_ended_total", METRICS_LABELS("reason", "user"),
+                c.revoked);
+    metrics_family(page, "netscope_collector_users", METRICS_GAUGE, "Who may log in.");
+    metrics_u64(page, "netscope_collector_users", METRICS_LABELS("kind", "user"), c.users);
+    metrics_u64(page, "netscope_collector_users", METRICS_LABELS("kind", "token"), c.tokens);
+}
+
 void route_metrics(struct http_request *request)
 {
     struct api *const api = http_request_context(request);
@@ -378,6 +407,7 @@ void route_metrics(struct http_request *request)
     write_receivers(&page, api);
     write_ledger(&page, api);
     write_triage(&page, api);
+    write_access(&page, api);
     write_http(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",
                page.text == NULL ? "" : page.text, page.length);

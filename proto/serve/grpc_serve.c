@@ -101,6 +101,16 @@ void grpc_server_use_access(struct grpc_server *server, struct grpc_access *acce
     grpc_access_free(before);
 }
 
+bool grpc_server_find_token(struct grpc_server *server, const char *token, char who[GRPC_WHO_BYTES],
+                            unsigned *scopes)
+{
+    (void)pthread_rwlock_rdlock(&server->access_lock);
+    const bool is_known = server->access != NULL &&
+                          grpc_access_find(server->access, token, strlen(token), who, scopes);
+    (void)pthread_rwlock_unlock(&server->access_lock);
+    return is_known;
+}
+
 static enum rpc_status check_token(struct grpc_server *server, const char *token, size_t length,
                                    enum grpc_scope scope, char who[GRPC_WHO_BYTES],
                                    struct error *reason)

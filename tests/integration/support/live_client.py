@@ -9,19 +9,24 @@ from support.programs import PATIENCE
 
 
 class LiveClient:
-    """Reads when it is told to."""
+    """Reads when it is told to. By TLS with a `context`; `headers` go with the upgrade."""
 
-    def __init__(self, port):
+    def __init__(self, port, context=None, headers=()):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20 * PATIENCE)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+        more = "".join(f"{name}: {value}\r\n" for name, value in dict(headers).items())
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((f"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                             "Sec-WebSocket-Protocol: live.v1.json\r\n\r\n").encode())
+                             f"Sec-WebSocket-Protocol: live.v1.json\r\n{more}\r\n").encode())
         self.bytes = b""
         while b"\r\n\r\n" not in self.bytes:
             self.more()
         head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
-        assert head.startswith(b"HTTP/1.1 101"), head
+        if not head.startswith(b"HTTP/1.1 101"):
+            self.close()
+            raise AssertionError(head)
 
     def more(self):
         data = self.socket.recv(65536)
