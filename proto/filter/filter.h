@@ -51,6 +51,9 @@ DEFINE_AUTO(filter, filter_free);
  * for anything. */
 bool filter_matches_flow(const struct filter *filter, const struct flow_record *record);
 
+/* False: no record of this sensor can match, whatever else it holds. */
+bool filter_admits_sensor(const struct filter *filter, const char *sensor_id);
+
 /* "tcp"; NULL: only its number is a value of "protocol". Static. */
 const char *filter_protocol_name(uint8_t number);
 /* What "rtt" means: the moving averages of both sides added. False: not measured. */

@@ -361,6 +361,52 @@ static void the_list_of_fields_is_whole(void **state)
     }
 }
 
+static bool admits(const char *text, const char *sensor_id)
+{
+    struct error err = {0};
+    uint32_t position;
+    AUTO(filter) filter = filter_compile(text, strlen(text), &err, &position);
+
+    if (filter == NULL) {
+        fail_msg("%s: %s", text, err.message);
+    }
+    return filter_admits_sensor(filter, sensor_id);
+}
+
+static void a_filter_rules_sensors_out_where_it_names_them(void **state)
+{
+    (void)state;
+    static const char *const open[] = {"",
+                                       "app = tls",
+                                       "NOT app = tls",
+                                       "sensor = edge-1",
+                                       "sensor = EDGE-1 AND app = tls",
+                                       "sensor = edge-*",
+                                       "sensor : dge",
+                                       "sensor IN (edge-1, core)",
+                                       "sensor != core",
+                                       "sensor = core OR app = tls",
+                                       "NOT (sensor = core)",
+                                       "NOT (sensor = edge-1 AND app = tls)"};
+    static const char *const shut[] = {"sensor = core",
+                                       "sensor != edge-1",
+                                       "NOT sensor = edge-1",
+                                       "sensor = core AND app = tls",
+                                       "app = tls AND NOT (sensor = edge-* OR app = dns)",
+                                       "sensor = edge-1 AND sensor = core"};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(open); i++) {
+        if (!admits(open[i], "edge-1")) {
+            fail_msg("%s rules edge-1 out", open[i]);
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_COUNT(shut); i++) {
+        if (admits(shut[i], "edge-1")) {
+            fail_msg("%s lets edge-1 in", shut[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_range_of_a_prefix_is_its_first_and_last_address),
         cmocka_unit_test(the_canonical_text_compiles_to_the_same_filter),
         cmocka_unit_test(the_list_of_fields_is_whole),
+        cmocka_unit_test(a_filter_rules_sensors_out_where_it_names_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
