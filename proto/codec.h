@@ -50,6 +50,11 @@ void codec_identity_of(const struct record_identity *identity, struct codec_iden
 MUST_USE size_t codec_append_number(const struct codec_identity *identity, uint64_t seq,
                                     uint8_t *out, size_t capacity);
 
+/* FlowRecord.observers, behind the record. 0: `capacity` is too small. */
+#define CODEC_OBSERVER_BYTES_MAX 384
+MUST_USE size_t codec_append_observers(const struct record_observer *observers, uint32_t count,
+                                       uint8_t *out, size_t capacity);
+
 /* An endpoint's name behind an encoded flow: FlowRecord.client or .server once more, with name and
  * name_source alone, which every reader merges with the one before (protobuf: several occurrences
  * of a sub-message are one). 0: no room. */

@@ -247,6 +247,16 @@ struct flow_record {
     struct flow_ssh ssh;
 };
 
+/* A sensor that saw a flow which several did; the collector's own (netscope.v1.FlowObserver). */
+struct record_observer {
+    struct record_text sensor_id;
+    uint64_t flow_id; /* the sensor's */
+    uint64_t first_ns, total_bytes, total_packets, missed_bytes, rtt_ns;
+    bool has_rtt, is_primary;
+};
+
+#define RECORD_OBSERVERS_MAX 8
+
 /* ---- alerts (netscope.v1.AlertRecord) ---- */
 
 enum alert_kind {

@@ -284,6 +284,9 @@ const struct field_row field_rows[] = {
     {"FlowObserver.first_time", "time", NONE, NONE, NONE},
     {"FlowObserver.total_bytes", "bytes", NONE, NONE, NONE},
     {"FlowObserver.primary", NONE, NONE, NONE, NONE},
+    {"FlowObserver.total_packets", "packets", NONE, NONE, NONE},
+    {"FlowObserver.missed_bytes", "bytes", NONE, NONE, NONE},
+    {"FlowObserver.rtt", "s", NONE, NONE, NONE},
 
     {"DnsAnswer.name", NONE, NONE, "dns.answers.name", NONE},
     {"DnsAnswer.type", NONE, NONE, NONE, NONE},
