@@ -79,7 +79,11 @@ static int open_history(struct app *app, struct error *err)
                                               .commit_rows = (uint32_t)store->commit_rows,
                                               .query_time_ns = store->query_time_ns,
                                               .query_rows = store->query_rows,
-                                              .query_groups = (uint32_t)store->query_groups};
+                                              .query_groups = (uint32_t)store->query_groups,
+                                              .merge_tolerance_ns = store->merge_tolerance_ns,
+                                              .merge_flows = (uint32_t)store->merge_flows,
+                                              .merge_prefer = store->merge_prefer.items,
+                                              .merge_prefer_count = store->merge_prefer.count};
 
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return error_set(err, errno, "make %s: %s", path, strerror(errno));

@@ -73,6 +73,29 @@ static const struct config_field store_fields[] = {
      .max = 4194304,
      .help = "Groups that one query adds up; what has no room is in other, and the answer says so. "
              "Some 600 bytes each."},
+    {.type = CONFIG_DURATION,
+     .key = "merge_tolerance",
+     .offset = FIELD(merge_tolerance_ns),
+     .value = "1s",
+     .min = 0,
+     .max = 6e10,
+     .help = "A flow that several sensors saw counts once where its starts are no further apart: "
+             "more than their clocks differ; 0: nothing is merged."},
+    {.type = CONFIG_LIST,
+     .key = "merge_prefer",
+     .offset = FIELD(merge_prefer),
+     .value = "",
+     .max = 4096,
+     .help = "Sensors whose figures count where those of several are equally good, the best first; "
+             "* stands for anything. Then by their ids."},
+    {.type = CONFIG_U64,
+     .key = "merge_flows",
+     .offset = FIELD(merge_flows),
+     .value = "500000",
+     .min = 1000,
+     .max = 16777216,
+     .help = "Flows that one query compares; what has no room may count twice, and the answer says "
+             "so. Some 90 bytes each."},
     {0},
 };
 

@@ -27,6 +27,8 @@ struct store_section {
     uint64_t commit_ns;
     uint64_t commit_rows;
     uint64_t query_time_ns, query_rows, query_groups;
+    uint64_t merge_tolerance_ns, merge_flows;
+    struct config_list merge_prefer;
 };
 
 #define COLLECTOR_SECTIONS_MAX (16 + DETECTION_SECTIONS_MAX)

@@ -16,7 +16,7 @@ static const char schema[] =
     " packets_forward INTEGER, packets_reverse INTEGER, retransmits INTEGER, rtt_ns INTEGER,"
     " vlan INTEGER, community_id TEXT, total_bytes INTEGER, total_packets INTEGER, bytes_in "
     "INTEGER,"
-    " record BLOB);"
+    " label TEXT, missed_bytes INTEGER, midstream INTEGER, record BLOB);"
     "CREATE INDEX IF NOT EXISTS flows_time ON flows(end_ns);"
     "CREATE TABLE IF NOT EXISTS alerts(last_ns INTEGER, alert_id TEXT, state INTEGER, record BLOB);"
     "CREATE INDEX IF NOT EXISTS alerts_time ON alerts(last_ns);"
@@ -33,8 +33,13 @@ static const char schema[] =
     "INSERT OR IGNORE INTO meta VALUES('format', 1);";
 
 static const char *const statements[DAY_STATEMENT_COUNT] = {
-    [DAY_FLOW] =
-        "INSERT INTO flows VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DAY_FLOW] = /* a file of an earlier version has its columns in another order */
+    "INSERT INTO flows(end_ns, start_ns, delta_start_ns, sensor_id, boot_no, seq, flow_id,"
+    " event, ip_version, protocol, client_ip, server_ip, client_port, server_port, server_name,"
+    " app, tcp_state, bytes_forward, bytes_reverse, packets_forward, packets_reverse,"
+    " retransmits, rtt_ns, vlan, community_id, total_bytes, total_packets, bytes_in, label,"
+    " missed_bytes, midstream, record)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DAY_ALERT] = "INSERT INTO alerts VALUES(?,?,?,?)",
     [DAY_STATS] = "INSERT INTO stats VALUES(?,?,?,?,?)",
     [DAY_PACKET] = "INSERT OR REPLACE INTO packets VALUES(?,?)",
@@ -106,6 +111,29 @@ int day_file_step(struct day_file *file, enum day_statement statement, struct er
     return result;
 }
 
+/* Columns that files of earlier versions lack; NULL in their rows. */
+static int add_columns(struct day_file *file, struct error *err)
+{
+    static const char *const columns[] = {"label TEXT", "missed_bytes INTEGER",
+                                          "midstream INTEGER"};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(columns); i++) {
+        char sql[128];
+        const int length = (int)strcspn(columns[i], " ");
+        sqlite3_stmt *probe = NULL;
+
+        snprintf(sql, sizeof sql, "SELECT %.*s FROM flows", length, columns[i]);
+        const bool is_there = sqlite3_prepare_v2(file->db, sql, -1, &probe, NULL) == SQLITE_OK;
+
+        sqlite3_finalize(probe);
+        snprintf(sql, sizeof sql, "ALTER TABLE flows ADD COLUMN %s", columns[i]);
+        if (!is_there && day_file_run(file, sql, err) != 0) {
+            return -err->code;
+        }
+    }
+    return 0;
+}
+
 struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
 {
     AUTO(day_file) file = calloc(1, sizeof *file);
@@ -130,7 +158,7 @@ struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
                      "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                      "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;",
                      err) != 0 ||
-        day_file_run(file, schema, err) != 0) {
+        day_file_run(file, schema, err) != 0 || add_columns(file, err) != 0) {
         return NULL;
     }
     for (unsigned i = 0; i < DAY_STATEMENT_COUNT; i++) {

@@ -61,9 +61,10 @@ static bool grow(struct group_table *table, size_t length)
     return true;
 }
 
-uint32_t group_table_find(struct group_table *table, const char *key, size_t length)
+/* The slot of a key, or the empty one where it belongs. */
+static uint32_t find_slot(const struct group_table *table, uint64_t hash, const char *key,
+                          size_t length)
 {
-    const uint64_t hash = hash_bytes(table->seed, key, length);
     uint32_t at = (uint32_t)hash & (table->slots_count - 1);
 
     for (; table->slots[at] != 0; at = (at + 1) & (table->slots_count - 1)) {
@@ -71,8 +72,26 @@ uint32_t group_table_find(struct group_table *table, const char *key, size_t len
 
         if (one->hash == hash && one->length == length &&
             (length == 0 || memcmp(table->bytes + one->offset, key, length) == 0)) {
-            return table->slots[at] - 1;
+            break;
         }
+    }
+    return at;
+}
+
+uint32_t group_table_known(const struct group_table *table, const char *key, size_t length)
+{
+    const uint32_t at = find_slot(table, hash_bytes(table->seed, key, length), key, length);
+
+    return table->slots[at] == 0 ? GROUP_NONE : table->slots[at] - 1;
+}
+
+uint32_t group_table_find(struct group_table *table, const char *key, size_t length)
+{
+    const uint64_t hash = hash_bytes(table->seed, key, length);
+    const uint32_t at = find_slot(table, hash, key, length);
+
+    if (table->slots[at] != 0) {
+        return table->slots[at] - 1;
     }
     if (table->count == table->max || table->bytes_used + length > table->bytes_max ||
         !grow(table, length)) {

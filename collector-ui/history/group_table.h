@@ -26,5 +26,7 @@ MUST_USE bool group_table_init(struct group_table *table, uint32_t max, size_t b
 void group_table_fini(struct group_table *table);
 /* The number of a key, made if new. GROUP_NONE: no room for one more. */
 uint32_t group_table_find(struct group_table *table, const char *key, size_t length);
+/* The number of a key; GROUP_NONE: there is none. */
+uint32_t group_table_known(const struct group_table *table, const char *key, size_t length);
 /* Borrowed until the next find. */
 const char *group_table_key(const struct group_table *table, uint32_t number, size_t *length);

@@ -126,6 +126,7 @@ struct history *history_new(const struct history_settings *settings, struct erro
         settings->query_time_ns != 0 ? settings->query_time_ns : 20 * NS_PER_SEC;
     h->settings.query_rows = settings->query_rows != 0 ? settings->query_rows : 5000000;
     h->settings.query_groups = settings->query_groups != 0 ? settings->query_groups : 65536;
+    h->settings.merge_flows = settings->merge_flows != 0 ? settings->merge_flows : 500000;
     h->tail = &h->head;
     h->job_tail = &h->job_head;
     h->packets_next = 1;

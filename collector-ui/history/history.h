@@ -42,6 +42,11 @@ struct history_settings {
     uint64_t query_time_ns;   /* one query may take; 0: 20 s */
     uint64_t query_rows;      /* and look at; 0: 5 million */
     uint32_t query_groups;    /* and hold; 0: 65536 */
+    /* One flow of several sensors: */
+    uint64_t merge_tolerance_ns;     /* between its starts; 0: none is joined */
+    uint32_t merge_flows;            /* that one query compares; 0: 500000 */
+    const char *const *merge_prefer; /* patterns of sensor ids, the best first; outlive it */
+    uint32_t merge_prefer_count;
 };
 
 /* Opens or makes the store and reads its positions. NULL with `err` ("/var/lib/netscope/...: ...").

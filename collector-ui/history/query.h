@@ -32,6 +32,8 @@ struct history_cost {
     bool is_partial;   /* a bound was met: what was read until then is the answer */
     bool is_full;      /* groups found no room, and are among the others */
     const char *bound; /* which: "store.query_time", "store.query_rows"; NULL: none, or a failure */
+    bool is_merged;    /* a flow of several sensors counts once */
+    const char *merge_bound; /* not all flows were compared: some may count twice; NULL: all were */
     char failure[256];
 };
 void history_reader_cost(const struct history_reader *reader, struct history_cost *out);
@@ -51,6 +53,15 @@ struct history_list {
     uint64_t count, room;
 };
 void history_list_fini(struct history_list *list);
+
+/* ---- one flow of several sensors ----
+ *
+ * The questions below about flows, groups, records and sums count a flow once that several of the
+ * sensors saw which the filter admits (observation.h), unless `is_all`; whether the filter lets it
+ * through is then asked of the records of the sensor that counts, so that a condition and its
+ * opposite are the whole. Which one that is follows from the records of the range and of
+ * store.merge_tolerance around it: ranges that join may decide differently on a flow that crosses
+ * their border, and then each has what its sensor saw. */
 
 /* ---- flows ---- */
 
@@ -79,6 +90,7 @@ struct history_flows_query {
     uint32_t page_size; /* 0: only the sums */
     const struct history_cursor *after;
     bool wants_facets;
+    bool is_all;
 };
 
 #define HISTORY_FACETS_MAX 8
@@ -124,6 +136,7 @@ struct history_groups_query {
     enum history_group group;
     bool is_by_packets; /* else by bytes; largest first */
     uint32_t limit;
+    bool is_all; /* also where groups are sensors */
 };
 
 struct history_group_row {
@@ -158,6 +171,7 @@ struct history_record_query {
     bool is_by_bytes; /* of the record, largest first; else by its end, newest first */
     uint32_t page_size;
     const struct history_record_cursor *after; /* NULL: the first page */
+    bool is_all;
 };
 
 struct history_record_page {
@@ -202,6 +216,7 @@ struct history_aggregate_query {
     uint64_t step_ns; /* 0: one bucket */
     uint32_t limit;   /* groups that keep their name */
     bool wants_quality;
+    bool is_all; /* also where sensors are groups */
 };
 
 struct history_sums {

@@ -22,6 +22,7 @@ struct aggregate_scan {
     struct history_reader *reader;
     const struct history_aggregate_query *query;
     struct query_condition condition;
+    struct query_merge *merge;
     struct flow_record *record; /* NULL: nobody wants it */
     bool wants_record;          /* a key does */
     struct group_table groups;
@@ -149,8 +150,10 @@ enum {
     AT_EVENT,
     AT_RETRANSMITS,
     AT_RTT,
+    AT_FLOW,
     AT_MATCH,
     AT_RECORD,
+    AT_SENSOR,
     AT_KEYS = AT_RECORD + 4
 };
 
@@ -297,7 +300,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
         sql, room,
         "SELECT f.end_ns, f.delta_start_ns, f.start_ns, f.bytes_forward, f.bytes_reverse,"
         " f.bytes_in, f.packets_forward + f.packets_reverse, f.total_packets, f.event,"
-        " f.retransmits, f.rtt_ns, (%s), f.record,"
+        " f.retransmits, f.rtt_ns, f.flow_id, (%s), f.record,"
         " f.sensor_id, b.boot_id, f.seq",
         scan->condition.sql);
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
@@ -314,7 +317,9 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
         query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
     }
     while (query_step(scan->reader, rows)) {
-        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD)) {
+        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD) &&
+            query_merge_counts(scan->merge, (const char *)sqlite3_column_text(rows, AT_SENSOR),
+                               (uint64_t)sqlite3_column_int64(rows, AT_FLOW))) {
             add_row(scan, rows);
         }
     }
@@ -458,6 +463,21 @@ static int hand_out(struct aggregate_scan *scan, struct history_aggregate *out)
     return 0;
 }
 
+/* Where sensors are groups, each has what it saw. */
+static int merge(struct aggregate_scan *scan)
+{
+    const struct history_aggregate_query *const query = scan->query;
+    bool is_all = query->is_all;
+
+    for (uint32_t i = 0; i < query->by_count; i++) {
+        is_all |= query->by[i] == DIMENSION_SENSOR;
+    }
+    return query_merge_make(
+        scan->reader, query->filter,
+        &(struct merge_range){query->from_ns, query->to_ns, .until = "f.delta_start_ns"}, is_all,
+        &scan->merge);
+}
+
 static int prepare(struct aggregate_scan *scan)
 {
     const struct history_aggregate_query *const query = scan->query;
@@ -491,6 +511,7 @@ int history_query_aggregate(struct history_reader *reader,
     const int prepared = prepare(&scan);
 
     result = result != 0 ? result : prepared;
+    result = result != 0 ? result : merge(&scan);
     if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
@@ -498,6 +519,7 @@ int history_query_aggregate(struct history_reader *reader,
         result = hand_out(&scan, out);
     }
     query_condition_fini(&scan.condition);
+    query_merge_free(scan.merge);
     group_table_fini(&scan.groups);
     free(scan.record);
     free(scan.cells);

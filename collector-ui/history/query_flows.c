@@ -16,7 +16,7 @@ struct flow_entry {
     uint32_t file, app, sensor;
     uint16_t port;
     uint8_t tcp_state;
-    bool is_match;
+    bool is_match, is_counted; /* counted: no other sensor's stands for it */
 };
 
 struct name_table {
@@ -28,6 +28,7 @@ struct flow_scan {
     struct history_reader *reader;
     const struct history_flows_query *query;
     struct query_condition condition;
+    struct query_merge *merge;
     struct flow_entry *entries;
     uint32_t *slots;
     uint32_t count, room;
@@ -165,6 +166,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
             e->sensor = name_number(&scan->sensors, sensor_id == NULL ? "" : sensor_id);
         }
         e->is_match = query_condition_holds(&scan->condition, rows, 10, 11);
+        e->is_counted = query_merge_counts(scan->merge, sensor_id, e->flow_id);
     }
     sqlite3_finalize(rows);
     return result;
@@ -218,21 +220,25 @@ static int fetch_page(struct flow_scan *scan, uint32_t matched, struct history_f
         const struct flow_entry *const entry = &scan->entries[first + i];
         places[i] = (struct query_place){entry->rowid, entry->file};
     }
-    const int result =
-        query_fetch_flows(scan->reader, query->from_ns, query->to_ns, places, count, &out->records);
+    const int result = query_fetch_flows(scan->reader, query->from_ns, query->to_ns, places, count,
+                                         scan->merge, &out->records);
     free(places);
     const struct flow_entry *const last = &scan->entries[first + count - 1];
     out->last = (struct history_cursor){last->key, last->flow_id, last->sensor_hash};
     return result;
 }
 
-static void facets_of(struct flow_scan *scan, uint32_t matched, struct history_flows *out)
+/* A sensor has all that it saw, the other facets have what counts. */
+static void facets_of(struct flow_scan *scan, uint32_t seen, struct history_flows *out)
 {
     for (unsigned facet = 0; facet < FACET_COUNT; facet++) {
         const uint32_t size = facet == FACET_PORT ? 65536 : NAMES_MAX;
         uint64_t *const sums = calloc(size, sizeof *sums);
-        for (uint32_t i = 0; sums != NULL && i < matched; i++) {
+        for (uint32_t i = 0; sums != NULL && i < seen; i++) {
             const struct flow_entry *const e = &scan->entries[i];
+            if (!e->is_counted && facet != FACET_SENSOR) {
+                continue;
+            }
             const uint32_t at = facet == FACET_APP      ? e->app
                                 : facet == FACET_SENSOR ? e->sensor
                                 : facet == FACET_PORT   ? e->port
@@ -268,6 +274,30 @@ static void facets_of(struct flow_scan *scan, uint32_t matched, struct history_f
     }
 }
 
+static bool matches(const struct flow_entry *entry)
+{
+    return entry->is_match;
+}
+
+static bool counts(const struct flow_entry *entry)
+{
+    return entry->is_counted;
+}
+
+/* Those of the first `count` that are wanted move to the front; returns how many. */
+static uint32_t keep(struct flow_scan *scan, bool (*is_wanted)(const struct flow_entry *entry),
+                     uint32_t count)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_wanted(&scan->entries[i])) {
+            scan->entries[kept++] = scan->entries[i];
+        }
+    }
+    return kept;
+}
+
 int history_query_flows(struct history_reader *reader, const struct history_flows_query *query,
                         struct history_flows *out)
 {
@@ -275,24 +305,27 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
     struct flow_scan scan = {.reader = reader, .query = query};
     int result = query_condition_make(&scan.condition, query->filter);
     if (result == 0) {
+        result = query_merge_make(
+            reader, query->filter,
+            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.start_ns"},
+            query->is_all, &scan.merge);
+    }
+    if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
-    uint32_t matched = 0;
-    for (uint32_t i = 0; i < scan.count; i++) {
-        if (scan.entries[i].is_match) {
-            scan.entries[matched++] = scan.entries[i];
-        }
+    const uint32_t seen = keep(&scan, matches, scan.count);
+    if (result == 0 && query->wants_facets) {
+        facets_of(&scan, seen, out);
     }
+    const uint32_t matched = keep(&scan, counts, seen);
     out->matched = matched;
     if (result == 0 && matched > 0) {
         qsort(scan.entries, matched, sizeof *scan.entries,
               query->is_ascending ? by_key_up : by_key_down);
         result = query->page_size > 0 ? fetch_page(&scan, matched, out) : 0;
-        if (query->wants_facets) {
-            facets_of(&scan, matched, out);
-        }
     }
     query_condition_fini(&scan.condition);
+    query_merge_free(scan.merge);
     free(scan.entries);
     free(scan.slots);
     free(scan.apps.names);

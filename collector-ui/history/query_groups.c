@@ -29,6 +29,7 @@ struct group_scan {
     struct history_reader *reader;
     const struct history_groups_query *query;
     struct query_condition condition;
+    struct query_merge *merge;
     struct group_table table;
     struct group *groups; /* by the table's number */
     uint32_t count, room;
@@ -177,7 +178,9 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
         query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
     }
     while (query_step(scan->reader, rows)) {
-        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD)) {
+        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD) &&
+            query_merge_counts(scan->merge, (const char *)sqlite3_column_text(rows, AT_SENSOR),
+                               (uint64_t)sqlite3_column_int64(rows, AT_FLOW))) {
             add_row(scan, rows, file);
         }
     }
@@ -219,7 +222,7 @@ static int fetch(struct group_scan *scan, struct history_groups *out)
         places[i] = (struct query_place){scan->groups[i].rowid, scan->groups[i].file};
     }
     const int result = query_fetch_flows(scan->reader, scan->query->from_ns, scan->query->to_ns,
-                                         places, out->count, &out->records);
+                                         places, out->count, scan->merge, &out->records);
     free(places);
     return result;
 }
@@ -257,12 +260,19 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
         result = -ENOMEM;
     }
     if (result == 0) {
+        result = query_merge_make(
+            reader, query->filter,
+            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"},
+            query->is_all || query->group == GROUP_SENSOR, &scan.merge);
+    }
+    if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
     if (result == 0) {
         result = hand_out(&scan, out);
     }
     query_condition_fini(&scan.condition);
+    query_merge_free(scan.merge);
     group_table_fini(&scan.table);
     free(scan.groups);
     free(scan.flows.slots);

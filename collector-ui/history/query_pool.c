@@ -12,7 +12,8 @@ static void count_query(struct history *h, const struct history_reader *reader)
     pthread_mutex_lock(&h->lock);
     h->counts.queries++;
     h->counts.queries_cancelled += reader->is_cancelled;
-    h->counts.queries_partial += reader->cost.is_partial || reader->cost.is_full;
+    h->counts.queries_partial +=
+        reader->cost.is_partial || reader->cost.is_full || reader->cost.merge_bound != NULL;
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -290,22 +291,33 @@ struct live_window *history_take_live(struct history *h)
 struct fetching {
     struct history_reader *reader;
     const struct query_place *places;
+    const struct query_merge *merge;
     struct history_bytes *out;
     uint32_t count;
 };
+
+/* False: no memory. */
+static bool fetch_row(const struct fetching *f, sqlite3_stmt *rows, struct history_bytes *out)
+{
+    const char *const sensor_id = (const char *)sqlite3_column_text(rows, 1);
+
+    return query_record(rows, 0, out) &&
+           (f->merge == NULL || sensor_id == NULL ||
+            query_merge_tell(f->merge, sensor_id, (uint64_t)sqlite3_column_int64(rows, 4), out));
+}
 
 static int fetch_file(void *context, sqlite3 *db, uint32_t file)
 {
     const struct fetching *const f = context;
     sqlite3_stmt *const rows =
         query_prepare(f->reader, db,
-                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
+                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq, f.flow_id FROM flows f"
                       " LEFT JOIN boots b ON b.no = f.boot_no WHERE f.rowid = ?");
 
     for (uint32_t i = 0; rows != NULL && i < f->count; i++) {
         if (f->places[i].file == file && f->out[i].bytes == NULL) {
             sqlite3_bind_int64(rows, 1, f->places[i].rowid);
-            if (sqlite3_step(rows) == SQLITE_ROW && !query_record(rows, 0, &f->out[i])) {
+            if (sqlite3_step(rows) == SQLITE_ROW && !fetch_row(f, rows, &f->out[i])) {
                 break;
             }
             sqlite3_reset(rows);
@@ -316,10 +328,11 @@ static int fetch_file(void *context, sqlite3 *db, uint32_t file)
 }
 
 int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
-                      const struct query_place *places, uint32_t count, struct history_list *out)
+                      const struct query_place *places, uint32_t count,
+                      const struct query_merge *merge, struct history_list *out)
 {
     struct history_bytes *const bytes = calloc((size_t)count + 1, sizeof *bytes);
-    struct fetching fetching = {reader, places, bytes, count};
+    struct fetching fetching = {reader, places, merge, bytes, count};
     const bool was_partial = reader->cost.is_partial;
 
     if (bytes == NULL) {

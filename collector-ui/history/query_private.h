@@ -50,7 +50,31 @@ struct query_place {
     int64_t rowid;
     uint32_t file; /* as query_files numbers them */
 };
+struct query_merge;
 /* The records in these places, in their order; what is gone by now is left out. Read also where the
- * question itself met a bound. 0 or -errno. */
+ * question itself met a bound. With `merge` (may be NULL) each names its observers. 0 or -errno. */
 int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
-                      const struct query_place *places, uint32_t count, struct history_list *out);
+                      const struct query_place *places, uint32_t count,
+                      const struct query_merge *merge, struct history_list *out);
+
+/* ---- one flow of several sensors (query_merge.c) ---- */
+
+struct merge_range {
+    uint64_t from_ns, to_ns;
+    const char *until; /* rows of the question: `f.end_ns` from from_ns on, this before to_ns */
+};
+/* Compares the flows of the range and the tolerance around it, and decides. *out NULL: each record
+ * stands for itself: `is_all`, or nothing is merged in this store, or no two sensors that the
+ * filter admits have reported flows in the range (told without a look at rows). The cost says
+ * whether the answer is a merged one. Takes half of the time that is left at most, its rows come on
+ * top of those that a question may look at. 0, -ENOMEM or -ECANCELED. */
+MUST_USE int query_merge_make(struct history_reader *reader, const struct filter *filter,
+                              const struct merge_range *range, bool is_all,
+                              struct query_merge **out);
+void query_merge_free(struct query_merge *merge); /* NULL is allowed */
+/* False: another sensor's records of the flow count. NULL: all do. */
+bool query_merge_counts(const struct query_merge *merge, const char *sensor_id, uint64_t flow_id);
+/* Appends FlowRecord.observers to a record, where several sensors saw its flow. False: no memory.
+ */
+MUST_USE bool query_merge_tell(const struct query_merge *merge, const char *sensor_id,
+                               uint64_t flow_id, struct history_bytes *record);

@@ -15,6 +15,7 @@ struct record_scan {
     struct history_reader *reader;
     const struct history_record_query *query;
     struct query_condition condition;
+    struct query_merge *merge;
     struct record_entry *heap; /* the last one of the page is at 0 */
     uint32_t count, room;
     uint64_t matched, beyond; /* `beyond`: behind the cursor and not in the heap */
@@ -87,7 +88,7 @@ static bool is_page_over(const struct record_scan *scan, int64_t key)
            scan->beyond > 0 && key < scan->heap[0].key;
 }
 
-enum { AT_ROWID, AT_KEY, AT_MATCH, AT_RECORD };
+enum { AT_ROWID, AT_KEY, AT_FLOW, AT_MATCH, AT_RECORD, AT_SENSOR };
 
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
@@ -101,7 +102,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
         return -ENOMEM;
     }
     (void)snprintf(sql, room,
-                   "SELECT f.rowid, %s, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
+                   "SELECT f.rowid, %s, f.flow_id, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
                    " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
                    " WHERE f.end_ns >= ? AND f.end_ns < ? ORDER BY f.end_ns DESC, f.rowid DESC",
                    query->is_by_bytes ? "f.bytes_forward + f.bytes_reverse" : "f.end_ns",
@@ -124,7 +125,9 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
         if (is_page_over(scan, entry.key)) {
             break;
         }
-        if (!query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD)) {
+        if (!query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD) ||
+            !query_merge_counts(scan->merge, (const char *)sqlite3_column_text(rows, AT_SENSOR),
+                                (uint64_t)sqlite3_column_int64(rows, AT_FLOW))) {
             continue;
         }
         scan->matched++;
@@ -153,7 +156,7 @@ static int hand_out(struct record_scan *scan, struct history_record_page *out)
         places[i] = (struct query_place){scan->heap[i].rowid, scan->heap[i].file};
     }
     const int result = query_fetch_flows(scan->reader, scan->query->from_ns, scan->query->to_ns,
-                                         places, scan->count, &out->records);
+                                         places, scan->count, scan->merge, &out->records);
 
     free(places);
     out->matched = scan->query->after != NULL ? scan->query->after->matched : scan->matched;
@@ -179,12 +182,19 @@ int history_query_record_page(struct history_reader *reader,
     scan.heap = calloc((size_t)scan.room + 1, sizeof(*scan.heap));
     result = scan.heap == NULL ? -ENOMEM : result;
     if (result == 0) {
+        result = query_merge_make(
+            reader, query->filter,
+            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"}, query->is_all,
+            &scan.merge);
+    }
+    if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);
     }
     if (result == 0) {
         result = hand_out(&scan, out);
     }
     query_condition_fini(&scan.condition);
+    query_merge_free(scan.merge);
     free(scan.heap);
     return result;
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "collector-ui/history/history_private.h"
+#include "collector-ui/history/observation.h"
 #include "proto/filter/filter.h"
 
 struct applying {
@@ -44,6 +45,7 @@ static void bind_flow(sqlite3_stmt *to, const struct flow_record *f,
     uint64_t in;
     uint64_t out;
     uint64_t rtt_ns;
+    char label[OBSERVATION_LABEL_BYTES];
     flow_bytes_in_out(f, &in, &out);
     int at = 7;
     sqlite3_bind_int64(to, at++, (int64_t)f->flow_id);
@@ -86,6 +88,13 @@ static void bind_flow(sqlite3_stmt *to, const struct flow_record *f,
     sqlite3_bind_int64(to, at++, signed_of(f->forward.total_bytes + f->reverse.total_bytes));
     sqlite3_bind_int64(to, at++, signed_of(f->forward.total_packets + f->reverse.total_packets));
     sqlite3_bind_int64(to, at++, signed_of(in));
+    if (observation_label(f, label) > 0) {
+        sqlite3_bind_text(to, at++, label, -1, SQLITE_TRANSIENT);
+    } else {
+        sqlite3_bind_null(to, at++);
+    }
+    sqlite3_bind_int64(to, at++, signed_of(f->forward.missed_bytes + f->reverse.missed_bytes));
+    sqlite3_bind_int(to, at++, (f->flags & FLOW_FLAG_MIDSTREAM) != 0);
     sqlite3_bind_blob(to, at, bytes->bytes, (int)bytes->length, SQLITE_STATIC);
 }
 
