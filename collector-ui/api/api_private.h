@@ -51,6 +51,7 @@ struct rest_job {
     struct http_deferred *deferred;
     uint64_t from_ns, to_ns, started_ns;
     bool is_default_range;
+    bool has_dedup, is_all; /* REST_DEDUP; a flow counts once for each sensor */
     struct filter *filter;
     char text[3][260]; /* the route's own */
     uint64_t number[4];
@@ -64,10 +65,12 @@ struct rest_job {
     struct history_cost cost;
 };
 
-/* NULL: the request has been answered (400, 503). Reads from, to and filter when the flags say so.
+/* NULL: the request has been answered (400, 503). Reads from, to, filter and dedup when the flags
+ * say so.
  */
 #define REST_RANGE  1
 #define REST_FILTER 2
+#define REST_DEDUP  4
 MUST_USE struct rest_job *rest_job_new(struct http_request *request, unsigned flags);
 void rest_job_free(struct rest_job *job);
 /* Hands the job to history; answers 503 when that is busy. */
@@ -88,7 +91,7 @@ struct api_flow_token {
 void api_flow_token_write(const struct api_flow_token *token, char out[API_TOKEN_BYTES]);
 /* False: it is none. */
 MUST_USE bool api_flow_token_read(const char *text, struct api_flow_token *out);
-/* took_ms and quality, at the end of an answer. */
+/* What was counted (REST_DEDUP), took_ms and quality, at the end of an answer. */
 void rest_meta(const struct rest_job *job, struct json_writer *out);
 /* Outside records: a number below 2^53, else text. */
 void rest_count(struct json_writer *out, uint64_t value);

@@ -8,9 +8,9 @@
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/flow_service.pb-c.h"
 
-enum { LIST_TOTAL = 3, LIST_COVERAGE = 4 };
+enum { LIST_TOTAL = 3, LIST_COVERAGE = 4, LIST_DEDUP = 5 };
 enum { GET_COVERAGE = 2 };
-enum { TOP_GROUPS = 2, TOP_FROM = 3, TOP_TRUNCATED = 4, TOP_COVERAGE = 5 };
+enum { TOP_GROUPS = 2, TOP_FROM = 3, TOP_TRUNCATED = 4, TOP_COVERAGE = 5, TOP_DEDUP = 6 };
 enum { GROUP_KEY = 1, GROUP_BYTES = 2, GROUP_PACKETS = 3, GROUP_FLOWS = 4, GROUP_OVER = 5 };
 
 #define GROUP_ROW_BYTES 80 /* without its key */
@@ -44,9 +44,10 @@ static void run_list(struct fleet_job *job)
                                               .filter = job->filter,
                                               .order = job->order,
                                               .page_size = job->page_size,
-                                              .after = job->has_cursor ? &job->cursor : NULL};
+                                              .after = job->has_cursor ? &job->cursor : NULL,
+                                              .is_all = job->is_all};
     char token[API_TOKEN_BYTES] = "";
-    uint8_t more[16];
+    uint8_t more[24];
     struct wire_writer w = wire_writer_over(more, sizeof(more));
 
     if (fleet_job_succeeded(job, history_query_flows(job->reader, &query, &flows))) {
@@ -59,6 +60,7 @@ static void run_list(struct fleet_job *job)
             api_flow_token_write(&next, token);
         }
         wire_write_varint(&w, LIST_TOTAL, flows.matched);
+        fleet_write_dedup(&w, LIST_DEDUP, job);
         fleet_job_answer(job, &(struct fleet_answer){.records = flows.records.items,
                                                      .count = flows.records.count,
                                                      .next_page = token,
@@ -101,7 +103,8 @@ void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t 
         return;
     }
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
-    if (job->page_size > 0 && read_order(ask, "order_by", (int)request->order_by, &job->order) &&
+    if (job->page_size > 0 && fleet_read_dedup(job, (int)request->dedup) &&
+        read_order(ask, "order_by", (int)request->order_by, &job->order) &&
         read_token(ask, request->page_token, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
         fleet_read_filter(ask, request->filter, "event != end", &job->sensors, &job->filter)) {
@@ -117,8 +120,11 @@ void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t 
 static void run_get(struct fleet_job *job)
 {
     struct history_flows flows;
-    const struct history_flows_query query = {
-        .to_ns = INT64_MAX, .filter = job->filter, .order = ORDER_END_TIME, .page_size = 1};
+    const struct history_flows_query query = {.to_ns = INT64_MAX,
+                                              .filter = job->filter,
+                                              .order = ORDER_END_TIME,
+                                              .page_size = 1,
+                                              .is_all = true};
 
     if (fleet_job_succeeded(job, history_query_flows(job->reader, &query, &flows))) {
         if (flows.records.count == 0) {
@@ -205,6 +211,7 @@ static void answer_top(struct fleet_job *job, const struct history_list *records
     }
     grpc_write_time(&w, TOP_FROM, job->from_ns);
     wire_write_bool(&w, TOP_TRUNCATED, groups->is_full || job->cost.is_partial);
+    fleet_write_dedup(&w, TOP_DEDUP, job);
     fleet_job_answer(job, &(struct fleet_answer){.records = records->items,
                                                  .count = records->count,
                                                  .next_page = "",
@@ -223,7 +230,8 @@ static void run_groups(struct fleet_job *job)
                                                .filter = job->filter,
                                                .group = job->group,
                                                .is_by_packets = job->is_by_packets,
-                                               .limit = job->page_size};
+                                               .limit = job->page_size,
+                                               .is_all = job->is_all};
 
     if (fleet_job_succeeded(job, history_query_groups(job->reader, &query, &groups))) {
         answer_top(job, &groups.records, &groups);
@@ -240,7 +248,8 @@ static void run_ranked(struct fleet_job *job)
                                               .to_ns = job->to_ns,
                                               .filter = job->filter,
                                               .order = job->order,
-                                              .page_size = job->page_size};
+                                              .page_size = job->page_size,
+                                              .is_all = job->is_all};
 
     if (fleet_job_succeeded(job, history_query_flows(job->reader, &query, &flows))) {
         answer_top(job, &flows.records, &none);
@@ -288,7 +297,8 @@ void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
     }
     job->page_size = grpc_read_page_size(ask, "limit", request->limit, GRPC_TOP_DEFAULT);
     job->to_ns = clock_wall_ns() + NS_PER_SEC;
-    if (job->page_size > 0 && read_order(ask, "by", (int)request->by, &job->order) &&
+    if (job->page_size > 0 && fleet_read_dedup(job, (int)request->dedup) &&
+        read_order(ask, "by", (int)request->by, &job->order) &&
         grpc_read_duration(ask, request->window, "window", &window_ns) &&
         read_group(ask, request->group_by, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&

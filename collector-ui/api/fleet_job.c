@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "collector-ui/api/fleet_private.h"
+#include "netscope/v1/common.pb-c.h"
 
 #define FILTER_BYTES_MAX 4096
 
@@ -86,6 +87,7 @@ void fleet_job_submit(struct fleet_job *job)
 bool fleet_job_succeeded(struct fleet_job *job, int result)
 {
     history_reader_cost(job->reader, &job->cost);
+    job->cost.is_partial |= job->cost.merge_bound != NULL;
     if (result == -ECANCELED) {
         grpc_refuse(&job->ask, RPC_CANCELLED, "CANCELLED", -1, "nobody waits any more");
     } else if (result != 0) {
@@ -102,6 +104,13 @@ void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES])
     if (!job->cost.is_partial) {
         return;
     }
+    if (bound == NULL && job->cost.merge_bound != NULL && job->cost.failure[0] == '\0') {
+        (void)snprintf(out, FLEET_REASON_BYTES,
+                       "not all flows could be compared (%s): some that several sensors saw count "
+                       "twice; ask for a shorter range or for one sensor",
+                       job->cost.merge_bound);
+        return;
+    }
     if (bound == NULL) {
         (void)snprintf(out, FLEET_REASON_BYTES, "the history could not be read to its end: %s",
                        job->cost.failure[0] != '\0' ? job->cost.failure : "unknown reason");
@@ -112,6 +121,24 @@ void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES])
                    strcmp(bound, "store.query_time") == 0 ? "took its whole time"
                                                           : "looked at as many rows as it may",
                    bound);
+}
+
+bool fleet_read_dedup(struct fleet_job *job, int dedup)
+{
+    if (dedup < NETSCOPE__V1__DEDUP__DEDUP_UNSPECIFIED || dedup > NETSCOPE__V1__DEDUP__DEDUP_ALL) {
+        grpc_refuse_field(&job->ask, "dedup", "OUT_OF_BOUNDS", -1,
+                          "dedup: %d is none of DEDUP_MERGED, DEDUP_ALL", dedup);
+        return false;
+    }
+    job->is_all = dedup == NETSCOPE__V1__DEDUP__DEDUP_ALL;
+    return true;
+}
+
+void fleet_write_dedup(struct wire_writer *w, uint32_t field, const struct fleet_job *job)
+{
+    wire_write_varint(w, field,
+                      job->cost.is_merged ? NETSCOPE__V1__DEDUP__DEDUP_MERGED
+                                          : NETSCOPE__V1__DEDUP__DEDUP_ALL);
 }
 
 void fleet_job_answer(struct fleet_job *job, const struct fleet_answer *answer)

@@ -22,7 +22,8 @@ enum {
     MAP_REASON = 9,
     MAP_MATCHED = 10,
     MAP_SCANNED = 11,
-    MAP_TOOK = 12
+    MAP_TOOK = 12,
+    MAP_DEDUP = 13
 };
 enum {
     NODE_ID = 1,
@@ -127,6 +128,7 @@ static void write_map(struct wire_writer *w, const struct fleet_job *job,
     wire_write_varint(w, MAP_MATCHED, sums->matched);
     wire_write_varint(w, MAP_SCANNED, job->cost.scanned);
     fleet_write_duration(w, MAP_TOOK, clock_monotonic_ns() - job->started_ns);
+    fleet_write_dedup(w, MAP_DEDUP, job);
 }
 
 static bool answer_map(struct fleet_job *job, const struct service_map *map,
@@ -160,6 +162,7 @@ static void run_map(struct fleet_job *job)
     job->sums.from_ns = job->from_ns;
     job->sums.to_ns = job->to_ns;
     job->sums.filter = job->filter;
+    job->sums.is_all = job->is_all;
     job->sums.limit = UINT32_MAX; /* the map itself cuts */
     if (fleet_job_succeeded(job, history_query_aggregate(job->reader, &job->sums, &sums)) &&
         (!service_map_make(&sums, job->sums.by[1], job->map_nodes, job->map_edges, &map) ||
@@ -217,7 +220,8 @@ void fleet_get_service_map(struct grpc_ask *ask, const uint8_t *bytes, size_t le
     if (job == NULL) {
         return;
     }
-    if (fleet_read_range(job, request->from, request->to) &&
+    if (fleet_read_dedup(job, (int)request->dedup) &&
+        fleet_read_range(job, request->from, request->to) &&
         read_grouping(job, request->group_by) &&
         read_most(ask, "max_nodes", request->max_nodes, MAP_NODES_DEFAULT, MAP_NODES_MAX,
                   &job->map_nodes) &&

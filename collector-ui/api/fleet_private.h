@@ -84,6 +84,7 @@ struct fleet_job {
     enum history_order order;
     enum history_group group;
     bool is_by_packets, has_cursor;
+    bool is_all; /* a flow counts once for each sensor */
     struct history_cursor cursor;
     struct history_record_cursor record_cursor;
     struct history_aggregate_query sums;
@@ -111,6 +112,10 @@ void fleet_job_free(struct fleet_job *job);
 void fleet_job_submit(struct fleet_job *job);
 /* Sums up the cost; false: refused (no memory, not wanted any more). */
 MUST_USE bool fleet_job_succeeded(struct fleet_job *job, int result);
+/* A Dedup of a request; false: refused. */
+MUST_USE bool fleet_read_dedup(struct fleet_job *job, int dedup);
+/* As what the answer counts. */
+void fleet_write_dedup(struct wire_writer *w, uint32_t field, const struct fleet_job *job);
 /* Why the answer is not whole; "" when it is. */
 #define FLEET_REASON_BYTES 512
 void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES]);

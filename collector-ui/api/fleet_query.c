@@ -20,7 +20,8 @@ enum {
     QUERY_FROM = 7,
     QUERY_TO = 8,
     QUERY_TRUNCATED = 9,
-    QUERY_REASON = 10
+    QUERY_REASON = 10,
+    QUERY_DEDUP = 11
 };
 enum { DURATION_SECONDS = 1, DURATION_NANOS = 2 };
 
@@ -106,7 +107,8 @@ static uint64_t question_of(const Netscope__V1__QueryFlowsRequest *request,
     for (uint32_t i = 0; i < sensors->count; i++) {
         hash = hash_fnv1a(hash, sensors->patterns[i], strlen(sensors->patterns[i]) + 1);
     }
-    return hash_mix(hash ^ (uint64_t)request->order_by);
+    hash = hash_mix(hash ^ (uint64_t)request->order_by);
+    return request->dedup == NETSCOPE__V1__DEDUP__DEDUP_ALL ? ~hash : hash;
 }
 
 /* ---- QueryFlows ---- */
@@ -120,7 +122,8 @@ static void run_query(struct fleet_job *job)
                                                .is_by_bytes = job->order == ORDER_BYTES,
                                                .page_size = job->page_size,
                                                .after =
-                                                   job->has_cursor ? &job->record_cursor : NULL};
+                                                   job->has_cursor ? &job->record_cursor : NULL,
+                                               .is_all = job->is_all};
     char reason[FLEET_REASON_BYTES], token[TOKEN_BYTES] = "";
     uint8_t more[256 + FLEET_REASON_BYTES];
     struct wire_writer w = wire_writer_over(more, sizeof(more));
@@ -138,6 +141,7 @@ static void run_query(struct fleet_job *job)
         grpc_write_time(&w, QUERY_TO, job->to_ns);
         wire_write_bool(&w, QUERY_TRUNCATED, job->cost.is_partial);
         wire_write_text(&w, QUERY_REASON, reason);
+        fleet_write_dedup(&w, QUERY_DEDUP, job);
         fleet_job_answer(job, &(struct fleet_answer){.records = page.records.items,
                                                      .count = page.records.count,
                                                      .next_page = token,
@@ -181,7 +185,7 @@ void fleet_query_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length
         return;
     }
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
-    if (job->page_size > 0 &&
+    if (job->page_size > 0 && fleet_read_dedup(job, (int)request->dedup) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
         read_place(job, request) &&
         fleet_read_filter(ask, request->filter, "", &job->sensors, &job->filter)) {

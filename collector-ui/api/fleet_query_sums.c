@@ -21,7 +21,8 @@ enum {
     SUMS_REASON = 9,
     SUMS_MATCHED = 10,
     SUMS_SCANNED = 11,
-    SUMS_TOOK = 12
+    SUMS_TOOK = 12,
+    SUMS_DEDUP = 13
 };
 enum {
     ROW_TIME = 1,
@@ -90,6 +91,7 @@ static void write_rest(struct wire_writer *w, const struct fleet_job *job,
     wire_write_varint(w, SUMS_MATCHED, sums->matched);
     wire_write_varint(w, SUMS_SCANNED, job->cost.scanned);
     fleet_write_duration(w, SUMS_TOOK, clock_monotonic_ns() - job->started_ns);
+    fleet_write_dedup(w, SUMS_DEDUP, job);
 }
 
 void fleet_sums_reason(struct fleet_job *job, const struct history_aggregate *sums,
@@ -141,6 +143,7 @@ static void run_sums(struct fleet_job *job)
     job->sums.from_ns = job->from_ns;
     job->sums.to_ns = job->to_ns;
     job->sums.filter = job->filter;
+    job->sums.is_all = job->is_all;
     if (fleet_job_succeeded(job, history_query_aggregate(job->reader, &job->sums, &sums))) {
         answer_sums(job, &sums);
     }
@@ -231,7 +234,8 @@ void fleet_aggregate(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     }
     job->page_size = grpc_read_page_size(ask, "limit", request->limit, GRPC_TOP_DEFAULT);
     job->sums.limit = job->page_size;
-    if (job->page_size > 0 && fleet_read_range(job, request->from, request->to) &&
+    if (job->page_size > 0 && fleet_read_dedup(job, (int)request->dedup) &&
+        fleet_read_range(job, request->from, request->to) &&
         read_dimensions(job, request->group_by, request->n_group_by) &&
         read_step(job, request->step) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&

@@ -24,6 +24,11 @@
     {                                                                                              \
         "filter", "string", "Which flows (proto/filter)."                                          \
     }
+#define DEDUP                                                                                      \
+    {                                                                                              \
+        "dedup", "string",                                                                         \
+            "MERGED (the default) or ALL: how often a flow counts that several sensors saw."       \
+    }
 #define SENSOR                                                                                     \
     {                                                                                              \
         "sensor_id", "string", "Of this sensor."                                                   \
@@ -37,11 +42,13 @@ static const struct openapi_page
                         {"step", "integer", "Wanted step in ms."},
                         FROM,
                         TO,
-                        {"filter", "string", "Which flows; with bps, pps and new_flows."}}},
+                        {"filter", "string", "Which flows; with bps, pps and new_flows."},
+                        DEDUP}},
     page_flows = {"Flows of a range, the newest record of each.",
                   {FILTER,
                    FROM,
                    TO,
+                   DEDUP,
                    {"page_size", "integer", "1 to 1000."},
                    {"page_token", "string", "From the page before."},
                    {"order_by", "string",
@@ -49,7 +56,7 @@ static const struct openapi_page
                     "then ' desc' or ' asc'."}}},
     page_flow = {"One flow: its newest record.",
                  {{"id", "string", "Its id, 16 hexadecimal digits."}, SENSOR}},
-    page_facets = {"What flows of a range have in common.", {FILTER, FROM, TO}},
+    page_facets = {"What flows of a range have in common.", {FILTER, FROM, TO, DEDUP}},
     page_filter_check = {"Is this a filter?", {FILTER}},
     page_sensors = {.summary = "All sensors and how they stand."},
     page_sensor = {"One sensor.", {{"id", "string", "Its id."}}},

@@ -87,6 +87,20 @@ static bool read_filter(struct http_request *request, struct rest_job *job)
     return job->filter != NULL;
 }
 
+/* Absent: merged. */
+static bool read_dedup(struct http_request *request, struct rest_job *job)
+{
+    const char *const text = http_request_query(request, "dedup");
+
+    job->has_dedup = true;
+    job->is_all = text != NULL && strcmp(text, "ALL") == 0;
+    if (text == NULL || job->is_all || strcmp(text, "MERGED") == 0) {
+        return true;
+    }
+    http_problem(request, 400, "BAD_PARAMETER", "dedup: one of MERGED, ALL", -1);
+    return false;
+}
+
 struct rest_job *rest_job_new(struct http_request *request, unsigned flags)
 {
     struct rest_job *const job = calloc(1, sizeof *job);
@@ -97,7 +111,8 @@ struct rest_job *rest_job_new(struct http_request *request, unsigned flags)
     job->api = http_request_context(request);
     job->started_ns = clock_monotonic_ns();
     if (((flags & REST_RANGE) != 0 && !read_range(request, job)) ||
-        ((flags & REST_FILTER) != 0 && !read_filter(request, job))) {
+        ((flags & REST_FILTER) != 0 && !read_filter(request, job)) ||
+        ((flags & REST_DEDUP) != 0 && !read_dedup(request, job))) {
         rest_job_free(job);
         return NULL;
     }
@@ -238,16 +253,22 @@ void rest_meta(const struct rest_job *job, struct json_writer *out)
 {
     uint64_t first_ns = 0;
     uint64_t last_ns = 0;
+    if (job->has_dedup) {
+        json_key(out, "dedup");
+        json_text(out, job->cost.is_merged ? "MERGED" : "ALL");
+    }
     json_key(out, "took_ms");
     json_fixed(out, (double)(clock_monotonic_ns() - job->started_ns) / 1e6, 3);
     json_key(out, "quality");
-    if (job->cost.is_partial || job->cost.is_full) {
+    if (job->cost.is_partial || job->cost.is_full || job->cost.merge_bound != NULL) {
         json_text(out, "partial");
         json_key(out, "bound");
         if (job->cost.bound != NULL) {
             json_text(out, job->cost.bound);
         } else if (job->cost.is_full) {
             json_text(out, "store.query_groups");
+        } else if (!job->cost.is_partial) { /* not all were compared: some count twice */
+            json_text(out, job->cost.merge_bound);
         } else {
             json_null(out);
         }

@@ -102,7 +102,8 @@ static int run_flows(struct rest_job *job, struct history_reader *reader, struct
                                               .is_ascending = job->number[N_ASCENDING] != 0,
                                               .page_size = (uint32_t)job->number[N_PAGE_SIZE],
                                               .after = job->has_cursor ? &job->cursor : NULL,
-                                              .wants_facets = job->number[N_FACETS] != 0};
+                                              .wants_facets = job->number[N_FACETS] != 0,
+                                              .is_all = job->is_all};
     return history_query_flows(reader, &query, flows);
 }
 
@@ -145,7 +146,7 @@ static void write_flows(struct rest_job *job, struct json_writer *out)
 
 void route_flows(struct http_request *request)
 {
-    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER);
+    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER | REST_DEDUP);
     if (job == NULL) {
         return;
     }
@@ -190,7 +191,7 @@ static void write_facets(struct rest_job *job, struct json_writer *out)
 
 void route_facets(struct http_request *request)
 {
-    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER);
+    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER | REST_DEDUP);
     if (job != NULL) {
         job->number[N_FACETS] = 1;
         job->run = run_flows;

@@ -330,7 +330,7 @@ static bool read_series(struct http_request *request, struct rest_job *job)
 
 void route_timeseries(struct http_request *request)
 {
-    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER);
+    struct rest_job *const job = rest_job_new(request, REST_RANGE | REST_FILTER | REST_DEDUP);
     if (job == NULL) {
         return;
     }

@@ -44,10 +44,11 @@ class Collector:
                                f"http://127.0.0.1:{self.http}/healthz"]).returncode == 0
 
     def flows(self, from_ms=0, to_ms=4_000_000_000_000):
-        """Every flow in the store, its newest record."""
+        """Every flow in the store of each sensor, its newest record."""
         rows, token = [], ""
         while True:
-            query = urllib.parse.urlencode({"from": from_ms, "to": to_ms, "page_size": 1000, "page_token": token})
+            query = urllib.parse.urlencode({"from": from_ms, "to": to_ms, "page_size": 1000, "page_token": token,
+                                            "dedup": "ALL"})
             answer = self.fetch(f"/v1/flows?{query}")
             rows += answer["flows"]
             token = answer.get("next_page_token", "")
