@@ -113,8 +113,8 @@ MUST_USE int history_query_flows(struct history_reader *reader,
                                  const struct history_flows_query *query,
                                  struct history_flows *out);
 void history_flows_fini(struct history_flows *flows);
-/* The newest record of a flow; `sensor_id` NULL: of any. False: unknown, or a bound was met (see
- * cost). */
+/* The newest record of a flow, with its observers; `sensor_id` NULL: of any. False: unknown, or a
+ * bound was met (see cost). */
 MUST_USE bool history_query_flow(struct history_reader *reader, uint64_t flow_id,
                                  const char *sensor_id, struct history_bytes *out);
 

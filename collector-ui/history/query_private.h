@@ -62,6 +62,7 @@ int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t 
 struct merge_range {
     uint64_t from_ns, to_ns;
     const char *until; /* rows of the question: `f.end_ns` from from_ns on, this before to_ns */
+    const char *community_id; /* of its flows alone; NULL: of all */
 };
 /* Compares the flows of the range and the tolerance around it, and decides. *out NULL: each record
  * stands for itself: `is_all`, or nothing is merged in this store, or no two sensors that the

@@ -186,6 +186,15 @@ class Merged(unittest.TestCase):
         self.assertEqual((answer["matched"], answer["dedup"]), (6, "ALL"))
         self.assertFalse(any("observers" in flow for flow in answer["flows"]))
 
+    def test_one_flow_names_all_whichever_is_asked_for(self):
+        flow = self.flows(filter="port = 40000")["flows"][0]
+        for one in flow["observers"]:
+            url = f"http://127.0.0.1:{self.collector.http}/v1/flows/{one['flow_id']}?sensor_id={one['sensor_id']}"
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                own = json.loads(answer.read())
+            self.assertEqual(own["sensor_id"], one["sensor_id"])
+            self.assertEqual(own["observers"], flow["observers"])
+
     def test_what_one_sensor_alone_saw_stays(self):
         answer = self.flows(filter="port = 7000")
         self.assertEqual([flow["sensor_id"] for flow in answer["flows"]], ["edge"])

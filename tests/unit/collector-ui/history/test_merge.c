@@ -273,6 +273,58 @@ static void a_list_names_who_saw_a_flow(void **context)
     harness_remove(&h);
 }
 
+struct found {
+    uint64_t flow_id;
+    const char *sensor_id;
+    struct history_bytes record;
+    bool is_found;
+};
+
+static void run_flow(struct history_reader *reader, void *context)
+{
+    struct found *const found = context;
+
+    found->is_found = history_query_flow(reader, found->flow_id, found->sensor_id, &found->record);
+}
+
+static void one_flow_names_who_saw_it_whichever_is_asked_for(void **context)
+{
+    static const struct {
+        uint64_t flow_id;
+        size_t observers;
+    } wanted[] = {{1, 2}, {7, 2}, {8, 0}, {9, 0}};
+    struct harness h;
+
+    (void)context;
+    open_store(&h);
+    offer(&h, "a", 1, flow_of("1:x", 1, 10, 100));
+    offer(&h, "b", 1, flow_of("1:x", 7, 10, 90));
+    offer(&h, "b", 2, flow_of("1:only-b", 8, 10, 5));
+    offer(&h, "b", 3, flow_of("1:x", 9, 50, 5)); /* the port used again */
+    harness_wait(&h, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        struct found found = {.flow_id = wanted[i].flow_id};
+
+        harness_query(&h, run_flow, &found);
+        assert_true(found.is_found);
+        Netscope__V1__FlowRecord *const record =
+            netscope__v1__flow_record__unpack(NULL, found.record.length, found.record.bytes);
+
+        assert_non_null(record);
+        assert_int_equal(record->n_observers, wanted[i].observers);
+        if (wanted[i].observers > 0) {
+            assert_string_equal(record->observers[0]->sensor_id, "a");
+        }
+        netscope__v1__flow_record__free_unpacked(record, NULL);
+        free(found.record.bytes);
+    }
+    struct found none = {.flow_id = 1, .sensor_id = "b"};
+
+    harness_query(&h, run_flow, &none);
+    assert_false(none.is_found);
+    harness_remove(&h);
+}
+
 static void tenants_and_ports_used_again_stay_apart(void **context)
 {
     struct flow_record tenant = flow_of("1:x", 3, 10, 30);
@@ -536,6 +588,7 @@ int main(void)
         cmocka_unit_test(a_flow_of_two_sensors_counts_once),
         cmocka_unit_test(where_sensors_are_groups_each_has_what_it_saw),
         cmocka_unit_test(a_list_names_who_saw_a_flow),
+        cmocka_unit_test(one_flow_names_who_saw_it_whichever_is_asked_for),
         cmocka_unit_test(tenants_and_ports_used_again_stay_apart),
         cmocka_unit_test(the_preferred_sensor_counts_where_both_saw_the_same),
         cmocka_unit_test(a_flow_at_the_border_of_two_ranges_counts_in_one_of_them),
