@@ -174,6 +174,34 @@ test('a click on a facet includes, with Alt it excludes', options, async () => {
     await address_without(/[?&]f=/);
 });
 
+test('a flow that two sensors saw is one row that names both', { ...options, ...(process.env.NETSCOPE_DASHBOARD_URL ? { skip: 'of the fake collector' } : {}) }, async () => {
+    await show('#/flows?t=now-1h..now');
+    const marked = page.locator('.fl:has(.seen)').first();
+    await marked.waitFor();
+    assert.equal(await marked.locator('.seen').getAttribute('aria-label'), '2 sensors');
+    const merged = await page.locator('.ft b').first().innerText();
+    await marked.click();
+    const table = page.locator('.seenby table');
+    await table.waitFor();
+    await shot('flow-seen-by-dark');
+    assert.equal(await table.locator('tbody tr').count(), 2);
+    assert.match(await table.locator('tbody tr.on').innerText(), /counts/);
+    assert.match(await table.locator('tbody tr:not(.on)').innerText(), /\+3/);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'each sensor' }).click();
+    await address(/d=all/);
+    await wait_for('a row for each', async () => Number((await page.locator('.ft b').first().innerText()).replace(/\D/g, '')) > Number(merged.replace(/\D/g, '')));
+    assert.equal(await page.locator('.fl .seen').count(), 0);
+    assert.equal(await page.getByRole('button', { name: 'each sensor' }).getAttribute('aria-pressed'), 'true');
+    await show('#/flows?t=now-1h..now', undefined, 'light');
+    await page.locator('.fl:has(.seen)').first().click();
+    await table.waitFor();
+    await shot('flow-seen-by-light');
+    await show('#/flows?t=now-1h..now', { width: 390, height: 844 });
+    await page.locator('.fl').nth(1).waitFor();
+    await shot('flows-seen-by-phone');
+});
+
 test('a wrong filter is underlined where it is wrong', options, async () => {
     await show('#/flows');
     await page.fill('#filter', 'server.port = 443 AND nonsense_field = 3');

@@ -136,6 +136,19 @@ export function make_world(options = {}) {
     };
     const flow_bps = (f, t = now()) => (f.ended ? 0 : ((f.bytes * 8000) / f.age_ms) * wave(300 + f.n, t / 1000));
 
+    /* Every fifth flow passes a second sensor, 3 ms later, which missed a little of it. */
+    const other_id = (f) => `e${f.id.slice(1)}`;
+    function observers(f, begin, bytes) {
+        if (f.n % 5 !== 1) {
+            return {};
+        }
+        const seen = (sensor_id, flow_id, at, share, primary) => ({
+            sensor_id, flow_id, first_time: iso(at), total_bytes: String(Math.round(bytes * share)), primary, total_packets: String(Math.ceil((bytes * share) / 900)), missed_bytes: primary ? '0' : String(Math.round(bytes * (1 - share))),
+            ...(f.udp || f.state === 'SYN_SENT' ? {} : { rtt: `${((f.rtt + 1.1) / 1000).toFixed(6)}s` }),
+        });
+        return { observers: [seen(SENSORS[f.s][0], f.id, begin, 1, true), seen(SENSORS[(f.s + 1) % SENSORS.length][0], other_id(f), begin + 3, 0.97, false)] };
+    }
+
     function record(f) {
         const { begin, end } = flow_times(f);
         const total_in = Math.round(f.bytes * f.share_in);
@@ -164,6 +177,7 @@ export function make_world(options = {}) {
             ...(f.app === 'tls' || f.app === 'quic' ? { tls: { sni: f.name, version: '1.3', alpn: ['h2'], cipher: 4865, ja4: 't13d1516h2_8daaf6152771_b186095e22b6' } } : {}),
             ...(f.app === 'dns' ? { dns: { query_count: 3, response_count: 3, response_time: '0.004s', queries: [{ name: 'www.example.org', type: 1, rcode: 0, latency: '0.004s' }], queries_omitted: 2 } } : {}),
             ...(f.app === 'http' ? { http: { method: 'GET', hosts: [f.name], status: 200, user_agent: 'curl/8.5.0' } } : {}),
+            ...observers(f, begin, f.bytes),
         };
     }
 
@@ -185,7 +199,7 @@ export function make_world(options = {}) {
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
-    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, alerts, alert_record, triage: new FakeTriage(), started, empty: options.empty === true };
+    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), started, empty: options.empty === true };
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------ */
@@ -499,8 +513,11 @@ function rest(world, control, path, q) {
     if (path === '/v1/map') {
         return ok(service_map(records(), q.get('group_by') || 'host'));
     }
+    /* each sensor's own row instead of one for all */
+    const each_sensor = (r) => (r.observers ?? [r]).map((o) => ({ ...r, sensor_id: o.sensor_id, flow_id: o.flow_id, observers: undefined }));
+    const dedup = q.get('dedup') ?? 'MERGED';
     if (path === '/v1/flows') {
-        const list = records();
+        const list = dedup === 'ALL' ? records().flatMap(each_sensor) : records();
         const [name, way] = (q.get('order_by') ?? 'end_time desc').split(' ');
         const total = (r) => Number(r.forward.total_bytes) + Number(r.reverse.total_bytes);
         const keys = {
@@ -513,11 +530,13 @@ function rest(world, control, path, q) {
         list.sort((a, b) => { const [x, y] = [keys[name](a), keys[name](b)]; return (x < y ? -1 : x > y ? 1 : 0) * (way === 'asc' ? 1 : -1); });
         const size = Math.min(1000, Number(q.get('page_size') ?? 100));
         const start = Number(q.get('page_token') || 0);
-        return ok({ flows: list.slice(start, start + size), next_page_token: start + size < list.length ? String(start + size) : '', matched: list.length, scanned: world.flows.length, ...meta });
+        return ok({ flows: list.slice(start, start + size), next_page_token: start + size < list.length ? String(start + size) : '', matched: list.length, scanned: world.flows.length, dedup, ...meta });
     }
     if (path.startsWith('/v1/flows/')) {
-        const f = world.flows.find((x) => x.id === decodeURIComponent(path.slice(10)));
-        return f ? ok(world.record(f)) : problem(404, 'no such flow', 'NO_SUCH_FLOW');
+        const id = decodeURIComponent(path.slice(10));
+        const f = world.flows.find((x) => x.id === id || (x.n % 5 === 1 && world.other_id(x) === id));
+        const own = f && world.record(f);
+        return f ? ok({ ...own, ...(own.observers?.find((o) => o.flow_id === id && !o.primary) ? { flow_id: id, sensor_id: own.observers[1].sensor_id } : {}) }) : problem(404, 'no such flow', 'NO_SUCH_FLOW');
     }
     if (path === '/v1/facets') {
         const list = records();

@@ -20,6 +20,18 @@ test('a flow record is read, and what is absent is null', () => {
     assert.equal(f.ended, true);
 });
 
+test('who saw a flow stands in the order in which they did', () => {
+    const f = read_flow({
+        sensor_id: 'core', flow_id: 'a', observers: [
+            { sensor_id: 'core', flow_id: 'a', first_time: '2026-01-01T00:00:00.002Z', total_bytes: '900', total_packets: '9', missed_bytes: '0', primary: true, rtt: '0.004s' },
+            { sensor_id: 'edge', flow_id: 'b', first_time: '2026-01-01T00:00:00.001Z', total_bytes: '800', total_packets: '8', missed_bytes: '100' },
+        ],
+    });
+    assert.deepEqual(f.observers.map((o) => [o.sensor_id, o.id, o.primary, o.missed, o.rtt_ms]), [['edge', 'b', false, 100, null], ['core', 'a', true, 0, 4]]);
+    assert.deepEqual(read_flow({}).observers, []);
+    assert.deepEqual(read_flow({ observers: [3, null] }).observers.length, 2);
+});
+
 test('a flow of one packet has no rate', () => {
     const at = '2026-01-01T00:00:00Z';
     assert.equal(read_flow({ start_time: at, end_time: at, forward: { delta_bytes: '60' } }).bps, null);

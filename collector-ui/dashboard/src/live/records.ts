@@ -6,6 +6,18 @@ const bag = (v: unknown): Bag => (typeof v === 'object' && v !== null && !Array.
 const text = (v: unknown) => (typeof v === 'string' ? v : typeof v === 'number' ? String(v) : '');
 const list = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
 
+/* A sensor that saw a flow which several did. */
+export interface Observer {
+    sensor_id: string;
+    id: string; /* the sensor's own for the flow */
+    first_ms: number | null;
+    bytes: number | null;
+    packets: number | null;
+    missed: number | null;
+    rtt_ms: number | null;
+    primary: boolean; /* its figures are those of the flow */
+}
+
 export interface Flow {
     key: string; /* sensor~id: also the selection in the address */
     sensor_id: string;
@@ -32,6 +44,7 @@ export interface Flow {
     retransmits: number | null;
     state: string;
     conn_state: string;
+    observers: Observer[]; /* empty: one sensor saw it, or each stands for itself */
     raw: Bag | null; /* the whole record; null when the row came from the live feed only */
 }
 
@@ -44,6 +57,23 @@ function sum(a: number | null, b: number | null): number | null {
 export function read_rtt(v: unknown): { min: number | null; mean: number | null; max: number | null; samples: number | null } {
     const b = bag(v);
     return { min: parse_duration(b.min), mean: parse_duration(b.mean), max: parse_duration(b.max), samples: num(b.samples) };
+}
+
+/* In the order in which they saw it begin, by their own clocks. */
+function read_observers(v: unknown): Observer[] {
+    return list(v)
+        .map(bag)
+        .map((b) => ({
+            sensor_id: text(b.sensor_id),
+            id: text(b.flow_id),
+            first_ms: parse_time(b.first_time),
+            bytes: num(b.total_bytes),
+            packets: num(b.total_packets),
+            missed: num(b.missed_bytes),
+            rtt_ms: parse_duration(b.rtt),
+            primary: b.primary === true,
+        }))
+        .sort((a, b) => (a.first_ms ?? 0) - (b.first_ms ?? 0));
 }
 
 export function read_flow(record: unknown): Flow {
@@ -88,6 +118,7 @@ export function read_flow(record: unknown): Flow {
         retransmits: sum(num(bag(tcp.forward).retransmitted_segments), num(bag(tcp.reverse).retransmitted_segments)),
         state: enum_tail(tcp.state),
         conn_state: text(tcp.conn_state),
+        observers: read_observers(b.observers),
         raw: b,
     };
 }

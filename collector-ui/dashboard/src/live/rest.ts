@@ -70,6 +70,7 @@ export interface Series {
     t: number[];
     series: { key: string; in: (number | null)[]; out: (number | null)[] | null }[];
     quality: string;
+    merged: boolean; /* a flow of several sensors counts once */
 }
 
 export interface SeriesQuery {
@@ -79,6 +80,7 @@ export interface SeriesQuery {
     to: number;
     step: number;
     filter?: string;
+    dedup?: string;
 }
 
 export async function timeseries(q: SeriesQuery, signal?: AbortSignal): Promise<Series> {
@@ -94,7 +96,7 @@ export async function timeseries(q: SeriesQuery, signal?: AbortSignal): Promise<
         in: column(s.in) ?? new Array<number | null>(t.length).fill(null),
         out: column(s.out),
     }));
-    return { step_ms, t, series, quality: String(b.quality ?? 'exact') };
+    return { step_ms, t, series, quality: String(b.quality ?? 'exact'), merged: b.dedup === 'MERGED' };
 }
 
 export interface Counted {

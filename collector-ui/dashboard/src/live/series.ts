@@ -13,6 +13,7 @@ export interface SeriesSpec {
     points?: number;
     step_min_ms?: number;
     filter?: string;
+    all?: boolean; /* with a filter: a flow counts once for each sensor that saw it */
     window?: { from_ms: number; to_ms: number }; /* instead of the page's range: no live frames then */
 }
 
@@ -24,11 +25,12 @@ export interface SeriesData {
     output: TimeRing | null; /* the other direction, where the metric has one */
     step_ms: number;
     quality: string;
+    merged: boolean;
     from_ms: number;
     to_ms: number;
 }
 
-const EMPTY: SeriesData = { state: 'loading', error: null, keys: [], input: null, output: null, step_ms: 0, quality: '', from_ms: 0, to_ms: 0 };
+const EMPTY: SeriesData = { state: 'loading', error: null, keys: [], input: null, output: null, step_ms: 0, quality: '', merged: false, from_ms: 0, to_ms: 0 };
 
 /* Largest first, "other" last. */
 function choose_keys(s: Series, top: number): string[] {
@@ -163,7 +165,7 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
                 timer = window.setTimeout(() => (document.hidden ? refresh_later() : again.value++), FILTERED_REFRESH_MS);
             }
         };
-        timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter }, abort.signal)
+        timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter, ...(s.all ? { dedup: 'ALL' } : {}) }, abort.signal)
             .then((answer) => {
                 /* a metric without any value yet still has its one series: frames fill it */
                 const keys = s.by === 'none' && answer.series.length === 0 ? ['total'] : choose_keys(answer, s.top ?? 20);
@@ -176,7 +178,7 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
                     output = new TimeRing(keys, answer.step_ms, capacity);
                     output.fill(answer.t, gather(answer, keys, 'out'), known);
                 }
-                data.value = { state: 'ready', error: null, keys, input, output, step_ms: answer.step_ms, quality: answer.quality, from_ms, to_ms };
+                data.value = { state: 'ready', error: null, keys, input, output, step_ms: answer.step_ms, quality: answer.quality, merged: answer.merged, from_ms, to_ms };
             })
             .catch((error: unknown) => {
                 if (!abort.signal.aborted) {

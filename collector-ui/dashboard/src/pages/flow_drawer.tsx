@@ -3,7 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { use_keys } from '../keys';
 import { term, type ClickKind } from '../lib/filter';
 import { app_name, bytes, digits, endpoint, enum_words, ip_protocol, moment, ms, num, parse_duration, plural, safe, si, span, whole, NONE } from '../lib/format';
-import { read_flow, read_rtt, type Flow } from '../live/records';
+import { flow_key, read_flow, read_rtt, type Flow, type Observer } from '../live/records';
 import { get, Problem, type Bag } from '../live/rest';
 import { use_series } from '../live/series';
 import { go, hello, reload, sensor_name, server_now } from '../live/store';
@@ -170,6 +170,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                     {rows.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}=`}>{value}</dd>])}
                 </dl>
             </div>
+            {f.observers.length > 1 && <SeenBy observers={f.observers} community_id={f.community_id} />}
             <Pair flow={f} filter={pair_filter} />
             <div class="sec">
                 <h3>Pivot</h3>
@@ -186,7 +187,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                         </button>
                     )}
                     {f.community_id !== '' && (
-                        <button type="button" class="btn small" onClick={() => go('flows', { f: term('community_id', f.community_id) })}>
+                        <button type="button" class="btn small" onClick={() => go('flows', { f: term('community_id', f.community_id), d: 'all' })}>
                             All sensors
                         </button>
                     )}
@@ -278,6 +279,45 @@ function SetUp({ tcp }: { tcp: Bag }) {
                     );
                 })}
             </svg>
+        </div>
+    );
+}
+
+/* Who saw it, in the order in which they did: the way that it took, as far as their clocks agree. */
+function SeenBy({ observers, community_id }: { observers: Observer[]; community_id: string }) {
+    const first = observers[0].first_ms;
+    return (
+        <div class="sec seenby">
+            <h3>
+                Seen by {plural(observers.length, 'sensor')} <span>by their own clocks</span>
+            </h3>
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">Sensor</th>
+                        <th scope="col">First</th>
+                        <th scope="col">RTT</th>
+                        <th scope="col">Packets</th>
+                        <th scope="col">Missed</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {observers.map((o) => (
+                        <tr key={flow_key(o.sensor_id, o.id)} class={o.primary ? 'on' : ''}>
+                            <th scope="row">
+                                <button type="button" class="val" title="As this sensor saw it" onClick={() => go('flows', { f: term('community_id', community_id), d: 'all', sel: flow_key(o.sensor_id, o.id) })}>
+                                    {safe(sensor_name(o.sensor_id))}
+                                </button>
+                                {o.primary && <small> counts</small>}
+                            </th>
+                            <td>{o.first_ms === null || first === null ? NONE : o.first_ms === first ? 'first' : `+${ms(o.first_ms - first)}`}</td>
+                            <td>{o.rtt_ms === null ? NONE : ms(o.rtt_ms)}</td>
+                            <td>{whole(o.packets)}</td>
+                            <td class={(o.missed ?? 0) > 0 ? 'warm' : ''}>{bytes(o.missed ?? 0)}</td>
+                        </tr>
+                    ))}
+                </tbody>
+            </table>
         </div>
     );
 }

@@ -1,5 +1,5 @@
 /* Flows: filter, facets, matching traffic, the list, and one flow in the drawer. All of it is in the address:
- * f = filter, o = order, sel = the flow shown, m = metric of the histogram. */
+ * f = filter, o = order, sel = the flow shown, m = metric of the histogram, d = all: a flow once for each sensor. */
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { use_keys } from '../keys';
@@ -9,7 +9,7 @@ import { app_name, bytes, clock, enum_words, moment, ms, num, plural, safe, si, 
 import { flow_key, read_flow, type Flow } from '../live/records';
 import { counted, get, Problem, type Bag, type Counted } from '../live/rest';
 import { use_series } from '../live/series';
-import { app_slot, dict, go_live, is_live, live_flows, on_frame, param, patch, paused_at, range, reload, sensor_name, server_now, set_range, subscribe, view } from '../live/store';
+import { app_slot, dict, go_live, is_live, live_flows, on_frame, param, patch, paused_at, range, reload, sensor_name, sensors, server_now, set_range, subscribe, view } from '../live/store';
 import { Histogram } from '../ui/histogram';
 import { WindowedList } from '../ui/list';
 import { Dot, download, Empty, Failed, Loading, Middle, Panel, problem_text, Segments } from '../ui/parts';
@@ -36,6 +36,8 @@ export function Flows() {
     const filter = param('f');
     const order = param('o') || 'end_time desc';
     const selected = param('sel');
+    const all = param('d') === 'all';
+    const dedup = all ? { dedup: 'ALL' } : {};
     const metric = (['bps', 'pps', 'new_flows'].includes(param('m')) ? param('m') : 'bps') as 'bps' | 'pps' | 'new_flows';
 
     const listing = useSignal<Listing | null>(null);
@@ -56,10 +58,11 @@ export function Flows() {
     }, [filter]);
 
     /* the list and its facets: at once, and while live again and again */
-    const query = useSignal(`${filter}\n${order}`);
-    query.value = `${filter}\n${order}`;
+    const query = useSignal('');
+    query.value = `${filter}\n${order}\n${all ? 'ALL' : ''}`;
     useSignalEffect(() => {
-        const [f, o] = query.value.split('\n');
+        const [f, o, d] = query.value.split('\n');
+        const each = d ? { dedup: d } : {};
         const r = range.value;
         void reload.value;
         void paused_at.value;
@@ -74,7 +77,7 @@ export function Flows() {
             const w = view();
             const time = { from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) };
             try {
-                const b = await get('/v1/flows', { filter: f, order_by: o, page_size: PAGE, ...time }, abort.signal);
+                const b = await get('/v1/flows', { filter: f, order_by: o, page_size: PAGE, ...each, ...time }, abort.signal);
                 const next: Listing = {
                     rows: (Array.isArray(b.flows) ? b.flows : []).map(read_flow),
                     next: typeof b.next_page_token === 'string' ? b.next_page_token : '',
@@ -90,7 +93,7 @@ export function Flows() {
             }
             loading.value = false;
             if (!abort.signal.aborted) {
-                get('/v1/facets', { filter: f, ...time }, abort.signal)
+                get('/v1/facets', { filter: f, ...each, ...time }, abort.signal)
                     .then((b) => (facets.value = b))
                     .catch(() => undefined); /* the list has already said what is wrong */
                 timer = window.setTimeout(() => {
@@ -135,7 +138,7 @@ export function Flows() {
         paging.current = true;
         const w = view();
         try {
-            const b = await get('/v1/flows', { filter, order_by: order, page_size: PAGE, page_token: now.next, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) });
+            const b = await get('/v1/flows', { filter, order_by: order, page_size: PAGE, page_token: now.next, ...dedup, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) });
             const known = new Set(now.rows.map((r) => r.key));
             listing.value = {
                 ...now,
@@ -209,7 +212,7 @@ export function Flows() {
         let token = '';
         try {
             do {
-                const b = await get('/v1/flows', { filter, order_by: order, page_size: 1000, page_token: token, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) }, abort.signal);
+                const b = await get('/v1/flows', { filter, order_by: order, page_size: 1000, page_token: token, ...dedup, from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) }, abort.signal);
                 records.push(...((Array.isArray(b.flows) ? b.flows : []) as Bag[]));
                 token = typeof b.next_page_token === 'string' ? b.next_page_token : '';
                 exporting.value = { done: records.length, abort };
@@ -256,7 +259,7 @@ export function Flows() {
                     ))}
                 </section>
                 <div class="mid-col">
-                    <Matching filter={filter} metric={metric} failed={filter_wrong} />
+                    <Matching filter={filter} metric={metric} all={all} failed={filter_wrong} />
                     <section class="panel tblw" aria-label="Flows">
                         <Head order={order} />
                         {failed.value !== null && rows.length === 0 ? (
@@ -310,6 +313,17 @@ export function Flows() {
                             {loading.value && <span>loading …</span>}
                             {note.value && <span role="status">{safe(note.value)}</span>}
                             <span class="sp" />
+                            {(all || (sensors.value?.length ?? 0) > 1) && (
+                                <button
+                                    type="button"
+                                    class={`lnk ${all ? 'on' : ''}`}
+                                    aria-pressed={all}
+                                    title="A flow that several sensors saw: once for each of them, or once"
+                                    onClick={() => patch({ d: all ? '' : 'all', sel: '' })}
+                                >
+                                    each sensor
+                                </button>
+                            )}
                             {exporting.value ? (
                                 <button type="button" class="lnk" onClick={() => exporting.value?.abort.abort()}>
                                     {whole(exporting.value.done)} flows … cancel
@@ -388,13 +402,14 @@ function NoMatch({ filter, run }: { filter: string; run: (f: string) => void }) 
 }
 
 /* Traffic of what matches, from the same filter; a collector that has none is not asked, and the panel says so. */
-function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; failed: boolean }) {
-    const filtered = use_series({ metric: props.metric, by: 'none', points: 72, ...(props.filter ? { filter: props.filter } : {}) }).value;
+function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; all: boolean; failed: boolean }) {
+    const filtered = use_series({ metric: props.metric, by: 'none', points: 72, ...(props.filter ? { filter: props.filter } : {}), ...(props.all ? { all: true } : {}) }).value;
+    const summed = filtered.step_ms > 0 && !filtered.merged && (sensors.value?.length ?? 0) > 1;
     return (
         <Panel
             class="match"
             title="Matching traffic"
-            sub={filtered.step_ms > 0 ? `${props.metric === 'bps' ? 'bit/s' : props.metric === 'pps' ? 'packets/s' : 'flows/s'}, a bar each ${filtered.step_ms >= 60000 ? `${filtered.step_ms / 60000} min` : `${filtered.step_ms / 1000} s`}` : ''}
+            sub={filtered.step_ms > 0 ? `${summed ? 'sum over sensors, ' : ''}${props.metric === 'bps' ? 'bit/s' : props.metric === 'pps' ? 'packets/s' : 'flows/s'}, a bar each ${filtered.step_ms >= 60000 ? `${filtered.step_ms / 60000} min` : `${filtered.step_ms / 1000} s`}` : ''}
             tools={
                 <>
                     <span class="keys-inout hide-m">
@@ -512,7 +527,12 @@ function FlowRows(props: {
                                 {r.end_ms === null ? NONE : moment(r.end_ms, now)}
                             </span>
                             <span role="gridcell" class="c-s d" data-field="sensor" data-value={r.sensor_id}>
-                                {safe(sensor_name(r.sensor_id))}
+                                <span class="cut">{safe(sensor_name(r.sensor_id))}</span>
+                                {r.observers.length > 1 && (
+                                    <b class="seen" title={`${r.observers.length} sensors saw it: ${r.observers.map((o) => safe(sensor_name(o.sensor_id))).join(', ')}`} aria-label={`${r.observers.length} sensors`}>
+                                        {r.observers.length}
+                                    </b>
+                                )}
                             </span>
                             <span role="gridcell" class="c-src" data-field="client.ip" data-value={r.client_ip} title={r.client_name ? safe(r.client_name) : undefined}>
                                 {safe(r.client_ip)}
@@ -552,7 +572,7 @@ function FlowRows(props: {
 
 const CSV_HEADER = [
     'sensor_id', 'flow_id', 'community_id', 'event', 'end_reason', 'start_time', 'end_time', 'ip_protocol', 'client_ip', 'client_port', 'client_name', 'server_ip',
-    'server_port', 'server_name', 'app', 'forward_packets', 'reverse_packets', 'forward_bytes', 'reverse_bytes', 'rtt_ms', 'retransmits', 'tcp_state', 'conn_state',
+    'server_port', 'server_name', 'app', 'forward_packets', 'reverse_packets', 'forward_bytes', 'reverse_bytes', 'rtt_ms', 'retransmits', 'tcp_state', 'conn_state', 'observers',
 ];
 
 function csv_row(record: Bag): unknown[] {
@@ -560,7 +580,7 @@ function csv_row(record: Bag): unknown[] {
     return [
         f.sensor_id, f.id, f.community_id, String(record.event ?? ''), f.end_reason, String(record.start_time ?? ''), String(record.end_time ?? ''), f.protocol, f.client_ip,
         f.client_port, f.client_name, f.server_ip, f.server_port, f.server_name, f.app, f.packets_ab, f.packets_ba, f.bytes_ab, f.bytes_ba, f.rtt_ms, f.retransmits, f.state,
-        f.conn_state,
+        f.conn_state, f.observers.map((o) => o.sensor_id).join(' '),
     ];
 }
 

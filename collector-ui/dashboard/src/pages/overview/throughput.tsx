@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import { app_name, clock, safe, si, span } from '../../lib/format';
 import { alert_title, SEVERITIES } from '../../live/records';
 import { follow_charts, use_series, type SeriesData } from '../../live/series';
-import { alerts, app_slot, connection, href, is_live, param, patch, reload, sensor_name, set_range, view } from '../../live/store';
+import { alerts, app_slot, connection, href, is_live, param, patch, reload, sensor_name, sensors, set_range, view } from '../../live/store';
 import { Chart, type Marker } from '../../ui/chart';
 import { Icon } from '../../ui/icons';
 import { Dot, Failed, Loading, Panel, Segments } from '../../ui/parts';
@@ -48,6 +48,11 @@ export function Throughput() {
             sub={
                 <>
                     bit/s{data.step_ms > 0 && ` per ${span(data.step_ms)}`}
+                    {by !== 'sensor' && (sensors.value?.length ?? 0) > 1 && (
+                        <span class="hide-m" title="What passes two sensors is in it twice; split by sensor to see each by itself. Flows counts such a flow once.">
+                            , sum of {sensors.value!.length} sensors
+                        </span>
+                    )}
                     <span class="hide-m">, drag to zoom</span>
                     {data.quality !== '' && data.quality !== 'exact' && <span class="tag">{data.quality}</span>}
                 </>
