@@ -171,8 +171,12 @@ static int open_ingest(struct app *app, struct error *err)
 static void count_ingest(void *context, struct api_ingest_counts *out)
 {
     const struct app *app = context;
+    struct kafka_source_counts kafka = {0};
     struct ingest_counts counts;
 
+    if (app->kafka != NULL) {
+        kafka_source_counts_read(app->kafka, &kafka);
+    }
     ingest_counts_read(app->ingest, &counts);
     *out = (struct api_ingest_counts){.connections = counts.connections,
                                       .batches = counts.batches,
@@ -192,7 +196,21 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                       .elsewhere_records = counts.elsewhere_records,
                                       .backlog_bytes = counts.backlog_bytes,
                                       .is_draining = counts.is_draining,
-                                      .log_bytes = counts.log_bytes};
+                                      .log_bytes = counts.log_bytes,
+                                      .kafka = {.is_on = app->kafka != NULL,
+                                                .messages = kafka.messages,
+                                                .undecodable = kafka.undecodable,
+                                                .records = kafka.records,
+                                                .taken = kafka.taken,
+                                                .known = kafka.known,
+                                                .by_stream = kafka.by_stream,
+                                                .refused = kafka.refused,
+                                                .errors = kafka.errors,
+                                                .commits = kafka.commits,
+                                                .commits_failed = kafka.commits_failed,
+                                                .again = kafka.again,
+                                                .partitions = kafka.partitions,
+                                                .lag = kafka.lag}};
 }
 
 /* "127.0.0.1:0" with the port that was taken. */
@@ -245,6 +263,12 @@ static int build(struct app *app, struct error *err)
     api_tell_detection(app->api, app_count_detection);
     api_tell_receivers(app->api, app_count_receivers);
     api_tell_triage(app->api, app->triage);
+    if (app->settings->kafka_source.brokers[0] != '\0') {
+        app->kafka = kafka_source_new(&app->settings->kafka_source, app->ingest, err);
+        if (app->kafka == NULL) {
+            return -err->code;
+        }
+    }
     print_ingest(app->settings->ingest.listen, port);
     print_dashboard(app);
     return 0;
@@ -353,6 +377,7 @@ static void take_down(struct app *app)
         fleet_grpc_tell_health(app->health, false);
     }
     api_free(app->api);
+    kafka_source_free(app->kafka); /* while the log takes what it has read */
     if (app->fleet != NULL) {
         fleet_detector_finish(app->fleet); /* while the log still takes its last alerts */
     }

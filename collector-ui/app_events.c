@@ -183,6 +183,7 @@ static bool store_batch(void *context, const struct ingest_batch *batch)
     struct app *app = context;
     struct history_batch out = {.sensor_id = {batch->sensor_id, (uint32_t)strlen(batch->sensor_id)},
                                 .stream = batch->stream,
+                                .lane = batch->lane,
                                 .first_seq = batch->first_seq,
                                 .record_count = batch->record_count,
                                 .receive_ns = batch->receive_ns,
@@ -209,7 +210,7 @@ static uint64_t stored_position(void *context)
 
 static void each_position(void *context,
                           void (*each)(void *argument, const char *sensor_id, const char *boot_id,
-                                       enum record_stream stream, uint64_t next_seq),
+                                       enum record_stream stream, uint32_t lane, uint64_t next_seq),
                           void *argument)
 {
     const struct app *app = context;
@@ -228,7 +229,7 @@ static void tell_gap(void *context, const char *sensor_id, const char *boot_id,
 static bool tell_connected(void *context, const struct ingest_peer *peer)
 {
     const struct app *app = context;
-    struct sensor_info info = {.connected_ns = peer->connected_ns};
+    struct sensor_info info = {.connected_ns = peer->connected_ns, .is_relayed = peer->is_relayed};
 
     (void)snprintf(info.sensor_id, sizeof(info.sensor_id), "%s", peer->sensor_id);
     (void)snprintf(info.boot_id, sizeof(info.boot_id), "%s", peer->boot_id);
@@ -312,13 +313,12 @@ void app_fill_events(struct app *app)
 
 /* Sensors that reported in an earlier life are known as offline. */
 void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
-                     enum record_stream stream, uint64_t next_seq)
+                     enum record_stream stream, uint32_t lane, uint64_t next_seq)
 {
     struct app *app = context;
     struct sensor_info info = {0};
 
-    (void)stream;
-    (void)next_seq;
+    (void)stream, (void)lane, (void)next_seq;
     if (strcmp(sensor_id, INGEST_LOCAL_SENSOR) == 0) {
         return; /* the collector itself */
     }

@@ -31,6 +31,7 @@ struct app {
     struct rpc_health *health;
     struct rpc_reflection *reflection;
     struct ingest *ingest;
+    struct kafka_source *kafka; /* NULL: nothing is read from Kafka */
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
@@ -55,7 +56,7 @@ void app_count_detection(void *context, struct api_detection_counts *out);
 void app_fill_events(struct app *app);
 /* A sensor that reported in an earlier life: of history_each_position; context is the app. */
 void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
-                     enum record_stream stream, uint64_t next_seq);
+                     enum record_stream stream, uint32_t lane, uint64_t next_seq);
 
 /* ---- app_route.c ---- */
 

@@ -37,6 +37,10 @@ int app_check_addresses(const struct collector_settings_all *settings, struct er
     int result = ingest_check(&settings->ingest, err);
 
     if (result == 0) {
+        result = kafka_source_check(&settings->kafka_source, err);
+    }
+
+    if (result == 0) {
         result = api_check(&settings->web, err);
     }
     return result == 0 ? route_check(&settings->route, err) : result;

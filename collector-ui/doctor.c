@@ -37,6 +37,17 @@ static void check_receivers(struct doctor *doctor, const struct route_settings *
     }
 }
 
+static void check_kafka(struct doctor *doctor, const struct kafka_source_settings *kafka)
+{
+    if (kafka->brokers[0] != '\0') {
+        doctor_secret(doctor, "kafka_source.sasl_password_file", kafka->sasl_password_file);
+        doctor_certificate(doctor, "kafka_source.tls_certificate", kafka->tls_certificate,
+                           kafka->tls_key);
+        doctor_certificate(doctor, "kafka_source.tls_ca", kafka->tls_ca, NULL);
+        doctor_connect_any(doctor, "kafka_source.brokers", kafka->brokers);
+    }
+}
+
 int collector_doctor(const struct collector_settings_all *settings, bool is_json, FILE *out)
 {
     const struct api_settings *web = &settings->web;
@@ -66,6 +77,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
                    strchr(web->bind, ':') != NULL ? "[" : "", web->bind,
                    strchr(web->bind, ':') != NULL ? "]" : "", (unsigned)web->port);
     doctor_listen(&doctor, "web.bind", address);
+    check_kafka(&doctor, &settings->kafka_source);
     check_receivers(&doctor, &settings->route);
     doctor_print(&doctor, is_json, out);
     const int status = doctor_status(&doctor);

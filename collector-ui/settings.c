@@ -111,6 +111,8 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
 {
     const struct config_section sections[] = {
         {"ingest", ingest_fields, &settings->ingest, "The port for sensors."},
+        {"kafka_source", kafka_source_fields, &settings->kafka_source,
+         "Sensors' records from Kafka, beside or instead of their own streams."},
         {"store", store_fields, &settings->store, "What is kept, where and how long."},
         {"grpc", fleet_grpc_fields, &settings->grpc, "The fleet by gRPC, on ingest.listen."},
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},

@@ -16,6 +16,7 @@
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
+#include "collector-ui/ingest/kafka_source.h"
 #include "collector-ui/route/route.h"
 #include "collector-ui/triage/triage.h"
 #include "detection/detection_settings.h"
@@ -36,6 +37,7 @@ struct store_section {
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
     struct ingest_settings ingest;
+    struct kafka_source_settings kafka_source;
     struct store_section store;
     struct api_settings web;
     struct grpc_settings grpc;

@@ -40,6 +40,12 @@ struct api_ingest_counts {
     uint64_t refused_rate, sockets, sockets_refused;
     uint64_t throttles, redirects, throttled, elsewhere_records, backlog_bytes;
     bool is_draining;
+    struct {
+        bool is_on;
+        uint64_t messages, undecodable;
+        uint64_t records, taken, known, by_stream, refused;
+        uint64_t errors, commits, commits_failed, again, partitions, lag;
+    } kafka; /* what is read from Kafka */
 };
 
 /* What detection over the fleet knows for /metrics; zeroed before it is filled. */

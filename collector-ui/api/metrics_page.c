@@ -95,6 +95,36 @@ static void write_grpc(struct metrics_page *page, const struct api *api)
         "Records that live streams did not get, each told by a LossNotice.", c.records_dropped);
 }
 
+#define KAFKA(name) "netscope_collector_kafka_source_" name
+
+static void write_kafka(struct metrics_page *page, const struct api_ingest_counts *c)
+{
+    one(page, KAFKA("messages_total"), METRICS_COUNTER, "Messages read from Kafka.",
+        c->kafka.messages);
+    one(page, KAFKA("undecodable_total"), METRICS_COUNTER,
+        "Of them: not what netscope-sensor writes.", c->kafka.undecodable);
+    one(page, KAFKA("records_total"), METRICS_COUNTER, "Records in them.", c->kafka.records);
+    one(page, KAFKA("taken_total"), METRICS_COUNTER, "Of them: new, and on disk.", c->kafka.taken);
+    one(page, KAFKA("duplicates_total"), METRICS_COUNTER, "Of them: taken before.", c->kafka.known);
+    one(page, KAFKA("by_stream_total"), METRICS_COUNTER,
+        "Of them: of sensors that report here by their own stream too.", c->kafka.by_stream);
+    one(page, KAFKA("refused_total"), METRICS_COUNTER,
+        "Of them: no room for a further sensor (ingest.sensors_max), or a name that is none.",
+        c->kafka.refused);
+    one(page, KAFKA("errors_total"), METRICS_COUNTER, "Errors of brokers and topics.",
+        c->kafka.errors);
+    one(page, KAFKA("commits_total"), METRICS_COUNTER, "Commits of offsets.", c->kafka.commits);
+    one(page, KAFKA("commits_failed_total"), METRICS_COUNTER, "Of them: failed.",
+        c->kafka.commits_failed);
+    one(page, KAFKA("again_total"), METRICS_COUNTER,
+        "Times that messages were asked for again, since the log did not take them.",
+        c->kafka.again);
+    one(page, KAFKA("partitions"), METRICS_GAUGE, "Partitions read by this collector now.",
+        c->kafka.partitions);
+    one(page, KAFKA("lag_messages"), METRICS_GAUGE,
+        "Messages in them that are not read yet, as far as is known.", c->kafka.lag);
+}
+
 static void write_ingest(struct metrics_page *page, struct api *api)
 {
     struct api_ingest_counts c = {0};
@@ -137,6 +167,9 @@ static void write_ingest(struct metrics_page *page, struct api *api)
     one(page, "netscope_collector_log_errors_total", METRICS_COUNTER,
         "Writes and syncs of the log that failed; nothing of them was acknowledged.", c.log_errors);
     one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);
+    if (c.kafka.is_on) {
+        write_kafka(page, &c);
+    }
 }
 
 static void write_ledger(struct metrics_page *page, struct api *api)

@@ -134,7 +134,8 @@ bool sensor_registry_connected(struct sensor_registry *registry, const struct se
         memcpy(info->config_hash, hello->config_hash, sizeof(info->config_hash));
         /* Known from the store alone: it is there, and has not dialled since we began. */
         sensor->is_connected = hello->connected_ns > 0;
-        sensor->has_left = false;
+        info->is_relayed = hello->is_relayed;
+        sensor->has_left = hello->is_relayed;
         if (sensor->is_connected) {
             info->connected_ns = hello->connected_ns;
             info->last_seen_ns = hello->connected_ns;

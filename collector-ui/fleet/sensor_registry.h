@@ -19,6 +19,7 @@ struct sensor_info {
     char host_name[65];
     char peer[128];
     char config_hash[17];
+    bool is_relayed; /* its records come by way of Kafka: nobody waits for a connection */
     enum sensor_state
         state; /* decided at the time of asking: silent for three heartbeats = STALE */
     uint64_t connected_ns, last_seen_ns; /* collector's wall clock; 0 = never */

@@ -259,12 +259,14 @@ uint64_t history_log_position(struct history *h)
 
 void history_each_position(struct history *h,
                            void (*each)(void *context, const char *sensor_id, const char *boot_id,
-                                        enum record_stream stream, uint64_t next_seq),
+                                        enum record_stream stream, uint32_t lane,
+                                        uint64_t next_seq),
                            void *context)
 {
     for (uint32_t i = 0; i < h->positions_count; i++) {
         const struct position *const p = &h->positions[i];
-        each(context, p->sensor_id, p->boot_id, (enum record_stream)p->stream, p->next_seq);
+        each(context, p->sensor_id, p->boot_id, (enum record_stream)(p->sequence & 0xff),
+             p->sequence >> 8, p->next_seq);
     }
 }
 

@@ -22,6 +22,7 @@ struct history;
 struct history_batch {
     struct record_text sensor_id;
     enum record_stream stream;
+    uint32_t lane; /* 0: the sensor's own stream; else one of several, each in order */
     char boot_id[33];
     uint64_t first_seq;
     uint32_t record_count;
@@ -64,11 +65,12 @@ const char *history_failure(struct history *history); /* NULL = none */
 
 /* Everything in the log before this position is in the store. Any thread. */
 uint64_t history_log_position(struct history *history);
-/* Calls `each` for every (sensor, boot, stream) in the store with the next sequence number. Before
- * the first offer. */
+/* Calls `each` for every (sensor, boot, stream, lane) in the store with the next sequence number.
+ * Before the first offer. */
 void history_each_position(struct history *history,
                            void (*each)(void *context, const char *sensor_id, const char *boot_id,
-                                        enum record_stream stream, uint64_t next_seq),
+                                        enum record_stream stream, uint32_t lane,
+                                        uint64_t next_seq),
                            void *context);
 /* The newest record of every alert that is open. Likewise. */
 void history_each_open_alert(struct history *history,

@@ -30,8 +30,8 @@ struct queued_batch {
 struct position {
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
-    uint8_t stream;
     bool is_dirty;
+    uint32_t sequence; /* the stream, and its lane in the bits from 8 on */
     uint64_t next_seq, updated_ns;
 };
 
@@ -141,7 +141,7 @@ MUST_USE int64_t store_boot_no(struct history *h, const char *boot_id, struct er
 
 /* store_state.c */
 struct position *position_find(struct history *h, const char *sensor_id, const char *boot_id,
-                               uint8_t stream, bool is_new_wanted);
+                               uint32_t sequence, bool is_new_wanted);
 void alert_state_update(struct history *h, const char *alert_id, uint8_t state,
                         const uint8_t *record, uint32_t length);
 void packet_keep(struct history *h, uint64_t number, const uint8_t *record, uint32_t length);

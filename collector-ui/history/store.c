@@ -307,7 +307,7 @@ int store_apply(struct history *h, const struct queued_batch *batch, struct erro
     }
     const struct history_batch *const b = &batch->batch;
     struct position *const position =
-        position_find(h, batch->sensor_id, b->boot_id, (uint8_t)b->stream, true);
+        position_find(h, batch->sensor_id, b->boot_id, (uint32_t)b->stream | b->lane << 8, true);
     if (position == NULL) {
         return error_set(err, ENOMEM, "positions of %u sensors: out of memory", h->positions_count);
     }
@@ -346,7 +346,7 @@ static int write_positions(struct history *h, struct error *err)
         }
         sqlite3_bind_text(to, 1, p->sensor_id, -1, SQLITE_STATIC);
         sqlite3_bind_text(to, 2, p->boot_id, -1, SQLITE_STATIC);
-        sqlite3_bind_int(to, 3, p->stream);
+        sqlite3_bind_int64(to, 3, p->sequence);
         sqlite3_bind_int64(to, 4, signed_of(p->next_seq));
         sqlite3_bind_int64(to, 5, signed_of(p->updated_ns));
         const int result = day_file_step(h->file, DAY_POSITION, err);

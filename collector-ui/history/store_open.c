@@ -78,7 +78,7 @@ static void read_positions(struct history *h, struct day_file *file)
             continue;
         }
         struct position *const p =
-            position_find(h, sensor_id, boot_id, (uint8_t)sqlite3_column_int(rows, 2), true);
+            position_find(h, sensor_id, boot_id, (uint32_t)sqlite3_column_int64(rows, 2), true);
         const uint64_t next = (uint64_t)sqlite3_column_int64(rows, 3);
         if (p != NULL && next > p->next_seq) {
             p->next_seq = next;

@@ -16,9 +16,9 @@ static uint32_t text_hash(const char *text, uint32_t seed)
     return (uint32_t)hash;
 }
 
-static uint32_t position_hash(const char *sensor_id, const char *boot_id, uint8_t stream)
+static uint32_t position_hash(const char *sensor_id, const char *boot_id, uint32_t sequence)
 {
-    return text_hash(boot_id, text_hash(sensor_id, stream));
+    return text_hash(boot_id, text_hash(sensor_id, sequence));
 }
 
 static bool positions_grow(struct history *h)
@@ -38,7 +38,7 @@ static bool positions_grow(struct history *h)
     h->positions_room = room;
     for (uint32_t i = 0; i < h->positions_count; i++) {
         const struct position *const p = &h->positions[i];
-        uint32_t at = position_hash(p->sensor_id, p->boot_id, p->stream) & (room * 2 - 1);
+        uint32_t at = position_hash(p->sensor_id, p->boot_id, p->sequence) & (room * 2 - 1);
         while (slots[at] != 0) {
             at = (at + 1) & (room * 2 - 1);
         }
@@ -48,16 +48,16 @@ static bool positions_grow(struct history *h)
 }
 
 struct position *position_find(struct history *h, const char *sensor_id, const char *boot_id,
-                               uint8_t stream, bool is_new_wanted)
+                               uint32_t sequence, bool is_new_wanted)
 {
     if (h->positions_count == h->positions_room && !positions_grow(h)) {
         return NULL;
     }
     const uint32_t mask = h->positions_room * 2 - 1;
-    uint32_t at = position_hash(sensor_id, boot_id, stream) & mask;
+    uint32_t at = position_hash(sensor_id, boot_id, sequence) & mask;
     while (h->position_slots[at] != 0) {
         struct position *const p = &h->positions[h->position_slots[at] - 1];
-        if (p->stream == stream && strcmp(p->boot_id, boot_id) == 0 &&
+        if (p->sequence == sequence && strcmp(p->boot_id, boot_id) == 0 &&
             strcmp(p->sensor_id, sensor_id) == 0) {
             return p;
         }
@@ -70,7 +70,7 @@ struct position *position_find(struct history *h, const char *sensor_id, const c
     memset(p, 0, sizeof *p);
     strncpy(p->sensor_id, sensor_id, sizeof p->sensor_id - 1);
     strncpy(p->boot_id, boot_id, sizeof p->boot_id - 1);
-    p->stream = stream;
+    p->sequence = sequence;
     h->position_slots[at] = h->positions_count;
     return p;
 }

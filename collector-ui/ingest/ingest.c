@@ -216,6 +216,9 @@ static int build(struct ingest *ingest, struct error *err)
     if (ingest->positions == NULL) {
         return -err->code;
     }
+    if (ingest_lanes_open(ingest, err) != 0) {
+        return -err->code;
+    }
     if (settings->streams_per_second > 0) {
         ingest->rate = rpc_rate_new((uint32_t)settings->streams_per_second);
         if (ingest->rate == NULL) {
@@ -331,6 +334,7 @@ void ingest_free(struct ingest *ingest)
     segment_log_close(ingest->log);
     ingest_positions_free(ingest->positions);
     free(ingest->local);
+    ingest_lanes_free(ingest);
     ingest_auth_free(ingest->auth);
     rpc_rate_free(ingest->rate);
     arena_free(ingest->scratch);

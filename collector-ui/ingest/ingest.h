@@ -14,6 +14,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "proto/codec.h"
 #include "proto/record.h"
 
 struct ingest_settings {
@@ -50,6 +51,7 @@ struct ingest_batch {
     const char *sensor_id;
     const char *boot_id;
     enum record_stream stream;
+    uint32_t lane; /* 0: of Connect; else 1 + a partition of Kafka */
     uint64_t first_seq;
     uint32_t record_count;
     uint64_t receive_ns;
@@ -62,6 +64,7 @@ struct ingest_batch {
 struct ingest_peer {
     const char *sensor_id, *boot_id, *version, *host_name, *config_hash, *peer;
     uint64_t connected_ns;
+    bool is_relayed; /* its records come by way of Kafka: there is no connection to be missed */
 };
 
 /* A sketch of a sensor's detectors, as it came. Borrowed for the call. */
@@ -72,6 +75,9 @@ struct ingest_sketch_told {
     const uint8_t *bytes;
     size_t length;
 };
+
+/* Lanes are 1 + the number of a partition. */
+#define INGEST_LANE_MAX ((UINT32_C(1) << 24) - 1)
 
 /* Under whose name records of the collector itself are kept; a sensor that calls itself so is
  * refused. */
@@ -88,7 +94,7 @@ struct ingest_events {
     /* At start: calls `each` for all that is stored. */
     void (*each_position)(void *context,
                           void (*each)(void *argument, const char *sensor_id, const char *boot_id,
-                                       enum record_stream stream, uint64_t next_seq),
+                                       enum record_stream stream, uint32_t lane, uint64_t next_seq),
                           void *argument);
     void (*gap)(void *context, const char *sensor_id, const char *boot_id,
                 enum record_stream stream, uint64_t from_seq, uint64_t to_seq); /* log thread */
@@ -147,6 +153,32 @@ DEFINE_AUTO(ingest, ingest_free);
  * sent it. False: nothing is taken any more. Any thread. */
 MUST_USE bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_t *record,
                            uint32_t length);
+/* Records that came by another way than Connect, each with its own number: numbers of a lane only
+ * rise, so what is not above the lane's last one has been taken before. Borrowed for the call. */
+struct ingest_lane_batch {
+    const char *sensor_id, *boot_id; /* checked here */
+    const char *peer;                /* for people: "kafka netscope.flows.v1" */
+    enum record_stream stream;
+    uint32_t lane;                     /* 1 to INGEST_LANE_MAX */
+    uint64_t first_seq;                /* numbers without holes */
+    const struct codec_slice *records; /* without identity */
+    uint32_t record_count;             /* within batch_records_max */
+    uint64_t sent_ns;                  /* wall clock of the way: when the sensor was last heard */
+};
+enum ingest_lane_verdict {
+    INGEST_LANE_TAKEN,     /* all of it, or what was new */
+    INGEST_LANE_KNOWN,     /* all of it was taken before */
+    INGEST_LANE_BY_STREAM, /* this process of the sensor reports by Connect, which is complete */
+    INGEST_LANE_BAD_NAME,  /* of the sensor or its boot */
+    INGEST_LANE_NO_ROOM,   /* sensors_max, or no memory */
+    INGEST_LANE_CLOSED     /* nothing is taken any more */
+};
+/* Queues it for the log. `taken` gets the number of its new records. One thread. */
+enum ingest_lane_verdict ingest_lane_take(struct ingest *ingest,
+                                          const struct ingest_lane_batch *batch, uint32_t *taken);
+/* Waits until all that was queued is on disk. 0; -EAGAIN: not so within `wait_ns`; -EIO: the log
+ * did not take all of it: what came since the last 0 has to be given again. The same thread. */
+MUST_USE int ingest_lane_wait(struct ingest *ingest, uint64_t wait_ns);
 /* Reads ingest.tokens_file again; on failure the tokens before stay. Streams that run stay. Any
  * thread. 0 or -errno. */
 MUST_USE int ingest_reload_tokens(struct ingest *ingest, struct error *err);

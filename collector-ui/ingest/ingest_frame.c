@@ -4,7 +4,7 @@
 #include "base/wire_format.h"
 #include "collector-ui/ingest/ingest_private.h"
 
-enum { FRAME_SENSOR = 1, FRAME_RECEIVE_NS = 2, FRAME_BATCH = 3, FRAME_GAP = 4 };
+enum { FRAME_SENSOR = 1, FRAME_RECEIVE_NS = 2, FRAME_BATCH = 3, FRAME_GAP = 4, FRAME_LANE = 5 };
 
 size_t ingest_frame_head(const struct ingest_frame *frame, uint8_t *out)
 {
@@ -13,6 +13,9 @@ size_t ingest_frame_head(const struct ingest_frame *frame, uint8_t *out)
 
     wire_write_text(&w, FRAME_SENSOR, frame->sensor_id);
     wire_write_varint(&w, FRAME_RECEIVE_NS, frame->receive_ns);
+    if (frame->lane != 0) {
+        wire_write_varint(&w, FRAME_LANE, frame->lane);
+    }
     at = wire_put_varint(out + wire_written(&w),
                          WIRE_TAG(frame->batch != NULL ? FRAME_BATCH : FRAME_GAP, WIRE_BYTES));
     at = wire_put_varint(at, frame->length);
@@ -68,6 +71,8 @@ bool ingest_frame_decode(const uint8_t *bytes, size_t length, struct ingest_fram
             memcpy(out->sensor_id, f.bytes, f.length);
         } else if (f.number == FRAME_RECEIVE_NS && f.type == WIRE_VARINT) {
             out->receive_ns = f.value;
+        } else if (f.number == FRAME_LANE && f.type == WIRE_VARINT && f.value <= INGEST_LANE_MAX) {
+            out->lane = (uint32_t)f.value;
         } else if (f.number == FRAME_BATCH && f.type == WIRE_BYTES && f.length <= UINT32_MAX) {
             out->batch = f.bytes;
             out->length = (uint32_t)f.length;

@@ -7,14 +7,16 @@
 #include "base/log.h"
 #include "collector-ui/ingest/ingest_private.h"
 
-static bool is_plain_name(const char *name)
+bool ingest_is_name(const char *name, size_t room)
 {
-    for (; *name != '\0'; name++) {
-        if ((unsigned char)*name <= ' ' || (unsigned char)*name == 0x7f) {
+    size_t length = 0;
+
+    for (; length < room && name[length] != '\0'; length++) {
+        if ((unsigned char)name[length] <= ' ' || (unsigned char)name[length] == 0x7f) {
             return false;
         }
     }
-    return true;
+    return length > 0 && length < room;
 }
 
 static void add_resume(struct ingest_welcome *welcome, const struct ingest_boot *boot)
@@ -131,8 +133,8 @@ void ingest_take_hello(struct ingest_stream *stream, const struct ingest_hello *
         ingest_stream_refuse(stream, RPC_FAILED_PRECONDITION, reason.message);
         return;
     }
-    if (hello->sensor_id[0] == '\0' || hello->boot_id[0] == '\0' ||
-        !is_plain_name(hello->sensor_id) || !is_plain_name(hello->boot_id)) {
+    if (!ingest_is_name(hello->sensor_id, sizeof(hello->sensor_id)) ||
+        !ingest_is_name(hello->boot_id, sizeof(hello->boot_id))) {
         ingest_stream_refuse(
             stream, RPC_INVALID_ARGUMENT,
             "hello needs a sensor_id and a boot_id without spaces or control characters");

@@ -20,10 +20,13 @@ struct replay {
 };
 
 static void take_position(void *argument, const char *sensor_id, const char *boot_id,
-                          enum record_stream stream, uint64_t next_seq)
+                          enum record_stream stream, uint32_t lane, uint64_t next_seq)
 {
     const struct replay *replay = argument;
-    struct ingest_boot *boot = ingest_positions_boot(replay->ingest->positions, sensor_id, boot_id);
+    struct ingest *ingest = replay->ingest;
+    struct ingest_boot *boot = lane == 0
+                                   ? ingest_positions_boot(ingest->positions, sensor_id, boot_id)
+                                   : ingest_lanes_place(ingest, sensor_id, boot_id, lane);
 
     if (boot != NULL && stream < RECORD_STREAM_COUNT && next_seq > 0) {
         ingest_place_durable(&boot->places[stream], next_seq - 1);
@@ -45,6 +48,7 @@ static int replay_batch(struct replay *replay, const struct ingest_frame *frame,
     const struct ingest_batch event = {.sensor_id = frame->sensor_id,
                                        .boot_id = batch.boot_id,
                                        .stream = batch.stream,
+                                       .lane = frame->lane,
                                        .first_seq = batch.first_seq,
                                        .record_count = batch.record_count,
                                        .receive_ns = frame->receive_ns,
@@ -54,7 +58,7 @@ static int replay_batch(struct replay *replay, const struct ingest_frame *frame,
     if (!ingest->events->store(ingest->events->context, &event)) {
         return error_set(replay->err, EIO, "the store does not take what is in the log");
     }
-    take_position(replay, frame->sensor_id, batch.boot_id, batch.stream,
+    take_position(replay, frame->sensor_id, batch.boot_id, batch.stream, frame->lane,
                   batch.first_seq + batch.record_count);
     replay->batches++;
     replay->records += batch.record_count;
@@ -76,7 +80,7 @@ static int replay_frame(struct replay *replay, const struct segment_frame *from)
         return replay_batch(replay, &frame, from->next_position);
     }
     if (ingest_decode_gap(frame.gap, frame.length, &gap)) {
-        take_position(replay, frame.sensor_id, gap.boot_id, gap.stream, gap.to_seq + 1);
+        take_position(replay, frame.sensor_id, gap.boot_id, gap.stream, frame.lane, gap.to_seq + 1);
         events->gap(events->context, frame.sensor_id, gap.boot_id, gap.stream, gap.from_seq,
                     gap.to_seq);
         replay->gaps++;
@@ -273,6 +277,7 @@ static void settle_group(struct ingest *ingest, struct ingest_entry *group)
     for (struct ingest_entry *entry = group; entry != NULL; entry = entry->next) {
         ingest->queue_bytes -= entry->length;
         entry->stream->waiting--;
+        ingest_lanes_settle(ingest, entry);
         if (!entry->is_void) {
             ingest_place_durable(entry->place, entry->last_seq);
             entry->place->is_touched = true;
@@ -315,6 +320,7 @@ static void store_entry(struct ingest *ingest, const struct ingest_entry *entry)
     const struct ingest_batch batch = {.sensor_id = boot->sensor->sensor_id,
                                        .boot_id = boot->boot_id,
                                        .stream = entry->place->stream,
+                                       .lane = boot->lane,
                                        .first_seq = entry->first_seq,
                                        .record_count =
                                            (uint32_t)(entry->last_seq - entry->first_seq + 1),

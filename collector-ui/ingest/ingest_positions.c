@@ -62,16 +62,27 @@ void ingest_positions_free(struct ingest_positions *positions)
     free(positions);
 }
 
+static struct ingest_sensor **bucket_of(struct ingest_positions *positions, const char *sensor_id)
+{
+    return &positions->buckets[hash_bytes(positions->key, sensor_id, strlen(sensor_id)) % BUCKETS];
+}
+
+static struct ingest_sensor *sensor_in(struct ingest_sensor *bucket, const char *sensor_id)
+{
+    while (bucket != NULL && strcmp(bucket->sensor_id, sensor_id) != 0) {
+        bucket = bucket->next;
+    }
+    return bucket;
+}
+
 static struct ingest_sensor *sensor_of(struct ingest_positions *positions, const char *sensor_id)
 {
     const size_t length = strlen(sensor_id);
-    struct ingest_sensor **bucket =
-        &positions->buckets[hash_bytes(positions->key, sensor_id, length) % BUCKETS];
+    struct ingest_sensor **bucket = bucket_of(positions, sensor_id);
+    struct ingest_sensor *found = sensor_in(*bucket, sensor_id);
 
-    for (struct ingest_sensor *sensor = *bucket; sensor != NULL; sensor = sensor->next) {
-        if (strcmp(sensor->sensor_id, sensor_id) == 0) {
-            return sensor;
-        }
+    if (found != NULL) {
+        return found;
     }
     if (positions->sensors_count >= positions->sensors_max || length == 0 ||
         length >= INGEST_SENSOR_ID_BYTES) {
@@ -109,7 +120,8 @@ static bool drop_boot(struct ingest_sensor *sensor)
 }
 
 static struct ingest_boot *add_boot(struct ingest_positions *positions,
-                                    struct ingest_sensor *sensor, const char *boot_id)
+                                    struct ingest_sensor *sensor, const char *boot_id,
+                                    uint32_t lane)
 {
     const size_t length = strlen(boot_id);
 
@@ -122,6 +134,7 @@ static struct ingest_boot *add_boot(struct ingest_positions *positions,
         return NULL;
     }
     (void)snprintf(boot->boot_id, sizeof(boot->boot_id), "%s", boot_id);
+    boot->lane = lane;
     boot->sensor = sensor;
     for (uint32_t i = 0; i < RECORD_STREAM_COUNT; i++) {
         boot->places[i] =
@@ -133,8 +146,8 @@ static struct ingest_boot *add_boot(struct ingest_positions *positions,
     return boot;
 }
 
-struct ingest_boot *ingest_positions_boot(struct ingest_positions *positions, const char *sensor_id,
-                                          const char *boot_id)
+struct ingest_boot *ingest_positions_lane(struct ingest_positions *positions, const char *sensor_id,
+                                          const char *boot_id, uint32_t lane)
 {
     struct ingest_sensor *sensor = sensor_of(positions, sensor_id);
 
@@ -144,14 +157,34 @@ struct ingest_boot *ingest_positions_boot(struct ingest_positions *positions, co
     for (struct ingest_boot **at = &sensor->boots; *at != NULL; at = &(*at)->next) {
         struct ingest_boot *boot = *at;
 
-        if (strcmp(boot->boot_id, boot_id) == 0) {
+        if (boot->lane == lane && strcmp(boot->boot_id, boot_id) == 0) {
             *at = boot->next;
             boot->next = sensor->boots;
             sensor->boots = boot;
             return boot;
         }
     }
-    return add_boot(positions, sensor, boot_id);
+    return add_boot(positions, sensor, boot_id, lane);
+}
+
+struct ingest_boot *ingest_positions_boot(struct ingest_positions *positions, const char *sensor_id,
+                                          const char *boot_id)
+{
+    return ingest_positions_lane(positions, sensor_id, boot_id, 0);
+}
+
+bool ingest_positions_has(struct ingest_positions *positions, const char *sensor_id,
+                          const char *boot_id)
+{
+    const struct ingest_sensor *sensor = sensor_in(*bucket_of(positions, sensor_id), sensor_id);
+
+    for (const struct ingest_boot *boot = sensor == NULL ? NULL : sensor->boots; boot != NULL;
+         boot = boot->next) {
+        if (strcmp(boot->boot_id, boot_id) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum ingest_verdict ingest_place_judge(const struct ingest_place *place, uint64_t first_seq,

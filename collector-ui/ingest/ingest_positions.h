@@ -2,8 +2,9 @@
  *
  * A sequence number is first accepted (queued for the log), then durable (the log is synced). When
  * the log fails for a batch, the place goes back to what is durable and its generation rises, so
- * that queued batches behind it are known as void. Bounded: sensors_max, and so many boots of one
- * sensor; the boot that was used least recently goes. Depends on: base, proto. Threads: the
+ * that queued batches behind it are known as void. What comes through Kafka has a lane for each
+ * partition, within which numbers only rise. Bounded: sensors_max, and so many boots of one sensor;
+ * the boot that was used least recently goes. Depends on: base, proto. Threads: the
  * caller's lock. */
 #pragma once
 
@@ -38,6 +39,8 @@ struct ingest_boot {
     struct ingest_boot *next;
     struct ingest_sensor *sensor;
     char boot_id[INGEST_BOOT_ID_BYTES];
+    uint32_t lane; /* 0: of Connect */
+    bool is_known; /* of a lane: the registry has been told */
     uint32_t pins; /* streams and queued batches that point here */
     struct ingest_place places[RECORD_STREAM_COUNT];
 };
@@ -52,6 +55,13 @@ DEFINE_AUTO(ingest_positions, ingest_positions_free);
 /* Found or made. NULL: no memory, or sensors_max (or boots_max pinned boots) are there. */
 MUST_USE struct ingest_boot *ingest_positions_boot(struct ingest_positions *positions,
                                                    const char *sensor_id, const char *boot_id);
+/* The same for one lane of it. */
+MUST_USE struct ingest_boot *ingest_positions_lane(struct ingest_positions *positions,
+                                                   const char *sensor_id, const char *boot_id,
+                                                   uint32_t lane);
+/* Whether anything is known of the boot; makes nothing. */
+bool ingest_positions_has(struct ingest_positions *positions, const char *sensor_id,
+                          const char *boot_id);
 
 enum ingest_verdict {
     INGEST_TAKE,      /* all of it is new */

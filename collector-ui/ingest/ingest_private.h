@@ -16,6 +16,7 @@
 
 struct ingest_frame {
     char sensor_id[INGEST_SENSOR_ID_BYTES];
+    uint32_t lane; /* 0: of Connect */
     uint64_t receive_ns;
     const uint8_t *batch; /* one of the two; NULL: not there */
     const uint8_t *gap;
@@ -119,6 +120,7 @@ struct ingest {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* for the log thread */
     struct ingest_positions *positions;
+    struct ingest_lanes *lanes; /* ingest_lane.c */
     struct ingest_stream *streams;
     struct ingest_entry *first, **last; /* the queue */
     uint64_t queue_bytes;
@@ -147,6 +149,8 @@ void ingest_stream_refuse(struct ingest_stream *stream, enum rpc_status status,
                           const char *message);
 
 /* ingest_hello.c */
+/* Of a sensor or boot: there, shorter than `room`, without spaces and control characters. */
+bool ingest_is_name(const char *name, size_t room);
 void ingest_take_hello(struct ingest_stream *stream, const struct ingest_hello *hello);
 void ingest_take_heartbeat(struct ingest_stream *stream, const char *sensor_id,
                            const struct ingest_heartbeat *heartbeat);
@@ -168,6 +172,15 @@ void ingest_stream_end(struct ingest_stream *stream, enum rpc_status status, con
 /* The rates that hold from its start, and where it shall go instead: before the welcome, behind
  * which it sends. With the lock. */
 void ingest_control_begin(struct ingest_stream *stream);
+
+/* ingest_lane.c: what comes in lanes, whose numbers only rise. */
+MUST_USE int ingest_lanes_open(struct ingest *ingest, struct error *err);
+void ingest_lanes_free(struct ingest *ingest);
+/* The place of a lane in the log or the store, at start. NULL: no room. */
+MUST_USE struct ingest_boot *ingest_lanes_place(struct ingest *ingest, const char *sensor_id,
+                                                const char *boot_id, uint32_t lane);
+/* An entry is on disk, or void. With the lock. */
+void ingest_lanes_settle(struct ingest *ingest, const struct ingest_entry *entry);
 
 /* ingest_log.c */
 MUST_USE int ingest_log_open(struct ingest *ingest, struct error *err);

@@ -31,7 +31,7 @@ static uint64_t position(void *context)
 
 static void each(void *context,
                  void (*tell)(void *argument, const char *sensor_id, const char *boot_id,
-                              enum record_stream stream, uint64_t next_seq),
+                              enum record_stream stream, uint32_t lane, uint64_t next_seq),
                  void *argument)
 {
     (void)context;
