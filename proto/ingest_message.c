@@ -277,7 +277,7 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
 {
     struct wire_field member;
 
-    if (!find_member(bytes, length, INGEST_PACKED, &member)) {
+    if (!find_member(bytes, length, INGEST_CONFIG_STATUS, &member)) {
         return false;
     }
     out->kind = (enum ingest_request_kind)member.number;
@@ -296,6 +296,8 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
         return read_goodbye(member.bytes, member.length, &out->goodbye);
     case INGEST_PACKED:
         return read_packed(member.bytes, member.length, &out->packed);
+    case INGEST_CONFIG_STATUS:
+        return ingest_decode_config_status(member.bytes, member.length, &out->config_status);
     default:
         return true;
     }
@@ -349,6 +351,8 @@ bool ingest_decode_response(const uint8_t *bytes, size_t length, struct ingest_r
         return ingest_decode_throttle(member.bytes, member.length, &out->throttle);
     case INGEST_REDIRECT:
         return ingest_decode_redirect(member.bytes, member.length, &out->redirect);
+    case INGEST_CONFIG_OFFER:
+        return ingest_decode_offer(member.bytes, member.length, &out->offer);
     default:
         return true;
     }

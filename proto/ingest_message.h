@@ -109,6 +109,45 @@ struct ingest_redirect {
     char address[INGEST_ADDRESS_BYTES]; /* "": longer than that, or no text */
 };
 
+#define INGEST_OFFER_ID_BYTES      33
+#define INGEST_CONFIG_REASON_BYTES 640
+#define INGEST_CONFIG_PATH_BYTES   256
+#define INGEST_CONFIG_LIST_BYTES   1024
+
+/* Settings that the collector offers. */
+struct ingest_config_offer {
+    char offer_id[INGEST_OFFER_ID_BYTES];
+    char config_hash[INGEST_OFFER_ID_BYTES];
+    const char *yaml; /* borrowed, without a NUL behind it; of UTF-8 or not */
+    size_t yaml_bytes;
+};
+
+#define INGEST_OFFER_HEAD_BYTES 96 /* all around the text */
+
+/* As ConfigState. */
+enum ingest_config_state {
+    INGEST_CONFIG_UNSPECIFIED,
+    INGEST_CONFIG_UNSET,
+    INGEST_CONFIG_PENDING,
+    INGEST_CONFIG_APPLYING,
+    INGEST_CONFIG_APPLIED,
+    INGEST_CONFIG_NEEDS_RESTART,
+    INGEST_CONFIG_FAILED,
+    INGEST_CONFIG_ROLLED_BACK,
+    INGEST_CONFIG_STATE_COUNT
+};
+
+/* What became of them. */
+struct ingest_config_status {
+    char offer_id[INGEST_OFFER_ID_BYTES];
+    enum ingest_config_state state;
+    char config_hash[17];
+    char reason[INGEST_CONFIG_REASON_BYTES];
+    char path[INGEST_CONFIG_PATH_BYTES];
+    uint32_t line;
+    char needs_restart[INGEST_CONFIG_LIST_BYTES]; /* "a.b,c.d" */
+};
+
 /* Numbers of the members of ConnectRequest. */
 enum ingest_request_kind {
     INGEST_REQUEST_NONE, /* empty, or a member this version does not know */
@@ -120,6 +159,7 @@ enum ingest_request_kind {
     INGEST_COMMAND_RESULT,
     INGEST_GOODBYE,
     INGEST_PACKED,
+    INGEST_CONFIG_STATUS,
 };
 
 struct ingest_request {
@@ -133,6 +173,7 @@ struct ingest_request {
         struct ingest_goodbye goodbye;
         struct ingest_sketch sketch;
         struct ingest_packed packed;
+        struct ingest_config_status config_status;
     };
 };
 
@@ -156,6 +197,7 @@ struct ingest_response {
         struct ingest_probe probe;
         struct ingest_throttle throttle;
         struct ingest_redirect redirect;
+        struct ingest_config_offer offer;
     };
 };
 
@@ -170,6 +212,12 @@ MUST_USE bool ingest_decode_throttle(const uint8_t *bytes, size_t length,
                                      struct ingest_throttle *out);
 MUST_USE bool ingest_decode_redirect(const uint8_t *bytes, size_t length,
                                      struct ingest_redirect *out);
+
+/* A ConfigOffer, or a ConfigStatus, without the message around it. */
+MUST_USE bool ingest_decode_offer(const uint8_t *bytes, size_t length,
+                                  struct ingest_config_offer *out);
+MUST_USE bool ingest_decode_config_status(const uint8_t *bytes, size_t length,
+                                          struct ingest_config_status *out);
 
 /* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status, in ns; 0: there is
  * none. `bytes` may be NULL. */
@@ -202,3 +250,8 @@ MUST_USE size_t ingest_encode_throttle(const struct ingest_throttle *throttle, u
                                        size_t capacity);
 MUST_USE size_t ingest_encode_redirect(const struct ingest_redirect *redirect, uint8_t *out,
                                        size_t capacity);
+/* Needs INGEST_OFFER_HEAD_BYTES more than the text. */
+MUST_USE size_t ingest_encode_offer(const struct ingest_config_offer *offer, uint8_t *out,
+                                    size_t capacity);
+MUST_USE size_t ingest_encode_config_status(const struct ingest_config_status *status, uint8_t *out,
+                                            size_t capacity);

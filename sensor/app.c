@@ -223,6 +223,7 @@ static void watch(struct app *app, const sigset_t *signals)
         }
         app_answer_control(app);
         app_apply_tick(app);
+        app_offer_tick(app);
         watch_interfaces(app);
         watch_disk(app);
         if (has_lost_its_output(app)) {
@@ -336,6 +337,7 @@ int app_run(const struct sensor_settings *settings, struct config *config,
     app->command = command;
     control_init(&app->control);
     app_apply_begin(app);
+    app_offer_begin(app);
     app->is_live = settings->capture.read_pcap.count == 0;
     app->is_service = app->is_live || settings->capture.pace;
     app->shows_progress = !app->is_service && !settings->output.quiet && progress_is_wanted(stderr);
@@ -352,6 +354,7 @@ int app_run(const struct sensor_settings *settings, struct config *config,
     }
     app_take_down(app);
     app_reload_free(app);
+    app_offer_free(app);
     app_apply_free(app);
     audit_close();
     log_flush(true);

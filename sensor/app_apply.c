@@ -18,6 +18,7 @@ struct app_apply {
     struct settings_file file;
     uint32_t changes;
     /* What waits to be confirmed. */
+    bool is_offer;        /* of the collector: app_offer.c decides */
     uint64_t deadline_ns; /* monotonic; 0: nothing does */
     struct sensor_settings before_settings;
     struct config *before;       /* the values before of `changed` */
@@ -34,6 +35,7 @@ static void forget(struct app_apply *apply)
     free(apply->yaml);
     apply->yaml = NULL;
     apply->deadline_ns = 0;
+    apply->is_offer = false;
 }
 
 static bool writes_file(const struct app *app)
@@ -71,7 +73,7 @@ void app_apply_reloaded(struct app *app)
     if (app->apply == NULL) {
         return;
     }
-    if (app->apply->deadline_ns != 0) {
+    if (app->apply->deadline_ns != 0 && !app->apply->is_offer) {
         log_note("config", "what waited to be confirmed gives way to the file", NULL);
     }
     forget(app->apply);
@@ -126,7 +128,8 @@ void app_apply_tick(struct app *app)
     struct app_apply *apply = app->apply;
     char hash[17], paths[512], detail[700];
 
-    if (apply == NULL || apply->deadline_ns == 0 || clock_monotonic_ns() < apply->deadline_ns) {
+    if (apply == NULL || apply->deadline_ns == 0 || apply->is_offer ||
+        clock_monotonic_ns() < apply->deadline_ns) {
         return;
     }
     memcpy(hash, app->hash_now, sizeof(hash));
@@ -152,7 +155,9 @@ static bool may_change(const struct app *app, struct control_request *request)
     }
     if (app->apply->deadline_ns != 0) {
         return stop_at(request, CONTROL_PENDING,
-                       "settings wait to be confirmed: ConfirmConfig, ReloadConfig or wait");
+                       app->apply->is_offer
+                           ? "settings of the collector are on trial: ReloadConfig or wait"
+                           : "settings wait to be confirmed: ConfirmConfig, ReloadConfig or wait");
     }
     return app->apply->changes < CHANGES_MAX ||
            stop_at(request, CONTROL_NO_ROOM,
@@ -256,7 +261,7 @@ void app_confirm(struct app *app, struct control_request *request)
     struct app_apply *apply = app->apply;
 
     memcpy(request->hash_before, app->hash_now, sizeof(request->hash_before));
-    if (apply == NULL || apply->deadline_ns == 0) {
+    if (apply == NULL || apply->deadline_ns == 0 || apply->is_offer) {
         (void)stop_at(request, CONTROL_NOTHING,
                       "nothing waits to be confirmed: it is in force, or was "
                       "not confirmed in time; GetConfig tells");
@@ -268,4 +273,38 @@ void app_confirm(struct app *app, struct control_request *request)
                  app->hash_now, request->is_written ? "yes" : "no");
         forget(apply);
     }
+}
+
+/* ---- likewise of the collector ---- */
+
+bool app_trial_is_spent(const struct app *app)
+{
+    return app->apply == NULL || app->apply->changes >= CHANGES_MAX;
+}
+
+bool app_trial_begin(struct app *app, const struct reload_paths *changed)
+{
+    struct app_apply *apply = app->apply;
+
+    if (apply == NULL || apply->deadline_ns != 0 || !keep_before(app, changed)) {
+        if (apply != NULL && apply->deadline_ns == 0) {
+            forget(apply);
+        }
+        return false;
+    }
+    apply->is_offer = true;
+    apply->deadline_ns = UINT64_MAX;
+    apply->changes++;
+    return true;
+}
+
+void app_trial_go_back(struct app *app)
+{
+    go_back(app);
+    forget(app->apply);
+}
+
+void app_trial_drop(struct app *app)
+{
+    forget(app->apply);
 }

@@ -134,7 +134,9 @@ static int add_collector(struct app *app, struct error *err)
                                               .spool = &app->settings->spool,
                                               .state_directory = state_directory(app),
                                               .is_lossless = to->is_lossless,
-                                              .waits_for_input = true};
+                                              .waits_for_input = true,
+                                              .on_offer = app_on_offer,
+                                              .context = app};
     const int result = collector_sink_open(&app->settings->collector, &options, app->runtime,
                                            &to->sinks[to->sinks_count], err);
 

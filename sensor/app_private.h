@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/service/control.h"
+#include "proto/ingest_message.h"
 #include "sensor/app.h"
 #include "sensor/identity.h"
 #include "sensor/progress.h"
@@ -22,6 +23,7 @@ struct app {
     struct control control;
     struct app_reload *reload;
     struct app_apply *apply; /* NULL: no memory */
+    struct app_offer *offer; /* likewise */
     struct pipeline_settings pipeline_settings;
     struct packet_rules rules;
     struct pcap_writer_settings write_pcap;
@@ -87,6 +89,9 @@ void app_reload_free(struct app *app);
 /* Settings of `yaml` (NULL: the file): looked at, or put in force. */
 void app_settings_run(struct app *app, const char *yaml, size_t length, bool does_apply,
                       struct reload_result *result);
+/* Likewise with `yaml` of the collector over the file, which must change no locked setting. */
+void app_settings_run_offer(struct app *app, const char *yaml, size_t length, bool does_apply,
+                            struct reload_result *result);
 /* Secrets that the last of them took over since its text did not name them. */
 uint32_t app_settings_kept_secrets(const struct app *app);
 /* The values of result->applied are in force in app->config: parts are told. */
@@ -105,6 +110,33 @@ void app_apply_tick(struct app *app);
 /* The file was read again and is in force. */
 void app_apply_reloaded(struct app *app);
 void app_apply_free(struct app *app);
+
+/* What app_offer.c does likewise: `changed` is about to change, and there is something to go back
+ * to until it is dropped. False: no memory, or something else waits to be confirmed. */
+MUST_USE bool app_trial_begin(struct app *app, const struct reload_paths *changed);
+void app_trial_go_back(struct app *app);
+void app_trial_drop(struct app *app);
+/* As many changes as one run takes are done. */
+bool app_trial_is_spent(const struct app *app);
+
+/* ---- app_offer.c ---- */
+
+/* Settings that the collector offers. */
+void app_offer_begin(struct app *app);
+void app_offer_free(struct app *app);
+/* Of the sink, on its thread; context is the app. */
+void app_on_offer(void *context, const struct ingest_config_offer *offer);
+void app_offer_take(struct app *app, struct control_request *request);
+/* Each round of main. */
+void app_offer_tick(struct app *app);
+/* The file was read again and is in force alone. */
+void app_offer_reloaded(struct app *app);
+/* What the settings say of offers. 0 or -errno with file and line. */
+MUST_USE int app_offer_check(const struct sensor_settings *settings, const struct config *config,
+                             struct error *err);
+/* NULL, or the first setting that `to` changes and the collector may not. */
+const char *app_offer_locked(const struct config_list *locked, const struct config *from,
+                             const struct config *to, char out[CONFIG_PATH_BYTES]);
 
 /* ---- app_parts.c ---- */
 

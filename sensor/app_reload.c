@@ -1,6 +1,7 @@
 /* Settings read again while the sensor runs: by SIGHUP or by ConfigService. Nothing of it touches
  * the packet path but a pointer that each shard takes up at its next second, and a question that it
  * answers between two batches. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct app_reload {
     struct sensor_settings candidate; /* of the reload that is under way */
     struct grpc_access *access;       /* read for it; NULL: no tokens are wanted */
     uint32_t kept_secrets;
+    bool is_offer; /* of the collector, over the file */
 };
 
 static struct config *make(void *context, struct error *err)
@@ -42,12 +44,51 @@ static int load(void *context, struct config *candidate, const char *yaml, size_
                 struct error *err)
 {
     struct app *app = context;
-    int result = sensor_command_load(app->command, candidate, yaml, length, err);
+    int result = app->reload->is_offer
+                     ? sensor_command_load_over(app->command, candidate, yaml, length, err)
+                     : sensor_command_load(app->command, candidate, yaml, length, err);
 
     app->reload->kept_secrets = 0;
     if (result == 0 && yaml != NULL) { /* a text that was printed has none */
         result = config_keep_secrets(candidate, app->config, &app->reload->kept_secrets, err);
     }
+    return result;
+}
+
+/* A text of the collector must be as good as the file at a start, and change nothing locked. What
+ * it changes is told by the file without it. */
+static int check_offer(const struct app *app, struct config *candidate, struct error *err)
+{
+    const struct sensor_settings *wanted = &app->reload->candidate;
+    struct sensor_settings *settings = calloc(1, sizeof(*settings));
+    AUTO(config) alone = settings == NULL ? NULL : sensor_settings_new(settings, err);
+    char path[CONFIG_PATH_BYTES];
+    uint32_t secrets;
+    int result = alone == NULL ? error_set(err, ENOMEM, "no memory") : 0;
+
+    if (result == 0) {
+        result = sensor_command_load(app->command, alone, NULL, 0, err);
+    }
+    if (result == 0) {
+        result = config_keep_secrets(alone, app->config, &secrets, err);
+    }
+    if (result == 0 &&
+        app_offer_locked(&app->settings->collector.locked_keys, alone, candidate, path) != NULL) {
+        (void)error_set(err, EPERM,
+                        "%s is locked by this sensor's own file (locked_keys): the collector "
+                        "may not change it",
+                        path);
+        result = config_refuse(candidate, path, err);
+    }
+    if (result == 0 && app_check_filter(wanted, NULL, err) != 0) {
+        error_prefix(err, "capture.filter");
+        result = config_refuse(candidate, "capture.filter", err);
+    }
+    if (result == 0) {
+        result = app_check_addresses(wanted, err);
+    }
+    config_free(TAKE(alone)); /* before what it fills */
+    free(settings);
     return result;
 }
 
@@ -63,7 +104,9 @@ static int check(void *context, struct config *candidate, struct error *err)
             return -err->code;
         }
     }
-    return app_check_settings(&app->reload->candidate, candidate, err);
+    const int result = app_check_settings(&app->reload->candidate, candidate, err);
+
+    return result == 0 && app->reload->is_offer ? check_offer(app, candidate, err) : result;
 }
 
 /* What is not a setting stays as it was at the start: seed, identity, warm-up. */
@@ -138,8 +181,8 @@ uint32_t app_settings_kept_secrets(const struct app *app)
     return app->reload->kept_secrets;
 }
 
-void app_settings_run(struct app *app, const char *yaml, size_t length, bool does_apply,
-                      struct reload_result *result)
+static void run_settings(struct app *app, const char *yaml, size_t length, bool does_apply,
+                         bool is_offer, struct reload_result *result)
 {
     struct reload_ops ops = {.context = app,
                              .make = make,
@@ -147,8 +190,9 @@ void app_settings_run(struct app *app, const char *yaml, size_t length, bool doe
                              .load = load,
                              .check = check,
                              .apply = apply,
-                             .file = yaml != NULL ? SENSOR_REQUEST_NAME
-                                                  : reload_file_name(app->command->config_path)};
+                             .file = is_offer       ? SENSOR_OFFER_NAME
+                                     : yaml != NULL ? SENSOR_REQUEST_NAME
+                                                    : reload_file_name(app->command->config_path)};
 
     if (app->reload == NULL) {
         app->reload = calloc(1, sizeof(*app->reload));
@@ -158,7 +202,20 @@ void app_settings_run(struct app *app, const char *yaml, size_t length, bool doe
         (void)snprintf(result->issue.reason, sizeof(result->issue.reason), "no memory");
         return;
     }
+    app->reload->is_offer = is_offer;
     reload_run(&ops, app->config, yaml, length, does_apply, result);
+}
+
+void app_settings_run(struct app *app, const char *yaml, size_t length, bool does_apply,
+                      struct reload_result *result)
+{
+    run_settings(app, yaml, length, does_apply, false, result);
+}
+
+void app_settings_run_offer(struct app *app, const char *yaml, size_t length, bool does_apply,
+                            struct reload_result *result)
+{
+    run_settings(app, yaml, length, does_apply, true, result);
 }
 
 static void reload_now(struct app *app, struct reload_result *result)
@@ -167,6 +224,7 @@ static void reload_now(struct app *app, struct reload_result *result)
     app_settings_run(app, NULL, 0, true, result);
     if (!result->is_refused) {
         app_apply_reloaded(app);
+        app_offer_reloaded(app);
     }
     audit_reopen();
     reload_log(result, "settings read again", app->hash_now);
@@ -213,6 +271,9 @@ void app_answer_control(struct app *app)
             break;
         case CONTROL_CONFIRM:
             app_confirm(app, request);
+            break;
+        case CONTROL_OFFER:
+            app_offer_take(app, request);
             break;
         }
         memcpy(request->hash, app->hash_now, sizeof(request->hash));

@@ -301,7 +301,7 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
         count_shards(settings, &shards, err) != 0 || parse_internal(scratch, err) != 0) {
         return -err->code;
     }
-    return check_kafka(settings, err);
+    return app_offer_check(settings, config, err) != 0 ? -err->code : check_kafka(settings, err);
 }
 
 int app_check_settings(const struct sensor_settings *settings, const struct config *config,

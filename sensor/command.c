@@ -223,16 +223,25 @@ static int note_flag(void *context, int action, const char *argument, struct err
     return 0;
 }
 
-/* File (or `yaml` instead), environment, flags. */
+/* A text in place of the file, or over it; NULL: none. */
+struct text {
+    const char *yaml;
+    size_t length;
+    bool is_over;
+};
+
+/* File, text, environment, flags. */
 static int load_settings(const struct command_line *line, const struct sensor_command *command,
-                         struct config *config, const char *yaml, size_t length, struct error *err)
+                         struct config *config, const struct text *text, struct error *err)
 {
     int result = 0;
 
-    if (yaml != NULL) {
-        result = config_load_text(config, yaml, length, SENSOR_REQUEST_NAME, err);
-    } else if (command->config_path != NULL) {
+    if (command->config_path != NULL && (text->yaml == NULL || text->is_over)) {
         result = config_load_file(config, command->config_path, err);
+    }
+    if (result == 0 && text->yaml != NULL) {
+        result = config_load_text(config, text->yaml, text->length,
+                                  text->is_over ? SENSOR_OFFER_NAME : SENSOR_REQUEST_NAME, err);
     }
     if (result == 0) {
         result = config_load_environment(config, command->environment, err);
@@ -240,17 +249,30 @@ static int load_settings(const struct command_line *line, const struct sensor_co
     return result == 0 ? command_line_apply(line, config, err) : result;
 }
 
-int sensor_command_load(const struct sensor_command *command, struct config *config,
-                        const char *yaml, size_t length, struct error *err)
+static int load_text(const struct sensor_command *command, struct config *config,
+                     const struct text *text, struct error *err)
 {
     struct command_line line;
     int result = read_line(&line, command->argc, command->argv, err);
 
     if (result == 0) {
-        result = load_settings(&line, command, config, yaml, length, err);
+        result = load_settings(&line, command, config, text, err);
     }
     command_line_fini(&line);
     return result;
+}
+
+int sensor_command_load(const struct sensor_command *command, struct config *config,
+                        const char *yaml, size_t length, struct error *err)
+{
+    return load_text(command, config, &(struct text){.yaml = yaml, .length = length}, err);
+}
+
+int sensor_command_load_over(const struct sensor_command *command, struct config *config,
+                             const char *yaml, size_t length, struct error *err)
+{
+    return load_text(command, config,
+                     &(struct text){.yaml = yaml, .length = length, .is_over = true}, err);
 }
 
 static bool only_prints(const struct sensor_command *command)
@@ -277,7 +299,7 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
         result = check_conflicts(&line, err);
     }
     if (result == 0 && !only_prints(command)) {
-        result = load_settings(&line, command, config, NULL, 0, err);
+        result = load_settings(&line, command, config, &(struct text){0}, err);
     }
     command_line_fini(&line);
     return result;

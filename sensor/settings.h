@@ -196,6 +196,10 @@ MUST_USE int sensor_command_read(int argc, char **argv, char **environment, stru
 MUST_USE int sensor_command_load(const struct sensor_command *command, struct config *config,
                                  const char *yaml, size_t length, struct error *err);
 #define SENSOR_REQUEST_NAME "request"
+/* Likewise with `yaml` over the file, which a refusal calls SENSOR_OFFER_NAME. */
+MUST_USE int sensor_command_load_over(const struct sensor_command *command, struct config *config,
+                                      const char *yaml, size_t length, struct error *err);
+#define SENSOR_OFFER_NAME "offer"
 void sensor_command_help(FILE *out);
 /* docs/cli.md from the same table. */
 void sensor_command_markdown(FILE *out);

@@ -101,6 +101,11 @@ struct config_neighbour {
 /* Before config_load_environment; borrowed for the life of the object. */
 void config_set_neighbour(struct config *config, const struct config_neighbour *neighbour);
 
+/* Whether `text` is YAML with sections and keys at all, whatever they are called: for a text that
+ * another program will read. 0 or -errno with "NAME:LINE: ...". */
+MUST_USE int config_yaml_check(const char *text, size_t length, const char *name,
+                               struct error *err);
+
 /* 0, or -errno with "FILE:LINE: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?".
  */
 MUST_USE int config_load_file(struct config *config, const char *path, struct error *err);
@@ -130,6 +135,10 @@ MUST_USE int config_set_list(struct config *config, const char *path, const char
 
 /* True when the value came from a file, the environment or a flag. */
 bool config_is_set(const struct config *config, const char *path);
+
+/* Whether `path` is that of a setting, or what settings lie below ("grpc", "analysis.anomalies").
+ */
+bool config_is_known(const struct config *config, const char *path);
 
 /* Effective settings as YAML with a comment line a key (help, default, bounds); secrets masked.
  * This is what

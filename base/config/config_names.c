@@ -165,3 +165,15 @@ int config_refuse_unknown(const struct config *config, const char *path, size_t 
     }
     return error_set(err, EINVAL, "unknown key '%.*s'; did you mean '%s'?", shown, path, nearest);
 }
+
+bool config_is_known(const struct config *config, const char *path)
+{
+    const size_t length = strlen(path);
+
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        if (strcmp(config->named[i]->path, path) == 0) {
+            return true;
+        }
+    }
+    return config_find(config, path, length) != NULL || config_is_branch(config, path, length);
+}

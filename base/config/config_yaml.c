@@ -408,3 +408,31 @@ int config_load_text(struct config *config, const char *text, size_t length, con
     yaml_parser_delete(&parser);
     return result;
 }
+
+int config_yaml_check(const char *text, size_t length, const char *name, struct error *err)
+{
+    struct reader r = {.name = name, .err = err};
+    yaml_parser_t parser;
+    yaml_document_t document;
+    int result = check_first(&r, text, length);
+
+    if (result != 0) {
+        return result;
+    }
+    if (!yaml_parser_initialize(&parser)) {
+        return error_set(err, ENOMEM, "%.200s: no memory", name);
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+    if (!yaml_parser_load(&parser, &document)) {
+        result = syntax_error(&r, &parser);
+    } else {
+        const yaml_node_t *root = yaml_document_get_root_node(&document);
+
+        if (root == NULL || root->type != YAML_MAPPING_NODE) {
+            result = error_set(err, EINVAL, "%.200s:1: sections with keys were expected", name);
+        }
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    return result;
+}

@@ -17,6 +17,7 @@ enum control_kind {
     CONTROL_RELOAD,   /* read the file again */
     CONTROL_APPLY,    /* put `yaml` in force */
     CONTROL_CONFIRM,  /* what was applied stays */
+    CONTROL_OFFER,    /* `yaml` of the collector: taken, or not; its answer goes another way */
 };
 
 /* What became of APPLY and CONFIRM; but for DONE nothing has changed, and `reason` says why. */
@@ -35,6 +36,7 @@ struct control_request {
     char *yaml; /* VALIDATE, APPLY; the asker's, as is all else */
     size_t yaml_bytes;
     char expected_hash[17]; /* APPLY, CONFIRM */
+    char offer_id[33];      /* OFFER */
     bool is_dry_run;        /* APPLY: look only */
     uint64_t confirm_ns;    /* APPLY: so long, then back; 0: no confirmation is wanted */
     /* Main thread, once: `result` (VALIDATE, RELOAD, APPLY), `text` (GET, borrowed for the call)

@@ -6,6 +6,12 @@
 #define FIELD(member)   offsetof(struct collector_settings, member)
 #define SPOOL_BYTES_MIN (UINT64_C(1) << 20)
 
+/* What would let a collector take the sensor over, write where it likes or see more than it is
+ * sent. */
+#define COLLECTOR_LOCKED_KEYS                                                                      \
+    "grpc,http,security,sensor,spool,kafka,kafka_clusters,output,run,capture.interface,"           \
+    "capture.read_pcap,capture.pace,capture.loop,packets,analysis.alerts_jsonl,pipeline"
+
 const struct config_field collector_fields[] = {
     {.type = CONFIG_TEXT,
      .key = "address",
@@ -101,5 +107,35 @@ const struct config_field collector_fields[] = {
      .max = 4096,
      .help = "Hosts that a collector may send this sensor to as well; with a dot in front "
              "(.example.net) all below that domain."},
+    {.type = CONFIG_CHOICE,
+     .key = "apply_config",
+     .offset = FIELD(apply_config),
+     .value = "off",
+     .choices = "off|run",
+     .help = "What settings the collector may offer (FleetService.SetDesiredConfig): off: none; "
+             "run: those of this run, over the file, which stays as it is."},
+    {.type = CONFIG_LIST,
+     .key = "locked_keys",
+     .offset = FIELD(locked_keys),
+     .value = COLLECTOR_LOCKED_KEYS,
+     .max = 256,
+     .help = "Sections and settings that the collector may not change; an offer that would is "
+             "refused whole. Section collector is always locked."},
+    {.type = CONFIG_DURATION,
+     .key = "apply_hold",
+     .offset = FIELD(apply_hold_ns),
+     .value = "10s",
+     .min = 1e8,
+     .max = 3.6e12,
+     .help = "After a change by the collector its stream must hold for so long, and the collector "
+             "answer, for the change to stay."},
+    {.type = CONFIG_DURATION,
+     .key = "apply_timeout",
+     .offset = FIELD(apply_timeout_ns),
+     .value = "1m",
+     .min = 2e8,
+     .max = 7.2e12,
+     .help = "If it did not within so long, the settings before are in force again; longer than "
+             "apply_hold."},
     {0},
 };

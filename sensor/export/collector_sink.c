@@ -307,6 +307,7 @@ static void free_sink(struct collector_sink *sink)
         sink->first = next;
     }
     collector_sink_forget_sketches(sink);
+    free(sink->news.offer);
     packer_free(sink->packer);
     free(sink->packed);
     free(sink->scratch);
@@ -410,6 +411,8 @@ int collector_sink_open(const struct collector_settings *settings,
     sink->is_lossless = options->is_lossless;
     atomic_init(&sink->may_dial, !options->waits_for_input);
     sink->runtime = runtime;
+    sink->on_offer = options->on_offer;
+    sink->context = options->context;
     sink->down_ns = clock_monotonic_ns();
     sink->packer = strcmp(settings->compression, "zstd") == 0 ? packer_new() : NULL;
     collector_sink_methods(sink);

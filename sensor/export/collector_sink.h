@@ -28,9 +28,17 @@ struct collector_settings {
     const char *compression;                              /* none | zstd */
     const char *follow_redirects; /* off | same-domain | any: where the collector may send us */
     struct config_list redirect_hosts; /* and there, with same-domain: "host" or ".domain" */
+    /* Settings that the collector offers; the program's own part takes them. */
+    const char *apply_config;       /* off | run */
+    struct config_list locked_keys; /* that it may not change: "grpc", "capture.interface" */
+    uint64_t apply_hold_ns;         /* so long the stream must hold afterwards ... */
+    uint64_t apply_timeout_ns;      /* ... within this, or the settings before come back */
 };
 
 extern const struct config_field collector_fields[];
+
+struct ingest_config_offer;
+struct ingest_config_status;
 
 /* What the sink needs beside its settings. Texts and `spool` are borrowed for life. */
 struct collector_options {
@@ -39,6 +47,10 @@ struct collector_options {
     const char *state_directory; /* for a spool without a directory of its own; NULL or "": none */
     bool is_lossless;            /* a full spool pushes back instead of dropping */
     bool waits_for_input;        /* dials from collector_sink_begin on, not at once */
+    /* Settings that the collector offers, borrowed for the call; on the sink's thread. NULL: none
+     * are wanted. */
+    void (*on_offer)(void *context, const struct ingest_config_offer *offer);
+    void *context;
 };
 
 /* The form of the address, what goes together, plaintext to another machine; opens nothing.
@@ -55,3 +67,15 @@ MUST_USE int collector_sink_open(const struct collector_settings *settings,
 void collector_sink_begin(void *state);
 /* Another hash from the next Hello on: after a reload. `state` is that of the sink. Any thread. */
 void collector_sink_use_hash(void *state, const char *config_hash);
+
+/* ---- settings that the collector offers (collector_sink_config.c); any thread ---- */
+
+/* What became of them: told now, or when the stream is back, and again after each Welcome. */
+void collector_sink_tell_config(void *state, const struct ingest_config_status *status);
+struct collector_link {
+    uint64_t welcomed_ns; /* monotonic: since then there is a stream; 0: there is none */
+    uint64_t heard_ns;    /* when something came from the collector last */
+};
+void collector_sink_link(void *state, struct collector_link *out);
+/* Has the collector answer, so that heard_ns moves while it is there. */
+void collector_sink_ask(void *state);

@@ -40,6 +40,11 @@ int collector_sink_check(const struct collector_settings *s, struct error *err)
                          "collector.certificate is set without collector.ca: name the CA that "
                          "signed the collector's certificate");
     }
+    if (s->apply_timeout_ns <= s->apply_hold_ns) {
+        return error_set(err, EINVAL,
+                         "collector.apply_timeout must be longer than collector.apply_hold, or no "
+                         "change of the collector could ever stay");
+    }
     if (s->ca[0] == '\0' && !address_is_local_endpoint(s->address) && !s->insecure) {
         return error_set(err, EINVAL,
                          "collector.address: %s is not loopback and would be plaintext; set "

@@ -44,6 +44,7 @@ static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t lengt
     const bool is_good = ingest_decode_response(bytes, length, &response);
 
     (void)pthread_mutex_lock(&sink->lock);
+    sink->link.heard_ns = clock_monotonic_ns();
     if (!is_good) {
         news->complaint = "it sent what is no ConnectResponse";
     } else if (response.kind == INGEST_WELCOME) {
@@ -61,6 +62,8 @@ static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t lengt
     } else if (response.kind == INGEST_REDIRECT) {
         news->has_redirect = true;
         news->redirect = response.redirect;
+    } else if (response.kind == INGEST_CONFIG_OFFER && sink->on_offer != NULL) {
+        collector_config_note(news, &response.offer);
     } /* else what this version does not know */
     sink->has_news = true;
     (void)pthread_cond_signal(&sink->wake);

@@ -95,6 +95,12 @@ struct collector_queued {
     uint8_t bytes[];
 };
 
+/* Settings that the collector offers, as they came. */
+struct collector_offer {
+    struct ingest_config_offer offer; /* its text is in bytes[] */
+    char bytes[];
+};
+
 /* What gRPC's callbacks have to say. */
 struct collector_news {
     bool has_welcome, has_probe, is_writable, is_over;
@@ -107,6 +113,7 @@ struct collector_news {
     uint32_t rates[RECORD_STREAM_COUNT];
     bool has_redirect;
     struct ingest_redirect redirect; /* the last one */
+    struct collector_offer *offer;   /* likewise, owned; NULL: none */
     /* The end of the call. */
     enum rpc_status status;
     uint64_t retry_ns; /* google.rpc.RetryInfo; 0: none */
@@ -136,6 +143,8 @@ struct collector_sink {
     struct rpc_method method;
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char boot_id[INGEST_BOOT_ID_BYTES];
+    void (*on_offer)(void *context, const struct ingest_config_offer *offer);
+    void *context;
     char directory[COLLECTOR_PATH_BYTES]; /* "": the spool is in memory */
     bool is_lossless;
 
@@ -156,6 +165,10 @@ struct collector_sink {
     uint64_t sketch_seed; /* of Welcome; 0: none, or not connected */
     struct collector_news news;
     bool has_news;
+    struct collector_link link;
+    struct ingest_config_status config; /* told last */
+    bool has_config, is_config_due;     /* it has been told; it has not been sent on this call */
+    bool is_asked;                      /* a heartbeat is wanted now */
     bool is_closing;
     atomic_bool may_dial;              /* false: the input is not open yet */
     uint32_t flush_wanted, flush_done; /* counts of spool_log_flush */
@@ -258,6 +271,20 @@ void collector_sink_forget_sketches(struct collector_sink *sink);
 /* collector_sink_news.c: the callbacks. */
 
 void collector_sink_methods(struct collector_sink *sink);
+
+/* collector_sink_config.c: ConfigOffer. */
+
+/* Keeps the offer for the sink's thread. With the lock, on gRPC's thread. */
+void collector_config_note(struct collector_news *news, const struct ingest_config_offer *offer);
+/* There is a stream, or none any more. Without the lock. */
+void collector_config_linked(struct collector_sink *sink, uint64_t welcomed_ns);
+/* Hands on what was offered; frees it. */
+void collector_config_take(struct collector_sink *sink, struct collector_news *news);
+/* Bytes of the status that is to be sent, 0: none. `is_asked`: a heartbeat is due at once. */
+size_t collector_config_due(struct collector_sink *sink, uint8_t *out, size_t capacity,
+                            bool *is_asked);
+/* It found no room: it is due again. */
+void collector_config_unsent(struct collector_sink *sink);
 
 /* collector_sink_rate.c: Throttle. */
 

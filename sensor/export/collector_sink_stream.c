@@ -226,6 +226,19 @@ static void send_heartbeat(struct collector_sink *sink)
     (void)send_bytes(sink, bytes, ingest_encode_heartbeat(&heartbeat, bytes, sizeof(bytes)));
 }
 
+/* True when the collector is to answer. */
+static bool send_config_status(struct collector_sink *sink)
+{
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    bool is_asked;
+    const size_t length = collector_config_due(sink, bytes, sizeof(bytes), &is_asked);
+
+    if (length > 0 && send_bytes(sink, bytes, length) != SENT_ONE) {
+        collector_config_unsent(sink);
+    }
+    return is_asked;
+}
+
 static void send_goodbye(struct collector_sink *sink, const char *reason)
 {
     uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
@@ -275,7 +288,9 @@ void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is
     if (sink->has_probe) {
         send_heartbeat(sink);
     }
-    if (now_ns >= sink->heartbeat_at_ns) {
+    const bool is_asked = send_config_status(sink);
+
+    if (now_ns >= sink->heartbeat_at_ns || is_asked) {
         sink->heartbeat_at_ns = now_ns + sink->heartbeat_ns;
         send_heartbeat(sink);
     }
@@ -396,6 +411,7 @@ static const char *take_welcome(struct collector_sink *sink, const struct ingest
                                   : BATCH_RECORDS_MAX;
     sink->sketch_seed = welcome->sketch_seed;
     (void)pthread_mutex_unlock(&sink->lock);
+    collector_config_linked(sink, now_ns);
     log_info("collector", "connected", "address=%s session=%s window=%u",
              collector_redirect_address(sink), welcome->session_id, sink->window_max);
     return NULL;
@@ -426,6 +442,7 @@ static void forget_call(struct collector_sink *sink)
     sink->complaint = NULL;
     sink->down_ns = sink->is_welcomed ? clock_monotonic_ns() : sink->down_ns;
     sink->is_welcomed = false;
+    collector_config_linked(sink, 0);
     sink->is_full = false;
     sink->is_goodbye_sent = false;
     sink->has_probe = false;
@@ -470,6 +487,7 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
     if (complaint == NULL) {
         take_requests(sink, news, now_ns);
     }
+    collector_config_take(sink, news);
     if (complaint != NULL && sink->complaint == NULL) {
         sink->complaint = complaint;
         if (!news->is_over) {

@@ -129,6 +129,8 @@ static void pack_answer(struct config_job *job)
     case CONTROL_CONFIRM:
         pack_confirm(job);
         break;
+    case CONTROL_OFFER: /* of the collector's stream alone */
+        break;
     }
 }
 

@@ -194,6 +194,70 @@ static void what_a_collector_asks_for_comes_out_as_it_went_in(void **state)
     assert_string_equal(response.redirect.address, redirect.address);
 }
 
+static void offered_settings_and_what_became_of_them_come_out_as_they_went_in(void **state)
+{
+    (void)state;
+    static const char yaml[] = "flow:\n  idle_timeout: 31s\n";
+    const struct ingest_config_offer offer = {.offer_id = "0123456789abcdef0123456789abcdef",
+                                              .config_hash = "0011223344556677",
+                                              .yaml = yaml,
+                                              .yaml_bytes = sizeof(yaml) - 1};
+    const struct ingest_config_status status = {.offer_id = "0123456789abcdef0123456789abcdef",
+                                                .state = INGEST_CONFIG_FAILED,
+                                                .config_hash = "8899aabbccddeeff",
+                                                .reason = "offer:2: wrong",
+                                                .path = "flow.idle_timeout",
+                                                .line = 2,
+                                                .needs_restart = "flow.max_flows,capture.filter"};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_response response;
+    struct ingest_request request;
+    size_t length = ingest_encode_offer(&offer, bytes, sizeof(yaml) + INGEST_OFFER_HEAD_BYTES);
+
+    assert_true(length > 0);
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_CONFIG_OFFER);
+    assert_string_equal(response.offer.offer_id, offer.offer_id);
+    assert_string_equal(response.offer.config_hash, offer.config_hash);
+    assert_int_equal(response.offer.yaml_bytes, sizeof(yaml) - 1);
+    assert_memory_equal(response.offer.yaml, yaml, sizeof(yaml) - 1);
+    length = ingest_encode_config_status(&status, bytes, sizeof(bytes));
+    assert_true(ingest_decode_request(bytes, length, &request));
+    assert_int_equal(request.kind, INGEST_CONFIG_STATUS);
+    assert_string_equal(request.config_status.offer_id, status.offer_id);
+    assert_int_equal(request.config_status.state, INGEST_CONFIG_FAILED);
+    assert_string_equal(request.config_status.config_hash, status.config_hash);
+    assert_string_equal(request.config_status.reason, status.reason);
+    assert_string_equal(request.config_status.path, status.path);
+    assert_int_equal(request.config_status.line, 2);
+    assert_string_equal(request.config_status.needs_restart, status.needs_restart);
+}
+
+static void a_hostile_word_on_settings_stays_within_its_bounds(void **state)
+{
+    (void)state;
+    const uint8_t state_99[] = {0x4a, 2, 0x10, 99}, torn[] = {0x4a, 3, 0x0a, 9, 'a'};
+    uint8_t large[4 + 3 + 700] = {0x4a, 0xbf, 5, 0x22, 0xbc, 5}; /* a reason of 700 bytes */
+    uint8_t list[3 + 20 * 129] = {0x4a, 0x94, 20};               /* twenty paths of 127 bytes */
+    struct ingest_request request;
+
+    assert_true(ingest_decode_request(state_99, sizeof(state_99), &request));
+    assert_int_equal(request.config_status.state, INGEST_CONFIG_UNSPECIFIED);
+    assert_false(ingest_decode_request(torn, sizeof(torn), &request));
+    memset(large + 6, 0xc3, 700);
+    assert_true(ingest_decode_request(large, 3 + 703, &request));
+    assert_true(strlen(request.config_status.reason) < INGEST_CONFIG_REASON_BYTES);
+    for (unsigned i = 0; i < 20; i++) {
+        uint8_t *at = list + 3 + (size_t)i * 129;
+
+        at[0] = 0x3a;
+        at[1] = 127;
+        memset(at + 2, 'x', 127);
+    }
+    assert_true(ingest_decode_request(list, sizeof(list), &request));
+    assert_int_equal(strlen(request.config_status.needs_restart), 8 * 128 - 1); /* whole ones */
+}
+
 static void nonsense_of_a_collector_is_no_stream_and_no_address(void **state)
 {
     (void)state;
@@ -228,6 +292,8 @@ int main(void)
         cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
         cmocka_unit_test(what_a_collector_asks_for_comes_out_as_it_went_in),
         cmocka_unit_test(nonsense_of_a_collector_is_no_stream_and_no_address),
+        cmocka_unit_test(offered_settings_and_what_became_of_them_come_out_as_they_went_in),
+        cmocka_unit_test(a_hostile_word_on_settings_stays_within_its_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
