@@ -97,7 +97,6 @@ static int open_history(struct app *app, struct error *err)
     if (app->registry == NULL) {
         return -err->code;
     }
-    history_each_position(app->history, app_know_sensor, app);
     return 0;
 }
 
@@ -143,6 +142,7 @@ static int open_grpc(struct app *app, struct error *err)
         .history = app->history,
         .registry = app->registry,
         .triage = app->triage,
+        .push = app->push,
         .is_remote = !address_is_local_endpoint(ingest->listen),
         .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
 
@@ -247,8 +247,9 @@ static int build(struct app *app, struct error *err)
     }
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
-        open_history(app, err) != 0 || app_open_watch(app, err) != 0 ||
-        open_triage(app, err) != 0 || app_open_router(app, err) != 0) {
+        open_history(app, err) != 0 || app_open_push(app, err) != 0 ||
+        app_open_watch(app, err) != 0 || open_triage(app, err) != 0 ||
+        app_open_router(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -352,6 +353,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
         if (app->fleet != NULL) {
             fleet_detector_tick(app->fleet, now_ns);
         }
+        app_tick_push(app);
         failure = failure != NULL ? failure : ingest_failure(app->ingest);
         if (failure != NULL) {
             return error_set(err, EIO, "%s", failure);
@@ -392,6 +394,7 @@ static void take_down(struct app *app)
     rpc_runtime_free(app->runtime);
     sensor_watch_free(app->watch);
     triage_free(app->triage);
+    config_push_free(app->push);
     sensor_registry_free(app->registry);
     history_free(app->history);
     fleet_detector_free(app->fleet);

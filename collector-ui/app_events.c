@@ -61,6 +61,40 @@ static void log_incident(const struct alert_record *alert)
              severity_name((enum severity)alert->severity), alert->alert_id);
 }
 
+int app_open_push(struct app *app, struct error *err)
+{
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/desired_configs", app->directory);
+    app->push = config_push_open(&app->settings->push, (uint32_t)app->settings->ingest.sensors_max,
+                                 path, err);
+    if (app->push == NULL) {
+        return -err->code;
+    }
+    history_each_position(app->history, app_know_sensor, app);
+    return 0;
+}
+
+static bool send_offer(void *context, const char *sensor_id,
+                       const struct ingest_config_offer *offer)
+{
+    const struct app *app = context;
+    char id[2 * INGEST_SENSOR_ID_BYTES];
+
+    if (!ingest_offer_config(app->ingest, sensor_id, offer)) {
+        return false;
+    }
+    log_info("push", "a sensor is offered settings", "sensor=%s offer=%s bytes=%zu",
+             log_quote(sensor_id, id, sizeof(id)),
+             offer->offer_id[0] != '\0' ? offer->offer_id : "none", offer->yaml_bytes);
+    return true;
+}
+
+void app_tick_push(struct app *app)
+{
+    config_push_tick(app->push, send_offer, app);
+}
+
 static void store_alert(void *context, const struct alert_record *alert)
 {
     struct app *app = context;
@@ -237,7 +271,11 @@ static bool tell_connected(void *context, const struct ingest_peer *peer)
     (void)snprintf(info.host_name, sizeof(info.host_name), "%s", peer->host_name);
     (void)snprintf(info.peer, sizeof(info.peer), "%s", peer->peer);
     (void)snprintf(info.config_hash, sizeof(info.config_hash), "%s", peer->config_hash);
-    return sensor_registry_connected(app->registry, &info);
+    if (!sensor_registry_connected(app->registry, &info)) {
+        return false;
+    }
+    config_push_connected(app->push, peer->sensor_id, peer->boot_id);
+    return true;
 }
 
 static void tell_disconnected(void *context, const char *sensor_id, const char *boot_id)
@@ -245,6 +283,15 @@ static void tell_disconnected(void *context, const char *sensor_id, const char *
     const struct app *app = context;
 
     sensor_registry_disconnected(app->registry, sensor_id, boot_id);
+    config_push_disconnected(app->push, sensor_id, boot_id);
+}
+
+static void tell_config_status(void *context, const char *sensor_id,
+                               const struct ingest_config_status *status)
+{
+    const struct app *app = context;
+
+    config_push_told(app->push, sensor_id, status);
 }
 
 static void tell_goodbye(void *context, const char *sensor_id)
@@ -307,6 +354,7 @@ void app_fill_events(struct app *app)
         .records = tell_records,
         .stats = tell_stats,
         .sketch = tell_sketch,
+        .config_status = tell_config_status,
         .admit_other = strcmp(app->settings->grpc.enabled, "on") == 0 ? admit : NULL,
         .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
 }
@@ -327,4 +375,5 @@ void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
     if (!sensor_registry_connected(app->registry, &info)) {
         log_warn("app", "the store knows more sensors than ingest.sensors_max", NULL);
     }
+    config_push_know(app->push, sensor_id);
 }

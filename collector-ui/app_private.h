@@ -8,6 +8,7 @@
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/app.h"
 #include "collector-ui/detect/fleet_detector.h"
+#include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/route/route.h"
 #include "collector-ui/triage/triage.h"
@@ -27,6 +28,7 @@ struct app {
     struct sensor_registry *registry;
     struct sensor_watch *watch;
     struct triage *triage;
+    struct config_push *push;
     struct rpc_runtime *runtime;
     struct rpc_health *health;
     struct rpc_reflection *reflection;
@@ -48,6 +50,9 @@ struct app {
 
 /* Detection over the fleet, unless it is off. 0 or -errno. */
 MUST_USE int app_open_fleet(struct app *app, struct error *err);
+/* Settings that sensors are offered. 0 or -errno. */
+MUST_USE int app_open_push(struct app *app, struct error *err);
+void app_tick_push(struct app *app);
 /* Whether sensors are missed. 0 or -errno. */
 MUST_USE int app_open_watch(struct app *app, struct error *err);
 /* Of api_tell_detection; context is the app. */

@@ -123,6 +123,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"fleet", sensor_watch_fields, &settings->fleet, "Sensors that are missed."},
         {"routing", route_fields, &settings->route, "Alerts that wait for receivers."},
         {"triage", triage_fields, &settings->triage, "What people say of alerts."},
+        {"push", push_fields, &settings->push, "Settings that sensors are offered."},
     };
 
     uint32_t count = ARRAY_COUNT(sections);

@@ -14,6 +14,7 @@
 #include "base/service/log_settings.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
+#include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
 #include "collector-ui/ingest/kafka_source.h"
@@ -47,6 +48,7 @@ struct collector_settings_all {
     struct route_settings route;
     struct sensor_watch_settings fleet;
     struct triage_settings triage;
+    struct push_settings push;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

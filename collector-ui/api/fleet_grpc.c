@@ -25,7 +25,9 @@ const struct config_field fleet_grpc_fields[] = {
      .max = 4096,
      .help =
          "File (mode 0600) with a line for each token: the token alone, or NAME SCOPES TOKEN with "
-         "scopes flows, packets, triage or all. Empty: only on loopback, and no packet bytes."},
+         "scopes flows, packets, config, triage or all. Empty: only on loopback, and neither "
+         "packet "
+         "bytes nor settings of sensors."},
     {.type = CONFIG_U64,
      .key = "history_records",
      .offset = FIELD(history_records),

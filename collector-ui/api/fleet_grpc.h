@@ -10,6 +10,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
 #include "collector-ui/triage/triage.h"
@@ -23,9 +24,10 @@ struct fleet_grpc_parts {
     struct rpc_runtime *runtime;
     struct history *history;
     struct sensor_registry *registry;
-    struct triage *triage; /* what people say of alerts; NULL: nobody can */
-    bool is_remote;        /* other machines reach the port */
-    bool is_exposed;       /* likewise, and may not: then nobody is answered without a token */
+    struct triage *triage;    /* what people say of alerts; NULL: nobody can */
+    struct config_push *push; /* settings for sensors; NULL: none */
+    bool is_remote;           /* other machines reach the port */
+    bool is_exposed;          /* likewise, and may not: then nobody is answered without a token */
 };
 
 /* NULL with `err`: no memory, or tokens that cannot be read. The parts live longer. */

@@ -36,6 +36,7 @@ void fleet_job_free(struct fleet_job *job)
     grpc_sensor_choice_free(&job->sensors);
     alert_choice_fini(&job->alerts);
     fleet_wish_free(job->wish);
+    fleet_desired_free(job->desired);
     free(job);
 }
 

@@ -79,8 +79,9 @@ struct fleet_job {
     struct filter *filter;
     struct grpc_sensor_choice sensors;
     struct alert_choice alerts;
-    int acknowledged, silenced; /* AlertInclusion */
-    struct fleet_wish *wish;    /* NULL: it changes nothing */
+    int acknowledged, silenced;   /* AlertInclusion */
+    struct fleet_wish *wish;      /* NULL: it changes nothing */
+    struct rollout_wish *desired; /* settings for sensors, owned; NULL: none */
     enum history_order order;
     enum history_group group;
     bool is_by_packets, has_cursor;
@@ -155,6 +156,12 @@ void fleet_acknowledge_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t 
 void fleet_create_silence(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_silences(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_delete_silence(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+
+/* ---- settings for sensors (fleet_push.c) ---- */
+void fleet_set_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_config_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_clear_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_desired_free(struct rollout_wish *desired); /* NULL is allowed */
 
 /* ---- news (fleet_watch.c) ---- */
 void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);

@@ -46,6 +46,9 @@ struct ingest_settings {
 
 extern const struct config_field ingest_fields[];
 
+struct ingest_config_offer; /* proto/ingest_message.h */
+struct ingest_config_status;
+
 /* A batch that is on disk. Borrowed for the call. */
 struct ingest_batch {
     const char *sensor_id;
@@ -108,6 +111,9 @@ struct ingest_events {
     void (*stats)(void *context, const char *sensor_id,
                   const struct stats_record *stats);                        /* log thread */
     void (*sketch)(void *context, const struct ingest_sketch_told *sketch); /* rpc threads */
+    /* What became of settings that a sensor was offered; rpc threads. May be NULL. */
+    void (*config_status)(void *context, const char *sensor_id,
+                          const struct ingest_config_status *status);
     uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
     /* May a call of another service on this port be answered? NULL: as a sensor's. Rpc threads. */
     enum rpc_status (*admit_other)(void *context, struct rpc_call *call, const char *path,
@@ -188,6 +194,9 @@ uint32_t ingest_retune(struct ingest *ingest);
 /* Once a second: sensors are throttled while the store is behind, by what it took meanwhile, and
  * let go when it is not; who was asked to go and is still here is asked again. One thread. */
 void ingest_tick(struct ingest *ingest, uint64_t now_ns);
+/* Offers settings to a sensor. False: it is not connected, or takes nothing now. Any thread. */
+MUST_USE bool ingest_offer_config(struct ingest *ingest, const char *sensor_id,
+                                  const struct ingest_config_offer *offer);
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
 /* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
 const char *ingest_failure(struct ingest *ingest);

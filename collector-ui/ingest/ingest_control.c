@@ -192,6 +192,34 @@ void ingest_tick(struct ingest *ingest, uint64_t now_ns)
     (void)pthread_mutex_unlock(&ingest->lock);
 }
 
+/* ---- settings for them ---- */
+
+/* With the lock. */
+static bool send_offer(const struct ingest_stream *stream, const struct ingest_config_offer *offer)
+{
+    const size_t room = offer->yaml_bytes + INGEST_OFFER_HEAD_BYTES;
+    struct rpc_buffer buffer = rpc_buffer_new(room);
+    const size_t used = ingest_encode_offer(offer, buffer.data, room);
+
+    return rpc_send(stream->call, rpc_buffer_done(&buffer, used)) == RPC_SEND_QUEUED;
+}
+
+bool ingest_offer_config(struct ingest *ingest, const char *sensor_id,
+                         const struct ingest_config_offer *offer)
+{
+    bool is_sent = false;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    for (struct ingest_stream *stream = ingest->streams; stream != NULL && !is_sent;
+         stream = stream->next) {
+        is_sent = stream->boot != NULL && !stream->is_over &&
+                  strcmp(stream->boot->sensor->sensor_id, sensor_id) == 0 &&
+                  send_offer(stream, offer);
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+    return is_sent;
+}
+
 /* ---- settings, and who comes ---- */
 
 void ingest_control_begin(struct ingest_stream *stream)

@@ -257,6 +257,12 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
     case INGEST_HEARTBEAT:
         ingest_take_heartbeat(stream, sensor_id, &request->heartbeat);
         break;
+    case INGEST_CONFIG_STATUS:
+        if (ingest->events->config_status != NULL) {
+            ingest->events->config_status(ingest->events->context, sensor_id,
+                                          &request->config_status);
+        }
+        break;
     case INGEST_SKETCH:
         tell_sketch(stream, sensor_id, &request->sketch);
         break;

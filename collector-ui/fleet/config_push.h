@@ -1,0 +1,61 @@
+/* Settings pushed to sensors: the roll-out (rollout.h) with its lock, its file and its clock.
+ *
+ * What is wanted is on disk before it counts, so a restart of the collector goes on where it was. A
+ * file that is damaged is moved away, and nobody is offered anything. Depends on: base,
+ * base/config, proto. Threads: any, but for the ticks: one. Being told by ingest waits for no disk.
+ */
+#pragma once
+
+#include "base/config/config.h"
+#include "collector-ui/fleet/rollout.h"
+
+/* The section `push`. */
+struct push_settings {
+    uint64_t config_bytes_max; /* of one desired config */
+    uint64_t configs_max;
+    uint64_t hold_ns; /* where a request names none */
+};
+extern const struct config_field push_fields[];
+
+struct config_push;
+
+/* `settings` are borrowed for life, `path` is of the file; its folder exists. NULL with `err`. */
+MUST_USE struct config_push *config_push_open(const struct push_settings *settings,
+                                              uint32_t sensors_max, const char *path,
+                                              struct error *err);
+void config_push_free(struct config_push *push); /* NULL is allowed */
+DEFINE_AUTO(config_push, config_push_free);
+const struct push_settings *config_push_settings(const struct config_push *push);
+
+/* ---- people; waits for the disk ---- */
+
+/* Whether `wish` may be: size, room, and YAML at all. 0 or -errno with `err`. Its hash is filled.
+ */
+MUST_USE int config_push_check(struct config_push *push, struct rollout_wish *wish,
+                               struct error *err);
+/* Keeps a copy; its id, time and stage are filled. 0, -EINVAL, -ENOSPC, -ENOMEM, or what the disk
+ * said: then nothing has changed. */
+MUST_USE int config_push_set(struct config_push *push, struct rollout_wish *wish,
+                             struct error *err);
+/* 0, -ENOENT, or what the disk said. */
+MUST_USE int config_push_clear(struct config_push *push, const char *id, struct error *err);
+
+/* Calls `look` with the roll-out, which may not be kept. */
+void config_push_look(struct config_push *push,
+                      void (*look)(void *context, const struct rollout *rollout), void *context);
+
+/* ---- ingest ---- */
+
+void config_push_know(struct config_push *push, const char *sensor_id);
+void config_push_connected(struct config_push *push, const char *sensor_id, const char *boot_id);
+void config_push_disconnected(struct config_push *push, const char *sensor_id, const char *boot_id);
+void config_push_told(struct config_push *push, const char *sensor_id,
+                      const struct ingest_config_status *status);
+
+/* ---- ticks ---- */
+
+/* Goes on, offers what is due by `send` (false: not now), and writes the file where it must. */
+void config_push_tick(struct config_push *push,
+                      bool (*send)(void *context, const char *sensor_id,
+                                   const struct ingest_config_offer *offer),
+                      void *context);

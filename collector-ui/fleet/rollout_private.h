@@ -1,0 +1,19 @@
+/* What the files of the roll-out share. */
+#pragma once
+
+#include "collector-ui/fleet/rollout.h"
+
+struct rollout {
+    struct rollout_limits limits;
+    struct rollout_wish **wishes; /* the newest first */
+    uint32_t wishes_count;
+    struct rollout_sensor **sensors; /* in order of the id */
+    uint32_t sensors_count, sensors_room;
+    bool is_changed;
+};
+
+/* A deep copy; NULL: no memory. */
+MUST_USE struct rollout_wish *rollout_wish_copy(const struct rollout_wish *wish);
+void rollout_wish_free(struct rollout_wish *wish);
+/* The sensor, made if it is new; NULL: no room. */
+struct rollout_sensor *rollout_sensor_of(struct rollout *rollout, const char *sensor_id);
