@@ -11,6 +11,11 @@
 MUST_USE int app_run(const struct sensor_settings *settings, struct config *config,
                      const struct sensor_command *command, struct error *err);
 
+/* Settings of the collector that an earlier run has kept (collector.apply_config: file) over those
+ * of the file: `*config` is made anew then. What cannot be used is told in the log, and the file
+ * holds alone. 0 or -errno: no memory. */
+MUST_USE int app_use_kept(struct config **config, struct sensor_settings *settings,
+                          struct sensor_command *command, struct error *err);
 /* What the tables cannot say of one setting alone; opens nothing. 0 or -errno with file and line.
  */
 MUST_USE int app_check_settings(const struct sensor_settings *settings, const struct config *config,

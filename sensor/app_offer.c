@@ -23,6 +23,8 @@ struct app_offer {
     struct offered next;  /* waits for what ApplyConfig has on trial */
     uint64_t since_ns, deadline_ns, asked_ns;
     bool is_restart_due; /* of the trial: a part of it needs one */
+    bool is_proving; /* the run was started with what is held, and the stream has not held yet */
+    bool is_told;    /* the first status, once there is a sink */
     struct ingest_config_status status;
 };
 
@@ -41,7 +43,16 @@ static void move(struct offered *to, struct offered *from)
 
 void app_offer_begin(struct app *app)
 {
-    app->offer = calloc(1, sizeof(*app->offer));
+    struct app_offer *offer = calloc(1, sizeof(*offer));
+
+    app->offer = offer;
+    if (offer == NULL || !app_kept_take(app->command, offer->held.id)) {
+        return;
+    }
+    offer->held.yaml = strdup(app->command->kept_offer);
+    offer->is_proving = true;
+    offer->status.state = INGEST_CONFIG_APPLYING;
+    memcpy(offer->status.offer_id, offer->held.id, sizeof(offer->status.offer_id));
 }
 
 void app_offer_free(struct app *app)
@@ -83,14 +94,25 @@ static void look_at(void *context, const char *path, bool is_hot)
     }
 }
 
-const char *app_offer_locked(const struct config_list *locked, const struct config *from,
-                             const struct config *to, char out[CONFIG_PATH_BYTES])
+int app_offer_judge(const struct sensor_settings *wanted, const struct config *candidate,
+                    const struct config *alone, const struct config_list *locked, struct error *err)
 {
-    struct search search = {.locked = locked, .found = out};
+    char path[CONFIG_PATH_BYTES] = "";
+    struct search search = {.locked = locked, .found = path};
 
-    out[0] = '\0';
-    (void)config_compare(from, to, look_at, &search);
-    return out[0] != '\0' ? out : NULL;
+    (void)config_compare(alone, candidate, look_at, &search);
+    if (path[0] != '\0') {
+        (void)error_set(err, EPERM,
+                        "%s is locked by this sensor's own file (locked_keys): the collector may "
+                        "not change it",
+                        path);
+        return config_refuse(candidate, path, err);
+    }
+    if (app_check_filter(wanted, NULL, err) != 0) {
+        error_prefix(err, "capture.filter");
+        return config_refuse(candidate, "capture.filter", err);
+    }
+    return app_check_addresses(wanted, err);
 }
 
 /* A slip of the pen would leave open what was meant to be locked. */
@@ -106,6 +128,13 @@ int app_offer_check(const struct sensor_settings *settings, const struct config 
                             locked->items[i]);
             return config_refuse(config, "collector.locked_keys", err);
         }
+    }
+    if (strcmp(settings->collector.apply_config, "file") == 0 &&
+        app_state_directory(settings)[0] == '\0') {
+        (void)error_set(err, EINVAL,
+                        "collector.apply_config: file keeps settings in the state directory: set "
+                        "sensor.state_directory");
+        return config_refuse(config, "collector.apply_config", err);
     }
     return 0;
 }
@@ -171,6 +200,24 @@ static enum ingest_config_state final_state(const struct app_offer *offer)
     return offer->is_restart_due ? INGEST_CONFIG_NEEDS_RESTART : INGEST_CONFIG_APPLIED;
 }
 
+/* Likewise for the next start, where that is wanted. */
+static void hold(struct app *app, struct offered *offered)
+{
+    struct app_offer *offer = app->offer;
+    struct error err = {0};
+    char quoted[700];
+
+    move(&offer->held, offered);
+    offer->is_proving = false;
+    if (app_kept_write(app->settings, offer->held.id, offer->held.yaml, &err) != 0) {
+        log_warn("config", "settings of the collector are not kept for the next start",
+                 "offer=%s reason=%s", offer->held.id,
+                 log_quote(err.message, quoted, sizeof(quoted)));
+        (void)snprintf(offer->status.reason, sizeof(offer->status.reason),
+                       "in force, and not kept for the next start: %.500s", err.message);
+    }
+}
+
 static void keep(struct app *app)
 {
     struct app_offer *offer = app->offer;
@@ -181,7 +228,7 @@ static void keep(struct app *app)
     log_note("config", "the settings of the collector stay: its stream has held",
              "offer=%s config_hash=%s", offer->trial.id, app->hash_now);
     note(app, "confirmed", offer->trial.id);
-    move(&offer->held, &offer->trial);
+    hold(app, &offer->trial);
     tell(app);
 }
 
@@ -203,10 +250,9 @@ static void give_up(struct app *app, const char *reason)
 }
 
 /* The stream has held when the collector says something after so long on one call. */
-static void watch_trial(struct app *app)
+static bool has_held(struct app *app, uint64_t now_ns)
 {
     struct app_offer *offer = app->offer;
-    const uint64_t now_ns = clock_monotonic_ns();
     struct collector_link link;
 
     collector_sink_link(app->collector, &link);
@@ -214,13 +260,37 @@ static void watch_trial(struct app *app)
         link.welcomed_ns > offer->since_ns ? link.welcomed_ns : offer->since_ns;
     const uint64_t held_ns = from_ns + app->settings->collector.apply_hold_ns;
 
-    if (link.welcomed_ns != 0 && link.heard_ns >= held_ns) {
-        keep(app);
-    } else if (now_ns >= offer->deadline_ns) {
-        give_up(app, "the stream to the collector did not hold within collector.apply_timeout");
-    } else if (link.welcomed_ns != 0 && now_ns >= held_ns && now_ns >= offer->asked_ns + ASK_NS) {
+    if (link.welcomed_ns != 0 && now_ns >= held_ns && now_ns >= offer->asked_ns + ASK_NS) {
         offer->asked_ns = now_ns;
         collector_sink_ask(app->collector);
+    }
+    return link.welcomed_ns != 0 && link.heard_ns >= held_ns;
+}
+
+static void watch_trial(struct app *app)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+
+    if (has_held(app, now_ns)) {
+        keep(app);
+    } else if (now_ns >= app->offer->deadline_ns) {
+        give_up(app, "the stream to the collector did not hold within collector.apply_timeout");
+    }
+}
+
+/* Of a start with kept settings. Without a stream it goes on with them, and the next one without.
+ */
+static void watch_start(struct app *app)
+{
+    struct app_offer *offer = app->offer;
+
+    if (has_held(app, clock_monotonic_ns())) {
+        app_kept_proved(app->settings);
+        offer->is_proving = false;
+        offer->status.state = INGEST_CONFIG_APPLIED;
+        log_note("config", "the start with kept settings of the collector was well", "offer=%s",
+                 offer->held.id);
+        tell(app);
     }
 }
 
@@ -242,6 +312,8 @@ static void take_nothing(struct app *app)
         note(app, result.is_refused ? "refused" : "ok", "own settings again");
         reload_result_free(&result);
         drop(&app->offer->held);
+        app->offer->is_proving = false;
+        app_kept_drop(app->settings);
     }
     tell_state(app, "", INGEST_CONFIG_UNSET, "");
 }
@@ -297,10 +369,11 @@ static void apply(struct app *app, struct offered *offered, struct reload_result
     if (offer->is_restart_due) {
         (void)reload_text(&result->needs_restart, offer->status.needs_restart,
                           sizeof(offer->status.needs_restart));
-        (void)snprintf(
-            offer->status.reason, sizeof(offer->status.reason),
-            "these settings need a restart of the sensor, and its collector.apply_config "
-            "is run: they belong into its own file");
+        (void)snprintf(offer->status.reason, sizeof(offer->status.reason),
+                       strcmp(app->settings->collector.apply_config, "file") == 0
+                           ? "these settings are in force from the next start of the sensor on"
+                           : "these settings need a restart of the sensor, and its "
+                             "collector.apply_config is run: they belong into its own file");
     }
     if (is_trial) {
         start_trial(app, offered, result);
@@ -308,7 +381,7 @@ static void apply(struct app *app, struct offered *offered, struct reload_result
         offer->status.state = final_state(offer);
         reload_log(result, "settings of the collector change nothing at once", app->hash_now);
         note(app, "ok", offered->id);
-        move(&offer->held, offered);
+        hold(app, offered);
     }
     tell(app);
 }
@@ -362,8 +435,14 @@ void app_offer_tick(struct app *app)
     if (offer == NULL || app->collector == NULL) {
         return;
     }
+    if (offer->is_proving && !offer->is_told) {
+        offer->is_told = true;
+        tell(app);
+    }
     if (offer->trial.yaml != NULL) {
         watch_trial(app);
+    } else if (offer->is_proving) {
+        watch_start(app);
     }
     if (offer->next.yaml != NULL && (offer->trial.yaml != NULL || !app_apply_is_pending(app))) {
         struct offered next = {0};

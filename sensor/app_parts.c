@@ -115,16 +115,6 @@ static int add_kafka(struct app *app, struct error *err)
     return result;
 }
 
-/* "": there is none. */
-static const char *state_directory(const struct app *app)
-{
-    const char *given = getenv("STATE_DIRECTORY"); /* systemd's */
-
-    return app->settings->sensor.state_directory[0] != '\0' ? app->settings->sensor.state_directory
-           : given != NULL                                  ? given
-                                                            : "";
-}
-
 static int add_collector(struct app *app, struct error *err)
 {
     struct pipeline_settings *to = &app->pipeline_settings;
@@ -132,7 +122,7 @@ static int add_collector(struct app *app, struct error *err)
                                               .boot_id = app->boot_id,
                                               .config_hash = app->config_hash,
                                               .spool = &app->settings->spool,
-                                              .state_directory = state_directory(app),
+                                              .state_directory = app_state_directory(app->settings),
                                               .is_lossless = to->is_lossless,
                                               .waits_for_input = true,
                                               .on_offer = app_on_offer,
@@ -180,8 +170,8 @@ int app_identify(struct app *app, struct error *err)
     hash_random_hex(app->boot_id);
     config_hash_text(app->config, app->config_hash);
     memcpy(app->hash_now, app->config_hash, sizeof(app->hash_now));
-    return identity_sensor_id(app->settings->sensor.id, state_directory(app), app->interface,
-                              app->sensor_id, err);
+    return identity_sensor_id(app->settings->sensor.id, app_state_directory(app->settings),
+                              app->interface, app->sensor_id, err);
 }
 
 /* What the kernel's rings take in while nobody reads them. */

@@ -134,9 +134,24 @@ void app_offer_reloaded(struct app *app);
 /* What the settings say of offers. 0 or -errno with file and line. */
 MUST_USE int app_offer_check(const struct sensor_settings *settings, const struct config *config,
                              struct error *err);
-/* NULL, or the first setting that `to` changes and the collector may not. */
-const char *app_offer_locked(const struct config_list *locked, const struct config *from,
-                             const struct config *to, char out[CONFIG_PATH_BYTES]);
+/* What it must be besides: nothing locked is changed, the filter is one, the addresses are. */
+MUST_USE int app_offer_judge(const struct sensor_settings *wanted, const struct config *candidate,
+                             const struct config *alone, const struct config_list *locked,
+                             struct error *err);
+
+/* ---- app_kept.c ---- */
+
+/* "": there is none. */
+const char *app_state_directory(const struct sensor_settings *settings);
+/* Keeps the settings for the next start, where collector.apply_config is file. 0 or -errno. */
+MUST_USE int app_kept_write(const struct sensor_settings *settings, const char *id,
+                            const char *yaml, struct error *err);
+/* There are none any more. */
+void app_kept_drop(const struct sensor_settings *settings);
+/* The start with them was well: the next one has them, too. */
+void app_kept_proved(const struct sensor_settings *settings);
+/* The id of those that this run was started with. False: with none. */
+MUST_USE bool app_kept_take(const struct sensor_command *command, char id[INGEST_OFFER_ID_BYTES]);
 
 /* ---- app_parts.c ---- */
 

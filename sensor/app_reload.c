@@ -59,10 +59,8 @@ static int load(void *context, struct config *candidate, const char *yaml, size_
  * it changes is told by the file without it. */
 static int check_offer(const struct app *app, struct config *candidate, struct error *err)
 {
-    const struct sensor_settings *wanted = &app->reload->candidate;
     struct sensor_settings *settings = calloc(1, sizeof(*settings));
     AUTO(config) alone = settings == NULL ? NULL : sensor_settings_new(settings, err);
-    char path[CONFIG_PATH_BYTES];
     uint32_t secrets;
     int result = alone == NULL ? error_set(err, ENOMEM, "no memory") : 0;
 
@@ -72,20 +70,9 @@ static int check_offer(const struct app *app, struct config *candidate, struct e
     if (result == 0) {
         result = config_keep_secrets(alone, app->config, &secrets, err);
     }
-    if (result == 0 &&
-        app_offer_locked(&app->settings->collector.locked_keys, alone, candidate, path) != NULL) {
-        (void)error_set(err, EPERM,
-                        "%s is locked by this sensor's own file (locked_keys): the collector "
-                        "may not change it",
-                        path);
-        result = config_refuse(candidate, path, err);
-    }
-    if (result == 0 && app_check_filter(wanted, NULL, err) != 0) {
-        error_prefix(err, "capture.filter");
-        result = config_refuse(candidate, "capture.filter", err);
-    }
     if (result == 0) {
-        result = app_check_addresses(wanted, err);
+        result = app_offer_judge(&app->reload->candidate, candidate, alone,
+                                 &app->settings->collector.locked_keys, err);
     }
     config_free(TAKE(alone)); /* before what it fills */
     free(settings);

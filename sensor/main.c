@@ -124,7 +124,12 @@ int main(int argc, char **argv)
 
         return result == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, result);
     }
+    if (app_use_kept(&config, &settings, &command, &err) != 0) {
+        return fail(&err, EXIT_FAILURE);
+    }
+    app_set_log(&settings, &command);
     const int status = app_run(&settings, config, &command, &err);
 
+    free(command.kept_offer);
     return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
 }

@@ -183,6 +183,7 @@ struct sensor_command {
     bool is_json; /* report of doctor */
     bool has_synthetic;
     uint64_t synthetic_flows;
+    char *kept_offer;   /* of the collector, by app_use_kept; owned by main; NULL: none */
     unsigned verbosity; /* count of -v */
 };
 

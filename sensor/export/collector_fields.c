@@ -111,9 +111,10 @@ const struct config_field collector_fields[] = {
      .key = "apply_config",
      .offset = FIELD(apply_config),
      .value = "off",
-     .choices = "off|run",
+     .choices = "off|run|file",
      .help = "What settings the collector may offer (FleetService.SetDesiredConfig): off: none; "
-             "run: those of this run, over the file, which stays as it is."},
+             "run: those of this run, over the file, which stays as it is; file: kept in the "
+             "state directory for further starts, too."},
     {.type = CONFIG_LIST,
      .key = "locked_keys",
      .offset = FIELD(locked_keys),

@@ -29,7 +29,7 @@ struct collector_settings {
     const char *follow_redirects; /* off | same-domain | any: where the collector may send us */
     struct config_list redirect_hosts; /* and there, with same-domain: "host" or ".domain" */
     /* Settings that the collector offers; the program's own part takes them. */
-    const char *apply_config;       /* off | run */
+    const char *apply_config;       /* off | run | file */
     struct config_list locked_keys; /* that it may not change: "grpc", "capture.interface" */
     uint64_t apply_hold_ns;         /* so long the stream must hold afterwards ... */
     uint64_t apply_timeout_ns;      /* ... within this, or the settings before come back */

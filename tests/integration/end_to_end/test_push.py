@@ -97,7 +97,8 @@ class Sensor:
     def __init__(self, name, folder, capture, port, settings="", **collector):
         self.http, self.audit = f"http://127.0.0.1:{free_port()}", os.path.join(folder, f"{name}.audit")
         self.file, self.tokens = os.path.join(folder, f"{name}.yaml"), os.path.join(folder, f"{name}.tokens")
-        self.name, self.capture = name, capture
+        self.name, self.capture, self.state = name, capture, os.path.join(folder, f"{name}.state")
+        os.makedirs(self.state)
         collector = {"address": f"127.0.0.1:{port}", "apply_config": "run", "apply_hold": "500ms",
                      "apply_timeout": "15s", "backoff_max": "500ms", **collector}
         with open(self.tokens, "w", encoding="utf-8") as out:
@@ -108,14 +109,25 @@ class Sensor:
         self.start()
 
     def start(self):
+        self.launch()
+        wait_until("the sensor", lambda: answers(f"{self.http}/healthz"))
+
+    def launch(self):
         self.program = Program(SENSOR, "--config", self.file, "--read-pcap", self.capture, "--pace", "--loop", "--quiet",
                                "-v", environment={
                                    "NETSCOPE_SENSOR__ID": self.name, "NETSCOPE_SPOOL__DIRECTORY": "memory",
+                                   "NETSCOPE_SENSOR__STATE_DIRECTORY": self.state,
                                    "NETSCOPE_HTTP__PORT": self.http.rsplit(":", 1)[1],
                                    "NETSCOPE_GRPC__LISTEN": f"127.0.0.1:{free_port()}",
                                    "NETSCOPE_GRPC__TOKEN_FILE": self.tokens,
                                    "NETSCOPE_SECURITY__AUDIT_FILE": self.audit})
-        wait_until("the sensor", lambda: answers(f"{self.http}/healthz"))
+
+    def kept(self):
+        return sorted(name for name in os.listdir(self.state) if name.startswith("collector-offer"))
+
+    def setting(self, key):
+        return next(line.split(": ")[1].split("#")[0].strip() for line in self.config()["yaml"].splitlines()
+                    if line.strip().startswith(f"{key}:"))
 
     def config(self):
         status, answer = call(f"{self.http}/v1/config")
@@ -123,8 +135,7 @@ class Sensor:
         return answer
 
     def idle(self):
-        return next(line.split(": ")[1].split("#")[0].strip() for line in self.config()["yaml"].splitlines()
-                    if line.strip().startswith("idle_timeout"))
+        return self.setting("idle_timeout")
 
     def changes(self):
         page = metrics(f"{self.http}/metrics")
@@ -206,6 +217,11 @@ class Push(unittest.TestCase):
         self.place.set(GOOD)
         self.place.until(web_1="FAILED")
         self.assertIn("collector.apply_config is off", self.place.row("web-1")["reason"])
+        shown = self.place.sensors()["web-1"]["desired_config"]
+        self.assertEqual((shown["state"], shown["path"], shown["line"]), ("FAILED", "", 0))
+        figures = metrics(f"http://127.0.0.1:{self.place.http}/metrics")
+        self.assertEqual(figures["netscope_collector_desired_configs"], 1)
+        self.assertEqual(figures['netscope_collector_desired_config_sensors{state="failed"}'], 1)
         self.assertEqual(sensor.idle(), "1m")
 
     def test_what_needs_a_restart_is_named(self):
@@ -214,6 +230,43 @@ class Push(unittest.TestCase):
         self.place.until(web_1="NEEDS_RESTART")
         self.assertEqual(self.place.row("web-1")["needs_restart"], ["flow.max_flows"])
         self.assertEqual(sensor.idle(), "31s")
+
+    def test_what_is_kept_is_in_force_from_the_next_start_on_until_it_is_cleared(self):
+        sensor = self.sensor("web-1", apply_config="file")
+        config_id = self.place.set("flow:\n  idle_timeout: 31s\n  max_flows: 4096\n")
+        self.place.until(web_1="NEEDS_RESTART")
+        self.assertIn("next start", self.place.row("web-1")["reason"])
+        self.assertEqual((sensor.kept(), sensor.setting("max_flows")), (["collector-offer"], "1048576"))
+        sensor.program.stop()
+        sensor.start()
+        self.place.until(web_1="APPLIED")
+        self.assertEqual((sensor.kept(), sensor.idle(), sensor.setting("max_flows")), (["collector-offer"], "31s", "4096"))
+        # Also without a collector, and after a kill.
+        self.place.program.stop()
+        sensor.program.stop(signal.SIGKILL)
+        sensor.start()
+        self.assertEqual((sensor.kept(), sensor.idle(), sensor.setting("max_flows")),
+                         (["collector-offer.tried"], "31s", "4096"))
+        self.place.start()
+        self.place.until(web_1="APPLIED")
+        wait_until("it is proved", lambda: sensor.kept() == ["collector-offer"])
+        self.place.clear(config_id)
+        wait_until("its own settings", lambda: sensor.idle() == "1m" and not sensor.kept())
+        sensor.program.stop()
+        sensor.start()
+        self.assertEqual(sensor.setting("max_flows"), "1048576")
+
+    def test_a_start_that_kept_settings_end_is_the_only_one(self):
+        sensor = self.sensor("web-1", apply_config="file", locked_keys="[grpc]")
+        self.place.set("output:\n  flows_jsonl: /nowhere/flows.jsonl\n")
+        self.place.until(web_1="NEEDS_RESTART")
+        sensor.program.stop()
+        sensor.launch()
+        self.assertNotEqual(sensor.program.process.wait(timeout=60), 0)
+        self.assertIn("/nowhere/flows.jsonl", sensor.program.text())
+        sensor.start()
+        self.assertIn("this one is with the sensor's own", sensor.program.text())
+        self.assertEqual(sensor.setting("flows_jsonl"), '""')
 
     def test_a_sensor_that_loses_the_collector_goes_back_and_says_so(self):
         sensor = self.sensor("web-1", apply_hold="3s", apply_timeout="4s")
