@@ -264,6 +264,7 @@ static int build(struct app *app, struct error *err)
     api_tell_detection(app->api, app_count_detection);
     api_tell_receivers(app->api, app_count_receivers);
     api_tell_triage(app->api, app->triage);
+    api_tell_push(app->api, app->push);
     if (app->settings->kafka_source.brokers[0] != '\0') {
         app->kafka = kafka_source_new(&app->settings->kafka_source, app->ingest, err);
         if (app->kafka == NULL) {

@@ -183,6 +183,11 @@ void api_tell_triage(struct api *api, struct triage *triage)
     atomic_store(&api->triage, triage);
 }
 
+void api_tell_push(struct api *api, struct config_push *push)
+{
+    atomic_store(&api->push, push);
+}
+
 static void forget(char *secret)
 {
     if (secret != NULL) {

@@ -76,6 +76,7 @@ struct api_receiver_counts {
 struct api;
 struct fleet_grpc;
 struct triage;
+struct config_push;
 /* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
 MUST_USE int api_check(const struct api_settings *settings, struct error *err);
 /* `fleet` NULL: without the methods of netscope.v1. All parts live longer. */
@@ -91,6 +92,8 @@ void api_tell_receivers(struct api *api,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
 void api_tell_triage(struct api *api, struct triage *triage);
+/* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */
+void api_tell_push(struct api *api, struct config_push *push);
 /* Reads web.auth.users_file again. 0 or -errno with `err`: the users before stay. */
 MUST_USE int api_reload_users(struct api *api, struct error *err);
 void api_free(struct api *api);

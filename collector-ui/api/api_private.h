@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "collector-ui/access/access.h"
 #include "collector-ui/api/api.h"
+#include "collector-ui/fleet/config_push.h"
 #include "collector-ui/history/query.h"
 #include "collector-ui/triage/triage.h"
 #include "proto/serve/grpc_rest.h"
@@ -25,6 +26,7 @@ struct api {
     uint32_t (*_Atomic receiver_counts)(void *context,
                                         struct api_receiver_counts out[API_RECEIVERS_MAX]);
     struct triage *_Atomic triage;
+    struct config_push *_Atomic push;
     void *context;
     struct http_server *server;
     struct fleet_grpc *fleet; /* NULL: no methods of netscope.v1 here */

@@ -335,6 +335,29 @@ static void write_triage(struct metrics_page *page, struct api *api)
     one(page, "netscope_collector_silences", METRICS_GAUGE, "Silences that are on.", c.silences);
 }
 
+static void write_push(struct metrics_page *page, struct api *api)
+{
+    static const char *const states[INGEST_CONFIG_STATE_COUNT] = {
+        NULL, NULL, "pending", "applying", "applied", "needs_restart", "failed", "rolled_back"};
+    struct config_push *const push = atomic_load(&api->push);
+    struct config_push_counts c;
+
+    if (push == NULL) {
+        return;
+    }
+    config_push_counts_read(push, &c);
+    one(page, "netscope_collector_desired_configs", METRICS_GAUGE,
+        "Settings that sensors shall have (SetDesiredConfig).", c.configs);
+    metrics_family(page, "netscope_collector_desired_config_sensors", METRICS_GAUGE,
+                   "Sensors that shall have some, by what became of it.");
+    for (unsigned i = 0; i < INGEST_CONFIG_STATE_COUNT; i++) {
+        if (states[i] != NULL) {
+            metrics_u64(page, "netscope_collector_desired_config_sensors",
+                        METRICS_LABELS("state", states[i]), c.sensors[i]);
+        }
+    }
+}
+
 static void write_http(struct metrics_page *page, struct api *api)
 {
     struct http_server_stats s;
@@ -440,6 +463,7 @@ void route_metrics(struct http_request *request)
     write_receivers(&page, api);
     write_ledger(&page, api);
     write_triage(&page, api);
+    write_push(&page, api);
     write_access(&page, api);
     write_http(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",

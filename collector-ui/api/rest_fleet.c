@@ -33,7 +33,29 @@ static void write_number(struct json_writer *out, const char *key, bool is_known
     }
 }
 
-static void write_sensor(struct json_writer *out, const struct sensor_info *s)
+/* null: nothing is wanted there. */
+static void write_desired(struct api *api, struct json_writer *out, const char *sensor_id)
+{
+    static const char *const names[INGEST_CONFIG_STATE_COUNT] = {
+        "", "UNSET", "PENDING", "APPLYING", "APPLIED", "NEEDS_RESTART", "FAILED", "ROLLED_BACK"};
+    struct config_push *const push = atomic_load(&api->push);
+    struct config_push_state state;
+    json_key(out, "desired_config");
+    if (push == NULL || !config_push_state(push, sensor_id, &state)) {
+        json_null(out);
+        return;
+    }
+    json_object_begin(out);
+    write_text(out, "state", names[state.state]);
+    write_text(out, "config_id", state.config_id);
+    write_text(out, "reason", state.reason);
+    write_text(out, "path", state.path);
+    json_key(out, "line");
+    rest_count(out, state.line);
+    json_object_end(out);
+}
+
+static void write_sensor(struct api *api, struct json_writer *out, const struct sensor_info *s)
 {
     json_object_begin(out);
     write_text(out, "sensor_id", s->sensor_id);
@@ -64,6 +86,7 @@ static void write_sensor(struct json_writer *out, const struct sensor_info *s)
         json_null(out);
     }
     write_text(out, "config_hash", s->config_hash);
+    write_desired(api, out, s->sensor_id);
     json_object_end(out);
 }
 
@@ -78,7 +101,7 @@ static void write_sensors(struct api *api, struct http_request *request, struct 
     json_key(out, "sensors");
     json_array_begin(out);
     for (uint32_t i = 0; i < all && i < SENSORS_MAX; i++) {
-        write_sensor(out, &list[i]);
+        write_sensor(api, out, &list[i]);
     }
     json_array_end(out);
     json_key(out, "matched");
@@ -101,7 +124,7 @@ static void write_one_sensor(struct api *api, struct http_request *request, stru
     struct sensor_info info;
     if (sensor_registry_find(api->registry, clock_wall_ns(), http_request_param(request, "id"),
                              &info)) {
-        write_sensor(out, &info);
+        write_sensor(api, out, &info);
     }
 }
 

@@ -281,6 +281,52 @@ void config_push_look(struct config_push *push,
     (void)pthread_mutex_unlock(&push->lock);
 }
 
+static void fill_state(const struct rollout *rollout, const struct rollout_sensor *sensor,
+                       struct config_push_state *out)
+{
+    const struct ingest_config_status *told = sensor->told;
+    const char *reason = sensor->state == INGEST_CONFIG_PENDING ? rollout_waits_for(rollout, sensor)
+                         : told != NULL                         ? told->reason
+                                                                : "";
+
+    *out = (struct config_push_state){.state = sensor->state};
+    memcpy(out->config_id, sensor->wish_id, sizeof(out->config_id));
+    (void)snprintf(out->reason, sizeof(out->reason), "%s", reason);
+    if (told != NULL) {
+        memcpy(out->path, told->path, sizeof(out->path));
+        out->line = told->line;
+    }
+}
+
+bool config_push_state(struct config_push *push, const char *sensor_id,
+                       struct config_push_state *out)
+{
+    (void)pthread_mutex_lock(&push->lock);
+    const struct rollout_sensor *sensor = rollout_sensor(push->rollout, sensor_id);
+    const bool is_wanted = sensor != NULL && sensor->wish_id[0] != '\0';
+
+    if (is_wanted) {
+        fill_state(push->rollout, sensor, out);
+    }
+    (void)pthread_mutex_unlock(&push->lock);
+    return is_wanted;
+}
+
+void config_push_counts_read(struct config_push *push, struct config_push_counts *out)
+{
+    const struct rollout_sensor *sensor;
+
+    *out = (struct config_push_counts){0};
+    (void)pthread_mutex_lock(&push->lock);
+    while (rollout_wish_at(push->rollout, (uint32_t)out->configs) != NULL) {
+        out->configs++;
+    }
+    for (uint32_t i = 0; (sensor = rollout_sensor_at(push->rollout, i)) != NULL; i++) {
+        out->sensors[sensor->state] += sensor->wish_id[0] != '\0';
+    }
+    (void)pthread_mutex_unlock(&push->lock);
+}
+
 /* ---- ingest ---- */
 
 void config_push_know(struct config_push *push, const char *sensor_id)

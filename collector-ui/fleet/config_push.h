@@ -44,6 +44,23 @@ MUST_USE int config_push_clear(struct config_push *push, const char *id, struct 
 void config_push_look(struct config_push *push,
                       void (*look)(void *context, const struct rollout *rollout), void *context);
 
+/* What became of desired settings at one sensor. */
+struct config_push_state {
+    enum ingest_config_state state;
+    char config_id[INGEST_OFFER_ID_BYTES];
+    char reason[INGEST_CONFIG_REASON_BYTES];
+    char path[INGEST_CONFIG_PATH_BYTES];
+    uint32_t line;
+};
+/* False: none are wanted there. */
+MUST_USE bool config_push_state(struct config_push *push, const char *sensor_id,
+                                struct config_push_state *out);
+struct config_push_counts {
+    uint64_t configs;
+    uint64_t sensors[INGEST_CONFIG_STATE_COUNT]; /* with desired settings, by state */
+};
+void config_push_counts_read(struct config_push *push, struct config_push_counts *out);
+
 /* ---- ingest ---- */
 
 void config_push_know(struct config_push *push, const char *sensor_id);

@@ -143,6 +143,14 @@ static uint32_t place_of(const struct rollout *rollout, const char *sensor_id, b
     return low;
 }
 
+const struct rollout_sensor *rollout_sensor(const struct rollout *rollout, const char *sensor_id)
+{
+    bool is_there;
+    const uint32_t at = place_of(rollout, sensor_id, &is_there);
+
+    return is_there ? rollout->sensors[at] : NULL;
+}
+
 static struct rollout_sensor *find_sensor(const struct rollout *rollout, const char *sensor_id)
 {
     bool is_there;

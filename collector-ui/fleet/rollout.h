@@ -88,6 +88,8 @@ void rollout_disconnected(struct rollout *rollout, const char *sensor_id, const 
 /* Its own words: not trusted, and made printable. */
 void rollout_told(struct rollout *rollout, const char *sensor_id,
                   const struct ingest_config_status *status, uint64_t wall_ns, uint64_t now_ns);
+/* NULL: nobody knows it; borrowed until the next change. */
+const struct rollout_sensor *rollout_sensor(const struct rollout *rollout, const char *sensor_id);
 /* In order of their ids; NULL behind the last. Borrowed until the next change. */
 const struct rollout_sensor *rollout_sensor_at(const struct rollout *rollout, uint32_t at);
 

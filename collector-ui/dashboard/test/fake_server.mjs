@@ -44,6 +44,14 @@ const SENSORS = [
     ['s-nyc-2', 'nyc-2', 'New York', 0.065], ['s-sjc-1', 'sjc-1', 'San Jose', 0.05], ['s-gru-1', 'gru-1', 'São Paulo', 0.025],
     ['s-sgp-1', 'sgp-1', 'Singapore', 0.03], ['s-tyo-1', 'tyo-1', 'Tokyo', 0.02], ['s-lab-7', 'lab-7', 'Lab', 0.0012],
 ];
+/* Settings pushed to some of them. */
+const DESIRED = {
+    'fra-1': { state: 'APPLIED', config_id: 'c1', reason: '', path: '', line: 0 }, 'fra-2': { state: 'APPLYING', config_id: 'c1', reason: '', path: '', line: 0 },
+    'ams-1': { state: 'PENDING', config_id: 'c1', reason: 'the first sensors have not held long enough', path: '', line: 0 },
+    'lab-7': { state: 'FAILED', config_id: 'c1', reason: "offer:3: unknown key 'flow.idle_timout'; did you mean 'flow.idle_timeout'?", path: 'flow.idle_timeout', line: 3 },
+    'tyo-1': { state: 'ROLLED_BACK', config_id: 'c1', reason: 'the stream to the collector did not hold within collector.apply_timeout', path: '', line: 0 },
+    'sjc-1': { state: 'NEEDS_RESTART', config_id: 'c1', reason: 'these settings are in force from the next start of the sensor on', path: '', line: 0 },
+};
 const HOSTS = {
     tls: ['cdn-edge.example.net', 's3.eu-central-1.amazonaws.com', 'api.example.net', 'registry.example.io', 'telemetry.example.com'],
     quic: ['video.example.com', 'play.example.org', 'fonts.example.com'],
@@ -562,6 +570,7 @@ function rest(world, control, path, q) {
                 return {
                     sensor_id, name, site, state: name === 'gru-1' ? 'STALE' : 'LIVE', version: name === 'lab-7' ? '0.0.9' : '0.1.0', boot_id: hex(0xabc0 + i, 8), connected_time: iso(world.started - 3.6e6 * (i + 2)), last_seen_time: iso(now() - (name === 'gru-1' ? 9000 : 400)),
                     packets_total: String(Math.round(bytes / 900)), bytes_total: String(bytes), kernel_dropped: name === 'sgp-1' ? String(Math.round(bytes / 900 / 244)) : '0', interface_dropped: '0', flows_active: Math.round(4800 * wave(60 + i, now() / 1000)), unacked: name === 'gru-1' ? 1840 : 2, clock_offset_ms: Math.round((noise(70, i) - 0.5) * 40) / 10, config_hash: createHash('sha256').update(name).digest('hex'),
+                    desired_config: DESIRED[name] ?? null,
                 };
             }),
         });

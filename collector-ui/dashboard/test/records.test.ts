@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { alert_entity, alert_filter, alert_title, from_base64, read_alert, read_flow, read_packet, read_sensor } from '../src/live/records';
+import { alert_entity, alert_filter, alert_title, desired_reason, from_base64, read_alert, read_flow, read_packet, read_sensor } from '../src/live/records';
 import { situation } from '../src/lib/situation';
 import { hex_rows, layer_at, smallest_field_at } from '../src/lib/hex';
 import { Window } from '../src/lib/quantiles';
@@ -52,6 +52,18 @@ test('a sensor without a name of its own is called by its host', () => {
     assert.equal(read_sensor({ sensor_id, name: sensor_id }).name, sensor_id);
     assert.equal(read_sensor({ sensor_id, name: 'paris', host_name: 'gate' }).name, 'paris');
     assert.equal(read_sensor({ sensor_id: 'gate-eth0', host_name: 'gate' }).name, 'gate-eth0');
+});
+
+test('what became of settings that were pushed is read, and nonsense is none', () => {
+    const failed = read_sensor({ desired_config: { state: 'FAILED', reason: 'no such key', path: 'flow.x', line: 4 } }).desired;
+    assert.deepEqual(failed, { state: 'failed', reason: 'no such key', path: 'flow.x', line: 4 });
+    assert.equal(desired_reason(failed!), 'flow.x, line 4: no such key');
+    assert.equal(desired_reason({ state: 'failed', reason: 'offer:4: flow.x: no such key', path: 'flow.x', line: 4 }), 'line 4: flow.x: no such key');
+    assert.equal(desired_reason({ state: 'failed', reason: 'it is off', path: '', line: 0 }), 'it is off');
+    assert.equal(read_sensor({ desired_config: { state: 'ROLLED_BACK' } }).desired?.state, 'rolled back');
+    for (const desired_config of [null, undefined, 3, [], {}, { state: 'UNSET' }, { state: 'x' }]) {
+        assert.equal(read_sensor({ desired_config }).desired, null);
+    }
 });
 
 test('field ranges never point past the bytes', () => {

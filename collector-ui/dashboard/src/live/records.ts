@@ -294,6 +294,30 @@ export interface Sensor {
     unacked: number | null;
     clock_offset_ms: number | null;
     config_hash: string;
+    desired: Desired | null;
+}
+
+/* What became of settings that the collector wants at a sensor. */
+export interface Desired {
+    state: 'pending' | 'applying' | 'applied' | 'needs restart' | 'failed' | 'rolled back';
+    reason: string;
+    path: string;
+    line: number;
+}
+
+const DESIRED = new Map<string, Desired['state']>([['PENDING', 'pending'], ['APPLYING', 'applying'], ['APPLIED', 'applied'], ['NEEDS_RESTART', 'needs restart'], ['FAILED', 'failed'], ['ROLLED_BACK', 'rolled back']]);
+
+/* One line for people: the sensor begins with the name of the text and the line in it, and mostly names the setting. */
+export function desired_reason(d: Desired): string {
+    const words = d.reason.replace(/^[a-z]+:\d+: /, '');
+    const where = [d.path !== '' && !words.includes(d.path) ? d.path : '', d.line > 0 ? `line ${d.line}` : ''].filter(Boolean).join(', ');
+    return where === '' || words === '' ? words : `${where}: ${words}`;
+}
+
+function read_desired(record: unknown): Desired | null {
+    const b = bag(record);
+    const state = DESIRED.get(enum_tail(b.state));
+    return state === undefined ? null : { state, reason: text(b.reason), path: text(b.path), line: num(b.line) ?? 0 };
 }
 
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
@@ -325,6 +349,7 @@ export function read_sensor(record: unknown): Sensor {
         unacked: num(b.unacked),
         clock_offset_ms: num(b.clock_offset_ms),
         config_hash: text(b.config_hash),
+        desired: read_desired(b.desired_config),
     };
 }
 

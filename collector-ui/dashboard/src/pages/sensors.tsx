@@ -1,7 +1,7 @@
 /* Sensors: each with its state, what it saw and what it lost. The worst first. */
 import { term } from '../lib/filter';
 import { bytes, digits, NONE, percent_of_ppm, plural, safe, si, span, whole } from '../lib/format';
-import type { Sensor } from '../live/records';
+import { desired_reason, type Desired, type Sensor } from '../live/records';
 import { go, href, live_sensors, param, patch, reload, sensors, sensors_error, server_now, subscribe } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { Severity } from '../ui/icons';
@@ -54,8 +54,34 @@ const COLUMNS: Column[] = [
     { key: 'clock', title: 'Clock', sort: (s) => Math.abs(s.clock_offset_ms ?? 0), text: false, cell: (s) => (s.clock_offset_ms === null ? NONE : `${s.clock_offset_ms >= 0 ? '+' : '−'}${digits(Math.abs(s.clock_offset_ms))}\u00a0ms`) },
     { key: 'up', title: 'Connected', sort: (s) => s.connected_ms ?? 0, text: false, cell: (s) => (s.connected_ms === null || s.state !== 'LIVE' ? NONE : span(server_now() - s.connected_ms)) },
     { key: 'seen', title: 'Last seen', sort: (s) => s.seen_ms ?? 0, text: false, cell: (s) => (s.seen_ms === null ? 'never' : `${span(Math.max(0, server_now() - s.seen_ms))} ago`) },
-    { key: 'config', title: 'Configuration', sort: (s) => s.config_hash, text: true, cell: (s) => <span class="mono dim">{safe(s.config_hash.slice(0, 10)) || NONE}</span> },
+    { key: 'config', title: 'Configuration', sort: (s) => `${s.desired === null ? 9 : CONFIG[s.desired.state].order} ${s.config_hash}`, text: true, cell: (s) => <Config s={s} /> },
 ];
+
+/* Settings pushed from here: how they stand, and when somebody should act, why. */
+const CONFIG: Record<Desired['state'], { level: string; order: number }> = {
+    failed: { level: 'high', order: 0 },
+    'rolled back': { level: 'high', order: 1 },
+    'needs restart': { level: 'medium', order: 2 },
+    applying: { level: 'low', order: 3 },
+    pending: { level: 'low', order: 4 },
+    applied: { level: 'ok', order: 5 },
+};
+
+function Config({ s }: { s: Sensor }) {
+    const d = s.desired;
+    const why = d === null ? '' : safe(desired_reason(d));
+    return (
+        <span class="cfg">
+            <span class="mono dim">{safe(s.config_hash.slice(0, 10)) || NONE}</span>
+            {d !== null && (
+                <span class="cfg-state" title={why}>
+                    <Severity level={CONFIG[d.state].level} /> {d.state}
+                </span>
+            )}
+            {d !== null && CONFIG[d.state].order < 2 && why !== '' && <span class="cfg-why warm">{why}</span>}
+        </span>
+    );
+}
 
 function Lost({ n }: { n: number | null }) {
     return <span class={n !== null && n > 0 ? 'warm' : 'dim'}>{whole(n)}</span>;
