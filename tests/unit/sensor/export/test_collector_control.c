@@ -51,11 +51,22 @@ struct fixture {
 };
 
 static _Atomic uint64_t stored;
+static _Atomic uint32_t offers, words, last_word; /* on settings */
 
 static uint64_t stored_position(void *context)
 {
     (void)context;
     return atomic_load(&stored);
+}
+
+static void hear_word(void *context, const char *sensor_id,
+                      const struct ingest_config_status *status)
+{
+    (void)context;
+    if (strcmp(sensor_id, "probe") == 0 && strcmp(status->offer_id, "offer-1") == 0) {
+        atomic_store(&last_word, (uint32_t)status->state);
+        atomic_fetch_add(&words, 1);
+    }
 }
 
 static void open_end(struct fixture *f, struct end *end)
@@ -70,6 +81,7 @@ static void open_end(struct fixture *f, struct end *end)
     assert_int_equal(config_set(end->config, "ingest.listen", "127.0.0.1:0", "test", &err), 0);
     end->events = ingest_store_events(&end->store);
     end->events.stored_position = stored_position;
+    end->events.config_status = hear_word;
     end->ingest = ingest_new(&end->settings, end->directory, &end->events, &err);
     assert_non_null(end->ingest);
     const int port = ingest_start(end->ingest, f->runtime, NULL, NULL, &err);
@@ -83,6 +95,9 @@ static int set_up(void **state)
     struct error err = {0};
 
     atomic_store(&stored, 0);
+    atomic_store(&offers, 0);
+    atomic_store(&words, 0);
+    atomic_store(&last_word, 0);
     f->sections[0] = (struct config_section){"collector", collector_fields, &f->settings, ""};
     f->sections[1] = (struct config_section){"spool", spool_fields, &f->spool, ""};
     f->config = config_new(f->sections, 2, "T", &err);
@@ -145,10 +160,29 @@ static void retune(struct end *end, const char *path, const char *value)
 #define BOOT       "00112233445566778899aabbccddeeff"
 #define OTHER_BOOT "10112233445566778899aabbccddeeff"
 
+#define YAML "flow: {idle_timeout: 31s}"
+
+/* As the program does: taken, and said so. */
+static void take_offer(void *context, const struct ingest_config_offer *offer)
+{
+    struct fixture *f = context;
+    struct ingest_config_status status = {.state = INGEST_CONFIG_APPLIED};
+
+    if (strcmp(offer->yaml, YAML) == 0 && offer->yaml_bytes == strlen(YAML)) {
+        memcpy(status.offer_id, offer->offer_id, sizeof(status.offer_id));
+        collector_sink_tell_config(f->sink.state, &status);
+    }
+    atomic_fetch_add(&offers, 1);
+}
+
 static void open_sink_as(struct fixture *f, const char *boot_id)
 {
-    const struct collector_options options = {
-        .sensor_id = "probe", .boot_id = boot_id, .config_hash = "0", .spool = &f->spool};
+    const struct collector_options options = {.sensor_id = "probe",
+                                              .boot_id = boot_id,
+                                              .config_hash = "0",
+                                              .spool = &f->spool,
+                                              .on_offer = take_offer,
+                                              .context = f};
     struct error err = {0};
 
     assert_int_equal(collector_sink_open(&f->settings, &options, f->runtime, &f->sink, &err), 0);
@@ -489,6 +523,30 @@ static void a_bucket_gives_the_rate_and_no_more(void **state)
     free(lane);
 }
 
+static void offered_settings_are_answered_and_the_answer_comes_again_on_another_stream(void **state)
+{
+    struct fixture *f = *state;
+    const struct ingest_config_offer wanted = {
+        .offer_id = "offer-1", .config_hash = "0", .yaml = YAML, .yaml_bytes = strlen(YAML)};
+    struct collector_link before, link;
+
+    open_sink(f);
+    WAIT_FOR(f, ingest_offer_config(f->ends[0].ingest, "probe", &wanted));
+    assert_false(ingest_offer_config(f->ends[0].ingest, "nobody", &wanted));
+    WAIT_FOR(f, atomic_load(&words) == 1);
+    assert_int_equal(atomic_load(&last_word), INGEST_CONFIG_APPLIED);
+    assert_int_equal(atomic_load(&offers), 1);
+    collector_sink_link(f->sink.state, &before);
+    assert_true(before.welcomed_ns > 0 && before.heard_ns >= before.welcomed_ns);
+    collector_sink_ask(f->sink.state);
+    WAIT_FOR(f, (collector_sink_link(f->sink.state, &link), link.heard_ns > before.heard_ns));
+    retune(&f->ends[0], "ingest.redirect_to", f->ends[1].address);
+    WAIT_FOR(f, atomic_load(&words) == 2);
+    collector_sink_link(f->sink.state, &link);
+    assert_true(link.welcomed_ns > before.welcomed_ns);
+    check_sums(f);
+}
+
 static void an_address_of_the_reload_that_is_none_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -515,6 +573,7 @@ int main(void)
         TEST(a_bounded_rate_is_kept_loses_nothing_and_is_lifted),
         TEST(a_store_that_is_behind_bounds_the_sensors_until_it_has_caught_up),
         TEST(an_address_of_the_reload_that_is_none_is_refused),
+        TEST(offered_settings_are_answered_and_the_answer_comes_again_on_another_stream),
     };
 
     log_set_level(LOG_ERROR);
