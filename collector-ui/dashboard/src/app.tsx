@@ -6,14 +6,18 @@ import { bindings, use_keys } from './keys';
 import { ago, clock, moment, ms, NONE, plural, safe, span, whole } from './lib/format';
 import { search_to_filter } from './lib/filter';
 import { format_range, parse_instant, type PageName, type Range } from './lib/route';
+import { why_not } from './lib/session';
+import { session } from './live/session';
 import {
     announce, connection, go, go_live, hello, held, href, is_live, is_shown, last_good_ms, live, open_shown, param, patch, pause, paused_at, perf, range,
     RATES, rate_hz, route, sensors, server_now, set_range, set_rate, toggle_pause, view, alerts,
 } from './live/store';
 import { Icon, Mark, Severity } from './ui/icons';
+import { Menu } from './ui/menu';
 import { use_seconds } from './ui/parts';
 import { PerfPanel } from './ui/perf_panel';
 import { toggle_theme } from './ui/theme';
+import { UserMenu } from './ui/user_menu';
 import { Overview } from './pages/overview';
 
 const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', map: 'Map', alerts: 'Alerts', packets: 'Packets' };
@@ -115,45 +119,6 @@ const SPANS: [string, string, string][] = [
     ['now-24h..now', 'Last 24 hours', '24 h'],
     ['now-7d..now', 'Last 7 days', '7 d'],
 ];
-
-/* A button with a small menu below it; closes on Escape, on choice and on a click elsewhere. */
-function Menu(props: { label: string; class?: string; button: ComponentChildren; children: (close: () => void) => ComponentChildren }) {
-    const [open, set_open] = useState(false);
-    const box = useRef<HTMLDivElement>(null);
-    useEffect(() => {
-        if (!open) {
-            return;
-        }
-        const away = (e: PointerEvent) => {
-            if (!box.current?.contains(e.target as Node)) {
-                set_open(false);
-            }
-        };
-        document.addEventListener('pointerdown', away);
-        return () => document.removeEventListener('pointerdown', away);
-    }, [open]);
-    const close = () => {
-        set_open(false);
-        box.current?.querySelector('button')?.focus();
-    };
-    return (
-        <div
-            class="menu-box"
-            ref={box}
-            onKeyDown={(e) => {
-                if (e.key === 'Escape' && open) {
-                    e.stopPropagation();
-                    close();
-                }
-            }}
-        >
-            <button type="button" class={`btn ${props.class ?? ''}`} aria-haspopup="true" aria-expanded={open} aria-label={props.label} onClick={() => set_open(!open)}>
-                {props.button}
-            </button>
-            {open && <div class="menu">{props.children(close)}</div>}
-        </div>
-    );
-}
 
 function range_name(r: Range | null): { long: string; short: string } {
     if (r === null) {
@@ -436,6 +401,14 @@ function Banner() {
         );
     }
     const at = paused_at.value;
+    const closed = route.value.page === 'packets' && hello.value !== null ? why_not(session.value, 'packets', 'The page of packets needs') : '';
+    if (closed) {
+        return (
+            <div class="note held" role="status">
+                <span class="say">{closed}</span>
+            </div>
+        );
+    }
     if (at !== null) {
         const h = held.value;
         return (
@@ -568,6 +541,7 @@ export function App() {
                 <button type="button" class="btn icon" aria-label="Dark or light" title="Dark or light (t)" onClick={toggle_theme}>
                     <Icon name="sun" />
                 </button>
+                <UserMenu />
             </header>
             <Rail />
             <main id="main" tabIndex={-1}>

@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fake_access } from './fake_access.mjs';
 import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
@@ -687,7 +688,8 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], connections: 0, acks: 0 };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], connections: 0, acks: 0, access: null };
+    const access = (control.access = fake_access(options.users, () => clients));
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
     if (existsSync(join(dist, 'manifest.txt'))) {
@@ -710,9 +712,12 @@ export function fake_collector(options = {}) {
         }
         const reply = (answer) =>
             setTimeout(() => {
-                response.writeHead(answer.status, { ...headers, 'content-type': answer.type, 'cache-control': 'no-store' });
+                response.writeHead(answer.status, { ...headers, ...answer.headers, 'content-type': answer.type, 'cache-control': 'no-store' });
                 response.end(answer.body);
             }, control.slow_ms);
+        if (access.answer(request, url.pathname, reply)) {
+            return;
+        }
         if (/^\/v1\/(silences|alerts:)/.test(url.pathname)) {
             let text = '';
             request.on('data', (part) => (text += part));
@@ -728,7 +733,7 @@ export function fake_collector(options = {}) {
     server.on('upgrade', (request, socket) => {
         const key = request.headers['sec-websocket-key'];
         const origin = request.headers.origin;
-        if (control.refuse || !key || !(request.headers['sec-websocket-protocol'] ?? '').includes('live.v1.json') || (origin && new URL(origin).host !== request.headers.host)) {
+        if (control.refuse || !access.may(request, 'flows') || !key || !(request.headers['sec-websocket-protocol'] ?? '').includes('live.v1.json') || (origin && new URL(origin).host !== request.headers.host)) {
             socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
             return;
         }
@@ -747,7 +752,7 @@ export function fake_collector(options = {}) {
         socket.on('close', done);
         send_text(socket, JSON.stringify({
             t: 'hello', v: 1, boot, server: 'collector-1', version: '0.1.0', now_ms: server_ms(), tick_ms: 1000, min_tick_ms: 33, history: [{ step_ms: 1000, span_s: 900 }, { step_ms: 60000, span_s: 2592000 }],
-            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: true, ack: true, filtered_series: control.filtered_series }, user: '', dict_rev: 1,
+            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: access.may(request, 'packets'), ack: access.may(request, 'triage'), filtered_series: control.filtered_series }, user: access.who(request), dict_rev: 1,
         }));
         send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
         socket.on('data', reader((text) => {

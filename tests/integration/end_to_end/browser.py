@@ -19,7 +19,7 @@ os.environ["NETSCOPE_BIN"] = BIN
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 
 from fleet import Collector
-from support.programs import COLLECTOR, ROOT, SENSOR, SKIPPED, Program, free_port, make_traffic, wait_until
+from support.programs import COLLECTOR, ROOT, SENSOR, SKIPPED, Program, free_port, make_traffic, run, wait_until
 
 
 def missing():
@@ -32,6 +32,20 @@ def missing():
     return None if os.access(COLLECTOR, os.X_OK) else "netscope-collector is not built"
 
 
+def guarded(folder):
+    """A collector that asks for a login, and whom it lets in: a viewer."""
+    users, config, password = os.path.join(folder, "users"), os.path.join(folder, "guarded.yaml"), "vera looks at it"
+    done = run(COLLECTOR, "user", "add", "vera", "--role", "viewer", "--password-stdin", "--file", users,
+               input_bytes=f"{password}\n".encode())
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    with open(config, "w", encoding="utf-8") as out:
+        out.write(f"web: {{auth: {{enabled: true, users_file: {users}}}}}\n")
+    home = os.path.join(folder, "guarded")
+    os.mkdir(home)
+    return Collector(home, arguments=("--config", config)), password
+
+
 def main():
     reason = missing()
     if reason:
@@ -41,6 +55,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         capture, _ = make_traffic(folder, "demo")
         collector = Collector(folder)
+        closed, password = guarded(folder)
         sensor = Program(SENSOR, "--read-pcap", capture, "--quiet", "--pace", "--loop", "--sensor-id", "demo", "--collector",
                          f"127.0.0.1:{collector.ingest}", "--grpc-listen", f"127.0.0.1:{free_port()}",
                          environment={"NETSCOPE_HTTP__PORT": str(free_port())})
@@ -51,8 +66,9 @@ def main():
             server = collector.flows()[0]["server"]["ip"]
             environment = {**os.environ, "NODE_PATH": MODULES, "NETSCOPE_DASHBOARD_URL": f"http://127.0.0.1:{collector.http}",
                            "NETSCOPE_EXPECT_SERVER_IP": server, "NETSCOPE_EXPECT_ALERTS": "1", "NETSCOPE_EXPECT_PACKETS": "1",
+                           "NETSCOPE_LOGIN_URL": f"http://127.0.0.1:{closed.http}", "NETSCOPE_LOGIN_PASSWORD": password,
                            "NETSCOPE_SCREENSHOT_DIR": SCREENSHOTS}
-            tests = [os.path.join(ROOT, "tests", "browser", name) for name in ("dashboard.test.mjs", "failure.test.mjs", "triage.test.mjs")]
+            tests = [os.path.join(ROOT, "tests", "browser", name) for name in ("dashboard.test.mjs", "failure.test.mjs", "triage.test.mjs", "login.test.mjs")]
             # One after the other: side by side two browsers share the processors, and each waits for the other.
             failed = [test for test in tests if subprocess.run(["node", "--test", test], env=environment, timeout=300).returncode != 0]
             if not failed and sensor.is_running():
@@ -62,6 +78,7 @@ def main():
         finally:
             sensor.__exit__()
             collector.close()
+            closed.close()
 
 
 if __name__ == "__main__":

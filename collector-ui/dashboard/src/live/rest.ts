@@ -1,4 +1,5 @@
 /* REST calls (docs/live-feed.md section 2). Each takes an AbortSignal: leaving a view ends its queries. */
+import { signal } from '@preact/signals';
 import { num } from '../lib/format';
 
 export class Problem extends Error {
@@ -12,6 +13,9 @@ export class Problem extends Error {
         super(detail);
     }
 }
+
+/* How often an answer said that nobody is logged in. */
+export const unauthenticated = signal(0);
 
 export type Bag = Record<string, unknown>;
 
@@ -51,6 +55,7 @@ async function ask(path: string, query: string, how: RequestInit, signal?: Abort
     }
     const bag = typeof body === 'object' && body !== null && !Array.isArray(body) ? (body as Bag) : {};
     if (!response.ok) {
+        unauthenticated.value += response.status === 401 ? 1 : 0;
         throw new Problem(
             response.status,
             typeof bag.detail === 'string' && bag.detail ? bag.detail : `The collector answered ${response.status}.`,

@@ -8,6 +8,7 @@ import type { Dict, Frame, Hello, LiveFlow, LiveSensor, Totals } from './message
 import { hidden_by } from '../lib/triage';
 import { read_alert, read_note, read_sensor, type Alert, type Note, type Sensor } from './records';
 import { get } from './rest';
+import { look_again } from './session';
 import { Live, now_ms, type Topics } from './socket';
 
 /* -- address ------------------------------------------------------------------------------------------------ */
@@ -318,6 +319,7 @@ export const live = new Live(`${scheme}//${location.host}/v1/live`, {
             retry_at_ms: live.reconnect.retry_at_ms,
         };
         fallback.value ??= { kind: 'live', span_ms: DEFAULT_SPANS_MS[1] };
+        void look_again();
     },
     hello(h) {
         batch(() => {

@@ -1,8 +1,10 @@
 /* One alert: why it was raised, what shows it, what people have said of it. */
 import { quote, term } from '../../lib/filter';
 import { ago, digits, enum_words, moment, num, safe, si, span, whole, NONE } from '../../lib/format';
+import { why_not } from '../../lib/session';
 import { alert_entity, alert_filter, alert_title, type Alert, type Peer } from '../../live/records';
 import type { Bag } from '../../live/rest';
+import { session } from '../../live/session';
 import { go, hello, href, notes, param, patch, sensor_name } from '../../live/store';
 import { Severity } from '../../ui/icons';
 import { CopyButton } from '../../ui/parts';
@@ -144,6 +146,13 @@ export function Detail({ a, now, related, acts }: { a: Alert; now: number; relat
                     <CopyButton label="Copy link" text={location.href} />
                     <CopyButton label="Copy JSON" text={JSON.stringify(raw, null, 2)} />
                 </div>
+                {[why_not(session.value, 'triage', 'Acknowledging and silencing need'), samples.length > 0 ? why_not(session.value, 'packets', 'Its packets need') : '']
+                    .filter((why) => why !== '')
+                    .map((why) => (
+                        <p class="dim why-not" key={why}>
+                            {why}
+                        </p>
+                    ))}
             </div>
         </aside>
     );
