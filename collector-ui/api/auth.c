@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/service/audit.h"
 #include "base/service/role.h"
 #include "base/service/secret_file.h"
 #include "collector-ui/api/api_private.h"
@@ -212,6 +214,23 @@ static enum http_auth_verdict check_open(const struct api *api, const struct htt
 
 /* ---- the door ---- */
 
+/* Who has seen bytes of packets, and who may not what they asked for; a storm of refusals is cut.
+ * The list of samples, which the page asks for all the time, has no bytes. */
+static void note_call(const struct http_request *request, const char *who, unsigned right,
+                      bool is_allowed)
+{
+    static struct log_limit limit;
+    const char *const path = http_request_path(request);
+    char peer[80];
+    if (is_allowed ? right != RIGHT_PACKETS || strcmp(path, "/v1/packets") == 0
+                   : !log_allowed(&limit, NS_PER_SEC / 10, NULL)) {
+        return;
+    }
+    snprintf(peer, sizeof peer, "http:%s", http_request_peer(request));
+    audit_line(who, peer, path, is_allowed ? "allowed" : "PERMISSION_DENIED",
+               is_allowed ? NULL : right_name(right));
+}
+
 static enum http_auth_verdict refuse_role(struct http_request *request,
                                           const struct access_caller *caller, unsigned right)
 {
@@ -234,8 +253,9 @@ enum http_auth_verdict auth_check(struct http_request *request)
         http_request_set_identity(request, answer.caller.who);
         http_request_set_grant(request, (struct http_grant){.rights = answer.caller.rights,
                                                             .proof = answer.caller.proof});
-        return (answer.caller.rights & right) != 0 ? HTTP_AUTH_ALLOW
-                                                   : refuse_role(request, &answer.caller, right);
+        const bool is_allowed = (answer.caller.rights & right) != 0;
+        note_call(request, answer.caller.who, right, is_allowed);
+        return is_allowed ? HTTP_AUTH_ALLOW : refuse_role(request, &answer.caller, right);
     }
     if (answer.verdict == ACCESS_LIMITED) {
         auth_refuse_limited(request, answer.wait_ns);

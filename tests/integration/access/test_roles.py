@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -186,6 +187,12 @@ security: {{audit_file: {self.audit}}}
         self.assertLessEqual({("otto", "CreateSilence"), ("anna", "CreateSilence"), ("operator-machine", "CreateSilence"),
                               ("operator-bot", "CreateSilence"), ("vera", "Login")}, done)
         self.assertFalse({who for who, what in done if what == "CreateSilence"} & {"vera", "viewer-machine", "viewer-bot"})
+        looked = {(line["who"], line["result"]) for line in self.lines() if line["what"] == f"/v1/packets/{packet}"}
+        self.assertLessEqual({("otto", "allowed"), ("anna", "allowed"), ("operator-machine", "allowed")}, looked)
+        refused = [line for line in self.lines() if line["result"] == "PERMISSION_DENIED"]
+        self.assertLessEqual({line["who"] for line in refused}, {"vera", "viewer-machine", "viewer-bot"})
+        self.assertLessEqual({line["detail"] for line in refused}, {"packets", "triage"})
+        self.assertGreater(len(refused), 0)
         self.assertEqual({one["created_by"] for one in self.json("/v1/silences", cookie=cookies["viewer"])["silences"]},
                          {"otto", "anna", "operator-machine", "admin-machine", "operator-bot"})
 
@@ -387,6 +394,7 @@ security: {{audit_file: {self.audit}}}
         for prompt in (b"Password for tess: ", b"Verifying - Password for tess: "):
             while prompt not in shown:
                 shown += os.read(leader, 1024)
+            wait_until("no echo", lambda: not termios.tcgetattr(leader)[3] & termios.ECHO)
             os.write(leader, b"not to be seen\n")
         self.assertEqual(command.wait(timeout=20 * PATIENCE), 0, shown)
         try:
