@@ -130,7 +130,8 @@ static void run_get(struct fleet_job *job)
         if (flows.records.count == 0) {
             grpc_refuse(&job->ask, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
                         "flow %s: not in the history of these sensors", job->id);
-        } else {
+        } else if (fleet_job_succeeded(
+                       job, history_query_observers(job->reader, &flows.records.items[0]))) {
             fleet_job_answer(job, &(struct fleet_answer){.records = flows.records.items,
                                                          .count = 1,
                                                          .next_page = "",

@@ -212,7 +212,7 @@ static int run_flow(struct rest_job *job, struct history_reader *reader, struct 
                             record)) {
         return error_set(err, ENOENT, "flow %016" PRIx64 ": not in the history", job->number[0]);
     }
-    return 0;
+    return history_query_observers(reader, record);
 }
 
 static void write_flow(struct rest_job *job, struct json_writer *out)

@@ -113,10 +113,13 @@ MUST_USE int history_query_flows(struct history_reader *reader,
                                  const struct history_flows_query *query,
                                  struct history_flows *out);
 void history_flows_fini(struct history_flows *flows);
-/* The newest record of a flow, with its observers; `sensor_id` NULL: of any. False: unknown, or a
+/* The newest record of a flow; `sensor_id` NULL: of any. False: unknown, or a
  * bound was met (see cost). */
 MUST_USE bool history_query_flow(struct history_reader *reader, uint64_t flow_id,
                                  const char *sensor_id, struct history_bytes *out);
+/* Appends the observers of its flow to a FlowRecord with identity; nothing where one sensor alone
+ * saw it. The record is unchanged unless 0 is returned; -ENOMEM or -ECANCELED. */
+MUST_USE int history_query_observers(struct history_reader *reader, struct history_bytes *record);
 
 /* ---- groups ---- */
 

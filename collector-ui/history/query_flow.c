@@ -1,9 +1,11 @@
-/* One flow, with who else saw it. */
-#include <stdio.h>
+/* One flow, and who else saw a flow. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "collector-ui/history/query_private.h"
+#include "proto/codec.h"
 
 /* How long after the flow's newest record those of other sensors are looked for: they report when
  * their own interval is over. */
@@ -15,26 +17,17 @@ struct flow_search {
     const char *sensor_id;
     struct history_bytes *out;
     bool is_found;
-    char sensor[SENSOR_ID_BYTES], community_id[64];
-    uint64_t start_ns, end_ns;
 };
-
-static void keep_text(char *out, size_t room, sqlite3_stmt *rows, int at)
-{
-    const char *const text = (const char *)sqlite3_column_text(rows, at);
-
-    (void)snprintf(out, room, "%s", text == NULL ? "" : text);
-}
 
 static int search_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct flow_search *const s = context;
-    sqlite3_stmt *const rows = query_prepare(
-        s->reader, db,
-        "SELECT f.record, f.sensor_id, b.boot_id, f.seq, f.community_id, f.start_ns, f.end_ns"
-        " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-        " WHERE f.flow_id = ?1 AND (?2 IS NULL OR f.sensor_id = ?2)"
-        " ORDER BY f.end_ns DESC LIMIT 1");
+    sqlite3_stmt *const rows =
+        query_prepare(s->reader, db,
+                      "SELECT f.record, f.sensor_id, b.boot_id, f.seq FROM flows f"
+                      " LEFT JOIN boots b ON b.no = f.boot_no"
+                      " WHERE f.flow_id = ?1 AND (?2 IS NULL OR f.sensor_id = ?2)"
+                      " ORDER BY f.end_ns DESC LIMIT 1");
 
     (void)file;
     if (rows != NULL) {
@@ -44,33 +37,59 @@ static int search_file(void *context, sqlite3 *db, uint32_t file)
         }
     }
     if (query_step(s->reader, rows)) {
-        keep_text(s->sensor, sizeof(s->sensor), rows, 1);
-        keep_text(s->community_id, sizeof(s->community_id), rows, 4);
-        s->start_ns = (uint64_t)sqlite3_column_int64(rows, 5);
-        s->end_ns = (uint64_t)sqlite3_column_int64(rows, 6);
         s->is_found = query_record(rows, 0, s->out);
     }
     sqlite3_finalize(rows);
     return s->is_found ? 1 : 0;
 }
 
-/* A bound that is met, or no memory, leaves them out. */
-static void tell_observers(struct flow_search *s)
+/* NULL: too long to be a text of the store. */
+static char *copy_text(struct record_text text, char *out, size_t room)
 {
-    const struct merge_range range = {.from_ns = s->start_ns,
-                                      .to_ns = s->end_ns + OTHERS_LATER_NS,
-                                      .until = "f.end_ns",
-                                      .community_id = s->community_id};
+    if (text.length >= room) {
+        return NULL;
+    }
+    if (text.length > 0) {
+        memcpy(out, text.data, text.length);
+    }
+    out[text.length] = '\0';
+    return out;
+}
+
+static int tell_observers(struct history_reader *reader, const struct flow_record *flow,
+                          struct history_bytes *record)
+{
+    char sensor_id[SENSOR_ID_BYTES], community_id[64];
+    const struct merge_range range = {
+        .from_ns = flow->start_ns,
+        .to_ns = flow->end_ns + OTHERS_LATER_NS,
+        .until = "f.end_ns",
+        .community_id = copy_text(flow->community_id, community_id, sizeof(community_id))};
     struct query_merge *merge = NULL;
 
-    if (s->community_id[0] == '\0' ||
-        query_merge_make(s->reader, NULL, &range, false, &merge) != 0 || merge == NULL) {
-        return;
+    if (copy_text(flow->identity.sensor_id, sensor_id, sizeof(sensor_id)) == NULL ||
+        range.community_id == NULL || community_id[0] == '\0' || range.to_ns < range.from_ns) {
+        return 0;
     }
-    if (!query_merge_tell(merge, s->sensor, s->flow_id, s->out)) {
-        s->reader->cost.is_partial = true;
+    int result = query_merge_make(reader, NULL, &range, false, &merge);
+
+    if (merge != NULL && !query_merge_tell(merge, sensor_id, flow->flow_id, record)) {
+        result = -ENOMEM;
     }
     query_merge_free(merge);
+    return result;
+}
+
+int history_query_observers(struct history_reader *reader, struct history_bytes *record)
+{
+    struct flow_record *const flow = calloc(1, sizeof(*flow));
+    int result = flow == NULL ? -ENOMEM : 0;
+
+    if (result == 0 && codec_decode_flow(record->bytes, record->length, flow)) {
+        result = tell_observers(reader, flow, record);
+    }
+    free(flow);
+    return result;
 }
 
 bool history_query_flow(struct history_reader *reader, uint64_t flow_id, const char *sensor_id,
@@ -80,8 +99,5 @@ bool history_query_flow(struct history_reader *reader, uint64_t flow_id, const c
         .reader = reader, .flow_id = flow_id, .sensor_id = sensor_id, .out = out};
 
     (void)query_files(reader, 0, UINT64_MAX, false, search_file, &search);
-    if (search.is_found) {
-        tell_observers(&search);
-    }
     return search.is_found;
 }

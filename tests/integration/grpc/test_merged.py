@@ -24,14 +24,14 @@ CLIENT, SERVER, TENANT = "10.9.0.1", "10.9.0.2", "10.9.1.1"
 SENSORS = ("core", "twin", "edge")  # edge lacks packets
 
 
-def connection(at, port, payload):
-    """A whole TCP connection of 8 packets."""
+def connection(at, port, payload, step=0.01):
+    """A whole TCP connection of 8 packets, `step` seconds from one to the next."""
     down, up = (CLIENT, port, SERVER, 80), (SERVER, 80, CLIENT, port)
     frames = [tcp(*down, SYN, 100), tcp(*up, SYN | ACK, 500, 101), tcp(*down, ACK, 101, 501),
               tcp(*down, PSH | ACK, 101, 501, payload), tcp(*up, ACK, 501, 101 + len(payload)),
               tcp(*down, FIN | ACK, 101 + len(payload), 501), tcp(*up, FIN | ACK, 501, 102 + len(payload)),
               tcp(*down, ACK, 102 + len(payload), 502)]
-    return [(at + n / 100, frame) for n, frame in enumerate(frames)]
+    return [(at + n * step, frame) for n, frame in enumerate(frames)]
 
 
 def tagged(frame, vlan):
@@ -194,6 +194,10 @@ class Merged(unittest.TestCase):
                 own = json.loads(answer.read())
             self.assertEqual(own["sensor_id"], one["sensor_id"])
             self.assertEqual(own["observers"], flow["observers"])
+            own = self.client.ask("FlowService/GetFlow", {"flow_id": one["flow_id"], "sensor_selector": {
+                "sensor_ids": [one["sensor_id"]]}})["flow"]
+            self.assertEqual([(seen["sensor_id"], seen["flow_id"]) for seen in own["observers"]],
+                             [(seen["sensor_id"], seen["flow_id"]) for seen in flow["observers"]])
 
     def test_what_one_sensor_alone_saw_stays(self):
         answer = self.flows(filter="port = 7000")
@@ -222,6 +226,31 @@ class Merged(unittest.TestCase):
         self.assertIn("MERGED, ALL", problem["detail"])
         self.assertEqual(self.client.refused("QueryService/Aggregate", {"dedup": 7})[:2],
                          ("INVALID_ARGUMENT", "OUT_OF_BOUNDS"))
+
+
+class Restarted(unittest.TestCase):
+    """A sensor that is started again in the middle of connections which another one sees whole."""
+
+    def test_what_it_took_up_in_the_middle_counts_no_second_time(self):
+        with tempfile.TemporaryDirectory(prefix="netscope-merged-") as folder:
+            frames = sorted(one for n in range(20) for one in connection(n / 20, 41000 + n, b"x" * 100, step=0.5))
+            parts = {"core": [frames], "edge": [[one for one in frames if one[0] < 2], [one for one in frames if one[0] >= 2]]}
+            collector, held = Collector(folder), 0
+            try:
+                for name, captures in parts.items():
+                    for number_of, some in enumerate(captures):
+                        path = write_pcap(os.path.join(folder, f"{name}-{number_of}.pcap"), some)
+                        held = report(name, collector, path, held)
+                client = Client(collector.ingest, None)
+                asked = {"from": stamp((int(START) - 60) * 10**9), "to": stamp((int(START) + 60) * 10**9)}
+                sums = {dedup: sum(number(row, "packets") for row in client.ask(
+                    "QueryService/Aggregate", {**asked, "dedup": dedup})["rows"]) for dedup in ("DEDUP_MERGED", "DEDUP_ALL")}
+                self.assertEqual(sums, {"DEDUP_MERGED": 160, "DEDUP_ALL": 320})
+                flows = client.ask("QueryService/QueryFlows", asked)["flows"]
+                self.assertEqual({flow["sensor_id"] for flow in flows}, {"core"})
+                self.assertEqual(collector.program.stop(), 0, collector.program.text()[-3000:])
+            finally:
+                collector.close()
 
 
 if __name__ == "__main__":

@@ -285,6 +285,9 @@ static void run_flow(struct history_reader *reader, void *context)
     struct found *const found = context;
 
     found->is_found = history_query_flow(reader, found->flow_id, found->sensor_id, &found->record);
+    if (found->is_found) {
+        assert_int_equal(history_query_observers(reader, &found->record), 0);
+    }
 }
 
 static void one_flow_names_who_saw_it_whichever_is_asked_for(void **context)
