@@ -6,10 +6,12 @@ NETSCOPE_KAFKA_VERSION: another version than 3.9.1. 77 without java, mvn, kcat o
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -19,6 +21,12 @@ from kafka_tools import FLOWS, has_kcat, kept_contract, result_of, run_cases, sa
 from probe_tools import finish, lines_with, probe, start  # noqa: E402
 
 BUILD, FOLDER, SENSOR, TRAFFIC, CERTS = (os.path.abspath(path) for path in sys.argv[1:6])
+INTEGRATION = os.path.join(HERE, "..", "..")
+os.environ["NETSCOPE_BIN"] = os.path.dirname(SENSOR)
+sys.path[:0] = [INTEGRATION, os.path.join(INTEGRATION, "end_to_end")]
+from fleet import Collector, in_store  # noqa: E402
+from support.programs import wait_until  # noqa: E402
+
 probe_tools.FOLDER = FOLDER
 CASES = []
 broker = None
@@ -172,6 +180,60 @@ def a_login_over_tls_works_and_wrong_ones_say_what_is_wrong():
             # All that was kept arrives with the right password.
             _, result = attempt(*base, *sensor, f"sasl_password_file={right.name}", *kept, seconds=30)
             same("recovered and acked", (result["recovered"], result["acked"]), (150, 200))
+
+
+def read_by_group(folder, name, more=""):
+    os.mkdir(os.path.join(folder, name))
+    config = os.path.join(folder, name, "collector.yaml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f"kafka_source:\n  brokers: {broker.brokers}\n  group: readers\n  session_timeout: 6s\n"
+                   "  flows_topics: read.flows.v1\n  alerts_topics: read.alerts.v1\n  stats_topics: read.stats.v1\n" + more)
+    return Collector(os.path.join(folder, name), arguments=("--config", config))
+
+
+def figure(collector, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{collector.http}/metrics", timeout=20) as answer:
+        rows = dict(line.split() for line in answer.read().decode().splitlines() if line.startswith("netscope_collector_kafka_source_"))
+    return int(float(rows[f"netscope_collector_kafka_source_{name}"]))
+
+
+@case
+def collectors_of_a_group_store_each_record_once_though_they_and_the_broker_are_killed():
+    for topic, partitions in (("flows", 6), ("alerts", 3), ("stats", 3)):
+        broker.create(f"read.{topic}.v1", partitions)
+    with tempfile.TemporaryDirectory() as folder:
+        one, two = read_by_group(folder, "one", "  batch_records: 200\n"), read_by_group(folder, "two", "  batch_records: 200\n")
+        try:
+            wait_until("partitions for both", lambda: figure(one, "partitions") > 0 and figure(two, "partitions") > 0, seconds=90)
+            capture, lines = os.path.join(folder, "mix.pcap"), os.path.join(folder, "flows.jsonl")
+            subprocess.run([TRAFFIC, "mix", capture, "-f", "20000"], check=True, capture_output=True, timeout=60)
+            sensor = subprocess.Popen([SENSOR, "--quiet", "--read-pcap", capture, "--flows-jsonl", lines, "--kafka", broker.brokers,
+                                       "--lossless", "--grpc-listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True,
+                                      env={**os.environ, "NETSCOPE_KAFKA__TOPIC_PREFIX": "read", "NETSCOPE_HTTP__PORT": "0",
+                                           "NETSCOPE_PIPELINE__FLUSH_TIMEOUT": "2m"})
+            wait_until("records at both", lambda: figure(one, "taken_total") > 0 and figure(two, "taken_total") > 0, seconds=90)
+            one.program.stop(signal.SIGKILL)
+            broker.kill()
+            broker.start()
+            one.start()
+            said = sensor.communicate(timeout=200)[1]
+            same("the sensor", (sensor.returncode, said if sensor.returncode else ""), (0, ""))
+            with open(lines, encoding="utf-8") as file:
+                wanted = {(record["boot_id"], int(record["record_seq"])) for record in map(json.loads, file)}
+            wait_until("all records", lambda: sum(len(set(numbers)) for each in (one, two)
+                                                  for numbers in in_store(each.folder, "flows").values()) >= len(wanted), seconds=120)
+            for each in (one, two):
+                same("exit", each.program.stop(), 0)
+            found = [(boot, number) for each in (one, two) for boot, numbers in in_store(each.folder, "flows").items()
+                     for number in numbers]
+            same("records", (len(set(found)), set(found) == wanted), (len(wanted), True))
+            # Two stores: what one had on disk and not committed when it was killed, the other may have read as well.
+            for each in (one, two):
+                numbers = [pair for boot, all_of in in_store(each.folder, "flows").items() for pair in ((boot, n) for n in all_of)]
+                same("twice in one store", len(numbers) - len(set(numbers)), 0)
+        finally:
+            one.close()
+            two.close()
 
 
 @case
