@@ -412,6 +412,17 @@ static void keep_word(struct rollout_sensor *sensor, const struct ingest_config_
     }
 }
 
+/* After each connection it says the same again: nothing to write down. */
+static bool is_news(const struct rollout_sensor *sensor, const struct ingest_config_status *status)
+{
+    const struct ingest_config_status *told = sensor->told;
+
+    return told == NULL || sensor->state != status->state || told->line != status->line ||
+           strcmp(told->config_hash, status->config_hash) != 0 ||
+           strcmp(told->reason, status->reason) != 0 || strcmp(told->path, status->path) != 0 ||
+           strcmp(told->needs_restart, status->needs_restart) != 0;
+}
+
 void rollout_told(struct rollout *rollout, const char *sensor_id,
                   const struct ingest_config_status *status, uint64_t wall_ns, uint64_t now_ns)
 {
@@ -430,9 +441,11 @@ void rollout_told(struct rollout *rollout, const char *sensor_id,
     if (sensor->state == INGEST_CONFIG_FAILED || sensor->state == INGEST_CONFIG_ROLLED_BACK) {
         return; /* that is the last word */
     }
-    keep_word(sensor, status);
-    set_state(rollout, sensor, status->state, wall_ns);
-    sensor->vain = 0;
+    if (is_news(sensor, status)) {
+        keep_word(sensor, status);
+        set_state(rollout, sensor, status->state, wall_ns);
+        sensor->vain = 0;
+    }
     if (status->state != INGEST_CONFIG_APPLIED) {
         sensor->held_ns = 0;
     } else if (sensor->held_ns == 0 && sensor->is_connected) {

@@ -350,6 +350,8 @@ static void a_restart_of_the_collector_goes_on_where_it_was(void **state)
     say(before, "b", "w1", INGEST_CONFIG_APPLYING);
     assert_true(rollout_take_change(before));
     assert_false(rollout_take_change(before));
+    say(before, "a", "w1", INGEST_CONFIG_APPLIED); /* as after each connection */
+    assert_false(rollout_take_change(before));
     uint8_t *bytes = rollout_write(before, NULL, &length);
     assert_non_null(bytes);
     assert_int_equal(rollout_read(rollout, bytes, length), 0);
