@@ -355,6 +355,33 @@ class Push(unittest.TestCase):
         answer = self.place.rest("/v1/fleet/config:set", {"yaml": GOOD})
         self.assertEqual((answer[0], answer[1]["reason"]), (429, "TOO_MANY"))
 
+    def test_without_tokens_nobody_may_on_tcp(self):
+        place = Place(os.path.join(self.work.name, "open"), NETSCOPE_COLLECTOR_GRPC__TOKEN_FILE="")
+        self.addCleanup(place.close)
+        for path, body in (("config", None), ("config:set", {"yaml": GOOD}), ("config:clear", {"config_id": 32 * "0"})):
+            answer = place.rest(f"/v1/fleet/{path}", body, token="")
+            self.assertEqual((answer[0], answer[1].get("reason")), (403, "PERMISSION_DENIED"), answer)
+
+    def test_by_grpc(self):
+        try:
+            import grpc
+            from support.grpc_client import Client
+        except ImportError as error:
+            self.skipTest(f"{error}: python3-grpcio and python3-protobuf are needed")
+        sensor = self.sensor("web-1")
+        client = Client(self.place.ingest, OPERATOR)
+        wanted = client.ask("FleetService/SetDesiredConfig", {"yaml": GOOD, "sensor_selector": {"sensor_ids": ["web-*"]}})
+        config_id = wanted["desired_config"]["config_id"]
+        self.assertEqual(wanted["sensor_ids"], ["web-1"])
+        self.place.until(web_1="APPLIED")
+        seen = client.ask("FleetService/GetConfigStatus", {"states": ["CONFIG_STATE_APPLIED"]})
+        self.assertEqual([(row["sensor_id"], row["config_id"]) for row in seen["sensors"]], [("web-1", config_id)])
+        self.assertEqual(client.ask("FleetService/ClearDesiredConfig", {"config_id": config_id})["desired_config"]["yaml"], GOOD)
+        wait_until("its own settings", lambda: sensor.idle() == "1m")
+        with self.assertRaises(grpc.RpcError) as refused:
+            Client(self.place.ingest, READER).ask("FleetService/GetConfigStatus")
+        self.assertEqual(refused.exception.code(), grpc.StatusCode.PERMISSION_DENIED)
+
 
 if __name__ == "__main__":
     main()
