@@ -3,7 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { app_name, safe, si, bytes as bytes_text } from '../../lib/format';
 import { flow_key, read_flow, type Flow } from '../../live/records';
 import { get } from '../../live/rest';
-import { app_slot, dict, href, is_live, live_flows, paused_at, range, reload, view } from '../../live/store';
+import { app_slot, dict, href, is_live, live_flows, paused_at, range, reload, sensors, view } from '../../live/store';
 import { Dot, Empty, Failed, Loading, Middle, Panel } from '../../ui/parts';
 
 interface TopRow {
@@ -72,7 +72,7 @@ export function TopFlows() {
         <Panel
             class="p-top"
             title="Top flows"
-            sub={live ? 'bit/s, now' : held ? 'bit/s, then' : 'bytes in this range'}
+            sub={live ? `bit/s, now${(sensors.value?.length ?? 0) > 1 ? ', of each sensor' : ''}` : held ? 'bit/s, then' : 'bytes in this range'}
             tools={
                 <a class="go" href={href('flows', { o: rate ? 'rate desc' : 'bytes desc' })}>
                     Explore →
