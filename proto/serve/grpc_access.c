@@ -40,6 +40,7 @@ enum grpc_scope grpc_scope_of(const char *path)
                  {PACKAGE "AlertService/AcknowledgeAlert", GRPC_SCOPE_TRIAGE},
                  {PACKAGE "AlertService/CreateSilence", GRPC_SCOPE_TRIAGE},
                  {PACKAGE "AlertService/DeleteSilence", GRPC_SCOPE_TRIAGE},
+                 {"/v1/captures", GRPC_SCOPE_PACKETS},
                  {"/v1/packets", GRPC_SCOPE_PACKETS}};
 
     for (size_t i = 0; i < ARRAY_COUNT(needs); i++) {

@@ -54,6 +54,24 @@ static void every_route_needs_one_right_and_some_role_has_it(void **state)
     }
 }
 
+/* A path may fit a page and a method's pattern both: whichever answers it, the right is the same.
+ */
+static void a_page_that_looks_like_a_method_needs_the_same_right(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < fleet_program.rows_count; i++) {
+        const struct grpc_row *row = &fleet_program.rows[i];
+        char path[256];
+
+        for (unsigned j = 0; row->page != NULL && j < ARRAY_COUNT(row->rest); j++) {
+            if (row->rest[j] != NULL) {
+                fill(row->rest[j], path);
+                assert_int_equal(grpc_rest_scope(&fleet_program, path), grpc_scope_of(path));
+            }
+        }
+    }
+}
+
 static void no_viewer_changes_anything(void **state)
 {
     unsigned changing = 0;
@@ -80,8 +98,12 @@ static void packets_need_their_right_and_the_rest_is_for_all_who_read(void **sta
     } tries[] = {{"/v1/packets", RIGHT_PACKETS},
                  {"/v1/packets/7", RIGHT_PACKETS},
                  {"/v1/fleet/packets/7", RIGHT_PACKETS},
+                 {"/v1/captures/7.pcapng", RIGHT_PACKETS},
                  {"/v1/alerts:acknowledge", RIGHT_TRIAGE},
                  {"/v1/fleet/silences/7:delete", RIGHT_TRIAGE},
+                 {"/v1/fleet/config", RIGHT_CONFIG},
+                 {"/v1/fleet/config:set", RIGHT_CONFIG},
+                 {"/v1/fleet/config:clear", RIGHT_CONFIG},
                  {"/v1/silences", RIGHT_FLOWS},
                  {"/v1/flows", RIGHT_FLOWS},
                  {"/v1/flows/7", RIGHT_FLOWS},
@@ -100,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_needs_one_right_and_some_role_has_it),
+        cmocka_unit_test(a_page_that_looks_like_a_method_needs_the_same_right),
         cmocka_unit_test(no_viewer_changes_anything),
         cmocka_unit_test(packets_need_their_right_and_the_rest_is_for_all_who_read)};
 
