@@ -44,8 +44,8 @@ void tap_set_free(struct tap_set *set)
 
 /* ---- shards ---- */
 
-uint32_t tap_kept_bytes(const struct tap *tap, const struct frame *frame,
-                        const struct packet *packet)
+uint32_t tap_shown_bytes(const struct tap *tap, const struct frame *frame,
+                         const struct packet *packet)
 {
     uint32_t kept = frame->captured_bytes;
 
@@ -56,7 +56,12 @@ uint32_t tap_kept_bytes(const struct tap *tap, const struct frame *frame,
             kept = packet->payload_offset;
         }
     }
-    return kept < tap->limits.snaplen_bytes ? kept : tap->limits.snaplen_bytes;
+    return kept;
+}
+
+uint32_t tap_kept_bytes(const struct tap *tap, uint32_t shown_bytes)
+{
+    return shown_bytes < tap->limits.snaplen_bytes ? shown_bytes : tap->limits.snaplen_bytes;
 }
 
 static void offer(struct tap *tap, struct tap_lane *lane, const struct frame *frames,
@@ -74,12 +79,13 @@ static void offer(struct tap *tap, struct tap_lane *lane, const struct frame *fr
             link_type = frames[i].link_type;
             is_fit = link_filters_find(tap->filters, frames[i].link_type, &program);
         }
+        struct frame kept = frames[i];
+
+        kept.captured_bytes = tap_shown_bytes(tap, &frames[i], &packets[i]);
         if (!is_fit) {
             counter_add(&lane->unfit, 1);
-        } else if (link_filter_passes(program, &frames[i])) {
-            struct frame kept = frames[i];
-
-            kept.captured_bytes = tap_kept_bytes(tap, &frames[i], &packets[i]);
+        } else if (link_filter_passes(program, &kept)) {
+            kept.captured_bytes = tap_kept_bytes(tap, kept.captured_bytes);
             if (!frame_queue_put(&lane->queue, &kept)) {
                 counter_add(&lane->dropped, 1);
             }
@@ -274,14 +280,15 @@ struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
     }
     tap->set = set;
     tap->source = *source;
-    tap->mode = policy->mode;
+    tap->mode = request->is_headers ? TAP_HEADERS : policy->mode;
     tap->reason = "";
     tap->limits = (struct tap_request){
         .snaplen_bytes = (uint32_t)least(request->snaplen_bytes, policy->snaplen_bytes, &is_capped),
         .packets_max = least(request->packets_max, policy->packets_max, &tap->is_capped_packets),
         .bytes_max = least(request->bytes_max, policy->bytes_max, &tap->is_capped_bytes),
         .duration_ns = least(request->duration_ns, policy->duration_ns, &tap->is_capped_duration),
-        .has_history = request->has_history};
+        .has_history = request->has_history,
+        .is_headers = tap->mode == TAP_HEADERS};
     if (copy_texts(tap, request, err) != 0 || take_memory(tap, err) != 0) {
         tap_free(tap);
         return NULL;

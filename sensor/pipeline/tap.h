@@ -60,6 +60,7 @@ struct tap_request {
     uint32_t snaplen_bytes;
     uint64_t packets_max, bytes_max, duration_ns;
     bool has_history;
+    bool is_headers; /* no more than TAP_HEADERS keeps, whatever the policy allows */
 };
 
 /* Files in which a source keeps its packets. */

@@ -16,12 +16,19 @@ int tap_open_history(struct tap *tap, struct error *err)
     if (tap->history_names == NULL) {
         return error_set(err, ENOMEM, "no memory for a capture");
     }
-    const struct pcap_history_settings settings = {.path = kept->path,
-                                                   .has_segments = kept->has_segments,
-                                                   .filter = tap->limits.filter,
-                                                   .names = tap->history_names,
-                                                   .segments = kept->segments,
-                                                   .context = tap->source.context};
+    if (tap->mode == TAP_HEADERS) {
+        tap->history_filters = link_filters_new(tap->limits.filter, err);
+        if (tap->history_filters == NULL) {
+            return -err->code;
+        }
+    }
+    const struct pcap_history_settings settings = {
+        .path = kept->path,
+        .has_segments = kept->has_segments,
+        .filter = tap->mode == TAP_HEADERS ? "" : tap->limits.filter,
+        .names = tap->history_names,
+        .segments = kept->segments,
+        .context = tap->source.context};
 
     tap->history = pcap_history_open(&settings, err);
     return tap->history == NULL ? -err->code : 0;
@@ -31,6 +38,8 @@ void tap_close_history(struct tap *tap)
 {
     pcap_history_close(tap->history);
     name_table_free(tap->history_names);
+    link_filters_free(tap->history_filters);
+    tap->history_filters = NULL;
     tap->history = NULL;
     tap->history_names = NULL;
     tap->remembered_count = tap->remembered_at = 0;
@@ -64,6 +73,22 @@ static int32_t read_more(struct tap *tap)
     return got;
 }
 
+/* Of a frame that is cut to what may be seen. */
+static bool passes(struct tap *tap, const struct frame *shown)
+{
+    const struct bpf_program *program;
+    struct error ignored = {0};
+
+    if (tap->history_filters == NULL) {
+        return true;
+    }
+    if (link_filters_program(tap->history_filters, shown->link_type, &program, &ignored) != 0) {
+        counter_add(&tap->unplaced, 1);
+        return false;
+    }
+    return link_filter_passes(program, shown);
+}
+
 static size_t write_remembered(struct tap *tap, uint8_t *out)
 {
     const struct frame *frame = &tap->remembered[tap->remembered_at++];
@@ -80,7 +105,11 @@ static size_t write_remembered(struct tap *tap, uint8_t *out)
     if (tap->mode == TAP_HEADERS) {
         (void)packet_decode(frame, 0, &packet);
     }
-    kept.captured_bytes = tap_kept_bytes(tap, frame, &packet);
+    kept.captured_bytes = tap_shown_bytes(tap, frame, &packet);
+    if (!passes(tap, &kept)) {
+        return 0;
+    }
+    kept.captured_bytes = tap_kept_bytes(tap, kept.captured_bytes);
     return tap_write_frame(tap, &kept, frame->interface | TAP_OF_HISTORY, out);
 }
 

@@ -67,6 +67,7 @@ struct tap {
     } interfaces[TAP_INTERFACES_MAX];
     uint32_t interfaces_count, blocks_count;
     struct pcap_history *history;
+    struct link_filters *history_filters; /* with TAP_HEADERS; else NULL: the history filters */
     struct name_table *history_names;
     struct frame remembered[TAP_READ_FRAMES]; /* read, and not yet written */
     uint32_t remembered_count, remembered_at;
@@ -82,9 +83,12 @@ void tap_open(struct tap *tap);
 void tap_shut(struct tap *tap);
 /* All packets from before this time have been put. Look at it before the queues. */
 uint64_t tap_passed_ns(const struct tap *tap);
-/* How much of the frame is kept. */
-uint32_t tap_kept_bytes(const struct tap *tap, const struct frame *frame,
-                        const struct packet *packet);
+/* How much of the frame the filter and whoever captures may see: with TAP_HEADERS a filter that saw
+ * the payload could be asked for it bit by bit. */
+uint32_t tap_shown_bytes(const struct tap *tap, const struct frame *frame,
+                         const struct packet *packet);
+/* How much of that is kept. */
+uint32_t tap_kept_bytes(const struct tap *tap, uint32_t shown_bytes);
 /* The time of the capture is over, or somebody ends it. tap_read.c */
 void tap_end(struct tap *tap, enum tap_phase phase, const char *reason);
 /* The frame's blocks at `out`, unless they would pass a limit. Returns their bytes; 0: none.

@@ -267,6 +267,38 @@ static void snaplen_and_headers_cut_what_is_kept(void **state)
     }
 }
 
+/* Frames are UDP from port 53 with a payload: a filter of headers finds it, one of the payload not.
+ */
+static void a_filter_sees_no_more_of_a_packet_than_may_be_kept(void **state)
+{
+    (void)state;
+    const struct tap_source source = source_of(1);
+    const struct {
+        const char *filter;
+        bool is_headers;
+        uint32_t found;
+    } cases[] = {{"udp", true, 1},
+                 {"udp[8:1] >= 0", false, 1},
+                 {"udp[8:1] >= 0", true, 0},
+                 {"udp[6:2] >= 0", true, 1}};
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct fixture f = start_by(&policy, 1, &source,
+                                    &(struct tap_request){.filter = cases[i].filter,
+                                                          .is_headers = cases[i].is_headers,
+                                                          .snaplen_bytes = 20});
+
+        offer(f.set, 0, 0, 1, 0);
+        tap_stop(f.tap, "stopped");
+        read_all(f.tap);
+        assert_int_equal(found_count, cases[i].found);
+        if (found_count > 0) {
+            assert_int_equal(found[0].captured, 20);
+        }
+        stop(&f);
+    }
+}
+
 static void a_link_type_that_the_filter_cannot_be_asked_for_counts_as_dropped(void **state)
 {
     (void)state;
@@ -625,6 +657,7 @@ int main(void)
         cmocka_unit_test_setup(
             the_end_of_the_input_is_why_even_where_the_capture_is_stopped_behind_it, build),
         cmocka_unit_test_setup(snaplen_and_headers_cut_what_is_kept, build),
+        cmocka_unit_test_setup(a_filter_sees_no_more_of_a_packet_than_may_be_kept, build),
         cmocka_unit_test_setup(a_link_type_that_the_filter_cannot_be_asked_for_counts_as_dropped,
                                build),
         cmocka_unit_test_setup(packets_of_several_shards_come_out_by_time, build),
