@@ -123,6 +123,9 @@ static int add_services(void *context, struct rpc_server *server, struct error *
     if (app->reflection == NULL || rpc_reflection_add(app->reflection, server, err) != 0) {
         return -err->code;
     }
+    if (captures_add(app->captures, server, err) != 0) {
+        return -err->code;
+    }
     if (app->grpc != NULL && fleet_grpc_add(app->grpc, server, err) != 0) {
         return -err->code;
     }
@@ -143,6 +146,7 @@ static int open_grpc(struct app *app, struct error *err)
         .registry = app->registry,
         .triage = app->triage,
         .push = app->push,
+        .captures = app->captures,
         .is_remote = !address_is_local_endpoint(ingest->listen),
         .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
 
@@ -160,7 +164,7 @@ static int open_ingest(struct app *app, struct error *err)
     (void)snprintf(path, sizeof(path), "%s/log", app->directory);
     app_fill_events(app);
     app->runtime = rpc_runtime_new(NULL, err);
-    if (app->runtime == NULL || open_grpc(app, err) != 0) {
+    if (app->runtime == NULL || app_open_captures(app, err) != 0 || open_grpc(app, err) != 0) {
         return -err->code;
     }
     app->ingest = ingest_new(&app->settings->ingest, path, &app->events, err);
@@ -393,6 +397,7 @@ static void take_down(struct app *app)
     rpc_reflection_free(app->reflection);
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);
+    captures_free(app->captures);
     sensor_watch_free(app->watch);
     triage_free(app->triage);
     config_push_free(app->push);

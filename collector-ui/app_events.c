@@ -210,6 +210,32 @@ static void tell_sketch(void *context, const struct ingest_sketch_told *told)
     }
 }
 
+/* ---- captures ---- */
+
+static int send_command(void *context, const char *sensor_id, const struct ingest_command *command)
+{
+    const struct app *app = context;
+
+    return ingest_command(app->ingest, sensor_id, command);
+}
+
+static enum rpc_status bind_call(void *context, struct rpc_call *call, const char *sensor_id,
+                                 struct error *reason)
+{
+    const struct app *app = context;
+
+    return ingest_bind(app->ingest, call, sensor_id, reason);
+}
+
+int app_open_captures(struct app *app, struct error *err)
+{
+    const struct captures_parts parts = {
+        .runtime = app->runtime, .send = send_command, .bind = bind_call, .context = app};
+
+    app->captures = captures_new(&app->settings->captures, &parts, err);
+    return app->captures == NULL ? -err->code : 0;
+}
+
 /* ---- ingest tells history and registry ---- */
 
 static bool store_batch(void *context, const struct ingest_batch *batch)
@@ -284,6 +310,7 @@ static void tell_disconnected(void *context, const char *sensor_id, const char *
 
     sensor_registry_disconnected(app->registry, sensor_id, boot_id);
     config_push_disconnected(app->push, sensor_id, boot_id);
+    captures_disconnected(app->captures, sensor_id);
 }
 
 static void tell_config_status(void *context, const char *sensor_id,
@@ -330,6 +357,14 @@ static void tell_stats(void *context, const char *sensor_id, const struct stats_
     sensor_registry_stats(app->registry, sensor_id, stats);
 }
 
+static void tell_result(void *context, const char *sensor_id,
+                        const struct ingest_command_result *result)
+{
+    const struct app *app = context;
+
+    captures_result(app->captures, sensor_id, result);
+}
+
 static enum rpc_status admit(void *context, struct rpc_call *call, const char *path,
                              struct error *reason)
 {
@@ -355,6 +390,7 @@ void app_fill_events(struct app *app)
         .stats = tell_stats,
         .sketch = tell_sketch,
         .config_status = tell_config_status,
+        .command_result = tell_result,
         .admit_other = strcmp(app->settings->grpc.enabled, "on") == 0 ? admit : NULL,
         .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
 }

@@ -7,6 +7,7 @@
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/app.h"
+#include "collector-ui/capture/captures.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
@@ -42,6 +43,7 @@ struct app {
     struct arena *scratch;        /* of alerts on the log thread */
     struct alert_record noted;    /* likewise */
     struct codec_slice slices[NOTED_RECORDS_MAX];
+    struct captures *captures;
     struct api *api;
     struct fleet_grpc *grpc; /* NULL: switched off */
 };
@@ -62,6 +64,9 @@ void app_fill_events(struct app *app);
 /* A sensor that reported in an earlier life: of history_each_position; context is the app. */
 void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
                      enum record_stream stream, uint32_t lane, uint64_t next_seq);
+
+/* Captures on request. 0 or -errno. */
+MUST_USE int app_open_captures(struct app *app, struct error *err);
 
 /* ---- app_route.c ---- */
 

@@ -122,6 +122,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"security", confine_fields, &settings->security, "What the process may still do."},
         {"fleet", sensor_watch_fields, &settings->fleet, "Sensors that are missed."},
         {"routing", route_fields, &settings->route, "Alerts that wait for receivers."},
+        {"captures", captures_fields, &settings->captures, "Packets that sensors are asked for."},
         {"triage", triage_fields, &settings->triage, "What people say of alerts."},
         {"push", push_fields, &settings->push, "Settings that sensors are offered."},
     };

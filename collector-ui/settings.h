@@ -14,6 +14,7 @@
 #include "base/service/log_settings.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
+#include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
@@ -49,6 +50,7 @@ struct collector_settings_all {
     struct sensor_watch_settings fleet;
     struct triage_settings triage;
     struct push_settings push;
+    struct captures_settings captures;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

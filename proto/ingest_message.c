@@ -31,6 +31,12 @@ static bool read_note(const struct wire_field *f, char *out, size_t out_bytes)
     return read_text(&cut, out, out_bytes);
 }
 
+static bool is_text(const struct wire_field *f, const char *text)
+{
+    return f->type == WIRE_BYTES && f->length == strlen(text) &&
+           memcmp(f->bytes, text, f->length) == 0;
+}
+
 static bool read_stream(const struct wire_field *f, enum record_stream *out)
 {
     if (f->type != WIRE_VARINT || f->value == RECORD_STREAM_NONE ||
@@ -114,6 +120,9 @@ static bool read_hello(const uint8_t *bytes, size_t length, struct ingest_hello 
             break;
         case 3:
             ok = read_note(&f, out->version, sizeof(out->version));
+            break;
+        case 4:
+            out->can_capture = out->can_capture || is_text(&f, INGEST_CAPABILITY_CAPTURE);
             break;
         case 5:
             ok = read_note(&f, out->config_hash, sizeof(out->config_hash));
@@ -298,6 +307,8 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
         return read_packed(member.bytes, member.length, &out->packed);
     case INGEST_CONFIG_STATUS:
         return ingest_decode_config_status(member.bytes, member.length, &out->config_status);
+    case INGEST_COMMAND_RESULT:
+        return ingest_decode_command_result(member.bytes, member.length, &out->result);
     default:
         return true;
     }
@@ -323,10 +334,8 @@ static bool read_welcome(const uint8_t *bytes, size_t length, struct ingest_welc
             out->window_batches = f.value < UINT32_MAX ? (uint32_t)f.value : UINT32_MAX;
         } else if (f.number == 6 && f.type == WIRE_FIXED64) {
             out->sketch_seed = f.value;
-        } else if (f.number == 7 && f.type == WIRE_BYTES) {
-            out->takes_zstd =
-                out->takes_zstd || (f.length == strlen(INGEST_ENCODING_ZSTD) &&
-                                    memcmp(f.bytes, INGEST_ENCODING_ZSTD, f.length) == 0);
+        } else if (f.number == 7) {
+            out->takes_zstd = out->takes_zstd || is_text(&f, INGEST_ENCODING_ZSTD);
         }
     }
     return ok && r.ok;
@@ -353,6 +362,8 @@ bool ingest_decode_response(const uint8_t *bytes, size_t length, struct ingest_r
         return ingest_decode_redirect(member.bytes, member.length, &out->redirect);
     case INGEST_CONFIG_OFFER:
         return ingest_decode_offer(member.bytes, member.length, &out->offer);
+    case INGEST_COMMAND:
+        return ingest_decode_command(member.bytes, member.length, &out->command);
     default:
         return true;
     }
@@ -450,6 +461,7 @@ size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out, size_
     write_text(&w, 1, hello->sensor_id);
     write_text(&w, 2, hello->boot_id);
     write_text(&w, 3, hello->version);
+    write_text(&w, 4, hello->can_capture ? INGEST_CAPABILITY_CAPTURE : "");
     write_text(&w, 5, hello->config_hash);
     write_positions(&w, 6, hello->resume, hello->resume_count);
     write_number(&w, 7, hello->protocol_version);

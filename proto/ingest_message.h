@@ -33,9 +33,12 @@ struct ingest_hello {
     char config_hash[17];
     char host_name[65];
     uint32_t protocol_version;
+    bool can_capture; /* capability "capture" */
     uint32_t resume_count;
     struct ingest_position resume[INGEST_POSITIONS_MAX];
 };
+
+#define INGEST_CAPABILITY_CAPTURE "capture"
 
 struct ingest_gap {
     char boot_id[INGEST_BOOT_ID_BYTES];
@@ -148,6 +151,68 @@ struct ingest_config_status {
     char needs_restart[INGEST_CONFIG_LIST_BYTES]; /* "a.b,c.d" */
 };
 
+#define INGEST_UPLOAD_PATH      "/netscope.v1.IngestService/UploadCapture"
+#define INGEST_COMMAND_ID_BYTES 64
+/* Texts that are longer than a filter or a name may be are cut, to be refused for that. */
+#define INGEST_FILTER_BYTES    4098
+#define INGEST_INTERFACE_BYTES 80
+#define INGEST_REQUESTER_BYTES 128
+
+/* Packets that the collector wants; 0: as much as the sensor allows. */
+struct ingest_capture_order {
+    char bpf[INGEST_FILTER_BYTES];
+    char interface[INGEST_INTERFACE_BYTES];
+    char requester[INGEST_REQUESTER_BYTES];
+    uint32_t snaplen;
+    uint64_t packets_max, bytes_max, duration_ns;
+    bool has_history;
+};
+
+enum ingest_command_kind {
+    INGEST_COMMAND_UNKNOWN, /* of what this version does not know */
+    INGEST_COMMAND_CAPTURE,
+    INGEST_COMMAND_CANCEL,
+};
+
+struct ingest_command {
+    char command_id[INGEST_COMMAND_ID_BYTES];
+    enum ingest_command_kind kind;
+    char cancel_id[INGEST_COMMAND_ID_BYTES];
+    struct ingest_capture_order capture;
+};
+
+enum ingest_outcome {
+    INGEST_OUTCOME_NONE,
+    INGEST_ACCEPTED,
+    INGEST_DONE,
+    INGEST_FAILED,
+};
+
+struct ingest_command_result {
+    char command_id[INGEST_COMMAND_ID_BYTES];
+    enum ingest_outcome outcome;
+    /* With INGEST_FAILED. */
+    char error[512];
+    uint32_t error_code; /* google.rpc.Code */
+    char error_reason[48];
+};
+
+struct ingest_capture_summary {
+    uint64_t packets, bytes, dropped;
+    char reason[48];
+};
+
+/* One UploadCaptureRequest. */
+struct ingest_upload {
+    char command_id[INGEST_COMMAND_ID_BYTES];
+    const uint8_t *chunk; /* borrowed; NULL: none */
+    size_t chunk_length;
+    bool has_summary;
+    struct ingest_capture_summary summary;
+};
+
+#define INGEST_UPLOAD_HEAD_BYTES 96 /* all around a chunk */
+
 /* Numbers of the members of ConnectRequest. */
 enum ingest_request_kind {
     INGEST_REQUEST_NONE, /* empty, or a member this version does not know */
@@ -174,6 +239,7 @@ struct ingest_request {
         struct ingest_sketch sketch;
         struct ingest_packed packed;
         struct ingest_config_status config_status;
+        struct ingest_command_result result;
     };
 };
 
@@ -198,6 +264,7 @@ struct ingest_response {
         struct ingest_throttle throttle;
         struct ingest_redirect redirect;
         struct ingest_config_offer offer;
+        struct ingest_command command;
     };
 };
 
@@ -218,6 +285,13 @@ MUST_USE bool ingest_decode_offer(const uint8_t *bytes, size_t length,
                                   struct ingest_config_offer *out);
 MUST_USE bool ingest_decode_config_status(const uint8_t *bytes, size_t length,
                                           struct ingest_config_status *out);
+/* A Command or CommandResult message without what is around it. */
+MUST_USE bool ingest_decode_command(const uint8_t *bytes, size_t length,
+                                    struct ingest_command *out);
+MUST_USE bool ingest_decode_command_result(const uint8_t *bytes, size_t length,
+                                           struct ingest_command_result *out);
+/* A whole UploadCaptureRequest. */
+MUST_USE bool ingest_decode_upload(const uint8_t *bytes, size_t length, struct ingest_upload *out);
 
 /* The delay of a google.rpc.RetryInfo among the details of a google.rpc.Status, in ns; 0: there is
  * none. `bytes` may be NULL. */
@@ -255,3 +329,11 @@ MUST_USE size_t ingest_encode_offer(const struct ingest_config_offer *offer, uin
                                     size_t capacity);
 MUST_USE size_t ingest_encode_config_status(const struct ingest_config_status *status, uint8_t *out,
                                             size_t capacity);
+/* Needs 512 bytes more than its texts. */
+MUST_USE size_t ingest_encode_command(const struct ingest_command *command, uint8_t *out,
+                                      size_t capacity);
+MUST_USE size_t ingest_encode_command_result(const struct ingest_command_result *result,
+                                             uint8_t *out, size_t capacity);
+/* A whole UploadCaptureRequest. Needs INGEST_UPLOAD_HEAD_BYTES more than the chunk, or 256. */
+MUST_USE size_t ingest_encode_upload(const struct ingest_upload *upload, uint8_t *out,
+                                     size_t capacity);

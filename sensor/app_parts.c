@@ -245,6 +245,7 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
         log_info("http", "serving metrics and health", "port=%u", http_export_port(app->http));
     }
     if (app->collector != NULL) {
+        collector_sink_attach(app->collector, app->pipeline);
         collector_sink_begin(app->collector);
     }
     return pipeline_start(app->pipeline, err);

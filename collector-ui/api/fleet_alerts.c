@@ -312,12 +312,3 @@ void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
     }
     grpc_sensor_choice_free(&search.sensors);
 }
-
-void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    (void)bytes;
-    (void)length;
-    grpc_refuse(ask, RPC_UNIMPLEMENTED, "CAPTURE_NOT_SERVED", -1,
-                "the collector does not capture on request; PacketService.CapturePackets of the "
-                "sensor itself does");
-}

@@ -180,6 +180,11 @@ int fleet_grpc_reload_tokens(struct fleet_grpc *fleet, struct error *err)
     return 0;
 }
 
+struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet)
+{
+    return fleet->parts.captures;
+}
+
 void fleet_grpc_counts_read(struct fleet_grpc *fleet, struct fleet_grpc_counts *out)
 {
     const struct grpc_server *server = fleet->server;

@@ -10,6 +10,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
@@ -24,6 +25,7 @@ struct fleet_grpc_parts {
     struct rpc_runtime *runtime;
     struct history *history;
     struct sensor_registry *registry;
+    struct captures *captures;
     struct triage *triage;    /* what people say of alerts; NULL: nobody can */
     struct config_push *push; /* settings for sensors; NULL: none */
     bool is_remote;           /* other machines reach the port */
@@ -50,6 +52,8 @@ MUST_USE int fleet_grpc_reload_tokens(struct fleet_grpc *fleet, struct error *er
 struct fleet_grpc_counts {
     uint64_t streams, records_sent, records_dropped, records_taken, records_unfed;
 };
+/* Captures on request. */
+struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet);
 void fleet_grpc_counts_read(struct fleet_grpc *fleet, struct fleet_grpc_counts *out);
 
 /* After the rpc server has stopped and before history is freed: waits for its queries. NULL is

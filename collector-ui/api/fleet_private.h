@@ -188,4 +188,8 @@ void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
  * one, or without IP in it. */
 MUST_USE bool fleet_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);
 void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+
+/* ---- packets that sensors are asked for (fleet_capture.c) ---- */
 void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_capture_writable(struct rpc_call *call);
+void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result);

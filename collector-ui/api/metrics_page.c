@@ -319,6 +319,30 @@ static void write_receivers(struct metrics_page *page, struct api *api)
     }
 }
 
+static void write_captures(struct metrics_page *page, struct api *api)
+{
+    static const char name[] = "netscope_collector_captures_total";
+    struct captures_counts c;
+
+    if (api->fleet == NULL) {
+        return;
+    }
+    captures_counts_read(fleet_grpc_captures(api->fleet), &c);
+    one(page, "netscope_collector_captures", METRICS_GAUGE, "Captures of sensors that run now.",
+        c.running);
+    metrics_family(page, name, METRICS_COUNTER,
+                   "Captures by what became of them; refused: no sensor was asked.");
+    metrics_u64(page, name, METRICS_LABELS("result", "ended"), c.ended);
+    metrics_u64(page, name, METRICS_LABELS("result", "failed"), c.failed);
+    metrics_u64(page, name, METRICS_LABELS("result", "refused"), c.refused);
+    one(page, "netscope_collector_capture_packets_total", METRICS_COUNTER,
+        "Packets of captures that have ended.", c.packets);
+    one(page, "netscope_collector_capture_bytes_total", METRICS_COUNTER,
+        "Bytes of the files of captures.", c.bytes);
+    one(page, "netscope_collector_capture_dropped_total", METRICS_COUNTER,
+        "Packets that found no room at their sensor: the reader did not keep up.", c.dropped);
+}
+
 static void write_triage(struct metrics_page *page, struct api *api)
 {
     struct triage *const triage = atomic_load(&api->triage);
@@ -462,6 +486,7 @@ void route_metrics(struct http_request *request)
     write_detection(&page, api);
     write_receivers(&page, api);
     write_ledger(&page, api);
+    write_captures(&page, api);
     write_triage(&page, api);
     write_push(&page, api);
     write_access(&page, api);

@@ -269,7 +269,8 @@ static enum rpc_status admit(void *context, struct rpc_call *call, const char *p
     const struct ingest *ingest = context;
     const struct ingest_events *events = ingest->events;
 
-    if (events->admit_other != NULL && strcmp(path, INGEST_CONNECT_PATH) != 0) {
+    if (events->admit_other != NULL && strcmp(path, INGEST_CONNECT_PATH) != 0 &&
+        strcmp(path, INGEST_UPLOAD_PATH) != 0) {
         return events->admit_other(events->context, call, path, reason);
     }
     return ingest_auth_admit(ingest->auth, call, path, reason);
@@ -343,6 +344,12 @@ void ingest_free(struct ingest *ingest)
     (void)pthread_cond_destroy(&ingest->wake);
     (void)pthread_mutex_destroy(&ingest->lock);
     free(ingest);
+}
+
+enum rpc_status ingest_bind(struct ingest *ingest, struct rpc_call *call, const char *sensor_id,
+                            struct error *reason)
+{
+    return ingest_auth_bind(ingest->auth, call, sensor_id, reason);
 }
 
 int ingest_reload_tokens(struct ingest *ingest, struct error *err)

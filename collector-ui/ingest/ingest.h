@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/rpc/rpc.h"
 #include "proto/codec.h"
+#include "proto/ingest_message.h"
 #include "proto/record.h"
 
 struct ingest_settings {
@@ -114,6 +115,9 @@ struct ingest_events {
     /* What became of settings that a sensor was offered; rpc threads. May be NULL. */
     void (*config_status)(void *context, const char *sensor_id,
                           const struct ingest_config_status *status);
+    /* What a sensor says to a command; rpc threads. NULL: nobody asks for anything. */
+    void (*command_result)(void *context, const char *sensor_id,
+                           const struct ingest_command_result *result);
     uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
     /* May a call of another service on this port be answered? NULL: as a sensor's. Rpc threads. */
     enum rpc_status (*admit_other)(void *context, struct rpc_call *call, const char *path,
@@ -197,6 +201,13 @@ void ingest_tick(struct ingest *ingest, uint64_t now_ns);
 /* Offers settings to a sensor. False: it is not connected, or takes nothing now. Any thread. */
 MUST_USE bool ingest_offer_config(struct ingest *ingest, const char *sensor_id,
                                   const struct ingest_config_offer *offer);
+/* Sends a command on the stream of this sensor. 0, -ENOTCONN, -EPROTONOSUPPORT (it does not say
+ * that it can do such things), -EAGAIN (its queue is full). Any thread. */
+MUST_USE int ingest_command(struct ingest *ingest, const char *sensor_id,
+                            const struct ingest_command *command);
+/* Whether who calls is this sensor; in the call's callbacks. */
+enum rpc_status ingest_bind(struct ingest *ingest, struct rpc_call *call, const char *sensor_id,
+                            struct error *reason);
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out); /* any thread */
 /* Why nothing can be taken any more (disk, store), or NULL: then a restart is due. Any thread. */
 const char *ingest_failure(struct ingest *ingest);

@@ -1,4 +1,5 @@
 /* What sensors are asked for: to go to another collector, and to send less than they could. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -218,6 +219,41 @@ bool ingest_offer_config(struct ingest *ingest, const char *sensor_id,
     }
     (void)pthread_mutex_unlock(&ingest->lock);
     return is_sent;
+}
+
+/* ---- commands ---- */
+
+/* NULL: it is not connected. With the lock. */
+static struct ingest_stream *stream_of(struct ingest *ingest, const char *sensor_id)
+{
+    for (struct ingest_stream *stream = ingest->streams; stream != NULL; stream = stream->next) {
+        if (stream->boot != NULL && !stream->is_over && stream->boot->sensor->stream == stream &&
+            strcmp(stream->boot->sensor->sensor_id, sensor_id) == 0) {
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+int ingest_command(struct ingest *ingest, const char *sensor_id,
+                   const struct ingest_command *command)
+{
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    const size_t length = ingest_encode_command(command, bytes, sizeof(bytes));
+    int result = 0;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    const struct ingest_stream *stream = stream_of(ingest, sensor_id);
+
+    if (stream == NULL) {
+        result = -ENOTCONN;
+    } else if (!stream->can_capture) {
+        result = -EPROTONOSUPPORT;
+    } else if (rpc_send(stream->call, rpc_bytes_copy(bytes, length)) != RPC_SEND_QUEUED) {
+        result = -EAGAIN;
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+    return result;
 }
 
 /* ---- settings, and who comes ---- */

@@ -116,6 +116,7 @@ static bool settle_in(struct ingest_stream *stream, const struct ingest_hello *h
     }
     boot->pins++;
     stream->boot = boot;
+    stream->can_capture = hello->can_capture;
     replace_older(stream);
     ingest_control_begin(stream);
     send_welcome(stream, hello);

@@ -54,6 +54,7 @@ struct ingest_stream {
     struct ingest_stream *next, *previous;
     struct ingest_boot *boot;             /* NULL before hello; pinned */
     bool is_over;                         /* replaced, refused or done: nothing more is taken */
+    bool can_capture;                     /* it says so in its hello */
     bool is_paused;                       /* the next message has not been asked for */
     bool is_ack_due;                      /* an acknowledgement found no room in the call's queue */
     uint32_t waiting;                     /* batches in the log's queue */

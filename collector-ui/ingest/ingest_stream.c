@@ -271,7 +271,12 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
                  (unsigned long long)request->goodbye.undelivered_records);
         ingest->events->goodbye(ingest->events->context, sensor_id);
         break;
-    default: /* answers to commands, which this collector does not ask for */
+    case INGEST_COMMAND_RESULT:
+        if (ingest->events->command_result != NULL) {
+            ingest->events->command_result(ingest->events->context, sensor_id, &request->result);
+        }
+        break;
+    default:
         break;
     }
 }

@@ -138,5 +138,13 @@ const struct config_field collector_fields[] = {
      .max = 7.2e12,
      .help = "If it did not within so long, the settings before are in force again; longer than "
              "apply_hold."},
+    {.type = CONFIG_CHOICE,
+     .key = "captures",
+     .offset = FIELD(captures),
+     .value = "headers",
+     .choices = "off|headers|full",
+     .help = "What the collector may capture here on request: nothing, packets up to their "
+             "transport header, or whole packets. Never more than packets.capture allows; its "
+             "limits hold."},
     {0},
 };

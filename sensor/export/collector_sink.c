@@ -298,6 +298,7 @@ static const char *failure(void *state)
 
 static void free_sink(struct collector_sink *sink)
 {
+    collector_captures_fini(sink);
     rpc_channel_free(sink->channel);
     collector_spool_close(sink);
     while (sink->first != NULL) {
@@ -323,6 +324,7 @@ static void close_sink(void *state)
     struct collector_sink *sink = state;
 
     collector_thread_stop(sink);
+    collector_captures_leave(sink);
     free_sink(sink);
 }
 
@@ -339,6 +341,15 @@ static int copy_identity(struct collector_sink *sink, const struct collector_opt
     (void)snprintf(sink->boot_id, sizeof(sink->boot_id), "%s", options->boot_id);
     (void)snprintf(sink->config_hash, sizeof(sink->config_hash), "%.16s", options->config_hash);
     return 0;
+}
+
+void collector_sink_attach(void *state, struct pipeline *pipeline)
+{
+    struct collector_sink *sink = state;
+
+    (void)pthread_mutex_lock(&sink->lock);
+    sink->captures.pipeline = pipeline;
+    (void)pthread_mutex_unlock(&sink->lock);
 }
 
 void collector_sink_begin(void *state)
@@ -392,6 +403,7 @@ static struct collector_sink *new_sink(void)
     (void)pthread_cond_init(&sink->changed, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     sink->last = &sink->first;
+    collector_captures_init(sink);
     sink->batch_records_max = BATCH_RECORDS_MAX;
     return sink;
 }

@@ -14,6 +14,8 @@
 #include "sensor/export/spool_settings.h"
 #include "sensor/pipeline/sink.h"
 
+struct pipeline;
+
 struct collector_settings {
     const char *address;     /* "host:50052"; empty = off */
     const char *ca;          /* PEM of the CA; with it TLS is used */
@@ -33,6 +35,7 @@ struct collector_settings {
     struct config_list locked_keys; /* that it may not change: "grpc", "capture.interface" */
     uint64_t apply_hold_ns;         /* so long the stream must hold afterwards ... */
     uint64_t apply_timeout_ns;      /* ... within this, or the settings before come back */
+    const char *captures;           /* off | headers | full: what it may have captured here */
 };
 
 extern const struct config_field collector_fields[];
@@ -62,6 +65,9 @@ MUST_USE int collector_sink_check(const struct collector_settings *settings, str
 MUST_USE int collector_sink_open(const struct collector_settings *settings,
                                  const struct collector_options *options,
                                  struct rpc_runtime *runtime, struct sink *out, struct error *err);
+/* What captures for the collector are taken from: before collector_sink_begin; without it the
+ * sensor says that it cannot. It lives longer. `state` is that of the sink. */
+void collector_sink_attach(void *state, struct pipeline *pipeline);
 /* The input is open: whom the collector lists from now on sees packets. With waits_for_input, once;
  * `state` is that of the sink. Any thread. */
 void collector_sink_begin(void *state);

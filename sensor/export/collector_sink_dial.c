@@ -76,6 +76,14 @@ static int read_token(const char *path, char out[COLLECTOR_TOKEN_MAX], struct er
     return 0;
 }
 
+int collector_sink_token(const struct collector_sink *sink, char out[COLLECTOR_TOKEN_MAX],
+                         struct error *err)
+{
+    out[0] = '\0';
+    return sink->settings->token_file[0] != '\0' ? read_token(sink->settings->token_file, out, err)
+                                                 : 0;
+}
+
 struct rpc_channel *collector_sink_channel(struct collector_sink *sink, const char *address,
                                            struct error *err)
 {
@@ -100,8 +108,7 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
     const struct collector_settings *s = sink->settings;
     char token[COLLECTOR_TOKEN_MAX];
 
-    if (collector_sink_check(s, err) != 0 ||
-        (s->token_file[0] != '\0' && read_token(s->token_file, token, err) != 0)) {
+    if (collector_sink_check(s, err) != 0 || collector_sink_token(sink, token, err) != 0) {
         return -err->code;
     }
     if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !address_is_local_endpoint(s->address)) {
@@ -136,6 +143,7 @@ static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
     memcpy(hello->boot_id, sink->boot_id, sizeof(hello->boot_id));
     (void)pthread_mutex_lock(&sink->lock);
     memcpy(hello->config_hash, sink->config_hash, sizeof(hello->config_hash));
+    hello->can_capture = sink->captures.pipeline != NULL;
     (void)pthread_mutex_unlock(&sink->lock);
     (void)snprintf(hello->version, sizeof(hello->version), "%s", NETSCOPE_VERSION);
     if (gethostname(hello->host_name, sizeof(hello->host_name) - 1) != 0) {
@@ -196,14 +204,12 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
         return;
     }
     sink->dialled_ns = now_ns;
-    if (sink->settings->token_file[0] != '\0') {
-        /* Each time, so that a new token needs no restart. */
-        if (read_token(sink->settings->token_file, token, &err) != 0) {
-            postpone(sink, err.message, now_ns);
-            return;
-        }
-        options.bearer = token;
+    /* Each time, so that a new token needs no restart. */
+    if (collector_sink_token(sink, token, &err) != 0) {
+        postpone(sink, err.message, now_ns);
+        return;
     }
+    options.bearer = token[0] != '\0' ? token : NULL;
     fill_hello(sink, &hello);
     rpc_channel_refresh(sink->channel);
     sink->call = rpc_call_start(sink->channel, &sink->method, &options, &err);

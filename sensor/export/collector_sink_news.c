@@ -1,6 +1,7 @@
 /* What comes back on the call to the collector. On gRPC's thread, which only notes it: all else is
  * the sink's thread's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -36,6 +37,21 @@ static void note_throttle(struct collector_news *news, const struct ingest_throt
     }
 }
 
+static void note_command(struct collector_news *news, const struct ingest_command *command)
+{
+    struct collector_command *note =
+        news->commands_count < COLLECTOR_COMMANDS_MAX ? malloc(sizeof(*note)) : NULL;
+
+    if (note == NULL) {
+        news->complaint = "it sends more commands than can be taken";
+        return;
+    }
+    note->command = *command;
+    note->next = news->commands;
+    news->commands = note;
+    news->commands_count++;
+}
+
 static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
 {
     struct collector_sink *sink = rpc_user_data(call);
@@ -64,6 +80,8 @@ static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t lengt
         news->redirect = response.redirect;
     } else if (response.kind == INGEST_CONFIG_OFFER && sink->on_offer != NULL) {
         collector_config_note(news, &response.offer);
+    } else if (response.kind == INGEST_COMMAND) {
+        note_command(news, &response.command);
     } /* else what this version does not know */
     sink->has_news = true;
     (void)pthread_cond_signal(&sink->wake);

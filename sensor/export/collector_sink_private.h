@@ -16,6 +16,7 @@
 #include "base/spool/spool_log.h"
 #include "proto/codec.h"
 #include "proto/ingest_message.h"
+#include "sensor/export/capture_pump.h"
 #include "sensor/export/collector_boots.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/packet_layers.h"
@@ -29,6 +30,7 @@
 #define COLLECTOR_PATH_BYTES   4200
 /* Sketches that wait: each is worth little when it is late, so the oldest goes first. */
 #define COLLECTOR_SKETCHES_MAX 8
+#define COLLECTOR_COMMANDS_MAX 64 /* that wait for the sink's thread */
 
 /* In front of the ConnectRequest in each item of the spool: boot_id (NUL-padded), first_seq. */
 #define COLLECTOR_ITEM_HEAD_BYTES 48
@@ -101,6 +103,22 @@ struct collector_offer {
     char bytes[];
 };
 
+/* Something to do, as it came. */
+struct collector_command {
+    struct collector_command *next;
+    struct ingest_command command;
+};
+
+/* Captures for the collector (collector_sink_capture.c). What is shared has the sink's lock. */
+struct collector_captures {
+    struct capture_threads threads;
+    struct rpc_method method;       /* UploadCapture */
+    struct pipeline *pipeline;      /* shared; NULL: not yet */
+    struct collector_capture *list; /* shared; those that run */
+    /* Shared: results that wait to be sent. */
+    struct collector_result *results, **results_last;
+};
+
 /* What gRPC's callbacks have to say. */
 struct collector_news {
     bool has_welcome, has_probe, is_writable, is_over;
@@ -112,8 +130,10 @@ struct collector_news {
     bool has_rate[RECORD_STREAM_COUNT];
     uint32_t rates[RECORD_STREAM_COUNT];
     bool has_redirect;
-    struct ingest_redirect redirect; /* the last one */
-    struct collector_offer *offer;   /* likewise, owned; NULL: none */
+    struct ingest_redirect redirect;    /* the last one */
+    struct collector_offer *offer;      /* likewise, owned; NULL: none */
+    struct collector_command *commands; /* the newest first; owned */
+    uint32_t commands_count;
     /* The end of the call. */
     enum rpc_status status;
     uint64_t retry_ns; /* google.rpc.RetryInfo; 0: none */
@@ -174,6 +194,7 @@ struct collector_sink {
     uint32_t flush_wanted, flush_done; /* counts of spool_log_flush */
     uint32_t batch_records_max;
     struct stats_sink row;
+    struct collector_captures captures;
     bool is_flush_vain; /* with a spool on disk: waiting for this collector is */
     uint64_t unwritten; /* records that the last flush could not write */
 
@@ -198,6 +219,7 @@ struct collector_sink {
     uint64_t dial_at_ns;
     uint64_t backoff_ns; /* 0: none yet */
     uint64_t house_ns;
+    uint64_t closing_ns; /* monotonic; 0: not closing */
     struct collector_clock clock;
     struct collector_redirect redirect;
     uint64_t throttles;
@@ -248,6 +270,9 @@ MUST_USE int collector_sink_prepare(struct collector_sink *sink, struct error *e
  * of the settings for their server_name. NULL with `err`. */
 MUST_USE struct rpc_channel *collector_sink_channel(struct collector_sink *sink,
                                                     const char *address, struct error *err);
+/* The token of the settings as it is now in `out`, if there is one. 0 or -errno with `err`. */
+MUST_USE int collector_sink_token(const struct collector_sink *sink, char out[COLLECTOR_TOKEN_MAX],
+                                  struct error *err);
 /* Three quarters to five quarters of it. */
 uint64_t collector_sink_jittered(uint64_t pause_ns);
 /* True when a person must act before another attempt can do better. */
@@ -265,6 +290,9 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
                            uint64_t now_ns);
 /* Sends what the window and the queue allow; closing, a goodbye at the end. */
 void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing);
+/* Queues a message of its own on the call; false: there is no room now. */
+MUST_USE bool collector_stream_send(struct collector_sink *sink, const uint8_t *bytes,
+                                    size_t length);
 /* Frees the sketches that wait and asks for no more. With the lock. */
 void collector_sink_forget_sketches(struct collector_sink *sink);
 
@@ -318,6 +346,20 @@ void collector_redirect_watch(struct collector_sink *sink, uint64_t now_ns);
 /* The call has ended: true when the stream goes on at another address (its time to dial is set). */
 MUST_USE bool collector_redirect_ended(struct collector_sink *sink,
                                        const struct collector_news *news, uint64_t now_ns);
+
+/* collector_sink_capture.c: captures that the collector asks for. */
+
+void collector_captures_init(struct collector_sink *sink);
+/* Does what `commands` say and frees them. */
+void collector_captures_take(struct collector_sink *sink, struct collector_command *commands);
+/* Sends the results that wait. */
+void collector_captures_pump(struct collector_sink *sink);
+/* The connection is over: so are they. */
+void collector_captures_leave(struct collector_sink *sink);
+/* None runs any more that its last packets should be waited for. */
+bool collector_captures_are_over(struct collector_sink *sink, uint64_t now_ns);
+/* Waits for their threads, and frees what waits. */
+void collector_captures_fini(struct collector_sink *sink);
 
 /* collector_sink_thread.c */
 

@@ -69,6 +69,11 @@ static enum sent send_bytes(struct collector_sink *sink, const uint8_t *bytes, s
     return SENT_FULL;
 }
 
+bool collector_stream_send(struct collector_sink *sink, const uint8_t *bytes, size_t length)
+{
+    return send_bytes(sink, bytes, length) == SENT_ONE;
+}
+
 static enum sent send_gap(struct collector_sink *sink, struct collector_lane *lane,
                           const char *boot_id, struct collector_course *course, uint64_t to_seq)
 {
@@ -294,6 +299,7 @@ void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is
         sink->heartbeat_at_ns = now_ns + sink->heartbeat_ns;
         send_heartbeat(sink);
     }
+    collector_captures_pump(sink);
     for (uint32_t i = 0; i < COLLECTOR_LANES && !sink->is_full; i++) {
         enum sent sent;
 
@@ -308,7 +314,9 @@ void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is
         }
     }
     if (is_closing) {
-        send_goodbye(sink, "shutdown");
+        if (collector_captures_are_over(sink, now_ns)) {
+            send_goodbye(sink, "shutdown");
+        }
     } else if (collector_redirect_is_ready(sink, now_ns)) {
         send_goodbye(sink, "redirected");
     }
@@ -447,6 +455,7 @@ static void forget_call(struct collector_sink *sink)
     sink->is_goodbye_sent = false;
     sink->has_probe = false;
     collector_rate_reset(sink);
+    collector_captures_leave(sink);
     sink->clock.sent_monotonic_ns = 0;
     (void)pthread_mutex_lock(&sink->lock);
     collector_sink_forget_sketches(sink);
@@ -488,6 +497,7 @@ void collector_stream_take(struct collector_sink *sink, struct collector_news *n
         take_requests(sink, news, now_ns);
     }
     collector_config_take(sink, news);
+    collector_captures_take(sink, news->commands);
     if (complaint != NULL && sink->complaint == NULL) {
         sink->complaint = complaint;
         if (!news->is_over) {

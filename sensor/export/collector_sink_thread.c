@@ -138,9 +138,9 @@ static void work(struct collector_sink *sink, struct turn *turn)
 }
 
 /* Once closing: the call is told goodbye when it is welcomed, else ended at once. */
-static void end_call(struct collector_sink *sink, uint64_t closing_ns)
+static void end_call(struct collector_sink *sink)
 {
-    const bool is_late = clock_monotonic_ns() - closing_ns > CLOSE_WAIT_NS;
+    const bool is_late = clock_monotonic_ns() - sink->closing_ns > CLOSE_WAIT_NS;
 
     if (sink->call != NULL && (!sink->is_welcomed || is_late)) {
         rpc_cancel(sink->call, RPC_CANCELLED, "the sensor stops");
@@ -151,7 +151,6 @@ static void *run(void *argument)
 {
     struct collector_sink *sink = argument;
     struct turn turn = {.news = calloc(1, sizeof(*turn.news))};
-    uint64_t closing_ns = 0;
 
     if (turn.news == NULL) {
         log_error("collector", "no memory: nothing is sent", NULL);
@@ -159,10 +158,12 @@ static void *run(void *argument)
     }
     do {
         begin_turn(sink, &turn);
+        if (turn.is_closing && sink->closing_ns == 0) {
+            sink->closing_ns = clock_monotonic_ns();
+        }
         work(sink, &turn);
         if (turn.is_closing) {
-            closing_ns = closing_ns == 0 ? clock_monotonic_ns() : closing_ns;
-            end_call(sink, closing_ns);
+            end_call(sink);
         }
     } while (!turn.is_closing || sink->call != NULL);
     free(turn.news);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "proto/serve/grpc_serve.h"
+#include "sensor/export/capture_pump.h"
 #include "sensor/export/grpc_server.h"
 
 /* How the sensor itself stands, as streams of flows tell it. */
@@ -10,13 +11,6 @@ struct grpc_node {
     bool is_ready;
     char reason[256];
     uint64_t looked_ns;
-};
-
-/* Captures that run, each with a thread of its own (grpc_capture.c). */
-struct grpc_captures {
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    uint32_t threads;
 };
 
 /* The owner of the server. */
@@ -30,7 +24,7 @@ struct grpc_sensor {
     char config_hash[17];                 /* identity.config_hash, once it has changed */
     uint16_t port;
     struct grpc_node node;
-    struct grpc_captures captures;
+    struct capture_threads captures; /* that run */
 };
 
 static inline struct grpc_sensor *grpc_sensor_of(const struct grpc_server *server)
@@ -53,10 +47,6 @@ bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *o
 
 /* ---- captures on request (grpc_capture.c) ---- */
 
-void grpc_captures_init(struct grpc_captures *captures);
-void grpc_captures_fini(struct grpc_captures *captures);
-/* Waits for their threads; all their calls are over. */
-void grpc_captures_join(struct grpc_captures *captures);
 void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_capture_writable(struct rpc_call *call);
 void grpc_capture_drain(struct rpc_call *call);

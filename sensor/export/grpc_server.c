@@ -152,13 +152,13 @@ struct grpc_server *grpc_server_new(const struct grpc_settings *settings,
         error_set(err, ENOMEM, "grpc: no memory");
         return NULL;
     }
-    grpc_captures_init(&sensor->captures);
+    capture_threads_init(&sensor->captures);
     sensor->identity = *identity;
     own.has_dns_records = identity->has_dns_records;
     struct grpc_server *server = grpc_serve_new(&grpc_sensor_program, sensor, &own, runtime, err);
 
     if (server == NULL) {
-        grpc_captures_fini(&sensor->captures);
+        capture_threads_fini(&sensor->captures);
         free(sensor);
         return NULL;
     }
@@ -185,7 +185,7 @@ void grpc_server_stop(struct grpc_server *server)
 
     tell_health(sensor, false);
     rpc_server_stop(sensor->rpc, STOP_GRACE_NS);
-    grpc_captures_join(&sensor->captures);
+    capture_threads_join(&sensor->captures);
 }
 
 void grpc_server_free(struct grpc_server *server)
@@ -196,8 +196,8 @@ void grpc_server_free(struct grpc_server *server)
     struct grpc_sensor *sensor = grpc_sensor_of(server);
 
     rpc_server_free(sensor->rpc); /* all calls are done after this */
-    grpc_captures_join(&sensor->captures);
-    grpc_captures_fini(&sensor->captures);
+    capture_threads_join(&sensor->captures);
+    capture_threads_fini(&sensor->captures);
     grpc_serve_free(server);
     rpc_health_free(sensor->health);
     rpc_reflection_free(sensor->reflection);

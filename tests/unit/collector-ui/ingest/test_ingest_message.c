@@ -258,6 +258,101 @@ static void a_hostile_word_on_settings_stays_within_its_bounds(void **state)
     assert_int_equal(strlen(request.config_status.needs_restart), 8 * 128 - 1); /* whole ones */
 }
 
+static void a_capture_that_a_collector_asks_for_comes_out_as_it_went_in(void **state)
+{
+    (void)state;
+    struct ingest_command command = {.command_id = "0123",
+                                     .kind = INGEST_COMMAND_CAPTURE,
+                                     .capture = {.bpf = "tcp port 80",
+                                                 .interface = "eth0",
+                                                 .requester = "ops",
+                                                 .snaplen = 96,
+                                                 .packets_max = 7,
+                                                 .bytes_max = UINT64_C(1) << 40,
+                                                 .duration_ns = 1500000000,
+                                                 .has_history = true}};
+    const struct ingest_command cancel = {
+        .command_id = "4567", .kind = INGEST_COMMAND_CANCEL, .cancel_id = "0123"};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_response response;
+    size_t length = ingest_encode_command(&command, bytes, sizeof(bytes));
+
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(response.kind, INGEST_COMMAND);
+    assert_memory_equal(&response.command, &command, sizeof(command));
+    for (size_t cut = 0; cut < length; cut++) { /* read within its bounds */
+        (void)!ingest_decode_response(bytes, cut, &response);
+    }
+    length = ingest_encode_command(&cancel, bytes, sizeof(bytes));
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_memory_equal(&response.command, &cancel, sizeof(cancel));
+    /* The largest filter that is told from one that is too long. */
+    memset(command.capture.bpf, 'x', sizeof(command.capture.bpf) - 1);
+    length = ingest_encode_command(&command, bytes, sizeof(bytes));
+    assert_true(length > 0);
+    assert_true(ingest_decode_response(bytes, length, &response));
+    assert_int_equal(strlen(response.command.capture.bpf), sizeof(command.capture.bpf) - 1);
+}
+
+static void commands_of_other_versions_are_read_as_far_as_they_are_known(void **state)
+{
+    (void)state;
+    const uint8_t old[] = {0x22, 8, 0x0a, 1, 'a', 0x12, 3, 't', 'c', 'p'};
+    const uint8_t status[] = {0x22, 5, 0x0a, 1, 'a', 0x20, 1};
+    uint8_t long_id[4 + 70] = {0x22, 72, 0x0a, 70};
+    struct ingest_response response;
+
+    assert_true(ingest_decode_response(old, sizeof(old), &response));
+    assert_int_equal(response.command.kind, INGEST_COMMAND_CAPTURE);
+    assert_string_equal(response.command.capture.bpf, "tcp");
+    assert_true(ingest_decode_response(status, sizeof(status), &response));
+    assert_int_equal(response.command.kind, INGEST_COMMAND_UNKNOWN);
+    assert_string_equal(response.command.command_id, "a");
+    memset(long_id + 4, 'x', sizeof(long_id) - 4);
+    assert_false(ingest_decode_response(long_id, sizeof(long_id), &response));
+}
+
+static void what_becomes_of_a_capture_comes_out_as_it_went_in(void **state)
+{
+    (void)state;
+    const struct ingest_command_result results[] = {
+        {.command_id = "01", .outcome = INGEST_ACCEPTED},
+        {.command_id = "01", .outcome = INGEST_DONE},
+        {.command_id = "01",
+         .outcome = INGEST_FAILED,
+         .error = "bpf: syntax error",
+         .error_code = 3,
+         .error_reason = "INVALID_FILTER"}};
+    const struct ingest_upload summary = {
+        .command_id = "01",
+        .has_summary = true,
+        .summary = {.packets = 3, .bytes = 400, .dropped = 5, .reason = "cancelled"}};
+    const struct ingest_upload chunk = {
+        .command_id = "01", .chunk = (const uint8_t *)"file", .chunk_length = 4};
+    uint8_t bytes[INGEST_MESSAGE_BYTES_MAX];
+    struct ingest_request request;
+    struct ingest_upload upload;
+    size_t length;
+
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+        length = ingest_encode_command_result(&results[i], bytes, sizeof(bytes));
+        assert_true(ingest_decode_request(bytes, length, &request));
+        assert_int_equal(request.kind, INGEST_COMMAND_RESULT);
+        assert_memory_equal(&request.result, &results[i], sizeof(results[i]));
+    }
+    length = ingest_encode_upload(&chunk, bytes, 4 + INGEST_UPLOAD_HEAD_BYTES);
+    assert_true(ingest_decode_upload(bytes, length, &upload));
+    assert_string_equal(upload.command_id, "01");
+    assert_int_equal(upload.chunk_length, 4);
+    assert_memory_equal(upload.chunk, "file", 4);
+    length = ingest_encode_upload(&summary, bytes, sizeof(bytes));
+    assert_true(ingest_decode_upload(bytes, length, &upload));
+    assert_memory_equal(&upload, &summary, sizeof(summary));
+    for (size_t cut = 0; cut < length; cut++) {
+        (void)!ingest_decode_upload(bytes, cut, &upload);
+    }
+}
+
 static void nonsense_of_a_collector_is_no_stream_and_no_address(void **state)
 {
     (void)state;
@@ -291,6 +386,9 @@ int main(void)
         cmocka_unit_test(messages_cut_short_or_changed_are_read_within_their_bounds),
         cmocka_unit_test(ids_over_their_bounds_and_with_zero_bytes_are_refused),
         cmocka_unit_test(what_a_collector_asks_for_comes_out_as_it_went_in),
+        cmocka_unit_test(a_capture_that_a_collector_asks_for_comes_out_as_it_went_in),
+        cmocka_unit_test(commands_of_other_versions_are_read_as_far_as_they_are_known),
+        cmocka_unit_test(what_becomes_of_a_capture_comes_out_as_it_went_in),
         cmocka_unit_test(nonsense_of_a_collector_is_no_stream_and_no_address),
         cmocka_unit_test(offered_settings_and_what_became_of_them_come_out_as_they_went_in),
         cmocka_unit_test(a_hostile_word_on_settings_stays_within_its_bounds),

@@ -1,0 +1,207 @@
+/* PacketService.CapturePackets of the fleet: one sensor captures, its file goes through to the
+ * client. What the client's queue does not take now waits, and the sensor is not read meanwhile. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "collector-ui/api/fleet_private.h"
+#include "netscope/v1/packet_service.pb-c.h"
+
+enum { RESPONSE_CHUNK = 1, RESPONSE_SUMMARY = 2 };
+enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES = 2, SUMMARY_DROPPED = 3, SUMMARY_REASON = 4 };
+
+/* A client that reads. The rpc thread's. */
+struct stream {
+    struct grpc_ask ask; /* of a call */
+    struct captures *captures;
+    char id[CAPTURES_ID_BYTES];
+    struct rpc_bytes pending; /* found the call's queue full */
+    bool has_pending;
+    bool is_over; /* the capture is; `pending` is the last message then */
+};
+
+/* ---- to the client ---- */
+
+/* False: it waits. */
+static bool send(struct stream *stream, struct rpc_bytes bytes)
+{
+    const enum rpc_send_result result = rpc_send(stream->ask.call, rpc_bytes_ref(&bytes));
+
+    stream->has_pending = result == RPC_SEND_FULL;
+    if (stream->has_pending) {
+        stream->pending = bytes;
+    } else {
+        rpc_bytes_unref(&bytes);
+    }
+    return !stream->has_pending;
+}
+
+static void begun(void *context)
+{
+    const struct stream *stream = context;
+
+    rpc_send_headers(stream->ask.call);
+}
+
+static bool chunk(void *context, const uint8_t *bytes, size_t length)
+{
+    struct rpc_buffer buffer = rpc_buffer_new(length + 16);
+    struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
+
+    wire_write_bytes(&w, RESPONSE_CHUNK, bytes, length);
+    return send(context, rpc_buffer_done(&buffer, wire_written(&w)));
+}
+
+static void over(void *context, const struct captures_end *end)
+{
+    struct stream *stream = context;
+    const struct ingest_capture_summary *summary = &end->summary;
+    uint8_t text[192];
+    struct wire_writer w = wire_writer_over(text, sizeof(text));
+
+    stream->is_over = true;
+    if (end->field != NULL) {
+        grpc_refuse_field(&stream->ask, end->field, end->reason, -1, "%s", end->message);
+        return;
+    }
+    if (end->status != RPC_OK) {
+        grpc_refuse(&stream->ask, end->status, end->reason, -1, "%s", end->message);
+        return;
+    }
+    const struct wire_mark mark = wire_begin(&w, RESPONSE_SUMMARY, 1);
+
+    wire_write_varint(&w, SUMMARY_PACKETS, summary->packets);
+    wire_write_varint(&w, SUMMARY_BYTES, summary->bytes);
+    wire_write_varint(&w, SUMMARY_DROPPED, summary->dropped);
+    wire_write_text(&w, SUMMARY_REASON, summary->reason);
+    wire_end(&w, mark);
+    if (send(stream, rpc_bytes_copy(text, wire_written(&w)))) {
+        rpc_finish(stream->ask.call, RPC_OK, NULL);
+    }
+}
+
+void fleet_capture_writable(struct rpc_call *call)
+{
+    struct stream *stream = rpc_user_data(call);
+
+    if (stream == NULL || !stream->has_pending || !send(stream, stream->pending)) {
+        return;
+    }
+    if (stream->is_over) {
+        rpc_finish(call, RPC_OK, NULL);
+    } else {
+        captures_read_on(stream->captures, stream->id);
+    }
+}
+
+void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result)
+{
+    struct stream *stream = rpc_user_data(call);
+
+    (void)result;
+    if (stream != NULL) {
+        rpc_set_user_data(call, NULL);
+        captures_leave(stream->captures, stream->id); /* if it is not over */
+        if (stream->has_pending) {
+            rpc_bytes_unref(&stream->pending);
+        }
+        free(stream);
+    }
+}
+
+/* ---- the request ---- */
+
+static bool read_order(struct grpc_ask *ask, const Netscope__V1__CapturePacketsRequest *request,
+                       struct ingest_capture_order *out)
+{
+    *out = (struct ingest_capture_order){.snaplen = request->snaplen,
+                                         .packets_max = request->max_packets,
+                                         .bytes_max = request->max_bytes,
+                                         .has_history = request->include_history};
+    (void)snprintf(out->bpf, sizeof(out->bpf), "%s", request->bpf);
+    (void)snprintf(out->interface, sizeof(out->interface), "%s", request->interface);
+    return grpc_read_duration(ask, request->max_duration, "max_duration", &out->duration_ns);
+}
+
+/* The one sensor that is named; NULL: refused. */
+static const char *read_sensor(struct grpc_ask *ask, const Netscope__V1__SensorSelector *selector)
+{
+    const char *id = selector != NULL && selector->n_sensor_ids == 1 ? selector->sensor_ids[0] : "";
+    struct sensor_info info;
+
+    if (id[0] == '\0' || strchr(id, '*') != NULL) {
+        grpc_refuse_field(ask, "sensor_selector", "MISSING_FIELD", -1,
+                          "sensor_selector: name the one sensor that captures by its id "
+                          "(FleetService.ListSensors)");
+        return NULL;
+    }
+    if (!sensor_registry_find(fleet_of(ask->server)->parts.registry, clock_wall_ns(), id, &info)) {
+        grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_SENSOR", -1, "no sensor '%.128s' is known", id);
+        return NULL;
+    }
+    return id;
+}
+
+static void refuse_start(struct grpc_ask *ask, const struct error *err)
+{
+    const enum rpc_status status = err->code == EPROTONOSUPPORT ? RPC_FAILED_PRECONDITION
+                                   : err->code == EBUSY || err->code == ENOMEM
+                                       ? RPC_RESOURCE_EXHAUSTED
+                                       : RPC_UNAVAILABLE;
+    const char *reason = err->code == EPROTONOSUPPORT ? "SENSOR_TOO_OLD"
+                         : err->code == EBUSY         ? "TOO_MANY_CAPTURES"
+                         : err->code == ENOMEM        ? "NO_MEMORY"
+                         : err->code == ENOTCONN      ? "SENSOR_OFFLINE"
+                                                      : "SENSOR_BUSY";
+
+    grpc_refuse(ask, status, reason, -1, "%s", err->message);
+}
+
+static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_capture_order *order)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    const struct captures_reader reader = {
+        .begun = begun, .chunk = chunk, .over = over, .context = stream};
+    char who[GRPC_WHO_BYTES];
+    char peer[RPC_PEER_BYTES];
+    struct error err = {0};
+
+    if (stream == NULL) {
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a capture");
+        return;
+    }
+    (void)grpc_identify(ask->server, ask->call, GRPC_SCOPE_PACKETS, who, &err);
+    (void)snprintf(order->requester, sizeof(order->requester), "%s", who);
+    rpc_peer(ask->call, peer);
+    const struct captures_request request = {
+        .sensor_id = sensor_id, .order = order, .peer = peer, .what = ask->row->path};
+
+    stream->ask = *ask;
+    stream->captures = fleet_of(ask->server)->parts.captures;
+    error_clear(&err);
+    if (captures_start(stream->captures, &request, &reader, stream->id, &err) != 0) {
+        free(stream);
+        refuse_start(ask, &err);
+        return;
+    }
+    rpc_set_user_data(ask->call, stream);
+}
+
+void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__CapturePacketsRequest *request =
+        (const Netscope__V1__CapturePacketsRequest *)grpc_unpack(
+            ask, &netscope__v1__capture_packets_request__descriptor, bytes, length);
+    struct ingest_capture_order order;
+
+    if (request == NULL) {
+        return;
+    }
+    const char *sensor_id = read_sensor(ask, request->sensor_selector);
+
+    if (sensor_id != NULL && read_order(ask, request, &order)) {
+        start(ask, sensor_id, &order);
+    }
+}
