@@ -147,6 +147,7 @@ static int open_grpc(struct app *app, struct error *err)
         .triage = app->triage,
         .push = app->push,
         .captures = app->captures,
+        .files = app->files,
         .is_remote = !address_is_local_endpoint(ingest->listen),
         .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
 
@@ -369,6 +370,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             ingest_tick(app->ingest, now_ns);
             sensor_watch_tick(app->watch, clock_wall_ns(), now_ns);
             triage_tick(app->triage, clock_wall_ns());
+            capture_files_tick(app->files, clock_wall_ns());
             tell_manager(app, now_ns);
         }
     }
@@ -391,12 +393,15 @@ static void take_down(struct app *app)
     if (app->watch != NULL && app->ingest != NULL) {
         sensor_watch_finish(app->watch, clock_wall_ns());
     }
-    ingest_free(app->ingest);   /* its last batches still go to history */
-    router_free(app->router);   /* and to receivers */
+    ingest_free(app->ingest); /* its last batches still go to history */
+    router_free(app->router); /* and to receivers */
+    captures_stop(app->captures);
+    capture_files_stop(app->files);
     fleet_grpc_free(app->grpc); /* its calls ended with the port */
     rpc_reflection_free(app->reflection);
     rpc_health_free(app->health);
     rpc_runtime_free(app->runtime);
+    capture_files_free(app->files);
     captures_free(app->captures);
     sensor_watch_free(app->watch);
     triage_free(app->triage);

@@ -232,8 +232,14 @@ int app_open_captures(struct app *app, struct error *err)
     const struct captures_parts parts = {
         .runtime = app->runtime, .send = send_command, .bind = bind_call, .context = app};
 
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/captures", app->directory);
     app->captures = captures_new(&app->settings->captures, &parts, err);
-    return app->captures == NULL ? -err->code : 0;
+    if (app->captures != NULL) {
+        app->files = capture_files_open(&app->settings->captures, path, app->captures, err);
+    }
+    return app->files == NULL ? -err->code : 0;
 }
 
 /* ---- ingest tells history and registry ---- */

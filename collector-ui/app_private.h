@@ -7,6 +7,7 @@
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/app.h"
+#include "collector-ui/capture/capture_files.h"
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "collector-ui/fleet/config_push.h"
@@ -44,6 +45,7 @@ struct app {
     struct alert_record noted;    /* likewise */
     struct codec_slice slices[NOTED_RECORDS_MAX];
     struct captures *captures;
+    struct capture_files *files; /* of captures */
     struct api *api;
     struct fleet_grpc *grpc; /* NULL: switched off */
 };

@@ -35,13 +35,17 @@ struct http_ws;       /* one WebSocket connection */
  * first send; afterwards it is read-only. Counted references; any thread. */
 struct http_buffer {
     _Atomic uint32_t references;
-    size_t bytes;  /* in use; may be lowered by the maker before the first send */
-    uint8_t *data; /* room for the size asked for; library headroom lies in front of it */
+    size_t mapped_bytes; /* of a file; 0: of memory */
+    size_t bytes;        /* in use; may be lowered by the maker before the first send */
+    uint8_t *data;       /* room for the size asked for; library headroom lies in front of it */
 };
 
 /* One reference for the caller. NULL when memory is out. */
 MUST_USE struct http_buffer *http_buffer_new(size_t bytes);
 MUST_USE struct http_buffer *http_buffer_from(const void *data, size_t bytes); /* a copy */
+/* The first `bytes` of a file, which may be closed then but never gets shorter: pages of it are
+ * read as they are sent. Not for WebSockets. NULL with `err`. */
+MUST_USE struct http_buffer *http_buffer_of_file(int fd, size_t bytes, struct error *err);
 struct http_buffer *http_buffer_ref(struct http_buffer *buffer);
 void http_buffer_unref(struct http_buffer *buffer); /* NULL is allowed */
 

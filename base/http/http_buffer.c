@@ -1,5 +1,7 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/http/http_private.h"
 
@@ -14,6 +16,7 @@ struct http_buffer *http_buffer_new(size_t bytes)
         return NULL;
     }
     atomic_init(&buffer->references, 1);
+    buffer->mapped_bytes = 0;
     buffer->bytes = bytes;
     buffer->data = (uint8_t *)(buffer + 1) + LWS_PRE;
     return buffer;
@@ -28,6 +31,29 @@ struct http_buffer *http_buffer_from(const void *data, size_t bytes)
     return buffer;
 }
 
+struct http_buffer *http_buffer_of_file(int fd, size_t bytes, struct error *err)
+{
+    struct http_buffer *const buffer = http_buffer_new(0);
+    if (buffer == NULL) {
+        (void)error_set(err, ENOMEM, "no memory for the answer");
+        return NULL;
+    }
+    if (bytes == 0) {
+        return buffer;
+    }
+    void *const data = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+        (void)error_set(err, errno, "the file cannot be read: %s", strerror(errno));
+        free(buffer);
+        return NULL;
+    }
+    (void)madvise(data, bytes, MADV_SEQUENTIAL);
+    buffer->data = data;
+    buffer->bytes = bytes;
+    buffer->mapped_bytes = bytes;
+    return buffer;
+}
+
 struct http_buffer *http_buffer_ref(struct http_buffer *buffer)
 {
     atomic_fetch_add_explicit(&buffer->references, 1, memory_order_relaxed);
@@ -38,6 +64,9 @@ void http_buffer_unref(struct http_buffer *buffer)
 {
     if (buffer != NULL &&
         atomic_fetch_sub_explicit(&buffer->references, 1, memory_order_acq_rel) == 1) {
+        if (buffer->mapped_bytes > 0) {
+            (void)munmap(buffer->data, buffer->mapped_bytes);
+        }
         free(buffer);
     }
 }

@@ -120,6 +120,7 @@ void route_ledger(struct http_request *request);
 void route_alerts(struct http_request *request);
 void route_packets(struct http_request *request);
 void route_packet(struct http_request *request);
+void route_capture_file(struct http_request *request);
 void route_health(struct http_request *request);
 void route_ready(struct http_request *request);
 void route_metrics(struct http_request *request);

@@ -62,12 +62,8 @@ static void over(void *context, const struct captures_end *end)
     struct wire_writer w = wire_writer_over(text, sizeof(text));
 
     stream->is_over = true;
-    if (end->field != NULL) {
-        grpc_refuse_field(&stream->ask, end->field, end->reason, -1, "%s", end->message);
-        return;
-    }
     if (end->status != RPC_OK) {
-        grpc_refuse(&stream->ask, end->status, end->reason, -1, "%s", end->message);
+        fleet_capture_refuse_end(&stream->ask, end);
         return;
     }
     const struct wire_mark mark = wire_begin(&w, RESPONSE_SUMMARY, 1);
@@ -125,38 +121,69 @@ static bool read_order(struct grpc_ask *ask, const Netscope__V1__CapturePacketsR
     return grpc_read_duration(ask, request->max_duration, "max_duration", &out->duration_ns);
 }
 
-/* The one sensor that is named; NULL: refused. */
-static const char *read_sensor(struct grpc_ask *ask, const Netscope__V1__SensorSelector *selector)
+bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, const char *id)
 {
-    const char *id = selector != NULL && selector->n_sensor_ids == 1 ? selector->sensor_ids[0] : "";
     struct sensor_info info;
 
     if (id[0] == '\0' || strchr(id, '*') != NULL) {
-        grpc_refuse_field(ask, "sensor_selector", "MISSING_FIELD", -1,
-                          "sensor_selector: name the one sensor that captures by its id "
-                          "(FleetService.ListSensors)");
-        return NULL;
+        grpc_refuse_field(ask, field, "MISSING_FIELD", -1,
+                          "%s: name the one sensor that captures by its id "
+                          "(FleetService.ListSensors)",
+                          field);
+        return false;
     }
     if (!sensor_registry_find(fleet_of(ask->server)->parts.registry, clock_wall_ns(), id, &info)) {
         grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_SENSOR", -1, "no sensor '%.128s' is known", id);
-        return NULL;
+        return false;
     }
-    return id;
+    return true;
 }
 
-static void refuse_start(struct grpc_ask *ask, const struct error *err)
+void fleet_capture_refuse_start(struct grpc_ask *ask, const struct error *err)
 {
-    const enum rpc_status status = err->code == EPROTONOSUPPORT ? RPC_FAILED_PRECONDITION
-                                   : err->code == EBUSY || err->code == ENOMEM
-                                       ? RPC_RESOURCE_EXHAUSTED
-                                       : RPC_UNAVAILABLE;
-    const char *reason = err->code == EPROTONOSUPPORT ? "SENSOR_TOO_OLD"
-                         : err->code == EBUSY         ? "TOO_MANY_CAPTURES"
-                         : err->code == ENOMEM        ? "NO_MEMORY"
-                         : err->code == ENOTCONN      ? "SENSOR_OFFLINE"
-                                                      : "SENSOR_BUSY";
+    static const struct {
+        int code;
+        enum rpc_status status;
+        const char *reason;
+    } refusals[] = {{EPROTONOSUPPORT, RPC_FAILED_PRECONDITION, "SENSOR_TOO_OLD"},
+                    {ENOTCONN, RPC_UNAVAILABLE, "SENSOR_OFFLINE"},
+                    {EAGAIN, RPC_UNAVAILABLE, "SENSOR_BUSY"},
+                    {ESHUTDOWN, RPC_UNAVAILABLE, "STOPPING"},
+                    {EBUSY, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CAPTURES"},
+                    {ENOMEM, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY"}};
 
-    grpc_refuse(ask, status, reason, -1, "%s", err->message);
+    for (size_t i = 0; i < ARRAY_COUNT(refusals); i++) {
+        if (refusals[i].code == err->code) {
+            grpc_refuse(ask, refusals[i].status, refusals[i].reason, -1, "%s", err->message);
+            return;
+        }
+    }
+    grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_ROOM", -1, "%s", err->message);
+}
+
+void fleet_capture_refuse_end(struct grpc_ask *ask, const struct captures_end *end)
+{
+    if (end->field != NULL) {
+        grpc_refuse_field(ask, end->field, end->reason, -1, "%s", end->message);
+    } else if (end->status != RPC_OK) {
+        grpc_refuse(ask, end->status, end->reason, -1, "%s", end->message);
+    } else { /* it ended before it began */
+        grpc_refuse(ask, RPC_UNAVAILABLE, "NO_FILE", -1, "the sensor sent no file");
+    }
+}
+
+void fleet_capture_who(const struct grpc_ask *ask, char who[GRPC_WHO_BYTES],
+                       char peer[RPC_PEER_BYTES])
+{
+    struct error ignored = {0};
+
+    if (ask->call != NULL) {
+        (void)grpc_identify(ask->server, ask->call, GRPC_SCOPE_PACKETS, who, &ignored);
+        rpc_peer(ask->call, peer);
+    } else {
+        (void)snprintf(who, GRPC_WHO_BYTES, "%s", ask->who);
+        (void)snprintf(peer, RPC_PEER_BYTES, "%s", ask->peer);
+    }
 }
 
 static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_capture_order *order)
@@ -172,18 +199,16 @@ static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_cap
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a capture");
         return;
     }
-    (void)grpc_identify(ask->server, ask->call, GRPC_SCOPE_PACKETS, who, &err);
+    fleet_capture_who(ask, who, peer);
     (void)snprintf(order->requester, sizeof(order->requester), "%s", who);
-    rpc_peer(ask->call, peer);
     const struct captures_request request = {
         .sensor_id = sensor_id, .order = order, .peer = peer, .what = ask->row->path};
 
     stream->ask = *ask;
     stream->captures = fleet_of(ask->server)->parts.captures;
-    error_clear(&err);
     if (captures_start(stream->captures, &request, &reader, stream->id, &err) != 0) {
         free(stream);
-        refuse_start(ask, &err);
+        fleet_capture_refuse_start(ask, &err);
         return;
     }
     rpc_set_user_data(ask->call, stream);
@@ -199,9 +224,12 @@ void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t le
     if (request == NULL) {
         return;
     }
-    const char *sensor_id = read_sensor(ask, request->sensor_selector);
+    const Netscope__V1__SensorSelector *selector = request->sensor_selector;
+    const char *sensor_id =
+        selector != NULL && selector->n_sensor_ids == 1 ? selector->sensor_ids[0] : "";
 
-    if (sensor_id != NULL && read_order(ask, request, &order)) {
+    if (fleet_capture_sensor(ask, "sensor_selector", sensor_id) &&
+        read_order(ask, request, &order)) {
         start(ask, sensor_id, &order);
     }
 }

@@ -157,7 +157,7 @@ enum rpc_status fleet_grpc_authorize(struct fleet_grpc *fleet, struct rpc_call *
 void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
 {
     static const char *const services[] = {"Fleet",  "Flow", "Alert", "Stats",
-                                           "Packet", "Dns",  "Query"};
+                                           "Packet", "Dns",  "Query", "Capture"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
@@ -183,6 +183,11 @@ int fleet_grpc_reload_tokens(struct fleet_grpc *fleet, struct error *err)
 struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet)
 {
     return fleet->parts.captures;
+}
+
+struct capture_files *fleet_grpc_files(const struct fleet_grpc *fleet)
+{
+    return fleet->parts.files;
 }
 
 void fleet_grpc_counts_read(struct fleet_grpc *fleet, struct fleet_grpc_counts *out)

@@ -10,6 +10,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "collector-ui/capture/capture_files.h"
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_registry.h"
@@ -26,10 +27,11 @@ struct fleet_grpc_parts {
     struct history *history;
     struct sensor_registry *registry;
     struct captures *captures;
-    struct triage *triage;    /* what people say of alerts; NULL: nobody can */
-    struct config_push *push; /* settings for sensors; NULL: none */
-    bool is_remote;           /* other machines reach the port */
-    bool is_exposed;          /* likewise, and may not: then nobody is answered without a token */
+    struct capture_files *files; /* of them */
+    struct triage *triage;       /* what people say of alerts; NULL: nobody can */
+    struct config_push *push;    /* settings for sensors; NULL: none */
+    bool is_remote;              /* other machines reach the port */
+    bool is_exposed; /* likewise, and may not: then nobody is answered without a token */
 };
 
 /* NULL with `err`: no memory, or tokens that cannot be read. The parts live longer. */
@@ -54,6 +56,7 @@ struct fleet_grpc_counts {
 };
 /* Captures on request. */
 struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet);
+struct capture_files *fleet_grpc_files(const struct fleet_grpc *fleet);
 void fleet_grpc_counts_read(struct fleet_grpc *fleet, struct fleet_grpc_counts *out);
 
 /* After the rpc server has stopped and before history is freed: waits for its queries. NULL is

@@ -193,3 +193,18 @@ void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
 void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_capture_writable(struct rpc_call *call);
 void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result);
+/* Who asks, for the audits. */
+void fleet_capture_who(const struct grpc_ask *ask, char who[GRPC_WHO_BYTES],
+                       char peer[RPC_PEER_BYTES]);
+/* Is it the id of one sensor that is known? False: refused. */
+MUST_USE bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, const char *id);
+/* A capture that did not begin. */
+void fleet_capture_refuse_start(struct grpc_ask *ask, const struct error *err);
+void fleet_capture_refuse_end(struct grpc_ask *ask, const struct captures_end *end);
+
+/* ---- captures that are kept (fleet_captures.c) ---- */
+void fleet_start_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_captures(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_cancel_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_delete_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -11,6 +11,7 @@
 #define PACKET "/netscope.v1.PacketService/"
 #define DNS    "/netscope.v1.DnsService/"
 #define QUERY  "/netscope.v1.QueryService/"
+#define KEPT   "/netscope.v1.CaptureService/"
 
 #define FROM                                                                                       \
     {                                                                                              \
@@ -73,7 +74,9 @@ static const struct openapi_page
                     {SENSOR,
                      {"flow_id", "string", "Of this flow."},
                      {"limit", "integer", "1 to 2000."}}},
-    page_packet = {"One packet sample.", {{"id", "string", "Its id."}, SENSOR}};
+    page_packet = {"One packet sample.", {{"id", "string", "Its id."}, SENSOR}},
+    page_capture = {"The pcapng file of a capture, as far as it has come.",
+                    {{"capture_id", "string", "Its id."}}};
 
 static const struct grpc_row rows[] = {
     {.path = FLEET "ListSensors", .ask = fleet_list_sensors, .rest = {"/v1/fleet/sensors"}},
@@ -129,6 +132,24 @@ static const struct grpc_row rows[] = {
     {.path = QUERY "GetServiceMap",
      .ask = fleet_get_service_map,
      .rest = {"/v1/fleet/map", "/v1/map"}},
+    {.path = KEPT "StartCapture",
+     .ask = fleet_start_capture,
+     .rest = {"/v1/captures"},
+     .is_changing = true},
+    {.path = KEPT "ListCaptures", .ask = fleet_list_captures, .rest = {"/v1/captures"}},
+    {.path = KEPT "CancelCapture",
+     .ask = fleet_cancel_capture,
+     .rest = {"/v1/captures/{capture_id}:cancel"},
+     .is_changing = true},
+    {.path = KEPT "DeleteCapture",
+     .ask = fleet_delete_capture,
+     .rest = {"/v1/captures/{capture_id}"},
+     .is_changing = true,
+     .verb = HTTP_DELETE},
+    {.page = route_capture_file,
+     .described = &page_capture,
+     .rest = {"/v1/captures/{capture_id}.pcapng"}},
+    {.path = KEPT "GetCapture", .ask = fleet_get_capture, .rest = {"/v1/captures/{capture_id}"}},
     {.page = route_summary, .described = &page_summary, .rest = {"/v1/summary"}},
     {.page = route_timeseries, .described = &page_timeseries, .rest = {"/v1/timeseries"}},
     {.page = route_flows, .described = &page_flows, .rest = {"/v1/flows"}},

@@ -494,8 +494,10 @@ static void write_hello(void *context, struct json_writer *out)
     }
     json_key(out, "caps");
     json_object_begin(out);
+    /* As at the door: of whoever has shown who they are. */
     json_key(out, "capture");
-    json_bool(out, false);
+    json_bool(out, api->fleet != NULL && (client->grant.rights & RIGHT_PACKETS) != 0 &&
+                       http_ws_identity(client->ws)[0] != '\0');
     json_key(out, "packets");
     json_bool(out, api->settings.sample_rate > 0 && (client->grant.rights & RIGHT_PACKETS) != 0);
     json_key(out, "ack");

@@ -322,6 +322,7 @@ static void write_receivers(struct metrics_page *page, struct api *api)
 static void write_captures(struct metrics_page *page, struct api *api)
 {
     static const char name[] = "netscope_collector_captures_total";
+    struct capture_files_counts files;
     struct captures_counts c;
 
     if (api->fleet == NULL) {
@@ -341,6 +342,18 @@ static void write_captures(struct metrics_page *page, struct api *api)
         "Bytes of the files of captures.", c.bytes);
     one(page, "netscope_collector_capture_dropped_total", METRICS_COUNTER,
         "Packets that found no room at their sensor: the reader did not keep up.", c.dropped);
+    capture_files_counts_read(fleet_grpc_files(api->fleet), &files);
+    one(page, "netscope_collector_capture_files", METRICS_GAUGE, "Captures kept.", files.kept);
+    one(page, "netscope_collector_capture_files_bytes", METRICS_GAUGE, "Bytes of their files.",
+        files.bytes);
+    metrics_family(page, "netscope_collector_capture_files_removed_total", METRICS_COUNTER,
+                   "Kept captures that went: for their age, or to make room for a new one.");
+    metrics_u64(page, "netscope_collector_capture_files_removed_total",
+                METRICS_LABELS("reason", "age"), files.aged);
+    metrics_u64(page, "netscope_collector_capture_files_removed_total",
+                METRICS_LABELS("reason", "room"), files.displaced);
+    one(page, "netscope_collector_capture_files_failed_total", METRICS_COUNTER,
+        "Files of captures that could not be written.", files.failed);
 }
 
 static void write_triage(struct metrics_page *page, struct api *api)

@@ -1,7 +1,7 @@
 #include "collector-ui/capture/captures.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,35 @@ const struct config_field captures_fields[] = {
      .min = 1,
      .max = 64,
      .help = "Captures of all sensors that run at the same time; a further one is refused."},
+    {.type = CONFIG_BYTES,
+     .key = "file_size",
+     .offset = FIELD(file_bytes),
+     .value = "256MiB",
+     .min = 65536,
+     .max = 1e12,
+     .help = "Size of the file of a capture that is kept, at most."},
+    {.type = CONFIG_BYTES,
+     .key = "total_size",
+     .offset = FIELD(total_bytes),
+     .value = "2GiB",
+     .min = 65536,
+     .max = 1e15,
+     .help = "Of all kept captures together, those that run with what they may become; for a new "
+             "one the oldest that are over go."},
+    {.type = CONFIG_U64,
+     .key = "files_max",
+     .offset = FIELD(files_max),
+     .value = "100",
+     .min = 1,
+     .max = 10000,
+     .help = "Captures kept; likewise."},
+    {.type = CONFIG_DURATION,
+     .key = "keep",
+     .offset = FIELD(age_ns),
+     .value = "168h",
+     .min = 6e10,
+     .max = 3.1536e17,
+     .help = "A capture that is over goes after so long."},
     {.type = CONFIG_DURATION,
      .key = "answer_timeout",
      .offset = FIELD(answer_ns),
@@ -133,6 +162,38 @@ void captures_free(struct captures *captures)
     free(captures);
 }
 
+struct stopping {
+    struct captures *captures;
+    sem_t done;
+};
+
+static void stop(void *argument)
+{
+    struct stopping *stopping = argument;
+    struct captures *captures = stopping->captures;
+
+    captures->is_stopping = true;
+    while (captures->list != NULL) {
+        captures_fail(captures, captures->list, RPC_UNAVAILABLE, "STOPPING", "the collector stops");
+    }
+    (void)sem_post(&stopping->done);
+}
+
+void captures_stop(struct captures *captures)
+{
+    struct stopping stopping = {.captures = captures};
+
+    if (captures == NULL) {
+        return;
+    }
+    (void)sem_init(&stopping.done, 0, 0);
+    if (rpc_runtime_post(captures->parts.runtime, stop, &stopping)) {
+        while (sem_wait(&stopping.done) != 0) { /* a signal */
+        }
+    }
+    (void)sem_destroy(&stopping.done);
+}
+
 void captures_counts_read(struct captures *captures, struct captures_counts *out)
 {
     *out = (struct captures_counts){.running = captures->running,
@@ -211,15 +272,10 @@ void captures_finish(struct captures *captures, struct captures_entry *entry,
 }
 
 void captures_fail(struct captures *captures, struct captures_entry *entry, enum rpc_status status,
-                   const char *reason, const char *format, ...)
+                   const char *reason, const char *message)
 {
-    char message[MESSAGE_BYTES];
     const struct captures_end end = {.status = status, .reason = reason, .message = message};
-    va_list arguments;
 
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
     captures_upload_end(entry, RPC_CANCELLED, message);
     captures_finish(captures, entry, &end);
 }
@@ -252,10 +308,13 @@ static void give_up_waiting(struct captures *captures, const char *id)
     struct captures_entry *entry = captures_find(captures, id);
 
     if (entry != NULL && (!entry->has_begun || entry->is_cancelled)) {
-        captures_fail(captures, entry, RPC_DEADLINE_EXCEEDED, "NO_ANSWER",
-                      "sensor '%s' has not answered within %llu s (captures.answer_timeout)",
-                      entry->sensor_id,
-                      (unsigned long long)(captures->settings->answer_ns / NS_PER_SEC));
+        char message[MESSAGE_BYTES];
+
+        (void)snprintf(message, sizeof(message),
+                       "sensor '%s' has not answered within %llu s (captures.answer_timeout)",
+                       entry->sensor_id,
+                       (unsigned long long)(captures->settings->answer_ns / NS_PER_SEC));
+        captures_fail(captures, entry, RPC_DEADLINE_EXCEEDED, "NO_ANSWER", message);
     }
 }
 
@@ -289,6 +348,10 @@ int captures_start(struct captures *captures, const struct captures_request *req
     struct captures_entry *entry = NULL;
 
     hash_random_hex(id);
+    if (captures->is_stopping) {
+        (void)error_set(err, ESHUTDOWN, "the collector stops");
+        return refuse(captures, request, err);
+    }
     if (captures->running >= captures->settings->at_once) {
         (void)error_set(err, EBUSY,
                         "%llu captures run already (captures.at_once); try again when one has "
@@ -371,6 +434,31 @@ void captures_leave(struct captures *captures, const char *id)
     }
 }
 
+void captures_drop(struct captures *captures, const char *id, const char *why)
+{
+    struct captures_entry *entry = captures_find(captures, id);
+
+    if (entry != NULL) {
+        tell_to_end(captures, entry);
+        captures_fail(captures, entry, RPC_CANCELLED, "DROPPED", why);
+    }
+}
+
+static void drop(struct captures *captures, const char *id)
+{
+    captures_drop(captures, id, "the capture is broken off");
+}
+
+void captures_read_on_soon(struct captures *captures, const char *id)
+{
+    post(captures, 0, captures_read_on, id);
+}
+
+void captures_drop_soon(struct captures *captures, const char *id)
+{
+    post(captures, 0, drop, id);
+}
+
 /* ---- what sensors say ---- */
 
 static enum rpc_status status_of(uint32_t code)
@@ -413,11 +501,12 @@ void captures_result(struct captures *captures, const char *sensor_id,
 static void lose_sensor(struct captures *captures, const char *sensor_id)
 {
     struct captures_entry *at = captures->list;
+    char message[MESSAGE_BYTES];
 
+    (void)snprintf(message, sizeof(message), "the connection of sensor '%s' has ended", sensor_id);
     while (at != NULL) {
         if (strcmp(at->sensor_id, sensor_id) == 0) {
-            captures_fail(captures, at, RPC_UNAVAILABLE, "SENSOR_LEFT",
-                          "the connection of sensor '%s' has ended", sensor_id);
+            captures_fail(captures, at, RPC_UNAVAILABLE, "SENSOR_LEFT", message);
             at = captures->list; /* whoever was told may have changed it */
         } else {
             at = at->next;

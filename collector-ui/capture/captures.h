@@ -20,6 +20,7 @@
 
 struct captures_settings {
     uint64_t at_once;
+    uint64_t file_bytes, total_bytes, files_max, age_ns; /* of capture_files.h */
     uint64_t answer_ns; /* a sensor that has not answered by then is not waited for */
 };
 
@@ -43,6 +44,8 @@ MUST_USE struct captures *captures_new(const struct captures_settings *settings,
                                        const struct captures_parts *parts, struct error *err);
 /* Adds UploadCapture to the server of ingest, before its start. */
 MUST_USE int captures_add(struct captures *captures, struct rpc_server *server, struct error *err);
+/* Ends all that run and takes none any more, on the rpc thread; waits for that. */
+void captures_stop(struct captures *captures);
 void captures_free(struct captures *captures); /* when the runtime is gone; NULL is allowed */
 DEFINE_AUTO(captures, captures_free);
 
@@ -72,7 +75,7 @@ struct captures_reader {
 };
 
 /* 0 with `id`; else -errno with `err`, and the reader is not called: as send of captures_parts,
- * -EBUSY (captures.at_once run), -ENOMEM. */
+ * -EBUSY (captures.at_once run), -ESHUTDOWN, -ENOMEM. */
 MUST_USE int captures_start(struct captures *captures, const struct captures_request *request,
                             const struct captures_reader *reader, char id[CAPTURES_ID_BYTES],
                             struct error *err);
@@ -82,6 +85,11 @@ void captures_read_on(struct captures *captures, const char *id);
 void captures_cancel(struct captures *captures, const char *id);
 /* The reader is gone and is not called any more. */
 void captures_leave(struct captures *captures, const char *id);
+/* Ends it now: the reader is told that it failed, and why. */
+void captures_drop(struct captures *captures, const char *id, const char *why);
+/* The same on the rpc thread, soon; any thread. */
+void captures_read_on_soon(struct captures *captures, const char *id);
+void captures_drop_soon(struct captures *captures, const char *id);
 
 /* ---- what sensors say ---- */
 

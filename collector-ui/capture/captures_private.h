@@ -26,6 +26,7 @@ struct captures {
     struct captures_parts parts;
     struct rpc_method method;
     struct captures_entry *list;
+    bool is_stopping;
     atomic_uint_fast64_t running, started, refused, failed, ended, packets, bytes, dropped;
     struct captures_link *link; /* the way back from timers and posts */
 };
@@ -40,7 +41,7 @@ void captures_begin(struct captures *captures, struct captures_entry *entry);
 void captures_finish(struct captures *captures, struct captures_entry *entry,
                      const struct captures_end *end);
 void captures_fail(struct captures *captures, struct captures_entry *entry, enum rpc_status status,
-                   const char *reason, const char *format, ...) PRINTF_LIKE(5, 6);
+                   const char *reason, const char *message);
 
 /* captures_upload.c */
 void captures_upload_methods(struct captures *captures);

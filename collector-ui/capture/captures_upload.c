@@ -1,4 +1,5 @@
 /* IngestService.UploadCapture: a sensor sends the file of a capture that it was asked for. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/wire_format.h"
@@ -90,8 +91,11 @@ static void on_done(struct rpc_call *call, const struct rpc_result *result)
     (void)result;
     if (entry != NULL) {
         captures_upload_end(entry, RPC_CANCELLED, "it is over");
-        captures_fail(captures, entry, RPC_UNAVAILABLE, "UPLOAD_BROKEN",
-                      "sensor '%s' broke the capture off", entry->sensor_id);
+        char message[INGEST_SENSOR_ID_BYTES + 64];
+
+        (void)snprintf(message, sizeof(message), "sensor '%s' broke the capture off",
+                       entry->sensor_id);
+        captures_fail(captures, entry, RPC_UNAVAILABLE, "UPLOAD_BROKEN", message);
     }
 }
 

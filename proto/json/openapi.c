@@ -342,12 +342,13 @@ static void write_responses(struct document *document, const struct json_method 
 }
 
 static void write_operation(struct document *document, const struct openapi_route *route,
-                            const struct json_method *method, bool is_post, unsigned number)
+                            const struct json_method *method, const char *verb, unsigned number)
 {
     struct json_writer *out = document->out;
+    const bool is_post = strcmp(verb, "post") == 0;
     char text[2 * NAME_BYTES];
 
-    json_key(out, is_post ? "post" : "get");
+    json_key(out, verb);
     json_object_begin(out);
     (void)snprintf(text, sizeof(text), "%s_%s_%u%s", method->service, method->name, number,
                    is_post ? "_post" : "");
@@ -361,7 +362,7 @@ static void write_operation(struct document *document, const struct openapi_rout
     json_array_end(out);
     json_key(out, "parameters");
     json_array_begin(out);
-    if (is_post) {
+    if (is_post || route->is_delete) {
         for (uint32_t i = 0; i < method->input->fields_count; i++) {
             const struct json_field *field = &method->input->fields[i];
 
@@ -442,6 +443,55 @@ static void write_page(struct json_writer *out, const struct openapi_route *rout
     json_object_end(out);
 }
 
+static bool has_pattern(const struct openapi_settings *settings, size_t end, const char *pattern)
+{
+    for (size_t i = 0; i < end; i++) {
+        if (strcmp(settings->routes[i].pattern, pattern) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All operations of one pattern. `changes`: one of them does by POST, so that none asks by it. */
+static bool write_path(struct document *document, const struct openapi_settings *settings,
+                       const char *pattern)
+{
+    bool changes = false;
+
+    for (size_t i = 0; i < settings->routes_count; i++) {
+        const struct openapi_route *route = &settings->routes[i];
+
+        changes = changes ||
+                  (strcmp(route->pattern, pattern) == 0 && route->is_changing && !route->is_delete);
+    }
+    for (size_t i = 0; i < settings->routes_count; i++) {
+        const struct openapi_route *route = &settings->routes[i];
+        const struct json_method *method =
+            route->method == NULL ? NULL : json_method_find(route->method);
+
+        if (strcmp(route->pattern, pattern) != 0) {
+            continue;
+        }
+        if (route->page != NULL) {
+            write_page(document->out, route, (unsigned)i);
+            continue;
+        }
+        if (method == NULL) {
+            return false;
+        }
+        if (!route->is_changing) {
+            write_operation(document, route, method, "get", (unsigned)i);
+        }
+        if (route->is_delete) {
+            write_operation(document, route, method, "delete", (unsigned)i);
+        } else if (route->is_changing || !changes) {
+            write_operation(document, route, method, "post", (unsigned)i);
+        }
+    }
+    return true;
+}
+
 static bool write_paths(struct document *document, const struct openapi_settings *settings)
 {
     struct json_writer *out = document->out;
@@ -449,26 +499,16 @@ static bool write_paths(struct document *document, const struct openapi_settings
     json_key(out, "paths");
     json_object_begin(out);
     for (size_t i = 0; i < settings->routes_count; i++) {
-        const struct openapi_route *route = &settings->routes[i];
-        const struct json_method *method =
-            route->method == NULL ? NULL : json_method_find(route->method);
+        const char *pattern = settings->routes[i].pattern;
 
-        if (route->page != NULL) {
-            json_key(out, route->pattern);
-            json_object_begin(out);
-            write_page(out, route, (unsigned)i);
-            json_object_end(out);
+        if (has_pattern(settings, i, pattern)) {
             continue;
         }
-        if (method == NULL) {
+        json_key(out, pattern);
+        json_object_begin(out);
+        if (!write_path(document, settings, pattern)) {
             return false;
         }
-        json_key(out, route->pattern);
-        json_object_begin(out);
-        if (!route->is_changing) {
-            write_operation(document, route, method, false, (unsigned)i);
-        }
-        write_operation(document, route, method, true, (unsigned)i);
         json_object_end(out);
     }
     raw(out, "/healthz",

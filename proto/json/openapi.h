@@ -22,7 +22,9 @@ struct openapi_page {
 struct openapi_route {
     const char *method;              /* "/netscope.v1.FlowService/GetFlow"; NULL: a page */
     const char *pattern;             /* "/v1/flows/{flow_id}" */
-    bool is_changing;                /* POST alone; else GET and POST */
+    bool is_changing;                /* POST alone; else GET and POST, unless another route with
+                                        the pattern changes something by POST */
+    bool is_delete;                  /* with is_changing: DELETE alone */
     const struct openapi_page *page; /* where there is no method; else NULL */
 };
 

@@ -30,6 +30,20 @@ struct job {
 
 /* ---- routes ---- */
 
+#define ANY_VERB (-1)
+
+/* Of what GET does not ask for. */
+static enum http_method verb_of(const struct grpc_row *row)
+{
+    return row->is_changing && row->verb != HTTP_GET ? row->verb : HTTP_POST;
+}
+
+static bool takes_verb(const struct grpc_row *row, int verb)
+{
+    return verb == ANY_VERB || verb == (int)verb_of(row) ||
+           (!row->is_changing && (verb == HTTP_GET || verb == HTTP_HEAD));
+}
+
 size_t grpc_rest_routes(const struct grpc_program *program,
                         void (*handler)(struct http_request *request),
                         struct http_route routes[GRPC_REST_ROUTES])
@@ -50,7 +64,7 @@ size_t grpc_rest_routes(const struct grpc_program *program,
             if (!row->is_changing) {
                 routes[count++] = (struct http_route){HTTP_GET, row->rest[j], handler, 0};
             }
-            routes[count++] = (struct http_route){HTTP_POST, row->rest[j], handler,
+            routes[count++] = (struct http_route){verb_of(row), row->rest[j], handler,
                                                   row->is_changing ? 0 : HTTP_READ_ONLY};
         }
     }
@@ -59,7 +73,7 @@ size_t grpc_rest_routes(const struct grpc_program *program,
 
 /* A row with a page, or one with a method. */
 static const struct grpc_row *find_row(const struct grpc_program *program, const char *path,
-                                       bool is_page, const char **pattern)
+                                       bool is_page, int verb, const char **pattern)
 {
     struct http_params params;
 
@@ -67,6 +81,7 @@ static const struct grpc_row *find_row(const struct grpc_program *program, const
         for (unsigned j = 0; j < ARRAY_COUNT(program->rows[i].rest); j++) {
             *pattern = program->rows[i].rest[j];
             if (*pattern != NULL && (program->rows[i].page != NULL) == is_page &&
+                (is_page || takes_verb(&program->rows[i], verb)) &&
                 http_route_matches(*pattern, path, &params)) {
                 return &program->rows[i];
             }
@@ -351,7 +366,8 @@ static bool has_parameter(const struct openapi_page *page, const char *name)
 bool grpc_rest_page(const struct grpc_program *program, struct http_request *request)
 {
     const char *pattern, *name, *value;
-    const struct grpc_row *row = find_row(program, http_request_path(request), true, &pattern);
+    const struct grpc_row *row =
+        find_row(program, http_request_path(request), true, ANY_VERB, &pattern);
 
     if (row == NULL) {
         return false;
@@ -372,8 +388,8 @@ bool grpc_rest_page(const struct grpc_program *program, struct http_request *req
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
 {
     const char *pattern = NULL;
-    const struct grpc_row *row =
-        find_row(server->program, http_request_path(request), false, &pattern);
+    const struct grpc_row *row = find_row(server->program, http_request_path(request), false,
+                                          (int)http_request_method(request), &pattern);
     const struct json_method *method = row == NULL ? NULL : json_method_find(row->path);
     struct job *job = malloc(sizeof(*job) + GRPC_REQUEST_BYTES);
 
@@ -405,7 +421,7 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request)
 static const char *name_of(const struct grpc_program *program, const char *path)
 {
     const char *pattern;
-    const struct grpc_row *row = find_row(program, path, false, &pattern);
+    const struct grpc_row *row = find_row(program, path, false, ANY_VERB, &pattern);
 
     return row == NULL ? path : row->path;
 }
@@ -451,7 +467,8 @@ struct http_buffer *grpc_rest_openapi(const struct grpc_program *program)
                 routes[count++] = (struct openapi_route){.method = row->path,
                                                          .page = row->described,
                                                          .pattern = row->rest[j],
-                                                         .is_changing = row->is_changing};
+                                                         .is_changing = row->is_changing,
+                                                         .is_delete = row->verb == HTTP_DELETE};
             }
         }
     }

@@ -11,7 +11,7 @@
 #include "proto/serve/grpc_settings.h"
 
 /* At most this many routes. */
-#define GRPC_REST_ROUTES 64
+#define GRPC_REST_ROUTES 128
 
 struct grpc_program;
 

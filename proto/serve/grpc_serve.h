@@ -38,7 +38,7 @@
 #define GRPC_GATHERS_MAX   4
 #define GRPC_FILTERS_MAX   64  /* include[] and exclude[] each */
 #define GRPC_CHOICES_MAX   256 /* prefixes, names and numbers of one kind in a request */
-#define GRPC_METHODS       48
+#define GRPC_METHODS       64
 #define GRPC_NODE_BYTES    640
 #define GRPC_PEER_BYTES    64
 /* Behind the streams of records: the ring of news of sensors (WatchSensors). */
@@ -159,7 +159,8 @@ struct grpc_row {
     void (*on_writable)(struct rpc_call *call);
     void (*on_drain)(struct rpc_call *call);
     void (*on_done)(struct rpc_call *call, const struct rpc_result *result);
-    bool is_changing; /* REST: POST alone */
+    bool is_changing;      /* REST: by `verb` alone */
+    enum http_method verb; /* with is_changing; HTTP_GET stands for HTTP_POST */
     /* A page of REST alone, by GET; then `path` is NULL. */
     void (*page)(struct http_request *request);
     const struct openapi_page *described; /* of the page, for the document */

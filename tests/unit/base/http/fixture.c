@@ -52,6 +52,21 @@ static void answer_big(struct http_request *request)
     http_reply_buffer(request, 200, "application/octet-stream", body);
 }
 
+/* Lines of a file that nobody has a name for any more; it grows when its answer is on the way. */
+static void answer_file(struct http_request *request)
+{
+    struct error err = {0};
+    FILE *const file = tmpfile();
+    for (unsigned i = 0; i < FILE_LINES; i++) {
+        fprintf(file, "%06u\n", i);
+    }
+    fflush(file);
+    struct http_buffer *const body = http_buffer_of_file(fileno(file), FILE_LINES * 7, &err);
+    fprintf(file, "more\n");
+    fclose(file);
+    http_reply_buffer(request, 200, "text/plain", body);
+}
+
 static void *answer_later(void *argument)
 {
     usleep(30000);
@@ -89,6 +104,7 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/v1/alerts/{id}:ack", answer_verb, HTTP_READ_ONLY},
     {HTTP_GET, "/v1/problem", answer_problem, 0},
     {HTTP_GET, "/v1/big", answer_big, 0},
+    {HTTP_GET, "/v1/file", answer_file, 0},
     {HTTP_GET, "/v1/deferred", answer_deferred, 0},
     {HTTP_GET, "/v1/kept", answer_kept, 0},
     {HTTP_GET, "/v1/nothing", answer_nothing, 0},

@@ -4,6 +4,7 @@
 #include "base/http/http.h"
 
 #define BIG_BODY_BYTES (8u << 20)
+#define FILE_LINES     100000u /* of 7 bytes */
 
 /* What the handlers and callbacks have seen; read it when the loop is quiet. */
 struct fixture {

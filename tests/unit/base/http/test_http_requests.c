@@ -477,10 +477,24 @@ static void options_that_make_no_sense_are_refused(void **state)
     assert_int_equal(err.code, ENOENT);
 }
 
+static void a_file_is_sent_as_long_as_it_was_when_it_was_asked_for(void **state)
+{
+    (void)state;
+    struct http_response response;
+    http_client_ask(fixture.port, "GET /v1/file HTTP/1.1\r\n" HOST AUTH "\r\n", &response);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.body_bytes, FILE_LINES * 7);
+    assert_memory_equal(response.body, "000000\n", 7);
+    assert_memory_equal(response.body + 7 * 54321, "054321\n", 7);
+    assert_memory_equal(response.body + 7 * (FILE_LINES - 1), "099999\n", 7);
+    http_response_fini(&response);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
+        TEST(a_file_is_sent_as_long_as_it_was_when_it_was_asked_for),
         TEST(a_handler_sees_parameters_query_headers_and_body),
         TEST(head_has_the_length_and_no_body),
         TEST(unknown_paths_and_methods_are_problems),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/attributes.h"
 #include "proto/json/openapi.h"
 #include "proto/json/service_index.h"
 
@@ -59,8 +60,8 @@ static void the_document_has_each_route_and_every_message_it_refers_to(void **st
 {
     (void)state;
     static const struct openapi_route routes[] = {
-        {"/netscope.v1.FlowService/GetFlow", "/v1/flows/{flow_id}", false, NULL},
-        {"/netscope.v1.ConfigService/ApplyConfig", "/v1/config:apply", true, NULL}};
+        {"/netscope.v1.FlowService/GetFlow", "/v1/flows/{flow_id}", false, false, NULL},
+        {"/netscope.v1.ConfigService/ApplyConfig", "/v1/config:apply", true, false, NULL}};
     bool ok;
     char *text = document_of(routes, 2, &ok);
 
@@ -84,11 +85,45 @@ static void the_document_has_each_route_and_every_message_it_refers_to(void **st
     free(text);
 }
 
+static unsigned count_of(const char *text, const char *word)
+{
+    unsigned count = 0;
+
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        count++;
+    }
+    return count;
+}
+
+static void routes_of_one_pattern_are_one_path_with_a_method_each(void **state)
+{
+    (void)state;
+    static const struct openapi_route routes[] = {
+        {"/netscope.v1.CaptureService/StartCapture", "/v1/captures", true, false, NULL},
+        {"/netscope.v1.CaptureService/ListCaptures", "/v1/captures", false, false, NULL},
+        {"/netscope.v1.CaptureService/DeleteCapture", "/v1/captures/{capture_id}", true, true,
+         NULL},
+        {"/netscope.v1.CaptureService/GetCapture", "/v1/captures/{capture_id}", false, false,
+         NULL}};
+    bool ok;
+    char *text = document_of(routes, ARRAY_COUNT(routes), &ok);
+
+    assert_true(ok);
+    assert_int_equal(count_of(text, "\"/v1/captures\":"), 1);
+    assert_non_null(strstr(text, "\"/v1/captures\":{\"post\":{\"operationId\":"
+                                 "\"CaptureService_StartCapture_0_post\""));
+    assert_non_null(strstr(text, "\"get\":{\"operationId\":\"CaptureService_ListCaptures_1\""));
+    assert_null(strstr(text, "CaptureService_ListCaptures_1_post"));
+    assert_non_null(strstr(text, "\"/v1/captures/{capture_id}\":{\"delete\":"));
+    assert_non_null(strstr(text, "CaptureService_GetCapture_3_post")); /* nothing changes by it */
+    free(text);
+}
+
 static void a_route_without_a_method_is_refused(void **state)
 {
     (void)state;
     static const struct openapi_route routes[] = {
-        {"/netscope.v1.FlowService/No", "/v1/no", false, NULL}};
+        {"/netscope.v1.FlowService/No", "/v1/no", false, false, NULL}};
     bool ok;
     char *text = document_of(routes, 1, &ok);
 
@@ -102,6 +137,7 @@ int main(void)
         cmocka_unit_test(methods_are_found_with_their_messages),
         cmocka_unit_test(comments_of_the_proto_files_are_found_by_full_name),
         cmocka_unit_test(the_document_has_each_route_and_every_message_it_refers_to),
+        cmocka_unit_test(routes_of_one_pattern_are_one_path_with_a_method_each),
         cmocka_unit_test(a_route_without_a_method_is_refused),
     };
 

@@ -1,0 +1,59 @@
+/* Captures into files that are kept for a while: ID.pcapng, and beside it ID.capture with what is
+ * known of it (capture_info.h), written when it is over. What has no such file at the start is of a
+ * capture that was broken off by a kill, and goes.
+ *
+ * Files are written by a thread of its own, one piece of a capture at a time: the sensor is asked
+ * for the next one when it is on its way to the disk. Bounded in size, number and age; for a new
+ * capture the oldest that are over go. Depends on: captures.h, base. Threads: starting, cancelling
+ * and deleting on the rpc thread; what says "any thread" is for others. */
+#pragma once
+
+#include "collector-ui/capture/capture_info.h"
+#include "collector-ui/capture/captures.h"
+
+struct capture_files;
+
+/* Makes `directory` if it is not there. `settings` is borrowed. NULL with `err`. */
+MUST_USE struct capture_files *capture_files_open(const struct captures_settings *settings,
+                                                  const char *directory, struct captures *captures,
+                                                  struct error *err);
+/* Writes what waits and joins the thread; after captures_stop, while the runtime is there. */
+void capture_files_stop(struct capture_files *files);
+void capture_files_free(struct capture_files *files); /* NULL is allowed */
+DEFINE_AUTO(capture_files, capture_files_free);
+
+/* Who waits for the sensor's answer. Called once. */
+struct capture_waiter {
+    /* `end` NULL: it captures. `info` is borrowed. */
+    void (*told)(void *context, const struct capture_info *info, const struct captures_end *end);
+    void *context;
+};
+
+/* As captures_start, and -ENOSPC: no room can be made; any other -errno: no file can be written.
+ * Then the waiter is not called. */
+MUST_USE int capture_files_start(struct capture_files *files,
+                                 const struct captures_request *request,
+                                 const struct capture_waiter *waiter, struct error *err);
+/* False: there is none. A capture that is over stays as it is. */
+MUST_USE bool capture_files_cancel(struct capture_files *files, const char *id);
+MUST_USE bool capture_files_delete(struct capture_files *files, const char *id);
+
+/* ---- any thread ---- */
+
+MUST_USE bool capture_files_find(struct capture_files *files, const char *id,
+                                 struct capture_info *out);
+/* The newest first, with the lock: `each` calls nothing of this. */
+void capture_files_each(struct capture_files *files,
+                        void (*each)(void *context, const struct capture_info *info),
+                        void *context);
+/* Opens the file to read what is in it now. The descriptor, or -errno. */
+MUST_USE int capture_files_read(struct capture_files *files, const char *id,
+                                struct capture_info *out);
+/* Once a second: what is too old goes. */
+void capture_files_tick(struct capture_files *files, uint64_t wall_ns);
+
+struct capture_files_counts {
+    uint64_t kept, bytes;             /* now */
+    uint64_t aged, displaced, failed; /* removed for their age, for a new one; writing failed */
+};
+void capture_files_counts_read(struct capture_files *files, struct capture_files_counts *out);

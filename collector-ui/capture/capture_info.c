@@ -1,0 +1,213 @@
+#include "collector-ui/capture/capture_info.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/wire_format.h"
+
+enum {
+    CAPTURE_ID = 1,
+    CAPTURE_SENSOR,
+    CAPTURE_BPF,
+    CAPTURE_INTERFACE,
+    CAPTURE_SNAPLEN,
+    CAPTURE_PACKETS_MAX,
+    CAPTURE_BYTES_MAX,
+    CAPTURE_DURATION,
+    CAPTURE_HISTORY,
+    CAPTURE_REQUESTER,
+    CAPTURE_START,
+    CAPTURE_END,
+    CAPTURE_STATE,
+    CAPTURE_BYTES,
+    CAPTURE_SUMMARY,
+    CAPTURE_ERROR
+};
+enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES, SUMMARY_DROPPED, SUMMARY_REASON };
+
+bool capture_id_is_good(const char *id)
+{
+    return strlen(id) == CAPTURES_ID_BYTES - 1 &&
+           strspn(id, "0123456789abcdef") == CAPTURES_ID_BYTES - 1;
+}
+
+/* ---- writing ---- */
+
+static void write_text(struct wire_writer *w, uint32_t field, const char *text)
+{
+    if (text[0] != '\0') {
+        wire_write_text(w, field, text);
+    }
+}
+
+static void write_number(struct wire_writer *w, uint32_t field, uint64_t value)
+{
+    if (value != 0) {
+        wire_write_varint(w, field, value);
+    }
+}
+
+/* A Timestamp or Duration; none for 0. */
+static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+{
+    if (ns != 0) {
+        const struct wire_mark mark = wire_begin(w, field, 1);
+
+        write_number(w, 1, ns / NS_PER_SEC);
+        write_number(w, 2, ns % NS_PER_SEC);
+        wire_end(w, mark);
+    }
+}
+
+size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t capacity)
+{
+    const struct ingest_capture_order *order = &info->order;
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    write_text(&w, CAPTURE_ID, info->id);
+    write_text(&w, CAPTURE_SENSOR, info->sensor_id);
+    write_text(&w, CAPTURE_BPF, order->bpf);
+    write_text(&w, CAPTURE_INTERFACE, order->interface);
+    write_number(&w, CAPTURE_SNAPLEN, order->snaplen);
+    write_number(&w, CAPTURE_PACKETS_MAX, order->packets_max);
+    write_number(&w, CAPTURE_BYTES_MAX, order->bytes_max);
+    write_time(&w, CAPTURE_DURATION, order->duration_ns);
+    write_number(&w, CAPTURE_HISTORY, order->has_history ? 1 : 0);
+    write_text(&w, CAPTURE_REQUESTER, order->requester);
+    write_time(&w, CAPTURE_START, info->start_ns);
+    write_time(&w, CAPTURE_END, info->end_ns);
+    write_number(&w, CAPTURE_STATE, info->state);
+    write_number(&w, CAPTURE_BYTES, info->bytes);
+    if (info->state == CAPTURE_ENDED) {
+        const struct wire_mark mark = wire_begin(&w, CAPTURE_SUMMARY, 1);
+
+        write_number(&w, SUMMARY_PACKETS, info->summary.packets);
+        write_number(&w, SUMMARY_BYTES, info->summary.bytes);
+        write_number(&w, SUMMARY_DROPPED, info->summary.dropped);
+        write_text(&w, SUMMARY_REASON, info->summary.reason);
+        wire_end(&w, mark);
+    }
+    write_text(&w, CAPTURE_ERROR, info->error);
+    return w.ok ? wire_written(&w) : 0;
+}
+
+/* ---- reading: only what was written above, but of a disk ---- */
+
+static bool read_text(const struct wire_field *f, char *out, size_t out_bytes)
+{
+    if (f->type != WIRE_BYTES || f->length >= out_bytes ||
+        (f->length > 0 && memchr(f->bytes, '\0', f->length) != NULL)) {
+        return false;
+    }
+    if (f->length > 0) {
+        memcpy(out, f->bytes, f->length);
+    }
+    out[f->length] = '\0';
+    return true;
+}
+
+static uint64_t read_time(const struct wire_field *message)
+{
+    struct wire_reader r = wire_reader_over(message->bytes, message->length);
+    struct wire_field f;
+    uint64_t ns = 0;
+
+    while (wire_next(&r, &f)) {
+        ns += f.number == 1 ? f.value * NS_PER_SEC : f.value;
+    }
+    return ns;
+}
+
+static bool read_summary(const struct wire_field *message, struct ingest_capture_summary *out)
+{
+    struct wire_reader r = wire_reader_over(message->bytes, message->length);
+    struct wire_field f;
+    bool ok = true;
+
+    while (ok && wire_next(&r, &f)) {
+        if (f.number == SUMMARY_REASON) {
+            ok = read_text(&f, out->reason, sizeof(out->reason));
+        } else if (f.number == SUMMARY_PACKETS) {
+            out->packets = f.value;
+        } else if (f.number == SUMMARY_BYTES) {
+            out->bytes = f.value;
+        } else if (f.number == SUMMARY_DROPPED) {
+            out->dropped = f.value;
+        }
+    }
+    return ok && r.ok;
+}
+
+static bool read_bytes(const struct wire_field *f, struct capture_info *out)
+{
+    switch (f->number) {
+    case CAPTURE_ID:
+        return read_text(f, out->id, sizeof(out->id));
+    case CAPTURE_SENSOR:
+        return read_text(f, out->sensor_id, sizeof(out->sensor_id));
+    case CAPTURE_BPF:
+        return read_text(f, out->order.bpf, sizeof(out->order.bpf));
+    case CAPTURE_INTERFACE:
+        return read_text(f, out->order.interface, sizeof(out->order.interface));
+    case CAPTURE_REQUESTER:
+        return read_text(f, out->order.requester, sizeof(out->order.requester));
+    case CAPTURE_ERROR:
+        return read_text(f, out->error, sizeof(out->error));
+    case CAPTURE_DURATION:
+        out->order.duration_ns = read_time(f);
+        return true;
+    case CAPTURE_START:
+        out->start_ns = read_time(f);
+        return true;
+    case CAPTURE_END:
+        out->end_ns = read_time(f);
+        return true;
+    case CAPTURE_SUMMARY:
+        return read_summary(f, &out->summary);
+    default:
+        return true;
+    }
+}
+
+static void read_number(const struct wire_field *f, struct capture_info *out)
+{
+    switch (f->number) {
+    case CAPTURE_SNAPLEN:
+        out->order.snaplen = (uint32_t)f->value;
+        break;
+    case CAPTURE_PACKETS_MAX:
+        out->order.packets_max = f->value;
+        break;
+    case CAPTURE_BYTES_MAX:
+        out->order.bytes_max = f->value;
+        break;
+    case CAPTURE_HISTORY:
+        out->order.has_history = f->value != 0;
+        break;
+    case CAPTURE_STATE:
+        out->state = f->value == CAPTURE_ENDED ? CAPTURE_ENDED : CAPTURE_FAILED;
+        break;
+    case CAPTURE_BYTES:
+        out->bytes = f->value;
+        break;
+    default:
+        break;
+    }
+}
+
+bool capture_info_decode(const uint8_t *bytes, size_t length, struct capture_info *out)
+{
+    struct wire_reader r = wire_reader_over(bytes, length);
+    struct wire_field f;
+    bool ok = true;
+
+    *out = (struct capture_info){.state = CAPTURE_FAILED};
+    while (ok && wire_next(&r, &f)) {
+        if (f.type == WIRE_BYTES) {
+            ok = read_bytes(&f, out);
+        } else if (f.type == WIRE_VARINT) {
+            read_number(&f, out);
+        }
+    }
+    return ok && r.ok && capture_id_is_good(out->id) && out->sensor_id[0] != '\0';
+}
