@@ -10,6 +10,7 @@ import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fake_access } from './fake_access.mjs';
+import { FakeCaptures } from './fake_captures.mjs';
 import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
@@ -208,7 +209,7 @@ export function make_world(options = {}) {
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
-    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), started, empty: options.empty === true };
+    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), captures: new FakeCaptures(), started, empty: options.empty === true };
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------ */
@@ -688,7 +689,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, requests: [], connections: 0, acks: 0, access: null };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, requests: [], connections: 0, acks: 0, access: null };
     const access = (control.access = fake_access(options.users, () => clients));
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
@@ -718,11 +719,15 @@ export function fake_collector(options = {}) {
         if (access.answer(request, url.pathname, reply)) {
             return;
         }
-        if (/^\/v1\/(silences|alerts:)/.test(url.pathname)) {
+        if (/^\/v1\/(silences|alerts:|captures)/.test(url.pathname)) {
             let text = '';
             request.on('data', (part) => (text += part));
             request.on('end', () => {
-                const forbidden = request.method === 'POST' && !request.headers['x-netscope'];
+                const forbidden = request.method !== 'GET' && !request.headers['x-netscope'];
+                if (!forbidden && url.pathname.startsWith('/v1/captures')) {
+                    reply(world.captures.answer(request.method, url.pathname, JSON.parse(text || '{}'), world.now()) ?? { status: 404, type: 'application/problem+json', body: '{}' });
+                    return;
+                }
                 const records = world.empty ? [] : world.alerts.map(world.alert_record);
                 reply((forbidden ? null : world.triage.answer(url.pathname, JSON.parse(text || '{}'), records, world.now())) ?? { status: forbidden ? 403 : 404, type: 'application/problem+json', body: '{}' });
             });
@@ -752,7 +757,7 @@ export function fake_collector(options = {}) {
         socket.on('close', done);
         send_text(socket, JSON.stringify({
             t: 'hello', v: 1, boot, server: 'collector-1', version: '0.1.0', now_ms: server_ms(), tick_ms: 1000, min_tick_ms: 33, history: [{ step_ms: 1000, span_s: 900 }, { step_ms: 60000, span_s: 2592000 }],
-            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: false, packets: access.may(request, 'packets'), ack: access.may(request, 'triage'), filtered_series: control.filtered_series }, user: access.who(request), dict_rev: 1,
+            data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: control.capture && access.may(request, 'packets'), packets: access.may(request, 'packets'), ack: access.may(request, 'triage'), filtered_series: control.filtered_series }, user: access.who(request), dict_rev: 1,
         }));
         send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
         socket.on('data', reader((text) => {

@@ -35,6 +35,10 @@ export function post(path: string, body: Bag, signal?: AbortSignal): Promise<Bag
     return ask(path, '', { method: 'POST', body: JSON.stringify(body), headers: { accept: 'application/json', 'content-type': 'application/json', 'x-netscope': '1' } }, signal);
 }
 
+export function remove(path: string, signal?: AbortSignal): Promise<Bag> {
+    return ask(path, '', { method: 'DELETE', headers: { accept: 'application/json', 'x-netscope': '1' } }, signal);
+}
+
 async function ask(path: string, query: string, how: RequestInit, signal?: AbortSignal): Promise<Bag> {
     let response: Response;
     try {

@@ -1,6 +1,7 @@
 /* One flow: its rate, how it was set up, what it carried, and ways on from it. */
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { use_keys } from '../keys';
+import { bpf_of } from '../lib/capture';
 import { term, type ClickKind } from '../lib/filter';
 import { app_name, bytes, digits, endpoint, enum_words, ip_protocol, moment, ms, num, parse_duration, plural, safe, si, span, whole, NONE } from '../lib/format';
 import { flow_key, read_flow, read_rtt, type Flow, type Observer } from '../live/records';
@@ -152,6 +153,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     add('Ended', f.ended ? enum_words(record.end_reason) || 'yes' : 'not yet');
     add('Community ID', f.community_id === '' ? '' : <span class="mono" title={safe(f.community_id)}>{safe(f.community_id)}</span>);
 
+    const bpf = bpf_of({ ...f, vlan: num(record.vlan_id) });
     return (
         <>
             <div class="h">
@@ -194,6 +196,11 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                     {hello.value?.caps.packets && (
                         <button type="button" class="btn small" onClick={() => go('packets', { flow: f.id, sensor: f.sensor_id })}>
                             Packets
+                        </button>
+                    )}
+                    {hello.value?.caps.capture && bpf !== '' && (
+                        <button type="button" class="btn small" onClick={() => go('packets', { cap: '1', sensor: f.sensor_id, bpf })}>
+                            Capture packets
                         </button>
                     )}
                 </div>

@@ -7,8 +7,9 @@ import { hex_rows, layer_at, smallest_field_at, type Range } from '../lib/hex';
 import { packet_info } from '../lib/packet_info';
 import { read_packet, read_packet_row, type Packet, type PacketRow } from '../live/records';
 import { get, Problem } from '../live/rest';
+import { Captures, CapturesButton } from './packets/captures';
 import { flow_key } from '../live/records';
-import { href, is_live, param, patch, paused_at, reload, sensor_name, sensors, server_now, subscribe } from '../live/store';
+import { hello, href, is_live, param, patch, paused_at, reload, sensor_name, sensors, server_now, subscribe } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { WindowedList } from '../ui/list';
 import { CopyButton, Dot, Empty, Failed, Loading, Panel } from '../ui/parts';
@@ -107,6 +108,7 @@ export function Packets() {
     ]);
     const fresh = waiting.value ? waiting.value.filter((p) => !new Set(all.map((q) => q.id)).has(p.id)).length : 0;
     const now = server_now();
+    const may_capture = hello.value?.caps.capture === true;
     const disabled = failed.value instanceof Problem && failed.value.reason === 'SWITCHED_OFF';
     return (
         <div class={`pk-page ${selected ? 'with-drawer' : ''}`}>
@@ -125,6 +127,7 @@ export function Packets() {
                         ))}
                     </select>
                 </label>
+                {may_capture && <CapturesButton />}
                 {flow && (
                     <span class="chip big">
                         flow <b class="mono">{safe(flow)}</b>
@@ -134,6 +137,7 @@ export function Packets() {
                     </span>
                 )}
             </div>
+            {may_capture && param('cap') === '1' && <Captures key={`${sensor}\n${param('bpf')}`} />}
             <div class="cap">
                 <span>
                     <b>{whole(rows.length)}</b> shown

@@ -1,0 +1,136 @@
+/* Captures that sensors are asked for: what a flow is as a BPF expression, what a form asks, how a capture stands. Pure. */
+import { bytes, num } from './format';
+
+type Bag = Record<string, unknown>;
+
+export interface Capture {
+    id: string;
+    sensor_id: string;
+    bpf: string;
+    interface: string;
+    state: 'RUNNING' | 'ENDED' | 'FAILED' | '';
+    by: string;
+    start_ms: number | null;
+    end_ms: number | null;
+    bytes: number;
+    max_bytes: number | null;
+    packets: number | null; /* of one that has ended */
+    dropped: number | null;
+    reason: string;
+    error: string;
+}
+
+const bag = (v: unknown): Bag => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as Bag) : {});
+const text = (v: unknown) => (typeof v === 'string' ? v : '');
+const instant = (v: unknown) => {
+    const at = Date.parse(text(v));
+    return Number.isFinite(at) ? at : null;
+};
+
+export function read_capture(record: unknown): Capture {
+    const b = bag(record);
+    const summary = b.summary === undefined || b.summary === null ? null : bag(b.summary);
+    const state = text(b.state).replace(/^CAPTURE_STATE_/, '');
+    return {
+        id: text(b.capture_id),
+        sensor_id: text(b.sensor_id),
+        bpf: text(b.bpf),
+        interface: text(b.interface),
+        state: state === 'RUNNING' || state === 'ENDED' || state === 'FAILED' ? state : '',
+        by: text(b.requester),
+        start_ms: instant(b.start_time),
+        end_ms: instant(b.end_time),
+        bytes: num(b.bytes) ?? 0,
+        max_bytes: num(b.max_bytes),
+        packets: summary ? (num(summary.packets) ?? 0) : null,
+        dropped: summary ? (num(summary.dropped) ?? 0) : null,
+        reason: summary ? text(summary.reason) : '',
+        error: text(b.error),
+    };
+}
+
+const REASONS: Record<string, string> = {
+    max_packets: 'as many packets as asked for',
+    max_bytes: 'as large as it may get',
+    max_duration: 'its time was over',
+    input_ended: 'the input of the sensor ended',
+    sensor_stopped: 'the sensor stopped',
+    cancelled: 'stopped',
+};
+
+/* Why it ended, for people. "packets.capture_max_bytes": a limit of the sensor's own. */
+export function say_reason(reason: string): string {
+    return REASONS[reason] ?? (reason.startsWith('packets.capture_') ? `a limit of the sensor (${reason})` : reason);
+}
+
+/* One line: how far it is, or what came of it. Unescaped. */
+export function say_outcome(c: Capture): string {
+    if (c.state === 'FAILED') {
+        return c.error || 'broke off';
+    }
+    if (c.state !== 'ENDED') {
+        return `${bytes(c.bytes)} so far`;
+    }
+    const lost = c.dropped ? `, ${c.dropped.toLocaleString('en')} had no room` : '';
+    return `${(c.packets ?? 0).toLocaleString('en')} packets, ${bytes(c.bytes)}${lost}; ${say_reason(c.reason)}`;
+}
+
+export interface Form {
+    sensor: string;
+    interface: string;
+    bpf: string;
+    seconds: number; /* 0: as long as the sensor allows */
+    bytes: number; /* likewise */
+    history: boolean;
+}
+
+/* "" or what is missing before it can start. */
+export function missing_of(form: Form): string {
+    return form.sensor === '' ? 'Which sensor?' : form.bpf.length > 4096 ? 'The filter is too long.' : '';
+}
+
+export function request_of(form: Form): Bag {
+    const asked: Bag = { sensor_id: form.sensor };
+    if (form.bpf.trim()) {
+        asked.bpf = form.bpf.trim();
+    }
+    if (form.interface.trim()) {
+        asked.interface = form.interface.trim();
+    }
+    if (form.seconds > 0) {
+        asked.max_duration = `${form.seconds}s`;
+    }
+    if (form.bytes > 0) {
+        asked.max_bytes = String(form.bytes);
+    }
+    if (form.history) {
+        asked.include_history = true;
+    }
+    return asked;
+}
+
+const PROTOCOLS: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6', 132: 'sctp' };
+const ADDRESS = /^[0-9a-fA-F:.]{2,45}$/;
+
+/* Both directions of one flow, as pcap-filter(7); behind VLAN tags too where the flow has one. "" where its addresses are none. */
+export function bpf_of(flow: { client_ip: string; client_port: number | null; server_ip: string; server_port: number | null; protocol: number | null; vlan: number | null }): string {
+    const { client_ip, server_ip, protocol } = flow;
+    if (!ADDRESS.test(client_ip) || !ADDRESS.test(server_ip)) {
+        return '';
+    }
+    const is_v6 = client_ip.includes(':');
+    const terms: string[] = [];
+    if (protocol !== null) {
+        terms.push(PROTOCOLS[protocol] ?? `${is_v6 ? 'ip6' : 'ip'} proto ${protocol}`);
+    }
+    terms.push(`host ${client_ip}`, ...(client_ip === server_ip ? [] : [`host ${server_ip}`]));
+    if (protocol === 6 || protocol === 17 || protocol === 132) {
+        for (const port of new Set([flow.client_port, flow.server_port])) {
+            if (port) {
+                terms.push(`port ${port}`);
+            }
+        }
+    }
+    const all = terms.join(' and ');
+    return flow.vlan === null ? all : `(${all}) or (vlan and ${all})`;
+}
