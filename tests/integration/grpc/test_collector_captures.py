@@ -37,6 +37,7 @@ class Sensor(piped.Piped):
                          f"  backoff_max: 500ms\n{section}{more}")
         try:
             wait_until("the sensor is there", self.is_there)
+            wait_until("what stood in the pipe", lambda: self.processed() == 1)
         except AssertionError:
             self.__exit__()
             raise
