@@ -90,8 +90,10 @@ struct fleet_job {
     struct history_record_cursor record_cursor;
     struct history_aggregate_query sums;
     uint32_t map_nodes, map_edges; /* at most */
-    uint64_t started_ns;           /* monotonic */
-    uint64_t question;             /* a hash of what pages have in common */
+    struct history_parties_query parties;
+    char self[64], search[132];
+    uint64_t started_ns; /* monotonic */
+    uint64_t question;   /* a hash of what pages have in common */
     uint32_t page_size;
     uint64_t offset;
     char id[64];
@@ -181,6 +183,8 @@ void fleet_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
 void fleet_query_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_aggregate(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_service_map(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_hosts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_services(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

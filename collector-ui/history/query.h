@@ -257,6 +257,63 @@ void history_aggregate_fini(struct history_aggregate *aggregate);
 /* How many buckets of `step_ns` touch the range. */
 uint64_t history_buckets(uint64_t from_ns, uint64_t to_ns, uint64_t step_ns);
 
+/* ---- who takes part: hosts, or what servers offer ---- */
+
+enum history_party_order {
+    PARTY_BYTES,
+    PARTY_SENT,
+    PARTY_RECEIVED,
+    PARTY_FLOWS,
+    PARTY_PEERS,
+    PARTY_FIRST,
+    PARTY_LAST,
+    PARTY_RTT,
+    PARTY_RETRANSMITS, /* their share */
+    PARTY_FAILURES,    /* likewise */
+    PARTY_ORDER_COUNT
+};
+
+struct history_parties_query {
+    uint64_t from_ns, to_ns;
+    const struct filter *filter; /* NULL: all */
+    bool is_all;                 /* a flow counts once for each sensor */
+    bool is_services;   /* a server's address, port, protocol and application; else hosts */
+    const char *self;   /* the address of a host that is told by itself; "": none */
+    const char *search; /* only with this in the address, name, port or application; "": all */
+    enum history_party_order order;
+    bool is_ascending;
+    uint32_t limit;
+};
+
+struct history_party {
+    const char *address;
+    const char *port, *protocol, *app; /* of services */
+    const char *name;                  /* the newest that a flow called it; "": none has */
+    struct history_sums sums;          /* forward: what it sent */
+    uint64_t flows, served;            /* different ones; those where it is the server */
+    uint64_t peers;                    /* different addresses */
+    uint64_t first_ns, last_ns;
+};
+
+struct history_parties {
+    struct history_party *rows;
+    uint32_t count;
+    struct history_party *self; /* not among the rows; NULL: not seen */
+    uint32_t found;             /* with `search`, without `self` */
+    uint32_t groups, groups_max;
+    bool is_full;              /* some found no room and are left out */
+    bool is_counting_full;     /* flows and peers are lower bounds */
+    struct history_sums whole; /* of all records, each counted once */
+    uint64_t matched;
+    char *keys, *names;
+};
+/* Sums as of history_query_aggregate, each record counted for both of its hosts, or for its
+ * service. 0, -ENOMEM or -ECANCELED. */
+MUST_USE int history_query_parties(struct history_reader *reader,
+                                   const struct history_parties_query *query,
+                                   struct history_parties *out);
+void history_parties_fini(struct history_parties *parties);
+
 /* ---- sums ---- */
 
 /* Calls `each` for every sensor and step of `step_s` (1, 60, 3600) that starts in the range. */

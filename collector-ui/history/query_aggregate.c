@@ -6,11 +6,10 @@
 
 #include "collector-ui/history/group_key.h"
 #include "collector-ui/history/group_table.h"
+#include "collector-ui/history/record_share.h"
 
 #define CELLS_PER_GROUP 4u
 #define KEY_BYTES       64u /* of a group, in the mean */
-
-enum { RCODE_NO_ERROR = 0, RCODE_NO_NAME = 3 }; /* RFC 1035 */
 
 /* A group in a bucket. */
 struct cell {
@@ -34,11 +33,6 @@ struct aggregate_scan {
     uint32_t buckets;
     bool is_full;
     uint64_t matched;
-};
-
-/* A record's share in time. */
-struct span {
-    uint64_t start_ns, length_ns;
 };
 
 uint64_t history_buckets(uint64_t from_ns, uint64_t to_ns, uint64_t step_ns)
@@ -114,62 +108,11 @@ static uint32_t bucket_of(const struct aggregate_scan *scan, uint64_t ns)
     return scan->step_ns == 0 ? 0 : (uint32_t)((ns - scan->first_ns) / scan->step_ns);
 }
 
-/* How much of `value` lies before `ns`. */
-static uint64_t before(const struct span *span, uint64_t value, uint64_t ns)
-{
-    __extension__ typedef unsigned __int128 wide;
-
-    if (ns <= span->start_ns) {
-        return 0;
-    }
-    const uint64_t past_ns = ns - span->start_ns;
-
-    return past_ns >= span->length_ns ? value : (uint64_t)((wide)value * past_ns / span->length_ns);
-}
-
-static void add_part(struct history_sums *to, const struct span *span,
-                     const struct history_sums *whole, uint64_t from_ns, uint64_t to_ns)
-{
-    to->bytes_forward +=
-        before(span, whole->bytes_forward, to_ns) - before(span, whole->bytes_forward, from_ns);
-    to->bytes_reverse +=
-        before(span, whole->bytes_reverse, to_ns) - before(span, whole->bytes_reverse, from_ns);
-    to->bytes_in += before(span, whole->bytes_in, to_ns) - before(span, whole->bytes_in, from_ns);
-    to->packets += before(span, whole->packets, to_ns) - before(span, whole->packets, from_ns);
-}
-
-enum {
-    AT_END,
-    AT_DELTA_START,
-    AT_START,
-    AT_FORWARD,
-    AT_REVERSE,
-    AT_IN,
-    AT_PACKETS,
-    AT_TOTAL,
-    AT_EVENT,
-    AT_RETRANSMITS,
-    AT_RTT,
-    AT_FLOW,
-    AT_MATCH,
-    AT_RECORD,
-    AT_SENSOR,
-    AT_KEYS = AT_RECORD + 4
-};
-
-static uint64_t column(sqlite3_stmt *rows, int at)
-{
-    const int64_t value = sqlite3_column_int64(rows, at);
-
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-static void spread(struct aggregate_scan *scan, uint32_t group, const struct span *span,
-                   const struct history_sums *whole)
+static void spread(struct aggregate_scan *scan, uint32_t group, const struct record_share *share)
 {
     const uint64_t from_ns = scan->query->from_ns, to_ns = scan->query->to_ns;
-    const uint64_t last_ns = span->start_ns + (span->length_ns - 1);
-    uint64_t at_ns = span->start_ns > from_ns ? span->start_ns : from_ns;
+    const uint64_t last_ns = share->span_ns + (share->length_ns - 1);
+    uint64_t at_ns = share->span_ns > from_ns ? share->span_ns : from_ns;
     const uint64_t end_ns = last_ns < to_ns - 1 ? last_ns + 1 : to_ns;
 
     while (at_ns < end_ns) {
@@ -178,62 +121,8 @@ static void spread(struct aggregate_scan *scan, uint32_t group, const struct spa
             scan->step_ns == 0 ? end_ns : scan->first_ns + ((uint64_t)bucket + 1) * scan->step_ns;
 
         next_ns = next_ns < end_ns ? next_ns : end_ns;
-        add_part(sums_of(scan, group, bucket), span, whole, at_ns, next_ns);
+        record_share_add(share, at_ns, next_ns, sums_of(scan, group, bucket));
         at_ns = next_ns;
-    }
-}
-
-/* NULL: nobody wants it, or it cannot be read. */
-static const struct flow_record *record_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
-{
-    return scan->record != NULL &&
-                   codec_decode_flow(sqlite3_column_blob(rows, AT_RECORD),
-                                     (size_t)sqlite3_column_bytes(rows, AT_RECORD), scan->record)
-               ? scan->record
-               : NULL;
-}
-
-/* A connection that was not answered, was refused, or that the server broke off; a name server's
- * fault or silence; a web server's fault. */
-static bool is_failure(const struct flow_record *record)
-{
-    static const char *const states[] = {"S0", "REJ", "RSTR", "RSTOS0", "RSTRH"};
-
-    for (unsigned i = 0; record->has_tcp && i < ARRAY_COUNT(states); i++) {
-        if (strcmp(record->tcp.conn_state, states[i]) == 0) {
-            return true;
-        }
-    }
-    if (record->has_dns && record->dns.query_count > 0) {
-        uint32_t faults = 0;
-
-        for (unsigned i = 0; i < FLOW_RCODES; i++) {
-            faults += i == RCODE_NO_ERROR || i == RCODE_NO_NAME ? 0 : record->dns.rcode_counts[i];
-        }
-        if (faults > 0 || record->dns.response_count == 0) {
-            return true;
-        }
-    }
-    return record->has_http && record->http.status >= 500;
-}
-
-/* Into the bucket where the record ends. */
-static void add_quality(struct aggregate_scan *scan, sqlite3_stmt *rows, struct history_sums *to)
-{
-    if (sqlite3_column_type(rows, AT_RTT) != SQLITE_NULL) {
-        to->rtt_sum_ns += column(rows, AT_RTT);
-        to->rtt_count++;
-    }
-    if (sqlite3_column_int(rows, AT_EVENT) != FLOW_END) {
-        return;
-    }
-    const struct flow_record *const record = record_of(scan, rows);
-
-    to->ended++;
-    to->failed += record != NULL && is_failure(record);
-    if (sqlite3_column_type(rows, AT_RETRANSMITS) != SQLITE_NULL) {
-        to->tcp_packets += column(rows, AT_TOTAL);
-        to->retransmits += column(rows, AT_RETRANSMITS);
     }
 }
 
@@ -241,11 +130,12 @@ static uint32_t group_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
 {
     char key[HISTORY_DIMENSIONS_MAX * HISTORY_VALUE_BYTES] = "";
     size_t length = 0;
-    const struct flow_record *const record = scan->wants_record ? record_of(scan, rows) : NULL;
+    const struct flow_record *const record =
+        scan->wants_record ? record_share_decode(rows, scan->record) : NULL;
 
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
         length +=
-            group_key_text(rows, AT_KEYS + (int)i, scan->query->by[i], record, key + length) + 1;
+            group_key_text(rows, SHARE_KEYS + (int)i, scan->query->by[i], record, key + length) + 1;
     }
     const uint32_t group = group_table_find(&scan->groups, key, length > 0 ? length : 1);
 
@@ -255,71 +145,45 @@ static uint32_t group_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
 
 static void add_row(struct aggregate_scan *scan, sqlite3_stmt *rows)
 {
-    const uint64_t end_ns = column(rows, AT_END), start_ns = column(rows, AT_START);
-    const uint64_t delta_ns = column(rows, AT_DELTA_START);
-    const bool is_interval = delta_ns != 0 && delta_ns <= end_ns;
-    const struct span span = {.start_ns = is_interval ? delta_ns : end_ns,
-                              .length_ns = is_interval ? end_ns - delta_ns + 1 : 1};
-    const struct history_sums whole = {.bytes_forward = column(rows, AT_FORWARD),
-                                       .bytes_reverse = column(rows, AT_REVERSE),
-                                       .bytes_in = column(rows, AT_IN),
-                                       .packets = column(rows, AT_PACKETS)};
+    struct record_share share;
     const uint64_t from_ns = scan->query->from_ns, to_ns = scan->query->to_ns;
     const uint32_t group = group_of(scan, rows);
 
-    if (end_ns < to_ns) {
-        struct history_sums *const sums = sums_of(scan, group, bucket_of(scan, end_ns));
+    record_share_read(rows, &share);
+    if (share.end_ns < to_ns) {
+        struct history_sums *const sums = sums_of(scan, group, bucket_of(scan, share.end_ns));
 
         sums->records++;
         scan->matched++;
         if (scan->query->wants_quality) {
-            add_quality(scan, rows, sums);
+            record_share_add_quality(rows, scan->record, sums);
         }
     }
-    if (whole.packets > 0 && whole.packets == column(rows, AT_TOTAL) && start_ns >= from_ns &&
-        start_ns < to_ns) {
-        sums_of(scan, group, bucket_of(scan, start_ns))->new_flows++;
+    if (record_share_begins(&share, from_ns, to_ns)) {
+        sums_of(scan, group, bucket_of(scan, share.start_ns))->new_flows++;
     }
-    if (whole.packets > 0 || whole.bytes_forward > 0 || whole.bytes_reverse > 0) {
-        spread(scan, group, &span, &whole);
+    if (record_share_has_any(&share)) {
+        spread(scan, group, &share);
     }
 }
 
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct aggregate_scan *const scan = context;
-    const size_t room = strlen(scan->condition.sql) + 1024;
-    char *const sql = malloc(room);
-    size_t used;
+    char columns[HISTORY_DIMENSIONS_MAX * 64] = "";
+    size_t used = 0;
 
     (void)file;
-    if (sql == NULL) {
-        return -ENOMEM;
-    }
-    used = (size_t)snprintf(
-        sql, room,
-        "SELECT f.end_ns, f.delta_start_ns, f.start_ns, f.bytes_forward, f.bytes_reverse,"
-        " f.bytes_in, f.packets_forward + f.packets_reverse, f.total_packets, f.event,"
-        " f.retransmits, f.rtt_ns, f.flow_id, (%s), f.record,"
-        " f.sensor_id, b.boot_id, f.seq",
-        scan->condition.sql);
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
-        used +=
-            (size_t)snprintf(sql + used, room - used, ", %s", group_key_column(scan->query->by[i]));
+        used += (size_t)snprintf(columns + used, sizeof(columns) - used, ", %s",
+                                 group_key_column(scan->query->by[i]));
     }
-    (void)snprintf(sql + used, room - used,
-                   " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-                   " WHERE f.end_ns >= ? AND f.delta_start_ns < ?");
-    sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
+    sqlite3_stmt *const rows = record_share_prepare(scan->reader, db, &scan->condition, columns,
+                                                    scan->query->from_ns, scan->query->to_ns);
 
-    free(sql);
-    if (rows != NULL) {
-        query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
-    }
     while (query_step(scan->reader, rows)) {
-        if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD) &&
-            query_merge_counts(scan->merge, (const char *)sqlite3_column_text(rows, AT_SENSOR),
-                               (uint64_t)sqlite3_column_int64(rows, AT_FLOW))) {
+        if (query_condition_holds(&scan->condition, rows, SHARE_MATCH, SHARE_RECORD) &&
+            record_share_counts(rows, scan->merge)) {
             add_row(scan, rows);
         }
     }
@@ -348,22 +212,6 @@ static int by_rank(const void *a, const void *b)
 static uint64_t bytes_of(const struct history_sums *sums)
 {
     return sums->bytes_forward + sums->bytes_reverse;
-}
-
-void history_sums_add(struct history_sums *to, const struct history_sums *from)
-{
-    to->bytes_forward += from->bytes_forward;
-    to->bytes_reverse += from->bytes_reverse;
-    to->bytes_in += from->bytes_in;
-    to->packets += from->packets;
-    to->records += from->records;
-    to->new_flows += from->new_flows;
-    to->rtt_sum_ns += from->rtt_sum_ns;
-    to->rtt_count += from->rtt_count;
-    to->ended += from->ended;
-    to->failed += from->failed;
-    to->tcp_packets += from->tcp_packets;
-    to->retransmits += from->retransmits;
 }
 
 static int by_time(const void *a, const void *b)
@@ -472,10 +320,8 @@ static int merge(struct aggregate_scan *scan)
     for (uint32_t i = 0; i < query->by_count; i++) {
         is_all |= query->by[i] == DIMENSION_SENSOR;
     }
-    return query_merge_make(
-        scan->reader, query->filter,
-        &(struct merge_range){query->from_ns, query->to_ns, .until = "f.delta_start_ns"}, is_all,
-        &scan->merge);
+    return record_share_merge(scan->reader, query->filter, query->from_ns, query->to_ns, is_all,
+                              &scan->merge);
 }
 
 static int prepare(struct aggregate_scan *scan)

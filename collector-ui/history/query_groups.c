@@ -8,15 +8,9 @@
 #include "base/hash.h"
 #include "collector-ui/history/group_key.h"
 #include "collector-ui/history/group_table.h"
+#include "collector-ui/history/number_set.h"
 
-#define FLOWS_MAX 2000000u /* different ones in all groups */
 #define KEY_BYTES (HISTORY_VALUE_BYTES + SENSOR_ID_BYTES)
-
-/* A set of numbers that are not 0; open addressing, half full at most. */
-struct number_set {
-    uint64_t *slots;
-    uint32_t count, room; /* room: a power of two */
-};
 
 struct group {
     struct history_group_row row;
@@ -33,41 +27,9 @@ struct group_scan {
     struct group_table table;
     struct group *groups; /* by the table's number */
     uint32_t count, room;
-    struct number_set flows;
+    struct number_set flows; /* different ones in all groups */
     bool is_full;
 };
-
-/* True when it was new. False also without room. */
-static bool set_add(struct number_set *set, uint64_t number, bool *is_full)
-{
-    if (set->count * 2 >= set->room) {
-        struct number_set next = {NULL, 0, set->room == 0 ? 4096 : set->room * 2};
-        bool no = false;
-
-        next.slots = set->count >= FLOWS_MAX ? NULL : calloc(next.room, sizeof(*next.slots));
-        if (next.slots == NULL) {
-            *is_full = true;
-            return false;
-        }
-        for (uint32_t i = 0; i < set->room; i++) {
-            if (set->slots[i] != 0) {
-                (void)set_add(&next, set->slots[i], &no);
-            }
-        }
-        free(set->slots);
-        *set = next;
-    }
-    uint32_t at = (uint32_t)hash_mix(number) & (set->room - 1);
-    while (set->slots[at] != 0) {
-        if (set->slots[at] == number) {
-            return false;
-        }
-        at = (at + 1) & (set->room - 1);
-    }
-    set->slots[at] = number;
-    set->count++;
-    return true;
-}
 
 /* NULL: no room for one more. */
 static struct group *group_of(struct group_scan *scan, const char *key, size_t length)
@@ -148,7 +110,7 @@ static void add_row(struct group_scan *scan, sqlite3_stmt *rows, uint32_t file)
         group->row.bytes_before += bytes;
     }
     group->row.flows +=
-        set_add(&scan->flows, hash_mix(hash_mix(flow) + number) | 1, &scan->is_full);
+        number_set_add(&scan->flows, hash_mix(hash_mix(flow) + number), &scan->is_full);
     if (sqlite3_column_int64(rows, AT_END) >= group->end_ns) {
         group->end_ns = sqlite3_column_int64(rows, AT_END);
         group->rowid = sqlite3_column_int64(rows, AT_ROWID);
@@ -275,7 +237,7 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
     query_merge_free(scan.merge);
     group_table_fini(&scan.table);
     free(scan.groups);
-    free(scan.flows.slots);
+    number_set_fini(&scan.flows);
     return result;
 }
 

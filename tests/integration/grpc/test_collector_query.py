@@ -277,6 +277,90 @@ class Query(unittest.TestCase):
                              ({"max_edges": 1}, "max_edges"), ({"filter": "app ="}, "filter")):
             self.assertEqual(self.client.refused("QueryService/GetServiceMap", wrong)[::2], ("INVALID_ARGUMENT", field))
 
+    # ---- hosts and services ----
+
+    @staticmethod
+    def side(records, address):
+        """What the records say of a host: sent, received, flows, served, peers."""
+        told = {"bytes_sent": 0, "bytes_received": 0, "packets": 0}
+        flows, served, peers = set(), set(), set()
+        for one in records:
+            ends = one["client"]["ip"], one["server"]["ip"]
+            if address not in ends:
+                continue
+            sent, received = (number(one, way, "delta_bytes") for way in ("forward", "reverse"))
+            if ends[1] == address:
+                sent, received = received, sent
+                served.add((one["sensor_id"], one["flow_id"]))
+            told["bytes_sent"] += sent + (received if ends[0] == ends[1] else 0)
+            told["bytes_received"] += received + (sent if ends[0] == ends[1] else 0)
+            told["packets"] += delta_packets(one)
+            flows.add((one["sensor_id"], one["flow_id"]))
+            peers.add(ends[0] if ends[1] == address else ends[1])
+        return {**told, "flows": len(flows), "flows_served": len(served), "peers": len(peers)}
+
+    def test_hosts_are_what_the_records_say(self):
+        addresses = {one[end]["ip"] for one in self.records for end in ("client", "server")}
+        answer = self.client.ask("QueryService/ListHosts", {**self.range, "limit": 1000})
+        self.assertEqual((answer["found"], answer["groups"], int(answer["matched"])),
+                         (len(addresses), len(addresses), len(self.records)))
+        self.assertEqual(number(answer, "bytes"), sum(number(one, way, "delta_bytes") for one in self.records
+                                                      for way in ("forward", "reverse")))
+        hosts = answer["hosts"]
+        self.assertEqual(len(hosts), min(1000, len(addresses)))
+        sizes = [number(host, "bytes_sent") + number(host, "bytes_received") for host in hosts]
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        for host in hosts[:40]:
+            told = self.side(self.records, host["address"])
+            self.assertEqual({name: number(host, name) for name in told}, told, host["address"])
+            self.assertLess(nanoseconds(host["first_time"]), nanoseconds(host["last_time"]))
+        self.assertTrue(any("rtt" in host for host in hosts))
+
+    def test_the_peers_of_a_host_are_those_it_met(self):
+        whole = self.client.ask("QueryService/ListHosts", {**self.range, "limit": 1, "order_by": "PARTY_ORDER_PEERS"})
+        host = whole["hosts"][0]
+        answer = self.client.ask("QueryService/ListHosts", {**self.range, "peer_of": host["address"], "limit": 1000})
+        self.assertEqual(answer["self"], host)
+        peers = {peer["address"]: peer for peer in answer["hosts"]}
+        self.assertEqual((len(peers), answer["found"]), (number(host, "peers"), number(host, "peers")))
+        self.assertEqual(sum(number(peer, "bytes_sent") for peer in peers.values()), number(host, "bytes_received"))
+        self.assertEqual(sum(number(peer, "bytes_received") for peer in peers.values()), number(host, "bytes_sent"))
+        one = next(iter(peers))
+        found = self.client.ask("QueryService/ListHosts", {**self.range, "peer_of": host["address"], "search": one[:-1]})
+        self.assertEqual({peer["address"] for peer in found["hosts"]}, {name for name in peers if one[:-1] in name})
+        nobody = self.client.ask("QueryService/ListHosts", {**self.range, "peer_of": "203.0.113.254"})
+        self.assertEqual(("self" in nobody, nobody.get("hosts", [])), (False, []))
+
+    def test_services_are_what_the_records_say(self):
+        answer = self.client.ask("QueryService/ListServices", {**self.range, "limit": 1000})
+        told = {}
+        for one in self.records:
+            key = (one["server"]["ip"], one["server"].get("port", 0), one.get("app", {}).get("protocol", ""))
+            told.setdefault(key, []).append(one)
+        rows = {}
+        for row in answer["services"]:
+            rows.setdefault((row["address"], row.get("port", 0), row.get("application", "")), []).append(row)
+        if len(told) <= 1000:
+            self.assertEqual(set(rows), set(told))
+        for key, some in rows.items():
+            self.assertEqual(sum(number(row, "bytes_sent") for row in some),
+                             sum(number(one, "reverse", "delta_bytes") for one in told[key]), key)
+            self.assertEqual(sum(number(row, "records") for row in some), len(told[key]), key)
+            if len(some) == 1:
+                self.assertEqual(number(some[0], "peers"), len({one["client"]["ip"] for one in told[key]}), key)
+        port = next(iter(rows))[1]
+        found = self.client.ask("QueryService/ListServices", {**self.range, "search": str(port), "limit": 1000})
+        self.assertTrue(all(row.get("port", 0) == port or str(port) in row["address"] + row.get("name", "")
+                            for row in found["services"]))
+
+    def test_hosts_and_services_refuse_what_they_do_not_understand(self):
+        for wrong, field in (({"peer_of": "10.0.0.256"}, "peer_of"), ({"limit": 1001}, "limit"), ({"filter": "app ="}, "filter"),
+                             ({"search": "x" * 132}, "search"), ({"order_by": 99}, "order_by"),
+                             ({"from": stamp(2), "to": stamp(1)}, "from")):
+            self.assertEqual(self.client.refused("QueryService/ListHosts", wrong)[::2], ("INVALID_ARGUMENT", field), wrong)
+        self.assertEqual(self.client.refused("QueryService/ListServices", {"order_by": 99})[::2],
+                         ("INVALID_ARGUMENT", "order_by"))
+
     # ---- the same by other ways ----
 
     def rest(self, path, body=None, **query):
@@ -305,6 +389,13 @@ class Query(unittest.TestCase):
             status, answer = self.rest(path, **self.range)
             self.assertEqual((status, [edge["bytes_forward"] for edge in answer["edges"]]),
                              (200, [edge.get("bytes_forward", "0") for edge in own["edges"]]))
+        own = self.client.ask("QueryService/ListHosts", {**self.range, "limit": 9, "order_by": "PARTY_ORDER_FLOWS"})
+        for path in ("/v1/hosts", "/v1/fleet/hosts"):
+            status, answer = self.rest(path, limit=9, order_by="PARTY_ORDER_FLOWS", **self.range)
+            self.assertEqual((status, [(host["address"], host["peers"]) for host in answer["hosts"]]),
+                             (200, [(host["address"], host["peers"]) for host in own["hosts"]]))
+        status, answer = self.rest("/v1/services", limit=9, search="dns", **self.range)
+        self.assertEqual((status, {row["application"] for row in answer["services"]}), (200, {"dns"}))
         status, problem = self.rest("/v1/query:aggregate", filter="server.port =")
         self.assertEqual((status, problem["reason"], problem["pos"]), (400, "INVALID_FILTER", 13))
         status, problem = self.rest("/v1/query:aggregate", group_by="country")
