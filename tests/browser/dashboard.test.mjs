@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
 
 const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
-const PAGES = ['overview', 'sensors', 'flows', 'map', 'alerts', 'packets'];
+const PAGES = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets'];
 const CSP =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -300,9 +300,28 @@ test('the map draws what its list says, and an edge leads to its flows', options
     await wait_for('none matches', async () => /matches the filter/.test(await page.locator('.state.empty').first().innerText().catch(() => '')));
 });
 
+test('a host of the list has a page: what it moved, whom it met, what it serves or uses', options, async () => {
+    await show('#/hosts?t=now-15m..now');
+    await page.waitForSelector('.vr.hs');
+    const told = await json('/v1/hosts?limit=1000&order_by=PARTY_ORDER_PEERS');
+    assert.ok(told.hosts.length > 0 && Number(told.hosts[0].peers) > 0);
+    const name = await page.locator('.vr.hs .h-n a').first().innerText();
+    assert.ok(told.hosts.some((h) => h.address === name));
+    await page.locator('.vr.hs .h-n a').first().click();
+    await address(/host=/);
+    await wait_for('its figures', async () => /Peers\s+\d/.test(await page.locator('.figures').innerText().catch(() => '')));
+    await wait_for('a drawn chart', async () => (await colours_on(page, '.hp-chart canvas')) > 2);
+    const lines = (title) => page.locator(`section[aria-label="${title}"] tbody tr`).count();
+    await wait_for('peers, ports and applications', async () => (await lines('Peers')) > 0 && (await lines('Applications')) > 0 && (await lines('Ports it serves')) + (await lines('Ports it uses')) > 0);
+    await shot('host');
+    await show('#/hosts?t=now-15m..now&v=services&o=PEERS%20desc');
+    await wait_for('services', async () => /:\d+ /.test(await page.locator('.vr.hs').first().innerText().catch(() => '')));
+    await shot('services');
+});
+
 test('the keyboard alone walks through the pages, and ? lists every key', options, async () => {
     await show('#/overview');
-    for (const [keys, name] of [['gf', 'flows'], ['gm', 'map'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
+    for (const [keys, name] of [['gf', 'flows'], ['gh', 'hosts'], ['gm', 'map'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
         for (const k of keys) {
             await page.keyboard.press(k);
         }

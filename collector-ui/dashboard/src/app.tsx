@@ -20,10 +20,11 @@ import { toggle_theme } from './ui/theme';
 import { UserMenu } from './ui/user_menu';
 import { Overview } from './pages/overview';
 
-const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', map: 'Map', alerts: 'Alerts', packets: 'Packets' };
+const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', hosts: 'Hosts', map: 'Map', alerts: 'Alerts', packets: 'Packets' };
 
 const LAZY: Partial<Record<PageName, () => Promise<ComponentType>>> = {
     flows: () => import('./pages/flows').then((m) => m.Flows),
+    hosts: () => import('./pages/hosts').then((m) => m.Hosts),
     map: () => import('./pages/map').then((m) => m.ServiceMapPage),
     sensors: () => import('./pages/sensors').then((m) => m.Sensors),
     alerts: () => import('./pages/alerts').then((m) => m.Alerts),
@@ -293,7 +294,7 @@ function Search() {
 }
 
 function pages_shown(): PageName[] {
-    const list: PageName[] = ['overview', 'sensors', 'flows', 'map', 'alerts'];
+    const list: PageName[] = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts'];
     if (hello.value?.caps.packets !== false) {
         list.push('packets');
     }
@@ -511,7 +512,7 @@ export function App() {
         { keys: 't', does: 'dark or light', group: 'Everywhere', run: toggle_theme },
         { keys: 'p', does: 'performance', group: 'Everywhere', run: () => patch({ perf: param('perf') ? '' : '1' }, true) },
         { keys: '?', does: 'this help', group: 'Everywhere', run: () => (help.value = true) },
-        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'),
+        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('h', 'hosts'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'),
     ]);
     useEffect(() => {
         const count = open_shown.value ?? 0;

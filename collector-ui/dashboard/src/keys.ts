@@ -1,7 +1,7 @@
 /* The keyboard: one registry, from which `?` makes its help. Bare keys are off inside inputs; a page adds its own keys
  * while it is shown. Two-key sequences are written "g o". */
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 
 export interface Binding {
     keys: string;
@@ -23,11 +23,11 @@ export function add_keys(list: Binding[]): () => void {
     };
 }
 
-/* While the component is shown. `run` always sees the newest render. */
+/* While the component is shown, from its first picture on. `run` always sees the newest render. */
 export function use_keys(list: Binding[]): void {
     const box = useRef(list);
     box.current = list;
-    useEffect(() => add_keys(box.current.map((b, i) => ({ ...b, run: (e) => box.current[i]?.run(e) }))), []);
+    useLayoutEffect(() => add_keys(box.current.map((b, i) => ({ ...b, run: (e) => box.current[i]?.run(e) }))), []);
 }
 
 export function is_typing(target: EventTarget | null): boolean {

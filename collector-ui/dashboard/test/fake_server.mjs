@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fake_access } from './fake_access.mjs';
 import { FakeCaptures } from './fake_captures.mjs';
+import { aggregate, list_parties } from './fake_hosts.mjs';
 import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
@@ -388,7 +389,8 @@ export function parse_filter(text) {
         return (r) => {
             const v = read(r);
             if (Array.isArray(v)) {
-                return v.some((one) => (op === ':' ? String(one ?? '').toLowerCase().includes(value.toLowerCase()) : String(one ?? '') === value));
+                const any = v.some((one) => (op === ':' ? String(one ?? '').toLowerCase().includes(value.toLowerCase()) : String(one ?? '') === value));
+                return any === (op !== '!='); /* either side: none of both */
             }
             if (op === ':') {
                 return String(v ?? '').toLowerCase().includes(value.toLowerCase());
@@ -526,6 +528,13 @@ function rest(world, control, path, q) {
     /* each sensor's own row instead of one for all */
     const each_sensor = (r) => (r.observers ?? [r]).map((o) => ({ ...r, sensor_id: o.sensor_id, flow_id: o.flow_id, observers: undefined }));
     const dedup = q.get('dedup') ?? 'MERGED';
+    if (path === '/v1/hosts' || path === '/v1/services' || path === '/v1/query:aggregate') {
+        const answer = path.endsWith('aggregate') ? aggregate(records(), q, from, to, control) : list_parties(records(), q, from, to, control, path === '/v1/services');
+        if (q.get('peer_of') && !/^[0-9a-fA-F:.]+$/.test(q.get('peer_of'))) {
+            return problem(400, `peer_of: '${q.get('peer_of')}' is no IPv4 or IPv6 address`, 'OUT_OF_BOUNDS');
+        }
+        return answer ? ok(answer) : problem(400, 'unknown order or group', 'OUT_OF_BOUNDS');
+    }
     if (path === '/v1/flows') {
         const list = dedup === 'ALL' ? records().flatMap(each_sensor) : records();
         const [name, way] = (q.get('order_by') ?? 'end_time desc').split(' ');
@@ -689,7 +698,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, requests: [], connections: 0, acks: 0, access: null };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, truncated: false, requests: [], connections: 0, acks: 0, access: null };
     const access = (control.access = fake_access(options.users, () => clients));
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();

@@ -68,7 +68,8 @@ def main():
                            "NETSCOPE_EXPECT_SERVER_IP": server, "NETSCOPE_EXPECT_ALERTS": "1", "NETSCOPE_EXPECT_PACKETS": "1",
                            "NETSCOPE_LOGIN_URL": f"http://127.0.0.1:{closed.http}", "NETSCOPE_LOGIN_PASSWORD": password,
                            "NETSCOPE_SCREENSHOT_DIR": SCREENSHOTS}
-            tests = [os.path.join(ROOT, "tests", "browser", name) for name in ("dashboard.test.mjs", "failure.test.mjs", "triage.test.mjs", "captures.test.mjs", "login.test.mjs")]
+            tests = [os.path.join(ROOT, "tests", "browser", f"{name}.test.mjs") for name in
+                     ("dashboard", "failure", "triage", "captures", "login", "hosts")]
             # One after the other: side by side two browsers share the processors, and each waits for the other.
             failed = [test for test in tests if subprocess.run(["node", "--test", test], env=environment, timeout=300).returncode != 0]
             if not failed and sensor.is_running():

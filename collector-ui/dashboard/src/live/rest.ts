@@ -19,11 +19,13 @@ export const unauthenticated = signal(0);
 
 export type Bag = Record<string, unknown>;
 
-export function get(path: string, query: Record<string, string | number | undefined> = {}, signal?: AbortSignal): Promise<Bag> {
+export function get(path: string, query: Record<string, string | number | string[] | undefined> = {}, signal?: AbortSignal): Promise<Bag> {
     const search = new URLSearchParams();
     for (const [key, value] of Object.entries(query)) {
-        if (value !== undefined && value !== '') {
-            search.set(key, String(value));
+        for (const one of Array.isArray(value) ? value : [value]) {
+            if (one !== undefined && one !== '') {
+                search.append(key, String(one));
+            }
         }
     }
     const text = search.toString();

@@ -7,7 +7,7 @@ import { app_name, bytes, digits, endpoint, enum_words, ip_protocol, moment, ms,
 import { flow_key, read_flow, read_rtt, type Flow, type Observer } from '../live/records';
 import { get, Problem, type Bag } from '../live/rest';
 import { use_series } from '../live/series';
-import { go, hello, reload, sensor_name, server_now } from '../live/store';
+import { go, hello, href, reload, sensor_name, server_now } from '../live/store';
 import { Heat } from '../ui/heat';
 import { CopyButton, Failed, Loading } from '../ui/parts';
 import { Spark, thin } from '../ui/spark';
@@ -113,8 +113,14 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                 {safe(shown_text ?? value)}
             </button>
         );
-    add('Source', value_button('client.ip', f.client_ip, endpoint(f.client_ip, f.client_port)));
-    add('Destination', value_button('server.ip', f.server_ip, endpoint(f.server_ip, f.server_port)));
+    const host_link = (ip: string) =>
+        ip === '' ? null : (
+            <a href={href('hosts', { host: ip })} aria-label={`The page of ${safe(ip)}`} title="its page">
+                host
+            </a>
+        );
+    add('Source', <>{value_button('client.ip', f.client_ip, endpoint(f.client_ip, f.client_port))} {host_link(f.client_ip)}</>);
+    add('Destination', <>{value_button('server.ip', f.server_ip, endpoint(f.server_ip, f.server_port))} {host_link(f.server_ip)}</>);
     add('Name', f.server_name === '' ? '' : value_button('server.name', f.server_name));
     add('Application', f.app === '' ? '' : <>{value_button('app', f.app, app_name(f.app))} <span class="dim">{[enum_words(app.confidence), safe(text(app.method))].filter(Boolean).join(', ')}</span></>);
     add('Volume', `${bytes(shown.bytes_ba)} in · ${bytes(shown.bytes_ab)} out`);
