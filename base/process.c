@@ -1,8 +1,10 @@
 #include "base/process.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* First number of a small file, after `skip` blanks; `missing` when there is none. */
@@ -31,6 +33,22 @@ static uint64_t number_in(const char *path, unsigned skip, uint64_t missing)
 uint64_t process_resident_bytes(void)
 {
     return number_in("/proc/self/statm", 1, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t process_cpu_ns(void)
+{
+    struct timespec taken = {0};
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &taken);
+    return (uint64_t)taken.tv_sec * UINT64_C(1000000000) + (uint64_t)taken.tv_nsec;
+}
+
+uint32_t process_cpus(void)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
 #define KEPT_BYTES  (32 << 20)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/collector_status.h"
 #include "collector-ui/api/fleet_private.h"
 #include "collector-ui/dashboard/assets.h"
 
@@ -162,6 +163,9 @@ struct api *api_new(const struct api_settings *settings, struct history *history
         return NULL;
     }
     live_feed_start(api->feed);
+    if (fleet != NULL) {
+        fleet_grpc_tell_status(fleet, collector_status_read, api);
+    }
     return TAKE(api);
 }
 
@@ -207,6 +211,9 @@ void api_free(struct api *api)
         return;
     }
     atomic_store(&api->is_stopping, true);
+    if (api->fleet != NULL) {
+        fleet_grpc_tell_status(api->fleet, NULL, NULL);
+    }
     if (api->feed != NULL) {
         live_feed_stop(api->feed);
     }

@@ -167,3 +167,12 @@ MUST_USE struct live_feed *live_feed_new(struct api *api, struct error *err);
 void live_feed_start(struct live_feed *feed);
 void live_feed_stop(struct live_feed *feed); /* says bye; before the server stops */
 void live_feed_free(struct live_feed *feed);
+struct live_client_state;
+/* How each of its clients keeps up, at most `max`; returns how many there are. Any thread. */
+uint32_t live_feed_clients(struct live_feed *feed, struct live_client_state *out, uint32_t max);
+/* Sums of the history by step, and how long each is shown. */
+#define LIVE_STEPS 3
+struct live_step {
+    uint64_t step_ms, span_s;
+};
+extern const struct live_step live_steps[LIVE_STEPS];

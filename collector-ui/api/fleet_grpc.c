@@ -112,6 +112,7 @@ struct fleet_grpc *fleet_grpc_new(const struct grpc_settings *settings,
         return NULL;
     }
     (void)pthread_mutex_init(&fleet->stats_lock, NULL);
+    (void)pthread_mutex_init(&fleet->status_lock, NULL);
     fleet->parts = *parts;
     fleet->token_file = settings->token_file;
     if (build(fleet, settings, err) != 0) {
@@ -140,6 +141,7 @@ void fleet_grpc_free(struct fleet_grpc *fleet)
     free(fleet->seen);
     free(fleet->slices);
     (void)pthread_mutex_destroy(&fleet->stats_lock);
+    (void)pthread_mutex_destroy(&fleet->status_lock);
     free(fleet);
 }
 
@@ -156,8 +158,8 @@ enum rpc_status fleet_grpc_authorize(struct fleet_grpc *fleet, struct rpc_call *
 
 void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
 {
-    static const char *const services[] = {"Fleet",  "Flow", "Alert", "Stats",
-                                           "Packet", "Dns",  "Query", "Capture"};
+    static const char *const services[] = {"Fleet", "Flow",  "Alert",   "Stats",    "Packet",
+                                           "Dns",   "Query", "Capture", "Collector"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {

@@ -59,6 +59,13 @@ struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet);
 struct capture_files *fleet_grpc_files(const struct fleet_grpc *fleet);
 void fleet_grpc_counts_read(struct fleet_grpc *fleet, struct fleet_grpc_counts *out);
 
+struct api;
+struct collector_status;
+/* Who knows how the collector fares; NULL: nobody any more, and none is being asked. Any thread. */
+void fleet_grpc_tell_status(struct fleet_grpc *fleet,
+                            void (*read)(struct api *api, struct collector_status *out),
+                            struct api *api);
+
 /* After the rpc server has stopped and before history is freed: waits for its queries. NULL is
  * allowed. */
 void fleet_grpc_free(struct fleet_grpc *fleet);

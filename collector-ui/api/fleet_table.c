@@ -12,6 +12,7 @@
 #define DNS    "/netscope.v1.DnsService/"
 #define QUERY  "/netscope.v1.QueryService/"
 #define KEPT   "/netscope.v1.CaptureService/"
+#define SELF   "/netscope.v1.CollectorService/"
 
 #define FROM                                                                                       \
     {                                                                                              \
@@ -154,6 +155,9 @@ static const struct grpc_row rows[] = {
     {.path = QUERY "ListServices",
      .ask = fleet_list_services,
      .rest = {"/v1/fleet/services", "/v1/services"}},
+    {.path = SELF "GetCollectorStatus",
+     .ask = fleet_get_collector_status,
+     .rest = {"/v1/fleet/status", "/v1/status"}},
     {.page = route_summary, .described = &page_summary, .rest = {"/v1/summary"}},
     {.page = route_timeseries, .described = &page_timeseries, .rest = {"/v1/timeseries"}},
     {.page = route_flows, .described = &page_flows, .rest = {"/v1/flows"}},

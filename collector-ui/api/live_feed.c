@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/service/role.h"
+#include "collector-ui/api/collector_status.h"
 #include "collector-ui/api/live_private.h"
 #include "proto/codec.h"
 #include "proto/json/transcoder.h"
@@ -253,6 +254,37 @@ static bool is_behind(const struct live_client *client)
     return late >= 2;
 }
 
+uint32_t live_feed_clients(struct live_feed *feed, struct live_client_state *out, uint32_t max)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+
+    pthread_mutex_lock(&feed->lock);
+    const uint32_t total = feed->clients_count;
+
+    for (uint32_t i = 0; i < total && i < max; i++) {
+        const struct live_client *const client = feed->clients[i];
+        const uint64_t unacked = client->seq - client->acked;
+
+        out[i] = (struct live_client_state){
+            .connected_ns = client->connected_ns,
+            .interval_ns =
+                client->is_subscribed ? client->sub.ticks * feed->api->settings.tick_ns : 0,
+            .frames = client->seq,
+            .unacked = unacked,
+            .queued_bytes = http_ws_queued_bytes(client->ws),
+            .is_behind = client->is_subscribed && is_behind(client)};
+        if (unacked > 0) { /* what is no longer held is older still */
+            const uint64_t oldest =
+                unacked > LIVE_SENT_MAX ? client->seq - LIVE_SENT_MAX + 1 : client->acked + 1;
+
+            out[i].lag_ns = now_ns - client->sent_ns[oldest % LIVE_SENT_MAX];
+        }
+        (void)snprintf(out[i].user, sizeof(out[i].user), "%s", http_ws_identity(client->ws));
+    }
+    pthread_mutex_unlock(&feed->lock);
+    return total;
+}
+
 /* ---- frames, each distinct one made once ---- */
 
 struct made_frame {
@@ -444,11 +476,11 @@ static void *feed_main(void *context)
 
 /* ---- connections (the HTTP loop) ---- */
 
+const struct live_step live_steps[LIVE_STEPS] = {
+    {1000, 86400}, {60000, UINT64_C(60) * 86400}, {3600000, UINT64_C(365) * 86400}};
+
 static void write_hello(void *context, struct json_writer *out)
 {
-    static const struct {
-        uint64_t step_ms, span_s;
-    } steps[] = {{1000, 86400}, {60000, UINT64_C(60) * 86400}, {3600000, UINT64_C(365) * 86400}};
     const struct live_client *const client = context;
     const struct api *const api = client->feed->api;
     uint64_t from_ns = 0;
@@ -472,12 +504,12 @@ static void write_hello(void *context, struct json_writer *out)
     json_u64(out, api->settings.tick_ns / NS_PER_MS);
     json_key(out, "history");
     json_array_begin(out);
-    for (unsigned i = 0; i < ARRAY_COUNT(steps); i++) {
+    for (unsigned i = 0; i < LIVE_STEPS; i++) {
         json_object_begin(out);
         json_key(out, "step_ms");
-        json_u64(out, steps[i].step_ms);
+        json_u64(out, live_steps[i].step_ms);
         json_key(out, "span_s");
-        json_u64(out, steps[i].span_s);
+        json_u64(out, live_steps[i].span_s);
         json_object_end(out);
     }
     json_array_end(out);
@@ -530,6 +562,7 @@ static bool on_open(struct http_ws *ws, void *context, void **connection)
     client->ws = http_ws_ref(ws);
     client->feed = feed;
     client->grant = http_ws_grant(ws);
+    client->connected_ns = clock_wall_ns();
     client->dict_rev = feed->dict.rev + 1; /* none yet */
     feed->clients[feed->clients_count++] = client;
     *connection = client;

@@ -55,6 +55,7 @@ struct live_client {
     bool is_subscribed, is_over;
     struct subscription sub;
     uint64_t seq, tick_sent, acked;
+    uint64_t connected_ns;           /* wall clock */
     uint64_t sent_ns[LIVE_SENT_MAX]; /* by seq */
     uint32_t dict_rev;
 };

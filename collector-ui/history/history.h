@@ -91,3 +91,24 @@ struct history_counts {
     uint64_t queries_refused;                             /* too many waited */
 };
 void history_counts_read(struct history *history, struct history_counts *out); /* any thread */
+
+/* As set; 0: no bound. Any thread. */
+void history_retention(const struct history *history, uint64_t *retention_ns,
+                       uint64_t *retention_bytes);
+
+/* A day file. */
+struct history_day {
+    int64_t day;                    /* days since 1970 */
+    uint64_t bytes, from_ns, to_ns; /* on disk; record times, 0: none yet */
+};
+/* The newest `max` in order of time; returns how many. Asks the disk. Any thread. */
+uint32_t history_days(struct history *history, struct history_day *out, uint32_t max);
+
+/* How long the last questions took, from their begin. */
+struct history_query_times {
+    uint32_t running, running_max, waiting, waiting_max;
+    uint32_t measured; /* 0: none yet */
+    uint64_t p50_ns, p95_ns, p99_ns, longest_ns;
+};
+void history_query_times_read(struct history *history,
+                              struct history_query_times *out); /* any thread */

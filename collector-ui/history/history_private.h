@@ -19,6 +19,7 @@
 #define ROLLUPS_OPEN_MAX  4096u
 #define HISTORY_WORKERS   2
 #define HISTORY_JOBS_MAX  64
+#define HISTORY_TIMES     256 /* of the last queries, kept */
 
 struct queued_batch {
     struct queued_batch *next;
@@ -123,7 +124,9 @@ struct history {
     unsigned workers_count;
     pthread_cond_t has_job;
     struct history_job *job_head, **job_tail;
-    uint32_t jobs_count;
+    uint32_t jobs_count, jobs_running;
+    uint64_t times_ns[HISTORY_TIMES]; /* query n at n % HISTORY_TIMES */
+    uint64_t times_count;
 };
 
 /* store.c */

@@ -7,9 +7,13 @@
 #include "base/clock.h"
 #include "collector-ui/history/query_private.h"
 
-static void count_query(struct history *h, const struct history_reader *reader)
+static void count_query(struct history *h, const struct history_reader *reader, uint64_t started_ns)
 {
+    const uint64_t took_ns = clock_monotonic_ns() - started_ns;
+
     pthread_mutex_lock(&h->lock);
+    h->jobs_running--;
+    h->times_ns[h->times_count++ % HISTORY_TIMES] = took_ns;
     h->counts.queries++;
     h->counts.queries_cancelled += reader->is_cancelled;
     h->counts.queries_partial +=
@@ -32,15 +36,17 @@ static void *worker_main(void *context)
                 h->job_tail = &h->job_head;
             }
             h->jobs_count--;
+            h->jobs_running++;
         }
         pthread_mutex_unlock(&h->lock);
         if (job == NULL) {
             return NULL;
         }
+        const uint64_t started_ns = clock_monotonic_ns();
         struct history_reader reader = {.history = h};
         history_reader_limit(&reader, &(struct history_limits){0});
         job->run(&reader, job->context);
-        count_query(h, &reader);
+        count_query(h, &reader, started_ns);
         free(job);
     }
 }
@@ -71,6 +77,38 @@ void query_pool_stop(struct history *h)
         job->drop(job->context);
         free(job);
     }
+}
+
+static int by_length(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void history_query_times_read(struct history *h, struct history_query_times *out)
+{
+    uint64_t times[HISTORY_TIMES];
+
+    pthread_mutex_lock(&h->lock);
+    *out = (struct history_query_times){
+        .running = h->jobs_running,
+        .running_max = h->workers_count,
+        .waiting = h->jobs_count,
+        .waiting_max = HISTORY_JOBS_MAX,
+        .measured = h->times_count < HISTORY_TIMES ? (uint32_t)h->times_count : HISTORY_TIMES};
+    memcpy(times, h->times_ns, sizeof(times));
+    pthread_mutex_unlock(&h->lock);
+    if (out->measured == 0) {
+        return;
+    }
+    const uint32_t last = out->measured - 1;
+
+    qsort(times, out->measured, sizeof(*times), by_length);
+    out->p50_ns = times[last / 2];
+    out->p95_ns = times[last * 95 / 100];
+    out->p99_ns = times[last * 99 / 100];
+    out->longest_ns = times[last];
 }
 
 bool history_submit(struct history *h, void (*run)(struct history_reader *reader, void *context),

@@ -26,6 +26,32 @@ uint64_t file_bytes(const char *directory, int64_t day)
     return bytes;
 }
 
+void history_retention(const struct history *h, uint64_t *retention_ns, uint64_t *retention_bytes)
+{
+    *retention_ns = h->settings.retention_ns;
+    *retention_bytes = h->settings.retention_bytes;
+}
+
+uint32_t history_days(struct history *h, struct history_day *out, uint32_t max)
+{
+    pthread_mutex_lock(&h->lock);
+    const uint32_t count = h->files_count < max ? h->files_count : max;
+    const struct file_entry *const first = h->files + (h->files_count - count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = (struct history_day){
+            .day = first[i].day, .from_ns = first[i].min_ns, .to_ns = first[i].max_ns};
+        if (first[i].max_ns == 0) {
+            out[i].from_ns = 0;
+        }
+    }
+    pthread_mutex_unlock(&h->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        out[i].bytes = file_bytes(h->directory, out[i].day);
+    }
+    return count;
+}
+
 static bool archive(struct history *h, const char *path)
 {
     struct error err = {0};

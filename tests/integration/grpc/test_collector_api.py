@@ -347,6 +347,31 @@ class CollectorApi(unittest.TestCase):
         self.assertEqual(self.rest("/v1/fleet/packets/x")[0], 403)
         self.assertEqual(self.rest("/v1/fleet/packets/x", token=FULL)[0], 404)
 
+    def test_the_collector_tells_how_it_fares(self):
+        before = self.client.ask("CollectorService/GetCollectorStatus")
+        self.client.ask("QueryService/Aggregate")
+        wait_until("the question in its figures, and records", lambda: self.has_grown(before))
+        status = self.client.ask("CollectorService/GetCollectorStatus")
+        self.assertEqual((status["boot_id"], status["start_time"]), (before["boot_id"], before["start_time"]))
+        self.assertEqual(int(status["ingest"]["connections"]), 2)
+        self.assertGreater(int(status["process"]["resident_bytes"]), 1 << 20)
+        self.assertRegex(status["process"]["cpu_time"], r"^\d+(\.\d+)?s$")
+        store = status["store"]
+        self.assertEqual(int(store["bytes"]), sum(int(day["bytes"]) for day in store["days"]))
+        self.assertEqual([row["name"] for row in store["streams"]], ["flows", "alerts", "stats", "packets"])
+        self.assertGreater(int(store["streams"][0]["rows"]), 0)
+        self.assertEqual([sums["step"] for sums in store["sums"]], ["1s", "60s", "3600s"])
+        queries = status["queries"]
+        self.assertGreater(queries["measured"], 0)
+        self.assertLessEqual(float(queries["p50"][:-1]), float(queries["longest"][:-1]))
+        code, answer = self.rest("/v1/fleet/status")
+        self.assertEqual((code, answer["boot_id"]), (200, status["boot_id"]))
+
+    def has_grown(self, before):
+        now = self.client.ask("CollectorService/GetCollectorStatus")
+        return (int(now["queries"]["total"]) > int(before["queries"].get("total", 0)) and
+                int(now["ingest"]["records"]) > int(before["ingest"]["records"]))
+
     def test_the_openapi_document_names_every_method_with_one_answer(self):
         document = self.rest("/v1/openapi.json", token=None)[1]
         self.assertEqual((document["openapi"], document["info"]["title"]), ("3.1.0", "netscope-collector"))

@@ -24,6 +24,18 @@ static long faults(void)
     return used.ru_minflt;
 }
 
+static void work_takes_time_of_processors(void **state)
+{
+    const uint64_t before_ns = process_cpu_ns();
+
+    (void)state;
+    for (volatile uint64_t i = 0; process_cpu_ns() == before_ns; i++) {
+    }
+    assert_true(process_cpu_ns() > before_ns);
+    assert_in_range(process_cpus(), 1, 4096);
+    assert_true(process_resident_bytes() > 0);
+}
+
 /* The kernel gives a page at its first touch: as many as there are pages would mean that each block
  * was given back and asked for anew. */
 static void freed_messages_are_the_room_of_the_next(void **state)
@@ -65,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(freed_messages_are_the_room_of_the_next),
+        cmocka_unit_test(work_takes_time_of_processors),
         cmocka_unit_test(resident_memory_is_below_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -477,6 +477,49 @@ static void a_question_that_nobody_waits_for_is_not_asked(void **context)
     assert_int_equal(after.queries_partial, before.queries_partial + 1);
 }
 
+static void the_times_of_the_last_questions_are_told(void **context)
+{
+    struct harness *h = *context;
+    struct history_query_times times = {0};
+    struct history_counts counts;
+
+    for (unsigned i = 0; i < 300; i++) {
+        struct asked asked = {.query = whole};
+
+        harness_query(h, run, &asked);
+        history_aggregate_fini(&asked.sums);
+    }
+    do { /* the last one is counted behind its answer */
+        history_query_times_read(h->history, &times);
+        history_counts_read(h->history, &counts);
+    } while (times.running > 0);
+    assert_true(counts.queries >= 300);
+    assert_int_equal(times.measured, 256);
+    assert_int_equal(times.running_max, 2);
+    assert_int_equal(times.waiting, 0);
+    assert_true(times.p50_ns > 0 && times.p50_ns <= times.p95_ns && times.p95_ns <= times.p99_ns &&
+                times.p99_ns <= times.longest_ns);
+}
+
+static void days_are_told_with_their_bytes_and_times(void **context)
+{
+    struct harness *h = *context;
+    struct history_day days[8];
+    uint64_t retention_ns = 0, retention_bytes = 0;
+
+    assert_int_equal(history_days(h->history, days, 8), 2); /* half of the records a day later */
+    assert_int_equal(days[0].day, HARNESS_TIME_NS / SECOND / 86400);
+    assert_int_equal(days[1].day, days[0].day + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(days[i].bytes > 0);
+        assert_true(days[i].from_ns <= days[i].to_ns && days[i].from_ns >= HARNESS_TIME_NS);
+    }
+    assert_int_equal(history_days(h->history, days, 1), 1);
+    assert_int_equal(days[0].day, HARNESS_TIME_NS / SECOND / 86400 + 1); /* the newest */
+    history_retention(h->history, &retention_ns, &retention_bytes);
+    assert_int_equal(retention_ns, h->settings.retention_ns);
+}
+
 static void a_bound_of_rows_is_told_by_its_name(void **context)
 {
     struct asked asked = {.query = whole, .limits = {.rows_max = 20}};
@@ -538,6 +581,8 @@ int main(void)
         cmocka_unit_test(what_has_no_room_is_among_the_others_and_told),
         cmocka_unit_test(a_question_that_nobody_waits_for_is_not_asked),
         cmocka_unit_test(a_bound_of_rows_is_told_by_its_name),
+        cmocka_unit_test(the_times_of_the_last_questions_are_told),
+        cmocka_unit_test(days_are_told_with_their_bytes_and_times),
         cmocka_unit_test(keys_have_numbers_until_there_is_no_room),
         cmocka_unit_test(buckets_of_a_range_are_counted),
     };
