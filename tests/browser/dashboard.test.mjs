@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
 
 const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
-const PAGES = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets'];
+const PAGES = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets', 'system'];
 const CSP =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -319,9 +319,29 @@ test('a host of the list has a page: what it moved, whom it met, what it serves 
     await shot('services');
 });
 
+test('the collector says how it fares, and the report says it as text', options, async () => {
+    await show('#/system');
+    const figures = (title) => page.locator(`section[aria-label="${title}"] .figures`);
+    const told = await json('/v1/status');
+    assert.ok(Number(told.process.resident_bytes) > 1e6 && told.store.days.length > 0 && told.live.clients_max > 0);
+    await wait_for('its figures', async () => /Running for\s+\d/.test(await figures('Collector').innerText().catch(() => '')));
+    await wait_for('a rate, from two answers', async () => /Records\s+[\d.]+\s?k?\/s/.test(await figures('Ingest').innerText()), 15_000);
+    assert.match(await figures('Store').innerText(), /On disk\s+[\d.]+.[kMGT]?B/);
+    await wait_for('this page among the clients', async () => (await page.locator('section[aria-label="Clients of the live feed"] tbody tr').count()) >= 1);
+    await wait_for('the ledger', async () => /collector\s+ingest/.test(await page.locator('section[aria-label="Loss ledger"]').innerText()));
+    assert.match(await figures('This page').innerText(), /clock offset\s/);
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { configurable: true, value: { writeText: async (text) => void (window.copied = text) } }));
+    await page.keyboard.press('c');
+    const text = await wait_for('a copy', () => page.evaluate(() => window.copied));
+    for (const line of [/^Collector\n {2}Version: /m, /^Ingest$/m, /^Store$/m, /^This page$/m, /^Loss ledger\n {2}collector ingest/m, /Chrome\//]) {
+        assert.match(text, line);
+    }
+    await shot('system');
+});
+
 test('the keyboard alone walks through the pages, and ? lists every key', options, async () => {
     await show('#/overview');
-    for (const [keys, name] of [['gf', 'flows'], ['gh', 'hosts'], ['gm', 'map'], ['gs', 'sensors'], ['ga', 'alerts'], ['go', 'overview']]) {
+    for (const [keys, name] of [['gf', 'flows'], ['gh', 'hosts'], ['gm', 'map'], ['gs', 'sensors'], ['ga', 'alerts'], ['gy', 'system'], ['go', 'overview']]) {
         for (const k of keys) {
             await page.keyboard.press(k);
         }
@@ -375,6 +395,19 @@ for (const name of PAGES) {
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     });
 }
+
+test('on a phone the other pages are behind one more tab', options, async () => {
+    await show('#/overview', { width: 390, height: 844 });
+    await page.locator('.rail .tab').click();
+    await page.locator('.rail .menu').getByRole('button', { name: 'System' }).click();
+    await address(/#\/system/);
+    await wait_for('the tab tells where', async () => (await page.locator('.rail .tab').innerText()).trim() === 'System');
+    await page.locator('.rail .tab').click();
+    await shot('more-phone');
+    await page.keyboard.press('Escape');
+    await page.locator('.rail a').filter({ hasText: 'Hosts' }).click();
+    await address(/#\/hosts/);
+});
 
 test('nothing went wrong on the way: no error, no request that ended with one or went elsewhere, no violation of the policy', options, () => {
     assert.deepEqual(faults, []);

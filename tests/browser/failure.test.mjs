@@ -192,3 +192,22 @@ test('rows stay where they are while the pointer is over them', options, async (
     assert.deepEqual(await order(), first);
     await page.close();
 });
+
+test('a collector in trouble says so on the page System', options, async () => {
+    fake.control.trouble = true;
+    const { page, faults } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/system`);
+    const text = (title) => page.locator(`section[aria-label="${title}"]`).innerText().catch(() => '');
+    await wait_for('the store', async () => /disk is full/.test(await text('Store')));
+    assert.match(await text('Ingest'), /takes nothing[\s\S]*Sensors throttled\s+4/);
+    assert.match(await text('Clients of the live feed'), /does not keep up/);
+    assert.match(await text('Receivers of alerts'), /pager[\s\S]*last try failed/);
+    fake.control.trouble = false;
+    await page.route('**/v1/status', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"detail":"the collector starts or stops","reason":"STARTING"}' }));
+    await wait_for('the figures before, and that they are', async () => /figures before/.test(await page.locator('.system .map-note').innerText().catch(() => '')), 15_000);
+    assert.match(await text('Store'), /disk is full/);
+    await page.unroute('**/v1/status');
+    await wait_for('well again', async () => /State\s+well/.test(await text('Store')), 15_000);
+    await page.close();
+    assert.deepEqual(faults.filter((f) => !/503/.test(f)), []);
+});

@@ -20,7 +20,7 @@ import { toggle_theme } from './ui/theme';
 import { UserMenu } from './ui/user_menu';
 import { Overview } from './pages/overview';
 
-const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', hosts: 'Hosts', map: 'Map', alerts: 'Alerts', packets: 'Packets' };
+const TITLES: Record<PageName, string> = { overview: 'Overview', sensors: 'Sensors', flows: 'Flows', hosts: 'Hosts', map: 'Map', alerts: 'Alerts', packets: 'Packets', system: 'System' };
 
 const LAZY: Partial<Record<PageName, () => Promise<ComponentType>>> = {
     flows: () => import('./pages/flows').then((m) => m.Flows),
@@ -28,6 +28,7 @@ const LAZY: Partial<Record<PageName, () => Promise<ComponentType>>> = {
     map: () => import('./pages/map').then((m) => m.ServiceMapPage),
     sensors: () => import('./pages/sensors').then((m) => m.Sensors),
     alerts: () => import('./pages/alerts').then((m) => m.Alerts),
+    system: () => import('./pages/system').then((m) => m.System),
     packets: () => import('./pages/packets').then((m) => m.Packets),
 };
 
@@ -298,8 +299,12 @@ function pages_shown(): PageName[] {
     if (hello.value?.caps.packets !== false) {
         list.push('packets');
     }
+    list.push('system');
     return list;
 }
+
+/* On a phone the others are behind one more tab. */
+const ON_PHONES: PageName[] = ['overview', 'flows', 'hosts', 'alerts'];
 
 function Rail() {
     const count = open_shown.value ?? 0;
@@ -307,7 +312,7 @@ function Rail() {
     return (
         <nav class="rail" aria-label="Pages">
             {pages_shown().map((name) => (
-                <a key={name} href={href(name)} class={route.value.page === name ? 'on' : ''} aria-current={route.value.page === name ? 'page' : undefined}>
+                <a key={name} href={href(name)} class={`${route.value.page === name ? 'on' : ''} ${ON_PHONES.includes(name) ? '' : 'hide-m'}`} aria-current={route.value.page === name ? 'page' : undefined}>
                     <Icon name={name} size={19} />
                     {TITLES[name]}
                     {name === 'alerts' && count > 0 && (
@@ -317,7 +322,41 @@ function Rail() {
                     )}
                 </a>
             ))}
+            <More />
         </nav>
+    );
+}
+
+function More() {
+    const others = pages_shown().filter((name) => !ON_PHONES.includes(name));
+    const here = others.find((name) => name === route.value.page);
+    return (
+        <Menu
+            label="More pages"
+            class={`tab ${here ? 'on' : ''}`}
+            button={
+                <>
+                    <Icon name={here ?? 'more'} size={19} />
+                    {here ? TITLES[here] : 'More'}
+                </>
+            }
+        >
+            {(close) =>
+                others.map((name) => (
+                    <button
+                        type="button"
+                        key={name}
+                        class={name === here ? 'on' : ''}
+                        onClick={() => {
+                            close();
+                            go(name);
+                        }}
+                    >
+                        {TITLES[name]}
+                    </button>
+                ))
+            }
+        </Menu>
     );
 }
 
@@ -512,7 +551,7 @@ export function App() {
         { keys: 't', does: 'dark or light', group: 'Everywhere', run: toggle_theme },
         { keys: 'p', does: 'performance', group: 'Everywhere', run: () => patch({ perf: param('perf') ? '' : '1' }, true) },
         { keys: '?', does: 'this help', group: 'Everywhere', run: () => (help.value = true) },
-        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('h', 'hosts'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'),
+        nav('o', 'overview'), nav('s', 'sensors'), nav('f', 'flows'), nav('h', 'hosts'), nav('m', 'map'), nav('a', 'alerts'), nav('p', 'packets'), nav('y', 'system'),
     ]);
     useEffect(() => {
         const count = open_shown.value ?? 0;

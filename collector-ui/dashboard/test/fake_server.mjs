@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { fake_access } from './fake_access.mjs';
 import { FakeCaptures } from './fake_captures.mjs';
 import { aggregate, list_parties } from './fake_hosts.mjs';
+import { collector_status } from './fake_status.mjs';
 import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
@@ -698,7 +699,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, truncated: false, requests: [], connections: 0, acks: 0, access: null };
+    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, truncated: false, trouble: false, requests: [], connections: 0, acks: 0, access: null };
     const access = (control.access = fake_access(options.users, () => clients));
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
@@ -742,7 +743,7 @@ export function fake_collector(options = {}) {
             });
             return;
         }
-        reply(rest(world, control, url.pathname, url.searchParams));
+        reply(url.pathname === '/v1/status' ? ok(collector_status(world, control, [...clients], boot)) : rest(world, control, url.pathname, url.searchParams));
     });
     server.on('upgrade', (request, socket) => {
         const key = request.headers['sec-websocket-key'];

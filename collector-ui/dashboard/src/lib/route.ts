@@ -1,8 +1,8 @@
 /* Everything on screen is a link: page and state as the part of the address behind '#'.
  * #/flows?f=server.port%20%3D%20443&t=now-1h..now&sel=s-1~6f0c */
 
-export type PageName = 'overview' | 'sensors' | 'flows' | 'hosts' | 'map' | 'alerts' | 'packets';
-export const PAGES: PageName[] = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets'];
+export type PageName = 'overview' | 'sensors' | 'flows' | 'hosts' | 'map' | 'alerts' | 'packets' | 'system';
+export const PAGES: PageName[] = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets', 'system'];
 
 export interface Route {
     page: PageName;

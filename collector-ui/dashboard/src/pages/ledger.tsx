@@ -22,7 +22,7 @@ interface Row {
     lost: Loss[];
 }
 
-interface Part {
+export interface LedgerPart {
     title: string;
     rows: Row[];
 }
@@ -44,12 +44,12 @@ function read_row(bag: Bag): Row {
     };
 }
 
-function read_parts(bag: Bag): Part[] {
+export function read_parts(bag: Bag): LedgerPart[] {
     const sensors = list(bag.sensors).map((one) => ({ title: text(one.sensor_id), rows: list(one.rows).map(read_row) }));
     return [...sensors.filter((one) => one.rows.length > 0), { title: 'collector', rows: list(bag.rows).map(read_row) }];
 }
 
-function Lost({ of }: { of: Loss[] }) {
+export function Lost({ of }: { of: Loss[] }) {
     if (of.length === 0) {
         return <span class="dim">0</span>;
     }
@@ -57,7 +57,7 @@ function Lost({ of }: { of: Loss[] }) {
 }
 
 export function Ledger() {
-    const [parts, set_parts] = useState<Part[] | null>(null);
+    const [parts, set_parts] = useState<LedgerPart[] | null>(null);
     const [failed, set_failed] = useState('');
     const [is_open, set_open] = useState(false);
     useEffect(() => {

@@ -10,7 +10,8 @@ interface Report {
     bytes_s: number;
 }
 
-export function PerfPanel() {
+/* Measured anew each second while it is shown. */
+export function use_perf(): [string, string][] {
     const [report, set_report] = useState<Report>({ fps: 0, frames_s: 0, bytes_s: 0 });
     const counted = useRef({ paints: 0, frames: live.counters.frames, bytes: live.counters.bytes, at: performance.now() });
 
@@ -59,6 +60,11 @@ export function PerfPanel() {
     if (live.last_rejected) {
         rows.push(['last rejected', live.last_rejected.slice(0, 80)]);
     }
+    return rows;
+}
+
+export function PerfPanel() {
+    const rows = use_perf();
     return (
         <aside class="perf" aria-label="Performance">
             <header>

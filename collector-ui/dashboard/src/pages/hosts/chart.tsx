@@ -27,7 +27,7 @@ async function ask(address: string, filter: string, w: Span, signal: AbortSignal
         return ring;
     };
     const partial = as_client.truncated === true || as_server.truncated === true;
-    return { state: 'ready', error: null, keys: ['total'], input: make(received), output: make(sent), step_ms, quality: partial ? 'partial' : 'exact', from_ms: w.from_ms, to_ms: w.to_ms };
+    return { state: 'ready', error: null, keys: ['total'], input: make(received), output: make(sent), step_ms, quality: partial ? 'partial' : 'exact', merged: as_client.dedup === 'DEDUP_MERGED', from_ms: w.from_ms, to_ms: w.to_ms };
 }
 
 export function Traffic({ address, filter, wide }: { address: string; filter: string; wide: boolean }) {
