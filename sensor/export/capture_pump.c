@@ -252,6 +252,7 @@ bool capture_pump_send(struct capture_pump *pump, struct rpc_bytes bytes)
             rpc_cancel(pump->call, RPC_ABORTED, "the client has taken nothing for a minute");
             break;
         }
+        tap_tell_dropped(pump->tap); /* seen while it is stuck, not when that is over */
         wait_for_call(pump);
     }
     rpc_bytes_unref(&bytes);

@@ -147,6 +147,9 @@ MUST_USE int tap_start(struct tap *tap, struct error *err);
 /* The next bytes of the file, whole blocks: 0 where there is nothing now. `room` is at least
  * TAP_ROOM_BYTES. Waits for no packet; with history it reads files. */
 size_t tap_read(struct tap *tap, uint8_t *out, size_t room);
+/* What was dropped since the last time, to the sum of all: tap_read does it too, but whoever cannot
+ * read on should. On the same thread. */
+void tap_tell_dropped(struct tap *tap);
 /* All has been read: no bytes come any more. */
 bool tap_is_over(const struct tap *tap);
 /* Lets no more packets in; what waits can still be read. Any thread. `reason` lives for ever. */

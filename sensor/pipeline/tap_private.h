@@ -99,5 +99,3 @@ size_t tap_write_frame(struct tap *tap, const struct frame *frame, uint32_t numb
 size_t tap_remember(struct tap *tap, uint64_t now_ns, uint8_t *out);
 MUST_USE int tap_open_history(struct tap *tap, struct error *err);
 void tap_close_history(struct tap *tap);
-/* What was dropped since the last time, to the sum of all. */
-void tap_tell_dropped(struct tap *tap);
