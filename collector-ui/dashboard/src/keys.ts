@@ -23,11 +23,15 @@ export function add_keys(list: Binding[]): () => void {
     };
 }
 
-/* While the component is shown, from its first picture on. `run` always sees the newest render. */
+/* While the component is shown, from its first picture on. `run` always sees the newest render; keys that come or go with what
+ * is known by then (a right, say) come and go here, too. */
 export function use_keys(list: Binding[]): void {
     const box = useRef(list);
     box.current = list;
-    useLayoutEffect(() => add_keys(box.current.map((b, i) => ({ ...b, run: (e) => box.current[i]?.run(e) }))), []);
+    useLayoutEffect(
+        () => add_keys(box.current.map((b) => ({ ...b, run: (e) => box.current.find((now) => now.keys === b.keys)?.run(e) }))),
+        [list.map((b) => b.keys).join('\n')],
+    );
 }
 
 export function is_typing(target: EventTarget | null): boolean {
