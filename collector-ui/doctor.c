@@ -40,10 +40,10 @@ static void check_receivers(struct doctor *doctor, const struct route_settings *
 static void check_kafka(struct doctor *doctor, const struct kafka_source_settings *kafka)
 {
     if (kafka->brokers[0] != '\0') {
-        doctor_secret(doctor, "kafka_source.sasl_password_file", kafka->sasl_password_file);
-        doctor_certificate(doctor, "kafka_source.tls_certificate", kafka->tls_certificate,
-                           kafka->tls_key);
-        doctor_certificate(doctor, "kafka_source.tls_ca", kafka->tls_ca, NULL);
+        doctor_secret(doctor, "kafka_source.sasl_password_file", kafka->access.sasl_password_file);
+        doctor_certificate(doctor, "kafka_source.tls_certificate", kafka->access.tls_certificate,
+                           kafka->access.tls_key);
+        doctor_certificate(doctor, "kafka_source.tls_ca", kafka->access.tls_ca, NULL);
         doctor_connect_any(doctor, "kafka_source.brokers", kafka->brokers);
     }
 }

@@ -204,9 +204,10 @@ static void look_at_kafka(struct doctor *doctor, const struct kafka_settings *s)
     if (s->brokers[0] == '\0') {
         return;
     }
-    doctor_secret(doctor, "kafka.sasl_password_file", s->sasl_password_file);
-    doctor_certificate(doctor, "kafka.tls_certificate", s->tls_certificate, s->tls_key);
-    doctor_certificate(doctor, "kafka.tls_ca", s->tls_ca, NULL);
+    doctor_secret(doctor, "kafka.sasl_password_file", s->access.sasl_password_file);
+    doctor_certificate(doctor, "kafka.tls_certificate", s->access.tls_certificate,
+                       s->access.tls_key);
+    doctor_certificate(doctor, "kafka.tls_ca", s->access.tls_ca, NULL);
     doctor_connect_any(doctor, "kafka.brokers", s->brokers);
 }
 

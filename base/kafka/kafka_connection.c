@@ -125,20 +125,20 @@ static int set_security(rd_kafka_conf_t *conf, const struct kafka_connection *fr
     const char *section = from->section;
 
     if (set_if_given(conf, section, "security_protocol", "security.protocol",
-                     from->security_protocol, err) != 0 ||
-        set_if_given(conf, section, "sasl_mechanism", "sasl.mechanism", from->sasl_mechanism,
+                     from->access.security_protocol, err) != 0 ||
+        set_if_given(conf, section, "sasl_mechanism", "sasl.mechanism", from->access.sasl_mechanism,
                      err) != 0 ||
-        set_if_given(conf, section, "sasl_username", "sasl.username", from->sasl_username, err) !=
-            0 ||
-        set_file(conf, section, "tls_ca", "ssl.ca.location", from->tls_ca, err) != 0 ||
+        set_if_given(conf, section, "sasl_username", "sasl.username", from->access.sasl_username,
+                     err) != 0 ||
+        set_file(conf, section, "tls_ca", "ssl.ca.location", from->access.tls_ca, err) != 0 ||
         set_file(conf, section, "tls_certificate", "ssl.certificate.location",
-                 from->tls_certificate, err) != 0 ||
-        set_file(conf, section, "tls_key", "ssl.key.location", from->tls_key, err) != 0) {
+                 from->access.tls_certificate, err) != 0 ||
+        set_file(conf, section, "tls_key", "ssl.key.location", from->access.tls_key, err) != 0) {
         return -err->code;
     }
-    if (from->sasl_password_file != NULL && from->sasl_password_file[0] != '\0') {
+    if (from->access.sasl_password_file != NULL && from->access.sasl_password_file[0] != '\0') {
         char password[PASSWORD_BYTES];
-        int result = read_password(section, from->sasl_password_file, password, err);
+        int result = read_password(section, from->access.sasl_password_file, password, err);
 
         if (result == 0) {
             result = kafka_connection_set(conf, section, "sasl_password_file", "sasl.password",
@@ -309,20 +309,21 @@ int kafka_connection_check(const struct kafka_connection *from, struct error *er
     if (kafka_connection_check_brokers(from->section, from->brokers, err) != 0) {
         return -err->code;
     }
-    const bool is_sasl = strncmp(from->security_protocol, "sasl", 4) == 0;
+    const bool is_sasl = strncmp(from->access.security_protocol, "sasl", 4) == 0;
 
-    if (is_sasl && from->sasl_mechanism[0] == '\0') {
+    if (is_sasl && from->access.sasl_mechanism[0] == '\0') {
         return error_set(err, EINVAL, "%s.sasl_mechanism: needed by security_protocol %s",
-                         from->section, from->security_protocol);
+                         from->section, from->access.security_protocol);
     }
-    if (!is_sasl && (from->sasl_mechanism[0] != '\0' || from->sasl_username[0] != '\0' ||
-                     from->sasl_password_file[0] != '\0')) {
+    if (!is_sasl &&
+        (from->access.sasl_mechanism[0] != '\0' || from->access.sasl_username[0] != '\0' ||
+         from->access.sasl_password_file[0] != '\0')) {
         return error_set(err, EINVAL,
                          "%s.sasl_*: a login needs security_protocol sasl_ssl or "
                          "sasl_plaintext, not %s",
-                         from->section, from->security_protocol);
+                         from->section, from->access.security_protocol);
     }
-    if (from->tls_key[0] != '\0' && from->tls_certificate[0] == '\0') {
+    if (from->access.tls_key[0] != '\0' && from->access.tls_certificate[0] == '\0') {
         return error_set(err, EINVAL, "%s.tls_key: needs %s.tls_certificate too", from->section,
                          from->section);
     }

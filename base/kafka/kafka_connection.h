@@ -12,16 +12,16 @@
 #include "base/attributes.h"
 #include "base/config/config.h"
 #include "base/error.h"
+#include "base/kafka/kafka_access.h"
 
 #define KAFKA_TOPIC_NAME_MAX 249 /* Kafka's own limit */
 
-/* Texts are borrowed; "" or NULL: not set. */
+/* Texts are borrowed. */
 struct kafka_connection {
     const char *section; /* "kafka": what messages begin with */
     const char *client_id;
     const char *brokers; /* "host:9092,host:9092" */
-    const char *security_protocol, *sasl_mechanism, *sasl_username, *sasl_password_file;
-    const char *tls_ca, *tls_certificate, *tls_key;
+    struct kafka_access access;
 };
 
 /* A property that a user may not set, and what to do instead. */

@@ -14,6 +14,7 @@
 #include "base/attributes.h"
 #include "base/config/config.h"
 #include "base/error.h"
+#include "base/kafka/kafka_access.h"
 #include "collector-ui/ingest/ingest.h"
 
 enum kafka_source_stream {
@@ -32,8 +33,7 @@ struct kafka_source_settings {
     uint64_t batch_records, batch_wait_ns;
     uint64_t queue_bytes; /* fetched ahead */
     uint64_t session_timeout_ns;
-    const char *security_protocol, *sasl_mechanism, *sasl_username, *sasl_password_file;
-    const char *tls_ca, *tls_certificate, *tls_key;
+    struct kafka_access access;
     struct config_map properties;
 };
 

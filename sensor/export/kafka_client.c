@@ -23,13 +23,7 @@ static struct kafka_connection connection_of(const struct kafka_settings *from)
     return (struct kafka_connection){.section = SECTION,
                                      .client_id = "netscope-sensor",
                                      .brokers = from->brokers,
-                                     .security_protocol = from->security_protocol,
-                                     .sasl_mechanism = from->sasl_mechanism,
-                                     .sasl_username = from->sasl_username,
-                                     .sasl_password_file = from->sasl_password_file,
-                                     .tls_ca = from->tls_ca,
-                                     .tls_certificate = from->tls_certificate,
-                                     .tls_key = from->tls_key};
+                                     .access = from->access};
 }
 
 static int set(rd_kafka_conf_t *conf, const char *setting, const char *property, const char *value,

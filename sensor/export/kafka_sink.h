@@ -10,6 +10,7 @@
 
 #include "base/config/config.h"
 #include "base/error.h"
+#include "base/kafka/kafka_access.h"
 #include "sensor/export/spool_settings.h"
 #include "sensor/pipeline/sink.h"
 
@@ -43,8 +44,7 @@ struct kafka_settings {
     uint64_t aggregate_interval_ns, aggregate_groups;
     uint64_t queue_messages, queue_bytes, linger_ns, message_timeout_ns;
     const char *compression; /* lz4 | zstd | snappy | none */
-    const char *security_protocol, *sasl_mechanism, *sasl_username, *sasl_password_file;
-    const char *tls_ca, *tls_certificate, *tls_key;
+    struct kafka_access access;
     struct config_map properties; /* passed through, checked at start */
 };
 

@@ -211,14 +211,14 @@ static void a_wrong_property_is_refused_with_its_name(void **state)
     changed.topic_prefix = "net scope";
     assert_refused(changed, "kafka.topic_prefix: \"net scope\"");
     changed = settings;
-    changed.tls_ca = "/nowhere/ca.pem";
+    changed.access.tls_ca = "/nowhere/ca.pem";
     assert_refused(changed, "kafka.tls_ca: open /nowhere/ca.pem: No such file");
     changed = settings;
-    changed.sasl_password_file = "/dev/null";
+    changed.access.sasl_password_file = "/dev/null";
     assert_refused(changed, "a login needs security_protocol sasl_ssl or sasl_plaintext");
-    changed.security_protocol = "sasl_plaintext";
+    changed.access.security_protocol = "sasl_plaintext";
     assert_refused(changed, "kafka.sasl_mechanism: needed by");
-    changed.sasl_mechanism = "PLAIN";
+    changed.access.sasl_mechanism = "PLAIN";
     assert_refused(changed, "kafka.sasl_password_file: /dev/null must be a file");
 }
 
@@ -296,7 +296,7 @@ static void topics_filters_and_layouts_that_do_not_go_together_are_refused(void 
     changed.schema_ids = (struct config_map){keys + 1, values + 1, 1};
     assert_refused(changed, "kafka.schema_ids: \"flow\" is none of");
     changed = settings;
-    changed.tls_key = "/dev/null";
+    changed.access.tls_key = "/dev/null";
     assert_refused(changed, "kafka.tls_key: needs kafka.tls_certificate");
 }
 
