@@ -143,8 +143,9 @@ static uint32_t group_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
     return group;
 }
 
-static void add_row(struct aggregate_scan *scan, sqlite3_stmt *rows)
+static void add_row(void *context, sqlite3_stmt *rows)
 {
+    struct aggregate_scan *const scan = context;
     struct record_share share;
     const uint64_t from_ns = scan->query->from_ns, to_ns = scan->query->to_ns;
     const uint32_t group = group_of(scan, rows);
@@ -170,24 +171,16 @@ static void add_row(struct aggregate_scan *scan, sqlite3_stmt *rows)
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct aggregate_scan *const scan = context;
-    char columns[HISTORY_DIMENSIONS_MAX * 64] = "";
-    size_t used = 0;
+    const struct record_walk walk = {.reader = scan->reader,
+                                     .condition = &scan->condition,
+                                     .merge = scan->merge,
+                                     .by = scan->query->by,
+                                     .by_count = scan->query->by_count,
+                                     .from_ns = scan->query->from_ns,
+                                     .to_ns = scan->query->to_ns};
 
     (void)file;
-    for (uint32_t i = 0; i < scan->query->by_count; i++) {
-        used += (size_t)snprintf(columns + used, sizeof(columns) - used, ", %s",
-                                 group_key_column(scan->query->by[i]));
-    }
-    sqlite3_stmt *const rows = record_share_prepare(scan->reader, db, &scan->condition, columns,
-                                                    scan->query->from_ns, scan->query->to_ns);
-
-    while (query_step(scan->reader, rows)) {
-        if (query_condition_holds(&scan->condition, rows, SHARE_MATCH, SHARE_RECORD) &&
-            record_share_counts(rows, scan->merge)) {
-            add_row(scan, rows);
-        }
-    }
-    sqlite3_finalize(rows);
+    record_share_walk(&walk, db, add_row, scan);
     return 0;
 }
 

@@ -168,8 +168,9 @@ static void read_part(struct party_scan *scan, sqlite3_stmt *rows, struct part *
     }
 }
 
-static void add_row(struct party_scan *scan, sqlite3_stmt *rows)
+static void add_row(void *context, sqlite3_stmt *rows)
 {
+    struct party_scan *const scan = context;
     struct part part;
 
     read_part(scan, rows, &part);
@@ -192,24 +193,16 @@ static void add_row(struct party_scan *scan, sqlite3_stmt *rows)
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct party_scan *const scan = context;
-    char columns[512] = "";
-    size_t used = 0;
+    const struct record_walk walk = {.reader = scan->reader,
+                                     .condition = &scan->condition,
+                                     .merge = scan->merge,
+                                     .by = dimensions,
+                                     .by_count = KEY_COUNT,
+                                     .from_ns = scan->query->from_ns,
+                                     .to_ns = scan->query->to_ns};
 
     (void)file;
-    for (unsigned i = 0; i < KEY_COUNT; i++) {
-        used += (size_t)snprintf(columns + used, sizeof(columns) - used, ", %s",
-                                 group_key_column(dimensions[i]));
-    }
-    sqlite3_stmt *const rows = record_share_prepare(scan->reader, db, &scan->condition, columns,
-                                                    scan->query->from_ns, scan->query->to_ns);
-
-    while (query_step(scan->reader, rows)) {
-        if (query_condition_holds(&scan->condition, rows, SHARE_MATCH, SHARE_RECORD) &&
-            record_share_counts(rows, scan->merge)) {
-            add_row(scan, rows);
-        }
-    }
-    sqlite3_finalize(rows);
+    record_share_walk(&walk, db, add_row, scan);
     return 0;
 }
 

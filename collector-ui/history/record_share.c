@@ -4,12 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector-ui/history/group_key.h"
+
 enum { RCODE_NO_ERROR = 0, RCODE_NO_NAME = 3 }; /* RFC 1035 */
 
-sqlite3_stmt *record_share_prepare(struct history_reader *reader, sqlite3 *db,
-                                   const struct query_condition *condition, const char *columns,
-                                   uint64_t from_ns, uint64_t to_ns)
+static sqlite3_stmt *prepare(const struct record_walk *walk, sqlite3 *db)
 {
+    struct history_reader *const reader = walk->reader;
+    const struct query_condition *const condition = walk->condition;
+    char columns[HISTORY_DIMENSIONS_MAX * 128] = "";
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < walk->by_count; i++) {
+        used += (size_t)snprintf(columns + used, sizeof(columns) - used, ", %s",
+                                 group_key_column(walk->by[i]));
+    }
     const size_t room = strlen(condition->sql) + strlen(columns) + 1024;
     char *const sql = malloc(room);
 
@@ -30,7 +39,7 @@ sqlite3_stmt *record_share_prepare(struct history_reader *reader, sqlite3 *db,
 
     free(sql);
     if (rows != NULL) {
-        query_condition_bind(condition, rows, from_ns, to_ns);
+        query_condition_bind(condition, rows, walk->from_ns, walk->to_ns);
     }
     return rows;
 }
@@ -43,10 +52,24 @@ int record_share_merge(struct history_reader *reader, const struct filter *filte
                             is_all, out);
 }
 
-bool record_share_counts(sqlite3_stmt *rows, const struct query_merge *merge)
+static bool counts(sqlite3_stmt *row, const struct query_merge *merge)
 {
-    return query_merge_counts(merge, (const char *)sqlite3_column_text(rows, SHARE_SENSOR),
-                              (uint64_t)sqlite3_column_int64(rows, SHARE_FLOW));
+    return query_merge_counts(merge, (const char *)sqlite3_column_text(row, SHARE_SENSOR),
+                              (uint64_t)sqlite3_column_int64(row, SHARE_FLOW));
+}
+
+void record_share_walk(const struct record_walk *walk, sqlite3 *db,
+                       void (*each)(void *context, sqlite3_stmt *row), void *context)
+{
+    sqlite3_stmt *const rows = prepare(walk, db);
+
+    while (query_step(walk->reader, rows)) {
+        if (query_condition_holds(walk->condition, rows, SHARE_MATCH, SHARE_RECORD) &&
+            counts(rows, walk->merge)) {
+            each(context, rows);
+        }
+    }
+    sqlite3_finalize(rows);
 }
 
 static uint64_t column(sqlite3_stmt *rows, int at)

@@ -7,7 +7,7 @@
 
 #include "collector-ui/history/query_private.h"
 
-enum { /* columns of record_share_prepare */
+enum { /* columns of a row */
        SHARE_END,
        SHARE_DELTA_START,
        SHARE_START,
@@ -33,16 +33,22 @@ struct record_share {
     struct history_sums whole;   /* bytes and packets alone */
 };
 
-/* All rows that touch the range and may pass; `columns` (", f.app", ...) stand from SHARE_KEYS on.
- * NULL: failed, told in the cost. */
-sqlite3_stmt *record_share_prepare(struct history_reader *reader, sqlite3 *db,
-                                   const struct query_condition *condition, const char *columns,
-                                   uint64_t from_ns, uint64_t to_ns);
-/* query_merge_make for the rows of record_share_prepare, and whether a row counts by it. */
+/* Which rows are walked. */
+struct record_walk {
+    struct history_reader *reader;
+    const struct query_condition *condition;
+    const struct query_merge *merge;
+    const enum history_dimension *by; /* their columns stand from SHARE_KEYS on */
+    uint32_t by_count;
+    uint64_t from_ns, to_ns;
+};
+/* All rows of a file that touch the range, pass and count. What fails is told in the cost. */
+void record_share_walk(const struct record_walk *walk, sqlite3 *db,
+                       void (*each)(void *context, sqlite3_stmt *row), void *context);
+/* query_merge_make for the rows of record_share_walk. */
 MUST_USE int record_share_merge(struct history_reader *reader, const struct filter *filter,
                                 uint64_t from_ns, uint64_t to_ns, bool is_all,
                                 struct query_merge **out);
-bool record_share_counts(sqlite3_stmt *rows, const struct query_merge *merge);
 void record_share_read(sqlite3_stmt *rows, struct record_share *out);
 bool record_share_has_any(const struct record_share *share);
 /* The flow's first packet lies in the range. */
