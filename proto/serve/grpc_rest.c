@@ -1,5 +1,6 @@
 #include "proto/serve/grpc_rest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ size_t grpc_rest_routes(const struct grpc_program *program,
         const struct grpc_row *row = &program->rows[i];
 
         for (unsigned j = 0; j < ARRAY_COUNT(row->rest) && row->rest[j] != NULL; j++) {
+            assert(count + 2 <= GRPC_REST_ROUTES); /* a table of ours: make it larger */
             if (count + 2 > GRPC_REST_ROUTES) {
                 return count;
             }
