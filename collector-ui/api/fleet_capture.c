@@ -186,12 +186,23 @@ void fleet_capture_who(const struct grpc_ask *ask, char who[GRPC_WHO_BYTES],
     }
 }
 
+struct captures_request fleet_capture_request(const struct grpc_ask *ask, const char *sensor_id,
+                                              struct ingest_capture_order *order,
+                                              char peer[RPC_PEER_BYTES])
+{
+    char who[GRPC_WHO_BYTES];
+
+    fleet_capture_who(ask, who, peer);
+    (void)snprintf(order->requester, sizeof(order->requester), "%s", who);
+    return (struct captures_request){
+        .sensor_id = sensor_id, .order = order, .peer = peer, .what = ask->row->path};
+}
+
 static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_capture_order *order)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     const struct captures_reader reader = {
         .begun = begun, .chunk = chunk, .over = over, .context = stream};
-    char who[GRPC_WHO_BYTES];
     char peer[RPC_PEER_BYTES];
     struct error err = {0};
 
@@ -199,10 +210,7 @@ static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_cap
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a capture");
         return;
     }
-    fleet_capture_who(ask, who, peer);
-    (void)snprintf(order->requester, sizeof(order->requester), "%s", who);
-    const struct captures_request request = {
-        .sensor_id = sensor_id, .order = order, .peer = peer, .what = ask->row->path};
+    const struct captures_request request = fleet_capture_request(ask, sensor_id, order, peer);
 
     stream->ask = *ask;
     stream->captures = fleet_of(ask->server)->parts.captures;

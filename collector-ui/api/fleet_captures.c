@@ -68,7 +68,6 @@ static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_cap
     struct fleet_grpc *fleet = fleet_of(ask->server);
     struct waiting *waiting = calloc(1, sizeof(*waiting));
     const struct capture_waiter waiter = {.told = told, .context = waiting};
-    char who[GRPC_WHO_BYTES];
     char peer[RPC_PEER_BYTES];
     struct error err = {0};
 
@@ -76,10 +75,7 @@ static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_cap
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a capture");
         return;
     }
-    fleet_capture_who(ask, who, peer);
-    (void)snprintf(order->requester, sizeof(order->requester), "%s", who);
-    const struct captures_request request = {
-        .sensor_id = sensor_id, .order = order, .peer = peer, .what = ask->row->path};
+    const struct captures_request request = fleet_capture_request(ask, sensor_id, order, peer);
 
     waiting->ask = *ask;
     grpc_ask_keep(ask);

@@ -204,6 +204,10 @@ void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result);
 /* Who asks, for the audits. */
 void fleet_capture_who(const struct grpc_ask *ask, char who[GRPC_WHO_BYTES],
                        char peer[RPC_PEER_BYTES]);
+/* The order with who asks in it, and `peer` for as long as the request. */
+struct captures_request fleet_capture_request(const struct grpc_ask *ask, const char *sensor_id,
+                                              struct ingest_capture_order *order,
+                                              char peer[RPC_PEER_BYTES]);
 /* Is it the id of one sensor that is known? False: refused. */
 MUST_USE bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, const char *id);
 /* A capture that did not begin. */
