@@ -185,6 +185,20 @@ static inline void wire_skip(struct wire_reader *r, uint32_t tag)
     (void)!wire_read_value(r, tag, &ignored);
 }
 
+/* A text with a NUL behind it. False: the field is none, has a NUL in it, or no room in `out`. */
+MUST_USE static inline bool wire_text_into(const struct wire_field *field, char *out, size_t room)
+{
+    if (field->type != WIRE_BYTES || field->length >= room ||
+        (field->length > 0 && memchr(field->bytes, '\0', field->length) != NULL)) {
+        return false;
+    }
+    if (field->length > 0) {
+        memcpy(out, field->bytes, field->length);
+    }
+    out[field->length] = '\0';
+    return true;
+}
+
 static inline int64_t wire_unzigzag(uint64_t value)
 {
     return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
@@ -391,6 +405,21 @@ static inline void wire_write_bytes(struct wire_writer *w, uint32_t field, const
 static inline void wire_write_text(struct wire_writer *w, uint32_t field, const char *text)
 {
     wire_write_bytes(w, field, text, strlen(text));
+}
+
+/* proto3 leaves out what says its default. */
+static inline void wire_write_text_if_any(struct wire_writer *w, uint32_t field, const char *text)
+{
+    if (text[0] != '\0') {
+        wire_write_text(w, field, text);
+    }
+}
+
+static inline void wire_write_varint_if_any(struct wire_writer *w, uint32_t field, uint64_t value)
+{
+    if (value != 0) {
+        wire_write_varint(w, field, value);
+    }
 }
 
 /* Bytes that are already encoded fields. */

@@ -24,24 +24,10 @@ enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES, SUMMARY_DROPPED, SUMMARY_REASON };
 /* ---- reading ---- */
 
 /* What is too long is cut. False: no text. */
-static bool read_text(const struct wire_field *f, char *out, size_t out_bytes)
-{
-    const size_t length = f->length < out_bytes ? f->length : out_bytes - 1;
-
-    if (f->type != WIRE_BYTES || (length > 0 && memchr(f->bytes, '\0', length) != NULL)) {
-        return false;
-    }
-    if (length > 0) {
-        memcpy(out, f->bytes, length);
-    }
-    out[length] = '\0';
-    return true;
-}
-
 /* An id that is cut would be another one. */
 static bool read_id(const struct wire_field *f, char out[INGEST_COMMAND_ID_BYTES])
 {
-    return f->length < INGEST_COMMAND_ID_BYTES && read_text(f, out, INGEST_COMMAND_ID_BYTES);
+    return f->length < INGEST_COMMAND_ID_BYTES && wire_text_into(f, out, INGEST_COMMAND_ID_BYTES);
 }
 
 static bool read_duration(const struct wire_field *message, uint64_t *ns)
@@ -89,9 +75,9 @@ static bool read_capture_request(const struct wire_field *message, struct ingest
         if (f.type == WIRE_VARINT) {
             read_number(&f, out);
         } else if (f.number == REQUEST_BPF) {
-            ok = read_text(&f, out->bpf, sizeof(out->bpf));
+            ok = wire_text_into(&f, out->bpf, sizeof(out->bpf));
         } else if (f.number == REQUEST_INTERFACE) {
-            ok = read_text(&f, out->interface, sizeof(out->interface));
+            ok = wire_text_into(&f, out->interface, sizeof(out->interface));
         } else if (f.number == REQUEST_DURATION) {
             ok = read_duration(&f, &out->duration_ns);
         }
@@ -110,7 +96,7 @@ static bool read_order(const struct wire_field *message, struct ingest_capture_o
         if (f.number == ORDER_REQUEST) {
             ok = read_capture_request(&f, out);
         } else if (f.number == ORDER_REQUESTER) {
-            ok = read_text(&f, out->requester, sizeof(out->requester));
+            ok = wire_text_into(&f, out->requester, sizeof(out->requester));
         }
     }
     return ok && r.ok;
@@ -131,7 +117,7 @@ bool ingest_decode_command(const uint8_t *bytes, size_t length, struct ingest_co
         case COMMAND_BPF: /* of a collector that says no more than this */
             out->kind = INGEST_COMMAND_CAPTURE;
             out->capture = (struct ingest_capture_order){0};
-            ok = read_text(&f, out->capture.bpf, sizeof(out->capture.bpf));
+            ok = wire_text_into(&f, out->capture.bpf, sizeof(out->capture.bpf));
             break;
         case COMMAND_CANCEL:
             out->kind = INGEST_COMMAND_CANCEL;
@@ -161,9 +147,9 @@ bool ingest_decode_command_result(const uint8_t *bytes, size_t length,
             ok = read_id(&f, out->command_id);
         } else if (f.number == RESULT_ERROR) {
             out->outcome = INGEST_FAILED;
-            ok = read_text(&f, out->error, sizeof(out->error));
+            ok = wire_text_into(&f, out->error, sizeof(out->error));
         } else if (f.number == RESULT_REASON) {
-            ok = read_text(&f, out->error_reason, sizeof(out->error_reason));
+            ok = wire_text_into(&f, out->error_reason, sizeof(out->error_reason));
         } else if (f.type != WIRE_VARINT) {
             continue;
         } else if (f.number == RESULT_ACCEPTED) {
@@ -186,7 +172,7 @@ static bool read_summary(const struct wire_field *message, struct ingest_capture
     *out = (struct ingest_capture_summary){0};
     while (ok && wire_next(&r, &f)) {
         if (f.number == SUMMARY_REASON) {
-            ok = read_text(&f, out->reason, sizeof(out->reason));
+            ok = wire_text_into(&f, out->reason, sizeof(out->reason));
         } else if (f.type != WIRE_VARINT) {
             continue;
         } else if (f.number == SUMMARY_PACKETS) {
@@ -223,40 +209,26 @@ bool ingest_decode_upload(const uint8_t *bytes, size_t length, struct ingest_upl
 
 /* ---- writing ---- */
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
-static void write_number(struct wire_writer *w, uint32_t field, uint64_t value)
-{
-    if (value != 0) {
-        wire_write_varint(w, field, value);
-    }
-}
-
 static void write_order(struct wire_writer *w, const struct ingest_capture_order *order)
 {
     const struct wire_mark mark = wire_begin(w, COMMAND_CAPTURE, 2);
     const struct wire_mark request = wire_begin(w, ORDER_REQUEST, 2);
 
-    write_text(w, REQUEST_BPF, order->bpf);
-    write_text(w, REQUEST_INTERFACE, order->interface);
-    write_number(w, REQUEST_SNAPLEN, order->snaplen);
-    write_number(w, REQUEST_PACKETS, order->packets_max);
-    write_number(w, REQUEST_BYTES, order->bytes_max);
+    wire_write_text_if_any(w, REQUEST_BPF, order->bpf);
+    wire_write_text_if_any(w, REQUEST_INTERFACE, order->interface);
+    wire_write_varint_if_any(w, REQUEST_SNAPLEN, order->snaplen);
+    wire_write_varint_if_any(w, REQUEST_PACKETS, order->packets_max);
+    wire_write_varint_if_any(w, REQUEST_BYTES, order->bytes_max);
     if (order->duration_ns > 0) {
         const struct wire_mark duration = wire_begin(w, REQUEST_DURATION, 1);
 
-        write_number(w, 1, order->duration_ns / SECOND_NS);
-        write_number(w, 2, order->duration_ns % SECOND_NS);
+        wire_write_varint_if_any(w, 1, order->duration_ns / SECOND_NS);
+        wire_write_varint_if_any(w, 2, order->duration_ns % SECOND_NS);
         wire_end(w, duration);
     }
-    write_number(w, REQUEST_HISTORY, order->has_history ? 1 : 0);
+    wire_write_varint_if_any(w, REQUEST_HISTORY, order->has_history ? 1 : 0);
     wire_end(w, request);
-    write_text(w, ORDER_REQUESTER, order->requester);
+    wire_write_text_if_any(w, ORDER_REQUESTER, order->requester);
     wire_end(w, mark);
 }
 
@@ -265,7 +237,7 @@ size_t ingest_encode_command(const struct ingest_command *command, uint8_t *out,
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_COMMAND, 2);
 
-    write_text(&w, COMMAND_ID, command->command_id);
+    wire_write_text_if_any(&w, COMMAND_ID, command->command_id);
     if (command->kind == INGEST_COMMAND_CANCEL) {
         wire_write_text(&w, COMMAND_CANCEL, command->cancel_id);
     } else if (command->kind == INGEST_COMMAND_CAPTURE) {
@@ -281,13 +253,13 @@ size_t ingest_encode_command_result(const struct ingest_command_result *result, 
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_COMMAND_RESULT, 2);
 
-    write_text(&w, RESULT_ID, result->command_id);
+    wire_write_text_if_any(&w, RESULT_ID, result->command_id);
     if (result->outcome == INGEST_ACCEPTED || result->outcome == INGEST_DONE) {
         wire_write_varint(&w, result->outcome == INGEST_DONE ? RESULT_DONE : RESULT_ACCEPTED, 1);
     } else if (result->outcome == INGEST_FAILED) {
         wire_write_text(&w, RESULT_ERROR, result->error);
-        write_number(&w, RESULT_CODE, result->error_code);
-        write_text(&w, RESULT_REASON, result->error_reason);
+        wire_write_varint_if_any(&w, RESULT_CODE, result->error_code);
+        wire_write_text_if_any(&w, RESULT_REASON, result->error_reason);
     }
     wire_end(&w, mark);
     return w.ok ? wire_written(&w) : 0;
@@ -297,17 +269,17 @@ size_t ingest_encode_upload(const struct ingest_upload *upload, uint8_t *out, si
 {
     struct wire_writer w = wire_writer_over(out, capacity);
 
-    write_text(&w, UPLOAD_ID, upload->command_id);
+    wire_write_text_if_any(&w, UPLOAD_ID, upload->command_id);
     if (upload->chunk != NULL) {
         wire_write_bytes(&w, UPLOAD_CHUNK, upload->chunk, upload->chunk_length);
     }
     if (upload->has_summary) {
         const struct wire_mark mark = wire_begin(&w, UPLOAD_SUMMARY, 1);
 
-        write_number(&w, SUMMARY_PACKETS, upload->summary.packets);
-        write_number(&w, SUMMARY_BYTES, upload->summary.bytes);
-        write_number(&w, SUMMARY_DROPPED, upload->summary.dropped);
-        write_text(&w, SUMMARY_REASON, upload->summary.reason);
+        wire_write_varint_if_any(&w, SUMMARY_PACKETS, upload->summary.packets);
+        wire_write_varint_if_any(&w, SUMMARY_BYTES, upload->summary.bytes);
+        wire_write_varint_if_any(&w, SUMMARY_DROPPED, upload->summary.dropped);
+        wire_write_text_if_any(&w, SUMMARY_REASON, upload->summary.reason);
         wire_end(&w, mark);
     }
     return w.ok ? wire_written(&w) : 0;

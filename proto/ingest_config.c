@@ -92,23 +92,16 @@ bool ingest_decode_config_status(const uint8_t *bytes, size_t length,
     return r.ok;
 }
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
 size_t ingest_encode_offer(const struct ingest_config_offer *offer, uint8_t *out, size_t capacity)
 {
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_CONFIG_OFFER, 2);
 
-    write_text(&w, 1, offer->config_hash);
+    wire_write_text_if_any(&w, 1, offer->config_hash);
     if (offer->yaml_bytes > 0) {
         wire_write_bytes(&w, 2, offer->yaml, offer->yaml_bytes);
     }
-    write_text(&w, 3, offer->offer_id);
+    wire_write_text_if_any(&w, 3, offer->offer_id);
     wire_end(&w, mark);
     return w.ok ? wire_written(&w) : 0;
 }
@@ -119,11 +112,11 @@ size_t ingest_encode_config_status(const struct ingest_config_status *status, ui
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_CONFIG_STATUS, 2);
 
-    write_text(&w, 1, status->offer_id);
+    wire_write_text_if_any(&w, 1, status->offer_id);
     wire_write_varint(&w, 2, status->state);
-    write_text(&w, 3, status->config_hash);
-    write_text(&w, 4, status->reason);
-    write_text(&w, 5, status->path);
+    wire_write_text_if_any(&w, 3, status->config_hash);
+    wire_write_text_if_any(&w, 4, status->reason);
+    wire_write_text_if_any(&w, 5, status->path);
     if (status->line > 0) {
         wire_write_varint(&w, 6, status->line);
     }

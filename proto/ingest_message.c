@@ -9,26 +9,13 @@
 
 /* ---- reading ---- */
 
-static bool read_text(const struct wire_field *f, char *out, size_t out_bytes)
-{
-    if (f->type != WIRE_BYTES || f->length >= out_bytes ||
-        (f->length > 0 && memchr(f->bytes, '\0', f->length) != NULL)) {
-        return false;
-    }
-    if (f->length > 0) {
-        memcpy(out, f->bytes, f->length);
-    }
-    out[f->length] = '\0';
-    return true;
-}
-
 /* What is too long is cut: a reason or a version is for people alone. */
 static bool read_note(const struct wire_field *f, char *out, size_t out_bytes)
 {
     struct wire_field cut = *f;
 
     cut.length = cut.length < out_bytes ? cut.length : out_bytes - 1;
-    return read_text(&cut, out, out_bytes);
+    return wire_text_into(&cut, out, out_bytes);
 }
 
 static bool is_text(const struct wire_field *f, const char *text)
@@ -79,7 +66,7 @@ static bool read_position(const struct wire_field *message, struct ingest_positi
     *out = (struct ingest_position){0};
     while (ok && wire_next(&r, &f)) {
         if (f.number == 1) {
-            ok = read_text(&f, out->boot_id, sizeof(out->boot_id));
+            ok = wire_text_into(&f, out->boot_id, sizeof(out->boot_id));
         } else if (f.number == 2) {
             ok = read_stream(&f, &out->stream);
         } else if (f.number == 3 && f.type == WIRE_VARINT) {
@@ -113,10 +100,10 @@ static bool read_hello(const uint8_t *bytes, size_t length, struct ingest_hello 
     while (ok && wire_next(&r, &f)) {
         switch (f.number) {
         case 1:
-            ok = read_text(&f, out->sensor_id, sizeof(out->sensor_id));
+            ok = wire_text_into(&f, out->sensor_id, sizeof(out->sensor_id));
             break;
         case 2:
-            ok = read_text(&f, out->boot_id, sizeof(out->boot_id));
+            ok = wire_text_into(&f, out->boot_id, sizeof(out->boot_id));
             break;
         case 3:
             ok = read_note(&f, out->version, sizeof(out->version));
@@ -153,7 +140,7 @@ bool ingest_decode_gap(const uint8_t *bytes, size_t length, struct ingest_gap *o
     *out = (struct ingest_gap){0};
     while (ok && wire_next(&r, &f)) {
         if (f.number == 1) {
-            ok = read_text(&f, out->boot_id, sizeof(out->boot_id));
+            ok = wire_text_into(&f, out->boot_id, sizeof(out->boot_id));
         } else if (f.number == 2) {
             ok = read_stream(&f, &out->stream);
         } else if (f.number == 3 && f.type == WIRE_VARINT) {
@@ -255,7 +242,7 @@ static bool read_packed(const uint8_t *bytes, size_t length, struct ingest_packe
     *out = (struct ingest_packed){0};
     while (ok && wire_next(&r, &f)) {
         if (f.number == 1) {
-            ok = read_text(&f, out->encoding, sizeof(out->encoding));
+            ok = wire_text_into(&f, out->encoding, sizeof(out->encoding));
         } else if (f.number == 2 && f.type == WIRE_VARINT) {
             ok = f.value <= UINT32_MAX;
             out->length = (uint32_t)f.value;
@@ -411,26 +398,12 @@ uint64_t ingest_retry_delay(const uint8_t *bytes, size_t length)
 
 /* ---- writing ---- */
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
-static void write_number(struct wire_writer *w, uint32_t field, uint64_t value)
-{
-    if (value != 0) {
-        wire_write_varint(w, field, value);
-    }
-}
-
 static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     const struct wire_mark mark = wire_begin(w, field, 1);
 
-    write_number(w, 1, ns / SECOND_NS);
-    write_number(w, 2, ns % SECOND_NS);
+    wire_write_varint_if_any(w, 1, ns / SECOND_NS);
+    wire_write_varint_if_any(w, 2, ns % SECOND_NS);
     wire_end(w, mark);
 }
 
@@ -440,9 +413,9 @@ static void write_positions(struct wire_writer *w, uint32_t field,
     for (uint32_t i = 0; i < count; i++) {
         const struct wire_mark mark = wire_begin(w, field, 1);
 
-        write_text(w, 1, positions[i].boot_id);
-        write_number(w, 2, positions[i].stream);
-        write_number(w, 3, positions[i].next_seq);
+        wire_write_text_if_any(w, 1, positions[i].boot_id);
+        wire_write_varint_if_any(w, 2, positions[i].stream);
+        wire_write_varint_if_any(w, 3, positions[i].next_seq);
         wire_end(w, mark);
     }
 }
@@ -458,14 +431,14 @@ size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out, size_
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_HELLO, 2);
 
-    write_text(&w, 1, hello->sensor_id);
-    write_text(&w, 2, hello->boot_id);
-    write_text(&w, 3, hello->version);
-    write_text(&w, 4, hello->can_capture ? INGEST_CAPABILITY_CAPTURE : "");
-    write_text(&w, 5, hello->config_hash);
+    wire_write_text_if_any(&w, 1, hello->sensor_id);
+    wire_write_text_if_any(&w, 2, hello->boot_id);
+    wire_write_text_if_any(&w, 3, hello->version);
+    wire_write_text_if_any(&w, 4, hello->can_capture ? INGEST_CAPABILITY_CAPTURE : "");
+    wire_write_text_if_any(&w, 5, hello->config_hash);
     write_positions(&w, 6, hello->resume, hello->resume_count);
-    write_number(&w, 7, hello->protocol_version);
-    write_text(&w, 8, hello->host_name);
+    wire_write_varint_if_any(&w, 7, hello->protocol_version);
+    wire_write_text_if_any(&w, 8, hello->host_name);
     return finish(&w, mark);
 }
 
@@ -474,17 +447,17 @@ size_t ingest_encode_gap(const struct ingest_gap *gap, uint8_t *out, size_t capa
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_GAP, 1);
 
-    write_text(&w, 1, gap->boot_id);
-    write_number(&w, 2, gap->stream);
-    write_number(&w, 3, gap->from_seq);
-    write_number(&w, 4, gap->to_seq);
-    write_text(&w, 5, gap->reason);
+    wire_write_text_if_any(&w, 1, gap->boot_id);
+    wire_write_varint_if_any(&w, 2, gap->stream);
+    wire_write_varint_if_any(&w, 3, gap->from_seq);
+    wire_write_varint_if_any(&w, 4, gap->to_seq);
+    wire_write_text_if_any(&w, 5, gap->reason);
     return finish(&w, mark);
 }
 
 static void write_probe(struct wire_writer *w, const struct ingest_probe *probe)
 {
-    write_number(w, 1, probe->id);
+    wire_write_varint_if_any(w, 1, probe->id);
     write_time(w, 2, probe->sent_ns);
 }
 
@@ -509,10 +482,10 @@ size_t ingest_encode_sketch(const struct ingest_sketch *sketch, uint8_t *out, si
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_SKETCH, 4);
 
-    write_number(&w, 1, sketch->kind);
-    write_number(&w, 3, sketch->epoch);
-    write_number(&w, 4, sketch->seed_id);
-    write_number(&w, 5, sketch->encoding);
+    wire_write_varint_if_any(&w, 1, sketch->kind);
+    wire_write_varint_if_any(&w, 3, sketch->epoch);
+    wire_write_varint_if_any(&w, 4, sketch->seed_id);
+    wire_write_varint_if_any(&w, 5, sketch->encoding);
     wire_write_bytes(&w, 6, sketch->bytes, sketch->length);
     return finish(&w, mark);
 }
@@ -522,8 +495,8 @@ size_t ingest_encode_packed(const struct ingest_packed *packed, uint8_t *out, si
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_PACKED, 4);
 
-    write_text(&w, 1, packed->encoding);
-    write_number(&w, 2, packed->length);
+    wire_write_text_if_any(&w, 1, packed->encoding);
+    wire_write_varint_if_any(&w, 2, packed->length);
     wire_write_bytes(&w, 3, packed->bytes, packed->packed_length);
     return finish(&w, mark);
 }
@@ -533,8 +506,8 @@ size_t ingest_encode_goodbye(const struct ingest_goodbye *goodbye, uint8_t *out,
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_GOODBYE, 1);
 
-    write_text(&w, 1, goodbye->reason);
-    write_number(&w, 2, goodbye->undelivered_records);
+    wire_write_text_if_any(&w, 1, goodbye->reason);
+    wire_write_varint_if_any(&w, 2, goodbye->undelivered_records);
     return finish(&w, mark);
 }
 
@@ -543,16 +516,16 @@ size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,
     struct wire_writer w = wire_writer_over(out, capacity);
     const struct wire_mark mark = wire_begin(&w, INGEST_WELCOME, 2);
 
-    write_text(&w, 1, welcome->session_id);
+    wire_write_text_if_any(&w, 1, welcome->session_id);
     write_positions(&w, 2, welcome->resume, welcome->resume_count);
     write_time(&w, 3, welcome->heartbeat_ns);
-    write_number(&w, 4, welcome->max_batch);
-    write_number(&w, 5, welcome->window_batches);
+    wire_write_varint_if_any(&w, 4, welcome->max_batch);
+    wire_write_varint_if_any(&w, 5, welcome->window_batches);
     if (welcome->sketch_seed != 0) {
         wire_write_fixed64(&w, 6, welcome->sketch_seed);
     }
     if (welcome->takes_zstd) {
-        write_text(&w, 7, INGEST_ENCODING_ZSTD);
+        wire_write_text_if_any(&w, 7, INGEST_ENCODING_ZSTD);
     }
     return finish(&w, mark);
 }
@@ -579,11 +552,11 @@ size_t ingest_encode_retry(uint32_t code, const char *message, uint64_t delay_ns
 {
     struct wire_writer w = wire_writer_over(out, capacity);
 
-    write_number(&w, 1, code);
-    write_text(&w, 2, message);
+    wire_write_varint_if_any(&w, 1, code);
+    wire_write_text_if_any(&w, 2, message);
     const struct wire_mark any = wire_begin(&w, 3, 1);
 
-    write_text(&w, 1, RETRY_INFO_TYPE);
+    wire_write_text_if_any(&w, 1, RETRY_INFO_TYPE);
     const struct wire_mark info = wire_begin(&w, 2, 1);
 
     write_time(&w, 1, delay_ns);

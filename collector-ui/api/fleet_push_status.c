@@ -47,20 +47,13 @@ size_t fleet_desired_bytes(const struct rollout_wish *wish)
     return bytes;
 }
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
 void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rollout_wish *wish)
 {
     const struct wire_mark mark = wire_begin(w, field, 3);
 
-    write_text(w, DESIRED_ID, wish->id);
-    write_text(w, DESIRED_HASH, wish->hash);
-    write_text(w, DESIRED_YAML, wish->yaml);
+    wire_write_text_if_any(w, DESIRED_ID, wish->id);
+    wire_write_text_if_any(w, DESIRED_HASH, wish->hash);
+    wire_write_text_if_any(w, DESIRED_YAML, wish->yaml);
     const struct wire_mark selector = wire_begin(w, DESIRED_SELECTOR, 1);
 
     for (uint32_t i = 0; i < wish->patterns_count; i++) {
@@ -70,11 +63,11 @@ void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rol
     wire_write_varint(w, DESIRED_CANARY, wish->canary);
     fleet_write_duration(w, DESIRED_HOLD, wish->hold_ns);
     wire_write_varint(w, DESIRED_STAGE, wish->stage);
-    write_text(w, DESIRED_REASON, wish->stop_reason);
+    wire_write_text_if_any(w, DESIRED_REASON, wish->stop_reason);
     if (wish->set_ns != 0) {
         grpc_write_time(w, DESIRED_TIME, wish->set_ns);
     }
-    write_text(w, DESIRED_BY, wish->set_by);
+    wire_write_text_if_any(w, DESIRED_BY, wish->set_by);
     wire_end(w, mark);
 }
 
@@ -82,8 +75,8 @@ void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rol
 
 static void write_told(struct wire_writer *w, const struct ingest_config_status *told)
 {
-    write_text(w, SENSOR_REASON, told->reason);
-    write_text(w, SENSOR_PATH, told->path);
+    wire_write_text_if_any(w, SENSOR_REASON, told->reason);
+    wire_write_text_if_any(w, SENSOR_PATH, told->path);
     if (told->line > 0) {
         wire_write_varint(w, SENSOR_LINE, told->line);
     }
@@ -103,11 +96,11 @@ static void write_sensor(struct wire_writer *w, const struct rollout *rollout,
 
     wire_write_text(w, SENSOR_ID, sensor->sensor_id);
     wire_write_varint(w, SENSOR_STATE, sensor->state);
-    write_text(w, SENSOR_CONFIG, sensor->wish_id);
-    write_text(w, SENSOR_HASH, wish != NULL ? wish->hash : "");
-    write_text(w, SENSOR_EFFECTIVE, sensor->effective_hash);
+    wire_write_text_if_any(w, SENSOR_CONFIG, sensor->wish_id);
+    wire_write_text_if_any(w, SENSOR_HASH, wish != NULL ? wish->hash : "");
+    wire_write_text_if_any(w, SENSOR_EFFECTIVE, sensor->effective_hash);
     if (sensor->state == INGEST_CONFIG_PENDING) {
-        write_text(w, SENSOR_REASON, rollout_waits_for(rollout, sensor));
+        wire_write_text_if_any(w, SENSOR_REASON, rollout_waits_for(rollout, sensor));
     } else if (sensor->told != NULL) {
         write_told(w, sensor->told);
     }

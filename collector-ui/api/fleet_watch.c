@@ -39,13 +39,6 @@ static const struct fleet_stats *find_stats(const struct fleet_grpc *fleet, cons
     return NULL;
 }
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
 static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     if (ns != 0) {
@@ -55,15 +48,15 @@ static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 
 static void write_sensor(struct wire_writer *w, const struct sensor_info *info)
 {
-    write_text(w, SENSOR_ID, info->sensor_id);
+    wire_write_text_if_any(w, SENSOR_ID, info->sensor_id);
     wire_write_varint(w, SENSOR_STATE_, info->state);
-    write_text(w, SENSOR_VERSION, info->version);
-    write_text(w, SENSOR_BOOT_ID, info->boot_id);
-    write_text(w, SENSOR_HOST_NAME, info->host_name);
-    write_text(w, SENSOR_PEER, info->peer);
+    wire_write_text_if_any(w, SENSOR_VERSION, info->version);
+    wire_write_text_if_any(w, SENSOR_BOOT_ID, info->boot_id);
+    wire_write_text_if_any(w, SENSOR_HOST_NAME, info->host_name);
+    wire_write_text_if_any(w, SENSOR_PEER, info->peer);
     write_time(w, SENSOR_CONNECTED, info->connected_ns);
     write_time(w, SENSOR_LAST_SEEN, info->last_seen_ns);
-    write_text(w, SENSOR_CONFIG_HASH, info->config_hash);
+    wire_write_text_if_any(w, SENSOR_CONFIG_HASH, info->config_hash);
     if (info->has_clock) {
         wire_write_double(w, SENSOR_CLOCK_OFFSET, info->clock_offset_ms);
     }

@@ -33,28 +33,14 @@ bool capture_id_is_good(const char *id)
 
 /* ---- writing ---- */
 
-static void write_text(struct wire_writer *w, uint32_t field, const char *text)
-{
-    if (text[0] != '\0') {
-        wire_write_text(w, field, text);
-    }
-}
-
-static void write_number(struct wire_writer *w, uint32_t field, uint64_t value)
-{
-    if (value != 0) {
-        wire_write_varint(w, field, value);
-    }
-}
-
 /* A Timestamp or Duration; none for 0. */
 static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     if (ns != 0) {
         const struct wire_mark mark = wire_begin(w, field, 1);
 
-        write_number(w, 1, ns / NS_PER_SEC);
-        write_number(w, 2, ns % NS_PER_SEC);
+        wire_write_varint_if_any(w, 1, ns / NS_PER_SEC);
+        wire_write_varint_if_any(w, 2, ns % NS_PER_SEC);
         wire_end(w, mark);
     }
 }
@@ -64,47 +50,34 @@ size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t
     const struct ingest_capture_order *order = &info->order;
     struct wire_writer w = wire_writer_over(out, capacity);
 
-    write_text(&w, CAPTURE_ID, info->id);
-    write_text(&w, CAPTURE_SENSOR, info->sensor_id);
-    write_text(&w, CAPTURE_BPF, order->bpf);
-    write_text(&w, CAPTURE_INTERFACE, order->interface);
-    write_number(&w, CAPTURE_SNAPLEN, order->snaplen);
-    write_number(&w, CAPTURE_PACKETS_MAX, order->packets_max);
-    write_number(&w, CAPTURE_BYTES_MAX, order->bytes_max);
+    wire_write_text_if_any(&w, CAPTURE_ID, info->id);
+    wire_write_text_if_any(&w, CAPTURE_SENSOR, info->sensor_id);
+    wire_write_text_if_any(&w, CAPTURE_BPF, order->bpf);
+    wire_write_text_if_any(&w, CAPTURE_INTERFACE, order->interface);
+    wire_write_varint_if_any(&w, CAPTURE_SNAPLEN, order->snaplen);
+    wire_write_varint_if_any(&w, CAPTURE_PACKETS_MAX, order->packets_max);
+    wire_write_varint_if_any(&w, CAPTURE_BYTES_MAX, order->bytes_max);
     write_time(&w, CAPTURE_DURATION, order->duration_ns);
-    write_number(&w, CAPTURE_HISTORY, order->has_history ? 1 : 0);
-    write_text(&w, CAPTURE_REQUESTER, order->requester);
+    wire_write_varint_if_any(&w, CAPTURE_HISTORY, order->has_history ? 1 : 0);
+    wire_write_text_if_any(&w, CAPTURE_REQUESTER, order->requester);
     write_time(&w, CAPTURE_START, info->start_ns);
     write_time(&w, CAPTURE_END, info->end_ns);
-    write_number(&w, CAPTURE_STATE, info->state);
-    write_number(&w, CAPTURE_BYTES, info->bytes);
+    wire_write_varint_if_any(&w, CAPTURE_STATE, info->state);
+    wire_write_varint_if_any(&w, CAPTURE_BYTES, info->bytes);
     if (info->state == CAPTURE_ENDED) {
         const struct wire_mark mark = wire_begin(&w, CAPTURE_SUMMARY, 1);
 
-        write_number(&w, SUMMARY_PACKETS, info->summary.packets);
-        write_number(&w, SUMMARY_BYTES, info->summary.bytes);
-        write_number(&w, SUMMARY_DROPPED, info->summary.dropped);
-        write_text(&w, SUMMARY_REASON, info->summary.reason);
+        wire_write_varint_if_any(&w, SUMMARY_PACKETS, info->summary.packets);
+        wire_write_varint_if_any(&w, SUMMARY_BYTES, info->summary.bytes);
+        wire_write_varint_if_any(&w, SUMMARY_DROPPED, info->summary.dropped);
+        wire_write_text_if_any(&w, SUMMARY_REASON, info->summary.reason);
         wire_end(&w, mark);
     }
-    write_text(&w, CAPTURE_ERROR, info->error);
+    wire_write_text_if_any(&w, CAPTURE_ERROR, info->error);
     return w.ok ? wire_written(&w) : 0;
 }
 
 /* ---- reading: only what was written above, but of a disk ---- */
-
-static bool read_text(const struct wire_field *f, char *out, size_t out_bytes)
-{
-    if (f->type != WIRE_BYTES || f->length >= out_bytes ||
-        (f->length > 0 && memchr(f->bytes, '\0', f->length) != NULL)) {
-        return false;
-    }
-    if (f->length > 0) {
-        memcpy(out, f->bytes, f->length);
-    }
-    out[f->length] = '\0';
-    return true;
-}
 
 static uint64_t read_time(const struct wire_field *message)
 {
@@ -126,7 +99,7 @@ static bool read_summary(const struct wire_field *message, struct ingest_capture
 
     while (ok && wire_next(&r, &f)) {
         if (f.number == SUMMARY_REASON) {
-            ok = read_text(&f, out->reason, sizeof(out->reason));
+            ok = wire_text_into(&f, out->reason, sizeof(out->reason));
         } else if (f.number == SUMMARY_PACKETS) {
             out->packets = f.value;
         } else if (f.number == SUMMARY_BYTES) {
@@ -142,17 +115,17 @@ static bool read_bytes(const struct wire_field *f, struct capture_info *out)
 {
     switch (f->number) {
     case CAPTURE_ID:
-        return read_text(f, out->id, sizeof(out->id));
+        return wire_text_into(f, out->id, sizeof(out->id));
     case CAPTURE_SENSOR:
-        return read_text(f, out->sensor_id, sizeof(out->sensor_id));
+        return wire_text_into(f, out->sensor_id, sizeof(out->sensor_id));
     case CAPTURE_BPF:
-        return read_text(f, out->order.bpf, sizeof(out->order.bpf));
+        return wire_text_into(f, out->order.bpf, sizeof(out->order.bpf));
     case CAPTURE_INTERFACE:
-        return read_text(f, out->order.interface, sizeof(out->order.interface));
+        return wire_text_into(f, out->order.interface, sizeof(out->order.interface));
     case CAPTURE_REQUESTER:
-        return read_text(f, out->order.requester, sizeof(out->order.requester));
+        return wire_text_into(f, out->order.requester, sizeof(out->order.requester));
     case CAPTURE_ERROR:
-        return read_text(f, out->error, sizeof(out->error));
+        return wire_text_into(f, out->error, sizeof(out->error));
     case CAPTURE_DURATION:
         out->order.duration_ns = read_time(f);
         return true;

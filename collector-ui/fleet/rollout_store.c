@@ -128,20 +128,6 @@ uint8_t *rollout_write(const struct rollout *rollout, const char *leaves_out, si
 
 /* ---- reading ---- */
 
-/* False: no text of that size. */
-static bool read_text(const struct wire_field *f, char *out, size_t room)
-{
-    if (f->type != WIRE_BYTES || f->length >= room ||
-        (f->length > 0 && memchr(f->bytes, '\0', f->length) != NULL)) {
-        return false;
-    }
-    if (f->length > 0) {
-        memcpy(out, f->bytes, f->length);
-    }
-    out[f->length] = '\0';
-    return true;
-}
-
 static char *copy_text(const struct wire_field *f)
 {
     return f->type == WIRE_BYTES && (f->length == 0 || memchr(f->bytes, '\0', f->length) == NULL)
@@ -165,9 +151,9 @@ static bool read_wish_field(struct rollout_wish *wish, const struct wire_field *
 {
     switch (f->number) {
     case WISH_ID:
-        return read_text(f, wish->id, sizeof(wish->id));
+        return wire_text_into(f, wish->id, sizeof(wish->id));
     case WISH_HASH:
-        return read_text(f, wish->hash, sizeof(wish->hash));
+        return wire_text_into(f, wish->hash, sizeof(wish->hash));
     case WISH_YAML:
         free(wish->yaml);
         wish->yaml = copy_text(f);
@@ -184,12 +170,12 @@ static bool read_wish_field(struct rollout_wish *wish, const struct wire_field *
         wish->set_ns = f->value;
         return true;
     case WISH_SET_BY:
-        return read_text(f, wish->set_by, sizeof(wish->set_by));
+        return wire_text_into(f, wish->set_by, sizeof(wish->set_by));
     case WISH_STAGE:
         wish->stage = (enum rollout_stage)f->value;
         return f->value >= ROLLOUT_CANARY && f->value <= ROLLOUT_STOPPED;
     case WISH_REASON:
-        return read_text(f, wish->stop_reason, sizeof(wish->stop_reason));
+        return wire_text_into(f, wish->stop_reason, sizeof(wish->stop_reason));
     default:
         return true;
     }
@@ -237,7 +223,7 @@ static bool read_sensor_field(struct rollout_sensor *sensor, const struct wire_f
 {
     switch (f->number) {
     case SENSOR_WISH:
-        return read_text(f, sensor->wish_id, sizeof(sensor->wish_id));
+        return wire_text_into(f, sensor->wish_id, sizeof(sensor->wish_id));
     case SENSOR_IS_CANARY:
         sensor->is_canary = f->value != 0;
         return true;
@@ -250,9 +236,9 @@ static bool read_sensor_field(struct rollout_sensor *sensor, const struct wire_f
     case SENSOR_TOLD:
         return read_told(sensor, f);
     case SENSOR_HASH:
-        return read_text(f, sensor->effective_hash, sizeof(sensor->effective_hash));
+        return wire_text_into(f, sensor->effective_hash, sizeof(sensor->effective_hash));
     case SENSOR_OFFERED:
-        return read_text(f, sensor->offered_boot, sizeof(sensor->offered_boot));
+        return wire_text_into(f, sensor->offered_boot, sizeof(sensor->offered_boot));
     case SENSOR_VAIN:
         sensor->vain = (uint32_t)f->value;
         return true;
@@ -268,7 +254,7 @@ static int read_sensor(struct rollout *rollout, const struct wire_field *field)
     struct wire_field f;
 
     /* The id stands first. */
-    if (!wire_next(&r, &f) || f.number != SENSOR_ID || !read_text(&f, id, sizeof(id))) {
+    if (!wire_next(&r, &f) || f.number != SENSOR_ID || !wire_text_into(&f, id, sizeof(id))) {
         return -EBADMSG;
     }
     struct rollout_sensor *sensor = rollout_sensor_of(rollout, id);

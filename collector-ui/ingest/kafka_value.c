@@ -32,26 +32,15 @@ void kafka_value_free(struct kafka_value *value)
     free(value);
 }
 
-static bool take_text(const struct wire_field *field, char *out, size_t room)
-{
-    if (field->type != WIRE_BYTES || field->length >= room ||
-        memchr(field->bytes, '\0', field->length) != NULL) {
-        return false;
-    }
-    memcpy(out, field->bytes, field->length);
-    out[field->length] = '\0';
-    return true;
-}
-
 /* One field of a record: its identity is read, all else copied. */
 static bool take_field(struct kafka_value *value, struct kafka_part *part,
                        const struct wire_field *field, const uint8_t *from, const uint8_t *to)
 {
     switch (field->number) {
     case FIELD_SENSOR_ID:
-        return take_text(field, part->sensor_id, sizeof(part->sensor_id));
+        return wire_text_into(field, part->sensor_id, sizeof(part->sensor_id));
     case FIELD_BOOT_ID:
-        return take_text(field, part->boot_id, sizeof(part->boot_id));
+        return wire_text_into(field, part->boot_id, sizeof(part->boot_id));
     case FIELD_RECORD_SEQ:
         part->seq = field->value;
         return field->type == WIRE_VARINT;
