@@ -394,8 +394,11 @@ class Query(unittest.TestCase):
             status, answer = self.rest(path, limit=9, order_by="PARTY_ORDER_FLOWS", **self.range)
             self.assertEqual((status, [(host["address"], host["peers"]) for host in answer["hosts"]]),
                              (200, [(host["address"], host["peers"]) for host in own["hosts"]]))
+        own = self.client.ask("QueryService/ListServices", {**self.range, "limit": 9, "search": "dns"})
         status, answer = self.rest("/v1/services", limit=9, search="dns", **self.range)
-        self.assertEqual((status, {row["application"] for row in answer["services"]}), (200, {"dns"}))
+        found = [(row["address"], row["port"], row["application"]) for row in answer["services"]]
+        self.assertEqual((status, found), (200, [(row["address"], row["port"], row["application"]) for row in own["services"]]))
+        self.assertTrue(found and all("dns" in application for _, _, application in found), found)
         status, problem = self.rest("/v1/query:aggregate", filter="server.port =")
         self.assertEqual((status, problem["reason"], problem["pos"]), (400, "INVALID_FILTER", 13))
         status, problem = self.rest("/v1/query:aggregate", group_by="country")
