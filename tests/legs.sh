@@ -20,8 +20,9 @@ LEGS=(format layers proto docs dev replay clang coverage fuzz memcheck dashboard
 # [leg]=another, with which it starts: kafka waits more than it computes, and from clang on to its own turn nothing waits
 # for an answer or builds where it builds; tidy only computes, at the lowest priority, in what the waits of the sanitizers' tests leave.
 declare -A STARTS_WITH=([kafka]=clang [tidy]=asan)
-# Tests at once: most of the time of the integration tests goes by in waits (37 % of two cores were used, two at once).
-TESTS=$((JOBS + (JOBS + 1) / 2))
+# Tests at once: most of the time of the integration tests goes by in waits (less than two thirds of two cores were used,
+# three at once).
+TESTS=$((JOBS * 2))
 
 # ---- what a leg may call ----
 
