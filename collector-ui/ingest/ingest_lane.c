@@ -65,43 +65,6 @@ void ingest_lanes_settle(struct ingest *ingest, const struct ingest_entry *entry
     }
 }
 
-/* The records from `skip` on as a batch in a frame. NULL: no memory, or larger than a message may
- * be. */
-static struct ingest_entry *entry_of(struct ingest *ingest, struct ingest_place *place,
-                                     const struct ingest_lane_batch *from, uint32_t skip)
-{
-    struct codec_batch head = {.stream = from->stream,
-                               .first_seq = from->first_seq + skip,
-                               .record_count = from->record_count - skip};
-    const size_t room = codec_batch_bytes(from->records + skip, head.record_count) + 16;
-    uint8_t *bytes = room <= ingest->settings->message_bytes_max ? malloc(room) : NULL;
-    struct ingest_entry *entry = NULL;
-    struct ingest_request request;
-
-    memcpy(head.boot_id, place->boot->boot_id, sizeof(head.boot_id));
-    const size_t length =
-        bytes == NULL ? 0 : codec_encode_batch(&head, from->records + skip, bytes, room);
-
-    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
-        struct ingest_frame frame = {.lane = from->lane,
-                                     .receive_ns = clock_wall_ns(),
-                                     .batch = request.bytes,
-                                     .length = (uint32_t)request.length};
-
-        memcpy(frame.sensor_id, place->boot->sensor->sensor_id, sizeof(frame.sensor_id));
-        entry = ingest_entry_new(&frame, NULL);
-    }
-    free(bytes);
-    if (entry != NULL) {
-        entry->stream = &ingest->lanes->stream;
-        entry->place = place;
-        entry->generation = place->generation;
-        entry->first_seq = head.first_seq;
-        entry->last_seq = head.first_seq + head.record_count - 1;
-    }
-    return entry;
-}
-
 /* The registry knows of the process, once for each lane. With the lock. */
 static bool make_known(struct ingest *ingest, struct ingest_boot *boot,
                        const struct ingest_lane_batch *batch)
@@ -144,17 +107,19 @@ static enum ingest_lane_verdict judge(struct ingest *ingest, const struct ingest
     if (known >= batch->record_count) {
         return INGEST_LANE_KNOWN;
     }
-    struct ingest_entry *entry = entry_of(ingest, place, batch, (uint32_t)known);
+    const struct codec_slice *fresh = batch->records + known;
+    const uint32_t count = batch->record_count - (uint32_t)known;
+    const uint64_t first_seq = batch->first_seq + known;
+    struct ingest_entry *entry =
+        codec_batch_bytes(fresh, count) + 16 > ingest->settings->message_bytes_max
+            ? NULL
+            : ingest_entry_of_records(&lanes->stream, place, first_seq, fresh, count);
 
     if (entry == NULL) {
         return INGEST_LANE_NO_ROOM;
     }
-    *taken = batch->record_count - (uint32_t)known;
-    ingest_place_accept(place, entry->last_seq);
-    boot->pins++;
-    lanes->stream.waiting++;
-    (void)atomic_fetch_add(&lanes->stream.references, 1);
-    ingest_log_push(ingest, entry);
+    *taken = count;
+    ingest_entry_queue(entry, first_seq, first_seq + count - 1);
     return INGEST_LANE_TAKEN;
 }
 

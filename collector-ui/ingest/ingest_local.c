@@ -1,9 +1,7 @@
 /* Records that the collector makes itself (alerts of the fleet): numbered here, then on the way of
  * all others, through the log into the store. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "collector-ui/ingest/ingest_private.h"
 
@@ -23,38 +21,6 @@ static struct ingest_stream *local_stream(struct ingest *ingest)
     return ingest->local;
 }
 
-/* The record as the member of a batch, in a frame of the log. NULL: no memory. */
-static struct ingest_entry *entry_of(struct ingest *ingest, struct ingest_place *place,
-                                     const struct codec_slice *record)
-{
-    struct codec_batch head = {
-        .stream = place->stream, .first_seq = place->next_seq, .record_count = 1};
-    const size_t room = codec_batch_bytes(record, 1) + 16;
-    uint8_t *bytes = malloc(room);
-    struct ingest_entry *entry = NULL;
-    struct ingest_request request;
-
-    memcpy(head.boot_id, ingest->local_boot_id, sizeof(head.boot_id));
-    const size_t length = bytes == NULL ? 0 : codec_encode_batch(&head, record, bytes, room);
-
-    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
-        const struct ingest_frame frame = {.sensor_id = INGEST_LOCAL_SENSOR,
-                                           .receive_ns = clock_wall_ns(),
-                                           .batch = request.bytes,
-                                           .length = (uint32_t)request.length};
-
-        entry = ingest_entry_new(&frame, NULL);
-    }
-    if (entry != NULL) {
-        entry->stream = ingest->local;
-        entry->place = place;
-        entry->generation = place->generation;
-        entry->first_seq = entry->last_seq = place->next_seq;
-    }
-    free(bytes);
-    return entry;
-}
-
 bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_t *record,
                   uint32_t length)
 {
@@ -72,13 +38,9 @@ bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_
     if (boot != NULL) {
         struct ingest_place *place = &boot->places[stream];
 
-        entry = entry_of(ingest, place, &slice);
+        entry = ingest_entry_of_records(local, place, place->next_seq, &slice, 1);
         if (entry != NULL) {
-            ingest_place_accept(place, entry->last_seq);
-            boot->pins++;
-            local->waiting++;
-            (void)atomic_fetch_add(&local->references, 1);
-            ingest_log_push(ingest, entry);
+            ingest_entry_queue(entry, place->next_seq, place->next_seq);
         }
     }
     (void)pthread_mutex_unlock(&ingest->lock);

@@ -157,6 +157,17 @@ void ingest_take_heartbeat(struct ingest_stream *stream, const char *sensor_id,
                            const struct ingest_heartbeat *heartbeat);
 
 /* ingest_records.c */
+/* The message (a Batch, or a GapNotice) as an entry for the log, of this place. NULL: no memory. */
+MUST_USE struct ingest_entry *ingest_entry_for(struct ingest_stream *stream,
+                                               struct ingest_place *place, const uint8_t *message,
+                                               size_t length, bool is_gap);
+/* Records put together as a batch of the place's boot, numbered from `first_seq` on. NULL: no
+ * memory. */
+MUST_USE struct ingest_entry *
+ingest_entry_of_records(struct ingest_stream *stream, struct ingest_place *place,
+                        uint64_t first_seq, const struct codec_slice *records, uint32_t count);
+/* Accepts the numbers and puts the entry at the end of the log's queue. With the lock. */
+void ingest_entry_queue(struct ingest_entry *entry, uint64_t first_seq, uint64_t last_seq);
 void ingest_take_batch(struct ingest_stream *stream, const struct ingest_request *request);
 void ingest_take_packed(struct ingest_stream *stream, const struct ingest_packed *packed);
 void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *request);

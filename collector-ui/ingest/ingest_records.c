@@ -25,11 +25,11 @@ void ingest_stream_acknowledge(struct ingest_place *place)
     }
 }
 
-/* A frame around `message` as an entry of the queue. NULL: no memory. */
-static struct ingest_entry *entry_new(struct ingest_stream *stream, struct ingest_place *place,
+struct ingest_entry *ingest_entry_for(struct ingest_stream *stream, struct ingest_place *place,
                                       const uint8_t *message, size_t length, bool is_gap)
 {
-    struct ingest_frame frame = {.receive_ns = clock_wall_ns(), .length = (uint32_t)length};
+    struct ingest_frame frame = {
+        .lane = place->boot->lane, .receive_ns = clock_wall_ns(), .length = (uint32_t)length};
 
     memcpy(frame.sensor_id, place->boot->sensor->sensor_id, sizeof(frame.sensor_id));
     if (is_gap) {
@@ -47,10 +47,31 @@ static struct ingest_entry *entry_new(struct ingest_stream *stream, struct inges
     return entry;
 }
 
-/* With the lock. */
-static void enqueue(struct ingest_stream *stream, struct ingest_entry *entry, uint64_t first_seq,
-                    uint64_t last_seq)
+struct ingest_entry *ingest_entry_of_records(struct ingest_stream *stream,
+                                             struct ingest_place *place, uint64_t first_seq,
+                                             const struct codec_slice *records, uint32_t count)
 {
+    struct codec_batch head = {
+        .stream = place->stream, .first_seq = first_seq, .record_count = count};
+    const size_t room = codec_batch_bytes(records, count) + 16;
+    uint8_t *bytes = malloc(room);
+    struct ingest_entry *entry = NULL;
+    struct ingest_request request;
+
+    memcpy(head.boot_id, place->boot->boot_id, sizeof(head.boot_id));
+    const size_t length = bytes == NULL ? 0 : codec_encode_batch(&head, records, bytes, room);
+
+    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
+        entry = ingest_entry_for(stream, place, request.bytes, request.length, false);
+    }
+    free(bytes);
+    return entry;
+}
+
+void ingest_entry_queue(struct ingest_entry *entry, uint64_t first_seq, uint64_t last_seq)
+{
+    struct ingest_stream *stream = entry->stream;
+
     entry->first_seq = first_seq;
     entry->last_seq = last_seq;
     ingest_place_accept(entry->place, last_seq);
@@ -58,29 +79,6 @@ static void enqueue(struct ingest_stream *stream, struct ingest_entry *entry, ui
     stream->waiting++;
     (void)atomic_fetch_add(&stream->references, 1);
     ingest_log_push(stream->ingest, entry);
-}
-
-/* The batch without its first `skip` records, as an entry. */
-static struct ingest_entry *trimmed_entry(struct ingest_stream *stream, struct ingest_place *place,
-                                          const struct codec_batch *batch,
-                                          const struct codec_slice *slices, uint32_t skip)
-{
-    struct codec_batch rest = *batch;
-
-    rest.first_seq += skip;
-    rest.record_count -= skip;
-    const size_t capacity = codec_batch_bytes(slices + skip, rest.record_count) + 16;
-    uint8_t *bytes = malloc(capacity);
-    struct ingest_entry *entry = NULL;
-    struct ingest_request request;
-    const size_t length =
-        bytes == NULL ? 0 : codec_encode_batch(&rest, slices + skip, bytes, capacity);
-
-    if (length > 0 && ingest_decode_request(bytes, length, &request)) {
-        entry = entry_new(stream, place, request.bytes, request.length, false);
-    }
-    free(bytes);
-    return entry;
 }
 
 struct taken {
@@ -113,14 +111,16 @@ static void judge_batch(struct ingest_stream *stream, const struct ingest_reques
         ingest_stream_acknowledge(place);
     } else if (taken->verdict == INGEST_TAKE || taken->verdict == INGEST_OVERLAP) {
         struct ingest_entry *entry =
-            skip == 0 ? entry_new(stream, place, request->bytes, request->length, false)
-                      : trimmed_entry(stream, place, batch, slices, skip);
+            skip == 0 ? ingest_entry_for(stream, place, request->bytes, request->length, false)
+                      : ingest_entry_of_records(stream, place, batch->first_seq + skip,
+                                                slices + skip, batch->record_count - skip);
 
         if (entry == NULL) {
             taken->has_no_room = true;
             return;
         }
-        enqueue(stream, entry, batch->first_seq + skip, batch->first_seq + batch->record_count - 1);
+        ingest_entry_queue(entry, batch->first_seq + skip,
+                           batch->first_seq + batch->record_count - 1);
         stream->recent[batch->stream] += batch->record_count - skip;
         taken->records = batch->record_count - skip;
         taken->duplicates = skip;
@@ -232,11 +232,11 @@ void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *
         taken.verdict = ingest_place_judge_gap(place, gap->from_seq, gap->to_seq, &taken.lost);
         if (taken.verdict == INGEST_TAKE) {
             struct ingest_entry *entry =
-                entry_new(stream, place, request->bytes, request->length, true);
+                ingest_entry_for(stream, place, request->bytes, request->length, true);
 
             taken.has_no_room = entry == NULL;
             if (entry != NULL) {
-                enqueue(stream, entry, place->next_seq, gap->to_seq);
+                ingest_entry_queue(entry, place->next_seq, gap->to_seq);
                 if (strcmp(gap->reason, INGEST_GAP_ELSEWHERE) == 0) {
                     ingest->counts.elsewhere_records += taken.lost;
                     taken.lost = 0; /* the sensor was sent here by the one that has them */
