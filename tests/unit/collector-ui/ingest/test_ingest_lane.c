@@ -13,67 +13,28 @@
 #include "base/clock.h"
 #include "base/config/config.h"
 #include "base/log.h"
-#include "tests/support/ingest_store.h"
+#include "tests/support/ingest_fixture.h"
 
 #define WAIT_NS (10 * NS_PER_SEC)
 
-struct fixture {
-    char directory[64];
-    struct ingest_settings settings;
-    struct config_section section;
-    struct config *config;
-    struct ingest_store store;
-    struct ingest_events events;
-    struct rpc_runtime *runtime;
-    struct ingest *ingest;
-};
-
-static void open_ingest(struct fixture *f)
-{
-    struct error err = {0};
-
-    f->ingest = ingest_new(&f->settings, f->directory, &f->events, &err);
-    if (f->ingest == NULL) {
-        fail_msg("%s", err.message);
-    }
-    assert_true(ingest_start(f->ingest, f->runtime, NULL, NULL, &err) > 0);
-}
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct ingest_fixture *f = ingest_fixture_new();
     struct error err = {0};
 
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/lane-test-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
-    f->section = (struct config_section){"ingest", ingest_fields, &f->settings, ""};
-    f->config = config_new(&f->section, 1, "T", &err);
-    assert_non_null(f->config);
-    assert_int_equal(config_set(f->config, "ingest.listen", "127.0.0.1:0", "test", &err), 0);
     assert_int_equal(config_set(f->config, "ingest.sensors_max", "2", "test", &err), 0);
-    f->events = ingest_store_events(&f->store);
-    f->runtime = rpc_runtime_new(NULL, &err);
-    assert_non_null(f->runtime);
-    open_ingest(f);
+    ingest_fixture_open(f);
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    char command[128];
-
-    ingest_free(f->ingest);
-    rpc_runtime_free(f->runtime);
-    config_free(f->config);
-    (void)snprintf(command, sizeof(command), "rm -r %s", f->directory);
-    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own mkdtemp name */
-    free(f);
+    ingest_fixture_free(*state);
     return 0;
 }
 
-static enum ingest_lane_verdict give(struct fixture *f, const char *sensor, uint32_t lane,
+static enum ingest_lane_verdict give(struct ingest_fixture *f, const char *sensor, uint32_t lane,
                                      uint64_t first_seq, uint32_t count, uint32_t taken_expected)
 {
     static const uint8_t record[] = {0x20, 0x01}; /* some field */
@@ -101,13 +62,13 @@ static enum ingest_lane_verdict give(struct fixture *f, const char *sensor, uint
     return verdict;
 }
 
-static void settle(struct fixture *f)
+static void settle(struct ingest_fixture *f)
 {
     assert_int_equal(ingest_lane_wait(f->ingest, WAIT_NS), 0);
 }
 
 /* The store has a batch a moment after the disk. */
-static void await_stored(struct fixture *f, uint64_t records)
+static void await_stored(struct ingest_fixture *f, uint64_t records)
 {
     for (int i = 0; i < 10000 && atomic_load(&f->store.records) < records; i++) {
         (void)usleep(1000);
@@ -117,7 +78,7 @@ static void await_stored(struct fixture *f, uint64_t records)
 
 static void numbers_of_a_lane_rise_and_holes_in_them_are_no_loss(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
 
     assert_int_equal(give(f, "a", 1, 5, 3, 3), INGEST_LANE_TAKEN);  /* 5 to 7 */
     assert_int_equal(give(f, "a", 1, 20, 2, 2), INGEST_LANE_TAKEN); /* 20, 21 */
@@ -133,12 +94,12 @@ static void numbers_of_a_lane_rise_and_holes_in_them_are_no_loss(void **state)
 
 static void a_restart_knows_what_was_taken(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
 
     assert_int_equal(give(f, "a", 7, 10, 10, 10), INGEST_LANE_TAKEN);
     settle(f);
     ingest_free(f->ingest);
-    open_ingest(f); /* reads the log */
+    ingest_fixture_open(f); /* reads the log */
     assert_int_equal(give(f, "a", 7, 10, 10, 0), INGEST_LANE_KNOWN);
     assert_int_equal(give(f, "a", 7, 15, 10, 5), INGEST_LANE_TAKEN);
     assert_int_equal(give(f, "a", 8, 10, 10, 10), INGEST_LANE_TAKEN);
@@ -147,7 +108,7 @@ static void a_restart_knows_what_was_taken(void **state)
 
 static void names_and_numbers_that_cannot_be_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
 
     assert_int_equal(give(f, "", 1, 1, 1, 0), INGEST_LANE_BAD_NAME);
     assert_int_equal(give(f, "a b", 1, 1, 1, 0), INGEST_LANE_BAD_NAME);
@@ -163,7 +124,7 @@ static void names_and_numbers_that_cannot_be_are_refused(void **state)
 
 static void there_is_room_for_so_many_sensors(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
 
     assert_int_equal(give(f, "a", 1, 1, 1, 1), INGEST_LANE_TAKEN);
     assert_int_equal(give(f, "b", 1, 1, 1, 1), INGEST_LANE_TAKEN);
@@ -176,7 +137,7 @@ static void there_is_room_for_so_many_sensors(void **state)
 
 static void a_store_that_has_failed_takes_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
 
     atomic_store(&f->store.refuses, true);
     assert_int_equal(give(f, "a", 1, 1, 1, 1), INGEST_LANE_TAKEN);

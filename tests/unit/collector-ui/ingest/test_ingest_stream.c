@@ -17,21 +17,9 @@
 #include "base/log.h"
 #include "proto/codec.h"
 #include "proto/ingest_message.h"
-#include "tests/support/ingest_store.h"
+#include "tests/support/ingest_fixture.h"
 
 #define WAIT_NS (10 * NS_PER_SEC)
-
-struct fixture {
-    char directory[64];
-    struct ingest_settings settings;
-    struct config_section section;
-    struct config *config;
-    struct ingest_store store;
-    struct ingest_events events;
-    struct rpc_runtime *runtime;
-    struct ingest *ingest;
-    char address[64];
-};
 
 /* What one connection has heard. */
 struct client {
@@ -47,49 +35,18 @@ struct client {
     enum rpc_status status;
 };
 
-static void open_ingest(struct fixture *f)
-{
-    struct error err = {0};
-
-    f->ingest = ingest_new(&f->settings, f->directory, &f->events, &err);
-    if (f->ingest == NULL) {
-        fail_msg("%s", err.message);
-    }
-    const int port = ingest_start(f->ingest, f->runtime, NULL, NULL, &err);
-    assert_true(port > 0);
-    (void)snprintf(f->address, sizeof(f->address), "127.0.0.1:%d", port);
-}
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    struct error err = {0};
+    struct ingest_fixture *f = ingest_fixture_new();
 
-    (void)snprintf(f->directory, sizeof(f->directory), "/tmp/ingest-test-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
-    f->section = (struct config_section){"ingest", ingest_fields, &f->settings, ""};
-    f->config = config_new(&f->section, 1, "T", &err);
-    assert_non_null(f->config);
-    assert_int_equal(config_set(f->config, "ingest.listen", "127.0.0.1:0", "test", &err), 0);
-    f->events = ingest_store_events(&f->store);
-    f->runtime = rpc_runtime_new(NULL, &err);
-    assert_non_null(f->runtime);
-    open_ingest(f);
+    ingest_fixture_open(f);
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    char command[128];
-
-    ingest_free(f->ingest);
-    rpc_runtime_free(f->runtime);
-    config_free(f->config);
-    (void)snprintf(command, sizeof(command), "rm -r %s", f->directory);
-    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own mkdtemp name */
-    free(f);
+    ingest_fixture_free(*state);
     return 0;
 }
 
@@ -123,7 +80,7 @@ static void on_done(struct rpc_call *call, const struct rpc_result *result)
     (void)pthread_mutex_unlock(&client->lock);
 }
 
-static void dial(struct fixture *f, struct client *client)
+static void dial(struct ingest_fixture *f, struct client *client)
 {
     const struct rpc_channel_options options = rpc_channel_options_default(f->address);
     const struct rpc_call_options call = {.user_data = client};
@@ -183,7 +140,7 @@ static void say_hello(struct client *client, const char *sensor_id, const char *
                    rpc_bytes_copy(bytes, ingest_encode_hello(&hello, bytes, sizeof(bytes))));
 }
 
-static void enter(struct fixture *f, struct client *client, const char *boot_id)
+static void enter(struct ingest_fixture *f, struct client *client, const char *boot_id)
 {
     dial(f, client);
     say_hello(client, "sensor", boot_id, INGEST_PROTOCOL_VERSION);
@@ -228,7 +185,7 @@ static void wait_ack(struct client *client, uint64_t seq)
 
 static void doubles_and_overlaps_are_dropped_to_the_record(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     enter(f, &client, "1");
@@ -246,7 +203,7 @@ static void doubles_and_overlaps_are_dropped_to_the_record(void **state)
 
 static void a_hole_without_notice_ends_the_stream(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     enter(f, &client, "1");
@@ -257,7 +214,7 @@ static void a_hole_without_notice_ends_the_stream(void **state)
 
 static void a_hole_that_was_told_is_counted_and_acknowledged(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     enter(f, &client, "1");
@@ -276,7 +233,7 @@ static void a_hole_that_was_told_is_counted_and_acknowledged(void **state)
 
 static void positions_survive_a_restart(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     enter(f, &client, "1");
@@ -285,7 +242,7 @@ static void positions_survive_a_restart(void **state)
     wait_ack(&client, 20);
     hang_up(&client);
     ingest_free(f->ingest);
-    open_ingest(f);
+    ingest_fixture_open(f);
     assert_int_equal(atomic_load(&f->store.records), 20); /* given to the store again */
     enter(f, &client, "1");
     assert_int_equal(client.welcome.resume[0].stream, RECORD_FLOWS);
@@ -295,7 +252,7 @@ static void positions_survive_a_restart(void **state)
 
 static void the_newest_connection_of_a_process_wins(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client older;
     struct client newer;
 
@@ -315,7 +272,7 @@ static void the_newest_connection_of_a_process_wins(void **state)
 
 static void a_wrong_beginning_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     dial(f, &client);
@@ -343,7 +300,7 @@ static void a_wrong_beginning_is_refused(void **state)
 
 static void a_batch_that_lies_about_its_count_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
     /* batch{boot_id "1", stream FLOWS, first_seq 1, record_count 2, flows{one record}} */
     static const uint8_t bytes[] = {0x12, 13,   0x0a, 1,    '1', 0x10, 1, 0x18,
@@ -357,7 +314,7 @@ static void a_batch_that_lies_about_its_count_is_refused(void **state)
 
 static void a_heartbeat_brings_a_probe_and_its_echo_the_clock(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
     struct ingest_heartbeat beat = {.time_ns = clock_wall_ns()};
     uint8_t bytes[128];
@@ -378,7 +335,7 @@ static void a_heartbeat_brings_a_probe_and_its_echo_the_clock(void **state)
 
 static void a_store_that_fails_ends_streams_and_says_so(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     enter(f, &client, "1");
@@ -391,18 +348,18 @@ static void a_store_that_fails_ends_streams_and_says_so(void **state)
     /* It is in the log: the next life stores it. */
     ingest_free(f->ingest);
     atomic_store(&f->store.refuses, false);
-    open_ingest(f);
+    ingest_fixture_open(f);
     assert_int_equal(atomic_load(&f->store.records), 10);
 }
 
 static void a_slow_store_slows_the_sensor_and_loses_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct ingest_fixture *f = *state;
     struct client client;
 
     ingest_free(f->ingest);
     f->settings.window_batches = 2;
-    open_ingest(f);
+    ingest_fixture_open(f);
     atomic_store(&f->store.wait_ns, 2 * NS_PER_MS);
     enter(f, &client, "1");
     for (uint32_t i = 0; i < 60; i++) { /* within the 64 messages of the client's own queue */
