@@ -10,6 +10,7 @@
 #include "sensor/app_private.h"
 
 #define ASK_NS     NS_PER_SEC /* between two questions whether the collector is there */
+#define LOOK_NS    NS_PER_SEC /* likewise at what is lost on trial */
 #define AUDIT_WHAT "ConfigOffer"
 
 struct offered {
@@ -21,7 +22,7 @@ struct app_offer {
     struct offered held;  /* in force */
     struct offered trial; /* in force until the stream has held, or not */
     struct offered next;  /* waits for what ApplyConfig has on trial */
-    uint64_t since_ns, deadline_ns, asked_ns;
+    uint64_t since_ns, deadline_ns, asked_ns, looked_ns;
     bool is_restart_due; /* of the trial: a part of it needs one */
     bool is_proving; /* the run was started with what is held, and the stream has not held yet */
     bool is_told;    /* the first status, once there is a sink */
@@ -223,6 +224,7 @@ static void keep(struct app *app)
     struct app_offer *offer = app->offer;
 
     app_trial_drop(app);
+    app_loss_reset(app);
     offer->status.state = final_state(offer);
     counter_add(&app->control.confirmed, 1);
     log_note("config", "the settings of the collector stay: its stream has held",
@@ -235,10 +237,11 @@ static void keep(struct app *app)
 static void give_up(struct app *app, const char *reason)
 {
     struct app_offer *offer = app->offer;
-    char hash[17], detail[256];
+    char hash[17], detail[480];
 
     memcpy(hash, app->hash_now, sizeof(hash));
     app_trial_go_back(app);
+    app_loss_reset(app);
     counter_add(&app->control.rolled_back, 1);
     log_warn("config", "the settings before those of the collector are in force again",
              "offer=%s reason=\"%s\" config_hash=%s", offer->trial.id, reason, app->hash_now);
@@ -270,10 +273,20 @@ static bool has_held(struct app *app, uint64_t now_ns)
 static void watch_trial(struct app *app)
 {
     const uint64_t now_ns = clock_monotonic_ns();
+    struct app_offer *offer = app->offer;
+    const bool is_held = has_held(app, now_ns);
+    char reason[256];
 
-    if (has_held(app, now_ns)) {
+    if (is_held || now_ns >= offer->looked_ns + LOOK_NS) {
+        offer->looked_ns = now_ns;
+        if (app_loss_is_worse(app, reason, sizeof(reason))) {
+            give_up(app, reason);
+            return;
+        }
+    }
+    if (is_held) {
         keep(app);
-    } else if (now_ns >= app->offer->deadline_ns) {
+    } else if (now_ns >= offer->deadline_ns) {
         give_up(app, "the stream to the collector did not hold within collector.apply_timeout");
     }
 }
@@ -303,6 +316,7 @@ static void take_nothing(struct app *app)
 
     if (app->offer->trial.yaml != NULL) {
         app_trial_go_back(app);
+        app_loss_reset(app);
         drop(&app->offer->trial);
     }
     if (app->offer->held.yaml != NULL) {
@@ -325,6 +339,7 @@ static void start_trial(struct app *app, struct offered *offered, struct reload_
 
     move(&offer->trial, offered);
     offer->since_ns = clock_monotonic_ns();
+    offer->looked_ns = offer->since_ns;
     offer->deadline_ns = offer->since_ns + app->settings->collector.apply_timeout_ns;
     offer->asked_ns = 0;
     counter_add(&app->control.applied, 1);
@@ -346,6 +361,7 @@ static bool put_in_force(struct app *app, struct offered *offered, struct reload
         return false;
     }
     reload_result_free(result);
+    app_loss_begin(app);
     app_settings_run_offer(app, offered->yaml, strlen(offered->yaml), true, result);
     if (result->is_refused) {
         app_trial_go_back(app);
@@ -441,8 +457,11 @@ void app_offer_tick(struct app *app)
     }
     if (offer->trial.yaml != NULL) {
         watch_trial(app);
-    } else if (offer->is_proving) {
-        watch_start(app);
+    } else {
+        app_loss_note(app, clock_monotonic_ns());
+        if (offer->is_proving) {
+            watch_start(app);
+        }
     }
     if (offer->next.yaml != NULL && (offer->trial.yaml != NULL || !app_apply_is_pending(app))) {
         struct offered next = {0};

@@ -10,6 +10,7 @@
 #include "proto/ingest_message.h"
 #include "sensor/app.h"
 #include "sensor/identity.h"
+#include "sensor/loss_watch.h"
 #include "sensor/progress.h"
 #include "sensor/terminal.h"
 
@@ -24,6 +25,7 @@ struct app {
     struct app_reload *reload;
     struct app_apply *apply; /* NULL: no memory */
     struct app_offer *offer; /* likewise */
+    struct loss_watch loss;
     struct pipeline_settings pipeline_settings;
     struct packet_rules rules;
     struct pcap_writer_settings write_pcap;
@@ -138,6 +140,17 @@ MUST_USE int app_offer_check(const struct sensor_settings *settings, const struc
 MUST_USE int app_offer_judge(const struct sensor_settings *wanted, const struct config *candidate,
                              const struct config *alone, const struct config_list *locked,
                              struct error *err);
+
+/* ---- app_loss.c ---- */
+
+/* What is lost: usually, and since settings are on trial. Each round of main without a trial. */
+void app_loss_note(struct app *app, uint64_t now_ns);
+/* A trial is about to begin. */
+void app_loss_begin(struct app *app);
+/* The settings in force are others than those before, or those before again. */
+void app_loss_reset(struct app *app);
+/* True when more is lost on trial than before; `reason` says what. */
+MUST_USE bool app_loss_is_worse(const struct app *app, char *reason, size_t size);
 
 /* ---- app_kept.c ---- */
 

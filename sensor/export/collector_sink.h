@@ -35,7 +35,11 @@ struct collector_settings {
     struct config_list locked_keys; /* that it may not change: "grpc", "capture.interface" */
     uint64_t apply_hold_ns;         /* so long the stream must hold afterwards ... */
     uint64_t apply_timeout_ns;      /* ... within this, or the settings before come back */
-    const char *captures;           /* off | headers | full: what it may have captured here */
+    /* They come back too when more is lost: more than ratio times the share before it (0: not
+     * looked at), more than `share` of all, and at least so many. */
+    double apply_loss_ratio, apply_loss_share;
+    uint64_t apply_loss_least, apply_loss_before_ns;
+    const char *captures; /* off | headers | full: what it may have captured here */
 };
 
 extern const struct config_field collector_fields[];
