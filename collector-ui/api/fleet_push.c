@@ -12,8 +12,9 @@
 #include "collector-ui/api/fleet_triage.h"
 #include "netscope/v1/fleet_service.pb-c.h"
 
-#define HOLD_SECONDS_MAX 86400 /* a day */
-#define SHOWN_MAX        1000
+#define HOLD_SECONDS_MAX    86400  /* a day */
+#define TIMEOUT_SECONDS_MAX 604800 /* a week */
+#define SHOWN_MAX           1000
 
 enum { SET_DESIRED = 1, SET_SENSOR, SET_SENSORS };
 enum { CLEAR_DESIRED = 1 };
@@ -147,16 +148,19 @@ static bool copy_patterns(const Netscope__V1__SensorSelector *selector, struct r
     return out->patterns != NULL;
 }
 
-static bool read_hold(struct grpc_ask *ask, const Google__Protobuf__Duration *hold, uint64_t *out)
+/* Absent: *out stays. False: refused. */
+static bool read_time(struct grpc_ask *ask, const char *field,
+                      const Google__Protobuf__Duration *time, int64_t seconds_max, uint64_t *out)
 {
-    if (hold == NULL) {
+    if (time == NULL) {
         return true;
     }
-    if (hold->seconds < 0 || hold->seconds > HOLD_SECONDS_MAX || hold->nanos < 0) {
-        grpc_refuse_field(ask, "hold_time", "OUT_OF_BOUNDS", -1, "hold_time is 0 s to 24 h");
+    if (time->seconds < 0 || time->seconds > seconds_max || time->nanos < 0) {
+        grpc_refuse_field(ask, field, "OUT_OF_BOUNDS", -1, "%s is 0 s to %" PRId64 " h", field,
+                          seconds_max / 3600);
         return false;
     }
-    *out = (uint64_t)hold->seconds * NS_PER_SEC + (uint64_t)hold->nanos;
+    *out = (uint64_t)time->seconds * NS_PER_SEC + (uint64_t)time->nanos;
     return true;
 }
 
@@ -176,8 +180,11 @@ static bool read_wish(struct grpc_ask *ask, const Netscope__V1__SetDesiredConfig
     }
     wish->canary = request->canary;
     wish->hold_ns = config_push_settings(job->fleet->parts.push)->hold_ns;
+    wish->timeout_ns = config_push_settings(job->fleet->parts.push)->answer_timeout_ns;
     (void)snprintf(wish->set_by, sizeof(wish->set_by), "%.63s", job->wish->who);
-    return read_hold(ask, request->hold_time, &wish->hold_ns);
+    return read_time(ask, "hold_time", request->hold_time, HOLD_SECONDS_MAX, &wish->hold_ns) &&
+           read_time(ask, "answer_timeout", request->answer_timeout, TIMEOUT_SECONDS_MAX,
+                     &wish->timeout_ns);
 }
 
 void fleet_set_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length)

@@ -16,7 +16,8 @@ enum {
     DESIRED_STAGE,
     DESIRED_REASON,
     DESIRED_TIME,
-    DESIRED_BY
+    DESIRED_BY,
+    DESIRED_TIMEOUT
 };
 enum {
     SENSOR_ID = 1,
@@ -68,6 +69,7 @@ void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rol
         grpc_write_time(w, DESIRED_TIME, wish->set_ns);
     }
     wire_write_text_if_any(w, DESIRED_BY, wish->set_by);
+    fleet_write_duration(w, DESIRED_TIMEOUT, wish->timeout_ns);
     wire_end(w, mark);
 }
 

@@ -39,6 +39,15 @@ const struct config_field push_fields[] = {
      .max = 8.64e13,
      .help = "How long the first sensors must have new settings and be connected before the rest "
              "gets them, where the request does not say."},
+    {.type = CONFIG_DURATION,
+     .key = "answer_timeout",
+     .offset = FIELD(answer_timeout_ns),
+     .value = "10m",
+     .max = 6.048e14,
+     .help =
+         "A sensor that was offered settings and does not answer, or one of the first that does "
+         "not come back, for so long ends the roll-out, where the request does not say; 0s: "
+         "it is waited for without end."},
     {0},
 };
 
@@ -428,7 +437,7 @@ void config_push_tick(struct config_push *push,
     char *yaml;
 
     (void)pthread_mutex_lock(&push->lock);
-    rollout_tick(push->rollout, clock_monotonic_ns());
+    rollout_tick(push->rollout, clock_wall_ns(), clock_monotonic_ns());
     const uint32_t count = rollout_sensors(push->rollout);
     (void)pthread_mutex_unlock(&push->lock);
     for (uint32_t i = 0; i < count; i++) {

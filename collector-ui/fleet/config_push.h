@@ -13,7 +13,7 @@
 struct push_settings {
     uint64_t config_bytes_max; /* of one desired config */
     uint64_t configs_max;
-    uint64_t hold_ns; /* where a request names none */
+    uint64_t hold_ns, answer_timeout_ns; /* where a request names none */
 };
 extern const struct config_field push_fields[];
 

@@ -205,19 +205,17 @@ static struct rollout_wish *wish_for(const struct rollout *rollout, const char *
     return NULL;
 }
 
-static bool has_failed(const struct rollout_sensor *sensor)
+bool rollout_has_failed(const struct rollout_sensor *sensor)
 {
     return sensor->state == INGEST_CONFIG_FAILED || sensor->state == INGEST_CONFIG_ROLLED_BACK;
 }
 
-static void stop(struct rollout *rollout, struct rollout_wish *wish,
-                 const struct rollout_sensor *sensor)
+void rollout_stop(struct rollout *rollout, struct rollout_wish *wish,
+                  const struct rollout_sensor *sensor, const char *verb, const char *reason)
 {
     wish->stage = ROLLOUT_STOPPED;
     (void)snprintf(wish->stop_reason, sizeof(wish->stop_reason), "sensor %s %s: %.300s",
-                   sensor->sensor_id,
-                   sensor->state == INGEST_CONFIG_FAILED ? "refused them" : "went back",
-                   sensor->told != NULL ? sensor->told->reason : "");
+                   sensor->sensor_id, verb, reason);
     rollout->is_changed = true;
 }
 
@@ -228,10 +226,14 @@ static void set_state(struct rollout *rollout, struct rollout_sensor *sensor,
     rollout->is_changed = true;
     sensor->state_ns = sensor->state == state ? sensor->state_ns : wall_ns;
     sensor->state = state;
-    struct rollout_wish *wish = has_failed(sensor) ? find(rollout, sensor->wish_id) : NULL;
+    struct rollout_wish *wish = rollout_has_failed(sensor) ? find(rollout, sensor->wish_id) : NULL;
 
     if (wish != NULL && wish->stage != ROLLOUT_STOPPED) {
-        stop(rollout, wish, sensor);
+        rollout_stop(rollout, wish, sensor,
+                     state == INGEST_CONFIG_ROLLED_BACK ? "went back"
+                     : sensor->is_overdue               ? "is missing"
+                                                        : "refused them",
+                     sensor->told != NULL ? sensor->told->reason : "");
     }
 }
 
@@ -251,6 +253,8 @@ static void assign(struct rollout *rollout, struct rollout_sensor *sensor, uint6
     sensor->is_canary = false;
     sensor->is_sent = false;
     sensor->held_ns = 0;
+    sensor->awaited_ns = 0;
+    sensor->is_overdue = false;
     sensor->vain = 0;
     sensor->offered_boot[0] = '\0';
     set_state(rollout, sensor, wish == NULL ? INGEST_CONFIG_UNSET : INGEST_CONFIG_PENDING, wall_ns);
@@ -326,9 +330,8 @@ bool rollout_know(struct rollout *rollout, const char *sensor_id, uint64_t wall_
     return sensor != NULL;
 }
 
-/* The collector's own words in place of the sensor's. */
-static void judge(struct rollout *rollout, struct rollout_sensor *sensor,
-                  enum ingest_config_state state, const char *reason, uint64_t wall_ns)
+void rollout_judge(struct rollout *rollout, struct rollout_sensor *sensor,
+                   enum ingest_config_state state, const char *reason, uint64_t wall_ns)
 {
     struct ingest_config_status *told =
         sensor->told != NULL ? sensor->told : malloc(sizeof(*sensor->told));
@@ -347,11 +350,12 @@ static void look_at_restart(struct rollout *rollout, struct rollout_sensor *sens
                             uint64_t wall_ns)
 {
     if (sensor->state == INGEST_CONFIG_APPLYING) {
-        judge(rollout, sensor, INGEST_CONFIG_ROLLED_BACK,
-              "the sensor began anew before the settings had held: it has its own again", wall_ns);
+        rollout_judge(rollout, sensor, INGEST_CONFIG_ROLLED_BACK,
+                      "the sensor began anew before the settings had held: it has its own again",
+                      wall_ns);
     } else if (sensor->state == INGEST_CONFIG_PENDING && ++sensor->vain >= VAIN_MAX) {
-        judge(rollout, sensor, INGEST_CONFIG_FAILED,
-              "the sensor began anew each time that it was offered the settings", wall_ns);
+        rollout_judge(rollout, sensor, INGEST_CONFIG_FAILED,
+                      "the sensor began anew each time that it was offered the settings", wall_ns);
     }
     sensor->offered_boot[0] = '\0';
     rollout->is_changed = true;
@@ -438,10 +442,11 @@ void rollout_told(struct rollout *rollout, const char *sensor_id,
         sensor->is_clear_due = sensor->wish_id[0] == '\0';
         return; /* of what was wanted before */
     }
-    if (sensor->state == INGEST_CONFIG_FAILED || sensor->state == INGEST_CONFIG_ROLLED_BACK) {
+    if (rollout_has_failed(sensor) && !sensor->is_overdue) {
         return; /* that is the last word */
     }
-    if (is_news(sensor, status)) {
+    if (sensor->is_overdue || is_news(sensor, status)) {
+        sensor->is_overdue = false; /* late, and true */
         keep_word(sensor, status);
         set_state(rollout, sensor, status->state, wall_ns);
         sensor->vain = 0;
@@ -453,108 +458,7 @@ void rollout_told(struct rollout *rollout, const char *sensor_id,
     }
 }
 
-/* ---- rolling out ---- */
-
-/* Connected ones in order of their ids, until there are enough. */
-static void choose_canaries(struct rollout *rollout, const struct rollout_wish *wish,
-                            uint32_t count)
-{
-    for (uint32_t i = 0; i < rollout->sensors_count && count < wish->canary; i++) {
-        struct rollout_sensor *sensor = rollout->sensors[i];
-
-        if (!sensor->is_canary && sensor->is_connected && strcmp(sensor->wish_id, wish->id) == 0) {
-            sensor->is_canary = true;
-            rollout->is_changed = true;
-            count++;
-        }
-    }
-}
-
-static void look_at_wish(struct rollout *rollout, struct rollout_wish *wish, uint64_t now_ns)
-{
-    uint32_t canaries = 0, held = 0, others = 0;
-
-    for (uint32_t i = 0; i < rollout->sensors_count; i++) {
-        const struct rollout_sensor *sensor = rollout->sensors[i];
-
-        if (strcmp(sensor->wish_id, wish->id) != 0) {
-            continue;
-        }
-        canaries += sensor->is_canary;
-        others += !sensor->is_canary;
-        held +=
-            sensor->is_canary && sensor->held_ns != 0 && now_ns - sensor->held_ns >= wish->hold_ns;
-    }
-    if (wish->stage != ROLLOUT_CANARY) {
-        return;
-    }
-    if (canaries > 0 && held == canaries && (canaries >= wish->canary || others == 0)) {
-        wish->stage = ROLLOUT_ALL;
-        rollout->is_changed = true;
-    } else {
-        choose_canaries(rollout, wish, canaries);
-    }
-}
-
-void rollout_tick(struct rollout *rollout, uint64_t now_ns)
-{
-    for (uint32_t i = 0; i < rollout->wishes_count; i++) {
-        if (rollout->wishes[i]->stage != ROLLOUT_NONE) {
-            look_at_wish(rollout, rollout->wishes[i], now_ns);
-        }
-    }
-}
-
-/* Who has it already gets it again on each connection: it may have been started anew. */
-static bool may_have(const struct rollout_wish *wish, const struct rollout_sensor *sensor)
-{
-    return !has_failed(sensor) &&
-           (sensor->state != INGEST_CONFIG_PENDING || wish->stage == ROLLOUT_ALL ||
-            (wish->stage == ROLLOUT_CANARY && sensor->is_canary));
-}
-
-bool rollout_due(const struct rollout *rollout, uint32_t at, const struct rollout_wish **wish)
-{
-    const struct rollout_sensor *sensor = rollout_sensor_at(rollout, at);
-
-    *wish = NULL;
-    if (sensor == NULL || !sensor->is_connected) {
-        return false;
-    }
-    if (sensor->wish_id[0] == '\0') {
-        return sensor->is_clear_due;
-    }
-    *wish = find(rollout, sensor->wish_id);
-    return *wish != NULL && !sensor->is_sent && may_have(*wish, sensor);
-}
-
-void rollout_sent(struct rollout *rollout, uint32_t at)
-{
-    struct rollout_sensor *sensor = at < rollout->sensors_count ? rollout->sensors[at] : NULL;
-
-    if (sensor == NULL) {
-        return;
-    }
-    sensor->is_clear_due = false;
-    if (sensor->wish_id[0] != '\0') {
-        sensor->is_sent = true;
-        memcpy(sensor->offered_boot, sensor->boot_id, sizeof(sensor->offered_boot));
-        rollout->is_changed = true;
-    }
-}
-
-const char *rollout_waits_for(const struct rollout *rollout, const struct rollout_sensor *sensor)
-{
-    const struct rollout_wish *wish = find(rollout, sensor->wish_id);
-
-    return wish == NULL                     ? ""
-           : sensor->is_sent                ? "offered; the sensor has not answered yet"
-           : wish->stage == ROLLOUT_STOPPED ? "the roll-out has stopped"
-           : !sensor->is_connected          ? "the sensor is not connected"
-           : wish->stage == ROLLOUT_CANARY && !sensor->is_canary
-               ? "the first sensors have not held long enough"
-               : "about to be offered";
-}
+/* ---- changes ---- */
 
 bool rollout_take_change(struct rollout *rollout)
 {

@@ -2,9 +2,9 @@
  *
  * A wish is for the sensors that its patterns name; of several that cover a sensor the newest
  * counts. It goes to a few sensors first (canary), and to the rest when these have it and have been
- * connected for a time; where one fails it goes no further. A sensor that failed, or went back, is
- * not offered the same again. Pure: no disk, no lock, no clock of its own. Depends on: base, proto.
- * Threads: one at a time. */
+ * connected for a time; where one fails, or is waited for in vain, it goes no further. A sensor
+ * that failed, or went back, is not offered the same again. Pure: no disk, no lock, no clock of its
+ * own. Depends on: base, proto. Threads: one at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +27,8 @@ struct rollout_wish {
     char **patterns; /* none: all sensors */
     uint32_t canary; /* 0: all at once */
     uint64_t hold_ns;
-    uint64_t set_ns; /* wall clock */
+    uint64_t timeout_ns; /* a sensor that is waited for longer is given up; 0: none is */
+    uint64_t set_ns;     /* wall clock */
     char set_by[ROLLOUT_WHO_BYTES];
     enum rollout_stage stage; /* NONE: it is being written down, and counts not yet */
     char stop_reason[ROLLOUT_REASON_BYTES];
@@ -48,6 +49,9 @@ struct rollout_sensor {
     bool is_sent;                            /* on this connection */
     bool is_clear_due;                       /* it may still have what nobody wants any more */
     uint64_t held_ns; /* monotonic: since then APPLIED and connected; 0: it is not */
+    uint64_t
+        awaited_ns;  /* wall clock: since then an answer, or its return, is waited for; 0: not */
+    bool is_overdue; /* waited for in vain: FAILED until it says something itself */
 };
 
 struct rollout_limits {
@@ -95,10 +99,11 @@ const struct rollout_sensor *rollout_sensor_at(const struct rollout *rollout, ui
 
 uint32_t rollout_sensors(const struct rollout *rollout);
 
-/* ---- rolling out ---- */
+/* ---- rolling out (rollout_stage.c) ---- */
 
-/* Chooses the first ones, lets the rest follow, stops; a few times a second. */
-void rollout_tick(struct rollout *rollout, uint64_t now_ns);
+/* Chooses the first ones, lets the rest follow, gives up whom it waits for in vain, stops; a few
+ * times a second. Wall clock and monotonic. */
+void rollout_tick(struct rollout *rollout, uint64_t wall_ns, uint64_t now_ns);
 /* True when sensor `at` is to be sent something now: `*wish`, or NULL: its own settings alone. */
 MUST_USE bool rollout_due(const struct rollout *rollout, uint32_t at,
                           const struct rollout_wish **wish);

@@ -10,6 +10,7 @@ struct rollout {
     struct rollout_sensor **sensors; /* in order of the id */
     uint32_t sensors_count, sensors_room;
     bool is_changed;
+    uint64_t begun_ns; /* monotonic: the first tick */
 };
 
 /* A deep copy; NULL: no memory. */
@@ -17,3 +18,10 @@ MUST_USE struct rollout_wish *rollout_wish_copy(const struct rollout_wish *wish)
 void rollout_wish_free(struct rollout_wish *wish);
 /* The sensor, made if it is new; NULL: no room. */
 struct rollout_sensor *rollout_sensor_of(struct rollout *rollout, const char *sensor_id);
+bool rollout_has_failed(const struct rollout_sensor *sensor);
+/* No further sensor gets it, since `sensor` "went back: because". */
+void rollout_stop(struct rollout *rollout, struct rollout_wish *wish,
+                  const struct rollout_sensor *sensor, const char *verb, const char *reason);
+/* The collector's own words in place of the sensor's. */
+void rollout_judge(struct rollout *rollout, struct rollout_sensor *sensor,
+                   enum ingest_config_state state, const char *reason, uint64_t wall_ns);

@@ -18,7 +18,8 @@ enum {
     WISH_SET_NS,
     WISH_SET_BY,
     WISH_STAGE,
-    WISH_REASON
+    WISH_REASON,
+    WISH_TIMEOUT_NS
 };
 enum {
     SENSOR_ID = 1,
@@ -29,7 +30,9 @@ enum {
     SENSOR_TOLD,
     SENSOR_HASH,
     SENSOR_OFFERED,
-    SENSOR_VAIN
+    SENSOR_VAIN,
+    SENSOR_AWAITED_NS,
+    SENSOR_IS_OVERDUE
 };
 
 #define SENSOR_BYTES_MAX 4096
@@ -57,6 +60,7 @@ static void write_wish(struct wire_writer *w, const struct rollout_wish *wish)
                       : wish->canary > 0          ? ROLLOUT_CANARY
                                                   : ROLLOUT_ALL);
     wire_write_text(w, WISH_REASON, wish->stop_reason);
+    wire_write_varint(w, WISH_TIMEOUT_NS, wish->timeout_ns);
     wire_end(w, mark);
 }
 
@@ -77,6 +81,8 @@ static void write_sensor(struct wire_writer *w, const struct rollout_sensor *sen
     wire_write_text(w, SENSOR_HASH, sensor->effective_hash);
     wire_write_text(w, SENSOR_OFFERED, sensor->offered_boot);
     wire_write_varint(w, SENSOR_VAIN, sensor->vain);
+    wire_write_varint(w, SENSOR_AWAITED_NS, sensor->awaited_ns);
+    wire_write_bool(w, SENSOR_IS_OVERDUE, sensor->is_overdue);
     wire_end(w, mark);
 }
 
@@ -166,6 +172,9 @@ static bool read_wish_field(struct rollout_wish *wish, const struct wire_field *
     case WISH_HOLD_NS:
         wish->hold_ns = f->value;
         return true;
+    case WISH_TIMEOUT_NS:
+        wish->timeout_ns = f->value;
+        return true;
     case WISH_SET_NS:
         wish->set_ns = f->value;
         return true;
@@ -241,6 +250,12 @@ static bool read_sensor_field(struct rollout_sensor *sensor, const struct wire_f
         return wire_text_into(f, sensor->offered_boot, sizeof(sensor->offered_boot));
     case SENSOR_VAIN:
         sensor->vain = (uint32_t)f->value;
+        return true;
+    case SENSOR_AWAITED_NS:
+        sensor->awaited_ns = f->value;
+        return true;
+    case SENSOR_IS_OVERDUE:
+        sensor->is_overdue = f->value != 0;
         return true;
     default:
         return true;

@@ -332,6 +332,41 @@ class Push(unittest.TestCase):
         self.assertIn("stopped", self.place.row("web-2")["reason"])
         self.assertEqual([first.idle(), second.idle()], ["1m", "1m"])
 
+    def wanted(self, config_id):
+        return next(row for row in self.place.status()["desired_configs"] if row["config_id"] == config_id)
+
+    def until_stopped(self, config_id):
+        wait_until("the roll-out has stopped", lambda: self.place.stage(config_id) == "STOPPED")
+        return self.wanted(config_id)["stop_reason"]
+
+    def test_one_of_the_first_that_is_killed_and_never_returns_ends_it_by_its_time(self):
+        first, second = self.sensor("web-1", apply_hold="60s", apply_timeout="120s"), self.sensor("web-2")
+        config_id = self.place.set(GOOD, canary=1, hold_time="0s", answer_timeout="8s")
+        self.place.until(web_1="APPLYING", web_2="PENDING")
+        first.program.stop(signal.SIGKILL)
+        # The collector ends in no order, and goes on waiting.
+        self.place.program.stop(signal.SIGKILL)
+        self.place.start()
+        self.assertEqual(self.wanted(config_id)["answer_timeout"], "8s")
+        self.assertEqual(self.until_stopped(config_id), "sensor web-1 is missing: it has not come back within 8 s")
+        self.place.until(web_1="FAILED", web_2="PENDING")
+        self.assertEqual(self.place.row("web-1")["reason"], "it has not come back within 8 s")
+        self.assertEqual((self.place.row("web-2")["reason"], second.idle()), ("the roll-out has stopped", "1m"))
+        # It is not offered the same again when it comes.
+        first.start()
+        wait_until("it is back", lambda: self.place.row("web-1").get("connected"))
+        self.place.until(web_1="FAILED")
+        self.assertEqual(first.idle(), "1m")
+
+    def test_one_of_the_first_that_has_it_and_goes_for_good_ends_it_too(self):
+        first, second = self.sensor("web-1"), self.sensor("web-2")
+        config_id = self.place.set(GOOD, canary=1, hold_time="3600s", answer_timeout="3s")
+        self.place.until(web_1="APPLIED", web_2="PENDING")
+        first.program.stop(signal.SIGKILL)
+        self.assertEqual(self.until_stopped(config_id), "sensor web-1 is missing: it has not come back within 3 s")
+        self.place.until(web_1="APPLIED", web_2="PENDING")  # what it said last
+        self.assertEqual(second.idle(), "1m")
+
     def test_who_may_and_what_is_refused(self):
         self.sensor("web-1")
         refused = [
@@ -343,6 +378,8 @@ class Push(unittest.TestCase):
             (self.place.rest("/v1/fleet/config:set", {"yaml": "- a\n"}), 400, "BAD_CONFIG"),
             (self.place.rest("/v1/fleet/config:set", {"yaml": "a: " + 70_000 * "b"}), 400, "BAD_CONFIG"),
             (self.place.rest("/v1/fleet/config:set", {"yaml": GOOD, "hold_time": "90000s"}), 400, "OUT_OF_BOUNDS"),
+            (self.place.rest("/v1/fleet/config:set", {"yaml": GOOD, "answer_timeout": "604801s"}), 400, "OUT_OF_BOUNDS"),
+            (self.place.rest("/v1/fleet/config:set", {"yaml": GOOD, "answer_timeout": "-1s"}), 400, "OUT_OF_BOUNDS"),
             (self.place.clear("x"), 400, "BAD_ID"), (self.place.clear(32 * "0"), 404, "NO_SUCH_CONFIG")]
         for answer, status, reason in refused:
             self.assertEqual((answer[0], answer[1].get("reason")), (status, reason), answer)

@@ -14,9 +14,10 @@
 #include "collector-ui/fleet/rollout.h"
 
 #define HOLD_NS (60 * NS_PER_SEC)
+#define WAIT_NS (600 * NS_PER_SEC)
 #define WALL_NS (1000 * NS_PER_SEC)
 
-static uint64_t now_ns;
+static uint64_t now_ns, wall_ns = WALL_NS;
 
 static struct rollout *rollout_of(void)
 {
@@ -30,7 +31,8 @@ static struct rollout *rollout_of(void)
 static void pass(struct rollout *rollout, uint64_t ns)
 {
     now_ns += ns;
-    rollout_tick(rollout, now_ns);
+    wall_ns += ns;
+    rollout_tick(rollout, wall_ns, now_ns);
 }
 
 /* Wish `id` for `pattern`, in force. */
@@ -43,7 +45,8 @@ static void want(struct rollout *rollout, const char *id, const char *pattern, u
                                 .patterns_count = 1,
                                 .canary = canary,
                                 .hold_ns = HOLD_NS,
-                                .set_ns = WALL_NS,
+                                .timeout_ns = WAIT_NS,
+                                .set_ns = wall_ns,
                                 .set_by = "ops",
                                 .hash = "0011223344556677"};
     struct error err = {0};
@@ -51,14 +54,14 @@ static void want(struct rollout *rollout, const char *id, const char *pattern, u
     (void)snprintf(copy, sizeof(copy), "%s", pattern);
     (void)snprintf(wish.id, sizeof(wish.id), "%s", id);
     assert_int_equal(rollout_add(rollout, &wish, &err), 0);
-    rollout_release(rollout, id, WALL_NS);
-    rollout_tick(rollout, now_ns);
+    rollout_release(rollout, id, wall_ns);
+    rollout_tick(rollout, wall_ns, now_ns);
 }
 
 static void come(struct rollout *rollout, const char *sensor_id, const char *boot_id)
 {
-    rollout_connected(rollout, sensor_id, boot_id, WALL_NS);
-    rollout_tick(rollout, now_ns);
+    rollout_connected(rollout, sensor_id, boot_id, wall_ns);
+    rollout_tick(rollout, wall_ns, now_ns);
 }
 
 static void say(struct rollout *rollout, const char *sensor_id, const char *id,
@@ -68,8 +71,8 @@ static void say(struct rollout *rollout, const char *sensor_id, const char *id,
 
     (void)snprintf(status.offer_id, sizeof(status.offer_id), "%s", id);
     (void)snprintf(status.reason, sizeof(status.reason), "because");
-    rollout_told(rollout, sensor_id, &status, WALL_NS, now_ns);
-    rollout_tick(rollout, now_ns);
+    rollout_told(rollout, sensor_id, &status, wall_ns, now_ns);
+    rollout_tick(rollout, wall_ns, now_ns);
 }
 
 /* All that is due, as "sensor=wish " in order ("sensor=- ": its own settings); sent by that. */
@@ -122,7 +125,7 @@ static void without_canaries_all_are_offered_it_also_who_comes_later(void **stat
 
     come(rollout, "web-1", "b1");
     come(rollout, "db-1", "b1");
-    assert_true(rollout_know(rollout, "web-2", WALL_NS));
+    assert_true(rollout_know(rollout, "web-2", wall_ns));
     want(rollout, "w1", "web-*", 0);
     assert_stage(rollout, "w1", ROLLOUT_ALL);
     assert_string_equal(sends(rollout), "web-1=w1 ");
@@ -146,7 +149,7 @@ static void the_rest_follows_when_the_first_have_held(void **state)
     come(rollout, "c", "b1");
     come(rollout, "a", "b1");
     come(rollout, "b", "b1");
-    assert_true(rollout_know(rollout, "0", WALL_NS)); /* not connected: not one of the first */
+    assert_true(rollout_know(rollout, "0", wall_ns)); /* not connected: not one of the first */
     want(rollout, "w1", "*", 2);
     assert_string_equal(sends(rollout), "a=w1 b=w1 ");
     say(rollout, "a", "w1", INGEST_CONFIG_APPLIED);
@@ -286,9 +289,9 @@ static void the_newest_wish_counts_and_an_older_one_again_behind_it(void **state
     say(rollout, "a", "w1", INGEST_CONFIG_APPLIED); /* of what was wanted before */
     assert_state(rollout, "a", INGEST_CONFIG_PENDING);
     say(rollout, "a", "w2", INGEST_CONFIG_APPLIED);
-    rollout_drop(rollout, "w2", WALL_NS);
+    rollout_drop(rollout, "w2", wall_ns);
     assert_string_equal(sends(rollout), "a=w1 ");
-    rollout_drop(rollout, "w1", WALL_NS);
+    rollout_drop(rollout, "w1", wall_ns);
     assert_string_equal(sends(rollout), "a=- b=- ");
     assert_string_equal(sends(rollout), "");
     assert_state(rollout, "a", INGEST_CONFIG_UNSET);
@@ -303,7 +306,7 @@ static void who_comes_back_with_what_was_cleared_is_told(void **state)
     want(rollout, "w1", "*", 0);
     assert_string_equal(sends(rollout), "a=w1 ");
     rollout_disconnected(rollout, "a", "b1");
-    rollout_drop(rollout, "w1", WALL_NS);
+    rollout_drop(rollout, "w1", wall_ns);
     assert_string_equal(sends(rollout), "");
     come(rollout, "a", "b1");
     say(rollout, "a", "w1", INGEST_CONFIG_APPLIED);
@@ -324,7 +327,7 @@ static void what_is_written_down_counts_only_then(void **state)
     assert_int_equal(rollout_add(rollout, &wish, &err), 0);
     assert_string_equal(sends(rollout), "");
     assert_state(rollout, "a", INGEST_CONFIG_UNSET);
-    rollout_drop(rollout, "w1", WALL_NS); /* the disk was full */
+    rollout_drop(rollout, "w1", wall_ns); /* the disk was full */
     assert_string_equal(sends(rollout), "");
     for (unsigned i = 0; i < 4; i++) {
         (void)snprintf(wish.id, sizeof(wish.id), "x%u", i);
@@ -415,12 +418,146 @@ static void what_a_sensor_says_is_made_printable(void **state)
 
     come(rollout, "a", "b1");
     want(rollout, "w1", "*", 0);
-    rollout_told(rollout, "a", &status, WALL_NS, now_ns);
+    rollout_told(rollout, "a", &status, wall_ns, now_ns);
     assert_string_equal(sensor_of(rollout, "a")->told->reason, "a??[31m?");
-    rollout_told(rollout, "nobody", &status, WALL_NS, now_ns);
+    rollout_told(rollout, "nobody", &status, wall_ns, now_ns);
     status.state = INGEST_CONFIG_PENDING;
-    rollout_told(rollout, "a", &status, WALL_NS, now_ns);
+    rollout_told(rollout, "a", &status, wall_ns, now_ns);
     assert_state(rollout, "a", INGEST_CONFIG_FAILED);
+}
+
+static void assert_stopped(const struct rollout *rollout, const char *id, const char *reason)
+{
+    assert_stage(rollout, id, ROLLOUT_STOPPED);
+    assert_string_equal(rollout_find(rollout, id)->stop_reason, reason);
+}
+
+static void one_of_the_first_that_never_answers_stops_it(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come(rollout, "a", "b1");
+    come(rollout, "b", "b1");
+    want(rollout, "w1", "*", 1);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    pass(rollout, WAIT_NS - 1);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    pass(rollout, 1);
+    assert_stopped(rollout, "w1", "sensor a is missing: it did not answer to the end within 600 s");
+    assert_state(rollout, "a", INGEST_CONFIG_FAILED);
+    assert_state(rollout, "b", INGEST_CONFIG_PENDING);
+    assert_string_equal(sends(rollout), "");
+    /* Late, and true; the rest does not follow for that. */
+    say(rollout, "a", "w1", INGEST_CONFIG_APPLIED);
+    assert_state(rollout, "a", INGEST_CONFIG_APPLIED);
+    pass(rollout, 2 * HOLD_NS);
+    assert_stage(rollout, "w1", ROLLOUT_STOPPED);
+    assert_string_equal(sends(rollout), "");
+}
+
+static void one_of_the_first_that_never_comes_back_stops_it(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come(rollout, "a", "b1");
+    come(rollout, "b", "b1");
+    want(rollout, "w1", "*", 1);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    say(rollout, "a", "w1", INGEST_CONFIG_APPLIED);
+    pass(rollout, HOLD_NS / 2);
+    rollout_disconnected(rollout, "a", "b1");
+    pass(rollout, 0);
+    pass(rollout, WAIT_NS - 1);
+    come(rollout, "a", "b1"); /* it is back: what was waited is forgotten */
+    assert_string_equal(sends(rollout), "a=w1 ");
+    rollout_disconnected(rollout, "a", "b1");
+    pass(rollout, 1);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    pass(rollout, WAIT_NS);
+    assert_stopped(rollout, "w1", "sensor a is missing: it has not come back within 600 s");
+    assert_state(rollout, "a", INGEST_CONFIG_APPLIED); /* its last word */
+}
+
+static void of_the_rest_only_who_was_offered_it_is_waited_for(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come(rollout, "a", "b1");
+    come(rollout, "b", "b1");
+    assert_true(rollout_know(rollout, "c", wall_ns)); /* away for long */
+    want(rollout, "w1", "*", 0);
+    assert_string_equal(sends(rollout), "a=w1 b=w1 ");
+    say(rollout, "a", "w1", INGEST_CONFIG_APPLIED);
+    rollout_disconnected(rollout, "a", "b1"); /* it has it */
+    say(rollout, "b", "w1", INGEST_CONFIG_NEEDS_RESTART);
+    pass(rollout, 2 * WAIT_NS);
+    pass(rollout, 2 * WAIT_NS);
+    assert_stage(rollout, "w1", ROLLOUT_ALL);
+    come(rollout, "d", "b1");
+    assert_string_equal(sends(rollout), "d=w1 ");
+    rollout_disconnected(rollout, "d", "b1"); /* by the settings, perhaps */
+    pass(rollout, 0);
+    pass(rollout, WAIT_NS);
+    assert_stopped(rollout, "w1", "sensor d is missing: it has not come back within 600 s");
+}
+
+static void without_a_time_it_is_waited_without_end(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+    char yaml[] = "a: 1";
+    struct rollout_wish wish = {.id = "w1", .yaml = yaml, .canary = 1};
+    struct error err = {0};
+
+    come(rollout, "a", "b1");
+    assert_int_equal(rollout_add(rollout, &wish, &err), 0);
+    rollout_release(rollout, "w1", wall_ns);
+    pass(rollout, 0);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    pass(rollout, 1000 * WAIT_NS);
+    pass(rollout, 1000 * WAIT_NS);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+}
+
+/* The time goes on while the collector is away; who could not come back yet has a minute. */
+static void a_restart_of_the_collector_waits_on(void **state)
+{
+    (void)state;
+    AUTO(rollout) before = rollout_of();
+    AUTO(rollout) rollout = rollout_of();
+    size_t length;
+
+    come(before, "a", "b1");
+    come(before, "b", "b1");
+    want(before, "w1", "*", 1);
+    (void)sends(before);
+    say(before, "a", "w1", INGEST_CONFIG_APPLYING);
+    uint8_t *bytes = rollout_write(before, NULL, &length);
+
+    assert_non_null(bytes);
+    assert_int_equal(rollout_read(rollout, bytes, length), 0);
+    wall_ns += 2 * WAIT_NS;
+    now_ns = 7 * NS_PER_SEC; /* another boot of the machine */
+    pass(rollout, 0);
+    pass(rollout, 60 * NS_PER_SEC - 1);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    pass(rollout, 1);
+    assert_stopped(rollout, "w1", "sensor a is missing: it has not come back within 600 s");
+    assert_state(rollout, "a", INGEST_CONFIG_FAILED);
+    free(bytes);
+    /* What it says later is heard also behind a further restart. */
+    AUTO(rollout) after = rollout_of();
+
+    bytes = rollout_write(rollout, NULL, &length);
+    assert_int_equal(rollout_read(after, bytes, length), 0);
+    free(bytes);
+    come(after, "a", "b1");
+    assert_string_equal(sends(after), "");
+    say(after, "a", "w1", INGEST_CONFIG_ROLLED_BACK);
+    assert_state(after, "a", INGEST_CONFIG_ROLLED_BACK);
 }
 
 int main(void)
@@ -439,6 +576,11 @@ int main(void)
         cmocka_unit_test(a_restart_of_the_collector_goes_on_where_it_was),
         cmocka_unit_test(a_damaged_file_is_told_and_without_a_wish_it_is_shorter),
         cmocka_unit_test(what_a_sensor_says_is_made_printable),
+        cmocka_unit_test(one_of_the_first_that_never_answers_stops_it),
+        cmocka_unit_test(one_of_the_first_that_never_comes_back_stops_it),
+        cmocka_unit_test(of_the_rest_only_who_was_offered_it_is_waited_for),
+        cmocka_unit_test(without_a_time_it_is_waited_without_end),
+        cmocka_unit_test(a_restart_of_the_collector_waits_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
