@@ -16,7 +16,7 @@ enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES = 2, SUMMARY_DROPPED = 3, SUMMARY_REAS
 struct stream {
     struct grpc_ask ask; /* of a call */
     struct captures *captures;
-    char id[CAPTURES_ID_BYTES];
+    char id[CAPTURES_COMMAND_BYTES];
     struct rpc_bytes pending; /* found the call's queue full */
     bool has_pending;
     bool is_over; /* the capture is; `pending` is the last message then */

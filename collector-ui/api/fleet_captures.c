@@ -1,7 +1,6 @@
 /* CaptureService: captures that are kept here for a while, and their files by REST. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,14 +19,14 @@ static struct capture_files *files_of(const struct grpc_ask *ask)
     return fleet_of(ask->server)->parts.files;
 }
 
-static void answer_capture(struct grpc_ask *ask, const struct capture_info *info)
+void fleet_answer_capture(struct grpc_ask *ask, const struct capture_info *info)
 {
     uint8_t bytes[CAPTURE_INFO_BYTES];
 
     grpc_answer_field(ask, ANSWER_CAPTURE, bytes, capture_info_encode(info, bytes, sizeof(bytes)));
 }
 
-static void refuse_unknown(struct grpc_ask *ask, const char *id)
+void fleet_refuse_capture(struct grpc_ask *ask, const char *id)
 {
     grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_CAPTURE", -1, "no capture '%.40s' is kept", id);
 }
@@ -39,74 +38,6 @@ static void note(struct grpc_ask *ask, const char *id)
 
     fleet_capture_who(ask, who, peer);
     audit_line(who, peer, ask->row->path, "ok", id);
-}
-
-/* ---- start ---- */
-
-/* A question that waits for a sensor. */
-struct waiting {
-    struct grpc_ask ask; /* kept */
-};
-
-static void told(void *context, const struct capture_info *info, const struct captures_end *end)
-{
-    struct waiting *waiting = context;
-    struct fleet_grpc *fleet = fleet_of(waiting->ask.server);
-
-    if (end == NULL) {
-        answer_capture(&waiting->ask, info);
-    } else {
-        fleet_capture_refuse_end(&waiting->ask, end);
-    }
-    grpc_ask_release(&waiting->ask);
-    free(waiting);
-    atomic_fetch_sub(&fleet->jobs, 1);
-}
-
-static void start(struct grpc_ask *ask, const char *sensor_id, struct ingest_capture_order *order)
-{
-    struct fleet_grpc *fleet = fleet_of(ask->server);
-    struct waiting *waiting = calloc(1, sizeof(*waiting));
-    const struct capture_waiter waiter = {.told = told, .context = waiting};
-    char peer[RPC_PEER_BYTES];
-    struct error err = {0};
-
-    if (waiting == NULL) {
-        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a capture");
-        return;
-    }
-    const struct captures_request request = fleet_capture_request(ask, sensor_id, order, peer);
-
-    waiting->ask = *ask;
-    grpc_ask_keep(ask);
-    atomic_fetch_add(&fleet->jobs, 1);
-    if (capture_files_start(fleet->parts.files, &request, &waiter, &err) != 0) {
-        fleet_capture_refuse_start(ask, &err);
-        grpc_ask_release(ask);
-        free(waiting);
-        atomic_fetch_sub(&fleet->jobs, 1);
-    }
-}
-
-void fleet_start_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__StartCaptureRequest *request =
-        (const Netscope__V1__StartCaptureRequest *)grpc_unpack(
-            ask, &netscope__v1__start_capture_request__descriptor, bytes, length);
-
-    if (request == NULL || !fleet_capture_sensor(ask, "sensor_id", request->sensor_id)) {
-        return;
-    }
-    struct ingest_capture_order order = {.snaplen = request->snaplen,
-                                         .packets_max = request->max_packets,
-                                         .bytes_max = request->max_bytes,
-                                         .has_history = request->include_history};
-
-    (void)snprintf(order.bpf, sizeof(order.bpf), "%s", request->bpf);
-    (void)snprintf(order.interface, sizeof(order.interface), "%s", request->interface);
-    if (grpc_read_duration(ask, request->max_duration, "max_duration", &order.duration_ns)) {
-        start(ask, request->sensor_id, &order);
-    }
 }
 
 /* ---- look ---- */
@@ -122,9 +53,9 @@ void fleet_get_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length
         return;
     }
     if (capture_files_find(files_of(ask), request->capture_id, &info)) {
-        answer_capture(ask, &info);
+        fleet_answer_capture(ask, &info);
     } else {
-        refuse_unknown(ask, request->capture_id);
+        fleet_refuse_capture(ask, request->capture_id);
     }
 }
 
@@ -137,7 +68,7 @@ struct listing {
 
 static bool is_asked(const struct listing *listing, const struct capture_info *info)
 {
-    return listing->sensor_id[0] == '\0' || strcmp(listing->sensor_id, info->sensor_id) == 0;
+    return listing->sensor_id[0] == '\0' || capture_info_has_sensor(info, listing->sensor_id);
 }
 
 static void add_size(void *context, const struct capture_info *info)
@@ -194,9 +125,9 @@ void fleet_cancel_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t len
     if (capture_files_cancel(files_of(ask), request->capture_id) &&
         capture_files_find(files_of(ask), request->capture_id, &info)) {
         note(ask, request->capture_id);
-        answer_capture(ask, &info);
+        fleet_answer_capture(ask, &info);
     } else {
-        refuse_unknown(ask, request->capture_id);
+        fleet_refuse_capture(ask, request->capture_id);
     }
 }
 
@@ -215,20 +146,20 @@ void fleet_delete_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t len
         note(ask, request->capture_id);
         grpc_answer(ask, &buffer, 0);
     } else {
-        refuse_unknown(ask, request->capture_id);
+        fleet_refuse_capture(ask, request->capture_id);
     }
 }
 
 /* ---- the file; the HTTP thread ---- */
 
-/* "edge-1-20260102T030405Z.pcapng", of what every file system takes. */
+/* "edge-1-20260102T030405Z.pcapng", or "edge-1-and-2-more-...", of what every file system takes. */
 static void name_file(const struct capture_info *info, char out[NAME_BYTES])
 {
     char time[CLOCK_TEXT_BYTES];
     size_t at = 0;
 
     clock_text(info->start_ns, 0, time);
-    for (const char *c = info->sensor_id; *c != '\0' && at < NAME_BYTES / 2; c++) {
+    for (const char *c = info->parts[0].sensor_id; *c != '\0' && at < NAME_BYTES / 2; c++) {
         const bool is_plain = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
                               (*c >= 'A' && *c <= 'Z') || *c == '-' || *c == '.';
 
@@ -237,6 +168,9 @@ static void name_file(const struct capture_info *info, char out[NAME_BYTES])
         } else {
             out[at++] = '_';
         }
+    }
+    if (info->parts_count > 1) {
+        at += (size_t)snprintf(out + at, NAME_BYTES - at, "-and-%u-more", info->parts_count - 1);
     }
     out[at++] = '-';
     for (const char *c = time; *c != '\0' && at < NAME_BYTES - 10; c++) {

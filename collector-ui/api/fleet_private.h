@@ -214,7 +214,10 @@ MUST_USE bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, cons
 void fleet_capture_refuse_start(struct grpc_ask *ask, const struct error *err);
 void fleet_capture_refuse_end(struct grpc_ask *ask, const struct captures_end *end);
 
-/* ---- captures that are kept (fleet_captures.c) ---- */
+/* ---- captures that are kept (fleet_captures.c, fleet_capture_start.c) ---- */
+void fleet_answer_capture(struct grpc_ask *ask, const struct capture_info *info);
+/* None with this id. */
+void fleet_refuse_capture(struct grpc_ask *ask, const char *id);
 void fleet_start_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_captures(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -1,5 +1,6 @@
 #include "collector-ui/capture/capture_info.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -21,14 +22,28 @@ enum {
     CAPTURE_STATE,
     CAPTURE_BYTES,
     CAPTURE_SUMMARY,
-    CAPTURE_ERROR
+    CAPTURE_ERROR,
+    CAPTURE_SENSORS,
+    CAPTURE_SENSOR_PACKETS,
+    CAPTURE_SENSOR_BYTES
 };
+enum { PART_SENSOR = 1, PART_STATE, PART_BYTES, PART_PACKETS, PART_SUMMARY, PART_ERROR };
 enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES, SUMMARY_DROPPED, SUMMARY_REASON };
 
 bool capture_id_is_good(const char *id)
 {
     return strlen(id) == CAPTURES_ID_BYTES - 1 &&
            strspn(id, "0123456789abcdef") == CAPTURES_ID_BYTES - 1;
+}
+
+bool capture_info_has_sensor(const struct capture_info *info, const char *sensor_id)
+{
+    for (uint32_t i = 0; i < info->parts_count; i++) {
+        if (strcmp(info->parts[i].sensor_id, sensor_id) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- writing ---- */
@@ -45,13 +60,40 @@ static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
     }
 }
 
+static void write_summary(struct wire_writer *w, uint32_t field,
+                          const struct ingest_capture_summary *summary)
+{
+    const struct wire_mark mark = wire_begin(w, field, 1);
+
+    wire_write_varint_if_any(w, SUMMARY_PACKETS, summary->packets);
+    wire_write_varint_if_any(w, SUMMARY_BYTES, summary->bytes);
+    wire_write_varint_if_any(w, SUMMARY_DROPPED, summary->dropped);
+    wire_write_text_if_any(w, SUMMARY_REASON, summary->reason);
+    wire_end(w, mark);
+}
+
+static void write_part(struct wire_writer *w, const struct capture_part_info *part)
+{
+    const struct wire_mark mark = wire_begin(w, CAPTURE_SENSORS, 2);
+
+    wire_write_text_if_any(w, PART_SENSOR, part->sensor_id);
+    wire_write_varint_if_any(w, PART_STATE, part->state);
+    wire_write_varint_if_any(w, PART_BYTES, part->bytes);
+    wire_write_varint_if_any(w, PART_PACKETS, part->packets);
+    if (part->state == CAPTURE_ENDED) {
+        write_summary(w, PART_SUMMARY, &part->summary);
+    }
+    wire_write_text_if_any(w, PART_ERROR, part->error);
+    wire_end(w, mark);
+}
+
 size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t capacity)
 {
     const struct ingest_capture_order *order = &info->order;
     struct wire_writer w = wire_writer_over(out, capacity);
 
     wire_write_text_if_any(&w, CAPTURE_ID, info->id);
-    wire_write_text_if_any(&w, CAPTURE_SENSOR, info->sensor_id);
+    wire_write_text_if_any(&w, CAPTURE_SENSOR, info->parts[0].sensor_id);
     wire_write_text_if_any(&w, CAPTURE_BPF, order->bpf);
     wire_write_text_if_any(&w, CAPTURE_INTERFACE, order->interface);
     wire_write_varint_if_any(&w, CAPTURE_SNAPLEN, order->snaplen);
@@ -65,15 +107,14 @@ size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t
     wire_write_varint_if_any(&w, CAPTURE_STATE, info->state);
     wire_write_varint_if_any(&w, CAPTURE_BYTES, info->bytes);
     if (info->state == CAPTURE_ENDED) {
-        const struct wire_mark mark = wire_begin(&w, CAPTURE_SUMMARY, 1);
-
-        wire_write_varint_if_any(&w, SUMMARY_PACKETS, info->summary.packets);
-        wire_write_varint_if_any(&w, SUMMARY_BYTES, info->summary.bytes);
-        wire_write_varint_if_any(&w, SUMMARY_DROPPED, info->summary.dropped);
-        wire_write_text_if_any(&w, SUMMARY_REASON, info->summary.reason);
-        wire_end(&w, mark);
+        write_summary(&w, CAPTURE_SUMMARY, &info->summary);
     }
     wire_write_text_if_any(&w, CAPTURE_ERROR, info->error);
+    for (uint32_t i = 0; i < info->parts_count; i++) {
+        write_part(&w, &info->parts[i]);
+    }
+    wire_write_varint_if_any(&w, CAPTURE_SENSOR_PACKETS, info->sensor_packets_max);
+    wire_write_varint_if_any(&w, CAPTURE_SENSOR_BYTES, info->sensor_bytes_max);
     return w.ok ? wire_written(&w) : 0;
 }
 
@@ -111,13 +152,55 @@ static bool read_summary(const struct wire_field *message, struct ingest_capture
     return ok && r.ok;
 }
 
+static enum capture_state state_of(uint64_t number)
+{
+    return number == CAPTURE_ENDED ? CAPTURE_ENDED : CAPTURE_FAILED;
+}
+
+static bool read_part(const struct wire_field *message, struct capture_part_info *out)
+{
+    struct wire_reader r = wire_reader_over(message->bytes, message->length);
+    struct wire_field f;
+    bool ok = true;
+
+    out->state = CAPTURE_FAILED;
+    while (ok && wire_next(&r, &f)) {
+        switch (f.number) {
+        case PART_SENSOR:
+            ok = wire_text_into(&f, out->sensor_id, sizeof(out->sensor_id));
+            break;
+        case PART_STATE:
+            out->state = state_of(f.value);
+            break;
+        case PART_BYTES:
+            out->bytes = f.value;
+            break;
+        case PART_PACKETS:
+            out->packets = f.value;
+            break;
+        case PART_SUMMARY:
+            ok = f.type == WIRE_BYTES && read_summary(&f, &out->summary);
+            break;
+        case PART_ERROR:
+            ok = wire_text_into(&f, out->error, sizeof(out->error));
+            break;
+        default:
+            break;
+        }
+    }
+    return ok && r.ok && out->sensor_id[0] != '\0';
+}
+
 static bool read_bytes(const struct wire_field *f, struct capture_info *out)
 {
     switch (f->number) {
     case CAPTURE_ID:
         return wire_text_into(f, out->id, sizeof(out->id));
     case CAPTURE_SENSOR:
-        return wire_text_into(f, out->sensor_id, sizeof(out->sensor_id));
+        return wire_text_into(f, out->parts[0].sensor_id, sizeof(out->parts[0].sensor_id));
+    case CAPTURE_SENSORS:
+        return out->parts_count < CAPTURE_SENSORS_MAX &&
+               read_part(f, &out->parts[out->parts_count++]);
     case CAPTURE_BPF:
         return wire_text_into(f, out->order.bpf, sizeof(out->order.bpf));
     case CAPTURE_INTERFACE:
@@ -158,10 +241,16 @@ static void read_number(const struct wire_field *f, struct capture_info *out)
         out->order.has_history = f->value != 0;
         break;
     case CAPTURE_STATE:
-        out->state = f->value == CAPTURE_ENDED ? CAPTURE_ENDED : CAPTURE_FAILED;
+        out->state = state_of(f->value);
         break;
     case CAPTURE_BYTES:
         out->bytes = f->value;
+        break;
+    case CAPTURE_SENSOR_PACKETS:
+        out->sensor_packets_max = f->value;
+        break;
+    case CAPTURE_SENSOR_BYTES:
+        out->sensor_bytes_max = f->value;
         break;
     default:
         break;
@@ -182,5 +271,14 @@ bool capture_info_decode(const uint8_t *bytes, size_t length, struct capture_inf
             read_number(&f, out);
         }
     }
-    return ok && r.ok && capture_id_is_good(out->id) && out->sensor_id[0] != '\0';
+    if (out->parts_count == 0) { /* written before there could be several */
+        struct capture_part_info *part = &out->parts[0];
+
+        out->parts_count = 1;
+        part->state = out->state;
+        part->bytes = out->bytes;
+        part->summary = out->summary;
+        (void)snprintf(part->error, sizeof(part->error), "%.255s", out->error);
+    }
+    return ok && r.ok && capture_id_is_good(out->id) && out->parts[0].sensor_id[0] != '\0';
 }

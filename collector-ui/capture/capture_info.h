@@ -18,11 +18,25 @@ enum capture_state {
     CAPTURE_FAILED,
 };
 
+#define CAPTURE_SENSORS_MAX 32
+
+/* One sensor of a capture. */
+struct capture_part_info {
+    char sensor_id[INGEST_SENSOR_ID_BYTES];
+    enum capture_state state;
+    uint64_t bytes;   /* that have come */
+    uint64_t packets; /* in the file; counted where several capture */
+    struct ingest_capture_summary summary;
+    char error[256];
+};
+
 struct capture_info {
     char id[CAPTURES_ID_BYTES];
-    char sensor_id[INGEST_SENSOR_ID_BYTES];
-    struct ingest_capture_order order; /* with the requester */
-    uint64_t start_ns, end_ns;         /* wall clock; 0: not yet */
+    uint32_t parts_count;
+    struct capture_part_info parts[CAPTURE_SENSORS_MAX];
+    struct ingest_capture_order order; /* with the requester; limits are those of the file */
+    uint64_t sensor_packets_max, sensor_bytes_max; /* of each sensor; 0: as the file's */
+    uint64_t start_ns, end_ns;                     /* wall clock; 0: not yet */
     enum capture_state state;
     uint64_t bytes; /* in the file */
     struct ingest_capture_summary summary;
@@ -30,9 +44,12 @@ struct capture_info {
 };
 
 /* Room for any. */
-#define CAPTURE_INFO_BYTES 6144
+#define CAPTURE_PART_BYTES ((size_t)640)
+#define CAPTURE_INFO_BYTES (6144 + CAPTURE_SENSORS_MAX * CAPTURE_PART_BYTES)
 MUST_USE size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t capacity);
 /* False: it is none. */
 MUST_USE bool capture_info_decode(const uint8_t *bytes, size_t length, struct capture_info *out);
+/* It is one of those that capture. */
+MUST_USE bool capture_info_has_sensor(const struct capture_info *info, const char *sensor_id);
 /* "0123...": of 32 lower-case hex digits. */
 MUST_USE bool capture_id_is_good(const char *id);

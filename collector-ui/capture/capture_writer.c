@@ -7,9 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/replacement.h"
 #include "collector-ui/capture/capture_files_private.h"
 
 void capture_files_path(const struct capture_files *files, const char *id, const char *kind,
@@ -25,8 +23,25 @@ void capture_kept_fail(struct capture_kept *kept, const char *why)
     }
 }
 
+void capture_part_fail(struct capture_part *part, const char *why)
+{
+    struct capture_part_info *info = &part->kept->info.parts[part->number];
+
+    if (info->error[0] == '\0') {
+        (void)snprintf(info->error, sizeof(info->error), "%.255s", why);
+    }
+}
+
+void capture_kept_free(struct capture_kept *kept)
+{
+    pcapng_merge_free(kept->merge);
+    pcapng_output_free(&kept->output);
+    free(kept);
+}
+
 void capture_files_push(struct capture_files *files, struct capture_kept *kept,
-                        enum capture_job_kind kind, const uint8_t *bytes, size_t length)
+                        enum capture_job_kind kind, uint32_t part, const uint8_t *bytes,
+                        size_t length)
 {
     struct capture_job *job = malloc(sizeof(*job) + length);
 
@@ -35,7 +50,7 @@ void capture_files_push(struct capture_files *files, struct capture_kept *kept,
         capture_kept_fail(kept, "no memory for the file");
         return;
     }
-    *job = (struct capture_job){.kept = kept, .kind = kind, .length = length};
+    *job = (struct capture_job){.kept = kept, .kind = kind, .part = part, .length = length};
     if (length > 0) {
         memcpy(job->bytes, bytes, length);
     }
@@ -45,139 +60,6 @@ void capture_files_push(struct capture_files *files, struct capture_kept *kept,
 }
 
 /* ---- the thread ---- */
-
-/* 0 or the error's number. */
-static int write_all(int fd, const uint8_t *bytes, size_t length)
-{
-    while (length > 0) {
-        const ssize_t written = write(fd, bytes, length);
-
-        if (written < 0 && errno != EINTR) {
-            return errno;
-        }
-        if (written > 0) {
-            bytes += written;
-            length -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-static void fail_writing(struct capture_files *files, struct capture_kept *kept, int code)
-{
-    static struct log_limit limit;
-    char why[160];
-
-    (void)snprintf(why, sizeof(why), "the collector cannot write the file: %s", strerror(code));
-    (void)pthread_mutex_lock(&files->lock);
-    const uint64_t whole_bytes = kept->info.bytes;
-
-    capture_kept_fail(kept, why);
-    files->failed++;
-    (void)pthread_mutex_unlock(&files->lock);
-    if (ftruncate(kept->fd, (off_t)whole_bytes) != 0 || log_allowed(&limit, NS_PER_SEC, NULL)) {
-        log_warn("capture", "the file of a capture cannot be written", "capture=%s reason=%s",
-                 kept->info.id, strerrorname_np(code));
-    }
-    captures_drop_soon(files->captures, kept->info.id);
-}
-
-static void write_piece(struct capture_files *files, const struct capture_job *job)
-{
-    struct capture_kept *kept = job->kept;
-    const int code = write_all(kept->fd, job->bytes, job->length);
-
-    if (code != 0) {
-        fail_writing(files, kept, code);
-        return;
-    }
-    (void)pthread_mutex_lock(&files->lock);
-    kept->info.bytes += job->length;
-    (void)pthread_mutex_unlock(&files->lock);
-    captures_read_on_soon(files->captures, kept->info.id);
-}
-
-/* 0 or -errno. */
-static int write_info(const struct capture_files *files, const struct capture_info *info)
-{
-    uint8_t bytes[CAPTURE_INFO_BYTES];
-    char path[CAPTURE_PATH_BYTES];
-    struct replacement replacement;
-    const size_t length = capture_info_encode(info, bytes, sizeof(bytes));
-
-    capture_files_path(files, info->id, "capture", path);
-    const int result = replacement_begin(&replacement, path, 0640);
-
-    if (result != 0) {
-        return result;
-    }
-    (void)fwrite(bytes, 1, length, replacement.file); /* found at the end */
-    return replacement_end(&replacement, REPLACEMENT_SYNCED);
-}
-
-static void end_file(struct capture_files *files, struct capture_kept *kept)
-{
-    struct capture_info info;
-    const bool is_lost = fdatasync(kept->fd) != 0;
-    const int code = errno;
-
-    (void)close(kept->fd);
-    kept->fd = -1;
-    (void)pthread_mutex_lock(&files->lock);
-    if (is_lost) {
-        capture_kept_fail(kept, strerror(code));
-        files->failed++;
-    }
-    info = kept->info;
-    (void)pthread_mutex_unlock(&files->lock);
-    info.state = info.error[0] == '\0' ? CAPTURE_ENDED : CAPTURE_FAILED;
-    info.end_ns = clock_wall_ns();
-    const int result = write_info(files, &info);
-
-    if (result != 0) {
-        log_warn("capture", "what is known of a capture cannot be written: it goes with a restart",
-                 "capture=%s reason=%s", info.id, strerrorname_np(-result));
-    }
-    (void)pthread_mutex_lock(&files->lock);
-    kept->info.state = info.state;
-    kept->info.end_ns = info.end_ns;
-    (void)pthread_mutex_unlock(&files->lock);
-}
-
-static void remove_files(const struct capture_files *files, const char *id)
-{
-    static const char *const kinds[] = {"capture", "pcapng"};
-    char path[CAPTURE_PATH_BYTES];
-
-    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        capture_files_path(files, id, kinds[i], path);
-        if (unlink(path) != 0 && errno != ENOENT) {
-            log_warn("capture", "a file cannot be removed", "path=%s reason=%s", path,
-                     strerrorname_np(errno));
-        }
-    }
-}
-
-static void work(struct capture_files *files, const struct capture_job *job)
-{
-    struct capture_kept *kept = job->kept;
-
-    switch (job->kind) {
-    case CAPTURE_JOB_WRITE:
-        write_piece(files, job);
-        break;
-    case CAPTURE_JOB_END:
-        end_file(files, kept);
-        break;
-    case CAPTURE_JOB_REMOVE:
-        if (kept->fd >= 0) {
-            (void)close(kept->fd);
-        }
-        remove_files(files, kept->info.id);
-        free(kept);
-        break;
-    }
-}
 
 static void *run(void *argument)
 {
@@ -194,7 +76,7 @@ static void *run(void *argument)
         files->first = job->next;
         files->last = files->first == NULL ? &files->first : files->last;
         (void)pthread_mutex_unlock(&files->lock);
-        work(files, job);
+        capture_files_work(files, job);
         free(job);
         (void)pthread_mutex_lock(&files->lock);
     }
@@ -243,7 +125,6 @@ static bool load(struct capture_files *files, const char *id)
     }
     kept->files = files;
     kept->fd = -1;
-    kept->is_done = true;
     kept->info.bytes = (uint64_t)status.st_size;
     insert(files, kept);
     return true;
@@ -281,7 +162,7 @@ static int load_all(struct capture_files *files, struct error *err)
 
         log_info("capture", "the file of a capture that was broken off is removed", "capture=%s",
                  id);
-        remove_files(files, id);
+        capture_files_remove(files, id);
         capture_files_path(files, id, "capture.new", path);
         (void)unlink(path); /* seldom there */
     }
@@ -359,7 +240,7 @@ void capture_files_free(struct capture_files *files)
         if (files->list->fd >= 0) {
             (void)close(files->list->fd);
         }
-        free(files->list);
+        capture_kept_free(files->list);
         files->list = next;
     }
     (void)pthread_cond_destroy(&files->wake);

@@ -20,10 +20,18 @@ const struct config_field captures_fields[] = {
     {.type = CONFIG_U64,
      .key = "at_once",
      .offset = FIELD(at_once),
-     .value = "8",
+     .value = "32",
      .min = 1,
-     .max = 64,
-     .help = "Captures of all sensors that run at the same time; a further one is refused."},
+     .max = 256,
+     .help = "Sensors that capture at the same time, each once for each capture; a further one is "
+             "refused."},
+    {.type = CONFIG_U64,
+     .key = "sensors_max",
+     .offset = FIELD(sensors_max),
+     .value = "16",
+     .min = 1,
+     .max = 32,
+     .help = "Sensors in one capture; more are refused."},
     {.type = CONFIG_BYTES,
      .key = "file_size",
      .offset = FIELD(file_bytes),
@@ -341,13 +349,22 @@ static int refuse(struct captures *captures, const struct captures_request *requ
     return -err->code;
 }
 
+static void name(const struct captures_request *request, char id[CAPTURES_COMMAND_BYTES])
+{
+    if (request->command_id != NULL) {
+        (void)snprintf(id, CAPTURES_COMMAND_BYTES, "%s", request->command_id);
+    } else {
+        hash_random_hex(id);
+    }
+}
+
 int captures_start(struct captures *captures, const struct captures_request *request,
-                   const struct captures_reader *reader, char id[CAPTURES_ID_BYTES],
+                   const struct captures_reader *reader, char id[CAPTURES_COMMAND_BYTES],
                    struct error *err)
 {
     struct captures_entry *entry = NULL;
 
-    hash_random_hex(id);
+    name(request, id);
     if (captures->is_stopping) {
         (void)error_set(err, ESHUTDOWN, "the collector stops");
         return refuse(captures, request, err);
@@ -370,7 +387,7 @@ int captures_start(struct captures *captures, const struct captures_request *req
     }
     entry->reader = *reader;
     entry->what = request->what;
-    memcpy(entry->id, id, sizeof(entry->id));
+    (void)snprintf(entry->id, sizeof(entry->id), "%s", id);
     (void)snprintf(entry->sensor_id, sizeof(entry->sensor_id), "%s", request->sensor_id);
     (void)snprintf(entry->who, sizeof(entry->who), "%s", request->order->requester);
     (void)snprintf(entry->peer, sizeof(entry->peer), "%s", request->peer);
@@ -398,7 +415,7 @@ static void tell_to_end(struct captures *captures, const struct captures_entry *
     struct ingest_command command = {.kind = INGEST_COMMAND_CANCEL};
 
     hash_random_hex(command.command_id);
-    memcpy(command.cancel_id, entry->id, sizeof(entry->id));
+    (void)snprintf(command.cancel_id, sizeof(command.cancel_id), "%s", entry->id);
     if (captures->parts.send(captures->parts.context, entry->sensor_id, &command) != 0) {
         log_debug("capture", "a sensor could not be told that its capture is over", "sensor=%s",
                   entry->sensor_id);
@@ -452,6 +469,11 @@ static void drop(struct captures *captures, const char *id)
 void captures_read_on_soon(struct captures *captures, const char *id)
 {
     post(captures, 0, captures_read_on, id);
+}
+
+void captures_cancel_soon(struct captures *captures, const char *id)
+{
+    post(captures, 0, captures_cancel, id);
 }
 
 void captures_drop_soon(struct captures *captures, const char *id)

@@ -20,6 +20,7 @@
 
 struct captures_settings {
     uint64_t at_once;
+    uint64_t sensors_max;                                /* of capture_files.h, as the next ones */
     uint64_t file_bytes, total_bytes, files_max, age_ns; /* of capture_files.h */
     uint64_t answer_ns; /* a sensor that has not answered by then is not waited for */
 };
@@ -51,9 +52,11 @@ DEFINE_AUTO(captures, captures_free);
 
 /* ---- who asks ---- */
 
-#define CAPTURES_ID_BYTES 33
+#define CAPTURES_ID_BYTES      33
+#define CAPTURES_COMMAND_BYTES 48 /* of one sensor in a capture: an id with what is behind it */
 
 struct captures_request {
+    const char *command_id; /* NULL: a random one */
     const char *sensor_id;
     const struct ingest_capture_order *order; /* with the requester */
     const char *peer, *what;                  /* for the audit; `what` lives for ever */
@@ -77,7 +80,7 @@ struct captures_reader {
 /* 0 with `id`; else -errno with `err`, and the reader is not called: as send of captures_parts,
  * -EBUSY (captures.at_once run), -ESHUTDOWN, -ENOMEM. */
 MUST_USE int captures_start(struct captures *captures, const struct captures_request *request,
-                            const struct captures_reader *reader, char id[CAPTURES_ID_BYTES],
+                            const struct captures_reader *reader, char id[CAPTURES_COMMAND_BYTES],
                             struct error *err);
 /* What is unknown is over: nothing happens. */
 void captures_read_on(struct captures *captures, const char *id);
@@ -89,6 +92,7 @@ void captures_leave(struct captures *captures, const char *id);
 void captures_drop(struct captures *captures, const char *id, const char *why);
 /* The same on the rpc thread, soon; any thread. */
 void captures_read_on_soon(struct captures *captures, const char *id);
+void captures_cancel_soon(struct captures *captures, const char *id);
 void captures_drop_soon(struct captures *captures, const char *id);
 
 /* ---- what sensors say ---- */

@@ -9,7 +9,7 @@
 /* A capture that runs. */
 struct captures_entry {
     struct captures_entry *next;
-    char id[CAPTURES_ID_BYTES]; /* also of its command */
+    char id[CAPTURES_COMMAND_BYTES]; /* also of its command */
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char who[INGEST_REQUESTER_BYTES], peer[RPC_PEER_BYTES];
     const char *what;

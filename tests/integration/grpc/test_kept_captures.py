@@ -28,7 +28,10 @@ from test_collector_captures import LOOKER, OPERATOR, Sensor
 SETTINGS = "captures:\n  at_once: 3\n  answer_timeout: 4s\n  file_size: 1MiB\n  total_size: 3MiB\n  files_max: 4\n"
 
 
-class Kept(unittest.TestCase):
+class KeptCase(unittest.TestCase):
+    """A collector of its own for each test, and its captures by REST."""
+    settings = SETTINGS
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="netscope-kept-captures-")
         self.addCleanup(self.folder.cleanup)
@@ -37,7 +40,7 @@ class Kept(unittest.TestCase):
             out.write(f"looker flows {LOOKER}\nops packets {OPERATOR}\n")
         os.chmod(tokens, 0o600)
         with open(config, "w", encoding="utf-8") as out:
-            out.write(f"grpc:\n  token_file: {tokens}\nstore:\n  commit_interval: 100ms\n{SETTINGS}"
+            out.write(f"grpc:\n  token_file: {tokens}\nstore:\n  commit_interval: 100ms\n{self.settings}"
                       f"security:\n  audit_file: {self.folder.name}/audit.log\n")
         self.collector = Collector(self.folder.name, arguments=("--config", config))
         self.addCleanup(self.end)
@@ -87,6 +90,8 @@ class Kept(unittest.TestCase):
     def on_disk(self):
         return sorted(os.path.basename(path) for path in glob.glob(f"{self.folder.name}/store/captures/*"))
 
+
+class Kept(KeptCase):
     def test_a_kept_file_is_the_one_that_the_sensor_itself_gives(self):
         with Sensor(self.collector, "edge-1") as sensor:
             own = Capture(sensor.socket, bpf="tcp").start()

@@ -95,8 +95,9 @@ def options(body):
     return found
 
 
-def read_pcapng(data):
-    """(interfaces as (name, link type, snaplen), packets); every block is checked."""
+def read_pcapng(data, statistics=None):
+    """(interfaces as (name, link type, snaplen), packets); every block is checked. `statistics`, where given, gets (name,
+    delivered, dropped) of each."""
     at, interfaces, packets = 0, [], []
     while at < len(data):
         kind, length = struct.unpack_from("<II", data, at)
@@ -110,6 +111,10 @@ def read_pcapng(data):
             more = options(body[8:])
             assert more[9] == b"\x09", "nanoseconds"
             interfaces.append((more.get(2, b"").decode(), link_type, snaplen))
+        elif kind == 5:
+            name, more = interfaces[struct.unpack_from("<I", body)[0]][0], options(body[12:])
+            if statistics is not None:
+                statistics.append((name, *(int.from_bytes(more.get(code, b""), "little") for code in (8, 5))))
         else:
             assert kind == 6, f"block {kind}"
             number, high, low, captured, wire = struct.unpack_from("<IIIII", body)

@@ -38,8 +38,9 @@ struct fixture {
     sem_t done;
     int result;
     struct error err;
-    char id[CAPTURES_ID_BYTES];
+    char id[CAPTURES_COMMAND_BYTES];
     struct ingest_capture_order order;
+    uint32_t sensors_count; /* of a file; 0: one */
     struct ingest_command_result answer;
     const char *answers;
 };
@@ -309,15 +310,24 @@ static void told(void *context, const struct capture_info *info, const struct ca
 {
     struct fixture *f = context;
 
-    memcpy(f->id, info->id, sizeof(f->id));
+    (void)snprintf(f->id, sizeof(f->id), "%s", info->id);
     f->begun += end == NULL;
-    f->over += end != NULL;
+    if (end != NULL) {
+        f->end = *end;
+        (void)snprintf(f->message, sizeof(f->message), "%s", end->message);
+        f->over++;
+    }
 }
 
 static void start_file(struct fixture *f)
 {
-    const struct captures_request request = {
-        .sensor_id = "edge", .order = &f->order, .peer = "here", .what = "test"};
+    static const char *const sensors[] = {"edge", "core", "far"};
+    const struct capture_files_request request = {.sensor_ids = sensors,
+                                                  .sensors_count =
+                                                      f->sensors_count == 0 ? 1 : f->sensors_count,
+                                                  .order = &f->order,
+                                                  .peer = "here",
+                                                  .what = "test"};
     const struct capture_waiter waiter = {.told = told, .context = f};
 
     f->err = (struct error){0};
@@ -391,7 +401,7 @@ static void room_is_kept_for_what_runs_and_made_by_what_is_over(void **state)
     struct fixture *f = *state;
     struct capture_info info;
     struct capture_files_counts counts;
-    char first[CAPTURES_ID_BYTES];
+    char first[CAPTURES_COMMAND_BYTES];
 
     on_rpc(f, start_file);
     take_answer(f, "edge", INGEST_ACCEPTED);
@@ -403,7 +413,7 @@ static void room_is_kept_for_what_runs_and_made_by_what_is_over(void **state)
     on_rpc(f, start_file); /* 2 x 1000 of 2500 may come */
     assert_int_equal(f->result, -ENOSPC);
     assert_non_null(strstr(f->err.message, "captures.total_size"));
-    char second[CAPTURES_ID_BYTES];
+    char second[CAPTURES_COMMAND_BYTES];
 
     memcpy(second, f->sent[1].command_id, sizeof(second));
     captures_disconnected(f->captures, "edge");
@@ -421,6 +431,78 @@ static void room_is_kept_for_what_runs_and_made_by_what_is_over(void **state)
     assert_int_equal(f->result, 0);
     on_rpc(f, delete_file);
     assert_int_equal(f->result, -ENOENT);
+}
+
+/* To the sensor `number` of the capture. */
+static void answer_for(struct fixture *f, unsigned number, const char *sensor_id,
+                       enum ingest_outcome outcome)
+{
+    char id[CAPTURES_COMMAND_BYTES];
+
+    memcpy(id, f->id, sizeof(id));
+    (void)snprintf(f->id, sizeof(f->id), "%.32s-%u", id, number);
+    take_answer(f, sensor_id, outcome);
+    memcpy(f->id, id, sizeof(id));
+}
+
+static void several_sensors_are_answered_for_when_all_have_said_something(void **state)
+{
+    struct fixture *f = *state;
+    struct capture_info info;
+
+    f->settings.at_once = 3;
+    f->sensors_count = 3;
+    f->order.packets_max = 9;
+    on_rpc(f, start_file);
+    f->id[CAPTURES_ID_BYTES - 1] = '\0';
+    assert_int_equal(f->result, 0);
+    assert_int_equal(f->sent_count, 3);
+    assert_int_equal(f->sent[2].capture.packets_max, 9);
+    f->answer.error_code = RPC_FAILED_PRECONDITION;
+    (void)snprintf(f->answer.error, sizeof(f->answer.error), "off");
+    answer_for(f, 2, "core", INGEST_FAILED);
+    assert_false(capture_files_find(f->files, f->id, &info));
+    answer_for(f, 1, "edge", INGEST_ACCEPTED);
+    assert_true(capture_files_find(f->files, f->id, &info)); /* it is there, but not all answered */
+    assert_int_equal(f->begun + f->over, 0);
+    answer_for(f, 3, "core", INGEST_FAILED); /* another's */
+    assert_int_equal(f->begun + f->over, 0);
+    answer_for(f, 3, "far", INGEST_FAILED);
+    assert_int_equal(f->begun, 1);
+    assert_true(capture_files_find(f->files, f->id, &info));
+    assert_int_equal(info.parts[0].state, CAPTURE_RUNS);
+    assert_int_equal(info.parts[1].state, CAPTURE_FAILED);
+    assert_string_equal(info.parts[2].error, "sensor 'far': off");
+    assert_true(capture_info_has_sensor(&info, "core"));
+    assert_false(capture_info_has_sensor(&info, "else"));
+    captures_disconnected(f->captures, "edge");
+    wait_for_end(f, f->id);
+    assert_true(capture_files_find(f->files, f->id, &info));
+    assert_non_null(strstr(info.error, "'edge'"));
+    assert_true(info.bytes > 0); /* a file without packets is one, too */
+}
+
+static void where_no_sensor_captures_all_say_why(void **state)
+{
+    struct fixture *f = *state;
+
+    f->settings.at_once = 2; /* the third one has no place */
+    f->sensors_count = 3;
+    on_rpc(f, start_file);
+    f->id[CAPTURES_ID_BYTES - 1] = '\0';
+    assert_int_equal(f->result, 0);
+    f->answer.error_code = RPC_FAILED_PRECONDITION;
+    (void)snprintf(f->answer.error, sizeof(f->answer.error), "off");
+    answer_for(f, 1, "edge", INGEST_FAILED);
+    answer_for(f, 2, "core", INGEST_FAILED);
+    assert_int_equal(f->over, 1);
+    assert_int_equal(f->end.status, RPC_FAILED_PRECONDITION);
+    assert_non_null(strstr(f->message, "sensor 'edge': off; sensor 'core': off; 2 captures run"));
+    wait_for_files(f, 0);
+    f->send_result = -ENOTCONN;
+    on_rpc(f, start_file);
+    assert_int_equal(f->result, -ENOTCONN);
+    assert_non_null(strstr(f->err.message, "'edge' is not connected"));
 }
 
 static void what_is_over_is_there_after_a_restart_until_it_is_too_old(void **state)
@@ -459,7 +541,15 @@ static void what_is_known_of_a_capture_comes_out_as_it_went_in(void **state)
     (void)state;
     static const struct capture_info info = {
         .id = "0123456789abcdef0123456789abcdef",
-        .sensor_id = "edge",
+        .parts_count = 2,
+        .parts = {{.sensor_id = "edge",
+                   .state = CAPTURE_ENDED,
+                   .bytes = 300,
+                   .packets = 3,
+                   .summary = {.packets = 3, .bytes = 300, .dropped = 5, .reason = "cancelled"}},
+                  {.sensor_id = "core", .state = CAPTURE_FAILED, .error = "it left"}},
+        .sensor_packets_max = 6,
+        .sensor_bytes_max = 7,
         .order = {.bpf = "tcp",
                   .interface = "eth0",
                   .requester = "ada",
@@ -500,6 +590,8 @@ int main(void)
         TEST(who_leaves_is_told_nothing_and_the_sensor_is),
         TEST(a_capture_that_is_refused_leaves_no_file),
         TEST(room_is_kept_for_what_runs_and_made_by_what_is_over),
+        TEST(several_sensors_are_answered_for_when_all_have_said_something),
+        TEST(where_no_sensor_captures_all_say_why),
         TEST(what_is_over_is_there_after_a_restart_until_it_is_too_old),
         cmocka_unit_test(what_is_known_of_a_capture_comes_out_as_it_went_in),
     };
