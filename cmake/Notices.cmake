@@ -1,6 +1,6 @@
 # THIRD_PARTY_NOTICES in the build tree: what the programs link and the dashboard embeds, with licences.
 set(programs)
-foreach(name netscope-sensor netscope-collector)
+foreach(name netscope-sensor netscope-collector netscopectl)
     if(TARGET ${name})
         list(APPEND programs ${name})
     endif()

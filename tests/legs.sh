@@ -100,7 +100,7 @@ leg_proto() {
 
 # The printed pages equal what the programs print.
 leg_docs() {
-    configure_and_build release netscope-sensor netscope-collector
+    configure_and_build release netscope-sensor netscope-collector netscopectl
     $PYTHON tests/integration/cli/generated_pages.py --bin build/release/bin
 }
 

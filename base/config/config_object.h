@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/config/config.h"
+#include "base/config/config_units.h"
 #include "base/error.h"
 
 /* Limits of a configuration: far above any honest one, far below what could hurt. */
@@ -81,15 +82,7 @@ MUST_USE int config_value_check_pair(const struct config_entry *entry,
 /* "a duration such as 30s": what a setting of this type must be. */
 const char *config_type_phrase(enum config_type type);
 
-/* config_units.c */
-enum config_unit_status {
-    CONFIG_UNIT_OK,
-    CONFIG_UNIT_MISSING,
-    CONFIG_UNIT_BAD,
-    CONFIG_UNIT_TOO_LARGE
-};
-enum config_unit_status config_read_duration(const char *text, const char *bare_unit, uint64_t *ns);
-enum config_unit_status config_read_bytes(const char *text, const char *bare_unit, uint64_t *bytes);
+/* config_units.c; the rest of it is in config_units.h. */
 #define CONFIG_NUMBER_BYTES 48
 /* The number as a setting of `type` is written: with the largest unit that gives a whole number. */
 void config_number_text(enum config_type type, uint64_t value, char out[CONFIG_NUMBER_BYTES]);

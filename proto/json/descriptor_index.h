@@ -1,6 +1,6 @@
 /* What the transcoder has to know of each message, field and enum: read once from the embedded
- * FileDescriptorSet, constant afterwards. Private to proto/json and proto/row. Depends on: base.
- * Any thread. */
+ * FileDescriptorSet, constant afterwards. For proto/json, proto/row and clients that read answers
+ * by the names of their fields. Depends on: base. Any thread. */
 #pragma once
 
 #include <stdbool.h>

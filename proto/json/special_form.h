@@ -1,5 +1,5 @@
-/* JSON of Timestamp, Duration, FieldMask and float (protobuf.dev, "ProtoJSON"). Private to
- * proto/json. Depends on: base. Any thread. */
+/* JSON of Timestamp, Duration, FieldMask and float (protobuf.dev, "ProtoJSON"). For
+ * proto/json, and for times on command lines. Depends on: base. Any thread. */
 #pragma once
 
 #include <stdbool.h>

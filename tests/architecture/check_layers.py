@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
-TOPS = ("base", "proto", "detection", "sensor", "collector-ui")
+TOPS = ("base", "proto", "detection", "sensor", "collector-ui", "ctl")
 
 
 def read_map(root):

@@ -40,7 +40,9 @@ def command_lines(folder):
     return (REMARK + "# Command lines\n\n## netscope-sensor\n\n" + printed(folder, "netscope-sensor", "--print-cli")
             + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-sensor", "--help") + "```\n"
             + "\n## netscope-collector\n\n" + printed(folder, "netscope-collector", "--print-cli")
-            + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-collector", "--help") + "```\n")
+            + "\nAs `--help` says it:\n\n```\n" + printed(folder, "netscope-collector", "--help") + "```\n"
+            + "\n## netscopectl\n\nHow it is used: [netscopectl.md](netscopectl.md).\n\n```\n" + printed(folder, "netscopectl", "--help")
+            + "```\n\n" + printed(folder, "netscopectl", "--print-cli"))
 
 
 def fields(folder):

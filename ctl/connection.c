@@ -1,0 +1,269 @@
+#include "ctl/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/service/secret_file.h"
+#include "base/wire_format.h"
+#include "ctl/stop.h"
+
+#define HEALTH_PATH   "/grpc.health.v1.Health/Check"
+#define PROBE_WAIT_NS (3 * NS_PER_SEC)
+
+/* Of this machine: a collector with its default settings, then a sensor. */
+static const char *const defaults[] = {"127.0.0.1:50052", "127.0.0.1:50051"};
+
+bool connection_wants_tls(const struct ctl_settings *s, const char *server)
+{
+    return s->tls || s->ca[0] != '\0' || s->certificate[0] != '\0' ||
+           (!s->plaintext && !address_is_local_endpoint(server));
+}
+
+int connection_token(const struct ctl_settings *settings, char out[CONNECTION_TOKEN_BYTES],
+                     struct error *err)
+{
+    size_t length = 0;
+
+    out[0] = '\0';
+    if (settings->token_file[0] == '\0') {
+        return 0;
+    }
+    const int result = secret_file_read("--token-file", settings->token_file, out,
+                                        CONNECTION_TOKEN_BYTES, &length, err);
+
+    for (size_t i = 0; result == 0 && i < length; i++) {
+        if (out[i] <= ' ' || out[i] > '~') {
+            out[0] = '\0';
+            return error_set(err, EINVAL, "--token-file: %s must hold one token on one line",
+                             settings->token_file);
+        }
+    }
+    return result;
+}
+
+static int open_channel(struct connection *connection, const struct ctl_settings *s,
+                        const char *server, struct error *err)
+{
+    struct rpc_channel_options options = rpc_channel_options_default(server);
+
+    (void)snprintf(connection->target, sizeof(connection->target), "%s", server);
+    connection->is_tls = connection_wants_tls(s, server);
+    options.is_tls = connection->is_tls;
+    options.ca_path = s->ca[0] != '\0' && strcmp(s->ca, "system") != 0 ? s->ca : NULL;
+    options.certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL;
+    options.key_path = s->key[0] != '\0' ? s->key : NULL;
+    options.server_name = s->server_name[0] != '\0' ? s->server_name : NULL;
+    options.connect_timeout_ns = s->timeout_ns;
+    connection->channel = rpc_channel_new(connection->runtime, &options, err);
+    return connection->channel == NULL ? -err->code : 0;
+}
+
+/* The first of this machine where somebody answers; the words of the last one otherwise. */
+static enum ctl_exit choose(struct connection *connection, const struct ctl_settings *s,
+                            struct error *err)
+{
+    const uint64_t timeout_ns = connection->timeout_ns;
+    enum ctl_exit status = CTL_UNREACHED;
+
+    connection->is_chosen = true;
+    for (size_t i = 0; i < ARRAY_COUNT(defaults) && status == CTL_UNREACHED; i++) {
+        unsigned state = 0;
+
+        error_clear(err);
+        rpc_channel_free(connection->channel);
+        if (open_channel(connection, s, defaults[i], err) != 0) {
+            return CTL_FAILED;
+        }
+        connection->timeout_ns = timeout_ns < PROBE_WAIT_NS ? timeout_ns : PROBE_WAIT_NS;
+        status = connection_health(connection, "", &state, err);
+    }
+    connection->timeout_ns = timeout_ns;
+    if (status == CTL_UNREACHED) {
+        (void)error_set(err, ECONNREFUSED,
+                        "neither %s (a collector) nor %s (a sensor) answers: start one, or name "
+                        "another by --server or NETSCOPE_SERVER",
+                        defaults[0], defaults[1]);
+    } else if (status == CTL_OK && !stop_is_wanted()) {
+        tell("no --server is given: %s answers", connection->target);
+    }
+    return status;
+}
+
+static int check_settings(const struct ctl_settings *s, struct error *err)
+{
+    const char *colon = strrchr(s->server, ':');
+
+    if (s->server[0] != '\0' && (colon == NULL || colon == s->server || colon[1] == '\0')) {
+        return error_set(err, EINVAL, "--server %s: give host:port, [IPv6]:port or unix:/path",
+                         s->server);
+    }
+    if (s->plaintext && (s->tls || s->ca[0] != '\0' || s->certificate[0] != '\0')) {
+        return error_set(err, EINVAL,
+                         "client.plaintext and client.tls* exclude each other: take one away "
+                         "(netscopectl reads flags, environment and ctl.yaml)");
+    }
+    return 0;
+}
+
+static enum ctl_exit open_all(struct connection *connection, const struct ctl_settings *settings,
+                              struct error *err)
+{
+    if (check_settings(settings, err) != 0 ||
+        connection_token(settings, connection->token, err) != 0) {
+        return CTL_USAGE;
+    }
+    connection->runtime = rpc_runtime_new(NULL, err);
+    stop_begin();
+    if (connection->runtime == NULL) {
+        return CTL_FAILED;
+    }
+    if (settings->server[0] == '\0') {
+        return choose(connection, settings, err);
+    }
+    if (open_channel(connection, settings, settings->server, err) != 0) {
+        return CTL_USAGE;
+    }
+    if (connection->token[0] != '\0' && !connection->is_tls &&
+        !address_is_local_endpoint(settings->server)) {
+        tell("--plaintext: the token is sent to %s in the clear", settings->server);
+    }
+    return CTL_OK;
+}
+
+enum ctl_exit connection_open(struct connection *connection, const struct ctl_settings *settings,
+                              struct error *err)
+{
+    *connection = (struct connection){.timeout_ns = settings->timeout_ns};
+    return open_all(connection, settings, err);
+}
+
+void connection_close(struct connection *connection)
+{
+    rpc_channel_free(connection->channel);
+    rpc_runtime_free(connection->runtime);
+    explicit_bzero(connection->token, sizeof(connection->token));
+    connection->channel = NULL;
+    connection->runtime = NULL;
+}
+
+/* ---- health ---- */
+
+enum ctl_exit connection_health(struct connection *connection, const char *service, unsigned *state,
+                                struct error *err)
+{
+    uint8_t request[300];
+    struct wire_writer w = wire_writer_over(request, sizeof(request));
+    struct answer answer = {0};
+    struct wire_field field;
+
+    *state = 0;
+    wire_write_text_if_any(&w, 1, service);
+    enum ctl_exit status = ask(connection, HEALTH_PATH, request, wire_written(&w), &answer, err);
+
+    if (answer.status == RPC_NOT_FOUND) {
+        error_clear(err);
+        status = CTL_OK;
+    }
+    if (status == CTL_OK && answer.bytes != NULL) {
+        struct wire_reader r = wire_reader_over(answer.bytes, answer.length);
+
+        while (wire_next(&r, &field)) {
+            if (field.number == 1 && field.value <= 2) {
+                *state = (unsigned)field.value;
+            }
+        }
+    }
+    free(answer.bytes);
+    return status;
+}
+
+enum ctl_exit connection_kind(struct connection *connection, enum server_kind *kind,
+                              struct error *err)
+{
+    unsigned state = 0;
+    enum ctl_exit status =
+        connection_health(connection, "netscope.v1.CollectorService", &state, err);
+
+    *kind = SERVER_UNKNOWN;
+    if (status == CTL_OK && state != 0) {
+        *kind = SERVER_COLLECTOR;
+    } else if (status == CTL_OK) {
+        status = connection_health(connection, "netscope.v1.SensorService", &state, err);
+        *kind = status == CTL_OK && state != 0 ? SERVER_SENSOR : SERVER_UNKNOWN;
+    }
+    return status;
+}
+
+/* ---- how a call ended, in plain words ---- */
+
+static const char *plain_words(const char *message)
+{
+    static const struct {
+        const char *part, *meaning;
+    } table[] = {
+        {"ertificate verify failed", "its certificate is not signed by the CA that is known here, "
+                                     "or has expired"},
+        {"CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the CA that is known here, "
+                                      "or has expired"},
+        {"Hostname Verification", "its certificate is for another name (--tls-server-name)"},
+        {"not in peer certificate", "its certificate is for another name (--tls-server-name)"},
+        {"not match", "its certificate is for another name (--tls-server-name)"},
+        {"WRONG_VERSION_NUMBER", "it speaks plaintext, and TLS is asked for here"},
+        {"wrong version number", "it speaks plaintext, and TLS is asked for here"},
+        {"andshake", "the TLS handshake failed: it wants a certificate (--tls-cert), or speaks "
+                     "plaintext"},
+        {"onnection refused", "nothing listens there"},
+        {"No such file", "there is no such socket"},
+        {"DNS resolution failed", "the name cannot be resolved"},
+        {"ocket closed", "it has ended, or speaks TLS (--tls)"},
+        {"onnection reset", "it has ended, or speaks TLS (--tls)"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        if (strstr(message, table[i].part) != NULL) {
+            return table[i].meaning;
+        }
+    }
+    return NULL;
+}
+
+enum ctl_exit explain(const struct connection *connection, enum rpc_status status,
+                      const char *message, struct error *err)
+{
+    const char *words = plain_words(message);
+
+    switch (status) {
+    case RPC_OK:
+        return CTL_OK;
+    case RPC_UNAVAILABLE:
+        (void)error_set(err, EHOSTUNREACH,
+                        "%s cannot be asked: %s%s%.200s%s; netscopectl doctor%s%s looks closer",
+                        connection->target, words != NULL ? words : "", words != NULL ? " (" : "",
+                        message, words != NULL ? ")" : "",
+                        connection->is_chosen ? "" : " --server ",
+                        connection->is_chosen ? "" : connection->target);
+        return CTL_UNREACHED;
+    case RPC_DEADLINE_EXCEEDED:
+        (void)error_set(err, ETIMEDOUT, "%s does not answer in time (--timeout): %.300s",
+                        connection->target, message);
+        return CTL_UNREACHED;
+    case RPC_UNAUTHENTICATED:
+    case RPC_PERMISSION_DENIED:
+        (void)error_set(err, EACCES, "%s refuses%s: %.300s", connection->target,
+                        connection->token[0] == '\0' ? " (no --token-file is given)" : "", message);
+        return CTL_REFUSED;
+    case RPC_UNIMPLEMENTED:
+        (void)error_set(err, ENOSYS, "%s has no such service: %.300s", connection->target, message);
+        return CTL_FAILED;
+    case RPC_INVALID_ARGUMENT:
+        (void)error_set(err, EINVAL, "%s: %.400s", connection->target, message);
+        return CTL_USAGE;
+    default:
+        (void)error_set(err, EPROTO, "%s: %s: %.400s", connection->target, rpc_status_name(status),
+                        message);
+        return CTL_FAILED;
+    }
+}

@@ -1,0 +1,105 @@
+/* netscopectl: asks sensors and collectors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config/name_slips.h"
+#include "ctl/command.h"
+#include "ctl/stop.h"
+
+static const struct ctl_command *const commands[] = {&observe_command, &status_command, NULL};
+
+static void print_usage(FILE *out)
+{
+    (void)fputs("netscopectl: asks sensors and collectors of NetScope.\n\n"
+                "  netscopectl COMMAND [FLAGS]\n\n",
+                out);
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        (void)fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    (void)fputs(
+        "\nnetscopectl COMMAND --help tells the flags of a command, with examples.\n"
+        "\nSettings: flag > environment (NETSCOPE_SERVER, NETSCOPE_TLS_CA, NETSCOPE_TLS_CERT,\n"
+        "NETSCOPE_TLS_KEY, NETSCOPE_TLS_SERVER_NAME, NETSCOPE_TOKEN_FILE, NETSCOPE_TIMEOUT) >\n"
+        "~/.config/netscope/ctl.yaml > default.\n"
+        "\nExit status: 0 done; 1 the answer is an error, or is not whole; 2 wrong usage, or no\n"
+        "filter; 3 nobody answers; 4 refused: no token, or one without the right; 130\n"
+        "interrupted before the answer was whole.\n",
+        out);
+}
+
+static int refuse_command(const char *given)
+{
+    struct name_nearest nearest = name_nearest_start(strlen(given));
+
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const char *name = commands[i]->name;
+
+        name_nearest_offer(&nearest, name, name_slips(given, strlen(given), name, strlen(name)));
+    }
+    if (given[0] == '-') {
+        tell("%s: a command comes first: netscopectl status %s ... (see --help)", given, given);
+    } else if (nearest.name != NULL) {
+        tell("%s: unknown command; did you mean %s? (see --help)", given, nearest.name);
+    } else {
+        tell("%s: unknown command (see --help)", given);
+    }
+    return CTL_USAGE;
+}
+
+static int run(const struct ctl_command *command, int argc, char **argv)
+{
+    static struct ctl ctl;
+    struct error err = {0}, closing = {0};
+    bool wants_help = false;
+    AUTO(config) config = ctl_settings_new(&ctl.settings, &err);
+    enum ctl_exit status = CTL_FAILED;
+
+    if (config != NULL) {
+        status = ctl_read(&ctl, config, command, argc, argv, &wants_help, &err);
+    }
+    if (wants_help && status == CTL_OK) {
+        ctl_print_help(command, stdout);
+        return CTL_OK;
+    }
+    if (err.code == 0 && stop_prepare(&err) == 0) {
+        output_standard(&ctl.out, ctl.settings.color);
+        status = command->run(&ctl, &err);
+        if (output_close(&ctl.out, &closing) != 0) {
+            tell("%s", closing.message);
+            status = CTL_FAILED;
+        }
+    }
+    if (err.code != 0) {
+        tell("%s", err.message);
+    }
+    return (int)status;
+}
+
+int main(int argc, char **argv)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+
+    if (first[0] == '\0') {
+        print_usage(stderr);
+        return CTL_USAGE;
+    }
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+        print_usage(stdout);
+        return CTL_OK;
+    }
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
+        (void)printf("netscopectl %s\n", NETSCOPE_VERSION);
+        return CTL_OK;
+    }
+    if (strcmp(first, "--print-cli") == 0) {
+        ctl_print_markdown(commands, stdout);
+        return CTL_OK;
+    }
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (strcmp(first, commands[i]->name) == 0) {
+            return run(commands[i], argc - 1, argv + 1);
+        }
+    }
+    return refuse_command(first);
+}
