@@ -97,7 +97,12 @@ static bool take_memory(struct detection *detection)
     detection->findings = calloc(most, sizeof(*detection->findings));
     detection->lost = calloc(detection->lost_seconds, sizeof(*detection->lost));
     detection->incidents = calloc(INCIDENTS_MAX, sizeof(*detection->incidents));
-    return detection->findings != NULL && detection->lost != NULL && detection->incidents != NULL;
+    if (detection->settings->keeps_learnt) {
+        detection->learnt_bytes = detection_learnt_bytes(detection);
+        detection->learnt = malloc(detection->learnt_bytes);
+    }
+    return detection->findings != NULL && detection->lost != NULL && detection->incidents != NULL &&
+           (detection->learnt != NULL || !detection->settings->keeps_learnt);
 }
 
 struct detection *detection_new(const struct detection_settings *settings, struct error *err)
@@ -144,6 +149,7 @@ void detection_free(struct detection *detection)
         for (uint32_t i = 0; i < DETECTORS_MAX; i++) {
             free(detection->detectors[i].state);
         }
+        free(detection->learnt);
         free(detection->lost);
         free(detection->findings);
         free(detection->incidents);
@@ -154,7 +160,7 @@ void detection_free(struct detection *detection)
 uint64_t detection_bytes(const struct detection *detection)
 {
     uint64_t bytes = sizeof(*detection) + INCIDENTS_MAX * sizeof(*detection->incidents) +
-                     detection->lost_seconds * sizeof(*detection->lost);
+                     detection->lost_seconds * sizeof(*detection->lost) + detection->learnt_bytes;
 
     for (uint32_t i = 0; i < detection->windows_count; i++) {
         bytes += detection_table_bytes(&detection->windows[i].table);
@@ -189,7 +195,8 @@ static void watch_window(struct detection *detection, struct window *window, uin
 
     if (rules->ops->watch != NULL && rules->overrides_count == 0) {
         watch = rules->ops->watch(rules, number - rules->first_window);
-        watch.first_second += watch.first_second != 0 ? detection->since : 0;
+        watch.first_second +=
+            watch.first_second != 0 ? detection->detectors[window->detector].since : 0;
     }
     window->table.watch = watch;
 }
@@ -253,11 +260,15 @@ static bool is_idle(const struct detection *detection)
 /* The clock went back, or the seed changed: the windows are of another time. */
 static void start_again(struct detection *detection, uint64_t second)
 {
-    detection->since = second;
+    detection_learnt_remember(detection);
+    for (uint32_t i = 0; i < detection->settings->detectors_count; i++) {
+        detection->detectors[i].since = second;
+    }
     for (uint32_t i = 0; i < detection->windows_count; i++) {
         detection_table_reset(&detection->windows[i].table);
         detection->windows[i].saturated_second = 0;
     }
+    detection_learnt_recall(detection, second);
     for (uint32_t i = 0; i < INCIDENTS_MAX; i++) {
         struct detection_incident *incident = &detection->incidents[i];
 
@@ -290,21 +301,20 @@ void detection_decide(struct detection *detection, struct detection_frame *merge
                       const struct detection_second *costs, detection_emit *emit, void *context)
 {
     const uint64_t second = merged->second;
+    const bool is_first = detection->now == 0;
+    const bool is_back = !is_first && second <= detection->now;
 
     detection_frame_settle(merged);
     detection->emit = emit;
     detection->emit_context = context;
-    if (detection->now == 0) {
-        detection->first = detection->since = second;
-    }
-    if (merged->seed != detection->seed) {
+    if (is_first || is_back || merged->seed != detection->seed) {
         detection->seed = merged->seed;
         start_again(detection, second);
     }
-    if (detection->now != 0 && second <= detection->now) {
-        start_again(detection, second);
-        detection->first = second < detection->first ? second : detection->first;
-    } else if (detection->now != 0) {
+    if (is_first || (is_back && second < detection->first)) {
+        detection->first = second;
+    }
+    if (!is_first && !is_back) {
         cross_gap(detection, second);
     }
     tick(detection, second, merged, costs);
@@ -387,9 +397,14 @@ uint64_t detection_now(const struct detection *detection)
     return detection->now;
 }
 
-uint64_t detection_since(const struct detection *detection)
+uint64_t detector_own_seed(const struct detection *detection)
 {
-    return detection->since;
+    return hash_bytes((struct hash_key){detection->seed, 0}, "own", 3);
+}
+
+uint64_t detector_hash_subject(uint64_t own_seed, const struct detection_subject *subject)
+{
+    return detection_subject_hash(detection_hash_key(own_seed), subject);
 }
 
 void detector_is_full(struct detection *detection, const struct detector *self, uint32_t window)
@@ -520,11 +535,10 @@ void detector_report_over(struct detection *detection, struct detector *self, ui
     }
 }
 
-bool detector_is_learnt(const struct detection *detection, const struct detection_table *table,
+bool detector_is_learnt(const struct detector *self, const struct detection_table *table,
                         uint32_t number, uint64_t learning_ns)
 {
-    return table->entries[number].first_ns / NS_PER_SEC <
-           detection->since + learning_ns / NS_PER_SEC;
+    return table->entries[number].first_ns / NS_PER_SEC < self->since + learning_ns / NS_PER_SEC;
 }
 
 struct detection_tally detector_tally(const struct detection *detection,

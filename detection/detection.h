@@ -198,6 +198,31 @@ void detection_finish(struct detection *detection, uint64_t now_ns, detection_em
                       void *context);
 uint64_t detection_bytes(const struct detection *detection);
 
+/* ---- what was learnt ---- */
+
+/* Which hosts, services and pairs belong here is learnt for a long time. With settings.keeps_learnt
+ * it outlasts another seed and a clock that goes back, and may be kept for the next start. */
+#define DETECTION_LEARNT_BYTES_MAX ((size_t)16 << 20)
+/* The most that _write needs. */
+size_t detection_learnt_bytes(const struct detection *detection);
+/* As bytes (versioned, of any seed); what does not fit is left out and counted. Returns the length;
+ * 0: nothing was decided so far, or there is no room at all. Cost: as many subjects as the windows
+ * hold. */
+size_t detection_learnt_write(struct detection *detection, uint8_t *out, size_t out_bytes);
+/* Subjects that the last _write left out. */
+uint64_t detection_learnt_left_out(const struct detection *detection);
+
+struct detection_learnt_sum {
+    uint32_t subjects;    /* of windows; what a detector keeps itself is not among them */
+    uint32_t passed_over; /* sections of detectors that are off or not known */
+    uint32_t begun_anew;  /* detectors whose rules are others: what they know stays, and they learn
+                             from the start again */
+};
+/* Puts it in force with the first second. Before that, with settings.keeps_learnt. False:
+ * malformed (or no memory): nothing is. */
+MUST_USE bool detection_learnt_read(struct detection *detection, const uint8_t *bytes,
+                                    size_t length, struct detection_learnt_sum *sum);
+
 /* One row a detector, for statistics. Returns how many. */
 uint32_t detection_statistics(const struct detection *detection, struct stats_detector *rows,
                               uint32_t rows_max);

@@ -109,7 +109,6 @@ struct detection {
     const struct detection_settings *settings;
     uint64_t now;   /* the last second that was decided; 0: none */
     uint64_t first; /* the first one */
-    uint64_t since; /* the first one of what the windows hold */
     uint64_t seed;  /* of the frames in the windows */
     struct detector detectors[DETECTORS_MAX];
     struct detector_counts counts[DETECTORS_MAX];
@@ -133,6 +132,9 @@ struct detection {
     const struct detection_table *draft_table; /* of its subject, NULL: none */
     uint32_t draft_number;
     uint8_t draft_mode;
+    uint8_t *learnt; /* room for what outlasts windows; NULL: nothing does */
+    size_t learnt_bytes, learnt_length;
+    uint64_t learnt_left_out;
     detection_emit *emit; /* during a call */
     void *emit_context;
 };
@@ -166,6 +168,9 @@ struct detection_shape detection_view_shape(const struct detection_settings *set
                                             const struct detector_view *view, uint32_t factor);
 const struct detector_override *detection_override(const struct detector_rules *rules,
                                                    const struct detection_subject *subject);
+/* Before the windows are emptied, and after, in force from `second` on. */
+void detection_learnt_remember(struct detection *detection);
+void detection_learnt_recall(struct detection *detection, uint64_t second);
 /* Something of what the window still holds did not fit. */
 bool detection_is_saturated(const struct detection *detection, const struct window *window);
 bool detection_is_warm(const struct detection *detection);

@@ -89,9 +89,11 @@ struct detection_settings {
     uint16_t community_id_seed;
     bool enabled; /* and at least one detector is */
     uint32_t victims_max, scanners_max, keys_max;
-    uint64_t warm_up_ns; /* after the first second nothing opens for so long; 0 from files */
-    uint64_t seed;       /* where frames begin; equal wherever frames are merged */
-    uint64_t identity;   /* of who decides (a hash of sensor_id): part of each alert_id */
+    uint64_t warm_up_ns;     /* after the first second nothing opens for so long; 0 from files */
+    uint64_t seed;           /* where frames begin; equal wherever frames are merged */
+    uint64_t identity;       /* of who decides (a hash of sensor_id): part of each alert_id */
+    bool keeps_learnt;       /* over other seeds and clocks, and for the next start */
+    uint64_t learnt_context; /* a hash of what else decides what is learnt: networks, interfaces */
     char config_hash[17];
     enum alert_scope scope;
     uint32_t detectors_count;

@@ -142,6 +142,10 @@ void detection_table_reset(struct detection_table *table);
 uint32_t detection_table_touch(struct detection_table *table,
                                const struct detection_subject *subject, uint64_t hash,
                                uint64_t first_ns, uint64_t last_ns, uint64_t weight);
+/* Windows: holds a subject of which something was told last in `told_second`, as it was before the
+ * window was emptied. A full one leaves it. */
+void detection_table_keep(struct detection_table *table, const struct detection_subject *subject,
+                          uint64_t hash, uint64_t first_ns, uint64_t told_second);
 /* DETECTION_NONE: not held. */
 uint32_t detection_table_find(const struct detection_table *table,
                               const struct detection_subject *subject, uint64_t hash);

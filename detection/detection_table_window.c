@@ -62,6 +62,22 @@ static void await(struct detection_table *table, uint32_t number)
     }
 }
 
+void detection_table_keep(struct detection_table *table, const struct detection_subject *subject,
+                          uint64_t hash, uint64_t first_ns, uint64_t told_second)
+{
+    if (detection_is_full(table) && detection_table_find(table, subject, hash) == DETECTION_NONE) {
+        return;
+    }
+    const uint32_t number =
+        detection_table_touch(table, subject, hash, first_ns, told_second * NS_PER_SEC, 1);
+
+    table->entries[number].told_second = (uint32_t)told_second;
+    table->weights[number]++; /* as heavy as a newcomer */
+    if (table->due != NULL) {
+        await(table, number);
+    }
+}
+
 /* ---- merging ---- */
 
 static void add_sums(struct detection_table *into, uint32_t number, const uint64_t *from)

@@ -69,7 +69,24 @@ struct detector_defaults {
 
 struct detector {
     const struct detector_rules *rules;
-    void *state; /* ops->state_bytes, zeroed, for life; decide's alone */
+    void *state;    /* ops->state_bytes, zeroed, for life; decide's alone */
+    uint64_t since; /* the first second of what it has learnt: of another time or seed its windows
+                       know nothing */
+};
+
+struct byte_reader;
+struct byte_writer;
+
+/* What of a detector outlasts a restart (detection_learnt_write). */
+struct detector_memory {
+    bool keeps_windows;     /* subjects that were seen while it learnt ... */
+    bool keeps_told;        /* ... and those at their level: they were told of once */
+    uint8_t learning_param; /* the parameter with the time it learns */
+    size_t state_bytes;     /* the most that `write` needs; NULL: nothing beside windows */
+    void (*write)(const struct detector *self, struct byte_writer *out);
+    /* `is_used`: it becomes the state, of self->since; else it is only looked at. False: it is
+     * not what `write` writes. */
+    bool (*read)(struct detector *self, struct byte_reader *in, bool is_used);
 };
 
 struct detector_ops {
@@ -85,6 +102,7 @@ struct detector_ops {
     uint32_t windows_count;
     struct detector_param params[DETECTOR_PARAMS_MAX + 1];
     size_t state_bytes;
+    struct detector_memory memory;
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;
@@ -213,8 +231,10 @@ struct detection_table *detector_window(struct detection *detection, const struc
 uint64_t detector_window_seconds(const struct detection *detection, const struct detector *self,
                                  uint32_t window);
 uint64_t detection_now(const struct detection *detection); /* the second being decided */
-/* The first second of what windows hold: of another time or seed they know nothing. */
-uint64_t detection_since(const struct detection *detection);
+/* A seed for what the detector keeps by hash beside its windows: of the frames' seed, which cannot
+ * be told from it, so that it may be written to a file. */
+uint64_t detector_own_seed(const struct detection *detection);
+uint64_t detector_hash_subject(uint64_t own_seed, const struct detection_subject *subject);
 /* What the detector holds beside its windows is full: told as of a window that is. */
 void detector_is_full(struct detection *detection, const struct detector *self, uint32_t window);
 const struct detection_second *detection_costs(const struct detection *detection);
@@ -249,9 +269,10 @@ typedef void detector_report(struct detection *detection, struct detector *self,
 void detector_report_over(struct detection *detection, struct detector *self, uint32_t window,
                           double medium, detector_measure *measure, detector_report *report);
 
-/* True for a subject that was seen in the first `learning_ns` of what the windows hold: it belongs
- * here. They begin anew, and so does learning, with another seed and a clock that goes back. */
-bool detector_is_learnt(const struct detection *detection, const struct detection_table *table,
+/* True for a subject that was seen in the first `learning_ns` of what the detector has learnt: it
+ * belongs here. Without settings.keeps_learnt learning begins anew with another seed and a clock
+ * that goes back. */
+bool detector_is_learnt(const struct detector *self, const struct detection_table *table,
                         uint32_t number, uint64_t learning_ns);
 
 /* Attempts of a set that ended before the second being decided: those of that second may still get

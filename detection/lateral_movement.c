@@ -4,14 +4,15 @@
  * Pairs of client and service that were seen are kept in two Bloom filters: one is filled, and when
  * it is full it becomes the older one and the older one is forgotten, so that memory is fixed and
  * what goes on being used stays known. A pair is taken for known by mistake with a chance below one
- * in a thousand a filter; that one is missed. New pairs are kept for the window, and counted by
- * client: the more, the more severe. */
+ * in a thousand a filter; that one is missed. The filters outlast a restart. New pairs are kept for
+ * the window, and counted by client: the more, the more severe. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/attributes.h"
 #include "base/clock.h"
+#include "detection/byte_form.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
@@ -33,6 +34,7 @@ struct fresh {
 
 struct movement {
     uint64_t since; /* of what is known: windows that begin anew know nothing */
+    uint64_t seed;  /* of the filters, which outlast that of frames */
     uint64_t known[2][KNOWN_BITS / 64];
     uint32_t known_count[2], current;
     uint64_t full_second; /* when something was last forgotten that should not be; 0: never */
@@ -124,6 +126,53 @@ static bool know(struct movement *movement, uint64_t hash, uint64_t now)
     filter_add(movement->known[movement->current], hash);
     movement->known_count[movement->current]++;
     return was_known;
+}
+
+/* ---- what outlasts a restart ---- */
+
+static void write_known(const struct detector *self, struct byte_writer *out)
+{
+    const struct movement *movement = self->state;
+
+    byte_put(out, movement->seed, 8);
+    byte_put(out, movement->current, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        byte_put(out, movement->known_count[i], 4);
+        for (uint32_t j = 0; movement->known_count[i] > 0 && j < KNOWN_BITS / 64; j++) {
+            byte_put(out, movement->known[i][j], 8);
+        }
+    }
+}
+
+static bool read_known(struct detector *self, struct byte_reader *in, bool is_used)
+{
+    struct movement *movement = self->state;
+    const uint64_t seed = byte_take(in, 8), current = byte_take(in, 1);
+
+    if (is_used) {
+        memset(movement, 0, sizeof(*movement));
+        movement->since = self->since;
+        movement->seed = seed;
+        movement->current = (uint32_t)current & 1;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t count = byte_take(in, 4);
+
+        if (!in->ok || count > KNOWN_MAX) {
+            return false;
+        }
+        for (uint32_t j = 0; count > 0 && j < KNOWN_BITS / 64; j++) {
+            const uint64_t bits = byte_take(in, 8);
+
+            if (is_used) {
+                movement->known[i][j] = bits;
+            }
+        }
+        if (is_used) {
+            movement->known_count[i] = (uint32_t)count;
+        }
+    }
+    return in->ok && current <= 1;
 }
 
 /* ---- new pairs ---- */
@@ -258,9 +307,11 @@ static bool is_new(struct detection *detection, struct detector *self,
     const struct detection_table *table = detector_window(detection, self, 0);
     const struct detection_entry *entry = &table->entries[finding->number];
     const uint64_t learning_ns = self->rules->params[PARAM_LEARNING].number;
+    struct movement *movement = self->state;
 
-    if (know(self->state, entry->hash, detection_now(detection)) ||
-        detector_is_learnt(detection, table, finding->number, learning_ns)) {
+    if (know(movement, detector_hash_subject(movement->seed, &entry->subject),
+             detection_now(detection)) ||
+        detector_is_learnt(self, table, finding->number, learning_ns)) {
         return false;
     }
     add_fresh(detection, self, &finding->subject, entry->origins);
@@ -271,9 +322,10 @@ static void begin(struct detection *detection, struct detector *self)
 {
     struct movement *movement = self->state;
 
-    if (movement->since != detection_since(detection)) {
+    if (movement->since != self->since) {
         memset(movement, 0, sizeof(*movement));
-        movement->since = detection_since(detection);
+        movement->since = self->since;
+        movement->seed = detector_own_seed(detection);
     }
     if (movement->full_second != 0 &&
         movement->full_second + self->rules->window_ns / NS_PER_SEC > detection_now(detection)) {
@@ -344,6 +396,10 @@ const struct detector_ops lateral_movement_detector = {
                 .take_ports = take_port,
                 .form = "a port such as 22 or ports such as 5900-5909"}},
     .state_bytes = sizeof(struct movement),
+    .memory = {.learning_param = PARAM_LEARNING,
+               .state_bytes = 8 + 1 + 2 * (4 + KNOWN_BITS / 8),
+               .write = write_known,
+               .read = read_known},
     .cares = cares,
     .feed = feed,
     .decide = decide};

@@ -45,7 +45,7 @@ static double connections(struct detection *detection, const struct detector *se
 {
     const struct detection_table *table = detector_window(detection, self, window);
 
-    return detector_is_learnt(detection, table, number, self->rules->params[PARAM_LEARNING].number)
+    return detector_is_learnt(self, table, number, self->rules->params[PARAM_LEARNING].number)
                ? -1
                : (double)detection_table_sum(table, number, COUNT_CONNECTIONS);
 }
@@ -121,6 +121,7 @@ const struct detector_ops new_host_detector = {
                 .min = 0,
                 .max = 6.048e14,
                 .help = "After the start, what is seen belongs here."}},
+    .memory = {.keeps_windows = true, .keeps_told = true, .learning_param = PARAM_LEARNING},
     .cares = cares,
     .feed = feed,
     .decide = decide,

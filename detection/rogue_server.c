@@ -58,7 +58,7 @@ static double messages(struct detection *detection, const struct detector *self,
 {
     const struct detection_table *table = detector_window(detection, self, window);
 
-    return detector_is_learnt(detection, table, number, self->rules->params[PARAM_LEARNING].number)
+    return detector_is_learnt(self, table, number, self->rules->params[PARAM_LEARNING].number)
                ? -1
                : (double)detection_table_sum(table, number, COUNT_MESSAGES);
 }
@@ -132,5 +132,6 @@ const struct detector_ops rogue_server_detector = {
                 .max = 64,
                 .help = "Addresses of servers and routers that belong here.",
                 .is_addresses = true}},
+    .memory = {.keeps_windows = true, .learning_param = PARAM_LEARNING},
     .feed = feed,
     .decide = decide};

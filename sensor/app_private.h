@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/replacement.h"
 #include "base/service/control.h"
 #include "proto/ingest_message.h"
 #include "sensor/app.h"
@@ -35,6 +36,7 @@ struct app {
     struct grpc_server *grpc;
     struct http_export *http;
     struct ip_prefix *internal;
+    char learnt_path[REPLACEMENT_PATH_BYTES];
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
     char config_hash[17]; /* of the start: other threads may read it */

@@ -115,6 +115,8 @@ static void use_rules(struct app *app)
     next->rules.community_id = before->community_id;
     next->rules.community_id_seed = before->community_id_seed;
     next->rules.identity = before->identity;
+    next->rules.keeps_learnt = before->keeps_learnt;
+    next->rules.learnt_context = before->learnt_context;
     next->rules.warm_up_ns = before->warm_up_ns;
     next->rules.scope = before->scope;
     config_hash_text(app->config, next->rules.config_hash);

@@ -172,6 +172,42 @@ static void write_community_id(const struct detection_flow *flow, uint16_t seed,
                     seed, out);
 }
 
+/* Hosts inside, and where they are looked at. */
+static uint64_t hash_view(const struct app *app)
+{
+    const struct config_list *internal = &app->settings->networks.internal;
+    const char *const texts[] = {app->interface, app->settings->capture.filter,
+                                 app->settings->capture.direction};
+    struct hash_key key = {0};
+
+    for (uint32_t i = 0; i < internal->count; i++) {
+        key.a = hash_bytes(key, internal->items[i], strlen(internal->items[i]));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        key.a = hash_bytes(key, texts[i], strlen(texts[i]));
+        key.b++;
+    }
+    return key.a;
+}
+
+/* From a file the same input gives the same answer, whatever was learnt before. */
+static void fill_learnt(struct app *app)
+{
+    const struct analysis_section *from = &app->settings->analysis;
+    const char *directory = app_state_directory(app->settings);
+    struct detection_settings *to = &app->pipeline_settings.detection;
+
+    to->keeps_learnt = app->is_live && from->keep_learnt;
+    to->learnt_context = hash_view(app);
+    if (to->keeps_learnt && directory[0] != '\0') {
+        (void)snprintf(app->learnt_path, sizeof(app->learnt_path), "%s/learnt", directory);
+        app->pipeline_settings.learnt =
+            (struct learnt_file_settings){.path = app->learnt_path,
+                                          .interval_ns = from->learnt_interval_ns,
+                                          .max_age_ns = from->learnt_max_age_ns};
+    }
+}
+
 static int fill_detection(struct app *app, struct error *err)
 {
     struct detection_settings *to = &app->pipeline_settings.detection;
@@ -186,6 +222,7 @@ static int fill_detection(struct app *app, struct error *err)
     to->identity = hash_bytes((struct hash_key){0}, app->sensor_id, strlen(app->sensor_id));
     to->warm_up_ns = app->is_live ? to->warm_up_ns : 0;
     memcpy(to->config_hash, app->config_hash, sizeof(to->config_hash));
+    fill_learnt(app);
     return 0;
 }
 static enum shard_lines lines_wanted(const struct sensor_settings *settings, unsigned verbosity)

@@ -21,8 +21,8 @@ static const struct config_field sensor_fields[] = {
      .offset = FIELD(sensor_section, state_directory),
      .value = "",
      .max = 1024,
-     .help = "Where the sensor keeps its id; empty: $STATE_DIRECTORY (systemd) if set, else "
-             "nothing is kept."},
+     .help = "Where the sensor keeps its id and what its detectors have learnt; empty: "
+             "$STATE_DIRECTORY (systemd) if set, else nothing is kept."},
     {0},
 };
 
@@ -417,6 +417,27 @@ static const struct config_field analysis_fields[] = {
      .value = "",
      .max = 4096,
      .help = "Alerts, one JSON object a line; - is stdout."},
+    {.type = CONFIG_BOOL,
+     .key = "keep_learnt",
+     .offset = FIELD(analysis_section, keep_learnt),
+     .value = "true",
+     .help =
+         "Live: what detectors have learnt (new_host, rogue_server, lateral_movement) outlasts a "
+         "restart, in the file learnt of the state directory, and a change of the clock."},
+    {.type = CONFIG_DURATION,
+     .key = "learnt_interval",
+     .offset = FIELD(analysis_section, learnt_interval_ns),
+     .value = "5m",
+     .min = 1e9,
+     .max = 8.64e13,
+     .help = "How often that file is written, beside at the end: what is learnt in between is lost "
+             "with a crash."},
+    {.type = CONFIG_DURATION,
+     .key = "learnt_max_age",
+     .offset = FIELD(analysis_section, learnt_max_age_ns),
+     .value = "30d",
+     .max = 3.1536e16,
+     .help = "A file that was written longer ago is not used; 0s: of any age."},
     {0},
 };
 

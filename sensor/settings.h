@@ -90,6 +90,8 @@ struct analysis_section {
     bool rtt, retrans, out_of_order;
     bool checksums;
     const char *alerts_jsonl;
+    bool keep_learnt;
+    uint64_t learnt_interval_ns, learnt_max_age_ns;
 };
 
 struct pipeline_section {

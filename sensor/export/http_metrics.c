@@ -321,6 +321,32 @@ static void write_assets(struct metrics_page *page, struct pipeline *pipeline,
     }
 }
 
+static void write_learnt(struct metrics_page *page, const struct pipeline *pipeline)
+{
+    const struct learnt_file_counts *counts = pipeline_learnt(pipeline);
+
+    if (counts == NULL) {
+        return;
+    }
+    one(page, "netscope_learnt_saves_total", METRICS_COUNTER,
+        "Writings of what detectors have learnt.", counter_get(&counts->saved));
+    one(page, "netscope_learnt_save_failures_total", METRICS_COUNTER,
+        "Writings of it that failed: a restart would lose what came since the last one.",
+        counter_get(&counts->failed));
+    one(page, "netscope_learnt_refused_total", METRICS_COUNTER,
+        "Files of it that were damaged, foreign, too old or of another version, and set aside.",
+        counter_get(&counts->refused));
+    one(page, "netscope_learnt_subjects_read", METRICS_GAUGE,
+        "Hosts, services and servers that were known at the start.",
+        counter_get(&counts->subjects));
+    one(page, "netscope_learnt_left_out", METRICS_GAUGE,
+        "Those that the last writing had no room for.", counter_get(&counts->left_out));
+    one(page, "netscope_learnt_bytes", METRICS_GAUGE, "Bytes of the file.",
+        counter_get(&counts->bytes));
+    one(page, "netscope_learnt_saved_timestamp_seconds", METRICS_GAUGE,
+        "When it was written last; 0: not since the start.", counter_get(&counts->saved_wall_sec));
+}
+
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct pipeline_names names;
@@ -558,6 +584,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_names(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);
+    write_learnt(page, pipeline);
     write_sinks(page, pipeline);
     kafka_metrics_write(pipeline, page);
     write_grpc(page, grpc);

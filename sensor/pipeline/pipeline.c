@@ -138,6 +138,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .flush_ns = from->flush_ns,
         .stop = &pipeline->stop,
         .detection = from->detection.enabled ? &pipeline->settings.detection : NULL,
+        .learnt = from->learnt,
         .epochs_per_shard = epochs_per_shard(pipeline),
         .sketch_seed = &pipeline->sketch_seed,
         .detection_now = &pipeline->detection_now,

@@ -32,6 +32,7 @@ struct pipeline_settings {
     uint32_t assets_max;                /* 0: none are kept */
     uint64_t handover_bytes;            /* live with several shards: rings into each */
     struct detection_settings detection;
+    struct learnt_file_settings learnt; /* path NULL: what detectors learn ends with the process */
     const char *sensor_id, *boot_id, *config_hash; /* borrowed */
     struct sink sinks[PUBLISHER_SINKS_MAX];
     uint32_t sinks_count;
@@ -156,6 +157,9 @@ void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
 /* Records that sinks still owed when the flush time was over. After pipeline_join. */
 uint64_t pipeline_owed(const struct pipeline *pipeline);
+
+/* NULL when what detectors learn is not kept. Any thread. */
+const struct learnt_file_counts *pipeline_learnt(const struct pipeline *pipeline);
 
 /* Packets pinned to alerts. All 0 where none are kept. */
 struct pipeline_evidence {

@@ -34,6 +34,11 @@ void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out)
     }
 }
 
+const struct learnt_file_counts *pipeline_learnt(const struct pipeline *pipeline)
+{
+    return publisher_learnt(pipeline->publisher);
+}
+
 void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out)
 {
     const struct evidence_pins_counts *counts = publisher_evidence(pipeline->publisher);

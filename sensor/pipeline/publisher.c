@@ -41,6 +41,11 @@ uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_k
                                      : asset_list_read(publisher->assets, after, out, out_max, sum);
 }
 
+const struct learnt_file_counts *publisher_learnt(const struct publisher *publisher)
+{
+    return publisher->learnt == NULL ? NULL : learnt_file_counts_of(publisher->learnt);
+}
+
 const struct evidence_pins_counts *publisher_evidence(const struct publisher *publisher)
 {
     return publisher->evidence == NULL ? NULL : evidence_pins_counts_of(publisher->evidence);
@@ -108,6 +113,12 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
             error_set(err, ENOMEM, "publisher: no memory for sketches");
             return NULL;
         }
+        if (settings->learnt.path != NULL) {
+            publisher->learnt = learnt_file_open(&settings->learnt, publisher->detection, err);
+            if (publisher->learnt == NULL) {
+                return NULL;
+            }
+        }
         counter_set(&publisher->counts.detectors_bytes,
                     detection_bytes(publisher->detection) +
                         detection_frame_bytes(publisher->merged->detection) *
@@ -151,6 +162,7 @@ void publisher_free(struct publisher *publisher)
     free(publisher->alert);
     batch_pool_free(publisher->own_pool);
     epoch_free(publisher->merged);
+    learnt_file_free(publisher->learnt);
     detection_free(publisher->detection);
     free(publisher->stats);
     free(publisher->sketch);
@@ -292,7 +304,7 @@ int publisher_start(struct publisher *publisher, struct error *err)
         return error_set(err, code, "publisher thread: %s", strerror(code));
     }
     publisher->is_started = true;
-    return 0;
+    return publisher->learnt != NULL ? learnt_file_start(publisher->learnt, err) : 0;
 }
 
 void publisher_join(struct publisher *publisher)
@@ -300,5 +312,8 @@ void publisher_join(struct publisher *publisher)
     if (publisher->is_started) {
         (void)pthread_join(publisher->thread, NULL);
         publisher->is_started = false;
+    }
+    if (publisher->learnt != NULL) {
+        learnt_file_end(publisher->learnt, publisher->detection);
     }
 }

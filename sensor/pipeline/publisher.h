@@ -17,6 +17,7 @@
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/evidence_pins.h"
+#include "sensor/pipeline/learnt_file.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
 #include "sensor/pipeline/wake.h"
@@ -49,6 +50,7 @@ struct publisher_settings {
      * then what they cannot take is dropped and counted. */
     const atomic_bool *stop;
     const struct detection_settings *detection; /* borrowed; NULL = off */
+    struct learnt_file_settings learnt; /* path NULL: what detectors learn ends with the process */
     /* Borrowed: the rules of the next second; NULL: `detection`. */
     _Atomic(const struct detection_settings *) *detection_now;
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
@@ -124,6 +126,8 @@ const struct name_join_counts *publisher_names(const struct publisher *publisher
 /* As asset_list_read; 0 when none are kept. Any thread. */
 uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
+/* NULL when what is learnt is not kept. Any thread. */
+const struct learnt_file_counts *publisher_learnt(const struct publisher *publisher);
 /* NULL when no packets are kept for alerts. Any thread. */
 const struct evidence_pins_counts *publisher_evidence(const struct publisher *publisher);
 /* Records that sinks still owed when the flush time was over. After publisher_join. */

@@ -45,6 +45,7 @@ struct publisher {
     struct evidence_pins *evidence; /* NULL: no packets are kept for alerts */
     struct alert_record *alert;     /* room for one with its packets */
     struct detection *detection;
+    struct learnt_file *learnt; /* NULL: what is learnt is not kept */
     struct stats_record *stats;
     uint8_t *sketch; /* PUBLISHER_SKETCH_BYTES; NULL: detection is off */
     uint64_t last_second;

@@ -351,6 +351,9 @@ static void decide(struct publisher *publisher, uint64_t second)
         send_sketch(publisher);
         detection_decide(publisher->detection, publisher->merged->detection, &costs,
                          publisher_on_alert, publisher);
+        if (publisher->learnt != NULL) {
+            learnt_file_offer(publisher->learnt, publisher->detection);
+        }
     }
     publisher->last_second = second;
     publish_stats(publisher);

@@ -6,7 +6,6 @@ Root only (77 else). One namespace with this process' id in its name; what was s
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
-from support.netns import inside, wire_for
+from support.netns import inside, send_frames, wire_for
 from support.programs import PATIENCE, SENSOR, Program, echo, json_lines, main, sensor, tcp, udp, write_pcap
 
 PREFIX = f"nsalerts{os.getpid()}"
@@ -42,21 +41,6 @@ def traffic():
     for second in range(6):  # time goes on, so that all is decided
         frames.append((3 + second, udp("10.0.0.7", 40000, "10.0.0.53", 514, b"x")))
     return sorted(frames, key=lambda frame: frame[0])
-
-
-def send(frames):
-    code = ("import socket, sys, time\n"
-            "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('gen0', 0))\n"
-            "data = sys.stdin.buffer.read()\nat = 0\nstart = time.monotonic()\n"
-            "while at < len(data):\n"
-            "    size = int.from_bytes(data[at:at + 2], 'big')\n"
-            "    due = start + int.from_bytes(data[at + 2:at + 10], 'big') / 1e9\n"
-            "    while time.monotonic() < due: time.sleep(max(0, min(0.01, due - time.monotonic())))\n"
-            "    s.send(data[at + 10:at + 10 + size])\n    at += 10 + size\n")
-    data = b"".join(len(frame).to_bytes(2, "big") + int(at * 1e9).to_bytes(8, "big") + frame for at, frame in frames)
-    done = subprocess.run([*INSIDE, "/usr/bin/python3", "-c", code], input=data, capture_output=True)
-    if done.returncode != 0:
-        raise AssertionError(done.stderr.decode())
 
 
 def told(alerts):
@@ -91,7 +75,7 @@ class Alerts(unittest.TestCase):
                           environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_CAPTURE__BUFFER_SIZE": "8MiB",
                                        "NETSCOPE_ANALYSIS__ANOMALIES__WARM_UP": "0s"})
         self.addCleanup(program.stop)
-        send(self.frames)
+        send_frames(PREFIX, self.frames)
         time.sleep(2 * PATIENCE)
         program.stop(signal.SIGINT)
         self.assertIn("kernel drops: 0", program.text())

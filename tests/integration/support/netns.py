@@ -36,6 +36,22 @@ def lay_wire(namespace):
         plain_link(namespace, link)
 
 
+def send_frames(namespace, frames):
+    """[(seconds from now, bytes)] onto its end gen0 of the wire."""
+    code = ("import socket, sys, time\n"
+            "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('gen0', 0))\n"
+            "data = sys.stdin.buffer.read()\nat = 0\nstart = time.monotonic()\n"
+            "while at < len(data):\n"
+            "    size = int.from_bytes(data[at:at + 2], 'big')\n"
+            "    due = start + int.from_bytes(data[at + 2:at + 10], 'big') / 1e9\n"
+            "    while time.monotonic() < due: time.sleep(max(0, min(0.01, due - time.monotonic())))\n"
+            "    s.send(data[at + 10:at + 10 + size])\n    at += 10 + size\n")
+    data = b"".join(len(frame).to_bytes(2, "big") + int(at * 1e9).to_bytes(8, "big") + frame for at, frame in frames)
+    done = subprocess.run([*inside(namespace), "/usr/bin/python3", "-c", code], input=data, capture_output=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr.decode())
+
+
 def remove(namespace):
     command("ip", "netns", "del", namespace, check=False)
 
