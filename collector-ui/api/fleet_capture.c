@@ -17,25 +17,41 @@ struct stream {
     struct grpc_ask ask; /* of a call */
     struct captures *captures;
     char id[CAPTURES_COMMAND_BYTES];
-    struct rpc_bytes pending; /* found the call's queue full */
-    bool has_pending;
+    struct fleet_pending pending;
     bool is_over; /* the capture is; `pending` is the last message then */
 };
 
 /* ---- to the client ---- */
 
-/* False: it waits. */
-static bool send(struct stream *stream, struct rpc_bytes bytes)
+bool fleet_send(struct rpc_call *call, struct fleet_pending *pending, struct rpc_bytes bytes)
 {
-    const enum rpc_send_result result = rpc_send(stream->ask.call, rpc_bytes_ref(&bytes));
+    const enum rpc_send_result result = rpc_send(call, rpc_bytes_ref(&bytes));
 
-    stream->has_pending = result == RPC_SEND_FULL;
-    if (stream->has_pending) {
-        stream->pending = bytes;
+    pending->is_there = result == RPC_SEND_FULL;
+    if (pending->is_there) {
+        pending->bytes = bytes;
     } else {
         rpc_bytes_unref(&bytes);
     }
-    return !stream->has_pending;
+    return !pending->is_there;
+}
+
+bool fleet_send_again(struct rpc_call *call, struct fleet_pending *pending)
+{
+    return pending->is_there && fleet_send(call, pending, pending->bytes);
+}
+
+void fleet_send_forget(struct fleet_pending *pending)
+{
+    if (pending->is_there) {
+        rpc_bytes_unref(&pending->bytes);
+        pending->is_there = false;
+    }
+}
+
+static bool send(struct stream *stream, struct rpc_bytes bytes)
+{
+    return fleet_send(stream->ask.call, &stream->pending, bytes);
 }
 
 static void begun(void *context)
@@ -82,7 +98,7 @@ void fleet_capture_writable(struct rpc_call *call)
 {
     struct stream *stream = rpc_user_data(call);
 
-    if (stream == NULL || !stream->has_pending || !send(stream, stream->pending)) {
+    if (stream == NULL || !fleet_send_again(call, &stream->pending)) {
         return;
     }
     if (stream->is_over) {
@@ -100,9 +116,7 @@ void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result)
     if (stream != NULL) {
         rpc_set_user_data(call, NULL);
         captures_leave(stream->captures, stream->id); /* if it is not over */
-        if (stream->has_pending) {
-            rpc_bytes_unref(&stream->pending);
-        }
+        fleet_send_forget(&stream->pending);
         free(stream);
     }
 }

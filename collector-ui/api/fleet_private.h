@@ -198,6 +198,17 @@ MUST_USE bool fleet_packet_flow(const uint8_t *bytes, size_t length, struct flow
 void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 
 /* ---- packets that sensors are asked for (fleet_capture.c) ---- */
+/* A message that found the call's queue full. */
+struct fleet_pending {
+    struct rpc_bytes bytes;
+    bool is_there;
+};
+/* Takes the bytes over. False: they wait until the call is writable. */
+MUST_USE bool fleet_send(struct rpc_call *call, struct fleet_pending *pending,
+                         struct rpc_bytes bytes);
+/* What waits. False: nothing does, or it still finds no room. */
+MUST_USE bool fleet_send_again(struct rpc_call *call, struct fleet_pending *pending);
+void fleet_send_forget(struct fleet_pending *pending);
 void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_capture_writable(struct rpc_call *call);
 void fleet_capture_done(struct rpc_call *call, const struct rpc_result *result);
@@ -214,7 +225,12 @@ MUST_USE bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, cons
 void fleet_capture_refuse_start(struct grpc_ask *ask, const struct error *err);
 void fleet_capture_refuse_end(struct grpc_ask *ask, const struct captures_end *end);
 
-/* ---- captures that are kept (fleet_captures.c, fleet_capture_start.c) ---- */
+/* ---- captures that are kept (fleet_captures.c, fleet_capture_start.c, fleet_capture_read.c) ----
+ */
+void fleet_stream_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_download_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_capture_read_writable(struct rpc_call *call);
+void fleet_capture_read_done(struct rpc_call *call, const struct rpc_result *result);
 void fleet_answer_capture(struct grpc_ask *ask, const struct capture_info *info);
 /* None with this id. */
 void fleet_refuse_capture(struct grpc_ask *ask, const char *id);

@@ -13,6 +13,7 @@ enum capture_job_kind {
     CAPTURE_JOB_PART,   /* a sensor's share is over */
     CAPTURE_JOB_END,    /* of the capture: its file is closed */
     CAPTURE_JOB_REMOVE, /* the last one: the entry goes, too */
+    CAPTURE_JOB_READ,   /* of a stream, and of no capture */
 };
 
 /* What is written of one sensor. The rpc thread's unless it says otherwise. */
@@ -32,21 +33,23 @@ struct capture_kept {
     struct capture_kept *next;
     struct capture_files *files;
     struct capture_info info;
-    struct capture_waiter waiter; /* the rpc thread's; told NULL: nobody waits */
-    uint32_t unanswered;          /* likewise: sensors that have not said whether they capture */
-    uint32_t parts_left;          /* that are not done */
-    bool is_deleted;              /* and not in the list */
-    struct pcapng_merge *merge;   /* the writer's; NULL: one sensor alone */
-    struct pcapng_output output;  /* likewise */
-    bool is_broken;               /* likewise: nothing can be written any more */
-    int fd;                       /* likewise, once it is in the list; -1: closed */
-    struct capture_part parts[];  /* as many as info.parts_count */
+    struct capture_waiter waiter;   /* the rpc thread's; told NULL: nobody waits */
+    uint32_t unanswered;            /* likewise: sensors that have not said whether they capture */
+    uint32_t parts_left;            /* that are not done */
+    bool is_deleted;                /* and not in the list */
+    struct pcapng_merge *merge;     /* the writer's; NULL: one sensor alone */
+    struct pcapng_output output;    /* likewise */
+    bool is_broken;                 /* likewise: nothing can be written any more */
+    int fd;                         /* likewise, once it is in the list; -1: closed */
+    struct capture_stream *streams; /* that read it */
+    struct capture_part parts[];    /* as many as info.parts_count */
 };
 
 /* Of the writer, in order. */
 struct capture_job {
     struct capture_job *next;
     struct capture_kept *kept;
+    struct capture_stream *stream; /* of CAPTURE_JOB_READ: a reference */
     enum capture_job_kind kind;
     uint32_t part; /* whose bytes */
     size_t length;
@@ -61,6 +64,7 @@ struct capture_files {
     pthread_cond_t wake;       /* for the writer */
     struct capture_kept *list; /* the newest first */
     uint32_t kept;
+    uint64_t readers; /* streams */
     struct capture_job *first, **last;
     uint64_t aged, displaced, failed;
     bool is_stopping;
@@ -92,6 +96,8 @@ void capture_part_fail(struct capture_part *part, const char *why);
 void capture_files_push(struct capture_files *files, struct capture_kept *kept,
                         enum capture_job_kind kind, uint32_t part, const uint8_t *bytes,
                         size_t length);
+/* Likewise; takes a reference of the stream over. */
+void capture_files_push_read(struct capture_files *files, struct capture_stream *stream);
 /* Its memory. */
 void capture_kept_free(struct capture_kept *kept);
 /* Nothing comes from any of its sensors any more. With the lock. */
@@ -103,3 +109,10 @@ static inline bool capture_kept_is_done(const struct capture_kept *kept)
 /* capture_work.c; the writer's thread */
 void capture_files_work(struct capture_files *files, const struct capture_job *job);
 void capture_files_remove(const struct capture_files *files, const char *id);
+
+/* capture_stream.c; the writer's thread */
+/* Takes a reference over. */
+void capture_stream_read(struct capture_stream *stream);
+void capture_stream_forget(struct capture_stream *stream);
+/* There is more, or it is over; `is_gone`: the entry goes. With the lock. */
+void capture_streams_wake(struct capture_kept *kept, bool is_gone);

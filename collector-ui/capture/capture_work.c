@@ -69,6 +69,7 @@ static bool write_bytes(struct capture_files *files, struct capture_kept *kept,
     }
     (void)pthread_mutex_lock(&files->lock);
     kept->info.bytes += length;
+    capture_streams_wake(kept, false);
     (void)pthread_mutex_unlock(&files->lock);
     return true;
 }
@@ -261,6 +262,7 @@ static void end_file(struct capture_files *files, struct capture_kept *kept)
     }
     (void)pthread_mutex_lock(&files->lock);
     kept->info = info;
+    capture_streams_wake(kept, false);
     (void)pthread_mutex_unlock(&files->lock);
     pcapng_merge_free(kept->merge);
     kept->merge = NULL;
@@ -294,7 +296,13 @@ void capture_files_work(struct capture_files *files, const struct capture_job *j
     case CAPTURE_JOB_END:
         end_file(files, kept);
         break;
+    case CAPTURE_JOB_READ:
+        capture_stream_read(job->stream);
+        break;
     case CAPTURE_JOB_REMOVE:
+        (void)pthread_mutex_lock(&files->lock);
+        capture_streams_wake(kept, true);
+        (void)pthread_mutex_unlock(&files->lock);
         if (kept->fd >= 0) {
             (void)close(kept->fd);
         }

@@ -39,6 +39,13 @@ void capture_kept_free(struct capture_kept *kept)
     free(kept);
 }
 
+static void append(struct capture_files *files, struct capture_job *job)
+{
+    *files->last = job;
+    files->last = &job->next;
+    (void)pthread_cond_signal(&files->wake);
+}
+
 void capture_files_push(struct capture_files *files, struct capture_kept *kept,
                         enum capture_job_kind kind, uint32_t part, const uint8_t *bytes,
                         size_t length)
@@ -54,9 +61,19 @@ void capture_files_push(struct capture_files *files, struct capture_kept *kept,
     if (length > 0) {
         memcpy(job->bytes, bytes, length);
     }
-    *files->last = job;
-    files->last = &job->next;
-    (void)pthread_cond_signal(&files->wake);
+    append(files, job);
+}
+
+void capture_files_push_read(struct capture_files *files, struct capture_stream *stream)
+{
+    struct capture_job *job = malloc(sizeof(*job));
+
+    if (job == NULL) {
+        capture_stream_forget(stream); /* its reader waits until it is closed */
+        return;
+    }
+    *job = (struct capture_job){.stream = stream, .kind = CAPTURE_JOB_READ};
+    append(files, job);
 }
 
 /* ---- the thread ---- */
@@ -231,6 +248,9 @@ void capture_files_free(struct capture_files *files)
     while (files->first != NULL) { /* what came when it had stopped */
         struct capture_job *next = files->first->next;
 
+        if (files->first->stream != NULL) {
+            capture_stream_forget(files->first->stream);
+        }
         free(files->first);
         files->first = next;
     }

@@ -20,7 +20,7 @@
 
 struct captures_settings {
     uint64_t at_once;
-    uint64_t sensors_max;                                /* of capture_files.h, as the next ones */
+    uint64_t sensors_max, readers_max;                   /* of capture_files.h, as the next ones */
     uint64_t file_bytes, total_bytes, files_max, age_ns; /* of capture_files.h */
     uint64_t answer_ns; /* a sensor that has not answered by then is not waited for */
 };

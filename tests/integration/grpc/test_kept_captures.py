@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import unittest
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from support.programs import SKIPPED, main, metrics, udp, wait_until
 
 try:
+    import grpc
     from support.captures import Capture, read_pcapng
     from support.grpc_client import Client
 except ImportError:
@@ -25,7 +27,7 @@ from end_to_end.fleet import Collector
 from test_captures import START_NS, record, traffic
 from test_collector_captures import LOOKER, OPERATOR, Sensor
 
-SETTINGS = "captures:\n  at_once: 3\n  answer_timeout: 4s\n  file_size: 1MiB\n  total_size: 3MiB\n  files_max: 4\n"
+SETTINGS = "captures:\n  at_once: 3\n  answer_timeout: 4s\n  file_size: 1MiB\n  total_size: 3MiB\n  files_max: 4\n  readers_max: 2\n"
 
 
 class KeptCase(unittest.TestCase):
@@ -228,6 +230,100 @@ class Kept(KeptCase):
             ended = self.look(capture)
             self.assertEqual(ended["state"], "CAPTURE_STATE_FAILED")
             self.assertEqual(len(read_pcapng(self.file(capture))[1]), 50)
+
+    def read(self, method, capture, **more):
+        """(the bytes, the last message) of a stream of CaptureService."""
+        data, last = b"", None
+        for message in Client(self.collector.ingest, OPERATOR).stream(f"CaptureService/{method}",
+                                                                      {"capture_id": capture["capture_id"], **more}):
+            self.assertIsNone(last, "a message behind the last one")
+            if message.WhichOneof("item") == "capture":
+                last = Client.plain(message.capture)
+            else:
+                self.assertLessEqual(len(message.chunk), 128 * 1024)
+                data += message.chunk
+        return data, last
+
+    def test_a_client_reads_the_file_from_its_beginning_while_it_grows(self):
+        with Sensor(self.collector, "edge") as sensor, Sensor(self.collector, "core") as core:
+            capture = self.ask("POST", "/v1/captures", {"sensor_selector": {"sensor_ids": ["edge", "core"]}})[1]["capture"]
+            for one in (sensor, core):
+                one.write(b"".join(record(*frame) for frame in traffic(300)))
+            wait_until("packets", lambda: len(read_pcapng(self.file(capture))[1]) == 600)
+            before, seen, ends, ready = self.file(capture), {}, {}, threading.Event()
+
+            def follow(name):
+                call = Client(self.collector.ingest, OPERATOR).stream("CaptureService/StreamCapture",
+                                                                      {"capture_id": capture["capture_id"]}, 60)
+                seen[name] = b""
+                for message in call:
+                    if message.WhichOneof("item") == "capture":
+                        ends[name] = Client.plain(message.capture)
+                    seen[name] += message.chunk
+                    if len(seen) == 2 and all(one == before for one in seen.values()):
+                        ready.set()
+
+            readers = [threading.Thread(target=follow, args=(name,), daemon=True) for name in ("one", "two")]
+            for reader in readers:
+                reader.start()
+            self.assertTrue(ready.wait(20), "what had come before")
+            self.assertEqual(ends, {})
+            sensor.write(b"".join(record(START_NS + 9 * 10**9 + i, udp("10.0.0.1", 1, "10.0.0.2", 2, b"x" * 1400)) for i in range(400)))
+            for one in (sensor, core):
+                one.close()
+            for reader in readers:
+                reader.join(30)
+            ended = self.await_end(capture)
+            whole = self.file(capture)
+        self.assertEqual(len(read_pcapng(whole)[1]), 1000)
+        self.assertGreater(len(whole), 3 * 128 * 1024)
+        for name in ("one", "two"):
+            self.assertEqual(seen[name], whole)
+            self.assertEqual((ends[name]["state"], ends[name]["bytes"]), ("CAPTURE_STATE_ENDED", ended["bytes"]))
+        # One that is over is sent, too; a download may begin anywhere.
+        for method, asked, wanted in (("StreamCapture", {}, whole), ("DownloadCapture", {}, whole),
+                                      ("DownloadCapture", {"offset": 5000}, whole[5000:]),
+                                      ("DownloadCapture", {"offset": len(whole)}, b"")):
+            data, last = self.read(method, capture, **asked)
+            self.assertEqual((data, last["capture_id"], int(last["bytes"])), (wanted, capture["capture_id"], len(whole)))
+
+    def test_a_download_ends_where_the_file_did_and_a_stream_with_its_capture(self):
+        with Sensor(self.collector, "edge") as sensor:
+            capture = self.start("edge", bpf="udp")
+            sensor.write(b"".join(record(*one) for one in traffic(300)))
+            wait_until("packets", lambda: len(read_pcapng(self.file(capture))[1]) == 100)
+            data, last = self.read("DownloadCapture", capture)
+            self.assertEqual((len(read_pcapng(data)[1]), last["state"]), (100, "CAPTURE_STATE_RUNNING"))
+            calls = [Client(self.collector.ingest, OPERATOR).stream("CaptureService/StreamCapture",
+                                                                    {"capture_id": capture["capture_id"]}, 60) for _ in range(2)]
+            for call in calls:
+                self.assertGreater(len(next(call).chunk), 0)
+            for method, asked, token, code in (("StreamCapture", {}, OPERATOR, "RESOURCE_EXHAUSTED"),
+                                               ("DownloadCapture", {}, OPERATOR, "RESOURCE_EXHAUSTED"),
+                                               ("StreamCapture", {"capture_id": "0" * 32}, OPERATOR, "NOT_FOUND"),
+                                               ("StreamCapture", {"capture_id": ""}, OPERATOR, "NOT_FOUND"),
+                                               ("DownloadCapture", {"offset": 1 << 40}, OPERATOR, "OUT_OF_RANGE"),
+                                               ("DownloadCapture", {}, LOOKER, "PERMISSION_DENIED"),
+                                               ("StreamCapture", {}, None, "UNAUTHENTICATED")):
+                with self.subTest(method=method, code=code), self.assertRaises(grpc.RpcError) as caught:
+                    list(Client(self.collector.ingest, token).stream(f"CaptureService/{method}",
+                                                                     {"capture_id": capture["capture_id"], **asked}))
+                self.assertEqual(caught.exception.code().name, code)
+            calls[0].cancel()
+            wait_until("its place", lambda: self.reads(capture))
+            self.assertEqual(self.ask("DELETE", f"/v1/captures/{capture['capture_id']}")[0], 200)
+            with self.assertRaises(grpc.RpcError) as caught:
+                list(calls[1])
+            self.assertEqual(caught.exception.code().name, "ABORTED")
+            self.assertIn("deleted", caught.exception.details())
+        with open(f"{self.folder.name}/audit.log", encoding="utf-8") as lines:
+            self.assertRegex(lines.read(), r'"who":"ops".*CaptureService/StreamCapture.*"ok"')
+
+    def reads(self, capture):
+        try:
+            return self.read("DownloadCapture", capture)[1]["capture_id"] == capture["capture_id"]
+        except grpc.RpcError:
+            return False
 
 
 if __name__ == "__main__":
