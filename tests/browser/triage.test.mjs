@@ -147,6 +147,24 @@ test('marked rows are acknowledged together', options, async () => {
     assert.deepEqual(faults, []);
 });
 
+test('the marks of the chart follow what the list of alerts shows', options, async () => {
+    /* several at one place are one mark with their number in its title */
+    const marks = () => page.evaluate(() => [...document.querySelectorAll('.p-chart .marker')].reduce((sum, m) => sum + 1 + Number(/ and (\d+) more$/.exec(m.title)?.[1] ?? 0), 0));
+    await show('#/overview');
+    await wait_for('marks', async () => (await marks()) > 1);
+    const before = await marks();
+    const target = await page.locator('.p-chart .marker').first().getAttribute('href');
+    const id = new URLSearchParams(target.split('?')[1]).get('sel');
+    await page.evaluate((alert) => fetch('/v1/alerts:acknowledge', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-NetScope': '1' }, body: JSON.stringify({ alert_ids: [alert] }) }), id);
+    await wait_for('one mark less', async () => (await marks()) === before - 1);
+    await shot('overview-marks');
+    await page.goto(`${fake.url}/#/overview?hidden=1`);
+    await wait_for('all marks', async () => (await marks()) === before);
+    await page.goto(`${fake.url}/#/overview`);
+    await wait_for('one mark less again', async () => (await marks()) === before - 1);
+    assert.deepEqual(faults, []);
+});
+
 test('what the collector refuses is said in the dialog, and nothing changes', options, async () => {
     await show();
     const before_rows = await rows();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hidden_by, parse_span, read_silence, scopes } from '../src/lib/triage';
+import { hidden_by, marked, parse_span, read_silence, scopes } from '../src/lib/triage';
 import { alert_title, read_alert, read_note } from '../src/live/records';
 
 const NOW = 1_700_000_000_000;
@@ -17,6 +17,16 @@ test('an alert is hidden while a silence is on, or as long as it is acknowledged
     assert.equal(hidden_by(silenced, NOW), 'silenced');
     assert.equal(hidden_by(silenced, NOW + 1000), '');
     assert.equal(hidden_by({ ...silenced, acknowledged: true }, NOW + 1000), 'acknowledged');
+});
+
+test('a chart marks what is shown and has begun, the worst first', () => {
+    const alert = (id: string, severity: string, more = {}) => read_alert(record({ alert_id: id, severity: `SEVERITY_${severity}`, first_time: '2023-11-14T22:13:20Z', ...more }));
+    const list = [alert('low', 'LOW'), alert('silenced', 'CRITICAL'), alert('high', 'HIGH'), alert('none', 'HIGH', { first_time: undefined })];
+    const worst_first = ['critical', 'high', 'medium', 'low', 'info'];
+    const ids = (shown: (id: string) => boolean, most?: number) => marked(list, (a) => shown(a.id), worst_first, most).map((a) => a.id);
+    assert.deepEqual(ids((id) => id !== 'silenced'), ['high', 'low']);
+    assert.deepEqual(ids(() => true), ['silenced', 'high', 'low']);
+    assert.deepEqual(ids(() => true, 2), ['silenced', 'high']);
 });
 
 test('scopes go from the pair to the kind alone, and name what they hide', () => {

@@ -14,6 +14,14 @@ export function hidden_by(note: Note | undefined, now_ms: number): Hidden {
     return note.acknowledged ? 'acknowledged' : '';
 }
 
+/* What a chart marks of the alerts: those that are shown and have begun, the worst first, since there is room for few. */
+export function marked(list: Iterable<Alert>, is_shown: (a: Alert) => boolean, worst_first: readonly string[], most = 24): Alert[] {
+    return [...list]
+        .filter((a) => a.first_ms !== null && is_shown(a))
+        .sort((a, b) => worst_first.indexOf(a.severity) - worst_first.indexOf(b.severity))
+        .slice(0, most);
+}
+
 /* What CreateSilence takes, without reason and end. */
 export interface Choice {
     kinds?: string[];

@@ -259,6 +259,8 @@ function look_what_was_said(now: number | null): void {
 /* Why it is not shown at first; '': it is. */
 export const why_hidden = (a: Alert) => hidden_by(notes.value.get(a.id), server_now());
 export const is_shown = (a: Alert) => why_hidden(a) === '';
+/* Hidden ones are wanted on this page, as in the list of alerts. */
+export const hidden_wanted = () => param('hidden') === '1';
 const hidden_open = computed(() => [...alerts.value.values()].filter((a) => a.open && !is_shown(a)).length);
 /* Open alerts that nobody has acknowledged or silenced. */
 export const open_shown = computed(() => (open_alerts.value === null ? null : Math.max(0, open_alerts.value - hidden_open.value)));

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { use_keys } from '../keys';
 import { ago, moment, plural, safe, whole, NONE } from '../lib/format';
 import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert } from '../live/records';
-import { alerts, alerts_state, go, hello, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
+import { alerts, alerts_state, go, hello, hidden_wanted, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { Severity } from '../ui/icons';
 import { WindowedList } from '../ui/list';
@@ -66,7 +66,7 @@ export function Alerts() {
 
     const all = [...alerts.value.values()];
     const of_choice = all.filter((a) => (which === 'all' || a.open) && (level === '' || a.severity === level));
-    const with_hidden = param('hidden') === '1';
+    const with_hidden = hidden_wanted();
     const hidden = of_choice.filter((a) => !is_shown(a));
     const matching = with_hidden ? of_choice : of_choice.filter((a) => is_shown(a) || a.id === selected);
     let rows = lines(matching);

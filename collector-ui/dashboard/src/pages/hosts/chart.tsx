@@ -5,12 +5,12 @@ import { safe, span } from '../../lib/format';
 import { both, columns_of } from '../../lib/hosts';
 import { step_for, TimeRing } from '../../lib/time_ring';
 import { use_history, type Span } from '../../live/query';
-import { alert_title } from '../../live/records';
 import { get } from '../../live/rest';
 import type { SeriesData } from '../../live/series';
-import { connection, href, reload, set_range, view } from '../../live/store';
+import { connection, reload, set_range, view } from '../../live/store';
 import { Chart } from '../../ui/chart';
 import { Icon } from '../../ui/icons';
+import { alert_marks } from '../../ui/marks';
 import { Dot, Failed, Loading, Panel } from '../../ui/parts';
 import { alerts_about } from './parts';
 
@@ -67,10 +67,7 @@ export function Traffic({ address, filter, wide }: { address: string; filter: st
                     name={() => 'received / sent'}
                     color={() => 1}
                     window={view}
-                    markers={alerts_about(address)
-                        .filter((a) => a.first_ms !== null)
-                        .slice(0, 24)
-                        .map((a) => ({ at_ms: a.first_ms!, severity: a.severity, label: safe(alert_title(a)).toLowerCase(), href: href('alerts', { sel: a.id }) }))}
+                    markers={alert_marks(alerts_about(address))}
                     stale={connection.value.state === 'lost'}
                     as_table={table}
                     zoom={(from_ms, to_ms) => set_range({ kind: 'fixed', from_ms: Math.floor(from_ms), to_ms: Math.ceil(to_ms) })}

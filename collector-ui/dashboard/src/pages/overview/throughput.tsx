@@ -2,22 +2,14 @@
 import { useSignal, type Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { app_name, clock, safe, si, span } from '../../lib/format';
-import { alert_title, SEVERITIES } from '../../live/records';
 import { follow_charts, use_series, type SeriesData } from '../../live/series';
-import { alerts, app_slot, connection, href, is_live, param, patch, reload, sensor_name, sensors, set_range, view } from '../../live/store';
-import { Chart, type Marker } from '../../ui/chart';
+import { alerts, app_slot, connection, is_live, param, patch, reload, sensor_name, sensors, set_range, view } from '../../live/store';
+import { Chart } from '../../ui/chart';
 import { Icon } from '../../ui/icons';
+import { alert_marks } from '../../ui/marks';
 import { Dot, Failed, Loading, Panel, Segments } from '../../ui/parts';
 
 type By = 'app' | 'sensor' | 'direction';
-
-function markers(): Marker[] {
-    return [...alerts.value.values()]
-        .filter((a) => a.first_ms !== null && a.severity !== 'info')
-        .sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity))
-        .slice(0, 24)
-        .map((a) => ({ at_ms: a.first_ms!, severity: a.severity, label: safe(alert_title(a)).toLowerCase(), href: href('alerts', { sel: a.id }) }));
-}
 
 export function Throughput() {
     const by = (['app', 'sensor', 'direction'].includes(param('by')) ? param('by') : 'app') as By;
@@ -92,7 +84,7 @@ export function Throughput() {
                         color={color}
                         window={view}
                         hidden={hidden}
-                        markers={markers()}
+                        markers={alert_marks([...alerts.value.values()].filter((a) => a.severity !== 'info'))}
                         stale={connection.value.state === 'lost'}
                         as_table={table}
                         zoom={(from_ms, to_ms) => set_range({ kind: 'fixed', from_ms: Math.floor(from_ms), to_ms: Math.ceil(to_ms) })}
