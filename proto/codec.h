@@ -55,6 +55,14 @@ MUST_USE size_t codec_append_number(const struct codec_identity *identity, uint6
 MUST_USE size_t codec_append_observers(const struct record_observer *observers, uint32_t count,
                                        uint8_t *out, size_t capacity);
 
+/* Labels of an endpoint behind an encoded flow, as a name is (below): each is put into a run of
+ * elements of Endpoint.labels, and the run is appended. 0: no room, or a key or value is longer
+ * than FLOW_LABEL_KEY_BYTES and FLOW_LABEL_VALUE_BYTES. */
+#define CODEC_LABEL_BYTES_MAX (6 + FLOW_LABEL_KEY_BYTES + FLOW_LABEL_VALUE_BYTES)
+MUST_USE size_t codec_put_label(const struct record_label *label, uint8_t *out, size_t capacity);
+MUST_USE size_t codec_append_labels(bool is_server, const uint8_t *run, size_t run_bytes,
+                                    uint8_t *out, size_t capacity);
+
 /* An endpoint's name behind an encoded flow: FlowRecord.client or .server once more, with name and
  * name_source alone, which every reader merges with the one before (protobuf: several occurrences
  * of a sub-message are one). 0: no room. */

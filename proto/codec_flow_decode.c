@@ -11,7 +11,36 @@ static bool read_mac(struct wire_reader *from, struct flow_endpoint *out)
     return out->has_mac || length == 0;
 }
 
-static bool read_endpoint(struct wire_reader *from, struct flow_endpoint *out)
+/* An element of a map. The last one of a key counts; what has no room is left out. */
+static bool read_label(struct wire_reader *from, struct flow_endpoint *out,
+                       struct record_label labels[FLOW_LABELS_MAX])
+{
+    struct wire_reader r = take_message(from);
+    struct record_label label = {0};
+    uint32_t tag;
+    while ((tag = wire_read_tag(&r)) != 0) {
+        if (tag == BYTES(1)) {
+            label.key = take_text(&r);
+        } else if (tag == BYTES(2)) {
+            label.value = take_text(&r);
+        } else {
+            wire_skip(&r, tag);
+        }
+    }
+    uint8_t i = 0;
+    while (i < out->labels_count && !record_text_equal(labels[i].key, label.key)) {
+        i++;
+    }
+    if (i < FLOW_LABELS_MAX && label.key.length > 0 && label.key.length <= FLOW_LABEL_KEY_BYTES &&
+        label.value.length <= FLOW_LABEL_VALUE_BYTES) {
+        labels[i] = label;
+        out->labels_count = i < out->labels_count ? out->labels_count : (uint8_t)(i + 1);
+    }
+    return r.ok;
+}
+
+static bool read_endpoint(struct wire_reader *from, struct flow_endpoint *out,
+                          struct record_label labels[FLOW_LABELS_MAX])
 {
     struct wire_reader r = take_message(from);
     uint32_t tag;
@@ -36,7 +65,10 @@ static bool read_endpoint(struct wire_reader *from, struct flow_endpoint *out)
         case NUMBER(6):
             out->scope = take_enum(&r);
             break;
-        default: /* labels (7) are the collector's own */
+        case BYTES(7):
+            ok &= read_label(&r, out, labels);
+            break;
+        default:
             wire_skip(&r, tag);
             break;
         }
@@ -262,10 +294,10 @@ bool codec_decode_flow(const uint8_t *bytes, size_t length, struct flow_record *
             ok = take_time(&r, &out->end_ns);
             break;
         case BYTES(8):
-            ok = read_endpoint(&r, &out->client);
+            ok = read_endpoint(&r, &out->client, out->client_labels);
             break;
         case BYTES(9):
-            ok = read_endpoint(&r, &out->server);
+            ok = read_endpoint(&r, &out->server, out->server_labels);
             break;
         case NUMBER(10):
             out->ip_protocol = (uint8_t)take_number(&r, UINT8_MAX, &ok);

@@ -5,6 +5,7 @@
 #include "proto/codec_flow_encode.h"
 
 #define ENDPOINT_MAX (4 * TEXT_FIELD_MAX)
+#define LABELS_MAX   (FLOW_LABELS_MAX * CODEC_LABEL_BYTES_MAX)
 #define TUNNEL_MAX   (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 /* Everything but TLS, DNS, HTTP and SSH. */
@@ -12,11 +13,21 @@
     (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 7 * TEXT_FIELD_MAX +    \
      FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX + FIELD_TOUCHES)
 
-static_assert(COMMON_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <= CODEC_FLOW_BYTES_MAX,
+static_assert(COMMON_MAX + 2 * LABELS_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <=
+                  CODEC_FLOW_BYTES_MAX,
               "the advertised bound holds");
 static_assert(IDENTITY_BYTES_MAX <= CODEC_IDENTITY_BYTES_MAX, "the advertised bound holds");
 
-static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endpoint *endpoint)
+static NOINLINE uint8_t *put_labels(uint8_t *at, const struct record_label *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < FLOW_LABELS_MAX; i++) {
+        at += codec_put_label(&labels[i], at, CODEC_LABEL_BYTES_MAX);
+    }
+    return at;
+}
+
+static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endpoint *endpoint,
+                             const struct record_label *labels)
 {
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_address(body, 1, &endpoint->ip);
@@ -31,6 +42,9 @@ static uint8_t *put_endpoint(uint8_t *at, uint32_t field, const struct flow_endp
         end = put_small(put_small(end, 5, endpoint->name_source), 6, endpoint->scope);
     } else {
         end = put_byte(put_byte(end, 5, endpoint->name_source), 6, endpoint->scope);
+    }
+    if (UNLIKELY(endpoint->labels_count > 0)) {
+        end = put_labels(end, labels, endpoint->labels_count);
     }
     return end == body ? at : end_message(body, end);
 }
@@ -218,8 +232,8 @@ static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *re
         const struct time_fields end = time_fields_of(record->end_ns);
         at = put_time_fields(at, 7, &end);
     }
-    at = put_endpoint(at, 8, &record->client);
-    at = put_endpoint(at, 9, &record->server);
+    at = put_endpoint(at, 8, &record->client, record->client_labels);
+    at = put_endpoint(at, 9, &record->server, record->server_labels);
     at = put_byte(at, 10, record->ip_protocol);
     at = put_counters(at, 11, &record->forward);
     at = put_counters(at, 12, &record->reverse);
@@ -278,7 +292,8 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t 
 static size_t bytes_at_most(const struct flow_record *record)
 {
     return COMMON_MAX + (record->has_tls ? TLS_MAX : 0U) + (record->has_dns ? DNS_MAX : 0U) +
-           (record->has_http ? HTTP_MAX : 0U) + (record->has_ssh ? SSH_MAX : 0U);
+           (record->has_http ? HTTP_MAX : 0U) + (record->has_ssh ? SSH_MAX : 0U) +
+           ((record->client.labels_count | record->server.labels_count) > 0 ? 2 * LABELS_MAX : 0U);
 }
 
 /* A buffer that is smaller than the bound may still hold this record. */
@@ -368,5 +383,32 @@ size_t codec_append_name(bool is_server, struct record_text name, uint8_t source
     write_number(&inner, 5, source);
     assert(inner.ok);
     wire_write_bytes(&w, is_server ? 9 : 8, body, wire_written(&inner));
+    return w.ok ? wire_written(&w) : 0;
+}
+
+size_t codec_put_label(const struct record_label *label, uint8_t *out, size_t capacity)
+{
+    uint8_t body[CODEC_LABEL_BYTES_MAX];
+    struct wire_writer inner = wire_writer_over(body, sizeof(body));
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    if (label->key.length > FLOW_LABEL_KEY_BYTES || label->value.length > FLOW_LABEL_VALUE_BYTES) {
+        return 0;
+    }
+    wire_write_bytes(&inner, 1, label->key.data, label->key.length);
+    if (label->value.length > 0) {
+        wire_write_bytes(&inner, 2, label->value.data, label->value.length);
+    }
+    assert(inner.ok);
+    wire_write_bytes(&w, 7, body, wire_written(&inner));
+    return w.ok ? wire_written(&w) : 0;
+}
+
+size_t codec_append_labels(bool is_server, const uint8_t *run, size_t run_bytes, uint8_t *out,
+                           size_t capacity)
+{
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    wire_write_bytes(&w, is_server ? 9 : 8, run, run_bytes);
     return w.ok ? wire_written(&w) : 0;
 }

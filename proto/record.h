@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/address.h"
 
@@ -17,6 +18,11 @@ struct record_text {
     const char *data; /* no NUL needed; bytes from the wire may be anything */
     uint32_t length;
 };
+
+static inline bool record_text_equal(struct record_text a, struct record_text b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
 
 enum record_stream {
     RECORD_STREAM_NONE,
@@ -117,6 +123,14 @@ struct flow_endpoint {
     uint8_t scope;       /* enum network_scope */
     uint8_t name_source; /* enum name_source */
     struct record_text name;
+    uint8_t labels_count; /* of flow_record.client_labels or .server_labels */
+};
+
+#define FLOW_LABELS_MAX        12
+#define FLOW_LABEL_KEY_BYTES   32
+#define FLOW_LABEL_VALUE_BYTES 64
+struct record_label {
+    struct record_text key, value;
 };
 
 struct flow_counters {
@@ -245,6 +259,8 @@ struct flow_record {
     struct flow_dns dns;
     struct flow_http http;
     struct flow_ssh ssh;
+    /* Read up to labels_count of the side. */
+    struct record_label client_labels[FLOW_LABELS_MAX], server_labels[FLOW_LABELS_MAX];
 };
 
 /* A sensor that saw a flow which several did; the collector's own (netscope.v1.FlowObserver). */

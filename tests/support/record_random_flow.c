@@ -19,6 +19,24 @@ static struct flow_endpoint endpoint(struct record_random *random)
     return out;
 }
 
+static void labels(struct record_random *random, struct flow_endpoint *endpoint,
+                   struct record_label out[FLOW_LABELS_MAX])
+{
+    static const char *const keys[] = {"site", "role", "country", "asn", "as_org", "city"};
+
+    if (!random_chance(random, 4)) {
+        return;
+    }
+    endpoint->labels_count = (uint8_t)record_random_below(random, ARRAY_COUNT(keys) + 1);
+    for (unsigned i = 0; i < endpoint->labels_count; i++) {
+        const struct record_text value = random_text(random);
+        const bool has_room = value.length <= FLOW_LABEL_VALUE_BYTES;
+
+        out[i] = (struct record_label){.key = {keys[i], (uint32_t)strlen(keys[i])},
+                                       .value = has_room ? value : (struct record_text){0}};
+    }
+}
+
 static struct flow_counters counters(struct record_random *random)
 {
     struct flow_counters out = {
@@ -255,6 +273,8 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
     out->delta_start_ns = random_time_ns(random);
     out->client = endpoint(random);
     out->server = endpoint(random);
+    labels(random, &out->client, out->client_labels);
+    labels(random, &out->server, out->server_labels);
     out->forward = counters(random);
     out->reverse = counters(random);
     out->community_id = random_text(random);
