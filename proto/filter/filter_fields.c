@@ -1,6 +1,7 @@
 /* The names of the language: one row a field. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "proto/filter/filter_tree.h"
 
 const struct filter_field filter_fields[] = {
@@ -49,6 +50,10 @@ const struct filter_field filter_fields[] = {
                           "idle, active, end_of_flow, forced, lack_of_resources."},
     [FIELD_SCOPE] = {"scope", "choice", NULL,
                      "Of either side: internal, external, multicast, link_local."},
+    [FIELD_LABEL] = {"labels.KEY", "text", NULL,
+                     "Label of either side (networks.labels): labels.site, labels.country."},
+    [FIELD_CLIENT_LABEL] = {"client.labels.KEY", "text", NULL, "Label of the client."},
+    [FIELD_SERVER_LABEL] = {"server.labels.KEY", "text", NULL, "Label of the server."},
 };
 const size_t filter_fields_count = FIELD_COUNT;
 
@@ -106,15 +111,45 @@ static const struct {
                    {"ip_protocol", FIELD_PROTOCOL},
                    {"vlan_id", FIELD_VLAN}};
 
-enum filter_field_id filter_field_find(const char *name, size_t length)
+/* "client.labels.site": the field, and "site". */
+static enum filter_field_id find_label(const char *name, size_t length,
+                                       char label[FLOW_LABEL_KEY_BYTES + 1])
 {
+    for (unsigned i = FIELD_LABEL; i <= FIELD_SERVER_LABEL; i++) {
+        const size_t before = strlen(filter_fields[i].name) - strlen("KEY");
+        const size_t key_length = length - before;
+        if (length <= before || key_length > FLOW_LABEL_KEY_BYTES ||
+            strncasecmp(filter_fields[i].name, name, before) != 0) {
+            continue;
+        }
+        for (size_t j = 0; j < key_length; j++) {
+            const char c = ascii_lower(name[before + j]);
+            if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
+                return FIELD_COUNT;
+            }
+            label[j] = c;
+        }
+        label[key_length] = '\0';
+        return (enum filter_field_id)i;
+    }
+    return FIELD_COUNT;
+}
+
+enum filter_field_id filter_field_find(const char *name, size_t length,
+                                       char label[FLOW_LABEL_KEY_BYTES + 1])
+{
+    const enum filter_field_id labelled = find_label(name, length, label);
+    if (labelled != FIELD_COUNT) {
+        return labelled;
+    }
+    label[0] = '\0';
     for (unsigned i = 0; i < ARRAY_COUNT(other_names); i++) {
         if (strlen(other_names[i].name) == length &&
             strncasecmp(other_names[i].name, name, length) == 0) {
             return other_names[i].field;
         }
     }
-    for (unsigned i = 0; i < FIELD_COUNT; i++) {
+    for (unsigned i = 0; i < FIELD_LABEL; i++) {
         if (strlen(filter_fields[i].name) == length &&
             strncasecmp(filter_fields[i].name, name, length) == 0) {
             return (enum filter_field_id)i;

@@ -207,6 +207,26 @@ static bool match_either(const struct flow_record *r, const struct filter_node *
     return match_address(&r->client.ip, term) || match_address(&r->server.ip, term);
 }
 
+static bool match_label(const struct record_label *labels, unsigned count,
+                        const struct filter_node *term, bool is_part)
+{
+    const struct record_text key = {term->label, (uint32_t)strlen(term->label)};
+    for (unsigned i = 0; i < count; i++) {
+        if (record_text_equal(labels[i].key, key)) {
+            return filter_text_matches(labels[i].value, term, is_part);
+        }
+    }
+    return false;
+}
+
+static bool match_labels(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    return (term->field != FIELD_SERVER_LABEL &&
+            match_label(r->client_labels, r->client.labels_count, term, is_part)) ||
+           (term->field != FIELD_CLIENT_LABEL &&
+            match_label(r->server_labels, r->server.labels_count, term, is_part));
+}
+
 static bool match_text(const struct flow_record *r, const struct filter_node *term)
 {
     const bool is_part = term->compare == OPERATOR_HAS;
@@ -239,6 +259,10 @@ static bool match_text(const struct flow_record *r, const struct filter_node *te
             r->has_tcp ? (uint32_t)strnlen(r->tcp.conn_state, sizeof r->tcp.conn_state) : 0};
         return filter_text_matches(code, term, is_part);
     }
+    case FIELD_LABEL:
+    case FIELD_CLIENT_LABEL:
+    case FIELD_SERVER_LABEL:
+        return match_labels(r, term, is_part);
     case FIELD_ANY:
         if (term->is_address) {
             return match_either(r, term);

@@ -17,6 +17,7 @@ struct parser {
     const char *begin, *at, *end;
     struct error *err;
     uint32_t position;
+    char label[FLOW_LABEL_KEY_BYTES + 1]; /* of the field that is read */
     char unquoted[FILTER_TEXT_MAX];
 };
 
@@ -178,10 +179,13 @@ static const struct filter_node *add(struct parser *p, enum filter_field_id fiel
 {
     const bool is_not = compare == OPERATOR_NOT_EQUAL;
     struct error err = {0};
-    const struct filter_node *term = filter_add_term(
-        p->filter, field, is_not ? OPERATOR_EQUAL : compare, value->text, value->length, &err);
+    struct filter_node *term = filter_add_term(p->filter, field, is_not ? OPERATOR_EQUAL : compare,
+                                               value->text, value->length, &err);
     if (term == NULL) {
         return fail(p, value->at, "%s", err.message);
+    }
+    if (field >= FIELD_LABEL && field <= FIELD_SERVER_LABEL) {
+        memcpy(term->label, p->label, sizeof(term->label));
     }
     return is_not ? filter_negate(p->filter, term) : term;
 }
@@ -229,7 +233,7 @@ static const struct filter_node *parse_term(struct parser *p)
         return parse_bare(p, at);
     }
     const size_t length = run(p, is_field_char);
-    const enum filter_field_id field = filter_field_find(at, length);
+    const enum filter_field_id field = filter_field_find(at, length, p->label);
     const char *word_end = at + length;
     p->at = word_end;
     enum filter_operator compare = OPERATOR_EQUAL;

@@ -35,6 +35,17 @@ static void put_quoted(struct printer *p, const struct filter_node *term)
     put(p, "\"");
 }
 
+static void put_field(struct printer *p, const struct filter_node *term)
+{
+    const char *name = filter_fields[term->field].name;
+    if (term->label[0] != '\0') {
+        put_bytes(p, name, strlen(name) - strlen("KEY"));
+        put(p, term->label);
+    } else {
+        put(p, name);
+    }
+}
+
 static void put_term(struct printer *p, const struct filter_node *term, bool is_negated)
 {
     static const char *const operators[] = {
@@ -47,7 +58,7 @@ static void put_term(struct printer *p, const struct filter_node *term, bool is_
         put_quoted(p, term);
         return;
     }
-    put(p, filter_fields[term->field].name);
+    put_field(p, term);
     put(p, is_negated ? " != " : operators[term->compare]);
     if (term->kind == KIND_TEXT || term->kind == KIND_ADDRESS) {
         put_quoted(p, term);

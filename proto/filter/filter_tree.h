@@ -48,6 +48,9 @@ enum filter_field_id {
     FIELD_EVENT,
     FIELD_END_REASON,
     FIELD_SCOPE,
+    FIELD_LABEL, /* these three with a key behind them */
+    FIELD_CLIENT_LABEL,
+    FIELD_SERVER_LABEL,
     FIELD_COUNT,
     FIELD_ANY = FIELD_COUNT
 };
@@ -89,6 +92,7 @@ struct filter_node {
     uint32_t text_length;
     const char *like; /* KIND_TEXT with ':' or '*': the pattern of SQL, '\\' escapes */
     bool is_address;  /* FIELD_ANY: the word is an address or prefix */
+    char label[FLOW_LABEL_KEY_BYTES + 1]; /* its key; of FIELD_LABEL and those behind it */
 };
 
 struct filter {
@@ -100,8 +104,9 @@ struct filter {
 enum filter_kind filter_field_kind(enum filter_field_id field);
 /* The lower-case name of a choice; NULL when there is no such value. */
 const char *filter_choice_name(enum filter_field_id field, unsigned value);
-/* FIELD_COUNT: no such field. */
-enum filter_field_id filter_field_find(const char *name, size_t length);
+/* FIELD_COUNT: no such field. `label`: the key, of a field that has one; else empty. */
+enum filter_field_id filter_field_find(const char *name, size_t length,
+                                       char label[FLOW_LABEL_KEY_BYTES + 1]);
 /* The nearest name to a mistyped one, or NULL. */
 const char *filter_field_near(const char *name, size_t length);
 

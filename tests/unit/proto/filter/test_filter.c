@@ -22,6 +22,9 @@ static int set_up(void **state)
     flow.tls.sni = (struct record_text){"Shop.Example.COM", 16};
     flow.identity.sensor_id = (struct record_text){"edge-1", 6};
     flow.tcp.forward.retransmitted_segments = 2;
+    flow.client.labels_count = flow.server.labels_count = 1;
+    flow.client_labels[0] = (struct record_label){{"site", 4}, {"berlin", 6}};
+    flow.server_labels[0] = (struct record_label){{"country", 7}, {"us", 2}};
     return 0;
 }
 
@@ -79,6 +82,14 @@ static void a_filter_matches_what_it_says(void **state)
         "end_reason = end_of_flow",
         "scope = internal",
         "scope = external",
+        "labels.site = berlin",
+        "client.labels.site = Berlin",
+        "client.Labels.SITE : ber",
+        "client.labels.site : \"*\"",
+        "labels.site IN (paris, berlin)",
+        "server.labels.country = US",
+        "server.labels.site != berlin",
+        "NOT client.labels.none : \"*\"",
         "tcp.retransmits > 0",
         "tcp.retransmits = 2",
         "rtt < 80ms",
@@ -125,6 +136,11 @@ static void a_filter_matches_what_it_says(void **state)
         "tcp.state = established",
         "event = start",
         "scope = multicast",
+        "server.labels.site = berlin",
+        "labels.site = paris",
+        "client.labels.sit = berlin",
+        "client.labels.none : \"*\"",
+        "client.labels.site = \"\"",
         "rtt > 80ms",
         "app = tls AND app = dns",
         "NOT app = tls",
