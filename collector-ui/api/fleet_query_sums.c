@@ -152,14 +152,43 @@ static void run_sums(struct fleet_job *job)
 
 /* ---- the request ---- */
 
+/* Where in the name the key of a label begins; 0: it has none. */
+static size_t label_begins_at(enum history_dimension dimension)
+{
+    const char *name = history_dimension_name(dimension);
+    const size_t length = strlen(name);
+
+    return name[length - 1] == '.' ? length : 0;
+}
+
+/* Whether `name` is the dimension's, with the key of its label in `label`. */
+static bool is_name_of(enum history_dimension dimension, const char *name,
+                       char label[FLOW_LABEL_KEY_BYTES + 1])
+{
+    const size_t begin = label_begins_at(dimension);
+    const char *whole = history_dimension_name(dimension);
+
+    label[0] = '\0';
+    if (begin == 0) {
+        return strcmp(whole, name) == 0;
+    }
+    const size_t length = strncmp(whole, name, begin) == 0 ? strlen(name + begin) : 0;
+    if (length == 0 || length > FLOW_LABEL_KEY_BYTES) {
+        return false;
+    }
+    memcpy(label, name + begin, length + 1);
+    return true;
+}
+
 static void refuse_group(struct grpc_ask *ask, const char *name)
 {
-    char list[256] = "";
+    char list[320] = "";
     size_t used = 0;
 
     for (unsigned i = 0; i < DIMENSION_COUNT; i++) {
-        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "",
-                                 history_dimension_name((enum history_dimension)i));
+        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s%s", i > 0 ? ", " : "",
+                                 history_dimension_name((enum history_dimension)i),
+                                 label_begins_at((enum history_dimension)i) > 0 ? "KEY" : "");
     }
     grpc_refuse_field(ask, "group_by", "OUT_OF_BOUNDS", -1, "group_by: '%.40s' is none of %s", name,
                       list);
@@ -170,11 +199,13 @@ static bool read_dimension(struct fleet_job *job, const char *name)
     struct history_aggregate_query *const sums = &job->sums;
 
     for (unsigned i = 0; i < DIMENSION_COUNT; i++) {
-        if (strcmp(history_dimension_name((enum history_dimension)i), name) != 0) {
+        char *const label = sums->labels[sums->by_count];
+
+        if (!is_name_of((enum history_dimension)i, name, label)) {
             continue;
         }
         for (uint32_t j = 0; j < sums->by_count; j++) {
-            if (sums->by[j] == (enum history_dimension)i) {
+            if (sums->by[j] == (enum history_dimension)i && strcmp(sums->labels[j], label) == 0) {
                 grpc_refuse_field(&job->ask, "group_by", "OUT_OF_BOUNDS", -1,
                                   "group_by: %s is there twice", name);
                 return false;

@@ -19,6 +19,8 @@ static const struct {
     [DIMENSION_IP_VERSION] = {"ip_version", "f.ip_version"},
     [DIMENSION_VLAN] = {"vlan", "f.vlan"},
     [DIMENSION_DIRECTION] = {"direction", "NULL"},
+    [DIMENSION_CLIENT_NETWORK] = {"client.labels.", "NULL"},
+    [DIMENSION_SERVER_NETWORK] = {"server.labels.", "NULL"},
 };
 
 const char *history_dimension_name(enum history_dimension dimension)
@@ -33,7 +35,12 @@ const char *group_key_column(enum history_dimension dimension)
 
 bool group_key_wants_record(enum history_dimension dimension)
 {
-    return dimension == DIMENSION_DIRECTION;
+    return dimension == DIMENSION_DIRECTION || group_key_wants_label(dimension);
+}
+
+bool group_key_wants_label(enum history_dimension dimension)
+{
+    return dimension == DIMENSION_CLIENT_NETWORK || dimension == DIMENSION_SERVER_NETWORK;
 }
 
 static size_t put(char out[HISTORY_VALUE_BYTES], const char *text)
@@ -80,8 +87,23 @@ static const char *direction_of(const struct flow_record *record)
     return server == SCOPE_EXTERNAL ? "outbound" : "internal";
 }
 
+static size_t put_label(char out[HISTORY_VALUE_BYTES], const struct record_label *labels,
+                        unsigned count, const char *key)
+{
+    const struct record_text wanted = {key, (uint32_t)strlen(key)};
+
+    for (unsigned i = 0; i < count; i++) {
+        if (record_text_equal(labels[i].key, wanted)) {
+            return (size_t)snprintf(out, HISTORY_VALUE_BYTES, "%.*s", (int)labels[i].value.length,
+                                    labels[i].value.data);
+        }
+    }
+    return put(out, "");
+}
+
 size_t group_key_text(sqlite3_stmt *rows, int at, enum history_dimension dimension,
-                      const struct flow_record *record, char out[HISTORY_VALUE_BYTES])
+                      const char *label, const struct flow_record *record,
+                      char out[HISTORY_VALUE_BYTES])
 {
     const char *name;
 
@@ -105,6 +127,14 @@ size_t group_key_text(sqlite3_stmt *rows, int at, enum history_dimension dimensi
                    : put_number(out, sqlite3_column_int(rows, at));
     case DIMENSION_DIRECTION:
         return put(out, record == NULL ? "" : direction_of(record));
+    case DIMENSION_CLIENT_NETWORK:
+        return record == NULL
+                   ? put(out, "")
+                   : put_label(out, record->client_labels, record->client.labels_count, label);
+    case DIMENSION_SERVER_NETWORK:
+        return record == NULL
+                   ? put(out, "")
+                   : put_label(out, record->server_labels, record->server.labels_count, label);
     default:
         return put(out, (const char *)sqlite3_column_text(rows, at));
     }

@@ -203,9 +203,11 @@ enum history_dimension {
     DIMENSION_IP_VERSION,
     DIMENSION_VLAN,
     DIMENSION_DIRECTION,
+    DIMENSION_CLIENT_NETWORK, /* these two by the key of a label */
+    DIMENSION_SERVER_NETWORK,
     DIMENSION_COUNT
 };
-/* "application"; static. */
+/* "application"; of the two by a label what stands before its key: "client.labels."; static. */
 const char *history_dimension_name(enum history_dimension dimension);
 
 #define HISTORY_DIMENSIONS_MAX 4
@@ -215,6 +217,7 @@ struct history_aggregate_query {
     uint64_t from_ns, to_ns;
     const struct filter *filter; /* NULL: all */
     enum history_dimension by[HISTORY_DIMENSIONS_MAX];
+    char labels[HISTORY_DIMENSIONS_MAX][FLOW_LABEL_KEY_BYTES + 1]; /* of by[], where it wants one */
     uint32_t by_count;
     uint64_t step_ns; /* 0: one bucket */
     uint32_t limit;   /* groups that keep their name */

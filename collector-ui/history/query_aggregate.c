@@ -134,8 +134,9 @@ static uint32_t group_of(struct aggregate_scan *scan, sqlite3_stmt *rows)
         scan->wants_record ? record_share_decode(rows, scan->record) : NULL;
 
     for (uint32_t i = 0; i < scan->query->by_count; i++) {
-        length +=
-            group_key_text(rows, SHARE_KEYS + (int)i, scan->query->by[i], record, key + length) + 1;
+        length += group_key_text(rows, SHARE_KEYS + (int)i, scan->query->by[i],
+                                 scan->query->labels[i], record, key + length) +
+                  1;
     }
     const uint32_t group = group_table_find(&scan->groups, key, length > 0 ? length : 1);
 

@@ -77,7 +77,8 @@ static const enum history_dimension dimensions[GROUP_COUNT] = {
 static size_t read_key(const struct group_scan *scan, sqlite3_stmt *rows, char key[KEY_BYTES])
 {
     char value[HISTORY_VALUE_BYTES];
-    const size_t length = group_key_text(rows, AT_KEY, dimensions[scan->query->group], NULL, value);
+    const size_t length =
+        group_key_text(rows, AT_KEY, dimensions[scan->query->group], "", NULL, value);
 
     if (scan->query->group != GROUP_FLOW) {
         memcpy(key, value, length + 1);

@@ -164,7 +164,7 @@ static void read_part(struct party_scan *scan, sqlite3_stmt *rows, struct part *
     part->flow = (uint64_t)sqlite3_column_int64(rows, SHARE_FLOW) ^
                  query_text_hash(sensor == NULL ? "" : sensor);
     for (int i = 0; i < KEY_COUNT; i++) {
-        (void)group_key_text(rows, SHARE_KEYS + i, dimensions[i], NULL, part->values[i]);
+        (void)group_key_text(rows, SHARE_KEYS + i, dimensions[i], "", NULL, part->values[i]);
     }
 }
 
