@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { alert_entity, alert_filter, alert_title, desired_reason, from_base64, read_alert, read_flow, read_packet, read_sensor } from '../src/live/records';
+import { alert_entity, alert_filter, alert_title, desired_reason, from_base64, read_alert, read_flow, read_labels, read_packet, read_sensor } from '../src/live/records';
 import { situation } from '../src/lib/situation';
 import { hex_rows, layer_at, smallest_field_at } from '../src/lib/hex';
 import { Window } from '../src/lib/quantiles';
@@ -30,6 +30,12 @@ test('who saw a flow stands in the order in which they did', () => {
     assert.deepEqual(f.observers.map((o) => [o.sensor_id, o.id, o.primary, o.missed, o.rtt_ms]), [['edge', 'b', false, 100, null], ['core', 'a', true, 0, 4]]);
     assert.deepEqual(read_flow({}).observers, []);
     assert.deepEqual(read_flow({ observers: [3, null] }).observers.length, 2);
+});
+
+test('labels of a network stand by key, and what no filter could name is left out', () => {
+    assert.deepEqual(read_labels({ labels: { site: 'berlin', country: 'DE', 'x y': 'z', __proto__: 'p', empty: '', n: 3 } }), [['country', 'DE'], ['n', '3'], ['site', 'berlin']]);
+    assert.deepEqual(read_labels({ labels: 'site' }), []);
+    assert.deepEqual(read_labels(null), []);
 });
 
 test('a flow of one packet has no rate', () => {

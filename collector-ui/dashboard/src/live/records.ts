@@ -123,6 +123,14 @@ export function read_flow(record: unknown): Flow {
     };
 }
 
+/* Labels of an end's network, by key; a key that no filter could name is left out. */
+export function read_labels(end: unknown): [string, string][] {
+    return Object.entries(bag(bag(end).labels))
+        .filter(([key, value]) => /^[a-z][a-z0-9_]{0,31}$/.test(key) && text(value) !== '')
+        .map(([key, value]): [string, string] => [key, text(value)])
+        .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
 export type Severity = 'critical' | 'high' | 'medium' | 'low' | 'info';
 export const SEVERITIES: Severity[] = ['critical', 'high', 'medium', 'low', 'info'];
 

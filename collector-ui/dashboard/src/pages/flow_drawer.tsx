@@ -4,7 +4,7 @@ import { use_keys } from '../keys';
 import { bpf_of } from '../lib/capture';
 import { term, type ClickKind } from '../lib/filter';
 import { app_name, bytes, digits, endpoint, enum_words, ip_protocol, moment, ms, num, parse_duration, plural, safe, si, span, whole, NONE } from '../lib/format';
-import { flow_key, read_flow, read_rtt, type Flow, type Observer } from '../live/records';
+import { flow_key, read_flow, read_labels, read_rtt, type Flow, type Observer } from '../live/records';
 import { get, Problem, type Bag } from '../live/rest';
 import { use_series } from '../live/series';
 import { go, hello, href, reload, sensor_name, server_now } from '../live/store';
@@ -113,6 +113,17 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                 {safe(shown_text ?? value)}
             </button>
         );
+    const network = (side: 'client' | 'server') => {
+        const labels = read_labels(record[side]);
+        return labels.length === 0
+            ? ''
+            : labels.map(([key, value], i) => (
+                  <span key={key}>
+                      {i > 0 && ' · '}
+                      <span class="dim">{key}</span> {value_button(`${side}.labels.${key}`, value)}
+                  </span>
+              ));
+    };
     const host_link = (ip: string) =>
         ip === '' ? null : (
             <a href={href('hosts', { host: ip })} aria-label={`The page of ${safe(ip)}`} title="its page">
@@ -120,7 +131,9 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
             </a>
         );
     add('Source', <>{value_button('client.ip', f.client_ip, endpoint(f.client_ip, f.client_port))} {host_link(f.client_ip)}</>);
+    add('Its network', network('client'));
     add('Destination', <>{value_button('server.ip', f.server_ip, endpoint(f.server_ip, f.server_port))} {host_link(f.server_ip)}</>);
+    add('Its network', network('server'));
     add('Name', f.server_name === '' ? '' : value_button('server.name', f.server_name));
     add('Application', f.app === '' ? '' : <>{value_button('app', f.app, app_name(f.app))} <span class="dim">{[enum_words(app.confidence), safe(text(app.method))].filter(Boolean).join(', ')}</span></>);
     add('Volume', `${bytes(shown.bytes_ba)} in · ${bytes(shown.bytes_ab)} out`);
