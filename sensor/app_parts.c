@@ -267,5 +267,6 @@ void app_take_down(struct app *app)
     grpc_server_free(app->grpc);
     rpc_runtime_free(app->runtime);
     terminal_free(app->terminal);
+    label_source_free(app->labels);
     free(app->internal);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/netlabel/netlabel.h"
 #include "base/replacement.h"
 #include "base/service/control.h"
 #include "proto/ingest_message.h"
@@ -37,6 +38,7 @@ struct app {
     struct http_export *http;
     struct ip_prefix *internal;
     char learnt_path[REPLACEMENT_PATH_BYTES];
+    struct label_source *labels; /* NULL: there are none, and will be none */
     char sensor_id[SENSOR_ID_BYTES];
     char boot_id[33];
     char config_hash[17]; /* of the start: other threads may read it */
@@ -73,6 +75,17 @@ void app_fill_pcap(const struct output_section *from, struct pcap_writer_setting
 MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
                                struct error *err);
 bool app_wants_dns_records(const struct sensor_settings *settings);
+
+/* ---- app_networks.c ---- */
+
+/* networks.internal, malloc'ed; NULL: the list is empty. 0 or -errno with `err`. */
+MUST_USE int app_read_internal(const struct sensor_settings *settings, struct ip_prefix **out,
+                               struct error *err);
+/* Reads lines, file and databases. NULL with `err`, which names what is wrong. */
+MUST_USE struct netlabels *app_read_labels(const struct sensor_settings *settings,
+                                           struct error *err);
+/* Makes app->labels, where there are labels or a reload may bring some. */
+MUST_USE int app_open_labels(struct app *app, struct error *err);
 
 /* ---- app_health.c ---- */
 

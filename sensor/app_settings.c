@@ -54,26 +54,6 @@ static int parse_cpus(struct app *app, struct error *err)
     return 0;
 }
 
-static int parse_internal(struct app *app, struct error *err)
-{
-    const struct config_list *list = &app->settings->networks.internal;
-
-    if (list->count == 0) {
-        return 0;
-    }
-    app->internal = calloc(list->count, sizeof(*app->internal));
-    if (app->internal == NULL) {
-        return error_set(err, ENOMEM, "networks.internal: no memory");
-    }
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (!prefix_parse(list->items[i], strlen(list->items[i]), &app->internal[i])) {
-            return error_set(err, EINVAL, "networks.internal: '%s' is no prefix such as 10.0.0.0/8",
-                             list->items[i]);
-        }
-    }
-    return 0;
-}
-
 /* A file cannot hold more flows than packets: a small one does not need a large table. */
 static uint64_t flows_for_input(const struct app *app, uint64_t wanted)
 {
@@ -257,8 +237,8 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
     struct pipeline_settings *to = &app->pipeline_settings;
 
     if (count_shards(from, &to->shards, err) != 0 || parse_cpus(app, err) != 0 ||
-        parse_internal(app, err) != 0 || decode_rules_from(&from->decode, &app->rules, err) != 0 ||
-        fill_detection(app, err) != 0) {
+        app_read_internal(from, &app->internal, err) != 0 || app_open_labels(app, err) != 0 ||
+        decode_rules_from(&from->decode, &app->rules, err) != 0 || fill_detection(app, err) != 0) {
         return -err->code;
     }
     fill_capture(app);
@@ -335,7 +315,12 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
                           err) != 0 ||
         decode_rules_from(&settings->decode, &scratch->rules, err) != 0 ||
         app_check_outputs(settings, &human, err) != 0 ||
-        count_shards(settings, &shards, err) != 0 || parse_internal(scratch, err) != 0) {
+        count_shards(settings, &shards, err) != 0 ||
+        app_read_internal(settings, &scratch->internal, err) != 0) {
+        return -err->code;
+    }
+    AUTO(netlabels) labels = app_read_labels(settings, err);
+    if (labels == NULL) {
         return -err->code;
     }
     return app_offer_check(settings, config, err) != 0 ? -err->code : check_kafka(settings, err);

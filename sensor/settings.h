@@ -108,6 +108,10 @@ struct pipeline_section {
 
 struct networks_section {
     struct config_list internal;
+    struct config_list labels;
+    const char *labels_file;
+    struct config_list databases;
+    uint64_t labels_max;
 };
 
 struct packets_section {

@@ -303,14 +303,8 @@ static void answer_part(struct shard *shard, struct shard_question *question)
 
 /* ---- on the publisher's thread ---- */
 
-static void add_name(const struct name_join *join, struct gather_flow *flow, bool is_server)
+static void append(struct gather_flow *flow, const uint8_t *bytes, size_t length)
 {
-    const struct ip_address *address = is_server ? &flow->server : &flow->client;
-    uint8_t bytes[NAME_JOIN_ROOM], source;
-    const struct record_text name =
-        name_join_find(join, address, &flow->client, flow->start_ns, &source);
-    const size_t length =
-        name.length > 0 ? codec_append_name(is_server, name, source, bytes, sizeof(bytes)) : 0;
     uint8_t *longer = length > 0 ? realloc(flow->bytes, flow->length + length) : NULL;
 
     if (longer != NULL) {
@@ -318,6 +312,17 @@ static void add_name(const struct name_join *join, struct gather_flow *flow, boo
         flow->bytes = longer;
         flow->length += (uint32_t)length;
     }
+}
+
+static void add_name(const struct name_join *join, struct gather_flow *flow, bool is_server)
+{
+    const struct ip_address *address = is_server ? &flow->server : &flow->client;
+    uint8_t bytes[NAME_JOIN_ROOM], source;
+    const struct record_text name =
+        name_join_find(join, address, &flow->client, flow->start_ns, &source);
+
+    append(flow, bytes,
+           name.length > 0 ? codec_append_name(is_server, name, source, bytes, sizeof(bytes)) : 0);
 }
 
 /* As the flows' records will have them: what was known when each began. */
@@ -353,6 +358,21 @@ static void answer_names(struct name_question *question, struct name_join *join)
 
 /* ---- on the rpc thread ---- */
 
+/* Of the addresses' networks, as records have them. */
+static void add_labels(const struct pipeline *pipeline, struct part *part)
+{
+    uint8_t bytes[LABEL_JOIN_ROOM];
+
+    for (uint32_t i = 0; i < part->flows_count; i++) {
+        struct gather_flow *flow = &part->flows[i];
+
+        append(flow, bytes,
+               pipeline_append_labels(pipeline, &flow->client, false, bytes, sizeof(bytes)));
+        append(flow, bytes,
+               pipeline_append_labels(pipeline, &flow->server, true, bytes, sizeof(bytes)));
+    }
+}
+
 static void merge_flows(struct gather *gather, struct gather_result *result)
 {
     uint32_t count = 0;
@@ -365,8 +385,9 @@ static void merge_flows(struct gather *gather, struct gather_result *result)
         return;
     }
     for (uint32_t i = 0; i < gather->parts_count; i++) {
-        const struct part *part = &gather->parts[i];
+        struct part *part = &gather->parts[i];
 
+        add_labels(gather->pipeline, part);
         memcpy(result->flows + result->flows_count, part->flows,
                part->flows_count * sizeof(*part->flows));
         result->flows_count += part->flows_count;

@@ -347,6 +347,27 @@ static void write_learnt(struct metrics_page *page, const struct pipeline *pipel
         "When it was written last; 0: not since the start.", counter_get(&counts->saved_wall_sec));
 }
 
+static void write_labels(struct metrics_page *page, const struct pipeline *pipeline)
+{
+    struct pipeline_labels labels;
+
+    if (!pipeline_labels_read(pipeline, &labels)) {
+        return;
+    }
+    one(page, "netscope_labels_prefixes", METRICS_GAUGE, "Prefixes with labels (networks.labels).",
+        labels.prefixes);
+    one(page, "netscope_labels_memory_bytes", METRICS_GAUGE,
+        "Memory for addresses whose labels are remembered.", labels.memory_bytes);
+    one(page, "netscope_labels_ends_total", METRICS_COUNTER,
+        "Ends of flow records with at least one label.", labels.labelled);
+    one(page, "netscope_labels_lookups_total", METRICS_COUNTER,
+        "Addresses looked up in prefixes and databases.", labels.looked_up);
+    one(page, "netscope_labels_remembered_total", METRICS_COUNTER,
+        "Addresses whose labels were remembered.", labels.found);
+    one(page, "netscope_labels_omitted_total", METRICS_COUNTER,
+        "Labels that found no room in their record.", labels.omitted);
+}
+
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)
 {
     struct pipeline_names names;
@@ -582,6 +603,7 @@ void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
     write_fragments(page, &totals);
     write_assets(page, pipeline, &totals);
     write_names(page, pipeline);
+    write_labels(page, pipeline);
     write_alerts(page, pipeline);
     write_detectors(page, pipeline);
     write_learnt(page, pipeline);

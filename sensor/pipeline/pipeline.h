@@ -46,6 +46,7 @@ struct pipeline_settings {
     uint32_t evidence_per_second;        /* of them published, of the whole sensor */
     bool dns_records;                    /* a record for each DNS transaction */
     struct passive_names_settings names; /* answers_max 0: off */
+    struct label_source *labels;         /* borrowed; NULL: networks have no labels */
     enum shard_lines lines;
     const struct pcap_writer_settings *write_pcap; /* producers is set here; NULL = none */
     struct tap_policy taps;                        /* captures on request */
@@ -154,6 +155,16 @@ struct pipeline_names {
 };
 /* All 0 when names are off. */
 void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out);
+
+/* As struct label_join_counts. */
+struct pipeline_labels {
+    uint64_t found, looked_up, labelled, omitted, prefixes, memory_bytes;
+};
+/* False, and all 0: networks have no labels. */
+bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_labels *out);
+/* As label_source_append. Any thread. */
+size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
+                              bool is_server, uint8_t *out, size_t capacity);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
 /* Records that sinks still owed when the flush time was over. After pipeline_join. */
 uint64_t pipeline_owed(const struct pipeline *pipeline);

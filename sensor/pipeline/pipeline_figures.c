@@ -39,6 +39,31 @@ const struct learnt_file_counts *pipeline_learnt(const struct pipeline *pipeline
     return publisher_learnt(pipeline->publisher);
 }
 
+bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_labels *out)
+{
+    const struct label_join_counts *counts = publisher_labels(pipeline->publisher);
+
+    *out = (struct pipeline_labels){0};
+    if (counts == NULL) {
+        return false;
+    }
+    out->found = counter_get(&counts->found);
+    out->looked_up = counter_get(&counts->looked_up);
+    out->labelled = counter_get(&counts->labelled);
+    out->omitted = counter_get(&counts->omitted);
+    out->prefixes = counter_get(&counts->prefixes);
+    out->memory_bytes = counter_get(&counts->memory_bytes);
+    return true;
+}
+
+size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
+                              bool is_server, uint8_t *out, size_t capacity)
+{
+    struct label_source *labels = pipeline->settings.labels;
+
+    return labels == NULL ? 0 : label_source_append(labels, address, is_server, out, capacity);
+}
+
 void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out)
 {
     const struct evidence_pins_counts *counts = publisher_evidence(pipeline->publisher);

@@ -33,6 +33,11 @@ const struct name_join_counts *publisher_names(const struct publisher *publisher
     return publisher->names != NULL ? name_join_counts_of(publisher->names) : NULL;
 }
 
+const struct label_join_counts *publisher_labels(const struct publisher *publisher)
+{
+    return publisher->labels != NULL ? label_join_counts_of(publisher->labels) : NULL;
+}
+
 uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
 {
@@ -83,6 +88,12 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         publisher->names =
             name_join_new(&settings->names, publisher->name_outlets, settings->shards, err);
         if (publisher->names == NULL) {
+            return NULL;
+        }
+    }
+    if (settings->labels != NULL) {
+        publisher->labels = label_join_new(settings->labels, err);
+        if (publisher->labels == NULL) {
             return NULL;
         }
     }
@@ -157,6 +168,7 @@ void publisher_free(struct publisher *publisher)
         }
     }
     name_join_free(publisher->names);
+    label_join_free(publisher->labels);
     asset_list_free(publisher->assets);
     evidence_pins_free(publisher->evidence);
     free(publisher->alert);
@@ -203,6 +215,9 @@ static bool take_batches(struct publisher *publisher)
 
             if (batch == NULL) {
                 break;
+            }
+            if (publisher->labels != NULL) {
+                label_join_batch(publisher->labels, batch);
             }
             publisher_publish(publisher, batch);
             moved = true;

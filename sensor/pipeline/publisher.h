@@ -17,6 +17,7 @@
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/evidence_pins.h"
+#include "sensor/pipeline/label_join.h"
 #include "sensor/pipeline/learnt_file.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
@@ -55,6 +56,7 @@ struct publisher_settings {
     _Atomic(const struct detection_settings *) *detection_now;
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
     struct passive_names_settings names; /* answers_max 0: off */
+    struct label_source *labels;         /* borrowed; NULL: networks have no labels */
     uint32_t assets_max;                 /* 0: none are kept */
     struct evidence_pins_settings evidence; /* packets 0: off */
     uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
@@ -123,6 +125,8 @@ const struct publisher_counts *publisher_counts_of(const struct publisher *publi
 MUST_USE bool publisher_ask_names(struct publisher *publisher, struct name_question *question);
 /* NULL when names are off. Any thread. */
 const struct name_join_counts *publisher_names(const struct publisher *publisher);
+/* NULL when networks have no labels. Any thread. */
+const struct label_join_counts *publisher_labels(const struct publisher *publisher);
 /* As asset_list_read; 0 when none are kept. Any thread. */
 uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum);

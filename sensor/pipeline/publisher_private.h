@@ -34,7 +34,8 @@ struct publisher {
     struct codec_identity identity; /* of the settings */
     struct sink_queue queues[PUBLISHER_SINKS_MAX];
     struct waiting waiting[PUBLISHER_SHARDS_MAX];
-    struct name_join *names; /* NULL = off */
+    struct name_join *names;   /* NULL = off */
+    struct label_join *labels; /* NULL: off */
     struct name_outlet *name_outlets[PUBLISHER_SHARDS_MAX];
     struct record_batch *held[PUBLISHER_SHARDS_MAX]; /* waits for the other shards' answers */
     struct wake wake;

@@ -62,6 +62,7 @@ struct shard_settings {
     struct tap_set *taps;               /* borrowed; NULL = none */
     bool dns_records;                   /* a record for each DNS transaction */
     struct name_outlet *names;          /* borrowed; NULL: DNS answers name nothing */
+    bool has_labels;                    /* the publisher may add labels of networks */
     uint32_t assets_max;                /* of the whole sensor; 0: none are kept */
     struct fragment_settings fragments; /* datagrams_max 0: the reader looks after fragments */
     struct handover *handover;          /* borrowed; NULL = all packets are its own */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sensor/detect/detect.h"
+#include "sensor/pipeline/label_join.h"
 #include "sensor/pipeline/shard_private.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/packet_summary.h"
@@ -16,7 +17,7 @@
 /* ---- records ---- */
 
 static void fill_entry(struct shard *shard, struct batch_entry *entry,
-                       const struct flow_record *record)
+                       const struct flow_record *record, bool wants_names)
 {
     entry->stream = RECORD_FLOWS;
     entry->event = record->event;
@@ -28,6 +29,8 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
         entry->start_ns = record->start_ns;
         entry->client = record->client.ip;
         entry->server = record->server.ip;
+    }
+    if (wants_names) {
         entry->wants_client_name = record->client.name.length == 0;
         entry->wants_server_name = record->server.name.length == 0;
         if (record->start_ns > shard->batch->names_until_ns) {
@@ -41,12 +44,11 @@ static void encode_flow(struct shard *shard, const struct flow_record *record,
                         const struct community_id_words *id)
 {
     const uint64_t packets = record->forward.delta_packets + record->reverse.delta_packets;
-    const uint16_t name_room =
-        shard->settings.names != NULL && record->client.ip.version != 0 &&
-                (record->client.name.length == 0 || record->server.name.length == 0)
-            ? NAME_JOIN_ROOM
-            : 0;
-    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM);
+    const bool wants_names = shard->settings.names != NULL && record->client.ip.version != 0 &&
+                             (record->client.name.length == 0 || record->server.name.length == 0);
+    const uint16_t room = (uint16_t)((wants_names ? NAME_JOIN_ROOM : 0) +
+                                     (UNLIKELY(shard->settings.has_labels) ? LABEL_JOIN_ROOM : 0));
+    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM + LABEL_JOIN_ROOM);
     size_t community_end = 0;
     const size_t length =
         out == NULL ? 0 : codec_encode_flow_at(record, out, CODEC_FLOW_BYTES_MAX, &community_end);
@@ -61,7 +63,8 @@ static void encode_flow(struct shard *shard, const struct flow_record *record,
         community_ids_add(&shard->ids, id,
                           (char *)out + community_end - (COMMUNITY_ID_TEXT_BYTES - 1));
     }
-    fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, name_room), record);
+    fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, room), record,
+               wants_names);
     batch_prefetch_next(shard->batch);
 }
 

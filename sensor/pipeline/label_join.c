@@ -1,0 +1,261 @@
+#include "sensor/pipeline/label_join.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "proto/codec.h"
+
+#define ADDRESSES 4096 /* remembered; a power of two */
+
+/* The labels of now, and how many read them. */
+struct generation {
+    atomic_uint references;
+    struct netlabels *labels;
+};
+
+struct label_source {
+    pthread_mutex_t lock;
+    struct generation *now;
+    _Atomic uint64_t number; /* of the generation, so that a join sees that it is another one */
+};
+
+/* What was found for an address: the bytes of Endpoint.labels. */
+struct known {
+    struct ip_address address; /* version 0: nothing */
+    uint16_t length;
+    uint8_t run[LABEL_RUN_BYTES_MAX];
+};
+
+struct label_join {
+    struct label_source *source;
+    struct generation *generation; /* held */
+    uint64_t number;
+    struct hash_key key;
+    struct label_join_counts counts;
+    struct known known[ADDRESSES];
+};
+
+/* ---- the source ---- */
+
+static void drop(struct generation *generation)
+{
+    if (generation != NULL &&
+        atomic_fetch_sub_explicit(&generation->references, 1, memory_order_acq_rel) == 1) {
+        netlabels_free(generation->labels);
+        free(generation);
+    }
+}
+
+static struct generation *generation_new(struct netlabels *labels)
+{
+    struct generation *generation = malloc(sizeof(*generation));
+
+    if (generation != NULL) {
+        atomic_init(&generation->references, 1);
+        generation->labels = labels;
+    }
+    return generation;
+}
+
+static struct generation *hold(struct label_source *source)
+{
+    (void)pthread_mutex_lock(&source->lock);
+    struct generation *generation = source->now;
+    atomic_fetch_add_explicit(&generation->references, 1, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&source->lock);
+    return generation;
+}
+
+struct label_source *label_source_new(struct netlabels *labels, struct error *err)
+{
+    struct label_source *source = calloc(1, sizeof(*source));
+    struct generation *first = generation_new(labels);
+
+    if (source == NULL || first == NULL) {
+        free(first);
+        free(source);
+        error_set(err, ENOMEM, "networks.labels: no memory");
+        return NULL;
+    }
+    (void)pthread_mutex_init(&source->lock, NULL);
+    source->now = first;
+    atomic_init(&source->number, 1);
+    return source;
+}
+
+void label_source_free(struct label_source *source)
+{
+    if (source != NULL) {
+        drop(source->now);
+        (void)pthread_mutex_destroy(&source->lock);
+        free(source);
+    }
+}
+
+void label_source_use(struct label_source *source, struct netlabels *labels)
+{
+    struct generation *next = generation_new(labels);
+
+    if (next == NULL) { /* those before stay */
+        netlabels_free(labels);
+        return;
+    }
+    (void)pthread_mutex_lock(&source->lock);
+    struct generation *before = source->now;
+    source->now = next;
+    atomic_fetch_add_explicit(&source->number, 1, memory_order_release);
+    (void)pthread_mutex_unlock(&source->lock);
+    drop(before);
+}
+
+/* The elements of Endpoint.labels. Returns their bytes; adds to *omitted. */
+static size_t make_run(const struct netlabels *labels, const struct ip_address *address,
+                       uint8_t out[LABEL_RUN_BYTES_MAX], uint32_t *omitted)
+{
+    struct netlabel_set set;
+    size_t length = 0;
+
+    netlabels_find(labels, address, &set);
+    *omitted += set.omitted;
+    for (uint32_t i = 0; i < set.count; i++) {
+        const struct netlabel *item = &set.items[i];
+        const struct record_label label = {{item->key, item->key_length},
+                                           {item->value, item->value_length}};
+        const size_t written = codec_put_label(&label, out + length, LABEL_RUN_BYTES_MAX - length);
+
+        *omitted += written == 0;
+        length += written;
+    }
+    return length;
+}
+
+size_t label_source_append(struct label_source *source, const struct ip_address *address,
+                           bool is_server, uint8_t *out, size_t capacity)
+{
+    struct generation *generation = hold(source);
+    uint8_t run[LABEL_RUN_BYTES_MAX];
+    uint32_t omitted = 0;
+    const size_t length = make_run(generation->labels, address, run, &omitted);
+
+    drop(generation);
+    return length == 0 ? 0 : codec_append_labels(is_server, run, length, out, capacity);
+}
+
+/* ---- the join ---- */
+
+static_assert(sizeof(uint16_t) * 8 > 15 && LABEL_RUN_BYTES_MAX <= UINT16_MAX, "lengths fit");
+static_assert(FLOW_LABELS_MAX == NETLABEL_MAX && FLOW_LABEL_KEY_BYTES == NETLABEL_KEY_BYTES &&
+                  FLOW_LABEL_VALUE_BYTES == NETLABEL_VALUE_BYTES,
+              "records have room for what networks are called");
+
+struct label_join *label_join_new(struct label_source *source, struct error *err)
+{
+    struct label_join *join = calloc(1, sizeof(*join));
+
+    if (join == NULL) {
+        error_set(err, ENOMEM, "networks.labels: no memory");
+        return NULL;
+    }
+    join->source = source;
+    join->key = hash_key_random();
+    counter_set(&join->counts.memory_bytes, sizeof(*join));
+    return join;
+}
+
+void label_join_free(struct label_join *join)
+{
+    if (join != NULL) {
+        drop(join->generation);
+        free(join);
+    }
+}
+
+const struct label_join_counts *label_join_counts_of(const struct label_join *join)
+{
+    return &join->counts;
+}
+
+/* Takes up the labels of now, and forgets what was found in those before. */
+static void follow(struct label_join *join)
+{
+    const uint64_t number = atomic_load_explicit(&join->source->number, memory_order_acquire);
+
+    if (LIKELY(number == join->number)) {
+        return;
+    }
+    drop(join->generation);
+    join->generation = hold(join->source);
+    join->number = number;
+    for (uint32_t i = 0; i < ADDRESSES; i++) {
+        join->known[i].address.version = 0;
+    }
+    counter_set(&join->counts.prefixes, netlabels_prefixes(join->generation->labels));
+}
+
+static const struct known *look_up(struct label_join *join, const struct ip_address *address)
+{
+    uint64_t words[2];
+
+    memcpy(words, address->bytes, sizeof(words));
+    const uint64_t hash = hash_fold(words[0] ^ join->key.a, words[1] ^ join->key.b);
+    struct known *known = &join->known[hash % ADDRESSES];
+
+    if (LIKELY(address_equal(&known->address, address))) {
+        counter_add(&join->counts.found, 1);
+        return known;
+    }
+    uint32_t omitted = 0;
+
+    known->address = *address;
+    known->length = (uint16_t)make_run(join->generation->labels, address, known->run, &omitted);
+    counter_add(&join->counts.looked_up, 1);
+    counter_add(&join->counts.omitted, omitted);
+    return known;
+}
+
+static void add_labels(struct label_join *join, struct record_batch *batch,
+                       struct batch_entry *entry, bool is_server)
+{
+    const struct ip_address *address = is_server ? &entry->server : &entry->client;
+
+    if (address->version == 0) {
+        return;
+    }
+    const struct known *known = look_up(join, address);
+
+    if (known->length == 0) {
+        return;
+    }
+    const size_t written =
+        codec_append_labels(is_server, known->run, known->length,
+                            batch->bytes + entry->offset + entry->length, entry->name_room);
+
+    if (written == 0) { /* a name took more than its share: not by NAME_JOIN_ROOM */
+        counter_add(&join->counts.omitted, 1);
+        return;
+    }
+    entry->length += (uint32_t)written;
+    entry->full_length = entry->length;
+    entry->name_room -= (uint16_t)written;
+    counter_add(&join->counts.labelled, 1);
+}
+
+void label_join_batch(struct label_join *join, struct record_batch *batch)
+{
+    follow(join);
+    if (!netlabels_has_any(join->generation->labels)) {
+        return;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct batch_entry *entry = &batch->entries[i];
+
+        if (entry->stream == RECORD_FLOWS) {
+            add_labels(join, batch, entry, false);
+            add_labels(join, batch, entry, true);
+        }
+    }
+}
