@@ -6,8 +6,6 @@
  *   term   = field operator value | field IN '(' value { ',' value } ')' | value
  */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "proto/filter/filter_tree.h"
@@ -30,19 +28,11 @@ struct value {
 
 static const struct filter_node *parse_any(struct parser *p, unsigned depth);
 
-static const struct filter_node *fail(struct parser *p, const char *at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* Keeps the first error. */
-static const struct filter_node *fail(struct parser *p, const char *at, const char *format, ...)
+/* With what error_set says before it. */
+static const struct filter_node *fail(struct parser *p, const char *at)
 {
-    char message[400];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
     p->position = (uint32_t)(at - p->begin);
-    (void)error_set(p->err, EINVAL, "column %u: %s", p->position + 1, message);
+    error_prefix(p->err, "column %u", p->position + 1);
     return NULL;
 }
 
@@ -125,7 +115,8 @@ static bool read_quoted(struct parser *p, struct value *out)
         p->unquoted[length++] = *p->at++;
     }
     if (p->at == p->end) {
-        (void)fail(p, out->at, "this quote has no end");
+        (void)error_set(p->err, EINVAL, "this quote has no end");
+        (void)fail(p, out->at);
         return false;
     }
     p->at++;
@@ -146,7 +137,8 @@ static bool read_value(struct parser *p, const char *behind, struct value *out)
     out->length = run(p, is_value_char);
     p->at += out->length;
     if (out->length == 0) {
-        (void)fail(p, out->at, "expected a value behind '%s'", behind);
+        (void)error_set(p->err, EINVAL, "expected a value behind '%s'", behind);
+        (void)fail(p, out->at);
     }
     return out->length > 0;
 }
@@ -182,7 +174,8 @@ static const struct filter_node *add(struct parser *p, enum filter_field_id fiel
     struct filter_node *term = filter_add_term(p->filter, field, is_not ? OPERATOR_EQUAL : compare,
                                                value->text, value->length, &err);
     if (term == NULL) {
-        return fail(p, value->at, "%s", err.message);
+        (void)error_set(p->err, EINVAL, "%s", err.message);
+        return fail(p, value->at);
     }
     if (field >= FIELD_LABEL && field <= FIELD_SERVER_LABEL) {
         memcpy(term->label, p->label, sizeof(term->label));
@@ -195,7 +188,8 @@ static const struct filter_node *parse_list(struct parser *p, enum filter_field_
 {
     const struct filter_node *all = NULL;
     if (!take(p, '(')) {
-        return fail(p, p->at, "expected '(' behind IN");
+        (void)error_set(p->err, EINVAL, "expected '(' behind IN");
+        return fail(p, p->at);
     }
     do {
         struct value value;
@@ -207,7 +201,8 @@ static const struct filter_node *parse_list(struct parser *p, enum filter_field_
         all = filter_join(p->filter, NODE_OR, all, term);
     } while (take(p, ','));
     if (!take(p, ')')) {
-        return fail(p, p->at, "expected ',' or ')' in the list");
+        (void)error_set(p->err, EINVAL, "expected ',' or ')' in the list");
+        return fail(p, p->at);
     }
     return all;
 }
@@ -241,18 +236,22 @@ static const struct filter_node *parse_term(struct parser *p)
     const bool is_in = at_keyword(p, "IN");
     if (is_in ? field == FIELD_COUNT : !take_operator(p, &compare, &operator_text)) {
         if (length == 0) {
-            return fail(p, at, "expected a field or a value, not '%c'", *at);
+            (void)error_set(p->err, EINVAL, "expected a field or a value, not '%c'", *at);
+            return fail(p, at);
         }
         return parse_bare(p, at);
     }
     if (length == 0) {
-        return fail(p, at, "expected a field before '%s'", operator_text);
+        (void)error_set(p->err, EINVAL, "expected a field before '%s'", operator_text);
+        return fail(p, at);
     }
     if (field == FIELD_COUNT) {
         const char *near = filter_field_near(at, length);
-        return near == NULL
-                   ? fail(p, at, "unknown field '%.*s'", (int)(length < 60 ? length : 60), at)
-                   : fail(p, at, "unknown field '%.*s'; did you mean '%s'?", (int)length, at, near);
+        (void)(near == NULL ? error_set(p->err, EINVAL, "unknown field '%.*s'",
+                                        (int)(length < 60 ? length : 60), at)
+                            : error_set(p->err, EINVAL, "unknown field '%.*s'; did you mean '%s'?",
+                                        (int)length, at, near));
+        return fail(p, at);
     }
     if (is_in) {
         (void)take_keyword(p, "IN");
@@ -265,11 +264,13 @@ static const struct filter_node *parse_term(struct parser *p)
 static const struct filter_node *parse_one(struct parser *p, unsigned depth)
 {
     if (depth >= FILTER_DEPTH_MAX) {
-        return fail(p, p->at, "nested deeper than %d", FILTER_DEPTH_MAX);
+        (void)error_set(p->err, EINVAL, "nested deeper than %d", FILTER_DEPTH_MAX);
+        return fail(p, p->at);
     }
     const char c = peek(p);
     if (p->at == p->end) {
-        return fail(p, p->at, "expected a field or a value");
+        (void)error_set(p->err, EINVAL, "expected a field or a value");
+        return fail(p, p->at);
     }
     if (take_keyword(p, "NOT") || (c == '-' && take(p, '-'))) {
         const struct filter_node *negated = parse_one(p, depth + 1);
@@ -278,13 +279,15 @@ static const struct filter_node *parse_one(struct parser *p, unsigned depth)
     if (take(p, '(')) {
         const struct filter_node *inner = parse_any(p, depth + 1);
         if (inner != NULL && !take(p, ')')) {
-            return fail(p, p->at, "expected ')'");
+            (void)error_set(p->err, EINVAL, "expected ')'");
+            return fail(p, p->at);
         }
         return inner;
     }
     if (at_keyword(p, "AND") || at_keyword(p, "OR")) {
-        return fail(p, p->at, "expected a field or a value before '%.*s'",
-                    (int)run(p, is_value_char), p->at);
+        (void)error_set(p->err, EINVAL, "expected a field or a value before '%.*s'",
+                        (int)run(p, is_value_char), p->at);
+        return fail(p, p->at);
     }
     return parse_term(p);
 }
@@ -338,7 +341,8 @@ bool filter_parse(struct filter *filter, const char *text, size_t length,
     }
     *root = parse_any(&p, 0);
     if (*root != NULL && p.at != p.end) {
-        *root = fail(&p, p.at, "expected nothing behind the filter, not '%c'", *p.at);
+        (void)error_set(err, EINVAL, "expected nothing behind the filter, not '%c'", *p.at);
+        *root = fail(&p, p.at);
     }
     if (*root == NULL && position != NULL) {
         *position = p.position;
