@@ -306,7 +306,7 @@ static bool tell_connected(void *context, const struct ingest_peer *peer)
     if (!sensor_registry_connected(app->registry, &info)) {
         return false;
     }
-    config_push_connected(app->push, peer->sensor_id, peer->boot_id);
+    config_push_connected(app->push, peer->sensor_id, peer->boot_id, peer->labels);
     return true;
 }
 

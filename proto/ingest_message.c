@@ -90,6 +90,44 @@ static bool add_position(const struct wire_field *f, struct ingest_position *out
     return true;
 }
 
+/* What is no label, or one too many, is left out. False: the message is none. */
+static bool add_label(const struct wire_field *f, char labels[SENSOR_LABELS_BYTES])
+{
+    struct wire_reader r = wire_reader_over(f->bytes, f->length);
+    struct sensor_label label = {.key = "", .value = ""};
+    struct wire_field part;
+
+    if (f->type != WIRE_BYTES) {
+        return false;
+    }
+    while (wire_next(&r, &part)) {
+        if (part.type == WIRE_BYTES && part.number == 1) {
+            label.key = part.length > 0 ? (const char *)part.bytes : "";
+            label.key_length = part.length;
+        } else if (part.type == WIRE_BYTES && part.number == 2) {
+            label.value = part.length > 0 ? (const char *)part.bytes : "";
+            label.value_length = part.length;
+        }
+    }
+    if (r.ok) {
+        (void)!sensor_labels_put(labels, &label);
+    }
+    return r.ok;
+}
+
+static void write_labels(struct wire_writer *w, uint32_t field, const char *labels)
+{
+    struct sensor_label label;
+
+    while (sensor_labels_next(&labels, &label)) {
+        const struct wire_mark mark = wire_begin(w, field, 2);
+
+        wire_write_bytes(w, 1, label.key, label.key_length);
+        wire_write_bytes(w, 2, label.value, label.value_length);
+        wire_end(w, mark);
+    }
+}
+
 static bool read_hello(const uint8_t *bytes, size_t length, struct ingest_hello *out)
 {
     struct wire_reader r = wire_reader_over(bytes, length);
@@ -123,6 +161,9 @@ static bool read_hello(const uint8_t *bytes, size_t length, struct ingest_hello 
             break;
         case 8:
             ok = read_note(&f, out->host_name, sizeof(out->host_name));
+            break;
+        case 9:
+            ok = add_label(&f, out->labels);
             break;
         default:
             break;
@@ -439,6 +480,7 @@ size_t ingest_encode_hello(const struct ingest_hello *hello, uint8_t *out, size_
     write_positions(&w, 6, hello->resume, hello->resume_count);
     wire_write_varint_if_any(&w, 7, hello->protocol_version);
     wire_write_text_if_any(&w, 8, hello->host_name);
+    write_labels(&w, 9, hello->labels);
     return finish(&w, mark);
 }
 

@@ -12,13 +12,14 @@
 
 #include "base/attributes.h"
 #include "proto/record.h"
+#include "proto/sensor_labels.h"
 
 #define INGEST_PROTOCOL_VERSION  1
 #define INGEST_CONNECT_PATH      "/netscope.v1.IngestService/Connect"
 #define INGEST_POSITIONS_MAX     64
 #define INGEST_SENSOR_ID_BYTES   129
 #define INGEST_BOOT_ID_BYTES     33
-#define INGEST_MESSAGE_BYTES_MAX 8192 /* enough for each ingest_encode_ function */
+#define INGEST_MESSAGE_BYTES_MAX 12288 /* enough for each ingest_encode_ function */
 
 struct ingest_position {
     char boot_id[INGEST_BOOT_ID_BYTES];
@@ -34,6 +35,7 @@ struct ingest_hello {
     char host_name[65];
     uint32_t protocol_version;
     bool can_capture; /* capability "capture" */
+    char labels[SENSOR_LABELS_BYTES];
     uint32_t resume_count;
     struct ingest_position resume[INGEST_POSITIONS_MAX];
 };

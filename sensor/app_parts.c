@@ -118,9 +118,15 @@ static int add_kafka(struct app *app, struct error *err)
 static int add_collector(struct app *app, struct error *err)
 {
     struct pipeline_settings *to = &app->pipeline_settings;
+    char labels[SENSOR_LABELS_BYTES];
+
+    if (!app_fill_labels(app->settings, labels)) {
+        return error_set(err, EINVAL, "sensor.labels: at most %d", SENSOR_LABELS_MAX);
+    }
     const struct collector_options options = {.sensor_id = app->sensor_id,
                                               .boot_id = app->boot_id,
                                               .config_hash = app->config_hash,
+                                              .labels = labels,
                                               .spool = &app->settings->spool,
                                               .state_directory = app_state_directory(app->settings),
                                               .is_lossless = to->is_lossless,

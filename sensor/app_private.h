@@ -75,6 +75,9 @@ void app_fill_pcap(const struct output_section *from, struct pcap_writer_setting
 MUST_USE int app_fill_pipeline(struct app *app, const struct sensor_command *command,
                                struct error *err);
 bool app_wants_dns_records(const struct sensor_settings *settings);
+/* False: they are too many. */
+MUST_USE bool app_fill_labels(const struct sensor_settings *settings,
+                              char out[SENSOR_LABELS_BYTES]);
 
 /* ---- app_networks.c ---- */
 

@@ -304,11 +304,30 @@ static int check_kafka(const struct sensor_settings *settings, struct error *err
     return 0;
 }
 
+bool app_fill_labels(const struct sensor_settings *settings, char out[SENSOR_LABELS_BYTES])
+{
+    const struct config_map *from = &settings->sensor.labels;
+
+    out[0] = '\0';
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct sensor_label label = {.key = from->keys[i],
+                                           .value = from->values[i],
+                                           .key_length = strlen(from->keys[i]),
+                                           .value_length = strlen(from->values[i])};
+
+        if (!sensor_labels_put(out, &label)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int check_parts(const struct sensor_settings *settings, const struct config *config,
                        struct app *scratch, struct error *err)
 {
     FILE *human = NULL;
     uint32_t shards = 0;
+    char own_labels[SENSOR_LABELS_BYTES];
 
     scratch->settings = settings;
     if (detection_compile(&settings->anomalies, config, &scratch->pipeline_settings.detection,
@@ -322,6 +341,10 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
     AUTO(netlabels) labels = app_read_labels(settings, err);
     if (labels == NULL) {
         return -err->code;
+    }
+    if (!app_fill_labels(settings, own_labels)) {
+        (void)error_set(err, EINVAL, "sensor.labels: at most %d", SENSOR_LABELS_MAX);
+        return config_refuse(config, "sensor.labels", err);
     }
     return app_offer_check(settings, config, err) != 0 ? -err->code : check_kafka(settings, err);
 }

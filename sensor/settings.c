@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "proto/sensor_labels.h"
 
 #define FIELD(section, member) offsetof(struct section, member)
 
@@ -23,6 +24,14 @@ static const struct config_field sensor_fields[] = {
      .max = 1024,
      .help = "Where the sensor keeps its id and what its detectors have learnt; empty: "
              "$STATE_DIRECTORY (systemd) if set, else nothing is kept."},
+    {.type = CONFIG_MAP,
+     .key = "labels",
+     .offset = FIELD(sensor_section, labels),
+     .value = "",
+     .check = sensor_label_check,
+     .help =
+         "What the collector may choose this sensor by (site: berlin): at most 16; keys of 1 to "
+         "63 and values of 0 to 63 letters, digits, '-', '_', '.' and '/'."},
     {0},
 };
 

@@ -21,6 +21,7 @@
 struct sensor_section {
     const char *id; /* "" = kept in state_directory, else host name and interface */
     const char *state_directory;
+    struct config_map labels; /* checked */
 };
 
 struct capture_section {

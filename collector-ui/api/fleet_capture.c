@@ -250,8 +250,11 @@ void fleet_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t le
     const char *sensor_id =
         selector != NULL && selector->n_sensor_ids == 1 ? selector->sensor_ids[0] : "";
 
-    if (fleet_capture_sensor(ask, "sensor_selector", sensor_id) &&
-        read_order(ask, request, &order)) {
+    if (selector != NULL && selector->labels[0] != '\0') {
+        grpc_refuse_field(ask, "sensor_selector", "NO_LABELS", -1,
+                          "sensor_selector: the id of one sensor, and no labels");
+    } else if (fleet_capture_sensor(ask, "sensor_selector", sensor_id) &&
+               read_order(ask, request, &order)) {
         start(ask, sensor_id, &order);
     }
 }

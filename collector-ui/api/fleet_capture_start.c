@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/capture_service.pb-c.h"
-#include "proto/sensor_pattern.h"
 
 /* What somebody wants, until the sensors have answered. */
 struct wish {
@@ -39,8 +38,9 @@ static bool add_sensor(struct wish *wish, const char *id)
     return true;
 }
 
-/* Those that are connected. False: refused. */
-static bool add_matching(struct wish *wish, const char *pattern)
+/* Those that are connected of `choice`, which a refusal calls `text`. False: refused. */
+static bool add_matching(struct wish *wish, const struct grpc_sensor_choice *choice,
+                         const char *text)
 {
     uint32_t count = 0;
     struct sensor_info *known = fleet_list(fleet_of(wish->ask.server), &count);
@@ -53,7 +53,7 @@ static bool add_matching(struct wish *wish, const char *pattern)
     }
     for (uint32_t i = 0; ok && i < count; i++) {
         if (known[i].state != SENSOR_OFFLINE &&
-            sensor_pattern_matches(pattern, known[i].sensor_id, strlen(known[i].sensor_id))) {
+            grpc_sensor_is_chosen(choice, known[i].sensor_id, strlen(known[i].sensor_id))) {
             has_any = true;
             ok = add_sensor(wish, known[i].sensor_id);
         }
@@ -61,18 +61,29 @@ static bool add_matching(struct wish *wish, const char *pattern)
     free(known);
     if (ok && !has_any) {
         grpc_refuse(&wish->ask, RPC_NOT_FOUND, "NO_SUCH_SENSOR", -1,
-                    "sensor_selector: no connected sensor is one of '%.128s'", pattern);
+                    "sensor_selector: no connected sensor is one of '%.128s'", text);
     }
     return ok && has_any;
+}
+
+static bool add_labelled(struct wish *wish, const Netscope__V1__SensorSelector *selector)
+{
+    struct grpc_sensor_choice choice = {0};
+    const bool ok = grpc_read_sensors(&wish->ask, (const ProtobufCMessage *)selector, &choice) &&
+                    add_matching(wish, &choice, selector->labels);
+
+    grpc_sensor_choice_free(&choice);
+    return ok;
 }
 
 static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequest *request)
 {
     const Netscope__V1__SensorSelector *selector = request->sensor_selector;
     const size_t count = selector == NULL ? 0 : selector->n_sensor_ids;
+    const bool has_labels = selector != NULL && selector->labels[0] != '\0';
 
-    if (request->sensor_id[0] != '\0' || count == 0) {
-        if (count > 0) {
+    if (request->sensor_id[0] != '\0' || (count == 0 && !has_labels)) {
+        if (count > 0 || has_labels) {
             grpc_refuse_field(&wish->ask, "sensor_selector", "TWO_CHOICES", -1,
                               "sensor_selector: name sensors by it or by sensor_id, not by both");
             return false;
@@ -80,11 +91,15 @@ static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequ
         return fleet_capture_sensor(&wish->ask, "sensor_id", request->sensor_id) &&
                add_sensor(wish, request->sensor_id);
     }
+    if (has_labels) {
+        return add_labelled(wish, selector);
+    }
     for (size_t i = 0; i < count; i++) {
+        const struct grpc_sensor_choice choice = {1, &selector->sensor_ids[i]};
         const char *id = selector->sensor_ids[i];
         const bool is_pattern = strchr(id, '*') != NULL;
 
-        if (!(is_pattern ? add_matching(wish, id)
+        if (!(is_pattern ? add_matching(wish, &choice, id)
                          : fleet_capture_sensor(&wish->ask, "sensor_selector", id) &&
                                add_sensor(wish, id))) {
             return false;

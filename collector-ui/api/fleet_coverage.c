@@ -35,7 +35,7 @@ static bool is_unknown(const char *pattern, const struct sensor_info *list, uint
             return false;
         }
     }
-    return strchr(pattern, '*') == NULL;
+    return pattern[0] != '\0' && strchr(pattern, '*') == NULL;
 }
 
 bool fleet_coverage_make(const struct fleet_grpc *fleet, const struct grpc_sensor_choice *sensors,

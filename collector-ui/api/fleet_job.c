@@ -34,6 +34,8 @@ void fleet_job_free(struct fleet_job *job)
     }
     filter_free(job->filter);
     grpc_sensor_choice_free(&job->sensors);
+    free(job->sensor_id);
+    free(job->labels);
     alert_choice_fini(&job->alerts);
     fleet_wish_free(job->wish);
     fleet_desired_free(job->desired);

@@ -14,6 +14,7 @@
 struct fleet_seen {
     char sensor_id[129], boot_id[33], version[32], config_hash[17];
     enum sensor_state state;
+    uint64_t labels; /* a hash of them */
 };
 
 struct fleet_news {
@@ -85,6 +86,7 @@ struct fleet_job {
     int acknowledged, silenced;   /* AlertInclusion */
     struct fleet_wish *wish;      /* NULL: it changes nothing */
     struct rollout_wish *desired; /* settings for sensors, owned; NULL: none */
+    char *sensor_id, *labels;     /* of one sensor, owned; NULL: none */
     enum history_order order;
     enum history_group group;
     bool is_by_packets, has_cursor;
@@ -167,6 +169,16 @@ void fleet_set_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t
 void fleet_get_config_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_clear_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_desired_free(struct rollout_wish *desired); /* NULL is allowed */
+
+/* ---- labels of sensors (fleet_labels.c) ---- */
+void fleet_update_sensor(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+/* Of struct grpc_program. */
+void fleet_each_labelled(const struct grpc_server *server, const struct grpc_sensor_choice *choice,
+                         const char *labels, void (*each)(void *context, const char *sensor_id),
+                         void *context);
+/* As two maps. */
+void fleet_write_labels(struct wire_writer *w, uint32_t all_field, uint32_t set_field,
+                        const struct config_push_labels *labels);
 
 /* ---- news (fleet_watch.c) ---- */
 void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);

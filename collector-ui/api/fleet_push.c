@@ -16,16 +16,14 @@
 #define TIMEOUT_SECONDS_MAX 604800 /* a week */
 #define SHOWN_MAX           1000
 
-enum { SET_DESIRED = 1, SET_SENSOR, SET_SENSORS };
+enum { SET_DESIRED = 1, SET_SENSOR, SET_SENSORS, SET_CANARY };
 enum { CLEAR_DESIRED = 1 };
 
 void fleet_desired_free(struct rollout_wish *desired)
 {
     if (desired != NULL) {
-        for (uint32_t i = 0; desired->patterns != NULL && i < desired->patterns_count; i++) {
-            free(desired->patterns[i]);
-        }
-        free((void *)desired->patterns);
+        rollout_choice_fini(&desired->who);
+        rollout_choice_fini(&desired->first);
         free(desired->yaml);
         free(desired);
     }
@@ -67,7 +65,10 @@ struct concerned {
     const struct rollout_wish *wish;
     uint32_t count, shown;
     size_t bytes;
-    char (*ids)[INGEST_SENSOR_ID_BYTES]; /* SHOWN_MAX; NULL: no memory */
+    struct concerned_sensor {
+        char id[INGEST_SENSOR_ID_BYTES];
+        bool may_be_first;
+    } * sensors; /* SHOWN_MAX; NULL: no memory */
 };
 
 static void count_concerned(void *context, const struct rollout *rollout)
@@ -76,22 +77,26 @@ static void count_concerned(void *context, const struct rollout *rollout)
     const struct rollout_sensor *sensor;
 
     for (uint32_t i = 0; (sensor = rollout_sensor_at(rollout, i)) != NULL; i++) {
-        if (!rollout_covers(all->wish, sensor->sensor_id)) {
+        if (!rollout_covers(all->wish, sensor)) {
             continue;
         }
         all->count++;
-        if (all->ids != NULL && all->shown < SHOWN_MAX) {
-            memcpy(all->ids[all->shown++], sensor->sensor_id, sizeof(all->ids[0]));
-            all->bytes += sizeof(all->ids[0]) + 8;
+        if (all->shown < SHOWN_MAX) {
+            struct concerned_sensor *shown = &all->sensors[all->shown++];
+
+            memcpy(shown->id, sensor->sensor_id, sizeof(shown->id));
+            shown->may_be_first = all->wish->has_first && rollout_may_be_first(all->wish, sensor);
+            all->bytes += 2 * (sizeof(shown->id) + 8);
         }
     }
 }
 
 static void answer_set(struct fleet_job *job)
 {
-    struct concerned all = {.wish = job->desired, .ids = calloc(SHOWN_MAX, INGEST_SENSOR_ID_BYTES)};
+    struct concerned all = {.wish = job->desired,
+                            .sensors = calloc(SHOWN_MAX, sizeof(*all.sensors))};
 
-    if (all.ids == NULL) {
+    if (all.sensors == NULL) {
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory to tell");
         return;
     }
@@ -101,10 +106,15 @@ static void answer_set(struct fleet_job *job)
 
     fleet_write_desired(&w, SET_DESIRED, job->desired);
     for (uint32_t i = 0; i < all.shown; i++) {
-        wire_write_text(&w, SET_SENSOR, all.ids[i]);
+        wire_write_text(&w, SET_SENSOR, all.sensors[i].id);
     }
     wire_write_varint(&w, SET_SENSORS, all.count);
-    free((void *)all.ids);
+    for (uint32_t i = 0; i < all.shown; i++) {
+        if (all.sensors[i].may_be_first) {
+            wire_write_text(&w, SET_CANARY, all.sensors[i].id);
+        }
+    }
+    free(all.sensors);
     grpc_answer(&job->ask, &buffer, wire_written(&w));
 }
 
@@ -123,29 +133,26 @@ static void run_set(struct fleet_job *job)
     }
     if (!job->wish->is_dry) {
         (void)snprintf(detail, sizeof(detail),
-                       "config=%s hash=%s bytes=%zu canary=%u hold_s=%" PRIu64 " sensors=%s%s",
+                       "config=%s hash=%s bytes=%zu canary=%u%s hold_s=%" PRIu64
+                       " sensors=%s%s labels=\"%.160s\"",
                        wish->id, wish->hash, strlen(wish->yaml), wish->canary,
-                       wish->hold_ns / NS_PER_SEC,
-                       wish->patterns_count > 0 ? wish->patterns[0] : "all",
-                       wish->patterns_count > 1 ? ",..." : "");
+                       wish->has_first ? " by selector" : "", wish->hold_ns / NS_PER_SEC,
+                       wish->who.patterns_count > 0 ? wish->who.patterns[0] : "all",
+                       wish->who.patterns_count > 1 ? ",..." : "", wish->who.labels);
         fleet_wish_note(job, detail);
     }
     answer_set(job);
 }
 
-static bool copy_patterns(const Netscope__V1__SensorSelector *selector, struct rollout_wish *out)
+static bool copy_choice(const Netscope__V1__SensorSelector *selector, struct rollout_choice *out)
 {
-    const size_t count = selector == NULL ? 0 : selector->n_sensor_ids;
+    char all[] = "";
+    const struct rollout_choice choice = {
+        .patterns_count = selector == NULL ? 0 : (uint32_t)selector->n_sensor_ids,
+        .patterns = selector == NULL ? NULL : selector->sensor_ids,
+        .labels = selector == NULL ? all : selector->labels};
 
-    out->patterns = calloc(count + 1, sizeof(*out->patterns));
-    for (size_t i = 0; i < count && out->patterns != NULL; i++) {
-        out->patterns[i] = strdup(selector->sensor_ids[i]);
-        if (out->patterns[i] == NULL) {
-            return false;
-        }
-        out->patterns_count++;
-    }
-    return out->patterns != NULL;
+    return rollout_choice_copy(out, &choice);
 }
 
 /* Absent: *out stays. False: refused. */
@@ -174,11 +181,13 @@ static bool read_wish(struct grpc_ask *ask, const Netscope__V1__SetDesiredConfig
     if (wish != NULL) {
         wish->yaml = strdup(request->yaml);
     }
-    if (wish == NULL || wish->yaml == NULL || !copy_patterns(request->sensor_selector, wish)) {
+    if (wish == NULL || wish->yaml == NULL || !copy_choice(request->sensor_selector, &wish->who) ||
+        !copy_choice(request->canary_selector, &wish->first)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the request");
         return false;
     }
     wish->canary = request->canary;
+    wish->has_first = request->canary_selector != NULL;
     wish->hold_ns = config_push_settings(job->fleet->parts.push)->hold_ns;
     wish->timeout_ns = config_push_settings(job->fleet->parts.push)->answer_timeout_ns;
     (void)snprintf(wish->set_by, sizeof(wish->set_by), "%.63s", job->wish->who);
@@ -192,13 +201,14 @@ void fleet_set_desired_config(struct grpc_ask *ask, const uint8_t *bytes, size_t
     const Netscope__V1__SetDesiredConfigRequest *request =
         (const Netscope__V1__SetDesiredConfigRequest *)grpc_unpack(
             ask, &netscope__v1__set_desired_config_request__descriptor, bytes, length);
-    struct grpc_sensor_choice choice = {0};
 
     if (request == NULL || !fleet_can_push(ask) ||
-        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &choice)) {
+        !grpc_check_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                            "sensor_selector") ||
+        !grpc_check_sensors(ask, (const ProtobufCMessage *)request->canary_selector,
+                            "canary_selector")) {
         return;
     }
-    grpc_sensor_choice_free(&choice); /* only looked at */
     struct fleet_job *job = fleet_wish_job(ask, 0, run_set);
 
     if (job == NULL) {

@@ -17,7 +17,8 @@ enum {
     DESIRED_REASON,
     DESIRED_TIME,
     DESIRED_BY,
-    DESIRED_TIMEOUT
+    DESIRED_TIMEOUT,
+    DESIRED_CANARY_SELECTOR
 };
 enum {
     SENSOR_ID = 1,
@@ -38,14 +39,31 @@ enum {
 
 /* ---- DesiredConfig ---- */
 
-size_t fleet_desired_bytes(const struct rollout_wish *wish)
+static size_t choice_bytes(const struct rollout_choice *choice)
 {
-    size_t bytes = sizeof(*wish) + strlen(wish->yaml) + 128;
+    size_t bytes = 16 + (choice->labels == NULL ? 0 : strlen(choice->labels));
 
-    for (uint32_t i = 0; i < wish->patterns_count; i++) {
-        bytes += strlen(wish->patterns[i]) + 8;
+    for (uint32_t i = 0; i < choice->patterns_count; i++) {
+        bytes += strlen(choice->patterns[i]) + 8;
     }
     return bytes;
+}
+
+static void write_choice(struct wire_writer *w, uint32_t field, const struct rollout_choice *choice)
+{
+    const struct wire_mark mark = wire_begin(w, field, 1);
+
+    for (uint32_t i = 0; i < choice->patterns_count; i++) {
+        wire_write_text(w, 1, choice->patterns[i]);
+    }
+    wire_write_text_if_any(w, 2, choice->labels == NULL ? "" : choice->labels);
+    wire_end(w, mark);
+}
+
+size_t fleet_desired_bytes(const struct rollout_wish *wish)
+{
+    return sizeof(*wish) + strlen(wish->yaml) + choice_bytes(&wish->who) +
+           choice_bytes(&wish->first) + 128;
 }
 
 void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rollout_wish *wish)
@@ -55,12 +73,7 @@ void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rol
     wire_write_text_if_any(w, DESIRED_ID, wish->id);
     wire_write_text_if_any(w, DESIRED_HASH, wish->hash);
     wire_write_text_if_any(w, DESIRED_YAML, wish->yaml);
-    const struct wire_mark selector = wire_begin(w, DESIRED_SELECTOR, 1);
-
-    for (uint32_t i = 0; i < wish->patterns_count; i++) {
-        wire_write_text(w, 1, wish->patterns[i]);
-    }
-    wire_end(w, selector);
+    write_choice(w, DESIRED_SELECTOR, &wish->who);
     wire_write_varint(w, DESIRED_CANARY, wish->canary);
     fleet_write_duration(w, DESIRED_HOLD, wish->hold_ns);
     wire_write_varint(w, DESIRED_STAGE, wish->stage);
@@ -70,6 +83,9 @@ void fleet_write_desired(struct wire_writer *w, uint32_t field, const struct rol
     }
     wire_write_text_if_any(w, DESIRED_BY, wish->set_by);
     fleet_write_duration(w, DESIRED_TIMEOUT, wish->timeout_ns);
+    if (wish->has_first) {
+        write_choice(w, DESIRED_CANARY_SELECTOR, &wish->first);
+    }
     wire_end(w, mark);
 }
 

@@ -81,6 +81,10 @@ static const struct openapi_page
 
 static const struct grpc_row rows[] = {
     {.path = FLEET "ListSensors", .ask = fleet_list_sensors, .rest = {"/v1/fleet/sensors"}},
+    {.path = FLEET "UpdateSensor",
+     .ask = fleet_update_sensor,
+     .rest = {"/v1/fleet/sensors/{sensor_id}:update"},
+     .is_changing = true},
     {.path = FLEET "GetSensor", .ask = fleet_get_sensor, .rest = {"/v1/fleet/sensors/{sensor_id}"}},
     {.path = FLEET "WatchSensors", .ask = fleet_watch_sensors, .is_stream = true},
     {.path = FLEET "SetDesiredConfig",
@@ -195,4 +199,5 @@ const struct grpc_program fleet_program = {
              "are on gRPC. Paths outside of /v1/fleet are what the dashboard asks.",
     .look_at_nodes = fleet_look_at_nodes,
     .write_node = fleet_write_node,
+    .each_labelled = fleet_each_labelled,
 };

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/fleet_service.pb-c.h"
 
 #define LOOK_NS      NS_PER_SEC
-#define SENSOR_BYTES 1024 /* without statistics */
+#define SENSOR_BYTES 1024 /* without statistics and labels */
+#define LABELS_BYTES (4 * SENSOR_LABELS_BYTES)
 
 enum {
     SENSOR_ID = 1,
@@ -26,6 +28,8 @@ enum {
     SENSOR_RECEIVED = 12,
     SENSOR_DUPLICATE = 13,
     SENSOR_LOST = 14,
+    SENSOR_LABELS = 15,
+    SENSOR_SET_LABELS = 16,
 };
 enum { RESPONSE_NODE = 3, NODE_SENSOR_ID = 1, NODE_STATE = 2, NODE_MESSAGE = 3 };
 
@@ -68,15 +72,21 @@ static void write_sensor(struct wire_writer *w, const struct sensor_info *info)
 uint8_t *fleet_encode_sensor(struct fleet_grpc *fleet, const struct sensor_info *info,
                              bool has_stats, size_t *length)
 {
+    struct config_push_labels labels = {0};
+
+    if (fleet->parts.push != NULL) {
+        config_push_labels_read(fleet->parts.push, info->sensor_id, &labels);
+    }
     pthread_mutex_lock(&fleet->stats_lock);
     const struct fleet_stats *stats = has_stats ? find_stats(fleet, info->sensor_id) : NULL;
-    const size_t room = SENSOR_BYTES + (stats == NULL ? 0 : stats->length);
+    const size_t room = SENSOR_BYTES + LABELS_BYTES + (stats == NULL ? 0 : stats->length);
     uint8_t *bytes = malloc(room);
 
     if (bytes != NULL) {
         struct wire_writer w = wire_writer_over(bytes, room);
 
         write_sensor(&w, info);
+        fleet_write_labels(&w, SENSOR_LABELS, SENSOR_SET_LABELS, &labels);
         if (stats != NULL) {
             wire_write_bytes(&w, SENSOR_STATS, stats->bytes, stats->length);
         }
@@ -119,11 +129,24 @@ static void tell(struct grpc_server *server, const struct sensor_info *info,
     }
 }
 
-static bool differs(const struct fleet_seen *seen, const struct sensor_info *info)
+/* A hash of them. */
+static uint64_t labels_of(const struct fleet_grpc *fleet, const char *sensor_id)
+{
+    struct config_push_labels labels = {0};
+
+    if (fleet->parts.push != NULL) {
+        config_push_labels_read(fleet->parts.push, sensor_id, &labels);
+    }
+    const uint64_t hash = hash_fnv1a(HASH_FNV1A_START, labels.set, strlen(labels.set) + 1);
+
+    return hash_fnv1a(hash, labels.own, strlen(labels.own));
+}
+
+static bool differs(const struct fleet_seen *seen, const struct sensor_info *info, uint64_t labels)
 {
     return seen->state != info->state || strcmp(seen->boot_id, info->boot_id) != 0 ||
            strcmp(seen->version, info->version) != 0 ||
-           strcmp(seen->config_hash, info->config_hash) != 0;
+           strcmp(seen->config_hash, info->config_hash) != 0 || seen->labels != labels;
 }
 
 static void note(struct fleet_seen *seen, const struct sensor_info *info)
@@ -146,11 +169,14 @@ static void compare(struct grpc_server *server, const struct sensor_info *list, 
         const bool is_old =
             at < fleet->seen_count && strcmp(fleet->seen[at].sensor_id, list[i].sensor_id) == 0;
 
-        if (!is_old || differs(&fleet->seen[at], &list[i])) {
+        const uint64_t labels = labels_of(fleet, list[i].sensor_id);
+
+        if (!is_old || differs(&fleet->seen[at], &list[i], labels)) {
             tell(server, &list[i], is_old ? fleet->seen[at].state : SENSOR_STATE_NONE);
         }
         at += is_old;
         note(&next[i], &list[i]);
+        next[i].labels = labels;
     }
 }
 

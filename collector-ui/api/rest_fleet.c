@@ -55,6 +55,37 @@ static void write_desired(struct api *api, struct json_writer *out, const char *
     json_object_end(out);
 }
 
+static void write_label(struct json_writer *out, const struct sensor_label *label)
+{
+    char key[SENSOR_LABEL_BYTES], value[SENSOR_LABEL_BYTES];
+
+    (void)snprintf(key, sizeof(key), "%.*s", (int)label->key_length, label->key);
+    (void)snprintf(value, sizeof(value), "%.*s", (int)label->value_length, label->value);
+    write_text(out, key, value);
+}
+
+static void write_labels(struct api *api, struct json_writer *out, const char *sensor_id)
+{
+    struct config_push *const push = atomic_load(&api->push);
+    struct config_push_labels labels = {0};
+    struct sensor_label label, over;
+
+    if (push != NULL) {
+        config_push_labels_read(push, sensor_id, &labels);
+    }
+    json_key(out, "labels");
+    json_object_begin(out);
+    for (const char *at = labels.own; sensor_labels_next(&at, &label);) {
+        if (!sensor_labels_find(labels.set, &label, &over)) {
+            write_label(out, &label);
+        }
+    }
+    for (const char *at = labels.set; sensor_labels_next(&at, &label);) {
+        write_label(out, &label);
+    }
+    json_object_end(out);
+}
+
 static void write_sensor(struct api *api, struct json_writer *out, const struct sensor_info *s)
 {
     json_object_begin(out);
@@ -86,6 +117,7 @@ static void write_sensor(struct api *api, struct json_writer *out, const struct 
         json_null(out);
     }
     write_text(out, "config_hash", s->config_hash);
+    write_labels(api, out, s->sensor_id);
     write_desired(api, out, s->sensor_id);
     json_object_end(out);
 }

@@ -40,6 +40,20 @@ MUST_USE int config_push_set(struct config_push *push, struct rollout_wish *wish
 /* 0, -ENOENT, or what the disk said. */
 MUST_USE int config_push_clear(struct config_push *push, const char *id, struct error *err);
 
+/* Labels of a sensor in place of those set before. 0, -ENOENT, -ENOMEM, or what the disk said: then
+ * nothing has changed. */
+MUST_USE int config_push_label(struct config_push *push, const char *sensor_id,
+                               const char *set_labels, struct error *err);
+struct config_push_labels {
+    char set[SENSOR_LABELS_BYTES]; /* here */
+    char own[SENSOR_LABELS_BYTES]; /* by its own settings, below those */
+};
+void config_push_labels_read(struct config_push *push, const char *sensor_id,
+                             struct config_push_labels *out);
+/* Calls `each`, with the lock, for each sensor that `choice` takes. */
+void config_push_each_chosen(struct config_push *push, const struct rollout_choice *choice,
+                             void (*each)(void *context, const char *sensor_id), void *context);
+
 /* Calls `look` with the roll-out, which may not be kept. */
 void config_push_look(struct config_push *push,
                       void (*look)(void *context, const struct rollout *rollout), void *context);
@@ -64,7 +78,9 @@ void config_push_counts_read(struct config_push *push, struct config_push_counts
 /* ---- ingest ---- */
 
 void config_push_know(struct config_push *push, const char *sensor_id);
-void config_push_connected(struct config_push *push, const char *sensor_id, const char *boot_id);
+/* With the labels it says; NULL: it says nothing of that. */
+void config_push_connected(struct config_push *push, const char *sensor_id, const char *boot_id,
+                           const char *labels);
 void config_push_disconnected(struct config_push *push, const char *sensor_id, const char *boot_id);
 void config_push_told(struct config_push *push, const char *sensor_id,
                       const struct ingest_config_status *status);

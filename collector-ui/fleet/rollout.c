@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "collector-ui/fleet/rollout_private.h"
-#include "proto/sensor_pattern.h"
 
 #define VAIN_MAX                                                                                   \
     3 /* processes in a row that are offered settings and end without a word of them               \
@@ -27,10 +26,8 @@ struct rollout *rollout_new(const struct rollout_limits *limits)
 void rollout_wish_free(struct rollout_wish *wish)
 {
     if (wish != NULL) {
-        for (uint32_t i = 0; wish->patterns != NULL && i < wish->patterns_count; i++) {
-            free(wish->patterns[i]);
-        }
-        free((void *)wish->patterns);
+        rollout_choice_fini(&wish->who);
+        rollout_choice_fini(&wish->first);
         free(wish->yaml);
         free(wish);
     }
@@ -45,14 +42,10 @@ struct rollout_wish *rollout_wish_copy(const struct rollout_wish *wish)
     }
     *copy = *wish;
     copy->yaml = strdup(wish->yaml);
-    copy->patterns = calloc(wish->patterns_count + 1U, sizeof(*copy->patterns));
-    bool ok = copy->yaml != NULL && copy->patterns != NULL;
+    const bool has_who = rollout_choice_copy(&copy->who, &wish->who);
+    const bool has_first = rollout_choice_copy(&copy->first, &wish->first);
 
-    for (uint32_t i = 0; i < wish->patterns_count && ok; i++) {
-        copy->patterns[i] = strdup(wish->patterns[i]);
-        ok = copy->patterns[i] != NULL;
-    }
-    if (!ok) {
+    if (copy->yaml == NULL || !has_who || !has_first) {
         rollout_wish_free(copy);
         return NULL;
     }
@@ -69,6 +62,8 @@ void rollout_free(struct rollout *rollout)
     }
     for (uint32_t i = 0; i < rollout->sensors_count; i++) {
         free(rollout->sensors[i]->told);
+        free(rollout->sensors[i]->labels);
+        free(rollout->sensors[i]->set_labels);
         free(rollout->sensors[i]);
     }
     free((void *)rollout->wishes);
@@ -103,14 +98,15 @@ const struct rollout_wish *rollout_find(const struct rollout *rollout, const cha
     return find(rollout, id);
 }
 
-bool rollout_covers(const struct rollout_wish *wish, const char *sensor_id)
+bool rollout_covers(const struct rollout_wish *wish, const struct rollout_sensor *sensor)
 {
-    for (uint32_t i = 0; i < wish->patterns_count; i++) {
-        if (sensor_pattern_matches(wish->patterns[i], sensor_id, strlen(sensor_id))) {
-            return true;
-        }
-    }
-    return wish->patterns_count == 0;
+    return rollout_choice_takes(&wish->who, sensor->sensor_id, sensor->set_labels, sensor->labels);
+}
+
+bool rollout_may_be_first(const struct rollout_wish *wish, const struct rollout_sensor *sensor)
+{
+    return !wish->has_first || rollout_choice_takes(&wish->first, sensor->sensor_id,
+                                                    sensor->set_labels, sensor->labels);
 }
 
 const struct rollout_sensor *rollout_sensor_at(const struct rollout *rollout, uint32_t at)
@@ -194,11 +190,12 @@ struct rollout_sensor *rollout_sensor_of(struct rollout *rollout, const char *se
 
 /* ---- which wish counts ---- */
 
-static struct rollout_wish *wish_for(const struct rollout *rollout, const char *sensor_id)
+static struct rollout_wish *wish_for(const struct rollout *rollout,
+                                     const struct rollout_sensor *sensor)
 {
     for (uint32_t i = 0; i < rollout->wishes_count; i++) {
         if (rollout->wishes[i]->stage != ROLLOUT_NONE &&
-            rollout_covers(rollout->wishes[i], sensor_id)) {
+            rollout_covers(rollout->wishes[i], sensor)) {
             return rollout->wishes[i];
         }
     }
@@ -240,7 +237,7 @@ static void set_state(struct rollout *rollout, struct rollout_sensor *sensor,
 /* It has another wish before it, or none. */
 static void assign(struct rollout *rollout, struct rollout_sensor *sensor, uint64_t wall_ns)
 {
-    const struct rollout_wish *wish = wish_for(rollout, sensor->sensor_id);
+    const struct rollout_wish *wish = wish_for(rollout, sensor);
     const char *id = wish == NULL ? "" : wish->id;
 
     if (strcmp(sensor->wish_id, id) == 0) {
@@ -292,12 +289,17 @@ int rollout_add(struct rollout *rollout, const struct rollout_wish *wish, struct
     return 0;
 }
 
+enum rollout_stage rollout_first_stage(const struct rollout_wish *wish)
+{
+    return wish->canary > 0 || wish->has_first ? ROLLOUT_CANARY : ROLLOUT_ALL;
+}
+
 void rollout_release(struct rollout *rollout, const char *id, uint64_t wall_ns)
 {
     struct rollout_wish *wish = find(rollout, id);
 
     if (wish != NULL) {
-        wish->stage = wish->canary > 0 ? ROLLOUT_CANARY : ROLLOUT_ALL;
+        wish->stage = rollout_first_stage(wish);
         rollout->is_changed = true;
         assign_all(rollout, wall_ns);
     }
@@ -361,13 +363,46 @@ static void look_at_restart(struct rollout *rollout, struct rollout_sensor *sens
     rollout->is_changed = true;
 }
 
+/* False: no memory, and nothing has changed. */
+static bool keep_labels(struct rollout *rollout, char **place, const char *labels)
+{
+    const bool is_same = strcmp(*place == NULL ? "" : *place, labels) == 0;
+    char *copy = is_same || labels[0] == '\0' ? NULL : strdup(labels);
+
+    if (is_same || (labels[0] != '\0' && copy == NULL)) {
+        return is_same;
+    }
+    free(*place);
+    *place = copy;
+    rollout->is_changed = true;
+    return true;
+}
+
+int rollout_label(struct rollout *rollout, const char *sensor_id, const char *set_labels,
+                  uint64_t wall_ns)
+{
+    struct rollout_sensor *sensor = find_sensor(rollout, sensor_id);
+
+    if (sensor == NULL) {
+        return -ENOENT;
+    }
+    if (!keep_labels(rollout, &sensor->set_labels, set_labels)) {
+        return -ENOMEM;
+    }
+    assign(rollout, sensor, wall_ns);
+    return 0;
+}
+
 void rollout_connected(struct rollout *rollout, const char *sensor_id, const char *boot_id,
-                       uint64_t wall_ns)
+                       const char *labels, uint64_t wall_ns)
 {
     struct rollout_sensor *sensor = rollout_sensor_of(rollout, sensor_id);
 
     if (sensor == NULL) {
         return;
+    }
+    if (labels != NULL) {
+        (void)!keep_labels(rollout, &sensor->labels, labels);
     }
     assign(rollout, sensor, wall_ns);
     if (sensor->offered_boot[0] != '\0' && strcmp(sensor->offered_boot, boot_id) != 0) {

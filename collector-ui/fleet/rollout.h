@@ -1,10 +1,10 @@
 /* Settings that sensors shall have, and what became of them: who is offered what, and when.
  *
- * A wish is for the sensors that its patterns name; of several that cover a sensor the newest
- * counts. It goes to a few sensors first (canary), and to the rest when these have it and have been
- * connected for a time; where one fails, or is waited for in vain, it goes no further. A sensor
- * that failed, or went back, is not offered the same again. Pure: no disk, no lock, no clock of its
- * own. Depends on: base, proto. Threads: one at a time. */
+ * A wish is for the sensors that its choice takes, by ids and labels; of several that cover a
+ * sensor the newest counts. It goes to a few sensors first (canary), and to the rest when these
+ * have it and have been connected for a time; where one fails, or is waited for in vain, it goes no
+ * further. A sensor that failed, or went back, is not offered the same again. Pure: no disk, no
+ * lock, no clock of its own. Depends on: base, proto. Threads: one at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "collector-ui/fleet/rollout_choice.h"
 #include "proto/ingest_message.h"
 
 #define ROLLOUT_WHO_BYTES    64
@@ -23,9 +24,10 @@ struct rollout_wish {
     char id[INGEST_OFFER_ID_BYTES];
     char hash[17];
     char *yaml; /* with a NUL */
-    uint32_t patterns_count;
-    char **patterns; /* none: all sensors */
-    uint32_t canary; /* 0: all at once */
+    struct rollout_choice who;
+    bool has_first;
+    struct rollout_choice first; /* of those, which ones get it first; without: any */
+    uint32_t canary; /* so many first; 0: all of `first`, and without that all at once */
     uint64_t hold_ns;
     uint64_t timeout_ns; /* a sensor that is waited for longer is given up; 0: none is */
     uint64_t set_ns;     /* wall clock */
@@ -38,6 +40,7 @@ struct rollout_sensor {
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char boot_id[INGEST_BOOT_ID_BYTES];
     bool is_connected;
+    char *labels, *set_labels; /* its own, and those given here that stand over them; NULL: none */
     char wish_id[INGEST_OFFER_ID_BYTES]; /* that counts here; "": none */
     bool is_canary;
     enum ingest_config_state state;
@@ -80,14 +83,20 @@ void rollout_drop(struct rollout *rollout, const char *id, uint64_t wall_ns);
 const struct rollout_wish *rollout_find(const struct rollout *rollout, const char *id);
 /* The newest first. */
 const struct rollout_wish *rollout_wish_at(const struct rollout *rollout, uint32_t at);
-bool rollout_covers(const struct rollout_wish *wish, const char *sensor_id);
+bool rollout_covers(const struct rollout_wish *wish, const struct rollout_sensor *sensor);
+/* Among those that `wish` covers: is it to be one of the first? */
+bool rollout_may_be_first(const struct rollout_wish *wish, const struct rollout_sensor *sensor);
 
 /* ---- sensors ---- */
 
 /* A sensor that was seen in an earlier life, or is. False: no room. */
 bool rollout_know(struct rollout *rollout, const char *sensor_id, uint64_t wall_ns);
+/* With the labels it says (NULL: it says nothing of that). */
 void rollout_connected(struct rollout *rollout, const char *sensor_id, const char *boot_id,
-                       uint64_t wall_ns);
+                       const char *labels, uint64_t wall_ns);
+/* Labels given here in place of those before. 0, -ENOENT: nobody knows it; -ENOMEM. */
+MUST_USE int rollout_label(struct rollout *rollout, const char *sensor_id, const char *set_labels,
+                           uint64_t wall_ns);
 void rollout_disconnected(struct rollout *rollout, const char *sensor_id, const char *boot_id);
 /* Its own words: not trusted, and made printable. */
 void rollout_told(struct rollout *rollout, const char *sensor_id,

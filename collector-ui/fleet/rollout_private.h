@@ -18,6 +18,8 @@ MUST_USE struct rollout_wish *rollout_wish_copy(const struct rollout_wish *wish)
 void rollout_wish_free(struct rollout_wish *wish);
 /* The sensor, made if it is new; NULL: no room. */
 struct rollout_sensor *rollout_sensor_of(struct rollout *rollout, const char *sensor_id);
+/* CANARY where there are first ones. */
+enum rollout_stage rollout_first_stage(const struct rollout_wish *wish);
 bool rollout_has_failed(const struct rollout_sensor *sensor);
 /* No further sensor gets it, since `sensor` "went back: because". */
 void rollout_stop(struct rollout *rollout, struct rollout_wish *wish,

@@ -10,14 +10,17 @@
 
 /* ---- choosing ---- */
 
-/* Connected ones in order of their ids, until there are enough. */
+/* Of a number: connected ones in order of their ids, until there are enough. Else all that shall
+ * be, also those that come later. */
 static void choose_canaries(struct rollout *rollout, const struct rollout_wish *wish,
                             uint32_t count)
 {
-    for (uint32_t i = 0; i < rollout->sensors_count && count < wish->canary; i++) {
+    for (uint32_t i = 0; i < rollout->sensors_count && (wish->canary == 0 || count < wish->canary);
+         i++) {
         struct rollout_sensor *sensor = rollout->sensors[i];
 
-        if (!sensor->is_canary && sensor->is_connected && strcmp(sensor->wish_id, wish->id) == 0) {
+        if (!sensor->is_canary && (sensor->is_connected || wish->canary == 0) &&
+            strcmp(sensor->wish_id, wish->id) == 0 && rollout_may_be_first(wish, sensor)) {
             sensor->is_canary = true;
             rollout->is_changed = true;
             count++;
@@ -29,6 +32,9 @@ static void look_at_wish(struct rollout *rollout, struct rollout_wish *wish, uin
 {
     uint32_t canaries = 0, held = 0, others = 0;
 
+    if (wish->stage != ROLLOUT_CANARY) {
+        return;
+    }
     for (uint32_t i = 0; i < rollout->sensors_count; i++) {
         const struct rollout_sensor *sensor = rollout->sensors[i];
 
@@ -36,14 +42,14 @@ static void look_at_wish(struct rollout *rollout, struct rollout_wish *wish, uin
             continue;
         }
         canaries += sensor->is_canary;
-        others += !sensor->is_canary;
+        others += !sensor->is_canary && rollout_may_be_first(wish, sensor);
         held +=
             sensor->is_canary && sensor->held_ns != 0 && now_ns - sensor->held_ns >= wish->hold_ns;
     }
-    if (wish->stage != ROLLOUT_CANARY) {
-        return;
-    }
-    if (canaries > 0 && held == canaries && (canaries >= wish->canary || others == 0)) {
+    const bool are_enough =
+        wish->canary > 0 ? canaries >= wish->canary || others == 0 : others == 0;
+
+    if (canaries > 0 && held == canaries && are_enough) {
         wish->stage = ROLLOUT_ALL;
         rollout->is_changed = true;
     } else {
@@ -112,10 +118,24 @@ static void look_at_awaited(struct rollout *rollout, struct rollout_wish *wish,
 static void look_at_sensors(struct rollout *rollout, struct rollout_wish *wish, uint64_t wall_ns,
                             uint64_t now_ns)
 {
+    bool has_canary = false, has_others = false;
+
     for (uint32_t i = 0; i < rollout->sensors_count; i++) {
-        if (strcmp(rollout->sensors[i]->wish_id, wish->id) == 0) {
-            look_at_awaited(rollout, wish, rollout->sensors[i], wall_ns, now_ns);
+        struct rollout_sensor *sensor = rollout->sensors[i];
+
+        if (strcmp(sensor->wish_id, wish->id) == 0) {
+            has_canary = has_canary || sensor->is_canary;
+            has_others = has_others || !sensor->is_canary;
+            look_at_awaited(rollout, wish, sensor, wall_ns, now_ns);
         }
+    }
+    if (wish->stage == ROLLOUT_CANARY && wish->has_first && !has_canary && has_others &&
+        is_over(rollout, wish, wish->set_ns, wall_ns, now_ns)) {
+        wish->stage = ROLLOUT_STOPPED;
+        (void)snprintf(wish->stop_reason, sizeof(wish->stop_reason),
+                       "no sensor that canary_selector names has come within %" PRIu64 " s",
+                       wish->timeout_ns / NS_PER_SEC);
+        rollout->is_changed = true;
     }
 }
 
@@ -179,6 +199,6 @@ const char *rollout_waits_for(const struct rollout *rollout, const struct rollou
            : wish->stage == ROLLOUT_STOPPED ? "the roll-out has stopped"
            : !sensor->is_connected          ? "the sensor is not connected"
            : wish->stage == ROLLOUT_CANARY && !sensor->is_canary
-               ? "the first sensors have not held long enough"
+               ? "the first sensors have not held long enough, or have not come"
                : "about to be offered";
 }

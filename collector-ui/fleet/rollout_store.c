@@ -19,7 +19,11 @@ enum {
     WISH_SET_BY,
     WISH_STAGE,
     WISH_REASON,
-    WISH_TIMEOUT_NS
+    WISH_TIMEOUT_NS,
+    WISH_LABELS,
+    WISH_HAS_FIRST,
+    WISH_FIRST_PATTERN,
+    WISH_FIRST_LABELS
 };
 enum {
     SENSOR_ID = 1,
@@ -32,13 +36,39 @@ enum {
     SENSOR_OFFERED,
     SENSOR_VAIN,
     SENSOR_AWAITED_NS,
-    SENSOR_IS_OVERDUE
+    SENSOR_IS_OVERDUE,
+    SENSOR_LABELS,
+    SENSOR_SET_LABELS
 };
 
 #define SENSOR_BYTES_MAX 4096
-#define WISH_BYTES_MAX   2048 /* all but its text and patterns */
+#define WISH_BYTES_MAX   2048 /* all but its text and choices */
 
 /* ---- writing ---- */
+
+static void write_choice(struct wire_writer *w, const struct rollout_choice *choice,
+                         uint32_t pattern, uint32_t labels)
+{
+    for (uint32_t i = 0; i < choice->patterns_count; i++) {
+        wire_write_text(w, pattern, choice->patterns[i]);
+    }
+    wire_write_text_if_any(w, labels, choice->labels == NULL ? "" : choice->labels);
+}
+
+static size_t choice_bytes(const struct rollout_choice *choice)
+{
+    size_t bytes = 8 + (choice->labels == NULL ? 0 : strlen(choice->labels));
+
+    for (uint32_t i = 0; i < choice->patterns_count; i++) {
+        bytes += strlen(choice->patterns[i]) + 8;
+    }
+    return bytes;
+}
+
+static const char *text_of(const char *text)
+{
+    return text == NULL ? "" : text;
+}
 
 static void write_wish(struct wire_writer *w, const struct rollout_wish *wish)
 {
@@ -47,18 +77,16 @@ static void write_wish(struct wire_writer *w, const struct rollout_wish *wish)
     wire_write_text(w, WISH_ID, wish->id);
     wire_write_text(w, WISH_HASH, wish->hash);
     wire_write_text(w, WISH_YAML, wish->yaml);
-    for (uint32_t i = 0; i < wish->patterns_count; i++) {
-        wire_write_text(w, WISH_PATTERN, wish->patterns[i]);
-    }
+    write_choice(w, &wish->who, WISH_PATTERN, WISH_LABELS);
+    wire_write_bool(w, WISH_HAS_FIRST, wish->has_first);
+    write_choice(w, &wish->first, WISH_FIRST_PATTERN, WISH_FIRST_LABELS);
     wire_write_varint(w, WISH_CANARY, wish->canary);
     wire_write_varint(w, WISH_HOLD_NS, wish->hold_ns);
     wire_write_varint(w, WISH_SET_NS, wish->set_ns);
     wire_write_text(w, WISH_SET_BY, wish->set_by);
     /* What is being written down counts as soon as it is. */
     wire_write_varint(w, WISH_STAGE,
-                      wish->stage != ROLLOUT_NONE ? wish->stage
-                      : wish->canary > 0          ? ROLLOUT_CANARY
-                                                  : ROLLOUT_ALL);
+                      wish->stage != ROLLOUT_NONE ? wish->stage : rollout_first_stage(wish));
     wire_write_text(w, WISH_REASON, wish->stop_reason);
     wire_write_varint(w, WISH_TIMEOUT_NS, wish->timeout_ns);
     wire_end(w, mark);
@@ -83,7 +111,15 @@ static void write_sensor(struct wire_writer *w, const struct rollout_sensor *sen
     wire_write_varint(w, SENSOR_VAIN, sensor->vain);
     wire_write_varint(w, SENSOR_AWAITED_NS, sensor->awaited_ns);
     wire_write_bool(w, SENSOR_IS_OVERDUE, sensor->is_overdue);
+    wire_write_text_if_any(w, SENSOR_LABELS, text_of(sensor->labels));
+    wire_write_text_if_any(w, SENSOR_SET_LABELS, text_of(sensor->set_labels));
     wire_end(w, mark);
+}
+
+/* Of the others nothing is known that does not come again by itself. */
+static bool is_kept(const struct rollout_sensor *sensor)
+{
+    return sensor->wish_id[0] != '\0' || sensor->labels != NULL || sensor->set_labels != NULL;
 }
 
 static size_t bytes_needed(const struct rollout *rollout)
@@ -91,15 +127,16 @@ static size_t bytes_needed(const struct rollout *rollout)
     size_t bytes = 64;
 
     for (uint32_t i = 0; i < rollout->wishes_count; i++) {
-        bytes += WISH_BYTES_MAX + strlen(rollout->wishes[i]->yaml);
-        for (uint32_t p = 0; p < rollout->wishes[i]->patterns_count; p++) {
-            bytes += strlen(rollout->wishes[i]->patterns[p]) + 8;
-        }
+        bytes += WISH_BYTES_MAX + strlen(rollout->wishes[i]->yaml) +
+                 choice_bytes(&rollout->wishes[i]->who) + choice_bytes(&rollout->wishes[i]->first);
     }
     for (uint32_t i = 0; i < rollout->sensors_count; i++) {
         const struct rollout_sensor *sensor = rollout->sensors[i];
 
-        bytes += sensor->wish_id[0] == '\0' ? 0 : sensor->told != NULL ? SENSOR_BYTES_MAX : 512;
+        if (is_kept(sensor)) {
+            bytes += (sensor->told != NULL ? SENSOR_BYTES_MAX : 512) +
+                     strlen(text_of(sensor->labels)) + strlen(text_of(sensor->set_labels));
+        }
     }
     return bytes;
 }
@@ -120,7 +157,7 @@ uint8_t *rollout_write(const struct rollout *rollout, const char *leaves_out, si
         }
     }
     for (uint32_t i = 0; i < rollout->sensors_count; i++) {
-        if (rollout->sensors[i]->wish_id[0] != '\0') {
+        if (is_kept(rollout->sensors[i])) {
             write_sensor(&w, rollout->sensors[i]);
         }
     }
@@ -141,16 +178,45 @@ static char *copy_text(const struct wire_field *f)
                : NULL;
 }
 
-static bool add_pattern(struct rollout_wish *wish, const struct wire_field *f)
+static bool add_pattern(struct rollout_choice *choice, const struct wire_field *f)
 {
-    char **larger = realloc((void *)wish->patterns, (wish->patterns_count + 1U) * sizeof(*larger));
+    char **larger =
+        realloc((void *)choice->patterns, (choice->patterns_count + 1U) * sizeof(*larger));
 
     if (larger == NULL) {
         return false;
     }
-    wish->patterns = larger;
-    larger[wish->patterns_count] = copy_text(f);
-    return larger[wish->patterns_count++] != NULL;
+    choice->patterns = larger;
+    larger[choice->patterns_count] = copy_text(f);
+    return larger[choice->patterns_count++] != NULL;
+}
+
+static bool take_selector(char **place, const struct wire_field *f)
+{
+    struct error err = {0};
+
+    free(*place);
+    *place = copy_text(f);
+    return *place != NULL && sensor_selector_check(*place, &err) == 0;
+}
+
+/* What is no label, from a file that somebody wrote, is left out. */
+static bool take_labels(char **place, const struct wire_field *f)
+{
+    char labels[SENSOR_LABELS_BYTES] = "";
+    char *text = copy_text(f);
+    const char *at = text;
+    struct sensor_label label;
+    bool ok = text != NULL;
+
+    while (ok && *at != '\0') {
+        ok = strchr(at, '=') != NULL && sensor_labels_next(&at, &label) &&
+             sensor_labels_put(labels, &label);
+    }
+    free(text);
+    free(*place);
+    *place = ok ? strdup(labels) : NULL;
+    return *place != NULL;
 }
 
 static bool read_wish_field(struct rollout_wish *wish, const struct wire_field *f)
@@ -165,7 +231,16 @@ static bool read_wish_field(struct rollout_wish *wish, const struct wire_field *
         wish->yaml = copy_text(f);
         return wish->yaml != NULL;
     case WISH_PATTERN:
-        return add_pattern(wish, f);
+        return add_pattern(&wish->who, f);
+    case WISH_LABELS:
+        return take_selector(&wish->who.labels, f);
+    case WISH_HAS_FIRST:
+        wish->has_first = f->value != 0;
+        return true;
+    case WISH_FIRST_PATTERN:
+        return add_pattern(&wish->first, f);
+    case WISH_FIRST_LABELS:
+        return take_selector(&wish->first.labels, f);
     case WISH_CANARY:
         wish->canary = (uint32_t)f->value;
         return true;
@@ -254,6 +329,10 @@ static bool read_sensor_field(struct rollout_sensor *sensor, const struct wire_f
     case SENSOR_AWAITED_NS:
         sensor->awaited_ns = f->value;
         return true;
+    case SENSOR_LABELS:
+        return take_labels(&sensor->labels, f);
+    case SENSOR_SET_LABELS:
+        return take_labels(&sensor->set_labels, f);
     case SENSOR_IS_OVERDUE:
         sensor->is_overdue = f->value != 0;
         return true;

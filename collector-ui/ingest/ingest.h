@@ -67,6 +67,7 @@ struct ingest_batch {
 /* Who said hello. Borrowed for the call. */
 struct ingest_peer {
     const char *sensor_id, *boot_id, *version, *host_name, *config_hash, *peer;
+    const char *labels; /* as in sensor_labels.h; NULL: it says nothing of that */
     uint64_t connected_ns;
     bool is_relayed; /* its records come by way of Kafka: there is no connection to be missed */
 };

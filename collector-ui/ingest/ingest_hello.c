@@ -108,6 +108,7 @@ static bool settle_in(struct ingest_stream *stream, const struct ingest_hello *h
                                      .version = hello->version,
                                      .host_name = hello->host_name,
                                      .config_hash = hello->config_hash,
+                                     .labels = hello->labels,
                                      .peer = peer,
                                      .connected_ns = clock_wall_ns()};
 

@@ -184,6 +184,11 @@ struct grpc_program {
     size_t layers_bytes_max;
     /* A PacketSample's flow as far as its own bytes tell; false: no IP. */
     bool (*packet_flow)(const uint8_t *sample, size_t length, struct flow_record *out);
+    /* Calls `each` for the sensors that an id pattern of `choice` (none: each) and `labels`, a
+     * checked selector, take. NULL: labels are not known here. */
+    void (*each_labelled)(const struct grpc_server *server, const struct grpc_sensor_choice *choice,
+                          const char *labels, void (*each)(void *context, const char *sensor_id),
+                          void *context);
     /* Is it one sensor alone, whose id this is? NULL: a fleet. */
     const char *(*own_sensor)(const struct grpc_server *server);
 };
@@ -340,9 +345,12 @@ bool grpc_dns_matches(struct grpc_server *server, const struct grpc_dns_choice *
                       const uint8_t *bytes, size_t length);
 void grpc_dns_choice_free(struct grpc_dns_choice *choice); /* what it owns */
 /* A SensorSelector as it came (NULL: all). False: refused; on one sensor alone also when it is not
- * among those that are asked. */
+ * among those that are asked. Labels become the ids of the sensors that have them now. */
 MUST_USE bool grpc_read_sensors(struct grpc_ask *ask, const ProtobufCMessage *selector,
                                 struct grpc_sensor_choice *out);
+/* Looks at it alone: ids and labels, named `field` in refusals. False: refused. */
+MUST_USE bool grpc_check_sensors(struct grpc_ask *ask, const ProtobufCMessage *selector,
+                                 const char *field);
 void grpc_sensor_choice_free(struct grpc_sensor_choice *choice); /* what it owns */
 /* Any thread. */
 bool grpc_sensor_is_chosen(const struct grpc_sensor_choice *choice, const char *sensor_id,

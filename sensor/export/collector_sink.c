@@ -340,6 +340,8 @@ static int copy_identity(struct collector_sink *sink, const struct collector_opt
     (void)snprintf(sink->sensor_id, sizeof(sink->sensor_id), "%s", options->sensor_id);
     (void)snprintf(sink->boot_id, sizeof(sink->boot_id), "%s", options->boot_id);
     (void)snprintf(sink->config_hash, sizeof(sink->config_hash), "%.16s", options->config_hash);
+    (void)snprintf(sink->labels, sizeof(sink->labels), "%s",
+                   options->labels == NULL ? "" : options->labels);
     return 0;
 }
 

@@ -50,6 +50,7 @@ struct ingest_config_status;
 /* What the sink needs beside its settings. Texts and `spool` are borrowed for life. */
 struct collector_options {
     const char *sensor_id, *boot_id, *config_hash; /* what Hello says */
+    const char *labels;                            /* likewise; as in sensor_labels.h */
     const struct spool_settings *spool;
     const char *state_directory; /* for a spool without a directory of its own; NULL or "": none */
     bool is_lossless;            /* a full spool pushes back instead of dropping */

@@ -141,6 +141,7 @@ static void fill_hello(struct collector_sink *sink, struct ingest_hello *hello)
     *hello = (struct ingest_hello){.protocol_version = INGEST_PROTOCOL_VERSION};
     memcpy(hello->sensor_id, sink->sensor_id, sizeof(hello->sensor_id));
     memcpy(hello->boot_id, sink->boot_id, sizeof(hello->boot_id));
+    memcpy(hello->labels, sink->labels, sizeof(hello->labels));
     (void)pthread_mutex_lock(&sink->lock);
     memcpy(hello->config_hash, sink->config_hash, sizeof(hello->config_hash));
     hello->can_capture = sink->captures.pipeline != NULL;

@@ -163,6 +163,7 @@ struct collector_sink {
     struct rpc_method method;
     char sensor_id[INGEST_SENSOR_ID_BYTES];
     char boot_id[INGEST_BOOT_ID_BYTES];
+    char labels[SENSOR_LABELS_BYTES];
     void (*on_offer)(void *context, const struct ingest_config_offer *offer);
     void *context;
     char directory[COLLECTOR_PATH_BYTES]; /* "": the spool is in memory */

@@ -367,6 +367,83 @@ class Push(unittest.TestCase):
         self.place.until(web_1="APPLIED", web_2="PENDING")  # what it said last
         self.assertEqual(second.idle(), "1m")
 
+    def label(self, sensor, token=OPERATOR, **labels):
+        return self.place.rest(f"/v1/fleet/sensors/{sensor}:update", {"labels": labels}, token)
+
+    def labels(self, sensor):
+        status, answer = self.place.rest(f"/v1/fleet/sensors/{sensor}")
+        self.assertEqual(status, 200, answer)
+        return answer["sensor"].get("labels", {}), answer["sensor"].get("set_labels", {})
+
+    def test_labels_say_who_gets_it_and_who_first(self):
+        said = lambda **labels: "sensor:\n  labels:\n" + "".join(f"    {key}: {text}\n" for key, text in labels.items())
+        core = self.sensor("web-1", settings=said(role="core", site="berlin"))
+        first = self.sensor("web-2", settings=said(role="edge", stage="test"))
+        rest = self.sensor("web-3", settings=said(role="edge"))
+        plain = self.sensor("db-1")
+        self.assertEqual(self.labels("web-1"), ({"role": "core", "site": "berlin"}, {}))
+        self.assertEqual(self.place.sensors()["web-2"]["labels"], {"role": "edge", "stage": "test"})
+        wanted = {"yaml": GOOD, "sensor_selector": {"labels": "role=edge"}, "canary_selector": {"labels": "stage=test"}}
+        status, seen = self.place.rest("/v1/fleet/config:set", {**wanted, "dry_run": True})
+        self.assertEqual((status, seen["sensor_ids"], seen["canary_sensor_ids"]), (200, ["web-2", "web-3"], ["web-2"]))
+        status, answer = self.place.rest("/v1/fleet/config:set", {**wanted, "hold_time": "3600s"})
+        self.assertEqual(status, 200, answer)
+        self.place.until(web_2="APPLIED", web_3="PENDING", web_1="UNSET", db_1="UNSET")
+        self.assertEqual([row["sensor_id"] for row in self.place.status()["sensors"] if row.get("is_canary")], ["web-2"])
+        kept = self.place.status()["desired_configs"][0]
+        self.assertEqual((kept["sensor_selector"], kept["canary_selector"]), ({"labels": "role=edge"}, {"labels": "stage=test"}))
+        # A label that is set here stands over the sensor's own, and counts at once.
+        status, answer = self.label("web-1", role="edge", stage="test")
+        self.assertEqual((status, answer["sensor"]["labels"], answer["sensor"]["set_labels"]), (
+            200, {"role": "edge", "site": "berlin", "stage": "test"}, {"role": "edge", "stage": "test"}))
+        self.place.until(web_1="APPLIED", web_2="APPLIED", web_3="PENDING")
+        self.assertEqual([sensor.idle() for sensor in (core, first, rest, plain)], ["31s", "31s", "1m", "1m"])
+        self.place.program.stop(signal.SIGKILL)
+        rest.program.stop()
+        self.place.start()
+        self.assertEqual(self.labels("web-1")[1], {"role": "edge", "stage": "test"})
+        self.assertEqual(self.labels("web-3"), ({"role": "edge"}, {}))  # of a sensor that is away
+        rest.start()
+        status, answer = self.place.rest("/v1/fleet/config:set", {**wanted, "hold_time": "1s"})
+        self.assertEqual(status, 200, answer)
+        self.place.until(web_1="APPLIED", web_2="APPLIED", web_3="APPLIED", db_1="UNSET")
+        self.assertEqual(self.label("web-1")[0], 200)
+        self.place.until(web_1="UNSET", web_2="APPLIED", web_3="APPLIED")
+        wait_until("its own settings", lambda: core.idle() == "1m")
+        lines = [line for line in self.place.audits() if line["what"].endswith("/UpdateSensor")]
+        self.assertEqual([(line["who"], line["result"]) for line in lines], [("ops", "ok")] * 2)
+        self.assertIn("sensor=web-1 labels=role=edge,stage=test", lines[0]["detail"])
+
+    def test_the_first_are_those_that_are_named(self):
+        sensors = [self.sensor(name) for name in ("web-1", "web-2")]
+        config_id = self.place.set(GOOD, canary_selector={"sensor_ids": ["web-2"]}, hold_time="3600s")
+        self.place.until(web_1="PENDING", web_2="APPLIED")
+        self.assertEqual([sensor.idle() for sensor in sensors], ["1m", "31s"])
+        # Named, known and away: it is waited for, and not without end.
+        sensors[1].program.stop()
+        config_id = self.place.set(GOOD, canary_selector={"sensor_ids": ["web-2"]}, answer_timeout="3s")
+        self.assertEqual(self.until_stopped(config_id), "sensor web-2 is missing: it has not come back within 3 s")
+        # Nobody is of that name.
+        config_id = self.place.set(GOOD, canary_selector={"sensor_ids": ["web-9"]}, answer_timeout="2s")
+        self.assertEqual(self.until_stopped(config_id), "no sensor that canary_selector names has come within 2 s")
+        self.assertEqual(sensors[0].idle(), "1m")
+
+    def test_what_is_no_label_is_refused(self):
+        self.sensor("web-1")
+        bad = {"labels": "role>edge"}
+        for answer, status, reason in (
+                (self.label("web-1", **{"a b": "c"}), 400, "BAD_LABELS"),
+                (self.label("web-1", a="b,c"), 400, "BAD_LABELS"),
+                (self.label("web-1", **{f"k{n}": "" for n in range(17)}), 400, "OUT_OF_BOUNDS"),
+                (self.label("web-9", a="b"), 404, "NO_SUCH_SENSOR"),
+                (self.label("web-1", READER, a="b"), 403, "PERMISSION_DENIED"),
+                (self.label("web-1", "", a="b"), 401, "UNAUTHENTICATED"),
+                (self.place.rest("/v1/fleet/config:set", {"yaml": GOOD, "sensor_selector": bad}), 400, "BAD_LABELS"),
+                (self.place.rest("/v1/fleet/config:set", {"yaml": GOOD, "canary_selector": bad}), 400, "BAD_LABELS"),
+                (self.place.rest("/v1/fleet/sensors?sensor_selector.labels=a,,b"), 400, "BAD_LABELS")):
+            self.assertEqual((answer[0], answer[1].get("reason")), (status, reason), answer)
+        self.assertEqual(self.labels("web-1"), ({}, {}))
+
     def test_who_may_and_what_is_refused(self):
         self.sensor("web-1")
         refused = [
@@ -411,6 +488,18 @@ class Push(unittest.TestCase):
         config_id = wanted["desired_config"]["config_id"]
         self.assertEqual(wanted["sensor_ids"], ["web-1"])
         self.place.until(web_1="APPLIED")
+        client.ask("FleetService/UpdateSensor", {"sensor_id": "web-1", "labels": {"role": "edge"}})
+        watch = client.stream("FleetService/WatchSensors")
+        news = (client.plain(answer)["sensor"] for answer in watch if answer.HasField("sensor"))
+        self.assertEqual(next(news)["labels"], {"role": "edge"})
+        client.ask("FleetService/UpdateSensor", {"sensor_id": "web-1", "labels": {"role": "edge", "site": "x"}})
+        told = next(sensor for sensor in news if "site" in sensor["labels"])
+        self.assertEqual(told["set_labels"], {"role": "edge", "site": "x"})
+        watch.cancel()
+        for labels, ids in (("role=edge", ["web-1"]), ("role!=edge", []), ("role in (core,edge),!old", ["web-1"])):
+            seen = client.ask("FleetService/ListSensors", {"sensor_selector": {"labels": labels}})
+            self.assertEqual([row["sensor_id"] for row in seen.get("sensors", [])], ids, labels)
+            self.assertEqual(seen["coverage"].get("sensors_asked", 0), len(ids))
         seen = client.ask("FleetService/GetConfigStatus", {"states": ["CONFIG_STATE_APPLIED"]})
         self.assertEqual([(row["sensor_id"], row["config_id"]) for row in seen["sensors"]], [("web-1", config_id)])
         self.assertEqual(client.ask("FleetService/ClearDesiredConfig", {"config_id": config_id})["desired_config"]["yaml"], GOOD)

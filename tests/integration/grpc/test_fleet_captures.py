@@ -176,6 +176,11 @@ class Fleet(KeptCase):
         for body, status, reason, words in (
                 ({"sensor_selector": {"sensor_ids": ["edge-1", "nobody"]}}, 404, "NO_SUCH_SENSOR", "nobody"),
                 ({"sensor_selector": {"sensor_ids": ["far-*"]}}, 404, "NO_SUCH_SENSOR", r"far-\*"),
+                ({"sensor_selector": {"labels": "role=none"}}, 404, "NO_SUCH_SENSOR", "role=none"),
+                ({"sensor_selector": {"labels": "a>b"}}, 400, "BAD_LABELS", "key=value"),
+                ({"sensor_selector": {"labels": "!role"}, "sensor_id": "edge-2"}, 400, "TWO_CHOICES", "not by both"),
+                ({"sensor_selector": {"labels": "!role"}}, 400, "TOO_MANY_SENSORS", "captures.sensors_max"),
+                ({"sensor_selector": {"labels": "!role", "sensor_ids": ["shy-*"]}}, 400, "CAPTURE_OFF", "'shy-1'.*'shy-2'"),
                 ({"sensor_selector": {"sensor_ids": ["*"]}}, 400, "TOO_MANY_SENSORS", "captures.sensors_max"),
                 ({"sensor_selector": {"sensor_ids": ["edge-1"]}, "sensor_id": "edge-2"}, 400, "TWO_CHOICES", "not by both"),
                 ({"sensor_selector": {"sensor_ids": ["shy-*"]}}, 400, "CAPTURE_OFF", "'shy-1'.*'shy-2'"),

@@ -41,8 +41,7 @@ static void want(struct rollout *rollout, const char *id, const char *pattern, u
     char yaml[] = "a: {b: 1}", copy[64];
     char *patterns[] = {copy};
     struct rollout_wish wish = {.yaml = yaml,
-                                .patterns = patterns,
-                                .patterns_count = 1,
+                                .who = {.patterns = patterns, .patterns_count = 1},
                                 .canary = canary,
                                 .hold_ns = HOLD_NS,
                                 .timeout_ns = WAIT_NS,
@@ -60,7 +59,7 @@ static void want(struct rollout *rollout, const char *id, const char *pattern, u
 
 static void come(struct rollout *rollout, const char *sensor_id, const char *boot_id)
 {
-    rollout_connected(rollout, sensor_id, boot_id, wall_ns);
+    rollout_connected(rollout, sensor_id, boot_id, NULL, wall_ns);
     rollout_tick(rollout, wall_ns, now_ns);
 }
 
@@ -363,7 +362,7 @@ static void a_restart_of_the_collector_goes_on_where_it_was(void **state)
     assert_non_null(wish);
     assert_string_equal(wish->yaml, "a: {b: 1}");
     assert_string_equal(wish->set_by, "ops");
-    assert_true(wish->hold_ns == HOLD_NS && wish->canary == 2 && wish->patterns_count == 1);
+    assert_true(wish->hold_ns == HOLD_NS && wish->canary == 2 && wish->who.patterns_count == 1);
     assert_state(rollout, "a", INGEST_CONFIG_APPLIED);
     assert_state(rollout, "c", INGEST_CONFIG_PENDING);
     pass(rollout, 2 * HOLD_NS); /* nobody is connected yet */
@@ -560,6 +559,144 @@ static void a_restart_of_the_collector_waits_on(void **state)
     assert_state(after, "a", INGEST_CONFIG_ROLLED_BACK);
 }
 
+/* Wish `id` for sensors labelled `labels`, first for those of `first` (NULL: for a number). */
+static void want_labelled(struct rollout *rollout, const char *id, const char *labels,
+                          const char *first, uint32_t canary)
+{
+    char yaml[] = "a: {b: 1}", who_labels[64], first_labels[64] = "";
+    struct rollout_wish wish = {.yaml = yaml,
+                                .who = {.labels = who_labels},
+                                .has_first = first != NULL,
+                                .first = {.labels = first_labels},
+                                .canary = canary,
+                                .hold_ns = HOLD_NS,
+                                .timeout_ns = WAIT_NS,
+                                .set_ns = wall_ns};
+    struct error err = {0};
+
+    (void)snprintf(who_labels, sizeof(who_labels), "%s", labels);
+    (void)snprintf(first_labels, sizeof(first_labels), "%s", first == NULL ? "" : first);
+    (void)snprintf(wish.id, sizeof(wish.id), "%s", id);
+    assert_int_equal(rollout_add(rollout, &wish, &err), 0);
+    rollout_release(rollout, id, wall_ns);
+    rollout_tick(rollout, wall_ns, now_ns);
+}
+
+static void come_labelled(struct rollout *rollout, const char *sensor_id, const char *labels)
+{
+    rollout_connected(rollout, sensor_id, "b1", labels, wall_ns);
+    rollout_tick(rollout, wall_ns, now_ns);
+}
+
+static void the_first_are_those_that_labels_name(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come_labelled(rollout, "a", "role=core");
+    come_labelled(rollout, "b", "role=edge,stage=test");
+    come_labelled(rollout, "c", "role=edge");
+    come_labelled(rollout, "d", "role=edge,stage=test");
+    rollout_disconnected(rollout, "d", "b1");
+    want_labelled(rollout, "w1", "role=edge", "stage=test", 0);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    assert_string_equal(sends(rollout), "b=w1 ");
+    assert_state(rollout, "a", INGEST_CONFIG_UNSET);
+    say(rollout, "b", "w1", INGEST_CONFIG_APPLIED);
+    pass(rollout, HOLD_NS);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY); /* d is one of them */
+    come_labelled(rollout, "d", "role=edge,stage=test");
+    come_labelled(rollout, "e", "role=edge,stage=test"); /* this as well */
+    assert_string_equal(sends(rollout), "d=w1 e=w1 ");
+    say(rollout, "d", "w1", INGEST_CONFIG_APPLIED);
+    pass(rollout, HOLD_NS);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    say(rollout, "e", "w1", INGEST_CONFIG_APPLIED);
+    pass(rollout, HOLD_NS);
+    assert_stage(rollout, "w1", ROLLOUT_ALL);
+    assert_string_equal(sends(rollout), "c=w1 ");
+}
+
+static void a_number_bounds_those_that_labels_name(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come_labelled(rollout, "a", "");
+    come_labelled(rollout, "b", "stage=test");
+    come_labelled(rollout, "c", "stage=test");
+    want_labelled(rollout, "w1", "", "stage=test", 1);
+    assert_string_equal(sends(rollout), "b=w1 ");
+    say(rollout, "b", "w1", INGEST_CONFIG_APPLIED);
+    pass(rollout, HOLD_NS);
+    assert_stage(rollout, "w1", ROLLOUT_ALL);
+    assert_string_equal(sends(rollout), "a=w1 c=w1 ");
+}
+
+static void first_ones_that_never_come_stop_it(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come_labelled(rollout, "a", "");
+    want_labelled(rollout, "w1", "", "stage=test", 0);
+    pass(rollout, WAIT_NS - 1);
+    assert_stage(rollout, "w1", ROLLOUT_CANARY);
+    pass(rollout, 1);
+    assert_stopped(rollout, "w1", "no sensor that canary_selector names has come within 600 s");
+    assert_string_equal(sends(rollout), "");
+}
+
+static void another_label_is_another_wish(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come_labelled(rollout, "a", "role=edge");
+    want_labelled(rollout, "w1", "role=edge", NULL, 0);
+    want_labelled(rollout, "w2", "role=core", NULL, 0);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    /* What is set here stands over what it says. */
+    assert_int_equal(rollout_label(rollout, "a", "role=core", wall_ns), 0);
+    assert_string_equal(sends(rollout), "a=w2 ");
+    come_labelled(rollout, "a", "role=edge");
+    assert_string_equal(sends(rollout), "a=w2 ");
+    assert_int_equal(rollout_label(rollout, "a", "role=none", wall_ns), 0);
+    assert_string_equal(sends(rollout), "a=- ");
+    assert_int_equal(rollout_label(rollout, "a", "", wall_ns), 0);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    come(rollout, "a", "b1"); /* by another way: it says nothing of labels */
+    assert_string_equal(sensor_of(rollout, "a")->labels, "role=edge");
+    come_labelled(rollout, "a", "");
+    assert_string_equal(sends(rollout), "a=- ");
+    assert_int_equal(rollout_label(rollout, "nobody", "a=b", wall_ns), -ENOENT);
+}
+
+static void labels_are_known_after_a_restart_of_the_collector(void **state)
+{
+    (void)state;
+    AUTO(rollout) before = rollout_of();
+    AUTO(rollout) rollout = rollout_of();
+    size_t length;
+
+    come_labelled(before, "a", "role=edge");
+    come_labelled(before, "b", "");
+    assert_int_equal(rollout_label(before, "b", "site=x", wall_ns), 0);
+    assert_true(rollout_take_change(before));
+    want_labelled(before, "w1", "role=edge", "site=x", 2);
+    uint8_t *bytes = rollout_write(before, NULL, &length);
+
+    assert_non_null(bytes);
+    assert_int_equal(rollout_read(rollout, bytes, length), 0);
+    free(bytes);
+    assert_string_equal(sensor_of(rollout, "a")->labels, "role=edge");
+    assert_string_equal(sensor_of(rollout, "b")->set_labels, "site=x");
+    assert_string_equal(rollout_find(rollout, "w1")->who.labels, "role=edge");
+    assert_true(rollout_find(rollout, "w1")->has_first);
+    assert_string_equal(rollout_find(rollout, "w1")->first.labels, "site=x");
+    assert_string_equal(sensor_of(rollout, "a")->wish_id, "w1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +718,11 @@ int main(void)
         cmocka_unit_test(of_the_rest_only_who_was_offered_it_is_waited_for),
         cmocka_unit_test(without_a_time_it_is_waited_without_end),
         cmocka_unit_test(a_restart_of_the_collector_waits_on),
+        cmocka_unit_test(the_first_are_those_that_labels_name),
+        cmocka_unit_test(a_number_bounds_those_that_labels_name),
+        cmocka_unit_test(first_ones_that_never_come_stop_it),
+        cmocka_unit_test(another_label_is_another_wish),
+        cmocka_unit_test(labels_are_known_after_a_restart_of_the_collector),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

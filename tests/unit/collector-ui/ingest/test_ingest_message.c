@@ -17,6 +17,7 @@ static struct ingest_hello sample_hello(void)
         .boot_id = "00112233445566778899aabbccddeeff",
         .version = "0.1.0",
         .config_hash = "0123456789abcdef",
+        .labels = "role=edge,site=berlin",
         .host_name = "edge",
         .protocol_version = 1,
         .resume_count = 1,
@@ -38,6 +39,7 @@ static void a_hello_comes_out_as_it_went_in(void **state)
     assert_string_equal(request.hello.version, hello.version);
     assert_string_equal(request.hello.config_hash, hello.config_hash);
     assert_string_equal(request.hello.host_name, hello.host_name);
+    assert_string_equal(request.hello.labels, "role=edge,site=berlin");
     assert_int_equal(request.hello.protocol_version, 1);
     assert_int_equal(request.hello.resume_count, 1);
     assert_int_equal(request.hello.resume[0].stream, RECORD_STATS);
