@@ -159,6 +159,24 @@ test("a flow's server is found, opened, and still there after reloading", option
     await page.goBack();
 });
 
+test("a flow's drawer shows what its networks are called, and a click on a label filters by it", options, async (t) => {
+    const named = (await json('/v1/flows?page_size=200')).flows.find((flow) => Object.keys(flow.server.labels ?? {}).length > 0);
+    if (!named) {
+        t.skip('no flow of this collector has labels');
+        return;
+    }
+    const [key, value] = Object.entries(named.server.labels)[0];
+    await show(`#/flows?f=${encodeURIComponent(`flow_id = "${named.flow_id}"`)}`);
+    await page.locator('.vr').first().click();
+    await page.waitForSelector('.dr .kv');
+    await wait_for('the label in the drawer', async () => (await page.locator('.dr').innerText()).includes(value));
+    await shot('flow-drawer-labels');
+    await page.locator('.dr .val', { hasText: value }).first().click();
+    await wait_for('the label in the filter', async () => (await page.inputValue('#filter')).includes(`server.labels.${key} = "${value}"`));
+    await wait_for('its flow alone', async () => (await page.locator('.vr').count()) > 0);
+    await page.keyboard.press('Escape');
+});
+
 test('a click on a facet includes, with Alt it excludes', options, async () => {
     await show('#/flows');
     await page.waitForSelector('.fr');

@@ -74,6 +74,14 @@ const SILENT_TO = 22 * 60_000;
 const iso = (ms) => new Date(ms).toISOString().replace('Z', '000000Z').replace(/\.(\d{3})0{6}Z/, '.$1000000Z');
 const hex = (n, width) => n.toString(16).padStart(width, '0');
 
+/* What the sensor's settings say of networks. */
+function network(ip) {
+    if (ip.startsWith('10.')) {
+        return { labels: { site: ip.startsWith('10.3.') ? 'Frankfurt' : 'Ashburn' } };
+    }
+    return ip.startsWith('2001:db8:') ? {} : { labels: { as_org: 'Example Net, Inc.', asn: 'AS64500', country: 'US' } };
+}
+
 export function make_world(options = {}) {
     const started = Date.now();
     const now = options.now === undefined ? () => Date.now() : () => options.now + (options.frozen ? 0 : Date.now() - started);
@@ -182,7 +190,7 @@ export function make_world(options = {}) {
         return {
             sensor_id: SENSORS[f.s][0], boot_id: '00112233445566778899aabbccddeeff', record_seq: String(1000 + f.n), flow_id: f.id, community_id: `1:${createHash('sha1').update(f.id).digest('base64')}`,
             event: f.ended ? 'FLOW_EVENT_END' : 'FLOW_EVENT_UPDATE', end_reason: f.ended ? 'FLOW_END_REASON_END_OF_FLOW' : 'FLOW_END_REASON_ACTIVE', start_time: iso(begin), end_time: iso(end), delta_start_time: iso(end - interval),
-            client: { ip: f.client, port: f.cport, name: '' }, server: { ip: f.server, port: f.port, name: f.name }, ip_version: f.client.includes(':') ? 6 : 4, ip_protocol: f.udp ? 17 : 6,
+            client: { ip: f.client, port: f.cport, name: '', ...network(f.client) }, server: { ip: f.server, port: f.port, name: f.name, ...network(f.server) }, ip_version: f.client.includes(':') ? 6 : 4, ip_protocol: f.udp ? 17 : 6,
             interface: 'eno2', forward: { delta_packets: '12', delta_bytes: String(Math.round(delta * (1 - f.share_in))), total_packets: String(Math.ceil(total_out / 400)), total_bytes: String(total_out), total_payload_bytes: String(Math.round(total_out * 0.94)) },
             reverse: { delta_packets: '30', delta_bytes: String(Math.round(delta * f.share_in)), total_packets: String(Math.ceil(total_in / 1250)), total_bytes: String(total_in), total_payload_bytes: String(Math.round(total_in * 0.96)) },
             ...(tcp ? { tcp } : {}), app: { protocol: f.app, confidence: f.app === 'kafka' ? 'APP_CONFIDENCE_PORT' : 'APP_CONFIDENCE_CERTAIN', method: f.app === 'tls' ? 'client_hello' : '' },
@@ -353,7 +361,8 @@ export function parse_filter(text) {
         if (!field || field.op) {
             throw new Syntax(field ? `unexpected "${field.op}"` : 'the filter ends too early', field?.pos ?? end);
         }
-        const read = Object.hasOwn(FIELDS, field.value) ? FIELDS[field.value] : null;
+        const [, side, key] = /^(client|server)\.labels\.(\w+)$/.exec(field.value) ?? [];
+        const read = side ? (r) => r[side].labels?.[key] : Object.hasOwn(FIELDS, field.value) ? FIELDS[field.value] : null;
         if (!read) {
             throw new Syntax(`unknown field "${field.value}"`, field.pos);
         }

@@ -131,9 +131,9 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
             </a>
         );
     add('Source', <>{value_button('client.ip', f.client_ip, endpoint(f.client_ip, f.client_port))} {host_link(f.client_ip)}</>);
-    add('Its network', network('client'));
+    add('Source net', network('client'));
     add('Destination', <>{value_button('server.ip', f.server_ip, endpoint(f.server_ip, f.server_port))} {host_link(f.server_ip)}</>);
-    add('Its network', network('server'));
+    add('Dest. net', network('server'));
     add('Name', f.server_name === '' ? '' : value_button('server.name', f.server_name));
     add('Application', f.app === '' ? '' : <>{value_button('app', f.app, app_name(f.app))} <span class="dim">{[enum_words(app.confidence), safe(text(app.method))].filter(Boolean).join(', ')}</span></>);
     add('Volume', `${bytes(shown.bytes_ba)} in · ${bytes(shown.bytes_ab)} out`);
