@@ -150,7 +150,8 @@ void call_free(struct call *call)
 }
 
 /* What is there without waiting. False: nothing yet. */
-static bool take(struct call *call, enum call_event *event, const uint8_t **bytes, size_t *length)
+static bool take_waiting(struct call *call, enum call_event *event, const uint8_t **bytes,
+                         size_t *length)
 {
     bool is_there = true;
 
@@ -189,7 +190,7 @@ enum call_event call_next(struct call *call, uint64_t patience_ns, const uint8_t
         if (stop_is_wanted()) {
             return CALL_STOPPED;
         }
-        if (take(call, &event, bytes, length)) {
+        if (take_waiting(call, &event, bytes, length)) {
             return event;
         }
         const uint64_t now_ns = clock_monotonic_ns();
@@ -241,4 +242,28 @@ enum ctl_exit ask(struct connection *connection, const char *path, const uint8_t
     }
     answer->status = call->status;
     return call_end(call, err);
+}
+
+enum ctl_exit each_message(struct connection *connection, const char *path,
+                           const struct request *request, const struct output *out, bool is_endless,
+                           void (*take)(void *context, const uint8_t *bytes, size_t length),
+                           void *context, struct error *err)
+{
+    AUTO(call) call = call_new(connection, path, request->bytes, request->length, err);
+    const uint64_t patience_ns = is_endless ? 0 : connection->timeout_ns;
+    const uint8_t *bytes = NULL;
+    size_t length = 0;
+    enum call_event event = CALL_ENDED;
+
+    if (call == NULL) {
+        return CTL_FAILED;
+    }
+    while (output_is_open(out) &&
+           (event = call_next(call, patience_ns, &bytes, &length)) == CALL_MESSAGE) {
+        take(context, bytes, length);
+    }
+    if (event == CALL_STOPPED || stop_is_wanted()) {
+        return is_endless ? CTL_OK : CTL_INTERRUPTED;
+    }
+    return output_is_open(out) ? call_end(call, err) : CTL_OK; /* nobody reads any more */
 }

@@ -37,10 +37,10 @@ enum ctl_form { FORM_COMPACT, FORM_TABLE, FORM_WIDE, FORM_JSON, FORM_JSONL, FORM
 /* Of the commands; NULL and 0: not given. */
 struct ctl_options {
     enum ctl_form form;
-    bool has_form;
-    const char *filter, *since, *until, *input_file, *sensor, *by, *interface, *write, *severity,
-        *snaplen, *max_bytes, *duration;
-    uint64_t first, last, max_packets, limit;
+    const char *filter, *since, *until, *input_file, *sensor;
+    const char *kind, *severity, *state, *subject; /* of alerts and sensors */
+    const char *by, *interface, *write;
+    uint64_t first, last, max_packets, max_bytes, snaplen, duration_ns, interval_ns;
     bool all, follow, print_filter, history;
 };
 
@@ -62,10 +62,22 @@ struct ctl_command {
 enum ctl_command_bit {
     FOR_OBSERVE = 1 << 0,
     FOR_STATUS = 1 << 1,
+    FOR_ALERTS = 1 << 2,
+    FOR_TOP = 1 << 3,
+    FOR_SENSORS = 1 << 4,
+    FOR_STATS = 1 << 5,
+    FOR_LEDGER = 1 << 6,
+    FOR_CAPTURE = 1 << 7,
     FOR_ALL = (1 << 16) - 1,
 };
 
 extern const struct ctl_command observe_command;
+extern const struct ctl_command alerts_command;
+extern const struct ctl_command top_command;
+extern const struct ctl_command sensors_command;
+extern const struct ctl_command stats_command;
+extern const struct ctl_command ledger_command;
+extern const struct ctl_command capture_command;
 extern const struct ctl_command status_command;
 
 /* The table of flags. `settings` is filled by `config`, which is made before. */

@@ -197,6 +197,22 @@ enum ctl_exit connection_kind(struct connection *connection, enum server_kind *k
     return status;
 }
 
+enum ctl_exit connection_needs_collector(struct connection *connection, const char *what,
+                                         struct error *err)
+{
+    enum server_kind kind = SERVER_UNKNOWN;
+    const enum ctl_exit status = connection_kind(connection, &kind, err);
+
+    if (status == CTL_OK && kind != SERVER_COLLECTOR) {
+        (void)error_set(err, ENOSYS,
+                        "%s is a sensor: %s are asked of a collector (--server); netscopectl "
+                        "status tells of this one",
+                        connection->target, what);
+        return CTL_FAILED;
+    }
+    return status;
+}
+
 /* ---- how a call ended, in plain words ---- */
 
 static const char *plain_words(const char *message)

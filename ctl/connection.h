@@ -12,6 +12,9 @@
 #include "base/error.h"
 #include "base/rpc/rpc.h"
 #include "ctl/command.h"
+#include "ctl/message.h"
+#include "ctl/output.h"
+#include "ctl/stop.h"
 
 #define CONNECTION_TARGET_BYTES 256
 #define CONNECTION_TOKEN_BYTES  4096
@@ -76,6 +79,14 @@ struct answer {
 MUST_USE enum ctl_exit ask(struct connection *connection, const char *path, const uint8_t *request,
                            size_t length, struct answer *answer, struct error *err);
 
+/* Calls `take` for each answer until the last, a signal, or the end of `out`. Without `is_endless`
+ * an answer must come within the time-out, and a signal is CTL_INTERRUPTED. */
+MUST_USE enum ctl_exit
+each_message(struct connection *connection, const char *path, const struct request *request,
+             const struct output *out, bool is_endless,
+             void (*take)(void *context, const uint8_t *bytes, size_t length), void *context,
+             struct error *err);
+
 /* grpc.health.v1.Health/Check of `service` ("": the server). CTL_OK with *state 1 (serving), 2 (not
  * serving), or 0 when it does not know the service. */
 MUST_USE enum ctl_exit connection_health(struct connection *connection, const char *service,
@@ -83,6 +94,10 @@ MUST_USE enum ctl_exit connection_health(struct connection *connection, const ch
 /* By the services that it has. */
 MUST_USE enum ctl_exit connection_kind(struct connection *connection, enum server_kind *kind,
                                        struct error *err);
+
+/* CTL_OK, or CTL_FAILED with "... is a sensor: `what` are asked of a collector". */
+MUST_USE enum ctl_exit connection_needs_collector(struct connection *connection, const char *what,
+                                                  struct error *err);
 
 /* What to exit with when a call ended with `status`; the sentence in `err`. */
 enum ctl_exit explain(const struct connection *connection, enum rpc_status status,

@@ -1,13 +1,8 @@
 #include "ctl/flow_view.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/filter/filter.h"
-#include "proto/json/transcoder.h"
-
-#define JSON_BYTES ((size_t)1 << 20)
 
 static const char *event_word(uint8_t event)
 {
@@ -296,11 +291,6 @@ void flow_view_line(enum ctl_form form, const struct flow_record *flow, struct s
 
 /* ---- all of them ---- */
 
-static bool is_json(enum ctl_form form)
-{
-    return form == FORM_JSON || form == FORM_JSONL;
-}
-
 static void put_line(struct flow_writer *writer, const char *line, size_t length)
 {
     output_write(writer->out, line, length);
@@ -310,15 +300,13 @@ static void put_line(struct flow_writer *writer, const char *line, size_t length
 int flow_writer_begin(struct flow_writer *writer, struct output *out, enum ctl_form form,
                       struct error *err)
 {
-    char line[512];
+    char line[512] = "";
     struct show show = SHOW_OVER(line);
 
     *writer = (struct flow_writer){.out = out, .form = form};
-    if (is_json(form)) {
-        writer->json = malloc(JSON_BYTES);
-        return writer->json != NULL ? 0 : error_set(err, ENOMEM, "no memory for records");
+    if (form_is_json(form)) {
+        return json_list_begin(&writer->json, out, form, err);
     }
-    show.has_colour = out->has_colour;
     flow_view_header(form, &show);
     if (show.length > 0) {
         put_line(writer, line, show.length);
@@ -326,49 +314,42 @@ int flow_writer_begin(struct flow_writer *writer, struct output *out, enum ctl_f
     return 0;
 }
 
+static void put_view(struct flow_writer *writer, const struct flow_record *flow)
+{
+    char line[FLOW_LINE_BYTES] = "";
+    struct show show = SHOW_OVER(line);
+
+    show.has_colour = writer->out->has_colour;
+    flow_view_line(writer->form, flow, &show);
+    put_line(writer, line, show.length);
+}
+
 void flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
                           const char *json, size_t length)
 {
-    if (is_json(writer->form)) {
-        if (writer->form == FORM_JSON) {
-            output_write(writer->out, writer->count == 0 ? "[\n" : ",\n", 2);
-            output_write(writer->out, json, length);
-        } else {
-            put_line(writer, json, length);
-        }
+    if (form_is_json(writer->form)) {
+        json_list_put_text(&writer->json, json, length);
     } else {
-        char line[FLOW_LINE_BYTES];
-        struct show show = SHOW_OVER(line);
-
-        show.has_colour = writer->out->has_colour;
-        flow_view_line(writer->form, flow, &show);
-        put_line(writer, line, show.length);
+        put_view(writer, flow);
     }
     writer->count++;
 }
 
 bool flow_writer_put(struct flow_writer *writer, const struct flow_record *flow,
-                     const uint8_t *bytes, size_t length)
+                     const struct view *record)
 {
-    struct json_writer w = {0};
-
-    if (is_json(writer->form)) {
-        json_init(&w, writer->json, JSON_BYTES);
-        if (!json_from_wire(json_message_find("netscope.v1.FlowRecord"), bytes, length, &w) ||
-            w.overflow) {
-            return false;
-        }
+    if (!form_is_json(writer->form)) {
+        put_view(writer, flow);
+    } else if (!json_list_put(&writer->json, record)) {
+        return false;
     }
-    flow_writer_put_json(writer, flow, writer->json, w.length);
+    writer->count++;
     return true;
 }
 
 void flow_writer_end(struct flow_writer *writer)
 {
-    if (writer->form == FORM_JSON) {
-        output_write(writer->out, writer->count == 0 ? "[" : "\n", 1);
-        output_write(writer->out, "]\n", 2);
+    if (form_is_json(writer->form)) {
+        json_list_end(&writer->json);
     }
-    free(writer->json);
-    writer->json = NULL;
 }

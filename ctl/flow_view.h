@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ctl/command.h"
+#include "ctl/json_list.h"
 #include "ctl/output.h"
 #include "ctl/show.h"
 
@@ -23,16 +24,15 @@ struct flow_writer {
     struct output *out;
     enum ctl_form form;
     uint64_t count; /* written */
-    char *json;     /* room for one record; NULL where none is needed */
+    struct json_list json;
 };
 
-/* 0 or -ENOMEM. flow_writer_end after both. */
+/* 0 or -ENOMEM. flow_writer_end after 0. */
 MUST_USE int flow_writer_begin(struct flow_writer *writer, struct output *out, enum ctl_form form,
                                struct error *err);
-/* `bytes` is the record as it came, `flow` what was read from it. False: it cannot be written as
- * JSON. */
+/* `record` as it came, `flow` what was read from it. False: it cannot be written as JSON. */
 MUST_USE bool flow_writer_put(struct flow_writer *writer, const struct flow_record *flow,
-                              const uint8_t *bytes, size_t length);
+                              const struct view *record);
 /* The same with its JSON at hand, as a file has it. */
 void flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
                           const char *json, size_t length);

@@ -68,7 +68,10 @@ void request_set_true(struct request *request, const char *path, bool value)
     request_set(request, path, value ? "true" : NULL);
 }
 
-void request_set_each(struct request *request, const char *path, const char *values)
+/* Calls `put` for each of a list parted by commas. */
+static void each_value(struct request *request, const char *values,
+                       void (*put)(struct request *request, const void *context, const char *value),
+                       const void *context)
 {
     for (const char *at = values; at != NULL && *at != '\0';) {
         char value[256];
@@ -80,9 +83,54 @@ void request_set_each(struct request *request, const char *path, const char *val
             return;
         }
         (void)snprintf(value, sizeof(value), "%.*s", (int)length, at);
-        request_set(request, path, length == 0 ? NULL : value);
+        if (length > 0 && request->err->code == 0) {
+            put(request, context, value);
+        }
         at += length + (at[length] == ',');
     }
+}
+
+static void put_text(struct request *request, const void *path, const char *value)
+{
+    request_set(request, path, value);
+}
+
+void request_set_each(struct request *request, const char *path, const char *values)
+{
+    each_value(request, values, put_text, path);
+}
+
+struct choice {
+    const char *path, *prefix, *flag;
+};
+
+static void put_choice(struct request *request, const void *context, const char *value)
+{
+    const struct choice *choice = context;
+    char name[320];
+    const size_t begin =
+        (size_t)snprintf(name, sizeof(name), "%s%s", choice->prefix, value) - strlen(value);
+
+    for (char *at = name + begin; *at != '\0'; at++) {
+        if (*at >= 'a' && *at <= 'z') {
+            *at = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[*at - 'a'];
+        } else if (*at == '-') {
+            *at = '_';
+        }
+    }
+    request_set(request, choice->path, name);
+    if (request->err->code != 0) {
+        (void)error_set(request->err, EINVAL, "%s %s: there is no such one (%s*, docs/api.md)",
+                        choice->flag, value, choice->prefix);
+    }
+}
+
+void request_set_choices(struct request *request, const char *path, const char *prefix,
+                         const char *flag, const char *values)
+{
+    const struct choice choice = {path, prefix, flag};
+
+    each_value(request, values, put_choice, &choice);
 }
 
 bool request_is_whole(const struct request *request)
@@ -124,7 +172,7 @@ static bool last_of(const struct view *view, const struct json_field *field, str
 
 uint64_t view_number(const struct view *view, const char *field)
 {
-    struct wire_field found;
+    struct wire_field found = {0};
 
     return last_of(view, field_of(view, field), &found) ? found.value : 0;
 }
@@ -141,7 +189,7 @@ bool view_bool(const struct view *view, const char *field)
 
 struct record_text view_text(const struct view *view, const char *field)
 {
-    struct wire_field found;
+    struct wire_field found = {0};
 
     return last_of(view, field_of(view, field), &found)
                ? (struct record_text){(const char *)found.bytes, (uint32_t)found.length}
@@ -151,7 +199,7 @@ struct record_text view_text(const struct view *view, const char *field)
 struct view view_message(const struct view *view, const char *name)
 {
     const struct json_field *field = field_of(view, name);
-    struct wire_field found;
+    struct wire_field found = {0};
 
     return last_of(view, field, &found) ? (struct view){field->message, found.bytes, found.length}
                                         : (struct view){0};
@@ -159,7 +207,7 @@ struct view view_message(const struct view *view, const char *name)
 
 bool view_has(const struct view *view, const char *field)
 {
-    struct wire_field found;
+    struct wire_field found = {0};
 
     return last_of(view, field_of(view, field), &found);
 }
@@ -170,6 +218,27 @@ uint64_t view_ns(const struct view *view, const char *field)
     const uint64_t seconds = view_number(&time, "seconds");
 
     return seconds > INT64_C(9223372036) ? 0 : seconds * NS_PER_SEC + view_number(&time, "nanos");
+}
+
+uint64_t view_packed_sum(const struct view *view, const char *name)
+{
+    const struct json_field *field = field_of(view, name);
+    struct wire_reader r = wire_reader_over(view->bytes, view->length);
+    struct wire_field each;
+    uint64_t sum = 0;
+
+    while (field != NULL && wire_next(&r, &each)) {
+        struct wire_reader packed = wire_reader_over(each.bytes, each.length);
+
+        if (each.number != field->number) {
+            continue;
+        }
+        sum += each.value;
+        while (each.type == WIRE_BYTES && !wire_at_end(&packed)) {
+            sum += wire_read_varint(&packed);
+        }
+    }
+    return sum;
 }
 
 const char *view_choice(const struct view *view, const char *name, const char *prefix)
@@ -212,7 +281,7 @@ static bool list_next(struct view_list *list, struct wire_field *out)
 
 bool view_list_next(struct view_list *list, struct view *each)
 {
-    struct wire_field found;
+    struct wire_field found = {0};
 
     if (!list_next(list, &found)) {
         return false;
@@ -223,7 +292,7 @@ bool view_list_next(struct view_list *list, struct view *each)
 
 bool view_list_text(struct view_list *list, struct record_text *text)
 {
-    struct wire_field found;
+    struct wire_field found = {0};
 
     if (!list_next(list, &found)) {
         return false;

@@ -32,6 +32,9 @@ void request_set_duration(struct request *request, const char *path, uint64_t ns
 void request_set_true(struct request *request, const char *path, bool value);
 /* Each of a list parted by commas. */
 void request_set_each(struct request *request, const char *path, const char *values);
+/* Each of a list of names, as "syn_flood" for ALERT_KIND_SYN_FLOOD; `flag` is for what is wrong. */
+void request_set_choices(struct request *request, const char *path, const char *prefix,
+                         const char *flag, const char *values);
 /* False with the request's error set. */
 MUST_USE bool request_is_whole(const struct request *request);
 
@@ -52,6 +55,8 @@ struct view view_message(const struct view *view, const char *field);
 bool view_has(const struct view *view, const char *field);
 /* A Timestamp or Duration as ns; 0 when it is not there or below 0. */
 uint64_t view_ns(const struct view *view, const char *field);
+/* Of a repeated number: all of them added. */
+uint64_t view_packed_sum(const struct view *view, const char *field);
 /* "LIVE" for SENSOR_STATE_LIVE, with `prefix` "SENSOR_STATE_"; "?" for a number without a name. */
 const char *view_choice(const struct view *view, const char *field, const char *prefix);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "ctl/connection.h"
+#include "ctl/filter_text.h"
 #include "ctl/flow_view.h"
 #include "ctl/loss.h"
 #include "ctl/message.h"
@@ -39,18 +40,6 @@ int observe_choose(const struct ctl_options *options, uint64_t now_ns,
     return 0;
 }
 
-/* The sentence, and where in the text the fault is. */
-static void point_at(const char *text, uint32_t position, struct error *err)
-{
-    struct error cause = *err;
-
-    if (position <= strlen(text) && strlen(text) < 200) {
-        tell("%s", text);
-        (void)fprintf(stderr, "%*s^\n", (int)(position + strlen("netscopectl: ")), "");
-    }
-    (void)error_set(err, EINVAL, "--filter: %s", cause.message);
-}
-
 /* ---- from a server ---- */
 
 struct stream {
@@ -67,14 +56,15 @@ static void take_flows(struct stream *stream, const struct view *batch)
 
     while (output_is_open(stream->writer.out) && view_list_next(&list, &each)) {
         if (!codec_decode_flow(each.bytes, each.length, stream->flow) ||
-            !flow_writer_put(&stream->writer, stream->flow, each.bytes, each.length)) {
+            !flow_writer_put(&stream->writer, stream->flow, &each)) {
             stream->is_damaged = true;
         }
     }
 }
 
-static void take_message(struct stream *stream, const uint8_t *bytes, size_t length)
+static void take_message(void *context, const uint8_t *bytes, size_t length)
 {
+    struct stream *stream = context;
     const struct view message = view_of("ObserveFlowsResponse", bytes, length);
     const struct view flows = view_message(&message, "flows");
 
@@ -92,32 +82,6 @@ static void take_message(struct stream *stream, const uint8_t *bytes, size_t len
         loss_tell_node(&node);
     }
     output_flush(stream->writer.out);
-}
-
-static enum ctl_exit run_stream(struct ctl *ctl, struct connection *connection,
-                                const struct request *request, struct stream *stream,
-                                struct error *err)
-{
-    AUTO(call) call = call_new(connection, PATH, request->bytes, request->length, err);
-    const uint64_t patience_ns = ctl->options.follow ? 0 : connection->timeout_ns;
-    const uint8_t *bytes = NULL;
-    size_t length = 0;
-    enum call_event event = CALL_ENDED;
-
-    if (call == NULL) {
-        return CTL_FAILED;
-    }
-    while (output_is_open(&ctl->out) &&
-           (event = call_next(call, patience_ns, &bytes, &length)) == CALL_MESSAGE) {
-        take_message(stream, bytes, length);
-    }
-    if (!output_is_open(&ctl->out)) {
-        return CTL_OK; /* nobody reads any more */
-    }
-    if (event == CALL_STOPPED) {
-        return ctl->options.follow ? CTL_OK : CTL_INTERRUPTED;
-    }
-    return call_end(call, err);
 }
 
 static void summarize(const struct stream *stream, const struct connection *connection,
@@ -155,7 +119,8 @@ static enum ctl_exit observe_server(struct ctl *ctl, const struct observe_choice
     }
     if (status == CTL_OK &&
         flow_writer_begin(&stream.writer, &ctl->out, ctl->options.form, err) == 0) {
-        status = run_stream(ctl, &connection, &request, &stream, err);
+        status = each_message(&connection, PATH, &request, &ctl->out, ctl->options.follow,
+                              take_message, &stream, err);
         flow_writer_end(&stream.writer);
         output_flush(&ctl->out);
         if (stream.is_damaged) {
@@ -172,13 +137,10 @@ static enum ctl_exit observe_server(struct ctl *ctl, const struct observe_choice
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
-    const char *text = ctl->options.filter != NULL ? ctl->options.filter : "";
     struct observe_choice choice;
-    uint32_t position = 0;
-    AUTO(filter) filter = filter_compile(text, strlen(text), err, &position);
+    AUTO(filter) filter = filter_read(ctl->options.filter, err);
 
     if (filter == NULL) {
-        point_at(text, position, err);
         return CTL_USAGE;
     }
     if (ctl->options.print_filter) {

@@ -1,4 +1,4 @@
-/* Settings of the connection, and the one table of all flags. */
+/* Settings of the connection: where they come from. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +8,10 @@
 #include "base/config/command.h"
 #include "base/log.h"
 #include "ctl/command.h"
-#include "ctl/show.h"
+#include "ctl/flags.h"
 
 #define FIELD(name, member) .key = (name), .offset = offsetof(struct ctl_settings, member)
 #define PATH_MAX_BYTES      4096
-#define FLAGS_OF_ONE_MAX    48
 
 static const struct config_field fields[] = {
     {.type = CONFIG_TEXT,
@@ -68,96 +67,6 @@ static const struct config_field fields[] = {
     {.key = NULL},
 };
 
-enum own {
-    OWN_HELP = COMMAND_OWN,
-    OWN_CONFIG,
-    OWN_FORM,
-    OWN_FILTER,
-    OWN_FOLLOW,
-    OWN_FIRST,
-    OWN_LAST,
-    OWN_ALL,
-    OWN_SINCE,
-    OWN_UNTIL,
-    OWN_SENSOR,
-    OWN_INPUT,
-    OWN_PRINT_FILTER,
-};
-
-/* Each flag of each command once. */
-static const struct {
-    unsigned commands; /* enum ctl_command_bit */
-    struct command_flag flag;
-} table[] = {
-    {FOR_OBSERVE,
-     {"filter", 'f', OWN_FILTER, "EXPR", NULL, NULL,
-      "only what matches: 'server.port = 443 AND client.ip = \"10.0.0.0/8\"' (docs/api.md)"}},
-    {FOR_OBSERVE,
-     {"follow", 'F', OWN_FOLLOW, NULL, NULL, NULL, "go on with what comes from now on"}},
-    {FOR_OBSERVE, {"last", 'n', OWN_LAST, "N", NULL, NULL, "the last N that match (20)"}},
-    {FOR_OBSERVE, {"first", 0, OWN_FIRST, "N", NULL, NULL, "the first N that match, then end"}},
-    {FOR_OBSERVE, {"all", 0, OWN_ALL, NULL, NULL, NULL, "all that the server holds"}},
-    {FOR_OBSERVE,
-     {"since", 0, OWN_SINCE, "TIME", NULL, NULL,
-      "from here on: 10m (ago), or 2026-01-02T03:04:05Z"}},
-    {FOR_OBSERVE, {"until", 0, OWN_UNTIL, "TIME", NULL, NULL, "to before this time"}},
-    {FOR_OBSERVE,
-     {"sensor", 0, OWN_SENSOR, "NAMES", NULL, NULL, "of these sensors alone: edge-1,lab-*"}},
-    {FOR_OBSERVE,
-     {"input-file", 0, OWN_INPUT, "PATH", NULL, NULL,
-      "read a sensor's --flows-jsonl instead of asking a server; - is stdin"}},
-    {FOR_OBSERVE,
-     {"print-filter", 0, OWN_PRINT_FILTER, NULL, NULL, NULL,
-      "print how the filter was understood and exit"}},
-    {FOR_OBSERVE,
-     {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl"}},
-    {FOR_STATUS, {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "table (default) or json"}},
-    {FOR_ALL,
-     {"server", 's', COMMAND_SET, "ADDR", "client.server", NULL,
-      "host:port or unix:/path of a sensor or collector (127.0.0.1:50052, then :50051)"}},
-    {FOR_ALL,
-     {"tls", 0, COMMAND_FIXED, NULL, "client.tls", "true",
-      "TLS also on this machine; elsewhere it is the default"}},
-    {FOR_ALL,
-     {"tls-ca", 0, COMMAND_SET, "PATH", "client.tls_ca", NULL,
-      "CA of the server's certificate (the system's)"}},
-    {FOR_ALL, {"tls-cert", 0, COMMAND_SET, "PATH", "client.tls_cert", NULL, "certificate to show"}},
-    {FOR_ALL, {"tls-key", 0, COMMAND_SET, "PATH", "client.tls_key", NULL, "and its key"}},
-    {FOR_ALL,
-     {"tls-server-name", 0, COMMAND_SET, "NAME", "client.tls_server_name", NULL,
-      "name expected in the server's certificate"}},
-    {FOR_ALL,
-     {"plaintext", 0, COMMAND_FIXED, NULL, "client.plaintext", "true",
-      "no TLS although the server is another machine"}},
-    {FOR_ALL,
-     {"token-file", 0, COMMAND_SET, "PATH", "client.token_file", NULL,
-      "file with the bearer token"}},
-    {FOR_ALL,
-     {"timeout", 0, COMMAND_SET, "TIME", "client.timeout", NULL,
-      "longest wait for an answer (10s)"}},
-    {FOR_ALL,
-     {"color", 0, COMMAND_SET, "WHEN", "client.color", NULL, "auto (default), always, never"}},
-    {FOR_ALL,
-     {"config", 0, OWN_CONFIG, "PATH", NULL, NULL,
-      "settings from this YAML file (~/.config/netscope/ctl.yaml)"}},
-    {FOR_ALL, {"verbose", 'v', COMMAND_VERBOSE, NULL, NULL, NULL, "log what gRPC does"}},
-    {FOR_ALL, {"help", 'h', OWN_HELP, NULL, NULL, NULL, "print this and exit"}},
-};
-
-/* Those of the command, in order; how many. */
-static uint32_t flags_of(const struct ctl_command *command,
-                         struct command_flag out[FLAGS_OF_ONE_MAX])
-{
-    uint32_t count = 0;
-
-    for (size_t i = 0; i < ARRAY_COUNT(table) && count < FLAGS_OF_ONE_MAX; i++) {
-        if ((table[i].commands & command->bit) != 0) {
-            out[count++] = table[i].flag;
-        }
-    }
-    return count;
-}
-
 struct config *ctl_settings_new(struct ctl_settings *settings, struct error *err)
 {
     static struct config_section section = {
@@ -212,84 +121,7 @@ static int load_file(struct config *config, const char *given, struct error *err
     return access(path, F_OK) == 0 ? config_load_file(config, path, err) : 0;
 }
 
-/* ---- flags of the commands ---- */
-
-static int read_form(const struct ctl_command *command, const char *name, enum ctl_form *form,
-                     struct error *err)
-{
-    static const char *const names[FORM_COUNT] = {"compact", "table", "wide", "json", "jsonl"};
-    const char *allowed = "";
-
-    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
-        if (table[i].flag.action == OWN_FORM && (table[i].commands & command->bit) != 0) {
-            allowed = table[i].flag.help;
-        }
-    }
-    for (unsigned i = 0; i < FORM_COUNT; i++) {
-        const char *found = strcmp(names[i], name) == 0 ? strstr(allowed, name) : NULL;
-
-        if (found != NULL) {
-            *form = (enum ctl_form)i;
-            return 0;
-        }
-    }
-    return error_set(err, EINVAL, "--output %s: %s writes %s", name, command->name, allowed);
-}
-
-struct reading {
-    struct ctl_options *options;
-    const struct ctl_command *command;
-    const char *config_path;
-    bool wants_help;
-};
-
-static int note(void *context, int action, const char *argument, struct error *err)
-{
-    struct reading *reading = context;
-    struct ctl_options *o = reading->options;
-
-    switch (action) {
-    case OWN_HELP:
-        reading->wants_help = true;
-        return 0;
-    case OWN_CONFIG:
-        reading->config_path = argument;
-        return 0;
-    case OWN_FORM:
-        o->has_form = true;
-        return read_form(reading->command, argument, &o->form, err);
-    case OWN_FILTER:
-        o->filter = argument;
-        return 0;
-    case OWN_FOLLOW:
-        o->follow = true;
-        return 0;
-    case OWN_FIRST:
-        return number_parse("--first", argument, 1, UINT32_MAX, &o->first, err);
-    case OWN_LAST:
-        return number_parse("--last", argument, 1, UINT32_MAX, &o->last, err);
-    case OWN_ALL:
-        o->all = true;
-        return 0;
-    case OWN_SINCE:
-        o->since = argument;
-        return 0;
-    case OWN_UNTIL:
-        o->until = argument;
-        return 0;
-    case OWN_SENSOR:
-        o->sensor = argument;
-        return 0;
-    case OWN_INPUT:
-        o->input_file = argument;
-        return 0;
-    case OWN_PRINT_FILTER:
-        o->print_filter = true;
-        return 0;
-    default:
-        return error_set(err, EINVAL, "a flag without a meaning");
-    }
-}
+/* ---- the command line ---- */
 
 /* A pair of flags of which one alone can be meant. */
 static int exclude(const struct command_line *line, struct error *err)
@@ -317,12 +149,12 @@ static int check(const struct ctl_settings *s, struct error *err)
     return 0;
 }
 
-static int read_line(struct ctl *ctl, struct config *config, struct reading *reading,
+static int read_line(struct ctl *ctl, struct config *config, struct flags_reading *reading,
                      const struct command_line *line, struct error *err)
 {
     int result = exclude(line, err);
 
-    result = result == 0 ? command_line_note(line, note, reading, err) : result;
+    result = result == 0 ? command_line_note(line, flags_note, reading, err) : result;
     if (result != 0 || reading->wants_help) {
         return result;
     }
@@ -336,7 +168,7 @@ static int read_line(struct ctl *ctl, struct config *config, struct reading *rea
 enum ctl_exit ctl_read(struct ctl *ctl, struct config *config, const struct ctl_command *command,
                        int argc, char **argv, bool *wants_help, struct error *err)
 {
-    struct reading reading = {.options = &ctl->options, .command = command};
+    struct flags_reading reading = {.options = &ctl->options, .command = command};
     struct command_flag flags[FLAGS_OF_ONE_MAX];
     struct command_line line;
     const uint32_t count = flags_of(command, flags);
@@ -348,28 +180,4 @@ enum ctl_exit ctl_read(struct ctl *ctl, struct config *config, const struct ctl_
     command_line_fini(&line);
     *wants_help = reading.wants_help;
     return result == 0 ? CTL_OK : CTL_USAGE;
-}
-
-/* ---- printed ---- */
-
-void ctl_print_help(const struct ctl_command *command, FILE *out)
-{
-    struct command_flag flags[FLAGS_OF_ONE_MAX];
-
-    (void)fprintf(out, "netscopectl %s: %s\n\n%s\n", command->name, command->summary,
-                  command->examples);
-    command_print_help(flags, flags_of(command, flags), 26, out);
-}
-
-void ctl_print_markdown(const struct ctl_command *const *commands, FILE *out)
-{
-    for (; *commands != NULL; commands++) {
-        struct command_flag flags[FLAGS_OF_ONE_MAX];
-        const uint32_t count = flags_of(*commands, flags);
-
-        (void)fprintf(out, "### netscopectl %s\n\n%s\n\n```\n%s```\n\n", (*commands)->name,
-                      (*commands)->summary, (*commands)->examples);
-        command_print_markdown(flags, count, out);
-        (void)fputs(commands[1] != NULL ? "\n" : "", out);
-    }
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 
@@ -54,6 +55,13 @@ void show_hostile(struct show *show, const char *bytes, size_t length)
 void show_sentence(struct show *show, const char *text)
 {
     show_escaped(show, text, strlen(text), true);
+}
+
+void show_lower(struct show *show, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        show_text(show, "%c", ascii_lower(*text));
+    }
 }
 
 void show_name(struct show *show, struct record_text name)

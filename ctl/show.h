@@ -42,6 +42,8 @@ void show_took(struct show *show, int wanted);
 void show_hostile(struct show *show, const char *bytes, size_t length);
 /* A sentence that may have such texts in it: the same, but a backslash stays one. */
 void show_sentence(struct show *show, const char *text);
+/* Our own words, in small letters. */
+void show_lower(struct show *show, const char *text);
 void show_name(struct show *show, struct record_text name);
 /* Does nothing without colour. SHOW_PLAIN ends what another began. */
 void show_colour(struct show *show, enum show_colour colour);

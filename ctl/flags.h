@@ -1,0 +1,25 @@
+/* The one table of all flags, and what those do that set no setting. Private to ctl. Depends on:
+ * base/config. Threads: main. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/config/command.h"
+#include "ctl/command.h"
+
+#define FLAGS_OF_ONE_MAX 48
+
+/* Those of the command, in order; how many. */
+uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLAGS_OF_ONE_MAX]);
+
+struct flags_reading {
+    struct ctl_options *options;
+    const struct ctl_command *command;
+    const char *config_path;
+    bool wants_help;
+};
+
+/* For command_line_note. */
+MUST_USE int flags_note(void *reading, int action, const char *argument, struct error *err);

@@ -1,0 +1,298 @@
+/* `netscopectl top`: who moves most. A collector adds up its history; a sensor the flows it holds.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ctl/connection.h"
+#include "ctl/filter_text.h"
+#include "ctl/json_list.h"
+#include "ctl/message.h"
+#include "ctl/report.h"
+
+#define AGGREGATE     "/netscope.v1.QueryService/Aggregate"
+#define TOP_FLOWS     "/netscope.v1.FlowService/GetTopFlows"
+#define LIMIT_DEFAULT 10
+#define KEY_WIDTH     28
+#define KEYS_MAX      4
+
+/* ---- what is asked ---- */
+
+static uint64_t limit_of(const struct ctl_options *options)
+{
+    return options->last > 0 ? options->last : LIMIT_DEFAULT;
+}
+
+static const char *groups_of(const struct ctl_options *options)
+{
+    return options->by != NULL ? options->by : "application";
+}
+
+static int ask_collector(const struct ctl *ctl, struct request *request, struct error *err)
+{
+    const struct ctl_options *o = &ctl->options;
+    const uint64_t now_ns = clock_wall_ns();
+    uint64_t since_ns = 0, until_ns = 0;
+
+    if ((o->since != NULL && time_parse("--since", o->since, now_ns, &since_ns, err) != 0) ||
+        (o->until != NULL && time_parse("--until", o->until, now_ns, &until_ns, err) != 0)) {
+        return -err->code;
+    }
+    request_begin(request, "AggregateRequest", err);
+    request_set(request, "filter", o->filter);
+    request_set_time(request, "from", since_ns);
+    request_set_time(request, "to", until_ns);
+    request_set_each(request, "group_by", groups_of(o));
+    request_set_number(request, "limit", limit_of(o));
+    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    return request_is_whole(request) ? 0 : -err->code;
+}
+
+/* The sensor groups by one thing, and knows fewer. */
+static int ask_sensor(const struct ctl *ctl, struct request *request, struct error *err)
+{
+    static const char *const names[][2] = {
+        {"application", "app"}, {"app", "app"},       {"client", "client"},
+        {"server", "server"},   {"sensor", "sensor"}, {"server_port", "server_port"},
+    };
+    const struct ctl_options *o = &ctl->options;
+    const char *group = NULL;
+    uint64_t since_ns = 0;
+    const uint64_t now_ns = clock_wall_ns();
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        group = strcmp(groups_of(o), names[i][0]) == 0 ? names[i][1] : group;
+    }
+    if (group == NULL) {
+        return error_set(err, EINVAL,
+                         "--by %s: a sensor groups by one of application, client, server, "
+                         "server_port; a collector knows more",
+                         groups_of(o));
+    }
+    if (o->until != NULL) {
+        return error_set(err, EINVAL, "--until: a sensor has no history; ask a collector");
+    }
+    if (o->since != NULL && time_parse("--since", o->since, now_ns, &since_ns, err) != 0) {
+        return -err->code;
+    }
+    request_begin(request, "GetTopFlowsRequest", err);
+    request_set(request, "filter", o->filter);
+    request_set(request, "group_by", group);
+    request_set_number(request, "limit", limit_of(o));
+    request_set_duration(request, "window", since_ns == 0 ? 0 : now_ns - since_ns);
+    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    return request_is_whole(request) ? 0 : -err->code;
+}
+
+/* ---- what is answered ---- */
+
+struct row {
+    struct record_text keys[KEYS_MAX];
+    unsigned keys_count;
+    uint64_t up, down, packets, flows;
+    bool is_other;
+};
+
+static uint64_t bytes_of(const struct row *row)
+{
+    return row->up + row->down;
+}
+
+static struct row read_aggregate(const struct view *view)
+{
+    struct view_list list = view_list_of(view, "key");
+    struct row row = {.up = view_number(view, "bytes_forward"),
+                      .down = view_number(view, "bytes_reverse"),
+                      .packets = view_number(view, "packets"),
+                      .flows = view_number(view, "new_flows"),
+                      .is_other = view_bool(view, "other")};
+
+    while (row.keys_count < KEYS_MAX && view_list_text(&list, &row.keys[row.keys_count])) {
+        row.keys_count++;
+    }
+    return row;
+}
+
+/* Of a sensor: both directions are one sum. */
+static struct row read_group(const struct view *view)
+{
+    return (struct row){.keys = {view_text(view, "key")},
+                        .keys_count = 1,
+                        .up = view_number(view, "bytes"),
+                        .packets = view_number(view, "packets"),
+                        .flows = view_number(view, "flows")};
+}
+
+static void put_row(struct output *out, const struct row *row, uint64_t total, bool has_ways)
+{
+    struct line line;
+
+    line_begin(&line, out);
+    for (unsigned i = 0; i < row->keys_count; i++) {
+        show_colour(&line.show, row->is_other ? SHOW_DIM : SHOW_NAME);
+        if (row->keys[i].length == 0) {
+            show_text(&line.show, "-");
+        }
+        show_name(&line.show, row->keys[i]);
+        show_colour(&line.show, SHOW_PLAIN);
+        line_cell(&line, KEY_WIDTH);
+    }
+    show_bytes(&line.show, bytes_of(row));
+    line_cell(&line, 10);
+    show_text(&line.show, "%.1f%%", total == 0 ? 0 : 100.0 * (double)bytes_of(row) / (double)total);
+    line_cell(&line, 8);
+    if (has_ways) {
+        show_bytes(&line.show, row->up);
+        line_cell(&line, 10);
+        show_bytes(&line.show, row->down);
+        line_cell(&line, 10);
+    }
+    show_count(&line.show, row->packets);
+    line_cell(&line, 10);
+    show_count(&line.show, row->flows);
+    line_end(&line);
+}
+
+static void put_header(struct output *out, const char *groups, bool has_ways)
+{
+    struct line line;
+
+    line_begin(&line, out);
+    for (const char *at = groups; *at != '\0';) {
+        const size_t length = strcspn(at, ",");
+
+        for (size_t i = 0; i < length; i++) {
+            show_text(&line.show, "%c", at[i] >= 'a' && at[i] <= 'z' ? at[i] - 'a' + 'A' : at[i]);
+        }
+        line_cell(&line, KEY_WIDTH);
+        at += length + (at[length] == ',');
+    }
+    show_text(&line.show, "BYTES     SHARE   %sPACKETS   %s",
+              has_ways ? "UP        DOWN      " : "", has_ways ? "NEW FLOWS" : "FLOWS");
+    line_end(&line);
+}
+
+static void put_rows(struct ctl *ctl, const struct view *answer, bool is_collector)
+{
+    const char *field = is_collector ? "rows" : "groups";
+    struct view_list list = view_list_of(answer, field);
+    struct view each;
+    uint64_t total = 0;
+
+    while (view_list_next(&list, &each)) {
+        const struct row row = is_collector ? read_aggregate(&each) : read_group(&each);
+
+        total += bytes_of(&row);
+    }
+    put_header(&ctl->out, groups_of(&ctl->options), is_collector);
+    list = view_list_of(answer, field);
+    while (view_list_next(&list, &each)) {
+        const struct row row = is_collector ? read_aggregate(&each) : read_group(&each);
+
+        put_row(&ctl->out, &row, total, is_collector);
+    }
+}
+
+static enum ctl_exit put_json(struct ctl *ctl, const struct view *answer, bool is_collector,
+                              struct error *err)
+{
+    struct view_list list = view_list_of(answer, is_collector ? "rows" : "groups");
+    struct json_list json;
+    struct view each;
+    bool is_whole = true;
+
+    if (json_list_begin(&json, &ctl->out, ctl->options.form, err) != 0) {
+        return CTL_FAILED;
+    }
+    while (view_list_next(&list, &each)) {
+        is_whole = json_list_put(&json, &each) && is_whole;
+    }
+    json_list_end(&json);
+    return is_whole ? CTL_OK : CTL_FAILED;
+}
+
+/* What the figures lack, in plain words. */
+static void put_limits(const struct view *answer, bool is_collector, const char *target)
+{
+    const struct view coverage = view_message(answer, "coverage");
+    const uint64_t asked = view_number(&coverage, "sensors_asked");
+    const uint64_t answered = view_number(&coverage, "sensors_answered");
+
+    if (!is_collector) {
+        tell("%s is a sensor: it adds up the flows that it holds, a collector its history", target);
+    }
+    if (view_bool(answer, "truncated")) {
+        char why[300] = "";
+        struct show show = SHOW_OVER(why);
+
+        if (is_collector) {
+            show_text(&show, ": ");
+            show_name(&show, view_text(answer, "truncated_reason"));
+        }
+        tell("a bound was met, the figures are lower bounds%s", why);
+    }
+    if (is_collector && answered < asked) {
+        tell("%llu of %llu sensors are heard of: netscopectl sensors", (unsigned long long)answered,
+             (unsigned long long)asked);
+    }
+}
+
+static enum ctl_exit ask_top(struct ctl *ctl, struct connection *connection, bool is_collector,
+                             struct error *err)
+{
+    struct answer answer = {0};
+    struct request request = {.length = 0};
+    enum ctl_exit status = CTL_USAGE;
+
+    if ((is_collector ? ask_collector : ask_sensor)(ctl, &request, err) == 0) {
+        status = ask(connection, is_collector ? AGGREGATE : TOP_FLOWS, request.bytes,
+                     request.length, &answer, err);
+    }
+    if (status == CTL_OK) {
+        const struct view view = view_of(is_collector ? "AggregateResponse" : "GetTopFlowsResponse",
+                                         answer.bytes, answer.length);
+
+        if (form_is_json(ctl->options.form)) {
+            status = put_json(ctl, &view, is_collector, err);
+        } else {
+            put_rows(ctl, &view, is_collector);
+        }
+        output_flush(&ctl->out);
+        put_limits(&view, is_collector, connection->target);
+    }
+    free(answer.bytes);
+    return status;
+}
+
+static enum ctl_exit run(struct ctl *ctl, struct error *err)
+{
+    struct connection connection;
+    enum server_kind kind = SERVER_UNKNOWN;
+    AUTO(filter) filter = filter_read(ctl->options.filter, err);
+
+    if (filter == NULL) {
+        return CTL_USAGE;
+    }
+    enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
+    status = status == CTL_OK ? connection_kind(&connection, &kind, err) : status;
+    if (status == CTL_OK) {
+        status = ask_top(ctl, &connection, kind == SERVER_COLLECTOR, err);
+    }
+    connection_close(&connection);
+    return status;
+}
+
+const struct ctl_command top_command = {
+    .name = "top",
+    .bit = FOR_TOP,
+    .summary = "who moves most: sums by application, client, server, ...",
+    .examples =
+        "  netscopectl top                                       applications of the last hour\n"
+        "  netscopectl top --by client,server_label --since 10m -n 20\n"
+        "  netscopectl top --by sensor --filter 'app = dns' -o jsonl\n"
+        "\nA collector groups by up to four of application, sensor, client, server, server_port,\n"
+        "server_name, server_label, ip_protocol, ip_version, vlan, direction. A sensor groups the\n"
+        "flows that it holds by one of application, client, server, server_port.\n",
+    .run = run,
+};

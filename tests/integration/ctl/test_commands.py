@@ -1,0 +1,230 @@
+"""alerts, top, sensors, stats, ledger and capture of netscopectl: what they show is what REST and the sensor say."""
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from ctl import CTL, background, ctl, rows, shell
+from end_to_end.fleet import Collector
+from support.programs import PATIENCE, SENSOR, Program, clean_environment, main, wait_until, write_pcap
+from support.service import capture
+
+READER, FULL = "reader-token-0123456789", "full-token-0123456789"
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory(prefix="netscope-ctl-")
+        cls.folder = cls.directory.name
+        tokens, config = cls.path("tokens"), cls.path("collector.yaml")
+        cls.write("tokens", f"reader flows {READER}\nfull all {FULL}\n")
+        cls.write("collector.yaml", f"grpc:\n  token_file: {tokens}\ningest:\n  heartbeat: 1s\nstore:\n  commit_interval: 200ms\n")
+        cls.token = cls.write("full", FULL + "\n")
+        cls.collector = Collector(cls.folder, arguments=("--config", config))
+        cls.server = ("-s", f"127.0.0.1:{cls.collector.ingest}", "--token-file", cls.token)
+        cls.socket = cls.path("edge.sock")
+        cls.sensor_flags = ("-s", f"unix:{cls.socket}")
+        cls.write("sensor.yaml", f"grpc:\n  enabled: on\n  listen: 127.0.0.1:0\n  unix_socket: {cls.socket}\nhttp:\n  enabled: off\n"
+                  "collector:\n  captures: full\nflow:\n  active_timeout: 1s\n")
+        pcap = write_pcap(cls.path("x.pcap"), capture())
+        cls.sensor = Program(SENSOR, "--config", cls.path("sensor.yaml"), "--read-pcap", pcap, "--pace", "--loop", "--quiet",
+                             "--sensor-id", "edge-1", "--collector", f"127.0.0.1:{cls.collector.ingest}")
+        wait_until("incidents and flows", lambda: cls.collector.fetch("/v1/alerts")["alerts"] and cls.collector.flows())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.sensor.__exit__()
+        cls.collector.close()
+        cls.directory.cleanup()
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    @classmethod
+    def write(cls, name, text):
+        with open(cls.path(name), "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(cls.path(name), 0o600)
+        return cls.path(name)
+
+    def good(self, *arguments):
+        done = ctl(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def until_interrupted(self, wanted, *arguments):
+        """The output of a command that follows, ended by SIGINT once `wanted` is there."""
+        client = background(*arguments)
+        self.addCleanup(client.__exit__)
+        wait_until(wanted, lambda: re.search(wanted, client.text()))
+        self.assertEqual(client.stop(signal.SIGINT), 0)
+        self.assertIn("stopped by a signal", client.text())
+        return client.text()
+
+    # ---- alerts ----
+
+    def test_alerts_are_those_of_rest(self):
+        wanted = {alert["alert_id"] for alert in self.collector.fetch("/v1/alerts")["alerts"]}
+        shown = {alert["alert_id"] for alert in rows(self.good("alerts", *self.server, "--all", "-o", "jsonl"))}
+        self.assertLessEqual(wanted, shown)
+        line = self.good("alerts", *self.server, "--kind", "syn_flood", "--subject", "10.0.0.99").stdout.splitlines()[0]
+        self.assertRegex(line, r"^\S+Z (open|update|close) +\w+ +syn_flood 198\.51\.100\.\d+, .* and \d+ more -> 10\.0\.0\.99: .* @edge-1 \S+$")
+        self.assertEqual(self.good("alerts", *self.server, "--kind", "dga", "-o", "json").stdout, "[]\n")
+        self.assertEqual(self.good("alerts", *self.server, "--subject", "203.0.113.0/24").stdout, "")
+        self.assertTrue(self.good("alerts", *self.sensor_flags, "--severity", "low").stdout)
+        for flags, words in ((("--kind", "nonsense"), "--kind nonsense"), (("--since", "5m"), "--follow")):
+            done = ctl("alerts", *self.server, *flags)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(words, done.stderr)
+
+    def test_alerts_are_followed(self):
+        text = self.until_interrupted(r"syn_flood", "alerts", *self.server, "--follow")
+        self.assertRegex(text, r"netscopectl: \d+ alerts of ")
+
+    # ---- top ----
+
+    def test_top_adds_up_what_the_history_has(self):
+        asked = ("--by", "client,application", "--since", "1h", "-n", "1000")
+        table = wait_until("sums", lambda: (lambda text: text if "http" in text else "")(self.good("top", *self.server, *asked).stdout))
+        self.assertRegex(table, r"^CLIENT +APPLICATION +BYTES +SHARE +UP +DOWN +PACKETS +NEW FLOWS\n")
+        self.assertRegex(table, r"(?m)^10\.0\.0\.1 +http +\d")
+        # Rows of one server add up to all.
+        one = rows(self.good("top", *self.server, "--by", "sensor", "-o", "jsonl", "--filter", "server.port = 80"))
+        self.assertEqual([row["key"] for row in one], [["edge-1"]])
+        done = ctl("top", *self.server, "--filter", "nonsense = 1")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("^\n", done.stderr)
+        self.assertEqual(ctl("top", *self.server, "--by", "nonsense").returncode, 2)
+
+    def test_a_sensor_ranks_what_it_holds_and_says_so(self):
+        done = self.good("top", *self.sensor_flags, "--by", "client")
+        self.assertRegex(done.stdout, r"^CLIENT +BYTES +SHARE +PACKETS +FLOWS\n10\.0\.0\.\d ")
+        self.assertIn("is a sensor: it adds up the flows that it holds", done.stderr)
+        done = ctl("top", *self.sensor_flags, "--by", "server_label")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a collector knows more", done.stderr)
+
+    # ---- sensors, stats, ledger ----
+
+    def test_sensors_are_those_of_the_fleet(self):
+        table = self.good("sensors", *self.server).stdout
+        self.assertRegex(table, r"(?m)^SENSOR +STATE +SEEN .*\nedge-1 +live +")
+        listed = rows(self.good("sensors", *self.server, "-o", "jsonl"))
+        self.assertEqual([row["sensor_id"] for row in listed], ["edge-1"])
+        self.assertEqual(self.good("sensors", *self.server, "--state", "offline", "-o", "jsonl").stdout, "")
+        self.assertEqual(rows(self.good("sensors", *self.server, "--sensor", "edge-*,x", "-o", "jsonl"))[0]["sensor_id"], "edge-1")
+        done = ctl("sensors", *self.sensor_flags)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is a sensor: sensors are asked of a collector", done.stderr)
+
+    def test_statistics_once_and_each_second(self):
+        for server in (self.server, self.sensor_flags):
+            wait_until("a second", lambda: "edge-1" in self.good("stats", *server).stdout)
+            self.assertEqual(rows(self.good("stats", *server, "-o", "jsonl"))[0]["sensor_id"], "edge-1")
+            text = self.until_interrupted(r"(?s)edge-1.*edge-1", "stats", *server, "--follow")
+            self.assertRegex(text, r"^TIME +SENSOR +PACKETS/S ")
+
+    def test_the_ledger_adds_up(self):
+        for server in (self.server, self.sensor_flags):
+            wait_until("a ledger", lambda: "capture" in self.good("ledger", *server).stdout)
+            table = self.good("ledger", *server).stdout
+            self.assertRegex(table, r"(?m)^edge-1\nSTAGE +UNIT +IN +OUT +HELD +LOST +WHY\ncapture +packets +\d+ ")
+            ledger = json.loads(self.good("ledger", *server, "-o", "json").stdout)
+            self.assertEqual([one["sensor_id"] for one in ledger], ["edge-1"])
+            for row in ledger[0]["rows"]:
+                lost = sum(int(each["count"]) for each in row.get("lost", []))
+                self.assertEqual(int(row["in"]), int(row["out"]) + lost + int(row["held"]), row)
+        self.good("ledger", *self.sensor_flags, "--since", "10s")
+        self.assertEqual(ctl("ledger", *self.server, "--since", "10s").returncode, 2)
+
+    # ---- capture ----
+
+    def packets(self, path):
+        """Packets that tcpdump finds; it says so when the file is cut."""
+        done = shell(f"tcpdump -nr {path} | wc -l")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("truncated", done.stderr)
+        return int(done.stdout)
+
+    @unittest.skipUnless(shutil.which("tcpdump"), "tcpdump is not installed")
+    def test_packets_come_as_a_file_that_others_read(self):
+        path = self.path("edge.pcapng")
+        for flags in ((*self.server, "--sensor", "edge-1"), self.sensor_flags):
+            done = self.good("capture", *flags, "--filter", "tcp port 80", "--max-packets", "30", "-w", path)
+            self.assertRegex(done.stderr, r"netscopectl: 30 packets, \S+iB to \S+; ended by max_packets")
+            self.assertEqual(self.packets(path), 30)
+            piped = shell(f"$CTL capture {' '.join(flags)} -c 20 --filter udp | tcpdump -nr - | grep -c ' IP 10.0.0.1.'")
+            self.assertEqual((piped.returncode, piped.stdout.strip()), (0, "20"), piped.stderr)
+        # A reader that goes ends it, without a word.
+        gone = shell(f"$CTL capture {' '.join(self.sensor_flags)} | head -c 100 | wc -c")
+        self.assertEqual((gone.returncode, gone.stdout.strip()), (0, "100"), gone.stderr)
+
+    @unittest.skipUnless(shutil.which("tcpdump"), "tcpdump is not installed")
+    def test_an_interrupt_leaves_a_whole_file(self):
+        path = self.path("interrupted.pcapng")
+        client = background("capture", *self.sensor_flags, "-w", path)
+        self.addCleanup(client.__exit__)
+        wait_until("packets", lambda: os.path.exists(path) and os.path.getsize(path) > 5000)
+        self.assertEqual(client.stop(signal.SIGINT), 0)
+        self.assertRegex(client.text(), r"netscopectl: \S+iB to \S+interrupted.pcapng, stopped by a signal")
+        self.assertGreater(self.packets(path), 10)
+
+    def test_what_may_not_be_captured_is_refused(self):
+        path = self.write("older.pcapng", "an older file")
+        reader = self.write("reader", READER + "\n")
+        server = f"127.0.0.1:{self.collector.ingest}"
+        refusals = (((), 4, "refuses"), (("--token-file", reader), 4, "refuses"),
+                    (("--token-file", self.token), 2, "sensor"),
+                    (("--token-file", self.token, "--sensor", "edge-1", "--filter", "tcp prot 80"), 2, "syntax error"))
+        for flags, status, words in refusals:
+            done = ctl("capture", "-s", server, *flags, "-w", path, "--duration", "1s")
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn(words, done.stderr)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "an older file")
+        done = ctl("capture", *self.sensor_flags, "-c", "1", "-w", "/nowhere/x")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere/x: No such file", done.stderr)
+
+    # ---- the terminal ----
+
+    def terminal(self, *arguments, environment=None):
+        """What a terminal would get on standard output, and the status."""
+        keeper, end = pty.openpty()
+        import subprocess
+        process = subprocess.Popen([CTL, *arguments], stdin=subprocess.DEVNULL, stdout=end, stderr=subprocess.PIPE,
+                                   env=clean_environment({"HOME": "/nonexistent", "TERM": "xterm", **(environment or {})}))
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(keeper, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        errors = process.communicate(timeout=30 * PATIENCE)[1]
+        os.close(keeper)
+        return shown.decode(), errors.decode(), process.returncode
+
+    def test_a_terminal_gets_colour_and_no_packets(self):
+        self.assertIn("\x1b[32m", self.terminal("sensors", *self.server)[0])
+        self.assertNotIn("\x1b", self.terminal("sensors", *self.server, environment={"NO_COLOR": "1"})[0])
+        self.assertNotIn("\x1b", self.terminal("sensors", *self.server, environment={"TERM": "dumb"})[0])
+        shown, errors, status = self.terminal("capture", *self.sensor_flags)
+        self.assertEqual((shown, status), ("", 2))
+        self.assertIn("wireshark -k -i -", errors)
+
+
+if __name__ == "__main__":
+    main()
