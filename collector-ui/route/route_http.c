@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/service/secret_file.h"
-#include "base/utf8.h"
-#include "collector-ui/route/route_curl.h"
+#include "base/transfer/transfer.h"
+#include "collector-ui/route/route_internal.h"
 
 #define ANSWER_BYTES          160 /* of what the receiver answers, for the log */
 #define SECRET_WORD_BYTES_MIN 4
@@ -41,16 +41,10 @@ static bool set_up(struct route_http *http, const struct route_target *target)
     CURL *curl = http->curl;
     bool ok = curl_easy_setopt(curl, CURLOPT_URL, target->url) == CURLE_OK;
 
-    ok &= curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+    ok &= transfer_speak_http(curl, target->is_loopback);
     ok &= curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
-    ok &= curl_easy_setopt(curl, CURLOPT_USERAGENT, "netscope-collector/" NETSCOPE_VERSION) ==
-          CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer) == CURLE_OK;
     ok &= curl_easy_setopt(curl, CURLOPT_WRITEDATA, http) == CURLE_OK;
-    if (target->is_loopback) { /* what is for this machine alone goes to no proxy */
-        ok &= curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK;
-    }
     return ok;
 }
 
@@ -64,12 +58,12 @@ static const char *path_of(const char *url)
 
 struct route_http *route_http_new(const struct route_target *target,
                                   const struct route_receiver_settings *settings,
-                                  const struct route_limits *limits, struct error *err)
+                                  const struct transfer_limits *limits, struct error *err)
 {
     struct route_http *http = calloc(1, sizeof(*http));
 
     if (http != NULL) {
-        http->curl = route_curl_new(limits, settings->ca_file, http->reason);
+        http->curl = transfer_new(limits, settings->ca_file, http->reason);
         /* Without the pause of "100 Continue" before larger bodies. */
         http->headers = curl_slist_append(NULL, "Content-Type: application/json");
         struct curl_slist *more = curl_slist_append(http->headers, "Expect:");
@@ -146,22 +140,8 @@ static void mask_secrets(struct route_http *http)
 /* The answer's first bytes as one line of printable text, without secrets. */
 static const char *answer_text(struct route_http *http)
 {
-    const uint8_t *at = (const uint8_t *)http->answer;
-
-    for (size_t i = 0; i < http->answer_length;) {
-        uint32_t code = 0;
-        const unsigned length = utf8_read(at + i, http->answer_length - i, &code);
-
-        if (length == 0 || utf8_is_control(code)) {
-            http->answer[i] = ' ';
-        }
-        i += length == 0 ? 1 : length;
-    }
+    http->answer_length = transfer_line(http->answer, http->answer_length);
     mask_secrets(http);
-    while (http->answer_length > 0 && http->answer[http->answer_length - 1] == ' ') {
-        http->answer_length--;
-    }
-    http->answer[http->answer_length] = '\0';
     return http->answer;
 }
 

@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/transfer/transfer.h"
 #include "collector-ui/route/route.h"
 #include "proto/alert_choice.h"
 #include "proto/codec.h"
@@ -177,20 +178,11 @@ enum route_outcome {
     ROUTE_REFUSED, /* it never will */
 };
 
-/* What a try may be ended by from outside. */
-struct route_limits {
-    uint64_t timeout_ns;
-    const atomic_uint_fast64_t *deadline_ns; /* monotonic; 0: none */
-};
-
-/* Whether the moment has come; 0: it never does. */
-bool route_is_past_deadline(const atomic_uint_fast64_t *deadline_ns);
-
 /* One request at a time, over a connection that is kept. */
 struct route_http;
 MUST_USE struct route_http *route_http_new(const struct route_target *target,
                                            const struct route_receiver_settings *settings,
-                                           const struct route_limits *limits, struct error *err);
+                                           const struct transfer_limits *limits, struct error *err);
 void route_http_free(struct route_http *http);
 /* `wait_ns`: what the receiver asked to wait (Retry-After, RFC 9110 10.2.3), else 0. */
 enum route_outcome route_http_send(struct route_http *http, const char *body, size_t length,
@@ -199,7 +191,7 @@ enum route_outcome route_http_send(struct route_http *http, const char *body, si
 struct route_syslog;
 MUST_USE struct route_syslog *route_syslog_new(const struct route_target *target,
                                                const struct route_receiver_settings *settings,
-                                               const struct route_limits *limits,
+                                               const struct transfer_limits *limits,
                                                struct error *err);
 void route_syslog_free(struct route_syslog *syslog);
 enum route_outcome route_syslog_send(struct route_syslog *syslog, const char *message,
@@ -211,7 +203,8 @@ MUST_USE int route_kafka_check(const struct route_target *target,
                                const struct route_receiver_settings *settings, struct error *err);
 MUST_USE struct route_kafka *route_kafka_new(const struct route_target *target,
                                              const struct route_receiver_settings *settings,
-                                             const struct route_limits *limits, struct error *err);
+                                             const struct transfer_limits *limits,
+                                             struct error *err);
 void route_kafka_free(struct route_kafka *kafka);
 enum route_outcome route_kafka_send(struct route_kafka *kafka, const char *key, const char *body,
                                     size_t length, struct error *err);
@@ -223,7 +216,7 @@ struct route_receiver {
     const struct route_receiver_settings *settings;
     struct route_target target;
     struct route_choice choice;
-    struct route_limits limits;
+    struct transfer_limits limits;
     struct route_http *http; /* one of these */
     struct route_syslog *syslog;
     struct route_kafka *kafka;
@@ -237,8 +230,8 @@ struct route_receiver {
 /* All that can be told of settings without connecting. 0 or -errno ("receivers.NAME: ..."). */
 MUST_USE int route_receiver_check(const char *name, const struct route_receiver_settings *settings,
                                   struct error *err);
-/* 0 or -errno with `err` ("receivers.NAME: ..."). `deadline_ns` as in struct route_limits; zeroed
- * before. */
+/* 0 or -errno with `err` ("receivers.NAME: ..."). `deadline_ns` as in struct transfer_limits;
+ * zeroed before. */
 MUST_USE int route_receiver_open(struct route_receiver *receiver, const char *name,
                                  const struct route_receiver_settings *settings,
                                  const atomic_uint_fast64_t *deadline_ns, struct error *err);

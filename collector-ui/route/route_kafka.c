@@ -18,7 +18,7 @@ struct route_kafka {
     rd_kafka_t *producer;
     const struct route_target *target;
     const struct route_receiver_settings *settings;
-    const struct route_limits *limits;
+    const struct transfer_limits *limits;
     bool is_reported;
     rd_kafka_resp_err_t result;
     char trouble[256]; /* what the library said last of its connections */
@@ -178,7 +178,7 @@ static void close_producer(struct route_kafka *kafka)
 
 struct route_kafka *route_kafka_new(const struct route_target *target,
                                     const struct route_receiver_settings *settings,
-                                    const struct route_limits *limits, struct error *err)
+                                    const struct transfer_limits *limits, struct error *err)
 {
     struct route_kafka *kafka = calloc(1, sizeof(*kafka));
 
@@ -206,7 +206,7 @@ void route_kafka_free(struct route_kafka *kafka)
 static void wait_for_report(struct route_kafka *kafka)
 {
     while (!kafka->is_reported) {
-        if (route_is_past_deadline(kafka->limits->deadline_ns)) {
+        if (transfer_is_past_deadline(kafka->limits->deadline_ns)) {
             (void)rd_kafka_purge(kafka->producer,
                                  RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
             (void)rd_kafka_flush(kafka->producer, PURGE_WAIT_MS);

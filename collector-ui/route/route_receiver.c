@@ -10,13 +10,6 @@
 
 #define ARENA_BYTES ((size_t)1 << 20)
 
-bool route_is_past_deadline(const atomic_uint_fast64_t *deadline_ns)
-{
-    const uint64_t at_ns = atomic_load(deadline_ns);
-
-    return at_ns != 0 && clock_monotonic_ns() >= at_ns;
-}
-
 static int open_way(struct route_receiver *receiver, struct error *err)
 {
     if (receiver->target.transport == ROUTE_HTTP) {
@@ -62,7 +55,7 @@ int route_receiver_open(struct route_receiver *receiver, const char *name,
     receiver->name = name;
     receiver->settings = settings;
     receiver->limits =
-        (struct route_limits){.timeout_ns = settings->timeout_ns, .deadline_ns = deadline_ns};
+        (struct transfer_limits){.timeout_ns = settings->timeout_ns, .deadline_ns = deadline_ns};
     receiver->arena = arena_new(ARENA_BYTES);
     receiver->alert = malloc(sizeof(*receiver->alert));
     receiver->record = malloc(ROUTE_RECORD_BYTES_MAX);

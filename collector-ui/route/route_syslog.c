@@ -13,14 +13,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "collector-ui/route/route_curl.h"
+#include "base/transfer/transfer.h"
+#include "collector-ui/route/route_internal.h"
 
 #define POLL_STEP_MS 100
 
 struct route_syslog {
     const struct route_target *target;
     const char *ca_file;
-    const struct route_limits *limits;
+    const struct transfer_limits *limits;
     int handle; /* of datagrams; -1: none */
     CURL *curl; /* of a stream; NULL: none */
     char reason[CURL_ERROR_SIZE];
@@ -28,7 +29,7 @@ struct route_syslog {
 
 struct route_syslog *route_syslog_new(const struct route_target *target,
                                       const struct route_receiver_settings *settings,
-                                      const struct route_limits *limits, struct error *err)
+                                      const struct transfer_limits *limits, struct error *err)
 {
     struct route_syslog *syslog = calloc(1, sizeof(*syslog));
 
@@ -61,7 +62,8 @@ void route_syslog_free(struct route_syslog *syslog)
 
 static bool is_over(const struct route_syslog *syslog, uint64_t until_ns)
 {
-    return clock_monotonic_ns() >= until_ns || route_is_past_deadline(syslog->limits->deadline_ns);
+    return clock_monotonic_ns() >= until_ns ||
+           transfer_is_past_deadline(syslog->limits->deadline_ns);
 }
 
 /* ---- datagrams ---- */
@@ -142,7 +144,7 @@ static int dial_stream(struct route_syslog *syslog, struct error *err)
     const struct route_target *target = syslog->target;
     const bool is_v6 = strchr(target->host, ':') != NULL;
     char url[sizeof(target->host) + 32];
-    CURL *curl = route_curl_new(syslog->limits, syslog->ca_file, syslog->reason);
+    CURL *curl = transfer_new(syslog->limits, syslog->ca_file, syslog->reason);
 
     if (curl == NULL) {
         return error_set(err, ENOMEM, "libcurl does not start");

@@ -1,5 +1,4 @@
 /* Where a receiver is: its URL, and what form its messages take. URLs are read by libcurl. */
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,65 +77,6 @@ static int read_kafka(const char *url, struct route_target *out, struct error *e
     return 0;
 }
 
-/* "[::1]" without its brackets. */
-static bool copy_host(const char *host, char out[ADDRESS_HOST_BYTES])
-{
-    const size_t length = strlen(host);
-    const bool is_bracketed = host[0] == '[' && length > 2 && host[length - 1] == ']';
-    const size_t bare = is_bracketed ? length - 2 : length;
-
-    if (bare == 0 || bare >= ADDRESS_HOST_BYTES) {
-        return false;
-    }
-    memcpy(out, host + (is_bracketed ? 1 : 0), bare);
-    out[bare] = '\0';
-    return true;
-}
-
-/* libcurl's own parts: what it connects to later is what was judged here. */
-static int take_parts(CURLU *parts, const struct scheme *scheme, struct route_target *out,
-                      struct error *err)
-{
-    char *host = NULL;
-    char *port = NULL;
-    char *user = NULL;
-    char *path = NULL;
-    char *query = NULL;
-    char *fragment = NULL;
-    int result = 0;
-
-    (void)curl_url_get(parts, CURLUPART_USER, &user, 0);
-    (void)curl_url_get(parts, CURLUPART_PATH, &path, 0);
-    (void)curl_url_get(parts, CURLUPART_QUERY, &query, 0);
-    (void)curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0);
-    if (user != NULL) {
-        result = error_set(err, EINVAL, "url: no user and password in it; use token_file");
-    } else if (curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-               !copy_host(host, out->host)) {
-        result = error_set(err, EINVAL, "url: it names no host");
-    } else if (scheme->transport != ROUTE_HTTP &&
-               (query != NULL || fragment != NULL ||
-                (path != NULL && path[0] != '\0' && strcmp(path, "/") != 0))) {
-        result =
-            error_set(err, EINVAL, "url: nothing follows host and port of %s://", scheme->name);
-    } else {
-        const bool has_port = curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK;
-        const unsigned long number = has_port ? strtoul(port, NULL, 10) : scheme->port;
-
-        out->port = (uint16_t)number;
-        result = number == 0 || number > UINT16_MAX
-                     ? error_set(err, EINVAL, "url: the port is from 1 to 65535")
-                     : 0;
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
-    curl_free(path);
-    curl_free(query);
-    curl_free(fragment);
-    return result;
-}
-
 static int read_url(const char *url, struct route_target *out, struct error *err)
 {
     const struct scheme *scheme = scheme_of(url);
@@ -154,20 +94,18 @@ static int read_url(const char *url, struct route_target *out, struct error *err
     if (scheme->transport == ROUTE_KAFKA) {
         return read_kafka(url, out, err);
     }
-    CURLU *parts = curl_url();
+    struct transfer_url parts;
+    int result = transfer_url_read(url, scheme->port, scheme->transport == ROUTE_HTTP,
+                                   " use token_file", &parts, err);
 
-    if (parts == NULL) {
-        return error_set(err, ENOMEM, "no memory");
+    if (result == 0 && scheme->transport != ROUTE_HTTP && (parts.has_path || parts.has_query)) {
+        result =
+            error_set(err, EINVAL, "url: nothing follows host and port of %s://", scheme->name);
     }
-    const CURLUcode code = curl_url_set(
-        parts, CURLUPART_URL, url, scheme->transport == ROUTE_HTTP ? 0 : CURLU_NON_SUPPORT_SCHEME);
-    const int result = code != CURLUE_OK
-                           ? error_set(err, EINVAL, "url: %s", curl_url_strerror(code))
-                           : take_parts(parts, scheme, out, err);
-
-    curl_url_cleanup(parts);
+    memcpy(out->host, parts.host, sizeof(out->host));
+    out->port = parts.port;
+    out->is_loopback = parts.is_loopback;
     (void)snprintf(out->url, sizeof(out->url), "%s", url);
-    out->is_loopback = strcmp(out->host, "localhost") == 0 || address_text_is_loopback(out->host);
     return result;
 }
 

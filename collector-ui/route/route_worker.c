@@ -317,7 +317,7 @@ void *route_worker_run(void *context)
     struct router *router = worker->router;
     bool goes_on = true;
 
-    while (goes_on && !route_is_past_deadline(&router->deadline_ns)) {
+    while (goes_on && !transfer_is_past_deadline(&router->deadline_ns)) {
         struct spool_log_item item;
         const bool was_stopping = router_is_stopping(router);
 
