@@ -62,6 +62,7 @@ struct ingest_batch {
     uint64_t log_position;  /* behind it in the log */
     const uint8_t *message; /* a Batch message */
     uint32_t length;
+    const struct codec_slice *records; /* of ingest_reader_next alone: without identity */
 };
 
 /* Who said hello. Borrowed for the call. */
@@ -96,6 +97,9 @@ struct ingest_events {
     bool (*store)(void *context, const struct ingest_batch *batch);
     /* All before this position of the log is stored. Any thread. */
     uint64_t (*stored_position)(void *context);
+    /* All before this position nobody needs any more: it may be deleted. NULL: as stored. Any
+     * thread. */
+    uint64_t (*needed_position)(void *context);
     /* At start: calls `each` for all that is stored. */
     void (*each_position)(void *context,
                           void (*each)(void *argument, const char *sensor_id, const char *boot_id,
@@ -206,6 +210,24 @@ MUST_USE bool ingest_offer_config(struct ingest *ingest, const char *sensor_id,
  * that it can do such things), -EAGAIN (its queue is full). Any thread. */
 MUST_USE int ingest_command(struct ingest *ingest, const char *sensor_id,
                             const struct ingest_command *command);
+/* Reads the log beside the log thread, from a position on that a batch gave as its log_position; 0,
+ * or one that is gone: from the oldest there. The ingest lives longer. One thread each. NULL with
+ * `err`. */
+struct ingest_reader;
+MUST_USE struct ingest_reader *ingest_reader_new(struct ingest *ingest, uint64_t position,
+                                                 struct error *err);
+void ingest_reader_free(struct ingest_reader *reader); /* NULL is allowed */
+/* The next batch that is on disk and begins before `until` (0: any): 1 and `out`, borrowed for the
+ * next call; 0: not yet; -errno: EBADMSG names what is damaged, and the next call goes on behind
+ * it. */
+MUST_USE int ingest_reader_next(struct ingest_reader *reader, uint64_t until,
+                                struct ingest_batch *out, struct error *err);
+/* Behind all that it has passed. */
+uint64_t ingest_reader_position(const struct ingest_reader *reader);
+/* Bytes that it found missing: deleted, or behind damage. */
+uint64_t ingest_reader_missing(const struct ingest_reader *reader);
+/* Behind all that is on disk. Any thread. */
+uint64_t ingest_log_end(const struct ingest *ingest);
 /* Whether who calls is this sensor; in the call's callbacks. */
 enum rpc_status ingest_bind(struct ingest *ingest, struct rpc_call *call, const char *sensor_id,
                             struct error *reason);

@@ -9,7 +9,6 @@
 #include "collector-ui/ingest/ingest_private.h"
 
 #define HOUSEKEEPING_NS (2 * NS_PER_SEC)
-#define FRAME_ROOM      4096 /* around a message in a frame */
 
 /* ---- start ---- */
 
@@ -97,8 +96,9 @@ static int replay_log(struct ingest *ingest, struct error *err)
     events->each_position(events->context, take_position, &replay);
     const uint64_t end = segment_log_end(ingest->log);
     AUTO(segment_reader)
-    reader = segment_reader_new(ingest->directory, events->stored_position(events->context),
-                                (uint32_t)ingest->settings->message_bytes_max + FRAME_ROOM, err);
+    reader =
+        segment_reader_new(ingest->directory, events->stored_position(events->context),
+                           (uint32_t)ingest->settings->message_bytes_max + INGEST_FRAME_ROOM, err);
     if (reader == NULL) {
         return -err->code;
     }
@@ -131,7 +131,7 @@ int ingest_log_open(struct ingest *ingest, struct error *err)
 {
     const struct segment_log_limits limits = {
         .segment_bytes_max = ingest->settings->log_segment_bytes,
-        .frame_bytes_max = (uint32_t)ingest->settings->message_bytes_max + FRAME_ROOM};
+        .frame_bytes_max = (uint32_t)ingest->settings->message_bytes_max + INGEST_FRAME_ROOM};
     struct segment_log_recovery recovery = {0};
 
     ingest->log = segment_log_open(ingest->directory, &limits, &recovery, err);
@@ -377,12 +377,18 @@ static void write_group(struct ingest *ingest, struct ingest_entry *group)
 
 static void delete_stored(struct ingest *ingest)
 {
+    const struct ingest_events *events = ingest->events;
+    const uint64_t position = events->needed_position != NULL
+                                  ? events->needed_position(events->context)
+                                  : events->stored_position(events->context);
     struct error err = {0};
 
-    if (segment_log_delete_before(
-            ingest->log, ingest->events->stored_position(ingest->events->context), &err) < 0) {
+    if (segment_log_delete_before(ingest->log, position, &err) < 0) {
         log_warn("ingest", err.message, NULL);
     }
+    (void)pthread_mutex_lock(&ingest->lock);
+    ingest->counts.log_bytes = segment_log_bytes(ingest->log);
+    (void)pthread_mutex_unlock(&ingest->lock);
 }
 
 static void wait_until(struct ingest *ingest, uint64_t until_ns)

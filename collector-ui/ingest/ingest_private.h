@@ -24,6 +24,7 @@ struct ingest_frame {
 };
 
 #define INGEST_FRAME_HEAD_BYTES 192
+#define INGEST_FRAME_ROOM       4096 /* around a message in a frame */
 /* What stands in front of the message, which ends the frame; `out` has INGEST_FRAME_HEAD_BYTES.
  * Bytes written. */
 MUST_USE size_t ingest_frame_head(const struct ingest_frame *frame, uint8_t *out);
