@@ -1,0 +1,262 @@
+/* Which columns a table has, and what each takes. */
+#include "proto/row/row_table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/json/transcoder.h"
+#include "proto/row/row_table_private.h"
+
+#define NAME_BYTES  128
+#define NANO_SUFFIX "_unix_nanos"
+
+/* ---- types ---- */
+
+/* Takes `name(` off the front of the text. */
+static bool enter(const char **at, const char *name)
+{
+    const size_t length = strlen(name);
+
+    if (strncmp(*at, name, length) != 0 || (*at)[length] != '(') {
+        return false;
+    }
+    *at += length + 1;
+    return true;
+}
+
+/* "UInt8" to "Int64": bytes of it; 0: none. */
+static uint8_t bytes_of(const char *digits)
+{
+    char *end = NULL;
+    const unsigned long bits = strtoul(digits, &end, 10);
+    const bool is_one = bits == 8 || bits == 16 || bits == 32 || bits == 64;
+
+    return is_one && (*end == '\0' || *end == ')') ? (uint8_t)(bits / 8) : 0;
+}
+
+static bool is_name(const char *at, const char *name)
+{
+    const size_t length = strlen(name);
+
+    return strncmp(at, name, length) == 0 &&
+           (at[length] == '\0' || at[length] == ')' || at[length] == '(');
+}
+
+static struct row_type type_of(const char *text)
+{
+    struct row_type type = {0};
+    const char *at = text;
+
+    type.is_array = enter(&at, "Array");
+    (void)enter(&at, "LowCardinality");
+    type.is_nullable = enter(&at, "Nullable");
+    if (strncmp(at, "UInt", 4) == 0) {
+        type.bytes = bytes_of(at + 4);
+        type.most = type.bytes > 0 ? UINT64_MAX >> (64 - 8 * type.bytes) : 0;
+        type.kind = type.bytes > 0 ? ROW_UNSIGNED : ROW_NONE;
+    } else if (strncmp(at, "Int", 3) == 0) {
+        type.bytes = bytes_of(at + 3);
+        type.most = type.bytes > 0 ? UINT64_MAX >> (65 - 8 * type.bytes) : 0;
+        type.kind = type.bytes > 0 ? ROW_SIGNED : ROW_NONE;
+    } else if (is_name(at, "Bool")) {
+        type.kind = ROW_BOOL;
+        type.bytes = 1;
+    } else if (is_name(at, "String")) {
+        type.kind = ROW_STRING;
+    } else if (is_name(at, "IPv6")) {
+        type.kind = ROW_IPV6;
+    } else if (enter(&at, "DateTime64")) {
+        type.kind = *at >= '0' && *at <= '9' ? ROW_TIME_64 : ROW_NONE;
+        type.bytes = 8;
+        type.tick_ns = 1;
+        for (int digits = *at - '0'; digits < 9; digits++) {
+            type.tick_ns *= 10;
+        }
+    } else if (is_name(at, "DateTime")) {
+        type.kind = ROW_TIME;
+        type.bytes = 4;
+    }
+    return type;
+}
+
+static bool is_time(const struct json_field *field)
+{
+    return field->type == TYPE_FIXED64 && strstr(field->name, NANO_SUFFIX) != NULL;
+}
+
+static bool can_hold(const struct row_type *type, const struct json_field *field)
+{
+    if (type->is_array != field->is_repeated || (type->is_array && type->is_nullable)) {
+        return false;
+    }
+    switch (type->kind) {
+    case ROW_UNSIGNED:
+        return field->type != TYPE_BYTES && (field->type != TYPE_STRING || type->bytes == 8);
+    case ROW_SIGNED:
+        return field->type != TYPE_BYTES && field->type != TYPE_STRING;
+    case ROW_BOOL:
+        return field->type == TYPE_BOOL;
+    case ROW_STRING:
+        return field->type == TYPE_STRING || field->type == TYPE_BYTES || field->type == TYPE_ENUM;
+    case ROW_IPV6:
+        return field->type == TYPE_BYTES;
+    case ROW_TIME:
+    case ROW_TIME_64:
+        return is_time(field);
+    default:
+        return false;
+    }
+}
+
+/* ---- columns ---- */
+
+/* What all words of an enum begin with: "FLOW_EVENT_". */
+static uint8_t prefix_of(const struct json_enum *enumeration)
+{
+    const char *first = enumeration->values[0].name;
+    size_t common = strlen(first);
+
+    for (uint32_t i = 1; i < enumeration->values_count; i++) {
+        size_t same = 0;
+
+        while (same < common && enumeration->values[i].name[same] == first[same]) {
+            same++;
+        }
+        common = same;
+    }
+    while (common > 0 && first[common - 1] != '_') {
+        common--;
+    }
+    return (uint8_t)common;
+}
+
+/* What only TCP has, and what a flow that goes on has not: deploy/clickhouse/03_kafka.sql says it
+ * with the same words. */
+static bool is_empty_at_zero(const char *name)
+{
+    return strcmp(name, "tcp_state") == 0 || strcmp(name, "end_reason") == 0;
+}
+
+static const struct json_field *field_of(const struct json_message *message, const char *name)
+{
+    char time[NAME_BYTES + sizeof(NANO_SUFFIX)];
+    const struct json_field *field = message_field_named(message, name, strlen(name));
+
+    if (field == NULL || strcmp(field->name, name) != 0) {
+        (void)snprintf(time, sizeof(time), "%s" NANO_SUFFIX, name);
+        field = message_field_named(message, time, strlen(time));
+    }
+    return field;
+}
+
+static void add_column(struct row_table *table, const char *name, const char *type_text)
+{
+    const struct json_field *field = field_of(table->message, name);
+
+    if (field == NULL) {
+        return;
+    }
+    struct row_type type = type_of(type_text);
+    uint8_t *column_of = &table->column_of[field - table->message->fields];
+
+    if (!can_hold(&type, field) || *column_of != 0) {
+        if (table->left_out++ == 0) {
+            (void)snprintf(table->left_out_name, sizeof(table->left_out_name), "%s", name);
+        }
+        return;
+    }
+    struct row_column *column = &table->columns[table->columns_count++];
+
+    *column_of = (uint8_t)table->columns_count;
+    *column = (struct row_column){.field = field, .type = type};
+    column->is_word = type.kind == ROW_STRING && field->type == TYPE_ENUM;
+    column->is_empty_at_zero = is_empty_at_zero(name);
+    column->word_prefix = column->is_word ? prefix_of(field->enumeration) : 0;
+    table->has_word_lists |= column->is_word && type.is_array;
+    table->names_length += (size_t)snprintf(table->names + table->names_length,
+                                            table->names_room - table->names_length, "%s`%s`",
+                                            table->columns_count > 1 ? ", " : "", name);
+}
+
+/* "name\ttype\tdefault_type\t...": what the server computes itself is none of ours. */
+static void take_line(struct row_table *table, char *line)
+{
+    char *type = strchr(line, '\t');
+    char *kind = type != NULL ? strchr(type + 1, '\t') : NULL;
+
+    if (type == NULL || type - line >= NAME_BYTES) {
+        return;
+    }
+    *type++ = '\0';
+    if (kind != NULL) {
+        *kind++ = '\0';
+        kind[strcspn(kind, "\t")] = '\0';
+    }
+    if (kind == NULL || kind[0] == '\0' || strcmp(kind, "DEFAULT") == 0) {
+        add_column(table, line, type);
+    }
+}
+
+static int judge(const struct row_table *table, struct error *err)
+{
+    static const char *const wanted[] = {"sensor_id", "boot_id", "record_seq",
+                                         "end_time" NANO_SUFFIX};
+
+    for (size_t i = 0; i < ARRAY_COUNT(wanted); i++) {
+        const struct json_field *field =
+            message_field_named(table->message, wanted[i], strlen(wanted[i]));
+
+        if (field == NULL || table->column_of[field - table->message->fields] == 0) {
+            const size_t length = strlen(wanted[i]) - (i == 3 ? strlen(NANO_SUFFIX) : 0);
+
+            return error_set(err, EINVAL, "it has no column %.*s that can be written", (int)length,
+                             wanted[i]);
+        }
+    }
+    return 0;
+}
+
+struct row_table *row_table_new(const char *description, size_t length, struct error *err)
+{
+    AUTO(row_table) table = calloc(1, sizeof(*table));
+    char *text = strndup(description, length);
+    char *rest = text;
+
+    if (table != NULL) {
+        table->message = json_message_find("netscope.v1.FlowRow");
+        table->names_room = 4 * length + 1; /* three bytes more each, of a line of at least one */
+        table->names = calloc(1, table->names_room);
+    }
+    if (text == NULL || table == NULL || table->message == NULL || table->names == NULL) {
+        free(text);
+        (void)error_set(err, ENOMEM, "no memory");
+        return NULL;
+    }
+    for (char *line = NULL; (line = strsep(&rest, "\n")) != NULL;) {
+        take_line(table, line);
+    }
+    free(text);
+    return judge(table, err) == 0 ? TAKE(table) : NULL;
+}
+
+void row_table_free(struct row_table *table)
+{
+    if (table != NULL) {
+        free(table->names);
+        free(table->items);
+        free(table);
+    }
+}
+
+const char *row_table_columns(const struct row_table *table)
+{
+    return table->names;
+}
+
+uint32_t row_table_left_out(const struct row_table *table, const char **first)
+{
+    *first = table->left_out_name;
+    return table->left_out;
+}

@@ -1,0 +1,58 @@
+/* What the two files of row_table share: the columns are read in one, rows written in the other. */
+#pragma once
+
+#include "base/wire_format.h"
+#include "proto/json/descriptor_index.h"
+#include "proto/row/row_table.h"
+
+enum row_kind {
+    ROW_NONE, /* a type that is not known */
+    ROW_UNSIGNED,
+    ROW_SIGNED,
+    ROW_BOOL,
+    ROW_STRING,
+    ROW_IPV6,
+    ROW_TIME,    /* DateTime: 32 bits of seconds */
+    ROW_TIME_64, /* DateTime64: ticks in 64 bits */
+};
+
+/* A type of a column. */
+struct row_type {
+    uint8_t kind;  /* enum row_kind */
+    uint8_t bytes; /* of a number */
+    bool is_array, is_nullable;
+    uint64_t most;    /* of a number */
+    uint64_t tick_ns; /* TIME_64 */
+};
+
+struct row_column {
+    const struct json_field *field;
+    struct row_type type;
+    bool is_word;          /* an enum in a text */
+    bool is_empty_at_zero; /* there "unspecified" is nothing */
+    uint8_t word_prefix;   /* bytes in front of an enum's words */
+    uint32_t first, last;  /* items of the row that is written; index + 1 */
+    uint32_t count;
+};
+
+/* A value of the row that is written. */
+struct row_item {
+    uint32_t next; /* index + 1, of the same column */
+    uint64_t value;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+struct row_table {
+    const struct json_message *message; /* FlowRow */
+    uint8_t column_of[JSON_FIELDS_MAX]; /* by field; index + 1 */
+    struct row_column columns[JSON_FIELDS_MAX];
+    uint32_t columns_count;
+    struct row_item *items;
+    uint32_t items_count, items_room;
+    uint32_t left_out;
+    char left_out_name[128];
+    bool has_word_lists;
+    char *names;
+    size_t names_length, names_room;
+};
