@@ -169,8 +169,9 @@ static int open_ingest(struct app *app, struct error *err)
         return -err->code;
     }
     app->ingest = ingest_new(&app->settings->ingest, path, &app->events, err);
-    return app->ingest == NULL ? -err->code
-                               : ingest_start(app->ingest, app->runtime, add_services, app, err);
+    return app->ingest == NULL || app_start_clickhouse(app, err) != 0
+               ? -err->code
+               : ingest_start(app->ingest, app->runtime, add_services, app, err);
 }
 
 static void count_ingest(void *context, struct api_ingest_counts *out)
@@ -254,7 +255,7 @@ static int build(struct app *app, struct error *err)
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         open_history(app, err) != 0 || app_open_push(app, err) != 0 ||
         app_open_watch(app, err) != 0 || open_triage(app, err) != 0 ||
-        app_open_router(app, err) != 0) {
+        app_open_router(app, err) != 0 || app_open_clickhouse(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -268,6 +269,7 @@ static int build(struct app *app, struct error *err)
     }
     api_tell_detection(app->api, app_count_detection);
     api_tell_receivers(app->api, app_count_receivers);
+    api_tell_clickhouse(app->api, app_count_clickhouse);
     api_tell_triage(app->api, app->triage);
     api_tell_push(app->api, app->push);
     if (app->settings->kafka_source.brokers[0] != '\0') {
@@ -393,8 +395,10 @@ static void take_down(struct app *app)
     if (app->watch != NULL && app->ingest != NULL) {
         sensor_watch_finish(app->watch, clock_wall_ns());
     }
-    ingest_free(app->ingest); /* its last batches still go to history */
-    router_free(app->router); /* and to receivers */
+    ingest_stop(app->ingest);         /* its last batches still go into the log */
+    clickhouse_free(app->clickhouse); /* which it reads to its end */
+    ingest_free(app->ingest);         /* and to history */
+    router_free(app->router);         /* and to receivers */
     captures_stop(app->captures);
     capture_files_stop(app->files);
     fleet_grpc_free(app->grpc); /* its calls ended with the port */

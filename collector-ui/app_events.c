@@ -264,6 +264,7 @@ static bool store_batch(void *context, const struct ingest_batch *batch)
     if (app->grpc != NULL) {
         fleet_grpc_feed(app->grpc, batch->sensor_id, batch->message, batch->length);
     }
+    app_note_clickhouse(app, batch);
     return history_offer(app->history, &out);
 }
 
@@ -272,6 +273,15 @@ static uint64_t stored_position(void *context)
     const struct app *app = context;
 
     return history_log_position(app->history);
+}
+
+static uint64_t needed_position(void *context)
+{
+    const struct app *app = context;
+    const uint64_t stored = history_log_position(app->history);
+    const uint64_t sent = app->clickhouse == NULL ? stored : clickhouse_position(app->clickhouse);
+
+    return sent < stored ? sent : stored;
 }
 
 static void each_position(void *context,
@@ -385,6 +395,7 @@ void app_fill_events(struct app *app)
         .context = app,
         .store = store_batch,
         .stored_position = stored_position,
+        .needed_position = needed_position,
         .each_position = each_position,
         .gap = tell_gap,
         .connected = tell_connected,

@@ -9,6 +9,7 @@
 #include "collector-ui/app.h"
 #include "collector-ui/capture/capture_files.h"
 #include "collector-ui/capture/captures.h"
+#include "collector-ui/clickhouse/clickhouse.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
@@ -35,7 +36,8 @@ struct app {
     struct rpc_health *health;
     struct rpc_reflection *reflection;
     struct ingest *ingest;
-    struct kafka_source *kafka; /* NULL: nothing is read from Kafka */
+    struct clickhouse *clickhouse; /* NULL: nothing is written there */
+    struct kafka_source *kafka;    /* NULL: nothing is read from Kafka */
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
@@ -69,6 +71,17 @@ void app_know_sensor(void *context, const char *sensor_id, const char *boot_id,
 
 /* Captures on request. 0 or -errno. */
 MUST_USE int app_open_captures(struct app *app, struct error *err);
+
+/* ---- app_clickhouse.c ---- */
+
+/* Before the log is opened: its place in it. 0 or -errno. */
+MUST_USE int app_open_clickhouse(struct app *app, struct error *err);
+/* Behind that, before anything new comes. 0 or -errno. */
+MUST_USE int app_start_clickhouse(struct app *app, struct error *err);
+/* A batch that goes into the store; log thread. */
+void app_note_clickhouse(struct app *app, const struct ingest_batch *batch);
+/* Of api_tell_clickhouse; context is the app. */
+bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out);
 
 /* ---- app_route.c ---- */
 

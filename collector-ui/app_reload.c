@@ -39,6 +39,9 @@ int app_check_addresses(const struct collector_settings_all *settings, struct er
     if (result == 0) {
         result = kafka_source_check(&settings->kafka_source, err);
     }
+    if (result == 0) {
+        result = clickhouse_check(&settings->clickhouse, err);
+    }
 
     if (result == 0) {
         result = api_check(&settings->web, err);

@@ -48,6 +48,29 @@ static void check_kafka(struct doctor *doctor, const struct kafka_source_setting
     }
 }
 
+static void check_clickhouse(struct doctor *doctor, const struct clickhouse_settings *settings)
+{
+    struct clickhouse_peer peer;
+    struct error err = {0};
+
+    if (!clickhouse_peer_of(settings, &peer)) {
+        return;
+    }
+    doctor_secret(doctor, "clickhouse.password_file", settings->password_file);
+    doctor_certificate(doctor, "clickhouse.ca_file", settings->ca_file, NULL);
+    const int columns = clickhouse_probe(settings, &err);
+
+    if (columns > 0) {
+        doctor_add(doctor, DOCTOR_OK, "clickhouse", NULL,
+                   "clickhouse.url: %s has the table %s.%s, of which %d columns are filled",
+                   peer.address, settings->database, settings->table, columns);
+    } else {
+        doctor_add(doctor, DOCTOR_FAIL, "clickhouse",
+                   "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql",
+                   "clickhouse.url: %s: %.300s", peer.address, err.message);
+    }
+}
+
 int collector_doctor(const struct collector_settings_all *settings, bool is_json, FILE *out)
 {
     const struct api_settings *web = &settings->web;
@@ -78,6 +101,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
                    strchr(web->bind, ':') != NULL ? "]" : "", (unsigned)web->port);
     doctor_listen(&doctor, "web.bind", address);
     check_kafka(&doctor, &settings->kafka_source);
+    check_clickhouse(&doctor, &settings->clickhouse);
     check_receivers(&doctor, &settings->route);
     doctor_print(&doctor, is_json, out);
     const int status = doctor_status(&doctor);

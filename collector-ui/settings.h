@@ -15,6 +15,7 @@
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/capture/captures.h"
+#include "collector-ui/clickhouse/clickhouse.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/ingest.h"
@@ -34,7 +35,7 @@ struct store_section {
     struct config_list merge_prefer;
 };
 
-#define COLLECTOR_SECTIONS_MAX (16 + DETECTION_SECTIONS_MAX)
+#define COLLECTOR_SECTIONS_MAX (20 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
@@ -51,6 +52,7 @@ struct collector_settings_all {
     struct triage_settings triage;
     struct push_settings push;
     struct captures_settings captures;
+    struct clickhouse_settings clickhouse;
 };
 
 /* The configuration object over `settings`, filled with defaults; both live equally long. */

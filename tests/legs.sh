@@ -274,7 +274,7 @@ leg_memcheck() {
 leg_clickhouse() {
     need node npm
     local package=$ROOT/build/clickhouse-check
-    configure_and_build release netscope-sensor netscope-traffic kafka-mock
+    configure_and_build release netscope-sensor netscope-collector netscope-traffic kafka-mock
     mkdir -p "$package"
     cp tests/clickhouse/package.json tests/clickhouse/package-lock.json tests/clickhouse/*.mjs .npmrc "$package"
     if ! cmp -s "$package/package-lock.json" "$package/node_modules/.installed"; then

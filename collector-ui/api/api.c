@@ -175,6 +175,12 @@ void api_tell_detection(struct api *api,
     atomic_store(&api->detection_counts, counts);
 }
 
+void api_tell_clickhouse(struct api *api,
+                         bool (*counts)(void *context, struct api_clickhouse_counts *out))
+{
+    atomic_store(&api->clickhouse_counts, counts);
+}
+
 void api_tell_receivers(struct api *api,
                         uint32_t (*counts)(void *context,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]))

@@ -73,6 +73,14 @@ struct api_receiver_counts {
     bool is_failing;
 };
 
+/* What became of flow records on their way into ClickHouse, likewise. */
+struct api_clickhouse_counts {
+    uint64_t taken; /* = inserted + refused + undecodable + dropped + waiting */
+    uint64_t inserted, refused, undecodable, dropped, waiting;
+    uint64_t inserts, retries, backlog_bytes, missing_bytes;
+    bool is_failing;
+};
+
 struct api;
 struct fleet_grpc;
 struct triage;
@@ -90,6 +98,9 @@ void api_tell_detection(struct api *api,
 void api_tell_receivers(struct api *api,
                         uint32_t (*counts)(void *context,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]));
+/* False: nothing is written there. */
+void api_tell_clickhouse(struct api *api,
+                         bool (*counts)(void *context, struct api_clickhouse_counts *out));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
 void api_tell_triage(struct api *api, struct triage *triage);
 /* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */

@@ -31,6 +31,33 @@ uint32_t ledger_receivers(struct api *api, struct api_receiver_counts out[API_RE
     return ask == NULL ? 0 : ask(api->context, out);
 }
 
+bool ledger_clickhouse(struct api *api, struct api_clickhouse_counts *out)
+{
+    bool (*const ask)(void *context, struct api_clickhouse_counts *out) =
+        atomic_load(&api->clickhouse_counts);
+
+    return ask != NULL && ask(api->context, out);
+}
+
+static uint32_t add_clickhouse(struct api *api, struct stats_ledger_row *row)
+{
+    struct api_clickhouse_counts c;
+
+    if (!ledger_clickhouse(api, &c)) {
+        return 0;
+    }
+    *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
+                                     .name = "clickhouse",
+                                     .unit = "records",
+                                     .in = c.taken,
+                                     .out = c.inserted,
+                                     .held = c.waiting};
+    stats_ledger_add(row, "refused", c.refused);
+    stats_ledger_add(row, "undecodable", c.undecodable);
+    stats_ledger_add(row, "queue_full", c.dropped);
+    return 1;
+}
+
 /* What a receiver did not choose is none of its business. */
 static uint32_t add_receivers(struct api *api, struct stats_ledger_row *rows)
 {
@@ -87,7 +114,9 @@ uint32_t collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTO
     stats_ledger_add(ingest, "duplicate", received.duplicates);
     stats_ledger_add(ingest, "told_lost", received.gap_records);
     stats_ledger_add(ingest, "returned", received.returned);
-    return 3 + add_receivers(api, rows + 3);
+    const uint32_t count = 3 + add_clickhouse(api, rows + 3);
+
+    return count + add_receivers(api, rows + count);
 }
 
 /* ---- /v1/ledger ---- */

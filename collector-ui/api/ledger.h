@@ -1,5 +1,5 @@
-/* The collector's own part of the loss ledger: INGEST, STORE, FEED, and a SINK each receiver of
- * alerts.
+/* The collector's own part of the loss ledger: INGEST, STORE, FEED, and a SINK each: ClickHouse,
+ * and receivers of alerts.
  *
  * Records that came twice are lost{duplicate}: they are in the store once. What sensors told lost
  * is lost{told_lost}: it never came. STORE's `in` joins INGEST's `out`; after a restart it begins
@@ -9,11 +9,13 @@
 #include "collector-ui/api/api_private.h"
 #include "proto/record.h"
 
-#define COLLECTOR_LEDGER_ROWS_MAX (3 + API_RECEIVERS_MAX)
+#define COLLECTOR_LEDGER_ROWS_MAX (4 + API_RECEIVERS_MAX)
 
 /* Returns how many rows it filled. */
 uint32_t collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS_MAX]);
 /* What became of alerts, a receiver each; how many. */
 uint32_t ledger_receivers(struct api *api, struct api_receiver_counts out[API_RECEIVERS_MAX]);
+/* What became of rows for ClickHouse; false: none are written. */
+bool ledger_clickhouse(struct api *api, struct api_clickhouse_counts *out);
 /* "store"; "none" out of range. Static. */
 const char *ledger_stage_name(uint8_t stage);

@@ -319,6 +319,41 @@ static void write_receivers(struct metrics_page *page, struct api *api)
     }
 }
 
+#define CLICKHOUSE(name) "netscope_collector_clickhouse_" name
+
+static void write_clickhouse(struct metrics_page *page, struct api *api)
+{
+    struct api_clickhouse_counts c;
+
+    if (!ledger_clickhouse(api, &c)) {
+        return;
+    }
+    const struct {
+        const char *result;
+        uint64_t value;
+    } results[] = {{"inserted", c.inserted},
+                   {"refused", c.refused},
+                   {"undecodable", c.undecodable},
+                   {"dropped", c.dropped}};
+
+    metrics_family(page, CLICKHOUSE("records_total"), METRICS_COUNTER,
+                   "Flow records for ClickHouse by what became of them.");
+    for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
+        metrics_u64(page, CLICKHOUSE("records_total"), METRICS_LABELS("result", results[i].result),
+                    results[i].value);
+    }
+    one(page, CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse.", c.waiting);
+    one(page, CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
+        "Of the log: kept for ClickHouse (clickhouse.queue_size).", c.backlog_bytes);
+    one(page, CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken.",
+        c.inserts);
+    one(page, CLICKHOUSE("retries_total"), METRICS_COUNTER, "Tries that failed and are made again.",
+        c.retries);
+    one(page, CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
+        "Of the log: damaged or gone before it was read.", c.missing_bytes);
+    one(page, CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed.", !c.is_failing);
+}
+
 static void write_captures(struct metrics_page *page, struct api *api)
 {
     static const char name[] = "netscope_collector_captures_total";
@@ -497,6 +532,7 @@ void route_metrics(struct http_request *request)
     write_ingest(&page, api);
     write_grpc(&page, api);
     write_detection(&page, api);
+    write_clickhouse(&page, api);
     write_receivers(&page, api);
     write_ledger(&page, api);
     write_captures(&page, api);

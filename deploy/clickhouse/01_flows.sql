@@ -1,5 +1,6 @@
 -- The raw table: one row a flow record (UPDATE and END). Sum the delta_ columns; the total_ columns are since the
--- start of the flow. A record that Kafka delivers twice has the same sort key and is merged away: FINAL does so at once.
+-- start of the flow. A record that comes twice (from Kafka, or from a collector that did not hear the answer) has the
+-- same sort key and is merged away: FINAL does so at once.
 CREATE DATABASE IF NOT EXISTS netscope;
 
 CREATE TABLE IF NOT EXISTS netscope.flows
@@ -130,3 +131,7 @@ ALTER TABLE netscope.flows
     ADD COLUMN IF NOT EXISTS ssh_hassh_server                     LowCardinality(String),
     ADD COLUMN IF NOT EXISTS ssh_client_banner                    LowCardinality(String),
     ADD COLUMN IF NOT EXISTS ssh_server_banner                    LowCardinality(String);
+
+-- An INSERT that a collector makes again, since it did not hear the answer, is known by its token and taken once, here
+-- and in the sums. (Replicated tables know their last ones without this.)
+ALTER TABLE netscope.flows MODIFY SETTING non_replicated_deduplication_window = 1000;

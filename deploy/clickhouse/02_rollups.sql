@@ -1,6 +1,6 @@
 -- Sums by minute, five minutes and hour: without client addresses and ports, so that they stay small. A record's delta
 -- goes to the bucket of its end_time. Records that Kafka delivered twice (only after a broker's trouble) count twice
--- here; README.md says how a day is made anew from the raw table.
+-- here, what a collector sent twice does not; README.md says how a day is made anew from the raw table.
 CREATE TABLE IF NOT EXISTS netscope.flows_1m
 (
     time              DateTime('UTC')          CODEC(DoubleDelta, ZSTD(1)),
@@ -87,3 +87,8 @@ SELECT
         event = 'end' AND isNotNull(tcp_handshake_time_nanos)) AS handshake_nanos
 FROM netscope.flows
 GROUP BY time, sensor_id, server_ip, server_port, ip_protocol, app_protocol, client_scope, server_scope;
+
+-- As of the raw table: where an INSERT was taken there and failed here, it is made again, and each takes what it lacks.
+ALTER TABLE netscope.flows_1m MODIFY SETTING non_replicated_deduplication_window = 1000;
+ALTER TABLE netscope.flows_5m MODIFY SETTING non_replicated_deduplication_window = 1000;
+ALTER TABLE netscope.flows_1h MODIFY SETTING non_replicated_deduplication_window = 1000;

@@ -1,6 +1,5 @@
 // deploy/clickhouse in the real engine: sensor -> Kafka -> raw table -> rollups, with the sums of the sensor's own
-// files. NETSCOPE_BIN: the folder of the programs; NETSCOPE_ROOT: the source tree. The mock cluster is
-// librdkafka's; the engine reads it with its own Kafka table.
+// files. The mock cluster is librdkafka's; the engine reads it with its own Kafka table.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -8,12 +7,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Session } from 'chdb';
+import { BIN, ROOT, runSensor, statements, until } from './tools.mjs';
 
-const ROOT = path.resolve(process.env.NETSCOPE_ROOT ?? '../..');
-const BIN = path.resolve(process.env.NETSCOPE_BIN ?? path.join(ROOT, 'build/release/bin'));
 const TOPIC = 'netscope.flowrows.v1';
 const FLOWS = 20000;
-const WAIT_MS = 120000;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'netscope-clickhouse-'));
 let session;
@@ -21,16 +18,6 @@ let mock;
 let brokers;
 let records; // what the sensor wrote to its file: the same records
 let ledger; // what its metrics would say: from the summary
-
-// Statements of a file, without comments. No text in them holds a semicolon.
-function statements(name) {
-    return fs
-        .readFileSync(path.join(ROOT, 'deploy/clickhouse', name), 'utf8')
-        .replace(/--.*$/gm, '')
-        .split(';')
-        .map((text) => text.trim())
-        .filter(Boolean);
-}
 
 function ask(text) {
     const lines = String(session.query(text, 'JSONEachRow')).split('\n').filter(Boolean);
@@ -63,34 +50,6 @@ function startMock() {
     };
 }
 
-// The sensor must not block this process: the engine's threads and the mock cluster go on meanwhile.
-function runSensor(...args) {
-    return new Promise((done, failed) => {
-        const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('NETSCOPE_')));
-        const child = spawn(path.join(BIN, 'netscope-sensor'), args, {
-            env: { ...env, NETSCOPE_KAFKA__VALUE: 'flow_row' },
-            stdio: ['ignore', 'pipe', 'pipe'],
-        });
-        let text = '';
-        child.stdout.on('data', (data) => (text += data));
-        child.stderr.on('data', (data) => (text += data));
-        child.on('exit', (code) => (code === 0 ? done(text) : failed(new Error(`sensor: exit ${code}: ${text}`))));
-    });
-}
-
-async function until(what, condition) {
-    const end = Date.now() + WAIT_MS;
-    let last;
-    while (Date.now() < end) {
-        last = condition();
-        if (last === true) {
-            return;
-        }
-        await new Promise((done) => setTimeout(done, 200));
-    }
-    assert.fail(`not within ${WAIT_MS / 1000} s: ${what}; last: ${last}`);
-}
-
 function sum(way, field, choose = () => true) {
     return records.filter(choose).reduce((total, r) => total + BigInt(r[way]?.[field] ?? 0), 0n);
 }
@@ -115,7 +74,7 @@ before(async () => {
     const made = spawnSync(path.join(BIN, 'netscope-traffic'), ['mix', capture, '-f', String(FLOWS)], { encoding: 'utf8' });
     assert.equal(made.status, 0, made.stderr);
     const lines = path.join(folder, 'flows.jsonl');
-    const said = await runSensor('--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers, '--flows-jsonl', lines);
+    const said = await runSensor({ NETSCOPE_KAFKA__VALUE: 'flow_row' }, '--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers, '--flows-jsonl', lines);
     records = fs.readFileSync(lines, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
     ledger = BigInt(/packets captured: (\d+)/.exec(said)[1]) - BigInt(/not IP: (\d+)/.exec(said)[1]);
 });

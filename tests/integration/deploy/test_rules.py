@@ -40,9 +40,10 @@ class Rules(unittest.TestCase):
 
     def test_each_metric_and_label_is_on_a_page(self):
         with tempfile.TemporaryDirectory(prefix="netscope-rules-") as folder:
-            # With a receiver, which hears nothing: pages have rows of receivers where there are any.
-            receivers = {"NETSCOPE_COLLECTOR_RECEIVERS__LOCAL__URL": f"unix:{folder}/nobody"}
-            collector, port = Collector(folder, environment=receivers), free_port()
+            # With a receiver and a ClickHouse, which hear nothing: pages have their rows where there are any.
+            ways = {"NETSCOPE_COLLECTOR_RECEIVERS__LOCAL__URL": f"unix:{folder}/nobody",
+                    "NETSCOPE_COLLECTOR_CLICKHOUSE__URL": f"http://127.0.0.1:{free_port()}"}
+            collector, port = Collector(folder, environment=ways), free_port()
             try:
                 services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__PORT": str(port)}
                 pcap = write_pcap(os.path.join(folder, "x.pcap"), capture())

@@ -1,0 +1,104 @@
+/* Flow records on their way into a table of ClickHouse, over HTTP.
+ *
+ * A thread of its own reads ingest's log from a place that it keeps on disk, and moves the place
+ * when the server has said that it has the rows: at least once, and a try that is made again
+ * carries the token of the one before, by which the server (and the sums behind its table) takes it
+ * once. While the server is down the log is kept for it, up to a bound; what is then given up is
+ * counted. Nothing else waits for it. Depends on: base, proto, libcurl. Threads: its own; callers
+ * as said below. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/config/config.h"
+#include "base/error.h"
+#include "proto/codec.h"
+
+struct clickhouse_settings {
+    const char *url; /* "http://127.0.0.1:8123"; "": off */
+    const char *database, *table;
+    const char *user, *password_file, *ca_file;
+    uint64_t batch_rows, batch_bytes, batch_ns; /* what ends a batch */
+    uint64_t timeout_ns;
+    uint64_t queue_bytes; /* of the log, kept for it at most */
+};
+
+extern const struct config_field clickhouse_fields[];
+
+bool clickhouse_is_on(const struct clickhouse_settings *settings);
+/* 0, or -errno with `err` naming the setting; asks nobody. Nothing is checked where it is off. */
+MUST_USE int clickhouse_check(const struct clickhouse_settings *settings, struct error *err);
+
+/* Where the server is, for doctor. */
+struct clickhouse_peer {
+    char address[300]; /* "host:port" */
+    bool is_tls;
+};
+MUST_USE bool clickhouse_peer_of(const struct clickhouse_settings *settings,
+                                 struct clickhouse_peer *out);
+/* Asks the server for the table, as the feed does: how many columns it would fill. -errno with
+ * `err`: it does not answer, or has no such table. */
+MUST_USE int clickhouse_probe(const struct clickhouse_settings *settings, struct error *err);
+
+/* ---- the feed ---- */
+
+/* A batch of the log. Borrowed for the call. */
+struct clickhouse_batch {
+    bool is_flows; /* the others are passed over */
+    const char *sensor_id, *boot_id;
+    uint64_t first_seq;
+    uint32_t record_count;
+    const struct codec_slice *records; /* without identity */
+};
+
+/* The log, as its owner lets it be read; positions are the owner's, and only rise. The feed's
+ * thread, but for `end`: any. */
+struct clickhouse_log {
+    void *context;
+    /* From `position` on; 0, or one that is gone: from the oldest there. NULL with `err`. */
+    void *(*open)(void *context, uint64_t position, struct error *err);
+    void (*close)(void *reader);
+    /* The next batch that begins before `until` (0: any): 1; 0: not yet; -EBADMSG: damaged, and the
+     * next call goes on behind it; another -errno. */
+    int (*next)(void *reader, uint64_t until, struct clickhouse_batch *out, struct error *err);
+    uint64_t (*position)(void *reader); /* behind what was read */
+    uint64_t (*missing)(void *reader);  /* bytes that were not there */
+    uint64_t (*end)(void *context);
+};
+
+struct clickhouse;
+
+/* Reads (or makes) the file `path`, where the place in the log is kept. NULL with `err`. `settings`
+ * outlive it. */
+MUST_USE struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings,
+                                           const char *path, struct error *err);
+/* Begins to read; what the log has now is counted as waiting. 0 or -errno. */
+MUST_USE int clickhouse_start(struct clickhouse *clickhouse, const struct clickhouse_log *log,
+                              struct error *err);
+/* A batch of flow records is in the log, up to `position`. One thread; never waits for the server.
+ */
+void clickhouse_note(struct clickhouse *clickhouse, uint32_t records, uint64_t position);
+/* What the log has before this position is not needed here. Any thread. */
+uint64_t clickhouse_position(const struct clickhouse *clickhouse);
+/* What waits is tried once more, for two seconds at most; the rest stays in the log. NULL is
+ * allowed. */
+void clickhouse_free(struct clickhouse *clickhouse);
+DEFINE_AUTO(clickhouse, clickhouse_free);
+
+/* taken = inserted + refused + undecodable + dropped + waiting, since the start. */
+struct clickhouse_counts {
+    uint64_t taken; /* records that came, and those that waited in the log at the start */
+    uint64_t inserted;
+    uint64_t refused;     /* by an answer that says it will not be another one */
+    uint64_t undecodable; /* no flow record */
+    uint64_t dropped;     /* given up since the log would have grown over queue_size */
+    uint64_t waiting;
+    uint64_t inserts, retries;             /* statements that were taken; tries that failed */
+    uint64_t backlog_bytes, missing_bytes; /* of the log: kept for it; found deleted or damaged */
+    bool is_failing;                       /* the last try failed */
+};
+void clickhouse_counts_read(struct clickhouse *clickhouse,
+                            struct clickhouse_counts *out); /* any thread */

@@ -1,0 +1,175 @@
+/* Settings of the way into ClickHouse: one row is the whole truth. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/transfer/transfer.h"
+#include "collector-ui/clickhouse/clickhouse.h"
+
+#define FIELD(member) offsetof(struct clickhouse_settings, member)
+#define HTTP_PORT     80
+#define HTTPS_PORT    443
+
+const struct config_field clickhouse_fields[] = {
+    {.type = CONFIG_TEXT,
+     .key = "url",
+     .offset = FIELD(url),
+     .value = "",
+     .max = 1024,
+     .help =
+         "The server's HTTP interface, http://HOST:8123 or https://HOST:8443; empty: no rows are "
+         "written. Tables: deploy/clickhouse."},
+    {.type = CONFIG_TEXT,
+     .key = "database",
+     .offset = FIELD(database),
+     .value = "netscope",
+     .max = 64,
+     .help = "Database of the table."},
+    {.type = CONFIG_TEXT,
+     .key = "table",
+     .offset = FIELD(table),
+     .value = "flows",
+     .max = 64,
+     .help = "Table that takes a row each flow record."},
+    {.type = CONFIG_TEXT,
+     .key = "user",
+     .offset = FIELD(user),
+     .value = "default",
+     .max = 128,
+     .help = "Who writes; needs INSERT on the table."},
+    {.type = CONFIG_TEXT,
+     .key = "password_file",
+     .offset = FIELD(password_file),
+     .value = "",
+     .max = 4095,
+     .help = "File (mode 0600) with the password, read for each request; empty: none."},
+    {.type = CONFIG_TEXT,
+     .key = "ca_file",
+     .offset = FIELD(ca_file),
+     .value = "",
+     .max = 4095,
+     .help =
+         "PEM file of the authorities that may have signed the server's certificate; empty: the "
+         "system's."},
+    {.type = CONFIG_U64,
+     .key = "batch_rows",
+     .offset = FIELD(batch_rows),
+     .value = "50000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Rows that end a batch: one INSERT each."},
+    {.type = CONFIG_BYTES,
+     .key = "batch_size",
+     .offset = FIELD(batch_bytes),
+     .value = "32MiB",
+     .min = 65536,
+     .max = 1073741824,
+     .help = "Or bytes; the memory of a batch."},
+    {.type = CONFIG_DURATION,
+     .key = "batch_interval",
+     .offset = FIELD(batch_ns),
+     .value = "1s",
+     .min = 1e7,
+     .max = 3e11,
+     .help = "Or time since its first row. A server likes few large batches."},
+    {.type = CONFIG_DURATION,
+     .key = "timeout",
+     .offset = FIELD(timeout_ns),
+     .value = "30s",
+     .min = 1e8,
+     .max = 6e11,
+     .help = "Longest time of one request."},
+    {.type = CONFIG_BYTES,
+     .key = "queue_size",
+     .offset = FIELD(queue_bytes),
+     .value = "4GiB",
+     .min = 1048576,
+     .max = 1e15,
+     .help =
+         "Of the log, on disk, that is kept while the server takes nothing; above it the oldest "
+         "rows are given up and counted."},
+    {0},
+};
+
+bool clickhouse_is_on(const struct clickhouse_settings *settings)
+{
+    return settings->url[0] != '\0';
+}
+
+static bool is_https(const char *url)
+{
+    return strncmp(url, "https:", strlen("https:")) == 0;
+}
+
+static int read_url(const char *url, struct transfer_url *out, struct error *err)
+{
+    *out = (struct transfer_url){0};
+    if (!is_https(url) && strncmp(url, "http:", strlen("http:")) != 0) {
+        return error_set(err, EINVAL, "url: it begins with https:// or http://");
+    }
+    const int result = transfer_url_read(url, is_https(url) ? HTTPS_PORT : HTTP_PORT, true,
+                                         " use user and password_file", out, err);
+
+    return result == 0 && out->has_query
+               ? error_set(err, EINVAL,
+                           "url: no ? and no # in it: the rest has settings of its own")
+               : result;
+}
+
+/* Goes into statements. */
+static int check_name(const char *key, const char *name, struct error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    return name[0] != '\0' && strspn(name, allowed) == strlen(name)
+               ? 0
+               : error_set(err, EINVAL, "%s: \"%.64s\" is no name (letters, digits and '_')", key,
+                           name);
+}
+
+static int check(const struct clickhouse_settings *settings, struct error *err)
+{
+    struct transfer_url url;
+    int result = read_url(settings->url, &url, err);
+
+    if (result == 0) {
+        result = check_name("database", settings->database, err);
+    }
+    if (result == 0) {
+        result = check_name("table", settings->table, err);
+    }
+    if (result == 0 && settings->ca_file[0] != '\0' && !is_https(settings->url)) {
+        result = error_set(err, EINVAL, "ca_file: the URL asks for no TLS (https://)");
+    }
+    if (result == 0 && settings->password_file[0] != '\0' && !is_https(settings->url) &&
+        !url.is_loopback) {
+        result = error_set(err, EINVAL,
+                           "password_file: a password goes to another machine by https:// alone");
+    }
+    return result;
+}
+
+int clickhouse_check(const struct clickhouse_settings *settings, struct error *err)
+{
+    const int result = clickhouse_is_on(settings) ? check(settings, err) : 0;
+
+    if (result != 0) {
+        error_prefix(err, "clickhouse");
+    }
+    return result;
+}
+
+bool clickhouse_peer_of(const struct clickhouse_settings *settings, struct clickhouse_peer *out)
+{
+    struct transfer_url url;
+
+    *out = (struct clickhouse_peer){.is_tls = is_https(settings->url)};
+    if (!clickhouse_is_on(settings) || read_url(settings->url, &url, NULL) != 0) {
+        return false;
+    }
+    const bool is_v6 = strchr(url.host, ':') != NULL;
+
+    (void)snprintf(out->address, sizeof(out->address), "%s%s%s:%u", is_v6 ? "[" : "", url.host,
+                   is_v6 ? "]" : "", (unsigned)url.port);
+    return true;
+}

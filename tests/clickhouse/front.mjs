@@ -1,0 +1,72 @@
+// ClickHouse's HTTP interface in front of the engine: DESCRIBE, and INSERT of rows in the body, as the collector asks. The
+// engine of the test has no port of its own. `trouble` is what happens to the next requests, in their order: 'down'
+// (503), 'deaf' (the INSERT is carried out, and nobody hears of it), 'cut' (the request is not read).
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+
+const TOLD = ['insert_deduplication_token', 'deduplicate_blocks_in_dependent_materialized_views'];
+
+export class Front {
+    constructor(session, folder) {
+        this.session = session;
+        this.folder = folder;
+        this.trouble = [];
+        this.inserts = []; // {token, bytes, fate}
+        this.users = new Set();
+        this.server = http.createServer((request, response) => this.serve(request, response));
+    }
+
+    listen() {
+        return new Promise((done) => this.server.listen(0, '127.0.0.1', () => done(this.server.address().port)));
+    }
+
+    close() {
+        this.server.closeAllConnections();
+        this.server.close();
+    }
+
+    serve(request, response) {
+        const pieces = [];
+        request.on('data', (data) => pieces.push(data));
+        request.on('end', () => this.answer(request, response, Buffer.concat(pieces)));
+    }
+
+    answer(request, response, body) {
+        const parameters = new URL(request.url, 'http://front').searchParams;
+        const query = parameters.get('query');
+        const isInsert = query.startsWith('INSERT');
+        const fate = isInsert ? (this.trouble.shift() ?? 'well') : 'well';
+        this.users.add(Buffer.from((request.headers.authorization ?? '').replace(/^Basic /, ''), 'base64').toString());
+        if (isInsert) {
+            this.inserts.push({ token: parameters.get('insert_deduplication_token'), bytes: body.length, fate });
+        }
+        if (fate === 'cut') {
+            request.socket.destroy();
+            return;
+        }
+        if (fate === 'down') {
+            response.writeHead(503).end('Code: 202. DB::Exception: Too many simultaneous queries.');
+            return;
+        }
+        try {
+            const text = String(this.session.query(isInsert ? this.withFile(query, parameters, body) : query));
+            if (fate === 'deaf') {
+                request.socket.destroy();
+                return;
+            }
+            response.writeHead(200).end(text);
+        } catch (error) {
+            const code = /Code: (\d+)/.exec(error.message)?.[1] ?? '1';
+            response.writeHead(code === '60' ? 404 : 400, { 'X-ClickHouse-Exception-Code': code }).end(error.message);
+        }
+    }
+
+    // The body as a file; the settings of the address as those of the statement.
+    withFile(query, parameters, body) {
+        const file = path.join(this.folder, `rows-${this.inserts.length}.bin`);
+        fs.writeFileSync(file, body);
+        const settings = TOLD.map((name) => `${name} = '${parameters.get(name)}'`).join(', ');
+        return query.replace(/ FORMAT RowBinary$/, ` FROM INFILE '${file}' SETTINGS ${settings} FORMAT RowBinary`);
+    }
+}

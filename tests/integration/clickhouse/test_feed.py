@@ -1,0 +1,334 @@
+"""The collector writes flow records to ClickHouse: every record becomes a row, and none twice, whatever the server does and
+whenever the collector is killed; what is lost is told with its reason.
+
+The server is this test's own (server.py), the sensors are netscope-sensor and a foreign client (grpcio).
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), HERE]
+from end_to_end.fleet import Collector
+from server import COLUMNS, ClickHouse
+from support.programs import (COLLECTOR, clean_environment, free_port, json_lines, main, make_traffic, metrics, run, sensor,
+                              wait_until)
+
+try:
+    from support.foreign_stream import ALERTS, FLOWS, WELCOME, Stream, batch, hello, number, text
+except ImportError:
+    print("SKIP: python3-grpcio is not installed")
+    sys.exit(77)
+
+NAME = "netscope_collector_clickhouse_"
+FAST = {"BATCH_INTERVAL": "50ms", "TIMEOUT": "5s"}
+
+
+def flow(packets=1, padding=0):
+    """A flow record: flow_id, end_time, packets forward; a client's name of `padding` bytes."""
+    client = text(4, "n" * padding) if padding else b""
+    return (text(4, f"{packets:016x}") + text(7, number(1, int(time.time()))) + text(8, client) + text(11, number(1, packets)))
+
+
+class Feed(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="netscope-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = temporary.name
+        self.server = ClickHouse()
+        self.addCleanup(lambda: self.server.close())
+
+    def start(self, port=None, more=None, **settings):
+        environment = {f"NETSCOPE_COLLECTOR_CLICKHOUSE__{key}": value for key, value in {**FAST, **settings}.items()}
+        environment["NETSCOPE_COLLECTOR_CLICKHOUSE__URL"] = f"http://127.0.0.1:{port or self.server.port}"
+        environment["NETSCOPE_COLLECTOR_INGEST__LOG_SEGMENT"] = "1MiB"
+        self.collector = Collector(self.folder, environment={**environment, **(more or {})}, arguments=["-v"])
+        self.addCleanup(self.collector.close)
+        return self.collector
+
+    def stream(self, name="foreign", boot="boot-1"):
+        stream = Stream(self.collector.ingest)
+        self.addCleanup(stream.close)
+        stream.send(hello(name, boot))
+        stream.receive(WELCOME)
+        return stream
+
+    def counted(self):
+        page = metrics(f"http://127.0.0.1:{self.collector.http}/metrics")
+        counts = {result: int(page[f'{NAME}records_total{{result="{result}"}}'])
+                  for result in ("inserted", "refused", "undecodable", "dropped")}
+        return {**counts, **{key: int(page[NAME + key]) for key in ("waiting", "retries_total", "up", "log_missing_bytes_total")}}
+
+    def await_counted(self, seconds=30, **expected):
+        found = {}
+
+        def is_so():
+            found.update(self.counted())
+            return all(found[key] == value for key, value in expected.items())
+
+        try:
+            wait_until(f"{expected}", is_so, seconds)
+        except (AssertionError, OSError) as error:
+            raise AssertionError(f"{error}; it is {found}\n{self.collector.program.text()[-3000:]}") from None
+        return found
+
+    def ledger(self):
+        """The row of ClickHouse, once the whole is seen to be balanced."""
+        whole = self.collector.fetch("/v1/ledger")
+        self.assertTrue(whole["balanced"], whole["rows"])
+        row = {row["name"]: row for row in whole["rows"]}["clickhouse"]
+        self.assertEqual((row["stage"], row["unit"]), ("LEDGER_STAGE_SINK", "records"))
+        return {"in": int(row["in"]), "out": int(row["out"]), "held": int(row["held"]),
+                **{lost["reason"]: int(lost["count"]) for lost in row["lost"] if lost["count"] != "0"}}
+
+    def await_insert(self, fate):
+        return wait_until(f"an INSERT that is {fate}",
+                          lambda: next((one for one in list(self.server.inserts) if one.status == fate), None), 30)
+
+    def assert_rows(self, expected):
+        """These identities, each once."""
+        found = sorted(row[:3] for row in self.server.rows)
+        self.assertEqual(found, sorted(expected))
+
+    # ---- all is well ----
+
+    def test_each_record_of_a_sensor_becomes_one_row(self):
+        os.mkdir(os.path.join(self.folder, "secrets"))
+        password = os.path.join(self.folder, "secrets", "password")
+        with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as out:
+            out.write("sesame\n")
+        self.start(USER="writer", PASSWORD_FILE=password)
+        capture, _ = make_traffic(self.folder, "mix", flows=3000)
+        own = os.path.join(self.folder, "flows.jsonl")
+        done = sensor("--read-pcap", capture, "--quiet", "--lossless", "--flows-jsonl", own, "--collector",
+                      f"127.0.0.1:{self.collector.ingest}", environment={"NETSCOPE_SPOOL__DIRECTORY": "memory"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        records = json_lines(own)
+        self.await_counted(inserted=len(records), waiting=0, refused=0, undecodable=0, dropped=0, up=1)
+        self.assert_rows([(r["sensor_id"], r["boot_id"], int(r["record_seq"])) for r in records])
+        self.assertEqual(sum(row[4] for row in self.server.rows),
+                         sum(int(r.get("forward", {}).get("delta_packets", 0)) for r in records))
+        self.assertEqual({one.login for one in self.server.inserts}, {"writer:sesame"})
+        self.assertEqual(self.ledger(), {"in": len(records), "out": len(records), "held": 0})
+        with open(password, "w", encoding="utf-8") as out:
+            out.write("open\n")
+        stream = self.stream()
+        stream.send(batch(1, 5, record=flow()))
+        stream.acknowledged(5)
+        self.await_counted(inserted=len(records) + 5, waiting=0)
+        self.assertEqual(self.server.inserts[-1].login, "writer:open")
+
+    def test_other_streams_and_junk_are_no_rows(self):
+        self.start()
+        stream = self.stream()
+        stream.send(batch(1, 7, record=flow(3)), batch(1, 4, stream=ALERTS, record=b"\x07"), batch(8, 2, record=b"\xff\xff"),
+                    batch(10, 1, record=flow()))
+        stream.acknowledged(10)
+        counts = self.await_counted(inserted=8, undecodable=2, waiting=0)
+        self.assertEqual(counts["log_missing_bytes_total"], 0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in (*range(1, 8), 10)])
+        self.assertEqual(self.ledger(), {"in": 10, "out": 8, "held": 0, "undecodable": 2})
+
+    def test_a_batch_ends_by_rows(self):
+        self.start(BATCH_ROWS="100", BATCH_INTERVAL="300s")
+        stream = self.stream()
+        stream.send(*[batch(first, 50, record=flow()) for first in range(1, 1001, 50)])
+        stream.acknowledged(1000)
+        self.await_counted(inserted=1000, waiting=0)
+        self.assertEqual([len(one.rows) for one in self.server.inserts], [100] * 10)
+
+    # ---- the server is not well ----
+
+    def wait_through(self, *trouble, least, most, described):
+        """A connection that was kept and is hung up is dialled once more at once, which is no try of ours."""
+        self.server.trouble, self.server.seconds = list(trouble), 3
+        self.start(TIMEOUT="1s", BATCH_ROWS="40")
+        stream = self.stream()
+        stream.send(*[batch(first, 20, record=flow()) for first in range(1, 201, 20)])
+        stream.acknowledged(200)
+        counts = self.await_counted(seconds=60, inserted=200, waiting=0, up=1)
+        self.assertTrue(least <= counts["retries_total"] <= most, counts)
+        self.assertEqual((counts["refused"], counts["dropped"]), (0, 0))
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 201)])
+        bodies = {}
+        for one in self.server.inserts:
+            self.assertEqual(bodies.setdefault(one.token, one.body), one.body)  # the same token, the same rows
+        self.assertEqual(len(self.server.described), described)  # again after each answer that speaks of the table
+        self.assertEqual(self.collector.program.text().count("ClickHouse takes no rows"), 1)
+        self.assertEqual(self.ledger(), {"in": 200, "out": 200, "held": 0})
+
+    def test_rows_wait_while_the_server_is_overloaded_or_gone_and_come_once(self):
+        self.wait_through((500, 241), "gone", "deaf", (503, 202), least=3, most=4, described=1)
+
+    def test_rows_wait_while_the_server_is_slow_or_set_up_otherwise_and_come_once(self):
+        self.wait_through("slow", (403, 497), (400, 16), "deaf", least=3, most=4, described=3)
+
+    def test_a_server_that_is_not_there_yet_and_a_table_that_is_made_later(self):
+        port = free_port()
+        self.start(port=port)
+        stream = self.stream()
+        stream.send(batch(1, 30, record=flow()))
+        stream.acknowledged(30)
+        wait_until("it is told", lambda: self.counted()["up"] == 0)
+        self.assertEqual(self.ledger(), {"in": 30, "out": 0, "held": 30})
+        self.server.close()
+        self.server = ClickHouse(port)
+        self.server.columns = None
+        wait_until("it is asked for the table", lambda: self.server.described)
+        self.assertEqual(self.counted()["waiting"], 30)
+        self.server.columns = COLUMNS
+        self.await_counted(inserted=30, waiting=0, up=1)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 31)])
+
+    def test_rows_that_are_refused_cost_no_other_rows(self):
+        self.server.refuses = "bad"
+        self.start(BATCH_INTERVAL="2s")
+        good, bad = self.stream("good"), self.stream("bad")
+        for first in range(1, 161, 10):
+            good.send(batch(first, 10, record=flow()))
+            good.acknowledged(first + 9)
+            if first == 71:
+                bad.send(batch(1, 3, record=flow()))
+                bad.acknowledged(3)
+        self.await_counted(inserted=160, refused=3, waiting=0)
+        self.assert_rows([("good", "boot-1", seq) for seq in range(1, 161)])
+        self.assertEqual(self.ledger(), {"in": 163, "out": 160, "held": 0, "refused": 3})
+        self.assertIn("ClickHouse refuses rows", self.collector.program.text())
+
+    def test_a_server_that_stays_away_costs_the_oldest_rows_and_no_more_disk_than_set(self):
+        self.server.columns = None
+        self.start(QUEUE_SIZE="2MiB")
+        stream = self.stream()
+        sent = 0
+        while sent < 12000:
+            stream.send(*[batch(first, 100, record=flow(padding=900)) for first in range(sent + 1, sent + 1001, 100)])
+            sent += 1000
+            stream.acknowledged(sent)
+        wait_until("rows are given up", lambda: self.counted()["dropped"] > 8000, 60)
+        page = f"http://127.0.0.1:{self.collector.http}/metrics"
+        wait_until("the log is within its bound", lambda: metrics(page)["netscope_collector_log_bytes"] < (4 << 20), 30)
+        self.assertLess(metrics(page)[NAME + "backlog_bytes"], 2 << 20)
+        self.assertIn("rows are given up", self.collector.program.text())
+        self.server.columns = COLUMNS
+        counts = self.await_counted(seconds=60, waiting=0, up=1)
+        self.assertEqual(counts["inserted"] + counts["dropped"], sent)
+        self.assertGreater(counts["inserted"], 1000)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(counts["dropped"] + 1, sent + 1)])
+        self.assertEqual(self.ledger(), {"in": sent, "out": counts["inserted"], "held": 0, "queue_full": counts["dropped"]})
+
+    # ---- the collector ends ----
+
+    def test_a_kill_behind_an_insert_that_nobody_heard_of(self):
+        self.server.trouble, self.server.seconds = [None, "slow"], 60
+        self.start(BATCH_ROWS="50", TIMEOUT="60s")
+        stream = self.stream()
+        stream.send(*[batch(first, 25, record=flow()) for first in range(1, 501, 25)])
+        stream.acknowledged(500)
+        deaf = self.await_insert("slow")
+        self.collector.program.stop(signal.SIGKILL)
+        self.collector.start()
+        self.await_counted(inserted=450, waiting=0)  # of this life: all behind the first
+        self.assertGreaterEqual([one.token for one in self.server.inserts].count(deaf.token), 2)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 501)])
+
+    def test_kills_at_any_moment(self):
+        self.server.trouble = [None, "deaf", None, "gone", None, (500, 1)] * 20
+        self.start(BATCH_ROWS="50")
+        sent = 0
+        for life in range(6):
+            stream = self.stream()
+            stream.send(*[batch(first, 20, record=flow()) for first in range(sent + 1, sent + 401, 20)])
+            sent += 400
+            stream.acknowledged(sent)
+            before = len(self.server.inserts)
+            wait_until("more is sent", lambda: len(self.server.inserts) > before + life % 3)
+            self.collector.program.stop(signal.SIGKILL)
+            stream.close()
+            self.collector.start()
+        self.server.trouble = []
+        self.await_counted(waiting=0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, sent + 1)])
+
+    def test_an_orderly_end_sends_what_is_there(self):
+        self.start(BATCH_INTERVAL="300s")
+        stream = self.stream()
+        stream.send(batch(1, 30, record=flow()))
+        stream.acknowledged(30)
+        self.assertEqual(self.server.rows, [])
+        self.assertEqual(self.collector.program.stop(), 0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 31)])
+
+    def test_an_orderly_end_does_not_wait_for_a_server_that_is_slow(self):
+        self.server.trouble, self.server.seconds = ["slow"] * 50, 60
+        self.start(TIMEOUT="60s")
+        stream = self.stream()
+        stream.send(batch(1, 30, record=flow()))
+        stream.acknowledged(30)
+        self.await_insert("slow")
+        begin = time.monotonic()
+        self.assertEqual(self.collector.program.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.server.trouble = []
+        self.collector.start()
+        self.await_counted(inserted=30, waiting=0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 31)])
+
+    def test_a_log_that_is_made_anew_is_read_from_its_beginning(self):
+        self.start()
+        stream = self.stream()
+        stream.send(*[batch(first, 50, record=flow(padding=200)) for first in range(1, 1001, 50)])
+        stream.acknowledged(1000)
+        self.await_counted(inserted=1000, waiting=0)
+        stream.close()
+        self.assertEqual(self.collector.program.stop(), 0)
+        shutil.rmtree(os.path.join(self.folder, "store", "log"))
+        self.collector.start()
+        stream = self.stream(boot="boot-2")
+        stream.send(batch(1, 30, boot="boot-2", record=flow()))
+        stream.acknowledged(30, boot="boot-2")
+        self.await_counted(inserted=30, waiting=0)
+        self.assertIn("the log is another one than before", self.collector.program.text())
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 1001)] +
+                         [("foreign", "boot-2", seq) for seq in range(1, 31)])
+
+    # ---- what is said before ----
+
+    def test_settings_that_cannot_be(self):
+        cases = [({"URL": "ftp://h"}, "clickhouse: url: it begins with https:// or http://"),
+                 ({"URL": "http://u:p@h:1"}, "no user and password in it; use user and password_file"),
+                 ({"URL": "http://h:8123/?database=x"}, "no ? and no # in it"),
+                 ({"URL": "http://h", "TABLE": "a`b"}, "clickhouse: table: \"a`b\" is no name"),
+                 ({"URL": "http://h", "PASSWORD_FILE": "/x"}, "goes to another machine by https:// alone"),
+                 ({"URL": "http://h", "CA_FILE": "/x"}, "the URL asks for no TLS")]
+        for settings, says in cases:
+            with self.subTest(settings=settings):
+                environment = {f"NETSCOPE_COLLECTOR_CLICKHOUSE__{key}": value for key, value in settings.items()}
+                done = run(COLLECTOR, "--check-config", environment=environment)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(says, done.stderr)
+
+    def test_doctor_asks_for_the_table(self):
+        def report():
+            done = subprocess.run([COLLECTOR, "doctor", "--format", "json", "--port", "0", "--ingest-listen", "127.0.0.1:0",
+                                   "--data-dir", self.folder], capture_output=True, text=True, timeout=60, env=clean_environment(
+                                       {"NETSCOPE_COLLECTOR_CLICKHOUSE__URL": f"http://127.0.0.1:{self.server.port}"}))
+            return next(one for one in json.loads(done.stdout)["findings"] if one["check"] == "clickhouse")
+
+        found = report()
+        self.assertIn("has the table netscope.flows, of which 5 columns are filled", json.dumps(found))
+        self.server.columns = None
+        found = report()
+        self.assertIn("UNKNOWN_TABLE", json.dumps(found))
+        self.assertIn("01_flows.sql", json.dumps(found))
+        self.server.columns = COLUMNS[:2]
+        self.assertIn("no column record_seq", json.dumps(report()))
+
+
+if __name__ == "__main__":
+    main()
