@@ -11,11 +11,12 @@ PYTHON=/usr/bin/python3
 JOBS=${NETSCOPE_JOBS:-$(nproc)}
 CORPUS=${NETSCOPE_CORPUS:-$ROOT/../shared/corpus}
 GRPCURL_VERSION=v1.9.3
+HELM_VERSION=v3.11.3
 # Tests by name that have a leg of their own, since they need a tool from elsewhere.
-OWN_LEGS='browser|grpcurl|containers|kafka_broker'
+OWN_LEGS='browser|grpcurl|containers|kafka_broker|deploy_helm'
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
-LEGS=(format layers proto docs dev replay clang coverage fuzz memcheck dashboard kafka asan tsan tidy browser grpcurl instructions clickhouse containers)
+LEGS=(format layers proto docs dev replay clang coverage fuzz memcheck dashboard kafka asan tsan tidy browser grpcurl helm instructions clickhouse containers)
 
 # [leg]=another, with which it starts: kafka waits more than it computes, and from clang on to its own turn nothing waits
 # for an answer or builds where it builds; tidy only computes, at the lowest priority, in what the waits of the sanitizers' tests leave.
@@ -235,15 +236,24 @@ leg_browser() {
     note "$(grep -hE '^. (tests|pass|fail) ' "$LOGS/browser.log" | tr '\n' ' ')"
 }
 
-leg_grpcurl() {
+# need_by_go PROGRAM PACKAGE VERSION: built from the Go proxy where it is not installed.
+need_by_go() {
     local tools=$ROOT/build/tools/bin
-    if ! command -v grpcurl >/dev/null && [[ ! -x $tools/grpcurl ]]; then
+    if ! command -v "$1" >/dev/null && [[ ! -x $tools/$1 ]]; then
         need go
-        GOBIN=$tools GOFLAGS=-mod=mod go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION" ||
-            skip "grpcurl $GRPCURL_VERSION could not be built from the Go proxy"
+        GOBIN=$tools GOFLAGS=-mod=mod go install "$2@$3" || skip "$1 $3 could not be built from the Go proxy"
     fi
     export PATH=$PATH:$tools
+}
+
+leg_grpcurl() {
+    need_by_go grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
     run_named grpcurl
+}
+
+leg_helm() {
+    need_by_go helm helm.sh/helm/v3/cmd/helm "$HELM_VERSION"
+    run_named deploy_helm
 }
 
 leg_kafka() {
