@@ -73,6 +73,10 @@ struct doctor_peer {
     const char *ca_path; /* NULL: the system's */
     const char *certificate_path, *key_path; /* NULL: none is shown */
     const char *server_name;                 /* NULL: the host of `address` */
+    bool is_thorough; /* each step is a finding: name, connection, what the certificate says */
+    /* Names of the settings in cures; NULL: those of the sensor's section "collector". */
+    const char *ca_key, *certificate_key, *server_name_key;
+    const char *plaintext_cure; /* of TLS to a peer without */
 };
 
 void doctor_connect(struct doctor *doctor, const struct doctor_peer *peer);
