@@ -68,6 +68,7 @@ enum ctl_command_bit {
     FOR_STATS = 1 << 5,
     FOR_LEDGER = 1 << 6,
     FOR_CAPTURE = 1 << 7,
+    FOR_DOCTOR = 1 << 8,
     FOR_ALL = (1 << 16) - 1,
 };
 
@@ -79,6 +80,7 @@ extern const struct ctl_command stats_command;
 extern const struct ctl_command ledger_command;
 extern const struct ctl_command capture_command;
 extern const struct ctl_command status_command;
+extern const struct ctl_command doctor_command;
 
 /* The table of flags. `settings` is filled by `config`, which is made before. */
 MUST_USE struct config *ctl_settings_new(struct ctl_settings *settings, struct error *err);

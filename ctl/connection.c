@@ -13,8 +13,7 @@
 #define HEALTH_PATH   "/grpc.health.v1.Health/Check"
 #define PROBE_WAIT_NS (3 * NS_PER_SEC)
 
-/* Of this machine: a collector with its default settings, then a sensor. */
-static const char *const defaults[] = {"127.0.0.1:50052", "127.0.0.1:50051"};
+const char *const connection_defaults[CONNECTION_DEFAULTS] = {"127.0.0.1:50052", "127.0.0.1:50051"};
 
 bool connection_wants_tls(const struct ctl_settings *s, const char *server)
 {
@@ -69,12 +68,12 @@ static enum ctl_exit choose(struct connection *connection, const struct ctl_sett
     enum ctl_exit status = CTL_UNREACHED;
 
     connection->is_chosen = true;
-    for (size_t i = 0; i < ARRAY_COUNT(defaults) && status == CTL_UNREACHED; i++) {
+    for (size_t i = 0; i < CONNECTION_DEFAULTS && status == CTL_UNREACHED; i++) {
         unsigned state = 0;
 
         error_clear(err);
         rpc_channel_free(connection->channel);
-        if (open_channel(connection, s, defaults[i], err) != 0) {
+        if (open_channel(connection, s, connection_defaults[i], err) != 0) {
             return CTL_FAILED;
         }
         connection->timeout_ns = timeout_ns < PROBE_WAIT_NS ? timeout_ns : PROBE_WAIT_NS;
@@ -85,7 +84,7 @@ static enum ctl_exit choose(struct connection *connection, const struct ctl_sett
         (void)error_set(err, ECONNREFUSED,
                         "neither %s (a collector) nor %s (a sensor) answers: start one, or name "
                         "another by --server or NETSCOPE_SERVER",
-                        defaults[0], defaults[1]);
+                        connection_defaults[0], connection_defaults[1]);
     } else if (status == CTL_OK && !stop_is_wanted()) {
         tell("no --server is given: %s answers", connection->target);
     }

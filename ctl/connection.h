@@ -20,6 +20,10 @@
 #define CONNECTION_TOKEN_BYTES  4096
 #define CONNECTION_METHODS_MAX  16
 
+/* Of this machine: a collector with its default settings, then a sensor. */
+#define CONNECTION_DEFAULTS 2
+extern const char *const connection_defaults[CONNECTION_DEFAULTS];
+
 enum server_kind { SERVER_UNKNOWN, SERVER_COLLECTOR, SERVER_SENSOR };
 
 struct connection {

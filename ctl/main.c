@@ -8,9 +8,8 @@
 #include "ctl/stop.h"
 
 static const struct ctl_command *const commands[] = {
-    &observe_command, &alerts_command, &top_command,
-    &sensors_command, &stats_command,  &ledger_command,
-    &capture_command, &status_command, NULL};
+    &observe_command, &alerts_command,  &top_command,    &sensors_command, &stats_command,
+    &ledger_command,  &capture_command, &status_command, &doctor_command,  NULL};
 
 static void print_usage(FILE *out)
 {
