@@ -54,6 +54,7 @@ enum {
     EDGE_MEMBERS = 16
 };
 
+#define LABELS     "labels." /* and a key: by what networks are called */
 #define NODE_BYTES (128 + 2 * HISTORY_VALUE_BYTES)
 #define EDGE_BYTES (256 + 2 * MAP_ID_BYTES)
 
@@ -187,6 +188,23 @@ static bool read_most(struct grpc_ask *ask, const char *name, uint32_t value, ui
     return true;
 }
 
+/* "labels.site": from network to network, as that label calls them. */
+static bool read_label(struct history_aggregate_query *sums, const char *name)
+{
+    const char *const key = name + strlen(LABELS);
+
+    if (strncmp(name, LABELS, strlen(LABELS)) != 0 || key[0] == '\0' ||
+        strlen(key) > FLOW_LABEL_KEY_BYTES) {
+        return false;
+    }
+    sums->by[0] = DIMENSION_CLIENT_NETWORK;
+    sums->by[1] = DIMENSION_SERVER_NETWORK;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(sums->labels[i], key, strlen(key) + 1);
+    }
+    return true;
+}
+
 static bool read_grouping(struct fleet_job *job, const char *name)
 {
     static const struct {
@@ -205,8 +223,12 @@ static bool read_grouping(struct fleet_job *job, const char *name)
             return true;
         }
     }
+    if (read_label(&job->sums, name)) {
+        return true;
+    }
     grpc_refuse_field(&job->ask, "group_by", "OUT_OF_BOUNDS", -1,
-                      "group_by: '%.40s' is none of host, application, server_name", name);
+                      "group_by: '%.40s' is none of host, application, server_name, " LABELS "KEY",
+                      name);
     return false;
 }
 

@@ -7,8 +7,10 @@
 #include "base/address.h"
 #include "collector-ui/history/group_table.h"
 
-static const char *const kind_names[] = {
-    [MAP_HOST] = "host", [MAP_APPLICATION] = "application", [MAP_SERVER_NAME] = "server_name"};
+static const char *const kind_names[] = {[MAP_HOST] = "host",
+                                         [MAP_APPLICATION] = "application",
+                                         [MAP_SERVER_NAME] = "server_name",
+                                         [MAP_NETWORK] = "network"};
 
 const char *map_kind_name(enum map_kind kind)
 {
@@ -24,7 +26,7 @@ void map_node_id(const struct map_node *node, char out[MAP_ID_BYTES])
 /* All nodes and edges, before the cut. */
 struct making {
     const struct history_aggregate *sums;
-    enum map_kind server_kind; /* of the other on the side of servers */
+    enum map_kind client_kind, server_kind; /* of the others on each side */
     struct group_table table;
     struct map_node *nodes; /* by the table's number */
     uint32_t *order;        /* numbers, largest first */
@@ -51,6 +53,9 @@ static enum map_kind kind_of(enum history_dimension server, const char *name)
 
     if (server == DIMENSION_APPLICATION) {
         return MAP_APPLICATION;
+    }
+    if (server == DIMENSION_SERVER_NETWORK) {
+        return MAP_NETWORK;
     }
     return server == DIMENSION_SERVER || name[0] == '\0' ||
                    address_parse(name, strlen(name), &address)
@@ -96,7 +101,7 @@ static bool read_edges(struct making *m, enum history_dimension server)
             continue; /* what found no room; see rest() */
         }
         const char *const name = row->key + strlen(row->key) + 1;
-        const uint32_t from = node_of(m, MAP_HOST, row->key);
+        const uint32_t from = node_of(m, m->client_kind, row->key);
         const uint32_t to = node_of(m, kind_of(server, name), name);
 
         if (from == GROUP_NONE || to == GROUP_NONE) {
@@ -121,8 +126,8 @@ static int by_bytes(const void *a, const void *b, void *context)
 /* The place of the rest on one side, made if it is not there yet. */
 static uint32_t other_place(struct making *m, bool is_server)
 {
-    const enum map_kind kind = is_server ? m->server_kind : MAP_HOST;
-    uint32_t *const place = kind == MAP_HOST ? &m->other_client : &m->other_server;
+    const enum map_kind kind = is_server ? m->server_kind : m->client_kind;
+    uint32_t *const place = kind == m->client_kind ? &m->other_client : &m->other_server;
 
     if (*place == UINT32_MAX) {
         *place = m->out->nodes_count++;
@@ -146,7 +151,7 @@ static void place_nodes(struct making *m, uint32_t kept)
     }
     for (uint32_t i = kept; i < m->nodes_count; i++) {
         const struct map_node *const node = &m->nodes[m->order[i]];
-        const uint32_t place = other_place(m, node->kind != MAP_HOST);
+        const uint32_t place = other_place(m, node->kind != m->client_kind);
         struct map_node *const other = &m->out->nodes[place];
 
         m->place[m->order[i]] = place;
@@ -269,9 +274,11 @@ bool service_map_make(const struct history_aggregate *sums, enum history_dimensi
                       uint32_t nodes_max, uint32_t edges_max, struct service_map *out)
 {
     struct making m = {.sums = sums,
-                       .server_kind = server == DIMENSION_SERVER        ? MAP_HOST
-                                      : server == DIMENSION_APPLICATION ? MAP_APPLICATION
-                                                                        : MAP_SERVER_NAME,
+                       .client_kind = server == DIMENSION_SERVER_NETWORK ? MAP_NETWORK : MAP_HOST,
+                       .server_kind = server == DIMENSION_SERVER           ? MAP_HOST
+                                      : server == DIMENSION_APPLICATION    ? MAP_APPLICATION
+                                      : server == DIMENSION_SERVER_NETWORK ? MAP_NETWORK
+                                                                           : MAP_SERVER_NAME,
                        .out = out,
                        .nodes_max = nodes_max,
                        .other_client = UINT32_MAX,

@@ -12,7 +12,7 @@
 #define MAP_EDGES_MAX     2000
 #define MAP_ID_BYTES      (HISTORY_VALUE_BYTES + 24)
 
-enum map_kind { MAP_HOST, MAP_APPLICATION, MAP_SERVER_NAME };
+enum map_kind { MAP_HOST, MAP_APPLICATION, MAP_SERVER_NAME, MAP_NETWORK };
 
 struct map_node {
     enum map_kind kind;
@@ -36,9 +36,9 @@ struct service_map {
     uint32_t nodes_total, edges_total; /* before they were cut */
 };
 
-/* `sums`: by DIMENSION_CLIENT and `server` (DIMENSION_SERVER, _APPLICATION or _SERVER_LABEL), in
- * one bucket. False: no memory; service_map_fini is due in both cases. The map borrows from
- * `sums`. */
+/* `sums`: by DIMENSION_CLIENT and `server` (DIMENSION_SERVER, _APPLICATION or _SERVER_LABEL), or by
+ * DIMENSION_CLIENT_NETWORK and `server` DIMENSION_SERVER_NETWORK, in one bucket. False: no memory;
+ * service_map_fini is due in both cases. The map borrows from `sums`. */
 MUST_USE bool service_map_make(const struct history_aggregate *sums, enum history_dimension server,
                                uint32_t nodes_max, uint32_t edges_max, struct service_map *out);
 void service_map_fini(struct service_map *map);

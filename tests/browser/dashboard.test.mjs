@@ -318,6 +318,25 @@ test('the map draws what its list says, and an edge leads to its flows', options
     await wait_for('none matches', async () => /matches the filter/.test(await page.locator('.state.empty').first().innerText().catch(() => '')));
 });
 
+test('the map of networks is by a label, and an edge leads to the flows between two of them', options, async (t) => {
+    const flows = (await json('/v1/flows?page_size=200&order_by=bytes%20desc')).flows;
+    if (!flows.some((flow) => Object.keys(flow.client.labels ?? {}).length > 0)) {
+        t.skip('no flow of this collector has labels');
+        return;
+    }
+    await show('#/map?t=now-15m..now');
+    await page.waitForSelector('.map-edge');
+    await page.getByRole('button', { name: 'network', exact: true }).click();
+    await address(/by=labels\./);
+    await page.getByLabel('Label of the networks').selectOption('site');
+    await address(/by=labels\.site/);
+    await wait_for('networks', async () => (await page.locator('.map-list tbody tr').count()) > 0 && /Frankfurt|Ashburn/.test(await page.locator('.map-list').innerText()));
+    await shot('map-networks');
+    await page.locator('.map-list tbody tr').filter({ hasText: /Frankfurt|Ashburn/ }).locator('a').first().click();
+    await address(/flows\?.*labels\.site/);
+    await page.waitForSelector('.vr');
+});
+
 test('a host of the list has a page: what it moved, whom it met, what it serves or uses', options, async () => {
     await show('#/hosts?t=now-15m..now');
     await page.waitForSelector('.vr.hs');

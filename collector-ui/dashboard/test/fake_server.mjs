@@ -434,10 +434,11 @@ function service_map(records, group_by) {
         nodes.set(id, { id, kind, name, other: false, members: 1 });
         return id;
     };
+    const [, key] = /^labels\.(\w+)$/.exec(group_by ?? '') ?? [];
     for (const r of records) {
-        const client = node('host', r.client.ip);
+        const client = key ? node('network', r.client.labels?.[key] ?? '') : node('host', r.client.ip);
         const name = group_by === 'application' ? r.app.protocol : group_by === 'server_name' ? r.server.name : '';
-        const server = group_by === 'application' ? node('application', name) : name ? node('server_name', name) : node('host', r.server.ip);
+        const server = key ? node('network', r.server.labels?.[key] ?? '') : group_by === 'application' ? node('application', name) : name ? node('server_name', name) : node('host', r.server.ip);
         const e = edges.get(`${client} ${server}`) ?? { client, server, forward: 0, reverse: 0, flows: 0 };
         e.forward += Number(r.forward.total_bytes);
         e.reverse += Number(r.reverse.total_bytes);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { edge_filter, map_layout, node_filter, read_map, ROW, WIDTH_MAX } from '../src/lib/map.ts';
+import { edge_filter, label_of, map_layout, node_filter, read_map, ROW, WIDTH_MAX } from '../src/lib/map.ts';
 
 const ANSWER = {
     nodes: [
@@ -50,6 +50,14 @@ test('each side has a row a node, largest first and other at the bottom, and edg
     }
     assert.equal(layout.edges[0].width, WIDTH_MAX);
     assert.deepEqual(map_layout(read_map({})), { nodes: [], edges: [], height: 0 });
+});
+
+test('networks are called by the label that they were asked for', () => {
+    const answer = { nodes: [{ id: 'network:berlin', kind: 'network', name: 'berlin' }, { id: 'network:', kind: 'network', name: '' }], edges: [{ client: 'network:berlin', server: 'network:berlin' }, { client: 'network:', server: 'network:berlin' }] };
+    const { edges } = read_map(answer, 'labels.site');
+    assert.equal(edge_filter(edges[0], ''), 'client.labels.site = berlin AND server.labels.site = berlin');
+    assert.equal(edge_filter(edges[1], ''), 'NOT client.labels.site : "*" AND server.labels.site = berlin');
+    assert.deepEqual([label_of('labels.site'), label_of('host'), label_of('labels.'), label_of('labels.a b')], ['site', '', '', '']);
 });
 
 test('an edge is a filter of flows', () => {

@@ -188,6 +188,13 @@ class Networks(unittest.TestCase):
         rows = ask("/v1/query:aggregate", **{'from': '1970-01-01T00:00:01Z', 'to': '2100-01-01T00:00:00Z'}, group_by="client.labels.country", limit=100)["rows"]
         self.assertEqual({row["key"][0]: int(row["bytes_forward"]) + int(row["bytes_reverse"]) for row in rows}, dict(sums))
 
+        pairs = Counter()
+        for record in records:
+            sites = [f"network:{record[side].get('labels', {}).get('site', '')}" for side in ("client", "server")]
+            pairs[tuple(sites)] += int(record.get("forward", {}).get("delta_bytes", 0))
+        edges = ask("/v1/map", **{'from': '1970-01-01T00:00:01Z', 'to': '2100-01-01T00:00:00Z'}, group_by="labels.site")["edges"]
+        self.assertEqual({(edge["client"], edge["server"]): int(edge["bytes_forward"]) for edge in edges}, dict(pairs))
+
 
 if __name__ == "__main__":
     main()

@@ -3,12 +3,13 @@
 import { num, parse_duration } from './format';
 import { term } from './filter';
 
-export type MapKind = 'host' | 'application' | 'server_name';
+export type MapKind = 'host' | 'application' | 'server_name' | 'network';
 
 export interface MapNode {
     id: string;
     kind: MapKind;
     name: string;
+    label: string; /* of a network: the key whose value is its name */
     other: boolean;
     members: number;
 }
@@ -40,14 +41,18 @@ export interface ServiceMap {
 type Bag = Record<string, unknown>;
 const list = (value: unknown): Bag[] => (Array.isArray(value) ? (value as Bag[]).filter((v) => typeof v === 'object' && v !== null) : []);
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-const KINDS: MapKind[] = ['host', 'application', 'server_name'];
+const KINDS: MapKind[] = ['host', 'application', 'server_name', 'network'];
+
+/* What the sides are called by: "labels.site" is the key of a label. */
+export const label_of = (group_by: string): string => /^labels\.([a-z][a-z0-9_]{0,31})$/.exec(group_by)?.[1] ?? '';
 
 /* An edge whose ends are not among the nodes is left out. */
-export function read_map(b: Bag): ServiceMap {
+export function read_map(b: Bag, group_by = ''): ServiceMap {
     const nodes = list(b.nodes).map((n) => ({
         id: text(n.id),
         kind: KINDS.find((k) => k === n.kind) ?? 'host',
         name: text(n.name),
+        label: n.kind === 'network' ? label_of(group_by) : '',
         other: n.other === true,
         members: num(n.members) ?? 1,
     }));
@@ -125,6 +130,10 @@ export function map_layout(map: ServiceMap): MapLayout {
 
 /* What chooses the flows of a node on one side; '' where nothing does. */
 export function node_filter(node: MapNode, side: 0 | 1): string {
+    if (node.kind === 'network' && !node.other) {
+        const field = `${side === 0 ? 'client' : 'server'}.labels.${node.label}`;
+        return node.name === '' ? `NOT ${field} : "*"` : term(field, node.name);
+    }
     if (node.other || node.name === '') {
         return '';
     }

@@ -4,7 +4,8 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { use_keys } from '../keys';
 import { app_name, bytes, digits, ms, NONE, plural, safe, si, whole } from '../lib/format';
-import { edge_bytes, edge_filter, edge_key, map_layout, node_filter, read_map, within, type MapEdge, type MapNode, type ServiceMap } from '../lib/map';
+import { edge_bytes, edge_filter, edge_key, label_of, map_layout, node_filter, read_map, within, type MapEdge, type MapNode, type ServiceMap } from '../lib/map';
+import { read_labels } from '../live/records';
 import { get, Problem } from '../live/rest';
 import { app_slot, go, href, is_live, param, patch, paused_at, range, reload, subscribe, view } from '../live/store';
 import { Empty, Failed, Loading, Middle, Panel, Segments } from '../ui/parts';
@@ -15,7 +16,7 @@ import { Chips, QueryLine } from '../ui/query';
 const EVERY_MS = 10_000;
 const LABEL = 190;
 const GROUPS = ['host', 'application', 'server_name'] as const;
-type Group = (typeof GROUPS)[number];
+type Group = (typeof GROUPS)[number] | 'network';
 
 /* Of these an edge is drawn as one that has trouble. */
 const ERRORS_MATTER = 0.05;
@@ -26,6 +27,9 @@ function name_of(n: MapNode): string {
     if (n.other) {
         return n.members > 0 ? `${whole(n.members)} others` : 'others';
     }
+    if (n.kind === 'network' && n.name === '') {
+        return `no ${n.label}`;
+    }
     return n.kind === 'application' ? app_name(n.name) : n.name;
 }
 
@@ -33,7 +37,9 @@ const share = (value: number | null) => (value === null ? NONE : `${digits(value
 
 export function ServiceMapPage() {
     const filter = param('f');
-    const by: Group = GROUPS.find((g) => g === param('by')) ?? 'host';
+    const label = label_of(param('by'));
+    const by = label !== '' ? param('by') : (GROUPS.find((g) => g === param('by')) ?? 'host');
+    const keys = useSignal<string[] | null>(null); /* of labels that flows have */
     const selected = param('sel');
     const map = useSignal<{ of: string; map: ServiceMap; seconds: number } | null>(null);
     const failed = useSignal<unknown>(null);
@@ -59,7 +65,7 @@ export function ServiceMapPage() {
             const time = { from: new Date(Math.floor(w.from_ms)).toISOString(), to: new Date(Math.ceil(w.to_ms)).toISOString() };
             try {
                 const b = await get('/v1/map', { group_by, filter: f, ...time }, abort.signal);
-                map.value = { of, map: read_map(b), seconds: (w.to_ms - w.from_ms) / 1000 };
+                map.value = { of, map: read_map(b, group_by), seconds: (w.to_ms - w.from_ms) / 1000 };
                 failed.value = null;
             } catch (error) {
                 if (!abort.signal.aborted) {
@@ -76,6 +82,27 @@ export function ServiceMapPage() {
             window.clearTimeout(timer);
         };
     });
+
+    /* What networks can be called by: what the largest flows of this time say. */
+    const by_network = async () => {
+        const w = view();
+        const b = await get('/v1/flows', { page_size: 200, order_by: 'bytes desc', from: Math.floor(w.from_ms), to: Math.ceil(w.to_ms) }).catch(() => ({ flows: [] }));
+        const found = new Set<string>();
+        for (const flow of Array.isArray(b.flows) ? b.flows : []) {
+            for (const end of [flow?.client, flow?.server]) {
+                read_labels(end).forEach(([key]) => found.add(key));
+            }
+        }
+        keys.value = [...found].sort();
+        if (label === '' && keys.value.length > 0) {
+            patch({ by: `labels.${keys.value.includes('site') ? 'site' : keys.value[0]}`, sel: '' }, true);
+        }
+    };
+    useEffect(() => {
+        if (label !== '' && keys.peek() === null) {
+            void by_network();
+        }
+    }, [label]);
 
     const run = (f: string) => patch({ f, sel: '' });
     const shown = map.value !== null && map.value.of === question.value ? map.value : null;
@@ -116,18 +143,35 @@ export function ServiceMapPage() {
                 title="Service map"
                 sub={shown && edges.length > 0 ? about(shown.map) : ''}
                 tools={
-                    <Segments
-                        label="What is called"
-                        value={by}
-                        options={[
-                            ['host', 'host'],
-                            ['application', 'application'],
-                            ['server_name', 'server name'],
-                        ]}
-                        choose={(v) => patch({ by: v === 'host' ? '' : v, sel: '' }, true)}
-                    />
+                    <div class="map-tools">
+                        {label !== '' && (
+                            <select aria-label="Label of the networks" value={label} onChange={(e) => patch({ by: `labels.${e.currentTarget.value}`, sel: '' }, true)}>
+                                {[...new Set([label, ...(keys.value ?? [])])].map((key) => (
+                                    <option key={key} value={key}>
+                                        {key}
+                                    </option>
+                                ))}
+                            </select>
+                        )}
+                        <Segments
+                            label="What is called"
+                            value={label !== '' ? 'network' : (by as Group)}
+                            options={[
+                                ['host', 'host'],
+                                ['application', 'application'],
+                                ['server_name', 'server name'],
+                                ['network', 'network'],
+                            ]}
+                            choose={(v) => (v === 'network' ? void by_network() : patch({ by: v === 'host' ? '' : v, sel: '' }, true))}
+                        />
+                    </div>
                 }
             >
+                {label === '' && keys.value?.length === 0 && (
+                    <p class="map-note" role="status">
+                        No flow of this time says what its networks are called: networks.labels in the settings of the sensors does.
+                    </p>
+                )}
                 {shown !== null && (failed.value !== null || shown.map.truncated !== '' || shown.map.answered < shown.map.asked) && (
                     <p class="map-note" role="status">
                         {failed.value !== null && 'The map could not be read again: this is the one before. '}

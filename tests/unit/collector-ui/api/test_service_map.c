@@ -138,6 +138,29 @@ static void names_and_applications_are_nodes_of_their_own(void **state)
     service_map_fini(&map);
 }
 
+static void networks_are_nodes_of_both_sides_and_talk_to_themselves_too(void **state)
+{
+    struct service_map map;
+
+    (void)state;
+    add("berlin", "berlin", 100, 1000);
+    add("berlin", "paris", 10, 20);
+    add("", "paris", 1, 2); /* a client without the label */
+    add(NULL, NULL, 7, 8);
+    assert_true(service_map_make(&made.sums, DIMENSION_SERVER_NETWORK, 60, 200, &map));
+    assert_int_equal(map.nodes_count, 4);
+    assert_int_equal(find(&map, "network:berlin")->sent, 1110);
+    assert_int_equal(find(&map, "network:berlin")->packets, 4);
+    assert_int_equal(find(&map, "network:")->sent, 1);
+    assert_int_equal(find(&map, "other:network")->sent, 15); /* of both sides */
+    expect_whole(&map);
+    service_map_fini(&map);
+    assert_true(service_map_make(&made.sums, DIMENSION_SERVER_NETWORK, 2, 2, &map));
+    assert_in_range(map.edges_count, 1, 2);
+    expect_whole(&map);
+    service_map_fini(&map);
+}
+
 static void an_empty_history_is_an_empty_map(void **state)
 {
     struct service_map map;
@@ -216,6 +239,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_host_is_one_node_on_both_sides, start, stop),
         cmocka_unit_test_setup_teardown(names_and_applications_are_nodes_of_their_own, start, stop),
+        cmocka_unit_test_setup_teardown(networks_are_nodes_of_both_sides_and_talk_to_themselves_too,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(an_empty_history_is_an_empty_map, start, stop),
         cmocka_unit_test_setup_teardown(what_found_no_room_in_the_sums_is_one_edge_of_others, start,
                                         stop),
