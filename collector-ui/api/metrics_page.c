@@ -411,6 +411,7 @@ static void write_push(struct metrics_page *page, struct api *api)
 {
     static const char *const states[INGEST_CONFIG_STATE_COUNT] = {
         NULL, NULL, "pending", "applying", "applied", "needs_restart", "failed", "rolled_back"};
+    static const char *const stages[ROLLOUT_STAGE_COUNT] = {NULL, "canary", "all", "stopped"};
     struct config_push *const push = atomic_load(&api->push);
     struct config_push_counts c;
 
@@ -420,6 +421,13 @@ static void write_push(struct metrics_page *page, struct api *api)
     config_push_counts_read(push, &c);
     one(page, "netscope_collector_desired_configs", METRICS_GAUGE,
         "Settings that sensors shall have (SetDesiredConfig).", c.configs);
+    metrics_family(
+        page, "netscope_collector_rollouts", METRICS_GAUGE,
+        "Of these, how far they are; stopped: a sensor failed, or was waited for in vain.");
+    for (unsigned i = ROLLOUT_CANARY; i < ROLLOUT_STAGE_COUNT; i++) {
+        metrics_u64(page, "netscope_collector_rollouts", METRICS_LABELS("stage", stages[i]),
+                    c.stages[i]);
+    }
     metrics_family(page, "netscope_collector_desired_config_sensors", METRICS_GAUGE,
                    "Sensors that shall have some, by what became of it.");
     for (unsigned i = 0; i < INGEST_CONFIG_STATE_COUNT; i++) {

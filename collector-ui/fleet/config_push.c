@@ -384,10 +384,12 @@ bool config_push_state(struct config_push *push, const char *sensor_id,
 void config_push_counts_read(struct config_push *push, struct config_push_counts *out)
 {
     const struct rollout_sensor *sensor;
+    const struct rollout_wish *wish;
 
     *out = (struct config_push_counts){0};
     (void)pthread_mutex_lock(&push->lock);
-    while (rollout_wish_at(push->rollout, (uint32_t)out->configs) != NULL) {
+    while ((wish = rollout_wish_at(push->rollout, (uint32_t)out->configs)) != NULL) {
+        out->stages[wish->stage]++;
         out->configs++;
     }
     for (uint32_t i = 0; (sensor = rollout_sensor_at(push->rollout, i)) != NULL; i++) {

@@ -71,6 +71,7 @@ MUST_USE bool config_push_state(struct config_push *push, const char *sensor_id,
                                 struct config_push_state *out);
 struct config_push_counts {
     uint64_t configs;
+    uint64_t stages[ROLLOUT_STAGE_COUNT];        /* of these, by how far they are */
     uint64_t sensors[INGEST_CONFIG_STATE_COUNT]; /* with desired settings, by state */
 };
 void config_push_counts_read(struct config_push *push, struct config_push_counts *out);

@@ -18,7 +18,13 @@
 #define ROLLOUT_WHO_BYTES    64
 #define ROLLOUT_REASON_BYTES 512
 
-enum rollout_stage { ROLLOUT_NONE, ROLLOUT_CANARY, ROLLOUT_ALL, ROLLOUT_STOPPED };
+enum rollout_stage {
+    ROLLOUT_NONE,
+    ROLLOUT_CANARY,
+    ROLLOUT_ALL,
+    ROLLOUT_STOPPED,
+    ROLLOUT_STAGE_COUNT
+};
 
 struct rollout_wish {
     char id[INGEST_OFFER_ID_BYTES];

@@ -221,6 +221,8 @@ class Push(unittest.TestCase):
         self.assertEqual((shown["state"], shown["path"], shown["line"]), ("FAILED", "", 0))
         figures = metrics(f"http://127.0.0.1:{self.place.http}/metrics")
         self.assertEqual(figures["netscope_collector_desired_configs"], 1)
+        self.assertEqual([figures[f'netscope_collector_rollouts{{stage="{stage}"}}'] for stage in ("canary", "all", "stopped")],
+                         [0, 0, 1])
         self.assertEqual(figures['netscope_collector_desired_config_sensors{state="failed"}'], 1)
         self.assertEqual(sensor.idle(), "1m")
 
