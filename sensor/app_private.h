@@ -151,6 +151,8 @@ void app_offer_take(struct app *app, struct control_request *request);
 void app_offer_tick(struct app *app);
 /* The file was read again and is in force alone. */
 void app_offer_reloaded(struct app *app);
+/* ---- app_locked.c ---- */
+
 /* What the settings say of offers. 0 or -errno with file and line. */
 MUST_USE int app_offer_check(const struct sensor_settings *settings, const struct config *config,
                              struct error *err);

@@ -8,14 +8,9 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/log.h"
-#include "base/replacement.h"
+#include "collector-ui/fleet/config_push_private.h"
 
-#define FIELD(member)   offsetof(struct push_settings, member)
-#define PATH_BYTES      4096
-#define FILE_BYTES_MAX  ((size_t)256 << 20)
-#define FILE_HEAD       "netscope-push 1\n"
-#define FILE_HEAD_BYTES (sizeof(FILE_HEAD) - 1)
+#define FIELD(member) offsetof(struct push_settings, member)
 
 const struct config_field push_fields[] = {
     {.type = CONFIG_BYTES,
@@ -51,95 +46,6 @@ const struct config_field push_fields[] = {
     {0},
 };
 
-struct config_push {
-    const struct push_settings *settings;
-    char path[PATH_BYTES];
-    pthread_mutex_t writing; /* one writer of the file; taken before `lock` */
-    pthread_mutex_t lock;
-    struct rollout *rollout;
-    uint64_t retry_ns; /* monotonic: the disk is not tried again before */
-};
-
-/* ---- the file ---- */
-
-static int write_file(const struct config_push *push, const uint8_t *bytes, size_t length)
-{
-    struct replacement file;
-    int result = replacement_begin(&file, push->path, 0600);
-
-    if (result == 0) {
-        (void)fwrite(FILE_HEAD, 1, FILE_HEAD_BYTES, file.file);
-        (void)fwrite(bytes, 1, length, file.file);
-        result = replacement_end(&file, REPLACEMENT_SYNCED);
-    }
-    return result;
-}
-
-/* malloc'ed; *length 0: there is none. NULL with `err`. */
-static uint8_t *read_file(const char *path, size_t *length, struct error *err)
-{
-    FILE *file = fopen(path, "re");
-    uint8_t *bytes = malloc(1);
-
-    *length = 0;
-    if (file == NULL) {
-        if (errno != ENOENT) {
-            free(bytes);
-            bytes = NULL;
-            (void)error_set(err, errno, "open %s: %s", path, strerror(errno));
-        }
-        return bytes;
-    }
-    for (size_t room = 65536; bytes != NULL && room <= FILE_BYTES_MAX; room *= 4) {
-        uint8_t *larger = realloc(bytes, room);
-
-        if (larger == NULL) {
-            break;
-        }
-        bytes = larger;
-        *length += fread(bytes + *length, 1, room - *length, file);
-        if (*length < room) {
-            break;
-        }
-    }
-    if (ferror(file) != 0) {
-        (void)error_set(err, EIO, "read %s: input/output error", path);
-        free(bytes);
-        bytes = NULL;
-    }
-    (void)fclose(file);
-    return bytes;
-}
-
-static int read_all(struct config_push *push, struct error *err)
-{
-    size_t length;
-    char moved[PATH_BYTES + 16];
-    uint8_t *bytes = read_file(push->path, &length, err);
-
-    if (bytes == NULL) {
-        return -err->code;
-    }
-    const bool has_head =
-        length >= FILE_HEAD_BYTES && memcmp(bytes, FILE_HEAD, FILE_HEAD_BYTES) == 0;
-    const int result =
-        length == 0 ? 0
-        : has_head  ? rollout_read(push->rollout, bytes + FILE_HEAD_BYTES, length - FILE_HEAD_BYTES)
-                    : -EBADMSG;
-
-    free(bytes);
-    if (result == 0) {
-        return 0;
-    }
-    (void)snprintf(moved, sizeof(moved), "%s.damaged", push->path);
-    (void)rename(push->path, moved);
-    log_error("push", "desired configs cannot be read: moved away, sensors are offered nothing",
-              "file=%s", moved);
-    rollout_free(push->rollout);
-    push->rollout = NULL;
-    return 0;
-}
-
 /* ---- life ---- */
 
 static struct rollout *new_rollout(const struct push_settings *settings, uint32_t sensors_max)
@@ -162,7 +68,7 @@ struct config_push *config_push_open(const struct push_settings *settings, uint3
     (void)pthread_mutex_init(&push->writing, NULL);
     (void)pthread_mutex_init(&push->lock, NULL);
     push->rollout = new_rollout(settings, sensors_max);
-    if (push->rollout != NULL && read_all(push, err) != 0) {
+    if (push->rollout != NULL && config_push_read(push, err) != 0) {
         config_push_free(push);
         return NULL;
     }
@@ -220,21 +126,6 @@ int config_push_check(struct config_push *push, struct rollout_wish *wish, struc
     return config_yaml_check(wish->yaml, bytes, "yaml", err);
 }
 
-static int write_down(struct config_push *push, const char *leaves_out, struct error *err)
-{
-    size_t length = 0;
-
-    (void)pthread_mutex_lock(&push->lock);
-    uint8_t *bytes = rollout_write(push->rollout, leaves_out, &length);
-    (void)pthread_mutex_unlock(&push->lock);
-    const int result = bytes == NULL ? -ENOMEM : write_file(push, bytes, length);
-
-    free(bytes);
-    return result == 0 ? 0
-                       : error_set(err, -result, "write %s: %s; nothing has changed", push->path,
-                                   strerror(-result));
-}
-
 int config_push_set(struct config_push *push, struct rollout_wish *wish, struct error *err)
 {
     int result = config_push_check(push, wish, err);
@@ -250,7 +141,7 @@ int config_push_set(struct config_push *push, struct rollout_wish *wish, struct 
     result = rollout_add(push->rollout, wish, err);
     (void)pthread_mutex_unlock(&push->lock);
     if (result == 0) {
-        result = write_down(push, NULL, err);
+        result = config_push_write_down(push, NULL, err);
         (void)pthread_mutex_lock(&push->lock);
         if (result == 0) {
             rollout_release(push->rollout, wish->id, clock_wall_ns());
@@ -270,7 +161,7 @@ int config_push_clear(struct config_push *push, const char *id, struct error *er
     (void)pthread_mutex_lock(&push->lock);
     const bool is_there = rollout_find(push->rollout, id) != NULL;
     (void)pthread_mutex_unlock(&push->lock);
-    const int result = is_there ? write_down(push, id, err)
+    const int result = is_there ? config_push_write_down(push, id, err)
                                 : error_set(err, ENOENT, "config_id: there is no such config");
 
     if (result == 0) {
@@ -280,66 +171,6 @@ int config_push_clear(struct config_push *push, const char *id, struct error *er
     }
     (void)pthread_mutex_unlock(&push->writing);
     return result;
-}
-
-static void copy_labels(const struct config_push *push, const char *sensor_id,
-                        struct config_push_labels *out)
-{
-    const struct rollout_sensor *sensor = rollout_sensor(push->rollout, sensor_id);
-    const char *set = sensor == NULL ? NULL : sensor->set_labels;
-    const char *own = sensor == NULL ? NULL : sensor->labels;
-
-    (void)snprintf(out->set, sizeof(out->set), "%s", set == NULL ? "" : set);
-    (void)snprintf(out->own, sizeof(out->own), "%s", own == NULL ? "" : own);
-}
-
-void config_push_labels_read(struct config_push *push, const char *sensor_id,
-                             struct config_push_labels *out)
-{
-    (void)pthread_mutex_lock(&push->lock);
-    copy_labels(push, sensor_id, out);
-    (void)pthread_mutex_unlock(&push->lock);
-}
-
-int config_push_label(struct config_push *push, const char *sensor_id, const char *set_labels,
-                      struct error *err)
-{
-    struct config_push_labels before;
-
-    (void)pthread_mutex_lock(&push->writing);
-    (void)pthread_mutex_lock(&push->lock);
-    copy_labels(push, sensor_id, &before);
-    int result = rollout_label(push->rollout, sensor_id, set_labels, clock_wall_ns());
-    (void)pthread_mutex_unlock(&push->lock);
-    if (result != 0) {
-        (void)error_set(err, -result,
-                        result == -ENOENT ? "sensor %.128s: never seen here"
-                                          : "sensor %.128s: no memory",
-                        sensor_id);
-    } else {
-        result = write_down(push, NULL, err);
-        if (result != 0) {
-            (void)pthread_mutex_lock(&push->lock);
-            (void)!rollout_label(push->rollout, sensor_id, before.set, clock_wall_ns());
-            (void)pthread_mutex_unlock(&push->lock);
-        }
-    }
-    (void)pthread_mutex_unlock(&push->writing);
-    return result;
-}
-
-void config_push_each_chosen(struct config_push *push, const struct rollout_choice *choice,
-                             void (*each)(void *context, const char *sensor_id), void *context)
-{
-    const struct rollout_sensor *sensor;
-
-    (void)pthread_mutex_lock(&push->lock);
-    for (uint32_t i = 0; (sensor = rollout_sensor_at(push->rollout, i)) != NULL; i++) {
-        if (rollout_choice_takes(choice, sensor->sensor_id, sensor->set_labels, sensor->labels)) {
-            each(context, sensor->sensor_id);
-        }
-    }
-    (void)pthread_mutex_unlock(&push->lock);
 }
 
 void config_push_look(struct config_push *push,
@@ -470,26 +301,6 @@ static void note_sent(struct config_push *push, uint32_t at, const char *sensor_
     (void)pthread_mutex_unlock(&push->lock);
 }
 
-static void write_change(struct config_push *push)
-{
-    const uint64_t now_ns = clock_monotonic_ns();
-    struct error err = {0};
-
-    (void)pthread_mutex_lock(&push->writing);
-    (void)pthread_mutex_lock(&push->lock);
-    const bool is_due = now_ns >= push->retry_ns && rollout_take_change(push->rollout);
-    (void)pthread_mutex_unlock(&push->lock);
-    if (is_due && write_down(push, NULL, &err) != 0) {
-        log_warn("push", "what became of desired configs cannot be written down", "reason=\"%s\"",
-                 err.message);
-        push->retry_ns = now_ns + 60 * NS_PER_SEC;
-        (void)pthread_mutex_lock(&push->lock);
-        rollout_touch(push->rollout);
-        (void)pthread_mutex_unlock(&push->lock);
-    }
-    (void)pthread_mutex_unlock(&push->writing);
-}
-
 void config_push_tick(struct config_push *push,
                       bool (*send)(void *context, const char *sensor_id,
                                    const struct ingest_config_offer *offer),
@@ -509,5 +320,5 @@ void config_push_tick(struct config_push *push,
         }
         free(yaml);
     }
-    write_change(push);
+    config_push_write_change(push);
 }
