@@ -130,7 +130,12 @@ ALTER TABLE netscope.flows
     ADD COLUMN IF NOT EXISTS dns_response_time_nanos              Nullable(UInt64)       CODEC(ZSTD(1)),
     ADD COLUMN IF NOT EXISTS ssh_hassh_server                     LowCardinality(String),
     ADD COLUMN IF NOT EXISTS ssh_client_banner                    LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS ssh_server_banner                    LowCardinality(String);
+    ADD COLUMN IF NOT EXISTS ssh_server_banner                    LowCardinality(String),
+    -- What the networks of both ends are called, keys and values (docs/networks.md).
+    ADD COLUMN IF NOT EXISTS client_labels_key                    Array(LowCardinality(String)),
+    ADD COLUMN IF NOT EXISTS client_labels_value                  Array(LowCardinality(String)),
+    ADD COLUMN IF NOT EXISTS server_labels_key                    Array(LowCardinality(String)),
+    ADD COLUMN IF NOT EXISTS server_labels_value                  Array(LowCardinality(String));
 
 -- An INSERT that a collector makes again, since it did not hear the answer, is known by its token and taken once, here
 -- and in the sums. (Replicated tables know their last ones without this.)

@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS netscope.flows_queue
     tcp_server_rtt_max_nanos Nullable(UInt64), tcp_server_rtt_samples UInt32, tcp_simultaneous_open Bool,
     app_method String, app_carrier String, tls_ja3s String, tls_ech_offered Bool, tls_cert_sha256 String,
     dns_response_time_nanos Nullable(UInt64), ssh_hassh_server String, ssh_client_banner String,
-    ssh_server_banner String
+    ssh_server_banner String, client_labels_key Array(String), client_labels_value Array(String),
+    server_labels_key Array(String), server_labels_value Array(String)
 )
 ENGINE = Kafka
 SETTINGS kafka_broker_list = 'KAFKA_BROKERS',

@@ -101,3 +101,17 @@ FROM netscope.flows
 WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
 GROUP BY sensor_id, boot_id
 ORDER BY missing DESC;
+
+-- name: networks
+-- Traffic between networks by one of their labels, here "site" (docs/networks.md); empty where an end has none.
+SELECT
+    client_labels_value[indexOf(client_labels_key, 'site')] AS client_site,
+    server_labels_value[indexOf(server_labels_key, 'site')] AS server_site,
+    sum(forward_delta_bytes) AS bytes_sent,
+    sum(reverse_delta_bytes) AS bytes_received,
+    uniqExact(flow_id) AS flows
+FROM netscope.flows FINAL
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
+GROUP BY client_site, server_site
+ORDER BY bytes_sent + bytes_received DESC
+LIMIT 50;

@@ -74,7 +74,7 @@ before(async () => {
     const made = spawnSync(path.join(BIN, 'netscope-traffic'), ['mix', capture, '-f', String(FLOWS)], { encoding: 'utf8' });
     assert.equal(made.status, 0, made.stderr);
     const lines = path.join(folder, 'flows.jsonl');
-    const said = await runSensor({ NETSCOPE_KAFKA__VALUE: 'flow_row' }, '--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers, '--flows-jsonl', lines);
+    const said = await runSensor({ NETSCOPE_KAFKA__VALUE: 'flow_row', NETSCOPE_NETWORKS__LABELS: '10.0.0.0/8 site=hq role=any,10.0.64.0/18 site=berlin' }, '--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers, '--flows-jsonl', lines);
     records = fs.readFileSync(lines, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
     ledger = BigInt(/packets captured: (\d+)/.exec(said)[1]) - BigInt(/not IP: (\d+)/.exec(said)[1]);
 });
@@ -222,6 +222,13 @@ test('the shipped questions are answered, and rightly', () => {
     const port = (list) => list.filter((row) => row.server_port === 443).length;
     assert.ok(port(answer('services')) > 0);
     assert.ok(answer('handshake_percentiles').every((row) => row.milliseconds[0] <= row.milliseconds[2]));
+    const sites = new Map();
+    for (const record of records) {
+        const pair = [record.client, record.server].map((end) => end.labels?.site ?? '').join('>');
+        sites.set(pair, (sites.get(pair) ?? 0n) + BigInt(record.forward?.delta_bytes ?? 0));
+    }
+    assert.ok(sites.size > 2);
+    assert.deepEqual(new Map(answer('networks').map((row) => [`${row.client_site}>${row.server_site}`, BigInt(row.bytes_sent)]).sort()), new Map([...sites].sort()));
     const lost = answer('lost_records');
     assert.equal(lost.length, 1);
     assert.equal(Number(lost[0].missing), 0);
