@@ -7,19 +7,9 @@
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/capture_service.pb-c.h"
 
-/* What somebody wants, until the sensors have answered. */
-struct wish {
-    struct grpc_ask ask; /* kept, once it waits */
-    struct ingest_capture_order order;
-    uint64_t sensor_packets_max, sensor_bytes_max;
-    uint32_t sensors_count;
-    char sensors[CAPTURE_SENSORS_MAX][INGEST_SENSOR_ID_BYTES];
-};
-
 /* ---- sensors ---- */
 
-/* Each once. False: refused. */
-static bool add_sensor(struct wish *wish, const char *id)
+bool fleet_capture_add_sensor(struct fleet_capture_wish *wish, const char *id)
 {
     const uint32_t most = capture_files_sensors_max(fleet_of(wish->ask.server)->parts.files);
 
@@ -39,7 +29,7 @@ static bool add_sensor(struct wish *wish, const char *id)
 }
 
 /* Those that are connected of `choice`, which a refusal calls `text`. False: refused. */
-static bool add_matching(struct wish *wish, const struct grpc_sensor_choice *choice,
+static bool add_matching(struct fleet_capture_wish *wish, const struct grpc_sensor_choice *choice,
                          const char *text)
 {
     uint32_t count = 0;
@@ -55,7 +45,7 @@ static bool add_matching(struct wish *wish, const struct grpc_sensor_choice *cho
         if (known[i].state != SENSOR_OFFLINE &&
             grpc_sensor_is_chosen(choice, known[i].sensor_id, strlen(known[i].sensor_id))) {
             has_any = true;
-            ok = add_sensor(wish, known[i].sensor_id);
+            ok = fleet_capture_add_sensor(wish, known[i].sensor_id);
         }
     }
     free(known);
@@ -66,7 +56,8 @@ static bool add_matching(struct wish *wish, const struct grpc_sensor_choice *cho
     return ok && has_any;
 }
 
-static bool add_labelled(struct wish *wish, const Netscope__V1__SensorSelector *selector)
+static bool add_labelled(struct fleet_capture_wish *wish,
+                         const Netscope__V1__SensorSelector *selector)
 {
     struct grpc_sensor_choice choice = {0};
     const bool ok = grpc_read_sensors(&wish->ask, (const ProtobufCMessage *)selector, &choice) &&
@@ -76,12 +67,17 @@ static bool add_labelled(struct wish *wish, const Netscope__V1__SensorSelector *
     return ok;
 }
 
-static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequest *request)
+static bool read_sensors(struct fleet_capture_wish *wish,
+                         const Netscope__V1__StartCaptureRequest *request)
 {
     const Netscope__V1__SensorSelector *selector = request->sensor_selector;
     const size_t count = selector == NULL ? 0 : selector->n_sensor_ids;
     const bool has_labels = selector != NULL && selector->labels[0] != '\0';
 
+    if (request->sensor_id[0] == '\0' && count == 0 && !has_labels &&
+        fleet_capture_has_subject(wish)) {
+        return true; /* those that saw it */
+    }
     if (request->sensor_id[0] != '\0' || (count == 0 && !has_labels)) {
         if (count > 0 || has_labels) {
             grpc_refuse_field(&wish->ask, "sensor_selector", "TWO_CHOICES", -1,
@@ -89,7 +85,7 @@ static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequ
             return false;
         }
         return fleet_capture_sensor(&wish->ask, "sensor_id", request->sensor_id) &&
-               add_sensor(wish, request->sensor_id);
+               fleet_capture_add_sensor(wish, request->sensor_id);
     }
     if (has_labels) {
         return add_labelled(wish, selector);
@@ -101,7 +97,7 @@ static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequ
 
         if (!(is_pattern ? add_matching(wish, &choice, id)
                          : fleet_capture_sensor(&wish->ask, "sensor_selector", id) &&
-                               add_sensor(wish, id))) {
+                               fleet_capture_add_sensor(wish, id))) {
             return false;
         }
     }
@@ -112,7 +108,7 @@ static bool read_sensors(struct wish *wish, const Netscope__V1__StartCaptureRequ
 
 static void told(void *context, const struct capture_info *info, const struct captures_end *end)
 {
-    struct wish *wish = context;
+    struct fleet_capture_wish *wish = context;
     struct fleet_grpc *fleet = fleet_of(wish->ask.server);
 
     if (end == NULL) {
@@ -125,8 +121,7 @@ static void told(void *context, const struct capture_info *info, const struct ca
     atomic_fetch_sub(&fleet->jobs, 1);
 }
 
-/* Takes the wish over. */
-static void start(struct wish *wish)
+void fleet_capture_go(struct fleet_capture_wish *wish)
 {
     struct grpc_ask ask = wish->ask;
     struct fleet_grpc *fleet = fleet_of(ask.server);
@@ -140,13 +135,17 @@ static void start(struct wish *wish)
     }
     const struct captures_request one =
         fleet_capture_request(&ask, wish->sensors[0], &wish->order, peer);
-    const struct capture_files_request request = {.sensor_ids = ids,
-                                                  .sensors_count = wish->sensors_count,
-                                                  .order = one.order,
-                                                  .sensor_packets_max = wish->sensor_packets_max,
-                                                  .sensor_bytes_max = wish->sensor_bytes_max,
-                                                  .peer = one.peer,
-                                                  .what = one.what};
+    const struct capture_files_request request = {
+        .sensor_ids = ids,
+        .sensors_count = wish->sensors_count,
+        .order = one.order,
+        .sensor_packets_max = wish->sensor_packets_max,
+        .sensor_bytes_max = wish->sensor_bytes_max,
+        .bpf_plain = wish->bpf_plain[0] == '\0' ? NULL : wish->bpf_plain,
+        .flow_id = wish->flow_id,
+        .alert_id = wish->alert_id,
+        .peer = one.peer,
+        .what = one.what};
 
     grpc_ask_keep(&ask);
     atomic_fetch_add(&fleet->jobs, 1);
@@ -158,7 +157,34 @@ static void start(struct wish *wish)
     }
 }
 
-static bool read_request(struct wish *wish, const Netscope__V1__StartCaptureRequest *request)
+bool fleet_capture_has_subject(const struct fleet_capture_wish *wish)
+{
+    return wish->flow_id[0] != '\0' || wish->alert_id[0] != '\0';
+}
+
+/* What the filter is to be made for. */
+static bool read_subject(struct fleet_capture_wish *wish,
+                         const Netscope__V1__StartCaptureRequest *request)
+{
+    const int given =
+        (request->bpf[0] != '\0') + (request->flow_id[0] != '\0') + (request->alert_id[0] != '\0');
+
+    if (given > 1) {
+        grpc_refuse_field(&wish->ask, "bpf", "TWO_CHOICES", -1,
+                          "bpf: give one of bpf, flow_id and alert_id");
+        return false;
+    }
+    if (strlen(request->alert_id) >= sizeof(wish->alert_id)) {
+        grpc_refuse_field(&wish->ask, "alert_id", "BAD_ID", -1, "alert_id: too long to be one");
+        return false;
+    }
+    (void)snprintf(wish->flow_id, sizeof(wish->flow_id), "%.16s", request->flow_id);
+    (void)snprintf(wish->alert_id, sizeof(wish->alert_id), "%s", request->alert_id);
+    return request->flow_id[0] == '\0' || grpc_check_flow_ids(&wish->ask, request->flow_id, "");
+}
+
+static bool read_request(struct fleet_capture_wish *wish,
+                         const Netscope__V1__StartCaptureRequest *request)
 {
     struct ingest_capture_order *order = &wish->order;
 
@@ -170,7 +196,8 @@ static bool read_request(struct wish *wish, const Netscope__V1__StartCaptureRequ
     wish->sensor_bytes_max = request->sensor_max_bytes;
     (void)snprintf(order->bpf, sizeof(order->bpf), "%s", request->bpf);
     (void)snprintf(order->interface, sizeof(order->interface), "%s", request->interface);
-    return grpc_read_duration(&wish->ask, request->max_duration, "max_duration",
+    return read_subject(wish, request) &&
+           grpc_read_duration(&wish->ask, request->max_duration, "max_duration",
                               &order->duration_ns) &&
            read_sensors(wish, request);
 }
@@ -180,7 +207,7 @@ void fleet_start_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
     const Netscope__V1__StartCaptureRequest *request =
         (const Netscope__V1__StartCaptureRequest *)grpc_unpack(
             ask, &netscope__v1__start_capture_request__descriptor, bytes, length);
-    struct wish *wish = request == NULL ? NULL : calloc(1, sizeof(*wish));
+    struct fleet_capture_wish *wish = request == NULL ? NULL : calloc(1, sizeof(*wish));
 
     if (request == NULL) {
         return;
@@ -190,9 +217,11 @@ void fleet_start_capture(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
         return;
     }
     wish->ask = *ask;
-    if (read_request(wish, request)) {
-        start(wish);
-    } else {
+    if (!read_request(wish, request)) {
         free(wish);
+    } else if (fleet_capture_has_subject(wish)) {
+        fleet_capture_look_up(wish);
+    } else {
+        fleet_capture_go(wish);
     }
 }

@@ -39,6 +39,7 @@ void fleet_job_free(struct fleet_job *job)
     alert_choice_fini(&job->alerts);
     fleet_wish_free(job->wish);
     fleet_desired_free(job->desired);
+    free(job->capture);
     free(job);
 }
 

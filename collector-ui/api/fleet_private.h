@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "collector-ui/api/fleet_grpc.h"
+#include "collector-ui/capture/capture_filter.h"
 #include "collector-ui/history/query.h"
 #include "proto/serve/grpc_serve.h"
 
@@ -102,6 +103,7 @@ struct fleet_job {
     uint32_t page_size;
     uint64_t offset;
     char id[64];
+    struct fleet_capture_wish *capture; /* owned; NULL: none */
     /* Asks and answers, or refuses; on a query thread. */
     void (*run)(struct fleet_job *job);
 };
@@ -236,6 +238,25 @@ MUST_USE bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, cons
 /* A capture that did not begin. */
 void fleet_capture_refuse_start(struct grpc_ask *ask, const struct error *err);
 void fleet_capture_refuse_end(struct grpc_ask *ask, const struct captures_end *end);
+
+/* ---- what somebody wants to capture (fleet_capture_start.c) ---- */
+
+struct fleet_capture_wish {
+    struct grpc_ask ask;
+    struct ingest_capture_order order;
+    char bpf_plain[CAPTURE_FILTER_BYTES]; /* without VLAN tags; "": order.bpf is */
+    uint64_t sensor_packets_max, sensor_bytes_max;
+    char flow_id[17], alert_id[40]; /* that the filter is made for; "": not for one */
+    uint32_t sensors_count;
+    char sensors[CAPTURE_SENSORS_MAX][INGEST_SENSOR_ID_BYTES];
+};
+bool fleet_capture_has_subject(const struct fleet_capture_wish *wish);
+/* Each once. False: refused. */
+MUST_USE bool fleet_capture_add_sensor(struct fleet_capture_wish *wish, const char *id);
+/* Asks the sensors; takes the wish over. The rpc thread. */
+void fleet_capture_go(struct fleet_capture_wish *wish);
+/* The same when the history has told what the flow or alert is (fleet_capture_subject.c). */
+void fleet_capture_look_up(struct fleet_capture_wish *wish);
 
 /* ---- captures that are kept (fleet_captures.c, fleet_capture_start.c, fleet_capture_read.c) ----
  */

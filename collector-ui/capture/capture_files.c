@@ -110,10 +110,11 @@ bool capture_files_cancel(struct capture_files *files, const char *id)
     struct commands commands = {.count = 0};
 
     (void)pthread_mutex_lock(&files->lock);
-    const struct capture_kept *kept = capture_files_entry(files, id);
+    struct capture_kept *kept = capture_files_entry(files, id);
     const bool is_found = kept != NULL;
 
     if (is_found) {
+        kept->is_cancelled = true;
         list_commands(kept, &commands);
     }
     (void)pthread_mutex_unlock(&files->lock);
@@ -134,7 +135,7 @@ bool capture_files_delete(struct capture_files *files, const char *id)
         capture_files_remove_entry(files, kept);
     } else if (kept != NULL) {
         take_out(files, kept);
-        kept->is_deleted = true;
+        kept->is_deleted = kept->is_cancelled = true;
         list_commands(kept, &commands);
     }
     (void)pthread_mutex_unlock(&files->lock);

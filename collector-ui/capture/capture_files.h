@@ -36,7 +36,9 @@ struct capture_files_request {
     /* With the requester; its limits are those of the file. */
     const struct ingest_capture_order *order;
     uint64_t sensor_packets_max, sensor_bytes_max; /* of each sensor; 0: none of its own */
-    const char *peer, *what;                       /* as of captures_request */
+    const char *bpf_plain; /* for a sensor that does not take the order's filter; NULL: none */
+    const char *flow_id, *alert_id; /* that the filter was made for, or "" */
+    const char *peer, *what;        /* as of captures_request */
 };
 
 /* Where no sensor could be asked: as captures_start of the first, and -ENOSPC: no room can be made;

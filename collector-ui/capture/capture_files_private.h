@@ -25,6 +25,7 @@ struct capture_part {
     bool is_done;                          /* nothing comes any more. With the lock */
     uint64_t bytes_max;                    /* that it was asked for */
     struct ingest_capture_summary summary; /* with the lock, once it is done */
+    bool is_plain;   /* asked for once more, by the filter without VLAN tags */
     bool is_refused; /* the writer's: what it sent is no file, or more than it may be */
 };
 
@@ -33,8 +34,12 @@ struct capture_kept {
     struct capture_kept *next;
     struct capture_files *files;
     struct capture_info info;
-    struct capture_waiter waiter;   /* the rpc thread's; told NULL: nobody waits */
-    uint32_t unanswered;            /* likewise: sensors that have not said whether they capture */
+    struct capture_waiter waiter; /* the rpc thread's; told NULL: nobody waits */
+    uint32_t unanswered;          /* likewise: sensors that have not said whether they capture */
+    char *bpf_plain;              /* the rpc thread's, as the next ones; NULL: none */
+    char peer[RPC_PEER_BYTES];
+    const char *what;
+    bool is_cancelled;
     uint32_t parts_left;            /* that are not done */
     bool is_deleted;                /* and not in the list */
     struct pcapng_merge *merge;     /* the writer's; NULL: one sensor alone */

@@ -25,9 +25,19 @@ enum {
     CAPTURE_ERROR,
     CAPTURE_SENSORS,
     CAPTURE_SENSOR_PACKETS,
-    CAPTURE_SENSOR_BYTES
+    CAPTURE_SENSOR_BYTES,
+    CAPTURE_FLOW,
+    CAPTURE_ALERT
 };
-enum { PART_SENSOR = 1, PART_STATE, PART_BYTES, PART_PACKETS, PART_SUMMARY, PART_ERROR };
+enum {
+    PART_SENSOR = 1,
+    PART_STATE,
+    PART_BYTES,
+    PART_PACKETS,
+    PART_SUMMARY,
+    PART_ERROR,
+    PART_NO_VLAN
+};
 enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES, SUMMARY_DROPPED, SUMMARY_REASON };
 
 bool capture_id_is_good(const char *id)
@@ -84,6 +94,7 @@ static void write_part(struct wire_writer *w, const struct capture_part_info *pa
         write_summary(w, PART_SUMMARY, &part->summary);
     }
     wire_write_text_if_any(w, PART_ERROR, part->error);
+    wire_write_varint_if_any(w, PART_NO_VLAN, part->without_vlan ? 1 : 0);
     wire_end(w, mark);
 }
 
@@ -115,6 +126,8 @@ size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t
     }
     wire_write_varint_if_any(&w, CAPTURE_SENSOR_PACKETS, info->sensor_packets_max);
     wire_write_varint_if_any(&w, CAPTURE_SENSOR_BYTES, info->sensor_bytes_max);
+    wire_write_text_if_any(&w, CAPTURE_FLOW, info->flow_id);
+    wire_write_text_if_any(&w, CAPTURE_ALERT, info->alert_id);
     return w.ok ? wire_written(&w) : 0;
 }
 
@@ -184,6 +197,9 @@ static bool read_part(const struct wire_field *message, struct capture_part_info
         case PART_ERROR:
             ok = wire_text_into(&f, out->error, sizeof(out->error));
             break;
+        case PART_NO_VLAN:
+            out->without_vlan = f.value != 0;
+            break;
         default:
             break;
         }
@@ -201,6 +217,10 @@ static bool read_bytes(const struct wire_field *f, struct capture_info *out)
     case CAPTURE_SENSORS:
         return out->parts_count < CAPTURE_SENSORS_MAX &&
                read_part(f, &out->parts[out->parts_count++]);
+    case CAPTURE_FLOW:
+        return wire_text_into(f, out->flow_id, sizeof(out->flow_id));
+    case CAPTURE_ALERT:
+        return wire_text_into(f, out->alert_id, sizeof(out->alert_id));
     case CAPTURE_BPF:
         return wire_text_into(f, out->order.bpf, sizeof(out->order.bpf));
     case CAPTURE_INTERFACE:

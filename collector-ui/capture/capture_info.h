@@ -27,6 +27,7 @@ struct capture_part_info {
     uint64_t bytes;   /* that have come */
     uint64_t packets; /* in the file; counted where several capture */
     struct ingest_capture_summary summary;
+    bool without_vlan; /* by the filter that looks behind no VLAN tag */
     char error[256];
 };
 
@@ -36,6 +37,7 @@ struct capture_info {
     struct capture_part_info parts[CAPTURE_SENSORS_MAX];
     struct ingest_capture_order order; /* with the requester; limits are those of the file */
     uint64_t sensor_packets_max, sensor_bytes_max; /* of each sensor; 0: as the file's */
+    char flow_id[17], alert_id[40];                /* that the filter was made for */
     uint64_t start_ns, end_ns;                     /* wall clock; 0: not yet */
     enum capture_state state;
     uint64_t bytes; /* in the file */

@@ -115,12 +115,67 @@ static void end_all(struct capture_kept *kept)
     }
 }
 
+static void over(void *context, const struct captures_end *end);
+
+/* 0 stands for no limit. */
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+/* Asks the sensor; 0 or -errno. */
+static int ask(struct capture_part *part, struct error *err)
+{
+    struct capture_kept *kept = part->kept;
+    const struct capture_info *info = &kept->info; /* what is read here does not change */
+    struct ingest_capture_order order = info->order;
+    const struct captures_request request = {.command_id = part->command_id,
+                                             .sensor_id = info->parts[part->number].sensor_id,
+                                             .order = &order,
+                                             .peer = kept->peer,
+                                             .what = kept->what};
+    const struct captures_reader reader = {
+        .begun = begun, .chunk = chunk, .over = over, .context = part};
+    char id[CAPTURES_COMMAND_BYTES];
+
+    if (part->is_plain) {
+        (void)snprintf(order.bpf, sizeof(order.bpf), "%s", kept->bpf_plain);
+    }
+    order.packets_max = smaller(order.packets_max, info->sensor_packets_max);
+    order.bytes_max = smaller(order.bytes_max, info->sensor_bytes_max);
+    part->bytes_max = order.bytes_max;
+    return captures_start(kept->files->captures, &request, &reader, id, err);
+}
+
+/* A filter that looks behind VLAN tags compiles for Ethernet alone. True: the sensor is asked once
+ * more, by the one that does not. */
+static bool asks_again(struct capture_part *part, const struct captures_end *end)
+{
+    struct capture_kept *kept = part->kept;
+    struct capture_files *files = kept->files;
+    struct error ignored = {0};
+
+    if (part->has_answered || part->is_plain || kept->bpf_plain == NULL || kept->is_cancelled ||
+        end->status == RPC_OK || strcmp(end->reason, "INVALID_FILTER") != 0) {
+        return false;
+    }
+    part->is_plain = true;
+    (void)pthread_mutex_lock(&files->lock);
+    (void)strncat(part->command_id, "-p", sizeof(part->command_id) - strlen(part->command_id) - 1);
+    kept->info.parts[part->number].without_vlan = true;
+    (void)pthread_mutex_unlock(&files->lock);
+    return ask(part, &ignored) == 0;
+}
+
 static void over(void *context, const struct captures_end *end)
 {
     struct capture_part *part = context;
     struct capture_kept *kept = part->kept;
     struct capture_files *files = kept->files;
 
+    if (asks_again(part, end)) {
+        return;
+    }
     (void)pthread_mutex_lock(&files->lock);
     if (!part->has_answered) {
         capture_part_fail(part, end->status == RPC_OK ? "the sensor sent no file" : end->message);
@@ -152,12 +207,6 @@ static int open_file(struct capture_files *files, struct capture_kept *kept, str
     return kept->fd < 0 ? error_set(err, errno, "write %s: %s", path, strerror(errno)) : 0;
 }
 
-/* 0 stands for no limit. */
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a == 0 ? b : b == 0 || a < b ? a : b;
-}
-
 static void fill(struct capture_kept *kept, const struct capture_files_request *request,
                  const struct captures_settings *settings)
 {
@@ -171,6 +220,10 @@ static void fill(struct capture_kept *kept, const struct capture_files_request *
     info->sensor_packets_max = request->sensor_packets_max;
     info->sensor_bytes_max = request->sensor_bytes_max;
     info->start_ns = clock_wall_ns();
+    (void)snprintf(info->flow_id, sizeof(info->flow_id), "%s", request->flow_id);
+    (void)snprintf(info->alert_id, sizeof(info->alert_id), "%s", request->alert_id);
+    (void)snprintf(kept->peer, sizeof(kept->peer), "%s", request->peer);
+    kept->what = request->what;
     info->parts_count = request->sensors_count;
     kept->unanswered = kept->parts_left = request->sensors_count;
     for (uint32_t i = 0; i < info->parts_count; i++) {
@@ -213,45 +266,27 @@ static struct capture_kept *new_kept(struct capture_files *files,
     fill(kept, request, files->settings);
     if (request->sensors_count > 1) {
         kept->merge = merge_of(&kept->info);
-        if (kept->merge == NULL) {
-            capture_kept_free(kept);
-            return NULL;
-        }
+    }
+    if (request->bpf_plain != NULL) {
+        kept->bpf_plain = strdup(request->bpf_plain);
+    }
+    if ((request->sensors_count > 1 && kept->merge == NULL) ||
+        (request->bpf_plain != NULL && kept->bpf_plain == NULL)) {
+        capture_kept_free(kept);
+        return NULL;
     }
     return kept;
 }
 
-/* Of one sensor; 0 or -errno. */
-static int ask(struct capture_part *part, const struct capture_files_request *request,
-               struct error *err)
-{
-    struct capture_kept *kept = part->kept;
-    struct ingest_capture_order order = kept->info.order;
-    const struct captures_request own = {.command_id = part->command_id,
-                                         .sensor_id = request->sensor_ids[part->number],
-                                         .order = &order,
-                                         .peer = request->peer,
-                                         .what = request->what};
-    const struct captures_reader reader = {
-        .begun = begun, .chunk = chunk, .over = over, .context = part};
-    char id[CAPTURES_COMMAND_BYTES];
-
-    order.packets_max = smaller(order.packets_max, request->sensor_packets_max);
-    order.bytes_max = smaller(order.bytes_max, request->sensor_bytes_max);
-    part->bytes_max = order.bytes_max;
-    return captures_start(kept->files->captures, &own, &reader, id, err);
-}
-
 /* Asks all; 0 where one could be, else the -errno of the first. */
-static int ask_all(struct capture_kept *kept, const struct capture_files_request *request,
-                   struct error *err)
+static int ask_all(struct capture_kept *kept, struct error *err)
 {
     int first = 0;
 
     for (uint32_t i = 0; i < kept->info.parts_count; i++) {
         struct capture_part *part = &kept->parts[i];
         struct error own = {0};
-        const int result = ask(part, request, &own);
+        const int result = ask(part, &own);
 
         if (result != 0) {
             part->has_answered = part->is_done = true;
@@ -287,7 +322,7 @@ int capture_files_start(struct capture_files *files, const struct capture_files_
     int result = capture_files_make_room(files, kept->info.order.bytes_max, err);
 
     (void)pthread_mutex_unlock(&files->lock);
-    result = result == 0 ? ask_all(kept, request, err) : result;
+    result = result == 0 ? ask_all(kept, err) : result;
     if (result == 0) {
         result = open_file(files, kept, err);
         if (result != 0) {

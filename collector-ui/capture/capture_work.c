@@ -30,9 +30,11 @@ static int write_all(int fd, const uint8_t *bytes, size_t length)
 static void each_sensor(const struct capture_kept *kept,
                         void (*act)(struct captures *captures, const char *id))
 {
+    (void)pthread_mutex_lock(&kept->files->lock);
     for (uint32_t i = 0; i < kept->info.parts_count; i++) {
         act(kept->files->captures, kept->parts[i].command_id);
     }
+    (void)pthread_mutex_unlock(&kept->files->lock);
 }
 
 static void fail_writing(struct capture_files *files, struct capture_kept *kept, int code)
@@ -119,6 +121,8 @@ static bool write_merged(struct capture_files *files, struct capture_part *part,
     (void)pthread_mutex_unlock(&files->lock);
     if (!was_full && pcapng_merge_full(kept->merge) != NULL) {
         each_sensor(kept, captures_cancel_soon);
+    } else if (was_full) { /* it began later */
+        captures_cancel_soon(files->captures, part->command_id);
     }
     return is_written;
 }

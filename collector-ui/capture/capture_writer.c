@@ -36,6 +36,7 @@ void capture_kept_free(struct capture_kept *kept)
 {
     pcapng_merge_free(kept->merge);
     pcapng_output_free(&kept->output);
+    free(kept->bpf_plain);
     free(kept);
 }
 

@@ -41,6 +41,7 @@ struct fixture {
     char id[CAPTURES_COMMAND_BYTES];
     struct ingest_capture_order order;
     uint32_t sensors_count; /* of a file; 0: one */
+    const char *bpf_plain;  /* likewise */
     struct ingest_command_result answer;
     const char *answers;
 };
@@ -326,6 +327,9 @@ static void start_file(struct fixture *f)
                                                   .sensors_count =
                                                       f->sensors_count == 0 ? 1 : f->sensors_count,
                                                   .order = &f->order,
+                                                  .bpf_plain = f->bpf_plain,
+                                                  .flow_id = "",
+                                                  .alert_id = "",
                                                   .peer = "here",
                                                   .what = "test"};
     const struct capture_waiter waiter = {.told = told, .context = f};
@@ -505,6 +509,40 @@ static void where_no_sensor_captures_all_say_why(void **state)
     assert_non_null(strstr(f->err.message, "'edge' is not connected"));
 }
 
+static void a_sensor_without_vlans_is_asked_by_the_other_filter(void **state)
+{
+    struct fixture *f = *state;
+    struct capture_info info;
+    char id[CAPTURES_COMMAND_BYTES];
+
+    (void)snprintf(f->order.bpf, sizeof(f->order.bpf), "(tcp) or (vlan and tcp)");
+    f->bpf_plain = "tcp";
+    on_rpc(f, start_file);
+    memcpy(id, f->id, sizeof(id));
+    f->answer.error_code = RPC_INVALID_ARGUMENT;
+    (void)snprintf(f->answer.error_reason, sizeof(f->answer.error_reason), "INVALID_FILTER");
+    (void)snprintf(f->answer.error, sizeof(f->answer.error), "no VLAN support for Raw IP");
+    take_answer(f, "edge", INGEST_FAILED);
+    assert_int_equal(f->over, 0);
+    assert_int_equal(f->sent_count, 2);
+    assert_string_equal(f->sent[1].capture.bpf, "tcp");
+    (void)snprintf(f->id, sizeof(f->id), "%.32s-p", id);
+    take_answer(f, "edge", INGEST_ACCEPTED);
+    assert_int_equal(f->begun, 1);
+    assert_true(capture_files_find(f->files, f->id, &info));
+    assert_true(info.parts[0].without_vlan);
+    assert_string_equal(info.order.bpf, "(tcp) or (vlan and tcp)");
+    /* One that refuses both says why. */
+    on_rpc(f, start_file);
+    memcpy(id, f->id, sizeof(id));
+    take_answer(f, "edge", INGEST_FAILED);
+    (void)snprintf(f->id, sizeof(f->id), "%.32s-p", id);
+    take_answer(f, "edge", INGEST_FAILED);
+    assert_int_equal(f->sent_count, 4);
+    assert_int_equal(f->over, 1);
+    assert_string_equal(f->message, "sensor 'edge': no VLAN support for Raw IP");
+}
+
 static void what_is_over_is_there_after_a_restart_until_it_is_too_old(void **state)
 {
     struct fixture *f = *state;
@@ -547,9 +585,14 @@ static void what_is_known_of_a_capture_comes_out_as_it_went_in(void **state)
                    .bytes = 300,
                    .packets = 3,
                    .summary = {.packets = 3, .bytes = 300, .dropped = 5, .reason = "cancelled"}},
-                  {.sensor_id = "core", .state = CAPTURE_FAILED, .error = "it left"}},
+                  {.sensor_id = "core",
+                   .state = CAPTURE_FAILED,
+                   .without_vlan = true,
+                   .error = "it left"}},
         .sensor_packets_max = 6,
         .sensor_bytes_max = 7,
+        .flow_id = "0123456789abcdef",
+        .alert_id = "0190a0b0-0000-7000-8000-000000000001",
         .order = {.bpf = "tcp",
                   .interface = "eth0",
                   .requester = "ada",
@@ -592,6 +635,7 @@ int main(void)
         TEST(room_is_kept_for_what_runs_and_made_by_what_is_over),
         TEST(several_sensors_are_answered_for_when_all_have_said_something),
         TEST(where_no_sensor_captures_all_say_why),
+        TEST(a_sensor_without_vlans_is_asked_by_the_other_filter),
         TEST(what_is_over_is_there_after_a_restart_until_it_is_too_old),
         cmocka_unit_test(what_is_known_of_a_capture_comes_out_as_it_went_in),
     };
