@@ -47,6 +47,7 @@ async function shot(name) {
 
 const start = () => page.getByRole('button', { name: 'Start', exact: true });
 const rows = () => page.locator('.cp');
+const chosen = () => page.locator('.cp-sensors .chip');
 
 test('a sensor is asked, the file grows, is stopped, downloaded and deleted', options, async () => {
     await show('#/packets');
@@ -91,6 +92,39 @@ test('what the sensor refuses stands where it was asked, and nothing is lost of 
     assert.deepEqual(faults.filter((f) => !/status of 400/.test(f)), []);
 });
 
+test('several sensors are asked, and one that refuses does not stop the others', options, async () => {
+    await show('#/packets?cap=1');
+    for (const id of ['s-fra-1', 's-gru-1', 's-ams-1', 's-lon-1']) {
+        await page.getByLabel('Sensor', { exact: true }).selectOption(id);
+    }
+    assert.equal(await chosen().count(), 4);
+    await page.getByRole('button', { name: 'Without lon-1' }).click();
+    assert.deepEqual((await chosen().allInnerTexts()).map((t) => t.replace(/\s*×\s*/, '')), ['fra-1', 'gru-1', 'ams-1']);
+    await start().click();
+    await wait_for('a capture', async () => (await rows().count()) === 1);
+    assert.match(await rows().innerText(), /fra-1, gru-1, ams-1/);
+    assert.match(await rows().locator('.fault-text').innerText(), /sensor 's-gru-1'.*collector\.captures/);
+    await shot('captures-several');
+    assert.deepEqual(faults, []);
+});
+
+test('an alert leads to a capture of its packets by those that raised it', options, async () => {
+    await show('#/alerts?state=all');
+    await page.keyboard.press('j');
+    await page.locator('.dr').getByRole('button', { name: 'Capture packets' }).click();
+    await page.waitForSelector('.cps');
+    assert.equal(await page.getByLabel('Filter (BPF)').count(), 0, 'the collector makes it');
+    assert.equal(await start().isDisabled(), false);
+    await shot('captures-alert');
+    await start().click();
+    await wait_for('a capture', async () => (await rows().count()) === 1);
+    assert.match(await rows().innerText(), /fra-1, ams-1.*host 198\.51\.100\.7/s);
+    assert.deepEqual(faults, []);
+    await page.getByRole('button', { name: 'A filter instead' }).click();
+    assert.equal(await page.getByLabel('Filter (BPF)').count(), 1);
+    assert.equal(await start().isDisabled(), true, 'which sensor?');
+});
+
 test('a flow leads to a capture of its own packets', options, async () => {
     await show('#/flows');
     await page.locator('.fl').first().click();
@@ -98,7 +132,7 @@ test('a flow leads to a capture of its own packets', options, async () => {
     await page.waitForSelector('.cps');
     const bpf = await page.getByLabel('Filter (BPF)').inputValue();
     assert.match(bpf, /^(tcp|udp) and host [0-9a-f.:]+ and host [0-9a-f.:]+ and port \d+/);
-    assert.notEqual(await page.getByLabel('Sensor', { exact: true }).inputValue(), '');
+    assert.ok((await chosen().count()) >= 1, 'who saw it');
     await start().click();
     await wait_for('a capture', async () => (await rows().count()) === 1);
     assert.ok((await rows().innerText()).includes(bpf));

@@ -1,6 +1,8 @@
 /* Captures, as a collector keeps them (docs/api.md "Captures that are kept"), in memory. A capture grows with the clock and ends with its time; the sensor gru-1 refuses. */
 const iso = (ms) => new Date(ms).toISOString();
 
+const REFUSAL = "sensor 's-gru-1': this sensor does not capture for its collector (collector.captures)";
+
 export class FakeCaptures {
     constructor() {
         this.list = [];
@@ -12,10 +14,14 @@ export class FakeCaptures {
         const is_over = now >= until;
         const bytes = Math.min(c.max_bytes, 108 + Math.floor((Math.min(now, until) - c.start_ms) / 10) * 1500);
         return {
-            capture_id: c.capture_id, sensor_id: c.sensor_id, bpf: c.bpf, interface: c.interface, max_bytes: String(c.max_bytes), requester: 'ada', start_time: iso(c.start_ms),
+            capture_id: c.capture_id, sensor_id: c.sensors[0], alert_id: c.asked.alert_id ?? '', sensors: c.sensors.map((id) => this.sensor_of(c, id, is_over)), bpf: c.bpf, interface: c.interface, max_bytes: String(c.max_bytes), requester: 'ada', start_time: iso(c.start_ms),
             state: is_over ? 'CAPTURE_STATE_ENDED' : 'CAPTURE_STATE_RUNNING', bytes: String(bytes),
             ...(is_over ? { end_time: iso(until), summary: { packets: String(Math.floor(bytes / 1500)), bytes: String(bytes), dropped: String(c.dropped ?? 0), reason: c.cancelled_ms ? 'cancelled' : 'max_duration' } } : {}),
         };
+    }
+
+    sensor_of(c, id, is_over) {
+        return id === 's-gru-1' ? { sensor_id: id, state: 'CAPTURE_STATE_FAILED', error: REFUSAL } : { sensor_id: id, state: is_over ? 'CAPTURE_STATE_ENDED' : 'CAPTURE_STATE_RUNNING', error: '' };
     }
 
     /* null: another path. */
@@ -26,14 +32,15 @@ export class FakeCaptures {
             return ok({ captures: this.list.map((c) => this.state_of(c, now)) });
         }
         if (path === '/v1/captures' && method === 'POST') {
-            if (body.sensor_id === 's-gru-1') {
-                return bad(400, 'CAPTURE_OFF', "sensor 's-gru-1': this sensor does not capture for its collector (collector.captures)");
+            const sensors = body.sensor_selector?.sensor_ids ?? (body.sensor_id ? [body.sensor_id] : body.alert_id ? ['s-fra-1', 's-ams-1'] : []);
+            if (sensors.every((id) => id === 's-gru-1')) {
+                return bad(400, 'CAPTURE_OFF', REFUSAL);
             }
             if (/\($/.test(body.bpf ?? '')) {
-                return bad(400, 'INVALID_FILTER', `sensor '${body.sensor_id}': cannot compile '${body.bpf}' for EN10MB: syntax error`);
+                return bad(400, 'INVALID_FILTER', `sensor '${sensors[0]}': cannot compile '${body.bpf}' for EN10MB: syntax error`);
             }
             const c = {
-                capture_id: String(++this.made).padStart(32, '0'), sensor_id: body.sensor_id, bpf: body.bpf ?? '', interface: body.interface ?? '', max_bytes: Number(body.max_bytes ?? 256e6),
+                capture_id: String(++this.made).padStart(32, '0'), sensors, bpf: body.alert_id ? 'host 198.51.100.7 and host 10.0.0.9' : (body.bpf ?? ''), interface: body.interface ?? '', max_bytes: Number(body.max_bytes ?? 256e6),
                 seconds: parseInt(body.max_duration ?? '3600', 10), start_ms: now, asked: body,
             };
             this.list.unshift(c);

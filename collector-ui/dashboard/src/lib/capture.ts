@@ -3,9 +3,17 @@ import { bytes, num } from './format';
 
 type Bag = Record<string, unknown>;
 
+/* One sensor of a capture. */
+export interface CaptureSensor {
+    id: string;
+    state: string;
+    error: string;
+}
+
 export interface Capture {
     id: string;
-    sensor_id: string;
+    sensors: CaptureSensor[];
+    alert_id: string;
     bpf: string;
     interface: string;
     state: 'RUNNING' | 'ENDED' | 'FAILED' | '';
@@ -27,16 +35,28 @@ const instant = (v: unknown) => {
     return Number.isFinite(at) ? at : null;
 };
 
+const state_of = (v: unknown): Capture['state'] => {
+    const state = text(v).replace(/^CAPTURE_STATE_/, '');
+    return state === 'RUNNING' || state === 'ENDED' || state === 'FAILED' ? state : '';
+};
+
+/* A collector that knows of one sensor alone names it by sensor_id. */
+function read_sensors(b: Bag): CaptureSensor[] {
+    const list = (Array.isArray(b.sensors) ? b.sensors : []).map(bag);
+    const sensors = list.map((s) => ({ id: text(s.sensor_id), state: state_of(s.state), error: text(s.error) })).filter((s) => s.id);
+    return sensors.length > 0 || text(b.sensor_id) === '' ? sensors : [{ id: text(b.sensor_id), state: state_of(b.state), error: '' }];
+}
+
 export function read_capture(record: unknown): Capture {
     const b = bag(record);
     const summary = b.summary === undefined || b.summary === null ? null : bag(b.summary);
-    const state = text(b.state).replace(/^CAPTURE_STATE_/, '');
     return {
         id: text(b.capture_id),
-        sensor_id: text(b.sensor_id),
+        sensors: read_sensors(b),
+        alert_id: text(b.alert_id),
         bpf: text(b.bpf),
         interface: text(b.interface),
-        state: state === 'RUNNING' || state === 'ENDED' || state === 'FAILED' ? state : '',
+        state: state_of(b.state),
         by: text(b.requester),
         start_ms: instant(b.start_time),
         end_ms: instant(b.end_time),
@@ -75,8 +95,14 @@ export function say_outcome(c: Capture): string {
     return `${(c.packets ?? 0).toLocaleString('en')} packets, ${bytes(c.bytes)}${lost}; ${say_reason(c.reason)}`;
 }
 
+/* What is said of sensors that failed while the capture did not. */
+export function failures_of(c: Capture): CaptureSensor[] {
+    return c.state === 'FAILED' && c.sensors.length < 2 ? [] : c.sensors.filter((s) => s.state === 'FAILED');
+}
+
 export interface Form {
-    sensor: string;
+    sensors: string[]; /* none, of an alert: those that raised it */
+    alert: string; /* the collector makes the filter for it; '': by `bpf` */
     interface: string;
     bpf: string;
     seconds: number; /* 0: as long as the sensor allows */
@@ -86,12 +112,14 @@ export interface Form {
 
 /* "" or what is missing before it can start. */
 export function missing_of(form: Form): string {
-    return form.sensor === '' ? 'Which sensor?' : form.bpf.length > 4096 ? 'The filter is too long.' : '';
+    return form.sensors.length === 0 && form.alert === '' ? 'Which sensor?' : form.bpf.length > 4096 ? 'The filter is too long.' : '';
 }
 
 export function request_of(form: Form): Bag {
-    const asked: Bag = { sensor_id: form.sensor };
-    if (form.bpf.trim()) {
+    const asked: Bag = form.sensors.length === 0 ? {} : form.sensors.length === 1 ? { sensor_id: form.sensors[0] } : { sensor_selector: { sensor_ids: form.sensors } };
+    if (form.alert) {
+        asked.alert_id = form.alert;
+    } else if (form.bpf.trim()) {
         asked.bpf = form.bpf.trim();
     }
     if (form.interface.trim()) {

@@ -218,7 +218,7 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
                         </button>
                     )}
                     {hello.value?.caps.capture && bpf !== '' && (
-                        <button type="button" class="btn small" onClick={() => go('packets', { cap: '1', sensor: f.sensor_id, bpf })}>
+                        <button type="button" class="btn small" onClick={() => go('packets', { cap: '1', sensor: f.sensor_id, cs: f.observers.length > 1 ? f.observers.map((o) => o.sensor_id).join(',') : '', bpf })}>
                             Capture packets
                         </button>
                     )}

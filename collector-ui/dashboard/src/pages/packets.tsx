@@ -137,7 +137,7 @@ export function Packets() {
                     </span>
                 )}
             </div>
-            {may_capture && param('cap') === '1' && <Captures key={`${sensor}\n${param('bpf')}`} />}
+            {may_capture && param('cap') === '1' && <Captures key={[sensor, param('bpf'), param('alert'), param('cs')].join('\n')} />}
             <div class="cap">
                 <span>
                     <b>{whole(rows.length)}</b> shown

@@ -16,6 +16,9 @@ export interface Acts {
     silence: (alerts: Alert[]) => void;
 }
 
+/* Not of a sensor itself, which has none. */
+const is_of_packets = (a: Alert) => !['SENSOR_LOSS', 'SENSOR_SILENT'].includes(a.kind);
+
 const list_of = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
 
 export function Detail({ a, now, related, acts }: { a: Alert; now: number; related: Alert[]; acts: Acts | null }) {
@@ -136,6 +139,11 @@ export function Detail({ a, now, related, acts }: { a: Alert; now: number; relat
                     {ids.length > 0 && (
                         <button type="button" class="btn small" onClick={() => go('flows', { f: ids.length === 1 ? term('community_id', ids[0]) : `community_id IN (${ids.slice(0, 16).map(quote).join(', ')})` })}>
                             Flows in evidence
+                        </button>
+                    )}
+                    {hello.value?.caps.capture && is_of_packets(a) && (
+                        <button type="button" class="btn small" onClick={() => go('packets', { cap: '1', alert: a.id })}>
+                            Capture packets
                         </button>
                     )}
                     {samples.length > 0 && hello.value?.caps.packets && (

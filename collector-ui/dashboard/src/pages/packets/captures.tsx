@@ -1,9 +1,10 @@
-/* Captures: a sensor is asked for packets into a file at the collector; what runs and what is kept. Of whoever may (caps.capture). */
+/* Captures: sensors are asked for packets into a file at the collector; what runs and what is kept. Of whoever may (caps.capture). */
 import { useSignal, useSignalEffect, type Signal } from '@preact/signals';
-import { missing_of, read_capture, request_of, say_outcome, type Capture, type Form } from '../../lib/capture';
+import { failures_of, missing_of, read_capture, request_of, say_outcome, type Capture, type Form } from '../../lib/capture';
 import { ago, bytes, safe } from '../../lib/format';
 import { get, post, remove } from '../../live/rest';
-import { param, patch, sensor_name, sensors, server_now } from '../../live/store';
+import { alerts, param, patch, sensor_name, sensors, server_now } from '../../live/store';
+import { alert_entity, alert_title } from '../../live/records';
 import { Empty, Failed, Loading, problem_text, use_seconds } from '../../ui/parts';
 
 const RUNNING_MS = 1000;
@@ -48,7 +49,7 @@ export function Captures() {
                     <Loading rows={2} />
                 )
             ) : list.value.length === 0 ? (
-                <Empty>No capture is kept. Packets that a sensor is asked for come here as a pcapng file.</Empty>
+                <Empty>No capture is kept. Packets that sensors are asked for come here as a pcapng file.</Empty>
             ) : (
                 <ul class="cp-list">
                     {list.value.map((c) => (
@@ -60,8 +61,17 @@ export function Captures() {
     );
 }
 
+/* Ids in an address. */
+const named = (list: string) => list.split(',').filter(Boolean);
+
+/* Whom an alert is about, where the page knows it. */
+function subject_of(id: string): string {
+    const a = alerts.value.get(id);
+    return a ? `${alert_title(a)}: ${alert_entity(a, sensor_name)}` : id;
+}
+
 function Bar({ started }: { started: () => void }) {
-    const form = useSignal<Form>({ sensor: param('sensor'), interface: '', bpf: param('bpf'), seconds: 30, bytes: 10e6, history: false });
+    const form = useSignal<Form>({ sensors: named(param('cs') || param('sensor')), alert: param('alert'), interface: '', bpf: param('bpf'), seconds: 30, bytes: 10e6, history: false });
     const state = useSignal<{ busy: boolean; error: unknown }>({ busy: false, error: null });
     const set = (more: Partial<Form>) => (form.value = { ...form.value, ...more });
     const missing = missing_of(form.value);
@@ -88,9 +98,16 @@ function Bar({ started }: { started: () => void }) {
         >
             <label>
                 <span>Sensor</span>
-                <select aria-label="Sensor" value={form.value.sensor} onChange={(e) => set({ sensor: e.currentTarget.value })}>
-                    <option value="">choose</option>
-                    {(sensors.value ?? []).map((s) => (
+                <select
+                    aria-label="Sensor"
+                    value=""
+                    onChange={(e) => {
+                        set({ sensors: [...form.value.sensors, e.currentTarget.value] });
+                        e.currentTarget.value = '';
+                    }}
+                >
+                    <option value="">{form.value.sensors.length > 0 ? 'and another' : form.value.alert ? 'those that raised it' : 'choose'}</option>
+                    {(sensors.value ?? []).filter((s) => !form.value.sensors.includes(s.id)).map((s) => (
                         <option key={s.id} value={s.id}>
                             {safe(s.name)}
                             {s.state === 'OFFLINE' ? ' (offline)' : ''}
@@ -98,10 +115,22 @@ function Bar({ started }: { started: () => void }) {
                     ))}
                 </select>
             </label>
-            <label class="grow">
-                <span>Filter (BPF)</span>
-                <input type="text" aria-label="Filter (BPF)" class="mono" value={form.value.bpf} placeholder="all packets, or: host 10.0.0.7 and tcp port 443" maxLength={4096} spellcheck={false} autocomplete="off" onInput={(e) => set({ bpf: e.currentTarget.value })} />
-            </label>
+            {form.value.alert ? (
+                <div class="grow cp-subject">
+                    <span>Packets of the alert</span>
+                    <span class="chip">
+                        <b class="cut">{safe(subject_of(form.value.alert))}</b>
+                        <button type="button" aria-label="A filter instead" title="A filter instead" onClick={() => set({ alert: '' })}>
+                            ×
+                        </button>
+                    </span>
+                </div>
+            ) : (
+                <label class="grow">
+                    <span>Filter (BPF)</span>
+                    <input type="text" aria-label="Filter (BPF)" class="mono" value={form.value.bpf} placeholder="all packets, or: host 10.0.0.7 and tcp port 443" maxLength={4096} spellcheck={false} autocomplete="off" onInput={(e) => set({ bpf: e.currentTarget.value })} />
+                </label>
+            )}
             <label>
                 <span>Interface</span>
                 <input type="text" aria-label="Interface" class="short" value={form.value.interface} placeholder="all" maxLength={64} spellcheck={false} onInput={(e) => set({ interface: e.currentTarget.value })} />
@@ -115,6 +144,19 @@ function Bar({ started }: { started: () => void }) {
             <button type="submit" class="btn primary" disabled={state.value.busy || missing !== ''} title={missing || undefined}>
                 {state.value.busy ? 'Asking …' : 'Start'}
             </button>
+            {form.value.sensors.length > 0 && (
+                <div class="cp-sensors" role="group" aria-label="Sensors that capture">
+                    {form.value.sensors.map((id) => (
+                        <span key={id} class="chip">
+                            {safe(sensor_name(id))}
+                            <button type="button" aria-label={`Without ${safe(sensor_name(id))}`} onClick={() => set({ sensors: form.value.sensors.filter((one) => one !== id) })}>
+                                ×
+                            </button>
+                        </span>
+                    ))}
+                    {form.value.sensors.length > 1 && <span class="dim">into one file, each with interfaces of its own</span>}
+                </div>
+            )}
             {state.value.error !== null && (
                 <p class="fault-text" role="alert">
                     {safe(problem_text(state.value.error).text)}
@@ -158,7 +200,7 @@ function Row({ c, changed }: { c: Capture; changed: () => void }) {
             <span class="cp-state" role="img" aria-label={is_running ? 'runs' : c.state === 'FAILED' ? 'failed' : 'ended'} />
             <div class="cp-what">
                 <div class="cut">
-                    <b>{safe(sensor_name(c.sensor_id))}</b> <span class="mono">{c.bpf ? safe(c.bpf) : 'all packets'}</span>
+                    <b>{safe(c.sensors.map((s) => sensor_name(s.id)).join(', '))}</b> <span class="mono">{c.bpf ? safe(c.bpf) : 'all packets'}</span>
                     {c.interface && <span class="dim"> on {safe(c.interface)}</span>}
                 </div>
                 <div class={c.state === 'FAILED' ? 'fault-text' : 'dim'}>
@@ -166,6 +208,11 @@ function Row({ c, changed }: { c: Capture; changed: () => void }) {
                     {c.start_ms !== null && <span class="dim"> · {ago(server_now() - c.start_ms)} ago</span>}
                     {c.by && <span class="dim"> · by {safe(c.by)}</span>}
                 </div>
+                {failures_of(c).map((s) => (
+                    <div class="fault-text" key={s.id}>
+                        {safe(s.error || `${sensor_name(s.id)} failed`)}
+                    </div>
+                ))}
                 {is_running && c.max_bytes !== null && (
                     <progress value={Math.min(c.bytes, c.max_bytes)} max={c.max_bytes} aria-label={`${bytes(c.bytes)} of at most ${bytes(c.max_bytes)}`} />
                 )}
@@ -200,7 +247,7 @@ function Row({ c, changed }: { c: Capture; changed: () => void }) {
 export function CapturesButton() {
     const is_open = param('cap') === '1';
     return (
-        <button type="button" class={`btn pick ${is_open ? 'on' : ''}`} aria-expanded={is_open} onClick={() => patch({ cap: is_open ? '' : '1', bpf: '' }, true)}>
+        <button type="button" class={`btn pick ${is_open ? 'on' : ''}`} aria-expanded={is_open} onClick={() => patch({ cap: is_open ? '' : '1', bpf: '', alert: '', cs: '' }, true)}>
             Capture
         </button>
     );
