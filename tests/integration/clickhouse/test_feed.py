@@ -175,7 +175,7 @@ class Feed(unittest.TestCase):
         stream = self.stream()
         stream.send(batch(1, 30, record=flow()))
         stream.acknowledged(30)
-        wait_until("it is told", lambda: self.counted()["up"] == 0)
+        self.await_counted(up=0, waiting=30)
         self.assertEqual(self.ledger(), {"in": 30, "out": 0, "held": 30})
         self.server.close()
         self.server = ClickHouse(port)
@@ -252,6 +252,7 @@ class Feed(unittest.TestCase):
             stream.close()
             self.collector.start()
         self.server.trouble = []
+        wait_until("all rows are there", lambda: len(self.server.rows) >= sent, 60)
         self.await_counted(waiting=0)
         self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, sent + 1)])
 
