@@ -32,7 +32,7 @@ struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings, co
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&ch->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    if (!clickhouse_body_init(&ch->body)) {
+    if (!clickhouse_body_init(&ch->body, strcmp(settings->compression, "zstd") == 0)) {
         (void)error_set(err, ENOMEM, "clickhouse: no memory");
     } else if (settings->ca_file[0] != '\0' && access(settings->ca_file, R_OK) != 0) {
         (void)error_set(err, errno, "clickhouse.ca_file: open %s: %s", settings->ca_file,

@@ -21,6 +21,7 @@ struct clickhouse_settings {
     const char *url; /* "http://127.0.0.1:8123"; "": off */
     const char *database, *table;
     const char *user, *password_file, *ca_file;
+    const char *compression;                    /* "zstd" | "off" */
     uint64_t batch_rows, batch_bytes, batch_ns; /* what ends a batch */
     uint64_t timeout_ns;
     uint64_t queue_bytes; /* of the log, kept for it at most */

@@ -8,11 +8,12 @@
 #define FLOW_BYTES (CODEC_FLOW_BYTES_MAX + CODEC_IDENTITY_BYTES_MAX)
 #define ROOM_FIRST ((size_t)256 << 10)
 
-bool clickhouse_body_init(struct clickhouse_body *body)
+bool clickhouse_body_init(struct clickhouse_body *body, bool is_packed)
 {
     *body = (struct clickhouse_body){.flow = malloc(FLOW_BYTES),
-                                     .row = malloc(FLOW_ROW_BYTES_MAX(FLOW_BYTES))};
-    return body->flow != NULL && body->row != NULL;
+                                     .row = malloc(FLOW_ROW_BYTES_MAX(FLOW_BYTES)),
+                                     .packer = is_packed ? packer_new() : NULL};
+    return body->flow != NULL && body->row != NULL && (!is_packed || body->packer != NULL);
 }
 
 void clickhouse_body_fini(struct clickhouse_body *body)
@@ -20,12 +21,14 @@ void clickhouse_body_fini(struct clickhouse_body *body)
     free(body->bytes);
     free(body->flow);
     free(body->row);
+    packer_free(body->packer);
+    free(body->packed);
     *body = (struct clickhouse_body){0};
 }
 
 void clickhouse_body_clear(struct clickhouse_body *body)
 {
-    body->length = 0;
+    body->length = body->packed_length = 0;
     body->rows = body->frames = 0;
     body->records = body->undecodable = 0;
 }
@@ -102,4 +105,30 @@ bool clickhouse_body_add(struct clickhouse_body *body, struct row_table *table,
     body->records += batch->record_count;
     body->frames++;
     return true;
+}
+
+/* Once a batch: one that is sent again is not packed again. */
+static void pack(struct clickhouse_body *body)
+{
+    const size_t room = packer_bound(body->length);
+
+    if (room > body->packed_room) {
+        free(body->packed);
+        body->packed = malloc(room);
+        body->packed_room = body->packed == NULL ? 0 : room;
+    }
+    if (body->packed != NULL) {
+        body->packed_length =
+            packer_pack(body->packer, body->bytes, body->length, body->packed, body->packed_room);
+    }
+}
+
+struct clickhouse_rows clickhouse_body_rows(struct clickhouse_body *body)
+{
+    if (body->packer != NULL && body->packed_length == 0) {
+        pack(body);
+    }
+    return body->packed_length > 0
+               ? (struct clickhouse_rows){body->packed, body->packed_length, true}
+               : (struct clickhouse_rows){body->bytes, body->length, false};
 }

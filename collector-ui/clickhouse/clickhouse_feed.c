@@ -278,9 +278,10 @@ static enum clickhouse_outcome send_batch(struct clickhouse *ch, struct error *e
             return CLICKHOUSE_RETRY;
         }
     }
+    const struct clickhouse_rows rows = clickhouse_body_rows(&ch->body);
+
     clickhouse_state_token(&ch->state, token);
-    return clickhouse_http_insert(ch->http, row_table_columns(ch->table), token, ch->body.bytes,
-                                  ch->body.length, err);
+    return clickhouse_http_insert(ch->http, row_table_columns(ch->table), token, &rows, err);
 }
 
 /* One step. False: it failed, and `err` says why. */

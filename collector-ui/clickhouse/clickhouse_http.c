@@ -17,7 +17,7 @@ struct clickhouse_http {
     const struct clickhouse_settings *settings;
     struct transfer_limits limits;
     CURL *curl;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *packed_headers;
     char reason[CURL_ERROR_SIZE];
     char *answer; /* ANSWER_BYTES and a NUL */
     size_t answer_length;
@@ -35,18 +35,27 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
+/* "Expect:" is for one without the pause of "100 Continue" before a body. */
+static bool add_header(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(*list, line);
+
+    *list = more != NULL ? more : *list;
+    return more != NULL;
+}
+
 static bool set_up(struct clickhouse_http *http)
 {
     struct clickhouse_peer peer;
     const bool is_loopback =
         clickhouse_peer_of(http->settings, &peer) && address_is_local_endpoint(peer.address);
-    /* Without the pause of "100 Continue" before a body. */
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/octet-stream");
-    struct curl_slist *more = curl_slist_append(headers, "Expect:");
 
-    http->headers = more != NULL ? more : headers;
-    return headers != NULL && transfer_speak_http(http->curl, is_loopback) &&
-           curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK &&
+    return add_header(&http->headers, "Expect:") &&
+           add_header(&http->headers, "Content-Type: application/octet-stream") &&
+           add_header(&http->packed_headers, "Expect:") &&
+           add_header(&http->packed_headers, "Content-Type: application/octet-stream") &&
+           add_header(&http->packed_headers, "Content-Encoding: zstd") &&
+           transfer_speak_http(http->curl, is_loopback) &&
            curl_easy_setopt(http->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) == CURLE_OK &&
            curl_easy_setopt(http->curl, CURLOPT_USERNAME, http->settings->user) == CURLE_OK &&
            curl_easy_setopt(http->curl, CURLOPT_WRITEFUNCTION, take_answer) == CURLE_OK &&
@@ -78,6 +87,7 @@ void clickhouse_http_free(struct clickhouse_http *http)
     if (http != NULL) {
         curl_easy_cleanup(http->curl);
         curl_slist_free_all(http->headers);
+        curl_slist_free_all(http->packed_headers);
         free(http->answer);
         free(http);
     }
@@ -186,22 +196,26 @@ static char *url_of(const struct clickhouse_http *http, const char *statement, c
     return url;
 }
 
-static bool set_body(struct clickhouse_http *http, const uint8_t *bytes, size_t length)
+static bool set_body(struct clickhouse_http *http, const struct clickhouse_rows *rows)
 {
+    struct curl_slist *headers = rows->is_packed ? http->packed_headers : http->headers;
+    const size_t length = rows->length;
+
     return curl_easy_setopt(http->curl, CURLOPT_POST, 1L) == CURLE_OK &&
+           curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
            curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length) ==
                CURLE_OK &&
            curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS,
-                            length > 0 ? (const void *)bytes : (const void *)"") == CURLE_OK;
+                            length > 0 ? (const void *)rows->bytes : (const void *)"") == CURLE_OK;
 }
 
 static enum clickhouse_outcome ask(struct clickhouse_http *http, const char *statement,
-                                   const char *token, const uint8_t *bytes, size_t length,
+                                   const char *token, const struct clickhouse_rows *rows,
                                    struct error *err)
 {
     char *url = url_of(http, statement, token);
     const bool is_set = url != NULL && curl_easy_setopt(http->curl, CURLOPT_URL, url) == CURLE_OK &&
-                        set_body(http, bytes, length);
+                        set_body(http, rows);
 
     free(url);
     http->reason[0] = '\0';
@@ -231,7 +245,8 @@ enum clickhouse_outcome clickhouse_http_describe(struct clickhouse_http *http, c
     (void)snprintf(statement, sizeof(statement),
                    "DESCRIBE TABLE `%.64s`.`%.64s` FORMAT TabSeparated", http->settings->database,
                    http->settings->table);
-    const enum clickhouse_outcome outcome = ask(http, statement, NULL, NULL, 0, err);
+    const struct clickhouse_rows none = {0};
+    const enum clickhouse_outcome outcome = ask(http, statement, NULL, &none, err);
 
     *text = http->answer;
     *length = http->answer_length;
@@ -239,8 +254,9 @@ enum clickhouse_outcome clickhouse_http_describe(struct clickhouse_http *http, c
 }
 
 enum clickhouse_outcome clickhouse_http_insert(struct clickhouse_http *http, const char *columns,
-                                               const char *token, const uint8_t *rows,
-                                               size_t length, struct error *err)
+                                               const char *token,
+                                               const struct clickhouse_rows *rows,
+                                               struct error *err)
 {
     char *statement = NULL;
 
@@ -249,7 +265,7 @@ enum clickhouse_outcome clickhouse_http_insert(struct clickhouse_http *http, con
         (void)error_set(err, ENOMEM, "no memory");
         return CLICKHOUSE_RETRY;
     }
-    const enum clickhouse_outcome outcome = ask(http, statement, token, rows, length, err);
+    const enum clickhouse_outcome outcome = ask(http, statement, token, rows, err);
 
     free(statement);
     return outcome;

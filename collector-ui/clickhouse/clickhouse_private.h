@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/packing/packing.h"
 #include "base/transfer/transfer.h"
 #include "collector-ui/clickhouse/clickhouse.h"
 #include "proto/row/row_table.h"
@@ -41,6 +42,7 @@ enum clickhouse_outcome {
     CLICKHOUSE_REFUSED, /* these rows: it never will */
 };
 
+struct clickhouse_rows;
 struct clickhouse_http;
 MUST_USE struct clickhouse_http *clickhouse_http_new(const struct clickhouse_settings *settings,
                                                      const atomic_uint_fast64_t *deadline_ns,
@@ -50,8 +52,9 @@ void clickhouse_http_free(struct clickhouse_http *http); /* NULL is allowed */
 enum clickhouse_outcome clickhouse_http_describe(struct clickhouse_http *http, const char **text,
                                                  size_t *length, struct error *err);
 enum clickhouse_outcome clickhouse_http_insert(struct clickhouse_http *http, const char *columns,
-                                               const char *token, const uint8_t *rows,
-                                               size_t length, struct error *err);
+                                               const char *token,
+                                               const struct clickhouse_rows *rows,
+                                               struct error *err);
 /* What an answer means: its status, and ClickHouse's own code (0: none) with its words. Pure. */
 enum clickhouse_outcome clickhouse_judge(long status, long code, const char *words);
 
@@ -63,14 +66,24 @@ struct clickhouse_body {
     uint32_t rows, frames;
     uint64_t records, undecodable; /* records = rows + undecodable */
     uint8_t *flow, *row;           /* scratch */
+    struct packer *packer;         /* NULL: rows travel as they are */
+    uint8_t *packed;
+    size_t packed_length, packed_room; /* length 0: they do so this time */
 };
 
-MUST_USE bool clickhouse_body_init(struct clickhouse_body *body);
+MUST_USE bool clickhouse_body_init(struct clickhouse_body *body, bool is_packed);
 void clickhouse_body_fini(struct clickhouse_body *body);
 void clickhouse_body_clear(struct clickhouse_body *body);
 /* Appends the batch's rows. False: no memory, and none of them is there. */
 MUST_USE bool clickhouse_body_add(struct clickhouse_body *body, struct row_table *table,
                                   const struct clickhouse_batch *batch);
+/* What is sent: packed where that is wanted and makes it less. */
+struct clickhouse_rows {
+    const uint8_t *bytes;
+    size_t length;
+    bool is_packed; /* by zstd */
+};
+struct clickhouse_rows clickhouse_body_rows(struct clickhouse_body *body);
 
 /* ---- clickhouse.c and clickhouse_feed.c ---- */
 

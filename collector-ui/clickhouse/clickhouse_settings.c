@@ -51,6 +51,12 @@ const struct config_field clickhouse_fields[] = {
      .help =
          "PEM file of the authorities that may have signed the server's certificate; empty: the "
          "system's."},
+    {.type = CONFIG_CHOICE,
+     .key = "compression",
+     .offset = FIELD(compression),
+     .value = "zstd",
+     .choices = "zstd|off",
+     .help = "How rows travel (Content-Encoding): a fifth of the bytes, or as they are."},
     {.type = CONFIG_U64,
      .key = "batch_rows",
      .offset = FIELD(batch_rows),

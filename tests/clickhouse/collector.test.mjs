@@ -154,6 +154,7 @@ test('every record becomes one row, also over a kill behind an answer that nobod
         assert.equal(one.bytes, front.inserts.find((other) => other.token === one.token).bytes);
     }
     assert.deepEqual([...front.users], ['writer:sesame']);
+    assert.ok(front.inserts.every((one) => one.encoding === 'zstd'));
 });
 
 test('the engine took each statement once: nothing is twice, not even before parts are merged', () => {

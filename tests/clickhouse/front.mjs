@@ -39,7 +39,8 @@ export class Front {
         const fate = isInsert ? (this.trouble.shift() ?? 'well') : 'well';
         this.users.add(Buffer.from((request.headers.authorization ?? '').replace(/^Basic /, ''), 'base64').toString());
         if (isInsert) {
-            this.inserts.push({ token: parameters.get('insert_deduplication_token'), bytes: body.length, fate });
+            const encoding = request.headers['content-encoding'];
+            this.inserts.push({ token: parameters.get('insert_deduplication_token'), bytes: body.length, fate, encoding });
         }
         if (fate === 'cut') {
             request.socket.destroy();
@@ -50,7 +51,7 @@ export class Front {
             return;
         }
         try {
-            const text = String(this.session.query(isInsert ? this.withFile(query, parameters, body) : query));
+            const text = String(this.session.query(isInsert ? this.withFile(query, parameters, body, request.headers['content-encoding']) : query));
             if (fate === 'deaf') {
                 request.socket.destroy();
                 return;
@@ -63,10 +64,10 @@ export class Front {
     }
 
     // The body as a file; the settings of the address as those of the statement.
-    withFile(query, parameters, body) {
+    withFile(query, parameters, body, encoding) {
         const file = path.join(this.folder, `rows-${this.inserts.length}.bin`);
         fs.writeFileSync(file, body);
         const settings = TOLD.map((name) => `${name} = '${parameters.get(name)}'`).join(', ');
-        return query.replace(/ FORMAT RowBinary$/, ` FROM INFILE '${file}' SETTINGS ${settings} FORMAT RowBinary`);
+        return query.replace(/ FORMAT RowBinary$/, ` FROM INFILE '${file}' COMPRESSION '${encoding ?? 'none'}' SETTINGS ${settings} FORMAT RowBinary`);
     }
 }

@@ -1,6 +1,7 @@
 """ClickHouse's HTTP interface as far as the collector asks it, with a table of five columns; it may be in all kinds of
 trouble. Rows of a statement whose token it knows are not taken again, as the server does."""
 import base64
+import ctypes
 import http.server
 import struct
 import threading
@@ -19,6 +20,17 @@ def text(data, at):
         at, shift = at + 1, shift + 7
         if byte < 128:
             return data[at:at + length].decode(), at + length
+
+
+def unpack(data):
+    """By libzstd, which the collector has too."""
+    zstd = ctypes.CDLL("libzstd.so.1")
+    zstd.ZSTD_decompress.restype = ctypes.c_size_t
+    zstd.ZSTD_decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
+    out = ctypes.create_string_buffer(1 << 26)
+    length = zstd.ZSTD_decompress(out, len(out), data, len(data))
+    assert length <= len(out), "no zstd"
+    return out.raw[:length]
 
 
 def rows_of(data):
@@ -44,6 +56,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if (encoding := self.headers.get("Content-Encoding")) is not None:
+            self.server.encodings.add(encoding)
+            body = unpack(body)
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
         login = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
         statement = query["query"]
@@ -78,7 +93,7 @@ class ClickHouse(http.server.ThreadingHTTPServer):
     def __init__(self, port=0):
         self.trouble, self.columns, self.refuses, self.seconds = [], COLUMNS, None, 0
         self.lock, self.inserts, self.described = threading.Lock(), [], []
-        self.rows, self.tokens = [], set()
+        self.rows, self.tokens, self.encodings = [], set(), set()
         super().__init__(("127.0.0.1", port), Handler)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

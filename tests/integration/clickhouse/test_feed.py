@@ -115,6 +115,7 @@ class Feed(unittest.TestCase):
         self.assertEqual(sum(row[4] for row in self.server.rows),
                          sum(int(r.get("forward", {}).get("delta_packets", 0)) for r in records))
         self.assertEqual({one.login for one in self.server.inserts}, {"writer:sesame"})
+        self.assertEqual(self.server.encodings, {"zstd"})
         self.assertEqual(self.ledger(), {"in": len(records), "out": len(records), "held": 0})
         with open(password, "w", encoding="utf-8") as out:
             out.write("open\n")
@@ -136,12 +137,13 @@ class Feed(unittest.TestCase):
         self.assertEqual(self.ledger(), {"in": 10, "out": 8, "held": 0, "undecodable": 2})
 
     def test_a_batch_ends_by_rows(self):
-        self.start(BATCH_ROWS="100", BATCH_INTERVAL="300s")
+        self.start(BATCH_ROWS="100", BATCH_INTERVAL="300s", COMPRESSION="off")
         stream = self.stream()
         stream.send(*[batch(first, 50, record=flow()) for first in range(1, 1001, 50)])
         stream.acknowledged(1000)
         self.await_counted(inserted=1000, waiting=0)
         self.assertEqual([len(one.rows) for one in self.server.inserts], [100] * 10)
+        self.assertEqual(self.server.encodings, set())
 
     # ---- the server is not well ----
 

@@ -219,7 +219,7 @@ static void a_batch_becomes_rows_with_the_identity_of_each(void **state)
     (void)state;
     AUTO(row_table) table = row_table_new(columns, strlen(columns), &err);
     assert_non_null(table);
-    assert_true(clickhouse_body_init(&body));
+    assert_true(clickhouse_body_init(&body, false));
     assert_true(clickhouse_body_add(&body, table, &batch));
     assert_int_equal(body.rows, 2);
     assert_int_equal(body.undecodable, 1);
@@ -228,6 +228,48 @@ static void a_batch_becomes_rows_with_the_identity_of_each(void **state)
     assert_memory_equal(body.bytes, expected, sizeof(expected));
     clickhouse_body_clear(&body);
     assert_int_equal(body.length, 0);
+    clickhouse_body_fini(&body);
+}
+
+static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
+{
+    static const char columns[] = "sensor_id\tString\t\nboot_id\tString\t\nrecord_seq\tUInt64\t\n"
+                                  "end_time\tDateTime\t\n";
+    static const uint8_t flow[] = {4 << 3 | 2, 2, 'a', 'b'};
+    struct codec_slice records[200];
+    struct clickhouse_batch batch = {.is_flows = true,
+                                     .sensor_id = "s",
+                                     .boot_id = "b",
+                                     .first_seq = 1,
+                                     .record_count = 1,
+                                     .records = records};
+    static uint8_t unpacked[65536];
+    struct clickhouse_body body;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(records); i++) {
+        records[i] = (struct codec_slice){flow, sizeof(flow)};
+    }
+    AUTO(row_table) table = row_table_new(columns, strlen(columns), &err);
+    assert_non_null(table);
+    assert_true(clickhouse_body_init(&body, true));
+    assert_true(clickhouse_body_add(&body, table, &batch));
+    struct clickhouse_rows rows = clickhouse_body_rows(&body);
+
+    assert_false(rows.is_packed); /* a row of 16 bytes */
+    assert_ptr_equal(rows.bytes, body.bytes);
+    clickhouse_body_clear(&body);
+    batch.record_count = ARRAY_COUNT(records);
+    assert_true(clickhouse_body_add(&body, table, &batch));
+    rows = clickhouse_body_rows(&body);
+    assert_true(rows.is_packed);
+    assert_true(rows.length < body.length);
+    assert_true(packing_unpack(rows.bytes, rows.length, unpacked, body.length));
+    assert_memory_equal(unpacked, body.bytes, body.length);
+    const struct clickhouse_rows again = clickhouse_body_rows(&body);
+
+    assert_ptr_equal(again.bytes, rows.bytes);
+    assert_int_equal(again.length, rows.length);
     clickhouse_body_fini(&body);
 }
 
@@ -242,6 +284,7 @@ int main(void)
         cmocka_unit_test(the_place_is_read_as_it_was_written),
         cmocka_unit_test(a_place_that_is_damaged_is_told),
         cmocka_unit_test(a_batch_becomes_rows_with_the_identity_of_each),
+        cmocka_unit_test(a_batch_is_packed_once_and_only_where_that_is_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
