@@ -83,7 +83,8 @@ static void put_state(struct show *show, const struct flow_record *flow)
         show_colour(show, is_bad ? SHOW_BAD : SHOW_PLAIN);
         show_text(show, "%s", tcp_state_name((enum tcp_state)flow->tcp.state));
         if (flow->tcp.conn_state[0] != '\0') {
-            show_text(show, "/%s", flow->tcp.conn_state);
+            show_text(show, "/");
+            show_hostile(show, flow->tcp.conn_state, strlen(flow->tcp.conn_state));
         }
         show_colour(show, SHOW_PLAIN);
     } else if (flow->has_icmp) {

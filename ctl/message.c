@@ -266,10 +266,13 @@ struct view_list view_list_of(const struct view *view, const char *name)
 
 static bool list_next(struct view_list *list, struct wire_field *out)
 {
+    if (list->of.length == 0) { /* and then bytes may be NULL */
+        return false;
+    }
     struct wire_reader r = wire_reader_over(list->of.bytes + list->at, list->of.length - list->at);
     const size_t whole = wire_left(&r);
 
-    while (list->of.length > 0 && wire_next(&r, out)) {
+    while (wire_next(&r, out)) {
         if (out->number == list->number) {
             list->at += whole - wire_left(&r);
             return true;

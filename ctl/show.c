@@ -28,7 +28,7 @@ static bool is_invisible(uint32_t code)
 static void show_escaped(struct show *show, const char *bytes, size_t length, bool is_ours)
 {
     const uint8_t *at = (const uint8_t *)bytes;
-    const uint8_t *const end = at + length;
+    const uint8_t *const end = length == 0 ? at : at + length;
 
     while (at < end) {
         uint32_t code = 0;

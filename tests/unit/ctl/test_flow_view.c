@@ -105,6 +105,7 @@ static void hostile_names_stay_names(void **state)
     const struct record_text all = {worst, sizeof(worst)};
     flow.client.name = flow.server.name = flow.app = flow.identity.sensor_id = all;
     flow.community_id = all;
+    memcpy(flow.tcp.conn_state, "\033[31mX", 7);
     for (enum ctl_form form = FORM_COMPACT; form <= FORM_WIDE; form++) {
         for (const char *at = line(form, false); *at != '\0'; at++) {
             assert_true(isprint((unsigned char)*at));
