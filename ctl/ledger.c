@@ -62,10 +62,8 @@ uint64_t ledger_put_loss(struct output *out, const struct view *view, const char
 
 /* ---- the table ---- */
 
-static const struct {
-    const char *name;
-    unsigned width;
-} columns[] = {{"STAGE", 26}, {"UNIT", 9}, {"IN", 12}, {"OUT", 12}, {"HELD", 10}, {"LOST", 10}};
+static const struct report_column columns[] = {{"STAGE", 26}, {"UNIT", 9},  {"IN", 12}, {"OUT", 12},
+                                               {"HELD", 10},  {"LOST", 10}, {"WHY", 1}};
 
 static void put_header(struct output *out, struct record_text sensor)
 {
@@ -76,13 +74,7 @@ static void put_header(struct output *out, struct record_text sensor)
     show_name(&line.show, sensor);
     show_colour(&line.show, SHOW_PLAIN);
     line_end(&line);
-    line_begin(&line, out);
-    for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
-        show_text(&line.show, "%s", columns[i].name);
-        line_cell(&line, columns[i].width);
-    }
-    show_text(&line.show, "WHY");
-    line_end(&line);
+    report_header(out, columns, ARRAY_COUNT(columns));
 }
 
 static void put_number(struct line *line, uint64_t number, unsigned width)

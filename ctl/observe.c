@@ -128,6 +128,9 @@ static enum ctl_exit observe_server(struct ctl *ctl, const struct observe_choice
                  connection.target);
             status = status == CTL_OK ? CTL_FAILED : status;
         }
+        if (stream.lost > 0 && status == CTL_OK && !ctl->options.follow) {
+            status = CTL_FAILED; /* it was asked for, and is not whole */
+        }
         summarize(&stream, &connection, status);
     }
     connection_close(&connection);

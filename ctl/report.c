@@ -34,3 +34,15 @@ void line_end(struct line *line)
     output_write(line->out, line->text, show->length);
     output_write(line->out, "\n", 1);
 }
+
+void report_header(struct output *out, const struct report_column *columns, size_t count)
+{
+    struct line line;
+
+    line_begin(&line, out);
+    for (size_t i = 0; i < count; i++) {
+        show_text(&line.show, "%s", columns[i].name);
+        line_cell(&line, columns[i].width);
+    }
+    line_end(&line);
+}

@@ -21,3 +21,10 @@ void line_named(struct line *line, struct output *out, const char *name);
 /* Ends a column, `width` wide; the next one begins. */
 void line_cell(struct line *line, unsigned width);
 void line_end(struct line *line);
+
+struct report_column {
+    const char *name;
+    unsigned width;
+};
+/* The names of the columns. */
+void report_header(struct output *out, const struct report_column *columns, size_t count);

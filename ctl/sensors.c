@@ -53,24 +53,9 @@ struct fleet {
     bool is_damaged;
 };
 
-static const struct {
-    const char *name;
-    unsigned width;
-} columns[] = {{"SENSOR", 24}, {"STATE", 9},   {"SEEN", 9},  {"CONNECTED", 11},
-               {"VERSION", 9}, {"RECORDS", 9}, {"LOST", 8},  {"PPS", 8},
-               {"FLOWS", 8},   {"CLOCK", 10},  {"HOST", 20}, {"PEER", 24}};
-
-static void put_header(struct output *out)
-{
-    struct line line;
-
-    line_begin(&line, out);
-    for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
-        show_text(&line.show, "%s", columns[i].name);
-        line_cell(&line, columns[i].width);
-    }
-    line_end(&line);
-}
+static const struct report_column columns[] = {
+    {"SENSOR", 24}, {"STATE", 9}, {"SEEN", 9},  {"CONNECTED", 11}, {"VERSION", 9}, {"RECORDS", 9},
+    {"LOST", 8},    {"PPS", 8},   {"FLOWS", 8}, {"CLOCK", 10},     {"HOST", 20},   {"PEER", 24}};
 
 static void put_age(struct show *show, uint64_t since_ns, bool is_wanted)
 {
@@ -161,7 +146,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
         status = CTL_FAILED;
     } else if (status == CTL_OK) {
         if (!is_json) {
-            put_header(&ctl->out);
+            report_header(&ctl->out, columns, ARRAY_COUNT(columns));
         }
         status = each_sensor(ctl, &connection, take, &fleet, err);
         if (is_json) {

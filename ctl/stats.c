@@ -19,24 +19,9 @@ struct stats {
     bool is_damaged;
 };
 
-static const struct {
-    const char *name;
-    unsigned width;
-} columns[] = {{"TIME", 25}, {"SENSOR", 20}, {"PACKETS/S", 11}, {"BITS/S", 10},
-               {"FLOWS", 9}, {"NEW/S", 9},   {"RTX/S", 8},      {"RTT", 9},
-               {"DNS/S", 8}, {"LOST", 8},    {"TABLE", 8}};
-
-static void put_header(struct output *out)
-{
-    struct line line;
-
-    line_begin(&line, out);
-    for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
-        show_text(&line.show, "%s", columns[i].name);
-        line_cell(&line, columns[i].width);
-    }
-    line_end(&line);
-}
+static const struct report_column columns[] = {
+    {"TIME", 25}, {"SENSOR", 20}, {"PACKETS/S", 11}, {"BITS/S", 10}, {"FLOWS", 9}, {"NEW/S", 9},
+    {"RTX/S", 8}, {"RTT", 9},     {"DNS/S", 8},      {"LOST", 8},    {"TABLE", 8}};
 
 static uint64_t per_second(uint64_t count, uint64_t interval_ns)
 {
@@ -207,7 +192,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
         status = CTL_FAILED;
     } else if (status == CTL_OK) {
         if (!is_json) {
-            put_header(&ctl->out);
+            report_header(&ctl->out, columns, ARRAY_COUNT(columns));
         }
         status =
             ctl->options.follow ? watch(&stats, &connection, err) : get(&stats, &connection, err);

@@ -78,7 +78,7 @@ class Status(unittest.TestCase):
         grpc = (f"  tls_certificate: {peers.path('server.pem')}\n  tls_key: {peers.path('server.key')}\n"
                 f"  tls_client_ca: {peers.path('ca.pem')}\n")
         with Service(grpc=grpc) as sensor:
-            server = f"localhost:{sensor.grpc}"
+            server = f"127.0.0.1:{sensor.grpc}"
             both = ("--tls-cert", peers.path("client.pem"), "--tls-key", peers.path("client.key"))
 
             def observed():
