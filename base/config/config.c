@@ -170,6 +170,88 @@ int config_name_section(struct config *config, const char *path, size_t length, 
     return 0;
 }
 
+/* Whose sections lie around `path`; `name` gets what they are called there. */
+static const struct config_named *named_around(const struct config *config, const char *path,
+                                               struct config_text *name)
+{
+    for (uint32_t i = 0; i < config->named_count; i++) {
+        const size_t own = strlen(config->named[i]->path);
+
+        if (strncmp(path, config->named[i]->path, own) == 0 && path[own] == '.') {
+            *name = (struct config_text){path + own + 1, strcspn(path + own + 1, ".")};
+            return config->named[i];
+        }
+    }
+    return NULL;
+}
+
+bool config_is_named(const struct config *config, const char *path)
+{
+    struct config_text name;
+
+    return named_around(config, path, &name) != NULL;
+}
+
+/* The entries of the section at `gone` and the section itself. */
+static void remove_section(struct config *config, struct config_section *gone)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < config->entry_count; i++) {
+        if (config->entries[i].section != gone) {
+            config->entries[kept] = config->entries[i];
+            config->entries[kept].section -= config->entries[kept].section > gone ? 1 : 0;
+            kept++;
+        }
+    }
+    config->entry_count = kept;
+    memmove(gone, gone + 1,
+            (size_t)(config->sections + config->section_count - (gone + 1)) * sizeof(*gone));
+    config->section_count--;
+}
+
+/* Settings of the name that is the last take the place of those at `number`. */
+static void move_last(struct config *config, const struct config_named *named, uint32_t number)
+{
+    char *settings = named->settings;
+    uint32_t last = number;
+
+    while (last + 1 < named->names_max && named->names[last + 1] != NULL) {
+        last++;
+    }
+    for (uint32_t i = 0; last != number && i < config->section_count; i++) {
+        if (config->sections[i].settings == settings + last * named->bytes) {
+            config->sections[i].settings = settings + number * named->bytes;
+        }
+    }
+    memmove(settings + number * named->bytes, settings + last * named->bytes, named->bytes);
+    named->names[number] = named->names[last];
+    named->names[last] = NULL;
+}
+
+void config_unname(struct config *config, const char *path)
+{
+    struct config_text name = {0};
+    const struct config_named *named = named_around(config, path, &name);
+
+    for (uint32_t i = 0; named != NULL && i < named->names_max && named->names[i] != NULL; i++) {
+        if (strlen(named->names[i]) != name.length ||
+            memcmp(named->names[i], name.at, name.length) != 0) {
+            continue;
+        }
+        const void *settings = (const char *)named->settings + i * named->bytes;
+
+        for (uint32_t s = 0; s < config->section_count; s++) {
+            if (config->sections[s].settings == settings) {
+                remove_section(config, &config->sections[s]);
+                break;
+            }
+        }
+        move_last(config, named, i);
+        return;
+    }
+}
+
 struct config *config_new(const struct config_section *sections, uint32_t count,
                           const char *env_prefix, struct error *err)
 {

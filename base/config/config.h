@@ -167,8 +167,10 @@ uint32_t config_compare(const struct config *from, const struct config *to,
  * `from`; `*count`: how many that are not empty. 0 or -errno. */
 MUST_USE int config_keep_secrets(struct config *into, const struct config *from, uint32_t *count,
                                  struct error *err);
-/* Takes the value of `path` over from `from`. What it points at belongs to `into` afterwards; what
- * it pointed at before stays until config_free, so that readers may still hold it. 0 or -errno. */
+/* Takes the value of `path` over from `from`; of a named section that is not there it makes the
+ * section, and one that `from` does not have goes (the array of settings stays without holes). What
+ * it points at belongs to `into` afterwards; what it pointed at before stays until config_free, so
+ * that readers may still hold it. 0 or -errno. */
 MUST_USE int config_adopt(struct config *into, const char *path, const struct config *from,
                           struct error *err);
 

@@ -52,20 +52,22 @@ uint32_t config_compare(const struct config *from, const struct config *to,
 {
     uint32_t count = 0;
 
+    for (uint32_t i = 0; i < from->entry_count; i++) {
+        const struct config_entry *before = &from->entries[i];
+
+        if (config_find(to, before->path, strlen(before->path)) == NULL) {
+            each(context, before->path,
+                 before->field->is_hot); /* of a named section that is gone */
+            count++;
+        }
+    }
     for (uint32_t i = 0; i < to->entry_count; i++) {
         const struct config_entry *now = &to->entries[i];
         const struct config_entry *before = config_find(from, now->path, strlen(now->path));
 
         if (before == NULL || !same_value(before, now)) {
-            each(context, now->path, before != NULL && now->field->is_hot);
-            count++;
-        }
-    }
-    for (uint32_t i = 0; i < from->entry_count; i++) {
-        const char *path = from->entries[i].path;
-
-        if (config_find(to, path, strlen(path)) == NULL) { /* of a named section that is gone */
-            each(context, path, false);
+            each(context, now->path,
+                 now->field->is_hot && (before != NULL || config_is_named(from, now->path)));
             count++;
         }
     }
@@ -93,9 +95,17 @@ static int adopt_list(struct config *into, struct config_entry *target,
 int config_adopt(struct config *into, const char *path, const struct config *from,
                  struct error *err)
 {
-    struct config_entry *target = config_find(into, path, strlen(path));
     const struct config_entry *source = config_find(from, path, strlen(path));
     int result = 0;
+
+    if (source == NULL && config_is_named(into, path)) {
+        config_unname(into, path);
+        return 0;
+    }
+    if (source != NULL && config_name_section(into, path, strlen(path), err) != 0) {
+        return -err->code;
+    }
+    struct config_entry *target = config_find(into, path, strlen(path));
 
     if (target == NULL || source == NULL || target->field->type == CONFIG_MAP) {
         return error_set(err, EINVAL, "%s cannot change while the program runs", path);

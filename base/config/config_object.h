@@ -19,8 +19,8 @@
 #define CONFIG_ITEMS_MAX      1024 /* of one list or one mapping */
 #define CONFIG_TEXT_BYTES_MAX 4096 /* of one value without a bound of its own */
 #define CONFIG_KEY_BYTES_MAX  256
-#define CONFIG_NAMED_MAX      4  /* kinds of named sections */
-#define CONFIG_NAMES_MAX      32 /* named sections in all */
+#define CONFIG_NAMED_MAX      4   /* kinds of named sections */
+#define CONFIG_NAMES_MAX      128 /* named sections in all */
 
 #define CONFIG_SLIPS_MAX 8 /* variables that are told of */
 
@@ -100,6 +100,11 @@ bool config_is_empty(const struct config_entry *entry);
  * below). 0, or -errno: no more room, or no name. */
 MUST_USE int config_name_section(struct config *config, const char *path, size_t length,
                                  struct error *err);
+/* True when `path` lies in a section of named ones, whether it is there or not. */
+bool config_is_named(const struct config *config, const char *path);
+/* The named section in which `path` lies goes, if it is there; others keep their order but for the
+ * last, which takes its place. */
+void config_unname(struct config *config, const char *path);
 /* True when some section or setting lies below `path`. */
 bool config_is_branch(const struct config *config, const char *path, size_t length);
 /* True when `path` lies in a section of the other program; `neighbour` may be NULL. */

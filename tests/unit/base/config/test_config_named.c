@@ -221,6 +221,92 @@ static void keys_that_another_section_has_are_told_once(void **state)
     free(text);
 }
 
+/* ---- names that come and go while a program runs ---- */
+
+static const struct config_field hot_fields[] = {
+    {.type = CONFIG_TEXT,
+     .key = "brokers",
+     .offset = offsetof(struct cluster, brokers),
+     .value = "",
+     .max = 100,
+     .is_hot = true,
+     .help = "Brokers."},
+    {.type = CONFIG_U64,
+     .key = "queue",
+     .offset = offsetof(struct cluster, queue),
+     .value = "100",
+     .max = 1000,
+     .is_hot = true,
+     .help = "Queue."},
+    {0},
+};
+
+struct side {
+    struct cluster clusters[2];
+    const char *names[2];
+    struct config_named named;
+};
+
+static struct config *load_side(struct side *side, const char *text)
+{
+    *side = (struct side){0};
+    side->named = (struct config_named){
+        "clusters", hot_fields, "More.", 2, side->names, side->clusters, sizeof(side->clusters[0])};
+    error_clear(&err);
+    struct config *config = config_new(&section, 1, "NETSCOPE", &err);
+
+    assert_non_null(config);
+    assert_int_equal(config_add_named(config, &side->named, &err), 0);
+    assert_int_equal(config_load_text(config, text, strlen(text), "f.yaml", &err), 0);
+    return config;
+}
+
+struct adoption {
+    struct config *into;
+    const struct config *from;
+    char paths[8][64];
+    uint32_t count;
+};
+
+static void note_change(void *context, const char *path, bool is_hot)
+{
+    struct adoption *adoption = context;
+
+    assert_true(is_hot);
+    (void)snprintf(adoption->paths[adoption->count++], sizeof(adoption->paths[0]), "%s", path);
+}
+
+static void nothing_differs(void *context, const char *path, bool is_hot)
+{
+    (void)context, (void)is_hot;
+    fail_msg("%s differs", path);
+}
+
+static void names_come_and_go(void **state)
+{
+    static struct side now, later;
+    AUTO(config)
+    into = load_side(&now, "clusters: {a: {brokers: one}, b: {brokers: two, queue: 7}}\n");
+    AUTO(config)
+    from = load_side(&later, "clusters: {b: {brokers: three, queue: 7}, c: {queue: 9}}\n");
+    struct adoption adoption = {.into = into, .from = from};
+
+    (void)state;
+    (void)config_compare(into, from, note_change, &adoption);
+    assert_int_equal(adoption.count, 5);
+    for (uint32_t i = 0; i < adoption.count; i++) {
+        assert_int_equal(config_adopt(into, adoption.paths[i], from, &err), 0);
+    }
+    assert_int_equal(config_compare(into, from, nothing_differs, NULL), 0);
+    assert_string_equal(now.names[0], "b");
+    assert_string_equal(now.clusters[0].brokers, "three");
+    assert_int_equal(now.clusters[0].queue, 7);
+    assert_string_equal(now.names[1], "c");
+    assert_int_equal(now.clusters[1].queue, 9);
+    assert_true(config_is_set(into, "clusters.c.queue"));
+    assert_false(config_is_set(into, "clusters.a.brokers"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +317,7 @@ int main(void)
         cmocka_unit_test(named_sections_are_printed_when_they_are_there),
         cmocka_unit_test(keys_that_no_other_section_has_are_told),
         cmocka_unit_test(keys_that_another_section_has_are_told_once),
+        cmocka_unit_test(names_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
