@@ -358,6 +358,19 @@ void rpc_channel_free(
     struct rpc_channel *channel); /* calls go on until they are done; NULL is allowed */
 DEFINE_AUTO(rpc_channel, rpc_channel_free);
 
+/* Why a connection failed, from the sentence of a call's result. */
+enum rpc_trouble {
+    RPC_TROUBLE_OTHER,
+    RPC_TROUBLE_UNTRUSTED,  /* the certificate is not signed by the CA, or has expired */
+    RPC_TROUBLE_OTHER_NAME, /* it is for another name */
+    RPC_TROUBLE_PLAINTEXT,  /* the peer speaks no TLS */
+    RPC_TROUBLE_HANDSHAKE,  /* it does not take our certificate, or speaks no TLS */
+    RPC_TROUBLE_REFUSED,    /* nothing listens there */
+    RPC_TROUBLE_NO_HOST,    /* the name cannot be resolved */
+    RPC_TROUBLE_COUNT
+};
+enum rpc_trouble rpc_trouble_of(const char *message);
+
 struct rpc_metadata {
     const char *key; /* lower case */
     const char *value;

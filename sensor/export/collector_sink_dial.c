@@ -227,33 +227,19 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
 /* What gRPC's words mean to whoever runs the sensor. NULL: they are plain enough. */
 static const char *plain_words(const char *message)
 {
-    static const struct {
-        const char *part, *meaning;
-    } table[] = {
-        {"ertificate verify failed",
-         "the collector's certificate is not signed by collector.ca, or has expired"},
-        {"CERTIFICATE_VERIFY_FAILED",
-         "the collector's certificate is not signed by collector.ca, or has expired"},
-        {"Hostname Verification",
-         "the collector's certificate is for another name (see collector.server_name)"},
-        {"not in peer certificate",
-         "the collector's certificate is for another name (see collector.server_name)"},
-        {"not match", "the collector's certificate is for another name (see "
-                      "collector.server_name)"},
-        {"WRONG_VERSION_NUMBER", "the collector speaks plaintext, but collector.ca asks for TLS"},
-        {"wrong version number", "the collector speaks plaintext, but collector.ca asks for TLS"},
-        {"andshake", "TLS handshake failed: the collector does not take this sensor's certificate, "
-                     "or speaks plaintext"},
-        {"onnection refused", "nothing listens there"},
-        {"DNS resolution failed", "the host name cannot be resolved"},
+    static const char *const meanings[RPC_TROUBLE_COUNT] = {
+        [RPC_TROUBLE_UNTRUSTED] =
+            "the collector's certificate is not signed by collector.ca, or has expired",
+        [RPC_TROUBLE_OTHER_NAME] =
+            "the collector's certificate is for another name (see collector.server_name)",
+        [RPC_TROUBLE_PLAINTEXT] = "the collector speaks plaintext, but collector.ca asks for TLS",
+        [RPC_TROUBLE_HANDSHAKE] = ("TLS handshake failed: the collector does not take this "
+                                   "sensor's certificate, or speaks plaintext"),
+        [RPC_TROUBLE_REFUSED] = "nothing listens there",
+        [RPC_TROUBLE_NO_HOST] = "the host name cannot be resolved",
     };
 
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strstr(message, table[i].part) != NULL) {
-            return table[i].meaning;
-        }
-    }
-    return NULL;
+    return meanings[rpc_trouble_of(message)];
 }
 
 bool collector_sink_is_refusal(enum rpc_status status)
