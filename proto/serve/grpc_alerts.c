@@ -69,6 +69,9 @@ void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
     }
     reader->has_choice = true;
     reader->is_following = request->follow;
-    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
+    if (!grpc_begin_at(ask, reader, (const ProtobufCMessage *)request->after, request->last)) {
+        grpc_reader_free(reader);
+        return;
+    }
     grpc_reader_start(reader);
 }

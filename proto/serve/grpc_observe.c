@@ -12,6 +12,37 @@
 #define INTERVAL_MIN_NS NS_PER_SEC
 #define INTERVAL_MAX_NS (3600 * NS_PER_SEC)
 
+/* ---- where to begin ---- */
+
+bool grpc_begin_at(struct grpc_ask *ask, struct grpc_reader *reader, const ProtobufCMessage *after,
+                   uint64_t last)
+{
+    const struct grpc_program *program = ask->server->program;
+    const Netscope__V1__RecordPosition *place = (const Netscope__V1__RecordPosition *)after;
+
+    if (place == NULL) {
+        grpc_reader_rewind(reader, last == 0 ? UINT64_MAX : last);
+        return true;
+    }
+    if (program->own_boot == NULL) {
+        grpc_refuse_field(ask, "after", "OUT_OF_BOUNDS", -1,
+                          "after: records of a fleet have no common numbers; ask a sensor itself");
+        return false;
+    }
+    if (last > 0) {
+        grpc_refuse_field(ask, "after", "AFTER_AND_LAST", -1, "after and last exclude each other");
+        return false;
+    }
+    if (place->record_seq == UINT64_MAX) {
+        grpc_refuse_field(ask, "after", "OUT_OF_BOUNDS", -1, "after.record_seq: there is no such");
+        return false;
+    }
+    const bool is_own = strcmp(place->boot_id, program->own_boot(ask->server)) == 0;
+
+    grpc_reader_resume(reader, is_own ? place->record_seq : 0);
+    return true;
+}
+
 /* ---- ObserveFlows ---- */
 
 /* The most records of a message; 0: refused. */
@@ -67,7 +98,10 @@ void grpc_observe_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
     reader->remaining = request->first == 0 ? UINT64_MAX : request->first;
     reader->batch_max = max_batch;
     reader->rate_max = request->max_rate;
-    grpc_reader_rewind(reader, request->last == 0 ? UINT64_MAX : request->last);
+    if (!grpc_begin_at(ask, reader, (const ProtobufCMessage *)request->after, request->last)) {
+        grpc_reader_free(reader);
+        return;
+    }
     grpc_reader_start(reader);
 }
 
@@ -124,6 +158,10 @@ void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
      * second after. */
     reader->interval_ns = interval_ns - NS_PER_SEC / 2;
     reader->is_following = true;
-    grpc_reader_rewind(reader, 1);
+    if (!grpc_begin_at(ask, reader, (const ProtobufCMessage *)request->after,
+                       request->after == NULL ? 1 : 0)) {
+        grpc_reader_free(reader);
+        return;
+    }
     grpc_reader_start(reader);
 }

@@ -220,6 +220,32 @@ static void see_seq(struct grpc_reader *reader, uint64_t seq)
     reader->next_seq = seq + 1;
 }
 
+void grpc_reader_resume(struct grpc_reader *reader, uint64_t seq)
+{
+    const struct grpc_history *history = reader->history;
+    uint64_t low = history->first;
+    uint64_t high = history->end;
+
+    while (low < high) { /* the numbers of one sensor rise */
+        const uint64_t middle = low + (high - low) / 2;
+
+        if (grpc_history_at(history, middle)->seq <= seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    reader->position = low;
+    if (seq == 0) {
+        return; /* whoever has nothing has lost nothing */
+    }
+    reader->next_seq = seq + 1;
+    if (low < history->end && grpc_history_at(history, low)->seq > seq + 1) {
+        reader->next_seq = grpc_history_at(history, low)->seq;
+        add_loss(reader, GRPC_LOSS_READER, seq + 1, reader->next_seq - 1);
+    }
+}
+
 void grpc_on_evict(void *context, struct grpc_history *history, uint64_t from, uint64_t to)
 {
     struct grpc_server *server = context;

@@ -191,6 +191,7 @@ struct grpc_program {
                           void *context);
     /* Is it one sensor alone, whose id this is? NULL: a fleet. */
     const char *(*own_sensor)(const struct grpc_server *server);
+    const char *(*own_boot)(const struct grpc_server *server); /* and its process; NULL likewise */
 };
 
 /* What a method of the rpc server is given. */
@@ -304,6 +305,13 @@ void grpc_reader_start(struct grpc_reader *reader);
 void grpc_reader_free(struct grpc_reader *reader); /* one that was not started */
 /* Back to the last `count` records of its choice; UINT64_MAX: all. */
 void grpc_reader_rewind(struct grpc_reader *reader, uint64_t count);
+/* Behind record `seq` of the one sensor that is served; 0: to the oldest. What is no longer held is
+ * told as lost. */
+void grpc_reader_resume(struct grpc_reader *reader, uint64_t seq);
+/* Where a request for a stream says that it begins: `after` (a RecordPosition; NULL: not set), or
+ * with the `last` records of the history (0: all). False: refused. */
+MUST_USE bool grpc_begin_at(struct grpc_ask *ask, struct grpc_reader *reader,
+                            const ProtobufCMessage *after, uint64_t last);
 /* Sends the records of `prelude` (malloc'ed, taken over) before those of the ring. */
 void grpc_reader_begin(struct grpc_reader *reader, struct grpc_history *prelude);
 /* Callbacks of the methods. */

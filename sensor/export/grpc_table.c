@@ -65,6 +65,11 @@ static const char *own_sensor(const struct grpc_server *server)
     return grpc_sensor_of(server)->identity.sensor_id;
 }
 
+static const char *own_boot(const struct grpc_server *server)
+{
+    return grpc_sensor_of(server)->identity.boot_id;
+}
+
 const struct grpc_program grpc_sensor_program = {
     .name = "sensor",
     .proof = "the unix socket, a token (grpc.token_file) or a client certificate "
@@ -80,4 +85,5 @@ const struct grpc_program grpc_sensor_program = {
     .layers_bytes_max = PACKET_LAYERS_BYTES_MAX,
     .packet_flow = grpc_packet_flow,
     .own_sensor = own_sensor,
+    .own_boot = own_boot,
 };

@@ -221,7 +221,29 @@ def check_flows(client):
         check(code == "OK" and top[0].get("groups"), f"GetTopFlows by {group}: {top}")
 
 
+def check_after(client):
+    """Each stream goes on behind a record that somebody remembers."""
+    history, _, _ = client.call("FlowService/ObserveFlows", {})
+    boot, first = (flows := records(history))[0]["bootId"], int(flows[0]["recordSeq"])
+    for place, expected in (({"bootId": boot, "recordSeq": first + 2}, first + 3), ({"bootId": boot}, first),
+                            ({"bootId": "another", "recordSeq": 10 ** 9}, first)):
+        got, code, stderr = client.call("FlowService/ObserveFlows", {"after": place})
+        numbers = [int(flow["recordSeq"]) for flow in records(got)]
+        check(code == "OK" and numbers[0] == expected and is_contiguous(numbers), f"after {place}: {code}, {numbers[:3]}; {stderr}")
+    got, code, _ = client.call("FlowService/ObserveFlows", {"after": {"bootId": boot, "recordSeq": 10 ** 9}})
+    check(code == "OK" and not records(got), f"after what is to come: {code}, {len(records(got))}")
+    alerts, code, _ = client.call("AlertService/ObserveAlerts", {"after": {"bootId": boot, "recordSeq": 1}})
+    check(code == "OK" and [int(alert["recordSeq"]) for message in alerts for alert in message["alerts"]["alerts"]][:1] == [2],
+          f"alerts after the first: {code}, {alerts[:1]}")
+    stats, code, _ = client.call("StatsService/WatchStats", {"after": {"bootId": boot, "recordSeq": 1}}, limit=3)
+    numbers = [int(record["recordSeq"]) for message in stats for record in message["stats"]["stats"]]
+    check(code == "DeadlineExceeded" and numbers[:1] == [2] and is_contiguous(numbers), f"statistics after the first: {numbers}")
+    for method in ("FlowService/ObserveFlows", "AlertService/ObserveAlerts"):
+        expect(client, method, {"after": {"bootId": boot}, "last": 1}, "InvalidArgument", "after and last")
+
+
 def check_streams(client, is_unix):
+    check_after(client)
     history, code, _ = client.call("FlowService/ObserveFlows", {})
     numbers = [int(flow["recordSeq"]) for flow in records(history)]
     check(code == "OK" and is_contiguous(numbers),
