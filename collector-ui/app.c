@@ -248,7 +248,8 @@ static int build(struct app *app, struct error *err)
 
     if (key_pair_check("ingest", ingest->tls_certificate, ingest->tls_key, err) != 0 ||
         (web->tls_enabled &&
-         key_pair_check("web.tls", web->tls_certificate, web->tls_key, err) != 0)) {
+         key_pair_check("web.tls", web->tls_certificate, web->tls_key, err) != 0) ||
+        dial_check(&app->settings->dial, err) != 0) {
         return -err->code;
     }
     choose_directory(app);
@@ -277,6 +278,9 @@ static int build(struct app *app, struct error *err)
         if (app->kafka == NULL) {
             return -err->code;
         }
+    }
+    if (app_open_dials(app, err) != 0) {
+        return -err->code;
     }
     print_ingest(app->settings->ingest.listen, port);
     print_dashboard(app);
@@ -389,6 +393,7 @@ static void take_down(struct app *app)
     }
     api_free(app->api);
     kafka_source_free(app->kafka); /* while the log takes what it has read */
+    dial_source_free(app->dials);  /* likewise */
     if (app->fleet != NULL) {
         fleet_detector_finish(app->fleet); /* while the log still takes its last alerts */
     }

@@ -38,6 +38,7 @@ struct app {
     struct ingest *ingest;
     struct clickhouse *clickhouse; /* NULL: nothing is written there */
     struct kafka_source *kafka;    /* NULL: nothing is read from Kafka */
+    struct dial_source *dials;
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
@@ -89,6 +90,10 @@ bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out);
 MUST_USE int app_open_router(struct app *app, struct error *err);
 /* A batch of alerts that goes into the store; log thread. */
 void app_take_alerts(struct app *app, const struct ingest_batch *batch);
+/* Sensors that are dialed. 0 or -errno. */
+MUST_USE int app_open_dials(struct app *app, struct error *err);
+/* Of api_tell_dials; context is the app. */
+uint32_t app_count_dials(void *context, struct api_dial_counts out[API_DIALS_MAX]);
 /* Of api_tell_receivers; context is the app. */
 uint32_t app_count_receivers(void *context, struct api_receiver_counts out[API_RECEIVERS_MAX]);
 

@@ -42,6 +42,9 @@ int app_check_addresses(const struct collector_settings_all *settings, struct er
     if (result == 0) {
         result = clickhouse_check(&settings->clickhouse, err);
     }
+    if (result == 0) {
+        result = dial_check(&settings->dial, err);
+    }
 
     if (result == 0) {
         result = api_check(&settings->web, err);
@@ -87,6 +90,7 @@ static int check(void *context, struct config *candidate, struct error *err)
 
     if (app_check_settings(&app->reload->candidate, candidate, err) != 0 ||
         route_check(&app->reload->candidate.route, err) != 0 ||
+        dial_check(&app->reload->candidate.dial, err) != 0 ||
         ingest_reload_tokens(app->ingest, err) != 0 || api_reload_users(app->api, err) != 0) {
         return -err->code;
     }
@@ -141,6 +145,17 @@ static void retune_ingest(struct app *app)
     audit_line("signal", NULL, "Redirect", "ok", detail);
 }
 
+static void use_dials(struct app *app)
+{
+    struct error err = {0};
+    char quoted[512];
+
+    if (dial_source_use(app->dials, &app->settings->dial, &err) != 0) {
+        log_error("config", "sensors are dialed as before", "reason=%s",
+                  log_quote(err.message, quoted, sizeof(quoted)));
+    }
+}
+
 static void apply(void *context, struct reload_result *result)
 {
     struct app *app = context;
@@ -149,6 +164,7 @@ static void apply(void *context, struct reload_result *result)
         app_set_log(app->settings, app->command);
         use_rules(app);
         retune_ingest(app);
+        use_dials(app);
     }
 }
 

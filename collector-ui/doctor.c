@@ -71,6 +71,33 @@ static void check_clickhouse(struct doctor *doctor, const struct clickhouse_sett
     }
 }
 
+static void check_dials(struct doctor *doctor, const struct dials_settings *settings)
+{
+    for (int i = 0; i < DIALS_MAX && settings->names[i] != NULL; i++) {
+        const struct dial_settings *dial = &settings->dials[i];
+        char key[64];
+
+        (void)snprintf(key, sizeof(key), "dial.%s.token_file", settings->names[i]);
+        doctor_secret(doctor, key, dial->token_file);
+        (void)snprintf(key, sizeof(key), "dial.%s.cert_file", settings->names[i]);
+        doctor_certificate(doctor, key, dial->cert_file, dial->key_file);
+        (void)snprintf(key, sizeof(key), "dial.%s.ca_file", settings->names[i]);
+        doctor_certificate(doctor, key, dial->ca_file, NULL);
+        (void)snprintf(key, sizeof(key), "dial.%s.address", settings->names[i]);
+        doctor_connect(doctor,
+                       &(struct doctor_peer){
+                           .key = key,
+                           .address = dial->address,
+                           .is_tls = dial_is_tls(dial),
+                           .is_grpc = true,
+                           .ca_path = dial->ca_file[0] != '\0' ? dial->ca_file : NULL,
+                           .certificate_path = dial->cert_file[0] != '\0' ? dial->cert_file : NULL,
+                           .key_path = dial->key_file[0] != '\0' ? dial->key_file : NULL,
+                           .server_name = dial->server_name[0] != '\0' ? dial->server_name : NULL,
+                       });
+    }
+}
+
 int collector_doctor(const struct collector_settings_all *settings, bool is_json, FILE *out)
 {
     const struct api_settings *web = &settings->web;
@@ -102,6 +129,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
     doctor_listen(&doctor, "web.bind", address);
     check_kafka(&doctor, &settings->kafka_source);
     check_clickhouse(&doctor, &settings->clickhouse);
+    check_dials(&doctor, &settings->dial);
     check_receivers(&doctor, &settings->route);
     doctor_print(&doctor, is_json, out);
     const int status = doctor_status(&doctor);

@@ -137,7 +137,8 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
     count += detection_sections(&settings->anomalies, settings->sections + count);
     struct config *config = config_new(settings->sections, count, "NETSCOPE_COLLECTOR", err);
 
-    if (config != NULL && route_add_settings(config, &settings->route, err) != 0) {
+    if (config != NULL && (route_add_settings(config, &settings->route, err) != 0 ||
+                           dial_add_settings(config, &settings->dial, err) != 0)) {
         config_free(config);
         return NULL;
     }

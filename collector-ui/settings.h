@@ -18,6 +18,7 @@
 #include "collector-ui/clickhouse/clickhouse.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/sensor_watch.h"
+#include "collector-ui/ingest/dial_source.h"
 #include "collector-ui/ingest/ingest.h"
 #include "collector-ui/ingest/kafka_source.h"
 #include "collector-ui/route/route.h"
@@ -41,6 +42,7 @@ struct collector_settings_all {
     struct config_section sections[COLLECTOR_SECTIONS_MAX]; /* filled by collector_settings_new */
     struct ingest_settings ingest;
     struct kafka_source_settings kafka_source;
+    struct dials_settings dial;
     struct store_section store;
     struct api_settings web;
     struct grpc_settings grpc;

@@ -188,6 +188,12 @@ void api_tell_receivers(struct api *api,
     atomic_store(&api->receiver_counts, counts);
 }
 
+void api_tell_dials(struct api *api,
+                    uint32_t (*counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]))
+{
+    atomic_store(&api->dial_counts, counts);
+}
+
 void api_tell_triage(struct api *api, struct triage *triage)
 {
     atomic_store(&api->triage, triage);

@@ -81,6 +81,17 @@ struct api_clickhouse_counts {
     bool is_failing;
 };
 
+/* What came of a sensor that is dialed, for /metrics and the ledger. */
+#define API_DIALS_MAX 64
+struct api_dial_counts {
+    char name[24];
+    char sensor_id[129]; /* "": nobody has answered so far */
+    bool is_connected;
+    uint64_t attempts, connections, disconnections, messages, undecodable;
+    uint64_t taken, known, lost, passed, refused; /* records */
+    uint64_t before; /* numbers in front of the first record of a sensor not met before */
+};
+
 struct api;
 struct fleet_grpc;
 struct triage;
@@ -101,6 +112,8 @@ void api_tell_receivers(struct api *api,
 /* False: nothing is written there. */
 void api_tell_clickhouse(struct api *api,
                          bool (*counts)(void *context, struct api_clickhouse_counts *out));
+void api_tell_dials(struct api *api,
+                    uint32_t (*counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
 void api_tell_triage(struct api *api, struct triage *triage);
 /* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */

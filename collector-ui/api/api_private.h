@@ -26,6 +26,7 @@ struct api {
     bool (*_Atomic clickhouse_counts)(void *context, struct api_clickhouse_counts *out);
     uint32_t (*_Atomic receiver_counts)(void *context,
                                         struct api_receiver_counts out[API_RECEIVERS_MAX]);
+    uint32_t (*_Atomic dial_counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]);
     struct triage *_Atomic triage;
     struct config_push *_Atomic push;
     void *context;
@@ -177,3 +178,7 @@ struct live_step {
     uint64_t step_ms, span_s;
 };
 extern const struct live_step live_steps[LIVE_STEPS];
+
+/* metrics_dials.c */
+struct metrics_page;
+void metrics_write_dials(struct metrics_page *page, struct api *api);

@@ -81,6 +81,36 @@ static uint32_t add_receivers(struct api *api, struct stats_ledger_row *rows)
     return count;
 }
 
+uint32_t ledger_dials(struct api *api, struct api_dial_counts out[API_DIALS_MAX])
+{
+    uint32_t (*const ask)(void *context, struct api_dial_counts out[API_DIALS_MAX]) =
+        atomic_load(&api->dial_counts);
+
+    return ask == NULL ? 0 : ask(api->context, out);
+}
+
+static uint32_t add_dials(struct api *api, struct stats_ledger_row *rows)
+{
+    struct api_dial_counts counts[API_DIALS_MAX];
+    const uint32_t count = ledger_dials(api, counts);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct api_dial_counts *c = &counts[i];
+
+        rows[i] =
+            (struct stats_ledger_row){.stage = LEDGER_WIRE,
+                                      .unit = "records",
+                                      .in = c->taken + c->known + c->lost + c->passed + c->refused,
+                                      .out = c->taken};
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "dial %s", c->name);
+        stats_ledger_add(&rows[i], "duplicate", c->known);
+        stats_ledger_add(&rows[i], "told_lost", c->lost);
+        stats_ledger_add(&rows[i], "by_stream", c->passed);
+        stats_ledger_add(&rows[i], "refused", c->refused);
+    }
+    return count;
+}
+
 uint32_t collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTOR_LEDGER_ROWS_MAX])
 {
     struct stats_ledger_row *ingest = &rows[0];
@@ -114,9 +144,10 @@ uint32_t collector_ledger(struct api *api, struct stats_ledger_row rows[COLLECTO
     stats_ledger_add(ingest, "duplicate", received.duplicates);
     stats_ledger_add(ingest, "told_lost", received.gap_records);
     stats_ledger_add(ingest, "returned", received.returned);
-    const uint32_t count = 3 + add_clickhouse(api, rows + 3);
+    uint32_t count = 3 + add_clickhouse(api, rows + 3);
 
-    return count + add_receivers(api, rows + count);
+    count += add_receivers(api, rows + count);
+    return count + add_dials(api, rows + count);
 }
 
 /* ---- /v1/ledger ---- */

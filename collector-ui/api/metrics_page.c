@@ -542,6 +542,7 @@ void route_metrics(struct http_request *request)
     write_detection(&page, api);
     write_clickhouse(&page, api);
     write_receivers(&page, api);
+    metrics_write_dials(&page, api);
     write_ledger(&page, api);
     write_captures(&page, api);
     write_triage(&page, api);

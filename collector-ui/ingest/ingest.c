@@ -216,7 +216,8 @@ static int build(struct ingest *ingest, struct error *err)
     if (ingest->positions == NULL) {
         return -err->code;
     }
-    if (ingest_lanes_open(ingest, err) != 0) {
+    ingest->dialed = ingest_positions_new((uint32_t)settings->sensors_max, BOOTS_MAX, err);
+    if (ingest->dialed == NULL || ingest_lanes_open(ingest, err) != 0) {
         return -err->code;
     }
     if (settings->streams_per_second > 0) {
@@ -335,6 +336,7 @@ void ingest_free(struct ingest *ingest)
     segment_log_close(ingest->log);
     ingest_positions_free(ingest->positions);
     free(ingest->local);
+    ingest_positions_free(ingest->dialed);
     ingest_lanes_free(ingest);
     ingest_auth_free(ingest->auth);
     rpc_rate_free(ingest->rate);

@@ -55,7 +55,7 @@ struct ingest_batch {
     const char *sensor_id;
     const char *boot_id;
     enum record_stream stream;
-    uint32_t lane; /* 0: of Connect; else 1 + a partition of Kafka */
+    uint32_t lane; /* 0: of Connect; INGEST_LANE_DIAL; else 1 + a partition of Kafka */
     uint64_t first_seq;
     uint32_t record_count;
     uint64_t receive_ns;
@@ -82,8 +82,9 @@ struct ingest_sketch_told {
     size_t length;
 };
 
-/* Lanes are 1 + the number of a partition. */
-#define INGEST_LANE_MAX ((UINT32_C(1) << 24) - 1)
+/* Lanes are 1 + the number of a partition; the last one is that of sensors which are dialed. */
+#define INGEST_LANE_MAX  ((UINT32_C(1) << 24) - 1)
+#define INGEST_LANE_DIAL INGEST_LANE_MAX
 
 /* Under whose name records of the collector itself are kept; a sensor that calls itself so is
  * refused. */
@@ -174,7 +175,7 @@ struct ingest_lane_batch {
     const char *sensor_id, *boot_id; /* checked here */
     const char *peer;                /* for people: "kafka netscope.flows.v1" */
     enum record_stream stream;
-    uint32_t lane;                     /* 1 to INGEST_LANE_MAX */
+    uint32_t lane;                     /* 1 to INGEST_LANE_DIAL - 1 */
     uint64_t first_seq;                /* numbers without holes */
     const struct codec_slice *records; /* without identity */
     uint32_t record_count;             /* within batch_records_max */
@@ -184,6 +185,7 @@ enum ingest_lane_verdict {
     INGEST_LANE_TAKEN,     /* all of it, or what was new */
     INGEST_LANE_KNOWN,     /* all of it was taken before */
     INGEST_LANE_BY_STREAM, /* this process of the sensor reports by Connect, which is complete */
+    INGEST_LANE_BY_OTHER,  /* it is dialed, so Kafka's are passed over; or the other way round */
     INGEST_LANE_BAD_NAME,  /* of the sensor or its boot */
     INGEST_LANE_NO_ROOM,   /* sensors_max, or no memory */
     INGEST_LANE_CLOSED     /* nothing is taken any more */

@@ -97,9 +97,7 @@ static bool settle_in(struct ingest_stream *stream, const struct ingest_hello *h
 {
     struct ingest *ingest = stream->ingest;
     struct ingest_boot *boot =
-        stream->is_over
-            ? NULL
-            : ingest_positions_boot(ingest->positions, hello->sensor_id, hello->boot_id);
+        stream->is_over ? NULL : ingest_connect_boot(ingest, hello->sensor_id, hello->boot_id);
     char peer[RPC_PEER_BYTES];
 
     rpc_peer(stream->call, peer);

@@ -50,7 +50,14 @@ void ingest_lanes_free(struct ingest *ingest)
 struct ingest_boot *ingest_lanes_place(struct ingest *ingest, const char *sensor_id,
                                        const char *boot_id, uint32_t lane)
 {
-    return ingest_positions_lane(ingest->lanes->positions, sensor_id, boot_id, lane);
+    return ingest_positions_lane(lane == INGEST_LANE_DIAL ? ingest->dialed
+                                                          : ingest->lanes->positions,
+                                 sensor_id, boot_id, lane);
+}
+
+bool ingest_lanes_have(struct ingest *ingest, const char *sensor_id, const char *boot_id)
+{
+    return ingest_positions_has(ingest->lanes->positions, sensor_id, boot_id);
 }
 
 void ingest_lanes_settle(struct ingest *ingest, const struct ingest_entry *entry)
@@ -94,6 +101,9 @@ static enum ingest_lane_verdict judge(struct ingest *ingest, const struct ingest
     if (ingest_positions_has(ingest->positions, batch->sensor_id, batch->boot_id)) {
         return INGEST_LANE_BY_STREAM;
     }
+    if (ingest_positions_has(ingest->dialed, batch->sensor_id, batch->boot_id)) {
+        return INGEST_LANE_BY_OTHER;
+    }
     struct ingest_boot *boot =
         ingest_positions_lane(lanes->positions, batch->sensor_id, batch->boot_id, batch->lane);
 
@@ -127,7 +137,7 @@ enum ingest_lane_verdict ingest_lane_take(struct ingest *ingest,
                                           const struct ingest_lane_batch *batch, uint32_t *taken)
 {
     const struct ingest_events *events = ingest->events;
-    const bool has_sense = batch->lane > 0 && batch->lane <= INGEST_LANE_MAX &&
+    const bool has_sense = batch->lane > 0 && batch->lane < INGEST_LANE_DIAL &&
                            batch->record_count > 0 && batch->first_seq > 0 &&
                            batch->first_seq < UINT64_MAX - batch->record_count;
 

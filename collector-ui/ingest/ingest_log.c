@@ -278,6 +278,7 @@ static void settle_group(struct ingest *ingest, struct ingest_entry *group)
         ingest->queue_bytes -= entry->length;
         entry->stream->waiting--;
         ingest_lanes_settle(ingest, entry);
+        ingest_dials_settle(entry);
         if (!entry->is_void) {
             ingest_place_durable(entry->place, entry->last_seq);
             entry->place->is_touched = true;

@@ -180,7 +180,7 @@ bool ingest_positions_has(struct ingest_positions *positions, const char *sensor
 
     for (const struct ingest_boot *boot = sensor == NULL ? NULL : sensor->boots; boot != NULL;
          boot = boot->next) {
-        if (strcmp(boot->boot_id, boot_id) == 0) {
+        if (boot_id == NULL || strcmp(boot->boot_id, boot_id) == 0) {
             return true;
         }
     }

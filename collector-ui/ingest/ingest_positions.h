@@ -33,6 +33,7 @@ struct ingest_place {
     uint64_t durable_seq; /* last one on disk */
     uint32_t generation;
     bool is_touched; /* the log thread's: an acknowledgement is due */
+    bool is_open;    /* dialed: what was before its first record is not missed */
 };
 
 struct ingest_boot {
@@ -59,7 +60,7 @@ MUST_USE struct ingest_boot *ingest_positions_boot(struct ingest_positions *posi
 MUST_USE struct ingest_boot *ingest_positions_lane(struct ingest_positions *positions,
                                                    const char *sensor_id, const char *boot_id,
                                                    uint32_t lane);
-/* Whether anything is known of the boot; makes nothing. */
+/* Whether anything is known of the boot (NULL: of any boot of the sensor); makes nothing. */
 bool ingest_positions_has(struct ingest_positions *positions, const char *sensor_id,
                           const char *boot_id);
 

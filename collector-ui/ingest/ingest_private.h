@@ -54,6 +54,7 @@ struct ingest_stream {
     struct rpc_call *call; /* a reference */
     struct ingest_stream *next, *previous;
     struct ingest_boot *boot;             /* NULL before hello; pinned */
+    struct ingest_dial *dial;             /* whose records these are; NULL: a call's, or lanes' */
     bool is_over;                         /* replaced, refused or done: nothing more is taken */
     bool can_capture;                     /* it says so in its hello */
     bool is_paused;                       /* the next message has not been asked for */
@@ -122,7 +123,8 @@ struct ingest {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* for the log thread */
     struct ingest_positions *positions;
-    struct ingest_lanes *lanes; /* ingest_lane.c */
+    struct ingest_lanes *lanes;      /* ingest_lane.c */
+    struct ingest_positions *dialed; /* ingest_dial.c */
     struct ingest_stream *streams;
     struct ingest_entry *first, **last; /* the queue */
     uint64_t queue_bytes;
@@ -192,8 +194,22 @@ void ingest_lanes_free(struct ingest *ingest);
 /* The place of a lane in the log or the store, at start. NULL: no room. */
 MUST_USE struct ingest_boot *ingest_lanes_place(struct ingest *ingest, const char *sensor_id,
                                                 const char *boot_id, uint32_t lane);
+/* Whether records of this boot came by Kafka. With the lock. */
+bool ingest_lanes_have(struct ingest *ingest, const char *sensor_id, const char *boot_id);
 /* An entry is on disk, or void. With the lock. */
 void ingest_lanes_settle(struct ingest *ingest, const struct ingest_entry *entry);
+
+/* ingest_dial.c: sensors that are dialed. */
+/* The boot of a sensor that reports by Connect; it is dialed no more. NULL: no room. With the lock.
+ */
+MUST_USE struct ingest_boot *ingest_connect_boot(struct ingest *ingest, const char *sensor_id,
+                                                 const char *boot_id);
+/* Of the numbers that come for a place of Connect, those that were dialed before are there already.
+ * With the lock. */
+void ingest_dial_hand_over(struct ingest *ingest, struct ingest_place *place, uint64_t first_seq,
+                           uint64_t last_seq);
+/* An entry is on disk, or void. With the lock. */
+void ingest_dials_settle(const struct ingest_entry *entry);
 
 /* ingest_log.c */
 MUST_USE int ingest_log_open(struct ingest *ingest, struct error *err);

@@ -95,7 +95,7 @@ static void judge_batch(struct ingest_stream *stream, const struct ingest_reques
 {
     struct ingest *ingest = stream->ingest;
     struct ingest_boot *boot =
-        ingest_positions_boot(ingest->positions, stream->boot->sensor->sensor_id, batch->boot_id);
+        ingest_connect_boot(ingest, stream->boot->sensor->sensor_id, batch->boot_id);
     uint32_t skip = 0;
 
     if (boot == NULL) {
@@ -104,6 +104,10 @@ static void judge_batch(struct ingest_stream *stream, const struct ingest_reques
     }
     struct ingest_place *place = &boot->places[batch->stream];
 
+    if (batch->record_count > 0) {
+        ingest_dial_hand_over(ingest, place, batch->first_seq,
+                              batch->first_seq + batch->record_count - 1);
+    }
     taken->next_seq = place->next_seq;
     taken->verdict = ingest_place_judge(place, batch->first_seq, batch->record_count, &skip);
     if (taken->verdict == INGEST_DUPLICATE) {
@@ -223,11 +227,12 @@ void ingest_take_gap(struct ingest_stream *stream, const struct ingest_request *
     (void)pthread_mutex_lock(&ingest->lock);
     memcpy(sensor_id, stream->boot->sensor->sensor_id, sizeof(sensor_id));
     struct ingest_boot *boot =
-        stream->is_over ? NULL : ingest_positions_boot(ingest->positions, sensor_id, gap->boot_id);
+        stream->is_over ? NULL : ingest_connect_boot(ingest, sensor_id, gap->boot_id);
     taken.has_no_room = boot == NULL && !stream->is_over;
     if (boot != NULL) {
         struct ingest_place *place = &boot->places[gap->stream];
 
+        ingest_dial_hand_over(ingest, place, gap->from_seq, gap->to_seq);
         taken.next_seq = place->next_seq;
         taken.verdict = ingest_place_judge_gap(place, gap->from_seq, gap->to_seq, &taken.lost);
         if (taken.verdict == INGEST_TAKE) {

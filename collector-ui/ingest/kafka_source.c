@@ -74,6 +74,7 @@ static void hand_on(struct kafka_source *source)
         source->pending.known += count - taken;
         break;
     case INGEST_LANE_BY_STREAM:
+    case INGEST_LANE_BY_OTHER:
         source->pending.by_stream += count;
         break;
     case INGEST_LANE_CLOSED:
@@ -87,8 +88,8 @@ static void hand_on(struct kafka_source *source)
     run->length = 0;
 }
 
-static bool goes_on(const struct run *run, const struct kafka_part *part, enum record_stream stream,
-                    uint32_t lane)
+static bool goes_on(const struct run *run, const struct lane_record *part,
+                    enum record_stream stream, uint32_t lane)
 {
     return run->batch.record_count > 0 && run->batch.record_count < RUN_RECORDS_MAX &&
            part->length <= RUN_BYTES_MAX - run->length && run->batch.stream == stream &&
@@ -107,7 +108,7 @@ static uint64_t sent_ns(const rd_kafka_message_t *message)
     return said_ns < now_ns ? said_ns : now_ns;
 }
 
-static void take_part(void *context, const struct kafka_part *part)
+static void take_part(void *context, const struct lane_record *part)
 {
     struct kafka_source *source = context;
     struct run *run = &source->run;

@@ -49,7 +49,7 @@ struct kafka_source_counts {
     uint64_t undecodable;
     uint64_t records; /* = taken + known + by_stream + refused, and those that are waiting */
     uint64_t taken, known;
-    uint64_t by_stream; /* of sensors that report by Connect too */
+    uint64_t by_stream; /* of sensors that report by Connect too, or are dialed */
     uint64_t refused;   /* ingest.sensors_max, or a name that is none */
     uint64_t errors, commits, commits_failed;
     uint64_t again;      /* times that messages were asked for again, for the log took nothing */

@@ -13,17 +13,8 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
-#include "proto/ingest_message.h"
+#include "collector-ui/ingest/lane_record.h"
 #include "proto/record.h"
-
-/* A record without its identity. Borrowed for the call. */
-struct kafka_part {
-    char sensor_id[INGEST_SENSOR_ID_BYTES];
-    char boot_id[INGEST_BOOT_ID_BYTES];
-    uint64_t seq;
-    const uint8_t *bytes;
-    uint32_t length;
-};
 
 struct kafka_value; /* memory for one value at a time */
 
@@ -35,5 +26,5 @@ DEFINE_AUTO(kafka_value, kafka_value_free);
  * is no record or names no sensor; those before it were told. */
 MUST_USE bool kafka_value_read(struct kafka_value *value, enum record_stream stream,
                                const uint8_t *bytes, size_t length,
-                               void (*each)(void *context, const struct kafka_part *part),
+                               void (*each)(void *context, const struct lane_record *record),
                                void *context, struct error *err);

@@ -16,11 +16,11 @@
 
 struct told {
     uint32_t count;
-    struct kafka_part parts[PARTS_MAX];
+    struct lane_record parts[PARTS_MAX];
     uint8_t bytes[PARTS_MAX][4096];
 };
 
-static void take(void *context, const struct kafka_part *part)
+static void take(void *context, const struct lane_record *part)
 {
     struct told *told = context;
 
