@@ -201,18 +201,20 @@ static void take_line(struct row_table *table, char *line)
 
 static int judge(const struct row_table *table, struct error *err)
 {
-    static const char *const wanted[] = {"sensor_id", "boot_id", "record_seq",
-                                         "end_time" NANO_SUFFIX};
+    static const struct {
+        const char *field, *column;
+    } wanted[] = {{"sensor_id", "sensor_id"},
+                  {"boot_id", "boot_id"},
+                  {"record_seq", "record_seq"},
+                  {"end_time_unix_nanos", "end_time"}};
 
     for (size_t i = 0; i < ARRAY_COUNT(wanted); i++) {
         const struct json_field *field =
-            message_field_named(table->message, wanted[i], strlen(wanted[i]));
+            message_field_named(table->message, wanted[i].field, strlen(wanted[i].field));
 
         if (field == NULL || table->column_of[field - table->message->fields] == 0) {
-            const size_t length = strlen(wanted[i]) - (i == 3 ? strlen(NANO_SUFFIX) : 0);
-
-            return error_set(err, EINVAL, "it has no column %.*s that can be written", (int)length,
-                             wanted[i]);
+            return error_set(err, EINVAL, "it has no column %s that can be written",
+                             wanted[i].column);
         }
     }
     return 0;

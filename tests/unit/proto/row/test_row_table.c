@@ -50,8 +50,8 @@ static void a_table_without_a_records_identity_is_none(void **state)
 {
     static const char *const texts[] = {
         "", "sensor_id\tString\t\n",
-        "sensor_id\tString\t\nboot_id\tString\t\nrecord_seq\tString\t\n"
-        "end_time\tDateTime\t\n"};
+        ("sensor_id\tString\t\nboot_id\tString\t\nrecord_seq\tString\t\n"
+         "end_time\tDateTime\t\n")};
     static const char *const says[] = {"sensor_id", "boot_id", "record_seq"};
 
     (void)state;
