@@ -146,6 +146,7 @@ static int open_grpc(struct app *app, struct error *err)
         .registry = app->registry,
         .triage = app->triage,
         .push = app->push,
+        .assets = app->assets,
         .captures = app->captures,
         .files = app->files,
         .is_remote = !address_is_local_endpoint(ingest->listen),
@@ -255,8 +256,9 @@ static int build(struct app *app, struct error *err)
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         open_history(app, err) != 0 || app_open_push(app, err) != 0 ||
-        app_open_watch(app, err) != 0 || open_triage(app, err) != 0 ||
-        app_open_router(app, err) != 0 || app_open_clickhouse(app, err) != 0) {
+        app_open_watch(app, err) != 0 || app_open_assets(app, err) != 0 ||
+        open_triage(app, err) != 0 || app_open_router(app, err) != 0 ||
+        app_open_clickhouse(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -272,6 +274,7 @@ static int build(struct app *app, struct error *err)
     api_tell_receivers(app->api, app_count_receivers);
     api_tell_clickhouse(app->api, app_count_clickhouse);
     api_tell_triage(app->api, app->triage);
+    api_tell_assets(app->api, app->assets);
     api_tell_push(app->api, app->push);
     if (app->settings->kafka_source.brokers[0] != '\0') {
         app->kafka = kafka_source_new(&app->settings->kafka_source, app->ingest, err);
@@ -377,6 +380,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             sensor_watch_tick(app->watch, clock_wall_ns(), now_ns);
             triage_tick(app->triage, clock_wall_ns());
             capture_files_tick(app->files, clock_wall_ns());
+            app_tick_assets(app, now_ns);
             tell_manager(app, now_ns);
         }
     }
@@ -415,6 +419,8 @@ static void take_down(struct app *app)
     sensor_watch_free(app->watch);
     triage_free(app->triage);
     config_push_free(app->push);
+    app_save_assets(app); /* no sensor tells anything any more */
+    fleet_assets_free(app->assets);
     sensor_registry_free(app->registry);
     history_free(app->history);
     fleet_detector_free(app->fleet);

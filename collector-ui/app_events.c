@@ -381,6 +381,13 @@ static void tell_result(void *context, const char *sensor_id,
     captures_result(app->captures, sensor_id, result);
 }
 
+static void tell_assets(void *context, const char *sensor_id, const uint8_t *bytes, size_t length)
+{
+    const struct app *app = context;
+
+    fleet_assets_take(app->assets, sensor_id, bytes, length, clock_wall_ns());
+}
+
 static enum rpc_status admit(void *context, struct rpc_call *call, const char *path,
                              struct error *reason)
 {
@@ -408,6 +415,7 @@ void app_fill_events(struct app *app)
         .sketch = tell_sketch,
         .config_status = tell_config_status,
         .command_result = tell_result,
+        .assets = app->settings->assets.assets_max > 0 ? tell_assets : NULL,
         .admit_other = strcmp(app->settings->grpc.enabled, "on") == 0 ? admit : NULL,
         .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};
 }

@@ -32,6 +32,9 @@ struct app {
     struct sensor_watch *watch;
     struct triage *triage;
     struct config_push *push;
+    struct fleet_assets *assets;
+    uint64_t assets_due_ns; /* monotonic: when their file is written next; 0: none was yet */
+    int assets_trouble;     /* of the last writing, so that it is told once */
     struct rpc_runtime *runtime;
     struct rpc_health *health;
     struct rpc_reflection *reflection;
@@ -54,6 +57,11 @@ struct app {
 };
 
 /* ---- app_events.c ---- */
+
+/* app_assets.c */
+MUST_USE int app_open_assets(struct app *app, struct error *err);
+void app_tick_assets(struct app *app, uint64_t now_ns);
+void app_save_assets(struct app *app);
 
 /* Detection over the fleet, unless it is off. 0 or -errno. */
 MUST_USE int app_open_fleet(struct app *app, struct error *err);

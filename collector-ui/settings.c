@@ -126,6 +126,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"routing", route_fields, &settings->route, "Alerts that wait for receivers."},
         {"captures", captures_fields, &settings->captures, "Packets that sensors are asked for."},
         {"triage", triage_fields, &settings->triage, "What people say of alerts."},
+        {"assets", fleet_assets_fields, &settings->assets, "Who is who on the sensors' links."},
         {"push", push_fields, &settings->push, "Settings that sensors are offered."},
     };
 

@@ -17,6 +17,7 @@
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/clickhouse/clickhouse.h"
 #include "collector-ui/fleet/config_push.h"
+#include "collector-ui/fleet/fleet_assets.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/ingest/dial_source.h"
 #include "collector-ui/ingest/ingest.h"
@@ -52,6 +53,7 @@ struct collector_settings_all {
     struct route_settings route;
     struct sensor_watch_settings fleet;
     struct triage_settings triage;
+    struct fleet_assets_settings assets;
     struct push_settings push;
     struct captures_settings captures;
     struct clickhouse_settings clickhouse;

@@ -314,7 +314,7 @@ bool ingest_decode_request(const uint8_t *bytes, size_t length, struct ingest_re
 {
     struct wire_field member;
 
-    if (!find_member(bytes, length, INGEST_CONFIG_STATUS, &member)) {
+    if (!find_member(bytes, length, INGEST_ASSETS, &member)) {
         return false;
     }
     out->kind = (enum ingest_request_kind)member.number;
@@ -364,6 +364,8 @@ static bool read_welcome(const uint8_t *bytes, size_t length, struct ingest_welc
             out->sketch_seed = f.value;
         } else if (f.number == 7) {
             out->takes_zstd = out->takes_zstd || is_text(&f, INGEST_ENCODING_ZSTD);
+        } else if (f.number == 8 && f.type == WIRE_VARINT) {
+            out->takes_assets = f.value != 0;
         }
     }
     return ok && r.ok;
@@ -568,6 +570,9 @@ size_t ingest_encode_welcome(const struct ingest_welcome *welcome, uint8_t *out,
     }
     if (welcome->takes_zstd) {
         wire_write_text_if_any(&w, 7, INGEST_ENCODING_ZSTD);
+    }
+    if (welcome->takes_assets) {
+        wire_write_bool(&w, 8, true);
     }
     return finish(&w, mark);
 }

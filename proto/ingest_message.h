@@ -75,6 +75,7 @@ struct ingest_welcome {
     uint32_t window_batches;
     uint64_t sketch_seed; /* 0: none is wanted */
     bool takes_zstd;      /* packed requests */
+    bool takes_assets;    /* AssetReports */
     uint32_t resume_count;
     struct ingest_position resume[INGEST_POSITIONS_MAX];
 };
@@ -227,6 +228,7 @@ enum ingest_request_kind {
     INGEST_GOODBYE,
     INGEST_PACKED,
     INGEST_CONFIG_STATUS,
+    INGEST_ASSETS, /* an AssetReport (asset_message.h) */
 };
 
 struct ingest_request {

@@ -707,9 +707,9 @@ static uint32_t add(struct config_section *out, uint32_t count, const struct con
 /* One environment may serve both programs: NETSCOPE_COLLECTOR_WEB__PORT is the collector's, while
  * NETSCOPE_COLLECTOR__ADDRESS is our section `collector`. */
 static const char *const collector_sections[] = {
-    "analysis", "captures",     "clickhouse", "dial", "fleet",     "grpc",
-    "ingest",   "kafka_source", "log",        "push", "receivers", "routing",
-    "security", "store",        "triage",     "web",  NULL};
+    "analysis", "assets",   "captures",     "clickhouse", "dial", "fleet",
+    "grpc",     "ingest",   "kafka_source", "log",        "push", "receivers",
+    "routing",  "security", "store",        "triage",     "web",  NULL};
 static const struct config_neighbour collector = {"netscope-collector", "NETSCOPE_COLLECTOR",
                                                   collector_sections};
 

@@ -194,6 +194,11 @@ void api_tell_dials(struct api *api,
     atomic_store(&api->dial_counts, counts);
 }
 
+void api_tell_assets(struct api *api, struct fleet_assets *assets)
+{
+    atomic_store(&api->assets, assets);
+}
+
 void api_tell_triage(struct api *api, struct triage *triage)
 {
     atomic_store(&api->triage, triage);

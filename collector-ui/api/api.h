@@ -94,6 +94,7 @@ struct api_dial_counts {
 
 struct api;
 struct fleet_grpc;
+struct fleet_assets;
 struct triage;
 struct config_push;
 /* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
@@ -115,6 +116,7 @@ void api_tell_clickhouse(struct api *api,
 void api_tell_dials(struct api *api,
                     uint32_t (*counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
+void api_tell_assets(struct api *api, struct fleet_assets *assets);
 void api_tell_triage(struct api *api, struct triage *triage);
 /* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */
 void api_tell_push(struct api *api, struct config_push *push);

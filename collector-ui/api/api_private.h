@@ -8,6 +8,7 @@
 #include "collector-ui/access/access.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/fleet/config_push.h"
+#include "collector-ui/fleet/fleet_assets.h"
 #include "collector-ui/history/query.h"
 #include "collector-ui/triage/triage.h"
 #include "proto/serve/grpc_rest.h"
@@ -28,6 +29,7 @@ struct api {
                                         struct api_receiver_counts out[API_RECEIVERS_MAX]);
     uint32_t (*_Atomic dial_counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]);
     struct triage *_Atomic triage;
+    struct fleet_assets *_Atomic assets;
     struct config_push *_Atomic push;
     void *context;
     struct http_server *server;

@@ -13,6 +13,7 @@
 #include "collector-ui/capture/capture_files.h"
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
+#include "collector-ui/fleet/fleet_assets.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
 #include "collector-ui/triage/triage.h"
@@ -30,6 +31,7 @@ struct fleet_grpc_parts {
     struct capture_files *files; /* of them */
     struct triage *triage;       /* what people say of alerts; NULL: nobody can */
     struct config_push *push;    /* settings for sensors; NULL: none */
+    struct fleet_assets *assets; /* what sensors know of their links */
     bool is_remote;              /* other machines reach the port */
     bool is_exposed; /* likewise, and may not: then nobody is answered without a token */
 };

@@ -193,6 +193,7 @@ MUST_USE uint8_t *fleet_encode_sensor(struct fleet_grpc *fleet, const struct sen
 /* ---- methods ---- */
 void fleet_list_sensors(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_sensor(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_list_assets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_watch_sensors(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_flow(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

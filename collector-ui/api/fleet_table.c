@@ -4,15 +4,16 @@
 #include "collector-ui/api/api_private.h"
 #include "collector-ui/api/fleet_private.h"
 
-#define FLEET  "/netscope.v1.FleetService/"
-#define FLOW   "/netscope.v1.FlowService/"
-#define ALERT  "/netscope.v1.AlertService/"
-#define STATS  "/netscope.v1.StatsService/"
-#define PACKET "/netscope.v1.PacketService/"
-#define DNS    "/netscope.v1.DnsService/"
-#define QUERY  "/netscope.v1.QueryService/"
-#define KEPT   "/netscope.v1.CaptureService/"
-#define SELF   "/netscope.v1.CollectorService/"
+#define FLEET   "/netscope.v1.FleetService/"
+#define FLOW    "/netscope.v1.FlowService/"
+#define ALERT   "/netscope.v1.AlertService/"
+#define STATS   "/netscope.v1.StatsService/"
+#define PACKET  "/netscope.v1.PacketService/"
+#define DNS     "/netscope.v1.DnsService/"
+#define QUERY   "/netscope.v1.QueryService/"
+#define KEPT    "/netscope.v1.CaptureService/"
+#define SENSORS "/netscope.v1.SensorService/"
+#define SELF    "/netscope.v1.CollectorService/"
 
 #define FROM                                                                                       \
     {                                                                                              \
@@ -165,6 +166,9 @@ static const struct grpc_row rows[] = {
      .described = &page_capture,
      .rest = {"/v1/captures/{capture_id}.pcapng"}},
     {.path = KEPT "GetCapture", .ask = fleet_get_capture, .rest = {"/v1/captures/{capture_id}"}},
+    {.path = SENSORS "ListAssets",
+     .ask = fleet_list_assets,
+     .rest = {"/v1/fleet/assets", "/v1/assets"}},
     {.path = QUERY "ListHosts", .ask = fleet_list_hosts, .rest = {"/v1/fleet/hosts", "/v1/hosts"}},
     {.path = QUERY "ListServices",
      .ask = fleet_list_services,

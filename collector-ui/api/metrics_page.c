@@ -407,6 +407,28 @@ static void write_triage(struct metrics_page *page, struct api *api)
     one(page, "netscope_collector_silences", METRICS_GAUGE, "Silences that are on.", c.silences);
 }
 
+static void write_assets(struct metrics_page *page, struct api *api)
+{
+    struct fleet_assets *const assets = atomic_load(&api->assets);
+    struct fleet_assets_counts c;
+
+    if (assets == NULL) {
+        return;
+    }
+    fleet_assets_counts_read(assets, &c);
+    one(page, "netscope_collector_assets", METRICS_GAUGE,
+        "Pairs of address and MAC that sensors know.", c.assets);
+    one(page, "netscope_collector_assets_told_total", METRICS_COUNTER,
+        "Assets in reports of sensors.", c.told);
+    one(page, "netscope_collector_assets_malformed_total", METRICS_COUNTER,
+        "Of these, not taken: malformed, more than a report may hold, or no room for the sensor.",
+        c.malformed);
+    one(page, "netscope_collector_assets_replaced_total", METRICS_COUNTER,
+        "Unseen for the longest, that made room (assets.max, assets.sensor_max).", c.replaced);
+    one(page, "netscope_collector_assets_expired_total", METRICS_COUNTER,
+        "Forgotten since nothing new was told of them (assets.keep).", c.expired);
+}
+
 static void write_push(struct metrics_page *page, struct api *api)
 {
     static const char *const states[INGEST_CONFIG_STATE_COUNT] = {
@@ -546,6 +568,7 @@ void route_metrics(struct http_request *request)
     write_ledger(&page, api);
     write_captures(&page, api);
     write_triage(&page, api);
+    write_assets(&page, api);
     write_push(&page, api);
     write_access(&page, api);
     write_http(&page, api);

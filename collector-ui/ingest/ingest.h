@@ -124,6 +124,8 @@ struct ingest_events {
     /* What a sensor says to a command; rpc threads. NULL: nobody asks for anything. */
     void (*command_result)(void *context, const char *sensor_id,
                            const struct ingest_command_result *result);
+    /* An AssetReport of a sensor; rpc threads. NULL: none is wanted, and sensors are told so. */
+    void (*assets)(void *context, const char *sensor_id, const uint8_t *bytes, size_t length);
     uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
     /* May a call of another service on this port be answered? NULL: as a sensor's. Rpc threads. */
     enum rpc_status (*admit_other)(void *context, struct rpc_call *call, const char *path,

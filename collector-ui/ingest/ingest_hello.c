@@ -42,7 +42,8 @@ static void send_welcome(struct ingest_stream *stream, const struct ingest_hello
                                      .max_batch = (uint32_t)ingest->settings->batch_records_max,
                                      .window_batches = (uint32_t)ingest->settings->window_batches,
                                      .sketch_seed = ingest->events->sketch_seed,
-                                     .takes_zstd = ingest->settings->takes_packed};
+                                     .takes_zstd = ingest->settings->takes_packed,
+                                     .takes_assets = ingest->events->assets != NULL};
 
     (void)snprintf(welcome.session_id, sizeof(welcome.session_id), "%llu",
                    (unsigned long long)++ingest->sessions);

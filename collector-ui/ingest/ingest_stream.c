@@ -271,6 +271,12 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
                  (unsigned long long)request->goodbye.undelivered_records);
         ingest->events->goodbye(ingest->events->context, sensor_id);
         break;
+    case INGEST_ASSETS:
+        if (ingest->events->assets != NULL) {
+            ingest->events->assets(ingest->events->context, sensor_id, request->bytes,
+                                   request->length);
+        }
+        break;
     case INGEST_COMMAND_RESULT:
         if (ingest->events->command_result != NULL) {
             ingest->events->command_result(ingest->events->context, sensor_id, &request->result);

@@ -21,6 +21,7 @@
 #include "base/http/http.h"
 #include "base/wire_format.h"
 #include "proto/alert_choice.h"
+#include "proto/asset_message.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
 #include "proto/json/openapi.h"
@@ -363,6 +364,15 @@ void grpc_sensor_choice_free(struct grpc_sensor_choice *choice); /* what it owns
 /* Any thread. */
 bool grpc_sensor_is_chosen(const struct grpc_sensor_choice *choice, const char *sensor_id,
                            size_t length);
+
+/* ---- assets (grpc_asset_choice.c) ---- */
+
+/* False: refused. `search` is borrowed. */
+MUST_USE bool grpc_read_asset_choice(struct grpc_ask *ask, const char *address, const char *search,
+                                     struct asset_choice *out);
+/* A page token is the key of what was shown last, in hex: 2 * bytes + 1. */
+void grpc_write_key_token(const void *key, size_t bytes, char *out);
+MUST_USE bool grpc_read_key_token(struct grpc_ask *ask, const char *token, void *key, size_t bytes);
 
 /* ---- the server (grpc_serve.c) ---- */
 

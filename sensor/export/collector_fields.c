@@ -175,5 +175,12 @@ const struct config_field collector_fields[] = {
      .help = "What the collector may capture here on request: nothing, packets up to their "
              "transport header, or whole packets. Never more than packets.capture allows; its "
              "limits hold."},
+    {.type = CONFIG_DURATION,
+     .key = "assets_interval",
+     .offset = FIELD(assets_interval_ns),
+     .value = "30s",
+     .max = 3.6e12,
+     .help = "How often what is new of the sensor's assets is told to a collector that keeps them; "
+             "that they were seen again, every tenth time. 0s: never."},
     {0},
 };

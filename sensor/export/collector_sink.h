@@ -39,7 +39,8 @@ struct collector_settings {
      * looked at), more than `share` of all, and at least so many. */
     double apply_loss_ratio, apply_loss_share;
     uint64_t apply_loss_least, apply_loss_before_ns;
-    const char *captures; /* off | headers | full: what it may have captured here */
+    const char *captures;        /* off | headers | full: what it may have captured here */
+    uint64_t assets_interval_ns; /* between two reports of assets; 0: none */
 };
 
 extern const struct config_field collector_fields[];

@@ -20,6 +20,7 @@
 #include "sensor/export/collector_boots.h"
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/packet_layers.h"
+#include "sensor/pipeline/asset_list.h"
 
 #define COLLECTOR_WINDOW_MAX 1024 /* batches on their way, whatever the collector allows */
 #define COLLECTOR_TOKEN_MAX  4096
@@ -117,6 +118,19 @@ struct collector_captures {
     struct collector_capture *list; /* shared; those that run */
     /* Shared: results that wait to be sent. */
     struct collector_result *results, **results_last;
+};
+
+/* Assets on their way (collector_sink_assets.c): one pass over those of which something is new. */
+struct collector_assets {
+    bool is_wanted;           /* by the collector of this stream */
+    bool is_running, is_last; /* a pass; the one before the goodbye has begun */
+    bool is_by_sight;         /* this pass: those that were seen, too */
+    bool has_after;
+    struct asset_key after;             /* what was sent last in this pass */
+    uint64_t until;                     /* stamps of this pass */
+    uint64_t told_changes, told_sights; /* stamps up to which all was told */
+    uint64_t due_ns;                    /* monotonic: of the next one */
+    uint32_t passes;
 };
 
 /* What gRPC's callbacks have to say. */
@@ -222,6 +236,7 @@ struct collector_sink {
     uint64_t house_ns;
     uint64_t closing_ns; /* monotonic; 0: not closing */
     struct collector_clock clock;
+    struct collector_assets assets;
     struct collector_redirect redirect;
     uint64_t throttles;
     uint64_t sent, acked, retried, gaps; /* records; gaps: notices */
@@ -314,6 +329,13 @@ size_t collector_config_due(struct collector_sink *sink, uint8_t *out, size_t ca
                             bool *is_asked);
 /* It found no room: it is due again. */
 void collector_config_unsent(struct collector_sink *sink);
+
+/* collector_sink_assets.c */
+
+/* A stream begins: all has to be told anew. */
+void collector_assets_linked(struct collector_sink *sink, bool is_wanted);
+/* Sends what is due and has room. True: nothing is left to be said before a goodbye. */
+MUST_USE bool collector_assets_pump(struct collector_sink *sink, uint64_t now_ns, bool is_closing);
 
 /* collector_sink_rate.c: Throttle. */
 

@@ -313,8 +313,10 @@ void collector_stream_pump(struct collector_sink *sink, uint64_t now_ns, bool is
             send_sketches(sink); /* behind the alerts that they may explain */
         }
     }
+    const bool is_all_known = collector_assets_pump(sink, now_ns, is_closing);
+
     if (is_closing) {
-        if (collector_captures_are_over(sink, now_ns)) {
+        if (is_all_known && collector_captures_are_over(sink, now_ns)) {
             send_goodbye(sink, "shutdown");
         }
     } else if (collector_redirect_is_ready(sink, now_ns)) {
@@ -420,6 +422,7 @@ static const char *take_welcome(struct collector_sink *sink, const struct ingest
     sink->sketch_seed = welcome->sketch_seed;
     (void)pthread_mutex_unlock(&sink->lock);
     collector_config_linked(sink, now_ns);
+    collector_assets_linked(sink, welcome->takes_assets);
     log_info("collector", "connected", "address=%s session=%s window=%u",
              collector_redirect_address(sink), welcome->session_id, sink->window_max);
     return NULL;

@@ -1,13 +1,16 @@
 #include "sensor/inspect/asset_table.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NONE UINT32_MAX
 
 struct entry {
-    struct asset asset;
+    struct asset asset; /* first: asset_stamp */
+    uint64_t seen, changed;
     uint32_t next;           /* in its bucket */
     uint32_t older, younger; /* by last_ns */
     uint32_t bucket;
@@ -19,9 +22,11 @@ struct asset_table {
     uint32_t entries_max, used, bucket_mask;
     uint32_t oldest, youngest;
     bool is_replacing;
+    uint64_t stamp;
     struct hash_key key;
     struct asset_table_statistics statistics;
 };
+static_assert(offsetof(struct entry, asset) == 0, "an asset leads to its entry");
 
 void asset_table_reset(struct asset_table *table)
 {
@@ -150,12 +155,40 @@ static uint32_t take_slot(struct asset_table *table)
     return slot;
 }
 
+static bool is_other(const struct asset_text *text, const struct asset_text *told)
+{
+    return told->length > 0 &&
+           (text->length != told->length || memcmp(text->bytes, told->bytes, told->length) != 0);
+}
+
+static bool is_news(const struct asset *asset, const struct asset *told)
+{
+    return (told->sources & ~asset->sources) != 0 || (told->roles & ~asset->roles) != 0 ||
+           is_other(&asset->host_name, &told->host_name) ||
+           is_other(&asset->vendor_class, &told->vendor_class) ||
+           is_other(&asset->fingerprint, &told->fingerprint);
+}
+
+uint64_t asset_table_stamp(const struct asset_table *table)
+{
+    return table->stamp;
+}
+
+uint64_t asset_stamp(const struct asset *asset, bool is_by_sight)
+{
+    const struct entry *entry = (const struct entry *)asset;
+
+    return is_by_sight ? entry->seen : entry->changed;
+}
+
 void asset_table_add(struct asset_table *table, const struct asset *asset)
 {
     const uint32_t bucket = bucket_of(table, &asset->key);
     uint32_t slot = find(table, &asset->key, bucket);
+    bool is_changed = true;
 
     if (slot != NONE) {
+        is_changed = is_news(&table->entries[slot].asset, asset);
         order_remove(table, slot);
         asset_merge(&table->entries[slot].asset, asset);
     } else {
@@ -166,6 +199,10 @@ void asset_table_add(struct asset_table *table, const struct asset *asset)
         table->entries[slot] =
             (struct entry){.asset = *asset, .next = table->buckets[bucket], .bucket = bucket};
         table->buckets[bucket] = slot;
+    }
+    table->entries[slot].seen = ++table->stamp;
+    if (is_changed) {
+        table->entries[slot].changed = table->stamp;
     }
     order_insert(table, slot);
 }

@@ -30,6 +30,12 @@ const struct asset *asset_table_find(const struct asset_table *table, const stru
 void asset_table_each(const struct asset_table *table,
                       void (*each)(void *context, const struct asset *asset), void *context);
 
+/* Each change of the table has a number, from 1 on: the last one, and that of an asset of this
+ * table (one that _find or _each gave): when something new was told of it, or also (`is_by_sight`)
+ * when it was seen. */
+uint64_t asset_table_stamp(const struct asset_table *table);
+uint64_t asset_stamp(const struct asset *asset, bool is_by_sight);
+
 struct asset_table_statistics {
     uint64_t replaced, refused; /* for want of room, since the start */
     uint64_t memory_bytes;

@@ -74,32 +74,22 @@ static int compare_pointers(const void *a, const void *b)
     return compare(&(*left)->key, &(*right)->key);
 }
 
-struct walk {
-    struct asset_list *list;
-    const struct asset_key *after;
-    uint32_t count;
-};
-
-static void collect(void *context, const struct asset *asset)
+static const struct asset *told_by_mac(const struct asset_list *list, const struct asset *asset)
 {
-    struct walk *walk = context;
+    struct asset_key by_mac = asset->key;
 
-    if (walk->after == NULL || compare(&asset->key, walk->after) > 0) {
-        walk->list->sorted[walk->count++] = asset;
+    if (by_mac.ip_version == 0) {
+        return NULL;
     }
+    by_mac.ip_version = 0;
+    memset(by_mac.ip, 0, sizeof(by_mac.ip));
+    return asset_table_find(list->table, &by_mac);
 }
 
 /* What a client said of itself before it had an address. */
 static void take_names(const struct asset_list *list, struct asset *asset)
 {
-    struct asset_key by_mac = asset->key;
-
-    if (by_mac.ip_version == 0) {
-        return;
-    }
-    by_mac.ip_version = 0;
-    memset(by_mac.ip, 0, sizeof(by_mac.ip));
-    const struct asset *told = asset_table_find(list->table, &by_mac);
+    const struct asset *told = told_by_mac(list, asset);
 
     if (told != NULL) {
         const struct asset kept = *asset;
@@ -113,21 +103,77 @@ static void take_names(const struct asset_list *list, struct asset *asset)
     }
 }
 
-uint32_t asset_list_read(struct asset_list *list, const struct asset_key *after, struct asset *out,
-                         uint32_t out_max, struct asset_list_sum *sum)
+/* ---- reading ---- */
+
+struct walk {
+    struct asset_list *list;
+    const struct asset_list_query *query;
+    uint32_t count, fitting;
+};
+
+static bool is_of_time(const struct walk *walk, const struct asset *asset)
 {
-    struct walk walk = {list, after, 0};
+    const struct asset_list_query *query = walk->query;
+
+    if (query->until == 0) {
+        return true;
+    }
+    const struct asset *told = told_by_mac(walk->list, asset);
+    const uint64_t own = asset_stamp(asset, query->is_by_sight);
+    const uint64_t other = told != NULL ? asset_stamp(told, false) : 0;
+    const uint64_t stamp = own > other ? own : other;
+
+    return stamp > query->since && stamp <= query->until;
+}
+
+static bool is_fitting(const struct walk *walk, const struct asset *asset)
+{
+    if (walk->query == NULL) {
+        return true;
+    }
+    if (!is_of_time(walk, asset)) {
+        return false;
+    }
+    if (walk->query->fits == NULL) {
+        return true;
+    }
+    struct asset named = *asset;
+
+    take_names(walk->list, &named);
+    return walk->query->fits(walk->query->context, &named);
+}
+
+static void collect(void *context, const struct asset *asset)
+{
+    struct walk *walk = context;
+    const struct asset_key *after = walk->query != NULL ? walk->query->after : NULL;
+
+    if (!is_fitting(walk, asset)) {
+        return;
+    }
+    walk->fitting++;
+    if (after == NULL || compare(&asset->key, after) > 0) {
+        walk->list->sorted[walk->count++] = asset;
+    }
+}
+
+uint32_t asset_list_read(struct asset_list *list, const struct asset_list_query *query,
+                         struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
+{
+    struct walk walk = {.list = list, .query = query};
 
     (void)pthread_mutex_lock(&list->lock);
     const struct asset_table_statistics statistics = asset_table_statistics(list->table);
 
     *sum = (struct asset_list_sum){.count = asset_table_count(list->table),
                                    .max = list->max,
+                                   .stamp = asset_table_stamp(list->table),
                                    .replaced = statistics.replaced,
                                    .refused = statistics.refused,
                                    .memory_bytes = statistics.memory_bytes};
     if (out_max > 0) {
         asset_table_each(list->table, collect, &walk);
+        sum->fitting = walk.fitting;
         if (walk.count > 0) {
             qsort(list->sorted, walk.count, sizeof(void *), compare_pointers);
         }

@@ -139,7 +139,7 @@ uint32_t pipeline_capture_rings(struct pipeline *pipeline, struct stats_capture_
 uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows,
                              uint32_t rows_max);
 /* As asset_list_read. Any thread. */
-uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_key *after,
+uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_list_query *query,
                          struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
 /* Name of the interface with this number. */
 struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint16_t number);

@@ -265,10 +265,10 @@ uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows
     return written;
 }
 
-uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_key *after,
+uint32_t pipeline_assets(struct pipeline *pipeline, const struct asset_list_query *query,
                          struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
 {
-    return publisher_list_assets(pipeline->publisher, after, out, out_max, sum);
+    return publisher_list_assets(pipeline->publisher, query, out, out_max, sum);
 }
 
 struct record_text pipeline_interface_name(const struct pipeline *pipeline, uint16_t number)

@@ -38,12 +38,12 @@ const struct label_join_counts *publisher_labels(const struct publisher *publish
     return publisher->labels != NULL ? label_join_counts_of(publisher->labels) : NULL;
 }
 
-uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
+uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_list_query *query,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum)
 {
     *sum = (struct asset_list_sum){0};
     return publisher->assets == NULL ? 0
-                                     : asset_list_read(publisher->assets, after, out, out_max, sum);
+                                     : asset_list_read(publisher->assets, query, out, out_max, sum);
 }
 
 const struct learnt_file_counts *publisher_learnt(const struct publisher *publisher)

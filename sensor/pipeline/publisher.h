@@ -128,7 +128,7 @@ const struct name_join_counts *publisher_names(const struct publisher *publisher
 /* NULL when networks have no labels. Any thread. */
 const struct label_join_counts *publisher_labels(const struct publisher *publisher);
 /* As asset_list_read; 0 when none are kept. Any thread. */
-uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_key *after,
+uint32_t publisher_list_assets(struct publisher *publisher, const struct asset_list_query *query,
                                struct asset *out, uint32_t out_max, struct asset_list_sum *sum);
 /* NULL when what is learnt is not kept. Any thread. */
 const struct learnt_file_counts *publisher_learnt(const struct publisher *publisher);
