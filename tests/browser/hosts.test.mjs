@@ -72,6 +72,31 @@ test('hosts are listed as the collector tells them, only those in sight, and sor
     await shot('hosts-sorted');
 });
 
+test('a host shows what sensors know of its link, and is found by MAC and DHCP name', options, async () => {
+    await show(`#/hosts?t=now-15m..now&host=${SCANNER}`);
+    const link = panel('On the link');
+    await wait_for('both sensors', async () => (await link.locator('tbody tr').count()) === 2);
+    assert.match(await link.innerText(), /02:1b:21:0a:7c:41[\s\S]*scan-lab-41 MSFT 5\.0[\s\S]*ARP, DHCP[\s\S]*fra-1 VLAN 30/);
+    assert.match(await link.locator('header').innerText(), /one MAC, 2 sensors/);
+    await link.scrollIntoViewIfNeeded();
+    await shot('host-link');
+    await link.locator('tbody a').first().click();
+    await address(/q=02:1b:21:0a:7c:41/);
+    await wait_for('its address', async () => /On the links:[\s\S]*10\.3\.7\.41 scan-lab-41/.test(await page.locator('.hs-links').innerText()));
+    await show('#/hosts?t=now-15m..now&q=onerror');
+    await wait_for('the hostile name', async () => (await page.locator('.hs-links').count()) > 0 && /<img src=x onerror=alert\(1\)>/.test(await page.locator('.hs-links').innerText()));
+    assert.equal(await page.locator('.hs-links img').count(), 0);
+    await show('#/hosts?t=now-15m..now&q=newcomer');
+    await wait_for('one without an address', async () => (await page.locator('.hs-links').count()) > 0 && /no address newcomer/.test(await page.locator('.hs-links').innerText()));
+    await shot('hosts-links');
+    await show('#/hosts?t=now-15m..now&host=10.3.7.1');
+    await wait_for('a router without a flow', async () => /02:00:5e:00:01:1e[\s\S]*router[\s\S]*DHCP server/.test(await panel('On the link').innerText()));
+    const other = (await json('/v1/hosts?limit=50')).hosts.find((h) => !h.address.startsWith('10.3.7.')).address;
+    await show(`#/hosts?t=now-15m..now&host=${other}`);
+    await wait_for('nothing known', async () => /behind a router/.test(await panel('On the link').innerText()));
+    assert.deepEqual(faults, []);
+});
+
 test('a search goes through all rows, and says when nothing is found', options, async () => {
     await listed('#/hosts?t=now-15m..now');
     await page.keyboard.press('s');

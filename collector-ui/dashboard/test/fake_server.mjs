@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fake_access } from './fake_access.mjs';
 import { FakeCaptures } from './fake_captures.mjs';
+import { list_assets } from './fake_assets.mjs';
 import { aggregate, list_parties } from './fake_hosts.mjs';
 import { collector_status } from './fake_status.mjs';
 import { FakeTriage } from './fake_triage.mjs';
@@ -532,6 +533,9 @@ function rest(world, control, path, q) {
             series = [{ key: 'total', in: column((at) => world.totals(at)[pick[0]]), ...(pick[1] ? { out: column((at) => world.totals(at)[pick[1]]) } : {}) }];
         }
         return ok({ step_ms: step, t, series: world.empty ? [] : series, ...meta });
+    }
+    if (path === '/v1/assets') {
+        return q.get('search')?.length > 64 ? problem(400, 'search: at most 64 bytes', 'OUT_OF_BOUNDS') : ok(list_assets(q, Date.now()));
     }
     if (path === '/v1/map') {
         return ok(service_map(records(), q.get('group_by') || 'host'));

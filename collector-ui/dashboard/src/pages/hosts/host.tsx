@@ -9,6 +9,7 @@ import { get, Problem } from '../../live/rest';
 import { go, href, param, patch, reload, server_now } from '../../live/store';
 import { CopyButton, Empty, Failed, Loading, Panel } from '../../ui/parts';
 import { Chips, QueryLine } from '../../ui/query';
+import { OnTheLink } from './assets';
 import { Traffic } from './chart';
 import { About, Applications, Names, Peers, Served, Used } from './panels';
 import { ERRORS_MATTER, Partial, RETRANSMITS_MATTER, Share } from './parts';
@@ -62,21 +63,27 @@ export function HostPage({ address }: { address: string }) {
             ) : own.answer === null ? (
                 <Loading rows={8} what="Reading the host" />
             ) : self === null ? (
-                <Empty>
-                    <p>
-                        {safe(address)} has no flow in this time{filter ? ' that matches the filter' : ''}. A longer time range may have some.
-                    </p>
-                    {filter && (
-                        <button type="button" class="btn small" onClick={() => run('')}>
-                            drop the filter
-                        </button>
-                    )}
-                </Empty>
+                <>
+                    <Empty>
+                        <p>
+                            {safe(address)} has no flow in this time{filter ? ' that matches the filter' : ''}. A longer time range may have some.
+                        </p>
+                        {filter && (
+                            <button type="button" class="btn small" onClick={() => run('')}>
+                                drop the filter
+                            </button>
+                        )}
+                    </Empty>
+                    <div class="grid hostg">
+                        <OnTheLink address={address} quiet />
+                    </div>
+                </>
             ) : (
                 <div class="grid hostg">
                     <Figures columns={beside ? [self, other.answer?.self ?? null] : [self]} names={beside ? [address, beside] : [address]} error={beside ? other.error : null} />
                     <Traffic address={address} filter={filter} wide={!beside} />
                     {beside ? <Traffic address={beside} filter={filter} wide={false} /> : <About address={address} />}
+                    <OnTheLink address={address} />
                     <Peers host={address} filter={filter} peers={own.answer.rows} found={own.answer.found} self={self} />
                     <Served address={address} filter={filter} />
                     <Used address={address} filter={filter} />

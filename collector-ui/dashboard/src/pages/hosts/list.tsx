@@ -14,6 +14,7 @@ import { Severity } from '../../ui/icons';
 import { WindowedList } from '../../ui/list';
 import { Dot, download, Empty, Failed, Loading, Middle, Segments } from '../../ui/parts';
 import { Chips, QueryLine } from '../../ui/query';
+import { FoundOnLinks } from './assets';
 import { alert_words, ERRORS_MATTER, open_by_host, Partial, RETRANSMITS_MATTER, RTT_MATTERS_MS, Share } from './parts';
 
 const LIMIT = 1000; /* what an answer may hold; behind it filter and search choose */
@@ -117,6 +118,7 @@ export function HostList() {
             </Chips>
             <section class="panel tblw" aria-label={services ? 'Services' : 'Hosts'}>
                 {answer && <Partial about={answer} error={error} />}
+                {!services && <FoundOnLinks search={search} />}
                 <Head services={services} order={order} way={way} />
                 {error !== null && answer === null ? (
                     <Failed what={wrong ? 'The filter was not understood.' : `The ${what}s could not be read.`} error={error} retry={() => reload.value++} />
@@ -187,7 +189,7 @@ function Find({ value, services }: { value: string; services: boolean }) {
             <input
                 id="host-search"
                 value={draft}
-                placeholder={services ? 'Search address, name, application, port' : 'Search address or name'}
+                placeholder={services ? 'Search address, name, application, port' : 'Search address, name or MAC'}
                 aria-label={services ? 'Search the services' : 'Search the hosts'}
                 autocomplete="off"
                 spellcheck={false}
