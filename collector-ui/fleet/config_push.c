@@ -290,13 +290,14 @@ static bool due(struct config_push *push, uint32_t at, char sensor_id[INGEST_SEN
 }
 
 /* The sensor may have another place by now. */
-static void note_sent(struct config_push *push, uint32_t at, const char *sensor_id)
+static void note_sent(struct config_push *push, uint32_t at, const char *sensor_id,
+                      const char *offer_id)
 {
     (void)pthread_mutex_lock(&push->lock);
     const struct rollout_sensor *sensor = rollout_sensor_at(push->rollout, at);
 
     if (sensor != NULL && strcmp(sensor->sensor_id, sensor_id) == 0) {
-        rollout_sent(push->rollout, at);
+        rollout_sent(push->rollout, at, offer_id);
     }
     (void)pthread_mutex_unlock(&push->lock);
 }
@@ -316,7 +317,7 @@ void config_push_tick(struct config_push *push,
     (void)pthread_mutex_unlock(&push->lock);
     for (uint32_t i = 0; i < count; i++) {
         if (due(push, i, sensor_id, &offer, &yaml) && send(context, sensor_id, &offer)) {
-            note_sent(push, i, sensor_id);
+            note_sent(push, i, sensor_id, offer.offer_id);
         }
         free(yaml);
     }

@@ -243,7 +243,8 @@ static void assign(struct rollout *rollout, struct rollout_sensor *sensor, uint6
     if (strcmp(sensor->wish_id, id) == 0) {
         return;
     }
-    sensor->is_clear_due = wish == NULL && sensor->offered_boot[0] != '\0';
+    sensor->has_another = sensor->has_another || sensor->offered_boot[0] != '\0';
+    sensor->is_clear_due = wish == NULL && sensor->has_another;
     (void)snprintf(sensor->wish_id, sizeof(sensor->wish_id), "%s", id);
     free(sensor->told);
     sensor->told = NULL;

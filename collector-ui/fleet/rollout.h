@@ -56,8 +56,9 @@ struct rollout_sensor {
     char offered_boot[INGEST_BOOT_ID_BYTES]; /* the process that it was sent to; "": none */
     uint32_t vain;                           /* processes that ended without a word of it */
     bool is_sent;                            /* on this connection */
-    bool is_clear_due;                       /* it may still have what nobody wants any more */
-    uint64_t held_ns; /* monotonic: since then APPLIED and connected; 0: it is not */
+    bool has_another;  /* it was offered another wish before, and may have it */
+    bool is_clear_due; /* likewise, and none counts any more */
+    uint64_t held_ns;  /* monotonic: since then APPLIED and connected; 0: it is not */
     uint64_t
         awaited_ns;  /* wall clock: since then an answer, or its return, is waited for; 0: not */
     bool is_overdue; /* waited for in vain: FAILED until it says something itself */
@@ -122,7 +123,9 @@ void rollout_tick(struct rollout *rollout, uint64_t wall_ns, uint64_t now_ns);
 /* True when sensor `at` is to be sent something now: `*wish`, or NULL: its own settings alone. */
 MUST_USE bool rollout_due(const struct rollout *rollout, uint32_t at,
                           const struct rollout_wish **wish);
-void rollout_sent(struct rollout *rollout, uint32_t at);
+/* What was due has gone out: wish `id`, or "" for its own settings. Another may count by now, which
+ * is due then. */
+void rollout_sent(struct rollout *rollout, uint32_t at, const char *id);
 /* What a PENDING sensor waits for. */
 const char *rollout_waits_for(const struct rollout *rollout, const struct rollout_sensor *sensor);
 

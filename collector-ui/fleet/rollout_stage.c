@@ -175,14 +175,15 @@ bool rollout_due(const struct rollout *rollout, uint32_t at, const struct rollou
     return *wish != NULL && !sensor->is_sent && may_have(*wish, sensor);
 }
 
-void rollout_sent(struct rollout *rollout, uint32_t at)
+void rollout_sent(struct rollout *rollout, uint32_t at, const char *id)
 {
     struct rollout_sensor *sensor = at < rollout->sensors_count ? rollout->sensors[at] : NULL;
 
-    if (sensor == NULL) {
+    if (sensor == NULL || strcmp(sensor->wish_id, id) != 0) {
         return;
     }
     sensor->is_clear_due = false;
+    sensor->has_another = false;
     if (sensor->wish_id[0] != '\0') {
         sensor->is_sent = true;
         memcpy(sensor->offered_boot, sensor->boot_id, sizeof(sensor->offered_boot));

@@ -87,7 +87,7 @@ static const char *sends(struct rollout *rollout)
         if (rollout_due(rollout, i, &wish)) {
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%s=%s ", sensor->sensor_id,
                                      wish == NULL ? "-" : wish->id);
-            rollout_sent(rollout, i);
+            rollout_sent(rollout, i, wish == NULL ? "" : wish->id);
         }
     }
     return text;
@@ -294,6 +294,28 @@ static void the_newest_wish_counts_and_an_older_one_again_behind_it(void **state
     assert_string_equal(sends(rollout), "a=- b=- ");
     assert_string_equal(sends(rollout), "");
     assert_state(rollout, "a", INGEST_CONFIG_UNSET);
+}
+
+/* What counts changes between the look and the sending. */
+static void what_was_sent_is_not_what_counts_by_now(void **state)
+{
+    (void)state;
+    AUTO(rollout) rollout = rollout_of();
+
+    come(rollout, "a", "b1");
+    want(rollout, "w1", "*", 0);
+    assert_string_equal(sends(rollout), "a=w1 ");
+    rollout_drop(rollout, "w1", wall_ns);
+    want(rollout, "w2", "*", 0);
+    rollout_sent(rollout, 0, ""); /* its own settings, on their way when w2 came */
+    assert_string_equal(sends(rollout), "a=w2 ");
+    want(rollout, "w3", "*", 0);
+    rollout_sent(rollout, 0, "w2");
+    assert_string_equal(sends(rollout), "a=w3 ");
+    rollout_drop(rollout, "w3", wall_ns);
+    rollout_drop(rollout, "w2", wall_ns);
+    rollout_sent(rollout, 0, "w3");
+    assert_string_equal(sends(rollout), "a=- ");
 }
 
 static void who_comes_back_with_what_was_cleared_is_told(void **state)
@@ -708,6 +730,7 @@ int main(void)
         cmocka_unit_test(who_begins_anew_on_trial_has_gone_back),
         cmocka_unit_test(who_ends_each_time_that_it_is_offered_something_is_left_alone),
         cmocka_unit_test(the_newest_wish_counts_and_an_older_one_again_behind_it),
+        cmocka_unit_test(what_was_sent_is_not_what_counts_by_now),
         cmocka_unit_test(who_comes_back_with_what_was_cleared_is_told),
         cmocka_unit_test(what_is_written_down_counts_only_then),
         cmocka_unit_test(a_restart_of_the_collector_goes_on_where_it_was),
