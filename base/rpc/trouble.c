@@ -21,6 +21,8 @@ enum rpc_trouble rpc_trouble_of(const char *message)
         {"andshake", RPC_TROUBLE_HANDSHAKE},
         {"onnection refused", RPC_TROUBLE_REFUSED},
         {"DNS resolution failed", RPC_TROUBLE_NO_HOST},
+        {"ocket closed", RPC_TROUBLE_CLOSED},
+        {"onnection reset", RPC_TROUBLE_CLOSED},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
