@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ctl/show.h"
 #include "ctl/stop.h"
+
+#define TELL_BYTES 1200
 
 void output_standard(struct output *output, const char *colour)
 {
@@ -92,11 +95,16 @@ int output_close(struct output *output, struct error *err)
     return -output->failure.code;
 }
 
-void tell_text(const char *text)
+void tell(const char *format, ...)
 {
+    char text[TELL_BYTES];
     char safe[2 * TELL_BYTES];
     struct show show = SHOW_OVER(safe);
+    va_list arguments;
 
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
     safe[0] = '\0';
     show_sentence(&show, text);
     (void)fprintf(stderr, "netscopectl: %s\n", safe);

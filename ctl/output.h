@@ -36,12 +36,4 @@ bool output_is_open(const struct output *output);
 MUST_USE int output_close(struct output *output, struct error *err);
 
 /* "netscopectl: " and a sentence on standard error; what a terminal would obey is escaped. */
-void tell_text(const char *text);
-#define TELL_BYTES 1200
-/* As printf. */
-#define tell(...)                                                                                  \
-    do {                                                                                           \
-        char told[TELL_BYTES];                                                                     \
-        (void)snprintf(told, sizeof(told), __VA_ARGS__);                                           \
-        tell_text(told);                                                                           \
-    } while (0)
+void tell(const char *format, ...) PRINTF_LIKE(1, 2);

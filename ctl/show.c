@@ -1,16 +1,23 @@
 #include "ctl/show.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 
-void show_took(struct show *show, int wanted)
+void show_text(struct show *show, const char *format, ...)
 {
-    if (wanted < 0 || (size_t)wanted >= show_room(show)) {
+    const size_t room = show->capacity - show->length;
+    va_list arguments;
+
+    va_start(arguments, format);
+    const int wanted = vsnprintf(show->out + show->length, room, format, arguments);
+    va_end(arguments);
+    if (wanted < 0 || (size_t)wanted >= room) {
         show->is_cut = true;
-        show->out[show->length] = '\0'; /* all of it, or nothing */
+        show->out[show->length] = '\0';
         return;
     }
     show->length += (size_t)wanted;

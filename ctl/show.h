@@ -27,15 +27,8 @@ struct show {
 
 enum show_colour { SHOW_PLAIN, SHOW_DIM, SHOW_NAME, SHOW_GOOD, SHOW_WARN, SHOW_BAD };
 
-static inline size_t show_room(const struct show *show)
-{
-    return show->capacity - show->length;
-}
-/* snprintf has written behind the text, or would have. */
-void show_took(struct show *show, int wanted);
-/* As printf. */
-#define show_text(show, ...)                                                                       \
-    show_took((show), snprintf((show)->out + (show)->length, show_room(show), __VA_ARGS__))
+/* As printf; all of it, or nothing. */
+void show_text(struct show *show, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Bytes that may be anything: what is no printable text (control characters, escape sequences, text
  * that turns the direction of what follows, no UTF-8) comes out as \xNN or \u{NNNN}, a backslash
  * as two. */
