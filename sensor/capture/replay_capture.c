@@ -330,7 +330,10 @@ uint64_t capture_input_bytes(const struct capture_settings *settings)
     }
     for (uint32_t i = 0; i < list.count && sum != UINT64_MAX; i++) {
         struct byte_source source = {.fd = -1};
-        const bool is_known = byte_source_open(&source, list.paths[i], NULL) == 0 &&
+        struct stat info;
+        /* A pipe is opened once: who writes to it must not see it close in between. */
+        const bool is_known = stat(list.paths[i], &info) == 0 && S_ISREG(info.st_mode) &&
+                              byte_source_open(&source, list.paths[i], NULL) == 0 &&
                               source.is_regular && byte_source_peek(&source, NULL) == 0 &&
                               source.decoder == NULL;
 

@@ -2,6 +2,7 @@
 #include "capture_file.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -307,6 +308,23 @@ static void the_bytes_of_the_input_are_known_where_they_say_something(void **sta
     free((char *)b);
 }
 
+/* Nobody writes to it: who opened it to look would wait for ever. */
+static void a_pipe_is_not_opened_to_learn_how_much_is_in_it(void **state)
+{
+    struct made_file file = {0};
+    char *const path = strdup(made_write(&file, "pipe"));
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const char *paths[] = {path};
+    const struct capture_settings pipe = {.read_paths = paths, .read_paths_count = 1};
+    (void)alarm(20);
+    assert_true(capture_input_bytes(&pipe) == UINT64_MAX);
+    (void)alarm(0);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(damaged_and_cut_compressed_files_give_what_is_there_and_say_so),
         cmocka_unit_test(other_compression_is_refused_by_name),
         cmocka_unit_test(the_bytes_of_the_input_are_known_where_they_say_something),
+        cmocka_unit_test(a_pipe_is_not_opened_to_learn_how_much_is_in_it),
     };
     return cmocka_run_group_tests(tests, directory_make, directory_remove);
 }
