@@ -8,18 +8,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void look(void *context, const struct kafka_part *part)
+static void look(void *context, const struct lane_record *record)
 {
     static struct flow_record flow;
 
     (void)context;
-    if (part->seq == 0 || part->sensor_id[0] == '\0' || part->boot_id[0] == '\0' ||
-        memchr(part->sensor_id, '\0', sizeof(part->sensor_id)) == NULL ||
-        memchr(part->boot_id, '\0', sizeof(part->boot_id)) == NULL ||
-        part->length > CODEC_DNS_BYTES_MAX) {
+    if (record->seq == 0 || record->sensor_id[0] == '\0' || record->boot_id[0] == '\0' ||
+        memchr(record->sensor_id, '\0', sizeof(record->sensor_id)) == NULL ||
+        memchr(record->boot_id, '\0', sizeof(record->boot_id)) == NULL ||
+        record->length > CODEC_DNS_BYTES_MAX) {
         abort();
     }
-    (void)!codec_decode_flow(part->bytes, part->length, &flow);
+    (void)!codec_decode_flow(record->bytes, record->length, &flow);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
