@@ -295,12 +295,14 @@ class Captures(unittest.TestCase):
                           for i in range(count))
         with Piped(HEAD + record(START_NS, MARK), more=more) as sensor:
             capture = Capture(sensor.socket, bpf="udp port 2000")
-            next(iter(capture.call))  # the head of the file; nothing more is read for now
+            capture.file = next(iter(capture.call)).chunk  # the head of the file; nothing more is read for now
             began = time.monotonic()
             sensor.write(frames)
             wait_until("dropped packets", lambda: sensor.metrics()["netscope_packet_capture_dropped_total"] > count / 4)
             wait_until("all frames", lambda: sensor.processed() == count + 1)
             self.assertLess(time.monotonic() - began, 20, "the sensor waits for nobody")
+            capture.start()  # what is kept for it is read while the sensor runs: at its end it waits 2 s for nobody
+            wait_until("all that was kept", lambda: len(capture.file) == sensor.metrics()["netscope_packet_capture_bytes_total"])
             sensor.close()
             summary = capture.wait()
         self.assertEqual(summary.packets + summary.dropped, count)
