@@ -110,6 +110,7 @@ test('several sensors are asked, and one that refuses does not stop the others',
 
 test('an alert leads to a capture of its packets by those that raised it', options, async () => {
     await show('#/alerts?state=all');
+    await page.waitForSelector('.al-row');
     await page.keyboard.press('j');
     await page.locator('.dr').getByRole('button', { name: 'Capture packets' }).click();
     await page.waitForSelector('.cps');
