@@ -214,35 +214,23 @@ enum ctl_exit connection_needs_collector(struct connection *connection, const ch
 
 /* ---- how a call ended, in plain words ---- */
 
+/* NULL: they are plain enough. */
 static const char *plain_words(const char *message)
 {
-    static const struct {
-        const char *part, *meaning;
-    } table[] = {
-        {"ertificate verify failed", "its certificate is not signed by the CA that is known here, "
-                                     "or has expired"},
-        {"CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the CA that is known here, "
-                                      "or has expired"},
-        {"Hostname Verification", "its certificate is for another name (--tls-server-name)"},
-        {"not in peer certificate", "its certificate is for another name (--tls-server-name)"},
-        {"not match", "its certificate is for another name (--tls-server-name)"},
-        {"WRONG_VERSION_NUMBER", "it speaks plaintext, and TLS is asked for here"},
-        {"wrong version number", "it speaks plaintext, and TLS is asked for here"},
-        {"andshake", "the TLS handshake failed: it wants a certificate (--tls-cert), or speaks "
-                     "plaintext"},
-        {"onnection refused", "nothing listens there"},
-        {"No such file", "there is no such socket"},
-        {"DNS resolution failed", "the name cannot be resolved"},
-        {"ocket closed", "it has ended, or speaks TLS (--tls)"},
-        {"onnection reset", "it has ended, or speaks TLS (--tls)"},
+    static const char *const meanings[RPC_TROUBLE_COUNT] = {
+        [RPC_TROUBLE_UNTRUSTED] =
+            "its certificate is not signed by the CA that is known here, or has expired",
+        [RPC_TROUBLE_OTHER_NAME] = "its certificate is for another name (--tls-server-name)",
+        [RPC_TROUBLE_PLAINTEXT] = "it speaks plaintext, and TLS is asked for here",
+        [RPC_TROUBLE_HANDSHAKE] = ("the TLS handshake failed: it wants a certificate (--tls-cert), "
+                                   "or speaks plaintext"),
+        [RPC_TROUBLE_REFUSED] = "nothing listens there",
+        [RPC_TROUBLE_NO_SOCKET] = "there is no such socket",
+        [RPC_TROUBLE_NO_HOST] = "the name cannot be resolved",
+        [RPC_TROUBLE_CLOSED] = "it has ended, or speaks TLS (--tls)",
     };
 
-    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
-        if (strstr(message, table[i].part) != NULL) {
-            return table[i].meaning;
-        }
-    }
-    return NULL;
+    return meanings[rpc_trouble_of(message)];
 }
 
 enum ctl_exit explain(const struct connection *connection, enum rpc_status status,

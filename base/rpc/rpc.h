@@ -366,6 +366,7 @@ enum rpc_trouble {
     RPC_TROUBLE_PLAINTEXT,  /* the peer speaks no TLS */
     RPC_TROUBLE_HANDSHAKE,  /* it does not take our certificate, or speaks no TLS */
     RPC_TROUBLE_REFUSED,    /* nothing listens there */
+    RPC_TROUBLE_NO_SOCKET,  /* no unix socket has that path */
     RPC_TROUBLE_NO_HOST,    /* the name cannot be resolved */
     RPC_TROUBLE_CLOSED,     /* the peer has ended, or wants TLS and got none */
     RPC_TROUBLE_COUNT

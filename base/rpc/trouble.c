@@ -20,6 +20,7 @@ enum rpc_trouble rpc_trouble_of(const char *message)
         {"wrong version number", RPC_TROUBLE_PLAINTEXT},
         {"andshake", RPC_TROUBLE_HANDSHAKE},
         {"onnection refused", RPC_TROUBLE_REFUSED},
+        {"No such file", RPC_TROUBLE_NO_SOCKET},
         {"DNS resolution failed", RPC_TROUBLE_NO_HOST},
         {"ocket closed", RPC_TROUBLE_CLOSED},
         {"onnection reset", RPC_TROUBLE_CLOSED},

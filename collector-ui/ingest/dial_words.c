@@ -19,6 +19,7 @@ void dial_explain(const struct dial *dial, char *out, size_t room)
         [RPC_TROUBLE_HANDSHAKE] = "TLS handshake failed: the sensor does not take "
                                   "dial.%s.cert_file, or speaks plaintext",
         [RPC_TROUBLE_REFUSED] = "nothing listens at dial.%s.address",
+        [RPC_TROUBLE_NO_SOCKET] = "there is no socket of dial.%s.address",
         [RPC_TROUBLE_NO_HOST] = "the host of dial.%s.address cannot be resolved",
         [RPC_TROUBLE_CLOSED] = "the sensor has ended, or wants TLS: set dial.%s.tls or ca_file",
     };

@@ -236,6 +236,7 @@ static const char *plain_words(const char *message)
         [RPC_TROUBLE_HANDSHAKE] = ("TLS handshake failed: the collector does not take this "
                                    "sensor's certificate, or speaks plaintext"),
         [RPC_TROUBLE_REFUSED] = "nothing listens there",
+        [RPC_TROUBLE_NO_SOCKET] = "there is no such socket",
         [RPC_TROUBLE_NO_HOST] = "the host name cannot be resolved",
     };
 

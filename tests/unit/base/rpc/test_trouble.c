@@ -26,6 +26,9 @@ static void sentences_have_a_meaning(void **state)
          RPC_TROUBLE_PLAINTEXT},
         {"Hostname Verification Check failed.", RPC_TROUBLE_OTHER_NAME},
         {"Handshake read failed", RPC_TROUBLE_HANDSHAKE},
+        {"failed to connect to all addresses; last error: UNKNOWN: unix:/run/none: No such file or "
+         "directory",
+         RPC_TROUBLE_NO_SOCKET},
         {"DNS resolution failed for nowhere.example:50051", RPC_TROUBLE_NO_HOST},
         {"Socket closed", RPC_TROUBLE_CLOSED},
         {"recvmsg:Connection reset by peer", RPC_TROUBLE_CLOSED},
