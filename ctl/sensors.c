@@ -53,8 +53,9 @@ struct fleet {
     bool is_damaged;
 };
 
+/* The first has room for a UUID, which is what a sensor is called by default. */
 static const struct report_column columns[] = {
-    {"SENSOR", 24}, {"STATE", 9}, {"SEEN", 9},  {"CONNECTED", 11}, {"VERSION", 9}, {"RECORDS", 9},
+    {"SENSOR", 38}, {"STATE", 9}, {"SEEN", 9},  {"CONNECTED", 11}, {"VERSION", 9}, {"RECORDS", 9},
     {"LOST", 8},    {"PPS", 8},   {"FLOWS", 8}, {"CLOCK", 10},     {"HOST", 20},   {"PEER", 24}};
 
 static void put_age(struct show *show, uint64_t since_ns, bool is_wanted)
