@@ -10,10 +10,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from ctl import background, ctl, key, rows, shell
 from end_to_end.fleet import Collector
-from support.programs import (ACK, PSH, SENSOR, SYN, Program, json_lines, main, make_traffic, run, tcp, wait_until, write_pcap)
+from support.programs import (CORPUS, ACK, PSH, SENSOR, SYN, Program, json_lines, main, make_traffic, run, tcp, wait_until, write_pcap)
 from support.service import Service, capture
 
-CORPUS = os.environ.get("NETSCOPE_CORPUS", "")
 CAPTURES = ("app--mixed-26flows.pcap", "dns--464pkts-219flows.pcap", "anomaly--webattack-797conns.pcap")
 
 FILTERS = ("", "app = dns", "ip_protocol = tcp AND tcp.retransmits > 0", "server.port = 80 OR server.port = 443",
@@ -22,7 +21,7 @@ FILTERS = ("", "app = dns", "ip_protocol = tcp AND tcp.retransmits > 0", "server
 
 def captures(folder):
     found = [os.path.join(CORPUS, name) for name in CAPTURES]
-    if CORPUS and all(os.path.exists(path) for path in found):
+    if all(os.path.exists(path) for path in found):
         return found
     return [make_traffic(folder, "mix", packets=4000, flows=200)[0], write_pcap(os.path.join(folder, "own.pcap"), capture())]
 

@@ -19,9 +19,8 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 
-from support.programs import SENSOR, SKIPPED, Program, ethernet, free_port, main, metrics, udp, wait_until, write_pcap
+from support.programs import CORPUS, SENSOR, SKIPPED, Program, ethernet, free_port, main, metrics, udp, wait_until, write_pcap
 
-CORPUS = os.environ.get("NETSCOPE_CORPUS", "")
 try:
     import grpc
     from support.foreign_stream import WELCOME, Stream, hello, number, text

@@ -22,10 +22,9 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from end_to_end.fleet import Collector, in_store
-from support.programs import SENSOR, Program, delta_packets, main, make_traffic, wait_until
+from support.programs import CORPUS, SENSOR, Program, delta_packets, main, make_traffic, wait_until
 from test_collector_api import TOOLS, Client
 
-CORPUS = os.environ.get("NETSCOPE_CORPUS", "")
 CAPTURES = ("mix--emix-688flows.pcap", "dns--464pkts-219flows.pcap")
 GROUPS = ("application", "sensor", "client", "server", "server_port", "server_name", "server_label", "ip_protocol", "ip_version",
           "vlan", "direction")
@@ -51,7 +50,7 @@ def number(record, *path):
 
 def captures(folder):
     found = [os.path.join(CORPUS, name) for name in CAPTURES]
-    if CORPUS and all(os.path.exists(path) for path in found):
+    if all(os.path.exists(path) for path in found):
         return found
     return [make_traffic(folder, "mix", packets=20000, flows=900, seed=n)[0] for n in (1, 2)]
 

@@ -21,6 +21,8 @@ BIN = os.path.abspath(os.environ.get("NETSCOPE_BIN", os.path.join(ROOT, "build",
 SENSOR = os.path.join(BIN, "netscope-sensor")
 COLLECTOR = os.path.join(BIN, "netscope-collector")
 TRAFFIC = os.path.join(BIN, "netscope-traffic")
+# The shared test data.
+CORPUS = os.environ.get("NETSCOPE_CORPUS") or os.path.join(ROOT, "..", "shared", "corpus")
 SKIPPED = 77
 # Sanitized programs are slower; a wait of one second may take this many.
 PATIENCE = float(os.environ.get("NETSCOPE_TEST_PATIENCE", "1"))
