@@ -22,7 +22,6 @@ struct app_reload {
     struct generation *generations;
     struct sensor_settings candidate; /* of the reload that is under way */
     struct grpc_access *access;       /* read for it; NULL: no tokens are wanted */
-    struct netlabels *labels;         /* likewise; NULL: networks have none */
     uint32_t kept_secrets;
     bool is_offer; /* of the collector, over the file */
 };
@@ -94,14 +93,6 @@ static int check(void *context, struct config *candidate, struct error *err)
     }
     const int result = app_check_settings(&app->reload->candidate, candidate, err);
 
-    netlabels_free(app->reload->labels);
-    app->reload->labels = NULL;
-    if (result == 0 && app->labels != NULL) {
-        app->reload->labels = app_read_labels(&app->reload->candidate, err);
-        if (app->reload->labels == NULL) {
-            return -err->code;
-        }
-    }
     return result == 0 && app->reload->is_offer ? check_offer(app, candidate, err) : result;
 }
 
@@ -137,20 +128,17 @@ static void use_rules(struct app *app)
 /* Also where no setting is another one: the files may be. */
 static void use_labels(struct app *app)
 {
-    struct netlabels *labels = app->reload->labels;
     struct error err = {0};
     char quoted[512];
 
-    app->reload->labels = NULL;
     if (app->labels == NULL) {
         return;
     }
-    if (labels == NULL) { /* settings that were in force come back */
-        labels = app_read_labels(app->settings, &err);
-    }
+    struct netlabels *labels = app_read_labels(app->settings, &err);
+
     if (labels != NULL) {
         label_source_use(app->labels, labels);
-    } else {
+    } else { /* another file since it was checked */
         log_error("config", "networks keep the labels that they have", "reason=%s",
                   log_quote(err.message, quoted, sizeof(quoted)));
     }
@@ -314,7 +302,6 @@ void app_reload_free(struct app *app)
     }
     if (app->reload != NULL) {
         grpc_access_free(app->reload->access);
-        netlabels_free(app->reload->labels);
     }
     free(app->reload);
     app->reload = NULL;
