@@ -27,14 +27,13 @@ static bool read_label(struct wire_reader *from, struct flow_endpoint *out,
             wire_skip(&r, tag);
         }
     }
-    uint8_t i = 0;
-    while (i < out->labels_count && !record_text_equal(labels[i].key, label.key)) {
-        i++;
-    }
+    const struct record_label *const known =
+        record_label_find(labels, out->labels_count, label.key);
+    const ptrdiff_t i = known != NULL ? known - labels : out->labels_count;
     if (i < FLOW_LABELS_MAX && label.key.length > 0 && label.key.length <= FLOW_LABEL_KEY_BYTES &&
         label.value.length <= FLOW_LABEL_VALUE_BYTES) {
         labels[i] = label;
-        out->labels_count = i < out->labels_count ? out->labels_count : (uint8_t)(i + 1);
+        out->labels_count = (uint8_t)(out->labels_count + (known == NULL));
     }
     return r.ok;
 }

@@ -133,6 +133,18 @@ struct record_label {
     struct record_text key, value;
 };
 
+/* NULL: no label has the key. */
+static inline const struct record_label *record_label_find(const struct record_label *labels,
+                                                           unsigned count, struct record_text key)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (record_text_equal(labels[i].key, key)) {
+            return &labels[i];
+        }
+    }
+    return NULL;
+}
+
 struct flow_counters {
     uint64_t delta_packets, delta_bytes, delta_payload_bytes, delta_ip_bytes;
     uint64_t total_packets, total_bytes, total_payload_bytes, total_ip_bytes;

@@ -78,18 +78,6 @@ static bool look_up(const MMDB_s *mmdb, const struct ip_address *address,
     return status == MMDB_SUCCESS && found->found_entry;
 }
 
-static bool has_key(const struct netlabel_set *set, const char *key)
-{
-    const size_t length = strlen(key);
-
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->items[i].key_length == length && memcmp(set->items[i].key, key, length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* False: the value is none for a label. */
 static bool value_of(const MMDB_entry_data_s *data, struct netlabel_set *set,
                      struct netlabel *label)
@@ -129,7 +117,7 @@ void label_database_find(const struct label_database *database, const struct ip_
         struct netlabel label = {.key = places[i].key,
                                  .key_length = (uint8_t)strlen(places[i].key)};
 
-        if (!has_key(out, label.key) &&
+        if (netlabel_set_find(out, label.key, label.key_length) == NULL &&
             MMDB_aget_value(&found.entry, &data, (const char *const *)places[i].path) ==
                 MMDB_SUCCESS &&
             data.has_data && value_of(&data, out, &label)) {

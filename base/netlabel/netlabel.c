@@ -34,16 +34,25 @@ struct netlabels {
     uint32_t databases_count;
 };
 
-void netlabel_set_put(struct netlabel_set *set, const struct netlabel *label)
+struct netlabel *netlabel_set_find(struct netlabel_set *set, const char *key, size_t length)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         struct netlabel *item = &set->items[i];
 
-        if (item->key_length == label->key_length &&
-            memcmp(item->key, label->key, label->key_length) == 0) {
-            *item = *label;
-            return;
+        if (item->key_length == length && memcmp(item->key, key, length) == 0) {
+            return item;
         }
+    }
+    return NULL;
+}
+
+void netlabel_set_put(struct netlabel_set *set, const struct netlabel *label)
+{
+    struct netlabel *known = netlabel_set_find(set, label->key, label->key_length);
+
+    if (known != NULL) {
+        *known = *label;
+        return;
     }
     if (set->count == NETLABEL_MAX) {
         set->omitted++;

@@ -17,6 +17,8 @@ MUST_USE int netlabel_line_read(const char *text, size_t length, struct netlabel
 /* What a value may be: UTF-8 without control characters, of 1 to NETLABEL_VALUE_BYTES bytes. */
 bool netlabel_value_is_good(const char *text, size_t length);
 
+/* NULL: none has the key. */
+struct netlabel *netlabel_set_find(struct netlabel_set *set, const char *key, size_t length);
 /* Puts the label in place of one of the same key, or behind the others. */
 void netlabel_set_put(struct netlabel_set *set, const struct netlabel *label);
 

@@ -90,15 +90,14 @@ static const char *direction_of(const struct flow_record *record)
 static size_t put_label(char out[HISTORY_VALUE_BYTES], const struct record_label *labels,
                         unsigned count, const char *key)
 {
-    const struct record_text wanted = {key, (uint32_t)strlen(key)};
+    const struct record_label *label =
+        record_label_find(labels, count, (struct record_text){key, (uint32_t)strlen(key)});
 
-    for (unsigned i = 0; i < count; i++) {
-        if (record_text_equal(labels[i].key, wanted)) {
-            return (size_t)snprintf(out, HISTORY_VALUE_BYTES, "%.*s", (int)labels[i].value.length,
-                                    labels[i].value.data);
-        }
+    if (label == NULL) {
+        return put(out, "");
     }
-    return put(out, "");
+    return (size_t)snprintf(out, HISTORY_VALUE_BYTES, "%.*s", (int)label->value.length,
+                            label->value.data);
 }
 
 size_t group_key_text(sqlite3_stmt *rows, int at, enum history_dimension dimension,

@@ -211,12 +211,8 @@ static bool match_label(const struct record_label *labels, unsigned count,
                         const struct filter_node *term, bool is_part)
 {
     const struct record_text key = {term->label, (uint32_t)strlen(term->label)};
-    for (unsigned i = 0; i < count; i++) {
-        if (record_text_equal(labels[i].key, key)) {
-            return filter_text_matches(labels[i].value, term, is_part);
-        }
-    }
-    return false;
+    const struct record_label *label = record_label_find(labels, count, key);
+    return label != NULL && filter_text_matches(label->value, term, is_part);
 }
 
 static bool match_labels(const struct flow_record *r, const struct filter_node *term, bool is_part)

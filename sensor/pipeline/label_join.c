@@ -147,7 +147,7 @@ size_t label_source_append(struct label_source *source, const struct ip_address 
 
 /* ---- the join ---- */
 
-static_assert(sizeof(uint16_t) * 8 > 15 && LABEL_RUN_BYTES_MAX <= UINT16_MAX, "lengths fit");
+static_assert(LABEL_RUN_BYTES_MAX <= UINT16_MAX, "lengths fit");
 static_assert(FLOW_LABELS_MAX == NETLABEL_MAX && FLOW_LABEL_KEY_BYTES == NETLABEL_KEY_BYTES &&
                   FLOW_LABEL_VALUE_BYTES == NETLABEL_VALUE_BYTES,
               "records have room for what networks are called");
