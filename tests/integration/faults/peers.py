@@ -333,8 +333,10 @@ class Peers(unittest.TestCase):
 
     def end_of_sensor(self, name, port, *settings, seconds=3):
         sensor = self.sensor(name, port, "spool.directory=memory", *settings)
-        sensor.start(records=1000, flush_seconds=seconds)
+        sensor.start(records=1000, flush_seconds=seconds, environment=failing_handshakes(self.folder))
         out, err = sensor.process.communicate(timeout=60 * PATIENCE)
+        # A sanitizer's report ends a program before it shows what it has told: without this only that silence was seen.
+        self.assertTrue(out, f"{name} ended with {sensor.process.returncode} and told nothing:\n{err[-4000:]}")
         return out, err
 
     def test_a_collector_that_acknowledges_the_future_is_not_believed(self):
