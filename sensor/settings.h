@@ -1,7 +1,7 @@
 /* All settings of the sensor: one struct a section, its table of fields, and the flags that set
  * them.
  *
- * A setting is a row in settings.c (or in the table of the sink it belongs to); parser, --help,
+ * A setting is a row in settings_*.c (or in the table of the sink it belongs to); parser, --help,
  * docs/configuration.md and config/sensor.yaml follow. Depends on: base/config, the parts. Threads:
  * main, at start. */
 #pragma once
