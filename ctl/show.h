@@ -9,9 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/address.h"
 #include "base/attributes.h"
 #include "base/error.h"
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 /* A text that grows up to the room that its owner has given; what has no room is left out and
  * `is_cut` is set. */

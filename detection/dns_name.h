@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 /* `domain`: the registered domain at the end of `name`, the whole name where there is none. `host`:
  * what stands before it, without the dot between; empty where there is nothing. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
-#include "proto/record.h"
+#include "proto/record_alert.h"
 
 /* What an alert must be to pass. Empty: all. The lists are owned by whoever made them. */
 struct alert_choice {

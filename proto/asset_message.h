@@ -12,7 +12,7 @@
 #include "base/address.h"
 #include "base/attributes.h"
 #include "base/wire_format.h"
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 #define ASSET_MESSAGE_TEXT_MAX      64  /* bytes of each name, and of an interface's */
 #define ASSET_MESSAGE_BYTES_MAX     768 /* one, with its field's head */

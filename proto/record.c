@@ -101,6 +101,15 @@ const char *stats_dimension_name(enum stats_dimension dimension)
     return (unsigned)dimension < ARRAY_COUNT(names) ? names[dimension] : "";
 }
 
+const char *ledger_stage_name(uint8_t stage)
+{
+    static const char *const names[] = {"none",   "interface", "kernel", "capture", "decode",
+                                        "flow",   "publish",   "sink",   "spool",   "wire",
+                                        "ingest", "store",     "feed"};
+
+    return stage < ARRAY_COUNT(names) ? names[stage] : "none";
+}
+
 const double stats_rtt_bounds_seconds[STATS_RTT_BOUNDS] = {
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0,
 };

@@ -8,7 +8,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
-#include "proto/record.h"
+#include "proto/record_alert.h"
 #include "sensor/settings.h"
 
 /* Incidents of one run, each as last told. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
-#include "proto/record.h"
+#include "proto/record_stats.h"
 
 #define LOSS_SAMPLES 60 /* of the time before */
 

@@ -7,15 +7,6 @@
 
 #define SENSORS_MAX 4096
 
-const char *ledger_stage_name(uint8_t stage)
-{
-    static const char *const names[] = {"none",   "interface", "kernel", "capture", "decode",
-                                        "flow",   "publish",   "sink",   "spool",   "wire",
-                                        "ingest", "store",     "feed"};
-
-    return stage < ARRAY_COUNT(names) ? names[stage] : "none";
-}
-
 static void hold_rest(struct stats_ledger_row *row)
 {
     const uint64_t gone = row->out + stats_ledger_lost(row);

@@ -19,5 +19,3 @@ uint32_t ledger_dials(struct api *api, struct api_dial_counts out[API_DIALS_MAX]
 uint32_t ledger_receivers(struct api *api, struct api_receiver_counts out[API_RECEIVERS_MAX]);
 /* What became of rows for ClickHouse; false: none are written. */
 bool ledger_clickhouse(struct api *api, struct api_clickhouse_counts *out);
-/* "store"; "none" out of range. Static. */
-const char *ledger_stage_name(uint8_t stage);

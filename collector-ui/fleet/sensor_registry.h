@@ -8,7 +8,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
-#include "proto/record.h"
+#include "proto/record_stats.h"
 
 enum sensor_state { SENSOR_STATE_NONE, SENSOR_LIVE, SENSOR_STALE, SENSOR_OFFLINE };
 

@@ -13,7 +13,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "collector-ui/fleet/sensor_registry.h"
-#include "proto/record.h"
+#include "proto/record_alert.h"
 
 /* The section `fleet`. */
 struct sensor_watch_settings {

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/record.h"
+#include "proto/record_flow.h"
 
 #define OBSERVATION_NONE UINT32_MAX
 

@@ -14,7 +14,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "collector-ui/ingest/lane_record.h"
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 struct kafka_value; /* memory for one value at a time */
 

@@ -15,7 +15,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "proto/alert_choice.h"
-#include "proto/record.h"
+#include "proto/record_alert.h"
 
 #define TRIAGE_WHO_BYTES  128
 #define TRIAGE_TEXT_BYTES 1001 /* of a reason or a comment, with its NUL */

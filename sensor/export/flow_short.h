@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "base/json_writer.h"
-#include "proto/record.h"
+#include "proto/record_flow.h"
 
 /* The members of the object, without its braces, so that a caller can put members around them. */
 void flow_short_json(struct json_writer *out, const struct flow_record *record);

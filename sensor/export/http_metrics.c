@@ -63,15 +63,6 @@ static void write_classic(struct metrics_page *page, const struct pipeline_total
         "Packets dropped by the interface.", totals->interface_dropped);
 }
 
-static const char *stage_name(uint8_t stage)
-{
-    static const char *const names[] = {"none",   "interface", "kernel", "capture", "decode",
-                                        "flow",   "publish",   "sink",   "spool",   "wire",
-                                        "ingest", "store",     "feed"};
-
-    return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "none";
-}
-
 static void write_lost(struct metrics_page *page, const struct stats_ledger_row *rows,
                        uint32_t count, const char *unit, const char *name, const char *help)
 {
@@ -79,8 +70,8 @@ static void write_lost(struct metrics_page *page, const struct stats_ledger_row 
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = 0; j < rows[i].lost_count && strcmp(rows[i].unit, unit) == 0; j++) {
             metrics_u64(page, name,
-                        METRICS_LABELS("stage", stage_name(rows[i].stage), "name", rows[i].name,
-                                       "reason", rows[i].lost[j].reason),
+                        METRICS_LABELS("stage", ledger_stage_name(rows[i].stage), "name",
+                                       rows[i].name, "reason", rows[i].lost[j].reason),
                         rows[i].lost[j].count);
         }
     }

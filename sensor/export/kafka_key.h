@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 /* community_id of a flow, of a DNS record and of a packet, alert_key of an alert, sensor_id of
  * anything else. Borrowed from `bytes`; length 0: the record has none or is no protobuf. */

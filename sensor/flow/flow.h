@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "proto/record.h"
+#include "proto/record_flow.h"
 #include "sensor/flow/flow_key.h"
 
 enum flow_bit {

@@ -10,7 +10,7 @@
 
 #include "base/attributes.h"
 #include "base/hash.h"
-#include "proto/record.h"
+#include "proto/record_flow.h"
 #include "sensor/wire/packet.h"
 
 struct flow_tunnels;

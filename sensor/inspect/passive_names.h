@@ -16,7 +16,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "proto/record.h"
+#include "proto/record_flow.h"
 
 #define PASSIVE_NAME_BYTES_MAX 255 /* RFC 1035 section 2.3.4 */
 

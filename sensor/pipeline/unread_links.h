@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "proto/record.h"
+#include "proto/record_identity.h"
 
 #define UNREAD_LINKS_MAX 16 /* further ones are not told */
 
