@@ -58,7 +58,8 @@ static int refuse_unknown(const struct command_line *line, const char *given, st
                            given, nearest);
 }
 
-static int read_all(struct command_line *line, int argc, char **argv, struct error *err)
+static int read_all(struct command_line *line, uint32_t operands_max, int argc, char **argv,
+                    struct error *err)
 {
     struct option options[COMMAND_FLAGS_MAX + 1] = {0};
     char letters[3 * COMMAND_FLAGS_MAX + 2];
@@ -92,6 +93,10 @@ static int read_all(struct command_line *line, int argc, char **argv, struct err
     for (; line->added_count > 0 && optind < argc; optind++) {
         line->added[line->added_count++] = argv[optind];
     }
+    line->operands = argv + optind;
+    for (; line->operands_count < operands_max && optind < argc; optind++) {
+        line->operands_count++;
+    }
     line->unexpected = optind < argc ? argv[optind] : NULL;
     return optind < argc
                ? error_set(err, EINVAL, "%s: unexpected argument (see --help)", argv[optind])
@@ -101,11 +106,18 @@ static int read_all(struct command_line *line, int argc, char **argv, struct err
 int command_line_read(struct command_line *line, const struct command_flag *flags, uint32_t count,
                       int argc, char **argv, struct error *err)
 {
+    return command_line_read_operands(line, flags, count, 0, argc, argv, err);
+}
+
+int command_line_read_operands(struct command_line *line, const struct command_flag *flags,
+                               uint32_t count, uint32_t operands_max, int argc, char **argv,
+                               struct error *err)
+{
     assert(count <= COMMAND_FLAGS_MAX);
     *line = (struct command_line){
         .flags = flags, .count = count, .added = calloc((size_t)argc + 1, sizeof(char *))};
     return line->added == NULL ? error_set(err, ENOMEM, "arguments: no memory")
-                               : read_all(line, argc, argv, err);
+                               : read_all(line, operands_max, argc, argv, err);
 }
 
 int command_line_explain(const struct command_line *line, const char *program,

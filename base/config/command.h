@@ -42,12 +42,18 @@ struct command_line {
     uint32_t added_count;
     unsigned verbosity;     /* count of COMMAND_VERBOSE */
     const char *unexpected; /* the argument that belongs to no flag; NULL: there was none */
+    char **operands;        /* those that belong to no flag, where they may be; borrowed */
+    uint32_t operands_count;
 };
 
 /* Reads the arguments; `flags` are borrowed. -EINVAL with `err`: "--snap: unknown option (see
  * --help)"; -ENOMEM. command_line_fini after both. */
 MUST_USE int command_line_read(struct command_line *line, const struct command_flag *flags,
                                uint32_t count, int argc, char **argv, struct error *err);
+/* The same; of arguments that belong to no flag the first `operands_max` are line->operands. */
+MUST_USE int command_line_read_operands(struct command_line *line, const struct command_flag *flags,
+                                        uint32_t count, uint32_t operands_max, int argc,
+                                        char **argv, struct error *err);
 void command_line_fini(struct command_line *line);
 /* After a failed command_line_read: if an argument belongs to no flag, says in `err` what to do
  * with it. `commands`, ended by NULL, are the words that may come first; `otherwise` tells of the

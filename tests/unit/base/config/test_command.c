@@ -102,6 +102,27 @@ static void explain(const char *arguments, const char *message)
     assert_string_equal(err.message, message);
 }
 
+static void as_many_operands_as_there_may_be_are_taken_wherever_they_stand(void **state)
+{
+    char *arguments[] = {"x", "a", "--plain", "b", "--first", "one", "c", NULL};
+    struct command_line line;
+    (void)state;
+    error_clear(&err);
+    assert_int_equal(
+        command_line_read_operands(&line, flags, ARRAY_COUNT(flags), 3, 7, arguments, &err), 0);
+    assert_int_equal(line.operands_count, 3);
+    assert_string_equal(line.operands[0], "a");
+    assert_string_equal(line.operands[2], "c");
+    assert_null(line.unexpected);
+    command_line_fini(&line);
+    assert_int_equal(
+        command_line_read_operands(&line, flags, ARRAY_COUNT(flags), 2, 7, arguments, &err),
+        -EINVAL);
+    assert_string_equal(err.message, "c: unexpected argument (see --help)");
+    assert_int_equal(line.operands_count, 2);
+    command_line_fini(&line);
+}
+
 static void an_argument_of_no_flag_is_told_where_it_belongs(void **state)
 {
     (void)state;
@@ -148,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_set_settings_and_the_last_of_a_kind_wins),
         cmocka_unit_test(arguments_behind_a_list_belong_to_it),
+        cmocka_unit_test(as_many_operands_as_there_may_be_are_taken_wherever_they_stand),
         cmocka_unit_test(an_argument_of_no_flag_is_told_where_it_belongs),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(own_flags_are_told_in_the_order_of_the_table),
