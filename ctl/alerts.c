@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
 #include "ctl/loss.h"
@@ -170,7 +171,7 @@ static int choose(const struct ctl *ctl, const char *message, struct request *re
     request_set_choices(request, "min_severity", "SEVERITY_", "--severity", o->severity);
     request_set_choices(request, "states", "ALERT_STATE_", "--state", o->state);
     request_set_each(request, "subject", o->subject);
-    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    choice_sensors(request, o);
     request_set_time(request, "since", since_ns);
     return request_is_whole(request) ? 0 : -err->code;
 }

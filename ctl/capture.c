@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/message.h"
 #include "ctl/output.h"
@@ -35,7 +36,7 @@ static int fill(const struct ctl *ctl, struct request *request, struct error *er
     request_set_number(request, "max_bytes", o->max_bytes);
     request_set_duration(request, "max_duration", o->duration_ns);
     request_set_true(request, "include_history", o->history);
-    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    choice_sensors(request, o);
     return request_is_whole(request) ? 0 : -err->code;
 }
 

@@ -32,47 +32,74 @@ struct ctl_settings {
     bool tls, plaintext;
 };
 
-enum ctl_form { FORM_COMPACT, FORM_TABLE, FORM_WIDE, FORM_JSON, FORM_JSONL, FORM_COUNT };
+enum ctl_form {
+    FORM_COMPACT, /* or what the command does where nothing is asked for */
+    FORM_TABLE,
+    FORM_WIDE,
+    FORM_JSON,
+    FORM_JSONL,
+    FORM_CSV,
+    FORM_DOT,
+    FORM_COUNT
+};
 
 /* Of the commands; NULL and 0: not given. */
 struct ctl_options {
     enum ctl_form form;
-    const char *filter, *since, *until, *input_file, *sensor;
+    char **operands; /* the arguments that are no flags */
+    unsigned operands_count;
+    const char *filter, *since, *until, *input_file, *sensor, *labels;
     const char *kind, *severity, *state, *subject; /* of alerts and sensors */
-    const char *by, *interface, *write;
-    uint64_t first, last, max_packets, max_bytes, snaplen, duration_ns, interval_ns;
-    bool all, follow, print_filter, history;
+    const char *by, *order, *search, *peer_of, *columns;
+    const char *interface, *write;
+    uint64_t first, last, max_packets, max_bytes, snaplen, duration_ns, interval_ns, step_ns;
+    uint64_t max_nodes, max_edges;
+    bool all, follow, print_filter, history, each_sensor, ascending;
 };
+
+struct ctl_command;
 
 struct ctl {
     struct ctl_settings settings;
     struct ctl_options options;
     struct output out;
+    const struct ctl_command *const *commands; /* all, up to NULL */
 };
 
 struct ctl_command {
-    const char *name;
-    unsigned bit; /* in the table of flags */
+    const char *name;    /* one word, or a group's and its own: "config push" */
+    uint64_t bit;        /* in the table of flags */
+    const char *operand; /* what its arguments without a flag are called; NULL: it takes none */
+    unsigned operands_min, operands_max;
     const char *summary;
     const char *examples; /* whole lines */
     /* The status to exit with; what went wrong, if anything did, is in `err` and not yet told. */
     enum ctl_exit (*run)(struct ctl *ctl, struct error *err);
 };
 
-enum ctl_command_bit {
-    FOR_OBSERVE = 1 << 0,
-    FOR_STATUS = 1 << 1,
-    FOR_ALERTS = 1 << 2,
-    FOR_TOP = 1 << 3,
-    FOR_SENSORS = 1 << 4,
-    FOR_STATS = 1 << 5,
-    FOR_LEDGER = 1 << 6,
-    FOR_CAPTURE = 1 << 7,
-    FOR_DOCTOR = 1 << 8,
-    FOR_ALL = (1 << 16) - 1,
-};
+#define CTL_BIT(number) (UINT64_C(1) << (number))
+#define FOR_OBSERVE     CTL_BIT(0)
+#define FOR_STATUS      CTL_BIT(1)
+#define FOR_ALERTS      CTL_BIT(2)
+#define FOR_TOP         CTL_BIT(3)
+#define FOR_SENSORS     CTL_BIT(4)
+#define FOR_STATS       CTL_BIT(5)
+#define FOR_LEDGER      CTL_BIT(6)
+#define FOR_CAPTURE     CTL_BIT(7)
+#define FOR_DOCTOR      CTL_BIT(8)
+#define FOR_FLOWS       CTL_BIT(9)
+#define FOR_QUERY       CTL_BIT(10)
+#define FOR_HOSTS       CTL_BIT(11)
+#define FOR_SERVICES    CTL_BIT(12)
+#define FOR_MAP         CTL_BIT(13)
+#define FOR_ALL         UINT64_MAX
 
 extern const struct ctl_command observe_command;
+extern const struct ctl_command flows_command;
+extern const struct ctl_command query_command;
+extern const struct ctl_command hosts_command;
+extern const struct ctl_command services_command;
+extern const struct ctl_command map_command;
 extern const struct ctl_command alerts_command;
 extern const struct ctl_command top_command;
 extern const struct ctl_command sensors_command;

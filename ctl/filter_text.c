@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctl/output.h"
-
 #define SHOWN_MAX 200 /* a longer text is not shown: the mark would be lines below */
 
 struct filter *filter_read(const char *text, struct error *err)
@@ -24,4 +22,13 @@ struct filter *filter_read(const char *text, struct error *err)
         (void)error_set(err, EINVAL, "--filter: %s", cause.message);
     }
     return filter;
+}
+
+void filter_print(const struct filter *filter, struct output *out)
+{
+    char understood[8192];
+    const size_t length = filter_to_text(filter, understood, sizeof(understood));
+
+    output_write(out, understood, length);
+    output_write(out, "\n", 1);
 }

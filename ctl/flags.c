@@ -5,139 +5,310 @@
 
 #include "ctl/show.h"
 
-enum own {
-    OWN_HELP = COMMAND_OWN,
-    OWN_CONFIG,
-    OWN_FORM,
-    OWN_FOLLOW,
-    OWN_ALL,
-    OWN_PRINT_FILTER,
-    OWN_HISTORY,
-    OWN_TEXTS, /* from here on: kept as they are */
-    OWN_FILTER = OWN_TEXTS,
-    OWN_SINCE,
-    OWN_UNTIL,
-    OWN_SENSOR,
-    OWN_INPUT,
-    OWN_KIND,
-    OWN_SEVERITY,
-    OWN_STATE,
-    OWN_SUBJECT,
-    OWN_BY,
-    OWN_INTERFACE,
-    OWN_WRITE,
-    OWN_NUMBERS, /* from here on: read */
-    OWN_FIRST = OWN_NUMBERS,
-    OWN_LAST,
-    OWN_PACKETS,
-    OWN_BYTES,
-    OWN_SNAPLEN,
-    OWN_DURATION,
-    OWN_INTERVAL,
+/* What becomes of a flag. */
+enum kind {
+    KIND_SETTING, /* of the connection: base/config does it */
+    KIND_HELP,
+    KIND_CONFIG,
+    KIND_FORM,
+    KIND_TRUE,     /* a bool */
+    KIND_TEXT,     /* kept as it is */
+    KIND_NUMBER,   /* 1 to 2^32 - 1 */
+    KIND_COUNT,    /* 1 to 2^64 - 2 */
+    KIND_SIZE,     /* bytes with a unit */
+    KIND_DURATION, /* with a unit */
 };
 
+#define FOR_HISTORY (FOR_FLOWS | FOR_QUERY | FOR_HOSTS | FOR_SERVICES | FOR_MAP)
+#define FOR_PARTIES (FOR_HOSTS | FOR_SERVICES)
 #define FOR_TABLES  (FOR_TOP | FOR_SENSORS | FOR_STATS | FOR_LEDGER)
 #define FOR_STREAMS (FOR_OBSERVE | FOR_ALERTS | FOR_STATS)
-#define FOR_FLEETS  (FOR_OBSERVE | FOR_ALERTS | FOR_TABLES)
+#define FOR_FLEETS  (FOR_OBSERVE | FOR_ALERTS | FOR_TABLES | FOR_HISTORY)
+#define FOR_FILTERS (FOR_OBSERVE | FOR_TOP | FOR_HISTORY)
 
-/* Each flag once for each meaning. */
-static const struct {
-    unsigned commands; /* enum ctl_command_bit */
+#define MEMBER(sort, name) .kind = (sort), .offset = offsetof(struct ctl_options, name)
+
+/* Each flag once for each meaning. Actions are given by flags_of. */
+static const struct row {
+    uint64_t commands;
     struct command_flag flag;
+    enum kind kind;
+    size_t offset;      /* in struct ctl_options */
+    const char *values; /* flags_values */
 } table[] = {
-    {FOR_OBSERVE | FOR_TOP,
-     {"filter", 'f', OWN_FILTER, "EXPR", NULL, NULL,
-      "only what matches: 'server.port = 443 AND client.ip = \"10.0.0.0/8\"' (docs/api.md)"}},
+    {FOR_FILTERS,
+     {"filter", 'f', 0, "EXPR", NULL, NULL,
+      "only what matches: 'server.port = 443 AND client.ip = \"10.0.0.0/8\"' (docs/api.md)"},
+     MEMBER(KIND_TEXT, filter),
+     "@filter"},
     {FOR_CAPTURE,
-     {"filter", 'f', OWN_FILTER, "BPF", NULL, NULL, "only packets that pass, as in tcpdump"}},
+     {"filter", 'f', 0, "BPF", NULL, NULL, "only packets that pass, as in tcpdump"},
+     MEMBER(KIND_TEXT, filter),
+     NULL},
     {FOR_STREAMS,
-     {"follow", 'F', OWN_FOLLOW, NULL, NULL, NULL, "go on with what comes from now on"}},
-    {FOR_OBSERVE, {"last", 'n', OWN_LAST, "N", NULL, NULL, "the last N that match (20)"}},
-    {FOR_ALERTS, {"last", 'n', OWN_LAST, "N", NULL, NULL, "the last N (20)"}},
-    {FOR_TOP, {"limit", 'n', OWN_LAST, "N", NULL, NULL, "groups, the rest is other (10)"}},
-    {FOR_OBSERVE, {"first", 0, OWN_FIRST, "N", NULL, NULL, "the first N that match, then end"}},
-    {FOR_OBSERVE | FOR_ALERTS, {"all", 0, OWN_ALL, NULL, NULL, NULL, "all that the server holds"}},
-    {FOR_OBSERVE | FOR_TOP,
-     {"since", 0, OWN_SINCE, "TIME", NULL, NULL,
-      "from here on: 10m (ago), or 2026-01-02T03:04:05Z"}},
+     {"follow", 'F', 0, NULL, NULL, NULL, "go on with what comes from now on"},
+     MEMBER(KIND_TRUE, follow),
+     NULL},
+    {FOR_OBSERVE,
+     {"last", 'n', 0, "N", NULL, NULL, "the last N that match (20)"},
+     MEMBER(KIND_NUMBER, last),
+     NULL},
     {FOR_ALERTS,
-     {"since", 0, OWN_SINCE, "TIME", NULL, NULL,
-      "with --follow: begin with those from here on, 10m (ago) or a time"}},
+     {"last", 'n', 0, "N", NULL, NULL, "the last N (20)"},
+     MEMBER(KIND_NUMBER, last),
+     NULL},
+    {FOR_TOP | FOR_QUERY,
+     {"limit", 'n', 0, "N", NULL, NULL, "groups, the rest is other (10)"},
+     MEMBER(KIND_NUMBER, last),
+     NULL},
+    {FOR_FLOWS,
+     {"limit", 'n', 0, "N", NULL, NULL, "at most so many records (20)"},
+     MEMBER(KIND_NUMBER, last),
+     NULL},
+    {FOR_PARTIES,
+     {"limit", 'n', 0, "N", NULL, NULL, "at most so many, to 1000 (20)"},
+     MEMBER(KIND_NUMBER, last),
+     NULL},
+    {FOR_OBSERVE,
+     {"first", 0, 0, "N", NULL, NULL, "the first N that match, then end"},
+     MEMBER(KIND_NUMBER, first),
+     NULL},
+    {FOR_OBSERVE | FOR_ALERTS,
+     {"all", 0, 0, NULL, NULL, NULL, "all that the server holds"},
+     MEMBER(KIND_TRUE, all),
+     NULL},
+    {FOR_FLOWS,
+     {"all", 0, 0, NULL, NULL, NULL, "all records of the range, page by page"},
+     MEMBER(KIND_TRUE, all),
+     NULL},
+    {FOR_OBSERVE,
+     {"since", 0, 0, "TIME", NULL, NULL, "from here on: 10m (ago), or 2026-01-02T03:04:05Z"},
+     MEMBER(KIND_TEXT, since),
+     NULL},
+    {FOR_TOP | FOR_HISTORY,
+     {"since", 0, 0, "TIME", NULL, NULL,
+      "from here on: 10m (ago), or 2026-01-02T03:04:05Z (an hour before --until)"},
+     MEMBER(KIND_TEXT, since),
+     NULL},
+    {FOR_ALERTS,
+     {"since", 0, 0, "TIME", NULL, NULL,
+      "with --follow: begin with those from here on, 10m (ago) or a time"},
+     MEMBER(KIND_TEXT, since),
+     NULL},
     {FOR_LEDGER,
-     {"since", 0, OWN_SINCE, "TIME", NULL, NULL,
-      "of a sensor: count from here on, at most an hour back"}},
-    {FOR_OBSERVE | FOR_TOP, {"until", 0, OWN_UNTIL, "TIME", NULL, NULL, "to before this time"}},
-    {FOR_TOP,
-     {"by", 'b', OWN_BY, "KEYS", NULL, NULL,
-      "group by these, up to four: client,server (application)"}},
-    {FOR_ALERTS, {"kind", 'k', OWN_KIND, "KINDS", NULL, NULL, "only these: syn_flood,dga"}},
+     {"since", 0, 0, "TIME", NULL, NULL, "of a sensor: count from here on, at most an hour back"},
+     MEMBER(KIND_TEXT, since),
+     NULL},
+    {FOR_OBSERVE | FOR_TOP | FOR_HISTORY,
+     {"until", 0, 0, "TIME", NULL, NULL, "to before this time"},
+     MEMBER(KIND_TEXT, until),
+     NULL},
+    {FOR_TOP | FOR_QUERY,
+     {"by", 'b', 0, "KEYS", NULL, NULL, "group by these, up to four: client,server (application)"},
+     MEMBER(KIND_TEXT, by),
+     "application|sensor|client|server|server_port|server_name|server_label|ip_protocol|ip_version|"
+     "vlan|direction"},
+    {FOR_MAP,
+     {"by", 'b', 0, "KEY", NULL, NULL,
+      "what stands on the side of servers: host (default), application, server_name; or networks "
+      "of "
+      "both sides, by labels.KEY"},
+     MEMBER(KIND_TEXT, by),
+     "host|application|server_name"},
+    {FOR_QUERY,
+     {"step", 0, 0, "TIME", NULL, NULL, "a row for each 5m, and so on (one for the whole range)"},
+     MEMBER(KIND_DURATION, step_ns),
+     NULL},
+    {FOR_FLOWS,
+     {"order", 0, 0, "ORDER", NULL, NULL, "newest first: time (default), or largest first: bytes"},
+     MEMBER(KIND_TEXT, order),
+     "time|bytes"},
+    {FOR_PARTIES,
+     {"order", 0, 0, "ORDER", NULL, NULL,
+      "largest or newest first: bytes (default), sent, received, flows, peers, first_seen, "
+      "last_seen, rtt, retransmits, failures"},
+     MEMBER(KIND_TEXT, order),
+     "bytes|sent|received|flows|peers|first_seen|last_seen|rtt|retransmits|failures"},
+    {FOR_PARTIES,
+     {"ascending", 0, 0, NULL, NULL, NULL, "smallest or oldest first"},
+     MEMBER(KIND_TRUE, ascending),
+     NULL},
+    {FOR_PARTIES,
+     {"search", 0, 0, "TEXT", NULL, NULL, "only those with this in address or name"},
+     MEMBER(KIND_TEXT, search),
+     NULL},
+    {FOR_HOSTS,
+     {"peer-of", 0, 0, "IP", NULL, NULL, "only those that talk with this address"},
+     MEMBER(KIND_TEXT, peer_of),
+     NULL},
+    {FOR_MAP,
+     {"max-nodes", 0, 0, "N", NULL, NULL, "nodes at most, the rest is other (60)"},
+     MEMBER(KIND_NUMBER, max_nodes),
+     NULL},
+    {FOR_MAP,
+     {"max-edges", 0, 0, "N", NULL, NULL, "edges at most, the rest is other (200)"},
+     MEMBER(KIND_NUMBER, max_edges),
+     NULL},
+    {FOR_HISTORY,
+     {"each-sensor", 0, 0, NULL, NULL, NULL,
+      "count a flow once for each sensor that saw it, not once"},
+     MEMBER(KIND_TRUE, each_sensor),
+     NULL},
     {FOR_ALERTS,
-     {"severity", 0, OWN_SEVERITY, "LEVEL", NULL, NULL,
-      "at least this bad: info, low, medium, high, critical"}},
-    {FOR_ALERTS, {"state", 0, OWN_STATE, "STATES", NULL, NULL, "only these: open,update,close"}},
-    {FOR_SENSORS, {"state", 0, OWN_STATE, "STATES", NULL, NULL, "only these: live,stale,offline"}},
+     {"kind", 'k', 0, "KINDS", NULL, NULL, "only these: syn_flood,dga"},
+     MEMBER(KIND_TEXT, kind),
+     "@kind"},
     {FOR_ALERTS,
-     {"subject", 0, OWN_SUBJECT, "NETS", NULL, NULL,
-      "an attacker or victim is in one of these: 10.0.0.0/8,192.0.2.1"}},
+     {"severity", 0, 0, "LEVEL", NULL, NULL,
+      "at least this bad: info, low, medium, high, critical"},
+     MEMBER(KIND_TEXT, severity),
+     "info|low|medium|high|critical"},
+    {FOR_ALERTS,
+     {"state", 0, 0, "STATES", NULL, NULL, "only these: open,update,close"},
+     MEMBER(KIND_TEXT, state),
+     "open|update|close"},
+    {FOR_SENSORS,
+     {"state", 0, 0, "STATES", NULL, NULL, "only these: live,stale,offline"},
+     MEMBER(KIND_TEXT, state),
+     "live|stale|offline"},
+    {FOR_ALERTS,
+     {"subject", 0, 0, "NETS", NULL, NULL,
+      "an attacker or victim is in one of these: 10.0.0.0/8,192.0.2.1"},
+     MEMBER(KIND_TEXT, subject),
+     NULL},
     {FOR_FLEETS,
-     {"sensor", 0, OWN_SENSOR, "NAMES", NULL, NULL, "of these sensors alone: edge-1,lab-*"}},
+     {"sensor", 0, 0, "NAMES", NULL, NULL, "of these sensors alone: edge-1,lab-*"},
+     MEMBER(KIND_TEXT, sensor),
+     "@sensor"},
     {FOR_CAPTURE,
-     {"sensor", 0, OWN_SENSOR, "NAME", NULL, NULL, "at a collector: the sensor that captures"}},
-    {FOR_STATS, {"interval", 0, OWN_INTERVAL, "TIME", NULL, NULL, "with --follow: how often (1s)"}},
-    {FOR_CAPTURE, {"interface", 'i', OWN_INTERFACE, "NAME", NULL, NULL, "of this interface alone"}},
+     {"sensor", 0, 0, "NAME", NULL, NULL, "at a collector: the sensor that captures"},
+     MEMBER(KIND_TEXT, sensor),
+     "@sensor"},
+    {FOR_FLEETS,
+     {"labels", 0, 0, "EXPR", NULL, NULL,
+      "at a collector: of sensors whose labels are so: 'site=berlin,role in (edge,core),!old'"},
+     MEMBER(KIND_TEXT, labels),
+     NULL},
+    {FOR_STATS,
+     {"interval", 0, 0, "TIME", NULL, NULL, "with --follow: how often (1s)"},
+     MEMBER(KIND_DURATION, interval_ns),
+     NULL},
     {FOR_CAPTURE,
-     {"write", 'w', OWN_WRITE, "FILE", NULL, NULL,
-      "the file to write; - is standard output (default)"}},
-    {FOR_CAPTURE, {"duration", 0, OWN_DURATION, "TIME", NULL, NULL, "stop after so long: 30s"}},
-    {FOR_CAPTURE, {"max-packets", 'c', OWN_PACKETS, "N", NULL, NULL, "stop after so many packets"}},
+     {"interface", 'i', 0, "NAME", NULL, NULL, "of this interface alone"},
+     MEMBER(KIND_TEXT, interface),
+     NULL},
     {FOR_CAPTURE,
-     {"max-bytes", 0, OWN_BYTES, "SIZE", NULL, NULL, "stop before the file is larger: 64MiB"}},
-    {FOR_CAPTURE, {"snaplen", 0, OWN_SNAPLEN, "N", NULL, NULL, "bytes kept of each packet"}},
+     {"write", 'w', 0, "FILE", NULL, NULL, "the file to write; - is standard output (default)"},
+     MEMBER(KIND_TEXT, write),
+     "@file"},
     {FOR_CAPTURE,
-     {"history", 0, OWN_HISTORY, NULL, NULL, NULL,
-      "begin with what the sensor has kept of the last minutes"}},
+     {"duration", 0, 0, "TIME", NULL, NULL, "stop after so long: 30s"},
+     MEMBER(KIND_DURATION, duration_ns),
+     NULL},
+    {FOR_CAPTURE,
+     {"max-packets", 'c', 0, "N", NULL, NULL, "stop after so many packets"},
+     MEMBER(KIND_COUNT, max_packets),
+     NULL},
+    {FOR_CAPTURE,
+     {"max-bytes", 0, 0, "SIZE", NULL, NULL, "stop before the file is larger: 64MiB"},
+     MEMBER(KIND_SIZE, max_bytes),
+     NULL},
+    {FOR_CAPTURE,
+     {"snaplen", 0, 0, "N", NULL, NULL, "bytes kept of each packet"},
+     MEMBER(KIND_NUMBER, snaplen),
+     NULL},
+    {FOR_CAPTURE,
+     {"history", 0, 0, NULL, NULL, NULL, "begin with what the sensor has kept of the last minutes"},
+     MEMBER(KIND_TRUE, history),
+     NULL},
     {FOR_OBSERVE,
-     {"input-file", 0, OWN_INPUT, "PATH", NULL, NULL,
-      "read a sensor's --flows-jsonl instead of asking a server; - is stdin"}},
+     {"input-file", 0, 0, "PATH", NULL, NULL,
+      "read a sensor's --flows-jsonl instead of asking a server; - is stdin"},
+     MEMBER(KIND_TEXT, input_file),
+     "@file"},
+    {FOR_FILTERS,
+     {"print-filter", 0, 0, NULL, NULL, NULL, "print how the filter was understood and exit"},
+     MEMBER(KIND_TRUE, print_filter),
+     NULL},
+    {FOR_FLOWS,
+     {"columns", 0, 0, "FIELDS", NULL, NULL,
+      "of -o csv: these fields (docs/fields.md): end_time,client.ip,forward.delta_bytes"},
+     MEMBER(KIND_TEXT, columns),
+     NULL},
     {FOR_OBSERVE,
-     {"print-filter", 0, OWN_PRINT_FILTER, NULL, NULL, NULL,
-      "print how the filter was understood and exit"}},
-    {FOR_OBSERVE,
-     {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl"}},
-    {FOR_ALERTS, {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "compact (default), json, jsonl"}},
-    {FOR_TABLES, {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "table (default), json, jsonl"}},
+     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl"},
+     MEMBER(KIND_FORM, form),
+     "compact|table|wide|json|jsonl"},
+    {FOR_FLOWS,
+     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl, csv"},
+     MEMBER(KIND_FORM, form),
+     "compact|table|wide|json|jsonl|csv"},
+    {FOR_ALERTS,
+     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), json, jsonl"},
+     MEMBER(KIND_FORM, form),
+     "compact|json|jsonl"},
+    {FOR_TABLES,
+     {"output", 'o', 0, "FORM", NULL, NULL, "table (default), json, jsonl"},
+     MEMBER(KIND_FORM, form),
+     "table|json|jsonl"},
+    {FOR_QUERY | FOR_PARTIES,
+     {"output", 'o', 0, "FORM", NULL, NULL, "table (default), json, jsonl, csv"},
+     MEMBER(KIND_FORM, form),
+     "table|json|jsonl|csv"},
+    {FOR_MAP,
+     {"output", 'o', 0, "FORM", NULL, NULL, "table (default), json, csv, dot (Graphviz)"},
+     MEMBER(KIND_FORM, form),
+     "table|json|csv|dot"},
     {FOR_STATUS | FOR_DOCTOR,
-     {"output", 'o', OWN_FORM, "FORM", NULL, NULL, "table (default) or json"}},
+     {"output", 'o', 0, "FORM", NULL, NULL, "table (default) or json"},
+     MEMBER(KIND_FORM, form),
+     "table|json"},
     {FOR_ALL,
      {"server", 's', COMMAND_SET, "ADDR", "client.server", NULL,
-      "host:port or unix:/path of a sensor or collector (127.0.0.1:50052, then :50051)"}},
+      "host:port or unix:/path of a sensor or collector (127.0.0.1:50052, then :50051)"},
+     .values = "127.0.0.1:50052|127.0.0.1:50051"},
     {FOR_ALL,
      {"tls", 0, COMMAND_FIXED, NULL, "client.tls", "true",
-      "TLS also on this machine; elsewhere it is the default"}},
+      "TLS also on this machine; elsewhere it is the default"},
+     .values = NULL},
     {FOR_ALL,
      {"tls-ca", 0, COMMAND_SET, "PATH", "client.tls_ca", NULL,
-      "CA of the server's certificate (the system's)"}},
-    {FOR_ALL, {"tls-cert", 0, COMMAND_SET, "PATH", "client.tls_cert", NULL, "certificate to show"}},
-    {FOR_ALL, {"tls-key", 0, COMMAND_SET, "PATH", "client.tls_key", NULL, "and its key"}},
+      "CA of the server's certificate (the system's)"},
+     .values = "@file"},
+    {FOR_ALL,
+     {"tls-cert", 0, COMMAND_SET, "PATH", "client.tls_cert", NULL, "certificate to show"},
+     .values = "@file"},
+    {FOR_ALL,
+     {"tls-key", 0, COMMAND_SET, "PATH", "client.tls_key", NULL, "and its key"},
+     .values = "@file"},
     {FOR_ALL,
      {"tls-server-name", 0, COMMAND_SET, "NAME", "client.tls_server_name", NULL,
-      "name expected in the server's certificate"}},
+      "name expected in the server's certificate"},
+     .values = NULL},
     {FOR_ALL,
      {"plaintext", 0, COMMAND_FIXED, NULL, "client.plaintext", "true",
-      "no TLS although the server is another machine"}},
+      "no TLS although the server is another machine"},
+     .values = NULL},
     {FOR_ALL,
      {"token-file", 0, COMMAND_SET, "PATH", "client.token_file", NULL,
-      "file with the bearer token"}},
+      "file with the bearer token"},
+     .values = "@file"},
     {FOR_ALL,
      {"timeout", 0, COMMAND_SET, "TIME", "client.timeout", NULL,
-      "longest wait for an answer (10s)"}},
+      "longest wait for an answer (10s)"},
+     .values = NULL},
     {FOR_ALL,
-     {"color", 0, COMMAND_SET, "WHEN", "client.color", NULL, "auto (default), always, never"}},
+     {"color", 0, COMMAND_SET, "WHEN", "client.color", NULL, "auto (default), always, never"},
+     .values = "auto|always|never"},
     {FOR_ALL,
-     {"config", 0, OWN_CONFIG, "PATH", NULL, NULL,
-      "settings from this YAML file (~/.config/netscope/ctl.yaml)"}},
-    {FOR_ALL, {"verbose", 'v', COMMAND_VERBOSE, NULL, NULL, NULL, "log what gRPC does"}},
-    {FOR_ALL, {"help", 'h', OWN_HELP, NULL, NULL, NULL, "print this and exit"}},
+     {"config", 0, 0, "PATH", NULL, NULL,
+      "settings from this YAML file (~/.config/netscope/ctl.yaml)"},
+     .kind = KIND_CONFIG,
+     .values = "@file"},
+    {FOR_ALL,
+     {"verbose", 'v', COMMAND_VERBOSE, NULL, NULL, NULL, "log what gRPC does"},
+     .values = NULL},
+    {FOR_ALL, {"help", 'h', 0, NULL, NULL, NULL, "print this and exit"}, .kind = KIND_HELP},
 };
 
 uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLAGS_OF_ONE_MAX])
@@ -145,107 +316,94 @@ uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLA
     uint32_t count = 0;
 
     for (size_t i = 0; i < ARRAY_COUNT(table) && count < FLAGS_OF_ONE_MAX; i++) {
-        if ((table[i].commands & command->bit) != 0) {
-            out[count++] = table[i].flag;
+        if ((table[i].commands & command->bit) == 0) {
+            continue;
         }
+        out[count] = table[i].flag;
+        if (table[i].kind != KIND_SETTING) {
+            out[count].action = COMMAND_OWN + (int)i;
+        }
+        count++;
     }
     return count;
 }
 
-/* ---- what they do ---- */
-
-static const struct command_flag *flag_of(const struct ctl_command *command, int action)
+const char *flags_values(const struct command_flag *flag)
 {
     for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
-        if (table[i].flag.action == action && (table[i].commands & command->bit) != 0) {
-            return &table[i].flag;
+        if (flag->help == table[i].flag.help) {
+            return table[i].values;
         }
     }
     return NULL;
 }
 
-/* The forms that a command has are those that its help names. */
-static int read_form(const struct ctl_command *command, const char *name, enum ctl_form *form,
-                     struct error *err)
+/* ---- what they do ---- */
+
+static bool is_listed(const char *values, const char *word)
 {
-    static const char *const names[FORM_COUNT] = {"compact", "table", "wide", "json", "jsonl"};
-    const char *allowed = flag_of(command, OWN_FORM)->help;
+    const size_t length = strlen(word);
+
+    for (const char *at = values; length > 0; at += strcspn(at, "|") + 1) {
+        const size_t each = strcspn(at, "|");
+
+        if (each == length && memcmp(at, word, length) == 0) {
+            return true;
+        }
+        if (at[each] == '\0') {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The forms that a command has are those that its row names. */
+static int read_form(const struct ctl_command *command, const struct row *row, const char *name,
+                     enum ctl_form *form, struct error *err)
+{
+    static const char *const names[FORM_COUNT] = {"compact", "table", "wide", "json",
+                                                  "jsonl",   "csv",   "dot"};
 
     for (unsigned i = 0; i < FORM_COUNT; i++) {
-        if (strcmp(names[i], name) == 0 && strstr(allowed, name) != NULL) {
+        if (strcmp(names[i], name) == 0 && is_listed(row->values, name)) {
             *form = (enum ctl_form)i;
             return 0;
         }
     }
-    return error_set(err, EINVAL, "--output %s: %s writes %s", name, command->name, allowed);
-}
-
-static int read_number(struct ctl_options *o, const char *flag, int action, const char *argument,
-                       struct error *err)
-{
-    switch (action) {
-    case OWN_FIRST:
-        return number_parse(flag, argument, 1, UINT32_MAX, &o->first, err);
-    case OWN_LAST:
-        return number_parse(flag, argument, 1, UINT32_MAX, &o->last, err);
-    case OWN_PACKETS:
-        return number_parse(flag, argument, 1, UINT64_MAX - 1, &o->max_packets, err);
-    case OWN_SNAPLEN:
-        return number_parse(flag, argument, 1, UINT32_MAX, &o->snaplen, err);
-    case OWN_BYTES:
-        return size_parse(flag, argument, &o->max_bytes, err);
-    case OWN_INTERVAL:
-        return duration_parse(flag, argument, &o->interval_ns, err);
-    default:
-        return duration_parse(flag, argument, &o->duration_ns, err);
-    }
-}
-
-static void keep_text(struct ctl_options *o, int action, const char *argument)
-{
-    const char **const places[] = {
-        &o->filter,   &o->since, &o->until,   &o->sensor, &o->input_file, &o->kind,
-        &o->severity, &o->state, &o->subject, &o->by,     &o->interface,  &o->write,
-    };
-
-    *places[action - OWN_TEXTS] = argument;
+    return error_set(err, EINVAL, "--output %s: %s writes %s", name, command->name, row->flag.help);
 }
 
 int flags_note(void *context, int action, const char *argument, struct error *err)
 {
     struct flags_reading *reading = context;
-    struct ctl_options *o = reading->options;
+    const struct row *row = &table[action - COMMAND_OWN];
+    void *member = (char *)reading->options + row->offset;
     char flag[32];
 
-    if (action >= OWN_NUMBERS) {
-        (void)snprintf(flag, sizeof(flag), "--%s", flag_of(reading->command, action)->name);
-        return read_number(o, flag, action, argument, err);
-    }
-    if (action >= OWN_TEXTS) {
-        keep_text(o, action, argument);
-        return 0;
-    }
-    switch (action) {
-    case OWN_HELP:
+    (void)snprintf(flag, sizeof(flag), "--%s", row->flag.name);
+    switch (row->kind) {
+    case KIND_HELP:
         reading->wants_help = true;
         return 0;
-    case OWN_CONFIG:
+    case KIND_CONFIG:
         reading->config_path = argument;
         return 0;
-    case OWN_FORM:
-        return read_form(reading->command, argument, &o->form, err);
-    case OWN_FOLLOW:
-        o->follow = true;
+    case KIND_FORM:
+        return read_form(reading->command, row, argument, member, err);
+    case KIND_TRUE:
+        *(bool *)member = true;
         return 0;
-    case OWN_ALL:
-        o->all = true;
+    case KIND_TEXT:
+        *(const char **)member = argument;
         return 0;
-    case OWN_PRINT_FILTER:
-        o->print_filter = true;
-        return 0;
+    case KIND_NUMBER:
+        return number_parse(flag, argument, 1, UINT32_MAX, member, err);
+    case KIND_COUNT:
+        return number_parse(flag, argument, 1, UINT64_MAX - 1, member, err);
+    case KIND_SIZE:
+        return size_parse(flag, argument, member, err);
     default:
-        o->history = true;
-        return 0;
+        return duration_parse(flag, argument, member, err);
     }
 }
 
@@ -255,8 +413,11 @@ void ctl_print_help(const struct ctl_command *command, FILE *out)
 {
     struct command_flag flags[FLAGS_OF_ONE_MAX];
 
-    (void)fprintf(out, "netscopectl %s: %s\n\n%s\n", command->name, command->summary,
-                  command->examples);
+    (void)fprintf(out, "netscopectl %s: %s\n\n", command->name, command->summary);
+    if (command->operand != NULL) {
+        (void)fprintf(out, "  netscopectl %s %s [FLAGS]\n\n", command->name, command->operand);
+    }
+    (void)fprintf(out, "%s\n", command->examples);
     command_print_help(flags, flags_of(command, flags), 26, out);
 }
 

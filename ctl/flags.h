@@ -13,6 +13,9 @@
 
 /* Those of the command, in order; how many. */
 uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLAGS_OF_ONE_MAX]);
+/* What the argument of a flag that flags_of has given may be: "live|stale|offline", or one of the
+ * words "@file", "@filter", "@sensor"; NULL: anything. */
+const char *flags_values(const struct command_flag *flag);
 
 struct flags_reading {
     struct ctl_options *options;

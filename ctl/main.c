@@ -8,17 +8,35 @@
 #include "ctl/stop.h"
 
 static const struct ctl_command *const commands[] = {
-    &observe_command, &alerts_command,  &top_command,    &sensors_command, &stats_command,
-    &ledger_command,  &capture_command, &status_command, &doctor_command,  NULL};
+    &observe_command,  &flows_command,   &query_command,  &top_command,     &hosts_command,
+    &services_command, &map_command,     &alerts_command, &sensors_command, &stats_command,
+    &ledger_command,   &capture_command, &status_command, &doctor_command,  NULL};
+
+/* Whether a command is called `name`, or belongs to the group of that name. */
+static bool is_in_group(const struct ctl_command *command, const char *name)
+{
+    const size_t length = strlen(name);
+
+    return strncmp(command->name, name, length) == 0 &&
+           (command->name[length] == '\0' || command->name[length] == ' ');
+}
+
+/* All, or those of a group. */
+static void print_summaries(const char *group, FILE *out)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (group == NULL || is_in_group(commands[i], group)) {
+            (void)fprintf(out, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
+        }
+    }
+}
 
 static void print_usage(FILE *out)
 {
     (void)fputs("netscopectl: asks sensors and collectors of NetScope.\n\n"
                 "  netscopectl COMMAND [FLAGS]\n\n",
                 out);
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        (void)fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    }
+    print_summaries(NULL, out);
     (void)fputs(
         "\nnetscopectl COMMAND --help tells the flags of a command, with examples.\n"
         "\nSettings: flag > environment (NETSCOPE_SERVER, NETSCOPE_TLS_CA, NETSCOPE_TLS_CERT,\n"
@@ -30,6 +48,7 @@ static void print_usage(FILE *out)
         out);
 }
 
+/* `given`: one word, or a group and the word behind it. */
 static int refuse_command(const char *given)
 {
     struct name_nearest nearest = name_nearest_start(strlen(given));
@@ -51,7 +70,7 @@ static int refuse_command(const char *given)
 
 static int run(const struct ctl_command *command, int argc, char **argv)
 {
-    static struct ctl ctl;
+    static struct ctl ctl = {.commands = commands};
     struct error err = {0}, closing = {0};
     bool wants_help = false;
     AUTO(config) config = ctl_settings_new(&ctl.settings, &err);
@@ -78,6 +97,57 @@ static int run(const struct ctl_command *command, int argc, char **argv)
     return (int)status;
 }
 
+/* The command of that name; NULL: there is none. */
+static const struct ctl_command *find(const char *name)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (strcmp(name, commands[i]->name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_group(const char *name)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        if (is_in_group(commands[i], name) && strcmp(commands[i]->name, name) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int choose(int argc, char **argv)
+{
+    char both[64];
+    const char *second = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
+    const struct ctl_command *command = find(argv[1]);
+
+    if (!has_group(argv[1])) {
+        return command != NULL ? run(command, argc - 1, argv + 1) : refuse_command(argv[1]);
+    }
+    if (second != NULL) {
+        (void)snprintf(both, sizeof(both), "%s %s", argv[1], second);
+        const struct ctl_command *of_two = find(both);
+
+        if (of_two != NULL) {
+            return run(of_two, argc - 2, argv + 2);
+        }
+        if (command == NULL || command->operands_max == 0) {
+            return refuse_command(both);
+        }
+    }
+    if (command != NULL) {
+        return run(command, argc - 1, argv + 1);
+    }
+    const bool wants_help =
+        argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+
+    print_summaries(argv[1], wants_help ? stdout : stderr);
+    return wants_help ? CTL_OK : CTL_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
@@ -98,10 +168,5 @@ int main(int argc, char **argv)
         ctl_print_markdown(commands, stdout);
         return CTL_OK;
     }
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        if (strcmp(first, commands[i]->name) == 0) {
-            return run(commands[i], argc - 1, argv + 1);
-        }
-    }
-    return refuse_command(first);
+    return choose(argc, argv);
 }

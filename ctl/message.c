@@ -154,8 +154,7 @@ static const struct json_field *field_of(const struct view *view, const char *na
     return field;
 }
 
-/* The last occurrence. False: none. */
-static bool last_of(const struct view *view, const struct json_field *field, struct wire_field *out)
+bool view_field(const struct view *view, const struct json_field *field, struct wire_field *out)
 {
     struct wire_reader r = wire_reader_over(view->bytes, view->length);
     struct wire_field each;
@@ -174,7 +173,7 @@ uint64_t view_number(const struct view *view, const char *field)
 {
     struct wire_field found = {0};
 
-    return last_of(view, field_of(view, field), &found) ? found.value : 0;
+    return view_field(view, field_of(view, field), &found) ? found.value : 0;
 }
 
 double view_double(const struct view *view, const char *field)
@@ -191,7 +190,7 @@ struct record_text view_text(const struct view *view, const char *field)
 {
     struct wire_field found = {0};
 
-    return last_of(view, field_of(view, field), &found)
+    return view_field(view, field_of(view, field), &found)
                ? (struct record_text){(const char *)found.bytes, (uint32_t)found.length}
                : (struct record_text){"", 0};
 }
@@ -201,15 +200,16 @@ struct view view_message(const struct view *view, const char *name)
     const struct json_field *field = field_of(view, name);
     struct wire_field found = {0};
 
-    return last_of(view, field, &found) ? (struct view){field->message, found.bytes, found.length}
-                                        : (struct view){0};
+    return view_field(view, field, &found)
+               ? (struct view){field->message, found.bytes, found.length}
+               : (struct view){0};
 }
 
 bool view_has(const struct view *view, const char *field)
 {
     struct wire_field found = {0};
 
-    return last_of(view, field_of(view, field), &found);
+    return view_field(view, field_of(view, field), &found);
 }
 
 uint64_t view_ns(const struct view *view, const char *field)

@@ -45,6 +45,9 @@ struct view {
     size_t length;
 };
 
+struct json_field;
+struct wire_field;
+
 struct view view_of(const char *name, const uint8_t *bytes, size_t length);
 /* The last one of a field; 0, "", false and an empty view when it is not there. */
 uint64_t view_number(const struct view *view, const char *field);
@@ -53,6 +56,9 @@ bool view_bool(const struct view *view, const char *field);
 struct record_text view_text(const struct view *view, const char *field);
 struct view view_message(const struct view *view, const char *field);
 bool view_has(const struct view *view, const char *field);
+/* The last occurrence of a field of the message. False: there is none, or `field` is NULL. */
+MUST_USE bool view_field(const struct view *view, const struct json_field *field,
+                         struct wire_field *out);
 /* A Timestamp or Duration as ns; 0 when it is not there or below 0. */
 uint64_t view_ns(const struct view *view, const char *field);
 /* Of a repeated number: all of them added. */

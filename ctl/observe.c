@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/filter_text.h"
 #include "ctl/flow_view.h"
@@ -21,22 +22,17 @@ int observe_choose(const struct ctl_options *options, uint64_t now_ns,
 {
     const bool is_bounded = options->first > 0 || options->all || options->since != NULL ||
                             options->until != NULL || options->input_file != NULL;
+    struct choice_range range;
 
     *choice = (struct observe_choice){.first = options->first, .last = options->last};
     if (options->last == 0 && !is_bounded) {
         choice->last = LAST_DEFAULT;
     }
-    if (options->since != NULL &&
-        time_parse("--since", options->since, now_ns, &choice->since_ns, err) != 0) {
+    if (choice_read_range(options, now_ns, &range, err) != 0) {
         return -err->code;
     }
-    if (options->until != NULL &&
-        time_parse("--until", options->until, now_ns, &choice->until_ns, err) != 0) {
-        return -err->code;
-    }
-    if (choice->until_ns != 0 && choice->until_ns <= choice->since_ns) {
-        return error_set(err, EINVAL, "--until is not after --since: there is nothing in between");
-    }
+    choice->since_ns = range.since_ns;
+    choice->until_ns = range.until_ns;
     return 0;
 }
 
@@ -110,7 +106,7 @@ static enum ctl_exit observe_server(struct ctl *ctl, const struct observe_choice
         request_set_number(&request, "first", choice->first);
         request_set_number(&request, "last", choice->last);
         request_set_true(&request, "follow", ctl->options.follow);
-        request_set_each(&request, "sensor_selector.sensor_ids", ctl->options.sensor);
+        choice_sensors(&request, &ctl->options);
         status = request_is_whole(&request) ? CTL_OK : CTL_USAGE;
     }
     if (status == CTL_OK && stream.flow == NULL) {
@@ -147,11 +143,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
         return CTL_USAGE;
     }
     if (ctl->options.print_filter) {
-        char understood[8192];
-        const size_t length = filter_to_text(filter, understood, sizeof(understood));
-
-        output_write(&ctl->out, understood, length);
-        output_write(&ctl->out, "\n", 1);
+        filter_print(filter, &ctl->out);
         return CTL_OK;
     }
     if (observe_choose(&ctl->options, clock_wall_ns(), &choice, err) != 0) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ctl/show.h"
@@ -80,6 +81,13 @@ void output_write(struct output *output, const void *bytes, size_t length)
 bool output_is_open(const struct output *output)
 {
     return !output->is_closed;
+}
+
+unsigned output_width(const struct output *output)
+{
+    struct winsize size = {0};
+
+    return isatty(output->fd) == 1 && ioctl(output->fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 int output_close(struct output *output, struct error *err)

@@ -31,6 +31,8 @@ MUST_USE int output_file(struct output *output, const char *path, struct error *
 void output_write(struct output *output, const void *bytes, size_t length);
 void output_flush(struct output *output);
 bool output_is_open(const struct output *output);
+/* Columns of the terminal that it is; 0: it is none, and lines may be of any length. */
+unsigned output_width(const struct output *output);
 /* What has not gone out goes. 0, or -errno with `err`: the disk is full. A reader that has gone is
  * no error. */
 MUST_USE int output_close(struct output *output, struct error *err);

@@ -19,14 +19,15 @@ int time_parse(const char *flag, const char *text, uint64_t now_ns, uint64_t *wa
         *wall_ns = now_ns;
         return 0;
     }
-    if (config_read_duration(text, NULL, &age_ns) == CONFIG_UNIT_OK) {
+    /* "-15m" is what other tools call fifteen minutes ago. */
+    if (config_read_duration(text[0] == '-' ? text + 1 : text, NULL, &age_ns) == CONFIG_UNIT_OK) {
         *wall_ns = age_ns < now_ns ? now_ns - age_ns : 1;
         return 0;
     }
     if (!parse_timestamp(text, strlen(text), &seconds, &nanos) || seconds < 0 ||
         seconds > INT64_C(9223372036)) {
         return error_set(err, EINVAL,
-                         "%s %s: give an age (10m, 2h, 1d), \"now\", or a time such as "
+                         "%s %s: give an age (10m, -2h, 1d), \"now\", or a time such as "
                          "2026-01-02T03:04:05Z",
                          flag, text);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
 #include "ctl/message.h"
@@ -27,7 +28,7 @@ enum ctl_exit each_sensor(struct ctl *ctl, struct connection *connection,
         request_begin(&request, "ListSensorsRequest", err);
         request_set_number(&request, "page_size", PAGE_MAX);
         request_set(&request, "page_token", token[0] != '\0' ? token : NULL);
-        request_set_each(&request, "sensor_selector.sensor_ids", ctl->options.sensor);
+        choice_sensors(&request, &ctl->options);
         request_set_choices(&request, "states", "SENSOR_STATE_", "--state", ctl->options.state);
         if (!request_is_whole(&request)) {
             return CTL_USAGE;

@@ -129,7 +129,7 @@ static int exclude(const struct command_line *line, struct error *err)
     static const char *const pairs[][2] = {
         {"first", "last"},        {"first", "all"},         {"last", "all"},
         {"input-file", "server"}, {"input-file", "follow"}, {"tls", "plaintext"},
-        {"tls-ca", "plaintext"},
+        {"tls-ca", "plaintext"},  {"limit", "all"},
     };
     int result = 0;
 
@@ -172,10 +172,17 @@ enum ctl_exit ctl_read(struct ctl *ctl, struct config *config, const struct ctl_
     struct command_flag flags[FLAGS_OF_ONE_MAX];
     struct command_line line;
     const uint32_t count = flags_of(command, flags);
-    int result = command_line_read(&line, flags, count, argc, argv, err);
+    int result =
+        command_line_read_operands(&line, flags, count, command->operands_max, argc, argv, err);
 
     if (result == 0) {
+        ctl->options.operands = line.operands;
+        ctl->options.operands_count = line.operands_count;
         result = read_line(ctl, config, &reading, &line, err);
+    }
+    if (result == 0 && !reading.wants_help && line.operands_count < command->operands_min) {
+        result = error_set(err, EINVAL, "netscopectl %s %s: it is missing (see --help)",
+                           command->name, command->operand);
     }
     command_line_fini(&line);
     *wants_help = reading.wants_help;

@@ -56,7 +56,8 @@ void show_endpoint(struct show *show, const struct ip_address *ip, uint16_t port
 
 /* ---- and back ---- */
 
-/* A time that was given: "10m" ago, "now", or RFC 3339. 0 or -EINVAL with `flag` in `err`. */
+/* A time that was given: "10m" or "-10m" ago, "now", or RFC 3339. 0 or -EINVAL with `flag` in
+ * `err`. */
 MUST_USE int time_parse(const char *flag, const char *text, uint64_t now_ns, uint64_t *wall_ns,
                         struct error *err);
 /* A number within bounds. 0 or -EINVAL. */

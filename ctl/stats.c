@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
 #include "ctl/loss.h"
@@ -131,7 +132,7 @@ static enum ctl_exit watch(struct stats *stats, struct connection *connection, s
 
     request_begin(&request, "WatchStatsRequest", err);
     request_set_duration(&request, "interval", stats->ctl->options.interval_ns);
-    request_set_each(&request, "sensor_selector.sensor_ids", stats->ctl->options.sensor);
+    choice_sensors(&request, &stats->ctl->options);
     if (!request_is_whole(&request)) {
         return CTL_USAGE;
     }
@@ -152,7 +153,7 @@ static enum ctl_exit get(struct stats *stats, struct connection *connection, str
     struct view each;
 
     request_begin(&request, "GetStatsRequest", err);
-    request_set_each(&request, "sensor_selector.sensor_ids", stats->ctl->options.sensor);
+    choice_sensors(&request, &stats->ctl->options);
     if (!request_is_whole(&request)) {
         return CTL_USAGE;
     }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/choice.h"
 #include "ctl/connection.h"
+#include "ctl/coverage.h"
 #include "ctl/filter_text.h"
 #include "ctl/json_list.h"
 #include "ctl/message.h"
@@ -32,20 +34,18 @@ static const char *groups_of(const struct ctl_options *options)
 static int ask_collector(const struct ctl *ctl, struct request *request, struct error *err)
 {
     const struct ctl_options *o = &ctl->options;
-    const uint64_t now_ns = clock_wall_ns();
-    uint64_t since_ns = 0, until_ns = 0;
+    struct choice_range range;
 
-    if ((o->since != NULL && time_parse("--since", o->since, now_ns, &since_ns, err) != 0) ||
-        (o->until != NULL && time_parse("--until", o->until, now_ns, &until_ns, err) != 0)) {
+    if (choice_read_range(o, clock_wall_ns(), &range, err) != 0) {
         return -err->code;
     }
     request_begin(request, "AggregateRequest", err);
     request_set(request, "filter", o->filter);
-    request_set_time(request, "from", since_ns);
-    request_set_time(request, "to", until_ns);
+    request_set_time(request, "from", range.since_ns);
+    request_set_time(request, "to", range.until_ns);
     request_set_each(request, "group_by", groups_of(o));
     request_set_number(request, "limit", limit_of(o));
-    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    choice_sensors(request, o);
     return request_is_whole(request) ? 0 : -err->code;
 }
 
@@ -81,7 +81,7 @@ static int ask_sensor(const struct ctl *ctl, struct request *request, struct err
     request_set(request, "group_by", group);
     request_set_number(request, "limit", limit_of(o));
     request_set_duration(request, "window", since_ns == 0 ? 0 : now_ns - since_ns);
-    request_set_each(request, "sensor_selector.sensor_ids", o->sensor);
+    choice_sensors(request, o);
     return request_is_whole(request) ? 0 : -err->code;
 }
 
@@ -213,28 +213,16 @@ static enum ctl_exit put_json(struct ctl *ctl, const struct view *answer, bool i
 }
 
 /* What the figures lack, in plain words. */
-static void put_limits(const struct view *answer, bool is_collector, const char *target)
+static void put_limits(const struct view *answer, const struct ctl_options *options,
+                       bool is_collector, const char *target)
 {
-    const struct view coverage = view_message(answer, "coverage");
-    const uint64_t asked = view_number(&coverage, "sensors_asked");
-    const uint64_t answered = view_number(&coverage, "sensors_answered");
-
-    if (!is_collector) {
-        tell("%s is a sensor: it adds up the flows that it holds, a collector its history", target);
+    if (is_collector) {
+        coverage_tell(answer, options->since != NULL);
+        return;
     }
+    tell("%s is a sensor: it adds up the flows that it holds, a collector its history", target);
     if (view_bool(answer, "truncated")) {
-        char why[300] = "";
-        struct show show = SHOW_OVER(why);
-
-        if (is_collector) {
-            show_text(&show, ": ");
-            show_name(&show, view_text(answer, "truncated_reason"));
-        }
-        tell("a bound was met, the figures are lower bounds%s", why);
-    }
-    if (is_collector && answered < asked) {
-        tell("%llu of %llu sensors are heard of: netscopectl sensors", (unsigned long long)answered,
-             (unsigned long long)asked);
+        tell("a bound was met, the figures are lower bounds");
     }
 }
 
@@ -259,7 +247,7 @@ static enum ctl_exit ask_top(struct ctl *ctl, struct connection *connection, boo
             put_rows(ctl, &view, is_collector);
         }
         output_flush(&ctl->out);
-        put_limits(&view, is_collector, connection->target);
+        put_limits(&view, &ctl->options, is_collector, connection->target);
     }
     free(answer.bytes);
     return status;
@@ -273,6 +261,10 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
 
     if (filter == NULL) {
         return CTL_USAGE;
+    }
+    if (ctl->options.print_filter) {
+        filter_print(filter, &ctl->out);
+        return CTL_OK;
     }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
     status = status == CTL_OK ? connection_kind(&connection, &kind, err) : status;

@@ -6,70 +6,16 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from ctl import CTL, background, ctl, rows, shell
-from end_to_end.fleet import Collector
-from support.programs import PATIENCE, SENSOR, Program, clean_environment, main, wait_until, write_pcap
-from support.service import capture
-
-READER, FULL = "reader-token-0123456789", "full-token-0123456789"
+from place import READER, Place
+from support.programs import PATIENCE, clean_environment, main, wait_until
 
 
-class Commands(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.directory = tempfile.TemporaryDirectory(prefix="netscope-ctl-")
-        cls.folder = cls.directory.name
-        tokens, config = cls.path("tokens"), cls.path("collector.yaml")
-        cls.write("tokens", f"reader flows {READER}\nfull all {FULL}\n")
-        cls.write("collector.yaml", f"grpc:\n  token_file: {tokens}\ningest:\n  heartbeat: 1s\nstore:\n  commit_interval: 200ms\n")
-        cls.token = cls.write("full", FULL + "\n")
-        cls.collector = Collector(cls.folder, arguments=("--config", config))
-        cls.server = ("-s", f"127.0.0.1:{cls.collector.ingest}", "--token-file", cls.token)
-        cls.socket = cls.path("edge.sock")
-        cls.sensor_flags = ("-s", f"unix:{cls.socket}")
-        cls.write("sensor.yaml", f"grpc:\n  enabled: on\n  listen: 127.0.0.1:0\n  unix_socket: {cls.socket}\nhttp:\n  enabled: off\n"
-                  "collector:\n  captures: full\nflow:\n  active_timeout: 1s\n")
-        pcap = write_pcap(cls.path("x.pcap"), capture())
-        cls.sensor = Program(SENSOR, "--config", cls.path("sensor.yaml"), "--read-pcap", pcap, "--pace", "--loop", "--quiet",
-                             "--sensor-id", "edge-1", "--collector", f"127.0.0.1:{cls.collector.ingest}")
-        wait_until("incidents and flows", lambda: cls.collector.fetch("/v1/alerts")["alerts"] and cls.collector.flows())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.sensor.__exit__()
-        cls.collector.close()
-        cls.directory.cleanup()
-
-    @classmethod
-    def path(cls, name):
-        return os.path.join(cls.folder, name)
-
-    @classmethod
-    def write(cls, name, text):
-        with open(cls.path(name), "w", encoding="utf-8") as out:
-            out.write(text)
-        os.chmod(cls.path(name), 0o600)
-        return cls.path(name)
-
-    def good(self, *arguments):
-        done = ctl(*arguments)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done
-
-    def until_interrupted(self, wanted, *arguments):
-        """The output of a command that follows, ended by SIGINT once `wanted` is there."""
-        client = background(*arguments)
-        self.addCleanup(client.__exit__)
-        wait_until(wanted, lambda: re.search(wanted, client.text()))
-        self.assertEqual(client.stop(signal.SIGINT), 0)
-        self.assertIn("stopped by a signal", client.text())
-        return client.text()
-
+class Commands(Place):
     # ---- alerts ----
 
     def test_alerts_are_those_of_rest(self):

@@ -138,6 +138,8 @@ static void a_time_is_an_age_or_a_time(void **state)
 
     assert_int_equal(time_parse("--since", "10m", now_ns, &ns, &err), 0);
     assert_int_equal(ns, now_ns - 600 * NS_PER_SEC);
+    assert_int_equal(time_parse("--since", "-10m", now_ns, &ns, &err), 0); /* as others write it */
+    assert_int_equal(ns, now_ns - 600 * NS_PER_SEC);
     assert_int_equal(time_parse("--since", "1h30m", now_ns, &ns, &err), 0);
     assert_int_equal(ns, now_ns - 5400 * NS_PER_SEC);
     assert_int_equal(time_parse("--since", "40000d", now_ns, &ns, &err), 0);
@@ -151,7 +153,8 @@ static void a_time_is_an_age_or_a_time(void **state)
     static const char *const bad[] = {"",
                                       "10",
                                       "yesterday",
-                                      "-5m",
+                                      "--5m",
+                                      "-",
                                       "2023-11-14",
                                       "2023-13-14T00:00:00Z",
                                       "1900-01-01T00:00:00Z",

@@ -1,0 +1,173 @@
+/* `netscopectl flows`: records of the collector's history, page by page. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/coverage.h"
+#include "ctl/csv.h"
+#include "ctl/flow_view.h"
+#include "ctl/history/history.h"
+#include "proto/codec.h"
+
+#define PATH          "/netscope.v1.QueryService/QueryFlows"
+#define PAGE_MAX      1000
+#define LIMIT_DEFAULT 20
+#define TOKEN_BYTES   1024
+
+/* Of -o csv, where --columns says nothing else. */
+#define COLUMNS                                                                                    \
+    "start_time,end_time,event,end_reason,sensor_id,flow_id,community_id,ip_protocol,client.ip,"   \
+    "client.port,client.name,server.ip,server.port,server.name,app.protocol,forward.delta_"        \
+    "packets,reverse.delta_packets,forward.delta_bytes,reverse.delta_bytes,forward.total_bytes,"   \
+    "reverse.total_bytes,tcp.state,tcp.conn_state"
+
+struct flows {
+    struct ctl *ctl;
+    struct flow_writer writer;
+    struct flow_record *flow;
+    struct csv csv;
+    uint64_t wanted, count;
+    bool is_csv, is_damaged;
+    char token[TOKEN_BYTES]; /* of the next page; "": there is none */
+};
+
+static void take_flow(struct flows *flows, const struct view *record)
+{
+    if (flows->is_csv) {
+        csv_fields(&flows->csv, record);
+        csv_end_line(&flows->csv);
+    } else if (!codec_decode_flow(record->bytes, record->length, flows->flow) ||
+               !flow_writer_put(&flows->writer, flows->flow, record)) {
+        flows->is_damaged = true;
+    }
+    flows->count++;
+}
+
+/* `is_first`: what the answer lacks is told once, all pages say the same. */
+static enum ctl_exit ask_page(struct flows *flows, struct connection *connection, bool is_first,
+                              struct error *err)
+{
+    const struct ctl_options *o = &flows->ctl->options;
+    const uint64_t left = flows->wanted - flows->count;
+    struct request request;
+    struct answer answer = {0};
+    struct view each;
+
+    if (history_begin(flows->ctl, &request, "QueryFlowsRequest", err) != 0) {
+        return CTL_USAGE;
+    }
+    request_set(&request, "order_by",
+                o->order != NULL && strcmp(o->order, "bytes") == 0 ? "QUERY_ORDER_BYTES" : NULL);
+    request_set_number(&request, "page_size", left < PAGE_MAX ? left : PAGE_MAX);
+    request_set(&request, "page_token", flows->token[0] != '\0' ? flows->token : NULL);
+    if (!request_is_whole(&request)) {
+        return CTL_USAGE;
+    }
+    const enum ctl_exit status = ask(connection, PATH, request.bytes, request.length, &answer, err);
+    const struct view page = view_of("QueryFlowsResponse", answer.bytes, answer.length);
+    const struct record_text next = view_text(&page, "next_page_token");
+    struct view_list list = view_list_of(&page, "flows");
+
+    while (status == CTL_OK && output_is_open(&flows->ctl->out) && view_list_next(&list, &each)) {
+        take_flow(flows, &each);
+    }
+    (void)snprintf(flows->token, sizeof(flows->token), "%.*s", (int)next.length, next.data);
+    output_flush(&flows->ctl->out);
+    if (status == CTL_OK && is_first) {
+        coverage_tell(&page, o->since != NULL);
+    }
+    free(answer.bytes);
+    return status;
+}
+
+/* The token of a page has the range of the first one: that ages move on does not matter. */
+static enum ctl_exit ask_all(struct flows *flows, struct connection *connection, struct error *err)
+{
+    enum ctl_exit status = ask_page(flows, connection, true, err);
+
+    while (status == CTL_OK && flows->token[0] != '\0' && flows->count < flows->wanted &&
+           output_is_open(&flows->ctl->out)) {
+        status = ask_page(flows, connection, false, err);
+    }
+    if (status != CTL_OK && flows->count > 0) {
+        tell("%llu records came before", (unsigned long long)flows->count);
+    } else if (status == CTL_OK && flows->token[0] != '\0' && output_is_open(&flows->ctl->out)) {
+        tell("there are more: -n N or --all gives them");
+    }
+    return status;
+}
+
+static int begin(struct flows *flows, struct error *err)
+{
+    struct ctl *ctl = flows->ctl;
+    const char *columns = ctl->options.columns != NULL ? ctl->options.columns : COLUMNS;
+
+    if (flows->is_csv) {
+        csv_begin(&flows->csv, &ctl->out);
+        return csv_columns(&flows->csv, "FlowRecord", columns, err);
+    }
+    return flow_writer_begin(&flows->writer, &ctl->out, ctl->options.form, err);
+}
+
+static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct error *err)
+{
+    struct flows *flows = calloc(1, sizeof(*flows));
+    struct flow_record *flow = malloc(sizeof(*flow));
+    enum ctl_exit status = CTL_FAILED;
+
+    if (flows == NULL || flow == NULL) {
+        (void)error_set(err, ENOMEM, "no memory for records");
+        goto out;
+    }
+    *flows = (struct flows){.ctl = ctl, .flow = flow, .is_csv = ctl->options.form == FORM_CSV};
+    flows->wanted = ctl->options.all        ? UINT64_MAX
+                    : ctl->options.last > 0 ? ctl->options.last
+                                            : LIMIT_DEFAULT;
+    if (begin(flows, err) != 0) {
+        status = CTL_USAGE;
+        goto out;
+    }
+    if (flows->is_csv) {
+        csv_header(&flows->csv);
+    }
+    status = ask_all(flows, connection, err);
+    if (!flows->is_csv) {
+        flow_writer_end(&flows->writer);
+    }
+    if (flows->is_damaged) {
+        tell("%s sent records that cannot be read: is it of another version?", connection->target);
+        status = status == CTL_OK ? CTL_FAILED : status;
+    }
+out:
+    free(flow);
+    free(flows);
+    return status;
+}
+
+static enum ctl_exit run(struct ctl *ctl, struct error *err)
+{
+    const char *order = ctl->options.order;
+
+    if (order != NULL && strcmp(order, "time") != 0 && strcmp(order, "bytes") != 0) {
+        (void)error_set(err, EINVAL, "--order %s: records are ordered by time or bytes", order);
+        return CTL_USAGE;
+    }
+    if (ctl->options.columns != NULL && ctl->options.form != FORM_CSV) {
+        (void)error_set(err, EINVAL, "--columns: goes with -o csv");
+        return CTL_USAGE;
+    }
+    return history_run(ctl, use, err);
+}
+
+const struct ctl_command flows_command = {
+    .name = "flows",
+    .bit = FOR_FLOWS,
+    .summary = "flow records of a collector's history: a time range, a filter",
+    .examples =
+        "  netscopectl flows                                     the newest 20 of the last hour\n"
+        "  netscopectl flows --since 2h --until 1h --filter 'server.port = 443' -n 100 -o table\n"
+        "  netscopectl flows --since 2026-01-02T03:00:00Z --until 2026-01-02T04:00:00Z --all -o "
+        "csv\n"
+        "  netscopectl flows --order bytes --each-sensor -o jsonl | jq .server.name\n",
+    .run = run,
+};
