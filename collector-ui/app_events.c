@@ -129,6 +129,18 @@ int app_open_watch(struct app *app, struct error *err)
     return app->watch == NULL ? -err->code : 0;
 }
 
+/* In the data directory, unless it is off. */
+static int keep_learnt(struct app *app, struct error *err)
+{
+    const struct analysis_section *analysis = &app->settings->analysis;
+    const struct learnt_file_settings learnt = {.path = app->learnt_path,
+                                                .interval_ns = analysis->learnt_interval_ns,
+                                                .max_age_ns = analysis->learnt_max_age_ns};
+
+    (void)snprintf(app->learnt_path, sizeof(app->learnt_path), "%s/learnt", app->directory);
+    return app->detection.keeps_learnt ? fleet_detector_keep(app->fleet, &learnt, err) : 0;
+}
+
 int app_open_fleet(struct app *app, struct error *err)
 {
     if (detection_compile(&app->settings->anomalies, app->config, &app->detection, err) != 0) {
@@ -139,6 +151,7 @@ int app_open_fleet(struct app *app, struct error *err)
     }
     app->detection.scope = ALERT_FLEET_SCOPE;
     app->detection.identity = hash_mix(ALERT_FLEET_SCOPE);
+    app->detection.keeps_learnt = app->settings->analysis.keep_learnt;
     config_hash_text(app->config, app->detection.config_hash);
     app->scratch = arena_new(SCRATCH_BYTES);
     if (app->scratch == NULL) {
@@ -148,7 +161,7 @@ int app_open_fleet(struct app *app, struct error *err)
         return -err->code;
     }
     app->fleet = fleet_detector_new(&app->detection, store_alert, app, err);
-    if (app->fleet == NULL) {
+    if (app->fleet == NULL || keep_learnt(app, err) != 0) {
         return -err->code;
     }
     struct fleet_counts counts;
@@ -157,6 +170,18 @@ int app_open_fleet(struct app *app, struct error *err)
     log_info("detect", "fleet detectors sized", "memory_bytes=%llu",
              (unsigned long long)counts.memory_bytes);
     return 0;
+}
+
+static void count_learnt(const struct learnt_file_counts *from, struct api_detection_counts *out)
+{
+    out->learnt.is_kept = true;
+    out->learnt.saved = counter_get(&from->saved);
+    out->learnt.failed = counter_get(&from->failed);
+    out->learnt.refused = counter_get(&from->refused);
+    out->learnt.subjects = counter_get(&from->subjects);
+    out->learnt.left_out = counter_get(&from->left_out);
+    out->learnt.bytes = counter_get(&from->bytes);
+    out->learnt.saved_wall_sec = counter_get(&from->saved_wall_sec);
 }
 
 void app_count_detection(void *context, struct api_detection_counts *out)
@@ -182,6 +207,9 @@ void app_count_detection(void *context, struct api_detection_counts *out)
     out->memory_bytes = counts.memory_bytes;
     memcpy(out->detectors, counts.detectors, sizeof(counts.detectors));
     out->detectors_count = counts.detectors_count;
+    if (fleet_detector_learnt(app->fleet) != NULL) {
+        count_learnt(fleet_detector_learnt(app->fleet), out);
+    }
 }
 
 static void tell_sketch(void *context, const struct ingest_sketch_told *told)

@@ -45,6 +45,7 @@ struct app {
     struct ingest_events events;
     struct detection_settings detection;
     struct fleet_detector *fleet; /* NULL: detection is off */
+    char learnt_path[PATH_BYTES]; /* of what it learns */
     struct route_triage said;     /* to receivers, by triage */
     struct router *router;        /* NULL: there is no receiver */
     struct arena *scratch;        /* of alerts on the log thread */

@@ -117,6 +117,7 @@ static void use_rules(struct app *app)
     next->rules.scope = app->detection.scope;
     next->rules.identity = app->detection.identity;
     next->rules.seed = app->detection.seed;
+    next->rules.keeps_learnt = app->detection.keeps_learnt;
     config_hash_text(app->config, next->rules.config_hash);
     next->next = app->reload->generations;
     app->reload->generations = next;

@@ -99,6 +99,33 @@ static const struct config_field store_fields[] = {
     {0},
 };
 
+#undef FIELD
+#define FIELD(member) offsetof(struct analysis_section, member)
+
+static const struct config_field analysis_fields[] = {
+    {.type = CONFIG_BOOL,
+     .key = "keep_learnt",
+     .offset = FIELD(keep_learnt),
+     .value = "true",
+     .help = "What the fleet's detectors have learnt (new_host, rogue_server, lateral_movement) "
+             "outlasts a restart, in the file learnt of store.directory."},
+    {.type = CONFIG_DURATION,
+     .key = "learnt_interval",
+     .offset = FIELD(learnt_interval_ns),
+     .value = "5m",
+     .min = 1e9,
+     .max = 8.64e13,
+     .help = "How often that file is written, beside at the end: what is learnt in between is lost "
+             "with a crash."},
+    {.type = CONFIG_DURATION,
+     .key = "learnt_max_age",
+     .offset = FIELD(learnt_max_age_ns),
+     .value = "30d",
+     .max = 3.1536e16,
+     .help = "A file that was written longer ago is not used; 0s: of any age."},
+    {0},
+};
+
 /* One environment may serve both programs. */
 static const char *const sensor_sections[] = {
     "analysis", "assets", "capture", "collector",      "decode", "dns",
@@ -128,6 +155,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
         {"triage", triage_fields, &settings->triage, "What people say of alerts."},
         {"assets", fleet_assets_fields, &settings->assets, "Who is who on the sensors' links."},
         {"push", push_fields, &settings->push, "Settings that sensors are offered."},
+        {"analysis", analysis_fields, &settings->analysis, "Detection over the fleet."},
     };
 
     uint32_t count = ARRAY_COUNT(sections);

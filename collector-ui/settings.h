@@ -37,6 +37,12 @@ struct store_section {
     struct config_list merge_prefer;
 };
 
+/* Detection over the fleet, beside its detectors. */
+struct analysis_section {
+    bool keep_learnt;
+    uint64_t learnt_interval_ns, learnt_max_age_ns;
+};
+
 #define COLLECTOR_SECTIONS_MAX (20 + DETECTION_SECTIONS_MAX)
 
 struct collector_settings_all {
@@ -49,6 +55,7 @@ struct collector_settings_all {
     struct grpc_settings grpc;
     struct confine_settings security;
     struct log_settings log;
+    struct analysis_section analysis;
     struct detection_config anomalies; /* of the fleet */
     struct route_settings route;
     struct sensor_watch_settings fleet;

@@ -60,6 +60,10 @@ struct api_detection_counts {
     uint64_t seconds, alerts, sensors, memory_bytes;
     struct stats_detector detectors[API_DETECTORS_MAX];
     uint32_t detectors_count;
+    struct {
+        bool is_kept; /* for the next start */
+        uint64_t saved, failed, refused, subjects, left_out, bytes, saved_wall_sec;
+    } learnt;
 };
 
 /* What became of alerts on their way to a receiver, for /metrics and the ledger. */

@@ -181,6 +181,7 @@ struct live_step {
 };
 extern const struct live_step live_steps[LIVE_STEPS];
 
-/* metrics_dials.c */
+/* metrics_dials.c, metrics_detection.c */
 struct metrics_page;
 void metrics_write_dials(struct metrics_page *page, struct api *api);
+void metrics_write_detection(struct metrics_page *page, struct api *api);

@@ -36,6 +36,7 @@ struct fleet_detector {
     fleet_emit *emit;
     void *context;
     struct detection *detection;
+    struct learnt_file *learnt;                  /* NULL: what is learnt ends with the process */
     struct detection_frame *frames[PENDING_MAX]; /* by epoch */
     uint64_t epochs[PENDING_MAX];                /* 0: free */
     struct detection_frame *silence;
@@ -93,6 +94,13 @@ struct fleet_detector *fleet_detector_new(const struct detection_settings *setti
     fleet->emit = emit;
     fleet->context = context;
     return take_memory(fleet, err) ? TAKE(fleet) : NULL;
+}
+
+int fleet_detector_keep(struct fleet_detector *fleet, const struct learnt_file_settings *learnt,
+                        struct error *err)
+{
+    fleet->learnt = learnt_file_open(learnt, fleet->detection, err);
+    return fleet->learnt == NULL ? -err->code : learnt_file_start(fleet->learnt, err);
 }
 
 /* ---- alerts ---- */
@@ -172,6 +180,9 @@ void fleet_detector_finish(struct fleet_detector *fleet)
         detection_finish(fleet->detection, (fleet->decided + 1) * NS_PER_SEC, on_alert, fleet);
     }
     (void)pthread_mutex_unlock(&fleet->lock);
+    if (fleet->learnt != NULL) { /* nobody decides any more: no lock over the disk */
+        learnt_file_end(fleet->learnt, fleet->detection);
+    }
 }
 
 void fleet_detector_free(struct fleet_detector *fleet)
@@ -183,6 +194,7 @@ void fleet_detector_free(struct fleet_detector *fleet)
         detection_frame_free(fleet->frames[i]);
     }
     detection_frame_free(fleet->silence);
+    learnt_file_free(fleet->learnt);
     detection_free(fleet->detection);
     (void)pthread_mutex_destroy(&fleet->lock);
     free(fleet);
@@ -259,6 +271,9 @@ static void decide(struct fleet_detector *fleet, struct detection_frame *frame)
     fleet->decided = detection_frame_second(frame);
     fleet->counts.seconds++;
     detection_decide(fleet->detection, frame, NULL, on_alert, fleet);
+    if (fleet->learnt != NULL) {
+        learnt_file_offer(fleet->learnt, fleet->detection);
+    }
 }
 
 /* Decides in order all that waits up to `until`. With the lock. */
@@ -364,4 +379,9 @@ void fleet_detector_counts(struct fleet_detector *fleet, struct fleet_counts *ou
     out->detectors_count =
         detection_statistics(fleet->detection, out->detectors, ARRAY_COUNT(out->detectors));
     (void)pthread_mutex_unlock(&fleet->lock);
+}
+
+const struct learnt_file_counts *fleet_detector_learnt(const struct fleet_detector *fleet)
+{
+    return fleet->learnt == NULL ? NULL : learnt_file_counts_of(fleet->learnt);
 }

@@ -14,6 +14,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "detection/detection.h"
+#include "detection/learnt_file.h"
 
 #define FLEET_GRACE_SECONDS 3
 
@@ -27,7 +28,12 @@ struct fleet_detector;
 MUST_USE struct fleet_detector *fleet_detector_new(const struct detection_settings *settings,
                                                    fleet_emit *emit, void *context,
                                                    struct error *err);
-/* Closes open incidents by `emit`; whatever comes later is late. */
+/* What it learns outlasts the process, in the file that `learnt` says: what is there is read, and a
+ * thread of its own writes it now and then (learnt_file.h). Before the first sketch, with
+ * settings->keeps_learnt; `learnt` is copied, its path borrowed for life. 0 or -errno. */
+MUST_USE int fleet_detector_keep(struct fleet_detector *fleet,
+                                 const struct learnt_file_settings *learnt, struct error *err);
+/* Closes open incidents by `emit` and writes what was learnt; whatever comes later is late. */
 void fleet_detector_finish(struct fleet_detector *fleet);
 void fleet_detector_free(struct fleet_detector *fleet);
 DEFINE_AUTO(fleet_detector, fleet_detector_free);
@@ -72,3 +78,5 @@ struct fleet_counts {
     struct stats_detector detectors[DETECTORS_MAX]; /* those that are on */
 };
 void fleet_detector_counts(struct fleet_detector *fleet, struct fleet_counts *out);
+/* Of the file; NULL: nothing is kept. */
+const struct learnt_file_counts *fleet_detector_learnt(const struct fleet_detector *fleet);

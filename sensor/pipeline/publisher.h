@@ -12,16 +12,16 @@
 #include "base/counter.h"
 #include "base/error.h"
 #include "base/ring.h"
+#include "base/wake.h"
 #include "detection/detection.h"
+#include "detection/learnt_file.h"
 #include "sensor/pipeline/asset_list.h"
 #include "sensor/pipeline/batch.h"
 #include "sensor/pipeline/epoch.h"
 #include "sensor/pipeline/evidence_pins.h"
 #include "sensor/pipeline/label_join.h"
-#include "sensor/pipeline/learnt_file.h"
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
-#include "sensor/pipeline/wake.h"
 
 #define PUBLISHER_SINKS_MAX  16
 #define PUBLISHER_SHARDS_MAX 64

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
-#include "sensor/pipeline/wake.h"
+#include "base/wake.h"
 #include "sensor/wire/deal_hash.h"
 #include "sensor/wire/packet.h"
 

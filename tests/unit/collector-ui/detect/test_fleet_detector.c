@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -383,6 +384,86 @@ static void other_seeds_versions_and_times_are_refused_and_counted(void **state)
     assert_int_equal(counts.sketches[FLEET_TAKEN], 1);
 }
 
+/* ---- what outlasts a restart ---- */
+
+static char learnt_path[64];
+
+/* A finished connection of two hosts inside, seen by two sensors. */
+static void connection(uint32_t client, uint64_t second)
+{
+    const struct detection_fact fact = {.event = DETECTION_END,
+                                        .protocol = 6,
+                                        .source = ip(client),
+                                        .target = ip(FIRST_HOST),
+                                        .target_port = 443,
+                                        .packets = {3, 3},
+                                        .is_source_internal = true,
+                                        .is_target_internal = true,
+                                        .first_ns = second * NS_PER_SEC,
+                                        .time_ns = second * NS_PER_SEC};
+
+    begin_second(second);
+    detection_frame_add(sites[0].frame, &fact);
+    detection_frame_add(sites[1].frame, &fact);
+    end_second(second);
+}
+
+/* Another life of the collector that keeps what it learns in learnt_path. */
+static void start_fleet(uint64_t learning_ns)
+{
+    struct detector_rules *rules = detection_rules(&fleet_settings, "new_host");
+    const struct learnt_file_settings learnt = {.path = learnt_path,
+                                                .interval_ns = 3600 * NS_PER_SEC};
+    struct error err = {0};
+
+    fleet_detector_free(fleet);
+    fleet_settings.keeps_learnt = true;
+    fleet_settings.warm_up_ns = 0;
+    rules->mode = DETECTOR_ALERT;
+    rules->params[0].number = learning_ns;
+    told.count = 0;
+    fleet = fleet_detector_new(&fleet_settings, keep_fleet, NULL, &err);
+    assert_non_null(fleet);
+    assert_int_equal(fleet_detector_keep(fleet, &learnt, &err), 0);
+}
+
+static void what_the_fleet_has_learnt_outlasts_the_collector(void **state)
+{
+    const uint32_t known = FIRST_HOST + 10, fresh = FIRST_HOST + 11;
+
+    (void)state;
+    (void)snprintf(learnt_path, sizeof(learnt_path), "/tmp/netscope-fleet-learnt-XXXXXX");
+    const int fd = mkstemp(learnt_path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(learnt_path), 0);
+    start_fleet(3600 * NS_PER_SEC);
+    connection(known, START);
+    run_out(START + 1, START + 10);
+    fleet_detector_finish(fleet);
+    assert_int_equal(told.count, 0);
+
+    start_fleet(0);
+    assert_int_equal(counter_get(&fleet_detector_learnt(fleet)->subjects), 2);
+    connection(known, START + 100);
+    connection(fresh, START + 101);
+    run_out(START + 102, START + 110);
+    assert_int_equal(opened(ALERT_NEW_HOST), 1);
+    assert_int_equal(opened(ALERT_NEW_SERVICE), 0);
+    assert_memory_equal(told.alerts[0].victims[0].ip.bytes, ip(fresh).bytes, 4);
+    fleet_detector_finish(fleet);
+    assert_int_equal(unlink(learnt_path), 0);
+
+    start_fleet(0); /* without the file all is news, so it was the file */
+    connection(known, START + 200);
+    run_out(START + 201, START + 210);
+    assert_int_equal(opened(ALERT_NEW_HOST), 1);
+    assert_int_equal(opened(ALERT_NEW_SERVICE), 1);
+    fleet_detector_finish(fleet);
+    assert_int_equal(unlink(learnt_path), 0);
+}
+
 /* Each cut has a heap block of exactly its size. */
 static void a_sketch_cut_anywhere_is_malformed(void **state)
 {
@@ -428,6 +509,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(other_seeds_versions_and_times_are_refused_and_counted,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_fleet_has_learnt_outlasts_the_collector, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_sketch_cut_anywhere_is_malformed, set_up, tear_down),
     };
 

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "sensor/pipeline/learnt_file.h"
+#include "detection/learnt_file.h"
 
 #define FILE_MAX 4096
 

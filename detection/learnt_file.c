@@ -1,6 +1,6 @@
 /* The file, little-endian: 8 bytes "NSLEARNT", u32 version, u32 length of what was learnt, u64 wall
  * time in ns, that, and u32 CRC32C of all before it. */
-#include "sensor/pipeline/learnt_file.h"
+#include "detection/learnt_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/replacement.h"
+#include "base/wake.h"
 #include "detection/byte_form.h"
-#include "sensor/pipeline/wake.h"
 
 #define MAGIC        "NSLEARNT"
 #define MAGIC_BYTES  8
@@ -114,7 +114,7 @@ static const char *take_file(const struct learnt_file *file, const struct conten
         return "it is not a file of what was learnt";
     }
     if (version != FILE_VERSION) {
-        return "it is of another version of the sensor";
+        return "it is of another version of the program";
     }
     if (content->length != HEAD_BYTES + body_bytes + SUM_BYTES) {
         return "it is cut off or has something behind its end";

@@ -1,4 +1,4 @@
-#include "sensor/pipeline/wake.h"
+#include "base/wake.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>

@@ -1,10 +1,10 @@
 /* What the detectors have learnt, in a small file of the state directory, so that a restart does
  * not learn anew.
  *
- * A thread of its own asks each `interval_ns` for it and writes the file; the publisher answers
- * between two seconds, into memory, and waits for no disk. A file that is damaged, foreign or of a
- * later version is told, counted and gets the name PATH.refused. Depends on: base, detection.
- * Threads: as said at each function. */
+ * A thread of its own asks each `interval_ns` for it and writes the file; whoever owns the
+ * detection answers between two seconds, into memory, and waits for no disk. A file that is
+ * damaged, foreign or of a later version is told, counted and gets the name PATH.refused. Depends
+ * on: base. Threads: as said at each function. */
 #pragma once
 
 #include <stdbool.h>
