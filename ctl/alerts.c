@@ -163,6 +163,9 @@ static int choose(const struct ctl *ctl, const char *message, struct request *re
     if (o->since != NULL && !o->follow) {
         return error_set(err, EINVAL, "--since: goes with --follow; incidents are listed by -n");
     }
+    if (o->follow && (o->acknowledged != NULL || o->silenced != NULL)) {
+        return error_set(err, EINVAL, "--acknowledged and --silenced: not with --follow");
+    }
     if (o->since != NULL && time_parse("--since", o->since, clock_wall_ns(), &since_ns, err) != 0) {
         return -err->code;
     }
@@ -211,6 +214,13 @@ static enum ctl_exit list_page(struct alerts *alerts, struct connection *connect
     struct view each;
 
     if (choose(alerts->ctl, "ListAlertsRequest", &request, err) != 0) {
+        return CTL_USAGE;
+    }
+    request_set_choices(&request, "acknowledged", "ALERT_INCLUSION_", "--acknowledged",
+                        alerts->ctl->options.acknowledged);
+    request_set_choices(&request, "silenced", "ALERT_INCLUSION_", "--silenced",
+                        alerts->ctl->options.silenced);
+    if (!request_is_whole(&request)) {
         return CTL_USAGE;
     }
     request_set_number(&request, "page_size", wanted < PAGE_MAX ? wanted : PAGE_MAX);

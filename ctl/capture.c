@@ -1,24 +1,16 @@
 /* `netscopectl capture`: packets of a sensor as a pcapng file, or into a pipe, while they are seen.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "ctl/choice.h"
 #include "ctl/connection.h"
 #include "ctl/message.h"
 #include "ctl/output.h"
+#include "ctl/packets_file.h"
 #include "ctl/show.h"
 
 #define PATH "/netscope.v1.PacketService/CapturePackets"
 
 struct capture {
-    struct output *out; /* opened by the first packets: a refusal leaves an older file alone */
-    const char *path;
-    bool is_open;
-    struct error failure; /* of opening it */
-    uint64_t bytes;
+    struct packets_file file;
     bool has_summary;
     uint64_t packets, dropped;
     char reason[64];
@@ -44,17 +36,8 @@ static void take_message(void *context, const uint8_t *bytes, size_t length)
 {
     struct capture *capture = context;
     const struct view message = view_of("CapturePacketsResponse", bytes, length);
-    const struct record_text chunk = view_text(&message, "chunk");
 
-    if (chunk.length > 0 && !capture->is_open) {
-        capture->is_open = output_file(capture->out, capture->path, &capture->failure) == 0;
-        capture->out->is_closed = !capture->is_open;
-    }
-    if (chunk.length > 0 && capture->is_open) {
-        output_write(capture->out, chunk.data, chunk.length);
-        output_flush(capture->out); /* whoever looks on sees packets as they come */
-        capture->bytes += chunk.length;
-    }
+    packets_file_put(&capture->file, view_text(&message, "chunk"));
     if (view_has(&message, "summary")) {
         const struct view summary = view_message(&message, "summary");
         struct show show = SHOW_OVER(capture->reason);
@@ -67,13 +50,14 @@ static void take_message(void *context, const uint8_t *bytes, size_t length)
     }
 }
 
-static void summarize(const struct capture *capture, const char *path)
+static void summarize(const struct capture *capture)
 {
+    const char *path = packets_file_name(&capture->file);
     char size[32];
     struct show show = SHOW_OVER(size);
 
     size[0] = '\0';
-    show_bytes(&show, capture->bytes);
+    show_bytes(&show, capture->file.bytes);
     if (capture->has_summary) {
         tell("%llu packets, %s to %s; ended by %s", (unsigned long long)capture->packets, size,
              path, capture->reason);
@@ -86,48 +70,37 @@ static void summarize(const struct capture *capture, const char *path)
     }
 }
 
-static enum ctl_exit write_all(struct ctl *ctl, struct connection *connection, const char *path,
-                               struct error *err)
+static enum ctl_exit write_all(struct ctl *ctl, struct connection *connection, struct error *err)
 {
-    static struct output file;
-    struct capture capture = {.out = &file, .path = path};
+    struct capture capture = {.reason = ""};
     struct request request;
-    struct error closing = {0};
 
+    packets_file_init(&capture.file, ctl->options.write);
     if (fill(ctl, &request, err) != 0) {
         return CTL_USAGE;
     }
-    enum ctl_exit status =
-        each_message(connection, PATH, &request, &file, true, take_message, &capture, err);
+    const enum ctl_exit ended =
+        each_message(connection, PATH, &request, packets_file_output(&capture.file), true,
+                     take_message, &capture, err);
+    const enum ctl_exit status = packets_file_close(&capture.file, ended, err);
 
-    if (capture.failure.code != 0) {
-        *err = capture.failure;
-        return CTL_FAILED;
-    }
-    if (capture.is_open && output_close(&file, &closing) != 0) {
-        (void)error_set(err, closing.code, "%s: %s", path, closing.message);
-        status = CTL_FAILED;
-    }
-    if (capture.bytes > 0 || status == CTL_OK) {
-        summarize(&capture, strcmp(path, "-") == 0 ? "standard output" : path);
+    if (capture.file.bytes > 0 || status == CTL_OK) {
+        summarize(&capture);
     }
     return status;
 }
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
-    const char *path = ctl->options.write != NULL ? ctl->options.write : "-";
     struct connection connection;
 
-    if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO) == 1) {
-        (void)error_set(err, EINVAL,
-                        "packets are no text for a terminal: give -w FILE, or | wireshark -k -i -");
+    if (packets_file_check(ctl->options.write, err) != 0) {
         return CTL_USAGE;
     }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
     if (status == CTL_OK) {
-        status = write_all(ctl, &connection, path, err);
+        status = write_all(ctl, &connection, err);
     }
     connection_close(&connection);
     return status;

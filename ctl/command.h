@@ -15,10 +15,13 @@
 /* docs/netscopectl.md lists them. */
 enum ctl_exit {
     CTL_OK = 0,
-    CTL_FAILED = 1,    /* the answer is an error or is not whole */
-    CTL_USAGE = 2,     /* wrong flags, or a filter that is none */
-    CTL_UNREACHED = 3, /* nobody answers, or not by TLS as asked */
-    CTL_REFUSED = 4,   /* no token, or one without the right */
+    CTL_FAILED = 1,      /* the answer is an error or is not whole */
+    CTL_USAGE = 2,       /* wrong flags, or a filter that is none */
+    CTL_UNREACHED = 3,   /* nobody answers, or not by TLS as asked */
+    CTL_REFUSED = 4,     /* no token, or one without the right */
+    CTL_NOT_APPLIED = 5, /* settings were refused, or their roll-out has stopped */
+    CTL_ROLLED_BACK = 6, /* a sensor went back to those before */
+    CTL_PENDING = 7,     /* not all have answered */
     CTL_INTERRUPTED = 130,
 };
 
@@ -51,9 +54,12 @@ struct ctl_options {
     const char *filter, *since, *until, *input_file, *sensor, *labels;
     const char *kind, *severity, *state, *subject; /* of alerts and sensors */
     const char *by, *order, *search, *peer_of, *columns;
-    const char *interface, *write;
+    const char *interface, *write, *flow, *alert;
+    const char *attacker, *victim, *reason, *comment, *acknowledged, *silenced;  /* of triage */
+    const char *if_hash, *canary_sensor, *canary_labels, *hold, *answer_timeout; /* of settings */
     uint64_t first, last, max_packets, max_bytes, snaplen, duration_ns, interval_ns, step_ns;
-    uint64_t max_nodes, max_edges;
+    uint64_t max_nodes, max_edges, canary, confirm_ns, sensor_max_packets, sensor_max_bytes;
+    bool dry_run, wait, undo;
     bool all, follow, print_filter, history, each_sensor, ascending;
 };
 
@@ -77,22 +83,42 @@ struct ctl_command {
     enum ctl_exit (*run)(struct ctl *ctl, struct error *err);
 };
 
-#define CTL_BIT(number) (UINT64_C(1) << (number))
-#define FOR_OBSERVE     CTL_BIT(0)
-#define FOR_STATUS      CTL_BIT(1)
-#define FOR_ALERTS      CTL_BIT(2)
-#define FOR_TOP         CTL_BIT(3)
-#define FOR_SENSORS     CTL_BIT(4)
-#define FOR_STATS       CTL_BIT(5)
-#define FOR_LEDGER      CTL_BIT(6)
-#define FOR_CAPTURE     CTL_BIT(7)
-#define FOR_DOCTOR      CTL_BIT(8)
-#define FOR_FLOWS       CTL_BIT(9)
-#define FOR_QUERY       CTL_BIT(10)
-#define FOR_HOSTS       CTL_BIT(11)
-#define FOR_SERVICES    CTL_BIT(12)
-#define FOR_MAP         CTL_BIT(13)
-#define FOR_ALL         UINT64_MAX
+#define CTL_BIT(number)       (UINT64_C(1) << (number))
+#define FOR_OBSERVE           CTL_BIT(0)
+#define FOR_STATUS            CTL_BIT(1)
+#define FOR_ALERTS            CTL_BIT(2)
+#define FOR_TOP               CTL_BIT(3)
+#define FOR_SENSORS           CTL_BIT(4)
+#define FOR_STATS             CTL_BIT(5)
+#define FOR_LEDGER            CTL_BIT(6)
+#define FOR_CAPTURE           CTL_BIT(7)
+#define FOR_DOCTOR            CTL_BIT(8)
+#define FOR_FLOWS             CTL_BIT(9)
+#define FOR_QUERY             CTL_BIT(10)
+#define FOR_HOSTS             CTL_BIT(11)
+#define FOR_SERVICES          CTL_BIT(12)
+#define FOR_MAP               CTL_BIT(13)
+#define FOR_CONFIG_SHOW       CTL_BIT(14)
+#define FOR_CONFIG_CHECK      CTL_BIT(15)
+#define FOR_CONFIG_APPLY      CTL_BIT(16)
+#define FOR_CONFIG_CONFIRM    CTL_BIT(17)
+#define FOR_CONFIG_RELOAD     CTL_BIT(18)
+#define FOR_CONFIG_PUSH       CTL_BIT(19)
+#define FOR_CONFIG_STATUS     CTL_BIT(20)
+#define FOR_CONFIG_LIST       CTL_BIT(21)
+#define FOR_CONFIG_CLEAR      CTL_BIT(22)
+#define FOR_CAPTURES          CTL_BIT(23)
+#define FOR_CAPTURES_SHOW     CTL_BIT(24)
+#define FOR_CAPTURES_START    CTL_BIT(25)
+#define FOR_CAPTURES_FOLLOW   CTL_BIT(26)
+#define FOR_CAPTURES_DOWNLOAD CTL_BIT(27)
+#define FOR_CAPTURES_STOP     CTL_BIT(28)
+#define FOR_CAPTURES_DELETE   CTL_BIT(29)
+#define FOR_ALERTS_ACK        CTL_BIT(30)
+#define FOR_SILENCES          CTL_BIT(31)
+#define FOR_SILENCES_ADD      CTL_BIT(32)
+#define FOR_SILENCES_REMOVE   CTL_BIT(33)
+#define FOR_ALL               UINT64_MAX
 
 extern const struct ctl_command observe_command;
 extern const struct ctl_command flows_command;
@@ -106,6 +132,26 @@ extern const struct ctl_command sensors_command;
 extern const struct ctl_command stats_command;
 extern const struct ctl_command ledger_command;
 extern const struct ctl_command capture_command;
+extern const struct ctl_command config_show_command;
+extern const struct ctl_command config_check_command;
+extern const struct ctl_command config_apply_command;
+extern const struct ctl_command config_confirm_command;
+extern const struct ctl_command config_reload_command;
+extern const struct ctl_command config_push_command;
+extern const struct ctl_command config_status_command;
+extern const struct ctl_command config_list_command;
+extern const struct ctl_command config_clear_command;
+extern const struct ctl_command captures_command;
+extern const struct ctl_command captures_show_command;
+extern const struct ctl_command captures_start_command;
+extern const struct ctl_command captures_follow_command;
+extern const struct ctl_command captures_download_command;
+extern const struct ctl_command captures_stop_command;
+extern const struct ctl_command captures_delete_command;
+extern const struct ctl_command alerts_ack_command;
+extern const struct ctl_command silences_command;
+extern const struct ctl_command silences_add_command;
+extern const struct ctl_command silences_remove_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command doctor_command;
 

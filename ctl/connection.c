@@ -212,6 +212,21 @@ enum ctl_exit connection_needs_collector(struct connection *connection, const ch
     return status;
 }
 
+enum ctl_exit connection_needs_sensor(struct connection *connection, struct error *err)
+{
+    enum server_kind kind = SERVER_UNKNOWN;
+    const enum ctl_exit status = connection_kind(connection, &kind, err);
+
+    if (status == CTL_OK && kind == SERVER_COLLECTOR) {
+        (void)error_set(err, ENOSYS,
+                        "%s is a collector: settings of one sensor are asked of it itself "
+                        "(--server); netscopectl config push and config status are for a fleet",
+                        connection->target);
+        return CTL_FAILED;
+    }
+    return status;
+}
+
 /* ---- how a call ended, in plain words ---- */
 
 /* NULL: they are plain enough. */

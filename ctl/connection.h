@@ -103,6 +103,9 @@ MUST_USE enum ctl_exit connection_kind(struct connection *connection, enum serve
 MUST_USE enum ctl_exit connection_needs_collector(struct connection *connection, const char *what,
                                                   struct error *err);
 
+/* CTL_OK, or CTL_FAILED with "... is a collector: ...". */
+MUST_USE enum ctl_exit connection_needs_sensor(struct connection *connection, struct error *err);
+
 /* What to exit with when a call ended with `status`; the sentence in `err`. */
 enum ctl_exit explain(const struct connection *connection, enum rpc_status status,
                       const char *message, struct error *err);

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define JSON_BYTES ((size_t)4 << 20)
+#define JSON_BYTES   ((size_t)4 << 20)
+#define OBJECT_BYTES ((size_t)16 << 20) /* of a whole answer */
 
 int json_list_begin(struct json_list *list, struct output *out, enum ctl_form form,
                     struct error *err)
@@ -45,4 +46,49 @@ void json_list_end(struct json_list *list)
     }
     free(list->room);
     list->room = NULL;
+}
+
+static bool refuse_damaged(struct error *err)
+{
+    (void)error_set(err, EPROTO, "the answer cannot be read: is the server of another version?");
+    return false;
+}
+
+bool json_list_put_all(struct output *out, enum ctl_form form, const struct view *answer,
+                       const char *field, struct error *err)
+{
+    struct view_list list = view_list_of(answer, field);
+    struct json_list json;
+    struct view each;
+    bool is_whole = true;
+
+    if (json_list_begin(&json, out, form, err) != 0) {
+        return false;
+    }
+    while (is_whole && view_list_next(&list, &each)) {
+        is_whole = json_list_put(&json, &each);
+    }
+    json_list_end(&json);
+    return is_whole || refuse_damaged(err);
+}
+
+bool json_object_put(struct output *out, const struct view *message, struct error *err)
+{
+    char *room = malloc(OBJECT_BYTES);
+    struct json_writer w;
+
+    if (room == NULL) {
+        (void)error_set(err, ENOMEM, "no memory for the answer");
+        return false;
+    }
+    json_init(&w, room, OBJECT_BYTES);
+    const bool is_whole =
+        json_from_wire(message->message, message->bytes, message->length, &w) && !w.overflow;
+
+    if (is_whole) {
+        output_write(out, room, w.length);
+        output_write(out, "\n", 1);
+    }
+    free(room);
+    return is_whole || refuse_damaged(err);
 }

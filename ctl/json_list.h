@@ -26,6 +26,11 @@ MUST_USE bool json_list_put(struct json_list *list, const struct view *record);
 /* JSON that is there. */
 void json_list_put_text(struct json_list *list, const char *json, size_t length);
 void json_list_end(struct json_list *list);
+/* Begin, each of a list of `answer`, end. False with `err`. */
+MUST_USE bool json_list_put_all(struct output *out, enum ctl_form form, const struct view *answer,
+                                const char *field, struct error *err);
+/* One message as a line. False with `err`. */
+MUST_USE bool json_object_put(struct output *out, const struct view *message, struct error *err);
 
 static inline bool form_is_json(enum ctl_form form)
 {

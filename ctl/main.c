@@ -7,10 +7,41 @@
 #include "ctl/command.h"
 #include "ctl/stop.h"
 
-static const struct ctl_command *const commands[] = {
-    &observe_command,  &flows_command,   &query_command,  &top_command,     &hosts_command,
-    &services_command, &map_command,     &alerts_command, &sensors_command, &stats_command,
-    &ledger_command,   &capture_command, &status_command, &doctor_command,  NULL};
+static const struct ctl_command *const commands[] = {&observe_command,
+                                                     &flows_command,
+                                                     &query_command,
+                                                     &top_command,
+                                                     &hosts_command,
+                                                     &services_command,
+                                                     &map_command,
+                                                     &alerts_command,
+                                                     &alerts_ack_command,
+                                                     &silences_command,
+                                                     &silences_add_command,
+                                                     &silences_remove_command,
+                                                     &sensors_command,
+                                                     &stats_command,
+                                                     &ledger_command,
+                                                     &capture_command,
+                                                     &captures_command,
+                                                     &captures_show_command,
+                                                     &captures_start_command,
+                                                     &captures_follow_command,
+                                                     &captures_download_command,
+                                                     &captures_stop_command,
+                                                     &captures_delete_command,
+                                                     &config_push_command,
+                                                     &config_status_command,
+                                                     &config_list_command,
+                                                     &config_clear_command,
+                                                     &config_show_command,
+                                                     &config_check_command,
+                                                     &config_apply_command,
+                                                     &config_confirm_command,
+                                                     &config_reload_command,
+                                                     &status_command,
+                                                     &doctor_command,
+                                                     NULL};
 
 /* Whether a command is called `name`, or belongs to the group of that name. */
 static bool is_in_group(const struct ctl_command *command, const char *name)
@@ -43,8 +74,9 @@ static void print_usage(FILE *out)
         "NETSCOPE_TLS_KEY, NETSCOPE_TLS_SERVER_NAME, NETSCOPE_TOKEN_FILE, NETSCOPE_TIMEOUT) >\n"
         "~/.config/netscope/ctl.yaml > default.\n"
         "\nExit status: 0 done; 1 the answer is an error, or is not whole; 2 wrong usage, or no\n"
-        "filter; 3 nobody answers; 4 refused: no token, or one without the right; 130\n"
-        "interrupted before the answer was whole.\n",
+        "filter; 3 nobody answers; 4 refused: no token, or one without the right; 5 settings were\n"
+        "refused, 6 rolled back, 7 are not everywhere yet; 130 interrupted before the answer was\n"
+        "whole.\n",
         out);
 }
 
@@ -144,7 +176,10 @@ static int choose(int argc, char **argv)
     const bool wants_help =
         argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
 
-    print_summaries(argv[1], wants_help ? stdout : stderr);
+    FILE *out = wants_help ? stdout : stderr;
+
+    (void)fprintf(out, "netscopectl %s COMMAND [FLAGS]\n\n", argv[1]);
+    print_summaries(argv[1], out);
     return wants_help ? CTL_OK : CTL_USAGE;
 }
 

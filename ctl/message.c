@@ -241,18 +241,46 @@ uint64_t view_packed_sum(const struct view *view, const char *name)
     return sum;
 }
 
-const char *view_choice(const struct view *view, const char *name, const char *prefix)
+/* "LIVE", or "?". */
+static const char *choice_name(const struct json_field *field, uint64_t number, const char *prefix)
 {
-    const struct json_field *field = field_of(view, name);
     const struct json_enum_value *value =
-        field == NULL ? NULL
-                      : enum_value_numbered(field->enumeration, (int32_t)view_number(view, name));
+        field == NULL ? NULL : enum_value_numbered(field->enumeration, (int32_t)number);
 
     if (value == NULL) {
         return "?";
     }
     return strncmp(value->name, prefix, strlen(prefix)) == 0 ? value->name + strlen(prefix)
                                                              : value->name;
+}
+
+const char *view_choice(const struct view *view, const char *name, const char *prefix)
+{
+    return choice_name(field_of(view, name), view_number(view, name), prefix);
+}
+
+unsigned view_choices(const struct view *view, const char *name, const char *prefix,
+                      const char **names, unsigned names_max)
+{
+    const struct json_field *field = field_of(view, name);
+    struct wire_reader r = wire_reader_over(view->bytes, view->length);
+    struct wire_field each;
+    unsigned count = 0;
+
+    while (field != NULL && wire_next(&r, &each)) {
+        struct wire_reader packed = wire_reader_over(each.bytes, each.length);
+
+        if (each.number != field->number) {
+            continue;
+        }
+        if (each.type != WIRE_BYTES && count < names_max) {
+            names[count++] = choice_name(field, each.value, prefix);
+        }
+        while (each.type == WIRE_BYTES && !wire_at_end(&packed) && count < names_max) {
+            names[count++] = choice_name(field, wire_read_varint(&packed), prefix);
+        }
+    }
+    return count;
 }
 
 struct view_list view_list_of(const struct view *view, const char *name)
@@ -291,6 +319,11 @@ bool view_list_next(struct view_list *list, struct view *each)
     }
     *each = (struct view){list->message, found.bytes, found.length};
     return true;
+}
+
+bool view_list_any(const struct view *view, const char *field)
+{
+    return view_has(view, field);
 }
 
 bool view_list_text(struct view_list *list, struct record_text *text)

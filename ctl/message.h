@@ -66,6 +66,10 @@ uint64_t view_packed_sum(const struct view *view, const char *field);
 /* "LIVE" for SENSOR_STATE_LIVE, with `prefix` "SENSOR_STATE_"; "?" for a number without a name. */
 const char *view_choice(const struct view *view, const char *field, const char *prefix);
 
+/* Of a repeated one; how many of them are in `names`. */
+unsigned view_choices(const struct view *view, const char *field, const char *prefix,
+                      const char **names, unsigned names_max);
+
 /* `struct view_list list = view_list_of(&answer, "sensors"); while (view_list_next(&list, &each))`
  */
 struct view_list {
@@ -76,4 +80,5 @@ struct view_list {
 };
 struct view_list view_list_of(const struct view *view, const char *field);
 MUST_USE bool view_list_next(struct view_list *list, struct view *each);
+bool view_list_any(const struct view *view, const char *field); /* is there one? */
 MUST_USE bool view_list_text(struct view_list *list, struct record_text *text);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "ctl/choice.h"
+#include "ctl/collector.h"
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
 #include "ctl/message.h"
@@ -135,29 +136,28 @@ static void take(void *context, const struct view *sensor)
     }
 }
 
-static enum ctl_exit run(struct ctl *ctl, struct error *err)
+static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct error *err)
 {
     struct fleet fleet = {.ctl = ctl};
-    struct connection connection;
     const bool is_json = form_is_json(ctl->options.form);
-    enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
-    status = status == CTL_OK ? connection_needs_collector(&connection, "sensors", err) : status;
-    if (status == CTL_OK && is_json &&
-        json_list_begin(&fleet.json, &ctl->out, ctl->options.form, err) != 0) {
-        status = CTL_FAILED;
-    } else if (status == CTL_OK) {
-        if (!is_json) {
-            report_header(&ctl->out, columns, ARRAY_COUNT(columns));
-        }
-        status = each_sensor(ctl, &connection, take, &fleet, err);
-        if (is_json) {
-            json_list_end(&fleet.json);
-        }
-        status = fleet.is_damaged && status == CTL_OK ? CTL_FAILED : status;
+    if (is_json && json_list_begin(&fleet.json, &ctl->out, ctl->options.form, err) != 0) {
+        return CTL_FAILED;
     }
-    connection_close(&connection);
-    return status;
+    if (!is_json) {
+        report_header(&ctl->out, columns, ARRAY_COUNT(columns));
+    }
+    const enum ctl_exit status = each_sensor(ctl, connection, take, &fleet, err);
+
+    if (is_json) {
+        json_list_end(&fleet.json);
+    }
+    return fleet.is_damaged && status == CTL_OK ? CTL_FAILED : status;
+}
+
+static enum ctl_exit run(struct ctl *ctl, struct error *err)
+{
+    return collector_run(ctl, "sensors", use, err);
 }
 
 const struct ctl_command sensors_command = {

@@ -1,14 +1,13 @@
 #include "ctl/history/history.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "ctl/choice.h"
+#include "ctl/collector.h"
 #include "ctl/coverage.h"
 #include "ctl/csv.h"
 #include "ctl/filter_text.h"
-#include "ctl/json_list.h"
 
 int history_begin(const struct ctl *ctl, struct request *request, const char *name,
                   struct error *err)
@@ -29,7 +28,6 @@ int history_begin(const struct ctl *ctl, struct request *request, const char *na
 
 enum ctl_exit history_run(struct ctl *ctl, history_use use, struct error *err)
 {
-    struct connection connection;
     AUTO(filter) filter = filter_read(ctl->options.filter, err);
 
     if (filter == NULL) {
@@ -39,14 +37,7 @@ enum ctl_exit history_run(struct ctl *ctl, history_use use, struct error *err)
         filter_print(filter, &ctl->out);
         return CTL_OK;
     }
-    enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
-
-    status = status == CTL_OK
-                 ? connection_needs_collector(&connection, "questions to the history", err)
-                 : status;
-    status = status == CTL_OK ? use(ctl, &connection, err) : status;
-    connection_close(&connection);
-    return status;
+    return collector_run(ctl, "questions to the history", use, err);
 }
 
 enum ctl_exit history_ask(struct ctl *ctl, struct connection *connection, const char *path,
@@ -67,28 +58,6 @@ enum ctl_exit history_ask(struct ctl *ctl, struct connection *connection, const 
     }
     free(answer.bytes);
     return status;
-}
-
-bool history_put_json(struct ctl *ctl, const struct view *answer, const char *name,
-                      struct error *err)
-{
-    struct view_list list = view_list_of(answer, name);
-    struct json_list json;
-    struct view each;
-    bool is_whole = true;
-
-    if (json_list_begin(&json, &ctl->out, ctl->options.form, err) != 0) {
-        return false;
-    }
-    while (is_whole && view_list_next(&list, &each)) {
-        is_whole = json_list_put(&json, &each);
-    }
-    json_list_end(&json);
-    if (!is_whole) {
-        (void)error_set(err, EPROTO,
-                        "the answer cannot be read: is the server of another version?");
-    }
-    return is_whole;
 }
 
 bool history_put_csv(struct ctl *ctl, const struct view *answer, const char *name,

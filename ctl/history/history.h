@@ -28,11 +28,7 @@ MUST_USE enum ctl_exit history_ask(struct ctl *ctl, struct connection *connectio
                                                 struct error *err),
                                    struct error *err);
 
-/* Each of a list of the answer as JSON. False with `err`. */
-MUST_USE bool history_put_json(struct ctl *ctl, const struct view *answer, const char *list,
-                               struct error *err);
-
-/* Each of it as a line of CSV: `columns` of `message`. */
+/* Each of a list of the answer as a line of CSV: `columns` of `message`. False with `err`. */
 MUST_USE bool history_put_csv(struct ctl *ctl, const struct view *answer, const char *list,
                               const char *message, const char *columns, struct error *err);
 /* And as a row of a table. */

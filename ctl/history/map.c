@@ -1,14 +1,12 @@
 /* `netscopectl map`: who talks to whom. */
 #include "ctl/history/map.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/history/history.h"
+#include "ctl/json_list.h"
 
-#define PATH       "/netscope.v1.QueryService/GetServiceMap"
-#define JSON_BYTES ((size_t)8 << 20)
+#define PATH "/netscope.v1.QueryService/GetServiceMap"
 #define EDGES                                                                                      \
     "client,server,bytes_forward,bytes_reverse,packets,records,new_flows,ended_flows,"             \
     "failed_flows,error_rate,retransmits,tcp_packets,retransmit_ratio,rtt,other,members"
@@ -45,35 +43,11 @@ static void put_edge(struct table *table, const struct view *edge)
     history_put_share(table, edge, "error_rate", true);
 }
 
-/* The answer as it is: nodes and edges. */
-static bool put_json(struct ctl *ctl, const struct view *answer, struct error *err)
-{
-    char *room = malloc(JSON_BYTES);
-    struct json_writer w;
-
-    if (room == NULL) {
-        (void)error_set(err, ENOMEM, "no memory for the map");
-        return false;
-    }
-    json_init(&w, room, JSON_BYTES);
-    const bool is_whole =
-        json_from_wire(answer->message, answer->bytes, answer->length, &w) && !w.overflow;
-
-    if (is_whole) {
-        output_write(&ctl->out, room, w.length);
-        output_write(&ctl->out, "\n", 1);
-    } else {
-        (void)error_set(err, EPROTO, "the map cannot be read: is the server of another version?");
-    }
-    free(room);
-    return is_whole;
-}
-
 static bool show(struct ctl *ctl, const struct view *answer, struct error *err)
 {
     switch (ctl->options.form) {
     case FORM_JSON:
-        return put_json(ctl, answer, err);
+        return json_object_put(&ctl->out, answer, err);
     case FORM_CSV:
         return history_put_csv(ctl, answer, "edges", "MapEdge", EDGES, err);
     case FORM_DOT:

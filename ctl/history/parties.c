@@ -76,7 +76,8 @@ static void tell_rest(const struct ctl *ctl, const struct view *answer, const ch
 static bool show_hosts(struct ctl *ctl, const struct view *answer, struct error *err)
 {
     const bool is_shown =
-        form_is_json(ctl->options.form) ? history_put_json(ctl, answer, "hosts", err)
+        form_is_json(ctl->options.form)
+            ? json_list_put_all(&ctl->out, ctl->options.form, answer, "hosts", err)
         : ctl->options.form == FORM_CSV
             ? history_put_csv(ctl, answer, "hosts", "Party", "address,name," FIGURES, err)
             : history_put_table(ctl, answer, "hosts", host_columns, ARRAY_COUNT(host_columns),
@@ -93,7 +94,8 @@ static bool show_hosts(struct ctl *ctl, const struct view *answer, struct error 
 static bool show_services(struct ctl *ctl, const struct view *answer, struct error *err)
 {
     const bool is_shown =
-        form_is_json(ctl->options.form) ? history_put_json(ctl, answer, "services", err)
+        form_is_json(ctl->options.form)
+            ? json_list_put_all(&ctl->out, ctl->options.form, answer, "services", err)
         : ctl->options.form == FORM_CSV
             ? history_put_csv(ctl, answer, "services", "Party",
                               "address,port,ip_protocol,application,name," FIGURES, err)

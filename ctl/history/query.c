@@ -141,7 +141,8 @@ static bool put_csv(struct ctl *ctl, const struct view *answer, struct error *er
 
 static bool show(struct ctl *ctl, const struct view *answer, struct error *err)
 {
-    return form_is_json(ctl->options.form) ? history_put_json(ctl, answer, "rows", err)
+    return form_is_json(ctl->options.form)
+               ? json_list_put_all(&ctl->out, ctl->options.form, answer, "rows", err)
            : ctl->options.form == FORM_CSV ? put_csv(ctl, answer, err)
                                            : put_table(ctl, answer, err);
 }
