@@ -15,7 +15,9 @@ enum {
     REQUEST_PACKETS,
     REQUEST_BYTES,
     REQUEST_DURATION,
-    REQUEST_HISTORY
+    REQUEST_HISTORY,
+    REQUEST_FROM = 9,
+    REQUEST_UNTIL
 };
 enum { RESULT_ID = 1, RESULT_ACCEPTED, RESULT_DONE, RESULT_ERROR, RESULT_CODE, RESULT_REASON };
 enum { UPLOAD_ID = 1, UPLOAD_CHUNK, UPLOAD_SUMMARY };
@@ -30,7 +32,8 @@ static bool read_id(const struct wire_field *f, char out[INGEST_COMMAND_ID_BYTES
     return f->length < INGEST_COMMAND_ID_BYTES && wire_text_into(f, out, INGEST_COMMAND_ID_BYTES);
 }
 
-static bool read_duration(const struct wire_field *message, uint64_t *ns)
+/* A Duration or a Timestamp. */
+static bool read_time(const struct wire_field *message, uint64_t *ns)
 {
     struct wire_reader r = wire_reader_over(message->bytes, message->length);
     struct wire_field f;
@@ -79,7 +82,11 @@ static bool read_capture_request(const struct wire_field *message, struct ingest
         } else if (f.number == REQUEST_INTERFACE) {
             ok = wire_text_into(&f, out->interface, sizeof(out->interface));
         } else if (f.number == REQUEST_DURATION) {
-            ok = read_duration(&f, &out->duration_ns);
+            ok = read_time(&f, &out->duration_ns);
+        } else if (f.number == REQUEST_FROM) {
+            ok = read_time(&f, &out->from_ns);
+        } else if (f.number == REQUEST_UNTIL) {
+            ok = read_time(&f, &out->until_ns);
         }
     }
     return ok && r.ok;
@@ -209,6 +216,18 @@ bool ingest_decode_upload(const uint8_t *bytes, size_t length, struct ingest_upl
 
 /* ---- writing ---- */
 
+/* None for 0. */
+static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+{
+    if (ns > 0) {
+        const struct wire_mark mark = wire_begin(w, field, 1);
+
+        wire_write_varint_if_any(w, 1, ns / SECOND_NS);
+        wire_write_varint_if_any(w, 2, ns % SECOND_NS);
+        wire_end(w, mark);
+    }
+}
+
 static void write_order(struct wire_writer *w, const struct ingest_capture_order *order)
 {
     const struct wire_mark mark = wire_begin(w, COMMAND_CAPTURE, 2);
@@ -219,14 +238,10 @@ static void write_order(struct wire_writer *w, const struct ingest_capture_order
     wire_write_varint_if_any(w, REQUEST_SNAPLEN, order->snaplen);
     wire_write_varint_if_any(w, REQUEST_PACKETS, order->packets_max);
     wire_write_varint_if_any(w, REQUEST_BYTES, order->bytes_max);
-    if (order->duration_ns > 0) {
-        const struct wire_mark duration = wire_begin(w, REQUEST_DURATION, 1);
-
-        wire_write_varint_if_any(w, 1, order->duration_ns / SECOND_NS);
-        wire_write_varint_if_any(w, 2, order->duration_ns % SECOND_NS);
-        wire_end(w, duration);
-    }
+    write_time(w, REQUEST_DURATION, order->duration_ns);
     wire_write_varint_if_any(w, REQUEST_HISTORY, order->has_history ? 1 : 0);
+    write_time(w, REQUEST_FROM, order->from_ns);
+    write_time(w, REQUEST_UNTIL, order->until_ns);
     wire_end(w, request);
     wire_write_text_if_any(w, ORDER_REQUESTER, order->requester);
     wire_end(w, mark);

@@ -168,6 +168,7 @@ struct ingest_capture_order {
     char requester[INGEST_REQUESTER_BYTES];
     uint32_t snaplen;
     uint64_t packets_max, bytes_max, duration_ns;
+    uint64_t from_ns, until_ns; /* times of packets; 0: any */
     bool has_history;
 };
 

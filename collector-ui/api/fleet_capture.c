@@ -132,7 +132,9 @@ static bool read_order(struct grpc_ask *ask, const Netscope__V1__CapturePacketsR
                                          .has_history = request->include_history};
     (void)snprintf(out->bpf, sizeof(out->bpf), "%s", request->bpf);
     (void)snprintf(out->interface, sizeof(out->interface), "%s", request->interface);
-    return grpc_read_duration(ask, request->max_duration, "max_duration", &out->duration_ns);
+    return grpc_read_duration(ask, request->max_duration, "max_duration", &out->duration_ns) &&
+           grpc_read_time(ask, request->packets_from, "packets_from", &out->from_ns) &&
+           grpc_read_time(ask, request->packets_until, "packets_until", &out->until_ns);
 }
 
 bool fleet_capture_sensor(struct grpc_ask *ask, const char *field, const char *id)

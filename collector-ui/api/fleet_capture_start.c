@@ -199,6 +199,8 @@ static bool read_request(struct fleet_capture_wish *wish,
     return read_subject(wish, request) &&
            grpc_read_duration(&wish->ask, request->max_duration, "max_duration",
                               &order->duration_ns) &&
+           grpc_read_time(&wish->ask, request->packets_from, "packets_from", &order->from_ns) &&
+           grpc_read_time(&wish->ask, request->packets_until, "packets_until", &order->until_ns) &&
            read_sensors(wish, request);
 }
 

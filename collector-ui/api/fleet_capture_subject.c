@@ -144,11 +144,30 @@ struct search {
     bool is_found, is_usable;
 };
 
+/* What was kept from long before the alert, or came long after its end, is not of it. */
+static void use_times(struct fleet_capture_wish *wish, const struct alert_record *alert)
+{
+    const uint64_t margin_ns = capture_files_alert_margin(fleet_of(wish->ask.server)->parts.files);
+    struct ingest_capture_order *order = &wish->order;
+
+    if (!order->has_history) {
+        return;
+    }
+    if (order->from_ns == 0 && alert->first_ns > margin_ns) {
+        order->from_ns = alert->first_ns - margin_ns;
+    }
+    if (order->until_ns == 0 && alert->state == ALERT_CLOSE) {
+        order->until_ns = alert->last_ns + margin_ns;
+    }
+}
+
 static bool use_alert(struct fleet_capture_wish *wish, const struct alert_record *alert)
 {
     const bool is_asked_for = wish->sensors_count > 0;
     struct capture_filter filter;
     struct error err = {0};
+
+    use_times(wish, alert);
     bool ok = use_filter(wish, capture_filter_of_alert(alert, &filter, &err), &filter, &err);
 
     for (uint8_t i = 0; ok && !is_asked_for && i < alert->sensor_ids_count; i++) {

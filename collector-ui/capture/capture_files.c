@@ -89,6 +89,11 @@ uint32_t capture_files_sensors_max(const struct capture_files *files)
     return (uint32_t)files->settings->sensors_max;
 }
 
+uint64_t capture_files_alert_margin(const struct capture_files *files)
+{
+    return files->settings->alert_margin_ns;
+}
+
 /* The commands of the sensors that are not done. With the lock. */
 struct commands {
     uint32_t count;

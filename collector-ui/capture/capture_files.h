@@ -48,6 +48,8 @@ MUST_USE int capture_files_start(struct capture_files *files,
                                  const struct capture_waiter *waiter, struct error *err);
 /* Sensors in one capture, at most. */
 uint32_t capture_files_sensors_max(const struct capture_files *files);
+/* How far the packets of an alert reach beyond it, ns. */
+uint64_t capture_files_alert_margin(const struct capture_files *files);
 /* False: there is none. A capture that is over stays as it is. */
 MUST_USE bool capture_files_cancel(struct capture_files *files, const char *id);
 MUST_USE bool capture_files_delete(struct capture_files *files, const char *id);

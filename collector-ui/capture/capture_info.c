@@ -27,7 +27,9 @@ enum {
     CAPTURE_SENSOR_PACKETS,
     CAPTURE_SENSOR_BYTES,
     CAPTURE_FLOW,
-    CAPTURE_ALERT
+    CAPTURE_ALERT,
+    CAPTURE_FROM,
+    CAPTURE_UNTIL
 };
 enum {
     PART_SENSOR = 1,
@@ -128,6 +130,8 @@ size_t capture_info_encode(const struct capture_info *info, uint8_t *out, size_t
     wire_write_varint_if_any(&w, CAPTURE_SENSOR_BYTES, info->sensor_bytes_max);
     wire_write_text_if_any(&w, CAPTURE_FLOW, info->flow_id);
     wire_write_text_if_any(&w, CAPTURE_ALERT, info->alert_id);
+    write_time(&w, CAPTURE_FROM, order->from_ns);
+    write_time(&w, CAPTURE_UNTIL, order->until_ns);
     return w.ok ? wire_written(&w) : 0;
 }
 
@@ -231,6 +235,12 @@ static bool read_bytes(const struct wire_field *f, struct capture_info *out)
         return wire_text_into(f, out->error, sizeof(out->error));
     case CAPTURE_DURATION:
         out->order.duration_ns = read_time(f);
+        return true;
+    case CAPTURE_FROM:
+        out->order.from_ns = read_time(f);
+        return true;
+    case CAPTURE_UNTIL:
+        out->order.until_ns = read_time(f);
         return true;
     case CAPTURE_START:
         out->start_ns = read_time(f);

@@ -69,6 +69,14 @@ const struct config_field captures_fields[] = {
      .max = 3.1536e17,
      .help = "A capture that is over goes after so long."},
     {.type = CONFIG_DURATION,
+     .key = "alert_margin",
+     .offset = FIELD(alert_margin_ns),
+     .value = "10s",
+     .max = 3.6e12,
+     .help = "With history, the packets of an alert are those from so long before its first sign, "
+             "and where it is closed until so long after its last one, unless the request says "
+             "from when and until when."},
+    {.type = CONFIG_DURATION,
      .key = "answer_timeout",
      .offset = FIELD(answer_ns),
      .value = "15s",

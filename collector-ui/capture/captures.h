@@ -22,7 +22,8 @@ struct captures_settings {
     uint64_t at_once;
     uint64_t sensors_max, readers_max;                   /* of capture_files.h, as the next ones */
     uint64_t file_bytes, total_bytes, files_max, age_ns; /* of capture_files.h */
-    uint64_t answer_ns; /* a sensor that has not answered by then is not waited for */
+    uint64_t alert_margin_ns; /* of the packets of an alert, before it and after */
+    uint64_t answer_ns;       /* a sensor that has not answered by then is not waited for */
 };
 
 extern const struct config_field captures_fields[];

@@ -129,6 +129,8 @@ struct capture_refusal capture_refusal_of(int code)
         return (struct capture_refusal){RPC_FAILED_PRECONDITION, "NO_HISTORY", NULL};
     case ENODEV:
         return (struct capture_refusal){RPC_INVALID_ARGUMENT, "NO_SUCH_INTERFACE", "interface"};
+    case ERANGE:
+        return (struct capture_refusal){RPC_INVALID_ARGUMENT, "BAD_RANGE", "packets_until"};
     case EINVAL:
         return (struct capture_refusal){RPC_INVALID_ARGUMENT, "INVALID_FILTER", "bpf"};
     default:

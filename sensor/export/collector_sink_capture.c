@@ -267,6 +267,8 @@ static struct tap *open_tap(struct collector_sink *sink, const struct ingest_cap
         .packets_max = order->packets_max,
         .bytes_max = order->bytes_max,
         .duration_ns = order->duration_ns,
+        .from_ns = order->from_ns,
+        .until_ns = order->until_ns,
         .has_history = order->has_history,
         .is_headers = strcmp(sink->settings->captures, "full") != 0,
     };

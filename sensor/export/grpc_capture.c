@@ -203,7 +203,9 @@ void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t len
                                  .bytes_max = request->max_bytes,
                                  .has_history = request->include_history};
 
-    if (!grpc_read_duration(ask, request->max_duration, "max_duration", &wanted.duration_ns)) {
+    if (!grpc_read_duration(ask, request->max_duration, "max_duration", &wanted.duration_ns) ||
+        !grpc_read_time(ask, request->packets_from, "packets_from", &wanted.from_ns) ||
+        !grpc_read_time(ask, request->packets_until, "packets_until", &wanted.until_ns)) {
         return;
     }
     struct grpc_sensor_choice sensors = {0};

@@ -264,6 +264,10 @@ struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
                       : "include_history: only of live or paced input");
         return NULL;
     }
+    if (request->until_ns != 0 && request->until_ns <= request->from_ns) {
+        error_set(err, ERANGE, "packets_until: not after packets_from, so there is no packet");
+        return NULL;
+    }
     if (!take_place(set)) {
         counter_add_shared(&set->refused, 1);
         error_set(err, EBUSY,
@@ -287,6 +291,8 @@ struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
         .packets_max = least(request->packets_max, policy->packets_max, &tap->is_capped_packets),
         .bytes_max = least(request->bytes_max, policy->bytes_max, &tap->is_capped_bytes),
         .duration_ns = least(request->duration_ns, policy->duration_ns, &tap->is_capped_duration),
+        .from_ns = request->from_ns,
+        .until_ns = request->until_ns,
         .has_history = request->has_history,
         .is_headers = tap->mode == TAP_HEADERS};
     if (copy_texts(tap, request, err) != 0 || take_memory(tap, err) != 0) {
@@ -338,6 +344,17 @@ static int compile(struct tap *tap, struct error *err)
     return 0;
 }
 
+/* On the monotonic clock; packet times of a source that is not timed say nothing of it. */
+static uint64_t passes_at(const struct tap *tap, uint64_t now_ns)
+{
+    const uint64_t wall_ns = clock_wall_ns(), until_ns = tap->limits.until_ns;
+
+    if (until_ns == 0 || !tap->source.is_timed) {
+        return UINT64_MAX;
+    }
+    return until_ns <= wall_ns ? now_ns : now_ns + (until_ns - wall_ns);
+}
+
 int tap_start(struct tap *tap, struct error *err)
 {
     if (compile(tap, err) != 0) {
@@ -345,6 +362,7 @@ int tap_start(struct tap *tap, struct error *err)
     }
     tap->end_ns = clock_monotonic_ns() + tap->limits.duration_ns;
     tap->cut_ns = clock_wall_ns() + tap->limits.duration_ns;
+    tap->passed_ns = passes_at(tap, clock_monotonic_ns());
     tap->phase = TAP_RUNS;
     if (tap->limits.has_history) {
         if (tap_open_history(tap, err) != 0) {

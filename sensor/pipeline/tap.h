@@ -53,12 +53,14 @@ struct tap_policy {
  *
  * With `has_history` the packets that the source has kept come first, up to the time at which the
  * reading of them has caught up; from there on they are those of the shards. Packet times decide,
- * so none comes twice. */
+ * so none comes twice. With `until_ns` it ends when that has passed, behind the history: what was
+ * kept may be all it is for. */
 struct tap_request {
     const char *filter;    /* pcap-filter(7) */
     const char *interface; /* its name */
     uint32_t snaplen_bytes;
     uint64_t packets_max, bytes_max, duration_ns;
+    uint64_t from_ns, until_ns; /* times of packets, kept ones too; 0: any */
     bool has_history;
     bool is_headers; /* no more than TAP_HEADERS keeps, whatever the policy allows */
 };
@@ -137,8 +139,8 @@ void tap_set_reached(struct tap_set *set, uint32_t shard, uint64_t time_ns);
 
 /* A place among the captures, with its memory; looks neither at the filter's words nor at a packet.
  * NULL with `err`: EPERM (switched off), EBUSY (as many run as may), ENODEV (no such interface),
- * EINVAL (a filter too long), ENODATA (no history is kept, or times are not those of the
- * clock), ENOMEM. */
+ * EINVAL (a filter too long), ERANGE (no time between from_ns and until_ns), ENODATA (no history is
+ * kept, or times are not those of the clock), ENOMEM. */
 MUST_USE struct tap *tap_new(struct tap_set *set, const struct tap_source *source,
                              const struct tap_request *request, struct error *err);
 /* Compiles the filter and lets packets in. It may look up names in the filter, so it may take long.

@@ -89,12 +89,29 @@ static bool passes(struct tap *tap, const struct frame *shown)
     return link_filter_passes(program, shown);
 }
 
+/* The files go on behind what was asked for. */
+static bool is_behind(struct tap *tap, const struct frame *frame)
+{
+    const uint64_t until_ns = tap->limits.until_ns;
+
+    if (until_ns == 0 || frame->time_ns < until_ns) {
+        return false;
+    }
+    if (frame->time_ns - until_ns > TAP_WAIT_MAX_NS) { /* none from before it follows */
+        tap_end(tap, TAP_DRAINS, "packets_until");
+    }
+    return true;
+}
+
 static size_t write_remembered(struct tap *tap, uint8_t *out)
 {
     const struct frame *frame = &tap->remembered[tap->remembered_at++];
     struct frame kept = *frame;
     struct packet packet = {0};
 
+    if (is_behind(tap, frame)) {
+        return 0;
+    }
     if (tap->seam_ns != 0 && frame->time_ns >= tap->seam_ns) {
         /* Behind it nothing from before the seam is left in the files. */
         if (tap->is_flushed && frame->time_ns - tap->seam_ns > TAP_WAIT_MAX_NS) {

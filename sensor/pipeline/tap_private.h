@@ -53,8 +53,9 @@ struct tap {
     const char *reason;
     _Atomic(const char *) stop_reason; /* by any thread */
     uint64_t end_ns;                   /* monotonic */
-    uint64_t cut_ns;                   /* packet time, with a source that is timed */
-    struct tap_held *held;             /* a heap */
+    uint64_t passed_ns;    /* monotonic: until_ns has passed; UINT64_MAX: there is none */
+    uint64_t cut_ns;       /* packet time, with a source that is timed */
+    struct tap_held *held; /* a heap */
     uint32_t held_count;
     uint64_t frames_seen;
     bool is_headed;

@@ -86,11 +86,34 @@ void tap_end(struct tap *tap, enum tap_phase phase, const char *reason)
     tap->reason = reason;
 }
 
+/* What of its time is over first. */
+static const char *time_reason(const struct tap *tap)
+{
+    return tap->passed_ns < tap->end_ns ? "packets_until"
+           : tap->is_capped_duration    ? "packets.capture_max_duration"
+                                        : "max_duration";
+}
+
+/* Its time is over; the history is still read when the time of its packets has passed. */
+static bool is_late(const struct tap *tap, uint64_t now_ns)
+{
+    return now_ns >= tap->end_ns || (now_ns >= tap->passed_ns && tap->phase != TAP_REMEMBERS);
+}
+
+/* No packet from before the end will come any more, or none is waited for. */
+static bool is_complete(const struct tap *tap, uint64_t now_ns)
+{
+    const bool is_passed = tap->passed_ns < tap->end_ns;
+    const uint64_t end_ns = is_passed ? tap->passed_ns : tap->end_ns;
+    const uint64_t cut_ns = is_passed ? tap->limits.until_ns : tap->cut_ns;
+
+    return tap->phase == TAP_REMEMBERS || !tap->source.is_timed || tap_passed_ns(tap) >= cut_ns ||
+           now_ns - end_ns >= TAP_WAIT_MAX_NS;
+}
+
 static void look_for_end(struct tap *tap, uint64_t now_ns)
 {
     const char *stopped = atomic_load(&tap->stop_reason);
-    const char *duration =
-        tap->is_capped_duration ? "packets.capture_max_duration" : "max_duration";
 
     if (tap->phase >= TAP_DRAINS) {
         return;
@@ -99,14 +122,13 @@ static void look_for_end(struct tap *tap, uint64_t now_ns)
     const char *over = tap->phase == TAP_REMEMBERS ? NULL : tap->source.over(tap->source.context);
 
     if (over != NULL) {
-        tap_end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? duration : over);
+        tap_end(tap, TAP_DRAINS, tap->phase == TAP_LINGERS ? time_reason(tap) : over);
     } else if (stopped != NULL) {
         tap_end(tap, TAP_DRAINS, stopped);
-    } else if (now_ns < tap->end_ns) {
+    } else if (!is_late(tap, now_ns)) {
         return;
-    } else if (tap->phase == TAP_REMEMBERS || !tap->source.is_timed ||
-               tap_passed_ns(tap) >= tap->cut_ns || now_ns - tap->end_ns >= TAP_WAIT_MAX_NS) {
-        tap_end(tap, TAP_DRAINS, duration);
+    } else if (is_complete(tap, now_ns)) {
+        tap_end(tap, TAP_DRAINS, time_reason(tap));
     } else {
         tap->phase = TAP_LINGERS;
     }
@@ -204,10 +226,12 @@ static void count_bytes(struct tap *tap, size_t bytes)
     counter_add_shared(&tap->set->bytes, bytes);
 }
 
-/* Behind the end, or on the other side of the seam. */
+/* Not of the time that is asked for, behind the end, or on the other side of the seam. */
 static bool is_cut(const struct tap *tap, const struct frame *frame)
 {
-    return (tap->phase > TAP_RUNS && tap->source.is_timed && frame->time_ns >= tap->cut_ns) ||
+    return frame->time_ns < tap->limits.from_ns ||
+           (tap->limits.until_ns != 0 && frame->time_ns >= tap->limits.until_ns) ||
+           (tap->phase > TAP_RUNS && tap->source.is_timed && frame->time_ns >= tap->cut_ns) ||
            (tap->phase >= TAP_RUNS && frame->time_ns < tap->seam_ns);
 }
 

@@ -3,6 +3,7 @@ of an alert begins with the packets from before it, which the sensor has kept.
 
 Root only (77 else). One namespace with this process' id in its name; the test runs again inside it.
 """
+import calendar
 import json
 import os
 import shutil
@@ -31,6 +32,16 @@ GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", "")
 PREFIX = f"nscaptured{os.getpid()}"
 TOKEN = "operator-token-0123456789"
 SCANNER, VICTIM = "198.51.100.7", "10.7.0.9"
+
+
+def ns(text):
+    """Of a time as JSON has it: "2026-11-30T21:00:00.123456789Z"."""
+    whole, _, part = text.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int(part.ljust(9, "0") or 0)
+
+
+def timestamp(at_ns):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ns // 10**9)) + f".{at_ns % 10**9:09d}Z"
 
 
 def send(link, count):
@@ -135,6 +146,18 @@ class CapturedFleet(unittest.TestCase):
         self.assertEqual([int.from_bytes(one.data[36:38], "big") for one in found], tried + later)
         self.assertEqual(sum(one.time_ns < before_ns for one in found), len(tried))
         self.assertEqual((ended["alert_id"], ended["include_history"]), (alert["alert_id"], True))
+        self.assertEqual(ns(ended["packets_from"]), ns(alert["first_time"]) - 10 * 10**9)  # captures.alert_margin
+        self.check_a_time_of_it(alert, found[len(tried) // 2].time_ns, before_ns, found)
+
+    def check_a_time_of_it(self, alert, from_ns, until_ns, all_packets):
+        """A time that has passed is read from what was kept, and the capture ends behind it."""
+        capture = self.ask("/v1/captures", {"alert_id": alert["alert_id"], "include_history": True,
+                                            "packets_from": timestamp(from_ns), "packets_until": timestamp(until_ns)})["capture"]
+        wait_until("its end", lambda: self.look(capture)["state"] == "CAPTURE_STATE_ENDED")
+        found = read_pcapng(self.ask(f"/v1/captures/{capture['capture_id']}.pcapng"))[1]
+        self.assertEqual([one.data for one in found], [one.data for one in all_packets if from_ns <= one.time_ns < until_ns])
+        self.assertGreater(len(found), 0)
+        self.assertEqual(self.look(capture)["summary"]["reason"], "packets_until")
 
 
 def run_inside():

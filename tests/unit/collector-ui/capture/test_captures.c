@@ -600,6 +600,8 @@ static void what_is_known_of_a_capture_comes_out_as_it_went_in(void **state)
                   .packets_max = 1,
                   .bytes_max = 2,
                   .duration_ns = 3500000000,
+                  .from_ns = 1690000000000000001,
+                  .until_ns = 1690000009000000000,
                   .has_history = true},
         .start_ns = 1700000000000000001,
         .end_ns = 1700000000000000002,

@@ -272,6 +272,8 @@ static void a_capture_that_a_collector_asks_for_comes_out_as_it_went_in(void **s
                                                  .packets_max = 7,
                                                  .bytes_max = UINT64_C(1) << 40,
                                                  .duration_ns = 1500000000,
+                                                 .from_ns = 1700000000000000001,
+                                                 .until_ns = 1700000009000000000,
                                                  .has_history = true}};
     const struct ingest_command cancel = {
         .command_id = "4567", .kind = INGEST_COMMAND_CANCEL, .cancel_id = "0123"};

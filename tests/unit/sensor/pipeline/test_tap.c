@@ -552,6 +552,105 @@ static void history_comes_first_and_no_packet_twice_or_never_at_the_seam(void **
     (void)unlink(path);
 }
 
+/* A sensor that has kept packets 0, 1, ... `count` - 1 of one second each; the last was `age_ns`
+ * ago. Fills what asks for them. */
+static void keep_seconds(const char *path, uint32_t count, uint64_t last_ns,
+                         struct tap_source *source)
+{
+    const struct pcap_writer_settings settings = {
+        .path = path, .producers = 1, .link_type = LINK_ETHERNET, .is_nanosecond = true};
+    struct error err = {0};
+
+    writer = pcap_writer_open(&settings, &err);
+    assert_non_null(writer);
+    for (uint32_t i = 0; i < count; i++) {
+        struct frame frame = frames[0];
+
+        frame.time_ns = last_ns - (uint64_t)(count - 1 - i) * NS_PER_SEC;
+        assert_int_equal(pcap_writer_offer(writer, 0, &frame, 1, &err), 0);
+    }
+    flush_writer(NULL);
+    *source = source_of(1);
+    source->is_timed = true;
+    source->history =
+        (struct tap_history){.path = path, .segments = segments_of, .flush = flush_writer};
+}
+
+static void of_history_the_time_that_is_asked_for_is_sent(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/netscope-tap-XXXXXX";
+    const int file = mkstemp(path);
+    struct error err = {0};
+    struct tap_source source;
+    const uint64_t last_ns = clock_wall_ns() - NS_PER_SEC, first_ns = last_ns - 59 * NS_PER_SEC;
+
+    assert_true(file >= 0);
+    keep_seconds(path, 60, last_ns, &source);
+
+    /* Both ends have passed: nothing live is waited for, though the time would allow a minute. */
+    struct fixture f = start_by(&policy, 1, &source,
+                                &(struct tap_request){.has_history = true,
+                                                      .from_ns = first_ns + 10 * NS_PER_SEC,
+                                                      .until_ns = first_ns + 20 * NS_PER_SEC,
+                                                      .duration_ns = 60 * NS_PER_SEC});
+
+    read_all(f.tap);
+    assert_int_equal(found_count, 10);
+    assert_int_equal(found[0].time_ns, first_ns + 10 * NS_PER_SEC);
+    assert_int_equal(found[9].time_ns, first_ns + 19 * NS_PER_SEC);
+    assert_string_equal(tap_reason(f.tap), "packets_until");
+    stop(&f);
+
+    /* The end is the last second's: all files are read, and the capture ends behind them. */
+    f = start_by(&policy, 1, &source,
+                 &(struct tap_request){.has_history = true,
+                                       .from_ns = last_ns - 4 * NS_PER_SEC,
+                                       .until_ns = last_ns,
+                                       .duration_ns = 60 * NS_PER_SEC});
+    tap_set_reached(f.set, 0, clock_wall_ns());
+    read_all(f.tap);
+    assert_int_equal(found_count, 4);
+    assert_string_equal(tap_reason(f.tap), "packets_until");
+    stop(&f);
+    assert_int_equal(pcap_writer_close(writer, NULL, &err), 0);
+    (void)close(file);
+    (void)unlink(path);
+}
+
+static void live_packets_end_where_their_time_does(void **state)
+{
+    (void)state;
+    struct tap_source source = source_of(1);
+    const uint64_t until_ns = clock_wall_ns() + 50 * NS_PER_MS;
+
+    source.is_timed = true;
+    struct fixture f =
+        start_by(&policy, 1, &source,
+                 &(struct tap_request){.until_ns = until_ns, .duration_ns = 60 * NS_PER_SEC});
+
+    offer(f.set, 0, 0, until_ns - 1, 0);
+    offer(f.set, 0, 0, until_ns, 0);
+    tap_set_reached(f.set, 0, until_ns + 1);
+    read_all(f.tap);
+    assert_int_equal(found_count, 1);
+    assert_string_equal(tap_reason(f.tap), "packets_until");
+    stop(&f);
+}
+
+static void a_time_without_a_packet_is_refused(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct tap_source source = source_of(1);
+    struct tap_set *set = tap_set_new(&policy, 1, &err);
+
+    assert_null(tap_new(set, &source, &(struct tap_request){.from_ns = 7, .until_ns = 7}, &err));
+    assert_int_equal(err.code, ERANGE);
+    assert_non_null(strstr(err.message, "packets_until"));
+    tap_set_free(set);
+}
+
 static void history_is_refused_where_none_is_kept(void **state)
 {
     (void)state;
@@ -668,6 +767,9 @@ int main(void)
         cmocka_unit_test_setup(bytes_are_those_of_the_file_and_never_more_than_asked, build),
         cmocka_unit_test_setup(time_ends_a_capture_and_cuts_what_is_later, build),
         cmocka_unit_test_setup(history_comes_first_and_no_packet_twice_or_never_at_the_seam, build),
+        cmocka_unit_test_setup(of_history_the_time_that_is_asked_for_is_sent, build),
+        cmocka_unit_test_setup(live_packets_end_where_their_time_does, build),
+        cmocka_unit_test_setup(a_time_without_a_packet_is_refused, build),
         cmocka_unit_test_setup(history_is_refused_where_none_is_kept, build),
         cmocka_unit_test_setup(refusals_name_the_cause, build),
         cmocka_unit_test_setup(captures_come_and_go_beside_a_running_shard, build),
