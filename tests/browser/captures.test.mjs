@@ -126,6 +126,34 @@ test('an alert leads to a capture of its packets by those that raised it', optio
     assert.equal(await start().isDisabled(), true, 'which sensor?');
 });
 
+test('from the list of alerts, by a button of the row or by a key', options, async () => {
+    await show('#/alerts?state=all');
+    await page.waitForSelector('.al-row');
+    const first = page.locator('.al-row').first();
+    await shot('alerts-list');
+    await first.getByRole('button', { name: /^Capture packets of / }).click();
+    await page.waitForSelector('.cps');
+    const asked = new URL(page.url()).hash;
+    assert.match(asked, /^#\/packets\?.*alert=/);
+    assert.equal(await page.locator('.dr').count(), 0, 'the row was not opened as well');
+    await page.goBack();
+    await page.waitForSelector('.al-row');
+    await page.keyboard.press('c');
+    assert.match(page.url(), /#\/alerts/, 'of which alert?');
+    await first.getByRole('checkbox').check();
+    await page.keyboard.press('c');
+    await page.waitForSelector('.cps');
+    assert.equal(new URL(page.url()).hash, asked);
+    await page.goBack();
+    await page.waitForSelector('.al-row');
+    await page.keyboard.press('j');
+    await page.waitForSelector('.dr');
+    await page.keyboard.press('c');
+    await page.waitForSelector('.cps');
+    assert.equal(new URL(page.url()).hash, asked);
+    assert.deepEqual(faults, []);
+});
+
 test('a flow leads to a capture of its own packets', options, async () => {
     await show('#/flows');
     await page.locator('.fl').first().click();
@@ -146,6 +174,9 @@ test('who may not capture sees no way to it', options, async () => {
     await page.waitForSelector('.pk-page');
     assert.equal(await page.locator('.cps').count(), 0);
     assert.equal(await page.getByRole('button', { name: 'Capture', exact: true }).count(), 0);
+    await page.goto(`${fake.url}/#/alerts?state=all`);
+    await page.waitForSelector('.al-row');
+    assert.equal(await page.getByRole('button', { name: /^Capture packets/ }).count(), 0);
     assert.equal(fake.control.requests.some((r) => r.startsWith('/v1/captures')), false);
 });
 

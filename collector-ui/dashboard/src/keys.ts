@@ -36,7 +36,8 @@ export function use_keys(list: Binding[]): void {
 
 export function is_typing(target: EventTarget | null): boolean {
     const e = target as HTMLElement | null;
-    return !!e && (e.tagName === 'INPUT' || e.tagName === 'TEXTAREA' || e.tagName === 'SELECT' || e.isContentEditable);
+    const is_text = e?.tagName === 'INPUT' && !['checkbox', 'radio', 'button'].includes((e as HTMLInputElement).type);
+    return !!e && (is_text || e.tagName === 'TEXTAREA' || e.tagName === 'SELECT' || e.isContentEditable);
 }
 
 export function name_of(event: KeyboardEvent): string {
@@ -52,8 +53,8 @@ function on_key(event: KeyboardEvent): void {
     }
     const typing = is_typing(event.target);
     const key = name_of(event);
-    /* a button that has the focus keeps its own keys */
-    if (!typing && (key === 'space' || key === 'Enter') && (event.target as HTMLElement)?.closest?.('button, a, summary')) {
+    /* a button or a box to tick that has the focus keeps its own keys */
+    if (!typing && (key === 'space' || key === 'Enter') && (event.target as HTMLElement)?.closest?.('button, a, summary, input')) {
         return;
     }
     const wanted = prefix ? `${prefix} ${key}` : key;

@@ -73,6 +73,7 @@ const REASONS: Record<string, string> = {
     max_packets: 'as many packets as asked for',
     max_bytes: 'as large as it may get',
     max_duration: 'its time was over',
+    packets_until: 'all of the time asked for',
     input_ended: 'the input of the sensor ended',
     sensor_stopped: 'the sensor stopped',
     cancelled: 'stopped',

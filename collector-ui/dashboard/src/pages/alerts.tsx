@@ -5,10 +5,11 @@ import { ago, moment, plural, safe, whole, NONE } from '../lib/format';
 import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert } from '../live/records';
 import { alerts, alerts_state, go, hello, hidden_wanted, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
 import { use_mount } from '../ui/chart';
-import { Severity } from '../ui/icons';
+import { Icon, Severity } from '../ui/icons';
 import { WindowedList } from '../ui/list';
 import { Empty, Failed, Loading, Panel, problem_text, Segments, use_seconds } from '../ui/parts';
 import { acknowledge, AcknowledgeDialog } from './alerts/acknowledge';
+import { can_capture, capture_alert } from './alerts/capture';
 import { Detail, type Acts } from './alerts/detail';
 import { SilenceDialog } from './alerts/silence';
 import { SilencesDialog } from './alerts/silences';
@@ -90,6 +91,9 @@ export function Alerts() {
     /* What keys and buttons act on: the rows marked, else the row whose detail is open. */
     const marked_rows = rows.filter((r) => marked.value.has(r.key));
     const targets = marked_rows.length > 0 ? marked_rows.flatMap((r) => r.members) : index >= 0 ? rows[index].members : alert ? [alert] : [];
+    /* Whose packets: of the open detail, else of the one row marked. */
+    const chosen = alert ?? (marked_rows.length === 1 ? marked_rows[0].worst : null);
+    const captured = chosen && can_capture(chosen) ? chosen : null;
     const mark = (key: string) => {
         const next = new Set(marked.value);
         if (!next.delete(key)) {
@@ -138,6 +142,7 @@ export function Alerts() {
         { keys: 'j, ArrowDown', does: 'next alert', group: 'Alerts', run: () => select(index + 1) },
         { keys: 'k, ArrowUp', does: 'alert before', group: 'Alerts', run: () => select(index < 0 ? 0 : index - 1) },
         { keys: 'o', does: 'its flows', group: 'Alerts', run: () => alert && alert_filter(alert) && go('flows', { f: alert_filter(alert) }) },
+        ...(hello.value?.caps.capture ? [{ keys: 'c', does: 'capture its packets', group: 'Alerts', run: () => captured && capture_alert(captured) }] : []),
         { keys: 'Escape', does: 'close', group: 'Alerts', run: () => patch({ sel: '' }, true) },
     ]);
     const now = paused_at.value ?? server_now();
@@ -212,6 +217,7 @@ export function Alerts() {
                             <span class="num">First</span>
                             <span class="num">Last</span>
                             <span>State</span>
+                            <span />
                         </div>
                         <WindowedList
                             count={rows.length}
@@ -259,6 +265,13 @@ export function Alerts() {
                                             </span>
                                             <span role="gridcell" class="d a-s" title={why === 'acknowledged' ? `acknowledged by ${safe(who)}` : why}>
                                                 {why === 'acknowledged' ? `seen by ${safe(who)}` : why || (r.worst.open ? 'open' : 'closed')}
+                                            </span>
+                                            <span role="gridcell" class="a-c">
+                                                {can_capture(r.worst) && (
+                                                    <button type="button" class="bare" title="Capture packets (c)" aria-label={`Capture packets of ${safe(alert_title(r.worst))}`} onClick={(e) => (e.stopPropagation(), capture_alert(r.worst))}>
+                                                        <Icon name="packets" />
+                                                    </button>
+                                                )}
                                             </span>
                                         </>
                                     ),

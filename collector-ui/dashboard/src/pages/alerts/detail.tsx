@@ -8,6 +8,7 @@ import { session } from '../../live/session';
 import { go, hello, href, notes, param, patch, sensor_name } from '../../live/store';
 import { Severity } from '../../ui/icons';
 import { CopyButton } from '../../ui/parts';
+import { can_capture, capture_alert } from './capture';
 
 /* What can be said of alerts; null where the collector takes nothing. */
 export interface Acts {
@@ -15,9 +16,6 @@ export interface Acts {
     undo: (alerts: Alert[]) => void;
     silence: (alerts: Alert[]) => void;
 }
-
-/* Not of a sensor itself, which has none. */
-const is_of_packets = (a: Alert) => !['SENSOR_LOSS', 'SENSOR_SILENT'].includes(a.kind);
 
 const list_of = (v: unknown): unknown[] => (Array.isArray(v) ? v : []);
 
@@ -141,8 +139,8 @@ export function Detail({ a, now, related, acts }: { a: Alert; now: number; relat
                             Flows in evidence
                         </button>
                     )}
-                    {hello.value?.caps.capture && is_of_packets(a) && (
-                        <button type="button" class="btn small" onClick={() => go('packets', { cap: '1', alert: a.id })}>
+                    {can_capture(a) && (
+                        <button type="button" class="btn small" title="c" onClick={() => capture_alert(a)}>
                             Capture packets
                         </button>
                     )}

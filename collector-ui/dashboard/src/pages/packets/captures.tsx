@@ -137,7 +137,7 @@ function Bar({ started }: { started: () => void }) {
             </label>
             <Choice label="For" options={TIMES} value={form.value.seconds} choose={(seconds) => set({ seconds })} />
             <Choice label="Up to" options={SIZES} value={form.value.bytes} choose={(n) => set({ bytes: n })} />
-            <label class="check" title="Begin with what the sensor has written to disk (output.write_pcap)">
+            <label class="check" title={form.value.alert ? 'Begin with what the sensors have kept (output.write_pcap), from shortly before the alert; of a closed alert until shortly after it' : 'Begin with what the sensor has written to disk (output.write_pcap)'}>
                 <input type="checkbox" checked={form.value.history} onChange={(e) => set({ history: e.currentTarget.checked })} />
                 <span>with history</span>
             </label>
