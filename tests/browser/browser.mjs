@@ -93,6 +93,38 @@ export function colours_on(page, selector) {
     }, selector);
 }
 
+/* What of the page cannot be read in its width: a button that is cut off, a table that is wider than its box, a cell that does not
+ * stand below its heading. */
+export function cut_off(page) {
+    return page.evaluate(() => {
+        const found = [];
+        const seen = (e) => e.getClientRects().length > 0;
+        const main = document.querySelector('main').getBoundingClientRect();
+        for (const button of document.querySelectorAll('main button')) {
+            const box = button.getBoundingClientRect();
+            /* a row of them that is scrolled by a finger shows that it goes on */
+            if (seen(button) && box.right > main.right + 1 && !button.closest('.sevs, .tscroll')) {
+                found.push(`button ${button.innerText || button.ariaLabel}: ${Math.round(box.right)} of ${Math.round(main.right)}`);
+            }
+        }
+        for (const table of document.querySelectorAll('main .mini')) {
+            const name = table.parentElement.ariaLabel;
+            const heads = [...table.querySelectorAll('thead th')].filter(seen);
+            if (table.scrollWidth > table.parentElement.clientWidth + 1) {
+                found.push(`table ${name}: ${table.scrollWidth} in ${table.parentElement.clientWidth}`);
+            }
+            for (const row of table.querySelectorAll('tbody tr')) {
+                const cells = [...row.children].filter(seen);
+                if (cells.length !== heads.length || cells.some((c, i) => Math.abs(c.getBoundingClientRect().right - heads[i].getBoundingClientRect().right) > 1)) {
+                    found.push(`table ${name}: ${heads.map((h) => h.innerText)} over ${cells.map((c) => c.innerText)}`);
+                    break;
+                }
+            }
+        }
+        return found;
+    });
+}
+
 export async function wait_for(what, condition, timeout_ms = 10_000) {
     const end = Date.now() + timeout_ms;
     let last;

@@ -11,7 +11,7 @@ import assert from 'node:assert/strict';
 import { request as http_request } from 'node:http';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
-import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
+import { axe_source, chromium_path, colours_on, cut_off, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
 
 const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
 const PAGES = ['overview', 'sensors', 'flows', 'hosts', 'map', 'alerts', 'packets', 'system'];
@@ -427,6 +427,7 @@ for (const name of PAGES) {
         await page.waitForTimeout(800);
         const wide = await page.evaluate(() => ({ page: document.documentElement.scrollWidth, inner: innerWidth, main: document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth }));
         assert.ok(wide.page <= wide.inner && wide.main <= 0, JSON.stringify(wide));
+        assert.deepEqual(await cut_off(page), []);
         await shot(`${name}-phone`);
         await show(`#/${name}`, { width: 360, height: 740 });
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { axe_source, chromium_path, colours_on, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
+import { axe_source, chromium_path, colours_on, cut_off, has_browser, screenshot_folder, start_browser, start_fake, wait_for, watched_page } from './browser.mjs';
 
 const options = has_browser ? {} : { skip: `no browser at ${chromium_path}` };
 const SCANNER = '10.3.7.41'; /* of which alerts tell */
@@ -272,6 +272,7 @@ test('a host fits a phone without scrolling sideways', options, async () => {
         await page.waitForTimeout(600);
         const wide = await page.evaluate(() => ({ page: document.documentElement.scrollWidth, inner: innerWidth, main: document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth }));
         assert.ok(wide.page <= wide.inner && wide.main <= 0, JSON.stringify(wide));
+        assert.deepEqual(await cut_off(page), []);
         await shot(hash.includes('host=') ? 'host-phone' : 'services-phone');
     }
 });

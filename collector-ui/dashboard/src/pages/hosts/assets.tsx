@@ -37,12 +37,12 @@ function Row({ a, now }: { a: Asset; now: number }) {
                     </span>
                 ))}
             </td>
-            <td class="dim">{a.sources.join(', ') || NONE}</td>
+            <td class="dim hide-m">{a.sources.join(', ') || NONE}</td>
             <td title={`interface ${safe(a.interface)}`}>
                 <a href={href('sensors', { sel: a.sensor_id })}>{safe(sensor_name(a.sensor_id))}</a>
-                <span class="dim">{a.vlan > 0 && ` VLAN ${a.vlan}`}</span>
+                <span class="dim hide-m">{a.vlan > 0 && ` VLAN ${a.vlan}`}</span>
             </td>
-            <td class="num">
+            <td class="num hide-m">
                 <Time at={a.first_ms} now={now} short={false} />
             </td>
             <td class="num" title={plural(a.sightings, 'packet')}>
@@ -73,9 +73,11 @@ export function OnTheLink({ address, quiet = false }: { address: string; quiet?:
                             <tr>
                                 <th scope="col">MAC</th>
                                 <th scope="col">Calls itself</th>
-                                <th scope="col">By</th>
+                                <th scope="col" class="hide-m">
+                                    By
+                                </th>
                                 <th scope="col">Sensor</th>
-                                <th scope="col" class="num">
+                                <th scope="col" class="num hide-m">
                                     First seen
                                 </th>
                                 <th scope="col" class="num">

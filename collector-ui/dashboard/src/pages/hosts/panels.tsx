@@ -46,14 +46,15 @@ function Listing<T>(props: { of: Asked<T>; truncated: string; empty: string; row
     );
 }
 
-function Table(props: { label: string; head: [string, boolean][]; children: ComponentChildren }) {
+/* Each column: its title, whether it has numbers, and a class that its cells have, too. */
+function Table(props: { label: string; head: [string, boolean, string?][]; children: ComponentChildren }) {
     return (
         <div class="tscroll hp-list" tabIndex={0} role="region" aria-label={props.label}>
             <table class="mini">
                 <thead>
                     <tr>
-                        {props.head.map(([title, is_number]) => (
-                            <th key={title} scope="col" class={is_number ? 'num' : ''}>
+                        {props.head.map(([title, is_number, more]) => (
+                            <th key={title} scope="col" class={`${is_number ? 'num' : ''} ${more ?? ''}`}>
                                 {title}
                             </th>
                         ))}
@@ -88,7 +89,7 @@ export function Peers(props: { host: string; filter: string; peers: Party[]; fou
             {props.peers.length === 0 ? (
                 <Empty>It talks with nobody but itself.</Empty>
             ) : (
-                <Table label="Peers" head={[['Peer', false], ['Bytes', true], ['From it', true], ['To it', true], ['Flows', true], ['RTT', true], ['Retr.', true], ['Failed', true]]}>
+                <Table label="Peers" head={[['Peer', false], ['Bytes', true], ['From it', true, 'hide-m'], ['To it', true, 'hide-m'], ['Flows', true], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
                     {props.peers.map((p) => (
                         <tr key={p.key}>
                             <td class="who">
@@ -104,17 +105,17 @@ export function Peers(props: { host: string; filter: string; peers: Party[]; fou
                                 )}
                             </td>
                             <td class="num">{bytes(bytes_of(p))}</td>
-                            <td class="num dim">{bytes(p.sent)}</td>
-                            <td class="num dim">{bytes(p.received)}</td>
+                            <td class="num dim hide-m">{bytes(p.sent)}</td>
+                            <td class="num dim hide-m">{bytes(p.received)}</td>
                             <td class="num">
                                 <Pivot field="ip" value={p.address} within={both(props.filter, host_filter(props.host))}>
                                     {whole(p.flows)}
                                 </Pivot>
                             </td>
-                            <td class="num">
+                            <td class="num hide-m">
                                 <RTT of={p.rtt_ms} />
                             </td>
-                            <td class="num">
+                            <td class="num hide-m">
                                 <Share of={p.retransmit_ratio} matters={RETRANSMITS_MATTER} />
                             </td>
                             <td class="num">
@@ -136,7 +137,7 @@ export function Served({ address, filter }: { address: string; filter: string })
     return (
         <Panel class="hp-half" title="Ports it serves" sub={of.answer && of.answer.found > rows.length ? `the largest ${rows.length} of ${whole(of.answer.found)}` : ''}>
             <Listing of={of} truncated={of.answer?.truncated ?? ''} empty="Nobody asked it for anything in this time." rows={rows.length}>
-                <Table label="Ports it serves" head={[['Port', false], ['Application', false], ['Clients', true], ['Bytes', true], ['Flows', true], ['RTT', true], ['Retr.', true], ['Failed', true]]}>
+                <Table label="Ports it serves" head={[['Port', false], ['Application', false], ['Clients', true], ['Bytes', true], ['Flows', true, 'hide-m'], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
                     {rows.map((p) => (
                         <tr key={p.key}>
                             <td class="who">
@@ -149,11 +150,11 @@ export function Served({ address, filter }: { address: string; filter: string })
                             <td>{p.app ? <Pivot field="app" value={p.app} within={own}>{app_name(p.app)}</Pivot> : <span class="dim">unknown</span>}</td>
                             <td class="num">{whole(p.peers)}</td>
                             <td class="num">{bytes(bytes_of(p))}</td>
-                            <td class="num">{whole(p.flows)}</td>
-                            <td class="num">
+                            <td class="num hide-m">{whole(p.flows)}</td>
+                            <td class="num hide-m">
                                 <RTT of={p.rtt_ms} />
                             </td>
-                            <td class="num">
+                            <td class="num hide-m">
                                 <Share of={p.retransmit_ratio} matters={RETRANSMITS_MATTER} />
                             </td>
                             <td class="num">

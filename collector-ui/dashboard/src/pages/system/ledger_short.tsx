@@ -78,7 +78,7 @@ export function LedgerShort({ ledger }: { ledger: LedgerNow }) {
                                 <th scope="col">Stage</th>
                                 <th scope="col" class="num">In</th>
                                 <th scope="col" class="num">Out</th>
-                                <th scope="col" class="num">Held</th>
+                                <th scope="col" class="num hide-m">Held</th>
                                 <th scope="col" class="num">Lost</th>
                             </tr>
                         </thead>
@@ -91,7 +91,7 @@ export function LedgerShort({ ledger }: { ledger: LedgerNow }) {
                                     </td>
                                     <td class="num">{whole(r.in)}</td>
                                     <td class="num">{whole(r.out)}</td>
-                                    <td class="num">{whole(r.held)}</td>
+                                    <td class="num hide-m">{whole(r.held)}</td>
                                     <td class="num">
                                         <Lost of={r.lost} />
                                     </td>
@@ -103,7 +103,7 @@ export function LedgerShort({ ledger }: { ledger: LedgerNow }) {
                                     <td class="dim">all stages</td>
                                     <td />
                                     <td />
-                                    <td />
+                                    <td class="hide-m" />
                                     <td class="num">
                                         <Lost of={lost_of(p)} />
                                     </td>

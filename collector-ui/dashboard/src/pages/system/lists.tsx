@@ -45,8 +45,8 @@ export function Clients({ status }: { status: Status }) {
                                 <th scope="col" class="num">Frames</th>
                                 <th scope="col" class="num">Unacked</th>
                                 <th scope="col" class="num">Lag</th>
-                                <th scope="col" class="num">Queued</th>
-                                <th scope="col" class="num">For</th>
+                                <th scope="col" class="num hide-m">Queued</th>
+                                <th scope="col" class="num hide-m">For</th>
                             </tr>
                         </thead>
                         <tbody>
@@ -60,8 +60,8 @@ export function Clients({ status }: { status: Status }) {
                                     <td class="num">{whole(c.frames)}</td>
                                     <td class="num">{whole(c.unacked)}</td>
                                     <td class={`num ${(c.lag_ms ?? 0) > LAG_MATTERS_MS ? 'warm' : ''}`}>{c.unacked === 0 ? NONE : ms(c.lag_ms)}</td>
-                                    <td class="num">{bytes(c.queued)}</td>
-                                    <td class="num dim">{c.since_ms === null ? NONE : span(Math.max(0, now - c.since_ms))}</td>
+                                    <td class="num hide-m">{bytes(c.queued)}</td>
+                                    <td class="num dim hide-m">{c.since_ms === null ? NONE : span(Math.max(0, now - c.since_ms))}</td>
                                 </tr>
                             ))}
                         </tbody>
@@ -86,8 +86,8 @@ export function Receivers({ status }: { status: Status }) {
                                 <th scope="col">State</th>
                                 <th scope="col" class="num">Waiting</th>
                                 <th scope="col" class="num">Sent</th>
-                                <th scope="col" class="num">Silenced</th>
-                                <th scope="col" class="num">Retries</th>
+                                <th scope="col" class="num hide-m">Silenced</th>
+                                <th scope="col" class="num hide-m">Retries</th>
                                 <th scope="col" class="num">Lost</th>
                             </tr>
                         </thead>
@@ -100,8 +100,8 @@ export function Receivers({ status }: { status: Status }) {
                                     </td>
                                     <td class="num">{whole(r.waiting)}</td>
                                     <td class="num">{whole(r.sent)}</td>
-                                    <td class="num">{whole(r.silenced)}</td>
-                                    <td class="num">{whole(r.retries)}</td>
+                                    <td class="num hide-m">{whole(r.silenced)}</td>
+                                    <td class="num hide-m">{whole(r.retries)}</td>
                                     <td class={`num ${r.lost > 0 ? 'warm' : ''}`}>{whole(r.lost)}</td>
                                 </tr>
                             ))}
