@@ -9,6 +9,7 @@ static bool read_loss(const struct app *app, struct loss_sample *out)
     struct stats_ledger_row *rows = calloc(STATS_ROWS_MAX, sizeof(*rows));
 
     if (rows != NULL) {
+        pipeline_look(app->pipeline); /* what the kernel drops until now counts */
         loss_sample_from(out, rows, pipeline_ledger(app->pipeline, rows, STATS_ROWS_MAX));
     }
     free(rows);

@@ -207,11 +207,14 @@ void capture_live_stop(struct capture_live *live); /* closes the tap and wakes a
 uint32_t capture_live_shards(const struct capture_live *live);
 uint32_t capture_live_interfaces(const struct capture_live *live);
 
-/* At most a second old, exact after CAPTURE_ENDED of all shards. Any thread. */
+/* At most a second old, exact after CAPTURE_ENDED of all shards; right behind capture_live_look, of
+ * that moment. Any thread. */
 void capture_live_status(struct capture_live *live, uint32_t interface,
                          struct capture_interface_status *out);
 void capture_live_counts(struct capture_live *live, uint32_t interface, uint32_t shard,
                          struct capture_counts *out);
+/* Asks the kernel now for what it has received and dropped: a system call a handle. Any thread. */
+void capture_live_look(struct capture_live *live);
 
 /* After all shards have ended (or were never polled). NULL is allowed. */
 void capture_live_close(struct capture_live *live);

@@ -216,6 +216,17 @@ static uint64_t group_keep(struct capture_live *live, struct live_group *group, 
     return now_ns + HOUSEKEEPING_NS;
 }
 
+void capture_live_look(struct capture_live *live)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    for (uint32_t g = 0; g < live->groups_count; g++) {
+        for (uint32_t i = 0; i < live->shards_count; i++) {
+            live_statistics_take(&live->groups[g].handles[i], i == 0);
+        }
+    }
+    (void)pthread_mutex_unlock(&live->lock);
+}
+
 static void statistics_take_all(struct capture_live *live, uint64_t now_ns)
 {
     (void)pthread_mutex_lock(&live->lock);

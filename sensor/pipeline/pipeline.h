@@ -131,6 +131,9 @@ const struct pipeline_health_counts *pipeline_health(const struct pipeline *pipe
  * thread; see pipeline_ledger.c for what `held` means while packets move. */
 uint32_t pipeline_ledger(struct pipeline *pipeline, struct stats_ledger_row *rows,
                          uint32_t rows_max);
+/* Live: asks the kernel now for what it has dropped, else the ledger is up to a second behind. Any
+ * thread. */
+void pipeline_look(struct pipeline *pipeline);
 uint32_t pipeline_interfaces(struct pipeline *pipeline, struct stats_interface *rows,
                              uint32_t rows_max);
 /* The kernel's rings, live: one for each interface and shard. Any thread. */

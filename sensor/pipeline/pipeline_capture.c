@@ -118,6 +118,13 @@ uint32_t pipeline_capture_rings(struct pipeline *pipeline, struct stats_capture_
     return written;
 }
 
+void pipeline_look(struct pipeline *pipeline)
+{
+    if (pipeline->live != NULL) {
+        capture_live_look(pipeline->live);
+    }
+}
+
 /* INTERFACE and KERNEL as a capture file tells of the machine that wrote it. */
 static uint32_t file_rows(struct pipeline *pipeline, struct stats_ledger_row *rows)
 {

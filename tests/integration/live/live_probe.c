@@ -3,11 +3,12 @@
  *
  *     live_probe INTERFACES [shards=N] [timeout_ms=N] [buffer_kib=N] [fanout=hash|cbpf] [snaplen=N]
  *                [direction=in|out|both] [filter=TEXT] [slow_ns=N] [poll_ms=N] [drop_caps=1]
- *                [count_only=1]
+ *                [count_only=1] [look=1]
  *
  * "ready" on stdout means that every packet from now on is counted. Flows are told by their outer
  * addresses and, where these are no fragments, ports: "split" counts those that met two shards.
- * With count_only frames are counted and not looked at, for measuring. */
+ * With count_only frames are counted and not looked at, for measuring; with look the kernel is
+ * asked for its counters before they are printed. */
 #include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,7 +28,7 @@
 
 static _Atomic uint64_t slots[SLOTS]; /* key in the upper 48 bits, shards that saw it below */
 static uint64_t slow_ns;
-static bool is_count_only;
+static bool is_count_only, is_looking;
 static uint64_t poll_ns = 100 * NS_PER_MS;
 
 struct worker {
@@ -249,6 +250,8 @@ static void option_read(struct options *options, const char *text)
         poll_ns = number(value) * NS_PER_MS;
     } else if (IS("count_only")) {
         is_count_only = number(value) != 0;
+    } else if (IS("look")) {
+        is_looking = number(value) != 0;
     } else if (IS("drop_caps")) {
         options->has_no_capabilities = true;
     } else {
@@ -295,6 +298,9 @@ int main(int argc, char **argv)
 
     int received = 0;
     while (sigwait(&signals, &received) == 0 && received == SIGUSR1) {
+        if (is_looking) {
+            capture_live_look(live);
+        }
         print_status(live);
         printf("}\n");
         fflush(stdout);

@@ -150,6 +150,19 @@ def overload_is_counted_to_the_packet():
     assert one(result)["kernel_dropped"] > 0, "nothing was dropped: no overload"
 
 
+@case
+def what_is_dropped_is_known_at_once_when_the_kernel_is_asked():
+    probe = Probe("timeout_ms=10", "buffer_kib=256", "slow_ns=20000", "look=1")
+    sent = dropped = 0
+    for _ in range(5):  # what is read once a second would be behind in one of them at least
+        sent += send("-n", 4000)
+        now = one(probe.status())
+        same(now["received"], sent, "received")
+        assert now["kernel_dropped"] > dropped, f"nothing was dropped: no overload ({now})"
+        dropped = now["kernel_dropped"]
+    probe.stop()
+
+
 # (c)
 @case
 def no_flow_is_on_two_shards():
