@@ -97,6 +97,55 @@ function(unit_test name)
         ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
 
+# What tests multiply their waits by: sanitizers are slow.
+set(NETSCOPE_TEST_PATIENCE 1)
+if(NETSCOPE_SANITIZE)
+    set(NETSCOPE_TEST_PATIENCE 5)
+endif()
+# Programs from elsewhere that tests fetch when they need them (grpcurl, packages of PyPI and npm): once for all builds.
+set(NETSCOPE_TEST_TOOLS ${PROJECT_SOURCE_DIR}/build/tools)
+
+# integration_test(NAME SCRIPT file NEEDS targets... ARGS words... ENVIRONMENT KEY=value... SECONDS n COST n LOCK name
+# LABEL word ALONE): a test in Python of running programs, run by ctest under the label "integration" (or LABEL); none
+# where one of the targets NEEDS is not built. Every one is told by its environment where the programs, the descriptors
+# and the tools are. SECONDS is when it is ended (300, doubled with a sanitizer), COST about how long it takes where that
+# is more than ten seconds: ctest begins with the long ones. Tests of one LOCK wait for each other; ALONE runs by itself.
+function(integration_test name)
+    cmake_parse_arguments(M "ALONE" "SCRIPT;SECONDS;COST;LOCK;LABEL" "NEEDS;ARGS;ENVIRONMENT" ${ARGN})
+    foreach(target IN LISTS M_NEEDS)
+        if(NOT TARGET ${target})
+            return()
+        endif()
+    endforeach()
+    if(M_UNPARSED_ARGUMENTS OR NOT M_SCRIPT)
+        message(FATAL_ERROR "integration_test(${name}): SCRIPT is missing, or not understood: ${M_UNPARSED_ARGUMENTS}")
+    endif()
+    foreach(default SECONDS=300 COST=10 LABEL=integration)
+        string(REGEX MATCH "^(.*)=(.*)$" _ ${default})
+        if(NOT M_${CMAKE_MATCH_1})
+            set(M_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+        endif()
+    endforeach()
+    if(NETSCOPE_SANITIZE)
+        math(EXPR M_SECONDS "${M_SECONDS} * 2")
+    endif()
+    set(veth_gen)
+    if(TARGET veth_gen)
+        set(veth_gen NETSCOPE_VETH_GEN=$<TARGET_FILE:veth_gen>)
+    endif()
+    add_test(NAME ${name} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${M_SCRIPT} ${M_ARGS})
+    set_tests_properties(${name} PROPERTIES LABELS ${M_LABEL} TIMEOUT ${M_SECONDS} COST ${M_COST} SKIP_RETURN_CODE 77
+        RUN_SERIAL ${M_ALONE})
+    set_property(TEST ${name} PROPERTY RESOURCE_LOCK ${M_LOCK})
+    set_property(TEST ${name} PROPERTY ENVIRONMENT
+        NETSCOPE_BIN=${PROJECT_BINARY_DIR}/bin
+        NETSCOPE_INGEST_PROBE=${PROJECT_BINARY_DIR}/bin/ingest_probe
+        NETSCOPE_DESCRIPTORS=${PROJECT_BINARY_DIR}/generated/netscope.binpb
+        NETSCOPE_TOOLS=${NETSCOPE_TEST_TOOLS}/bin
+        NETSCOPE_TEST_PATIENCE=${NETSCOPE_TEST_PATIENCE}
+        ${veth_gen} ${M_ENVIRONMENT})
+endfunction()
+
 # model_tests(NAME ...): unit tests that run long models in one thread. The thread sanitizer has nothing to find there.
 function(model_tests)
     set_property(TEST ${ARGN} APPEND PROPERTY LABELS model)

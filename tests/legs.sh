@@ -18,12 +18,15 @@ export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 
 LEGS=(format layers proto docs dev replay clang coverage fuzz memcheck dashboard kafka asan tsan tidy browser grpcurl helm instructions clickhouse containers)
 
-# [leg]=another, with which it starts: kafka waits more than it computes, and from clang on to its own turn nothing waits
-# for an answer or builds where it builds; tidy only computes, at the lowest priority, in what the waits of the sanitizers' tests leave.
-declare -A STARTS_WITH=([kafka]=clang [tidy]=asan)
-# Tests at once: most of the time of the integration tests goes by in waits (less than two thirds of two cores were used,
-# three at once).
-TESTS=$((JOBS * 2))
+# [leg]=legs that run one after the other beside it, and are told in their own turn. tidy only computes, at the lowest
+# priority, in what the waits of tests leave; kafka waits more than it computes, and from clang on to its own turn nothing
+# waits for an answer; the last are short and mostly fetch and wait.
+declare -A BESIDE=([dev]=tidy [clang]=kafka [browser]='grpcurl helm clickhouse')
+# Tests at once: most of the time of the integration tests goes by in waits (a fifth of a processor each, by getrusage).
+TESTS=$((JOBS * 4))
+TESTS_TSAN=$((JOBS * 2)) # unit tests alone, which compute
+# What legs on the release build run; neither unit tests nor the programs of the bench, which take minutes to link.
+RELEASE=(netscope-sensor netscope-collector netscopectl netscope-traffic kafka-mock kafka-probe kafka-drain kafka-check)
 
 # ---- what a leg may call ----
 
@@ -42,18 +45,22 @@ our_sources() { git ls-files --cached --others --exclude-standard -- "$@" | whil
     [[ -f $f ]] && printf '%s\n' "$f"
 done; }
 
+# configure_and_build PRESET [TARGET...]: legs that run side by side wait for each other.
 configure_and_build() {
     local preset=$1
     shift
-    cmake --preset "$preset" >/dev/null
-    cmake --build --preset "$preset" -j "$JOBS" ${@:+--target "$@"}
+    (
+        flock 9
+        cmake --preset "$preset" >/dev/null
+        cmake --build --preset "$preset" -j "$JOBS" ${@:+--target "$@"}
+    ) 9>"$LOGS/build-$preset.lock"
 }
 
-# run_ctest PRESET args...: fails as ctest does; tells what did not run.
+# run_ctest PRESET COUNT args...: so many tests at once; fails as ctest does; tells what did not run.
 run_ctest() {
-    local preset=$1 status=0 out=$LOGS/ctest-$1.txt
-    shift
-    ctest --preset "$preset" -j "$TESTS" --no-tests=error "$@" >"$out" 2>&1 </dev/null || status=$?
+    local preset=$1 count=$2 status=0 out=$LOGS/ctest-$1.txt
+    shift 2
+    ctest --preset "$preset" -j "$count" --no-tests=error "$@" >"$out" 2>&1 </dev/null || status=$?
     cat "$out"
     note "$(grep -E 'tests passed' "$out" | tail -1)"
     sed -n '/^The following tests did not run/,/^$/p' "$out" | grep Skipped | sed 's/^ */  not run: /' >&3 || true
@@ -69,7 +76,7 @@ run_ctest() {
 # A leg that is some tests of the release build, chosen by a word in their names.
 run_named() {
     local name=$1 count status=0 out=$LOGS/ctest-${1//[^a-z0-9_]/}.txt
-    configure_and_build release
+    configure_and_build release "${RELEASE[@]}"
     count=$(ctest --test-dir build/release -N -R "$name" | sed -n 's/^Total Tests: //p')
     ((count > 0)) || skip "no test has $name in its name"
     ctest --test-dir build/release -R "$name" --output-on-failure >"$out" 2>&1 </dev/null || status=$?
@@ -101,13 +108,13 @@ leg_proto() {
 
 # The printed pages equal what the programs print.
 leg_docs() {
-    configure_and_build release netscope-sensor netscope-collector netscopectl
+    configure_and_build release "${RELEASE[@]}"
     $PYTHON tests/integration/cli/generated_pages.py --bin build/release/bin
 }
 
 leg_dev() {
     configure_and_build dev
-    run_ctest dev -E "$OWN_LEGS"
+    run_ctest dev "$TESTS" -E "$OWN_LEGS"
 }
 
 # clang-tidy over our sources; a file whose text, headers and flags have not changed is not read again.
@@ -138,7 +145,7 @@ leg_clang() {
 
 leg_asan() {
     configure_and_build asan
-    run_ctest asan -E "$OWN_LEGS" -LE '^replay$'
+    run_ctest asan "$TESTS" -E "$OWN_LEGS" -LE '^replay$'
     # All captures once, for the sanitizers alone.
     [[ ! -f $CORPUS/check_flows.py ]] ||
         $PYTHON tests/replay/shards_agree.py --bin build/asan/bin/netscope-sensor --corpus "$CORPUS" --shards 2 --jobs "$JOBS"
@@ -147,12 +154,12 @@ leg_asan() {
 leg_tsan() {
     export TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1"
     configure_and_build tsan
-    run_ctest tsan -L '^(unit|scenario)$' -LE '^model$'
+    run_ctest tsan "$TESTS_TSAN" -L '^(unit|scenario)$' -LE '^model$'
 }
 
 leg_replay() {
     [[ -f $CORPUS/check_flows.py ]] || skip "no captures at $CORPUS (NETSCOPE_CORPUS names another place)"
-    configure_and_build release netscope-sensor
+    configure_and_build release "${RELEASE[@]}"
     local status=0
     # docs/accuracy.md explains each bound, and what the truth cannot know.
     $PYTHON "$CORPUS/check_flows.py" --corpus "$CORPUS" --jobs "$JOBS" --view innermost \
@@ -225,7 +232,7 @@ leg_dashboard() {
 
 leg_browser() {
     install_dashboard
-    configure_and_build release netscope-sensor netscope-collector netscope-traffic
+    configure_and_build release "${RELEASE[@]}"
     local status=0
     $PYTHON tests/integration/end_to_end/browser.py build/release/bin "$DASHBOARD/node_modules" build/screenshots ||
         status=$?
@@ -284,7 +291,7 @@ leg_memcheck() {
 leg_clickhouse() {
     need node npm
     local package=$ROOT/build/clickhouse-check
-    configure_and_build release netscope-sensor netscope-collector netscope-traffic kafka-mock
+    configure_and_build release "${RELEASE[@]}"
     mkdir -p "$package"
     cp tests/clickhouse/package.json tests/clickhouse/package-lock.json tests/clickhouse/*.mjs .npmrc "$package"
     if ! cmp -s "$package/package-lock.json" "$package/node_modules/.installed"; then
@@ -316,18 +323,21 @@ leg_process() {
     bash -euo pipefail "$0" --leg "$1" >"$LOGS/$1.log" 2>&1 3>"$LOGS/$1.notes" </dev/null
 }
 
-# A leg that mostly waits for another program runs beside those that only compile and read; its line comes in its turn.
+# Legs beside another, one after the other; the line of each comes in its turn.
 start_beside() {
-    local name=$1
-    rm -f "$LOGS/$name.ended"
+    local name
+    for name in "$@"; do rm -f "$LOGS/$name.ended"; done
     set -m # a process group of its own, so that it can be stopped whole
     (
-        SECONDS=0
-        status=0
-        leg_process "$name" || status=$?
-        printf '%d %d\n' "$status" "$SECONDS" >"$LOGS/$name.ended"
+        for name in "$@"; do
+            SECONDS=0
+            status=0
+            leg_process "$name" || status=$?
+            printf '%d %d\n' "$status" "$SECONDS" >"$LOGS/$name.new"
+            mv "$LOGS/$name.new" "$LOGS/$name.ended" # there is no half of it
+        done
     ) &
-    beside[$name]=$!
+    for name in "$@"; do beside[$name]=$!; done
     set +m
 }
 
@@ -338,12 +348,19 @@ stop_beside() {
     done
 }
 
+# Waits for a leg that runs beside others, not for those behind it.
+await_beside() {
+    until [[ -e $LOGS/$1.ended ]] || ! kill -0 "${beside[$1]}" 2>/dev/null; do
+        sleep 0.2
+    done
+}
+
 run_leg() {
     leg=$1
     local started=$SECONDS status=0 took verdict reason=
     printf '%-11s ' "$leg"
     if [[ -n ${beside[$leg]:-} ]]; then
-        wait "${beside[$leg]}" || true
+        await_beside "$leg"
         read -r status took <"$LOGS/$leg.ended" || status=1
     else
         leg_process "$leg" || status=$?
@@ -393,9 +410,11 @@ rows=()
 declare -A beside=()
 trap stop_beside EXIT
 for name in "$@"; do
-    for other in "${!STARTS_WITH[@]}"; do
-        [[ ${STARTS_WITH[$other]} != "$name" || " $* " != *" $other "* ]] || start_beside "$other"
+    others=()
+    for other in ${BESIDE[$name]:-}; do
+        [[ " $* " != *" $other "* ]] || others+=("$other")
     done
+    ((${#others[@]} == 0)) || start_beside "${others[@]}"
     run_leg "$name"
 done
 printf '\n'

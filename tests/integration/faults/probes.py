@@ -4,6 +4,8 @@ import signal
 import struct
 import subprocess
 
+from support.programs import PATIENCE, free_port
+
 PROGRESS_BYTES = 48
 
 
@@ -59,7 +61,7 @@ class ProbeSensor:
         return self.end(seconds)
 
     def end(self, seconds=120):
-        out, err = self.process.communicate(timeout=seconds)
+        out, err = self.process.communicate(timeout=seconds * PATIENCE)
         if self.process.returncode != 0:
             raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{out}{err[-2000:]}")
         self.said = err
@@ -78,7 +80,9 @@ class ProbeCollector:
 
     def __init__(self, probe, folder, listen="127.0.0.1:0", settings=(), prefix=(), environment=None):
         self.prefix, self.environment = list(prefix), environment
-        self.probe, self.folder, self.settings, self.listen = probe, folder, settings, listen
+        host, port = listen.rsplit(":", 1)
+        self.listen = listen if port != "0" else f"{host}:{free_port()}"  # it may be started again there
+        self.probe, self.folder, self.settings = probe, folder, settings
         self.start()
 
     def start(self):
@@ -95,7 +99,7 @@ class ProbeCollector:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=60 * PATIENCE)
         assert self.process.returncode == 0, (self.process.returncode, err)
         return words(out), err
 

@@ -1,10 +1,11 @@
 """Live capture on a veth pair: counts are exact, flows keep to their shard, lost interfaces come back.
 
-    run.py LIVE_PROBE VETH_GEN [CASE...]
+    run.py LIVE_PROBE VETH_GEN [CASE...|alone|beside]
 
 As root in two network namespaces of its own, else alone inside `unshare -Urn`; 77 with the reason where
 neither is allowed. LIVE_TEST_AS_NOBODY=1: root too takes the way without privileges. Exit 1 names the
-cases that failed. Cases (a) to (i) are each marked by their letter.
+cases that failed. Cases (a) to (i) are each marked by their letter. `alone` means those that hold rates and times to bounds
+and want the machine for themselves, `beside` all others.
 """
 import json
 import os
@@ -20,11 +21,27 @@ INSIDE = os.environ.get("LIVE_TEST_INSIDE") == "1"  # one namespace, not root ou
 AS_NOBODY = os.environ.get("LIVE_TEST_AS_NOBODY") == "1"
 OURS, PEER = "nsv0", "nsv1"
 CASES = []
+ALONE = []
 
 
 def case(function):
     CASES.append(function)
     return function
+
+
+def case_alone(function):
+    """Of rates and times."""
+    ALONE.append(function)
+    return case(function)
+
+
+def are_chosen(words):
+    """The cases that the command line names; all, where it names none."""
+    sets = {"alone": ALONE, "beside": [c for c in CASES if c not in ALONE]}
+    unknown = [word for word in words if word not in sets and word not in [c.__name__ for c in CASES]]
+    if unknown:
+        sys.exit(f"run.py: no case {', '.join(unknown)}")
+    return [c for c in CASES if not words or c.__name__ in words or any(c in sets.get(word, ()) for word in words)]
 
 
 def in_ns(side):
@@ -124,7 +141,7 @@ def same(got, wanted, what):
 
 
 # (a)
-@case
+@case_alone
 def all_that_is_sent_is_received():
     for size in (60, 1514):
         probe = Probe("timeout_ms=10")
@@ -141,7 +158,7 @@ def all_that_is_sent_is_received():
 
 
 # (b)
-@case
+@case_alone
 def overload_is_counted_to_the_packet():
     probe = Probe("timeout_ms=10", "buffer_kib=2048", "slow_ns=20000")
     sent = send("-n", 100000)
@@ -227,7 +244,7 @@ def both_directions_of_real_tcp_meet_one_shard():
 
 
 # (d)
-@case
+@case_alone
 def start_and_stop_in_running_traffic_split_no_flow():
     traffic = start_sending("-n", 10000000, "-r", 60000, "-f", 256, "-b")
     try:
@@ -244,7 +261,7 @@ def start_and_stop_in_running_traffic_split_no_flow():
         traffic.wait()
 
 
-@case
+@case_alone
 def what_a_slow_reader_left_in_the_ring_is_handed_over_at_the_stop():
     for shards in (1, 2):
         probe = Probe("timeout_ms=10", "slow_ns=20000", f"shards={shards}")
@@ -256,7 +273,7 @@ def what_a_slow_reader_left_in_the_ring_is_handed_over_at_the_stop():
         assert result["stop_ms"] > 50, "nothing was left: the case shows nothing"
 
 
-@case
+@case_alone
 def a_stop_in_running_traffic_takes_no_more_than_the_interface_saw():
     for shards in (1, 4):
         probe = Probe("timeout_ms=10", f"shards={shards}")
@@ -348,7 +365,7 @@ def a_renamed_interface_is_opened_when_its_name_is_back():
     same(result["frames"], sent, "frames")
 
 
-@case
+@case_alone
 def a_renamed_interface_is_let_go_in_running_traffic():
     probe = Probe("timeout_ms=10", "shards=2")
     traffic = start_sending("-n", 10000000, "-r", 60000, "-f", 256, "-b")
@@ -367,7 +384,7 @@ def a_renamed_interface_is_let_go_in_running_traffic():
 
 
 # (f)
-@case
+@case_alone
 def a_stop_on_an_idle_interface_is_quick():
     for timeout in (10, 100):
         probe = Probe(f"timeout_ms={timeout}", "shards=2", "poll_ms=60000")
@@ -378,7 +395,7 @@ def a_stop_on_an_idle_interface_is_quick():
 
 
 # (g)
-@case
+@case_alone
 def a_stall_of_half_a_second_is_absorbed_by_the_ring():
     for buffer_kib, may_lose in ((32768, False), (2048, True)):
         probe = Probe("timeout_ms=10", f"buffer_kib={buffer_kib}")
@@ -493,7 +510,7 @@ def main():
             return 77
         return subprocess.run([*other, "unshare", "-Urn", "/usr/bin/python3", *sys.argv],
                               env={**os.environ, "LIVE_TEST_INSIDE": "1"}).returncode
-    chosen = [c for c in CASES if not sys.argv[3:] or c.__name__ in sys.argv[3:]]
+    chosen = are_chosen(sys.argv[3:])
     failed, skipped = [], 0
     try:
         if not INSIDE:

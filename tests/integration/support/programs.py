@@ -3,8 +3,10 @@
 Programs come from the folder in NETSCOPE_BIN. A process that a test starts belongs to a Program object, which ends
 it by its id. Standard library only.
 """
+import fcntl
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -50,9 +52,32 @@ def sensor(*arguments, **options):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that no other test was given lately, and that the kernel gives to no connection: a program may be killed and
+    started again on it. Tests that run at once take turns by a file."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first, last = 10_000, int(file.read().split()[0]) - 1
+    if last - first < 5000:
+        first, last = 1024, 65535
+    path = os.path.join(tempfile.gettempdir(), f"netscope-test-port-{os.getuid()}")
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        text = turn.read()
+        port = int(text) if text.isdigit() else random.randint(first, last)
+        for _ in range(first, last):
+            port = port + 1 if first <= port < last else first
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    continue
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("", port))
+                except OSError:
+                    continue
+            turn.seek(0)
+            turn.truncate()
+            turn.write(str(port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(what, condition, seconds=20):
