@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/process.h"
+#include "base/rpc/rpc.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
 #include "base/service/log_settings.h"
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
     struct collector_command command;
     struct error err = {0};
 
+    rpc_process_begin();
     if (argc > 1 && strcmp(argv[1], "enroll") == 0) {
         const int status = enroll_run(argc - 1, argv + 1, stdout, &err);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/config/name_slips.h"
+#include "base/rpc/rpc.h"
 #include "ctl/command.h"
 #include "ctl/stop.h"
 
@@ -187,6 +188,7 @@ int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
 
+    rpc_process_begin();
     if (first[0] == '\0') {
         print_usage(stderr);
         return CTL_USAGE;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/process.h"
+#include "base/rpc/rpc.h"
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
 #include "base/service/log_settings.h"
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
     bool prints_topics = false, is_doctor = false;
     AUTO(config) config = sensor_settings_new(&settings, &err);
 
+    rpc_process_begin();
     if (config == NULL) {
         return fail(&err, EXIT_FAILURE);
     }

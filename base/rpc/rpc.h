@@ -8,7 +8,7 @@
  * is still alive. rpc_send starts the write on the calling thread and may pay for framing and
  * sendmsg: packet threads never call it. Nothing outside base/rpc sees a gRPC header. Memory that
  * gRPC itself cannot get aborts the program. Standards: gRPC over HTTP/2 (PROTOCOL-HTTP2),
- * grpc.health.v1, grpc.reflection.v1 and v1alpha. Depends on: base, libgrpc. */
+ * grpc.health.v1, grpc.reflection.v1 and v1alpha. Depends on: base, libgrpc, libcrypto. */
 #pragma once
 
 #include <stdbool.h>
@@ -84,6 +84,12 @@ void rpc_buffer_discard(struct rpc_buffer *buffer);
 struct rpc_runtime_options {
     unsigned queues; /* each with one thread; 0 = 1, which is enough for two cores; at most 64 */
 };
+
+/* OpenSSL's own clean-up at exit() stays away. gRPC joins not all of its threads: one that ends
+ * behind that clean-up never frees what OpenSSL keeps for it, and may use what is freed already.
+ * Takes effect where nothing has used OpenSSL before: first thing in main(). Any thread, any number
+ * of times; rpc_runtime_new does it too. */
+void rpc_process_begin(void);
 
 /* `options` may be NULL. NULL with `err` set: no memory or no thread. Sends gRPC's own log lines to
  * base/log. */

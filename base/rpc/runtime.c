@@ -4,6 +4,7 @@
 
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
+#include <openssl/crypto.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -221,6 +222,11 @@ static void queue_stop(struct rpc_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
+void rpc_process_begin(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
 struct rpc_runtime *rpc_runtime_new(const struct rpc_runtime_options *options, struct error *err)
 {
     const unsigned wanted = options == NULL || options->queues == 0 ? 1 : options->queues;
@@ -237,6 +243,7 @@ struct rpc_runtime *rpc_runtime_new(const struct rpc_runtime_options *options, s
     runtime->queues_count = wanted;
     pthread_mutex_init(&runtime->lock, NULL);
     gpr_set_log_function(log_from_core);
+    rpc_process_begin();
     grpc_init();
 
     grpc_channel *lame =

@@ -24,7 +24,6 @@ from relay import Relay
 from support.foreign_stream import (ACK, ALERTS, BATCH, CONNECT, FLOWS, HEARTBEAT, PROBE_TIME, REDIRECT, THROTTLE, WELCOME,
                                     Stream, batch, fields, gap, hello, number, packed, text, zstd_frame)
 from support.programs import PATIENCE, wait_until
-from support.sanitizers import failing_handshakes
 
 PROBE, CERTS = sys.argv[1:3]
 
@@ -333,7 +332,7 @@ class Peers(unittest.TestCase):
 
     def end_of_sensor(self, name, port, *settings, seconds=3):
         sensor = self.sensor(name, port, "spool.directory=memory", *settings)
-        sensor.start(records=1000, flush_seconds=seconds, environment=failing_handshakes(self.folder))
+        sensor.start(records=1000, flush_seconds=seconds)
         out, err = sensor.process.communicate(timeout=60 * PATIENCE)
         # A sanitizer's report ends a program before it shows what it has told: without this only that silence was seen.
         self.assertTrue(out, f"{name} ended with {sensor.process.returncode} and told nothing:\n{err[-4000:]}")
@@ -407,7 +406,7 @@ class Peers(unittest.TestCase):
         collector = self.collector(*tls, f"redirect_to=127.0.0.2:{other.port}")
         sensor = self.sensor("sensor-7", collector.port, f"ca={certs}/ca.pem", f"certificate={certs}/client.pem",
                              f"key={certs}/client.key", rate=1000)
-        sensor.start(records=4000, flush_seconds=60, environment=failing_handshakes(self.folder))
+        sensor.start(records=4000, flush_seconds=60)
         told = sensor.end()
         self.assertEqual((told["owed"], told["lost"]), (0, 0), told)
         self.assertIn("the collector we were sent to does not take us", sensor.said)
