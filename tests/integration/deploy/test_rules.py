@@ -8,14 +8,14 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
-from support.programs import ROOT, SENSOR, Program, free_port, main, wait_until, write_pcap
+from support.programs import PATIENCE, ROOT, SENSOR, Program, free_port, main, wait_until, write_pcap
 from support.service import capture
 
 RULES = os.path.join(ROOT, "deploy", "prometheus", "netscope.rules.yaml")
 
 
 def page(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20 * PATIENCE) as answer:
         return answer.read().decode()
 
 

@@ -32,7 +32,7 @@ class Collector:
         if not self.prefix:
             return get_json(url)
         import json
-        done = subprocess.run([*self.prefix, "curl", "-sf", "--max-time", "10", url], capture_output=True, text=True)
+        done = subprocess.run([*self.prefix, "curl", "-sf", "--max-time", str(20 * PATIENCE), url], capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError(f"{url}: curl {done.returncode}\n{self.program.text()[-2000:]}")
         return json.loads(done.stdout)

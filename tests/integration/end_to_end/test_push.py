@@ -13,7 +13,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from fleet import Collector
-from support.programs import SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
+from support.programs import PATIENCE, SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
 
 READER, OPERATOR = "reader-0123456789abcdef", "operator-0123456789abcdef"
 TOKENS = f"reader flows {READER}\nops flows,config {OPERATOR}\n"
@@ -26,7 +26,7 @@ def call(url, body=None, token=OPERATOR):
                                      headers={"content-type": "application/json", "x-netscope": "1",
                                               **({"authorization": f"Bearer {token}"} if token else {})})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read() or b"{}")

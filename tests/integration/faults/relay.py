@@ -53,7 +53,7 @@ class Relay:
     def _serve(self, near):
         self.flows.wait()
         try:
-            far = socket.create_connection(self.target, timeout=5)
+            far = socket.create_connection(self.target, timeout=20)
             far.settimeout(None)
         except OSError:
             near.close()

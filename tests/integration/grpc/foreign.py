@@ -14,7 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import ROOT, SKIPPED, free_port, main, metrics, wait_until
+from support.programs import PATIENCE, ROOT, SKIPPED, free_port, main, metrics, wait_until
 from support.service import TOKEN, Service
 
 try:
@@ -232,12 +232,12 @@ class Foreign(unittest.TestCase):
         with grpc.insecure_channel(f"127.0.0.1:{self.sensor.grpc}", options=[("grpc.enable_http_proxy", 0)]) as channel:
             for path in ("FlowService/GetFlow", "SensorService/GetInfo", "StatsService/WatchStats"):
                 call = channel.unary_stream(f"/netscope.v1.{path}")(
-                    b"\xff\xff\xff\xff\xff\xff\xff", timeout=20, metadata=(("authorization", f"Bearer {TOKEN}"),))
+                    b"\xff\xff\xff\xff\xff\xff\xff", timeout=20 * PATIENCE, metadata=(("authorization", f"Bearer {TOKEN}"),))
                 with self.assertRaises(grpc.RpcError) as caught:
                     list(call)
                 self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT, path)
             with self.assertRaises(grpc.RpcError) as caught:
-                channel.unary_unary("/netscope.v1.FlowService/NoSuch")(b"", timeout=20)
+                channel.unary_unary("/netscope.v1.FlowService/NoSuch")(b"", timeout=20 * PATIENCE)
             self.assertEqual(caught.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
 
     def test_too_many_streams_are_told_when_to_come_again(self):

@@ -20,7 +20,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
-from support.programs import SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
+from support.programs import PATIENCE, SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
 from support.service import capture
 
 try:
@@ -330,7 +330,7 @@ class CollectorApi(unittest.TestCase):
         url = f"http://127.0.0.1:{self.collector.http}{path}" + ("?" + urllib.parse.urlencode(query) if query else "")
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")

@@ -11,7 +11,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SKIPPED, main, metrics, udp, wait_until
+from support.programs import PATIENCE, SKIPPED, main, metrics, udp, wait_until
 
 try:
     import grpc
@@ -158,7 +158,7 @@ class CollectorCaptures(unittest.TestCase):
             upload = channel.stream_unary("/netscope.v1.IngestService/UploadCapture", lambda data: data, lambda data: data)
             for message, code in ((b"\x0a\x03abc\x12\x01x", "NOT_FOUND"), (b"\xff\xff", "INVALID_ARGUMENT")):
                 with self.assertRaises(grpc.RpcError) as refused:
-                    upload(iter([message]), timeout=10)
+                    upload(iter([message]), timeout=20 * PATIENCE)
                 self.assertEqual(refused.exception.code().name, code)
 
     def test_places_are_few_and_a_reader_that_leaves_frees_one(self):

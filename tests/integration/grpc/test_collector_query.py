@@ -22,7 +22,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from end_to_end.fleet import Collector, in_store
-from support.programs import CORPUS, SENSOR, Program, delta_packets, main, make_traffic, wait_until
+from support.programs import CORPUS, PATIENCE, SENSOR, Program, delta_packets, main, make_traffic, wait_until
 from test_collector_api import TOOLS, Client
 
 CAPTURES = ("mix--emix-688flows.pcap", "dns--464pkts-219flows.pcap")
@@ -222,7 +222,7 @@ class Query(unittest.TestCase):
     def test_whoever_goes_leaves_the_collector_well(self):
         for _ in range(20):
             path, message, read = self.client._method("QueryService/Aggregate", self.range)
-            call = self.client.channel.unary_unary(path, type(message).SerializeToString, read).future(message, timeout=20)
+            call = self.client.channel.unary_unary(path, type(message).SerializeToString, read).future(message, timeout=20 * PATIENCE)
             call.cancel()
         self.assertTrue(self.aggregate()["rows"])
 
@@ -367,7 +367,7 @@ class Query(unittest.TestCase):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SKIPPED, main, metrics, udp, wait_until
+from support.programs import PATIENCE, SKIPPED, main, metrics, udp, wait_until
 
 try:
     import grpc
@@ -59,7 +59,7 @@ class KeptCase(unittest.TestCase):
         request = urllib.request.Request(f"http://127.0.0.1:{self.collector.http}{path}", method=method, headers=headers,
                                          data=None if body is None else json.dumps(body).encode())
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 data = answer.read()
                 kind = answer.headers["Content-Type"]
                 return answer.status, json.loads(data) if kind == "application/json" else data, answer.headers

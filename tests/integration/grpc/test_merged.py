@@ -15,7 +15,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from end_to_end.fleet import Collector
-from support.programs import (ACK, FIN, PSH, START, SYN, delta_packets, json_lines, main, make_traffic,
+from support.programs import (ACK, FIN, PATIENCE, PSH, START, SYN, delta_packets, json_lines, main, make_traffic,
                               read_pcap, tcp, udp, write_pcap)
 from test_collector_api import Client
 from test_collector_query import number, report, stamp
@@ -103,7 +103,7 @@ class Merged(unittest.TestCase):
         url = (f"http://127.0.0.1:{self.collector.http}/v1/flows?"
                + urllib.parse.urlencode({"from": 0, "page_size": 1000, **query}))
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=20 * PATIENCE) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return json.loads(error.read())
@@ -162,7 +162,7 @@ class Merged(unittest.TestCase):
         for dedup in ("MERGED", "ALL"):
             with urllib.request.urlopen(f"http://127.0.0.1:{self.collector.http}/v1/timeseries?" + urllib.parse.urlencode(
                     {"filter": "protocol = udp", "metric": "pps", "step": 60000, "from": begin, "to": begin + 3_600_000,
-                     "dedup": dedup}), timeout=20) as answer:
+                     "dedup": dedup}), timeout=20 * PATIENCE) as answer:
                 answer = json.loads(answer.read())
             self.assertEqual(answer["dedup"], dedup, last)
             sums[dedup] = round(sum((value or 0) * 60 for one in answer["series"] for value in one["in"]))
@@ -190,7 +190,7 @@ class Merged(unittest.TestCase):
         flow = self.flows(filter="port = 40000")["flows"][0]
         for one in flow["observers"]:
             url = f"http://127.0.0.1:{self.collector.http}/v1/flows/{one['flow_id']}?sensor_id={one['sensor_id']}"
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=20 * PATIENCE) as answer:
                 own = json.loads(answer.read())
             self.assertEqual(own["sensor_id"], one["sensor_id"])
             self.assertEqual(own["observers"], flow["observers"])
@@ -216,7 +216,7 @@ class Merged(unittest.TestCase):
 
     def test_facets_of_sensors_have_all(self):
         url = f"http://127.0.0.1:{self.collector.http}/v1/facets?from=0&filter=port%3D40000"
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=20 * PATIENCE) as answer:
             facets = json.loads(answer.read())
         self.assertEqual((facets["matched"], {one["value"] for one in facets["sensor"]}), (2, set(SENSORS)))
 

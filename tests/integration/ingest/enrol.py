@@ -8,12 +8,15 @@ import sys
 import tempfile
 import time
 
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")]
+from support.programs import PATIENCE
+
 COLLECTOR, PROBE = sys.argv[1:3]
 started = []
 
 
 def run(*arguments):
-    return subprocess.run([COLLECTOR, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([COLLECTOR, *map(str, arguments)], capture_output=True, text=True, timeout=60 * PATIENCE)
 
 
 def start(place, *arguments):
@@ -30,7 +33,7 @@ def start(place, *arguments):
 
 def stop(process):
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30 * PATIENCE)
     assert process.returncode == 0, (process.returncode, err)
 
 
@@ -38,7 +41,7 @@ def report(port, name, **settings):
     done = subprocess.run(
         [PROBE, "sensor", f"127.0.0.1:{port}", "2000", "0", *(f"{key}={value}" for key, value in settings.items())],
         env={**os.environ, "PROBE_SENSOR_ID": name, "PROBE_FLUSH_SECONDS": "3"}, capture_output=True, text=True,
-        timeout=60)
+        timeout=60 * PATIENCE)
     return done.returncode, done.stdout
 
 

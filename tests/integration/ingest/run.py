@@ -8,6 +8,7 @@ import tempfile
 import time
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")]
+from support.programs import PATIENCE
 
 PROBE, CERTS = sys.argv[1:3]
 KILLS = 20
@@ -35,7 +36,7 @@ class Collector:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=30 * PATIENCE)
         assert self.process.returncode == 0, (self.process.returncode, err)
         return words(out), err
 
@@ -48,7 +49,7 @@ def start_sensor(address, records, rate, *settings, sensor_id="probe", flush_sec
 
 
 def end_sensor(process, status=0):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=120 * PATIENCE)
     assert process.returncode == status, (process.returncode, out, err)
     return words(out), err, out
 

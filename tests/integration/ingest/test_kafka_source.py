@@ -19,7 +19,7 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end")
 
 from fleet import Collector, in_store
 from kafka_tools import ALERTS, FLOWS, STATS, Cluster
-from support.programs import COLLECTOR, SENSOR, TRAFFIC, free_port, make_traffic, run, wait_until
+from support.programs import COLLECTOR, PATIENCE, SENSOR, TRAFFIC, free_port, make_traffic, run, wait_until
 
 PACKED = "netscope.flows-packed.v1"
 INSIDE = "NETSCOPE_TEST_MOUNTS"  # set in a mount namespace of our own
@@ -33,7 +33,7 @@ def write(path, text):
 
 
 def metrics(collector):
-    with urllib.request.urlopen(f"http://127.0.0.1:{collector.http}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{collector.http}/metrics", timeout=20 * PATIENCE) as answer:
         rows = [line.split() for line in answer.read().decode().splitlines() if line.startswith(METRIC)]
     return {row[0][len(METRIC):]: int(float(row[1])) for row in rows}
 

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 
+PATIENCE = float(os.environ.get("NETSCOPE_TEST_PATIENCE", "1"))  # as in support/programs.py
 FLOWS, ALERTS, STATS = (f"netscope.{name}.v1" for name in ("flows", "alerts", "stats"))
 PARTITIONS = {FLOWS: 4, ALERTS: 3, STATS: 2}
 
@@ -74,7 +75,7 @@ class Cluster:
             reader.end()
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=20 * PATIENCE)
 
 
 class Reader:
@@ -91,7 +92,7 @@ class Reader:
 
     def wait_for(self, count, seconds=30):
         """The lines once there are `count`, and half a second later, so that one too many shows too."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < end and len(self.lines()) < count:
             time.sleep(0.1)
         time.sleep(0.5)
@@ -104,7 +105,7 @@ class Reader:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=20 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -112,7 +113,7 @@ class Reader:
 
 
 def result_of(check, seconds=300):
-    out, _ = check.communicate(timeout=seconds)
+    out, _ = check.communicate(timeout=seconds * PATIENCE)
     return json.loads(out)
 
 

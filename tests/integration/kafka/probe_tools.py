@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 
-from kafka_tools import same
+from kafka_tools import PATIENCE, same
 
 FOLDER = ""  # of the programs; the caller sets it
 # librdkafka's mock brokers do not check sequence numbers, so where a request fails and the next one in flight does not,
@@ -18,7 +18,7 @@ def start(brokers, *arguments, before=()):
 
 
 def finish(running, seconds=90):
-    out, err = running.communicate(timeout=seconds)
+    out, err = running.communicate(timeout=seconds * PATIENCE)
     if running.returncode != 0:
         raise AssertionError(f"probe: exit {running.returncode}: {err.strip()}")
     result = json.loads(out)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from kafka_tools import ALERTS, FLOWS, PARTITIONS, Cluster, has_kcat, partition_of, run_cases, same
+from kafka_tools import ALERTS, FLOWS, PARTITIONS, PATIENCE, Cluster, has_kcat, partition_of, run_cases, same
 
 FOLDER, SENSOR, TRAFFIC = (os.path.abspath(path) for path in sys.argv[1:4])
 CASES = []
@@ -29,7 +29,7 @@ def make_capture(folder, workload, packets):
 
 
 def sense(*arguments, status=0, seconds=90):
-    done = subprocess.run([SENSOR, "--quiet", *arguments], capture_output=True, text=True, timeout=seconds,
+    done = subprocess.run([SENSOR, "--quiet", *arguments], capture_output=True, text=True, timeout=seconds * PATIENCE,
                           check=False)
     if done.returncode != status:
         raise AssertionError(f"exit {done.returncode}, not {status}: {done.stderr[-500:]}")

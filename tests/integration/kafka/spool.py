@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from kafka_tools import ALERTS, FLOWS, PARTITIONS, STATS, Cluster, kept_contract, result_of, run_cases, same
+from kafka_tools import ALERTS, FLOWS, PARTITIONS, PATIENCE, STATS, Cluster, kept_contract, result_of, run_cases, same
 import probe_tools
 from probe_tools import ONE_IN_FLIGHT, finish, lines_with, probe, start, total
 
@@ -321,7 +321,7 @@ def filters_leave_records_out_and_count_them():
 @case
 def a_million_records_survive_broker_kills():
     # Sanitized programs get a tenth of it in the same time.
-    records = 1000000 if float(os.environ.get("NETSCOPE_TEST_PATIENCE", "1")) <= 1 else 100000
+    records = 1000000 if PATIENCE <= 1 else 100000
     with tempfile.TemporaryDirectory() as folder, Cluster(FOLDER) as cluster:
         check = cluster.check(records * 1011 // 1000, 200, PARTITIONS)
         running = start(cluster.brokers, "--records", str(records), "--rate", str(records // 20), *spool(folder),

@@ -95,8 +95,8 @@ class Probe:
         self.process.send_signal(signal.SIGUSR1)
         return json.loads(self.process.stdout.readline())
 
-    def wait_state(self, state, seconds=10):
-        end = time.time() + seconds
+    def wait_state(self, state, seconds=20):
+        end = time.time() + seconds * PATIENCE
         while time.time() < end:
             now = self.status()["interfaces"][0]
             if now["state"] == state:
@@ -107,7 +107,7 @@ class Probe:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         line = self.process.stdout.readline()
-        code = self.process.wait(timeout=20)
+        code = self.process.wait(timeout=20 * PATIENCE)
         assert code == 0, f"exit {code}: {self.process.stderr.read()}"
         result = json.loads(line)
         for interface in result["interfaces"]:
@@ -232,7 +232,7 @@ def both_directions_of_real_tcp_meet_one_shard():
             server.stdout.readline()
             probe = Probe("timeout_ms=10", "shards=4", f"fanout={fanout}", "filter=tcp")
             run("/usr/bin/python3", "-c", TCP_CLIENT)
-            server.wait(timeout=20)
+            server.wait(timeout=20 * PATIENCE)
             time.sleep(0.1)
             result = probe.stop()
         finally:

@@ -19,7 +19,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
 from support.netns import command, inside, lay_wire, plain_link, remove
-from support.programs import COLLECTOR, SENSOR, SKIPPED, SYN, Program, main, tcp, wait_until
+from support.programs import COLLECTOR, PATIENCE, SENSOR, SKIPPED, SYN, Program, main, tcp, wait_until
 
 try:
     from support.captures import read_pcapng
@@ -79,7 +79,7 @@ class CapturedFleet(unittest.TestCase):
         request = urllib.request.Request(f"http://127.0.0.1:{self.collector.http}{path}", data=None if body is None else json.dumps(body).encode(),
                                          headers={"X-NetScope": "1", "Authorization": f"Bearer {TOKEN}"})
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 data = answer.read()
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from error

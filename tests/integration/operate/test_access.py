@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SENSOR, Program, answers, free_port, main, make_traffic, metrics, sensor, wait_until
+from support.programs import PATIENCE, SENSOR, Program, answers, free_port, main, make_traffic, metrics, sensor, wait_until
 
 try:
     import grpc
@@ -67,7 +67,7 @@ class Calls(unittest.TestCase):
         if token is not None:
             request.add_header("authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -99,10 +99,10 @@ class Calls(unittest.TestCase):
 
     def test_connections_beyond_the_bound_are_closed_counted_and_told(self):
         program = self.start(token=False, environment={"NETSCOPE_GRPC__CONNECTIONS_MAX": "5"})
-        ends = [socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) for _ in range(5)]
+        ends = [socket.create_connection(("127.0.0.1", self.grpc_port), timeout=20 * PATIENCE) for _ in range(5)]
         self.addCleanup(lambda: [end.close() for end in ends])
         for _ in range(30):
-            with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) as more:
+            with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=20 * PATIENCE) as more:
                 with contextlib.suppress(ConnectionError):
                     self.assertEqual(more.recv(1), b"")
 
@@ -114,7 +114,7 @@ class Calls(unittest.TestCase):
         self.assertIn("a connection is closed: there are as many as may be", program.text())
         ends.pop().close()
         wait_until("one has left", lambda: figures()["connections"] == 4)
-        with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=10) as again:
+        with socket.create_connection(("127.0.0.1", self.grpc_port), timeout=20 * PATIENCE) as again:
             again.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
             self.assertNotEqual(again.recv(9), b"")
 
@@ -196,15 +196,15 @@ class Calls(unittest.TestCase):
         self.start(environment={"NETSCOPE_GRPC__CALLS_PER_SECOND": "5"})
         with grpc.insecure_channel(f"unix:{self.socket}") as channel:
             call = channel.unary_unary("/netscope.v1.ConfigService/GetConfig")
-            self.assertIn(b"max_flows", call(b"", timeout=10))
+            self.assertIn(b"max_flows", call(b"", timeout=20 * PATIENCE))
             for _ in range(30):
-                call(b"", timeout=10)
+                call(b"", timeout=20 * PATIENCE)
         codes = []
         with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
             call = channel.unary_unary("/netscope.v1.SensorService/GetInfo")
             for _ in range(30):
                 try:
-                    call(b"", timeout=10, metadata=(("authorization", f"Bearer {READER}"),))
+                    call(b"", timeout=20 * PATIENCE, metadata=(("authorization", f"Bearer {READER}"),))
                     codes.append("OK")
                 except grpc.RpcError as error:
                     codes.append(error.code().name)

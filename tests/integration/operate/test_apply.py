@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
+from support.programs import PATIENCE, SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
 
 READER, OPERATOR = "reader-0123456789abcdef", "operator-0123456789abcdef"
 TOKENS = f"reader flows {READER}\nops flows,config {OPERATOR}\n"
@@ -74,7 +74,7 @@ class Apply(unittest.TestCase):
                                          headers={"content-type": "application/json", "x-netscope": "1",
                                                   "authorization": f"Bearer {token}"})
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -306,7 +306,7 @@ class Apply(unittest.TestCase):
         def call(method, body):
             done = subprocess.run([program, "-plaintext", "-H", f"authorization: Bearer {OPERATOR}", "-d",
                                    json.dumps(body), f"127.0.0.1:{self.grpc}", f"netscope.v1.ConfigService/{method}"],
-                                  capture_output=True, text=True, check=False, timeout=20)
+                                  capture_output=True, text=True, check=False, timeout=20 * PATIENCE)
             return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
         config = call("GetConfig", {})

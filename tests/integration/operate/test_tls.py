@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from support.peers import Peers
-from support.programs import COLLECTOR, SENSOR, Program, free_port, get_json, main, make_traffic, run, wait_until
+from support.programs import COLLECTOR, PATIENCE, SENSOR, Program, free_port, get_json, main, make_traffic, run, wait_until
 
 
 class Tls(unittest.TestCase):
@@ -66,7 +66,7 @@ class Tls(unittest.TestCase):
         context = ssl.create_default_context(cafile=self.path("ca.pem"))
 
         def name():
-            with socket.create_connection(("localhost", self.web), timeout=5) as plain, \
+            with socket.create_connection(("localhost", self.web), timeout=20 * PATIENCE) as plain, \
                     context.wrap_socket(plain, server_hostname="localhost") as secure:
                 return dict(pair[0] for pair in secure.getpeercert()["subject"])["commonName"]
 

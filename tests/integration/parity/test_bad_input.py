@@ -10,8 +10,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import (COLLECTOR, SENSOR, Program, answers, delta_packets, free_port, get, json_lines, main,
-                              make_traffic, run, sensor, udp, wait_until, write_pcap)
+from support.programs import (COLLECTOR, PATIENCE, SENSOR, Program, answers, delta_packets, free_port, get, json_lines,
+                              main, make_traffic, run, sensor, udp, wait_until, write_pcap)
 
 GARBAGE = [b"\0" * 4096, b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 1000,
            b"\x16\x03\x01\xff\xff" + b"\1" * 2000, random.Random(1).randbytes(20000), b"A" * 100000]
@@ -199,7 +199,7 @@ class Network(unittest.TestCase):
 
     def throw_garbage(self, port, program):
         for garbage in GARBAGE:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=20 * PATIENCE) as connection:
                 connection.settimeout(1)
                 try:
                     connection.sendall(garbage)

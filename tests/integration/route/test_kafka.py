@@ -18,7 +18,7 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end")
 
 from fleet import Collector
 from kafka_tools import Cluster, has_kcat
-from support.programs import COLLECTOR, SENSOR, SKIPPED, free_port, make_traffic, wait_until
+from support.programs import COLLECTOR, PATIENCE, SENSOR, SKIPPED, free_port, make_traffic, wait_until
 
 TOPIC = "fleet.alerts"
 SEVERITIES = [f"SEVERITY_{name}" for name in ("UNSPECIFIED", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL")]
@@ -112,7 +112,7 @@ class Kafka(unittest.TestCase):
 
 def metrics(collector):
     import urllib.request
-    with urllib.request.urlopen(f"http://127.0.0.1:{collector.http}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{collector.http}/metrics", timeout=20 * PATIENCE) as answer:
         return answer.read().decode()
 
 

@@ -1,4 +1,5 @@
 """A foreign client (grpcio) against our server: argv[1] is the echo server. Exit status 77: grpcio is missing."""
+import os
 import subprocess
 import sys
 import unittest
@@ -8,6 +9,8 @@ try:
 except ImportError:
     print("SKIP: python3-grpcio is not installed")
     sys.exit(77)
+
+WAIT = 20 * float(os.environ.get("NETSCOPE_TEST_PATIENCE", "1"))
 
 
 class ForeignClient(unittest.TestCase):
@@ -19,24 +22,24 @@ class ForeignClient(unittest.TestCase):
     def tearDown(self):
         self.channel.close()
         self.server.stdin.close()
-        self.assertEqual(self.server.wait(timeout=20), 0)
+        self.assertEqual(self.server.wait(timeout=WAIT), 0)
         self.server.stdout.close()
 
     def refused(self, code, request, path="/test.Echo/Unary", **options):
         with self.assertRaises(grpc.RpcError) as caught:
-            self.channel.unary_unary(path)(request, timeout=10, **options)
+            self.channel.unary_unary(path)(request, timeout=WAIT, **options)
         self.assertEqual(caught.exception.code(), code)
         return caught.exception.details()
 
     def test_unary(self):
-        self.assertEqual(self.channel.unary_unary("/test.Echo/Unary")(b"hello", timeout=10), b"hello")
-        self.assertEqual(self.channel.unary_unary("/test.Echo/Unary")(b"", timeout=10), b"")
+        self.assertEqual(self.channel.unary_unary("/test.Echo/Unary")(b"hello", timeout=WAIT), b"hello")
+        self.assertEqual(self.channel.unary_unary("/test.Echo/Unary")(b"", timeout=WAIT), b"")
 
     def test_streams(self):
-        self.assertEqual(list(self.channel.unary_stream("/test.Echo/Thrice")(b"x", timeout=10)), [b"x"] * 3)
-        self.assertEqual(self.channel.stream_unary("/test.Echo/Sum")(iter([b"abc"] * 100), timeout=10), b"300")
+        self.assertEqual(list(self.channel.unary_stream("/test.Echo/Thrice")(b"x", timeout=WAIT)), [b"x"] * 3)
+        self.assertEqual(self.channel.stream_unary("/test.Echo/Sum")(iter([b"abc"] * 100), timeout=WAIT), b"300")
         sent = [b"%d" % i for i in range(50)]
-        self.assertEqual(list(self.channel.stream_stream("/test.Echo/Talk")(iter(sent), timeout=10)), sent)
+        self.assertEqual(list(self.channel.stream_stream("/test.Echo/Talk")(iter(sent), timeout=WAIT)), sent)
 
     def test_cancel(self):
         def endless():
@@ -46,7 +49,7 @@ class ForeignClient(unittest.TestCase):
 
         import threading
         stop, pass_event = [], threading.Event()
-        call = self.channel.stream_stream("/test.Echo/Talk")(endless(), timeout=20)
+        call = self.channel.stream_stream("/test.Echo/Talk")(endless(), timeout=WAIT)
         self.assertEqual(next(call), b"first")
         call.cancel()
         self.assertEqual(self.server.stdout.readline(), "cancelled /test.Echo/Talk\n")
@@ -74,7 +77,7 @@ class ForeignClient(unittest.TestCase):
         self.test_unary()
 
     def test_health(self):
-        self.assertEqual(self.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10), b"\x08\x01")
+        self.assertEqual(self.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=WAIT), b"\x08\x01")
         self.refused(grpc.StatusCode.NOT_FOUND, b"\x0a\x01x", path="/grpc.health.v1.Health/Check")
 
 

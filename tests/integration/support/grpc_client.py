@@ -8,7 +8,7 @@ import os
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from support.programs import ROOT
+from support.programs import PATIENCE, ROOT
 
 DESCRIPTORS = os.environ.get("NETSCOPE_DESCRIPTORS",
                              os.path.join(ROOT, "build", "dev", "generated", "netscope.binpb"))
@@ -47,7 +47,7 @@ class Client:
     def ask(self, name, request=None):
         path, message, read = self._method(name, request or {})
         call = self.channel.unary_unary(path, type(message).SerializeToString, read)
-        return self.plain(call(message, timeout=20, metadata=self.metadata))
+        return self.plain(call(message, timeout=20 * PATIENCE, metadata=self.metadata))
 
     def stream(self, name, request=None, seconds=20):
         path, message, read = self._method(name, request or {})
@@ -56,7 +56,7 @@ class Client:
 
     def until(self, name, request, is_enough, seconds=30):
         """Messages until `is_enough(message)`; then the stream is left."""
-        call, seen = self.stream(name, request, seconds), []
+        call, seen = self.stream(name, request, seconds * PATIENCE), []
         for answer in call:
             seen.append(self.plain(answer))
             if is_enough(seen[-1]):

@@ -149,7 +149,7 @@ class Program:
         self.output.close()
 
 
-def get(url, timeout=10):
+def get(url, timeout=20 * PATIENCE):
     with urllib.request.urlopen(url, timeout=timeout) as answer:
         return answer.read().decode()
 

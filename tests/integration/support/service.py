@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from support.programs import ACK, PSH, SENSOR, SYN, Program, dns_query, tcp, udp, wait_until, write_pcap
+from support.programs import ACK, PATIENCE, PSH, SENSOR, SYN, Program, dns_query, tcp, udp, wait_until, write_pcap
 
 TOKEN = "sesame-open-0123456789"
 
@@ -47,7 +47,7 @@ class Asked:
             head["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(self.url + path, data=data, headers=head, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, answer.headers.get("Content-Type", ""), answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

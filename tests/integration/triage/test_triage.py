@@ -13,7 +13,7 @@ import urllib.request
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "route")]
 from receivers import Routing
-from support.programs import SKIPPED, main, wait_until
+from support.programs import PATIENCE, SKIPPED, main, wait_until
 
 try:
     from support.foreign_stream import ALERTS, WELCOME, Stream, batch, hello
@@ -106,7 +106,7 @@ class Triage(Routing):
                                          data=json.dumps(body).encode() if body is not None else b"",
                                          headers={"X-NetScope": "1", **(headers or {})})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -359,7 +359,7 @@ class Triage(Routing):
         request = urllib.request.Request(f"http://127.0.0.1:{self.collector.http}/v1/alerts:acknowledge", method="POST",
                                          data=json.dumps(body).encode(), headers=login)
         with self.assertRaises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=20 * PATIENCE)
         self.assertEqual(caught.exception.code, 403)
         self.assertEqual(self.post("/v1/alerts:acknowledge", None, login, "GET")[0], 405)
 
