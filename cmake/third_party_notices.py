@@ -20,15 +20,15 @@ def output(*command):
 
 
 def debian_packages(programs):
-    packages = set()
-    for program in programs:
-        for library in re.findall(r"NEEDED\s+(\S+)", output("objdump", "-p", program)):
-            for line in output("dpkg-query", "-S", f"*/{library}").splitlines():
-                name = line.split(":")[0]
-                if not name.startswith("lib32") and not name.endswith("-i386") and os.path.exists(f"/usr/share/doc/{name}/copyright"):
-                    packages.add(name)
-                    break
-    return sorted(packages)
+    """dpkg-query reads all that is installed, each time: it is asked once."""
+    needed = {library for program in programs
+              for library in re.findall(r"NEEDED\s+(\S+)", output("objdump", "-p", program))}
+    packages = {}
+    for line in output("dpkg-query", "-S", *(f"*/{library}" for library in sorted(needed))).splitlines():
+        name, library = line.split(":")[0], os.path.basename(line)
+        if not name.startswith("lib32") and not name.endswith("-i386") and os.path.exists(f"/usr/share/doc/{name}/copyright"):
+            packages.setdefault(library, name)
+    return sorted(set(packages.values()))
 
 
 def read(path):
