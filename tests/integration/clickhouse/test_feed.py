@@ -17,8 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from end_to_end.fleet import Collector
 from server import COLUMNS, ClickHouse
-from support.programs import (COLLECTOR, clean_environment, free_port, json_lines, main, make_traffic, metrics, run, sensor,
-                              wait_until)
+from support.programs import (COLLECTOR, PATIENCE, clean_environment, free_port, json_lines, main, make_traffic, metrics, run,
+                              sensor, wait_until)
 
 try:
     from support.foreign_stream import ALERTS, FLOWS, WELCOME, Stream, batch, hello, number, text
@@ -149,8 +149,8 @@ class Feed(unittest.TestCase):
 
     def wait_through(self, *trouble, least, most, described):
         """A connection that was kept and is hung up is dialled once more at once, which is no try of ours."""
-        self.server.trouble, self.server.seconds = list(trouble), 3
-        self.start(TIMEOUT="1s", BATCH_ROWS="40")
+        self.server.trouble, self.server.seconds = list(trouble), 4 * PATIENCE
+        self.start(TIMEOUT=f"{2 * PATIENCE:g}s", BATCH_ROWS="40")
         stream = self.stream()
         stream.send(*[batch(first, 20, record=flow()) for first in range(1, 201, 20)])
         stream.acknowledged(200)
