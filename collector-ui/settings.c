@@ -128,10 +128,10 @@ static const struct config_field analysis_fields[] = {
 
 /* One environment may serve both programs. */
 static const char *const sensor_sections[] = {
-    "analysis", "assets", "capture", "collector",      "decode", "dns",
-    "flow",     "grpc",   "http",    "kafka",          "log",    "names",
-    "networks", "output", "packets", "pipeline",       "run",    "security",
-    "sensor",   "spool",  "stats",   "kafka_clusters", NULL};
+    "analysis", "assets",   "capture", "collector", "decode",         "dns",
+    "flow",     "grpc",     "http",    "ipfix",     "kafka",          "log",
+    "names",    "networks", "output",  "packets",   "pipeline",       "run",
+    "security", "sensor",   "spool",   "stats",     "kafka_clusters", NULL};
 static const struct config_neighbour sensor = {"netscope-sensor", "NETSCOPE", sensor_sections};
 
 struct config *collector_settings_new(struct collector_settings_all *settings, struct error *err)

@@ -68,7 +68,7 @@ int app_check_addresses(const struct sensor_settings *settings, struct error *er
 static int add_grpc(struct app *app, struct error *err)
 {
     static const char *const capabilities[] = {"flows", "alerts",    "stats", "packets",
-                                               "dns",   "collector", "kafka"};
+                                               "dns",   "collector", "kafka", "ipfix"};
     const struct grpc_identity identity = {
         .sensor_id = app->sensor_id,
         .boot_id = app->boot_id,
@@ -110,6 +110,20 @@ static int add_kafka(struct app *app, struct error *err)
         if (result != 0) {
             error_prefix(err, "kafka_clusters.%s", from->kafka_names[i]);
         }
+        to->sinks_count += result == 0;
+    }
+    return result;
+}
+
+/* One sink for each collector of section `ipfix`. */
+static int add_ipfix(struct app *app, struct error *err)
+{
+    const struct ipfix_export_settings *from = &app->settings->ipfix;
+    struct pipeline_settings *to = &app->pipeline_settings;
+    int result = 0;
+
+    for (uint32_t i = 0; i < from->collectors.count && result == 0; i++) {
+        result = ipfix_sink_open(from, i, &to->sinks[to->sinks_count], err);
         to->sinks_count += result == 0;
     }
     return result;
@@ -160,7 +174,10 @@ static int add_network_sinks(struct app *app, struct error *err)
     if (result == 0 && from->collector.address[0] != '\0') {
         result = add_collector(app, err);
     }
-    return result == 0 ? add_kafka(app, err) : result;
+    if (result == 0) {
+        result = add_kafka(app, err);
+    }
+    return result == 0 ? add_ipfix(app, err) : result;
 }
 
 int app_identify(struct app *app, struct error *err)

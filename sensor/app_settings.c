@@ -289,9 +289,12 @@ int app_fill_pipeline(struct app *app, const struct sensor_command *command, str
 
 /* ---- before anything is opened ---- */
 
-/* What the tables cannot say of one setting alone. Asks no broker. */
-static int check_kafka(const struct sensor_settings *settings, struct error *err)
+/* What the tables cannot say of one setting alone. Asks no peer. */
+static int check_peers(const struct sensor_settings *settings, struct error *err)
 {
+    if (ipfix_settings_check(&settings->ipfix, err) != 0) {
+        return -err->code;
+    }
     if (settings->kafka.brokers[0] != '\0' && kafka_settings_check(&settings->kafka, err) != 0) {
         return -err->code;
     }
@@ -346,7 +349,7 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
         (void)error_set(err, EINVAL, "sensor.labels: at most %d", SENSOR_LABELS_MAX);
         return config_refuse(config, "sensor.labels", err);
     }
-    return app_offer_check(settings, config, err) != 0 ? -err->code : check_kafka(settings, err);
+    return app_offer_check(settings, config, err) != 0 ? -err->code : check_peers(settings, err);
 }
 
 int app_check_settings(const struct sensor_settings *settings, const struct config *config,

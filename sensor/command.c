@@ -99,6 +99,8 @@ static const struct command_flag flags[] = {
      "report to the collector at host:port"},
     {"kafka", 0, FLAG_SET, "BROKERS", "kafka.brokers", NULL,
      "send records to Kafka: host:port,host:port"},
+    {"ipfix", 0, FLAG_SET, "ADDR", "ipfix.collectors", NULL,
+     "send flow records to the IPFIX collector at host:port"},
     {"compare", 0, FLAG_COMPARE, "PATH", NULL, NULL,
      "with --read-pcap: print the alerts that appear, vanish and change against this older "
      "YAML file"},
@@ -134,7 +136,8 @@ static int refuse_web(char **argv, int argc, struct error *err)
 
 static int read_line(struct command_line *line, int argc, char **argv, struct error *err)
 {
-    static const char *const commands[] = {"doctor", "fields", "kafka-topics", NULL};
+    static const char *const commands[] = {"doctor", "fields", "ipfix-elements", "kafka-topics",
+                                           NULL};
 
     return command_line_read(line, flags, FLAGS_COUNT, argc, argv, err) == 0
                ? 0
@@ -317,6 +320,7 @@ void sensor_command_help(FILE *out)
         "topics\n"
         "  netscope-sensor fields [--format json]      print every field of the records and its "
         "names elsewhere\n"
+        "  netscope-sensor ipfix-elements              print the elements of IPFIX records\n"
         "  netscope-sensor doctor [--config F] [--format json]\n"
         "                                              what is missing, and what cures it\n\n"
         "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n\n",

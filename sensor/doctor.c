@@ -211,6 +211,20 @@ static void look_at_kafka(struct doctor *doctor, const struct kafka_settings *s)
     doctor_connect_any(doctor, "kafka.brokers", s->brokers);
 }
 
+static void look_at_ipfix(struct doctor *doctor, const struct ipfix_export_settings *s)
+{
+    for (uint32_t i = 0; i < s->collectors.count; i++) {
+        const struct doctor_peer peer = {.key = "ipfix.collectors",
+                                         .address = s->collectors.items[i]};
+
+        if (strcmp(s->transport, "tcp") == 0) {
+            doctor_connect(doctor, &peer);
+        } else {
+            doctor_datagrams(doctor, peer.key, peer.address);
+        }
+    }
+}
+
 static void look_at_directories(struct doctor *doctor, const struct sensor_settings *settings)
 {
     const char *state = settings->sensor.state_directory;
@@ -255,6 +269,7 @@ int sensor_doctor(const struct sensor_settings *settings, bool is_json, FILE *ou
     for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
         look_at_kafka(&doctor, &settings->kafka_clusters[i]);
     }
+    look_at_ipfix(&doctor, &settings->ipfix);
     doctor_print(&doctor, is_json, out);
     const int status = doctor_status(&doctor);
 

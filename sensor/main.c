@@ -8,6 +8,7 @@
 #include "base/service/fatal.h"
 #include "base/service/healthcheck.h"
 #include "base/service/log_settings.h"
+#include "proto/ipfix/ipfix.h"
 #include "sensor/app.h"
 #include "sensor/compare.h"
 #include "sensor/doctor.h"
@@ -74,6 +75,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "fields") == 0) {
         return fields_main(argc, argv);
+    }
+    if (argc == 2 && strcmp(argv[1], "ipfix-elements") == 0) {
+        ipfix_elements_print(stdout);
+        return EXIT_SUCCESS;
     }
     if (argc > 1 && (strcmp(argv[1], "kafka-topics") == 0 || strcmp(argv[1], "doctor") == 0)) {
         prints_topics = argv[1][0] == 'k';

@@ -46,6 +46,7 @@ struct config *sensor_settings_new(struct sensor_settings *settings, struct erro
         {"http", http_export_fields, &settings->http, "Metrics and health over HTTP."},
         {"collector", collector_fields, &settings->collector, "Stream to a collector."},
         {"kafka", kafka_fields, &settings->kafka, "Records to Kafka."},
+        {"ipfix", ipfix_fields, &settings->ipfix, "Flow records to IPFIX collectors."},
         {"security", confine_fields, &settings->security, "What the process may still do."},
         {"spool", spool_fields, &settings->spool,
          "Where records wait for the collector and Kafka through long outages and restarts."},

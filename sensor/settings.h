@@ -16,6 +16,7 @@
 #include "sensor/export/collector_sink.h"
 #include "sensor/export/grpc_server.h"
 #include "sensor/export/http_export.h"
+#include "sensor/export/ipfix_sink.h"
 #include "sensor/export/kafka_sink.h"
 
 struct sensor_section {
@@ -141,7 +142,7 @@ struct names_section {
     uint64_t ttl_min_ns, ttl_max_ns;
 };
 
-#define SENSOR_SECTIONS_MAX (24 + DETECTION_SECTIONS_MAX)
+#define SENSOR_SECTIONS_MAX (25 + DETECTION_SECTIONS_MAX)
 
 struct sensor_settings {
     struct config_section sections[SENSOR_SECTIONS_MAX]; /* filled by sensor_settings_new */
@@ -165,6 +166,7 @@ struct sensor_settings {
     struct http_export_settings http;
     struct collector_settings collector;
     struct kafka_settings kafka;
+    struct ipfix_export_settings ipfix;
     struct confine_settings security;
     struct kafka_settings kafka_clusters[KAFKA_CLUSTERS_MAX];
     struct config_named named_clusters;

@@ -82,5 +82,7 @@ struct doctor_peer {
 void doctor_connect(struct doctor *doctor, const struct doctor_peer *peer);
 /* Several of which one is enough, separated by commas (Kafka's brokers). */
 void doctor_connect_any(struct doctor *doctor, const char *key, const char *addresses);
+/* Whether an address that gets datagrams ("host:port") is known; nothing is sent there. */
+void doctor_datagrams(struct doctor *doctor, const char *key, const char *address);
 /* An address to listen on: free, and allowed. */
 void doctor_listen(struct doctor *doctor, const char *key, const char *address);

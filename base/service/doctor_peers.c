@@ -97,12 +97,46 @@ static void tell_addresses(struct doctor *doctor, const char *key, const char *h
     doctor_add(doctor, DOCTOR_OK, "name", NULL, "%s: %.100s is %s", key, host, text);
 }
 
+/* NULL with the reason and its cure in plain words. */
+static struct addrinfo *look_up(const struct endpoint *to, int type, char *reason,
+                                size_t reason_bytes, const char **cure)
+{
+    const struct addrinfo hints = {.ai_socktype = type};
+    struct addrinfo *found = NULL;
+    const int lookup = getaddrinfo(to->host, to->port, &hints, &found);
+
+    if (lookup != 0) {
+        *cure = "correct the name, or look at /etc/resolv.conf";
+        (void)snprintf(reason, reason_bytes, "the name %.100s cannot be resolved: %s", to->host,
+                       gai_strerror(lookup));
+        return NULL;
+    }
+    return found;
+}
+
+void doctor_datagrams(struct doctor *doctor, const char *key, const char *address)
+{
+    char reason[256] = "is no address";
+    const char *cure = "write it as host:port or [IPv6]:port";
+    struct endpoint to;
+    struct addrinfo *found =
+        split(address, &to) ? look_up(&to, SOCK_DGRAM, reason, sizeof(reason), &cure) : NULL;
+
+    if (found == NULL) {
+        doctor_add(doctor, DOCTOR_FAIL, "peer", cure, "%s: %s: %s", key, address, reason);
+        return;
+    }
+    freeaddrinfo(found);
+    doctor_add(doctor, DOCTOR_OK, "peer", NULL,
+               "%s: %s is known; datagrams are not answered, so whether it takes them is not", key,
+               address);
+}
+
 /* A connected socket, or -1 with the reason and its cure in plain words. `steps` NULL: the way
  * there is not told. */
 static int reach(struct doctor *steps, const char *key, const char *address, char *reason,
                  size_t reason_bytes, const char **cure)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     const uint64_t until_ns = clock_monotonic_ns() + DOCTOR_WAIT_MS * NS_PER_MS;
     struct addrinfo *found = NULL;
     struct endpoint to;
@@ -118,12 +152,8 @@ static int reach(struct doctor *steps, const char *key, const char *address, cha
         (void)snprintf(reason, reason_bytes, "is no address");
         return -1;
     } else {
-        const int lookup = getaddrinfo(to.host, to.port, &hints, &found);
-
-        if (lookup != 0) {
-            *cure = "correct the name, or look at /etc/resolv.conf";
-            (void)snprintf(reason, reason_bytes, "the name %.100s cannot be resolved: %s", to.host,
-                           gai_strerror(lookup));
+        found = look_up(&to, SOCK_STREAM, reason, reason_bytes, cure);
+        if (found == NULL) {
             return -1;
         }
         if (steps != NULL) {

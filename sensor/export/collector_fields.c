@@ -9,7 +9,7 @@
 /* What would let a collector take the sensor over, write where it likes or see more than it is
  * sent. */
 #define COLLECTOR_LOCKED_KEYS                                                                      \
-    "grpc,http,security,sensor,spool,kafka,kafka_clusters,output,run,capture.interface,"           \
+    "grpc,http,security,sensor,spool,kafka,kafka_clusters,ipfix,output,run,capture.interface,"     \
     "capture.read_pcap,capture.pace,capture.loop,packets,analysis.alerts_jsonl,pipeline"
 
 const struct config_field collector_fields[] = {

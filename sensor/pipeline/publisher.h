@@ -23,7 +23,7 @@
 #include "sensor/pipeline/name_join.h"
 #include "sensor/pipeline/sink.h"
 
-#define PUBLISHER_SINKS_MAX  16
+#define PUBLISHER_SINKS_MAX  20
 #define PUBLISHER_SHARDS_MAX 64
 
 /* What a shard hands over. The shard pushes, the publisher pops, except `epochs_free`, which goes

@@ -56,12 +56,20 @@ def fields(folder):
             + printed(folder, "netscope-sensor", "fields", "--format", "markdown"))
 
 
+def ipfix_elements(folder):
+    return (REMARK + "# Elements of IPFIX records\n\n"
+            "What the Data Records of [the sensor's IPFIX](ipfix.md) are made of. Numbers are IANA's; `own` ones are sent under "
+            "`ipfix.enterprise` alone. `netscope-sensor ipfix-elements` prints this table.\n\n"
+            + printed(folder, "netscope-sensor", "ipfix-elements"))
+
+
 PAGES = {
     "config/sensor.yaml": lambda folder: printed(folder, "netscope-sensor", "--print-config"),
     "config/collector.yaml": lambda folder: printed(folder, "netscope-collector", "--print-config"),
     "docs/configuration.md": configuration,
     "docs/cli.md": command_lines,
     "docs/fields.md": fields,
+    "docs/ipfix-elements.md": ipfix_elements,
 }
 
 
