@@ -83,7 +83,8 @@ static int open_history(struct app *app, struct error *err)
                                               .merge_tolerance_ns = store->merge_tolerance_ns,
                                               .merge_flows = (uint32_t)store->merge_flows,
                                               .merge_prefer = store->merge_prefer.items,
-                                              .merge_prefer_count = store->merge_prefer.count};
+                                              .merge_prefer_count = store->merge_prefer.count,
+                                              .past = app_past(app)};
 
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return error_set(err, errno, "make %s: %s", path, strerror(errno));
@@ -255,10 +256,10 @@ static int build(struct app *app, struct error *err)
     }
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
-        open_history(app, err) != 0 || app_open_push(app, err) != 0 ||
-        app_open_watch(app, err) != 0 || app_open_assets(app, err) != 0 ||
-        open_triage(app, err) != 0 || app_open_router(app, err) != 0 ||
-        app_open_clickhouse(app, err) != 0) {
+        app_open_past(app, err) != 0 || open_history(app, err) != 0 ||
+        app_open_push(app, err) != 0 || app_open_watch(app, err) != 0 ||
+        app_open_assets(app, err) != 0 || open_triage(app, err) != 0 ||
+        app_open_router(app, err) != 0 || app_open_clickhouse(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -423,6 +424,7 @@ static void take_down(struct app *app)
     fleet_assets_free(app->assets);
     sensor_registry_free(app->registry);
     history_free(app->history);
+    clickhouse_past_free(app->past); /* whom its threads asked */
     fleet_detector_free(app->fleet);
     arena_free(app->scratch);
     if (app->lock_fd >= 0) {

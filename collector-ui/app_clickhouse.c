@@ -1,4 +1,6 @@
-/* Flow records from ingest's log into ClickHouse. */
+/* Flow records from ingest's log into ClickHouse, and those that are older than the history out of
+ * it.
+ */
 #include <stdio.h>
 
 #include "collector-ui/app_private.h"
@@ -69,6 +71,63 @@ int app_start_clickhouse(struct app *app, struct error *err)
                                        .end = end_of_log};
 
     return app->clickhouse == NULL ? 0 : clickhouse_start(app->clickhouse, &log, err);
+}
+
+/* ---- what is older than the history ---- */
+
+int app_open_past(struct app *app, struct error *err)
+{
+    if (!clickhouse_is_asked(&app->settings->clickhouse)) {
+        return 0;
+    }
+    app->past = clickhouse_past_new(&app->settings->clickhouse, err);
+    return app->past == NULL ? -err->code : 0;
+}
+
+static bool take_record(void *context, const struct clickhouse_record *record)
+{
+    const struct history_past_question *question = context;
+    const struct history_past_record one = {.sensor_id = record->sensor_id,
+                                            .boot_id = record->boot_id,
+                                            .seq = record->seq,
+                                            .bytes = record->bytes,
+                                            .length = record->length};
+
+    return question->take(question->context, &one);
+}
+
+static bool is_wanted(void *context)
+{
+    const struct history_past_question *question = context;
+
+    return question->is_wanted(question->context);
+}
+
+static int ask_past(void *context, const struct history_past_question *question,
+                    struct history_past_answer *answer, struct error *err)
+{
+    struct history_past_question mine = *question;
+    struct clickhouse_found found;
+    const int result =
+        clickhouse_past_ask(context,
+                            &(struct clickhouse_question){.from_ns = question->from_ns,
+                                                          .until_ns = question->until_ns,
+                                                          .before_ns = question->before_ns,
+                                                          .condition = question->condition,
+                                                          .is_wanted = is_wanted,
+                                                          .take = take_record,
+                                                          .context = &mine},
+                            &found, err);
+
+    *answer = (struct history_past_answer){
+        .from_ns = found.from_ns, .bound = found.bound, .unreadable = found.unreadable};
+    return result;
+}
+
+struct history_past app_past(const struct app *app)
+{
+    return app->past == NULL ? (struct history_past){0}
+                             : (struct history_past){.context = app->past, .ask = ask_past};
 }
 
 /* ---- what is told ---- */

@@ -40,6 +40,7 @@ struct app {
     struct rpc_reflection *reflection;
     struct ingest *ingest;
     struct clickhouse *clickhouse; /* NULL: nothing is written there */
+    struct clickhouse_past *past;  /* NULL: it is asked nothing */
     struct kafka_source *kafka;    /* NULL: nothing is read from Kafka */
     struct dial_source *dials;
     struct ingest_events events;
@@ -86,6 +87,9 @@ MUST_USE int app_open_captures(struct app *app, struct error *err);
 
 /* Before the log is opened: its place in it. 0 or -errno. */
 MUST_USE int app_open_clickhouse(struct app *app, struct error *err);
+/* Whom the history asks for what is older than it; before it is opened. 0 or -errno. */
+MUST_USE int app_open_past(struct app *app, struct error *err);
+struct history_past app_past(const struct app *app);
 /* Behind that, before anything new comes. 0 or -errno. */
 MUST_USE int app_start_clickhouse(struct app *app, struct error *err);
 /* A batch that goes into the store; log thread. */

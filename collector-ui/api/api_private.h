@@ -57,6 +57,7 @@ struct rest_job {
     struct http_deferred *deferred;
     uint64_t from_ns, to_ns, started_ns;
     bool is_default_range;
+    bool has_range;         /* what is asked for lies in from_ns and to_ns */
     bool has_dedup, is_all; /* REST_DEDUP; a flow counts once for each sensor */
     struct filter *filter;
     char text[3][260]; /* the route's own */

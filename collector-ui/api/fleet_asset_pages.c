@@ -32,7 +32,7 @@ static void answer(struct grpc_ask *ask, const struct grpc_sensor_choice *sensor
     struct fleet_assets_page page;
     struct fleet_coverage coverage;
 
-    if (!fleet_coverage_make(fleet, sensors, false, &coverage)) {
+    if (!fleet_coverage_make(fleet, sensors, NULL, &coverage)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }

@@ -12,7 +12,9 @@ enum {
     COVERAGE_ASKED = 4,
     COVERAGE_ANSWERED = 5,
     COVERAGE_MISSING = 6,
+    COVERAGE_PAST = 7,
 };
+enum { PAST_RECORDS = 1, PAST_FROM = 2, PAST_REASON = 3 };
 #define SENSORS_MARGIN 64 /* that may come between counting and copying */
 
 struct sensor_info *fleet_list(const struct fleet_grpc *fleet, uint32_t *count)
@@ -38,12 +40,22 @@ static bool is_unknown(const char *pattern, const struct sensor_info *list, uint
     return pattern[0] != '\0' && strchr(pattern, '*') == NULL;
 }
 
+static void write_past(struct wire_writer *w, const struct history_cost *cost)
+{
+    const struct wire_mark mark = wire_begin(w, COVERAGE_PAST, 2);
+
+    wire_write_varint(w, PAST_RECORDS, cost->past_records);
+    grpc_write_time(w, PAST_FROM, cost->past_from_ns);
+    wire_write_text(w, PAST_REASON, cost->past_reason);
+    wire_end(w, mark);
+}
+
 bool fleet_coverage_make(const struct fleet_grpc *fleet, const struct grpc_sensor_choice *sensors,
-                         bool is_partial, struct fleet_coverage *out)
+                         const struct history_cost *cost, struct fleet_coverage *out)
 {
     uint32_t count;
     struct sensor_info *list = fleet_list(fleet, &count);
-    const size_t room = 128 + (size_t)(count + sensors->count) * 140;
+    const size_t room = 512 + (size_t)(count + sensors->count) * 140;
     uint64_t oldest_ns = 0;
     uint64_t newest_ns = 0;
     uint32_t asked = 0;
@@ -78,9 +90,13 @@ bool fleet_coverage_make(const struct fleet_grpc *fleet, const struct grpc_senso
             wire_write_text(&w, COVERAGE_MISSING, sensors->patterns[i]);
         }
     }
-    wire_write_bool(&w, COVERAGE_COMPLETE, !is_partial && asked == answered);
+    wire_write_bool(&w, COVERAGE_COMPLETE,
+                    (cost == NULL || !cost->is_partial) && asked == answered);
     wire_write_varint(&w, COVERAGE_ASKED, asked);
     wire_write_varint(&w, COVERAGE_ANSWERED, answered);
+    if (cost != NULL && cost->has_past) {
+        write_past(&w, cost);
+    }
     out->length = wire_written(&w);
     free(list);
     return true;

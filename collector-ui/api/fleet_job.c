@@ -81,7 +81,8 @@ void fleet_job_submit(struct fleet_job *job)
 {
     grpc_ask_keep(&job->ask);
     atomic_fetch_add(&job->fleet->jobs, 1);
-    if (!history_submit(job->fleet->parts.history, run, drop, job)) {
+    if (!history_submit(job->fleet->parts.history, job->has_range ? job->from_ns : HISTORY_OWN, run,
+                        drop, job)) {
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,
                     "too many queries wait; try again later");
         end(job);
@@ -91,7 +92,7 @@ void fleet_job_submit(struct fleet_job *job)
 bool fleet_job_succeeded(struct fleet_job *job, int result)
 {
     history_reader_cost(job->reader, &job->cost);
-    job->cost.is_partial |= job->cost.merge_bound != NULL;
+    job->cost.is_partial |= job->cost.merge_bound != NULL || job->cost.past_reason[0] != '\0';
     if (result == -ECANCELED) {
         grpc_refuse(&job->ask, RPC_CANCELLED, "CANCELLED", -1, "nobody waits any more");
     } else if (result != 0) {
@@ -106,6 +107,10 @@ void fleet_job_reason(const struct fleet_job *job, char out[FLEET_REASON_BYTES])
 
     out[0] = '\0';
     if (!job->cost.is_partial) {
+        return;
+    }
+    if (bound == NULL && job->cost.past_reason[0] != '\0' && job->cost.failure[0] == '\0') {
+        (void)snprintf(out, FLEET_REASON_BYTES, "%s", job->cost.past_reason);
         return;
     }
     if (bound == NULL && job->cost.merge_bound != NULL && job->cost.failure[0] == '\0') {
@@ -151,7 +156,7 @@ void fleet_job_answer(struct fleet_job *job, const struct fleet_answer *answer)
     size_t bytes = 64 + answer->more_length + strlen(answer->next_page);
 
     if (answer->coverage_field != 0 &&
-        !fleet_coverage_make(job->fleet, &job->sensors, job->cost.is_partial, &coverage)) {
+        !fleet_coverage_make(job->fleet, &job->sensors, &job->cost, &coverage)) {
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }

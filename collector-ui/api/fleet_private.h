@@ -65,11 +65,11 @@ struct fleet_coverage {
     uint8_t *bytes; /* a Coverage; malloc'ed */
     size_t length;
 };
-/* Of the sensors chosen: those that are heard of now have answered. Any thread. False: no memory.
- */
+/* Of the sensors chosen: those that are heard of now have answered. `cost` NULL: the history was
+ * not asked. Any thread. False: no memory. */
 MUST_USE bool fleet_coverage_make(const struct fleet_grpc *fleet,
-                                  const struct grpc_sensor_choice *sensors, bool is_partial,
-                                  struct fleet_coverage *out);
+                                  const struct grpc_sensor_choice *sensors,
+                                  const struct history_cost *cost, struct fleet_coverage *out);
 /* All sensors known; malloc'ed, NULL: no memory. */
 MUST_USE struct sensor_info *fleet_list(const struct fleet_grpc *fleet, uint32_t *count);
 
@@ -81,6 +81,7 @@ struct fleet_job {
     struct history_reader *reader;
     struct history_cost cost;
     uint64_t from_ns, to_ns;
+    bool has_range; /* what is asked for lies in it */
     struct filter *filter;
     struct grpc_sensor_choice sensors;
     struct alert_choice alerts;

@@ -54,6 +54,7 @@ bool fleet_read_range(struct fleet_job *job, const Google__Protobuf__Timestamp *
                           "from: must be earlier than to (absent: now)");
         return false;
     }
+    job->has_range = true;
     return true;
 }
 

@@ -67,7 +67,7 @@ static void answer_page(struct grpc_ask *ask, const struct grpc_sensor_choice *c
 {
     struct fleet_coverage coverage;
 
-    if (!fleet_coverage_make(fleet_of(ask->server), choice, false, &coverage)) {
+    if (!fleet_coverage_make(fleet_of(ask->server), choice, NULL, &coverage)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }
@@ -199,7 +199,7 @@ static void answer_stats(struct grpc_ask *ask, const struct grpc_sensor_choice *
     struct fleet_coverage coverage;
     size_t bytes = 64;
 
-    if (!fleet_coverage_make(fleet, choice, false, &coverage)) {
+    if (!fleet_coverage_make(fleet, choice, NULL, &coverage)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }

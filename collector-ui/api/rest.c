@@ -69,6 +69,7 @@ static bool read_range(struct http_request *request, struct rest_job *job)
     }
     job->from_ns = from_ms * NS_PER_MS;
     job->to_ns = to_ms * NS_PER_MS;
+    job->has_range = true;
     return true;
 }
 
@@ -222,7 +223,8 @@ void rest_job_submit(struct http_request *request, struct rest_job *job)
         return;
     }
     atomic_fetch_add(&job->api->jobs, 1);
-    if (!history_submit(job->api->history, run_job, drop_job, job)) {
+    if (!history_submit(job->api->history, job->has_range ? job->from_ns : HISTORY_OWN, run_job,
+                        drop_job, job)) {
         http_problem_deferred(job->deferred, 503, "BUSY", "too many queries wait; try again later",
                               -1);
         rest_job_free(job);
@@ -249,6 +251,22 @@ void rest_time(struct json_writer *out, uint64_t ns)
     }
 }
 
+/* What came of records that ClickHouse was asked for. */
+static void write_past(const struct history_cost *cost, struct json_writer *out)
+{
+    json_key(out, "past");
+    json_object_begin(out);
+    json_key(out, "records");
+    rest_count(out, cost->past_records);
+    json_key(out, "complete_from_ms");
+    rest_count(out, cost->past_from_ns / NS_PER_MS);
+    if (cost->past_reason[0] != '\0') {
+        json_key(out, "reason");
+        json_text(out, cost->past_reason);
+    }
+    json_object_end(out);
+}
+
 void rest_meta(const struct rest_job *job, struct json_writer *out)
 {
     uint64_t first_ns = 0;
@@ -260,15 +278,16 @@ void rest_meta(const struct rest_job *job, struct json_writer *out)
     json_key(out, "took_ms");
     json_fixed(out, (double)(clock_monotonic_ns() - job->started_ns) / 1e6, 3);
     json_key(out, "quality");
-    if (job->cost.is_partial || job->cost.is_full || job->cost.merge_bound != NULL) {
+    if (job->cost.is_partial || job->cost.is_full || job->cost.merge_bound != NULL ||
+        job->cost.past_reason[0] != '\0') {
         json_text(out, "partial");
         json_key(out, "bound");
         if (job->cost.bound != NULL) {
             json_text(out, job->cost.bound);
         } else if (job->cost.is_full) {
             json_text(out, "store.query_groups");
-        } else if (!job->cost.is_partial) { /* not all were compared: some count twice */
-            json_text(out, job->cost.merge_bound);
+        } else if (!job->cost.is_partial && job->cost.merge_bound != NULL) {
+            json_text(out, job->cost.merge_bound); /* not all were compared: some count twice */
         } else {
             json_null(out);
         }
@@ -281,6 +300,9 @@ void rest_meta(const struct rest_job *job, struct json_writer *out)
         }
     } else {
         json_text(out, "exact");
+    }
+    if (job->cost.has_past) {
+        write_past(&job->cost, out);
     }
 }
 

@@ -25,6 +25,9 @@ struct clickhouse_settings {
     uint64_t batch_rows, batch_bytes, batch_ns; /* what ends a batch */
     uint64_t timeout_ns;
     uint64_t queue_bytes; /* of the log, kept for it at most */
+    const char *query;    /* "on" | "off": questions about what is in the table */
+    const char *query_user, *query_password_file;       /* "": as those who write */
+    uint64_t query_timeout_ns, query_rows, query_bytes; /* one question may take, and bring */
 };
 
 extern const struct config_field clickhouse_fields[];
@@ -88,6 +91,58 @@ uint64_t clickhouse_position(const struct clickhouse *clickhouse);
  * allowed. */
 void clickhouse_free(struct clickhouse *clickhouse);
 DEFINE_AUTO(clickhouse, clickhouse_free);
+
+/* ---- questions about what is in the table ---- */
+
+/* Whether it is asked for records that are older than those of the collector's own store. */
+bool clickhouse_is_asked(const struct clickhouse_settings *settings);
+
+/* A FlowRecord without its identity. Borrowed for the call. */
+struct clickhouse_record {
+    struct record_text sensor_id, boot_id;
+    uint64_t seq;
+    const uint8_t *bytes;
+    uint32_t length;
+};
+
+struct clickhouse_question {
+    uint64_t from_ns, until_ns;       /* records that end in it, */
+    uint64_t before_ns;               /* of flows that started before */
+    const char *condition;            /* SQL over the columns; rows without it may be left out */
+    bool (*is_wanted)(void *context); /* asked about once a second */
+    bool (*take)(void *context, const struct clickhouse_record *record); /* false: no more */
+    void *context;
+};
+
+struct clickhouse_found {
+    uint64_t records;    /* handed out: some may be there twice, one after the other */
+    uint64_t from_ns;    /* all that end from here on; more than that passed a bound */
+    const char *bound;   /* the setting; NULL: none was met */
+    uint64_t unreadable; /* rows whose column `record` is empty: of a time before it */
+};
+
+struct clickhouse_past;
+/* NULL with `err`. `settings` outlive it. */
+MUST_USE struct clickhouse_past *clickhouse_past_new(const struct clickhouse_settings *settings,
+                                                     struct error *err);
+void clickhouse_past_free(struct clickhouse_past *past); /* NULL is allowed */
+/* Hands out the records by their end, those of one end by sensor, boot and number. 0, -ECANCELED
+ * (not wanted any more, or `take` said so) or -errno with `err`. One caller at a time. A server
+ * that does not answer is left alone for a while: then it fails at once. */
+MUST_USE int clickhouse_past_ask(struct clickhouse_past *past,
+                                 const struct clickhouse_question *question,
+                                 struct clickhouse_found *found, struct error *err);
+
+struct clickhouse_past_counts {
+    uint64_t questions, failed, records, bounded; /* asked; not answered; read; met a bound */
+    bool is_failing;                              /* the last one failed */
+    char reason[300];                             /* of the last failure; "": none yet */
+    uint64_t failed_ns;                           /* when, wall clock; 0: never */
+};
+void clickhouse_past_counts_read(struct clickhouse_past *past,
+                                 struct clickhouse_past_counts *out); /* any thread */
+
+/* ---- what became of rows ---- */
 
 /* taken = inserted + refused + undecodable + dropped + waiting, since the start. */
 struct clickhouse_counts {

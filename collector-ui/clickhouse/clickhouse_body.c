@@ -70,11 +70,13 @@ static int add_record(struct clickhouse_body *body, struct row_table *table,
     if (more == 0 || length == 0) {
         return 0;
     }
-    if (!reserve(body, row_table_bytes_max(table, length))) {
+    const struct row_source source = {body->row, length, record->bytes, record->length};
+
+    if (!reserve(body, row_table_bytes_max(table, &source))) {
         return -1;
     }
-    const size_t written = row_table_write(table, body->row, length, body->bytes + body->length,
-                                           body->room - body->length);
+    const size_t written =
+        row_table_write(table, &source, body->bytes + body->length, body->room - body->length);
 
     body->length += written;
     return written > 0;

@@ -21,12 +21,22 @@ struct clickhouse_http {
     char reason[CURL_ERROR_SIZE];
     char *answer; /* ANSWER_BYTES and a NUL */
     size_t answer_length;
+    const struct clickhouse_sink *sink; /* of a question; NULL: the answer is kept */
+    long code;                          /* ClickHouse's own, of the last answer */
 };
 
 static size_t take_answer(char *bytes, size_t size, size_t count, void *context)
 {
     struct clickhouse_http *http = context;
     const size_t length = size * count;
+    long status = 0;
+
+    if (http->sink != NULL) {
+        (void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+    }
+    if (status == 200) {
+        return http->sink->take(http->sink->context, (const uint8_t *)bytes, length) ? length : 0;
+    }
     const size_t room = ANSWER_BYTES - http->answer_length;
     const size_t kept = length < room ? length : room;
 
@@ -144,6 +154,8 @@ static enum clickhouse_outcome judge(struct clickhouse_http *http, struct error 
     const long code = code_of(http);
     const enum clickhouse_outcome outcome = clickhouse_judge(status, code, http->answer);
 
+    http->code = code;
+
     if (outcome != CLICKHOUSE_DONE) {
         const size_t length = http->answer_length < WORDS_BYTES ? http->answer_length : WORDS_BYTES;
 
@@ -209,17 +221,17 @@ static bool set_body(struct clickhouse_http *http, const struct clickhouse_rows 
                             length > 0 ? (const void *)rows->bytes : (const void *)"") == CURLE_OK;
 }
 
-static enum clickhouse_outcome ask(struct clickhouse_http *http, const char *statement,
-                                   const char *token, const struct clickhouse_rows *rows,
-                                   struct error *err)
+/* Frees `url`; NULL: there was no memory for it. */
+static enum clickhouse_outcome perform(struct clickhouse_http *http, char *url,
+                                       const struct clickhouse_rows *rows, struct error *err)
 {
-    char *url = url_of(http, statement, token);
     const bool is_set = url != NULL && curl_easy_setopt(http->curl, CURLOPT_URL, url) == CURLE_OK &&
                         set_body(http, rows);
 
     free(url);
     http->reason[0] = '\0';
     http->answer_length = 0;
+    http->code = 0;
     if (!is_set) {
         (void)error_set(err, ENOMEM, "no memory");
         return CLICKHOUSE_RETRY;
@@ -235,6 +247,55 @@ static enum clickhouse_outcome ask(struct clickhouse_http *http, const char *sta
         return CLICKHOUSE_RETRY;
     }
     return judge(http, err);
+}
+
+static enum clickhouse_outcome ask(struct clickhouse_http *http, const char *statement,
+                                   const char *token, const struct clickhouse_rows *rows,
+                                   struct error *err)
+{
+    return perform(http, url_of(http, statement, token), rows, err);
+}
+
+/* ---- questions ---- */
+
+/* Not 0 ends the transfer: nobody waits any more, or the program stops. */
+static int watch_question(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct clickhouse_http *http = context;
+
+    (void)a, (void)b, (void)c, (void)d;
+    return transfer_is_past_deadline(http->limits.deadline_ns) ||
+           (http->sink != NULL && !http->sink->is_wanted(http->sink->context));
+}
+
+static char *question_url(const struct clickhouse_http *http, uint64_t seconds)
+{
+    const char *const own = http->settings->url;
+    char *url = NULL;
+
+    return asprintf(
+               &url, "%s%s?max_execution_time=%llu&cancel_http_readonly_queries_on_client_close=1",
+               own, strchr(strstr(own, "://") + 3, '/') ? "" : "/", (unsigned long long)seconds) < 0
+               ? NULL
+               : url;
+}
+
+enum clickhouse_outcome clickhouse_http_select(struct clickhouse_http *http, const char *statement,
+                                               uint64_t seconds, const struct clickhouse_sink *sink,
+                                               long *code, struct error *err)
+{
+    const struct clickhouse_rows body = {(const uint8_t *)statement, strlen(statement), false};
+    const bool is_set =
+        curl_easy_setopt(http->curl, CURLOPT_XFERINFOFUNCTION, watch_question) == CURLE_OK &&
+        curl_easy_setopt(http->curl, CURLOPT_XFERINFODATA, http) == CURLE_OK;
+
+    http->sink = sink;
+    const enum clickhouse_outcome outcome =
+        perform(http, is_set ? question_url(http, seconds) : NULL, &body, err);
+
+    http->sink = NULL;
+    *code = http->code;
+    return outcome;
 }
 
 enum clickhouse_outcome clickhouse_http_describe(struct clickhouse_http *http, const char **text,

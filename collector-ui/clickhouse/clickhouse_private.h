@@ -55,6 +55,18 @@ enum clickhouse_outcome clickhouse_http_insert(struct clickhouse_http *http, con
                                                const char *token,
                                                const struct clickhouse_rows *rows,
                                                struct error *err);
+/* Who takes the answer of a question, piece by piece. */
+struct clickhouse_sink {
+    bool (*take)(void *context, const uint8_t *bytes, size_t length); /* false: no more */
+    bool (*is_wanted)(void *context);                                 /* asked now and then */
+    void *context;
+};
+/* A statement that changes nothing, which the server may work on for so long. `code`: ClickHouse's
+ * own, of an answer that is none; 0: it had none. Also where the sink wanted no more it has failed.
+ */
+enum clickhouse_outcome clickhouse_http_select(struct clickhouse_http *http, const char *statement,
+                                               uint64_t seconds, const struct clickhouse_sink *sink,
+                                               long *code, struct error *err);
 /* What an answer means: its status, and ClickHouse's own code (0: none) with its words. Pure. */
 enum clickhouse_outcome clickhouse_judge(long status, long code, const char *words);
 
@@ -84,6 +96,27 @@ struct clickhouse_rows {
     bool is_packed; /* by zstd */
 };
 struct clickhouse_rows clickhouse_body_rows(struct clickhouse_body *body);
+
+/* ---- clickhouse_rows.c: rows of a question, out of pieces of its answer ---- */
+
+/* What a question asks for, in this order; the first one is a mark, by which words of an error in
+ * the middle of an answer are known. */
+#define CLICKHOUSE_ROW_COLUMNS                                                                     \
+    "toUInt8(1), toString(sensor_id), toString(boot_id), toUInt64(record_seq), toString(record)"
+
+struct clickhouse_record;
+struct clickhouse_row_reader {
+    bool (*take)(void *context, const struct clickhouse_record *record); /* false: no more */
+    void *context;
+    uint8_t *bytes; /* of a row that is not whole yet */
+    size_t length, room;
+    bool is_malformed, has_no_memory;
+};
+void clickhouse_row_reader_fini(struct clickhouse_row_reader *reader);
+/* False: the taker wants no more, or it is malformed (a bound of a record's identity or length is
+ * passed, the mark is missing), or there is no memory. */
+MUST_USE bool clickhouse_row_reader_take(struct clickhouse_row_reader *reader, const uint8_t *bytes,
+                                         size_t length);
 
 /* ---- clickhouse.c and clickhouse_feed.c ---- */
 

@@ -94,12 +94,58 @@ const struct config_field clickhouse_fields[] = {
      .help =
          "Of the log, on disk, that is kept while the server takes nothing; above it the oldest "
          "rows are given up and counted."},
+    {.type = CONFIG_CHOICE,
+     .key = "query",
+     .offset = FIELD(query),
+     .value = "on",
+     .choices = "on|off",
+     .help = "Questions that reach back beyond the collector's own store (store.retention) are "
+             "answered from the table; needs SELECT on it."},
+    {.type = CONFIG_TEXT,
+     .key = "query_user",
+     .offset = FIELD(query_user),
+     .value = "",
+     .max = 128,
+     .help = "Who asks; empty: as who writes."},
+    {.type = CONFIG_TEXT,
+     .key = "query_password_file",
+     .offset = FIELD(query_password_file),
+     .value = "",
+     .max = 4095,
+     .help = "File (mode 0600) with the password of query_user; empty: none."},
+    {.type = CONFIG_DURATION,
+     .key = "query_timeout",
+     .offset = FIELD(query_timeout_ns),
+     .value = "15s",
+     .min = 1e9,
+     .max = 6e11,
+     .help = "Longest time for what one question reads there."},
+    {.type = CONFIG_U64,
+     .key = "query_rows",
+     .offset = FIELD(query_rows),
+     .value = "1000000",
+     .min = 1,
+     .max = 100000000,
+     .help = "Records that one question may read there; the newest are read, and the answer says "
+             "from when on it is whole."},
+    {.type = CONFIG_BYTES,
+     .key = "query_size",
+     .offset = FIELD(query_bytes),
+     .value = "512MiB",
+     .min = 65536,
+     .max = 1e12,
+     .help = "Or bytes. They are kept on disk for a minute, for the questions that follow."},
     {0},
 };
 
 bool clickhouse_is_on(const struct clickhouse_settings *settings)
 {
     return settings->url[0] != '\0';
+}
+
+bool clickhouse_is_asked(const struct clickhouse_settings *settings)
+{
+    return clickhouse_is_on(settings) && strcmp(settings->query, "on") == 0;
 }
 
 static bool is_https(const char *url)
@@ -151,6 +197,16 @@ static int check(const struct clickhouse_settings *settings, struct error *err)
         !url.is_loopback) {
         result = error_set(err, EINVAL,
                            "password_file: a password goes to another machine by https:// alone");
+    }
+    if (result == 0 && settings->query_password_file[0] != '\0' && !is_https(settings->url) &&
+        !url.is_loopback) {
+        result =
+            error_set(err, EINVAL,
+                      "query_password_file: a password goes to another machine by https:// alone");
+    }
+    if (result == 0 && settings->query_password_file[0] != '\0' &&
+        settings->query_user[0] == '\0') {
+        result = error_set(err, EINVAL, "query_password_file: whose is it? Name query_user");
     }
     return result;
 }

@@ -128,7 +128,10 @@ struct history *history_new(const struct history_settings *settings, struct erro
     h->settings.query_groups = settings->query_groups != 0 ? settings->query_groups : 65536;
     h->settings.merge_flows = settings->merge_flows != 0 ? settings->merge_flows : 500000;
     h->tail = &h->head;
-    h->job_tail = &h->job_head;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        h->lanes[i].tail = &h->lanes[i].head;
+    }
+    past_init(h);
     h->packets_next = 1;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -143,6 +146,7 @@ struct history *history_new(const struct history_settings *settings, struct erro
         return NULL;
     }
     snprintf(h->directory, sizeof h->directory, "%s", settings->directory);
+    past_clean(h);
     if (!take_memory(h)) {
         error_set(err, ENOMEM, "history: out of memory");
         return NULL;
@@ -199,6 +203,7 @@ void history_free(struct history *h)
         return;
     }
     query_pool_stop(h);
+    past_fini(h);
     if (h->is_started) {
         pthread_mutex_lock(&h->lock);
         h->is_stopping = true;

@@ -32,6 +32,36 @@ struct history_batch {
     uint32_t length;
 };
 
+/* ---- a store that keeps flow records longer than this one ---- */
+
+struct history_past_record {
+    struct record_text sensor_id, boot_id;
+    uint64_t seq;
+    const uint8_t *bytes; /* a FlowRecord without identity */
+    uint32_t length;
+};
+struct history_past_question {
+    uint64_t from_ns, until_ns; /* records that end in it, */
+    uint64_t before_ns;         /* of flows that started before */
+    const char *condition;      /* filter_to_clickhouse: other records may be left out */
+    bool (*is_wanted)(void *context);
+    bool (*take)(void *context, const struct history_past_record *record); /* false: no more */
+    void *context;
+};
+struct history_past_answer {
+    uint64_t from_ns;    /* all that end from here on; more than that passed a bound */
+    const char *bound;   /* the setting, static; NULL: none was met */
+    uint64_t unreadable; /* records that are there and could not be handed out */
+};
+struct history_past {
+    void *context;
+    /* Hands out the records by their end, those of one end by identity; one that is there twice may
+     * come twice, one after the other. 0, -ECANCELED or -errno with `err`. A query thread, one at a
+     * time. NULL: there is no such store. */
+    int (*ask)(void *context, const struct history_past_question *question,
+               struct history_past_answer *answer, struct error *err);
+};
+
 struct history_settings {
     const char *directory;    /* of the day files and rollup.db */
     uint64_t retention_ns;    /* raw day files older than this go whole */
@@ -48,6 +78,7 @@ struct history_settings {
     uint32_t merge_flows;            /* that one query compares; 0: 500000 */
     const char *const *merge_prefer; /* patterns of sensor ids, the best first; outlive it */
     uint32_t merge_prefer_count;
+    struct history_past past; /* asked for what is older than the day files */
 };
 
 /* Opens or makes the store and reads its positions. NULL with `err` ("/var/lib/netscope/...: ...").

@@ -8,18 +8,20 @@
 #include "collector-ui/history/day_file.h"
 #include "collector-ui/history/history.h"
 #include "collector-ui/history/live.h"
+#include "collector-ui/history/past.h"
 #include "collector-ui/history/query.h"
 #include "collector-ui/history/rollup.h"
 #include "proto/codec.h"
 
-#define SENSOR_ID_BYTES   129
-#define ARCHIVE_NAME      "rollup.db"
-#define BATCH_RECORDS_MAX 65536u
-#define OPEN_ALERTS_MAX   4096u
-#define ROLLUPS_OPEN_MAX  4096u
-#define HISTORY_WORKERS   2
-#define HISTORY_JOBS_MAX  64
-#define HISTORY_TIMES     256 /* of the last queries, kept */
+#define SENSOR_ID_BYTES      129
+#define ARCHIVE_NAME         "rollup.db"
+#define BATCH_RECORDS_MAX    65536u
+#define OPEN_ALERTS_MAX      4096u
+#define ROLLUPS_OPEN_MAX     4096u
+#define HISTORY_WORKERS      2
+#define HISTORY_PAST_WORKERS 2
+#define HISTORY_JOBS_MAX     64
+#define HISTORY_TIMES        256 /* of the last queries, kept */
 
 struct queued_batch {
     struct queued_batch *next;
@@ -61,6 +63,10 @@ struct packet_slot {
     uint32_t length;
 };
 
+/* Questions of one kind wait in a lane, with threads of its own: those that ask another store keep
+ * no others waiting. */
+enum history_lane { LANE_OWN, LANE_PAST, LANE_COUNT };
+
 struct history_job {
     struct history_job *next;
     void (*run)(struct history_reader *reader, void *context);
@@ -87,6 +93,7 @@ struct history {
     struct packet_slot *packets; /* ring of settings.packet_buffer */
     uint64_t packets_next;       /* number of the next; numbers start at 1 */
     uint64_t gap_records;
+    uint64_t dropped_max_ns; /* META_DROPPED */
     struct history_counts counts;
 
     char failure[640]; /* written once before has_failed */
@@ -120,19 +127,37 @@ struct history {
     struct live *live;
 
     /* Query threads; jobs under `lock`. */
-    pthread_t workers[HISTORY_WORKERS];
+    struct history_worker {
+        struct history *history;
+        enum history_lane lane;
+        pthread_t thread;
+    } workers[HISTORY_WORKERS + HISTORY_PAST_WORKERS];
     unsigned workers_count;
     pthread_cond_t has_job;
-    struct history_job *job_head, **job_tail;
+    struct {
+        struct history_job *head, **tail;
+    } lanes[LANE_COUNT];
     uint32_t jobs_count, jobs_running;
     uint64_t times_ns[HISTORY_TIMES]; /* query n at n % HISTORY_TIMES */
     uint64_t times_count;
+
+    struct past past; /* past.c */
 };
 
 /* store.c */
 MUST_USE int store_apply(struct history *h, const struct queued_batch *batch, struct error *err);
 MUST_USE int store_commit(struct history *h, struct error *err);
 void store_checkpoint(struct history *h);
+
+/* store_flow.c */
+struct flow_place {
+    const char *sensor_id;
+    int64_t boot_no; /* of the file */
+    uint64_t seq;
+};
+/* To a DAY_FLOW; all is borrowed until it has been stepped. */
+void store_bind_flow(sqlite3_stmt *to, const struct flow_record *flow,
+                     const struct codec_slice *bytes, const struct flow_place *place);
 
 /* store_open.c */
 MUST_USE int store_open(struct history *h, struct error *err);
@@ -155,6 +180,9 @@ MUST_USE int rollups_write(struct history *h, struct error *err);
 void rollups_forget(struct history *h);
 
 /* retention.c */
+#define META_DROPPED "dropped_max_ns" /* of the archive: record times in files that have gone */
+/* Records that end from here on have not gone with any file; 0: none has gone, nor could have. */
+uint64_t retention_kept_from(struct history *h);
 void retention_run(struct history *h, uint64_t now_ns);
 uint64_t file_bytes(const char *directory, int64_t day);
 

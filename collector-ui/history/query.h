@@ -13,9 +13,12 @@
 
 struct history_reader;
 
-/* Runs `run` on a query thread; `drop` instead of it when the store closes first. False: too many
+/* Runs `run` on a query thread; `drop` instead of it when the store closes first. `from_ns`: the
+ * oldest record time that it asks for; what reaches back beyond the day files is asked of the other
+ * store (history_settings.past), on threads of its own. UINT64_MAX: nothing is. False: too many
  * wait already, nothing will be called. */
-MUST_USE bool history_submit(struct history *history,
+#define HISTORY_OWN UINT64_MAX
+MUST_USE bool history_submit(struct history *history, uint64_t from_ns,
                              void (*run)(struct history_reader *reader, void *context),
                              void (*drop)(void *context), void *context);
 
@@ -35,6 +38,11 @@ struct history_cost {
     bool is_merged;    /* a flow of several sensors counts once */
     const char *merge_bound; /* not all flows were compared: some may count twice; NULL: all were */
     char failure[256];
+    /* Of what was asked of the other store: */
+    bool has_past;         /* something was */
+    uint64_t past_records; /* that came from there */
+    uint64_t past_from_ns; /* from this end on all of them; older ones are missing */
+    char past_reason[300]; /* why; "": none is missing */
 };
 void history_reader_cost(const struct history_reader *reader, struct history_cost *out);
 

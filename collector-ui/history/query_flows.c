@@ -305,6 +305,9 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
     struct flow_scan scan = {.reader = reader, .query = query};
     int result = query_condition_make(&scan.condition, query->filter);
     if (result == 0) {
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+    }
+    if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
             &(struct merge_range){query->from_ns, query->to_ns, .until = "f.start_ns"},

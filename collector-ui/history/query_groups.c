@@ -223,6 +223,9 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
         result = -ENOMEM;
     }
     if (result == 0) {
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+    }
+    if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
             &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"},

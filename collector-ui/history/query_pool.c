@@ -16,24 +16,27 @@ static void count_query(struct history *h, const struct history_reader *reader, 
     h->times_ns[h->times_count++ % HISTORY_TIMES] = took_ns;
     h->counts.queries++;
     h->counts.queries_cancelled += reader->is_cancelled;
-    h->counts.queries_partial +=
-        reader->cost.is_partial || reader->cost.is_full || reader->cost.merge_bound != NULL;
+    h->counts.queries_partial += reader->cost.is_partial || reader->cost.is_full ||
+                                 reader->cost.merge_bound != NULL ||
+                                 reader->cost.past_reason[0] != '\0';
     pthread_mutex_unlock(&h->lock);
 }
 
 static void *worker_main(void *context)
 {
-    struct history *const h = context;
+    const struct history_worker *const worker = context;
+    struct history *const h = worker->history;
+    const enum history_lane lane = worker->lane;
     for (;;) {
         pthread_mutex_lock(&h->lock);
-        while (h->job_head == NULL && !h->is_stopping) {
+        while (h->lanes[lane].head == NULL && !h->is_stopping) {
             pthread_cond_wait(&h->has_job, &h->lock);
         }
-        struct history_job *const job = h->is_stopping ? NULL : h->job_head;
+        struct history_job *const job = h->is_stopping ? NULL : h->lanes[lane].head;
         if (job != NULL) {
-            h->job_head = job->next;
-            if (h->job_head == NULL) {
-                h->job_tail = &h->job_head;
+            h->lanes[lane].head = job->next;
+            if (h->lanes[lane].head == NULL) {
+                h->lanes[lane].tail = &h->lanes[lane].head;
             }
             h->jobs_count--;
             h->jobs_running++;
@@ -43,9 +46,10 @@ static void *worker_main(void *context)
             return NULL;
         }
         const uint64_t started_ns = clock_monotonic_ns();
-        struct history_reader reader = {.history = h};
+        struct history_reader reader = {.history = h, .is_past_allowed = lane == LANE_PAST};
         history_reader_limit(&reader, &(struct history_limits){0});
         job->run(&reader, job->context);
+        query_past_end(&reader);
         count_query(h, &reader, started_ns);
         free(job);
     }
@@ -53,8 +57,15 @@ static void *worker_main(void *context)
 
 int query_pool_start(struct history *h, struct error *err)
 {
-    for (; h->workers_count < HISTORY_WORKERS; h->workers_count++) {
-        if (pthread_create(&h->workers[h->workers_count], NULL, worker_main, h) != 0) {
+    const unsigned count =
+        HISTORY_WORKERS + (h->settings.past.ask != NULL ? HISTORY_PAST_WORKERS : 0);
+
+    for (; h->workers_count < count; h->workers_count++) {
+        struct history_worker *const worker = &h->workers[h->workers_count];
+
+        worker->history = h;
+        worker->lane = h->workers_count < HISTORY_WORKERS ? LANE_OWN : LANE_PAST;
+        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
             return error_set(err, EAGAIN, "history: no thread for queries");
         }
     }
@@ -68,14 +79,16 @@ void query_pool_stop(struct history *h)
     pthread_cond_broadcast(&h->has_job);
     pthread_mutex_unlock(&h->lock);
     for (unsigned i = 0; i < h->workers_count; i++) {
-        pthread_join(h->workers[i], NULL);
+        pthread_join(h->workers[i].thread, NULL);
     }
     h->workers_count = 0;
-    while (h->job_head != NULL) {
-        struct history_job *const job = h->job_head;
-        h->job_head = job->next;
-        job->drop(job->context);
-        free(job);
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        while (h->lanes[i].head != NULL) {
+            struct history_job *const job = h->lanes[i].head;
+            h->lanes[i].head = job->next;
+            job->drop(job->context);
+            free(job);
+        }
     }
 }
 
@@ -111,9 +124,11 @@ void history_query_times_read(struct history *h, struct history_query_times *out
     out->longest_ns = times[last];
 }
 
-bool history_submit(struct history *h, void (*run)(struct history_reader *reader, void *context),
+bool history_submit(struct history *h, uint64_t from_ns,
+                    void (*run)(struct history_reader *reader, void *context),
                     void (*drop)(void *context), void *context)
 {
+    const enum history_lane lane = past_is_asked(h, from_ns) ? LANE_PAST : LANE_OWN;
     struct history_job *const job = calloc(1, sizeof *job);
     if (job == NULL) {
         return false;
@@ -122,10 +137,10 @@ bool history_submit(struct history *h, void (*run)(struct history_reader *reader
     pthread_mutex_lock(&h->lock);
     const bool is_taken = h->jobs_count < HISTORY_JOBS_MAX && !h->is_stopping;
     if (is_taken) {
-        *h->job_tail = job;
-        h->job_tail = &job->next;
+        *h->lanes[lane].tail = job;
+        h->lanes[lane].tail = &job->next;
         h->jobs_count++;
-        pthread_cond_signal(&h->has_job);
+        pthread_cond_broadcast(&h->has_job);
     } else {
         h->counts.queries_refused++;
     }
@@ -204,17 +219,30 @@ bool query_step(struct history_reader *reader, sqlite3_stmt *rows)
     return false;
 }
 
+/* Not read-only to SQLite, which then could not make the shared memory of the WAL; query_only keeps
+ * it from writing. */
+sqlite3 *query_open(const char *path)
+{
+    sqlite3 *db = NULL;
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        sqlite3_close(db);
+        return NULL;
+    }
+    sqlite3_busy_timeout(db, 2000);
+    sqlite3_exec(db, "PRAGMA query_only=1; PRAGMA mmap_size=1073741824;", NULL, NULL, NULL);
+    return db;
+}
+
+/* A file that has just gone (retention) is no error. */
 static int query_file(struct history_reader *reader, const char *path, uint32_t file,
                       int (*each)(void *context, sqlite3 *db, uint32_t file), void *context)
 {
-    sqlite3 *db = NULL;
+    sqlite3 *const db = query_open(path);
     int result = 0;
-    /* Not read-only to SQLite, which then could not make the shared memory of the WAL; query_only
-     * keeps it from writing. A file that has just gone (retention) is no error. */
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
-        SQLITE_OK) {
-        sqlite3_busy_timeout(db, 2000);
-        sqlite3_exec(db, "PRAGMA query_only=1; PRAGMA mmap_size=1073741824;", NULL, NULL, NULL);
+
+    if (db != NULL) {
         sqlite3_progress_handler(db, 10000, on_progress, reader);
         result = each(context, db, file);
     }
@@ -249,6 +277,10 @@ int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
         }
     }
     free(files);
+    if (result == 0 && reader->past != NULL && reader->past->path[0] != '\0' &&
+        !reader->cost.is_partial) {
+        result = query_file(reader, reader->past->path, PAST_FILE, each, context);
+    }
     if (result == 0 && is_archive_wanted && !reader->cost.is_partial) {
         snprintf(path, sizeof path, "%s/" ARCHIVE_NAME, h->directory);
         result = query_file(reader, path, 0, each, context);

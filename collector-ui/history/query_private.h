@@ -9,6 +9,8 @@ struct history_reader {
     uint64_t deadline_ns;
     struct history_cost cost;
     bool is_cancelled;
+    bool is_past_allowed;
+    struct past_file *past; /* rows of the other store; NULL: none */
 };
 
 /* Calls `each` for every day file whose record times overlap the range, newest first, until it
@@ -16,6 +18,14 @@ struct history_reader {
 int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
                 bool is_archive_wanted, int (*each)(void *context, sqlite3 *db, uint32_t file),
                 void *context);
+/* Before a question's first walk: what the range has beyond the day files is fetched from the other
+ * store, and query_files reads it with them; the cost says what became of it. Replaces what was
+ * fetched for another range. 0, -ENOMEM or -ECANCELED. past.c */
+int query_past(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
+               const struct filter *filter);
+void query_past_end(struct history_reader *reader);
+/* A database of the store that is not written to; NULL: gone, or unreadable. */
+sqlite3 *query_open(const char *path);
 /* NULL: failed, told in the cost. */
 sqlite3_stmt *query_prepare(struct history_reader *reader, sqlite3 *db, const char *sql);
 /* True: a row; counts it. */

@@ -182,6 +182,9 @@ int history_query_record_page(struct history_reader *reader,
     scan.heap = calloc((size_t)scan.room + 1, sizeof(*scan.heap));
     result = scan.heap == NULL ? -ENOMEM : result;
     if (result == 0) {
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+    }
+    if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
             &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"}, query->is_all,

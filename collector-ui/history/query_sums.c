@@ -147,7 +147,12 @@ static int edge(struct record_query *q, uint64_t from_ns, uint64_t to_ns)
 {
     q->from_ns = from_ns;
     q->to_ns = to_ns;
-    return from_ns >= to_ns ? 0 : query_files(q->reader, from_ns, to_ns, false, edge_file, q);
+    if (from_ns >= to_ns) {
+        return 0;
+    }
+    const int result = query_past(q->reader, from_ns, to_ns, NULL);
+
+    return result != 0 ? result : query_files(q->reader, from_ns, to_ns, false, edge_file, q);
 }
 
 int history_query_records(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,

@@ -52,7 +52,34 @@ uint32_t history_days(struct history *h, struct history_day *out, uint32_t max)
     return count;
 }
 
-static bool archive(struct history *h, const char *path)
+uint64_t retention_kept_from(struct history *h)
+{
+    pthread_mutex_lock(&h->lock);
+    const bool is_empty = h->files_count == 0;
+    const uint64_t first_ns =
+        is_empty ? UINT64_MAX : (uint64_t)h->files[0].day * 86400 * NS_PER_SEC;
+    const uint64_t dropped_ns = h->dropped_max_ns;
+    pthread_mutex_unlock(&h->lock);
+    return first_ns > dropped_ns ? first_ns : dropped_ns + 1;
+}
+
+/* Files go by the day of receiving; a record in one may have ended later by its sensor's clock. */
+static bool note_dropped(struct history *h, struct day_file *archive, uint64_t max_ns)
+{
+    struct error err = {0};
+    char sql[160];
+
+    snprintf(sql, sizeof sql,
+             "INSERT INTO meta VALUES('" META_DROPPED "', %lld)"
+             " ON CONFLICT(key) DO UPDATE SET value = MAX(value, excluded.value)",
+             (long long)(max_ns > INT64_MAX ? INT64_MAX : max_ns));
+    pthread_mutex_lock(&h->lock);
+    h->dropped_max_ns = max_ns > h->dropped_max_ns ? max_ns : h->dropped_max_ns;
+    pthread_mutex_unlock(&h->lock);
+    return day_file_run(archive, sql, &err) == 0;
+}
+
+static bool archive(struct history *h, const char *path, uint64_t max_ns)
 {
     struct error err = {0};
     char to[4096];
@@ -68,19 +95,21 @@ static bool archive(struct history *h, const char *path)
         ok = sqlite3_step(attach) == SQLITE_DONE;
     }
     sqlite3_finalize(attach);
-    return ok && day_file_run(file,
-                              "INSERT OR REPLACE INTO rollups SELECT * FROM day.rollups"
-                              " WHERE step >= 60; DETACH day;",
-                              &err) == 0;
+    return ok && note_dropped(h, file, max_ns) &&
+           day_file_run(file,
+                        "INSERT OR REPLACE INTO rollups SELECT * FROM day.rollups"
+                        " WHERE step >= 60; DETACH day;",
+                        &err) == 0;
 }
 
-static void drop(struct history *h, int64_t day)
+static void drop(struct history *h, int64_t day, uint64_t max_ns)
 {
     char path[4096];
     day_file_path(h->directory, day, path, sizeof path);
-    if (!archive(h, path)) {
+    if (!archive(h, path, max_ns)) {
         log_warn("history", "sums of an old day could not be archived", "file=%s", path);
     }
+    past_forget(h);
     pthread_mutex_lock(&h->lock);
     for (uint32_t i = 0; i < h->files_count; i++) {
         if (h->files[i].day == day) {
@@ -104,10 +133,11 @@ void retention_run(struct history *h, uint64_t now_ns)
     const int64_t days = (int64_t)(h->settings.retention_ns / NS_PER_SEC / 86400);
     for (;;) {
         int64_t oldest = -1;
-        uint64_t bytes = 0;
+        uint64_t bytes = 0, max_ns = 0;
         pthread_mutex_lock(&h->lock);
         if (h->files_count > 0) {
             oldest = h->files[0].day;
+            max_ns = h->files[0].max_ns;
         }
         for (uint32_t i = 0; i < h->files_count; i++) {
             bytes += file_bytes(h->directory, h->files[i].day);
@@ -123,6 +153,6 @@ void retention_run(struct history *h, uint64_t now_ns)
             (!is_old && !is_large)) {
             return;
         }
-        drop(h, oldest);
+        drop(h, oldest, max_ns);
     }
 }

@@ -239,6 +239,27 @@ static int by_day(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* How far into the past files have gone, where there is an archive. */
+static void read_dropped(struct history *h)
+{
+    char path[4096];
+    struct error err = {0};
+
+    snprintf(path, sizeof path, "%s/" ARCHIVE_NAME, h->directory);
+    if (access(path, R_OK) != 0) {
+        return;
+    }
+    AUTO(day_file) file = day_file_open(path, 0, &err);
+    sqlite3_stmt *const rows =
+        file == NULL ? NULL
+                     : select_rows(file, "SELECT value FROM meta WHERE key = '" META_DROPPED "'");
+
+    if (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
+        h->dropped_max_ns = (uint64_t)sqlite3_column_int64(rows, 0);
+    }
+    sqlite3_finalize(rows);
+}
+
 int store_open(struct history *h, struct error *err)
 {
     if (mkdir(h->directory, 0750) != 0 && errno != EEXIST) {
@@ -268,6 +289,7 @@ int store_open(struct history *h, struct error *err)
         result = read_file(h, days[i], err);
     }
     free(days);
+    read_dropped(h);
     if (result == 0 && access(h->directory, W_OK) != 0) {
         result = error_set(err, EACCES, "%s: not writable", h->directory);
     }

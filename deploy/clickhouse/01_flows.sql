@@ -135,7 +135,10 @@ ALTER TABLE netscope.flows
     ADD COLUMN IF NOT EXISTS client_labels_key                    Array(LowCardinality(String)),
     ADD COLUMN IF NOT EXISTS client_labels_value                  Array(LowCardinality(String)),
     ADD COLUMN IF NOT EXISTS server_labels_key                    Array(LowCardinality(String)),
-    ADD COLUMN IF NOT EXISTS server_labels_value                  Array(LowCardinality(String));
+    ADD COLUMN IF NOT EXISTS server_labels_value                  Array(LowCardinality(String)),
+    -- The FlowRecord itself (protobuf), which the collector reads again when it is asked for what it keeps no more.
+    -- Rows that Kafka brought, and those from before this column, have none: README.md, Questions.
+    ADD COLUMN IF NOT EXISTS record                               String                 CODEC(ZSTD(3));
 
 -- An INSERT that a collector makes again, since it did not hear the answer, is known by its token and taken once, here
 -- and in the sums. (Replicated tables know their last ones without this.)

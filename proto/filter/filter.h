@@ -1,5 +1,5 @@
 /* The filter language (AIP-160 shape): one grammar, one tree; back ends: predicate over flow
- * records, SQL.
+ * records, SQL for SQLite, and SQL for ClickHouse.
  *
  *   server.port = 443 AND client.ip = "10.0.0.0/8" AND NOT app = dns
  *   tls.sni : "*.example.com" OR tcp.retransmits > 0
@@ -80,6 +80,14 @@ struct filter_value {
 MUST_USE bool filter_to_sql(const struct filter *filter, char *sql, size_t capacity,
                             struct filter_value *values, uint32_t values_max,
                             uint32_t *values_count, bool *exact);
+
+/* A condition for ClickHouse over the columns of deploy/clickhouse/01_flows.sql, values and all,
+ * for which rows may be left out: true for every record that matches, and with it for every record
+ * of its flow, by whichever of the sensors that the filter admits. So it asks only for what all of
+ * them share (addresses and ports without regard to the direction, protocol, Community ID) and,
+ * outside of OR and NOT, for sensors; filter_matches_flow decides. "1": it says nothing. False:
+ * `capacity` too small. */
+MUST_USE bool filter_to_clickhouse(const struct filter *filter, char *sql, size_t capacity);
 
 /* The filter written back in canonical form (for people: how it was understood). Returns the
  * length, 0 = too small. */

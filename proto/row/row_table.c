@@ -9,8 +9,9 @@
 #include "proto/json/transcoder.h"
 #include "proto/row/row_table_private.h"
 
-#define NAME_BYTES  128
-#define NANO_SUFFIX "_unix_nanos"
+#define NAME_BYTES    128
+#define NANO_SUFFIX   "_unix_nanos"
+#define RECORD_COLUMN "record"
 
 /* ---- types ---- */
 
@@ -151,11 +152,32 @@ static const struct json_field *field_of(const struct json_message *message, con
     return field;
 }
 
+static void add_name(struct row_table *table, const char *name)
+{
+    table->names_length += (size_t)snprintf(table->names + table->names_length,
+                                            table->names_room - table->names_length, "%s`%s`",
+                                            table->columns_count > 1 ? ", " : "", name);
+}
+
+static void add_record_column(struct row_table *table, const char *name, const char *type_text)
+{
+    const struct row_type type = type_of(type_text);
+
+    if (type.kind == ROW_STRING && !type.is_array && !type.is_nullable && !table->keeps_records) {
+        table->keeps_records = true;
+        table->columns[table->columns_count++] = (struct row_column){.type = type};
+        add_name(table, name);
+    }
+}
+
 static void add_column(struct row_table *table, const char *name, const char *type_text)
 {
     const struct json_field *field = field_of(table->message, name);
 
     if (field == NULL) {
+        if (strcmp(name, RECORD_COLUMN) == 0) {
+            add_record_column(table, name, type_text);
+        }
         return;
     }
     struct row_type type = type_of(type_text);
@@ -175,9 +197,7 @@ static void add_column(struct row_table *table, const char *name, const char *ty
     column->is_empty_at_zero = is_empty_at_zero(name);
     column->word_prefix = column->is_word ? prefix_of(field->enumeration) : 0;
     table->has_word_lists |= column->is_word && type.is_array;
-    table->names_length += (size_t)snprintf(table->names + table->names_length,
-                                            table->names_room - table->names_length, "%s`%s`",
-                                            table->columns_count > 1 ? ", " : "", name);
+    add_name(table, name);
 }
 
 /* "name\ttype\tdefault_type\t...": what the server computes itself is none of ours. */
@@ -255,6 +275,11 @@ void row_table_free(struct row_table *table)
 const char *row_table_columns(const struct row_table *table)
 {
     return table->names;
+}
+
+bool row_table_keeps_records(const struct row_table *table)
+{
+    return table->keeps_records;
 }
 
 uint32_t row_table_left_out(const struct row_table *table, const char **first)

@@ -3,11 +3,13 @@
  *
  * A column takes the field of FlowRow with its name (a time without "_unix_nanos"), where its type
  * can hold it: numbers within their bounds, addresses as IPv6, times as DateTime64 or DateTime, an
- * enum as number or as its word ("end"), a text of hex digits as UInt64, lists as Array. The table
- * keeps its default in all others. So a table may be older or newer than the program. Depends on:
- * base, proto/json (descriptors). Threads: a table is one thread's. */
+ * enum as number or as its word ("end"), a text of hex digits as UInt64, lists as Array; the column
+ * `record` of type String takes the FlowRecord that the row was made of. The table keeps its
+ * default in all others. So a table may be older or newer than the program. Depends on: base,
+ * proto/json (descriptors). Threads: a table is one thread's. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +29,18 @@ const char *row_table_columns(const struct row_table *table);
 /* Columns that have a field of FlowRow and a type that cannot hold it; `first` gets one's name. */
 uint32_t row_table_left_out(const struct row_table *table, const char **first);
 
-/* Room that row_table_write may need for a FlowRow of this length. */
-size_t row_table_bytes_max(const struct row_table *table, size_t row_length);
+/* Whether it has the column `record`, from which whole records can be read again. */
+bool row_table_keeps_records(const struct row_table *table);
+
+/* A FlowRow, and the FlowRecord for the column `record` (length 0: that one stays empty). */
+struct row_source {
+    const uint8_t *row;
+    size_t row_length;
+    const uint8_t *record;
+    size_t record_length;
+};
+/* Room that row_table_write may need. */
+size_t row_table_bytes_max(const struct row_table *table, const struct row_source *source);
 /* Writes the row and returns its length; 0: no FlowRow, or `capacity` is too small. */
-MUST_USE size_t row_table_write(struct row_table *table, const uint8_t *row, size_t length,
+MUST_USE size_t row_table_write(struct row_table *table, const struct row_source *source,
                                 uint8_t *out, size_t capacity);

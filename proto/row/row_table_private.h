@@ -26,7 +26,7 @@ struct row_type {
 };
 
 struct row_column {
-    const struct json_field *field;
+    const struct json_field *field; /* NULL: the column `record` */
     struct row_type type;
     bool is_word;          /* an enum in a text */
     bool is_empty_at_zero; /* there "unspecified" is nothing */
@@ -46,13 +46,13 @@ struct row_item {
 struct row_table {
     const struct json_message *message; /* FlowRow */
     uint8_t column_of[JSON_FIELDS_MAX]; /* by field; index + 1 */
-    struct row_column columns[JSON_FIELDS_MAX];
+    struct row_column columns[JSON_FIELDS_MAX + 1];
     uint32_t columns_count;
     struct row_item *items;
     uint32_t items_count, items_room;
     uint32_t left_out;
     char left_out_name[128];
-    bool has_word_lists;
+    bool has_word_lists, keeps_records;
     char *names;
     size_t names_length, names_room;
 };

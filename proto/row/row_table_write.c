@@ -218,22 +218,27 @@ static uint8_t *put_column(const struct row_table *table, uint8_t *at,
     return put_value(at, column, column->count == 0 ? &nothing : &table->items[column->last - 1]);
 }
 
-size_t row_table_bytes_max(const struct row_table *table, size_t row_length)
+size_t row_table_bytes_max(const struct row_table *table, const struct row_source *source)
 {
     return (size_t)COLUMN_BYTES_MAX * table->columns_count +
-           (table->has_word_lists ? COLUMN_BYTES_MAX : NUMBER_BYTES_MAX) * row_length;
+           (table->has_word_lists ? COLUMN_BYTES_MAX : NUMBER_BYTES_MAX) * source->row_length +
+           (table->keeps_records ? source->record_length : 0);
 }
 
-size_t row_table_write(struct row_table *table, const uint8_t *row, size_t length, uint8_t *out,
+size_t row_table_write(struct row_table *table, const struct row_source *source, uint8_t *out,
                        size_t capacity)
 {
     uint8_t *at = out;
 
-    if (capacity < row_table_bytes_max(table, length) || !collect(table, row, length)) {
+    if (capacity < row_table_bytes_max(table, source) ||
+        !collect(table, source->row, source->row_length)) {
         return 0;
     }
     for (uint32_t i = 0; i < table->columns_count; i++) {
-        at = put_column(table, at, &table->columns[i]);
+        const struct row_column *column = &table->columns[i];
+
+        at = column->field == NULL ? put_text(at, source->record, source->record_length)
+                                   : put_column(table, at, column);
     }
     return (size_t)(at - out);
 }

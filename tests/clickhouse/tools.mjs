@@ -7,7 +7,7 @@ import path from 'node:path';
 
 export const ROOT = path.resolve(process.env.NETSCOPE_ROOT ?? '../..');
 export const BIN = path.resolve(process.env.NETSCOPE_BIN ?? path.join(ROOT, 'build/release/bin'));
-const WAIT_MS = 120000;
+const WAIT_MS = Number(process.env.NETSCOPE_WAIT_MS ?? 120000);
 
 // Statements of a file, without comments. No text in them holds a semicolon.
 export function statements(name) {

@@ -14,14 +14,15 @@ static const char columns[] =
     "client_port\tUInt16\t\nvlan_id\tNullable(UInt16)\t\ntunnel_type\tArray(String)\t\n"
     "tunnel_id\tArray(UInt64)\t\ntunnel_outer_src\tArray(IPv6)\t\ntls_alpn\tArray(String)\t\n"
     "dns_queries_rcode\tArray(Int16)\t\nflags\tArray(UInt8)\t\ntls_ech_offered\tBool\t\n"
-    "tls_cert_not_before\tDateTime64(3)\t\n";
+    "tls_cert_not_before\tDateTime64(3)\t\nrecord\tString\t\n";
 
 static void write_row(struct row_table *table, const uint8_t *data, size_t size)
 {
-    const size_t room = row_table_bytes_max(table, size);
+    const struct row_source source = {data, size, data, size};
+    const size_t room = row_table_bytes_max(table, &source);
     uint8_t *exact = malloc(room); /* a byte too far is seen */
 
-    if (exact != NULL && row_table_write(table, data, size, exact, room) > room) {
+    if (exact != NULL && row_table_write(table, &source, exact, room) > room) {
         abort();
     }
     free(exact);

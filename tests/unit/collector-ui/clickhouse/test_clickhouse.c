@@ -22,7 +22,10 @@ static struct clickhouse_settings settings_of(const char *url)
                                         .table = "flows",
                                         .user = "default",
                                         .password_file = "",
-                                        .ca_file = ""};
+                                        .ca_file = "",
+                                        .query = "on",
+                                        .query_user = "",
+                                        .query_password_file = ""};
 }
 
 static void refused(const struct clickhouse_settings *settings, const char *says)
@@ -273,6 +276,106 @@ static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
     clickhouse_body_fini(&body);
 }
 
+/* ---- rows of an answer ---- */
+
+struct taken {
+    char text[4096];
+    size_t length;
+    unsigned count, most;
+};
+
+static bool take_record(void *context, const struct clickhouse_record *record)
+{
+    struct taken *const taken = context;
+
+    taken->length += (size_t)snprintf(
+        taken->text + taken->length, sizeof(taken->text) - taken->length, "%.*s/%.*s/%llu/%.*s;",
+        (int)record->sensor_id.length, record->sensor_id.data, (int)record->boot_id.length,
+        record->boot_id.data, (unsigned long long)record->seq, (int)record->length,
+        (const char *)record->bytes);
+    return ++taken->count < taken->most;
+}
+
+#define ROW_A                                                                                      \
+    "\x01\x03one\x02"                                                                              \
+    "b1\x05\0\0\0\0\0\0\x01\x04"                                                                   \
+    "abcd"
+#define ROW_B  "\x01\x03two\x00\x06\0\0\0\0\0\0\0\x00"
+#define TEXT_A "one/b1/72057594037927941/abcd;"
+#define TEXT_B "two//6/;"
+
+static void rows_are_read_wherever_the_answer_is_cut(void **state)
+{
+    static const char answer[] = ROW_A ROW_B ROW_A;
+    const size_t length = sizeof(answer) - 1;
+
+    (void)state;
+    for (size_t piece = 1; piece <= length; piece++) {
+        struct taken taken = {.most = 100};
+        struct clickhouse_row_reader reader = {.take = take_record, .context = &taken};
+
+        for (size_t at = 0; at < length; at += piece) {
+            const size_t part = length - at < piece ? length - at : piece;
+
+            assert_true(clickhouse_row_reader_take(&reader, (const uint8_t *)answer + at, part));
+        }
+        assert_string_equal(taken.text, TEXT_A TEXT_B TEXT_A);
+        assert_int_equal(reader.length, 0);
+        clickhouse_row_reader_fini(&reader);
+    }
+}
+
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
+static void what_is_no_row_ends_the_answer(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } cases[] = {
+        BYTES(ROW_A "Code: 241. DB::Exception"),                 /* words instead of a mark */
+        BYTES(ROW_A "\x01\xff\xff\xff\xff\x0f"),                 /* a sensor of 4 GB */
+        BYTES(ROW_A "\x01\xff\xff\xff\xff\xff\xff"),             /* a length without an end */
+        BYTES(ROW_A "\x01\x03one\x21"),                          /* a boot of 33 bytes */
+        BYTES(ROW_A "\x01\x00\x00\0\0\0\0\0\0\0\0\x81\xc0\x02"), /* a record larger than any */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        for (unsigned is_cut = 0; is_cut < 2; is_cut++) {
+            struct taken taken = {.most = 100};
+            struct clickhouse_row_reader reader = {.take = take_record, .context = &taken};
+            const uint8_t *const bytes = (const uint8_t *)cases[i].bytes;
+            bool is_fine = true;
+
+            for (size_t at = 0; is_cut && is_fine && at < cases[i].length; at++) {
+                is_fine = clickhouse_row_reader_take(&reader, bytes + at, 1);
+            }
+            assert_false(is_cut ? is_fine
+                                : clickhouse_row_reader_take(&reader, bytes, cases[i].length));
+            assert_true(reader.is_malformed);
+            assert_string_equal(taken.text, TEXT_A);
+            clickhouse_row_reader_fini(&reader);
+        }
+    }
+}
+
+static void who_has_enough_gets_no_more_rows(void **state)
+{
+    static const char answer[] = ROW_A ROW_B ROW_A;
+    struct taken taken = {.most = 2};
+    struct clickhouse_row_reader reader = {.take = take_record, .context = &taken};
+
+    (void)state;
+    assert_false(clickhouse_row_reader_take(&reader, (const uint8_t *)answer, sizeof(answer) - 1));
+    assert_false(reader.is_malformed);
+    assert_string_equal(taken.text, TEXT_A TEXT_B);
+    clickhouse_row_reader_fini(&reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +388,9 @@ int main(void)
         cmocka_unit_test(a_place_that_is_damaged_is_told),
         cmocka_unit_test(a_batch_becomes_rows_with_the_identity_of_each),
         cmocka_unit_test(a_batch_is_packed_once_and_only_where_that_is_less),
+        cmocka_unit_test(rows_are_read_wherever_the_answer_is_cut),
+        cmocka_unit_test(what_is_no_row_ends_the_answer),
+        cmocka_unit_test(who_has_enough_gets_no_more_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,7 +298,7 @@ void harness_query(struct harness *harness,
     struct waiting w = {.run = run, .context = context};
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.done, NULL);
-    assert_true(history_submit(harness->history, run_and_tell, dropped, &w));
+    assert_true(history_submit(harness->history, 0, run_and_tell, dropped, &w));
     pthread_mutex_lock(&w.lock);
     while (!w.is_done) {
         pthread_cond_wait(&w.done, &w.lock);

@@ -321,6 +321,54 @@ static void sql_is_bound_by_values_and_says_when_it_is_weaker(void **state)
     }
 }
 
+static void assert_clickhouse(const char *text, const char *expected)
+{
+    char sql[4096];
+    struct error err = {0};
+    AUTO(filter) filter = filter_compile(text, strlen(text), &err, NULL);
+
+    assert_non_null(filter);
+    assert_true(filter_to_clickhouse(filter, sql, sizeof sql));
+    assert_string_equal(sql, expected);
+    assert_false(filter_to_clickhouse(filter, sql, strlen(expected)));
+}
+
+#define V4(digits)                                                                                 \
+    "toIPv6(IPv6NumToString(toFixedString(unhex('00000000000000000000ffff" digits "'), 16)))"
+
+/* Rows may be left out by what all records of a flow share, at whichever sensor. */
+static void clickhouse_is_asked_for_no_less_than_whole_flows(void **state)
+{
+    (void)state;
+    assert_clickhouse("", "1");
+    assert_clickhouse("client.port = 443", "(client_port = 443 OR server_port = 443)");
+    assert_clickhouse("port >= 1024", "(client_port >= 1024 OR server_port >= 1024)");
+    assert_clickhouse("server.ip = 10.0.0.1",
+                      "(client_ip = " V4("0a000001") " OR server_ip = " V4("0a000001") ")");
+    assert_clickhouse(
+        "ip = 10.128.0.0/9",
+        "(client_ip BETWEEN " V4("0a800000") " AND " V4("0affffff") " OR server_ip BETWEEN " V4(
+            "0a800000") " AND " V4("0affffff") ")");
+    assert_clickhouse("protocol = udp AND app = dns", "(ip_protocol = 17 AND 1)");
+    /* What says less than its opposite says nothing of it. */
+    assert_clickhouse("NOT client.ip = 10.0.0.1", "NOT (0)");
+    assert_clickhouse("NOT (NOT protocol = tcp OR bytes > 5)",
+                      "NOT ((NOT (ip_protocol = 6) OR 0))");
+    assert_clickhouse("port = 1 OR bytes > 5", "((client_port = 1 OR server_port = 1) OR 1)");
+    /* A sensor that is not named may have seen the flow of one that is, unless none else counts. */
+    assert_clickhouse("sensor = a AND port = 1",
+                      "(lower(sensor_id) = lower(unhex('61')) AND (client_port = 1 OR "
+                      "server_port = 1))");
+    assert_clickhouse("sensor IN (a, b)", "(lower(sensor_id) = lower(unhex('61')) OR "
+                                          "lower(sensor_id) = lower(unhex('62')))");
+    assert_clickhouse("sensor = a* AND NOT sensor = b", "(1 AND NOT (0))");
+    assert_clickhouse("(sensor = a AND port = 1) OR protocol = udp",
+                      "((1 AND (client_port = 1 OR server_port = 1)) OR ip_protocol = 17)");
+    /* No text ends its literal. */
+    assert_clickhouse("community_id = \"a') OR ('\"",
+                      "lower(community_id) = lower(unhex('612729204f52202827'))");
+}
+
 static void the_range_of_a_prefix_is_its_first_and_last_address(void **state)
 {
     (void)state;
@@ -431,6 +479,7 @@ int main(void)
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test_setup(structured_filters_build_the_same_tree, set_up),
         cmocka_unit_test(sql_is_bound_by_values_and_says_when_it_is_weaker),
+        cmocka_unit_test(clickhouse_is_asked_for_no_less_than_whole_flows),
         cmocka_unit_test(the_range_of_a_prefix_is_its_first_and_last_address),
         cmocka_unit_test(the_canonical_text_compiles_to_the_same_filter),
         cmocka_unit_test(the_list_of_fields_is_whole),

@@ -36,13 +36,13 @@ static void assert_written(const char *columns, const struct wire_writer *row,
     const size_t row_length = wire_written(row);
 
     assert_non_null(table);
-    const size_t written = row_table_write(table, row->begin, row_length, out, sizeof(out));
+    const struct row_source source = {.row = row->begin, .row_length = row_length};
+    const size_t written = row_table_write(table, &source, out, sizeof(out));
 
     assert_int_equal(written, KEY_BYTES + length);
     assert_memory_equal(out + KEY_BYTES, expected, length);
     /* Room for less is refused as a whole. */
-    assert_int_equal(row_table_write(table, row->begin, row_length, out,
-                                     row_table_bytes_max(table, row_length) - 1),
+    assert_int_equal(row_table_write(table, &source, out, row_table_bytes_max(table, &source) - 1),
                      0);
 }
 
@@ -188,15 +188,41 @@ static void what_is_no_row_is_refused(void **state)
 
     (void)state;
     assert_non_null(table);
-    assert_int_equal(row_table_write(table, junk, sizeof(junk), out, sizeof(out)), 0);
-    assert_int_equal(row_table_write(table, cut, sizeof(cut), out, sizeof(out)), 0);
-    assert_int_equal(row_table_write(table, NULL, 0, out, sizeof(out)), KEY_BYTES);
+    assert_int_equal(row_table_write(table, &(struct row_source){.row = junk, .row_length = 3}, out,
+                                     sizeof(out)),
+                     0);
+    assert_int_equal(
+        row_table_write(table, &(struct row_source){.row = cut, .row_length = 3}, out, sizeof(out)),
+        0);
+    assert_int_equal(row_table_write(table, &(struct row_source){0}, out, sizeof(out)), KEY_BYTES);
+}
+
+static void the_record_itself_goes_into_a_column_of_its_own(void **state)
+{
+    static const uint8_t record[] = {0, 0xff, 'r'};
+    static uint8_t out[4096];
+    AUTO(row_table) table = table_of("record\tString\t\nclient_port\tUInt16\t\n");
+    AUTO(row_table) without = table_of("client_port\tUInt16\t\n");
+    AUTO(row_table) other = table_of("record\tArray(String)\t\n");
+    const struct row_source source = {.record = record, .record_length = sizeof(record)};
+
+    (void)state;
+    assert_true(row_table_keeps_records(table));
+    assert_false(row_table_keeps_records(without));
+    assert_false(row_table_keeps_records(other));
+    assert_non_null(strstr(row_table_columns(table), "`record`, `client_port`"));
+    assert_int_equal(row_table_write(table, &source, out, sizeof(out)), KEY_BYTES + 6);
+    assert_memory_equal(out + KEY_BYTES, ((const uint8_t[]){3, 0, 0xff, 'r', 0, 0}), 6);
+    assert_int_equal(row_table_write(table, &source, out, row_table_bytes_max(table, &source) - 1),
+                     0);
+    assert_int_equal(row_table_write(without, &source, out, sizeof(out)), KEY_BYTES + 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_without_a_records_identity_is_none),
+        cmocka_unit_test(the_record_itself_goes_into_a_column_of_its_own),
         cmocka_unit_test(columns_are_named_in_the_tables_order),
         cmocka_unit_test(numbers_stay_within_their_columns),
         cmocka_unit_test(what_may_be_absent_says_so),
