@@ -139,6 +139,24 @@ void app_note_clickhouse(struct app *app, const struct ingest_batch *batch)
     }
 }
 
+static void count_questions(const struct app *app, struct api_clickhouse_counts *out)
+{
+    struct clickhouse_past_counts counts;
+
+    if (app->past == NULL) {
+        return;
+    }
+    clickhouse_past_counts_read(app->past, &counts);
+    out->is_asked = true;
+    out->is_question_failing = counts.is_failing;
+    out->questions = counts.questions;
+    out->questions_failed = counts.failed;
+    out->questions_bounded = counts.bounded;
+    out->records_read = counts.records;
+    (void)snprintf(out->question_reason, sizeof(out->question_reason), "%s", counts.reason);
+    out->question_failed_ns = counts.failed_ns;
+}
+
 bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out)
 {
     const struct app *app = context;
@@ -158,6 +176,9 @@ bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out)
                                           .retries = counts.retries,
                                           .backlog_bytes = counts.backlog_bytes,
                                           .missing_bytes = counts.missing_bytes,
+                                          .is_waiting_known = counts.is_waiting_known,
                                           .is_failing = counts.is_failing};
+    (void)snprintf(out->reason, sizeof(out->reason), "%s", counts.reason);
+    count_questions(app, out);
     return true;
 }

@@ -82,7 +82,14 @@ struct api_clickhouse_counts {
     uint64_t taken; /* = inserted + refused + undecodable + dropped + waiting */
     uint64_t inserted, refused, undecodable, dropped, waiting;
     uint64_t inserts, retries, backlog_bytes, missing_bytes;
+    bool is_waiting_known; /* false: what waits from an earlier life is not counted yet */
     bool is_failing;
+    char reason[300]; /* of the last try that failed; "": none has */
+    /* Questions about what is older than the store: */
+    bool is_asked, is_question_failing; /* the last one failed */
+    uint64_t questions, questions_failed, questions_bounded, records_read;
+    char question_reason[300]; /* of the last that failed; "": none has */
+    uint64_t question_failed_ns;
 };
 
 /* What came of a sensor that is dialed, for /metrics and the ledger. */

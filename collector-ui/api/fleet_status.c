@@ -22,7 +22,18 @@ enum {
     STATUS_QUERIES = 9,
     STATUS_LIVE = 10,
     STATUS_RECEIVERS = 11,
-    STATUS_API = 12
+    STATUS_API = 12,
+    STATUS_CLICKHOUSE = 13
+};
+enum {
+    CLICKHOUSE_FAILING = 1,
+    CLICKHOUSE_REASON = 2,
+    CLICKHOUSE_WAITING = 3,
+    CLICKHOUSE_WAITING_KNOWN = 4,
+    CLICKHOUSE_ASKED = 11,
+    CLICKHOUSE_QUESTIONS_FAILING = 12,
+    CLICKHOUSE_QUESTIONS_REASON = 13,
+    CLICKHOUSE_QUESTIONS_FAILED_TIME = 14
 };
 enum { PROCESS_RESIDENT = 1, PROCESS_LIMIT = 2, PROCESS_CPU_TIME = 3, PROCESS_CPUS = 4 };
 enum {
@@ -81,7 +92,7 @@ enum {
 enum { RECEIVER_NAME = 1, RECEIVER_FAILING = 2 };
 
 #define STATUS_BYTES                                                                               \
-    (4096 + STATUS_DAYS_MAX * 96 + STATUS_CLIENTS_MAX * 256 + API_RECEIVERS_MAX * 256)
+    (5120 + STATUS_DAYS_MAX * 96 + STATUS_CLIENTS_MAX * 256 + API_RECEIVERS_MAX * 256)
 #define DATE_BYTES 32
 #define DAY_S      86400
 
@@ -285,6 +296,34 @@ static void write_receiver(struct wire_writer *w, const struct api_receiver_coun
     wire_end(w, mark);
 }
 
+static void write_clickhouse(struct wire_writer *w, const struct api_clickhouse_counts *c)
+{
+#define OF(field, member)                                                                          \
+    {                                                                                              \
+        field, offsetof(struct api_clickhouse_counts, member)                                      \
+    }
+    static const struct number numbers[] = {
+        OF(5, inserted),     OF(6, refused),           OF(7, undecodable),
+        OF(8, dropped),      OF(9, retries),           OF(10, backlog_bytes),
+        OF(15, questions),   OF(16, questions_failed), OF(17, questions_bounded),
+        OF(18, records_read)};
+#undef OF
+    const struct wire_mark mark = wire_begin(w, STATUS_CLICKHOUSE, 2);
+
+    wire_write_bool(w, CLICKHOUSE_FAILING, c->is_failing);
+    wire_write_text(w, CLICKHOUSE_REASON, c->reason);
+    wire_write_varint(w, CLICKHOUSE_WAITING, c->waiting);
+    wire_write_bool(w, CLICKHOUSE_WAITING_KNOWN, c->is_waiting_known);
+    wire_write_bool(w, CLICKHOUSE_ASKED, c->is_asked);
+    wire_write_bool(w, CLICKHOUSE_QUESTIONS_FAILING, c->is_question_failing);
+    wire_write_text(w, CLICKHOUSE_QUESTIONS_REASON, c->question_reason);
+    if (c->question_failed_ns != 0) {
+        grpc_write_time(w, CLICKHOUSE_QUESTIONS_FAILED_TIME, c->question_failed_ns);
+    }
+    write_numbers(w, numbers, ARRAY_COUNT(numbers), c);
+    wire_end(w, mark);
+}
+
 static void write_api(struct wire_writer *w, const struct collector_status *s)
 {
     enum { SERVER_ERRORS = 5 };
@@ -320,6 +359,9 @@ static void write_status(struct wire_writer *w, const struct collector_status *s
         write_receiver(w, &s->receivers[i]);
     }
     write_api(w, s);
+    if (s->has_clickhouse) {
+        write_clickhouse(w, &s->clickhouse);
+    }
 }
 
 void fleet_grpc_tell_status(struct fleet_grpc *fleet,

@@ -246,6 +246,21 @@ static void write_receivers(struct metrics_page *page, struct api *api)
 
 #define CLICKHOUSE(name) "netscope_collector_clickhouse_" name
 
+static void write_clickhouse_questions(struct metrics_page *page,
+                                       const struct api_clickhouse_counts *c)
+{
+    one(page, CLICKHOUSE("questions_total"), METRICS_COUNTER,
+        "Questions about records older than the store.", c->questions);
+    one(page, CLICKHOUSE("questions_failed_total"), METRICS_COUNTER, "Of these, not answered.",
+        c->questions_failed);
+    one(page, CLICKHOUSE("questions_bounded_total"), METRICS_COUNTER,
+        "Answered up to clickhouse.query_rows or query_size.", c->questions_bounded);
+    one(page, CLICKHOUSE("records_read_total"), METRICS_COUNTER, "Records read for answers.",
+        c->records_read);
+    one(page, CLICKHOUSE("questions_up"), METRICS_GAUGE, "0: the last question failed.",
+        !c->is_question_failing);
+}
+
 static void write_clickhouse(struct metrics_page *page, struct api *api)
 {
     struct api_clickhouse_counts c;
@@ -268,6 +283,8 @@ static void write_clickhouse(struct metrics_page *page, struct api *api)
                     results[i].value);
     }
     one(page, CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse.", c.waiting);
+    one(page, CLICKHOUSE("waiting_known"), METRICS_GAUGE,
+        "0: those that waited at the start are being counted.", c.is_waiting_known);
     one(page, CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
         "Of the log: kept for ClickHouse (clickhouse.queue_size).", c.backlog_bytes);
     one(page, CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken.",
@@ -277,6 +294,9 @@ static void write_clickhouse(struct metrics_page *page, struct api *api)
     one(page, CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
         "Of the log: damaged or gone before it was read.", c.missing_bytes);
     one(page, CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed.", !c.is_failing);
+    if (c.is_asked) {
+        write_clickhouse_questions(page, &c);
+    }
 }
 
 static void write_captures(struct metrics_page *page, struct api *api)

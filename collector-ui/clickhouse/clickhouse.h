@@ -152,9 +152,11 @@ struct clickhouse_counts {
     uint64_t undecodable; /* no flow record */
     uint64_t dropped;     /* given up since the log would have grown over queue_size */
     uint64_t waiting;
-    uint64_t inserts, retries;             /* statements that were taken; tries that failed */
+    bool is_waiting_known;     /* false: what waits from an earlier life is not counted yet */
+    uint64_t inserts, retries; /* statements that were taken; tries that failed */
     uint64_t backlog_bytes, missing_bytes; /* of the log: kept for it; found deleted or damaged */
     bool is_failing;                       /* the last try failed */
+    char reason[300];                      /* of the last one that did; "": none has */
 };
 void clickhouse_counts_read(struct clickhouse *clickhouse,
                             struct clickhouse_counts *out); /* any thread */

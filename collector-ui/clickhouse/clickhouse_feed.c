@@ -1,6 +1,7 @@
 /* What the thread does: fills a batch from the log, sends it until the server has it, moves its
  * place. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -44,6 +45,7 @@ static void tell_failure(struct clickhouse *ch, const struct error *err)
     (void)pthread_mutex_lock(&ch->lock);
     ch->counts.retries++;
     ch->counts.is_failing = true;
+    (void)snprintf(ch->counts.reason, sizeof(ch->counts.reason), "%.299s", err->message);
     (void)pthread_mutex_unlock(&ch->lock);
     if (ch->failures == 1) {
         log_warn(PART, "ClickHouse takes no rows; they wait in the log", "reason=%s",
@@ -397,6 +399,7 @@ static void count_waiting(struct clickhouse *ch)
 
     (void)pthread_mutex_lock(&ch->lock);
     ch->counts.taken += records;
+    ch->counts.is_waiting_known = true;
     (void)pthread_mutex_unlock(&ch->lock);
     close_reader(ch);
     if (records > 0) {

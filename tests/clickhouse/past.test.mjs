@@ -141,6 +141,7 @@ test('rows that are there twice count once', async () => {
     await collector.start();
     assert.ok(number('SELECT count() FROM netscope.flows') > number('SELECT count() FROM netscope.flows FINAL'));
     const later = await answers();
+    session.query('SYSTEM START MERGES netscope.flows');
     for (const [question, answer] of Object.entries(own)) {
         assert.deepEqual(later[question], answer, decodeURIComponent(question));
     }
@@ -170,8 +171,14 @@ for (const [mood, says] of [['down', /503/], ['cut', /./], ['words', /no list of
         assert.match(answer.coverage.past.reason, says);
         assert.equal(answer.coverage.complete ?? false, false);
         assert.equal(Number(answer.coverage.past.records ?? 0), 0);
+        const during = JSON.parse(await collector.page('/v1/status')).clickhouse;
+        assert.equal(during.questions_failing, true);
+        assert.match(during.questions_reason, says);
         front.mood = 'well';
         await until('it is asked again', async () => Number((await past(fresh())).records) > 0);
+        const later = JSON.parse(await collector.page('/v1/status')).clickhouse;
+        assert.equal(later.questions_failing ?? false, false);
+        assert.equal(later.waiting_known, true);
     });
 }
 

@@ -26,6 +26,10 @@ export function collector_status(world, control, clients, boot) {
             clients_total: clients.length, clients_max: 64, frames: n(s * clients.length), merged: '2', lost: '0', resyncs: '0', refused: '0',
         },
         receivers: world.empty ? [] : [{ name: 'pager', failing: trouble, waiting: n(trouble ? 7 : 0), sent: '42', silenced: '3', refused: '0', expired: '0', dropped: '0', retries: n(trouble ? 19 : 0) }, { name: 'siem', failing: false, waiting: '0', sent: '180', silenced: '0', refused: '0', expired: '0', dropped: '0', retries: '0' }],
+        clickhouse: {
+            failing: trouble, reason: trouble ? 'it answers 503' : '', waiting: n(trouble ? 91000 : 120), waiting_known: true, inserted: n(s * 4100), refused: '0', undecodable: '0', dropped: '0', retries: n(trouble ? 5 : 0), asked: true, questions: '14',
+            records_read: '812000', questions_failed: n(trouble ? 2 : 0), questions_failing: trouble, questions_reason: trouble ? 'Connection refused' : '',
+        },
         api: { streams: '2', records_sent: n(s * 900), records_dropped: '0', requests: n(s * 3), requests_refused: '1', logins_refused: '0', server_errors: '0', bytes_sent: n(s * 9e4) },
     };
 }

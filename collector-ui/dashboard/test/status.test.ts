@@ -13,6 +13,10 @@ test('a status is read, and what is not told is not made up', () => {
     assert.deepEqual([s.version, s.resident, s.memory_limit, s.cpu_ms, s.ingest.records, s.log_failing, s.draining], ['0.1.0', 1000, null, 6000, 100, true, false]);
     assert.deepEqual([s.days.length, s.days[0].oldest_ms, s.retention_ms, s.query_ms.p50], [1, null, 604_800_000, null]);
     assert.equal(s.receivers[0].lost, 7);
+    assert.equal(s.clickhouse, null);
+    const ch = read_status(answer({ clickhouse: { failing: true, reason: 'no', waiting: '5', inserted: '7', refused: '1', dropped: '2', asked: true, questions: '3' } })).clickhouse;
+    assert.deepEqual([ch?.failing, ch?.reason, ch?.waiting, ch?.inserted, ch?.lost, ch?.asked, ch?.questions, ch?.questions_failing], [true, 'no', null, 7, 3, true, 3, false]);
+    assert.equal(read_status(answer({ clickhouse: { waiting: '5', waiting_known: true } })).clickhouse?.waiting, 5);
     const none = read_status({});
     assert.deepEqual([none.clients, none.receivers, none.start_ms, none.live.clients_total], [[], [], null, 0]);
 });

@@ -34,6 +34,32 @@ export interface Receiver {
     retries: number;
 }
 
+/* ClickHouse; null: it is in no setting. */
+export interface ClickHouse {
+    failing: boolean;
+    reason: string;
+    waiting: number | null; /* null: being counted */
+    inserted: number;
+    lost: number; /* refused, undecodable, dropped */
+    asked: boolean;
+    questions: number;
+    records_read: number;
+    questions_failing: boolean;
+    questions_reason: string;
+}
+
+function clickhouse(value: unknown): ClickHouse | null {
+    if (typeof value !== 'object' || value === null) {
+        return null;
+    }
+    const b = bag(value);
+    const n = numbers(b, ['waiting', 'inserted', 'refused', 'undecodable', 'dropped', 'questions', 'records_read']);
+    return {
+        failing: b.failing === true, reason: text(b.reason), waiting: b.waiting_known === true ? n.waiting : null, inserted: n.inserted, lost: n.refused + n.undecodable + n.dropped,
+        asked: b.asked === true, questions: n.questions, records_read: n.records_read, questions_failing: b.questions_failing === true, questions_reason: text(b.questions_reason),
+    };
+}
+
 export interface Status {
     version: string;
     boot: string;
@@ -60,6 +86,7 @@ export interface Status {
     clients: Client[];
     live: Record<'clients_total' | 'clients_max' | 'frames' | 'merged' | 'lost' | 'resyncs' | 'refused', number>;
     receivers: Receiver[];
+    clickhouse: ClickHouse | null;
     api: Record<'streams' | 'records_sent' | 'records_dropped' | 'requests' | 'requests_refused' | 'logins_refused' | 'server_errors' | 'bytes_sent', number>;
 }
 
@@ -92,6 +119,7 @@ export function read_status(b: Bag): Status {
             const n = numbers(r, ['waiting', 'sent', 'silenced', 'refused', 'expired', 'dropped', 'retries']);
             return { name: text(r.name), failing: r.failing === true, waiting: n.waiting, sent: n.sent, lost: n.refused + n.expired + n.dropped, silenced: n.silenced, retries: n.retries };
         }),
+        clickhouse: clickhouse(b.clickhouse),
         api: numbers(bag(b.api), ['streams', 'records_sent', 'records_dropped', 'requests', 'requests_refused', 'logins_refused', 'server_errors', 'bytes_sent']),
     };
 }

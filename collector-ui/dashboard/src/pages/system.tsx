@@ -69,6 +69,22 @@ function ingest(s: Status, r: Rates): Section {
     };
 }
 
+/* Where records go that are kept longer, and where questions about them are answered. */
+function clickhouse(s: Status): Section['rows'] {
+    const c = s.clickhouse;
+    if (c === null) {
+        return [];
+    }
+    return [
+        { name: 'ClickHouse', value: c.failing ? safe(c.reason) || 'takes nothing' : 'well', bad: c.failing },
+        { name: '… records written', value: whole(c.inserted) },
+        { name: '… waiting', value: c.waiting === null ? 'being counted' : whole(c.waiting) },
+        { name: '… given up', ...lost(c.lost) },
+        { name: '… asked for older ones', value: c.asked ? `${plural(c.questions, 'time')}, ${plural(c.records_read, 'record')} read` : 'no (clickhouse.query)' },
+        ...(c.questions_failing ? [{ name: '… its last answer', value: safe(c.questions_reason), bad: true }] : []),
+    ];
+}
+
 function store(s: Status): Section {
     return {
         title: 'Store',
@@ -83,6 +99,7 @@ function store(s: Status): Section {
             { name: 'Of no table (DNS)', value: whole(s.store.not_kept) },
             { name: 'Files set aside', ...lost(s.store.files_set_aside) },
             { name: 'Sums', value: s.sums.map((x) => `${span(x.step_ms)} for ${span(x.keep_ms)}`).join(' · ') || NONE },
+            ...clickhouse(s),
         ],
     };
 }

@@ -276,6 +276,27 @@ static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
     clickhouse_body_fini(&body);
 }
 
+static void what_waits_is_unknown_until_the_log_has_been_read(void **state)
+{
+    char path[] = "/tmp/netscope-clickhouse-XXXXXX";
+    const int file = mkstemp(path);
+    struct clickhouse_settings settings = settings_of("http://127.0.0.1:1");
+    struct clickhouse_counts counts;
+
+    (void)state;
+    assert_true(file >= 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(unlink(path), 0);
+    settings.compression = "off";
+    settings.timeout_ns = UINT64_C(1000000000);
+    AUTO(clickhouse) clickhouse = clickhouse_new(&settings, path, &err);
+
+    assert_non_null(clickhouse);
+    clickhouse_counts_read(clickhouse, &counts);
+    assert_false(counts.is_waiting_known);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* ---- rows of an answer ---- */
 
 struct taken {
@@ -388,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_place_that_is_damaged_is_told),
         cmocka_unit_test(a_batch_becomes_rows_with_the_identity_of_each),
         cmocka_unit_test(a_batch_is_packed_once_and_only_where_that_is_less),
+        cmocka_unit_test(what_waits_is_unknown_until_the_log_has_been_read),
         cmocka_unit_test(rows_are_read_wherever_the_answer_is_cut),
         cmocka_unit_test(what_is_no_row_ends_the_answer),
         cmocka_unit_test(who_has_enough_gets_no_more_rows),
