@@ -58,6 +58,8 @@ struct rest_job {
     uint64_t from_ns, to_ns, started_ns;
     bool is_default_range;
     bool has_range;         /* what is asked for lies in from_ns and to_ns */
+    bool is_by_id;          /* what is not found is looked for in the other store, */
+    bool is_past_tried;     /* which has been done */
     bool has_dedup, is_all; /* REST_DEDUP; a flow counts once for each sensor */
     struct filter *filter;
     char text[3][260]; /* the route's own */

@@ -128,8 +128,11 @@ static void run_get(struct fleet_job *job)
 
     if (fleet_job_succeeded(job, history_query_flows(job->reader, &query, &flows))) {
         if (flows.records.count == 0) {
-            grpc_refuse(&job->ask, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
-                        "flow %s: not in the history of these sensors", job->id);
+            if (!fleet_job_tries_past(job)) {
+                grpc_refuse(&job->ask, RPC_NOT_FOUND, "NO_SUCH_FLOW", -1,
+                            "flow %s: not in the history of these sensors%s%s", job->id,
+                            job->cost.past_reason[0] != '\0' ? "; " : "", job->cost.past_reason);
+            }
         } else if (fleet_job_succeeded(
                        job, history_query_observers(job->reader, &flows.records.items[0]))) {
             fleet_job_answer(job, &(struct fleet_answer){.records = flows.records.items,

@@ -59,16 +59,6 @@ static void end(struct fleet_job *job)
     atomic_fetch_sub(&fleet->jobs, 1);
 }
 
-static void run(struct history_reader *reader, void *context)
-{
-    struct fleet_job *job = context;
-
-    job->reader = reader;
-    history_reader_limit(reader, &(struct history_limits){.is_wanted = is_wanted, .context = job});
-    job->run(job);
-    end(job);
-}
-
 static void drop(void *context)
 {
     struct fleet_job *job = context;
@@ -77,16 +67,44 @@ static void drop(void *context)
     end(job);
 }
 
-void fleet_job_submit(struct fleet_job *job)
+static void submit(struct fleet_job *job, uint64_t from_ns);
+
+static void run(struct history_reader *reader, void *context)
 {
-    grpc_ask_keep(&job->ask);
-    atomic_fetch_add(&job->fleet->jobs, 1);
-    if (!history_submit(job->fleet->parts.history, job->has_range ? job->from_ns : HISTORY_OWN, run,
-                        drop, job)) {
+    struct fleet_job *job = context;
+
+    job->reader = reader;
+    history_reader_limit(reader, &(struct history_limits){.is_wanted = is_wanted, .context = job});
+    job->run(job);
+    if (job->is_past_wanted) {
+        job->is_past_wanted = false;
+        submit(job, 0);
+    } else {
+        end(job);
+    }
+}
+
+static void submit(struct fleet_job *job, uint64_t from_ns)
+{
+    if (!history_submit(job->fleet->parts.history, from_ns, run, drop, job)) {
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "BUSY", -1,
                     "too many queries wait; try again later");
         end(job);
     }
+}
+
+bool fleet_job_tries_past(struct fleet_job *job)
+{
+    job->is_past_wanted = !job->is_past_tried && history_reaches_past(job->fleet->parts.history, 0);
+    job->is_past_tried |= job->is_past_wanted;
+    return job->is_past_wanted;
+}
+
+void fleet_job_submit(struct fleet_job *job)
+{
+    grpc_ask_keep(&job->ask);
+    atomic_fetch_add(&job->fleet->jobs, 1);
+    submit(job, job->has_range ? job->from_ns : HISTORY_OWN);
 }
 
 bool fleet_job_succeeded(struct fleet_job *job, int result)

@@ -81,7 +81,8 @@ struct fleet_job {
     struct history_reader *reader;
     struct history_cost cost;
     uint64_t from_ns, to_ns;
-    bool has_range; /* what is asked for lies in it */
+    bool has_range;                     /* what is asked for lies in it */
+    bool is_past_wanted, is_past_tried; /* of an id: it is looked for in the other store, too */
     struct filter *filter;
     struct grpc_sensor_choice sensors;
     struct alert_choice alerts;
@@ -121,6 +122,9 @@ MUST_USE struct fleet_job *fleet_job_new(struct grpc_ask *ask, void (*run)(struc
 void fleet_job_free(struct fleet_job *job);
 /* Hands it over; refuses when too many wait. */
 void fleet_job_submit(struct fleet_job *job);
+/* What is asked for by its id was not found: true where the job is run once more then, with the
+ * other store; it must not have answered. */
+MUST_USE bool fleet_job_tries_past(struct fleet_job *job);
 /* Sums up the cost; false: refused (no memory, not wanted any more). */
 MUST_USE bool fleet_job_succeeded(struct fleet_job *job, int result);
 /* A Dedup of a request; false: refused. */

@@ -181,6 +181,22 @@ static const char *reason_of(int code)
                             : "INTERNAL";
 }
 
+static void run_job(struct history_reader *reader, void *context);
+static void drop_job(void *context);
+
+/* Once more, where the other store is asked too. True: it is on its way. */
+static bool try_past(struct rest_job *job)
+{
+    if (!job->is_by_id || job->is_past_tried || !history_reaches_past(job->api->history, 0)) {
+        return false;
+    }
+    job->is_past_tried = true;
+    job->fini(job);
+    free(job->result);
+    job->result = NULL;
+    return history_submit(job->api->history, 0, run_job, drop_job, job);
+}
+
 static void run_job(struct history_reader *reader, void *context)
 {
     struct rest_job *const job = context;
@@ -190,6 +206,9 @@ static void run_job(struct history_reader *reader, void *context)
     history_reader_cost(reader, &job->cost);
     if (result != 0) {
         const int code = err.code != 0 ? err.code : -result;
+        if (code == ENOENT && try_past(job)) {
+            return;
+        }
         http_problem_deferred(job->deferred, status_of(code), reason_of(code),
                               err.code != 0 ? err.message : strerror(code), -1);
         rest_job_free(job);

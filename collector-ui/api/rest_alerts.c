@@ -201,6 +201,7 @@ void route_alerts(struct http_request *request)
         rest_job_free(job);
         return;
     }
+    job->has_range = false; /* ClickHouse has no alerts */
     job->run = run_alerts;
     job->write = write_alerts;
     job->fini = fini_list;

@@ -210,7 +210,11 @@ static int run_flow(struct rest_job *job, struct history_reader *reader, struct 
     job->result = record;
     if (!history_query_flow(reader, job->number[0], job->text[0][0] == '\0' ? NULL : job->text[0],
                             record)) {
-        return error_set(err, ENOENT, "flow %016" PRIx64 ": not in the history", job->number[0]);
+        struct history_cost cost;
+
+        history_reader_cost(reader, &cost);
+        return error_set(err, ENOENT, "flow %016" PRIx64 ": not in the history%s%s", job->number[0],
+                         cost.past_reason[0] != '\0' ? "; " : "", cost.past_reason);
     }
     return history_query_observers(reader, record);
 }
@@ -241,6 +245,7 @@ void route_flow(struct http_request *request)
     if (job != NULL) {
         job->number[0] = flow_id;
         snprintf(job->text[0], sizeof job->text[0], "%s", sensor_id == NULL ? "" : sensor_id);
+        job->is_by_id = true;
         job->run = run_flow;
         job->write = write_flow;
         job->fini = fini_flow;

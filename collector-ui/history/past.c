@@ -89,11 +89,11 @@ bool past_is_asked(struct history *h, uint64_t from_ns)
 /* ---- keys ---- */
 
 /* False: no memory. */
-static bool make_condition(struct past_key *key, const struct filter *filter)
+static bool make_condition(struct past_key *key, const struct filter *filter, bool is_all)
 {
     key->condition = filter == NULL ? strdup("1") : malloc(CONDITION_BYTES);
     if (key->condition != NULL && filter != NULL &&
-        !filter_to_clickhouse(filter, key->condition, CONDITION_BYTES)) {
+        !filter_to_clickhouse(filter, is_all, key->condition, CONDITION_BYTES)) {
         memcpy(key->condition, "1", sizeof "1"); /* too long: all rows are fetched */
     }
     return key->condition != NULL;
@@ -298,8 +298,13 @@ static int fetch(struct history_reader *reader, struct past_key *key)
     return reader->is_cancelled ? -ECANCELED : result;
 }
 
+bool history_reaches_past(struct history *h, uint64_t from_ns)
+{
+    return past_is_asked(h, from_ns);
+}
+
 int query_past(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
-               const struct filter *filter)
+               const struct filter *filter, bool is_all)
 {
     struct history *const h = reader->history;
     const uint64_t until_ns = retention_kept_from(h);
@@ -311,7 +316,7 @@ int query_past(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
         return 0;
     }
     make_range(h, &key, from_ns, to_ns, until_ns);
-    if (!make_condition(&key, filter)) {
+    if (!make_condition(&key, filter, is_all)) {
         return -ENOMEM;
     }
     int result = 0;

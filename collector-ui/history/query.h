@@ -22,6 +22,9 @@ MUST_USE bool history_submit(struct history *history, uint64_t from_ns,
                              void (*run)(struct history_reader *reader, void *context),
                              void (*drop)(void *context), void *context);
 
+/* Whether a question about records from this time on would ask the other store. Any thread. */
+bool history_reaches_past(struct history *history, uint64_t from_ns);
+
 struct history_limits {
     bool (*is_wanted)(void *context); /* NULL: always */
     void *context;

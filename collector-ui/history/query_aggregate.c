@@ -351,7 +351,9 @@ int history_query_aggregate(struct history_reader *reader,
     const int prepared = prepare(&scan);
 
     result = result != 0 ? result : prepared;
-    result = result != 0 ? result : query_past(reader, query->from_ns, query->to_ns, query->filter);
+    result = result != 0
+                 ? result
+                 : query_past(reader, query->from_ns, query->to_ns, query->filter, query->is_all);
     result = result != 0 ? result : merge(&scan);
     if (result == 0) {
         result = query_files(reader, query->from_ns, query->to_ns, false, scan_file, &scan);

@@ -1,5 +1,7 @@
 /* One flow, and who else saw a flow. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +58,24 @@ static char *copy_text(struct record_text text, char *out, size_t room)
     return out;
 }
 
+/* Of the other store what a filter of one term lets through. Texts that would end the quotes are
+ * asked for nowhere. 0, -ENOMEM or -ECANCELED. */
+static int fetch_past(struct history_reader *reader, const char *field, const char *value,
+                      const struct merge_range *range)
+{
+    char text[128];
+    struct error err = {0};
+    uint32_t position;
+
+    if (!reader->is_past_allowed || strpbrk(value, "\"\\*") != NULL) {
+        return 0;
+    }
+    snprintf(text, sizeof text, "%s = \"%s\"", field, value);
+    AUTO(filter) filter = filter_compile(text, strlen(text), &err, &position);
+
+    return filter == NULL ? 0 : query_past(reader, range->from_ns, range->to_ns, filter, true);
+}
+
 static int tell_observers(struct history_reader *reader, const struct flow_record *flow,
                           struct history_bytes *record)
 {
@@ -71,8 +91,9 @@ static int tell_observers(struct history_reader *reader, const struct flow_recor
         range.community_id == NULL || community_id[0] == '\0' || range.to_ns < range.from_ns) {
         return 0;
     }
-    int result = query_merge_make(reader, NULL, &range, false, &merge);
+    int result = fetch_past(reader, "community_id", community_id, &range);
 
+    result = result != 0 ? result : query_merge_make(reader, NULL, &range, false, &merge);
     if (merge != NULL && !query_merge_tell(merge, sensor_id, flow->flow_id, record)) {
         result = -ENOMEM;
     }
@@ -99,5 +120,14 @@ bool history_query_flow(struct history_reader *reader, uint64_t flow_id, const c
         .reader = reader, .flow_id = flow_id, .sensor_id = sensor_id, .out = out};
 
     (void)query_files(reader, 0, UINT64_MAX, false, search_file, &search);
+    if (!search.is_found && reader->is_past_allowed) {
+        static const struct merge_range whole = {.from_ns = 0, .to_ns = INT64_MAX};
+        char id[17];
+
+        snprintf(id, sizeof id, "%016" PRIx64, flow_id);
+        if (fetch_past(reader, "flow_id", id, &whole) == 0 && reader->past != NULL) {
+            (void)query_files(reader, 0, UINT64_MAX, false, search_file, &search);
+        }
+    }
     return search.is_found;
 }

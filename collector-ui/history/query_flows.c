@@ -305,7 +305,7 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
     struct flow_scan scan = {.reader = reader, .query = query};
     int result = query_condition_make(&scan.condition, query->filter);
     if (result == 0) {
-        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter, query->is_all);
     }
     if (result == 0) {
         result = query_merge_make(

@@ -223,7 +223,7 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
         result = -ENOMEM;
     }
     if (result == 0) {
-        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter, query->is_all);
     }
     if (result == 0) {
         result = query_merge_make(

@@ -373,7 +373,7 @@ int history_query_parties(struct history_reader *reader, const struct history_pa
 
     result = result != 0 ? result : prepared;
     if (result == 0) {
-        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter, query->is_all);
     }
     if (result == 0) {
         result = record_share_merge(reader, query->filter, query->from_ns, query->to_ns,

@@ -22,7 +22,7 @@ int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
  * store, and query_files reads it with them; the cost says what became of it. Replaces what was
  * fetched for another range. 0, -ENOMEM or -ECANCELED. past.c */
 int query_past(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
-               const struct filter *filter);
+               const struct filter *filter, bool is_all);
 void query_past_end(struct history_reader *reader);
 /* A database of the store that is not written to; NULL: gone, or unreadable. */
 sqlite3 *query_open(const char *path);

@@ -182,7 +182,7 @@ int history_query_record_page(struct history_reader *reader,
     scan.heap = calloc((size_t)scan.room + 1, sizeof(*scan.heap));
     result = scan.heap == NULL ? -ENOMEM : result;
     if (result == 0) {
-        result = query_past(reader, query->from_ns, query->to_ns, query->filter);
+        result = query_past(reader, query->from_ns, query->to_ns, query->filter, query->is_all);
     }
     if (result == 0) {
         result = query_merge_make(

@@ -150,7 +150,7 @@ static int edge(struct record_query *q, uint64_t from_ns, uint64_t to_ns)
     if (from_ns >= to_ns) {
         return 0;
     }
-    const int result = query_past(q->reader, from_ns, to_ns, NULL);
+    const int result = query_past(q->reader, from_ns, to_ns, NULL, true);
 
     return result != 0 ? result : query_files(q->reader, from_ns, to_ns, false, edge_file, q);
 }

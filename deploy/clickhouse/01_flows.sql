@@ -140,6 +140,9 @@ ALTER TABLE netscope.flows
     -- Rows that Kafka brought, and those from before this column, have none: README.md, Questions.
     ADD COLUMN IF NOT EXISTS record                               String                 CODEC(ZSTD(3));
 
+-- For a flow by its id.
+ALTER TABLE netscope.flows ADD INDEX IF NOT EXISTS flow_id_index flow_id TYPE bloom_filter(0.01) GRANULARITY 4;
+
 -- An INSERT that a collector makes again, since it did not hear the answer, is known by its token and taken once, here
 -- and in the sums. (Replicated tables know their last ones without this.)
 ALTER TABLE netscope.flows MODIFY SETTING non_replicated_deduplication_window = 1000;

@@ -85,9 +85,11 @@ MUST_USE bool filter_to_sql(const struct filter *filter, char *sql, size_t capac
  * for which rows may be left out: true for every record that matches, and with it for every record
  * of its flow, by whichever of the sensors that the filter admits. So it asks only for what all of
  * them share (addresses and ports without regard to the direction, protocol, Community ID) and,
- * outside of OR and NOT, for sensors; filter_matches_flow decides. "1": it says nothing. False:
- * `capacity` too small. */
-MUST_USE bool filter_to_clickhouse(const struct filter *filter, char *sql, size_t capacity);
+ * outside of OR and NOT, for sensors; filter_matches_flow decides. `is_all`: a flow is one of a
+ * sensor, and sensor and flow id are asked for too. "1": it says nothing. False: `capacity` too
+ * small. */
+MUST_USE bool filter_to_clickhouse(const struct filter *filter, bool is_all, char *sql,
+                                   size_t capacity);
 
 /* The filter written back in canonical form (for people: how it was understood). Returns the
  * length, 0 = too small. */

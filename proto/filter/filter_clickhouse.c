@@ -10,6 +10,7 @@ struct sql {
     char *out;
     size_t capacity, length;
     bool has_sensors; /* terms about sensors are asked for */
+    bool is_all;      /* and those about the ids that they give flows */
     bool ok;
 };
 
@@ -122,6 +123,11 @@ static bool put_known(struct sql *s, const struct filter_node *term)
             put_equal_text(s, "community_id", term);
         }
         return is_whole_text;
+    case FIELD_FLOW_ID:
+        if (s->is_all && term->kind == KIND_FLOW_ID) {
+            put_number(s, "flow_id", term);
+        }
+        return s->is_all && term->kind == KIND_FLOW_ID;
     case FIELD_SENSOR:
         if (s->has_sensors && is_whole_text) {
             put_equal_text(s, "sensor_id", term);
@@ -180,13 +186,13 @@ static void put_part(struct sql *s, const struct filter_node *node)
         put(s, ")");
         return;
     }
-    s->has_sensors = is_of_sensors(node);
+    s->has_sensors = s->is_all || is_of_sensors(node);
     put_node(s, node, true);
 }
 
-bool filter_to_clickhouse(const struct filter *filter, char *sql, size_t capacity)
+bool filter_to_clickhouse(const struct filter *filter, bool is_all, char *sql, size_t capacity)
 {
-    struct sql s = {.out = sql, .capacity = capacity, .ok = true};
+    struct sql s = {.out = sql, .capacity = capacity, .is_all = is_all, .ok = true};
 
     if (filter->root == NULL) {
         put(&s, "1");

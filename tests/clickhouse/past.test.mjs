@@ -107,12 +107,18 @@ function age() {
 }
 
 let own; // the answers of the collector's store
+const ownFlows = {}; // and of single flows
 
 test('after the days have gone, every question is answered as before, out of ClickHouse', async () => {
     await feed('one', 'mix');
     await feed('two', 'mix');
     await until('all is stored and in ClickHouse', async () => (await collector.metric('clickhouse_waiting')) === 0 && number('SELECT uniqExact(sensor_id) FROM netscope.flows') === 2);
     own = await answers();
+    for (const { flow_id, identity } of Object.values(own)[1].flows.slice(0, 3).map((flow) => ({ flow_id: flow.flow_id, identity: flow.sensor_id }))) {
+        for (const question of [`/v1/flows/${flow_id}?sensor_id=${identity}`, `/v1/fleet/flows/${flow_id}`]) {
+            ownFlows[question] = comparable(await collector.page(question));
+        }
+    }
     assert.equal(number("SELECT countIf(empty(record)) FROM netscope.flows"), 0);
     assert.ok(Object.values(own).every((answer) => JSON.stringify(answer).length > 300), 'each question has an answer of some size');
 
@@ -129,6 +135,9 @@ test('after the days have gone, every question is answered as before, out of Cli
     assert.ok(front.users.has('reader:sesame'), [...front.users].join());
     // Only what may match is asked for.
     assert.ok(front.selects.some((text) => text.includes('server_port = 443')));
+    for (const [question, answer] of Object.entries(ownFlows)) {
+        assert.deepEqual(comparable(await collector.page(question)), answer, question);
+    }
     const told = await past(`/v1/hosts?${TIMES}&filter=${encodeURIComponent(OURS)}`);
     assert.equal(Number(told.records), number("SELECT count() FROM netscope.flows FINAL WHERE sensor_id IN ('one', 'two')"));
     assert.equal(told.reason ?? '', '');

@@ -321,20 +321,25 @@ static void sql_is_bound_by_values_and_says_when_it_is_weaker(void **state)
     }
 }
 
-static void assert_clickhouse(const char *text, const char *expected)
+static void assert_condition(const char *text, bool is_all, const char *expected)
 {
     char sql[4096];
     struct error err = {0};
     AUTO(filter) filter = filter_compile(text, strlen(text), &err, NULL);
 
     assert_non_null(filter);
-    assert_true(filter_to_clickhouse(filter, sql, sizeof sql));
+    assert_true(filter_to_clickhouse(filter, is_all, sql, sizeof sql));
     assert_string_equal(sql, expected);
-    assert_false(filter_to_clickhouse(filter, sql, strlen(expected)));
+    assert_false(filter_to_clickhouse(filter, is_all, sql, strlen(expected)));
 }
 
 #define V4(digits)                                                                                 \
     "toIPv6(IPv6NumToString(toFixedString(unhex('00000000000000000000ffff" digits "'), 16)))"
+
+static void assert_clickhouse(const char *text, const char *expected)
+{
+    assert_condition(text, false, expected);
+}
 
 /* Rows may be left out by what all records of a flow share, at whichever sensor. */
 static void clickhouse_is_asked_for_no_less_than_whole_flows(void **state)
@@ -364,6 +369,9 @@ static void clickhouse_is_asked_for_no_less_than_whole_flows(void **state)
     assert_clickhouse("sensor = a* AND NOT sensor = b", "(1 AND NOT (0))");
     assert_clickhouse("(sensor = a AND port = 1) OR protocol = udp",
                       "((1 AND (client_port = 1 OR server_port = 1)) OR ip_protocol = 17)");
+    assert_clickhouse("flow_id = 00000000000000ff", "1");
+    assert_condition("(sensor = a AND flow_id = 00000000000000ff) OR bytes > 5", true,
+                     "((lower(sensor_id) = lower(unhex('61')) AND flow_id = 255) OR 1)");
     /* No text ends its literal. */
     assert_clickhouse("community_id = \"a') OR ('\"",
                       "lower(community_id) = lower(unhex('612729204f52202827'))");
