@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import COLLECTOR, SENSOR, Program, answers, free_port, main, sensor, wait_until
+from support.programs import COLLECTOR, PATIENCE, SENSOR, Program, answers, free_port, main, sensor, wait_until
 
 NET_RAW = 1 << 13
 NOBODY = 65534
@@ -84,8 +84,9 @@ class Confined(unittest.TestCase):
         program_path = shutil.copy(SENSOR, os.path.join(self.directory.name, "netscope-sensor"))
         os.chmod(self.directory.name, 0o755)
         with Program(program_path, "-i", "lo", "--quiet", prefix=(
-                "setpriv", "--reuid", str(NOBODY), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")) as program:
-            self.assertEqual(program.process.wait(timeout=30), 1)
+                "setpriv", "--reuid", str(NOBODY), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"),
+                     environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"}) as program:
+            self.assertEqual(program.process.wait(timeout=30 * PATIENCE), 1)
             self.assertIn("CAP_NET_RAW", program.text())
 
     # ---- system calls: a preloaded library makes one in whichever thread gets SIGUSR2 ----
@@ -109,7 +110,7 @@ class Confined(unittest.TestCase):
         for call, mode in (("execve", "refuse"), ("execve", "kill"), ("setpriority", "kill")):
             with self.subTest(call=call, mode=mode):
                 program = self.violate(call, mode)
-                self.assertEqual(program.process.wait(timeout=30), -signal.SIGSYS, program.text()[-500:])
+                self.assertEqual(program.process.wait(timeout=30 * PATIENCE), -signal.SIGSYS, program.text()[-500:])
                 self.assertNotIn("violation: ", program.text())
                 self.port = free_port()
 

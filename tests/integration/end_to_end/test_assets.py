@@ -59,7 +59,8 @@ class Assets(unittest.TestCase):
     def sensor(self, name, *captures, arguments=(), **environment):
         program = Program(SENSOR, "--read-pcap", ",".join(captures), "--quiet", "--sensor-id", name, *arguments,
                           "--collector", f"127.0.0.1:{self.collector.ingest}",
-                          environment={"NETSCOPE_COLLECTOR__ASSETS_INTERVAL": "1s", **environment})
+                          environment={"NETSCOPE_COLLECTOR__ASSETS_INTERVAL": "1s", "NETSCOPE_GRPC__LISTEN": "127.0.0.1:0",
+                                       "NETSCOPE_HTTP__PORT": "0", **environment})
         self.addCleanup(program.__exit__)
         return program
 

@@ -76,7 +76,7 @@ class Learnt(unittest.TestCase):
 
     def told(self):
         """(kind, whose) of what was opened."""
-        rows = json_lines(self.alerts) if os.path.exists(self.alerts) else []
+        rows = json_lines(self.alerts, is_growing=True) if os.path.exists(self.alerts) else []
         return sorted((row["detail"], (row["attackers"] or row["victims"])[0]) for row in rows if row["state"] == "open")
 
     def keys(self):

@@ -183,7 +183,7 @@ class Reload(unittest.TestCase):
             text = file.read().replace("level: info", "level: warn\n  format: json")
         self.write(text)
         program.process.send_signal(signal.SIGHUP)
-        line = wait_until("a line of JSON", lambda: json_lines(program.text()))[0]
+        line = wait_until("a line of JSON", lambda: json_lines(program.text(), is_growing=True))[0]
         self.assertEqual(line["msg"], "settings read again")
         self.assertEqual(line["applied"], "log.level,log.format")
 

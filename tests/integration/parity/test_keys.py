@@ -170,7 +170,7 @@ class Keys(unittest.TestCase):
                 "NETSCOPE_GRPC__UNIX_SOCKET": "", "NETSCOPE_HTTP__PORT": "0", key: value})
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn("other than loopback needs TLS", done.stderr)
-        done = run(COLLECTOR, "--bind", "0.0.0.0", "--data-dir", os.path.join(self.folder.name, "data"))
+        done = run(COLLECTOR, "--bind", "0.0.0.0", "--ingest-listen", "127.0.0.1:0", "--data-dir", os.path.join(self.folder.name, "data"))
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("needs TLS and a login", done.stderr)
 

@@ -176,11 +176,14 @@ def metrics(url):
     return values
 
 
-def json_lines(path_or_text):
+def json_lines(path_or_text, is_growing=False):
+    """Its objects; while a program still writes it, without a last line that has no end yet."""
     text = path_or_text
     if "\n" not in text and os.path.exists(text):
         with open(text, encoding="utf-8") as file:
             text = file.read()
+    if is_growing:
+        text = text[:text.rfind("\n") + 1]
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 

@@ -99,7 +99,8 @@ def what_clients_and_the_broker_say_is_recognised_as_kafka():
         lines = os.path.join(folder, "flows.jsonl")
         port = broker.brokers.rpartition(":")[2]  # chosen by the kernel: it tells nothing
         capture = subprocess.Popen([SENSOR, "-i", "lo", "--quiet", "--no-anomalies", "--flows-jsonl", lines, "--grpc-listen",
-                                    "127.0.0.1:0", "-f", f"tcp port {port}"], stderr=subprocess.DEVNULL)
+                                    "127.0.0.1:0", "-f", f"tcp port {port}"], stderr=subprocess.DEVNULL,
+                                   env={**os.environ, "NETSCOPE_HTTP__PORT": "0"})
         time.sleep(2)
         subprocess.run(["kcat", "-b", broker.brokers, "-P", "-t", "label.flows.v1"], input=b"one\ntwo\n", check=True, timeout=60)
         read = subprocess.run(["kcat", "-b", broker.brokers, "-C", "-t", "label.flows.v1", "-e", "-q"], check=True, timeout=60,
