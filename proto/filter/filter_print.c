@@ -84,7 +84,8 @@ static void put_node(struct printer *p, const struct filter_node *node,
         put_node(p, inner, NODE_NOT);
         return;
     }
-    const bool has_parentheses = parent != node->type && (parent == NODE_NOT || parent == NODE_AND);
+    /* Also an AND inside an OR, which needs none: so it is seen what belongs together. */
+    const bool has_parentheses = parent != node->type;
     put(p, has_parentheses ? "(" : "");
     put_node(p, node->left, node->type);
     put(p, node->type == NODE_AND ? " AND " : " OR ");
@@ -99,7 +100,7 @@ size_t filter_to_text(const struct filter *filter, char *out, size_t capacity)
     }
     struct printer p = {.out = out, .capacity = capacity, .ok = true};
     if (filter->root != NULL) {
-        put_node(&p, filter->root, NODE_OR);
+        put_node(&p, filter->root, filter->root->type);
     }
     out[p.ok ? p.length : 0] = '\0';
     return p.ok ? p.length : 0;

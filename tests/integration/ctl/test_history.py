@@ -88,7 +88,7 @@ class History(Place):
             self.assertRegex(line, r"^\S+Z (start|update|end) +(tcp|udp|icmp) .* -> .* @edge-1")
         self.assertRegex(self.good("flows", *self.server, *self.range, "-n", "3", "-o", "table").stdout, r"^TIME +EVENT +PROTO +CLIENT ")
         printed = self.good("flows", "--filter", "app=dns or app=tls server.port=53", "--print-filter").stdout
-        self.assertEqual(printed, 'app = "dns" OR app = "tls" AND server.port = 53\n')
+        self.assertEqual(printed, 'app = "dns" OR (app = "tls" AND server.port = 53)\n')
 
     def test_csv_has_the_columns_that_were_asked_for(self):
         text = self.good("flows", *self.server, *self.range, "-n", "50", "-o", "csv").stdout

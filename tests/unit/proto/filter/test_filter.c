@@ -423,6 +423,27 @@ static void the_canonical_text_compiles_to_the_same_filter(void **state)
     }
 }
 
+static void the_canonical_text_shows_what_belongs_together(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"app = dns OR app = tls port = 443", "app = \"dns\" OR (app = \"tls\" AND port = 443)"},
+        {"app = dns AND (port = 1 OR port = 2 -port = 3)",
+         "app = \"dns\" AND (port = 1 OR (port = 2 AND port != 3))"},
+        {"(app = dns AND port = 1) AND port = 2", "app = \"dns\" AND port = 1 AND port = 2"},
+        {"NOT (port = 1 OR port = 2)", "NOT (port = 1 OR port = 2)"},
+        {"port = 1", "port = 1"},
+    };
+    char text[1024];
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        struct error err = {0};
+        AUTO(filter) filter = filter_compile(texts[i][0], strlen(texts[i][0]), &err, NULL);
+        assert_non_null(filter);
+        assert_true(filter_to_text(filter, text, sizeof text) > 0);
+        assert_string_equal(text, texts[i][1]);
+    }
+}
+
 static void the_list_of_fields_is_whole(void **state)
 {
     (void)state;
@@ -490,6 +511,7 @@ int main(void)
         cmocka_unit_test(clickhouse_is_asked_for_no_less_than_whole_flows),
         cmocka_unit_test(the_range_of_a_prefix_is_its_first_and_last_address),
         cmocka_unit_test(the_canonical_text_compiles_to_the_same_filter),
+        cmocka_unit_test(the_canonical_text_shows_what_belongs_together),
         cmocka_unit_test(the_list_of_fields_is_whole),
         cmocka_unit_test(a_filter_rules_sensors_out_where_it_names_them),
     };
