@@ -16,6 +16,7 @@
 
 struct call {
     struct connection *connection;
+    const char *path;
     struct rpc_call *rpc;
     int event_fd;
     uint8_t *taken;       /* what call_next has handed out */
@@ -107,6 +108,7 @@ struct call *call_new(struct connection *connection, const char *path, const uin
         return NULL;
     }
     call->connection = connection;
+    call->path = path;
     call->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_mutex_init(&call->lock, NULL);
     call->rpc = rpc_call_start(connection->channel, method_of(connection, path), &options, err);
@@ -215,7 +217,9 @@ enum ctl_exit call_end(const struct call *call, struct error *err)
         (void)error_set(err, ECONNRESET, "%s broke off: %s", call->connection->target, call->text);
         return CTL_UNREACHED;
     }
-    return explain(call->connection, call->status, call->text, err);
+    return call->status == RPC_UNIMPLEMENTED && !call->connection->is_explaining
+               ? explain_missing(call->connection, call->path, call->text, err)
+               : explain(call->connection, call->status, call->text, err);
 }
 
 enum ctl_exit ask(struct connection *connection, const char *path, const uint8_t *request,

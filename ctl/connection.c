@@ -8,10 +8,14 @@
 #include "base/clock.h"
 #include "base/service/secret_file.h"
 #include "base/wire_format.h"
+#include "ctl/show.h"
 #include "ctl/stop.h"
 
-#define HEALTH_PATH   "/grpc.health.v1.Health/Check"
-#define PROBE_WAIT_NS (3 * NS_PER_SEC)
+#define PACKAGE        "/netscope.v1."
+#define COLLECTOR_PATH PACKAGE "CollectorService/GetCollectorStatus"
+#define SENSOR_PATH    PACKAGE "SensorService/GetInfo"
+#define HEALTH_PATH    "/grpc.health.v1.Health/Check"
+#define PROBE_WAIT_NS  (3 * NS_PER_SEC)
 
 const char *const connection_defaults[CONNECTION_DEFAULTS] = {"127.0.0.1:50052", "127.0.0.1:50051"};
 
@@ -202,7 +206,14 @@ enum ctl_exit connection_needs_collector(struct connection *connection, const ch
     enum server_kind kind = SERVER_UNKNOWN;
     const enum ctl_exit status = connection_kind(connection, &kind, err);
 
-    if (status == CTL_OK && kind != SERVER_COLLECTOR) {
+    if (status == CTL_OK && kind == SERVER_UNKNOWN) {
+        (void)error_set(err, ENOSYS,
+                        "%s is neither a collector nor a sensor of NetScope: 50052 is a "
+                        "collector's port, 50051 a sensor's",
+                        connection->target);
+        return CTL_FAILED;
+    }
+    if (status == CTL_OK && kind == SERVER_SENSOR) {
         (void)error_set(err, ENOSYS,
                         "%s is a sensor: %s are asked of a collector (--server); netscopectl "
                         "status tells of this one",
@@ -228,6 +239,51 @@ enum ctl_exit connection_needs_sensor(struct connection *connection, struct erro
 }
 
 /* ---- how a call ended, in plain words ---- */
+
+/* "a collector of version 0.1.0" of a server that has been asked; "" where it does not say. */
+static void describe(struct connection *connection, char *out, size_t capacity)
+{
+    struct answer answer = {0};
+    enum server_kind kind = SERVER_UNKNOWN;
+    struct error ignored = {0};
+    struct show show = {.out = out, .capacity = capacity};
+
+    out[0] = '\0';
+    if (connection_kind(connection, &kind, &ignored) != CTL_OK || kind == SERVER_UNKNOWN) {
+        return;
+    }
+    const bool is_collector = kind == SERVER_COLLECTOR;
+    const enum ctl_exit status =
+        ask(connection, is_collector ? COLLECTOR_PATH : SENSOR_PATH, NULL, 0, &answer, &ignored);
+    const struct view view =
+        view_of(is_collector ? "GetCollectorStatusResponse" : "GetInfoResponse", answer.bytes,
+                answer.length);
+
+    show_text(&show, " is a %s", is_collector ? "collector" : "sensor");
+    if (status == CTL_OK && view_text(&view, "version").length > 0) {
+        show_text(&show, " of version ");
+        show_name(&show, view_text(&view, "version"));
+    }
+    show_text(&show, " and");
+    free(answer.bytes);
+}
+
+enum ctl_exit explain_missing(struct connection *connection, const char *path, const char *message,
+                              struct error *err)
+{
+    const char *method =
+        strncmp(path, PACKAGE, strlen(PACKAGE)) == 0 ? path + strlen(PACKAGE) : path + 1;
+    const char *slash = strchr(method, '/');
+    char who[160];
+
+    connection->is_explaining = true;
+    describe(connection, who, sizeof(who));
+    connection->is_explaining = false;
+    (void)error_set(err, ENOSYS, "%s%s has no %.*s.%s; this netscopectl is of version %s (%.200s)",
+                    connection->target, who, slash == NULL ? 0 : (int)(slash - method), method,
+                    slash == NULL ? method : slash + 1, NETSCOPE_VERSION, message);
+    return CTL_FAILED;
+}
 
 /* NULL: they are plain enough. */
 static const char *plain_words(const char *message)

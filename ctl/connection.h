@@ -35,7 +35,8 @@ struct connection {
     char target[CONNECTION_TARGET_BYTES];
     char token[CONNECTION_TOKEN_BYTES]; /* "": none */
     bool is_tls;
-    bool is_chosen; /* of the addresses of this machine: nobody named it */
+    bool is_explaining; /* what a server lacks: its own questions are not explained */
+    bool is_chosen;     /* of the addresses of this machine: nobody named it */
 };
 
 /* Whether calls to `server` go by TLS with these settings. */
@@ -105,6 +106,11 @@ MUST_USE enum ctl_exit connection_needs_collector(struct connection *connection,
 
 /* CTL_OK, or CTL_FAILED with "... is a collector: ...". */
 MUST_USE enum ctl_exit connection_needs_sensor(struct connection *connection, struct error *err);
+
+/* The server does not know `path`, as its `message` says: which program it is, of which version,
+ * beside this one's, in `err`. CTL_FAILED. */
+enum ctl_exit explain_missing(struct connection *connection, const char *path, const char *message,
+                              struct error *err);
 
 /* What to exit with when a call ended with `status`; the sentence in `err`. */
 enum ctl_exit explain(const struct connection *connection, enum rpc_status status,
