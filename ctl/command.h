@@ -118,6 +118,8 @@ struct ctl_command {
 #define FOR_SILENCES          CTL_BIT(31)
 #define FOR_SILENCES_ADD      CTL_BIT(32)
 #define FOR_SILENCES_REMOVE   CTL_BIT(33)
+#define FOR_FIELDS            CTL_BIT(34)
+#define FOR_COMPLETION        CTL_BIT(35)
 #define FOR_ALL               UINT64_MAX
 
 extern const struct ctl_command observe_command;
@@ -152,6 +154,8 @@ extern const struct ctl_command alerts_ack_command;
 extern const struct ctl_command silences_command;
 extern const struct ctl_command silences_add_command;
 extern const struct ctl_command silences_remove_command;
+extern const struct ctl_command fields_command;
+extern const struct ctl_command completion_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command doctor_command;
 

@@ -1,5 +1,5 @@
-/* The one table of all flags, and what those do that set no setting. Private to ctl. Depends on:
- * base/config. Threads: main. */
+/* The one table of all flags, and what those do that set no setting. For the commands of ctl alone.
+ * Depends on: base/config. Threads: main. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 /* Those of the command, in order; how many. */
 uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLAGS_OF_ONE_MAX]);
 /* What the argument of a flag that flags_of has given may be: "live|stale|offline", or one of the
- * words "@file", "@filter", "@sensor"; NULL: anything. */
+ * words "@file", "@filter", "@kind" (of alerts); NULL: anything. */
 const char *flags_values(const struct command_flag *flag);
 
 struct flags_reading {

@@ -42,6 +42,8 @@ static const struct ctl_command *const commands[] = {&observe_command,
                                                      &config_reload_command,
                                                      &status_command,
                                                      &doctor_command,
+                                                     &fields_command,
+                                                     &completion_command,
                                                      NULL};
 
 /* Whether a command is called `name`, or belongs to the group of that name. */
@@ -58,7 +60,7 @@ static void print_summaries(const char *group, FILE *out)
 {
     for (size_t i = 0; commands[i] != NULL; i++) {
         if (group == NULL || is_in_group(commands[i], group)) {
-            (void)fprintf(out, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
+            (void)fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->summary);
         }
     }
 }

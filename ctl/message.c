@@ -138,6 +138,26 @@ bool request_is_whole(const struct request *request)
     return request->err->code == 0;
 }
 
+/* ---- choices ---- */
+
+unsigned message_choices(const char *name, const char *field_name, const char *prefix,
+                         const char **names, unsigned names_max)
+{
+    const struct json_field *field =
+        message_field_named(message_of(name), field_name, strlen(field_name));
+    unsigned count = 0;
+
+    assert(field != NULL && field->enumeration != NULL);
+    for (uint32_t i = 0; i < field->enumeration->values_count && count < names_max; i++) {
+        const struct json_enum_value *value = &field->enumeration->values[i];
+
+        if (value->number != 0 && strncmp(value->name, prefix, strlen(prefix)) == 0) {
+            names[count++] = value->name + strlen(prefix);
+        }
+    }
+    return count;
+}
+
 /* ---- answers ---- */
 
 struct view view_of(const char *name, const uint8_t *bytes, size_t length)

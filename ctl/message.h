@@ -45,6 +45,12 @@ struct view {
     size_t length;
 };
 
+#define CHOICES_MAX 64
+/* All names that an enum field of message `name` may have but "unspecified", without `prefix`; how
+ * many of them are in `names`. */
+unsigned message_choices(const char *name, const char *field, const char *prefix,
+                         const char **names, unsigned names_max);
+
 struct json_field;
 struct wire_field;
 

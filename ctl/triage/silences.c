@@ -10,9 +10,8 @@
 #include "ctl/output.h"
 #include "ctl/table.h"
 
-#define KINDS_MAX 64
-#define LIST      "/netscope.v1.AlertService/ListSilences"
-#define DELETE    "/netscope.v1.AlertService/DeleteSilence"
+#define LIST   "/netscope.v1.AlertService/ListSilences"
+#define DELETE "/netscope.v1.AlertService/DeleteSilence"
 
 static const struct table_column columns[] = {{"SILENCE", TABLE_WORD}, {"STATE", TABLE_WORD},
                                               {"UNTIL", TABLE_WORD},   {"BY", TABLE_WORD},
@@ -33,8 +32,8 @@ static void put_texts(struct show *show, const struct view *silence, const char 
 
 void silence_show_choice(struct show *show, const struct view *silence)
 {
-    const char *kinds[KINDS_MAX];
-    const unsigned count = view_choices(silence, "kinds", "ALERT_KIND_", kinds, KINDS_MAX);
+    const char *kinds[CHOICES_MAX];
+    const unsigned count = view_choices(silence, "kinds", "ALERT_KIND_", kinds, CHOICES_MAX);
 
     for (unsigned i = 0; i < count; i++) {
         show_text(show, "%s", i == 0 ? "" : ",");

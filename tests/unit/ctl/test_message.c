@@ -107,6 +107,37 @@ static void choices_have_names(void **state)
     assert_string_equal(view_choice(&view, "state", "SENSOR_STATE_"), "?");
 }
 
+/* Packed, as programs write them, or one by one. */
+static void lists_of_choices_are_read_in_both_ways(void **state)
+{
+    static const uint8_t packed[] = {0x12, 0x03, 0x01, 0x02, 0x63},
+                         single[] = {0x10, 0x02, 0x10, 0x01};
+    const char *names[3];
+    struct view view = view_of("Silence", packed, sizeof(packed));
+    (void)state;
+    assert_int_equal(view_choices(&view, "kinds", "ALERT_KIND_", names, 3), 3);
+    const char *first = names[0], *second = names[1];
+    assert_string_equal(names[2], "?");
+    assert_int_equal(view_choices(&view, "kinds", "ALERT_KIND_", names, 1), 1);
+    view = view_of("Silence", single, sizeof(single));
+    assert_int_equal(view_choices(&view, "kinds", "ALERT_KIND_", names, 3), 2);
+    assert_string_equal(names[0], second);
+    assert_string_equal(names[1], first);
+    assert_true(view_list_any(&view, "kinds"));
+    assert_false(view_list_any(&view, "subjects"));
+}
+
+static void all_choices_are_those_of_the_schema_but_unspecified(void **state)
+{
+    const char *names[CHOICES_MAX];
+    (void)state;
+    assert_int_equal(
+        message_choices("ListSensorsRequest", "states", "SENSOR_STATE_", names, CHOICES_MAX), 3);
+    assert_string_equal(names[0], "LIVE");
+    assert_string_equal(names[2], "OFFLINE");
+    assert_int_equal(message_choices("ListSensorsRequest", "states", "SENSOR_STATE_", names, 2), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +147,8 @@ int main(void)
         cmocka_unit_test(a_message_that_is_not_there_has_no_fields),
         cmocka_unit_test(damaged_bytes_are_read_as_far_as_they_go),
         cmocka_unit_test(choices_have_names),
+        cmocka_unit_test(lists_of_choices_are_read_in_both_ways),
+        cmocka_unit_test(all_choices_are_those_of_the_schema_but_unspecified),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
