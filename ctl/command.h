@@ -120,6 +120,7 @@ struct ctl_command {
 #define FOR_SILENCES_REMOVE   CTL_BIT(33)
 #define FOR_FIELDS            CTL_BIT(34)
 #define FOR_COMPLETION        CTL_BIT(35)
+#define FOR_SENSORS_LABEL     CTL_BIT(36)
 #define FOR_ALL               UINT64_MAX
 
 extern const struct ctl_command observe_command;
@@ -131,6 +132,7 @@ extern const struct ctl_command map_command;
 extern const struct ctl_command alerts_command;
 extern const struct ctl_command top_command;
 extern const struct ctl_command sensors_command;
+extern const struct ctl_command sensors_label_command;
 extern const struct ctl_command stats_command;
 extern const struct ctl_command ledger_command;
 extern const struct ctl_command capture_command;

@@ -91,14 +91,14 @@ static void summarize(struct ctl *ctl, const struct view *answer, const char *co
     put_names(&all, answer, "sensor_ids", sensors);
     put_names(&some, answer, "canary_sensor_ids", 0);
     if (ctl->options.dry_run) {
-        tell("%llu sensors known now would be concerned%s%s", (unsigned long long)sensors,
-             sensors > 0 ? ": " : "", names);
+        tell("%llu sensor%s known now would be concerned%s%s", (unsigned long long)sensors,
+             sensors == 1 ? "" : "s", sensors > 0 ? ": " : "", names);
     } else {
         output_write(&ctl->out, config_id, strlen(config_id));
         output_write(&ctl->out, "\n", 1);
         output_flush(&ctl->out);
-        tell("wanted as %s of %llu sensors known now%s%s", config_id, (unsigned long long)sensors,
-             sensors > 0 ? ": " : "", names);
+        tell("wanted as %s of %llu sensor%s known now%s%s", config_id, (unsigned long long)sensors,
+             sensors == 1 ? "" : "s", sensors > 0 ? ": " : "", names);
     }
     if (first[0] != '\0') {
         tell("of these first: %s", first);

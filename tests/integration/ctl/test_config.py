@@ -197,6 +197,24 @@ class OfAFleet(Case):
         self.assertLess(done.stderr.index("web-1: applied"), done.stderr.index("web-2: applied"))
         self.assertEqual([sensor.idle() for sensor in sensors], ["33s", "33s"])
 
+    def test_labels_are_set_shown_taken_away_and_chosen_by(self):
+        self.sensor("web-1", "sensor:\n  labels: {role: lab}\n")
+        self.sensor("web-2")
+
+        def label(*changes):
+            return sorted(self.ctl(0, "sensors", "label", "web-1", *changes, *self.server).stdout.splitlines())
+        self.assertEqual(label(), ["role=lab (its own)"])
+        self.assertEqual(label("site=berlin", "old=x"), ["old=x", "role=lab (its own)", "site=berlin"])
+        self.assertEqual(label("old-", "role=edge"), ["role=edge", "site=berlin"])
+        self.assertIn("1 sensor known now would be concerned: web-1",
+                      self.push(0, self.good, "--labels", "site=berlin,role=edge", "--dry-run").stderr)
+        whole = json.loads(label("role-", "-o", "json")[0])
+        self.assertEqual((whole["labels"], whole["set_labels"]), ({"role": "lab", "site": "berlin"}, {"site": "berlin"}))
+        self.assertEqual(label("site-"), ["role=lab (its own)"])
+        self.assertIn("give KEY=VALUE", self.ctl(2, "sensors", "label", "web-1", "site", *self.server).stderr)
+        self.assertIn("labels", self.ctl(2, "sensors", "label", "web-1", "a b=c", *self.server).stderr)
+        self.assertIn("NOT_FOUND", self.ctl(1, "sensors", "label", "gone-1", "a=b", *self.server).stderr)
+
     def test_an_interrupt_ends_the_waiting_and_not_the_roll_out(self):
         self.sensor("web-1")
         self.sensor("web-2")
