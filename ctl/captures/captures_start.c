@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "ctl/captures/capture_file.h"
 #include "ctl/captures/capture_show.h"
 #include "ctl/choice.h"
@@ -38,8 +39,12 @@ static int check(const struct ctl *ctl, struct error *err)
 static int fill(const struct ctl *ctl, struct request *request, struct error *err)
 {
     const struct ctl_options *o = &ctl->options;
+    struct choice_range range;
     const bool is_one = o->sensor != NULL && o->labels == NULL && strpbrk(o->sensor, ",*") == NULL;
 
+    if (choice_read_range(o, clock_wall_ns(), &range, err) != 0) {
+        return -err->code;
+    }
     request_begin(request, "StartCaptureRequest", err);
     if (is_one) { /* also one that is not known: the refusal names it */
         request_set(request, "sensor_id", o->sensor);
@@ -56,7 +61,9 @@ static int fill(const struct ctl *ctl, struct request *request, struct error *er
     request_set_number(request, "sensor_max_packets", o->sensor_max_packets);
     request_set_number(request, "sensor_max_bytes", o->sensor_max_bytes);
     request_set_duration(request, "max_duration", o->duration_ns);
-    request_set_true(request, "include_history", o->history);
+    request_set_true(request, "include_history", o->history || o->since != NULL);
+    request_set_time(request, "packets_from", range.since_ns);
+    request_set_time(request, "packets_until", range.until_ns);
     return request_is_whole(request) ? 0 : -err->code;
 }
 
@@ -117,6 +124,7 @@ const struct ctl_command captures_start_command = {
         "  netscopectl captures start --sensor edge-1,edge-2 --filter 'tcp port 443' --duration "
         "1m\n"
         "  netscopectl captures start --alert 018f0000-0000-7000-8000-000000000001 --history\n"
+        "  netscopectl captures start --sensor edge-1 --since 10m --until 5m\n"
         "  netscopectl captures start --labels site=berlin --follow | wireshark -k -i -\n"
         "\nPackets of several sensors come into one file. It goes on without this command: its id\n"
         "is on standard output, for captures follow, download, stop and delete.\n",

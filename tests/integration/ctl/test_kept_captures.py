@@ -1,10 +1,12 @@
 """captures of netscopectl: started, followed, downloaded, stopped and deleted at a real collector with real sensors."""
+import datetime
 import json
 import os
 import re
 import shutil
 import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -23,7 +25,8 @@ class KeptCaptures(Place):
     def setUpClass(cls):
         super().setUpClass()
         with open(cls.path("sensor.yaml"), encoding="utf-8") as file:
-            cls.write("second.yaml", file.read().replace("edge.sock", "second.sock"))
+            cls.write("second.yaml", file.read().replace("edge.sock", "second.sock")
+                      + f"output:\n  write_pcap: {cls.path('ring.pcapng')}\n  write_pcap_keep: 10m\n  write_pcap_max_size: 64MiB\n")
         cls.second = cls.start_sensor("edge-2", "second.yaml")
         cls.addClassCleanup(cls.second.__exit__)
         wait_until("both", lambda: len(cls.collector.sensors()) == 2)
@@ -98,6 +101,20 @@ class KeptCaptures(Place):
             self.assertIn(f"{flag[2:]} {wanted}", self.good("captures", "show", capture, *self.server).stdout)
             self.good("captures", "stop", capture, *self.server)
             self.assertEqual(self.await_end(capture)["state"], "CAPTURE_STATE_ENDED")
+
+    @unittest.skipUnless(shutil.which("tcpdump"), "tcpdump is not installed")
+    def test_packets_of_a_time_are_those_that_the_sensor_has_kept(self):
+        path = self.path("time.pcapng")
+        begin = time.time()
+        time.sleep(2)
+        end = time.time()
+        stamp = lambda seconds: datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
+        self.good("captures", "start", "--sensor", "edge-2", "--since", stamp(begin), "--until", stamp(end), "--follow", "-w", path, *self.server)
+        times = [float(line.split()[0]) for line in shell(f"tcpdump -tt -nr {path}").stdout.splitlines()]
+        self.assertGreater(len(times), 10)
+        self.assertTrue(all(begin <= each < end for each in times), (begin, end, times[0], times[-1]))
+        self.refused(1, "FAILED_PRECONDITION.*edge-1", "captures", "start", "--sensor", "edge-1", "--since", "1m", *self.server)
+        self.refused(2, "--until is not after --since", "captures", "start", "--sensor", "edge-1", "--since", "1m", "--until", "2m", *self.server)
 
     def test_an_interrupt_leaves_the_capture_and_stop_ends_it(self):
         path = self.path("interrupted.pcapng")
