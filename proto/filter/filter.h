@@ -50,6 +50,10 @@ DEFINE_AUTO(filter, filter_free);
  * that only != and NOT match it. Texts compare without regard to ASCII case; '*' in a value stands
  * for anything. */
 bool filter_matches_flow(const struct filter *filter, const struct flow_record *record);
+/* False: no labels of its sides would make it match. For records whose labels cost a look-up. */
+bool filter_may_match_flow(const struct filter *filter, const struct flow_record *record);
+/* Does it ask for labels at all? */
+bool filter_wants_labels(const struct filter *filter);
 
 /* False: no record of this sensor can match, whatever else it holds. */
 bool filter_admits_sensor(const struct filter *filter, const char *sensor_id);

@@ -310,3 +310,43 @@ bool filter_matches_flow(const struct filter *filter, const struct flow_record *
 {
     return filter->root == NULL || match(filter->root, record);
 }
+
+static bool is_of_labels(const struct filter_node *term)
+{
+    return term->field == FIELD_LABEL || term->field == FIELD_CLIENT_LABEL ||
+           term->field == FIELD_SERVER_LABEL;
+}
+
+/* With terms of labels as `given`; below a NOT they are the other way round. */
+static bool match_given(const struct filter_node *node, const struct flow_record *record,
+                        bool given)
+{
+    switch (node->type) {
+    case NODE_AND:
+        return match_given(node->left, record, given) && match_given(node->right, record, given);
+    case NODE_OR:
+        return match_given(node->left, record, given) || match_given(node->right, record, given);
+    case NODE_NOT:
+        return !match_given(node->left, record, !given);
+    default:
+        return is_of_labels(node) ? given : match_term(node, record);
+    }
+}
+
+bool filter_may_match_flow(const struct filter *filter, const struct flow_record *record)
+{
+    return filter->root == NULL || match_given(filter->root, record, true);
+}
+
+static bool has_labels(const struct filter_node *node)
+{
+    return node->type == NODE_AND || node->type == NODE_OR
+               ? has_labels(node->left) || has_labels(node->right)
+           : node->type == NODE_NOT ? has_labels(node->left)
+                                    : is_of_labels(node);
+}
+
+bool filter_wants_labels(const struct filter *filter)
+{
+    return filter->root != NULL && has_labels(filter->root);
+}

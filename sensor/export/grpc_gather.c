@@ -15,6 +15,7 @@ struct part {
     struct gather *gather;
     struct gather_flow *flows; /* a heap whose root is the last in order */
     uint32_t flows_count;
+    struct label_view *labels; /* NULL: the filter asks for none */
     struct gather_row *rows;
     uint32_t *index; /* row + 1 by hash of the key */
     uint32_t rows_count;
@@ -212,7 +213,30 @@ static void add_group(struct part *part, const struct flow_record *record)
     }
 }
 
-bool gather_passes(const struct gather_settings *settings, struct flow_record *record)
+bool gather_view_labels(const struct gather_settings *settings, const struct pipeline *pipeline,
+                        struct label_view **view)
+{
+    *view = NULL;
+    return settings->filter == NULL || !filter_wants_labels(settings->filter) ||
+           pipeline_view_labels(pipeline, view);
+}
+
+/* What is kept of it has none: they come in the end, as records have them. */
+static bool passes_labelled(const struct filter *filter, struct label_view *labels,
+                            struct flow_record *record)
+{
+    if (!filter_may_match_flow(filter, record)) {
+        return false;
+    }
+    label_view_use(labels, record);
+    const bool passes = filter_matches_flow(filter, record);
+
+    record->client.labels_count = record->server.labels_count = 0;
+    return passes;
+}
+
+bool gather_passes(const struct gather_settings *settings, struct label_view *labels,
+                   struct flow_record *record)
 {
     const struct record_identity own = record->identity;
 
@@ -220,7 +244,8 @@ bool gather_passes(const struct gather_settings *settings, struct flow_record *r
         return true;
     }
     record->identity.sensor_id = settings->sensor_id;
-    const bool passes = filter_matches_flow(settings->filter, record);
+    const bool passes = labels != NULL ? passes_labelled(settings->filter, labels, record)
+                                       : filter_matches_flow(settings->filter, record);
 
     record->identity = own;
     return passes;
@@ -236,7 +261,7 @@ static void each_flow(void *context, struct flow_record *record)
         (id_length > 0 &&
          (record->community_id.length != id_length ||
           memcmp(record->community_id.data, settings->community_id, id_length) != 0)) ||
-        !gather_passes(settings, record)) {
+        !gather_passes(settings, part->labels, record)) {
         return;
     }
     part->matched++;
@@ -258,6 +283,7 @@ static void gather_free(struct gather *gather)
         free(part->flows);
         free(part->rows);
         free(part->index);
+        label_view_free(part->labels);
     }
     filter_free(gather->settings.filter);
     if (gather->link != NULL) {
@@ -491,7 +517,8 @@ static bool take_memory(struct gather *gather)
             part->rows = calloc(GATHER_GROUPS_MAX, sizeof(*part->rows));
             part->index = calloc(INDEX_SLOTS, sizeof(*part->index));
         }
-        if (part->flows == NULL && (part->rows == NULL || part->index == NULL)) {
+        if ((part->flows == NULL && (part->rows == NULL || part->index == NULL)) ||
+            !gather_view_labels(&gather->settings, gather->pipeline, &part->labels)) {
             return false;
         }
     }

@@ -76,8 +76,13 @@ void gather_write_flow(struct wire_writer *w, const struct grpc_server *server, 
 
 /* The sensor's id; lives as long as the server. */
 struct record_text gather_own_id(const struct grpc_server *server);
-/* Does the filter let it through? A record of a shard has no identity of its own. */
-bool gather_passes(const struct gather_settings *settings, struct flow_record *record);
+/* Does the filter let it through? A record of a shard has no identity of its own, and no labels:
+ * `labels` (NULL: it has them, or there are none) are asked for where they may decide. */
+bool gather_passes(const struct gather_settings *settings, struct label_view *labels,
+                   struct flow_record *record);
+/* A view of labels where the filter asks for them, else NULL. False: no memory. */
+MUST_USE bool gather_view_labels(const struct gather_settings *settings,
+                                 const struct pipeline *pipeline, struct label_view **view);
 
 /* Refuses the call when too many gathers run. `answer` comes on the rpc thread, once, unless the
  * call is over by then. */

@@ -37,7 +37,8 @@ struct window_part {
     struct shard_question question; /* first: the shard hands it back */
     struct window *window;
     struct window_rows live;
-    uint8_t *encoded; /* pieces of memory, freed one by one: a list */
+    struct label_view *labels; /* NULL: the filter asks for none */
+    uint8_t *encoded;          /* pieces of memory, freed one by one: a list */
 };
 
 struct window {
@@ -110,9 +111,11 @@ static struct window_row *find_row(struct window_rows *rows, struct hash_key has
     return row;
 }
 
-static bool is_wanted(const struct window *window, struct flow_record *record)
+/* `labels`: as of gather_passes. */
+static bool is_wanted(const struct window *window, struct label_view *labels,
+                      struct flow_record *record)
 {
-    return record->end_ns >= window->from_ns && gather_passes(&window->settings, record);
+    return record->end_ns >= window->from_ns && gather_passes(&window->settings, labels, record);
 }
 
 static void add_delta(const struct window *window, struct window_row *row,
@@ -162,7 +165,7 @@ static void each_flow(void *context, struct flow_record *record)
     struct window_part *part = context;
     const struct window *window = part->window;
 
-    if (!is_wanted(window, record) || !has_room(&part->live)) {
+    if (!is_wanted(window, part->labels, record) || !has_room(&part->live)) {
         return;
     }
     struct window_row *row = &part->live.rows[part->live.count++];
@@ -190,6 +193,7 @@ static void window_free(struct window *window)
             at = next;
         }
         rows_fini(&window->parts[i].live);
+        label_view_free(window->parts[i].labels);
     }
     rows_fini(&window->flows);
     rows_fini(&window->groups);
@@ -250,7 +254,8 @@ static void take_history(struct window *window, struct grpc_server *server)
         const struct grpc_record *held = grpc_history_at(history, at);
 
         if (held->time_ns < window->from_ns ||
-            !codec_decode_flow(held->bytes, held->length, record) || !is_wanted(window, record)) {
+            !codec_decode_flow(held->bytes, held->length, record) ||
+            !is_wanted(window, NULL, record)) {
             continue;
         }
         struct window_row *row = find_row(&window->flows, window->hash, record->flow_id, NULL);
@@ -428,6 +433,16 @@ static uint64_t newest_ns(const struct grpc_server *server)
     return flows_ns > stats_ns ? flows_ns : stats_ns;
 }
 
+static bool take_labels(struct window *window, const struct pipeline *pipeline)
+{
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < window->parts_count; i++) {
+        ok = gather_view_labels(&window->settings, pipeline, &window->parts[i].labels);
+    }
+    return ok;
+}
+
 void window_start(struct grpc_ask *ask, const struct gather_settings *settings)
 {
     struct grpc_server *server = ask->server;
@@ -452,6 +467,11 @@ void window_start(struct grpc_ask *ask, const struct gather_settings *settings)
     window->runtime = server->runtime;
     window->hash = hash_key_random();
     window->parts_count = shards;
+    if (!take_labels(window, grpc_sensor_of(server)->pipeline)) {
+        window_free(window);
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the window");
+        return;
+    }
     window->link = grpc_link_ref(server->link);
     atomic_fetch_add(&window->link->gathers, 1);
     atomic_init(&window->pending, shards + 1);

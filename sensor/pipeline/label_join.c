@@ -145,6 +145,69 @@ size_t label_source_append(struct label_source *source, const struct ip_address 
     return length == 0 ? 0 : codec_append_labels(is_server, run, length, out, capacity);
 }
 
+/* ---- a view for one walk ---- */
+
+#define VIEW_ADDRESSES 256 /* of each side, so that neither is overwritten by the other's */
+
+struct seen {
+    struct ip_address address; /* version 0: nothing */
+    struct netlabel_set set;
+};
+
+struct label_view {
+    struct generation *generation; /* held */
+    struct hash_key key;
+    struct seen seen[2][VIEW_ADDRESSES];
+};
+
+struct label_view *label_view_new(struct label_source *source)
+{
+    struct label_view *view = calloc(1, sizeof(*view));
+
+    if (view != NULL) {
+        view->generation = hold(source);
+        view->key = hash_key_random();
+    }
+    return view;
+}
+
+void label_view_free(struct label_view *view)
+{
+    if (view != NULL) {
+        drop(view->generation);
+        free(view);
+    }
+}
+
+/* Returns how many. */
+static uint8_t view_side(struct label_view *view, unsigned side, const struct ip_address *address,
+                         struct record_label out[FLOW_LABELS_MAX])
+{
+    if (address->version == 0) {
+        return 0;
+    }
+    const uint64_t hash = hash_bytes(view->key, address->bytes, sizeof(address->bytes));
+    struct seen *seen = &view->seen[side][hash % VIEW_ADDRESSES];
+
+    if (!address_equal(&seen->address, address)) {
+        seen->address = *address;
+        netlabels_find(view->generation->labels, address, &seen->set);
+    }
+    for (uint32_t i = 0; i < seen->set.count; i++) {
+        const struct netlabel *item = &seen->set.items[i];
+
+        out[i] =
+            (struct record_label){{item->key, item->key_length}, {item->value, item->value_length}};
+    }
+    return (uint8_t)seen->set.count;
+}
+
+void label_view_use(struct label_view *view, struct flow_record *flow)
+{
+    flow->client.labels_count = view_side(view, 0, &flow->client.ip, flow->client_labels);
+    flow->server.labels_count = view_side(view, 1, &flow->server.ip, flow->server_labels);
+}
+
 /* ---- the join ---- */
 
 static_assert(LABEL_RUN_BYTES_MAX <= UINT16_MAX, "lengths fit");

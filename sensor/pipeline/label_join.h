@@ -31,6 +31,14 @@ void label_source_use(struct label_source *source, struct netlabels *labels);
 size_t label_source_append(struct label_source *source, const struct ip_address *address,
                            bool is_server, uint8_t *out, size_t capacity);
 
+/* The labels of now for one walk over flows, with the addresses seen last in a table. One thread at
+ * a time. NULL: no memory. */
+struct label_view;
+MUST_USE struct label_view *label_view_new(struct label_source *source);
+void label_view_free(struct label_view *view); /* NULL is allowed */
+/* Gives the flow the labels of its ends, until the next call or the end of the view. */
+void label_view_use(struct label_view *view, struct flow_record *flow);
+
 struct label_join_counts {
     struct counter found, looked_up; /* addresses that the table had, and had not */
     struct counter labelled;         /* ends of flows with at least one label */

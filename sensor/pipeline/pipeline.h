@@ -165,6 +165,9 @@ struct pipeline_labels {
 };
 /* False, and all 0: networks have no labels. */
 bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_labels *out);
+/* Labels of networks for one walk over flows; false: no memory. `*view` NULL: networks have no
+ * labels. Any thread. */
+MUST_USE bool pipeline_view_labels(const struct pipeline *pipeline, struct label_view **view);
 /* As label_source_append. Any thread. */
 size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
                               bool is_server, uint8_t *out, size_t capacity);

@@ -56,6 +56,14 @@ bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_label
     return true;
 }
 
+bool pipeline_view_labels(const struct pipeline *pipeline, struct label_view **view)
+{
+    struct label_source *labels = pipeline->settings.labels;
+
+    *view = labels == NULL ? NULL : label_view_new(labels);
+    return labels == NULL || *view != NULL;
+}
+
 size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
                               bool is_server, uint8_t *out, size_t capacity)
 {

@@ -13,7 +13,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support")]
 import mmdb
 from end_to_end.fleet import Collector
-from support.programs import (SENSOR, Program, answers, free_port, json_lines, main, make_traffic, metrics, sensor,
+from support.programs import (SENSOR, Program, answers, free_port, get_json, json_lines, main, make_traffic, metrics, sensor,
                               wait_until)
 
 LINES = {"10.0.0.0/8": {"site": "hq", "role": "any"}, "10.0.32.0/19": {"site": "berlin"},
@@ -165,6 +165,38 @@ class Networks(unittest.TestCase):
         self.assertEqual(figures["netscope_labels_prefixes"], 1)
         self.assertGreater(figures["netscope_labels_ends_total"], 0)
         self.assertEqual(figures["netscope_labels_omitted_total"], 0)
+
+    def test_flows_alive_are_filtered_by_labels(self):
+        port = free_port()
+        program = Program(SENSOR, "--config", self.settings, "--read-pcap", self.capture, "--pace", "--loop", "--quiet",
+                          "--shards", 2, environment={"NETSCOPE_GRPC__ENABLED": "on", "NETSCOPE_HTTP__PORT": str(port),
+                                                      "NETSCOPE_GRPC__LISTEN": "127.0.0.1:0"})
+        self.addCleanup(program.__exit__)
+
+        def listed(path, **more):
+            return get_json(f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(more)}")
+
+        def flows(text):
+            return listed("/v1/flows", filter=text, page_size=1000).get("flows", [])
+
+        def site(flow, side="client"):
+            return flow[side].get("labels", {}).get("site")
+        wait_until("it answers", lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        wait_until("flows of both sites", lambda: {"hq", "berlin"} <= {site(flow) for flow in flows("")})
+        berlin = wait_until("those of one", lambda: flows("client.labels.site = berlin"))
+        self.assertEqual({site(flow) for flow in berlin}, {"berlin"})
+        for flow in berlin:  # once each, as records have them
+            self.assertEqual(flow["client"]["labels"], expected(flow["client"]["ip"], LINES))
+        others = flows("NOT client.labels.site = berlin")
+        self.assertNotIn("berlin", {site(flow) for flow in others})
+        self.assertGreater(len(others), 0)
+        either = wait_until("by either side", lambda: flows("labels.site = berlin AND port = 443") or flows("labels.site = berlin"))
+        self.assertTrue(all("berlin" in (site(flow), site(flow, "server")) for flow in either))
+        self.assertEqual(flows("client.labels.site = nowhere"), [])
+        for more in ({}, {"window": "30s"}):
+            top = wait_until("top clients", lambda: listed("/v1/flows:top", group_by="client", filter="client.labels.site = berlin",
+                                                           **more).get("groups"))
+            self.assertEqual({expected(row["key"], LINES).get("site") for row in top}, {"berlin"})
 
     def test_a_collector_filters_and_sums_by_labels(self):
         collector = Collector(self.folder)

@@ -500,6 +500,43 @@ static void a_filter_rules_sensors_out_where_it_names_them(void **state)
     }
 }
 
+/* Of a record whose labels are not looked up so far. */
+static void without_labels_a_filter_tells_whether_any_would_do(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool wants, may;
+    } cases[] = {
+        {"", false, true},
+        {"app = tls", false, true},
+        {"app = dns", false, false},
+        {"labels.site = nowhere", true, true},
+        {"NOT client.labels.site = berlin", true, true},
+        {"NOT NOT server.labels.site = berlin", true, true},
+        {"labels.site = x AND app = tls", true, true},
+        {"labels.site = x AND app = dns", true, false},
+        {"labels.site = x OR app = dns", true, true},
+        {"NOT (labels.site = x OR app = tls)", true, false},
+        {"NOT (labels.site = x AND app = tls)", true, true},
+        {"labels.site = x AND NOT labels.site = x", true, true}, /* more than can be */
+    };
+
+    flow.client.labels_count = flow.server.labels_count = 0;
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct error err = {0};
+        uint32_t position;
+        AUTO(filter)
+        filter = filter_compile(cases[i].text, strlen(cases[i].text), &err, &position);
+
+        assert_non_null(filter);
+        if (filter_wants_labels(filter) != cases[i].wants ||
+            filter_may_match_flow(filter, &flow) != cases[i].may) {
+            fail_msg("%s", cases[i].text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +551,7 @@ int main(void)
         cmocka_unit_test(the_canonical_text_shows_what_belongs_together),
         cmocka_unit_test(the_list_of_fields_is_whole),
         cmocka_unit_test(a_filter_rules_sensors_out_where_it_names_them),
+        cmocka_unit_test_setup(without_labels_a_filter_tells_whether_any_would_do, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
