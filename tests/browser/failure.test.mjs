@@ -56,6 +56,28 @@ test('a page comes back by itself after a collector that went without a word', o
     await page.close();
 });
 
+test('a collector that hangs is told though the connection stands, and the page goes on where it goes on', options, async () => {
+    const { page } = await watched_page(browser.context, fake.url);
+    await page.goto(`${fake.url}/#/overview?t=now-5m..now`);
+    await connected(page);
+    fake.control.silent = true;
+    await wait_for('the silence', async () => /connected, silent/.test(await status(page)));
+    assert.match(await page.locator('.note').innerText(), /has sent nothing for [\d.]+\ss.*You see data up to \d\d:\d\d:\d\d/s);
+    assert.equal(await page.locator('.shell.lost').count(), 1, 'the figures are of before');
+    assert.match(await page.locator('.live').first().innerText(), /Silent/);
+    fake.control.silent = false;
+    await connected(page);
+    assert.equal(await page.locator('.note, .shell.lost').count(), 0);
+    fake.control.silent = true;
+    await wait_for('the silence', async () => /connected, silent/.test(await status(page)));
+    const before_asked = fake.control.connections;
+    fake.control.silent = false;
+    await page.locator('.note').getByRole('button', { name: 'Reconnect' }).click();
+    await wait_for('a new connection', () => fake.control.connections > before_asked);
+    await connected(page);
+    await page.close();
+});
+
 test('a page that is opened while the collector is lost comes when it is back', options, async () => {
     const { page } = await watched_page(browser.context, fake.url);
     await page.goto(`${fake.url}/#/overview?t=now-5m..now`);

@@ -8,9 +8,10 @@ import { search_to_filter } from './lib/filter';
 import { format_range, parse_instant, type PageName, type Range } from './lib/route';
 import { why_not } from './lib/session';
 import { session } from './live/session';
+import { now_ms } from './live/socket';
 import {
     announce, connection, go, go_live, hello, held, href, is_live, is_shown, last_good_ms, live, open_shown, param, patch, pause, paused_at, perf, range,
-    RATES, rate_hz, route, sensors, server_now, set_range, set_rate, toggle_pause, view, alerts,
+    RATES, rate_hz, route, sensors, server_now, set_range, set_rate, silent_since, toggle_pause, view, alerts,
 } from './live/store';
 import { Icon, Mark, Severity } from './ui/icons';
 import { Menu } from './ui/menu';
@@ -239,6 +240,13 @@ function LivePill() {
             </button>
         );
     }
+    if (silent_since.value !== null) {
+        return (
+            <button type="button" class="btn live bad" onClick={() => live.reopen()}>
+                <Severity level="high" /> Silent <span class="hide-m">for {ago(now_ms() - silent_since.value)} · reconnect</span>
+            </button>
+        );
+    }
     return (
         <Menu
             label={`Live, each ${rate_name(rate_hz.value)}. Change the rate`}
@@ -376,7 +384,11 @@ function Status(props: { help: () => void }) {
     const well = list?.filter((s) => s.state === 'LIVE').length ?? 0;
     return (
         <footer class="status">
-            {c.state === 'open' ? (
+            {silent_since.value !== null ? (
+                <span class="sev sev-high">
+                    <Severity level="high" /> connected, silent
+                </span>
+            ) : c.state === 'open' ? (
                 <span class="okd">● connected</span>
             ) : c.state === 'connecting' ? (
                 <span>connecting …</span>
@@ -436,6 +448,21 @@ function Banner() {
                 <span class="sp" />
                 <button type="button" class="btn small" onClick={() => live.reconnect.hurry()}>
                     Try now
+                </button>
+            </div>
+        );
+    }
+    if (silent_since.value !== null) {
+        return (
+            <div class="note" role="status">
+                <Severity level="high" />
+                <span class="say">
+                    <b>The collector has sent nothing for {ago(now_ms() - silent_since.value)}.</b> The connection stands: it may be busy, or hang.{' '}
+                    {last_good_ms.value !== null && `You see data up to ${clock(last_good_ms.value)}.`}
+                </span>
+                <span class="sp" />
+                <button type="button" class="btn small" onClick={() => live.reopen()}>
+                    Reconnect
                 </button>
             </div>
         );
@@ -560,7 +587,7 @@ export function App() {
     const overlay = param('perf') === '1' || new URLSearchParams(location.search).get('perf') === '1';
 
     return (
-        <div class={`shell ${connection.value.state === 'lost' ? 'lost' : ''}`}>
+        <div class={`shell ${connection.value.state === 'lost' || silent_since.value !== null ? 'lost' : ''}`}>
             <a class="skip" href="#main" onClick={(e) => (e.preventDefault(), document.getElementById('main')?.focus())}>
                 Skip to the page
             </a>

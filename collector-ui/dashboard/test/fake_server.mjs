@@ -713,7 +713,7 @@ export function fake_collector(options = {}) {
     const world = make_world(options);
     const dist = options.dist ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
     const clients = new Set();
-    const control = { refuse: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, truncated: false, trouble: false, requests: [], connections: 0, acks: 0, access: null };
+    const control = { refuse: false, silent: false, slow_ms: 0, broken_frames: 0, clock_skew_ms: options.skew_ms ?? 0, filtered_series: true, capture: true, truncated: false, trouble: false, requests: [], connections: 0, acks: 0, access: null };
     const access = (control.access = fake_access(options.users, () => clients));
     const boot = options.boot ?? 'b00t-1';
     const manifest = new Map();
@@ -787,6 +787,9 @@ export function fake_collector(options = {}) {
         socket.on('data', reader((text) => {
             const received = server_ms();
             const m = JSON.parse(text);
+            if (control.silent) {
+                return; /* as one that hangs */
+            }
             if (m.t === 'ping') {
                 send_text(socket, JSON.stringify({ t: 'pong', id: m.id, c: m.c, r: received, s: server_ms() }));
             } else if (m.t === 'ack') {
@@ -802,6 +805,9 @@ export function fake_collector(options = {}) {
                 clearInterval(client.timer);
                 const win_ms = Math.max(33, 1000 / m.rate_hz);
                 const tick = () => {
+                    if (control.silent) {
+                        return;
+                    }
                     const f = frame_for(world, m, ++client.seq, win_ms, client.seq === 1 && !world.empty ? [] : [], boot);
                     f.ts_ms += control.clock_skew_ms;
                     if (control.broken_frames > 0) {

@@ -2,6 +2,7 @@
  * It knows no page: what it learns goes to `handlers`, what a page wants is told by subscribe(). */
 import { ClockOffset } from '../lib/clock_offset';
 import { Reconnect } from '../lib/reconnect';
+import { is_silent } from '../lib/silence';
 import { decode, type Dict, type Frame, type Hello } from './messages';
 
 export interface Topics {
@@ -15,6 +16,8 @@ export interface Topics {
 export interface Handlers {
     open(): void;
     lost(): void;
+    /* The connection stands, and nothing has come since (page time); null: it comes again. */
+    silent(since_ms: number | null): void;
     hello(hello: Hello): void;
     dict(dict: Dict): void;
     frame(frame: Frame, received_ms: number): void;
@@ -40,6 +43,7 @@ export class Live {
     private ping_id = 0;
     private pings = 0;
     private last_message_ms = 0;
+    private is_silent = false;
     private retry_hint_ms = 0;
     private wanted: { topics: Topics; rate_hz: number } | null = null;
     private timers: number[] = [];
@@ -105,6 +109,7 @@ export class Live {
         this.seq = 0;
         this.acked = 0;
         this.last_message_ms = now_ms();
+        this.is_silent = false;
         this.retry_hint_ms = 0;
         this.clock.reset();
         this.pings = 0;
@@ -117,6 +122,17 @@ export class Live {
             this.subscribe(this.wanted.topics, this.wanted.rate_hz);
         }
         this.handlers.open();
+    }
+
+    /* Not waiting for the other side, which may hang: somebody asked for it, or nothing has come for too long. */
+    reopen(): void {
+        const socket = this.socket;
+        if (socket !== null) {
+            socket.onclose = socket.onmessage = null;
+            socket.close();
+            this.closed();
+        }
+        this.reconnect.hurry();
     }
 
     private closed(): void {
@@ -142,7 +158,12 @@ export class Live {
             this.ping();
         }
         if (now_ms() - this.last_message_ms > SILENCE_MS + 30_000 * Number(this.pings > 16)) {
-            this.socket?.close();
+            this.reopen();
+            return;
+        }
+        if (!this.is_silent && is_silent(now_ms(), this.last_message_ms, this.wanted?.rate_hz ?? null)) {
+            this.is_silent = true;
+            this.handlers.silent(this.last_message_ms);
         }
     }
 
@@ -153,6 +174,10 @@ export class Live {
     private received(data: unknown): void {
         const received_ms = now_ms();
         this.last_message_ms = received_ms;
+        if (this.is_silent) {
+            this.is_silent = false;
+            this.handlers.silent(null);
+        }
         if (typeof data !== 'string') {
             this.counters.rejected++;
             return;

@@ -54,6 +54,8 @@ export const param = (name: string) => route.value.params[name] ?? '';
 export type Connection = { state: 'connecting' | 'open' | 'lost'; since_ms: number; attempt: number; retry_at_ms: number | null };
 
 export const connection = signal<Connection>({ state: 'connecting', since_ms: Date.now(), attempt: 0, retry_at_ms: null });
+/* Page time of the last message, of a connection that stands while nothing comes. */
+export const silent_since = signal<number | null>(null);
 export const hello = signal<Hello | null>(null);
 export const dict = signal<Dict>({ rev: 0, app: [], sensor: [], state: [], sev: [] });
 export const last_good_ms = signal<number | null>(null); /* server time of the newest frame */
@@ -306,7 +308,11 @@ let boot = '';
 
 const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
 export const live = new Live(`${scheme}//${location.host}/v1/live`, {
+    silent(since_ms) {
+        silent_since.value = since_ms;
+    },
     open() {
+        silent_since.value = null;
         const again = connection.value.state === 'lost';
         connection.value = { state: 'open', since_ms: Date.now(), attempt: 0, retry_at_ms: null };
         if (again) {
@@ -314,6 +320,7 @@ export const live = new Live(`${scheme}//${location.host}/v1/live`, {
         }
     },
     lost() {
+        silent_since.value = null;
         connection.value = {
             state: 'lost',
             since_ms: connection.value.state === 'lost' ? connection.value.since_ms : Date.now(),
