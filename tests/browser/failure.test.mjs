@@ -175,6 +175,17 @@ test('a slow answer shows that it is awaited', options, async () => {
     await page.waitForSelector('.skeleton');
     fake.control.slow_ms = 0;
     await wait_for('rows after all', () => page.locator('.vr').count());
+    await wait_for('its figures', async () => /flows/.test(await page.locator('.tblw .ft').innerText()));
+
+    /* Another question: what is on screen answers the one before, and says so. */
+    fake.control.slow_ms = 6500;
+    await page.evaluate(() => (location.hash = '#/flows?t=now-15m..now&f=app%20%3D%20dns'));
+    await page.waitForSelector('.tblw.before');
+    assert.match(await page.locator('.tblw .ft').innerText(), /^asking … these are the flows of before/);
+    await wait_for('a hint', async () => /narrower filter is answered sooner/.test(await page.locator('.tblw .ft').innerText()));
+    fake.control.slow_ms = 0;
+    await wait_for('the answer', async () => (await page.locator('.tblw.before').count()) === 0);
+    assert.match(await page.locator('.tblw .ft').innerText(), /flows match/);
     await page.close();
 });
 

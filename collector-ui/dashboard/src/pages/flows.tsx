@@ -12,7 +12,7 @@ import { use_series } from '../live/series';
 import { app_slot, dict, go_live, is_live, live_flows, on_frame, param, patch, paused_at, range, reload, sensor_name, sensors, server_now, set_range, subscribe, view } from '../live/store';
 import { Histogram } from '../ui/histogram';
 import { WindowedList } from '../ui/list';
-import { Dot, download, Empty, Failed, Loading, Middle, Panel, problem_text, Segments } from '../ui/parts';
+import { Dot, download, Empty, Failed, Loading, Middle, Panel, problem_text, Segments, use_seconds } from '../ui/parts';
 import { Chips, QueryLine } from '../ui/query';
 import { Drawer } from './flow_drawer';
 
@@ -22,12 +22,17 @@ const EXPORT_MAX = 50_000;
 const ROW = 25;
 const ROW_PHONE = 53;
 
+const SLOW_MS = 5_000; /* then a hint how to be answered sooner */
+
 interface Listing {
+    of: string; /* the question that it answers */
     rows: Flow[];
     next: string;
     about: Counted;
     paged: boolean;
 }
+
+const question = (query: string, r: unknown) => `${query}\n${JSON.stringify(r)}`;
 
 const show_value = (field: string, value: string) =>
     field === 'app' ? value.split(', ').map(app_name).join(', ') : field === 'sensor' ? value.split(', ').map(sensor_name).map(safe).join(', ') : field === 'tcp.state' ? enum_words(value) : safe(value);
@@ -49,6 +54,7 @@ export function Flows() {
     const exporting = useSignal<{ done: number; abort: AbortController } | null>(null);
     const note = useSignal('');
     const paging = useRef(false);
+    const asked_ms = useRef(0);
 
     const run = (f: string) => patch({ f, sel: '' });
     const click = (field: string, value: string, kind: ClickKind) => run(click_value(filter, field, value, kind));
@@ -72,6 +78,8 @@ export function Flows() {
         const abort = new AbortController();
         let timer = 0;
         loading.value = true;
+        failed.value = null;
+        asked_ms.current = performance.now();
         pending.value = null;
         const load = async (again: boolean) => {
             const w = view();
@@ -79,6 +87,7 @@ export function Flows() {
             try {
                 const b = await get('/v1/flows', { filter: f, order_by: o, page_size: PAGE, ...each, ...time }, abort.signal);
                 const next: Listing = {
+                    of: question([f, o, d].join('\n'), r),
                     rows: (Array.isArray(b.flows) ? b.flows : []).map(read_flow),
                     next: typeof b.next_page_token === 'string' ? b.next_page_token : '',
                     about: counted(b),
@@ -237,6 +246,10 @@ export function Flows() {
     const known_values = Object.fromEntries(FACETS.map(([name, , field]) => [field, facet(name).map((v) => ({ value: v.value, note: bytes(v.bytes) }))]));
 
     const about = listing.value?.about;
+    /* A new question is under way: what is shown answers the one before. */
+    const is_before = listing.value !== null && listing.value.of !== question(query.value, range.value);
+    use_seconds(is_before);
+    const slow = is_before && performance.now() - asked_ms.current > SLOW_MS;
     const filter_wrong = failed.value instanceof Problem && failed.value.status === 400;
     return (
         <div class={`explore ${selected ? 'with-drawer' : ''}`}>
@@ -260,9 +273,9 @@ export function Flows() {
                 </section>
                 <div class="mid-col">
                     <Matching filter={filter} metric={metric} all={all} failed={filter_wrong} />
-                    <section class="panel tblw" aria-label="Flows">
+                    <section class={`panel tblw ${is_before ? 'before' : ''}`} aria-label="Flows" aria-busy={is_before}>
                         <Head order={order} />
-                        {failed.value !== null && rows.length === 0 ? (
+                        {failed.value !== null && (rows.length === 0 || is_before) ? (
                             <Failed what={filter_wrong ? 'The filter was not understood.' : 'The flows could not be read.'} error={failed.value} retry={() => reload.value++} />
                         ) : listing.value === null ? (
                             <Loading rows={12} what="Searching flows" hint="Narrow the filter or the time range: that is faster." />
@@ -291,7 +304,9 @@ export function Flows() {
                         )}
                         <footer class="ft">
                             <span>
-                                {about?.matched !== null && about?.matched !== undefined ? (
+                                {is_before ? (
+                                    `asking …${slow ? ' a shorter time or a narrower filter is answered sooner' : ' these are the flows of before'}`
+                                ) : about?.matched !== null && about?.matched !== undefined ? (
                                     <>
                                         <b>{whole(about.matched)}</b> flows{filter && ' match'}
                                         {about.scanned !== null && <span class="hide-m"> · {whole(about.scanned)} records read</span>}
@@ -303,14 +318,19 @@ export function Flows() {
                                     </>
                                 )}
                             </span>
-                            {about && (
+                            {about && !is_before && (
                                 <span class="hide-m">
                                     {about.quality}
                                     {about.took_ms !== null && ` · ${ms(about.took_ms)}`}
                                     {about.missing.length > 0 && ` · without ${about.missing.map(sensor_name).map(safe).join(', ')}`}
                                 </span>
                             )}
-                            {loading.value && <span>loading …</span>}
+                            {loading.value && !is_before && <span>loading …</span>}
+                            {failed.value !== null && !is_before && rows.length > 0 && (
+                                <span class="warm" role="status">
+                                    not read again: {safe(problem_text(failed.value).text)}
+                                </span>
+                            )}
                             {note.value && <span role="status">{safe(note.value)}</span>}
                             <span class="sp" />
                             {(all || (sensors.value?.length ?? 0) > 1) && (
