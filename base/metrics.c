@@ -155,3 +155,10 @@ void metrics_double(struct metrics_page *page, const char *name, const char *con
     }
     put_sample(page, name, labels, text);
 }
+
+void metrics_one(struct metrics_page *page, const char *name, enum metrics_type type,
+                 const char *help, uint64_t value)
+{
+    metrics_family(page, name, type, help);
+    metrics_u64(page, name, NULL, value);
+}

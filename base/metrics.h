@@ -30,4 +30,7 @@ void metrics_u64(struct metrics_page *page, const char *name, const char *const 
                  uint64_t value);
 void metrics_double(struct metrics_page *page, const char *name, const char *const *labels,
                     double value);
+/* A family of one sample without labels. */
+void metrics_one(struct metrics_page *page, const char *name, enum metrics_type type,
+                 const char *help, uint64_t value);
 #define METRICS_LABELS(...) ((const char *const[]){__VA_ARGS__, NULL})

@@ -5,9 +5,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
-#include "sensor/export/http_parts.h"
-
-#define ROWS_MAX 64
+#include "sensor/export/http_metrics_parts.h"
 
 enum kind { KIND_U64, KIND_U32, KIND_BOOL, KIND_DOUBLE };
 
@@ -70,8 +68,8 @@ static const struct figure interface_figures[] = {
 
 static void write_interfaces(struct metrics_page *page, struct pipeline *pipeline)
 {
-    struct stats_interface rows[ROWS_MAX];
-    const uint32_t count = pipeline_interfaces(pipeline, rows, ROWS_MAX);
+    struct stats_interface rows[HTTP_METRICS_ROWS_MAX];
+    const uint32_t count = pipeline_interfaces(pipeline, rows, HTTP_METRICS_ROWS_MAX);
     char name[300];
 
     for (size_t f = 0; f < ARRAY_COUNT(interface_figures); f++) {
@@ -112,8 +110,8 @@ static const struct figure ring_figures[] = {
 
 static void write_rings(struct metrics_page *page, struct pipeline *pipeline)
 {
-    struct stats_capture_ring rows[ROWS_MAX];
-    const uint32_t count = pipeline_capture_rings(pipeline, rows, ROWS_MAX);
+    struct stats_capture_ring rows[HTTP_METRICS_ROWS_MAX];
+    const uint32_t count = pipeline_capture_rings(pipeline, rows, HTTP_METRICS_ROWS_MAX);
 
     for (size_t f = 0; f < ARRAY_COUNT(ring_figures) && count > 0; f++) {
         const struct figure *figure = &ring_figures[f];
@@ -145,8 +143,8 @@ static const struct figure shard_figures[] = {
 
 static void write_shards(struct metrics_page *page, struct pipeline *pipeline)
 {
-    struct stats_shard rows[ROWS_MAX];
-    const uint32_t count = pipeline_shard_rows(pipeline, rows, ROWS_MAX);
+    struct stats_shard rows[HTTP_METRICS_ROWS_MAX];
+    const uint32_t count = pipeline_shard_rows(pipeline, rows, HTTP_METRICS_ROWS_MAX);
 
     for (size_t f = 0; f < ARRAY_COUNT(shard_figures); f++) {
         const struct figure *figure = &shard_figures[f];
@@ -244,7 +242,7 @@ static void write_evidence(struct metrics_page *page, struct pipeline *pipeline)
     }
 }
 
-void http_write_capture(struct metrics_page *page, struct pipeline *pipeline)
+void http_write_input(struct metrics_page *page, struct pipeline *pipeline)
 {
     write_interfaces(page, pipeline);
     write_rings(page, pipeline);
