@@ -191,17 +191,12 @@ static bool read_most(struct grpc_ask *ask, const char *name, uint32_t value, ui
 /* "labels.site": from network to network, as that label calls them. */
 static bool read_label(struct history_aggregate_query *sums, const char *name)
 {
-    const char *const key = name + strlen(LABELS);
-
-    if (strncmp(name, LABELS, strlen(LABELS)) != 0 || key[0] == '\0' ||
-        strlen(key) > FLOW_LABEL_KEY_BYTES) {
+    if (!fleet_read_label_key(name, LABELS, sums->labels[0])) {
         return false;
     }
     sums->by[0] = DIMENSION_CLIENT_NETWORK;
     sums->by[1] = DIMENSION_SERVER_NETWORK;
-    for (unsigned i = 0; i < 2; i++) {
-        memcpy(sums->labels[i], key, strlen(key) + 1);
-    }
+    memcpy(sums->labels[1], sums->labels[0], sizeof(sums->labels[1]));
     return true;
 }
 

@@ -155,6 +155,11 @@ MUST_USE bool fleet_read_filter(struct grpc_ask *ask, const char *text, const ch
 /* `from` and `to` of a request: to = now, from = an hour before `to`. False: refused. */
 MUST_USE bool fleet_read_range(struct fleet_job *job, const Google__Protobuf__Timestamp *from,
                                const Google__Protobuf__Timestamp *to);
+/* The key of a label in a name of group_by: `prefix` ("labels.", "client.labels.") and the key; its
+ * length is within bounds, its letters are not looked at. False, and `key` untouched: another name.
+ */
+MUST_USE bool fleet_read_label_key(const char *name, const char *prefix,
+                                   char key[FLOW_LABEL_KEY_BYTES + 1]);
 /* fleet_job_reason, and whether groups found no room: then the job's answer is partial too. */
 void fleet_sums_reason(struct fleet_job *job, const struct history_aggregate *sums,
                        char out[FLEET_REASON_BYTES]);

@@ -58,6 +58,18 @@ bool fleet_read_range(struct fleet_job *job, const Google__Protobuf__Timestamp *
     return true;
 }
 
+bool fleet_read_label_key(const char *name, const char *prefix, char key[FLOW_LABEL_KEY_BYTES + 1])
+{
+    const size_t before = strlen(prefix);
+    const size_t length = strncmp(name, prefix, before) == 0 ? strlen(name + before) : 0;
+
+    if (length == 0 || length > FLOW_LABEL_KEY_BYTES) {
+        return false;
+    }
+    memcpy(key, name + before, length + 1);
+    return true;
+}
+
 /* ---- page tokens: the range, the place, and whose question it was ---- */
 
 #define TOKEN_BYTES 200

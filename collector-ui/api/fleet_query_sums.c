@@ -152,32 +152,22 @@ static void run_sums(struct fleet_job *job)
 
 /* ---- the request ---- */
 
-/* Where in the name the key of a label begins; 0: it has none. */
-static size_t label_begins_at(enum history_dimension dimension)
+static bool has_label_key(enum history_dimension dimension)
 {
     const char *name = history_dimension_name(dimension);
-    const size_t length = strlen(name);
 
-    return name[length - 1] == '.' ? length : 0;
+    return name[strlen(name) - 1] == '.';
 }
 
 /* Whether `name` is the dimension's, with the key of its label in `label`. */
 static bool is_name_of(enum history_dimension dimension, const char *name,
                        char label[FLOW_LABEL_KEY_BYTES + 1])
 {
-    const size_t begin = label_begins_at(dimension);
-    const char *whole = history_dimension_name(dimension);
+    const char *own = history_dimension_name(dimension);
 
     label[0] = '\0';
-    if (begin == 0) {
-        return strcmp(whole, name) == 0;
-    }
-    const size_t length = strncmp(whole, name, begin) == 0 ? strlen(name + begin) : 0;
-    if (length == 0 || length > FLOW_LABEL_KEY_BYTES) {
-        return false;
-    }
-    memcpy(label, name + begin, length + 1);
-    return true;
+    return has_label_key(dimension) ? fleet_read_label_key(name, own, label)
+                                    : strcmp(own, name) == 0;
 }
 
 static void refuse_group(struct grpc_ask *ask, const char *name)
@@ -188,7 +178,7 @@ static void refuse_group(struct grpc_ask *ask, const char *name)
     for (unsigned i = 0; i < DIMENSION_COUNT; i++) {
         used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s%s", i > 0 ? ", " : "",
                                  history_dimension_name((enum history_dimension)i),
-                                 label_begins_at((enum history_dimension)i) > 0 ? "KEY" : "");
+                                 has_label_key((enum history_dimension)i) ? "KEY" : "");
     }
     grpc_refuse_field(ask, "group_by", "OUT_OF_BOUNDS", -1, "group_by: '%.40s' is none of %s", name,
                       list);
