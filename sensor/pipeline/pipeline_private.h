@@ -59,6 +59,18 @@ static inline struct record_text pipeline_text(const char *text)
     return (struct record_text){text, text == NULL ? 0 : (uint32_t)strlen(text)};
 }
 
+/* pipeline_parts.c: opens the input and makes what stands behind it, once the settings are settled.
+ * 0, or -errno with `err` (`warning`: what the input opened without); what was made until then is
+ * pipeline_free's. */
+MUST_USE int pipeline_make_parts(struct pipeline *pipeline, struct error *warning,
+                                 struct error *err);
+
+/* pipeline_pcap.c: the file keeps the input's link type and resolution; without a path nothing is
+ * opened. 0, or -errno with `err`. */
+MUST_USE int pipeline_pcap_open(struct pipeline *pipeline, struct error *err);
+/* Closes the file, if there is one; its figures stay. 0, or -errno with `err` where packets that
+ * were to be written are not. */
+MUST_USE int pipeline_pcap_close(struct pipeline *pipeline, struct error *err);
 /* The name of an interface as text, "" where it has none; on the thread of a writer or a capture.
  */
 void pipeline_write_name(void *context, uint16_t interface, char *out, size_t capacity);
