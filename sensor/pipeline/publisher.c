@@ -66,6 +66,115 @@ bool publisher_has_ended(const struct publisher *publisher)
     return atomic_load_explicit(&publisher->has_ended, memory_order_acquire);
 }
 
+/* Where records of the publisher's own are put together. */
+static bool make_own(struct publisher *publisher, struct error *err)
+{
+    publisher->own_pool = batch_pool_new(PUBLISHER_OWN_BATCHES, PUBLISHER_OWN_BATCH_BYTES,
+                                         CODEC_IDENTITY_BYTES_MAX, err);
+    publisher->merged =
+        publisher->own_pool == NULL ? NULL : epoch_new(publisher->settings.detection, err);
+    if (publisher->merged == NULL) {
+        return false;
+    }
+    publisher->stats = calloc(1, sizeof(*publisher->stats));
+    if (publisher->stats == NULL) {
+        error_set(err, ENOMEM, "publisher: no memory for statistics");
+    }
+    return publisher->stats != NULL;
+}
+
+/* What joins names, labels and owners of addresses to records, as far as it is on. */
+static bool make_joins(struct publisher *publisher, struct error *err)
+{
+    const struct publisher_settings *settings = &publisher->settings;
+
+    if (settings->names.answers_max > 0) {
+        for (uint32_t i = 0; i < settings->shards; i++) {
+            publisher->name_outlets[i] = &settings->outlets[i].names;
+        }
+        publisher->names =
+            name_join_new(&settings->names, publisher->name_outlets, settings->shards, err);
+        if (publisher->names == NULL) {
+            return false;
+        }
+    }
+    if (settings->labels != NULL) {
+        publisher->labels = label_join_new(settings->labels, err);
+        if (publisher->labels == NULL) {
+            return false;
+        }
+    }
+    if (settings->assets_max > 0) {
+        publisher->assets = asset_list_new(settings->assets_max, err);
+        if (publisher->assets == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Room for the packets that alerts are kept with, if there is to be any. */
+static bool make_evidence(struct publisher *publisher, struct error *err)
+{
+    if (publisher->settings.evidence.packets == 0) {
+        return true;
+    }
+    publisher->evidence = evidence_pins_new(&publisher->settings.evidence, err);
+    if (publisher->evidence == NULL) {
+        return false;
+    }
+    publisher->alert = calloc(1, sizeof(*publisher->alert));
+    if (publisher->alert == NULL) {
+        error_set(err, ENOMEM, "publisher: no memory for evidence");
+    }
+    return publisher->alert != NULL;
+}
+
+static bool make_detection(struct publisher *publisher, struct error *err)
+{
+    const struct publisher_settings *settings = &publisher->settings;
+
+    if (settings->detection == NULL || !settings->detection->enabled) {
+        return true;
+    }
+    publisher->detection = detection_new(settings->detection, err);
+    if (publisher->detection == NULL) {
+        return false;
+    }
+    publisher->sketch = malloc(PUBLISHER_SKETCH_BYTES);
+    if (publisher->sketch == NULL) {
+        error_set(err, ENOMEM, "publisher: no memory for sketches");
+        return false;
+    }
+    if (settings->learnt.path != NULL) {
+        publisher->learnt = learnt_file_open(&settings->learnt, publisher->detection, err);
+        if (publisher->learnt == NULL) {
+            return false;
+        }
+    }
+    counter_set(&publisher->counts.detectors_bytes,
+                detection_bytes(publisher->detection) +
+                    detection_frame_bytes(publisher->merged->detection) *
+                        (1 + (uint64_t)settings->shards * settings->epochs_per_shard));
+    return true;
+}
+
+static bool make_queues(struct publisher *publisher, struct error *err)
+{
+    for (uint32_t i = 0; i < publisher->settings.sinks_count; i++) {
+        struct sink_queue *queue = &publisher->queues[i];
+
+        queue->capacity = publisher->settings.queue_batches;
+        queue->slots = calloc(queue->capacity, sizeof(struct record_batch *));
+        if (queue->slots == NULL) {
+            error_set(err, ENOMEM, "publisher: no memory for the queue of sink %s",
+                      publisher->settings.sinks[i].ops->name);
+            return false;
+        }
+    }
+    return true;
+}
+
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *err)
 {
     assert(settings->shards <= PUBLISHER_SHARDS_MAX &&
@@ -78,75 +187,11 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
     }
     publisher->settings = *settings;
     codec_identity_of(&settings->identity, &publisher->identity);
-    publisher->own_pool = batch_pool_new(PUBLISHER_OWN_BATCHES, PUBLISHER_OWN_BATCH_BYTES,
-                                         CODEC_IDENTITY_BYTES_MAX, err);
-    publisher->merged = epoch_new(settings->detection, err);
-    if (settings->names.answers_max > 0) {
-        for (uint32_t i = 0; i < settings->shards; i++) {
-            publisher->name_outlets[i] = &settings->outlets[i].names;
-        }
-        publisher->names =
-            name_join_new(&settings->names, publisher->name_outlets, settings->shards, err);
-        if (publisher->names == NULL) {
-            return NULL;
-        }
-    }
-    if (settings->labels != NULL) {
-        publisher->labels = label_join_new(settings->labels, err);
-        if (publisher->labels == NULL) {
-            return NULL;
-        }
-    }
-    if (settings->assets_max > 0) {
-        publisher->assets = asset_list_new(settings->assets_max, err);
-        if (publisher->assets == NULL) {
-            return NULL;
-        }
-    }
-    if (settings->evidence.packets > 0) {
-        publisher->evidence = evidence_pins_new(&settings->evidence, err);
-        publisher->alert = calloc(1, sizeof(*publisher->alert));
-        if (publisher->evidence == NULL || publisher->alert == NULL) {
-            return NULL;
-        }
-    }
-    publisher->stats = calloc(1, sizeof(*publisher->stats));
-    if (publisher->own_pool == NULL || publisher->merged == NULL || publisher->stats == NULL) {
-        return NULL;
-    }
-    if (settings->detection != NULL && settings->detection->enabled) {
-        publisher->detection = detection_new(settings->detection, err);
-        if (publisher->detection == NULL) {
-            return NULL;
-        }
-        publisher->sketch = malloc(PUBLISHER_SKETCH_BYTES);
-        if (publisher->sketch == NULL) {
-            error_set(err, ENOMEM, "publisher: no memory for sketches");
-            return NULL;
-        }
-        if (settings->learnt.path != NULL) {
-            publisher->learnt = learnt_file_open(&settings->learnt, publisher->detection, err);
-            if (publisher->learnt == NULL) {
-                return NULL;
-            }
-        }
-        counter_set(&publisher->counts.detectors_bytes,
-                    detection_bytes(publisher->detection) +
-                        detection_frame_bytes(publisher->merged->detection) *
-                            (1 + (uint64_t)settings->shards * settings->epochs_per_shard));
-    }
-    for (uint32_t i = 0; i < settings->sinks_count; i++) {
-        struct sink_queue *queue = &publisher->queues[i];
-
-        queue->capacity = settings->queue_batches;
-        queue->slots = calloc(queue->capacity, sizeof(struct record_batch *));
-        if (queue->slots == NULL) {
-            error_set(err, ENOMEM, "publisher: no memory for the queue of sink %s",
-                      settings->sinks[i].ops->name);
-            return NULL;
-        }
-    }
-    return TAKE(publisher);
+    return make_own(publisher, err) && make_joins(publisher, err) &&
+                   make_evidence(publisher, err) && make_detection(publisher, err) &&
+                   make_queues(publisher, err)
+               ? TAKE(publisher)
+               : NULL;
 }
 
 void publisher_free(struct publisher *publisher)
