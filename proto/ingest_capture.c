@@ -1,10 +1,7 @@
 /* Captures that a collector asks of a sensor: the command, its result, the pieces of the file. */
 #include <string.h>
 
-#include "base/wire_format.h"
-#include "proto/ingest_message.h"
-
-#define SECOND_NS UINT64_C(1000000000)
+#include "proto/ingest_private.h"
 
 enum { COMMAND_ID = 1, COMMAND_BPF, COMMAND_CANCEL, COMMAND_STATUS, COMMAND_CAPTURE };
 enum { ORDER_REQUEST = 1, ORDER_REQUESTER };
@@ -25,34 +22,10 @@ enum { SUMMARY_PACKETS = 1, SUMMARY_BYTES, SUMMARY_DROPPED, SUMMARY_REASON };
 
 /* ---- reading ---- */
 
-/* What is too long is cut. False: no text. */
 /* An id that is cut would be another one. */
 static bool read_id(const struct wire_field *f, char out[INGEST_COMMAND_ID_BYTES])
 {
     return f->length < INGEST_COMMAND_ID_BYTES && wire_text_into(f, out, INGEST_COMMAND_ID_BYTES);
-}
-
-/* A Duration or a Timestamp. */
-static bool read_time(const struct wire_field *message, uint64_t *ns)
-{
-    struct wire_reader r = wire_reader_over(message->bytes, message->length);
-    struct wire_field f;
-    uint64_t seconds = 0;
-    uint64_t nanos = 0;
-
-    while (message->type == WIRE_BYTES && wire_next(&r, &f)) {
-        if (f.number == 1 && f.type == WIRE_VARINT) {
-            seconds = f.value;
-        } else if (f.number == 2 && f.type == WIRE_VARINT) {
-            nanos = f.value;
-        }
-    }
-    if (message->type != WIRE_BYTES || !r.ok || nanos >= SECOND_NS ||
-        seconds > UINT64_MAX / SECOND_NS - 1) {
-        return false;
-    }
-    *ns = seconds * SECOND_NS + nanos;
-    return true;
 }
 
 static void read_number(const struct wire_field *f, struct ingest_capture_order *out)
@@ -82,11 +55,11 @@ static bool read_capture_request(const struct wire_field *message, struct ingest
         } else if (f.number == REQUEST_INTERFACE) {
             ok = wire_text_into(&f, out->interface, sizeof(out->interface));
         } else if (f.number == REQUEST_DURATION) {
-            ok = read_time(&f, &out->duration_ns);
+            ok = ingest_read_time(&f, &out->duration_ns);
         } else if (f.number == REQUEST_FROM) {
-            ok = read_time(&f, &out->from_ns);
+            ok = ingest_read_time(&f, &out->from_ns);
         } else if (f.number == REQUEST_UNTIL) {
-            ok = read_time(&f, &out->until_ns);
+            ok = ingest_read_time(&f, &out->until_ns);
         }
     }
     return ok && r.ok;
@@ -216,15 +189,10 @@ bool ingest_decode_upload(const uint8_t *bytes, size_t length, struct ingest_upl
 
 /* ---- writing ---- */
 
-/* None for 0. */
-static void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+static void write_time_if_any(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     if (ns > 0) {
-        const struct wire_mark mark = wire_begin(w, field, 1);
-
-        wire_write_varint_if_any(w, 1, ns / SECOND_NS);
-        wire_write_varint_if_any(w, 2, ns % SECOND_NS);
-        wire_end(w, mark);
+        ingest_write_time(w, field, ns);
     }
 }
 
@@ -238,10 +206,10 @@ static void write_order(struct wire_writer *w, const struct ingest_capture_order
     wire_write_varint_if_any(w, REQUEST_SNAPLEN, order->snaplen);
     wire_write_varint_if_any(w, REQUEST_PACKETS, order->packets_max);
     wire_write_varint_if_any(w, REQUEST_BYTES, order->bytes_max);
-    write_time(w, REQUEST_DURATION, order->duration_ns);
+    write_time_if_any(w, REQUEST_DURATION, order->duration_ns);
     wire_write_varint_if_any(w, REQUEST_HISTORY, order->has_history ? 1 : 0);
-    write_time(w, REQUEST_FROM, order->from_ns);
-    write_time(w, REQUEST_UNTIL, order->until_ns);
+    write_time_if_any(w, REQUEST_FROM, order->from_ns);
+    write_time_if_any(w, REQUEST_UNTIL, order->until_ns);
     wire_end(w, request);
     wire_write_text_if_any(w, ORDER_REQUESTER, order->requester);
     wire_end(w, mark);
