@@ -1,5 +1,6 @@
 #include <stddef.h>
 
+#include "base/config/peer_fields.h"
 #include "sensor/export/grpc_server.h"
 
 #define FIELD(member) offsetof(struct grpc_settings, member)
@@ -25,18 +26,8 @@ const struct config_field grpc_fields[] = {
      .max = 100,
      .help = "Path of a unix socket (mode 0660, no token needed); empty: sensor.sock in "
              "RUNTIME_DIRECTORY, if that is set."},
-    {.type = CONFIG_TEXT,
-     .key = "tls_certificate",
-     .offset = FIELD(tls_certificate),
-     .value = "",
-     .max = 4096,
-     .help = "PEM with its chain; with tls_key. Read again when it changes."},
-    {.type = CONFIG_TEXT,
-     .key = "tls_key",
-     .offset = FIELD(tls_key),
-     .value = "",
-     .max = 4096,
-     .help = "PEM of the private key (mode 0600)."},
+    PEER_CHAIN_FIELD("tls_certificate", FIELD(tls_certificate), "tls_key"),
+    PEER_CHAIN_KEY_FIELD("tls_key", FIELD(tls_key)),
     {.type = CONFIG_TEXT,
      .key = "tls_client_ca",
      .offset = FIELD(tls_client_ca),

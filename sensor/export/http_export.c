@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "base/config/peer_fields.h"
 #include "base/http/http.h"
 #include "base/json_writer.h"
 #include "base/metrics.h"
@@ -47,18 +48,8 @@ const struct config_field http_export_fields[] = {
      .offset = FIELD(insecure),
      .value = "false",
      .help = "Allow another address than loopback without TLS."},
-    {.type = CONFIG_TEXT,
-     .key = "tls_certificate",
-     .offset = FIELD(tls_certificate),
-     .value = "",
-     .max = 4096,
-     .help = "PEM with its chain; with tls_key."},
-    {.type = CONFIG_TEXT,
-     .key = "tls_key",
-     .offset = FIELD(tls_key),
-     .value = "",
-     .max = 4096,
-     .help = "PEM of the private key (mode 0600)."},
+    PEER_CHAIN_FIELD("tls_certificate", FIELD(tls_certificate), "tls_key"),
+    PEER_CHAIN_KEY_FIELD("tls_key", FIELD(tls_key)),
     {0},
 };
 
