@@ -6,141 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/service/role.h"
 #include "collector-ui/api/collector_status.h"
 #include "collector-ui/api/live_private.h"
-#include "proto/codec.h"
-#include "proto/json/transcoder.h"
 
-#define ALERT_ARENA_BYTES ((size_t)1 << 20)
-#define BODY_BYTES_MAX    ((size_t)1000 << 10)
-#define SENSORS_MAX       4096u
-
-/* ---- ticks ---- */
-
-static void tick_fini(struct live_tick *tick)
-{
-    for (uint32_t i = 0;
-         tick->alerts != NULL && tick->window != NULL && i < tick->window->alerts_count; i++) {
-        free(tick->alerts[i]);
-        free(tick->notes == NULL ? NULL : tick->notes[i]);
-    }
-    live_window_free(tick->window);
-    free(tick->apps);
-    free(tick->sensors);
-    free(tick->states);
-    free(tick->alerts);
-    free(tick->alert_bytes);
-    free(tick->notes);
-    free(tick->note_bytes);
-    memset(tick, 0, sizeof *tick);
-}
-
-static void write_alert(void *context, struct json_writer *out)
-{
-    const struct live_alert *const alert = context;
-    rest_record(out, "netscope.v1.AlertRecord",
-                &(struct history_bytes){alert->record, alert->length});
-}
-
-static void write_note(void *context, struct json_writer *out)
-{
-    rest_record(out, "netscope.v1.AlertNote", context);
-}
-
-/* What people have said of the alerts of the tick. Without memory it is read by the next GET. */
-static void tick_notes(struct live_feed *feed, struct live_tick *tick)
-{
-    struct triage *const triage = atomic_load(&feed->api->triage);
-    const struct live_window *const w = tick->window;
-    tick->said = triage == NULL ? 0 : triage_revision(triage);
-    if (triage == NULL || w->alerts_count == 0) {
-        return;
-    }
-    struct alert_record *const alert = malloc(sizeof *alert);
-    AUTO(arena) arena = arena_new(ALERT_ARENA_BYTES);
-    for (uint32_t i = 0; alert != NULL && arena != NULL && i < w->alerts_count; i++) {
-        struct triage_note note;
-        uint8_t bytes[API_NOTE_BYTES];
-        arena_reset(arena);
-        if (codec_decode_alert(w->alerts[i].record, w->alerts[i].length, arena, alert) &&
-            triage_look(triage, alert, clock_wall_ns(), &note)) {
-            struct history_bytes record = {
-                bytes, (uint32_t)api_note_encode(&note, alert->alert_id, bytes)};
-            tick->notes[i] = json_grown(write_note, &record, &tick->note_bytes[i]);
-        }
-    }
-    free(alert);
-}
-
-static void sensor_states(struct live_feed *feed, struct live_tick *tick)
-{
-    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
-    if (list == NULL) {
-        return;
-    }
-    uint32_t count = sensor_registry_list(feed->api->registry, clock_wall_ns(), list, SENSORS_MAX);
-    count = count < SENSORS_MAX ? count : SENSORS_MAX;
-    for (uint32_t i = 0; i < tick->window->sensors_count; i++) {
-        for (uint32_t n = 0; n < count; n++) {
-            if (strcmp(list[n].sensor_id, tick->window->sensors[i].sensor_id) == 0) {
-                tick->states[i] = list[n].state == SENSOR_LIVE    ? 0
-                                  : list[n].state == SENSOR_STALE ? 1
-                                                                  : 2;
-                break;
-            }
-        }
-    }
-    free(list);
-}
-
-/* False: out of memory; the window comes with the next tick. */
-static bool tick_make(struct live_feed *feed, double win_ms, struct live_tick *tick)
-{
-    memset(tick, 0, sizeof *tick);
-    tick->window = history_take_live(feed->api->history);
-    if (tick->window == NULL) {
-        return false;
-    }
-    const struct live_window *const w = tick->window;
-    tick->ts_ms = clock_wall_ns() / NS_PER_MS;
-    tick->win_ms = win_ms;
-    tick->apps = calloc((size_t)w->apps_count + 1, sizeof *tick->apps);
-    tick->sensors = calloc((size_t)w->sensors_count + 1, sizeof *tick->sensors);
-    tick->states = calloc((size_t)w->sensors_count + 1, sizeof *tick->states);
-    tick->alerts = calloc((size_t)w->alerts_count + 1, sizeof *tick->alerts);
-    tick->alert_bytes = calloc((size_t)w->alerts_count + 1, sizeof *tick->alert_bytes);
-    tick->notes = calloc((size_t)w->alerts_count + 1, sizeof *tick->notes);
-    tick->note_bytes = calloc((size_t)w->alerts_count + 1, sizeof *tick->note_bytes);
-    if (tick->apps == NULL || tick->sensors == NULL || tick->states == NULL ||
-        tick->alerts == NULL || tick->alert_bytes == NULL || tick->notes == NULL ||
-        tick->note_bytes == NULL) {
-        tick_fini(tick);
-        return false;
-    }
-    for (uint32_t i = 0; i < w->alerts_count; i++) {
-        tick->alerts[i] = json_grown(write_alert, &w->alerts[i], &tick->alert_bytes[i]);
-    }
-    tick_notes(feed, tick);
-    sensor_states(feed, tick);
-    return true;
-}
-
-static void tick_name(struct live_feed *feed, struct live_tick *tick)
-{
-    const struct live_window *const w = tick->window;
-    for (uint32_t i = 0; i < w->apps_count; i++) {
-        tick->apps[i] = live_dict_app(&feed->dict, w->apps[i].name);
-    }
-    for (uint32_t i = 0; i < w->sensors_count; i++) {
-        tick->sensors[i] = live_dict_sensor(&feed->dict, w->sensors[i].sensor_id);
-        for (uint32_t n = 0; n < w->sensors[i].flows_count; n++) {
-            (void)live_dict_app(&feed->dict, w->sensors[i].flows[n].app);
-        }
-    }
-}
+#define BODY_BYTES_MAX ((size_t)1000 << 10)
 
 /* ---- sending ---- */
 
@@ -162,7 +32,7 @@ static void write_dict(void *context, struct json_writer *out)
     live_dict_write(&feed->dict, out);
 }
 
-static bool send_dict(struct live_client *client)
+bool live_send_dict(struct live_client *client)
 {
     if (client->dict_rev == client->feed->dict.rev) {
         return true;
@@ -228,7 +98,7 @@ void live_send_frame(struct live_client *client, uint64_t after, uint64_t until,
     memcpy(buffer->data, head, (size_t)head_bytes);
     memcpy(buffer->data + head_bytes, body, body_bytes);
     buffer->data[(size_t)head_bytes + body_bytes] = '}';
-    if (send_dict(client) && http_ws_send(client->ws, buffer) == HTTP_WS_TAKEN) {
+    if (live_send_dict(client) && http_ws_send(client->ws, buffer) == HTTP_WS_TAKEN) {
         client->seq++;
         client->tick_sent = until;
         client->sent_ns[client->seq % LIVE_SENT_MAX] = clock_monotonic_ns();
@@ -405,7 +275,7 @@ void live_first_frame(struct live_client *client)
 
 /* ---- the thread ---- */
 
-static void bye(struct http_ws *ws, const char *reason, uint16_t code)
+void live_bye(struct http_ws *ws, const char *reason, uint16_t code)
 {
     char text[100];
     const int length =
@@ -427,7 +297,7 @@ static void end_logins(struct live_feed *feed)
         if (!client->is_over && !access_holds(feed->api->access, client->grant.proof)) {
             client->is_over = true;
             client->is_subscribed = false;
-            bye(client->ws, "login", 1008);
+            live_bye(client->ws, "login", 1008);
         }
     }
 }
@@ -447,14 +317,14 @@ static void *feed_main(void *context)
         pthread_mutex_unlock(&feed->lock);
         const uint64_t now_ns = clock_monotonic_ns();
         struct live_tick tick;
-        const bool is_made = tick_make(feed, (double)(now_ns - last_ns) / 1e6, &tick);
+        const bool is_made = live_tick_make(feed, (double)(now_ns - last_ns) / 1e6, &tick);
         pthread_mutex_lock(&feed->lock);
         if (is_made) {
             last_ns = now_ns;
-            tick_name(feed, &tick);
+            live_tick_name(feed, &tick);
             tick.number = ++feed->tick_number;
             struct live_tick *const slot = &feed->ticks[tick.number % LIVE_TICKS];
-            tick_fini(slot);
+            live_tick_fini(slot);
             *slot = tick;
             atomic_store(&feed->api->packets_received, tick.window->packets_received);
             atomic_store(&feed->api->cum_bytes, tick.window->cum_bytes);
@@ -474,146 +344,7 @@ static void *feed_main(void *context)
     return NULL;
 }
 
-/* ---- connections (the HTTP loop) ---- */
-
-const struct live_step live_steps[LIVE_STEPS] = {
-    {1000, 86400}, {60000, UINT64_C(60) * 86400}, {3600000, UINT64_C(365) * 86400}};
-
-static void write_hello(void *context, struct json_writer *out)
-{
-    const struct live_client *const client = context;
-    const struct api *const api = client->feed->api;
-    uint64_t from_ns = 0;
-    uint64_t to_ns = 0;
-    json_object_begin(out);
-    json_key(out, "t");
-    json_text(out, "hello");
-    json_key(out, "v");
-    json_u64(out, 1);
-    json_key(out, "boot");
-    json_text(out, api->boot_id);
-    json_key(out, "server");
-    json_text(out, api->host_name);
-    json_key(out, "version");
-    json_text(out, NETSCOPE_VERSION);
-    json_key(out, "now_ms");
-    json_u64(out, clock_wall_ns() / NS_PER_MS);
-    json_key(out, "tick_ms");
-    json_u64(out, api->settings.tick_ns / NS_PER_MS);
-    json_key(out, "min_tick_ms");
-    json_u64(out, api->settings.tick_ns / NS_PER_MS);
-    json_key(out, "history");
-    json_array_begin(out);
-    for (unsigned i = 0; i < LIVE_STEPS; i++) {
-        json_object_begin(out);
-        json_key(out, "step_ms");
-        json_u64(out, live_steps[i].step_ms);
-        json_key(out, "span_s");
-        json_u64(out, live_steps[i].span_s);
-        json_object_end(out);
-    }
-    json_array_end(out);
-    json_key(out, "data");
-    if (history_span(api->history, &from_ns, &to_ns)) {
-        json_object_begin(out);
-        json_key(out, "from_ms");
-        rest_count(out, from_ns / NS_PER_MS);
-        json_key(out, "to_ms");
-        rest_count(out, to_ns / NS_PER_MS + 1); /* half open */
-        json_object_end(out);
-    } else {
-        json_null(out);
-    }
-    json_key(out, "caps");
-    json_object_begin(out);
-    /* As at the door: of whoever has shown who they are. */
-    json_key(out, "capture");
-    json_bool(out, api->fleet != NULL && (client->grant.rights & RIGHT_PACKETS) != 0 &&
-                       http_ws_identity(client->ws)[0] != '\0');
-    json_key(out, "packets");
-    json_bool(out, api->settings.sample_rate > 0 && (client->grant.rights & RIGHT_PACKETS) != 0);
-    json_key(out, "ack");
-    json_bool(out, api->fleet != NULL && atomic_load(&api->triage) != NULL &&
-                       (client->grant.rights & RIGHT_TRIAGE) != 0);
-    json_key(out, "filtered_series");
-    json_bool(out, true);
-    json_object_end(out);
-    json_key(out, "user");
-    json_text(out, http_ws_identity(client->ws));
-    json_key(out, "dict_rev");
-    json_u64(out, client->feed->dict.rev);
-    json_object_end(out);
-}
-
-static bool on_open(struct http_ws *ws, void *context, void **connection)
-{
-    struct api *const api = context;
-    struct live_feed *const feed = api->feed;
-    *connection = NULL;
-    pthread_mutex_lock(&feed->lock);
-    struct live_client *const client =
-        feed->clients_count < api->settings.clients_max ? calloc(1, sizeof *client) : NULL;
-    if (client == NULL) {
-        pthread_mutex_unlock(&feed->lock);
-        atomic_fetch_add(&api->live_refused, 1);
-        bye(ws, "limit", 1013);
-        return true;
-    }
-    client->ws = http_ws_ref(ws);
-    client->feed = feed;
-    client->grant = http_ws_grant(ws);
-    client->connected_ns = clock_wall_ns();
-    client->dict_rev = feed->dict.rev + 1; /* none yet */
-    feed->clients[feed->clients_count++] = client;
-    *connection = client;
-    (void)live_send(client, write_hello, client);
-    (void)send_dict(client);
-    pthread_mutex_unlock(&feed->lock);
-    return true;
-}
-
-static void on_message(struct http_ws *ws, void *connection, const uint8_t *data, size_t bytes,
-                       bool is_text)
-{
-    struct live_client *const client = connection;
-    if (client == NULL) {
-        return;
-    }
-    if (!is_text) {
-        bye(ws, "protocol", 1003);
-        return;
-    }
-    pthread_mutex_lock(&client->feed->lock);
-    if (!client->is_over) {
-        live_message(client, (const char *)data, bytes);
-    }
-    pthread_mutex_unlock(&client->feed->lock);
-}
-
-static void on_close(struct http_ws *ws, void *connection)
-{
-    struct live_client *const client = connection;
-    (void)ws;
-    if (client == NULL) {
-        return;
-    }
-    struct live_feed *const feed = client->feed;
-    pthread_mutex_lock(&feed->lock);
-    for (uint32_t i = 0; i < feed->clients_count; i++) {
-        if (feed->clients[i] == client) {
-            feed->clients[i] = feed->clients[--feed->clients_count];
-            break;
-        }
-    }
-    pthread_mutex_unlock(&feed->lock);
-    http_ws_unref(client->ws);
-    filter_free(client->sub.filter);
-    free(client);
-}
-
-const struct http_ws_protocol live_protocols[] = {
-    {"live.v1.json", "/v1/live", on_open, on_message, on_close, NULL},
-    {NULL, NULL, NULL, NULL, NULL, NULL}};
+/* ---- life ---- */
 
 struct live_feed *live_feed_new(struct api *api, struct error *err)
 {
@@ -652,7 +383,7 @@ void live_feed_stop(struct live_feed *feed)
     pthread_cond_broadcast(&feed->wake);
     for (uint32_t i = 0; i < feed->clients_count; i++) {
         feed->clients[i]->is_subscribed = false;
-        bye(feed->clients[i]->ws, "shutdown", 1001);
+        live_bye(feed->clients[i]->ws, "shutdown", 1001);
     }
     pthread_mutex_unlock(&feed->lock);
     if (feed->is_started) {
@@ -667,7 +398,7 @@ void live_feed_free(struct live_feed *feed)
         return;
     }
     for (unsigned i = 0; i < LIVE_TICKS; i++) {
-        tick_fini(&feed->ticks[i]);
+        live_tick_fini(&feed->ticks[i]);
     }
     free(feed->dict.sensors);
     free((void *)feed->clients);

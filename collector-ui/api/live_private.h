@@ -85,9 +85,20 @@ void live_frame_write(struct live_feed *feed, const struct subscription *sub, ui
 
 /* live_message.c */
 void live_message(struct live_client *client, const char *text, size_t length);
-/* live_feed.c */
+/* live_tick.c; under the feed's lock but for live_tick_make, which takes long */
+/* False: out of memory; the window comes with the next tick. */
+MUST_USE bool live_tick_make(struct live_feed *feed, double win_ms, struct live_tick *tick);
+/* Puts the tick's names into the dictionary, and their places in it into the tick. */
+void live_tick_name(struct live_feed *feed, struct live_tick *tick);
+void live_tick_fini(struct live_tick *tick);
+/* live_feed.c; under the feed's lock but for live_bye */
+/* False: its queue is full, or there is no memory. */
 bool live_send(struct live_client *client, void (*write)(void *context, struct json_writer *out),
                void *context);
 void live_send_frame(struct live_client *client, uint64_t after, uint64_t until, const char *body,
                      size_t body_bytes);
+/* The dictionary, if it has changed since the client had it. False: as above. */
+bool live_send_dict(struct live_client *client);
+/* The last message, and then the connection ends with this code of RFC 6455. */
+void live_bye(struct http_ws *ws, const char *reason, uint16_t code);
 void live_first_frame(struct live_client *client);
