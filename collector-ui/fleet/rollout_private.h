@@ -24,6 +24,11 @@ bool rollout_has_failed(const struct rollout_sensor *sensor);
 /* No further sensor gets it, since `sensor` "went back: because". */
 void rollout_stop(struct rollout *rollout, struct rollout_wish *wish,
                   const struct rollout_sensor *sensor, const char *verb, const char *reason);
+/* It is in this state now; a failure stops its wish at once. */
+void rollout_set_state(struct rollout *rollout, struct rollout_sensor *sensor,
+                       enum ingest_config_state state, uint64_t wall_ns);
+/* Where another wish counts for it now, or none, it begins anew with that one. */
+void rollout_assign(struct rollout *rollout, struct rollout_sensor *sensor, uint64_t wall_ns);
 /* The collector's own words in place of the sensor's. */
 void rollout_judge(struct rollout *rollout, struct rollout_sensor *sensor,
                    enum ingest_config_state state, const char *reason, uint64_t wall_ns);
