@@ -94,19 +94,9 @@ int api_check(const struct api_settings *s, struct error *err)
                      s->bind);
 }
 
-struct api *api_new(const struct api_settings *settings, struct history *history,
-                    struct sensor_registry *registry, struct fleet_grpc *fleet,
-                    void (*ingest_counts)(void *context, struct api_ingest_counts *out),
-                    void *context, struct error *err)
+/* What is 0 or NULL in the settings has its default. */
+static void settle(struct api *api, const struct api_settings *settings)
 {
-    AUTO(api) api = calloc(1, sizeof *api);
-    struct error local = {0};
-    err = err == NULL ? &local : err;
-    error_clear(err);
-    if (api == NULL) {
-        error_set(err, ENOMEM, "api: out of memory");
-        return NULL;
-    }
     api->settings = *settings;
     if (settings->bind == NULL || settings->bind[0] == '\0') {
         api->settings.bind = "127.0.0.1";
@@ -123,22 +113,10 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     api->settings.login_attempts = settings->login_attempts != 0 ? settings->login_attempts : 10;
     api->settings.login_interval_ns =
         settings->login_interval_ns != 0 ? settings->login_interval_ns : 30 * NS_PER_SEC;
-    api->history = history;
-    api->registry = registry;
-    api->fleet = fleet;
-    fill_routes(api);
-    api->ingest_counts = ingest_counts;
-    api->context = context;
-    api->started_ns = clock_wall_ns();
-    hash_random_hex(api->boot_id);
-    (void)gethostname(api->host_name, sizeof api->host_name - 1);
-    if (api_check(&api->settings, err) != 0 || auth_read(api, err) != 0) {
-        return NULL;
-    }
-    api->feed = live_feed_new(api, err);
-    if (api->feed == NULL) {
-        return NULL;
-    }
+}
+
+static int start_server(struct api *api, struct error *err)
+{
     const struct http_server_options options = {
         .address = api->settings.bind,
         .port = (uint16_t)api->settings.port,
@@ -160,6 +138,42 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     api->server = http_server_start(&options, err);
     if (api->server == NULL) {
         error_prefix(err, "web");
+        return -err->code;
+    }
+    return 0;
+}
+
+struct api *api_new(const struct api_settings *settings, struct history *history,
+                    struct sensor_registry *registry, struct fleet_grpc *fleet,
+                    void (*ingest_counts)(void *context, struct api_ingest_counts *out),
+                    void *context, struct error *err)
+{
+    AUTO(api) api = calloc(1, sizeof *api);
+    struct error local = {0};
+    err = err == NULL ? &local : err;
+    error_clear(err);
+    if (api == NULL) {
+        error_set(err, ENOMEM, "api: out of memory");
+        return NULL;
+    }
+    settle(api, settings);
+    api->history = history;
+    api->registry = registry;
+    api->fleet = fleet;
+    fill_routes(api);
+    api->ingest_counts = ingest_counts;
+    api->context = context;
+    api->started_ns = clock_wall_ns();
+    hash_random_hex(api->boot_id);
+    (void)gethostname(api->host_name, sizeof api->host_name - 1);
+    if (api_check(&api->settings, err) != 0 || auth_read(api, err) != 0) {
+        return NULL;
+    }
+    api->feed = live_feed_new(api, err);
+    if (api->feed == NULL) {
+        return NULL;
+    }
+    if (start_server(api, err) != 0) {
         return NULL;
     }
     live_feed_start(api->feed);

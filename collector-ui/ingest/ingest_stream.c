@@ -220,6 +220,54 @@ static void tell_sketch(struct ingest_stream *stream, const char *sensor_id,
     }
 }
 
+/* Any but Hello, of a sensor that has said who it is. */
+static void take_further(struct ingest_stream *stream, const char *sensor_id,
+                         const struct ingest_request *request)
+{
+    const struct ingest_events *events = stream->ingest->events;
+
+    events->seen(events->context, sensor_id, clock_wall_ns());
+    switch (request->kind) {
+    case INGEST_BATCH:
+        ingest_take_batch(stream, request);
+        break;
+    case INGEST_PACKED:
+        ingest_take_packed(stream, &request->packed);
+        break;
+    case INGEST_GAP:
+        ingest_take_gap(stream, request);
+        break;
+    case INGEST_HEARTBEAT:
+        ingest_take_heartbeat(stream, sensor_id, &request->heartbeat);
+        break;
+    case INGEST_CONFIG_STATUS:
+        if (events->config_status != NULL) {
+            events->config_status(events->context, sensor_id, &request->config_status);
+        }
+        break;
+    case INGEST_SKETCH:
+        tell_sketch(stream, sensor_id, &request->sketch);
+        break;
+    case INGEST_GOODBYE:
+        log_info("ingest", "a sensor leaves", "sensor=%s undelivered_records=%llu", sensor_id,
+                 (unsigned long long)request->goodbye.undelivered_records);
+        events->goodbye(events->context, sensor_id);
+        break;
+    case INGEST_ASSETS:
+        if (events->assets != NULL) {
+            events->assets(events->context, sensor_id, request->bytes, request->length);
+        }
+        break;
+    case INGEST_COMMAND_RESULT:
+        if (events->command_result != NULL) {
+            events->command_result(events->context, sensor_id, &request->result);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
 static void take_request(struct ingest_stream *stream, const struct ingest_request *request)
 {
     struct ingest *ingest = stream->ingest;
@@ -241,49 +289,8 @@ static void take_request(struct ingest_stream *stream, const struct ingest_reque
             return;
         }
         ingest_take_hello(stream, &request->hello);
-        return;
-    }
-    ingest->events->seen(ingest->events->context, sensor_id, clock_wall_ns());
-    switch (request->kind) {
-    case INGEST_BATCH:
-        ingest_take_batch(stream, request);
-        break;
-    case INGEST_PACKED:
-        ingest_take_packed(stream, &request->packed);
-        break;
-    case INGEST_GAP:
-        ingest_take_gap(stream, request);
-        break;
-    case INGEST_HEARTBEAT:
-        ingest_take_heartbeat(stream, sensor_id, &request->heartbeat);
-        break;
-    case INGEST_CONFIG_STATUS:
-        if (ingest->events->config_status != NULL) {
-            ingest->events->config_status(ingest->events->context, sensor_id,
-                                          &request->config_status);
-        }
-        break;
-    case INGEST_SKETCH:
-        tell_sketch(stream, sensor_id, &request->sketch);
-        break;
-    case INGEST_GOODBYE:
-        log_info("ingest", "a sensor leaves", "sensor=%s undelivered_records=%llu", sensor_id,
-                 (unsigned long long)request->goodbye.undelivered_records);
-        ingest->events->goodbye(ingest->events->context, sensor_id);
-        break;
-    case INGEST_ASSETS:
-        if (ingest->events->assets != NULL) {
-            ingest->events->assets(ingest->events->context, sensor_id, request->bytes,
-                                   request->length);
-        }
-        break;
-    case INGEST_COMMAND_RESULT:
-        if (ingest->events->command_result != NULL) {
-            ingest->events->command_result(ingest->events->context, sensor_id, &request->result);
-        }
-        break;
-    default:
-        break;
+    } else {
+        take_further(stream, sensor_id, request);
     }
 }
 

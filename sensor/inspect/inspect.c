@@ -53,56 +53,49 @@ static void *align_up(void *memory)
     return memory == NULL || over == 0 ? memory : (uint8_t *)memory + (CACHE_LINE - over);
 }
 
-struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err)
+/* States that memory and flows allow; 0 with `err`: not one. */
+static uint64_t states_of(const struct inspect_settings *settings, struct error *err)
 {
-    uint64_t blocks = settings->flows_max;
+    uint64_t states = settings->flows_max;
 
-    if (settings->memory_bytes != 0 && settings->memory_bytes / STATE_BYTES < blocks) {
-        blocks = settings->memory_bytes / STATE_BYTES;
+    if (settings->memory_bytes != 0 && settings->memory_bytes / STATE_BYTES < states) {
+        states = settings->memory_bytes / STATE_BYTES;
     }
-    if (blocks == 0) {
+    if (states == 0) {
         error_set(err, EINVAL,
                   "inspection: %" PRIu64 " bytes for %" PRIu32
                   " flows hold not one state of %zu bytes: raise the limit",
                   settings->memory_bytes, settings->flows_max, STATE_BYTES);
-        return NULL;
     }
-    struct inspect *inspect = calloc(1, sizeof(*inspect));
-    if (inspect != NULL) {
-        /* One more, so that they can begin at a line of memory. */
-        inspect->blocks_memory = calloc(blocks + 1, sizeof(struct inspect_block));
-        inspect->blocks = align_up(inspect->blocks_memory);
-        inspect->streams_memory = calloc(blocks + 1, sizeof(struct inspect_stream));
-        inspect->streams = align_up(inspect->streams_memory);
-        inspect->port_text = malloc(PORT_TEXT_BYTES);
-        inspect->dns_names = malloc(DNS_NAMES_BYTES);
-        inspect->observer = settings->observer;
-        inspect->dns_scratch = settings->observer.on_dns != NULL ? inspect_dns_scratch_new() : NULL;
-    }
-    if (inspect == NULL || inspect->blocks_memory == NULL || inspect->streams_memory == NULL ||
+    return states;
+}
+
+static bool take_states(struct inspect *inspect, uint64_t states, struct error *err)
+{
+    const bool wants_dns = inspect->observer.on_dns != NULL;
+
+    /* One more, so that they can begin at a line of memory. */
+    inspect->blocks_memory = calloc(states + 1, sizeof(struct inspect_block));
+    inspect->blocks = align_up(inspect->blocks_memory);
+    inspect->streams_memory = calloc(states + 1, sizeof(struct inspect_stream));
+    inspect->streams = align_up(inspect->streams_memory);
+    inspect->port_text = malloc(PORT_TEXT_BYTES);
+    inspect->dns_names = malloc(DNS_NAMES_BYTES);
+    inspect->dns_scratch = wants_dns ? inspect_dns_scratch_new() : NULL;
+    inspect->blocks_max = (uint32_t)states;
+    if (inspect->blocks_memory == NULL || inspect->streams_memory == NULL ||
         inspect->port_text == NULL || inspect->dns_names == NULL ||
-        (settings->observer.on_dns != NULL && inspect->dns_scratch == NULL)) {
+        (wants_dns && inspect->dns_scratch == NULL)) {
         error_set(err, ENOMEM, "inspection: no memory for %" PRIu64 " states (%" PRIu64 " MiB)",
-                  blocks, blocks * STATE_BYTES >> 20);
-        inspect_free(inspect);
-        return NULL;
+                  states, states * STATE_BYTES >> 20);
+        return false;
     }
-    if (!take_tools(inspect, err)) {
-        inspect_free(inspect);
-        return NULL;
-    }
-    if (!byte_pool_init(&inspect->held,
-                        settings->held_bytes != 0 ? settings->held_bytes : INSPECT_HELD_BYTES,
-                        err)) {
-        inspect_free(inspect);
-        return NULL;
-    }
-    if (settings->is_touched) {
-        memset(inspect->blocks, 0, blocks * sizeof(struct inspect_block));
-        memset(inspect->streams, 0, blocks * sizeof(struct inspect_stream));
-    }
-    inspect_make_labels(inspect);
-    inspect->blocks_max = (uint32_t)blocks;
+    return true;
+}
+
+/* What is 0 in the settings has its default. */
+static void settle(struct inspect *inspect, const struct inspect_settings *settings)
+{
     inspect->table = settings->table;
     inspect->rules = settings->rules;
     inspect->stream_bytes =
@@ -114,12 +107,40 @@ struct inspect *inspect_new(const struct inspect_settings *settings, struct erro
         settings->datagram_timeout_ns != 0 ? settings->datagram_timeout_ns : INSPECT_DATAGRAM_NS;
     inspect->dns_timeout_ns =
         settings->dns_timeout_ns != 0 ? settings->dns_timeout_ns : INSPECT_DNS_TIMEOUT_NS;
-    inspect->statistics.states_max = (uint32_t)blocks;
+}
+
+struct inspect *inspect_new(const struct inspect_settings *settings, struct error *err)
+{
+    const uint64_t states = states_of(settings, err);
+    AUTO(inspect) inspect = NULL;
+
+    if (states == 0) {
+        return NULL;
+    }
+    inspect = calloc(1, sizeof(*inspect));
+    if (inspect == NULL) {
+        error_set(err, ENOMEM, "inspection: no memory");
+        return NULL;
+    }
+    inspect->observer = settings->observer;
+    if (!take_states(inspect, states, err) || !take_tools(inspect, err) ||
+        !byte_pool_init(&inspect->held,
+                        settings->held_bytes != 0 ? settings->held_bytes : INSPECT_HELD_BYTES,
+                        err)) {
+        return NULL;
+    }
+    if (settings->is_touched) {
+        memset(inspect->blocks, 0, states * sizeof(struct inspect_block));
+        memset(inspect->streams, 0, states * sizeof(struct inspect_stream));
+    }
+    inspect_make_labels(inspect);
+    settle(inspect, settings);
+    inspect->statistics.states_max = (uint32_t)states;
     inspect->statistics.memory_bytes =
         sizeof(*inspect) + PORT_TEXT_BYTES + DNS_NAMES_BYTES + SCRATCH_BYTES_ALL +
-        fingerprints_memory_bytes() + blocks * STATE_BYTES + byte_pool_memory_bytes(&inspect->held);
+        fingerprints_memory_bytes() + states * STATE_BYTES + byte_pool_memory_bytes(&inspect->held);
     inspect->statistics.held_bytes_max = (uint64_t)inspect->held.units_max * BYTE_POOL_UNIT_BYTES;
-    return inspect;
+    return TAKE(inspect);
 }
 
 void inspect_free(struct inspect *inspect)
