@@ -93,7 +93,6 @@ struct http_grant {
     unsigned rights; /* of the program's */
     uint64_t proof;  /* by which it can be looked up again whether they still hold */
 };
-struct http_grant http_request_grant(const struct http_request *request);
 void http_request_set_grant(struct http_request *request, struct http_grant grant); /* hook only */
 void *http_request_context(const struct http_request *request); /* http_server_options.context */
 

@@ -216,11 +216,6 @@ void http_request_set_identity(struct http_request *request, const char *identit
     lws_strncpy(request->identity, identity, sizeof request->identity);
 }
 
-struct http_grant http_request_grant(const struct http_request *request)
-{
-    return request->grant;
-}
-
 void http_request_set_grant(struct http_request *request, struct http_grant grant)
 {
     request->grant = grant;

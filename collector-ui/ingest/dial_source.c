@@ -11,13 +11,6 @@
 #define STEP_NS      (200 * NS_PER_MS) /* how exact pauses are */
 #define IDLE_STEP_NS (3600 * NS_PER_SEC)
 
-const char *dial_state_name(enum dial_state state)
-{
-    static const char *const names[] = {"waiting", "asking", "streaming", "passing", "ending"};
-
-    return (size_t)state < ARRAY_COUNT(names) ? names[state] : "none";
-}
-
 /* ---- the list ---- */
 
 static void free_list(struct dial *list)

@@ -56,7 +56,6 @@ enum dial_state {
     DIAL_PASSING, /* the sensor reports by another way: it is looked at again later */
     DIAL_ENDING,
 };
-const char *dial_state_name(enum dial_state state); /* "streaming" */
 
 /* Of one dial, since it was added. */
 struct dial_counts {

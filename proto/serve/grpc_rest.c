@@ -428,11 +428,6 @@ static const char *name_of(const struct grpc_program *program, const char *path)
     return row == NULL ? path : row->path;
 }
 
-bool grpc_rest_is_method(const struct grpc_program *program, const char *path)
-{
-    return name_of(program, path) != path;
-}
-
 enum grpc_scope grpc_rest_scope(const struct grpc_program *program, const char *path)
 {
     return grpc_scope_of(name_of(program, path));

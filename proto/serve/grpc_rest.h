@@ -28,8 +28,6 @@ void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
 /* The one right that a path of REST needs: its method's, or its page's (grpc_scope_of). A path that
  * nobody has needs what reading needs. */
 enum grpc_scope grpc_rest_scope(const struct grpc_program *program, const char *path);
-/* Is it a method's path (rather than a page's)? */
-bool grpc_rest_is_method(const struct grpc_program *program, const char *path);
 /* May this request have its answer (token, packet bytes)? On the http thread. */
 enum http_auth_verdict grpc_rest_authorize(struct grpc_server *server,
                                            const struct http_request *request);
