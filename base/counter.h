@@ -1,5 +1,5 @@
-/* 64-bit counter with one writer and any reader: no lock, no locked instruction. Depends on: libc.
- */
+/* 64-bit counter with one writer and any reader: no lock, no locked instruction. Threads: one that
+ * writes, any that read. Depends on: libc. */
 #pragma once
 
 #include <stdatomic.h>

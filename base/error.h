@@ -18,4 +18,5 @@ int error_set(struct error *err, int code, const char *format, ...) PRINTF_LIKE(
 /* Puts "prefix: " before the message that is there. No effect when `err` is NULL or has no code. */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* No code and no message; NULL is allowed. */
 void error_clear(struct error *err);

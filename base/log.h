@@ -13,7 +13,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, LOG_LEVEL_COUNT };
 
+/* Lines above `level` are left out from now on. Any thread. */
 void log_set_level(enum log_level level);
+/* Whether a line of it would be written: for those that cost something to make. Any thread. */
 bool log_enabled(enum log_level level);
 
 enum log_format {

@@ -18,6 +18,8 @@ struct metrics_page {
 /* A histogram's samples are NAME_bucket{le}, NAME_sum and NAME_count, a summary's the last two. */
 enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM, METRICS_SUMMARY };
 
+/* An empty page, which takes memory with its first line; lines beyond `bytes_max` are left out and
+ * counted. */
 void metrics_page_init(struct metrics_page *page, size_t bytes_max);
 void metrics_page_fini(struct metrics_page *page);
 

@@ -25,6 +25,7 @@ struct observe_info {
     char config_hash[17];
 };
 
+/* False: no SensorInfo, or one without sensor_id or boot_id, or with a text over its bounds. */
 MUST_USE bool observe_decode_info(const uint8_t *bytes, size_t length, struct observe_info *out);
 
 /* "/netscope.v1.FlowService/ObserveFlows"; NULL: nobody streams them so. */
@@ -44,5 +45,6 @@ struct observe_response {
     char loss_reason[48];
 };
 
+/* `records` is borrowed from `bytes`. False: no such message. */
 MUST_USE bool observe_decode_response(const uint8_t *bytes, size_t length,
                                       struct observe_response *out);

@@ -1,7 +1,6 @@
 /* Statistics of one second as plain C (netscope.v1.StatsRecord): figures of the traffic and of the
  * sensor itself, and the loss ledger; for units, lifetimes and numbers of enums see record.h.
  *
- * Counters are sums since the start of the sensor unless a comment says otherwise.
  * Depends on: base/address.h. */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* `netscope-sensor doctor`: what is missing for this sensor, by its settings, in plain words.
- * Depends on: base/service/doctor.h, sensor/settings.h. */
+ * Depends on: base/service/doctor.h, sensor/settings.h. Threads: main, in place of a run. */
 #pragma once
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* netscope-sensor fields: every field of the records with type, unit and the names that IPFIX, ECS
- * and OpenTelemetry have for it. Depends on: base, proto/json. */
+ * and OpenTelemetry have for it. Depends on: base, proto/json. Threads: main, in place of a run. */
 #pragma once
 
 #include <stdio.h>

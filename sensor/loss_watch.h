@@ -45,6 +45,7 @@ struct loss_watch {
     uint64_t all_before[LOSS_KINDS];
 };
 
+/* What the rows of the loss ledger say was taken and lost until now, of each kind. */
 void loss_sample_from(struct loss_sample *out, const struct stats_ledger_row *rows, uint32_t count);
 
 /* Forgets the time before: the settings are others now. All zero is the same. */

@@ -13,6 +13,8 @@
 
 struct terminal;
 
+/* `out` is borrowed; `top_flows`: with each line of statistics, 0: none. NULL with `err`: ENOMEM.
+ */
 MUST_USE struct terminal *terminal_new(FILE *out, uint32_t top_flows, struct error *err);
 void terminal_free(struct terminal *terminal);
 DEFINE_AUTO(terminal, terminal_free);

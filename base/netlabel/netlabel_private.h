@@ -25,7 +25,10 @@ void netlabel_set_put(struct netlabel_set *set, const struct netlabel *label);
 /* label_database.c */
 
 struct label_database;
+/* Maps the file into memory. NULL with `err` ("PATH: why"): ENOENT and others of open, EINVAL for
+ * what is no database. */
 MUST_USE struct label_database *label_database_open(const char *path, struct error *err);
 void label_database_close(struct label_database *database);
+/* Adds what the database says of the address, but for keys that `out` has. Any thread. */
 void label_database_find(const struct label_database *database, const struct ip_address *address,
                          struct netlabel_set *out);

@@ -1,6 +1,7 @@
 /* How many TCP connections a server has at once. The gRPC core has no bound for them, so its
  * accept4(2) is answered here: a connection beyond the bound is closed as soon as it is accepted,
- * before it costs a handshake or memory. Private to base/rpc. Depends on: libc. */
+ * before it costs a handshake or memory. Private to base/rpc. Depends on: libc.
+ * Threads: those of the core accept, any other asks. */
 #pragma once
 
 #include <stdint.h>

@@ -1,4 +1,5 @@
-/* What the files of base/rpc share; nobody else includes it. Depends on: libgrpc. */
+/* What the files of base/rpc share; nobody else includes it. Depends on: libgrpc. Threads: that of
+ * the runtime, unless a comment says otherwise. */
 #pragma once
 
 #include <assert.h>

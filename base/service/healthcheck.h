@@ -1,5 +1,5 @@
 /* `--healthcheck`: asks the program that runs here how it is, for containers without a shell or
- * curl. Depends on: libc, libssl. */
+ * curl. Depends on: libc, libssl. Threads: main of a process of its own. */
 #pragma once
 
 #include <stdbool.h>

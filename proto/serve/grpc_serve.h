@@ -224,6 +224,7 @@ void grpc_ask_abandon(const struct grpc_ask *ask);
 
 /* ---- link ---- */
 
+/* Outlives the server for those who may answer later: any thread. Returns `link`. */
 struct grpc_link *grpc_link_ref(struct grpc_link *link);
 void grpc_link_unref(struct grpc_link *link);
 

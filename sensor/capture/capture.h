@@ -204,6 +204,7 @@ void capture_wake(
     struct capture_shard *shard); /* ends the wait of its poll; any thread, signal safe */
 void capture_live_stop(struct capture_live *live); /* closes the tap and wakes all; any thread */
 
+/* Fixed once it is open. Any thread. */
 uint32_t capture_live_shards(const struct capture_live *live);
 uint32_t capture_live_interfaces(const struct capture_live *live);
 

@@ -11,6 +11,8 @@
 #include "base/attributes.h"
 #include "base/error.h"
 
+/* The link type in files (LINKTYPE_) of libpcap's number on this machine (DLT_), and the reverse:
+ * few differ. */
 uint16_t capture_link_type_of(int dlt);
 int capture_dlt_of(uint16_t link_type);
 

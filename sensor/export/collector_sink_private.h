@@ -314,6 +314,8 @@ void collector_sink_forget_sketches(struct collector_sink *sink);
 
 /* collector_sink_news.c: the callbacks. */
 
+/* Fills the table of callbacks of the stream; they run on the rpc thread and leave news for the
+ * sink's. */
 void collector_sink_methods(struct collector_sink *sink);
 
 /* collector_sink_config.c: ConfigOffer. */

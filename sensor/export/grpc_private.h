@@ -47,7 +47,9 @@ bool grpc_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *o
 
 /* ---- captures on request (grpc_capture.c) ---- */
 
+/* Answers a request of PacketService.CapturePackets. */
 void grpc_capture_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+/* Callbacks of its call: there is room, the server stops, it is over. */
 void grpc_capture_writable(struct rpc_call *call);
 void grpc_capture_drain(struct rpc_call *call);
 void grpc_capture_done(struct rpc_call *call, const struct rpc_result *result);

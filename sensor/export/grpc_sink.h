@@ -1,4 +1,5 @@
-/* The inbox of the gRPC server. Private to sensor/export/grpc_*.c. */
+/* The inbox of the gRPC server. Private to sensor/export/grpc_*.c. Depends on: proto/serve,
+ * pipeline. Threads: the publisher offers, the rpc thread takes. */
 #pragma once
 
 struct grpc_server;

@@ -5,4 +5,5 @@
 struct metrics_page;
 struct pipeline;
 
+/* Nothing where no sink is a Kafka cluster. */
 void kafka_metrics_write(struct pipeline *pipeline, struct metrics_page *page);

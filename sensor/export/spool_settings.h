@@ -1,5 +1,6 @@
 /* Section `spool`: where records wait that a durable sink (the collector, each Kafka cluster) has
- * not yet, through long outages and restarts. Depends on: base/config. */
+ * not yet, through long outages and restarts. Depends on: base/config. Threads:
+ * main, at start; read by the sinks. */
 #pragma once
 
 #include <stdbool.h>

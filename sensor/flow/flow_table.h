@@ -35,6 +35,7 @@ struct flow_budget {
     _Atomic int64_t remaining;
 };
 
+/* Before any table is made on it. */
 void flow_budget_init(struct flow_budget *budget, uint64_t flows_max);
 
 struct flow_settings {

@@ -88,4 +88,5 @@ void fragment_table_expire(struct fragment_table *table, uint64_t now_ns);
 /* Gives up everything; the end of the input. */
 void fragment_table_finish(struct fragment_table *table, uint64_t now_ns);
 
+/* Lives as long as the table; any thread reads it. */
 const struct fragment_counts *fragment_table_counts(const struct fragment_table *table);

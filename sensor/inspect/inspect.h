@@ -136,6 +136,7 @@ struct inspect_statistics {
     uint64_t stream_ignored;     /* segments far beyond what their receiver acknowledged */
 };
 
+/* As of now; only on the thread of the shard. */
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);
 
 /* A figure of the above as operators see it: netscope_inspect_<name>. */

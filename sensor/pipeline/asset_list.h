@@ -18,6 +18,8 @@ MUST_USE struct asset_list *asset_list_new(uint32_t assets_max, struct error *er
 void asset_list_free(struct asset_list *list); /* NULL is allowed */
 DEFINE_AUTO(asset_list, asset_list_free);
 
+/* What a shard saw within a second joins what is known; the one unseen for the longest makes room.
+ * Publisher. */
 void asset_list_add(struct asset_list *list, const struct asset_table *second);
 
 struct asset_list_query {

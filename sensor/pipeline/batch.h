@@ -3,7 +3,7 @@
  * The shard encodes each record once without its identity and leaves room behind it; the publisher
  * writes the identity there (sensor_id, boot_id, record_seq). From then on the batch is immutable,
  * shared by reference count, and returns to its shard when the last sink lets go. Depends on: base,
- * proto. */
+ * proto. Threads: a batch has one owner until it is published; references are dropped on any. */
 #pragma once
 
 #include <assert.h>

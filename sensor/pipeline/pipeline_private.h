@@ -1,4 +1,5 @@
-/* Inside of a pipeline, shared by pipeline*.c alone. */
+/* Inside of a pipeline, shared by pipeline*.c alone. Threads: main, which starts and joins; what
+ * others may read is atomic, or stands still once they run. */
 #pragma once
 
 #include <pthread.h>

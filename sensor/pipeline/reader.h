@@ -38,6 +38,8 @@ struct reader_counts { /* one writer, any reader */
 
 struct reader;
 
+/* Opens the first file and takes all memory. NULL with `err`: ENOMEM, or what capture_open_file
+ * says. The shards are made afterwards and before it runs. */
 MUST_USE struct reader *reader_new(const struct reader_settings *settings, struct error *err);
 void reader_free(struct reader *reader);
 DEFINE_AUTO(reader, reader_free);

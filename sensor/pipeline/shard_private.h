@@ -1,4 +1,5 @@
-/* Inside of a shard, shared by shard*.c alone. */
+/* Inside of a shard, shared by shard*.c alone. Threads: the shard's, but for its counters, which
+ * any reads. */
 #pragma once
 
 #include "proto/codec.h"

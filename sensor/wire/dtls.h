@@ -27,6 +27,7 @@ struct dtls_datagram {
     bool is_broken;  /* bytes that are no record */
 };
 
+/* Borrows `bytes`. */
 struct dtls_datagram dtls_datagram_over(const struct wire_span *bytes);
 
 /* The next handshake fragment; false at the end of what can be read. */
