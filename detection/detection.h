@@ -5,7 +5,7 @@
  * decides on the merged one: windows of sub-buckets, thresholds, incidents OPEN / UPDATE / CLOSE.
  * The collector merges the sensors' frames (detection_frame_write, _read) by the same code. All
  * memory is taken at start; all time is packet time, so a replay gives the same alerts at any
- * number of shards. Depends on: base, base/sketch, proto/record.h. Threads: an object belongs to
+ * number of shards. Depends on: base, proto/record.h. Threads: an object belongs to
  * one thread at a time. */
 #pragma once
 
