@@ -156,7 +156,7 @@ struct grpc_row {
      * as query parameters, or POST with the request as JSON. */
     const char *rest[2];
     bool is_stream;
-    /* Of a stream that is none over a ring; NULL: of grpc_reader.c, or none. */
+    /* Of a stream that is none over a ring; NULL: of a reader, or none. */
     void (*on_writable)(struct rpc_call *call);
     void (*on_drain)(struct rpc_call *call);
     void (*on_done)(struct rpc_call *call, const struct rpc_result *result);
@@ -298,7 +298,7 @@ struct grpc_refusal {
 };
 void grpc_rest_refuse(const struct grpc_ask *ask, const struct grpc_refusal *refusal);
 
-/* ---- readers (grpc_reader.c) ---- */
+/* ---- readers (grpc_reader.c, grpc_reader_feed.c) ---- */
 
 /* The call's reader, not yet started, with `batch_max` set; NULL: refused (too many streams). */
 MUST_USE struct grpc_reader *grpc_reader_new(struct grpc_ask *ask, unsigned stream);
