@@ -97,7 +97,7 @@ struct analysis_section {
 };
 
 struct pipeline_section {
-    bool enabled; /* the seed's key: more than one worker */
+    bool enabled; /* an older key: more than one shard */
     uint64_t workers;
     const char *shards; /* number, or "auto" */
     struct config_list cpus;

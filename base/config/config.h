@@ -49,7 +49,7 @@ struct config_field {
     const char *help;      /* one sentence */
     const char *choices;   /* CONFIG_CHOICE: "a|b|c" */
     const char *bare_unit; /* unit of a number without one ("s", "ms", "MiB"), for files of the
-                              seed; NULL: refused */
+                              first NetScope; NULL: refused */
     const char *alias;     /* an older key with the same meaning ("timeout_secs"), or NULL */
     bool is_secret;        /* printed as *** */
     bool is_hot;           /* a reload may change it without a restart */

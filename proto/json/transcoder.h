@@ -6,7 +6,7 @@
  * messages, absent members of a oneof and empty lists and maps left out. In: both name forms
  * (snake_case and lowerCamelCase), numbers as text or number, enums by name or number. The
  * descriptors are the embedded FileDescriptorSet. Depends on: base, proto. Pure after
- * json_descriptors(); any thread. */
+ * the first call; any thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -84,7 +84,7 @@ static void seconds_member(struct json_writer *writer, const char *key, uint64_t
     json_raw(writer, text, (size_t)length);
 }
 
-/* The seed's line: ts, reason, then the flow. */
+/* As the first NetScope wrote it: ts, reason, then the flow. */
 static void write_expired(struct file_sink *sink, struct json_writer *writer)
 {
     static const char *const reasons[] = {"end", "timeout", "timeout", "end", "end", "eviction"};

@@ -12,8 +12,8 @@
 
 enum file_sink_kind {
     FILE_FLOWS_JSONL,         /* every record, proto3 JSON with snake_case names */
-    FILE_EXPIRED_FLOWS_JSONL, /* the seed's short form of ended flows: PARITY "Flow fields", ts and
-                                 reason */
+    FILE_EXPIRED_FLOWS_JSONL, /* ts, reason and the short form (flow_short.h) of each flow that ends
+                               */
     FILE_ALERTS_JSONL, /* {"ts":...,"kind":...,"description":...} and our fields behind them */
     FILE_DNS_JSONL,    /* every DNS transaction, proto3 JSON with snake_case names */
     FILE_EXPORT_JSON,  /* one array, sorted by total bytes, at the end */

@@ -233,7 +233,7 @@ static double average_bps(const struct view *view)
     return view->duration > 0 ? (double)view->bytes * 8 / view->duration : 0;
 }
 
-/* Fields that the seed did not have. */
+/* Fields that the first NetScope did not have. */
 static void own_json(struct json_writer *out, const struct flow_record *record,
                      const struct view *view)
 {

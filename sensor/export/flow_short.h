@@ -1,4 +1,5 @@
-/* The short form of a flow, as JSON and CSV: the seed's fields in its order, ours after them.
+/* The short form of a flow, as JSON and CSV: fields of the first NetScope in its order, ours
+ * after them.
  *
  * protocol, endpoint_a, endpoint_b (a = smaller by version, address, port), first_seen, last_seen
  * (unix seconds with microseconds), duration_secs, packets and bytes each way, totals, avg_bps,

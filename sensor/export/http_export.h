@@ -32,8 +32,7 @@ void http_export_free(struct http_export *http);
 DEFINE_AUTO(http_export, http_export_free);
 uint16_t http_export_port(const struct http_export *http);
 
-/* The page of /metrics, for --metrics-file and tests: names of CONVENTIONS and the eight of the
- * seed. */
+/* The page of /metrics, in the order of its families; `grpc` may be NULL. Any thread. */
 struct metrics_page;
 void http_export_metrics(struct pipeline *pipeline, struct grpc_server *grpc,
                          struct metrics_page *page);

@@ -1,6 +1,6 @@
 """The collector stream: records in, memory of a connection, a fleet that comes back at once. Standard library only.
 
-Rows of `./netscope bench`; alone: stream.py BUILD. Floors are those of the design (GRPC.md 9); a row says whether it
+Rows of `./netscope bench`; alone: stream.py BUILD. Floors are those of docs/performance.md; a row says whether it
 holds. CPU figures of one run are comparable with each other, not with those of another run or machine.
 """
 import os
