@@ -1,4 +1,5 @@
-/* What the files of the Kafka sink share: kafka_sink.c (thread, counters), kafka_stream.c (topics
+/* What the files of the Kafka sink share: kafka_sink.c (its life and counters),
+ * kafka_thread.c, kafka_stream.c (topics
  * and values), kafka_send.c (messages), kafka_spool.c (what is not acknowledged yet),
  * kafka_aggregate.c.
  *
@@ -20,10 +21,11 @@
 #include "sensor/export/kafka_client.h"
 #include "sensor/export/kafka_sink.h"
 
-#define RUN_MAX        BATCH_RECORDS_MAX
-#define SCRATCH_BYTES  1048576 /* a value in another form, or a packed one */
-#define ITEM_BYTES_MAX 8388608 /* records of one batch for one topic */
-#define BIT_WORDS      (RUN_MAX / 64)
+#define KAFKA_LOG_INTERVAL_NS (10 * NS_PER_SEC) /* of one sort of line */
+#define RUN_MAX               BATCH_RECORDS_MAX
+#define SCRATCH_BYTES         1048576 /* a value in another form, or a packed one */
+#define ITEM_BYTES_MAX        8388608 /* records of one batch for one topic */
+#define BIT_WORDS             (RUN_MAX / 64)
 
 /* Records of one topic that come together. */
 struct kafka_run {
@@ -132,6 +134,13 @@ struct kafka_sink {
 void kafka_count_failure(struct kafka_sink *sink, rd_kafka_resp_err_t code, uint32_t records,
                          bool is_possibly_persisted);
 void kafka_keep_error(struct kafka_sink *sink, const char *text);
+
+/* ---- kafka_thread.c ---- */
+/* A producer, whose events wake the thread. 0 or -errno. */
+MUST_USE int kafka_open_client(struct kafka_sink *sink, struct error *err);
+MUST_USE int kafka_start_thread(struct kafka_sink *sink, struct error *err);
+/* Takes a sum as a record of its stream; `context` is the sink. */
+void kafka_on_aggregate(void *context, const uint8_t *record, uint32_t length);
 /* Callbacks run here: delivery reports, errors, the library's log. */
 void kafka_serve(struct kafka_sink *sink, int timeout_ms);
 
