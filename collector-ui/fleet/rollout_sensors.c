@@ -7,8 +7,8 @@
 
 #include "collector-ui/fleet/rollout_private.h"
 
-#define VAIN_MAX 3 /* processes in a row that are offered settings and end without a word of them  \
-                    */
+/* Processes in a row that are offered settings and end without a word of them. */
+#define VAIN_MAX 3
 
 /* ---- finding ---- */
 
