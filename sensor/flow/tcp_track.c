@@ -171,9 +171,9 @@ static void note_segment(struct flow_table *table, struct flow_tcp_part *part, i
         if (table->settings.measure_rtt && !tcp_is_timed(side)) {
             tcp_start_timing(table, part, direction, packet, end);
         }
-        if (packet->payload_bytes > 0) {
-            note_window_full(table, part, direction, end);
-        }
+    }
+    if (packet->payload_bytes > 0) {
+        note_window_full(table, part, direction, end);
     }
     tcp_note_last(table, part, direction, packet, end);
 }

@@ -133,6 +133,22 @@ static void the_last_byte_of_a_window_fills_it_with_its_scale(void **state)
     }
 }
 
+static void what_fills_the_window_again_fills_it(void **state)
+{
+    (void)state;
+    start();
+    harness_handshake(&h, SECOND);
+    SEGMENT(T(35), 1, A, 5001, 1001, .window = 200);
+    SEGMENT(T(40), 0, A, 1001, 5001, .payload = 100);
+    SEGMENT(T(41), 0, A, 1101, 5001, .payload = 100);
+    SEGMENT(T(300), 0, A, 1101, 5001, .payload = 100, .ip_id = 7);
+    SEGMENT(T(600), 0, A, 1001, 5001, .payload = 100, .ip_id = 8); /* its end is not the window's */
+    const struct flow_record *r = finish();
+    assert_int_equal(r->tcp.forward.retransmitted_segments, 2);
+    assert_int_equal(r->tcp.forward.window_full_events, 2);
+    harness_stop(&h);
+}
+
 static void without_the_handshake_the_scale_is_unknown(void **state)
 {
     (void)state;
@@ -330,6 +346,7 @@ int main(void)
         cmocka_unit_test(bytes_acknowledged_before_are_spurious),
         cmocka_unit_test(a_block_below_the_acknowledgement_is_no_sack_of_new_bytes),
         cmocka_unit_test(the_last_byte_of_a_window_fills_it_with_its_scale),
+        cmocka_unit_test(what_fills_the_window_again_fills_it),
         cmocka_unit_test(without_the_handshake_the_scale_is_unknown),
         cmocka_unit_test(bytes_into_a_closed_window_are_probes),
         cmocka_unit_test(a_time_stamp_saves_the_sample_of_data_sent_again),
