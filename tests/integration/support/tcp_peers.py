@@ -18,6 +18,7 @@ import time
 PORTS = (7001, 7002, 7003)
 CLOSED_PORT = 7999
 TCP_FASTOPEN_CONNECT = 30
+SETTLED = (5, 6, 7)  # TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE
 TCP_INFO_FIELDS = {"rtt_us": 68, "retransmitted": 100, "min_rtt_us": 148, "data_segments_in": 152, "data_segments_out": 156,
                    "dsack": 216, "reordered": 220}
 
@@ -25,8 +26,18 @@ TCP_INFO_FIELDS = {"rtt_us": 68, "retransmitted": 100, "min_rtt_us": 148, "data_
 def tcp_info(connection):
     data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
     values = {name: struct.unpack_from("=I", data, at)[0] for name, at in TCP_INFO_FIELDS.items() if len(data) >= at + 4}
-    values["options"] = data[5]
+    values["state"] = data[0]
     return values
+
+
+def settled_info(connection):
+    """What the kernel says when all that was sent is acknowledged, the FIN, too."""
+    end = time.monotonic() + 5
+    while True:
+        told = tcp_info(connection)
+        if told["state"] in SETTLED or time.monotonic() > end:
+            return told
+        time.sleep(0.01)
 
 
 def send_all(connection, size, chunk, pause):
@@ -77,8 +88,10 @@ def attend(connection, report):
             connection.shutdown(socket.SHUT_WR)
         if part.get("end") != "rst":
             read_all(connection, None)
+            if part.get("end") != "fin":
+                connection.shutdown(socket.SHUT_WR)
         report.write(json.dumps({"port": connection.getpeername()[1], "server_port": connection.getsockname()[1],
-                                 "tcp": tcp_info(connection)}) + "\n")
+                                 "tcp": tcp_info(connection) if part.get("end") == "rst" else settled_info(connection)}) + "\n")
         report.flush()
         if part.get("end") == "rst":
             abort(connection)
@@ -151,7 +164,9 @@ def talk_one(address, order):
         if order.get("end") != "server":
             client.shutdown(socket.SHUT_WR)
         told["received"] += read_all(client, None)
-        told["tcp"] = tcp_info(client)
+        if order.get("end") == "server":
+            client.shutdown(socket.SHUT_WR)
+        told["tcp"] = settled_info(client)
         client.close()
     except OSError as error:
         told["error"] = str(error)
