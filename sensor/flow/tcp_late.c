@@ -4,6 +4,7 @@
 #include "sensor/flow/tcp_track_internal.h"
 
 #define OUT_OF_ORDER_NS    UINT64_C(3000000)
+#define COPY_NS            UINT64_C(1000000)
 #define FAST_RETRANSMIT_NS UINT64_C(20000000)
 
 /* Since the highest segment; the low bits of the clock are left out, and 73 minutes wrap. */
@@ -51,7 +52,8 @@ void tcp_keep_last(struct flow_tcp_side *side, struct flow_tcp_fault_side *fault
     }
 }
 
-/* The switch showed the last segment twice: a host that sends it again takes a timeout for it. */
+/* The switch showed the last segment twice: a host that sends it again takes a timeout for it.
+ * Without an IP id (IPv6, and hosts that leave it 0) only what comes again at once is one. */
 static bool is_copy(const struct flow_tcp_side *side, const struct flow_tcp_fault_side *faults,
                     const struct packet *packet)
 {
@@ -60,9 +62,9 @@ static bool is_copy(const struct flow_tcp_side *side, const struct flow_tcp_faul
     const uint32_t seq =
         is_kept ? faults->last_seq : side->next_seq - payload_bytes - last_flags(side);
 
-    return packet->ip_id != 0 && (uint16_t)packet->ip_id == side->last_ip_id &&
-           packet->tcp_seq == seq && packet->payload_bytes == payload_bytes &&
-           since_highest(side, packet) < OUT_OF_ORDER_NS;
+    return (uint16_t)packet->ip_id == side->last_ip_id && packet->tcp_seq == seq &&
+           packet->payload_bytes == payload_bytes &&
+           since_highest(side, packet) < (packet->ip_id != 0 ? OUT_OF_ORDER_NS : COPY_NS);
 }
 
 /* Whether bytes of the segment may be among those not seen so far. */
@@ -165,11 +167,11 @@ void tcp_note_late(struct flow_table *table, struct flow_tcp_part *part, int dir
     const struct flow_tcp_fault_side *peer_faults = tcp_faults_of(table, part, !direction);
     const bool may_fill = is_in_hole(faults, packet->tcp_seq, end);
 
-    tcp_doubt_timing(table, part, direction, packet);
     if (is_copy(side, faults, packet)) {
         faults->duplicate_packets++;
         return;
     }
+    tcp_doubt_timing(table, part, direction, packet);
     const bool fills = is_out_of_order(table, part, direction, packet, end, may_fill);
     if (may_fill) {
         fill_hole(side, faults, packet->tcp_seq, end);

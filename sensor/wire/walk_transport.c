@@ -25,6 +25,18 @@ static bool peek_ports(struct walk *walk)
     return true;
 }
 
+/* The capture ends among the options: those before are read, and how much is behind them is known.
+ */
+static void take_cut_options(struct walk *walk, const struct tcp *tcp)
+{
+    struct packet *out = walk->out;
+
+    tcp_take_options(tcp->header + TCP_HEADER_BYTES, walk_left(walk) - TCP_HEADER_BYTES, out);
+    out->tcp_options &= (uint8_t)~TCP_OPTION_BROKEN;
+    out->payload_bytes =
+        out->payload_bytes > tcp->header_bytes ? out->payload_bytes - tcp->header_bytes : 0;
+}
+
 void walk_broken_tcp(struct walk *walk, const struct tcp *tcp, enum wire_status status)
 {
     if (tcp->header == NULL) {
@@ -33,7 +45,11 @@ void walk_broken_tcp(struct walk *walk, const struct tcp *tcp, enum wire_status 
         tree_tcp(walk->tree, tcp, status);
     }
     walk_take_payload(walk);
-    walk->out->payload_bytes = 0;
+    if (tcp->header != NULL && status == WIRE_TRUNCATED) {
+        take_cut_options(walk, tcp);
+    } else {
+        walk->out->payload_bytes = 0;
+    }
     walk->out->payload_captured_bytes = 0;
     walk_fault(walk, LAYER_TCP, reason_of(walk, status));
 }

@@ -184,6 +184,38 @@ static void bytes_into_a_closed_window_are_probes(void **state)
     harness_stop(&h);
 }
 
+static void what_a_switch_shows_twice_leaves_the_round_trip(void **state)
+{
+    (void)state;
+    start();
+    harness_handshake(&h, SECOND);
+    SEGMENT(T(40), 0, PA, 1001, 5001, .payload = 100, .ip_id = 7);
+    SEGMENT(T(40) + 20000, 0, PA, 1001, 5001, .payload = 100, .ip_id = 7);
+    SEGMENT(T(52), 1, A, 5001, 1101, .ip_id = 9);
+    SEGMENT(T(52) + 20000, 1, A, 5001, 1101, .ip_id = 9);
+    const struct flow_record *r = finish();
+    assert_int_equal(r->tcp.forward.duplicate_packets, 1);
+    assert_int_equal(r->tcp.forward.retransmitted_segments, 0);
+    assert_int_equal(r->tcp.server_rtt.last_ns, 12 * MILLI);
+    harness_stop(&h);
+}
+
+static void without_an_ip_id_what_comes_again_at_once_is_a_copy(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        start();
+        harness_handshake(&h, SECOND);
+        SEGMENT(T(40), 0, PA, 1001, 5001, .payload = 100);
+        SEGMENT(T(40) + (late ? 2 * MILLI : 20000), 0, PA, 1001, 5001, .payload = 100);
+        SEGMENT(T(52), 1, A, 5001, 1101);
+        const struct flow_record *r = finish();
+        assert_int_equal(r->tcp.forward.duplicate_packets, late ? 0 : 1);
+        assert_int_equal(r->tcp.forward.retransmitted_segments, late ? 1 : 0);
+        harness_stop(&h);
+    }
+}
+
 /* RFC 7323 3: the stamp tells which of two copies was acknowledged. */
 static void a_time_stamp_saves_the_sample_of_data_sent_again(void **state)
 {
@@ -347,6 +379,8 @@ int main(void)
         cmocka_unit_test(a_block_below_the_acknowledgement_is_no_sack_of_new_bytes),
         cmocka_unit_test(the_last_byte_of_a_window_fills_it_with_its_scale),
         cmocka_unit_test(what_fills_the_window_again_fills_it),
+        cmocka_unit_test(what_a_switch_shows_twice_leaves_the_round_trip),
+        cmocka_unit_test(without_an_ip_id_what_comes_again_at_once_is_a_copy),
         cmocka_unit_test(without_the_handshake_the_scale_is_unknown),
         cmocka_unit_test(bytes_into_a_closed_window_are_probes),
         cmocka_unit_test(a_time_stamp_saves_the_sample_of_data_sent_again),

@@ -435,6 +435,35 @@ static void a_cut_transport_header_still_shows_ports_that_are_there(void **state
     assert_int_equal(packet.ip_version, 4);
 }
 
+static void cut_options_of_tcp_leave_the_payload_known_and_those_before_the_cut(void **state)
+{
+    static const uint8_t options[12] = {2, 4, 5, 180, 8, 10, 0, 0, 0, 1, 0, 0};
+    const struct build_tcp tcp = {
+        .source_port = 1, .target_port = 2, .options = options, .options_length = 12};
+    struct frame frame;
+
+    (void)state;
+    start();
+    build_ethernet(&b);
+    build_ipv4(&b, ip4);
+    build_tcp(&b, tcp);
+    build_text(&b, "payload");
+    frame = build_frame(&b, 0);
+    frame.captured_bytes = 14 + 20 + 20 + 8;
+    assert_int_equal(packet_decode(&frame, 0, &packet), PACKET_TRUNCATED);
+    assert_int_equal(packet.payload_bytes, 7);
+    assert_int_equal(packet.payload_captured_bytes, 0);
+    assert_int_equal(packet.tcp_options, TCP_OPTION_MSS);
+    assert_int_equal(packet.tcp_mss, 1460);
+    frame.captured_bytes = 14 + 20 + 20;
+    assert_int_equal(packet_decode(&frame, 0, &packet), PACKET_TRUNCATED);
+    assert_int_equal(packet.payload_bytes, 7);
+    assert_int_equal(packet.tcp_options, 0);
+    frame.captured_bytes--; /* how long the header is was not captured */
+    assert_int_equal(packet_decode(&frame, 0, &packet), PACKET_TRUNCATED);
+    assert_int_equal(packet.payload_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +484,7 @@ int main(void)
         cmocka_unit_test(ip_headers_that_contradict_themselves_are_malformed),
         cmocka_unit_test(a_capture_that_ends_in_a_header_is_truncated),
         cmocka_unit_test(a_cut_transport_header_still_shows_ports_that_are_there),
+        cmocka_unit_test(cut_options_of_tcp_leave_the_payload_known_and_those_before_the_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
