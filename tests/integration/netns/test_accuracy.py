@@ -1,5 +1,5 @@
-"""A part of accuracy.py: connections of the kernel's own stack over a wire that loses, delays and reorders, against the kernel, the
-programs and tshark. Root only (77 else)."""
+"""A part of accuracy.py and application_accuracy.py: connections of the kernel's own stack over a wire that loses, delays and reorders,
+against the kernel, the programs and tshark. Root only (77 else)."""
 import os
 import sys
 import tempfile
@@ -8,6 +8,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..")]
 import accuracy
+import application_accuracy
 from support.programs import main
 from support.two_hosts import need
 
@@ -34,6 +35,13 @@ class Accuracy(unittest.TestCase):
 
     def test_segments_that_the_link_cuts(self):
         self.check("offload")
+
+    def test_what_applications_agreed_on(self):
+        need("openssl")
+        with tempfile.TemporaryDirectory(prefix="netscope-accuracy-") as folder:
+            asked, faults = application_accuracy.measure(folder, 48)
+        self.assertGreaterEqual(asked, 90)
+        self.assertEqual(faults[:3], [])
 
 
 if __name__ == "__main__":
