@@ -7,13 +7,6 @@
 #include "collector-ui/api/api_private.h"
 #include "collector-ui/api/ledger.h"
 
-static void one(struct metrics_page *page, const char *name, enum metrics_type type,
-                const char *help, uint64_t value)
-{
-    metrics_family(page, name, type, help);
-    metrics_u64(page, name, NULL, value);
-}
-
 static void write_detectors(struct metrics_page *page, const struct api_detection_counts *c)
 {
 #define COLUMN(member) offsetof(struct stats_detector, member)
@@ -64,21 +57,23 @@ static void write_learnt(struct metrics_page *page, const struct api_detection_c
     if (!c->learnt.is_kept) {
         return;
     }
-    one(page, "netscope_learnt_saves_total", METRICS_COUNTER,
-        "Writings of what detectors have learnt.", c->learnt.saved);
-    one(page, "netscope_learnt_save_failures_total", METRICS_COUNTER,
-        "Writings of it that failed: a restart would lose what came since the last one.",
-        c->learnt.failed);
-    one(page, "netscope_learnt_refused_total", METRICS_COUNTER,
+    metrics_one(page, "netscope_learnt_saves_total", METRICS_COUNTER,
+                "Writings of what detectors have learnt.", c->learnt.saved);
+    metrics_one(page, "netscope_learnt_save_failures_total", METRICS_COUNTER,
+                "Writings of it that failed: a restart would lose what came since the last one.",
+                c->learnt.failed);
+    metrics_one(
+        page, "netscope_learnt_refused_total", METRICS_COUNTER,
         "Files of it that were damaged, foreign, too old or of another version, and set aside.",
         c->learnt.refused);
-    one(page, "netscope_learnt_subjects_read", METRICS_GAUGE,
-        "Hosts, services and servers that were known at the start.", c->learnt.subjects);
-    one(page, "netscope_learnt_left_out", METRICS_GAUGE,
-        "Those that the last writing had no room for.", c->learnt.left_out);
-    one(page, "netscope_learnt_bytes", METRICS_GAUGE, "Bytes of the file.", c->learnt.bytes);
-    one(page, "netscope_learnt_saved_timestamp_seconds", METRICS_GAUGE,
-        "When it was written last; 0: not since the start.", c->learnt.saved_wall_sec);
+    metrics_one(page, "netscope_learnt_subjects_read", METRICS_GAUGE,
+                "Hosts, services and servers that were known at the start.", c->learnt.subjects);
+    metrics_one(page, "netscope_learnt_left_out", METRICS_GAUGE,
+                "Those that the last writing had no room for.", c->learnt.left_out);
+    metrics_one(page, "netscope_learnt_bytes", METRICS_GAUGE, "Bytes of the file.",
+                c->learnt.bytes);
+    metrics_one(page, "netscope_learnt_saved_timestamp_seconds", METRICS_GAUGE,
+                "When it was written last; 0: not since the start.", c->learnt.saved_wall_sec);
 }
 
 void metrics_write_detection(struct metrics_page *page, struct api *api)
@@ -100,14 +95,14 @@ void metrics_write_detection(struct metrics_page *page, struct api *api)
         metrics_u64(page, "netscope_collector_sketch_frames_total",
                     METRICS_LABELS("verdict", c.frames[i].verdict), c.frames[i].count);
     }
-    one(page, "netscope_collector_fleet_seconds_decided_total", METRICS_COUNTER,
-        "Seconds decided over the fleet.", c.seconds);
-    one(page, "netscope_collector_fleet_alerts_total", METRICS_COUNTER,
-        "Incidents of the fleet opened as alerts.", c.alerts);
-    one(page, "netscope_collector_fleet_sensors", METRICS_GAUGE,
-        "Sensors that sent a second for detection.", c.sensors);
-    one(page, "netscope_detectors_memory_bytes", METRICS_GAUGE, "Memory of the detectors.",
-        c.memory_bytes);
+    metrics_one(page, "netscope_collector_fleet_seconds_decided_total", METRICS_COUNTER,
+                "Seconds decided over the fleet.", c.seconds);
+    metrics_one(page, "netscope_collector_fleet_alerts_total", METRICS_COUNTER,
+                "Incidents of the fleet opened as alerts.", c.alerts);
+    metrics_one(page, "netscope_collector_fleet_sensors", METRICS_GAUGE,
+                "Sensors that sent a second for detection.", c.sensors);
+    metrics_one(page, "netscope_detectors_memory_bytes", METRICS_GAUGE, "Memory of the detectors.",
+                c.memory_bytes);
     write_detectors(page, &c);
     write_learnt(page, &c);
 }

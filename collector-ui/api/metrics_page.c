@@ -8,13 +8,6 @@
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/api/ledger.h"
 
-static void one(struct metrics_page *page, const char *name, enum metrics_type type,
-                const char *help, uint64_t value)
-{
-    metrics_family(page, name, type, help);
-    metrics_u64(page, name, NULL, value);
-}
-
 static void write_history(struct metrics_page *page, struct api *api)
 {
     struct history_counts c;
@@ -71,7 +64,7 @@ static void write_history(struct metrics_page *page, struct api *api)
          atomic_load(&api->live_refused)},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        one(page, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+        metrics_one(page, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
     }
 }
 
@@ -82,47 +75,54 @@ static void write_grpc(struct metrics_page *page, const struct api *api)
         return;
     }
     fleet_grpc_counts_read(api->fleet, &c);
-    one(page, "netscope_collector_grpc_streams", METRICS_GAUGE, "Live streams of the API now.",
-        c.streams);
-    one(page, "netscope_collector_grpc_records_taken_total", METRICS_COUNTER,
-        "Records taken for live streams.", c.records_taken);
-    one(page, "netscope_collector_grpc_records_unfed_total", METRICS_COUNTER,
-        "Records that found no room in front of all live streams; they are stored.",
-        c.records_unfed);
-    one(page, "netscope_collector_grpc_records_sent_total", METRICS_COUNTER,
-        "Records sent to live streams.", c.records_sent);
-    one(page, "netscope_collector_grpc_records_dropped_total", METRICS_COUNTER,
-        "Records that live streams did not get, each told by a LossNotice.", c.records_dropped);
+    metrics_one(page, "netscope_collector_grpc_streams", METRICS_GAUGE,
+                "Live streams of the API now.", c.streams);
+    metrics_one(page, "netscope_collector_grpc_records_taken_total", METRICS_COUNTER,
+                "Records taken for live streams.", c.records_taken);
+    metrics_one(page, "netscope_collector_grpc_records_unfed_total", METRICS_COUNTER,
+                "Records that found no room in front of all live streams; they are stored.",
+                c.records_unfed);
+    metrics_one(page, "netscope_collector_grpc_records_sent_total", METRICS_COUNTER,
+                "Records sent to live streams.", c.records_sent);
+    metrics_one(page, "netscope_collector_grpc_records_dropped_total", METRICS_COUNTER,
+                "Records that live streams did not get, each told by a LossNotice.",
+                c.records_dropped);
 }
 
 #define KAFKA(name) "netscope_collector_kafka_source_" name
 
 static void write_kafka(struct metrics_page *page, const struct api_ingest_counts *c)
 {
-    one(page, KAFKA("messages_total"), METRICS_COUNTER, "Messages read from Kafka.",
-        c->kafka.messages);
-    one(page, KAFKA("undecodable_total"), METRICS_COUNTER,
-        "Of them: not what netscope-sensor writes.", c->kafka.undecodable);
-    one(page, KAFKA("records_total"), METRICS_COUNTER, "Records in them.", c->kafka.records);
-    one(page, KAFKA("taken_total"), METRICS_COUNTER, "Of them: new, and on disk.", c->kafka.taken);
-    one(page, KAFKA("duplicates_total"), METRICS_COUNTER, "Of them: taken before.", c->kafka.known);
-    one(page, KAFKA("by_stream_total"), METRICS_COUNTER,
-        "Of them: of sensors that report here by their own stream too.", c->kafka.by_stream);
-    one(page, KAFKA("refused_total"), METRICS_COUNTER,
+    metrics_one(page, KAFKA("messages_total"), METRICS_COUNTER, "Messages read from Kafka.",
+                c->kafka.messages);
+    metrics_one(page, KAFKA("undecodable_total"), METRICS_COUNTER,
+                "Of them: not what netscope-sensor writes.", c->kafka.undecodable);
+    metrics_one(page, KAFKA("records_total"), METRICS_COUNTER, "Records in them.",
+                c->kafka.records);
+    metrics_one(page, KAFKA("taken_total"), METRICS_COUNTER, "Of them: new, and on disk.",
+                c->kafka.taken);
+    metrics_one(page, KAFKA("duplicates_total"), METRICS_COUNTER, "Of them: taken before.",
+                c->kafka.known);
+    metrics_one(page, KAFKA("by_stream_total"), METRICS_COUNTER,
+                "Of them: of sensors that report here by their own stream too.",
+                c->kafka.by_stream);
+    metrics_one(
+        page, KAFKA("refused_total"), METRICS_COUNTER,
         "Of them: no room for a further sensor (ingest.sensors_max), or a name that is none.",
         c->kafka.refused);
-    one(page, KAFKA("errors_total"), METRICS_COUNTER, "Errors of brokers and topics.",
-        c->kafka.errors);
-    one(page, KAFKA("commits_total"), METRICS_COUNTER, "Commits of offsets.", c->kafka.commits);
-    one(page, KAFKA("commits_failed_total"), METRICS_COUNTER, "Of them: failed.",
-        c->kafka.commits_failed);
-    one(page, KAFKA("again_total"), METRICS_COUNTER,
-        "Times that messages were asked for again, since the log did not take them.",
-        c->kafka.again);
-    one(page, KAFKA("partitions"), METRICS_GAUGE, "Partitions read by this collector now.",
-        c->kafka.partitions);
-    one(page, KAFKA("lag_messages"), METRICS_GAUGE,
-        "Messages in them that are not read yet, as far as is known.", c->kafka.lag);
+    metrics_one(page, KAFKA("errors_total"), METRICS_COUNTER, "Errors of brokers and topics.",
+                c->kafka.errors);
+    metrics_one(page, KAFKA("commits_total"), METRICS_COUNTER, "Commits of offsets.",
+                c->kafka.commits);
+    metrics_one(page, KAFKA("commits_failed_total"), METRICS_COUNTER, "Of them: failed.",
+                c->kafka.commits_failed);
+    metrics_one(page, KAFKA("again_total"), METRICS_COUNTER,
+                "Times that messages were asked for again, since the log did not take them.",
+                c->kafka.again);
+    metrics_one(page, KAFKA("partitions"), METRICS_GAUGE, "Partitions read by this collector now.",
+                c->kafka.partitions);
+    metrics_one(page, KAFKA("lag_messages"), METRICS_GAUGE,
+                "Messages in them that are not read yet, as far as is known.", c->kafka.lag);
 }
 
 static void write_ingest(struct metrics_page *page, struct api *api)
@@ -132,41 +132,46 @@ static void write_ingest(struct metrics_page *page, struct api *api)
         return;
     }
     api->ingest_counts(api->context, &c);
-    one(page, "netscope_collector_connections", METRICS_GAUGE, "Sensors connected.", c.connections);
-    one(page, "netscope_collector_ingest_batches_total", METRICS_COUNTER, "Batches received.",
-        c.batches);
-    one(page, "netscope_collector_ingest_records_total", METRICS_COUNTER, "Records received.",
-        c.records);
-    one(page, "netscope_collector_ingest_duplicates_total", METRICS_COUNTER,
-        "Records received twice.", c.duplicates);
-    one(page, "netscope_collector_ingest_gap_records_total", METRICS_COUNTER, "Records told lost.",
-        c.gap_records);
-    one(page, "netscope_collector_ingest_refused_total", METRICS_COUNTER, "Streams refused.",
-        c.refused);
-    one(page, "netscope_collector_ingest_refused_rate_total", METRICS_COUNTER,
-        "Of them: an address began more than ingest.streams_per_second.", c.refused_rate);
-    one(page, "netscope_collector_ingest_sockets", METRICS_GAUGE, "TCP connections now.",
-        c.sockets);
-    one(page, "netscope_collector_ingest_sockets_refused_total", METRICS_COUNTER,
-        "TCP connections closed at once: there were ingest.connections_max.", c.sockets_refused);
-    one(page, "netscope_collector_ingest_throttles_total", METRICS_COUNTER,
-        "Requests to sensors to send less, or all again.", c.throttles);
-    one(page, "netscope_collector_ingest_throttled_sensors", METRICS_GAUGE,
-        "Sensors whose rate is bounded now because the store is behind.", c.throttled);
-    one(page, "netscope_collector_ingest_backlog_bytes", METRICS_GAUGE,
-        "Batches taken and not yet in the store.", c.backlog_bytes);
-    one(page, "netscope_collector_ingest_draining", METRICS_GAUGE,
-        "1 while sensors are sent to another collector (ingest.redirect_to).", c.is_draining);
-    one(page, "netscope_collector_ingest_redirects_total", METRICS_COUNTER,
-        "Requests to sensors to go to another collector.", c.redirects);
-    one(page, "netscope_collector_ingest_elsewhere_records_total", METRICS_COUNTER,
-        "Records that sensors told as acknowledged by another collector: not lost.",
-        c.elsewhere_records);
-    one(page, "netscope_collector_ingest_returned_records_total", METRICS_COUNTER,
-        "Records that the log did not take: not acknowledged, sent again.", c.returned);
-    one(page, "netscope_collector_log_errors_total", METRICS_COUNTER,
-        "Writes and syncs of the log that failed; nothing of them was acknowledged.", c.log_errors);
-    one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.", c.log_bytes);
+    metrics_one(page, "netscope_collector_connections", METRICS_GAUGE, "Sensors connected.",
+                c.connections);
+    metrics_one(page, "netscope_collector_ingest_batches_total", METRICS_COUNTER,
+                "Batches received.", c.batches);
+    metrics_one(page, "netscope_collector_ingest_records_total", METRICS_COUNTER,
+                "Records received.", c.records);
+    metrics_one(page, "netscope_collector_ingest_duplicates_total", METRICS_COUNTER,
+                "Records received twice.", c.duplicates);
+    metrics_one(page, "netscope_collector_ingest_gap_records_total", METRICS_COUNTER,
+                "Records told lost.", c.gap_records);
+    metrics_one(page, "netscope_collector_ingest_refused_total", METRICS_COUNTER,
+                "Streams refused.", c.refused);
+    metrics_one(page, "netscope_collector_ingest_refused_rate_total", METRICS_COUNTER,
+                "Of them: an address began more than ingest.streams_per_second.", c.refused_rate);
+    metrics_one(page, "netscope_collector_ingest_sockets", METRICS_GAUGE, "TCP connections now.",
+                c.sockets);
+    metrics_one(page, "netscope_collector_ingest_sockets_refused_total", METRICS_COUNTER,
+                "TCP connections closed at once: there were ingest.connections_max.",
+                c.sockets_refused);
+    metrics_one(page, "netscope_collector_ingest_throttles_total", METRICS_COUNTER,
+                "Requests to sensors to send less, or all again.", c.throttles);
+    metrics_one(page, "netscope_collector_ingest_throttled_sensors", METRICS_GAUGE,
+                "Sensors whose rate is bounded now because the store is behind.", c.throttled);
+    metrics_one(page, "netscope_collector_ingest_backlog_bytes", METRICS_GAUGE,
+                "Batches taken and not yet in the store.", c.backlog_bytes);
+    metrics_one(page, "netscope_collector_ingest_draining", METRICS_GAUGE,
+                "1 while sensors are sent to another collector (ingest.redirect_to).",
+                c.is_draining);
+    metrics_one(page, "netscope_collector_ingest_redirects_total", METRICS_COUNTER,
+                "Requests to sensors to go to another collector.", c.redirects);
+    metrics_one(page, "netscope_collector_ingest_elsewhere_records_total", METRICS_COUNTER,
+                "Records that sensors told as acknowledged by another collector: not lost.",
+                c.elsewhere_records);
+    metrics_one(page, "netscope_collector_ingest_returned_records_total", METRICS_COUNTER,
+                "Records that the log did not take: not acknowledged, sent again.", c.returned);
+    metrics_one(page, "netscope_collector_log_errors_total", METRICS_COUNTER,
+                "Writes and syncs of the log that failed; nothing of them was acknowledged.",
+                c.log_errors);
+    metrics_one(page, "netscope_collector_log_bytes", METRICS_GAUGE, "Segment log on disk.",
+                c.log_bytes);
     if (c.kafka.is_on) {
         write_kafka(page, &c);
     }
@@ -249,16 +254,16 @@ static void write_receivers(struct metrics_page *page, struct api *api)
 static void write_clickhouse_questions(struct metrics_page *page,
                                        const struct api_clickhouse_counts *c)
 {
-    one(page, CLICKHOUSE("questions_total"), METRICS_COUNTER,
-        "Questions about records older than the store.", c->questions);
-    one(page, CLICKHOUSE("questions_failed_total"), METRICS_COUNTER, "Of these, not answered.",
-        c->questions_failed);
-    one(page, CLICKHOUSE("questions_bounded_total"), METRICS_COUNTER,
-        "Answered up to clickhouse.query_rows or query_size.", c->questions_bounded);
-    one(page, CLICKHOUSE("records_read_total"), METRICS_COUNTER, "Records read for answers.",
-        c->records_read);
-    one(page, CLICKHOUSE("questions_up"), METRICS_GAUGE, "0: the last question failed.",
-        !c->is_question_failing);
+    metrics_one(page, CLICKHOUSE("questions_total"), METRICS_COUNTER,
+                "Questions about records older than the store.", c->questions);
+    metrics_one(page, CLICKHOUSE("questions_failed_total"), METRICS_COUNTER,
+                "Of these, not answered.", c->questions_failed);
+    metrics_one(page, CLICKHOUSE("questions_bounded_total"), METRICS_COUNTER,
+                "Answered up to clickhouse.query_rows or query_size.", c->questions_bounded);
+    metrics_one(page, CLICKHOUSE("records_read_total"), METRICS_COUNTER,
+                "Records read for answers.", c->records_read);
+    metrics_one(page, CLICKHOUSE("questions_up"), METRICS_GAUGE, "0: the last question failed.",
+                !c->is_question_failing);
 }
 
 static void write_clickhouse(struct metrics_page *page, struct api *api)
@@ -282,18 +287,19 @@ static void write_clickhouse(struct metrics_page *page, struct api *api)
         metrics_u64(page, CLICKHOUSE("records_total"), METRICS_LABELS("result", results[i].result),
                     results[i].value);
     }
-    one(page, CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse.", c.waiting);
-    one(page, CLICKHOUSE("waiting_known"), METRICS_GAUGE,
-        "0: those that waited at the start are being counted.", c.is_waiting_known);
-    one(page, CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
-        "Of the log: kept for ClickHouse (clickhouse.queue_size).", c.backlog_bytes);
-    one(page, CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken.",
-        c.inserts);
-    one(page, CLICKHOUSE("retries_total"), METRICS_COUNTER, "Tries that failed and are made again.",
-        c.retries);
-    one(page, CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
-        "Of the log: damaged or gone before it was read.", c.missing_bytes);
-    one(page, CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed.", !c.is_failing);
+    metrics_one(page, CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse.",
+                c.waiting);
+    metrics_one(page, CLICKHOUSE("waiting_known"), METRICS_GAUGE,
+                "0: those that waited at the start are being counted.", c.is_waiting_known);
+    metrics_one(page, CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
+                "Of the log: kept for ClickHouse (clickhouse.queue_size).", c.backlog_bytes);
+    metrics_one(page, CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken.",
+                c.inserts);
+    metrics_one(page, CLICKHOUSE("retries_total"), METRICS_COUNTER,
+                "Tries that failed and are made again.", c.retries);
+    metrics_one(page, CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
+                "Of the log: damaged or gone before it was read.", c.missing_bytes);
+    metrics_one(page, CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed.", !c.is_failing);
     if (c.is_asked) {
         write_clickhouse_questions(page, &c);
     }
@@ -309,31 +315,33 @@ static void write_captures(struct metrics_page *page, struct api *api)
         return;
     }
     captures_counts_read(fleet_grpc_captures(api->fleet), &c);
-    one(page, "netscope_collector_captures", METRICS_GAUGE, "Captures of sensors that run now.",
-        c.running);
+    metrics_one(page, "netscope_collector_captures", METRICS_GAUGE,
+                "Captures of sensors that run now.", c.running);
     metrics_family(page, name, METRICS_COUNTER,
                    "Captures by what became of them; refused: no sensor was asked.");
     metrics_u64(page, name, METRICS_LABELS("result", "ended"), c.ended);
     metrics_u64(page, name, METRICS_LABELS("result", "failed"), c.failed);
     metrics_u64(page, name, METRICS_LABELS("result", "refused"), c.refused);
-    one(page, "netscope_collector_capture_packets_total", METRICS_COUNTER,
-        "Packets of captures that have ended.", c.packets);
-    one(page, "netscope_collector_capture_bytes_total", METRICS_COUNTER,
-        "Bytes of the files of captures.", c.bytes);
-    one(page, "netscope_collector_capture_dropped_total", METRICS_COUNTER,
-        "Packets that found no room at their sensor: the reader did not keep up.", c.dropped);
+    metrics_one(page, "netscope_collector_capture_packets_total", METRICS_COUNTER,
+                "Packets of captures that have ended.", c.packets);
+    metrics_one(page, "netscope_collector_capture_bytes_total", METRICS_COUNTER,
+                "Bytes of the files of captures.", c.bytes);
+    metrics_one(page, "netscope_collector_capture_dropped_total", METRICS_COUNTER,
+                "Packets that found no room at their sensor: the reader did not keep up.",
+                c.dropped);
     capture_files_counts_read(fleet_grpc_files(api->fleet), &files);
-    one(page, "netscope_collector_capture_files", METRICS_GAUGE, "Captures kept.", files.kept);
-    one(page, "netscope_collector_capture_files_bytes", METRICS_GAUGE, "Bytes of their files.",
-        files.bytes);
+    metrics_one(page, "netscope_collector_capture_files", METRICS_GAUGE, "Captures kept.",
+                files.kept);
+    metrics_one(page, "netscope_collector_capture_files_bytes", METRICS_GAUGE,
+                "Bytes of their files.", files.bytes);
     metrics_family(page, "netscope_collector_capture_files_removed_total", METRICS_COUNTER,
                    "Kept captures that went: for their age, or to make room for a new one.");
     metrics_u64(page, "netscope_collector_capture_files_removed_total",
                 METRICS_LABELS("reason", "age"), files.aged);
     metrics_u64(page, "netscope_collector_capture_files_removed_total",
                 METRICS_LABELS("reason", "room"), files.displaced);
-    one(page, "netscope_collector_capture_files_failed_total", METRICS_COUNTER,
-        "Files of captures that could not be written.", files.failed);
+    metrics_one(page, "netscope_collector_capture_files_failed_total", METRICS_COUNTER,
+                "Files of captures that could not be written.", files.failed);
 }
 
 static void write_triage(struct metrics_page *page, struct api *api)
@@ -345,11 +353,13 @@ static void write_triage(struct metrics_page *page, struct api *api)
         return;
     }
     triage_counts_read(triage, clock_wall_ns(), &c);
-    one(page, "netscope_collector_acknowledgements", METRICS_GAUGE, "Acknowledgements kept.",
-        c.acknowledgements);
-    one(page, "netscope_collector_acknowledgements_forgotten_total", METRICS_COUNTER,
-        "Acknowledgements that made room for others (triage.acknowledgements_max).", c.forgotten);
-    one(page, "netscope_collector_silences", METRICS_GAUGE, "Silences that are on.", c.silences);
+    metrics_one(page, "netscope_collector_acknowledgements", METRICS_GAUGE,
+                "Acknowledgements kept.", c.acknowledgements);
+    metrics_one(page, "netscope_collector_acknowledgements_forgotten_total", METRICS_COUNTER,
+                "Acknowledgements that made room for others (triage.acknowledgements_max).",
+                c.forgotten);
+    metrics_one(page, "netscope_collector_silences", METRICS_GAUGE, "Silences that are on.",
+                c.silences);
 }
 
 static void write_assets(struct metrics_page *page, struct api *api)
@@ -361,17 +371,19 @@ static void write_assets(struct metrics_page *page, struct api *api)
         return;
     }
     fleet_assets_counts_read(assets, &c);
-    one(page, "netscope_collector_assets", METRICS_GAUGE,
-        "Pairs of address and MAC that sensors know.", c.assets);
-    one(page, "netscope_collector_assets_told_total", METRICS_COUNTER,
-        "Assets in reports of sensors.", c.told);
-    one(page, "netscope_collector_assets_malformed_total", METRICS_COUNTER,
+    metrics_one(page, "netscope_collector_assets", METRICS_GAUGE,
+                "Pairs of address and MAC that sensors know.", c.assets);
+    metrics_one(page, "netscope_collector_assets_told_total", METRICS_COUNTER,
+                "Assets in reports of sensors.", c.told);
+    metrics_one(
+        page, "netscope_collector_assets_malformed_total", METRICS_COUNTER,
         "Of these, not taken: malformed, more than a report may hold, or no room for the sensor.",
         c.malformed);
-    one(page, "netscope_collector_assets_replaced_total", METRICS_COUNTER,
-        "Unseen for the longest, that made room (assets.max, assets.sensor_max).", c.replaced);
-    one(page, "netscope_collector_assets_expired_total", METRICS_COUNTER,
-        "Forgotten since nothing new was told of them (assets.keep).", c.expired);
+    metrics_one(page, "netscope_collector_assets_replaced_total", METRICS_COUNTER,
+                "Unseen for the longest, that made room (assets.max, assets.sensor_max).",
+                c.replaced);
+    metrics_one(page, "netscope_collector_assets_expired_total", METRICS_COUNTER,
+                "Forgotten since nothing new was told of them (assets.keep).", c.expired);
 }
 
 static void write_push(struct metrics_page *page, struct api *api)
@@ -386,8 +398,8 @@ static void write_push(struct metrics_page *page, struct api *api)
         return;
     }
     config_push_counts_read(push, &c);
-    one(page, "netscope_collector_desired_configs", METRICS_GAUGE,
-        "Settings that sensors shall have (SetDesiredConfig).", c.configs);
+    metrics_one(page, "netscope_collector_desired_configs", METRICS_GAUGE,
+                "Settings that sensors shall have (SetDesiredConfig).", c.configs);
     metrics_family(
         page, "netscope_collector_rollouts", METRICS_GAUGE,
         "Of these, how far they are; stopped: a sensor failed, or was waited for in vain.");
@@ -409,14 +421,16 @@ static void write_http(struct metrics_page *page, struct api *api)
 {
     struct http_server_stats s;
     http_server_stats(api->server, &s);
-    one(page, "netscope_collector_http_requests_total", METRICS_COUNTER, "Requests.", s.requests);
-    one(page, "netscope_collector_http_refused_total", METRICS_COUNTER, "Requests refused.",
-        s.requests_refused);
-    one(page, "netscope_collector_http_auth_refused_total", METRICS_COUNTER, "Logins refused.",
-        s.auth_refused);
-    one(page, "netscope_collector_live_clients", METRICS_GAUGE, "Live clients.", s.ws_clients);
-    one(page, "netscope_collector_live_full_total", METRICS_COUNTER,
-        "Sends that found a full queue.", s.ws_full);
+    metrics_one(page, "netscope_collector_http_requests_total", METRICS_COUNTER, "Requests.",
+                s.requests);
+    metrics_one(page, "netscope_collector_http_refused_total", METRICS_COUNTER, "Requests refused.",
+                s.requests_refused);
+    metrics_one(page, "netscope_collector_http_auth_refused_total", METRICS_COUNTER,
+                "Logins refused.", s.auth_refused);
+    metrics_one(page, "netscope_collector_live_clients", METRICS_GAUGE, "Live clients.",
+                s.ws_clients);
+    metrics_one(page, "netscope_collector_live_full_total", METRICS_COUNTER,
+                "Sends that found a full queue.", s.ws_full);
     metrics_family(page, "netscope_collector_http_responses_total", METRICS_COUNTER,
                    "Answers by class.");
     static const char *const classes[] = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -447,7 +461,8 @@ static void write_sensors(struct metrics_page *page, struct api *api)
                        METRICS_LABELS("sensor", list[i].sensor_id),
                        (double)list[i].last_seen_ns / 1e9);
     }
-    one(page, "netscope_active_flows", METRICS_GAUGE, "Flows active on all live sensors.", active);
+    metrics_one(page, "netscope_active_flows", METRICS_GAUGE, "Flows active on all live sensors.",
+                active);
     free(list);
 }
 
@@ -465,8 +480,8 @@ static void write_access(struct metrics_page *page, const struct api *api)
         metrics_u64(page, "netscope_collector_logins_total",
                     METRICS_LABELS("result", logins[i].result), logins[i].value);
     }
-    one(page, "netscope_collector_sessions", METRICS_GAUGE, "Sessions of whoever is logged in.",
-        c.sessions);
+    metrics_one(page, "netscope_collector_sessions", METRICS_GAUGE,
+                "Sessions of whoever is logged in.", c.sessions);
     metrics_family(page, "netscope_collector_sessions_ended_total", METRICS_COUNTER,
                    "Sessions ended before their time.");
     metrics_u64(page, "netscope_collector_sessions_ended_total", METRICS_LABELS("reason", "logout"),
@@ -491,17 +506,18 @@ void route_metrics(struct http_request *request)
     metrics_family(&page, "netscope_uptime_seconds", METRICS_GAUGE, "Since the start.");
     metrics_double(&page, "netscope_uptime_seconds", NULL,
                    (double)(clock_wall_ns() - api->started_ns) / 1e9);
-    one(&page, "netscope_capture_packets_total", METRICS_COUNTER,
-        "Packets told by sensors since the start.", atomic_load(&api->cum_packets));
-    one(&page, "netscope_capture_bytes_total", METRICS_COUNTER,
-        "Bytes told by sensors since the start.", atomic_load(&api->cum_bytes));
-    one(&page, "netscope_kernel_drops_total", METRICS_COUNTER,
-        "Dropped by sensors' kernels since the start.", atomic_load(&api->cum_kernel));
-    one(&page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
-        "Dropped by sensors' interfaces since the start.", atomic_load(&api->cum_interface));
-    one(&page, "netscope_dispatch_drops_total", METRICS_COUNTER,
-        "Packets and records that sensors lost because no batch was free, since the start.",
-        atomic_load(&api->cum_dispatch));
+    metrics_one(&page, "netscope_capture_packets_total", METRICS_COUNTER,
+                "Packets told by sensors since the start.", atomic_load(&api->cum_packets));
+    metrics_one(&page, "netscope_capture_bytes_total", METRICS_COUNTER,
+                "Bytes told by sensors since the start.", atomic_load(&api->cum_bytes));
+    metrics_one(&page, "netscope_kernel_drops_total", METRICS_COUNTER,
+                "Dropped by sensors' kernels since the start.", atomic_load(&api->cum_kernel));
+    metrics_one(&page, "netscope_kernel_if_drops_total", METRICS_COUNTER,
+                "Dropped by sensors' interfaces since the start.",
+                atomic_load(&api->cum_interface));
+    metrics_one(&page, "netscope_dispatch_drops_total", METRICS_COUNTER,
+                "Packets and records that sensors lost because no batch was free, since the start.",
+                atomic_load(&api->cum_dispatch));
     write_sensors(&page, api);
     write_history(&page, api);
     write_ingest(&page, api);
