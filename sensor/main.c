@@ -61,12 +61,84 @@ static int check_health(const struct sensor_settings *settings)
                            stdout);
 }
 
+static int print_topics(const struct sensor_settings *settings)
+{
+    kafka_topics_print(&settings->kafka, stdout);
+    for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings->kafka_names[i] != NULL; i++) {
+        (void)printf("# kafka_clusters.%s\n", settings->kafka_names[i]);
+        kafka_topics_print(&settings->kafka_clusters[i], stdout);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* What the first word may ask for in place of a run, with the flags of one. */
+enum first_word { WORD_NONE, WORD_DOCTOR, WORD_TOPICS };
+
+/* Takes the word away, so that flags come first. */
+static enum first_word take_word(int *argc, char ***argv)
+{
+    char **words = *argv;
+    const enum first_word word = *argc <= 1                              ? WORD_NONE
+                                 : strcmp(words[1], "doctor") == 0       ? WORD_DOCTOR
+                                 : strcmp(words[1], "kafka-topics") == 0 ? WORD_TOPICS
+                                                                         : WORD_NONE;
+
+    if (word != WORD_NONE) {
+        words[1] = words[0];
+        (*argv)++;
+        (*argc)--;
+    }
+    return word;
+}
+
+static int check(const struct sensor_settings *settings, const struct config *config,
+                 const struct sensor_command *command, struct error *err)
+{
+    const int result = app_check_settings(settings, config, err);
+
+    if (result != 0 || !command->check_config) {
+        return result;
+    }
+    return app_check_filter(settings, config, err) != 0 || app_check_addresses(settings, err) != 0
+               ? -err->code
+               : 0;
+}
+
+/* Reads the input, until its end or a signal. */
+static int run(struct config **config, struct sensor_settings *settings,
+               struct sensor_command *command, struct error *err)
+{
+    if (app_use_kept(config, settings, command, err) != 0) {
+        return EXIT_FAILURE;
+    }
+    app_set_log(settings, command);
+    const int status = app_run(settings, *config, command, err);
+
+    free(command->kept_offer);
+    return status;
+}
+
+/* What the command asks for, once its settings are found good. The exit status, with `err` where it
+ * is another than EXIT_SUCCESS. */
+static int obey(struct config **config, struct sensor_settings *settings,
+                struct sensor_command *command, struct error *err)
+{
+    if (command->has_synthetic) {
+        return app_synthetic_flows((uint32_t)command->synthetic_flows, err) == 0 ? EXIT_SUCCESS
+                                                                                 : EXIT_FAILURE;
+    }
+    if (command->compare_path != NULL) {
+        return compare_run(command->argc, command->argv, command->environment, settings, *config,
+                           command, err);
+    }
+    return run(config, settings, command, err);
+}
+
 int main(int argc, char **argv)
 {
     static struct sensor_settings settings;
     struct sensor_command command;
     struct error err = {0};
-    bool prints_topics = false, is_doctor = false;
     AUTO(config) config = sensor_settings_new(&settings, &err);
 
     rpc_process_begin();
@@ -80,13 +152,8 @@ int main(int argc, char **argv)
         ipfix_elements_print(stdout);
         return EXIT_SUCCESS;
     }
-    if (argc > 1 && (strcmp(argv[1], "kafka-topics") == 0 || strcmp(argv[1], "doctor") == 0)) {
-        prints_topics = argv[1][0] == 'k';
-        is_doctor = !prints_topics;
-        argv[1] = argv[0];
-        argv++;
-        argc--;
-    }
+    const enum first_word word = take_word(&argc, &argv);
+
     if (sensor_command_read(argc, argv, environ, config, &command, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
@@ -97,46 +164,22 @@ int main(int argc, char **argv)
     if (command.list_interfaces) {
         return app_list_interfaces(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
     }
-    if (app_check_settings(&settings, config, &err) != 0) {
-        return fail(&err, EXIT_USAGE);
-    }
-    if (command.check_config && (app_check_filter(&settings, config, &err) != 0 ||
-                                 app_check_addresses(&settings, &err) != 0)) {
+    if (check(&settings, config, &command, &err) != 0) {
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
         return EXIT_SUCCESS;
     }
-    if (is_doctor) {
+    if (word == WORD_DOCTOR) {
         return sensor_doctor(&settings, command.is_json, stdout);
     }
     if (command.healthcheck) {
         return check_health(&settings);
     }
-    if (prints_topics) {
-        kafka_topics_print(&settings.kafka, stdout);
-        for (int i = 0; i < KAFKA_CLUSTERS_MAX && settings.kafka_names[i] != NULL; i++) {
-            (void)printf("# kafka_clusters.%s\n", settings.kafka_names[i]);
-            kafka_topics_print(&settings.kafka_clusters[i], stdout);
-        }
-        return EXIT_SUCCESS;
+    if (word == WORD_TOPICS) {
+        return print_topics(&settings);
     }
-    if (command.has_synthetic) {
-        return app_synthetic_flows((uint32_t)command.synthetic_flows, &err) == 0
-                   ? EXIT_SUCCESS
-                   : fail(&err, EXIT_FAILURE);
-    }
-    if (command.compare_path != NULL) {
-        const int result = compare_run(argc, argv, environ, &settings, config, &command, &err);
+    const int status = obey(&config, &settings, &command, &err);
 
-        return result == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, result);
-    }
-    if (app_use_kept(&config, &settings, &command, &err) != 0) {
-        return fail(&err, EXIT_FAILURE);
-    }
-    app_set_log(&settings, &command);
-    const int status = app_run(&settings, config, &command, &err);
-
-    free(command.kept_offer);
     return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
 }
