@@ -57,13 +57,23 @@ static void check_clickhouse(struct doctor *doctor, const struct clickhouse_sett
         return;
     }
     doctor_secret(doctor, "clickhouse.password_file", settings->password_file);
+    doctor_secret(doctor, "clickhouse.query_password_file", settings->query_password_file);
     doctor_certificate(doctor, "clickhouse.ca_file", settings->ca_file, NULL);
-    const int columns = clickhouse_probe(settings, &err);
+    bool keeps_records;
+    const int columns = clickhouse_probe(settings, &keeps_records, &err);
 
     if (columns > 0) {
         doctor_add(doctor, DOCTOR_OK, "clickhouse", NULL,
                    "clickhouse.url: %s has the table %s.%s, of which %d columns are filled",
                    peer.address, settings->database, settings->table, columns);
+        if (clickhouse_is_asked(settings) && !keeps_records) {
+            doctor_add(
+                doctor, DOCTOR_WARN, "clickhouse.query",
+                "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql",
+                "clickhouse.query: %s.%s has no column record: questions about what is older "
+                "than store.retention find nothing there",
+                settings->database, settings->table);
+        }
     } else {
         doctor_add(doctor, DOCTOR_FAIL, "clickhouse",
                    "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql",

@@ -140,7 +140,8 @@ void clickhouse_counts_read(struct clickhouse *clickhouse, struct clickhouse_cou
     }
 }
 
-int clickhouse_probe(const struct clickhouse_settings *settings, struct error *err)
+int clickhouse_probe(const struct clickhouse_settings *settings, bool *keeps_records,
+                     struct error *err)
 {
     static const atomic_uint_fast64_t never;
     struct clickhouse_settings quick = *settings;
@@ -151,6 +152,7 @@ int clickhouse_probe(const struct clickhouse_settings *settings, struct error *e
     size_t length = 0;
     int columns = 0;
 
+    *keeps_records = false;
     if (http == NULL) {
         return -err->code;
     }
@@ -161,6 +163,7 @@ int clickhouse_probe(const struct clickhouse_settings *settings, struct error *e
             for (const char *at = row_table_columns(table); at != NULL; at = strchr(at + 1, ',')) {
                 columns++;
             }
+            *keeps_records = row_table_keeps_records(table);
         }
         row_table_free(table);
     }

@@ -43,9 +43,11 @@ struct clickhouse_peer {
 };
 MUST_USE bool clickhouse_peer_of(const struct clickhouse_settings *settings,
                                  struct clickhouse_peer *out);
-/* Asks the server for the table, as the feed does: how many columns it would fill. -errno with
- * `err`: it does not answer, or has no such table. */
-MUST_USE int clickhouse_probe(const struct clickhouse_settings *settings, struct error *err);
+/* Asks the server for the table, as the feed does: how many columns it would fill, and whether it
+ * keeps whole records, for questions. -errno with `err`: it does not answer, or has no such table.
+ */
+MUST_USE int clickhouse_probe(const struct clickhouse_settings *settings, bool *keeps_records,
+                              struct error *err);
 
 /* ---- the feed ---- */
 

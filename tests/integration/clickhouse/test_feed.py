@@ -317,14 +317,15 @@ class Feed(unittest.TestCase):
                 self.assertIn(says, done.stderr)
 
     def test_doctor_asks_for_the_table(self):
-        def report():
+        def report(check="clickhouse"):
             done = subprocess.run([COLLECTOR, "doctor", "--format", "json", "--port", "0", "--ingest-listen", "127.0.0.1:0",
                                    "--data-dir", self.folder], capture_output=True, text=True, timeout=60, env=clean_environment(
                                        {"NETSCOPE_COLLECTOR_CLICKHOUSE__URL": f"http://127.0.0.1:{self.server.port}"}))
-            return next(one for one in json.loads(done.stdout)["findings"] if one["check"] == "clickhouse")
+            return next(one for one in json.loads(done.stdout)["findings"] if one["check"] == check)
 
         found = report()
         self.assertIn("has the table netscope.flows, of which 5 columns are filled", json.dumps(found))
+        self.assertIn("has no column record", json.dumps(report("clickhouse.query")))
         self.server.columns = None
         found = report()
         self.assertIn("UNKNOWN_TABLE", json.dumps(found))
