@@ -23,7 +23,7 @@ import capture_edit
 import shards_agree
 import tshark_flows
 
-PACKETS_MAX = 6000
+PACKETS_MAX = 3000  # of each capture
 
 
 def shuffled(packets, chance):
