@@ -99,7 +99,9 @@ static void put_groups(struct output *out, command_list commands)
         for (size_t j = 0; commands[j] != NULL; j++) {
             if (command_group_length(commands[j]) == length &&
                 strncmp(commands[j]->name, commands[i]->name, length) == 0) {
-                put(out, is_group ? "" : "    %.*s) names=(\n", (int)length, commands[i]->name);
+                if (!is_group) {
+                    put(out, "    %.*s) names=(\n", (int)length, commands[i]->name);
+                }
                 put(out, "        '%s:", commands[j]->name + length + 1);
                 put_quoted(out, commands[j]->summary, QUOTE, SPECIALS);
                 put(out, "'\n");
