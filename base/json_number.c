@@ -1,11 +1,9 @@
 /* The numbers of json_writer.h: own conversion where it is exact, printf where it is not. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/attributes.h"
 #include "base/json_writer.h"
 
 #define NUMBER_BYTES 400 /* "%.9f" of the largest double has 309 digits before the point */

@@ -1,5 +1,4 @@
 /* Assets of the fleet: their file, and when it is written. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

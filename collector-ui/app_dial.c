@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/attributes.h"
 #include "collector-ui/app_private.h"
 
 int app_open_dials(struct app *app, struct error *err)

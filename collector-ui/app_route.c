@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/attributes.h"
 #include "collector-ui/app_private.h"
 
 static void recall(void *context, const uint8_t *record, size_t length)

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/attributes.h"
 #include "base/zero.h"
 #include "detection/detection_internal.h"
 

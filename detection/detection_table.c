@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/attributes.h"
 #include "detection/detection_table_inner.h"
 
 /* So few share a chain that looking for one that is not held seldom asks for another's memory. */

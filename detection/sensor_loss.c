@@ -1,7 +1,6 @@
 /* The sensor itself loses packets: what it says of this time is too low. */
 #include <stdio.h>
 
-#include "base/attributes.h"
 #include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/attributes.h"
-#include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
 

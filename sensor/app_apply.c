@@ -1,7 +1,5 @@
 /* Settings from a request: in force at once where they may be, in the file where that is allowed,
  * and gone again where they had to be confirmed and were not. */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

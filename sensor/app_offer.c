@@ -1,6 +1,5 @@
 /* Settings that the collector offers over its stream: looked at whole, in force on trial, and gone
  * again where the stream does not hold afterwards. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,10 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/ascii.h"
 #include "base/config/config_object.h"
 
 /* Texts of all sources together; malloc gives address space, the pages come as they are used. */

@@ -1,7 +1,6 @@
 /* TLS: PEM files as gRPC credentials, with certificates that are read again when they change. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,4 @@
 /* What a call knows about its peer: headers, address, certificate names. */
-#include <stdio.h>
 #include <string.h>
 
 #include <grpc/support/alloc.h>

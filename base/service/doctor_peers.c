@@ -1,6 +1,5 @@
 /* Checks of peers: name and connection; and of addresses to listen on. */
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>

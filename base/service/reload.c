@@ -1,6 +1,5 @@
 #include "base/service/reload.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

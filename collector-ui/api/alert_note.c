@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/wire_format.h"
 #include "collector-ui/api/api_private.h"
 #include "netscope/v1/alert_service.pb-c.h"

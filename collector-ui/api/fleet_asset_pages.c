@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/sensor_service.pb-c.h"
 

@@ -1,7 +1,6 @@
 /* CaptureService.StreamCapture and DownloadCapture: the file of a capture in pieces, the next one
  * when the call has taken the one before, and how the capture stands at the end. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/service/audit.h"

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/capture_service.pb-c.h"
 

@@ -1,6 +1,5 @@
 /* QueryService.GetServiceMap: who talks to whom, with the rest of the nodes and edges in "other".
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* CollectorService.GetCollectorStatus: how the collector itself fares. */
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,6 +1,5 @@
 /* How the sensors stand, as messages and as news: looked at once a second while somebody listens.
  * On the rpc thread, but for fleet_encode_sensor. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* Connections of the live feed, on the HTTP loop: what a client is told first, and its end. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* What clients of the live feed say: sub, ack, ping. Called with the feed's lock. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* /v1/sensors, /v1/alerts, /v1/packets */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

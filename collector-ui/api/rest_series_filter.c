@@ -1,6 +1,5 @@
 /* Time series of what a filter lets through: the deltas of flow records, spread over the time that
  * they cover. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -1,7 +1,6 @@
 /* /v1/summary. Traffic figures come from the sensors' StatsRecords (exact by the
  * second), the totals of packets and bytes of a summary from flow records. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* The roll-out as bytes: protobuf's wire format, so that a later version may add to it. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

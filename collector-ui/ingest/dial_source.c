@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "collector-ui/ingest/dial_private.h"
 
 #define STEP_NS      (200 * NS_PER_MS) /* how exact pauses are */

@@ -1,6 +1,5 @@
 /* One receiver: what it is made of, and one try to deliver. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,4 @@
 /* Settings of the receivers: one row is the whole truth. */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "collector-ui/route/route_internal.h"

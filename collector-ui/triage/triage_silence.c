@@ -1,6 +1,5 @@
 /* One silence: what it names, and what that means. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/attributes.h"
 #include "proto/json/transcoder.h"
 
 #define METHODS_MAX     128

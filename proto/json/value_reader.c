@@ -1,6 +1,5 @@
 #include "proto/json/value_reader.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

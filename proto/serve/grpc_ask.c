@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "proto/serve/grpc_serve.h"
 
 #define DOMAIN        "netscope"

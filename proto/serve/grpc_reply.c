@@ -1,6 +1,5 @@
 /* Requests in, replies and refusals out. */
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "sensor/export/collector_sink_private.h"
 
 #define MESSAGE_BYTES_MAX ((size_t)4 << 20)   /* of one batch; the collector takes 16 MiB */

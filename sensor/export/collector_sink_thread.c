@@ -1,5 +1,4 @@
 /* The sink's thread: queue to spool, spool to disk, disk to collector. */
-#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

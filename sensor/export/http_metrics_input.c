@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/counter.h"
 #include "sensor/export/http_metrics_parts.h"
 
 enum kind { KIND_U64, KIND_U32, KIND_BOOL, KIND_DOUBLE };

@@ -1,6 +1,5 @@
 #include "sensor/export/kafka_private.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 

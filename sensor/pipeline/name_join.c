@@ -1,6 +1,5 @@
 #include "sensor/pipeline/name_join.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

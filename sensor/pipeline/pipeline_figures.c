@@ -1,6 +1,5 @@
 /* What a pipeline counts: sums, rows of interfaces and shards. */
 #include <stdatomic.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/process.h"

@@ -1,9 +1,7 @@
 /* The parts of a pipeline, each made from the settings of the whole. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/attributes.h"
 #include "sensor/pipeline/pipeline_private.h"
 
 #define NAME_SLOTS  1024 /* answers of one shard on their way to the publisher */

@@ -1,5 +1,4 @@
 /* The seconds of packet time that a shard has open, and when they go to the publisher. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
