@@ -24,6 +24,8 @@ LEGS=(format layers proto docs dev replay clang coverage fuzz memcheck dashboard
 declare -A BESIDE=([dev]=tidy [clang]=kafka [browser]='grpcurl helm clickhouse')
 # Tests at once: most of the time of the integration tests goes by in waits (a fifth of a processor each, by getrusage).
 TESTS=$((JOBS * 4))
+# A collector takes some 270 MB for its detectors: no more than sixteen tests at once, or one for each core.
+((TESTS <= 16)) || TESTS=$((JOBS > 16 ? JOBS : 16))
 TESTS_TSAN=$((JOBS * 2)) # unit tests alone, which compute
 # What legs on the release build run; neither unit tests nor the programs of the bench, which take minutes to link.
 RELEASE=(netscope-sensor netscope-collector netscopectl netscope-traffic kafka-mock kafka-probe kafka-drain kafka-check)
