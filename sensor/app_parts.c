@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "sensor/app_private.h"
 #include "sensor/export/file_sink.h"
+#include "sensor/export/zeek_sink.h"
 
 /* ---- sinks and servers ---- */
 
@@ -19,6 +20,24 @@ static int add_file_sink(struct app *app, enum file_sink_kind kind, const char *
         return 0;
     }
     const int result = file_sink_open(kind, path, 0, &to->sinks[to->sinks_count], err);
+
+    to->sinks_count += result == 0;
+    return result;
+}
+
+static int add_zeek_logs(struct app *app, struct error *err)
+{
+    const struct output_section *output = &app->settings->output;
+    const struct zeek_sink_settings settings = {
+        .directory = output->zeek_logs,
+        .form = strcmp(output->zeek_format, "json") == 0 ? ZEEK_JSON : ZEEK_TSV,
+        .rotate_ns = output->zeek_rotate_ns};
+    struct pipeline_settings *to = &app->pipeline_settings;
+
+    if (output->zeek_logs[0] == '\0') {
+        return 0;
+    }
+    const int result = zeek_sink_open(&settings, &to->sinks[to->sinks_count], err);
 
     to->sinks_count += result == 0;
     return result;
@@ -41,7 +60,10 @@ static int add_file_sinks(struct app *app, struct error *err)
     if (result == 0) {
         result = add_file_sink(app, FILE_EXPORT_JSON, output->export_json, err);
     }
-    return result == 0 ? add_file_sink(app, FILE_EXPORT_CSV, output->export_csv, err) : result;
+    if (result == 0) {
+        result = add_file_sink(app, FILE_EXPORT_CSV, output->export_csv, err);
+    }
+    return result == 0 ? add_zeek_logs(app, err) : result;
 }
 
 static bool is_wanted(const char *enabled, bool is_service)

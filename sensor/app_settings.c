@@ -215,7 +215,8 @@ static enum shard_lines lines_wanted(const struct sensor_settings *settings, uns
 
 bool app_wants_dns_records(const struct sensor_settings *settings)
 {
-    return settings->dns.records || settings->output.dns_jsonl[0] != '\0';
+    return settings->dns.records || settings->output.dns_jsonl[0] != '\0' ||
+           settings->output.zeek_logs[0] != '\0';
 }
 
 static void fill_taps(const struct packets_section *from, struct tap_policy *to)

@@ -64,6 +64,8 @@ static const struct command_flag flags[] = {
      "all flows of the run as JSON, at the end; until it is whole: PATH.partial"},
     {"export-csv", 0, FLAG_SET, "PATH", "output.export_csv", NULL,
      "all flows of the run as CSV, at the end; until it is whole: PATH.partial"},
+    {"zeek-logs", 0, FLAG_SET, "DIR", "output.zeek_logs", NULL,
+     "conn.log, dns.log and others as Zeek writes them, into this directory"},
     {"stats", 0, FLAG_FIXED, NULL, "stats.enabled", "true",
      "print a line of statistics each interval"},
     {"no-stats", 0, FLAG_FIXED, NULL, "stats.enabled", "false", "print none (default)"},

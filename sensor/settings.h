@@ -63,6 +63,9 @@ struct output_section {
     const char *dns_jsonl;
     const char *export_json;
     const char *export_csv;
+    const char *zeek_logs;
+    const char *zeek_format;
+    uint64_t zeek_rotate_ns;
     bool hex_dump;
     bool quiet;
 };

@@ -2,6 +2,7 @@
 
 Standard library only.
 """
+import collections
 import select
 import socket
 import struct
@@ -24,7 +25,7 @@ class Session:
     def __init__(self):
         self.templates = {}
         self.sequence = 0
-        self.flows, self.options, self.messages, self.sizes, self.missing = [], [], [], [], 0
+        self.flows, self.options, self.messages, self.sizes, self.missing, self.told = [], [], [], [], 0, collections.Counter()
         self.types = {}  # (enterprise, element) -> (type, name), as RFC 5610 tells them
 
     def message(self, data):
@@ -62,6 +63,7 @@ class Session:
                     at += 4
                 fields.append((enterprise, element & 0x7fff, size))
             self.templates[name] = (is_options, fields)
+            self.told[name] += 1
 
     def records(self, template, body):
         is_options, fields = template

@@ -19,7 +19,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from collector import Datagrams, Stream
-from support.programs import PATIENCE, SENSOR, TRAFFIC, Program, clean_environment, free_port, wait_until
+from support.programs import PATIENCE, SENSOR, TRAFFIC, Program, clean_environment, free_port, udp, wait_until, write_pcap
 
 ENTERPRISE = 424242
 REASONS = {None: 2, "FLOW_END_REASON_IDLE_TIMEOUT": 1, "FLOW_END_REASON_ACTIVE_TIMEOUT": 2, "FLOW_END_REASON_END_OF_FLOW": 3,
@@ -77,8 +77,8 @@ class Ipfix(unittest.TestCase):
 
     def paced(self, port, **settings):
         """A sensor that goes on making records."""
-        pcap = os.path.join(self.folder, "paced.pcap")
-        subprocess.run([TRAFFIC, "small", pcap, "-n", "3000", "-f", "200"], check=True, capture_output=True, timeout=60)
+        pcap = write_pcap(os.path.join(self.folder, "paced.pcap"),
+                          [(i / 200, udp("10.0.0.1", 2000 + i % 100, "10.0.0.2", 9, b"x")) for i in range(400)])
         return Program(SENSOR, "--read-pcap", pcap, "--pace", "--loop", "--quiet", "--ipfix", f"127.0.0.1:{port}",
                        environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off", "NETSCOPE_FLOW__FIRST_UPDATE": "500ms",
                                     "NETSCOPE_FLOW__ACTIVE_TIMEOUT": "1s",
@@ -139,8 +139,7 @@ class Ipfix(unittest.TestCase):
             service = self.paced(collector.port, TEMPLATE_INTERVAL="1s")
             with service:
                 wait_until("a session", lambda: collector.sessions)
-                wait_until("templates, three times", lambda: sum(
-                    b"\x00\x02" == message[16:18] for message in collector.session.messages) >= 3)
+                wait_until("templates, three times", lambda: min(collector.session.told.values()) >= 3)
         counts = [row["exported_flows"] for row in collector.session.options if "exported_flows" in row]
         self.assertGreaterEqual(len(counts), 3)
         self.assertEqual(counts, sorted(counts))
