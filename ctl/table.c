@@ -1,5 +1,6 @@
 #include "ctl/table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -127,6 +128,7 @@ void table_put_time(struct table *table, uint64_t wall_ns)
 
 static void measure(struct table *table)
 {
+    assert(table->columns_count > 0);
     for (unsigned c = 0; c < table->columns_count; c++) {
         table->width[c] = (unsigned)strlen(table->columns[c].name);
     }

@@ -130,7 +130,7 @@ leg_tidy() {
     mkdir -p "$stamps"
     base=$({ echo "$nodes"; our_sources '*.h' '*.proto' .clang-tidy | xargs sha256sum; } | sha256sum | cut -c1-16)
     export base stamps
-    our_sources base proto detection sensor collector-ui | grep '\.c$' |
+    our_sources base proto detection sensor collector-ui ctl | grep '\.c$' |
         while read -r file; do
             grep -q "/$file\"" build/dev/compile_commands.json && printf '%s\n' "$file"
         done | nice -n 19 xargs -P "$JOBS" -n 1 bash -c '

@@ -90,7 +90,7 @@ static enum ctl_exit tell_start(struct ctl *ctl, const struct view *answer, char
 
 static enum ctl_exit start(struct ctl *ctl, struct connection *connection, struct error *err)
 {
-    struct request request;
+    struct request request = {0};
     struct answer answer = {0};
     char id[ID_BYTES] = "";
 

@@ -217,6 +217,7 @@ static enum ctl_exit put_file(struct ctl *ctl, struct question *question, struct
         request_is_whole(&question->request)) {
         question->text = &text;
         status = put_question(ctl, question, err);
+        question->text = NULL;
     }
     config_text_fini(&text);
     return status;

@@ -13,7 +13,7 @@
 #include "ctl/show.h"
 #include "ctl/stop.h"
 
-#define DEADLINE_NS (10 * 60 * NS_PER_SEC)
+#define DEADLINE_NS (600 * NS_PER_SEC)
 #define LOOK_MS     500
 #define NAME_BYTES  256
 #define WATCHED_MAX 100000

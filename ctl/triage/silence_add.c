@@ -97,7 +97,7 @@ static void summarize(struct ctl *ctl, const struct view *answer)
 static enum ctl_exit add(struct ctl *ctl, struct connection *connection, struct error *err)
 {
     struct answer answer = {0};
-    struct request request;
+    struct request request = {0};
 
     if (fill(ctl, &request, err) != 0) {
         return CTL_USAGE;
