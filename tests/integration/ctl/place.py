@@ -20,6 +20,7 @@ class Place(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory(prefix="netscope-ctl-")
+        cls.addClassCleanup(cls.directory.cleanup)
         cls.folder = cls.directory.name
         tokens, config = cls.path("tokens"), cls.path("collector.yaml")
         cls.write("tokens", f"reader flows {READER}\nfull all {FULL}\n")
@@ -27,6 +28,7 @@ class Place(unittest.TestCase):
                   + cls.collector_settings)
         cls.token = cls.write("full", FULL + "\n")
         cls.collector = Collector(cls.folder, arguments=("--config", config))
+        cls.addClassCleanup(lambda: cls.collector.close())
         cls.server = ("-s", f"127.0.0.1:{cls.collector.ingest}", "--token-file", cls.token)
         cls.socket = cls.path("edge.sock")
         cls.sensor_flags = ("-s", f"unix:{cls.socket}")
@@ -35,18 +37,13 @@ class Place(unittest.TestCase):
         pcap = write_pcap(cls.path("x.pcap"), capture())
         cls.pcap = pcap
         cls.sensor = cls.start_sensor("edge-1", "sensor.yaml")
+        cls.addClassCleanup(lambda: cls.sensor.__exit__())
         wait_until("incidents and flows", lambda: cls.collector.fetch("/v1/alerts")["alerts"] and cls.collector.flows())
 
     @classmethod
     def start_sensor(cls, name, settings):
         return Program(SENSOR, "--config", cls.path(settings), "--read-pcap", cls.pcap, "--pace", "--loop", "--quiet",
                        "--sensor-id", name, "--collector", f"127.0.0.1:{cls.collector.ingest}")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.sensor.__exit__()
-        cls.collector.close()
-        cls.directory.cleanup()
 
     @classmethod
     def path(cls, name):
