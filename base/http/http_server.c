@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "base/http/http_listen.h"
 #include "base/http/http_private.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 /* No client has a reason to ask for this row as a subprotocol; whoever does is refused. */
 #define HTTP_PLAIN_PROTOCOL "netscope-plain-http"
@@ -358,13 +358,8 @@ static int start(struct http_server *server, struct error *err)
         return code;
     }
     server->inbox->context = server->context;
-    /* Signals are for main: the loop inherits a full mask. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failure = pthread_create(&server->thread, NULL, run, server);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int failure = thread_start(&server->thread, run, server);
+
     return failure == 0 ? 0
                         : error_set(err, failure, "start the HTTP thread: %s", strerror(failure));
 }

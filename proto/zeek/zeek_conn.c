@@ -20,27 +20,27 @@ static bool has_lasted(const struct flow_record *flow)
     return flow->end_ns > flow->start_ns;
 }
 
-static void put_time(struct zeek_line *line, const void *record)
+void zeek_flow_time(struct zeek_line *line, const void *record)
 {
     zeek_time(line, flow_of(record)->start_ns);
 }
 
-static void put_uid(struct zeek_line *line, const void *record)
+void zeek_flow_uid(struct zeek_line *line, const void *record)
 {
     zeek_uid(line, flow_of(record)->flow_id);
 }
 
-static void put_client(struct zeek_line *line, const void *record)
+void zeek_flow_client(struct zeek_line *line, const void *record)
 {
     zeek_address(line, &flow_of(record)->client.ip);
 }
 
-static void put_server(struct zeek_line *line, const void *record)
+void zeek_flow_server(struct zeek_line *line, const void *record)
 {
     zeek_address(line, &flow_of(record)->server.ip);
 }
 
-static void put_client_port(struct zeek_line *line, const void *record)
+void zeek_flow_client_port(struct zeek_line *line, const void *record)
 {
     const struct flow_record *flow = record;
 
@@ -63,7 +63,7 @@ static unsigned icmp_counterpart(const struct flow_record *flow)
     return flow->icmp_code;
 }
 
-static void put_server_port(struct zeek_line *line, const void *record)
+void zeek_flow_server_port(struct zeek_line *line, const void *record)
 {
     const struct flow_record *flow = record;
 
@@ -260,12 +260,7 @@ static void put_inner_vlan(struct zeek_line *line, const void *record)
     }
 }
 
-static const struct zeek_column conn[] = {{"ts", "time", put_time},
-                                          {"uid", "string", put_uid},
-                                          {"id.orig_h", "addr", put_client},
-                                          {"id.orig_p", "port", put_client_port},
-                                          {"id.resp_h", "addr", put_server},
-                                          {"id.resp_p", "port", put_server_port},
+static const struct zeek_column conn[] = {ZEEK_FLOW,
                                           {"proto", "enum", put_protocol},
                                           {"service", "string", put_service},
                                           {"duration", "interval", put_duration},

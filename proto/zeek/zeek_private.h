@@ -44,5 +44,20 @@ void zeek_list_text(struct zeek_line *line, struct record_text text, bool is_fir
 void zeek_list_time(struct zeek_line *line, uint64_t ns, bool is_first);
 void zeek_list_end(struct zeek_line *line);
 
+/* Of a flow record: when, which and between whom. ICMP has types in the place of ports. */
+void zeek_flow_time(struct zeek_line *line, const void *record);
+void zeek_flow_uid(struct zeek_line *line, const void *record);
+void zeek_flow_client(struct zeek_line *line, const void *record);
+void zeek_flow_client_port(struct zeek_line *line, const void *record);
+void zeek_flow_server(struct zeek_line *line, const void *record);
+void zeek_flow_server_port(struct zeek_line *line, const void *record);
+#define ZEEK_FLOW                                                                                  \
+    {"ts", "time", zeek_flow_time}, {"uid", "string", zeek_flow_uid},                              \
+        {"id.orig_h", "addr", zeek_flow_client}, {"id.orig_p", "port", zeek_flow_client_port},     \
+        {"id.resp_h", "addr", zeek_flow_server},                                                   \
+    {                                                                                              \
+        "id.resp_p", "port", zeek_flow_server_port                                                 \
+    }
+
 size_t zeek_write(const struct zeek_columns *columns, const void *record, enum zeek_form form,
                   char out[ZEEK_LINE_BYTES]);

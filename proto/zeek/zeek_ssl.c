@@ -9,36 +9,6 @@ static const struct flow_record *flow_of(const void *record)
     return record;
 }
 
-static void put_time(struct zeek_line *line, const void *record)
-{
-    zeek_time(line, flow_of(record)->start_ns);
-}
-
-static void put_uid(struct zeek_line *line, const void *record)
-{
-    zeek_uid(line, flow_of(record)->flow_id);
-}
-
-static void put_client(struct zeek_line *line, const void *record)
-{
-    zeek_address(line, &flow_of(record)->client.ip);
-}
-
-static void put_server(struct zeek_line *line, const void *record)
-{
-    zeek_address(line, &flow_of(record)->server.ip);
-}
-
-static void put_client_port(struct zeek_line *line, const void *record)
-{
-    zeek_count(line, flow_of(record)->client.port);
-}
-
-static void put_server_port(struct zeek_line *line, const void *record)
-{
-    zeek_count(line, flow_of(record)->server.port);
-}
-
 /* "1.3" -> "TLSv13", "DTLS 1.2" -> "DTLSv12", "SSL 3.0" -> "SSLv3". */
 static void put_version(struct zeek_line *line, const void *record)
 {
@@ -157,14 +127,7 @@ static void put_ja4(struct zeek_line *line, const void *record)
     zeek_text(line, flow_of(record)->tls.ja4);
 }
 
-#define WHO                                                                                        \
-    {"ts", "time", put_time}, {"uid", "string", put_uid}, {"id.orig_h", "addr", put_client},       \
-        {"id.orig_p", "port", put_client_port}, {"id.resp_h", "addr", put_server},                 \
-    {                                                                                              \
-        "id.resp_p", "port", put_server_port                                                       \
-    }
-
-static const struct zeek_column ssl[] = {WHO,
+static const struct zeek_column ssl[] = {ZEEK_FLOW,
                                          {"version", "string", put_version},
                                          {"cipher", "string", put_cipher},
                                          {"server_name", "string", put_server_name},
@@ -212,7 +175,7 @@ static void put_hassh_server(struct zeek_line *line, const void *record)
     zeek_text(line, flow_of(record)->ssh.hassh_server);
 }
 
-static const struct zeek_column ssh[] = {WHO,
+static const struct zeek_column ssh[] = {ZEEK_FLOW,
                                          {"version", "count", put_ssh_version},
                                          {"client", "string", put_ssh_client},
                                          {"server", "string", put_ssh_server},

@@ -5,7 +5,6 @@
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "base/ring.h"
+#include "base/thread.h"
 #include "proto/codec.h"
 #include "proto/filter/filter.h"
 #include "proto/ipfix/ipfix.h"
@@ -479,16 +479,10 @@ static int open_parts(struct ipfix_sink *sink, struct error *err)
     return 0;
 }
 
-/* Signals are main's: this thread takes none. */
 static int start_thread(struct ipfix_sink *sink, struct error *err)
 {
-    sigset_t all, before;
+    const int code = thread_start(&sink->thread, run, sink);
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int code = pthread_create(&sink->thread, NULL, run, sink);
-
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return code == 0 ? 0 : error_set(err, code, "ipfix: start a thread: %s", strerror(code));
 }
 

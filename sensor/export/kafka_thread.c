@@ -2,11 +2,11 @@
  * place of one that failed. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "sensor/export/kafka_private.h"
 
 #define IDLE_MS       100
@@ -257,16 +257,10 @@ static void *run(void *context)
     return NULL;
 }
 
-/* Signals are main's: this thread and librdkafka's take none. */
+/* librdkafka's threads, which this one starts, take no signals either. */
 int kafka_start_thread(struct kafka_sink *sink, struct error *err)
 {
-    sigset_t all;
-    sigset_t before;
+    const int code = thread_start(&sink->thread, run, sink);
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int code = pthread_create(&sink->thread, NULL, run, sink);
-
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return code == 0 ? 0 : error_set(err, code, "kafka: start a thread: %s", strerror(code));
 }
