@@ -123,6 +123,7 @@ struct history {
     struct arena *arena;
     uint8_t *scratch;
     struct history_counts pending; /* of the open transaction */
+    uint64_t pending_first_ns;     /* least end of its flow records; 0: there is none */
 
     struct live *live;
 

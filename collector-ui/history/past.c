@@ -14,6 +14,7 @@
 #define KEPT_NS         (60 * NS_PER_SEC)
 #define KEPT_FAILED_NS  (5 * NS_PER_SEC) /* the other questions of a page need not try it again */
 #define LOOK_NS         (100 * NS_PER_MS)
+#define LOADS_MORE      2
 #define GRAINS          64 /* of a range: so exactly its ends are taken, so that more questions share */
 #define CONDITION_BYTES ((size_t)128 << 10)
 
@@ -247,6 +248,21 @@ static struct past_file *load(struct history_reader *reader, struct past *past,
     return file;
 }
 
+/* Likewise; once more where the own store has got what may be in it meanwhile. */
+static struct past_file *load_current(struct history_reader *reader, struct past *past,
+                                      struct past_key *key, int *result)
+{
+    struct past_file *file = load(reader, past, key, result);
+
+    for (int i = 0; i < LOADS_MORE && file != NULL && file->generation != past->generation; i++) {
+        *key = file->key;
+        file->key.condition = NULL;
+        file_free(file);
+        file = load(reader, past, key, result);
+    }
+    return file;
+}
+
 static void drop_use(struct past *past, struct past_file *file)
 {
     bool is_kept = false;
@@ -282,7 +298,7 @@ static int fetch(struct history_reader *reader, struct past_key *key)
     if (file == NULL && take_turn(reader, past)) {
         file = find(past, key); /* what was waited for may have been this */
         if (file == NULL) {
-            file = load(reader, past, key, &result);
+            file = load_current(reader, past, key, &result);
             struct past_file **const place = file == NULL ? NULL : find_place(past);
 
             if (place != NULL) {

@@ -49,7 +49,8 @@ struct past {
 void past_init(struct history *h);
 void past_clean(struct history *h); /* of what an earlier life left */
 void past_fini(struct history *h);
-/* A day file goes: what was left out for it is fetched anew. */
+/* A day file goes, and what was left out for it is fetched anew; or old records have come into one,
+ * which may be among what was fetched. */
 void past_forget(struct history *h);
 /* Whether a question about records from this time on asks the other store. */
 bool past_is_asked(struct history *h, uint64_t from_ns);

@@ -54,6 +54,9 @@ static int put_flow(struct applying *a, const struct codec_slice *bytes, uint64_
         result = add_to_rollup(a, 3600, f->end_ns, f, NULL);
     }
     store_note_range(h, f->start_ns != 0 ? f->start_ns : f->end_ns, f->end_ns);
+    if (h->pending_first_ns == 0 || f->end_ns < h->pending_first_ns) {
+        h->pending_first_ns = f->end_ns;
+    }
     h->pending.packets_stored += f->forward.delta_packets + f->reverse.delta_packets;
     h->pending.rows_flows++;
     h->pending.records_stored++;
@@ -329,6 +332,15 @@ static void add_counts(struct history *h)
     memset(&h->pending, 0, sizeof h->pending);
 }
 
+/* Old records have come late: what was fetched of the other store may have them, too. */
+static void forget_past(struct history *h)
+{
+    if (h->pending_first_ns != 0 && past_is_asked(h, h->pending_first_ns)) {
+        past_forget(h);
+    }
+    h->pending_first_ns = 0;
+}
+
 int store_commit(struct history *h, struct error *err)
 {
     if (!h->is_in_transaction) {
@@ -343,6 +355,7 @@ int store_commit(struct history *h, struct error *err)
         h->is_in_transaction = false;
         add_counts(h);
         store_publish_range(h);
+        forget_past(h);
     }
     return result;
 }

@@ -112,7 +112,9 @@ const ownFlows = {}; // and of single flows
 test('after the days have gone, every question is answered as before, out of ClickHouse', async () => {
     await feed('one', 'mix');
     await feed('two', 'mix');
-    await until('all is stored and in ClickHouse', async () => (await collector.metric('clickhouse_waiting')) === 0 && number('SELECT uniqExact(sensor_id) FROM netscope.flows') === 2);
+    // In both: records of one time stand in the order of their coming, which is that of the table's only then.
+    await until('all is stored and in ClickHouse', async () => (await collector.metric('clickhouse_waiting')) === 0 && (await collector.metric('ingest_backlog_bytes')) === 0 &&
+        number('SELECT uniqExact(sensor_id) FROM netscope.flows') === 2);
     own = await answers();
     for (const { flow_id, identity } of Object.values(own)[1].flows.slice(0, 3).map((flow) => ({ flow_id: flow.flow_id, identity: flow.sensor_id }))) {
         for (const question of [`/v1/flows/${flow_id}?sensor_id=${identity}`, `/v1/fleet/flows/${flow_id}`]) {

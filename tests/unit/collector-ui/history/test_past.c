@@ -94,6 +94,7 @@ static int ask(void *context, const struct history_past_question *question,
 struct pair {
     struct harness whole, young; /* `young` has lost what came before its first day */
     struct other_store other;
+    uint64_t young_offered;
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -170,6 +171,7 @@ static void fill(struct pair *pair)
     qsort(pair->other.held, pair->other.count, sizeof(*pair->other.held), by_end);
     harness_wait(&pair->whole, offered[0]);
     harness_wait(&pair->young, offered[1]);
+    pair->young_offered = offered[1];
 }
 
 static void reopen(struct harness *h, struct other_store *other)
@@ -468,6 +470,40 @@ static void what_was_fetched_is_kept_for_the_next_question(void **state)
     free(other.text);
 }
 
+/* A sensor's spool, or a capture that is read again: what is old comes to the own store after it
+ * was fetched. */
+static void what_comes_late_to_the_own_store_counts_once(void **state)
+{
+    struct pair *const pair = *state;
+    struct flow_record *const flow = malloc(sizeof(*flow));
+    uint64_t random = 7;
+    char community[32];
+
+    assert_non_null(flow);
+    make_flow(flow, &random, 1, 9, community);
+    hold(&pair->other, "s-9", 1, flow);
+    qsort(pair->other.held, pair->other.count, sizeof(*pair->other.held), by_end);
+    for (size_t i = 0; i < ARRAY_COUNT(questions); i++) {
+        struct asked before = {.tell = questions[i]};
+
+        ask_harness(&pair->young, &before);
+        free(before.text);
+    }
+    assert_int_equal(pair->other.questions, 1);
+    struct asked before = {.tell = tell_page, .is_all = true}, after = before;
+
+    ask_harness(&pair->young, &before);
+    pair->young.receive_ns = HARNESS_TIME_NS + DAY;
+    harness_offer_flows(&pair->young, "s-9", 1, flow, 1);
+    harness_wait(&pair->young, pair->young_offered + 1);
+    ask_harness(&pair->young, &after);
+    assert_string_equal(after.text, before.text);
+    assert_int_equal(pair->other.questions, 2);
+    free(before.text);
+    free(after.text);
+    free(flow);
+}
+
 static void a_store_that_fails_leaves_the_own_part_and_the_reason(void **state)
 {
     struct pair *const pair = *state;
@@ -551,7 +587,7 @@ static void who_waits_no_more_ends_the_question(void **state)
 static void files_that_go_are_older_than_what_is_kept(void **state)
 {
     struct pair *const pair = *state;
-    struct asked before = {.tell = tell_flows}, after = {.tell = tell_flows};
+    struct asked before = {.tell = tell_page, .is_all = true}, after = before;
 
     ask_harness(&pair->whole, &before);
     assert_false(before.cost.has_past);
@@ -584,6 +620,7 @@ int main(void)
         TEST(answers_are_those_of_a_store_that_has_all),
         TEST(the_other_store_is_asked_for_what_is_older_alone),
         TEST(what_was_fetched_is_kept_for_the_next_question),
+        TEST(what_comes_late_to_the_own_store_counts_once),
         TEST(a_store_that_fails_leaves_the_own_part_and_the_reason),
         TEST(a_bound_is_told_with_what_is_missing),
         TEST(what_cannot_be_read_is_told),
