@@ -70,10 +70,11 @@ test('a collector that hangs is told though the connection stands, and the page 
     assert.equal(await page.locator('.note, .shell.lost').count(), 0);
     fake.control.silent = true;
     await wait_for('the silence', async () => /connected, silent/.test(await status(page)));
+    // Asked for while it is silent: with the next frame the note goes, and its button with it.
     const before_asked = fake.control.connections;
-    fake.control.silent = false;
     await page.locator('.note').getByRole('button', { name: 'Reconnect' }).click();
     await wait_for('a new connection', () => fake.control.connections > before_asked);
+    fake.control.silent = false;
     await connected(page);
     await page.close();
 });
