@@ -2,6 +2,7 @@
  * "IPFIX Information Elements". */
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "proto/icmp.h"
 #include "proto/ipfix/ipfix_private.h"
 
 typedef const struct ipfix_view view;
@@ -187,19 +188,13 @@ static void put_tcp_flags(struct ipfix_out *out, view *v)
     ipfix_put_number(out, v->record->has_tcp ? v->tcp->flags : 0, 2);
 }
 
-/* Of an answer, for the record has the type of what asked (RFC 792, RFC 4443). */
+/* Of an answer, for the record has the type of what asked. */
 static uint8_t icmp_type_along(view *v)
 {
-    static const uint8_t pairs[][3] = {{4, 8, 0},     {4, 13, 14},   {4, 15, 16},  {4, 17, 18},
-                                       {6, 128, 129}, {6, 133, 134}, {6, 135, 136}};
-    const struct flow_record *record = v->record;
+    const int answer =
+        v->is_reverse ? icmp_counterpart(v->record->ip_protocol, v->record->icmp_type) : -1;
 
-    for (size_t i = 0; v->is_reverse && i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        if (record->ip_version == pairs[i][0] && record->icmp_type == pairs[i][1]) {
-            return pairs[i][2];
-        }
-    }
-    return record->icmp_type;
+    return answer >= 0 ? (uint8_t)answer : v->record->icmp_type;
 }
 
 static void put_icmp(struct ipfix_out *out, view *v)

@@ -1,4 +1,5 @@
 /* conn.log (Zeek: base/protocols/conn; policy: community-id, mac-logging, vlan-logging). */
+#include "proto/icmp.h"
 #include "proto/zeek/zeek_private.h"
 
 #define ICMP    1
@@ -47,27 +48,17 @@ void zeek_flow_client_port(struct zeek_line *line, const void *record)
     zeek_count(line, flow->has_icmp ? flow->icmp_type : flow->client.port);
 }
 
-/* Of a question its answer's type, of anything else the code. */
-static unsigned icmp_counterpart(const struct flow_record *flow)
-{
-    static const uint8_t pairs[][3] = {
-        {ICMP, 8, 0},        {ICMP, 13, 14},      {ICMP, 15, 16},
-        {ICMP, 17, 18},      {ICMP, 10, 9},       {ICMP_V6, 128, 129},
-        {ICMP_V6, 133, 134}, {ICMP_V6, 135, 136}, {ICMP_V6, 130, 131}};
-
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        if (flow->ip_protocol == pairs[i][0] && flow->icmp_type == pairs[i][1]) {
-            return pairs[i][2];
-        }
-    }
-    return flow->icmp_code;
-}
-
 void zeek_flow_server_port(struct zeek_line *line, const void *record)
 {
     const struct flow_record *flow = record;
 
-    zeek_count(line, flow->has_icmp ? icmp_counterpart(flow) : flow->server.port);
+    if (flow->has_icmp) {
+        const int counterpart = icmp_counterpart(flow->ip_protocol, flow->icmp_type);
+
+        zeek_count(line, counterpart >= 0 ? (unsigned)counterpart : flow->icmp_code);
+    } else {
+        zeek_count(line, flow->server.port);
+    }
 }
 
 static void put_protocol(struct zeek_line *line, const void *record)

@@ -1,24 +1,6 @@
 #include "sensor/flow/flow_key.h"
 
-/* Type and counterpart of Community ID v1; -1: no counterpart. */
-static int icmp_counterpart(uint8_t protocol, uint8_t type)
-{
-    static const uint8_t pairs_4[][2] = {{0, 8},   {8, 0},   {9, 10},  {10, 9},  {13, 14},
-                                         {14, 13}, {15, 16}, {16, 15}, {17, 18}, {18, 17}};
-    static const uint8_t pairs_6[][2] = {{128, 129}, {129, 128}, {130, 131}, {131, 130},
-                                         {133, 134}, {134, 133}, {135, 136}, {136, 135},
-                                         {139, 140}, {140, 139}, {144, 145}, {145, 144}};
-    const bool is_6 = protocol == IP_PROTOCOL_ICMPV6;
-    const uint8_t(*pairs)[2] = is_6 ? pairs_6 : pairs_4;
-    const unsigned count = is_6 ? sizeof(pairs_6) / 2 : sizeof(pairs_4) / 2;
-
-    for (unsigned i = 0; i < count; i++) {
-        if (pairs[i][0] == type) {
-            return pairs[i][1];
-        }
-    }
-    return -1;
-}
+#include "proto/icmp.h"
 
 void flow_key_ports(const struct packet *packet, uint16_t *source_port, uint16_t *target_port)
 {

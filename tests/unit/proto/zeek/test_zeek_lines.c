@@ -178,6 +178,10 @@ static void icmp_has_its_types_in_the_place_of_ports(void **state)
     record.icmp_code = 13;
     write_flow(ZEEK_CONN, &record, ZEEK_TSV);
     assert_column(ZEEK_CONN, "id.resp_p", "13");
+    record.icmp_type = 0; /* an answer whose question was not seen */
+    record.icmp_code = 0;
+    write_flow(ZEEK_CONN, &record, ZEEK_TSV);
+    assert_column(ZEEK_CONN, "id.resp_p", "8");
 }
 
 static void names_from_the_wire_break_no_line_and_no_list(void **state)
