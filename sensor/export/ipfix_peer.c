@@ -4,7 +4,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,16 +14,11 @@
 
 bool ipfix_address_read(const char *text, struct ipfix_address *out)
 {
-    const char *colon = strrchr(text, ':');
-    const size_t digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
-
-    if (colon == NULL || digits == 0 || digits >= sizeof(out->port) || colon[1 + digits] != '\0') {
+    if (!address_endpoint_host(text, out->host)) {
         return false;
     }
-    const unsigned long port = strtoul(colon + 1, NULL, 10);
-
-    (void)snprintf(out->port, sizeof(out->port), "%s", colon + 1);
-    return port > 0 && port <= UINT16_MAX && address_endpoint_host(text, out->host);
+    (void)snprintf(out->port, sizeof(out->port), "%s", strrchr(text, ':') + 1);
+    return true;
 }
 
 /* Waits a step for `events`. False: it is `until_ns`, or time to give up. */
