@@ -101,17 +101,14 @@ const struct config_field ipfix_fields[] = {
 
 static int check_filter(const char *text, struct error *err)
 {
-    struct error reason = {0};
-    uint32_t position = 0;
-
     if (text[0] == '\0') {
         return 0;
     }
-    struct filter *filter = filter_compile(text, strlen(text), &reason, &position);
+    struct filter *filter = filter_compile(text, strlen(text), err, NULL);
 
     if (filter == NULL) {
-        return error_set(err, EINVAL, "ipfix.filter: column %u: %.200s", position + 1,
-                         reason.message);
+        error_prefix(err, "ipfix.filter");
+        return -err->code;
     }
     filter_free(filter);
     return 0;

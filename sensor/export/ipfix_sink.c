@@ -462,15 +462,13 @@ static int open_parts(struct ipfix_sink *sink, struct error *err)
                                             .message_bytes_max = (uint32_t)from->message_bytes,
                                             .is_biflow = from->biflow,
                                             .interface_index = interface_index};
-    struct error reason = {0};
-    uint32_t position = 0;
 
     sink->hand_over = ring_new(HAND_OVER_BATCHES);
     sink->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sink->held_bytes = malloc(settings.message_bytes_max);
     sink->writer = ipfix_writer_new(&settings, err);
     if (from->filter[0] != '\0') {
-        sink->filter = filter_compile(from->filter, strlen(from->filter), &reason, &position);
+        sink->filter = filter_compile(from->filter, strlen(from->filter), err, NULL);
     }
     if (sink->hand_over == NULL || sink->event < 0 || sink->held_bytes == NULL ||
         sink->writer == NULL || (from->filter[0] != '\0' && sink->filter == NULL)) {

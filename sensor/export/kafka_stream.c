@@ -184,16 +184,14 @@ static int open_stream(struct kafka_sink *sink, enum kafka_kind kind, struct err
 static int open_filter(struct kafka_sink *sink, struct error *err)
 {
     const char *text = sink->settings.flows_filter;
-    struct error reason = {0};
-    uint32_t position = 0;
 
     if (text == NULL || text[0] == '\0') {
         return 0;
     }
-    sink->streams[KAFKA_FLOWS].filter = filter_compile(text, strlen(text), &reason, &position);
+    sink->streams[KAFKA_FLOWS].filter = filter_compile(text, strlen(text), err, NULL);
     if (sink->streams[KAFKA_FLOWS].filter == NULL) {
-        return error_set(err, EINVAL, "kafka.flows_filter: column %" PRIu32 ": %.200s",
-                         position + 1, reason.message);
+        error_prefix(err, "kafka.flows_filter");
+        return -err->code;
     }
     return 0;
 }

@@ -220,7 +220,7 @@ class Ipfix(unittest.TestCase):
                                 ({"collectors": "a:70000"}, "no address"),
                                 ({"message_bytes": "1000B"}, "message_bytes"),
                                 ({"message_bytes": "65535B"}, "65507"),
-                                ({"filter": "app ="}, "ipfix.filter: column"),
+                                ({"filter": "app ="}, "ipfix.filter: column 6: expected"),
                                 ({"transport": "sctp"}, "udp")):
             with self.subTest(settings=settings):
                 done = subprocess.run([SENSOR, "--check-config"], capture_output=True, text=True, timeout=60,

@@ -278,7 +278,7 @@ static void topics_filters_and_layouts_that_do_not_go_together_are_refused(void 
     assert_refused(changed, "kafka.alerts_topic: \"a/b\" is no topic name");
     changed = settings;
     changed.flows_filter = "server.prt = 5";
-    assert_refused(changed, "kafka.flows_filter: column 1: ");
+    assert_refused(changed, "kafka.flows_filter: column 1: unknown field");
     changed = settings;
     changed.alerts_kinds = (struct config_list){&kind, 1};
     assert_refused(changed, "kafka.alerts_kinds: \"syn_fload\" is no kind of alert");
