@@ -176,9 +176,8 @@ static size_t put_special(struct json_writer *w, const uint8_t *text, size_t len
     return count;
 }
 
-static void put_string(struct json_writer *w, const uint8_t *text, size_t length)
+static void put_escaped(struct json_writer *w, const uint8_t *text, size_t length)
 {
-    put_char(w, '"');
     for (size_t i = 0; i < length && !w->overflow;) {
         const size_t run = clean_run(text + i, length - i);
         put(w, text + i, run);
@@ -187,6 +186,12 @@ static void put_string(struct json_writer *w, const uint8_t *text, size_t length
             i += put_special(w, text + i, length - i);
         }
     }
+}
+
+static void put_string(struct json_writer *w, const uint8_t *text, size_t length)
+{
+    put_char(w, '"');
+    put_escaped(w, text, length);
     put_char(w, '"');
 }
 
@@ -207,6 +212,22 @@ void json_text_bytes(struct json_writer *w, const void *text, size_t length)
 {
     begin_value(w);
     put_string(w, text, length);
+}
+
+void json_text_begin(struct json_writer *w)
+{
+    begin_value(w);
+    put_char(w, '"');
+}
+
+void json_text_part(struct json_writer *w, const void *text, size_t length)
+{
+    put_escaped(w, text, length);
+}
+
+void json_text_end(struct json_writer *w)
+{
+    put_char(w, '"');
 }
 
 void json_bool(struct json_writer *w, bool value)

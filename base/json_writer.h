@@ -28,6 +28,10 @@ void json_key(struct json_writer *w, const char *key); /* our own names: plain A
 void json_key_bytes(struct json_writer *w, const void *key, size_t length);
 void json_text(struct json_writer *w, const char *text);
 void json_text_bytes(struct json_writer *w, const void *text, size_t length);
+/* A text in parts, each of whole characters. */
+void json_text_begin(struct json_writer *w);
+void json_text_part(struct json_writer *w, const void *text, size_t length);
+void json_text_end(struct json_writer *w);
 void json_u64(struct json_writer *w, uint64_t value);
 void json_u64_text(struct json_writer *w,
                    uint64_t value); /* as "123": proto3 JSON of 64-bit numbers */

@@ -9,7 +9,6 @@
 #define TIMESTAMP_MIN    INT64_C(-62135596800) /* 0001-01-01T00:00:00Z */
 #define TIMESTAMP_MAX    INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 #define DURATION_MAX     INT64_C(315576000000) /* 10000 years */
-#define MASK_BYTES_MAX   1024
 
 struct seconds_and_nanos {
     int64_t seconds;
@@ -143,30 +142,43 @@ bool write_duration(struct wire_reader r, struct json_writer *out)
     return true;
 }
 
+static bool is_small(uint8_t c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+/* start_time -> startTime */
+static void write_mask_path(const uint8_t *path, size_t length, struct json_writer *out)
+{
+    size_t told = 0;
+    for (size_t i = 0; i + 1 < length; i++) {
+        if (path[i] == '_' && is_small(path[i + 1])) {
+            const char big = (char)(path[i + 1] - 'a' + 'A');
+            json_text_part(out, path + told, i - told);
+            json_text_part(out, &big, 1);
+            told = i + 2;
+            i++;
+        }
+    }
+    json_text_part(out, path + told, length - told);
+}
+
 bool write_field_mask(struct wire_reader r, struct json_writer *out)
 {
-    char text[MASK_BYTES_MAX];
-    size_t length = 0;
+    bool is_first = true;
     struct wire_field f;
+    json_text_begin(out);
     while (wire_next(&r, &f)) {
         if (f.number != 1 || f.type != WIRE_BYTES) {
             continue;
         }
-        if (f.length + 1 > sizeof text - length) {
-            return false;
+        if (!is_first) {
+            json_text_part(out, ",", 1);
         }
-        if (length > 0) {
-            text[length++] = ',';
-        }
-        for (size_t i = 0; i < f.length; i++) { /* start_time -> startTime */
-            uint8_t c = f.bytes[i];
-            if (c == '_' && i + 1 < f.length && f.bytes[i + 1] >= 'a' && f.bytes[i + 1] <= 'z') {
-                c = (uint8_t)(f.bytes[++i] - 'a' + 'A');
-            }
-            text[length++] = (char)c;
-        }
+        is_first = false;
+        write_mask_path(f.bytes, f.length, out);
     }
-    json_text_bytes(out, text, length);
+    json_text_end(out);
     return r.ok;
 }
 

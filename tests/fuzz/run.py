@@ -90,9 +90,12 @@ def show_crash(target, output):
         return
     crash = pathlib.Path(found.group(1))
     small = crash.with_name(crash.name + ".small")
-    subprocess.run([str(target.program), *LIMITS, "-minimize_crash=1", f"-max_total_time={MINIMISE_SECONDS}",
-                    f"-exact_artifact_path={small}", str(crash)], capture_output=True, check=False,
-                   timeout=MINIMISE_SECONDS * 4)
+    try:
+        subprocess.run([str(target.program), *LIMITS, "-minimize_crash=1", f"-max_total_time={MINIMISE_SECONDS}",
+                        f"-exact_artifact_path={small}", str(crash)], capture_output=True, check=False,
+                       timeout=MINIMISE_SECONDS * 4)
+    except subprocess.TimeoutExpired:
+        pass  # as small as it has become
     best = small if small.exists() else crash
     data = best.read_bytes()
     print(f"{target.name}: {best} ({len(data)} bytes); tests/fuzz/README.md says how it becomes a test")

@@ -79,6 +79,23 @@ static void members_as_they_are_get_their_first_comma_where_one_is_due(void **st
     assert_string_equal(finished(&w), "{\"a\":1,\"b\":2,\"c\":3,\"d\":{\"e\":5},\"f\":6}");
 }
 
+static void a_text_may_be_written_in_parts(void **state)
+{
+    (void)state;
+    struct json_writer w;
+    json_init(&w, out, sizeof(out) - 1);
+    json_array_begin(&w);
+    for (unsigned parts = 0; parts < 3; parts++) {
+        json_text_begin(&w);
+        for (unsigned i = 0; i < parts; i++) {
+            json_text_part(&w, "a\"", 2);
+        }
+        json_text_end(&w);
+    }
+    json_array_end(&w);
+    assert_string_equal(finished(&w), "[\"\",\"a\\\"\",\"a\\\"a\\\"\"]");
+}
+
 static void hostile_text_is_escaped(void **state)
 {
     (void)state;
@@ -276,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_and_nesting_are_kept),
         cmocka_unit_test(members_as_they_are_get_their_first_comma_where_one_is_due),
+        cmocka_unit_test(a_text_may_be_written_in_parts),
         cmocka_unit_test(hostile_text_is_escaped),
         cmocka_unit_test(bytes_that_are_no_utf8_become_the_replacement_character),
         cmocka_unit_test(each_byte_at_each_place_is_seen),

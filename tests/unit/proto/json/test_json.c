@@ -121,6 +121,20 @@ static void special_forms_and_escapes_read_and_write(void **state)
                            "\"field_mask\":\"startTime,tcp.clientRtt,app\""));
     assert_non_null(memmem(wire, length, "tcp.client_rtt", 14));
 
+    /* However long. */
+    static const char path[] = "startTime,";
+    char asked[8192] = "{\"fieldMask\":\"";
+    for (unsigned i = 0; i < 500; i++) {
+        strcat(asked, path);
+    }
+    strcat(asked, "_a_,__b,_\xc3\xbc\"}");
+    length = read_json(FLOWS, asked, &err);
+    assert_int_equal(err.code, 0);
+    const char *mask = strstr(to_json(FLOWS, wire, length), "\"field_mask\":\"");
+    assert_non_null(mask);
+    assert_memory_equal(mask + 14, path, sizeof path - 1);
+    assert_non_null(strstr(mask, "startTime,startTime,A_,_B,_\xc3\xbc\""));
+
     length = read_json(FLOWS, "{\"filter\":\"a\\\"\\u00fc\\ud83d\\ude00\\n\"}", &err);
     assert_non_null(strstr(to_json(FLOWS, wire, length), "a\\\"\xc3\xbc\xf0\x9f\x98\x80\\n"));
 
