@@ -14,8 +14,8 @@ def command(*words, check=True):
 
 
 def inside(namespace):
-    """What stands before a command that runs in it."""
-    return ["ip", "netns", "exec", namespace]
+    """What stands before a command that runs in it; None: where this program is."""
+    return ["ip", "netns", "exec", namespace] if namespace is not None else []
 
 
 def plain_link(namespace, link):
@@ -27,8 +27,9 @@ def plain_link(namespace, link):
 
 
 def lay_wire(namespace):
-    """Makes the namespace and in it cap0 and gen0, the plain ends of one wire."""
-    command("ip", "netns", "add", namespace)
+    """Makes the namespace, unless it is None, and in it cap0 and gen0, the plain ends of one wire."""
+    if namespace is not None:
+        command("ip", "netns", "add", namespace)
     within = inside(namespace)
     command(*within, "ip", "link", "set", "lo", "up")
     command(*within, "ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
