@@ -106,7 +106,7 @@ class Push(unittest.TestCase):
 
     def test_more_drops_on_trial_than_before_undo_it_and_stop_the_roll_out(self):
         sensor = self.sensor(apply_hold="30s")
-        send("-n", 20000, "-r", 20000)
+        send("-n", 20000, "-r", 5000)
         self.lose_packets_on_trial(sensor)
         self.until("ROLLED_BACK")
         reason = self.row()["reason"]
