@@ -11,7 +11,9 @@
  *
  * Requests need Content-Length (chunked ones get 411); a client that pipelines gets its first
  * answer and a close; an escaped slash in a path counts as a slash; `;` parts query parameters as
- * `&` does. Standards: RFC 9110, 9112, 6455, 9457. Depends on: base; libwebsockets inside. */
+ * `&` does. Bodies come as they are (Content-Encoding gets 415); JSON and text of 1 KiB and more go
+ * out in gzip to who accepts it. Standards: RFC 9110, 9112, 1952, 6455, 9457. Depends on: base;
+ * libwebsockets, zlib inside. */
 #pragma once
 
 #include <stdatomic.h>

@@ -7,6 +7,10 @@
 #include "base/http/http_private.h"
 #include "base/json_writer.h"
 
+/* What the loop packs itself: more than this would keep other connections waiting, 1 ms for each
+ * 100 kB. */
+#define LOOP_GZIP_BYTES_MAX ((size_t)512 << 10)
+
 static const struct {
     unsigned status;
     const char *title;
@@ -197,7 +201,11 @@ void http_reply(struct http_request *request, unsigned status, const char *conte
 void http_reply_buffer(struct http_request *request, unsigned status, const char *content_type,
                        struct http_buffer *body)
 {
-    http_answer_buffer(request->connection, status, content_type, body, &request->headers);
+    const char *const accept = http_request_header_copy(request, "Accept-Encoding");
+    http_answer_buffer(request->connection, status, content_type,
+                       http_gzip(body, status, content_type, http_accepts(accept, "gzip"),
+                                 LOOP_GZIP_BYTES_MAX, &request->headers),
+                       &request->headers);
 }
 
 void http_problem(struct http_request *request, unsigned status, const char *reason,

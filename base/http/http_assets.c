@@ -1,37 +1,7 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/http/http_private.h"
-
-/* Is `coding` acceptable by an Accept-Encoding value (RFC 9110 section 12.5.3)? Absent means: no.
- */
-static bool accepts(const char *header, const char *coding)
-{
-    const size_t coding_bytes = strlen(coding);
-    bool by_star = false;
-    for (const char *at = header; at != NULL && *at != '\0';) {
-        at += strspn(at, " \t,");
-        const size_t item_bytes = strcspn(at, ",");
-        const size_t name_bytes = strcspn(at, " \t,;");
-        bool is_refused = false;
-        for (size_t i = name_bytes; i + 2 < item_bytes; i++) {
-            if ((at[i] == 'q' || at[i] == 'Q') && at[i + 1] == '=') {
-                is_refused = strtod(at + i + 2, NULL) <= 0.0;
-                break;
-            }
-        }
-        if (name_bytes == coding_bytes && strncasecmp(at, coding, coding_bytes) == 0) {
-            return !is_refused;
-        }
-        if (name_bytes == 1 && *at == '*') {
-            by_star = !is_refused;
-        }
-        at += item_bytes;
-    }
-    return by_star;
-}
 
 /* Weak comparison of If-None-Match (RFC 9110 section 13.1.2). */
 static bool names_tag(const char *header, const char *tag)
@@ -71,11 +41,11 @@ static void answer(struct http_request *request, const struct http_asset *asset)
     const uint8_t *bytes = asset->raw;
     size_t length = asset->raw_bytes;
     const char *coding = NULL;
-    if (asset->brotli != NULL && accepts(accept, "br")) {
+    if (asset->brotli != NULL && http_accepts(accept, "br")) {
         bytes = asset->brotli;
         length = asset->brotli_bytes;
         coding = "br";
-    } else if (asset->gzip != NULL && accepts(accept, "gzip")) {
+    } else if (asset->gzip != NULL && http_accepts(accept, "gzip")) {
         bytes = asset->gzip;
         length = asset->gzip_bytes;
         coding = "gzip";

@@ -53,6 +53,8 @@ struct http_deferred *http_defer(struct http_request *request)
     deferred->inbox = http_inbox_ref(connection->server->inbox);
     deferred->connection = connection;
     memcpy(deferred->path, connection->path, sizeof deferred->path);
+    deferred->accepts_gzip =
+        http_accepts(http_request_header_copy(request, "Accept-Encoding"), "gzip");
     /* What the handler has set with http_header goes along. */
     deferred->headers = request->headers;
     request->headers = (struct http_headers){0};
@@ -81,7 +83,8 @@ void http_reply_deferred(struct http_deferred *deferred, unsigned status, const 
                          struct http_buffer *body)
 {
     deferred->status = status;
-    deferred->body = body;
+    deferred->body =
+        http_gzip(body, status, content_type, deferred->accepts_gzip, SIZE_MAX, &deferred->headers);
     if (content_type != NULL) {
         deferred->content_type = strdup(content_type);
         if (deferred->content_type == NULL) {
@@ -115,7 +118,7 @@ void http_problem_deferred(struct http_deferred *deferred, unsigned status, cons
 
 void http_deferred_drop(struct http_deferred *deferred)
 {
-    http_problem_deferred(deferred, 503, "dropped", "The server gave the request up.", -1);
+    http_problem_deferred(deferred, 503, "DROPPED", "The server gave the request up.", -1);
 }
 
 void http_deferred_abandon(struct http_connection *connection)

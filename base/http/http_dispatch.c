@@ -239,6 +239,13 @@ static bool size_is_good(struct http_connection *connection, int64_t length)
                            "Content-Length is not one number.");
         return false;
     }
+    const char *const coding = http_request_header_copy(request, "Content-Encoding");
+    if (coding != NULL && strcasecmp(coding, "identity") != 0) {
+        http_headers_add(&request->headers, "Accept-Encoding", "identity");
+        http_answer_refuse(connection, 415, "UNKNOWN_ENCODING",
+                           "Send the body as it is, without Content-Encoding.");
+        return false;
+    }
     if (length > 0 && (uint64_t)length > options->request_body_bytes_max) {
         http_answer_refuse(connection, 413, "BODY_TOO_LARGE",
                            "The body is larger than the server takes.");

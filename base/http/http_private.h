@@ -124,6 +124,7 @@ struct http_deferred {
     struct http_inbox *inbox;
     struct http_connection *connection; /* NULL: the client has left */
     struct http_deferred *next;
+    bool accepts_gzip;
     unsigned status;
     char *content_type;
     struct http_buffer *body;
@@ -225,6 +226,15 @@ MUST_USE struct http_buffer *http_problem_buffer(unsigned status, const char *pa
                                                  const char *reason, const char *detail,
                                                  int64_t column);
 const char *http_status_title(unsigned status);
+
+/* http_gzip.c. Is `coding` acceptable by an Accept-Encoding value (RFC 9110 section 12.5.3)? Absent
+ * (NULL) means: no. */
+bool http_accepts(const char *header, const char *coding);
+/* The body as it goes out: packed, with the headers that say so, where that is accepted and worth
+ * it; otherwise itself. Takes over the reference, as it gives one. Bodies above `bytes_max` stay as
+ * they are. Any thread. */
+struct http_buffer *http_gzip(struct http_buffer *body, unsigned status, const char *content_type,
+                              bool is_accepted, size_t bytes_max, struct http_headers *headers);
 
 /* http_assets.c: true when the request was answered by an asset. */
 bool http_assets_answer(struct http_request *request, const char *path);

@@ -52,6 +52,35 @@ static void answer_big(struct http_request *request)
     http_reply_buffer(request, 200, "application/octet-stream", body);
 }
 
+static struct http_buffer *long_text(void)
+{
+    struct http_buffer *const body = http_buffer_new(LONG_TEXT_BYTES);
+    for (size_t i = 0; i < LONG_TEXT_BYTES; i++) {
+        body->data[i] = (uint8_t)('a' + (i * i >> 7) % 26);
+    }
+    return body;
+}
+
+static void answer_text(struct http_request *request)
+{
+    http_reply_buffer(request, 200, "application/json", long_text());
+}
+
+static void *answer_text_later(void *argument)
+{
+    http_reply_deferred(argument, 200, "text/plain; charset=utf-8", long_text());
+    return NULL;
+}
+
+static void answer_text_deferred(struct http_request *request)
+{
+    pthread_t thread;
+    struct http_deferred *const deferred = http_defer(request);
+    if (pthread_create(&thread, NULL, answer_text_later, deferred) == 0) {
+        pthread_detach(thread);
+    }
+}
+
 /* Lines of a file that nobody has a name for any more; it grows when its answer is on the way. */
 static void answer_file(struct http_request *request)
 {
@@ -104,6 +133,8 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/v1/alerts/{id}:ack", answer_verb, HTTP_READ_ONLY},
     {HTTP_GET, "/v1/problem", answer_problem, 0},
     {HTTP_GET, "/v1/big", answer_big, 0},
+    {HTTP_GET, "/v1/text", answer_text, 0},
+    {HTTP_GET, "/v1/text:later", answer_text_deferred, 0},
     {HTTP_GET, "/v1/file", answer_file, 0},
     {HTTP_GET, "/v1/deferred", answer_deferred, 0},
     {HTTP_GET, "/v1/kept", answer_kept, 0},

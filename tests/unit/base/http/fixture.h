@@ -3,8 +3,9 @@
 
 #include "base/http/http.h"
 
-#define BIG_BODY_BYTES (8u << 20)
-#define FILE_LINES     100000u /* of 7 bytes */
+#define BIG_BODY_BYTES  (8u << 20)
+#define LONG_TEXT_BYTES 100000
+#define FILE_LINES      100000u /* of 7 bytes */
 
 /* What the handlers and callbacks have seen; read it when the loop is quiet. */
 struct fixture {

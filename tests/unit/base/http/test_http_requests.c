@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "tests/support/http_client.h"
@@ -184,6 +185,92 @@ static void assets_come_in_the_best_coding_and_not_twice(void **state)
            "max-age=31536000, immutable", "js");
     expect("GET /flows/7 HTTP/1.1\r\n" HOST "\r\n", 200, "no-cache", "<html>raw"); /* a deep link */
     expect("GET /../../etc/passwd HTTP/1.1\r\n" HOST AUTH "\r\n", 200, NULL, "<html>raw");
+}
+
+static void ask_packed(const char *verb, const char *path, struct http_response *response)
+{
+    char request[256];
+    snprintf(request, sizeof request,
+             "%s %s HTTP/1.1\r\n" HOST AUTH "Accept-Encoding: deflate, gzip;q=0.5\r\n\r\n", verb,
+             path);
+    if (strcmp(verb, "HEAD") != 0) {
+        http_client_ask(fixture.port, request, response);
+        return;
+    }
+    const int fd = http_client_connect(fixture.port);
+    http_client_send(fd, "%s", request);
+    http_client_receive(fd, false, response);
+    close(fd);
+}
+
+static void long_texts_are_packed_for_who_takes_gzip(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/v1/text", "/v1/text:later"};
+    for (size_t i = 0; i < 2; i++) {
+        char request[128];
+        struct http_response plain, packed;
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\n" HOST AUTH "\r\n", paths[i]);
+        http_client_ask(fixture.port, request, &plain);
+        assert_int_equal(plain.status, 200);
+        assert_int_equal(plain.body_bytes, LONG_TEXT_BYTES);
+        assert_true(http_response_has(&plain, "Vary: Accept-Encoding"));
+        assert_false(http_response_has(&plain, "Content-Encoding"));
+
+        ask_packed("GET", paths[i], &packed);
+        assert_int_equal(packed.status, 200);
+        assert_true(http_response_has(&packed, "Content-Encoding: gzip"));
+        assert_true(http_response_has(&packed, "Vary: Accept-Encoding"));
+        assert_true(packed.body_bytes < LONG_TEXT_BYTES / 2);
+        uint8_t *const text = malloc(LONG_TEXT_BYTES + 1);
+        z_stream stream = {.next_in = (uint8_t *)packed.body,
+                           .avail_in = (uInt)packed.body_bytes,
+                           .next_out = text,
+                           .avail_out = LONG_TEXT_BYTES + 1};
+        assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+        assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+        assert_int_equal(stream.total_out, LONG_TEXT_BYTES);
+        assert_int_equal(stream.avail_in, 0);
+        assert_memory_equal(text, plain.body, LONG_TEXT_BYTES);
+        (void)inflateEnd(&stream);
+        free(text);
+        char length[64];
+        snprintf(length, sizeof length, "Content-Length: %zu\r\n", packed.body_bytes);
+        http_response_fini(&plain);
+        http_response_fini(&packed);
+
+        ask_packed("HEAD", paths[i], &packed);
+        assert_true(http_response_has(&packed, length));
+        assert_true(http_response_has(&packed, "Content-Encoding: gzip"));
+        http_response_fini(&packed);
+    }
+}
+
+static void short_texts_and_other_bodies_go_out_as_they_are(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/v1/echo", "/v1/big", "/v1/file", "/v1/deferred"};
+    for (size_t i = 0; i < 4; i++) {
+        struct http_response response;
+        ask_packed("GET", paths[i], &response);
+        assert_int_equal(response.status, 200);
+        assert_false(http_response_has(&response, "Content-Encoding"));
+        http_response_fini(&response);
+    }
+    expect("GET /v1/text HTTP/1.1\r\n" HOST AUTH "Accept-Encoding: gzip;q=0, br\r\n\r\n", 200,
+           "Content-Length: 100000\r\n", NULL);
+}
+
+static void a_body_in_a_coding_is_refused(void **state)
+{
+    (void)state;
+    expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH
+           "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
+           415, "Accept-Encoding: identity", "UNKNOWN_ENCODING");
+    expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH
+           "Content-Encoding: identity\r\nContent-Length: 2\r\n\r\nxx",
+           200, NULL, "body=xx");
+    assert_int_equal(fixture.handled, 1);
 }
 
 static void sizes_beyond_the_limits_are_refused(void **state)
@@ -502,6 +589,9 @@ int main(void)
         TEST(a_host_that_is_not_ours_is_refused),
         TEST(a_change_needs_our_origin_and_header),
         TEST(assets_come_in_the_best_coding_and_not_twice),
+        TEST(long_texts_are_packed_for_who_takes_gzip),
+        TEST(short_texts_and_other_bodies_go_out_as_they_are),
+        TEST(a_body_in_a_coding_is_refused),
         TEST(sizes_beyond_the_limits_are_refused),
         TEST(garbage_is_hung_up_on_and_harms_nobody),
         TEST(pieces_are_whole_requests),
