@@ -244,6 +244,7 @@ void rest_job_submit(struct http_request *request, struct rest_job *job)
     atomic_fetch_add(&job->api->jobs, 1);
     if (!history_submit(job->api->history, job->has_range ? job->from_ns : HISTORY_OWN, run_job,
                         drop_job, job)) {
+        (void)http_deferred_header(job->deferred, "Retry-After", "1");
         http_problem_deferred(job->deferred, 503, "BUSY", "too many queries wait; try again later",
                               -1);
         rest_job_free(job);
