@@ -43,7 +43,7 @@ size_t codec_encode_dns(const struct dns_transaction *record, uint8_t *out, size
     struct wire_writer w = wire_writer_over(out, capacity);
 
     write_identity(&w, &record->identity);
-    write_time(&w, 4, record->time_ns);
+    write_packet_time(&w, 4, record->time_ns);
     write_flow_id(&w, 5, record->flow_id);
     write_address(&w, 6, &record->client_ip);
     write_address(&w, 7, &record->server_ip);

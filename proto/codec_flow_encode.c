@@ -223,12 +223,10 @@ static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *re
     at = put_identity(at, &record->identity);
     at = put_flow_id(at, 4, record->flow_id);
     at = put_byte(at, 5, record->event);
-    if (record->start_ns != 0) {
-        at = put_time_fields(at, 6, &start);
-    }
-    if (record->end_ns == record->start_ns && record->start_ns != 0) { /* one packet */
+    at = put_time_fields(at, 6, &start); /* also the epoch itself: captures without times have it */
+    if (record->end_ns == record->start_ns) { /* one packet */
         at = put_time_fields(at, 7, &start);
-    } else if (record->end_ns != 0) {
+    } else {
         const struct time_fields end = time_fields_of(record->end_ns);
         at = put_time_fields(at, 7, &end);
     }
@@ -237,7 +235,7 @@ static ALWAYS_INLINE uint8_t *put_head(uint8_t *at, const struct flow_record *re
     at = put_byte(at, 10, record->ip_protocol);
     at = put_counters(at, 11, &record->forward);
     at = put_counters(at, 12, &record->reverse);
-    if (record->delta_start_ns == 0) {
+    if (record->delta_start_ns == 0 && record->start_ns != 0) {
         return at;
     }
     return record->delta_start_ns == record->start_ns

@@ -6,7 +6,7 @@ size_t codec_encode_packet(const struct packet_sample *record, uint8_t *out, siz
     struct wire_writer w = wire_writer_over(out, capacity);
     write_identity(&w, &record->identity);
     write_text(&w, 4, record->id);
-    write_time(&w, 5, record->time_ns);
+    write_packet_time(&w, 5, record->time_ns);
     write_text(&w, 6, record->interface);
     write_number(&w, 7, record->linktype);
     write_number(&w, 8, record->wire_length);

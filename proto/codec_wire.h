@@ -411,13 +411,21 @@ static inline void write_chars(struct wire_writer *w, uint32_t field, const char
     }
 }
 
-static inline void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+/* Of a packet: 0 is the epoch itself, which captures without times have. */
+static inline void write_packet_time(struct wire_writer *w, uint32_t field, uint64_t ns)
 {
     uint8_t whole[TIME_FIELD_MAX];
 
-    if (ns != 0) { /* behind tag and length: `field` may be above 15 */
-        const uint8_t *end = put_time_always(whole, 1, ns);
-        wire_write_bytes(w, field, whole + 2, (size_t)(end - whole) - 2);
+    /* Behind tag and length: `field` may be above 15. */
+    const uint8_t *end = put_time_always(whole, 1, ns);
+    wire_write_bytes(w, field, whole + 2, (size_t)(end - whole) - 2);
+}
+
+/* 0 is none, and left out. */
+static inline void write_time(struct wire_writer *w, uint32_t field, uint64_t ns)
+{
+    if (ns != 0) {
+        write_packet_time(w, field, ns);
     }
 }
 
