@@ -1,5 +1,6 @@
 /* Query parameters -> request: each becomes one more piece of the message. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/json/transcoder.h"
@@ -23,13 +24,27 @@ static int fail_unknown(struct parameter *p, const struct json_message *message,
                      (int)(name - p->path), p->path, near->name);
 }
 
+/* A number that names no value may come from a newer client's message, but nobody means it in an
+ * URL. */
+static bool is_known_enum(const struct json_field *field, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    const long number = strtol(text, &end, 10);
+    return enum_value_named(field->enumeration, text, strlen(text)) != NULL ||
+           (end != text && *end == '\0' && errno == 0 && number >= INT32_MIN &&
+            number <= INT32_MAX &&
+            enum_value_numbered(field->enumeration, (int32_t)number) != NULL);
+}
+
 static int set_value(struct parameter *p, const struct json_field *field)
 {
     const size_t length = strlen(p->value);
     const bool ok = field->type == TYPE_MESSAGE
                         ? field->message->form != FORM_PLAIN &&
                               value_write_special(&p->out, field, p->value, length)
-                        : value_write(&p->out, field, p->value, length, true);
+                        : (field->type != TYPE_ENUM || is_known_enum(field, p->value)) &&
+                              value_write(&p->out, field, p->value, length, true);
     if (!ok) {
         char expected[VALUE_EXPECTED_BYTES];
         value_expected(field, expected);
@@ -60,6 +75,18 @@ static int set_in(struct parameter *p, const struct json_message *message, const
     const int result = set_in(p, field->message, dot + 1, depth + 1);
     wire_end(&p->out, mark);
     return result;
+}
+
+bool json_parameter_is_list(const struct json_message *message, const char *path)
+{
+    for (const char *dot; (dot = strchr(path, '.')) != NULL && message != NULL; path = dot + 1) {
+        const struct json_field *const part =
+            message_field_named(message, path, (size_t)(dot - path));
+        message = part != NULL && part->type == TYPE_MESSAGE ? part->message : NULL;
+    }
+    const struct json_field *const field =
+        message == NULL ? NULL : message_field_named(message, path, strlen(path));
+    return field != NULL && field->is_repeated;
 }
 
 int json_set_parameter(const struct json_message *message, const char *path, const char *value,

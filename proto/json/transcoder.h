@@ -38,8 +38,10 @@ MUST_USE size_t json_to_wire(const struct json_message *message, const char *tex
                              size_t text_length, uint8_t *out, size_t capacity, struct error *err);
 
 /* Puts one query parameter into a request: `path` "page_size" or "stream.name"; repeated fields by
- * repeated calls. Appends to the wire bytes in `out`, whose length is *length. 0, or -errno with
- * `err` naming the parameter. */
+ * repeated calls. Enums by name or by the number of one. Appends to the wire bytes in `out`, whose
+ * length is *length. 0, or -errno with `err` naming the parameter. */
 MUST_USE int json_set_parameter(const struct json_message *message, const char *path,
                                 const char *value, uint8_t *out, size_t capacity, size_t *length,
                                 struct error *err);
+/* May `path` be given several times? False also where there is no such field. */
+bool json_parameter_is_list(const struct json_message *message, const char *path);

@@ -10,6 +10,7 @@
 #include "proto/json/openapi.h"
 #include "proto/json/service_index.h"
 #include "proto/json/transcoder.h"
+#include "proto/serve/grpc_rest_query.h"
 #include "proto/serve/grpc_serve.h"
 
 #define JSON_TYPE          "application/json"
@@ -316,10 +317,15 @@ static bool read_request(struct http_request *request, const char *pattern,
     struct error err = {0};
     size_t body_bytes = 0;
     const uint8_t *body = http_request_body(request, &body_bytes);
+    char detail[GRPC_QUERY_DETAIL_BYTES];
     const char *name;
     const char *value;
 
     *length = 0;
+    if (!grpc_query_is_sound(request, method->input, &name, detail)) {
+        refuse_request(request, "BAD_PARAMETER", name, detail);
+        return false;
+    }
     if (http_request_method(request) == HTTP_POST && body_bytes > 0) {
         *length = json_to_wire(method->input, (const char *)body, body_bytes, out,
                                GRPC_REQUEST_BYTES, &err);
@@ -367,6 +373,7 @@ static bool has_parameter(const struct openapi_page *page, const char *name)
 
 bool grpc_rest_page(const struct grpc_program *program, struct http_request *request)
 {
+    char detail[GRPC_QUERY_DETAIL_BYTES];
     const char *pattern, *name, *value;
     const struct grpc_row *row =
         find_row(program, http_request_path(request), true, ANY_VERB, &pattern);
@@ -374,10 +381,12 @@ bool grpc_rest_page(const struct grpc_program *program, struct http_request *req
     if (row == NULL) {
         return false;
     }
+    if (!grpc_query_is_sound(request, NULL, &name, detail)) {
+        refuse_request(request, "BAD_PARAMETER", name, detail);
+        return true;
+    }
     for (size_t i = 0; http_request_query_at(request, i, &name, &value); i++) {
         if (!has_parameter(row->described, name)) {
-            char detail[128];
-
             (void)snprintf(detail, sizeof(detail), "unknown parameter '%.64s'", name);
             refuse_request(request, "UNKNOWN_PARAMETER", name, detail);
             return true;

@@ -12,10 +12,10 @@ enum { RECORD_SENSOR_ID = 1, RECORD_BOOT_ID = 2 };
 
 /* ---- flows alive now ---- */
 
-static bool read_order(struct grpc_ask *ask, Netscope__V1__FlowOrder order)
+static bool read_order(struct grpc_ask *ask, const char *field, Netscope__V1__FlowOrder order)
 {
     if ((int)order < 0 || order > NETSCOPE__V1__FLOW_ORDER__FLOW_ORDER_RTT) {
-        grpc_refuse_field(ask, "order", "OUT_OF_BOUNDS", -1, "order: %d is none", (int)order);
+        grpc_refuse_field(ask, field, "OUT_OF_BOUNDS", -1, "%s: %d is no order", field, (int)order);
         return false;
     }
     return true;
@@ -99,7 +99,7 @@ void grpc_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t l
         (const Netscope__V1__ListActiveFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__list_active_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_order(ask, request->order_by) ||
+    if (request == NULL || !read_order(ask, "order_by", request->order_by) ||
         !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
@@ -223,7 +223,7 @@ void grpc_get_top_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t lengt
         (const Netscope__V1__GetTopFlowsRequest *)grpc_unpack(
             ask, &netscope__v1__get_top_flows_request__descriptor, bytes, length);
 
-    if (request == NULL || !read_order(ask, request->by) ||
+    if (request == NULL || !read_order(ask, "by", request->by) ||
         !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }

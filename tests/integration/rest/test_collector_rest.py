@@ -75,6 +75,18 @@ class CollectorRest(Fuzzed, unittest.TestCase):
                      "/v1/summary?from=0&to=10", "/v1/timeseries?metric=bps&by=app&step=1000", "/v1/alerts?state=open"):
             self.assertEqual(self.served.ask(path)[0], 200, path)
 
+    def test_a_parameter_that_is_given_twice_or_is_no_text_is_refused(self):
+        for path in ("/v1/flows?page_size=1&page_size=2", "/v1/flows?filter=%ff", "/v1/packets?limit=1&limit=1",
+                     "/v1/alerts?state=open&state=all", "/v1/hosts?limit=1&limit=2", "/v1/map?filter=%c3%28",
+                     "/v1/fleet/flows?dedup=9", "/v1/fleet/sensors?states=99"):
+            status, _, text = self.served.ask(path)
+            self.assertEqual((status, json.loads(text)["reason"]), (400, "BAD_PARAMETER"), path)
+            name = path.split("?")[1].split("=")[0]
+            self.assertEqual(json.loads(text)["field_violations"][0]["field"], name, path)
+            self.assertIn(f"'{name}'", json.loads(text)["detail"], path)
+        two = "/v1/fleet/flows?sensor_selector.sensor_ids=edge-1&sensor_selector.sensor_ids=edge-2&page_size=1"
+        self.assertEqual(self.served.ask(two)[0], 200)
+
     def test_a_filter_goes_with_figures_of_flow_records(self):
         for query in ("", "&metric=pps&by=app", "&metric=new_flows&by=sensor", "&by=direction"):
             status, _, body = self.served.ask("/v1/timeseries?filter=server.port%3D53" + query)

@@ -1,15 +1,17 @@
 """REST of the sensor: every method with one answer, both name forms, problems, the OpenAPI document and a fuzzer that
 is driven by it."""
+import gzip
 import json
 import os
 import socket
 import struct
 import sys
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from rest.fuzzed import Fuzzed
-from support.programs import ACK, PSH, SYN, dns_query, main, metrics, tcp, udp, wait_until
+from support.programs import ACK, PATIENCE, PSH, SYN, dns_query, main, metrics, tcp, udp, wait_until
 from support.service import Service
 
 
@@ -87,6 +89,17 @@ class Rest(Fuzzed, unittest.TestCase):
                          "page_size")
         self.problem("/v1/flows?pagesize=2", 400, "UNKNOWN_PARAMETER")
         self.problem("/v1/flows?page_size=many", 400, "BAD_PARAMETER")
+        for query, field in (("page_size=1&page_size=2", "page_size"), ("page_size=1&pageSize=2", "pageSize"),
+                             ("filter=%ff", "filter"), ("dedup=9", "dedup"), ("order_by=1000", "order_by"),
+                             ("order_by=-1", "order_by")):
+            problem = self.problem(f"/v1/flows?{query}", 400, "BAD_PARAMETER")
+            self.assertEqual(problem["field_violations"][0]["field"], field)
+            self.assertIn(f"'{field}'", problem["detail"])
+        self.problem("/v1/flows?%ff=1", 400, "BAD_PARAMETER")
+        self.problem("/v1/alerts?kinds=1&kinds=2&kinds=99", 400, "BAD_PARAMETER")
+        for path, field in (("/v1/flows", "order_by"), ("/v1/flows:top", "by")):
+            problem = self.problem(path, 400, "OUT_OF_BOUNDS", body={field: 1000})
+            self.assertEqual(problem["field_violations"][0]["field"], field)
         self.problem("/v1/flows?page_token=nonsense", 400, "INVALID_PAGE_TOKEN")
         self.problem("/v1/flows/xyz", 400, "BAD_ID")
         self.problem("/v1/flows:find", 400, "MISSING_FIELD")
@@ -107,6 +120,17 @@ class Rest(Fuzzed, unittest.TestCase):
         for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json"):
             status, _, _ = self.sensor.ask(path, headers={"Authorization": "Bearer wrong"})
             self.assertEqual(status, 200, path)
+
+    def test_long_answers_come_in_gzip_to_who_takes_it(self):
+        for path, word in (("/metrics", "netscope_build_info"), ("/v1/flows", "service-sensor"), ("/v1/openapi.json", "openapi")):
+            request = urllib.request.Request(self.sensor.url + path, headers={
+                "Authorization": f"Bearer {self.sensor.token}", "Accept-Encoding": "gzip"})
+            with urllib.request.urlopen(request, timeout=20 * PATIENCE) as answer:
+                self.assertEqual(answer.headers["Content-Encoding"], "gzip", path)
+                packed = answer.read()
+            text = gzip.decompress(packed).decode()
+            self.assertLess(len(packed), len(text) / 3, path)
+            self.assertTrue(word in text, path)
 
     METRICS = ("netscope_build_info", "netscope_sensor_up", "netscope_capture_packets_total", "netscope_capture_bytes_total",
                "netscope_dropped_packets_total", "netscope_dropped_records_total", "netscope_missed_bytes_total",

@@ -348,6 +348,18 @@ static void query_parameters_build_a_request(void **state)
     assert_string_equal(err.message, "unknown parameter 'pagesize'; did you mean 'page_size'?");
     assert_int_equal(
         json_set_parameter(message, "page_size", "x", wire, sizeof wire, &length, &err), -EINVAL);
+    assert_int_equal(json_set_parameter(message, "kinds", "9999", wire, sizeof wire, &length, &err),
+                     -EINVAL);
+    assert_int_equal(
+        json_set_parameter(message, "silenced", "-1", wire, sizeof wire, &length, &err), -EINVAL);
+    assert_string_equal(err.message,
+                        "parameter 'silenced' needs one of ALERT_INCLUSION_UNSPECIFIED,"
+                        " ALERT_INCLUSION_EXCLUDE, ALERT_INCLUSION_ONLY, not '-1'");
+    assert_true(json_parameter_is_list(message, "kinds"));
+    assert_true(json_parameter_is_list(message, "sensorSelector.sensor_ids"));
+    assert_false(json_parameter_is_list(message, "page_size"));
+    assert_false(json_parameter_is_list(message, "page_size.x"));
+    assert_false(json_parameter_is_list(message, "sensor_selector."));
     assert_int_equal(
         json_set_parameter(message, "page_size.x", "1", wire, sizeof wire, &length, &err), -EINVAL);
     assert_int_equal(
