@@ -39,8 +39,8 @@ bool http_accepts(const char *header, const char *coding)
     return by_star;
 }
 
-/* NULL: no memory, or nothing gained. The fastest level: a sixth of JSON is left by it, a seventh
- * by the others at several times the cost. */
+/* NULL: no memory, or nothing gained. The fastest level leaves a fifth of a page of metrics, a
+ * twentieth of flows; level 6 a sixth less than that, in twice the time. */
 static struct http_buffer *packed(const struct http_buffer *body)
 {
     z_stream stream = {0};
@@ -74,8 +74,9 @@ static bool is_text(const char *content_type)
 struct http_buffer *http_gzip(struct http_buffer *body, unsigned status, const char *content_type,
                               bool is_accepted, size_t bytes_max, struct http_headers *headers)
 {
-    if (body == NULL || body->mapped_bytes > 0 || status != 200 || content_type == NULL || !is_text(content_type) ||
-        body->bytes < BYTES_MIN || body->bytes > (bytes_max < BYTES_MAX ? bytes_max : BYTES_MAX) ||
+    if (body == NULL || body->mapped_bytes > 0 || status != 200 || content_type == NULL ||
+        !is_text(content_type) || body->bytes < BYTES_MIN ||
+        body->bytes > (bytes_max < BYTES_MAX ? bytes_max : BYTES_MAX) ||
         !http_headers_add(headers, "Vary", "Accept-Encoding") || !is_accepted) {
         return body;
     }
