@@ -160,7 +160,7 @@ struct packet {
     uint8_t tcp_flags;  /* enum tcp_flag */
     uint64_t time_ns;   /* of the frame */
     uint32_t wire_bytes;
-    uint32_t ip_bytes; /* as the IP header says, header included; 0 where it says 0 */
+    uint32_t ip_bytes; /* as the IP header says; where that is 0, all that the frame has */
     uint16_t facts;    /* enum packet_fact */
     uint8_t icmp_type;
     uint8_t icmp_code;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "sensor/wire/ethernet.h"
+
 void walk_checksum(const struct ipv4 *ip, struct packet *out)
 {
     out->facts |= PACKET_CHECKSUM_SEEN;
@@ -27,8 +29,33 @@ void walk_fragment(struct packet *out, uint32_t offset_bytes, bool has_more, uin
     out->ip_id = id;
 }
 
+/* Linux since 6.10: the header of a cooked capture ("any") names what lies behind all tags, and a
+ * tag that the interface did not take out stands before it. */
+static bool is_behind_tag(const struct walk *walk, uint16_t ethertype, unsigned version)
+{
+    const uint16_t link = walk->frame->link_type;
+    const uint8_t *at = walk->at.at;
+
+    return (link == LINK_SLL || link == LINK_SLL2) && walk->tunnel_count == 0 &&
+           walk_left(walk) > VLAN_TAG_BYTES && wire_u16(at + 2) == ethertype &&
+           at[VLAN_TAG_BYTES] >> 4 == version;
+}
+
+void walk_broken_ipv6(struct walk *walk)
+{
+    if (is_behind_tag(walk, ETHERTYPE_IPV6, 6)) {
+        walk->next = LAYER_VLAN;
+    } else {
+        walk_fault(walk, LAYER_IPV6, DECODE_MALFORMED);
+    }
+}
+
 void walk_broken_ipv4(struct walk *walk, const struct ipv4 *ip, enum wire_status status)
 {
+    if (is_behind_tag(walk, ETHERTYPE_IPV4, 4)) {
+        walk->next = LAYER_VLAN;
+        return;
+    }
     if (walk_left(walk) >= IPV6_HEADER_BYTES && *walk->at.at >> 4 == 6) {
         walk->next = LAYER_IPV6; /* the number before it was wrong, the header knows better */
         return;

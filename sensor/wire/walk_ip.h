@@ -11,6 +11,7 @@
 void walk_extensions(struct walk *walk); /* IPv6 extension headers, and AH in either version */
 void walk_checksum(const struct ipv4 *ip, struct packet *out);
 void walk_fragment(struct packet *out, uint32_t offset_bytes, bool has_more, uint32_t id);
+void walk_broken_ipv6(struct walk *walk);
 void walk_broken_ipv4(struct walk *walk, const struct ipv4 *ip, enum wire_status status);
 
 static inline void walk_ipv4(struct walk *walk)
@@ -48,6 +49,7 @@ static inline void walk_ipv4(struct walk *walk)
         walk->missing_bytes = ip.total_bytes - ip.header_bytes - walk_left(walk);
     } else { /* segmentation offload: all that the frame has */
         out->facts |= PACKET_LENGTH_UNKNOWN;
+        out->ip_bytes = ip.header_bytes + walk_declared(walk);
     }
     if (ip.header_bytes > IPV4_HEADER_BYTES) {
         out->facts |= PACKET_HAS_IP_OPTIONS;
@@ -76,7 +78,7 @@ static inline void walk_ipv6(struct walk *walk)
         if (status == WIRE_TRUNCATED) {
             walk_short(walk, LAYER_IPV6);
         } else {
-            walk_fault(walk, LAYER_IPV6, DECODE_MALFORMED);
+            walk_broken_ipv6(walk);
         }
         return;
     }
@@ -103,6 +105,7 @@ static inline void walk_ipv6(struct walk *walk)
         out->ip_bytes = IPV6_HEADER_BYTES;
     } else {
         out->facts |= PACKET_LENGTH_UNKNOWN;
+        out->ip_bytes = IPV6_HEADER_BYTES + walk_declared(walk);
     }
     if (ipv6_is_extension(ip.next_header)) {
         walk_extensions(walk);

@@ -128,6 +128,12 @@ static const struct {
     {"ERF, IPv4", LINK_ERF, BYTES(ERF_OF(22))},
     {"loopback with a foreign header", LINK_NULL, BYTES(0x0f, 0, 8, 0)},
     {"SLL, LLC", LINK_SLL, BYTES(0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 4, SNAP, 8, 0)},
+    {"SLL2, a tag of Linux 6.10 left in the packet", LINK_SLL2,
+     BYTES(8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 3, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 20, 8, 0)},
+    {"SLL, the same behind one that was put back", LINK_SLL,
+     BYTES(0, 3, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x81, 0, 0, 10, 8, 0, 0, 20, 8, 0)},
+    {"SLL, the same with a priority that looks like a version", LINK_SLL,
+     BYTES(0, 3, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0, 0x40, 20, 8, 0)},
     /* On Ethernet. */
     {"802.3 SNAP", LINK_ETHERNET, BYTES(MACS, 0, 43, SNAP, 8, 0)},
     {"802.3, LLC of IP", LINK_ETHERNET, BYTES(MACS, 0, 38, 6, 6, 3)},

@@ -326,7 +326,7 @@ static void an_ip_length_of_zero_takes_the_frame(void **state)
     memset(buffer + 14 + 2, 0, 2);
     frame.wire_bytes += 90;
     assert_int_equal(packet_decode(&frame, 0, &packet), PACKET_OK);
-    assert_int_equal(packet.ip_bytes, 0);
+    assert_int_equal(packet.ip_bytes, 20 + 20 + 100);
     assert_int_equal(packet.payload_bytes, 100);
     assert_int_equal(packet.payload_captured_bytes, 10);
     assert_true(packet.facts & PACKET_LENGTH_UNKNOWN);

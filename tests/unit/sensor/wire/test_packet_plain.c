@@ -141,6 +141,9 @@ static void lengths_that_are_not_plain_are_left_to_the_walk(void **state)
         }
         assert_int_equal(check_packet.target_port, 7777);
         assert_int_equal((check_packet.facts & PACKET_LENGTH_UNKNOWN) != 0, frames[i].is_unknown);
+        if (frames[i].is_unknown) { /* then it is all behind the header of Ethernet */
+            assert_int_equal(check_packet.ip_bytes, frames[i].length - 14);
+        }
         assert_int_equal((check_packet.facts & PACKET_HAS_IP_OPTIONS) != 0, frames[i].has_options);
     }
 }
