@@ -131,9 +131,8 @@ static void wait_for_end(struct app *app, const sigset_t *signals)
     }
 }
 
-/* Tells when an interface goes down or away and when it is back; the capture waits for it
- * meanwhile.
- */
+/* Tells which interface goes down or away, and when it is back; the capture waits for it
+ * meanwhile, and reads the others. */
 static void watch_interfaces(struct app *app)
 {
     struct stats_interface rows[STATS_ROWS_MAX];
@@ -144,11 +143,11 @@ static void watch_interfaces(struct app *app)
         if (rows[i].up == app->is_interface_down[i]) {
             app->is_interface_down[i] = !rows[i].up;
             if (rows[i].up) {
-                log_warn("capture", "the interface is up again: capturing", "interface=%s",
-                         app->interface);
+                log_warn("capture", "the interface is up again: capturing", "interface=%.*s",
+                         (int)rows[i].name.length, rows[i].name.data);
             } else {
-                log_warn("capture", "the interface is down or gone: waiting for it", "interface=%s",
-                         app->interface);
+                log_warn("capture", "the interface is down or gone: waiting for it",
+                         "interface=%.*s", (int)rows[i].name.length, rows[i].name.data);
             }
         }
     }
