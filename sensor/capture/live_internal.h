@@ -30,7 +30,7 @@ struct live_handle {
     /* Set by housekeeping while EMPTY. */
     pcap_t *pcap;
     struct live_group *group;
-    uint64_t start_ns;
+    uint64_t opening_ns, start_ns; /* as in struct live_opened */
     uint32_t fraction_ns;
     uint32_t superpacket_bytes; /* longer is one; UINT32_MAX: unknown MTU */
 

@@ -89,6 +89,7 @@ void live_group_publish(struct capture_live *live, struct live_group *group,
     for (uint32_t i = 0; i < live->shards_count; i++) {
         struct live_handle *handle = &group->handles[i];
         handle->pcap = opened->handles[i];
+        handle->opening_ns = opened->opening_ns;
         handle->start_ns = opened->start_ns;
         handle->fraction_ns = opened->fraction_ns;
         handle->superpacket_bytes =

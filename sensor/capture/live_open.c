@@ -192,9 +192,8 @@ static int open_one(const struct capture_settings *settings, const char *interfa
                              strerror(code));
         }
     }
-    if (is_any(interface)) {
-        (void)pcap_set_datalink(handle, DLT_LINUX_SLL2); /* refused: SLL, without the interface */
-    }
+    /* "any" stays SLL: libpcap puts VLAN tags, which the kernel keeps apart, back into that alone,
+     * and a flow tells its VLAN. */
     return 0;
 }
 
@@ -328,7 +327,8 @@ static int open_group(const struct capture_settings *settings, const char *inter
 int live_open(const struct capture_settings *settings, const char *interface, uint32_t shards,
               struct live_opened *out, struct error *warning, struct error *err)
 {
-    *out = (struct live_opened){.interface_index = if_nametoindex(interface)};
+    *out = (struct live_opened){.interface_index = if_nametoindex(interface),
+                                .opening_ns = clock_wall_ns()};
     struct error fault = {0};
     const int status = open_group(settings, interface, shards, out, warning, &fault);
     if (status != 0) {

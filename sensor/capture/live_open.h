@@ -26,7 +26,9 @@ struct live_opened {
         received_base[LIVE_SHARDS_MAX];     /* libpcap's counts when the group was complete, less */
     uint32_t dropped_base[LIVE_SHARDS_MAX]; /* what is still in the ring */
     uint32_t count;
-    uint64_t start_ns;        /* packets from before are not to be handed over */
+    /* Packets that came in between are not to be handed over. By the clock that stamps them: those
+     * from before `opening_ns` have come since, and the clock was set back. */
+    uint64_t opening_ns, start_ns;
     uint32_t fraction_ns;     /* of one unit of pcap's tv_usec */
     unsigned interface_index; /* 0 for "any" */
     uint32_t mtu_bytes;

@@ -58,7 +58,7 @@ static void on_packet(unsigned char *context, const struct pcap_pkthdr *header,
     struct live_handle *handle = delivery->handle;
     const uint64_t time_ns = (uint64_t)header->ts.tv_sec * NS_PER_SEC +
                              (uint64_t)header->ts.tv_usec * handle->fraction_ns;
-    if (UNLIKELY(time_ns < handle->start_ns)) {
+    if (UNLIKELY(time_ns < handle->start_ns) && time_ns >= handle->opening_ns) {
         counter_add(&handle->precut, 1);
         return;
     }

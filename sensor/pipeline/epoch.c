@@ -38,6 +38,7 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     struct detection_frame *detection = epoch->detection;
 
     epoch->second = second;
+    epoch->place = second;
     epoch->totals = (struct stats_totals){0};
     epoch->data_segments = epoch->retransmitted_segments = epoch->out_of_order_segments = 0;
     epoch->zero_window_events = epoch->resets = epoch->half_open = 0;

@@ -25,6 +25,7 @@ struct epoch_flow {
 
 struct epoch {
     uint64_t second; /* since 1970, packet time */
+    uint64_t place;  /* epoch_place: in which order seconds follow each other */
     struct stats_totals totals;
     uint64_t data_segments, retransmitted_segments, out_of_order_segments, zero_window_events;
     uint64_t resets, half_open;
@@ -41,6 +42,12 @@ struct epoch {
     uint64_t seed;           /* of the detection frame from the next reset on */
     uint32_t frames_refused; /* merged seconds whose frame had another seed */
 };
+
+/* Where the clock is set back seconds come again, and are others: `era` counts how often it was. */
+static inline uint64_t epoch_place(uint64_t era, uint64_t second)
+{
+    return era << 40 | second;
+}
 
 /* `detection` NULL: none. */
 MUST_USE struct epoch *epoch_new(const struct detection_settings *detection, struct error *err);

@@ -17,6 +17,13 @@ static uint64_t seen_until_ns(const struct live_run *run, uint64_t polled_ns)
     return by_now_ns < by_poll_ns ? by_now_ns : by_poll_ns;
 }
 
+/* A poll that began at `polled_ns` found no frame: the clock may have been set back meanwhile. */
+static uint64_t silent_until_ns(const struct live_run *run, uint64_t polled_ns)
+{
+    shard_follow_clock(run->shard, clock_wall_ns());
+    return seen_until_ns(run, polled_ns);
+}
+
 static void run_alone(const struct live_run *run)
 {
     for (;;) {
@@ -27,7 +34,7 @@ static void run_alone(const struct live_run *run)
         if (got == CAPTURE_ENDED) {
             break;
         }
-        shard_time(run->shard, got == 0 ? seen_until_ns(run, polled_ns) : 0);
+        shard_time(run->shard, got == 0 ? silent_until_ns(run, polled_ns) : 0);
     }
 }
 
@@ -96,7 +103,7 @@ static void run_among_others(const struct live_run *run)
             break;
         }
         handover_publish(run->handover, run->index);
-        const uint64_t now_ns = got == 0 ? seen_until_ns(run, polled_ns) : 0;
+        const uint64_t now_ns = got == 0 ? silent_until_ns(run, polled_ns) : 0;
 
         handover_reached(run->handover, run->index, HANDOVER_RECEIVED,
                          got == 0 ? now_ns : shard_time_ns(run->shard));

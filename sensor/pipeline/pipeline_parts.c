@@ -169,7 +169,8 @@ static int make_shard(struct pipeline *pipeline, uint32_t index, struct error *e
         .fragments = fragments_of_shard(pipeline),
         .assets_max = from->assets_max,
         .handover = pipeline->handover,
-        .unread_links = &pipeline->unread_links};
+        .unread_links = &pipeline->unread_links,
+        .era = pipeline_is_live(pipeline) ? &pipeline->era : NULL};
 
     pipeline->shards[index] = shard_new(&settings, err);
     return pipeline->shards[index] == NULL ? -err->code : 0;

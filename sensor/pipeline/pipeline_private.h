@@ -36,8 +36,9 @@ struct pipeline {
     uint16_t first_link_type; /* of a file */
     struct counter packet_index;
     struct unread_links unread_links;
-    struct counter live_count;                                /* packets taken towards count_max */
-    _Atomic uint64_t sketch_seed;                             /* of the seconds that begin */
+    _Atomic uint64_t era;         /* how often the clock of live capture was set back */
+    struct counter live_count;    /* packets taken towards count_max */
+    _Atomic uint64_t sketch_seed; /* of the seconds that begin */
     _Atomic(const struct detection_settings *) detection_now; /* likewise */
     _Atomic(const char *) config_hash;                        /* as told in statistics */
     uint64_t started_ns;

@@ -27,7 +27,7 @@ static void on_live_frames(void *context, const struct frame *frames, uint32_t c
             pipeline_stop(pipeline);
         }
     }
-    shard_frames(pipeline->shards[self->index], frames, count, NULL);
+    shard_live_frames(pipeline->shards[self->index], frames, count);
 }
 
 static void run_live_shard(struct shard_thread *self)

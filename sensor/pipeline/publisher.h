@@ -32,7 +32,7 @@ struct shard_outlet {
     struct ring *batches;
     struct ring *epochs;
     struct ring *epochs_free;
-    _Atomic uint64_t second;  /* all seconds before it have been handed over */
+    _Atomic uint64_t place;   /* epoch_place: all seconds before it have been handed over */
     atomic_bool is_finished;  /* set after the last push */
     struct name_outlet names; /* queue NULL: off */
 };

@@ -75,7 +75,7 @@ void publisher_flush(struct publisher *publisher);
 
 /* Takes over and decides each second that all shards have passed; true when anything moved. */
 bool publisher_decide_seconds(struct publisher *publisher);
-/* The earliest waiting second, or UINT64_MAX. */
+/* The place of the earliest waiting second (epoch_place), or UINT64_MAX. */
 uint64_t publisher_next_second(const struct publisher *publisher);
 /* An alert of its detectors becomes a record; `context` is the publisher. */
 void publisher_on_alert(void *context, const struct alert_record *alert, uint64_t origins);

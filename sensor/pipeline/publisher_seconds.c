@@ -193,7 +193,7 @@ static bool take_epochs(struct publisher *publisher)
     return moved;
 }
 
-/* The first second that some shard may still add to. Read before take_epochs. */
+/* The place of the first second that some shard may still add to. Read before take_epochs. */
 static uint64_t watermark(const struct publisher *publisher)
 {
     uint64_t least = UINT64_MAX;
@@ -202,9 +202,9 @@ static uint64_t watermark(const struct publisher *publisher)
         struct shard_outlet *outlet = &publisher->settings.outlets[i];
 
         if (!atomic_load_explicit(&outlet->is_finished, memory_order_acquire)) {
-            const uint64_t second = atomic_load_explicit(&outlet->second, memory_order_acquire);
+            const uint64_t place = atomic_load_explicit(&outlet->place, memory_order_acquire);
 
-            least = second < least ? second : least;
+            least = place < least ? place : least;
         }
     }
     return least;
@@ -217,8 +217,8 @@ uint64_t publisher_next_second(const struct publisher *publisher)
     for (uint32_t i = 0; i < publisher->settings.shards; i++) {
         const struct waiting *waiting = &publisher->waiting[i];
 
-        if (waiting->count > 0 && waiting->epochs[0]->second < next) {
-            next = waiting->epochs[0]->second;
+        if (waiting->count > 0 && waiting->epochs[0]->place < next) {
+            next = waiting->epochs[0]->place;
         }
     }
     return next;
@@ -287,14 +287,14 @@ static void follow_seed(struct publisher *publisher)
 }
 
 /* Gathers the second's parts in `merged`: the first becomes it, the others are added. */
-static void merge_second(struct publisher *publisher, uint64_t second)
+static void merge_second(struct publisher *publisher, uint64_t place)
 {
     bool is_first = true;
 
     for (uint32_t i = 0; i < publisher->settings.shards; i++) {
         struct waiting *waiting = &publisher->waiting[i];
 
-        while (waiting->count > 0 && waiting->epochs[0]->second == second) {
+        while (waiting->count > 0 && waiting->epochs[0]->place == place) {
             struct epoch *epoch = waiting->epochs[0];
 
             if (publisher->evidence != NULL && epoch->evidence != NULL) {
@@ -326,9 +326,11 @@ static void merge_second(struct publisher *publisher, uint64_t second)
     }
 }
 
-static void decide(struct publisher *publisher, uint64_t second)
+static void decide(struct publisher *publisher, uint64_t place)
 {
-    merge_second(publisher, second);
+    merge_second(publisher, place);
+    const uint64_t second = publisher->merged->second;
+
     if (publisher->evidence != NULL) {
         evidence_pins_second(publisher->evidence, second, publish_sample, publisher);
     }
@@ -367,12 +369,12 @@ bool publisher_decide_seconds(struct publisher *publisher)
     /* A second is decided when every shard has passed it and its parts have all been taken over: a
      * shard with a full waiting list holds all of its parts up to the last one. */
     for (;;) {
-        const uint64_t second = publisher_next_second(publisher);
+        const uint64_t place = publisher_next_second(publisher);
 
-        if (second == UINT64_MAX || second >= limit || !publisher_has_room(publisher)) {
+        if (place == UINT64_MAX || place >= limit || !publisher_has_room(publisher)) {
             break;
         }
-        decide(publisher, second);
+        decide(publisher, place);
         moved = true;
         (void)take_epochs(publisher);
     }

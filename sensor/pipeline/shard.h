@@ -67,6 +67,9 @@ struct shard_settings {
     struct fragment_settings fragments; /* datagrams_max 0: the reader looks after fragments */
     struct handover *handover;          /* borrowed; NULL = all packets are its own */
     struct unread_links *unread_links;  /* borrowed, of all shards; NULL: they are not told */
+    /* Borrowed, of all shards: how often the machine's clock was set back by more than
+     * FLOW_CLOCK_STEP_NS. NULL: time is that of a file alone. */
+    _Atomic uint64_t *era;
 };
 
 #define SHARD_INTERFACES 32 /* told apart; the last stands for all behind it, too */
@@ -111,6 +114,13 @@ DEFINE_AUTO(shard, shard_free);
  * published. */
 void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
                   const uint64_t *indexes);
+/* The same live, at most CAPTURE_BATCH_MAX: first follows the clock. What the kernel had stamped
+ * before its clock was set back counts at the time at which it is read. */
+void shard_live_frames(struct shard *shard, const struct frame *frames, uint32_t count);
+/* Live: where `wall_ns` lies behind the time reached, or another shard has found so, the clock was
+ * set back: all open seconds are handed over, and those that follow are counted from `wall_ns` on.
+ * Flows go on and carry FLOW_FLAG_CLOCK_STEP. */
+void shard_follow_clock(struct shard *shard, uint64_t wall_ns);
 
 /* What a shard is to do with an item that a reader has dealt to it. A fragment that waits for its
  * first one is a frame when it comes and a packet of a flow when that is known. */

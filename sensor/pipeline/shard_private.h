@@ -32,6 +32,7 @@ struct shard {
     uint64_t flow_ns;  /* as time_ns, since the input's clock was last set back */
     uint64_t time_ns;  /* packet time reached */
     uint64_t limit_ns; /* and by those who may hand packets over: UINT64_MAX: nobody */
+    uint64_t era;      /* as settings.era when it was last looked at */
 
     struct fragment_table *fragments; /* NULL: whoever deals to this shard has it */
     uint64_t fragments_due_ns;
@@ -65,8 +66,10 @@ void shard_pause(struct shard *shard);
 void shard_tell_passed(struct shard *shard);
 /* Time has reached `now_ns`: closes the current second when it is over. shard_seconds.c */
 void shard_roll(struct shard *shard, uint64_t now_ns);
-/* Hands over all that is open; the end. */
+/* Hands over all that is open: at the end, and where the clock was set back. */
 void shard_close_seconds(struct shard *shard);
+/* No later than the machine's clock, where time comes from it. shard_clock.c */
+uint64_t shard_time_bound(const struct shard *shard, uint64_t time_ns);
 /* Open second that a packet of this time belongs to. */
 struct epoch *shard_epoch_of(struct shard *shard, uint64_t time_ns);
 

@@ -44,6 +44,7 @@ static struct epoch *open_epoch(struct shard *shard, uint64_t second)
                                                                    memory_order_acquire));
     }
     epoch_reset(epoch, second);
+    epoch->place = epoch_place(shard->era, second);
     return epoch;
 }
 
@@ -103,8 +104,10 @@ static void hand_over_passed(struct shard *shard)
         shard->older_count -= count;
         memmove(shard->older, shard->older + count, shard->older_count * sizeof(void *));
     }
-    if (end > atomic_load_explicit(&shard->settings.outlet->second, memory_order_relaxed)) {
-        atomic_store_explicit(&shard->settings.outlet->second, end, memory_order_release);
+    const uint64_t place = epoch_place(shard->era, end);
+
+    if (place > atomic_load_explicit(&shard->settings.outlet->place, memory_order_relaxed)) {
+        atomic_store_explicit(&shard->settings.outlet->place, place, memory_order_release);
         wake_up(shard->settings.publisher_wake);
     }
 }
@@ -178,6 +181,9 @@ static void end_silent_flows(struct shard *shard, uint64_t second)
 
 void shard_roll(struct shard *shard, uint64_t now_ns)
 {
+    if (now_ns >= shard->current_end_ns) {
+        now_ns = shard_time_bound(shard, now_ns);
+    }
     if (now_ns > shard->time_ns) {
         shard->time_ns = shard->flow_ns = now_ns;
     }

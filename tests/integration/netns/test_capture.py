@@ -3,10 +3,12 @@ and shard, threads are pinned where the settings say.
 
 Root only (77 else). One namespace with this process' id in its name; what was started is ended by id.
 """
+import calendar
 import json
 import os
 import re
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -149,6 +151,57 @@ class Capture(unittest.TestCase):
         self.assertEqual(page.sum("netscope_shard_packets_total"), sent)
         self.assertEqual(page.values['netscope_packet_verdicts_total{verdict="late"}'], 0)
         self.assertEqual(self.end(sensor), sent)
+
+    def now_of_the_last_second(self):
+        """Of the statistics: how far its end lies from this machine's clock, in seconds."""
+        stats = json.loads(command(*INSIDE, "curl", "-sf", f"http://127.0.0.1:{self.port}/v1/stats"))["stats"]
+        return calendar.timegm(time.strptime(stats["end_time"][:19], "%Y-%m-%dT%H:%M:%S")) - time.time()
+
+    def check_clock(self, *options, shards):
+        """Set back to before the sensor's start, then to where it was: seconds go on each time, and no packet is lost or late."""
+        if PATIENCE > 1:
+            self.skipTest("a sanitizer's build takes no library before its own")
+        clock = f"{self.temporary.name}/clock"
+
+        def step(seconds):
+            with open(clock, "r+b" if os.path.exists(clock) else "wb") as file:
+                file.write(struct.pack("=q", seconds))
+
+        step(0)
+        sensor = self.start("--shards", shards, LD_PRELOAD=os.environ["NETSCOPE_STEPPED_CLOCK"], NETSCOPE_TEST_CLOCK=clock)
+        sent = 0
+        for offset in (0, -3600, 0, -7200):
+            step(offset)
+            sent += send("-n", 6000, "-r", 3000, "-f", 50, "-b", *options)
+            end = time.monotonic() + 10 * PATIENCE
+            while abs(self.now_of_the_last_second() - offset) > 4:
+                self.assertLess(time.monotonic(), end, f"no second since the clock was set by {offset} s\n{sensor.text()}")
+                time.sleep(0.2)
+        page = self.ledger()
+        self.assertEqual(page.sum("netscope_capture_ring_precut_total"), 0)
+        self.assertEqual(page.sum("netscope_shard_packets_total"), sent)
+        self.assertEqual(sensor.text().count("the clock was set back"), 2, sensor.text())
+        self.assertEqual(self.end(sensor), sent, "packets in flow records")
+        self.assertTrue(any("FLOW_FLAG_CLOCK_STEP" in flow["flags"] for flow in json_lines(self.flows)))
+
+    def test_a_clock_that_is_set_back_blinds_no_shard(self):
+        self.check_clock(shards=1)
+
+    def test_a_clock_that_is_set_back_blinds_none_of_four_shards(self):
+        self.check_clock("-g", shards=4)  # in a tunnel: most packets are handed over
+
+    def test_on_any_interface_flows_have_their_vlans(self):
+        sensor = self.start("-i", "any")
+        tags = {(None, 10): ["-v", 10], (None, 20): ["-6", "-v", 20], (10, 30): ["-t", "-v", 10, "-v", 30]}
+        for options in tags.values():
+            send("-n", 300, "-r", 5000, "-f", 10, *options)
+        self.ledger()
+        self.end(sensor)
+        packets = {}
+        for flow in json_lines(self.flows):
+            key = (flow.get("outer_vlan_id"), flow.get("vlan_id"))
+            packets[key] = packets.get(key, 0) + delta_packets(flow)
+        self.assertEqual({key: packets.get(key) for key in tags}, dict.fromkeys(tags, 300), packets)
 
     def test_what_the_snaplen_cuts_and_the_filter_keeps_out_is_told(self):
         sensor = self.start("--snaplen", "96", "--filter", "udp src port 1030")

@@ -266,7 +266,7 @@ static void push_second(struct bench *bench, uint64_t second)
     while (!ring_push(bench->outlet.epochs, epoch)) {
         wake_up(publisher_wake(bench->publisher));
     }
-    atomic_store(&bench->outlet.second, second + 1);
+    atomic_store(&bench->outlet.place, second + 1);
     wake_up(publisher_wake(bench->publisher));
 }
 

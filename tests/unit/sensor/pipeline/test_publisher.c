@@ -84,7 +84,7 @@ static void push_epoch(struct bench *bench, uint64_t second)
     epoch_reset(epoch, second);
     epoch->totals.packets = 5;
     assert_true(ring_push(bench->outlet.epochs, epoch));
-    atomic_store(&bench->outlet.second, second + 1);
+    atomic_store(&bench->outlet.place, second + 1);
     wake_up(publisher_wake(bench->publisher));
 }
 
