@@ -43,6 +43,8 @@ static const struct openapi_page
                        {{"metric", "string", "bps, pps, flows, new_flows, rtt or loss."},
                         {"by", "string", "none, app, sensor or direction."},
                         {"step", "integer", "Wanted step in ms."},
+                        {"top", "integer", "Series by name, 1 to 127 (20); the rest is other."},
+                        {"sensor", "string", "Of this sensor alone; without a filter."},
                         FROM,
                         TO,
                         {"filter", "string", "Which flows; with bps, pps and new_flows."},

@@ -55,7 +55,7 @@ static void add_point(struct series *s, const char *key, size_t length, uint32_t
     point->a += a;
     point->b += b;
     point->is_known = true;
-    column->weight += a + b;
+    column->weight += s->metric == SERIES_LOSS ? b : a + b;
     if (column->rtt != NULL) {
         for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
             column->rtt[at].rtt_counts[i] += sums->rtt_counts[i];
@@ -97,6 +97,9 @@ static void add_series(void *context, int64_t start_s, const char *sensor_id,
     struct series *const s = context;
     const struct rollup_sums *const sums = &rollup->sums;
     const uint64_t at = ((uint64_t)start_s - s->from_s) / s->step_s;
+    if (s->sensor[0] != '\0' && strcmp(s->sensor, sensor_id) != 0) {
+        return;
+    }
     if ((uint64_t)start_s < s->from_s || at >= s->points || sums->seconds == 0) {
         return; /* minutes that hold flow records alone tell nothing of rates */
     }
@@ -137,11 +140,11 @@ static int by_weight(const void *a, const void *b)
 /* What is behind the largest goes into one column called other. */
 static void join_others(struct series *s)
 {
-    if (s->count <= SERIES_SHOWN) {
+    if (s->count <= s->shown) {
         return;
     }
-    struct series_column *const other = &s->columns[SERIES_SHOWN];
-    for (uint32_t c = SERIES_SHOWN + 1; c < s->count; c++) {
+    struct series_column *const other = &s->columns[s->shown];
+    for (uint32_t c = s->shown + 1; c < s->count; c++) {
         for (uint32_t i = 0; i < s->points; i++) {
             other->points[i].a += s->columns[c].points[i].a;
             other->points[i].b += s->columns[c].points[i].b;
@@ -154,7 +157,7 @@ static void join_others(struct series *s)
         free(s->columns[c].rtt);
     }
     strcpy(other->key, "other");
-    s->count = SERIES_SHOWN + 1;
+    s->count = s->shown + 1;
 }
 
 static int run_series(struct rest_job *job, struct history_reader *reader, struct error *err)
@@ -166,6 +169,8 @@ static int run_series(struct rest_job *job, struct history_reader *reader, struc
     job->result = s;
     s->metric = (enum series_metric)job->number[N_METRIC];
     s->by = (enum series_by)job->number[N_BY];
+    s->shown = (uint32_t)job->number[N_TOP];
+    s->sensor = job->text[T_SENSOR];
     const uint64_t range_s = (job->to_ns - job->from_ns + NS_PER_SEC - 1) / NS_PER_SEC;
     uint64_t step_s = (job->number[N_STEP_MS] + 999) / 1000;
     const uint64_t least_s = (range_s + POINTS_MAX - 3) / (POINTS_MAX - 2);
@@ -306,13 +311,25 @@ static bool read_choice(struct http_request *request, const char *name, const ch
 
 static bool read_series(struct http_request *request, struct rest_job *job)
 {
+    const char *const sensor = http_request_query(request, "sensor");
+
     job->number[N_STEP_MS] = 1000;
+    job->number[N_TOP] = SERIES_SHOWN;
     if (!read_choice(request, "metric", metric_names, SERIES_METRIC_COUNT,
                      "bps, pps, flows, new_flows, rtt, loss", &job->number[N_METRIC]) ||
         !read_choice(request, "by", by_names, SERIES_BY_COUNT, "none, app, sensor, direction",
                      &job->number[N_BY]) ||
-        !rest_number(request, "step", 1, UINT64_C(31536000000), &job->number[N_STEP_MS])) {
+        !rest_number(request, "step", 1, UINT64_C(31536000000), &job->number[N_STEP_MS]) ||
+        !rest_number(request, "top", 1, SERIES_COLUMNS_MAX - 1, &job->number[N_TOP])) {
         return false;
+    }
+    if (sensor != NULL && (job->filter != NULL || strlen(sensor) >= sizeof job->text[T_SENSOR])) {
+        http_problem(request, 400, "BAD_PARAMETER",
+                     "sensor: the id of one, without a filter (which can name sensors itself)", -1);
+        return false;
+    }
+    if (sensor != NULL) {
+        strcpy(job->text[T_SENSOR], sensor);
     }
     const enum series_metric metric = (enum series_metric)job->number[N_METRIC];
     const enum series_by by = (enum series_by)job->number[N_BY];

@@ -4,7 +4,7 @@
 #include "collector-ui/api/api_private.h"
 
 #define SERIES_COLUMNS_MAX 128u
-#define SERIES_SHOWN       20u
+#define SERIES_SHOWN       20u /* without top= */
 
 enum series_metric {
     SERIES_BPS,
@@ -23,7 +23,9 @@ enum series_by {
     SERIES_BY_COUNT
 };
 /* Places in rest_job.number. */
-enum { N_METRIC, N_BY, N_STEP_MS };
+enum { N_METRIC, N_BY, N_STEP_MS, N_TOP };
+/* And in rest_job.text. */
+enum { T_SENSOR };
 
 struct series_point {
     double a, b; /* in and out; packets and lost; sums */
@@ -42,8 +44,9 @@ struct series {
     enum series_by by;
     uint64_t base_s, step_s, from_s;
     uint32_t points;
+    const char *sensor; /* its seconds alone; "": those of all */
     struct series_column *columns;
-    uint32_t count;
+    uint32_t count, shown;
     struct {
         int64_t last_s;
         uint32_t steps; /* base steps in it that a sensor told of */

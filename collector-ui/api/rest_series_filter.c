@@ -80,7 +80,7 @@ int series_filter_run(struct rest_job *job, struct series *s, struct history_rea
         .by = {s->by == SERIES_BY_SENSOR ? DIMENSION_SENSOR : DIMENSION_APPLICATION},
         .by_count = s->by == SERIES_BY_SENSOR || s->by == SERIES_BY_APP,
         .step_ns = s->step_s * NS_PER_SEC,
-        .limit = SERIES_SHOWN,
+        .limit = s->shown,
         .is_all = job->is_all};
     struct history_aggregate sums;
     int result = history_query_aggregate(reader, &query, &sums);

@@ -10,7 +10,7 @@
 #include "base/json_writer.h"
 
 /* A path by GET that is no method of the .proto files; its answer is some JSON object. */
-#define OPENAPI_PARAMETERS_MAX 8
+#define OPENAPI_PARAMETERS_MAX 10
 struct openapi_page {
     const char *summary;
     struct {

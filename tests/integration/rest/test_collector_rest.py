@@ -97,6 +97,23 @@ class CollectorRest(Fuzzed, unittest.TestCase):
             self.assertEqual((status, json.loads(problem)["reason"]), (400, "BAD_PARAMETER"))
             self.assertIn("bps, pps and new_flows", json.loads(problem)["detail"])
 
+    def test_figures_of_one_sensor_and_as_many_series_as_asked(self):
+        def series(query):
+            return {one["key"]: one["in"] for one in self.served.json("/v1/timeseries?metric=bps&step=1000" + query)["series"]}
+
+        def total(columns):
+            return sum(value or 0 for column in columns.values() for value in column)
+
+        wait_until("figures", lambda: total(series("&sensor=edge-1")) > 0)
+        self.assertEqual(list(series("&sensor=edge-1")), ["total"])
+        self.assertEqual(total(series("&sensor=edge-2")), 0)
+        by_app = series("&by=app")
+        self.assertGreater(len(by_app), 2)
+        self.assertEqual(list(series("&by=app&top=1")), [list(by_app)[0], "other"])
+        for wrong in ("&sensor=edge-1&filter=server.port%3D53", "&top=0", "&top=128", "&sensor=" + 300 * "x"):
+            status, _, problem = self.served.ask("/v1/timeseries?metric=bps" + wrong)
+            self.assertEqual((status, json.loads(problem)["reason"]), (400, "BAD_PARAMETER"), wrong)
+
 
 if __name__ == "__main__":
     main()
