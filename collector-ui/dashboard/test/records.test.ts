@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { alert_entity, alert_filter, alert_title, desired_reason, from_base64, read_alert, read_flow, read_labels, read_packet, read_sensor } from '../src/live/records';
+import { alert_entity, alert_filter, alert_group, alert_title, desired_reason, from_base64, read_alert, read_flow, read_labels, read_packet, read_sensor } from '../src/live/records';
 import { situation } from '../src/lib/situation';
 import { hex_rows, layer_at, smallest_field_at } from '../src/lib/hex';
 import { Window } from '../src/lib/quantiles';
@@ -137,4 +137,18 @@ test('quantiles are those of the last values', () => {
         w.add(v);
     }
     assert.deepEqual(w.quantiles([0, 0.5, 0.95, 1]), [1, 2, 4, 4]);
+});
+
+test('incidents of one kind about the same are one line, however many hosts take part each time', () => {
+    const flood = (id: string, sources: number) =>
+        read_alert({ alert_id: id, alert_key: 'k', kind: 'ALERT_KIND_SYN_FLOOD', victims: [{ ip: '10.0.1.80' }], victims_total_estimate: 1, attackers: [{ ip: `198.51.100.${id}` }, { ip: '198.51.100.9' }], attackers_total_estimate: sources });
+    assert.notEqual(alert_entity(flood('1', 3344)), alert_entity(flood('2', 3376)));
+    assert.equal(alert_group(flood('1', 3344)), alert_group(flood('2', 3376)));
+    const scan = (from: string, to: string, more: object = {}) => read_alert({ kind: 'ALERT_KIND_PORT_SCAN_VERTICAL', attackers: [{ ip: from }], victims: [{ ip: to }], ...more });
+    assert.equal(alert_group(scan('10.0.0.1', '10.0.0.2', { alert_key: 'fast' })), alert_group(scan('10.0.0.1', '10.0.0.2', { alert_key: 'slow' })));
+    assert.notEqual(alert_group(scan('10.0.0.1', '10.0.0.2')), alert_group(scan('10.0.0.2', '10.0.0.1')));
+    const many = (key: string) => read_alert({ kind: 'ALERT_KIND_BEACON', alert_key: key, attackers_total_estimate: 9, victims_total_estimate: 9 });
+    assert.notEqual(alert_group(many('a')), alert_group(many('b')));
+    const silent = (sensor: string) => read_alert({ alert_key: 'k', kind: 'ALERT_KIND_SENSOR_SILENT', sensor_ids: [sensor] });
+    assert.notEqual(alert_group(silent('a')), alert_group(silent('b')));
 });

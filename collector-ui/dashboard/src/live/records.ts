@@ -272,6 +272,15 @@ export function alert_entity(a: Alert, sensor_name: (id: string) => string = (id
     return from || to || a.sensors.map(sensor_name).join(', ');
 }
 
+/* What makes two incidents one line: the same kind about the same. How many hosts stand on one side is another number each time,
+ * so a side of many does not tell them apart; where both are many, the detector's own key does. */
+export function alert_group(a: Alert): string {
+    const side = (peers: Peer[], total: number | null) => (Math.max(total ?? 0, peers.length) > 1 ? '*' : peers.length ? peers[0].ip || peers[0].name : '');
+    const [from, to] = [side(a.attackers, a.attackers_total), side(a.victims, a.victims_total)];
+    const known = [from, to].some((s) => s !== '' && s !== '*');
+    return `${a.kind} ${known ? `${from} ${to}` : from || to ? a.key : a.sensors.join(' ')}`;
+}
+
 /* A filter for the flows it is about; empty where there is no address. */
 export function alert_filter(a: Alert): string {
     const one = (field: string, peers: Peer[]) => {

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { use_keys } from '../keys';
 import { ago, moment, plural, safe, whole, NONE } from '../lib/format';
-import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert } from '../live/records';
+import { alert_entity, alert_filter, alert_group, alert_title, SEVERITIES, type Alert } from '../live/records';
 import { alerts, alerts_state, go, hello, hidden_wanted, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { Icon, Severity } from '../ui/icons';
@@ -30,7 +30,7 @@ interface Line {
 function lines(list: Alert[]): Line[] {
     const groups = new Map<string, Line>();
     for (const a of list) {
-        const key = `${a.kind} ${alert_entity(a)}`;
+        const key = alert_group(a);
         const size = 1 + (a.suppressed ?? 0);
         const g = groups.get(key);
         if (!g) {

@@ -1,6 +1,6 @@
 /* Open alerts, one line for each kind and target. */
 import { ago, safe, whole } from '../../lib/format';
-import { alert_entity, alert_title, SEVERITIES, type Alert } from '../../live/records';
+import { alert_entity, alert_group, alert_title, SEVERITIES, type Alert } from '../../live/records';
 import { alerts, alerts_state, href, is_live, is_shown, last_good_ms, open_hidden, open_shown, paused_at, reload, sensor_name, server_now } from '../../live/store';
 import { Severity } from '../../ui/icons';
 import { Empty, Failed, Loading, Panel, use_seconds } from '../../ui/parts';
@@ -14,7 +14,7 @@ interface AlertGroup {
 function group_alerts(list: Alert[]): AlertGroup[] {
     const groups = new Map<string, AlertGroup>();
     for (const a of list) {
-        const key = `${a.kind} ${alert_entity(a)}`;
+        const key = alert_group(a);
         const size = 1 + (a.suppressed ?? 0);
         const found = groups.get(key);
         if (found) {
