@@ -14,6 +14,7 @@ import { FakeCaptures } from './fake_captures.mjs';
 import { list_assets } from './fake_assets.mjs';
 import { aggregate, list_parties } from './fake_hosts.mjs';
 import { collector_status } from './fake_status.mjs';
+import { sensor_record } from './fake_sensors.mjs';
 import { FakeTriage } from './fake_triage.mjs';
 
 const CSP =
@@ -87,7 +88,7 @@ export function make_world(options = {}) {
     const started = Date.now();
     const now = options.now === undefined ? () => Date.now() : () => options.now + (options.frozen ? 0 : Date.now() - started);
     const story_end = Math.floor((options.now ?? started) / 60_000) * 60_000;
-    const first_ms = story_end - 90 * 60_000;
+    const first_ms = story_end - (options.days ? options.days * 86_400_000 : 90 * 60_000);
 
     const app_bps = (i, t_ms, out) => {
         const [, , down, up] = APPS[i];
@@ -521,7 +522,12 @@ function rest(world, control, path, q) {
             return ok({ step_ms: step, t, series: [{ key: 'total', in: rate('in'), out: rate('out') }], ...meta });
         }
         let series = [];
-        if (by === 'app' && metric === 'bps') {
+        const of = SENSORS.findIndex(([id]) => id === q.get('sensor'));
+        if (q.has('sensor')) {
+            const figure = { loss: (at) => world.sensor_loss(of, at), pps: (at) => (world.sensor_bps(of, at) ?? NaN) / 9240, flows: () => 4800 }[metric] ?? ((at) => (world.sensor_bps(of, at) ?? NaN) / 2);
+            const known_of = (at) => (world.sensor_bps(of, at) === null ? null : figure(at));
+            series = of < 0 ? [] : [{ key: 'total', in: column(known_of), ...(metric === 'bps' ? { out: column(known_of) } : {}) }];
+        } else if (by === 'app' && metric === 'bps') {
             series = APPS.map(([key], a) => ({ key, in: column((at) => world.app_bps(a, at, false)), out: column((at) => world.app_bps(a, at, true)) }));
         } else if (by === 'sensor') {
             series = SENSORS.map(([key], s) => ({ key, in: column((at) => (metric === 'loss' ? world.sensor_loss(s, at) : world.sensor_bps(s, at))) }));
@@ -589,17 +595,20 @@ function rest(world, control, path, q) {
     if (path === '/v1/filter:check') {
         return ok({ ok: true });
     }
-    if (path === '/v1/sensors') {
-        return ok({
-            sensors: world.empty ? [] : SENSORS.map(([sensor_id, name, site], i) => {
-                const bytes = Math.round((world.sensor_bps(i, now()) ?? 0) * 3000);
-                return {
-                    sensor_id, name, site, state: name === 'gru-1' ? 'STALE' : 'LIVE', version: name === 'lab-7' ? '0.0.9' : '0.1.0', boot_id: hex(0xabc0 + i, 8), connected_time: iso(world.started - 3.6e6 * (i + 2)), last_seen_time: iso(now() - (name === 'gru-1' ? 9000 : 400)),
-                    packets_total: String(Math.round(bytes / 900)), bytes_total: String(bytes), kernel_dropped: name === 'sgp-1' ? String(Math.round(bytes / 900 / 244)) : '0', interface_dropped: '0', flows_active: Math.round(4800 * wave(60 + i, now() / 1000)), unacked: name === 'gru-1' ? 1840 : 2, clock_offset_ms: Math.round((noise(70, i) - 0.5) * 40) / 10, config_hash: createHash('sha256').update(name).digest('hex'),
-                    desired_config: DESIRED[name] ?? null,
-                };
-            }),
+    if (path === '/v1/sensors' || path.startsWith('/v1/fleet/sensors/')) {
+        const sensors = world.empty ? [] : SENSORS.map(([sensor_id, name, site], i) => {
+            const bytes = Math.round((world.sensor_bps(i, now()) ?? 0) * 3000);
+            return {
+                sensor_id, name, site, state: name === 'gru-1' ? 'STALE' : 'LIVE', version: name === 'lab-7' ? '0.0.9' : '0.1.0', boot_id: hex(0xabc0 + i, 8), connected_time: iso(world.started - 3.6e6 * (i + 2)), last_seen_time: iso(now() - (name === 'gru-1' ? 9000 : 400)),
+                packets_total: String(Math.round(bytes / 900)), bytes_total: String(bytes), kernel_dropped: name === 'sgp-1' ? String(Math.round(bytes / 900 / 244)) : '0', interface_dropped: '0', flows_active: Math.round(4800 * wave(60 + i, now() / 1000)), unacked: name === 'gru-1' ? 1840 : 2, clock_offset_ms: Math.round((noise(70, i) - 0.5) * 40) / 10, config_hash: createHash('sha256').update(name).digest('hex'),
+                desired_config: DESIRED[name] ?? null,
+            };
         });
+        if (path === '/v1/sensors') {
+            return ok({ sensors });
+        }
+        const found = sensors.find((row) => row.sensor_id === decodeURIComponent(path.slice('/v1/fleet/sensors/'.length)));
+        return found ? ok(sensor_record(found, now())) : problem(404, 'sensor: never seen here', 'NO_SUCH_SENSOR');
     }
     if (path === '/v1/ledger') {
         const row = (stage, unit, n, lost) => ({ stage: `LEDGER_STAGE_${stage}`, name: '', unit, in: String(n), out: String(n - lost), held: '0', packets_in: '0', packets_out: '0', lost: lost > 0 ? [{ reason: 'duplicate', count: String(lost) }] : [] });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { middle_cut, app_name, bytes, digits, endpoint, enum_tail, ms, num, parse_duration, parse_time, percent_of_ppm, safe, si, span, whole, with_unit } from '../src/lib/format';
+import { middle_cut, app_name, bytes, digits, endpoint, enum_tail, ms, num, offset_text, parse_duration, short_moment, parse_time, percent_of_ppm, safe, si, span, whole, with_unit } from '../src/lib/format';
 
 const G = '\u00a0';
 
@@ -92,4 +92,20 @@ test('a long name is cut before its last labels, never inside a short one', () =
     assert.equal(end('video.a-rather-long-organisation-name.org'), 'org');
     assert.equal(end('2001:db8:ffff:b::76b'), 'fff:b::76b');
     assert.equal(end('averyveryverylonglabelwithoutdots'), 'ithoutdots');
+});
+
+test('an offset has a sign, but for one that rounds to nothing', () => {
+    assert.equal(offset_text(0.08), `+0.08${G}ms`);
+    assert.equal(offset_text(-1.5), `−1.50${G}ms`);
+    assert.equal(offset_text(-0.002), `0.00${G}ms`);
+    assert.equal(offset_text(0), `0${G}ms`);
+    assert.equal(offset_text(-3_600_000), `−3600${G}s`);
+    assert.equal(offset_text(null), '–');
+});
+
+test('a time in a narrow column keeps its hour behind midnight', () => {
+    const near = Date.UTC(2026, 11, 1, 0, 10);
+    assert.equal(short_moment(near - 60_000, near), '00:09:00');
+    assert.equal(short_moment(near - 3_600_000, near), '11-30 23:10');
+    assert.equal(short_moment(Date.UTC(2025, 4, 6, 7, 8), near), '2025-05-06');
 });

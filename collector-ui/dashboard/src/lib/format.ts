@@ -92,6 +92,16 @@ export function ms(value: number | null | undefined): string {
     return (Math.abs(value) >= 9.95 ? value.toFixed(0) : value.toFixed(1)) + GAP + 'ms';
 }
 
+/* "+0.08 ms", "−1.50 s"; what rounds to nothing has no sign. */
+export function offset_text(value: number | null): string {
+    if (value === null || !Number.isFinite(value)) {
+        return NONE;
+    }
+    const size = Math.abs(value);
+    const text = size >= 10_000 ? digits(size / 1000) + GAP + 's' : digits(size) + GAP + 'ms';
+    return Number.parseFloat(text) === 0 ? text : `${value > 0 ? '+' : '−'}${text}`;
+}
+
 /* "22 min 51 s", "3 h 5 min", "0.4 s" */
 export function span(milliseconds: number | null | undefined): string {
     if (milliseconds === null || milliseconds === undefined || !Number.isFinite(milliseconds)) {
@@ -146,6 +156,14 @@ export function day(at_ms: number): string {
 /* The day is named only where it is not that of `near_ms`. */
 export function moment(at_ms: number, near_ms: number, seconds = true): string {
     return day(at_ms) === day(near_ms) ? clock(at_ms, seconds) : `${day(at_ms)} ${clock(at_ms, seconds)}`;
+}
+
+/* The same for narrow columns: of another day "11-30 23:36", of another year the day alone. */
+export function short_moment(at_ms: number, near_ms: number): string {
+    if (day(at_ms) === day(near_ms)) {
+        return clock(at_ms);
+    }
+    return day(at_ms).slice(0, 4) === day(near_ms).slice(0, 4) ? `${day(at_ms).slice(5)} ${clock(at_ms, false)}` : day(at_ms);
 }
 
 /* RFC 3339 with up to nine decimals -> ms with fraction; null if absent or wrong. */

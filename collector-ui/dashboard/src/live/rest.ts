@@ -90,6 +90,8 @@ export interface SeriesQuery {
     from: number;
     to: number;
     step: number;
+    top?: number;
+    sensor?: string;
     filter?: string;
     dedup?: string;
 }

@@ -12,6 +12,7 @@ export interface SeriesSpec {
     top?: number; /* series shown by themselves; the rest is added up as "other" */
     points?: number;
     step_min_ms?: number;
+    sensor?: string; /* what this one measured alone */
     filter?: string;
     all?: boolean; /* with a filter: a flow counts once for each sensor that saw it */
     window?: { from_ms: number; to_ms: number }; /* instead of the page's range: no live frames then */
@@ -126,8 +127,9 @@ function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (numb
 const can_filter = computed(() => hello.value?.caps.filtered_series ?? null);
 
 const EMPTY_RETRY_MS = 5000;
-/* Frames tell nothing of a filter: while live its series is asked again, as the list of flows is. */
+/* Frames tell nothing of a filter, and not all of one sensor: while live such a series is asked again, as the list of flows is. */
 const FILTERED_REFRESH_MS = 5000;
+const NAMED_BY_COLLECTOR = 20; /* series that it names when no number is asked for */
 
 export function use_series(spec: SeriesSpec): Signal<SeriesData> {
     const data = useSignal<SeriesData>(EMPTY);
@@ -161,11 +163,11 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
         const abort = new AbortController();
         let timer = 0;
         const refresh_later = () => {
-            if (s.filter && !s.window && is_live.peek() && !abort.signal.aborted) {
+            if ((s.filter || s.sensor) && !s.window && is_live.peek() && !abort.signal.aborted) {
                 timer = window.setTimeout(() => (document.hidden ? refresh_later() : again.value++), FILTERED_REFRESH_MS);
             }
         };
-        timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter, ...(s.all ? { dedup: 'ALL' } : {}) }, abort.signal)
+        timeseries({ metric: s.metric, by: s.by, from: from_ms, to: to_ms, step: wanted, filter: s.filter, ...(s.sensor ? { sensor: s.sensor } : {}), ...((s.top ?? 0) > NAMED_BY_COLLECTOR ? { top: s.top } : {}), ...(s.all ? { dedup: 'ALL' } : {}) }, abort.signal)
             .then((answer) => {
                 /* a metric without any value yet still has its one series: frames fill it */
                 const keys = s.by === 'none' && answer.series.length === 0 ? ['total'] : choose_keys(answer, s.top ?? 20);
@@ -197,7 +199,7 @@ export function use_series(spec: SeriesSpec): Signal<SeriesData> {
             on_frame((frame) => {
                 const d = data.peek();
                 const s = current.current;
-                if (!is_live.peek() || s.window || s.filter || !d.input) {
+                if (!is_live.peek() || s.window || s.filter || s.sensor || !d.input) {
                     return;
                 }
                 if (d.keys.length === 0) {

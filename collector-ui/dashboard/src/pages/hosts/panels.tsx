@@ -8,6 +8,7 @@ import { alert_title } from '../../live/records';
 import { get } from '../../live/rest';
 import { alerts_state, app_slot, href, param, reload, server_now, why_hidden } from '../../live/store';
 import { Severity } from '../../ui/icons';
+import { MiniTable } from '../../ui/mini_table';
 import { Dot, Empty, Failed, Loading, Middle, Panel } from '../../ui/parts';
 import { alerts_about, ERRORS_MATTER, Pivot, RETRANSMITS_MATTER, RTT_MATTERS_MS, Share } from './parts';
 
@@ -46,26 +47,6 @@ function Listing<T>(props: { of: Asked<T>; truncated: string; empty: string; row
     );
 }
 
-/* Each column: its title, whether it has numbers, and a class that its cells have, too. */
-function Table(props: { label: string; head: [string, boolean, string?][]; children: ComponentChildren }) {
-    return (
-        <div class="tscroll hp-list" tabIndex={0} role="region" aria-label={props.label}>
-            <table class="mini">
-                <thead>
-                    <tr>
-                        {props.head.map(([title, is_number, more]) => (
-                            <th key={title} scope="col" class={`${is_number ? 'num' : ''} ${more ?? ''}`}>
-                                {title}
-                            </th>
-                        ))}
-                    </tr>
-                </thead>
-                <tbody>{props.children}</tbody>
-            </table>
-        </div>
-    );
-}
-
 function Bar({ part, top, slot = 1 }: { part: number; top: number; slot?: number }) {
     return <i class={`under k${slot}`} aria-hidden="true" style={{ width: `${top > 0 ? (100 * part) / top : 0}%` }} />;
 }
@@ -89,7 +70,7 @@ export function Peers(props: { host: string; filter: string; peers: Party[]; fou
             {props.peers.length === 0 ? (
                 <Empty>It talks with nobody but itself.</Empty>
             ) : (
-                <Table label="Peers" head={[['Peer', false], ['Bytes', true], ['From it', true, 'hide-m'], ['To it', true, 'hide-m'], ['Flows', true], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
+                <MiniTable label="Peers" head={[['Peer', false], ['Bytes', true], ['From it', true, 'hide-m'], ['To it', true, 'hide-m'], ['Flows', true], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
                     {props.peers.map((p) => (
                         <tr key={p.key}>
                             <td class="who">
@@ -123,7 +104,7 @@ export function Peers(props: { host: string; filter: string; peers: Party[]; fou
                             </td>
                         </tr>
                     ))}
-                </Table>
+                </MiniTable>
             )}
         </Panel>
     );
@@ -137,7 +118,7 @@ export function Served({ address, filter }: { address: string; filter: string })
     return (
         <Panel class="hp-half" title="Ports it serves" sub={of.answer && of.answer.found > rows.length ? `the largest ${rows.length} of ${whole(of.answer.found)}` : ''}>
             <Listing of={of} truncated={of.answer?.truncated ?? ''} empty="Nobody asked it for anything in this time." rows={rows.length}>
-                <Table label="Ports it serves" head={[['Port', false], ['Application', false], ['Clients', true], ['Bytes', true], ['Flows', true, 'hide-m'], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
+                <MiniTable label="Ports it serves" head={[['Port', false], ['Application', false], ['Clients', true], ['Bytes', true], ['Flows', true, 'hide-m'], ['RTT', true, 'hide-m'], ['Retr.', true, 'hide-m'], ['Failed', true]]}>
                     {rows.map((p) => (
                         <tr key={p.key}>
                             <td class="who">
@@ -162,7 +143,7 @@ export function Served({ address, filter }: { address: string; filter: string })
                             </td>
                         </tr>
                     ))}
-                </Table>
+                </MiniTable>
             </Listing>
         </Panel>
     );
@@ -185,7 +166,7 @@ function Sums(props: SumsProps) {
     const top = Math.max(1, ...rows.map(sum_bytes));
     return (
         <Listing of={props.of} truncated={props.of.answer?.about.truncated ?? ''} empty={props.empty} rows={rows.length}>
-            <Table label={props.label} head={[[props.head, false], ['Bytes', true], ['New flows', true]]}>
+            <MiniTable label={props.label} head={[[props.head, false], ['Bytes', true], ['New flows', true]]}>
                 {rows.map((r, i) => (
                     <tr key={`${i}${r.key.join(' ')}`}>
                         <td class="who">
@@ -196,7 +177,7 @@ function Sums(props: SumsProps) {
                         <td class="num dim">{whole(r.flows)}</td>
                     </tr>
                 ))}
-            </Table>
+            </MiniTable>
         </Listing>
     );
 }

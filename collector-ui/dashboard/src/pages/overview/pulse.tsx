@@ -9,11 +9,12 @@ import { Severity } from '../../ui/icons';
 import { Failed, Loading, Panel } from '../../ui/parts';
 
 const PULSE_CELLS = 60;
+const SENSORS_MAX = 127; /* by name, in one answer */
 
 export function Pulse() {
     follow_charts();
-    const load = use_series({ metric: 'bps', by: 'sensor', points: PULSE_CELLS }).value;
-    const loss = use_series({ metric: 'loss', by: 'sensor', points: PULSE_CELLS }).value;
+    const load = use_series({ metric: 'bps', by: 'sensor', top: SENSORS_MAX, points: PULSE_CELLS }).value;
+    const loss = use_series({ metric: 'loss', by: 'sensor', top: SENSORS_MAX, points: PULSE_CELLS }).value;
     const list = sensors.value;
 
     const cells = (d: SeriesData, id: string): (number | null)[] => {
@@ -57,14 +58,14 @@ export function Pulse() {
                         return (
                             <div class="pl" key={sensor.id} onClick={() => go('flows', { f: term('sensor', sensor.id) })}>
                                 {state === 'LIVE' ? <Severity level={losing ? 'high' : 'ok'} /> : <Severity level={state === 'STALE' ? 'low' : 'high'} />}
-                                <a class="nm" href={href('flows', { f: term('sensor', sensor.id) })} title={safe(sensor.name)}>
+                                <a class="nm" href={href('sensors', { sensor: sensor.id })} title={`${safe(sensor.name)}: its page`} onClick={(e) => e.stopPropagation()}>
                                     {safe(sensor.name)}
                                 </a>
                                 <Heat
                                     values={values.length ? values : new Array<null>(PULSE_CELLS).fill(null)}
                                     marks={lost.map((v) => (v ?? 0) >= LOSS_MATTERS_PPM)}
                                     scale_max={Math.max(0, ...values.map((v) => v ?? 0))}
-                                    before={first < 0 ? 0 : first}
+                                    before={first >= 0 ? first : load.keys.includes(sensor.id) || !load.keys.includes('other') ? 0 : PULSE_CELLS}
                                     label={`${sensor.name}: ${state === 'LIVE' ? 'live' : state.toLowerCase()}, ${si(values[values.length - 1])}bit/s`}
                                     choose={(i) => {
                                         if (load.input) {

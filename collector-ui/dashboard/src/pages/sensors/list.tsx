@@ -1,13 +1,11 @@
-/* Sensors: each with its state, what it saw and what it lost. The worst first. */
-import { term } from '../lib/filter';
-import { bytes, digits, NONE, percent_of_ppm, plural, safe, si, span, whole } from '../lib/format';
-import { desired_reason, type Desired, type Sensor } from '../live/records';
-import { go, href, live_sensors, param, patch, reload, sensors, sensors_error, server_now, subscribe } from '../live/store';
-import { use_mount } from '../ui/chart';
-import { Severity } from '../ui/icons';
-import { Empty, Failed, Loading, Panel, use_seconds } from '../ui/parts';
-import { LOSS_MATTERS_PPM } from '../lib/situation';
-import { Ledger } from './ledger';
+/* The list of sensors: each with its state, what it saw and what it lost. The worst first. */
+import { bytes, NONE, offset_text, percent_of_ppm, plural, safe, si, span, whole } from '../../lib/format';
+import { LOSS_MATTERS_PPM } from '../../lib/situation';
+import { desired_reason, type Sensor } from '../../live/records';
+import { go, href, live_sensors, param, patch, reload, sensors, sensors_error, server_now } from '../../live/store';
+import { Empty, Failed, Loading, Panel, use_seconds } from '../../ui/parts';
+import { Ledger } from '../ledger';
+import { CONFIG, DayStrip, Pushed, State, use_day } from './parts';
 
 const BAD: Record<string, number> = { OFFLINE: 3, STALE: 2, '': 1, LIVE: 0 };
 
@@ -16,6 +14,7 @@ interface Column {
     title: string;
     sort: (s: Sensor) => number | string;
     text: boolean;
+    class?: string; /* wide: not on narrow screens */
     cell: (s: Sensor) => preact.ComponentChildren;
 }
 
@@ -29,43 +28,35 @@ const bps_of = (s: Sensor) => live_sensors.value.get(s.id)?.bps ?? null;
 const COLUMNS: Column[] = [
     {
         key: 'state', title: 'State', sort: (s) => -BAD[s.state], text: true,
-        cell: (s) => (
-            <span class="state-word">
-                <Severity level={s.state === 'LIVE' ? 'ok' : s.state === 'OFFLINE' ? 'high' : 'low'} /> {s.state === '' ? 'unknown' : s.state.toLowerCase()}
-            </span>
-        ),
+        cell: (s) => <State of={s.state} />,
     },
-    { key: 'name', title: 'Name', sort: (s) => s.name, text: true, cell: (s) => <a href={href('flows', { f: term('sensor', s.id) })} title={safe(s.id)}>{safe(s.name)}{s.site && <span class="dim"> {safe(s.site)}</span>}</a> },
-    { key: 'version', title: 'Version', sort: (s) => s.version, text: true, cell: (s) => safe(s.version) || NONE },
+    { key: 'name', title: 'Name', sort: (s) => s.name, text: true, cell: (s) => <a href={href('sensors', { sensor: s.id })} title={safe(s.id)}>{safe(s.name)}{s.site && <span class="dim"> {safe(s.site)}</span>}</a> },
+    { key: 'day', title: '24 h', sort: (s) => bps_of(s) ?? -1, text: true, class: 'day', cell: () => null },
+    { key: 'version', title: 'Version', sort: (s) => s.version, text: true, class: 'wide', cell: (s) => safe(s.version) || NONE },
     { key: 'rate', title: 'bit/s now', sort: (s) => bps_of(s) ?? -1, text: false, cell: (s) => (s.state === 'LIVE' ? si(bps_of(s)) : NONE) },
-    { key: 'packets', title: 'Packets', sort: (s) => s.packets ?? -1, text: false, cell: (s) => whole(s.packets) },
+    { key: 'packets', title: 'Packets', sort: (s) => s.packets ?? -1, text: false, class: 'wide', cell: (s) => whole(s.packets) },
     { key: 'bytes', title: 'Bytes', sort: (s) => s.bytes ?? -1, text: false, cell: (s) => bytes(s.bytes) },
     { key: 'flows', title: 'Active flows', sort: (s) => s.flows ?? -1, text: false, cell: (s) => whole(s.flows) },
-    { key: 'kernel', title: 'Lost: kernel', sort: (s) => s.kernel_dropped ?? -1, text: false, cell: (s) => <Lost n={s.kernel_dropped} /> },
-    { key: 'interface', title: 'Lost: interface', sort: (s) => s.interface_dropped ?? -1, text: false, cell: (s) => <Lost n={s.interface_dropped} /> },
     {
         key: 'loss', title: 'Lost', sort: (s) => loss_of(s) ?? -1, text: false,
         cell: (s) => {
             const ppm = loss_of(s);
-            return <span class={(ppm ?? 0) >= LOSS_MATTERS_PPM ? 'warm' : ''}>{ppm === null ? NONE : `${percent_of_ppm(ppm)}\u00a0%`}</span>;
+            return ppm === null ? (
+                NONE
+            ) : (
+                <a class={ppm >= LOSS_MATTERS_PPM ? 'warm' : ppm === 0 ? 'dim' : ''} href={href('sensors', { sensor: s.id, m: 'loss' })} title={`kernel ${whole(s.kernel_dropped)}, interface ${whole(s.interface_dropped)} packets: see when`} onClick={(e) => e.stopPropagation()}>
+                    {percent_of_ppm(ppm)}
+                    {'\u00a0%'}
+                </a>
+            );
         },
     },
-    { key: 'unacked', title: 'Unacked', sort: (s) => s.unacked ?? -1, text: false, cell: (s) => whole(s.unacked) },
-    { key: 'clock', title: 'Clock', sort: (s) => Math.abs(s.clock_offset_ms ?? 0), text: false, cell: (s) => (s.clock_offset_ms === null ? NONE : `${s.clock_offset_ms >= 0 ? '+' : '−'}${digits(Math.abs(s.clock_offset_ms))}\u00a0ms`) },
-    { key: 'up', title: 'Connected', sort: (s) => s.connected_ms ?? 0, text: false, cell: (s) => (s.connected_ms === null || s.state !== 'LIVE' ? NONE : span(server_now() - s.connected_ms)) },
+    { key: 'unacked', title: 'Unacked', sort: (s) => s.unacked ?? -1, text: false, class: 'wide', cell: (s) => whole(s.unacked) },
+    { key: 'clock', title: 'Clock', sort: (s) => Math.abs(s.clock_offset_ms ?? 0), text: false, class: 'wide', cell: (s) => offset_text(s.clock_offset_ms) },
+    { key: 'up', title: 'Connected', sort: (s) => s.connected_ms ?? 0, text: false, class: 'wide', cell: (s) => (s.connected_ms === null || s.state !== 'LIVE' ? NONE : span(server_now() - s.connected_ms)) },
     { key: 'seen', title: 'Last seen', sort: (s) => s.seen_ms ?? 0, text: false, cell: (s) => (s.seen_ms === null ? 'never' : `${span(Math.max(0, server_now() - s.seen_ms))} ago`) },
-    { key: 'config', title: 'Configuration', sort: (s) => `${s.desired === null ? 9 : CONFIG[s.desired.state].order} ${s.config_hash}`, text: true, cell: (s) => <Config s={s} /> },
+    { key: 'config', title: 'Configuration', sort: (s) => `${s.desired === null ? 9 : CONFIG[s.desired.state].order} ${s.config_hash}`, text: true, class: 'conf', cell: (s) => <Config s={s} /> },
 ];
-
-/* Settings pushed from here: how they stand, and when somebody should act, why. */
-const CONFIG: Record<Desired['state'], { level: string; order: number }> = {
-    failed: { level: 'high', order: 0 },
-    'rolled back': { level: 'high', order: 1 },
-    'needs restart': { level: 'medium', order: 2 },
-    applying: { level: 'low', order: 3 },
-    pending: { level: 'low', order: 4 },
-    applied: { level: 'ok', order: 5 },
-};
 
 function Config({ s }: { s: Sensor }) {
     const d = s.desired;
@@ -73,23 +64,16 @@ function Config({ s }: { s: Sensor }) {
     return (
         <span class="cfg">
             <span class="mono dim">{safe(s.config_hash.slice(0, 10)) || NONE}</span>
-            {d !== null && (
-                <span class="cfg-state" title={why}>
-                    <Severity level={CONFIG[d.state].level} /> {d.state}
-                </span>
-            )}
+            {d !== null && <Pushed of={d} />}
             {d !== null && CONFIG[d.state].order < 2 && why !== '' && <span class="cfg-why warm">{why}</span>}
         </span>
     );
 }
 
-function Lost({ n }: { n: number | null }) {
-    return <span class={n !== null && n > 0 ? 'warm' : 'dim'}>{whole(n)}</span>;
-}
-
-export function Sensors() {
-    use_mount(() => subscribe({}));
+export function SensorList() {
     use_seconds();
+    const load = use_day('bps');
+    const loss = use_day('loss');
     const list = sensors.value;
     const [key, way] = (param('o') || 'state').split(' ');
     const column = COLUMNS.find((c) => c.key === key) ?? COLUMNS[0];
@@ -118,7 +102,7 @@ export function Sensors() {
                         <thead>
                             <tr>
                                 {COLUMNS.map((c) => (
-                                    <th key={c.key} scope="col" class={c.text ? '' : 'num'} aria-sort={c === column ? (down ? 'descending' : 'ascending') : 'none'}>
+                                    <th key={c.key} scope="col" class={`${c.text ? '' : 'num'} ${c.class ?? ''}`} aria-sort={c === column ? (down ? 'descending' : 'ascending') : 'none'}>
                                         <button type="button" class={c === column ? 'so' : ''} onClick={() => patch({ o: `${c.key} ${c === column ? (down ? 'asc' : 'desc') : c.text ? 'asc' : 'desc'}` }, true)}>
                                             {c.title}
                                             {c === column ? (down ? ' ↓' : ' ↑') : ''}
@@ -129,10 +113,10 @@ export function Sensors() {
                         </thead>
                         <tbody>
                             {rows.map((s) => (
-                                <tr key={s.id} class={s.state === 'LIVE' ? '' : 'stale'} onClick={() => go('flows', { f: term('sensor', s.id) })}>
+                                <tr key={s.id} class={s.state === 'LIVE' ? '' : 'stale'} onClick={() => go('sensors', { sensor: s.id })}>
                                     {COLUMNS.map((c) => (
-                                        <td key={c.key} data-title={c.title} class={c.text ? '' : 'num'}>
-                                            {c.cell(s)}
+                                        <td key={c.key} data-title={c.title} class={`${c.text ? '' : 'num'} ${c.class ?? ''}`}>
+                                            {c.key === 'day' ? <DayStrip s={s} load={load} loss={loss} of={s.id} /> : c.cell(s)}
                                         </td>
                                     ))}
                                 </tr>
