@@ -93,8 +93,8 @@ export function colours_on(page, selector) {
     }, selector);
 }
 
-/* What of the page cannot be read in its width: a button that is cut off, a table that is wider than its box, a cell that does not
- * stand below its heading. */
+/* What of the page cannot be read in its width: a button or a figure that is cut off, a table that is wider than its box, a cell that
+ * does not stand below its heading, a name of which nothing is left. */
 export function cut_off(page) {
     return page.evaluate(() => {
         const found = [];
@@ -105,6 +105,24 @@ export function cut_off(page) {
             /* a row of them that is scrolled by a finger shows that it goes on */
             if (seen(button) && box.right > main.right + 1 && !button.closest('.sevs, .tscroll')) {
                 found.push(`button ${button.innerText || button.ariaLabel}: ${Math.round(box.right)} of ${Math.round(main.right)}`);
+            }
+        }
+        /* a figure or a heading of which a part is missing */
+        for (const cell of document.querySelectorAll('main .vr .num, main .th > *, main .kpi .v, main .figures .num')) {
+            if (seen(cell) && cell.scrollWidth > cell.clientWidth + 1 && cell.clientWidth > 0) {
+                found.push(`${cell.className} ${cell.innerText}: ${cell.scrollWidth} in ${cell.clientWidth}`);
+            }
+        }
+        /* a name of which nothing can be told */
+        for (const name of document.querySelectorAll('main .vr .c-dst .mid, main .vr .c-src')) {
+            if (seen(name) && name.clientWidth < Math.min(72, name.scrollWidth)) {
+                found.push(`name ${name.innerText}: ${name.clientWidth}`);
+            }
+        }
+        for (const label of document.querySelectorAll('main .map-draw text')) {
+            const [box, room] = [label.getBoundingClientRect(), label.closest('.map-draw').getBoundingClientRect()];
+            if (box.left < room.left - 1 || box.right > room.right + 1) {
+                found.push(`label ${label.textContent}: ${Math.round(box.left)} to ${Math.round(box.right)} of ${Math.round(room.right)}`);
             }
         }
         for (const table of document.querySelectorAll('main .mini')) {

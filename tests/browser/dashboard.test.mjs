@@ -434,6 +434,22 @@ for (const name of PAGES) {
     });
 }
 
+for (const [width, height] of [[1440, 900], [1024, 768]]) {
+    test(`nothing is cut off at ${width}`, options, async () => {
+        await show('#/overview', { width, height }, 'light');
+        const cut = {};
+        for (const name of PAGES) {
+            await page.evaluate((to) => (location.hash = `#/${to}`), name);
+            await wait_for(name, async () => (await page.locator('.title').innerText()).toLowerCase().startsWith(name));
+            await wait_for(`content of ${name}`, () => page.locator('main .panel, main .first').count());
+            await wait_for(`what ${name} asks for`, async () => (await page.locator('main .skeleton').count()) === 0);
+            cut[name] = await cut_off(page);
+            await shot(`${name}-${width}`);
+        }
+        assert.deepEqual(cut, Object.fromEntries(PAGES.map((name) => [name, []])));
+    });
+}
+
 test('on a phone the other pages are behind one more tab', options, async () => {
     await show('#/overview', { width: 390, height: 844 });
     await page.locator('.rail .tab').click();

@@ -4,23 +4,23 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { use_keys } from '../keys';
 import { csv_line } from '../lib/csv';
-import { click_value, state_of_value, term, type ClickKind } from '../lib/filter';
-import { app_name, bytes, clock, enum_words, moment, ms, num, plural, safe, si, whole, NONE } from '../lib/format';
+import { click_value, type ClickKind } from '../lib/filter';
+import { bytes, clock, moment, ms, num, plural, safe, whole } from '../lib/format';
 import { flow_key, read_flow, type Flow } from '../live/records';
 import { counted, get, Problem, type Bag, type Counted } from '../live/rest';
-import { use_series } from '../live/series';
-import { app_slot, dict, go_live, is_live, live_flows, on_frame, param, patch, paused_at, range, reload, sensor_name, sensors, server_now, set_range, subscribe, view } from '../live/store';
-import { Histogram } from '../ui/histogram';
-import { WindowedList } from '../ui/list';
-import { Dot, download, Empty, Failed, Loading, Middle, Panel, problem_text, Segments, use_seconds } from '../ui/parts';
+import { dict, go_live, is_live, on_frame, param, patch, paused_at, range, reload, sensor_name, sensors, subscribe, view } from '../live/store';
+import { download, Failed, Loading, problem_text, use_seconds } from '../ui/parts';
 import { Chips, QueryLine } from '../ui/query';
 import { Drawer } from './flow_drawer';
+import { CSV_HEADER, csv_row } from './flows/export';
+import { Facet, FACETS, show_value } from './flows/facets';
+import { Matching } from './flows/matching';
+import { NoMatch } from './flows/no_match';
+import { FlowRows, Head } from './flows/rows';
 
 const PAGE = 200;
 const REFRESH_MS = 5000;
 const EXPORT_MAX = 50_000;
-const ROW = 25;
-const ROW_PHONE = 53;
 
 const SLOW_MS = 5_000; /* then a hint how to be answered sooner */
 
@@ -33,9 +33,6 @@ interface Listing {
 }
 
 const question = (query: string, r: unknown) => `${query}\n${JSON.stringify(r)}`;
-
-const show_value = (field: string, value: string) =>
-    field === 'app' ? value.split(', ').map(app_name).join(', ') : field === 'sensor' ? value.split(', ').map(sensor_name).map(safe).join(', ') : field === 'tcp.state' ? enum_words(value) : safe(value);
 
 export function Flows() {
     const filter = param('f');
@@ -190,7 +187,6 @@ export function Flows() {
             }),
         [],
     );
-    void live_flows;
 
     const rows = listing.value?.rows ?? [];
     const index = rows.findIndex((r) => r.key === selected);
@@ -287,7 +283,7 @@ export function Flows() {
                                 more={() => void more()}
                                 hover={(v) => (inside.value = v)}
                                 click={click}
-                                empty={<NoMatch filter={filter} run={run} />}
+                                empty={<NoMatch filter={filter} all={all} run={run} />}
                             />
                         )}
                         {new_rows() > 0 && (
@@ -366,242 +362,3 @@ export function Flows() {
         </div>
     );
 }
-
-const FACETS: [string, string, string][] = [
-    ['application', 'Application', 'app'],
-    ['sensor', 'Sensor', 'sensor'],
-    ['server_port', 'Server port', 'server.port'],
-    ['tcp_state', 'TCP state', 'tcp.state'],
-];
-
-export function kind_of_click(e: MouseEvent): ClickKind {
-    return e.altKey ? 'exclude' : e.shiftKey ? 'only' : 'include';
-}
-
-function Facet(props: { title: string; values: { value: string; bytes: number }[]; field: string; filter: string; click: (field: string, value: string, kind: ClickKind) => void }) {
-    const total = props.values.reduce((a, v) => a + v.bytes, 0);
-    const top = Math.max(1, ...props.values.map((v) => v.bytes));
-    if (props.values.length === 0) {
-        return null;
-    }
-    return (
-        <div class="fg">
-            <h3>{props.title}</h3>
-            {props.values.map((v) => {
-                const state = state_of_value(props.filter, props.field, v.value);
-                return (
-                    <button type="button" key={v.value} class={`fr ${state === 'in' ? 'on' : state === 'out' ? 'no' : ''}`} aria-pressed={state !== ''} onClick={(e) => props.click(props.field, v.value, kind_of_click(e))}>
-                        <i style={{ width: `${(100 * v.bytes) / top}%` }} />
-                        <span class="cut">{show_value(props.field, v.value)}</span>
-                        <span class="num">{total > 0 ? `${share(v.bytes / total)}` : NONE}</span>
-                    </button>
-                );
-            })}
-        </div>
-    );
-}
-
-const share = (part: number) => (part > 0 && part < 0.005 ? '<1\u00a0%' : `${Math.round(part * 100)}\u00a0%`);
-
-/* When nothing matches: which term to drop. */
-function NoMatch({ filter, run }: { filter: string; run: (f: string) => void }) {
-    return (
-        <Empty>
-            {filter ? (
-                <>
-                    <p>No flow in this time matches the filter. Drop a term above, or</p>
-                    <button type="button" class="btn small" onClick={() => run('')}>
-                        show all flows
-                    </button>
-                </>
-            ) : (
-                <p>No flow in this time.</p>
-            )}
-        </Empty>
-    );
-}
-
-/* Traffic of what matches, from the same filter; a collector that has none is not asked, and the panel says so. */
-function Matching(props: { filter: string; metric: 'bps' | 'pps' | 'new_flows'; all: boolean; failed: boolean }) {
-    const filtered = use_series({ metric: props.metric, by: 'none', points: 72, ...(props.filter ? { filter: props.filter } : {}), ...(props.all ? { all: true } : {}) }).value;
-    const summed = filtered.step_ms > 0 && !filtered.merged && (sensors.value?.length ?? 0) > 1;
-    return (
-        <Panel
-            class="match"
-            title="Matching traffic"
-            sub={filtered.step_ms > 0 ? `${summed ? 'sum over sensors, ' : ''}${props.metric === 'bps' ? 'bit/s' : props.metric === 'pps' ? 'packets/s' : 'flows/s'}, a bar each ${filtered.step_ms >= 60000 ? `${filtered.step_ms / 60000} min` : `${filtered.step_ms / 1000} s`}` : ''}
-            tools={
-                <>
-                    <span class="keys-inout hide-m">
-                        <Dot slot={1} /> in <Dot slot={3} /> out
-                    </span>
-                    <Segments
-                        label="Measure"
-                        value={props.metric}
-                        options={[
-                            ['bps', 'bit/s'],
-                            ['pps', 'pkt/s'],
-                            ['new_flows', 'flows/s'],
-                        ]}
-                        choose={(v) => patch({ m: v === 'bps' ? '' : v }, true)}
-                    />
-                </>
-            }
-        >
-            {filtered.state === 'unknown' ? (
-                <Empty>This collector cannot draw traffic by filter.</Empty>
-            ) : filtered.state === 'error' && !filtered.input ? (
-                props.failed ? <Empty>The filter was not understood.</Empty> : <Failed what="The traffic could not be read." error={filtered.error} retry={() => reload.value++} />
-            ) : (
-                <Histogram data={filtered} unit={props.metric === 'bps' ? 'bit/s' : '/s'} zoom={(from_ms, to_ms) => set_range({ kind: 'fixed', from_ms: Math.floor(from_ms), to_ms: Math.ceil(to_ms) })} />
-            )}
-        </Panel>
-    );
-}
-
-const COLUMNS: [string, string, string][] = [
-    ['c-t', 'Last seen', 'end_time'],
-    ['c-s', 'Sensor', ''],
-    ['c-src', 'Source', ''],
-    ['c-dst', 'Destination', ''],
-    ['c-rate', 'Rate', 'rate'],
-    ['c-b', 'Bytes', 'bytes'],
-    ['c-r', 'RTT', 'rtt'],
-    ['c-x', 'Retr.', 'retransmits'],
-    ['c-d', 'State', ''],
-];
-
-function Head({ order }: { order: string }) {
-    const [name, way] = order.split(' ');
-    return (
-        <div class="th" role="presentation">
-            {COLUMNS.map(([cls, title, key]) =>
-                key ? (
-                    <button
-                        type="button"
-                        key={cls}
-                        class={`${cls} ${name === key ? 'so' : ''}`}
-                        aria-label={`Sort by ${title}`}
-                        onClick={() => {
-                            const next = `${key} ${name === key && way !== 'asc' ? 'asc' : 'desc'}`;
-                            patch({ o: next === 'end_time desc' ? '' : next });
-                        }}
-                    >
-                        {title}
-                        {name === key ? (way === 'asc' ? ' ↑' : ' ↓') : ''}
-                    </button>
-                ) : (
-                    <span key={cls} class={cls}>
-                        {title}
-                    </span>
-                ),
-            )}
-        </div>
-    );
-}
-
-const SLOW_RTT_MS = 150;
-
-function FlowRows(props: {
-    rows: Flow[];
-    selected: number;
-    select: (i: number) => void;
-    more: () => void;
-    hover: (inside: boolean) => void;
-    click: (field: string, value: string, kind: ClickKind) => void;
-    empty: preact.ComponentChildren;
-}) {
-    const phone = matchMedia('(max-width: 720px)').matches;
-    const now = server_now();
-    const top = Math.max(1, ...props.rows.slice(0, 400).map((r) => (r.bytes_ab ?? 0) + (r.bytes_ba ?? 0)));
-    return (
-        <WindowedList
-            count={props.rows.length}
-            row_height={phone ? ROW_PHONE : ROW}
-            label="Flows"
-            selected={props.selected}
-            near_end={props.more}
-            on_hover={props.hover}
-            empty={props.empty}
-            choose={(i, e) => {
-                /* with Alt, Ctrl or Shift a value is filtered on; a plain click opens the flow */
-                const m = e as MouseEvent;
-                const value = (e.target as Element).closest('[data-field]');
-                if (value && (m.altKey || m.ctrlKey || m.shiftKey)) {
-                    props.click(value.getAttribute('data-field')!, value.getAttribute('data-value')!, m.altKey ? 'exclude' : m.shiftKey ? 'only' : 'include');
-                } else {
-                    props.select(i);
-                }
-            }}
-            row={(i) => {
-                const r = props.rows[i];
-                const total = (r.bytes_ab ?? 0) + (r.bytes_ba ?? 0);
-                const wide = 44 * Math.sqrt(total / top);
-                const out = total ? (wide * (r.bytes_ab ?? 0)) / total : 0;
-                return {
-                    key: r.key,
-                    class: 'fl',
-                    cells: (
-                        <>
-                            <span role="gridcell" class="c-t">
-                                {r.end_ms === null ? NONE : moment(r.end_ms, now)}
-                            </span>
-                            <span role="gridcell" class="c-s d" data-field="sensor" data-value={r.sensor_id}>
-                                <span class="cut">{safe(sensor_name(r.sensor_id))}</span>
-                                {r.observers.length > 1 && (
-                                    <b class="seen" title={`${r.observers.length} sensors saw it: ${r.observers.map((o) => safe(sensor_name(o.sensor_id))).join(', ')}`} aria-label={`${r.observers.length} sensors`}>
-                                        {r.observers.length}
-                                    </b>
-                                )}
-                            </span>
-                            <span role="gridcell" class="c-src" data-field="client.ip" data-value={r.client_ip} title={r.client_name ? safe(r.client_name) : undefined}>
-                                {safe(r.client_ip)}
-                                {r.client_port !== null && r.client_port > 0 && <span class="d">:{r.client_port}</span>}
-                            </span>
-                            <span role="gridcell" class="c-dst" data-field="server.ip" data-value={r.server_ip} title={`${safe(r.server_name)} ${safe(r.server_ip)}:${r.server_port ?? ''} ${app_name(r.app)}`}>
-                                <Dot slot={app_slot(r.app)} />
-                                <Middle text={r.server_name || r.server_ip} />
-                                {r.server_port !== null && r.server_port > 0 && <span class="d">:{r.server_port}</span>}
-                            </span>
-                            <span role="gridcell" class="c-rate num">
-                                {si(r.bps)}
-                            </span>
-                            <span role="gridcell" class="c-b">
-                                <span class="bar">
-                                    <i class="k1" style={{ width: `${Math.max(total ? 1 : 0, wide - out)}px` }} />
-                                    <i class="k3" style={{ width: `${Math.max(total ? 1 : 0, out)}px` }} />
-                                </span>
-                                <span class="num">{bytes(total)}</span>
-                            </span>
-                            <span role="gridcell" class={`c-r num ${(r.rtt_ms ?? 0) >= SLOW_RTT_MS ? 'warm' : ''}`}>
-                                {r.rtt_ms === null ? NONE : ms(r.rtt_ms)}
-                            </span>
-                            <span role="gridcell" class="c-x num d">
-                                {r.retransmits === null ? NONE : whole(r.retransmits)}
-                            </span>
-                            <span role="gridcell" class="c-d d">
-                                {r.state ? enum_words(r.state) : r.ended ? 'ended' : 'open'}
-                            </span>
-                        </>
-                    ),
-                };
-            }}
-        />
-    );
-}
-
-const CSV_HEADER = [
-    'sensor_id', 'flow_id', 'community_id', 'event', 'end_reason', 'start_time', 'end_time', 'ip_protocol', 'client_ip', 'client_port', 'client_name', 'server_ip',
-    'server_port', 'server_name', 'app', 'forward_packets', 'reverse_packets', 'forward_bytes', 'reverse_bytes', 'rtt_ms', 'retransmits', 'tcp_state', 'conn_state', 'observers',
-];
-
-function csv_row(record: Bag): unknown[] {
-    const f = read_flow(record);
-    return [
-        f.sensor_id, f.id, f.community_id, String(record.event ?? ''), f.end_reason, String(record.start_time ?? ''), String(record.end_time ?? ''), f.protocol, f.client_ip,
-        f.client_port, f.client_name, f.server_ip, f.server_port, f.server_name, f.app, f.packets_ab, f.packets_ba, f.bytes_ab, f.bytes_ba, f.rtt_ms, f.retransmits, f.state,
-        f.conn_state, f.observers.map((o) => o.sensor_id).join(' '),
-    ];
-}
-
-export { term };

@@ -8,7 +8,7 @@ export function wide(text: string): number {
         pen = document.createElement('canvas').getContext('2d')!;
         pen.font = `500 11.5px ${getComputedStyle(document.body).fontFamily}`;
     }
-    return pen.measureText(text).width;
+    return pen.measureText(text.replace(/[0-9]/g, '0')).width; /* digits are all as wide as the widest */
 }
 
 export function shorten(text: string, room: number): string {

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { use_keys } from '../../keys';
 import { csv_line } from '../../lib/csv';
 import { click_value } from '../../lib/filter';
-import { app_name, bytes, endpoint, moment, ms, NONE, plural, safe, whole } from '../../lib/format';
+import { app_name, bytes, endpoint, moment, ms, NONE, plural, safe, short_moment, whole } from '../../lib/format';
 import { both, bytes_of, keep_places, party_cells, PARTY_COLUMNS, party_filter, read_parties, type Parties, type Party } from '../../lib/hosts';
 import { use_history } from '../../live/query';
 import type { Alert } from '../../live/records';
@@ -344,7 +344,7 @@ function Cells({ p, top, whole: all, now, services, alerts }: { p: Party; top: n
             <span role="gridcell" class="h-f num" title={services ? undefined : `${plural(p.served, 'flow')} as the server`}>
                 {whole(p.flows)}
             </span>
-            <span role="gridcell" class="h-p num">
+            <span role="gridcell" class={`h-p num ${p.peers === 1 ? 'one' : ''}`}>
                 {whole(p.peers)}
             </span>
             <span role="gridcell" class={`h-r num ${(p.rtt_ms ?? 0) >= RTT_MATTERS_MS ? 'warm' : ''}`}>
@@ -356,11 +356,11 @@ function Cells({ p, top, whole: all, now, services, alerts }: { p: Party; top: n
             <span role="gridcell" class="h-e num">
                 <Share of={p.error_rate} matters={ERRORS_MATTER} />
             </span>
-            <span role="gridcell" class="h-t num d">
-                {p.first_ms === null ? NONE : moment(p.first_ms, now)}
+            <span role="gridcell" class="h-t num d" title={p.first_ms === null ? undefined : `${moment(p.first_ms, 0)} UTC`}>
+                {p.first_ms === null ? NONE : short_moment(p.first_ms, now)}
             </span>
-            <span role="gridcell" class="h-l num">
-                {p.last_ms === null ? NONE : moment(p.last_ms, now)}
+            <span role="gridcell" class="h-l num" title={p.last_ms === null ? undefined : `${moment(p.last_ms, 0)} UTC`}>
+                {p.last_ms === null ? NONE : short_moment(p.last_ms, now)}
             </span>
         </>
     );
