@@ -4,7 +4,7 @@ import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert, type S
 
 export interface Phrase {
     text: string; /* unescaped */
-    link?: { page: 'alerts' | 'sensors' | 'flows'; params: Record<string, string> };
+    link?: { page: 'alerts' | 'sensors' | 'flows' | 'overview'; params: Record<string, string> };
 }
 
 export interface Situation {
@@ -71,7 +71,7 @@ function hidden_too(hidden: number, before: string): Phrase[] {
     return list;
 }
 
-export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null, connected: boolean, sensor_name?: (id: string) => string, hidden = 0): Situation {
+export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null, connected: boolean, sensor_name?: (id: string) => string, hidden = 0, traffic: { percent: number; at: string } | null = null): Situation {
     const phrases: Phrase[] = [];
     const open = (alerts ?? []).filter((a) => a.open);
     open.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || (b.last_ms ?? 0) - (a.last_ms ?? 0));
@@ -101,6 +101,10 @@ export function situation(alerts: Alert[] | null, sensors: SensorHealth[] | null
             phrases.push({ text: '; ' }, { text: `${rest} more ${rest === 1 ? 'alert' : 'alerts'} open`, link: { page: 'alerts', params: { state: 'open' } } });
         }
         phrases.push(...hidden_too(hidden, ''), { text: '. ' });
+    }
+    if (traffic !== null) {
+        const size = traffic.percent >= 200 ? `${(1 + traffic.percent / 100).toFixed(1)} times what is` : `${Math.round(Math.abs(traffic.percent))}\u00a0% ${traffic.percent > 0 ? 'above' : 'below'} the`;
+        phrases.push({ text: 'Traffic', link: { page: 'overview', params: { by: 'direction' } } }, { text: ` is ${size} usual at ${traffic.at}. ` });
     }
     if (sensors !== null && sensors.length > 0) {
         const losing = sensors.filter((s) => s.state === 'LIVE' && (s.loss_ppm ?? 0) >= LOSS_MATTERS_PPM);

@@ -1,40 +1,54 @@
 /* The six figures of the overview, each with its course. */
-import { GAP, NONE, percent_of_ppm, scaled, si, whole, ms as ms_text, digits } from '../../lib/format';
+import { clock, GAP, NONE, percent_of_ppm, scaled, si, whole, ms as ms_text, digits } from '../../lib/format';
 import { LOSS_MATTERS_PPM } from '../../lib/situation';
 import { follow_charts, use_series, type SeriesData } from '../../live/series';
 import { href, is_live, live_sensors, sensor_name, totals } from '../../live/store';
+import { both_ways, NOW_MS, use_usual } from '../../live/usual';
+import { deviation, deviation_text, mean_of_last, usual_at, type Reference } from '../../lib/usual';
 import { Spark, thin } from '../../ui/spark';
 
 interface TileProps {
     label: string;
     value: string;
     unit: string;
-    note: string;
+    note: string; /* where nothing is known of what is usual */
     warn?: boolean;
     data: SeriesData;
-    sum?: boolean; /* in + out */
+    usual?: Reference | null;
     href: string;
 }
 
-function line_of(d: SeriesData, both: boolean): (number | null)[] {
-    if (!d.input || d.keys.length === 0) {
-        return [];
+const POINTS = 60;
+
+/* How the last five minutes stand against the same time on the days before. */
+function against_usual(d: SeriesData, values: (number | null)[], reference: Reference) {
+    const end_ms = d.input!.start_ms + values.length * d.step_ms;
+    const usual = usual_at(end_ms - NOW_MS / 2, reference);
+    const now = mean_of_last(values, Math.round(NOW_MS / d.step_ms));
+    const found = usual === null || now === null ? null : deviation(now, usual);
+    if (usual === null || found === null) {
+        return null;
     }
-    const a = d.input.column(0);
-    const b = both && d.output ? d.output.column(0) : null;
-    return thin(b ? a.map((v, i) => (v === null && b[i] === null ? null : (v ?? 0) + (b[i] ?? 0))) : a, 60);
+    const about = `usual: the median of ${clock(end_ms - NOW_MS, false)} to ${clock(end_ms, false)} UTC on ${usual.days} of the 7 days before; the grey band holds eight days of ten`;
+    return { text: found.outside ? `${deviation_text(found.percent)} vs usual ${clock(end_ms, false)}` : 'within usual range', matters: found.matters, about };
 }
 
 function Tile(p: TileProps) {
+    const values = both_ways(p.data);
+    const shown = thin(values, POINTS);
+    const said = p.usual && values.length > 0 ? against_usual(p.data, values, p.usual) : null;
+    const piece_ms = values.length > 0 ? (values.length * p.data.step_ms) / shown.length : 0;
+    const band = said ? shown.map((_, i) => usual_at(p.data.input!.start_ms + (i + 0.5) * piece_ms, p.usual!)) : undefined;
+    const warn = p.warn === true || said?.matters === true;
     return (
-        <a class={`kpi ${p.warn ? 'warn' : ''}`} href={p.href}>
+        <a class={`kpi ${warn ? 'warn' : ''}`} href={p.href} title={said?.about}>
             <span class="l">{p.label}</span>
             <span class="v">
                 {p.value}
                 {p.value !== NONE && <small>{p.unit}</small>}
             </span>
-            <span class="d">{p.note}</span>
-            <Spark values={line_of(p.data, p.sum === true)} width={78} height={34} class={p.warn ? 'warn' : ''} />
+            <span class="d">{said?.text ?? p.note}</span>
+            <Spark values={shown} width={78} height={34} class={warn ? 'warn' : ''} band={band} />
         </a>
     );
 }
@@ -47,6 +61,7 @@ export function Tiles() {
     const fresh = use_series({ metric: 'new_flows', by: 'none', points: 120 }).value;
     const rtt = use_series({ metric: 'rtt', by: 'none', points: 120 }).value;
     const loss = use_series({ metric: 'loss', by: 'none', points: 120 }).value;
+    const usual = { bps: use_usual('bps'), pps: use_usual('pps'), flows: use_usual('flows'), fresh: use_usual('new_flows'), rtt: use_usual('rtt') };
 
     /* live: the latest frame; held or a fixed range: the last value on screen */
     const t = is_live.value ? totals.value : null;
@@ -89,11 +104,11 @@ export function Tiles() {
     };
     return (
         <div class="kpis">
-            <Tile label="Throughput" value={rate_value} unit={rate_unit} data={bps} sum href={href('overview', { by: 'direction' })} note={into === null && out === null ? 'no data yet' : `in ${si(into)} · out ${si(out)}`} />
-            <Tile label="Packets" value={packet_value} unit={packet_unit} data={pps} sum href={href('flows', { o: 'packets desc' })} note={packets && rate !== null ? `${whole(rate / 8 / packets)}${GAP}B each` : ''} />
-            <Tile label="Active flows" value={active === null ? NONE : active >= 1e6 ? show(active, '').join(GAP) : whole(active)} unit="" data={flows} href={href('flows')} note={top(flows, active, (v) => `peak ${v >= 1e6 ? si(v) : whole(v)} in this range`)} />
-            <Tile label="New flows" value={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? whole(new_ps) : new_value} unit={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? '/s' : new_unit} data={fresh} href={href('flows', { o: 'start_time desc' })} note={top(fresh, new_ps, (v) => `peak ${si(v)}/s in this range`)} />
-            <Tile label="Median RTT" value={rtt_ms === null ? NONE : digits(rtt_ms)} unit="ms" data={rtt} href={href('flows', { o: 'rtt desc' })} note={rtt_ms === null ? 'not measured' : top(rtt, rtt_ms, (v) => `highest ${ms_text(v)} in this range`)} />
+            <Tile label="Throughput" value={rate_value} unit={rate_unit} data={bps} usual={usual.bps} href={href('overview', { by: 'direction' })} note={into === null && out === null ? 'no data yet' : `in ${si(into)} · out ${si(out)}`} />
+            <Tile label="Packets" value={packet_value} unit={packet_unit} data={pps} usual={usual.pps} href={href('flows', { o: 'packets desc' })} note={packets && rate !== null ? `${whole(rate / 8 / packets)}${GAP}B each` : ''} />
+            <Tile label="Active flows" value={active === null ? NONE : active >= 1e6 ? show(active, '').join(GAP) : whole(active)} unit="" data={flows} usual={usual.flows} href={href('flows')} note={top(flows, active, (v) => `peak ${v >= 1e6 ? si(v) : whole(v)} in this range`)} />
+            <Tile label="New flows" value={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? whole(new_ps) : new_value} unit={new_ps !== null && new_ps < 1e5 && new_ps >= 100 ? '/s' : new_unit} data={fresh} usual={usual.fresh} href={href('flows', { o: 'start_time desc' })} note={top(fresh, new_ps, (v) => `peak ${si(v)}/s in this range`)} />
+            <Tile label="Median RTT" value={rtt_ms === null ? NONE : digits(rtt_ms)} unit="ms" data={rtt} usual={usual.rtt} href={href('flows', { o: 'rtt desc' })} note={rtt_ms === null ? 'not measured' : top(rtt, rtt_ms, (v) => `highest ${ms_text(v)} in this range`)} />
             <Tile
                 label="Unseen packets"
                 value={percent_of_ppm(loss_ppm)}
