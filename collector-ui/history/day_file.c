@@ -1,10 +1,15 @@
 #include "collector-ui/history/day_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* Columns that a later version adds do not change it: rows are written by the names of columns, so
+ * that this version goes on with such a file. A higher one means that it must not. */
+#define DAY_FORMAT 1
 
 /* `flows` is what the conditions of filter_to_sql are written for; the rest is read with it. */
 static const char schema[] =
@@ -30,28 +35,31 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS rollups(step INTEGER, start_s INTEGER, sensor_id TEXT,"
     " origin INTEGER, data BLOB, PRIMARY KEY(step, start_s, sensor_id, origin)) WITHOUT ROWID;"
-    "INSERT OR IGNORE INTO meta VALUES('format', 1);";
+    "INSERT OR IGNORE INTO meta(key, value) VALUES('format', 1);";
+static_assert(DAY_FORMAT == 1, "as the schema says");
 
 static const char *const statements[DAY_STATEMENT_COUNT] = {
-    [DAY_FLOW] = /* a file of an earlier version has its columns in another order */
+    [DAY_FLOW] = /* a file of another version has its columns in another order, or more of them */
     "INSERT INTO flows(end_ns, start_ns, delta_start_ns, sensor_id, boot_no, seq, flow_id,"
     " event, ip_version, protocol, client_ip, server_ip, client_port, server_port, server_name,"
     " app, tcp_state, bytes_forward, bytes_reverse, packets_forward, packets_reverse,"
     " retransmits, rtt_ns, vlan, community_id, total_bytes, total_packets, bytes_in, label,"
     " missed_bytes, midstream, record)"
     " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [DAY_ALERT] = "INSERT INTO alerts VALUES(?,?,?,?)",
-    [DAY_STATS] = "INSERT INTO stats VALUES(?,?,?,?,?)",
-    [DAY_PACKET] = "INSERT OR REPLACE INTO packets VALUES(?,?)",
+    [DAY_ALERT] = "INSERT INTO alerts(last_ns, alert_id, state, record) VALUES(?,?,?,?)",
+    [DAY_STATS] = "INSERT INTO stats(end_ns, sensor_id, boot_no, seq, record) VALUES(?,?,?,?,?)",
+    [DAY_PACKET] = "INSERT OR REPLACE INTO packets(number, record) VALUES(?,?)",
     [DAY_PACKET_TRIM] = "DELETE FROM packets WHERE number <= ?",
-    [DAY_POSITION] = "INSERT OR REPLACE INTO positions VALUES(?,?,?,?,?)",
-    [DAY_META] = "INSERT OR REPLACE INTO meta VALUES(?,?)",
-    [DAY_META_ADD] =
-        "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=value+excluded.value",
-    [DAY_BOOT] = "INSERT INTO boots VALUES(?,?)",
+    [DAY_POSITION] = "INSERT OR REPLACE INTO positions(sensor_id, boot_id, stream, next_seq,"
+                     " updated_ns) VALUES(?,?,?,?,?)",
+    [DAY_META] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?,?)",
+    [DAY_META_ADD] = "INSERT INTO meta(key, value) VALUES(?,?)"
+                     " ON CONFLICT(key) DO UPDATE SET value=value+excluded.value",
+    [DAY_BOOT] = "INSERT INTO boots(no, boot_id) VALUES(?,?)",
     [DAY_ROLLUP_READ] =
         "SELECT data FROM rollups WHERE step=? AND start_s=? AND sensor_id=? AND origin=?",
-    [DAY_ROLLUP_WRITE] = "INSERT OR REPLACE INTO rollups VALUES(?,?,?,?,?)",
+    [DAY_ROLLUP_WRITE] = "INSERT OR REPLACE INTO rollups(step, start_s, sensor_id, origin, data)"
+                         " VALUES(?,?,?,?,?)",
 };
 
 void day_file_path(const char *directory, int64_t day, char *out, size_t capacity)
@@ -134,6 +142,26 @@ static int add_columns(struct day_file *file, struct error *err)
     return 0;
 }
 
+/* A new file has no format yet; a damaged one shows behind this. */
+static int check_format(struct day_file *file, struct error *err)
+{
+    sqlite3_stmt *row = NULL;
+    long long format = DAY_FORMAT;
+
+    if (sqlite3_prepare_v2(file->db, "SELECT value FROM meta WHERE key = 'format'", -1, &row,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(row) == SQLITE_ROW) {
+        format = sqlite3_column_int64(row, 0);
+    }
+    sqlite3_finalize(row);
+    return format <= DAY_FORMAT
+               ? 0
+               : error_set(err, ENOTSUP,
+                           "%s: written by a newer version (format %lld, known is %d); use that "
+                           "one, or move the file away",
+                           file->path, format, DAY_FORMAT);
+}
+
 struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
 {
     AUTO(day_file) file = calloc(1, sizeof *file);
@@ -154,7 +182,8 @@ struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
         return NULL;
     }
     sqlite3_busy_timeout(file->db, 10000);
-    if (day_file_run(file,
+    if (check_format(file, err) != 0 ||
+        day_file_run(file,
                      "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                      "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;",
                      err) != 0 ||

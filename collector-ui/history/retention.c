@@ -70,7 +70,7 @@ static bool note_dropped(struct history *h, struct day_file *archive, uint64_t m
     char sql[160];
 
     snprintf(sql, sizeof sql,
-             "INSERT INTO meta VALUES('" META_DROPPED "', %lld)"
+             "INSERT INTO meta(key, value) VALUES('" META_DROPPED "', %lld)"
              " ON CONFLICT(key) DO UPDATE SET value = MAX(value, excluded.value)",
              (long long)(max_ns > INT64_MAX ? INT64_MAX : max_ns));
     pthread_mutex_lock(&h->lock);
@@ -97,7 +97,8 @@ static bool archive(struct history *h, const char *path, uint64_t max_ns)
     sqlite3_finalize(attach);
     return ok && note_dropped(h, file, max_ns) &&
            day_file_run(file,
-                        "INSERT OR REPLACE INTO rollups SELECT * FROM day.rollups"
+                        "INSERT OR REPLACE INTO rollups(step, start_s, sensor_id, origin, data)"
+                        " SELECT step, start_s, sensor_id, origin, data FROM day.rollups"
                         " WHERE step >= 60; DETACH day;",
                         &err) == 0;
 }
