@@ -159,7 +159,7 @@ enum rpc_status fleet_grpc_authorize(struct fleet_grpc *fleet, struct rpc_call *
 void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
 {
     static const char *const services[] = {"Fleet", "Flow",  "Alert",   "Stats",    "Packet",
-                                           "Dns",   "Query", "Capture", "Collector"};
+                                           "Dns",   "Query", "Capture", "Collector", "Sensor"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {

@@ -47,7 +47,7 @@ struct fleet_grpc {
     pthread_mutex_t stats_lock;             /* over what follows: the last of each sensor, by id */
     struct fleet_stats *stats;
     uint32_t stats_count, stats_room;
-    pthread_mutex_t status_lock; /* over what follows, and while it is asked */
+    pthread_mutex_t status_lock; /* over what follows, and while it is asked; NULL: not yet */
     void (*read_status)(struct api *api, struct collector_status *out);
     struct api *status_api;
 };
@@ -217,6 +217,7 @@ void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length
 void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_collector_status(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void fleet_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void fleet_get_loss_ledger(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 /* As grpc_packet_flow of a sensor, from the protocol tree that the sample came with; false without
  * one, or without IP in it. */
 MUST_USE bool fleet_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *out);

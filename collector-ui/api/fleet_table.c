@@ -168,6 +168,7 @@ static const struct grpc_row rows[] = {
      .described = &page_capture,
      .rest = {"/v1/captures/{capture_id}.pcapng"}},
     {.path = KEPT "GetCapture", .ask = fleet_get_capture, .rest = {"/v1/captures/{capture_id}"}},
+    {.path = SENSORS "GetLossLedger", .ask = fleet_get_loss_ledger, .rest = {"/v1/fleet/ledger"}},
     {.path = SENSORS "ListAssets",
      .ask = fleet_list_assets,
      .rest = {"/v1/fleet/assets", "/v1/assets"}},

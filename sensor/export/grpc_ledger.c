@@ -118,7 +118,8 @@ void grpc_get_loss_ledger(struct grpc_ask *ask, const uint8_t *bytes, size_t len
             ask, &netscope__v1__get_loss_ledger_request__descriptor, bytes, length);
     uint64_t since_ns = 0;
 
-    if (request == NULL || !grpc_read_time(ask, request->since, "since", &since_ns)) {
+    if (request == NULL || !grpc_read_time(ask, request->since, "since", &since_ns) ||
+        !grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, NULL)) {
         return;
     }
     struct ledger_room *room = calloc(1, sizeof(*room));

@@ -85,10 +85,19 @@ class Commands(Place):
             table = self.good("ledger", *server).stdout
             self.assertRegex(table, r"(?m)^edge-1\nSTAGE +UNIT +IN +OUT +HELD +LOST +WHY\ncapture +packets +\d+ ")
             ledger = json.loads(self.good("ledger", *server, "-o", "json").stdout)
-            self.assertEqual([one["sensor_id"] for one in ledger], ["edge-1"])
-            for row in ledger[0]["rows"]:
+            self.assertEqual([one["sensor_id"] for one in ledger if "sensor_id" in one], ["edge-1"])
+            for row in (row for one in ledger for row in one["rows"]):
                 lost = sum(int(each["count"]) for each in row.get("lost", []))
                 self.assertEqual(int(row["in"]), int(row["out"]) + lost + int(row["held"]), row)
+        # A collector's own stages come first, unless some sensors alone are asked for.
+        own = self.server[-1]
+        self.assertRegex(self.good("ledger", *self.server).stdout, rf"^{re.escape(own)}\nSTAGE .*\ningest +records +\d+ .*\nstore +records +\d+ .*\nfeed ")
+        first = json.loads(self.good("ledger", *self.server, "-o", "json").stdout)[0]
+        self.assertEqual((first["collector"], [row["stage"] for row in first["rows"]][:3]),
+                         (own, ["LEDGER_STAGE_INGEST", "LEDGER_STAGE_STORE", "LEDGER_STAGE_FEED"]))
+        self.assertGreater(int(first["rows"][0]["in"]), 0)
+        chosen = json.loads(self.good("ledger", *self.server, "--sensor", "edge-*", "-o", "json").stdout)
+        self.assertEqual([one.get("sensor_id") for one in chosen], ["edge-1"])
         self.good("ledger", *self.sensor_flags, "--since", "10s")
         self.assertEqual(ctl("ledger", *self.server, "--since", "10s").returncode, 2)
 

@@ -66,6 +66,16 @@ class OldServer(unittest.TestCase):
             words = self.told(*arguments, "-s", address)
             self.assertIn(f"{address} is a collector of version 0.0.9 and has no {method}; {self.mine}", words)
 
+    def test_an_old_collector_tells_the_ledgers_of_its_sensors(self):
+        row = b"\x08\x03\x1a\x07packets\x20\x05\x28\x05"  # LedgerRow: CAPTURE, 5 in, 5 out
+        stats = b"\xaa\x01" + bytes([len(row)]) + row
+        sensor = b"\x0a\x05old-1\x4a" + bytes([len(stats)]) + stats
+        address = self.serve("netscope.v1.CollectorService",
+                             {"/netscope.v1.FleetService/ListSensors": b"\x0a" + bytes([len(sensor)]) + sensor})
+        done = ctl("ledger", "-s", address)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"^old-1\nSTAGE .*\ncapture +packets +5 +5 +0 +0")
+
     def test_an_old_sensor_and_one_that_tells_no_version(self):
         address = self.serve("netscope.v1.SensorService",
                              {"/netscope.v1.SensorService/GetInfo": b"\x1a" + bytes([len(OLD)]) + OLD})

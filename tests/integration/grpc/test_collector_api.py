@@ -115,6 +115,28 @@ class CollectorApi(unittest.TestCase):
         unknown = self.client.ask("StatsService/GetStats", {"sensor_selector": {"sensor_ids": ["nobody"]}})["coverage"]
         self.assertEqual((unknown["sensors_asked"], unknown["missing_sensor_ids"]), (1, ["nobody"]))
 
+    def test_the_ledger_is_the_collectors_own_and_that_of_each_sensor(self):
+        answer = self.client.ask("SensorService/GetLossLedger")
+        self.assertTrue(answer["balanced"])
+        self.assertEqual([row["stage"].removeprefix("LEDGER_STAGE_") for row in answer["rows"]][:3], ["INGEST", "STORE", "FEED"])
+        self.assertGreater(int(answer["rows"][0]["in"]), 0)
+        self.assertEqual([one["sensor_id"] for one in answer["sensors"]], ["edge-1", "edge-2", "gone-1"])
+        self.assertEqual(answer["coverage"]["missing_sensor_ids"], ["gone-1"])
+        for row in (row for one in (answer, *answer["sensors"]) for row in one["rows"]):
+            lost = sum(int(each["count"]) for each in row.get("lost", []))
+            self.assertEqual(int(row.get("in", 0)), int(row.get("out", 0)) + lost + int(row.get("held", 0)), row)
+        # The one that has gone counts no further: it is what the dashboard is told, too.
+        gone = next(one for one in self.collector.fetch("/v1/ledger")["sensors"] if one["sensor_id"] == "gone-1")
+        mine = answer["sensors"][2]
+        self.assertEqual([(row["stage"], int(row.get("out", 0))) for row in mine["rows"]],
+                         [(row["stage"], int(row["out"])) for row in gone["rows"]])
+        chosen = self.client.ask("SensorService/GetLossLedger", {"sensor_selector": {"sensor_ids": ["edge-*"]}})
+        self.assertEqual([one["sensor_id"] for one in chosen["sensors"]], ["edge-1", "edge-2"])
+        status, rest = self.rest("/v1/fleet/ledger", **{"sensor_selector.sensor_ids": "gone-1"})
+        self.assertEqual((status, [one["sensor_id"] for one in rest["sensors"]]), (200, ["gone-1"]))
+        self.assertEqual(self.client.refused("SensorService/GetLossLedger", {"since": "2026-01-01T00:00:00Z"}),
+                         ("INVALID_ARGUMENT", "OUT_OF_BOUNDS", "since"))
+
     def test_sensors_come_by_pages_and_by_state(self):
         seen, token = [], ""
         while True:
