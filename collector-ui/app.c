@@ -147,6 +147,9 @@ static int open_grpc(struct app *app, struct error *err)
         .registry = app->registry,
         .triage = app->triage,
         .push = app->push,
+        .revocations = app->revocations,
+        .check_streams = app_check_streams,
+        .context = app,
         .assets = app->assets,
         .captures = app->captures,
         .files = app->files,
@@ -257,7 +260,8 @@ static int build(struct app *app, struct error *err)
     choose_directory(app);
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         app_open_past(app, err) != 0 || open_history(app, err) != 0 ||
-        app_open_push(app, err) != 0 || app_open_watch(app, err) != 0 ||
+        app_open_revocations(app, err) != 0 || app_open_push(app, err) != 0 ||
+        app_open_watch(app, err) != 0 ||
         app_open_assets(app, err) != 0 || open_triage(app, err) != 0 ||
         app_open_router(app, err) != 0 || app_open_clickhouse(app, err) != 0) {
         return -err->code;
@@ -420,6 +424,7 @@ static void take_down(struct app *app)
     sensor_watch_free(app->watch);
     triage_free(app->triage);
     config_push_free(app->push);
+    revocations_free(app->revocations);
     app_save_assets(app); /* no sensor tells anything any more */
     fleet_assets_free(app->assets);
     sensor_registry_free(app->registry);

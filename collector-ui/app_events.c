@@ -424,6 +424,30 @@ static enum rpc_status admit(void *context, struct rpc_call *call, const char *p
     return fleet_grpc_authorize(app->grpc, call, path, reason);
 }
 
+int app_open_revocations(struct app *app, struct error *err)
+{
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/revocations", app->directory);
+    app->revocations = revocations_open(path, err);
+    return app->revocations == NULL ? -err->code : 0;
+}
+
+static uint64_t revoked_since(void *context, const char *name)
+{
+    const struct app *app = context;
+    struct revocation one;
+
+    return revocations_find(app->revocations, name, &one) ? one.time_ns : 0;
+}
+
+uint32_t app_check_streams(void *context)
+{
+    const struct app *app = context;
+
+    return ingest_check_streams(app->ingest);
+}
+
 void app_fill_events(struct app *app)
 {
     app->events = (struct ingest_events){
@@ -443,6 +467,7 @@ void app_fill_events(struct app *app)
         .sketch = tell_sketch,
         .config_status = tell_config_status,
         .command_result = tell_result,
+        .revoked = revoked_since,
         .assets = app->settings->assets.assets_max > 0 ? tell_assets : NULL,
         .admit_other = strcmp(app->settings->grpc.enabled, "on") == 0 ? admit : NULL,
         .sketch_seed = app->fleet != NULL ? app->detection.seed : 0};

@@ -12,6 +12,7 @@
 #include "collector-ui/clickhouse/clickhouse.h"
 #include "collector-ui/detect/fleet_detector.h"
 #include "collector-ui/fleet/config_push.h"
+#include "collector-ui/fleet/revocations.h"
 #include "collector-ui/fleet/sensor_watch.h"
 #include "collector-ui/route/route.h"
 #include "collector-ui/triage/triage.h"
@@ -32,6 +33,7 @@ struct app {
     struct sensor_watch *watch;
     struct triage *triage;
     struct config_push *push;
+    struct revocations *revocations;
     struct fleet_assets *assets;
     uint64_t assets_due_ns; /* monotonic: when their file is written next; 0: none was yet */
     int assets_trouble;     /* of the last writing, so that it is told once */
@@ -67,6 +69,10 @@ void app_save_assets(struct app *app);
 
 /* Detection over the fleet, unless it is off. 0 or -errno. */
 MUST_USE int app_open_fleet(struct app *app, struct error *err);
+/* Whose credentials count no more. 0 or -errno. */
+MUST_USE int app_open_revocations(struct app *app, struct error *err);
+/* Of fleet_grpc_parts; context is the app. */
+uint32_t app_check_streams(void *context);
 /* Settings that sensors are offered. 0 or -errno. */
 MUST_USE int app_open_push(struct app *app, struct error *err);
 void app_tick_push(struct app *app);

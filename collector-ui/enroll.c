@@ -26,6 +26,8 @@
 #define NAMES_BYTES  1024 /* alternative names of a certificate */
 #define CA_DAYS      3650
 #define LEAF_DAYS    825
+#define EARLY_S      300
+#define SENSOR_USAGE "clientAuth"
 #define PORT         50052
 #define SERIAL_BITS  127
 #define TOKEN_RANDOM 24
@@ -168,12 +170,14 @@ static bool add_extension(X509 *certificate, X509 *issuer, int nid, const char *
     return ok;
 }
 
-static bool fill(X509 *certificate, EVP_PKEY *key, const char *name, long days)
+/* One that sensors look at begins a little earlier, as their clocks may be behind; a sensor's own
+ * when it is made, since that tells it from one that was revoked before. */
+static bool fill(X509 *certificate, EVP_PKEY *key, const char *name, long days, long early_s)
 {
     X509_NAME *subject = X509_get_subject_name(certificate);
 
     return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
-           X509_gmtime_adj(X509_getm_notBefore(certificate), -300) != NULL &&
+           X509_gmtime_adj(X509_getm_notBefore(certificate), -early_s) != NULL &&
            X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL) != NULL &&
            X509_set_pubkey(certificate, key) == 1 &&
            X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1,
@@ -187,7 +191,8 @@ static int make_pair(const char *name, const char *names, const char *usage,
     out->key = EVP_EC_gen("P-256");
     out->certificate = X509_new();
     if (out->key == NULL || out->certificate == NULL ||
-        !fill(out->certificate, out->key, name, issuer != NULL ? LEAF_DAYS : CA_DAYS)) {
+        !fill(out->certificate, out->key, name, issuer != NULL ? LEAF_DAYS : CA_DAYS,
+              usage != NULL && strcmp(usage, SENSOR_USAGE) == 0 ? 0 : EARLY_S)) {
         return fail_crypto(err, name);
     }
     X509 *certificate = out->certificate;
@@ -348,7 +353,7 @@ static int make_sensor(const struct options *options, const struct pair *ca, FIL
     (void)snprintf(key, sizeof(key), "%s/%s.key", options->directory, options->file);
     (void)snprintf(copy, sizeof(copy), "%s/ca.pem", options->directory);
     (void)snprintf(names, sizeof(names), "DNS:%s", options->name);
-    int result = make_pair(options->name, names, "clientAuth", ca, &pair, err);
+    int result = make_pair(options->name, names, SENSOR_USAGE, ca, &pair, err);
     result = result == 0 ? write_pair(certificate, key, &pair, err) : result;
     if (result == 0 && access(copy, F_OK) != 0) {
         result = write_certificate(copy, ca->certificate, err);

@@ -121,6 +121,7 @@ struct ctl_command {
 #define FOR_FIELDS            CTL_BIT(34)
 #define FOR_COMPLETION        CTL_BIT(35)
 #define FOR_SENSORS_LABEL     CTL_BIT(36)
+#define FOR_SENSORS_REVOKE    CTL_BIT(37)
 #define FOR_ALL               UINT64_MAX
 
 extern const struct ctl_command observe_command;
@@ -133,6 +134,7 @@ extern const struct ctl_command alerts_command;
 extern const struct ctl_command top_command;
 extern const struct ctl_command sensors_command;
 extern const struct ctl_command sensors_label_command;
+extern const struct ctl_command sensors_revoke_command;
 extern const struct ctl_command stats_command;
 extern const struct ctl_command ledger_command;
 extern const struct ctl_command capture_command;

@@ -26,7 +26,8 @@ enum kind {
 #define FOR_PCAPNG  (FOR_CAPTURE | FOR_CAPTURES_START | FOR_CAPTURES_FOLLOW | FOR_CAPTURES_DOWNLOAD)
 #define FOR_PUSHED  (FOR_CONFIG_PUSH | FOR_CONFIG_STATUS)
 #define FOR_LISTS                                                                                  \
-    (FOR_CAPTURES | FOR_ALERTS_ACK | FOR_SILENCES | FOR_CONFIG_STATUS | FOR_CONFIG_LIST)
+    (FOR_CAPTURES | FOR_ALERTS_ACK | FOR_SILENCES | FOR_CONFIG_STATUS | FOR_CONFIG_LIST |          \
+     FOR_SENSORS_REVOKE)
 #define FOR_OBJECTS                                                                                \
     (FOR_CONFIG_SHOW | FOR_CONFIG_CHECK | FOR_CONFIG_APPLY | FOR_CONFIG_CONFIRM |                  \
      FOR_CONFIG_RELOAD | FOR_CONFIG_PUSH | FOR_CONFIG_CLEAR | FOR_CAPTURES_SHOW |                  \
@@ -255,7 +256,7 @@ static const struct row {
      {"comment", 'm', 0, "TEXT", NULL, NULL, "what there is to say, for whoever looks next"},
      MEMBER(KIND_TEXT, comment),
      NULL},
-    {FOR_ALERTS_ACK,
+    {FOR_ALERTS_ACK | FOR_SENSORS_REVOKE,
      {"undo", 0, 0, NULL, NULL, NULL, "take it back"},
      MEMBER(KIND_TRUE, undo),
      NULL},
@@ -291,7 +292,7 @@ static const struct row {
      {"until", 0, 0, "TIME", NULL, NULL, "or until then: 2026-01-02T03:04:05Z"},
      MEMBER(KIND_TEXT, until),
      NULL},
-    {FOR_SILENCES_ADD,
+    {FOR_SILENCES_ADD | FOR_SENSORS_REVOKE,
      {"reason", 'm', 0, "TEXT", NULL, NULL, "why, for whoever finds it"},
      MEMBER(KIND_TEXT, reason),
      NULL},

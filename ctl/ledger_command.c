@@ -95,8 +95,8 @@ static enum ctl_exit put_fleet(struct ledger *ledger, struct connection *connect
                                const struct answer *answer, struct error *err)
 {
     const struct view fleet = view_of("GetLossLedgerResponse", answer->bytes, answer->length);
-    const struct owner own = {
-        "collector", {connection->target, (uint32_t)strlen(connection->target)}};
+    const struct owner own = {"collector",
+                              {connection->target, (uint32_t)strlen(connection->target)}};
     struct view_list list = view_list_of(&fleet, "sensors");
     struct view each;
 

@@ -73,8 +73,11 @@ static void put_age(struct show *show, uint64_t since_ns, bool is_wanted)
     }
 }
 
-static void put_state(struct show *show, const char *state)
+static void put_state(struct show *show, const char *state, bool is_revoked)
 {
+    if (is_revoked && strcmp(state, "OFFLINE") == 0) {
+        state = "REVOKED";
+    }
     show_colour(show, strcmp(state, "LIVE") == 0    ? SHOW_GOOD
                       : strcmp(state, "STALE") == 0 ? SHOW_WARN
                                                     : SHOW_BAD);
@@ -110,7 +113,7 @@ static void put_sensor(struct output *out, const struct view *sensor)
     line_begin(&line, out);
     show_name(&line.show, view_text(sensor, "sensor_id"));
     line_cell(&line, columns[0].width);
-    put_state(&line.show, state);
+    put_state(&line.show, state, view_has(sensor, "revocation"));
     line_cell(&line, columns[1].width);
     put_age(&line.show, view_ns(sensor, "last_seen_time"), true);
     line_cell(&line, columns[2].width);

@@ -1,8 +1,11 @@
 /* What a call knows about its peer: headers, address, certificate names. */
 #include <string.h>
+#include <time.h>
 
 #include <grpc/support/alloc.h>
+#include <openssl/pem.h>
 
+#include "base/clock.h"
 #include "base/rpc/internal.h"
 
 const char *rpc_header(struct rpc_call *call, const char *key, size_t *length)
@@ -76,6 +79,40 @@ size_t rpc_peer_identity(struct rpc_call *call, enum rpc_identity kind, unsigned
     }
     grpc_auth_context_release(context);
     return length;
+}
+
+/* notBefore of a certificate in PEM; 0: it is none. */
+static uint64_t begin_of(const char *pem, size_t length)
+{
+    BIO *in = BIO_new_mem_buf(pem, (int)length);
+    X509 *certificate = in == NULL ? NULL : PEM_read_bio_X509(in, NULL, NULL, NULL);
+    struct tm time = {0};
+    const bool ok =
+        certificate != NULL && ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &time) == 1;
+    const time_t seconds = ok ? timegm(&time) : 0;
+
+    X509_free(certificate);
+    (void)BIO_free(in);
+    return seconds > 0 ? (uint64_t)seconds * NS_PER_SEC : 0;
+}
+
+uint64_t rpc_peer_certificate_begin(struct rpc_call *call)
+{
+    grpc_auth_context *context = call->core == NULL ? NULL : grpc_call_auth_context(call->core);
+    uint64_t begin_ns = 0;
+
+    if (context == NULL) {
+        return 0;
+    }
+    if (grpc_auth_context_peer_is_authenticated(context) != 0) {
+        grpc_auth_property_iterator found =
+            grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+        const grpc_auth_property *pem = grpc_auth_property_iterator_next(&found);
+
+        begin_ns = pem == NULL ? 0 : begin_of(pem->value, pem->value_length);
+    }
+    grpc_auth_context_release(context);
+    return begin_ns;
 }
 
 bool rpc_bearer_equals(struct rpc_call *call, const char *token, size_t length)

@@ -236,6 +236,8 @@ enum rpc_identity {
  * trust). Otherwise its length. */
 size_t rpc_peer_identity(struct rpc_call *call, enum rpc_identity kind, unsigned index, char *out,
                          size_t out_bytes);
+/* When that certificate begins to count (its notBefore), wall clock in ns; 0: there is none. */
+uint64_t rpc_peer_certificate_begin(struct rpc_call *call);
 /* True when the request has "authorization: Bearer TOKEN" with exactly this token; constant time.
  */
 bool rpc_bearer_equals(struct rpc_call *call, const char *token, size_t length);

@@ -14,6 +14,7 @@
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
 #include "collector-ui/fleet/fleet_assets.h"
+#include "collector-ui/fleet/revocations.h"
 #include "collector-ui/fleet/sensor_registry.h"
 #include "collector-ui/history/history.h"
 #include "collector-ui/triage/triage.h"
@@ -31,6 +32,10 @@ struct fleet_grpc_parts {
     struct capture_files *files; /* of them */
     struct triage *triage;       /* what people say of alerts; NULL: nobody can */
     struct config_push *push;    /* settings for sensors; NULL: none */
+    struct revocations *revocations; /* whose credentials count no more; NULL: nobody's */
+    /* Ends the streams of those; how many. Any thread but a call's. */
+    uint32_t (*check_streams)(void *context);
+    void *context;
     struct fleet_assets *assets; /* what sensors know of their links */
     bool is_remote;              /* other machines reach the port */
     bool is_exposed; /* likewise, and may not: then nobody is answered without a token */

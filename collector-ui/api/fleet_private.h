@@ -192,6 +192,12 @@ void fleet_each_labelled(const struct grpc_server *server, const struct grpc_sen
 void fleet_write_labels(struct wire_writer *w, uint32_t all_field, uint32_t set_field,
                         const struct config_push_labels *labels);
 
+/* ---- whose credentials count no more (fleet_revoke.c) ---- */
+void fleet_revoke_sensor(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+#define FLEET_REVOCATION_BYTES                                                                     \
+    (INGEST_SENSOR_ID_BYTES + REVOCATION_BY_BYTES + REVOCATION_REASON_BYTES + 64)
+void fleet_write_revocation(struct wire_writer *w, uint32_t field, const struct revocation *one);
+
 /* ---- news (fleet_watch.c) ---- */
 void fleet_look_at_nodes(struct grpc_server *server, uint64_t now_ns);
 size_t fleet_write_node(const struct grpc_server *server, uint32_t *told,

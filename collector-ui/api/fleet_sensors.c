@@ -7,7 +7,13 @@
 #include "netscope/v1/fleet_service.pb-c.h"
 #include "netscope/v1/stats_service.pb-c.h"
 
-enum { LIST_SENSORS = 1, LIST_NEXT_PAGE = 2, LIST_TOTAL = 3, LIST_COVERAGE = 4 };
+enum {
+    LIST_SENSORS = 1,
+    LIST_NEXT_PAGE = 2,
+    LIST_TOTAL = 3,
+    LIST_COVERAGE = 4,
+    LIST_REVOCATIONS = 5
+};
 enum { STATS_NEWEST = 1, STATS_SENSORS = 2, STATS_COVERAGE = 3 };
 
 /* ---- ListSensors ---- */
@@ -63,15 +69,20 @@ static bool fill_page(struct grpc_ask *ask, const Netscope__V1__ListSensorsReque
 }
 
 static void answer_page(struct grpc_ask *ask, const struct grpc_sensor_choice *choice,
-                        const struct sensor_page *page)
+                        const struct sensor_page *page, bool is_first)
 {
+    struct revocations *revocations = fleet_of(ask->server)->parts.revocations;
     struct fleet_coverage coverage;
+    uint32_t revoked = 0;
 
     if (!fleet_coverage_make(fleet_of(ask->server), choice, NULL, &coverage)) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
         return;
     }
-    struct rpc_buffer buffer = rpc_buffer_new(page->bytes + coverage.length + 256);
+    struct revocation *list =
+        is_first && revocations != NULL ? revocations_list(revocations, &revoked) : NULL;
+    struct rpc_buffer buffer = rpc_buffer_new(page->bytes + coverage.length + 256 +
+                                              (size_t)revoked * FLEET_REVOCATION_BYTES);
     struct wire_writer w = wire_writer_over(buffer.data, buffer.capacity);
 
     for (uint32_t i = 0; i < page->count; i++) {
@@ -83,6 +94,10 @@ static void answer_page(struct grpc_ask *ask, const struct grpc_sensor_choice *c
     wire_write_varint(&w, LIST_TOTAL, page->matched);
     wire_write_bytes(&w, LIST_COVERAGE, coverage.bytes, coverage.length);
     free(coverage.bytes);
+    for (uint32_t i = 0; i < revoked; i++) {
+        fleet_write_revocation(&w, LIST_REVOCATIONS, &list[i]);
+    }
+    free(list);
     grpc_answer(ask, &buffer, wire_written(&w));
 }
 
@@ -109,7 +124,7 @@ static void list_sensors(struct grpc_ask *ask, const Netscope__V1__ListSensorsRe
                           "page_token: not one of this method's answers");
     } else if (list != NULL && page != NULL &&
                fill_page(ask, request, choice, page_size, list, count, page)) {
-        answer_page(ask, choice, page);
+        answer_page(ask, choice, page, request->page_token[0] == '\0');
     } else {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a page");
     }

@@ -29,6 +29,7 @@ enum {
     SENSOR_LOST = 14,
     SENSOR_LABELS = 15,
     SENSOR_SET_LABELS = 16,
+    SENSOR_REVOCATION = 17,
 };
 enum { RESPONSE_NODE = 3, NODE_SENSOR_ID = 1, NODE_STATE = 2, NODE_MESSAGE = 3 };
 
@@ -72,13 +73,18 @@ uint8_t *fleet_encode_sensor(struct fleet_grpc *fleet, const struct sensor_info 
                              bool has_stats, size_t *length)
 {
     struct config_push_labels labels = {0};
+    struct revocation revoked;
 
     if (fleet->parts.push != NULL) {
         config_push_labels_read(fleet->parts.push, info->sensor_id, &labels);
     }
+    const bool is_revoked = fleet->parts.revocations != NULL &&
+                            revocations_find(fleet->parts.revocations, info->sensor_id, &revoked);
+
     pthread_mutex_lock(&fleet->stats_lock);
     const struct fleet_stats *stats = has_stats ? find_stats(fleet, info->sensor_id) : NULL;
-    const size_t room = SENSOR_BYTES + LABELS_BYTES + (stats == NULL ? 0 : stats->length);
+    const size_t room =
+        SENSOR_BYTES + LABELS_BYTES + FLEET_REVOCATION_BYTES + (stats == NULL ? 0 : stats->length);
     uint8_t *bytes = malloc(room);
 
     if (bytes != NULL) {
@@ -86,6 +92,9 @@ uint8_t *fleet_encode_sensor(struct fleet_grpc *fleet, const struct sensor_info 
 
         write_sensor(&w, info);
         fleet_write_labels(&w, SENSOR_LABELS, SENSOR_SET_LABELS, &labels);
+        if (is_revoked) {
+            fleet_write_revocation(&w, SENSOR_REVOCATION, &revoked);
+        }
         if (stats != NULL) {
             wire_write_bytes(&w, SENSOR_STATS, stats->bytes, stats->length);
         }

@@ -16,7 +16,7 @@ static int build(struct ingest *ingest, struct error *err)
 {
     const struct ingest_settings *settings = ingest->settings;
 
-    ingest->auth = ingest_auth_new(settings, err);
+    ingest->auth = ingest_auth_new(settings, ingest->events, err);
     if (ingest->auth == NULL) {
         return -err->code;
     }
@@ -164,7 +164,12 @@ enum rpc_status ingest_bind(struct ingest *ingest, struct rpc_call *call, const 
 
 int ingest_reload_tokens(struct ingest *ingest, struct error *err)
 {
-    return ingest_auth_reload(ingest->auth, ingest->settings, err);
+    const int result = ingest_auth_reload(ingest->auth, ingest->settings, err);
+
+    if (result == 0) {
+        (void)ingest_check_streams(ingest);
+    }
+    return result;
 }
 
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out)

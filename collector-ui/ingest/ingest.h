@@ -126,6 +126,9 @@ struct ingest_events {
                            const struct ingest_command_result *result);
     /* An AssetReport of a sensor; rpc threads. NULL: none is wanted, and sensors are told so. */
     void (*assets)(void *context, const char *sensor_id, const uint8_t *bytes, size_t length);
+    /* Since when credentials of this name (a sensor's id, or what a certificate or token is for)
+     * count no more; 0: they do. Any thread; may be NULL. */
+    uint64_t (*revoked)(void *context, const char *name);
     uint64_t sketch_seed; /* told to sensors; 0: no sketches are wanted */
     /* May a call of another service on this port be answered? NULL: as a sensor's. Rpc threads. */
     enum rpc_status (*admit_other)(void *context, struct rpc_call *call, const char *path,
@@ -198,9 +201,12 @@ enum ingest_lane_verdict ingest_lane_take(struct ingest *ingest,
 /* Waits until all that was queued is on disk. 0; -EAGAIN: not so within `wait_ns`; -EIO: the log
  * did not take all of it: what came since the last 0 has to be given again. The same thread. */
 MUST_USE int ingest_lane_wait(struct ingest *ingest, uint64_t wait_ns);
-/* Reads ingest.tokens_file again; on failure the tokens before stay. Streams that run stay. Any
- * thread. 0 or -errno. */
+/* Reads ingest.tokens_file again, and ends the streams of those whose token is gone; on failure the
+ * tokens before stay. Any thread. 0 or -errno. */
 MUST_USE int ingest_reload_tokens(struct ingest *ingest, struct error *err);
+/* Ends the streams of sensors whose credentials count no more (PERMISSION_DENIED); how many. Not
+ * from a callback of a call. */
+uint32_t ingest_check_streams(struct ingest *ingest);
 /* What may change of the settings has: sensors are sent elsewhere, throttled or let go. Not while
  * the settings change. One thread. Returns how many sensors were sent elsewhere. */
 uint32_t ingest_retune(struct ingest *ingest);

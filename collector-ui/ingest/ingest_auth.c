@@ -21,6 +21,7 @@ struct token {
 };
 
 struct ingest_auth {
+    const struct ingest_events *events;
     bool is_required;
     bool has_client_ca;
     pthread_rwlock_t lock; /* over what follows: a reload changes it while calls look */
@@ -181,7 +182,8 @@ int ingest_check(const struct ingest_settings *settings, struct error *err)
     return check_listen(settings, &auth, err);
 }
 
-struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, struct error *err)
+struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
+                                    const struct ingest_events *events, struct error *err)
 {
     struct ingest_auth *auth = calloc(1, sizeof(*auth));
 
@@ -190,6 +192,7 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings, stru
         return NULL;
     }
     (void)pthread_rwlock_init(&auth->lock, NULL);
+    auth->events = events;
     auth->has_client_ca = settings->tls_client_ca[0] != '\0';
     if (settings->tokens_file[0] != '\0' && read_tokens(auth, settings->tokens_file, err) != 0) {
         ingest_auth_free(auth);
@@ -246,8 +249,21 @@ static bool covers(const char *name, const char *sensor_id)
     return strcmp(name, sensor_id) == 0;
 }
 
-/* A token that covers this sensor (NULL: any) and that the call shows. */
-static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const char *sensor_id)
+/* Credentials of this name count no more, unless the call shows a certificate that was made later.
+ */
+static bool is_revoked(const struct ingest_auth *auth, struct rpc_call *call, const char *name)
+{
+    const struct ingest_events *events = auth->events;
+    const uint64_t since_ns =
+        events == NULL || events->revoked == NULL ? 0 : events->revoked(events->context, name);
+
+    return since_ns != 0 && rpc_peer_certificate_begin(call) <= since_ns;
+}
+
+/* A token that covers this sensor (NULL: any) and that the call shows; one that was revoked, or one
+ * that was not. */
+static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const char *sensor_id,
+                      bool revoked)
 {
     bool is_found = false;
 
@@ -256,7 +272,8 @@ static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const cha
         const struct token *token = &auth->tokens[i];
 
         is_found = (sensor_id == NULL || covers(token->name, sensor_id)) &&
-                   rpc_bearer_equals(call, token->text, strlen(token->text));
+                   rpc_bearer_equals(call, token->text, strlen(token->text)) &&
+                   is_revoked(auth, call, token->name) == revoked;
     }
     (void)pthread_rwlock_unlock(&auth->lock);
     return is_found;
@@ -277,7 +294,7 @@ enum rpc_status ingest_auth_admit(void *context, struct rpc_call *call, const ch
 
     (void)path;
     if (!auth->is_required || (auth->has_client_ca && has_name(call)) ||
-        has_token(auth, call, NULL)) {
+        has_token(auth, call, NULL, false)) {
         return RPC_OK;
     }
     (void)error_set(reason, EACCES,
@@ -285,32 +302,52 @@ enum rpc_status ingest_auth_admit(void *context, struct rpc_call *call, const ch
     return RPC_UNAUTHENTICATED;
 }
 
-static bool is_covered(struct rpc_call *call, enum rpc_identity kind, const char *sensor_id)
+/* One of the certificate's names is so; with sensor_id: covers it, else (NULL): was revoked. */
+static bool has_such_name(const struct ingest_auth *auth, struct rpc_call *call,
+                          const char *sensor_id)
 {
+    static const enum rpc_identity kinds[] = {RPC_IDENTITY_COMMON_NAME,
+                                              RPC_IDENTITY_ALTERNATIVE_NAME};
     char name[INGEST_SENSOR_ID_BYTES];
 
-    for (unsigned i = 0; i < NAMES_MAX; i++) {
-        const size_t length = rpc_peer_identity(call, kind, i, name, sizeof(name));
+    for (unsigned i = 0; i < ARRAY_COUNT(kinds) * NAMES_MAX; i++) {
+        const size_t length =
+            rpc_peer_identity(call, kinds[i / NAMES_MAX], i % NAMES_MAX, name, sizeof(name));
 
-        if (length > 0 && covers(name, sensor_id)) {
+        if (length > 0 &&
+            (sensor_id != NULL ? covers(name, sensor_id) : is_revoked(auth, call, name))) {
             return true;
         }
     }
     return false;
 }
 
+static enum rpc_status refuse_revoked(const char *sensor_id, struct error *reason)
+{
+    (void)error_set(reason, EACCES,
+                    "sensor '%s': its credentials were revoked; a certificate that is made now "
+                    "(netscope-collector enroll) counts again",
+                    sensor_id);
+    return RPC_PERMISSION_DENIED;
+}
+
 enum rpc_status ingest_auth_bind(struct ingest_auth *auth, struct rpc_call *call,
                                  const char *sensor_id, struct error *reason)
 {
+    if (is_revoked(auth, call, sensor_id)) {
+        return refuse_revoked(sensor_id, reason);
+    }
     if (!auth->is_required) {
         return RPC_OK;
     }
-    if (auth->has_client_ca && (is_covered(call, RPC_IDENTITY_COMMON_NAME, sensor_id) ||
-                                is_covered(call, RPC_IDENTITY_ALTERNATIVE_NAME, sensor_id))) {
+    if (auth->has_client_ca && has_such_name(auth, call, sensor_id)) {
+        return has_such_name(auth, call, NULL) ? refuse_revoked(sensor_id, reason) : RPC_OK;
+    }
+    if (has_token(auth, call, sensor_id, false)) {
         return RPC_OK;
     }
-    if (has_token(auth, call, sensor_id)) {
-        return RPC_OK;
+    if (has_token(auth, call, sensor_id, true)) {
+        return refuse_revoked(sensor_id, reason);
     }
     (void)error_set(reason, EACCES,
                     "sensor '%s' is not the one that this certificate or token was made for",

@@ -258,6 +258,31 @@ int ingest_command(struct ingest *ingest, const char *sensor_id,
 
 /* ---- settings, and who comes ---- */
 
+/* What its call shows lies with it until its end, which takes the lock. */
+uint32_t ingest_check_streams(struct ingest *ingest)
+{
+    uint32_t ended = 0;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    for (struct ingest_stream *stream = ingest->streams; stream != NULL; stream = stream->next) {
+        struct error reason = {0};
+        char id[INGEST_SENSOR_ID_BYTES * 2];
+
+        if (stream->boot == NULL || stream->is_over ||
+            ingest_auth_bind(ingest->auth, stream->call, stream->boot->sensor->sensor_id,
+                             &reason) == RPC_OK) {
+            continue;
+        }
+        log_warn("ingest", "the stream of a sensor is ended: its credentials count no more",
+                 "sensor=%s", log_quote(stream->boot->sensor->sensor_id, id, sizeof(id)));
+        ingest_stream_end(stream, RPC_PERMISSION_DENIED, reason.message);
+        ingest->counts.refused++;
+        ended++;
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+    return ended;
+}
+
 void ingest_control_begin(struct ingest_stream *stream)
 {
     tell_rates(stream);

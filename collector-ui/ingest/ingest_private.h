@@ -33,8 +33,9 @@ MUST_USE bool ingest_frame_decode(const uint8_t *bytes, size_t length, struct in
 /* ---- credentials ---- */
 
 struct ingest_auth;
+/* `events` tells whose are revoked; borrowed. */
 MUST_USE struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
-                                             struct error *err);
+                                             const struct ingest_events *events, struct error *err);
 void ingest_auth_free(struct ingest_auth *auth);
 /* Reads the tokens again; on failure those before stay. Any thread. */
 MUST_USE int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *settings,

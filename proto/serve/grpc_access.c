@@ -38,6 +38,7 @@ enum grpc_scope grpc_scope_of(const char *path)
                  {PACKAGE "FleetService/GetConfigStatus", GRPC_SCOPE_CONFIG},
                  {PACKAGE "FleetService/ClearDesiredConfig", GRPC_SCOPE_CONFIG},
                  {PACKAGE "FleetService/UpdateSensor", GRPC_SCOPE_CONFIG},
+                 {PACKAGE "FleetService/RevokeSensor", GRPC_SCOPE_CONFIG},
                  {PACKAGE "AlertService/AcknowledgeAlert", GRPC_SCOPE_TRIAGE},
                  {PACKAGE "AlertService/CreateSilence", GRPC_SCOPE_TRIAGE},
                  {PACKAGE "AlertService/DeleteSilence", GRPC_SCOPE_TRIAGE},

@@ -91,16 +91,6 @@ bool grpc_server_has_token(const struct grpc_server *server)
     return server->settings.token_file != NULL && server->settings.token_file[0] != '\0';
 }
 
-void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access)
-{
-    (void)pthread_rwlock_wrlock(&server->access_lock);
-    struct grpc_access *before = server->access;
-
-    server->access = access;
-    (void)pthread_rwlock_unlock(&server->access_lock);
-    grpc_access_free(before);
-}
-
 bool grpc_server_find_token(struct grpc_server *server, const char *token, char who[GRPC_WHO_BYTES],
                             unsigned *scopes)
 {
@@ -228,6 +218,43 @@ enum rpc_status grpc_serve_authorize(void *context, struct rpc_call *call, const
         grpc_refuse(&ask, status, rpc_status_name(status), -1, "%s", reason->message);
     }
     return status;
+}
+
+/* ---- other tokens ---- */
+
+/* Whose token is gone, or has lost the scope, is sent nothing further. */
+static void check_readers(struct grpc_server *server)
+{
+    for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
+        const char *path = rpc_path(reader->call);
+        char who[GRPC_WHO_BYTES];
+        char peer[RPC_PEER_BYTES];
+        struct error reason = {0};
+        const enum rpc_status status =
+            reader->is_finished
+                ? RPC_OK
+                : grpc_identify(server, reader->call, grpc_scope_of(path), who, &reason);
+
+        if (status != RPC_OK) {
+            struct grpc_ask ask = {.server = server, .call = reader->call};
+
+            rpc_peer(reader->call, peer);
+            audit_line(who, peer, path, "ended", reason.message);
+            reader->is_finished = true;
+            grpc_refuse(&ask, status, rpc_status_name(status), -1, "%s", reason.message);
+        }
+    }
+}
+
+void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access)
+{
+    (void)pthread_rwlock_wrlock(&server->access_lock);
+    struct grpc_access *before = server->access;
+
+    server->access = access;
+    (void)pthread_rwlock_unlock(&server->access_lock);
+    grpc_access_free(before);
+    grpc_post(server, check_readers);
 }
 
 /* ---- methods ---- */

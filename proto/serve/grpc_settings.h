@@ -34,5 +34,6 @@ bool grpc_server_has_token(const struct grpc_server *server);
 /* Whose token this is, with the scopes it has; false: nobody's, or there are none. Any thread. */
 MUST_USE bool grpc_server_find_token(struct grpc_server *server, const char *token,
                                      char who[GRPC_WHO_BYTES], unsigned *scopes);
-/* Other tokens from the next call on; taken over. Only where grpc_server_has_token. Any thread. */
+/* Other tokens from the next call on; streams of those that are gone end. Taken over. Only where
+ * grpc_server_has_token. Any thread. */
 void grpc_server_use_access(struct grpc_server *server, struct grpc_access *access);

@@ -90,7 +90,7 @@ class Commands(Place):
                 lost = sum(int(each["count"]) for each in row.get("lost", []))
                 self.assertEqual(int(row["in"]), int(row["out"]) + lost + int(row["held"]), row)
         # A collector's own stages come first, unless some sensors alone are asked for.
-        own = self.server[-1]
+        own = self.server[self.server.index("-s") + 1]
         self.assertRegex(self.good("ledger", *self.server).stdout, rf"^{re.escape(own)}\nSTAGE .*\ningest +records +\d+ .*\nstore +records +\d+ .*\nfeed ")
         first = json.loads(self.good("ledger", *self.server, "-o", "json").stdout)[0]
         self.assertEqual((first["collector"], [row["stage"] for row in first["rows"]][:3]),
