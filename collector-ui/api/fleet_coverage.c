@@ -15,18 +15,10 @@ enum {
     COVERAGE_PAST = 7,
 };
 enum { PAST_RECORDS = 1, PAST_FROM = 2, PAST_REASON = 3 };
-#define SENSORS_MARGIN 64 /* that may come between counting and copying */
 
 struct sensor_info *fleet_list(const struct fleet_grpc *fleet, uint32_t *count)
 {
-    struct sensor_registry *registry = fleet->parts.registry;
-    const uint64_t now_ns = clock_wall_ns();
-    const uint32_t room = sensor_registry_list(registry, now_ns, NULL, 0) + SENSORS_MARGIN;
-    struct sensor_info *list = calloc(room, sizeof(*list));
-
-    *count = list == NULL ? 0 : sensor_registry_list(registry, now_ns, list, room);
-    *count = *count < room ? *count : room;
-    return list;
+    return sensor_registry_all(fleet->parts.registry, clock_wall_ns(), count);
 }
 
 /* An id that was asked for and that nobody knows. */

@@ -5,8 +5,6 @@
 
 #include "base/clock.h"
 
-#define SENSORS_MAX 4096
-
 static void hold_rest(struct stats_ledger_row *row)
 {
     const uint64_t gone = row->out + stats_ledger_lost(row);
@@ -201,14 +199,13 @@ static void write_rows(struct json_writer *out, const struct sensor_ledger_row *
 
 static void write_sensors(struct api *api, struct json_writer *out)
 {
-    struct sensor_info *list = calloc(SENSORS_MAX, sizeof(*list));
+    uint32_t known;
+    struct sensor_info *list = sensor_registry_all(api->registry, clock_wall_ns(), &known);
     struct sensor_ledger_row *rows = calloc(STATS_ROWS_MAX, sizeof(*rows));
-    const uint32_t known =
-        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
 
     json_key(out, "sensors");
     json_array_begin(out);
-    for (uint32_t i = 0; i < known && i < SENSORS_MAX && rows != NULL; i++) {
+    for (uint32_t i = 0; i < known && rows != NULL; i++) {
         json_object_begin(out);
         json_key(out, "sensor_id");
         json_text(out, list[i].sensor_id);

@@ -10,7 +10,6 @@
 #include "proto/json/transcoder.h"
 
 #define ALERT_ARENA_BYTES ((size_t)1 << 20)
-#define SENSORS_MAX       4096u
 
 void live_tick_fini(struct live_tick *tick)
 {
@@ -69,12 +68,9 @@ static void tick_notes(struct live_feed *feed, struct live_tick *tick)
 
 static void sensor_states(struct live_feed *feed, struct live_tick *tick)
 {
-    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
-    if (list == NULL) {
-        return;
-    }
-    uint32_t count = sensor_registry_list(feed->api->registry, clock_wall_ns(), list, SENSORS_MAX);
-    count = count < SENSORS_MAX ? count : SENSORS_MAX;
+    uint32_t count;
+    struct sensor_info *const list =
+        sensor_registry_all(feed->api->registry, clock_wall_ns(), &count);
     for (uint32_t i = 0; i < tick->window->sensors_count; i++) {
         for (uint32_t n = 0; n < count; n++) {
             if (strcmp(list[n].sensor_id, tick->window->sensors[i].sensor_id) == 0) {

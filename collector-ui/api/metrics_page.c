@@ -442,11 +442,8 @@ static void write_http(struct metrics_page *page, struct api *api)
 
 static void write_sensors(struct metrics_page *page, struct api *api)
 {
-    enum { SENSORS_MAX = 4096 };
-    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
-    uint32_t count =
-        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
-    count = count < SENSORS_MAX ? count : SENSORS_MAX;
+    uint32_t count;
+    struct sensor_info *const list = sensor_registry_all(api->registry, clock_wall_ns(), &count);
     uint64_t active = 0;
     metrics_family(page, "netscope_sensor_up", METRICS_GAUGE, "1: the sensor is live.");
     for (uint32_t i = 0; i < count; i++) {

@@ -9,8 +9,6 @@
 #include "collector-ui/api/api_private.h"
 #include "proto/codec.h"
 
-#define SENSORS_MAX 4096u
-
 static const char *state_name(enum sensor_state state)
 {
     return state == SENSOR_LIVE ? "LIVE" : state == SENSOR_STALE ? "STALE" : "OFFLINE";
@@ -125,13 +123,12 @@ static void write_sensors(struct api *api, struct http_request *request, struct 
 {
     (void)request;
     const uint64_t started_ns = clock_monotonic_ns();
-    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
-    const uint32_t all =
-        list == NULL ? 0 : sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
+    uint32_t all;
+    struct sensor_info *const list = sensor_registry_all(api->registry, clock_wall_ns(), &all);
     json_object_begin(out);
     json_key(out, "sensors");
     json_array_begin(out);
-    for (uint32_t i = 0; i < all && i < SENSORS_MAX; i++) {
+    for (uint32_t i = 0; i < all; i++) {
         write_sensor(api, out, &list[i]);
     }
     json_array_end(out);
@@ -140,7 +137,7 @@ static void write_sensors(struct api *api, struct http_request *request, struct 
     json_key(out, "took_ms");
     json_fixed(out, (double)(clock_monotonic_ns() - started_ns) / 1e6, 3);
     json_key(out, "quality");
-    json_text(out, list != NULL && all <= SENSORS_MAX ? "exact" : "partial");
+    json_text(out, list != NULL ? "exact" : "partial");
     json_object_end(out);
     free(list);
 }

@@ -45,13 +45,10 @@ static void add_summary(void *context, int64_t start_s, const char *sensor_id,
 
 static void count_sensors(struct api *api, struct summary *s)
 {
-    enum { SENSORS_MAX = 4096 };
-    struct sensor_info *const list = calloc(SENSORS_MAX, sizeof *list);
-    if (list == NULL) {
-        return;
-    }
-    s->sensors = sensor_registry_list(api->registry, clock_wall_ns(), list, SENSORS_MAX);
-    for (uint64_t i = 0; i < s->sensors && i < SENSORS_MAX; i++) {
+    uint32_t count;
+    struct sensor_info *const list = sensor_registry_all(api->registry, clock_wall_ns(), &count);
+    s->sensors = count;
+    for (uint32_t i = 0; i < count; i++) {
         s->stale += list[i].state != SENSOR_LIVE;
     }
     free(list);

@@ -334,6 +334,18 @@ uint32_t sensor_registry_list(struct sensor_registry *registry, uint64_t now_ns,
     return count;
 }
 
+struct sensor_info *sensor_registry_all(struct sensor_registry *registry, uint64_t now_ns,
+                                        uint32_t *count)
+{
+    const uint32_t room = sensor_registry_list(registry, now_ns, NULL, 0) + 1;
+    struct sensor_info *list = calloc(room, sizeof(*list));
+
+    /* Who comes in between is in the next one. */
+    *count = list == NULL ? 0 : sensor_registry_list(registry, now_ns, list, room);
+    *count = *count < room ? *count : room;
+    return list;
+}
+
 bool sensor_registry_find(struct sensor_registry *registry, uint64_t now_ns, const char *sensor_id,
                           struct sensor_info *out)
 {

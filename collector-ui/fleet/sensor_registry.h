@@ -83,6 +83,9 @@ void sensor_registry_each_presence(struct sensor_registry *registry,
                                                 const struct sensor_presence *presence),
                                    void *context);
 
+/* All that are known, in order of sensor_id, malloc'ed. NULL with *count 0: no memory. */
+MUST_USE struct sensor_info *sensor_registry_all(struct sensor_registry *registry, uint64_t now_ns,
+                                                 uint32_t *count);
 /* Copies up to `out_max` sensors in order of sensor_id; returns how many there are. */
 uint32_t sensor_registry_list(struct sensor_registry *registry, uint64_t now_ns,
                               struct sensor_info *out, uint32_t out_max);

@@ -163,6 +163,30 @@ static void counts_add_up_and_statistics_show_the_last_record(void **state)
     assert_int_equal(info.records_received, 150);
 }
 
+/* However many there are: nothing that shows them stops at a number of its own. */
+static void all_of_a_large_fleet_are_listed(void **state)
+{
+    enum { SENSORS = 5000 };
+    struct sensor_registry *registry = registry_of(SENSORS);
+    uint32_t count;
+    char name[16];
+
+    (void)state;
+    struct sensor_info *list = sensor_registry_all(registry, START_NS, &count);
+
+    assert_int_equal(count, 0);
+    free(list);
+    for (unsigned i = 0; i < SENSORS; i++) {
+        (void)snprintf(name, sizeof(name), "edge-%04u", i);
+        assert_true(connect_sensor(registry, name, "boot", START_NS));
+    }
+    list = sensor_registry_all(registry, START_NS, &count);
+    assert_int_equal(count, SENSORS);
+    assert_string_equal(list[SENSORS - 1].sensor_id, "edge-4999");
+    free(list);
+    sensor_registry_free(registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_sensor_too_many_is_refused_and_the_others_stay),
         cmocka_unit_test(sensors_are_listed_in_order_and_within_the_room),
         cmocka_unit_test(counts_add_up_and_statistics_show_the_last_record),
+        cmocka_unit_test(all_of_a_large_fleet_are_listed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
