@@ -150,6 +150,7 @@ static int open_grpc(struct app *app, struct error *err)
         .revocations = app->revocations,
         .check_streams = app_check_streams,
         .context = app,
+        .control = &app->control,
         .assets = app->assets,
         .captures = app->captures,
         .files = app->files,
@@ -261,9 +262,9 @@ static int build(struct app *app, struct error *err)
     if (lock_directory(app, err) != 0 || app_open_fleet(app, err) != 0 ||
         app_open_past(app, err) != 0 || open_history(app, err) != 0 ||
         app_open_revocations(app, err) != 0 || app_open_push(app, err) != 0 ||
-        app_open_watch(app, err) != 0 ||
-        app_open_assets(app, err) != 0 || open_triage(app, err) != 0 ||
-        app_open_router(app, err) != 0 || app_open_clickhouse(app, err) != 0) {
+        app_open_watch(app, err) != 0 || app_open_assets(app, err) != 0 ||
+        open_triage(app, err) != 0 || app_open_router(app, err) != 0 ||
+        app_open_clickhouse(app, err) != 0) {
         return -err->code;
     }
     const int port = open_ingest(app, err);
@@ -374,6 +375,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             fleet_detector_tick(app->fleet, now_ns);
         }
         app_tick_push(app);
+        app_answer_control(app);
         failure = failure != NULL ? failure : ingest_failure(app->ingest);
         if (failure != NULL) {
             return error_set(err, EIO, "%s", failure);
@@ -400,6 +402,7 @@ static void take_down(struct app *app)
         (void)rpc_health_set(app->health, INGEST_SERVICE, false);
         fleet_grpc_tell_health(app->health, false);
     }
+    control_close(&app->control);
     api_free(app->api);
     kafka_source_free(app->kafka); /* while the log takes what it has read */
     dial_source_free(app->dials);  /* likewise */
@@ -445,6 +448,7 @@ int app_run(const struct collector_settings_all *settings, struct config *config
     int status = EXIT_SUCCESS;
 
     app = (struct app){.settings = settings, .config = config, .command = command, .lock_fd = -1};
+    control_init(&app.control);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of the write */
     (void)sigemptyset(&signals);

@@ -26,6 +26,7 @@ struct app {
     struct config *config; /* over them */
     const struct collector_command *command;
     struct app_reload *reload;
+    struct control control;
     char directory[PATH_BYTES / 2];
     int lock_fd;
     struct history *history;
@@ -120,4 +121,6 @@ uint32_t app_count_receivers(void *context, struct api_receiver_counts out[API_R
 
 /* SIGHUP. */
 void app_reload(struct app *app);
+/* What ConfigService was asked. */
+void app_answer_control(struct app *app);
 void app_reload_free(struct app *app);

@@ -1,4 +1,4 @@
-/* Settings read again while the collector runs (SIGHUP). */
+/* Settings read again while the collector runs (SIGHUP), shown and checked (ConfigService). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@ struct generation {
 
 struct app_reload {
     struct generation *generations;
+    bool is_look; /* nothing is put in force: neither are other secrets */
     struct collector_settings_all candidate; /* of the reload that is under way */
 };
 
@@ -78,10 +79,12 @@ static int load(void *context, struct config *candidate, const char *yaml, size_
                 struct error *err)
 {
     const struct app *app = context;
+    uint32_t kept;
+    const int result = collector_command_load(app->command, candidate, yaml, length, err);
 
-    (void)yaml;
-    (void)length;
-    return collector_command_load(app->command, candidate, err);
+    return result == 0 && yaml != NULL /* a text that was printed has no secrets */
+               ? config_keep_secrets(candidate, app->config, &kept, err)
+               : result;
 }
 
 static int check(void *context, struct config *candidate, struct error *err)
@@ -89,9 +92,13 @@ static int check(void *context, struct config *candidate, struct error *err)
     const struct app *app = context;
 
     if (app_check_settings(&app->reload->candidate, candidate, err) != 0 ||
-        route_check(&app->reload->candidate.route, err) != 0 ||
-        dial_check(&app->reload->candidate.dial, err) != 0 ||
-        ingest_reload_tokens(app->ingest, err) != 0 || api_reload_users(app->api, err) != 0) {
+        app_check_addresses(&app->reload->candidate, err) != 0) {
+        return -err->code;
+    }
+    if (app->reload->is_look) {
+        return 0;
+    }
+    if (ingest_reload_tokens(app->ingest, err) != 0 || api_reload_users(app->api, err) != 0) {
         return -err->code;
     }
     return app->grpc == NULL ? 0 : fleet_grpc_reload_tokens(app->grpc, err);
@@ -169,7 +176,9 @@ static void apply(void *context, struct reload_result *result)
     }
 }
 
-void app_reload(struct app *app)
+/* `yaml` in place of the file (NULL: the file); looks, or puts in force. */
+static void run_settings(struct app *app, const char *yaml, size_t length, bool does_apply,
+                         struct reload_result *result)
 {
     const struct reload_ops ops = {.context = app,
                                    .make = make,
@@ -177,24 +186,82 @@ void app_reload(struct app *app)
                                    .load = load,
                                    .check = check,
                                    .apply = apply,
-                                   .file = reload_file_name(app->command->config_path)};
-    struct reload_result result;
+                                   .file = yaml != NULL
+                                               ? COLLECTOR_REQUEST_NAME
+                                               : reload_file_name(app->command->config_path)};
 
     if (app->reload == NULL) {
         app->reload = calloc(1, sizeof(*app->reload));
     }
     if (app->reload == NULL) {
-        log_error("config", "no memory to read settings again", NULL);
+        *result = (struct reload_result){.is_refused = true};
+        (void)snprintf(result->issue.reason, sizeof(result->issue.reason), "no memory");
         return;
     }
+    app->reload->is_look = !does_apply;
+    reload_run(&ops, app->config, yaml, length, does_apply, result);
+}
+
+static void reload_now(struct app *app, struct reload_result *result)
+{
     notify_reloading();
-    reload_run(&ops, app->config, NULL, 0, true, &result);
+    run_settings(app, NULL, 0, true, result);
     audit_reopen();
-    reload_log(&result, "settings read again", NULL);
+    reload_log(result, "settings read again", NULL);
+    notify_ready();
+}
+
+void app_reload(struct app *app)
+{
+    struct reload_result result;
+
+    reload_now(app, &result);
     audit_line("signal", NULL, "SIGHUP", result.is_refused ? "refused" : "ok",
                result.is_refused ? result.issue.reason : NULL);
-    notify_ready();
     reload_result_free(&result);
+}
+
+/* ---- ConfigService ---- */
+
+/* Whoever could change a collector's settings could let himself in: they are in its file alone. */
+static void refuse_apply(struct control_request *request)
+{
+    request->verdict = CONTROL_OFF;
+    (void)snprintf(request->reason, sizeof(request->reason),
+                   "a collector's settings are changed in its file, then ReloadConfig or SIGHUP");
+}
+
+static void answer(struct app *app, struct control_request *request)
+{
+    char *text = NULL;
+
+    request->text = NULL;
+    if (request->kind == CONTROL_GET) {
+        FILE *out = open_memstream(&text, &request->text_bytes);
+
+        if (out != NULL) {
+            config_print_yaml(app->config, out);
+            request->text = fclose(out) == 0 ? text : NULL;
+        }
+    } else if (request->kind == CONTROL_VALIDATE) {
+        run_settings(app, request->yaml, request->yaml_bytes, false, &request->result);
+    } else if (request->kind == CONTROL_RELOAD) {
+        reload_now(app, &request->result);
+    } else {
+        refuse_apply(request);
+    }
+    config_hash_text(app->config, request->hash);
+    request->answer(request); /* it may free the request */
+    free(text);
+}
+
+void app_answer_control(struct app *app)
+{
+    struct control_request *request;
+
+    while ((request = control_take(&app->control)) != NULL) {
+        answer(app, request);
+    }
 }
 
 void app_reload_free(struct app *app)

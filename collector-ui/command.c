@@ -82,13 +82,15 @@ static int read_line(struct command_line *line, int argc, char **argv, struct er
                                       "settings are flags, a file follows --config", err);
 }
 
-/* File, environment, flags. */
+/* File or, in its place, the text; environment, flags. */
 static int load_settings(const struct command_line *line, const struct collector_command *command,
-                         struct config *config, struct error *err)
+                         struct config *config, const char *yaml, size_t length, struct error *err)
 {
     int result = 0;
 
-    if (command->config_path != NULL) {
+    if (yaml != NULL) {
+        result = config_load_text(config, yaml, length, COLLECTOR_REQUEST_NAME, err);
+    } else if (command->config_path != NULL) {
         result = config_load_file(config, command->config_path, err);
     }
     if (result == 0) {
@@ -98,13 +100,13 @@ static int load_settings(const struct command_line *line, const struct collector
 }
 
 int collector_command_load(const struct collector_command *command, struct config *config,
-                           struct error *err)
+                           const char *yaml, size_t length, struct error *err)
 {
     struct command_line line;
     int result = read_line(&line, command->argc, command->argv, err);
 
     if (result == 0) {
-        result = load_settings(&line, command, config, err);
+        result = load_settings(&line, command, config, yaml, length, err);
     }
     command_line_fini(&line);
     return result;
@@ -122,7 +124,7 @@ int collector_command_read(int argc, char **argv, char **environment, struct con
         result = command_line_note(&line, note_flag, command, err);
     }
     if (result == 0 && !command->show_help && !command->show_version && !command->print_cli) {
-        result = load_settings(&line, command, config, err);
+        result = load_settings(&line, command, config, NULL, 0, err);
     }
     command_line_fini(&line);
     return result;

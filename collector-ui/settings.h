@@ -86,9 +86,11 @@ struct collector_command {
 MUST_USE int collector_command_read(int argc, char **argv, char **environment,
                                     struct config *config, struct collector_command *command,
                                     struct error *err);
-/* Only the settings, into a `config` of defaults. 0 or -errno. */
+/* Only the settings, into a `config` of defaults: the file or, in its place, `yaml` (not NULL;
+ * lines of a refusal call it COLLECTOR_REQUEST_NAME), environment and flags. 0 or -errno. */
 MUST_USE int collector_command_load(const struct collector_command *command, struct config *config,
-                                    struct error *err);
+                                    const char *yaml, size_t length, struct error *err);
+#define COLLECTOR_REQUEST_NAME "request"
 void collector_command_help(FILE *out);
 /* docs/cli.md from the same table. */
 void collector_command_markdown(FILE *out);

@@ -135,7 +135,7 @@ static int find_file(const struct wish *wish, char **environment, char out[4096]
         return 0;
     }
     AUTO(config) config = collector_settings_new(&settings, err);
-    if (config == NULL || collector_command_load(&command, config, err) != 0) {
+    if (config == NULL || collector_command_load(&command, config, NULL, 0, err) != 0) {
         return -err->code;
     }
     (void)snprintf(out, 4096, "%s", settings.web.users_file);

@@ -230,8 +230,9 @@ enum ctl_exit connection_needs_sensor(struct connection *connection, struct erro
 
     if (status == CTL_OK && kind == SERVER_COLLECTOR) {
         (void)error_set(err, ENOSYS,
-                        "%s is a collector: settings of one sensor are asked of it itself "
-                        "(--server); netscopectl config push and config status are for a fleet",
+                        "%s is a collector: its settings are changed in its file (then netscopectl "
+                        "config reload), those of one sensor at the sensor itself (--server), "
+                        "those of a fleet by netscopectl config push",
                         connection->target);
         return CTL_FAILED;
     }

@@ -97,6 +97,7 @@ static int build(struct fleet_grpc *fleet, const struct grpc_settings *settings,
     if (fleet->server == NULL) {
         return -err->code;
     }
+    fleet->server->control = fleet->parts.control;
     fleet->server->is_exposed = fleet->parts.is_exposed;
     fleet->server->is_remote = fleet->parts.is_remote;
     return 0;
@@ -158,8 +159,9 @@ enum rpc_status fleet_grpc_authorize(struct fleet_grpc *fleet, struct rpc_call *
 
 void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
 {
-    static const char *const services[] = {"Fleet", "Flow",  "Alert",   "Stats",    "Packet",
-                                           "Dns",   "Query", "Capture", "Collector", "Sensor"};
+    static const char *const services[] = {"Fleet",     "Flow",   "Alert", "Stats",
+                                           "Packet",    "Dns",    "Query", "Capture",
+                                           "Collector", "Sensor", "Config"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_COUNT(services); i++) {

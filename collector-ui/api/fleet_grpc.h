@@ -10,6 +10,7 @@
 #include "base/config/config.h"
 #include "base/error.h"
 #include "base/rpc/rpc.h"
+#include "base/service/control.h"
 #include "collector-ui/capture/capture_files.h"
 #include "collector-ui/capture/captures.h"
 #include "collector-ui/fleet/config_push.h"
@@ -29,14 +30,15 @@ struct fleet_grpc_parts {
     struct history *history;
     struct sensor_registry *registry;
     struct captures *captures;
-    struct capture_files *files; /* of them */
-    struct triage *triage;       /* what people say of alerts; NULL: nobody can */
-    struct config_push *push;    /* settings for sensors; NULL: none */
+    struct capture_files *files;     /* of them */
+    struct triage *triage;           /* what people say of alerts; NULL: nobody can */
+    struct config_push *push;        /* settings for sensors; NULL: none */
     struct revocations *revocations; /* whose credentials count no more; NULL: nobody's */
     /* Ends the streams of those; how many. Any thread but a call's. */
     uint32_t (*check_streams)(void *context);
     void *context;
     struct fleet_assets *assets; /* what sensors know of their links */
+    struct control *control;     /* who answers ConfigService */
     bool is_remote;              /* other machines reach the port */
     bool is_exposed; /* likewise, and may not: then nobody is answered without a token */
 };

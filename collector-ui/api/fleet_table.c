@@ -13,6 +13,7 @@
 #define QUERY   "/netscope.v1.QueryService/"
 #define KEPT    "/netscope.v1.CaptureService/"
 #define SENSORS "/netscope.v1.SensorService/"
+#define CONFIG_ "/netscope.v1.ConfigService/"
 #define SELF    "/netscope.v1.CollectorService/"
 
 #define FROM                                                                                       \
@@ -183,6 +184,23 @@ static const struct grpc_row rows[] = {
     {.path = SELF "GetCollectorStatus",
      .ask = fleet_get_collector_status,
      .rest = {"/v1/fleet/status", "/v1/status"}},
+    {.path = CONFIG_ "GetConfig", .ask = grpc_get_config, .rest = {"/v1/config"}},
+    {.path = CONFIG_ "ValidateConfig",
+     .ask = grpc_validate_config,
+     .rest = {"/v1/config:validate"},
+     .is_changing = true},
+    {.path = CONFIG_ "ReloadConfig",
+     .ask = grpc_reload_config,
+     .rest = {"/v1/config:reload"},
+     .is_changing = true},
+    {.path = CONFIG_ "ApplyConfig",
+     .ask = grpc_apply_config,
+     .rest = {"/v1/config:apply"},
+     .is_changing = true},
+    {.path = CONFIG_ "ConfirmConfig",
+     .ask = grpc_confirm_config,
+     .rest = {"/v1/config:confirm"},
+     .is_changing = true},
     {.page = route_summary, .described = &page_summary, .rest = {"/v1/summary"}},
     {.page = route_timeseries, .described = &page_timeseries, .rest = {"/v1/timeseries"}},
     {.page = route_flows, .described = &page_flows, .rest = {"/v1/flows"}},

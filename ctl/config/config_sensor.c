@@ -25,6 +25,7 @@ struct question {
     const struct config_text *text;
     bool may_reject; /* the answer may have keys that were refused */
     bool needs_hash; /* `expected_hash`: of what is in force now */
+    bool is_change;  /* of a sensor alone: a collector's settings are in its file */
     /* How the answer is shown; the status to exit with. */
     enum ctl_exit (*show)(struct ctl *ctl, const struct view *answer, struct error *err);
 };
@@ -73,7 +74,8 @@ static enum ctl_exit put_question(struct ctl *ctl, struct question *question, st
     struct answer answer = {0};
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
-    status = status == CTL_OK ? connection_needs_sensor(&connection, err) : status;
+    status = status == CTL_OK && question->is_change ? connection_needs_sensor(&connection, err)
+                                                     : status;
     status = status == CTL_OK && question->needs_hash
                  ? add_hash(&connection, &question->request, err)
                  : status;
@@ -170,7 +172,7 @@ static void put_changes(struct ctl *ctl, const struct view *answer, bool is_done
     }
     put_keys(&ctl->out, answer, "applied", is_done ? "in force" : "would change at once");
     put_keys(&ctl->out, answer, "needs_restart",
-             is_done ? "kept as it is until the sensor is restarted" : "would need a restart");
+             is_done ? "kept as it is until a restart" : "would need a restart");
     output_flush(&ctl->out);
     if (!view_list_any(answer, "applied") && !view_list_any(answer, "needs_restart")) {
         tell("nothing %s: these settings are in force", is_done ? "has changed" : "would change");
@@ -241,7 +243,8 @@ static enum ctl_exit run_apply(struct ctl *ctl, struct error *err)
                                 .answer_name = "ApplyConfigResponse",
                                 .show = show_apply,
                                 .may_reject = true,
-                                .needs_hash = o->if_hash == NULL};
+                                .needs_hash = o->if_hash == NULL,
+                                .is_change = true};
 
     request_begin(&question.request, "ApplyConfigRequest", err);
     request_set(&question.request, "expected_hash", o->if_hash);
@@ -263,8 +266,10 @@ static enum ctl_exit show_confirm(struct ctl *ctl, const struct view *answer, st
 
 static enum ctl_exit run_confirm(struct ctl *ctl, struct error *err)
 {
-    struct question question = {
-        .path = CONFIRM, .answer_name = "ConfirmConfigResponse", .show = show_confirm};
+    struct question question = {.path = CONFIRM,
+                                .answer_name = "ConfirmConfigResponse",
+                                .show = show_confirm,
+                                .is_change = true};
 
     request_begin(&question.request, "ConfirmConfigRequest", err);
     request_set(&question.request, "config_hash", ctl->options.operands[0]);
@@ -292,9 +297,10 @@ static enum ctl_exit run_reload(struct ctl *ctl, struct error *err)
 const struct ctl_command config_show_command = {
     .name = "config show",
     .bit = FOR_CONFIG_SHOW,
-    .summary = "the settings in force at a sensor, secrets masked",
+    .summary = "the settings in force at a sensor or collector, secrets masked",
     .examples = "  netscopectl config show -s unix:/run/netscope/sensor.sock\n"
-                "  netscopectl config show -s edge-1:50051 > edge-1.yaml\n",
+                "  netscopectl config show -s edge-1:50051 > edge-1.yaml\n"
+                "  netscopectl config show -s collector.example:50052\n",
     .run = run_show,
 };
 
@@ -304,7 +310,8 @@ const struct ctl_command config_check_command = {
     .operand = "FILE",
     .operands_min = 1,
     .operands_max = 1,
-    .summary = "whether a sensor would accept a file of settings, and what would change",
+    .summary =
+        "whether a sensor or collector would accept a file of settings, and what would change",
     .examples = "  netscopectl config check sensor.yaml -s edge-1:50051\n",
     .run = run_check,
 };
@@ -340,7 +347,7 @@ const struct ctl_command config_confirm_command = {
 const struct ctl_command config_reload_command = {
     .name = "config reload",
     .bit = FOR_CONFIG_RELOAD,
-    .summary = "a sensor reads its file of settings again",
+    .summary = "a sensor or collector reads its file of settings again",
     .examples = "  netscopectl config reload -s unix:/run/netscope/sensor.sock\n",
     .run = run_reload,
 };

@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/counter.h"
 #include "base/http/http.h"
+#include "base/service/control.h"
 #include "base/wire_format.h"
 #include "proto/alert_choice.h"
 #include "proto/asset_message.h"
@@ -118,6 +119,7 @@ struct grpc_server {
     void *owner; /* the program's own part */
     struct grpc_settings settings;
     struct rpc_runtime *runtime;
+    struct control *control; /* who answers ConfigService; NULL: nobody */
     struct rpc_method rpc_methods[GRPC_METHODS];
     struct grpc_method *methods; /* as many as the program's rows */
     struct grpc_link *link;
@@ -405,3 +407,11 @@ void grpc_observe_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t leng
 void grpc_observe_packets(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_observe_dns(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_watch_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+
+/* ---- settings: the same in both programs (grpc_config.c) ---- */
+
+void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
+void grpc_confirm_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

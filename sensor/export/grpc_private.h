@@ -69,8 +69,3 @@ void grpc_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_ask_collector(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_stats(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
 void grpc_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_get_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_validate_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_reload_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_apply_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);
-void grpc_confirm_config(struct grpc_ask *ask, const uint8_t *bytes, size_t length);

@@ -162,6 +162,7 @@ struct grpc_server *grpc_server_new(const struct grpc_settings *settings,
         free(sensor);
         return NULL;
     }
+    server->control = identity->control;
     if (add_services(server, err) != 0 || listen_tcp(server, err) != 0 ||
         listen_unix(server, err) != 0) {
         grpc_server_free(server);

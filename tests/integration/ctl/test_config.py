@@ -225,6 +225,33 @@ class OfAFleet(Case):
         self.assertIn("the roll-out goes on", client.text())
         self.assertEqual(len(self.place.status()["desired_configs"]), 1)
 
+    def test_a_collectors_own_settings_are_shown_checked_and_read_again(self):
+        shown = self.ctl(0, "config", "show", *self.server)
+        self.assertRegex(shown.stderr, r"hash [0-9a-f]{16}\n")
+        self.assertRegex(shown.stdout, r"(?m)^ingest:\n")
+        yaml = self.write("collector.yaml", shown.stdout)
+        self.assertIn("nothing would change", self.ctl(0, "config", "check", yaml, *self.server).stderr)
+        other = self.write("other.yaml", re.sub(r"(?m)^( *max_record_rate: )\S+", r"\g<1>5000", shown.stdout).replace(
+            "  history_records: ", "  history_records: 1"))
+        done = self.ctl(0, "config", "check", other, *self.server)
+        self.assertEqual(done.stdout, "ingest.max_record_rate: would change at once\ngrpc.history_records: would need a restart\n")
+        self.assertEqual(self.ctl(0, "config", "show", *self.server).stdout, shown.stdout)
+        done = self.ctl(5, "config", "check", self.write("bad.yaml", "ingest:\n  heartbeat: soon\n"), *self.server)
+        self.assertRegex(done.stderr, r"bad\.yaml:2: ingest\.heartbeat: ")
+        done = self.ctl(5, "config", "check", self.write("half.yaml", "ingest:\n  tls_client_ca: ca.pem\n"), *self.server)
+        self.assertIn("needs ingest.tls_certificate", done.stderr)
+        self.assertIn("these settings are in force", self.ctl(0, "config", "reload", *self.server).stderr)
+        # By gRPC and REST alike, for the scope alone, and each call is in the audit.
+        self.assertEqual(self.place.rest("/v1/config")[1]["yaml"], shown.stdout)
+        self.assertEqual(self.place.rest("/v1/config", token=READER)[0], 403)
+        self.assertEqual(self.place.rest("/v1/config", token=None)[0], 401)
+        status, answer = self.place.rest("/v1/config:apply", {"yaml": shown.stdout, "expected_hash": "0123456789abcdef"})
+        self.assertEqual((status, answer["reason"]), (400, "APPLY_OFF"))
+        wanted = {"GetConfig": "ok", "ValidateConfig": "ok", "ReloadConfig": "ok", "ApplyConfig": "refused"}
+        audits = self.place.audits()
+        for method, result in wanted.items():
+            self.assertTrue(any(method in str(line) and result in str(line) for line in audits), (method, audits))
+
     def test_what_cannot_be_meant_is_refused(self):
         reader = self.write("reader", READER + "\n")
         for status, words, arguments in (
@@ -235,7 +262,8 @@ class OfAFleet(Case):
             self.assertIn(words, self.push(status, *arguments).stderr)
         done = self.ctl(4, "config", "push", self.good, "--all", "-s", f"127.0.0.1:{self.place.ingest}", "--token-file", reader)
         self.assertRegex(done.stderr, "refuses: .*'config'")
-        self.assertIn("is a collector", self.ctl(1, "config", "show", *self.server).stderr)
+        self.assertIn("is a collector: its settings are changed in its file", self.ctl(1, "config", "apply", self.good, *self.server).stderr)
+        self.assertIn("is a collector", self.ctl(1, "config", "confirm", "0123456789abcdef", *self.server).stderr)
         self.assertIn("did you mean config push?", self.ctl(2, "config", "psh").stderr)
         self.assertRegex(self.ctl(2, "config").stderr, r"(?m)^  config push +settings for")
 

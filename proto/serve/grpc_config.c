@@ -1,5 +1,5 @@
-/* ConfigService. The settings are main's: a request goes into its box, the answer comes back to the
- * rpc thread. */
+/* ConfigService of both programs. The settings are main's: a request goes into its box, the answer
+ * comes back to the rpc thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/service/audit.h"
 #include "base/service/control.h"
 #include "netscope/v1/config_service.pb-c.h"
-#include "sensor/export/grpc_private.h"
+#include "proto/serve/grpc_serve.h"
 
 #define CONFIRM_SECONDS_MIN 1
 #define CONFIRM_SECONDS_MAX 3600
@@ -207,7 +207,8 @@ static void deliver(void *argument)
         grpc_ask_abandon(&job->ask);
     } else {
         if (job->request.is_over) {
-            grpc_refuse(&job->ask, RPC_UNAVAILABLE, "ENDING", -1, "the sensor ends");
+            grpc_refuse(&job->ask, RPC_UNAVAILABLE, "ENDING", -1, "the %s ends",
+                        job->ask.server->program->name);
         } else if (job->request.verdict != CONTROL_DONE) {
             refuse(job);
         } else if (job->reply == NULL) {
@@ -270,9 +271,8 @@ static void hand_in(struct grpc_ask *ask, const struct control_request *from)
         (void)snprintf(job->peer, sizeof(job->peer), "http");
     }
     grpc_ask_keep(ask);
-    if (grpc_sensor_of(ask->server)->identity.control == NULL ||
-        !control_ask(grpc_sensor_of(ask->server)->identity.control, &job->request)) {
-        grpc_refuse(ask, RPC_UNAVAILABLE, "ENDING", -1, "the sensor ends");
+    if (ask->server->control == NULL || !control_ask(ask->server->control, &job->request)) {
+        grpc_refuse(ask, RPC_UNAVAILABLE, "ENDING", -1, "the %s ends", ask->server->program->name);
         grpc_ask_release(ask);
         free_job(job);
     }
