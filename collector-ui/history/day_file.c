@@ -21,7 +21,7 @@ static const char schema[] =
     " packets_forward INTEGER, packets_reverse INTEGER, retransmits INTEGER, rtt_ns INTEGER,"
     " vlan INTEGER, community_id TEXT, total_bytes INTEGER, total_packets INTEGER, bytes_in "
     "INTEGER,"
-    " label TEXT, missed_bytes INTEGER, midstream INTEGER, record BLOB);"
+    " label TEXT, missed_bytes INTEGER, midstream INTEGER, failed INTEGER, record BLOB);"
     "CREATE INDEX IF NOT EXISTS flows_time ON flows(end_ns);"
     "CREATE TABLE IF NOT EXISTS alerts(last_ns INTEGER, alert_id TEXT, state INTEGER, record BLOB);"
     "CREATE INDEX IF NOT EXISTS alerts_time ON alerts(last_ns);"
@@ -44,8 +44,8 @@ static const char *const statements[DAY_STATEMENT_COUNT] = {
     " event, ip_version, protocol, client_ip, server_ip, client_port, server_port, server_name,"
     " app, tcp_state, bytes_forward, bytes_reverse, packets_forward, packets_reverse,"
     " retransmits, rtt_ns, vlan, community_id, total_bytes, total_packets, bytes_in, label,"
-    " missed_bytes, midstream, record)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    " missed_bytes, midstream, failed, record)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DAY_ALERT] = "INSERT INTO alerts(last_ns, alert_id, state, record) VALUES(?,?,?,?)",
     [DAY_STATS] = "INSERT INTO stats(end_ns, sensor_id, boot_no, seq, record) VALUES(?,?,?,?,?)",
     [DAY_PACKET] = "INSERT OR REPLACE INTO packets(number, record) VALUES(?,?)",
@@ -122,8 +122,8 @@ int day_file_step(struct day_file *file, enum day_statement statement, struct er
 /* Columns that files of earlier versions lack; NULL in their rows. */
 static int add_columns(struct day_file *file, struct error *err)
 {
-    static const char *const columns[] = {"label TEXT", "missed_bytes INTEGER",
-                                          "midstream INTEGER"};
+    static const char *const columns[] = {"label TEXT", "missed_bytes INTEGER", "midstream INTEGER",
+                                          "failed INTEGER"};
 
     for (unsigned i = 0; i < ARRAY_COUNT(columns); i++) {
         char sql[128];

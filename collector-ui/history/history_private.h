@@ -49,6 +49,9 @@ struct open_rollup {
 struct file_entry {
     int64_t day;
     uint64_t min_ns, max_ns; /* of record times; max 0: none */
+    /* Longest of its flow records, at least: what one tells of, and its flow until then;
+     * UINT64_MAX: not known. */
+    uint64_t delta_max_ns, life_max_ns;
 };
 
 struct open_alert {
@@ -161,10 +164,14 @@ void store_bind_flow(sqlite3_stmt *to, const struct flow_record *flow,
                      const struct codec_slice *bytes, const struct flow_place *place);
 
 /* store_open.c */
+#define META_DELTA_MAX "delta_max_ns"  /* of struct file_entry, */
+#define META_LIFE_MAX  "life_max_ns"   /* as far as they were measured: */
+#define META_MEASURED  "rows_measured" /* flow records; an earlier version adds others */
 MUST_USE int store_open(struct history *h, struct error *err);
 /* Makes the file of `day` the current one. */
 MUST_USE int store_turn(struct history *h, int64_t day, struct error *err);
 void store_note_range(struct history *h, uint64_t from_ns, uint64_t to_ns);
+void store_note_flow(struct history *h, const struct flow_record *flow);
 void store_publish_range(struct history *h);
 MUST_USE int64_t store_boot_no(struct history *h, const char *boot_id, struct error *err);
 

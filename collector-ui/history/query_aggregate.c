@@ -177,6 +177,8 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
                                      .merge = scan->merge,
                                      .by = scan->query->by,
                                      .by_count = scan->query->by_count,
+                                     .wants_record = scan->wants_record,
+                                     .wants_quality = scan->query->wants_quality,
                                      .from_ns = scan->query->from_ns,
                                      .to_ns = scan->query->to_ns};
 

@@ -54,16 +54,22 @@ static void bind_value(sqlite3_stmt *rows, int at, const struct filter_value *va
     }
 }
 
-void query_condition_bind(const struct query_condition *condition, sqlite3_stmt *rows,
-                          uint64_t from_ns, uint64_t to_ns)
+void query_condition_bind(const struct query_condition *condition, sqlite3_stmt *rows)
 {
-    const int count = (int)condition->values_count;
-
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < (int)condition->values_count; i++) {
         bind_value(rows, i + 1, &condition->values[i]);
     }
-    sqlite3_bind_int64(rows, count + 1, (int64_t)from_ns);
-    sqlite3_bind_int64(rows, count + 2, (int64_t)(to_ns > INT64_MAX ? INT64_MAX : to_ns));
+}
+
+const char *query_condition_columns(const struct query_condition *condition)
+{
+    return condition->is_exact ? "NULL, f.sensor_id, NULL, f.seq"
+                               : "f.record, f.sensor_id, b.boot_id, f.seq";
+}
+
+const char *query_condition_tables(const struct query_condition *condition)
+{
+    return condition->is_exact ? "flows f" : "flows f LEFT JOIN boots b ON b.no = f.boot_no";
 }
 
 bool query_condition_holds(const struct query_condition *condition, sqlite3_stmt *rows,

@@ -83,7 +83,7 @@ static int tell_observers(struct history_reader *reader, const struct flow_recor
     const struct merge_range range = {
         .from_ns = flow->start_ns,
         .to_ns = flow->end_ns + OTHERS_LATER_NS,
-        .until = "f.end_ns",
+        .until = UNTIL_END,
         .community_id = copy_text(flow->community_id, community_id, sizeof(community_id))};
     struct query_merge *merge = NULL;
 

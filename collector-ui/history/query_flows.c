@@ -124,20 +124,22 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     struct flow_scan *const scan = context;
     const size_t room = strlen(scan->condition.sql) + 1024;
     char *const sql = malloc(room);
+    struct query_rows range;
     if (sql == NULL) {
         return -ENOMEM;
     }
+    query_rows_of(scan->reader, db, scan->query->from_ns, scan->query->to_ns, UNTIL_START, &range);
     snprintf(sql, room,
              "SELECT f.rowid, f.flow_id, f.sensor_id, f.end_ns, f.seq, %s, f.total_bytes, f.app,"
-             " f.tcp_state, f.server_port, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
-             " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-             " WHERE f.end_ns >= ? AND f.start_ns < ?",
-             order_keys[scan->query->order], scan->condition.sql);
+             " f.tcp_state, f.server_port, (%s), %s FROM %s WHERE %s",
+             order_keys[scan->query->order], scan->condition.sql,
+             query_condition_columns(&scan->condition), query_condition_tables(&scan->condition),
+             range.where);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
     free(sql);
     int result = 0;
     if (rows != NULL) {
-        query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
+        query_condition_bind(&scan->condition, rows);
     }
     while (result == 0 && query_step(scan->reader, rows)) {
         const char *const sensor_id = (const char *)sqlite3_column_text(rows, 2);
@@ -310,7 +312,7 @@ int history_query_flows(struct history_reader *reader, const struct history_flow
     if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
-            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.start_ns"},
+            &(struct merge_range){query->from_ns, query->to_ns, .until = UNTIL_START},
             query->is_all, &scan.merge);
     }
     if (result == 0) {

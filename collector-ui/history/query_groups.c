@@ -124,21 +124,23 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     struct group_scan *const scan = context;
     const size_t room = strlen(scan->condition.sql) + 1024;
     char *const sql = malloc(room);
+    struct query_rows range;
 
     if (sql == NULL) {
         return -ENOMEM;
     }
+    query_rows_of(scan->reader, db, scan->query->from_ns, scan->query->to_ns, UNTIL_END, &range);
     (void)snprintf(sql, room,
                    "SELECT f.rowid, f.flow_id, f.sensor_id, f.end_ns, f.delta_start_ns,"
                    " f.bytes_forward + f.bytes_reverse, f.packets_forward + f.packets_reverse, %s,"
-                   " (%s), f.record, f.sensor_id, b.boot_id, f.seq"
-                   " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-                   " WHERE f.end_ns >= ? AND f.end_ns < ?",
-                   group_key_column(dimensions[scan->query->group]), scan->condition.sql);
+                   " (%s), %s FROM %s WHERE %s",
+                   group_key_column(dimensions[scan->query->group]), scan->condition.sql,
+                   query_condition_columns(&scan->condition),
+                   query_condition_tables(&scan->condition), range.where);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
     free(sql);
     if (rows != NULL) {
-        query_condition_bind(&scan->condition, rows, scan->query->from_ns, scan->query->to_ns);
+        query_condition_bind(&scan->condition, rows);
     }
     while (query_step(scan->reader, rows)) {
         if (query_condition_holds(&scan->condition, rows, AT_MATCH, AT_RECORD) &&
@@ -228,7 +230,7 @@ int history_query_groups(struct history_reader *reader, const struct history_gro
     if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
-            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"},
+            &(struct merge_range){query->from_ns, query->to_ns, .until = UNTIL_END},
             query->is_all || query->group == GROUP_SENSOR, &scan.merge);
     }
     if (result == 0) {

@@ -22,7 +22,8 @@ struct query_merge {
     struct history_reader *reader;
     const struct filter *filter;
     uint64_t from_ns, to_ns, tolerance_ns;
-    const char *until, *community_id;
+    enum query_until until;
+    const char *community_id;
     struct hash_key seed;
     struct group_table sensors; /* ids; a sensor's number is its place */
     bool *is_admitted;          /* by number */
@@ -266,23 +267,20 @@ static void add_row(struct query_merge *merge, sqlite3_stmt *rows)
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
 {
     struct query_merge *const merge = context;
-    char sql[512];
+    struct query_rows range;
+    char sql[768];
 
     (void)file;
+    query_rows_of(merge->reader, db, merge->from_ns, merge->to_ns, merge->until, &range);
     (void)snprintf(sql, sizeof(sql),
                    "SELECT f.sensor_id, f.flow_id, f.community_id, f.label, f.start_ns, f.end_ns,"
                    " f.total_packets, f.missed_bytes, f.total_bytes, f.rtt_ns, f.midstream"
-                   " FROM flows f WHERE f.end_ns >= ?1 AND %s < ?2"
-                   " AND (?3 IS NULL OR f.community_id = ?3)",
-                   merge->until);
+                   " FROM flows f WHERE %s%s",
+                   range.where, merge->community_id != NULL ? " AND f.community_id = ?1" : "");
     sqlite3_stmt *const rows = query_prepare(merge->reader, db, sql);
 
-    if (rows != NULL) {
-        sqlite3_bind_int64(rows, 1, (int64_t)merge->from_ns);
-        sqlite3_bind_int64(rows, 2, merge->to_ns > INT64_MAX ? INT64_MAX : (int64_t)merge->to_ns);
-        if (merge->community_id != NULL) {
-            sqlite3_bind_text(rows, 3, merge->community_id, -1, SQLITE_STATIC);
-        }
+    if (rows != NULL && merge->community_id != NULL) {
+        sqlite3_bind_text(rows, 1, merge->community_id, -1, SQLITE_STATIC);
     }
     while (query_step(merge->reader, rows)) {
         add_row(merge, rows);

@@ -198,6 +198,7 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
                                      .merge = scan->merge,
                                      .by = dimensions,
                                      .by_count = KEY_COUNT,
+                                     .wants_quality = true,
                                      .from_ns = scan->query->from_ns,
                                      .to_ns = scan->query->to_ns};
 

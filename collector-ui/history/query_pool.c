@@ -273,12 +273,16 @@ int query_files(struct history_reader *reader, uint64_t from_ns, uint64_t to_ns,
             result = -ECANCELED;
         } else if (file->max_ns >= from_ns && file->min_ns < to_ns) {
             day_file_path(h->directory, file->day, path, sizeof path);
+            reader->file = *file;
             result = query_file(reader, path, (uint32_t)file->day, each, context);
         }
     }
     free(files);
     if (result == 0 && reader->past != NULL && reader->past->path[0] != '\0' &&
         !reader->cost.is_partial) {
+        reader->file = (struct file_entry){.min_ns = reader->past->key.from_ns, /* all of it */
+                                           .delta_max_ns = UINT64_MAX,
+                                           .life_max_ns = UINT64_MAX};
         result = query_file(reader, reader->past->path, PAST_FILE, each, context);
     }
     if (result == 0 && is_archive_wanted && !reader->cost.is_partial) {

@@ -11,6 +11,7 @@ struct history_reader {
     bool is_cancelled;
     bool is_past_allowed;
     struct past_file *past; /* rows of the other store; NULL: none */
+    struct file_entry file; /* which query_files reads now */
 };
 
 /* Calls `each` for every day file whose record times overlap the range, newest first, until it
@@ -46,11 +47,14 @@ struct query_condition {
 /* 0 or -ENOMEM; in both cases query_condition_fini is due. */
 int query_condition_make(struct query_condition *condition, const struct filter *filter);
 void query_condition_fini(struct query_condition *condition);
-/* Its values to the parameters from 1 on, and the range to the two behind them. */
-void query_condition_bind(const struct query_condition *condition, sqlite3_stmt *rows,
-                          uint64_t from_ns, uint64_t to_ns);
+/* Its values to the parameters from 1 on. */
+void query_condition_bind(const struct query_condition *condition, sqlite3_stmt *rows);
+/* The four columns from `record_at` on, and the tables: record and boot only where they are asked
+ * for, since each costs more than the rest of a row; static. */
+const char *query_condition_columns(const struct query_condition *condition);
+const char *query_condition_tables(const struct query_condition *condition);
 /* Whether the row's flow passes: column `match_at` is the condition's value, from `record_at` on
- * stands what query_record reads. */
+ * stands query_condition_columns. */
 bool query_condition_holds(const struct query_condition *condition, sqlite3_stmt *rows,
                            int match_at, int record_at);
 uint64_t query_text_hash(const char *text);
@@ -60,6 +64,21 @@ struct query_place {
     int64_t rowid;
     uint32_t file; /* as query_files numbers them */
 };
+/* ---- which rows (query_rows.c) ---- */
+
+/* What of a row lies before the end of a range: its end, the begin of what it tells of, that of its
+ * flow. All rows end from the range's begin on. */
+enum query_until { UNTIL_END, UNTIL_DELTA, UNTIL_START };
+struct query_rows {
+    char where[320]; /* a condition over `flows f` */
+};
+/* The rows of the range in the file that query_files reads, by the shortest way. They come in no
+ * order that is promised. */
+void query_rows_of(struct history_reader *reader, sqlite3 *db, uint64_t from_ns, uint64_t to_ns,
+                   enum query_until until, struct query_rows *out);
+/* Those that end in the range, the newest first. */
+void query_rows_newest(uint64_t from_ns, uint64_t to_ns, struct query_rows *out);
+
 struct query_merge;
 /* The records in these places, in their order; what is gone by now is left out. Read also where the
  * question itself met a bound. With `merge` (may be NULL) each names its observers. 0 or -errno. */
@@ -71,7 +90,7 @@ int query_fetch_flows(struct history_reader *reader, uint64_t from_ns, uint64_t 
 
 struct merge_range {
     uint64_t from_ns, to_ns;
-    const char *until; /* rows of the question: `f.end_ns` from from_ns on, this before to_ns */
+    enum query_until until;   /* of the question's rows */
     const char *community_id; /* of its flows alone; NULL: of all */
 };
 /* Compares the flows of the range and the tolerance around it, and decides. *out NULL: each record

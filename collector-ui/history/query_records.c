@@ -88,6 +88,20 @@ static bool is_page_over(const struct record_scan *scan, int64_t key)
            scan->beyond > 0 && key < scan->heap[0].key;
 }
 
+/* The first page counts all, a page by bytes looks at all: in any order. */
+static void find_rows(const struct record_scan *scan, sqlite3 *db, struct query_rows *out)
+{
+    const struct history_record_query *const query = scan->query;
+
+    if (query->after == NULL || query->is_by_bytes) {
+        query_rows_of(scan->reader, db, query->from_ns, query->to_ns, UNTIL_END, out);
+    } else {
+        const uint64_t last_ns = (uint64_t)query->after->key + 1;
+
+        query_rows_newest(query->from_ns, last_ns < query->to_ns ? last_ns : query->to_ns, out);
+    }
+}
+
 enum { AT_ROWID, AT_KEY, AT_FLOW, AT_MATCH, AT_RECORD, AT_SENSOR };
 
 static int scan_file(void *context, sqlite3 *db, uint32_t file)
@@ -95,27 +109,23 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     struct record_scan *const scan = context;
     const struct history_record_query *const query = scan->query;
     const struct history_record_cursor *const after = query->after;
-    const size_t room = strlen(scan->condition.sql) + 512;
+    const size_t room = strlen(scan->condition.sql) + 1024;
     char *const sql = malloc(room);
+    struct query_rows range;
 
     if (sql == NULL) {
         return -ENOMEM;
     }
-    (void)snprintf(sql, room,
-                   "SELECT f.rowid, %s, f.flow_id, (%s), f.record, f.sensor_id, b.boot_id, f.seq"
-                   " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-                   " WHERE f.end_ns >= ? AND f.end_ns < ? ORDER BY f.end_ns DESC, f.rowid DESC",
+    find_rows(scan, db, &range);
+    (void)snprintf(sql, room, "SELECT f.rowid, %s, f.flow_id, (%s), %s FROM %s WHERE %s",
                    query->is_by_bytes ? "f.bytes_forward + f.bytes_reverse" : "f.end_ns",
-                   scan->condition.sql);
+                   scan->condition.sql, query_condition_columns(&scan->condition),
+                   query_condition_tables(&scan->condition), range.where);
     sqlite3_stmt *const rows = query_prepare(scan->reader, db, sql);
 
     free(sql);
     if (rows != NULL) {
-        const bool is_bounded = after != NULL && !query->is_by_bytes;
-        const uint64_t last_ns = is_bounded ? (uint64_t)after->key + 1 : query->to_ns;
-
-        query_condition_bind(&scan->condition, rows, query->from_ns,
-                             last_ns < query->to_ns ? last_ns : query->to_ns);
+        query_condition_bind(&scan->condition, rows);
     }
     while (query_step(scan->reader, rows)) {
         const struct record_entry entry = {.key = sqlite3_column_int64(rows, AT_KEY),
@@ -187,7 +197,7 @@ int history_query_record_page(struct history_reader *reader,
     if (result == 0) {
         result = query_merge_make(
             reader, query->filter,
-            &(struct merge_range){query->from_ns, query->to_ns, .until = "f.end_ns"}, query->is_all,
+            &(struct merge_range){query->from_ns, query->to_ns, .until = UNTIL_END}, query->is_all,
             &scan.merge);
     }
     if (result == 0) {

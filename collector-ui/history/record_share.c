@@ -8,10 +8,23 @@
 
 enum { RCODE_NO_ERROR = 0, RCODE_NO_NAME = 3 }; /* RFC 1035 */
 
+/* Rows of an earlier version do not say whether their flow failed. */
+static const char *identity_columns(const struct record_walk *walk)
+{
+    if (!walk->condition->is_exact) {
+        return query_condition_columns(walk->condition);
+    }
+    return walk->wants_record    ? "f.record, f.sensor_id, NULL, f.seq"
+           : walk->wants_quality ? "CASE WHEN f.failed IS NULL THEN f.record END, f.sensor_id,"
+                                   " NULL, f.seq"
+                                 : query_condition_columns(walk->condition);
+}
+
 static sqlite3_stmt *prepare(const struct record_walk *walk, sqlite3 *db)
 {
     struct history_reader *const reader = walk->reader;
     const struct query_condition *const condition = walk->condition;
+    struct query_rows range;
     char columns[HISTORY_DIMENSIONS_MAX * 128] = "";
     size_t used = 0;
 
@@ -26,20 +39,19 @@ static sqlite3_stmt *prepare(const struct record_walk *walk, sqlite3 *db)
         reader->cost.is_partial = true;
         return NULL;
     }
+    query_rows_of(reader, db, walk->from_ns, walk->to_ns, UNTIL_DELTA, &range);
     (void)snprintf(
         sql, room,
         "SELECT f.end_ns, f.delta_start_ns, f.start_ns, f.bytes_forward, f.bytes_reverse,"
         " f.bytes_in, f.packets_forward + f.packets_reverse, f.total_packets, f.event,"
-        " f.retransmits, f.rtt_ns, f.flow_id, (%s), f.record,"
-        " f.sensor_id, b.boot_id, f.seq%s"
-        " FROM flows f LEFT JOIN boots b ON b.no = f.boot_no"
-        " WHERE f.end_ns >= ? AND f.delta_start_ns < ?",
-        condition->sql, columns);
+        " f.retransmits, f.rtt_ns, f.flow_id, f.failed, (%s), %s%s FROM %s WHERE %s",
+        condition->sql, identity_columns(walk), columns, query_condition_tables(condition),
+        range.where);
     sqlite3_stmt *const rows = query_prepare(reader, db, sql);
 
     free(sql);
     if (rows != NULL) {
-        query_condition_bind(condition, rows, walk->from_ns, walk->to_ns);
+        query_condition_bind(condition, rows);
     }
     return rows;
 }
@@ -47,9 +59,8 @@ static sqlite3_stmt *prepare(const struct record_walk *walk, sqlite3 *db)
 int record_share_merge(struct history_reader *reader, const struct filter *filter, uint64_t from_ns,
                        uint64_t to_ns, bool is_all, struct query_merge **out)
 {
-    return query_merge_make(reader, filter,
-                            &(struct merge_range){from_ns, to_ns, .until = "f.delta_start_ns"},
-                            is_all, out);
+    return query_merge_make(
+        reader, filter, &(struct merge_range){from_ns, to_ns, .until = UNTIL_DELTA}, is_all, out);
 }
 
 static bool counts(sqlite3_stmt *row, const struct query_merge *merge)
@@ -143,9 +154,7 @@ const struct flow_record *record_share_decode(sqlite3_stmt *rows, struct flow_re
                : NULL;
 }
 
-/* A connection that was not answered, was refused, or that the server broke off; a name server's
- * fault or silence; a web server's fault. */
-static bool is_failure(const struct flow_record *record)
+bool record_share_is_failure(const struct flow_record *record)
 {
     static const char *const states[] = {"S0", "REJ", "RSTR", "RSTOS0", "RSTRH"};
 
@@ -177,10 +186,14 @@ void record_share_add_quality(sqlite3_stmt *rows, struct flow_record *scratch,
     if (sqlite3_column_int(rows, SHARE_EVENT) != FLOW_END) {
         return;
     }
-    const struct flow_record *const record = record_share_decode(rows, scratch);
-
     to->ended++;
-    to->failed += record != NULL && is_failure(record);
+    if (sqlite3_column_type(rows, SHARE_FAILED) != SQLITE_NULL) {
+        to->failed += sqlite3_column_int(rows, SHARE_FAILED) != 0;
+    } else {
+        const struct flow_record *const record = record_share_decode(rows, scratch);
+
+        to->failed += record != NULL && record_share_is_failure(record);
+    }
     if (sqlite3_column_type(rows, SHARE_RETRANSMITS) != SQLITE_NULL) {
         to->tcp_packets += column(rows, SHARE_TOTAL);
         to->retransmits += column(rows, SHARE_RETRANSMITS);

@@ -20,6 +20,7 @@ enum { /* columns of a row */
        SHARE_RETRANSMITS,
        SHARE_RTT,
        SHARE_FLOW,
+       SHARE_FAILED,
        SHARE_MATCH,
        SHARE_RECORD,
        SHARE_SENSOR,
@@ -40,6 +41,8 @@ struct record_walk {
     const struct query_merge *merge;
     const enum history_dimension *by; /* their columns stand from SHARE_KEYS on */
     uint32_t by_count;
+    bool wants_record;  /* for record_share_decode */
+    bool wants_quality; /* for record_share_add_quality */
     uint64_t from_ns, to_ns;
 };
 /* All rows of a file that touch the range, pass and count. What fails is told in the cost. */
@@ -56,8 +59,11 @@ bool record_share_begins(const struct record_share *share, uint64_t from_ns, uin
 /* Bytes and packets between two times. */
 void record_share_add(const struct record_share *share, uint64_t from_ns, uint64_t to_ns,
                       struct history_sums *to);
-/* Into `scratch`; NULL: there is none, or it cannot be read. */
+/* Into `scratch`; NULL: there is none, it was not asked for, or it cannot be read. */
 const struct flow_record *record_share_decode(sqlite3_stmt *rows, struct flow_record *scratch);
+/* A connection that was not answered, was refused, or that the server broke off; a name server's
+ * fault or silence; a web server's fault. */
+bool record_share_is_failure(const struct flow_record *record);
 /* Round trip, end, failure, retransmits. */
 void record_share_add_quality(sqlite3_stmt *rows, struct flow_record *scratch,
                               struct history_sums *to);

@@ -53,7 +53,7 @@ static int put_flow(struct applying *a, const struct codec_slice *bytes, uint64_
     if (result == 0) {
         result = add_to_rollup(a, 3600, f->end_ns, f, NULL);
     }
-    store_note_range(h, f->start_ns != 0 ? f->start_ns : f->end_ns, f->end_ns);
+    store_note_flow(h, f);
     if (h->pending_first_ns == 0 || f->end_ns < h->pending_first_ns) {
         h->pending_first_ns = f->end_ns;
     }
@@ -284,9 +284,12 @@ static int write_meta(struct history *h, struct error *err)
         bool is_sum;
     } rows[] = {{"min_ns", h->range.min_ns, false},
                 {"max_ns", h->range.max_ns, false},
+                {META_DELTA_MAX, h->range.delta_max_ns, false},
+                {META_LIFE_MAX, h->range.life_max_ns, false},
                 {"log_position", h->applied_position, false},
                 {"packets_stored", h->pending.packets_stored, true},
                 {"rows_flows", h->pending.rows_flows, true},
+                {META_MEASURED, h->pending.rows_flows, true},
                 {"rows_alerts", h->pending.rows_alerts, true},
                 {"rows_stats", h->pending.rows_stats, true}};
     for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {

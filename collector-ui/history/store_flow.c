@@ -1,6 +1,7 @@
 /* A flow record as a row of a day file. */
 #include "collector-ui/history/history_private.h"
 #include "collector-ui/history/observation.h"
+#include "collector-ui/history/record_share.h"
 #include "proto/filter/filter.h"
 
 static void bind_text(sqlite3_stmt *to, int at, struct record_text text)
@@ -89,5 +90,6 @@ void store_bind_flow(sqlite3_stmt *to, const struct flow_record *f, const struct
     }
     sqlite3_bind_int64(to, at++, signed_of(f->forward.missed_bytes + f->reverse.missed_bytes));
     sqlite3_bind_int(to, at++, (f->flags & FLOW_FLAG_MIDSTREAM) != 0);
+    sqlite3_bind_int(to, at++, record_share_is_failure(f));
     sqlite3_bind_blob(to, at, bytes->bytes, (int)bytes->length, SQLITE_STATIC);
 }

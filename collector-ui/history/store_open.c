@@ -24,6 +24,28 @@ void store_note_range(struct history *h, uint64_t from_ns, uint64_t to_ns)
     }
 }
 
+static uint64_t since(uint64_t from_ns, uint64_t to_ns)
+{
+    return from_ns < to_ns ? to_ns - from_ns : 0;
+}
+
+static void note_longest(uint64_t *longest, uint64_t ns)
+{
+    *longest = ns > *longest ? ns : *longest;
+}
+
+void store_note_flow(struct history *h, const struct flow_record *flow)
+{
+    const uint64_t begin_ns = flow->delta_start_ns != 0 ? flow->delta_start_ns
+                              : flow->start_ns != 0     ? flow->start_ns
+                                                        : flow->end_ns;
+
+    store_note_range(h, flow->start_ns != 0 ? flow->start_ns : flow->end_ns, flow->end_ns);
+    note_longest(&h->range.delta_max_ns, since(begin_ns, flow->end_ns));
+    note_longest(&h->range.life_max_ns,
+                 flow->start_ns != 0 ? since(flow->start_ns, flow->end_ns) : UINT64_MAX);
+}
+
 void store_publish_range(struct history *h)
 {
     pthread_mutex_lock(&h->lock);
@@ -114,8 +136,15 @@ static void read_packets(struct history *h, struct day_file *file)
     sqlite3_finalize(rows);
 }
 
+/* SQLite's integers are signed. */
+static uint64_t longest_of(uint64_t told)
+{
+    return told >= INT64_MAX ? UINT64_MAX : told;
+}
+
 static bool read_meta(struct history *h, struct day_file *file, struct file_entry *entry)
 {
+    uint64_t rows_flows = 0, measured = 0;
     sqlite3_stmt *const rows = select_rows(file, "SELECT key, value FROM meta");
     int code = SQLITE_ERROR;
     while (rows != NULL && (code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -128,12 +157,19 @@ static bool read_meta(struct history *h, struct day_file *file, struct file_entr
             entry->min_ns = value;
         } else if (strcmp(key, "max_ns") == 0) {
             entry->max_ns = value;
+        } else if (strcmp(key, META_DELTA_MAX) == 0) {
+            entry->delta_max_ns = longest_of(value);
+        } else if (strcmp(key, META_LIFE_MAX) == 0) {
+            entry->life_max_ns = longest_of(value);
+        } else if (strcmp(key, META_MEASURED) == 0) {
+            measured = value;
         } else if (strcmp(key, "log_position") == 0 && value > h->applied_position) {
             h->applied_position = value;
         } else if (strcmp(key, "packets_stored") == 0) {
             h->counts.packets_stored += value;
         } else if (strcmp(key, "rows_flows") == 0) {
             h->counts.rows_flows += value;
+            rows_flows = value;
         } else if (strcmp(key, "rows_alerts") == 0) {
             h->counts.rows_alerts += value;
         } else if (strcmp(key, "rows_stats") == 0) {
@@ -141,6 +177,9 @@ static bool read_meta(struct history *h, struct day_file *file, struct file_entr
         }
     }
     sqlite3_finalize(rows);
+    if (measured != rows_flows) {
+        entry->delta_max_ns = entry->life_max_ns = UINT64_MAX;
+    }
     return code == SQLITE_DONE;
 }
 
