@@ -402,12 +402,10 @@ static void ask_sqlite(struct place *place, const char *text, const struct filte
     sqlite3_stmt *rows = NULL;
 
     assert_int_equal(query_condition_make(&condition, filter), 0);
-    char *sql = sqlite3_mprintf("SELECT seq, (%s), record FROM flows WHERE end_ns >= ? AND end_ns "
-                                "<= ? ORDER BY seq",
-                                condition.sql);
+    char *sql = sqlite3_mprintf("SELECT seq, (%s), record FROM flows ORDER BY seq", condition.sql);
 
     assert_int_equal(sqlite3_prepare_v2(place->file->db, sql, -1, &rows, NULL), SQLITE_OK);
-    query_condition_bind(&condition, rows, 0, UINT64_MAX);
+    query_condition_bind(&condition, rows);
     for (uint32_t i = 0; i < RECORDS; i++) {
         const bool wanted = filter_matches_flow(filter, &place->flows[i]);
 
