@@ -46,6 +46,12 @@ class Units(unittest.TestCase):
                                    os.path.join(ROOT, "deploy", "systemd", unit)], capture_output=True, text=True)
             self.assertNotRegex(done.stdout + done.stderr, r"Unknown (key|section|lvalue)|Failed to parse")
 
+    def test_what_is_missing_at_the_start_is_waited_for(self):
+        for unit in UNITS:
+            section = read(f"systemd/{unit}").split("[Service]")
+            self.assertIn("\nStartLimitIntervalSec=0\n", section[0], unit)
+            self.assertRegex(section[1], r"\nRestart=on-failure\nRestartSec=\d+s\n", unit)
+
     def test_only_the_sensor_has_a_capability_and_only_one(self):
         self.assertIn("\nCapabilityBoundingSet=CAP_NET_RAW\n", read("systemd/netscope-sensor.service"))
         self.assertIn("\nCapabilityBoundingSet=\n", read("systemd/netscope-collector.service"))
