@@ -5,31 +5,46 @@
 
 #include "base/http/http_private.h"
 
+/* How many pieces the library has cut the query into: they and the '&' between them make its
+ * length. A piece may be empty ("a=1&&b=2"), which alone tells no more than one that is not there.
+ */
+static int pieces_of(struct lws *wsi)
+{
+    const int total = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS);
+    int seen = 0;
+    int count = 0;
+    while (total > 0 && seen < total) {
+        seen += lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, count) + (count > 0);
+        count++;
+    }
+    return count;
+}
+
 /* A URL has at most as many parameters as the library has room for (about ninety). */
 static bool read_queries(struct http_request *request, struct lws *wsi)
 {
+    const int pieces = pieces_of(wsi);
     size_t count = 0;
-    int fragment = 0;
-    while (lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, fragment) > 0) {
-        fragment++;
-    }
-    if (fragment == 0) {
+    if (pieces == 0) {
         return true;
     }
     request->queries = (struct http_pair *)(void *)http_text_new(
-        &request->texts, (size_t)fragment * sizeof *request->queries);
+        &request->texts, (size_t)pieces * sizeof *request->queries);
     if (request->queries == NULL) {
         return false;
     }
-    for (int i = 0; i < fragment; i++) {
+    for (int i = 0; i < pieces; i++) {
         const int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (length <= 0) {
+            continue;
+        }
         char *const text = http_text_new(&request->texts, (size_t)length + 1);
         if (text == NULL ||
             lws_hdr_copy_fragment(wsi, text, length + 1, WSI_TOKEN_HTTP_URI_ARGS, i) < 0 ||
             strlen(text) != (size_t)length) {
             return false;
         }
-        if (i == fragment - 1 && strcmp(text, "/") == 0) {
+        if (i == pieces - 1 && strcmp(text, "/") == 0) {
             break; /* the library's word for nothing: "/path?", "/path?x=1&" */
         }
         char *const equals = strchr(text, '=');

@@ -67,13 +67,17 @@ static void a_handler_sees_parameters_query_headers_and_body(void **state)
            "id=a b q=1+1=2 3 accept=text/x custom=c body= peer=127.0.0.1 who=tester");
     static const struct {
         const char *query, *count;
-    } some[] = {{"?", "queries=0"},      {"?x=1&", "queries=1"}, {"?x=/", "queries=1"},
-                {"?x=1&y", "queries=2"}, {"", "queries=0"},      {"?x", "queries=1"}};
+    } some[] = {{"?", "queries=0"},       {"?x=1&", "queries=1"},
+                {"?x=/", "queries=1"},    {"?x=1&y", "queries=2"},
+                {"?x=1&&y", "queries=2"}, {"?&&&x=1&;&y&&z=2&&", "queries=3"},
+                {"?&&", "queries=0"},     {"?&", "queries=0"},
+                {"", "queries=0"},        {"?x", "queries=1"}};
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
         char text[128];
         snprintf(text, sizeof text, "GET /v1/echo%s HTTP/1.1\r\n" HOST AUTH "\r\n", some[i].query);
         expect(text, 200, NULL, some[i].count);
     }
+    expect("GET /v1/echo?x=1&&q=behind HTTP/1.1\r\n" HOST AUTH "\r\n", 200, NULL, "q=behind");
     expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 5\r\n\r\nhello", 200,
            "Cache-Control: no-store", "body=hello");
     expect("POST /v1/echo HTTP/1.1\r\n" HOST AUTH "Content-Length: 0\r\n\r\n", 200, NULL,
