@@ -66,6 +66,7 @@ struct rest_job {
     uint64_t number[4];
     struct history_cursor cursor;
     bool has_cursor;
+    uint64_t question; /* of the page token */
     /* Asks the store, then writes one JSON object's members; false: *status, err tell why. */
     int (*run)(struct rest_job *job, struct history_reader *reader, struct error *err);
     void (*write)(struct rest_job *job, struct json_writer *out);
@@ -92,6 +93,7 @@ MUST_USE bool rest_token_number(const char **at, int base, char ending, uint64_t
 /* A page token of flows. It holds the range too: else every page would have another one. */
 #define API_TOKEN_BYTES 200
 struct api_flow_token {
+    uint64_t question; /* a hash of what else its pages have in common (filter, dedup, sensors) */
     enum history_order order;
     bool is_ascending;
     uint64_t from_ns, to_ns;

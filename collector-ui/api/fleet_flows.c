@@ -51,7 +51,8 @@ static void run_list(struct fleet_job *job)
     struct wire_writer w = wire_writer_over(more, sizeof(more));
 
     if (fleet_job_succeeded(job, history_query_flows(job->reader, &query, &flows))) {
-        const struct api_flow_token next = {.order = job->order,
+        const struct api_flow_token next = {.question = job->question,
+                                            .order = job->order,
                                             .from_ns = job->from_ns,
                                             .to_ns = job->to_ns,
                                             .cursor = flows.last};
@@ -71,16 +72,20 @@ static void run_list(struct fleet_job *job)
     history_flows_fini(&flows);
 }
 
-static bool read_token(struct grpc_ask *ask, const char *text, struct fleet_job *job)
+static bool read_token(struct grpc_ask *ask, const Netscope__V1__ListActiveFlowsRequest *request,
+                       struct fleet_job *job)
 {
+    const char *text = request->page_token;
     struct api_flow_token token;
 
+    job->question = fleet_question(job, request->filter);
     if (text[0] == '\0') {
         job->to_ns = clock_wall_ns() + NS_PER_SEC;
         job->from_ns = job->to_ns - ask->server->settings.flow_age_ns;
         return true;
     }
-    if (!api_flow_token_read(text, &token) || token.order != job->order || token.is_ascending) {
+    if (!api_flow_token_read(text, &token) || token.question != job->question ||
+        token.order != job->order || token.is_ascending) {
         grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
                           "page_token: not one of an answer to the same request");
         return false;
@@ -105,9 +110,9 @@ void fleet_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t 
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     if (job->page_size > 0 && fleet_read_dedup(job, (int)request->dedup) &&
         read_order(ask, "order_by", (int)request->order_by, &job->order) &&
-        read_token(ask, request->page_token, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
-        fleet_read_filter(ask, request->filter, "event != end", &job->sensors, &job->filter)) {
+        fleet_read_filter(ask, request->filter, "event != end", &job->sensors, &job->filter) &&
+        read_token(ask, request, job)) {
         fleet_job_submit(job);
     } else {
         fleet_job_free(job);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/common.pb-c.h"
 
@@ -159,6 +160,16 @@ bool fleet_read_dedup(struct fleet_job *job, int dedup)
     }
     job->is_all = dedup == NETSCOPE__V1__DEDUP__DEDUP_ALL;
     return true;
+}
+
+uint64_t fleet_question(const struct fleet_job *job, const char *filter)
+{
+    uint64_t hash = hash_fnv1a(HASH_FNV1A_START, filter, strlen(filter) + 1);
+
+    for (uint32_t i = 0; i < job->sensors.count; i++) {
+        hash = hash_fnv1a(hash, job->sensors.patterns[i], strlen(job->sensors.patterns[i]) + 1);
+    }
+    return job->is_all ? ~hash : hash;
 }
 
 void fleet_write_dedup(struct wire_writer *w, uint32_t field, const struct fleet_job *job)

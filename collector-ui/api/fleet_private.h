@@ -129,6 +129,9 @@ MUST_USE bool fleet_job_tries_past(struct fleet_job *job);
 MUST_USE bool fleet_job_succeeded(struct fleet_job *job, int result);
 /* A Dedup of a request; false: refused. */
 MUST_USE bool fleet_read_dedup(struct fleet_job *job, int dedup);
+/* What the pages of one question have in common but for range and order: filter, sensors, dedup
+ * (once those are read). */
+uint64_t fleet_question(const struct fleet_job *job, const char *filter);
 /* As what the answer counts. */
 void fleet_write_dedup(struct wire_writer *w, uint32_t field, const struct fleet_job *job);
 /* Why the answer is not whole; "" when it is. */

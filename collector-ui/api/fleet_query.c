@@ -111,19 +111,6 @@ static bool read_token(struct fleet_job *job, const char *text)
            job->record_cursor.key >= 0;
 }
 
-/* What the pages of one question have in common but for the range, which is in the token. */
-static uint64_t question_of(const Netscope__V1__QueryFlowsRequest *request,
-                            const struct grpc_sensor_choice *sensors)
-{
-    uint64_t hash = hash_fnv1a(HASH_FNV1A_START, request->filter, strlen(request->filter) + 1);
-
-    for (uint32_t i = 0; i < sensors->count; i++) {
-        hash = hash_fnv1a(hash, sensors->patterns[i], strlen(sensors->patterns[i]) + 1);
-    }
-    hash = hash_mix(hash ^ (uint64_t)request->order_by);
-    return request->dedup == NETSCOPE__V1__DEDUP__DEDUP_ALL ? ~hash : hash;
-}
-
 /* ---- QueryFlows ---- */
 
 static void run_query(struct fleet_job *job)
@@ -175,7 +162,7 @@ static bool read_place(struct fleet_job *job, const Netscope__V1__QueryFlowsRequ
     }
     job->order = request->order_by == NETSCOPE__V1__QUERY_ORDER__QUERY_ORDER_BYTES ? ORDER_BYTES
                                                                                    : ORDER_END_TIME;
-    job->question = question_of(request, &job->sensors);
+    job->question = hash_mix(fleet_question(job, request->filter) ^ (uint64_t)request->order_by);
     if (!fleet_read_range(job, request->from, request->to)) {
         return false;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "collector-ui/api/api_private.h"
 
 static const char *const order_names[ORDER_COUNT] = {
@@ -40,10 +41,11 @@ static bool read_order(struct http_request *request, struct rest_job *job)
 
 void api_flow_token_write(const struct api_flow_token *token, char out[API_TOKEN_BYTES])
 {
-    (void)snprintf(
-        out, API_TOKEN_BYTES, "f1.%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
-        (unsigned)token->order, (unsigned)token->is_ascending, token->from_ns, token->to_ns,
-        (uint64_t)token->cursor.key, token->cursor.flow_id, token->cursor.sensor_hash);
+    (void)snprintf(out, API_TOKEN_BYTES,
+                   "f2.%" PRIx64 ".%u.%u.%" PRIu64 ".%" PRIu64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
+                   token->question, (unsigned)token->order, (unsigned)token->is_ascending,
+                   token->from_ns, token->to_ns, (uint64_t)token->cursor.key, token->cursor.flow_id,
+                   token->cursor.sensor_hash);
 }
 
 bool api_flow_token_read(const char *text, struct api_flow_token *out)
@@ -51,8 +53,9 @@ bool api_flow_token_read(const char *text, struct api_flow_token *out)
     uint64_t order = 0;
     uint64_t ascending = 0;
     uint64_t key = 0; /* signed, as its 64 bits */
-    const char *at = strncmp(text, "f1.", 3) == 0 ? text + 3 : "";
+    const char *at = strncmp(text, "f2.", 3) == 0 ? text + 3 : "";
     const bool is_read =
+        rest_token_number(&at, 16, '.', &out->question) &&
         rest_token_number(&at, 10, '.', &order) && rest_token_number(&at, 10, '.', &ascending) &&
         rest_token_number(&at, 10, '.', &out->from_ns) &&
         rest_token_number(&at, 10, '.', &out->to_ns) && rest_token_number(&at, 16, '.', &key) &&
@@ -69,15 +72,21 @@ bool api_flow_token_read(const char *text, struct api_flow_token *out)
 static bool read_token(struct http_request *request, struct rest_job *job)
 {
     const char *const text = http_request_query(request, "page_token");
+    const char *const filter = http_request_query(request, "filter");
     struct api_flow_token token;
+    job->question = hash_fnv1a(HASH_FNV1A_START, filter != NULL ? filter : "",
+                               filter != NULL ? strlen(filter) : 0);
+    job->question = job->is_all ? ~job->question : job->question;
     if (text == NULL || text[0] == '\0') {
         return true;
     }
-    if (!api_flow_token_read(text, &token) || token.order != job->number[N_ORDER] ||
+    if (!api_flow_token_read(text, &token) || token.question != job->question ||
+        token.order != job->number[N_ORDER] ||
         token.is_ascending != (job->number[N_ASCENDING] != 0)) {
         http_problem(
             request, 400, "INVALID_PAGE_TOKEN",
-            "page_token: not one of this query (same order_by and filter, unchanged token)", -1);
+            "page_token: not one of this query (same order_by, filter and dedup, unchanged token)",
+            -1);
         return false;
     }
     job->from_ns = token.from_ns;
@@ -120,7 +129,8 @@ static void write_flows(struct rest_job *job, struct json_writer *out)
     char token[API_TOKEN_BYTES] = "";
     if (flows->has_more) {
         api_flow_token_write(
-            &(struct api_flow_token){.order = (enum history_order)job->number[N_ORDER],
+            &(struct api_flow_token){.question = job->question,
+                                     .order = (enum history_order)job->number[N_ORDER],
                                      .is_ascending = job->number[N_ASCENDING] != 0,
                                      .from_ns = job->from_ns,
                                      .to_ns = job->to_ns,

@@ -176,6 +176,10 @@ class CollectorApi(unittest.TestCase):
         request = {"page_size": 7, "filter": "server.port = 80", "order_by": "FLOW_ORDER_BYTES",
                    "sensor_selector": {"sensor_ids": ["edge-1"]}}
         seen, token = [], ""
+        first = self.client.ask("FlowService/ListActiveFlows", request)["next_page_token"]
+        for other in ({"filter": "server.port = 443"}, {"dedup": "DEDUP_ALL"}, {"sensor_selector": {"sensor_ids": ["edge-*"]}}):
+            self.assertEqual(self.client.refused("FlowService/ListActiveFlows", {**request, **other, "page_token": first}),
+                             ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"), other)
         while True:
             page = self.client.ask("FlowService/ListActiveFlows", {**request, "page_token": token})
             seen += [(flow["sensor_id"], flow["flow_id"]) for flow in page.get("flows", [])]

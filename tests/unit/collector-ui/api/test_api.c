@@ -231,6 +231,38 @@ static void pages_hold_each_flow_once(void **state)
     stop(&f);
 }
 
+static void a_page_token_is_of_its_own_question(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_response response;
+    char token[300] = "";
+    char path[600];
+    start(&f, &plain);
+    fill(&f);
+    get(&f, "/v1/flows?" ALL "&page_size=7&filter=ip_protocol%20%3D%206", &response);
+    const char *const next = strstr(response.body, "\"next_page_token\":\"");
+    assert_non_null(next);
+    assert_int_equal(sscanf(next + 19, "%250[^\"]", token), 1);
+    http_response_fini(&response);
+    static const struct {
+        const char *query;
+        unsigned status;
+    } tries[] = {{"filter=ip_protocol%20%3D%206", 200},
+                 {"filter=ip_protocol%20%3D%206&dedup=MERGED", 200},
+                 {"filter=ip_protocol%20%3D%2017", 400},
+                 {"", 400},
+                 {"filter=ip_protocol%20%3D%206&dedup=ALL", 400},
+                 {"filter=ip_protocol%20%3D%206&order_by=bytes", 400}};
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        snprintf(path, sizeof path, "/v1/flows?" ALL "&page_size=7&page_token=%s&%s", token,
+                 tries[i].query);
+        expect(&f, path, tries[i].status,
+               tries[i].status == 200 ? "\"flows\"" : "INVALID_PAGE_TOKEN");
+    }
+    stop(&f);
+}
+
 static void absurd_requests_get_a_clear_400(void **state)
 {
     (void)state;
@@ -243,7 +275,7 @@ static void absurd_requests_get_a_clear_400(void **state)
     expect(&f, "/v1/flows?from=99999999999999999999", 400, "from");
     expect(&f, "/v1/flows?to=abc", 400, "to: expected");
     expect(&f, "/v1/flows?order_by=colour", 400, "order_by");
-    expect(&f, "/v1/flows?page_token=f1.0.0.x", 400, "page_token");
+    expect(&f, "/v1/flows?page_token=f2.0.0.0.x", 400, "page_token");
     expect(&f, "/v1/flows?filter=sni%20%3D%20x", 400, "\"pos\":0");
     expect(&f, "/v1/filter:check?filter=app%20%3D%20(", 400, "\"reason\":\"INVALID_FILTER\"");
     expect(&f, "/v1/flows/xyz", 400, "16 hexadecimal digits");
@@ -519,6 +551,7 @@ int main(void)
         cmocka_unit_test(series_of_a_filter_come_from_the_flow_records),
         cmocka_unit_test(packets_can_be_cut_and_switched_off),
         cmocka_unit_test(pages_hold_each_flow_once),
+        cmocka_unit_test(a_page_token_is_of_its_own_question),
         cmocka_unit_test(absurd_requests_get_a_clear_400),
         cmocka_unit_test(the_door_is_shut_to_strangers),
         cmocka_unit_test(frames_carry_what_arrived),
