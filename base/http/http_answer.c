@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/http/http_private.h"
 #include "base/json_writer.h"
+#include "base/log.h"
 
 /* What the loop packs itself, at 0.6 ms for each 100 kB: more would keep other connections waiting.
  */
@@ -101,6 +102,22 @@ static struct http_buffer *make_head(const struct http_connection *connection)
     return head;
 }
 
+/* Refusals at level debug, all others at trace; without the query, which may hold what is nobody
+ * else's business. */
+static void tell(const struct http_connection *connection, unsigned status, size_t bytes)
+{
+    const enum log_level level = status < 400 ? LOG_TRACE : LOG_DEBUG;
+    char path[2 * sizeof connection->path + 8];
+    if (log_enabled(level)) {
+        log_line(level, HTTP_LOG_PART,
+                 status < 400 ? "a request is answered" : "a request is refused",
+                 "method=%s path=%s status=%u bytes=%zu peer=%s",
+                 connection->verb != NULL ? connection->verb : "other",
+                 log_quote(connection->path, path, (uint32_t)sizeof path), status, bytes,
+                 connection->peer);
+    }
+}
+
 static void answer(struct http_connection *connection, unsigned status, const char *content_type,
                    struct http_buffer *buffer, const uint8_t *constant, size_t bytes,
                    struct http_headers *headers)
@@ -117,6 +134,7 @@ static void answer(struct http_connection *connection, unsigned status, const ch
     connection->answer.body_bytes =
         connection->is_head || status == 204 || status == 304 ? 0 : bytes;
     connection->state = HTTP_CONNECTION_ANSWERING;
+    tell(connection, status, bytes);
     const unsigned class = status / 100;
     counter_add(&connection->server->counters.responses_by_class[class <= 5 ? class : 0], 1);
     if (connection->wsi != NULL) {

@@ -7,8 +7,6 @@
 #include "base/clock.h"
 #include "base/http/http_private.h"
 
-static const char *const method_names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-
 /* Content-Length: -1 absent, -2 unreadable (a repeated one comes joined by a comma and is
  * unreadable too). */
 static int64_t content_length(struct http_request *request)
@@ -106,7 +104,7 @@ static void answer_no_method(struct http_request *request, unsigned allowed)
     for (unsigned method = 0; method < HTTP_METHOD_COUNT; method++) {
         if ((allowed & (1u << method)) != 0) {
             length += (size_t)snprintf(allow + length, sizeof allow - length, "%s%s",
-                                       length > 0 ? ", " : "", method_names[method]);
+                                       length > 0 ? ", " : "", http_method_name(method));
         }
     }
     http_headers_add(&request->headers, "Allow", allow);

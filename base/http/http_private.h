@@ -94,7 +94,8 @@ struct http_connection {
     bool is_handling;   /* inside a handler, hook included */
     uint64_t deadline_ns;
     char peer[64];
-    char path[256]; /* of the request, cut; for `instance` */
+    char path[256];   /* of the request, cut; for `instance` and the log */
+    const char *verb; /* of the request, for the log */
     struct http_request request;
     struct http_answer answer;
     struct http_deferred *deferred;
@@ -226,6 +227,8 @@ MUST_USE struct http_buffer *http_problem_buffer(unsigned status, const char *pa
                                                  const char *reason, const char *detail,
                                                  int64_t column);
 const char *http_status_title(unsigned status);
+/* "GET"; "other" of what has no handler. */
+const char *http_method_name(enum http_method method);
 
 /* http_gzip.c. Is `coding` acceptable by an Accept-Encoding value (RFC 9110 section 12.5.3)? Absent
  * (NULL) means: no. */

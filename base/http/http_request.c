@@ -59,6 +59,12 @@ static bool read_queries(struct http_request *request, struct lws *wsi)
     return true;
 }
 
+const char *http_method_name(enum http_method method)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    return method < HTTP_METHOD_COUNT ? names[method] : "other";
+}
+
 bool http_request_read(struct http_connection *connection)
 {
     struct http_request *const request = &connection->request;
@@ -88,6 +94,7 @@ bool http_request_read(struct http_connection *connection)
         request->method = HTTP_METHOD_COUNT; /* OPTIONS and what else has no handler */
         break;
     }
+    connection->verb = http_method_name(request->method);
     /* An escaped NUL would cut names short behind the back of whoever checked them. */
     if (method < 0 || uri == NULL || uri_bytes <= 0 ||
         memchr(uri, '\0', (size_t)uri_bytes) != NULL) {

@@ -21,6 +21,8 @@ class CommandLine(unittest.TestCase):
         cls.ten = write_pcap(cls.path("ten.pcap"), [(i, udp("10.0.0.1", 1000 + i, "10.0.0.2", 53, dns_query("a.example")))
                                                     for i in range(10)])
 
+        cls.seconds = write_pcap(cls.path("seconds.pcap"), [(i / 50, udp("10.0.0.1", 1000, "10.0.0.2", 53)) for i in range(101)])
+
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
@@ -143,9 +145,10 @@ class CommandLine(unittest.TestCase):
         self.refused("--quiet", "--no-quiet")
 
     def test_v_raises_the_log_level(self):
-        sizes = [len(self.good("--read-pcap", self.ten, "--quiet", *flags).stderr) for flags in ([], ["-v"], ["-vvv"])]
-        self.assertLessEqual(sizes[0], sizes[1])
-        self.assertLessEqual(sizes[1], sizes[2])
+        """Debug and trace: test_serving."""
+        self.assertNotIn("level=info", self.good("--read-pcap", self.ten, "--quiet").stderr)
+        for flag in ("-v", "--verbose", "-vvv"):
+            self.assertIn("level=info", self.good("--read-pcap", self.ten, "--quiet", flag).stderr, flag)
 
     # -- packets to files
 
@@ -294,6 +297,14 @@ class CommandLine(unittest.TestCase):
             self.assertTrue(1_700_000_000 < row["ts"] < 1_700_000_200, row["ts"])
 
     # -- threads
+
+    def test_stats_interval_is_kept(self):
+        """Two seconds at their own speed: twenty lines each 100 ms, two or three by default."""
+        lines = lambda *flags: len(re.findall(r"(?m)^\[stats\] ", self.good(
+            "--read-pcap", self.seconds, "--pace", "--quiet", "--stats", *flags).stdout))
+        slow = lines()
+        self.assertGreater(slow, 1)
+        self.assertGreater(lines("--stats-interval-ms", 100), 2 * slow)
 
     def test_pipeline_takes_half_the_cpus(self):
         self.assertEqual(self.setting("pipeline.enabled", "--pipeline"), "true")

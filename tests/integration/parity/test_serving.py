@@ -119,6 +119,35 @@ class Metrics(unittest.TestCase):
                 client.close()
 
 
+class Verbosity(unittest.TestCase):
+    """-v, -vv and -vvv of the sensor: info, debug, trace. Requests that are refused are told by debug, all by trace."""
+
+    def levels(self, *flags):
+        with tempfile.TemporaryDirectory(prefix="netscope-verbosity-") as folder:
+            pcap = write_pcap(os.path.join(folder, "x.pcap"), resting())
+            port = free_port()
+            with Program(SENSOR, "--read-pcap", pcap, "--pace", "--quiet", *flags,
+                         environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "on",
+                                      "NETSCOPE_HTTP__PORT": str(port)}) as program:
+                wait_until("health", lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+                with self.assertRaises(urllib.error.HTTPError):
+                    get(f"http://127.0.0.1:{port}/no/such?secret=1")
+                self.assertEqual(program.stop(), 0, program.text())
+                text = program.text()
+        self.assertNotIn("secret", text)
+        return {level: f"level={level} " in text for level in ("info", "debug", "trace")}, text
+
+    def test_each_v_tells_one_level_more(self):
+        found = [self.levels(*flags)[0] for flags in ((), ("-v",), ("-vv",), ("-vvv",))]
+        self.assertEqual([list(levels.values()) for levels in found],
+                         [[False, False, False], [True, False, False], [True, True, False], [True, True, True]])
+
+    def test_requests_are_told_with_path_and_status(self):
+        text = self.levels("-vvv")[1]
+        self.assertRegex(text, r'level=debug part=http msg="a request is refused" method=GET path=/no/such status=404 bytes=\d+ peer=127\.')
+        self.assertRegex(text, r'level=trace part=http msg="a request is answered" method=GET path=/healthz status=200 bytes=16 peer=127\.')
+
+
 class Flags(unittest.TestCase):
     """netscope-collector --bind --port --tls-cert --tls-key --auth-user --auth-pass-file."""
 
