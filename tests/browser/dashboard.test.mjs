@@ -297,6 +297,33 @@ test('pause keeps the instant in the address, resume goes on', options, async ()
     await address_without(/at=\d/);
 });
 
+test('columns are chosen by a menu, stand in the address, and the usual ones come back', options, async () => {
+    await show('#/flows?t=now-15m..now');
+    await page.waitForSelector('.vr .c-rate');
+    const heads = async () => (await page.locator('.th > *').allInnerTexts()).map((t) => t.replace(/ [↑↓]$/, ''));
+    const usual = await heads();
+    await page.getByRole('button', { name: 'Columns' }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Packets' }).click();
+    await address(/c=.*pkts/);
+    await page.getByRole('menuitemcheckbox', { name: 'Rate' }).click();
+    await wait_for('other headings', async () => (await heads()).join() === usual.filter((t) => t !== 'Rate').flatMap((t) => (t === 'RTT' ? ['Packets', t] : [t])).join());
+    const cells = await page.locator('.vr').first().locator('[role=gridcell]').count();
+    assert.equal(cells, usual.length);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Sort by Packets' }).click();
+    await address(/o=packets/);
+    await wait_for('the most packets first', async () => {
+        const shown = (await page.locator('.vr').evaluateAll((rows) => rows.map((r) => [...r.querySelectorAll('[role=gridcell]')][5].innerText))).map((t) => Number(t.replace(/\D/g, '')));
+        return shown.length > 1 && shown.every((n, i) => i === 0 || n <= shown[i - 1]);
+    });
+    assert.deepEqual(await cut_off(page), []);
+    await page.getByRole('button', { name: 'Columns' }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Packets' }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Rate' }).click();
+    await address_without(/[?&]c=/);
+    assert.deepEqual(await heads(), usual);
+});
+
 test('the map draws what its list says, and an edge leads to its flows', options, async () => {
     await show('#/map?t=now-15m..now');
     await page.waitForSelector('.map-edge');

@@ -64,6 +64,19 @@ async function shot(name) {
     }
 }
 
+test('each line says when it was, and an alert what its traffic did around it', options, async () => {
+    await page.goto(`${fake.url}/#/alerts?t=now-1h..now`);
+    const scan = page.locator('.al-row').filter({ hasText: 'Port scan' });
+    await scan.locator('.when i').first().waitFor();
+    const [bar, strip] = [await scan.locator('.when i').first().boundingBox(), await scan.locator('.when').boundingBox()];
+    assert.ok(bar.x > strip.x + strip.width / 2 && bar.x + bar.width <= strip.x + strip.width + 1, JSON.stringify({ bar, strip })); /* some minutes ago, of an hour */
+    await scan.locator('.a-t').click();
+    await page.locator('.dr .around .spark-line').waitFor();
+    assert.match(await page.locator('.dr .around').innerText(), /Its traffic, around it\s+peak [\d.]+( .)? new flows\/s/);
+    await page.locator('.al-row').filter({ hasText: 'Sensor losing packets' }).locator('.a-t').click();
+    await wait_for('its loss', async () => /Its loss, around it/.test(await page.locator('.dr .around').innerText().catch(() => '')));
+});
+
 test('a acknowledges the open row: it is hidden, counted, found again with who and why, and taken back', options, async () => {
     await show();
     const before_rows = await rows();

@@ -152,3 +152,10 @@ test('incidents of one kind about the same are one line, however many hosts take
     const silent = (sensor: string) => read_alert({ alert_key: 'k', kind: 'ALERT_KIND_SENSOR_SILENT', sensor_ids: [sensor] });
     assert.notEqual(alert_group(silent('a')), alert_group(silent('b')));
 });
+
+test('the filter of a flood from thousands names its victim, not the few sources that are known', () => {
+    const attackers = Array.from({ length: 16 }, (_, i) => ({ ip: `198.51.100.${i}` }));
+    assert.equal(alert_filter(read_alert({ attackers, attackers_total_estimate: 3344, victims: [{ ip: '10.0.1.80' }] })), 'server.ip = "10.0.1.80"');
+    assert.equal(alert_filter(read_alert({ attackers: attackers.slice(0, 1), victims: attackers, victims_total_estimate: 212 })), 'client.ip = "198.51.100.0"');
+    assert.match(alert_filter(read_alert({ attackers, attackers_total_estimate: 99, victims: attackers, victims_total_estimate: 99 })), /^client\.ip IN \(("[\d.]+"(, )?){8}\)$/);
+});

@@ -281,16 +281,18 @@ export function alert_group(a: Alert): string {
     return `${a.kind} ${known ? `${from} ${to}` : from || to ? a.key : a.sensors.join(' ')}`;
 }
 
+const SIDE_MAX = 8; /* addresses in a filter */
+
 /* A filter for the flows it is about; empty where there is no address. */
 export function alert_filter(a: Alert): string {
     const one = (field: string, peers: Peer[]) => {
-        const ips = [...new Set(peers.map((p) => p.ip).filter(Boolean))].slice(0, 8);
+        const ips = [...new Set(peers.map((p) => p.ip).filter(Boolean))].slice(0, SIDE_MAX);
         return ips.length === 0 ? '' : ips.length === 1 ? `${field} = "${ips[0]}"` : `${field} IN (${ips.map((ip) => `"${ip}"`).join(', ')})`;
     };
-    const parts = [one('client.ip', a.attackers)];
-    if (a.victims.length > 0 && (a.victims_total ?? a.victims.length) <= 8) {
-        parts.push(one('server.ip', a.victims));
-    }
+    /* a side of which only a part is named would leave out most of the flows */
+    const whole = (peers: Peer[], total: number | null) => peers.length > 0 && Math.max(total ?? 0, peers.length) <= SIDE_MAX;
+    const [from, to] = [whole(a.attackers, a.attackers_total), whole(a.victims, a.victims_total)];
+    const parts = [from || !to ? one('client.ip', a.attackers) : '', to ? one('server.ip', a.victims) : ''];
     return parts.filter(Boolean).join(' AND ');
 }
 

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { use_keys } from '../keys';
 import { ago, moment, plural, safe, whole, NONE } from '../lib/format';
 import { alert_entity, alert_filter, alert_group, alert_title, SEVERITIES, type Alert } from '../live/records';
-import { alerts, alerts_state, go, hello, hidden_wanted, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, why_hidden } from '../live/store';
+import { alerts, alerts_state, go, hello, hidden_wanted, is_live, is_shown, notes, param, patch, paused_at, reload, sensor_name, server_now, subscribe, view, why_hidden } from '../live/store';
 import { use_mount } from '../ui/chart';
 import { Icon, Severity } from '../ui/icons';
 import { WindowedList } from '../ui/list';
@@ -13,6 +13,7 @@ import { can_capture, capture_alert } from './alerts/capture';
 import { Detail, type Acts } from './alerts/detail';
 import { SilenceDialog } from './alerts/silence';
 import { SilencesDialog } from './alerts/silences';
+import { When } from './alerts/when';
 
 type Which = 'open' | 'all';
 
@@ -146,6 +147,7 @@ export function Alerts() {
         { keys: 'Escape', does: 'close', group: 'Alerts', run: () => patch({ sel: '' }, true) },
     ]);
     const now = paused_at.value ?? server_now();
+    const between = view();
     const state = alerts_state.value;
     const counts = SEVERITIES.map((s) => [s, all.filter((a) => (which === 'all' || a.open) && a.severity === s && (with_hidden || is_shown(a))).length] as const).filter(([, n]) => n > 0);
     return (
@@ -213,6 +215,7 @@ export function Alerts() {
                             <span />
                             <span>Alert</span>
                             <span>Whom</span>
+                            <span class="a-w">When</span>
                             <span class="num">Count</span>
                             <span class="num">First</span>
                             <span class="num">Last</span>
@@ -253,6 +256,9 @@ export function Alerts() {
                                             </span>
                                             <span role="gridcell" class="a-e">
                                                 {safe(alert_entity(r.worst, sensor_name))}
+                                            </span>
+                                            <span role="gridcell" class="a-w">
+                                                <When list={r.members} between={between} />
                                             </span>
                                             <span role="gridcell" class="num a-n">
                                                 {r.count > 1 ? `×${whole(r.count)}` : ''}

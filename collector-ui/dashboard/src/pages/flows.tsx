@@ -1,5 +1,6 @@
 /* Flows: filter, facets, matching traffic, the list, and one flow in the drawer. All of it is in the address:
- * f = filter, o = order, sel = the flow shown, m = metric of the histogram, d = all: a flow once for each sensor. */
+ * f = filter, o = order, sel = the flow shown, m = metric of the histogram, d = all: a flow once for each sensor,
+ * c = its columns. */
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { use_keys } from '../keys';
@@ -16,7 +17,7 @@ import { CSV_HEADER, csv_row } from './flows/export';
 import { Facet, FACETS, show_value } from './flows/facets';
 import { Matching } from './flows/matching';
 import { NoMatch } from './flows/no_match';
-import { FlowRows, Head } from './flows/rows';
+import { ChooseColumns, FlowRows, grid_of_columns, Head } from './flows/rows';
 
 const PAGE = 200;
 const REFRESH_MS = 5000;
@@ -101,7 +102,7 @@ export function Flows() {
             if (!abort.signal.aborted) {
                 get('/v1/facets', { filter: f, ...each, ...time }, abort.signal)
                     .then((b) => (facets.value = b))
-                    .catch(() => undefined); /* the list has already said what is wrong */
+                    .catch(() => abort.signal.aborted || (facets.value ??= {})); /* the list has already said what is wrong */
                 timer = window.setTimeout(() => {
                     if (is_live.peek() && !document.hidden) {
                         void load(true);
@@ -247,6 +248,7 @@ export function Flows() {
     use_seconds(is_before);
     const slow = is_before && performance.now() - asked_ms.current > SLOW_MS;
     const filter_wrong = failed.value instanceof Problem && failed.value.status === 400;
+    const columns = grid_of_columns();
     return (
         <div class={`explore ${selected ? 'with-drawer' : ''}`}>
             <QueryLine value={filter} run={run} values={known_values} />
@@ -263,13 +265,14 @@ export function Flows() {
             </Chips>
             <div class="ex">
                 <section class="panel facets" aria-label="Facets">
+                    {facets.value === null && !filter_wrong && <Loading rows={6} what="Adding up" />}
                     {FACETS.map(([name, title, field]) => (
                         <Facet key={name} title={title} values={facet(name)} field={field} filter={filter} click={click} />
                     ))}
                 </section>
                 <div class="mid-col">
                     <Matching filter={filter} metric={metric} all={all} failed={filter_wrong} />
-                    <section class={`panel tblw ${is_before ? 'before' : ''}`} aria-label="Flows" aria-busy={is_before}>
+                    <section class={`panel tblw ${is_before ? 'before' : ''} ${columns.class}`} style={columns.style} aria-label="Flows" aria-busy={is_before}>
                         <Head order={order} />
                         {failed.value !== null && (rows.length === 0 || is_before) ? (
                             <Failed what={filter_wrong ? 'The filter was not understood.' : 'The flows could not be read.'} error={failed.value} retry={() => reload.value++} />
@@ -340,6 +343,7 @@ export function Flows() {
                                     each sensor
                                 </button>
                             )}
+                            <ChooseColumns />
                             {exporting.value ? (
                                 <button type="button" class="lnk" onClick={() => exporting.value?.abort.abort()}>
                                     {whole(exporting.value.done)} flows … cancel

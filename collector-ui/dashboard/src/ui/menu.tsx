@@ -1,8 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
-/* A button with a small menu below it; closes on Escape, on choice and on a click elsewhere. */
-export function Menu(props: { label: string; class?: string; button: ComponentChildren; children: (close: () => void) => ComponentChildren }) {
+/* A button with a small menu below it (`up`: above); closes on Escape, on choice and on a click elsewhere. */
+export function Menu(props: { label: string; class?: string; button: ComponentChildren; up?: boolean; children: (close: () => void) => ComponentChildren }) {
     const [open, set_open] = useState(false);
     const box = useRef<HTMLDivElement>(null);
     useEffect(() => {
@@ -23,7 +23,7 @@ export function Menu(props: { label: string; class?: string; button: ComponentCh
     };
     return (
         <div
-            class="menu-box"
+            class={`menu-box ${props.up ? 'up' : ''}`}
             ref={box}
             onKeyDown={(e) => {
                 if (e.key === 'Escape' && open) {

@@ -9,6 +9,7 @@ import { go, hello, href, notes, param, patch, sensor_name } from '../../live/st
 import { Severity } from '../../ui/icons';
 import { CopyButton } from '../../ui/parts';
 import { can_capture, capture_alert } from './capture';
+import { Around } from './when';
 
 /* What can be said of alerts; null where the collector takes nothing. */
 export interface Acts {
@@ -97,6 +98,7 @@ export function Detail({ a, now, related, acts }: { a: Alert; now: number; relat
                     )}
                 </div>
             )}
+            <Around a={a} />
             <div class="sec">
                 <dl class="kv">
                     {rows.map(([name, value], i) => [<dt key={`${name}${i}`}>{name}</dt>, <dd key={`${name}${i}=`}>{value}</dd>])}

@@ -3,7 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import type { Talker } from '../../lib/ribbon';
 import { num } from '../../lib/format';
 import { get, type Bag } from '../../live/rest';
-import { is_live, paused_at, range, reload, sensors, view } from '../../live/store';
+import { href, is_live, paused_at, range, reload, sensors, view } from '../../live/store';
 import { Empty, Failed, Loading, Panel } from '../../ui/parts';
 import { Ribbons } from '../../ui/ribbons';
 
@@ -60,7 +60,7 @@ export function Talkers() {
 
     const t = talkers.value;
     return (
-        <Panel class="p-talk" title="Who talks to whom" sub={`bit/s, ${is_live.value ? 'last minute' : 'mean of this range'}`}>
+        <Panel class="p-talk" title="Who talks to whom" sub={`bit/s, ${is_live.value ? 'last minute' : 'mean of this range'}`} tools={<a class="go" href={href('map')}>Map →</a>}>
             {failed.value !== null && t === null ? (
                 <Failed what="The summary could not be read." error={failed.value} retry={() => again.value++} />
             ) : t === null ? (

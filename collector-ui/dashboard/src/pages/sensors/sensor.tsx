@@ -1,7 +1,7 @@
 /* One sensor: how it stands, what it sees, where it loses what, and what it says of its settings. With `vs` another one beside it. */
 import { use_keys } from '../../keys';
 import { term } from '../../lib/filter';
-import { ago, bytes, NONE, offset_text, safe, si, span, whole } from '../../lib/format';
+import { ago, bytes, NONE, offset_text, safe, span, whole, with_unit } from '../../lib/format';
 import { read_sensor_detail, type SensorDetail } from '../../lib/sensor_detail';
 import type { Sensor } from '../../live/records';
 import { use_history, type Asked } from '../../live/query';
@@ -120,12 +120,12 @@ const FIGURES: [string, (b: Both) => preact.ComponentChildren, ((b: Both) => boo
     ['Connected for', ({ s }) => (s?.state === 'LIVE' && s.connected_ms !== null ? span(server_now() - s.connected_ms) : NONE)],
     ['Last heard of', ({ s }) => (s?.seen_ms == null ? NONE : `${ago(server_now() - s.seen_ms)} ago`)],
     ['Clock against here', ({ s }) => offset_text(s?.clock_offset_ms ?? null), ({ s }) => Math.abs(s?.clock_offset_ms ?? 0) >= CLOCK_MATTERS_MS],
-    ['Load, its last second', ({ d }) => (d?.bps == null ? NONE : `${si(d.bps)}bit/s`)],
-    ['… packets', ({ d }) => (d?.pps == null ? NONE : `${si(d.pps)}/s`)],
+    ['Load, its last second', ({ d }) => with_unit(d?.bps ?? null, 'bit/s')],
+    ['… packets', ({ d }) => with_unit(d?.pps ?? null, '/s')],
     ['Flows held', ({ d }) => of_limit(d?.flows ?? null, d?.flows_max ?? null, whole), ({ d }) => (d?.flows ?? 0) >= FLOWS_MATTER * (d?.flows_max ?? Infinity)],
     ['Memory', ({ d }) => of_limit(d?.memory ?? null, d?.memory_limit ?? null, bytes), ({ d }) => (d?.memory ?? 0) >= MEMORY_MATTERS * (d?.memory_limit ?? Infinity)],
-    ['… flow table', ({ d }) => bytes(d?.flow_table_bytes ?? null)],
-    ['… detectors', ({ d }) => bytes(d?.detectors_bytes ?? null)],
+    ['… set aside: flow table', ({ d }) => bytes(d?.flow_table_bytes ?? null)],
+    ['… set aside: detectors', ({ d }) => bytes(d?.detectors_bytes ?? null)],
 ];
 
 function Figures({ columns, names, error }: { columns: Both[]; names: string[]; error: unknown }) {

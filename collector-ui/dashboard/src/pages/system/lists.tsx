@@ -13,7 +13,7 @@ export function Days({ status }: { status: Status }) {
     const top = Math.max(1, ...days.map((d) => d.bytes));
     const at = (t: number | null) => (t === null ? NONE : `${day(t)} ${clock(t, false)}`);
     return (
-        <ol class="sy-days" aria-label={`Bytes by day, ${plural(status.days.length, 'day')}`}>
+        <ol class="sy-days" data-title={`by day, ${plural(days.length, 'day')}`} aria-label={`Bytes by day, ${plural(status.days.length, 'day')}`}>
             {days.map((d) => (
                 <li key={d.date} title={`${d.date}: ${bytes(d.bytes)}, records from ${at(d.oldest_ms)} to ${at(d.newest_ms)}`}>
                     <i style={{ height: `${Math.max(4, (100 * d.bytes) / top)}%` }} />
