@@ -130,7 +130,7 @@ const struct detector_ops arp_spoof_detector = {
                  .medium_max = 1e6,
                  .quiet = "10m"},
     .events = EVENT(ARP),
-    .views = {{.name = "address", .size = SIZE_KEYS, .members = 2, .has_names = true}},
+    .views = {{.name = "address", .size = SIZE_KEYS, .members = 2, .has_member_names = true}},
     .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,

@@ -105,6 +105,16 @@ struct detection_fact {
     bool is_source_internal, is_target_internal;    /* networks.internal */
 };
 
+/* A packet of a handshake, or the first one each way of another flow: SYN, SYN_ACK, ESTABLISHED,
+ * RST and PROBE say no more than this, and are most of all facts. */
+struct detection_step {
+    struct ip_address source, target;
+    uint16_t source_port, target_port;
+    uint8_t protocol, event;
+    bool is_answered;
+    uint64_t time_ns;
+};
+
 /* What a fact about a flow tells at a glance, so that it is made only where a detector may care: in
  * a flood none does. CLOSE: protocol and service alone; TLS: protocol, code, type and certificate;
  * FLOW: protocol, app, is_answered, ports and what is inside. */
@@ -151,6 +161,9 @@ struct detection_fact *detection_frame_room(struct detection_frame *frame);
 /* Adds what stands there, which has no name, without a look at it: what was just written is not
  * waited for. */
 void detection_frame_add_room(struct detection_frame *frame);
+/* The same of a step. */
+struct detection_step *detection_frame_step(struct detection_frame *frame);
+void detection_frame_add_step(struct detection_frame *frame);
 /* False: of another seed, nothing was merged (the caller counts it). */
 MUST_USE bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source);
 

@@ -75,19 +75,19 @@ uint64_t detection_hash(struct hash_key key, const void *bytes, size_t length)
 }
 
 /* detection_hash() of up to eight bytes, without its loop. */
-static inline uint64_t hash_word(struct hash_key key, uint64_t word, size_t length)
+static inline uint64_t hash_word(struct hash_key key, uint64_t start, uint64_t word)
 {
-    return hash_mix(hash_two_words(key, hash_start(key, length), word, 0));
+    return hash_mix(hash_two_words(key, start, word, 0));
 }
 
 /* The same of an address. */
-static inline uint64_t hash_address(struct hash_key key, const struct ip_address *address)
+static inline uint64_t hash_address(struct hash_key key, uint64_t start,
+                                    const struct ip_address *address)
 {
     uint64_t words[2];
 
     memcpy(words, address->bytes, sizeof(words));
-    const uint64_t hash =
-        hash_two_words(key, hash_start(key, sizeof(*address)), words[0], words[1]);
+    const uint64_t hash = hash_two_words(key, start, words[0], words[1]);
 
     return hash_mix(hash_two_words(key, hash, address->version, 0));
 }
@@ -121,8 +121,10 @@ uint64_t detection_subject_hash(struct hash_key key, const struct detection_subj
     const struct ip_address *source = &subject->source;
     const struct ip_address *target = &subject->target;
 
-    return join(key, subject, source->version != 0 ? hash_address(key, source) : 0,
-                target->version != 0 ? hash_address(key, target) : 0);
+    const uint64_t start = hash_start(key, sizeof(*source));
+
+    return join(key, subject, source->version != 0 ? hash_address(key, start, source) : 0,
+                target->version != 0 ? hash_address(key, start, target) : 0);
 }
 
 struct detection_shape detection_view_shape(const struct detection_settings *settings,
@@ -142,6 +144,7 @@ struct detection_shape detection_view_shape(const struct detection_settings *set
                                     .ring = 1,
                                     .bucket_seconds = 1,
                                     .has_names = view->has_names,
+                                    .has_member_names = view->has_member_names,
                                     .is_weighed = view->is_weighed};
 }
 
@@ -191,6 +194,14 @@ static uint32_t protocol_of(uint8_t protocol)
     }
 }
 
+static void use_key(struct detection_frame *frame, uint64_t seed)
+{
+    frame->key = detection_hash_key(seed);
+    frame->address_start = hash_start(frame->key, sizeof(struct ip_address));
+    frame->u32_start = hash_start(frame->key, sizeof(uint32_t));
+    frame->u64_start = hash_start(frame->key, sizeof(uint64_t));
+}
+
 struct detection_frame *detection_frame_new(const struct detection_settings *settings,
                                             struct error *err)
 {
@@ -223,7 +234,7 @@ struct detection_frame *detection_frame_new(const struct detection_settings *set
     }
     frame->settings = settings;
     frame->seed = settings->seed;
-    frame->key = detection_hash_key(settings->seed);
+    use_key(frame, settings->seed);
     subscribe(frame);
     return TAKE(frame);
 }
@@ -251,12 +262,12 @@ void detection_frame_free(struct detection_frame *frame)
 void detection_frame_reset(struct detection_frame *frame, uint64_t epoch_seconds, uint64_t seed)
 {
     frame->second = epoch_seconds;
-    frame->notes_made = frame->notes_added = 0;
-    frame->facts_count = 0;
+    frame->notes_count = 0;
+    frame->facts_count = frame->steps_count = 0;
     memset(frame->handshakes_open, 0, sizeof(frame->handshakes_open));
     if (frame->seed != seed) {
         frame->seed = seed;
-        frame->key = detection_hash_key(seed);
+        use_key(frame, seed);
     }
     for (uint32_t i = 0; i < frame->views_count; i++) {
         detection_table_reset(&frame->views[i]);
@@ -335,10 +346,10 @@ void detection_frame_feed(struct detection_frame *frame, const struct detection_
     if (wanted->feed == NULL) {
         return;
     }
-    frame->hashed[0] =
-        (struct hashed_address){&fact->source, hash_address(frame->key, &fact->source)};
-    frame->hashed[1] =
-        (struct hashed_address){&fact->target, hash_address(frame->key, &fact->target)};
+    frame->hashed[0] = (struct hashed_address){
+        &fact->source, hash_address(frame->key, frame->address_start, &fact->source)};
+    frame->hashed[1] = (struct hashed_address){
+        &fact->target, hash_address(frame->key, frame->address_start, &fact->target)};
     for (; wanted->feed != NULL; wanted++) {
         if (!wanted->has_exempt || !is_exempt(wanted->rules, fact)) {
             wanted->feed(wanted->rules, frame, fact);
@@ -347,18 +358,12 @@ void detection_frame_feed(struct detection_frame *frame, const struct detection_
     frame->hashed[0].address = frame->hashed[1].address = NULL;
 }
 
-static void give(struct detection_frame *frame, const struct detection_fact *fact)
-{
-    if (!detection_handshake_take(frame, fact)) {
-        detection_frame_feed(frame, fact);
-    }
-}
-
 /* Sums, sets and stamps do not depend on when a fact is given, if it is in its second. */
 void detection_frame_give(struct detection_frame *frame)
 {
+    detection_handshake_give(frame);
     for (uint32_t i = 0; i < frame->facts_count; i++) {
-        give(frame, &frame->facts[i]);
+        detection_frame_feed(frame, &frame->facts[i]);
     }
     frame->facts_count = 0;
 }
@@ -376,14 +381,37 @@ void detection_frame_add_room(struct detection_frame *frame)
     }
 }
 
+struct detection_step *detection_frame_step(struct detection_frame *frame)
+{
+    return &frame->steps[frame->steps_count];
+}
+
+void detection_frame_add_step(struct detection_frame *frame)
+{
+    frame->steps_count++;
+    if (frame->steps_count == FACTS_MAX) {
+        detection_frame_give(frame);
+    }
+}
+
 void detection_frame_add(struct detection_frame *frame, const struct detection_fact *fact)
 {
-    if (fact->name.data != NULL) { /* borrowed for this call */
-        give(frame, fact);
-        return;
+    if ((UINT64_C(1) << fact->event & DETECTION_STEPS) != 0) {
+        *detection_frame_step(frame) = (struct detection_step){.source = fact->source,
+                                                               .target = fact->target,
+                                                               .source_port = fact->source_port,
+                                                               .target_port = fact->target_port,
+                                                               .protocol = fact->protocol,
+                                                               .event = fact->event,
+                                                               .is_answered = fact->is_answered,
+                                                               .time_ns = fact->time_ns};
+        detection_frame_add_step(frame);
+    } else if (fact->name.data != NULL) { /* borrowed for this call */
+        detection_frame_feed(frame, fact);
+    } else {
+        *detection_frame_room(frame) = *fact;
+        detection_frame_add_room(frame);
     }
-    *detection_frame_room(frame) = *fact;
-    detection_frame_add_room(frame);
 }
 
 bool detection_frame_merge(struct detection_frame *into, struct detection_frame *source)
@@ -417,7 +445,7 @@ uint64_t detector_hash_address(struct detection_frame *frame, const struct ip_ad
             return hashed[i].hash;
         }
     }
-    return hash_address(frame->key, address);
+    return hash_address(frame->key, frame->address_start, address);
 }
 
 uint64_t detection_frame_hash(struct detection_frame *frame,
@@ -452,12 +480,12 @@ struct detection_member detector_member(const struct detection_frame *frame, uin
 
 uint64_t detector_hash_u32(const struct detection_frame *frame, uint32_t number)
 {
-    return hash_word(frame->key, number, sizeof(number));
+    return hash_word(frame->key, frame->u32_start, number);
 }
 
 uint64_t detector_hash_u64(const struct detection_frame *frame, uint64_t number)
 {
-    return hash_word(frame->key, number, sizeof(number));
+    return hash_word(frame->key, frame->u64_start, number);
 }
 
 uint64_t detector_hash_bytes(const struct detection_frame *frame, const void *bytes, size_t length)

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/zero.h"
 #include "detection/detection_internal.h"
 
 /* When so many in a row had to go without anything that followed, it is a flood that nobody
@@ -15,17 +14,16 @@
 #define UNANSWERED_MANY (4 * HANDSHAKES_MAX)
 #define UNANSWERED_EACH 16
 
-#define IS_BEGIN  (EVENT(SYN) | EVENT(PROBE))
-#define IS_FOLLOW (EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST))
+#define IS_BEGIN (EVENT(SYN) | EVENT(PROBE))
 
 /* Any mix will do: who aims at it makes handshakes be told in parts. */
-static uint32_t place_of(const struct detection_fact *fact)
+static uint32_t place_of(const struct detection_step *step)
 {
     uint64_t parts[4];
 
-    memcpy(parts, fact->source.bytes, 16);
-    memcpy(parts + 2, fact->target.bytes, 16);
-    const uint64_t ports = (uint64_t)fact->source_port << 32 | fact->target_port;
+    memcpy(parts, step->source.bytes, 16);
+    memcpy(parts + 2, step->target.bytes, 16);
+    const uint64_t ports = (uint64_t)step->source_port << 32 | step->target_port;
 
     return (uint32_t)(((parts[0] ^ parts[3]) * UINT64_C(0x9e3779b97f4a7c15) ^
                        (parts[1] ^ parts[2]) * UINT64_C(0xe7037ed1a0b428db) ^
@@ -35,81 +33,80 @@ static uint32_t place_of(const struct detection_fact *fact)
 
 static_assert(HANDSHAKES_MAX == 1024, "a place has ten bits");
 
-static bool is_of(const struct handshake *handshake, const struct detection_fact *fact)
+static bool is_of(const struct handshake *handshake, const struct detection_step *step)
 {
-    return handshake->source_port == fact->source_port &&
-           handshake->target_port == fact->target_port && handshake->protocol == fact->protocol &&
-           memcmp(&handshake->source, &fact->source, sizeof(fact->source)) == 0 &&
-           memcmp(&handshake->target, &fact->target, sizeof(fact->target)) == 0;
+    const struct detection_step *first = &handshake->step;
+
+    return first->source_port == step->source_port && first->target_port == step->target_port &&
+           first->protocol == step->protocol &&
+           memcmp(&first->source, &step->source, sizeof(step->source)) == 0 &&
+           memcmp(&first->target, &step->target, sizeof(step->target)) == 0;
+}
+
+/* Gives a step with what followed. */
+static void feed(struct detection_frame *frame, const struct detection_step *step,
+                 uint32_t followed, uint64_t answered_ns, uint64_t last_ns)
+{
+    struct detection_fact *fact = &frame->given;
+
+    fact->event = step->event;
+    fact->protocol = step->protocol;
+    fact->is_answered = step->is_answered;
+    fact->source_port = step->source_port;
+    fact->target_port = step->target_port;
+    fact->source = step->source;
+    fact->target = step->target;
+    fact->time_ns = step->time_ns;
+    fact->followed = followed;
+    fact->answered_ns = answered_ns;
+    fact->last_ns = last_ns;
+    detection_frame_feed(frame, fact);
 }
 
 static void give(struct detection_frame *frame, uint32_t place)
 {
     const struct handshake *handshake = &frame->handshakes[place];
-    struct detection_fact fact;
 
-    zero_bytes(&fact, sizeof(fact));
-    fact.event = handshake->event;
-    fact.protocol = handshake->protocol;
-    fact.source_port = handshake->source_port;
-    fact.target_port = handshake->target_port;
-    fact.source = handshake->source;
-    fact.target = handshake->target;
-    fact.time_ns = handshake->time_ns;
-    fact.followed = handshake->followed;
-    fact.answered_ns = handshake->answered_ns;
-    fact.last_ns = handshake->last_ns;
     frame->handshakes_open[place / 64] &= ~(UINT64_C(1) << place % 64);
-    detection_frame_feed(frame, &fact);
+    feed(frame, &handshake->step, handshake->followed, handshake->answered_ns, handshake->last_ns);
 }
 
-static void begin(struct detection_frame *frame, uint32_t place, const struct detection_fact *fact)
+static void begin(struct detection_frame *frame, uint32_t place, const struct detection_step *step)
 {
     struct handshake *handshake = &frame->handshakes[place];
 
     frame->handshakes_open[place / 64] |= UINT64_C(1) << place % 64;
-    handshake->source = fact->source;
-    handshake->target = fact->target;
-    handshake->source_port = fact->source_port;
-    handshake->target_port = fact->target_port;
-    handshake->protocol = fact->protocol;
-    handshake->event = fact->event;
+    handshake->step = *step;
     handshake->followed = 0;
-    handshake->time_ns = fact->time_ns;
     handshake->answered_ns = handshake->last_ns = 0;
 }
 
 /* False: it is a second one of its kind. */
-static bool follow(struct handshake *handshake, const struct detection_fact *fact)
+static bool follow(struct handshake *handshake, const struct detection_step *step)
 {
-    const uint32_t bit = UINT32_C(1) << fact->event;
+    const uint32_t bit = UINT32_C(1) << step->event;
 
-    if ((handshake->followed & bit) != 0 || fact->time_ns < handshake->time_ns ||
-        fact->time_ns < handshake->last_ns) {
+    if ((handshake->followed & bit) != 0 || step->time_ns < handshake->step.time_ns ||
+        step->time_ns < handshake->last_ns) {
         return false;
     }
     /* A handshake that is complete is an answer too, where the SYN-ACK was not seen. */
-    if (fact->event == DETECTION_SYN_ACK ||
-        (fact->event == DETECTION_ESTABLISHED && !fact->is_answered)) {
-        handshake->answered_ns = fact->time_ns;
+    if (step->event == DETECTION_SYN_ACK ||
+        (step->event == DETECTION_ESTABLISHED && !step->is_answered)) {
+        handshake->answered_ns = step->time_ns;
     }
     handshake->followed |= bit;
-    handshake->last_ns = fact->time_ns;
+    handshake->last_ns = step->time_ns;
     return true;
 }
 
-bool detection_handshake_take(struct detection_frame *frame, const struct detection_fact *fact)
+/* Takes a step, to be given with what follows; false: it is to be given alone. */
+static bool take(struct detection_frame *frame, const struct detection_step *step, uint32_t place)
 {
-    const uint64_t event = UINT64_C(1) << fact->event;
-
-    if ((event & (IS_BEGIN | IS_FOLLOW)) == 0) {
-        return false;
-    }
-    const uint32_t place = place_of(fact);
     struct handshake *handshake = &frame->handshakes[place];
     const bool is_open = (frame->handshakes_open[place / 64] >> place % 64 & 1) != 0;
 
-    if ((event & IS_BEGIN) != 0) {
+    if ((UINT64_C(1) << step->event & IS_BEGIN) != 0) {
         if (is_open) {
             frame->unanswered += handshake->followed == 0;
             give(frame, place);
@@ -117,20 +114,37 @@ bool detection_handshake_take(struct detection_frame *frame, const struct detect
         if (frame->unanswered >= UNANSWERED_MANY && ++frame->unanswered % UNANSWERED_EACH != 0) {
             return false;
         }
-        begin(frame, place, fact);
+        begin(frame, place, step);
         return true;
     }
-    if (!is_open || !is_of(handshake, fact)) {
+    if (!is_open || !is_of(handshake, step)) {
         return false;
     }
-    const bool is_taken = follow(handshake, fact);
+    const bool is_taken = follow(handshake, step);
 
     frame->unanswered = 0;
     /* Nothing more comes of it. */
-    if (!is_taken || fact->event != DETECTION_SYN_ACK || handshake->event == DETECTION_PROBE) {
+    if (!is_taken || step->event != DETECTION_SYN_ACK || handshake->step.event == DETECTION_PROBE) {
         give(frame, place);
     }
     return is_taken;
+}
+
+void detection_handshake_give(struct detection_frame *frame)
+{
+    for (uint32_t i = 0; i < frame->steps_count; i++) { /* their memory comes meanwhile */
+        const uint32_t place = place_of(&frame->steps[i]);
+
+        frame->places[i] = (uint16_t)place;
+        __builtin_prefetch(&frame->handshakes[place].step, 1);
+        __builtin_prefetch(&frame->handshakes[place].last_ns, 1);
+    }
+    for (uint32_t i = 0; i < frame->steps_count; i++) {
+        if (!take(frame, &frame->steps[i], frame->places[i])) {
+            feed(frame, &frame->steps[i], 0, 0, 0);
+        }
+    }
+    frame->steps_count = 0;
 }
 
 void detection_handshake_settle(struct detection_frame *frame)

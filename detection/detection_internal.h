@@ -12,11 +12,8 @@
 #define WINDOWS_MAX        (DETECTORS_MAX * DETECTOR_WINDOWS_MAX)
 #define DETECTOR_PROTOCOLS 4 /* bits of detector_ops.protocols */
 
-/* How many notes wait, and how old they are when the memory of their subject and of its first
- * member is asked for. */
-#define NOTES_MAX     16
-#define NOTES_SUBJECT 6
-#define NOTES_MEMBER  11
+/* How many notes wait, so that the memory of their subjects comes for all of them together. */
+#define NOTES_MAX 16
 
 /* Facts that wait for each other: the code of all detectors goes out of the cache between two
  * packets, and comes back once for so many. */
@@ -27,11 +24,14 @@
 
 /* A SYN or the first packet of another flow, and what followed so far. */
 struct handshake {
-    struct ip_address source, target;
-    uint16_t source_port, target_port;
-    uint8_t protocol, event;
+    struct detection_step step;
     uint32_t followed;
-    uint64_t time_ns, answered_ns, last_ns;
+    uint64_t answered_ns, last_ns;
+};
+
+/* The end of a subject's name, and of its member's. */
+struct note_names {
+    char subject[DETECTION_NAME_BYTES], member[DETECTION_NAME_BYTES];
 };
 
 /* Who wants an event. */
@@ -47,6 +47,8 @@ struct detection_frame {
     const struct detection_settings *settings;
     uint64_t seed;
     struct hash_key key;
+    /* What hashes of an address and of numbers of four and eight bytes begin with. */
+    uint64_t address_start, u32_start, u64_start;
     uint64_t second;
     uint32_t views_count;
     struct detection_table views[VIEWS_MAX];
@@ -58,8 +60,13 @@ struct detection_frame {
     } hashed[2];
     uint32_t facts_count; /* that wait */
     struct detection_fact facts[FACTS_MAX];
-    uint64_t notes_made, notes_added; /* since the reset: those between wait */
+    uint32_t steps_count;
+    struct detection_step steps[FACTS_MAX];
+    uint16_t places[FACTS_MAX];  /* of steps, where their handshakes wait */
+    struct detection_fact given; /* of steps; all that they do not tell is 0 */
+    uint32_t notes_count;        /* that wait */
     struct detector_note notes[NOTES_MAX];
+    struct note_names names[NOTES_MAX];            /* of notes that have some */
     uint64_t handshakes_open[HANDSHAKES_MAX / 64]; /* a bit each */
     uint32_t unanswered;                           /* handshakes that went alone, in a row */
     struct handshake handshakes[HANDSHAKES_MAX];
@@ -69,8 +76,11 @@ struct detection_frame {
 void detection_frame_give(struct detection_frame *frame);
 /* Gives a fact to those who want it. */
 void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact);
-/* Takes a fact of a handshake, to be given with what follows; false: it is to be given alone. */
-bool detection_handshake_take(struct detection_frame *frame, const struct detection_fact *fact);
+/* Facts of these events are steps. */
+#define DETECTION_STEPS                                                                            \
+    (EVENT(SYN) | EVENT(PROBE) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST))
+/* Gives the steps that wait: each with what follows in its second, or alone. */
+void detection_handshake_give(struct detection_frame *frame);
 /* Gives all that wait. */
 void detection_handshake_settle(struct detection_frame *frame);
 

@@ -18,6 +18,7 @@ static ALWAYS_INLINE void ask_for_subject(const struct detector_note *note)
         __builtin_prefetch(&table->entries[name - 1], 1);
         __builtin_prefetch(&table->entries[name - 1].first_ns, 1);
         __builtin_prefetch(detection_sums_of(table, name - 1), 1);
+        __builtin_prefetch(&table->weights[name - 1], 1);
     }
 }
 
@@ -51,6 +52,9 @@ static void add(const struct detector_note *note)
     if (number == DETECTION_NONE) {
         return;
     }
+    if (note->has_subject_name) {
+        detection_table_set_name(table, number, note->names->subject, strlen(note->names->subject));
+    }
     if (table->shape.counters > 0) {
         uint64_t *sums = detection_sums_of(table, number);
 
@@ -60,17 +64,33 @@ static void add(const struct detector_note *note)
         table->weights[number] += note->counts[0];
     }
     if (note->has_member) {
-        detection_table_add(table, number, &note->member, NULL);
+        detection_table_add(table, number, &note->member,
+                            note->has_member_name ? note->names->member : NULL);
     }
+}
+
+/* Each look at memory is for all that wait, before the next needs what it brought. */
+static void add_all(struct detection_frame *frame)
+{
+    const uint32_t count = frame->notes_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        ask_for_subject(&frame->notes[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ask_for_member(&frame->notes[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        add(&frame->notes[i]);
+    }
+    frame->notes_count = 0;
 }
 
 void detection_frame_settle(struct detection_frame *frame)
 {
     detection_frame_give(frame);
     detection_handshake_settle(frame);
-    while (frame->notes_added < frame->notes_made) {
-        add(&frame->notes[frame->notes_added++ % NOTES_MAX]);
-    }
+    add_all(frame);
 }
 
 /* In a full table, for a subject that is not held. One that still waits may be lost so too: the
@@ -97,26 +117,20 @@ static ALWAYS_INLINE struct detector_note *begin(struct detection_frame *frame,
                                                  struct detection_table *table, uint64_t hash,
                                                  uint64_t time_ns, uint64_t weight)
 {
-    const uint64_t waiting = frame->notes_made - frame->notes_added;
-
     if (is_refused(table, hash, &weight)) {
         return NULL;
     }
-    __builtin_prefetch(detection_entry_head(table, hash), 1);
-    if (waiting >= NOTES_SUBJECT) {
-        ask_for_subject(&frame->notes[(frame->notes_made - NOTES_SUBJECT) % NOTES_MAX]);
+    if (frame->notes_count == NOTES_MAX) {
+        add_all(frame);
     }
-    if (waiting >= NOTES_MEMBER) {
-        ask_for_member(&frame->notes[(frame->notes_made - NOTES_MEMBER) % NOTES_MAX]);
-    }
-    if (waiting == NOTES_MAX) {
-        add(&frame->notes[frame->notes_added++ % NOTES_MAX]);
-    }
-    struct detector_note *note = &frame->notes[frame->notes_made++ % NOTES_MAX];
+    const uint32_t at = frame->notes_count++;
+    struct detector_note *note = &frame->notes[at];
 
+    __builtin_prefetch(detection_entry_head(table, hash), 1);
     assert(table->shape.counters <= DETECTOR_NOTE_COUNTERS);
     note->table = table;
-    note->has_member = false;
+    note->has_member = note->has_subject_name = note->has_member_name = false;
+    note->names = &frame->names[at];
     note->hash = hash;
     note->weight = weight;
     note->first_ns = note->last_ns = time_ns;
@@ -190,4 +204,16 @@ struct detection_member *detector_note_peer(struct detector_note *note,
 
     member->address = *peer;
     return member;
+}
+
+void detector_note_name(struct detector_note *note, struct record_text name)
+{
+    note->has_subject_name = true;
+    detection_copy_name(note->names->subject, name.data, name.length);
+}
+
+void detector_note_member_name(struct detector_note *note, struct record_text name)
+{
+    note->has_member_name = true;
+    detection_copy_name(note->names->member, name.data, name.length);
 }

@@ -65,7 +65,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
     const size_t entry_names_at =
         place(&at, shape->has_names ? entries : 0, sizeof(*table->entry_names));
     const size_t member_names_at =
-        place(&at, shape->has_names ? members + 1 : 0, sizeof(*table->member_names));
+        place(&at, shape->has_member_names ? members : 0, sizeof(*table->member_names));
 
     if (memory != NULL) {
         table->entries = (void *)(memory + entries_at);
@@ -79,7 +79,7 @@ static size_t lay_out(struct detection_table *table, uint8_t *memory)
         table->due = words > 0 ? (void *)(memory + due_at) : NULL;
         table->told = words > 0 ? (void *)(memory + told_at) : NULL;
         table->entry_names = shape->has_names ? (void *)(memory + entry_names_at) : NULL;
-        table->member_names = shape->has_names ? (void *)(memory + member_names_at) : NULL;
+        table->member_names = shape->has_member_names ? (void *)(memory + member_names_at) : NULL;
     }
     return at;
 }
@@ -409,20 +409,12 @@ static uint32_t new_member(struct detection_table *table, uint32_t number)
     return at;
 }
 
-static void copy_name(char out[DETECTION_NAME_BYTES], const char *name, size_t length)
-{
-    const size_t cut = length < DETECTION_NAME_BYTES ? 0 : length - (DETECTION_NAME_BYTES - 1);
-
-    memcpy(out, name + cut, length - cut);
-    out[length - cut] = '\0';
-}
-
 void detection_table_set_name(struct detection_table *table, uint32_t number, const char *name,
                               size_t length)
 {
     if (table->entry_names != NULL && number != DETECTION_NONE &&
         table->entry_names[number][0] == '\0') {
-        copy_name(table->entry_names[number], name, length);
+        detection_copy_name(table->entry_names[number], name, length);
     }
 }
 
@@ -509,8 +501,8 @@ void detection_table_add(struct detection_table *table, uint32_t number,
     table->members[at].subject = number;
     table->members[at].place = place;
     if (table->member_names != NULL) {
-        copy_name(table->member_names[at], name != NULL ? name : "",
-                  name != NULL ? strlen(name) : 0);
+        detection_copy_name(table->member_names[at], name != NULL ? name : "",
+                            name != NULL ? strlen(name) : 0);
     }
     table->members[at].list_next = entry->members_first;
     const uint32_t touched = detection_larger(member->attempt_second, member->answer_second);

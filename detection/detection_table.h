@@ -44,9 +44,9 @@ struct detection_shape {
     uint32_t entries_max, members_max; /* members_max 0: no sets */
     uint32_t counters;                 /* sums of each subject: 0 to 16 */
     uint32_t ring; /* sub-buckets of the sums' window, to DETECTION_RING_MAX; 1: no window */
-    uint32_t bucket_seconds; /* length of a sub-bucket */
-    bool has_names;
-    bool is_weighed; /* the first sum is what a fact weighs; else it is 1 */
+    uint32_t bucket_seconds;          /* length of a sub-bucket */
+    bool has_names, has_member_names; /* texts beside subjects, beside members */
+    bool is_weighed;                  /* the first sum is what a fact weighs; else it is 1 */
     /* Windows: a subject is taken up with the first second that leaves an attempt of it without an
      * answer, and then with all that comes. */
     bool needs_unanswered;
@@ -93,38 +93,39 @@ struct detection_watch {
     uint64_t first_second; /* and it was not there before */
 };
 
+/* What each look at a subject needs comes first, and stands together. */
 struct detection_table {
+    struct detection_entry *entries;
+    struct detection_member *members;
+    uint32_t *entry_heads, *member_heads;
+    uint64_t *heads_used; /* a bit for each head of subjects that leads to some */
+    uint64_t *sums;       /* entries_max * counters: over the window */
+    uint64_t
+        *weights; /* what a subject weighs when one must go; DETECTION_WEIGHT_NONE: no subject */
+    uint64_t *buckets; /* entries_max * ring of struct detection_bucket; NULL when ring is 1 */
     struct detection_shape shape;
-    struct detection_watch watch; /* windows: may be set at any time */
-    uint64_t second;              /* windows: the current one, ... */
-    uint64_t bucket;              /* ... and its sub-bucket: second / bucket_seconds */
-    uint64_t span;                /* seconds that members stay: what _advance was told */
+    uint32_t entry_mask, member_mask;
     /* High-water marks: behind them nothing was touched; and lists: number + 1, 0 = end. */
     uint32_t entries_used, members_used, buckets_used;
     uint32_t entries_free, members_free, buckets_free;
     uint32_t entries_live;
-    uint32_t entry_mask, member_mask;
     uint32_t members_chained; /* since the reset: 0: all heads are 0 */
-    uint32_t hand;            /* where the search for the lightest goes on */
     /* Whoever goes next, and the one after, as they were when they were found. */
     struct detection_candidate {
         uint32_t number; /* DETECTION_NONE: not known */
         uint64_t weight;
     } candidates[2];
     uint32_t newcomers; /* that found the table full, in this second */
+    uint32_t hand;      /* where the search for the lightest goes on */
     bool is_saturated;
-    struct detection_entry *entries;
-    struct detection_member *members;
-    uint64_t *buckets; /* entries_max * ring of struct detection_bucket; NULL when ring is 1 */
-    uint64_t *sums;    /* entries_max * counters: over the window */
-    uint64_t
-        *weights;   /* what a subject weighs when one must go; DETECTION_WEIGHT_NONE: no subject */
-    uint64_t *due;  /* windows: DETECTION_DUE_SLOTS sets of entries, each by sub-bucket */
-    uint64_t *told; /* windows: the set of entries to look at: of which something was told */
+    uint64_t second; /* windows: the current one, ... */
+    uint64_t bucket; /* ... and its sub-bucket: second / bucket_seconds */
+    uint64_t span;   /* seconds that members stay: what _advance was told */
+    uint64_t *due;   /* windows: DETECTION_DUE_SLOTS sets of entries, each by sub-bucket */
+    uint64_t *told;  /* windows: the set of entries to look at: of which something was told */
+    struct detection_watch watch; /* windows: may be set at any time */
     char (*entry_names)[DETECTION_NAME_BYTES], (*member_names)[DETECTION_NAME_BYTES];
-    uint32_t *entry_heads, *member_heads;
-    uint64_t *heads_used; /* a bit for each head of subjects that leads to some */
-    void *memory;         /* of all of the above, in one piece that is touched where it is used */
+    void *memory; /* of all of the above, in one piece that is touched where it is used */
     size_t memory_bytes;
 };
 

@@ -1,6 +1,8 @@
 /* Inside of a table of subjects, shared by detection_table*.c alone. */
 #pragma once
 
+#include <string.h>
+
 #include "base/hash.h"
 #include "detection/detection_table.h"
 
@@ -63,6 +65,15 @@ static inline struct detection_bucket *detection_bucket_now(const struct detecti
 static inline uint32_t detection_larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+
+static inline void detection_copy_name(char out[DETECTION_NAME_BYTES], const char *name,
+                                       size_t length)
+{
+    const size_t cut = length < DETECTION_NAME_BYTES ? 0 : length - (DETECTION_NAME_BYTES - 1);
+
+    memcpy(out, name + cut, length - cut);
+    out[length - cut] = '\0';
 }
 
 /* Words of a set of all subjects, a bit each. */

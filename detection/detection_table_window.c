@@ -11,10 +11,10 @@
 #include "detection/detection_table_inner.h"
 
 /* How many subjects ahead a merge asks for the memory of one, and for what that leads to. */
-#define AHEAD_FROM   18 /* another processor wrote it */
-#define AHEAD_HEAD   10
-#define AHEAD_ENTRY  6
-#define AHEAD_MEMBER 3
+#define AHEAD_FROM   28 /* another processor wrote it */
+#define AHEAD_HEAD   18
+#define AHEAD_ENTRY  12
+#define AHEAD_MEMBER 6
 
 /* How many subjects at least are looked at together, so that their memory comes meanwhile. */
 #define LOOK_AT_LEAST 32
@@ -146,7 +146,7 @@ static void merge_entry(struct detection_table *into, const struct detection_tab
     }
     into->entries[number].origins |= entry->origins;
     into->entries[number].told_second = (uint32_t)into->second;
-    if (from->entry_names != NULL) {
+    if (from->entry_names != NULL && into->entry_names[number][0] == '\0') {
         detection_table_set_name(into, number, from->entry_names[at],
                                  strlen(from->entry_names[at]));
     }
@@ -183,6 +183,9 @@ static ALWAYS_INLINE void ask_for_head(const struct detection_table *into,
     if (from->shape.counters > 0) {
         __builtin_prefetch(detection_sums_of(from, at));
     }
+    if (from->entry_names != NULL) {
+        __builtin_prefetch(from->entry_names[at]);
+    }
 }
 
 static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint64_t hash)
@@ -195,8 +198,12 @@ static ALWAYS_INLINE void ask_for_entry(const struct detection_table *into, uint
 
     __builtin_prefetch(entry, 1);
     __builtin_prefetch(&entry->first_ns, 1);
+    __builtin_prefetch(&into->weights[number], 1);
     if (into->shape.counters > 0) {
         __builtin_prefetch(detection_sums_of(into, number), 1);
+    }
+    if (into->entry_names != NULL) {
+        __builtin_prefetch(into->entry_names[number]);
     }
 }
 

@@ -25,11 +25,11 @@ enum { DETECTOR_TCP = 1, DETECTOR_UDP = 2, DETECTOR_ICMP = 4, DETECTOR_OTHER = 8
 enum detector_size { SIZE_VICTIMS, SIZE_SCANNERS, SIZE_KEYS, SIZE_FEW /* 256 */ };
 
 struct detector_view {
-    const char *name; /* NULL: no more views */
-    uint8_t size;     /* enum detector_size */
-    uint8_t counters; /* sums of each subject */
-    uint8_t members;  /* in its set, on average over all subjects; 0: no set */
-    bool has_names;
+    const char *name;                 /* NULL: no more views */
+    uint8_t size;                     /* enum detector_size */
+    uint8_t counters;                 /* sums of each subject */
+    uint8_t members;                  /* in its set, on average over all subjects; 0: no set */
+    bool has_names, has_member_names; /* of subjects, of members */
     bool is_weighed; /* a fact may count for many in the first sum: so much it weighs in a full one
                       */
 };
@@ -149,9 +149,11 @@ struct detector_note {
     struct detection_table *table;
     struct detection_subject subject;
     bool has_member;
+    bool has_subject_name, has_member_name;
     uint64_t hash, weight, first_ns, last_ns; /* of detection_table_touch */
     uint64_t counts[DETECTOR_NOTE_COUNTERS];
     struct detection_member member;
+    struct note_names *names;
 };
 
 /* Parts of a fact of which its subject is made. */
@@ -166,7 +168,7 @@ enum {
 /* The same for later, in the order of the calls: subjects are each elsewhere in memory, so notes
  * wait while that is on its way. Until the next call the caller may add to `counts` (of the view's
  * counters; all 0) and tell of one member. `weight`: what it counts in the first sum, where that
- * may be much; else 1. NULL: a full view refuses the subject. Not for views with names. */
+ * may be much; else 1. NULL: a full view refuses the subject. */
 struct detector_note *detector_note(const struct detector_rules *rules,
                                     struct detection_frame *frame, uint32_t view,
                                     const struct detection_subject *subject, uint64_t time_ns,
@@ -187,6 +189,9 @@ struct detection_member *detector_note_peer(struct detector_note *note,
                                             struct detection_frame *frame,
                                             const struct detection_fact *fact,
                                             const struct ip_address *peer);
+/* Names of its subject and of its member, copied, in views that keep some. */
+void detector_note_name(struct detector_note *note, struct record_text name);
+void detector_note_member_name(struct detector_note *note, struct record_text name);
 /* It went on until `time_ns`; 0: it did not. */
 static inline void detector_note_until(struct detector_note *note, uint64_t time_ns)
 {

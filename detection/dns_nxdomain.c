@@ -16,27 +16,28 @@ enum { PARAM_SHARE, PARAM_RANDOM };
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
-    const struct detection_subject subject = {.source = fact->source};
-    struct detection_table *table = detector_view(rules, frame, 0);
-
     if (!fact->is_answered || dns_name_is_local(fact->name)) {
         return;
     }
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
+    struct detector_note *note = detector_note_of(rules, frame, 0, fact, PART_SOURCE, 1);
 
-    detection_table_count(table, number, COUNT_ANSWERS, 1);
+    if (note == NULL) {
+        return;
+    }
+    note->counts[COUNT_ANSWERS] = 1;
     if (fact->code != RCODE_NXDOMAIN) {
         return;
     }
     const struct record_text label = dns_name_label(fact->name);
-    const struct detection_member member = detector_member(
-        frame, detector_hash_bytes(frame, label.data, label.length), fact, true, false);
-    char name[DETECTION_NAME_BYTES];
+    const struct record_text shown = {fact->name.data, fact->name.length < DETECTION_NAME_BYTES
+                                                           ? fact->name.length
+                                                           : DETECTION_NAME_BYTES - 1};
 
-    (void)snprintf(name, sizeof(name), "%.*s", (int)fact->name.length, fact->name.data);
-    detection_table_count(table, number, COUNT_NXDOMAIN, 1);
-    detection_table_count(table, number, COUNT_RANDOM, dns_label_looks_random(label));
-    detection_table_add(table, number, &member, name);
+    note->counts[COUNT_NXDOMAIN] = 1;
+    note->counts[COUNT_RANDOM] = dns_label_looks_random(label);
+    (void)detector_note_member(note, frame, detector_hash_bytes(frame, label.data, label.length),
+                               fact, true, false);
+    detector_note_member_name(note, shown);
 }
 
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,
@@ -124,7 +125,7 @@ const struct detector_ops dns_nxdomain_detector = {
                .size = SIZE_KEYS,
                .counters = COUNTERS,
                .members = 4,
-               .has_names = true}},
+               .has_member_names = true}},
     .windows = {{.view = 0}},
     .windows_count = 1,
     .params = {{.type = CONFIG_U64,

@@ -49,26 +49,21 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         return;
     }
     const uint64_t hash = detector_hash_bytes(frame, domain.data, domain.length);
-    struct detection_table *table = detector_view(rules, frame, 0);
 
     memcpy(subject.label, &hash, sizeof(subject.label));
-    const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
-    const struct detection_member member = detector_member(
-        frame, detector_hash_bytes(frame, host.data, host.length), fact, true, fact->is_answered);
-    char name[DETECTION_NAME_BYTES];
+    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
 
-    const size_t name_bytes = host.length < sizeof(name) ? host.length : sizeof(name) - 1;
-
-    memcpy(name, host.data, name_bytes);
-    name[name_bytes] = '\0';
-    detection_table_set_name(table, number, domain.data, domain.length);
-    detection_table_count(table, number, COUNT_QUERIES, 1);
-    detection_table_count(table, number, COUNT_NAME_BYTES, host.length);
-    detection_table_count(table, number, COUNT_ENTROPY, dns_name_entropy(host));
-    detection_table_count(table, number, COUNT_UP_BYTES, fact->payload_bytes[0]);
-    detection_table_count(table, number, COUNT_RAW,
-                          fact->type == TYPE_NULL || fact->type >= TYPE_PRIVATE_FIRST);
-    detection_table_add(table, number, &member, name);
+    if (note == NULL) {
+        return;
+    }
+    detector_note_name(note, domain);
+    note->counts[COUNT_QUERIES] = 1;
+    note->counts[COUNT_NAME_BYTES] = host.length;
+    note->counts[COUNT_ENTROPY] = dns_name_entropy(host);
+    note->counts[COUNT_UP_BYTES] = fact->payload_bytes[0];
+    note->counts[COUNT_RAW] = fact->type == TYPE_NULL || fact->type >= TYPE_PRIVATE_FIRST;
+    (void)detector_note_member(note, frame, detector_hash_bytes(frame, host.data, host.length),
+                               fact, true, fact->is_answered);
 }
 
 static double mean_entropy(const struct detection_table *table, uint32_t number)

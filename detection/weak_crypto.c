@@ -33,8 +33,8 @@ static bool is_broken(uint16_t cipher)
         {0xc015, 0xc01c}, {0xc033, 0xc034}, {0xc039, 0xc03b}, {0xc046, 0xc047}, {0xc05a, 0xc05b},
         {0xc084, 0xc085}};
 
-    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
-        if (cipher >= ranges[i].first && cipher <= ranges[i].last) {
+    for (size_t i = 0; i < ARRAY_COUNT(ranges) && cipher >= ranges[i].first; i++) { /* in order */
+        if (cipher <= ranges[i].last) {
             return true;
         }
     }

@@ -33,56 +33,84 @@ static void fact_of_flow(struct detection_fact *fact, enum detection_event event
 }
 
 static void add(struct detection_frame *frame, enum detection_event event,
-                const struct packet *packet, const struct flow_table *table,
-                const struct flow *flow)
+                const struct packet *packet, const struct flow *flow)
 {
-    struct detection_fact *fact = detection_frame_room(frame);
+    struct detection_step *step = detection_frame_step(frame);
 
-    fact_of_flow(fact, event, table, flow, packet->time_ns);
-    fact->is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
-    if (!address_is_multicast(&fact->target)) { /* nobody answers in its name */
-        detection_frame_add_room(frame);
+    step->event = (uint8_t)event;
+    step->protocol = flow->key.protocol;
+    step->source_port = flow_client_port(flow);
+    step->target_port = flow_server_port(flow);
+    step->source = flow_client_address(flow);
+    step->target = flow_server_address(flow);
+    step->is_answered = (flow->bits & FLOW_SAW_SYN_ACK) != 0;
+    step->time_ns = packet->time_ns;
+    if (!address_is_multicast(&step->target)) { /* nobody answers in its name */
+        detection_frame_add_step(frame);
     }
 }
 
 /* ---- services ---- */
 
+/* By its port alone, where nothing was recognised. */
+static enum detection_service service_of_port(uint8_t protocol, uint16_t server_port)
+{
+    if (server_port == 53) {
+        return DETECTION_SERVICE_DNS;
+    }
+    if (protocol != IP_PROTOCOL_TCP) {
+        return DETECTION_SERVICE_NONE;
+    }
+    switch (server_port) {
+    case 21:
+        return DETECTION_SERVICE_FTP;
+    case 22:
+        return DETECTION_SERVICE_SSH;
+    case 23:
+        return DETECTION_SERVICE_TELNET;
+    case 80:
+        return DETECTION_SERVICE_HTTP;
+    case 110: /* pop3 */
+    case 143: /* imap */
+    case 587: /* submission */
+        return DETECTION_SERVICE_MAIL;
+    case 443:
+        return DETECTION_SERVICE_TLS;
+    case 445:
+        return DETECTION_SERVICE_SMB;
+    case 1433:  /* mssql */
+    case 1521:  /* oracle */
+    case 3306:  /* mysql */
+    case 5432:  /* postgresql */
+    case 6379:  /* redis */
+    case 27017: /* mongodb */
+        return DETECTION_SERVICE_DATABASE;
+    case 3389:
+        return DETECTION_SERVICE_RDP;
+    default:
+        return DETECTION_SERVICE_NONE;
+    }
+}
+
 enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t server_port)
 {
-    static const struct {
-        uint8_t app;
-        uint16_t port;
-        uint8_t service;
-    } services[] = {{APP_SSH, 22, DETECTION_SERVICE_SSH},
-                    {APP_RDP, 3389, DETECTION_SERVICE_RDP},
-                    {APP_SMB, 445, DETECTION_SERVICE_SMB},
-                    {APP_FTP, 21, DETECTION_SERVICE_FTP},
-                    {APP_TELNET, 23, DETECTION_SERVICE_TELNET},
-                    {APP_MYSQL, 3306, DETECTION_SERVICE_DATABASE},
-                    {APP_POSTGRESQL, 5432, DETECTION_SERVICE_DATABASE},
-                    {APP_REDIS, 6379, DETECTION_SERVICE_DATABASE},
-                    {APP_UNKNOWN, 1433, DETECTION_SERVICE_DATABASE},
-                    {APP_UNKNOWN, 1521, DETECTION_SERVICE_DATABASE},
-                    {APP_UNKNOWN, 27017, DETECTION_SERVICE_DATABASE},
-                    {APP_POP3, 110, DETECTION_SERVICE_MAIL},
-                    {APP_IMAP, 143, DETECTION_SERVICE_MAIL},
-                    {APP_SMTP, 587, DETECTION_SERVICE_MAIL},
-                    {APP_HTTP, 80, DETECTION_SERVICE_HTTP},
-                    {APP_TLS, 443, DETECTION_SERVICE_TLS},
-                    {APP_DNS, 53, DETECTION_SERVICE_DNS}};
+    static const uint8_t services[APP_COUNT] = {[APP_SSH] = DETECTION_SERVICE_SSH,
+                                                [APP_RDP] = DETECTION_SERVICE_RDP,
+                                                [APP_SMB] = DETECTION_SERVICE_SMB,
+                                                [APP_FTP] = DETECTION_SERVICE_FTP,
+                                                [APP_TELNET] = DETECTION_SERVICE_TELNET,
+                                                [APP_MYSQL] = DETECTION_SERVICE_DATABASE,
+                                                [APP_POSTGRESQL] = DETECTION_SERVICE_DATABASE,
+                                                [APP_REDIS] = DETECTION_SERVICE_DATABASE,
+                                                [APP_POP3] = DETECTION_SERVICE_MAIL,
+                                                [APP_IMAP] = DETECTION_SERVICE_MAIL,
+                                                [APP_SMTP] = DETECTION_SERVICE_MAIL,
+                                                [APP_HTTP] = DETECTION_SERVICE_HTTP,
+                                                [APP_TLS] = DETECTION_SERVICE_TLS,
+                                                [APP_DNS] = DETECTION_SERVICE_DNS};
 
-    for (size_t i = 0; i < ARRAY_COUNT(services) && app != APP_UNKNOWN; i++) {
-        if (services[i].app == app) {
-            return (enum detection_service)services[i].service;
-        }
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(services) && app == APP_UNKNOWN; i++) {
-        if (services[i].port == server_port &&
-            (protocol == IP_PROTOCOL_TCP || services[i].service == DETECTION_SERVICE_DNS)) {
-            return (enum detection_service)services[i].service;
-        }
-    }
-    return DETECTION_SERVICE_NONE;
+    return app != APP_UNKNOWN ? (enum detection_service)services[app]
+                              : service_of_port(protocol, server_port);
 }
 
 /* ---- packets ---- */
@@ -138,17 +166,17 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
     const uint8_t flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST);
 
     if (flags == TCP_SYN && direction == 0) {
-        add(frame, DETECTION_SYN, packet, table, flow);
+        add(frame, DETECTION_SYN, packet, flow);
     } else if (flags == (TCP_SYN | TCP_ACK) && direction == 1) {
-        add(frame, DETECTION_SYN_ACK, packet, table, flow);
+        add(frame, DETECTION_SYN_ACK, packet, flow);
     } else if ((flags & TCP_RST) != 0) {
         if (direction == 1 && flow_packets_of(flow, 1) == 1) {
-            add(frame, DETECTION_RST, packet, table, flow);
+            add(frame, DETECTION_RST, packet, flow);
         }
     } else if (flags == TCP_ACK && direction == 0 &&
                flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
                completes_handshake(packet, table, flow)) {
-        add(frame, DETECTION_ESTABLISHED, packet, table, flow);
+        add(frame, DETECTION_ESTABLISHED, packet, flow);
     }
     if ((packet->tcp_flags & (TCP_FIN | TCP_RST)) != 0) {
         detect_close(frame, packet, table, flow, direction);
@@ -196,6 +224,23 @@ static void detect_fragment(struct detection_frame *frame, const struct packet *
     detection_frame_add(frame, &fact);
 }
 
+/* `bytes`: NULL: not those of a datagram's beginning. */
+static void detect_udp(struct detection_frame *frame, const struct packet *packet,
+                       const uint8_t *bytes, const struct flow *flow, bool is_new, int direction)
+{
+    const bool is_answer = direction == 1 && flow_packets_of(flow, 1) == 1;
+
+    if (bytes != NULL &&
+        (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT)) {
+        detect_dhcp(frame, packet, bytes);
+    }
+    if (is_new && direction == 0) {
+        add(frame, DETECTION_PROBE, packet, flow);
+    } else if (is_answer) {
+        add(frame, DETECTION_SYN_ACK, packet, flow);
+    }
+}
+
 void detect_packet(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes,
                    const struct flow_table *table, const struct flow *flow, bool is_new,
                    int direction)
@@ -218,15 +263,7 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
             detect_tcp(frame, packet, table, flow, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {
-        if (has_head &&
-            (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT)) {
-            detect_dhcp(frame, packet, bytes);
-        }
-        if (is_new && direction == 0) {
-            add(frame, DETECTION_PROBE, packet, table, flow);
-        } else if (direction == 1 && flow_packets_of(flow, 1) == 1) {
-            add(frame, DETECTION_SYN_ACK, packet, table, flow); /* an answer */
-        }
+        detect_udp(frame, packet, has_head ? bytes : NULL, flow, is_new, direction);
     } else if (packet->protocol == IP_PROTOCOL_ICMP || packet->protocol == IP_PROTOCOL_ICMPV6) {
         detect_icmp(frame, packet, table, flow, direction);
     }

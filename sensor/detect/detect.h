@@ -31,16 +31,17 @@ static inline bool detect_wants(const struct packet *packet, const struct flow *
                                 int direction)
 {
     if ((packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0 ||
-        (packet->facts & PACKET_IS_FRAGMENT) != 0 || packet->protocol == IP_PROTOCOL_ICMP ||
-        packet->protocol == IP_PROTOCOL_ICMPV6) {
+        (packet->facts & PACKET_IS_FRAGMENT) != 0) {
         return true;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {
-        return direction == 0 && (flow->bits & FLOW_SAW_SYN) != 0 &&
-               (packet->payload_bytes != 0 || flow_payload_of(flow, 0) == 0) &&
-               flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX;
+        return direction == 0 && flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
+               (flow->bits & FLOW_SAW_SYN) != 0 &&
+               (packet->payload_bytes != 0 || flow_payload_of(flow, 0) == 0);
     }
-    return is_new || (direction == 1 && flow_packets_of(flow, 1) == 1) ||
+    return is_new || packet->protocol == IP_PROTOCOL_ICMP ||
+           packet->protocol == IP_PROTOCOL_ICMPV6 ||
+           (direction == 1 && flow_packets_of(flow, 1) == 1) ||
            packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT;
 }
 
