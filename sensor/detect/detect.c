@@ -6,6 +6,7 @@
 #include "base/zero.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
+#include "sensor/wire/dhcpv6.h"
 
 #define ICMP_ECHO_REPLY     0
 #define ICMP_ECHO_REQUEST   8
@@ -233,6 +234,10 @@ static void detect_udp(struct detection_frame *frame, const struct packet *packe
     if (bytes != NULL &&
         (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT)) {
         detect_dhcp(frame, packet, bytes);
+    } else if (bytes != NULL && (is_new || is_answer) &&
+               (packet->source_port == DHCPV6_SERVER_PORT ||
+                packet->target_port == DHCPV6_CLIENT_PORT)) {
+        detect_dhcpv6(frame, packet, bytes);
     }
     if (is_new && direction == 0) {
         add(frame, DETECTION_PROBE, packet, flow);

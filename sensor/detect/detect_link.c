@@ -4,6 +4,7 @@
 #include "sensor/detect/detect_internal.h"
 #include "sensor/wire/arp.h"
 #include "sensor/wire/dhcp.h"
+#include "sensor/wire/dhcpv6.h"
 #include "sensor/wire/ethernet.h"
 #include "sensor/wire/ndp.h"
 
@@ -126,6 +127,15 @@ void detect_ndp(struct detection_frame *frame, const struct packet *packet, cons
     }
 }
 
+/* The MAC of who sent the frame. */
+static void add_sender(struct detection_fact *fact, const struct packet *packet,
+                       const uint8_t *bytes)
+{
+    if ((packet->facts & PACKET_HAS_MACS) != 0) {
+        memcpy(fact->mac, bytes + packet->mac_offset + sizeof(fact->mac), sizeof(fact->mac));
+    }
+}
+
 void detect_dhcp(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes)
 {
     const struct wire_span message = {bytes + packet->payload_offset,
@@ -148,8 +158,29 @@ void detect_dhcp(struct detection_frame *frame, const struct packet *packet, con
     if (dhcp.is_reply && ipv4_of(dhcp.server_id).version != 0) {
         fact.source = ipv4_of(dhcp.server_id);
     }
-    if ((packet->facts & PACKET_HAS_MACS) != 0) { /* of who sent the frame */
-        memcpy(fact.mac, bytes + packet->mac_offset + sizeof(fact.mac), sizeof(fact.mac));
+    add_sender(&fact, packet, bytes);
+    detection_frame_add(frame, &fact);
+}
+
+void detect_dhcpv6(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes)
+{
+    const struct wire_span message = {bytes + packet->payload_offset,
+                                      packet->payload_captured_bytes};
+    struct dhcpv6 dhcp;
+
+    if (packet->payload_captured_bytes == 0 || dhcpv6_parse(&message, &dhcp) != WIRE_OK) {
+        return;
     }
+    struct detection_fact fact = {.event = DETECTION_DHCP,
+                                  .type = 6,
+                                  .code = dhcp.message_type,
+                                  .is_answered = dhcp.is_from_server,
+                                  .source = packet_source(packet),
+                                  .target = packet_target(packet),
+                                  .source_port = packet->source_port,
+                                  .target_port = packet->target_port,
+                                  .time_ns = packet->time_ns};
+
+    add_sender(&fact, packet, bytes);
     detection_frame_add(frame, &fact);
 }

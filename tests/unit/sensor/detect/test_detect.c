@@ -12,6 +12,7 @@
 #include "sensor/flow/flow_table.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
+#include "sensor/wire/dhcpv6.h"
 #include "tests/support/packet_builder.h"
 
 #define START UINT64_C(1700000000)
@@ -403,6 +404,40 @@ static void what_is_not_sure_is_not_told(void **state)
     }
 }
 
+/* A message of a DHCPv6 server, as it goes to the client. */
+static void send_dhcpv6(const char *source, uint16_t source_port, uint8_t type, uint64_t second)
+{
+    const uint8_t message[] = {type, 0x12, 0x34, 0x56};
+    const bool is_client = source_port == DHCPV6_CLIENT_PORT;
+    struct packet_builder b;
+    uint8_t buffer[256];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    build_ipv6(&b,
+               (struct build_ip){.source = source, .target = is_client ? "ff02::1:2" : "fe80::c"});
+    build_udp(&b, source_port, is_client ? DHCPV6_SERVER_PORT : DHCPV6_CLIENT_PORT);
+    build_bytes(&b, message, sizeof(message));
+    const struct frame frame = build_frame(&b, (START + second) * NS_PER_SEC);
+    play(&frame);
+}
+
+static void a_dhcpv6_server_that_comes_after_the_learning_time_is_told(void **state)
+{
+    struct detector_rules *rules = detection_rules(&settings, "rogue_server");
+
+    (void)state;
+    rules->mode = DETECTOR_ALERT;
+    rules->params[0].number = 5 * NS_PER_SEC; /* it learns */
+    send_dhcpv6("fe80::1", DHCPV6_SERVER_PORT, DHCPV6_ADVERTISE, 0);
+    send_dhcpv6("fe80::c", DHCPV6_CLIENT_PORT, DHCPV6_SOLICIT, 20);
+    send_dhcpv6("fe80::1", DHCPV6_SERVER_PORT, DHCPV6_REPLY, 20);
+    send_dhcpv6("fe80::bad", 40000, DHCPV6_ADVERTISE, 20);
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_ROGUE_DHCP);
+    assert_non_null(strstr(scene.alerts[0].description, "fe80::bad "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +452,7 @@ int main(void)
         TEST(applications_have_the_names_of_records),
         TEST(a_recognised_application_on_an_unusual_port_is_told),
         TEST(what_is_not_sure_is_not_told),
+        TEST(a_dhcpv6_server_that_comes_after_the_learning_time_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
