@@ -43,10 +43,13 @@ GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", os.path.join(BIN, "..", "tests",
 IS_LIVE = os.environ.get("NETSCOPE_SOAK_INSIDE") == "1"
 LOADS = [("-t", "-b", "-f", 300), ("-f", 20000), ("-6", "-f", 2000), ("-F", "-s", 1400, "-f", 100),
          ("-t", "-b", "-s", 1200, "-f", 5000), ("-g", "-f", 400)]
+# Of the last five minutes, so that an answer stays as large as it was. {ms}, {time}: when those began.
 QUESTIONS = [*((path, 200) for path in (
-    "/v1/flows?page_size=200", "/v1/facets", "/v1/hosts?limit=50", "/v1/services?limit=50", "/v1/map", "/v1/sensors",
-    "/v1/query:aggregate?group_by=application&step=60s", "/v1/alerts", "/v1/ledger", "/v1/status", "/metrics", "/",
-    "/v1/flows?filter=server.port%20%3D%20443")), ("/v1/flows?filter=(", 400), ("/v1/nothing", 404)]
+    "/v1/flows?from={ms}&page_size=200", "/v1/facets?from={ms}", "/v1/hosts?from={time}&limit=50", "/v1/map?from={time}",
+    "/v1/services?from={time}&limit=50", "/v1/query:aggregate?from={time}&group_by=application&step=60s",
+    "/v1/flows?from={ms}&filter=server.port%20%3D%20443", "/v1/timeseries?metric=bps&by=app&from={ms}&step=1000",
+    "/v1/sensors", "/v1/alerts", "/v1/ledger", "/v1/status", "/metrics", "/")),
+    ("/v1/flows?filter=(", 400), ("/v1/nothing", 404)]
 
 
 def status_of(url):
@@ -103,6 +106,8 @@ class Clients:
         at = 0
         while not self.is_over.wait(0.2):
             path, wanted = QUESTIONS[at % len(QUESTIONS)]
+            since = int(time.time()) - 300
+            path = path.format(ms=1000 * since, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since)))
             begin = time.monotonic()
             status = status_of(f"http://127.0.0.1:{self.soak.collector.http}{path}")
             self.times.append(time.monotonic() - begin)
