@@ -32,7 +32,7 @@ struct live_handle {
     struct live_group *group;
     uint64_t opening_ns, start_ns; /* as in struct live_opened */
     uint32_t fraction_ns;
-    uint32_t superpacket_bytes; /* longer is one; UINT32_MAX: unknown MTU */
+    _Atomic uint32_t superpacket_bytes; /* longer is one; UINT32_MAX: unknown MTU; follows it */
 
     _Atomic int phase;
     _Atomic bool is_release_asked;

@@ -76,12 +76,23 @@ static void ring_look(const struct capture_live *live, struct live_handle *handl
     handle->bytes_looked = counts.processed_bytes;
 }
 
+/* Under the lock. */
+static void mtu_note(struct capture_live *live, struct live_group *group, uint32_t mtu_bytes)
+{
+    const uint32_t longest = mtu_bytes == 0 ? UINT32_MAX : mtu_bytes + LINK_OVERHEAD_BYTES;
+
+    group->mtu_bytes = mtu_bytes;
+    for (uint32_t i = 0; i < live->shards_count; i++) {
+        atomic_store_explicit(&group->handles[i].superpacket_bytes, longest, memory_order_relaxed);
+    }
+}
+
 /* Puts the opened handles into the group. Under the lock. */
 void live_group_publish(struct capture_live *live, struct live_group *group,
                         const struct live_opened *opened)
 {
     group->interface_index = opened->interface_index;
-    group->mtu_bytes = opened->mtu_bytes;
+    mtu_note(live, group, opened->mtu_bytes);
     group->link_type = opened->link_type;
     group->state = CAPTURE_UP;
     group->is_lost = false;
@@ -92,8 +103,6 @@ void live_group_publish(struct capture_live *live, struct live_group *group,
         handle->opening_ns = opened->opening_ns;
         handle->start_ns = opened->start_ns;
         handle->fraction_ns = opened->fraction_ns;
-        handle->superpacket_bytes =
-            opened->mtu_bytes == 0 ? UINT32_MAX : opened->mtu_bytes + LINK_OVERHEAD_BYTES;
         handle->received_last = opened->received_base[i];
         handle->dropped_last = opened->dropped_base[i];
         handle->interface_dropped_last = 0; /* libpcap counts from its own opening */
@@ -239,6 +248,7 @@ static void statistics_take_all(struct capture_live *live, uint64_t now_ns)
         }
         if (group->state != CAPTURE_GONE) {
             group->state = live_interface_is_up(group->name) ? CAPTURE_UP : CAPTURE_DOWN;
+            mtu_note(live, group, live_interface_mtu(group->name));
         }
     }
     (void)pthread_mutex_unlock(&live->lock);

@@ -47,6 +47,12 @@ bool live_interface_is_up(const char *interface)
                                  (answer.ifr_flags & IFF_UP) != 0);
 }
 
+uint32_t live_interface_mtu(const char *interface)
+{
+    struct ifreq answer = {0};
+    return interface_ask(interface, SIOCGIFMTU, &answer) == 0 ? (uint32_t)answer.ifr_mtu : 0;
+}
+
 static bool is_loopback(const char *interface)
 {
     struct ifreq answer = {0};
@@ -336,10 +342,7 @@ int live_open(const struct capture_settings *settings, const char *interface, ui
         return error_set(err, fault.code, "%s", fault.message);
     }
 
-    struct ifreq answer = {0};
-    if (interface_ask(interface, SIOCGIFMTU, &answer) == 0) {
-        out->mtu_bytes = (uint32_t)answer.ifr_mtu;
-    }
+    out->mtu_bytes = live_interface_mtu(interface);
     out->link_type = capture_link_type_of(pcap_datalink(out->handles[0]));
     return 0;
 }

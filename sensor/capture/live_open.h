@@ -44,5 +44,8 @@ void live_opened_close(struct live_opened *opened);
 /* Closes the tap of a handle that is to bring nothing more, and leaves the ring as it is. */
 void live_tap_close(pcap_t *handle);
 
+/* 0: it has none, or it is not known. */
+uint32_t live_interface_mtu(const char *interface);
+
 /* Is it up? Errors count as no. "any" is always up. */
 bool live_interface_is_up(const char *interface);

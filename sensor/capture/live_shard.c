@@ -78,7 +78,7 @@ static void on_packet(unsigned char *context, const struct pcap_pkthdr *header,
     if (header->caplen < header->len) {
         counter_add(&handle->truncated, 1);
     }
-    if (header->len > handle->superpacket_bytes) {
+    if (header->len > atomic_load_explicit(&handle->superpacket_bytes, memory_order_relaxed)) {
         counter_add(&handle->superpackets, 1);
     }
 

@@ -465,6 +465,18 @@ def the_snaplen_cuts_in_the_kernel_and_is_counted():
 
 
 @case
+def an_mtu_that_is_raised_makes_no_long_frame_a_superpacket():
+    probe = Probe("timeout_ms=10", "shards=2")
+    for side, name in (("a", OURS), ("a" if INSIDE else "b", PEER)):
+        run("ip", "link", "set", name, "mtu", "9000", side=side)
+    time.sleep(2)  # it is looked at once a second
+    sent = send("-n", 300, "-r", 20000, "-s", 4000)
+    result = probe.stop()
+    same(result["frames"], sent, "frames")
+    same(one(result)["superpackets"], 0, "frames above the MTU")
+
+
+@case
 def a_filter_lets_through_what_it_names():
     probe = Probe("timeout_ms=10", "filter=udp src port 1030")
     send("-n", 2560, "-r", 40000)
