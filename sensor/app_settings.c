@@ -99,6 +99,9 @@ static void fill_capture(struct app *app)
         .direction = strcmp(from->direction, "in") == 0    ? CAPTURE_IN
                      : strcmp(from->direction, "out") == 0 ? CAPTURE_OUT
                                                            : CAPTURE_BOTH,
+        .timestamps = strcmp(from->timestamps, "adapter") == 0       ? CAPTURE_TIME_ADAPTER
+                      : strcmp(from->timestamps, "host_hiprec") == 0 ? CAPTURE_TIME_HIPREC
+                                                                     : CAPTURE_TIME_HOST,
         .fanout = strcmp(from->fanout, "cbpf") == 0 ? CAPTURE_FANOUT_CBPF : CAPTURE_FANOUT_HASH};
 }
 

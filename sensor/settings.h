@@ -36,6 +36,7 @@ struct capture_section {
     const char *filter;
     const char *direction;
     const char *fanout;
+    const char *timestamps;
     bool pace;
     bool loop;
 };

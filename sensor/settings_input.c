@@ -103,6 +103,16 @@ const struct config_field capture_fields[] = {
      .help =
          "How the kernel spreads flows over shards: cbpf by a program that computes the shards' "
          "own hash; hash by its own, so that most packets are handed on inside."},
+    {.type = CONFIG_CHOICE,
+     .key = "timestamps",
+     .offset = FIELD(capture_section, timestamps),
+     .value = "host",
+     .choices = "host|host_hiprec|adapter",
+     .help =
+         "Who gives packets their time, as in tcpdump -j: the kernel, the kernel at its finest, "
+         "or the network card by a clock that is kept with the machine's (needs CAP_NET_ADMIN; "
+         "security.keep_capabilities for an interface that comes back). What the interface "
+         "cannot do is told, and the kernel's time taken."},
     {.type = CONFIG_BOOL,
      .key = "pace",
      .offset = FIELD(capture_section, pace),

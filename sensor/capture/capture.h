@@ -30,6 +30,14 @@ enum capture_fanout {
     CAPTURE_FANOUT_COUNT
 };
 
+/* Who gives live packets their time. */
+enum capture_timestamps {
+    CAPTURE_TIME_HOST,    /* the kernel */
+    CAPTURE_TIME_HIPREC,  /* the kernel, at its finest */
+    CAPTURE_TIME_ADAPTER, /* the network card, by a clock that follows the machine's */
+    CAPTURE_TIMESTAMPS_COUNT
+};
+
 /* What to read. Texts are borrowed until the open call returns. */
 struct capture_settings {
     const char *interfaces; /* live: "eth0" or "eth0,eth1"; NULL or "": the default route's */
@@ -49,6 +57,7 @@ struct capture_settings {
      * packet; NULL: it is waited for. Outlives the capture. */
     const atomic_bool *stop;
     enum capture_direction direction;
+    enum capture_timestamps timestamps; /* live; what is not supported is told as a warning */
     enum capture_fanout fanout;
     struct hash_key key; /* of the fanout program */
 };

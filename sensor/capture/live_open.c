@@ -103,16 +103,18 @@ static void name_add(void *context, const struct capture_interface *interface)
     }
 }
 
-static int activation_error(pcap_t *handle, const char *interface, int status, struct error *err)
+static int activation_error(pcap_t *handle, const char *interface, int status, bool is_adapter,
+                            struct error *err)
 {
     if (status == PCAP_ERROR_PERM_DENIED || status == PCAP_ERROR_PROMISC_PERM_DENIED) {
         char program[256] = "netscope-sensor";
         const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
         program[length > 0 ? (size_t)length : strlen(program)] = '\0';
         return error_set(err, EPERM,
-                         "open %s: permission denied (needs CAP_NET_RAW: run as root, or "
-                         "setcap cap_net_raw+ep %s)",
-                         interface, program);
+                         "open %s: permission denied (needs CAP_NET_RAW%s: run as root, or "
+                         "setcap cap_net_raw%s+ep %s)",
+                         interface, is_adapter ? " and, for the card's time, CAP_NET_ADMIN" : "",
+                         is_adapter ? ",cap_net_admin" : "", program);
     }
     if (status == PCAP_ERROR_NO_SUCH_DEVICE) {
         struct name_list list = {.used = 0};
@@ -133,6 +135,25 @@ static int activation_error(pcap_t *handle, const char *interface, int status, s
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* An interface that cannot do what is asked goes on with the kernel's time. */
+static int timestamps_choose(pcap_t *handle, const struct capture_settings *settings,
+                             const char *interface, struct error *warning)
+{
+    static const int types[CAPTURE_TIMESTAMPS_COUNT] = {PCAP_TSTAMP_HOST, PCAP_TSTAMP_HOST_HIPREC,
+                                                        PCAP_TSTAMP_ADAPTER};
+    const int type = types[settings->timestamps];
+    const int status = type == PCAP_TSTAMP_HOST ? 0 : pcap_set_tstamp_type(handle, type);
+
+    if (status == PCAP_WARNING_TSTAMP_TYPE_NOTSUP || status == PCAP_ERROR_CANTSET_TSTAMP_TYPE) {
+        error_set(warning, ENOTSUP,
+                  "open %s: it cannot give packets the time as capture.timestamps says (%s): they "
+                  "have the kernel's",
+                  interface, pcap_tstamp_type_val_to_name(type));
+        return 0;
+    }
+    return status;
+}
+
 static pcap_t *activate(const struct capture_settings *settings, const char *interface,
                         struct live_opened *out, struct error *warning, struct error *err)
 {
@@ -147,13 +168,15 @@ static pcap_t *activate(const struct capture_settings *settings, const char *int
     status |= pcap_set_timeout(handle, (int)(settings->timeout_ns / NS_PER_MS));
     status |= pcap_set_buffer_size(handle, (int)settings->buffer_bytes);
     status |= pcap_set_immediate_mode(handle, settings->is_immediate ? 1 : 0);
+    status |= timestamps_choose(handle, settings, interface, warning);
     out->fraction_ns =
         pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO) == 0 ? 1 : 1000;
     if (status == 0) {
         status = pcap_activate(handle);
     }
     if (status < 0) {
-        activation_error(handle, interface, status, err);
+        activation_error(handle, interface, status, settings->timestamps == CAPTURE_TIME_ADAPTER,
+                         err);
         pcap_close(handle);
         return NULL;
     }

@@ -237,6 +237,17 @@ class Capture(unittest.TestCase):
     def sensor_pid(self, sensor):
         return sensor.process.pid  # `ip netns exec` becomes the program
 
+    def test_an_interface_without_a_clock_of_its_own_says_so_and_has_the_kernels_time(self):
+        before = time.time()
+        sensor = self.start(NETSCOPE_CAPTURE__TIMESTAMPS="adapter")
+        sent = send("-n", 100, "-r", 5000)
+        self.ledger()
+        self.assertIn("cap0: it cannot give packets the time as capture.timestamps says (adapter)", sensor.text())
+        self.assertEqual(self.end(sensor), sent)
+        for flow in json_lines(self.flows):
+            at = calendar.timegm(time.strptime(flow["start_time"][:19], "%Y-%m-%dT%H:%M:%S"))
+            self.assertTrue(before - 2 < at < time.time() + 1, flow["start_time"])
+
     def test_a_cpu_that_is_not_there_ends_the_start(self):
         done = run(SENSOR, "-i", "lo", environment={"NETSCOPE_PIPELINE__CPUS": "1000"})
         self.assertNotEqual(done.returncode, 0)
