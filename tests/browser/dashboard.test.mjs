@@ -284,6 +284,26 @@ test('a field marks its bytes, a byte marks its field', options, async () => {
     await shot('packet');
 });
 
+test('the packets of a TCP flow are drawn by sequence and time, and a point is a packet', options, async (t) => {
+    const told = (await json('/v1/packets?limit=2000')).packets.filter((p) => /TCP \d+ > \d+ \[[^\]]*\] seq=/.test(p.summary) && /FORWARD|REVERSE/.test(p.direction));
+    /* of those with enough samples the latest: the collector keeps the newest packets only */
+    const by_flow = new Map();
+    told.forEach((p, place) => by_flow.set(p.flow_id, [...(by_flow.get(p.flow_id) ?? []), place]));
+    const [flow] = [...by_flow].filter(([, places]) => places.length >= 4).sort((a, b) => a[1][3] - b[1][3])[0] ?? [''];
+    if (!flow) {
+        t.skip('no flow of this collector has four TCP samples');
+        return;
+    }
+    await show(`#/packets?flow=${flow}`);
+    await wait_for('its points', async () => (await page.locator('.seq-point').count()) >= 3);
+    assert.match(await page.locator('.seq svg').getAttribute('aria-label'), /Bytes of each side over .*The list has all packets/);
+    await page.locator('.seq-point').first().click();
+    await address(/sel=/);
+    await page.waitForSelector('.hex .by');
+    await wait_for('its point marked', async () => (await page.locator('.seq-point.on').count()) === 1);
+    await shot('sequence');
+});
+
 test('pause keeps the instant in the address, resume goes on', options, async () => {
     await show('#/overview?t=now-5m..now');
     await wait_for('a frame', async () => !/frame 0\b/.test(await page.locator('.status').innerText()));

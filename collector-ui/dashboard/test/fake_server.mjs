@@ -237,6 +237,9 @@ function client_hello(name) {
     return { bytes: Buffer.concat([Buffer.from([22, 3, 1]), u16(handshake.length), handshake]), sni_at: 5 + 4 + 2 + 32 + 1 + 2 + 6 + 2 + 2 + 9, sni_length: sni.length, alpn_at: 5 + 4 + 2 + 32 + 1 + 2 + 6 + 2 + 2 + ext_sni.length + 6 };
 }
 
+/* Each flow has a packet in 60; now and then one is sent again. */
+const sequence_of = (i) => 1000 + i - (Math.floor(i / 60) % 4 === 3 ? 60 : 0);
+
 function make_packet(world, i) {
     const f = world.flows[(i * 7) % 60];
     const forward = i % 2 === 0;
@@ -287,7 +290,7 @@ function make_packet(world, i) {
     const what = hello ? `TLS ClientHello sni=${f.name}` : f.udp ? `len ${text.bytes.length}` : text.bytes.length ? `PSH ACK, len ${text.bytes.length}` : 'ACK';
     return {
         id: `p-${1000 + i}`, sensor_id: SENSORS[f.s][0], time: iso(world.started - 60_000 + i * 93).replace(/000000Z$/, `${String((i * 137) % 1000).padStart(3, '0')}000Z`), interface: 'eno2', linktype: 1, wire_length: data.length + (i % 5 === 0 ? 900 : 0), captured_length: data.length, data: data.toString('base64'),
-        payload_redacted: i % 5 === 0, flow_id: f.id, direction: forward ? 'PACKET_DIRECTION_FORWARD' : 'PACKET_DIRECTION_REVERSE', summary: `${f.udp ? 'UDP' : 'TCP'} ${src}:${sp} > ${dst}:${dp} | ${what}`, layers, reason: 'SAMPLE_REASON_RANDOM', sampling_interval: 100,
+        payload_redacted: i % 5 === 0, flow_id: f.id, direction: forward ? 'PACKET_DIRECTION_FORWARD' : 'PACKET_DIRECTION_REVERSE', summary: `${f.udp ? 'UDP' : 'TCP'} ${src}:${sp} > ${dst}:${dp} | ${what}${f.udp ? '' : ` | TCP ${sp} > ${dp} [PSH ACK] seq=${sequence_of(i)} ack=1 win=502 len=${text.bytes.length}`}`, layers, reason: 'SAMPLE_REASON_RANDOM', sampling_interval: 100,
     };
 }
 

@@ -8,6 +8,7 @@ import { packet_info } from '../lib/packet_info';
 import { read_packet, read_packet_row, type Packet, type PacketRow } from '../live/records';
 import { get, Problem } from '../live/rest';
 import { Captures, CapturesButton } from './packets/captures';
+import { SequencePlot } from './packets/sequence_plot';
 import { flow_key } from '../live/records';
 import { hello, href, is_live, param, patch, paused_at, reload, sensor_name, sensors, server_now, subscribe } from '../live/store';
 import { use_mount } from '../ui/chart';
@@ -200,6 +201,7 @@ export function Packets() {
                             }}
                         />
                     )}
+                    {flow && list.value !== null && <SequencePlot samples={rows} selected={selected} choose={(id) => patch({ sel: id, at_b: '' }, selected !== '')} />}
                     {fresh > 0 && (
                         <button
                             type="button"
