@@ -28,7 +28,7 @@ bool rest_number(struct http_request *request, const char *name, uint64_t min, u
         char detail[200];
         snprintf(detail, sizeof detail, "%s: expected a whole number from %" PRIu64 " to %" PRIu64,
                  name, min, max);
-        http_problem(request, 400, "BAD_PARAMETER", detail, -1);
+        grpc_rest_refuse_request(request, "BAD_PARAMETER", name, detail, -1);
         return false;
     }
     *value = number;
@@ -63,8 +63,8 @@ static bool read_range(struct http_request *request, struct rest_job *job)
         return false;
     }
     if (from_ms >= to_ms) {
-        http_problem(request, 400, "BAD_PARAMETER", "from: must be earlier than to (both Unix ms)",
-                     -1);
+        grpc_rest_refuse_request(request, "BAD_PARAMETER", "from",
+                                 "from: must be earlier than to (both Unix ms)", -1);
         return false;
     }
     job->from_ns = from_ms * NS_PER_MS;
@@ -83,7 +83,8 @@ static bool read_filter(struct http_request *request, struct rest_job *job)
     }
     job->filter = filter_compile(text, strlen(text), &err, &position);
     if (job->filter == NULL) {
-        http_problem(request, 400, "INVALID_FILTER", err.message, position);
+        error_prefix(&err, "filter");
+        grpc_rest_refuse_request(request, "INVALID_FILTER", "filter", err.message, position);
     }
     return job->filter != NULL;
 }
@@ -98,7 +99,7 @@ static bool read_dedup(struct http_request *request, struct rest_job *job)
     if (text == NULL || job->is_all || strcmp(text, "MERGED") == 0) {
         return true;
     }
-    http_problem(request, 400, "BAD_PARAMETER", "dedup: one of MERGED, ALL", -1);
+    grpc_rest_refuse_request(request, "BAD_PARAMETER", "dedup", "dedup: one of MERGED, ALL", -1);
     return false;
 }
 

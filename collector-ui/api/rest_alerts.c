@@ -161,7 +161,7 @@ static bool read_inclusion(struct http_request *request, const char *name, uint6
         return true;
     }
     (void)snprintf(detail, sizeof(detail), "%s: all, exclude or only", name);
-    http_problem(request, 400, "BAD_PARAMETER", detail, -1);
+    grpc_rest_refuse_request(request, "BAD_PARAMETER", name, detail, -1);
     return false;
 }
 
@@ -171,14 +171,15 @@ static bool read_alert_parameters(struct http_request *request, struct rest_job 
     const char *const token = http_request_query(request, "page_token");
     job->number[N_PAGE_SIZE] = 100;
     if (state != NULL && strcmp(state, "open") != 0 && strcmp(state, "all") != 0) {
-        http_problem(request, 400, "BAD_PARAMETER", "state: open or all", -1);
+        grpc_rest_refuse_request(request, "BAD_PARAMETER", "state", "state: open or all", -1);
         return false;
     }
     job->number[N_ONLY_OPEN] = state != NULL && strcmp(state, "open") == 0;
     const char *at = token != NULL && strncmp(token, "a1.", 3) == 0 ? token + 3 : "";
     if (token != NULL && token[0] != '\0' &&
         !rest_token_number(&at, 10, '\0', &job->number[N_OFFSET])) {
-        http_problem(request, 400, "INVALID_PAGE_TOKEN", "page_token: not one of this query", -1);
+        grpc_rest_refuse_request(request, "INVALID_PAGE_TOKEN", "page_token",
+                                 "page_token: not one of this query", -1);
         return false;
     }
     uint64_t acknowledged = 0;

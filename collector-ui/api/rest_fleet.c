@@ -285,7 +285,8 @@ void route_packets(struct http_request *request)
     }
     if (flow_id != NULL && flow_id[0] != '\0') {
         if (strlen(flow_id) != 16 || strspn(flow_id, "0123456789abcdefABCDEF") != 16) {
-            http_problem(request, 400, "BAD_ID", "flow_id: expected 16 hexadecimal digits", -1);
+            grpc_rest_refuse_request(request, "BAD_ID", "flow_id",
+                                     "flow_id: expected 16 hexadecimal digits", -1);
             return;
         }
         wish.has_flow = true;

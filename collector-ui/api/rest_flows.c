@@ -32,10 +32,11 @@ static bool read_order(struct http_request *request, struct rest_job *job)
             return true;
         }
     }
-    http_problem(request, 400, "BAD_PARAMETER",
-                 "order_by: one of end_time, start_time, bytes, packets, rate, rtt, retransmits,"
-                 " duration, then ' desc' or ' asc'",
-                 -1);
+    grpc_rest_refuse_request(
+        request, "BAD_PARAMETER", "order_by",
+        "order_by: one of end_time, start_time, bytes, packets, rate, rtt, retransmits,"
+        " duration, then ' desc' or ' asc'",
+        -1);
     return false;
 }
 
@@ -83,8 +84,8 @@ static bool read_token(struct http_request *request, struct rest_job *job)
     if (!api_flow_token_read(text, &token) || token.question != job->question ||
         token.order != job->number[N_ORDER] ||
         token.is_ascending != (job->number[N_ASCENDING] != 0)) {
-        http_problem(
-            request, 400, "INVALID_PAGE_TOKEN",
+        grpc_rest_refuse_request(
+            request, "INVALID_PAGE_TOKEN", "page_token",
             "page_token: not one of this query (same order_by, filter and dedup, unchanged token)",
             -1);
         return false;
@@ -248,7 +249,7 @@ void route_flow(struct http_request *request)
     char *end = NULL;
     const uint64_t flow_id = strtoull(id, &end, 16);
     if (strlen(id) != 16 || strspn(id, "0123456789abcdefABCDEF") != 16) {
-        http_problem(request, 400, "BAD_ID", "flow id: expected 16 hexadecimal digits", -1);
+        grpc_rest_refuse_request(request, "BAD_ID", "id", "id: expected 16 hexadecimal digits", -1);
         return;
     }
     struct rest_job *const job = rest_job_new(request, 0);

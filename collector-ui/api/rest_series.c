@@ -305,7 +305,7 @@ static bool read_choice(struct http_request *request, const char *name, const ch
     }
     char detail[160];
     snprintf(detail, sizeof detail, "%s: one of %s", name, list);
-    http_problem(request, 400, "BAD_PARAMETER", detail, -1);
+    grpc_rest_refuse_request(request, "BAD_PARAMETER", name, detail, -1);
     return false;
 }
 
@@ -324,8 +324,9 @@ static bool read_series(struct http_request *request, struct rest_job *job)
         return false;
     }
     if (sensor != NULL && (job->filter != NULL || strlen(sensor) >= sizeof job->text[T_SENSOR])) {
-        http_problem(request, 400, "BAD_PARAMETER",
-                     "sensor: the id of one, without a filter (which can name sensors itself)", -1);
+        grpc_rest_refuse_request(
+            request, "BAD_PARAMETER", "sensor",
+            "sensor: the id of one, without a filter (which can name sensors itself)", -1);
         return false;
     }
     if (sensor != NULL) {
@@ -337,8 +338,8 @@ static bool read_series(struct http_request *request, struct rest_job *job)
                             (metric == SERIES_NEW && job->filter != NULL);
     if ((by == SERIES_BY_APP && !is_of_apps) ||
         (by == SERIES_BY_DIRECTION && metric != SERIES_BPS)) {
-        http_problem(
-            request, 400, "BAD_PARAMETER",
+        grpc_rest_refuse_request(
+            request, "BAD_PARAMETER", "by",
             "by: app goes with bps and pps (with a filter also new_flows), direction with bps", -1);
         return false;
     }

@@ -10,10 +10,11 @@ bool series_filter_allows(struct http_request *request, enum series_metric metri
     if (metric == SERIES_BPS || metric == SERIES_PPS || metric == SERIES_NEW) {
         return true;
     }
-    http_problem(request, 400, "BAD_PARAMETER",
-                 "filter: goes with the metrics bps, pps and new_flows; flows, rtt and loss are "
-                 "measured by the second for all traffic of a sensor alone",
-                 -1);
+    grpc_rest_refuse_request(
+        request, "BAD_PARAMETER", "filter",
+        "filter: goes with the metrics bps, pps and new_flows; flows, rtt and loss are "
+        "measured by the second for all traffic of a sensor alone",
+        -1);
     return false;
 }
 

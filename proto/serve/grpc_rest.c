@@ -146,8 +146,9 @@ static const char *title_of(unsigned status)
     }
 }
 
-/* Returns the length. */
-static size_t write_problem(const struct grpc_refusal *refusal, char out[PROBLEM_BYTES])
+/* `path` is that of the request, NULL where it is not known any more. Returns the length. */
+static size_t write_problem(const struct grpc_refusal *refusal, const char *path,
+                            char out[PROBLEM_BYTES])
 {
     const unsigned status = http_status_of(refusal->status);
     struct json_writer json;
@@ -162,6 +163,10 @@ static size_t write_problem(const struct grpc_refusal *refusal, char out[PROBLEM
     json_u64(&json, status);
     json_key(&json, "detail");
     json_text(&json, refusal->message);
+    if (path != NULL) {
+        json_key(&json, "instance");
+        json_text(&json, path);
+    }
     json_key(&json, "reason");
     json_text(&json, refusal->reason);
     json_key(&json, "domain");
@@ -190,7 +195,7 @@ static size_t write_problem(const struct grpc_refusal *refusal, char out[PROBLEM
 void grpc_rest_refuse(const struct grpc_ask *ask, const struct grpc_refusal *refusal)
 {
     char text[PROBLEM_BYTES];
-    const size_t length = write_problem(refusal, text);
+    const size_t length = write_problem(refusal, NULL, text);
     struct http_buffer *body = http_buffer_from(text, length);
 
     if (body == NULL) {
@@ -203,17 +208,16 @@ void grpc_rest_refuse(const struct grpc_ask *ask, const struct grpc_refusal *ref
     http_reply_deferred(ask->http, http_status_of(refusal->status), PROBLEM_TYPE, body);
 }
 
-/* On the http thread: what is wrong with the request itself. */
-static void refuse_request(struct http_request *request, const char *reason, const char *field,
-                           const char *message)
+void grpc_rest_refuse_request(struct http_request *request, const char *reason, const char *field,
+                              const char *message, int64_t position)
 {
     char text[PROBLEM_BYTES];
     const struct grpc_refusal refusal = {.status = RPC_INVALID_ARGUMENT,
                                          .reason = reason,
                                          .field = field,
                                          .message = message,
-                                         .position = -1};
-    const size_t length = write_problem(&refusal, text);
+                                         .position = position};
+    const size_t length = write_problem(&refusal, http_request_path(request), text);
 
     http_reply(request, 400, PROBLEM_TYPE, text, length);
 }
@@ -323,22 +327,23 @@ static bool read_request(struct http_request *request, const char *pattern,
 
     *length = 0;
     if (!grpc_query_is_sound(request, method->input, &name, detail)) {
-        refuse_request(request, "BAD_PARAMETER", name, detail);
+        grpc_rest_refuse_request(request, "BAD_PARAMETER", name, detail, -1);
         return false;
     }
     if (http_request_method(request) == HTTP_POST && body_bytes > 0) {
         *length = json_to_wire(method->input, (const char *)body, body_bytes, out,
                                GRPC_REQUEST_BYTES, &err);
         if (err.code != 0) {
-            refuse_request(request, "BAD_MESSAGE", NULL, err.message);
+            grpc_rest_refuse_request(request, "BAD_MESSAGE", NULL, err.message, -1);
             return false;
         }
     }
     for (size_t i = 0; http_request_query_at(request, i, &name, &value); i++) {
         if (json_set_parameter(method->input, name, value, out, GRPC_REQUEST_BYTES, length, &err) !=
             0) {
-            refuse_request(request, err.code == ENOENT ? "UNKNOWN_PARAMETER" : "BAD_PARAMETER",
-                           name, err.message);
+            grpc_rest_refuse_request(request,
+                                     err.code == ENOENT ? "UNKNOWN_PARAMETER" : "BAD_PARAMETER",
+                                     name, err.message, -1);
             return false;
         }
     }
@@ -354,7 +359,7 @@ static bool read_request(struct http_request *request, const char *pattern,
         value = http_request_param(request, key);
         if (value != NULL && json_set_parameter(method->input, key, value, out, GRPC_REQUEST_BYTES,
                                                 length, &err) != 0) {
-            refuse_request(request, "BAD_PARAMETER", key, err.message);
+            grpc_rest_refuse_request(request, "BAD_PARAMETER", key, err.message, -1);
             return false;
         }
     }
@@ -382,13 +387,13 @@ bool grpc_rest_page(const struct grpc_program *program, struct http_request *req
         return false;
     }
     if (!grpc_query_is_sound(request, NULL, &name, detail)) {
-        refuse_request(request, "BAD_PARAMETER", name, detail);
+        grpc_rest_refuse_request(request, "BAD_PARAMETER", name, detail, -1);
         return true;
     }
     for (size_t i = 0; http_request_query_at(request, i, &name, &value); i++) {
         if (!has_parameter(row->described, name)) {
             (void)snprintf(detail, sizeof(detail), "unknown parameter '%.64s'", name);
-            refuse_request(request, "UNKNOWN_PARAMETER", name, detail);
+            grpc_rest_refuse_request(request, "UNKNOWN_PARAMETER", name, detail, -1);
             return true;
         }
     }

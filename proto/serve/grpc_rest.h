@@ -23,6 +23,10 @@ size_t grpc_rest_routes(const struct grpc_program *program,
 /* Answers the request where it is for a page of the table; a query parameter that the page does not
  * have is refused (400 UNKNOWN_PARAMETER). False: it is for a method. On the http thread. */
 MUST_USE bool grpc_rest_page(const struct grpc_program *program, struct http_request *request);
+/* What is wrong with the request itself: 400 with `reason`, the parameter in field_violations
+ * (NULL: none), and where in its text the fault lies (-1: not told). On the http thread. */
+void grpc_rest_refuse_request(struct http_request *request, const char *reason, const char *field,
+                              const char *message, int64_t position);
 /* Answers one request that a route was found for. On the http thread. */
 void grpc_rest_ask(struct grpc_server *server, struct http_request *request);
 /* The one right that a path of REST needs: its method's, or its page's (grpc_scope_of). A path that

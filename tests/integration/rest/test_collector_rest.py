@@ -87,6 +87,19 @@ class CollectorRest(Fuzzed, unittest.TestCase):
         two = "/v1/fleet/flows?sensor_selector.sensor_ids=edge-1&sensor_selector.sensor_ids=edge-2&page_size=1"
         self.assertEqual(self.served.ask(two)[0], 200)
 
+    def test_pages_name_the_parameter_that_is_wrong(self):
+        for query in ("flows?page_size=0", "flows?from=x", "flows?from=5&to=4", "flows?dedup=TWICE", "flows?filter=server.port+%3D",
+                      "flows?order_by=colour", "flows?page_token=x", "alerts?state=ajar", "alerts?silenced=maybe",
+                      "alerts?page_token=x", "packets?flow_id=zz", "packets?limit=0", "timeseries?metric=colour",
+                      "timeseries?by=colour&metric=bps", "facets?filter=(", "filter:check?filter=a+%3D"):
+            status, kind, text = self.served.ask(f"/v1/{query}")
+            problem, name = json.loads(text), query.split("?")[1].split("=")[0]
+            self.assertEqual((status, kind.split(";")[0], problem["code"]), (400, "application/problem+json", "INVALID_ARGUMENT"), query)
+            self.assertEqual([one["field"] for one in problem["field_violations"]], [name], query)
+            self.assertRegex(problem["detail"], rf"^{name}: ", query)
+            self.assertEqual(problem["instance"], "/v1/" + query.split("?")[0])
+        self.assertEqual(json.loads(self.served.ask("/v1/flows?filter=server.port+%3D")[2])["pos"], 13)
+
     def test_a_filter_goes_with_figures_of_flow_records(self):
         for query in ("", "&metric=pps&by=app", "&metric=new_flows&by=sensor", "&by=direction"):
             status, _, body = self.served.ask("/v1/timeseries?filter=server.port%3D53" + query)
