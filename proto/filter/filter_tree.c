@@ -226,6 +226,33 @@ static bool read_prefix(const char *text, size_t length, struct filter_node *ter
     return true;
 }
 
+/* A number that no flow can have finds nothing for ever, and is a slip of who typed it. With an
+ * order it may be a bound ("port < 65536"). NULL, or what was expected. */
+static const char *read_bounded(struct filter_node *term, const char *text, size_t length)
+{
+    static const struct {
+        enum filter_field_id field;
+        uint64_t max;
+        const char *expected;
+    } bounds[] = {{FIELD_PORT, 65535, "a port, 0 to 65535"},
+                  {FIELD_CLIENT_PORT, 65535, "a port, 0 to 65535"},
+                  {FIELD_SERVER_PORT, 65535, "a port, 0 to 65535"},
+                  {FIELD_VLAN, 4095, "a VLAN id, 0 to 4095"},
+                  {FIELD_IP_VERSION, 6, "4 or 6"}};
+
+    if (!read_number(text, length, &term->number)) {
+        return "a whole number";
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(bounds); i++) {
+        if (bounds[i].field == term->field && term->number > bounds[i].max &&
+            (term->compare == OPERATOR_EQUAL || term->compare == OPERATOR_NOT_EQUAL ||
+             term->compare == OPERATOR_HAS)) {
+            return bounds[i].expected;
+        }
+    }
+    return NULL;
+}
+
 /* Fills the value of `term`; NULL, or what was expected. */
 static const char *read_value(struct filter_node *term, const char *text, size_t length)
 {
@@ -235,7 +262,7 @@ static const char *read_value(struct filter_node *term, const char *text, size_t
                    ? NULL
                    : "an address or prefix without bits behind it, as 10.0.0.0/8";
     case KIND_NUMBER:
-        return read_number(text, length, &term->number) ? NULL : "a whole number";
+        return read_bounded(term, text, length);
     case KIND_BYTES:
         return read_quantity(text, length, byte_units, ARRAY_COUNT(byte_units), &term->number)
                    ? NULL

@@ -179,6 +179,12 @@ static void a_mistake_is_told_with_its_column(void **state)
         {"app > a", 6, "column 7: 'app' has no order: use =, != or :"},
         {"app = \"x", 6, "column 7: this quote has no end"},
         {"port = x", 7, "column 8: 'x' does not fit 'port': expected a whole number"},
+        {"server.port = 99999", 14,
+         "column 15: '99999' does not fit 'server.port': expected a port, 0 to 65535"},
+        {"NOT port:65536", 9,
+         "column 10: '65536' does not fit 'port': expected a port, 0 to 65535"},
+        {"vlan != 4096", 8, "column 9: '4096' does not fit 'vlan': expected a VLAN id, 0 to 4095"},
+        {"ip.version = 7", 13, "column 14: '7' does not fit 'ip.version': expected 4 or 6"},
         {"rtt > 80", 6,
          "column 7: '80' does not fit 'rtt': expected a duration with its unit, as "
          "80ms"},
