@@ -98,10 +98,11 @@ static int check(void *context, struct config *candidate, struct error *err)
     if (app->reload->is_look) {
         return 0;
     }
-    if (ingest_reload_tokens(app->ingest, err) != 0 || api_reload_users(app->api, err) != 0) {
+    if (ingest_read_tokens(app->ingest, err) != 0 ||
+        (app->grpc != NULL && fleet_grpc_read_tokens(app->grpc, err) != 0)) {
         return -err->code;
     }
-    return app->grpc == NULL ? 0 : fleet_grpc_reload_tokens(app->grpc, err);
+    return api_reload_users(app->api, err); /* last: it changes them at once */
 }
 
 static void use_rules(struct app *app)
@@ -168,6 +169,10 @@ static void apply(void *context, struct reload_result *result)
 {
     struct app *app = context;
 
+    ingest_use_tokens(app->ingest);
+    if (app->grpc != NULL) {
+        fleet_grpc_use_tokens(app->grpc);
+    }
     if (result->applied.count > 0) {
         app_set_log(app->settings, app->command);
         use_rules(app);

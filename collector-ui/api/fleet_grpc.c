@@ -135,6 +135,7 @@ void fleet_grpc_free(struct fleet_grpc *fleet)
         (void)nanosleep(&pause, NULL);
     }
     grpc_serve_free(fleet->server);
+    grpc_access_free(fleet->access);
     for (uint32_t i = 0; i < fleet->stats_count; i++) {
         free(fleet->stats[i].bytes);
     }
@@ -170,18 +171,23 @@ void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving)
     }
 }
 
-int fleet_grpc_reload_tokens(struct fleet_grpc *fleet, struct error *err)
+int fleet_grpc_read_tokens(struct fleet_grpc *fleet, struct error *err)
 {
+    grpc_access_free(fleet->access);
+    fleet->access = NULL;
     if (!grpc_server_has_token(fleet->server)) {
         return 0;
     }
-    struct grpc_access *access = grpc_access_read(fleet->token_file, err);
+    fleet->access = grpc_access_read(fleet->token_file, err);
+    return fleet->access == NULL ? -err->code : 0;
+}
 
-    if (access == NULL) {
-        return -err->code;
+void fleet_grpc_use_tokens(struct fleet_grpc *fleet)
+{
+    if (fleet->access != NULL) {
+        grpc_server_use_access(fleet->server, fleet->access);
+        fleet->access = NULL;
     }
-    grpc_server_use_access(fleet->server, access);
-    return 0;
 }
 
 struct captures *fleet_grpc_captures(const struct fleet_grpc *fleet)

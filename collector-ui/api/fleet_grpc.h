@@ -57,8 +57,11 @@ void fleet_grpc_tell_health(struct rpc_health *health, bool is_serving);
  * told ("sink_full"). Log thread. */
 void fleet_grpc_feed(struct fleet_grpc *fleet, const char *sensor_id, const uint8_t *message,
                      uint32_t length);
-/* Reads grpc.token_file again; on failure the tokens before stay. Any thread. */
-MUST_USE int fleet_grpc_reload_tokens(struct fleet_grpc *fleet, struct error *err);
+/* Reads grpc.token_file again, for fleet_grpc_use_tokens; on failure the tokens before stay. One
+ * thread. */
+MUST_USE int fleet_grpc_read_tokens(struct fleet_grpc *fleet, struct error *err);
+/* What was read last counts, and streams of those whose token is gone end. The same thread. */
+void fleet_grpc_use_tokens(struct fleet_grpc *fleet);
 
 struct fleet_grpc_counts {
     uint64_t streams, records_sent, records_dropped, records_taken, records_unfed;

@@ -34,7 +34,8 @@ struct fleet_grpc {
     struct grpc_server *server;
     struct fleet_grpc_parts parts;
     const char *token_file;
-    _Atomic uint32_t jobs; /* handed to history and not over */
+    struct grpc_access *access; /* read, and not yet used; main's */
+    _Atomic uint32_t jobs;      /* handed to history and not over */
     _Atomic uint64_t unfed;
     /* The log thread's: */
     struct codec_slice *slices;

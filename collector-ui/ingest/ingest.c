@@ -162,14 +162,15 @@ enum rpc_status ingest_bind(struct ingest *ingest, struct rpc_call *call, const 
     return ingest_auth_bind(ingest->auth, call, sensor_id, reason);
 }
 
-int ingest_reload_tokens(struct ingest *ingest, struct error *err)
+int ingest_read_tokens(struct ingest *ingest, struct error *err)
 {
-    const int result = ingest_auth_reload(ingest->auth, ingest->settings, err);
+    return ingest_auth_read(ingest->auth, ingest->settings, err);
+}
 
-    if (result == 0) {
-        (void)ingest_check_streams(ingest);
-    }
-    return result;
+void ingest_use_tokens(struct ingest *ingest)
+{
+    ingest_auth_use(ingest->auth);
+    (void)ingest_check_streams(ingest);
 }
 
 void ingest_counts_read(struct ingest *ingest, struct ingest_counts *out)

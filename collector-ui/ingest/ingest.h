@@ -201,9 +201,12 @@ enum ingest_lane_verdict ingest_lane_take(struct ingest *ingest,
 /* Waits until all that was queued is on disk. 0; -EAGAIN: not so within `wait_ns`; -EIO: the log
  * did not take all of it: what came since the last 0 has to be given again. The same thread. */
 MUST_USE int ingest_lane_wait(struct ingest *ingest, uint64_t wait_ns);
-/* Reads ingest.tokens_file again, and ends the streams of those whose token is gone; on failure the
- * tokens before stay. Any thread. 0 or -errno. */
-MUST_USE int ingest_reload_tokens(struct ingest *ingest, struct error *err);
+/* Reads ingest.tokens_file again, for ingest_use_tokens; on failure those before stay. One thread.
+ * 0 or -errno. */
+MUST_USE int ingest_read_tokens(struct ingest *ingest, struct error *err);
+/* What was read last counts, and the streams of those whose token is gone end. After a read that
+ * succeeded; the same thread. */
+void ingest_use_tokens(struct ingest *ingest);
 /* Ends the streams of sensors whose credentials count no more (PERMISSION_DENIED); how many. Not
  * from a callback of a call. */
 uint32_t ingest_check_streams(struct ingest *ingest);

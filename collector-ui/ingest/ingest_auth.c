@@ -20,24 +20,28 @@ struct token {
     char *text;
 };
 
+struct token_list {
+    struct token *items;
+    uint32_t count;
+};
+
 struct ingest_auth {
     const struct ingest_events *events;
     bool is_required;
     bool has_client_ca;
     pthread_rwlock_t lock; /* over what follows: a reload changes it while calls look */
-    struct token *tokens;
-    uint32_t tokens_count;
+    struct token_list tokens;
+    struct token_list fresh; /* read, and not yet used; who reads them */
 };
 
-static void free_tokens(struct ingest_auth *auth)
+static void free_tokens(struct token_list *list)
 {
-    for (uint32_t i = 0; i < auth->tokens_count; i++) {
-        explicit_bzero(auth->tokens[i].text, strlen(auth->tokens[i].text));
-        free(auth->tokens[i].text);
+    for (uint32_t i = 0; i < list->count; i++) {
+        explicit_bzero(list->items[i].text, strlen(list->items[i].text));
+        free(list->items[i].text);
     }
-    free(auth->tokens);
-    auth->tokens = NULL;
-    auth->tokens_count = 0;
+    free(list->items);
+    *list = (struct token_list){0};
 }
 
 void ingest_auth_free(struct ingest_auth *auth)
@@ -45,12 +49,13 @@ void ingest_auth_free(struct ingest_auth *auth)
     if (auth == NULL) {
         return;
     }
-    free_tokens(auth);
+    free_tokens(&auth->tokens);
+    free_tokens(&auth->fresh);
     (void)pthread_rwlock_destroy(&auth->lock);
     free(auth);
 }
 
-static int add_token(struct ingest_auth *auth, char *line, const char *path, unsigned number,
+static int add_token(struct token_list *list, char *line, const char *path, unsigned number,
                      struct error *err)
 {
     char *rest = NULL;
@@ -72,23 +77,23 @@ static int add_token(struct ingest_auth *auth, char *line, const char *path, uns
                          "%s:%u: expected a sensor's id and its token of 16 characters or more",
                          path, number);
     }
-    struct token *larger = realloc(auth->tokens, (auth->tokens_count + 1) * sizeof(*auth->tokens));
+    struct token *larger = realloc(list->items, (list->count + 1) * sizeof(*list->items));
     char *copy = strdup(text);
     if (larger != NULL) {
-        auth->tokens = larger;
+        list->items = larger;
     }
     if (larger == NULL || copy == NULL) {
         free(copy);
         return error_set(err, ENOMEM, "%s: no memory", path);
     }
-    struct token *token = &auth->tokens[auth->tokens_count++];
+    struct token *token = &list->items[list->count++];
 
     *token = (struct token){.text = copy};
     (void)snprintf(token->name, sizeof(token->name), "%s", name);
     return 0;
 }
 
-static int read_tokens(struct ingest_auth *auth, const char *path, struct error *err)
+static int read_tokens(struct token_list *list, const char *path, struct error *err)
 {
     struct stat status;
     char line[LINE_BYTES];
@@ -116,7 +121,7 @@ static int read_tokens(struct ingest_auth *auth, const char *path, struct error 
                          path, (unsigned)(status.st_mode & 07777), path);
     }
     for (unsigned number = 1; result == 0 && fgets(line, sizeof(line), file) != NULL; number++) {
-        result = add_token(auth, line, path, number, err);
+        result = add_token(list, line, path, number, err);
     }
     (void)fclose(file);
     return result;
@@ -158,7 +163,7 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
                          "netscope-collector enroll), or ingest.insecure: true",
                          s->listen);
     }
-    if (auth->is_required && !auth->has_client_ca && auth->tokens_count == 0) {
+    if (auth->is_required && !auth->has_client_ca && auth->tokens.count == 0) {
         return s->tokens_file[0] != '\0'
                    ? fail_empty_tokens(s, err)
                    : error_set(
@@ -173,7 +178,7 @@ int ingest_check(const struct ingest_settings *settings, struct error *err)
 {
     const struct ingest_auth auth = {.has_client_ca = settings->tls_client_ca[0] != '\0',
                                      .is_required = is_required(settings),
-                                     .tokens_count = settings->tokens_file[0] != '\0' ? 1 : 0};
+                                     .tokens.count = settings->tokens_file[0] != '\0' ? 1 : 0};
 
     if (rpc_address_check(settings->listen, err) != 0) {
         error_prefix(err, "ingest.listen");
@@ -194,7 +199,8 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
     (void)pthread_rwlock_init(&auth->lock, NULL);
     auth->events = events;
     auth->has_client_ca = settings->tls_client_ca[0] != '\0';
-    if (settings->tokens_file[0] != '\0' && read_tokens(auth, settings->tokens_file, err) != 0) {
+    if (settings->tokens_file[0] != '\0' &&
+        read_tokens(&auth->tokens, settings->tokens_file, err) != 0) {
         ingest_auth_free(auth);
         return NULL;
     }
@@ -210,31 +216,30 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
     return auth;
 }
 
-int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *settings,
-                       struct error *err)
+int ingest_auth_read(struct ingest_auth *auth, const struct ingest_settings *settings,
+                     struct error *err)
 {
-    struct ingest_auth fresh = {0};
-
+    free_tokens(&auth->fresh);
     if (settings->tokens_file[0] == '\0') {
         return 0;
     }
-    if (read_tokens(&fresh, settings->tokens_file, err) != 0) {
-        free_tokens(&fresh);
+    if (read_tokens(&auth->fresh, settings->tokens_file, err) != 0) {
         return -err->code;
     }
-    if (auth->is_required && !auth->has_client_ca && fresh.tokens_count == 0) {
-        return fail_empty_tokens(settings, err);
-    }
+    return auth->is_required && !auth->has_client_ca && auth->fresh.count == 0
+               ? fail_empty_tokens(settings, err)
+               : 0;
+}
+
+void ingest_auth_use(struct ingest_auth *auth)
+{
     (void)pthread_rwlock_wrlock(&auth->lock);
-    const struct ingest_auth before = *auth;
+    const struct token_list before = auth->tokens;
 
-    auth->tokens = fresh.tokens;
-    auth->tokens_count = fresh.tokens_count;
+    auth->tokens = auth->fresh;
+    auth->fresh = before;
     (void)pthread_rwlock_unlock(&auth->lock);
-    struct ingest_auth old = {.tokens = before.tokens, .tokens_count = before.tokens_count};
-
-    free_tokens(&old);
-    return 0;
+    free_tokens(&auth->fresh);
 }
 
 /* Of a certificate or token: the sensor's id, or with a '*' at its end what the ids of several
@@ -268,8 +273,8 @@ static bool has_token(struct ingest_auth *auth, struct rpc_call *call, const cha
     bool is_found = false;
 
     (void)pthread_rwlock_rdlock(&auth->lock);
-    for (uint32_t i = 0; i < auth->tokens_count && !is_found; i++) {
-        const struct token *token = &auth->tokens[i];
+    for (uint32_t i = 0; i < auth->tokens.count && !is_found; i++) {
+        const struct token *token = &auth->tokens.items[i];
 
         is_found = (sensor_id == NULL || covers(token->name, sensor_id)) &&
                    rpc_bearer_equals(call, token->text, strlen(token->text)) &&

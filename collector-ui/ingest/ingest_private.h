@@ -37,9 +37,10 @@ struct ingest_auth;
 MUST_USE struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
                                              const struct ingest_events *events, struct error *err);
 void ingest_auth_free(struct ingest_auth *auth);
-/* Reads the tokens again; on failure those before stay. Any thread. */
-MUST_USE int ingest_auth_reload(struct ingest_auth *auth, const struct ingest_settings *settings,
-                                struct error *err);
+/* Reads the tokens again, and uses them; between the two those before hold. One thread. */
+MUST_USE int ingest_auth_read(struct ingest_auth *auth, const struct ingest_settings *settings,
+                              struct error *err);
+void ingest_auth_use(struct ingest_auth *auth);
 /* The hook of the server: someone who is enrolled at all. */
 enum rpc_status ingest_auth_admit(void *auth, struct rpc_call *call, const char *path,
                                   struct error *reason);

@@ -188,7 +188,9 @@ class Tokens(unittest.TestCase):
             lines = {name: f"{name} {name}-0123456789abcdef\n" for name in tokens}
             file = secret(os.path.join(folder, "tokens"), "".join(lines.values()))
             pcap, _ = make_traffic(folder, "mix", packets=2000, flows=100)
+            api = secret(os.path.join(folder, "api-tokens"), f"ops all {OPERATOR}\n")
             collector = Collector(folder, environment={"NETSCOPE_COLLECTOR_INGEST__TOKENS_FILE": file,
+                                                       "NETSCOPE_COLLECTOR_GRPC__TOKEN_FILE": api,
                                                        "NETSCOPE_COLLECTOR_INGEST__HEARTBEAT": "1s"})
             started = [Program(SENSOR, "--read-pcap", pcap, "--quiet", "--sensor-id", name, "--pace", "--loop", environment={
                 "NETSCOPE_COLLECTOR__ADDRESS": f"127.0.0.1:{collector.ingest}", "NETSCOPE_COLLECTOR__TOKEN_FILE": path,
@@ -196,6 +198,14 @@ class Tokens(unittest.TestCase):
             try:
                 self.standing(collector, **{"edge-1": "LIVE", "edge-2": "LIVE"})
                 secret(file, lines["edge-2"])
+                # What is wrong elsewhere leaves all as it was.
+                os.chmod(api, 0o644)
+                collector.program.process.send_signal(signal.SIGHUP)
+                wait_until("a refusal", lambda: "the new settings are refused" in collector.program.text())
+                time.sleep(1)
+                self.standing(collector, **{"edge-1": "LIVE", "edge-2": "LIVE"})
+                self.assertNotIn("count no more", collector.program.text())
+                os.chmod(api, 0o600)
                 collector.program.process.send_signal(signal.SIGHUP)
                 self.standing(collector, **{"edge-1": "OFFLINE", "edge-2": "LIVE"})
                 wait_until("a refusal", lambda: "is not the one that this certificate or token was made for" in started[0].text())
