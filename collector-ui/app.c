@@ -282,6 +282,7 @@ static int build(struct app *app, struct error *err)
     api_tell_triage(app->api, app->triage);
     api_tell_assets(app->api, app->assets);
     api_tell_push(app->api, app->push);
+    api_tell_revocations(app->api, app->revocations);
     if (app->settings->kafka_source.brokers[0] != '\0') {
         app->kafka = kafka_source_new(&app->settings->kafka_source, app->ingest, err);
         if (app->kafka == NULL) {

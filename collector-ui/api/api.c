@@ -223,6 +223,11 @@ void api_tell_push(struct api *api, struct config_push *push)
     atomic_store(&api->push, push);
 }
 
+void api_tell_revocations(struct api *api, struct revocations *revocations)
+{
+    atomic_store(&api->revocations, revocations);
+}
+
 static void forget(char *secret)
 {
     if (secret != NULL) {

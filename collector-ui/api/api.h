@@ -108,6 +108,7 @@ struct fleet_grpc;
 struct fleet_assets;
 struct triage;
 struct config_push;
+struct revocations;
 /* Whether `bind` may be open to other machines; opens nothing. 0 or -EINVAL. */
 MUST_USE int api_check(const struct api_settings *settings, struct error *err);
 /* `fleet` NULL: without the methods of netscope.v1. All parts live longer. */
@@ -131,6 +132,8 @@ void api_tell_assets(struct api *api, struct fleet_assets *assets);
 void api_tell_triage(struct api *api, struct triage *triage);
 /* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */
 void api_tell_push(struct api *api, struct config_push *push);
+/* Where /v1/sensors looks whose credentials count no more; lives longer. */
+void api_tell_revocations(struct api *api, struct revocations *revocations);
 /* Reads web.auth.users_file again. 0 or -errno with `err`: the users before stay. */
 MUST_USE int api_reload_users(struct api *api, struct error *err);
 void api_free(struct api *api);

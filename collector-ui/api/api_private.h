@@ -31,6 +31,7 @@ struct api {
     struct triage *_Atomic triage;
     struct fleet_assets *_Atomic assets;
     struct config_push *_Atomic push;
+    struct revocations *_Atomic revocations;
     void *context;
     struct http_server *server;
     struct fleet_grpc *fleet; /* NULL: no methods of netscope.v1 here */

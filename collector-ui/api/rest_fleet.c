@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/wire_format.h"
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/fleet/revocations.h"
 #include "proto/codec.h"
 
 static const char *state_name(enum sensor_state state)
@@ -83,6 +84,24 @@ static void write_labels(struct api *api, struct json_writer *out, const char *s
     json_object_end(out);
 }
 
+/* null: its own credentials count. */
+static void write_revocation(struct api *api, struct json_writer *out, const char *sensor_id)
+{
+    struct revocations *const revocations = atomic_load(&api->revocations);
+    struct revocation one;
+    json_key(out, "revocation");
+    if (revocations == NULL || !revocations_find(revocations, sensor_id, &one)) {
+        json_null(out);
+        return;
+    }
+    json_object_begin(out);
+    json_key(out, "time");
+    rest_time(out, one.time_ns);
+    write_text(out, "revoked_by", one.by);
+    write_text(out, "reason", one.reason);
+    json_object_end(out);
+}
+
 static void write_sensor(struct api *api, struct json_writer *out, const struct sensor_info *s)
 {
     json_object_begin(out);
@@ -116,6 +135,7 @@ static void write_sensor(struct api *api, struct json_writer *out, const struct 
     write_text(out, "config_hash", s->config_hash);
     write_labels(api, out, s->sensor_id);
     write_desired(api, out, s->sensor_id);
+    write_revocation(api, out, s->sensor_id);
     json_object_end(out);
 }
 

@@ -72,6 +72,14 @@ test('what became of settings that were pushed is read, and nonsense is none', (
     }
 });
 
+test('whose credentials count no more is read, and nonsense is nobody', () => {
+    const revoked = read_sensor({ revocation: { time: '2026-03-01T12:00:00Z', revoked_by: 'ops', reason: 'stolen' } }).revoked;
+    assert.deepEqual(revoked, { since_ms: Date.UTC(2026, 2, 1, 12), by: 'ops', reason: 'stolen' });
+    for (const revocation of [null, undefined, 3, [], {}, { time: 'x', reason: 'y' }]) {
+        assert.equal(read_sensor({ revocation }).revoked, null);
+    }
+});
+
 test('field ranges never point past the bytes', () => {
     const p = read_packet({ id: 'p', data: 'AAECAw==', layers: [{ name: 'x', offset: 0, length: 99, fields: [{ name: 'a', value: 'b', offset: 3, length: 9 }, { name: 'c', value: 'd', offset: -5, length: 2 }, { name: 'e', value: 'f', offset: 1e9, length: 1e9 }] }] });
     assert.equal(p.data.length, 4);

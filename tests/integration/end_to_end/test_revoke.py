@@ -48,12 +48,12 @@ class Place:
         self.started = []
 
     def enroll(self, name):
-        done = subprocess.run([COLLECTOR, "enroll", name, "--dir", self.certs, "--host", "localhost"],
+        done = subprocess.run([COLLECTOR, "enroll", name, "--dir", self.certs, "--host", "127.0.0.1"],
                               capture_output=True, text=True, timeout=60 * PATIENCE)
         assert done.returncode == 0, done.stderr
 
     def sensor(self, name, pair):
-        environment = {"NETSCOPE_COLLECTOR__ADDRESS": f"localhost:{self.collector.ingest}",
+        environment = {"NETSCOPE_COLLECTOR__ADDRESS": f"127.0.0.1:{self.collector.ingest}",
                        "NETSCOPE_COLLECTOR__CA": f"{self.certs}/ca.pem",
                        "NETSCOPE_COLLECTOR__CERTIFICATE": f"{self.certs}/{pair}.pem",
                        "NETSCOPE_COLLECTOR__KEY": f"{self.certs}/{pair}.key",
@@ -64,7 +64,7 @@ class Place:
         return one
 
     def ctl(self, *arguments, token=None):
-        return run(CTL, *arguments, "-s", f"localhost:{self.collector.ingest}", "--tls-ca",
+        return run(CTL, *arguments, "-s", f"127.0.0.1:{self.collector.ingest}", "--tls-ca",
                    f"{self.certs}/ca.pem", "--tls-cert", f"{self.certs}/desk.pem", "--tls-key", f"{self.certs}/desk.key",
                    "--token-file", token or self.ops, environment={"HOME": "/nonexistent", "XDG_CONFIG_HOME": ""})
 
@@ -109,6 +109,10 @@ class Certificates(unittest.TestCase):
         self.refused(stolen)
         self.assertRegex(self.good("sensors").stdout, r"(?m)^edge-1 +revoked ")
         self.assertRegex(self.good("sensors", "revoke").stdout, r"\nedge-1 +\S+Z +ops +stolen with the machine\n$")
+        shown = place.collector.sensors()
+        self.assertEqual((shown["edge-1"]["revocation"]["revoked_by"], shown["edge-1"]["revocation"]["reason"]),
+                         ("ops", "stolen with the machine"))
+        self.assertIsNone(shown["edge-2"]["revocation"])
         with open(place.audit, encoding="utf-8") as lines:
             self.assertTrue(any("RevokeSensor" in line and '"ops"' in line and "sensor=edge-1" in line for line in lines))
         # The one that was revoked is known as that after a restart; another process with its files is not let in.
@@ -150,7 +154,7 @@ class Certificates(unittest.TestCase):
         place = self.place
         place.sensor("edge-2", "edge-2")
         place.until(edge_2="LIVE")
-        flags = ("-s", f"localhost:{place.collector.ingest}", "--tls-ca", f"{place.certs}/ca.pem", "--tls-cert",
+        flags = ("-s", f"127.0.0.1:{place.collector.ingest}", "--tls-ca", f"{place.certs}/ca.pem", "--tls-cert",
                  f"{place.certs}/desk.pem", "--tls-key", f"{place.certs}/desk.key", "--token-file")
         with Program(CTL, "observe", "--follow", *flags, place.reader, environment={"HOME": "/nonexistent"}) as gone, \
                 Program(CTL, "observe", "--follow", *flags, place.ops, environment={"HOME": "/nonexistent"}) as stays:

@@ -314,6 +314,14 @@ export interface Sensor {
     clock_offset_ms: number | null;
     config_hash: string;
     desired: Desired | null;
+    revoked: Revoked | null;
+}
+
+/* Its credentials count no more: it is kept out. */
+export interface Revoked {
+    since_ms: number;
+    by: string;
+    reason: string;
 }
 
 /* What became of settings that the collector wants at a sensor. */
@@ -337,6 +345,12 @@ function read_desired(record: unknown): Desired | null {
     const b = bag(record);
     const state = DESIRED.get(enum_tail(b.state));
     return state === undefined ? null : { state, reason: text(b.reason), path: text(b.path), line: num(b.line) ?? 0 };
+}
+
+function read_revoked(record: unknown): Revoked | null {
+    const b = bag(record);
+    const since_ms = parse_time(b.time);
+    return since_ms === null ? null : { since_ms, by: text(b.revoked_by), reason: text(b.reason) };
 }
 
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
@@ -369,6 +383,7 @@ export function read_sensor(record: unknown): Sensor {
         clock_offset_ms: num(b.clock_offset_ms),
         config_hash: text(b.config_hash),
         desired: read_desired(b.desired_config),
+        revoked: read_revoked(b.revocation),
     };
 }
 

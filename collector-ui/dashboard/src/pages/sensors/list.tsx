@@ -28,7 +28,7 @@ const bps_of = (s: Sensor) => live_sensors.value.get(s.id)?.bps ?? null;
 const COLUMNS: Column[] = [
     {
         key: 'state', title: 'State', sort: (s) => -BAD[s.state], text: true,
-        cell: (s) => <State of={s.state} />,
+        cell: (s) => <State of={s.state} revoked={s.revoked} />,
     },
     { key: 'name', title: 'Name', sort: (s) => s.name, text: true, cell: (s) => <a href={href('sensors', { sensor: s.id })} title={safe(s.id)}>{safe(s.name)}{s.site && <span class="dim"> {safe(s.site)}</span>}</a> },
     { key: 'day', title: '24 h', sort: (s) => bps_of(s) ?? -1, text: true, class: 'day', cell: () => null },

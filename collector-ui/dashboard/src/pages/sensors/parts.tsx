@@ -1,6 +1,6 @@
 /* What the list and the page of one sensor share: states, settings that were pushed, the strip of a day. */
-import { safe, si, span } from '../../lib/format';
-import { desired_reason, type Desired, type Sensor } from '../../live/records';
+import { moment, safe, si, span } from '../../lib/format';
+import { desired_reason, type Desired, type Revoked, type Sensor } from '../../live/records';
 import { use_series, type SeriesData } from '../../live/series';
 import { go, server_now } from '../../live/store';
 import { Heat } from '../../ui/heat';
@@ -11,7 +11,14 @@ export const SENSORS_MAX = 127; /* by name, in one answer */
 const DAY_MS = 86_400_000;
 const CELL_MS = 900_000;
 
-export function State({ of }: { of: Sensor['state'] }) {
+export function State({ of, revoked }: { of: Sensor['state']; revoked: Revoked | null }) {
+    if (revoked && of !== 'LIVE') {
+        return (
+            <span class="state-word" title={`Its credentials count no more since ${moment(revoked.since_ms, server_now())}, by ${safe(revoked.by)}: ${safe(revoked.reason)}`}>
+                <Severity level="high" /> revoked
+            </span>
+        );
+    }
     return (
         <span class="state-word">
             <Severity level={of === 'LIVE' ? 'ok' : of === 'OFFLINE' ? 'high' : 'low'} /> {of === '' ? 'unknown' : of.toLowerCase()}

@@ -37,7 +37,7 @@ export function SensorPage({ id }: { id: string }) {
                     <a href={href('sensors')}>Sensors</a> <span aria-hidden="true">›</span> <b>{safe(sensor_name(id))}</b>
                     {s?.site && <span class="dim"> {safe(s.site)}</span>}
                 </nav>
-                {s && <State of={s.state} />}
+                {s && <State of={s.state} revoked={s.revoked} />}
                 <span class="acts">
                     <button type="button" class="btn small" onClick={flows}>
                         Flows
