@@ -47,7 +47,7 @@ void readiness_read(struct pipeline *pipeline, struct readiness *out)
     for (uint32_t i = 0; i < count; i++) {
         room = interfaces[i].up ? NULL : reason_room(out);
         if (room != NULL) {
-            (void)snprintf(room, sizeof(out->reasons[0]), "interface %.*s is down",
+            (void)snprintf(room, sizeof(out->reasons[0]), "interface %.*s is down or gone",
                            interfaces[i].name.length > 100 ? 100 : (int)interfaces[i].name.length,
                            interfaces[i].name.data);
         }

@@ -16,7 +16,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..")]
-from support.netns import command, inside, wire_for
+from support.netns import command, inside, plain_link, wire_for
 from support.programs import PATIENCE, SENSOR, Program, delta_packets, json_lines, main, run
 
 GENERATOR = os.environ.get("NETSCOPE_VETH_GEN", "")
@@ -63,8 +63,9 @@ class Capture(unittest.TestCase):
         self.addCleanup(self.temporary.cleanup)
         self.flows = f"{self.temporary.name}/flows.jsonl"
 
-    def start(self, *options, **environment):
-        sensor = Program(SENSOR, "-i", "cap0", "--quiet", "-v", "--no-anomalies", "-t", "10", "--flows-jsonl", self.flows,
+    def start(self, *options, interface="cap0", **environment):
+        named = ["-i", interface] if interface else []
+        sensor = Program(SENSOR, *named, "--quiet", "-v", "--no-anomalies", "-t", "10", "--flows-jsonl", self.flows,
                          "--grpc-listen", "127.0.0.1:0", *options, prefix=INSIDE,
                          environment={"NETSCOPE_CAPTURE__DIRECTION": "in", "NETSCOPE_HTTP__PORT": "0", **environment})
         self.addCleanup(sensor.__exit__)
@@ -236,6 +237,41 @@ class Capture(unittest.TestCase):
 
     def sensor_pid(self, sensor):
         return sensor.process.pid  # `ip netns exec` becomes the program
+
+    def test_an_interface_that_is_deleted_is_waited_for_by_name_while_the_others_are_read(self):
+        """On a wire of its own: the next test needs the other one."""
+        def lay():
+            command(*INSIDE, "ip", "link", "add", "cap1", "type", "veth", "peer", "name", "gen1")
+            for link in ("cap1", "gen1"):
+                plain_link(PREFIX, link)
+
+        def until(what, seen):
+            end = time.monotonic() + 20 * PATIENCE
+            while not seen():
+                self.assertLess(time.monotonic(), end, what + "\n" + sensor.text())
+                time.sleep(0.1)
+
+        def ready():
+            return json.loads(command(*INSIDE, "curl", "-s", f"http://127.0.0.1:{self.port}/readyz"))
+
+        def send_both():
+            return send("-n", 500, "-r", 5000) + int(command(*INSIDE, GENERATOR, "-i", "gen1", "-n", 500, "-r", 5000))
+
+        self.addCleanup(command, *INSIDE, "ip", "link", "del", "cap1", check=False)
+        lay()
+        sensor = self.start(NETSCOPE_CAPTURE__INTERFACE="cap0,cap1", interface=None)
+        sent = send_both()
+        command(*INSIDE, "ip", "link", "del", "cap1")
+        until("it is told as gone", lambda: ready()["reasons"] == ["interface cap1 is down or gone"])
+        sent += send("-n", 500, "-r", 5000)
+        lay()
+        until("it is read again", lambda: ready()["status"] == "ready")
+        sent += send_both()
+        self.assertEqual(self.ledger().sum("netscope_capture_ring_processed_total"), sent)
+        self.assertEqual(self.end(sensor), sent)
+        told = [line for line in sensor.text().splitlines() if "part=capture" in line and "interface=" in line]
+        self.assertEqual([line.rpartition("interface=")[2] for line in told if "waiting for it" in line], ["cap1"])
+        self.assertEqual([line.rpartition("interface=")[2] for line in told if "up again" in line], ["cap1"])
 
     def test_an_interface_without_a_clock_of_its_own_says_so_and_has_the_kernels_time(self):
         before = time.time()
