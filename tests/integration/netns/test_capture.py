@@ -238,6 +238,28 @@ class Capture(unittest.TestCase):
     def sensor_pid(self, sensor):
         return sensor.process.pid  # `ip netns exec` becomes the program
 
+    def test_nothing_is_changed_but_promiscuous_mode_and_a_killed_sensor_leaves_not_even_that(self):
+        def look():
+            link = command(*INSIDE, "ip", "-d", "-o", "link", "show", "cap0")
+            count = re.search(r"promiscuity (\d+)", link)
+            rest = link.replace(count.group(0), "") + "".join(
+                command(*INSIDE, "tc", kind, "show", "dev", "cap0", *where) for kind, where in
+                (("qdisc", []), ("filter", ["ingress"]), ("filter", ["egress"])))
+            return int(count.group(1)), rest
+
+        before = look()
+        sensor = self.start("--shards", 2)
+        send("-n", 100, "-r", 5000)
+        folder = f"/proc/{sensor.process.pid}/fd"
+        opened = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        self.assertEqual([name for name in opened if "bpf" in name], [], "programs and maps of eBPF")
+        promiscuity, rest = look()
+        self.assertGreater(promiscuity, before[0])
+        self.assertEqual(rest, before[1])
+        sensor.process.kill()
+        sensor.process.wait(timeout=20 * PATIENCE)
+        self.assertEqual(look(), before)
+
     def test_an_interface_that_is_deleted_is_waited_for_by_name_while_the_others_are_read(self):
         """On a wire of its own: the next test needs the other one."""
         def lay():
