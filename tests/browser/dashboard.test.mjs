@@ -323,9 +323,9 @@ test('columns are chosen by a menu, stand in the address, and the usual ones com
     const heads = async () => (await page.locator('.th > *').allInnerTexts()).map((t) => t.replace(/ [↑↓]$/, ''));
     const usual = await heads();
     await page.getByRole('button', { name: 'Columns' }).click();
-    await page.getByRole('menuitemcheckbox', { name: 'Packets' }).click();
+    await page.locator('.menu-checks').getByRole('button', { name: 'Packets' }).click();
     await address(/c=.*pkts/);
-    await page.getByRole('menuitemcheckbox', { name: 'Rate' }).click();
+    await page.locator('.menu-checks').getByRole('button', { name: 'Rate' }).click();
     await wait_for('other headings', async () => (await heads()).join() === usual.filter((t) => t !== 'Rate').flatMap((t) => (t === 'RTT' ? ['Packets', t] : [t])).join());
     const cells = await page.locator('.vr').first().locator('[role=gridcell]').count();
     assert.equal(cells, usual.length);
@@ -338,8 +338,8 @@ test('columns are chosen by a menu, stand in the address, and the usual ones com
     });
     assert.deepEqual(await cut_off(page), []);
     await page.getByRole('button', { name: 'Columns' }).click();
-    await page.getByRole('menuitemcheckbox', { name: 'Packets' }).click();
-    await page.getByRole('menuitemcheckbox', { name: 'Rate' }).click();
+    await page.locator('.menu-checks').getByRole('button', { name: 'Packets' }).click();
+    await page.locator('.menu-checks').getByRole('button', { name: 'Rate' }).click();
     await address_without(/[?&]c=/);
     assert.deepEqual(await heads(), usual);
 });

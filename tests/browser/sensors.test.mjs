@@ -139,4 +139,28 @@ for (const theme of ['dark', 'light']) {
     }
 }
 
+for (const theme of ['dark', 'light']) {
+    test(`what opens on a page and what is empty has no accessibility violation in ${theme}`, options, async () => {
+        const check = async (what) => {
+            await page.evaluate(axe_source());
+            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag22aa'] }));
+            return found.violations.map((v) => `${what}: ${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(' | ')}`);
+        };
+        const found = [];
+        await show('#/flows?t=now-15m..now&f=server.port%20%3D%20443%20AND%20app%20%3D%20ssh', undefined, theme);
+        await page.locator('.state.empty .without').first().waitFor();
+        found.push(...(await check('a filter that nothing matches')));
+        await show('#/flows?t=now-15m..now', undefined, theme);
+        await page.waitForSelector('.vr .c-rate');
+        await page.getByRole('button', { name: 'Columns' }).click();
+        await page.locator('.menu-checks').getByRole('button', { name: 'Packets' }).waitFor();
+        found.push(...(await check('the menu of columns')));
+        await show('#/alerts?t=now-1h..now', undefined, theme);
+        await page.locator('.al-row').filter({ hasText: 'Port scan' }).locator('.a-t').click();
+        await page.locator('.dr .around .spark-line').waitFor();
+        found.push(...(await check('an alert')));
+        assert.deepEqual(found, []);
+    });
+}
+
 test('nothing went wrong on the way', options, () => assert.deepEqual(faults, []));

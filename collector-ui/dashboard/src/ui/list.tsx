@@ -77,9 +77,9 @@ export function WindowedList(props: ListProps) {
         <div
             ref={box}
             class={`vlist ${props.class ?? ''}`}
-            role="grid"
+            role={props.count > 0 ? 'grid' : 'region'}
             aria-label={props.label}
-            aria-rowcount={props.count}
+            aria-rowcount={props.count > 0 ? props.count : undefined}
             tabIndex={0}
             onScroll={(e) => set_top(e.currentTarget.scrollTop)}
             onPointerEnter={() => props.on_hover?.(true)}
@@ -92,7 +92,7 @@ export function WindowedList(props: ListProps) {
             }}
         >
             {props.count === 0 && props.empty}
-            <div class="vspace" role="rowgroup" style={{ height: `${props.count * props.row_height}px` }}>
+            <div class="vspace" role={props.count > 0 ? 'rowgroup' : undefined} style={{ height: `${props.count * props.row_height}px` }}>
                 {rows}
             </div>
         </div>

@@ -56,13 +56,15 @@ export function ChooseColumns() {
     const shown = new Set(chosen_columns(param('c')).map((c) => c.key));
     return (
         <Menu label="Columns" class="lnk hide-m" button="columns" up>
-            {() =>
-                COLUMNS.filter((c) => !c.fixed).map((c) => (
-                    <button type="button" key={c.key} role="menuitemcheckbox" aria-checked={shown.has(c.key)} class={shown.has(c.key) ? 'on' : ''} onClick={() => patch({ c: toggle_column(param('c'), c.key) }, true)}>
-                        {c.title}
-                    </button>
-                ))
-            }
+            {() => (
+                <div class="menu-checks" role="group" aria-label="Columns">
+                    {COLUMNS.filter((c) => !c.fixed).map((c) => (
+                        <button type="button" key={c.key} aria-pressed={shown.has(c.key)} class={shown.has(c.key) ? 'on' : ''} onClick={() => patch({ c: toggle_column(param('c'), c.key) }, true)}>
+                            {c.title}
+                        </button>
+                    ))}
+                </div>
+            )}
         </Menu>
     );
 }
