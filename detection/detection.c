@@ -277,6 +277,9 @@ static void start_again(struct detection *detection, uint64_t second)
         if (incident->alert.last_ns > second * NS_PER_SEC) {
             incident->alert.last_ns = second * NS_PER_SEC;
         }
+        if (incident->alert.first_ns > incident->alert.last_ns) { /* by the clock of now */
+            incident->alert.first_ns = incident->alert.last_ns;
+        }
     }
 }
 

@@ -334,6 +334,22 @@ static void a_clock_that_goes_back_does_not_stop_detection(void **state)
     assert_int_equal(count_of(play(2, 0), ALERT_SYN_FLOOD, ALERT_OPEN), 1);
 }
 
+static void an_incident_over_which_the_clock_goes_back_does_not_end_before_it_began(void **state)
+{
+    const struct alerts *alerts;
+
+    (void)state;
+    script.count = 0;
+    flood(100, 1000, 100000, 2000);
+    silence_of_others(0, 60000);
+    alerts = play(2, 0);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_OPEN), 1);
+    assert_int_equal(count_of(alerts, ALERT_SYN_FLOOD, ALERT_CLOSE), 1);
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        assert_true(alerts->alerts[i].first_ns <= alerts->alerts[i].last_ns);
+    }
+}
+
 static void a_growing_attack_is_updated_and_not_repeated(void **state)
 {
     const struct alerts *alerts;
@@ -585,6 +601,8 @@ int main(void)
         cmocka_unit_test_setup(a_busy_server_is_not_flooded, set_up),
         cmocka_unit_test_setup(quiet_closes_and_a_second_attack_opens_again, set_up),
         cmocka_unit_test_setup(a_clock_that_goes_back_does_not_stop_detection, set_up),
+        cmocka_unit_test_setup(
+            an_incident_over_which_the_clock_goes_back_does_not_end_before_it_began, set_up),
         cmocka_unit_test_setup(a_growing_attack_is_updated_and_not_repeated, set_up),
         cmocka_unit_test_setup(full_tables_are_said_in_the_alert, set_up),
         cmocka_unit_test_setup(alerts_do_not_depend_on_the_number_of_shards, set_up),
