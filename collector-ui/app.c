@@ -77,6 +77,8 @@ static int open_history(struct app *app, struct error *err)
                                               .queue_batches = (uint32_t)store->queue_batches,
                                               .commit_ns = store->commit_ns,
                                               .commit_rows = (uint32_t)store->commit_rows,
+                                              .packet_buffer =
+                                                  (uint32_t)app->settings->web.packet_buffer,
                                               .query_time_ns = store->query_time_ns,
                                               .query_rows = store->query_rows,
                                               .query_groups = (uint32_t)store->query_groups,

@@ -139,6 +139,10 @@ class Keys(unittest.TestCase):
                       "payload_bytes: 256"):
             self.assertIn(value, lines)
 
+    def test_the_smallest_tick_is_that_of_60_frames_a_second(self):
+        done = self.print_config(COLLECTOR, "web:\n  tick_ms: 16\n")
+        self.assertIn("tick: 16ms", printed(done.stdout, "web.x"), done.stderr)
+
     def test_units_are_read_in_both_forms(self):
         for text in ("capture:\n  timeout: 50ms\n", "capture:\n  timeout_ms: 50\n"):
             self.assertIn("timeout: 50ms", printed(self.print_config(SENSOR, text).stdout, "capture.x"))

@@ -1,6 +1,7 @@
 """What the seed served: the eight names of /metrics, /api/health, the dashboard, the feed, and the flags of its server. Where
 figures are compared, the capture has come to rest: one packet is due long after the others."""
 import base64
+import json
 import os
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ from end_to_end.fleet import Collector
 from support.live_client import LiveClient
 from support.programs import (ACK, COLLECTOR, PATIENCE, ROOT, SENSOR, SYN, Program, answers, free_port, get, get_json, main, metrics,
                               run, tcp, udp, wait_until, write_pcap)
+from support.service import capture
 
 COUNTERS = ("netscope_capture_bytes_total", "netscope_capture_packets_total", "netscope_dispatch_drops_total",
             "netscope_kernel_drops_total", "netscope_kernel_if_drops_total")
@@ -117,6 +119,71 @@ class Metrics(unittest.TestCase):
                 self.assertEqual(later["seq"], 2)
             finally:
                 client.close()
+
+
+class Feed(unittest.TestCase):
+    """web.tick_ms, top_n, packet_buffer, payload_bytes and sample_rate do what they say."""
+
+    def start(self, settings):
+        temporary = tempfile.TemporaryDirectory(prefix="netscope-feed-")
+        self.addCleanup(temporary.cleanup)
+        config = os.path.join(temporary.name, "collector.yaml")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write("web:\n" + "".join(f"  {key}: {value}\n" for key, value in settings.items()) + "store:\n  commit_interval: 100ms\n")
+        collector = Collector(temporary.name, arguments=("--config", config))
+        self.addCleanup(collector.close)
+        sensor = Program(SENSOR, "--read-pcap", write_pcap(os.path.join(temporary.name, "x.pcap"), capture()), "--pace", "--loop",
+                         "--quiet", "--collector", f"127.0.0.1:{collector.ingest}",
+                         environment={"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__ENABLED": "off"})
+        self.addCleanup(sensor.__exit__)
+        return collector
+
+    def frames(self, collector, topics, wanted):
+        """(hello, the first frame that is wanted of the next hundred)."""
+        client, hello = LiveClient(collector.http), None
+        self.addCleanup(client.close)
+        client.say(t="sub", rate_hz=30, topics=topics)
+        for _ in range(100):
+            message = client.message()
+            hello = message if message["t"] == "hello" else hello
+            if message["t"] == "frame":
+                client.say(t="ack", seq=message["seq"])
+            if message["t"] == "frame" and wanted(message):
+                return hello, message
+        self.fail("no such frame among a hundred messages")
+
+    def test_settings_of_the_feed_and_of_packets(self):
+        collector = self.start({"tick_ms": 100, "top_n": 2, "packet_buffer": 5, "payload_bytes": 20})
+        hello, frame = self.frames(collector, {"totals": {}, "flows": {}},
+                                   lambda frame: frame["win_ms"] < 500 and len(frame["flows"]["id"]) == 2)
+        self.assertEqual((hello["tick_ms"], hello["min_tick_ms"], hello["caps"]["packets"]), (100, 100, True))
+        self.assertEqual(len(frame["flows"]["bps"]), 2)
+        url = f"http://127.0.0.1:{collector.http}/v1/packets"
+        listed = wait_until("more samples than are kept", lambda: (lambda page: page if page["received"] > 5 else None)(
+            get_json(f"{url}?limit=2000")))
+        self.assertTrue(1 <= len(listed["packets"]) <= 5, len(listed["packets"]))
+
+        def longest():
+            """Of samples that are whole; those that have left the buffer meanwhile are left out."""
+            sizes = []
+            for packet in get_json(f"{url}?limit=5")["packets"]:
+                try:
+                    one = get_json(f"{url}/{packet['id']}")
+                except urllib.error.HTTPError:
+                    continue
+                sizes.append(len(base64.b64decode(one.get("packet", one)["data"])))
+            return max(sizes, default=0)
+
+        self.assertEqual(wait_until("a sample", longest), 20)
+
+    def test_a_sample_rate_of_0_is_no_packet_feed(self):
+        collector = self.start({"sample_rate": 0})
+        hello, _ = self.frames(collector, {"totals": {}}, lambda frame: True)
+        self.assertFalse(hello["caps"]["packets"])
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            get(f"http://127.0.0.1:{collector.http}/v1/packets")
+        with refused.exception as answer:
+            self.assertEqual((answer.code, json.loads(answer.read())["reason"]), (404, "SWITCHED_OFF"))
 
 
 class Verbosity(unittest.TestCase):
