@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support.programs import COLLECTOR, SENSOR, main, run, sensor, udp, write_pcap
+from support.programs import COLLECTOR, SENSOR, json_lines, main, make_traffic, run, sensor, udp, write_pcap
 
 ROWS = [
     ("capture.interface", "lo", "lo", None),
@@ -148,6 +148,17 @@ class Keys(unittest.TestCase):
             self.assertIn("timeout: 50ms", printed(self.print_config(SENSOR, text).stdout, "capture.x"))
         for text in ("flow:\n  idle_timeout: 30s\n", "flow:\n  timeout_secs: 30\n"):
             self.assertIn("idle_timeout: 30s", printed(self.print_config(SENSOR, text).stdout, "flow.x"))
+
+    def test_keys_of_anomalies_decide_which_are_told(self):
+        demo, _ = make_traffic(self.folder.name, "demo")
+        both = {"syn_flood", "port_scan"}
+        for keys, wanted in (({}, both), ({"syn_flood.enabled": "false"}, {"port_scan"}), ({"port_scan.enabled": "false"}, {"syn_flood"}),
+                             ({"syn_flood.syn_threshold": "1000000"}, {"port_scan"}), ({"enabled": "false"}, set()),
+                             ({"port_scan.unique_ports_threshold": "60000", "port_scan.slow_ports_threshold": "60000"}, {"syn_flood"})):
+            environment = {f"NETSCOPE_ANALYSIS__ANOMALIES__{key.upper().replace('.', '__')}": value for key, value in keys.items()}
+            done = sensor("--read-pcap", demo, "--quiet", "--alerts-jsonl", "-", environment=environment)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual({row["kind"] for row in json_lines(done.stdout)} & both, wanted, keys)
 
     def test_check_config_says_valid_and_runs_nothing(self):
         with open(self.file, "w", encoding="utf-8") as out:
