@@ -55,6 +55,7 @@ static int open_channel(struct connection *connection, const struct ctl_settings
     (void)snprintf(connection->target, sizeof(connection->target), "%s", server);
     connection->is_tls = connection_wants_tls(s, server);
     options.is_tls = connection->is_tls;
+    connection->has_certificate = s->certificate[0] != '\0';
     options.ca_path = s->ca[0] != '\0' && strcmp(s->ca, "system") != 0 ? s->ca : NULL;
     options.certificate_path = s->certificate[0] != '\0' ? s->certificate : NULL;
     options.key_path = s->key[0] != '\0' ? s->key : NULL;
@@ -287,7 +288,7 @@ enum ctl_exit explain_missing(struct connection *connection, const char *path, c
 }
 
 /* NULL: they are plain enough. */
-static const char *plain_words(const char *message)
+static const char *plain_words(const struct connection *connection, const char *message)
 {
     static const char *const meanings[RPC_TROUBLE_COUNT] = {
         [RPC_TROUBLE_UNTRUSTED] =
@@ -299,16 +300,22 @@ static const char *plain_words(const char *message)
         [RPC_TROUBLE_REFUSED] = "nothing listens there",
         [RPC_TROUBLE_NO_SOCKET] = "there is no such socket",
         [RPC_TROUBLE_NO_HOST] = "the name cannot be resolved",
-        [RPC_TROUBLE_CLOSED] = "it has ended, or speaks TLS (--tls)",
     };
+    const enum rpc_trouble trouble = rpc_trouble_of(message);
 
-    return meanings[rpc_trouble_of(message)];
+    if (trouble != RPC_TROUBLE_CLOSED) {
+        return meanings[trouble];
+    }
+    return !connection->is_tls ? "it has ended, or speaks TLS (--tls)"
+           : !connection->has_certificate
+               ? "it has ended, or wants a certificate (--tls-cert, --tls-key)"
+               : "it has ended, or does not take the certificate of --tls-cert";
 }
 
 enum ctl_exit explain(const struct connection *connection, enum rpc_status status,
                       const char *message, struct error *err)
 {
-    const char *words = plain_words(message);
+    const char *words = plain_words(connection, message);
 
     switch (status) {
     case RPC_OK:

@@ -35,8 +35,9 @@ struct connection {
     char target[CONNECTION_TARGET_BYTES];
     char token[CONNECTION_TOKEN_BYTES]; /* "": none */
     bool is_tls;
-    bool is_explaining; /* what a server lacks: its own questions are not explained */
-    bool is_chosen;     /* of the addresses of this machine: nobody named it */
+    bool has_certificate; /* to show */
+    bool is_explaining;   /* what a server lacks: its own questions are not explained */
+    bool is_chosen;       /* of the addresses of this machine: nobody named it */
 };
 
 /* Whether calls to `server` go by TLS with these settings. */

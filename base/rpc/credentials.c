@@ -58,6 +58,27 @@ static char *read_pem(const char *path, struct error *err)
     return text;
 }
 
+/* The same, and what the file was wanted for. */
+static char *read_named(const char *what, const char *path, struct error *err)
+{
+    char *text = read_pem(path, err);
+
+    if (text == NULL) {
+        error_prefix(err, "%s", what);
+    }
+    return text;
+}
+
+static char *read_certificate(const char *path, struct error *err)
+{
+    return read_named("certificate", path, err);
+}
+
+static char *read_ca(const char *path, struct error *err)
+{
+    return read_named("CA", path, err);
+}
+
 /* The same of a private key, which others must not be able to touch. */
 static char *read_key(const char *path, struct error *err)
 {
@@ -93,11 +114,11 @@ static grpc_ssl_server_certificate_config *load_config(struct rpc_tls_source *so
                                                        struct error *err)
 {
     grpc_ssl_server_certificate_config *config = NULL;
-    char *certificate = load(&source->certificate, read_pem, err);
+    char *certificate = load(&source->certificate, read_certificate, err);
     char *key = certificate == NULL ? NULL : load(&source->key, read_key, err);
     char *client_ca = key == NULL || source->client_ca.path == NULL
                           ? NULL
-                          : load(&source->client_ca, read_pem, err);
+                          : load(&source->client_ca, read_ca, err);
     if (key != NULL && (source->client_ca.path == NULL || client_ca != NULL)) {
         const grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = certificate};
         /* The core aborts on a reloadable configuration without roots, also where no client
@@ -218,12 +239,12 @@ grpc_channel_credentials *rpc_channel_credentials(const struct rpc_channel_optio
                   "a client certificate and its key go together; one of them is missing");
         return NULL;
     }
-    char *ca = options->ca_path == NULL ? NULL : read_pem(options->ca_path, err);
+    char *ca = options->ca_path == NULL ? NULL : read_ca(options->ca_path, err);
     bool is_good = options->ca_path == NULL || ca != NULL;
     char *certificate = NULL;
     char *key = NULL;
     if (is_good && options->certificate_path != NULL) {
-        certificate = read_pem(options->certificate_path, err);
+        certificate = read_certificate(options->certificate_path, err);
         key = certificate == NULL ? NULL : read_key(options->key_path, err);
         is_good = key != NULL;
     }

@@ -8,6 +8,7 @@
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 
 #include "base/counter.h"
 #include "base/rpc/rpc.h"
@@ -33,6 +34,18 @@ void __tsan_release(void *address);
 struct rpc_tag {
     void (*complete)(struct rpc_tag *tag, bool ok);
 };
+
+/* ---- core_log.c ---- */
+
+/* Errors that the library reports on this thread go out at level debug meanwhile: the caller tells
+ * of the failure in a sentence of its own. */
+void rpc_core_quiet(bool is_quiet);
+/* The log function of the library. Any thread. */
+void rpc_core_log(gpr_log_func_args *args);
+/* Which kind of broken handshake a line of the library tells of; RPC_BROKEN_COUNT: none that is
+ * known. */
+#define RPC_BROKEN_COUNT 9
+unsigned rpc_core_broken(const char *text);
 
 /* ---- runtime.c ---- */
 
@@ -74,9 +87,6 @@ struct rpc_runtime {
 struct rpc_queue *rpc_runtime_pick(struct rpc_runtime *runtime);
 MUST_USE bool rpc_queue_post(struct rpc_queue *queue, const struct rpc_posted *what);
 /* Starts a batch whose arguments are in order: anything but OK is a mistake of ours. */
-/* Errors that the library reports on this thread go out at level debug meanwhile: the caller tells
- * of the failure in a sentence of its own. */
-void rpc_core_quiet(bool is_quiet);
 void rpc_start_batch(grpc_call *core, const grpc_op *ops, size_t count, struct rpc_tag *tag);
 
 #define RPC_WINDOW_BYTES ((size_t)512 << 10) /* the default */

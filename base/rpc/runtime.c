@@ -7,41 +7,9 @@
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/rpc/internal.h"
 
 #define QUEUES_MAX 64
-
-/* What this thread asks of the library just now tells its failure itself. */
-static _Thread_local bool is_told_otherwise;
-
-void rpc_core_quiet(bool is_quiet)
-{
-    is_told_otherwise = is_quiet;
-}
-
-/* gRPC reports each broken handshake of whoever connects: at most a line a second goes out. The
- * last words before an abort always do. */
-static void log_from_core(gpr_log_func_args *args)
-{
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static struct log_limit limit;
-    uint64_t suppressed = 0;
-    char text[512];
-
-    if (is_told_otherwise && args->severity == GPR_LOG_SEVERITY_ERROR) {
-        log_debug("grpc", "the gRPC library reports", "text=%s",
-                  log_quote(args->message, text, sizeof text));
-        return;
-    }
-    pthread_mutex_lock(&lock);
-    const bool is_allowed = log_allowed(&limit, NS_PER_SEC, &suppressed);
-    pthread_mutex_unlock(&lock);
-    if (is_allowed || strstr(args->message, "assertion failed") != NULL) {
-        log_warn("grpc", "the gRPC library reports", "text=%s suppressed=%llu",
-                 log_quote(args->message, text, sizeof text), (unsigned long long)suppressed);
-    }
-}
 
 void rpc_start_batch(grpc_call *core, const grpc_op *ops, size_t count, struct rpc_tag *tag)
 {
@@ -242,7 +210,7 @@ struct rpc_runtime *rpc_runtime_new(const struct rpc_runtime_options *options, s
     }
     runtime->queues_count = wanted;
     pthread_mutex_init(&runtime->lock, NULL);
-    gpr_set_log_function(log_from_core);
+    gpr_set_log_function(rpc_core_log);
     rpc_process_begin();
     grpc_init();
 

@@ -21,7 +21,8 @@ void dial_explain(const struct dial *dial, char *out, size_t room)
         [RPC_TROUBLE_REFUSED] = "nothing listens at dial.%s.address",
         [RPC_TROUBLE_NO_SOCKET] = "there is no socket of dial.%s.address",
         [RPC_TROUBLE_NO_HOST] = "the host of dial.%s.address cannot be resolved",
-        [RPC_TROUBLE_CLOSED] = "the sensor has ended, or wants TLS: set dial.%s.tls or ca_file",
+        [RPC_TROUBLE_CLOSED] = ("the sensor has ended, or wants TLS: set dial.%s.tls or ca_file "
+                                "(and cert_file, where it asks for one)"),
     };
     const char *meaning = NULL;
 

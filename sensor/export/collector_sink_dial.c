@@ -225,7 +225,7 @@ void collector_sink_dial(struct collector_sink *sink, uint64_t now_ns)
 /* ---- the end of a call ---- */
 
 /* What gRPC's words mean to whoever runs the sensor. NULL: they are plain enough. */
-static const char *plain_words(const char *message)
+static const char *plain_words(const struct collector_sink *sink, const char *message)
 {
     static const char *const meanings[RPC_TROUBLE_COUNT] = {
         [RPC_TROUBLE_UNTRUSTED] =
@@ -239,8 +239,19 @@ static const char *plain_words(const char *message)
         [RPC_TROUBLE_NO_SOCKET] = "there is no such socket",
         [RPC_TROUBLE_NO_HOST] = "the host name cannot be resolved",
     };
+    const enum rpc_trouble trouble = rpc_trouble_of(message);
 
-    return meanings[rpc_trouble_of(message)];
+    if (trouble != RPC_TROUBLE_CLOSED) {
+        return meanings[trouble];
+    }
+    /* A collector closes without a word where TLS is not as it wants it. */
+    return sink->is_welcomed ? "the collector has ended, or the connection was cut"
+           : sink->settings->ca[0] == '\0'
+               ? "the collector has ended, or speaks TLS: set collector.ca"
+           : sink->settings->certificate[0] == '\0'
+               ? "the collector has ended, or wants a certificate: set collector.certificate and "
+                 "collector.key"
+               : "the collector has ended, or does not take collector.certificate";
 }
 
 bool collector_sink_is_refusal(enum rpc_status status)
@@ -266,7 +277,7 @@ void collector_sink_ended(struct collector_sink *sink, const struct collector_ne
                           uint64_t now_ns)
 {
     char reason[640];
-    const char *plain = news->status == RPC_UNAVAILABLE ? plain_words(news->message)
+    const char *plain = news->status == RPC_UNAVAILABLE ? plain_words(sink, news->message)
                         : news->status == RPC_OK        ? "the collector ended the stream"
                                                         : NULL;
 

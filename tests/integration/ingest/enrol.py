@@ -32,9 +32,23 @@ def start(place, *arguments):
 
 
 def stop(process):
+    """Its log."""
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30 * PATIENCE)
     assert process.returncode == 0, (process.returncode, err)
+    return err
+
+
+def broken_handshakes(port, certs):
+    """Sensors without TLS and without a certificate are told what they lack. How long each of them tried."""
+    seconds = {}
+    for settings, lacks, log in (({}, "set collector.ca", "spoke no TLS"),
+                                 ({"ca": certs / "ca.pem"}, "set collector.certificate", "showed no certificate")):
+        begin = time.monotonic()
+        status, out = report(port, "berlin-1", **settings)
+        assert status == 1 and lacks in out, out
+        seconds[log] = time.monotonic() - begin
+    return seconds
 
 
 def report(port, name, **settings):
@@ -90,6 +104,7 @@ def main():
                              ("berlin-1", 1)):
             status, out = report(port, name, **group)
             assert status == wanted and ("PERMISSION_DENIED" in out) == (wanted == 1), (name, out)
+        seconds = broken_handshakes(port, certs)
         mixed = subprocess.run(
             [os.path.join(os.path.dirname(COLLECTOR), "netscope-sensor"), "--read-pcap", "/dev/null", "--quiet",
              "--collector", f"localhost:{port}"], capture_output=True, text=True, timeout=60,
@@ -109,7 +124,10 @@ def main():
         taken = run("--data-dir", place / "other", "--ingest-listen", "127.0.0.1:0", "--port", port)
         assert taken.returncode == 1 and "web: listen" in taken.stderr and "address in use" in taken.stderr, taken
         assert "gRPC library" not in taken.stderr, taken
-        stop(process)
+        log = stop(process)
+        for words, tried in seconds.items():  # several times a second, told once a minute
+            assert 1 <= log.count(words) <= 1 + tried / 60, (words, tried, log)
+        assert "gRPC library" not in log, log
 
         empty = place / "empty"
         empty.write_text("# none yet\n")
