@@ -285,6 +285,7 @@ static int build(struct app *app, struct error *err)
     api_tell_assets(app->api, app->assets);
     api_tell_push(app->api, app->push);
     api_tell_revocations(app->api, app->revocations);
+    api_tell_certificates(app->api, &app->certificates);
     if (app->settings->kafka_source.brokers[0] != '\0') {
         app->kafka = kafka_source_new(&app->settings->kafka_source, app->ingest, err);
         if (app->kafka == NULL) {
@@ -335,6 +336,18 @@ static void note_counters(const struct app *app)
              (unsigned long long)counts.sockets_refused, (unsigned long long)counts.log_bytes);
     log_note("counters", "process", "resident_bytes=%llu log_lines_suppressed=%llu",
              (unsigned long long)process_resident_bytes(), (unsigned long long)log_suppressed());
+}
+
+static void watch_certificates(struct app *app)
+{
+    const struct collector_settings_all *s = app->settings;
+
+    certificate_watch_init(&app->certificates);
+    certificate_watch_add(&app->certificates, "ingest.tls_certificate", s->ingest.tls_certificate);
+    certificate_watch_add(&app->certificates, "ingest.tls_client_ca", s->ingest.tls_client_ca);
+    if (s->web.tls_enabled) {
+        certificate_watch_add(&app->certificates, "web.tls.cert_path", s->web.tls_certificate);
+    }
 }
 
 /* True when the signal ends the program. A terminal that closes sends SIGHUP, too: there it does,
@@ -392,6 +405,7 @@ static int watch(struct app *app, const sigset_t *signals, struct error *err)
             capture_files_tick(app->files, clock_wall_ns());
             app_tick_assets(app, now_ns);
             tell_manager(app, now_ns);
+            certificate_watch_tick(&app->certificates, clock_wall_ns(), now_ns);
         }
     }
     log_info("app", "stopping", NULL);
@@ -437,6 +451,7 @@ static void take_down(struct app *app)
     history_free(app->history);
     clickhouse_past_free(app->past); /* whom its threads asked */
     fleet_detector_free(app->fleet);
+    certificate_watch_fini(&app->certificates);
     arena_free(app->scratch);
     if (app->lock_fd >= 0) {
         (void)close(app->lock_fd);
@@ -461,6 +476,7 @@ int app_run(const struct collector_settings_all *settings, struct config *config
     (void)sigaddset(&signals, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
     notify_open();
+    watch_certificates(&app);
     if (give_up_privileges(&app, err) != 0 || audit_open(settings->security.audit_file, err) != 0 ||
         build(&app, err) != 0) {
         status = err->code == EINVAL ? EXIT_USAGE : EXIT_FAILED;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/service/certificate_watch.h"
 #include "base/service/control.h"
 #include "collector-ui/api/api.h"
 #include "collector-ui/api/fleet_grpc.h"
@@ -27,6 +28,7 @@ struct app {
     const struct collector_command *command;
     struct app_reload *reload;
     struct control control;
+    struct certificate_watch certificates;
     char directory[PATH_BYTES / 2];
     int lock_fd;
     struct history *history;

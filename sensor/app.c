@@ -239,6 +239,7 @@ static void watch(struct app *app, const sigset_t *signals)
         app_tell_manager(app, now_ns);
         if (now_ns >= log_due_ns) {
             log_flush(false);
+            certificate_watch_tick(&app->certificates, clock_wall_ns(), now_ns);
             log_due_ns = now_ns + NS_PER_SEC;
         }
     }
@@ -303,6 +304,22 @@ static int check_key_pairs(const struct sensor_settings *s, struct error *err)
                        : result;
 }
 
+static void watch_certificates(struct app *app)
+{
+    const struct sensor_settings *s = app->settings;
+    struct certificate_watch *watch = &app->certificates;
+
+    certificate_watch_init(watch);
+    if (s->collector.address[0] != '\0') {
+        certificate_watch_add(watch, "collector.certificate", s->collector.certificate);
+        certificate_watch_add(watch, "collector.ca",
+                              strcmp(s->collector.ca, "system") == 0 ? NULL : s->collector.ca);
+    }
+    certificate_watch_add(watch, "grpc.tls_certificate", s->grpc.tls_certificate);
+    certificate_watch_add(watch, "grpc.tls_client_ca", s->grpc.tls_client_ca);
+    certificate_watch_add(watch, "http.tls_certificate", s->http.tls_certificate);
+}
+
 /* Everything up to the running pipeline; the exit status of what failed. */
 static int prepare(struct app *app, const struct sensor_command *command, struct error *err)
 {
@@ -344,6 +361,7 @@ int app_run(const struct sensor_settings *settings, struct config *config,
     block_signals(&signals);
     notify_open();
     app->alerts = command->alerts;
+    watch_certificates(app);
     status = prepare(app, command, err);
     if (status == EXIT_SUCCESS) {
         confine_finish(&app->settings->security);
@@ -352,6 +370,7 @@ int app_run(const struct sensor_settings *settings, struct config *config,
         status = finish(app, err) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
     }
     app_take_down(app);
+    certificate_watch_fini(&app->certificates);
     app_reload_free(app);
     app_offer_free(app);
     app_apply_free(app);

@@ -287,6 +287,7 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
         if (app->http == NULL) {
             return -err->code;
         }
+        http_export_tell_certificates(app->http, &app->certificates);
         log_info("http", "serving metrics and health", "port=%u", http_export_port(app->http));
     }
     if (app->collector != NULL) {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/netlabel/netlabel.h"
 #include "base/replacement.h"
+#include "base/service/certificate_watch.h"
 #include "base/service/control.h"
 #include "proto/ingest_message.h"
 #include "sensor/app.h"
@@ -28,6 +29,7 @@ struct app {
     struct app_apply *apply; /* NULL: no memory */
     struct app_offer *offer; /* likewise */
     struct loss_watch loss;
+    struct certificate_watch certificates;
     struct pipeline_settings pipeline_settings;
     struct packet_rules rules;
     struct pcap_writer_settings write_pcap;

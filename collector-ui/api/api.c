@@ -208,6 +208,11 @@ void api_tell_dials(struct api *api,
     atomic_store(&api->dial_counts, counts);
 }
 
+void api_tell_certificates(struct api *api, struct certificate_watch *watch)
+{
+    atomic_store(&api->certificates, watch);
+}
+
 void api_tell_assets(struct api *api, struct fleet_assets *assets)
 {
     atomic_store(&api->assets, assets);

@@ -106,6 +106,7 @@ struct api_dial_counts {
 struct api;
 struct fleet_grpc;
 struct fleet_assets;
+struct certificate_watch;
 struct triage;
 struct config_push;
 struct revocations;
@@ -130,6 +131,8 @@ void api_tell_dials(struct api *api,
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */
 void api_tell_assets(struct api *api, struct fleet_assets *assets);
 void api_tell_triage(struct api *api, struct triage *triage);
+/* What /metrics tells of certificates; lives longer. */
+void api_tell_certificates(struct api *api, struct certificate_watch *watch);
 /* Where /v1/sensors and /metrics look what became of desired settings; lives longer. */
 void api_tell_push(struct api *api, struct config_push *push);
 /* Where /v1/sensors looks whose credentials count no more; lives longer. */

@@ -30,6 +30,7 @@ struct api {
     uint32_t (*_Atomic dial_counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]);
     struct triage *_Atomic triage;
     struct fleet_assets *_Atomic assets;
+    struct certificate_watch *_Atomic certificates; /* NULL: none is told */
     struct config_push *_Atomic push;
     struct revocations *_Atomic revocations;
     void *context;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/service/certificate_watch.h"
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/api/ledger.h"
 
@@ -492,6 +493,15 @@ static void write_access(struct metrics_page *page, const struct api *api)
     metrics_u64(page, "netscope_collector_users", METRICS_LABELS("kind", "token"), c.tokens);
 }
 
+static void write_certificates(struct metrics_page *page, struct api *api)
+{
+    struct certificate_watch *watch = atomic_load(&api->certificates);
+
+    if (watch != NULL) {
+        certificate_watch_write(watch, "netscope_collector_certificate_not_after_seconds", page);
+    }
+}
+
 void route_metrics(struct http_request *request)
 {
     struct api *const api = http_request_context(request);
@@ -530,6 +540,7 @@ void route_metrics(struct http_request *request)
     write_push(&page, api);
     write_access(&page, api);
     write_http(&page, api);
+    write_certificates(&page, api);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8",
                page.text == NULL ? "" : page.text, page.length);
     metrics_page_fini(&page);

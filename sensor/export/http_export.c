@@ -1,6 +1,7 @@
 #include "sensor/export/http_export.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/http/http.h"
 #include "base/json_writer.h"
 #include "base/metrics.h"
+#include "base/service/certificate_watch.h"
 #include "proto/serve/grpc_rest.h"
 #include "proto/serve/schema_route.h"
 #include "sensor/export/grpc_private.h"
@@ -57,6 +59,7 @@ struct http_export {
     struct http_server *server;
     struct pipeline *pipeline;
     struct grpc_server *grpc;
+    struct certificate_watch *_Atomic certificates; /* NULL: none is told */
     char bind[72];
     bool is_open; /* other machines may reach it */
     struct http_buffer *openapi;
@@ -66,10 +69,14 @@ struct http_export {
 static void get_metrics(struct http_request *request)
 {
     const struct http_export *http = http_request_context(request);
+    struct certificate_watch *certificates = atomic_load(&http->certificates);
     struct metrics_page page;
 
     metrics_page_init(&page, PAGE_BYTES_MAX);
     http_export_metrics(http->pipeline, http->grpc, &page);
+    if (certificates != NULL) {
+        certificate_watch_write(certificates, "netscope_certificate_not_after_seconds", &page);
+    }
     http_reply(request, 200, METRICS_TYPE, page.text == NULL ? "" : page.text, page.length);
     metrics_page_fini(&page);
 }
@@ -238,6 +245,11 @@ void http_export_free(struct http_export *http)
         http_buffer_unref(http->openapi);
         free(http);
     }
+}
+
+void http_export_tell_certificates(struct http_export *http, struct certificate_watch *watch)
+{
+    atomic_store(&http->certificates, watch);
 }
 
 uint16_t http_export_port(const struct http_export *http)

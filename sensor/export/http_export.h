@@ -30,6 +30,9 @@ MUST_USE struct http_export *http_export_new(const struct http_export_settings *
                                              struct error *err);
 void http_export_free(struct http_export *http);
 DEFINE_AUTO(http_export, http_export_free);
+/* What /metrics tells of certificates; lives longer. */
+struct certificate_watch;
+void http_export_tell_certificates(struct http_export *http, struct certificate_watch *watch);
 uint16_t http_export_port(const struct http_export *http);
 
 /* The page of /metrics, in the order of its families; `grpc` may be NULL. Any thread. */

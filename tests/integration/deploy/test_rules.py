@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -10,7 +11,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
-from support.programs import PATIENCE, ROOT, SENSOR, Program, free_port, main, wait_until, write_pcap
+from support.programs import COLLECTOR, PATIENCE, ROOT, SENSOR, Program, free_port, main, wait_until, write_pcap
 from support.service import capture
 
 RULES = os.path.join(ROOT, "deploy", "prometheus", "netscope.rules.yaml")
@@ -25,11 +26,15 @@ def read_pages():
     """Of a sensor and a collector that hear of each other."""
     with tempfile.TemporaryDirectory(prefix="netscope-rules-") as folder:
         # With a receiver and a ClickHouse, which hear nothing: pages have their rows where there are any.
+        subprocess.run([COLLECTOR, "enroll", "edge-1", "--dir", folder], check=True, stdout=subprocess.DEVNULL)
         ways = {"NETSCOPE_COLLECTOR_RECEIVERS__LOCAL__URL": f"unix:{folder}/nobody",
-                "NETSCOPE_COLLECTOR_CLICKHOUSE__URL": f"http://127.0.0.1:{free_port()}"}
+                "NETSCOPE_COLLECTOR_CLICKHOUSE__URL": f"http://127.0.0.1:{free_port()}",
+                "NETSCOPE_COLLECTOR_INGEST__TLS_CERTIFICATE": f"{folder}/collector.pem",
+                "NETSCOPE_COLLECTOR_INGEST__TLS_KEY": f"{folder}/collector.key"}
         collector, port = Collector(folder, environment=ways), free_port()
         try:
-            services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__PORT": str(port)}
+            services = {"NETSCOPE_GRPC__ENABLED": "off", "NETSCOPE_HTTP__PORT": str(port),
+                        "NETSCOPE_COLLECTOR__CA": f"{folder}/ca.pem"}
             pcap = write_pcap(os.path.join(folder, "x.pcap"), capture())
             with Program(SENSOR, "--read-pcap", pcap, "--pace", "--loop", "--quiet", "--sensor-id", "edge-1",
                          "--collector", f"127.0.0.1:{collector.ingest}", environment=services) as sensor:
