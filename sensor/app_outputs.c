@@ -151,14 +151,35 @@ static int check_pcap(const struct output_section *output, struct error *err)
     struct pcap_writer_settings settings;
 
     app_fill_pcap(output, &settings);
-    if (output->write_pcap[0] != '\0') {
-        return pcap_writer_check(&settings, err);
+    return output->write_pcap[0] != '\0' ? pcap_writer_check(&settings, err) : 0;
+}
+
+void app_tell_idle(const struct sensor_settings *settings)
+{
+    struct pcap_writer_settings packets;
+    const struct {
+        bool is_set;
+        const char *key;
+    } of_files[] = {{settings->capture.pace, "capture.pace"},
+                    {settings->capture.loop, "capture.loop"},
+                    {settings->pipeline.lossless, "pipeline.lossless"}};
+
+    for (size_t i = 0; i < ARRAY_COUNT(of_files) && settings->capture.read_pcap.count == 0; i++) {
+        if (of_files[i].is_set) {
+            log_warn("capture", "a setting is for files, and none is read",
+                     "setting=%s missing=capture.read_pcap", of_files[i].key);
+        }
     }
-    if (pcap_writer_has_segments(&settings) || settings.files_max > 0 || settings.bytes_max > 0) {
+    app_fill_pcap(&settings->output, &packets);
+    if (settings->output.write_pcap[0] == '\0' &&
+        (pcap_writer_has_segments(&packets) || packets.files_max > 0 || packets.bytes_max > 0)) {
         log_warn("capture", "segments of packets are set, but no file to write them to",
                  "missing=output.write_pcap");
     }
-    return 0;
+    if (settings->analysis.alerts_jsonl[0] != '\0' && !settings->anomalies.enabled) {
+        log_warn("output", "a file of alerts is set, but detection is off",
+                 "setting=analysis.alerts_jsonl missing=analysis.anomalies.enabled");
+    }
 }
 
 /* ---- all of them ---- */

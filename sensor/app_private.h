@@ -66,6 +66,8 @@ struct app {
  */
 MUST_USE int app_check_outputs(const struct sensor_settings *settings, FILE **human,
                                struct error *err);
+/* Warns of settings that are valid and do nothing: whoever sets them waits for something else. */
+void app_tell_idle(const struct sensor_settings *settings);
 /* No output is one of the capture files that are read: it would be lost before its first packet was
  * read. EINVAL with `err`. */
 MUST_USE int app_check_inputs(const struct sensor_settings *settings, struct error *err);

@@ -311,6 +311,21 @@ static int check_peers(const struct sensor_settings *settings, struct error *err
     return 0;
 }
 
+/* A collector would refuse it later, and again each half a minute. */
+static int check_sensor_id(const char *id, const struct config *config, struct error *err)
+{
+    for (const char *at = id; *at != '\0'; at++) {
+        if ((unsigned char)*at <= ' ' || *at == 0x7f) {
+            (void)error_set(err, EINVAL,
+                            "sensor.id: '%s' has a space or a control character; letters, digits, "
+                            "'.', '-' and '_' are safe everywhere",
+                            id);
+            return config_refuse(config, "sensor.id", err);
+        }
+    }
+    return 0;
+}
+
 bool app_fill_labels(const struct sensor_settings *settings, char out[SENSOR_LABELS_BYTES])
 {
     const struct config_map *from = &settings->sensor.labels;
@@ -337,7 +352,8 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
     char own_labels[SENSOR_LABELS_BYTES];
 
     scratch->settings = settings;
-    if (detection_compile(&settings->anomalies, config, &scratch->pipeline_settings.detection,
+    if (check_sensor_id(settings->sensor.id, config, err) != 0 ||
+        detection_compile(&settings->anomalies, config, &scratch->pipeline_settings.detection,
                           err) != 0 ||
         decode_rules_from(&settings->decode, &scratch->rules, err) != 0 ||
         app_check_outputs(settings, &human, err) != 0 ||
@@ -353,7 +369,11 @@ static int check_parts(const struct sensor_settings *settings, const struct conf
         (void)error_set(err, EINVAL, "sensor.labels: at most %d", SENSOR_LABELS_MAX);
         return config_refuse(config, "sensor.labels", err);
     }
-    return app_offer_check(settings, config, err) != 0 ? -err->code : check_peers(settings, err);
+    if (app_offer_check(settings, config, err) != 0 || check_peers(settings, err) != 0) {
+        return -err->code;
+    }
+    app_tell_idle(settings);
+    return 0;
 }
 
 int app_check_settings(const struct sensor_settings *settings, const struct config *config,

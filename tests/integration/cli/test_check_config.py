@@ -39,6 +39,25 @@ class CheckConfig(unittest.TestCase):
         self.refused("netscope-collector", "web:\n  auth:\n    enabled: true\n", "web.auth.username", "web.token_file")
         self.refused("netscope-collector", "web:\n  auth: {enabled: true, password_file: x}\n", "web.auth.username")
 
+    def test_a_name_that_no_collector_takes_is_refused_here(self):
+        for name in ("a b", "a\\tb", " "):
+            self.refused("netscope-sensor", f'sensor:\n  id: "{name}"\n', "a.yaml:2: ", "sensor.id: ", "space")
+        for name in ("paris-1", "höhe.7_b", ""):
+            self.assertEqual(check("netscope-sensor", f'sensor:\n  id: "{name}"\n'), (0, ""), name)
+
+    def test_what_is_set_and_does_nothing_is_told_and_taken(self):
+        for text, *words in (("capture:\n  loop: true\n", "setting=capture.loop", "missing=capture.read_pcap"),
+                             ("capture:\n  pace: true\n", "setting=capture.pace"),
+                             ("pipeline:\n  lossless: true\n", "setting=pipeline.lossless"),
+                             ("output:\n  write_pcap_rotate: 5MB\n", "missing=output.write_pcap"),
+                             ("analysis:\n  alerts_jsonl: x\n  anomalies: {enabled: false}\n", "detection is off")):
+            status, message = check("netscope-sensor", text)
+            self.assertEqual((status, message.count("level=warn")), (0, 1), message)
+            for word in words:
+                self.assertIn(word, message)
+        for text in ("capture: {loop: true, pace: true, read_pcap: [x.pcap]}\n", "analysis:\n  alerts_jsonl: x\n"):
+            self.assertEqual(check("netscope-sensor", text), (0, ""), text)
+
 
 if __name__ == "__main__":
     unittest.main()
