@@ -104,6 +104,34 @@ struct choice {
     const char *path, *prefix, *flag;
 };
 
+/* "SYN_FLOOD" as people write it. */
+static void lower(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text >= 'A' && *text <= 'Z') {
+            *text = "abcdefghijklmnopqrstuvwxyz"[*text - 'A'];
+        }
+    }
+}
+
+/* Which ones there are: the list is short enough to be the answer. */
+static void refuse_choice(struct request *request, const struct choice *choice, const char *value)
+{
+    const char *package_end = strrchr(request->message->full_name, '.');
+    const char *names[CHOICES_MAX];
+    const unsigned count =
+        message_choices(package_end + 1, choice->path, choice->prefix, names, CHOICES_MAX);
+    char list[512] = "";
+    size_t at = 0;
+
+    for (unsigned i = 0; i < count && at < sizeof(list); i++) {
+        at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i == 0 ? "" : ", ", names[i]);
+    }
+    lower(list);
+    (void)error_set(request->err, EINVAL, "%s %s: there is no such one; there are %s", choice->flag,
+                    value, list);
+}
+
 static void put_choice(struct request *request, const void *context, const char *value)
 {
     const struct choice *choice = context;
@@ -120,8 +148,7 @@ static void put_choice(struct request *request, const void *context, const char 
     }
     request_set(request, choice->path, name);
     if (request->err->code != 0) {
-        (void)error_set(request->err, EINVAL, "%s %s: there is no such one (%s*, docs/api.md)",
-                        choice->flag, value, choice->prefix);
+        refuse_choice(request, choice, value);
     }
 }
 

@@ -64,6 +64,27 @@ static void what_cannot_be_set_is_told(void **state)
     assert_non_null(strstr(err.message, "min_severity"));
 }
 
+static void a_choice_that_there_is_not_tells_those_that_there_are(void **state)
+{
+    (void)state;
+    request_begin(&request, "ObserveAlertsRequest", &err);
+    request_set_choices(&request, "min_severity", "SEVERITY_", "--severity", "awful");
+    assert_false(request_is_whole(&request));
+    assert_string_equal(err.message, "--severity awful: there is no such one; there are info, low, "
+                                     "medium, high, critical");
+    request_begin(&request, "ListSensorsRequest", &err);
+    request_set_choices(&request, "states", "SENSOR_STATE_", "--state", "live,dead");
+    assert_non_null(strstr(err.message, "--state dead: "));
+    assert_non_null(strstr(err.message, "live, stale, offline"));
+    request_begin(&request, "ObserveAlertsRequest", &err);
+    request_set_choices(&request, "kinds", "ALERT_KIND_", "--kind", "syn-flod");
+    assert_non_null(strstr(err.message, "--kind syn-flod: "));
+    assert_non_null(strstr(err.message, "syn_flood, "));
+    request_begin(&request, "ObserveAlertsRequest", &err);
+    request_set_choices(&request, "kinds", "ALERT_KIND_", "--kind", "syn-flood,DGA");
+    assert_true(request_is_whole(&request));
+}
+
 static void a_message_that_is_not_there_has_no_fields(void **state)
 {
     (void)state;
@@ -144,6 +165,7 @@ int main(void)
         cmocka_unit_test(a_request_reads_back_as_it_was_filled),
         cmocka_unit_test(lists_are_walked),
         cmocka_unit_test(what_cannot_be_set_is_told),
+        cmocka_unit_test(a_choice_that_there_is_not_tells_those_that_there_are),
         cmocka_unit_test(a_message_that_is_not_there_has_no_fields),
         cmocka_unit_test(damaged_bytes_are_read_as_far_as_they_go),
         cmocka_unit_test(choices_have_names),
