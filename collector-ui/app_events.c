@@ -212,6 +212,23 @@ void app_count_detection(void *context, struct api_detection_counts *out)
     }
 }
 
+/* What to look at: a sensor whose sketches are refused is missing in what the fleet detects. */
+static const char *sketch_cure(enum fleet_verdict verdict)
+{
+    switch (verdict) {
+    case FLEET_AHEAD:
+        return "its clock is ahead of this machine's by more than half a minute: synchronise both "
+               "(NTP)";
+    case FLEET_LATE:
+        return "its clock is behind, or its records come late";
+    case FLEET_MALFORMED:
+    case FLEET_OTHER_ENCODING:
+        return "sensor and collector are of different versions";
+    default:
+        return "it goes on with the collector's seed when it connects again";
+    }
+}
+
 static void tell_sketch(void *context, const struct ingest_sketch_told *told)
 {
     static struct log_limit limit;
@@ -231,10 +248,11 @@ static void tell_sketch(void *context, const struct ingest_sketch_told *told)
                                                                  .now_ns = clock_monotonic_ns()});
 
     if (verdict != FLEET_TAKEN && log_allowed(&limit, 10 * NS_PER_SEC, NULL)) {
-        char id[258];
+        char id[258], cure[160];
 
-        log_warn("detect", "a sketch was refused", "sensor=%s reason=%s",
-                 log_quote(told->sensor_id, id, sizeof(id)), fleet_verdict_name(verdict));
+        log_warn("detect", "a sketch was refused", "sensor=%s reason=%s cure=%s",
+                 log_quote(told->sensor_id, id, sizeof(id)), fleet_verdict_name(verdict),
+                 log_quote(sketch_cure(verdict), cure, sizeof(cure)));
     }
 }
 

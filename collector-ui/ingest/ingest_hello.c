@@ -89,7 +89,8 @@ static void replace_older(struct ingest_stream *stream)
         ingest_stream_end(older, RPC_ABORTED, "replaced by a newer connection of this sensor");
     } else {
         ingest_stream_end(older, RPC_ALREADY_EXISTS,
-                          "another process reports under this sensor's id");
+                          "another process reports under this sensor's id: give each a "
+                          "sensor.id of its own");
     }
 }
 
