@@ -116,6 +116,22 @@ enum detection_service detect_service(uint8_t app, uint8_t protocol, uint16_t se
 
 /* ---- packets ---- */
 
+/* What traceroute and tracepath send: to ports that count up, to die on the way. From further away
+ * than this nobody is seen, whatever the time to live is at first. */
+#define TRACE_TTL_MAX   32
+#define TRACE_PORTS     256
+#define TRACEROUTE_PORT 33434
+#define TRACEPATH_PORT  44444
+
+static bool is_trace(const struct packet *packet)
+{
+    const uint16_t port = packet->target_port;
+
+    return packet->ttl <= TRACE_TTL_MAX &&
+           ((port >= TRACEROUTE_PORT && port < TRACEROUTE_PORT + TRACE_PORTS) ||
+            (port >= TRACEPATH_PORT && port < TRACEPATH_PORT + TRACE_PORTS));
+}
+
 /* True for the one packet that shows that the client has got the server's SYN-ACK: the bare ACK
  * before any payload, or the first payload where the capture lacks the answers. */
 static bool completes_handshake(const struct packet *packet, const struct flow_table *table,
@@ -184,6 +200,35 @@ static void detect_tcp(struct detection_frame *frame, const struct packet *packe
     }
 }
 
+/* An attempt by a packet that begins nothing: its sender is who tries, whatever the flow says. */
+static void add_probe(struct detection_frame *frame, const struct packet *packet)
+{
+    struct detection_step *step = detection_frame_step(frame);
+
+    step->event = DETECTION_PROBE;
+    step->protocol = packet->protocol;
+    step->source_port = packet->source_port;
+    step->target_port = packet->target_port;
+    step->source = packet_source(packet);
+    step->target = packet_target(packet);
+    step->is_answered = false;
+    step->time_ns = packet->time_ns;
+    detection_frame_add_step(frame);
+}
+
+/* The first packet of a flow that no connection begins with and none goes on with: neither SYN nor
+ * ACK nor RST (scans by FIN, by all flags or none), or a header cut into fragments, so that filters
+ * do not see its flags (RFC 1858). */
+static bool is_odd(const struct packet *packet)
+{
+    if ((packet->facts & PACKET_HAS_TCP) != 0) {
+        return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == 0;
+    }
+    return (packet->facts & PACKET_IS_FRAGMENT) != 0 &&
+           (packet->facts & PACKET_IS_LATER_FRAGMENT) == 0 &&
+           (packet->facts & PACKET_HAS_PORTS) != 0;
+}
+
 static void detect_icmp(struct detection_frame *frame, const struct packet *packet,
                         const struct flow_table *table, const struct flow *flow, int direction)
 {
@@ -240,7 +285,9 @@ static void detect_udp(struct detection_frame *frame, const struct packet *packe
         detect_dhcpv6(frame, packet, bytes);
     }
     if (is_new && direction == 0) {
-        add(frame, DETECTION_PROBE, packet, flow);
+        if (!is_trace(packet)) {
+            add(frame, DETECTION_PROBE, packet, flow);
+        }
     } else if (is_answer) {
         add(frame, DETECTION_SYN_ACK, packet, flow);
     }
@@ -264,7 +311,9 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
         return;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {
-        if ((packet->facts & PACKET_HAS_TCP) != 0) {
+        if (UNLIKELY(is_new && is_odd(packet))) {
+            add_probe(frame, packet);
+        } else if ((packet->facts & PACKET_HAS_TCP) != 0) {
             detect_tcp(frame, packet, table, flow, direction);
         }
     } else if (packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0) {

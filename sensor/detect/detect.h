@@ -35,6 +35,9 @@ static inline bool detect_wants(const struct packet *packet, const struct flow *
         return true;
     }
     if (packet->protocol == IP_PROTOCOL_TCP) {
+        if ((packet->tcp_flags & TCP_ACK) == 0) {
+            return is_new;
+        }
         return direction == 0 && flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
                (flow->bits & FLOW_SAW_SYN) != 0 &&
                (packet->payload_bytes != 0 || flow_payload_of(flow, 0) == 0);

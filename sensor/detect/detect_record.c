@@ -39,9 +39,16 @@ static bool is_silent(const struct flow_record *record)
            (record->forward.total_payload_bytes | record->reverse.total_payload_bytes) == 0;
 }
 
+/* Of a connection only fragments were seen, which do not tell what they carry. */
+static bool has_no_header(const struct flow_record *record)
+{
+    return record->ip_protocol == IP_PROTOCOL_TCP && record->has_tcp &&
+           (record->tcp.forward.flags | record->tcp.reverse.flags) == 0;
+}
+
 static void add_end(struct detection_frame *frame, const struct flow_record *record)
 {
-    if (is_silent(record)) {
+    if (is_silent(record) || has_no_header(record)) {
         return;
     }
     const struct detection_glance glance = {

@@ -438,6 +438,122 @@ static void a_dhcpv6_server_that_comes_after_the_learning_time_is_told(void **st
     assert_non_null(strstr(scene.alerts[0].description, "fe80::bad "));
 }
 
+static void scans_without_a_syn_are_scans(void **state)
+{
+    static const uint8_t flags[] = {TCP_FIN, 0, TCP_FIN | TCP_PSH | TCP_URG};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        const uint64_t at_ms = i * UINT64_C(100000);
+
+        scene.alerts_count = 0;
+        for (uint16_t port = 1; port <= 40; port++) {
+            send_tcp("10.0.0.5", 40000, "10.0.0.9", port, flags[i], 0, at_ms + port);
+            if (port % 2 == 0) {
+                send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_RST | TCP_ACK, 0, at_ms + port);
+            }
+        }
+        send_tcp("10.0.0.7", 1, "10.0.0.8", 80, TCP_SYN, 0, at_ms + 80000); /* it is over */
+        assert_int_equal(scene.alerts_count, 2);
+        assert_int_equal(scene.alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
+        assert_true(scene.alerts[0].observed == 40);
+    }
+}
+
+/* Connections that began before the sensor did, as they end. */
+static void ends_of_connections_that_were_not_seen_to_begin_are_no_scan(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= 100; port++) {
+        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_FIN | TCP_ACK, 0, port);
+        send_tcp("10.0.0.6", 40000, "10.0.0.9", port, TCP_RST, 0, port);
+        send_tcp("10.0.0.7", 40000, "10.0.0.9", port, TCP_ACK | TCP_PSH, 30, port);
+    }
+    assert_int_equal(finish(), 0);
+}
+
+/* A header in three pieces of eight bytes and less. */
+static void send_in_pieces(const char *source, const char *target, uint16_t port)
+{
+    const uint8_t header[20] = {0x9c,          0x40,        (uint8_t)(port >> 8),
+                                (uint8_t)port, [12] = 0x50, [13] = TCP_SYN};
+
+    for (uint16_t at = 0; at < sizeof(header); at = (uint16_t)(at + 8)) {
+        struct packet_builder b;
+        uint8_t buffer[128];
+
+        build_start(&b, buffer, sizeof(buffer));
+        build_ethernet(&b);
+        build_ipv4(&b, (struct build_ip){.source = source,
+                                         .target = target,
+                                         .protocol = IP_PROTOCOL_TCP,
+                                         .id = port,
+                                         .fragment_offset_bytes = at,
+                                         .has_more_fragments = at < 16});
+        build_bytes(&b, header + at, at < 16 ? 8 : 4);
+        const struct frame frame = build_frame(&b, START * NS_PER_SEC + port * NS_PER_MS);
+        play(&frame);
+    }
+}
+
+static void a_scan_whose_headers_are_cut_into_fragments_is_a_scan(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= 40; port++) {
+        send_in_pieces("10.0.0.5", "10.0.0.9", port);
+    }
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_PORT_SCAN_VERTICAL);
+    assert_true(scene.alerts[0].observed == 40);
+}
+
+static void send_to_trace(const char *source, uint16_t first_port, uint8_t hop, unsigned number)
+{
+    struct packet_builder b;
+    uint8_t buffer[256];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    build_ipv4(&b, (struct build_ip){.source = source, .target = "192.0.2.7", .ttl = hop});
+    build_udp(&b, 40000, (uint16_t)(first_port + number));
+    build_zeros(&b, 32);
+    const struct frame frame = build_frame(&b, START * NS_PER_SEC + number * NS_PER_MS);
+    play(&frame);
+}
+
+static void traceroute_is_no_scan_and_its_ports_are_no_hiding_place(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 90; i++) {
+        send_to_trace("10.0.0.5", 33434, (uint8_t)(i / 3 + 1), i);
+        send_to_trace("10.0.0.6", 44444, (uint8_t)(i / 3 + 1), i);
+        send_to_trace("10.0.0.7", 33434, 64, i);
+        send_to_trace("10.0.0.8", 30000, 10, i);
+    }
+    assert_int_equal(finish(), 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(scene.alerts[i].kind, ALERT_PORT_SCAN_VERTICAL);
+        assert_null(strstr(scene.alerts[i].description, "10.0.0.5 "));
+        assert_null(strstr(scene.alerts[i].description, "10.0.0.6 "));
+    }
+}
+
+/* What pieces carry is not known, so it is no connection of which one side is missing. */
+static void a_flow_of_fragments_alone_says_nothing_of_the_mirror_port(void **state)
+{
+    struct flow_record record = ssh_record();
+
+    (void)state;
+    record.reverse.total_packets = 0;
+    record.forward.total_payload_bytes = 8;
+    record.tcp.forward.flags = record.tcp.reverse.flags = 0;
+    detect_record(scene.frame, &record, APP_UNKNOWN);
+    assert_true(detection_frame_is_empty(scene.frame));
+    record.tcp.forward.flags = TCP_SYN | TCP_ACK;
+    detect_record(scene.frame, &record, APP_UNKNOWN);
+    assert_false(detection_frame_is_empty(scene.frame));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +569,11 @@ int main(void)
         TEST(a_recognised_application_on_an_unusual_port_is_told),
         TEST(what_is_not_sure_is_not_told),
         TEST(a_dhcpv6_server_that_comes_after_the_learning_time_is_told),
+        TEST(scans_without_a_syn_are_scans),
+        TEST(ends_of_connections_that_were_not_seen_to_begin_are_no_scan),
+        TEST(a_scan_whose_headers_are_cut_into_fragments_is_a_scan),
+        TEST(traceroute_is_no_scan_and_its_ports_are_no_hiding_place),
+        TEST(a_flow_of_fragments_alone_says_nothing_of_the_mirror_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
