@@ -178,6 +178,13 @@ double detection_level_error(unsigned level)
     return level == 0 ? 0 : 1.2 / sqrt(DETECTION_SET_MAX);
 }
 
+void detection_know_names(struct detection *detection, detection_is_named *is_named,
+                          const void *names)
+{
+    detection->is_named = is_named;
+    detection->names = names;
+}
+
 bool detection_is_warm(const struct detection *detection)
 {
     return detection->now - detection->first >= detection->settings->warm_up_ns / NS_PER_SEC;

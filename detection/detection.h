@@ -202,6 +202,14 @@ struct detection_second {
     uint64_t packets, lost_packets; /* counted, and dropped by kernel, interface or the sensor */
 };
 
+/* True where an answer of DNS that held at `time_ns`, if there is one to `client` its own, led to
+ * `address`, which is not inside. On the thread that decides. */
+typedef bool detection_is_named(const void *names, const struct ip_address *address,
+                                const struct ip_address *client, uint64_t time_ns);
+/* Whom to ask from now on; `names` is borrowed for life. Without, nothing is known of names. */
+void detection_know_names(struct detection *detection, detection_is_named *is_named,
+                          const void *names);
+
 /* Decides the second that `merged` holds; calls come in order of epochs, gaps allowed (a gap is
  * silence). */
 void detection_decide(struct detection *detection, struct detection_frame *merged,

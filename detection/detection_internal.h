@@ -145,6 +145,8 @@ struct detection {
     uint8_t *learnt; /* room for what outlasts windows; NULL: nothing does */
     size_t learnt_bytes, learnt_length;
     uint64_t learnt_left_out;
+    detection_is_named *is_named; /* NULL: nobody knows */
+    const void *names;
     detection_emit *emit; /* during a call */
     void *emit_context;
 };

@@ -175,8 +175,17 @@ bool detector_is_learnt(const struct detector *self, const struct detection_tabl
     return table->entries[number].first_ns / NS_PER_SEC < self->since + learning_ns / NS_PER_SEC;
 }
 
-struct detection_tally detector_tally(const struct detection *detection,
-                                      const struct detection_table *table, uint32_t number)
+static bool is_named(const struct detection *detection, const struct detection_entry *entry,
+                     const struct detection_member *member)
+{
+    return detection->is_named != NULL &&
+           detection->is_named(detection->names, &member->address, &entry->subject.source,
+                               (member->first_second + UINT64_C(1)) * NS_PER_SEC - 1);
+}
+
+static struct detection_tally tally_of(const struct detection *detection,
+                                       const struct detection_table *table, uint32_t number,
+                                       bool has_named)
 {
     const struct detection_entry *entry = &table->entries[number];
     const double each = (double)(UINT64_C(1) << entry->level);
@@ -184,11 +193,24 @@ struct detection_tally detector_tally(const struct detection *detection,
 
     for (const struct detection_member *member = detection_table_first(table, entry);
          member != NULL; member = detection_table_next(table, member)) {
-        if (member->attempt_second == 0 || member->first_second >= detection->now) {
+        if (member->attempt_second == 0 || member->first_second >= detection->now ||
+            (!has_named && member->answer_second == 0 && is_named(detection, entry, member))) {
             continue;
         }
         tally.tried += each;
         tally.answered += member->answer_second != 0 ? each : 0;
     }
     return tally;
+}
+
+struct detection_tally detector_tally(const struct detection *detection,
+                                      const struct detection_table *table, uint32_t number)
+{
+    return tally_of(detection, table, number, true);
+}
+
+struct detection_tally detector_tally_unnamed(const struct detection *detection,
+                                              const struct detection_table *table, uint32_t number)
+{
+    return tally_of(detection, table, number, false);
 }

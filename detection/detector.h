@@ -287,6 +287,10 @@ struct detection_tally {
 };
 struct detection_tally detector_tally(const struct detection *detection,
                                       const struct detection_table *table, uint32_t number);
+/* The same without those that gave no answer where an answer of DNS led to them: whoever follows a
+ * name looks for nobody. For sets of targets. */
+struct detection_tally detector_tally_unnamed(const struct detection *detection,
+                                              const struct detection_table *table, uint32_t number);
 
 /* ---- incidents ---- */
 

@@ -12,7 +12,14 @@
 
 enum { VIEW_PAIR /* source and target: ports */, VIEW_FAN /* source and port: targets */ };
 enum { WINDOW_PAIR, WINDOW_FAN, WINDOW_PAIR_SLOW, WINDOW_FAN_SLOW };
-enum { PARAM_HOSTS, PARAM_PAIR_SLOW, PARAM_PORTS_SLOW, PARAM_FAN_SLOW, PARAM_HOSTS_SLOW };
+enum {
+    PARAM_HOSTS,
+    PARAM_PAIR_SLOW,
+    PARAM_PORTS_SLOW,
+    PARAM_FAN_SLOW,
+    PARAM_HOSTS_SLOW,
+    PARAM_NAMED
+};
 
 static void tell(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
                  unsigned parts, const struct detection_fact *fact)
@@ -42,11 +49,23 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     tell(rules, frame, VIEW_FAN, PART_SOURCE | PART_SERVICE, fact);
 }
 
+/* A browser whose page names many hosts that are dead, or whose IPv6 leads nowhere, scans nobody.
+ * Ports of one host are a scan whoever named it. */
+static struct detection_tally tally_of(struct detection *detection, const struct detector *self,
+                                       uint32_t window, uint32_t number)
+{
+    const struct detection_table *table = detector_window(detection, self, window);
+    const bool is_fan = window == WINDOW_FAN || window == WINDOW_FAN_SLOW;
+
+    return is_fan && !self->rules->params[PARAM_NAMED].flag
+               ? detector_tally_unnamed(detection, table, number)
+               : detector_tally(detection, table, number);
+}
+
 static double unanswered(struct detection *detection, const struct detector *self, uint32_t window,
                          uint32_t number)
 {
-    const struct detection_tally tally =
-        detector_tally(detection, detector_window(detection, self, window), number);
+    const struct detection_tally tally = tally_of(detection, self, window, number);
 
     return tally.tried - tally.answered;
 }
@@ -137,7 +156,7 @@ static void report_horizontal(struct detection *detection, struct detector *self
     const struct detection_table *table = detector_window(detection, self, window);
     const struct detection_subject fan = table->entries[number].subject;
     const struct detection_subject subject = {.source = fan.source};
-    const struct detection_tally tally = detector_tally(detection, table, number);
+    const struct detection_tally tally = tally_of(detection, self, window, number);
     struct alert_record *draft =
         draft_of(detection, self, ALERT_PORT_SCAN_HORIZONTAL, window, number, &tally);
     char source[ADDRESS_TEXT_BYTES], answered[EVIDENCE_ANSWERED_BYTES];
@@ -270,7 +289,12 @@ const struct detector_ops port_scan_detector = {
                 .value = "60",
                 .min = 2,
                 .max = 1e9,
-                .help = "Targets in it."}},
+                .help = "Targets in it."},
+               {.type = CONFIG_BOOL,
+                .key = "count_named",
+                .value = "false",
+                .help = "Targets outside that do not answer count for horizontal scans also where "
+                        "an answer of DNS had just led to them."}},
     .feed = feed,
     .decide = decide,
     .watch = watch};

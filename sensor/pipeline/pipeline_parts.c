@@ -92,6 +92,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
         .sketch_seed = &pipeline->sketch_seed,
         .detection_now = &pipeline->detection_now,
         .names = from->names,
+        .flow = &pipeline->settings.flow,
         .labels = from->labels,
         .assets_max = from->assets_max,
         .evidence = {.shards = from->shards,

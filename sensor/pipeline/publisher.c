@@ -130,6 +130,19 @@ static bool make_evidence(struct publisher *publisher, struct error *err)
     return publisher->alert != NULL;
 }
 
+static bool is_named(const void *context, const struct ip_address *address,
+                     const struct ip_address *client, uint64_t time_ns)
+{
+    const struct publisher *publisher = context;
+    uint8_t source;
+
+    if (publisher->settings.flow != NULL && flow_is_internal(publisher->settings.flow, address)) {
+        return false;
+    }
+    (void)name_join_find(publisher->names, address, client, time_ns, &source);
+    return source == NAME_DNS_ANSWER;
+}
+
 static bool make_detection(struct publisher *publisher, struct error *err)
 {
     const struct publisher_settings *settings = &publisher->settings;
@@ -140,6 +153,9 @@ static bool make_detection(struct publisher *publisher, struct error *err)
     publisher->detection = detection_new(settings->detection, err);
     if (publisher->detection == NULL) {
         return false;
+    }
+    if (publisher->names != NULL) {
+        detection_know_names(publisher->detection, is_named, publisher);
     }
     publisher->sketch = malloc(PUBLISHER_SKETCH_BYTES);
     if (publisher->sketch == NULL) {

@@ -56,6 +56,7 @@ struct publisher_settings {
     _Atomic(const struct detection_settings *) *detection_now;
     _Atomic uint64_t *sketch_seed;       /* borrowed; set here, read by the shards at each second */
     struct passive_names_settings names; /* answers_max 0: off */
+    const struct flow_settings *flow;    /* borrowed: which networks are inside; NULL: as if none */
     struct label_source *labels;         /* borrowed; NULL: networks have no labels */
     uint32_t assets_max;                 /* 0: none are kept */
     struct evidence_pins_settings evidence; /* packets 0: off */

@@ -554,6 +554,44 @@ static void a_flow_of_fragments_alone_says_nothing_of_the_mirror_port(void **sta
     assert_false(detection_frame_is_empty(scene.frame));
 }
 
+/* An answer led to 198.51.100.0/24, from the second second on. */
+static bool is_known(const void *names, const struct ip_address *address,
+                     const struct ip_address *client, uint64_t time_ns)
+{
+    assert_ptr_equal(names, &scene);
+    assert_int_equal(client->version, 4);
+    return memcmp(address->bytes, (const uint8_t[]){198, 51, 100}, 3) == 0 &&
+           time_ns >= (START + 1) * NS_PER_SEC;
+}
+
+static void ask_hosts(const char *source, unsigned network, uint64_t at_ms)
+{
+    char target[32];
+
+    for (unsigned i = 1; i <= 40; i++) {
+        (void)snprintf(target, sizeof(target), "198.51.%u.%u", network, i);
+        send_tcp(source, 40000, target, 443, TCP_SYN, 0, at_ms + i);
+    }
+}
+
+static void hosts_to_which_names_led_are_not_scanned(void **state)
+{
+    (void)state;
+    detection_know_names(scene.detection, is_known, &scene);
+    ask_hosts("10.0.0.5", 100, 0); /* the answer came later */
+    ask_hosts("10.0.0.6", 100, 2000);
+    ask_hosts("10.0.0.7", 101, 2000);
+    for (uint16_t port = 1; port <= 40; port++) {
+        send_tcp("10.0.0.8", 40000, "198.51.100.1", port, TCP_SYN, 0, 2000 + port);
+    }
+    assert_int_equal(finish(), 6);
+    assert_string_equal(scene.alerts[0].top_sources[0].key, "10.0.0.5");
+    assert_string_equal(scene.alerts[1].top_sources[0].key, "10.0.0.7");
+    assert_int_equal(scene.alerts[1].kind, ALERT_PORT_SCAN_HORIZONTAL);
+    assert_string_equal(scene.alerts[2].top_sources[0].key, "10.0.0.8");
+    assert_int_equal(scene.alerts[2].kind, ALERT_PORT_SCAN_VERTICAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -570,6 +608,7 @@ int main(void)
         TEST(what_is_not_sure_is_not_told),
         TEST(a_dhcpv6_server_that_comes_after_the_learning_time_is_told),
         TEST(scans_without_a_syn_are_scans),
+        TEST(hosts_to_which_names_led_are_not_scanned),
         TEST(ends_of_connections_that_were_not_seen_to_begin_are_no_scan),
         TEST(a_scan_whose_headers_are_cut_into_fragments_is_a_scan),
         TEST(traceroute_is_no_scan_and_its_ports_are_no_hiding_place),
