@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "netscope/v1/flow.pb-c.h"
 #include "sensor/export/grpc_window.h"
 
@@ -59,10 +60,11 @@ static void answer_list(struct grpc_ask *ask, const struct gather_settings *sett
     }
     if (result->flows_count > page) {
         const struct gather_flow *last = &result->flows[count - 1];
-        char token[64];
+        char token[80];
 
-        (void)snprintf(token, sizeof(token), "f%d-%llx-%llx", (int)settings->order,
-                       (unsigned long long)last->key, (unsigned long long)last->flow_id);
+        (void)snprintf(token, sizeof(token), "f%d-%llx-%llx-%llx", (int)settings->order,
+                       (unsigned long long)settings->question, (unsigned long long)last->key,
+                       (unsigned long long)last->flow_id);
         wire_write_text(&w, LIST_NEXT_PAGE, token);
     }
     wire_write_varint(&w, LIST_TOTAL, result->matched);
@@ -79,7 +81,8 @@ static bool read_token(struct grpc_ask *ask, const char *token, struct gather_se
     const unsigned long order = token[0] == 'f' ? strtoul(token + 1, &end, 10) : 0;
 
     if (token[0] == 'f' && end == token + 2 && *end == '-' &&
-        order == (unsigned long)settings->order) {
+        order == (unsigned long)settings->order &&
+        strtoull(end + 1, &end, 16) == settings->question && *end == '-') {
         settings->cursor_key = strtoull(end + 1, &end, 16);
         if (*end == '-' && end[1] != '\0') {
             settings->cursor_flow_id = strtoull(end + 1, &end, 16);
@@ -105,7 +108,10 @@ void grpc_list_active_flows(struct grpc_ask *ask, const uint8_t *bytes, size_t l
     }
     const uint32_t page_size =
         grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
-    struct gather_settings settings = {.order = request->order_by, .limit = page_size + 1};
+    struct gather_settings settings = {
+        .order = request->order_by,
+        .limit = page_size + 1,
+        .question = hash_fnv1a(HASH_FNV1A_START, request->filter, strlen(request->filter))};
 
     if (page_size > 0 && read_token(ask, request->page_token, &settings) &&
         grpc_read_filter(ask, NULL, 0, NULL, 0, request->filter, &settings.filter)) {

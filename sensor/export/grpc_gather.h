@@ -43,6 +43,7 @@ struct gather_settings {
     struct filter *filter;        /* taken over; NULL = all */
     struct record_text sensor_id; /* what a filter may ask for; set by gather_start, window_start */
     /* Only flows behind this one in order. */
+    uint64_t question; /* a hash of the filter: its pages go together */
     bool has_cursor;
     uint64_t cursor_key, cursor_flow_id;
     /* Only this flow. */

@@ -65,6 +65,9 @@ class Rest(Fuzzed, unittest.TestCase):
                 break
         self.assertEqual(len(seen), len(set(seen)))
         self.assertGreaterEqual(len(seen), 30)
+        token = self.sensor.json("/v1/flows", page_size=1, filter="server.port = 80")["next_page_token"]
+        self.problem(f"/v1/flows?page_size=1&page_token={token}", 400, "INVALID_PAGE_TOKEN")
+        self.problem(f"/v1/flows?page_size=1&filter=server.port%3D443&page_token={token}", 400, "INVALID_PAGE_TOKEN")
 
     def test_a_filter_asks_for_the_sensor_as_at_a_collector(self):
         own = self.sensor.json("/v1/info")["sensor_id"]
