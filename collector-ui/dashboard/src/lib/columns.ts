@@ -2,6 +2,7 @@
 export interface ColumnName {
     key: string;
     title: string;
+    head?: string; /* above the column, where a unit says more */
     order: string; /* by which the collector sorts; '': it does not */
     width: string; /* of a grid */
     usual: boolean;
@@ -16,7 +17,7 @@ export const COLUMNS: ColumnName[] = [
     { key: 'src', title: 'Source', order: '', width: 'minmax(0, 1fr)', usual: true, fixed: true },
     { key: 'dst', title: 'Destination', order: '', width: 'minmax(0, 1.35fr)', usual: true, fixed: true },
     { key: 'app', title: 'Application', order: '', width: '84px', usual: false },
-    { key: 'rate', title: 'Rate', order: 'rate', width: '68px', usual: true },
+    { key: 'rate', title: 'Rate', head: 'bit/s', order: 'rate', width: '68px', usual: true },
     { key: 'b', title: 'Bytes', order: 'bytes', width: '104px', usual: true },
     { key: 'pkts', title: 'Packets', order: 'packets', width: '76px', usual: false },
     { key: 'r', title: 'RTT', order: 'rtt', width: '52px', usual: true },

@@ -38,12 +38,12 @@ export function Head({ order }: { order: string }) {
                             patch({ o: next === 'end_time desc' ? '' : next });
                         }}
                     >
-                        {c.title}
+                        {c.head ?? c.title}
                         {name === c.order ? (way === 'asc' ? ' ↑' : ' ↓') : ''}
                     </button>
                 ) : (
                     <span key={c.key} class={`c-${c.key}`}>
-                        {c.title}
+                        {c.head ?? c.title}
                     </span>
                 ),
             )}
