@@ -134,8 +134,11 @@ static void write_file(struct sensor_watch *watch)
     }
     if (result != 0) {
         if (log_allowed(&limit, 60 * NS_PER_SEC, NULL)) {
+            char file_text[512], reason[128];
+
             log_warn("fleet", "who is expected cannot be written down", "file=%s reason=%s",
-                     watch->path, strerror(-result));
+                     log_quote(watch->path, file_text, sizeof(file_text)),
+                     log_quote(strerror(-result), reason, sizeof(reason)));
         }
         return;
     }

@@ -210,8 +210,10 @@ static int read_silence(struct triage *triage, sqlite3_stmt *row, struct error *
     const int result = triage_silence_choice(silence, &entry->choice, &why);
 
     if (result != 0) {
+        char reason[256];
+
         log_warn("triage", "a silence cannot be read", "id=%.32s reason=%s", silence->id,
-                 why.message);
+                 log_quote(why.message, reason, sizeof(reason)));
         triage_entry_free(entry);
         return result == -ENOMEM ? error_set(err, ENOMEM, "triage: no memory") : 0;
     }

@@ -272,6 +272,36 @@ static void a_longer_silent_after_holds(void **state)
     assert_int_equal(f->count, 1);
 }
 
+/* A value with spaces is one value to whoever reads the log, only if it is quoted. */
+static void a_file_that_cannot_be_written_is_told_in_one_readable_line(void **state)
+{
+    struct fixture *f = *state;
+    char path[sizeof(f->path)], told[1024];
+
+    memcpy(path, f->path, sizeof(path));
+    sensor_watch_free(f->watch);
+    strcpy(f->path, "/proc/no such folder/expected");
+    f->watch = watch_from(f, START_NS);
+    memcpy(f->path, path, sizeof(path));
+    FILE *log = tmpfile();
+    const int before = dup(STDERR_FILENO);
+
+    assert_non_null(log);
+    assert_true(before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    hear(f, "fra-1", START_NS);
+    run(f, START_NS, START_NS + 3 * NS_PER_SEC);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    (void)close(before);
+    const ssize_t length = pread(fileno(log), told, sizeof(told) - 1, 0);
+
+    (void)fclose(log);
+    assert_true(length > 0);
+    told[length] = '\0';
+    assert_non_null(strstr(told, "file=\"/proc/no such folder/expected\" reason=\"No such file or "
+                                 "directory\"\n"));
+    assert_null(strchr(strchr(told, '\n') + 1, '\n')); /* once a minute */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -288,6 +318,7 @@ int main(void)
         CASE(a_wall_clock_that_jumps_is_no_silence),
         CASE(switched_off_it_tells_nothing_and_closes_what_is_open),
         CASE(a_longer_silent_after_holds),
+        CASE(a_file_that_cannot_be_written_is_told_in_one_readable_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
