@@ -11,9 +11,10 @@
 #include "sensor/decode_rules.h"
 #include "sensor/wire/community_id.h"
 
-#define SHARDS_AUTO_MAX   8
-#define FILE_PACKET_BYTES 32 /* no capture file has more packets than one in so many bytes */
-#define RECORDS_PER_BATCH 512
+#define SHARDS_AUTO_MAX    8
+#define HEADERS_ONLY_BYTES 256
+#define FILE_PACKET_BYTES  32 /* no capture file has more packets than one in so many bytes */
+#define RECORDS_PER_BATCH  512
 
 static int count_shards(const struct sensor_settings *settings, uint32_t *out, struct error *err)
 {
@@ -91,7 +92,9 @@ static void fill_capture(struct app *app)
         .read_paths = from->read_pcap.items,
         .read_paths_count = from->read_pcap.count,
         .filter = from->filter,
-        .snaplen_bytes = (uint32_t)from->snaplen,
+        .snaplen_bytes =
+            (uint32_t)(from->headers_only && from->snaplen > HEADERS_ONLY_BYTES ? HEADERS_ONLY_BYTES
+                                                                                : from->snaplen),
         .timeout_ns = from->timeout_ns,
         .buffer_bytes = from->buffer_bytes,
         .is_promiscuous = from->promiscuous,

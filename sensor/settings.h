@@ -33,6 +33,7 @@ struct capture_section {
     uint64_t timeout_ns;
     uint64_t buffer_bytes;
     bool immediate_mode;
+    bool headers_only;
     const char *filter;
     const char *direction;
     const char *fanout;

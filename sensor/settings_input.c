@@ -60,6 +60,12 @@ const struct config_field capture_fields[] = {
      .min = 64,
      .max = 262144,
      .help = "Bytes kept of each packet."},
+    {.type = CONFIG_BOOL,
+     .key = "headers_only",
+     .offset = FIELD(capture_section, headers_only),
+     .value = "false",
+     .help = "Keep no more than 256 bytes of each packet, whatever snaplen says: enough for the "
+             "headers of most tunnels, too little for most names in TLS and HTTP."},
     {.type = CONFIG_DURATION,
      .key = "timeout",
      .offset = FIELD(capture_section, timeout_ns),

@@ -212,6 +212,15 @@ class Capture(unittest.TestCase):
         self.assertEqual(page.sum("netscope_capture_truncated_total"), 10)
         self.assertEqual(self.end(sensor), 10)
 
+    def test_headers_only_keeps_256_bytes_and_counts_all(self):
+        sensor = self.start(NETSCOPE_CAPTURE__HEADERS_ONLY="true")
+        send("-n", 100, "-r", 20000, "-s", 256)
+        send("-n", 50, "-r", 20000, "-s", 257)
+        page = self.ledger()
+        self.assertEqual(page.sum("netscope_capture_truncated_total"), 50)
+        self.assertEqual(page.sum("netscope_capture_bytes_total"), 100 * 256 + 50 * 257)
+        self.assertEqual(self.end(sensor), 150)
+
     def test_a_count_live_is_exact_and_what_lies_beyond_is_told(self):
         sensor = self.start("--count", "1000", "--shards", "2")
         try:

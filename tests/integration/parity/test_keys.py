@@ -19,6 +19,7 @@ ROWS = [
     ("capture.timeout_ms", "50", "timeout: 50ms", "-1"),
     ("capture.buffer_size_mb", "64", "buffer_size: 64MiB", "many"),
     ("capture.immediate_mode", "true", "true", "2"),
+    ("capture.headers_only", "true", "true", "2"),
     ("capture.filter", "tcp port 80", "tcp port 80", None),
     ("run.count", "7", "7", "-7"),
     ("output.write_pcap", "w.pcap", "w.pcap", None),
