@@ -39,7 +39,8 @@ static void take_top(const Netscope__V1__TopList *from, struct stats_record *out
                                                      .bytes_in = item->bytes_in,
                                                      .bytes_out = item->bytes_out,
                                                      .packets = item->packets,
-                                                     .max_overcount = item->max_overcount};
+                                                     .max_overcount = item->max_overcount,
+                                                     .max_undercount = item->max_undercount};
         }
     }
 }

@@ -31,6 +31,7 @@ static void write_top(struct wire_writer *w, enum stats_dimension dimension,
         write_number(w, 3, item->bytes_out);
         write_number(w, 4, item->packets);
         write_number(w, 5, item->max_overcount);
+        write_number(w, 6, item->max_undercount);
         wire_end(w, item_mark);
     }
     wire_end(w, mark);

@@ -9,7 +9,7 @@
 
 struct stats_named_rate {
     struct record_text key;
-    uint64_t bytes_in, bytes_out, packets, max_overcount;
+    uint64_t bytes_in, bytes_out, packets, max_overcount, max_undercount;
 };
 
 enum stats_dimension {

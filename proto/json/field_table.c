@@ -503,6 +503,7 @@ const struct field_row field_rows[] = {
     {"NamedRate.bytes_out", "bytes", NONE, NONE, NONE},
     {"NamedRate.packets", "packets", NONE, NONE, NONE},
     {"NamedRate.max_overcount", "bytes", NONE, NONE, NONE},
+    {"NamedRate.max_undercount", "bytes", NONE, NONE, NONE},
 
     {"ReasonCount.reason", NONE, NONE, NONE, NONE},
     {"ReasonCount.count", "see unit", NONE, NONE, NONE},

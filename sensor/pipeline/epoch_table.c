@@ -1,8 +1,13 @@
 #include "sensor/pipeline/epoch_table.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/attributes.h"
+
+#define CANDIDATES 8 /* of which the lightest makes room */
 
 void epoch_table_reset(struct epoch_table *table)
 {
@@ -10,6 +15,9 @@ void epoch_table_reset(struct epoch_table *table)
     memset(table->slots, 0, sizeof(table->slots));
     memset(table->numbers, 0, sizeof(table->numbers));
     table->other_in = table->other_out = table->other_packets = 0;
+    table->gone_max = 0;
+    table->draw = 0;
+    table->next_room = 0;
 }
 
 /* The table is small and emptied every second, so the hash need not be secret. */
@@ -28,28 +36,142 @@ static bool is_of(const struct epoch_entry *entry, const struct epoch_key *key)
            entry->key.kind == key->kind;
 }
 
-struct epoch_entry *epoch_table_entry(struct epoch_table *table, const struct epoch_key *key)
+/* The slot of the key, or the free one where it would stand. */
+static uint32_t slot_of(const struct epoch_table *table, const struct epoch_key *key)
 {
     uint32_t slot = home_of(key);
 
-    while (table->slots[slot] != 0) {
-        struct epoch_entry *entry = &table->entries[table->slots[slot] - 1];
-
-        if (is_of(entry, key)) {
-            return entry;
-        }
+    while (table->slots[slot] != 0 && !is_of(&table->entries[table->slots[slot] - 1], key)) {
         slot = (slot + 1) % EPOCH_TABLE_SLOT;
     }
-    if (table->count == EPOCH_TABLE_MAX) {
-        return NULL;
-    }
-    struct epoch_entry *entry = &table->entries[table->count++];
+    return slot;
+}
 
-    table->slots[slot] = (uint16_t)table->count;
+static struct epoch_entry *begin_entry(struct epoch_table *table, uint32_t index, uint32_t slot,
+                                       const struct epoch_key *key, uint64_t missing)
+{
+    struct epoch_entry *entry = &table->entries[index];
+
+    table->slots[slot] = (uint16_t)(index + 1);
     entry->key = *key;
     entry->bytes_in = entry->bytes_out = entry->packets = 0;
+    entry->missing = missing;
     entry->text[0] = '\0';
     return entry;
+}
+
+struct epoch_entry *epoch_table_entry(struct epoch_table *table, const struct epoch_key *key)
+{
+    const uint32_t slot = slot_of(table, key);
+
+    if (table->slots[slot] != 0) {
+        return &table->entries[table->slots[slot] - 1];
+    }
+    return table->count == EPOCH_TABLE_MAX ? NULL
+                                           : begin_entry(table, table->count++, slot, key, 0);
+}
+
+/* ---- more keys than there is room for ---- */
+
+static uint64_t bytes_of(const struct epoch_entry *entry)
+{
+    return entry->bytes_in + entry->bytes_out;
+}
+
+uint64_t epoch_table_unseen_max(const struct epoch_table *table)
+{
+    const uint64_t other = table->other_in + table->other_out;
+    const uint64_t most = table->gone_max + EPOCH_UNDRAWN_BYTES;
+
+    return other < most ? other : most;
+}
+
+/* One of EPOCH_SMALL_BYTES / `bytes`, the same ones in each run. */
+static bool is_drawn(struct epoch_table *table, uint64_t bytes)
+{
+    static_assert(EPOCH_SMALL_BYTES == 1 << 11, "the upper 11 bits are as many numbers");
+    table->draw = table->draw * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return table->draw >> 53 < bytes;
+}
+
+/* The lightest of some entries that did not come one after the other. */
+static uint32_t lightest_of_some(struct epoch_table *table)
+{
+    const uint32_t step = EPOCH_TABLE_MAX / CANDIDATES;
+    const uint32_t first = table->next_room;
+    uint32_t lightest = first;
+
+    table->next_room = (first + 1) % step;
+    for (uint32_t i = 1; i < CANDIDATES; i++) {
+        const uint32_t index = first + i * step;
+
+        if (bytes_of(&table->entries[index]) < bytes_of(&table->entries[lightest])) {
+            lightest = index;
+        }
+    }
+    return lightest;
+}
+
+/* Frees a slot and moves what stood behind it forward, so that no search ends too early. */
+static void free_slot(struct epoch_table *table, uint32_t hole)
+{
+    uint32_t at = hole;
+
+    for (;;) {
+        at = (at + 1) % EPOCH_TABLE_SLOT;
+        if (table->slots[at] == 0) {
+            break;
+        }
+        const uint32_t home = home_of(&table->entries[table->slots[at] - 1].key);
+
+        if ((at - home) % EPOCH_TABLE_SLOT >= (at - hole) % EPOCH_TABLE_SLOT) {
+            table->slots[hole] = table->slots[at];
+            hole = at;
+        }
+    }
+    table->slots[hole] = 0;
+}
+
+static void add_other(struct epoch_table *table, const struct epoch_entry *entry)
+{
+    const uint64_t most = bytes_of(entry) + entry->missing;
+
+    epoch_table_add(table, NULL, entry->bytes_in, entry->bytes_out, entry->packets);
+    table->gone_max = most > table->gone_max ? most : table->gone_max;
+}
+
+/* What the entry has goes to "other"; its place is free. */
+static void end_entry(struct epoch_table *table, uint32_t index)
+{
+    add_other(table, &table->entries[index]);
+    free_slot(table, slot_of(table, &table->entries[index].key));
+}
+
+static NOINLINE struct epoch_entry *take_in(struct epoch_table *table, uint32_t slot,
+                                            const struct epoch_key *key, uint64_t bytes)
+{
+    uint32_t index = table->count;
+
+    if (index >= EPOCH_TABLE_ALL && bytes < EPOCH_SMALL_BYTES && !is_drawn(table, bytes)) {
+        return NULL;
+    }
+    if (index == EPOCH_TABLE_MAX) {
+        index = lightest_of_some(table);
+        end_entry(table, index);
+        slot = slot_of(table, key);
+    } else {
+        table->count++;
+    }
+    return begin_entry(table, index, slot, key, epoch_table_unseen_max(table));
+}
+
+struct epoch_entry *epoch_table_entry_of_many(struct epoch_table *table,
+                                              const struct epoch_key *key, uint64_t bytes)
+{
+    const uint32_t slot = slot_of(table, key);
+
+    return table->slots[slot] != 0 ? &table->entries[table->slots[slot] - 1]
+                                   : take_in(table, slot, key, bytes);
 }
 
 void epoch_entry_name(struct epoch_entry *entry, const char *text, uint32_t length)
@@ -61,17 +183,67 @@ void epoch_entry_name(struct epoch_entry *entry, const char *text, uint32_t leng
     entry->text[length] = '\0';
 }
 
+static void add_entry(struct epoch_table *table, struct epoch_entry *own,
+                      const struct epoch_entry *entry)
+{
+    if (own->text[0] == '\0') {
+        memcpy(own->text, entry->text, sizeof(own->text));
+    }
+    epoch_table_add(table, own, entry->bytes_in, entry->bytes_out, entry->packets);
+}
+
+/* A key that `table` has not: of what it has had elsewhere `missing` bytes may be missing. */
+static void add_new(struct epoch_table *table, const struct epoch_entry *entry, uint64_t missing)
+{
+    uint32_t index = table->count;
+
+    if (index < EPOCH_TABLE_MAX) {
+        table->count++;
+    } else {
+        index = lightest_of_some(table);
+        if (bytes_of(&table->entries[index]) >= bytes_of(entry)) {
+            struct epoch_entry passed = *entry;
+
+            passed.missing = missing;
+            add_other(table, &passed);
+            return;
+        }
+        end_entry(table, index);
+    }
+    add_entry(table, begin_entry(table, index, slot_of(table, &entry->key), &entry->key, missing),
+              entry);
+}
+
 void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from)
 {
+    const uint64_t unseen = epoch_table_unseen_max(into);
+    const uint64_t from_unseen = epoch_table_unseen_max(from);
+    /* In both sums a key without an entry may have been. */
+    const uint64_t gone_max =
+        into->gone_max + from->gone_max + (unseen > 0 && from_unseen > 0 ? EPOCH_UNDRAWN_BYTES : 0);
+    bool is_known[EPOCH_TABLE_MAX] = {false};
+
+    for (uint32_t i = 0; i < into->count && from_unseen > 0; i++) {
+        into->entries[i].missing += from_unseen;
+    }
     for (uint32_t i = 0; i < from->count; i++) {
         const struct epoch_entry *entry = &from->entries[i];
-        struct epoch_entry *own = epoch_table_entry(into, &entry->key);
+        const uint32_t slot = slot_of(into, &entry->key);
 
-        if (own != NULL && own->text[0] == '\0') {
-            memcpy(own->text, entry->text, sizeof(own->text));
+        if (into->slots[slot] != 0) {
+            struct epoch_entry *own = &into->entries[into->slots[slot] - 1];
+
+            is_known[i] = true;
+            own->missing += entry->missing - from_unseen;
+            add_entry(into, own, entry);
         }
-        epoch_table_add(into, own, entry->bytes_in, entry->bytes_out, entry->packets);
     }
+    for (uint32_t i = 0; i < from->count; i++) { /* when all sums are whole: the lightest goes */
+        if (!is_known[i]) {
+            add_new(into, &from->entries[i], from->entries[i].missing + unseen);
+        }
+    }
+    into->gone_max = gone_max > into->gone_max ? gone_max : into->gone_max;
     into->other_in += from->other_in;
     into->other_out += from->other_out;
     into->other_packets += from->other_packets;
@@ -116,7 +288,8 @@ void epoch_table_top(struct epoch_table *table, struct stats_top_list *out)
                 (struct stats_named_rate){.key = {entry->text, (uint32_t)strlen(entry->text)},
                                           .bytes_in = entry->bytes_in,
                                           .bytes_out = entry->bytes_out,
-                                          .packets = entry->packets};
+                                          .packets = entry->packets,
+                                          .max_undercount = entry->missing};
         } else {
             other.bytes_in += entry->bytes_in;
             other.bytes_out += entry->bytes_out;

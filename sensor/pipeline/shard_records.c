@@ -9,11 +9,6 @@
 #include "sensor/wire/app.h"
 #include "sensor/wire/packet_summary.h"
 
-/* Behind this many keys a small flow no longer gets one of its own: a flood must not push the
- * others out. */
-#define KEYS_FOR_ALL     (EPOCH_TABLE_MAX / 2)
-#define SMALL_FLOW_BYTES 2048
-
 /* ---- records ---- */
 
 static void fill_entry(struct shard *shard, struct batch_entry *entry,
@@ -271,35 +266,26 @@ static void add_application(struct epoch_table *table, unsigned app, const struc
     epoch_table_add(table, entry, bytes->in, bytes->out, packets);
 }
 
-/* Whether a further key would be for a flow that is small while many have one. */
-static bool is_crowded(const struct epoch_table *table, uint64_t bytes)
-{
-    return table->count >= KEYS_FOR_ALL && bytes < SMALL_FLOW_BYTES;
-}
-
 static void add_host(struct epoch_table *table, const struct flow *flow, bool high,
                      uint64_t received, uint64_t sent, uint64_t packets)
 {
-    struct epoch_entry *entry = NULL;
+    struct epoch_key key = {.kind = flow->key.ip_version};
 
-    if (!is_crowded(table, received + sent)) {
-        struct epoch_key key = {.kind = flow->key.ip_version};
+    if (LIKELY(key.kind == 4)) { /* not by its bytes, which would be written and read back */
+        key.words[0] = high ? flow->key.high : flow->key.low;
+    } else {
+        const struct ip_address address = flow_address(flow, high);
 
-        if (LIKELY(key.kind == 4)) { /* not by its bytes, which would be written and read back */
-            key.words[0] = high ? flow->key.high : flow->key.low;
-        } else {
-            const struct ip_address address = flow_address(flow, high);
+        static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
+        memcpy(key.words, address.bytes, sizeof(key.words));
+    }
+    struct epoch_entry *entry = epoch_table_entry_of_many(table, &key, received + sent);
 
-            static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
-            memcpy(key.words, address.bytes, sizeof(key.words));
-        }
-        entry = epoch_table_entry(table, &key);
-        if (entry != NULL && entry->text[0] == '\0') {
-            const struct ip_address address = flow_address(flow, high);
+    if (entry != NULL && entry->text[0] == '\0') {
+        const struct ip_address address = flow_address(flow, high);
 
-            static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "its text finds room");
-            (void)address_text(&address, entry->text);
-        }
+        static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "its text finds room");
+        (void)address_text(&address, entry->text);
     }
     epoch_table_add(table, entry, received, sent, packets);
 }
@@ -321,16 +307,12 @@ static void service_text(uint8_t protocol, uint16_t port, char out[EPOCH_TEXT_BY
 static void add_service(struct epoch_table *table, const struct flow *flow,
                         const struct in_out *bytes, uint64_t packets)
 {
-    struct epoch_entry *entry = NULL;
+    const uint16_t port = flow_server_port(flow);
+    const struct epoch_key key = {.words = {(uint64_t)flow->key.protocol << 16 | port}};
+    struct epoch_entry *entry = epoch_table_entry_of_many(table, &key, bytes->in + bytes->out);
 
-    if (!is_crowded(table, bytes->in + bytes->out)) {
-        const uint16_t port = flow_server_port(flow);
-        const struct epoch_key key = {.words = {(uint64_t)flow->key.protocol << 16 | port}};
-
-        entry = epoch_table_entry(table, &key);
-        if (entry != NULL && entry->text[0] == '\0') {
-            service_text(flow->key.protocol, port, entry->text);
-        }
+    if (entry != NULL && entry->text[0] == '\0') {
+        service_text(flow->key.protocol, port, entry->text);
     }
     epoch_table_add(table, entry, bytes->in, bytes->out, packets);
 }

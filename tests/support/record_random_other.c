@@ -99,7 +99,8 @@ static void fill_top(struct record_random *random, struct stats_record *out)
                                           .bytes_in = random_number(random, 64),
                                           .bytes_out = random_number(random, 64),
                                           .packets = random_number(random, 64),
-                                          .max_overcount = random_number(random, 8)};
+                                          .max_overcount = random_number(random, 8),
+                                          .max_undercount = random_number(random, 8)};
         }
     }
     out->top_flows_count = record_random_below(random, STATS_TOP_FLOWS_MAX + 1);
