@@ -245,6 +245,10 @@ static void take_health(const Netscope__V1__StatsRecord *from, struct stats_reco
         for (size_t i = 0; i < counts; i++) {
             out->dns_rcode_counts[i] = dns->rcode_counts[i];
         }
+        const size_t buckets = unpacked_count(dns->n_response_counts, STATS_RTT_BOUNDS + 1);
+        for (size_t i = 0; i < buckets; i++) {
+            out->dns_response_counts[i] = dns->response_counts[i];
+        }
     }
     const Netscope__V1__MemoryStats *memory = from->memory;
     if (memory != NULL) {

@@ -197,6 +197,19 @@ static void write_packed(struct wire_writer *w, uint32_t field, const uint64_t *
     wire_end(w, mark);
 }
 
+static void write_bounds(struct wire_writer *w, uint32_t field)
+{
+    const struct wire_mark bounds = wire_begin(w, field, 1);
+
+    for (unsigned i = 0; i < STATS_RTT_BOUNDS; i++) {
+        uint64_t bits;
+        uint8_t number[sizeof bits];
+        memcpy(&bits, &stats_rtt_bounds_seconds[i], sizeof bits);
+        wire_write_raw(w, number, (size_t)(wire_put_fixed64(number, bits) - number));
+    }
+    wire_end(w, bounds);
+}
+
 static void write_tcp_health(struct wire_writer *w, const struct stats_record *record)
 {
     const struct wire_mark mark = wire_begin(w, 25, 2);
@@ -205,14 +218,7 @@ static void write_tcp_health(struct wire_writer *w, const struct stats_record *r
     write_number(w, 3, record->out_of_order_segments);
     write_number(w, 4, record->zero_window_events);
     write_number(w, 5, record->resets);
-    const struct wire_mark bounds = wire_begin(w, 6, 1);
-    for (unsigned i = 0; i < STATS_RTT_BOUNDS; i++) {
-        uint64_t bits;
-        uint8_t number[sizeof bits];
-        memcpy(&bits, &stats_rtt_bounds_seconds[i], sizeof bits);
-        wire_write_raw(w, number, (size_t)(wire_put_fixed64(number, bits) - number));
-    }
-    wire_end(w, bounds);
+    write_bounds(w, 6);
     write_packed(w, 7, record->rtt_counts, STATS_RTT_BOUNDS + 1);
     write_double(w, 8, record->rtt_sum_seconds);
     write_number(w, 9, record->half_open);
@@ -225,13 +231,15 @@ static void write_dns(struct wire_writer *w, const struct stats_record *record)
     while (rcodes > 0 && record->dns_rcode_counts[rcodes - 1] == 0) {
         rcodes--;
     }
-    const struct wire_mark mark = wire_begin(w, 26, 1);
+    const struct wire_mark mark = wire_begin(w, 26, 2);
     write_number(w, 1, record->dns_queries);
     write_number(w, 2, record->dns_responses);
     if (rcodes > 0) {
         write_packed(w, 3, record->dns_rcode_counts, rcodes);
     }
     write_double(w, 4, record->dns_response_sum_seconds);
+    write_bounds(w, 5);
+    write_packed(w, 6, record->dns_response_counts, STATS_RTT_BOUNDS + 1);
     wire_end(w, mark);
 }
 

@@ -184,6 +184,7 @@ struct stats_record {
     uint64_t rtt_counts[STATS_RTT_BOUNDS + 1];
     double rtt_sum_seconds;
     uint64_t dns_queries, dns_responses, dns_rcode_counts[STATS_RCODES];
+    uint64_t dns_response_counts[STATS_RTT_BOUNDS + 1]; /* by the same bounds */
     double dns_response_sum_seconds;
     uint64_t flow_table_bytes, detectors_bytes, spool_bytes, rss_bytes, limit_bytes;
     struct record_text version, config_hash;
@@ -199,5 +200,5 @@ struct stats_record {
     struct stats_clock clock;
 };
 
-/* Upper bounds of the RTT histogram: 0.5 ms .. 2 s. */
+/* Upper bounds of the histograms of round trips and of DNS answers: 0.5 ms .. 2 s. */
 extern const double stats_rtt_bounds_seconds[STATS_RTT_BOUNDS];

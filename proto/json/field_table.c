@@ -429,6 +429,8 @@ const struct field_row field_rows[] = {
     {"DnsHealth.responses", "messages", NONE, NONE, NONE},
     {"DnsHealth.rcode_counts", "messages", NONE, NONE, NONE},
     {"DnsHealth.response_sum_seconds", "s", NONE, NONE, NONE},
+    {"DnsHealth.response_bounds_seconds", "s", NONE, NONE, NONE},
+    {"DnsHealth.response_counts", "messages", NONE, NONE, NONE},
 
     {"SinkStats.name", NONE, NONE, NONE, NONE},
     {"SinkStats.connected", NONE, NONE, NONE, NONE},

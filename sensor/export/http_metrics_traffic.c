@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "sensor/export/http_metrics_parts.h"
+#include "sensor/wire/dns.h"
 
 static void write_flows(struct metrics_page *page, struct pipeline *pipeline,
                         const struct pipeline_totals *totals)
@@ -59,25 +60,59 @@ static void write_inspect(struct metrics_page *page, const struct pipeline_total
     }
 }
 
-static void write_health(struct metrics_page *page, struct pipeline *pipeline)
+/* `name` may have 40 characters; `buckets`: by stats_rtt_bounds_seconds. */
+static void write_histogram(struct metrics_page *page, const char *name, const char *help,
+                            const struct counter *buckets, const struct counter *sum_ns)
 {
-    static const char rtt[] = "netscope_tcp_rtt_seconds";
-    const struct pipeline_health_counts *health = pipeline_health(pipeline);
+    char sample[48];
     uint64_t samples = 0;
 
-    metrics_family(page, rtt, METRICS_HISTOGRAM, "Round-trip times, samples of both sides.");
+    metrics_family(page, name, METRICS_HISTOGRAM, help);
+    (void)snprintf(sample, sizeof(sample), "%.40s_bucket", name);
     for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
         char bound[24] = "+Inf";
 
-        samples += counter_get(&health->rtt[i]);
+        samples += counter_get(&buckets[i]);
         if (i < STATS_RTT_BOUNDS) {
             (void)snprintf(bound, sizeof(bound), "%g", stats_rtt_bounds_seconds[i]);
         }
-        metrics_u64(page, "netscope_tcp_rtt_seconds_bucket", METRICS_LABELS("le", bound), samples);
+        metrics_u64(page, sample, METRICS_LABELS("le", bound), samples);
     }
-    metrics_double(page, "netscope_tcp_rtt_seconds_sum", NULL,
-                   (double)counter_get(&health->rtt_ns) / (double)NS_PER_SEC);
-    metrics_u64(page, "netscope_tcp_rtt_seconds_count", NULL, samples);
+    (void)snprintf(sample, sizeof(sample), "%.40s_sum", name);
+    metrics_double(page, sample, NULL, (double)counter_get(sum_ns) / (double)NS_PER_SEC);
+    (void)snprintf(sample, sizeof(sample), "%.40s_count", name);
+    metrics_u64(page, sample, NULL, samples);
+}
+
+static void write_dns(struct metrics_page *page, const struct pipeline_health_counts *health)
+{
+    static const char answers[] = "netscope_dns_responses_total";
+    uint64_t others = counter_get(&health->dns_rcodes_other);
+
+    metrics_one(page, "netscope_dns_queries_total", METRICS_COUNTER, "DNS queries.",
+                counter_get(&health->dns_queries));
+    metrics_family(page, answers, METRICS_COUNTER, "DNS answers by response code.");
+    for (uint16_t i = 0; i < STATS_RCODES; i++) {
+        const uint64_t count = counter_get(&health->dns_rcodes[i]);
+        const char *name = dns_rcode_name(i);
+
+        if (name != NULL) {
+            metrics_u64(page, answers, METRICS_LABELS("rcode", name), count);
+        } else {
+            others += count;
+        }
+    }
+    metrics_u64(page, answers, METRICS_LABELS("rcode", "other"), others);
+    write_histogram(page, "netscope_dns_response_seconds", "Time from DNS query to answer.",
+                    health->dns_response, &health->dns_response_ns);
+}
+
+static void write_health(struct metrics_page *page, struct pipeline *pipeline)
+{
+    const struct pipeline_health_counts *health = pipeline_health(pipeline);
+
+    write_histogram(page, "netscope_tcp_rtt_seconds", "Round-trip times, samples of both sides.",
+                    health->rtt, &health->rtt_ns);
     metrics_one(page, "netscope_tcp_data_segments_total", METRICS_COUNTER, "Segments with payload.",
                 counter_get(&health->data_segments));
     metrics_one(page, "netscope_tcp_retransmitted_segments_total", METRICS_COUNTER,
@@ -89,14 +124,7 @@ static void write_health(struct metrics_page *page, struct pipeline *pipeline)
                 "Times a receive window fell to zero.", counter_get(&health->zero_windows));
     metrics_one(page, "netscope_tcp_resets_total", METRICS_COUNTER, "Connections reset.",
                 counter_get(&health->resets));
-    metrics_one(page, "netscope_dns_queries_total", METRICS_COUNTER, "DNS queries.",
-                counter_get(&health->dns_queries));
-    metrics_family(page, "netscope_dns_response_seconds", METRICS_SUMMARY,
-                   "Time from DNS query to answer.");
-    metrics_double(page, "netscope_dns_response_seconds_sum", NULL,
-                   (double)counter_get(&health->dns_response_ns) / (double)NS_PER_SEC);
-    metrics_u64(page, "netscope_dns_response_seconds_count", NULL,
-                counter_get(&health->dns_responses));
+    write_dns(page, health);
 }
 
 static void write_packets(struct metrics_page *page, const struct pipeline_totals *totals)

@@ -466,6 +466,11 @@ void inspect_reported(struct inspect *inspect, struct flow *flow)
     }
 }
 
+const struct inspect_dns_health *inspect_dns_health(const struct inspect *inspect)
+{
+    return &inspect->dns_health;
+}
+
 struct inspect_statistics inspect_statistics(const struct inspect *inspect)
 {
     struct inspect_statistics statistics = inspect->statistics;

@@ -136,7 +136,16 @@ struct inspect_statistics {
     uint64_t stream_ignored;     /* segments far beyond what their receiver acknowledged */
 };
 
+/* Answers of DNS since the start. */
+struct inspect_dns_health {
+    uint64_t rcode_counts[STATS_RCODES];
+    /* Of those whose query was seen: by stats_rtt_bounds_seconds, and the sum. */
+    uint64_t response_counts[STATS_RTT_BOUNDS + 1];
+    uint64_t response_ns;
+};
+
 /* As of now; only on the thread of the shard. */
+const struct inspect_dns_health *inspect_dns_health(const struct inspect *inspect);
 struct inspect_statistics inspect_statistics(const struct inspect *inspect);
 
 /* A figure of the above as operators see it: netscope_inspect_<name>. */

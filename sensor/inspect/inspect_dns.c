@@ -192,6 +192,18 @@ static void note_unasked(struct inspect *inspect, struct flow *flow, struct dns_
     }
 }
 
+static void count_latency(struct inspect_dns_health *health, uint64_t latency_ns)
+{
+    unsigned bucket = 0;
+
+    while (bucket < STATS_RTT_BOUNDS &&
+           latency_ns > (uint64_t)(stats_rtt_bounds_seconds[bucket] * 1e9 + 0.5)) {
+        bucket++;
+    }
+    health->response_counts[bucket]++;
+    health->response_ns += latency_ns;
+}
+
 static void note_response(struct inspect *inspect, struct flow *flow, struct dns_state *dns,
                           const struct dns_message *message, const struct dns_record *record)
 {
@@ -211,6 +223,7 @@ static void note_response(struct inspect *inspect, struct flow *flow, struct dns
         question->latency_ns = message->time_ns - question->asked_ns;
         dns->response_time_ns += question->latency_ns;
         dns->response_times++;
+        count_latency(&inspect->dns_health, question->latency_ns);
     }
     if (is_first) {
         keep_addresses(message, question);
@@ -232,6 +245,9 @@ static void count_message(struct inspect *inspect, struct dns_state *dns,
     }
     dns->response_count++;
     inspect->statistics.dns_responses++;
+    if (message->rcode < STATS_RCODES) {
+        inspect->dns_health.rcode_counts[message->rcode]++;
+    }
     if (message->rcode < FLOW_RCODES && dns->rcode_counts[message->rcode] < UINT16_MAX) {
         dns->rcode_counts[message->rcode]++;
     }

@@ -80,6 +80,7 @@ struct inspect {
     char *dns_names; /* texts of the record filled last: FLOW_QUERIES_MAX of DNS_NAME_TEXT_BYTES */
     struct dns_scratch *dns_scratch; /* where transactions are put together; NULL: nobody asks */
     struct inspect_statistics statistics;
+    struct inspect_dns_health dns_health;
     char *port_text; /* "port 443" of the record filled last */
     struct crypto *crypto;
     struct fingerprints *fingerprints;

@@ -46,6 +46,7 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     epoch->rtt_sum_seconds = 0;
     epoch->dns_queries = epoch->dns_responses = 0;
     memset(epoch->dns_rcode_counts, 0, sizeof(epoch->dns_rcode_counts));
+    memset(epoch->dns_response_counts, 0, sizeof(epoch->dns_response_counts));
     epoch->dns_response_sum_seconds = 0;
     epoch_table_reset(&epoch->applications);
     epoch_table_reset(&epoch->hosts);
@@ -174,6 +175,7 @@ void epoch_merge(struct epoch *into, const struct epoch *from)
     into->half_open += from->half_open;
     for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
         into->rtt_counts[i] += from->rtt_counts[i];
+        into->dns_response_counts[i] += from->dns_response_counts[i];
     }
     into->rtt_sum_seconds += from->rtt_sum_seconds;
     into->dns_queries += from->dns_queries;
@@ -239,5 +241,6 @@ void epoch_fill_stats(struct epoch *epoch, struct stats_record *out)
     out->dns_queries = epoch->dns_queries;
     out->dns_responses = epoch->dns_responses;
     memcpy(out->dns_rcode_counts, epoch->dns_rcode_counts, sizeof(out->dns_rcode_counts));
+    memcpy(out->dns_response_counts, epoch->dns_response_counts, sizeof(out->dns_response_counts));
     out->dns_response_sum_seconds = epoch->dns_response_sum_seconds;
 }

@@ -32,6 +32,7 @@ struct epoch {
     uint64_t rtt_counts[STATS_RTT_BOUNDS + 1];
     double rtt_sum_seconds;
     uint64_t dns_queries, dns_responses, dns_rcode_counts[STATS_RCODES];
+    uint64_t dns_response_counts[STATS_RTT_BOUNDS + 1];
     double dns_response_sum_seconds;
     struct epoch_table applications, hosts, services, directions;
     uint32_t flows_count;

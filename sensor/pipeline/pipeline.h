@@ -124,6 +124,8 @@ struct pipeline_health_counts {
     struct counter data_segments, retransmitted_segments, out_of_order_segments, zero_windows;
     struct counter resets;
     struct counter dns_queries, dns_responses, dns_response_ns;
+    struct counter dns_response[STATS_RTT_BOUNDS + 1]; /* by the same bounds */
+    struct counter dns_rcodes[STATS_RCODES], dns_rcodes_other;
 };
 const struct pipeline_health_counts *pipeline_health(const struct pipeline *pipeline);
 

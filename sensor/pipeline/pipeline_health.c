@@ -10,9 +10,17 @@ static uint64_t in_ns(double seconds)
 
 void pipeline_health_add(struct pipeline_health_counts *counts, const struct stats_record *record)
 {
+    uint64_t other = record->dns_responses;
+
     for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
         counter_add(&counts->rtt[i], record->rtt_counts[i]);
+        counter_add(&counts->dns_response[i], record->dns_response_counts[i]);
     }
+    for (unsigned i = 0; i < STATS_RCODES; i++) {
+        counter_add(&counts->dns_rcodes[i], record->dns_rcode_counts[i]);
+        other -= record->dns_rcode_counts[i]; /* of as many answers */
+    }
+    counter_add(&counts->dns_rcodes_other, other);
     counter_add(&counts->rtt_ns, in_ns(record->rtt_sum_seconds));
     counter_add(&counts->data_segments, record->data_segments);
     counter_add(&counts->retransmitted_segments, record->retransmitted_segments);

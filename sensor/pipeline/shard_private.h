@@ -49,6 +49,7 @@ struct shard {
     uint32_t evidence_skipped;
     struct flow_table_statistics told; /* at the last roll */
     struct inspect_statistics inspect_told;
+    struct inspect_dns_health dns_told;
     uint64_t current_index; /* of the frame on its way to the terminal */
     struct packet_tree *tree;
     struct question_list questions; /* closed: the shard has finished */

@@ -48,6 +48,22 @@ static struct epoch *open_epoch(struct shard *shard, uint64_t second)
     return epoch;
 }
 
+static void add_dns(struct shard *shard, struct epoch *epoch)
+{
+    const struct inspect_dns_health *now = inspect_dns_health(shard->inspect);
+
+    for (uint32_t i = 0; i < STATS_RCODES; i++) {
+        epoch->dns_rcode_counts[i] += now->rcode_counts[i] - shard->dns_told.rcode_counts[i];
+    }
+    for (uint32_t i = 0; i <= STATS_RTT_BOUNDS; i++) {
+        epoch->dns_response_counts[i] +=
+            now->response_counts[i] - shard->dns_told.response_counts[i];
+    }
+    epoch->dns_response_sum_seconds +=
+        (double)(now->response_ns - shard->dns_told.response_ns) * 1e-9;
+    shard->dns_told = *now;
+}
+
 static void close_second(struct shard *shard)
 {
     struct epoch *epoch = shard->current;
@@ -69,6 +85,7 @@ static void close_second(struct shard *shard)
     epoch->rtt_sum_seconds += (double)(now.rtt_sum_ns - shard->told.rtt_sum_ns) * 1e-9;
     epoch->dns_queries += seen.dns_queries - shard->inspect_told.dns_queries;
     epoch->dns_responses += seen.dns_responses - shard->inspect_told.dns_responses;
+    add_dns(shard, epoch);
     shard->told = now;
     shard->inspect_told = seen;
 }

@@ -289,6 +289,7 @@ void record_random_stats(struct record_random *random, struct stats_record *out)
     }
     for (unsigned i = 0; i <= STATS_RTT_BOUNDS; i++) {
         out->rtt_counts[i] = random_number(random, 64);
+        out->dns_response_counts[i] = random_number(random, 64);
     }
     for (unsigned i = 0; i < STATS_RCODES; i++) {
         out->dns_rcode_counts[i] = random_number(random, 64);

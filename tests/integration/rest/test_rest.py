@@ -178,6 +178,17 @@ def named_capture():
 
 
 class Names(unittest.TestCase):
+    def check_dns_figures(self, sensor):
+        """One answer, without an error, after 10 ms."""
+        page = sensor.url + "/metrics"
+        wait_until("the second of the answer", lambda: metrics(page)["netscope_dns_response_seconds_count"] == 1)
+        values = metrics(page)
+        self.assertAlmostEqual(values["netscope_dns_response_seconds_sum"], 0.01, places=6)
+        buckets = {bound: values[f'netscope_dns_response_seconds_bucket{{le="{bound}"}}'] for bound in ("0.005", "0.02", "+Inf")}
+        self.assertEqual(buckets, {"0.005": 0, "0.02": 1, "+Inf": 1})
+        self.assertEqual(values['netscope_dns_responses_total{rcode="NOERROR"}'], 1)
+        self.assertEqual(values['netscope_dns_responses_total{rcode="other"}'], 0)
+
     def check(self, shards):
         with Service(frames=named_capture(), arguments=("--pace", "--shards", str(shards))) as sensor:
             def listed():
@@ -194,6 +205,7 @@ class Names(unittest.TestCase):
             self.assertEqual(ends[41002], ("said.example", "NAME_SOURCE_HTTP_HOST"))
             one = sensor.json(f"/v1/flows/{flows[41001]['flow_id']}")["flow"]
             self.assertEqual((one["server"]["name"], one["server"]["ip"]), ("named.example", "192.0.2.77"))
+            self.check_dns_figures(sensor)
             top = sensor.json("/v1/flows:top", by="FLOW_ORDER_PACKETS", filter="server.port = 9999")["flows"]
             self.assertEqual({flow["client"]["port"]: flow["server"]["name"] for flow in top},
                              {port: name for port, (name, _) in ends.items()})

@@ -224,6 +224,12 @@ static void a_dns_answer_is_told_with_its_question_and_latency(void **state)
     assert_int_equal(bench.record.dns.response_count, 2);
     assert_int_equal(bench.record.dns.rcode_counts[3], 1);
     assert_int_equal(bench.record.dns.response_time_ns, (25 + 40) / 2.0 * MILLI);
+    const struct inspect_dns_health *health = inspect_dns_health(bench.inspect);
+
+    assert_int_equal(health->rcode_counts[0], 1);
+    assert_int_equal(health->rcode_counts[3], 1);
+    assert_int_equal(health->response_counts[6], 2); /* above 20 ms, up to 50 */
+    assert_int_equal(health->response_ns, (25 + 40) * MILLI);
     stop(&bench);
 }
 
