@@ -70,6 +70,7 @@ struct history_settings {
     uint64_t commit_ns;       /* longest time between two transactions: 1 s */
     uint32_t commit_rows;     /* 5000 */
     uint32_t packet_buffer;   /* packet samples kept, newest; 0: 2000 */
+    uint64_t rollup_rest_ns;  /* sums of a step that is over stay in memory; 0: 60 s */
     uint64_t query_time_ns;   /* one query may take; 0: 20 s */
     uint64_t query_rows;      /* and look at; 0: 5 million */
     uint32_t query_groups;    /* and hold; 0: 65536 */

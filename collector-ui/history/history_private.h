@@ -43,6 +43,7 @@ struct open_rollup {
     int64_t start_s;
     char sensor_id[SENSOR_ID_BYTES];
     bool is_used, is_dirty;
+    uint64_t touched_ns; /* begin of the transaction that added to it last; monotonic */
     struct rollup rollup;
 };
 

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "collector-ui/history/history_private.h"
+
+#define ROLLUPS_OVER   128u /* so many are worth a walk */
+#define ROLLUP_REST_NS (60 * NS_PER_SEC)
 
 static uint32_t text_hash(const char *text, uint32_t seed)
 {
@@ -139,6 +143,23 @@ static int rollup_read(struct history *h, struct open_rollup *open, struct error
     return result;
 }
 
+/* Where the rollup stands, or the free place where it belongs. */
+static struct open_rollup *rollup_place(struct open_rollup *table, uint32_t step, int64_t start_s,
+                                        const char *sensor_id)
+{
+    const uint32_t mask = ROLLUPS_OPEN_MAX * 2 - 1;
+    uint32_t at =
+        text_hash(sensor_id, (uint32_t)hash_mix((uint64_t)start_s ^ ((uint64_t)step << 40)));
+
+    for (at &= mask; table[at].is_used; at = (at + 1) & mask) {
+        if (table[at].step == step && table[at].start_s == start_s &&
+            strcmp(table[at].sensor_id, sensor_id) == 0) {
+            break;
+        }
+    }
+    return &table[at];
+}
+
 struct rollup *rollup_open(struct history *h, uint32_t step, int64_t start_s, const char *sensor_id,
                            struct error *err)
 {
@@ -148,31 +169,62 @@ struct rollup *rollup_open(struct history *h, uint32_t step, int64_t start_s, co
         }
         rollups_forget(h);
     }
-    const uint32_t mask = ROLLUPS_OPEN_MAX * 2 - 1;
-    uint32_t at =
-        text_hash(sensor_id, (uint32_t)hash_mix((uint64_t)start_s ^ ((uint64_t)step << 40)));
-    for (at &= mask; h->rollups[at].is_used; at = (at + 1) & mask) {
-        struct open_rollup *const open = &h->rollups[at];
-        if (open->step == step && open->start_s == start_s &&
-            strcmp(open->sensor_id, sensor_id) == 0) {
-            open->is_dirty = true;
-            return &open->rollup;
+    struct open_rollup *const open = rollup_place(h->rollups, step, start_s, sensor_id);
+
+    if (!open->is_used) {
+        memset(open, 0, sizeof *open);
+        open->step = step;
+        open->start_s = start_s;
+        strncpy(open->sensor_id, sensor_id, sizeof open->sensor_id - 1);
+        rollup_init(&open->rollup);
+        if (rollup_read(h, open, err) != 0) {
+            rollup_fini(&open->rollup);
+            return NULL;
+        }
+        open->is_used = true;
+        h->rollups_count++;
+    }
+    open->is_dirty = true;
+    open->touched_ns = h->transaction_started_ns;
+    return &open->rollup;
+}
+
+/* It is written, and nothing has come to it for as long as it lasts and the rest. What comes later
+ * is added to what the file has. */
+static bool is_over(const struct history *h, const struct open_rollup *open)
+{
+    const uint64_t rest_ns =
+        h->settings.rollup_rest_ns != 0 ? h->settings.rollup_rest_ns : ROLLUP_REST_NS;
+
+    return !open->is_dirty && h->transaction_started_ns - open->touched_ns >
+                                  (uint64_t)open->step * NS_PER_SEC + rest_ns;
+}
+
+static void forget_those_over(struct history *h)
+{
+    uint32_t over = 0;
+
+    for (uint32_t i = 0; i < ROLLUPS_OPEN_MAX * 2; i++) {
+        over += h->rollups[i].is_used && is_over(h, &h->rollups[i]);
+    }
+    struct open_rollup *const kept =
+        over < ROLLUPS_OVER ? NULL : calloc((size_t)ROLLUPS_OPEN_MAX * 2, sizeof *kept);
+
+    if (kept == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < ROLLUPS_OPEN_MAX * 2; i++) {
+        struct open_rollup *const open = &h->rollups[i];
+
+        if (open->is_used && is_over(h, open)) {
+            rollup_fini(&open->rollup);
+            h->rollups_count--;
+        } else if (open->is_used) {
+            *rollup_place(kept, open->step, open->start_s, open->sensor_id) = *open;
         }
     }
-    struct open_rollup *const open = &h->rollups[at];
-    memset(open, 0, sizeof *open);
-    open->step = step;
-    open->start_s = start_s;
-    strncpy(open->sensor_id, sensor_id, sizeof open->sensor_id - 1);
-    rollup_init(&open->rollup);
-    if (rollup_read(h, open, err) != 0) {
-        rollup_fini(&open->rollup);
-        return NULL;
-    }
-    open->is_used = true;
-    open->is_dirty = true;
-    h->rollups_count++;
-    return &open->rollup;
+    free(h->rollups);
+    h->rollups = kept;
 }
 
 int rollups_write(struct history *h, struct error *err)
@@ -200,6 +252,7 @@ int rollups_write(struct history *h, struct error *err)
         }
         open->is_dirty = false;
     }
+    forget_those_over(h);
     return 0;
 }
 

@@ -13,7 +13,7 @@
 
 #define TOP(name, in, out, packets)                                                                \
     {                                                                                              \
-        {name, sizeof(name) - 1}, in, out, packets, 0                                              \
+        {name, sizeof(name) - 1}, in, out, packets, 0, 0                                           \
     }
 
 static void add_second(struct live *live, const char *sensor_id, uint64_t packets)

@@ -198,7 +198,7 @@ void harness_stats(struct harness *harness, const char *sensor_id, uint64_t seq,
     s->rtt_counts[4] = 10;
     s->top[STATS_BY_APPLICATION].count = 1;
     s->top[STATS_BY_APPLICATION].items[0] =
-        (struct stats_named_rate){text_of("tls"), packets * 50, packets * 50, packets, 0};
+        (struct stats_named_rate){text_of("tls"), packets * 50, packets * 50, packets, 0, 0};
     s->top_flows_count = 1;
     s->top_flows[0] = (struct stats_top_flow){.flow_id = 0x6f0c,
                                               .client_port = 4000,

@@ -1,10 +1,12 @@
 /* What goes into the store, comes back after a restart, and is counted once. */
 #include <dirent.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -183,6 +185,46 @@ static void seconds_minutes_and_hours_have_the_same_sum(void **state)
     harness_remove(&h);
 }
 
+/* Zero where a sanitizer allocates. */
+static size_t memory_in_use(void)
+{
+    return mallinfo2().uordblks;
+}
+
+static void sums_of_steps_that_are_over_take_no_memory(void **state)
+{
+    (void)state;
+    enum { SECONDS = 1500 };
+    struct harness h;
+    struct rollup_total total = {.step_s = 1};
+
+    harness_open(&h);
+    harness_close(&h);
+    h.settings.rollup_rest_ns = 1;
+    harness_reopen(&h);
+    const size_t before = memory_in_use();
+
+    for (uint64_t i = 0; i < SECONDS; i++) {
+        harness_stats(&h, "s-1", i + 1, i, 5);
+    }
+    harness_wait(&h, SECONDS);
+    const size_t held = memory_in_use() - before;
+
+    nanosleep(&(struct timespec){1, 200000000}, NULL); /* a step of a second, and the rest */
+    harness_stats(&h, "s-1", SECONDS + 1, SECONDS, 5);
+    harness_wait(&h, SECONDS + 1);
+    if (before != 0) {
+        assert_true(held > 100000);
+        assert_true(memory_in_use() - before < held / 4);
+    }
+    harness_stats(&h, "s-1", SECONDS + 2, 7, 100); /* late: added to what is on disk */
+    harness_wait(&h, SECONDS + 2);
+    harness_query(&h, run_rollups, &total);
+    assert_int_equal(total.rows, SECONDS + 1);
+    assert_int_equal(total.packets, 5 * (SECONDS + 1) + 100);
+    harness_remove(&h);
+}
+
 static unsigned files_like(const struct harness *h, const char *part)
 {
     unsigned count = 0;
@@ -294,6 +336,7 @@ int main(void)
         cmocka_unit_test(sums_of_any_range_equal_the_rows),
         cmocka_unit_test(a_flow_of_one_packet_is_one_new_flow),
         cmocka_unit_test(seconds_minutes_and_hours_have_the_same_sum),
+        cmocka_unit_test(sums_of_steps_that_are_over_take_no_memory),
         cmocka_unit_test(a_damaged_day_file_is_set_aside),
         cmocka_unit_test(retention_drops_whole_days_and_keeps_their_sums),
         cmocka_unit_test(garbage_is_counted_and_the_stream_goes_on),
