@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/service/key_pair.h"
 
-#define SOON_S        (14 * 86400)
+#define SOON_S        (UINT64_C(14) * 86400)
 #define LOOK_NS       (3600 * NS_PER_SEC)
 #define TELL_AGAIN_NS (86400 * NS_PER_SEC)
 

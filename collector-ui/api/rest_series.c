@@ -330,7 +330,7 @@ static bool read_series(struct http_request *request, struct rest_job *job)
         return false;
     }
     if (sensor != NULL) {
-        strcpy(job->text[T_SENSOR], sensor);
+        memcpy(job->text[T_SENSOR], sensor, strlen(sensor) + 1);
     }
     const enum series_metric metric = (enum series_metric)job->number[N_METRIC];
     const enum series_by by = (enum series_by)job->number[N_BY];
