@@ -34,6 +34,12 @@ struct day_file {
     char path[4096];
 };
 
+/* SQLite's integers are signed; larger counts than those do not occur honestly. */
+static inline int64_t day_file_integer(uint64_t value)
+{
+    return value > INT64_MAX ? INT64_MAX : (int64_t)value;
+}
+
 #define DAY_NAME_FORMAT "day-%04d-%02d-%02d.db"
 void day_file_path(const char *directory, int64_t day, char *out, size_t capacity);
 /* The day of a file name, or -1. */

@@ -3,17 +3,12 @@
 
 #include "collector-ui/history/query_private.h"
 
-/* So many rows between the first and the last of a range are walked over for one of it: a row is
- * passed over in a tenth of what it takes to find one by the index. */
+/* So many rows between the first and the last of a range are walked over for one of it, which is
+ * found by the index otherwise. */
 #define ROWS_PASSED 4
 
 static const char *const columns[] = {
     [UNTIL_END] = "end_ns", [UNTIL_DELTA] = "delta_start_ns", [UNTIL_START] = "start_ns"};
-
-static int64_t signed_of(uint64_t value)
-{
-    return value > INT64_MAX ? INT64_MAX : (int64_t)value;
-}
 
 /* No row of the range ends from here on. */
 static int64_t end_before(const struct file_entry *file, uint64_t to_ns, enum query_until until)
@@ -23,7 +18,7 @@ static int64_t end_before(const struct file_entry *file, uint64_t to_ns, enum qu
                                                     : 0;
     const uint64_t last_ns = to_ns > UINT64_MAX - span_ns ? UINT64_MAX : to_ns + span_ns;
 
-    return signed_of(last_ns);
+    return day_file_integer(last_ns);
 }
 
 struct stretch {
@@ -57,14 +52,14 @@ void query_rows_newest(uint64_t from_ns, uint64_t to_ns, struct query_rows *out)
 {
     (void)snprintf(out->where, sizeof(out->where),
                    "f.end_ns >= %lld AND f.end_ns < %lld ORDER BY f.end_ns DESC, f.rowid DESC",
-                   (long long)signed_of(from_ns), (long long)signed_of(to_ns));
+                   (long long)day_file_integer(from_ns), (long long)day_file_integer(to_ns));
 }
 
 void query_rows_of(struct history_reader *reader, sqlite3 *db, uint64_t from_ns, uint64_t to_ns,
                    enum query_until until, struct query_rows *out)
 {
     const struct file_entry *const file = &reader->file;
-    const int64_t first_ns = signed_of(from_ns);
+    const int64_t first_ns = day_file_integer(from_ns);
     const int64_t before_ns = end_before(file, to_ns, until);
     const bool is_whole = from_ns <= file->min_ns && (uint64_t)before_ns > file->max_ns;
     struct stretch stretch = {0, 0, INT64_MAX};
@@ -77,10 +72,10 @@ void query_rows_of(struct history_reader *reader, sqlite3 *db, uint64_t from_ns,
                        "f.rowid BETWEEN %lld AND %lld AND +f.end_ns >= %lld AND +f.end_ns < %lld"
                        " AND +f.%s < %lld",
                        (long long)stretch.first, (long long)stretch.last, (long long)first_ns,
-                       (long long)before_ns, columns[until], (long long)signed_of(to_ns));
+                       (long long)before_ns, columns[until], (long long)day_file_integer(to_ns));
     } else {
         (void)snprintf(out->where, sizeof(out->where),
                        "f.end_ns >= %lld AND f.end_ns < %lld AND +f.%s < %lld", (long long)first_ns,
-                       (long long)before_ns, columns[until], (long long)signed_of(to_ns));
+                       (long long)before_ns, columns[until], (long long)day_file_integer(to_ns));
     }
 }

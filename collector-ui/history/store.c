@@ -13,12 +13,6 @@ struct applying {
     struct error *err;
 };
 
-/* SQLite's integers are signed; larger counts than those do not occur honestly. */
-static int64_t signed_of(uint64_t value)
-{
-    return value > INT64_MAX ? INT64_MAX : (int64_t)value;
-}
-
 static int add_to_rollup(struct applying *a, uint32_t step, uint64_t at_ns,
                          const struct flow_record *flow, const struct stats_record *stats)
 {
@@ -90,7 +84,7 @@ static int put_alert(struct applying *a, const struct codec_slice *bytes, uint64
         return 0;
     }
     sqlite3_stmt *const to = h->file->statements[DAY_ALERT];
-    sqlite3_bind_int64(to, 1, signed_of(h->alert->last_ns));
+    sqlite3_bind_int64(to, 1, day_file_integer(h->alert->last_ns));
     sqlite3_bind_text(to, 2, h->alert->alert_id, -1, SQLITE_STATIC);
     sqlite3_bind_int(to, 3, h->alert->state);
     sqlite3_bind_blob(to, 4, h->scratch, (int)length, SQLITE_STATIC);
@@ -115,10 +109,10 @@ static int put_stats(struct applying *a, const struct codec_slice *bytes, uint64
     /* The interval is [start, end): its end may be the first moment of the next second. */
     const uint64_t at_ns = h->stats->start_ns != 0 ? h->stats->start_ns : h->stats->end_ns;
     sqlite3_stmt *const to = h->file->statements[DAY_STATS];
-    sqlite3_bind_int64(to, 1, signed_of(h->stats->end_ns));
+    sqlite3_bind_int64(to, 1, day_file_integer(h->stats->end_ns));
     sqlite3_bind_text(to, 2, a->batch->sensor_id, -1, SQLITE_STATIC);
     sqlite3_bind_int64(to, 3, a->boot_no);
-    sqlite3_bind_int64(to, 4, signed_of(seq));
+    sqlite3_bind_int64(to, 4, day_file_integer(seq));
     sqlite3_bind_blob(to, 5, bytes->bytes, (int)bytes->length, SQLITE_STATIC);
     int result = day_file_step(h->file, DAY_STATS, a->err);
     static const uint32_t steps[] = {1, 60, 3600};
@@ -145,7 +139,7 @@ static int put_packet(struct applying *a, const struct codec_slice *bytes, uint6
     }
     const uint64_t number = h->packets_next;
     sqlite3_stmt *const to = h->file->statements[DAY_PACKET];
-    sqlite3_bind_int64(to, 1, signed_of(number));
+    sqlite3_bind_int64(to, 1, day_file_integer(number));
     sqlite3_bind_blob(to, 2, h->scratch, (int)length, SQLITE_STATIC);
     const int result = day_file_step(h->file, DAY_PACKET, a->err);
     packet_keep(h, number, h->scratch, (uint32_t)length);
@@ -265,8 +259,8 @@ static int write_positions(struct history *h, struct error *err)
         sqlite3_bind_text(to, 1, p->sensor_id, -1, SQLITE_STATIC);
         sqlite3_bind_text(to, 2, p->boot_id, -1, SQLITE_STATIC);
         sqlite3_bind_int64(to, 3, p->sequence);
-        sqlite3_bind_int64(to, 4, signed_of(p->next_seq));
-        sqlite3_bind_int64(to, 5, signed_of(p->updated_ns));
+        sqlite3_bind_int64(to, 4, day_file_integer(p->next_seq));
+        sqlite3_bind_int64(to, 5, day_file_integer(p->updated_ns));
         const int result = day_file_step(h->file, DAY_POSITION, err);
         if (result != 0) {
             return result;
@@ -295,7 +289,7 @@ static int write_meta(struct history *h, struct error *err)
     for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
         const enum day_statement statement = rows[i].is_sum ? DAY_META_ADD : DAY_META;
         sqlite3_bind_text(h->file->statements[statement], 1, rows[i].key, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(h->file->statements[statement], 2, signed_of(rows[i].value));
+        sqlite3_bind_int64(h->file->statements[statement], 2, day_file_integer(rows[i].value));
         const int result = day_file_step(h->file, statement, err);
         if (result != 0) {
             return result;
@@ -310,7 +304,7 @@ static int trim_packets(struct history *h, struct error *err)
         return 0;
     }
     sqlite3_bind_int64(h->file->statements[DAY_PACKET_TRIM], 1,
-                       signed_of(h->packets_next - 1 - h->settings.packet_buffer));
+                       day_file_integer(h->packets_next - 1 - h->settings.packet_buffer));
     return day_file_step(h->file, DAY_PACKET_TRIM, err);
 }
 

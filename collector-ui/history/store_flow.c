@@ -22,12 +22,6 @@ static void bind_address(sqlite3_stmt *to, int at, const struct ip_address *addr
     }
 }
 
-/* SQLite's integers are signed; larger counts than those do not occur honestly. */
-static int64_t signed_of(uint64_t value)
-{
-    return value > INT64_MAX ? INT64_MAX : (int64_t)value;
-}
-
 void store_bind_flow(sqlite3_stmt *to, const struct flow_record *f, const struct codec_slice *bytes,
                      const struct flow_place *place)
 {
@@ -37,12 +31,12 @@ void store_bind_flow(sqlite3_stmt *to, const struct flow_record *f, const struct
     char label[OBSERVATION_LABEL_BYTES];
     flow_bytes_in_out(f, &in, &out);
     int at = 1;
-    sqlite3_bind_int64(to, at++, signed_of(f->end_ns));
-    sqlite3_bind_int64(to, at++, signed_of(f->start_ns));
-    sqlite3_bind_int64(to, at++, signed_of(f->delta_start_ns));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->end_ns));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->start_ns));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->delta_start_ns));
     sqlite3_bind_text(to, at++, place->sensor_id, -1, SQLITE_STATIC);
     sqlite3_bind_int64(to, at++, place->boot_no);
-    sqlite3_bind_int64(to, at++, signed_of(place->seq));
+    sqlite3_bind_int64(to, at++, day_file_integer(place->seq));
     sqlite3_bind_int64(to, at++, (int64_t)f->flow_id);
     sqlite3_bind_int(to, at++, f->event);
     sqlite3_bind_int(to, at++, f->ip_version);
@@ -58,19 +52,19 @@ void store_bind_flow(sqlite3_stmt *to, const struct flow_record *f, const struct
     } else {
         sqlite3_bind_null(to, at++);
     }
-    sqlite3_bind_int64(to, at++, signed_of(f->forward.delta_bytes));
-    sqlite3_bind_int64(to, at++, signed_of(f->reverse.delta_bytes));
-    sqlite3_bind_int64(to, at++, signed_of(f->forward.delta_packets));
-    sqlite3_bind_int64(to, at++, signed_of(f->reverse.delta_packets));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->forward.delta_bytes));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->reverse.delta_bytes));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->forward.delta_packets));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->reverse.delta_packets));
     if (f->has_tcp) {
         sqlite3_bind_int64(to, at++,
-                           signed_of(f->tcp.forward.retransmitted_segments +
-                                     f->tcp.reverse.retransmitted_segments));
+                           day_file_integer(f->tcp.forward.retransmitted_segments +
+                                            f->tcp.reverse.retransmitted_segments));
     } else {
         sqlite3_bind_null(to, at++);
     }
     if (filter_flow_rtt(f, &rtt_ns)) {
-        sqlite3_bind_int64(to, at++, signed_of(rtt_ns));
+        sqlite3_bind_int64(to, at++, day_file_integer(rtt_ns));
     } else {
         sqlite3_bind_null(to, at++);
     }
@@ -80,15 +74,17 @@ void store_bind_flow(sqlite3_stmt *to, const struct flow_record *f, const struct
         sqlite3_bind_null(to, at++);
     }
     bind_text(to, at++, f->community_id);
-    sqlite3_bind_int64(to, at++, signed_of(f->forward.total_bytes + f->reverse.total_bytes));
-    sqlite3_bind_int64(to, at++, signed_of(f->forward.total_packets + f->reverse.total_packets));
-    sqlite3_bind_int64(to, at++, signed_of(in));
+    sqlite3_bind_int64(to, at++, day_file_integer(f->forward.total_bytes + f->reverse.total_bytes));
+    sqlite3_bind_int64(to, at++,
+                       day_file_integer(f->forward.total_packets + f->reverse.total_packets));
+    sqlite3_bind_int64(to, at++, day_file_integer(in));
     if (observation_label(f, label) > 0) {
         sqlite3_bind_text(to, at++, label, -1, SQLITE_TRANSIENT);
     } else {
         sqlite3_bind_null(to, at++);
     }
-    sqlite3_bind_int64(to, at++, signed_of(f->forward.missed_bytes + f->reverse.missed_bytes));
+    sqlite3_bind_int64(to, at++,
+                       day_file_integer(f->forward.missed_bytes + f->reverse.missed_bytes));
     sqlite3_bind_int(to, at++, (f->flags & FLOW_FLAG_MIDSTREAM) != 0);
     sqlite3_bind_int(to, at++, record_share_is_failure(f));
     sqlite3_bind_blob(to, at, bytes->bytes, (int)bytes->length, SQLITE_STATIC);

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import urllib.parse
 
-from support.programs import COLLECTOR, PATIENCE, Program, answers, free_port, get_json, wait_until
+from support.programs import COLLECTOR, PATIENCE, Program, answers, free_port, get_json, metrics, wait_until
 
 
 class Collector:
@@ -59,6 +59,10 @@ class Collector:
         """Packets of all flows, by the totals of each flow's newest record."""
         return sum(int(flow.get(way, {}).get("total_packets", 0)) for flow in self.flows()
                    if sensor is None or flow["sensor_id"] == sensor for way in ("forward", "reverse"))
+
+    def stored_packets(self):
+        """Packets in the stored flow records, as it counts them itself."""
+        return int(metrics(f"http://127.0.0.1:{self.http}/metrics")["netscope_collector_flow_packets_stored"])
 
     def sensors(self):
         return {row["sensor_id"]: row for row in self.fetch("/v1/sensors")["sensors"]}

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 
 from fleet import Collector, in_store
-from support.programs import PATIENCE, SENSOR, Program, free_port, make_traffic, metrics, wait_until
+from support.programs import PATIENCE, SENSOR, Program, free_port, make_traffic, wait_until
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 DAY = 86400
@@ -51,14 +51,11 @@ class Midnight(unittest.TestCase):
                      f"127.0.0.1:{self.collector.ingest}", "--grpc-listen", f"127.0.0.1:{free_port()}",
                      environment={**self.clock, "NETSCOPE_HTTP__PORT": "0", "NETSCOPE_FLOW__ACTIVE_TIMEOUT": "3s",
                                   "NETSCOPE_FLOW__FIRST_UPDATE": "1s"}) as sensor:
-            wait_until("records of the first day", lambda: self.stored() > 0)
+            wait_until("records of the first day", lambda: self.collector.stored_packets() > 0)
             self.assertLess(self.now(), self.midnight, "started too late to see midnight")
             time.sleep(self.midnight + BEHIND - self.now())
             self.assertEqual(sensor.stop(), 0, sensor.text())
             return int(sensor.text().split("packets captured: ")[1].split()[0].rstrip(","))
-
-    def stored(self):
-        return int(metrics(f"http://127.0.0.1:{self.collector.http}/metrics")["netscope_collector_flow_packets_stored"])
 
     def page(self, path, **query):
         return self.collector.fetch(f"{path}?{urllib.parse.urlencode(query)}")
@@ -73,7 +70,7 @@ class Midnight(unittest.TestCase):
         self.collector = Collector(self.folder, environment=self.clock)
         self.addCleanup(self.collector.close)
         captured = self.pass_midnight()
-        wait_until("all packets in the store", lambda: self.stored() == captured, 30)
+        wait_until("all packets in the store", lambda: self.collector.stored_packets() == captured, 30)
 
         days = sorted(os.path.basename(name) for name in glob.glob(f"{self.folder}/store/history/day-*.db"))
         self.assertEqual(days, [f"day-{iso(at)[:10]}.db" for at in (self.midnight - 1, self.midnight)])

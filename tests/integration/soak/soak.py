@@ -27,7 +27,7 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end")
 from fleet import Collector
 from support.live_client import LiveClient
 from support.netns import command, lay_wire
-from support.programs import BIN, PATIENCE, SENSOR, TRAFFIC, Program, free_port, get_json, main, metrics, run, wait_until
+from support.programs import BIN, PATIENCE, SENSOR, TRAFFIC, Program, free_port, get_json, main, run, wait_until
 
 SECONDS = int(os.environ.get("NETSCOPE_SOAK", "20"))
 ROUND = max(4, min(60, SECONDS // 15))
@@ -253,15 +253,12 @@ class Soak(unittest.TestCase):
                 self.assertEqual(seen + sum(drops), self.sent, text[-3000:])
                 print(f"wire: {self.sent} frames sent, {seen} captured, {sum(drops)} dropped and told")
             self.assertNotIn("lost{", text)
-        stored = wait_until("all packets are in the store", lambda: self.stored() >= captured and self.stored(), 60)
+        stored = wait_until("all packets are in the store", lambda: self.collector.stored_packets() >= captured and self.collector.stored_packets(), 60)
         self.assertEqual(stored, captured)
         self.assertEqual(self.collector.program.stop(), 0, self.collector.program.text()[-3000:])
         for watched in self.watched:
             faults = [line for line in watched.program.text().splitlines() if "level=error" in line]
             self.assertEqual(faults, [], watched.name)
-
-    def stored(self):
-        return int(metrics(f"http://127.0.0.1:{self.collector.http}/metrics")["netscope_collector_flow_packets_stored"])
 
     def test_a_fleet_takes_no_more_as_time_goes_by_and_accounts_for_every_packet(self):
         self.run_rounds()
