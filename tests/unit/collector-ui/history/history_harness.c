@@ -307,3 +307,23 @@ void harness_query(struct harness *harness,
     pthread_cond_destroy(&w.done);
     pthread_mutex_destroy(&w.lock);
 }
+
+static void add_rollup(void *context, int64_t start_s, const char *sensor_id,
+                       const struct rollup *rollup)
+{
+    struct harness_rollups *const total = context;
+    (void)start_s;
+    (void)sensor_id;
+    total->packets += rollup->sums.packets;
+    total->bytes_in += rollup->sums.bytes_in;
+    total->rows++;
+}
+
+void harness_run_rollups(struct history_reader *reader, void *context)
+{
+    struct harness_rollups *const total = context;
+    const uint64_t start_s = HARNESS_TIME_NS / SECOND;
+    assert_int_equal(history_query_rollups(reader, total->step_s, start_s - 3600, start_s + 7200,
+                                           add_rollup, total),
+                     0);
+}

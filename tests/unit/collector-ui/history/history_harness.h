@@ -50,3 +50,10 @@ void harness_wait(struct harness *harness, uint64_t records);
 /* Runs a query on a reader and waits. */
 void harness_query(struct harness *harness,
                    void (*run)(struct history_reader *reader, void *context), void *context);
+/* Sums of all steps of `step_s` from an hour before HARNESS_TIME_NS to two behind it: for
+ * harness_query. */
+struct harness_rollups {
+    uint32_t step_s;
+    uint64_t packets, bytes_in, rows;
+};
+void harness_run_rollups(struct history_reader *reader, void *context);

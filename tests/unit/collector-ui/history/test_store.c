@@ -113,31 +113,6 @@ static void sums_of_any_range_equal_the_rows(void **state)
     harness_remove(&h);
 }
 
-struct rollup_total {
-    uint32_t step_s;
-    uint64_t packets, bytes_in, rows;
-};
-
-static void add_rollup(void *context, int64_t start_s, const char *sensor_id,
-                       const struct rollup *rollup)
-{
-    struct rollup_total *const total = context;
-    (void)start_s;
-    (void)sensor_id;
-    total->packets += rollup->sums.packets;
-    total->bytes_in += rollup->sums.bytes_in;
-    total->rows++;
-}
-
-static void run_rollups(struct history_reader *reader, void *context)
-{
-    struct rollup_total *const total = context;
-    const uint64_t start_s = HARNESS_TIME_NS / SECOND;
-    assert_int_equal(history_query_rollups(reader, total->step_s, start_s - 3600, start_s + 7200,
-                                           add_rollup, total),
-                     0);
-}
-
 /* Its END covers the same instant as its UPDATE: neither begins a flow of its own. */
 static void a_flow_of_one_packet_is_one_new_flow(void **state)
 {
@@ -176,8 +151,8 @@ static void seconds_minutes_and_hours_have_the_same_sum(void **state)
         uint64_t rows;
     } steps[] = {{1, 130}, {60, 6}, {3600, 2}};
     for (unsigned i = 0; i < 3; i++) {
-        struct rollup_total total = {.step_s = steps[i].step_s};
-        harness_query(&h, run_rollups, &total);
+        struct harness_rollups total = {.step_s = steps[i].step_s};
+        harness_query(&h, harness_run_rollups, &total);
         assert_int_equal(total.packets, packets);
         assert_int_equal(total.bytes_in, packets * 50);
         assert_int_equal(total.rows, steps[i].rows);
@@ -196,7 +171,7 @@ static void sums_of_steps_that_are_over_take_no_memory(void **state)
     (void)state;
     enum { SECONDS = 1500 };
     struct harness h;
-    struct rollup_total total = {.step_s = 1};
+    struct harness_rollups total = {.step_s = 1};
 
     harness_open(&h);
     harness_close(&h);
@@ -219,7 +194,7 @@ static void sums_of_steps_that_are_over_take_no_memory(void **state)
     }
     harness_stats(&h, "s-1", SECONDS + 2, 7, 100); /* late: added to what is on disk */
     harness_wait(&h, SECONDS + 2);
-    harness_query(&h, run_rollups, &total);
+    harness_query(&h, harness_run_rollups, &total);
     assert_int_equal(total.rows, SECONDS + 1);
     assert_int_equal(total.packets, 5 * (SECONDS + 1) + 100);
     harness_remove(&h);
@@ -290,8 +265,8 @@ static void retention_drops_whole_days_and_keeps_their_sums(void **state)
     }
     assert_int_equal(files_like(&h, "day-2026-03-01"), 0);
     assert_int_equal(files_like(&h, "day-2026-03-02.db"), 3);
-    struct rollup_total total = {.step_s = 60};
-    harness_query(&h, run_rollups, &total);
+    struct harness_rollups total = {.step_s = 60};
+    harness_query(&h, harness_run_rollups, &total);
     assert_int_equal(total.packets, 10); /* the minute of the first day, from the archive */
     harness_remove(&h);
 }

@@ -98,31 +98,6 @@ static void a_file_to_which_a_later_version_added_columns_is_gone_on_with(void *
                   "CREATE TABLE later(a INTEGER);");
 }
 
-struct rollup_total {
-    uint32_t step_s;
-    uint64_t packets, bytes_in, rows;
-};
-
-static void add_rollup(void *context, int64_t start_s, const char *sensor_id,
-                       const struct rollup *rollup)
-{
-    struct rollup_total *const total = context;
-    (void)start_s;
-    (void)sensor_id;
-    total->packets += rollup->sums.packets;
-    total->bytes_in += rollup->sums.bytes_in;
-    total->rows++;
-}
-
-static void run_rollups(struct history_reader *reader, void *context)
-{
-    struct rollup_total *const total = context;
-    const uint64_t start_s = HARNESS_TIME_NS / SECOND;
-    assert_int_equal(history_query_rollups(reader, total->step_s, start_s - 3600, start_s + 7200,
-                                           add_rollup, total),
-                     0);
-}
-
 static void sums_of_a_file_with_more_columns_go_to_the_archive_all_the_same(void **state)
 {
     struct harness h;
@@ -148,8 +123,8 @@ static void sums_of_a_file_with_more_columns_go_to_the_archive_all_the_same(void
         usleep(10000);
     }
     assert_int_not_equal(access(path, F_OK), 0);
-    struct rollup_total total = {.step_s = 60};
-    harness_query(&h, run_rollups, &total);
+    struct harness_rollups total = {.step_s = 60};
+    harness_query(&h, harness_run_rollups, &total);
     assert_int_equal(total.packets, 10); /* the minute of the first day */
     harness_remove(&h);
 }
