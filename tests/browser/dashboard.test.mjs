@@ -481,7 +481,7 @@ for (const name of PAGES) {
     });
 }
 
-for (const [width, height] of [[1440, 900], [1024, 768]]) {
+for (const [width, height] of [[1440, 900], [1024, 768], [960, 1000], [768, 1024]]) {
     test(`nothing is cut off at ${width}`, options, async () => {
         await show('#/overview', { width, height }, 'light');
         const cut = {};
@@ -491,6 +491,10 @@ for (const [width, height] of [[1440, 900], [1024, 768]]) {
             await wait_for(`content of ${name}`, () => page.locator('main .panel, main .first').count());
             await wait_for(`what ${name} asks for`, async () => (await page.locator('main .skeleton').count()) === 0);
             cut[name] = await cut_off(page);
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            if (wide > 0) {
+                cut[name].push(`the page is ${wide} px wider than the window`);
+            }
             await shot(`${name}-${width}`);
         }
         assert.deepEqual(cut, Object.fromEntries(PAGES.map((name) => [name, []])));

@@ -4,6 +4,7 @@ import { alert_entity, alert_filter, alert_group, alert_title, desired_reason, f
 import { situation } from '../src/lib/situation';
 import { hex_rows, layer_at, smallest_field_at } from '../src/lib/hex';
 import { Window } from '../src/lib/quantiles';
+import { whole } from '../src/lib/format';
 import { make_world, parse_filter } from './fake_server.mjs';
 
 test('a flow record is read, and what is absent is null', () => {
@@ -110,6 +111,7 @@ const alerts = world.alerts.map((a: unknown) => read_alert(world.alert_record(a)
 test('alerts are named, and the filter for their flows is one the collector takes', () => {
     assert.equal(alert_title(alerts[0]), 'Port scan');
     assert.equal(alert_entity(alerts[0]), '10.3.7.41 → 212 hosts');
+    assert.equal(alert_entity({ ...alerts[0], victims_total: 1400 }), `10.3.7.41 → ${whole(1400)} hosts`);
     assert.equal(alert_title(read_alert({ kind: 'ALERT_KIND_DNS_LONG_NAMES' })), 'DNS long names');
     for (const a of alerts) {
         parse_filter(alert_filter(a));

@@ -1,5 +1,6 @@
 /* The one sentence at the top of the overview: what is going on, from open alerts, sensors and the connection, and from
  * nothing else. Pure. */
+import { plural } from './format';
 import { alert_entity, alert_filter, alert_title, SEVERITIES, type Alert, type Severity } from '../live/records';
 
 export interface Phrase {
@@ -40,9 +41,9 @@ export function say(a: Alert, sensor_name: (id: string) => string = (id) => id):
         case 'PORT_SCAN_VERTICAL':
             return who ? `${who} is scanning ports${whom ? ` of ${whom}` : ''}` : 'Ports are being scanned';
         case 'PORT_SCAN_HORIZONTAL':
-            return who ? `${who} is scanning ${many > 1 ? `${many} hosts` : 'hosts'}` : 'Hosts are being scanned';
+            return who ? `${who} is scanning ${many > 1 ? plural(many, 'host') : 'hosts'}` : 'Hosts are being scanned';
         case 'HOST_SWEEP':
-            return who ? `${who} is sweeping ${many > 1 ? `${many} addresses` : 'addresses'}` : 'Addresses are being swept';
+            return who ? `${who} is sweeping ${many > 1 ? plural(many, 'address', 'addresses') : 'addresses'}` : 'Addresses are being swept';
         case 'SYN_FLOOD':
         case 'UDP_FLOOD':
         case 'ICMP_FLOOD': {

@@ -1,5 +1,5 @@
 /* Records as the REST calls give them (proto3 JSON) -> flat values for the page. Absent stays null. Pure. */
-import { enum_tail, num, parse_duration, parse_time } from '../lib/format';
+import { enum_tail, num, parse_duration, parse_time, plural } from '../lib/format';
 
 type Bag = Record<string, unknown>;
 const bag = (v: unknown): Bag => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as Bag) : {});
@@ -262,7 +262,7 @@ const peer_name = (p: Peer) => p.name || p.ip;
 export function alert_entity(a: Alert, sensor_name: (id: string) => string = (id) => id): string {
     const side = (peers: Peer[], total: number | null) => {
         const n = Math.max(total ?? 0, peers.length);
-        return n === 0 ? '' : n === 1 && peers.length ? peer_name(peers[0]) : peers.length === 0 ? `${Math.round(n)} hosts` : n > 1 ? `${Math.round(n)} hosts` : '';
+        return n === 0 ? '' : n === 1 && peers.length ? peer_name(peers[0]) : plural(Math.round(n), 'host');
     };
     const from = side(a.attackers, a.attackers_total);
     const to = side(a.victims, a.victims_total);

@@ -217,7 +217,7 @@ export function Alerts() {
                             <span>Whom</span>
                             <span class="a-w">When</span>
                             <span class="num">Count</span>
-                            <span class="num">First</span>
+                            <span class="num a-f">First</span>
                             <span class="num">Last</span>
                             <span>State</span>
                             <span />

@@ -308,7 +308,7 @@ export function Flows() {
                                 ) : about?.matched !== null && about?.matched !== undefined ? (
                                     <>
                                         <b>{whole(about.matched)}</b> flows{filter && ' match'}
-                                        {about.scanned !== null && <span class="hide-m"> · {whole(about.scanned)} records read</span>}
+                                        {about.scanned !== null && <span class="hide-m hide-t"> · {whole(about.scanned)} records read</span>}
                                     </>
                                 ) : (
                                     <>

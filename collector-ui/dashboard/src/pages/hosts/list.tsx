@@ -157,7 +157,7 @@ export function HostList() {
                             )}
                             <b>{whole(answer.found)}</b> {answer.found === 1 ? what : `${what}s`}
                             {(filter || search) && ' match'}
-                            {answer.scanned !== null && <span class="hide-m"> · {whole(answer.scanned)} records read</span>}
+                            {answer.scanned !== null && <span class="hide-m hide-t"> · {whole(answer.scanned)} records read</span>}
                         </span>
                     )}
                     {answer && (
@@ -168,7 +168,7 @@ export function HostList() {
                     )}
                     {asking && <span>loading …</span>}
                     <span class="sp" />
-                    <span class="hint hide-m">click = open · alt-click = leave out · shift-click = only</span>
+                    <span class="hint hide-m hide-t">click = open · alt-click = leave out · shift-click = only</span>
                     <button type="button" class="lnk" onClick={save}>
                         CSV
                     </button>

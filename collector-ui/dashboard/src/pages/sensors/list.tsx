@@ -36,7 +36,7 @@ const COLUMNS: Column[] = [
     { key: 'rate', title: 'bit/s now', sort: (s) => bps_of(s) ?? -1, text: false, cell: (s) => (s.state === 'LIVE' ? si(bps_of(s)) : NONE) },
     { key: 'packets', title: 'Packets', sort: (s) => s.packets ?? -1, text: false, class: 'wide', cell: (s) => whole(s.packets) },
     { key: 'bytes', title: 'Bytes', sort: (s) => s.bytes ?? -1, text: false, cell: (s) => bytes(s.bytes) },
-    { key: 'flows', title: 'Active flows', sort: (s) => s.flows ?? -1, text: false, cell: (s) => whole(s.flows) },
+    { key: 'flows', title: 'Active flows', sort: (s) => s.flows ?? -1, text: false, class: 'middling', cell: (s) => whole(s.flows) },
     {
         key: 'loss', title: 'Lost', sort: (s) => loss_of(s) ?? -1, text: false,
         cell: (s) => {
