@@ -33,20 +33,24 @@ enum detection_event {
                               the SYN-ACK was seen and told before */
     DETECTION_RST,         /* refused */
     DETECTION_PROBE,       /* first packet of a UDP or other flow without an answer so far */
-    DETECTION_ECHO,        /* ICMP echo request; `code` 1: an echo reply, as an answer */
-    DETECTION_VOLUME,      /* a flow's packets and bytes of one second; `first_ns` of the flow */
-    DETECTION_CLOSE,       /* a TCP connection was closed: totals, `first_ns`; `code`: 1 + direction
-                              of who closed first */
-    DETECTION_END,         /* a flow ended: totals and TCP sums */
-    DETECTION_FRAGMENT,    /* one IP fragment, from source to target */
-    DETECTION_DNS,    /* a DNS question with its answer, or none in time (`is_answered`): `name`,
-                         `type`, `code` the rcode, payload_bytes of both */
-    DETECTION_ARP,    /* ARP or NDP: source's address is at `mac`; `is_answered`: a reply or an
-                         announcement, else a question for target */
-    DETECTION_DHCP,   /* a server's message: `code` its type, source the server; `mac` */
-    DETECTION_ROUTER, /* IPv6 router advertisement: source the router; `mac` */
-    DETECTION_TLS,    /* a TLS handshake: `code` the version chosen (0x0303; 0: unknown), `type` the
-                         cipher, `certificate`, `name` the SNI */
+    DETECTION_STRAY, /* first packet of a flow that begins nothing, though flows may go on with
+                        it: of TCP an ACK without payload, with FIN or alone; of a protocol
+                        without ports anything */
+    DETECTION_STRAY_ANSWER, /* and its first answer, which is no reset */
+    DETECTION_ECHO,         /* ICMP echo request; `code` 1: an echo reply, as an answer */
+    DETECTION_VOLUME,       /* a flow's packets and bytes of one second; `first_ns` of the flow */
+    DETECTION_CLOSE,    /* a TCP connection was closed: totals, `first_ns`; `code`: 1 + direction
+                           of who closed first */
+    DETECTION_END,      /* a flow ended: totals and TCP sums */
+    DETECTION_FRAGMENT, /* one IP fragment, from source to target */
+    DETECTION_DNS,      /* a DNS question with its answer, or none in time (`is_answered`): `name`,
+                           `type`, `code` the rcode, payload_bytes of both */
+    DETECTION_ARP,      /* ARP or NDP: source's address is at `mac`; `is_answered`: a reply or an
+                           announcement, else a question for target */
+    DETECTION_DHCP,     /* a server's message: `code` its type, source the server; `mac` */
+    DETECTION_ROUTER,   /* IPv6 router advertisement: source the router; `mac` */
+    DETECTION_TLS, /* a TLS handshake: `code` the version chosen (0x0303; 0: unknown), `type` the
+                      cipher, `certificate`, `name` the SNI */
     DETECTION_REFUSED,     /* a server refused a log-in: `code` its status (HTTP 401), `name` the
                               protocol */
     DETECTION_CREDENTIALS, /* a log-in in clear text; `name`: the protocol */
@@ -92,8 +96,8 @@ struct detection_fact {
     uint32_t code;                     /* by event; DNS: rcode */
     struct ip_address source, target;
     uint64_t time_ns, first_ns;
-    /* SYN and PROBE as detectors get them: what followed within the second, a bit of 1 << event
-     * each. Whoever adds facts leaves these alone. */
+    /* SYN, PROBE and STRAY as detectors get them: what followed within the second, a bit of 1 <<
+     * event each. Whoever adds facts leaves these alone. */
     uint32_t followed;
     uint64_t answered_ns, last_ns; /* of the answer, of the last that followed; 0: none */
     /* [0] client to server, [1] back. VOLUME: of the second; CLOSE, END: of the flow. DNS: bytes of
@@ -106,7 +110,7 @@ struct detection_fact {
 };
 
 /* A packet of a handshake, or the first one each way of another flow: SYN, SYN_ACK, ESTABLISHED,
- * RST and PROBE say no more than this, and are most of all facts. */
+ * RST, PROBE and STRAY say no more than this, and are most of all facts. */
 struct detection_step {
     struct ip_address source, target;
     uint16_t source_port, target_port;

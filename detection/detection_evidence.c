@@ -5,8 +5,9 @@
 
 #include "detection/detection_internal.h"
 
-#define PROTOCOL_TCP 6
-#define PROTOCOL_UDP 17
+#define PROTOCOL_SCTP 132
+#define PROTOCOL_TCP  6
+#define PROTOCOL_UDP  17
 
 void evidence_add(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uint8_t *count,
                   const char *key, uint64_t weight)
@@ -51,10 +52,11 @@ void evidence_add_port(struct alert_evidence_item items[ALERT_EVIDENCE_MAX], uin
     char text[24];
 
     (void)snprintf(text, sizeof(text), "%s/%u",
-                   protocol == PROTOCOL_TCP   ? "tcp"
-                   : protocol == PROTOCOL_UDP ? "udp"
-                                              : "ip",
-                   port);
+                   protocol == PROTOCOL_TCP    ? "tcp"
+                   : protocol == PROTOCOL_UDP  ? "udp"
+                   : protocol == PROTOCOL_SCTP ? "sctp"
+                                               : "ip",
+                   port != 0 ? port : protocol);
     evidence_add(items, count, text, weight);
 }
 

@@ -14,7 +14,7 @@
 #define UNANSWERED_MANY (4 * HANDSHAKES_MAX)
 #define UNANSWERED_EACH 16
 
-#define IS_BEGIN (EVENT(SYN) | EVENT(PROBE))
+#define IS_BEGIN (EVENT(SYN) | EVENT(PROBE) | EVENT(STRAY))
 
 /* Any mix will do: who aims at it makes handshakes be told in parts. */
 static uint32_t place_of(const struct detection_step *step)
@@ -91,7 +91,7 @@ static bool follow(struct handshake *handshake, const struct detection_step *ste
         return false;
     }
     /* A handshake that is complete is an answer too, where the SYN-ACK was not seen. */
-    if (step->event == DETECTION_SYN_ACK ||
+    if (step->event == DETECTION_SYN_ACK || step->event == DETECTION_STRAY_ANSWER ||
         (step->event == DETECTION_ESTABLISHED && !step->is_answered)) {
         handshake->answered_ns = step->time_ns;
     }
@@ -124,7 +124,7 @@ static bool take(struct detection_frame *frame, const struct detection_step *ste
 
     frame->unanswered = 0;
     /* Nothing more comes of it. */
-    if (!is_taken || step->event != DETECTION_SYN_ACK || handshake->step.event == DETECTION_PROBE) {
+    if (!is_taken || step->event != DETECTION_SYN_ACK || handshake->step.event != DETECTION_SYN) {
         give(frame, place);
     }
     return is_taken;

@@ -78,7 +78,8 @@ void detection_frame_give(struct detection_frame *frame);
 void detection_frame_feed(struct detection_frame *frame, const struct detection_fact *fact);
 /* Facts of these events are steps. */
 #define DETECTION_STEPS                                                                            \
-    (EVENT(SYN) | EVENT(PROBE) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(RST))
+    (EVENT(SYN) | EVENT(PROBE) | EVENT(STRAY) | EVENT(SYN_ACK) | EVENT(STRAY_ANSWER) |             \
+     EVENT(ESTABLISHED) | EVENT(RST))
 /* Gives the steps that wait: each with what follows in its second, or alone. */
 void detection_handshake_give(struct detection_frame *frame);
 /* Gives all that wait. */

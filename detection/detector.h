@@ -109,7 +109,7 @@ struct detector_ops {
     /* The chance with which a VOLUME, CLOSE, END, TLS or FLOW is told to `feed`, which looks again:
      * 0 is never, 1 always, between them by detector_draw(). NULL: all are. */
     double (*cares)(const struct detector_rules *rules, const struct detection_glance *glance);
-    /* A handshake comes as one SYN or PROBE with what `followed`, where all of it was in one
+    /* A handshake comes as one SYN, PROBE or STRAY with what `followed`, where all of it was in one
      * second; what came later, or could not wait, comes as a fact of its own. */
     void (*feed)(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact);

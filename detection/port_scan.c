@@ -24,7 +24,8 @@ enum {
 static void tell(const struct detector_rules *rules, struct detection_frame *frame, uint32_t view,
                  unsigned parts, const struct detection_fact *fact)
 {
-    const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE;
+    const bool is_attempt = fact->event == DETECTION_SYN || fact->event == DETECTION_PROBE ||
+                            fact->event == DETECTION_STRAY;
     struct detector_note *note = detector_note_of(rules, frame, view, fact, parts, 1);
 
     if (note == NULL) {
@@ -46,6 +47,10 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         return; /* known since the SYN-ACK */
     }
     tell(rules, frame, VIEW_PAIR, PART_SOURCE | PART_TARGET, fact);
+    /* Connections of before sensors looked end, and go on, at many hosts. */
+    if (fact->event == DETECTION_STRAY || fact->event == DETECTION_STRAY_ANSWER) {
+        return;
+    }
     tell(rules, frame, VIEW_FAN, PART_SOURCE | PART_SERVICE, fact);
 }
 
@@ -122,6 +127,17 @@ static struct alert_record *draft_of(struct detection *detection, struct detecto
     return draft;
 }
 
+/* None of what was tried has a port ("ip/47"). */
+static bool is_of_protocols(const struct alert_record *draft)
+{
+    bool is_all = draft->top_ports_count > 0;
+
+    for (unsigned i = 0; i < draft->top_ports_count; i++) {
+        is_all = is_all && strncmp(draft->top_ports[i].key, "ip/", 3) == 0;
+    }
+    return is_all;
+}
+
 static void report_vertical(struct detection *detection, struct detector *self, uint32_t window,
                             uint32_t number)
 {
@@ -142,9 +158,10 @@ static void report_vertical(struct detection *detection, struct detector *self, 
     (void)address_text(&subject.source, source);
     (void)address_text(&subject.target, target);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s tries %s%.0f ports of %s in %.4g s; %s (threshold %.10g)", source, about,
-                   tally.tried, target, window_length(self, window),
-                   evidence_answered(table, number, &tally, answered), draft->threshold);
+                   "%s tries %s%.0f %s of %s in %.4g s; %s (threshold %.10g)", source, about,
+                   tally.tried, is_of_protocols(draft) ? "IP protocols" : "ports", target,
+                   window_length(self, window), evidence_answered(table, number, &tally, answered),
+                   draft->threshold);
     incident_report(detection, self, &subject);
 }
 
@@ -252,7 +269,8 @@ const struct detector_ops port_scan_detector = {
                  .quiet = "30s",
                  .quiet_key = "cooldown",
                  .quiet_alias = "cooldown_secs"},
-    .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(PROBE),
+    .events = EVENT(SYN) | EVENT(SYN_ACK) | EVENT(ESTABLISHED) | EVENT(PROBE) | EVENT(STRAY) |
+              EVENT(STRAY_ANSWER),
     .views = {{.name = "pair", .size = SIZE_SCANNERS, .members = 4},
               {.name = "fan", .size = SIZE_SCANNERS, .members = 4}},
     .windows = {{.view = VIEW_PAIR},

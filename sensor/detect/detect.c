@@ -7,6 +7,7 @@
 #include "sensor/wire/app.h"
 #include "sensor/wire/dhcp.h"
 #include "sensor/wire/dhcpv6.h"
+#include "sensor/wire/sctp.h"
 
 #define ICMP_ECHO_REPLY     0
 #define ICMP_ECHO_REQUEST   8
@@ -177,11 +178,33 @@ static void detect_close(struct detection_frame *frame, const struct packet *pac
     detection_frame_add(frame, &fact);
 }
 
+/* Ports that systems give to clients. */
+#define CLIENT_PORTS_FIRST 32768
+
+/* A connection that was not seen to begin: of before the sensor looked, gone on with after a long
+ * silence, or none at all (scans by ACK, by FIN with ACK). Servers close what lies idle, to many
+ * ports of a client that is gone: those are not tried. */
+static void detect_stray(struct detection_frame *frame, const struct packet *packet,
+                         const struct flow *flow, int direction)
+{
+    if (direction == 1) {
+        if (flow_packets_of(flow, 1) == 1 && flow_packets_of(flow, 0) > 0) {
+            add(frame, DETECTION_STRAY_ANSWER, packet, flow);
+        }
+    } else if (flow_packets(flow) == 1 && packet->payload_bytes == 0 &&
+               packet->target_port < CLIENT_PORTS_FIRST) {
+        add(frame, DETECTION_STRAY, packet, flow);
+    }
+}
+
 static void detect_tcp(struct detection_frame *frame, const struct packet *packet,
                        const struct flow_table *table, const struct flow *flow, int direction)
 {
     const uint8_t flags = packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST);
 
+    if (flags == TCP_ACK && (flow->bits & FLOW_SAW_SYN) == 0) {
+        detect_stray(frame, packet, flow, direction);
+    }
     if (flags == TCP_SYN && direction == 0) {
         add(frame, DETECTION_SYN, packet, flow);
     } else if (flags == (TCP_SYN | TCP_ACK) && direction == 1) {
@@ -214,6 +237,36 @@ static void add_probe(struct detection_frame *frame, const struct packet *packet
     step->is_answered = false;
     step->time_ns = packet->time_ns;
     detection_frame_add_step(frame);
+}
+
+/* SCTP: INIT and COOKIE ECHO ask for an association, ABORT refuses. `bytes`: NULL: not kept. */
+static void detect_sctp(struct detection_frame *frame, const struct packet *packet,
+                        const uint8_t *bytes, const struct flow *flow, bool is_new, int direction)
+{
+    if (bytes == NULL || packet->payload_captured_bytes <= SCTP_HEADER_BYTES) {
+        return;
+    }
+    struct cursor in = cursor_over(bytes + packet->payload_offset + SCTP_HEADER_BYTES,
+                                   packet->payload_captured_bytes - SCTP_HEADER_BYTES);
+
+    const uint8_t type = cursor_u8(&in); /* of the first chunk, which may be cut */
+
+    if (is_new && (type == SCTP_INIT || type == SCTP_COOKIE_ECHO)) {
+        add_probe(frame, packet);
+    } else if (direction == 1 && flow_packets_of(flow, 1) == 1 && type != SCTP_ABORT) {
+        add(frame, DETECTION_SYN_ACK, packet, flow);
+    }
+}
+
+/* Another protocol than those with ports. What answers that nobody speaks it is ICMP. */
+static void detect_other(struct detection_frame *frame, const struct packet *packet,
+                         const struct flow *flow, bool is_new, int direction)
+{
+    if (is_new && direction == 0) {
+        add(frame, DETECTION_STRAY, packet, flow);
+    } else if (direction == 1 && flow_packets_of(flow, 1) == 1) {
+        add(frame, DETECTION_STRAY_ANSWER, packet, flow);
+    }
 }
 
 /* The first packet of a flow that no connection begins with and none goes on with: neither SYN nor
@@ -320,6 +373,10 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
         detect_udp(frame, packet, has_head ? bytes : NULL, flow, is_new, direction);
     } else if (packet->protocol == IP_PROTOCOL_ICMP || packet->protocol == IP_PROTOCOL_ICMPV6) {
         detect_icmp(frame, packet, table, flow, direction);
+    } else if (packet->protocol == IP_PROTOCOL_SCTP) {
+        detect_sctp(frame, packet, has_head ? bytes : NULL, flow, is_new, direction);
+    } else if ((packet->facts & PACKET_HAS_PORTS) == 0) {
+        detect_other(frame, packet, flow, is_new, direction);
     }
 }
 

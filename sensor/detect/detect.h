@@ -38,8 +38,10 @@ static inline bool detect_wants(const struct packet *packet, const struct flow *
         if ((packet->tcp_flags & TCP_ACK) == 0) {
             return is_new;
         }
+        if ((flow->bits & FLOW_SAW_SYN) == 0) { /* it was not seen to begin */
+            return direction == 0 ? is_new : flow_packets_of(flow, 1) == 1;
+        }
         return direction == 0 && flow_packets(flow) <= DETECT_HANDSHAKE_PACKETS_MAX &&
-               (flow->bits & FLOW_SAW_SYN) != 0 &&
                (packet->payload_bytes != 0 || flow_payload_of(flow, 0) == 0);
     }
     return is_new || packet->protocol == IP_PROTOCOL_ICMP ||

@@ -6,7 +6,13 @@
 
 #define SCTP_HEADER_BYTES 12 /* ports, verification tag, checksum */
 
-enum sctp_chunk_type { SCTP_DATA = 0, SCTP_INIT = 1, SCTP_I_DATA = 64 };
+enum sctp_chunk_type {
+    SCTP_DATA = 0,
+    SCTP_INIT = 1,
+    SCTP_ABORT = 6,
+    SCTP_COOKIE_ECHO = 10,
+    SCTP_I_DATA = 64
+};
 
 struct sctp_chunk {
     uint8_t type; /* enum sctp_chunk_type, or another number */

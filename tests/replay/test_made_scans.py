@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Scans of many kinds, and what only looks like one, as captures made here: the whole sensor alerts on each of the first
-and on none of the others, with 1, 2 and 4 shards alike.
+and on none of the others, with 1, 2, 4 and 16 shards alike.
 
     test_made_scans.py SENSOR PROJECT
 """
@@ -15,7 +15,8 @@ import tempfile
 START = 1_700_000_000
 SCANNER, HOST, RESOLVER = "192.0.2.9", "10.0.0.1", "10.0.0.53"
 SCANNER6, HOST6 = "2001:db8::9", "2001:db8:1::1"
-TCP, UDP = 6, 17
+TCP, UDP, SCTP = 6, 17, 132
+INIT, INIT_ACK, ABORT, HEARTBEAT = 1, 2, 6, 4
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
 
@@ -82,9 +83,43 @@ def traces(first, ttl):
 
 
 def ends():
-    """Connections of before, as they end."""
-    for port in range(1, 101):
-        yield [tcp("10.0.0.5", 40000, "198.51.100.7", port, FIN | ACK), tcp("10.0.0.6", 40000, "198.51.100.7", port, RST)]
+    """Connections of before, as they end: a client's to many servers, a server's to a client that is gone, resets."""
+    for number in range(1, 101):
+        yield [tcp("10.0.0.5", 40000 + number, f"198.51.100.{number}", 443, FIN | ACK),
+               tcp("198.51.100.200", 8443, "10.0.0.6", 50000 + number, FIN | ACK),
+               tcp("10.0.0.7", 40000, "198.51.100.7", number, RST)]
+
+
+def goes_on():
+    """Connections of before to many services of one host, which is there: a balancer asks whether they live."""
+    for port in range(30001, 30101):
+        yield [tcp("10.0.0.5", 40000, HOST, port, ACK), tcp(HOST, port, "10.0.0.5", 40000, ACK)]
+
+
+def sctp(source, source_port, target, target_port, chunk):
+    return frame(source, target, SCTP, struct.pack("!HHIIBBH", source_port, target_port, 7, 0, chunk, 0, 8) + bytes(4))
+
+
+def sctp_ports(answered):
+    """INIT to a hundred ports, of which every other one refuses; or all accept."""
+    for port in range(2901, 3001):
+        reply = INIT_ACK if answered else ABORT
+        yield [sctp(SCANNER, 40000, HOST, port, INIT)] + (
+            [sctp(HOST, port, SCANNER, 40000, reply)] if answered or port % 2 else [])
+
+
+def sctp_paths():
+    """Associations of before, whose peers are silent."""
+    for port in range(2901, 3001):
+        yield [sctp("10.0.0.5", 2905, HOST, port, HEARTBEAT)]
+
+
+def protocols(first, last, answered=()):
+    """Packets of many IP protocols to one host."""
+    for number in range(first, last):
+        if number not in (1, 4, 6, 17, 41, 58):
+            yield [frame(SCANNER, HOST, number, bytes(20))] + (
+                [frame(HOST, SCANNER, number, bytes(20))] if number in answered else [])
 
 
 # what, packets of each 50 ms, kind of the one incident (None: silence)
@@ -106,6 +141,15 @@ CASES = [
     ("tracepath", traces(44444, 0), None),
     ("the ports of traceroute", traces(33434, 64), "port_scan_vertical"),
     ("connections that end", ends(), None),
+    ("ACK scan", ports(ACK, closed=RST), "port_scan_vertical"),
+    ("ACK scan of IPv6", ports(ACK, SCANNER6, HOST6, RST), "port_scan_vertical"),
+    ("Maimon scan", ports(FIN | ACK, closed=RST), "port_scan_vertical"),
+    ("SCTP INIT scan", sctp_ports(False), "port_scan_vertical"),
+    ("IP protocol scan", protocols(100, 250), "port_scan_vertical"),
+    ("connections that go on", goes_on(), None),
+    ("SCTP associations", sctp_ports(True), None),
+    ("SCTP associations of before", sctp_paths(), None),
+    ("protocols of a router", protocols(88, 110, (89, 103, 108)), None),
 ]
 
 
@@ -136,12 +180,12 @@ def main():
             one = opened(sensor, capture, 1)
             if [detail for detail, _ in one] != ([kind] if kind else []):
                 faults.append(f"{what}: {one or 'silence'}, and not {kind or 'silence'}")
-            for shards in (2, 4):
+            for shards in (2, 4, 16):
                 if opened(sensor, capture, shards) != one:
                     faults.append(f"{what}: {shards} shards say another thing than one")
     for fault in faults:
         print(f"FAULT: {fault}")
-    print(f"made_scans: {len(CASES)} captures with 1, 2 and 4 shards, {len(faults)} faults")
+    print(f"made_scans: {len(CASES)} captures with 1, 2, 4 and 16 shards, {len(faults)} faults")
     return 1 if faults else 0
 
 

@@ -440,10 +440,11 @@ static void a_dhcpv6_server_that_comes_after_the_learning_time_is_told(void **st
 
 static void scans_without_a_syn_are_scans(void **state)
 {
-    static const uint8_t flags[] = {TCP_FIN, 0, TCP_FIN | TCP_PSH | TCP_URG};
+    static const uint8_t flags[] = {TCP_FIN, 0, TCP_FIN | TCP_PSH | TCP_URG, TCP_ACK,
+                                    TCP_FIN | TCP_ACK};
 
     (void)state;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         const uint64_t at_ms = i * UINT64_C(100000);
 
         scene.alerts_count = 0;
@@ -460,14 +461,39 @@ static void scans_without_a_syn_are_scans(void **state)
     }
 }
 
-/* Connections that began before the sensor did, as they end. */
+/* Connections that began before the sensor did, as they end: a client's to one service, a server's
+ * to a client that is gone, by resets, and by what was not acknowledged. */
 static void ends_of_connections_that_were_not_seen_to_begin_are_no_scan(void **state)
 {
     (void)state;
     for (uint16_t port = 1; port <= 100; port++) {
-        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_FIN | TCP_ACK, 0, port);
+        const uint16_t client_port = (uint16_t)(50000 + port);
+
+        send_tcp("10.0.0.5", client_port, "10.0.0.9", 443, TCP_FIN | TCP_ACK, 0, port);
+        send_tcp("10.0.0.9", 8443, "10.0.0.8", client_port, TCP_FIN | TCP_ACK, 0, port);
+        send_tcp("10.0.0.9", 443, "10.0.0.8", (uint16_t)(1024 + port), TCP_FIN | TCP_ACK, 0, port);
         send_tcp("10.0.0.6", 40000, "10.0.0.9", port, TCP_RST, 0, port);
         send_tcp("10.0.0.7", 40000, "10.0.0.9", port, TCP_ACK | TCP_PSH, 30, port);
+    }
+    assert_int_equal(finish(), 0);
+}
+
+/* Also where its answers come late, or with payload before. */
+static void connections_of_before_that_go_on_are_no_scan(void **state)
+{
+    (void)state;
+    for (uint16_t port = 1; port <= 100; port++) {
+        send_tcp("10.0.0.5", 40000, "10.0.0.9", port, TCP_ACK, 0, UINT64_C(900) + port);
+    }
+    for (uint16_t port = 1; port <= 100; port++) { /* the next second has begun */
+        send_tcp("10.0.0.9", port, "10.0.0.5", 40000, TCP_ACK, 0, UINT64_C(1000) + port);
+    }
+    for (uint16_t port = 1; port <= 100; port++) {
+        const uint64_t at_ms = UINT64_C(2000) + port;
+
+        send_tcp("10.0.0.7", 40000, "10.0.0.9", port, TCP_ACK, 0, at_ms);
+        send_tcp("10.0.0.7", 40000, "10.0.0.9", port, TCP_ACK, 1, at_ms);
+        send_tcp("10.0.0.9", port, "10.0.0.7", 40000, TCP_ACK | TCP_PSH, 9, at_ms);
     }
     assert_int_equal(finish(), 0);
 }
@@ -609,6 +635,7 @@ int main(void)
         TEST(a_dhcpv6_server_that_comes_after_the_learning_time_is_told),
         TEST(scans_without_a_syn_are_scans),
         TEST(hosts_to_which_names_led_are_not_scanned),
+        TEST(connections_of_before_that_go_on_are_no_scan),
         TEST(ends_of_connections_that_were_not_seen_to_begin_are_no_scan),
         TEST(a_scan_whose_headers_are_cut_into_fragments_is_a_scan),
         TEST(traceroute_is_no_scan_and_its_ports_are_no_hiding_place),
