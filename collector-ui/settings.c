@@ -107,8 +107,8 @@ static const struct config_field analysis_fields[] = {
      .key = "keep_learnt",
      .offset = FIELD(keep_learnt),
      .value = "true",
-     .help = "What the fleet's detectors have learnt (new_host, rogue_server, lateral_movement) "
-             "outlasts a restart, in the file learnt of store.directory."},
+     .help = "What the fleet's detectors have learnt (new_host, rogue_server, lateral_movement, "
+             "data_exfil) outlasts a restart, in the file learnt of store.directory."},
     {.type = CONFIG_DURATION,
      .key = "learnt_interval",
      .offset = FIELD(learnt_interval_ns),

@@ -1,16 +1,26 @@
 /* Data leaving: a host inside sends much more than it gets to a host outside that few others
- * inside talk to. A backup service or a cloud that many use is not rare. */
+ * inside talk to. A backup service or a cloud that many use is not rare. Nor is it news what the
+ * host sends at this hour on other days, as backups of a night do: five times that is. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "detection/detector.h"
 #include "detection/detectors.h"
+#include "detection/hour_baseline.h"
 
 #define MEGABYTE 1e6
 
 enum { VIEW_PAIR, VIEW_TARGET /* its clients inside */ };
 enum { COUNT_UP, COUNT_DOWN, COUNTERS };
-enum { PARAM_RARE, PARAM_RATIO };
+enum { PARAM_RARE, PARAM_RATIO, PARAM_FACTOR };
+
+/* What hosts inside sent to one rare host outside in a window that ended at each hour of the day.
+ */
+struct exfil {
+    uint64_t since; /* of what is known: windows that begin anew know nothing */
+    struct hour_baseline usual;
+};
 
 /* Of what was sent at the level, and so of how much a pair's bytes are off. */
 #define DRAW_ERROR 0.01
@@ -86,19 +96,42 @@ static double measure(struct detection *detection, const struct detector *self, 
     return (double)up / MEGABYTE;
 }
 
+/* Megabytes that the host sends at this hour. */
+static double usual_of(const struct detection *detection, const struct detector *self,
+                       const struct ip_address *host)
+{
+    const struct exfil *exfil = self->state;
+
+    return self->rules->params[PARAM_FACTOR].real > 0
+               ? hour_baseline_usual(&exfil->usual, host, detection_now(detection)) / MEGABYTE
+               : 0;
+}
+
 static void report(struct detection *detection, struct detector *self,
                    const struct detection_finding *finding)
 {
     const struct detection_subject subject = finding->subject;
-    struct alert_record *draft =
-        incident_draft(detection, self,
-                       &(struct incident_start){.kind = ALERT_DATA_EXFIL,
-                                                .window = VIEW_PAIR,
-                                                .number = finding->number,
-                                                .observed = finding->observed,
-                                                .unit = "MB"});
-    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES];
+    const double usual = usual_of(detection, self, &subject.source);
+    const double least = usual * self->rules->params[PARAM_FACTOR].real;
+    struct incident_start start = {.kind = ALERT_DATA_EXFIL,
+                                   .window = VIEW_PAIR,
+                                   .number = finding->number,
+                                   .observed = finding->observed,
+                                   .unit = "MB"};
+    struct alert_record *draft = incident_draft(detection, self, &start);
+    char source[ADDRESS_TEXT_BYTES], target[ADDRESS_TEXT_BYTES], hour[64] = "";
 
+    if (finding->observed < least) {
+        return; /* as on other days */
+    }
+    if (least > draft->threshold) {
+        start.scale = least / draft->threshold;
+        start.key = "baseline_factor";
+        draft = incident_draft(detection, self, &start);
+    }
+    if (usual > 0) {
+        (void)snprintf(hour, sizeof(hour), "; at this hour %.1f MB were the most so far", usual);
+    }
     draft->estimate_error = DRAW_ERROR;
     draft->attackers_total_estimate = draft->victims_total_estimate = 1;
     evidence_attacker(draft, &subject.source, 0);
@@ -110,17 +143,49 @@ static void report(struct detection *detection, struct detector *self,
     (void)address_text(&subject.source, source);
     (void)address_text(&subject.target, target);
     (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s sent %.1f MB to %s in %.4g min, which %.0f inside talk to (threshold "
+                   "%s sent %.1f MB to %s in %.4g min, which %.0f inside talk to%s (threshold "
                    "%.10g)",
                    source, finding->observed, target,
                    (double)self->rules->window_ns / (60 * (double)NS_PER_SEC),
-                   clients_of(detection, self, &subject.target), draft->threshold);
+                   clients_of(detection, self, &subject.target), hour, draft->threshold);
     incident_report(detection, self, &subject);
 }
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    detector_report_over(detection, self, VIEW_PAIR, 0, measure, report);
+    struct exfil *exfil = self->state;
+    const struct detection_finding *findings;
+    const uint32_t count = detector_find_over(detection, self, VIEW_PAIR, 0, measure, &findings);
+
+    if (exfil->since != self->since) {
+        memset(exfil, 0, sizeof(*exfil));
+        exfil->since = self->since;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        report(detection, self, &findings[i]);
+        if (!hour_baseline_note(&exfil->usual, &findings[i].subject.source,
+                                detection_now(detection), findings[i].observed * MEGABYTE)) {
+            detector_is_full(detection, self, VIEW_PAIR);
+        }
+    }
+}
+
+static void write_usual(const struct detector *self, struct byte_writer *out)
+{
+    const struct exfil *exfil = self->state;
+
+    hour_baseline_write(&exfil->usual, out);
+}
+
+static bool read_usual(struct detector *self, struct byte_reader *in, bool is_used)
+{
+    struct exfil *exfil = self->state;
+
+    if (is_used) {
+        memset(exfil, 0, sizeof(*exfil));
+        exfil->since = self->since;
+    }
+    return hour_baseline_read(is_used ? &exfil->usual : NULL, in);
 }
 
 static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
@@ -161,7 +226,16 @@ const struct detector_ops data_exfil_detector = {
                 .value = "2",
                 .min = 0,
                 .max = 1e6,
-                .help = "Sent bytes must be so many times the received ones."}},
+                .help = "Sent bytes must be so many times the received ones."},
+               {.type = CONFIG_DOUBLE,
+                .key = "baseline_factor",
+                .value = "5",
+                .min = 0,
+                .max = 1e6,
+                .help = "And so many times what the host sent to a rare host at this hour on other "
+                        "days, of which two weeks take half; 0: whatever it sent."}},
+    .state_bytes = sizeof(struct exfil),
+    .memory = {.state_bytes = HOUR_BASELINE_BYTES, .write = write_usual, .read = read_usual},
     .cares = cares,
     .feed = feed,
     .decide = decide,

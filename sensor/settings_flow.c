@@ -145,9 +145,9 @@ const struct config_field analysis_fields[] = {
      .key = "keep_learnt",
      .offset = FIELD(analysis_section, keep_learnt),
      .value = "true",
-     .help =
-         "Live: what detectors have learnt (new_host, rogue_server, lateral_movement) outlasts a "
-         "restart, in the file learnt of the state directory, and a change of the clock."},
+     .help = "Live: what detectors have learnt (new_host, rogue_server, lateral_movement, "
+             "data_exfil) outlasts a restart, in the file learnt of the state directory, and a "
+             "change of the clock."},
     {.type = CONFIG_DURATION,
      .key = "learnt_interval",
      .offset = FIELD(analysis_section, learnt_interval_ns),

@@ -44,7 +44,8 @@ static void only(struct life *life, const char *const *names)
     }
 }
 
-static const char *const all[] = {"new_host", "rogue_server", "lateral_movement", NULL};
+static const char *const all[] = {"new_host", "rogue_server", "lateral_movement", "data_exfil",
+                                  NULL};
 
 static struct life *prepare(uint64_t seed)
 {
@@ -134,6 +135,28 @@ static void offer(struct life *life, uint64_t at, uint32_t server)
     detection_decide(life->detection, life->frame, NULL, note, life);
 }
 
+/* Two seconds with an upload. */
+static void upload(struct life *life, uint64_t at, uint32_t client, uint64_t megabytes)
+{
+    for (uint64_t i = 0; i < 2; i++) {
+        const struct detection_fact fact = {.event = DETECTION_VOLUME,
+                                            .protocol = 6,
+                                            .source = host(client),
+                                            .target = {.bytes = {192, 0, 2, 1}, .version = 4},
+                                            .source_port = 40000,
+                                            .target_port = 443,
+                                            .packets = {700, 20},
+                                            .bytes = {megabytes * 500000, 1000},
+                                            .is_source_internal = true,
+                                            .first_ns = at * NS_PER_SEC,
+                                            .time_ns = (at + i) * NS_PER_SEC};
+
+        detection_frame_reset(life->frame, at + i, life->settings.seed);
+        detection_frame_add(life->frame, &fact);
+        detection_decide(life->detection, life->frame, NULL, note, life);
+    }
+}
+
 static unsigned told(const struct life *life)
 {
     unsigned sum = 0;
@@ -171,6 +194,8 @@ static struct saved learn(uint64_t seed)
     offer(life, START + DAY - 9, 3);
     second(life, START + DAY + 10, 1, 9, 22);
     assert_int_equal(told(life), 0);
+    upload(life, START + DAY + 20, 5, 200);
+    assert_int_equal(life->opened[ALERT_DATA_EXFIL], 1);
     const struct saved saved = save(life);
 
     end(life);
@@ -209,6 +234,26 @@ static void what_was_learnt_is_known_after_a_restart_and_the_rest_is_told(void *
     assert_int_equal(life->opened[ALERT_NEW_SERVICE], 1);
     offer(life, later + 63, 66);
     assert_int_equal(life->opened[ALERT_ROGUE_DHCP], 1);
+    end(life);
+    free(saved.bytes);
+}
+
+/* It is of hours, which go on while nobody looks. */
+static void what_a_host_sends_at_an_hour_is_known_after_a_restart(void **state)
+{
+    struct saved saved = learn(11);
+    struct detection_learnt_sum sum;
+    struct life *life = reborn(&saved, 99, &sum);
+
+    (void)state;
+    upload(life, START + 2 * DAY + 600, 5, 300);
+    assert_int_equal(life->opened[ALERT_DATA_EXFIL], 0);
+    upload(life, START + 2 * DAY + 12 * HOUR, 5, 300);
+    assert_int_equal(life->opened[ALERT_DATA_EXFIL], 1);
+    upload(life, START + 3 * DAY, 6, 300);
+    assert_int_equal(life->opened[ALERT_DATA_EXFIL], 2);
+    upload(life, START + 4 * DAY, 5, 2000);
+    assert_int_equal(life->opened[ALERT_DATA_EXFIL], 3);
     end(life);
     free(saved.bytes);
 }
@@ -322,7 +367,7 @@ static void other_rules_learn_again_and_what_is_known_stays_so(void **state)
     life->settings.learnt_context = 8;
     begin(life);
     assert_true(detection_learnt_read(life->detection, saved.bytes, saved.length, &sum));
-    assert_int_equal(sum.begun_anew, 3);
+    assert_int_equal(sum.begun_anew, 4);
     second(life, START + 2 * DAY, 2, 9, 22); /* learnt */
     assert_int_equal(told(life), 0);
     for (uint64_t at = HOUR; at <= 25 * HOUR; at += HOUR) {
@@ -348,7 +393,7 @@ static void a_detector_that_is_off_is_passed_over(void **state)
     only(life, one);
     begin(life);
     assert_true(detection_learnt_read(life->detection, saved.bytes, saved.length, &sum));
-    assert_int_equal(sum.passed_over, 2);
+    assert_int_equal(sum.passed_over, 3);
     assert_int_equal(sum.subjects, 2);
     end(life);
     free(saved.bytes);
@@ -420,6 +465,7 @@ static void any_bit_may_be_wrong(void **state)
         if (reads(life, saved.bytes, saved.length)) {
             second(life, START + 2 * DAY, 1, 9, 22);
             second(life, START + 2 * DAY + 1, 2, 9, 22);
+            upload(life, START + 2 * DAY + 2, 5, 300);
         }
         saved.bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
         end(life);
@@ -431,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_learnt_is_known_after_a_restart_and_the_rest_is_told),
+        cmocka_unit_test(what_a_host_sends_at_an_hour_is_known_after_a_restart),
         cmocka_unit_test(learning_goes_on_where_it_was),
         cmocka_unit_test(what_was_told_is_not_told_again_after_a_restart),
         cmocka_unit_test(silence_makes_old_as_without_a_restart),

@@ -142,6 +142,80 @@ static void downloads_are_seen_behind_the_few_bytes_that_ask_for_them(void **sta
     }
 }
 
+/* ---- data_exfil: the same hour of other days ---- */
+
+#define DAY_MS UINT64_C(86400000)
+
+static void backup(unsigned megabytes, uint64_t at_ms)
+{
+    for (unsigned i = 0; i < megabytes; i++) {
+        (void)upload(5, 1000, 1000000, 20000, at_ms + i * UINT64_C(1000));
+    }
+}
+
+/* Not the same minute each night; nor the same host outside. */
+static void a_nightly_upload_is_told_once(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    for (unsigned night = 0; night < 4; night++) {
+        backup(120, night * DAY_MS + night * UINT64_C(1200000));
+    }
+    for (unsigned i = 0; i < 120; i++) {
+        (void)upload(5, 2000, 1000000, 20000, 4 * DAY_MS + i * UINT64_C(1000));
+    }
+    assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), 1);
+}
+
+static void five_times_as_much_as_on_other_nights_is_told(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    backup(120, 0);
+    backup(590, DAY_MS); /* a little less, since two weeks take half */
+    backup(700, 2 * DAY_MS);
+    assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), 2);
+
+    play_only("data_exfil");
+    backup(120, 0);
+    backup(700, DAY_MS);
+    const struct play_alerts *alerts = play(0);
+    const struct alert_record *second = NULL;
+
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        second = alerts->alerts[i].state == ALERT_OPEN ? &alerts->alerts[i] : second;
+    }
+    assert_non_null(second);
+    assert_string_equal(second->config_key, "analysis.anomalies.data_exfil.baseline_factor");
+    assert_true(second->threshold > 550 && second->threshold < 600);
+    assert_true(second->observed >= second->threshold && second->severity == SEVERITY_MEDIUM);
+    assert_non_null(strstr(second->description, "at this hour 114"));
+}
+
+static void another_hour_or_another_host_is_told(void **state)
+{
+    (void)state;
+    play_only("data_exfil");
+    backup(120, 0);
+    backup(120, DAY_MS / 2);
+    for (unsigned i = 0; i < 120; i++) {
+        (void)upload(6, 1000, 1000000, 20000, DAY_MS + i * UINT64_C(1000));
+    }
+    assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), 3);
+}
+
+static void without_a_factor_each_night_is_told(void **state)
+{
+    struct detector_rules *rules = play_only("data_exfil");
+
+    (void)state;
+    rules->params[2].real = 0;
+    for (unsigned night = 0; night < 3; night++) {
+        backup(120, night * DAY_MS);
+    }
+    assert_int_equal(play_opened(play(0), ALERT_DATA_EXFIL), 3);
+}
+
 /* ---- long_connection ---- */
 
 static void talk(uint64_t age_ms, uint64_t at_ms)
@@ -403,6 +477,10 @@ int main(void)
         cmocka_unit_test(a_low_level_for_one_network_is_not_lost_among_small_uploads),
         cmocka_unit_test(what_many_send_to_is_no_exfiltration),
         cmocka_unit_test(a_conversation_both_ways_is_no_exfiltration),
+        cmocka_unit_test(a_nightly_upload_is_told_once),
+        cmocka_unit_test(five_times_as_much_as_on_other_nights_is_told),
+        cmocka_unit_test(another_hour_or_another_host_is_told),
+        cmocka_unit_test(without_a_factor_each_night_is_told),
         cmocka_unit_test(downloads_are_seen_behind_the_few_bytes_that_ask_for_them),
         cmocka_unit_test(four_hours_are_long_and_rise),
         cmocka_unit_test(just_below_four_hours_and_many_short_ones_are_none),
