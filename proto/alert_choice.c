@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "proto/sensor_pattern.h"
 
 static bool has_one_of(const struct ip_prefix *prefixes, uint32_t prefixes_count,
@@ -70,6 +71,31 @@ bool alert_choice_passes(const struct alert_choice *choice, const struct alert_r
            alert->severity >= choice->min_severity &&
            (choice->max_severity == SEVERITY_NONE || alert->severity <= choice->max_severity) &&
            is_subject(choice, alert) && is_between(choice, alert) && is_of_sensors(choice, alert);
+}
+
+static uint64_t hash_prefixes(uint64_t hash, const struct ip_prefix *prefixes, uint32_t count)
+{
+    hash = hash_mix(hash ^ count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ip_prefix *one = &prefixes[i];
+
+        hash = hash_fnv1a(hash, one->address.bytes, sizeof(one->address.bytes));
+        hash = hash_mix(hash ^ ((uint64_t)one->address.version << 8 | one->prefix_bits));
+    }
+    return hash;
+}
+
+uint64_t alert_choice_hash(const struct alert_choice *choice, uint64_t hash)
+{
+    hash = hash_mix(hash ^ ((uint64_t)choice->kinds << 32 | choice->states));
+    hash = hash_mix(hash ^ ((uint64_t)choice->min_severity << 8 | choice->max_severity));
+    hash = hash_prefixes(hash, choice->subjects, choice->subjects_count);
+    hash = hash_prefixes(hash, choice->attackers, choice->attackers_count);
+    hash = hash_prefixes(hash, choice->victims, choice->victims_count);
+    for (uint32_t i = 0; i < choice->sensors_count; i++) {
+        hash = hash_fnv1a(hash, choice->sensors[i], strlen(choice->sensors[i]) + 1);
+    }
+    return hash;
 }
 
 void alert_choice_fini(struct alert_choice *choice)

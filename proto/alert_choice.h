@@ -22,5 +22,8 @@ struct alert_choice {
 };
 
 bool alert_choice_passes(const struct alert_choice *choice, const struct alert_record *alert);
+/* `hash` (HASH_FNV1A_START at first) and what the choice says: the same for the same choice written
+ * in the same order. Page tokens hold it, so that one of another question is refused. */
+uint64_t alert_choice_hash(const struct alert_choice *choice, uint64_t hash);
 /* For those whose lists are malloc'ed. */
 void alert_choice_fini(struct alert_choice *choice);

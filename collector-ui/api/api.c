@@ -173,6 +173,10 @@ struct api *api_new(const struct api_settings *settings, struct history *history
     if (api->feed == NULL) {
         return NULL;
     }
+    if (fleet != NULL) {
+        fleet->hides_packets = api->settings.sample_rate == 0;
+        fleet->shown_bytes = api->settings.payload_bytes;
+    }
     if (start_server(api, err) != 0) {
         return NULL;
     }

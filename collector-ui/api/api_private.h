@@ -111,6 +111,10 @@ void rest_count(struct json_writer *out, uint64_t value);
 void rest_time(struct json_writer *out, uint64_t ns); /* RFC 3339, or null for 0 */
 /* A record as proto3 JSON; null when it cannot be read. */
 void rest_record(struct json_writer *out, const char *message, const struct history_bytes *record);
+#define API_PACKETS_OFF "packet samples are switched off here (web.sample_rate is 0)"
+/* A PacketSample with no more than `bytes_max` of its bytes, every other field as it is; `out` has
+ * room for as much as the record. How long it is. */
+size_t api_cut_packet(const struct history_bytes *record, uint64_t bytes_max, uint8_t *out);
 /* Answers at once with what `write` writes. */
 void rest_answer(struct http_request *request,
                  void (*write)(struct api *api, struct http_request *request,

@@ -1,4 +1,4 @@
-/* AlertService and PacketService over the fleet, out of the history. */
+/* AlertService over the fleet, out of the history. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "collector-ui/api/api_private.h"
 #include "collector-ui/api/fleet_private.h"
 #include "netscope/v1/alert_service.pb-c.h"
-#include "netscope/v1/packet_service.pb-c.h"
 
 enum { LIST_COVERAGE = 3, LIST_NOTES = 4 };
 enum { ONE_NOTE = 2 };
@@ -123,7 +123,8 @@ static void run_alerts(struct fleet_job *job)
         grpc_refuse(&job->ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for the notes");
     } else if (is_asked) {
         if (page->has_more) {
-            (void)snprintf(token, sizeof(token), "i1.%" PRIx64 ".%s", page->last_ns, page->last_id);
+            (void)snprintf(token, sizeof(token), "i2.%" PRIx64 ".%" PRIx64 ".%s", job->question,
+                           page->last_ns, page->last_id);
         }
         fleet_job_answer(job, &(struct fleet_answer){.records = page->records,
                                                      .count = page->count,
@@ -137,16 +138,21 @@ static void run_alerts(struct fleet_job *job)
     free(page);
 }
 
+/* The question is read before it: a token is of the pages of one choice. */
 static bool read_alert_token(struct grpc_ask *ask, const char *text, struct fleet_job *job)
 {
-    const char *at = strncmp(text, "i1.", 3) == 0 ? text + 3 : "";
+    const uint64_t said = (uint64_t)job->acknowledged << 8 | (uint64_t)job->silenced;
+    const char *at = strncmp(text, "i2.", 3) == 0 ? text + 3 : "";
+    uint64_t question = 0;
 
+    job->question = alert_choice_hash(&job->alerts, hash_mix(fleet_question(job, "") ^ said));
     if (text[0] == '\0') {
         return true;
     }
-    if (!rest_token_number(&at, 16, '.', &job->offset) || strlen(at) == 0 || strlen(at) > 36) {
+    if (!rest_token_number(&at, 16, '.', &question) || question != job->question ||
+        !rest_token_number(&at, 16, '.', &job->offset) || strlen(at) == 0 || strlen(at) > 36) {
         grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
-                          "page_token: not one of this method's answers");
+                          "page_token: not one of an answer to the same request");
         return false;
     }
     (void)snprintf(job->id, sizeof(job->id), "%s", at);
@@ -179,9 +185,9 @@ void fleet_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length
     job->page_size = grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     if (job->page_size > 0 && read_inclusion(ask, "acknowledged", job->acknowledged) &&
         read_inclusion(ask, "silenced", job->silenced) &&
-        read_alert_token(ask, request->page_token, job) &&
         grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector, &job->sensors) &&
-        grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &job->alerts)) {
+        grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &job->alerts) &&
+        read_alert_token(ask, request->page_token, job)) {
         fleet_job_submit(job);
     } else {
         fleet_job_free(job);
@@ -255,60 +261,4 @@ void fleet_get_alert(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         (void)snprintf(job->id, sizeof(job->id), "%s", request->alert_id);
         fleet_job_submit(job);
     }
-}
-
-/* ---- packets: they are in memory ---- */
-
-struct packet_search {
-    const char *id;
-    struct grpc_sensor_choice sensors;
-};
-
-static bool is_packet(void *context, const struct packet_sample *sample)
-{
-    const struct packet_search *search = context;
-
-    return sample->id.length == strlen(search->id) &&
-           memcmp(sample->id.data, search->id, sample->id.length) == 0 &&
-           grpc_sensor_is_chosen(&search->sensors, sample->identity.sensor_id.data,
-                                 sample->identity.sensor_id.length);
-}
-
-static void answer_packet(struct grpc_ask *ask, const struct packet_search *search)
-{
-    struct history_list list = {0};
-    uint64_t held = 0;
-    const int result = history_packets(fleet_of(ask->server)->parts.history, 1, is_packet,
-                                       (void *)(uintptr_t)search, &list, &held);
-
-    if (result != 0) {
-        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
-    } else if (list.count == 0) {
-        grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
-                    "packet %.60s: not among the %" PRIu64 " samples that are held", search->id,
-                    held);
-    } else {
-        grpc_answer_field(ask, 1, list.items[0].bytes, list.items[0].length);
-    }
-    history_list_fini(&list);
-}
-
-void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
-{
-    const Netscope__V1__GetPacketRequest *request =
-        (const Netscope__V1__GetPacketRequest *)grpc_unpack(
-            ask, &netscope__v1__get_packet_request__descriptor, bytes, length);
-    struct packet_search search = {0};
-
-    if (request == NULL) {
-        return;
-    }
-    search.id = request->id;
-    if (search.id[0] == '\0') {
-        grpc_refuse_field(ask, "id", "MISSING_FIELD", -1, "id: not given");
-    } else if (grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
-                                 &search.sensors)) {
-        answer_packet(ask, &search);
-    }
-    grpc_sensor_choice_free(&search.sensors);
 }

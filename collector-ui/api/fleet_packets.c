@@ -1,11 +1,14 @@
-/* Which flow a packet sample is of. The collector has no parsers: it reads the protocol tree that
- * the sensor has put beside the bytes. */
+/* Packet samples: one by its id, and which flow one is of. The collector has no parsers: it reads
+ * the protocol tree that the sensor has put beside the bytes. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/address.h"
 #include "base/wire_format.h"
+#include "collector-ui/api/api_private.h"
 #include "collector-ui/api/fleet_private.h"
+#include "netscope/v1/packet_service.pb-c.h"
 #include "proto/codec.h"
 
 enum { SAMPLE_LAYERS = 20 };
@@ -142,4 +145,78 @@ bool fleet_packet_flow(const uint8_t *bytes, size_t length, struct flow_record *
     out->start_ns = sample.time_ns;
     out->end_ns = sample.time_ns;
     return true;
+}
+
+/* ---- GetPacket: samples are in memory ---- */
+
+struct packet_search {
+    const char *id;
+    struct grpc_sensor_choice sensors;
+};
+
+static bool is_packet(void *context, const struct packet_sample *sample)
+{
+    const struct packet_search *search = context;
+
+    return sample->id.length == strlen(search->id) &&
+           memcmp(sample->id.data, search->id, sample->id.length) == 0 &&
+           grpc_sensor_is_chosen(&search->sensors, sample->identity.sensor_id.data,
+                                 sample->identity.sensor_id.length);
+}
+
+/* REST: as much of it as web.payload_bytes lets people see. */
+static void answer_shown(struct grpc_ask *ask, const struct history_bytes *record)
+{
+    uint8_t *bytes = malloc(record->length);
+
+    if (bytes == NULL) {
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+        return;
+    }
+    grpc_answer_field(ask, 1, bytes,
+                      api_cut_packet(record, fleet_of(ask->server)->shown_bytes, bytes));
+    free(bytes);
+}
+
+static void answer_packet(struct grpc_ask *ask, const struct packet_search *search)
+{
+    struct history_list list = {0};
+    uint64_t held = 0;
+    const int result = history_packets(fleet_of(ask->server)->parts.history, 1, is_packet,
+                                       (void *)(uintptr_t)search, &list, &held);
+
+    if (result != 0) {
+        grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
+    } else if (list.count == 0) {
+        grpc_refuse(ask, RPC_NOT_FOUND, "NO_SUCH_PACKET", -1,
+                    "packet %.60s: not among the %" PRIu64 " samples that are held", search->id,
+                    held);
+    } else if (ask->http == NULL) {
+        grpc_answer_field(ask, 1, list.items[0].bytes, list.items[0].length);
+    } else {
+        answer_shown(ask, &list.items[0]);
+    }
+    history_list_fini(&list);
+}
+
+void fleet_get_packet(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
+{
+    const Netscope__V1__GetPacketRequest *request =
+        (const Netscope__V1__GetPacketRequest *)grpc_unpack(
+            ask, &netscope__v1__get_packet_request__descriptor, bytes, length);
+    struct packet_search search = {0};
+
+    if (request == NULL) {
+        return;
+    }
+    search.id = request->id;
+    if (ask->http != NULL && fleet_of(ask->server)->hides_packets) {
+        grpc_refuse(ask, RPC_NOT_FOUND, "SWITCHED_OFF", -1, API_PACKETS_OFF);
+    } else if (search.id[0] == '\0') {
+        grpc_refuse_field(ask, "id", "MISSING_FIELD", -1, "id: not given");
+    } else if (grpc_read_sensors(ask, (const ProtobufCMessage *)request->sensor_selector,
+                                 &search.sensors)) {
+        answer_packet(ask, &search);
+    }
+    grpc_sensor_choice_free(&search.sensors);
 }

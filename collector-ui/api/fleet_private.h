@@ -37,6 +37,8 @@ struct fleet_grpc {
     struct grpc_access *access; /* read, and not yet used; main's */
     _Atomic uint32_t jobs;      /* handed to history and not over */
     _Atomic uint64_t unfed;
+    _Atomic bool hides_packets;   /* from REST (web.sample_rate: 0) */
+    _Atomic uint64_t shown_bytes; /* of a packet, to REST (web.payload_bytes) */
     /* The log thread's: */
     struct codec_slice *slices;
     uint64_t seq[RECORD_STREAM_COUNT];

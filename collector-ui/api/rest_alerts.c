@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "collector-ui/api/api_private.h"
 #include "proto/codec.h"
 
@@ -115,7 +116,7 @@ static void write_alerts(struct rest_job *job, struct json_writer *out)
     const struct history_list *const list = job->result;
     const uint64_t first = job->number[N_OFFSET];
     uint64_t next = first;
-    char token[32] = "";
+    char token[API_TOKEN_BYTES] = "";
     json_object_begin(out);
     json_key(out, "alerts");
     json_array_begin(out);
@@ -125,7 +126,8 @@ static void write_alerts(struct rest_job *job, struct json_writer *out)
     json_array_end(out);
     write_notes(job, first, next, out);
     if (next < list->count) {
-        snprintf(token, sizeof token, "a1.%" PRIu64, next);
+        (void)snprintf(token, sizeof token, "a2.%" PRIx64 ".%" PRIu64 ".%" PRIu64 ".%" PRIu64,
+                       job->question, job->from_ns, job->to_ns, next);
     }
     json_key(out, "next_page_token");
     json_text(out, token);
@@ -165,23 +167,40 @@ static bool read_inclusion(struct http_request *request, const char *name, uint6
     return false;
 }
 
+/* Every page is of the same choice and the same time. */
+static bool read_alert_token(struct http_request *request, struct rest_job *job)
+{
+    const char *const text = http_request_query(request, "page_token");
+    const char *at = text != NULL && strncmp(text, "a2.", 3) == 0 ? text + 3 : "";
+    uint64_t question = 0, from_ns = 0, to_ns = 0;
+
+    job->question = hash_mix(job->number[N_INCLUSION] << 1 | job->number[N_ONLY_OPEN]);
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    if (!rest_token_number(&at, 16, '.', &question) || question != job->question ||
+        !rest_token_number(&at, 10, '.', &from_ns) || !rest_token_number(&at, 10, '.', &to_ns) ||
+        !rest_token_number(&at, 10, '\0', &job->number[N_OFFSET]) || from_ns >= to_ns) {
+        grpc_rest_refuse_request(request, "INVALID_PAGE_TOKEN", "page_token",
+                                 "page_token: not one of this query (same state, acknowledged and "
+                                 "silenced, unchanged token)",
+                                 -1);
+        return false;
+    }
+    job->from_ns = from_ns;
+    job->to_ns = to_ns;
+    return true;
+}
+
 static bool read_alert_parameters(struct http_request *request, struct rest_job *job)
 {
     const char *const state = http_request_query(request, "state");
-    const char *const token = http_request_query(request, "page_token");
     job->number[N_PAGE_SIZE] = 100;
     if (state != NULL && strcmp(state, "open") != 0 && strcmp(state, "all") != 0) {
         grpc_rest_refuse_request(request, "BAD_PARAMETER", "state", "state: open or all", -1);
         return false;
     }
     job->number[N_ONLY_OPEN] = state != NULL && strcmp(state, "open") == 0;
-    const char *at = token != NULL && strncmp(token, "a1.", 3) == 0 ? token + 3 : "";
-    if (token != NULL && token[0] != '\0' &&
-        !rest_token_number(&at, 10, '\0', &job->number[N_OFFSET])) {
-        grpc_rest_refuse_request(request, "INVALID_PAGE_TOKEN", "page_token",
-                                 "page_token: not one of this query", -1);
-        return false;
-    }
     uint64_t acknowledged = 0;
     uint64_t silenced = 0;
     if (!read_inclusion(request, "acknowledged", &acknowledged) ||
@@ -189,7 +208,8 @@ static bool read_alert_parameters(struct http_request *request, struct rest_job 
         return false;
     }
     job->number[N_INCLUSION] = acknowledged * INCLUSIONS + silenced;
-    return rest_number(request, "page_size", 1, 1000, &job->number[N_PAGE_SIZE]);
+    return read_alert_token(request, job) &&
+           rest_number(request, "page_size", 1, 1000, &job->number[N_PAGE_SIZE]);
 }
 
 void route_alerts(struct http_request *request)

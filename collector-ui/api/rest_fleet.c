@@ -283,8 +283,7 @@ static void reply_written(struct http_request *request,
 static bool packets_are_on(const struct api *api, struct http_request *request)
 {
     if (api->settings.sample_rate == 0) {
-        http_problem(request, 404, "SWITCHED_OFF",
-                     "packet samples are switched off here (web.sample_rate is 0)", -1);
+        http_problem(request, 404, "SWITCHED_OFF", API_PACKETS_OFF, -1);
     }
     return api->settings.sample_rate > 0;
 }
@@ -339,22 +338,15 @@ static bool wants_all(void *context, const struct packet_sample *sample)
 
 #define SAMPLE_DATA 10 /* PacketSample.data */
 
-struct shown_packet {
-    struct history_bytes record;
-    uint64_t bytes_max;
-};
-
-/* The sample with no more than `bytes_max` of its bytes; every other field as it is. */
-static size_t cut_sample(const struct shown_packet *shown, uint8_t *out)
+size_t api_cut_packet(const struct history_bytes *record, uint64_t bytes_max, uint8_t *out)
 {
-    struct wire_reader reader = wire_reader_over(shown->record.bytes, shown->record.length);
-    struct wire_writer writer = wire_writer_over(out, shown->record.length);
+    struct wire_reader reader = wire_reader_over(record->bytes, record->length);
+    struct wire_writer writer = wire_writer_over(out, record->length);
     const uint8_t *begin = reader.at;
     struct wire_field field;
     while (wire_next(&reader, &field)) {
-        if (field.number == SAMPLE_DATA && field.type == WIRE_BYTES &&
-            field.length > shown->bytes_max) {
-            wire_write_bytes(&writer, SAMPLE_DATA, field.bytes, shown->bytes_max);
+        if (field.number == SAMPLE_DATA && field.type == WIRE_BYTES && field.length > bytes_max) {
+            wire_write_bytes(&writer, SAMPLE_DATA, field.bytes, bytes_max);
         } else {
             wire_write_raw(&writer, begin, (size_t)(reader.at - begin));
         }
@@ -362,6 +354,11 @@ static size_t cut_sample(const struct shown_packet *shown, uint8_t *out)
     }
     return wire_written(&writer);
 }
+
+struct shown_packet {
+    struct history_bytes record;
+    uint64_t bytes_max;
+};
 
 static void write_packet(void *context, struct json_writer *out)
 {
@@ -371,7 +368,9 @@ static void write_packet(void *context, struct json_writer *out)
         json_null(out);
         return;
     }
-    const struct history_bytes cut = {.bytes = bytes, .length = (uint32_t)cut_sample(shown, bytes)};
+    const struct history_bytes cut = {
+        .bytes = bytes,
+        .length = (uint32_t)api_cut_packet(&shown->record, shown->bytes_max, bytes)};
     rest_record(out, "netscope.v1.PacketSample", &cut);
     free(bytes);
 }

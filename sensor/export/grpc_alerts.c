@@ -1,8 +1,10 @@
 /* AlertService: lists of incidents. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "netscope/v1/alert_service.pb-c.h"
 #include "sensor/export/grpc_private.h"
 
@@ -30,7 +32,9 @@ static bool add_id(struct ids *ids, const char *id)
     return true;
 }
 
-static bool read_token(struct grpc_ask *ask, const char *token, uint64_t *before_seq)
+/* "a", a hash of the choice, ".", the number of the last record shown. */
+static bool read_token(struct grpc_ask *ask, const char *token, uint64_t question,
+                       uint64_t *before_seq)
 {
     char *end;
 
@@ -38,19 +42,21 @@ static bool read_token(struct grpc_ask *ask, const char *token, uint64_t *before
     if (token == NULL || token[0] == '\0') {
         return true;
     }
-    if (token[0] == 'a') {
-        *before_seq = strtoull(token + 1, &end, 16);
-        if (end != token + 1 && *end == '\0') {
+    if (token[0] == 'a' && strtoull(token + 1, &end, 16) == question && *end == '.') {
+        const char *number = end + 1;
+
+        *before_seq = strtoull(number, &end, 16);
+        if (end != number && *end == '\0') {
             return true;
         }
     }
     grpc_refuse_field(ask, "page_token", "INVALID_PAGE_TOKEN", -1,
-                      "page_token: not one of this method's answers");
+                      "page_token: not one of an answer to the same request");
     return false;
 }
 
 static void answer_list(struct grpc_ask *ask, const struct alert_choice *choice, uint32_t page_size,
-                        uint64_t before_seq, struct ids *ids)
+                        uint64_t question, uint64_t before_seq, struct ids *ids)
 {
     struct grpc_server *server = ask->server;
     const struct grpc_history *history = &server->histories[RECORD_ALERTS];
@@ -83,9 +89,9 @@ static void answer_list(struct grpc_ask *ask, const struct alert_choice *choice,
     struct wire_writer w = wire_writer_over(buffer.data + used, buffer.capacity - used);
 
     if (has_more) {
-        char token[24];
+        char token[40];
 
-        (void)snprintf(token, sizeof(token), "a%llx", (unsigned long long)last_seq);
+        (void)snprintf(token, sizeof(token), "a%" PRIx64 ".%" PRIx64, question, last_seq);
         wire_write_text(&w, LIST_NEXT_PAGE, token);
     }
     grpc_answer(ask, &buffer, used + wire_written(&w));
@@ -128,9 +134,13 @@ void grpc_list_alerts(struct grpc_ask *ask, const uint8_t *bytes, size_t length)
         grpc_read_page_size(ask, "page_size", request->page_size, GRPC_PAGE_DEFAULT);
     struct ids ids = {calloc(history->end - history->first + 1, ID_BYTES), 0};
 
-    if (ids.seen != NULL && page_size > 0 && read_token(ask, request->page_token, &before_seq) &&
+    if (ids.seen != NULL && page_size > 0 &&
         grpc_read_alert_choice(ask, GRPC_ALERT_REQUEST(request), &choice)) {
-        answer_list(ask, &choice, page_size, before_seq, &ids);
+        const uint64_t question = alert_choice_hash(&choice, HASH_FNV1A_START);
+
+        if (read_token(ask, request->page_token, question, &before_seq)) {
+            answer_list(ask, &choice, page_size, question, before_seq, &ids);
+        }
     } else if (ids.seen == NULL) {
         grpc_refuse(ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory");
     }

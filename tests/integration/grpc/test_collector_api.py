@@ -269,6 +269,18 @@ class CollectorApi(unittest.TestCase):
                 break
         self.assertEqual(len(seen), len(set(seen)))
         self.assertIn(found[0]["alert_id"], seen)
+        first = self.client.ask("AlertService/ListAlerts", {"page_size": 1})["next_page_token"]
+        for other in ({"kinds": ["ALERT_KIND_SYN_FLOOD"]}, {"min_severity": "SEVERITY_LOW"}, {"subject": ["10.0.0.0/8"]},
+                      {"silenced": "ALERT_INCLUSION_EXCLUDE"}, {"sensor_selector": {"sensor_ids": ["edge-1"]}}):
+            self.assertEqual(self.client.refused("AlertService/ListAlerts", {"page_token": first, **other}),
+                             ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"), other)
+        listed = self.collector.fetch("/v1/alerts?page_size=1")
+        token = listed["next_page_token"]
+        following = self.collector.fetch(f"/v1/alerts?page_size=1&page_token={token}")
+        self.assertEqual(len({one["alert_id"] for page in (listed, following) for one in page["alerts"]}), 2)
+        for other in ({"state": "open"}, {"silenced": "exclude"}):
+            status, answer = self.rest("/v1/alerts", token=None, page_token=token, **other)
+            self.assertEqual((status, answer["reason"]), (400, "INVALID_PAGE_TOKEN"), other)
         stream = self.client.until("AlertService/ObserveAlerts", {"follow": True}, lambda one: "alerts" in one)
         self.assertTrue(stream[-1]["alerts"]["alerts"][0]["sensor_id"])
 

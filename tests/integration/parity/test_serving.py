@@ -121,15 +121,28 @@ class Metrics(unittest.TestCase):
                 client.close()
 
 
+TOKEN = "of-a-machine-0123456789"  # the fleet's API gives packets to whoever has one
+
+
 class Feed(unittest.TestCase):
     """web.tick_ms, top_n, packet_buffer, payload_bytes and sample_rate do what they say."""
+
+    def fleet_packet(self, collector, packet):
+        request = urllib.request.Request(f"http://127.0.0.1:{collector.http}/v1/fleet/packets/{packet}",
+                                         headers={"Authorization": f"Bearer {TOKEN}"})
+        return json.loads(get(request))["packet"]
 
     def start(self, settings):
         temporary = tempfile.TemporaryDirectory(prefix="netscope-feed-")
         self.addCleanup(temporary.cleanup)
+        tokens = os.path.join(temporary.name, "tokens")
+        with open(tokens, "w", encoding="utf-8") as out:
+            out.write(f"machine all {TOKEN}\n")
+        os.chmod(tokens, 0o600)
         config = os.path.join(temporary.name, "collector.yaml")
         with open(config, "w", encoding="utf-8") as out:
-            out.write("web:\n" + "".join(f"  {key}: {value}\n" for key, value in settings.items()) + "store:\n  commit_interval: 100ms\n")
+            out.write("web:\n" + "".join(f"  {key}: {value}\n" for key, value in settings.items()) + "store:\n  commit_interval: 100ms\n"
+                      f"grpc:\n  token_file: {tokens}\n")
         collector = Collector(temporary.name, arguments=("--config", config))
         self.addCleanup(collector.close)
         sensor = Program(SENSOR, "--read-pcap", write_pcap(os.path.join(temporary.name, "x.pcap"), capture()), "--pace", "--loop",
@@ -163,27 +176,32 @@ class Feed(unittest.TestCase):
             get_json(f"{url}?limit=2000")))
         self.assertTrue(1 <= len(listed["packets"]) <= 5, len(listed["packets"]))
 
-        def longest():
+        def shown(packet):
+            one = get_json(f"{url}/{packet}")
+            return one.get("packet", one)
+
+        def longest(of):
             """Of samples that are whole; those that have left the buffer meanwhile are left out."""
             sizes = []
             for packet in get_json(f"{url}?limit=5")["packets"]:
                 try:
-                    one = get_json(f"{url}/{packet['id']}")
+                    sizes.append(len(base64.b64decode(of(packet["id"])["data"])))
                 except urllib.error.HTTPError:
                     continue
-                sizes.append(len(base64.b64decode(one.get("packet", one)["data"])))
             return max(sizes, default=0)
 
-        self.assertEqual(wait_until("a sample", longest), 20)
+        self.assertEqual(wait_until("a sample", lambda: longest(shown)), 20)
+        self.assertEqual(wait_until("one of the fleet's API", lambda: longest(lambda id: self.fleet_packet(collector, id))), 20)
 
     def test_a_sample_rate_of_0_is_no_packet_feed(self):
         collector = self.start({"sample_rate": 0})
         hello, _ = self.frames(collector, {"totals": {}}, lambda frame: True)
         self.assertFalse(hello["caps"]["packets"])
-        with self.assertRaises(urllib.error.HTTPError) as refused:
-            get(f"http://127.0.0.1:{collector.http}/v1/packets")
-        with refused.exception as answer:
-            self.assertEqual((answer.code, json.loads(answer.read())["reason"]), (404, "SWITCHED_OFF"))
+        for ask in (lambda: get(f"http://127.0.0.1:{collector.http}/v1/packets"), lambda: self.fleet_packet(collector, "x")):
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                ask()
+            with refused.exception as answer:
+                self.assertEqual((answer.code, json.loads(answer.read())["reason"]), (404, "SWITCHED_OFF"))
 
 
 class Verbosity(unittest.TestCase):

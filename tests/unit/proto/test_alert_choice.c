@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "proto/alert_choice.h"
 
 static struct ip_address address_of(const char *text)
@@ -211,6 +212,39 @@ static void a_sensor_is_whose_alert_it_is_or_one_that_contributed(void **state)
     assert_false(alert_choice_passes(&choice, &alert));
 }
 
+static void another_choice_has_another_hash_and_the_same_one_the_same(void **state)
+{
+    (void)state;
+    struct ip_prefix one[] = {prefix_of("203.0.113.0/24"), prefix_of("192.0.2.1")};
+    struct ip_prefix same[] = {prefix_of("203.0.113.0/24"), prefix_of("192.0.2.1")};
+    char *lab[] = {(char[]){"lab"}}, *labs[] = {(char[]){"labs"}};
+    const struct alert_choice choices[] = {
+        {0},
+        {.kinds = 1},
+        {.states = 1},
+        {.min_severity = 1},
+        {.max_severity = 1},
+        {.subjects_count = 2, .subjects = one},
+        {.subjects_count = 1, .subjects = one},
+        {.attackers_count = 2, .attackers = one},
+        {.victims_count = 2, .victims = one},
+        {.sensors_count = 1, .sensors = lab},
+        {.sensors_count = 1, .sensors = labs},
+    };
+    const size_t count = sizeof(choices) / sizeof(choices[0]);
+    const struct alert_choice again = {.subjects_count = 2, .subjects = same};
+
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t hash = alert_choice_hash(&choices[i], HASH_FNV1A_START);
+
+        for (size_t j = 0; j < i; j++) {
+            assert_true(hash != alert_choice_hash(&choices[j], HASH_FNV1A_START));
+        }
+        assert_true(hash != alert_choice_hash(&choices[i], 1));
+    }
+    assert_true(alert_choice_hash(&again, 1) == alert_choice_hash(&choices[5], 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +258,7 @@ int main(void)
         cmocka_unit_test(only_the_endpoints_that_are_there_are_looked_at),
         cmocka_unit_test(a_prefix_of_one_family_contains_no_address_of_the_other),
         cmocka_unit_test(an_alert_passes_only_when_every_wish_is_met),
+        cmocka_unit_test(another_choice_has_another_hash_and_the_same_one_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,7 +288,8 @@ static void absurd_requests_get_a_clear_400(void **state)
     expect(&f, "/v1/timeseries?step=1&from=0&to=9223372036854", 200, "\"step_ms\":");
     expect(&f, "/v1/summary?from=0&to=9223372036854", 200, "\"packets\":0");
     expect(&f, "/v1/alerts?state=ajar", 400, "state");
-    expect(&f, "/v1/alerts?page_token=a1.x", 400, "page_token");
+    expect(&f, "/v1/alerts?page_token=a2.x", 400, "page_token");
+    expect(&f, "/v1/alerts?page_token=a1.1", 400, "page_token");
     expect(&f, "/v1/packets?limit=2001", 400, "limit");
     expect(&f, "/v1/packets?flow_id=zz", 400, "flow_id");
     expect(&f, "/v1/nothing", 404, "NO_SUCH_PATH");

@@ -312,7 +312,7 @@ static void streams_are_bounded(void **state)
 }
 
 /* Ids of the incidents of one page; returns how many. */
-static uint32_t read_page(const struct grpc_reading *reading, char ids[][37], char token[32])
+static uint32_t read_page(const struct grpc_reading *reading, char ids[][37], char token[64])
 {
     struct wire_reader in = wire_reader_over(reading->answer, reading->answer_bytes);
     struct wire_field field;
@@ -342,7 +342,7 @@ static void pages_of_alerts_hold_each_incident_once(void **state)
     struct grpc_fixture fixture;
     static struct alert_record alert;
     char ids[64][37];
-    char token[32] = "";
+    char token[64] = "";
     uint32_t count = 0;
     uint32_t pages = 0;
 
@@ -356,13 +356,19 @@ static void pages_of_alerts_hold_each_incident_once(void **state)
     }
     grpc_fixture_settle(&fixture);
     do {
-        uint8_t request[64];
+        uint8_t request[96];
         size_t length = number(request, 5, 10);
         struct wire_writer w = wire_writer_over(request + length, sizeof(request) - length);
 
         wire_write_text(&w, 6, token);
-        struct grpc_reading *reading =
-            grpc_reading_start(&fixture, ALERTS, request, length + wire_written(&w), false);
+        length += wire_written(&w);
+        if (token[0] != '\0') { /* only what is at least as bad as medium: another question */
+            const size_t more = number(request + length, 2, 3);
+
+            expect_refusal(&fixture, ALERTS, request, length + more, RPC_INVALID_ARGUMENT,
+                           "page_token");
+        }
+        struct grpc_reading *reading = grpc_reading_start(&fixture, ALERTS, request, length, false);
 
         grpc_reading_wait_done(reading);
         assert_int_equal(reading->status, RPC_OK);
