@@ -15,73 +15,6 @@
 
 /* ---- types ---- */
 
-/* Takes `name(` off the front of the text. */
-static bool enter(const char **at, const char *name)
-{
-    const size_t length = strlen(name);
-
-    if (strncmp(*at, name, length) != 0 || (*at)[length] != '(') {
-        return false;
-    }
-    *at += length + 1;
-    return true;
-}
-
-/* "UInt8" to "Int64": bytes of it; 0: none. */
-static uint8_t bytes_of(const char *digits)
-{
-    char *end = NULL;
-    const unsigned long bits = strtoul(digits, &end, 10);
-    const bool is_one = bits == 8 || bits == 16 || bits == 32 || bits == 64;
-
-    return is_one && (*end == '\0' || *end == ')') ? (uint8_t)(bits / 8) : 0;
-}
-
-static bool is_name(const char *at, const char *name)
-{
-    const size_t length = strlen(name);
-
-    return strncmp(at, name, length) == 0 &&
-           (at[length] == '\0' || at[length] == ')' || at[length] == '(');
-}
-
-static struct row_type type_of(const char *text)
-{
-    struct row_type type = {0};
-    const char *at = text;
-
-    type.is_array = enter(&at, "Array");
-    (void)enter(&at, "LowCardinality");
-    type.is_nullable = enter(&at, "Nullable");
-    if (strncmp(at, "UInt", 4) == 0) {
-        type.bytes = bytes_of(at + 4);
-        type.most = type.bytes > 0 ? UINT64_MAX >> (64 - 8 * type.bytes) : 0;
-        type.kind = type.bytes > 0 ? ROW_UNSIGNED : ROW_NONE;
-    } else if (strncmp(at, "Int", 3) == 0) {
-        type.bytes = bytes_of(at + 3);
-        type.most = type.bytes > 0 ? UINT64_MAX >> (65 - 8 * type.bytes) : 0;
-        type.kind = type.bytes > 0 ? ROW_SIGNED : ROW_NONE;
-    } else if (is_name(at, "Bool")) {
-        type.kind = ROW_BOOL;
-        type.bytes = 1;
-    } else if (is_name(at, "String")) {
-        type.kind = ROW_STRING;
-    } else if (is_name(at, "IPv6")) {
-        type.kind = ROW_IPV6;
-    } else if (enter(&at, "DateTime64")) {
-        type.kind = *at >= '0' && *at <= '9' ? ROW_TIME_64 : ROW_NONE;
-        type.bytes = 8;
-        type.tick_ns = 1;
-        for (int digits = *at - '0'; digits < 9; digits++) {
-            type.tick_ns *= 10;
-        }
-    } else if (is_name(at, "DateTime")) {
-        type.kind = ROW_TIME;
-        type.bytes = 4;
-    }
-    return type;
-}
-
 static bool is_time(const struct json_field *field)
 {
     return field->type == TYPE_FIXED64 && strstr(field->name, NANO_SUFFIX) != NULL;
@@ -89,7 +22,7 @@ static bool is_time(const struct json_field *field)
 
 static bool can_hold(const struct row_type *type, const struct json_field *field)
 {
-    if (type->is_array != field->is_repeated || (type->is_array && type->is_nullable)) {
+    if (type->arrays != field->is_repeated || (type->arrays > 0 && type->is_nullable)) {
         return false;
     }
     switch (type->kind) {
@@ -112,26 +45,6 @@ static bool can_hold(const struct row_type *type, const struct json_field *field
 }
 
 /* ---- columns ---- */
-
-/* What all words of an enum begin with: "FLOW_EVENT_". */
-static uint8_t prefix_of(const struct json_enum *enumeration)
-{
-    const char *first = enumeration->values[0].name;
-    size_t common = strlen(first);
-
-    for (uint32_t i = 1; i < enumeration->values_count; i++) {
-        size_t same = 0;
-
-        while (same < common && enumeration->values[i].name[same] == first[same]) {
-            same++;
-        }
-        common = same;
-    }
-    while (common > 0 && first[common - 1] != '_') {
-        common--;
-    }
-    return (uint8_t)common;
-}
 
 /* What only TCP has, and what a flow that goes on has not: deploy/clickhouse/03_kafka.sql says it
  * with the same words. */
@@ -161,9 +74,9 @@ static void add_name(struct row_table *table, const char *name)
 
 static void add_record_column(struct row_table *table, const char *name, const char *type_text)
 {
-    const struct row_type type = type_of(type_text);
+    const struct row_type type = row_type_of(type_text);
 
-    if (type.kind == ROW_STRING && !type.is_array && !type.is_nullable && !table->keeps_records) {
+    if (type.kind == ROW_STRING && type.arrays == 0 && !type.is_nullable && !table->keeps_records) {
         table->keeps_records = true;
         table->columns[table->columns_count++] = (struct row_column){.type = type};
         add_name(table, name);
@@ -180,7 +93,7 @@ static void add_column(struct row_table *table, const char *name, const char *ty
         }
         return;
     }
-    struct row_type type = type_of(type_text);
+    struct row_type type = row_type_of(type_text);
     uint8_t *column_of = &table->column_of[field - table->message->fields];
 
     if (!can_hold(&type, field) || *column_of != 0) {
@@ -195,8 +108,8 @@ static void add_column(struct row_table *table, const char *name, const char *ty
     *column = (struct row_column){.field = field, .type = type};
     column->is_word = type.kind == ROW_STRING && field->type == TYPE_ENUM;
     column->is_empty_at_zero = is_empty_at_zero(name);
-    column->word_prefix = column->is_word ? prefix_of(field->enumeration) : 0;
-    table->has_word_lists |= column->is_word && type.is_array;
+    column->word_prefix = column->is_word ? row_word_prefix(field->enumeration) : 0;
+    table->has_word_lists |= column->is_word && type.arrays > 0;
     add_name(table, name);
 }
 

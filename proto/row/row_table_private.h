@@ -1,4 +1,4 @@
-/* What the two files of row_table share: the columns are read in one, rows written in the other. */
+/* What the files of row_table and record_table share: types of columns, and values as bytes. */
 #pragma once
 
 #include "base/wire_format.h"
@@ -14,13 +14,18 @@ enum row_kind {
     ROW_IPV6,
     ROW_TIME,    /* DateTime: 32 bits of seconds */
     ROW_TIME_64, /* DateTime64: ticks in 64 bits */
+    ROW_FLOAT,
 };
+
+#define ROW_ARRAYS_MAX      4  /* Array(Array(...)) */
+#define ROW_VALUE_BYTES_MAX 48 /* of a value that is no text of the row's: a word, a number */
 
 /* A type of a column. */
 struct row_type {
-    uint8_t kind;  /* enum row_kind */
-    uint8_t bytes; /* of a number */
-    bool is_array, is_nullable;
+    uint8_t kind;   /* enum row_kind */
+    uint8_t bytes;  /* of a number */
+    uint8_t arrays; /* how deep */
+    bool is_nullable;
     uint64_t most;    /* of a number */
     uint64_t tick_ns; /* TIME_64 */
 };
@@ -56,3 +61,16 @@ struct row_table {
     char *names;
     size_t names_length, names_room;
 };
+
+/* ---- row_type.c ---- */
+
+/* Kind ROW_NONE: none that is known here. */
+struct row_type row_type_of(const char *text);
+/* Bytes that all words of an enum begin with: "FLOW_EVENT_". */
+uint8_t row_word_prefix(const struct json_enum *enumeration);
+
+/* ---- row_value.c: writes at `at`, returns what is behind ---- */
+
+/* At most ROW_VALUE_BYTES_MAX, and a text's length. */
+uint8_t *row_put_value(uint8_t *at, const struct row_column *column, const struct row_item *item);
+uint8_t *row_put_text(uint8_t *at, const void *bytes, size_t length);
