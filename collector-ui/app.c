@@ -429,10 +429,10 @@ static void take_down(struct app *app)
     if (app->watch != NULL && app->ingest != NULL) {
         sensor_watch_finish(app->watch, clock_wall_ns());
     }
-    ingest_stop(app->ingest);         /* its last batches still go into the log */
-    clickhouse_free(app->clickhouse); /* which it reads to its end */
-    ingest_free(app->ingest);         /* and to history */
-    router_free(app->router);         /* and to receivers */
+    ingest_stop(app->ingest);  /* its last batches still go into the log */
+    app_close_clickhouse(app); /* which it reads to its end */
+    ingest_free(app->ingest);  /* and to history */
+    router_free(app->router);  /* and to receivers */
     captures_stop(app->captures);
     capture_files_stop(app->files);
     fleet_grpc_free(app->grpc); /* its calls ended with the port */

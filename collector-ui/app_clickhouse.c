@@ -1,20 +1,59 @@
-/* Flow records from ingest's log into ClickHouse, and those that are older than the history out of
- * it.
- */
+/* Records from ingest's log into ClickHouse, and flow records that are older than the history out
+ * of it. */
 #include <stdio.h>
 
 #include "collector-ui/app_private.h"
 
+/* What a stream is called where its feed is told of. Flows came first: theirs have no ending. */
+static const char *const streams[RECORD_STREAM_COUNT] = {
+    [RECORD_FLOWS] = "flows",
+    [RECORD_ALERTS] = "alerts",
+    [RECORD_STATS] = "stats",
+    [RECORD_DNS] = "dns",
+};
+
 int app_open_clickhouse(struct app *app, struct error *err)
 {
-    char path[PATH_BYTES];
+    const struct clickhouse_settings *settings = &app->settings->clickhouse;
 
-    if (!clickhouse_is_on(&app->settings->clickhouse)) {
-        return 0;
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        char path[PATH_BYTES];
+
+        if (!clickhouse_is_on(settings) || clickhouse_table_of(settings, stream)[0] == '\0') {
+            continue;
+        }
+        (void)snprintf(path, sizeof(path), "%s/clickhouse%s%s", app->directory,
+                       stream == RECORD_FLOWS ? "" : "-",
+                       stream == RECORD_FLOWS ? "" : streams[stream]);
+        app->clickhouse[stream] = clickhouse_new(settings, stream, path, err);
+        if (app->clickhouse[stream] == NULL) {
+            return -err->code;
+        }
     }
-    (void)snprintf(path, sizeof(path), "%s/clickhouse", app->directory);
-    app->clickhouse = clickhouse_new(&app->settings->clickhouse, path, err);
-    return app->clickhouse == NULL ? -err->code : 0;
+    return 0;
+}
+
+void app_close_clickhouse(struct app *app)
+{
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        clickhouse_stop(app->clickhouse[stream]); /* all at once */
+    }
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        clickhouse_free(app->clickhouse[stream]);
+        app->clickhouse[stream] = NULL;
+    }
+}
+
+uint64_t app_clickhouse_position(const struct app *app, uint64_t position)
+{
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        if (app->clickhouse[stream] != NULL) {
+            const uint64_t sent = clickhouse_position(app->clickhouse[stream]);
+
+            position = sent < position ? sent : position;
+        }
+    }
+    return position;
 }
 
 /* ---- the log, as it is read ---- */
@@ -35,7 +74,7 @@ static int next_batch(void *reader, uint64_t until, struct clickhouse_batch *out
     const int result = ingest_reader_next(reader, until, &batch, err);
 
     if (result > 0) {
-        *out = (struct clickhouse_batch){.is_flows = batch.stream == RECORD_FLOWS,
+        *out = (struct clickhouse_batch){.stream = batch.stream,
                                          .sensor_id = batch.sensor_id,
                                          .boot_id = batch.boot_id,
                                          .first_seq = batch.first_seq,
@@ -70,7 +109,13 @@ int app_start_clickhouse(struct app *app, struct error *err)
                                        .missing = missing_of,
                                        .end = end_of_log};
 
-    return app->clickhouse == NULL ? 0 : clickhouse_start(app->clickhouse, &log, err);
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        if (app->clickhouse[stream] != NULL &&
+            clickhouse_start(app->clickhouse[stream], &log, err) != 0) {
+            return -err->code;
+        }
+    }
+    return 0;
 }
 
 /* ---- what is older than the history ---- */
@@ -134,8 +179,8 @@ struct history_past app_past(const struct app *app)
 
 void app_note_clickhouse(struct app *app, const struct ingest_batch *batch)
 {
-    if (app->clickhouse != NULL && batch->stream == RECORD_FLOWS) {
-        clickhouse_note(app->clickhouse, batch->record_count, batch->log_position);
+    if (app->clickhouse[batch->stream] != NULL) {
+        clickhouse_note(app->clickhouse[batch->stream], batch->record_count, batch->log_position);
     }
 }
 
@@ -157,28 +202,37 @@ static void count_questions(const struct app *app, struct api_clickhouse_counts 
     out->question_failed_ns = counts.failed_ns;
 }
 
-bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out)
+uint32_t app_count_clickhouse(void *context, struct api_clickhouse_counts out[API_CLICKHOUSE_MAX])
 {
     const struct app *app = context;
-    struct clickhouse_counts counts;
+    uint32_t count = 0;
 
-    if (app->clickhouse == NULL) {
-        return false;
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        struct clickhouse_counts counts;
+
+        if (app->clickhouse[stream] == NULL) {
+            continue;
+        }
+        clickhouse_counts_read(app->clickhouse[stream], &counts);
+        struct api_clickhouse_counts *one = &out[count++];
+
+        *one = (struct api_clickhouse_counts){.stream = streams[stream],
+                                              .taken = counts.taken,
+                                              .inserted = counts.inserted,
+                                              .refused = counts.refused,
+                                              .undecodable = counts.undecodable,
+                                              .dropped = counts.dropped,
+                                              .waiting = counts.waiting,
+                                              .inserts = counts.inserts,
+                                              .retries = counts.retries,
+                                              .backlog_bytes = counts.backlog_bytes,
+                                              .missing_bytes = counts.missing_bytes,
+                                              .is_waiting_known = counts.is_waiting_known,
+                                              .is_failing = counts.is_failing};
+        (void)snprintf(one->reason, sizeof(one->reason), "%s", counts.reason);
+        if (stream == RECORD_FLOWS) {
+            count_questions(app, one);
+        }
     }
-    clickhouse_counts_read(app->clickhouse, &counts);
-    *out = (struct api_clickhouse_counts){.taken = counts.taken,
-                                          .inserted = counts.inserted,
-                                          .refused = counts.refused,
-                                          .undecodable = counts.undecodable,
-                                          .dropped = counts.dropped,
-                                          .waiting = counts.waiting,
-                                          .inserts = counts.inserts,
-                                          .retries = counts.retries,
-                                          .backlog_bytes = counts.backlog_bytes,
-                                          .missing_bytes = counts.missing_bytes,
-                                          .is_waiting_known = counts.is_waiting_known,
-                                          .is_failing = counts.is_failing};
-    (void)snprintf(out->reason, sizeof(out->reason), "%s", counts.reason);
-    count_questions(app, out);
-    return true;
+    return count;
 }

@@ -324,10 +324,8 @@ static uint64_t stored_position(void *context)
 static uint64_t needed_position(void *context)
 {
     const struct app *app = context;
-    const uint64_t stored = history_log_position(app->history);
-    const uint64_t sent = app->clickhouse == NULL ? stored : clickhouse_position(app->clickhouse);
 
-    return sent < stored ? sent : stored;
+    return app_clickhouse_position(app, history_log_position(app->history));
 }
 
 static void each_position(void *context,

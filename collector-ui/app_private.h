@@ -44,9 +44,9 @@ struct app {
     struct rpc_health *health;
     struct rpc_reflection *reflection;
     struct ingest *ingest;
-    struct clickhouse *clickhouse; /* NULL: nothing is written there */
-    struct clickhouse_past *past;  /* NULL: it is asked nothing */
-    struct kafka_source *kafka;    /* NULL: nothing is read from Kafka */
+    struct clickhouse *clickhouse[RECORD_STREAM_COUNT]; /* NULL: it is not written there */
+    struct clickhouse_past *past;                       /* NULL: it is asked nothing */
+    struct kafka_source *kafka;                         /* NULL: nothing is read from Kafka */
     struct dial_source *dials;
     struct ingest_events events;
     struct detection_settings detection;
@@ -94,7 +94,7 @@ MUST_USE int app_open_captures(struct app *app, struct error *err);
 
 /* ---- app_clickhouse.c ---- */
 
-/* Before the log is opened: its place in it. 0 or -errno. */
+/* Before the log is opened: the places in it. 0 or -errno. */
 MUST_USE int app_open_clickhouse(struct app *app, struct error *err);
 /* Whom the history asks for what is older than it; before it is opened. 0 or -errno. */
 MUST_USE int app_open_past(struct app *app, struct error *err);
@@ -103,8 +103,12 @@ struct history_past app_past(const struct app *app);
 MUST_USE int app_start_clickhouse(struct app *app, struct error *err);
 /* A batch that goes into the store; log thread. */
 void app_note_clickhouse(struct app *app, const struct ingest_batch *batch);
+/* `position` of the log, or an earlier one from which a feed still needs it. */
+uint64_t app_clickhouse_position(const struct app *app, uint64_t position);
+/* What waits is tried once more. */
+void app_close_clickhouse(struct app *app);
 /* Of api_tell_clickhouse; context is the app. */
-bool app_count_clickhouse(void *context, struct api_clickhouse_counts *out);
+uint32_t app_count_clickhouse(void *context, struct api_clickhouse_counts out[API_CLICKHOUSE_MAX]);
 
 /* ---- app_route.c ---- */
 

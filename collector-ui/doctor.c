@@ -48,25 +48,19 @@ static void check_kafka(struct doctor *doctor, const struct kafka_source_setting
     }
 }
 
-static void check_clickhouse(struct doctor *doctor, const struct clickhouse_settings *settings)
+/* One of its tables; each is asked for apart. */
+static void check_table(struct doctor *doctor, const struct clickhouse_settings *settings,
+                        enum record_stream stream, const char *address)
 {
-    struct clickhouse_peer peer;
     struct error err = {0};
-
-    if (!clickhouse_peer_of(settings, &peer)) {
-        return;
-    }
-    doctor_secret(doctor, "clickhouse.password_file", settings->password_file);
-    doctor_secret(doctor, "clickhouse.query_password_file", settings->query_password_file);
-    doctor_certificate(doctor, "clickhouse.ca_file", settings->ca_file, NULL);
     bool keeps_records;
-    const int columns = clickhouse_probe(settings, &keeps_records, &err);
+    const int columns = clickhouse_probe(settings, stream, &keeps_records, &err);
 
     if (columns > 0) {
         doctor_add(doctor, DOCTOR_OK, "clickhouse", NULL,
                    "clickhouse.url: %s has the table %s.%s, of which %d columns are filled",
-                   peer.address, settings->database, settings->table, columns);
-        if (clickhouse_is_asked(settings) && !keeps_records) {
+                   address, settings->database, clickhouse_table_of(settings, stream), columns);
+        if (stream == RECORD_FLOWS && clickhouse_is_asked(settings) && !keeps_records) {
             doctor_add(
                 doctor, DOCTOR_WARN, "clickhouse.query",
                 "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql",
@@ -76,8 +70,27 @@ static void check_clickhouse(struct doctor *doctor, const struct clickhouse_sett
         }
     } else {
         doctor_add(doctor, DOCTOR_FAIL, "clickhouse",
-                   "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql",
-                   "clickhouse.url: %s: %.300s", peer.address, err.message);
+                   stream == RECORD_FLOWS
+                       ? "clickhouse-client --multiquery <deploy/clickhouse/01_flows.sql"
+                       : "clickhouse-client --multiquery <deploy/clickhouse/04_alerts_stats.sql",
+                   "clickhouse.url: %s: %.300s", address, err.message);
+    }
+}
+
+static void check_clickhouse(struct doctor *doctor, const struct clickhouse_settings *settings)
+{
+    struct clickhouse_peer peer;
+
+    if (!clickhouse_peer_of(settings, &peer)) {
+        return;
+    }
+    doctor_secret(doctor, "clickhouse.password_file", settings->password_file);
+    doctor_secret(doctor, "clickhouse.query_password_file", settings->query_password_file);
+    doctor_certificate(doctor, "clickhouse.ca_file", settings->ca_file, NULL);
+    for (enum record_stream stream = 0; stream < RECORD_STREAM_COUNT; stream++) {
+        if (clickhouse_table_of(settings, stream)[0] != '\0') {
+            check_table(doctor, settings, stream, peer.address);
+        }
     }
 }
 

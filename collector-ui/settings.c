@@ -142,7 +142,7 @@ struct config *collector_settings_new(struct collector_settings_all *settings, s
          "Sensors' records from Kafka, beside or instead of their own streams."},
         {"store", store_fields, &settings->store, "What is kept, where and how long."},
         {"clickhouse", clickhouse_fields, &settings->clickhouse,
-         "Flow records into a table of ClickHouse (deploy/clickhouse)."},
+         "Records into tables of ClickHouse (deploy/clickhouse)."},
         {"grpc", fleet_grpc_fields, &settings->grpc, "The fleet by gRPC, on ingest.listen."},
         {"web", api_fields, &settings->web, "Dashboard, REST and live feed."},
         {"web.tls", api_tls_fields, &settings->web, "HTTPS."},

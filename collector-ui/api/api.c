@@ -194,7 +194,8 @@ void api_tell_detection(struct api *api,
 }
 
 void api_tell_clickhouse(struct api *api,
-                         bool (*counts)(void *context, struct api_clickhouse_counts *out))
+                         uint32_t (*counts)(void *context,
+                                            struct api_clickhouse_counts out[API_CLICKHOUSE_MAX]))
 {
     atomic_store(&api->clickhouse_counts, counts);
 }

@@ -77,15 +77,17 @@ struct api_receiver_counts {
     bool is_failing;
 };
 
-/* What became of flow records on their way into ClickHouse, likewise. */
+/* What became of a stream's records on their way into ClickHouse, likewise. */
+#define API_CLICKHOUSE_MAX 4
 struct api_clickhouse_counts {
-    uint64_t taken; /* = inserted + refused + undecodable + dropped + waiting */
+    const char *stream; /* "flows", "alerts", "stats", "dns" */
+    uint64_t taken;     /* = inserted + refused + undecodable + dropped + waiting */
     uint64_t inserted, refused, undecodable, dropped, waiting;
     uint64_t inserts, retries, backlog_bytes, missing_bytes;
     bool is_waiting_known; /* false: what waits from an earlier life is not counted yet */
     bool is_failing;
     char reason[300]; /* of the last try that failed; "": none has */
-    /* Questions about what is older than the store: */
+    /* Questions about what is older than the store (flows alone): */
     bool is_asked, is_question_failing; /* the last one failed */
     uint64_t questions, questions_failed, questions_bounded, records_read;
     char question_reason[300]; /* of the last that failed; "": none has */
@@ -123,9 +125,10 @@ void api_tell_detection(struct api *api,
 void api_tell_receivers(struct api *api,
                         uint32_t (*counts)(void *context,
                                            struct api_receiver_counts out[API_RECEIVERS_MAX]));
-/* False: nothing is written there. */
+/* Of each stream that is written there; flows come first. */
 void api_tell_clickhouse(struct api *api,
-                         bool (*counts)(void *context, struct api_clickhouse_counts *out));
+                         uint32_t (*counts)(void *context,
+                                            struct api_clickhouse_counts out[API_CLICKHOUSE_MAX]));
 void api_tell_dials(struct api *api,
                     uint32_t (*counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]));
 /* Where /v1/alerts and the live feed look what people have said of alerts; lives longer. */

@@ -24,7 +24,8 @@ struct api {
     struct sensor_registry *registry;
     void (*ingest_counts)(void *context, struct api_ingest_counts *out);
     void (*_Atomic detection_counts)(void *context, struct api_detection_counts *out);
-    bool (*_Atomic clickhouse_counts)(void *context, struct api_clickhouse_counts *out);
+    uint32_t (*_Atomic clickhouse_counts)(void *context,
+                                          struct api_clickhouse_counts out[API_CLICKHOUSE_MAX]);
     uint32_t (*_Atomic receiver_counts)(void *context,
                                         struct api_receiver_counts out[API_RECEIVERS_MAX]);
     uint32_t (*_Atomic dial_counts)(void *context, struct api_dial_counts out[API_DIALS_MAX]);

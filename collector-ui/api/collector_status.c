@@ -45,7 +45,7 @@ void collector_status_read(struct api *api, struct collector_status *out)
     history_query_times_read(api->history, &out->times);
     read_live(api, out);
     out->receivers_count = ledger_receivers(api, out->receivers);
-    out->has_clickhouse = ledger_clickhouse(api, &out->clickhouse);
+    out->clickhouse_count = ledger_clickhouse(api, out->clickhouse);
     if (api->fleet != NULL) {
         fleet_grpc_counts_read(api->fleet, &out->grpc);
     }

@@ -35,8 +35,8 @@ struct collector_status {
     uint64_t live_frames, live_merged, live_lost, live_resyncs, live_refused;
     struct api_receiver_counts receivers[API_RECEIVERS_MAX];
     uint32_t receivers_count;
-    bool has_clickhouse;
-    struct api_clickhouse_counts clickhouse;
+    struct api_clickhouse_counts clickhouse[API_CLICKHOUSE_MAX];
+    uint32_t clickhouse_count; /* 0: nothing is written there */
     struct fleet_grpc_counts grpc;
     struct http_server_stats http;
 };

@@ -22,7 +22,8 @@ enum {
     STATUS_LIVE = 10,
     STATUS_RECEIVERS = 11,
     STATUS_API = 12,
-    STATUS_CLICKHOUSE = 13
+    STATUS_CLICKHOUSE = 13,
+    STATUS_CLICKHOUSE_OTHERS = 14
 };
 enum {
     CLICKHOUSE_FAILING = 1,
@@ -32,7 +33,8 @@ enum {
     CLICKHOUSE_ASKED = 11,
     CLICKHOUSE_QUESTIONS_FAILING = 12,
     CLICKHOUSE_QUESTIONS_REASON = 13,
-    CLICKHOUSE_QUESTIONS_FAILED_TIME = 14
+    CLICKHOUSE_QUESTIONS_FAILED_TIME = 14,
+    CLICKHOUSE_STREAM = 19
 };
 enum { PROCESS_RESIDENT = 1, PROCESS_LIMIT = 2, PROCESS_CPU_TIME = 3, PROCESS_CPUS = 4 };
 enum {
@@ -295,7 +297,8 @@ static void write_receiver(struct wire_writer *w, const struct api_receiver_coun
     wire_end(w, mark);
 }
 
-static void write_clickhouse(struct wire_writer *w, const struct api_clickhouse_counts *c)
+static void write_clickhouse(struct wire_writer *w, uint32_t field,
+                             const struct api_clickhouse_counts *c)
 {
 #define OF(field, member)                                                                          \
     {                                                                                              \
@@ -307,7 +310,7 @@ static void write_clickhouse(struct wire_writer *w, const struct api_clickhouse_
         OF(15, questions),   OF(16, questions_failed), OF(17, questions_bounded),
         OF(18, records_read)};
 #undef OF
-    const struct wire_mark mark = wire_begin(w, STATUS_CLICKHOUSE, 2);
+    const struct wire_mark mark = wire_begin(w, field, 2);
 
     wire_write_bool(w, CLICKHOUSE_FAILING, c->is_failing);
     wire_write_text(w, CLICKHOUSE_REASON, c->reason);
@@ -320,6 +323,7 @@ static void write_clickhouse(struct wire_writer *w, const struct api_clickhouse_
         grpc_write_time(w, CLICKHOUSE_QUESTIONS_FAILED_TIME, c->question_failed_ns);
     }
     write_numbers(w, numbers, ARRAY_COUNT(numbers), c);
+    wire_write_text(w, CLICKHOUSE_STREAM, c->stream);
     wire_end(w, mark);
 }
 
@@ -358,8 +362,9 @@ static void write_status(struct wire_writer *w, const struct collector_status *s
         write_receiver(w, &s->receivers[i]);
     }
     write_api(w, s);
-    if (s->has_clickhouse) {
-        write_clickhouse(w, &s->clickhouse);
+    for (uint32_t i = 0; i < s->clickhouse_count; i++) {
+        write_clickhouse(w, i == 0 ? STATUS_CLICKHOUSE : STATUS_CLICKHOUSE_OTHERS,
+                         &s->clickhouse[i]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -20,31 +21,35 @@ uint32_t ledger_receivers(struct api *api, struct api_receiver_counts out[API_RE
     return ask == NULL ? 0 : ask(api->context, out);
 }
 
-bool ledger_clickhouse(struct api *api, struct api_clickhouse_counts *out)
+uint32_t ledger_clickhouse(struct api *api, struct api_clickhouse_counts out[API_CLICKHOUSE_MAX])
 {
-    bool (*const ask)(void *context, struct api_clickhouse_counts *out) =
+    uint32_t (*const ask)(void *context, struct api_clickhouse_counts out[API_CLICKHOUSE_MAX]) =
         atomic_load(&api->clickhouse_counts);
 
-    return ask != NULL && ask(api->context, out);
+    return ask == NULL ? 0 : ask(api->context, out);
 }
 
-static uint32_t add_clickhouse(struct api *api, struct stats_ledger_row *row)
+static uint32_t add_clickhouse(struct api *api, struct stats_ledger_row *rows)
 {
-    struct api_clickhouse_counts c;
+    struct api_clickhouse_counts counts[API_CLICKHOUSE_MAX];
+    const uint32_t count = ledger_clickhouse(api, counts);
 
-    if (!ledger_clickhouse(api, &c)) {
-        return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct api_clickhouse_counts *c = &counts[i];
+        const bool is_flows = strcmp(c->stream, "flows") == 0;
+
+        rows[i] = (struct stats_ledger_row){.stage = LEDGER_SINK,
+                                            .unit = "records",
+                                            .in = c->taken,
+                                            .out = c->inserted,
+                                            .held = c->waiting};
+        (void)snprintf(rows[i].name, sizeof(rows[i].name), "clickhouse%s%s", is_flows ? "" : " ",
+                       is_flows ? "" : c->stream);
+        stats_ledger_add(&rows[i], "refused", c->refused);
+        stats_ledger_add(&rows[i], "undecodable", c->undecodable);
+        stats_ledger_add(&rows[i], "queue_full", c->dropped);
     }
-    *row = (struct stats_ledger_row){.stage = LEDGER_SINK,
-                                     .name = "clickhouse",
-                                     .unit = "records",
-                                     .in = c.taken,
-                                     .out = c.inserted,
-                                     .held = c.waiting};
-    stats_ledger_add(row, "refused", c.refused);
-    stats_ledger_add(row, "undecodable", c.undecodable);
-    stats_ledger_add(row, "queue_full", c.dropped);
-    return 1;
+    return count;
 }
 
 /* What a receiver did not choose is none of its business. */

@@ -267,42 +267,72 @@ static void write_clickhouse_questions(struct metrics_page *page,
                 !c->is_question_failing);
 }
 
+static void write_clickhouse_records(struct metrics_page *page,
+                                     const struct api_clickhouse_counts *counts, uint32_t count)
+{
+    metrics_family(page, CLICKHOUSE("records_total"), METRICS_COUNTER,
+                   "Records for ClickHouse by what became of them.");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct api_clickhouse_counts *c = &counts[i];
+        const struct {
+            const char *result;
+            uint64_t value;
+        } results[] = {{"inserted", c->inserted},
+                       {"refused", c->refused},
+                       {"undecodable", c->undecodable},
+                       {"dropped", c->dropped}};
+
+        for (size_t j = 0; j < ARRAY_COUNT(results); j++) {
+            metrics_u64(page, CLICKHOUSE("records_total"),
+                        METRICS_LABELS("stream", c->stream, "result", results[j].result),
+                        results[j].value);
+        }
+    }
+}
+
+/* What each stream has one of. */
+static uint64_t clickhouse_figure(const struct api_clickhouse_counts *c, size_t which)
+{
+    const uint64_t figures[] = {c->waiting, c->is_waiting_known, c->backlog_bytes, c->inserts,
+                                c->retries, c->missing_bytes,    !c->is_failing};
+
+    return figures[which];
+}
+
 static void write_clickhouse(struct metrics_page *page, struct api *api)
 {
-    struct api_clickhouse_counts c;
+    static const struct {
+        const char *name;
+        enum metrics_type type;
+        const char *help;
+    } families[] = {
+        {CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse."},
+        {CLICKHOUSE("waiting_known"), METRICS_GAUGE,
+         "0: those that waited at the start are being counted."},
+        {CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
+         "Of the log: kept for ClickHouse (clickhouse.queue_size)."},
+        {CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken."},
+        {CLICKHOUSE("retries_total"), METRICS_COUNTER, "Tries that failed and are made again."},
+        {CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
+         "Of the log: damaged or gone before it was read."},
+        {CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed."},
+    };
+    struct api_clickhouse_counts counts[API_CLICKHOUSE_MAX];
+    const uint32_t count = ledger_clickhouse(api, counts);
 
-    if (!ledger_clickhouse(api, &c)) {
+    if (count == 0) {
         return;
     }
-    const struct {
-        const char *result;
-        uint64_t value;
-    } results[] = {{"inserted", c.inserted},
-                   {"refused", c.refused},
-                   {"undecodable", c.undecodable},
-                   {"dropped", c.dropped}};
-
-    metrics_family(page, CLICKHOUSE("records_total"), METRICS_COUNTER,
-                   "Flow records for ClickHouse by what became of them.");
-    for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
-        metrics_u64(page, CLICKHOUSE("records_total"), METRICS_LABELS("result", results[i].result),
-                    results[i].value);
+    write_clickhouse_records(page, counts, count);
+    for (size_t which = 0; which < ARRAY_COUNT(families); which++) {
+        metrics_family(page, families[which].name, families[which].type, families[which].help);
+        for (uint32_t i = 0; i < count; i++) {
+            metrics_u64(page, families[which].name, METRICS_LABELS("stream", counts[i].stream),
+                        clickhouse_figure(&counts[i], which));
+        }
     }
-    metrics_one(page, CLICKHOUSE("waiting"), METRICS_GAUGE, "Records that wait for ClickHouse.",
-                c.waiting);
-    metrics_one(page, CLICKHOUSE("waiting_known"), METRICS_GAUGE,
-                "0: those that waited at the start are being counted.", c.is_waiting_known);
-    metrics_one(page, CLICKHOUSE("backlog_bytes"), METRICS_GAUGE,
-                "Of the log: kept for ClickHouse (clickhouse.queue_size).", c.backlog_bytes);
-    metrics_one(page, CLICKHOUSE("inserts_total"), METRICS_COUNTER, "Statements that were taken.",
-                c.inserts);
-    metrics_one(page, CLICKHOUSE("retries_total"), METRICS_COUNTER,
-                "Tries that failed and are made again.", c.retries);
-    metrics_one(page, CLICKHOUSE("log_missing_bytes_total"), METRICS_COUNTER,
-                "Of the log: damaged or gone before it was read.", c.missing_bytes);
-    metrics_one(page, CLICKHOUSE("up"), METRICS_GAUGE, "0: its last try failed.", !c.is_failing);
-    if (c.is_asked) {
-        write_clickhouse_questions(page, &c);
+    if (counts[0].is_asked) {
+        write_clickhouse_questions(page, &counts[0]);
     }
 }
 

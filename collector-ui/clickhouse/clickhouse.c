@@ -1,5 +1,6 @@
 #include "collector-ui/clickhouse/clickhouse.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,22 @@
 #define STOP_GRACE_NS (2 * NS_PER_SEC)
 #define PROBE_NS      (3 * NS_PER_SEC)
 
-struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings, const char *path,
-                                  struct error *err)
+/* What it is called in the log. */
+static const char *part_of(enum record_stream stream)
+{
+    static const char *const parts[RECORD_STREAM_COUNT] = {
+        [RECORD_FLOWS] = "clickhouse",
+        [RECORD_ALERTS] = "clickhouse alerts",
+        [RECORD_STATS] = "clickhouse stats",
+        [RECORD_DNS] = "clickhouse dns",
+    };
+
+    assert(parts[stream] != NULL);
+    return parts[stream];
+}
+
+struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings,
+                                  enum record_stream stream, const char *path, struct error *err)
 {
     struct clickhouse *ch = calloc(1, sizeof(*ch));
     pthread_condattr_t attributes;
@@ -24,6 +39,9 @@ struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings, co
         return NULL;
     }
     ch->settings = settings;
+    ch->stream = stream;
+    ch->part = part_of(stream);
+    ch->table_name = clickhouse_table_of(settings, stream);
     ch->start_end = UINT64_MAX; /* what is read again at the start has been noted before */
     ch->frames_max = UINT32_MAX;
     (void)snprintf(ch->path, sizeof(ch->path), "%s", path);
@@ -38,7 +56,7 @@ struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings, co
         (void)error_set(err, errno, "clickhouse.ca_file: open %s: %s", settings->ca_file,
                         strerror(errno));
     } else if (clickhouse_state_load(path, &ch->state, err) == 0) {
-        ch->http = clickhouse_http_new(settings, &ch->deadline_ns, err);
+        ch->http = clickhouse_http_new(settings, ch->table_name, &ch->deadline_ns, err);
     }
     if (ch->http == NULL) {
         clickhouse_free(ch);
@@ -54,7 +72,7 @@ static int find_place(struct clickhouse *ch, uint64_t end, struct error *err)
     if (ch->state.from <= end && ch->state.to <= end) {
         return 0;
     }
-    log_warn("clickhouse", "the log is another one than before: all of it is written", NULL);
+    log_warn(ch->part, "the log is another one than before: all of it is written", NULL);
     clickhouse_state_new(&ch->state);
     atomic_store(&ch->position, 0);
     return clickhouse_state_save(ch->path, &ch->state, err);
@@ -99,23 +117,31 @@ bool clickhouse_is_stopping(const struct clickhouse *clickhouse)
     return atomic_load(&clickhouse->deadline_ns) != 0;
 }
 
+void clickhouse_stop(struct clickhouse *clickhouse)
+{
+    if (clickhouse == NULL || !clickhouse->has_thread || clickhouse_is_stopping(clickhouse)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&clickhouse->lock);
+    atomic_store(&clickhouse->deadline_ns, clock_monotonic_ns() + STOP_GRACE_NS);
+    (void)pthread_cond_signal(&clickhouse->wake);
+    (void)pthread_mutex_unlock(&clickhouse->lock);
+}
+
 void clickhouse_free(struct clickhouse *clickhouse)
 {
     if (clickhouse == NULL) {
         return;
     }
+    clickhouse_stop(clickhouse);
     if (clickhouse->has_thread) {
-        (void)pthread_mutex_lock(&clickhouse->lock);
-        atomic_store(&clickhouse->deadline_ns, clock_monotonic_ns() + STOP_GRACE_NS);
-        (void)pthread_cond_signal(&clickhouse->wake);
-        (void)pthread_mutex_unlock(&clickhouse->lock);
         (void)pthread_join(clickhouse->thread, NULL);
     }
     if (clickhouse->reader != NULL) {
         clickhouse->log.close(clickhouse->reader);
     }
     clickhouse_http_free(clickhouse->http);
-    row_table_free(clickhouse->table);
+    clickhouse_table_fini(&clickhouse->table);
     clickhouse_body_fini(&clickhouse->body);
     (void)pthread_cond_destroy(&clickhouse->wake);
     (void)pthread_mutex_destroy(&clickhouse->lock);
@@ -140,14 +166,15 @@ void clickhouse_counts_read(struct clickhouse *clickhouse, struct clickhouse_cou
     }
 }
 
-int clickhouse_probe(const struct clickhouse_settings *settings, bool *keeps_records,
-                     struct error *err)
+int clickhouse_probe(const struct clickhouse_settings *settings, enum record_stream stream,
+                     bool *keeps_records, struct error *err)
 {
     static const atomic_uint_fast64_t never;
     struct clickhouse_settings quick = *settings;
 
     quick.timeout_ns = quick.timeout_ns < PROBE_NS ? quick.timeout_ns : PROBE_NS;
-    struct clickhouse_http *http = clickhouse_http_new(&quick, &never, err);
+    struct clickhouse_http *http =
+        clickhouse_http_new(&quick, clickhouse_table_of(settings, stream), &never, err);
     const char *text = NULL;
     size_t length = 0;
     int columns = 0;
@@ -157,15 +184,16 @@ int clickhouse_probe(const struct clickhouse_settings *settings, bool *keeps_rec
         return -err->code;
     }
     if (clickhouse_http_describe(http, &text, &length, err) == CLICKHOUSE_DONE) {
-        struct row_table *table = row_table_new(text, length, err);
+        struct clickhouse_table table;
 
-        if (table != NULL) {
-            for (const char *at = row_table_columns(table); at != NULL; at = strchr(at + 1, ',')) {
+        if (clickhouse_table_read(stream, text, length, &table, err) == 0) {
+            for (const char *at = clickhouse_table_columns(&table); at != NULL;
+                 at = strchr(at + 1, ',')) {
                 columns++;
             }
-            *keeps_records = row_table_keeps_records(table);
+            *keeps_records = clickhouse_table_keeps_records(&table);
         }
-        row_table_free(table);
+        clickhouse_table_fini(&table);
     }
     clickhouse_http_free(http);
     return columns > 0 ? columns : -err->code;

@@ -1,11 +1,12 @@
-/* Flow records on their way into a table of ClickHouse, over HTTP.
+/* Records on their way into tables of ClickHouse, over HTTP: flows, and alerts, statistics and DNS
+ * where they have a table.
  *
- * A thread of its own reads ingest's log from a place that it keeps on disk, and moves the place
- * when the server has said that it has the rows: at least once, and a try that is made again
- * carries the token of the one before, by which the server (and the sums behind its table) takes it
- * once. While the server is down the log is kept for it, up to a bound; what is then given up is
- * counted. Nothing else waits for it. Depends on: base, proto, libcurl. Threads: its own; callers
- * as said below. */
+ * Each stream has a feed, which knows nothing of the others: a thread of its own reads ingest's log
+ * from a place that it keeps on disk, and moves the place when the server has said that it has the
+ * rows: at least once, and a try that is made again carries the token of the one before, by which
+ * the server (and the sums behind its table) takes it once. While the server is down the log is
+ * kept for it, up to a bound; what is then given up is counted. Nothing else waits for it. Depends
+ * on: base, proto, libcurl. Threads: its own; callers as said below. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,8 +19,9 @@
 #include "proto/codec.h"
 
 struct clickhouse_settings {
-    const char *url; /* "http://127.0.0.1:8123"; "": off */
-    const char *database, *table;
+    const char *url;                                    /* "http://127.0.0.1:8123"; "": off */
+    const char *database, *table;                       /* of flow records */
+    const char *alerts_table, *stats_table, *dns_table; /* "": not written */
     const char *user, *password_file, *ca_file;
     const char *compression;                    /* "zstd" | "off" */
     uint64_t batch_rows, batch_bytes, batch_ns; /* what ends a batch */
@@ -33,6 +35,9 @@ struct clickhouse_settings {
 extern const struct config_field clickhouse_fields[];
 
 bool clickhouse_is_on(const struct clickhouse_settings *settings);
+/* The table of a stream's records; "": they are not written. */
+const char *clickhouse_table_of(const struct clickhouse_settings *settings,
+                                enum record_stream stream);
 /* 0, or -errno with `err` naming the setting; asks nobody. Nothing is checked where it is off. */
 MUST_USE int clickhouse_check(const struct clickhouse_settings *settings, struct error *err);
 
@@ -43,17 +48,17 @@ struct clickhouse_peer {
 };
 MUST_USE bool clickhouse_peer_of(const struct clickhouse_settings *settings,
                                  struct clickhouse_peer *out);
-/* Asks the server for the table, as the feed does: how many columns it would fill, and whether it
- * keeps whole records, for questions. -errno with `err`: it does not answer, or has no such table.
- */
-MUST_USE int clickhouse_probe(const struct clickhouse_settings *settings, bool *keeps_records,
-                              struct error *err);
+/* Asks the server for a stream's table, as the feed does: how many columns it would fill, and
+ * whether it keeps whole records, for questions. -errno with `err`: it does not answer, or has no
+ * such table. */
+MUST_USE int clickhouse_probe(const struct clickhouse_settings *settings, enum record_stream stream,
+                              bool *keeps_records, struct error *err);
 
 /* ---- the feed ---- */
 
 /* A batch of the log. Borrowed for the call. */
 struct clickhouse_batch {
-    bool is_flows; /* the others are passed over */
+    enum record_stream stream; /* of others it is passed over */
     const char *sensor_id, *boot_id;
     uint64_t first_seq;
     uint32_t record_count;
@@ -77,20 +82,23 @@ struct clickhouse_log {
 
 struct clickhouse;
 
-/* Reads (or makes) the file `path`, where the place in the log is kept. NULL with `err`. `settings`
- * outlive it. */
+/* The feed of a stream that has a table. Reads (or makes) the file `path`, where its place in the
+ * log is kept. NULL with `err`. `settings` outlive it. */
 MUST_USE struct clickhouse *clickhouse_new(const struct clickhouse_settings *settings,
-                                           const char *path, struct error *err);
+                                           enum record_stream stream, const char *path,
+                                           struct error *err);
 /* Begins to read; what the log has now is counted as waiting. 0 or -errno. */
 MUST_USE int clickhouse_start(struct clickhouse *clickhouse, const struct clickhouse_log *log,
                               struct error *err);
-/* A batch of flow records is in the log, up to `position`. One thread; never waits for the server.
+/* A batch of the stream is in the log, up to `position`. One thread; never waits for the server.
  */
 void clickhouse_note(struct clickhouse *clickhouse, uint32_t records, uint64_t position);
 /* What the log has before this position is not needed here. Any thread. */
 uint64_t clickhouse_position(const struct clickhouse *clickhouse);
-/* What waits is tried once more, for two seconds at most; the rest stays in the log. NULL is
- * allowed. */
+/* What waits is tried once more, for two seconds at most; the rest stays in the log. Does not wait.
+ * NULL is allowed. */
+void clickhouse_stop(struct clickhouse *clickhouse);
+/* Stops it, and waits for that. NULL is allowed. */
 void clickhouse_free(struct clickhouse *clickhouse);
 DEFINE_AUTO(clickhouse, clickhouse_free);
 
@@ -151,7 +159,7 @@ struct clickhouse_counts {
     uint64_t taken; /* records that came, and those that waited in the log at the start */
     uint64_t inserted;
     uint64_t refused;     /* by an answer that says it will not be another one */
-    uint64_t undecodable; /* no flow record */
+    uint64_t undecodable; /* no record of the stream */
     uint64_t dropped;     /* given up since the log would have grown over queue_size */
     uint64_t waiting;
     bool is_waiting_known;     /* false: what waits from an earlier life is not counted yet */

@@ -5,21 +5,24 @@
 #include "collector-ui/clickhouse/clickhouse_private.h"
 #include "proto/row/flow_row.h"
 
-#define FLOW_BYTES (CODEC_FLOW_BYTES_MAX + CODEC_IDENTITY_BYTES_MAX)
-#define ROOM_FIRST ((size_t)256 << 10)
+#define FLOW_BYTES      (CODEC_FLOW_BYTES_MAX + CODEC_IDENTITY_BYTES_MAX)
+#define RECORD_BYTES    ((size_t)256 << 10) /* of any stream: the codec's own bounds are below it */
+#define ROOM_FIRST      ((size_t)256 << 10)
+#define ROW_BYTES_FIRST ((size_t)64 << 10)
+#define ROW_BYTES_MOST  ((size_t)16 << 20)
 
 bool clickhouse_body_init(struct clickhouse_body *body, bool is_packed)
 {
-    *body = (struct clickhouse_body){.flow = malloc(FLOW_BYTES),
+    *body = (struct clickhouse_body){.record = malloc(RECORD_BYTES),
                                      .row = malloc(FLOW_ROW_BYTES_MAX(FLOW_BYTES)),
                                      .packer = is_packed ? packer_new() : NULL};
-    return body->flow != NULL && body->row != NULL && (!is_packed || body->packer != NULL);
+    return body->record != NULL && body->row != NULL && (!is_packed || body->packer != NULL);
 }
 
 void clickhouse_body_fini(struct clickhouse_body *body)
 {
     free(body->bytes);
-    free(body->flow);
+    free(body->record);
     free(body->row);
     packer_free(body->packer);
     free(body->packed);
@@ -53,21 +56,15 @@ static bool reserve(struct clickhouse_body *body, size_t more)
     return true;
 }
 
-/* 1: a row more; 0: it is no flow record; -1: no memory. */
-static int add_record(struct clickhouse_body *body, struct row_table *table,
-                      const struct codec_slice *record, const struct codec_identity *identity,
-                      uint64_t seq)
+/* `length` bytes of body->record. 1: a row more; 0: it is no flow record; -1: no memory. */
+static int add_flow(struct clickhouse_body *body, struct row_table *table,
+                    const struct codec_slice *record, size_t whole)
 {
-    if (record->length > CODEC_FLOW_BYTES_MAX) {
-        return 0;
-    }
-    memcpy(body->flow, record->bytes, record->length);
-    const size_t more =
-        codec_append_number(identity, seq, body->flow + record->length, CODEC_IDENTITY_BYTES_MAX);
-    const size_t length = flow_row_from_flow(body->flow, record->length + more, body->row,
-                                             FLOW_ROW_BYTES_MAX(FLOW_BYTES));
+    const size_t length = whole > FLOW_BYTES ? 0
+                                             : flow_row_from_flow(body->record, whole, body->row,
+                                                                  FLOW_ROW_BYTES_MAX(FLOW_BYTES));
 
-    if (more == 0 || length == 0) {
+    if (length == 0) {
         return 0;
     }
     const struct row_source source = {body->row, length, record->bytes, record->length};
@@ -82,7 +79,50 @@ static int add_record(struct clickhouse_body *body, struct row_table *table,
     return written > 0;
 }
 
-bool clickhouse_body_add(struct clickhouse_body *body, struct row_table *table,
+/* Likewise, of a record that has a table of its own form. */
+static int add_other(struct clickhouse_body *body, const struct record_table *table,
+                     const struct codec_slice *record, size_t whole)
+{
+    for (size_t room = ROW_BYTES_FIRST; room <= ROW_BYTES_MOST; room *= 2) {
+        size_t written = 0;
+
+        if (!reserve(body, room)) {
+            return -1;
+        }
+        switch (record_table_write(table, body->record, record->length, whole,
+                                   body->bytes + body->length, body->room - body->length,
+                                   &written)) {
+        case RECORD_TABLE_WRITTEN:
+            body->length += written;
+            return 1;
+        case RECORD_TABLE_SHORT:
+            break;
+        default:
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int add_record(struct clickhouse_body *body, const struct clickhouse_table *table,
+                      const struct codec_slice *record, const struct codec_identity *identity,
+                      uint64_t seq)
+{
+    if (record->length > RECORD_BYTES - CODEC_IDENTITY_BYTES_MAX) {
+        return 0;
+    }
+    memcpy(body->record, record->bytes, record->length);
+    const size_t more =
+        codec_append_number(identity, seq, body->record + record->length, CODEC_IDENTITY_BYTES_MAX);
+
+    if (more == 0) {
+        return 0;
+    }
+    return table->flows != NULL ? add_flow(body, table->flows, record, record->length + more)
+                                : add_other(body, table->others, record, record->length + more);
+}
+
+bool clickhouse_body_add(struct clickhouse_body *body, const struct clickhouse_table *table,
                          const struct clickhouse_batch *batch)
 {
     const struct clickhouse_body before = *body;

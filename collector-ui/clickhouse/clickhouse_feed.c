@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "collector-ui/clickhouse/clickhouse_private.h"
 
-#define PART             "clickhouse"
 #define RETRY_FIRST_NS   NS_PER_SEC
 #define RETRY_LONGEST_NS (10 * NS_PER_SEC)
 #define DOUBLINGS_MAX    4
@@ -48,10 +47,10 @@ static void tell_failure(struct clickhouse *ch, const struct error *err)
     (void)snprintf(ch->counts.reason, sizeof(ch->counts.reason), "%.299s", err->message);
     (void)pthread_mutex_unlock(&ch->lock);
     if (ch->failures == 1) {
-        log_warn(PART, "ClickHouse takes no rows; they wait in the log", "reason=%s",
+        log_warn(ch->part, "ClickHouse takes no rows; they wait in the log", "reason=%s",
                  log_quote(err->message, quoted, sizeof(quoted)));
     } else {
-        log_debug(PART, "ClickHouse still takes no rows", "tries=%u reason=%s", ch->failures,
+        log_debug(ch->part, "ClickHouse still takes no rows", "tries=%u reason=%s", ch->failures,
                   log_quote(err->message, quoted, sizeof(quoted)));
     }
 }
@@ -59,7 +58,7 @@ static void tell_failure(struct clickhouse *ch, const struct error *err)
 static void tell_success(struct clickhouse *ch)
 {
     if (ch->failures > 0) {
-        log_info(PART, "ClickHouse takes rows again", "tries=%u", ch->failures);
+        log_info(ch->part, "ClickHouse takes rows again", "tries=%u", ch->failures);
     }
     ch->failures = 0;
     (void)pthread_mutex_lock(&ch->lock);
@@ -102,8 +101,8 @@ static void note_missing(struct clickhouse *ch)
         (void)pthread_mutex_lock(&ch->lock);
         ch->counts.missing_bytes += missing - ch->missing;
         (void)pthread_mutex_unlock(&ch->lock);
-        log_warn(PART, "a piece of the log is not there: its rows are not written", "bytes=%llu",
-                 (unsigned long long)(missing - ch->missing));
+        log_warn(ch->part, "a piece of the log is not there: its rows are not written",
+                 "bytes=%llu", (unsigned long long)(missing - ch->missing));
         ch->missing = missing;
     }
 }
@@ -152,11 +151,12 @@ static int fill_one(struct clickhouse *ch, uint64_t until, struct error *err)
 
     note_missing(ch);
     if (result == -EBADMSG) {
-        log_error(PART, err->message, NULL);
+        log_error(ch->part, err->message, NULL);
         error_clear(err);
         return 1;
     }
-    if (result <= 0 || !batch.is_flows || clickhouse_body_add(&ch->body, ch->table, &batch)) {
+    if (result <= 0 || batch.stream != ch->stream ||
+        clickhouse_body_add(&ch->body, &ch->table, &batch)) {
         return result;
     }
     return error_set(err, ENOMEM, "no memory for a batch of %u rows", ch->body.rows);
@@ -186,7 +186,8 @@ static int fill(struct clickhouse *ch, struct error *err)
         }
         const bool is_over = clickhouse_is_stopping(ch) || clock_monotonic_ns() >= until_ns;
 
-        if (planned == 0 ? is_full(ch) || (is_over && (result == 0 || ch->body.frames > 0))
+        if (planned == 0 ? is_full(ch) || clickhouse_is_stopping(ch) ||
+                               (is_over && (result == 0 || ch->body.frames > 0))
                          : result == 0) {
             break;
         }
@@ -230,13 +231,12 @@ static void take_refused(struct clickhouse *ch, const struct error *err)
         ch->frames_max = ch->body.frames > 1 ? ch->body.frames / 2 : 1;
         ch->is_suspect = true;
         ch->state.to = 0;
-        row_table_free(ch->table);
-        ch->table = NULL;
+        clickhouse_table_fini(&ch->table);
         forget_batch(ch);
         return;
     }
-    log_warn(PART, "ClickHouse refuses rows; they are given up", "rows=%u reason=%s", ch->body.rows,
-             log_quote(err->message, quoted, sizeof(quoted)));
+    log_warn(ch->part, "ClickHouse refuses rows; they are given up", "rows=%u reason=%s",
+             ch->body.rows, log_quote(err->message, quoted, sizeof(quoted)));
     count_batch(ch, false);
     advance(ch, ch->body_end);
 }
@@ -251,15 +251,14 @@ static enum clickhouse_outcome look_at_table(struct clickhouse *ch, struct error
     if (outcome != CLICKHOUSE_DONE) {
         return outcome;
     }
-    ch->table = row_table_new(text, length, err);
-    if (ch->table == NULL) {
-        error_prefix(err, "table %s.%s", ch->settings->database, ch->settings->table);
+    if (clickhouse_table_read(ch->stream, text, length, &ch->table, err) != 0) {
+        error_prefix(err, "table %s.%s", ch->settings->database, ch->table_name);
         return CLICKHOUSE_MISFIT;
     }
-    const uint32_t left_out = row_table_left_out(ch->table, &name);
+    const uint32_t left_out = clickhouse_table_left_out(&ch->table, &name);
 
     if (left_out > 0) {
-        log_warn(PART, "columns of the table stay empty: their types hold no such value",
+        log_warn(ch->part, "columns of the table stay empty: their types hold no such value",
                  "columns=%u first=%s", left_out, name);
     }
     return CLICKHOUSE_DONE;
@@ -283,13 +282,15 @@ static enum clickhouse_outcome send_batch(struct clickhouse *ch, struct error *e
     const struct clickhouse_rows rows = clickhouse_body_rows(&ch->body);
 
     clickhouse_state_token(&ch->state, token);
-    return clickhouse_http_insert(ch->http, row_table_columns(ch->table), token, &rows, err);
+    return clickhouse_http_insert(ch->http, clickhouse_table_columns(&ch->table), token, &rows,
+                                  err);
 }
 
 /* One step. False: it failed, and `err` says why. */
 static bool step(struct clickhouse *ch, struct error *err)
 {
-    enum clickhouse_outcome outcome = ch->table == NULL ? look_at_table(ch, err) : CLICKHOUSE_DONE;
+    enum clickhouse_outcome outcome =
+        clickhouse_table_is_known(&ch->table) ? CLICKHOUSE_DONE : look_at_table(ch, err);
 
     if (outcome == CLICKHOUSE_DONE) {
         if (!ch->is_filled && fill(ch, err) != 0) {
@@ -305,8 +306,7 @@ static bool step(struct clickhouse *ch, struct error *err)
         take_refused(ch, err);
         return true;
     case CLICKHOUSE_MISFIT: /* whoever mends it may change the columns */
-        row_table_free(ch->table);
-        ch->table = NULL;
+        clickhouse_table_fini(&ch->table);
         forget_batch(ch);
         return false;
     default:
@@ -316,18 +316,18 @@ static bool step(struct clickhouse *ch, struct error *err)
 
 /* ---- the log's bound ---- */
 
-/* Flow records from the reader on, until it is at `until`. */
+/* Records of the stream from the reader on, until it is at `until`. */
 static uint64_t pass_over(struct clickhouse *ch, uint64_t until)
 {
     uint64_t records = 0;
     int result = 1;
 
-    while (result != 0 && ch->log.position(ch->reader) < until) {
+    while (result != 0 && ch->log.position(ch->reader) < until && !clickhouse_is_stopping(ch)) {
         struct clickhouse_batch batch;
         struct error err = {0};
 
         result = ch->log.next(ch->reader, until, &batch, &err);
-        records += result > 0 && batch.is_flows ? batch.record_count : 0;
+        records += result > 0 && batch.stream == ch->stream ? batch.record_count : 0;
         if (result < 0 && result != -EBADMSG) {
             break;
         }
@@ -356,7 +356,8 @@ static void shed(struct clickhouse *ch)
     ch->counts.dropped += records;
     (void)pthread_mutex_unlock(&ch->lock);
     if (records > 0) {
-        log_warn(PART, "rows are given up: the log is not kept longer than clickhouse.queue_size",
+        log_warn(ch->part,
+                 "rows are given up: the log is not kept longer than clickhouse.queue_size",
                  "rows=%llu", (unsigned long long)records);
     }
     advance(ch, ch->log.position(ch->reader));
@@ -399,11 +400,11 @@ static void count_waiting(struct clickhouse *ch)
 
     (void)pthread_mutex_lock(&ch->lock);
     ch->counts.taken += records;
-    ch->counts.is_waiting_known = true;
+    ch->counts.is_waiting_known = !clickhouse_is_stopping(ch);
     (void)pthread_mutex_unlock(&ch->lock);
     close_reader(ch);
     if (records > 0) {
-        log_info(PART, "rows wait in the log", "rows=%llu", (unsigned long long)records);
+        log_info(ch->part, "rows wait in the log", "rows=%llu", (unsigned long long)records);
     }
 }
 

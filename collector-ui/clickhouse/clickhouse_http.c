@@ -15,6 +15,7 @@
 
 struct clickhouse_http {
     const struct clickhouse_settings *settings;
+    const char *table;
     struct transfer_limits limits;
     CURL *curl;
     struct curl_slist *headers, *packed_headers;
@@ -73,6 +74,7 @@ static bool set_up(struct clickhouse_http *http)
 }
 
 struct clickhouse_http *clickhouse_http_new(const struct clickhouse_settings *settings,
+                                            const char *table,
                                             const atomic_uint_fast64_t *deadline_ns,
                                             struct error *err)
 {
@@ -80,6 +82,7 @@ struct clickhouse_http *clickhouse_http_new(const struct clickhouse_settings *se
 
     if (http != NULL) {
         http->settings = settings;
+        http->table = table;
         http->limits = (struct transfer_limits){settings->timeout_ns, deadline_ns};
         http->answer = malloc(ANSWER_BYTES + 1);
         http->curl = transfer_new(&http->limits, settings->ca_file, http->reason);
@@ -305,7 +308,7 @@ enum clickhouse_outcome clickhouse_http_describe(struct clickhouse_http *http, c
 
     (void)snprintf(statement, sizeof(statement),
                    "DESCRIBE TABLE `%.64s`.`%.64s` FORMAT TabSeparated", http->settings->database,
-                   http->settings->table);
+                   http->table);
     const struct clickhouse_rows none = {0};
     const enum clickhouse_outcome outcome = ask(http, statement, NULL, &none, err);
 
@@ -322,7 +325,7 @@ enum clickhouse_outcome clickhouse_http_insert(struct clickhouse_http *http, con
     char *statement = NULL;
 
     if (asprintf(&statement, "INSERT INTO `%s`.`%s` (%s) FORMAT RowBinary",
-                 http->settings->database, http->settings->table, columns) < 0) {
+                 http->settings->database, http->table, columns) < 0) {
         (void)error_set(err, ENOMEM, "no memory");
         return CLICKHOUSE_RETRY;
     }

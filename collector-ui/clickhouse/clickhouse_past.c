@@ -48,7 +48,7 @@ struct clickhouse_past *clickhouse_past_new(const struct clickhouse_settings *se
         past->settings.user = settings->query_user;
         past->settings.password_file = settings->query_password_file;
     }
-    past->http = clickhouse_http_new(&past->settings, &past->never, err);
+    past->http = clickhouse_http_new(&past->settings, past->settings.table, &past->never, err);
     if (past->http == NULL) {
         clickhouse_past_free(past);
         return NULL;

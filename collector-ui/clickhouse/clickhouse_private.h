@@ -8,6 +8,7 @@
 #include "base/packing/packing.h"
 #include "base/transfer/transfer.h"
 #include "collector-ui/clickhouse/clickhouse.h"
+#include "proto/row/record_table.h"
 #include "proto/row/row_table.h"
 
 #define CLICKHOUSE_ID_BYTES    33
@@ -44,7 +45,9 @@ enum clickhouse_outcome {
 
 struct clickhouse_rows;
 struct clickhouse_http;
+/* `table`: of its statements; lives as long. */
 MUST_USE struct clickhouse_http *clickhouse_http_new(const struct clickhouse_settings *settings,
+                                                     const char *table,
                                                      const atomic_uint_fast64_t *deadline_ns,
                                                      struct error *err);
 void clickhouse_http_free(struct clickhouse_http *http); /* NULL is allowed */
@@ -70,6 +73,26 @@ enum clickhouse_outcome clickhouse_http_select(struct clickhouse_http *http, con
 /* What an answer means: its status, and ClickHouse's own code (0: none) with its words. Pure. */
 enum clickhouse_outcome clickhouse_judge(long status, long code, const char *words);
 
+/* ---- clickhouse_table.c: what a table takes of a stream's records ---- */
+
+struct clickhouse_table {
+    struct row_table *flows;     /* of FlowRow; NULL: it is another stream's */
+    struct record_table *others; /* of the record itself */
+};
+
+/* Both NULL: it is none yet. */
+static inline bool clickhouse_table_is_known(const struct clickhouse_table *table)
+{
+    return table->flows != NULL || table->others != NULL;
+}
+/* `description`: what DESCRIBE TABLE answers. 0 or -errno. */
+MUST_USE int clickhouse_table_read(enum record_stream stream, const char *description,
+                                   size_t length, struct clickhouse_table *out, struct error *err);
+void clickhouse_table_fini(struct clickhouse_table *table);
+const char *clickhouse_table_columns(const struct clickhouse_table *table);
+uint32_t clickhouse_table_left_out(const struct clickhouse_table *table, const char **first);
+bool clickhouse_table_keeps_records(const struct clickhouse_table *table);
+
 /* ---- clickhouse_body.c: records as rows ---- */
 
 struct clickhouse_body {
@@ -77,7 +100,7 @@ struct clickhouse_body {
     size_t length, room;
     uint32_t rows, frames;
     uint64_t records, undecodable; /* records = rows + undecodable */
-    uint8_t *flow, *row;           /* scratch */
+    uint8_t *record, *row;         /* scratch */
     struct packer *packer;         /* NULL: rows travel as they are */
     uint8_t *packed;
     size_t packed_length, packed_room; /* length 0: they do so this time */
@@ -87,7 +110,8 @@ MUST_USE bool clickhouse_body_init(struct clickhouse_body *body, bool is_packed)
 void clickhouse_body_fini(struct clickhouse_body *body);
 void clickhouse_body_clear(struct clickhouse_body *body);
 /* Appends the batch's rows. False: no memory, and none of them is there. */
-MUST_USE bool clickhouse_body_add(struct clickhouse_body *body, struct row_table *table,
+MUST_USE bool clickhouse_body_add(struct clickhouse_body *body,
+                                  const struct clickhouse_table *table,
                                   const struct clickhouse_batch *batch);
 /* What is sent: packed where that is wanted and makes it less. */
 struct clickhouse_rows {
@@ -122,6 +146,9 @@ MUST_USE bool clickhouse_row_reader_take(struct clickhouse_row_reader *reader, c
 
 struct clickhouse {
     const struct clickhouse_settings *settings;
+    enum record_stream stream;
+    const char *part;       /* "clickhouse alerts": in the log */
+    const char *table_name; /* of the settings */
     char path[CLICKHOUSE_PATH_BYTES];
     struct clickhouse_log log;
     pthread_t thread;
@@ -139,7 +166,7 @@ struct clickhouse {
     /* The thread's: */
     struct clickhouse_state state;
     struct clickhouse_http *http;
-    struct row_table *table;
+    struct clickhouse_table table;
     void *reader;
     uint64_t missing; /* of the reader, as counted */
     struct clickhouse_body body;

@@ -32,11 +32,32 @@ const struct config_field clickhouse_fields[] = {
      .max = 64,
      .help = "Table that takes a row each flow record."},
     {.type = CONFIG_TEXT,
+     .key = "alerts_table",
+     .offset = FIELD(alerts_table),
+     .value = "",
+     .max = 64,
+     .help = "Table that takes a row each alert record, \"alerts\" in "
+             "deploy/clickhouse/04_alerts_stats.sql; empty: alerts are not written."},
+    {.type = CONFIG_TEXT,
+     .key = "stats_table",
+     .offset = FIELD(stats_table),
+     .value = "",
+     .max = 64,
+     .help = "Table that takes a row a second of each sensor, \"stats\" there; empty: statistics "
+             "are not written."},
+    {.type = CONFIG_TEXT,
+     .key = "dns_table",
+     .offset = FIELD(dns_table),
+     .value = "",
+     .max = 64,
+     .help = "Table that takes a row each DNS transaction, \"dns\" there (sensors send them with "
+             "dns.records); empty: they are not written."},
+    {.type = CONFIG_TEXT,
      .key = "user",
      .offset = FIELD(user),
      .value = "default",
      .max = 128,
-     .help = "Who writes; needs INSERT on the table."},
+     .help = "Who writes; needs INSERT on the tables."},
     {.type = CONFIG_TEXT,
      .key = "password_file",
      .offset = FIELD(password_file),
@@ -91,9 +112,9 @@ const struct config_field clickhouse_fields[] = {
      .value = "4GiB",
      .min = 1048576,
      .max = 1e15,
-     .help =
-         "Of the log, on disk, that is kept while the server takes nothing; above it the oldest "
-         "rows are given up and counted."},
+     .help = "Of the log, on disk, that is kept for each table while the server takes nothing; "
+             "above it "
+             "the oldest rows are given up and counted."},
     {.type = CONFIG_CHOICE,
      .key = "query",
      .offset = FIELD(query),
@@ -143,6 +164,23 @@ bool clickhouse_is_on(const struct clickhouse_settings *settings)
     return settings->url[0] != '\0';
 }
 
+const char *clickhouse_table_of(const struct clickhouse_settings *settings,
+                                enum record_stream stream)
+{
+    switch (stream) {
+    case RECORD_FLOWS:
+        return settings->table;
+    case RECORD_ALERTS:
+        return settings->alerts_table;
+    case RECORD_STATS:
+        return settings->stats_table;
+    case RECORD_DNS:
+        return settings->dns_table;
+    default:
+        return "";
+    }
+}
+
 bool clickhouse_is_asked(const struct clickhouse_settings *settings)
 {
     return clickhouse_is_on(settings) && strcmp(settings->query, "on") == 0;
@@ -179,6 +217,34 @@ static int check_name(const char *key, const char *name, struct error *err)
                            name);
 }
 
+/* Empty: that stream is not written. Two streams in one table would not fit. */
+static int check_tables(const struct clickhouse_settings *settings, struct error *err)
+{
+    static const struct {
+        const char *key;
+        enum record_stream stream;
+    } tables[] = {{"table", RECORD_FLOWS},
+                  {"alerts_table", RECORD_ALERTS},
+                  {"stats_table", RECORD_STATS},
+                  {"dns_table", RECORD_DNS}};
+    int result = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(tables) && result == 0; i++) {
+        const char *name = clickhouse_table_of(settings, tables[i].stream);
+
+        if (i == 0 || name[0] != '\0') {
+            result = check_name(tables[i].key, name, err);
+        }
+        for (size_t j = 0; j < i && result == 0 && name[0] != '\0'; j++) {
+            if (strcmp(name, clickhouse_table_of(settings, tables[j].stream)) == 0) {
+                result = error_set(err, EINVAL, "%s: \"%.64s\" is what %s names, too",
+                                   tables[i].key, name, tables[j].key);
+            }
+        }
+    }
+    return result;
+}
+
 static int check(const struct clickhouse_settings *settings, struct error *err)
 {
     struct transfer_url url;
@@ -188,7 +254,7 @@ static int check(const struct clickhouse_settings *settings, struct error *err)
         result = check_name("database", settings->database, err);
     }
     if (result == 0) {
-        result = check_name("table", settings->table, err);
+        result = check_tables(settings, err);
     }
     if (result == 0 && settings->ca_file[0] != '\0' && !is_https(settings->url)) {
         result = error_set(err, EINVAL, "ca_file: the URL asks for no TLS (https://)");

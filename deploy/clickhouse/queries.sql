@@ -115,3 +115,83 @@ WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
 GROUP BY client_site, server_site
 ORDER BY bytes_sent + bytes_received DESC
 LIMIT 50;
+
+-- name: incidents
+-- Incidents of the range, the worst first, each in its last state. (Alerts, statistics and DNS: 04_alerts_stats.sql.)
+SELECT last_time, severity, kind, state, sensor_id, attackers_ip, victims_ip, description
+FROM
+(
+    SELECT * FROM netscope.alerts
+    WHERE last_time >= {from:DateTime} AND last_time < {to:DateTime}
+    ORDER BY last_time DESC, record_seq DESC
+    LIMIT 1 BY alert_id
+)
+ORDER BY indexOf(['critical', 'high', 'medium', 'low', 'info'], severity), last_time DESC
+LIMIT 100;
+
+-- name: attackers
+-- Who is behind the most incidents.
+SELECT attacker, uniqExact(alert_id) AS incidents, groupUniqArray(kind) AS kinds, max(last_time) AS last_seen
+FROM netscope.alerts
+ARRAY JOIN attackers_ip AS attacker
+WHERE last_time >= {from:DateTime} AND last_time < {to:DateTime}
+GROUP BY attacker
+ORDER BY incidents DESC, last_seen DESC
+LIMIT 20;
+
+-- name: flows_of_incidents
+-- The flows that incidents name as evidence.
+SELECT a.alert_id, a.kind, f.start_time, f.client_ip, f.server_ip, f.server_port, f.app_protocol, f.tcp_conn_state
+FROM
+(
+    SELECT DISTINCT alert_id, kind, evidence_community_ids AS ids FROM netscope.alerts
+    WHERE last_time >= {from:DateTime} AND last_time < {to:DateTime}
+) AS a
+ARRAY JOIN ids AS id
+INNER JOIN
+(
+    SELECT * FROM netscope.flows FINAL
+    WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime} AND event = 'end'
+) AS f ON f.community_id = id
+ORDER BY f.start_time
+LIMIT 1000;
+
+-- name: sensor_health
+-- Each sensor by minute: packets, what was lost before the flow stage, retransmissions, flows held.
+SELECT
+    toStartOfMinute(end_time) AS minute, sensor_id,
+    sum(totals_packets) AS packets,
+    sum(totals_bytes) * 8 / 60 AS bits_a_second,
+    sum(totals_lost_packets) AS lost_packets,
+    sum(tcp_health_retransmitted_segments) / greatest(sum(tcp_health_data_segments), 1) AS retransmitted,
+    max(totals_flows_active) AS flows_active
+FROM netscope.stats FINAL
+WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
+GROUP BY minute, sensor_id
+ORDER BY minute, sensor_id;
+
+-- name: losses
+-- Where records and packets were lost, and why: the last ledger of each sensor's process.
+SELECT sensor_id, boot_id, entry.1 AS stage, entry.2 AS name, loss.1 AS reason, loss.2 AS lost
+FROM
+(
+    SELECT sensor_id, boot_id,
+        argMax(arrayZip(ledger_stage, ledger_name, arrayMap((r, c) -> arrayZip(r, c), ledger_lost_reason, ledger_lost_count)), record_seq) AS entries
+    FROM netscope.stats
+    WHERE end_time >= {from:DateTime} AND end_time < {to:DateTime}
+    GROUP BY sensor_id, boot_id
+)
+ARRAY JOIN entries AS entry
+ARRAY JOIN entry.3 AS loss
+WHERE loss.2 > 0
+ORDER BY lost DESC
+LIMIT 50;
+
+-- name: failing_names
+-- Names that do not exist, by how many clients ask for them.
+SELECT name, uniqExact(client_ip) AS clients, count() AS answers
+FROM netscope.dns FINAL
+WHERE time >= {from:DateTime} AND time < {to:DateTime} AND rcode_name = 'NXDOMAIN'
+GROUP BY name
+ORDER BY clients DESC, answers DESC
+LIMIT 20;

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Session } from 'chdb';
-import { BIN, ROOT, runSensor, statements, until } from './tools.mjs';
+import { BIN, ROOT, queries, runSensor, statements, until } from './tools.mjs';
 
 const TOPIC = 'netscope.flowrows.v1';
 const FLOWS = 20000;
@@ -87,7 +87,7 @@ after(() => {
 });
 
 test('every statement runs as it is shipped, twice', () => {
-    for (const name of ['01_flows.sql', '02_rollups.sql']) {
+    for (const name of ['01_flows.sql', '02_rollups.sql', '04_alerts_stats.sql']) {
         for (const text of [...statements(name), ...statements(name)]) {
             session.query(text);
         }
@@ -190,17 +190,6 @@ test('a record that comes twice is one row', () => {
     session.query('OPTIMIZE TABLE netscope.flows FINAL');
     assert.equal(number('SELECT count() FROM netscope.flows'), BigInt(records.length));
 });
-
-// The text of queries.sql by its "-- name:" lines.
-function queries() {
-    const text = fs.readFileSync(path.join(ROOT, 'deploy/clickhouse/queries.sql'), 'utf8');
-    return Object.fromEntries(
-        text.split(/^-- name: /m).slice(1).map((part) => {
-            const end = part.indexOf('\n');
-            return [part.slice(0, end).trim(), part.slice(end).replace(/--.*$/gm, '').replace(/;\s*$/, '')];
-        }),
-    );
-}
 
 function answer(name) {
     const times = records.map((r) => Date.parse(r.end_time));

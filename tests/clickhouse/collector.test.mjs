@@ -48,7 +48,7 @@ function fetchPage(page) {
 }
 
 async function metric(name) {
-    const line = (await fetchPage('/metrics')).split('\n').find((text) => text.startsWith(`netscope_collector_clickhouse_${name} `));
+    const line = (await fetchPage('/metrics')).split('\n').find((text) => text.startsWith(`netscope_collector_clickhouse_${name}{stream="flows"} `));
     return line === undefined ? undefined : Number(line.split(' ').pop());
 }
 

@@ -113,7 +113,7 @@ test('after the days have gone, every question is answered as before, out of Cli
     // One after the other: records of one time stand in the order in which they were stored, which is that of the table's only then.
     for (const [at, sensor] of ['one', 'two'].entries()) {
         await feed(sensor, 'mix');
-        await until('all is stored and in ClickHouse', async () => (await collector.metric('clickhouse_waiting')) === 0 && (await collector.metric('ingest_backlog_bytes')) === 0 &&
+        await until('all is stored and in ClickHouse', async () => (await collector.metric('clickhouse_waiting{stream="flows"}')) === 0 && (await collector.metric('ingest_backlog_bytes')) === 0 &&
             number('SELECT uniqExact(sensor_id) FROM netscope.flows') === at + 1 && Number((await past(`/v1/hosts?${TIMES}`)).records) === 0);
     }
     own = await answers();

@@ -19,6 +19,17 @@ export function statements(name) {
         .filter(Boolean);
 }
 
+// The text of queries.sql by its "-- name:" lines.
+export function queries() {
+    const text = fs.readFileSync(path.join(ROOT, 'deploy/clickhouse/queries.sql'), 'utf8');
+    return Object.fromEntries(
+        text.split(/^-- name: /m).slice(1).map((part) => {
+            const end = part.indexOf('\n');
+            return [part.slice(0, end).trim(), part.slice(end).replace(/--.*$/gm, '').replace(/;\s*$/, '')];
+        }),
+    );
+}
+
 // Without settings of whoever runs the tests.
 export function cleanEnvironment() {
     return Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('NETSCOPE_')));

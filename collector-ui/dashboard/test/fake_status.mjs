@@ -30,6 +30,10 @@ export function collector_status(world, control, clients, boot) {
             failing: trouble, reason: trouble ? 'it answers 503' : '', waiting: n(trouble ? 91000 : 120), waiting_known: true, inserted: n(s * 4100), refused: '0', undecodable: '0', dropped: '0', retries: n(trouble ? 5 : 0), asked: true, questions: '14',
             records_read: '812000', questions_failed: n(trouble ? 2 : 0), questions_failing: trouble, questions_reason: trouble ? 'Connection refused' : '',
         },
+        clickhouse_others: [
+            { stream: 'alerts', failing: trouble, reason: trouble ? 'Table netscope.alerts does not exist' : '', waiting: n(trouble ? 12 : 0), waiting_known: true, inserted: '42', refused: '0', undecodable: '0', dropped: n(trouble ? 3 : 0) },
+            { stream: 'stats', failing: false, reason: '', waiting: '1', waiting_known: true, inserted: n(s * 3), refused: '0', undecodable: '0', dropped: '0' },
+        ],
         api: { streams: '2', records_sent: n(s * 900), records_dropped: '0', requests: n(s * 3), requests_refused: '1', logins_refused: '0', server_errors: '0', bytes_sent: n(s * 9e4) },
     };
 }

@@ -17,7 +17,10 @@ test('a status is read, and what is not told is not made up', () => {
     const ch = read_status(answer({ clickhouse: { failing: true, reason: 'no', waiting: '5', inserted: '7', refused: '1', dropped: '2', asked: true, questions: '3' } })).clickhouse;
     assert.deepEqual([ch?.failing, ch?.reason, ch?.waiting, ch?.inserted, ch?.lost, ch?.asked, ch?.questions, ch?.questions_failing], [true, 'no', null, 7, 3, true, 3, false]);
     assert.equal(read_status(answer({ clickhouse: { waiting: '5', waiting_known: true } })).clickhouse?.waiting, 5);
+    const others = read_status(answer({ clickhouse_others: [{ stream: 'alerts', failing: true, waiting: '2', waiting_known: true, inserted: '1', dropped: '4' }] })).clickhouse_others;
+    assert.deepEqual(others.map((o) => [o.stream, o.failing, o.waiting, o.inserted, o.lost]), [['alerts', true, 2, 1, 4]]);
     const none = read_status({});
+    assert.deepEqual(none.clickhouse_others, []);
     assert.deepEqual([none.clients, none.receivers, none.start_ms, none.live.clients_total], [[], [], null, 0]);
 });
 

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface as far as the collector asks it, with a table of five columns; it may be in all kinds of
+"""ClickHouse's HTTP interface as far as the collector asks it, with tables of five columns; it may be in all kinds of
 trouble. Rows of a statement whose token it knows are not taken again, as the server does."""
 import base64
 import ctypes
@@ -10,6 +10,8 @@ import urllib.parse
 
 COLUMNS = [("sensor_id", "LowCardinality(String)"), ("boot_id", "LowCardinality(String)"), ("record_seq", "UInt64"),
            ("end_time", "DateTime64(9, \\'UTC\\')"), ("forward_delta_packets", "UInt64")]
+ALERT_COLUMNS = [*COLUMNS[:3], ("last_time", COLUMNS[3][1]), ("suppressed_count", "UInt64")]
+STATS_COLUMNS = [*COLUMNS[:3], ("end_time", COLUMNS[3][1]), ("totals_packets", "UInt64")]
 
 
 def text(data, at):
@@ -64,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         statement = query["query"]
         if statement.startswith("DESCRIBE"):
             self.server.described.append(statement)
-            self.answer(*self.server.describe())
+            self.answer(*self.server.describe(statement.split("`")[3]))
             return
         answer = self.server.insert(statement, query, body, login)
         if answer is None:
@@ -84,8 +86,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Table:
+    """Of another stream than flows; as in ClickHouse, below."""
+
+    def __init__(self, columns):
+        self.columns, self.trouble, self.refuses = columns, [], None
+        self.inserts, self.rows, self.tokens = [], [], set()
+
+
 class ClickHouse(http.server.ThreadingHTTPServer):
-    """`trouble`: what becomes of the next INSERTs, in their order: a status (with ClickHouse's code), "gone" (hangs up, and
+    """The table `flows` is its own, `others` has those of other streams by their names. `trouble`: what becomes of the next INSERTs, in their order: a status (with ClickHouse's code), "gone" (hangs up, and
     nothing was done), "deaf" (it is done, and nobody hears of it), "slow" (likewise, after `seconds`); behind the last one
     all is well. `columns` None: there is no table. `refuses`: a batch with a row of such a sensor is refused for good."""
     daemon_threads = True
@@ -93,7 +103,7 @@ class ClickHouse(http.server.ThreadingHTTPServer):
     def __init__(self, port=0):
         self.trouble, self.columns, self.refuses, self.seconds = [], COLUMNS, None, 0
         self.lock, self.inserts, self.described = threading.Lock(), [], []
-        self.rows, self.tokens, self.encodings = [], set(), set()
+        self.rows, self.tokens, self.encodings, self.others = [], set(), set(), {}
         super().__init__(("127.0.0.1", port), Handler)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -107,28 +117,41 @@ class ClickHouse(http.server.ThreadingHTTPServer):
         self.thread.join()
         self.server_close()
 
-    def describe(self):
-        if self.columns is None:
-            return 404, b"Code: 60. DB::Exception: Table netscope.flows does not exist. (UNKNOWN_TABLE)", 60
-        return 200, "".join(f"{name}\t{kind}\t\t\t\t\t\n" for name, kind in self.columns).encode()
+    def table(self, name):
+        table = self if name == "flows" else self.others.get(name)
+        return None if table is None or table.columns is None else table
+
+    @staticmethod
+    def unknown(name):
+        return 404, b"Code: 60. DB::Exception: Table netscope.%s does not exist. (UNKNOWN_TABLE)" % name.encode(), 60
+
+    def describe(self, name):
+        table = self.table(name)
+        if table is None:
+            return self.unknown(name)
+        return 200, "".join(f"{column}\t{kind}\t\t\t\t\t\n" for column, kind in table.columns).encode()
 
     def insert(self, statement, query, body, login):
-        names = ", ".join(f"`{name}`" for name, _ in self.columns)
-        if statement != f"INSERT INTO `netscope`.`flows` ({names}) FORMAT RowBinary":
+        table_name = statement.split("`")[3]
+        table = self.table(table_name)
+        if table is None:
+            return self.unknown(table_name)
+        names = ", ".join(f"`{name}`" for name, _ in table.columns)
+        if statement != f"INSERT INTO `netscope`.`{table_name}` ({names}) FORMAT RowBinary":
             return 400, b"Code: 62. DB::Exception: " + statement.encode(), 62
         with self.lock:
-            trouble = self.trouble.pop(0) if self.trouble else None
-            self.inserts.append(Insert(query["insert_deduplication_token"], body, login, trouble))
-            rows = self.inserts[-1].rows
+            trouble = table.trouble.pop(0) if table.trouble else None
+            table.inserts.append(Insert(query["insert_deduplication_token"], body, login, trouble))
+            rows = table.inserts[-1].rows
             if isinstance(trouble, tuple):
                 return trouble[0], b"Code: %d. DB::Exception: no" % trouble[1], trouble[1]
             if trouble == "gone":
                 return None
-            if self.refuses is not None and any(row[0] == self.refuses for row in rows):
+            if table.refuses is not None and any(row[0] == table.refuses for row in rows):
                 return 400, b"Code: 469. DB::Exception: Constraint violated", 469
-            if self.inserts[-1].token not in self.tokens:
-                self.tokens.add(self.inserts[-1].token)
-                self.rows += rows
+            if table.inserts[-1].token not in table.tokens:
+                table.tokens.add(table.inserts[-1].token)
+                table.rows += rows
         if trouble == "slow":
             time.sleep(self.seconds)
         return None if trouble in ("deaf", "slow") else (200, b"")

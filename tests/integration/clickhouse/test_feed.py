@@ -16,12 +16,12 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 from end_to_end.fleet import Collector
-from server import COLUMNS, ClickHouse
+from server import ALERT_COLUMNS, COLUMNS, STATS_COLUMNS, ClickHouse, Table
 from support.programs import (COLLECTOR, PATIENCE, clean_environment, free_port, json_lines, main, make_traffic, metrics, run,
                               sensor, wait_until)
 
 try:
-    from support.foreign_stream import ALERTS, FLOWS, WELCOME, Stream, batch, hello, number, text
+    from support.foreign_stream import ALERTS, FLOWS, STATS, WELCOME, Stream, batch, hello, number, text
 except ImportError:
     print("SKIP: python3-grpcio is not installed")
     sys.exit(77)
@@ -34,6 +34,16 @@ def flow(packets=1, padding=0):
     """A flow record: flow_id, end_time, packets forward; a client's name of `padding` bytes."""
     client = text(4, "n" * padding) if padding else b""
     return (text(4, f"{packets:016x}") + text(7, number(1, int(time.time()))) + text(8, client) + text(11, number(1, packets)))
+
+
+def alert(suppressed):
+    """An alert record: alert_id, last_time, suppressed_count."""
+    return text(4, "a") + text(11, number(1, int(time.time()))) + number(36, suppressed)
+
+
+def second(packets):
+    """A stats record: end_time, totals.packets."""
+    return text(5, number(1, int(time.time()))) + text(6, number(1, packets))
 
 
 class Feed(unittest.TestCase):
@@ -59,17 +69,18 @@ class Feed(unittest.TestCase):
         stream.receive(WELCOME)
         return stream
 
-    def counted(self):
+    def counted(self, stream="flows"):
         page = metrics(f"http://127.0.0.1:{self.collector.http}/metrics")
-        counts = {result: int(page[f'{NAME}records_total{{result="{result}"}}'])
+        counts = {result: int(page[f'{NAME}records_total{{stream="{stream}",result="{result}"}}'])
                   for result in ("inserted", "refused", "undecodable", "dropped")}
-        return {**counts, **{key: int(page[NAME + key]) for key in ("waiting", "retries_total", "up", "log_missing_bytes_total")}}
+        return {**counts, **{key: int(page[f'{NAME}{key}{{stream="{stream}"}}'])
+                             for key in ("waiting", "retries_total", "up", "log_missing_bytes_total")}}
 
-    def await_counted(self, seconds=30, **expected):
+    def await_counted(self, seconds=30, stream="flows", **expected):
         found = {}
 
         def is_so():
-            found.update(self.counted())
+            found.update(self.counted(stream))
             return all(found[key] == value for key, value in expected.items())
 
         try:
@@ -78,11 +89,11 @@ class Feed(unittest.TestCase):
             raise AssertionError(f"{error}; it is {found}\n{self.collector.program.text()[-3000:]}") from None
         return found
 
-    def ledger(self):
+    def ledger(self, name="clickhouse"):
         """The row of ClickHouse, once the whole is seen to be balanced."""
         whole = self.collector.fetch("/v1/ledger")
         self.assertTrue(whole["balanced"], whole["rows"])
-        row = {row["name"]: row for row in whole["rows"]}["clickhouse"]
+        row = {row["name"]: row for row in whole["rows"]}[name]
         self.assertEqual((row["stage"], row["unit"]), ("LEDGER_STAGE_SINK", "records"))
         return {"in": int(row["in"]), "out": int(row["out"]), "held": int(row["held"]),
                 **{lost["reason"]: int(lost["count"]) for lost in row["lost"] if lost["count"] != "0"}}
@@ -91,9 +102,9 @@ class Feed(unittest.TestCase):
         return wait_until(f"an INSERT that is {fate}",
                           lambda: next((one for one in list(self.server.inserts) if one.status == fate), None), 30)
 
-    def assert_rows(self, expected):
+    def assert_rows(self, expected, table=None):
         """These identities, each once."""
-        found = sorted(row[:3] for row in self.server.rows)
+        found = sorted(row[:3] for row in (table or self.server).rows)
         self.assertEqual(found, sorted(expected))
 
     # ---- all is well ----
@@ -215,7 +226,7 @@ class Feed(unittest.TestCase):
         wait_until("rows are given up", lambda: self.counted()["dropped"] > 8000, 60)
         page = f"http://127.0.0.1:{self.collector.http}/metrics"
         wait_until("the log is within its bound", lambda: metrics(page)["netscope_collector_log_bytes"] < (4 << 20), 30)
-        self.assertLess(metrics(page)[NAME + "backlog_bytes"], 2 << 20)
+        self.assertLess(metrics(page)[NAME + 'backlog_bytes{stream="flows"}'], 2 << 20)
         self.assertIn("rows are given up", self.collector.program.text())
         self.server.columns = COLUMNS
         counts = self.await_counted(seconds=60, waiting=0, up=1)
@@ -223,6 +234,91 @@ class Feed(unittest.TestCase):
         self.assertGreater(counts["inserted"], 1000)
         self.assert_rows([("foreign", "boot-1", seq) for seq in range(counts["dropped"] + 1, sent + 1)])
         self.assertEqual(self.ledger(), {"in": sent, "out": counts["inserted"], "held": 0, "queue_full": counts["dropped"]})
+
+    # ---- alerts and statistics ----
+
+    # None of the fleet's own alerts beside those of the test.
+    QUIET = {"NETSCOPE_COLLECTOR_FLEET__SILENT_ALERTS": "false"}
+
+    def with_tables(self, **settings):
+        self.alerts, self.stats = Table(ALERT_COLUMNS), Table(STATS_COLUMNS)
+        self.server.others = {"alerts": self.alerts, "stats": self.stats}
+        self.start(ALERTS_TABLE="alerts", STATS_TABLE="stats", more=self.QUIET, **settings)
+
+    def test_alerts_and_statistics_become_rows_of_their_tables(self):
+        self.with_tables()
+        stream = self.stream()
+        stream.send(batch(1, 7, record=flow()), batch(1, 3, stream=ALERTS, record=alert(9)),
+                    batch(1, 4, stream=STATS, record=second(5)), batch(4, 1, stream=ALERTS, record=b"\xff\xff"))
+        stream.acknowledged(7)
+        self.await_counted(inserted=7, waiting=0)
+        self.await_counted(stream="alerts", inserted=3, undecodable=1, waiting=0, up=1)
+        self.await_counted(stream="stats", inserted=4, waiting=0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in (1, 2, 3)], self.alerts)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in (1, 2, 3, 4)], self.stats)
+        self.assertEqual({row[4] for row in self.alerts.rows}, {9})
+        self.assertEqual({row[4] for row in self.stats.rows}, {5})
+        self.assertEqual(self.ledger("clickhouse alerts"), {"in": 4, "out": 3, "held": 0, "undecodable": 1})
+        self.assertEqual(self.ledger("clickhouse stats"), {"in": 4, "out": 4, "held": 0})
+        status = self.collector.fetch("/v1/fleet/status")
+        self.assertEqual([one["stream"] for one in status["clickhouse_others"]], ["alerts", "stats"])
+        self.assertEqual([one["inserted"] for one in status["clickhouse_others"]], ["3", "4"])
+
+    def test_a_table_in_trouble_holds_up_no_other_and_its_rows_come_once(self):
+        self.with_tables(TIMEOUT=f"{2 * PATIENCE:g}s")
+        self.server.seconds = 4 * PATIENCE
+        self.alerts.columns = None  # made later
+        # The disk is full (NOT_ENOUGH_SPACE), then it is too slow, then too busy.
+        self.stats.trouble = [(500, 243), "slow", (503, 202)]
+        stream = self.stream()
+        for first in range(1, 101, 10):
+            stream.send(batch(first, 10, record=flow()), batch(first, 10, stream=ALERTS, record=alert(1)),
+                        batch(first, 10, stream=STATS, record=second(1)))
+        stream.acknowledged(100)
+        self.await_counted(inserted=100, waiting=0, up=1)
+        self.await_counted(stream="alerts", waiting=100, up=0, inserted=0)
+        self.assertEqual(self.ledger("clickhouse alerts"), {"in": 100, "out": 0, "held": 100})
+        self.await_counted(seconds=90, stream="stats", inserted=100, waiting=0, up=1, dropped=0, refused=0)
+        self.alerts.columns = ALERT_COLUMNS
+        self.await_counted(stream="alerts", inserted=100, waiting=0, up=1, dropped=0)
+        for table in (self.alerts, self.stats):
+            self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 101)], table)
+        self.assertIn("clickhouse alerts", self.collector.program.text())
+
+    def test_alerts_survive_a_kill_and_what_waited_is_counted_anew(self):
+        self.with_tables()
+        self.alerts.columns = None
+        stream = self.stream()
+        stream.send(batch(1, 30, stream=ALERTS, record=alert(1)), batch(1, 50, record=flow()))
+        stream.acknowledged(50)
+        self.await_counted(inserted=50, waiting=0)
+        self.await_counted(stream="alerts", waiting=30, up=0)
+        self.collector.program.stop(signal.SIGKILL)
+        self.collector.start()
+        self.await_counted(stream="alerts", waiting=30, up=0)
+        self.alerts.columns = ALERT_COLUMNS
+        self.await_counted(stream="alerts", inserted=30, waiting=0)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 31)], self.alerts)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(1, 51)])
+
+    def test_a_table_that_stays_away_costs_its_own_oldest_rows_alone(self):
+        self.with_tables(QUEUE_SIZE="2MiB")
+        self.alerts.columns = None
+        stream = self.stream()
+        sent = 0
+        while sent < 6000:
+            stream.send(*[batch(first, 100, record=flow(padding=900)) for first in range(sent + 1, sent + 1001, 100)],
+                        batch(sent + 1, 1000, stream=ALERTS, record=alert(1)))
+            sent += 1000
+            stream.acknowledged(sent)
+        self.await_counted(inserted=sent, waiting=0, dropped=0)
+        wait_until("alerts are given up", lambda: self.counted("alerts")["dropped"] > 2000, 60)
+        self.alerts.columns = ALERT_COLUMNS
+        counts = self.await_counted(seconds=60, stream="alerts", waiting=0, up=1)
+        self.assertEqual(counts["inserted"] + counts["dropped"], sent)
+        self.assert_rows([("foreign", "boot-1", seq) for seq in range(counts["dropped"] + 1, sent + 1)], self.alerts)
+        self.assertEqual(self.ledger("clickhouse alerts"),
+                         {"in": sent, "out": counts["inserted"], "held": 0, "queue_full": counts["dropped"]})
 
     # ---- the collector ends ----
 
@@ -307,6 +403,8 @@ class Feed(unittest.TestCase):
                  ({"URL": "http://u:p@h:1"}, "no user and password in it; use user and password_file"),
                  ({"URL": "http://h:8123/?database=x"}, "no ? and no # in it"),
                  ({"URL": "http://h", "TABLE": "a`b"}, "clickhouse: table: \"a`b\" is no name"),
+                 ({"URL": "http://h", "STATS_TABLE": "a b"}, "clickhouse: stats_table: \"a b\" is no name"),
+                 ({"URL": "http://h", "ALERTS_TABLE": "flows"}, "alerts_table: \"flows\" is what table names, too"),
                  ({"URL": "http://h", "PASSWORD_FILE": "/x"}, "goes to another machine by https:// alone"),
                  ({"URL": "http://h", "CA_FILE": "/x"}, "the URL asks for no TLS")]
         for settings, says in cases:
@@ -332,6 +430,19 @@ class Feed(unittest.TestCase):
         self.assertIn("01_flows.sql", json.dumps(found))
         self.server.columns = COLUMNS[:2]
         self.assertIn("no column record_seq", json.dumps(report()))
+
+    def test_doctor_asks_for_each_table(self):
+        self.server.others = {"alerts": Table(ALERT_COLUMNS)}
+        done = subprocess.run([COLLECTOR, "doctor", "--format", "json", "--port", "0", "--ingest-listen", "127.0.0.1:0",
+                               "--data-dir", self.folder], capture_output=True, text=True, timeout=60,
+                              env=clean_environment({f"NETSCOPE_COLLECTOR_CLICKHOUSE__{key}": value for key, value in (
+                                  ("URL", f"http://127.0.0.1:{self.server.port}"), ("ALERTS_TABLE", "alerts"),
+                                  ("STATS_TABLE", "stats"))}))
+        found = [json.dumps(one) for one in json.loads(done.stdout)["findings"] if one["check"] == "clickhouse"]
+        self.assertEqual(len(found), 3, found)
+        self.assertIn("has the table netscope.alerts, of which 5 columns are filled", found[1])
+        self.assertIn("netscope.stats does not exist", found[2])
+        self.assertIn("04_alerts_stats.sql", found[2])
 
 
 if __name__ == "__main__":

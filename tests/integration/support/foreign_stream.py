@@ -11,7 +11,7 @@ from support.programs import PATIENCE
 CONNECT = "/netscope.v1.IngestService/Connect"
 HELLO, BATCH, GAP, HEARTBEAT = 1, 2, 3, 4
 WELCOME, ACK, THROTTLE, REDIRECT, PROBE_TIME = 1, 2, 5, 6, 7
-FLOWS, ALERTS = 1, 2
+FLOWS, ALERTS, STATS = 1, 2, 3
 
 
 # ---- protobuf by hand ----

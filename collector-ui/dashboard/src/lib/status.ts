@@ -34,8 +34,9 @@ export interface Receiver {
     retries: number;
 }
 
-/* ClickHouse; null: it is in no setting. */
+/* A stream on its way into ClickHouse; null: it is in no setting. */
 export interface ClickHouse {
+    stream: string; /* "flows", ... */
     failing: boolean;
     reason: string;
     waiting: number | null; /* null: being counted */
@@ -55,7 +56,7 @@ function clickhouse(value: unknown): ClickHouse | null {
     const b = bag(value);
     const n = numbers(b, ['waiting', 'inserted', 'refused', 'undecodable', 'dropped', 'questions', 'records_read']);
     return {
-        failing: b.failing === true, reason: text(b.reason), waiting: b.waiting_known === true ? n.waiting : null, inserted: n.inserted, lost: n.refused + n.undecodable + n.dropped,
+        stream: text(b.stream) || 'flows', failing: b.failing === true, reason: text(b.reason), waiting: b.waiting_known === true ? n.waiting : null, inserted: n.inserted, lost: n.refused + n.undecodable + n.dropped,
         asked: b.asked === true, questions: n.questions, records_read: n.records_read, questions_failing: b.questions_failing === true, questions_reason: text(b.questions_reason),
     };
 }
@@ -87,6 +88,7 @@ export interface Status {
     live: Record<'clients_total' | 'clients_max' | 'frames' | 'merged' | 'lost' | 'resyncs' | 'refused', number>;
     receivers: Receiver[];
     clickhouse: ClickHouse | null;
+    clickhouse_others: ClickHouse[];
     api: Record<'streams' | 'records_sent' | 'records_dropped' | 'requests' | 'requests_refused' | 'logins_refused' | 'server_errors' | 'bytes_sent', number>;
 }
 
@@ -120,6 +122,7 @@ export function read_status(b: Bag): Status {
             return { name: text(r.name), failing: r.failing === true, waiting: n.waiting, sent: n.sent, lost: n.refused + n.expired + n.dropped, silenced: n.silenced, retries: n.retries };
         }),
         clickhouse: clickhouse(b.clickhouse),
+        clickhouse_others: list(b.clickhouse_others).map(clickhouse).filter((c) => c !== null),
         api: numbers(bag(b.api), ['streams', 'records_sent', 'records_dropped', 'requests', 'requests_refused', 'logins_refused', 'server_errors', 'bytes_sent']),
     };
 }

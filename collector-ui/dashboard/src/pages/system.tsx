@@ -82,6 +82,11 @@ function clickhouse(s: Status): Section['rows'] {
         { name: '… given up', ...lost(c.lost) },
         { name: '… asked for older ones', value: c.asked ? `${plural(c.questions, 'time')}, ${plural(c.records_read, 'record')} read` : 'no (clickhouse.query)' },
         ...(c.questions_failing ? [{ name: '… its last answer', value: safe(c.questions_reason), bad: true }] : []),
+        ...s.clickhouse_others.flatMap((o) => [
+            { name: `ClickHouse, ${safe(o.stream)}`, value: o.failing ? safe(o.reason) || 'takes nothing' : 'well', bad: o.failing },
+            { name: '… written, waiting', value: `${whole(o.inserted)}, ${o.waiting === null ? 'being counted' : whole(o.waiting)}` },
+            ...(o.lost > 0 ? [{ name: '… given up', ...lost(o.lost) }] : []),
+        ]),
     ];
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/wire_format.h"
 #include "collector-ui/clickhouse/clickhouse_private.h"
 
 static struct error err;
@@ -20,6 +21,9 @@ static struct clickhouse_settings settings_of(const char *url)
     return (struct clickhouse_settings){.url = url,
                                         .database = "netscope",
                                         .table = "flows",
+                                        .alerts_table = "",
+                                        .stats_table = "",
+                                        .dns_table = "",
                                         .user = "default",
                                         .password_file = "",
                                         .ca_file = "",
@@ -211,7 +215,7 @@ static void a_batch_becomes_rows_with_the_identity_of_each(void **state)
                                        2, 's', '1', 1, 'b', 9, 0, 0, 0, 0};
     const struct codec_slice records[] = {
         {flow, sizeof(flow)}, {junk, sizeof(junk)}, {flow, sizeof(flow)}};
-    const struct clickhouse_batch batch = {.is_flows = true,
+    const struct clickhouse_batch batch = {.stream = RECORD_FLOWS,
                                            .sensor_id = "s1",
                                            .boot_id = "b",
                                            .first_seq = 7,
@@ -220,10 +224,12 @@ static void a_batch_becomes_rows_with_the_identity_of_each(void **state)
     struct clickhouse_body body;
 
     (void)state;
-    AUTO(row_table) table = row_table_new(columns, strlen(columns), &err);
-    assert_non_null(table);
+    struct clickhouse_table table;
+
+    assert_int_equal(clickhouse_table_read(RECORD_FLOWS, columns, strlen(columns), &table, &err),
+                     0);
     assert_true(clickhouse_body_init(&body, false));
-    assert_true(clickhouse_body_add(&body, table, &batch));
+    assert_true(clickhouse_body_add(&body, &table, &batch));
     assert_int_equal(body.rows, 2);
     assert_int_equal(body.undecodable, 1);
     assert_int_equal(body.frames, 1);
@@ -232,6 +238,42 @@ static void a_batch_becomes_rows_with_the_identity_of_each(void **state)
     clickhouse_body_clear(&body);
     assert_int_equal(body.length, 0);
     clickhouse_body_fini(&body);
+    clickhouse_table_fini(&table);
+}
+
+static void a_record_that_is_larger_than_the_first_room_becomes_a_row_too(void **state)
+{
+    static const char columns[] = "sensor_id\tString\t\nboot_id\tString\t\nrecord_seq\tUInt8\t\n"
+                                  "last_time\tDateTime\t\ndescription\tString\t\n"
+                                  "record\tString\t\n";
+    enum { TEXT_BYTES = 200000 };
+    static uint8_t alert[TEXT_BYTES + 16];
+    struct wire_writer w = wire_writer_over(alert, sizeof(alert));
+    static char description[TEXT_BYTES];
+    struct clickhouse_table table;
+    struct clickhouse_body body;
+
+    (void)state;
+    memset(description, 'd', sizeof(description));
+    wire_write_bytes(&w, 12, description, sizeof(description));
+    const struct codec_slice records[] = {{alert, (uint32_t)wire_written(&w)}, {alert, 1}};
+    const struct clickhouse_batch batch = {.stream = RECORD_ALERTS,
+                                           .sensor_id = "s",
+                                           .boot_id = "b",
+                                           .first_seq = 1,
+                                           .record_count = 2,
+                                           .records = records};
+
+    assert_int_equal(clickhouse_table_read(RECORD_ALERTS, columns, strlen(columns), &table, &err),
+                     0);
+    assert_true(clickhouse_table_keeps_records(&table));
+    assert_true(clickhouse_body_init(&body, false));
+    assert_true(clickhouse_body_add(&body, &table, &batch));
+    assert_int_equal(body.rows, 1);
+    assert_int_equal(body.undecodable, 1);
+    assert_true(body.length > 2 * sizeof(description));
+    clickhouse_body_fini(&body);
+    clickhouse_table_fini(&table);
 }
 
 static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
@@ -240,7 +282,7 @@ static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
                                   "end_time\tDateTime\t\n";
     static const uint8_t flow[] = {4 << 3 | 2, 2, 'a', 'b'};
     struct codec_slice records[200];
-    struct clickhouse_batch batch = {.is_flows = true,
+    struct clickhouse_batch batch = {.stream = RECORD_FLOWS,
                                      .sensor_id = "s",
                                      .boot_id = "b",
                                      .first_seq = 1,
@@ -253,17 +295,19 @@ static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(records); i++) {
         records[i] = (struct codec_slice){flow, sizeof(flow)};
     }
-    AUTO(row_table) table = row_table_new(columns, strlen(columns), &err);
-    assert_non_null(table);
+    struct clickhouse_table table;
+
+    assert_int_equal(clickhouse_table_read(RECORD_FLOWS, columns, strlen(columns), &table, &err),
+                     0);
     assert_true(clickhouse_body_init(&body, true));
-    assert_true(clickhouse_body_add(&body, table, &batch));
+    assert_true(clickhouse_body_add(&body, &table, &batch));
     struct clickhouse_rows rows = clickhouse_body_rows(&body);
 
     assert_false(rows.is_packed); /* a row of 16 bytes */
     assert_ptr_equal(rows.bytes, body.bytes);
     clickhouse_body_clear(&body);
     batch.record_count = ARRAY_COUNT(records);
-    assert_true(clickhouse_body_add(&body, table, &batch));
+    assert_true(clickhouse_body_add(&body, &table, &batch));
     rows = clickhouse_body_rows(&body);
     assert_true(rows.is_packed);
     assert_true(rows.length < body.length);
@@ -274,6 +318,7 @@ static void a_batch_is_packed_once_and_only_where_that_is_less(void **state)
     assert_ptr_equal(again.bytes, rows.bytes);
     assert_int_equal(again.length, rows.length);
     clickhouse_body_fini(&body);
+    clickhouse_table_fini(&table);
 }
 
 static void what_waits_is_unknown_until_the_log_has_been_read(void **state)
@@ -289,7 +334,7 @@ static void what_waits_is_unknown_until_the_log_has_been_read(void **state)
     assert_int_equal(unlink(path), 0);
     settings.compression = "off";
     settings.timeout_ns = UINT64_C(1000000000);
-    AUTO(clickhouse) clickhouse = clickhouse_new(&settings, path, &err);
+    AUTO(clickhouse) clickhouse = clickhouse_new(&settings, RECORD_FLOWS, path, &err);
 
     assert_non_null(clickhouse);
     clickhouse_counts_read(clickhouse, &counts);
@@ -408,6 +453,7 @@ int main(void)
         cmocka_unit_test(the_place_is_read_as_it_was_written),
         cmocka_unit_test(a_place_that_is_damaged_is_told),
         cmocka_unit_test(a_batch_becomes_rows_with_the_identity_of_each),
+        cmocka_unit_test(a_record_that_is_larger_than_the_first_room_becomes_a_row_too),
         cmocka_unit_test(a_batch_is_packed_once_and_only_where_that_is_less),
         cmocka_unit_test(what_waits_is_unknown_until_the_log_has_been_read),
         cmocka_unit_test(rows_are_read_wherever_the_answer_is_cut),
