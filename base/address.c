@@ -28,10 +28,10 @@ static ALWAYS_INLINE char *put_octet(char *out, uint32_t text, uint64_t left_out
 /* Touches 16 bytes, whatever the length: of ADDRESS_TEXT_BYTES there are as many left. All four
  * octets at once, sixteen bits each; without a table and without jumps: the octets of flows are
  * random, and lines of a table would be cold. */
-static char *put_quad(char *out, const uint8_t bytes[4])
+static ALWAYS_INLINE char *put_quad(char *out, uint32_t address)
 {
     const uint64_t evens = UINT64_C(0x0000ffff0000ffff);
-    uint64_t x = load_le32(bytes);
+    uint64_t x = address;
 
     x = (x | x << 16) & evens;
     x = (x | x << 8) & LANES(0xff);
@@ -81,7 +81,7 @@ static char *put_v6(char *out, const uint8_t bytes[16])
     if (is_mapped_v4(bytes)) { /* RFC 5952 section 5 */
         static const char mapped[7] = {':', ':', 'f', 'f', 'f', 'f', ':'};
         memcpy(out, mapped, sizeof(mapped));
-        return put_quad(out + sizeof(mapped), bytes + 12);
+        return put_quad(out + sizeof(mapped), load_le32(bytes + 12));
     }
     unsigned groups[8];
     for (size_t i = 0; i < 8; i++) {
@@ -115,11 +115,16 @@ static char *put_v6(char *out, const uint8_t bytes[16])
     return out;
 }
 
+unsigned address_ipv4_text(uint32_t address, char out[ADDRESS_TEXT_BYTES])
+{
+    return (unsigned)(put_quad(out, load_le32(&address)) - out);
+}
+
 unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BYTES])
 {
     char *end = out;
     if (address->version == 4) {
-        end = put_quad(out, address->bytes);
+        end = put_quad(out, load_le32(address->bytes));
     } else if (address->version == 6) {
         end = put_v6(out, address->bytes);
     }

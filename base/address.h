@@ -36,6 +36,8 @@ static ALWAYS_INLINE struct ip_address address_of_ipv4(const void *bytes)
 /* Text by RFC 5952 (dotted quad for IPv4, empty for version 0) with a NUL; returns its length.
  * Fast: own code, about 20 ns, since it is on the path of every record. */
 unsigned address_text(const struct ip_address *address, char out[ADDRESS_TEXT_BYTES]);
+/* The same of an IPv4 address as its bytes lie in memory, without the NUL. Touches 16 bytes. */
+unsigned address_ipv4_text(uint32_t address, char out[ADDRESS_TEXT_BYTES]);
 unsigned mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
 
 /* False when `text` (of `length` bytes, no NUL needed) is no address; `out` is then unchanged. No

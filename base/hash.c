@@ -341,7 +341,7 @@ NATIVE_SHA1 static void sha1_16_native(uint64_t first, uint64_t second, uint32_t
                       _mm_set_epi32(0, 0, 0, 128));
 }
 
-static bool has_native_sha1(void)
+bool hash_has_native_sha1(void)
 {
     static _Atomic int known; /* 0: not asked, 1: no, 2: yes; every thread finds the same */
     int is_there = atomic_load_explicit(&known, memory_order_relaxed);
@@ -355,6 +355,11 @@ static bool has_native_sha1(void)
         atomic_store_explicit(&known, is_there, memory_order_relaxed);
     }
     return is_there == 2;
+}
+#else
+bool hash_has_native_sha1(void)
+{
+    return false;
 }
 #endif
 
@@ -400,7 +405,7 @@ void hash_sha1_portable(const void *bytes, size_t length, uint8_t digest[20])
 void hash_sha1(const void *bytes, size_t length, uint8_t digest[20])
 {
 #ifdef __x86_64__
-    if (has_native_sha1()) {
+    if (hash_has_native_sha1()) {
         sha1_with(sha1_block_native, bytes, length, digest);
         return;
     }
@@ -434,7 +439,7 @@ void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[
 void hash_sha1_short(uint8_t block[64], size_t length, uint32_t digest[5])
 {
 #ifdef __x86_64__
-    if (has_native_sha1()) {
+    if (hash_has_native_sha1()) {
         sha1_short_with(sha1_block_native, block, length, digest);
         return;
     }
@@ -456,7 +461,7 @@ void hash_sha1_16(uint64_t first, uint64_t second, uint32_t digest[5])
     static const uint32_t start[5] = SHA1_START;
 
 #ifdef __x86_64__
-    if (has_native_sha1()) {
+    if (hash_has_native_sha1()) {
         memcpy(digest, start, sizeof(start));
         sha1_16_native(first, second, digest);
         return;

@@ -3,6 +3,7 @@
  * Depends on: libc. Pure, any thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,6 +70,8 @@ void hash_sha1_short_portable(uint8_t block[64], size_t length, uint32_t digest[
  * memory need not be read back. */
 void hash_sha1_16(uint64_t first, uint64_t second, uint32_t digest[5]);
 void hash_sha1_16_portable(uint64_t first, uint64_t second, uint32_t digest[5]);
+/* Whether the processor has instructions of its own for it. */
+bool hash_has_native_sha1(void);
 /* The same by plain C: what hash_sha1 falls back on. */
 void hash_sha1_portable(const void *bytes, size_t length, uint8_t digest[20]);
 

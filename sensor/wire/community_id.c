@@ -134,33 +134,26 @@ void community_id_v1_ipv4(const struct community_id_ipv4 *flow, uint16_t seed,
     out[COMMUNITY_ID_TEXT_BYTES - 1] = '\0';
 }
 
-static void make_all(struct community_ids *ids)
+void community_ids_make(struct community_ids *ids)
 {
+    const uint32_t count = ids->count;
     uint32_t digests[5][SHA1_LANES];
     uint32_t each[SHA1_LANES][5];
 
-    sha1_lanes(ids->first, ids->second, digests);
-    for (uint32_t i = 0; i < SHA1_LANES; i++) {
+    if (count == 0) {
+        return;
+    }
+    sha1_lanes(ids->first, ids->second, count, digests);
+    for (uint32_t i = 0; i < count; i++) {
         for (uint32_t word = 0; word < 5; word++) {
             each[i][word] = digests[word][i];
         }
     }
     /* All are put together before the first is read: at once it would wait for its last word. */
-    for (uint32_t i = 0; i < SHA1_LANES; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         id_text(each[i], ids->out[i]);
     }
     ids->count = 0;
-}
-
-void community_ids_make(struct community_ids *ids)
-{
-    while (ids->count > 0) {
-        const uint32_t last = --ids->count;
-        uint32_t digest[5];
-
-        hash_sha1_16(ids->first[last], ids->second[last], digest);
-        id_text(digest, ids->out[last]);
-    }
 }
 
 void community_ids_add(struct community_ids *ids, const struct community_id_words *words, char *out)
@@ -169,7 +162,7 @@ void community_ids_add(struct community_ids *ids, const struct community_id_word
     ids->second[ids->count] = words->second;
     ids->out[ids->count++] = out;
     if (ids->count == SHA1_LANES) {
-        make_all(ids);
+        community_ids_make(ids);
     }
 }
 

@@ -98,10 +98,20 @@ static void a_sha1_of_two_words_is_that_of_their_bytes(void **state)
     }
 }
 
+static void assert_same_digests(uint32_t found[5][SHA1_LANES], uint32_t expected[5][SHA1_LANES],
+                                unsigned count)
+{
+    for (unsigned word = 0; word < 5; word++) {
+        assert_memory_equal(found[word], expected[word], count * sizeof(uint32_t));
+    }
+}
+
+/* However many there are, and by whatever registers the processor has. */
 static void sha1_side_by_side_is_that_of_each(void **state)
 {
     (void)state;
-    for (uint64_t turn = 0; turn < 100; turn++) {
+    for (uint64_t turn = 0; turn < 160; turn++) {
+        const unsigned count = 1 + (unsigned)turn % SHA1_LANES;
         uint64_t first[SHA1_LANES], second[SHA1_LANES];
         uint32_t together[5][SHA1_LANES], alone[5][SHA1_LANES];
 
@@ -109,9 +119,13 @@ static void sha1_side_by_side_is_that_of_each(void **state)
             first[i] = hash_mix(turn << 8 | i);
             second[i] = hash_mix(~(turn << 8 | i));
         }
-        sha1_lanes(first, second, together);
-        sha1_lanes_portable(first, second, alone);
-        assert_memory_equal(together, alone, sizeof(alone));
+        sha1_lanes_portable(first, second, count, alone);
+        sha1_lanes(first, second, count, together);
+        assert_same_digests(together, alone, count);
+        memset(together, 0, sizeof(together));
+        if (sha1_lanes_256(first, second, count, together)) {
+            assert_same_digests(together, alone, count);
+        }
     }
 }
 
