@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/attributes.h"
 #include "proto/record.h"
+#include "proto/record_syn.h"
 
 /* Each returns the bytes written, or 0 when `capacity` is too small (nothing useful is then in
  * `out`). The identity is written only where identity.seq is not 0. CODEC_FLOW_BYTES_MAX is enough
@@ -24,6 +25,12 @@ MUST_USE size_t codec_encode_flow(const struct flow_record *record, uint8_t *out
 /* The same, with where in `out` the text of the Community ID ends, if there is one. */
 MUST_USE size_t codec_encode_flow_at(const struct flow_record *record, uint8_t *out,
                                      size_t capacity, size_t *community_end);
+/* Of a lone SYN (record_syn.h): the same bytes as of the same in a struct flow_record, but that the
+ * CODEC_COMMUNITY_BYTES of the Community ID are left to the caller, who has to write them. */
+#define CODEC_SYN_BYTES_MAX   2048
+#define CODEC_COMMUNITY_BYTES 30
+MUST_USE size_t codec_encode_syn(const struct syn_record *syn, uint8_t *out, size_t capacity,
+                                 size_t *community_end);
 MUST_USE size_t codec_encode_alert(const struct alert_record *record, uint8_t *out,
                                    size_t capacity);
 MUST_USE size_t codec_encode_stats(const struct stats_record *record, uint8_t *out,

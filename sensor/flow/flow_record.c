@@ -26,9 +26,13 @@ static uint8_t scope_of(const struct flow_settings *settings, const struct ip_ad
     return flow_is_internal(settings, address) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
 }
 
-/* The same of an IPv4 address in the key, not of its copy, which is written and read in pieces. */
-static uint8_t scope_of_ipv4(const uint32_t *at)
+uint8_t flow_scope_of_ipv4(const struct flow_settings *settings, const uint32_t *at)
 {
+    if (UNLIKELY(settings->internal_count != 0)) {
+        const struct ip_address address = address_of_ipv4(at);
+
+        return scope_of(settings, &address);
+    }
     if (address_ipv4_is_multicast(at)) {
         return SCOPE_MULTICAST;
     }
@@ -86,8 +90,8 @@ static void fill_endpoint(const struct flow_settings *settings, const struct flo
     out->port = flow_port(flow, high);
     out->has_mac = (link->bits & has_mac) != 0;
     memcpy(out->mac, link->macs[is_client ? 0 : 1], sizeof(out->mac));
-    out->scope = LIKELY(flow->key.ip_version == 4 && settings->internal_count == 0)
-                     ? scope_of_ipv4(high ? &flow->key.high : &flow->key.low)
+    out->scope = LIKELY(flow->key.ip_version == 4)
+                     ? flow_scope_of_ipv4(settings, high ? &flow->key.high : &flow->key.low)
                      : scope_of(settings, &out->ip);
 }
 

@@ -63,6 +63,12 @@ static inline const struct flow_link *flow_link_of(const struct flow_table *tabl
     return flow_links_at(&table->links, cold->link & FLOW_LINK_MASK);
 }
 
+/* flow_record.c */
+
+/* enum network_scope of an IPv4 address in a key, not of its copy, which is written and read in
+ * pieces. */
+uint8_t flow_scope_of_ipv4(const struct flow_settings *settings, const uint32_t *at);
+
 /* flow_parts.c */
 
 /* A zeroed entry; there is always one, since no pool has fewer than flows_max. */

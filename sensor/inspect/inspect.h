@@ -14,6 +14,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "proto/record.h"
+#include "proto/record_syn.h"
 #include "sensor/flow/flow.h"
 #include "sensor/inspect/passive_names.h"
 #include "sensor/wire/packet.h"
@@ -104,6 +105,11 @@ void inspect_finish(struct inspect *inspect, struct flow *flow);
  * its next call for this flow. What inspect_app says. */
 unsigned inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
                              struct flow_record *record);
+
+/* Adds app and app_method, and in `app` what inspect_app says. False: inspect has more to say of
+ * the flow than that. */
+MUST_USE bool inspect_fill_syn(const struct inspect *inspect, const struct flow *flow,
+                               struct syn_record *record, unsigned *app);
 
 /* After each record of the flow: DNS questions are told once. */
 void inspect_reported(struct inspect *inspect, struct flow *flow);

@@ -101,6 +101,25 @@ static unsigned fill_label(const struct inspect *inspect, const struct flow *flo
     return guess.app;
 }
 
+bool inspect_fill_syn(const struct inspect *inspect, const struct flow *flow,
+                      struct syn_record *record, unsigned *app)
+{
+    if (flow->app != INSPECT_NONE || flow->app_protocol != APP_UNKNOWN ||
+        (flow->bits & INSPECT_SAW_CONFLICT) != 0) {
+        return false;
+    }
+    const struct app_by_port guess =
+        app_by_sure_server(flow->key.protocol, record->client_port, record->server_port);
+
+    *app = guess.app;
+    if (guess.app != APP_UNKNOWN) {
+        record->app = inspect->labels[guess.app].name;
+        record->app_method =
+            inspect_text(inspect->port_text, port_text(inspect->port_text, guess.port));
+    }
+    return true;
+}
+
 unsigned inspect_fill_record(const struct inspect *inspect, const struct flow *flow,
                              struct flow_record *record)
 {

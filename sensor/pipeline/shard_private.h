@@ -98,8 +98,12 @@ void shard_second_of_end(struct shard *shard);
 void shard_on_login(void *context, const struct flow *flow, const struct inspect_login *login);
 void shard_on_dns(void *context, const struct flow *flow, struct dns_transaction *transaction);
 void shard_on_name(void *context, const struct passive_name *name);
-/* Adds a flow's bytes since its last tick to the current second. */
+/* Adds a flow's bytes since its last tick to the current second. shard_rates.c */
 void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta);
+/* The same; `app`: what inspect_app says; `id`: the flow's, where it is known, else 0. There is a
+ * current second. */
+void shard_count_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
+                      unsigned app, uint64_t id);
 
 /* Terminal text of one frame. */
 void shard_print(struct shard *shard, const struct frame *frame, const struct packet *packet,

@@ -34,6 +34,21 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
     }
 }
 
+#define RECORD_ROOM (CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM + LABEL_JOIN_ROOM)
+
+/* Bytes kept behind a record for names, where it wants any, and labels. */
+static uint16_t room_of(const struct shard *shard, bool wants_names)
+{
+    return (uint16_t)((wants_names ? NAME_JOIN_ROOM : 0) +
+                      (UNLIKELY(shard->settings.has_labels) ? LABEL_JOIN_ROOM : 0));
+}
+
+static void count_lost(struct shard *shard, uint64_t packets)
+{
+    counter_add(&shard->counts.lost_records, 1);
+    counter_add(&shard->counts.lost_packets, packets);
+}
+
 /* `id`: of what its Community ID is still to be made, or NULL. */
 static void encode_flow(struct shard *shard, const struct flow_record *record,
                         const struct community_id_words *id)
@@ -41,35 +56,72 @@ static void encode_flow(struct shard *shard, const struct flow_record *record,
     const uint64_t packets = record->forward.delta_packets + record->reverse.delta_packets;
     const bool wants_names = shard->settings.names != NULL && record->client.ip.version != 0 &&
                              (record->client.name.length == 0 || record->server.name.length == 0);
-    const uint16_t room = (uint16_t)((wants_names ? NAME_JOIN_ROOM : 0) +
-                                     (UNLIKELY(shard->settings.has_labels) ? LABEL_JOIN_ROOM : 0));
-    uint8_t *out = shard_reserve(shard, CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM + LABEL_JOIN_ROOM);
+    uint8_t *out = shard_reserve(shard, RECORD_ROOM);
     size_t community_end = 0;
     const size_t length =
         out == NULL ? 0 : codec_encode_flow_at(record, out, CODEC_FLOW_BYTES_MAX, &community_end);
 
     counter_add(&shard->counts.reported_packets, packets);
     if (length == 0) {
-        counter_add(&shard->counts.lost_records, 1);
-        counter_add(&shard->counts.lost_packets, packets);
+        count_lost(shard, packets);
         return;
     }
     if (id != NULL) {
-        community_ids_add(&shard->ids, id,
-                          (char *)out + community_end - (COMMUNITY_ID_TEXT_BYTES - 1));
+        community_ids_add(&shard->ids, id, (char *)out + community_end - CODEC_COMMUNITY_BYTES);
     }
-    fill_entry(shard, batch_commit_named(shard->batch, (uint32_t)length, room), record,
-               wants_names);
+    fill_entry(shard,
+               batch_commit_named(shard->batch, (uint32_t)length, room_of(shard, wants_names)),
+               record, wants_names);
+    batch_prefetch_next(shard->batch);
+}
+
+/* The same of a lone SYN, of whose ends neither has a name so far. */
+static void encode_syn(struct shard *shard, const struct syn_record *record,
+                       const struct community_id_words *id)
+{
+    const uint64_t packets = record->is_told ? 0 : 1;
+    const bool wants_names = shard->settings.names != NULL;
+    uint8_t *out = shard_reserve(shard, RECORD_ROOM);
+    size_t community_end = 0;
+    const size_t length =
+        out == NULL ? 0 : codec_encode_syn(record, out, CODEC_FLOW_BYTES_MAX, &community_end);
+
+    counter_add(&shard->counts.reported_packets, packets);
+    if (length == 0) {
+        count_lost(shard, packets);
+        return;
+    }
+    community_ids_add(&shard->ids, id, (char *)out + community_end - CODEC_COMMUNITY_BYTES);
+    struct batch_entry *entry =
+        batch_commit_named(shard->batch, (uint32_t)length, room_of(shard, wants_names));
+
+    entry->stream = RECORD_FLOWS;
+    entry->event = record->event;
+    entry->end_reason = record->end_reason;
+    entry->time_ns = record->time_ns;
+    entry->packets = packets;
+    entry->wire_bytes = record->is_told ? 0 : record->bytes;
+    if (entry->name_room > 0) {
+        entry->start_ns = record->time_ns;
+        entry->client = address_of_ipv4(&record->client_ip);
+        entry->server = address_of_ipv4(&record->server_ip);
+    }
+    if (wants_names) {
+        entry->wants_client_name = entry->wants_server_name = true;
+        if (record->time_ns > shard->batch->names_until_ns) {
+            shard->batch->names_until_ns = record->time_ns;
+        }
+    }
     batch_prefetch_next(shard->batch);
 }
 
 /* TCP bytes that were acknowledged and never seen: what was lost where no counter is. */
-static void count_missed(struct shard *shard, const struct flow *flow,
+static void count_missed(struct shard *shard, const struct flow *flow, enum flow_event event,
                          const struct flow_record *record)
 {
     const uint64_t missed = record->forward.missed_bytes + record->reverse.missed_bytes;
 
-    if (missed > 0) {
+    if (event == FLOW_END && missed > 0) {
         const uint32_t last = SHARD_INTERFACES - 1;
         const uint16_t number = flow_interface(shard->table, flow);
         const uint32_t interface = number < last ? number : last;
@@ -78,8 +130,16 @@ static void count_missed(struct shard *shard, const struct flow *flow,
     }
 }
 
-static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
-                      unsigned app, uint64_t id);
+/* What it had since the last tick goes into the second of its end. */
+static void end_of_flow(struct shard *shard, struct flow *flow, unsigned app, uint64_t id)
+{
+    if (shard->current != NULL) {
+        const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
+
+        shard_count_flow(shard, flow, &delta, app, id);
+        shard->current->totals.ended_flows++;
+    }
+}
 
 void shard_on_record(void *context, struct flow *flow, enum flow_event event,
                      enum flow_end_reason reason, enum flow_end_detail detail)
@@ -93,22 +153,29 @@ void shard_on_record(void *context, struct flow *flow, enum flow_event event,
     while (event == FLOW_END && (flow->bits & FLOW_INSPECT_FULL) != 0) {
         flow_table_report(shard->table, flow); /* what does not fit into the last record */
     }
+    struct syn_record syn;
     struct community_id_words id;
-    const bool has_id =
-        !flow_fill_record_blank(shard->table, flow, event, reason, detail, shard->record, &id);
-    const unsigned app = inspect_fill_record(shard->inspect, flow, shard->record);
-    encode_flow(shard, shard->record, has_id ? NULL : &id);
+    unsigned app = APP_UNKNOWN;
+    const bool is_syn = flow_fill_syn(shard->table, flow, event, reason, detail, &syn, &id) &&
+                        inspect_fill_syn(shard->inspect, flow, &syn, &app);
+
+    if (is_syn) {
+        encode_syn(shard, &syn, &id);
+    } else {
+        const bool has_id =
+            !flow_fill_record_blank(shard->table, flow, event, reason, detail, shard->record, &id);
+        app = inspect_fill_record(shard->inspect, flow, shard->record);
+        encode_flow(shard, shard->record, has_id ? NULL : &id);
+    }
     inspect_reported(shard->inspect, flow);
     if (event == FLOW_END) {
-        count_missed(shard, flow, shard->record);
-        if (shard->current != NULL) {
-            const struct flow_tick_delta delta = flow_table_tick_delta(shard->table, flow);
-            tick_flow(shard, flow, &delta, app, shard->record->flow_id);
-            shard->current->totals.ended_flows++;
-        }
+        end_of_flow(shard, flow, app, is_syn ? syn.flow_id : shard->record->flow_id);
     }
-    if (shard->current != NULL && shard->current->detection != NULL) {
-        detect_record(shard->current->detection, shard->record, app);
+    if (!is_syn) { /* of what nobody answered and nothing was sent in, detection wants no record */
+        count_missed(shard, flow, event, shard->record);
+        if (shard->current != NULL && shard->current->detection != NULL) {
+            detect_record(shard->current->detection, shard->record, app);
+        }
     }
     if (event == FLOW_END) {
         inspect_release(shard->inspect, flow);
@@ -199,189 +266,6 @@ void shard_passed(struct shard *shard, uint64_t time_ns)
     if (names != NULL && time_ns > atomic_load_explicit(&names->passed_ns, memory_order_relaxed)) {
         atomic_store_explicit(&names->passed_ns, time_ns, memory_order_release);
     }
-}
-
-/* ---- rates of a second ---- */
-
-static NOINLINE bool is_internal_by_settings(const struct shard *shard, const struct flow *flow,
-                                             bool high)
-{
-    const struct ip_address address = flow_address(flow, high);
-
-    return flow_is_internal(&shard->settings.flow, &address);
-}
-
-static ALWAYS_INLINE bool is_internal(const struct shard *shard, const struct flow *flow, bool high)
-{
-    return LIKELY(shard->settings.flow.internal_count == 0 && flow->key.ip_version == 4)
-               ? address_ipv4_is_private(high ? &flow->key.high : &flow->key.low)
-               : is_internal_by_settings(shard, flow, high);
-}
-
-/* Bytes of a flow as "in" and "out": towards and from the inside; where both ends are on one side,
- * as the client sees it. Every sum of applications, services and directions has this one meaning.
- */
-struct in_out {
-    uint64_t in, out;
-};
-
-static struct in_out in_out_of(bool client_inside, bool server_inside,
-                               const struct flow_tick_delta *delta)
-{
-    if (server_inside && !client_inside) {
-        return (struct in_out){.in = delta->bytes[0], .out = delta->bytes[1]};
-    }
-    return (struct in_out){.in = delta->bytes[1], .out = delta->bytes[0]};
-}
-
-static void add_direction(struct epoch *epoch, bool client_inside, bool server_inside,
-                          const struct in_out *bytes, uint64_t packets)
-{
-    static const char *const names[] = {"external", "outbound", "inbound", "internal"};
-    const unsigned kind = (client_inside ? 1U : 0U) | (server_inside ? 2U : 0U);
-    struct epoch_entry *entry = epoch_table_number(&epoch->directions, kind);
-
-    if (entry != NULL && entry->text[0] == '\0') {
-        epoch_entry_name(entry, names[kind], (uint32_t)strlen(names[kind]));
-    }
-    epoch_table_add(&epoch->directions, entry, bytes->in, bytes->out, packets);
-    if (client_inside == server_inside) {
-        epoch->totals.bytes_internal += bytes->in + bytes->out;
-    } else {
-        epoch->totals.bytes_in += bytes->in;
-        epoch->totals.bytes_out += bytes->out;
-    }
-}
-
-static void add_application(struct epoch_table *table, unsigned app, const struct in_out *bytes,
-                            uint64_t packets)
-{
-    struct epoch_entry *entry = epoch_table_number(table, app);
-
-    if (entry != NULL && entry->text[0] == '\0') {
-        const char *name = app != APP_UNKNOWN ? app_name((enum app)app) : "unknown";
-
-        epoch_entry_name(entry, name, (uint32_t)strlen(name));
-    }
-    epoch_table_add(table, entry, bytes->in, bytes->out, packets);
-}
-
-static void add_host(struct epoch_table *table, const struct flow *flow, bool high,
-                     uint64_t received, uint64_t sent, uint64_t packets)
-{
-    struct epoch_key key = {.kind = flow->key.ip_version};
-
-    if (LIKELY(key.kind == 4)) { /* not by its bytes, which would be written and read back */
-        key.words[0] = high ? flow->key.high : flow->key.low;
-    } else {
-        const struct ip_address address = flow_address(flow, high);
-
-        static_assert(sizeof(key.words) == sizeof(address.bytes), "an address is two words");
-        memcpy(key.words, address.bytes, sizeof(key.words));
-    }
-    struct epoch_entry *entry = epoch_table_entry_of_many(table, &key, received + sent);
-
-    if (entry != NULL && entry->text[0] == '\0') {
-        const struct ip_address address = flow_address(flow, high);
-
-        static_assert(ADDRESS_TEXT_BYTES <= EPOCH_TEXT_BYTES, "its text finds room");
-        (void)address_text(&address, entry->text);
-    }
-    epoch_table_add(table, entry, received, sent, packets);
-}
-
-/* "TCP/443" in `out`; "TCP" without ports. */
-static void service_text(uint8_t protocol, uint16_t port, char out[EPOCH_TEXT_BYTES])
-{
-    const char *name = ip_protocol_name(protocol);
-
-    if (name == NULL) {
-        (void)snprintf(out, EPOCH_TEXT_BYTES, "protocol %u", protocol);
-    } else if (port == 0) {
-        (void)snprintf(out, EPOCH_TEXT_BYTES, "%s", name);
-    } else {
-        (void)snprintf(out, EPOCH_TEXT_BYTES, "%s/%u", name, port);
-    }
-}
-
-static void add_service(struct epoch_table *table, const struct flow *flow,
-                        const struct in_out *bytes, uint64_t packets)
-{
-    const uint16_t port = flow_server_port(flow);
-    const struct epoch_key key = {.words = {(uint64_t)flow->key.protocol << 16 | port}};
-    struct epoch_entry *entry = epoch_table_entry_of_many(table, &key, bytes->in + bytes->out);
-
-    if (entry != NULL && entry->text[0] == '\0') {
-        service_text(flow->key.protocol, port, entry->text);
-    }
-    epoch_table_add(table, entry, bytes->in, bytes->out, packets);
-}
-
-static void add_top_flow(struct shard *shard, struct epoch *epoch, struct flow *flow, uint64_t id,
-                         const struct flow_tick_delta *delta)
-{
-    struct flow_tcp_rtt rtt;
-    struct stats_top_flow top = {.flow_id = id,
-                                 .start_ns = flow_first_ns(shard->table, flow),
-                                 .client_ip = flow_client_address(flow),
-                                 .server_ip = flow_server_address(flow),
-                                 .client_port = flow_client_port(flow),
-                                 .server_port = flow_server_port(flow),
-                                 .ip_protocol = flow->key.protocol,
-                                 .tcp_state = (uint8_t)flow_tcp_state(flow),
-                                 .server_name = inspect_server_name(shard->inspect, flow),
-                                 .app = inspect_app_name(shard->inspect, flow),
-                                 .delta_bytes_forward = delta->bytes[0],
-                                 .delta_bytes_reverse = delta->bytes[1],
-                                 .delta_packets = delta->packets,
-                                 .total_bytes = flow_total(shard->table, flow, 0, FLOW_SUM_BYTES) +
-                                                flow_total(shard->table, flow, 1, FLOW_SUM_BYTES)};
-
-    if (flow_tcp_round_trips(shard->table, flow, &rtt)) {
-        top.has_rtt = true;
-        top.rtt_seconds =
-            ((double)rtt.side[0].ewma + rtt.side[1].ewma) * FLOW_ROUND_TRIP_UNIT_NS * 1e-9;
-    }
-    top.retransmitted_segments = flow_tcp_retransmitted_segments(shard->table, flow);
-    epoch_add_flow(epoch, &top);
-}
-
-/* `app`: what inspect_app says; `id`: the flow's, where it is known, else 0. */
-static void tick_flow(struct shard *shard, struct flow *flow, const struct flow_tick_delta *delta,
-                      unsigned app, uint64_t id)
-{
-    struct epoch *epoch = shard->current;
-    const uint64_t bytes = delta->bytes[0] + delta->bytes[1];
-
-    if (delta->packets == 0) {
-        return;
-    }
-    const bool client_is_high = flow_client_is_high(flow);
-    const bool client_inside = is_internal(shard, flow, client_is_high);
-    const bool server_inside = is_internal(shard, flow, !client_is_high);
-    const struct in_out in_out = in_out_of(client_inside, server_inside, delta);
-
-    add_application(&epoch->applications, app, &in_out, delta->packets);
-    add_direction(epoch, client_inside, server_inside, &in_out, delta->packets);
-    add_host(&epoch->hosts, flow, client_is_high, delta->bytes[1], delta->bytes[0], delta->packets);
-    add_host(&epoch->hosts, flow, !client_is_high, delta->bytes[0], delta->bytes[1],
-             delta->packets);
-    add_service(&epoch->services, flow, &in_out, delta->packets);
-    if (epoch->detection != NULL) {
-        detect_volume(epoch->detection, shard->table, flow, delta, client_inside, server_inside);
-    }
-    if (epoch_wants_flow(epoch, bytes)) {
-        const uint64_t known = id != 0 ? id : flow_id(shard->table, flow);
-
-        if (epoch_takes_flow(epoch, bytes, known)) {
-            add_top_flow(shard, epoch, flow, known, delta);
-        }
-    }
-}
-
-void shard_on_tick(void *context, struct flow *flow, const struct flow_tick_delta *delta)
-{
-    tick_flow(context, flow, delta, inspect_app(flow), 0);
 }
 
 /* ---- packets ---- */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "proto/codec.h"
 #include "sensor/flow/flow_table_internal.h"
 
 /* The id that is left to the caller is the one that it gets otherwise. */
@@ -32,6 +33,30 @@ static void check_blank(const struct harness *h, const struct flow *flow,
     }
 }
 
+/* A flow that is told in brief says what its whole record says. */
+static void check_syn(struct harness *h, const struct flow *flow, const struct flow_record *record)
+{
+    static uint8_t brief[CODEC_SYN_BYTES_MAX], whole[CODEC_FLOW_BYTES_MAX];
+    struct community_ids ids = {.count = 0};
+    struct community_id_words words;
+    struct syn_record syn;
+    size_t end, expected_end;
+
+    if (!flow_fill_syn(h->table, flow, record->event, record->end_reason, record->end_detail, &syn,
+                       &words)) {
+        return;
+    }
+    const size_t length = codec_encode_syn(&syn, brief, sizeof(brief), &end);
+    const size_t expected = codec_encode_flow_at(record, whole, sizeof(whole), &expected_end);
+
+    community_ids_add(&ids, &words, (char *)brief + end - CODEC_COMMUNITY_BYTES);
+    community_ids_make(&ids);
+    if (length != expected || end != expected_end || memcmp(brief, whole, length) != 0) {
+        abort();
+    }
+    h->syns++;
+}
+
 static void keep_record(void *context, struct flow *flow, enum flow_event event,
                         enum flow_end_reason reason, enum flow_end_detail detail)
 {
@@ -49,6 +74,8 @@ static void keep_record(void *context, struct flow *flow, enum flow_event event,
     memset(record, 0, sizeof(*record));
     flow_fill_record(h->table, flow, event, reason, detail, record);
     check_blank(h, flow, record);
+    flow_fill_record(h->table, flow, event, reason, detail, record);
+    check_syn(h, flow, record);
     memcpy(h->ids[h->count], record->community_id.data, record->community_id.length);
     h->ids[h->count][record->community_id.length] = 0;
     record->community_id.data = NULL; /* ids[] may move */

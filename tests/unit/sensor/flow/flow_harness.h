@@ -12,6 +12,7 @@ struct harness {
     struct flow_record *records; /* in order; community_id points into ids */
     char (*ids)[32];
     uint32_t count, capacity;
+    uint32_t syns; /* of the records: that are told in brief, too */
     uint8_t buffer[2048];
     struct packet_builder builder;
 };

@@ -124,6 +124,35 @@ static void a_syn_sent_again_is_a_retransmission_of_the_same_flow(void **state)
     harness_stop(&h);
 }
 
+/* flow_fill_syn: the harness compares what it tells with the whole record. */
+static void a_lone_syn_is_told_in_brief_and_what_is_more_is_not(void **state)
+{
+    struct harness h;
+    const struct flow_settings settings = harness_settings();
+
+    (void)state;
+    harness_start(&h, &settings);
+    harness_tcp(&h, (struct segment){T(0), 0, TCP_SYN, 1000, 0, 0, 0});
+    harness_finish(&h, 30 * SECOND); /* an UPDATE, and an END with nothing new */
+    assert_int_equal(h.count, 2);
+    assert_int_equal(h.syns, 2);
+    assert_int_equal(harness_last(&h)->forward.delta_packets, 0);
+    harness_tcp(&h, (struct segment){T(40000), 0, TCP_SYN, 1000, 0, 0, 0});
+    harness_finish(&h, 41 * SECOND); /* all at its end */
+    assert_int_equal(h.count, 3);
+    assert_int_equal(h.syns, 3);
+    harness_tcp(&h, (struct segment){T(50000), 0, TCP_SYN, 1000, 0, 0, 0});
+    harness_tcp(&h, (struct segment){T(50001), 1, TCP_SYN | TCP_ACK, 5000, 1001, 0, 0});
+    harness_finish(&h, 51 * SECOND);
+    harness_tcp(&h, (struct segment){T(60000), 0, TCP_SYN, 1000, 0, 0, 5}); /* with payload */
+    harness_finish(&h, 61 * SECOND);
+    harness_tcp(&h, (struct segment){T(70000), 0, TCP_ACK, 1000, 0, 0, 0});
+    harness_finish(&h, 71 * SECOND);
+    assert_int_equal(h.count, 6);
+    assert_int_equal(h.syns, 3);
+    harness_stop(&h);
+}
+
 static void a_sequence_that_wraps_is_in_order(void **state)
 {
     struct harness h;
@@ -348,6 +377,7 @@ int main(void)
         cmocka_unit_test(duplicate_acks_and_zero_windows_are_counted),
         cmocka_unit_test(conn_states_are_those_of_zeek),
         cmocka_unit_test(a_closed_connection_goes_after_a_second_with_what_trails),
+        cmocka_unit_test(a_lone_syn_is_told_in_brief_and_what_is_more_is_not),
         cmocka_unit_test(a_new_syn_over_closed_ports_is_a_new_flow),
         cmocka_unit_test(a_copy_of_the_switch_is_told_from_a_retransmission_by_id_and_time),
         cmocka_unit_test(one_direction_alone_is_marked),
